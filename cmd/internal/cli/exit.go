@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/trust"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// The exit codes of both programs when a command was not started.
+const (
+	ExitUsage         = 120
+	ExitNoSecret      = 121
+	ExitWorkspace     = 122
+	ExitDatabase      = 123
+	ExitOther         = 125
+	ExitNotExecutable = 126
+	ExitNotFound      = 127
+)
+
+// exitTable maps errors to exit codes; the first row that matches counts. The
+// rows stand in this order because an error may hold another one as its reason.
+var exitTable = []struct {
+	Code    int
+	Meaning string
+	Is      func(error) bool
+}{
+	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
+		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
+			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*trust.Error](err) || is[*safefile.Error](err) || badValue(err)
+	}},
+	{ExitNotFound, "the command was not found", is[*child.NotFoundError]},
+	{ExitNotExecutable, "the command cannot be executed", is[*child.NotExecutableError]},
+	{ExitNoSecret, "no secret, or the keychain is locked, absent or silent", func(err error) bool {
+		return is[*broker.NoSecretError](err) || is[*keychain.Error](err)
+	}},
+	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", is[*exchange.Error]},
+	{ExitDatabase, "the database refused the login or did not wake in time", is[*wake.Error]},
+	{ExitOther, "any other failure of the wrapper", func(error) bool { return true }},
+}
+
+func is[T error](err error) bool {
+	var t T
+	return errors.As(err, &t)
+}
+
+// badValue says whether a login failed for what we were told to use, before
+// anything was asked of the database.
+func badValue(err error) bool {
+	var e *wake.Error
+	return errors.As(err, &e) && (e.Kind == wake.BadTarget || e.Kind == wake.BadRootCert)
+}
+
+// ExitCode is the code for err; 0 for nil.
+func ExitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	for _, row := range exitTable {
+		if row.Is(err) {
+			return row.Code
+		}
+	}
+	return ExitOther
+}

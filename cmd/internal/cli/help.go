@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+// Option is one line of a help page.
+type Option struct{ Name, Short, Value, Text string }
+
+// Page is the help of a program or of one of its commands.
+type Page struct {
+	Name, Brief, Usage, Text string
+	Commands                 []Option // a program's commands
+	Omit                     []string // settings that mean nothing here
+	More                     []Option // options that are no settings
+	Examples                 []string
+	ExitCodes                bool
+}
+
+// optionWords says what each setting is for, with the name of its value.
+var optionWords = map[string]Option{
+	"profile":            {Value: "NAME", Text: "take the target from this profile"},
+	"host":               {Value: "HOST", Text: "the workspace"},
+	"client-id":          {Value: "ID", Text: "the service principal's application id"},
+	"client-secret-file": {Value: "PATH", Text: "read the secret from this file instead of the keychain"},
+	"endpoint":           {Value: "NAME", Text: "projects/P/branches/B/endpoints/E"},
+	"pghost":             {Value: "HOST", Text: "the database host; as an option it is used unasked"},
+	"pgport":             {Value: "PORT", Text: "the database port"},
+	"pghostaddr":         {Value: "IP", Text: "prove the login at this address; the host is still verified"},
+	"database":           {Value: "NAME", Text: "the database"},
+	"user":               {Value: "ROLE", Text: "the Postgres role"},
+	"sslmode":            {Value: "MODE", Text: "verify-full, or require (not verified)"},
+	"child-sslmode":      {Value: "MODE", Text: "what the command reads in PGSSLMODE"},
+	"sslrootcert":        {Value: "PATH", Text: "root certificates for the database"},
+	"cacert":             {Value: "PATH", Text: "more root certificates for the workspace"},
+	"ttl":                {Value: "TIME", Text: "life of the database token, 5m to 1h"},
+	"min-ttl":            {Value: "TIME", Text: "use a cached token only with this much left"},
+	"wait":               {Value: "WHEN", Text: "prove a login before the start: auto, always, never"},
+	"wait-timeout":       {Value: "TIME", Text: "how long a sleeping compute may take to wake"},
+	"timeout":            {Value: "TIME", Text: "how long signing in may take, retries included"},
+	"keychain-timeout":   {Value: "TIME", Text: "how long the keychain may take"},
+	"keep":               {Value: "VAR", Text: "leave this variable in the command's environment"},
+	"cache":              {Value: "WHERE", Text: "where tokens are kept: keychain, file, off"},
+	"runtime-dir":        {Value: "PATH", Text: "folder for locks and stamps"},
+	"verbose":            {Text: "say what is done"},
+	"quiet":              {Text: "say errors only"},
+	"log-format":         {Value: "FORMAT", Text: "text or json"},
+}
+
+// Help renders a page. Its source is the same table that the options are parsed by.
+func Help(p Page, settings []config.Setting) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n\n%s\n", p.Name, p.Brief, p.Usage, p.Text)
+	if len(p.Commands) > 0 {
+		b.WriteString("\nCommands:\n")
+		for _, c := range p.Commands {
+			fmt.Fprintf(&b, "  %-10s %s\n", c.Name, c.Text)
+		}
+	}
+	b.WriteString("\nOptions:\n")
+	for _, o := range p.More {
+		b.WriteString(optionLine(o, ""))
+	}
+	for _, s := range settings {
+		if slices.Contains(p.Omit, s.Option) {
+			continue
+		}
+		o := optionWords[s.Option]
+		o.Name, o.Short = s.Option, s.Alias
+		b.WriteString(optionLine(o, from(s)))
+	}
+	if len(p.Examples) > 0 {
+		b.WriteString("\nExamples:\n  " + strings.Join(p.Examples, "\n  ") + "\n")
+	}
+	if p.ExitCodes {
+		b.WriteString("\nExit codes: the command's own; or, with a line \"" + p.Name + ": error:\", not started:\n")
+		for _, row := range exitTable {
+			fmt.Fprintf(&b, "  %d  %s\n", row.Code, row.Meaning)
+		}
+	}
+	return b.String()
+}
+
+// from tells a setting's variables and default.
+func from(s config.Setting) string {
+	var parts []string
+	if len(s.Env) > 0 {
+		parts = append(parts, strings.Join(s.Env, ", "))
+	}
+	if s.Default != "" {
+		parts = append(parts, "default "+s.Default)
+	}
+	if s.Many {
+		parts = append(parts, "repeatable")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " [" + strings.Join(parts, "; ") + "]"
+}
+
+func optionLine(o Option, more string) string {
+	name := "    "
+	if o.Short != "" {
+		name = "-" + o.Short + ", "
+	}
+	name += "--" + o.Name
+	if o.Value != "" {
+		name += " " + o.Value
+	}
+	return fmt.Sprintf("  %-29s %s%s\n", name, o.Text, more)
+}
+
+// Now is the time; Search and Stdio are what a command is found and run with.
+func (p *Process) Now() time.Time { return time.Now() }
+
+// Search looks for a command where the caller would have found it.
+func (p *Process) Search() child.Search {
+	path, set := p.env["PATH"]
+	return child.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
+}
+
+// Stdio is what the command reads and writes where it does not replace us.
+func (p *Process) Stdio() child.Stdio {
+	file := func(f any) *os.File { o, _ := f.(*os.File); return o }
+	return child.Stdio{In: file(p.Stdin), Out: file(p.Stdout), Err: file(p.Stderr)}
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"flag"
+	"io"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+// UsageError is a command line that cannot be understood.
+type UsageError struct{ Problem, Fix string }
+
+func (e *UsageError) Error() string { return e.Problem }
+
+// recorder collects the values of one option.
+type recorder struct{ values []string }
+
+func (r *recorder) String() string { return strings.Join(r.values, " ") }
+
+func (r *recorder) Set(v string) error {
+	r.values = append(r.values, v)
+	return nil
+}
+
+// Options reads a command line. The options are urfave's flags; its App is left
+// out: that answers "help" behind "--", exits by itself, writes errors to
+// stdout, and with its templates makes each program 1.7 MB larger.
+type Options struct {
+	flags  []urfave.Flag
+	values map[string]*recorder
+	bools  map[string]*bool
+	many   map[string]bool
+}
+
+// NewOptions takes settings, and the names of further options that take no
+// value ("help,h" with a short form).
+func NewOptions(settings []config.Setting, bools ...string) *Options {
+	o := &Options{values: map[string]*recorder{}, bools: map[string]*bool{}, many: map[string]bool{}}
+	for _, s := range settings {
+		if s.Bool {
+			o.bool(s.Option, s.Alias)
+			continue
+		}
+		o.values[s.Option] = &recorder{}
+		o.many[s.Option] = s.Many
+		o.flags = append(o.flags, &urfave.GenericFlag{Name: s.Option, Aliases: alias(s.Alias), Value: o.values[s.Option]})
+	}
+	for _, b := range bools {
+		name, short, _ := strings.Cut(b, ",")
+		o.bool(name, short)
+	}
+	return o
+}
+
+func (o *Options) bool(name, short string) {
+	o.bools[name] = new(bool)
+	o.flags = append(o.flags, &urfave.BoolFlag{Name: name, Aliases: alias(short), Destination: o.bools[name]})
+}
+
+func alias(short string) []string {
+	if short == "" {
+		return nil
+	}
+	return []string{short}
+}
+
+// Parse reads args: options, and what is left from the first word that is none.
+// An option that is given twice is an error unless it may be repeated.
+func (o *Options) Parse(program string, args []string) (given map[string][]string, rest []string, err error) {
+	set := flag.NewFlagSet(program, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	for _, f := range o.flags {
+		if err := f.Apply(set); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := set.Parse(args); err != nil {
+		return nil, nil, &UsageError{Problem: optionError(err), Fix: "see: " + program + " --help"}
+	}
+	given = map[string][]string{}
+	for name, r := range o.values {
+		if len(r.values) > 1 && !o.many[name] {
+			return nil, nil, &UsageError{Problem: "--" + name + " is given twice"}
+		}
+		if len(r.values) > 0 {
+			given[name] = r.values
+		}
+	}
+	for name, b := range o.bools {
+		if *b {
+			given[name] = []string{"true"}
+		}
+	}
+	return given, set.Args(), nil
+}
+
+// optionError puts the flag package's words into ours: options have two dashes.
+func optionError(err error) string {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return "there is no option " + dashes(name)
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return dashes(name) + " needs a value"
+	}
+	return text
+}
+
+func dashes(name string) string {
+	name = strings.TrimPrefix(name, "-")
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+// ProfilesPath is where the profiles stand: LAKEBASE_CONFIG_FILE, else
+// lakebase/profiles.ini in the user's configuration folder.
+func (p *Process) ProfilesPath() string {
+	if f := p.Env("LAKEBASE_CONFIG_FILE"); f != "" {
+		return f
+	}
+	return filepath.Join(p.configDir(), "lakebase", "profiles.ini")
+}
+
+func (p *Process) configDir() string {
+	if runtime.GOOS == "windows" {
+		return p.Env("APPDATA")
+	}
+	if d := p.Env("XDG_CONFIG_HOME"); filepath.IsAbs(d) {
+		return d
+	}
+	return filepath.Join(p.Home(), ".config")
+}
+
+// cacheDir is the user's cache folder, or empty.
+func (p *Process) cacheDir() string {
+	switch runtime.GOOS {
+	case "windows":
+		return p.Env("LOCALAPPDATA")
+	case "darwin":
+		return filepath.Join(p.Home(), "Library", "Caches")
+	}
+	if d := p.Env("XDG_CACHE_HOME"); filepath.IsAbs(d) {
+		return d
+	}
+	if h := p.Home(); h != "" {
+		return filepath.Join(h, ".cache")
+	}
+	return ""
+}
+
+// Profiles reads the file of profiles; nil where there is none.
+func (p *Process) Profiles() (*config.Profiles, error) {
+	path := p.ProfilesPath()
+	data, err := safefile.ReadProfile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return config.ParseProfiles(path, data)
+}

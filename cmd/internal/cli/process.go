@@ -1,0 +1,89 @@
+// Package cli owns what both programs share of knowing the process: the
+// snapshot of its environment, the options, the words for people, the exit
+// codes, and the wiring of the rooms under internal. Nothing outside cmd may
+// import it.
+package cli
+
+import (
+	"io"
+	"os"
+	"os/user"
+	"runtime"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+)
+
+// Process is what a program was started with. The environment is taken once;
+// nothing is read from the process again.
+type Process struct {
+	Program string
+	Args    []string // without the program's name
+	Environ []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+
+	env map[string]string
+}
+
+// NewProcess takes the snapshot. Of variables that stand twice the first
+// counts, as it does for getenv and so for libpq.
+func NewProcess(program string, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) *Process {
+	p := &Process{Program: program, Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr, env: map[string]string{}}
+	if len(args) > 0 {
+		p.Args = args[1:]
+	}
+	for _, e := range environ {
+		name, value, ok := strings.Cut(e, "=")
+		if _, twice := p.env[name]; ok && name != "" && !twice {
+			p.env[name] = value
+		}
+	}
+	return p
+}
+
+// Env gives a variable of the snapshot; empty and unset are the same.
+func (p *Process) Env(name string) string { return p.env[name] }
+
+// Isolate takes out of this very process what libraries would read from it
+// behind our back: pgconn reads every PG* variable and its service file by
+// itself, and godbus executes dbus-launch where it finds no bus address. The
+// child gets its environment from the snapshot, so it notices none of this.
+func (p *Process) Isolate() {
+	for name := range p.env {
+		if strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	address, ok := keychain.BusAddress(p.Env, os.Getuid())
+	switch {
+	case !ok:
+		_ = os.Unsetenv("DBUS_SESSION_BUS_ADDRESS")
+	case address != "":
+		_ = os.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+	}
+}
+
+// Home is the user's home folder, or empty.
+func (p *Process) Home() string {
+	name := "HOME"
+	if runtime.GOOS == "windows" {
+		name = "USERPROFILE"
+	}
+	if h := p.Env(name); h != "" {
+		return h
+	}
+	if u, err := user.Current(); err == nil {
+		return u.HomeDir
+	}
+	return ""
+}
+
+// Terminal says whether f is a terminal.
+func Terminal(f any) bool {
+	file, ok := f.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// patience is how long nothing is said about something that takes long.
+const patience = 2 * time.Second
+
+// Progress says what is being waited for when that takes longer than two
+// seconds: a spinner on a terminal, one plain line for each stage elsewhere.
+type Progress struct {
+	say      *Say
+	terminal bool
+	stop     chan struct{}
+	done     sync.WaitGroup
+
+	mu     sync.Mutex
+	text   string
+	detail string
+	since  time.Time
+}
+
+// StartProgress begins to watch. Stop must be called before anything else is
+// written to the terminal.
+func StartProgress(say *Say, terminal bool) *Progress {
+	p := &Progress{say: say, terminal: terminal && !say.JSON, stop: make(chan struct{})}
+	p.done.Add(1)
+	go p.run()
+	return p
+}
+
+// At says what is waited for from now on.
+func (p *Progress) At(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if text != p.text {
+		p.text, p.detail, p.since = text, "", time.Now()
+	}
+}
+
+// Detail adds to what is waited for; only the spinner shows it.
+func (p *Progress) Detail(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.detail = text
+}
+
+// Stop ends the watch and clears the spinner.
+func (p *Progress) Stop() {
+	close(p.stop)
+	p.done.Wait()
+}
+
+func (p *Progress) run() {
+	defer p.done.Done()
+	begin := time.NewTimer(patience)
+	defer begin.Stop()
+	select {
+	case <-p.stop:
+		return
+	case <-begin.C:
+	}
+	every := time.Second
+	if p.terminal {
+		every = 100 * time.Millisecond
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	said := ""
+	for n := 0; ; n++ {
+		said = p.show(n, said)
+		select {
+		case <-p.stop:
+			if p.terminal && said != "" {
+				p.say.raw("\r\x1b[K")
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+
+// show draws the spinner, or says a stage that was not said yet.
+func (p *Progress) show(n int, said string) string {
+	p.mu.Lock()
+	text, detail, since := p.text, p.detail, p.since
+	p.mu.Unlock()
+	if text == "" || p.say.Level == "quiet" {
+		return said
+	}
+	if p.terminal {
+		waited := fmt.Sprintf("%d s", int(time.Since(since).Seconds()))
+		if detail != "" {
+			waited += ", " + Plain(detail)
+		}
+		p.say.raw(fmt.Sprintf("\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.say.Program, Plain(text), waited))
+	} else if text != said {
+		p.say.Progress(text)
+	}
+	return text
+}

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"crypto/x509"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/trust"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// Resolve makes the configuration from the snapshot and the options given.
+func (p *Process) Resolve(given map[string][]string, change func(*config.Input)) (config.Config, error) {
+	dir, _ := os.Getwd() // without one, relative names stay relative
+	in := config.Input{Options: given, Environ: p.env, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath()}
+	if change != nil {
+		change(&in)
+	}
+	conf, err := config.Resolve(in)
+	if err != nil {
+		return conf, err
+	}
+	if conf.KeychainTimeout.V == 0 {
+		conf.KeychainTimeout.V = 5 * time.Second
+		if Terminal(p.Stdin) && Terminal(p.Stderr) {
+			conf.KeychainTimeout.V = time.Minute // nobody types a password in five seconds
+		}
+	}
+	return conf, nil
+}
+
+// Voice makes the program's voice as the configuration wants it.
+func (p *Process) Voice(conf config.Config) *Say {
+	return &Say{Program: p.Program, Out: p.Stderr, Level: conf.Log.V, JSON: conf.LogFormat.V == "json"}
+}
+
+// Roots is the finder of root certificates for this process.
+func (p *Process) Roots() trust.Finder {
+	return trust.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir(), WriteFile: safefile.WriteFile}
+}
+
+// SSLRootCert is the file that the login and the child verify the server by. It
+// is empty under --sslmode require, where libpq would take it for verify-ca.
+func (p *Process) SSLRootCert(conf config.Config) (string, error) {
+	if conf.SSLMode.V == config.Require {
+		return "", nil
+	}
+	return p.Roots().Bundle(conf.SSLRootCert.V)
+}
+
+// Keychain opens the keychain; nothing is touched before its first use.
+func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
+	p.Isolate()
+	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.V, Environ: os.Getenv})
+}
+
+// Cache wires the cache: its store, and the runtime folder for lock and stamp.
+func (p *Process) Cache(conf config.Config, chain *keychain.Keychain, say *Say) (*cache.Cache, error) {
+	c := &cache.Cache{Now: time.Now, Told: func(what string, err error) { say.Note("%s: %v", what, err) }}
+	dir, err := safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Getuid(), p.Home()))
+	switch {
+	case err == nil:
+		c.LockDir, c.Files = dir.Path(), dir
+	case conf.RuntimeDir.Given():
+		return nil, err
+	default:
+		say.Note("no runtime folder, so no lock and no stamp: %v", err)
+	}
+	switch conf.Cache.V {
+	case config.CacheKeychain:
+		c.Store = chain
+	case config.CacheFile:
+		if c.Files == nil {
+			return nil, &config.Error{Name: conf.Cache.From.String(), Problem: "there is no runtime folder to keep tokens in: " + err.Error(), Fix: "name one with --runtime-dir"}
+		}
+		c.Store = cache.FileStore{Files: c.Files}
+	}
+	return c, nil
+}
+
+// Broker puts the rooms together for one configuration.
+func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*broker.Broker, error) {
+	roots, err := p.SSLRootCert(conf)
+	if err != nil {
+		return nil, err
+	}
+	chain := p.Keychain(conf)
+	store, err := p.Cache(conf, chain, say)
+	if err != nil {
+		return nil, err
+	}
+	store.Waiting = func() { progress.At("waiting for another process that is signing in") }
+	return &broker.Broker{
+		Config: conf, Secrets: chain, Cache: store, SSLRootCert: roots, Now: time.Now,
+		Workspace:      func() (broker.Workspace, error) { return p.workspace(conf) },
+		Waker:          waker(progress),
+		ReadSecretFile: p.ReadSecretFile,
+		Inherited:      p.inherited(),
+		Tell:           p.teller(conf, say, progress),
+	}, nil
+}
+
+// ReadSecretFile reads a secret from a file that is closed to others.
+func (p *Process) ReadSecretFile(path string) (credential.Secret, error) {
+	return safefile.ReadSecret(path, safefile.SecretRules{CredentialsDir: p.Env("CREDENTIALS_DIRECTORY")})
+}
+
+func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
+	finder := p.Roots()
+	return exchange.New(exchange.Options{
+		Host: conf.Workspace.V.URL(), WorkspaceID: conf.Workspace.V.WorkspaceID, UserAgent: p.Program + "/" + Version(),
+		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.V) },
+		Proxy:     exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")},
+	})
+}
+
+func (p *Process) either(a, b string) string {
+	if v := p.Env(a); v != "" {
+		return v
+	}
+	return p.Env(b)
+}
+
+func waker(progress *Progress) *wake.Waker {
+	return &wake.Waker{Backoff: retry.WakeSchedule(nil, nil), Progress: func(s wake.Status) {
+		if s.Last != nil {
+			progress.Detail(s.Last.Kind.String())
+		}
+	}}
+}
+
+// teller turns the broker's stages into words.
+func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(broker.Stage, string) {
+	return func(s broker.Stage, text string) {
+		switch s {
+		case broker.Note:
+			say.Note("%s", text)
+		case broker.AtKeychain:
+			progress.At("waiting for the keychain")
+			say.Note("reading the secret from the keychain")
+		case broker.AtExchange:
+			progress.At("signing in to " + text)
+			say.Note("signing in to %s as %s", text, conf.ClientID.V)
+		case broker.AtWake:
+			progress.At("waiting for the compute to wake")
+			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.V, conf.User.V, conf.WaitTimeout.V)
+		}
+	}
+}
+
+// inherited is the token of a lakebase-exec around this process, if there is one.
+func (p *Process) inherited() *broker.Inherited {
+	expires, err := time.Parse(time.RFC3339, p.Env("LAKEBASE_TOKEN_EXPIRES_AT"))
+	if err != nil || p.Env("PGPASSWORD") == "" {
+		return nil
+	}
+	port, err := strconv.Atoi(p.Env("PGPORT"))
+	if err != nil {
+		return nil
+	}
+	return &broker.Inherited{Host: p.Env("PGHOST"), User: p.Env("PGUSER"), Profile: p.Env("LAKEBASE_PROFILE"), Port: port,
+		Token: credential.NewSecret(p.Env("PGPASSWORD")), ExpiresAt: expires}
+}
+
+// TellNotes says, with --verbose, what was given and not taken as it stood.
+func TellNotes(say *Say, conf config.Config) {
+	for _, n := range conf.Notes {
+		say.Note("%s", n)
+	}
+	if say.Level == config.LogVerbose {
+		say.Note("target: %s at %s, from %s", target(conf), conf.Workspace.V.HostPort(), conf.Workspace.From)
+	}
+}
+
+func target(conf config.Config) string {
+	if conf.Endpoint.V == "" {
+		return "no endpoint"
+	}
+	return conf.Endpoint.V
+}

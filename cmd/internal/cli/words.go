@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/trust"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// Describe turns an error into one line that says what is wrong, and one that
+// says what to do about it. conf may be nil where none was made.
+func Describe(err error, conf *config.Config) (message, hint string) {
+	var (
+		usage *UsageError
+		conff *config.Error
+		file  *safefile.Error
+		none  *broker.NoSecretError
+		host  *broker.HostError
+		roots *trust.Error
+		ex    *exchange.Error
+		wk    *wake.Error
+		chain *keychain.Error
+	)
+	message = Foreign(err.Error())
+	switch {
+	case errors.As(err, &usage):
+		return usage.Problem, usage.Fix
+	case errors.As(err, &conff):
+		return Foreign(conff.Error()), conff.Fix
+	case errors.As(err, &file):
+		if file.Fix != "" {
+			hint = "run: " + file.Fix
+		}
+		return message, hint
+	case errors.As(err, &host):
+		return message, hostHint(host)
+	case errors.As(err, &roots):
+		return message, "name a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
+	case errors.As(err, &none):
+		return noSecret(none, conf)
+	case errors.As(err, &chain):
+		return message, keychainHint(chain)
+	case errors.As(err, &ex):
+		return workspaceError(err, ex), workspaceHint(ex, conf)
+	case errors.As(err, &wk):
+		return databaseError(wk, conf), databaseHint(wk, conf)
+	}
+	return message, ""
+}
+
+func hostHint(e *broker.HostError) string {
+	if e.Configured.V == "" {
+		return "the endpoint may still be in the making: look at it in the console, or name the host with --pghost"
+	}
+	return "correct " + e.Configured.From.String() + ", or leave it out and the endpoint is asked; --pghost takes any host, such as one of a private DNS"
+}
+
+// noSecret speaks of a secret that is not to be had.
+func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint string) {
+	message = fmt.Sprintf("no secret for client %s at %s: %s", e.ClientID, e.Host, reason(e.Err))
+	for _, n := range e.Notes {
+		if strings.HasPrefix(n.Name, "DATABRICKS_CLIENT_SECRET") {
+			message += fmt.Sprintf(" (%s is %s)", n.Name, n.Why)
+		}
+	}
+	var chain *keychain.Error
+	if errors.As(e.Err, &chain) && !errors.Is(chain, keychain.ErrNotFound) {
+		return message, keychainHint(chain)
+	}
+	login := "store it with: lakebase-credential-helper login"
+	if conf != nil && conf.Profile.V != "" {
+		return message, login + " --profile " + conf.Profile.V
+	}
+	return message, login + " --host " + e.Host + " --client-id " + e.ClientID
+}
+
+func reason(err error) string {
+	var chain *keychain.Error
+	if !errors.As(err, &chain) {
+		return Foreign(err.Error())
+	}
+	text := chain.Err.Error()
+	if chain.Detail != "" {
+		text += " (" + Foreign(chain.Detail) + ")"
+	}
+	return text
+}
+
+// keychainHint names the way out for machines with and without a desktop.
+func keychainHint(e *keychain.Error) string {
+	const without = "give the secret in DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file"
+	switch {
+	case errors.Is(e, keychain.ErrNotFound):
+		return "store it with: lakebase-credential-helper login"
+	case errors.Is(e, keychain.ErrLocked):
+		return "unlock the keychain and try again, or " + without
+	case errors.Is(e, keychain.ErrTimeout):
+		return "look for a dialog that waits for you, allow it more time with --keychain-timeout, or " + without
+	case errors.Is(e, keychain.ErrTooBig):
+		return "check that it is the secret alone"
+	}
+	return "this machine has no keychain that answers: " + without
+}
+
+// workspaceError is one line about a call that failed, with what the server said.
+func workspaceError(err error, e *exchange.Error) string {
+	text := fmt.Sprintf("the workspace %s", e.Host)
+	switch e.Kind {
+	case exchange.KindInvalidClient:
+		text += " refused the client id or its secret"
+	case exchange.KindEntitlement:
+		text += " has not given this service principal workspace access"
+	case exchange.KindEndpointMalformed:
+		text += " does not take the endpoint's name"
+	case exchange.KindEndpointNotFound:
+		text += " has no such endpoint, or none that this service principal may see"
+	case exchange.KindEndpointDisabled:
+		text += " says that the endpoint is disabled"
+	case exchange.KindPermissionDenied:
+		text += " denies permission"
+	case exchange.KindBearerRefused:
+		text += " refused the workspace token that it had just given"
+	case exchange.KindRateLimited:
+		text += " limits the rate of calls"
+	case exchange.KindNotJSON, exchange.KindTooLarge, exchange.KindBadReply:
+		text += " did not answer as a workspace does"
+	case exchange.KindRedirect:
+		text += " sends elsewhere, and a credential is not sent after it"
+	case exchange.KindNameNotResolved:
+		text += " has no address"
+	case exchange.KindCertificate:
+		text += " has a certificate that is not trusted"
+	case exchange.KindTLS:
+		text += " does not speak TLS as it should"
+	case exchange.KindProxy:
+		text += " cannot be reached through the proxy"
+	case exchange.KindBroken, exchange.KindDeadline, exchange.KindCanceled, exchange.KindUnavailable, exchange.KindServerError:
+		text += " could not be reached or did not answer"
+	default:
+		text += " refused"
+	}
+	if d := detail(e); d != "" {
+		text += ": " + d
+	}
+	var tried *retry.Error
+	if errors.As(err, &tried) && tried.Attempts > 1 {
+		text += fmt.Sprintf(" (%d attempts in %s)", tried.Attempts, tried.Elapsed.Round(100*time.Millisecond))
+	}
+	return text
+}
+
+// detail is what the server or the system said, where it said something.
+func detail(e *exchange.Error) string {
+	var parts []string
+	if e.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", e.Status))
+	}
+	if e.Code != "" {
+		parts = append(parts, Foreign(e.Code))
+	}
+	text := strings.Join(parts, " ")
+	if e.Message != "" {
+		text = strings.TrimPrefix(text+": "+Foreign(e.Message), ": ")
+	} else if e.Err != nil {
+		text = strings.TrimPrefix(text+": "+Foreign(e.Err.Error()), ": ")
+	}
+	if e.RequestID != "" {
+		text += ", request " + Foreign(e.RequestID)
+	}
+	return text
+}
+
+func workspaceHint(e *exchange.Error, conf *config.Config) string {
+	hostFrom, endpoint := "the host", "the endpoint"
+	if conf != nil {
+		hostFrom, endpoint = conf.Workspace.From.String(), conf.Endpoint.From.String()
+	}
+	switch e.Kind {
+	case exchange.KindInvalidClient:
+		return "check the client id, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login"
+	case exchange.KindEntitlement:
+		return "a workspace admin enables \"Workspace access\" for the service principal"
+	case exchange.KindEndpointMalformed:
+		return "check " + endpoint + ": its form is " + config.EndpointForm
+	case exchange.KindEndpointNotFound:
+		return "check " + endpoint + ": resource ids are taken, not the ep-… and br-… of the console's address; and that the service principal may use the project"
+	case exchange.KindEndpointDisabled:
+		return "enable the endpoint in the console: no login can wake it"
+	case exchange.KindPermissionDenied:
+		return "give the service principal CAN USE on the project"
+	case exchange.KindRateLimited:
+		return "try again later; processes that share the cache share one token"
+	case exchange.KindNotJSON, exchange.KindTooLarge, exchange.KindBadReply, exchange.KindRedirect:
+		return "check " + hostFrom + ": it must be the workspace's own address; a proxy or login page in between answers like this too"
+	case exchange.KindNameNotResolved:
+		return "check " + hostFrom + " for a typing error, and the name resolution of this machine"
+	case exchange.KindCertificate:
+		return "where a company's proxy or private authority signs it, name its certificate with --cacert"
+	case exchange.KindProxy:
+		return "check HTTPS_PROXY and NO_PROXY"
+	case exchange.KindBearerRefused:
+		return "check this machine's clock, and try again"
+	}
+	return "check " + hostFrom + " and the network, and try again; --timeout allows it more time"
+}

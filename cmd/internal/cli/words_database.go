@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// databaseError is one line about a login that failed.
+func databaseError(e *wake.Error, conf *config.Config) string {
+	where := "the database"
+	if conf != nil && conf.PGHost.V != "" {
+		where += " at " + conf.PGHost.V
+	}
+	if e.Kind != wake.NotAwake {
+		return where + " refused the login: " + said(e)
+	}
+	text := fmt.Sprintf("%s did not wake in %s (%d attempts)", where, e.Elapsed.Round(100*time.Millisecond), e.Attempts)
+	if e.Last == nil {
+		return text + ": it never answered"
+	}
+	return text + "; the last answer: " + said(e.Last)
+}
+
+func said(e *wake.Error) string {
+	text := e.Kind.String()
+	if e.Message != "" {
+		text += ": " + Foreign(e.Message)
+	}
+	if e.Code != "" && !strings.Contains(text, e.Code) {
+		text += " (SQLSTATE " + e.Code + ")"
+	}
+	return text
+}
+
+func databaseHint(e *wake.Error, conf *config.Config) string {
+	user, database := "the role", "the database"
+	if conf != nil {
+		user, database = conf.User.V, conf.Database.V
+	}
+	switch e.Kind {
+	case wake.NotAwake:
+		if e.Last != nil && e.Last.Kind == wake.ExternalAuth {
+			return "check the project's IP access list; on a project made just now, try again in a minute"
+		}
+		return "allow it more time with --wait-timeout, and look at the endpoint's state in the console"
+	case wake.RoleMissing, wake.Refused:
+		return fmt.Sprintf("as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('%s', 'SERVICE_PRINCIPAL');", user)
+	case wake.TokenInvalid:
+		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
+	case wake.DatabaseMissing:
+		return "check the database's name: " + database + " (usually databricks_postgres)"
+	case wake.ConnectDenied:
+		return fmt.Sprintf("as the project's owner: GRANT CONNECT ON DATABASE %q TO %q;", database, user)
+	case wake.EndpointDisabled:
+		return "enable the endpoint in the console: no login can wake it"
+	case wake.EndpointNotFound, wake.NameNotResolved:
+		return "check PGHOST or --pghost; left out, the endpoint is asked for its host"
+	case wake.NotAllowed, wake.ExternalAuth:
+		return "add this machine's address to the IP access list"
+	case wake.Certificate:
+		return "check the host; where a private authority signs it, name its certificate with --sslrootcert"
+	case wake.BadRootCert:
+		return "name a PEM file of root certificates with --sslrootcert"
+	case wake.TLSRefused, wake.Protocol, wake.SNIMissing:
+		return "check host and port: this is not how a Lakebase endpoint answers"
+	}
+	return "try again; --verbose tells more"
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+// login reads a secret, proves it, stores it and writes the profile, in this
+// order: what is stored works, and what a profile names is stored.
+func login(ctx context.Context, c *call) error {
+	profile, err := c.profileFile()
+	if err != nil {
+		return err
+	}
+	secret, err := c.readSecret(ctx)
+	if err != nil {
+		return err
+	}
+	chain := c.Keychain(c.conf)
+	store, err := c.Cache(c.conf, chain, c.say)
+	if err != nil {
+		return err
+	}
+	var minted *cache.Entry
+	if c.given["no-verify"] == nil {
+		if minted, err = c.proveSecret(ctx, secret); err != nil {
+			return err
+		}
+	}
+	secrets := *store
+	secrets.Store = chain
+	account := c.conf.SecretAccount()
+	if err := secrets.Index().Add(ctx, account); err != nil {
+		return err
+	}
+	if err := chain.Set(ctx, account, secret); err != nil {
+		return err
+	}
+	if minted != nil {
+		store.Save(ctx, c.conf.Key(), *minted)
+	}
+	if profile != nil {
+		if err := safefile.WriteFile(c.ProfilesPath(), profile); err != nil {
+			return err
+		}
+	}
+	if cli.Terminal(c.Stderr) {
+		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in the keychain", c.conf.ClientID.V, c.conf.Workspace.V.HostPort()))
+	}
+	return nil
+}
+
+// proveSecret makes the exchange, up to a database token where the endpoint is
+// known.
+func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*cache.Entry, error) {
+	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+	defer progress.Stop()
+	b, err := c.Broker(c.conf, c.say, progress)
+	if err != nil {
+		return nil, err
+	}
+	if c.conf.Endpoint.V == "" {
+		return nil, b.SignIn(ctx, secret)
+	}
+	e, err := b.Mint(ctx, secret)
+	if err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// profileFile makes the file of profiles as it is to be, or nil where no
+// profile was named. It is made before anything is stored, so that a file that
+// cannot be read stops the login while nothing has happened.
+func (c *call) profileFile() ([]byte, error) {
+	name := c.conf.Profile.V
+	if name == "" {
+		return nil, nil
+	}
+	profiles, err := c.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	if profiles == nil {
+		if profiles, err = config.ParseProfiles(c.ProfilesPath(), nil); err != nil {
+			return nil, err
+		}
+	}
+	return profiles.Set(name, c.conf.ProfileKeys())
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+)
+
+// logout deletes a target's secret and tokens, or all that is listed.
+func logout(ctx context.Context, c *call) error {
+	chain := c.Keychain(c.conf)
+	store, err := c.Cache(c.conf, chain, c.say)
+	if err != nil {
+		return err
+	}
+	if store.Store != nil && c.conf.Cache.V == config.CacheFile {
+		if err := c.remove(ctx, *store, false); err != nil {
+			return err
+		}
+	}
+	secrets := *store
+	secrets.Store = chain
+	return c.remove(ctx, secrets, true)
+}
+
+func (c *call) remove(ctx context.Context, store cache.Cache, secrets bool) error {
+	all := c.given["all"] != nil
+	listed, err := store.Index().List(ctx)
+	if err != nil && !errors.Is(err, keychain.ErrNotFound) && !cache.IsMissing(err) {
+		return err
+	}
+	var gone []string
+	if secrets && !all {
+		gone = append(gone, c.conf.SecretAccount()) // listed or not
+	}
+	for _, a := range listed {
+		if all || c.ours(ctx, store, a) {
+			gone = append(gone, a)
+		}
+	}
+	return store.Index().Remove(ctx, gone...)
+}
+
+// ours says whether a cached token belongs to the target's host and client.
+func (c *call) ours(ctx context.Context, store cache.Cache, account string) bool {
+	d, err := store.Describe(ctx, account)
+	return err == nil && d.Host == c.conf.Workspace.V.HostPort() && d.ClientID == c.conf.ClientID.V
+}

@@ -1,0 +1,137 @@
+// Command lakebase-credential-helper puts a service principal's secret into the
+// OS keychain, and prints database tokens in the form that other tools' hooks
+// expect.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+const program = "lakebase-credential-helper"
+
+func main() {
+	os.Exit(run(context.Background(), os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	cli.DieOfQuit()
+	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
+	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}}
+	if err := c.dispatch(ctx); err != nil {
+		c.say.Error(cli.Describe(err, c.described()))
+		return cli.ExitCode(err)
+	}
+	return 0
+}
+
+// call is one run of one command.
+type call struct {
+	*cli.Process
+	say   *cli.Say
+	given map[string][]string
+	conf  config.Config
+	known bool // conf was resolved
+}
+
+func (c *call) described() *config.Config {
+	if !c.known {
+		return nil
+	}
+	return &c.conf
+}
+
+// dispatch finds the command that the first word names, and runs it.
+func (c *call) dispatch(ctx context.Context) error {
+	if len(c.Args) == 0 {
+		return &cli.UsageError{Problem: "no command is given", Fix: "see: " + program + " --help"}
+	}
+	switch c.Args[0] {
+	case "--help", "-h", "help":
+		_, err := io.WriteString(c.Stdout, topHelp())
+		return err
+	case "--version", "-V", "version":
+		_, err := io.WriteString(c.Stdout, program+" "+cli.Version()+"\n")
+		return err
+	}
+	for _, cmd := range commands() {
+		if cmd.page.Name == c.Args[0] {
+			return c.run(ctx, cmd)
+		}
+	}
+	return &cli.UsageError{Problem: "there is no command " + config.Quote(c.Args[0]), Fix: "see: " + program + " --help"}
+}
+
+// command is one of the program's commands.
+type command struct {
+	page   cli.Page
+	values []string // options of its own that take a value
+	change func(given map[string][]string, in *config.Input)
+	limit  time.Duration // over everything; 0: the parts have limits of their own
+	run    func(context.Context, *call) error
+}
+
+func (c *call) run(ctx context.Context, cmd command) error {
+	settings := cmd.settings()
+	for _, v := range cmd.values {
+		settings = append(settings, config.Setting{Option: v})
+	}
+	bools := []string{"help,h"}
+	for _, o := range cmd.page.More {
+		if o.Value == "" && o.Name != "help" {
+			bools = append(bools, o.Name)
+		}
+	}
+	var rest []string
+	var err error
+	if c.given, rest, err = cli.NewOptions(settings, bools...).Parse(program+" "+cmd.page.Name, c.Args[1:]); err != nil {
+		return err
+	}
+	if len(rest) > 0 { // not shown: it may be a secret that was typed there
+		return &cli.UsageError{Problem: cmd.page.Name + " takes options only", Fix: "see: " + program + " " + cmd.page.Name + " --help"}
+	}
+	if c.given["help"] != nil {
+		_, err := io.WriteString(c.Stdout, cli.Help(titled(cmd.page), cmd.settings()))
+		return err
+	}
+	if cmd.change != nil {
+		c.conf, err = c.Resolve(c.given, func(in *config.Input) { cmd.change(c.given, in) })
+		if err != nil {
+			return err
+		}
+		c.known = true
+		c.say = c.Voice(c.conf)
+		cli.TellNotes(c.say, c.conf)
+	}
+	if cmd.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cmd.limit)
+		defer cancel()
+	}
+	return cmd.run(ctx, c)
+}
+
+// settings are those that mean something to the command.
+func (cmd command) settings() []config.Setting {
+	var out []config.Setting
+	for _, s := range config.Settings() {
+		if !contains(cmd.page.Omit, s.Option) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}

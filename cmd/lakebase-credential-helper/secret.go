@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/term"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// Bounds of reading a secret.
+const (
+	maxSecret   = 4 << 10
+	typingTime  = 5 * time.Minute
+	readingTime = time.Minute
+)
+
+// readSecret reads the secret from where the options say: a file, standard
+// input, or the terminal, without echo.
+func (c *call) readSecret(ctx context.Context) (credential.Secret, error) {
+	file, stdin := c.given["secret-file"], c.given["secret-stdin"] != nil
+	switch {
+	case file != nil && stdin:
+		return credential.Secret{}, &cli.UsageError{Problem: "--secret-file cannot be used with --secret-stdin"}
+	case file != nil:
+		s, err := c.ReadSecretFile(file[0])
+		if err != nil {
+			return s, &broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
+		}
+		return s, nil
+	case stdin && cli.Terminal(c.Stdin):
+		return credential.Secret{}, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
+	case stdin:
+		return c.stdinSecret(ctx)
+	case !cli.Terminal(c.Stdin):
+		return credential.Secret{}, &cli.UsageError{Problem: "there is no terminal to ask for the secret on", Fix: "give it with --secret-stdin or --secret-file PATH"}
+	}
+	return c.typedSecret(ctx)
+}
+
+func (c *call) stdinSecret(ctx context.Context) (credential.Secret, error) {
+	text, err := within(ctx, readingTime, func() ([]byte, error) { return io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1)) })
+	if err != nil {
+		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
+	}
+	return checkSecret("--secret-stdin", text)
+}
+
+func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
+	in, ok := c.Stdin.(*os.File)
+	if !ok {
+		return credential.Secret{}, errors.New("standard input is no file")
+	}
+	fd := int(in.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return credential.Secret{}, err
+	}
+	stop := cli.RestoreOnSignal(func() { _ = term.Restore(fd, state) })
+	defer stop()
+	fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.V, c.conf.Workspace.V.HostPort())
+	text, err := within(ctx, typingTime, func() ([]byte, error) { return term.ReadPassword(fd) })
+	_ = term.Restore(fd, state)
+	fmt.Fprintln(c.Stderr)
+	if err != nil {
+		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
+	}
+	return checkSecret("the secret", text)
+}
+
+// checkSecret trims what pasting adds, and refuses what no secret has.
+func checkSecret(where string, text []byte) (credential.Secret, error) {
+	s := strings.TrimSpace(string(text))
+	switch {
+	case s == "":
+		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty"}
+	case len(text) > maxSecret:
+		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret)}
+	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
+		return credential.Secret{}, &config.Error{Name: where, Problem: "has a space, a line end or a control character in it", Fix: "give the secret alone"}
+	}
+	return credential.NewSecret(s), nil
+}
+
+// within gives up on read when its time is over; the read itself cannot be
+// stopped, and ends with the process.
+func within(ctx context.Context, limit time.Duration, read func() ([]byte, error)) ([]byte, error) {
+	type answer struct {
+		text []byte
+		err  error
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	done := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		done <- answer{text, err}
+	}()
+	select {
+	case a := <-done:
+		return a.text, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("nothing was given in %s", limit)
+	}
+}

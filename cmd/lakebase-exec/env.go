@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+)
+
+// values are what the command connects with.
+func values(conf config.Config, s broker.Session, argv []string) pgenv.Values {
+	v := pgenv.Values{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
+		Password: s.Token.Value, SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert,
+		ExpiresAt: s.Token.ExpiresAt, Profile: conf.Profile.V}
+	if len(argv) > 0 && argv[0] != "" {
+		v.AppName = filepath.Base(argv[0])
+	}
+	return v
+}
+
+// What --print-env shows in place of a value.
+const (
+	askedAtStart = "<asked at start>"
+	notShown     = "<not shown>"
+)
+
+// printEnv tells what the command would get, of the names that we set or
+// remove. It asks nobody but the cache.
+func printEnv(ctx context.Context, p *cli.Process, conf config.Config, say *cli.Say, argv []string) error {
+	roots, err := p.SSLRootCert(conf)
+	if err != nil {
+		return err
+	}
+	s := broker.Session{Target: broker.Target(conf, roots, conf.PGHost.V)}
+	s.Target.Host = askedAtStart
+	if conf.PGHostTrusted() {
+		s.Target.Host = conf.PGHost.V
+	}
+	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart}
+	if conf.Cache.V != config.CacheOff {
+		c, err := p.Cache(conf, p.Keychain(conf), say)
+		if err != nil {
+			return err
+		}
+		if e, ok := c.Lookup(ctx, conf.Key()); ok {
+			if h := e.DatabaseHost; h != "" && (conf.PGHost.V == "" || conf.PGHost.V == h) {
+				s.Target.Host = h
+			}
+			if e.Token.Fresh(c.Now(), conf.MinTTL.V) {
+				s.Token = e.Token
+				shown["PGPASSWORD"] = notShown
+				delete(shown, "LAKEBASE_TOKEN_EXPIRES_AT")
+			}
+		}
+	}
+	if s.Token.Value.IsZero() {
+		s.Token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
+	}
+	result, err := pgenv.Build(p.Environ, values(conf, s, argv), conf.Keep.V)
+	if err != nil {
+		return err
+	}
+	return show(p.Stdout, result, shown)
+}
+
+// show writes NAME=VALUE for each name that we set and "unset NAME" for each
+// that we remove.
+func show(out io.Writer, r pgenv.Result, instead map[string]string) error {
+	var b strings.Builder
+	for _, e := range r.Environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !slices.Contains(r.Set, name) {
+			continue
+		}
+		if v, ok := instead[name]; ok {
+			value = v
+		}
+		fmt.Fprintf(&b, "%s=%s\n", name, cli.Plain(value))
+	}
+	for _, name := range r.Removed {
+		fmt.Fprintf(&b, "unset %s\n", cli.Plain(name))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, " ")
+}

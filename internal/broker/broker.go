@@ -1,0 +1,146 @@
+// Package broker owns the order of the road: cache, keychain, exchange, wake.
+// Both programs walk it here and nowhere else. It must never know the process,
+// print, or make a request, a prompt or a login that its caller did not ask for.
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// Secrets is the keychain, as far as the road needs it. Get may prompt.
+type Secrets interface {
+	Get(ctx context.Context, account string) (credential.Secret, error)
+}
+
+// Workspace makes one attempt at each call of the workspace's API.
+type Workspace interface {
+	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
+	DatabaseCredential(ctx context.Context, bearer credential.Secret, endpoint string, ttl time.Duration) (credential.Token, error)
+	Endpoint(ctx context.Context, bearer credential.Secret, name string) (exchange.Endpoint, error)
+}
+
+// Waker proves a login, waiting for the compute until ctx ends.
+type Waker interface {
+	Wait(ctx context.Context, t wake.Target, password credential.Secret) error
+}
+
+// Stage is a part of the road that may take long enough to be spoken of.
+type Stage int
+
+// The stages. Note is a word for --verbose and no wait.
+const (
+	Note Stage = iota
+	AtKeychain
+	AtLock
+	AtExchange
+	AtWake
+)
+
+// Broker walks the road for one configuration.
+type Broker struct {
+	Config         config.Config
+	Secrets        Secrets
+	Workspace      func() (Workspace, error)
+	Waker          Waker
+	Cache          *cache.Cache
+	ReadSecretFile func(path string) (credential.Secret, error)
+	SSLRootCert    string     // the path that the child gets; empty with sslmode=require
+	Inherited      *Inherited // what a lakebase-exec around us left, or nil
+	Now            func() time.Time
+	Tell           func(s Stage, text string) // may be nil
+}
+
+// Session is a way into the database that works now, or is believed to.
+type Session struct {
+	Target wake.Target
+	Token  credential.Token
+	Cached bool // nothing was asked of the workspace
+
+	result cache.Result
+}
+
+// Saved waits until a newly minted token is stored, or ctx ends.
+func (s Session) Saved(ctx context.Context) { s.result.Saved(ctx) }
+
+// Token gets a database token and the host that it is for, from the cache where
+// it can. It makes no login. Errors: *NoSecretError, *HostError,
+// *exchange.Error (inside a *retry.Error where it was tried more than once).
+func (b *Broker) Token(ctx context.Context) (Session, error) {
+	return b.token(ctx, credential.Secret{})
+}
+
+// Ready is Token and then, as --wait says, a login with the very values that a
+// child would get. A cached token that the server refuses is minted anew once.
+// Further errors: *wake.Error.
+func (b *Broker) Ready(ctx context.Context) (Session, error) {
+	s, err := b.Token(ctx)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := b.prove(ctx, &s); err != nil {
+		s.Saved(ctx)
+		return Session{}, err
+	}
+	s.Saved(ctx)
+	return s, nil
+}
+
+// prove makes the login that --wait asks for.
+func (b *Broker) prove(ctx context.Context, s *Session) error {
+	if b.Config.Wait.V == config.WaitNever {
+		return nil
+	}
+	key := b.Config.Key()
+	if b.Config.Wait.V == config.WaitAuto && b.Cache.Proven(key, login(*s)) {
+		b.tell(Note, "a login with these values worked a moment ago")
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.Config.WaitTimeout.V)
+	defer cancel()
+	b.tell(AtWake, s.Target.Host)
+	err := b.Waker.Wait(ctx, s.Target, s.Token.Value)
+	if s.Cached && s.result.Cached && refused(err) {
+		b.tell(Note, "the database refused the cached token; asking for a new one")
+		again, mintErr := b.token(ctx, s.Token.Value)
+		if mintErr != nil {
+			return mintErr
+		}
+		*s = again
+		b.tell(AtWake, s.Target.Host)
+		err = b.Waker.Wait(ctx, s.Target, s.Token.Value)
+	}
+	if err != nil {
+		return err
+	}
+	b.Cache.Prove(key, login(*s))
+	return nil
+}
+
+func login(s Session) cache.Login {
+	t := s.Target
+	return cache.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
+		SSLMode: t.SSLMode, SSLRootCert: t.SSLRootCert, Token: s.Token.Value}
+}
+
+func (b *Broker) tell(s Stage, text string) {
+	if b.Tell != nil {
+		b.Tell(s, text)
+	}
+}
+
+// Target puts together what the login and the child get, for a database host.
+func (b *Broker) Target(host string) wake.Target { return Target(b.Config, b.SSLRootCert, host) }
+
+// Target is what a configuration connects to; roots may be empty under
+// sslmode=require.
+func Target(c config.Config, roots, host string) wake.Target {
+	return wake.Target{Host: host, Port: c.PGPort.V, HostAddr: c.PGHostAddr.V, Database: c.Database.V, User: c.User.V,
+		SSLMode: c.SSLMode.V, SSLRootCert: roots}
+}

@@ -1,0 +1,131 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+)
+
+// Mint exchanges the secret for a database token within --timeout: two calls,
+// and beside the second one a third where the database's host must be asked for.
+func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entry, error) {
+	c := b.Config
+	ws, err := b.Workspace()
+	if err != nil {
+		return cache.Entry{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V)
+	defer cancel()
+	b.tell(AtExchange, c.Workspace.V.HostPort())
+	bearer, err := b.signIn(ctx, ws, secret)
+	if err != nil {
+		return cache.Entry{}, err
+	}
+	var host string
+	asked := make(chan error, 1)
+	if c.PGHostTrusted() {
+		asked <- nil
+	} else {
+		go func() {
+			h, err := b.askHost(ctx, ws, bearer.Value)
+			host = h
+			if err != nil {
+				cancel() // the other call's answer is of no use any more
+			}
+			asked <- err
+		}()
+	}
+	token, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
+		return ws.DatabaseCredential(ctx, bearer.Value, c.Endpoint.V, c.TTL.V)
+	})
+	if err != nil {
+		cancel()
+	}
+	if err := first(<-asked, err); err != nil {
+		return cache.Entry{}, err
+	}
+	b.tell(Note, fmt.Sprintf("%s gave a token, good until %s", c.Workspace.V.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
+	return cache.Entry{Token: token, DatabaseHost: host, Fingerprint: c.Key().Fingerprint(secret)}, nil
+}
+
+// SignIn proves a secret without minting a database token.
+func (b *Broker) SignIn(ctx context.Context, secret credential.Secret) error {
+	ws, err := b.Workspace()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
+	defer cancel()
+	b.tell(AtExchange, b.Config.Workspace.V.HostPort())
+	_, err = b.signIn(ctx, ws, secret)
+	return err
+}
+
+func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {
+	return attempt(ctx, func(ctx context.Context) (credential.Token, error) {
+		return ws.WorkspaceToken(ctx, b.Config.ClientID.V, secret)
+	})
+}
+
+// first picks the error that says most: a call that was given up because the
+// other one failed is not it.
+func first(errs ...error) error {
+	var last error
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, context.Canceled) {
+			return err
+		}
+		last = err
+	}
+	return last
+}
+
+// attempt makes a call until it works, is refused, or ctx's time is over.
+func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	return retry.Do(ctx, retry.Exchange(), call, func(err error) retry.Verdict {
+		var e *exchange.Error
+		if !errors.As(err, &e) {
+			return retry.Verdict{}
+		}
+		again, after := e.Worth()
+		return retry.Verdict{Again: again, After: after}
+	})
+}
+
+// askHost asks the endpoint for its host, and holds it against the one that
+// was configured.
+func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Secret) (string, error) {
+	c := b.Config
+	e, err := attempt(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
+		return ws.Endpoint(ctx, bearer, c.Endpoint.V)
+	})
+	if err != nil {
+		return "", err
+	}
+	if e.Disabled {
+		return "", &exchange.Error{Call: exchange.CallEndpoint, Host: c.Workspace.V.HostPort(), Kind: exchange.KindEndpointDisabled, Message: c.Endpoint.V + " is disabled"}
+	}
+	if h := c.PGHost.V; h != "" {
+		if h == e.Host || h == e.ReadOnlyHost {
+			return h, nil
+		}
+		return "", &HostError{Configured: c.PGHost, Endpoint: c.Endpoint.V, Named: e.Host}
+	}
+	if e.Host == "" {
+		return "", &HostError{Endpoint: c.Endpoint.V}
+	}
+	host, err := config.CheckDatabaseHost(e.Host, "the host of "+c.Endpoint.V)
+	if err != nil {
+		return "", err
+	}
+	return host, nil
+}

@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// token gets a token other than refused.
+func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session, error) {
+	c := b.Config
+	want := cache.Want{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
+	given, err := b.givenSecret()
+	if err != nil {
+		return Session{}, err
+	}
+	if !given.IsZero() {
+		want.Fingerprint = c.Key().Fingerprint(given)
+	}
+	// The lock is waited for within this, the keychain and the exchange have
+	// limits of their own inside it.
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
+	defer cancel()
+	r, err := b.Cache.Fetch(ctx, c.Key(), want, func(ctx context.Context) (cache.Entry, error) {
+		secret := given
+		if secret.IsZero() {
+			var err error
+			if secret, err = b.keychainSecret(ctx); err != nil {
+				return cache.Entry{}, err
+			}
+		}
+		return b.Mint(ctx, secret)
+	})
+	if err != nil {
+		var none *NoSecretError
+		if refused.IsZero() && errors.As(err, &none) {
+			if s, ok := b.inherited(); ok {
+				return s, nil
+			}
+		}
+		return Session{}, err
+	}
+	host := c.PGHost.V
+	if host == "" {
+		host = r.Entry.DatabaseHost
+	}
+	if r.Cached {
+		b.tell(Note, fmt.Sprintf("using the cached token, good until %s", r.Entry.Token.ExpiresAt.UTC().Format(time.RFC3339)))
+	}
+	return Session{Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
+}
+
+// hostServes says whether a cached entry's host settles which host to use.
+func (b *Broker) hostServes(remembered string) bool {
+	h := b.Config.PGHost.V
+	switch {
+	case h == "":
+		return remembered != ""
+	case b.Config.PGHostTrusted():
+		return true
+	}
+	return remembered == h
+}
+
+// givenSecret is the one from option, file or environment; zero for the keychain's.
+func (b *Broker) givenSecret() (credential.Secret, error) {
+	s := b.Config.Secret
+	switch s.Kind {
+	case config.SecretInEnvironment:
+		return s.Text, nil
+	case config.SecretInFile:
+		secret, err := b.ReadSecretFile(s.Path)
+		if err != nil {
+			return credential.Secret{}, &SecretFileError{From: s.From, Err: err}
+		}
+		return secret, nil
+	}
+	return credential.Secret{}, nil
+}
+
+func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) {
+	b.tell(AtKeychain, "")
+	ctx, cancel := context.WithTimeout(ctx, b.Config.KeychainTimeout.V)
+	defer cancel()
+	s, err := b.Secrets.Get(ctx, b.Config.SecretAccount())
+	if err != nil {
+		if parent := context.Cause(ctx); errors.Is(parent, context.Canceled) {
+			return credential.Secret{}, parent
+		}
+		return credential.Secret{}, &NoSecretError{Host: b.Config.Workspace.V.HostPort(), ClientID: b.Config.ClientID.V, Notes: b.Config.Notes, Err: err}
+	}
+	return s, nil
+}
+
+// Inherited is the token that a lakebase-exec around this process has set.
+type Inherited struct {
+	Host, User, Profile string
+	Port                int
+	Token               credential.Secret
+	ExpiresAt           time.Time
+}
+
+// inherited gives a session with the token found in the environment, where it
+// is fresh and for the same target.
+func (b *Broker) inherited() (Session, bool) {
+	in, c := b.Inherited, b.Config
+	if in == nil || in.Token.IsZero() || in.User != c.User.V || in.Port != c.PGPort.V {
+		return Session{}, false
+	}
+	sameHost := c.PGHost.V == in.Host
+	sameProfile := c.PGHost.V == "" && c.Profile.V != "" && c.Profile.V == in.Profile
+	if !sameHost && !sameProfile {
+		return Session{}, false
+	}
+	// When it was minted is not told, so the rest that is asked for is what a
+	// token of the longest life would need.
+	rest := in.ExpiresAt.Sub(b.Now())
+	if rest < credential.MinLife(c.MinTTL.V, credential.MaxLife) || rest > credential.MaxLife {
+		return Session{}, false
+	}
+	b.tell(Note, "using the token of the lakebase-exec around this one")
+	t := credential.Token{Value: in.Token, ExpiresAt: in.ExpiresAt, MintedAt: b.Now()}
+	return Session{Target: b.Target(in.Host), Token: t, Cached: true}, true
+}
+
+// refused says whether a login failed for its token, and not for anything that
+// a new one would leave as it is.
+func refused(err error) bool {
+	var e *wake.Error
+	return errors.As(err, &e) && e.TokenRefused()
+}

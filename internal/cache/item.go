@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// TokenPrefix begins the account of every cached token.
+const TokenPrefix = "token:"
+
+func account(key credential.Key) string { return TokenPrefix + key.ID() }
+
+const itemVersion = 1
+
+// item is a token as it is stored. What makes up its key stands in it in clear
+// and is compared when it is read: a moved or foreign item is a miss.
+type item struct {
+	Version      int       `json:"version"`
+	Identity     string    `json:"identity"`
+	Host         string    `json:"host"`
+	WorkspaceID  string    `json:"workspace_id,omitempty"`
+	Principal    string    `json:"principal"`
+	Target       string    `json:"target"`
+	TTL          string    `json:"ttl,omitempty"`
+	Credential   string    `json:"credential"`
+	Token        string    `json:"token"`
+	Minted       time.Time `json:"minted"`
+	Expires      time.Time `json:"expires"`
+	DatabaseHost string    `json:"database_host,omitempty"`
+	Fingerprint  string    `json:"fingerprint,omitempty"`
+}
+
+func ttlText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
+func encode(key credential.Key, e Entry) credential.Secret {
+	text, err := json.Marshal(item{
+		Version: itemVersion, Identity: key.Identity, Host: key.Host, WorkspaceID: key.WorkspaceID,
+		Principal: key.Principal, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential,
+		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
+		DatabaseHost: e.DatabaseHost, Fingerprint: e.Fingerprint,
+	})
+	if err != nil { // strings and times only: cannot be
+		return credential.Secret{}
+	}
+	return credential.NewSecret(string(text))
+}
+
+var (
+	errUnreadable = errors.New("the item is not one of ours")
+	errForeign    = errors.New("the item belongs to another target")
+)
+
+func parse(text credential.Secret) (item, error) {
+	var it item
+	if json.Unmarshal([]byte(text.Reveal()), &it) != nil || it.Version != itemVersion {
+		return item{}, errUnreadable // json's own words could quote the token
+	}
+	return it, nil
+}
+
+func decode(text credential.Secret, key credential.Key) (Entry, error) {
+	it, err := parse(text)
+	if err != nil {
+		return Entry{}, err
+	}
+	if it.Identity != key.Identity || it.Host != key.Host || it.WorkspaceID != key.WorkspaceID || it.Principal != key.Principal ||
+		it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential {
+		return Entry{}, errForeign
+	}
+	return Entry{
+		Token:        credential.Token{Value: credential.NewSecret(it.Token), MintedAt: it.Minted, ExpiresAt: it.Expires},
+		DatabaseHost: it.DatabaseHost,
+		Fingerprint:  it.Fingerprint,
+	}, nil
+}
+
+// Description is what may be said of a stored token to anybody.
+type Description struct {
+	Host         string    `json:"host"`
+	ClientID     string    `json:"client_id"`
+	Endpoint     string    `json:"endpoint"`
+	DatabaseHost string    `json:"database_host,omitempty"`
+	ExpiresAt    time.Time `json:"expires_at"`
+}
+
+// describe tells what a stored token item is for, without the token.
+func describe(text credential.Secret) (Description, error) {
+	it, err := parse(text)
+	if err != nil {
+		return Description{}, err
+	}
+	return Description{Host: it.Host, ClientID: it.Principal, Endpoint: it.Target, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}, nil
+}

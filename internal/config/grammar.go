@@ -1,0 +1,194 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// cleanName lower-cases one DNS name or takes an IP literal as it is.
+func cleanName(s string, from Source) (string, error) {
+	if ip, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		if ip.Zone() != "" {
+			return "", bad(from, "%s: an address with a zone is not taken", Quote(s))
+		}
+		return ip.String(), nil
+	}
+	name := strings.TrimSuffix(strings.ToLower(s), ".")
+	if name == "" || len(name) > 253 {
+		return "", bad(from, "%s is not a host name", Quote(s))
+	}
+	for _, label := range strings.Split(name, ".") {
+		if !isLabel(label) {
+			return "", bad(from, "%s is not a host name: one DNS name or IP address is taken", Quote(s))
+		}
+	}
+	if digitsOnly(name[strings.LastIndexByte(name, '.')+1:]) {
+		return "", bad(from, "%s is neither a host name nor an IP address", Quote(s))
+	}
+	return name, nil
+}
+
+func isLabel(l string) bool {
+	if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+		return false
+	}
+	for i := 0; i < len(l); i++ {
+		if c := l[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// databaseHost checks what goes into PGHOST.
+func databaseHost(s string, from Source) (string, error) {
+	if strings.Contains(s, ",") {
+		return "", bad(from, "%s: one host is taken, not a list", Quote(s))
+	}
+	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
+		return "", bad(from, "%s: a Unix socket is not a Lakebase host", Quote(s))
+	}
+	host, err := cleanName(s, from)
+	if err != nil {
+		return "", err
+	}
+	if IsPooler(host) {
+		return "", &Error{Name: from.String(), Problem: Quote(s) + " is a pooled host, which takes no OAuth roles",
+			Fix: "use the host without -pooler"}
+	}
+	return host, nil
+}
+
+func databaseHostAddr(s string, from Source) (string, error) {
+	ip, err := netip.ParseAddr(s)
+	if err != nil || ip.Zone() != "" {
+		return "", bad(from, "%s is not an IP address", Quote(s))
+	}
+	return ip.String(), nil
+}
+
+func port(s string, from Source) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
+		return 0, bad(from, "%s is not one port between 1 and 65535", Quote(s))
+	}
+	return n, nil
+}
+
+// database refuses what libpq's own tools would read as a connection string:
+// pgbench, vacuumdb and others expand PGDATABASE.
+func database(s string, from Source) (string, error) {
+	lower := strings.ToLower(s)
+	switch {
+	case hasControl(s):
+		return "", bad(from, "%s has a control character in it", Quote(s))
+	case strings.HasPrefix(lower, "postgres:") || strings.HasPrefix(lower, "postgresql:"):
+		return "", &Error{Name: from.String(), Problem: Quote(redactURL(s)) + " is a connection URL, not a database's name", Fix: "give the name alone, as in databricks_postgres"}
+	case strings.Contains(s, "="):
+		return "", &Error{Name: from.String(), Problem: "has a '=' in it: libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
+	case !utf8.ValidString(s) || len(s) > 63:
+		return "", bad(from, "%s is not a database's name (at most 63 bytes of UTF-8)", Quote(s))
+	}
+	return s, nil
+}
+
+// redactURL keeps no more than the scheme of a URL, which may hold a password.
+func redactURL(s string) string {
+	scheme, _, _ := strings.Cut(s, ":")
+	return scheme + ":…"
+}
+
+func user(s string, from Source) (string, error) {
+	if hasControl(s) || !utf8.ValidString(s) {
+		return "", bad(from, "%s has a control character in it", Quote(s))
+	}
+	return s, nil
+}
+
+// clientID goes into HTTP Basic, where a colon would end it (RFC 7617).
+func clientID(s string, from Source) (string, error) {
+	for _, r := range s {
+		if r <= ' ' || r > '~' || r == ':' {
+			return "", bad(from, "%s is not a client id: it is the service principal's application id, a UUID", Quote(s))
+		}
+	}
+	return s, nil
+}
+
+// EndpointForm is how an Autoscaling endpoint is named (databricks-sdk-go, service/postgres).
+const EndpointForm = "projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"
+
+func endpoint(s string, from Source) (string, error) {
+	parts := strings.Split(s, "/")
+	wrong := &Error{Name: from.String(), Problem: Quote(s) + " is not an endpoint's name", Fix: "name it as " + EndpointForm}
+	if len(parts) != 6 || parts[0] != "projects" || parts[2] != "branches" || parts[4] != "endpoints" {
+		return "", wrong
+	}
+	for _, id := range []string{parts[1], parts[3], parts[5]} {
+		if !isLabel(id) {
+			return "", wrong
+		}
+	}
+	return s, nil
+}
+
+// duration takes Go's form ("90s", "1h30m") between min and max.
+func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, bad(from, "%s is not a duration, such as 30s or 5m", Quote(s))
+	}
+	if d < min || d > max {
+		return 0, bad(from, "%s is not between %s and %s", s, short(min), short(max))
+	}
+	return d, nil
+}
+
+func short(d time.Duration) string {
+	s := d.String()
+	s = strings.TrimSuffix(s, "m0s") + map[bool]string{true: "m"}[strings.HasSuffix(s, "m0s")]
+	return strings.TrimSuffix(s, "h0m") + map[bool]string{true: "h"}[strings.HasSuffix(s, "h0m")]
+}
+
+func oneOf(s string, from Source, words ...string) (string, error) {
+	for _, w := range words {
+		if s == w {
+			return s, nil
+		}
+	}
+	return "", bad(from, "%s is not one of %s", Quote(s), strings.Join(words, ", "))
+}
+
+func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
+
+// Quote shows a value of at most 80 bytes, with what is not printable escaped.
+func Quote(s string) string {
+	if len(s) > 80 {
+		s = s[:77] + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// joinHostPort is net.JoinHostPort, without the port where it is empty.
+func joinHostPort(host, port string) string {
+	if port == "" {
+		if strings.Contains(host, ":") {
+			return "[" + host + "]"
+		}
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// CheckDatabaseHost holds a database host that somebody else named to the same
+// rules as one that was configured. source names it in the error.
+func CheckDatabaseHost(host, source string) (string, error) {
+	return databaseHost(host, Source{FromEnvironment, source})
+}

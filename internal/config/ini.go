@@ -1,0 +1,183 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// ini is a file of [sections] with key = value lines that is written back
+// without losing anything else that stands in it: comments, order, spacing and
+// line ends stay. That is why it is not a library's parsed form.
+type ini struct {
+	name  string
+	bom   bool
+	lines []iniLine
+}
+
+type iniLine struct {
+	raw     string // with its line end
+	section string // the section that the line stands in
+	key     string // empty: not a setting
+	value   string
+	header  bool
+}
+
+// parseINI reads data; its errors name file and line.
+func parseINI(name string, data []byte) (*ini, error) {
+	f := &ini{name: name}
+	if rest, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
+		f.bom, data = true, rest
+	}
+	section, seen := "", map[string]int{}
+	for n, raw := range strings.SplitAfter(string(data), "\n") {
+		if raw == "" {
+			continue
+		}
+		l := iniLine{raw: raw, section: section}
+		text := strings.TrimSpace(raw)
+		if text != "" && text[0] != '#' && text[0] != ';' {
+			if err := l.parse(text); err != nil {
+				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: err.Error()}
+			}
+			section = l.section
+			id := l.section + "\x00" + l.key
+			if first, twice := seen[id]; twice {
+				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: fmt.Sprintf("%s stands already in line %d", l.what(), first)}
+			}
+			seen[id] = n + 1
+		}
+		f.lines = append(f.lines, l)
+	}
+	return f, nil
+}
+
+func (l *iniLine) what() string {
+	if l.header {
+		return "[" + l.section + "]"
+	}
+	return "key " + l.key
+}
+
+// parse reads a header or a setting. A comment at the end of a line needs a
+// space before it, so that a value may hold a '#'.
+func (l *iniLine) parse(text string) error {
+	if text[0] == '[' {
+		end := strings.IndexByte(text, ']')
+		rest := strings.TrimSpace(text[end+1:])
+		if end < 2 || rest != "" && rest[0] != '#' && rest[0] != ';' {
+			return fmt.Errorf("%s is not a [profile] header", Quote(text))
+		}
+		l.header, l.section = true, strings.TrimSpace(text[1:end])
+		return nil
+	}
+	key, value, found := strings.Cut(text, "=")
+	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+	switch {
+	case !found || key == "":
+		return fmt.Errorf("this line is neither a [profile], a key = value, nor a comment")
+	case l.section == "":
+		return fmt.Errorf("key %s stands before the first [profile]", Quote(key))
+	}
+	if len(value) > 1 && value[0] == '"' {
+		if end := strings.IndexByte(value[1:], '"'); end >= 0 {
+			l.key, l.value = key, value[1:end+1]
+			return nil
+		}
+	}
+	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
+		value, _, _ = strings.Cut(value, mark)
+	}
+	l.key, l.value = key, strings.TrimSpace(value)
+	return nil
+}
+
+// sections lists the names in their order.
+func (f *ini) sections() []string {
+	var out []string
+	for _, l := range f.lines {
+		if l.header {
+			out = append(out, l.section)
+		}
+	}
+	return out
+}
+
+// get gives a section's settings as key → (value, line number).
+func (f *ini) get(section string) (map[string]iniValue, bool) {
+	out, found := map[string]iniValue{}, false
+	for n, l := range f.lines {
+		if l.section != section {
+			continue
+		}
+		if l.header {
+			found = true
+		} else if l.key != "" {
+			out[l.key] = iniValue{l.value, n + 1}
+		}
+	}
+	return out, found
+}
+
+type iniValue struct {
+	text string
+	line int
+}
+
+// set puts key = value into section, in place of an earlier line, else behind
+// the section's last setting, else in a new section at the end.
+func (f *ini) set(section, key, value string) {
+	eol := "\n"
+	if len(f.lines) > 0 && strings.HasSuffix(f.lines[0].raw, "\r\n") {
+		eol = "\r\n"
+	}
+	if value != strings.TrimSpace(value) || strings.ContainsAny(value, "#;") || strings.HasPrefix(value, `"`) {
+		value = `"` + value + `"`
+	}
+	line := iniLine{raw: key + " = " + value + eol, section: section, key: key, value: value}
+	last := -1
+	for i, l := range f.lines {
+		if l.section != section {
+			continue
+		}
+		if l.key == key && !l.header {
+			f.lines[i] = line
+			return
+		}
+		if l.header || l.key != "" {
+			last = i
+		}
+	}
+	if n := len(f.lines); n > 0 && !strings.HasSuffix(f.lines[n-1].raw, "\n") {
+		f.lines[n-1].raw += eol
+	}
+	if last < 0 {
+		if len(f.lines) > 0 {
+			f.lines = append(f.lines, iniLine{raw: eol})
+		}
+		f.lines = append(f.lines, iniLine{raw: "[" + section + "]" + eol, section: section, header: true}, line)
+		return
+	}
+	f.lines = append(f.lines[:last+1], append([]iniLine{line}, f.lines[last+1:]...)...)
+}
+
+// remove takes a section's setting out.
+func (f *ini) remove(section, key string) {
+	for i, l := range f.lines {
+		if l.section == section && l.key == key && !l.header {
+			f.lines = append(f.lines[:i], f.lines[i+1:]...)
+			return
+		}
+	}
+}
+
+func (f *ini) bytes() []byte {
+	var b bytes.Buffer
+	if f.bom {
+		b.WriteString("\xef\xbb\xbf")
+	}
+	for _, l := range f.lines {
+		b.WriteString(l.raw)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Profiles is the file of profiles as it was read.
+type Profiles struct {
+	file *ini
+}
+
+// ParseProfiles reads the file called name. Its errors name file and line.
+func ParseProfiles(name string, data []byte) (*Profiles, error) {
+	f, err := parseINI(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &Profiles{f}, nil
+}
+
+// Names lists the profiles in the file's order.
+func (p *Profiles) Names() []string { return p.file.sections() }
+
+// Has says whether there is a profile called name.
+func (p *Profiles) Has(name string) bool {
+	_, ok := p.file.get(name)
+	return ok
+}
+
+// Value gives the text of one key of a profile, as it stands.
+func (p *Profiles) Value(profile, key string) string {
+	s, _ := p.file.get(profile)
+	return s[key].text
+}
+
+// Set puts keys into a profile, making it where there is none, and returns the
+// whole file. An empty value removes its key. All else in the file stays.
+func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
+	if profile == "" || strings.ContainsAny(profile, "[]\r\n") || hasControl(profile) || profile != strings.TrimSpace(profile) {
+		return nil, &Error{Name: "--profile", Problem: Quote(profile) + " cannot be a profile's name"}
+	}
+	for _, s := range settings { // in the table's order, so that files read alike
+		v, given := keys[s.Key]
+		switch {
+		case s.Key == "" || !given:
+		case v == "":
+			p.file.remove(profile, s.Key)
+		default:
+			p.file.set(profile, s.Key, v)
+		}
+	}
+	out := p.file.bytes()
+	again, err := parseINI(p.file.name, out)
+	if err != nil {
+		return nil, err
+	}
+	got, _ := again.get(profile)
+	for k, v := range keys {
+		if got[k].text != v {
+			return nil, &Error{Name: "key " + k, Problem: Quote(v) + " cannot be written to a profile"}
+		}
+	}
+	return out, nil
+}
+
+// profileValues gives the profile's settings by option name, or says which key
+// is unknown.
+func (p *Profiles) values(name string) (map[string]raw, error) {
+	section, _ := p.file.get(name)
+	out := map[string]raw{}
+	for key, v := range section {
+		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, Quote(name), p.file.name, v.line)}
+		s := byKey(key)
+		if s == nil {
+			e := bad(from, "there is no such key")
+			if secretKey(key) {
+				e.Problem = "a profile holds no secret"
+				e.Fix = "remove the line, then store the secret with: lakebase-credential-helper login --profile " + name
+			} else {
+				e.Fix = "known keys: " + strings.Join(keys(), ", ")
+			}
+			return nil, e
+		}
+		if v.text != "" {
+			out[s.Option] = raw{[]string{v.text}, from}
+		}
+	}
+	return out, nil
+}
+
+func byKey(key string) *Setting {
+	for i := range settings {
+		if settings[i].Key == key && key != "" {
+			return &settings[i]
+		}
+	}
+	return nil
+}
+
+// keys lists the profile's keys, sorted.
+func keys() []string {
+	var out []string
+	for _, s := range settings {
+		if s.Key != "" {
+			out = append(out, s.Key)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+func secretKey(key string) bool {
+	switch strings.ToLower(key) {
+	case "client_secret", "password", "token", "secret", "pgpassword":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,64 @@
+package config
+
+import "time"
+
+// Setting is one thing that can be set: its option, the variables that give it,
+// and its key in a profile. It is the one list from which the command line, the
+// profile's grammar and the help are made.
+type Setting struct {
+	Option  string   // long option without its dashes; the setting's name
+	Alias   string   // one-letter option
+	Env     []string // the first one that is set counts
+	Key     string   // profile key
+	Target  bool     // part of the target, which comes whole from one place
+	Many    bool     // the option may be repeated
+	Bool    bool     // the option takes no value
+	Default string   // shown in the help
+}
+
+// Settings lists every setting in the order of the help.
+func Settings() []Setting { return settings }
+
+var settings = []Setting{
+	{Option: "profile", Alias: "p", Env: []string{"LAKEBASE_PROFILE"}},
+	{Option: "host", Env: []string{"DATABRICKS_HOST"}, Key: "host", Target: true},
+	{Option: "client-id", Env: []string{"DATABRICKS_CLIENT_ID"}, Key: "client_id", Target: true},
+	{Option: "client-secret-file", Env: []string{envSecretFile}},
+	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Target: true},
+	{Option: "pghost", Env: []string{"PGHOST"}, Key: "pghost", Target: true, Default: "asked from the workspace"},
+	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Target: true, Default: "5432"},
+	{Option: "pghostaddr"},
+	{Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Key: "database", Target: true, Default: "databricks_postgres"},
+	{Option: "user", Alias: "U", Env: []string{"PGUSER"}, Key: "user", Target: true, Default: "the client id"},
+	{Option: "sslmode", Env: []string{"PGSSLMODE"}, Key: "sslmode", Target: true, Default: VerifyFull},
+	{Option: "child-sslmode", Default: "as --sslmode"},
+	{Option: "sslrootcert", Env: []string{"PGSSLROOTCERT"}, Key: "sslrootcert", Target: true, Default: "the system's"},
+	{Option: "cacert", Env: []string{"LAKEBASE_CACERT"}, Key: "cacert", Target: true},
+	{Option: "ttl", Env: []string{"LAKEBASE_TTL"}, Default: "the server's"},
+	{Option: "min-ttl", Env: []string{"LAKEBASE_MIN_TTL"}, Default: "15m"},
+	{Option: "wait", Env: []string{"LAKEBASE_WAIT"}, Default: WaitAuto},
+	{Option: "wait-timeout", Env: []string{"LAKEBASE_WAIT_TIMEOUT"}, Key: "wait_timeout", Default: "60s"},
+	{Option: "timeout", Env: []string{"LAKEBASE_TIMEOUT"}, Default: "60s"},
+	{Option: "keychain-timeout", Env: []string{"LAKEBASE_KEYCHAIN_TIMEOUT"}, Default: "60s on a terminal, else 5s"},
+	{Option: "keep", Key: "keep", Many: true},
+	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Default: CacheKeychain},
+	{Option: "runtime-dir"},
+	{Option: "verbose", Bool: true},
+	{Option: "quiet", Alias: "q", Bool: true},
+	{Option: "log-format", Default: "text"},
+}
+
+// Variables that are read in ways of their own.
+const (
+	envSecret     = "DATABRICKS_CLIENT_SECRET"
+	envSecretFile = "DATABRICKS_CLIENT_SECRET_FILE"
+	envLog        = "LAKEBASE_LOG"
+)
+
+// Bounds of the settings that are durations.
+const (
+	minTTL     = 5 * time.Minute // databricks-sdk-go, service/postgres: ttl is 300 s to 3600 s
+	maxTTL     = time.Hour
+	maxWait    = time.Hour
+	minTimeout = time.Millisecond
+)

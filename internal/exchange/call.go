@@ -1,0 +1,151 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// request is one call to be made.
+type request struct {
+	call          Call
+	method        string
+	path          string
+	contentType   string
+	body          []byte
+	authorization credential.Secret   // the header's whole value
+	workspaceID   string              // empty: not sent
+	secrets       []credential.Secret // hidden from whatever the server says
+}
+
+// reply is a 2xx answer.
+type reply struct {
+	body   []byte
+	sentAt time.Time // our clock, UTC, before the request left
+	date   time.Time // the server's Date, zero where it gave none
+}
+
+// do makes one attempt. It follows no redirect: it uses the transport, and the
+// code that follows them is in http.Client.
+func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
+	transport, err := c.transport()
+	if err != nil {
+		return reply{}, c.fail(r, &Error{Kind: KindCertificate, Err: err})
+	}
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return reply{}, c.fail(r, &Error{Kind: KindRefused, Message: "the request cannot be written"})
+	}
+	sentAt := c.now().Round(0).UTC()
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return reply{}, c.fail(r, lost(ctx, err))
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
+		body, failed := readBody(ctx, resp)
+		if failed != nil {
+			failed.Status, failed.RequestID = resp.StatusCode, headerID(resp.Header)
+			return reply{}, c.fail(r, failed)
+		}
+		date, _ := http.ParseTime(resp.Header.Get("Date"))
+		return reply{body: body, sentAt: sentAt, date: date}, nil
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode, Message: redirectTarget(resp), RequestID: headerID(resp.Header)})
+	}
+	return reply{}, c.refused(r, resp)
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	u := c.base
+	u.Path = r.path
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", r.authorization.Reveal())
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	if r.workspaceID != "" {
+		req.Header.Set("X-Databricks-Workspace-Id", r.workspaceID)
+	}
+	return req, nil
+}
+
+// readBody reads a 2xx body, whole and within its bound.
+func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, lost(ctx, err)
+	}
+	if ctx.Err() != nil && !json.Valid(body) {
+		// A server that hears of our going can end its reply in good form, and
+		// be heard before net/http has closed the connection.
+		return nil, lost(ctx, io.ErrUnexpectedEOF)
+	}
+	if len(body) > maxBody {
+		return nil, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
+	}
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, &Error{Kind: KindNotJSON, Message: "the reply is compressed, which was not asked for"}
+	}
+	return body, nil
+}
+
+// refused reads a 4xx or 5xx. What the workspace says then is worth having, but
+// not worth failing over: a body that is cut short or too long is read as far
+// as it goes.
+func (c *Client) refused(r request, resp *http.Response) *Error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	said := parseRefusal(body)
+	if said.requestID == "" {
+		said.requestID = headerID(resp.Header)
+	}
+	now, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		now = c.now()
+	}
+	r.secrets = append(r.secrets, said.tokens...)
+	return c.fail(r, &Error{
+		Kind: kindOf(r, resp.StatusCode, said), Status: resp.StatusCode,
+		Code: said.code, Message: said.message, RequestID: said.requestID,
+		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), now),
+	})
+}
+
+// redirectTarget names the host only: a path or query may hold what was sent.
+func redirectTarget(resp *http.Response) string {
+	loc := resp.Header.Get("Location")
+	if loc == "" {
+		return "to nowhere"
+	}
+	u, err := resp.Request.URL.Parse(loc)
+	if err != nil || u.Host == "" {
+		return "to something that is not a URL"
+	}
+	return "to " + u.Host
+}
+
+// fail completes e and cleans its texts.
+func (c *Client) fail(r request, e *Error) *Error {
+	e.Call, e.Host = r.call, c.base.Host
+	for _, text := range []*string{&e.Code, &e.Message, &e.RequestID} {
+		*text = clean(*text, r.secrets)
+	}
+	return e
+}
+
+// clean hides secrets and gives one line of at most maxText bytes. What is far
+// beyond that is dropped first, because looking for secrets takes time.
+func clean(text string, secrets []credential.Secret) string {
+	return oneLine(credential.Scrub(cut(text, 8*maxText), secrets...))
+}

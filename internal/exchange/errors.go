@@ -1,0 +1,142 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Call names what was asked of the workspace.
+type Call string
+
+// The calls.
+const (
+	CallWorkspaceToken     Call = "workspace token"
+	CallDatabaseCredential Call = "database credential"
+	CallEndpoint           Call = "endpoint"
+)
+
+// Kind says what went wrong, as far as a person or a retry needs to know.
+type Kind string
+
+// The kinds. What the workspace answered:
+const (
+	KindInvalidClient     Kind = "invalid client"     // wrong client id or secret
+	KindEntitlement       Kind = "entitlement"        // no "Workspace access"
+	KindEndpointMalformed Kind = "endpoint malformed" // INVALID_PARAMETER_VALUE
+	KindEndpointNotFound  Kind = "endpoint not found" // no such endpoint, or none that we may see
+	KindEndpointDisabled  Kind = "endpoint disabled"  // no login can wake it
+	KindPermissionDenied  Kind = "permission denied"  // 403
+	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
+	KindRateLimited       Kind = "rate limited"       // 429
+	KindUnavailable       Kind = "unavailable"        // 502, 503, 504
+	KindServerError       Kind = "server error"       // any other 5xx
+	KindRefused           Kind = "refused"            // any other 4xx
+	KindRedirect          Kind = "redirect"           // 3xx: never followed
+	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
+	KindTooLarge          Kind = "too large"          // more than 1 MiB
+	KindBadReply          Kind = "bad reply"          // JSON without what it must hold
+)
+
+// And what kept it from answering:
+const (
+	KindBroken          Kind = "connection broken" // refused, reset, closed, cut short or silent
+	KindNameNotResolved Kind = "name not resolved"
+	KindCertificate     Kind = "certificate" // not trusted, expired, or for another name
+	KindTLS             Kind = "TLS"
+	KindProxy           Kind = "proxy" // the proxy refused, or could not be reached
+	KindCanceled        Kind = "canceled"
+	KindDeadline        Kind = "deadline" // of the call's context
+)
+
+// maxText bounds each text of an Error, in bytes.
+const maxText = 500
+
+// Error is a call that failed. Its texts hold no secret that was sent or
+// received, but may hold any character that a server likes: escape them before
+// showing them.
+type Error struct {
+	Call       Call
+	Host       string // host or host:port
+	Kind       Kind
+	Status     int           // of the workspace, or with KindProxy of the proxy; 0: no answer
+	Code       string        // error_code, or OAuth's error
+	Message    string        // one line, at most 500 bytes
+	RequestID  string        // what Databricks' support asks for
+	RetryAfter time.Duration // as asked by the server, at most an hour; 0: not asked
+	Err        error         // the cause, if it lies below HTTP
+}
+
+// Error is one line of at most about 2 kB.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s from %s: %s", e.Call, e.Host, e.Kind)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (HTTP %d)", e.Status)
+	}
+	for _, s := range []string{e.Code, e.Message} {
+		if s != "" {
+			b.WriteString(": " + s)
+		}
+	}
+	if e.Err != nil {
+		b.WriteString(": " + oneLine(e.Err.Error()))
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request " + e.RequestID + ")")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause below HTTP, or nil.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Worth says whether the same call may succeed a little later, and how long
+// the server asked to wait before it. It is true for 429, 502, 503 and 504, for
+// broken connections and for a call that ran out of its own time; Databricks'
+// SDK retries a POST then too (databricks-sdk-go config/experimental/auth). It
+// is false for every refusal, and for certificates and redirects.
+func (e *Error) Worth() (again bool, after time.Duration) {
+	switch e.Kind {
+	case KindRateLimited, KindUnavailable, KindBroken, KindDeadline:
+		again = true
+	case KindNameNotResolved:
+		again = passing(e.Err)
+	case KindProxy:
+		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && passing(e.Err)
+	}
+	if !again {
+		return false, 0
+	}
+	return true, e.RetryAfter
+}
+
+// passing says whether a failure below HTTP may pass. "No such host" does not.
+func passing(err error) bool {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
+	}
+	return below(err) == KindBroken
+}
+
+// oneLine folds white space and cuts to maxText bytes.
+func oneLine(s string) string {
+	return cut(strings.Join(strings.Fields(s), " "), maxText)
+}
+
+// cut shortens s to at most n bytes, at a character's start.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := n; i > n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			return s[:i]
+		}
+	}
+	return s[:n] // not UTF-8
+}

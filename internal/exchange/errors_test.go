@@ -1,0 +1,367 @@
+package exchange
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWhatTheWorkspaceAnswers(t *testing.T) {
+	token, db, ep := CallWorkspaceToken, CallDatabaseCredential, CallEndpoint
+	for _, tc := range []struct {
+		name    string
+		call    Call
+		status  int
+		body    string
+		kind    Kind
+		again   bool
+		code    string
+		message string
+	}{
+		{"invalid_client 401", token, 401, `{"error":"invalid_client","error_id":"e-1","error_description":"Client authentication failed"}`, KindInvalidClient, false, "invalid_client", "Client authentication failed"},
+		{"invalid_client 400", token, 400, `{"error":"invalid_client"}`, KindInvalidClient, false, "invalid_client", ""},
+		{"missing authentication", token, 400, `{"error":"invalid_request","error_description":"Missing client authentication"}`, KindInvalidClient, false, "invalid_request", "Missing client authentication"},
+		{"another OAuth error", token, 400, `{"error":"invalid_scope"}`, KindRefused, false, "invalid_scope", ""},
+		{"entitlement", db, 403, `{"error_code":"PERMISSION_DENIED","message":"This API is disabled for users without the workspace-access entitlement."}`, KindEntitlement, false, "PERMISSION_DENIED", "This API is disabled for users without the workspace-access entitlement."},
+		{"no permission", db, 403, `{"error_code":403,"message":"Invalid access"}`, KindPermissionDenied, false, "403", "Invalid access"},
+		{"bearer", db, 401, `Credential was not sent or was of an unsupported type for this API.`, KindBearerRefused, false, "", "Credential was not sent or was of an unsupported type for this API."},
+		{"field required", db, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"Field 'endpoint' is required, expected non-default value (not \"\")!"}`, KindEndpointMalformed, false, "INVALID_PARAMETER_VALUE", `Field 'endpoint' is required, expected non-default value (not "")!`},
+		{"ttl out of range", db, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"ttl must be at least 300s"}`, KindRefused, false, "INVALID_PARAMETER_VALUE", "ttl must be at least 300s"},
+		{"endpoint missing", ep, 404, `{"error_code":"NOT_FOUND","message":"endpoint id not found [TraceId: x]"}`, KindEndpointNotFound, false, "NOT_FOUND", "endpoint id not found [TraceId: x]"},
+		{"resource missing", db, 400, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindEndpointNotFound, false, "RESOURCE_DOES_NOT_EXIST", "no"},
+		{"404 without a code", ep, 404, `{"message":"no such thing"}`, KindEndpointNotFound, false, "", "no such thing"},
+		{"API missing", ep, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found for 'GET /postgres'"}`, KindRefused, false, "ENDPOINT_NOT_FOUND", "No API found for 'GET /postgres'"},
+		{"bad target", ep, 404, `{"error":"Bad Target: /api/2.0/postgres"}`, KindRefused, false, "", "Bad Target: /api/2.0/postgres"},
+		{"not a workspace", ep, 404, `404 page not found`, KindNotJSON, false, "", "404 page not found"},
+		{"disabled", db, 400, `{"error_code":"FAILED_PRECONDITION","message":"the endpoint is disabled"}`, KindEndpointDisabled, false, "FAILED_PRECONDITION", "the endpoint is disabled"},
+		{"rate", db, 429, `{"error_code":"RESOURCE_EXHAUSTED","message":"slow down"}`, KindRateLimited, true, "RESOURCE_EXHAUSTED", "slow down"},
+		{"rate by code", db, 400, `REQUEST_LIMIT_EXCEEDED: slow down`, KindRateLimited, true, "REQUEST_LIMIT_EXCEEDED", "slow down"},
+		{"502", token, 502, `<html><title>Bad Gateway</title></html>`, KindUnavailable, true, "", "Bad Gateway"},
+		{"503", db, 503, `{"error_code":"TEMPORARILY_UNAVAILABLE","message":"later"}`, KindUnavailable, true, "TEMPORARILY_UNAVAILABLE", "later"},
+		{"504", ep, 504, ``, KindUnavailable, true, "", ""},
+		{"500", db, 500, `{"error_code":"INTERNAL_ERROR","message":"oops"}`, KindServerError, false, "INTERNAL_ERROR", "oops"},
+		{"501", db, 501, ``, KindServerError, false, "", ""},
+		{"409", db, 409, `{"error_code":"ABORTED","message":"no"}`, KindRefused, false, "ABORTED", "no"},
+		{"SCIM", db, 409, `{"schemas":["x"],"detail":"exists","status":"409","scimType":"uniqueness"}`, KindRefused, false, "", "uniqueness exists"},
+		{"pre", db, 403, "<html><body><pre>IP is\nblocked</pre></body></html>", KindPermissionDenied, false, "", "IP is blocked"},
+		{"login page", token, 401, "<!doctype html><title>Sign in</title>", KindNotJSON, false, "", "Sign in"},
+		{"web page 403", token, 403, "<html><title>Forbidden</title>", KindPermissionDenied, false, "", "Forbidden"},
+		{"teapot", db, 418, `[1]`, KindNotJSON, false, "", "[1]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorkspace(t, false, says(tc.status, tc.body, "X-Request-Id", "r-1"))
+			e := wants(t, calls[tc.call](soon(t), w.client(t)), tc.kind, tc.again)
+			if e.Status != tc.status || e.Code != tc.code || e.Message != tc.message || e.Call != tc.call || e.Host != strings.TrimPrefix(w.URL, "https://") {
+				t.Errorf("error = %+v", e)
+			}
+			if e.RequestID == "" {
+				t.Error("no request id")
+			}
+		})
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	info := `{"error_code":"X","message":"m","details":["odd",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"R"},{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"body-1"}]}`
+	for _, tc := range []struct {
+		body    string
+		headers []string
+		want    string
+	}{
+		{info, []string{"X-Request-Id", "head-1"}, "body-1"},
+		{`{"error":"invalid_scope","error_id":"oauth-1"}`, []string{"X-Request-Id", "head-1"}, "oauth-1"},
+		{`{}`, []string{"X-Request-Id", "head-1", "X-Databricks-Request-Id", "head-2"}, "head-1"},
+		{`{}`, []string{"X-Databricks-Request-Id", "head-2"}, "head-2"},
+		{`{}`, nil, ""},
+	} {
+		w := newWorkspace(t, false, says(400, tc.body, tc.headers...))
+		if e := wants(t, calls[CallDatabaseCredential](soon(t), w.client(t)), KindRefused, false); e.RequestID != tc.want {
+			t.Errorf("%s %v: request id %q, want %q", tc.body, tc.headers, e.RequestID, tc.want)
+		}
+	}
+	w := newWorkspace(t, false, says(200, `{}`, "X-Request-Id", "head-1"))
+	if e := wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindBadReply, false); e.Call != CallEndpoint {
+		t.Errorf("error = %+v", e)
+	}
+}
+
+func TestRepliesThatAreNone(t *testing.T) {
+	for _, tc := range []struct {
+		name, body string
+		kind       Kind
+		again      bool
+	}{
+		{"empty", "", KindNotJSON, false},
+		{"page", "<html><title>Databricks - Sign In</title>", KindNotJSON, false},
+		{"text", "hello", KindNotJSON, false},
+		{"two values", `{"access_token":"abc"}{}`, KindNotJSON, false},
+		{"cut short", `{"access_token":"abc`, KindBroken, true},
+		{"cut after a value", `{"access_token":"abc"`, KindBroken, true},
+		{"list", `[]`, KindBadReply, false},
+		{"null", `null`, KindBadReply, false},
+		{"no token", `{}`, KindBadReply, false},
+		{"wrong type", `{"access_token":7,"token":7,"status":7}`, KindBadReply, false},
+		{"line break", `{"access_token":"a\nb","token":"a\nb"}`, KindBadReply, false},
+		{"not ASCII", `{"access_token":"ü","token":"ü"}`, KindBadReply, false},
+	} {
+		for call, do := range calls {
+			t.Run(tc.name+" "+string(call), func(t *testing.T) {
+				w := newWorkspace(t, false, says(200, tc.body))
+				e := wants(t, do(soon(t), w.client(t)), tc.kind, tc.again)
+				if strings.Contains(e.Error(), "abc") {
+					t.Errorf("shows the token: %v", e)
+				}
+			})
+		}
+	}
+	w := newWorkspace(t, false, says(200, `{"access_token":"abc","token_type":"mac"}`))
+	wants(t, calls[CallWorkspaceToken](soon(t), w.client(t)), KindBadReply, false)
+	w = newWorkspace(t, false, says(200, `{"access_token":"abc","token_type":"bEARER"}`))
+	if err := calls[CallWorkspaceToken](soon(t), w.client(t)); err != nil {
+		t.Errorf("token_type in another case: %v", err)
+	}
+	w = newWorkspace(t, false, says(200, `{"status":{}}`, "Content-Encoding", "gzip"))
+	wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindNotJSON, false)
+}
+
+func TestRetryAfterIsKept(t *testing.T) {
+	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name, after, date string
+		want              time.Duration
+	}{
+		{"seconds", "7", "", 7 * time.Second},
+		{"a date by the server's clock", now.Add(10*time.Minute + 30*time.Second).Format(http.TimeFormat), now.Add(10 * time.Minute).Format(http.TimeFormat), 30 * time.Second},
+		{"a date by ours", now.Add(45 * time.Second).Format(http.TimeFormat), "", 45 * time.Second},
+		{"passed", now.Add(-time.Hour).Format(http.TimeFormat), "", 0},
+		{"far", "999999", "", maxRetryAfter},
+		{"beyond numbers", "99999999999999999999999", "", maxRetryAfter},
+		{"negative", "-5", "", 0},
+		{"nonsense", "soon", "", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header()["Date"] = nil // none by itself
+				if tc.date != "" {
+					rw.Header().Set("Date", tc.date)
+				}
+				says(429, `{}`, "Retry-After", tc.after)(rw, r)
+			})
+			c := w.client(t, func(o *Options) { o.Now = func() time.Time { return now } })
+			e := wants(t, calls[CallEndpoint](soon(t), c), KindRateLimited, true)
+			if _, after := e.Worth(); after != tc.want {
+				t.Errorf("after %v, want %v", after, tc.want)
+			}
+		})
+	}
+	w := newWorkspace(t, false, says(403, `{}`, "Retry-After", "7"))
+	e := wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindPermissionDenied, false)
+	if _, after := e.Worth(); after != 0 {
+		t.Errorf("a refusal is worth another try after %v", after)
+	}
+}
+
+func TestEchoedSecretsAreHidden(t *testing.T) {
+	basic := base64.StdEncoding.EncodeToString([]byte(clientID + ":" + clientSecret))
+	secrets := map[string]string{
+		"whole": clientSecret, "part": clientSecret[5:17], "basic": basic, "part of basic": basic[len(basic)-20:],
+		"base64": base64.StdEncoding.EncodeToString([]byte(clientSecret)),
+	}
+	for name, secret := range secrets {
+		for form, body := range map[string]string{
+			"message": `{"error":"x","error_description":"you sent ` + secret + ` here"}`,
+			"code":    `{"error_code":"` + secret + `","message":"you sent it here"}`,
+			"id":      `{"error":"x","error_id":"` + secret + `","message":"you sent it here"}`,
+			"text":    "you sent " + secret + " here",
+			"pre":     "<pre>you sent " + secret + " here</pre>",
+			"title":   "<title>you sent " + secret + " here</title>",
+			"late":    `{"error":"x","message":"you sent it here ` + strings.Repeat("-", 450) + secret + `"}`,
+		} {
+			t.Run(name+" in "+form, func(t *testing.T) {
+				w := newWorkspace(t, false, says(400, body, "X-Request-Id", secret))
+				hides(t, calls[CallWorkspaceToken](soon(t), w.client(t)), secret)
+			})
+		}
+	}
+	t.Run("bearer", func(t *testing.T) {
+		w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
+			says(403, `{"message":"you sent `+r.Header.Get("Authorization")+` here"}`)(rw, r)
+		})
+		hides(t, calls[CallDatabaseCredential](soon(t), w.client(t)), bearer.Reveal())
+	})
+	t.Run("a token of the reply", func(t *testing.T) {
+		fresh := jwt(`{"sub":"fresh"}`)
+		w := newWorkspace(t, false, says(400, `{"token":"`+fresh+`","message":"you sent for `+fresh+` here"}`))
+		hides(t, calls[CallDatabaseCredential](soon(t), w.client(t)), fresh)
+	})
+	t.Run("a refusal that is cut short", func(t *testing.T) {
+		fresh := jwt(`{"sub":"fresh"}`)
+		w := newWorkspace(t, false, says(400, `{"token":"`+fresh+`","message":"`+strings.Repeat("you sent", maxErrorBody)+`"}`))
+		var e *Error
+		if err := calls[CallDatabaseCredential](soon(t), w.client(t)); !errors.As(err, &e) || strings.Contains(err.Error(), fresh[:8]) {
+			t.Errorf("error = %v", err)
+		}
+	})
+}
+
+// hides fails if any eight bytes of secret stand in err's text.
+func hides(t *testing.T, err error, secret string) {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "you sent") {
+		t.Fatalf("error = %v, want what the server said", err)
+	}
+	for i := 0; i+8 <= len(secret); i++ {
+		if strings.Contains(err.Error(), secret[i:i+8]) {
+			t.Fatalf("shows %q: %v", secret[i:i+8], err)
+		}
+	}
+}
+
+func TestTextsAreBounded(t *testing.T) {
+	w := newWorkspace(t, false, says(400, `{"error_code":"`+strings.Repeat("C", 9000)+`","message":"`+strings.Repeat("ü", 9000)+`\r\nnext"}`))
+	e := wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindRefused, false)
+	if len(e.Message) != maxText || len(e.Code) != maxText || !strings.HasSuffix(e.Message, "ü") {
+		t.Errorf("message of %d, code of %d bytes, ending in %q", len(e.Message), len(e.Code), e.Message[len(e.Message)-3:])
+	}
+}
+
+// A connection that fails beneath HTTP.
+
+func dialing(f func(ctx context.Context) (net.Conn, error)) func(*Options) {
+	return func(o *Options) {
+		o.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return f(ctx) }
+	}
+}
+
+func TestBrokenConnections(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := closed.Addr().String()
+	closed.Close()
+	w := newWorkspace(t, false, lakebase)
+	refused := w.client(t, dialing(func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	}))
+	e := wants(t, calls[CallEndpoint](soon(t), refused), KindBroken, true)
+	if !strings.Contains(e.Error(), "refused") {
+		t.Errorf("error = %v", e)
+	}
+	for name, handle := range map[string]http.HandlerFunc{
+		"before a reply": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"within a reply": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(rw, `{"status":{`)
+			_ = http.NewResponseController(rw).Flush()
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		for _, h2 := range []bool{false, true} {
+			w := newWorkspace(t, h2, handle)
+			e := wants(t, calls[CallDatabaseCredential](soon(t), w.client(t)), KindBroken, true)
+			if e.Err == nil {
+				t.Errorf("%s: no cause", name)
+			}
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, tc := range []struct {
+		err   *net.DNSError
+		again bool
+	}{
+		{&net.DNSError{Err: "no such host", Name: "dbc-1", IsNotFound: true}, false},
+		{&net.DNSError{Err: "server misbehaving", Name: "dbc-1", IsTemporary: true}, true},
+		{&net.DNSError{Err: "i/o timeout", Name: "dbc-1", IsTimeout: true}, true},
+	} {
+		w := newWorkspace(t, false, lakebase)
+		c := w.client(t, dialing(func(context.Context) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: tc.err}
+		}))
+		wants(t, calls[CallEndpoint](soon(t), c), KindNameNotResolved, tc.again)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	w := newWorkspace(t, true, lakebase)
+	w2 := newWorkspace(t, true, lakebase)
+	there := dialing(func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", w.Listener.Addr().String())
+	})
+	if err := calls[CallEndpoint](soon(t), w.client(t, there, func(o *Options) { o.Host = "https://example.com" })); err != nil {
+		t.Errorf("the name of the certificate: %v", err)
+	}
+	for name, c := range map[string]*Client{
+		"another name":      w.client(t, there, func(o *Options) { o.Host = "https://dbc-1.cloud.databricks.com" }),
+		"unknown authority": w2.client(t, func(o *Options) { o.LoadRoots = nil }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wants(t, calls[CallWorkspaceToken](soon(t), c), KindCertificate, false)
+		})
+	}
+	if len(w.seen) != 1 || len(w2.seen) != 0 {
+		t.Errorf("requests: %d and %d, want only the good one", len(w.seen), len(w2.seen))
+	}
+}
+
+func TestOldTLSAndNoTLS(t *testing.T) {
+	w := newWorkspace(t, false, lakebase)
+	w.TLS.MaxVersion = tls.VersionTLS11
+	w.TLS.MinVersion = tls.VersionTLS10
+	wants(t, calls[CallWorkspaceToken](soon(t), w.client(t)), KindTLS, false)
+
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(lakebase), ReadHeaderTimeout: time.Second}
+	go func() { _ = srv.Serve(plain) }()
+	defer srv.Close()
+	c := w.client(t, func(o *Options) { o.Host = "https://" + plain.Addr().String() })
+	wants(t, calls[CallWorkspaceToken](soon(t), c), KindTLS, false)
+	if len(w.seen) != 0 {
+		t.Errorf("%d requests came over old TLS", len(w.seen))
+	}
+}
+
+func TestContexts(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		w := newWorkspace(t, h2, func(rw http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(rw, `{"status":`) // and then nothing
+			_ = http.NewResponseController(rw).Flush()
+			<-r.Context().Done()
+		})
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		e := wants(t, calls[CallEndpoint](short, w.client(t)), KindDeadline, true)
+		if !errors.Is(e, context.DeadlineExceeded) {
+			t.Errorf("error = %v", e)
+		}
+		ended, stop := context.WithCancel(soon(t))
+		time.AfterFunc(50*time.Millisecond, stop)
+		e = wants(t, calls[CallEndpoint](ended, w.client(t)), KindCanceled, false)
+		if !errors.Is(e, context.Canceled) {
+			t.Errorf("error = %v", e)
+		}
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	e := &Error{Call: CallEndpoint, Host: "dbc-1", Kind: KindRefused, Status: 400, Code: "X", Message: "m", RequestID: "r", Err: io.EOF}
+	if got, want := e.Error(), "endpoint from dbc-1: refused (HTTP 400): X: m: EOF (request r)"; got != want {
+		t.Errorf("text = %q, want %q", got, want)
+	}
+	if !errors.Is(e, io.EOF) {
+		t.Error("the cause is lost")
+	}
+}

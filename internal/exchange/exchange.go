@@ -1,0 +1,202 @@
+// Package exchange talks to a Databricks workspace: it turns a service
+// principal's secret into a workspace token, that token into a database token,
+// and asks for an endpoint's address. Each call is one attempt; whether another
+// is worth it is told by Error.Worth and decided elsewhere.
+//
+// It is the only package that imports net/http. It must never follow a
+// redirect, send a secret anywhere but to the configured host over verified
+// TLS, read the process environment, retry, print, or put a secret into an
+// error.
+package exchange
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+)
+
+// Bounds on one attempt, besides the deadline of its context.
+const (
+	dialTimeout           = 10 * time.Second
+	tlsHandshakeTimeout   = 10 * time.Second
+	responseHeaderTimeout = 30 * time.Second
+	idleConnTimeout       = 30 * time.Second // an older connection may be dead without our knowing
+	maxHeaderBytes        = 256 << 10
+	maxBody               = 1 << 20
+)
+
+// defaultUserAgent is sent when Options names none.
+const defaultUserAgent = "lakebase-exec"
+
+// ProxySettings are the values of HTTPS_PROXY and NO_PROXY, empty for none. A
+// workspace on loopback is never reached through a proxy.
+type ProxySettings struct {
+	HTTPSProxy string
+	NoProxy    string
+}
+
+// Options is what a Client needs to know. Only Host is required.
+type Options struct {
+	// Host is the workspace, "https://host[:port]", without user, path or query.
+	Host string
+	// WorkspaceID is sent as X-Databricks-Workspace-Id with API calls, which
+	// hosts that serve several workspaces need (databricks-sdk-go
+	// service/postgres). Empty: not sent.
+	WorkspaceID string
+	// LoadRoots gives the certificates to trust, and is called once, when the
+	// first connection is needed. Nil: the platform's own.
+	LoadRoots func() (*x509.CertPool, error)
+	Proxy     ProxySettings
+	UserAgent string           // "lakebase-exec" when empty
+	Now       func() time.Time // time.Now when nil
+	// DialContext opens the TCP connection, to the proxy where there is one.
+	// Nil: a net.Dialer.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Client makes calls to one workspace. It is safe for concurrent use, and keeps
+// its connection open between calls.
+type Client struct {
+	base        url.URL
+	workspaceID string
+	userAgent   string
+	now         func() time.Time
+	transport   func() (*http.Transport, error) // built once, at the first call
+
+	mu    sync.Mutex
+	built *http.Transport // for Close
+}
+
+// New checks o and returns a Client. It opens nothing and loads nothing.
+func New(o Options) (*Client, error) {
+	base, err := parseHost(o.Host)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkProxy(o.Proxy.HTTPSProxy); err != nil {
+		return nil, err
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = defaultUserAgent
+	}
+	if !printable(o.UserAgent) || !printable(o.WorkspaceID) {
+		return nil, errors.New("exchange: the user agent and the workspace id must be printable ASCII")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Client{base: base, workspaceID: o.WorkspaceID, userAgent: o.UserAgent, now: o.Now}
+	c.transport = sync.OnceValues(func() (*http.Transport, error) {
+		t, err := newTransport(o)
+		if err == nil {
+			c.mu.Lock()
+			c.built = t
+			c.mu.Unlock()
+		}
+		return t, err
+	})
+	return c, nil
+}
+
+// Close closes the connections that no call is using. The Client stays usable.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.built != nil {
+		c.built.CloseIdleConnections()
+	}
+}
+
+// parseHost accepts an https origin and nothing more.
+func parseHost(host string) (url.URL, error) {
+	u, err := url.Parse(host)
+	switch {
+	case err != nil:
+		return url.URL{}, errors.New("exchange: the host is not a URL") // url.Error would show a password
+	case u.Scheme != "https":
+		return url.URL{}, errors.New("exchange: the host must begin with https://")
+	case u.User != nil:
+		return url.URL{}, errors.New("exchange: the host must not hold a user or password")
+	case u.Hostname() == "" || u.Opaque != "":
+		return url.URL{}, errors.New("exchange: the host has no name")
+	case u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return url.URL{}, errors.New("exchange: the host must not hold a path, query or fragment")
+	}
+	return url.URL{Scheme: "https", Host: u.Host}, nil
+}
+
+// checkProxy refuses what httpproxy would silently ignore, which would mean a
+// direct connection that nobody asked for. Its errors show no password.
+func checkProxy(proxy string) error {
+	if proxy == "" {
+		return nil
+	}
+	if !strings.Contains(proxy, "://") {
+		proxy = "http://" + proxy // as httpproxy reads host:port
+	}
+	u, err := url.Parse(proxy)
+	if err != nil || u.Host == "" {
+		return errors.New("exchange: HTTPS_PROXY is not a URL or host:port")
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+	default:
+		return fmt.Errorf("exchange: HTTPS_PROXY has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
+	}
+	return nil
+}
+
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+func newTransport(o Options) (*http.Transport, error) {
+	var roots *x509.CertPool
+	if o.LoadRoots != nil {
+		var err error
+		if roots, err = o.LoadRoots(); err != nil {
+			return nil, err
+		}
+	}
+	dial := o.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	proxy := (&httpproxy.Config{HTTPSProxy: o.Proxy.HTTPSProxy, NoProxy: o.Proxy.NoProxy}).ProxyFunc()
+	return &http.Transport{
+		DialContext:            dial,
+		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+		OnProxyConnectResponse: refuseProxy,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // so that the bound on the body is one on what we parse
+		TLSHandshakeTimeout:    tlsHandshakeTimeout,
+		ResponseHeaderTimeout:  responseHeaderTimeout,
+		IdleConnTimeout:        idleConnTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}, nil
+}
+
+// refuseProxy keeps the status of a CONNECT that failed; net/http would only
+// say its text.
+func refuseProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{status: resp.StatusCode}
+}

@@ -1,0 +1,87 @@
+package exchange
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+func FuzzParseRefusal(f *testing.F) {
+	for _, s := range []string{
+		`{"error_code":403,"message":"m","details":[{"@type":"google.rpc.RequestInfo","request_id":"r"}]}`,
+		`{"error":"invalid_client","error_id":"e","error_description":"d"}`, `{"detail":"d","scimType":"t","status":"409"}`,
+		`CODE: message`, `<pre>p</pre>`, `<title>t`, `{`, `{"message":null,"token":"` + clientSecret + `"}`, "", clientSecret, "\xff\n",
+	} {
+		f.Add([]byte(s), 400)
+	}
+	c, err := New(Options{Host: "https://dbc-1"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, status int) {
+		said := parseRefusal(body)
+		for call := range calls {
+			r := request{call: call, secrets: append([]credential.Secret{credential.NewSecret(clientSecret)}, said.tokens...)}
+			kind := kindOf(r, status, said)
+			if kind == "" || status < 500 && kind == KindUnavailable {
+				t.Fatalf("kind %q for %d", kind, status)
+			}
+			e := c.fail(r, &Error{Kind: kind, Status: status, Code: said.code, Message: said.message, RequestID: said.requestID})
+			if len(e.Message) > maxText || len(e.Code) > maxText || len(e.RequestID) > maxText {
+				t.Fatal("a text is too long")
+			}
+			if utf8.Valid(body) && !utf8.ValidString(e.Message) {
+				t.Fatalf("a character was cut: %q", e.Message)
+			}
+			if strings.ContainsAny(e.Error(), "\r\n") || strings.Contains(e.Error(), clientSecret) {
+				t.Fatalf("text = %q", e.Error())
+			}
+		}
+	})
+}
+
+func FuzzTokenReplies(f *testing.F) {
+	for _, s := range []string{
+		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"` + jwt(`{"iat":1,"exp":1e308}`) + `"}`,
+		`{"token":"a.b.c"}`, `{"access_token":"a","expires_in":"1e3"}`, `{"access_token":"a`, `[]`, `null`, `<html>`, `{}{}`,
+		endpointReply, `{"status":{}}`,
+	} {
+		f.Add([]byte(s), int64(0))
+		f.Add([]byte(s), theirs.Unix())
+	}
+	f.Fuzz(func(t *testing.T, body []byte, date int64) {
+		rep := reply{body: body, sentAt: ours.UTC()}
+		if date != 0 {
+			rep.date = time.Unix(date, 0)
+		}
+		for _, read := range []func(reply) (credential.Token, *Error){workspaceToken, databaseToken} {
+			token, failed := read(rep)
+			if failed != nil {
+				if failed.Kind == "" || !token.Value.IsZero() {
+					t.Fatalf("error %+v with a token", failed)
+				}
+				continue
+			}
+			if !token.Fresh(rep.sentAt, 0) || badToken(token.Value.Reveal()) != "" {
+				t.Fatalf("life %v, token %q", token.ExpiresAt.Sub(token.MintedAt), token.Value.Reveal())
+			}
+		}
+		if _, failed := readEndpoint(body); failed != nil && failed.Kind == "" {
+			t.Fatal("no kind")
+		}
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, s := range []string{"", "0", "7", "-1", "1e9", "99999999999999999999", "Sat, 01 Aug 2026 10:00:30 GMT", "Mon, 02 Jan 9999 00:00:00 GMT"} {
+		f.Add(s, ours.Unix())
+	}
+	f.Fuzz(func(t *testing.T, value string, now int64) {
+		if d := parseRetryAfter(value, time.Unix(now, 0)); d < 0 || d > maxRetryAfter {
+			t.Fatalf("parseRetryAfter(%q) = %v", value, d)
+		}
+	})
+}

@@ -1,0 +1,67 @@
+package keychain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/zalando/go-keyring"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// securityTool is the macOS keychain through /usr/bin/security, which go-keyring
+// runs. Items belong to that program, so every process of the same user reads
+// them without a dialog. No way is known to ask whether the keychain is locked
+// without a dialog: Peek and Put rely on their one second alone.
+type securityTool struct{}
+
+func newBackend(func(string) string) backend { return securityTool{} }
+
+func (securityTool) get(_ context.Context, account string, _ bool) (credential.Secret, error) {
+	text, err := keyring.Get(Service, account)
+	return credential.NewSecret(text), classify(err)
+}
+
+func (securityTool) set(_ context.Context, account string, secret credential.Secret, _ bool) error {
+	return classify(keyring.Set(Service, account, secret.Reveal()))
+}
+
+func (securityTool) remove(_ context.Context, account string) error {
+	return classify(keyring.Delete(Service, account))
+}
+
+// classify reads the exit status of security, which is the low byte of an
+// OSStatus (Apple, SecBase.h). The tool's own output is never kept: it may
+// repeat the command line.
+func classify(err error) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, keyring.ErrNotFound):
+		return fail(ErrNotFound, "")
+	case errors.Is(err, keyring.ErrSetDataTooBig):
+		return fail(ErrTooBig, "")
+	case errors.Is(err, exec.ErrNotFound):
+		return fail(ErrAbsent, "no /usr/bin/security")
+	case errors.As(err, &exit):
+		return fail(kindOf(exit.ExitCode()), fmt.Sprintf("security: exit status %d", exit.ExitCode()))
+	}
+	return fail(ErrFailed, "security could not be run, or its answer not read")
+}
+
+func kindOf(status int) error {
+	switch status {
+	case 36: // errSecInteractionNotAllowed: locked, and no session to ask in, as over ssh
+		return ErrLocked
+	case 51, 128: // errSecAuthFailed, userCanceledErr
+		return ErrDismissed
+	case 44: // errSecItemNotFound
+		return ErrNotFound
+	case 37, 50, 53: // errSecNoDefaultKeychain, errSecNoSuchKeychain, errSecNotAvailable
+		return ErrAbsent
+	}
+	return ErrFailed
+}

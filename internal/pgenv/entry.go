@@ -1,0 +1,62 @@
+package pgenv
+
+import "strings"
+
+// entry is one variable. Names are compared by key.
+type entry struct{ key, name, value string }
+
+type entries []entry
+
+func (es entries) has(key string) bool {
+	for _, e := range es {
+		if e.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// valueOf is the value that getenv would give for a name in capitals.
+func valueOf(es entries, name string) string {
+	for _, e := range es {
+		if e.key == name {
+			return e.value
+		}
+	}
+	return ""
+}
+
+func key(name string, fold bool) string {
+	if fold {
+		return strings.ToUpper(name)
+	}
+	return name
+}
+
+// parse splits the caller's environment and keeps the first of equal names.
+func parse(environ []string, fold bool) entries {
+	var es entries
+	seen := map[string]bool{}
+	for _, s := range environ {
+		name, value, ok := split(s, fold)
+		if k := key(name, fold); ok && !seen[k] {
+			seen[k] = true
+			es = append(es, entry{key: k, name: name, value: value})
+		}
+	}
+	return es
+}
+
+// split cuts NAME=VALUE. On Windows cmd.exe keeps each drive's folder in an
+// entry like "=C:=C:\work", whose name begins with "=".
+func split(s string, windows bool) (name, value string, ok bool) {
+	from := 0
+	if windows && strings.HasPrefix(s, "=") {
+		from = 1
+	}
+	i := strings.IndexByte(s[from:], '=')
+	if i <= 0 {
+		return "", "", false
+	}
+	return s[:from+i], s[from+i+1:], true
+}

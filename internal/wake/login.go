@@ -1,0 +1,104 @@
+package wake
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// closeWithin bounds the farewell after a proven login. Nothing is waited for:
+// Terminate is written, and the socket closed.
+const closeWithin = 100 * time.Millisecond
+
+var (
+	errDialledOnce = errors.New("a login dials once")
+	errTooMuch     = errors.New("the server sent too much before the login was done")
+)
+
+// Login makes one attempt: it connects, proves the password, says goodbye. It
+// lasts as long as ctx lets it. Every failure is an *Error; one whose Retry is
+// set may go away by itself.
+func Login(ctx context.Context, t Target, password credential.Secret) error {
+	cfg, err := t.config(password)
+	if err != nil {
+		return err
+	}
+	return login(ctx, t, cfg, password)
+}
+
+// login makes one attempt with a config that several attempts may share.
+func login(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) error {
+	cfg = cfg.Copy()
+	d := &dialer{}
+	cfg.DialFunc = d.dial
+	// One "address", the name itself: net.Dialer then resolves it and races IPv6
+	// against IPv4, where pgconn would wait for a silent address before the next
+	// one, and send the password to a second server after the first refused it.
+	cfg.LookupFunc = func(context.Context, string) ([]string, error) {
+		if t.HostAddr != "" {
+			return []string{t.HostAddr}, nil
+		}
+		return []string{t.Host}, nil
+	}
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return classify(ctx, err, d.conn, password)
+	}
+	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	defer cancel()
+	_ = conn.Close(farewell)
+	return nil
+}
+
+// dialer dials once. When a connection breaks during start-up, pgconn dials a
+// second time in the background to send a cancel request, for up to 15 s.
+type dialer struct {
+	used atomic.Bool
+	conn *watched // nil until dialled
+}
+
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if d.used.Swap(true) {
+		return nil, errDialledOnce
+	}
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.conn = &watched{Conn: c}
+	return d.conn, nil
+}
+
+// watched remembers the first byte that came, which is the answer to our
+// SSLRequest, and ends a start-up that does not end by itself.
+type watched struct {
+	net.Conn
+	first atomic.Int32 // the byte, plus one
+	total atomic.Int64
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	if w.total.Load() >= maxStartup {
+		return 0, errTooMuch
+	}
+	n, err := w.Conn.Read(b)
+	if n > 0 {
+		w.first.CompareAndSwap(0, int32(b[0])+1)
+		w.total.Add(int64(n))
+	}
+	return n, err
+}
+
+// answer is the server's byte for our SSLRequest; ok is false if there was none.
+func (w *watched) answer() (b byte, ok bool) {
+	if w == nil || w.first.Load() == 0 {
+		return 0, false
+	}
+	return byte(w.first.Load() - 1), true
+}

@@ -1,0 +1,275 @@
+package wake
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// The values used where a Waker's field is zero.
+const (
+	defaultBeside = time.Second
+	defaultPause  = 250 * time.Millisecond
+)
+
+// Backoff is the growth between failed attempts. A negative wait means that
+// there shall be no other attempt.
+type Backoff interface {
+	NextBackOff() time.Duration
+	Reset()
+}
+
+// Status is what a progress line may tell.
+type Status struct {
+	Since    time.Time // when Wait began
+	Attempts int       // logins begun
+	Open     int       // logins under way
+	Last     *Error    // the last failure, or silence that ended; nil before the first
+}
+
+// Waker waits for a login to succeed. One Wait at a time: Backoff has a state.
+type Waker struct {
+	Backoff Backoff // nil: 250 ms
+	// Beside is how long an attempt may be held before a second is tried beside
+	// it, and how long each such second may last before another takes its place.
+	// Zero means 1 s.
+	Beside time.Duration
+	// Attempt makes one login; nil means Login. It must end soon after its
+	// context, and its errors should be *Error: any other is final.
+	Attempt func(context.Context, Target, credential.Secret) error
+	// Progress, if set, is called from Wait after each failure and when an
+	// attempt is held. It must not block.
+	Progress func(Status)
+}
+
+// Wait tries until a login succeeds, a refusal is final, or ctx ends, which must
+// have a deadline. The first attempt goes out at once. One that is held is kept:
+// a second is tried beside it, and replaced each time Beside has gone by, so that
+// a compute which was silent while it woke is found. No more than two are open,
+// and none when Wait returns.
+//
+// The error is an *Error: NotAwake at the deadline, Cancelled when ctx was
+// cancelled (errors.Is finds context.Canceled), else what the server said.
+func (w *Waker) Wait(ctx context.Context, t Target, password credential.Secret) error {
+	if _, ok := ctx.Deadline(); !ok {
+		return bad("the wait has no deadline")
+	}
+	begun := time.Now()
+	try, err := w.attempt(t, password)
+	if err != nil {
+		return err
+	}
+	r := &run{
+		ctx: ctx, try: try, backoff: w.Backoff, beside: w.Beside, progress: w.Progress,
+		begun: begun, results: make(chan result, 2),
+	}
+	if r.backoff == nil {
+		r.backoff = steady{}
+	}
+	if r.beside <= 0 {
+		r.beside = defaultBeside
+	}
+	r.backoff.Reset()
+	return r.loop()
+}
+
+// attempt prepares what all attempts share, so that the roots are read once.
+func (w *Waker) attempt(t Target, password credential.Secret) (func(context.Context) error, error) {
+	if w.Attempt != nil {
+		return func(ctx context.Context) error { return w.Attempt(ctx, t, password) }, nil
+	}
+	cfg, err := t.config(password)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return login(ctx, t, cfg, password) }, nil
+}
+
+type steady struct{}
+
+func (steady) NextBackOff() time.Duration { return defaultPause }
+func (steady) Reset()                     {}
+
+// one is an attempt under way.
+type one struct {
+	cancel   context.CancelFunc
+	replaced bool // cancelled, to make room for another
+}
+
+type result struct {
+	of  *one
+	err error
+}
+
+// run is the state of one Wait. Only its loop touches it.
+type run struct {
+	ctx      context.Context
+	try      func(context.Context) error
+	backoff  Backoff
+	beside   time.Duration
+	progress func(Status)
+	begun    time.Time
+
+	open     []*one // the elder first
+	results  chan result
+	due      <-chan time.Time // when to begin another, or to replace the younger
+	attempts int
+	last     *Error // the last failure; silence does not cover words
+
+	repeats Kind // of a kind with limited patience
+	since   time.Time
+}
+
+func (r *run) loop() error {
+	if r.ctx.Err() != nil {
+		return r.over()
+	}
+	r.begin()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return r.over()
+		case <-r.due:
+			r.due = nil
+			if len(r.open) == 2 {
+				r.open[1].replaced = true
+				r.open[1].cancel()
+				continue // the next begins when this one has ended
+			}
+			held := len(r.open) == 1
+			r.begin()
+			if held {
+				r.tell()
+			}
+		case res := <-r.results:
+			if done, err := r.ended(res); done {
+				return err
+			}
+		}
+	}
+}
+
+// begin starts an attempt, and plans what happens if it is held.
+func (r *run) begin() {
+	ctx, cancel := context.WithCancel(r.ctx)
+	a := &one{cancel: cancel}
+	r.open = append(r.open, a)
+	r.attempts++
+	r.due = time.After(r.beside)
+	go func() { r.results <- result{a, r.try(ctx)} }()
+}
+
+// ended takes in an attempt's end; done means that Wait is over.
+func (r *run) ended(res result) (done bool, err error) {
+	r.forget(res.of)
+	if res.err == nil {
+		r.stop()
+		return true, nil
+	}
+	e := r.hear(res.err)
+	switch {
+	case e.Kind == NoAnswer && r.ctx.Err() != nil:
+		return true, r.over()
+	case e.Kind == NoAnswer && res.of.replaced:
+		if r.due == nil {
+			r.begin()
+		}
+		return false, nil
+	case r.final(e):
+		r.stop()
+		return true, r.sign(e)
+	}
+	pause := r.backoff.NextBackOff()
+	if pause < 0 {
+		r.stop()
+		return true, r.sign(e)
+	}
+	r.due = time.After(pause)
+	r.tell()
+	return false, nil
+}
+
+// final says whether e ends the wait: by its kind, or as it has repeated for
+// longer than its kind deserves.
+func (r *run) final(e *Error) bool {
+	switch {
+	case !e.Retry:
+		return true
+	case e.Kind == NoAnswer:
+		return false
+	case e.patience == 0:
+		r.repeats = 0
+		return false
+	case e.Kind != r.repeats:
+		r.repeats, r.since = e.Kind, time.Now()
+	}
+	return time.Since(r.since) >= e.patience
+}
+
+// over ends the wait when the context did. A login that came in the same moment
+// still counts at the deadline.
+func (r *run) over() error {
+	proved := r.stop()
+	if errors.Is(r.ctx.Err(), context.Canceled) {
+		return r.sign(&Error{Kind: Cancelled, cause: errors.Join(r.ctx.Err(), context.Cause(r.ctx))})
+	}
+	if proved {
+		return nil
+	}
+	return r.sign(&Error{Kind: NotAwake, Last: r.last, cause: r.ctx.Err()})
+}
+
+// stop cancels what is open and waits for its end. It says whether one of them
+// was a proven login, and keeps what the others said.
+func (r *run) stop() (proved bool) {
+	for _, a := range r.open {
+		a.cancel()
+	}
+	for len(r.open) > 0 {
+		res := <-r.results
+		r.forget(res.of)
+		if res.err == nil {
+			proved = true
+			continue
+		}
+		r.hear(res.err)
+	}
+	return proved
+}
+
+func (r *run) forget(a *one) {
+	a.cancel()
+	r.open = slices.DeleteFunc(r.open, func(o *one) bool { return o == a })
+}
+
+func (r *run) tell() {
+	if r.progress != nil {
+		r.progress(Status{Since: r.begun, Attempts: r.attempts, Open: len(r.open), Last: r.last})
+	}
+}
+
+// sign adds what only Wait knows.
+func (r *run) sign(e *Error) *Error {
+	signed := *e
+	signed.Attempts, signed.Elapsed = r.attempts, time.Since(r.begun)
+	return &signed
+}
+
+// hear makes an attempt's error an *Error, and remembers it.
+func (r *run) hear(err error) *Error {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		e = &Error{Kind: NoAnswer, Retry: true, cause: err}
+	default:
+		e = &Error{Kind: Other, Message: clip(err.Error()), cause: err}
+	}
+	if e.Kind != NoAnswer || r.last == nil || r.last.Kind == NoAnswer {
+		r.last = e
+	}
+	return e
+}

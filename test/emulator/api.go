@@ -1,0 +1,199 @@
+package emulator
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// api is the workspace: an HTTPS server for OAuth, Lakebase and SCIM.
+type api struct {
+	switches *switchboard
+	record   *recorder
+	sign     *signer
+	people   *principals
+	catalog  catalog
+	awake    func() State
+	traceID  func() string
+
+	url    string
+	server *http.Server
+	done   sync.WaitGroup
+}
+
+// maxBody bounds what is read of a request's body.
+const maxBody = 64 << 10
+
+// reply is an answer before it is sent.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func jsonReply(status int, v any) reply {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return reply{status: http.StatusInternalServerError}
+	}
+	return reply{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
+}
+
+func (rep reply) writeHead(w http.ResponseWriter) {
+	for k, v := range rep.header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(rep.body)))
+	w.WriteHeader(rep.status)
+}
+
+// start listens on addr and serves until stop. Every handler's context ends
+// with ctx, so that no latency outlives the emulator.
+func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	a.url = "https://localhost:" + port
+	a.sign.issuer = a.url
+	config := &tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			return nil, pause(hello.Context(), a.switches.get().ConnectLatency)
+		},
+	}
+	a.server = &http.Server{
+		Handler: http.HandlerFunc(a.serve), TLSConfig: config,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ConnState: a.connState,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, handshake{}, &sync.Once{})
+		},
+	}
+	a.done.Go(func() { _ = a.server.ServeTLS(ln, "", "") })
+	return nil
+}
+
+// handshake is the context key under which a connection counts its own once.
+type handshake struct{}
+
+// connState counts connections, and makes stop wait for each.
+func (a *api) connState(_ net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		a.done.Add(1)
+		a.record.count(func(n *Counters) { n.Connections++ })
+	case http.StateClosed, http.StateHijacked:
+		a.done.Done()
+	}
+}
+
+func (a *api) stop() {
+	if a.server != nil {
+		_ = a.server.Close()
+	}
+	a.done.Wait()
+}
+
+// serve answers one request: latency, then the call's own answer, spoiled by a
+// waiting fault. It is recorded before it is sent, so that a client that has its
+// answer finds it counted.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+	r.Context().Value(handshake{}).(*sync.Once).Do(func() { a.record.count(func(n *Counters) { n.Handshakes++ }) })
+	q := Request{Time: time.Now(), Call: classify(r), Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	s := a.switches.get()
+	if pause(r.Context(), s.Latency) != nil {
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
+	rep := a.answer(q.Call, r, s)
+	fault, _ := a.switches.take(q.Call)
+	rep = fault.apply(rep, r)
+	if q.Status = rep.status; fault.Drop {
+		q.Status = 0
+	}
+	a.record.request(q)
+	fault.send(w, r, rep)
+}
+
+func classify(r *http.Request) Call {
+	path := r.URL.Path
+	switch {
+	case path == "/oidc/v1/token":
+		return CallToken
+	case path == "/.well-known/databricks-config", path == "/oidc/.well-known/oauth-authorization-server":
+		return CallDiscovery
+	case path == "/api/2.0/postgres/credentials":
+		return CallCredentials
+	case path == "/api/2.0/preview/scim/v2/Me":
+		return CallMe
+	case path == "/api/2.0/postgres/projects", strings.HasPrefix(path, "/api/2.0/postgres/projects/"):
+		return CallEndpoint
+	}
+	return CallOther
+}
+
+func (a *api) answer(call Call, r *http.Request, s Switches) reply {
+	post := call == CallToken || call == CallCredentials
+	switch {
+	case call == CallOther:
+		return apiError(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "No API found for '"+r.Method+" "+r.URL.Path+"'")
+	case post != (r.Method == http.MethodPost):
+		return apiError(http.StatusMethodNotAllowed, "BAD_REQUEST", "method not allowed")
+	case call == CallToken:
+		return a.token(r, s)
+	case call == CallDiscovery:
+		return a.discovery(r)
+	}
+	who, refused := a.bearer(r, s)
+	if refused != nil {
+		return *refused
+	}
+	switch call {
+	case CallCredentials:
+		return a.credentials(r, s, who)
+	case CallMe:
+		return a.me(who)
+	}
+	return a.resource(strings.TrimPrefix(r.URL.Path, "/api/2.0/postgres/"), s)
+}
+
+// bearer checks the workspace token and the entitlement of its principal.
+func (a *api) bearer(r *http.Request, s Switches) (string, *reply) {
+	refuse := func(status int, code, message string) (string, *reply) {
+		rep := apiError(status, code, message)
+		return "", &rep
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
+	}
+	c, err := a.sign.verify(token, WorkspaceToken, s.clock())
+	switch {
+	case errors.Is(err, errExpiredJWT):
+		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Access token is expired.")
+	case err != nil || !a.people.known(c.Subject):
+		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
+	case s.NoWorkspaceAccess:
+		return refuse(http.StatusForbidden, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement")
+	}
+	return c.Subject, nil
+}
+
+// apiError has the form of databricks-sdk-go apierr.
+func apiError(status int, code, message string) reply {
+	return jsonReply(status, map[string]string{"error_code": code, "message": message})
+}

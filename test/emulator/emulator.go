@@ -1,0 +1,198 @@
+package emulator
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Names of the one database and, without Options.Endpoints, the one endpoint.
+const (
+	Database = "databricks_postgres"
+	Endpoint = "projects/shop/branches/production/endpoints/primary"
+)
+
+// Options say how to start. The zero value is a complete Lakebase on free
+// loopback ports, with a compute that is up.
+type Options struct {
+	Dir        string   // existing folder for the CA's file; "" is a private one
+	APIAddr    string   // "" is 127.0.0.1:0
+	PGAddr     string   // "" is 127.0.0.1:0
+	Endpoints  []string // full names; all share the one compute
+	BinDir     string   // of the Postgres server; "" is found
+	NoPostgres bool     // the API alone: nothing listens on PGPort
+	Suspended  bool     // start asleep
+	Switches   Switches
+	// IdleTimeout suspends the compute when no client was joined to it for this
+	// long; 0 never does.
+	IdleTimeout time.Duration
+}
+
+// Lakebase is a running emulator. Its methods are safe for concurrent use.
+type Lakebase struct {
+	ClientID     string // of the service principal: a UUID
+	ClientSecret string // "dose" and 32 hex digits
+	Endpoint     string // the first one
+	Database     string
+
+	dir, caFile string
+	switches    *switchboard
+	record      *recorder
+	sign        *signer
+	people      *principals
+	api         *api
+	gateway     *gateway // nil with NoPostgres, as is compute
+	compute     *compute
+	pgAddr      string
+	release     func()
+	cancel      context.CancelFunc
+	closing     sync.Once
+	closeErr    error
+}
+
+// Start brings everything up; ctx bounds the start alone. Close must be called.
+func Start(ctx context.Context, o Options) (*Lakebase, error) {
+	dir, err := privateDir()
+	if err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(context.Background())
+	l := &Lakebase{
+		ClientID: newUUID(), ClientSecret: newSecret(), Endpoint: Endpoint, Database: Database,
+		dir: dir, caFile: filepath.Join(orDefault(o.Dir, dir), "ca.pem"),
+		switches: &switchboard{now: o.Switches}, record: &recorder{}, people: &principals{}, cancel: cancel,
+	}
+	if len(o.Endpoints) > 0 {
+		l.Endpoint = o.Endpoints[0]
+	}
+	l.people.add(l.ClientID, l.ClientSecret)
+	if err := l.start(ctx, run, o); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Lakebase) start(ctx, run context.Context, o Options) error {
+	ca, err := newAuthority()
+	if err != nil {
+		return err
+	}
+	cert, err := ca.issue("localhost", "127.0.0.1", "::1")
+	if err != nil {
+		return err
+	}
+	if l.sign, err = newSigner(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(l.caFile, ca.pem, 0o644); err != nil {
+		return err
+	}
+	endpoints := catalog(o.Endpoints)
+	if len(endpoints) == 0 {
+		endpoints = catalog{Endpoint}
+	}
+	l.api = &api{switches: l.switches, record: l.record, sign: l.sign, people: l.people, catalog: endpoints, awake: l.State,
+		traceID: func() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(newUUID())))[:32] }}
+	addr := orDefault(o.PGAddr, "127.0.0.1:0")
+	if o.NoPostgres {
+		if l.pgAddr, l.release, err = holdPort(addr); err != nil {
+			return err
+		}
+	} else if err := l.startCompute(ctx, run, o, addr, cert); err != nil {
+		return err
+	}
+	return l.api.start(run, orDefault(o.APIAddr, "127.0.0.1:0"), cert)
+}
+
+func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string, cert tls.Certificate) error {
+	bin := o.BinDir
+	if bin == "" {
+		var err error
+		if bin, err = findServer(); err != nil {
+			return err
+		}
+	}
+	server, err := newServer(ctx, bin, l.dir)
+	if err != nil {
+		return err
+	}
+	l.compute = &compute{server: server, switches: l.switches, ctx: run, state: Suspended, idle: o.IdleTimeout}
+	l.gateway = &gateway{compute: l.compute, switches: l.switches, record: l.record, sign: l.sign, label: label(l.Endpoint), ctx: run,
+		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
+	l.compute.door = l.gateway
+	if err := l.compute.rouse(ctx); err != nil {
+		return err
+	}
+	if err := server.createRole(ctx, l.ClientID); err != nil {
+		return err
+	}
+	if o.Suspended {
+		if err := l.compute.suspend(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.gateway.listen(addr); err != nil {
+		return err
+	}
+	l.pgAddr = l.gateway.addr
+	return nil
+}
+
+// Close stops Postgres and both servers, and removes the emulator's folder. It
+// returns when nothing of it is left.
+func (l *Lakebase) Close() error {
+	l.closing.Do(func() {
+		l.cancel()
+		if l.compute != nil {
+			l.closeErr = l.compute.close()
+		}
+		if l.gateway != nil {
+			l.gateway.close()
+		}
+		if l.release != nil {
+			l.release()
+		}
+		if l.api != nil {
+			l.api.stop()
+		}
+		l.closeErr = errors.Join(l.closeErr, discard(l.dir))
+	})
+	return l.closeErr
+}
+
+// AddPrincipal makes one more service principal, with a Postgres role of the
+// same name. A sleeping server is started for it, and stays up.
+func (l *Lakebase) AddPrincipal(ctx context.Context, clientID, secret string) error {
+	l.people.add(clientID, secret)
+	if l.compute == nil {
+		return nil
+	}
+	if err := l.compute.rouse(ctx); err != nil {
+		return err
+	}
+	return l.compute.server.createRole(ctx, clientID)
+}
+
+// AddPrincipalWithoutRole makes a service principal whose login Postgres itself
+// refuses with 28000, as before databricks_create_role.
+func (l *Lakebase) AddPrincipalWithoutRole(clientID, secret string) { l.people.add(clientID, secret) }
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+// port is the last part of an address that is known to have one.
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return p
+}

@@ -1,0 +1,253 @@
+package emulator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	// pgconn reads PG* from the environment; these tests give all they mean.
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// begin starts an emulator that ends with the test.
+func begin(t *testing.T, o Options) *Lakebase {
+	t.Helper()
+	l, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// connect logs in through the gateway with verify-full.
+func connect(ctx context.Context, l *Lakebase, user, password, database string) (*pgconn.PgConn, error) {
+	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s application_name=unit connect_timeout=20",
+		l.PGHost(), l.PGPort(), user, database, l.CAFile()))
+	if err != nil {
+		return nil, err
+	}
+	c.Password = password
+	return pgconn.ConnectConfig(ctx, c)
+}
+
+func mustConnect(t *testing.T, l *Lakebase) *pgconn.PgConn {
+	t.Helper()
+	c, err := connect(t.Context(), l, l.ClientID, mint(t, l, TokenSpec{}), l.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeNow(c) })
+	return c
+}
+
+func closeNow(c *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = c.Close(ctx)
+}
+
+func mint(t *testing.T, l *Lakebase, spec TokenSpec) string {
+	t.Helper()
+	token, err := l.MintToken(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func ask(c *pgconn.PgConn, query string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	res, err := c.Exec(ctx, query).ReadAll()
+	if err != nil || len(res) == 0 || len(res[0].Rows) == 0 {
+		return "", err
+	}
+	var cells []string
+	for _, v := range res[0].Rows[0] {
+		cells = append(cells, string(v))
+	}
+	return strings.Join(cells, "|"), nil
+}
+
+// client trusts the emulator's CA alone and follows no redirect.
+func client(t *testing.T, l *Lakebase) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(l.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   map[string]any
+	text   string
+}
+
+func do(c *http.Client, r *http.Request) (answer, error) {
+	resp, err := c.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	a := answer{status: resp.StatusCode, header: resp.Header, text: string(b)}
+	_ = json.Unmarshal(b, &a.body)
+	return a, err
+}
+
+func askToken(t *testing.T, c *http.Client, l *Lakebase, id, secret string) (answer, error) {
+	t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"all-apis"}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.WorkspaceURL()+"/oidc/v1/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(id, secret)
+	return do(c, r)
+}
+
+func call(t *testing.T, c *http.Client, l *Lakebase, method, path, bearer, body string) (answer, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, l.WorkspaceURL()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	return do(c, r)
+}
+
+// The whole road of the guide: secret, workspace token, database token, login.
+func TestGuide(t *testing.T) {
+	l := begin(t, Options{})
+	c := client(t, l)
+	a, err := askToken(t, c, l, l.ClientID, l.ClientSecret)
+	if err != nil || a.status != 200 || a.body["expires_in"] != 3600.0 || a.body["token_type"] != "Bearer" {
+		t.Fatalf("token: %v %+v", err, a)
+	}
+	bearer := a.body["access_token"].(string)
+	a, err = call(t, c, l, "POST", "/api/2.0/postgres/credentials", bearer, `{"endpoint":"`+l.Endpoint+`"}`)
+	if err != nil || a.status != 200 {
+		t.Fatalf("credentials: %v %+v", err, a)
+	}
+	token := a.body["token"].(string)
+	for name, s := range map[string]string{"workspace": bearer, "database": token} {
+		if len(s) < 800 || len(s) > 1200 {
+			t.Errorf("%s token has %d bytes, want 800 to 1200 as a real one", name, len(s))
+		}
+	}
+	at, err := time.Parse(time.RFC3339Nano, a.body["expire_time"].(string))
+	if left := time.Until(at); err != nil || left < 59*time.Minute || left > time.Hour {
+		t.Errorf("expire_time %v: %v left, %v", a.body["expire_time"], left, err)
+	}
+	pg, err := connect(t.Context(), l, l.ClientID, token, l.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeNow(pg)
+	got, err := ask(pg, "SELECT current_user, current_database(), current_setting('application_name')")
+	if want := l.ClientID + "|databricks_postgres|unit"; err != nil || got != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	if _, err := ask(pg, "CREATE TABLE t AS SELECT generate_series(1, 100000) AS n; CREATE SCHEMA s; SELECT count(*) FROM t"); err != nil {
+		t.Error(err)
+	}
+	rows, err := l.SQL(t.Context(), "SELECT count(*), NULL FROM t")
+	if err != nil || len(rows) != 1 || rows[0][0] != "100000" || rows[0][1] != "" {
+		t.Errorf("SQL: %v %v", rows, err)
+	}
+	if n := l.Counters(); n.Requests != 2 || n.ByCall[CallToken] != 1 || n.ByCall[CallCredentials] != 1 || n.Connections != 1 || n.Handshakes != 1 || n.Logins != 1 || n.LoginsOK != 1 {
+		t.Errorf("counters %+v", n)
+	}
+	if q := l.Requests(); q[0].Proto != "HTTP/2.0" || q[1].Status != 200 {
+		t.Errorf("requests %+v", q)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	l := begin(t, Options{})
+	held := mustConnect(t, l)
+	pid := l.compute.server.proc.Pid
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(held, "SELECT 1"); err == nil {
+		t.Error("a connection outlived Close")
+	}
+	if _, err := os.Stat(l.Dir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("folder is left: %v", err)
+	}
+	if p, err := os.FindProcess(pid); err == nil && p.Signal(syscall.Signal(0)) == nil {
+		t.Errorf("postgres %d is left", pid)
+	}
+	for _, addr := range []string{"localhost:" + l.PGPort(), strings.TrimPrefix(l.WorkspaceURL(), "https://")} {
+		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+			c.Close()
+			t.Errorf("%s still listens", addr)
+		}
+	}
+}
+
+func TestTwoAtOnce(t *testing.T) {
+	a, b := begin(t, Options{}), begin(t, Options{})
+	if a.ClientID == b.ClientID || a.ClientSecret == b.ClientSecret || a.PGPort() == b.PGPort() {
+		t.Error("two emulators share what each must have for itself")
+	}
+	if _, err := ask(mustConnect(t, a), "CREATE TABLE only_a (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(mustConnect(t, b), "SELECT * FROM only_a"); err == nil {
+		t.Error("b sees a's table")
+	}
+	_, err := connect(t.Context(), b, a.ClientID, mint(t, a, TokenSpec{}), b.Database)
+	wantState(t, err, "28P01", "password authentication failed for user '"+a.ClientID+"'")
+}
+
+func wantState(t *testing.T, err error, code, message string) {
+	t.Helper()
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		t.Errorf("got %v, want a PostgreSQL error %s", err, code)
+		return
+	}
+	if pg.Code != code || !strings.Contains(pg.Message, message) {
+		t.Errorf("got %s %s %q, want %s %q", pg.Severity, pg.Code, pg.Message, code, message)
+	}
+}

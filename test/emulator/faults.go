@@ -1,0 +1,116 @@
+package emulator
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Fault spoils the answer to one kind of call. With Status 0 the call's own
+// answer is computed and then sent in the spoiled way.
+type Fault struct {
+	Call  Call // AnyCall matches all
+	Times int  // how many calls; 0 and 1: one; below 0: until the fault is removed
+
+	Status int
+	Header http.Header
+	Body   string
+
+	Drop     bool          // close the connection instead of answering
+	Truncate bool          // declare the whole length, send half, close
+	Slow     time.Duration // spread the body over this time
+	Echo     bool          // append to the body what the client sent: the Authorization header and the form
+}
+
+// Answer is a fault with a plain JSON error body, and Retry-After when it is
+// not empty (seconds, or an HTTP date).
+func Answer(call Call, times, status int, retryAfter string) Fault {
+	f := Fault{Call: call, Times: times, Status: status, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: `{"error_code":` + strconv.Quote(codeOf(status)) + `,"message":"emulated fault ` + strconv.Itoa(status) + `"}`}
+	if retryAfter != "" {
+		f.Header.Set("Retry-After", retryAfter)
+	}
+	return f
+}
+
+// Redirect answers every call of this kind with status and Location.
+func Redirect(call Call, status int, location string) Fault {
+	return Fault{Call: call, Times: -1, Status: status, Header: http.Header{"Location": {location}}}
+}
+
+// HTML answers every call of this kind with a login page and status 200.
+func HTML(call Call) Fault {
+	return Fault{Call: call, Times: -1, Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}},
+		Body: "<!doctype html><html><head><title>Databricks - Sign In</title></head><body><pre>Sign in</pre></body></html>\n"}
+}
+
+func codeOf(status int) string {
+	switch status {
+	case http.StatusTooManyRequests:
+		return "REQUEST_LIMIT_EXCEEDED"
+	case http.StatusServiceUnavailable:
+		return "TEMPORARILY_UNAVAILABLE"
+	case http.StatusForbidden:
+		return "PERMISSION_DENIED"
+	case http.StatusNotFound:
+		return "NOT_FOUND"
+	case http.StatusBadRequest:
+		return "BAD_REQUEST"
+	}
+	return "INTERNAL_ERROR"
+}
+
+// apply turns the call's own answer into the faulty one.
+func (f Fault) apply(own reply, r *http.Request) reply {
+	if f.Status != 0 {
+		own = reply{status: f.Status, header: f.Header.Clone(), body: []byte(f.Body)}
+	}
+	if f.Echo {
+		own.body = append(own.body, []byte("\nyou sent: "+r.Header.Get("Authorization")+" "+r.Form.Encode())...)
+		if user, secret, ok := r.BasicAuth(); ok {
+			own.body = append(own.body, []byte(" "+user+" "+secret)...)
+		}
+	}
+	return own
+}
+
+// send writes an answer in the way that the fault asks for.
+func (f Fault) send(w http.ResponseWriter, r *http.Request, rep reply) {
+	if f.Drop {
+		panic(http.ErrAbortHandler)
+	}
+	rep.writeHead(w)
+	switch {
+	case f.Truncate:
+		_, _ = w.Write(rep.body[:len(rep.body)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case f.Slow > 0:
+		const pieces = 10
+		for i := range pieces {
+			if pause(r.Context(), f.Slow/pieces) != nil {
+				panic(http.ErrAbortHandler)
+			}
+			_, _ = w.Write(rep.body[len(rep.body)*i/pieces : len(rep.body)*(i+1)/pieces])
+			_ = http.NewResponseController(w).Flush()
+		}
+	default:
+		_, _ = w.Write(rep.body)
+	}
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

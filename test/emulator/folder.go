@@ -1,0 +1,50 @@
+package emulator
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// folderPrefix begins the name of every folder that the package makes.
+const folderPrefix = "local-lakebase-"
+
+// privateDir makes a folder that only we can write to. Root opens it to
+// traversal, because Postgres runs as another user below it. Its path is short
+// enough for a Unix socket (107 bytes on Linux, 103 on macOS).
+func privateDir() (string, error) {
+	base := fastDir()
+	if base == "" {
+		base = os.TempDir()
+	}
+	who, err := serverOwner()
+	if len(base) > 60 || err == nil && who.other && !traversable(base) {
+		base = "/tmp"
+	}
+	sweep(filepath.Join(base, folderPrefix+"*"))
+	dir, err := os.MkdirTemp(base, folderPrefix)
+	if err != nil {
+		return "", err
+	}
+	if who.other {
+		err = os.Chmod(dir, 0o711)
+	}
+	if err == nil {
+		err = claim(dir)
+	}
+	return dir, err
+}
+
+// traversable says whether any user can reach what lies in dir.
+func traversable(dir string) bool {
+	for {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&1 == 0 {
+			return false
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return true
+		}
+		dir = parent
+	}
+}

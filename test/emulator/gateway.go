@@ -1,0 +1,168 @@
+package emulator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// gateway is the front of the database: it insists on TLS, checks the token and
+// joins the client to the real Postgres.
+type gateway struct {
+	compute  *compute
+	switches *switchboard
+	record   *recorder
+	sign     *signer
+	tls      *tls.Config
+	label    string // of the endpoint, for messages
+	ctx      context.Context
+
+	addr string // fixed once the port is known
+	held func() // gives back the port, see holdPort
+
+	mu      sync.Mutex
+	ln      net.Listener
+	conns   map[net.Conn]struct{}
+	serving sync.WaitGroup
+}
+
+// rebindTimeout bounds the wait for our own port in mode Refused, where
+// something else could have taken it (not on Linux, see holdPort).
+const rebindTimeout = 10 * time.Second
+
+// listen takes the address for the first time.
+func (g *gateway) listen(addr string) (err error) {
+	if g.addr, g.held, err = holdPort(addr); err != nil {
+		return err
+	}
+	return g.open(g.ctx)
+}
+
+// open listens, again and again until it can.
+func (g *gateway) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rebindTimeout)
+	defer cancel()
+	for {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", g.addr)
+		if err == nil {
+			g.mu.Lock()
+			g.ln = ln
+			g.mu.Unlock()
+			g.serving.Go(func() { g.accept(ln) })
+			return nil
+		}
+		if pause(ctx, 2*time.Millisecond) != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+	}
+}
+
+// shut closes the listening port; connections that nobody accepted are reset.
+func (g *gateway) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ln != nil {
+		_ = g.ln.Close()
+		g.ln = nil
+	}
+}
+
+// drop closes every connection.
+func (g *gateway) drop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.conns {
+		_ = c.Close()
+		delete(g.conns, c)
+	}
+}
+
+// close ends the gateway and waits for its goroutines.
+func (g *gateway) close() {
+	g.shut()
+	g.drop()
+	g.serving.Wait()
+	if g.held != nil {
+		g.held()
+	}
+}
+
+func (g *gateway) accept(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			if pause(g.ctx, 10*time.Millisecond) != nil {
+				return
+			}
+			continue
+		}
+		if !g.track(c) {
+			_ = c.Close()
+			return
+		}
+		g.serving.Go(func() { g.serve(c) })
+	}
+}
+
+// track remembers a connection for drop; after the emulator's end it refuses.
+func (g *gateway) track(c net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ctx.Err() != nil {
+		return false
+	}
+	if g.conns == nil {
+		g.conns = map[net.Conn]struct{}{}
+	}
+	g.conns[c] = struct{}{}
+	return true
+}
+
+func (g *gateway) forget(c net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, c)
+}
+
+// serve handles one connection: first the modes that act on TCP, then a login.
+func (g *gateway) serve(c net.Conn) {
+	l := Login{Time: time.Now(), Remote: c.RemoteAddr().String()}
+	if a := g.compute.look(); a.state != Up && !g.switches.get().EndpointDisabled {
+		switch a.mode {
+		case Refused, Reset:
+			g.compute.knock()
+			reset(c)
+			g.forget(c)
+			g.note(l, "", string(a.mode))
+			return
+		case Silent:
+			g.compute.knock()
+			g.note(l, "", string(a.mode))
+			return // it stays open, unread, until the gateway drops it
+		}
+	}
+	defer g.forget(c)
+	defer c.Close()
+	g.login(c, l)
+}
+
+// note records how a login ended.
+func (g *gateway) note(l Login, sqlState, result string) {
+	l.Decided, l.SQLState, l.Result = time.Now(), sqlState, result
+	g.record.login(l)
+}
+
+// reset closes with RST, which is what a process that died leaves behind.
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}

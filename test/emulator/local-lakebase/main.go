@@ -1,0 +1,201 @@
+// Command local-lakebase runs a local Lakebase: a workspace API and a Postgres
+// that sleeps and wakes, on loopback. It prints shell exports to be eval'd, then
+// "# ready", and stays until INT, TERM or (with --stdin) the end of its input.
+// `local-lakebase ctl` steers a running one.
+//
+// It must never be given a real credential; its own die with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// controlVar names the control socket for ctl.
+const controlVar = "LOCAL_LAKEBASE_CONTROL"
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "ctl" {
+		err = ctl(os.Args[2:], os.Stdout)
+	} else {
+		err = run(os.Args[1:])
+	}
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "local-lakebase:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "local-lakebase:", err)
+		os.Exit(1)
+	}
+}
+
+var errUsage = errors.New("usage")
+
+// flags are what the command line gives.
+type flags struct {
+	options       emulator.Options
+	wake          string
+	wakeTime      string
+	envFile       string
+	secretFile    string
+	withoutSecret bool
+	stdin         bool
+}
+
+func parse(args []string) (flags, error) {
+	var f flags
+	fs := flag.NewFlagSet("local-lakebase", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are told once, by main
+	o, s := &f.options, &f.options.Switches
+	fs.StringVar(&o.APIAddr, "api-addr", "", "`address` of the workspace API (default 127.0.0.1 and a free port)")
+	fs.StringVar(&o.PGAddr, "pg-addr", "", "`address` of the gateway (default 127.0.0.1 and a free port)")
+	fs.StringVar(&o.BinDir, "bindir", "", "`folder` of the Postgres server's programs (default: found)")
+	fs.BoolVar(&o.NoPostgres, "no-postgres", false, "the workspace API alone")
+	fs.BoolVar(&o.Suspended, "suspended", false, "start with the compute asleep")
+	fs.DurationVar(&o.IdleTimeout, "idle-timeout", 0, "suspend the compute after this time without a client (0: never)")
+	fs.DurationVar(&s.Latency, "latency", 0, "added to every API request")
+	fs.DurationVar(&s.ConnectLatency, "connect-latency", 0, "added to every new API connection")
+	fs.DurationVar(&s.WorkspaceTokenLife, "workspace-token-life", 0, "life of a workspace token (0: 1h)")
+	fs.DurationVar(&s.DatabaseTokenLife, "token-life", 0, "life of a database token (0: 1h)")
+	fs.StringVar(&f.wake, "wake", "held", "what a client sees while the compute wakes: `mode` "+modes())
+	fs.StringVar(&f.wakeTime, "wake-time", "0s", "how long a wake takes at least: `duration`, or never")
+	fs.StringVar(&f.envFile, "env-file", "", "write the exports to `path` too, mode 0600")
+	fs.BoolVar(&f.withoutSecret, "without-secret", false, "leave DATABRICKS_CLIENT_SECRET out of the exports")
+	fs.StringVar(&f.secretFile, "secret-file", "", "write the client secret to `path`, mode 0600")
+	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
+	fs.BoolVar(&f.stdin, "exit-with-parent", false, "the same as --stdin")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(os.Stdout)
+			fmt.Println("local-lakebase [options]\nlocal-lakebase ctl [--control PATH] COMMAND [WORD...]")
+			fs.PrintDefaults()
+			return f, err
+		}
+		return f, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if fs.NArg() > 0 {
+		return f, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
+	}
+	mode, takes, err := parseWake(f.wake, f.wakeTime)
+	s.Wake, s.WakeTime = mode, takes
+	return f, err
+}
+
+// run starts everything, prints the exports and waits.
+func run(args []string) error {
+	f, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	l, err := emulator.Start(ctx, f.options)
+	if err != nil {
+		return err
+	}
+	err = serve(ctx, l, f)
+	return errors.Join(err, l.Close())
+}
+
+func serve(ctx context.Context, l *emulator.Lakebase, f flags) (err error) {
+	socket := filepath.Join(l.Dir(), "control")
+	control, err := startControl(l, socket)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, control.Close()) }()
+	text := exports(l, socket, f.withoutSecret)
+	if f.secretFile != "" {
+		if err := writePrivate(f.secretFile, l.ClientSecret+"\n"); err != nil {
+			return err
+		}
+		defer os.Remove(f.secretFile)
+	}
+	if f.envFile != "" {
+		if err := writePrivate(f.envFile, text); err != nil {
+			return err
+		}
+		defer os.Remove(f.envFile)
+	}
+	if _, err := fmt.Fprint(os.Stdout, text, "\n# ready\n"); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	if f.stdin {
+		go func() { _, _ = io.Copy(io.Discard, os.Stdin); close(ended) }()
+	}
+	select {
+	case <-ctx.Done():
+	case <-ended:
+	}
+	return nil
+}
+
+// exports is one shell line for each variable.
+func exports(l *emulator.Lakebase, socket string, withoutSecret bool) string {
+	var b strings.Builder
+	for _, kv := range append(l.Env(), controlVar+"="+socket) {
+		name, value, _ := strings.Cut(kv, "=")
+		if withoutSecret && name == "DATABRICKS_CLIENT_SECRET" {
+			continue
+		}
+		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+	}
+	return b.String()
+}
+
+// writePrivate replaces path by a file that only its owner can read.
+func writePrivate(path, text string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".local-lakebase-")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.WriteString(text)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
+}
+
+func modes() string {
+	var out []string
+	for _, m := range emulator.WakeModes() {
+		out = append(out, string(m))
+	}
+	return strings.Join(out, ", ")
+}
+
+// parseWake reads a mode and a duration, which may be "never".
+func parseWake(mode, takes string) (emulator.WakeMode, time.Duration, error) {
+	for _, m := range emulator.WakeModes() {
+		if string(m) != mode {
+			continue
+		}
+		if takes == "never" {
+			return m, emulator.Never, nil
+		}
+		d, err := time.ParseDuration(takes)
+		if err != nil || d < 0 {
+			return m, 0, fmt.Errorf("%w: wake duration %q", errUsage, takes)
+		}
+		return m, d, nil
+	}
+	return "", 0, fmt.Errorf("%w: wake mode %q is none of %s", errUsage, mode, modes())
+}

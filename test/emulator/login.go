@@ -1,0 +1,233 @@
+package emulator
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// startupTimeout bounds the start-up of a connection, waiting for the compute aside.
+const startupTimeout = 30 * time.Second
+
+// noCompute is what neondatabase/neon's proxy says when it cannot reach one;
+// its errors are all of severity ERROR and SQLSTATE XX000.
+var noCompute = &refusal{"ERROR", "XX000", "Couldn't connect to compute node", ""}
+
+// login takes one connection from its first byte to the joining.
+func (g *gateway) login(raw net.Conn, l Login) {
+	_ = raw.SetDeadline(time.Now().Add(startupTimeout))
+	c, start, err := g.startup(raw)
+	if start == nil {
+		if err != nil {
+			g.end(raw, l, err)
+		}
+		return
+	}
+	l.User, l.Database, l.Application = start.Parameters["user"], start.Parameters["database"], start.Parameters["application_name"]
+	if l.Database == "" {
+		l.Database = l.User
+	}
+	br := bufio.NewReader(c)
+	if err := g.authenticate(c, br, start); err != nil {
+		g.end(c, l, err)
+		return
+	}
+	backend, err := g.connect(start)
+	if err != nil {
+		g.end(c, l, err)
+		return
+	}
+	defer g.forget(backend)
+	defer backend.Close()
+	if err := g.relayLogin(c, backend, l); err != nil {
+		return
+	}
+	_ = raw.SetDeadline(time.Time{})
+	g.compute.enter()
+	defer g.compute.leave()
+	join(c, br, backend)
+}
+
+// startup reads packets until the start-up message, which counts over TLS only.
+// A cancel request is carried, and yields neither message nor error.
+func (g *gateway) startup(raw net.Conn) (net.Conn, *pgproto3.StartupMessage, error) {
+	c := raw
+	for range 4 { // GSS, SSL, start-up; a client has no reason to ask again
+		code, packet, err := readStartup(c)
+		if err != nil {
+			return c, nil, err
+		}
+		_, secure := c.(*tls.Conn)
+		switch {
+		case code == gssEncRequest, code == sslRequest && secure:
+			if _, err := c.Write([]byte("N")); err != nil {
+				return c, nil, err
+			}
+		case code == sslRequest:
+			if _, err := c.Write([]byte("S")); err != nil {
+				return c, nil, err
+			}
+			t := tls.Server(c, g.tls)
+			if err := t.HandshakeContext(g.ctx); err != nil {
+				return c, nil, fmt.Errorf("TLS: %w", err)
+			}
+			c = t
+		case code == cancelRequest:
+			g.record.count(func(n *Counters) { n.Cancels++ })
+			return c, nil, g.carryCancel(packet)
+		case !secure:
+			return c, nil, &refusal{"FATAL", "08P01", fmt.Sprintf("Invalid protocol version. Protocol version: %d", code),
+				"Ensure that connection is using SSL. Try using `sslmode=require` in the connection string."}
+		default:
+			m := &pgproto3.StartupMessage{}
+			if err := m.Decode(packet[4:]); err != nil {
+				return c, nil, &refusal{"FATAL", "08P01", "invalid startup packet", ""}
+			}
+			return c, m, negotiate(c, m)
+		}
+	}
+	return c, nil, errProtocol
+}
+
+// negotiate brings a client of a later minor version, or with protocol options,
+// down to 3.0, which every server speaks.
+func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
+	var options []string
+	for k := range m.Parameters {
+		if strings.HasPrefix(k, "_pq_.") {
+			options = append(options, k)
+			delete(m.Parameters, k)
+		}
+	}
+	if m.ProtocolVersion == pgproto3.ProtocolVersion30 && len(options) == 0 {
+		return nil
+	}
+	m.ProtocolVersion = pgproto3.ProtocolVersion30
+	return send(c, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 0, UnrecognizedOptions: options})
+}
+
+// authenticate waits for the compute as the wake mode says, asks for the
+// password and checks it.
+func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage) error {
+	if g.switches.get().EndpointDisabled {
+		return &refusal{"ERROR", "XX000", g.label + ": endpoint is disabled", ""}
+	}
+	// Whoever waits is read from, so that a client that leaves is noticed. It has
+	// nothing to send before it is asked for its password.
+	first := make(chan error, 1)
+	g.serving.Go(func() { _, err := br.Peek(1); first <- err })
+	a := g.compute.knock()
+	if a.state != Up {
+		switch a.mode {
+		case StartingUp:
+			return &refusal{"FATAL", "57P03", "the database system is starting up", ""}
+		case NoCompute: // after the password
+		default:
+			if err := g.await(c, a, first); err != nil {
+				return err
+			}
+		}
+	}
+	_ = c.SetDeadline(time.Now().Add(startupTimeout))
+	if err := send(c, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
+		return err
+	}
+	if err := <-first; err != nil {
+		return err
+	}
+	kind, m, err := readMessage(br)
+	if err != nil {
+		return err
+	}
+	var password pgproto3.PasswordMessage
+	if kind != 'p' || password.Decode(m[5:]) != nil {
+		return &refusal{"FATAL", "08P01", "expected password response", ""}
+	}
+	if err := g.check(password.Password, start.Parameters["user"]); err != nil {
+		return err
+	}
+	if a.state != Up && a.mode == NoCompute {
+		return noCompute
+	}
+	return nil
+}
+
+// await holds a client until the wake has ended or the client is gone.
+func (g *gateway) await(c net.Conn, a admission, first chan error) error {
+	_ = c.SetDeadline(time.Time{})
+	select {
+	case <-a.settled:
+		if g.compute.now() != Up {
+			return noCompute
+		}
+		return nil
+	case err := <-first:
+		if err == nil {
+			return errProtocol
+		}
+		return errors.Join(errors.New("client left while it waited"), err)
+	case <-g.ctx.Done():
+		return g.ctx.Err()
+	}
+}
+
+// check verifies a token; its end counts here, at login, and never again.
+func (g *gateway) check(token, user string) error {
+	s := g.switches.get()
+	c, err := g.sign.verify(token, DatabaseToken, s.clock())
+	switch {
+	case errors.Is(err, errNotJWT):
+		return &refusal{"ERROR", "XX000", "Provided authentication token is not a valid JWT encoding", ""}
+	case errors.Is(err, errExpiredJWT) && s.PlainExpiredText:
+		return &refusal{"ERROR", "XX000", "Invalid authorization: the token has expired", ""}
+	case errors.Is(err, errExpiredJWT):
+		return &refusal{"ERROR", "XX000", "JWT token has expired (exp=" + c.Expires.String() + ")", ""}
+	case err != nil || c.Subject != user:
+		return &refusal{"FATAL", "28P01", "password authentication failed for user '" + user + "'", ""}
+	case s.RoleMissing:
+		return &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
+	}
+	return nil
+}
+
+// connect opens the real server and sends the client's start-up message.
+func (g *gateway) connect(start *pgproto3.StartupMessage) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(g.ctx, startupTimeout)
+	defer cancel()
+	backend, err := g.compute.server.dial(ctx)
+	if err != nil {
+		return nil, noCompute
+	}
+	_ = backend.SetDeadline(time.Now().Add(startupTimeout))
+	b, err := start.Encode(nil)
+	if err == nil {
+		_, err = backend.Write(b)
+	}
+	if err != nil || !g.track(backend) {
+		_ = backend.Close()
+		return nil, noCompute
+	}
+	return backend, nil
+}
+
+// end tells the client why, where it can be told, and records it.
+func (g *gateway) end(c net.Conn, l Login, err error) {
+	_ = c.SetDeadline(time.Now().Add(startupTimeout))
+	var r *refusal
+	if errors.As(err, &r) {
+		g.note(l, r.code, r.message)
+		_ = send(c, r.response())
+		if t, ok := c.(*tls.Conn); ok {
+			_ = t.CloseWrite()
+		}
+		return
+	}
+	g.note(l, "", err.Error())
+}

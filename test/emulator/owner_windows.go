@@ -1,0 +1,17 @@
+package emulator
+
+import (
+	"errors"
+	"syscall"
+)
+
+// owner has no meaning on Windows, where the emulator has no Postgres.
+type owner struct{ other bool }
+
+func serverOwner() (owner, error) {
+	return owner{}, errors.New("the local Lakebase has no Postgres on Windows: use Options.NoPostgres")
+}
+
+func (owner) attr() *syscall.SysProcAttr { return nil }
+
+func (owner) give(string) error { return nil }

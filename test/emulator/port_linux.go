@@ -1,0 +1,47 @@
+package emulator
+
+import (
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// holdPort keeps a port ours while nothing listens on it: a socket that is
+// bound with SO_REUSEADDR and never listens. Connects are refused, our own
+// listener can come back, and the kernel gives the port to nobody else. It must
+// come before the listener; held is the address with the port that was found.
+func holdPort(addr string) (held string, release func(), err error) {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return "", nil, err
+	}
+	family, sa := unix.AF_INET, unix.Sockaddr(nil)
+	if ip := tcp.IP.To4(); ip != nil {
+		sa = &unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(ip)}
+	} else {
+		family = unix.AF_INET6
+		sa = &unix.SockaddrInet6{Port: tcp.Port, Addr: [16]byte(tcp.IP.To16())}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", nil, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+		err = unix.Bind(fd, sa)
+	}
+	if err == nil {
+		sa, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return "", nil, fmt.Errorf("holding %s: %w", addr, err)
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		tcp.Port = sa.Port
+	case *unix.SockaddrInet6:
+		tcp.Port = sa.Port
+	}
+	return tcp.String(), func() { _ = unix.Close(fd) }, nil
+}

@@ -1,0 +1,123 @@
+package emulator
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Call is a kind of API request.
+type Call string
+
+// The kinds that are counted and that a Fault can name.
+const (
+	AnyCall         Call = "any"
+	CallToken       Call = "token"       // POST /oidc/v1/token
+	CallDiscovery   Call = "discovery"   // the two well-known documents
+	CallCredentials Call = "credentials" // POST /api/2.0/postgres/credentials
+	CallEndpoint    Call = "endpoint"    // GET /api/2.0/postgres/projects…, by name or as a list
+	CallMe          Call = "me"          // GET /api/2.0/preview/scim/v2/Me
+	CallOther       Call = "other"       // anything else, answered with 404
+)
+
+// Calls lists every kind that a Fault can name.
+func Calls() []Call {
+	return []Call{AnyCall, CallToken, CallDiscovery, CallCredentials, CallEndpoint, CallMe, CallOther}
+}
+
+// Request is one API request. Status is 0 when the connection was dropped.
+type Request struct {
+	Time   time.Time // when its head had been read
+	Call   Call
+	Method string
+	Path   string
+	Proto  string
+	Remote string
+	Status int
+}
+
+// Login is one connection to the gateway that came as far as a decision. User
+// and the fields after it are empty where nothing was read.
+type Login struct {
+	Time        time.Time // when the connection was accepted
+	Decided     time.Time
+	Remote      string
+	User        string
+	Database    string
+	Application string
+	SQLState    string // "00000" when it came through
+	Result      string // "ok", or what the client was told
+}
+
+// Counters count since the start or the last ResetCounters.
+type Counters struct {
+	Requests    int
+	ByCall      map[Call]int
+	Connections int // TCP connections that the API accepted
+	Handshakes  int // of these, how many completed TLS and carried a request
+	Logins      int
+	LoginsOK    int
+	Cancels     int
+}
+
+// keptRecords bounds the memory of a long run; counters go on.
+const keptRecords = 10_000
+
+// recorder keeps what happened.
+type recorder struct {
+	mu       sync.Mutex
+	requests []Request
+	logins   []Login
+	n        Counters
+}
+
+func (r *recorder) request(q Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = appendBounded(r.requests, q)
+	r.n.Requests++
+	if r.n.ByCall == nil {
+		r.n.ByCall = map[Call]int{}
+	}
+	r.n.ByCall[q.Call]++
+}
+
+func (r *recorder) login(l Login) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logins = appendBounded(r.logins, l)
+	r.n.Logins++
+	if l.Result == "ok" {
+		r.n.LoginsOK++
+	}
+}
+
+func (r *recorder) count(f func(*Counters)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.n)
+}
+
+func (r *recorder) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests, r.logins, r.n = nil, nil, Counters{}
+}
+
+func (r *recorder) read() ([]Request, []Login, Counters) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.n
+	n.ByCall = make(map[Call]int, len(r.n.ByCall))
+	for k, v := range r.n.ByCall {
+		n.ByCall[k] = v
+	}
+	return slices.Clone(r.requests), slices.Clone(r.logins), n
+}
+
+func appendBounded[T any](s []T, v T) []T {
+	if len(s) >= keptRecords {
+		s = slices.Delete(s, 0, keptRecords/2)
+	}
+	return append(s, v)
+}

@@ -1,0 +1,135 @@
+package emulator
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// WakeMode says what a client sees while the compute wakes.
+type WakeMode string
+
+// The modes. Refused, Reset and Silent act on the TCP connection, so that any
+// connection triggers the wake; the others need a start-up message.
+const (
+	// Held accepts TLS and the start-up message, and goes on when the compute is up.
+	Held WakeMode = "held"
+	// Refused resets the connection that triggers the wake, then closes the listening port until the compute is up.
+	Refused WakeMode = "refused"
+	// Reset accepts each connection and sends RST.
+	Reset WakeMode = "reset"
+	// StartingUp answers the start-up message with FATAL 57P03.
+	StartingUp WakeMode = "57P03"
+	// NoCompute checks the token, then answers ERROR XX000 "Couldn't connect to compute node", as neondatabase/neon's proxy does.
+	NoCompute WakeMode = "xx000"
+	// Silent accepts each connection and never reads or answers on it, not even once the compute is up.
+	Silent WakeMode = "silent"
+)
+
+// WakeModes lists every mode.
+func WakeModes() []WakeMode { return []WakeMode{Held, Refused, Reset, StartingUp, NoCompute, Silent} }
+
+// Never, as a wake's duration, keeps the compute from ever coming up.
+const Never time.Duration = -1
+
+// Field says how a field of a reply is spoiled.
+type Field string
+
+// The ways in which expires_in can be wrong; expire_time knows Missing alone.
+const (
+	Normal   Field = ""
+	Missing  Field = "missing"
+	String   Field = "string" // "3600", as databricks/cli libs/testserver sends it
+	Zero     Field = "zero"
+	Negative Field = "negative"
+)
+
+// Switches steer a running emulator. Their zero value is a healthy workspace
+// with tokens of one hour and a compute that wakes as fast as Postgres starts.
+type Switches struct {
+	Latency        time.Duration // added to every API request
+	ConnectLatency time.Duration // added once to every API connection, before its TLS handshake
+
+	WorkspaceTokenLife time.Duration // 0: 1 h
+	DatabaseTokenLife  time.Duration // 0: 1 h; a ttl that the client asks for goes before it
+	ClockSkew          time.Duration // the server's clock minus ours: Date, iat, exp, expire_time, and its own checks
+
+	ExpiresIn  Field // of the workspace token's reply
+	ExpireTime Field // of the database credential's reply
+
+	SecretRevoked     bool // every secret is answered with invalid_client
+	NoWorkspaceAccess bool // 403, as without the entitlement "Workspace access"
+	EndpointDisabled  bool // status.disabled, and no login
+	RoleMissing       bool // every login fails with 28000
+	PlainExpiredText  bool // an expired token is told as "Invalid authorization", not as "JWT token has expired"
+
+	EndpointHost string // the host that the API names for every endpoint; "" is localhost. The API names no port.
+
+	Wake     WakeMode      // "" is Held
+	WakeTime time.Duration // from the first login to up; Never
+
+	Faults []Fault // consumed in order, each by the call it names
+}
+
+// switchboard guards Switches.
+type switchboard struct {
+	mu  sync.Mutex
+	now Switches
+}
+
+func (b *switchboard) get() Switches {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.now
+	s.Faults = slices.Clone(s.Faults)
+	return s
+}
+
+func (b *switchboard) set(f func(*Switches)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(&b.now)
+}
+
+// take uses up one turn of the first fault that waits for this call.
+func (b *switchboard) take(call Call) (Fault, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, f := range b.now.Faults {
+		if f.Call != call && f.Call != AnyCall {
+			continue
+		}
+		switch {
+		case f.Times > 1:
+			b.now.Faults[i].Times--
+		case f.Times >= 0:
+			b.now.Faults = slices.Delete(slices.Clone(b.now.Faults), i, i+1)
+		}
+		return f, true
+	}
+	return Fault{}, false
+}
+
+func (s Switches) wake() WakeMode {
+	if s.Wake == "" {
+		return Held
+	}
+	return s.Wake
+}
+
+func (s Switches) host() string {
+	if s.EndpointHost == "" {
+		return "localhost"
+	}
+	return s.EndpointHost
+}
+
+// clock is the server's, skew included.
+func (s Switches) clock() time.Time { return time.Now().Add(s.ClockSkew) }
+
+func lifeOr(d, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return d
+}
