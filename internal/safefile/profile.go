@@ -62,7 +62,7 @@ func WriteFile(path string, data []byte) error {
 	case err == nil && !fi.Mode().IsRegular():
 		return refuse(target, "it is "+kind(fi.Mode())+", not a regular file", "")
 	case err == nil:
-		
+		mode &= fi.Mode()
 	case !errors.Is(err, fs.ErrNotExist):
 		return systemError(target, err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // nonblock keeps open(2) from waiting for a fifo's other end.
-const nonblock = 0
+const nonblock = syscall.O_NONBLOCK
 
 func metaOf(f *os.File) (meta, error) {
 	fi, err := f.Stat()

@@ -95,7 +95,10 @@ func (c *compute) knock() admission {
 		if c.mode == Refused {
 			c.door.shut()
 		}
-		go c.wake(ctx, c.settled, c.mode, s.WakeTime)
+		go func(settled chan struct{}, mode WakeMode) {
+			defer cancel()
+			c.wake(ctx, settled, mode, s.WakeTime)
+		}(c.settled, c.mode)
 	}
 	return admission{c.state, c.mode, c.settled}
 }

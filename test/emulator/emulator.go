@@ -162,6 +162,7 @@ func (l *Lakebase) Close() error {
 		if l.api != nil {
 			l.api.stop()
 		}
+		_ = os.Remove(l.caFile) // in Options.Dir, which stays
 		l.closeErr = errors.Join(l.closeErr, discard(l.dir))
 	})
 	return l.closeErr

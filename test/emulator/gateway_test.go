@@ -95,13 +95,14 @@ func tamper(token string) string {
 func TestExpiryAtLoginOnly(t *testing.T) {
 	t.Parallel()
 	l := begin(t, Options{})
-	token := mint(t, l, TokenSpec{Life: 700 * time.Millisecond})
+	token := mint(t, l, TokenSpec{Life: 1500 * time.Millisecond})
+	expiry := time.Now().Add(1500 * time.Millisecond)
 	c, err := connect(t.Context(), l, l.ClientID, token, l.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeNow(c)
-	time.Sleep(800 * time.Millisecond)
+	time.Sleep(time.Until(expiry) + 10*time.Millisecond)
 	_, err = connect(t.Context(), l, l.ClientID, token, l.Database)
 	wantState(t, err, "XX000", "JWT token has expired (exp=")
 	if got, err := ask(c, "SELECT 1"); err != nil || got != "1" {

@@ -49,6 +49,8 @@ type server struct {
 	sockets string
 	log     string
 
+	launching sync.Mutex // held from the look at proc to its change
+
 	mu   sync.Mutex
 	proc *os.Process
 	done chan struct{} // closed when proc has ended
@@ -58,15 +60,31 @@ type server struct {
 func (s *server) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	s.mu.Lock()
-	running := s.proc != nil
-	s.mu.Unlock()
-	if !running {
-		if err := s.launch(); err != nil {
-			return fmt.Errorf("starting postgres: %w", err)
-		}
+	s.launching.Lock()
+	var err error
+	if !s.running() {
+		err = s.launch()
+	}
+	s.launching.Unlock()
+	if err != nil {
+		return fmt.Errorf("starting postgres: %w", err)
 	}
 	return s.ready(ctx)
+}
+
+// running is false too for a server that ended by itself.
+func (s *server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc == nil {
+		return false
+	}
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
 }
 
 // launch starts the process from a goroutine that keeps its thread until the

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
 // ctlTimeout bounds one ctl call; a suspend waits for Postgres to stop.
@@ -27,12 +29,12 @@ func ctl(args []string, out io.Writer) error {
 			value, args = args[0], args[1:]
 		}
 		if name != "--control" || value == "" {
-			return fmt.Errorf("%w: --control PATH", errUsage)
+			return fmt.Errorf("%w: --control PATH", control.ErrUsage)
 		}
 		socket = value
 	}
 	if socket == "" {
-		return fmt.Errorf("%w: neither --control nor %s is set", errUsage, controlVar)
+		return fmt.Errorf("%w: neither --control nor %s is set", control.ErrUsage, controlVar)
 	}
 	body, err := json.Marshal(command{Words: args})
 	if err != nil {
@@ -53,7 +55,7 @@ func ctl(args []string, out io.Writer) error {
 	}
 	switch {
 	case resp.StatusCode == http.StatusBadRequest:
-		return fmt.Errorf("%w: %s", errUsage, strings.TrimPrefix(strings.TrimSpace(string(text)), "usage: "))
+		return fmt.Errorf("%w: %s", control.ErrUsage, strings.TrimPrefix(strings.TrimSpace(string(text)), "usage: "))
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s", strings.TrimSpace(string(text)))
 	}

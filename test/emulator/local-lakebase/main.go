@@ -1,7 +1,23 @@
 // Command local-lakebase runs a local Lakebase: a workspace API and a Postgres
 // that sleeps and wakes, on loopback. It prints shell exports to be eval'd, then
 // "# ready", and stays until INT, TERM or (with --stdin) the end of its input.
-// `local-lakebase ctl` steers a running one.
+//
+//	go run ./test/emulator/local-lakebase --env-file lakebase.env
+//	. ./lakebase.env    # in another shell
+//	lakebase-exec -- psql
+//
+// `local-lakebase ctl` steers a running one, which --control or
+// LOCAL_LAKEBASE_CONTROL names:
+//
+//	ctl suspend                    stop Postgres, drop its clients
+//	ctl resume                     start it without a login
+//	ctl wake MODE DURATION|never   what clients see during the next wakes, and how long these take
+//	ctl set NAME=VALUE...          switches, such as latency=20ms or secret-revoked=true
+//	ctl fault CALL WORD...         spoil answers: times=N status=N retry-after=V drop html ...
+//	ctl clear-faults
+//	ctl status                     name=value lines: state, up_at (Unix nanoseconds), counters
+//	ctl requests|logins [--reset]  one line each
+//	ctl reset                      forget requests, logins and counts
 //
 // It must never be given a real credential; its own die with it.
 package main
@@ -17,9 +33,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
 // controlVar names the control socket for ctl.
@@ -34,7 +50,7 @@ func main() {
 	}
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
+	case errors.Is(err, control.ErrUsage):
 		fmt.Fprintln(os.Stderr, "local-lakebase:", err)
 		os.Exit(2)
 	default:
@@ -42,8 +58,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-var errUsage = errors.New("usage")
 
 // flags are what the command line gives.
 type flags struct {
@@ -71,7 +85,7 @@ func parse(args []string) (flags, error) {
 	fs.DurationVar(&s.ConnectLatency, "connect-latency", 0, "added to every new API connection")
 	fs.DurationVar(&s.WorkspaceTokenLife, "workspace-token-life", 0, "life of a workspace token (0: 1h)")
 	fs.DurationVar(&s.DatabaseTokenLife, "token-life", 0, "life of a database token (0: 1h)")
-	fs.StringVar(&f.wake, "wake", "held", "what a client sees while the compute wakes: `mode` "+modes())
+	fs.StringVar(&f.wake, "wake", "held", "what a client sees while the compute wakes: `mode` "+control.Modes())
 	fs.StringVar(&f.wakeTime, "wake-time", "0s", "how long a wake takes at least: `duration`, or never")
 	fs.StringVar(&f.envFile, "env-file", "", "write the exports to `path` too, mode 0600")
 	fs.BoolVar(&f.withoutSecret, "without-secret", false, "leave DATABRICKS_CLIENT_SECRET out of the exports")
@@ -85,12 +99,12 @@ func parse(args []string) (flags, error) {
 			fs.PrintDefaults()
 			return f, err
 		}
-		return f, fmt.Errorf("%w: %w", errUsage, err)
+		return f, fmt.Errorf("%w: %w", control.ErrUsage, err)
 	}
 	if fs.NArg() > 0 {
-		return f, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
+		return f, fmt.Errorf("%w: unexpected argument %q", control.ErrUsage, fs.Arg(0))
 	}
-	mode, takes, err := parseWake(f.wake, f.wakeTime)
+	mode, takes, err := control.ParseWake(f.wake, f.wakeTime)
 	s.Wake, s.WakeTime = mode, takes
 	return f, err
 }
@@ -172,30 +186,4 @@ func writePrivate(path, text string) error {
 		_ = os.Remove(tmp.Name())
 	}
 	return err
-}
-
-func modes() string {
-	var out []string
-	for _, m := range emulator.WakeModes() {
-		out = append(out, string(m))
-	}
-	return strings.Join(out, ", ")
-}
-
-// parseWake reads a mode and a duration, which may be "never".
-func parseWake(mode, takes string) (emulator.WakeMode, time.Duration, error) {
-	for _, m := range emulator.WakeModes() {
-		if string(m) != mode {
-			continue
-		}
-		if takes == "never" {
-			return m, emulator.Never, nil
-		}
-		d, err := time.ParseDuration(takes)
-		if err != nil || d < 0 {
-			return m, 0, fmt.Errorf("%w: wake duration %q", errUsage, takes)
-		}
-		return m, d, nil
-	}
-	return "", 0, fmt.Errorf("%w: wake mode %q is none of %s", errUsage, mode, modes())
 }

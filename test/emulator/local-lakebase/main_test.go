@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
 // asProgram makes the test binary be local-lakebase.
@@ -180,16 +182,16 @@ func TestBadWords(t *testing.T) {
 	p := launch(t, "--stdin", "--no-postgres")
 	for _, words := range [][]string{{}, {"sleep"}, {"wake", "softly", "1s"}, {"wake", "held"}, {"wake", "held", "-1s"}, {"set", "latency"}, {"set", "latency=soon"},
 		{"set", "latency=9s", "no=1"}, {"fault", "nothing"}, {"fault", "token", "times=x"}} {
-		if _, err := p.ctl(t, words...); !errors.Is(err, errUsage) {
+		if _, err := p.ctl(t, words...); !errors.Is(err, control.ErrUsage) {
 			t.Errorf("ctl %v: %v, want a usage error", words, err)
 		}
 	}
-	if _, err := p.ctl(t, "suspend"); err == nil || errors.Is(err, errUsage) || !strings.Contains(err.Error(), "NoPostgres") {
+	if _, err := p.ctl(t, "suspend"); err == nil || errors.Is(err, control.ErrUsage) || !strings.Contains(err.Error(), "NoPostgres") {
 		t.Errorf("suspend without Postgres: %v", err)
 	}
 	p.must(t, "set", "latency=1ms")
 	for _, args := range [][]string{{"--wake", "softly"}, {"--no-such"}, {"surplus"}, {"--wake-time", "soon"}} {
-		if _, err := parse(args); !errors.Is(err, errUsage) {
+		if _, err := parse(args); !errors.Is(err, control.ErrUsage) {
 			t.Errorf("%v: %v, want a usage error", args, err)
 		}
 	}

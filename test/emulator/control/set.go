@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ var setters = map[string]func(s *emulator.Switches, value string) error{
 // set reads NAME=VALUE words; either all of them hold or none.
 func set(l *emulator.Lakebase, words []string) error {
 	if len(words) == 0 {
-		return fmt.Errorf("%w: ctl set NAME=VALUE…, where NAME is one of %s", errUsage, names())
+		return fmt.Errorf("%w: ctl set NAME=VALUE…, where NAME is one of %s", ErrUsage, names())
 	}
 	probe := l.Switches()
 	for _, target := range []func(func(*emulator.Switches)){func(f func(*emulator.Switches)) { f(&probe) }, l.Set} {
@@ -39,12 +39,12 @@ func set(l *emulator.Lakebase, words []string) error {
 			name, value, ok := strings.Cut(w, "=")
 			setter := setters[name]
 			if !ok || setter == nil {
-				return fmt.Errorf("%w: %q is no NAME=VALUE with a NAME of %s", errUsage, w, names())
+				return fmt.Errorf("%w: %q is no NAME=VALUE with a NAME of %s", ErrUsage, w, names())
 			}
 			var err error
 			target(func(s *emulator.Switches) { err = setter(s, value) })
 			if err != nil {
-				return fmt.Errorf("%w: %s: %w", errUsage, name, err)
+				return fmt.Errorf("%w: %s: %w", ErrUsage, name, err)
 			}
 		}
 	}
@@ -95,12 +95,12 @@ func field(at func(*emulator.Switches) *emulator.Field, allowed ...emulator.Fiel
 // truncate, echo, slow=DURATION.
 func parseFault(words []string) (emulator.Fault, error) {
 	if len(words) == 0 || !slices.Contains(emulator.Calls(), emulator.Call(words[0])) {
-		return emulator.Fault{}, fmt.Errorf("%w: ctl fault CALL [times=N] [status=N] …, where CALL is one of %v", errUsage, emulator.Calls())
+		return emulator.Fault{}, fmt.Errorf("%w: ctl fault CALL [times=N] [status=N] …, where CALL is one of %v", ErrUsage, emulator.Calls())
 	}
 	f := emulator.Fault{Call: emulator.Call(words[0]), Header: http.Header{}}
 	for _, w := range words[1:] {
 		if err := faultWord(&f, w); err != nil {
-			return f, fmt.Errorf("%w: %s: %w", errUsage, w, err)
+			return f, fmt.Errorf("%w: %s: %w", ErrUsage, w, err)
 		}
 	}
 	if f.Status != 0 && f.Body == "" {

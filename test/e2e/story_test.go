@@ -1,0 +1,262 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
+)
+
+// TestStories tells what a user sees, one story a file. Their own words:
+//
+//	lakebase start [no-postgres]   a local Lakebase; its variables but the secret are set,
+//	                               the secret stands in $SECRET_FILE
+//	lakebase COMMAND [WORD…]       steers it, as local-lakebase ctl does; the answer is printed
+//	lakebase count NAME N          of its status; fails where it is another number
+//	lakebase sql STATEMENT         as the database's owner; rows are printed
+//	second COMMAND …               the same for another Lakebase, without setting variables
+//	secret                         puts the secret into DATABRICKS_CLIENT_SECRET
+//	desktop MODE                   a private desktop session in $HOME; replaces an earlier one
+//	desktop lock|unlock|stop       what happens to it
+//	run CODE PROGRAM [ARG…]        runs it, wants this exit code, and that neither secret nor
+//	                               token is in its output; -tokens before CODE allows tokens
+//	within DURATION run …          and that it takes no longer
+func TestStories(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "first") },
+			"second":   func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "second") },
+			"secret":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).giveSecret(ts) },
+			"desktop":  func(ts *testscript.TestScript, _ bool, args []string) { of(ts).desktop(ts, args) },
+			"run":      func(ts *testscript.TestScript, _ bool, args []string) { of(ts).run(ts, args) },
+			"within":   within,
+		},
+	})
+}
+
+// story is what one script has brought up.
+type story struct {
+	dir   string
+	bases map[string]*emulator.Lakebase
+	desk  *desktop.Desktop
+}
+
+type storyKey struct{}
+
+func of(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
+
+func setup(env *testscript.Env) error {
+	s := &story{dir: env.WorkDir, bases: map[string]*emulator.Lakebase{}}
+	env.Values[storyKey{}] = s
+	home := filepath.Join(env.WorkDir, "home")
+	runtime := filepath.Join(env.WorkDir, "run")
+	for _, d := range []string{home, runtime} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return err
+		}
+	}
+	env.Setenv("HOME", home)
+	env.Setenv("XDG_RUNTIME_DIR", runtime)
+	env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	env.Setenv("BIN", bin)
+	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
+	env.Defer(func() {
+		if s.desk != nil {
+			_ = s.desk.Close()
+		}
+		for _, l := range s.bases {
+			_ = l.Close()
+		}
+	})
+	return nil
+}
+
+// limit bounds what a story's own words may take.
+const limit = 30 * time.Second
+
+func (s *story) lakebase(ts *testscript.TestScript, neg bool, args []string, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if len(args) == 0 {
+		ts.Fatalf("lakebase: a command is wanted")
+	}
+	if args[0] == "start" {
+		s.start(ctx, ts, args[1:], name)
+		return
+	}
+	l := s.bases[name]
+	if l == nil {
+		ts.Fatalf("%s: not started", name)
+	}
+	var out string
+	var err error
+	switch args[0] {
+	case "sql":
+		var rows [][]string
+		rows, err = l.SQL(ctx, args[1])
+		for _, r := range rows {
+			out += strings.Join(r, "|") + "\n"
+		}
+	case "count":
+		out, err = control.Do(ctx, l, []string{"status"})
+		ts.Check(err)
+		if got := value(out, args[1]); (got == args[2]) == neg {
+			ts.Fatalf("%s is %s, not as wanted (%s)\n%s", args[1], got, args[2], out)
+		}
+		return
+	default:
+		out, err = control.Do(ctx, l, args)
+	}
+	ts.Check(err)
+	_, err = ts.Stdout().Write([]byte(out))
+	ts.Check(err)
+}
+
+func value(status, name string) string {
+	for _, line := range strings.Split(status, "\n") {
+		if v, ok := strings.CutPrefix(line, name+"="); ok {
+			return v
+		}
+	}
+	return "absent"
+}
+
+func (s *story) start(ctx context.Context, ts *testscript.TestScript, args []string, name string) {
+	l, err := emulator.Start(ctx, emulator.Options{NoPostgres: len(args) > 0 && args[0] == "no-postgres"})
+	ts.Check(err)
+	s.bases[name] = l
+	file := filepath.Join(s.dir, map[string]string{"first": "secret", "second": "secret2"}[name])
+	ts.Check(os.WriteFile(file, []byte(l.ClientSecret+"\n"), 0o600))
+	prefix := map[string]string{"second": "SECOND_"}[name]
+	for _, e := range l.Env() {
+		k, v, _ := strings.Cut(e, "=")
+		if k != "DATABRICKS_CLIENT_SECRET" {
+			ts.Setenv(prefix+k, v)
+		}
+	}
+}
+
+func (s *story) giveSecret(ts *testscript.TestScript) {
+	ts.Setenv("DATABRICKS_CLIENT_SECRET", s.bases["first"].ClientSecret)
+}
+
+func (s *story) desktop(ts *testscript.TestScript, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	switch args[0] {
+	case "lock":
+		ts.Check(s.desk.Lock(ctx))
+		return
+	case "unlock":
+		ts.Check(s.desk.Unlock(ctx))
+		return
+	}
+	if s.desk != nil {
+		ts.Check(s.desk.Close())
+		s.desk = nil
+	}
+	if args[0] == "stop" {
+		return
+	}
+	d, err := desktop.Start(ctx, desktop.Options{Dir: ts.Getenv("HOME"), Mode: desktop.Mode(args[0])})
+	ts.Check(err)
+	s.desk = d
+	for _, e := range d.Env() {
+		k, v, _ := strings.Cut(e, "=")
+		if k != "XDG_RUNTIME_DIR" {
+			ts.Setenv(k, v)
+		}
+	}
+}
+
+func within(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	begin := time.Now()
+	of(ts).run(ts, args[2:])
+	if took := time.Since(begin); took > most {
+		ts.Fatalf("took %s, not %s at the most", took, most)
+	}
+}
+
+// run runs a program, and searches all that it says.
+func (s *story) run(ts *testscript.TestScript, args []string) {
+	tokens := false
+	if args[0] == "-tokens" {
+		tokens, args = true, args[1:]
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		if found := s.leak(ts.ReadFile(stream), tokens); found != "" {
+			ts.Fatalf("%s has %s in it", stream, found)
+		}
+	}
+	if found := s.search(ts); found != "" {
+		ts.Fatalf("%s", found)
+	}
+}
+
+// leak finds a secret, or unless they are allowed a token, in text.
+func (s *story) leak(text string, tokens bool) string {
+	for _, l := range s.bases {
+		if strings.Contains(text, l.ClientSecret) {
+			return "the secret"
+		}
+		for _, form := range encoded(l.ClientID, l.ClientSecret) {
+			if strings.Contains(text, form) {
+				return "the secret, encoded"
+			}
+		}
+	}
+	if !tokens && token.MatchString(text) {
+		return "a token"
+	}
+	return ""
+}
+
+// search looks through every file that a run may have left, the keyring's own
+// aside (gnome-keyring encrypts it, so a secret in clear is found there too).
+func (s *story) search(ts *testscript.TestScript) string {
+	found := ""
+	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || filepath.Base(path) == "secret" || filepath.Base(path) == "secret2" {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err == nil && found == "" {
+			// A token is allowed in a file under --cache file alone.
+			if what := s.leak(string(data), strings.HasPrefix(filepath.Base(path), "token-")); what != "" {
+				found = fmt.Sprintf("file %s has %s in it", path, what)
+			}
+		}
+		return nil
+	})
+	return found
+}
