@@ -17,7 +17,7 @@ import (
 
 // values are what the command connects with.
 func values(conf config.Config, s broker.Session, argv []string) pgenv.Values {
-	v := pgenv.Values{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
+	v := pgenv.Values{Host: s.Target.Host, HostAddr: s.Target.HostAddr, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
 		Password: s.Token.Value, SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert,
 		ExpiresAt: s.Token.ExpiresAt, Profile: conf.Profile.V}
 	if len(argv) > 0 && argv[0] != "" {

@@ -6,6 +6,7 @@ import "strings"
 // where the caller has one.
 const (
 	pgHost        = "PGHOST"
+	pgHostAddr    = "PGHOSTADDR"
 	pgPort        = "PGPORT"
 	pgDatabase    = "PGDATABASE"
 	pgUser        = "PGUSER"
@@ -30,7 +31,7 @@ var passes = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATEST
 // libpq-envars, and the strings of the library itself). They can send a token to
 // another server, weaken TLS, or stop a driver from starting at all.
 var steers = set(
-	"PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", "PGHOSTADDR", "PGKRBSRVNAME",
+	"PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", pgHostAddr, "PGKRBSRVNAME",
 	"PGLOADBALANCEHOSTS", "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGOAUTHDEBUG", "PGPASSFILE",
 	"PGREQUIREAUTH", "PGREQUIREPEER", "PGREQUIRESSL", "PGSERVICE", "PGSERVICEFILE", "PGSSLCERT",
 	"PGSSLCERTMODE", "PGSSLCOMPRESSION", "PGSSLCRL", "PGSSLCRLDIR", "PGSSLKEY", "PGSSLMAXPROTOCOLVERSION",
@@ -70,7 +71,7 @@ func neverKept(name string) string {
 	switch {
 	case ours[name]:
 		return "the wrapper sets it"
-	case name == "PGHOSTADDR", strings.HasPrefix(name, "PGSERVICE"), name == "PGSYSCONFDIR":
+	case name == pgHostAddr, strings.HasPrefix(name, "PGSERVICE"), name == "PGSYSCONFDIR":
 		return "it could send the token to another server"
 	case name == "PGPASSFILE":
 		return "it could put another password in the token's place"

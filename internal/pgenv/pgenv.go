@@ -20,7 +20,8 @@ import (
 // Host, Port, Database and User have to be there.
 type Values struct {
 	Host        string
-	Port        int // 1 to 65535
+	HostAddr    string // the address that the login was proven at, if one was named
+	Port        int    // 1 to 65535
 	Database    string
 	User        string
 	Password    credential.Secret
@@ -148,6 +149,7 @@ func values(v Values, caller entries) (entries, error) {
 		required    bool
 	}{
 		{pgHost, v.Host, true},
+		{pgHostAddr, v.HostAddr, false},
 		{pgPort, port, true},
 		{pgDatabase, v.Database, true},
 		{pgUser, v.User, true},

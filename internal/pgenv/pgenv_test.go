@@ -98,6 +98,26 @@ func TestAppNameOfCallerWins(t *testing.T) {
 	}
 }
 
+func TestAddressIsOursOrNone(t *testing.T) {
+	v := minimal
+	v.HostAddr = "192.0.2.1"
+	for want, v := range map[string]Values{"PGHOSTADDR=192.0.2.1": v, "": minimal} {
+		r, err := build([]string{"PGHOSTADDR=10.0.0.1"}, v, nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range r.Environ {
+			if strings.HasPrefix(e, "PGHOSTADDR=") {
+				got = append(got, e)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestEverySecretIsRemoved(t *testing.T) {
 	for n := range secrets {
 		r, err := Build([]string{n + "=s"}, minimal, nil)

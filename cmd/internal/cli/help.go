@@ -33,7 +33,7 @@ var optionWords = map[string]Option{
 	"endpoint":           {Value: "NAME", Text: "projects/P/branches/B/endpoints/E"},
 	"pghost":             {Value: "HOST", Text: "the database host; as an option it is used unasked"},
 	"pgport":             {Value: "PORT", Text: "the database port"},
-	"pghostaddr":         {Value: "IP", Text: "prove the login at this address; the host is still verified"},
+	"pghostaddr":         {Value: "IP", Text: "connect to this address, and verify PGHOST all the same"},
 	"database":           {Value: "NAME", Text: "the database"},
 	"user":               {Value: "ROLE", Text: "the Postgres role"},
 	"sslmode":            {Value: "MODE", Text: "verify-full, or require (not verified)"},
