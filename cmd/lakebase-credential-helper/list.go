@@ -53,8 +53,7 @@ func list(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	secrets := *store
-	secrets.Store = chain
+	secrets := store.Over(chain)
 	accounts, err := secrets.Index().List(ctx)
 	if err != nil && !errors.Is(err, keychain.ErrNotFound) {
 		return err

@@ -33,8 +33,7 @@ func login(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	secrets := *store
-	secrets.Store = chain
+	secrets := store.Over(chain)
 	account := c.conf.SecretAccount()
 	if err := secrets.Index().Add(ctx, account); err != nil {
 		return err

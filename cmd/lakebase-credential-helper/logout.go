@@ -17,16 +17,15 @@ func logout(ctx context.Context, c *call) error {
 		return err
 	}
 	if store.Store != nil && c.conf.Cache.V == config.CacheFile {
-		if err := c.remove(ctx, *store, false); err != nil {
+		if err := c.remove(ctx, store, false); err != nil {
 			return err
 		}
 	}
-	secrets := *store
-	secrets.Store = chain
+	secrets := store.Over(chain)
 	return c.remove(ctx, secrets, true)
 }
 
-func (c *call) remove(ctx context.Context, store cache.Cache, secrets bool) error {
+func (c *call) remove(ctx context.Context, store *cache.Cache, secrets bool) error {
 	all := c.given["all"] != nil
 	listed, err := store.Index().List(ctx)
 	if err != nil && !errors.Is(err, keychain.ErrNotFound) && !cache.IsMissing(err) {
@@ -45,7 +44,7 @@ func (c *call) remove(ctx context.Context, store cache.Cache, secrets bool) erro
 }
 
 // ours says whether a cached token belongs to the target's host and client.
-func (c *call) ours(ctx context.Context, store cache.Cache, account string) bool {
+func (c *call) ours(ctx context.Context, store *cache.Cache, account string) bool {
 	d, err := store.Describe(ctx, account)
 	return err == nil && d.Host == c.conf.Workspace.V.HostPort() && d.ClientID == c.conf.ClientID.V
 }

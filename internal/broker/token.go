@@ -84,9 +84,13 @@ func (b *Broker) givenSecret() (credential.Secret, error) {
 	return credential.Secret{}, nil
 }
 
+// minKeychain is what the keychain gets at the least.
+const minKeychain = 250 * time.Millisecond
+
 func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) {
 	b.tell(AtKeychain, "")
-	ctx, cancel := context.WithTimeout(ctx, b.Config.KeychainTimeout.V)
+	// A keychain that did not answer the cache has used up some of its time.
+	ctx, cancel := context.WithTimeout(ctx, max(b.Config.KeychainTimeout.V-b.Cache.Lost(), minKeychain))
 	defer cancel()
 	s, err := b.Secrets.Get(ctx, b.Config.SecretAccount())
 	if err != nil {

@@ -6,7 +6,9 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -37,6 +39,13 @@ type Cache struct {
 	Now     func() time.Time
 	Told    func(what string, err error) // of failures that cost time only; may be nil
 	Waiting func()                       // called before a wait for another process; may be nil
+
+	lost atomic.Int64
+}
+
+// Over is the same cache over another store.
+func (c *Cache) Over(s Store) *Cache {
+	return &Cache{Store: s, LockDir: c.LockDir, Files: c.Files, Now: c.Now, Told: c.Told, Waiting: c.Waiting}
 }
 
 // Entry is one cached token with what is known beside it.
@@ -89,30 +98,46 @@ func (r Result) Saved(ctx context.Context) {
 // Lookup reads key's entry, whether it is still good or not. A locked, slow,
 // absent, foreign or unreadable one is a miss.
 func (c *Cache) Lookup(ctx context.Context, key credential.Key) (Entry, bool) {
+	e, err := c.read(ctx, key)
+	return e, err == nil
+}
+
+var errNoStore = errors.New("there is no store")
+
+func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
 	if c.Store == nil {
-		return Entry{}, false
+		return Entry{}, errNoStore
 	}
+	begin := time.Now()
 	text, err := c.Store.Peek(ctx, account(key))
-	if err != nil {
+	if err != nil && !IsMissing(err) {
+		c.lost.Add(int64(time.Since(begin)))
 		c.told("reading the cached token", err)
-		return Entry{}, false
+	}
+	if err != nil {
+		return Entry{}, err
 	}
 	e, err := decode(text, key)
 	if err != nil {
 		c.told("reading the cached token", err)
-		return Entry{}, false
 	}
-	return e, true
+	return e, err
 }
+
+// Lost is the time that went into reading a store that did not answer.
+func (c *Cache) Lost() time.Duration { return time.Duration(c.lost.Load()) }
 
 // Fetch gives an entry that is good enough: the cached one, or one that mint
 // makes while no other process does. ctx must have a deadline. The entry is
 // stored after Fetch has returned; see Result.Saved.
 func (c *Cache) Fetch(ctx context.Context, key credential.Key, want Want, mint func(context.Context) (Entry, error)) (Result, error) {
 	r := Result{Cached: true}
-	found := func() (ok bool) {
-		r.Entry, ok = c.Lookup(ctx, key)
-		return ok && want.Good(r.Entry, c.Now())
+	silent := false
+	found := func() bool {
+		e, err := c.read(ctx, key)
+		r.Entry = e
+		silent = err != nil && !IsMissing(err) && !errors.Is(err, errUnreadable) && !errors.Is(err, errForeign)
+		return err == nil && want.Good(e, c.Now())
 	}
 	if found() {
 		return r, nil
@@ -134,7 +159,9 @@ func (c *Cache) Fetch(ctx context.Context, key credential.Key, want Want, mint f
 	go func() {
 		defer close(r.saved)
 		defer unlock()
-		c.save(context.WithoutCancel(ctx), key, e)
+		if !silent { // a store that does not answer is not waited for again
+			c.save(context.WithoutCancel(ctx), key, e)
+		}
 	}()
 	return r, nil
 }
