@@ -9,11 +9,16 @@ import (
 )
 
 // RestoreOnSignal calls restore and then dies of the signal, when one comes
-// that ends the process. stop ends the watch.
+// that ends the process; SIGQUIT is left to DieOfQuit. stop ends the watch.
 func RestoreOnSignal(restore func()) (stop func()) {
 	c := make(chan os.Signal, 1)
 	done := make(chan struct{})
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(c, s)
+		}
+	}
+	beforeQuit.Store(&restore)
 	go func() {
 		select {
 		case s := <-c:
@@ -23,5 +28,5 @@ func RestoreOnSignal(restore func()) (stop func()) {
 		case <-done:
 		}
 	}()
-	return func() { signal.Stop(c); close(done) }
+	return func() { beforeQuit.Store(nil); signal.Stop(c); close(done) }
 }

@@ -1,0 +1,256 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// runLimit bounds one run of a program, so that a test never hangs.
+const runLimit = 90 * time.Second
+
+// base starts a local Lakebase for one test.
+func base(t testing.TB, o emulator.Options) *emulator.Lakebase {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	l, err := emulator.Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("the local Lakebase did not end well: %v", err)
+		}
+	})
+	return l
+}
+
+// sleep suspends the compute; its next wake looks like mode and takes this long.
+func sleep(t testing.TB, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := l.Suspend(ctx); err != nil {
+		t.Fatal(err)
+	}
+	l.SetWake(mode, takes)
+	l.ResetCounters()
+}
+
+// place is a user's corner of the machine: home, runtime folder, environment.
+type place struct {
+	t    testing.TB
+	base *emulator.Lakebase
+	desk *desktop.Desktop
+	home string
+	run  string // XDG_RUNTIME_DIR
+	env  map[string]string
+}
+
+// plainPlace has no desktop; the secret stands in the environment.
+func plainPlace(t testing.TB, l *emulator.Lakebase) *place {
+	t.Helper()
+	p := &place{t: t, base: l, home: t.TempDir(), run: filepath.Join(t.TempDir(), "run")}
+	if err := os.Mkdir(p.run, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.env = map[string]string{
+		"PATH": bin + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"HOME": p.home, "XDG_RUNTIME_DIR": p.run, "LC_ALL": "C",
+		"GORACE": "atexit_sleep_ms=0", // else each program of ours ends a second late
+	}
+	p.set(l.Env()...)
+	return p
+}
+
+// deskPlace has a private desktop with the keychain in this mode; the secret is
+// not in the environment.
+func deskPlace(t testing.TB, l *emulator.Lakebase, mode desktop.Mode) *place {
+	t.Helper()
+	p := plainPlace(t, l)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	d, err := desktop.Start(ctx, desktop.Options{Dir: p.home, Mode: mode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("the desktop did not end well: %v", err)
+		}
+	})
+	p.desk = d
+	p.set(d.Env()...)
+	p.run = p.env["XDG_RUNTIME_DIR"]
+	delete(p.env, "DATABRICKS_CLIENT_SECRET")
+	return p
+}
+
+func (p *place) set(env ...string) {
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		p.env[name] = value
+	}
+}
+
+// login puts the secret into the keychain. Nothing is minted by it, so that the
+// cache is empty afterwards.
+func (p *place) login() {
+	p.t.Helper()
+	cmd := p.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")
+	cmd.Stdin = strings.NewReader(p.base.ClientSecret + "\n")
+	p.finish(cmd).want(0)
+}
+
+// command is argv in this place, not yet started. Programs of the project are
+// found first.
+func (p *place) command(argv ...string) *exec.Cmd {
+	p.t.Helper()
+	path := argv[0]
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(bin, path)
+		if _, err := os.Stat(path); err != nil {
+			if path, err = exec.LookPath(argv[0]); err != nil {
+				p.t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+	p.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, path, argv[1:]...)
+	cmd.Args[0] = argv[0]
+	cmd.Dir = p.home
+	cmd.WaitDelay = 5 * time.Second
+	for _, name := range slices.Sorted(maps.Keys(p.env)) {
+		cmd.Env = append(cmd.Env, name+"="+p.env[name])
+	}
+	return cmd
+}
+
+// do runs argv to its end.
+func (p *place) do(argv ...string) *outcome {
+	p.t.Helper()
+	return p.finish(p.command(argv...))
+}
+
+// finish runs cmd to its end.
+func (p *place) finish(cmd *exec.Cmd) *outcome {
+	p.t.Helper()
+	r := p.start(cmd)
+	return r.wait()
+}
+
+// started is a program that runs.
+type started struct {
+	*place
+	cmd   *exec.Cmd
+	begin time.Time
+	out   *bytes.Buffer
+	err   *bytes.Buffer
+}
+
+// start starts cmd with its output kept.
+func (p *place) start(cmd *exec.Cmd) *started {
+	p.t.Helper()
+	r := &started{place: p, cmd: cmd, out: &bytes.Buffer{}, err: &bytes.Buffer{}, begin: time.Now()}
+	cmd.Stdout, cmd.Stderr = r.out, r.err
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+// wait waits for the end, and searches what was said for secrets and tokens.
+func (r *started) wait() *outcome {
+	r.t.Helper()
+	err := r.cmd.Wait()
+	o := &outcome{t: r.t, argv: r.cmd.Args, took: time.Since(r.begin), stdout: r.out.String(), stderr: r.err.String()}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		r.t.Fatalf("%v: %v\n%s", o.argv, err, o.stderr)
+	}
+	o.status = r.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if found := revealed(r.base, o.stdout+"\n"+o.stderr); found != "" {
+		r.t.Errorf("%v: its output has %s in it", o.argv, found)
+	}
+	if strings.Contains(o.stderr, "DATA RACE") { // the exit code is lost where a command follows
+		r.t.Errorf("%v:\n%s", o.argv, o.stderr)
+	}
+	return o
+}
+
+// outcome is how a program ended.
+type outcome struct {
+	t              testing.TB
+	argv           []string
+	status         syscall.WaitStatus
+	took           time.Duration
+	stdout, stderr string
+}
+
+// want fails the test unless the program exited by itself with this code.
+func (o *outcome) want(code int) *outcome {
+	o.t.Helper()
+	if !o.status.Exited() || o.status.ExitStatus() != code {
+		o.t.Fatalf("%v: ended with %s, not with exit code %d\nstdout: %s\nstderr: %s", o.argv, told(o.status), code, o.stdout, o.stderr)
+	}
+	return o
+}
+
+// says fails the test unless stderr has each of the texts.
+func (o *outcome) says(texts ...string) *outcome {
+	o.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(o.stderr, text) {
+			o.t.Errorf("%v: stderr does not say %q:\n%s", o.argv, text, o.stderr)
+		}
+	}
+	return o
+}
+
+func told(s syscall.WaitStatus) string {
+	if s.Signaled() {
+		return "signal " + s.Signal().String()
+	}
+	return "exit code " + strconv.Itoa(s.ExitStatus())
+}
+
+// revealed names what must not be in text: the secret in any form, or a token.
+func revealed(l *emulator.Lakebase, text string) string {
+	if strings.Contains(text, l.ClientSecret) {
+		return "the secret"
+	}
+	for _, form := range encoded(l.ClientID, l.ClientSecret) {
+		if strings.Contains(text, form) {
+			return "the secret, encoded"
+		}
+	}
+	if token.MatchString(text) {
+		return "a token"
+	}
+	return ""
+}
+
+// eventually waits until ok, for what happens in another process.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come to this: %s", what)
+		}
+	}
+}

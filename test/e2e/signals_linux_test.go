@@ -1,0 +1,182 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+var ending = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+
+// Before the command is started, a signal that ends processes ends the wrapper:
+// by that very signal, at once, wherever it waits, with nothing said and no core.
+func TestSignalBeforeStart(t *testing.T) {
+	t.Parallel()
+	asleep := base(t, emulator.Options{})
+	slow := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: time.Minute}})
+	silent := deskPlace(t, slow, desktop.Silent)
+	silent.set("LAKEBASE_KEYCHAIN_TIMEOUT=60s")
+	waits := []struct {
+		name  string
+		place func(t *testing.T) *place
+		there func() bool
+	}{
+		{"at the wake", func(t *testing.T) *place {
+			sleep(t, asleep, emulator.Held, emulator.Never)
+			return plainPlace(t, asleep)
+		}, func() bool { return asleep.State() == emulator.Waking }},
+		{"at the exchange", func(t *testing.T) *place {
+			slow.ResetCounters()
+			return plainPlace(t, slow)
+		}, func() bool { return slow.Counters().Handshakes > 0 }},
+		{"at the keychain", func(t *testing.T) *place {
+			silent.t = t
+			return silent
+		}, nil},
+	}
+	for _, w := range waits {
+		for _, sig := range ending {
+			t.Run(w.name+" "+sig.String(), func(t *testing.T) {
+				p := w.place(t)
+				there := w.there
+				if there == nil {
+					before := calls(p.desk)
+					there = func() bool { return calls(p.desk) > before }
+				}
+				interrupted(t, p, sig, there)
+			})
+		}
+	}
+}
+
+func calls(d *desktop.Desktop) (n int) {
+	for _, c := range d.Calls() {
+		n += c
+	}
+	return n
+}
+
+func interrupted(t *testing.T, p *place, sig syscall.Signal, there func() bool) {
+	t.Helper()
+	dir := t.TempDir()
+	// A core would be written here: the limit is what the user may have set.
+	cmd := p.command("sh", "-c", `ulimit -c "$(ulimit -H -c)"; exec lakebase-exec -- touch started`)
+	cmd.Dir = dir
+	r := p.start(cmd)
+	eventually(t, "the wrapper waits", there)
+	time.Sleep(50 * time.Millisecond)
+	sent := time.Now()
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	o := r.wait()
+	if took := time.Since(sent); took > 2*time.Second {
+		t.Errorf("it took %s to die", took)
+	}
+	if !o.status.Signaled() || o.status.Signal() != sig {
+		t.Errorf("ended with %s, not by the signal %s", told(o.status), sig)
+	}
+	if o.status.CoreDump() {
+		t.Error("it left a core")
+	}
+	if o.stdout != "" || o.stderr != "" {
+		t.Errorf("stdout %q, stderr %q; wanted is nothing", o.stdout, o.stderr)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("it left %v (%v)", left, err)
+	}
+}
+
+// Once started, the command is the process that the caller knows.
+func TestCommandIsTheProcess(t *testing.T) {
+	t.Parallel()
+	p := plainPlace(t, base(t, emulator.Options{}))
+	t.Run("pid", func(t *testing.T) {
+		p.t = t
+		r := p.start(p.command("lakebase-exec", "--", "sh", "-c", "echo $$ $PPID"))
+		o := r.wait().want(0)
+		if want := fmt.Sprintf("%d %d\n", r.cmd.Process.Pid, os.Getpid()); o.stdout != want {
+			t.Errorf("pid and parent are %q, not %q", o.stdout, want)
+		}
+	})
+	t.Run("exit code", func(t *testing.T) {
+		p.t = t
+		for _, code := range []int{1, 37, 123, 255} {
+			p.do("lakebase-exec", "--", "sh", "-c", "exit "+strconv.Itoa(code)).want(code)
+		}
+	})
+	t.Run("signal", func(t *testing.T) {
+		p.t = t
+		for _, sig := range append(ending, syscall.SIGKILL, syscall.SIGUSR1) {
+			kill := fmt.Sprintf("kill -%d $$", int(sig))
+			if o := p.do("lakebase-exec", "--", "sh", "-c", "ulimit -c 0; "+kill); !o.status.Signaled() || o.status.Signal() != sig {
+				t.Errorf("ended with %s, not by the signal %s", told(o.status), sig)
+			}
+			o := p.do("sh", "-c", `lakebase-exec -- sh -c "$1"; echo $?`, "sh", "ulimit -c 0; "+kill).want(0)
+			if want := strconv.Itoa(128+int(sig)) + "\n"; o.stdout != want {
+				t.Errorf("sh sees %q after %s, not %q", o.stdout, sig, want)
+			}
+		}
+	})
+}
+
+// What nohup and background jobs ignore is ignored on, while the wrapper waits
+// and in the command.
+func TestIgnoredSignals(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{})
+	const show = "grep SigIgn /proc/self/status"
+	t.Run("kept", func(t *testing.T) {
+		p := plainPlace(t, l)
+		for trap, want := range map[string][]syscall.Signal{"": nil, "trap '' INT HUP; ": {syscall.SIGINT, syscall.SIGHUP}} {
+			o := p.do("sh", "-c", trap+"exec lakebase-exec -- "+show).want(0)
+			if got := ignored(t, o.stdout); got != mask(want) {
+				t.Errorf("the command ignores %#x, not %#x", got, mask(want))
+			}
+		}
+	})
+	t.Run("while it waits", func(t *testing.T) {
+		sleep(t, l, emulator.Held, 2*time.Second)
+		p := plainPlace(t, l)
+		r := p.start(p.command("sh", "-c", "trap '' INT; exec nohup lakebase-exec --quiet -- "+show))
+		eventually(t, "the wrapper waits", func() bool { return l.State() == emulator.Waking })
+		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+			if err := r.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o := r.wait().want(0)
+		if got, want := ignored(t, o.stdout), mask([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT}); got != want {
+			t.Errorf("the command ignores %#x, not %#x", got, want)
+		}
+	})
+}
+
+// ignored reads the line SigIgn of /proc/PID/status, as far as the signals that
+// we speak of.
+func ignored(t *testing.T, line string) uint64 {
+	t.Helper()
+	fields := strings.Fields(line)
+	if len(fields) != 2 || fields[0] != "SigIgn:" {
+		t.Fatalf("not the line: %q", line)
+	}
+	bits, err := strconv.ParseUint(fields[1], 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bits & mask(ending)
+}
+
+func mask(signals []syscall.Signal) (bits uint64) {
+	for _, s := range signals {
+		bits |= 1 << (s - 1)
+	}
+	return bits
+}

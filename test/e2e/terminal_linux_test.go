@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// patience is how long nothing is said about a wait.
+const patience = 2 * time.Second
+
+// screen is a terminal on which a program runs, and all that was shown on it.
+type screen struct {
+	*place
+	cmd   *exec.Cmd
+	pty   *os.File
+	begin time.Time
+	done  chan struct{} // closed when nothing more is shown
+
+	mu    sync.Mutex
+	text  strings.Builder
+	first time.Duration // when the first byte was shown; 0: none was
+}
+
+// onScreen starts argv as the leader of a session with a terminal of its own.
+func onScreen(p *place, argv ...string) *screen {
+	p.t.Helper()
+	s := &screen{place: p, cmd: p.command(argv...), begin: time.Now(), done: make(chan struct{})}
+	var err error
+	if s.pty, err = pty.Start(s.cmd); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = s.pty.Close() })
+	go func() {
+		defer close(s.done)
+		b := make([]byte, 4096)
+		for {
+			n, err := s.pty.Read(b)
+			s.mu.Lock()
+			if n > 0 && s.first == 0 {
+				s.first = time.Since(s.begin)
+			}
+			s.text.Write(b[:n])
+			s.mu.Unlock()
+			if err != nil { // EIO when the last one closed it
+				return
+			}
+		}
+	}()
+	return s
+}
+
+func (s *screen) shown() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (s *screen) typed(text string) {
+	s.t.Helper()
+	if _, err := s.pty.WriteString(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// end waits for the program and for the rest of what it shows.
+func (s *screen) end() syscall.WaitStatus {
+	s.t.Helper()
+	_ = s.cmd.Wait()
+	select {
+	case <-s.done:
+	case <-time.After(5 * time.Second):
+		s.t.Error("the terminal is still open")
+	}
+	if found := revealed(s.base, s.shown()); found != "" {
+		s.t.Errorf("the terminal shows %s", found)
+	}
+	return s.cmd.ProcessState.Sys().(syscall.WaitStatus)
+}
+
+// echo says whether the terminal shows what is typed. On Linux the master's
+// settings are those of the slave.
+func (s *screen) echo() bool {
+	s.t.Helper()
+	settings, err := unix.IoctlGetTermios(int(s.pty.Fd()), unix.TCGETS)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return settings.Lflag&unix.ECHO != 0
+}
+
+// A wait that is long is shown; one that is short is not. On a terminal it is a
+// spinner, wiped before the command writes; elsewhere one plain line.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	const output = "command's own output"
+	words := "lakebase-exec: waiting for the compute to wake"
+	argv := []string{"lakebase-exec", "--", "printf", "%s", output}
+	l := base(t, emulator.Options{})
+
+	t.Run("spinner", func(t *testing.T) {
+		sleep(t, l, emulator.StartingUp, 3500*time.Millisecond)
+		s := onScreen(plainPlace(t, l), argv...)
+		if status := s.end(); status != 0 {
+			t.Fatalf("ended with %s:\n%q", told(status), s.shown())
+		}
+		if s.first < patience || s.first > patience+time.Second {
+			t.Errorf("the first was shown after %s, not soon after %s", s.first, patience)
+		}
+		frame := regexp.MustCompile(`^\r[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] ` + words + ` \(\d s(, [^)\r]+)?\)\x1b\[K$`)
+		wait, after, wiped := strings.Cut(s.shown(), "\r\x1b[K"+output)
+		if !wiped || after != "" {
+			t.Fatalf("the spinner was not wiped right before the command's output, or something follows it: %q", s.shown())
+		}
+		frames := strings.SplitAfter(wait, "\x1b[K")
+		frames = frames[:len(frames)-1]
+		for _, f := range frames {
+			if !frame.MatchString(f) {
+				t.Errorf("not a frame of the spinner: %q", f)
+			}
+		}
+		if len(frames) < 5 || frames[0] == frames[1] {
+			t.Errorf("%d frames in over a second; it does not spin: %q", len(frames), wait)
+		}
+		if !strings.Contains(wait, "starting") {
+			t.Errorf("what the database answers is not shown: %q", wait)
+		}
+	})
+	t.Run("plain", func(t *testing.T) {
+		sleep(t, l, emulator.Held, 3500*time.Millisecond)
+		o := plainPlace(t, l).do(argv...).want(0)
+		if o.stderr != words+"\n" || o.stdout != output {
+			t.Errorf("stderr %q, stdout %q; wanted is one plain line", o.stderr, o.stdout)
+		}
+	})
+	t.Run("short", func(t *testing.T) {
+		sleep(t, l, emulator.Held, 800*time.Millisecond)
+		o := plainPlace(t, l).do(argv...).want(0)
+		if o.stderr != "" {
+			t.Errorf("a short wait is spoken of: %q", o.stderr)
+		}
+		sleep(t, l, emulator.Held, 800*time.Millisecond)
+		s := onScreen(plainPlace(t, l), argv...)
+		if status := s.end(); status != 0 || s.shown() != output {
+			t.Errorf("ended with %s, and the terminal shows %q", told(status), s.shown())
+		}
+	})
+	t.Run("quiet", func(t *testing.T) {
+		sleep(t, l, emulator.Held, 2500*time.Millisecond)
+		p := plainPlace(t, l)
+		s := onScreen(p, append([]string{"lakebase-exec", "--quiet"}, argv[1:]...)...)
+		if status := s.end(); status != 0 || s.shown() != output {
+			t.Errorf("ended with %s, and the terminal shows %q", told(status), s.shown())
+		}
+	})
+}
+
+// login asks without echo, stores what is typed, and leaves the terminal as it
+// was, also when it is interrupted.
+func TestLoginPrompt(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{NoPostgres: true})
+	const prompt = "(not shown): "
+	ask := func(t *testing.T, p *place) *screen {
+		p.t = t
+		s := onScreen(p, "lakebase-credential-helper", "login")
+		eventually(t, "the prompt is shown", func() bool { return strings.HasSuffix(s.shown(), prompt) })
+		eventually(t, "echo is off", func() bool { return !s.echo() })
+		return s
+	}
+	p := deskPlace(t, l, desktop.Unlocked)
+	t.Run("typed", func(t *testing.T) {
+		s := ask(t, p)
+		s.typed(l.ClientSecret + "\r")
+		if status := s.end(); status != 0 {
+			t.Fatalf("ended with %s:\n%s", told(status), s.shown())
+		}
+		if strings.Contains(s.shown(), l.ClientSecret[:8]) {
+			t.Error("what is typed is shown")
+		}
+		if !s.echo() {
+			t.Error("echo is still off")
+		}
+		if o := p.do("lakebase-credential-helper", "list").want(0); !strings.Contains(o.stdout, l.ClientID) {
+			t.Errorf("the secret is not in the keychain:\n%s", o.stdout)
+		}
+	})
+	interrupts := map[string]func(*screen){
+		"ctrl-c": func(s *screen) { s.typed("\x03") },
+		"term":   func(s *screen) { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
+		"hup":    func(s *screen) { _ = s.cmd.Process.Signal(syscall.SIGHUP) },
+		"quit":   func(s *screen) { s.typed("\x1c") },
+	}
+	signals := map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "term": syscall.SIGTERM, "hup": syscall.SIGHUP, "quit": syscall.SIGQUIT}
+	for name, interrupt := range interrupts {
+		t.Run(name, func(t *testing.T) {
+			s := ask(t, p)
+			s.typed(l.ClientSecret[:8])
+			interrupt(s)
+			if status := s.end(); !status.Signaled() || status.Signal() != signals[name] {
+				t.Errorf("ended with %s, not by the signal %s", told(status), signals[name])
+			}
+			if !s.echo() {
+				t.Error("echo is still off")
+			}
+			if strings.Contains(s.shown(), l.ClientSecret[:8]) || strings.Contains(s.shown(), "goroutine") {
+				t.Errorf("the terminal shows %q", s.shown())
+			}
+		})
+	}
+}
+
+// The command owns the terminal as if it had been started by the shell: it is
+// in the foreground, and what is typed reaches it, once.
+func TestCommandOwnsTerminal(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{})
+	sleep(t, l, emulator.Held, time.Second)
+	p := plainPlace(t, l)
+	file := filepath.Join(p.home, "interrupts")
+	const script = `
+trap 'echo INT >>"$1"' INT
+test -t 0 && test -t 1 && test -t 2 && echo terminal
+echo pid $$ group and foreground $(cut -d" " -f5,8 /proc/$$/stat)
+read line
+echo "read $line"
+echo ready
+while [ ! -e "$1.stop" ]; do sleep 0.05; done
+exit 7
+`
+	s := onScreen(p, "lakebase-exec", "--", "sh", "-c", script, "sh", file)
+	pid := s.cmd.Process.Pid
+	eventually(t, "the command runs", func() bool { return strings.Contains(s.shown(), "foreground ") })
+	if want := fmt.Sprintf("terminal\r\npid %d group and foreground %d %d\r\n", pid, pid, pid); !strings.Contains(s.shown(), want) {
+		t.Errorf("the terminal shows %q, not %q", s.shown(), want)
+	}
+	s.typed("a line\n")
+	eventually(t, "the line is read", func() bool { return strings.Contains(s.shown(), "read a line\r\nready") })
+	s.typed("\x03")
+	eventually(t, "Ctrl-C reaches the command", func() bool { data, _ := os.ReadFile(file); return len(data) > 0 })
+	time.Sleep(300 * time.Millisecond) // a second one would come now
+	if data, _ := os.ReadFile(file); string(data) != "INT\n" {
+		t.Errorf("one Ctrl-C was heard as %q", data)
+	}
+	if err := os.WriteFile(file+".stop", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status := s.end(); !status.Exited() || status.ExitStatus() != 7 {
+		t.Errorf("ended with %s, not with the command's own code", told(status))
+	}
+}

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// How long after the compute is up the command may start.
+const (
+	lateness       = 600 * time.Millisecond
+	latenessSilent = 1200 * time.Millisecond // silence hides that it is up
+)
+
+// stamp is a command that appends the moment of its start, in ns, to a file.
+const stamp = `date +%s%N >> "$1"`
+
+// TestWakes wakes a compute again and again, in each way in which one may look
+// while it wakes: the command starts once, and soon after the compute is up.
+// The modes run side by side, for they only wait. E2E_SEED repeats a run.
+func TestWakes(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("E2E_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("E2E_SEED=%d", seed)
+	times, longest := 10, 8*time.Second
+	if testing.Short() {
+		times, longest = 2, 2*time.Second
+	}
+	var all sync.WaitGroup
+	for i, mode := range emulator.WakeModes() {
+		all.Go(func() {
+			t.Run(string(mode), func(t *testing.T) {
+				wakes(t, mode, rand.New(rand.NewPCG(seed, uint64(i))), times, longest)
+			})
+		})
+	}
+	all.Wait()
+}
+
+func wakes(t *testing.T, mode emulator.WakeMode, random *rand.Rand, times int, longest time.Duration) {
+	limit := lateness
+	if mode == emulator.Silent {
+		limit = latenessSilent
+	}
+	l := base(t, emulator.Options{})
+	var late []time.Duration
+	for n := range times {
+		takes := time.Second + time.Duration(random.Int64N(int64(longest-time.Second)))
+		cached := n%2 == 0
+		got := wakeOnce(t, l, mode, takes, cached)
+		if got > limit {
+			t.Errorf("wake %d of %s (cached token: %t): the command started %s after the compute was up, not %s at the most",
+				n, takes.Round(time.Millisecond), cached, got.Round(time.Millisecond), limit)
+		}
+		late = append(late, got)
+	}
+	slices.Sort(late)
+	t.Logf("%s: %d wakes, started after the compute was up: median %s, max %s", mode, len(late),
+		late[len(late)/2].Round(time.Millisecond), late[len(late)-1].Round(time.Millisecond))
+}
+
+// wakeOnce runs a command against a sleeping compute and tells how late it
+// started. A stamp of an earlier login is never there: each run has a runtime
+// folder of its own.
+func wakeOnce(t *testing.T, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration, cached bool) time.Duration {
+	t.Helper()
+	p := plainPlace(t, l)
+	file := filepath.Join(p.home, "started")
+	requests := 2
+	if cached {
+		p.do("lakebase-exec", "--cache", "file", "--wait", "never", "--", "true").want(0)
+		delete(p.env, "DATABRICKS_CLIENT_SECRET")
+		requests = 0
+	}
+	sleep(t, l, mode, takes)
+	p.do("lakebase-exec", "--cache", "file", "--", "sh", "-c", stamp, "sh", file).want(0)
+	up, woken := l.UpAt(), l.WokenAt()
+	if woken.IsZero() || up.Sub(woken) < takes {
+		t.Fatalf("the compute was not woken as told: woken %s, up %s", woken, up)
+	}
+	if got := l.Counters().Requests; got != requests {
+		t.Errorf("%d requests, not %d", got, requests)
+	}
+	at := starts(t, file)
+	if len(at) != 1 {
+		t.Fatalf("the command started %d times", len(at))
+	}
+	late := at[0].Sub(up)
+	if late < 0 {
+		t.Fatalf("the command started %s before the compute was up", -late)
+	}
+	return late
+}
+
+// starts reads what stamp wrote.
+func starts(t *testing.T, file string) (at []time.Time) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Fields(string(data)) {
+		ns, err := strconv.ParseInt(line, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, time.Unix(0, ns))
+	}
+	return at
+}
+
+// TestNeverWakes gives up when --wait-timeout is over, says what was heard last
+// and what to do, and does not start the command.
+func TestNeverWakes(t *testing.T) {
+	t.Parallel()
+	const wait, grace = 3 * time.Second, 500 * time.Millisecond
+	heard := map[emulator.WakeMode]string{
+		emulator.Held:       "no answer",
+		emulator.Refused:    "connection refused",
+		emulator.Reset:      "connection reset",
+		emulator.StartingUp: "the database system is starting up (SQLSTATE 57P03)",
+		emulator.NoCompute:  "Couldn't connect to compute node (SQLSTATE XX000)",
+		emulator.Silent:     "no answer",
+	}
+	var all sync.WaitGroup
+	for _, mode := range emulator.WakeModes() {
+		all.Go(func() {
+			t.Run(string(mode), func(t *testing.T) { neverWakes(t, mode, heard[mode], wait, grace) })
+		})
+	}
+	all.Wait()
+}
+
+func neverWakes(t *testing.T, mode emulator.WakeMode, heard string, wait, grace time.Duration) {
+	l := base(t, emulator.Options{})
+	p := plainPlace(t, l)
+	file := filepath.Join(p.home, "started")
+	// The token is in the cache, so that the wait is all that takes time.
+	p.do("lakebase-exec", "--cache", "file", "--wait", "never", "--", "true").want(0)
+	delete(p.env, "DATABRICKS_CLIENT_SECRET")
+	sleep(t, l, mode, emulator.Never)
+	o := p.do("lakebase-exec", "--cache", "file", "--wait-timeout", wait.String(), "--", "sh", "-c", stamp, "sh", file)
+	o.want(123).says("lakebase-exec: error: the database at localhost did not wake in 3", heard,
+		"lakebase-exec: hint: allow it more time with --wait-timeout")
+	if o.took < wait || o.took > wait+grace {
+		t.Errorf("gave up after %s, not within %s of %s", o.took, grace, wait)
+	}
+	if at := starts(t, file); len(at) != 0 {
+		t.Errorf("the command was started %d times", len(at))
+	}
+	if l.WokenAt().IsZero() {
+		t.Error("no login reached the compute")
+	}
+}
