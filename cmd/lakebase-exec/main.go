@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -44,6 +45,9 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 		_, err := io.WriteString(p.Stdout, page)
 		return 0, nil, err
 	}
+	if len(argv) == 0 && given["print-env"] == nil {
+		return 0, nil, noCommand()
+	}
 	conf, err := p.Resolve(given, nil)
 	if err != nil {
 		return 0, nil, err
@@ -51,14 +55,12 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	say := p.Voice(conf)
 	*voice = say
 	cli.TellNotes(say, conf)
-	if err := pgenv.CheckKeep(conf.Keep.V); err != nil {
-		return 0, &conf, err
+	var keep *pgenv.KeepError
+	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
+		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error()}
 	}
 	if given["print-env"] != nil {
 		return 0, &conf, printEnv(ctx, p, conf, say, argv)
-	}
-	if len(argv) == 0 {
-		return 0, &conf, noCommand()
 	}
 	progress := cli.StartProgress(say, cli.Terminal(p.Stderr))
 	cmd, environ, err := prepare(ctx, p, conf, say, progress, argv)

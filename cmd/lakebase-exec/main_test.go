@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+func TestParse(t *testing.T) {
+	none := map[string][]string{}
+	for _, c := range []struct {
+		args  []string
+		given map[string][]string
+		argv  []string
+	}{
+		{[]string{"--", "psql"}, none, []string{"psql"}},
+		{[]string{"--", "help"}, none, []string{"help"}},
+		{[]string{"--", "h", "foo"}, none, []string{"h", "foo"}},
+		{[]string{"--", "--help"}, none, []string{"--help"}},
+		{[]string{"--", "--version", "-h"}, none, []string{"--version", "-h"}},
+		{[]string{"--", "--"}, none, []string{"--"}},
+		{[]string{"--", "a", "--", "b"}, none, []string{"a", "--", "b"}},
+		{[]string{"--", "x", "--generate-bash-completion"}, none, []string{"x", "--generate-bash-completion"}},
+		{[]string{"--", "psql", "-p", "prod", "--host", "x"}, none, []string{"psql", "-p", "prod", "--host", "x"}},
+		{[]string{"--", ""}, none, []string{""}},
+		{[]string{"-p", "prod", "-q", "--", "psql", "-q"}, map[string][]string{"profile": {"prod"}, "quiet": {"true"}}, []string{"psql", "-q"}},
+		{[]string{"--profile=--", "--", "psql"}, map[string][]string{"profile": {"--"}}, []string{"psql"}},
+		{[]string{"--keep", "A", "--keep", "B", "--", "x"}, map[string][]string{"keep": {"A", "B"}}, []string{"x"}},
+		{[]string{"--print-env"}, map[string][]string{"print-env": {"true"}}, nil},
+		{[]string{"-V"}, map[string][]string{"version": {"true"}}, nil},
+		{nil, none, nil},
+	} {
+		given, argv, err := parse(c.args)
+		if err != nil || !cmp.Equal(given, c.given) || !slices.Equal(argv, c.argv) {
+			t.Errorf("%q: %v %q, %v", c.args, given, argv, err)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"psql":                              `"psql" is not an option; the command stands behind --`,
+		"psql -- x":                         `"psql" is not an option`,
+		"-p prod psql -- x":                 `"psql" is not an option`,
+		"help":                              `"help" is not an option`,
+		"x --generate-bash-completion":      `"x" is not an option`,
+		"--profile -- psql":                 "--profile needs a value",
+		"-p -- psql":                        "-p needs a value",
+		"--generate-bash-completion":        "there is no option --generate-bash-completion",
+		"--nope -- psql":                    "there is no option --nope",
+		"--host a --host b -- psql":         "--host is given twice",
+		"--verbose=x -- psql":               "--verbose takes no value",
+		"--verbose yes -- psql":             `"yes" is not an option`,
+		"--keep A B -- x":                   `"B" is not an option`,
+		"--client-secret hunter2 -- x":      "there is no option --client-secret",
+		"--refresh passfile -- x":           "there is no option --refresh",
+		"-- --help --generate-x -- y extra": "",
+	} {
+		_, _, err := parse(strings.Fields(args))
+		if want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", args, err)
+			}
+			continue
+		}
+		var e *cli.UsageError
+		if !errors.As(err, &e) || !strings.Contains(e.Problem, want) {
+			t.Errorf("%q: %v, and not %s", args, err, want)
+		}
+	}
+}
+
+// exec runs the program in this process, with nothing to find outside of it.
+func exec(environ []string, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{program}, args...), append([]string{"HOME=/nonexistent"}, environ...), strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"--help", "--", "psql"}, {"--help", "--version"}} {
+		code, out, errs := exec(nil, args...)
+		if code != 0 || errs != "" || !strings.HasPrefix(out, "lakebase-exec - ") {
+			t.Errorf("%q: %d, %q", args, code, errs)
+		}
+		for _, s := range config.Settings() {
+			if !strings.Contains(out, "--"+s.Option) {
+				t.Errorf("the help does not tell of --%s", s.Option)
+			}
+		}
+	}
+	if code, out, errs := exec(nil, "--version"); code != 0 || errs != "" || !strings.HasPrefix(out, "lakebase-exec ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+}
+
+func TestNotStarted(t *testing.T) {
+	target := []string{"DATABRICKS_HOST=w.example", "DATABRICKS_CLIENT_ID=c", "LAKEBASE_ENDPOINT=projects/p/branches/b/endpoints/e", "LAKEBASE_CACHE=off"}
+	for _, c := range []struct {
+		environ []string
+		args    string
+		code    int
+		says    []string
+	}{
+		{nil, "psql", 120, []string{`error: "psql" is not an option`, "hint: lakebase-exec [options] -- COMMAND"}},
+		{nil, "", 120, []string{"error: no command is given", "hint: lakebase-exec [options] -- COMMAND"}},
+		{nil, "--", 120, []string{"error: no command is given"}},
+		{target, "", 120, []string{"error: no command is given"}},
+		{nil, "--nope -- psql", 120, []string{"error: there is no option --nope", "hint: see: lakebase-exec --help"}},
+		{nil, "-- psql", 120, []string{"error: --host: not given, and DATABRICKS_HOST not set"}},
+		{append(target, "PGPORT=x"), "-- psql", 120, []string{`error: PGPORT: "x" is not one port`}},
+		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR"}},
+		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"/nonexistent.pem", "hint: "}},
+		{append(target, "PATH=/nonexistent"), "-- no-such-command", 127, []string{`error: "no-such-command"`, "hint: "}},
+		{append(target, "PATH=/nonexistent"), "-- /", 126, []string{"error: "}},
+	} {
+		code, out, errs := exec(c.environ, strings.Fields(c.args)...)
+		if code != c.code || out != "" {
+			t.Errorf("%q: code %d, stdout %q: %s", c.args, code, out, errs)
+		}
+		for _, says := range c.says {
+			if !strings.Contains(errs, says) {
+				t.Errorf("%q: %q does not say %q", c.args, errs, says)
+			}
+		}
+		for _, l := range strings.Split(strings.TrimSuffix(errs, "\n"), "\n") {
+			if !strings.HasPrefix(l, "lakebase-exec: ") {
+				t.Errorf("%q: the line %q", c.args, l)
+			}
+		}
+	}
+}
+
+func TestPrintEnv(t *testing.T) {
+	environ := []string{"DATABRICKS_HOST=w.example", "DATABRICKS_CLIENT_ID=c", "LAKEBASE_ENDPOINT=projects/p/branches/b/endpoints/e", "LAKEBASE_CACHE=off",
+		"DATABRICKS_CLIENT_SECRET=dose-hunter2", "PGPASSWORD=hunter2", "PGSSLMODE=require", "PGHOSTADDR=10.0.0.1", "PGSERVICE=x"}
+	code, out, errs := exec(environ, "--print-env", "--sslmode", "require")
+	if code != 0 || strings.Contains(out+errs, "hunter2") {
+		t.Fatalf("%d %q %q", code, out, errs)
+	}
+	for _, want := range []string{"PGHOST=<asked at start>\n", "PGPORT=5432\n", "PGDATABASE=databricks_postgres\n", "PGUSER=c\n", "PGPASSWORD=<asked at start>\n",
+		"PGSSLMODE=require\n", "LAKEBASE_TOKEN_EXPIRES_AT=<asked at start>\n", "unset DATABRICKS_CLIENT_SECRET\n", "unset PGHOSTADDR\n", "unset PGSERVICE\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "PGSSLROOTCERT=") {
+		t.Errorf("PGSSLROOTCERT is exported under --sslmode require:\n%s", out)
+	}
+	if _, out, _ := exec(append(environ, "PGHOST=ep.database.us-east-1.cloud.databricks.com"), "--print-env", "--sslmode", "require"); !strings.Contains(out, "PGHOST=ep.database.us-east-1.cloud.databricks.com\n") {
+		t.Errorf("a host that is known is not shown:\n%s", out)
+	}
+}
