@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -33,6 +34,7 @@ type reply struct {
 // do makes one attempt. It follows no redirect: it uses the transport, and the
 // code that follows them is in http.Client.
 func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
+	c.learn(r.secrets...)
 	transport, err := c.transport()
 	if err != nil {
 		return reply{}, c.fail(r, &Error{Kind: KindCertificate, Err: err})
@@ -135,14 +137,42 @@ func redirectTarget(resp *http.Response) string {
 	return "to " + u.Host
 }
 
-// fail completes e and cleans its texts.
+// learn adds secrets to those that are hidden in every error from now on.
+func (c *Client) learn(secrets ...credential.Secret) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range secrets {
+		if !s.IsZero() && !slices.ContainsFunc(c.known, s.Equal) {
+			c.known = append(c.known, s)
+		}
+	}
+}
+
+// fail completes e and cleans its texts. The cause is one of them: net/http
+// quotes what a server says wrongly.
 func (c *Client) fail(r request, e *Error) *Error {
 	e.Call, e.Host = r.call, c.base.Host
+	c.learn(r.secrets...)
+	c.mu.Lock()
+	known := c.known
+	c.mu.Unlock()
 	for _, text := range []*string{&e.Code, &e.Message, &e.RequestID} {
-		*text = clean(*text, r.secrets)
+		*text = clean(*text, known)
+	}
+	if e.Err != nil {
+		e.Err = cleaned{clean(e.Err.Error(), known), e.Err}
 	}
 	return e
 }
+
+// cleaned is a cause whose words hold no secret; what it is can still be asked.
+type cleaned struct {
+	text  string
+	cause error
+}
+
+func (c cleaned) Error() string { return c.text }
+func (c cleaned) Unwrap() error { return c.cause }
 
 // clean hides secrets and gives one line of at most maxText bytes. What is far
 // beyond that is dropped first, because looking for secrets takes time.

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Bounds on one attempt, besides the deadline of its context.
@@ -74,7 +76,8 @@ type Client struct {
 	transport   func() (*http.Transport, error) // built once, at the first call
 
 	mu    sync.Mutex
-	built *http.Transport // for Close
+	built *http.Transport     // for Close
+	known []credential.Secret // all that was sent and received: one call's answer may repeat another's
 }
 
 // New checks o and returns a Client. It opens nothing and loads nothing.

@@ -42,6 +42,7 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	if failed != nil {
 		return credential.Token{}, c.fail(r, failed)
 	}
+	c.learn(token.Value)
 	return token, nil
 }
 
@@ -68,6 +69,7 @@ func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secre
 	if failed != nil {
 		return credential.Token{}, c.fail(r, failed)
 	}
+	c.learn(token.Value)
 	return token, nil
 }
 

@@ -30,19 +30,26 @@ import (
 //	secret                         puts the secret into DATABRICKS_CLIENT_SECRET
 //	desktop MODE                   a private desktop session in $HOME; replaces an earlier one
 //	desktop lock|unlock|stop       what happens to it
+//	desktop calls METHOD N         how often the keychain was asked; with gnome-keyring
+//	                               BeginPrompting counts dialogs
+//	listener [count N]             a stranger on loopback, port $LISTENER_PORT; N came to it
 //	run CODE PROGRAM [ARG…]        runs it, wants this exit code, and that neither secret nor
 //	                               token is in its output; -tokens before CODE allows tokens
 //	within DURATION run …          and that it takes no longer
+//	twice NAME=VALUE… CODE PROGRAM runs one of ours with names that stand twice; both its
+//	                               outputs become stdout, tokens are allowed
 func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"listener": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).listener(ts, neg, args) },
+			"twice":    func(ts *testscript.TestScript, neg bool, args []string) { of(ts).twice(ts, neg, args) },
 			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "first") },
 			"second":   func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "second") },
 			"secret":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).giveSecret(ts) },
-			"desktop":  func(ts *testscript.TestScript, _ bool, args []string) { of(ts).desktop(ts, args) },
-			"run":      func(ts *testscript.TestScript, _ bool, args []string) { of(ts).run(ts, args) },
+			"desktop":  func(ts *testscript.TestScript, neg bool, args []string) { of(ts).desktop(ts, neg, args) },
+			"run":      func(ts *testscript.TestScript, neg bool, args []string) { of(ts).run(ts, neg, args) },
 			"within":   within,
 		},
 	})
@@ -53,6 +60,8 @@ type story struct {
 	dir   string
 	bases map[string]*emulator.Lakebase
 	desk  *desktop.Desktop
+
+	stranger *listener
 }
 
 type storyKey struct{}
@@ -65,7 +74,7 @@ func setup(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
 	runtime := filepath.Join(env.WorkDir, "run")
 	for _, d := range []string{home, runtime} {
-		if err := os.Mkdir(d, 0o700); err != nil {
+		if err := errors.Join(os.MkdirAll(d, 0o700), os.Chmod(d, 0o700)); err != nil {
 			return err
 		}
 	}
@@ -73,10 +82,15 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_RUNTIME_DIR", runtime)
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	env.Setenv("BIN", bin)
+	// Without a desktop there is no bus: the caller's own keychain is left alone.
+	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(env.WorkDir, "no-bus"))
 	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
 	env.Defer(func() {
 		if s.desk != nil {
 			_ = s.desk.Close()
+		}
+		if s.stranger != nil {
+			s.stranger.stop()
 		}
 		for _, l := range s.bases {
 			_ = l.Close()
@@ -154,7 +168,7 @@ func (s *story) giveSecret(ts *testscript.TestScript) {
 	ts.Setenv("DATABRICKS_CLIENT_SECRET", s.bases["first"].ClientSecret)
 }
 
-func (s *story) desktop(ts *testscript.TestScript, args []string) {
+func (s *story) desktop(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	switch args[0] {
@@ -163,6 +177,9 @@ func (s *story) desktop(ts *testscript.TestScript, args []string) {
 		return
 	case "unlock":
 		ts.Check(s.desk.Unlock(ctx))
+		return
+	case "calls":
+		s.desktopCalls(ts, neg, args[1:])
 		return
 	}
 	if s.desk != nil {
@@ -183,18 +200,21 @@ func (s *story) desktop(ts *testscript.TestScript, args []string) {
 	}
 }
 
-func within(ts *testscript.TestScript, _ bool, args []string) {
+func within(ts *testscript.TestScript, neg bool, args []string) {
 	most, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	begin := time.Now()
-	of(ts).run(ts, args[2:])
+	of(ts).run(ts, neg, args[2:])
 	if took := time.Since(begin); took > most {
 		ts.Fatalf("took %s, not %s at the most", took, most)
 	}
 }
 
 // run runs a program, and searches all that it says.
-func (s *story) run(ts *testscript.TestScript, args []string) {
+func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("run: say the exit code that is wanted")
+	}
 	tokens := false
 	if args[0] == "-tokens" {
 		tokens, args = true, args[1:]

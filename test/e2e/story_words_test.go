@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// listener is a stranger: a TCP port on loopback that counts who comes, and
+// closes the door on them.
+type listener struct {
+	net.Listener
+	came atomic.Int64
+	done chan struct{}
+}
+
+func newListener(ctx context.Context) (*listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{Listener: ln, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			l.came.Add(1)
+			_ = c.Close()
+		}
+	}()
+	return l, nil
+}
+
+func (l *listener) stop() {
+	_ = l.Close()
+	<-l.done
+}
+
+// listener is the word: without arguments it opens one and sets
+// $LISTENER_PORT, with "count N" it wants N connections.
+func (s *story) listener(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("listener: say the number that is wanted")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if len(args) == 0 {
+		if s.stranger != nil {
+			s.stranger.stop()
+		}
+		l, err := newListener(ctx)
+		ts.Check(err)
+		s.stranger = l
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		ts.Check(err)
+		ts.Setenv("LISTENER_PORT", port)
+		return
+	}
+	if len(args) != 2 || args[0] != "count" || s.stranger == nil {
+		ts.Fatalf("usage: listener [count N]")
+	}
+	// A connection that stands in the queue counts too.
+	for end := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		got := strconv.FormatInt(s.stranger.came.Load(), 10)
+		if got == args[1] && (got != "0" || time.Now().After(end.Add(-900*time.Millisecond))) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s connections came, not %s", got, args[1])
+		}
+	}
+}
+
+// twice runs BIN/PROGRAM with names that stand twice in its environment, which
+// os/exec would not let through: the words NAME=VALUE before the program stand
+// in front of the story's own.
+func (s *story) twice(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("twice: say the exit code that is wanted")
+	}
+	var front []string
+	for len(args) > 0 && strings.Contains(args[0], "=") {
+		front, args = append(front, args[0]), args[1:]
+	}
+	if len(args) < 2 {
+		ts.Fatalf("usage: twice NAME=VALUE… CODE PROGRAM [ARG…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	out := filepath.Join(s.dir, ".twice.out")
+	code, err := spawn(filepath.Join(bin, args[1]), args[1:], append(front, s.environ(ts)...), s.dir, out)
+	ts.Check(err)
+	text, err := os.ReadFile(out)
+	ts.Check(err)
+	ts.Check(os.Remove(out))
+	if _, err := ts.Stdout().Write(text); err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, not %d\n%s", code, want, text)
+	}
+	if found := s.leak(string(text), true); found != "" {
+		ts.Fatalf("the output has %s in it", found)
+	}
+}
+
+// spawn runs a program with exactly this environment, both its outputs in one file.
+func spawn(path string, argv, environ []string, dir, out string) (int, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	f, err := os.OpenFile(out, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{Dir: dir, Env: environ, Files: []*os.File{null, f, f}})
+	if err != nil {
+		return 0, err
+	}
+	watch := time.AfterFunc(limit, func() { _ = p.Kill() })
+	defer watch.Stop()
+	state, err := p.Wait()
+	if err != nil {
+		return 0, err
+	}
+	return state.ExitCode(), nil
+}
+
+// environ is the story's environment, each name once. testscript does not give
+// it away, so a program tells it.
+func (s *story) environ(ts *testscript.TestScript) []string {
+	ts.Check(ts.Exec("env", "-0"))
+	return strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")
+}
+
+// desktopCalls checks how often the keychain was asked for something.
+func (s *story) desktopCalls(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: desktop calls METHOD N")
+	}
+	if got := fmt.Sprint(s.desk.Calls()[args[0]]); (got == args[1]) == neg {
+		ts.Fatalf("%s was called %s times\n%v", args[0], got, s.desk.Calls())
+	}
+}
