@@ -55,7 +55,7 @@ func list(ctx context.Context, c *call) error {
 	}
 	secrets := store.Over(chain)
 	accounts, err := secrets.Index().List(ctx)
-	if err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if err != nil && !c.nothing(err) {
 		return err
 	}
 	for _, a := range accounts {
@@ -72,6 +72,13 @@ func list(ctx context.Context, c *call) error {
 		return enc.Encode(l)
 	}
 	return l.write(c.Stdout, c.Now())
+}
+
+// nothing says whether err means that nothing is stored. A machine that has no
+// keychain can still keep tokens in files.
+func (c *call) nothing(err error) bool {
+	return errors.Is(err, keychain.ErrNotFound) || cache.IsMissing(err) ||
+		errors.Is(err, keychain.ErrAbsent) && c.conf.Cache.V == config.CacheFile
 }
 
 // write shows the listing as three tables; what is empty is left out.

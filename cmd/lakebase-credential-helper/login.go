@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
@@ -18,11 +20,14 @@ func login(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	chain := c.Keychain(c.conf)
+	if err := c.reachable(ctx, chain); err != nil {
+		return err
+	}
 	secret, err := c.readSecret(ctx)
 	if err != nil {
 		return err
 	}
-	chain := c.Keychain(c.conf)
 	store, err := c.Cache(c.conf, chain, c.say)
 	if err != nil {
 		return err
@@ -51,6 +56,19 @@ func login(ctx context.Context, c *call) error {
 	}
 	if cli.Terminal(c.Stderr) {
 		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in the keychain", c.conf.ClientID.V, c.conf.Workspace.V.HostPort()))
+	}
+	return nil
+}
+
+// reachable makes sure of the keychain before anybody types a secret for it. On
+// a terminal a locked one may show its dialog.
+func (c *call) reachable(ctx context.Context, chain *keychain.Keychain) error {
+	look := chain.Peek
+	if cli.Terminal(c.Stdin) {
+		look = chain.Get
+	}
+	if _, err := look(ctx, c.conf.SecretAccount()); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+		return err
 	}
 	return nil
 }

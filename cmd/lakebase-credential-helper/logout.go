@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
@@ -16,20 +15,22 @@ func logout(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if store.Store != nil && c.conf.Cache.V == config.CacheFile {
-		if err := c.remove(ctx, store, false); err != nil {
+	if store.Files != nil { // tokens of runs with --cache file
+		if err := c.remove(ctx, store.Over(cache.FileStore{Files: store.Files}), false); err != nil {
 			return err
 		}
 	}
-	secrets := store.Over(chain)
-	return c.remove(ctx, secrets, true)
+	return c.remove(ctx, store.Over(chain), true)
 }
 
 func (c *call) remove(ctx context.Context, store *cache.Cache, secrets bool) error {
 	all := c.given["all"] != nil
 	listed, err := store.Index().List(ctx)
-	if err != nil && !errors.Is(err, keychain.ErrNotFound) && !cache.IsMissing(err) {
+	if err != nil && !c.nothing(err) {
 		return err
+	}
+	if errors.Is(err, keychain.ErrAbsent) {
+		return nil
 	}
 	var gone []string
 	if secrets && !all {

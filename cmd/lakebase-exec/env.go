@@ -20,6 +20,9 @@ func values(conf config.Config, s broker.Session, argv []string) pgenv.Values {
 	v := pgenv.Values{Host: s.Target.Host, HostAddr: s.Target.HostAddr, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
 		Password: s.Token.Value, SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert,
 		ExpiresAt: s.Token.ExpiresAt, Profile: conf.Profile.V}
+	if !s.Token.Value.IsZero() {
+		v.Seal = conf.Key().Seal(s.Token.Value, s.Target.Host, s.Target.Port, s.Target.User)
+	}
 	if len(argv) > 0 && argv[0] != "" {
 		v.AppName = filepath.Base(argv[0])
 	}
@@ -44,7 +47,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, say *cli.
 	if conf.PGHostTrusted() {
 		s.Target.Host = conf.PGHost.V
 	}
-	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart}
+	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart, "LAKEBASE_TOKEN_TARGET": askedAtStart}
 	if conf.Cache.V != config.CacheOff {
 		c, err := p.Cache(conf, p.Keychain(conf), say)
 		if err != nil {
@@ -58,6 +61,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, say *cli.
 				s.Token = e.Token
 				shown["PGPASSWORD"] = notShown
 				delete(shown, "LAKEBASE_TOKEN_EXPIRES_AT")
+				delete(shown, "LAKEBASE_TOKEN_TARGET")
 			}
 		}
 	}

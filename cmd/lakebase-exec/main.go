@@ -84,6 +84,9 @@ func prepare(ctx context.Context, p *cli.Process, conf config.Config, say *cli.S
 	if _, err := pgenv.Build(p.Environ, values(conf, broker.Session{Target: b.Target("host")}, argv), conf.Keep.V); err != nil {
 		return child.Command{}, nil, err
 	}
+	if _, err := b.GivenSecret(); err != nil {
+		return child.Command{}, nil, err
+	}
 	cmd, err := child.Find(argv, p.Search())
 	if err != nil {
 		return child.Command{}, nil, err

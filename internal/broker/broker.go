@@ -38,7 +38,6 @@ type Stage int
 const (
 	Note Stage = iota
 	AtKeychain
-	AtLock
 	AtExchange
 	AtWake
 )
@@ -47,7 +46,7 @@ const (
 type Broker struct {
 	Config         config.Config
 	Secrets        Secrets
-	Workspace      func() (Workspace, error)
+	Workspace      Workspace
 	Waker          Waker
 	Cache          *cache.Cache
 	ReadSecretFile func(path string) (credential.Secret, error)
@@ -55,6 +54,8 @@ type Broker struct {
 	Inherited      *Inherited // what a lakebase-exec around us left, or nil
 	Now            func() time.Time
 	Tell           func(s Stage, text string) // may be nil
+
+	given *credential.Secret // from option, file or environment; read once
 }
 
 // Session is a way into the database that works now, or is believed to.
@@ -102,10 +103,7 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 		b.tell(Note, "a login with these values worked a moment ago")
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Config.WaitTimeout.V)
-	defer cancel()
-	b.tell(AtWake, s.Target.Host)
-	err := b.Waker.Wait(ctx, s.Target, s.Token.Value)
+	err := b.wait(ctx, *s)
 	if s.Cached && s.result.Cached && refused(err) {
 		b.tell(Note, "the database refused the cached token; asking for a new one")
 		again, mintErr := b.token(ctx, s.Token.Value)
@@ -113,14 +111,21 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 			return mintErr
 		}
 		*s = again
-		b.tell(AtWake, s.Target.Host)
-		err = b.Waker.Wait(ctx, s.Target, s.Token.Value)
+		err = b.wait(ctx, *s)
 	}
 	if err != nil {
 		return err
 	}
 	b.Cache.Prove(key, login(*s))
 	return nil
+}
+
+// wait makes the login, for --wait-timeout.
+func (b *Broker) wait(ctx context.Context, s Session) error {
+	ctx, cancel := context.WithTimeout(ctx, b.Config.WaitTimeout.V)
+	defer cancel()
+	b.tell(AtWake, s.Target.Host)
+	return b.Waker.Wait(ctx, s.Target, s.Token.Value)
 }
 
 func login(s Session) cache.Login {

@@ -38,7 +38,7 @@ type HostError struct {
 }
 
 func (e *HostError) Error() string {
-	if e.Configured.V == "" {
+	if e.Named == "" {
 		return fmt.Sprintf("endpoint %s names no host", e.Endpoint)
 	}
 	return fmt.Sprintf("%s: %s is not the host of %s, which is %s", e.Configured.From, e.Configured.V, e.Endpoint, e.Named)

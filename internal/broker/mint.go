@@ -15,11 +15,7 @@ import (
 // Mint exchanges the secret for a database token within --timeout: two calls,
 // and beside the second one a third where the database's host must be asked for.
 func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entry, error) {
-	c := b.Config
-	ws, err := b.Workspace()
-	if err != nil {
-		return cache.Entry{}, err
-	}
+	c, ws := b.Config, b.Workspace
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V)
 	defer cancel()
 	b.tell(AtExchange, c.Workspace.V.HostPort())
@@ -56,14 +52,10 @@ func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entr
 
 // SignIn proves a secret without minting a database token.
 func (b *Broker) SignIn(ctx context.Context, secret credential.Secret) error {
-	ws, err := b.Workspace()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
 	defer cancel()
 	b.tell(AtExchange, b.Config.Workspace.V.HostPort())
-	_, err = b.signIn(ctx, ws, secret)
+	_, err := b.signIn(ctx, b.Workspace, secret)
 	return err
 }
 
@@ -114,18 +106,19 @@ func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Se
 	if e.Disabled {
 		return "", &exchange.Error{Call: exchange.CallEndpoint, Host: c.Workspace.V.HostPort(), Kind: exchange.KindEndpointDisabled, Message: c.Endpoint.V + " is disabled"}
 	}
-	if h := c.PGHost.V; h != "" {
-		if h == e.Host || h == e.ReadOnlyHost {
-			return h, nil
-		}
-		return "", &HostError{Configured: c.PGHost, Endpoint: c.Endpoint.V, Named: e.Host}
-	}
 	if e.Host == "" {
-		return "", &HostError{Endpoint: c.Endpoint.V}
+		return "", &HostError{Configured: c.PGHost, Endpoint: c.Endpoint.V}
 	}
-	host, err := config.CheckDatabaseHost(e.Host, "the host of "+c.Endpoint.V)
+	named, err := config.CheckDatabaseHost(e.Host, "the host of "+c.Endpoint.V)
 	if err != nil {
 		return "", err
 	}
-	return host, nil
+	if h := c.PGHost.V; h != "" && h != named {
+		readOnly, err := config.CheckDatabaseHost(e.ReadOnlyHost, "the read-only host of "+c.Endpoint.V)
+		if err != nil || h != readOnly {
+			return "", &HostError{Configured: c.PGHost, Endpoint: c.Endpoint.V, Named: named}
+		}
+		// It serves here; what is remembered is where a run without PGHOST goes.
+	}
+	return named, nil
 }

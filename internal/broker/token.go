@@ -16,7 +16,7 @@ import (
 func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session, error) {
 	c := b.Config
 	want := cache.Want{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
-	given, err := b.givenSecret()
+	given, err := b.GivenSecret()
 	if err != nil {
 		return Session{}, err
 	}
@@ -68,20 +68,22 @@ func (b *Broker) hostServes(remembered string) bool {
 	return remembered == h
 }
 
-// givenSecret is the one from option, file or environment; zero for the keychain's.
-func (b *Broker) givenSecret() (credential.Secret, error) {
+// GivenSecret is the one from option, file or environment; zero for the
+// keychain's. A file is read once.
+func (b *Broker) GivenSecret() (credential.Secret, error) {
+	if b.given != nil {
+		return *b.given, nil
+	}
 	s := b.Config.Secret
-	switch s.Kind {
-	case config.SecretInEnvironment:
-		return s.Text, nil
-	case config.SecretInFile:
-		secret, err := b.ReadSecretFile(s.Path)
-		if err != nil {
+	secret := s.Text
+	if s.Kind == config.SecretInFile {
+		var err error
+		if secret, err = b.ReadSecretFile(s.Path); err != nil {
 			return credential.Secret{}, &SecretFileError{From: s.From, Err: err}
 		}
-		return secret, nil
 	}
-	return credential.Secret{}, nil
+	b.given = &secret
+	return secret, nil
 }
 
 // minKeychain is what the keychain gets at the least.
@@ -102,24 +104,23 @@ func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) 
 	return s, nil
 }
 
-// Inherited is the token that a lakebase-exec around this process has set.
+// Inherited is the token that a lakebase-exec around this process has set, with
+// what it says of itself.
 type Inherited struct {
-	Host, User, Profile string
-	Port                int
-	Token               credential.Secret
-	ExpiresAt           time.Time
+	Host, User, Seal string
+	Port             int
+	Token            credential.Secret
+	ExpiresAt        time.Time
 }
 
 // inherited gives a session with the token found in the environment, where it
-// is fresh and for the same target.
+// is fresh and its seal says that it was handed out for this target and host.
 func (b *Broker) inherited() (Session, bool) {
 	in, c := b.Inherited, b.Config
-	if in == nil || in.Token.IsZero() || in.User != c.User.V || in.Port != c.PGPort.V {
+	if in == nil || in.Token.IsZero() || in.User != c.User.V || in.Port != c.PGPort.V || c.PGHost.V != "" && c.PGHost.V != in.Host {
 		return Session{}, false
 	}
-	sameHost := c.PGHost.V == in.Host
-	sameProfile := c.PGHost.V == "" && c.Profile.V != "" && c.Profile.V == in.Profile
-	if !sameHost && !sameProfile {
+	if in.Seal == "" || in.Seal != c.Key().Seal(in.Token, in.Host, in.Port, in.User) {
 		return Session{}, false
 	}
 	// When it was minted is not told, so the rest that is asked for is what a

@@ -6,7 +6,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -102,8 +101,6 @@ func (c *Cache) Lookup(ctx context.Context, key credential.Key) (Entry, bool) {
 	return e, err == nil
 }
 
-var errNoStore = errors.New("there is no store")
-
 func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
 	if c.Store == nil {
 		return Entry{}, errNoStore
@@ -132,20 +129,22 @@ func (c *Cache) Lost() time.Duration { return time.Duration(c.lost.Load()) }
 // stored after Fetch has returned; see Result.Saved.
 func (c *Cache) Fetch(ctx context.Context, key credential.Key, want Want, mint func(context.Context) (Entry, error)) (Result, error) {
 	r := Result{Cached: true}
-	silent := false
+	var health health
 	found := func() bool {
 		e, err := c.read(ctx, key)
-		r.Entry = e
-		silent = err != nil && !IsMissing(err) && !errors.Is(err, errUnreadable) && !errors.Is(err, errForeign)
+		r.Entry, health = e, healthOf(err)
 		return err == nil && want.Good(e, c.Now())
 	}
 	if found() {
 		return r, nil
 	}
+	// A store that is silent now is asked again only if it has ever served.
+	mute := func() bool { return health == silent && !c.savedLately(key) }
 	unlock := func() {}
-	if c.Store != nil && c.LockDir != "" {
+	if health != absent && c.LockDir != "" {
 		var hit bool
-		if unlock, hit = c.lead(ctx, lockName(key, 1), lockName(key, 2), found); hit {
+		again := func() bool { return !mute() && found() }
+		if unlock, hit = c.lead(ctx, lockName(key, 1), lockName(key, 2), again, mute); hit {
 			unlock()
 			return r, nil
 		}
@@ -159,7 +158,7 @@ func (c *Cache) Fetch(ctx context.Context, key credential.Key, want Want, mint f
 	go func() {
 		defer close(r.saved)
 		defer unlock()
-		if !silent { // a store that does not answer is not waited for again
+		if health != absent && !mute() {
 			c.save(context.WithoutCancel(ctx), key, e)
 		}
 	}()
@@ -181,7 +180,9 @@ func (c *Cache) save(ctx context.Context, key credential.Key, e Entry) {
 	}
 	if err := c.Store.Put(ctx, account(key), encode(key, e)); err != nil {
 		c.told("storing the token", err)
+		return
 	}
+	c.markSaved(key)
 }
 
 func (c *Cache) told(what string, err error) {

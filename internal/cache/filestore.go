@@ -3,14 +3,15 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// FileStore keeps tokens as files of the runtime folder, which is ours alone
-// and does not outlive the machine's session. It is used only when asked for.
+// FileStore keeps tokens as files of the runtime folder, which is ours alone.
+// It is used only when asked for.
 type FileStore struct{ Files Files }
 
 // maxItem is the most that is read of a token's file.
@@ -21,8 +22,11 @@ func fileName(account string) string { return strings.ReplaceAll(account, ":", "
 // Peek reads an item. It waits for nothing, so ctx is not looked at.
 func (s FileStore) Peek(_ context.Context, account string) (credential.Secret, error) {
 	data, err := s.Files.ReadFile(fileName(account), maxItem)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return credential.Secret{}, fileError{err}
+	case err != nil: // its mode, say: the next Put puts a new file in its place
+		return credential.Secret{}, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return credential.NewSecret(string(data)), nil
 }

@@ -124,10 +124,3 @@ func (x Index) lock(ctx context.Context) (unlock func()) {
 	}
 	return func() { _ = l.Unlock() }
 }
-
-// IsMissing says whether a store's error means "there is none". Stores tell by
-// a method, so that this package knows none of them.
-func IsMissing(err error) bool {
-	var m interface{ Missing() bool }
-	return errors.As(err, &m) && m.Missing()
-}

@@ -25,8 +25,9 @@ func (c *Cache) lock(name string) *flock.Flock {
 // has minted meanwhile. The kernel frees a lock when its holder dies, so only a
 // stopped holder keeps it: that one is waited for during half of the time left,
 // and then passed by with a second lock. Waiters re-read side by side under a
-// shared lock. unlock is never nil; a file system without locks means no lock.
-func (c *Cache) lead(ctx context.Context, first, second string, found func() bool) (unlock func(), ok bool) {
+// shared lock. Where the store is mute, a second lock would only put them in a row.
+// unlock is never nil; a file system without locks means no lock.
+func (c *Cache) lead(ctx context.Context, first, second string, found, mute func() bool) (unlock func(), ok bool) {
 	for i, name := range []string{first, second} {
 		l := c.lock(name)
 		free := func() { _ = l.Unlock() }
@@ -47,8 +48,8 @@ func (c *Cache) lead(ctx context.Context, first, second string, found func() boo
 		if got {
 			hit := found()
 			free()
-			if hit {
-				return func() {}, true
+			if hit || mute() {
+				return func() {}, hit
 			}
 		}
 	}

@@ -187,6 +187,16 @@ func (c Config) ProfileKeys() map[string]string {
 	put("user", c.User.V, c.User.Given())
 	put("sslrootcert", c.SSLRootCert.V, c.SSLRootCert.Given())
 	put("cacert", c.CACert.V, c.CACert.Given())
+	// What belonged to the endpoint or client that an option has replaced goes too.
+	if c.Endpoint.From.Origin == FromOption && !c.PGHost.Given() {
+		keys["pghost"] = ""
+	}
+	if c.Endpoint.From.Origin == FromOption && !c.PGPort.Given() {
+		keys["pgport"] = ""
+	}
+	if c.ClientID.From.Origin == FromOption && !c.User.Given() {
+		keys["user"] = ""
+	}
 	return keys
 }
 

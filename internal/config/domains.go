@@ -29,7 +29,7 @@ func IsDatabaseDomain(host string) bool {
 		}
 		labels := strings.Split(front, ".")
 		for _, l := range labels {
-			if l == "" {
+			if !isLabel(l) {
 				return false
 			}
 		}
@@ -54,6 +54,6 @@ func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	ip, err := netip.ParseAddr(unbracket(host))
 	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -12,7 +12,7 @@ import (
 
 // cleanName lower-cases one DNS name or takes an IP literal as it is.
 func cleanName(s string, from Source) (string, error) {
-	if ip, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		if ip.Zone() != "" {
 			return "", bad(from, "%s: an address with a zone is not taken", Quote(s))
 		}
@@ -31,6 +31,16 @@ func cleanName(s string, from Source) (string, error) {
 		return "", bad(from, "%s is neither a host name nor an IP address", Quote(s))
 	}
 	return name, nil
+}
+
+// unbracket takes the brackets off an IPv6 address.
+func unbracket(s string) string {
+	if in, ok := strings.CutPrefix(s, "["); ok && strings.Contains(in, ":") {
+		if in, ok = strings.CutSuffix(in, "]"); ok {
+			return in
+		}
+	}
+	return s
 }
 
 func isLabel(l string) bool {
@@ -83,16 +93,17 @@ func port(s string, from Source) (int, error) {
 }
 
 // database refuses what libpq's own tools would read as a connection string:
-// pgbench, vacuumdb and others expand PGDATABASE.
+// pgbench, vacuumdb and others expand PGDATABASE. Such strings may hold a
+// password and are not shown.
 func database(s string, from Source) (string, error) {
 	lower := strings.ToLower(s)
 	switch {
-	case hasControl(s):
-		return "", bad(from, "%s has a control character in it", Quote(s))
 	case strings.HasPrefix(lower, "postgres:") || strings.HasPrefix(lower, "postgresql:"):
 		return "", &Error{Name: from.String(), Problem: Quote(redactURL(s)) + " is a connection URL, not a database's name", Fix: "give the name alone, as in databricks_postgres"}
 	case strings.Contains(s, "="):
 		return "", &Error{Name: from.String(), Problem: "has a '=' in it: libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
+	case hasControl(s):
+		return "", bad(from, "%s has a control character in it", Quote(s))
 	case !utf8.ValidString(s) || len(s) > 63:
 		return "", bad(from, "%s is not a database's name (at most 63 bytes of UTF-8)", Quote(s))
 	}
@@ -102,12 +113,15 @@ func database(s string, from Source) (string, error) {
 // redactURL keeps no more than the scheme of a URL, which may hold a password.
 func redactURL(s string) string {
 	scheme, _, _ := strings.Cut(s, ":")
-	return scheme + ":…"
+	return scheme + ":..."
 }
 
 func user(s string, from Source) (string, error) {
-	if hasControl(s) || !utf8.ValidString(s) {
+	switch {
+	case hasControl(s):
 		return "", bad(from, "%s has a control character in it", Quote(s))
+	case !utf8.ValidString(s):
+		return "", bad(from, "%s is not UTF-8", Quote(s))
 	}
 	return s, nil
 }

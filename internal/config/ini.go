@@ -65,10 +65,11 @@ func (l *iniLine) parse(text string) error {
 	if text[0] == '[' {
 		end := strings.IndexByte(text, ']')
 		rest := strings.TrimSpace(text[end+1:])
-		if end < 2 || rest != "" && rest[0] != '#' && rest[0] != ';' {
+		name := strings.TrimSpace(text[1:max(end, 1)])
+		if name == "" || !isComment(rest) {
 			return fmt.Errorf("%s is not a [profile] header", Quote(text))
 		}
-		l.header, l.section = true, strings.TrimSpace(text[1:end])
+		l.header, l.section = true, name
 		return nil
 	}
 	key, value, found := strings.Cut(text, "=")
@@ -81,16 +82,23 @@ func (l *iniLine) parse(text string) error {
 	}
 	if len(value) > 1 && value[0] == '"' {
 		if end := strings.IndexByte(value[1:], '"'); end >= 0 {
+			if !isComment(strings.TrimSpace(value[end+2:])) {
+				return fmt.Errorf("something stands behind the quoted value of key %s", Quote(key))
+			}
 			l.key, l.value = key, value[1:end+1]
 			return nil
 		}
 	}
+	value = " " + value
 	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
 		value, _, _ = strings.Cut(value, mark)
 	}
 	l.key, l.value = key, strings.TrimSpace(value)
 	return nil
 }
+
+// isComment says whether text is one, or empty.
+func isComment(text string) bool { return text == "" || text[0] == '#' || text[0] == ';' }
 
 // sections lists the names in their order.
 func (f *ini) sections() []string {
@@ -141,7 +149,9 @@ func (f *ini) set(section, key, value string) {
 			continue
 		}
 		if l.key == key && !l.header {
-			f.lines[i] = line
+			if l.value != value { // one that is the same keeps its comment and spacing
+				f.lines[i] = line
+			}
 			return
 		}
 		if l.header || l.key != "" {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -70,7 +72,8 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 func (p *Profiles) values(name string) (map[string]raw, error) {
 	section, _ := p.file.get(name)
 	out := map[string]raw{}
-	for key, v := range section {
+	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].line - section[b].line }) {
+		v := section[key]
 		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, Quote(name), p.file.name, v.line)}
 		s := byKey(key)
 		if s == nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -45,6 +46,9 @@ func (w Workspace) IsZero() bool { return w.hostname == "" }
 // (databricks-sdk-go config/config.go strips the same).
 func ParseWorkspace(s string, from Source) (Workspace, error) {
 	s = strings.TrimSpace(s)
+	if strings.Contains(s, "@") { // first, and not shown: a password may stand there
+		return Workspace{}, bad(from, "a user name or password before the host is not taken")
+	}
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' {
 			return Workspace{}, bad(from, "%s has a character in it that no host has", Quote(s))
@@ -56,9 +60,6 @@ func ParseWorkspace(s string, from Source) (Workspace, error) {
 	}
 	if strings.ToLower(scheme) != "https" {
 		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
-	}
-	if strings.Contains(rest, "@") {
-		return Workspace{}, bad(from, "a user name or password before the host is not taken")
 	}
 	if strings.Contains(rest, "#") {
 		return Workspace{}, bad(from, "%s has a fragment (#…)", Quote(s))
@@ -87,26 +88,24 @@ func (w *Workspace) authority(s string, from Source) error {
 		if p != "" && p[0] != ':' {
 			return bad(from, "%s is not a host", Quote(s))
 		}
-		p = strings.TrimPrefix(p, ":")
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
-		host, p = s[:i], s[i+1:]
-		if p == "" {
-			return bad(from, "%s has a colon without a port", Quote(s))
-		}
+		host, p = s[:i], s[i:]
 	}
 	name, err := cleanName(host, from)
 	if err != nil {
 		return err
 	}
-	if p != "" {
-		if _, err := port(p, from); err != nil {
-			return err
-		}
+	w.hostname, w.port = name, ""
+	if p == "" {
+		return nil
 	}
-	if p == "443" {
-		p = ""
+	n, err := port(p[1:], from)
+	if err != nil {
+		return err
 	}
-	w.hostname, w.port = name, p
+	if n != 443 {
+		w.port = strconv.Itoa(n)
+	}
 	return nil
 }
 
@@ -117,15 +116,21 @@ func (w *Workspace) ids(query string, from Source) error {
 	if err != nil {
 		return bad(from, "what stands behind the ? cannot be read")
 	}
-	for key, into := range map[string]*string{"o": &w.WorkspaceID, "w": &w.WorkspaceID, "a": &w.AccountID} {
-		v := values.Get(key)
-		if v == "" {
-			continue
+	for _, id := range []struct {
+		key  string
+		into *string
+	}{{"o", &w.WorkspaceID}, {"w", &w.WorkspaceID}, {"a", &w.AccountID}} {
+		for _, v := range values[id.key] {
+			switch {
+			case v == "":
+			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
+				return bad(from, "?%s=%s is not an id", id.key, Quote(v))
+			case *id.into != "" && *id.into != v:
+				return bad(from, "two different ids stand behind the ?: %s and %s", *id.into, v)
+			default:
+				*id.into = v
+			}
 		}
-		if strings.Trim(v, "0123456789abcdefABCDEF-") != "" {
-			return bad(from, "?%s=%s is not an id", key, Quote(v))
-		}
-		*into = v
 	}
 	return nil
 }

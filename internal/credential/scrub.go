@@ -17,7 +17,7 @@ func Scrub(text string, secrets ...Secret) string {
 	hidden := make([]bool, len(text))
 	found := false
 	for _, s := range secrets {
-		for _, form := range forms(s.text) {
+		for _, form := range forms(s.Reveal()) {
 			found = mark(hidden, text, form) || found
 		}
 	}

@@ -12,22 +12,34 @@ import (
 // Redacted is what every way of printing a Secret shows.
 const Redacted = "[redacted]"
 
-// Secret is a password, client secret or token. Its zero value is "none".
-type Secret struct{ text string }
+// Secret is a password, client secret or token. Its zero value is "none". The
+// text stands behind a pointer: fmt calls no method of a value in somebody
+// else's unexported field, and would print a string there.
+type Secret struct{ text *string }
 
 // NewSecret wraps s.
-func NewSecret(s string) Secret { return Secret{text: s} }
+func NewSecret(s string) Secret {
+	if s == "" {
+		return Secret{}
+	}
+	return Secret{text: &s}
+}
 
 // Reveal returns the text itself. It is for the wire, the keychain and the
 // child's environment, never for people.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // IsZero says whether there is no secret.
-func (s Secret) IsZero() bool { return s.text == "" }
+func (s Secret) IsZero() bool { return s.text == nil }
 
 // Equal compares in constant time.
 func (s Secret) Equal(o Secret) bool {
-	return subtle.ConstantTimeCompare([]byte(s.text), []byte(o.text)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
 }
 
 // String, GoString and Format redact in every verb of package fmt.

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -67,6 +68,17 @@ func (k Key) ID() string {
 // Fingerprint tells whether a cached token was made with this secret, without
 // giving the secret away: a SHA-256 over the key's ID and the secret.
 func (k Key) Fingerprint(s Secret) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{"fingerprint", k.ID(), s.text}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{"fingerprint", k.ID(), s.Reveal()}, "\x00")))
 	return hex.EncodeToString(sum[:16])
+}
+
+// Seal marks a token as handed out for this key, host, port and user. Only who
+// has the token can make it, so it tells a process that finds all of them in its
+// environment whether they belong together. It gives nothing of the token away.
+func (k Key) Seal(token Secret, host string, port int, user string) string {
+	mac := hmac.New(sha256.New, []byte(token.Reveal()))
+	for _, f := range []string{"seal", k.ID(), host, strconv.Itoa(port), user} {
+		mac.Write([]byte(strconv.Itoa(len(f)) + ":" + f))
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }

@@ -149,12 +149,12 @@ func checkProxy(proxy string) error {
 	}
 	u, err := url.Parse(proxy)
 	if err != nil || u.Host == "" {
-		return errors.New("exchange: HTTPS_PROXY is not a URL or host:port")
+		return errors.New("the proxy is not a URL or host:port")
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
 	default:
-		return fmt.Errorf("exchange: HTTPS_PROXY has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
+		return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
 	}
 	return nil
 }

@@ -235,7 +235,7 @@ func TestNewRefusesHeadersAndProxies(t *testing.T) {
 		{Options{UserAgent: "a\r\nX: y"}, "printable"},
 		{Options{WorkspaceID: "1\n"}, "printable"},
 		{Options{Proxy: ProxySettings{HTTPSProxy: "ftp://u:hunter22@proxy"}}, "scheme"},
-		{Options{Proxy: ProxySettings{HTTPSProxy: "http://u:hunter22@pro xy"}}, "HTTPS_PROXY"},
+		{Options{Proxy: ProxySettings{HTTPSProxy: "http://u:hunter22@pro xy"}}, "the proxy"},
 	} {
 		tc.o.Host = "https://dbc-1"
 		_, err := New(tc.o)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -40,11 +41,14 @@ func busAddress(environ func(string) string, dir string) (string, bool) {
 	if _, err := os.Stat(socket); err == nil {
 		return "unix:path=" + dbus.EscapeBusAddressValue(socket), true
 	}
-	f, err := os.Open(path.Join(dir, "dbus-session"))
+	f, err := os.OpenFile(path.Join(dir, "dbus-session"), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", false
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() { // a fifo could be waited for, for ever
+		return "", false
+	}
 	text := make([]byte, maxBusFile)
 	n, _ := f.Read(text)
 	a := parseBusFile(string(text[:n]))

@@ -90,3 +90,9 @@ func scrub(err error, secret credential.Secret) error {
 
 // Missing says whether there is no such item, and nothing worse.
 func (e *Error) Missing() bool { return errors.Is(e.Err, ErrNotFound) }
+
+// Locked says whether the keychain is locked.
+func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }
+
+// Absent says whether there is no keychain.
+func (e *Error) Absent() bool { return errors.Is(e.Err, ErrAbsent) }

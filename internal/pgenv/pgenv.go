@@ -29,6 +29,7 @@ type Values struct {
 	SSLRootCert string
 	AppName     string // used only if the caller has none
 	ExpiresAt   time.Time
+	Seal        string // tells a lakebase-exec inside the child what the token is for
 	Profile     string
 }
 
@@ -158,6 +159,7 @@ func values(v Values, caller entries) (entries, error) {
 		{pgSSLRootCert, v.SSLRootCert, false},
 		{pgAppName, app, false},
 		{expiresAt, expires, false},
+		{seal, v.Seal, false},
 		{profile, v.Profile, false},
 	} {
 		switch {

@@ -10,7 +10,9 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -42,7 +44,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (f Finder) Bundle(given string) (string, error) {
 	for _, p := range []string{given, f.SSLCertFile} {
 		if p != "" {
-			return p, readable(p)
+			return absolute(p)
 		}
 	}
 	if p := f.system(); p != "" {
@@ -64,15 +66,74 @@ func (f Finder) system() string {
 	return ""
 }
 
+// absolute gives p as the child can use it from any folder.
+func absolute(p string) (string, error) {
+	if _, err := certificates(p); err != nil {
+		return "", err
+	}
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		return "", &Error{p, err}
+	}
+	return abs, nil
+}
+
+// Check says whether the file at path can be used as a bundle.
+func Check(path string) error {
+	_, err := certificates(path)
+	return err
+}
+
+// certificates reads a bundle and makes sure that there is a certificate in it.
+func certificates(p string) ([]byte, error) {
+	data, err := read(p)
+	if err != nil {
+		return nil, err
+	}
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, &Error{p, errors.New("no certificate in it")}
+		}
+		if block.Type == "CERTIFICATE" {
+			return data, nil
+		}
+	}
+}
+
+// read reads a regular file of at most maxBundle bytes.
+func read(p string) ([]byte, error) {
+	if err := readable(p); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(p)
+	if err != nil {
+		return nil, &Error{p, bare(err)}
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxBundle+1))
+	if err == nil && len(data) > maxBundle {
+		err = fmt.Errorf("more than %d bytes", maxBundle)
+	}
+	if err != nil {
+		return nil, &Error{p, bare(err)}
+	}
+	return data, nil
+}
+
 func readable(p string) error {
 	info, err := os.Stat(p)
 	if err != nil {
 		return &Error{p, bare(err)}
 	}
-	if !info.Mode().IsRegular() {
-		return &Error{p, fmt.Errorf("not a regular file")}
+	if !info.Mode().IsRegular() { // before it is opened: that could wait for ever
+		return &Error{p, errors.New("not a regular file")}
 	}
-	return nil
+	file, err := os.Open(p)
+	if err != nil {
+		return &Error{p, bare(err)}
+	}
+	return file.Close()
 }
 
 // bare takes the path off an error whose reader names it already.
@@ -96,9 +157,9 @@ func (f Finder) mozilla() (string, error) {
 	sum := sha256.Sum256(pemText.Bytes())
 	path := filepath.Join(f.CacheDir, "lakebase", "roots-"+hex.EncodeToString(sum[:8])+".pem")
 	if f.CacheDir == "" {
-		return "", &Error{"the user's cache folder", fmt.Errorf("there is none, and the system has no bundle of certificates")}
+		return "", &Error{"the user's cache folder", errors.New("there is none, and the system has no bundle of certificates")}
 	}
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, pemText.Bytes()) {
+	if have, err := read(path); err == nil && bytes.Equal(have, pemText.Bytes()) {
 		return path, nil
 	}
 	if err := f.WriteFile(path, pemText.Bytes()); err != nil {
@@ -143,22 +204,12 @@ func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 }
 
 func add(pool *x509.CertPool, path string) error {
-	if err := readable(path); err != nil {
+	data, err := certificates(path)
+	if err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxBundle {
-		err = fmt.Errorf("more than %d bytes", maxBundle)
-	}
-	if err != nil {
-		return &Error{path, bare(err)}
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return &Error{path, bare(err)}
-	}
 	if !pool.AppendCertsFromPEM(data) {
-		return &Error{path, fmt.Errorf("no certificate in it")}
+		return &Error{path, errors.New("no certificate in it that can be read")}
 	}
 	return nil
 }

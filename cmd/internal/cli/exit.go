@@ -9,6 +9,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/trust"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
@@ -25,13 +26,15 @@ const (
 	ExitNotFound      = 127
 )
 
-// exitTable maps errors to exit codes; the first row that matches counts. The
-// rows stand in this order because an error may hold another one as its reason.
-var exitTable = []struct {
+type exitRow struct {
 	Code    int
 	Meaning string
 	Is      func(error) bool
-}{
+}
+
+// exitTable maps errors to exit codes; the first row that matches counts. The
+// rows stand in this order because an error may hold another one as its reason.
+var exitTable = []exitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
 			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*trust.Error](err) || is[*safefile.Error](err) || badValue(err)
@@ -41,7 +44,7 @@ var exitTable = []struct {
 	{ExitNoSecret, "no secret, or the keychain is locked, absent or silent", func(err error) bool {
 		return is[*broker.NoSecretError](err) || is[*keychain.Error](err)
 	}},
-	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", is[*exchange.Error]},
+	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool { return is[*exchange.Error](err) || untried(err) }},
 	{ExitDatabase, "the database refused the login or did not wake in time", is[*wake.Error]},
 	{ExitOther, "any other failure of the wrapper", func(error) bool { return true }},
 }
@@ -56,6 +59,12 @@ func is[T error](err error) bool {
 func badValue(err error) bool {
 	var e *wake.Error
 	return errors.As(err, &e) && (e.Kind == wake.BadTarget || e.Kind == wake.BadRootCert)
+}
+
+// untried says whether the workspace was not even asked before time was up.
+func untried(err error) bool {
+	var e *retry.Error
+	return errors.As(err, &e) && e.Last == nil
 }
 
 // ExitCode is the code for err; 0 for nil.

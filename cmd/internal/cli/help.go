@@ -2,12 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
@@ -81,7 +78,9 @@ func Help(p Page, settings []config.Setting) string {
 	}
 	if p.ExitCodes {
 		b.WriteString("\nExit codes: the command's own; or, with a line \"" + p.Name + ": error:\", not started:\n")
-		for _, row := range exitTable {
+		rows := slices.Clone(exitTable)
+		slices.SortFunc(rows, func(a, b exitRow) int { return a.Code - b.Code })
+		for _, row := range rows {
 			fmt.Fprintf(&b, "  %d  %s\n", row.Code, row.Meaning)
 		}
 	}
@@ -116,19 +115,4 @@ func optionLine(o Option, more string) string {
 		name += " " + o.Value
 	}
 	return fmt.Sprintf("  %-29s %s%s\n", name, o.Text, more)
-}
-
-// Now is the time; Search and Stdio are what a command is found and run with.
-func (p *Process) Now() time.Time { return time.Now() }
-
-// Search looks for a command where the caller would have found it.
-func (p *Process) Search() child.Search {
-	path, set := p.env["PATH"]
-	return child.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
-}
-
-// Stdio is what the command reads and writes where it does not replace us.
-func (p *Process) Stdio() child.Stdio {
-	file := func(f any) *os.File { o, _ := f.(*os.File); return o }
-	return child.Stdio{In: file(p.Stdin), Out: file(p.Stdout), Err: file(p.Stderr)}
 }

@@ -106,6 +106,13 @@ func optionError(err error) string {
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return dashes(name) + " needs a value"
 	}
+	if _, name, ok := strings.Cut(text, " for -"); ok && strings.HasPrefix(text, "invalid boolean") {
+		name, _, _ = strings.Cut(name, ":")
+		return dashes(name) + " takes no value"
+	}
+	if name, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
+		return "there is no option " + name
+	}
 	return text
 }
 

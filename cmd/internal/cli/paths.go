@@ -20,30 +20,31 @@ func (p *Process) ProfilesPath() string {
 }
 
 func (p *Process) configDir() string {
-	if runtime.GOOS == "windows" {
-		return p.Env("APPDATA")
+	if d := p.Env("APPDATA"); runtime.GOOS == "windows" && filepath.IsAbs(d) {
+		return d
 	}
 	if d := p.Env("XDG_CONFIG_HOME"); filepath.IsAbs(d) {
 		return d
 	}
-	return filepath.Join(p.Home(), ".config")
+	return filepath.Join("/", p.Home(), ".config") // without a home: not the working directory's
 }
 
 // cacheDir is the user's cache folder, or empty.
 func (p *Process) cacheDir() string {
-	switch runtime.GOOS {
-	case "windows":
+	if runtime.GOOS == "windows" {
 		return p.Env("LOCALAPPDATA")
-	case "darwin":
-		return filepath.Join(p.Home(), "Library", "Caches")
 	}
-	if d := p.Env("XDG_CACHE_HOME"); filepath.IsAbs(d) {
+	home := p.Home()
+	if d := p.Env("XDG_CACHE_HOME"); runtime.GOOS != "darwin" && filepath.IsAbs(d) {
 		return d
 	}
-	if h := p.Home(); h != "" {
-		return filepath.Join(h, ".cache")
+	switch {
+	case !filepath.IsAbs(home):
+		return ""
+	case runtime.GOOS == "darwin":
+		return filepath.Join(home, "Library", "Caches")
 	}
-	return ""
+	return filepath.Join(home, ".cache")
 }
 
 // Profiles reads the file of profiles; nil where there is none.

@@ -10,9 +10,11 @@ import (
 	"os/user"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
@@ -38,6 +40,9 @@ func NewProcess(program string, args, environ []string, stdin io.Reader, stdout,
 	}
 	for _, e := range environ {
 		name, value, ok := strings.Cut(e, "=")
+		if runtime.GOOS == "windows" { // there Path is PATH
+			name = strings.ToUpper(name)
+		}
 		if _, twice := p.env[name]; ok && name != "" && !twice {
 			p.env[name] = value
 		}
@@ -80,6 +85,21 @@ func (p *Process) Home() string {
 		return u.HomeDir
 	}
 	return ""
+}
+
+// Now is the time.
+func (p *Process) Now() time.Time { return time.Now() }
+
+// Search looks for a command where the caller would have found it.
+func (p *Process) Search() child.Search {
+	path, set := p.env["PATH"]
+	return child.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
+}
+
+// Stdio is what the command reads and writes where it does not replace us.
+func (p *Process) Stdio() child.Stdio {
+	file := func(f any) *os.File { o, _ := f.(*os.File); return o }
+	return child.Stdio{In: file(p.Stdin), Out: file(p.Stdout), Err: file(p.Stderr)}
 }
 
 // Terminal says whether f is a terminal.

@@ -26,7 +26,7 @@ type Say struct {
 func (s *Say) Error(message, hint string) {
 	s.line("error", message)
 	if hint != "" && s.Level != config.LogQuiet {
-		s.line("hint", hint)
+		s.line("hint", Foreign(hint))
 	}
 }
 
@@ -86,7 +86,7 @@ func Foreign(text string) string {
 	text = strings.TrimSpace(text)
 	if len(text) > maxForeign {
 		cut := maxForeign
-		for cut > 0 && !utf8.RuneStart(text[cut]) {
+		for cut > maxForeign-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
 			cut--
 		}
 		text = text[:cut] + "…"

@@ -66,7 +66,7 @@ func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
 // Cache wires the cache: its store, and the runtime folder for lock and stamp.
 func (p *Process) Cache(conf config.Config, chain *keychain.Keychain, say *Say) (*cache.Cache, error) {
 	c := &cache.Cache{Now: time.Now, Told: func(what string, err error) { say.Note("%s: %v", what, err) }}
-	dir, err := safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Getuid(), p.Home()))
+	dir, err := safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
 	switch {
 	case err == nil:
 		c.LockDir, c.Files = dir.Path(), dir
@@ -93,6 +93,15 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 	if err != nil {
 		return nil, err
 	}
+	if conf.CACert.V != "" {
+		if err := trust.Check(conf.CACert.V); err != nil {
+			return nil, err
+		}
+	}
+	workspace, err := p.workspace(conf)
+	if err != nil {
+		return nil, err
+	}
 	chain := p.Keychain(conf)
 	store, err := p.Cache(conf, chain, say)
 	if err != nil {
@@ -101,7 +110,7 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 	store.Waiting = func() { progress.At("waiting for another process that is signing in") }
 	return &broker.Broker{
 		Config: conf, Secrets: chain, Cache: store, SSLRootCert: roots, Now: time.Now,
-		Workspace:      func() (broker.Workspace, error) { return p.workspace(conf) },
+		Workspace:      workspace,
 		Waker:          waker(progress),
 		ReadSecretFile: p.ReadSecretFile,
 		Inherited:      p.inherited(),
@@ -116,11 +125,15 @@ func (p *Process) ReadSecretFile(path string) (credential.Secret, error) {
 
 func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	finder := p.Roots()
-	return exchange.New(exchange.Options{
+	client, err := exchange.New(exchange.Options{
 		Host: conf.Workspace.V.URL(), WorkspaceID: conf.Workspace.V.WorkspaceID, UserAgent: p.Program + "/" + Version(),
 		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.V) },
 		Proxy:     exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")},
 	})
+	if err != nil { // the host was checked before: it is the proxy
+		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
+	}
+	return client, nil
 }
 
 func (p *Process) either(a, b string) string {
@@ -167,7 +180,7 @@ func (p *Process) inherited() *broker.Inherited {
 	if err != nil {
 		return nil
 	}
-	return &broker.Inherited{Host: p.Env("PGHOST"), User: p.Env("PGUSER"), Profile: p.Env("LAKEBASE_PROFILE"), Port: port,
+	return &broker.Inherited{Host: p.Env("PGHOST"), User: p.Env("PGUSER"), Seal: p.Env("LAKEBASE_TOKEN_TARGET"), Port: port,
 		Token: credential.NewSecret(p.Env("PGPASSWORD")), ExpiresAt: expires}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -29,6 +30,9 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		ex    *exchange.Error
 		wk    *wake.Error
 		chain *keychain.Error
+		tried *retry.Error
+		lost  *child.NotFoundError
+		stuck *child.NotExecutableError
 	)
 	message = Foreign(err.Error())
 	switch {
@@ -48,17 +52,23 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	case errors.As(err, &none):
 		return noSecret(none, conf)
 	case errors.As(err, &chain):
-		return message, keychainHint(chain)
+		return "the keychain: " + reason(chain), storeHint(chain)
 	case errors.As(err, &ex):
 		return workspaceError(err, ex), workspaceHint(ex, conf)
+	case errors.As(err, &tried):
+		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
 	case errors.As(err, &wk):
 		return databaseError(wk, conf), databaseHint(wk, conf)
+	case errors.As(err, &lost):
+		return message, "check the command's name, and PATH"
+	case errors.As(err, &stuck):
+		return message, "check that it runs from a shell here"
 	}
 	return message, ""
 }
 
 func hostHint(e *broker.HostError) string {
-	if e.Configured.V == "" {
+	if e.Named == "" {
 		return "the endpoint may still be in the making: look at it in the console, or name the host with --pghost"
 	}
 	return "correct " + e.Configured.From.String() + ", or leave it out and the endpoint is asked; --pghost takes any host, such as one of a private DNS"
@@ -111,6 +121,19 @@ func keychainHint(e *keychain.Error) string {
 	return "this machine has no keychain that answers: " + without
 }
 
+// storeHint is for what works on the keychain itself and can do without no other.
+func storeHint(e *keychain.Error) string {
+	switch {
+	case errors.Is(e, keychain.ErrLocked):
+		return "unlock the keychain, and try again"
+	case errors.Is(e, keychain.ErrTimeout):
+		return "look for a dialog that waits for you, or allow it more time with --keychain-timeout"
+	case errors.Is(e, keychain.ErrTooBig):
+		return "check that it is the secret alone"
+	}
+	return "on a machine without a keychain lakebase-exec takes the secret from DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file"
+}
+
 // workspaceError is one line about a call that failed, with what the server said.
 func workspaceError(err error, e *exchange.Error) string {
 	text := fmt.Sprintf("the workspace %s", e.Host)
@@ -143,8 +166,10 @@ func workspaceError(err error, e *exchange.Error) string {
 		text += " does not speak TLS as it should"
 	case exchange.KindProxy:
 		text += " cannot be reached through the proxy"
-	case exchange.KindBroken, exchange.KindDeadline, exchange.KindCanceled, exchange.KindUnavailable, exchange.KindServerError:
+	case exchange.KindBroken, exchange.KindDeadline, exchange.KindCanceled:
 		text += " could not be reached or did not answer"
+	case exchange.KindUnavailable, exchange.KindServerError:
+		text += " has a fault of its own"
 	default:
 		text += " refused"
 	}

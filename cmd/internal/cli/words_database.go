@@ -15,10 +15,18 @@ func databaseError(e *wake.Error, conf *config.Config) string {
 	if conf != nil && conf.PGHost.V != "" {
 		where += " at " + conf.PGHost.V
 	}
-	if e.Kind != wake.NotAwake {
+	switch e.Kind {
+	case wake.NotAwake:
+	case wake.BadTarget, wake.BadRootCert, wake.NameNotResolved, wake.Cancelled:
+		return "no login to " + where + " was made: " + said(e)
+	default:
 		return where + " refused the login: " + said(e)
 	}
-	text := fmt.Sprintf("%s did not wake in %s (%d attempts)", where, e.Elapsed.Round(100*time.Millisecond), e.Attempts)
+	tries := "1 attempt"
+	if e.Attempts != 1 {
+		tries = fmt.Sprintf("%d attempts", e.Attempts)
+	}
+	text := fmt.Sprintf("%s did not wake in %s (%s)", where, e.Elapsed.Round(100*time.Millisecond), tries)
 	if e.Last == nil {
 		return text + ": it never answered"
 	}
@@ -36,6 +44,11 @@ func said(e *wake.Error) string {
 	return text
 }
 
+// quoted puts s between quotes as SQL has it, so that the line can be pasted.
+func quoted(s, quote string) string {
+	return quote + strings.ReplaceAll(s, quote, quote+quote) + quote
+}
+
 func databaseHint(e *wake.Error, conf *config.Config) string {
 	user, database := "the role", "the database"
 	if conf != nil {
@@ -48,13 +61,13 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 		}
 		return "allow it more time with --wait-timeout, and look at the endpoint's state in the console"
 	case wake.RoleMissing, wake.Refused:
-		return fmt.Sprintf("as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('%s', 'SERVICE_PRINCIPAL');", user)
+		return fmt.Sprintf("as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(%s, 'SERVICE_PRINCIPAL');", quoted(user, "'"))
 	case wake.TokenInvalid:
 		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
 	case wake.DatabaseMissing:
 		return "check the database's name: " + database + " (usually databricks_postgres)"
 	case wake.ConnectDenied:
-		return fmt.Sprintf("as the project's owner: GRANT CONNECT ON DATABASE %q TO %q;", database, user)
+		return fmt.Sprintf("as the project's owner: GRANT CONNECT ON DATABASE %s TO %s;", quoted(database, `"`), quoted(user, `"`))
 	case wake.EndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
 	case wake.EndpointNotFound, wake.NameNotResolved:

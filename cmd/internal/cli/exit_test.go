@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/trust"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+func TestExitCode(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{&UsageError{Problem: "p"}, 120},
+		{&config.Error{Problem: "p"}, 120},
+		{&pgenv.KeepError{}, 120},
+		{&pgenv.ValueError{}, 120},
+		{&broker.SecretFileError{Err: errors.New("x")}, 120},
+		{&broker.HostError{}, 120},
+		{&trust.Error{Err: errors.New("x")}, 120},
+		{&safefile.Error{}, 120},
+		{&wake.Error{Kind: wake.BadTarget}, 120},
+		{&wake.Error{Kind: wake.BadRootCert}, 120},
+		{&child.NotFoundError{}, 127},
+		{&child.NotExecutableError{}, 126},
+		{&broker.NoSecretError{Err: &keychain.Error{Err: keychain.ErrNotFound}}, 121},
+		{&keychain.Error{Err: keychain.ErrLocked}, 121},
+		{&exchange.Error{Kind: exchange.KindInvalidClient}, 122},
+		{&exchange.Error{Kind: exchange.KindEndpointDisabled}, 122},
+		{&wake.Error{Kind: wake.RoleMissing}, 123},
+		{&wake.Error{Kind: wake.NotAwake}, 123},
+		{&wake.Error{Kind: wake.NotAwake, Last: &wake.Error{Kind: wake.Unreachable}}, 123},
+		{&child.StartError{Err: errors.New("x")}, 125},
+		{errors.New("anything"), 125},
+		{context.Canceled, 125},
+		// What is at the root of a failure counts, not the layer that met it.
+		{&exchange.Error{Kind: exchange.KindCertificate, Err: &trust.Error{Err: errors.New("x")}}, 120},
+		{&broker.SecretFileError{Err: &safefile.Error{}}, 120},
+	} {
+		for name, err := range map[string]error{
+			"itself": c.err, "wrapped": fmt.Errorf("x: %w", c.err), "joined": errors.Join(errors.New("x"), c.err),
+			"tried": &retry.Error{Last: c.err, Attempts: 3}, "joined and wrapped": fmt.Errorf("%w, %w", errors.New("x"), fmt.Errorf("y: %w", c.err)),
+		} {
+			if got := ExitCode(err); got != c.code {
+				t.Errorf("%T %v, %s: %d, and not %d", c.err, c.err, name, got, c.code)
+			}
+		}
+	}
+	if ExitCode(nil) != 0 {
+		t.Error("no error has an exit code")
+	}
+}

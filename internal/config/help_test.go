@@ -1,0 +1,96 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+const profilesPath = "/home/u/profiles.ini"
+
+// given is one run's input in short.
+type given struct {
+	options  map[string]string
+	many     map[string][]string
+	env      map[string]string
+	profiles string // the file's text; empty: no file
+	change   func(*Input)
+}
+
+func (g given) resolve() (Config, error) {
+	in := Input{Options: map[string][]string{}, Environ: g.env, Dir: "/work/dir", ProfilesPath: profilesPath}
+	for k, v := range g.options {
+		in.Options[k] = []string{v}
+	}
+	for k, v := range g.many {
+		in.Options[k] = v
+	}
+	in.Profiles = func() (*Profiles, error) {
+		if g.profiles == "" {
+			return nil, nil
+		}
+		return ParseProfiles(profilesPath, []byte(g.profiles))
+	}
+	if g.change != nil {
+		g.change(&in)
+	}
+	return Resolve(in)
+}
+
+func (g given) must(t *testing.T) Config {
+	t.Helper()
+	c, err := g.resolve()
+	if err != nil {
+		t.Fatalf("refused: %v", err)
+	}
+	return c
+}
+
+// refused wants an *Error of that name, with each text in its words or its fix.
+func refused(t *testing.T, err error, name string, texts ...string) {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("the error is %v (%T), and no *Error", err, err)
+	}
+	if e.Name != name {
+		t.Errorf("the error names %q, and not %q: %v", e.Name, name, e)
+	}
+	for _, s := range texts {
+		if !strings.Contains(e.Error()+" | "+e.Fix, s) {
+			t.Errorf("%q (fix %q) does not say %q", e.Error(), e.Fix, s)
+		}
+	}
+}
+
+// env is a whole target in the environment; more are name, value pairs on top.
+func env(more ...string) map[string]string {
+	m := map[string]string{
+		"DATABRICKS_HOST":      "env.cloud.databricks.com",
+		"DATABRICKS_CLIENT_ID": "env-client",
+		"LAKEBASE_ENDPOINT":    "projects/env/branches/b/endpoints/e",
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		m[more[i]] = more[i+1]
+	}
+	return m
+}
+
+const prodProfile = `[prod]
+host = prod.cloud.databricks.com
+client_id = prod-client
+endpoint = projects/prod/branches/b/endpoints/e
+`
+
+var option = Source{FromOption, "--x"}
+
+// notes lists the notes on name.
+func notes(c Config, name string) string {
+	var out []string
+	for _, n := range c.Notes {
+		if n.Name == name {
+			out = append(out, n.Why)
+		}
+	}
+	return strings.Join(out, "; ")
+}

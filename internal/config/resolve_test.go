@@ -1,0 +1,301 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// shown gives the settings of the target by option name, with their sources.
+func shown(c Config) map[string]string {
+	s := func(v any, from Source) string { return fmt.Sprintf("%v from %s", v, from) }
+	return map[string]string{
+		"host": s(c.Workspace.V, c.Workspace.From), "client-id": s(c.ClientID.V, c.ClientID.From), "endpoint": s(c.Endpoint.V, c.Endpoint.From),
+		"pghost": s(c.PGHost.V, c.PGHost.From), "pgport": s(c.PGPort.V, c.PGPort.From), "database": s(c.Database.V, c.Database.From),
+		"user": s(c.User.V, c.User.From), "sslmode": s(c.SSLMode.V, c.SSLMode.From), "sslrootcert": s(c.SSLRootCert.V, c.SSLRootCert.From),
+		"cacert": s(c.CACert.V, c.CACert.From),
+	}
+}
+
+// targets is each setting of the target from all three places.
+var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want, def string }{
+	"host":        {"host", "DATABRICKS_HOST", "p.example", "e.example", "o.example", "https://%s", ""},
+	"client-id":   {"client_id", "DATABRICKS_CLIENT_ID", "p", "e", "o", "%s", ""},
+	"endpoint":    {"endpoint", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "projects/e/branches/b/endpoints/e", "projects/o/branches/b/endpoints/e", "%s", ""},
+	"pghost":      {"pghost", "PGHOST", "p.example", "e.example", "o.example", "%s", ""},
+	"pgport":      {"pgport", "PGPORT", "1", "2", "3", "%s", "5432"},
+	"database":    {"database", "PGDATABASE", "p", "e", "o", "%s", "databricks_postgres"},
+	"user":        {"user", "PGUSER", "p", "e", "o", "%s", "CLIENT"},
+	"sslmode":     {"sslmode", "PGSSLMODE", "verify-full", "verify-full", "require", "%s", "verify-full"},
+	"sslrootcert": {"sslrootcert", "PGSSLROOTCERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
+	"cacert":      {"cacert", "LAKEBASE_CACERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
+}
+
+func TestEveryTargetSettingIsInTheTable(t *testing.T) {
+	for _, s := range Settings() {
+		row, ok := targets[s.Option]
+		if ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
+			t.Errorf("--%s: the setting and its row of the test differ", s.Option)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	for name, row := range targets {
+		variables, options := map[string]string{}, map[string]string{}
+		profile, line := "[prod]\n", 0
+		for other, r := range targets {
+			switch {
+			case other == name:
+			case other == "endpoint" || other == "host" || other == "client-id":
+				variables[r.variable], options[other] = r.byEnv, r.byOption
+				profile += r.key + " = " + r.byProfile + "\n"
+			}
+		}
+		profile += row.key + " = " + row.byProfile + "\n"
+		line = strings.Count(profile, "\n")
+		variables[row.variable], options[name] = row.byEnv, row.byOption
+		with := func(useProfile, useOptions, noVariable bool) (Config, error) {
+			g := given{env: map[string]string{}, profiles: profile, options: map[string]string{}}
+			for k, v := range variables {
+				g.env[k] = v
+			}
+			if noVariable {
+				delete(g.env, row.variable)
+			}
+			if useOptions {
+				g.options = options
+			}
+			if useProfile {
+				g.env["LAKEBASE_PROFILE"] = "prod"
+			}
+			return g.resolve()
+		}
+		check := func(what string, c Config, err error, value, from string) {
+			if err != nil {
+				t.Errorf("%s %s: %v", name, what, err)
+				return
+			}
+			if got, want := shown(c)[name], fmt.Sprintf(row.want, value)+" from "+from; got != want {
+				t.Errorf("%s %s: %s, and not %s", name, what, got, want)
+			}
+		}
+		byKey := fmt.Sprintf("key %s of profile \"prod\" (%s:%d)", row.key, profilesPath, line)
+		c, err := with(false, false, false)
+		check("from the environment", c, err, row.byEnv, row.variable)
+		c, err = with(true, false, false)
+		check("from the profile", c, err, row.byProfile, byKey)
+		if got := notes(c, row.variable); !strings.Contains(got, `profile "prod"`) {
+			t.Errorf("%s: the ignored %s is noted as %q", name, row.variable, got)
+		}
+		c, err = with(true, true, false)
+		check("from the option over the profile", c, err, row.byOption, "--"+name)
+		c, err = with(false, true, false)
+		check("from the option over the environment", c, err, row.byOption, "--"+name)
+		if c, err = with(false, false, true); row.def == "" && (name == "host" || name == "client-id" || name == "endpoint") {
+			refused(t, err, "--"+name, row.variable, "--profile")
+		} else if err == nil {
+			check("by default", c, err, strings.Replace(row.def, "CLIENT", "e", 1), "the default")
+		} else {
+			t.Error(err)
+		}
+	}
+}
+
+func TestProfileLeavesNothingToTheEnvironment(t *testing.T) {
+	variables := env("PGHOST", "env.example", "PGPORT", "6000", "PGDATABASE", "envdb", "PGUSER", "envuser", "PGSSLROOTCERT", "/env.pem")
+	c := given{env: variables, options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
+	want := map[string]string{"pghost": " from the default", "pgport": "5432 from the default", "database": "databricks_postgres from the default",
+		"user": "prod-client from the default", "sslrootcert": " from the default"}
+	for name, w := range want {
+		if got := shown(c)[name]; got != w {
+			t.Errorf("%s: %s, and not %s", name, got, w)
+		}
+	}
+	for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "LAKEBASE_ENDPOINT", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT"} {
+		if notes(c, name) == "" {
+			t.Errorf("%s is ignored and not noted", name)
+		}
+	}
+	if c := (given{env: variables}).must(t); len(c.Notes) != 0 || c.User.V != "envuser" {
+		t.Errorf("without a profile: notes %v, user %s", c.Notes, c.User.V)
+	}
+}
+
+func TestEmptyVariableIsUnset(t *testing.T) {
+	c := given{env: env("PGHOST", "", "PGPORT", "", "LAKEBASE_PROFILE", "", "LAKEBASE_LOG", "", "LAKEBASE_TTL", "", "DATABRICKS_CLIENT_SECRET", "")}.must(t)
+	if c.PGHost.Given() || c.PGPort.V != 5432 || c.Profile.Given() || c.Log.V != LogNormal || c.Secret.Kind != SecretInKeychain {
+		t.Errorf("an empty variable counts: %+v", c)
+	}
+	c = given{env: env("LAKEBASE_ENDPOINT", "", "ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
+	if c.Endpoint.From.Name != "ENDPOINT_NAME" {
+		t.Errorf("the endpoint is from %s", c.Endpoint.From)
+	}
+	c = given{env: env("ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
+	if c.Endpoint.From.Name != "LAKEBASE_ENDPOINT" {
+		t.Errorf("of two variables the second one counts: %s", c.Endpoint.From)
+	}
+}
+
+func TestEmptyOptionIsRefused(t *testing.T) {
+	for _, s := range Settings() {
+		if s.Bool {
+			continue
+		}
+		_, err := given{env: env(), options: map[string]string{s.Option: ""}, profiles: prodProfile}.resolve()
+		refused(t, err, "--"+s.Option, "is empty")
+	}
+}
+
+func TestEndpointOptionDropsLowerHost(t *testing.T) {
+	const other = "projects/o/branches/b/endpoints/e"
+	for _, g := range []given{
+		{env: env("PGHOST", "env.example", "PGPORT", "6000")},
+		{env: env("PGHOST", "/var/run/postgresql", "PGPORT", "x")}, // not even looked at
+		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pghost = prof.example\npgport = 7000\n"},
+	} {
+		with := map[string]string{"endpoint": other}
+		for k, v := range g.options {
+			with[k] = v
+		}
+		g.options = with
+		c := g.must(t)
+		if c.PGHost.V != "" || c.PGPort.V != 5432 || c.PGHost.Given() || c.PGPort.Given() {
+			t.Errorf("host %v and port %v of another endpoint stay", c.PGHost, c.PGPort)
+		}
+		dropped := 0
+		for _, n := range c.Notes {
+			if strings.Contains(n.Why, "--endpoint names another target") {
+				dropped++
+			}
+		}
+		if dropped != 2 {
+			t.Errorf("host and port are not both noted: %v", c.Notes)
+		}
+		g.options["pghost"], g.options["pgport"] = "opt.example", "9000"
+		if c := g.must(t); c.PGHost.V != "opt.example" || c.PGPort.V != 9000 {
+			t.Errorf("the options are dropped too: %v %v", c.PGHost, c.PGPort)
+		}
+	}
+	c := given{env: env("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
+	if c.PGHost.V != "env.example" || c.PGPort.V != 6000 {
+		t.Errorf("without the option: %v %v", c.PGHost, c.PGPort)
+	}
+}
+
+func TestUnknownProfile(t *testing.T) {
+	_, err := given{env: env(), options: map[string]string{"profile": "nope"}, profiles: prodProfile + "[other]\n"}.resolve()
+	refused(t, err, "--profile", `"nope"`, profilesPath, "prod, other")
+	_, err = given{env: env("LAKEBASE_PROFILE", "nope")}.resolve()
+	refused(t, err, "LAKEBASE_PROFILE", `"nope"`, "login --profile nope")
+	c := given{env: env("LAKEBASE_PROFILE", "new"), change: func(in *Input) { in.NewProfile = true }}.must(t)
+	if c.Profile.V != "new" || c.Workspace.From.Name != "DATABRICKS_HOST" {
+		t.Errorf("a profile to be made: %v, host from %s", c.Profile, c.Workspace.From)
+	}
+}
+
+func TestProfileWithUnknownKey(t *testing.T) {
+	_, err := given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "hots = x\nzzz = y\n"}.resolve()
+	refused(t, err, `key hots of profile "prod" (`+profilesPath+`:5)`, "no such key", "client_id, database")
+	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "client_secret = hunter2\n"}.resolve()
+	refused(t, err, `key client_secret of profile "prod" (`+profilesPath+`:5)`, "holds no secret", "login --profile prod")
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the secret is shown: %v", err)
+	}
+}
+
+func TestHalfConfiguredTarget(t *testing.T) {
+	_, err := given{options: map[string]string{"host": "h.example"}}.resolve()
+	refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID", "--profile")
+	_, err = given{options: map[string]string{"host": "h.example", "client-id": "c"}}.resolve()
+	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME")
+	_, err = given{}.resolve()
+	refused(t, err, "--host", "DATABRICKS_HOST")
+	_, err = given{env: env(), options: map[string]string{"profile": "prod"}, profiles: "[prod]\nhost = h.example\nendpoint = projects/p/branches/b/endpoints/e\n"}.resolve()
+	refused(t, err, `profile "prod"`, "has no key client_id", "--client-id", profilesPath)
+	c := given{options: map[string]string{"host": "h.example", "client-id": "c"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
+	if c.Endpoint.V != "" || c.User.V != "c" {
+		t.Errorf("without an endpoint: %+v", c)
+	}
+	given{change: func(in *Input) { in.NoTarget = true }}.must(t)
+}
+
+func TestMalformedValueNamesItsSource(t *testing.T) {
+	_, err := given{env: env("PGPORT", "x")}.resolve()
+	refused(t, err, "PGPORT", `"x"`)
+	_, err = given{env: env(), options: map[string]string{"pgport": "x"}}.resolve()
+	refused(t, err, "--pgport", `"x"`)
+	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pgport = x\n"}.resolve()
+	refused(t, err, `key pgport of profile "prod" (`+profilesPath+`:5)`, `"x"`)
+	_, err = given{env: env("LAKEBASE_LOG", "loud")}.resolve()
+	refused(t, err, "LAKEBASE_LOG", "quiet, normal, verbose")
+}
+
+func TestBehaviour(t *testing.T) {
+	c := given{env: env()}.must(t)
+	if c.MinTTL.V != 15*time.Minute || c.TTL.V != 0 || c.Wait.V != WaitAuto || c.WaitTimeout.V != time.Minute || c.Timeout.V != time.Minute ||
+		c.KeychainTimeout.V != 0 || c.Cache.V != CacheKeychain || c.Log.V != LogNormal || c.LogFormat.V != "text" || c.Keep.V != nil {
+		t.Errorf("the defaults are %+v", c)
+	}
+	c = given{env: env("LAKEBASE_WAIT", "never", "LAKEBASE_WAIT_TIMEOUT", "10s"), options: map[string]string{"wait": "always", "profile": "prod"},
+		profiles: prodProfile + "wait_timeout = 20s\nkeep = A, B C\n"}.must(t)
+	if c.Wait.V != WaitAlways || c.WaitTimeout.V != 10*time.Second || strings.Join(c.Keep.V, "|") != "A|B|C" {
+		t.Errorf("wait %v, time %v, keep %q", c.Wait, c.WaitTimeout, c.Keep.V)
+	}
+	c = given{env: env(), many: map[string][]string{"keep": {"A,B", "C"}}}.must(t)
+	if strings.Join(c.Keep.V, "|") != "A,B|C" {
+		t.Errorf("keep as an option is %q", c.Keep.V)
+	}
+	c = given{env: env("LAKEBASE_LOG", "quiet"), many: map[string][]string{"verbose": {"true"}}}.must(t)
+	if c.Log.V != LogVerbose || c.Log.From.Name != "--verbose" {
+		t.Errorf("log is %v", c.Log)
+	}
+	_, err := given{env: env(), many: map[string][]string{"verbose": {"true"}, "quiet": {"true"}}}.resolve()
+	refused(t, err, "--verbose", "--quiet")
+}
+
+func TestPaths(t *testing.T) {
+	c := given{env: env(), options: map[string]string{"sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
+	if c.SSLRootCert.V != "/work/dir/ca.pem" || c.CACert.V != "/abs/ca.pem" || c.RuntimeDir.V != "/work/dir/run" {
+		t.Errorf("paths are %q %q %q", c.SSLRootCert.V, c.CACert.V, c.RuntimeDir.V)
+	}
+	_, err := given{env: env(), options: map[string]string{"cacert": "a\x00b"}}.resolve()
+	refused(t, err, "--cacert", "NUL")
+	for _, g := range []given{{env: env("PGSSLROOTCERT", "system")}, {env: env(), options: map[string]string{"sslrootcert": "system"}}} {
+		if c := g.must(t); c.SSLRootCert.V != "" {
+			t.Errorf("the word system became %q", c.SSLRootCert.V)
+		}
+	}
+}
+
+func TestSSLMode(t *testing.T) {
+	for _, m := range []string{Require, VerifyCA} {
+		c := given{env: env("PGSSLMODE", m)}.must(t)
+		if c.SSLMode.V != VerifyFull || !strings.Contains(notes(c, "PGSSLMODE"), m+" is raised to verify-full") {
+			t.Errorf("PGSSLMODE=%s: %v, notes %v", m, c.SSLMode, c.Notes)
+		}
+		c = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + m + "\n"}.must(t)
+		if c.SSLMode.V != VerifyFull || len(c.Notes) != 1 || !strings.Contains(c.Notes[0].String(), `profile "prod"`) {
+			t.Errorf("sslmode = %s: %v, notes %v", m, c.SSLMode, c.Notes)
+		}
+	}
+	for _, m := range []string{"disable", "allow", "prefer"} {
+		_, err := given{env: env("PGSSLMODE", m)}.resolve()
+		refused(t, err, "PGSSLMODE", m, "not verified")
+		_, err = given{env: env(), options: map[string]string{"sslmode": m}}.resolve()
+		refused(t, err, "--sslmode", m, "not verified")
+		_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + m + "\n"}.resolve()
+		refused(t, err, `key sslmode of profile "prod" (`+profilesPath+`:5)`, m, "not verified")
+	}
+	if c := (given{env: env(), options: map[string]string{"sslmode": "require"}}).must(t); c.SSLMode.V != Require || c.ChildSSLMode.V != Require || len(c.Notes) != 0 {
+		t.Errorf("--sslmode require: %v, the child's %v", c.SSLMode, c.ChildSSLMode)
+	}
+	_, err := given{env: env(), options: map[string]string{"sslmode": "verify-ca"}}.resolve()
+	refused(t, err, "--sslmode", "verify-ca")
+	_, err = given{env: env("PGSSLMODE", "Verify-Full")}.resolve()
+	refused(t, err, "PGSSLMODE", "Verify-Full")
+	if c := (given{env: env(), options: map[string]string{"child-sslmode": "require"}}).must(t); c.SSLMode.V != VerifyFull || c.ChildSSLMode.V != Require {
+		t.Errorf("--child-sslmode changes our login: %v, the child's %v", c.SSLMode, c.ChildSSLMode)
+	}
+}

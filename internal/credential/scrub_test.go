@@ -1,0 +1,77 @@
+package credential
+
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestScrub(t *testing.T) {
+	const s = "dose/9f8e+7d6c?5b4a=3210"
+	std := base64.StdEncoding.EncodeToString([]byte(s))
+	raw := base64.RawURLEncoding.EncodeToString([]byte(s))
+	for _, c := range []struct{ name, in, want string }{
+		{"whole", "a " + s + " b", "a [redacted] b"},
+		{"twice", s + "," + s, "[redacted],[redacted]"},
+		{"alone", s, Redacted},
+		{"a part of eight", "x" + s[3:11] + "!", "x[redacted]!"},
+		{"a part of seven stays", "x" + s[3:10] + "!", "x" + s[3:10] + "!"},
+		{"its beginning", "<" + s[:12] + ">", "<[redacted]>"},
+		{"its end", "<" + s[12:] + ">", "<[redacted]>"},
+		{"base64", "(" + std + ")", "([redacted])"},
+		{"base64 for URLs", "(" + raw + ")", "([redacted])"},
+		{"percent-encoded", "k=" + url.QueryEscape(s) + "&", "k=[redacted]&"},
+		{"nothing of it", "nothing to hide: 12345678 dose", "nothing to hide: 12345678 dose"},
+		{"empty", "", ""},
+	} {
+		if got := Scrub(c.in, NewSecret(s)); got != c.want {
+			t.Errorf("%s: %q, and not %q", c.name, got, c.want)
+		}
+	}
+	if got := Scrub("a pin 1234 b 123", NewSecret("1234")); got != "a pin [redacted] b 123" {
+		t.Errorf("a short secret: %q", got)
+	}
+	if got := Scrub("one onesecret two twosecret", NewSecret("onesecret"), NewSecret("twosecret")); got != "one [redacted] two [redacted]" {
+		t.Errorf("two secrets: %q", got)
+	}
+	if got := Scrub("text", Secret{}); got != "text" {
+		t.Errorf("no secret: %q", got)
+	}
+}
+
+// runs says whether text holds a run of eight bytes of any form of the secret.
+func runs(text, secret string) bool {
+	for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)),
+		base64.RawURLEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret)} {
+		n := min(8, len(form))
+		for i := 0; n > 0 && i+n <= len(form); i++ {
+			if strings.Contains(text, form[i:i+n]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func FuzzScrub(f *testing.F) {
+	f.Add("before ", "dose0123456789abcdef", " after", 3, 12)
+	f.Add("", "a", "", 0, 1)
+	f.Add("\xff", "pass word/+=", "\xe2\x80", 0, 100)
+	f.Fuzz(func(t *testing.T, before, secret, after string, from, to int) {
+		if strings.Contains(secret, "\x00") {
+			return // the test's own mark
+		}
+		from = max(0, min(from, len(secret)))
+		to = max(from, min(to, len(secret)))
+		text := before + secret[from:to] + after + secret + base64.StdEncoding.EncodeToString([]byte(secret)) + url.QueryEscape(secret)
+		out := Scrub(text, NewSecret(secret))
+		// The mark itself is not the secret's, whatever the secret is.
+		if left := strings.ReplaceAll(out, Redacted, "\x00"); runs(left, secret) {
+			t.Errorf("of %q a run survives in %q", secret, out)
+		}
+		if !runs(before, secret) && Scrub(before, NewSecret(secret)) != before {
+			t.Errorf("%q was changed without need", before)
+		}
+	})
+}

@@ -1,0 +1,167 @@
+# shellcheck shell=bash
+# What quickstart, test and bench share. Sourced, never run.
+
+program=scripts/$(basename "$0")
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=        # this run's folder, closed to others, removed at the end
+background=() # pids of what start_lakebase and start_keychain started
+
+# A bare environment has no PATH, and a fresh shell may not know where Go went.
+export PATH="${PATH:-/usr/bin:/bin}:/usr/local/bin:/usr/local/go/bin:/opt/homebrew/bin:/usr/sbin:/sbin"
+
+say() { printf '%s: %s\n' "$program" "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# begin makes $work (in $place, where that is set), sees to a HOME that Go can write to, and forgets what would
+# steer the programs, libpq or the keychain.
+begin() {
+  trap finish EXIT # runs after INT, TERM and HUP too
+  work=$(mktemp -d "${place:-${TMPDIR:-/tmp}}/lakebase.XXXXXX")
+  if [ -z "${HOME:-}" ]; then HOME=~; fi # the account's, from the password file
+  if ! mkdir -p "$HOME" 2>/dev/null || [ ! -w "$HOME" ]; then
+    HOME=$work/home
+    mkdir "$HOME"
+    export GOFLAGS="${GOFLAGS:-} -modcacherw" # or it could not be removed
+  fi
+  export HOME
+  # Go's folders stay where they are when HOME and XDG_* change below.
+  GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE) GOENV=$(go env GOENV)
+  export GOCACHE GOMODCACHE GOENV
+  local name
+  while read -r name; do
+    case $name in
+      PG* | DATABRICKS_* | LAKEBASE_* | LOCAL_LAKEBASE_* | ENDPOINT_NAME | ARM_* | ACTIONS_ID_TOKEN_* | DBUS_* | GNOME_KEYRING_* | XDG_* | \
+        RUNTIME_DIRECTORY | CREDENTIALS_DIRECTORY) unset "$name" ;;
+    esac
+  done < <(compgen -e)
+}
+
+# tracked runs a command whose pid finish knows: when a signal ends this script
+# alone, the command in front is still running.
+tracked() {
+  local code=0
+  # shellcheck disable=SC2016 # expanded there
+  sh -c 'echo $$ >"$1"; shift; exec "$@"' sh "$work/front.pid" "$@" || code=$?
+  rm -f "$work/front.pid"
+  return "$code"
+}
+
+# finish leaves nothing behind.
+finish() {
+  trap '' INT TERM HUP
+  [ -n "$work" ] || return 0
+  if [ -s "$work/front.pid" ]; then end_within 5 "$(cat "$work/front.pid")" TERM; fi
+  if [ -n "${logout:-}" ]; then in_target "$root/bin/lakebase-credential-helper" logout || true; fi
+  exec 9>&- # the end of their standard input ends the others
+  local pid
+  for pid in ${background[@]+"${background[@]}"}; do end_within 15 "$pid"; done
+  rm -rf "$work"
+}
+
+# end_within SECONDS PID [SIGNAL] sends the signal, waits, and kills at last.
+end_within() {
+  local i
+  if [ -n "${3:-}" ]; then kill -s "$3" "$2" 2>/dev/null || return 0; fi
+  for ((i = 0; i < $1 * 20; i++)); do
+    kill -0 "$2" 2>/dev/null || return 0
+    sleep 0.05
+  done
+  kill -KILL "$2" 2>/dev/null || true
+}
+
+# version is what --version says: git's word, else the newest in the CHANGELOG.
+version() {
+  git -C "$root" describe --tags --always --dirty 2>/dev/null ||
+    sed -n 's/^## \[\{0,1\}\([0-9][0-9A-Za-z.+-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -n 1
+}
+
+# build DIR builds both programs as they are released, for GOOS and GOARCH.
+build() {
+  # -buildvcs=false: git refuses a folder of another owner, and go with it.
+  (cd "$root" && CGO_ENABLED=0 tracked go build -trimpath -buildvcs=false -o "$1/" \
+    -ldflags "-s -w -X github.com/lakebase-exec/lakebase-exec/cmd/internal/cli.version=$(version)" \
+    ./cmd/lakebase-exec ./cmd/lakebase-credential-helper)
+}
+
+# build_tools PACKAGE... builds what only this run needs.
+build_tools() {
+  (cd "$root" && CGO_ENABLED=0 tracked go build -trimpath -buildvcs=false -o "$work/tools/" "$@")
+}
+
+# start_lakebase OPTION... starts the local Lakebase. Its secret comes in a file
+# alone; store_secret deletes that.
+start_lakebase() {
+  [ -p "$work/alive" ] || mkfifo -m 600 "$work/alive"
+  exec 9<>"$work/alive"
+  detached "$work/tools/local-lakebase" --stdin --without-secret --secret-file "$work/secret" --env-file "$work/lakebase.env" "$@" \
+    <"$work/alive" >"$work/lakebase.out" 2>"$work/lakebase.err" 9>&- &
+  background+=($!)
+  wait_for "the local Lakebase" $! "$work/lakebase" '^# ready'
+}
+
+# start_keychain brings up a session bus with an unlocked gnome-keyring on it,
+# even where there is a desktop: nobody's own keyring is touched.
+start_keychain() {
+  mkdir -p "$work/desk/run"
+  # shellcheck disable=SC2016 # expanded there
+  TMPDIR=$work detached "$work/tools/private-bus" --home "$work/desk" -- \
+    sh -c 'printf "%s\n" "$DBUS_SESSION_BUS_ADDRESS"; exec cat >/dev/null' \
+    <"$work/alive" >"$work/bus.out" 2>"$work/bus.err" 9>&- &
+  background+=($!)
+  wait_for "the private keychain" $! "$work/bus" .
+}
+
+# detached runs a program out of reach of the terminal's Ctrl-C, which is for the
+# command in front. macOS has no setsid.
+detached() {
+  if command -v setsid >/dev/null; then exec setsid "$@"; fi
+  exec perl -e 'setpgrp; exec @ARGV or die' "$@"
+}
+
+# wait_for WHAT PID BASE PATTERN waits until BASE.out holds the pattern.
+wait_for() {
+  local i
+  for ((i = 0; i < 1200; i++)); do
+    if grep -q "$4" "$3.out" 2>/dev/null; then return 0; fi
+    kill -0 "$2" 2>/dev/null || break
+    sleep 0.05
+  done
+  cat "$3.err" >&2 || true
+  die "$1 did not start"
+}
+
+# in_target runs a command with the local Lakebase's variables (the secret is not
+# among them) and the private desktop, which nothing else here sees.
+in_target() (
+  # shellcheck source=/dev/null
+  . "$work/lakebase.env"
+  export XDG_CONFIG_HOME="$work/desk/config" PATH="$root/bin:$PATH"
+  if [ -s "$work/bus.out" ]; then
+    # On macOS HOME says which keychain is the user's, and stays.
+    export HOME="$work/desk" XDG_RUNTIME_DIR="$work/desk/run"
+    DBUS_SESSION_BUS_ADDRESS=$(cat "$work/bus.out")
+    export DBUS_SESSION_BUS_ADDRESS
+  fi
+  exec 9>&-
+  tracked "$@"
+)
+
+# store_secret puts the secret into the keychain and deletes its file: it was
+# never an argument, nor in an environment.
+store_secret() {
+  if [ ! -s "$work/bus.out" ]; then logout=1; fi # a real keychain, cleared at the end
+  in_target "$root/bin/lakebase-credential-helper" login --secret-file "$work/secret"
+  rm -f "$work/secret"
+}
+
+# runs_in says whether a program can be started from a folder: containers mount
+# theirs noexec.
+runs_in() {
+  local try code=0
+  try=$(mktemp "$1/lakebase.XXXXXX") || return 1
+  printf '#!/bin/sh\n' >"$try"
+  chmod 700 "$try"
+  "$try" 2>/dev/null || code=1
+  rm -f "$try"
+  return "$code"
+}
