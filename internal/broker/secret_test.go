@@ -105,6 +105,8 @@ func TestInheritedToken(t *testing.T) {
 		{"another host", func(in *Inherited) { in.Host = stranger }, []string{"PGHOST", ownHost}, false},
 		{"a stranger in PGHOST", func(in *Inherited) { in.Host = stranger }, []string{"PGHOST", stranger}, false},
 		{"a stranger beside a profile", func(in *Inherited) { in.Host = stranger }, []string{"profile", "prod"}, false},
+		{"another port is asked for", nil, []string{"PGHOST", ownHost, "pgport", "5433"}, false},
+		{"another user is asked for", nil, []string{"PGHOST", ownHost, "user", "x"}, false},
 		{"no seal", func(in *Inherited) { in.Seal = "" }, []string{"PGHOST", ownHost}, false},
 		{"another token", func(in *Inherited) { in.Token = credential.NewSecret("x") }, []string{"PGHOST", ownHost}, false},
 		{"no token", func(in *Inherited) { in.Token = credential.Secret{} }, []string{"PGHOST", ownHost}, false},

@@ -44,17 +44,15 @@ func TestEveryTargetSettingIsInTheTable(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	for name, row := range targets {
 		variables, options := map[string]string{}, map[string]string{}
-		profile, line := "[prod]\n", 0
+		profile := "[prod]\n"
 		for other, r := range targets {
-			switch {
-			case other == name:
-			case other == "endpoint" || other == "host" || other == "client-id":
+			if other != name && (other == "endpoint" || other == "host" || other == "client-id") {
 				variables[r.variable], options[other] = r.byEnv, r.byOption
 				profile += r.key + " = " + r.byProfile + "\n"
 			}
 		}
 		profile += row.key + " = " + row.byProfile + "\n"
-		line = strings.Count(profile, "\n")
+		line := strings.Count(profile, "\n")
 		variables[row.variable], options[name] = row.byEnv, row.byOption
 		with := func(useProfile, useOptions, noVariable bool) (Config, error) {
 			g := given{env: map[string]string{}, profiles: profile, options: map[string]string{}}

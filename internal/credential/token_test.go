@@ -78,6 +78,7 @@ func TestKeyIDDoesNotCollide(t *testing.T) {
 		{{Identity: "a1:b", Host: ""}, {Identity: "a", Host: "b"}},
 		{{Host: "a", WorkspaceID: ""}, {Host: "", WorkspaceID: "a"}},
 		{{Principal: "1:x", Target: ""}, {Principal: "", Target: "1:x"}},
+		{{Host: "a", WorkspaceID: "0b"}, {Host: "a0", WorkspaceID: "b"}},
 		{{Host: "\x00", WorkspaceID: ""}, {Host: "", WorkspaceID: "\x00"}},
 	}
 	for _, p := range pairs {

@@ -82,6 +82,8 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_RUNTIME_DIR", runtime)
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	env.Setenv("BIN", bin)
+	// A program with the race detector sleeps for a second before it ends well.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// Without a desktop there is no bus: the caller's own keychain is left alone.
 	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(env.WorkDir, "no-bus"))
 	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
@@ -237,6 +239,9 @@ func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
 		if found := s.leak(ts.ReadFile(stream), tokens); found != "" {
 			ts.Fatalf("%s has %s in it", stream, found)
 		}
+	}
+	if strings.Contains(ts.ReadFile("stderr"), "DATA RACE") { // execve loses its exit code
+		ts.Fatalf("a data race")
 	}
 	if found := s.search(ts); found != "" {
 		ts.Fatalf("%s", found)

@@ -130,6 +130,8 @@ func storeHint(e *keychain.Error) string {
 		return "look for a dialog that waits for you, or allow it more time with --keychain-timeout"
 	case errors.Is(e, keychain.ErrTooBig):
 		return "check that it is the secret alone"
+	case errors.Is(e, keychain.ErrFailed):
+		return "try again; if it stays so, look at the keychain with the system's own tool"
 	}
 	return "on a machine without a keychain lakebase-exec takes the secret from DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file"
 }
