@@ -17,6 +17,13 @@ nothing_left() {
   [ -z "$processes$files" ]
 }
 
+# end_ours is for finish: a go test that is ended by a signal leaves its tests
+# running, who end their daemons by the kernel's help.
+end_ours() {
+  local pid
+  for pid in $(ours | cut -d ' ' -f 1); do end_within 2 "$pid" TERM; done
+}
+
 # ours prints pid and command of each process. The pattern is given on standard
 # input and the environment is empty, or grep would find itself.
 ours() {

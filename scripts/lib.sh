@@ -26,7 +26,8 @@ begin() {
   export HOME
   # Go's folders stay where they are when HOME and XDG_* change below.
   GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE) GOENV=$(go env GOENV)
-  export GOCACHE GOMODCACHE GOENV
+  export GOCACHE GOMODCACHE GOENV GOTMPDIR=$work/go # a go that is killed leaves files
+  mkdir "$GOTMPDIR"
   local name
   while read -r name; do
     case $name in
@@ -51,11 +52,12 @@ finish() {
   trap '' INT TERM HUP
   [ -n "$work" ] || return 0
   if [ -s "$work/front.pid" ]; then end_within 5 "$(cat "$work/front.pid")" TERM; fi
+  if declare -F end_ours >/dev/null; then end_ours; fi
   if [ -n "${logout:-}" ]; then in_target "$root/bin/lakebase-credential-helper" logout || true; fi
   exec 9>&- # the end of their standard input ends the others
   local pid
   for pid in ${background[@]+"${background[@]}"}; do end_within 15 "$pid"; done
-  rm -rf "$work"
+  rm -rf "$work" 2>/dev/null || { sleep 1 && rm -rf "$work"; } # a compiler may still write there
 }
 
 # end_within SECONDS PID [SIGNAL] sends the signal, waits, and kills at last.
@@ -77,8 +79,9 @@ version() {
 
 # build DIR builds both programs as they are released, for GOOS and GOARCH.
 build() {
-  # -buildvcs=false: git refuses a folder of another owner, and go with it.
-  (cd "$root" && CGO_ENABLED=0 tracked go build -trimpath -buildvcs=false -o "$1/" \
+  # -buildvcs=false: git refuses a folder of another owner, and go with it. The
+  # tag leaves urfave's man page generator out, which costs start-up time.
+  (cd "$root" && CGO_ENABLED=0 tracked go build -trimpath -buildvcs=false -tags urfave_cli_no_docs -o "$1/" \
     -ldflags "-s -w -X github.com/lakebase-exec/lakebase-exec/cmd/internal/cli.version=$(version)" \
     ./cmd/lakebase-exec ./cmd/lakebase-credential-helper)
 }
