@@ -20,11 +20,15 @@ func login(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	read, err := c.secretReader()
+	if err != nil {
+		return err
+	}
 	chain := c.Keychain(c.conf)
 	if err := c.reachable(ctx, chain); err != nil {
 		return err
 	}
-	secret, err := c.readSecret(ctx)
+	secret, err := read(ctx)
 	if err != nil {
 		return err
 	}

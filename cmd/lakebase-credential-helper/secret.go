@@ -25,27 +25,28 @@ const (
 	readingTime = time.Minute
 )
 
-// readSecret reads the secret from where the options say: a file, standard
-// input, or the terminal, without echo.
-func (c *call) readSecret(ctx context.Context) (credential.Secret, error) {
+// secretReader says how the secret is to be had: from a file, which is read at
+// once, from standard input, or from the terminal without echo. What is wrong with
+// the options is found here, before anybody is asked for anything.
+func (c *call) secretReader() (func(context.Context) (credential.Secret, error), error) {
 	file, stdin := c.given["secret-file"], c.given["secret-stdin"] != nil
 	switch {
 	case file != nil && stdin:
-		return credential.Secret{}, &cli.UsageError{Problem: "--secret-file cannot be used with --secret-stdin"}
+		return nil, &cli.UsageError{Problem: "--secret-file cannot be used with --secret-stdin"}
 	case file != nil:
 		s, err := c.ReadSecretFile(file[0])
 		if err != nil {
-			return s, &broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
+			return nil, &broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
 		}
-		return s, nil
+		return func(context.Context) (credential.Secret, error) { return s, nil }, nil
 	case stdin && cli.Terminal(c.Stdin):
-		return credential.Secret{}, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
+		return nil, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
 	case stdin:
-		return c.stdinSecret(ctx)
+		return c.stdinSecret, nil
 	case !cli.Terminal(c.Stdin):
-		return credential.Secret{}, &cli.UsageError{Problem: "there is no terminal to ask for the secret on", Fix: "give it with --secret-stdin or --secret-file PATH"}
+		return nil, &cli.UsageError{Problem: "there is no terminal to ask for the secret on", Fix: "give it with --secret-stdin or --secret-file PATH"}
 	}
-	return c.typedSecret(ctx)
+	return c.typedSecret, nil
 }
 
 func (c *call) stdinSecret(ctx context.Context) (credential.Secret, error) {
