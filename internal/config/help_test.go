@@ -18,7 +18,7 @@ type given struct {
 }
 
 func (g given) resolve() (Config, error) {
-	in := Input{Options: map[string][]string{}, Environ: g.env, Dir: "/work/dir", ProfilesPath: profilesPath}
+	in := Input{Options: map[string][]string{}, Environ: g.env, Dir: "/home/me/dir", ProfilesPath: profilesPath}
 	for k, v := range g.options {
 		in.Options[k] = []string{v}
 	}

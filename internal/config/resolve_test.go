@@ -255,7 +255,7 @@ func TestBehaviour(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	c := given{env: env(), options: map[string]string{"sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
-	if c.SSLRootCert.V != "/work/dir/ca.pem" || c.CACert.V != "/abs/ca.pem" || c.RuntimeDir.V != "/work/dir/run" {
+	if c.SSLRootCert.V != "/home/me/dir/ca.pem" || c.CACert.V != "/abs/ca.pem" || c.RuntimeDir.V != "/home/me/dir/run" {
 		t.Errorf("paths are %q %q %q", c.SSLRootCert.V, c.CACert.V, c.RuntimeDir.V)
 	}
 	_, err := given{env: env(), options: map[string]string{"cacert": "a\x00b"}}.resolve()
