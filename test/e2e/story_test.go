@@ -251,13 +251,8 @@ func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
 // leak finds a secret, or unless they are allowed a token, in text.
 func (s *story) leak(text string, tokens bool) string {
 	for _, l := range s.bases {
-		if strings.Contains(text, l.ClientSecret) {
-			return "the secret"
-		}
-		for _, form := range encoded(l.ClientID, l.ClientSecret) {
-			if strings.Contains(text, form) {
-				return "the secret, encoded"
-			}
+		if what := secretIn(l, text); what != "" {
+			return what
 		}
 	}
 	if !tokens && token.MatchString(text) {
@@ -271,7 +266,7 @@ func (s *story) leak(text string, tokens bool) string {
 func (s *story) search(ts *testscript.TestScript) string {
 	found := ""
 	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || filepath.Base(path) == "secret" || filepath.Base(path) == "secret2" {
+		if err != nil || !d.Type().IsRegular() || mayHoldSecret(path) {
 			return nil
 		}
 		data, err := os.ReadFile(path)
@@ -284,4 +279,14 @@ func (s *story) search(ts *testscript.TestScript) string {
 		return nil
 	})
 	return found
+}
+
+// mayHoldSecret names the files in which a secret stands by the story's own
+// doing: its own, .databrickscfg, and those of login --store file.
+func mayHoldSecret(path string) bool {
+	switch filepath.Base(path) {
+	case "secret", "secret2", ".databrickscfg":
+		return true
+	}
+	return strings.Contains(filepath.Dir(path), "/lakebase/secrets")
 }
