@@ -154,6 +154,10 @@ func value(status, name string) string {
 func (s *story) start(ctx context.Context, ts *testscript.TestScript, args []string, name string) {
 	l, err := emulator.Start(ctx, emulator.Options{NoPostgres: len(args) > 0 && args[0] == "no-postgres"})
 	ts.Check(err)
+	if old := s.bases[name]; old != nil { // its secrets are looked for all the same
+		ts.Check(old.Close())
+		s.bases[fmt.Sprintf("%s before %d", name, len(s.bases))] = old
+	}
 	s.bases[name] = l
 	file := filepath.Join(s.dir, map[string]string{"first": "secret", "second": "secret2"}[name])
 	ts.Check(os.WriteFile(file, []byte(l.ClientSecret+"\n"), 0o600))
