@@ -58,6 +58,9 @@ present() {
     go) new_go ;;
     postgres) postgres_server ;;
     psycopg2) /usr/bin/python3 -c 'import psycopg2' 2>/dev/null ;;
+    bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;
+    aws) [ -x /usr/bin/aws ] ;;
+    pgjdbc) [ -e /usr/share/java/postgresql.jar ] ;;
     cc) echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 ;; # headers too
     *) command -v "$1" >/dev/null ;;
   esac
@@ -104,6 +107,12 @@ package() {
     apt-get:psycopg2) echo python3-psycopg2 ;;
     apt-get:cc) echo gcc libc6-dev ;;
     apt-get:node) echo nodejs ;;
+    apt-get:man) echo man-db ;;
+    apt-get:groff) echo groff-base ;;
+    apt-get:aws) echo awscli ;;
+    apt-get:kubectl) echo kubernetes-client ;;
+    apt-get:pgjdbc) echo libpostgresql-jdbc-java ;;
+    apt-get:javac) echo default-jdk-headless ;;
     dnf:postgres) echo postgresql-server ;;
     dnf:psql | dnf:pg_dump) echo postgresql ;;
     dnf:pgbench) echo postgresql-contrib ;;
@@ -129,6 +138,7 @@ package() {
     brew:node | brew:npm) echo node ;;
     brew:jq) echo jq ;;
     brew:*) ;;
+    *:man) echo man-db ;;
     *:dbus-daemon) echo dbus ;;
     *:gnome-keyring-daemon) echo gnome-keyring ;;
     *) echo "$2" ;;

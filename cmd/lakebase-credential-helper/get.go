@@ -2,43 +2,125 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/hook"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
+// getLimit is what get takes at the most, --wait aside: the strictest caller
+// (Bazel) gives a helper ten seconds.
+const getLimit = 10 * time.Second
+
+// Formats that need more than an answer.
+const (
+	formatWorkspace = "workspace-token"
+	formatGitHub    = "github-env"
+)
+
+// allFormats lists what get --format takes.
+func allFormats() []string { return append(hook.Formats(), formatGitHub, formatWorkspace) }
+
+// checkGet looks at get's own options before anything else is done.
+func checkGet(given map[string][]string, in *config.Input) error {
+	if f := given["format"]; f != nil && !slices.Contains(allFormats(), f[0]) {
+		return &cli.UsageError{Problem: "--format: " + config.Quote(f[0]) + " is not a format", Fix: "there are: " + strings.Join(allFormats(), ", ")}
+	}
+	// Here --wait is a time, and not the setting of that name, which is a word.
+	in.Options = maps.Clone(in.Options)
+	delete(in.Options, "wait")
+	in.NoEndpoint = given["format"] != nil && given["format"][0] == formatWorkspace
+	return nil
+}
+
 // get prints one token. Nobody is asked for anything: a locked keychain is an
 // error at once.
 func get(ctx context.Context, c *call) error {
-	format := "json"
-	if f := c.given["format"]; f != nil {
-		format = f[0]
+	wait := time.Duration(0)
+	if w := c.given["wait"]; w != nil {
+		var err error
+		if wait, err = config.ParseDuration(w[0], "--wait", time.Millisecond, time.Hour); err != nil {
+			return err
+		}
 	}
-	if format != "json" {
-		return &cli.UsageError{Problem: "--format: " + config.Quote(format) + " is not a format", Fix: "there is: json"}
-	}
+	ctx, cancel := context.WithTimeout(ctx, getLimit+wait)
+	defer cancel()
 	progress := cli.StartProgress(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogQuiet}, false)
 	defer progress.Stop()
+	c.conf.Wait.V, c.conf.WaitTimeout.V = config.WaitNever, wait
+	if wait > 0 {
+		c.conf.Wait.V = config.WaitAuto
+	}
+	c.conf.Timeout.V = min(c.conf.Timeout.V, getLimit)
 	b, err := c.Broker(c.conf, c.say, progress)
 	if err != nil {
 		return err
 	}
-	b.Secrets = quiet{c.Keychain(c.conf)}
-	s, err := b.Token(ctx)
-	if err != nil {
-		return err
-	}
-	s.Saved(ctx)
-	text, err := hook.JSON(hook.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
-		SSLMode: c.conf.ChildSSLMode.V, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt})
+	b.Secrets = c.Secrets(quiet{c.Keychain(c.conf)})
+	text, err := c.answer(ctx, b)
 	if err != nil {
 		return err
 	}
 	_, err = c.Stdout.Write(text)
 	return err
+}
+
+// answer gets a token and puts it into the form asked for.
+func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
+	format := hook.Formats()[0]
+	if f := c.given["format"]; f != nil {
+		format = f[0]
+	}
+	if format == formatWorkspace {
+		t, err := b.WorkspaceToken(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return hook.WorkspaceToken(t.Value.Reveal(), t.ExpiresAt)
+	}
+	file := c.Env("GITHUB_ENV")
+	if format == formatGitHub && file == "" {
+		return nil, &config.Error{Name: "GITHUB_ENV", Problem: "is not set: --format github-env is for a step of GitHub Actions"}
+	}
+	s, err := b.Ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := hook.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
+		SSLMode: c.conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}
+	if format == formatGitHub {
+		return gitHubEnv(a, file)
+	}
+	return hook.Render(format, a, hook.Context{ExecInfo: c.Env("KUBERNETES_EXEC_INFO")})
+}
+
+// gitHubEnv appends to the runner's file and masks the token first thing after.
+func gitHubEnv(a hook.Answer, path string) ([]byte, error) {
+	out, lines, err := hook.GitHubEnv(a, "LAKEBASE_"+rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		_, err = f.Write(lines)
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("GITHUB_ENV: %w", err)
+	}
+	return out, nil
 }
 
 // quiet is the keychain without its dialogs.

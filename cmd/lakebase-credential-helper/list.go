@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf16"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -28,6 +31,10 @@ type storedSecret struct {
 	Host     string `json:"host"`
 	ClientID string `json:"client_id"`
 	Store    string `json:"store"`
+	// ExpiresAt is told where the workspace said it when the secret was made.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// Due are older ones that the next rotate after their time deletes.
+	Due []broker.DueSecret `json:"due,omitempty"`
 }
 
 type listedProfile struct {
@@ -48,30 +55,122 @@ func list(ctx context.Context, c *call) error {
 			l.Profiles = append(l.Profiles, listedProfile{n, profiles.Value(n, "host"), profiles.Value(n, "client_id"), profiles.Value(n, "endpoint")})
 		}
 	}
+	files, err := c.listFiles(&l)
+	if err != nil {
+		return err
+	}
 	chain := c.Keychain(c.conf)
 	store, err := c.Cache(c.conf, chain, c.say)
 	if err != nil {
 		return err
 	}
-	secrets := store.Over(chain)
-	accounts, err := secrets.Index().List(ctx)
+	if err := c.listKeychain(ctx, &l, store.Over(chain)); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
+		return err
+	}
+	c.lives(ctx, &l, store, chain)
+	if store.Store != nil {
+		l.Tokens = append(l.Tokens, store.Tokens(ctx)...)
+	}
+	if c.given["json"] == nil {
+		return l.write(c.Stdout, c.Now())
+	}
+	text, err := l.document()
+	if err != nil {
+		return err
+	}
+	_, err = c.Stdout.Write(text)
+	return err
+}
+
+// listFiles adds the secrets that stand in files, and says whether there is any
+// such file. One that cannot be used is told of, and hides nothing else.
+func (c *call) listFiles(l *listing) (some bool, err error) {
+	accounts, unusable, err := c.SecretFiles().List()
+	if err != nil {
+		return false, err
+	}
+	for _, err := range unusable {
+		message, hint := cli.Describe(err, nil)
+		c.say.Warn("%s", message)
+		if hint != "" {
+			c.say.Hint("%s", hint)
+		}
+	}
+	for _, a := range accounts {
+		l.secret(a, storeFile)
+	}
+	return len(accounts)+len(unusable) > 0, nil
+}
+
+// listKeychain adds the secrets that the keychain's index names. An account is
+// listed before its secret is stored, so one that is not there is left out.
+func (c *call) listKeychain(ctx context.Context, l *listing, store *cache.Cache) error {
+	accounts, err := store.Index().List(ctx)
 	if err != nil && !c.nothing(err) {
 		return err
 	}
 	for _, a := range accounts {
-		if host, id, ok := config.SplitSecretAccount(a); ok {
-			l.Secrets = append(l.Secrets, storedSecret{host, id, "keychain"})
+		if _, _, ok := config.SplitSecretAccount(a); !ok {
+			continue
+		}
+		if _, err := store.Store.Peek(ctx, a); !cache.IsMissing(err) {
+			l.secret(a, storeKeychain)
 		}
 	}
-	if store.Store != nil {
-		l.Tokens = append(l.Tokens, store.Tokens(ctx)...)
+	return nil
+}
+
+// secret adds the secret of account.
+func (l *listing) secret(account, store string) {
+	if host, id, ok := config.SplitSecretAccount(account); ok {
+		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
 	}
-	if c.given["json"] != nil {
-		enc := json.NewEncoder(c.Stdout)
-		enc.SetEscapeHTML(false)
-		return enc.Encode(l)
+}
+
+// lives adds what is known of each secret's life, and warns of an end that is
+// near. For that the secret is read, and not shown.
+func (c *call) lives(ctx context.Context, l *listing, store *cache.Cache, chain *keychain.Keychain) {
+	for i := range l.Secrets {
+		s := &l.Secrets[i]
+		v := c.vault(store, chain, s.Host, s.ClientID)
+		if (v.files != nil) != (s.Store == storeFile) {
+			continue // a file goes before the keychain's, which nobody uses then
+		}
+		secret, err := v.peek(ctx)
+		if err != nil {
+			continue
+		}
+		expires, due := v.life(ctx, secret)
+		s.Due = due
+		if !expires.IsZero() {
+			s.ExpiresAt = &expires
+			c.warnLife(s.Host, s.ClientID, expires)
+		}
 	}
-	return l.write(c.Stdout, c.Now())
+}
+
+// document is the listing as one line of JSON. Files may hold characters that
+// steer a terminal, which JSON lets through: they stand as \uNNNN.
+func (l listing) document() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(l); err != nil {
+		return nil, err
+	}
+	var out strings.Builder
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		switch {
+		case !cli.Steers(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return []byte(out.String() + "\n"), nil
 }
 
 // nothing says whether err means that nothing is stored. A machine that has no
@@ -91,11 +190,12 @@ func (l listing) write(out io.Writer, now time.Time) error {
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	if len(l.Secrets) > 0 {
-		row("SECRET OF", "HOST", "STORE")
+		row("SECRET OF", "HOST", "STORE", "EXPIRES")
 		for _, s := range l.Secrets {
-			row(s.ClientID, s.Host, s.Store)
+			row(s.ClientID, s.Host, s.Store, lifeOf(s.ExpiresAt, now))
 		}
 	}
+	l.writeDue(row)
 	if len(l.Tokens) > 0 {
 		row("TOKEN OF", "HOST", "ENDPOINT", "EXPIRES")
 		for _, t := range l.Tokens {
@@ -109,6 +209,37 @@ func (l listing) write(out io.Writer, now time.Time) error {
 		}
 	}
 	return w.Flush()
+}
+
+// writeDue shows the secrets that are to be deleted.
+func (l listing) writeDue(row func(...string)) {
+	head := true
+	for _, s := range l.Secrets {
+		for _, d := range s.Due {
+			if head {
+				row("OLD SECRET", "OF", "HOST", "DELETED BY THE NEXT ROTATE")
+				head = false
+			}
+			when := "at once"
+			if !d.After.IsZero() {
+				when = "after " + d.After.UTC().Format(time.RFC3339)
+			}
+			row(d.ID, s.ClientID, s.Host, when)
+		}
+	}
+}
+
+// lifeOf is a secret's rest in days; the workspace's settings know it where we
+// do not.
+func lifeOf(at *time.Time, now time.Time) string {
+	if at == nil {
+		return "unknown"
+	}
+	left := at.Sub(now)
+	if left <= 0 {
+		return "expired"
+	}
+	return fmt.Sprintf("in %d days", int(left/(24*time.Hour)))
 }
 
 func expires(at, now time.Time) string {

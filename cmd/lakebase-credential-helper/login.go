@@ -13,6 +13,35 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
+// Where login keeps a secret: the words of --store.
+const (
+	storeKeychain = "keychain"
+	storeFile     = "file"
+)
+
+// checkLogin looks at login's own options before anything else is done.
+func checkLogin(given map[string][]string, in *config.Input) error {
+	in.NewProfile, in.NoEndpoint = true, true
+	if s := given["store"]; s != nil && s[0] != storeKeychain && s[0] != storeFile {
+		return &cli.UsageError{Problem: "--store: " + config.Quote(s[0]) + " is neither " + storeKeychain + " nor " + storeFile}
+	}
+	var from []string
+	for _, o := range []string{"secret-file", "secret-stdin", "import"} {
+		if given[o] != nil {
+			from = append(from, "--"+o)
+		}
+	}
+	if len(from) > 1 {
+		return &cli.UsageError{Problem: from[0] + " cannot be used with " + from[1]}
+	}
+	for _, o := range []string{"databricks-profile", "remove-plaintext"} {
+		if given[o] != nil && given["import"] == nil {
+			return &cli.UsageError{Problem: "--" + o + " goes with --import only"}
+		}
+	}
+	return nil
+}
+
 // login reads a secret, proves it, stores it and writes the profile, in this
 // order: what is stored works, and what a profile names is stored.
 func login(ctx context.Context, c *call) error {
@@ -42,14 +71,11 @@ func login(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	secrets := store.Over(chain)
-	account := c.conf.SecretAccount()
-	if err := secrets.Index().Add(ctx, account); err != nil {
+	where, err := c.keep(ctx, store, chain, secret)
+	if err != nil {
 		return err
 	}
-	if err := chain.Set(ctx, account, secret); err != nil {
-		return err
-	}
+	c.warnKnown(ctx, store, chain, secret)
 	if minted != nil {
 		store.Save(ctx, c.conf.Key(), *minted)
 	}
@@ -59,14 +85,37 @@ func login(ctx context.Context, c *call) error {
 		}
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in the keychain", c.conf.ClientID.V, c.conf.Workspace.V.HostPort()))
+		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.V, c.conf.Workspace.V.HostPort(), where))
 	}
-	return nil
+	return c.offerRemoval(ctx)
 }
 
-// reachable makes sure of the keychain before anybody types a secret for it. On
-// a terminal a locked one may show its dialog.
+// toFile says whether the secret goes into a file.
+func (c *call) toFile() bool { return c.given["store"] != nil && c.given["store"][0] == storeFile }
+
+// keep stores the secret and says where. A file of an earlier login goes once
+// the keychain has the secret: it would be found first.
+func (c *call) keep(ctx context.Context, store *cache.Cache, chain *keychain.Keychain, secret credential.Secret) (string, error) {
+	account, files := c.conf.SecretAccount(), c.SecretFiles()
+	if c.toFile() {
+		return files.Path(account), files.Set(account, secret)
+	}
+	if err := store.Over(chain).Index().Add(ctx, account); err != nil {
+		return "", err
+	}
+	if err := chain.Set(ctx, account, secret); err != nil {
+		return "", err
+	}
+	_, err := files.Remove(account)
+	return "the keychain", err
+}
+
+// reachable makes sure of the store before anybody types a secret for it. On a
+// terminal a locked keychain may show its dialog.
 func (c *call) reachable(ctx context.Context, chain *keychain.Keychain) error {
+	if c.toFile() {
+		return c.SecretFiles().Ready()
+	}
 	look := chain.Peek
 	if cli.Terminal(c.Stdin) {
 		look = chain.Get
@@ -87,7 +136,8 @@ func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*cach
 		return nil, err
 	}
 	if c.conf.Endpoint.V == "" {
-		return nil, b.SignIn(ctx, secret)
+		_, err := b.SignIn(ctx, secret)
+		return nil, err
 	}
 	e, err := b.Mint(ctx, secret)
 	if err != nil {

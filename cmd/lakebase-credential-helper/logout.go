@@ -8,8 +8,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
-// logout deletes a target's secret and tokens, or all that is listed.
+// logout deletes a target's secret and tokens, or all that is stored.
 func logout(ctx context.Context, c *call) error {
+	removed, err := c.removeFiles()
+	if err != nil {
+		return err
+	}
 	chain := c.Keychain(c.conf)
 	store, err := c.Cache(c.conf, chain, c.say)
 	if err != nil {
@@ -20,7 +24,20 @@ func logout(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	return c.remove(ctx, store.Over(chain), true)
+	err = c.remove(ctx, store.Over(chain), true)
+	if removed && errors.Is(err, keychain.ErrAbsent) {
+		return nil // the file was all that such a machine can have
+	}
+	return err
+}
+
+// removeFiles removes secrets' files, and says whether there was one.
+func (c *call) removeFiles() (bool, error) {
+	files := c.SecretFiles()
+	if c.given["all"] != nil {
+		return files.RemoveAll()
+	}
+	return files.Remove(c.conf.SecretAccount())
 }
 
 func (c *call) remove(ctx context.Context, store *cache.Cache, secrets bool) error {
@@ -34,7 +51,7 @@ func (c *call) remove(ctx context.Context, store *cache.Cache, secrets bool) err
 	}
 	var gone []string
 	if secrets && !all {
-		gone = append(gone, c.conf.SecretAccount()) // listed or not
+		gone = append(gone, c.conf.SecretAccount(), c.conf.RecordAccount()) // listed or not
 	}
 	for _, a := range listed {
 		if all || c.ours(ctx, store, a) {

@@ -7,7 +7,7 @@ import (
 	"context"
 	"io"
 	"os"
-	"time"
+	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -24,7 +24,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
 	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}}
 	if err := c.dispatch(ctx); err != nil {
-		c.say.Error(cli.Describe(err, c.described()))
+		message, hint := cli.Describe(err, c.described())
+		if c.brief && hint != "" { // its callers show one line
+			message, hint = message+"; "+hint, ""
+		}
+		c.say.Error(message, hint)
 		return cli.ExitCode(err)
 	}
 	return 0
@@ -35,8 +39,11 @@ type call struct {
 	*cli.Process
 	say   *cli.Say
 	given map[string][]string
+	word  string // one of the page's Words
 	conf  config.Config
-	known bool // conf was resolved
+	known bool           // conf was resolved
+	taken *config.Import // from .databrickscfg; nil without --import
+	brief bool           // an error is one line
 }
 
 func (c *call) described() *config.Config {
@@ -71,12 +78,14 @@ func (c *call) dispatch(ctx context.Context) error {
 type command struct {
 	page   cli.Page
 	values []string // options of its own that take a value
-	change func(given map[string][]string, in *config.Input)
-	limit  time.Duration // over everything; 0: the parts have limits of their own
+	change func(given map[string][]string, in *config.Input) error
+	input  func(c *call, in *config.Input) error // what needs the process too; may be nil
+	brief  bool                                  // an error is one line
 	run    func(context.Context, *call) error
 }
 
 func (c *call) run(ctx context.Context, cmd command) error {
+	c.brief = cmd.brief
 	settings := cmd.settings()
 	for _, v := range cmd.values {
 		settings = append(settings, config.Setting{Option: v})
@@ -92,6 +101,12 @@ func (c *call) run(ctx context.Context, cmd command) error {
 	if c.given, rest, err = cli.NewOptions(settings, bools...).Parse(program+" "+cmd.page.Name, c.Args[1:]); err != nil {
 		return err
 	}
+	if words := cmd.page.Words; words != nil && c.given["help"] == nil {
+		if len(rest) != 1 || !contains(words, rest[0]) {
+			return &cli.UsageError{Problem: cmd.page.Name + " takes one of these words: " + strings.Join(words, ", ")}
+		}
+		c.word, rest = rest[0], nil
+	}
 	if len(rest) > 0 { // not shown: it may be a secret that was typed there
 		return &cli.UsageError{Problem: cmd.page.Name + " takes options only", Fix: "see: " + program + " " + cmd.page.Name + " --help"}
 	}
@@ -100,18 +115,18 @@ func (c *call) run(ctx context.Context, cmd command) error {
 		return err
 	}
 	if cmd.change != nil {
-		c.conf, err = c.Resolve(c.given, func(in *config.Input) { cmd.change(c.given, in) })
+		c.conf, err = c.Resolve(c.given, func(in *config.Input) error {
+			if err := cmd.change(c.given, in); err != nil || cmd.input == nil {
+				return err
+			}
+			return cmd.input(c, in)
+		})
 		if err != nil {
 			return err
 		}
 		c.known = true
 		c.say = c.Voice(c.conf)
 		cli.TellNotes(c.say, c.conf)
-	}
-	if cmd.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, cmd.limit)
-		defer cancel()
 	}
 	return cmd.run(ctx, c)
 }

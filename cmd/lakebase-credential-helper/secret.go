@@ -26,13 +26,13 @@ const (
 )
 
 // secretReader says how the secret is to be had: from a file, which is read at
-// once, from standard input, or from the terminal without echo. What is wrong with
-// the options is found here, before anybody is asked for anything.
+// once, from standard input, .databrickscfg, or the terminal without echo. What is
+// wrong with the options is found here, before anybody is asked for anything.
 func (c *call) secretReader() (func(context.Context) (credential.Secret, error), error) {
 	file, stdin := c.given["secret-file"], c.given["secret-stdin"] != nil
 	switch {
-	case file != nil && stdin:
-		return nil, &cli.UsageError{Problem: "--secret-file cannot be used with --secret-stdin"}
+	case c.taken != nil:
+		return func(context.Context) (credential.Secret, error) { return c.taken.Secret, nil }, nil
 	case file != nil:
 		s, err := c.ReadSecretFile(file[0])
 		if err != nil {

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"time"
+	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// getLimit is what get takes at the most: the strictest caller (Bazel) gives a
-// helper ten seconds.
-const getLimit = 10 * time.Second
-
 // childOnly are the settings that only a started command needs.
-var childOnly = []string{"child-sslmode", "keep", "wait", "wait-timeout", "pghostaddr"}
+var childOnly = []string{"child-sslmode", "keep", "url-var", "set", "wait", "wait-timeout", "pghostaddr"}
 
 var helpOption = cli.Option{Name: "help", Short: "h", Text: "show this page"}
 
@@ -24,11 +20,23 @@ func commands() []command {
 				Usage: program + " login [options]",
 				Text: `Reads the secret without echo, proves it by an exchange, stores it in the OS
 keychain for this host and client id alone, and reads it back. With --profile
-the target is written to the file of profiles, which holds no secret.`,
+the target is written to the file of profiles, which holds no secret.
+
+--store file is for machines without a keychain: the secret stands in a file of
+mode 0600 in lakebase/secrets under the configuration folder, in plain text.
+
+--import takes host, client_id and client_secret from a section of
+~/.databrickscfg (DATABRICKS_CONFIG_FILE): --databricks-profile, else
+DATABRICKS_CONFIG_PROFILE, else the name given with --profile where there is
+such a section, else DEFAULT. --host and --client-id must agree with it.`,
 				Omit: append([]string{"client-secret-file", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{
 					{Name: "secret-stdin", Text: "read the secret from standard input"},
 					{Name: "secret-file", Value: "PATH", Text: "read the secret from this file"},
+					{Name: "import", Text: "take host, client id and secret from ~/.databrickscfg"},
+					{Name: "databricks-profile", Value: "NAME", Text: "the section to import; DATABRICKS_CONFIG_PROFILE"},
+					{Name: "remove-plaintext", Text: "after --import, take the secret's line out of that file"},
+					{Name: "store", Value: "WHERE", Text: "where the secret is kept: keychain, file [default keychain]", Words: []string{storeKeychain, storeFile}},
 					{Name: "no-verify", Text: "store the secret without an exchange"},
 					helpOption,
 				},
@@ -36,8 +44,9 @@ the target is written to the file of profiles, which holds no secret.`,
 					program + " login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \\\n      --client-id 5f2b… --endpoint projects/shop/branches/production/endpoints/primary",
 				},
 			},
-			values: []string{"secret-file"},
-			change: func(_ map[string][]string, in *config.Input) { in.NewProfile, in.NoEndpoint = true, true },
+			values: []string{"secret-file", "databricks-profile", "store"},
+			change: checkLogin,
+			input:  importSection,
 			run:    login,
 		},
 		{
@@ -47,28 +56,63 @@ the target is written to the file of profiles, which holds no secret.`,
 				Text: `Prints one document on stdout and nothing on stderr, or nothing on stdout, the
 reason on stderr and an exit code. Takes ten seconds at the most, reads no
 standard input and never prompts. The expiry told is one minute early.`,
-				Omit:     childOnly,
-				More:     []cli.Option{{Name: "format", Value: "FORMAT", Text: "json [default json]"}, helpOption},
-				Examples: []string{program + " get -p prod"},
+				Omit: childOnly,
+				More: []cli.Option{
+					{Name: "format", Value: "FORMAT", Text: strings.Join(allFormats(), ", ") + " [default json]", Words: allFormats()},
+					{Name: "wait", Value: "TIME", Text: "also wait this long for a sleeping compute to wake"},
+					helpOption,
+				},
+				Examples: []string{
+					program + " get -p prod --format password",
+					`eval "$(` + program + ` get -p prod --format env)"`,
+				},
 			},
-			values: []string{"format"},
-			change: func(map[string][]string, *config.Input) {},
-			limit:  getLimit,
+			values: []string{"format", "wait"},
+			change: checkGet,
+			brief:  true,
 			run:    get,
 		},
 		{
 			page: cli.Page{
-				Name: "logout", Brief: "take a secret and its tokens out of the keychain",
+				Name: "logout", Brief: "delete a stored secret and its tokens",
 				Usage: program + " logout [options] | --all",
-				Text: `Deletes the secret of the target's host and client id, and every token that was
-cached for them. The profile stays: it holds no secret.`,
+				Text: `Deletes the secret of the target's host and client id from keychain and file, and
+every token that was cached for them. The profile stays: it holds no secret.`,
 				Omit: append([]string{"client-secret-file", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{{Name: "all", Text: "delete all that is stored"}, helpOption},
 			},
-			change: func(given map[string][]string, in *config.Input) {
+			change: func(given map[string][]string, in *config.Input) error {
 				in.NoEndpoint, in.NoTarget = true, given["all"] != nil
+				return nil
 			},
 			run: logout,
+		},
+		{
+			page: cli.Page{
+				Name: "rotate", Brief: "put a new secret into the stored one's place",
+				Usage: program + " rotate [options]",
+				Text: `Makes a new secret of the service principal, signs in with it, stores it where
+the old one stands, reads it back, and then deletes the old one, if that was
+made by an earlier rotate or its id is given by --delete-id. Otherwise it stays,
+as it may serve elsewhere, and what there is is listed. Five secrets are the
+most that a service principal can have: with five, nothing is made. Interrupted
+at any point, the stored secret works; the next rotate deletes what is left.`,
+				Omit: append([]string{"client-secret-file", "endpoint", "pghost", "pgport", "database", "user", "sslmode", "sslrootcert", "ttl", "min-ttl", "cache"}, childOnly...),
+				More: []cli.Option{
+					{Name: "lifetime", Value: "TIME", Text: "how long the new secret lives, such as 90d, at most 730d [default the server's]"},
+					{Name: "keep-old", Value: "TIME", Text: "leave the old one for this long; the first rotate after that deletes it"},
+					{Name: "delete-id", Value: "ID", Text: "delete this secret too"},
+					{Name: "delete-only", Text: "make none: delete what is due, and --delete-id"},
+					helpOption,
+				},
+				Examples: []string{
+					program + " rotate -p prod --lifetime 90d",
+					program + " rotate -p prod --delete-only --delete-id 8c1f…",
+				},
+			},
+			values: []string{"lifetime", "keep-old", "delete-id"},
+			change: checkRotate,
+			run:    rotate,
 		},
 		{
 			page: cli.Page{
@@ -78,9 +122,10 @@ cached for them. The profile stays: it holds no secret.`,
 				Omit:  listOmit(),
 				More:  []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
 			},
-			change: func(_ map[string][]string, in *config.Input) { in.NoTarget = true },
+			change: func(_ map[string][]string, in *config.Input) error { in.NoTarget = true; return nil },
 			run:    list,
 		},
+		completionCommand(),
 	}
 }
 
@@ -103,7 +148,9 @@ func titled(p cli.Page) cli.Page {
 	return p
 }
 
-func topHelp() string {
+func topHelp() string { return cli.Help(topPage(), nil) }
+
+func topPage() cli.Page {
 	page := cli.Page{
 		Name: program, Brief: "keep a Lakebase secret in the keychain, hand out its tokens",
 		Usage: program + " COMMAND [options]",
@@ -116,5 +163,5 @@ Each command has its own --help.`,
 	for _, c := range commands() {
 		page.Commands = append(page.Commands, cli.Option{Name: c.page.Name, Text: c.page.Brief})
 	}
-	return cli.Help(page, nil)
+	return page
 }

@@ -16,10 +16,10 @@ import (
 )
 
 // values are what the command connects with.
-func values(conf config.Config, s broker.Session, argv []string) pgenv.Values {
+func values(conf config.Config, s broker.Session, vars []variable, argv []string) pgenv.Values {
 	v := pgenv.Values{Host: s.Target.Host, HostAddr: s.Target.HostAddr, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
 		Password: s.Token.Value, SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert,
-		ExpiresAt: s.Token.ExpiresAt, Profile: conf.Profile.V}
+		ExpiresAt: s.Token.ExpiresAt, Profile: conf.Profile.V, Extra: extra(vars, answer(conf, s))}
 	if !s.Token.Value.IsZero() {
 		v.Seal = conf.Key().Seal(s.Token.Value, s.Target.Host, s.Target.Port, s.Target.User)
 	}
@@ -37,7 +37,7 @@ const (
 
 // printEnv tells what the command would get, of the names that we set or
 // remove. It asks nobody but the cache.
-func printEnv(ctx context.Context, p *cli.Process, conf config.Config, say *cli.Say, argv []string) error {
+func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []variable, say *cli.Say, argv []string) error {
 	roots, err := p.SSLRootCert(conf)
 	if err != nil {
 		return err
@@ -58,17 +58,16 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, say *cli.
 				s.Target.Host = h
 			}
 			if e.Token.Fresh(c.Now(), conf.MinTTL.V) {
-				s.Token = e.Token
-				shown["PGPASSWORD"] = notShown
-				delete(shown, "LAKEBASE_TOKEN_EXPIRES_AT")
-				delete(shown, "LAKEBASE_TOKEN_TARGET")
+				// The token itself stays out of all that is shown, templates too.
+				s.Token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
+				shown = map[string]string{"PGPASSWORD": notShown, "LAKEBASE_TOKEN_TARGET": notShown}
 			}
 		}
 	}
 	if s.Token.Value.IsZero() {
 		s.Token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
 	}
-	result, err := pgenv.Build(p.Environ, values(conf, s, argv), conf.Keep.V)
+	result, err := pgenv.Build(p.Environ, values(conf, s, vars, argv), conf.Keep.V)
 	if err != nil {
 		return err
 	}

@@ -59,11 +59,18 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
 		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error()}
 	}
+	vars, err := variables(conf)
+	if err != nil {
+		return 0, &conf, err
+	}
 	if given["print-env"] != nil {
-		return 0, &conf, printEnv(ctx, p, conf, say, argv)
+		return 0, &conf, printEnv(ctx, p, conf, vars, say, argv)
+	}
+	if name, ok := warnEmptyArgument(vars, argv); ok {
+		say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", name, name)
 	}
 	progress := cli.StartProgress(say, cli.Terminal(p.Stderr))
-	cmd, environ, err := prepare(ctx, p, conf, say, progress, argv)
+	cmd, environ, err := prepare(ctx, p, conf, vars, say, progress, argv)
 	progress.Stop()
 	if err != nil {
 		return 0, &conf, err
@@ -74,14 +81,14 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 
 // prepare does all that comes before the command: what is wrong with the
 // command line and the command is found before anything is asked of anybody.
-func prepare(ctx context.Context, p *cli.Process, conf config.Config, say *cli.Say, progress *cli.Progress, argv []string) (child.Command, []string, error) {
+func prepare(ctx context.Context, p *cli.Process, conf config.Config, vars []variable, say *cli.Say, progress *cli.Progress, argv []string) (child.Command, []string, error) {
 	b, err := p.Broker(conf, say, progress)
 	if err != nil {
 		return child.Command{}, nil, err
 	}
 	// A value that the child's environment cannot hold is found before a token
 	// is asked for.
-	if _, err := pgenv.Build(p.Environ, values(conf, broker.Session{Target: b.Target("host")}, argv), conf.Keep.V); err != nil {
+	if _, err := pgenv.Build(p.Environ, values(conf, broker.Session{Target: b.Target("host")}, vars, argv), conf.Keep.V); err != nil {
 		return child.Command{}, nil, err
 	}
 	if _, err := b.GivenSecret(); err != nil {
@@ -98,7 +105,7 @@ func prepare(ctx context.Context, p *cli.Process, conf config.Config, say *cli.S
 	if err != nil {
 		return child.Command{}, nil, err
 	}
-	result, err := pgenv.Build(p.Environ, values(conf, session, argv), conf.Keep.V)
+	result, err := pgenv.Build(p.Environ, values(conf, session, vars, argv), conf.Keep.V)
 	if err != nil {
 		return child.Command{}, nil, err
 	}

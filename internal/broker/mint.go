@@ -50,13 +50,12 @@ func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entr
 	return cache.Entry{Token: token, DatabaseHost: host, Fingerprint: c.Key().Fingerprint(secret)}, nil
 }
 
-// SignIn proves a secret without minting a database token.
-func (b *Broker) SignIn(ctx context.Context, secret credential.Secret) error {
+// SignIn exchanges the secret for a workspace token within --timeout.
+func (b *Broker) SignIn(ctx context.Context, secret credential.Secret) (credential.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
 	defer cancel()
 	b.tell(AtExchange, b.Config.Workspace.V.HostPort())
-	_, err := b.signIn(ctx, b.Workspace, secret)
-	return err
+	return b.signIn(ctx, b.Workspace, secret)
 }
 
 func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {

@@ -190,7 +190,7 @@ func TestUnavailableIsRetried(t *testing.T) {
 
 func TestSignInMintsNothing(t *testing.T) {
 	w := newWorld()
-	if err := w.broker(resolve(t)).SignIn(t.Context(), credential.NewSecret("s")); err != nil || w.did() != "sign-in" {
+	if _, err := w.broker(resolve(t)).SignIn(t.Context(), credential.NewSecret("s")); err != nil || w.did() != "sign-in" {
 		t.Error(err)
 	}
 }

@@ -140,3 +140,36 @@ func refused(err error) bool {
 	var e *wake.Error
 	return errors.As(err, &e) && e.TokenRefused()
 }
+
+// WorkspaceToken gets a token for the workspace's API, from the cache where it
+// can. The endpoint means nothing to it.
+func (b *Broker) WorkspaceToken(ctx context.Context) (credential.Token, error) {
+	c := b.Config
+	key := c.Key()
+	key.Target, key.TTL, key.Credential = "", 0, "workspace"
+	given, err := b.GivenSecret()
+	if err != nil {
+		return credential.Token{}, err
+	}
+	want := cache.Want{MinLife: c.MinTTL.V}
+	if !given.IsZero() {
+		want.Fingerprint = key.Fingerprint(given)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
+	defer cancel()
+	r, err := b.Cache.Fetch(ctx, key, want, func(ctx context.Context) (cache.Entry, error) {
+		secret := given
+		if secret.IsZero() {
+			if secret, err = b.keychainSecret(ctx); err != nil {
+				return cache.Entry{}, err
+			}
+		}
+		t, err := b.SignIn(ctx, secret)
+		return cache.Entry{Token: t, Fingerprint: key.Fingerprint(secret)}, err
+	})
+	if err != nil {
+		return credential.Token{}, err
+	}
+	r.Saved(ctx)
+	return r.Entry.Token, nil
+}

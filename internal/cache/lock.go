@@ -63,6 +63,22 @@ func (c *Cache) lead(ctx context.Context, first, second string, found, mute func
 	return func() {}, found()
 }
 
+// Alone keeps a second process from doing the same at the same time; name is a
+// file's. ok is false where another one is at it. Without a folder for locks, or
+// where the file system has none, nobody is kept away. unlock is never nil.
+func (c *Cache) Alone(name string) (unlock func(), ok bool) {
+	if c.LockDir == "" {
+		return func() {}, true
+	}
+	l := c.lock(name)
+	got, err := l.TryLock()
+	if err != nil {
+		c.told("taking the lock", err)
+		return func() {}, true
+	}
+	return func() { _ = l.Unlock() }, got
+}
+
 // half gives a context that ends when half of the time left is over.
 func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"sort"
 	"strings"
 	"time"
 )
@@ -16,14 +17,18 @@ func (r *resolver) behaviour() {
 	c.Cache = get(r, "cache", CacheKeychain, words(CacheKeychain, CacheFile, CacheOff))
 	c.RuntimeDir = get(r, "runtime-dir", "", r.path)
 	c.LogFormat = get(r, "log-format", "text", words("text", "json"))
-	r.keep()
+	c.Keep = r.names("keep")
+	c.URLVar = r.names("url-var")
+	r.set()
 	r.log()
 }
 
-func (r *resolver) keep() {
-	v := r.lookup(byOption("keep"))
+// names reads a setting that is a list of variables: an option is repeated, a
+// profile's key holds all of them.
+func (r *resolver) names(option string) Value[[]string] {
+	v := r.lookup(byOption(option))
 	if v.text == nil {
-		return
+		return Value[[]string]{}
 	}
 	var names []string
 	for _, t := range v.text {
@@ -36,7 +41,38 @@ func (r *resolver) keep() {
 		}
 		names = append(names, strings.FieldsFunc(t, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })...)
 	}
-	r.conf.Keep = Value[[]string]{names, v.from}
+	return Value[[]string]{names, v.from}
+}
+
+// set reads --set NAME=TEMPLATE, and of the profile's set.NAME keys those that no
+// option replaces.
+func (r *resolver) set() {
+	from := Source{FromOption, "--set"}
+	taken := map[string]bool{}
+	for _, text := range r.in.Options["set"] {
+		if text == "" {
+			r.fail(bad(from, "is empty"))
+			continue
+		}
+		name, template, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			r.fail(&Error{Name: "--set", Problem: "is not NAME=TEMPLATE", Fix: "write it as --set DATABASE_URL={url}"})
+			continue
+		}
+		taken[name] = true
+		r.conf.Set = append(r.conf.Set, SetVar{name, template, from})
+	}
+	var names []string
+	for name := range r.profile {
+		if n, ok := strings.CutPrefix(name, setPrefix); ok && !taken[n] {
+			names = append(names, n)
+		}
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		v := r.profile[setPrefix+n]
+		r.conf.Set = append(r.conf.Set, SetVar{n, v.text[0], v.from})
+	}
 }
 
 func (r *resolver) log() {

@@ -96,11 +96,19 @@ type Config struct {
 	Cache           Value[string]
 	RuntimeDir      Value[string]
 	Keep            Value[[]string]
+	URLVar          Value[[]string] // variables that get a connection URL
+	Set             []SetVar
 	Log             Value[string]
 	LogFormat       Value[string]
 
 	// Notes lists what was given and not used, or used in another way.
 	Notes []Note
+}
+
+// SetVar is one more variable for the child, made from a template.
+type SetVar struct {
+	Name, Template string
+	From           Source
 }
 
 // Note is one thing that was given and not taken as it stood.
@@ -168,6 +176,15 @@ func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 		return "", "", false
 	}
 	return rest[:i], rest[i+1:], true
+}
+
+// RecordAccount is the keychain account of what is known of that secret: when
+// it was made, and when it ends. No secret stands in it.
+func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
+
+// RecordAccount is the target's.
+func (c Config) RecordAccount() string {
+	return RecordAccount(c.Workspace.V.HostPort(), c.ClientID.V)
 }
 
 // ProfileKeys are the given parts of the target, as a profile holds them.

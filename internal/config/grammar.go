@@ -206,3 +206,8 @@ func joinHostPort(host, port string) string {
 func CheckDatabaseHost(host, source string) (string, error) {
 	return databaseHost(host, Source{FromEnvironment, source})
 }
+
+// ParseDuration reads the duration of an option that is no setting.
+func ParseDuration(text, option string, min, max time.Duration) (time.Duration, error) {
+	return duration(text, Source{FromOption, option}, min, max)
+}

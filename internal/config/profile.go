@@ -75,6 +75,10 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].line - section[b].line }) {
 		v := section[key]
 		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, Quote(name), p.file.name, v.line)}
+		if strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix) {
+			out[key] = raw{[]string{v.text}, from}
+			continue
+		}
 		s := byKey(key)
 		if s == nil {
 			e := bad(from, "there is no such key")
@@ -92,6 +96,9 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 	}
 	return out, nil
 }
+
+// setPrefix begins the keys of a profile that set a variable by a template.
+const setPrefix = "set."
 
 func byKey(key string) *Setting {
 	for i := range settings {
@@ -111,7 +118,7 @@ func keys() []string {
 		}
 	}
 	sort.Strings(out)
-	return out
+	return append(out, setPrefix+"NAME")
 }
 
 func secretKey(key string) bool {

@@ -21,6 +21,8 @@ type Input struct {
 	NoEndpoint bool
 	// NoTarget lets the whole target be left out.
 	NoTarget bool
+	// Import gives host and client id, where it is not nil.
+	Import *Import
 }
 
 // raw is a setting's text and where it came from.

@@ -41,6 +41,8 @@ var settings = []Setting{
 	{Option: "timeout", Env: []string{"LAKEBASE_TIMEOUT"}, Default: "60s"},
 	{Option: "keychain-timeout", Env: []string{"LAKEBASE_KEYCHAIN_TIMEOUT"}, Default: "60s on a terminal, else 5s"},
 	{Option: "keep", Key: "keep", Many: true},
+	{Option: "url-var", Key: "url_var", Many: true},
+	{Option: "set", Many: true},
 	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Default: CacheKeychain},
 	{Option: "runtime-dir"},
 	{Option: "verbose", Bool: true},

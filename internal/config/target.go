@@ -6,6 +6,7 @@ func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
+	r.imported()
 	c.Endpoint = get(r, "endpoint", "", trimmed(endpoint))
 }
 

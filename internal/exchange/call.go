@@ -17,6 +17,7 @@ type request struct {
 	call          Call
 	method        string
 	path          string
+	query         string
 	contentType   string
 	body          []byte
 	authorization credential.Secret   // the header's whole value
@@ -66,7 +67,7 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	u := c.base
-	u.Path = r.path
+	u.Path, u.RawQuery = r.path, r.query
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err

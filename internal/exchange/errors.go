@@ -17,6 +17,10 @@ const (
 	CallWorkspaceToken     Call = "workspace token"
 	CallDatabaseCredential Call = "database credential"
 	CallEndpoint           Call = "endpoint"
+	CallPrincipal          Call = "service principal"
+	CallListSecrets        Call = "list of secrets"
+	CallCreateSecret       Call = "new secret"
+	CallDeleteSecret       Call = "deletion of a secret"
 )
 
 // Kind says what went wrong, as far as a person or a retry needs to know.
@@ -29,6 +33,8 @@ const (
 	KindEndpointMalformed Kind = "endpoint malformed" // INVALID_PARAMETER_VALUE
 	KindEndpointNotFound  Kind = "endpoint not found" // no such endpoint, or none that we may see
 	KindEndpointDisabled  Kind = "endpoint disabled"  // no login can wake it
+	KindSecretNotFound    Kind = "secret not found"   // no such secret of this service principal, or no such principal
+	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets are there
 	KindPermissionDenied  Kind = "permission denied"  // 403
 	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
 	KindRateLimited       Kind = "rate limited"       // 429
@@ -112,6 +118,16 @@ func (e *Error) Worth() (again bool, after time.Duration) {
 		return false, 0
 	}
 	return true, e.RetryAfter
+}
+
+// Acted says whether the workspace may have done what was asked although the
+// call failed: the answer was lost, or is not to be understood.
+func (e *Error) Acted() bool {
+	switch e.Kind {
+	case KindBroken, KindDeadline, KindCanceled, KindUnavailable, KindServerError, KindNotJSON, KindBadReply, KindTooLarge:
+		return true
+	}
+	return false
 }
 
 // passing says whether a failure below HTTP may pass. "No such host" does not.

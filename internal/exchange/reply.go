@@ -33,6 +33,7 @@ type wireError struct {
 	Details          json.RawMessage `json:"details"`
 	AccessToken      loose           `json:"access_token"`
 	Token            loose           `json:"token"`
+	Secret           loose           `json:"secret"`
 }
 
 // loose is a string or a number; anything else reads as empty.
@@ -103,7 +104,7 @@ func (w wireError) read() refusal {
 	} else if r.code == "" {
 		r.code = oauth
 	}
-	for _, t := range []loose{w.AccessToken, w.Token} {
+	for _, t := range []loose{w.AccessToken, w.Token, w.Secret} {
 		if t != "" {
 			r.tokens = append(r.tokens, credential.NewSecret(string(t)))
 		}
@@ -140,6 +141,7 @@ func headerID(h http.Header) string {
 // kindOf judges a refusal by its status and by what it says.
 func kindOf(r request, status int, said refusal) Kind {
 	oauth := r.call == CallWorkspaceToken
+	endpoint := r.call == CallDatabaseCredential || r.call == CallEndpoint
 	switch {
 	case status == 429 || status < 500 && said.code == "REQUEST_LIMIT_EXCEEDED":
 		return KindRateLimited
@@ -157,11 +159,15 @@ func kindOf(r request, status int, said refusal) Kind {
 		return KindInvalidClient
 	case !oauth && status == 401:
 		return KindBearerRefused
-	case !oauth && strings.Contains(said.message, "endpoint is disabled"):
+	case !oauth && !endpoint && noSuchThing(status, said):
+		return KindSecretNotFound
+	case r.call == CallCreateSecret && quotaUsedUp(said.code):
+		return KindTooManySecrets
+	case endpoint && strings.Contains(said.message, "endpoint is disabled"):
 		return KindEndpointDisabled
-	case !oauth && said.code == "INVALID_PARAMETER_VALUE" && !aboutTTL(r, said.message):
+	case endpoint && said.code == "INVALID_PARAMETER_VALUE" && !aboutTTL(r, said.message):
 		return KindEndpointMalformed
-	case !oauth && noSuchEndpoint(status, said):
+	case endpoint && noSuchThing(status, said):
 		return KindEndpointNotFound
 	case !said.json && said.code == "":
 		return KindNotJSON
@@ -174,10 +180,20 @@ func aboutTTL(r request, message string) bool {
 	return r.call == CallDatabaseCredential && strings.Contains(strings.ToLower(message), "ttl")
 }
 
-// noSuchEndpoint tells a missing endpoint from a missing API: Databricks names
+// quotaUsedUp knows the codes that stand for a count that is full
+// (databricks-sdk-go apierr). Which of them the secrets' API gives is not known.
+func quotaUsedUp(code string) bool {
+	switch code {
+	case "RESOURCE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "MAX_LIMIT_EXCEEDED":
+		return true
+	}
+	return false
+}
+
+// noSuchThing tells a missing endpoint or secret from a missing API: Databricks names
 // the latter ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"
 // (apache/airflow#60444).
-func noSuchEndpoint(status int, said refusal) bool {
+func noSuchThing(status int, said refusal) bool {
 	switch said.code {
 	case "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST":
 		return true

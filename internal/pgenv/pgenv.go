@@ -31,6 +31,18 @@ type Values struct {
 	ExpiresAt   time.Time
 	Seal        string // tells a lakebase-exec inside the child what the token is for
 	Profile     string
+	Extra       []Var // asked for by name; see CheckExtra
+}
+
+// Var is one more variable for the child.
+type Var struct{ Name, Value string }
+
+func (v Values) extraNames() []string {
+	var out []string
+	for _, x := range v.Extra {
+		out = append(out, x.Name)
+	}
+	return out
 }
 
 // Result is the child's environment and what was done to make it.
@@ -50,6 +62,11 @@ type KeepError struct{ Name, Reason string }
 
 func (e *KeepError) Error() string { return fmt.Sprintf("%q cannot be kept: %s", e.Name, e.Reason) }
 
+// ExtraError says why a variable cannot be set for the child.
+type ExtraError struct{ Name, Reason string }
+
+func (e *ExtraError) Error() string { return fmt.Sprintf("%q cannot be set: %s", e.Name, e.Reason) }
+
 // CheckKeep refuses, with a *KeepError, names that are malformed, that the
 // wrapper sets itself, or that name another server or password. Names that pass
 // anyway are no error.
@@ -67,6 +84,29 @@ func checkKeep(names []string, fold bool) error {
 	return nil
 }
 
+// CheckExtra refuses, with an *ExtraError, names of further variables that are
+// malformed, stand twice, or are set or removed by the wrapper itself.
+func CheckExtra(names []string) error { return checkExtra(names, foldNames) }
+
+func checkExtra(names []string, fold bool) error {
+	seen := map[string]bool{}
+	for _, n := range names {
+		k := key(n, fold)
+		switch {
+		case !wellFormed(n):
+			return &ExtraError{Name: n, Reason: "it is no name of a variable"}
+		case ours[k], k == pgAppName:
+			return &ExtraError{Name: n, Reason: "the wrapper sets it"}
+		case steers[k], relatives[k], secrets[k]:
+			return &ExtraError{Name: n, Reason: "the wrapper removes it"}
+		case seen[k]:
+			return &ExtraError{Name: n, Reason: "it is asked for twice"}
+		}
+		seen[k] = true
+	}
+	return nil
+}
+
 // foldNames: Windows does not tell PATH from Path.
 const foldNames = runtime.GOOS == "windows"
 
@@ -77,7 +117,8 @@ const foldNames = runtime.GOOS == "windows"
 // so libpq, would have read. Empty variables of libpq, and entries that have no
 // name or no "=", are dropped.
 //
-// Errors: *KeepError for keep, *ValueError for v, and for a NUL byte anywhere.
+// Errors: *KeepError for keep, *ExtraError for the names of v.Extra, *ValueError
+// for v's values, and for a NUL byte anywhere.
 func Build(caller []string, v Values, keep []string) (Result, error) {
 	return build(caller, v, keep, foldNames)
 }
@@ -86,8 +127,11 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 	if err := checkKeep(keep, fold); err != nil {
 		return Result{}, err
 	}
+	if err := checkExtra(v.extraNames(), fold); err != nil {
+		return Result{}, err
+	}
 	entries := parse(caller, fold)
-	own, err := values(v, entries)
+	own, err := values(v, entries, fold)
 	if err != nil {
 		return Result{}, err
 	}
@@ -132,7 +176,7 @@ func drop(e entry, oidc string, kept map[string]bool) bool {
 }
 
 // values lists what the wrapper sets, in order.
-func values(v Values, caller entries) (entries, error) {
+func values(v Values, caller entries, fold bool) (entries, error) {
 	port := ""
 	if 0 < v.Port && v.Port <= 65535 {
 		port = strconv.Itoa(v.Port)
@@ -170,6 +214,12 @@ func values(v Values, caller entries) (entries, error) {
 		case f.value != "":
 			own = append(own, entry{key: f.name, name: f.name, value: f.value})
 		}
+	}
+	for _, x := range v.Extra {
+		if strings.ContainsRune(x.Value, 0) {
+			return nil, &ValueError{Name: x.Name, Reason: "holds a NUL byte"}
+		}
+		own = append(own, entry{key: key(x.Name, fold), name: x.Name, value: x.Value})
 	}
 	return own, nil
 }

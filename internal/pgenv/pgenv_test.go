@@ -118,6 +118,34 @@ func TestAddressIsOursOrNone(t *testing.T) {
 	}
 }
 
+func TestExtra(t *testing.T) {
+	v := minimal
+	v.Extra = []Var{{"DATABASE_URL", "postgres://x"}, {"EMPTY", ""}}
+	r, err := build([]string{"DATABASE_URL=old", "A=1"}, v, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(append([]string{"A=1"}, minimalOwn...), "DATABASE_URL=postgres://x", "EMPTY=")
+	if diff := cmp.Diff(want, r.Environ); diff != "" {
+		t.Error(diff)
+	}
+	for name, reason := range map[string]string{
+		"PGHOST": "sets it", "PGPASSWORD": "sets it", "PGAPPNAME": "sets it", "LAKEBASE_PROFILE": "sets it",
+		"PGSERVICE": "removes it", "PGSSL": "removes it", "DATABRICKS_TOKEN": "removes it", "1A": "no name", "A B": "no name", "": "no name",
+	} {
+		var e *ExtraError
+		if err := CheckExtra([]string{"DATABASE_URL", name}); !errors.As(err, &e) || e.Name != name || !strings.Contains(e.Reason, reason) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if err := CheckExtra([]string{"A", "A"}); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("twice: %v", err)
+	}
+	if err := checkExtra([]string{"Pghost"}, true); err == nil {
+		t.Error("Windows does not tell Pghost from PGHOST")
+	}
+}
+
 func TestEverySecretIsRemoved(t *testing.T) {
 	for n := range secrets {
 		r, err := Build([]string{n + "=s"}, minimal, nil)

@@ -167,6 +167,37 @@ func TestDirFiles(t *testing.T) {
 	}
 }
 
+func TestDirKeepFile(t *testing.T) {
+	d := openTemp(t)
+	for _, text := range []string{"old", "new"} {
+		if err := d.KeepFile("f", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if data, err := d.ReadFile("f", 10); err != nil || string(data) != text {
+			t.Errorf("%q %v", data, err)
+		}
+	}
+	if fi, err := os.Stat(d.Path() + "/f"); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", fi, err)
+	}
+	wantError(t, d.KeepFile("../f", nil), "no plain file name", "")
+}
+
+func TestDirNames(t *testing.T) {
+	d := openTemp(t)
+	if names, err := d.Names(0); len(names) > 0 || err != nil {
+		t.Errorf("%v %v", names, err)
+	}
+	put(t, d.Path()+"/b", "", 0o644)
+	put(t, d.Path()+"/.a", "", 0o600)
+	names, err := d.Names(2)
+	if diff := cmp.Diff([]string{".a", "b"}, names); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	_, err = d.Names(1)
+	wantError(t, err, "more than 1 files", "")
+}
+
 func TestDirOpenFlags(t *testing.T) {
 	d := openTemp(t)
 	for _, c := range []struct {

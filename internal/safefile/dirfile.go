@@ -4,9 +4,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -99,7 +101,13 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 
 // WriteFile replaces a file at once: readers see the old text or the new. It is
 // not synced to the disk; what a crash of the machine takes is made anew.
-func (d *Dir) WriteFile(name string, data []byte) error {
+func (d *Dir) WriteFile(name string, data []byte) error { return d.write(name, data, false) }
+
+// KeepFile is WriteFile for what cannot be made anew: it lasts through a crash
+// of the machine, where the file system can do that.
+func (d *Dir) KeepFile(name string, data []byte) error { return d.write(name, data, true) }
+
+func (d *Dir) write(name string, data []byte, lasting bool) error {
 	if !plain(name) {
 		return refuse(d.path, fmt.Sprintf("%q is no plain file name", name), "")
 	}
@@ -109,6 +117,9 @@ func (d *Dir) WriteFile(name string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
+	if lasting {
+		err = errors.Join(err, f.Sync())
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = d.root.Rename(temp, name)
 	}
@@ -116,7 +127,28 @@ func (d *Dir) WriteFile(name string, data []byte) error {
 		_ = d.root.Remove(temp)
 		return systemError(filepath.Join(d.path, name), err)
 	}
+	if lasting {
+		syncDir(d.path)
+	}
 	return nil
+}
+
+// Names lists what is in the folder, sorted; more than max entries are an error.
+func (d *Dir) Names(max int) ([]string, error) {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return nil, systemError(d.path, err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(max + 1)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, systemError(d.path, err)
+	case len(names) > max:
+		return nil, refuse(d.path, fmt.Sprintf("it has more than %d files in it", max), "")
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // Remove removes a file. One that is not there is no error.

@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"net/url"
 	"regexp"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
 // token is the shape of a JWT.
@@ -19,4 +22,20 @@ func encoded(id, secret string) []string {
 		hex.EncodeToString([]byte(secret)),
 		url.QueryEscape("x " + secret)[2:],
 	}
+}
+
+// secretIn names what text holds of any secret that the service principal ever
+// had, in clear or encoded.
+func secretIn(l *emulator.Lakebase, text string) string {
+	for _, secret := range l.EverySecret() {
+		if strings.Contains(text, secret) {
+			return "the secret"
+		}
+		for _, form := range encoded(l.ClientID, secret) {
+			if strings.Contains(text, form) {
+				return "the secret, encoded"
+			}
+		}
+	}
+	return ""
 }

@@ -81,10 +81,16 @@ func plainPlace(t testing.TB, l *emulator.Lakebase) *place {
 // not in the environment.
 func deskPlace(t testing.TB, l *emulator.Lakebase, mode desktop.Mode) *place {
 	t.Helper()
+	return deskPlaceWith(t, l, desktop.Options{Mode: mode})
+}
+
+func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o desktop.Options) *place {
+	t.Helper()
 	p := plainPlace(t, l)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	d, err := desktop.Start(ctx, desktop.Options{Dir: p.home, Mode: mode})
+	o.Dir = p.home
+	d, err := desktop.Start(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,13 +237,8 @@ func told(s syscall.WaitStatus) string {
 
 // revealed names what must not be in text: the secret in any form, or a token.
 func revealed(l *emulator.Lakebase, text string) string {
-	if strings.Contains(text, l.ClientSecret) {
-		return "the secret"
-	}
-	for _, form := range encoded(l.ClientID, l.ClientSecret) {
-		if strings.Contains(text, form) {
-			return "the secret, encoded"
-		}
+	if what := secretIn(l, text); what != "" {
+		return what
 	}
 	if token.MatchString(text) {
 		return "a token"

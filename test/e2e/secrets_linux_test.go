@@ -114,14 +114,7 @@ func unseen(t *testing.T, l *emulator.Lakebase, when string, seen map[string]str
 }
 
 // hidden says whether the secret is in text, in clear or encoded.
-func hidden(l *emulator.Lakebase, text string) bool {
-	for _, form := range append(encoded(l.ClientID, l.ClientSecret), l.ClientSecret) {
-		if strings.Contains(text, form) {
-			return true
-		}
-	}
-	return false
-}
+func hidden(l *emulator.Lakebase, text string) bool { return secretIn(l, text) != "" }
 
 // nowhere fails the test where a file below the folders holds the secret, or
 // there is none at all.

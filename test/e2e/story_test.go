@@ -154,6 +154,10 @@ func value(status, name string) string {
 func (s *story) start(ctx context.Context, ts *testscript.TestScript, args []string, name string) {
 	l, err := emulator.Start(ctx, emulator.Options{NoPostgres: len(args) > 0 && args[0] == "no-postgres"})
 	ts.Check(err)
+	if old := s.bases[name]; old != nil { // its secrets are looked for all the same
+		ts.Check(old.Close())
+		s.bases[fmt.Sprintf("%s before %d", name, len(s.bases))] = old
+	}
 	s.bases[name] = l
 	file := filepath.Join(s.dir, map[string]string{"first": "secret", "second": "secret2"}[name])
 	ts.Check(os.WriteFile(file, []byte(l.ClientSecret+"\n"), 0o600))
@@ -251,13 +255,8 @@ func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
 // leak finds a secret, or unless they are allowed a token, in text.
 func (s *story) leak(text string, tokens bool) string {
 	for _, l := range s.bases {
-		if strings.Contains(text, l.ClientSecret) {
-			return "the secret"
-		}
-		for _, form := range encoded(l.ClientID, l.ClientSecret) {
-			if strings.Contains(text, form) {
-				return "the secret, encoded"
-			}
+		if what := secretIn(l, text); what != "" {
+			return what
 		}
 	}
 	if !tokens && token.MatchString(text) {
@@ -271,7 +270,7 @@ func (s *story) leak(text string, tokens bool) string {
 func (s *story) search(ts *testscript.TestScript) string {
 	found := ""
 	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || filepath.Base(path) == "secret" || filepath.Base(path) == "secret2" {
+		if err != nil || !d.Type().IsRegular() || mayHoldSecret(path) {
 			return nil
 		}
 		data, err := os.ReadFile(path)
@@ -284,4 +283,14 @@ func (s *story) search(ts *testscript.TestScript) string {
 		return nil
 	})
 	return found
+}
+
+// mayHoldSecret names the files in which a secret stands by the story's own
+// doing: its own, .databrickscfg, and those of login --store file.
+func mayHoldSecret(path string) bool {
+	switch filepath.Base(path) {
+	case "secret", "secret2", ".databrickscfg":
+		return true
+	}
+	return strings.Contains(filepath.Dir(path), "/lakebase/secrets")
 }

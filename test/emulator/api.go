@@ -119,8 +119,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
-	rep := a.answer(q.Call, r, s)
 	fault, _ := a.switches.take(q.Call)
+	var rep reply
+	if fault.Status == 0 || fault.Echo { // else nothing is done for the caller
+		rep = a.answer(q.Call, r, s)
+	}
 	rep = fault.apply(rep, r)
 	if q.Status = rep.status; fault.Drop {
 		q.Status = 0
@@ -143,15 +146,24 @@ func classify(r *http.Request) Call {
 	case path == "/api/2.0/postgres/projects", strings.HasPrefix(path, "/api/2.0/postgres/projects/"):
 		return CallEndpoint
 	}
+	if _, secret, ok := secretsPath(path); ok {
+		return secretCall(r, secret)
+	}
 	return CallOther
 }
 
 func (a *api) answer(call Call, r *http.Request, s Switches) reply {
-	post := call == CallToken || call == CallCredentials
+	method := http.MethodGet
+	switch call {
+	case CallToken, CallCredentials, CallSecretCreate:
+		method = http.MethodPost
+	case CallSecretDelete:
+		method = http.MethodDelete
+	}
 	switch {
 	case call == CallOther:
 		return apiError(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "No API found for '"+r.Method+" "+r.URL.Path+"'")
-	case post != (r.Method == http.MethodPost):
+	case r.Method != method:
 		return apiError(http.StatusMethodNotAllowed, "BAD_REQUEST", "method not allowed")
 	case call == CallToken:
 		return a.token(r, s)
@@ -167,6 +179,8 @@ func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 		return a.credentials(r, s, who)
 	case CallMe:
 		return a.me(who)
+	case CallSecretList, CallSecretCreate, CallSecretDelete:
+		return a.secrets(call, r, s, who)
 	}
 	return a.resource(strings.TrimPrefix(r.URL.Path, "/api/2.0/postgres/"), s)
 }

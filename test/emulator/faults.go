@@ -8,7 +8,7 @@ import (
 )
 
 // Fault spoils the answer to one kind of call. With Status 0 the call's own
-// answer is computed and then sent in the spoiled way.
+// answer is computed, and what it asks for done, and then sent in the spoiled way.
 type Fault struct {
 	Call  Call // AnyCall matches all
 	Times int  // how many calls; 0 and 1: one; below 0: until the fault is removed

@@ -1,41 +1,10 @@
 package emulator
 
 import (
-	"crypto/subtle"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
-
-// principals are the service principals that exist: client id to secret.
-type principals struct {
-	mu      sync.Mutex
-	secrets map[string]string
-}
-
-func (p *principals) add(clientID, secret string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.secrets == nil {
-		p.secrets = map[string]string{}
-	}
-	p.secrets[clientID] = secret
-}
-
-func (p *principals) known(clientID string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, ok := p.secrets[clientID]
-	return ok
-}
-
-func (p *principals) check(clientID, secret string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	want, ok := p.secrets[clientID]
-	return ok && subtle.ConstantTimeCompare([]byte(want), []byte(secret)) == 1
-}
 
 // token is POST /oidc/v1/token with the client credentials grant (Databricks,
 // "Connect an external app to Lakebase by API").
@@ -47,7 +16,7 @@ func (a *api) token(r *http.Request, s Switches) reply {
 	switch {
 	case !ok:
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Missing client authentication")
-	case s.SecretRevoked || !a.people.check(id, secret):
+	case s.SecretRevoked || !a.people.check(id, secret, s.clock()):
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
 	case r.PostForm.Get("grant_type") != "client_credentials":
 		return oauthError(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type")

@@ -95,7 +95,7 @@ func (a *api) notFound(what string) reply {
 func (a *api) me(who string) reply {
 	return jsonReply(http.StatusOK, map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"},
-		"id":      "4103581907723516", "userName": who, "displayName": "local-lakebase", "active": true,
+		"id":      a.people.scimID(who), "userName": who, "displayName": "local-lakebase", "active": true,
 	})
 }
 

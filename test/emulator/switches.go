@@ -54,10 +54,13 @@ type Switches struct {
 	DatabaseTokenLife  time.Duration // 0: 1 h; a ttl that the client asks for goes before it
 	ClockSkew          time.Duration // the server's clock minus ours: Date, iat, exp, expire_time, and its own checks
 
+	SecretDelay time.Duration // a new secret is refused with invalid_client for this long
+
 	ExpiresIn  Field // of the workspace token's reply
 	ExpireTime Field // of the database credential's reply
 
 	SecretRevoked     bool // every secret is answered with invalid_client
+	SecretsDenied     bool // 403 to all that concerns a service principal's secrets
 	NoWorkspaceAccess bool // 403, as without the entitlement "Workspace access"
 	EndpointDisabled  bool // status.disabled, and no login
 	RoleMissing       bool // every login fails with 28000

@@ -39,6 +39,7 @@ func TestExitCode(t *testing.T) {
 		{&keychain.Error{Err: keychain.ErrLocked}, 121},
 		{&exchange.Error{Kind: exchange.KindInvalidClient}, 122},
 		{&exchange.Error{Kind: exchange.KindEndpointDisabled}, 122},
+		{&broker.FullError{}, 122},
 		{&wake.Error{Kind: wake.RoleMissing}, 123},
 		{&wake.Error{Kind: wake.NotAwake}, 123},
 		{&wake.Error{Kind: wake.NotAwake, Last: &wake.Error{Kind: wake.Unreachable}}, 123},

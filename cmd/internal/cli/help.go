@@ -9,11 +9,18 @@ import (
 )
 
 // Option is one line of a help page.
-type Option struct{ Name, Short, Value, Text string }
+type Option struct {
+	Name, Short, Value, Text string
+
+	Words []string // all values that there are; nil: other values do as well
+	From  string   // its variables and default
+	Many  bool     // it may be repeated
+}
 
 // Page is the help of a program or of one of its commands.
 type Page struct {
 	Name, Brief, Usage, Text string
+	Words                    []string // one of these stands behind the options
 	Commands                 []Option // a program's commands
 	Omit                     []string // settings that mean nothing here
 	More                     []Option // options that are no settings
@@ -33,25 +40,58 @@ var optionWords = map[string]Option{
 	"pghostaddr":         {Value: "IP", Text: "connect to this address, and verify PGHOST all the same"},
 	"database":           {Value: "NAME", Text: "the database"},
 	"user":               {Value: "ROLE", Text: "the Postgres role"},
-	"sslmode":            {Value: "MODE", Text: "verify-full, or require (not verified)"},
-	"child-sslmode":      {Value: "MODE", Text: "what the command reads in PGSSLMODE"},
+	"sslmode":            {Value: "MODE", Text: "verify-full, or require (not verified)", Words: []string{config.VerifyFull, config.Require}},
+	"child-sslmode":      {Value: "MODE", Text: "what the command reads in PGSSLMODE", Words: []string{config.VerifyFull, config.VerifyCA, config.Require}},
 	"sslrootcert":        {Value: "PATH", Text: "root certificates for the database"},
 	"cacert":             {Value: "PATH", Text: "more root certificates for the workspace"},
 	"ttl":                {Value: "TIME", Text: "life of the database token, 5m to 1h"},
 	"min-ttl":            {Value: "TIME", Text: "use a cached token only with this much left"},
-	"wait":               {Value: "WHEN", Text: "prove a login before the start: auto, always, never"},
+	"wait":               {Value: "WHEN", Text: "prove a login before the start: auto, always, never", Words: []string{config.WaitAuto, config.WaitAlways, config.WaitNever}},
 	"wait-timeout":       {Value: "TIME", Text: "how long a sleeping compute may take to wake"},
 	"timeout":            {Value: "TIME", Text: "how long signing in may take, retries included"},
 	"keychain-timeout":   {Value: "TIME", Text: "how long the keychain may take"},
 	"keep":               {Value: "VAR", Text: "leave this variable in the command's environment"},
-	"cache":              {Value: "WHERE", Text: "where tokens are kept: keychain, file, off"},
+	"url-var":            {Value: "NAME", Text: "put a connection URL into this variable"},
+	"set":                {Value: "NAME=TEMPLATE", Text: "set a variable, from {host} {port} {database} {user} {password} {url} {url_nopassword} {jdbc_url} {expires_at}"},
+	"cache":              {Value: "WHERE", Text: "where tokens are kept: keychain, file, off", Words: []string{config.CacheKeychain, config.CacheFile, config.CacheOff}},
 	"runtime-dir":        {Value: "PATH", Text: "folder for locks and stamps"},
 	"verbose":            {Text: "say what is done"},
 	"quiet":              {Text: "say errors only"},
-	"log-format":         {Value: "FORMAT", Text: "text or json"},
+	"log-format":         {Value: "FORMAT", Text: "text or json", Words: []string{"text", "json"}},
 }
 
-// Help renders a page. Its source is the same table that the options are parsed by.
+// Options lists what a page's program takes, in the order of its help. Its
+// source is the same table that the options are parsed by.
+func (p Page) Options(settings []config.Setting) []Option {
+	out := slices.Clone(p.More)
+	for _, s := range settings {
+		if slices.Contains(p.Omit, s.Option) {
+			continue
+		}
+		o := optionWords[s.Option]
+		o.Name, o.Short, o.From, o.Many = s.Option, s.Alias, from(s), s.Many
+		out = append(out, o)
+	}
+	return out
+}
+
+// ExitMeaning is one line of the table of exit codes.
+type ExitMeaning struct {
+	Code    int
+	Meaning string
+}
+
+// ExitMeanings lists the exit codes of a program that started no command.
+func ExitMeanings() []ExitMeaning {
+	var out []ExitMeaning
+	for _, row := range exitTable {
+		out = append(out, ExitMeaning{row.Code, row.Meaning})
+	}
+	slices.SortFunc(out, func(a, b ExitMeaning) int { return a.Code - b.Code })
+	return out
+}
+
+// Help renders a page.
 func Help(p Page, settings []config.Setting) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n\n%s\n", p.Name, p.Brief, p.Usage, p.Text)
@@ -62,25 +102,15 @@ func Help(p Page, settings []config.Setting) string {
 		}
 	}
 	b.WriteString("\nOptions:\n")
-	for _, o := range p.More {
-		b.WriteString(optionLine(o, ""))
-	}
-	for _, s := range settings {
-		if slices.Contains(p.Omit, s.Option) {
-			continue
-		}
-		o := optionWords[s.Option]
-		o.Name, o.Short = s.Option, s.Alias
-		b.WriteString(optionLine(o, from(s)))
+	for _, o := range p.Options(settings) {
+		b.WriteString(optionLine(o))
 	}
 	if len(p.Examples) > 0 {
 		b.WriteString("\nExamples:\n  " + strings.Join(p.Examples, "\n  ") + "\n")
 	}
 	if p.ExitCodes {
 		b.WriteString("\nExit codes: the command's own; or, with a line \"" + p.Name + ": error:\", not started:\n")
-		rows := slices.Clone(exitTable)
-		slices.SortFunc(rows, func(a, b exitRow) int { return a.Code - b.Code })
-		for _, row := range rows {
+		for _, row := range ExitMeanings() {
 			fmt.Fprintf(&b, "  %d  %s\n", row.Code, row.Meaning)
 		}
 	}
@@ -105,7 +135,7 @@ func from(s config.Setting) string {
 	return " [" + strings.Join(parts, "; ") + "]"
 }
 
-func optionLine(o Option, more string) string {
+func optionLine(o Option) string {
 	name := "    "
 	if o.Short != "" {
 		name = "-" + o.Short + ", "
@@ -114,5 +144,5 @@ func optionLine(o Option, more string) string {
 	if o.Value != "" {
 		name += " " + o.Value
 	}
-	return fmt.Sprintf("  %-29s %s%s\n", name, o.Text, more)
+	return fmt.Sprintf("  %-29s %s%s\n", name, o.Text, o.From)
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
@@ -45,6 +46,31 @@ func (p *Process) cacheDir() string {
 		return filepath.Join(home, "Library", "Caches")
 	}
 	return filepath.Join(home, ".cache")
+}
+
+// DatabricksPath is where the Databricks tools keep their profiles:
+// DATABRICKS_CONFIG_FILE, else .databrickscfg in the home folder
+// (databricks-sdk-go, config/config_file.go, which takes "~" too).
+func (p *Process) DatabricksPath() string {
+	f := p.Env("DATABRICKS_CONFIG_FILE")
+	if f == "" {
+		f = "~/.databrickscfg"
+	}
+	if rest, ok := strings.CutPrefix(f, "~/"); ok {
+		return filepath.Join("/", p.Home(), rest) // without a home: not the working directory's
+	}
+	return f
+}
+
+// Databricks reads that file. It decides where a secret is sent, so one that
+// others can write is refused. Errors: *safefile.Error, *config.Error.
+func (p *Process) Databricks() (*config.DatabricksFile, error) {
+	path := p.DatabricksPath()
+	data, err := safefile.ReadProfile(path)
+	if err != nil {
+		return nil, err
+	}
+	return config.ParseDatabricks(path, data)
 }
 
 // Profiles reads the file of profiles; nil where there is none.

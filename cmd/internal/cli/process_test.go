@@ -100,11 +100,11 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestResolveKeychainTimeout(t *testing.T) {
-	c, err := process().Resolve(nil, func(in *config.Input) { in.NoTarget = true })
+	c, err := process().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.V != 5*time.Second {
 		t.Errorf("off a terminal: %v, %v", c.KeychainTimeout, err)
 	}
-	c, err = process("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) { in.NoTarget = true })
+	c, err = process("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.V != 7*time.Second {
 		t.Errorf("as it was told: %v, %v", c.KeychainTimeout, err)
 	}

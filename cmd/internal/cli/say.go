@@ -37,6 +37,13 @@ func (s *Say) Warn(format string, args ...any) {
 	}
 }
 
+// Hint says what could be done next.
+func (s *Say) Hint(format string, args ...any) {
+	if s.Level != config.LogQuiet {
+		s.line("hint", fmt.Sprintf(format, args...))
+	}
+}
+
 // Note is for --verbose.
 func (s *Say) Note(format string, args ...any) {
 	if s.Level == config.LogVerbose {
@@ -100,7 +107,7 @@ func Plain(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])
-		if r == utf8.RuneError && n == 1 || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if r == utf8.RuneError && n == 1 || Steers(r) {
 			for _, c := range []byte(text[i : i+n]) {
 				fmt.Fprintf(&b, `\x%02X`, c)
 			}
@@ -110,4 +117,10 @@ func Plain(text string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// Steers says whether r is a control, escape or bidirectional character, or
+// another one that is not seen.
+func Steers(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }

@@ -19,11 +19,13 @@ import (
 )
 
 // Resolve makes the configuration from the snapshot and the options given.
-func (p *Process) Resolve(given map[string][]string, change func(*config.Input)) (config.Config, error) {
+func (p *Process) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
 	in := config.Input{Options: given, Environ: p.env, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath()}
 	if change != nil {
-		change(&in)
+		if err := change(&in); err != nil {
+			return config.Config{}, err
+		}
 	}
 	conf, err := config.Resolve(in)
 	if err != nil {
@@ -61,6 +63,11 @@ func (p *Process) SSLRootCert(conf config.Config) (string, error) {
 func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
 	p.Isolate()
 	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.V, Environ: os.Getenv})
+}
+
+// Secrets finds stored secrets, in files and in this keychain.
+func (p *Process) Secrets(chain broker.Secrets) Secrets {
+	return Secrets{Files: p.SecretFiles(), Keychain: chain}
 }
 
 // Cache wires the cache: its store, and the runtime folder for lock and stamp.
@@ -109,13 +116,24 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 	}
 	store.Waiting = func() { progress.At("waiting for another process that is signing in") }
 	return &broker.Broker{
-		Config: conf, Secrets: chain, Cache: store, SSLRootCert: roots, Now: time.Now,
+		Config: conf, Secrets: p.Secrets(chain), Cache: store, SSLRootCert: roots, Now: time.Now,
 		Workspace:      workspace,
 		Waker:          waker(progress),
 		ReadSecretFile: p.ReadSecretFile,
 		Inherited:      p.inherited(),
 		Tell:           p.teller(conf, say, progress),
 	}, nil
+}
+
+// Workspace is the client of the workspace alone, and what tells of its stages.
+func (p *Process) Workspace(conf config.Config, say *Say, progress *Progress) (*exchange.Client, func(broker.Stage, string), error) {
+	if conf.CACert.V != "" {
+		if err := trust.Check(conf.CACert.V); err != nil {
+			return nil, nil, err
+		}
+	}
+	client, err := p.workspace(conf)
+	return client, p.teller(conf, say, progress), err
 }
 
 // ReadSecretFile reads a secret from a file that is closed to others.
@@ -159,7 +177,7 @@ func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(
 			say.Note("%s", text)
 		case broker.AtKeychain:
 			progress.At("waiting for the keychain")
-			say.Note("reading the secret from the keychain")
+			say.Note("reading the stored secret")
 		case broker.AtExchange:
 			progress.At("signing in to " + text)
 			say.Note("signing in to %s as %s", text, conf.ClientID.V)

@@ -26,6 +26,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		file  *safefile.Error
 		none  *broker.NoSecretError
 		host  *broker.HostError
+		full  *broker.FullError
 		roots *trust.Error
 		ex    *exchange.Error
 		wk    *wake.Error
@@ -47,6 +48,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return message, hint
 	case errors.As(err, &host):
 		return message, hostHint(host)
+	case errors.As(err, &full):
+		return "nothing was made: " + Foreign(full.Error()), "delete one that serves nowhere any more in the workspace's settings, and try again"
 	case errors.As(err, &roots):
 		return message, "name a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
 	case errors.As(err, &none):
@@ -118,7 +121,7 @@ func keychainHint(e *keychain.Error) string {
 	case errors.Is(e, keychain.ErrTooBig):
 		return "check that it is the secret alone"
 	}
-	return "this machine has no keychain that answers: " + without
+	return "this machine has no keychain that answers: " + without + ", or store it with: lakebase-credential-helper login --store file"
 }
 
 // storeHint is for what works on the keychain itself and can do without no other.
@@ -133,7 +136,7 @@ func storeHint(e *keychain.Error) string {
 	case errors.Is(e, keychain.ErrFailed):
 		return "try again; if it stays so, look at the keychain with the system's own tool"
 	}
-	return "on a machine without a keychain lakebase-exec takes the secret from DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file"
+	return "on a machine without a keychain login --store file keeps the secret in a file; lakebase-exec takes it from DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file too"
 }
 
 // workspaceError is one line about a call that failed, with what the server said.
@@ -152,6 +155,10 @@ func workspaceError(err error, e *exchange.Error) string {
 		text += " says that the endpoint is disabled"
 	case exchange.KindPermissionDenied:
 		text += " denies permission"
+	case exchange.KindSecretNotFound:
+		text += " has no such secret of this service principal"
+	case exchange.KindTooManySecrets:
+		text += " lets this service principal have no more secrets"
 	case exchange.KindBearerRefused:
 		text += " refused the workspace token that it had just given"
 	case exchange.KindRateLimited:
@@ -222,7 +229,13 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 		return "check " + endpoint + ": resource ids are taken, not the ep-… and br-… of the console's address; and that the service principal may use the project"
 	case exchange.KindEndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
+	case exchange.KindTooManySecrets:
+		return "delete one that serves nowhere any more in the workspace's settings, and try again"
 	case exchange.KindPermissionDenied:
+		switch e.Call {
+		case exchange.CallListSecrets, exchange.CallCreateSecret, exchange.CallDeleteSecret:
+			return "a workspace admin makes the service principal a manager of itself; or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login"
+		}
 		return "give the service principal CAN USE on the project"
 	case exchange.KindRateLimited:
 		return "try again later; processes that share the cache share one token"

@@ -22,7 +22,7 @@ var ErrUsage = errors.New("usage")
 // that make no command; nothing is changed by those.
 func Do(ctx context.Context, l *emulator.Lakebase, words []string) (string, error) {
 	if len(words) == 0 {
-		return "", fmt.Errorf("%w: ctl suspend|resume|wake|set|fault|clear-faults|requests|logins|status|reset", ErrUsage)
+		return "", fmt.Errorf("%w: ctl suspend|resume|wake|set|fault|clear-faults|secrets|add-secret|delete-secret|requests|logins|status|reset", ErrUsage)
 	}
 	name, args := words[0], words[1:]
 	switch name {
@@ -52,6 +52,20 @@ func Do(ctx context.Context, l *emulator.Lakebase, words []string) (string, erro
 		return "", nil
 	case "status":
 		return status(l), nil
+	case "secrets":
+		var b strings.Builder
+		for _, s := range l.Secrets() {
+			fmt.Fprintf(&b, "%s %d %d\n", s.ID, s.Created.Unix(), s.Expire.Unix())
+		}
+		return b.String(), nil
+	case "add-secret":
+		s, err := l.AddSecret()
+		return s.ID + "\n", err
+	case "delete-secret":
+		if len(args) != 1 {
+			return "", fmt.Errorf("%w: ctl delete-secret ID", ErrUsage)
+		}
+		return "", l.DeleteSecret(args[0])
 	case "requests", "logins":
 		return records(l, name, slices.Contains(args, "--reset")), nil
 	case "reset":
@@ -90,6 +104,7 @@ func status(l *emulator.Lakebase) string {
 			fmt.Fprintf(&b, "requests_%s=%d\n", call, n.ByCall[call])
 		}
 	}
+	fmt.Fprintf(&b, "secrets=%d\n", len(l.Secrets()))
 	fmt.Fprintf(&b, "faults=%d\npid=%d\ndir=%s\n", len(s.Faults), os.Getpid(), l.Dir())
 	return b.String()
 }

@@ -21,6 +21,8 @@ var setters = map[string]func(s *emulator.Switches, value string) error{
 	"expires-in":           field(func(s *emulator.Switches) *emulator.Field { return &s.ExpiresIn }, emulator.Missing, emulator.String, emulator.Zero, emulator.Negative),
 	"expire-time":          field(func(s *emulator.Switches) *emulator.Field { return &s.ExpireTime }, emulator.Missing),
 	"secret-revoked":       truth(func(s *emulator.Switches) *bool { return &s.SecretRevoked }),
+	"secrets-denied":       truth(func(s *emulator.Switches) *bool { return &s.SecretsDenied }),
+	"secret-delay":         duration(func(s *emulator.Switches) *time.Duration { return &s.SecretDelay }),
 	"no-workspace-access":  truth(func(s *emulator.Switches) *bool { return &s.NoWorkspaceAccess }),
 	"endpoint-disabled":    truth(func(s *emulator.Switches) *bool { return &s.EndpointDisabled }),
 	"role-missing":         truth(func(s *emulator.Switches) *bool { return &s.RoleMissing }),

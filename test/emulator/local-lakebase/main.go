@@ -16,6 +16,9 @@
 //	ctl fault CALL WORD...         spoil answers: times=N status=N retry-after=V drop html ...
 //	ctl clear-faults
 //	ctl status                     name=value lines: state, up_at (Unix nanoseconds), counters
+//	ctl secrets                    the service principal's: id, made at, expires at (Unix seconds)
+//	ctl add-secret                 one more, whose value nobody gets; prints its id
+//	ctl delete-secret ID
 //	ctl requests|logins [--reset]  one line each
 //	ctl reset                      forget requests, logins and counts
 //

@@ -1,0 +1,265 @@
+//go:build unix
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+var (
+	shopAccount = config.SecretAccount("shop.example.test:8443", "id-1")
+	barAccount  = config.SecretAccount("bar.example.test", "id-1")
+	shopSecret  = credential.NewSecret(`dose"1\é`)
+)
+
+// stored gives files with the secret of shopAccount among them.
+func stored(t *testing.T) SecretFiles {
+	t.Helper()
+	f := SecretFiles{Dir: filepath.Join(t.TempDir(), "lakebase", "secrets")}
+	if err := f.Set(shopAccount, shopSecret); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// fileRefused wants a *safefile.Error with these words and this command.
+func fileRefused(t *testing.T, err error, reason, fix string) {
+	t.Helper()
+	var e *safefile.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Reason, reason) || e.Fix != fix {
+		t.Errorf("%T %v (%+v), and not %q with %q", err, err, e, reason, fix)
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	f := stored(t)
+	if got, err := f.Get(shopAccount); err != nil || !got.Equal(shopSecret) {
+		t.Errorf("read back: %v", err)
+	}
+	for path, mode := range map[string]fs.FileMode{f.Dir: 0o700, f.Path(shopAccount): 0o600} {
+		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != mode {
+			t.Errorf("%s: %v %v", path, fi, err)
+		}
+	}
+	for _, other := range []string{barAccount, config.SecretAccount("shop.example.test:8443", "id-2")} {
+		if _, err := f.Get(other); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+	if err := f.Set(shopAccount, credential.NewSecret("new")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Get(shopAccount); err != nil || got.Reveal() != "new" {
+		t.Errorf("after it was replaced: %v", err)
+	}
+	if err := f.Set(barAccount, shopSecret); err != nil {
+		t.Fatal(err)
+	}
+	accounts, unusable, err := f.List()
+	if len(accounts) != 2 || len(unusable) > 0 || err != nil {
+		t.Errorf("%v %v %v", accounts, unusable, err)
+	}
+}
+
+func TestSecretFilesRemove(t *testing.T) {
+	f := stored(t)
+	put := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(f.Dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() (names []string) {
+		t.Helper()
+		entries, err := os.ReadDir(f.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	if err := f.KeepRecord(shopAccount, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	put("." + secretFileName(shopAccount) + ".KILLED")
+	put("." + secretFileName(shopAccount) + recordSuffix + ".KILLED")
+	put("notes.txt")
+	if err := f.Set(barAccount, shopSecret); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := f.Remove(shopAccount); !removed || err != nil {
+		t.Errorf("%t %v", removed, err)
+	}
+	if d := cmp.Diff([]string{secretFileName(barAccount), "notes.txt"}, left()); d != "" {
+		t.Error(d)
+	}
+	if removed, err := f.Remove(shopAccount); removed || err != nil {
+		t.Errorf("again: %t %v", removed, err)
+	}
+	if removed, err := f.RemoveAll(); !removed || err != nil {
+		t.Errorf("all: %t %v", removed, err)
+	}
+	if d := cmp.Diff([]string{"notes.txt"}, left()); d != "" {
+		t.Error(d)
+	}
+	f = stored(t)
+	if removed, err := f.RemoveAll(); !removed || err != nil {
+		t.Errorf("all: %t %v", removed, err)
+	}
+	if _, err := os.Lstat(f.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is left: %v", err)
+	}
+}
+
+// Nothing is made where nothing is stored.
+func TestNoSecretFiles(t *testing.T) {
+	for _, dir := range []string{filepath.Join(t.TempDir(), "lakebase", "secrets"), "/dev/null/.config/lakebase/secrets"} {
+		f := SecretFiles{Dir: dir}
+		if _, err := f.Get(shopAccount); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v", err)
+		}
+		if accounts, unusable, err := f.List(); len(accounts)+len(unusable) > 0 || err != nil {
+			t.Errorf("%v %v %v", accounts, unusable, err)
+		}
+		if removed, err := f.RemoveAll(); removed || err != nil {
+			t.Errorf("%t %v", removed, err)
+		}
+		if _, err := os.Lstat(filepath.Dir(dir)); err == nil {
+			t.Errorf("%s was made", filepath.Dir(dir))
+		}
+	}
+}
+
+func TestSecretFilesRefuse(t *testing.T) {
+	whole := `{"version":1,"host":"shop.example.test:8443","client_id":"id-1","client_secret":"dose1"}`
+	write := func(text string) func(*testing.T, SecretFiles, string) {
+		return func(t *testing.T, _ SecretFiles, path string) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil  func(t *testing.T, f SecretFiles, path string)
+		reason string
+		fix    string // with %D for the folder and %F for the file
+		root   bool   // only root can bring it about
+	}{
+		"nothing":        {spoil: write(whole)},
+		"mode":           {func(_ *testing.T, _ SecretFiles, path string) { _ = os.Chmod(path, 0o640) }, "mode 0640", "chmod 600 %F", false},
+		"folder's mode":  {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chmod(f.Dir, 0o711) }, "mode 0711", "chmod 700 %D", false},
+		"above":          {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chmod(filepath.Dir(f.Dir), 0o777) }, "others can write in", "chmod go-w %A", false},
+		"owner":          {func(_ *testing.T, _ SecretFiles, path string) { _ = os.Chown(path, 12345, 0) }, "belongs to uid 12345", "chown 0 %F", true},
+		"folder's owner": {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chown(f.Dir, 12345, 0) }, "belongs to uid 12345", "chown 0 %D", true},
+		"link": {func(_ *testing.T, _ SecretFiles, path string) {
+			_ = os.Rename(path, path+".real")
+			_ = os.Symlink(path+".real", path)
+		}, "a symbolic link, not a regular file", "", false},
+		"folder's link": {func(_ *testing.T, f SecretFiles, _ string) {
+			_ = os.Rename(f.Dir, f.Dir+".real")
+			_ = os.Symlink(f.Dir+".real", f.Dir)
+		}, "a symbolic link, not a directory", "", false},
+		"pipe": {func(_ *testing.T, _ SecretFiles, path string) {
+			_ = os.Remove(path)
+			_ = syscall.Mkfifo(path, 0o600)
+		}, "a pipe, not a regular file", "", false},
+		"folder":       {func(_ *testing.T, _ SecretFiles, path string) { _ = os.Remove(path); _ = os.Mkdir(path, 0o700) }, "a directory, not", "", false},
+		"too long":     {write(whole + strings.Repeat(" ", maxSecretItem)), "larger than", "", false},
+		"empty":        {write(""), "not a secret that login has stored", "", false},
+		"no JSON":      {write("dose1"), "not a secret that login has stored", "", false},
+		"version":      {write(strings.Replace(whole, "1", "2", 1)), "not a secret that login has stored", "", false},
+		"no secret":    {write(strings.Replace(whole, "dose1", "", 1)), "not a secret that login has stored", "", false},
+		"control":      {write(strings.Replace(whole, "dose1", `a\nb`, 1)), "not a secret that login has stored", "", false},
+		"another host": {write(strings.Replace(whole, "8443", "443", 1)), "of another host or client id", "", false},
+		"another id":   {write(strings.Replace(whole, "id-1", "id-2", 1)), "of another host or client id", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.root && os.Geteuid() != 0 {
+				return
+			}
+			f := stored(t)
+			path := f.Path(shopAccount)
+			c.spoil(t, f, path)
+			done := make(chan error, 1)
+			go func() {
+				// The keychain would have it: what is wrong with the file counts.
+				s, err := Secrets{f, found{}}.Get(context.Background(), shopAccount)
+				if err != nil && !s.IsZero() {
+					err = errors.New("a secret came with the error")
+				}
+				done <- err
+			}()
+			var err error
+			select {
+			case err = <-done:
+			case <-time.After(5 * time.Second):
+				t.Fatal("it blocks")
+			}
+			if c.reason == "" {
+				if err != nil {
+					t.Errorf("a good file is refused: %v", err)
+				}
+				return
+			}
+			fileRefused(t, err, c.reason, strings.NewReplacer("%F", path, "%D", f.Dir, "%A", filepath.Dir(f.Dir)).Replace(c.fix))
+			if strings.Contains(err.Error(), "dose") {
+				t.Errorf("the error shows the file: %v", err)
+			}
+			if ExitCode(err) != ExitUsage {
+				t.Errorf("exit code %d", ExitCode(err))
+			}
+		})
+	}
+}
+
+// found is a keychain that has every secret.
+type found struct{}
+
+func (found) Get(context.Context, string) (credential.Secret, error) {
+	return credential.NewSecret("the keychain's"), nil
+}
+
+func TestSecretsInOrder(t *testing.T) {
+	f := stored(t)
+	s := Secrets{f, found{}}
+	if got, err := s.Get(context.Background(), shopAccount); err != nil || !got.Equal(shopSecret) {
+		t.Errorf("the file does not go first: %v", err)
+	}
+	if got, err := s.Get(context.Background(), barAccount); err != nil || got.Reveal() != "the keychain's" {
+		t.Errorf("the keychain is not asked: %v", err)
+	}
+}
+
+// A file that is refused is listed as such, and hides no other.
+func TestSecretFilesListRefused(t *testing.T) {
+	f := stored(t)
+	if err := errors.Join(f.Set(barAccount, shopSecret), os.Chmod(f.Path(barAccount), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(f.Path(shopAccount), f.Path("secret:x:y")); err != nil {
+		t.Fatal(err)
+	}
+	accounts, unusable, err := f.List()
+	if d := cmp.Diff([]string{shopAccount}, accounts); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+	if text := errors.Join(unusable...); len(unusable) != 2 || !strings.Contains(text.Error(), "mode 0644") || !strings.Contains(text.Error(), "another host") {
+		t.Errorf("%v", unusable)
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+func TestVariables(t *testing.T) {
+	option := config.Source{Origin: config.FromOption, Name: "--set"}
+	conf := config.Config{URLVar: config.Value[[]string]{V: []string{"DATABASE_URL"}, From: config.Source{Origin: config.FromOption, Name: "--url-var"}},
+		Set: []config.SetVar{{Name: "DSN", Template: "{user:uri}@{host}", From: option}}}
+	vars, err := variables(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := broker.Session{Target: wake.Target{Host: "h", Port: 5432, Database: "d", User: "a@b"}, Token: credential.Token{Value: credential.NewSecret("t")}}
+	want := []pgenv.Var{{Name: "DATABASE_URL", Value: "postgresql://a%40b:t@h:5432/d?sslmode="}, {Name: "DSN", Value: "a%40b@h"}}
+	if diff := cmp.Diff(want, extra(vars, answer(config.Config{}, s))); diff != "" {
+		t.Error(diff)
+	}
+	for _, c := range []struct{ name, template, want string }{
+		{"PGHOST", "x", `--set: "PGHOST" cannot be set: the wrapper sets it`},
+		{"DATABRICKS_TOKEN", "x", `the wrapper removes it`},
+		{"DATABASE_URL", "x", `it is asked for twice`},
+		{"A B", "x", `no name of a variable`},
+		{"X", "{nope}", `--set: X: there is no placeholder {nope}`},
+	} {
+		bad := conf
+		bad.Set = []config.SetVar{{Name: c.name, Template: c.template, From: option}}
+		if _, err := variables(bad); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s=%s: %v", c.name, c.template, err)
+		}
+	}
+}
+
+func TestEmptyArgumentIsSpokenOf(t *testing.T) {
+	vars := []variable{{name: "DATABASE_URL"}}
+	if name, ok := warnEmptyArgument(vars, []string{"psql", ""}); !ok || name != "DATABASE_URL" {
+		t.Error("an empty argument is not seen")
+	}
+	for _, argv := range [][]string{{"psql", "x"}, {"psql"}, nil} {
+		if _, ok := warnEmptyArgument(vars, argv); ok {
+			t.Errorf("%q", argv)
+		}
+	}
+	if _, ok := warnEmptyArgument(nil, []string{"psql", ""}); ok {
+		t.Error("no variable is set")
+	}
+}

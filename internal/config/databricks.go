@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// databricksSettings is a section that is no profile: the Databricks CLI keeps
+// settings of its own there (databricks/cli, libs/databrickscfg).
+const databricksSettings = "__settings__"
+
+// DatabricksFile is a .databrickscfg, in which the Databricks tools keep
+// profiles, secrets included (databricks-sdk-go, config/config_file.go).
+type DatabricksFile struct{ file *ini }
+
+// ParseDatabricks reads the file called name. Its errors name file and line,
+// and show no value.
+func ParseDatabricks(name string, data []byte) (*DatabricksFile, error) {
+	f, err := parseINI(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &DatabricksFile{f}, nil
+}
+
+// Has says whether there is a profile called section.
+func (d *DatabricksFile) Has(section string) bool {
+	_, ok := d.file.get(section)
+	return ok && section != databricksSettings
+}
+
+// Import is what a section of a .databrickscfg gives: a secret, and the host
+// and client id that it belongs to.
+type Import struct {
+	Section   string
+	File      string
+	Workspace Value[Workspace]
+	ClientID  Value[string]
+	Secret    credential.Secret
+}
+
+func (im Import) String() string { return "section [" + im.Section + "] of " + im.File }
+
+// Import reads a section; chosen says who named it. Its errors name the section
+// or the key, and its line.
+func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
+	if !d.Has(section) {
+		e := &Error{Name: chosen.String(), Problem: "there is no section [" + section + "] in " + d.file.name}
+		if able := d.able(); len(able) > 0 {
+			e.Fix = "with --databricks-profile, name one that has a secret: " + strings.Join(able, ", ")
+		}
+		return Import{}, e
+	}
+	values, _ := d.file.get(section)
+	im := Import{Section: section, File: d.file.name}
+	for _, key := range importKeys {
+		if values[key].text == "" {
+			e := &Error{Name: im.String(), Problem: "has no key " + key}
+			if able := d.able(); len(able) > 0 {
+				e.Fix = "with --databricks-profile, name one that has all of " + strings.Join(importKeys, ", ") + ": " + strings.Join(able, ", ")
+			}
+			return Import{}, e
+		}
+	}
+	from := func(key string) Source {
+		return Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, section, d.file.name, values[key].line)}
+	}
+	w, err := ParseWorkspace(values["host"].text, from("host"))
+	if err != nil {
+		return Import{}, err
+	}
+	if id := values["workspace_id"].text; w.WorkspaceID == "" && digitsOnly(id) {
+		w.WorkspaceID = id
+	}
+	id, err := clientID(strings.TrimSpace(values["client_id"].text), from("client_id"))
+	if err != nil {
+		return Import{}, err
+	}
+	secret := values["client_secret"].text
+	if strings.ContainsFunc(secret, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
+		return Import{}, bad(from("client_secret"), "is not a secret: it has a space, a quote or a control character in it")
+	}
+	im.Workspace, im.ClientID = Value[Workspace]{w, from("host")}, Value[string]{id, from("client_id")}
+	im.Secret = credential.NewSecret(secret)
+	return im, nil
+}
+
+// importKeys are what a section needs.
+var importKeys = []string{"host", "client_id", "client_secret"}
+
+// able lists the sections that have what an import needs.
+func (d *DatabricksFile) able() []string {
+	var out []string
+	for _, s := range d.file.sections() {
+		values, _ := d.file.get(s)
+		whole := s != databricksSettings
+		for _, key := range importKeys {
+			whole = whole && values[key].text != ""
+		}
+		if whole {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// WithoutSecret gives the file without the section's client_secret line; all
+// else in it stays byte for byte. False says that another secret stands there,
+// or none.
+func (d *DatabricksFile) WithoutSecret(section string, secret credential.Secret) ([]byte, bool) {
+	values, _ := d.file.get(section)
+	if secret.IsZero() || !credential.NewSecret(values["client_secret"].text).Equal(secret) {
+		return nil, false
+	}
+	d.file.remove(section, "client_secret")
+	return d.file.bytes(), true
+}
+
+// imported takes host and client id from a section of a .databrickscfg. What
+// else names them has to agree: a secret belongs to its own section's.
+func (r *resolver) imported() {
+	im, c := r.in.Import, &r.conf
+	if im == nil || r.err != nil {
+		return
+	}
+	disagree := func(from Source, given, theirs string) {
+		r.fail(&Error{Name: from.String(), Problem: fmt.Sprintf("names %s, and %s is for %s", Quote(given), im, theirs),
+			Fix: "a secret belongs to its own section's host and client id: leave " + from.String() + " out, or name another section with --databricks-profile"})
+	}
+	if theirs := im.Workspace.V.HostPort(); c.Workspace.Given() && c.Workspace.V.HostPort() != theirs {
+		disagree(c.Workspace.From, c.Workspace.V.HostPort(), theirs)
+	}
+	if c.ClientID.Given() && c.ClientID.V != im.ClientID.V {
+		disagree(c.ClientID.From, c.ClientID.V, im.ClientID.V)
+	}
+	switch {
+	case !c.Workspace.Given():
+		c.Workspace = im.Workspace
+	case c.Workspace.V.WorkspaceID == "":
+		c.Workspace.V.WorkspaceID = im.Workspace.V.WorkspaceID
+	}
+	if !c.ClientID.Given() {
+		c.ClientID = im.ClientID
+	}
+}

@@ -1,0 +1,47 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// On a terminal, login --import asks before it takes the plain-text secret out
+// of .databrickscfg; whatever is not a yes is a no.
+func TestImportAsks(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{NoPostgres: true})
+	p := deskPlace(t, l, desktop.Unlocked)
+	path := filepath.Join(p.home, ".databrickscfg")
+	rest := "# keep\r\n[DEFAULT]\r\nhost = " + p.env["DATABRICKS_HOST"] + "\r\nclient_id = " + l.ClientID + "\r\n"
+	whole := rest + "client_secret = " + l.ClientSecret + " # plain\r\n"
+	for answer, want := range map[string]string{"\n": whole, "n\n": whole, "yellow\n": whole, "\x04": whole, "y\n": rest, " YES\n": rest} {
+		if err := os.WriteFile(path, []byte(whole), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := onScreen(p, "lakebase-credential-helper", "login", "--import")
+		question := "Remove the plain-text secret from section [DEFAULT] of " + path + "? Other tools that read it there would lose it. [y/N] "
+		for end := time.Now().Add(15 * time.Second); !strings.Contains(s.shown(), question); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("it does not ask:\n%q", s.shown())
+			}
+		}
+		s.typed(answer)
+		if status := s.end(); status != 0 {
+			t.Errorf("answer %q: ended with %s:\n%q", answer, told(status), s.shown())
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want {
+			t.Errorf("after the answer %q: %v, and the secret is gone: %t", answer, err, string(got) == rest)
+		}
+		if hinted := strings.Contains(s.shown(), "to take that line out, add --remove-plaintext"); hinted != (want == whole) {
+			t.Errorf("after the answer %q the hint is shown: %t\n%q", answer, hinted, s.shown())
+		}
+	}
+	p.do("lakebase-credential-helper", "list").want(0)
+}

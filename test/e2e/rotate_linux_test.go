@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// rotating is a place whose stored secret was made by rotate, beside the first
+// one, whose id nobody has recorded.
+type rotating struct {
+	*place
+	first string // its id
+}
+
+func newRotating(t *testing.T, o desktop.Options) *rotating {
+	t.Helper()
+	l := base(t, emulator.Options{NoPostgres: true})
+	p := deskPlaceWith(t, l, o)
+	p.set("LAKEBASE_CACHE=off")
+	p.login()
+	r := &rotating{place: p, first: l.Secrets()[0].ID}
+	r.do("lakebase-credential-helper", "rotate").want(0)
+	r.works("after the first rotate")
+	return r
+}
+
+// works wants that what the keychain holds signs in.
+func (r *rotating) works(when string) {
+	r.t.Helper()
+	o := r.do("lakebase-exec", "--wait", "never", "--", "true")
+	if !o.status.Exited() || o.status.ExitStatus() != 0 {
+		r.t.Fatalf("%s the keychain's secret does not sign in: %s", when, o.stderr)
+	}
+}
+
+// killed starts a rotate, kills it when the time has come, and looks at what it
+// has left. It says whether the run was still going on.
+func (r *rotating) killed(at string, when func(*started)) bool {
+	r.t.Helper()
+	before := ids(r.base)
+	run := r.start(r.command("lakebase-credential-helper", "rotate"))
+	when(run)
+	if err := run.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		r.t.Fatal(err)
+	}
+	o := run.wait()
+	dead := o.status.Signaled() && o.status.Signal() == syscall.SIGKILL
+	if !dead {
+		o.want(0)
+	}
+	r.base.Set(func(s *emulator.Switches) { s.Faults, s.Latency = nil, 0 })
+	r.works(at + ", at once,")
+	if r.desk.Calls()["CreateItem"] > 0 { // the fake: it goes on with what the dead have asked for
+		time.Sleep(3 * slowKeychain)
+		r.works(at + ", a moment later,")
+	}
+	left := ids(r.base)
+	if len(left) > len(before)+1 {
+		r.t.Errorf("%s: %d secrets are left, of %d", at, len(left), len(before))
+	}
+	r.mended(at, before, left)
+	return dead
+}
+
+// mended rotates once more: that works, and leaves the first secret, the stored
+// one, and at the most a stray, which it names. The stray is then deleted.
+func (r *rotating) mended(at string, before, left []string) {
+	r.t.Helper()
+	o := r.do("lakebase-credential-helper", "rotate").want(0)
+	r.works(at + ", and after the next rotate,")
+	var strays []string
+	for _, id := range ids(r.base) {
+		switch {
+		case id == r.first:
+		case slices.Contains(left, id):
+			strays = append(strays, id)
+		}
+	}
+	total := len(ids(r.base))
+	if total != 2+len(strays) || len(strays) > 1 {
+		r.t.Fatalf("%s: %d secrets after the next rotate: before %v, left %v, now %v\n%s", at, total, before, left, ids(r.base), o.stderr)
+	}
+	for _, id := range strays {
+		if slices.Contains(before, id) {
+			r.t.Errorf("%s: an old secret is left: %s", at, id)
+		}
+		o.says("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
+		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).want(0)
+	}
+	if len(strays) == 0 && o.stderr != "" && o.took < patience {
+		r.t.Errorf("%s: the next rotate says: %s", at, o.stderr)
+	}
+	if got := len(ids(r.base)); got != 2 {
+		r.t.Fatalf("%s: %d secrets in the end", at, got)
+	}
+}
+
+func ids(l *emulator.Lakebase) []string {
+	var out []string
+	for _, s := range l.Secrets() {
+		out = append(out, s.ID)
+	}
+	return out
+}
+
+// Killed while the workspace's answer to any of its calls is on the way: the
+// workspace has acted, and rotate does not know it yet.
+func TestRotateKilledAtACall(t *testing.T) {
+	r := newRotating(t, desktop.Options{Mode: desktop.Unlocked})
+	steps := []struct {
+		call emulator.Call
+		nth  int
+	}{
+		{emulator.CallToken, 1}, {emulator.CallMe, 1}, {emulator.CallSecretList, 1}, {emulator.CallSecretCreate, 1},
+		{emulator.CallToken, 2}, {emulator.CallSecretDelete, 1},
+	}
+	for _, step := range steps {
+		at := fmt.Sprintf("killed at call %d of %s", step.nth, step.call)
+		r.base.ResetCounters()
+		r.base.Set(func(s *emulator.Switches) {
+			for range step.nth - 1 {
+				s.Faults = append(s.Faults, emulator.Fault{Call: step.call})
+			}
+			s.Faults = append(s.Faults, emulator.Fault{Call: step.call, Slow: time.Minute})
+		})
+		if !r.killed(at, func(*started) {
+			eventually(t, at, func() bool { return r.base.Counters().ByCall[step.call] == step.nth })
+		}) {
+			t.Errorf("%s: it had ended before", at)
+		}
+	}
+}
+
+// slowKeychain is how long the slow keychain takes for each answer.
+const slowKeychain = 12 * time.Millisecond
+
+// Killed at each of its writes to a slow keychain, which carries out what it was
+// asked for after the asker is dead, and at every second reading.
+func TestRotateKilledAtTheKeychain(t *testing.T) {
+	r := newRotating(t, desktop.Options{Mode: desktop.Slow, Delay: slowKeychain})
+	begin := r.desk.Calls()
+	r.do("lakebase-credential-helper", "rotate").want(0)
+	end := r.desk.Calls()
+	for _, method := range []string{"CreateItem", "GetSecret"} {
+		all := end[method] - begin[method]
+		if all < 4 {
+			t.Fatalf("one rotate calls %s %d times", method, all)
+		}
+		every := map[string]int{"CreateItem": 1, "GetSecret": 2}[method]
+		for n := 1; n <= all; n += every {
+			at := fmt.Sprintf("killed at %s %d of %d", method, n, all)
+			from := r.desk.Calls()[method]
+			if !r.killed(at, func(*started) {
+				eventually(t, at, func() bool { return r.desk.Calls()[method] >= from+n })
+			}) {
+				t.Errorf("%s: it had ended before", at)
+			}
+		}
+	}
+}
+
+// Killed at moments spread evenly over its whole road.
+func TestRotateKilledAtAnyTime(t *testing.T) {
+	r := newRotating(t, desktop.Options{Mode: desktop.Unlocked})
+	const latency = 15 * time.Millisecond
+	slow := func() { r.base.Set(func(s *emulator.Switches) { s.Latency = latency }) }
+	slow()
+	whole := r.do("lakebase-credential-helper", "rotate").want(0).took
+	const moments = 24
+	dead := 0
+	for i := range moments {
+		after := whole * time.Duration(i) / (moments - 1)
+		slow()
+		if r.killed(fmt.Sprintf("killed after %s of %s", after, whole), func(*started) { time.Sleep(after) }) {
+			dead++
+		}
+	}
+	if dead < moments/2 {
+		t.Errorf("of %d runs only %d were killed before their end", moments, dead)
+	}
+}
+
+// Of two that rotate at once, one does, and the other says so.
+func TestRotateAtOnce(t *testing.T) {
+	r := newRotating(t, desktop.Options{Mode: desktop.Unlocked})
+	r.base.Set(func(s *emulator.Switches) { s.Latency = 300 * time.Millisecond })
+	r.base.ResetCounters()
+	outcomes := make([]*outcome, 2)
+	var all sync.WaitGroup
+	for i := range outcomes {
+		run := r.start(r.command("lakebase-credential-helper", "rotate"))
+		all.Go(func() { outcomes[i] = run.wait() })
+	}
+	all.Wait()
+	codes := []int{outcomes[0].status.ExitStatus(), outcomes[1].status.ExitStatus()}
+	slices.Sort(codes)
+	if !slices.Equal(codes, []int{0, 125}) {
+		t.Errorf("exit codes %v", codes)
+	}
+	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate of this secret is at work; nothing was done") {
+		t.Errorf("stderr: %s", text)
+	}
+	if n := r.base.Counters().ByCall[emulator.CallSecretCreate]; n != 1 || len(ids(r.base)) != 2 {
+		t.Errorf("%d secrets were made, and there are %d", n, len(ids(r.base)))
+	}
+	r.works("after both")
+}
