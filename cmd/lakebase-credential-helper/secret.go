@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 	"unicode"
@@ -69,7 +70,10 @@ func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
 	}
 	stop := cli.RestoreOnSignal(func() { _ = term.Restore(fd, state) })
 	defer stop()
-	fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.V, c.conf.Workspace.V.HostPort())
+	go func() {
+		awaitSilence(fd, state)
+		fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.V, c.conf.Workspace.V.HostPort())
+	}()
 	text, err := within(ctx, typingTime, func() ([]byte, error) { return term.ReadPassword(fd) })
 	_ = term.Restore(fd, state)
 	fmt.Fprintln(c.Stderr)
@@ -77,6 +81,17 @@ func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
 		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
 	}
 	return checkSecret("the secret", text)
+}
+
+// awaitSilence returns when the terminal's state is no longer what it was, at the
+// latest after a second: nobody is asked for a secret while it would be shown.
+func awaitSilence(fd int, before *term.State) {
+	for range 1000 {
+		if now, err := term.GetState(fd); err != nil || !reflect.DeepEqual(now, before) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // checkSecret trims what pasting adds, and refuses what no secret has.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -81,7 +82,7 @@ func TestParseRefuses(t *testing.T) {
 // exec runs the program in this process, with nothing to find outside of it.
 func exec(environ []string, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(context.Background(), append([]string{program}, args...), append([]string{"HOME=/nonexistent"}, environ...), strings.NewReader(""), &out, &errs)
+	code = run(context.Background(), append([]string{program}, args...), append([]string{"HOME=" + os.DevNull}, environ...), strings.NewReader(""), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
