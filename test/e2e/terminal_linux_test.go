@@ -209,6 +209,9 @@ func TestLoginPrompt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ask(t, p)
 			s.typed(l.ClientSecret[:8])
+			// The kernel takes in what is typed in its own time, and would show it
+			// when the signal had brought the echo back before.
+			time.Sleep(200 * time.Millisecond)
 			interrupt(s)
 			if status := s.end(); !status.Signaled() || status.Signal() != signals[name] {
 				t.Errorf("ended with %s, not by the signal %s", told(status), signals[name])
