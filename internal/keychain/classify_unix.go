@@ -32,7 +32,7 @@ func gone(err error) bool {
 		return false
 	}
 	switch reply.Name {
-	case "org.freedesktop.Secret.Error.NoSuchObject", busError + "UnknownObject", busError + "UnknownMethod":
+	case "org.freedesktop.Secret.Error.NoSuchObject", busError + "UnknownObject", busError + "UnknownMethod", busError + "UnknownInterface":
 		return true
 	}
 	return false

@@ -18,7 +18,11 @@ const (
 	itemInterface       = "org.freedesktop.Secret.Item"
 	sessionInterface    = "org.freedesktop.Secret.Session"
 	promptInterface     = "org.freedesktop.Secret.Prompt"
+	serviceInterface    = "org.freedesktop.Secret.Service"
 	serviceName         = "org.freedesktop.secrets"
+	servicePath         = dbus.ObjectPath("/org/freedesktop/secrets")
+	loginPath           = servicePath + "/collection/login"
+	defaultPath         = servicePath + "/aliases/default"
 	noPath              = dbus.ObjectPath("/")
 )
 
@@ -34,10 +38,12 @@ type secretService struct{ environ func(string) string }
 func newBackend(environ func(string) string) backend { return &secretService{environ} }
 
 // login is the connection and the collection that go-keyring uses: "login", else
-// the default one.
+// the default one. Its session is asked for first and waited for last, which
+// saves a round trip.
 type login struct {
 	*ss.SecretService
 	collection dbus.BusObject
+	opening    *dbus.Call
 }
 
 func (b *secretService) open() (*login, error) {
@@ -48,7 +54,33 @@ func (b *secretService) open() (*login, error) {
 	if err != nil {
 		return nil, fail(ErrAbsent, "no session bus: "+err.Error())
 	}
-	return &login{svc, svc.GetLoginCollection()}, nil
+	opening := svc.Object(serviceName, servicePath).Go(serviceInterface+".OpenSession", 0, make(chan *dbus.Call, 1), "plain", dbus.MakeVariant(""))
+	return &login{svc, svc.Object(serviceName, loginPath), opening}, nil
+}
+
+// try makes a call on the login collection, and where there is none, on the
+// default one: what go-keyring asks for first, for one round trip less.
+func (l *login) try(call func() error) error {
+	err := call()
+	if gone(err) && l.collection.Path() == loginPath {
+		l.collection = l.Object(serviceName, defaultPath)
+		err = call()
+	}
+	return err
+}
+
+// session gives the path of the session, for values that cross the bus in clear.
+func (l *login) session() (path dbus.ObjectPath, err error) {
+	l.opening.Done <- <-l.opening.Done // the next one finds it there too
+	var nothing dbus.Variant
+	return path, classify(l.opening.Store(&nothing, &path))
+}
+
+// end closes the session without waiting for the answer.
+func (l *login) end() {
+	if path, err := l.session(); err == nil {
+		l.Object(serviceName, path).Go(sessionInterface+".Close", dbus.FlagNoReplyExpected, nil)
+	}
 }
 
 func (b *secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {
@@ -56,6 +88,7 @@ func (b *secretService) get(ctx context.Context, account string, prompt bool) (c
 	if err != nil {
 		return credential.Secret{}, err
 	}
+	defer l.end()
 	secret, item, err := l.read(account)
 	if !prompt || !errors.Is(err, ErrLocked) {
 		return secret, err
@@ -72,6 +105,7 @@ func (b *secretService) set(ctx context.Context, account string, secret credenti
 	if err != nil {
 		return err
 	}
+	defer l.end()
 	err = l.create(ctx, account, secret, prompt)
 	if !prompt || !errors.Is(err, ErrLocked) || errors.Is(err, ErrDismissed) {
 		return err
@@ -89,6 +123,7 @@ func (b *secretService) remove(ctx context.Context, account string) error {
 	if err != nil {
 		return err
 	}
+	defer l.end()
 	if locked, err := l.locked(); err != nil && !gone(err) {
 		return classify(err)
 	} else if locked {
@@ -116,12 +151,11 @@ func (l *login) read(account string) (credential.Secret, dbus.ObjectPath, error)
 	if err != nil {
 		return credential.Secret{}, noPath, err
 	}
-	session, err := l.OpenSession()
+	session, err := l.session()
 	if err != nil {
-		return credential.Secret{}, item, classify(err)
+		return credential.Secret{}, item, err
 	}
-	defer l.end(session)
-	secret, err := l.GetSecret(item, session.Path())
+	secret, err := l.GetSecret(item, session)
 	if err != nil {
 		return credential.Secret{}, item, classify(err)
 	}
@@ -131,7 +165,11 @@ func (l *login) read(account string) (credential.Secret, dbus.ObjectPath, error)
 // find returns the item of account. Whoever has no login collection has no item:
 // gnome-keyring makes that collection at the first login or store.
 func (l *login) find(account string) (dbus.ObjectPath, error) {
-	items, err := l.SearchItems(l.collection, attributes(account))
+	var items []dbus.ObjectPath
+	err := l.try(func() (err error) {
+		items, err = l.SearchItems(l.collection, attributes(account))
+		return err
+	})
 	switch {
 	case gone(err):
 		return noPath, fail(ErrNotFound, "there is no login keyring yet")
@@ -152,7 +190,11 @@ func (l *login) find(account string) (dbus.ObjectPath, error) {
 }
 
 func (l *login) locked() (bool, error) {
-	v, err := l.collection.GetProperty(collectionInterface + ".Locked")
+	var v dbus.Variant
+	err := l.try(func() (err error) {
+		v, err = l.collection.GetProperty(collectionInterface + ".Locked")
+		return err
+	})
 	if err != nil {
 		return false, err
 	}
@@ -180,16 +222,15 @@ func (l *login) unlock(ctx context.Context, item dbus.ObjectPath) error {
 // create writes the item as go-keyring does. Without prompt, a service that wants
 // to ask first is told no.
 func (l *login) create(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
-	session, err := l.OpenSession()
+	session, err := l.session()
 	if err != nil {
-		return classify(err)
+		return err
 	}
-	defer l.end(session)
 	label := "Password for '" + account + "' on '" + Service + "'"
-	value := ss.NewSecret(session.Path(), secret.Reveal())
+	value := ss.NewSecret(session, secret.Reveal())
 	if prompt {
 		return turn(ctx, func() error {
-			return noCollection(l.CreateItem(l.collection, label, attributes(account), value))
+			return noCollection(l.try(func() error { return l.CreateItem(l.collection, label, attributes(account), value) }))
 		})
 	}
 	properties := map[string]dbus.Variant{
@@ -197,7 +238,9 @@ func (l *login) create(ctx context.Context, account string, secret credential.Se
 		itemInterface + ".Attributes": dbus.MakeVariant(attributes(account)),
 	}
 	var item, asks dbus.ObjectPath
-	err = l.collection.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
+	err = l.try(func() error {
+		return l.collection.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
+	})
 	if err != nil {
 		return classify(noCollection(err))
 	}
@@ -206,11 +249,6 @@ func (l *login) create(ctx context.Context, account string, secret credential.Se
 		return fail(ErrLocked, "the keychain wants to ask first")
 	}
 	return nil
-}
-
-// end closes a session without waiting for the answer.
-func (l *login) end(session dbus.BusObject) {
-	session.Go(sessionInterface+".Close", dbus.FlagNoReplyExpected, nil)
 }
 
 func attributes(account string) map[string]string {

@@ -19,6 +19,7 @@ const (
 
 	serviceName = "org.freedesktop.secrets"
 	servicePath = dbus.ObjectPath("/org/freedesktop/secrets")
+	defaultPath = dbus.ObjectPath("/org/freedesktop/secrets/aliases/default")
 	loginPath   = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
 	noPath      = dbus.ObjectPath("/")
 )
@@ -68,7 +69,7 @@ func (d *Desktop) start(ctx context.Context, o Options) error {
 			return err
 		}
 		return d.startKeyring(ctx)
-	case Silent, HungPrompt, Dismissed, Accepted, Asking, Slow, Forgetful, Garbage, GarbagePrompt:
+	case Silent, HungPrompt, Dismissed, Accepted, Asking, Slow, Forgetful, DefaultOnly, Garbage, GarbagePrompt:
 		d.fake = newFake(conn, o, d.calls)
 		return d.fake.own()
 	}
