@@ -124,67 +124,6 @@ func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
 // Lost is the time that went into reading a store that did not answer.
 func (c *Cache) Lost() time.Duration { return time.Duration(c.lost.Load()) }
 
-// Fetch gives an entry that is good enough: the cached one, or one that mint
-// makes while no other process does. ctx must have a deadline. The entry is
-// stored after Fetch has returned; see Result.Saved.
-func (c *Cache) Fetch(ctx context.Context, key credential.Key, want Want, mint func(context.Context) (Entry, error)) (Result, error) {
-	r := Result{Cached: true}
-	var health health
-	found := func() bool {
-		e, err := c.read(ctx, key)
-		r.Entry, health = e, healthOf(err)
-		return err == nil && want.Good(e, c.Now())
-	}
-	if found() {
-		return r, nil
-	}
-	// A store that is silent now is asked again only if it has ever served.
-	mute := func() bool { return health == silent && !c.savedLately(key) }
-	unlock := func() {}
-	if health != absent && c.LockDir != "" {
-		var hit bool
-		again := func() bool { return !mute() && found() }
-		if unlock, hit = c.lead(ctx, lockName(key, 1), lockName(key, 2), again, mute); hit {
-			unlock()
-			return r, nil
-		}
-	}
-	e, err := mint(ctx)
-	if err != nil {
-		unlock()
-		return Result{}, err
-	}
-	r = Result{Entry: e, saved: make(chan struct{})}
-	go func() {
-		defer close(r.saved)
-		defer unlock()
-		if health != absent && !mute() {
-			c.save(context.WithoutCancel(ctx), key, e)
-		}
-	}()
-	return r, nil
-}
-
-// saveTimeout bounds the storing of a token, index included.
-const saveTimeout = 3 * time.Second
-
-func (c *Cache) save(ctx context.Context, key credential.Key, e Entry) {
-	if c.Store == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
-	defer cancel()
-	if err := c.Index().Add(ctx, account(key)); err != nil {
-		c.told("listing the token", err)
-		return
-	}
-	if err := c.Store.Put(ctx, account(key), encode(key, e)); err != nil {
-		c.told("storing the token", err)
-		return
-	}
-	c.markSaved(key)
-}
-
 func (c *Cache) told(what string, err error) {
 	if c.Told != nil {
 		c.Told(what, err)

@@ -232,12 +232,37 @@ func TestFetchLooksAgainUnderTheLock(t *testing.T) {
 		}
 		return nil
 	}
-	c := &Cache{Store: store, LockDir: t.TempDir(), Now: time.Now}
+	dir := t.TempDir()
+	c := &Cache{Store: store, LockDir: dir, Files: folder(dir), Now: time.Now}
+	c.markSaved(key, entry(tokenText).Token)
 	r, err := c.Fetch(within(t, time.Second), key, any0, func(context.Context) (Entry, error) {
 		t.Error("minted though another process just had")
 		return entry("new"), nil
 	})
 	if err != nil || !r.Cached {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// The store is asked once where nothing says that it holds a token, and what it
+// holds then serves all the same.
+func TestFetchAsksTheStoreOnce(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		store, dir, reads := &memory{items: map[string]string{}}, t.TempDir(), 0
+		store.peek = func(a string) error {
+			if a == account(key) {
+				reads++
+			}
+			return nil
+		}
+		if held {
+			store.items[account(key)] = changed(t, "", nil)
+		}
+		c := &Cache{Store: store, LockDir: dir, Files: folder(dir), Now: time.Now}
+		r, err := c.Fetch(within(t, time.Second), key, any0, func(context.Context) (Entry, error) { return entry("new"), nil })
+		if err != nil || r.Cached != held || reads != 1 {
+			t.Errorf("held %v: cached %v after %d reads, %v", held, r.Cached, reads, err)
+		}
+		r.Saved(t.Context())
 	}
 }

@@ -34,7 +34,7 @@ func TestOneMintForAll(t *testing.T) {
 	store, dir := &memory{}, t.TempDir()
 	var mints, waits atomic.Int32
 	rs, errs := crowd(t, 50, 20*time.Second, func() *Cache {
-		return &Cache{Store: store, LockDir: dir, Now: time.Now, Waiting: func() { waits.Add(1) }}
+		return &Cache{Store: store, LockDir: dir, Files: folder(dir), Now: time.Now, Waiting: func() { waits.Add(1) }}
 	}, func(context.Context) (Entry, error) {
 		mints.Add(1)
 		time.Sleep(50 * time.Millisecond)
@@ -89,6 +89,84 @@ func TestLeaderThatFails(t *testing.T) {
 	}
 	if mints.Load() != 2 || failed != 1 {
 		t.Errorf("%d mints, %d failed", mints.Load(), failed)
+	}
+}
+
+// Where no token can be stored, or none be had, a crowd does not try one after
+// the other.
+func TestLeadersThatLeaveNothing(t *testing.T) {
+	boom := errors.New("boom")
+	for name, c := range map[string]struct {
+		store *memory
+		err   error
+	}{
+		"not stored": {store: &memory{put: func(string) error { return errTooBig }}},
+		"refused":    {store: &memory{}, err: boom},
+	} {
+		dir := t.TempDir()
+		const n, cost = 40, 100 * time.Millisecond
+		begun := time.Now()
+		_, errs := crowd(t, n, 20*time.Second, func() *Cache { return &Cache{Store: c.store, LockDir: dir, Files: folder(dir), Now: time.Now} },
+			func(context.Context) (Entry, error) {
+				time.Sleep(cost)
+				return entry(tokenText), c.err
+			})
+		for _, err := range errs {
+			if !errors.Is(err, c.err) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if took := time.Since(begun); took < leaders*cost || took > n*cost/2 {
+			t.Errorf("%s: %d took %s, each of them %s", name, n, took, cost)
+		}
+	}
+}
+
+// A good token is found though a stopped process holds every lock.
+func TestStoppedHoldersDoNotDelayAWarmStart(t *testing.T) {
+	dir := t.TempDir()
+	c := &Cache{Store: &memory{items: map[string]string{account(key): changed(t, "", nil)}}, LockDir: dir, Files: folder(dir), Now: time.Now}
+	c.markSaved(key, entry(tokenText).Token)
+	hold(t, dir, lockName(key, 1))
+	hold(t, dir, lockName(key, 2))
+	for i := range readers - 1 {
+		hold(t, dir, turnName(i))
+	}
+	const limit = time.Minute
+	begun := time.Now()
+	r, err := c.Fetch(within(t, limit), key, any0, func(context.Context) (Entry, error) { return Entry{}, errors.New("minted") })
+	if took := time.Since(begun); err != nil || !r.Cached || took > (readers-1)*turnWait+time.Second {
+		t.Errorf("%+v, %v after %s", r, err, took)
+	}
+	hold(t, dir, turnName(readers-1))
+	begun = time.Now()
+	r, err = c.Fetch(within(t, 4*time.Second), key, any0, func(context.Context) (Entry, error) { return Entry{}, errors.New("minted") })
+	if took := time.Since(begun); err != nil || !r.Cached || took < 900*time.Millisecond || took > 2*time.Second {
+		t.Errorf("all places taken: %+v, %v after %s", r, err, took)
+	}
+}
+
+// No more than a few read at the same time.
+func TestReadersTakeTurns(t *testing.T) {
+	dir := t.TempDir()
+	var now, most atomic.Int32
+	store := &memory{items: map[string]string{account(key): changed(t, "", nil)}}
+	slow := storeFunc{store, func() {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(5 * time.Millisecond)
+		now.Add(-1)
+	}}
+	_, errs := crowd(t, 40, 20*time.Second, func() *Cache { return &Cache{Store: slow, LockDir: dir, Files: folder(dir), Now: time.Now} },
+		func(context.Context) (Entry, error) { return Entry{}, errors.New("minted") })
+	for _, err := range errs {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if most.Load() > readers || most.Load() < 1 {
+		t.Errorf("%d read at the same time", most.Load())
 	}
 }
 

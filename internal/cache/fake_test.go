@@ -18,7 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var errLocked = errors.New("the store is locked")
+var (
+	errLocked = errors.New("the store is locked")
+	errTooBig = errors.New("the item is too big")
+)
 
 type missing struct{}
 
@@ -83,6 +86,17 @@ func (s *memory) text(account string) string {
 	return s.items[account]
 }
 
+// storeFunc calls during with each read.
+type storeFunc struct {
+	*memory
+	during func()
+}
+
+func (s storeFunc) Peek(ctx context.Context, account string) (credential.Secret, error) {
+	s.during()
+	return s.memory.Peek(ctx, account)
+}
+
 // folder is Files over a plain directory.
 type folder string
 
@@ -98,7 +112,12 @@ func (f folder) WriteFile(name string, data []byte) error {
 	if strings.ContainsAny(name, "/:") {
 		return fs.ErrInvalid
 	}
-	return os.WriteFile(filepath.Join(string(f), name), data, 0o600)
+	tmp, err := os.CreateTemp(string(f), "tmp")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	return errors.Join(err, tmp.Close(), os.Rename(tmp.Name(), filepath.Join(string(f), name)))
 }
 
 func (f folder) Remove(name string) error { return os.Remove(filepath.Join(string(f), name)) }

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"time"
 
@@ -21,46 +23,63 @@ func (c *Cache) lock(name string) *flock.Flock {
 	return flock.New(filepath.Join(c.LockDir, name), flock.SetFlag(openFlags), flock.SetPermissions(0o600))
 }
 
-// lead makes this process the one that mints, or reports found when another one
-// has minted meanwhile. The kernel frees a lock when its holder dies, so only a
-// stopped holder keeps it: that one is waited for during half of the time left,
-// and then passed by with a second lock. Waiters re-read side by side under a
-// shared lock. Where the store is mute, a second lock would only put them in a row.
-// unlock is never nil; a file system without locks means no lock.
-func (c *Cache) lead(ctx context.Context, first, second string, found, mute func() bool) (unlock func(), ok bool) {
-	for i, name := range []string{first, second} {
-		l := c.lock(name)
+// await waits for a lock in the kernel: to ask again and again would take the
+// processors from the one that is waited for. Where ctx ends first, a lock that
+// comes late is freed.
+func await(ctx context.Context, lock func() error, free func()) bool {
+	done := make(chan error, 1)
+	go func() { done <- lock() }()
+	select {
+	case err := <-done:
+		return err == nil
+	case <-ctx.Done():
+		go func() {
+			if <-done == nil {
+				free()
+			}
+		}()
+		return false
+	}
+}
+
+// readers is how many processes read the store at the same time: a keychain
+// serves one after the other, and with hundreds asking at once each would wait
+// for longer than a read may take.
+const readers = 4
+
+// turnWait is how long one place among the readers is waited for. It may be held
+// by a process that was stopped.
+const turnWait = time.Second
+
+func turnName(i int) string { return fmt.Sprintf("turn%d.lock", i) }
+
+// turn waits for a place among the readers, for a quarter of the time left at the
+// most. done is never nil.
+func (c *Cache) turn(ctx context.Context) (done func()) {
+	if c.LockDir == "" {
+		return func() {}
+	}
+	quarter, stop := half(ctx)
+	defer stop()
+	quarter, stop2 := half(quarter)
+	defer stop2()
+	for i := rand.IntN(readers); quarter.Err() == nil; i = (i + 1) % readers {
+		l := c.lock(turnName(i))
 		free := func() { _ = l.Unlock() }
+		wait, stop := context.WithTimeout(quarter, turnWait)
 		got, err := l.TryLock()
-		if err != nil {
-			c.told("taking the lock", err)
-			return func() {}, false
+		if !got && err == nil {
+			got = await(wait, l.Lock, free)
 		}
-		if got {
-			return free, found()
-		}
-		if i == 0 && c.Waiting != nil {
-			c.Waiting()
-		}
-		shared, stop := half(ctx)
-		got, _ = l.TryRLockContext(shared, poll)
 		stop()
 		if got {
-			hit := found()
-			free()
-			if hit || mute() {
-				return func() {}, hit
-			}
+			return free
+		}
+		if err != nil {
+			break // the lock itself will tell of it
 		}
 	}
-	// Both holders failed or are stopped: go on one by one while there is time.
-	l := c.lock(second)
-	last, stop := half(ctx)
-	defer stop()
-	if got, _ := l.TryLockContext(last, poll); got {
-		return func() { _ = l.Unlock() }, found()
-	}
-	return func() {}, found()
+	return func() {}
 }
 
 // Alone keeps a second process from doing the same at the same time; name is a
