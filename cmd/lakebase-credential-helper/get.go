@@ -92,6 +92,10 @@ func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
 	if format == formatGitHub && file == "" {
 		return nil, &config.Error{Name: "GITHUB_ENV", Problem: "is not set: --format github-env is for a step of GitHub Actions"}
 	}
+	info := c.Env("KUBERNETES_EXEC_INFO")
+	if _, err := hook.ExecVersion(info); format == "exec-credential" && err != nil {
+		return nil, &config.Error{Name: "KUBERNETES_EXEC_INFO", Problem: err.Error()}
+	}
 	s, err := b.Ready(ctx)
 	if err != nil {
 		return nil, err
@@ -101,7 +105,7 @@ func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
 	if format == formatGitHub {
 		return gitHubEnv(a, file)
 	}
-	return hook.Render(format, a, hook.Context{ExecInfo: c.Env("KUBERNETES_EXEC_INFO")})
+	return hook.Render(format, a, hook.Context{ExecInfo: info})
 }
 
 // gitHubEnv appends to the runner's file and masks the token first thing after.
@@ -127,5 +131,5 @@ func gitHubEnv(a hook.Answer, path string) ([]byte, error) {
 type quiet struct{ chain *keychain.Keychain }
 
 func (q quiet) Get(ctx context.Context, account string) (credential.Secret, error) {
-	return q.chain.Peek(ctx, account)
+	return q.chain.Read(ctx, account)
 }

@@ -65,6 +65,11 @@ func login(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	unlock, alone := store.Alone(rotateLock(c.conf.Workspace.V.HostPort(), c.conf.ClientID.V))
+	if !alone {
+		return errors.New("a rotate or login of this secret is at work; nothing was stored")
+	}
+	defer unlock()
 	var minted *cache.Entry
 	if c.given["no-verify"] == nil {
 		if minted, err = c.proveSecret(ctx, secret); err != nil {

@@ -63,7 +63,7 @@ func (c *call) rotateAlone(ctx context.Context, r *broker.Rotation) (broker.Rota
 	host, clientID := c.conf.Workspace.V.HostPort(), c.conf.ClientID.V
 	unlock, alone := store.Alone(rotateLock(host, clientID))
 	if !alone {
-		return broker.Rotated{}, errors.New("another rotate of this secret is at work; nothing was done")
+		return broker.Rotated{}, errors.New("another rotate or login of this secret is at work; nothing was done")
 	}
 	defer unlock()
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))

@@ -121,19 +121,28 @@ func credentialProcess(a Answer, _ Context) ([]byte, error) {
 // execVersions are the ones whose status holds a bare token (client-go).
 var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"}
 
+// ExecVersion gives the apiVersion that a caller's KUBERNETES_EXEC_INFO asks for;
+// without one it is v1.
+func ExecVersion(info string) (string, error) {
+	if info == "" {
+		return execVersions[0], nil
+	}
+	var asked struct {
+		APIVersion string `json:"apiVersion"`
+	}
+	if err := json.Unmarshal([]byte(info), &asked); err != nil {
+		return "", fmt.Errorf("is not JSON: %w", err)
+	}
+	if !slices.Contains(execVersions, asked.APIVersion) {
+		return "", fmt.Errorf("asks for %q; there are %s", asked.APIVersion, strings.Join(execVersions, " and "))
+	}
+	return asked.APIVersion, nil
+}
+
 func execCredential(a Answer, c Context) ([]byte, error) {
-	version := execVersions[0]
-	if c.ExecInfo != "" {
-		var info struct {
-			APIVersion string `json:"apiVersion"`
-		}
-		if err := json.Unmarshal([]byte(c.ExecInfo), &info); err != nil {
-			return nil, fmt.Errorf("KUBERNETES_EXEC_INFO is not JSON: %w", err)
-		}
-		if !slices.Contains(execVersions, info.APIVersion) {
-			return nil, fmt.Errorf("KUBERNETES_EXEC_INFO asks for %q; there are %s", info.APIVersion, strings.Join(execVersions, " and "))
-		}
-		version = info.APIVersion
+	version, err := ExecVersion(c.ExecInfo)
+	if err != nil {
+		return nil, fmt.Errorf("KUBERNETES_EXEC_INFO %w", err)
 	}
 	type status struct {
 		Token               string `json:"token"`

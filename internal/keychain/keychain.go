@@ -4,7 +4,7 @@
 // failure is an *Error of one kind.
 //
 // It must never start a message bus, change the process environment, or put a
-// secret in an error. The quiet calls, Peek and Put, never make a dialog
+// secret in an error. The quiet calls, Read, Peek and Put, never make a dialog
 // appear.
 package keychain
 
@@ -86,7 +86,15 @@ func (k *Keychain) Get(ctx context.Context, account string) (credential.Secret, 
 	})
 }
 
-// Peek is Get without a dialog: a locked keychain is ErrLocked at once, and a
+// Read is Get without a dialog: a locked keychain is ErrLocked at once, and a
+// silent one ErrTimeout after Options.Timeout.
+func (k *Keychain) Read(ctx context.Context, account string) (credential.Secret, error) {
+	return k.call(ctx, "read", account, k.timeout, func(ctx context.Context) (credential.Secret, error) {
+		return k.backend.get(ctx, account, false)
+	})
+}
+
+// Peek is Read for what can be made again: a locked keychain is ErrLocked at once, and a
 // silent one ErrTimeout after a second.
 func (k *Keychain) Peek(ctx context.Context, account string) (credential.Secret, error) {
 	return k.call(ctx, "peek", account, quietLimit, func(ctx context.Context) (credential.Secret, error) {

@@ -139,6 +139,8 @@ func TestOnlyLoudCallsMayPrompt(t *testing.T) {
 	check("get", err, true)
 	_, err = k.Peek(ctx, account)
 	check("peek", err, false)
+	_, err = k.Read(ctx, account)
+	check("read", err, false)
 }
 
 // TestDeadlines uses a backend that ignores its context, as go-keyring does.
@@ -157,6 +159,7 @@ func TestDeadlines(t *testing.T) {
 		call  func(context.Context) error
 	}{
 		{"get", k.timeout, func(ctx context.Context) error { _, err := k.Get(ctx, account); return err }},
+		{"read", k.timeout, func(ctx context.Context) error { _, err := k.Read(ctx, account); return err }},
 		{"peek", quietLimit, func(ctx context.Context) error { _, err := k.Peek(ctx, account); return err }},
 		{"set", k.timeout, func(ctx context.Context) error { return k.Set(ctx, account, hush) }},
 		{"put", quietLimit, func(ctx context.Context) error { return k.Put(ctx, account, hush) }},

@@ -205,11 +205,23 @@ func TestRotateAtOnce(t *testing.T) {
 	if !slices.Equal(codes, []int{0, 125}) {
 		t.Errorf("exit codes %v", codes)
 	}
-	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate of this secret is at work; nothing was done") {
+	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate or login of this secret is at work; nothing was done") {
 		t.Errorf("stderr: %s", text)
 	}
 	if n := r.base.Counters().ByCall[emulator.CallSecretCreate]; n != 1 || len(ids(r.base)) != 2 {
 		t.Errorf("%d secrets were made, and there are %d", n, len(ids(r.base)))
 	}
 	r.works("after both")
+
+	// A login waits for nobody either: it would be undone by the rotate.
+	r.base.ResetCounters()
+	run := r.start(r.command("lakebase-credential-helper", "rotate", "--delete-only"))
+	eventually(t, "the rotate is at work", func() bool { return r.base.Counters().Requests > 0 })
+	login := r.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")
+	login.Stdin = strings.NewReader("dose-another")
+	if o := r.finish(login); o.status.ExitStatus() != 125 || !strings.Contains(o.stderr, "error: a rotate or login of this secret is at work; nothing was stored") {
+		t.Errorf("%d: %s", o.status.ExitStatus(), o.stderr)
+	}
+	run.wait()
+	r.works("after a login that was refused")
 }

@@ -59,7 +59,7 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 		if e.Last != nil && e.Last.Kind == wake.ExternalAuth {
 			return "check the project's IP access list; on a project made just now, try again in a minute"
 		}
-		return "allow it more time with --wait-timeout, and look at the endpoint's state in the console"
+		return "allow it more time with --wait-timeout (get: --wait), and look at the endpoint's state in the console"
 	case wake.RoleMissing, wake.Refused:
 		return fmt.Sprintf("as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(%s, 'SERVICE_PRINCIPAL');", quoted(user, "'"))
 	case wake.TokenInvalid:

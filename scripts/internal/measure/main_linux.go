@@ -48,6 +48,8 @@ func main() {
 	for _, step := range []func() error{
 		func() error { return cold(t, *guide) },
 		func() error { return warm(t) },
+		func() error { return warmGet(t) },
+		func() error { return crowded(t) },
 		func() error { return late(t) },
 		func() error { return binaries(t, *sizes) },
 	} {
