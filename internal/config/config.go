@@ -54,7 +54,7 @@ const (
 	Require    = "require"
 )
 
-// Waits, cache places and log levels: the words of --wait, --cache, LAKEBASE_LOG.
+// The words of --wait, --cache, --refresh, --on-refresh and LAKEBASE_LOG.
 const (
 	WaitAuto   = "auto"
 	WaitAlways = "always"
@@ -63,6 +63,14 @@ const (
 	CacheKeychain = "keychain"
 	CacheFile     = "file"
 	CacheOff      = "off"
+
+	RefreshOff      = "off"
+	RefreshPassfile = "passfile"
+	RefreshProxy    = "proxy"
+
+	OnRefreshNone    = "none"
+	OnRefreshRestart = "restart"
+	OnRefreshSignal  = "signal:" // and a signal's name
 
 	LogQuiet   = "quiet"
 	LogNormal  = "normal"
@@ -94,6 +102,11 @@ type Config struct {
 	Timeout         Value[time.Duration]
 	KeychainTimeout Value[time.Duration] // 0: the program's own default
 	Cache           Value[string]
+	Refresh         Value[string]
+	OnRefresh       Value[string] // none, restart, or signal: and a name in capitals without SIG
+	Listen          Value[string] // HOST:PORT, or the absolute path of a folder for a Unix socket
+	StatusFile      Value[string] // absolute, or empty: none
+	HealthListen    Value[string] // HOST:PORT, or empty: none
 	RuntimeDir      Value[string]
 	Keep            Value[[]string]
 	URLVar          Value[[]string] // variables that get a connection URL

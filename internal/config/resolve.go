@@ -21,6 +21,8 @@ type Input struct {
 	NoEndpoint bool
 	// NoTarget lets the whole target be left out.
 	NoTarget bool
+	// Listens says that the program serves others itself, whatever --refresh is.
+	Listens bool
 	// Import gives host and client id, where it is not nil.
 	Import *Import
 }

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ type Template struct {
 }
 
 type part struct {
+	name  string // of the placeholder
 	text  string
 	value func(Answer) string // nil: text stands for itself
 	uri   bool
@@ -53,7 +55,7 @@ func ParseTemplate(text string) (Template, error) {
 			if value == nil {
 				return Template{}, fmt.Errorf("there is no placeholder {%s}", name)
 			}
-			t.parts = append(t.parts, part{text: literal.String()}, part{value: value, uri: uri})
+			t.parts = append(t.parts, part{text: literal.String()}, part{name: name, value: value, uri: uri})
 			literal.Reset()
 			i += end + 1
 		default:
@@ -63,6 +65,16 @@ func ParseTemplate(text string) (Template, error) {
 	}
 	t.parts = append(t.parts, part{text: literal.String()})
 	return t, nil
+}
+
+// Uses gives the first of these placeholders that the template has, or nothing.
+func (t Template) Uses(names ...string) string {
+	for _, p := range t.parts {
+		if p.value != nil && slices.Contains(names, p.name) {
+			return p.name
+		}
+	}
+	return ""
 }
 
 // Expand fills the template in: raw, or percent-encoded for {…:uri}.

@@ -11,6 +11,7 @@ const (
 	pgDatabase    = "PGDATABASE"
 	pgUser        = "PGUSER"
 	pgPassword    = "PGPASSWORD"
+	pgPassFile    = "PGPASSFILE"
 	pgSSLMode     = "PGSSLMODE"
 	pgSSLRootCert = "PGSSLROOTCERT"
 	pgAppName     = "PGAPPNAME"
@@ -33,7 +34,7 @@ var passes = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATEST
 // another server, weaken TLS, or stop a driver from starting at all.
 var steers = set(
 	"PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", pgHostAddr, "PGKRBSRVNAME",
-	"PGLOADBALANCEHOSTS", "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGOAUTHDEBUG", "PGPASSFILE",
+	"PGLOADBALANCEHOSTS", "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGOAUTHDEBUG", pgPassFile,
 	"PGREQUIREAUTH", "PGREQUIREPEER", "PGREQUIRESSL", "PGSERVICE", "PGSERVICEFILE", "PGSSLCERT",
 	"PGSSLCERTMODE", "PGSSLCOMPRESSION", "PGSSLCRL", "PGSSLCRLDIR", "PGSSLKEY", "PGSSLMAXPROTOCOLVERSION",
 	"PGSSLMINPROTOCOLVERSION", "PGSSLNEGOTIATION", "PGSSLSNI", "PGSYSCONFDIR", "PGTARGETSESSIONATTRS",
@@ -74,7 +75,7 @@ func neverKept(name string) string {
 		return "the wrapper sets it"
 	case name == pgHostAddr, strings.HasPrefix(name, "PGSERVICE"), name == "PGSYSCONFDIR":
 		return "it could send the token to another server"
-	case name == "PGPASSFILE":
+	case name == pgPassFile:
 		return "it could put another password in the token's place"
 	}
 	return ""

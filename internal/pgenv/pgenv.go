@@ -25,6 +25,7 @@ type Values struct {
 	Database    string
 	User        string
 	Password    credential.Secret
+	PassFile    string // where the password stands that is not in Password
 	SSLMode     string
 	SSLRootCert string
 	AppName     string // used only if the caller has none
@@ -199,6 +200,7 @@ func values(v Values, caller entries, fold bool) (entries, error) {
 		{pgDatabase, v.Database, true},
 		{pgUser, v.User, true},
 		{pgPassword, v.Password.Reveal(), false},
+		{pgPassFile, v.PassFile, false},
 		{pgSSLMode, v.SSLMode, false},
 		{pgSSLRootCert, v.SSLRootCert, false},
 		{pgAppName, app, false},

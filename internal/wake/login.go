@@ -25,7 +25,7 @@ var (
 // lasts as long as ctx lets it. Every failure is an *Error; one whose Retry is
 // set may go away by itself.
 func Login(ctx context.Context, t Target, password credential.Secret) error {
-	cfg, err := t.config(password)
+	cfg, err := t.config(password, nil)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,18 @@ func Login(ctx context.Context, t Target, password credential.Secret) error {
 
 // login makes one attempt with a config that several attempts may share.
 func login(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) error {
-	cfg = cfg.Copy()
+	conn, _, err := connect(ctx, t, cfg.Copy(), password)
+	if err != nil {
+		return err
+	}
+	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	defer cancel()
+	_ = conn.Close(farewell)
+	return nil
+}
+
+// connect logs in. cfg is changed.
+func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*pgconn.PgConn, *watched, error) {
 	d := &dialer{}
 	cfg.DialFunc = d.dial
 	// One "address", the name itself: net.Dialer then resolves it and races IPv6
@@ -48,12 +59,9 @@ func login(ctx context.Context, t Target, cfg *pgconn.Config, password credentia
 	}
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return classify(ctx, err, d.conn, password)
+		return nil, nil, classify(ctx, err, d.conn, password)
 	}
-	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
-	defer cancel()
-	_ = conn.Close(farewell)
-	return nil
+	return conn, d.conn, nil
 }
 
 // dialer dials once. When a connection breaks during start-up, pgconn dials a
@@ -81,9 +89,13 @@ type watched struct {
 	net.Conn
 	first atomic.Int32 // the byte, plus one
 	total atomic.Int64
+	done  atomic.Bool // the login is over, and anything may come
 }
 
 func (w *watched) Read(b []byte) (int, error) {
+	if w.done.Load() {
+		return w.Conn.Read(b)
+	}
 	if w.total.Load() >= maxStartup {
 		return 0, errTooMuch
 	}

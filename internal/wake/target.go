@@ -2,7 +2,6 @@ package wake
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net/netip"
@@ -92,7 +91,7 @@ var escape = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 
 // config builds what pgconn needs, and checks that it came out as asked: one
 // host, TLS, no second way.
-func (t Target) config(password credential.Secret) (*pgconn.Config, error) {
+func (t Target) config(password credential.Secret, trust *Trust) (*pgconn.Config, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
@@ -107,7 +106,7 @@ func (t Target) config(password credential.Secret) (*pgconn.Config, error) {
 	if !same || len(cfg.Fallbacks) != 0 || cfg.TLSConfig == nil || cfg.ValidateConnect != nil {
 		return nil, bad("host, port, database, user or TLS would not be those asked for")
 	}
-	if cfg.TLSConfig, err = t.tls(); err != nil {
+	if cfg.TLSConfig, err = t.tls(trust); err != nil {
 		return nil, err
 	}
 	cfg.Password = password.Reveal()
@@ -119,21 +118,19 @@ func (t Target) config(password credential.Secret) (*pgconn.Config, error) {
 
 // tls reads the roots itself: pgconn would read a FIFO or an endless file, and
 // its errors do not tell an unreadable bundle from other faults.
-func (t Target) tls() (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12}
+func (t Target) tls(trust *Trust) (*tls.Config, error) {
+	// Without its small first records: a connection that is handed on carries bulk.
+	cfg := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
+	if trust != nil {
+		cfg.ClientSessionCache = trust.sessions
+	}
 	if t.SSLMode == Require {
 		cfg.InsecureSkipVerify = true
 		return cfg, nil
 	}
-	pem, err := readRoots(t.SSLRootCert)
-	if err != nil {
-		return nil, &Error{Kind: BadRootCert, Message: clip(err.Error()), cause: err}
-	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, &Error{Kind: BadRootCert, Message: clip(fmt.Sprintf("%s holds no certificate in PEM form", t.SSLRootCert))}
-	}
-	return cfg, nil
+	var err error
+	cfg.RootCAs, err = trust.pool(t.SSLRootCert)
+	return cfg, err
 }
 
 func readRoots(path string) ([]byte, error) {

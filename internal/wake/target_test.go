@@ -84,7 +84,7 @@ func TestAbsentServiceFailsBeforeAnyLogin(t *testing.T) {
 
 func TestBadTargets(t *testing.T) {
 	good := Target{Host: name, Port: 5432, Database: "d", User: "u", SSLMode: Require}
-	if _, err := good.config(secret); err != nil {
+	if _, err := good.config(secret, nil); err != nil {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(*Target){
@@ -106,14 +106,14 @@ func TestBadTargets(t *testing.T) {
 	} {
 		target := good
 		change(&target)
-		_, err := target.config(secret)
+		_, err := target.config(secret, nil)
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != BadTarget {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	for _, p := range []string{"", "a\x00b"} {
-		_, err := good.config(credential.NewSecret(p))
+		_, err := good.config(credential.NewSecret(p), nil)
 		wantKind(t, err, BadTarget)
 	}
 }
@@ -126,7 +126,7 @@ func FuzzTarget(f *testing.F) {
 	f.Fuzz(func(t *testing.T, host string, port int, database, user string) {
 		target := Target{Host: host, Port: port, Database: database, User: user, SSLMode: Require}
 		checked := target.check()
-		cfg, err := target.config(secret)
+		cfg, err := target.config(secret, nil)
 		if checked == nil && err != nil {
 			t.Fatalf("a good target was refused: %v", err)
 		}
@@ -160,10 +160,10 @@ func BenchmarkConfig(b *testing.B) {
 	if target.SSLRootCert == "" {
 		target.SSLRootCert = "/etc/ssl/certs/ca-certificates.crt"
 	}
-	if _, err := target.config(secret); err != nil {
+	if _, err := target.config(secret, nil); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		_, _ = target.config(secret)
+		_, _ = target.config(secret, nil)
 	}
 }

@@ -37,6 +37,8 @@ type Waker struct {
 	// it, and how long each such second may last before another takes its place.
 	// Zero means 1 s.
 	Beside time.Duration
+	// Trust, if set, is shared with other Wakers of the same target.
+	Trust *Trust
 	// Attempt makes one login; nil means Login. It must end soon after its
 	// context, and its errors should be *Error: any other is final.
 	Attempt func(context.Context, Target, credential.Secret) error
@@ -54,13 +56,45 @@ type Waker struct {
 // The error is an *Error: NotAwake at the deadline, Cancelled when ctx was
 // cancelled (errors.Is finds context.Canceled), else what the server said.
 func (w *Waker) Wait(ctx context.Context, t Target, password credential.Secret) error {
+	_, err := w.walk(ctx, func() (try, error) {
+		if w.Attempt != nil {
+			return func(ctx context.Context) (*Conn, error) { return nil, w.Attempt(ctx, t, password) }, nil
+		}
+		cfg, err := t.config(password, w.Trust)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) (*Conn, error) { return nil, login(ctx, t, cfg, password) }, nil
+	})
+	return err
+}
+
+// Open is Wait, and hands over the connection of the login that succeeded. params
+// are start-up parameters beside user and database, by their protocol names.
+func (w *Waker) Open(ctx context.Context, t Target, password credential.Secret, params map[string]string) (*Conn, error) {
+	return w.walk(ctx, func() (try, error) {
+		cfg, err := t.config(password, w.Trust)
+		if err != nil {
+			return nil, err
+		}
+		cfg.RuntimeParams = params
+		return func(ctx context.Context) (*Conn, error) { return open(ctx, t, cfg, password) }, nil
+	})
+}
+
+// try makes one attempt; Wait's gives no connection.
+type try func(context.Context) (*Conn, error)
+
+// walk prepares what all attempts share, so that the roots are read once, and
+// makes them.
+func (w *Waker) walk(ctx context.Context, prepare func() (try, error)) (*Conn, error) {
 	if _, ok := ctx.Deadline(); !ok {
-		return bad("the wait has no deadline")
+		return nil, bad("the wait has no deadline")
 	}
 	begun := time.Now()
-	try, err := w.attempt(t, password)
+	try, err := prepare()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := &run{
 		ctx: ctx, try: try, backoff: w.Backoff, beside: w.Beside, progress: w.Progress,
@@ -73,19 +107,10 @@ func (w *Waker) Wait(ctx context.Context, t Target, password credential.Secret) 
 		r.beside = defaultBeside
 	}
 	r.backoff.Reset()
-	return r.loop()
-}
-
-// attempt prepares what all attempts share, so that the roots are read once.
-func (w *Waker) attempt(t Target, password credential.Secret) (func(context.Context) error, error) {
-	if w.Attempt != nil {
-		return func(ctx context.Context) error { return w.Attempt(ctx, t, password) }, nil
-	}
-	cfg, err := t.config(password)
-	if err != nil {
+	if err := r.loop(); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) error { return login(ctx, t, cfg, password) }, nil
+	return r.won, nil
 }
 
 type steady struct{}
@@ -100,14 +125,15 @@ type one struct {
 }
 
 type result struct {
-	of  *one
-	err error
+	of   *one
+	conn *Conn
+	err  error
 }
 
 // run is the state of one Wait. Only its loop touches it.
 type run struct {
 	ctx      context.Context
-	try      func(context.Context) error
+	try      try
 	backoff  Backoff
 	beside   time.Duration
 	progress func(Status)
@@ -118,6 +144,7 @@ type run struct {
 	due      <-chan time.Time // when to begin another, or to replace the younger
 	attempts int
 	last     *Error // the last failure; silence does not cover words
+	won      *Conn  // of the first login that succeeded
 
 	repeats Kind // of a kind with limited patience
 	since   time.Time
@@ -159,13 +186,17 @@ func (r *run) begin() {
 	r.open = append(r.open, a)
 	r.attempts++
 	r.due = time.After(r.beside)
-	go func() { r.results <- result{a, r.try(ctx)} }()
+	go func() {
+		conn, err := r.try(ctx)
+		r.results <- result{a, conn, err}
+	}()
 }
 
 // ended takes in an attempt's end; done means that Wait is over.
 func (r *run) ended(res result) (done bool, err error) {
 	r.forget(res.of)
 	if res.err == nil {
+		r.won = res.conn
 		r.stop()
 		return true, nil
 	}
@@ -214,6 +245,9 @@ func (r *run) final(e *Error) bool {
 func (r *run) over() error {
 	proved := r.stop()
 	if errors.Is(r.ctx.Err(), context.Canceled) {
+		if r.won != nil {
+			_ = r.won.Close()
+		}
 		return r.sign(&Error{Kind: Cancelled, cause: errors.Join(r.ctx.Err(), context.Cause(r.ctx))})
 	}
 	if proved {
@@ -233,11 +267,23 @@ func (r *run) stop() (proved bool) {
 		r.forget(res.of)
 		if res.err == nil {
 			proved = true
+			r.keep(res.conn)
 			continue
 		}
 		r.hear(res.err)
 	}
 	return proved
+}
+
+// keep takes the first connection and closes all others.
+func (r *run) keep(c *Conn) {
+	switch {
+	case c == nil:
+	case r.won == nil:
+		r.won = c
+	default:
+		_ = c.Close()
+	}
 }
 
 func (r *run) forget(a *one) {

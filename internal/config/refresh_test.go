@@ -1,0 +1,55 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestRefresh(t *testing.T) {
+	target := map[string]string{"DATABRICKS_HOST": "w.example", "DATABRICKS_CLIENT_ID": "c", "LAKEBASE_ENDPOINT": "projects/p/branches/b/endpoints/e"}
+	resolve := func(env string, options ...string) (Config, error) {
+		in := Input{Options: map[string][]string{}, Environ: map[string]string{}, Dir: "/work"}
+		for k, v := range target {
+			in.Environ[k] = v
+		}
+		if env != "" {
+			in.Environ["LAKEBASE_REFRESH"] = env
+		}
+		for _, o := range options {
+			name, value, _ := strings.Cut(o, "=")
+			in.Options[name] = []string{value}
+		}
+		return Resolve(in)
+	}
+	c, err := resolve("")
+	if err != nil || c.Refresh.V != RefreshOff || c.OnRefresh.V != OnRefreshNone || c.Listen.V != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, err = resolve(RefreshProxy, "on-refresh=signal:sighup", "listen=localhost:0", "status-file=s.json", "health-listen=[::1]:8080")
+	if err != nil || c.Refresh.V != RefreshProxy || c.OnRefresh.V != "signal:HUP" || c.Listen.V != "127.0.0.1:0" || c.StatusFile.V != "/work/s.json" || c.HealthListen.V != "[::1]:8080" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = resolve("", "refresh=proxy", "listen=/run/x/"); err != nil || c.Listen.V != "/run/x" {
+		t.Errorf("%q, %v", c.Listen.V, err)
+	}
+	for _, c := range []struct{ env, options, want string }{
+		{"passfil", "", `LAKEBASE_REFRESH: "passfil" is not one of off, passfile, proxy`},
+		{"", "on-refresh=restart", "--on-refresh: needs --refresh passfile or --refresh proxy"},
+		{"", "status-file=x", "--status-file: needs --refresh"},
+		{"", "health-listen=127.0.0.1:1", "--health-listen: needs --refresh"},
+		{"passfile", "listen=127.0.0.1:1", "--listen: needs --refresh proxy"},
+		{"proxy", "listen=5432", `--listen: "5432" is not HOST:PORT`},
+		{"proxy", "listen=127.0.0.1:70000", `is not HOST:PORT`},
+		{"proxy", "listen=db.example:5432", `"db.example" is no IP address`},
+		{"proxy", "on-refresh=signal:", `is not one of none, restart, signal:NAME`},
+		{"proxy", "on-refresh=signal:a/b", `is not one of none, restart, signal:NAME`},
+		{"proxy", "on-refresh=HUP", `is not one of none, restart, signal:NAME`},
+	} {
+		_, err := resolve(c.env, strings.Fields(c.options)...)
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(e.Error(), c.want) {
+			t.Errorf("%q %q: %v, and not %s", c.env, c.options, err, c.want)
+		}
+	}
+}
