@@ -32,7 +32,7 @@ func gone(err error) bool {
 		return false
 	}
 	switch reply.Name {
-	case "org.freedesktop.Secret.Error.NoSuchObject", busError + "UnknownObject", busError + "UnknownMethod", busError + "UnknownInterface":
+	case "org.freedesktop.Secret.Error.NoSuchObject", busError + "UnknownObject", busError + "UnknownMethod":
 		return true
 	}
 	return false

@@ -18,11 +18,7 @@ const (
 	itemInterface       = "org.freedesktop.Secret.Item"
 	sessionInterface    = "org.freedesktop.Secret.Session"
 	promptInterface     = "org.freedesktop.Secret.Prompt"
-	serviceInterface    = "org.freedesktop.Secret.Service"
 	serviceName         = "org.freedesktop.secrets"
-	servicePath         = dbus.ObjectPath("/org/freedesktop/secrets")
-	loginPath           = servicePath + "/collection/login"
-	defaultPath         = servicePath + "/aliases/default"
 	noPath              = dbus.ObjectPath("/")
 )
 
@@ -38,12 +34,10 @@ type secretService struct{ environ func(string) string }
 func newBackend(environ func(string) string) backend { return &secretService{environ} }
 
 // login is the connection and the collection that go-keyring uses: "login", else
-// the default one. Its session is asked for first and waited for last, which
-// saves a round trip.
+// the default one.
 type login struct {
 	*ss.SecretService
 	collection dbus.BusObject
-	opening    *dbus.Call
 }
 
 func (b *secretService) open() (*login, error) {
@@ -54,33 +48,10 @@ func (b *secretService) open() (*login, error) {
 	if err != nil {
 		return nil, fail(ErrAbsent, "no session bus: "+err.Error())
 	}
-	opening := svc.Object(serviceName, servicePath).Go(serviceInterface+".OpenSession", 0, make(chan *dbus.Call, 1), "plain", dbus.MakeVariant(""))
-	return &login{svc, svc.Object(serviceName, loginPath), opening}, nil
-}
-
-// try makes a call on the login collection, and where there is none, on the
-// default one: what go-keyring asks for first, for one round trip less.
-func (l *login) try(call func() error) error {
-	err := call()
-	if gone(err) && l.collection.Path() == loginPath {
-		l.collection = l.Object(serviceName, defaultPath)
-		err = call()
-	}
-	return err
-}
-
-// session gives the path of the session, for values that cross the bus in clear.
-func (l *login) session() (path dbus.ObjectPath, err error) {
-	l.opening.Done <- <-l.opening.Done // the next one finds it there too
-	var nothing dbus.Variant
-	return path, classify(l.opening.Store(&nothing, &path))
-}
-
-// end closes the session without waiting for the answer.
-func (l *login) end() {
-	if path, err := l.session(); err == nil {
-		l.Object(serviceName, path).Go(sessionInterface+".Close", dbus.FlagNoReplyExpected, nil)
-	}
+	// It asks which collections there are. Something harmless has to be asked
+	// first: gnome-keyring 42 may take a client's first call before it knows the
+	// client, and then fails a search and dies of OpenSession.
+	return &login{svc, svc.GetLoginCollection()}, nil
 }
 
 func (b *secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {
@@ -88,7 +59,6 @@ func (b *secretService) get(ctx context.Context, account string, prompt bool) (c
 	if err != nil {
 		return credential.Secret{}, err
 	}
-	defer l.end()
 	secret, item, err := l.read(account)
 	if !prompt || !errors.Is(err, ErrLocked) {
 		return secret, err
@@ -105,7 +75,6 @@ func (b *secretService) set(ctx context.Context, account string, secret credenti
 	if err != nil {
 		return err
 	}
-	defer l.end()
 	err = l.create(ctx, account, secret, prompt)
 	if !prompt || !errors.Is(err, ErrLocked) || errors.Is(err, ErrDismissed) {
 		return err
@@ -123,7 +92,6 @@ func (b *secretService) remove(ctx context.Context, account string) error {
 	if err != nil {
 		return err
 	}
-	defer l.end()
 	if locked, err := l.locked(); err != nil && !gone(err) {
 		return classify(err)
 	} else if locked {
@@ -151,11 +119,12 @@ func (l *login) read(account string) (credential.Secret, dbus.ObjectPath, error)
 	if err != nil {
 		return credential.Secret{}, noPath, err
 	}
-	session, err := l.session()
+	session, err := l.OpenSession()
 	if err != nil {
-		return credential.Secret{}, item, err
+		return credential.Secret{}, item, classify(err)
 	}
-	secret, err := l.GetSecret(item, session)
+	defer l.end(session)
+	secret, err := l.GetSecret(item, session.Path())
 	if err != nil {
 		return credential.Secret{}, item, classify(err)
 	}
@@ -165,11 +134,7 @@ func (l *login) read(account string) (credential.Secret, dbus.ObjectPath, error)
 // find returns the item of account. Whoever has no login collection has no item:
 // gnome-keyring makes that collection at the first login or store.
 func (l *login) find(account string) (dbus.ObjectPath, error) {
-	var items []dbus.ObjectPath
-	err := l.try(func() (err error) {
-		items, err = l.SearchItems(l.collection, attributes(account))
-		return err
-	})
+	items, err := l.SearchItems(l.collection, attributes(account))
 	switch {
 	case gone(err):
 		return noPath, fail(ErrNotFound, "there is no login keyring yet")
@@ -190,11 +155,7 @@ func (l *login) find(account string) (dbus.ObjectPath, error) {
 }
 
 func (l *login) locked() (bool, error) {
-	var v dbus.Variant
-	err := l.try(func() (err error) {
-		v, err = l.collection.GetProperty(collectionInterface + ".Locked")
-		return err
-	})
+	v, err := l.collection.GetProperty(collectionInterface + ".Locked")
 	if err != nil {
 		return false, err
 	}
@@ -222,15 +183,16 @@ func (l *login) unlock(ctx context.Context, item dbus.ObjectPath) error {
 // create writes the item as go-keyring does. Without prompt, a service that wants
 // to ask first is told no.
 func (l *login) create(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
-	session, err := l.session()
+	session, err := l.OpenSession()
 	if err != nil {
-		return err
+		return classify(err)
 	}
+	defer l.end(session)
 	label := "Password for '" + account + "' on '" + Service + "'"
-	value := ss.NewSecret(session, secret.Reveal())
+	value := ss.NewSecret(session.Path(), secret.Reveal())
 	if prompt {
 		return turn(ctx, func() error {
-			return noCollection(l.try(func() error { return l.CreateItem(l.collection, label, attributes(account), value) }))
+			return noCollection(l.CreateItem(l.collection, label, attributes(account), value))
 		})
 	}
 	properties := map[string]dbus.Variant{
@@ -238,9 +200,7 @@ func (l *login) create(ctx context.Context, account string, secret credential.Se
 		itemInterface + ".Attributes": dbus.MakeVariant(attributes(account)),
 	}
 	var item, asks dbus.ObjectPath
-	err = l.try(func() error {
-		return l.collection.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
-	})
+	err = l.collection.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
 	if err != nil {
 		return classify(noCollection(err))
 	}
@@ -249,6 +209,11 @@ func (l *login) create(ctx context.Context, account string, secret credential.Se
 		return fail(ErrLocked, "the keychain wants to ask first")
 	}
 	return nil
+}
+
+// end closes a session without waiting for the answer.
+func (l *login) end(session dbus.BusObject) {
+	session.Go(sessionInterface+".Close", dbus.FlagNoReplyExpected, nil)
 }
 
 func attributes(account string) map[string]string {

@@ -40,9 +40,7 @@ const (
 	Slow Mode = "slow"
 	// Forgetful is unlocked and stores each secret altered.
 	Forgetful Mode = "forgetful"
-	// DefaultOnly is unlocked and has no login collection, only a default one.
-	DefaultOnly Mode = "default-only"
-	// Garbage answers a search with a string.
+	// Garbage answers the property Collections with a string.
 	Garbage Mode = "garbage"
 	// GarbagePrompt is locked, and its prompt completes with values of the
 	// wrong types.

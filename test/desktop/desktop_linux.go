@@ -19,7 +19,6 @@ const (
 
 	serviceName = "org.freedesktop.secrets"
 	servicePath = dbus.ObjectPath("/org/freedesktop/secrets")
-	defaultPath = dbus.ObjectPath("/org/freedesktop/secrets/aliases/default")
 	loginPath   = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
 	noPath      = dbus.ObjectPath("/")
 )
@@ -69,7 +68,7 @@ func (d *Desktop) start(ctx context.Context, o Options) error {
 			return err
 		}
 		return d.startKeyring(ctx)
-	case Silent, HungPrompt, Dismissed, Accepted, Asking, Slow, Forgetful, DefaultOnly, Garbage, GarbagePrompt:
+	case Silent, HungPrompt, Dismissed, Accepted, Asking, Slow, Forgetful, Garbage, GarbagePrompt:
 		d.fake = newFake(conn, o, d.calls)
 		return d.fake.own()
 	}

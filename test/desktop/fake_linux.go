@@ -58,20 +58,12 @@ func newFake(conn *dbus.Conn, o Options, calls *counter) *fake {
 func (f *fake) own() error {
 	const api = "org.freedesktop.Secret."
 	properties := map[string]any{"Get": f.property}
-	var search any = f.searchItems
-	if f.mode == Garbage {
-		search = f.searchGarbage
-	}
-	collection := loginPath
-	if f.mode == DefaultOnly {
-		collection = defaultPath
-	}
 	err := errors.Join(
 		f.conn.ExportMethodTable(map[string]any{"OpenSession": f.openSession, "Unlock": f.unlock}, servicePath, api+"Service"),
 		f.conn.ExportMethodTable(properties, servicePath, "org.freedesktop.DBus.Properties"),
 		f.conn.ExportMethodTable(map[string]any{"Close": f.closeSession}, sessionPath, api+"Session"),
-		f.conn.ExportMethodTable(map[string]any{"SearchItems": search, "CreateItem": f.createItem}, collection, api+"Collection"),
-		f.conn.ExportMethodTable(properties, collection, "org.freedesktop.DBus.Properties"),
+		f.conn.ExportMethodTable(map[string]any{"SearchItems": f.searchItems, "CreateItem": f.createItem}, loginPath, api+"Collection"),
+		f.conn.ExportMethodTable(properties, loginPath, "org.freedesktop.DBus.Properties"),
 		f.conn.ExportMethodTable(map[string]any{"Prompt": f.prompt, "Dismiss": f.dismiss}, promptPath, api+"Prompt"),
 	)
 	if err != nil {
@@ -108,6 +100,8 @@ func (f *fake) property(iface, name string) (dbus.Variant, *dbus.Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
+	case name == "Collections" && f.mode == Garbage:
+		return dbus.MakeVariant("none of your business"), nil
 	case name == "Collections":
 		return dbus.MakeVariant([]dbus.ObjectPath{loginPath}), nil
 	case name == "Locked":
@@ -165,11 +159,6 @@ func (f *fake) complete(values ...any) {
 func (f *fake) dismiss() *dbus.Error {
 	f.enter("Dismiss")
 	return nil
-}
-
-func (f *fake) searchGarbage(map[string]string) (string, *dbus.Error) {
-	f.enter("SearchItems")
-	return "none of your business", nil
 }
 
 func (f *fake) searchItems(want map[string]string) ([]dbus.ObjectPath, *dbus.Error) {

@@ -157,7 +157,7 @@ func TestTwoHundredGets(t *testing.T) {
 	}
 	ratio := float64(median(slow)) / float64(median(alone))
 	t.Logf("alone %s; the slowest of %d %s; ratio %.2f", median(alone), crowd, median(slow), ratio)
-	if ratio > 6 { // scripts/bench holds it to 3, on a machine that does nothing else
+	if ratio > 10 { // scripts/bench holds it to 3, on a machine that does nothing else
 		t.Errorf("the slowest of %d takes %.2f times as long as one alone", crowd, ratio)
 	}
 }
