@@ -13,9 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/hook"
-	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
 // getLimit is what get takes at the most, --wait aside: the strictest caller
@@ -66,7 +64,7 @@ func get(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	b.Secrets = c.Secrets(quiet{c.Keychain(c.conf)})
+	b.Secrets = c.QuietSecrets(c.Keychain(c.conf))
 	text, err := c.answer(ctx, b)
 	if err != nil {
 		return err
@@ -125,11 +123,4 @@ func gitHubEnv(a hook.Answer, path string) ([]byte, error) {
 		return nil, fmt.Errorf("GITHUB_ENV: %w", err)
 	}
 	return out, nil
-}
-
-// quiet is the keychain without its dialogs.
-type quiet struct{ chain *keychain.Keychain }
-
-func (q quiet) Get(ctx context.Context, account string) (credential.Secret, error) {
-	return q.chain.Read(ctx, account)
 }

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// childOnly are the settings that only a started command needs.
-var childOnly = []string{"child-sslmode", "keep", "url-var", "set", "wait", "wait-timeout", "pghostaddr"}
+// commandOnly are the settings that only a started command needs; stayOnly those
+// of what stays; childOnly both, and those of a login.
+var (
+	commandOnly = []string{"child-sslmode", "keep", "url-var", "set", "refresh", "on-refresh"}
+	stayOnly    = []string{"listen", "status-file", "health-listen"}
+	childOnly   = slices.Concat(commandOnly, stayOnly, []string{"wait", "wait-timeout", "pghostaddr"})
+)
 
 var helpOption = cli.Option{Name: "help", Short: "h", Text: "show this page"}
 
@@ -124,6 +130,26 @@ at any point, the stored secret works; the next rotate deletes what is left.`,
 			},
 			change: func(_ map[string][]string, in *config.Input) error { in.NoTarget = true; return nil },
 			run:    list,
+		},
+		{
+			page: cli.Page{
+				Name: "proxy", Brief: "serve clients that know nothing of tokens",
+				Usage: program + " proxy [options] --listen ADDR (--password-file PATH | --trust-local)",
+				Text: `Listens for Postgres clients and logs them in at the endpoint with a fresh token,
+for as long as it runs; a sleeping compute is woken for them. They connect with
+sslmode=disable (or require, on TCP), the target's user, and the password of the
+file. The address goes to stdout, in one line, once a login has worked.`,
+				Omit: commandOnly,
+				More: []cli.Option{
+					{Name: "password-file", Value: "PATH", Text: "clients give the password of this file"},
+					{Name: "trust-local", Text: "clients give none: whoever reaches the address is let in; loopback and sockets only"},
+					helpOption,
+				},
+				Examples: []string{program + " proxy -p prod --listen 127.0.0.1:5432 --password-file ~/.lakebase-proxy"},
+			},
+			values: []string{"password-file"},
+			change: checkProxy,
+			run:    serve,
 		},
 		completionCommand(),
 	}

@@ -15,14 +15,31 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 )
 
+// way is how a command gets in that outlives its token: by a file, or by a door
+// of ours. nil is the token itself.
+type way struct {
+	passFile string // --refresh passfile
+	host     string // --refresh proxy, and what follows
+	port     int
+	password credential.Secret
+}
+
 // values are what the command connects with.
-func values(conf config.Config, s broker.Session, vars []variable, argv []string) pgenv.Values {
+func values(conf config.Config, s broker.Session, w *way, vars []variable, argv []string) pgenv.Values {
 	v := pgenv.Values{Host: s.Target.Host, HostAddr: s.Target.HostAddr, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
-		Password: s.Token.Value, SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert,
-		ExpiresAt: s.Token.ExpiresAt, Profile: conf.Profile.V, Extra: extra(vars, answer(conf, s))}
-	if !s.Token.Value.IsZero() {
-		v.Seal = conf.Key().Seal(s.Token.Value, s.Target.Host, s.Target.Port, s.Target.User)
+		SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert, Profile: conf.Profile.V}
+	switch {
+	case w == nil:
+		v.Password, v.ExpiresAt = s.Token.Value, s.Token.ExpiresAt
+		if !s.Token.Value.IsZero() {
+			v.Seal = conf.Key().Seal(s.Token.Value, s.Target.Host, s.Target.Port, s.Target.User)
+		}
+	case w.passFile != "":
+		v.PassFile = w.passFile
+	default:
+		v.Host, v.HostAddr, v.Port, v.Password, v.SSLMode, v.SSLRootCert = w.host, "", w.port, w.password, "disable", ""
 	}
+	v.Extra = extra(vars, answer(v, s.Token.ExpiresAt))
 	if len(argv) > 0 && argv[0] != "" {
 		v.AppName = filepath.Base(argv[0])
 	}
@@ -33,6 +50,7 @@ func values(conf config.Config, s broker.Session, vars []variable, argv []string
 const (
 	askedAtStart = "<asked at start>"
 	notShown     = "<not shown>"
+	madeAtStart  = "<made at start>"
 )
 
 // printEnv tells what the command would get, of the names that we set or
@@ -67,7 +85,16 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if s.Token.Value.IsZero() {
 		s.Token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
 	}
-	result, err := pgenv.Build(p.Environ, values(conf, s, vars, argv), conf.Keep.V)
+	var w *way
+	switch conf.Refresh.V {
+	case config.RefreshPassfile:
+		w = &way{passFile: madeAtStart}
+		shown = map[string]string{}
+	case config.RefreshProxy:
+		w = &way{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
+		shown = map[string]string{}
+	}
+	result, err := pgenv.Build(p.Environ, values(conf, s, w, vars, argv), conf.Keep.V)
 	if err != nil {
 		return err
 	}

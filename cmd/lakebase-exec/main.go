@@ -27,6 +27,10 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
 	say := &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}
 	code, conf, err := start(ctx, p, &say)
+	var died *diedError
+	if errors.As(err, &died) {
+		return child.DieOf(died.signal)
+	}
 	if err != nil {
 		say.Error(cli.Describe(err, conf))
 		return cli.ExitCode(err)
@@ -70,45 +74,76 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 		say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", name, name)
 	}
 	progress := cli.StartProgress(say, cli.Terminal(p.Stderr))
-	cmd, environ, err := prepare(ctx, p, conf, vars, say, progress, argv)
+	j := &job{Process: p, conf: conf, vars: vars, say: say, argv: argv}
+	err = j.prepare(ctx, progress)
 	progress.Stop()
 	if err != nil {
 		return 0, &conf, err
 	}
-	code, err := child.Exec(cmd, environ, p.Stdio())
+	if conf.Refresh.V != config.RefreshOff {
+		code, err := j.stay(ctx)
+		return code, &conf, err
+	}
+	environ, err := j.environ(nil)
+	if err != nil {
+		return 0, &conf, err
+	}
+	code, err := child.Exec(j.cmd, environ, p.Stdio())
 	return code, &conf, err
+}
+
+// job is one command on its way to its start.
+type job struct {
+	*cli.Process
+	conf config.Config
+	vars []variable
+	say  *cli.Say
+	argv []string
+
+	broker  *broker.Broker
+	cmd     child.Command
+	session broker.Session
+}
+
+// environ is the command's environment.
+func (j *job) environ(w *way) ([]string, error) {
+	result, err := pgenv.Build(j.Environ, values(j.conf, j.session, w, j.vars, j.argv), j.conf.Keep.V)
+	if err != nil {
+		return nil, err
+	}
+	j.say.Note("removed from the command's environment: %s", list(result.Removed))
+	return result.Environ, nil
 }
 
 // prepare does all that comes before the command: what is wrong with the
 // command line and the command is found before anything is asked of anybody.
-func prepare(ctx context.Context, p *cli.Process, conf config.Config, vars []variable, say *cli.Say, progress *cli.Progress, argv []string) (child.Command, []string, error) {
-	b, err := p.Broker(conf, say, progress)
-	if err != nil {
-		return child.Command{}, nil, err
+func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
+	if j.conf.Refresh.V != config.RefreshOff {
+		if err := child.Harden(); err != nil {
+			return err
+		}
+	}
+	if _, err := refreshSignal(j.conf); err != nil {
+		return err
+	}
+	if j.broker, err = j.Broker(j.conf, j.say, progress); err != nil {
+		return err
 	}
 	// A value that the child's environment cannot hold is found before a token
 	// is asked for.
-	if _, err := pgenv.Build(p.Environ, values(conf, broker.Session{Target: b.Target("host")}, vars, argv), conf.Keep.V); err != nil {
-		return child.Command{}, nil, err
+	probe := broker.Session{Target: j.broker.Target("host")}
+	if _, err := pgenv.Build(j.Environ, values(j.conf, probe, nil, j.vars, j.argv), j.conf.Keep.V); err != nil {
+		return err
 	}
-	if _, err := b.GivenSecret(); err != nil {
-		return child.Command{}, nil, err
+	if _, err := j.broker.GivenSecret(); err != nil {
+		return err
 	}
-	cmd, err := child.Find(argv, p.Search())
-	if err != nil {
-		return child.Command{}, nil, err
+	if j.cmd, err = child.Find(j.argv, j.Search()); err != nil {
+		return err
 	}
-	if conf.SSLMode.V == config.Require {
-		say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
+	if j.conf.SSLMode.V == config.Require {
+		j.say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
 	}
-	session, err := b.Ready(ctx)
-	if err != nil {
-		return child.Command{}, nil, err
-	}
-	result, err := pgenv.Build(p.Environ, values(conf, session, vars, argv), conf.Keep.V)
-	if err != nil {
-		return child.Command{}, nil, err
-	}
-	say.Note("removed from the command's environment: %s", list(result.Removed))
-	return cmd, result.Environ, nil
+	j.session, err = j.broker.Ready(ctx)
+	return err
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
+	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/hook"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
@@ -13,6 +13,7 @@ import (
 type variable struct {
 	name     string
 	template hook.Template
+	from     config.Source
 }
 
 // variables checks --url-var and --set, and the profile's keys for them.
@@ -34,15 +35,37 @@ func variables(conf config.Config) ([]variable, error) {
 		if err := pgenv.CheckExtra(names); errors.As(err, &extra) {
 			return nil, &config.Error{Name: a.From.String(), Problem: extra.Error()}
 		}
-		out = append(out, variable{a.Name, t})
+		out = append(out, variable{a.Name, t, a.From})
 	}
-	return out, nil
+	return out, checkTemplates(conf, out)
+}
+
+// checkTemplates refuses what a command that outlives its token cannot be given.
+func checkTemplates(conf config.Config, vars []variable) error {
+	var not []string
+	switch conf.Refresh.V {
+	case config.RefreshPassfile:
+		not = []string{"password", "url", "jdbc_url", "expires_at"}
+	case config.RefreshProxy:
+		not = []string{"expires_at"}
+	}
+	for _, v := range vars {
+		name := v.template.Uses(not...)
+		switch {
+		case name == "expires_at":
+			return &config.Error{Name: v.from.String(), Problem: v.name + ": {expires_at} means nothing under --refresh " + conf.Refresh.V + ": the way in is kept open"}
+		case name != "":
+			return &config.Error{Name: v.from.String(), Problem: v.name + ": {" + name + "} holds the password, which --refresh passfile changes in its file alone",
+				Fix: "use {url_nopassword}, or --refresh proxy"}
+		}
+	}
+	return nil
 }
 
 // answer is what templates are filled from.
-func answer(conf config.Config, s broker.Session) hook.Answer {
-	return hook.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
-		SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}
+func answer(v pgenv.Values, expires time.Time) hook.Answer {
+	return hook.Answer{Host: v.Host, Port: v.Port, Database: v.Database, User: v.User,
+		SSLMode: v.SSLMode, SSLRootCert: v.SSLRootCert, Password: v.Password, ExpiresAt: expires}
 }
 
 // extra fills the variables in.

@@ -3,14 +3,13 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 func TestVariables(t *testing.T) {
@@ -21,9 +20,9 @@ func TestVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := broker.Session{Target: wake.Target{Host: "h", Port: 5432, Database: "d", User: "a@b"}, Token: credential.Token{Value: credential.NewSecret("t")}}
+	v := pgenv.Values{Host: "h", Port: 5432, Database: "d", User: "a@b", Password: credential.NewSecret("t")}
 	want := []pgenv.Var{{Name: "DATABASE_URL", Value: "postgresql://a%40b:t@h:5432/d?sslmode="}, {Name: "DSN", Value: "a%40b@h"}}
-	if diff := cmp.Diff(want, extra(vars, answer(config.Config{}, s))); diff != "" {
+	if diff := cmp.Diff(want, extra(vars, answer(v, time.Time{}))); diff != "" {
 		t.Error(diff)
 	}
 	for _, c := range []struct{ name, template, want string }{

@@ -55,7 +55,11 @@ type Broker struct {
 	Now            func() time.Time
 	Tell           func(s Stage, text string) // may be nil
 
-	given *credential.Secret // from option, file or environment; read once
+	// QuietSecrets is Secrets without dialogs, for Renew; nil: Secrets.
+	QuietSecrets Secrets
+
+	given  *credential.Secret // from option, file or environment; read once
+	proven credential.Secret  // the last one that signed in
 }
 
 // Session is a way into the database that works now, or is believed to.

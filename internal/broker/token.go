@@ -23,19 +23,11 @@ func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session,
 	if !given.IsZero() {
 		want.Fingerprint = c.Key().Fingerprint(given)
 	}
-	// The lock is waited for within this, the keychain and the exchange have
-	// limits of their own inside it.
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
-	defer cancel()
-	r, err := b.Cache.Fetch(ctx, c.Key(), want, func(ctx context.Context) (cache.Entry, error) {
-		secret := given
-		if secret.IsZero() {
-			var err error
-			if secret, err = b.keychainSecret(ctx); err != nil {
-				return cache.Entry{}, err
-			}
+	r, err := b.fetch(ctx, want, func(ctx context.Context) (credential.Secret, error) {
+		if !given.IsZero() {
+			return given, nil
 		}
-		return b.Mint(ctx, secret)
+		return b.keychainSecret(ctx)
 	})
 	if err != nil {
 		var none *NoSecretError
@@ -54,6 +46,27 @@ func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session,
 		b.tell(Note, fmt.Sprintf("using the cached token, good until %s", r.Entry.Token.ExpiresAt.UTC().Format(time.RFC3339)))
 	}
 	return Session{Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
+}
+
+// fetch gets an entry from the cache, or mints one with the secret that is asked
+// for only then.
+func (b *Broker) fetch(ctx context.Context, want cache.Want, secret func(context.Context) (credential.Secret, error)) (cache.Result, error) {
+	c := b.Config
+	// The lock is waited for within this, the keychain and the exchange have
+	// limits of their own inside it.
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
+	defer cancel()
+	return b.Cache.Fetch(ctx, c.Key(), want, func(ctx context.Context) (cache.Entry, error) {
+		s, err := secret(ctx)
+		if err != nil {
+			return cache.Entry{}, err
+		}
+		e, err := b.Mint(ctx, s)
+		if err == nil {
+			b.proven = s
+		}
+		return e, err
+	})
 }
 
 // hostServes says whether a cached entry's host settles which host to use.

@@ -30,11 +30,11 @@ type Conn struct {
 const handover = 5 * time.Second
 
 // open makes one attempt and keeps the connection.
-func open(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*Conn, error) {
+func open(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*Conn, error) {
 	cfg = cfg.Copy()
 	var pending []byte
 	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { pending = appendNotice(pending, n) }
-	conn, raw, err := connect(ctx, t, cfg, password)
+	conn, raw, err := connect(ctx, t, cfg, password, wrap)
 	if err != nil {
 		return nil, err
 	}

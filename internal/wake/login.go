@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,7 +35,7 @@ func Login(ctx context.Context, t Target, password credential.Secret) error {
 
 // login makes one attempt with a config that several attempts may share.
 func login(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) error {
-	conn, _, err := connect(ctx, t, cfg.Copy(), password)
+	conn, _, err := connect(ctx, t, cfg.Copy(), password, nil)
 	if err != nil {
 		return err
 	}
@@ -44,9 +45,9 @@ func login(ctx context.Context, t Target, cfg *pgconn.Config, password credentia
 	return nil
 }
 
-// connect logs in. cfg is changed.
-func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*pgconn.PgConn, *watched, error) {
-	d := &dialer{}
+// connect logs in. cfg is changed; wrap may be nil.
+func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*pgconn.PgConn, *watched, error) {
+	d := &dialer{wrap: wrap}
 	cfg.DialFunc = d.dial
 	// One "address", the name itself: net.Dialer then resolves it and races IPv6
 	// against IPv4, where pgconn would wait for a silent address before the next
@@ -68,7 +69,8 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credent
 // second time in the background to send a cancel request, for up to 15 s.
 type dialer struct {
 	used atomic.Bool
-	conn *watched // nil until dialled
+	wrap func(net.Conn) net.Conn // may be nil
+	conn *watched                // nil until dialled
 }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -80,6 +82,9 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		return nil, err
 	}
 	d.conn = &watched{Conn: c}
+	if d.wrap != nil {
+		return d.wrap(d.conn), nil
+	}
 	return d.conn, nil
 }
 
@@ -105,6 +110,22 @@ func (w *watched) Read(b []byte) (int, error) {
 		w.total.Add(int64(n))
 	}
 	return n, err
+}
+
+// SyscallConn gives what lies below to who reads the socket by itself.
+func (w *watched) SyscallConn() (syscall.RawConn, error) {
+	if c, ok := w.Conn.(syscall.Conn); ok {
+		return c.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// CloseWrite ends what the server reads.
+func (w *watched) CloseWrite() error {
+	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
 }
 
 // answer is the server's byte for our SSLRequest; ok is false if there was none.

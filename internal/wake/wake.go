@@ -3,6 +3,7 @@ package wake
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"time"
 
@@ -39,6 +40,9 @@ type Waker struct {
 	Beside time.Duration
 	// Trust, if set, is shared with other Wakers of the same target.
 	Trust *Trust
+	// Wrap, if set, is put around the socket of each login that Open makes, below
+	// its TLS.
+	Wrap func(net.Conn) net.Conn
 	// Attempt makes one login; nil means Login. It must end soon after its
 	// context, and its errors should be *Error: any other is final.
 	Attempt func(context.Context, Target, credential.Secret) error
@@ -78,7 +82,7 @@ func (w *Waker) Open(ctx context.Context, t Target, password credential.Secret, 
 			return nil, err
 		}
 		cfg.RuntimeParams = params
-		return func(ctx context.Context) (*Conn, error) { return open(ctx, t, cfg, password) }, nil
+		return func(ctx context.Context) (*Conn, error) { return open(ctx, t, cfg, password, w.Wrap) }, nil
 	})
 }
 

@@ -70,10 +70,20 @@ func (p *Process) Secrets(chain broker.Secrets) Secrets {
 	return Secrets{Files: p.SecretFiles(), Keychain: chain}
 }
 
+// RuntimeDir opens the folder for what does not outlive a session.
+func (p *Process) RuntimeDir(conf config.Config) (*safefile.Dir, error) {
+	return safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
+}
+
+// NoRuntimeDirError says that there is no folder for what a supervisor needs.
+type NoRuntimeDirError struct{ Why error }
+
+func (e *NoRuntimeDirError) Error() string { return "there is no runtime folder: " + e.Why.Error() }
+
 // Cache wires the cache: its store, and the runtime folder for lock and stamp.
 func (p *Process) Cache(conf config.Config, chain *keychain.Keychain, say *Say) (*cache.Cache, error) {
 	c := &cache.Cache{Now: time.Now, Told: func(what string, err error) { say.Note("%s: %v", what, err) }}
-	dir, err := safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
+	dir, err := p.RuntimeDir(conf)
 	switch {
 	case err == nil:
 		c.LockDir, c.Files = dir.Path(), dir

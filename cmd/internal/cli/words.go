@@ -34,6 +34,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		tried *retry.Error
 		lost  *child.NotFoundError
 		stuck *child.NotExecutableError
+		room  *NoRuntimeDirError
 	)
 	message = Foreign(err.Error())
 	switch {
@@ -64,6 +65,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return databaseError(wk, conf), databaseHint(wk, conf)
 	case errors.As(err, &lost):
 		return message, "check the command's name, and PATH"
+	case errors.As(err, &room):
+		return message, "name a folder of yours that is closed to others with --runtime-dir"
 	case errors.As(err, &stuck):
 		return message, "check that it runs from a shell here"
 	}

@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/health"
+	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/refresh"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// Stay is what goes on beside a command that outlives its token, or without one:
+// the token is kept fresh, the proxy serves, and others may look how it fares.
+type Stay struct {
+	Keeper *refresh.Keeper
+	Proxy  *proxy.Proxy // nil without one
+	Door   *broker.Door // nil without one
+
+	// Child and Restarts tell of the command; they may be nil.
+	Child    func() int
+	Restarts func() int
+
+	conf    config.Config
+	say     *Say
+	first   credential.Token
+	started atomic.Bool
+	since   time.Time
+	pulse   health.Pulse
+	lost    chan error // holds the first part that ended by itself
+	cancel  context.CancelFunc
+	parts   sync.WaitGroup
+}
+
+// NewStay prepares to keep the token of a session fresh. deliver is called with
+// each new token; it may be nil.
+func (p *Process) NewStay(conf config.Config, say *Say, b *broker.Broker, s broker.Session, deliver func(context.Context, credential.Token) error) *Stay {
+	b.QuietSecrets = p.QuietSecrets(p.Keychain(conf))
+	// What is done for the command is no stage of a start any more.
+	b.Tell = func(stage broker.Stage, text string) {
+		if stage == broker.Note {
+			say.Note("%s", text)
+		}
+	}
+	b.Cache.Waiting = nil
+	st := &Stay{conf: conf, say: say, first: s.Token, since: p.Now(), lost: make(chan error, 1)}
+	st.Keeper = &refresh.Keeper{Mint: b.Renew, OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
+	return st
+}
+
+// UseProxy has the stay serve clients that log in as user.
+func (st *Stay) UseProxy(t wake.Target, password credential.Secret, trustLocal bool) {
+	st.Door = broker.NewDoor(t, st.Keeper, func() wake.Backoff { return retry.WakeSchedule(nil, nil) },
+		func(err error) (string, string) { return Describe(err, &st.conf) })
+	st.Proxy = proxy.New(proxy.Options{User: st.conf.User.V, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
+		LoginTimeout: st.conf.WaitTimeout.V, Event: st.note})
+}
+
+// Start lets all parts run. Stop must be called afterwards.
+func (st *Stay) Start(ctx context.Context, listeners ...net.Listener) error {
+	var probes net.Listener
+	if addr := st.conf.HealthListen.V; addr != "" {
+		var err error
+		if probes, err = net.Listen("tcp", addr); err != nil {
+			return &config.Error{Name: st.conf.HealthListen.From.String(), Problem: err.Error()}
+		}
+	}
+	ctx, st.cancel = context.WithCancel(ctx)
+	st.part(func() error { return st.Keeper.Run(ctx, st.first) })
+	if st.Proxy != nil {
+		st.part(func() error { return st.Proxy.Serve(ctx, listeners...) })
+	}
+	if probes != nil {
+		st.part(func() error { return health.Serve(ctx, probes, st.State) })
+	}
+	if path := st.conf.StatusFile.V; path != "" {
+		f := &health.File{Path: path, Warn: func(err error) { st.say.Warn("--status-file: %v", err) }}
+		st.part(func() error { f.Run(ctx, st.State); return nil })
+	}
+	return nil
+}
+
+func (st *Stay) part(run func() error) {
+	st.parts.Go(func() {
+		if err := run(); err != nil {
+			select {
+			case st.lost <- err:
+			default:
+			}
+		}
+	})
+}
+
+// Lost gives the error of a part that ended before Stop.
+func (st *Stay) Lost() <-chan error { return st.lost }
+
+// Started says that a login has worked and the command runs.
+func (st *Stay) Started() { st.started.Store(true) }
+
+// Stop ends all parts and waits for their end.
+func (st *Stay) Stop() {
+	if st.cancel != nil {
+		st.cancel()
+	}
+	st.parts.Wait()
+}
+
+// State is what others may know.
+func (st *Stay) State() health.State {
+	k := st.Keeper.Stats()
+	s := health.State{Version: Version(), Mode: st.conf.Refresh.V, PID: os.Getpid(), StartedAt: st.since, TokenExpiresAt: k.ExpiresAt,
+		Refreshes: k.Minted, FailedRefreshes: k.Failed, LastError: k.LastError, Started: st.started.Load(), Beat: st.pulse.Last()}
+	if st.Proxy != nil {
+		n := st.Proxy.Stats()
+		s.Mode = config.RefreshProxy
+		s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
+		s.Wakes = int(st.Door.Wakes())
+	}
+	if st.Child != nil {
+		s.ChildPID = st.Child()
+	}
+	if st.Restarts != nil {
+		s.Restarts = st.Restarts()
+	}
+	return s
+}
+
+// tell speaks of an outage: one warning when it begins, one when it bites, and a
+// line when it is over.
+func (st *Stay) tell(e refresh.Event) {
+	until := e.ExpiresAt.UTC().Format(time.RFC3339)
+	why := ""
+	if e.Err != nil {
+		why, _ = Describe(e.Err, &st.conf)
+	}
+	switch {
+	case e.Kind == refresh.Recovered:
+		st.say.Progress("the token is renewed again, and good until " + until)
+	case e.Kind == refresh.Expired:
+		st.say.Warn("the token expired at %s and could not be renewed; new logins fail: %s", until, why)
+	case e.Refused:
+		st.say.Warn("the database refuses the token and it could not be renewed; new logins may fail: %s", why)
+	default:
+		st.say.Warn("the token could not be renewed; new logins work until %s: %s", until, why)
+	}
+}
+
+// note is for --verbose.
+func (st *Stay) note(e proxy.Event) {
+	switch e.Kind {
+	case proxy.LoggedIn:
+		st.say.Note("a client has logged in, after %s", e.Took.Round(time.Millisecond))
+	case proxy.LoginFailed, proxy.Refused:
+		st.say.Note("a client was sent away: %v", e.Err)
+	case proxy.CancelFailed:
+		st.say.Note("a cancel request was not carried: %v", e.Err)
+	case proxy.AcceptFailed:
+		st.say.Note("accepting connections: %v", e.Err)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+// checkProxy looks at proxy's own options before anything else is done.
+func checkProxy(given map[string][]string, in *config.Input) error {
+	in.Listens = true
+	switch {
+	case given["listen"] == nil:
+		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a folder for its socket"}
+	case (given["password-file"] == nil) == (given["trust-local"] == nil):
+		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local"}
+	}
+	return nil
+}
+
+// serve lets clients in until it is told to end.
+func serve(ctx context.Context, c *call) error {
+	if err := child.Harden(); err != nil {
+		return err
+	}
+	var password credential.Secret
+	trust := c.given["trust-local"] != nil
+	if !trust {
+		var err error
+		if password, err = c.ReadSecretFile(c.given["password-file"][0]); err != nil {
+			return err
+		}
+	}
+	ln, err := c.listen(!trust)
+	if err != nil {
+		return &config.Error{Name: c.conf.Listen.From.String(), Problem: err.Error()}
+	}
+	defer ln.Close()
+	came, release := cli.HoldSignals()
+	defer release()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-came:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err = c.let(ctx, ln, password, trust)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil // it was told to end
+	}
+	return err
+}
+
+// let walks the road once, and then keeps the door open.
+func (c *call) let(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
+	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+	b, err := c.Broker(c.conf, c.say, progress)
+	if err != nil {
+		progress.Stop()
+		return err
+	}
+	b.Secrets = c.QuietSecrets(c.Keychain(c.conf))
+	session, err := b.Ready(ctx)
+	progress.Stop()
+	if err != nil {
+		return err
+	}
+	st := c.NewStay(c.conf, c.say, b, session, nil)
+	st.UseProxy(session.Target, password, trust)
+	defer st.Stop()
+	if err := st.Start(ctx, ln); err != nil {
+		return err
+	}
+	st.Started()
+	if _, err := io.WriteString(c.Stdout, ln.Addr().String()+"\n"); err != nil {
+		return err
+	}
+	select {
+	case err := <-st.Lost():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// listen opens the door. Other machines may come only where a password is asked
+// for, and are told of.
+func (c *call) listen(guarded bool) (net.Listener, error) {
+	at := c.conf.Listen.V
+	if filepath.IsAbs(at) {
+		dir, err := safefile.OpenDir([]string{at})
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Close()
+		return proxy.ListenUnix(dir.Path(), c.conf.PGPort.V)
+	}
+	ln, err := proxy.ListenTCP(at, proxy.Loopback)
+	var far *proxy.NotLoopbackError
+	if !errors.As(err, &far) {
+		return ln, err
+	}
+	if !guarded {
+		return nil, errors.New(far.Error() + ", and --trust-local lets in whoever comes")
+	}
+	c.say.Warn("--listen %s: other machines can come; what they send is only as private as the network, unless they use sslmode=require", at)
+	return proxy.ListenTCP(at, proxy.AnyAddress)
+}

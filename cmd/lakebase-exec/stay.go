@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/child"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/hook"
+	"github.com/lakebase-exec/lakebase-exec/internal/rundir"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+// diedError says that we are to die of a signal, as the command did or as we were
+// told to before it was started.
+type diedError struct{ signal syscall.Signal }
+
+func (e *diedError) Error() string { return e.signal.String() }
+
+// passFileName is the file in the run's folder.
+const passFileName = "passfile"
+
+// restartGrace is how long --on-refresh restart gives the command to end.
+const restartGrace = 10 * time.Second
+
+// refreshSignal is the signal of --on-refresh; 0 is none.
+func refreshSignal(conf config.Config) (syscall.Signal, error) {
+	name, ok := strings.CutPrefix(conf.OnRefresh.V, config.OnRefreshSignal)
+	if !ok {
+		return 0, nil
+	}
+	sig := cli.SignalNumber(name)
+	if sig == 0 {
+		return 0, &config.Error{Name: conf.OnRefresh.From.String(), Problem: "there is no signal " + config.Quote(name) + " here"}
+	}
+	return sig, nil
+}
+
+// stay starts the command as a child and keeps its way in open until it ends.
+func (j *job) stay(ctx context.Context) (int, error) {
+	came, release := cli.HoldSignals()
+	defer release()
+	folder, err := j.folder()
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err := folder.Remove(); err != nil {
+			j.say.Warn("%s could not be removed: %v", folder.Path(), err)
+		}
+	}()
+	s := &supervision{job: j, folder: folder}
+	s.signal, _ = refreshSignal(j.conf)
+	s.Stay = j.NewStay(j.conf, j.say, j.broker, j.session, s.deliver)
+	defer s.Stop()
+	if err := s.open(ctx); err != nil {
+		return 0, err
+	}
+	select {
+	case sig := <-came:
+		if n, ok := sig.(syscall.Signal); ok {
+			return 0, &diedError{n}
+		}
+		return 0, errors.New("interrupted")
+	default:
+	}
+	return s.run(ctx)
+}
+
+// folder makes the run's own folder, and sweeps those of killed runs.
+func (j *job) folder() (*rundir.Dir, error) {
+	dir, err := j.RuntimeDir(j.conf)
+	if err != nil {
+		return nil, &cli.NoRuntimeDirError{Why: err}
+	}
+	defer dir.Close()
+	if n, err := rundir.Sweep(dir.Path()); err != nil || n > 0 {
+		j.say.Note("swept what %d killed runs had left (%v)", n, err)
+	}
+	return rundir.Make(dir.Path())
+}
+
+// supervision is one command under way.
+type supervision struct {
+	*job
+	*cli.Stay
+	folder   *rundir.Dir
+	files    *safefile.Dir
+	signal   syscall.Signal
+	env      []string
+	child    atomic.Pointer[child.Supervised]
+	restarts atomic.Int64
+}
+
+// open makes the way in, and lets everything run that the command will need.
+func (s *supervision) open(ctx context.Context) (err error) {
+	if s.files, err = safefile.OpenDir([]string{s.folder.Path()}); err != nil {
+		return err
+	}
+	if s.conf.Refresh.V == config.RefreshPassfile {
+		if err := s.writePassFile(s.session.Token); err != nil {
+			return err
+		}
+		if s.env, err = s.environ(&way{passFile: filepath.Join(s.folder.Path(), passFileName)}); err != nil {
+			return err
+		}
+		return s.Start(ctx)
+	}
+	ln, w, err := s.listen()
+	if err != nil {
+		return err
+	}
+	w.password = credential.NewSecret(rand.Text())
+	s.UseProxy(s.session.Target, w.password, false)
+	if s.env, err = s.environ(w); err == nil {
+		err = s.Start(ctx, ln)
+	}
+	if err != nil {
+		_ = ln.Close()
+	}
+	return err
+}
+
+// writePassFile replaces the file at once: readers see the old token or the new.
+func (s *supervision) writePassFile(t credential.Token) error {
+	target := s.session.Target
+	line, err := hook.Render("pgpass", hook.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, hook.Context{})
+	if err != nil {
+		return err
+	}
+	return s.files.WriteFile(passFileName, line)
+}
+
+// run starts the command and waits for its end.
+func (s *supervision) run(ctx context.Context) (int, error) {
+	c, err := child.Supervise(ctx, s.cmd, s.env, child.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1})
+	if err != nil {
+		return 0, err
+	}
+	s.child.Store(c)
+	s.Started()
+	for over := false; !over; {
+		select {
+		case err := <-s.Lost():
+			message, hint := cli.Describe(err, &s.conf)
+			s.say.Warn("new connections will fail: %s", message)
+			s.say.Hint("%s", hint)
+		case <-c.Done():
+			over = true
+		}
+	}
+	status, err := c.Wait()
+	switch {
+	case err != nil:
+		return 0, err
+	case status.Signal != 0:
+		return 0, &diedError{status.Signal}
+	}
+	return status.ExitCode, nil
+}
+
+// deliver hands a new token over, and does what --on-refresh says.
+func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
+	if s.conf.Refresh.V == config.RefreshPassfile {
+		if err := s.writePassFile(t); err != nil {
+			return err
+		}
+	}
+	s.say.Note("the token is renewed, and good until %s", t.ExpiresAt.UTC().Format(time.RFC3339))
+	c := s.child.Load()
+	if c == nil {
+		return nil
+	}
+	switch {
+	case s.signal != 0:
+		if err := c.Signal(s.signal); err != nil && !errors.Is(err, child.ErrEnded) {
+			s.say.Warn("--on-refresh %s: %v", s.conf.OnRefresh.V, err)
+		}
+	case s.conf.OnRefresh.V == config.OnRefreshRestart:
+		err := c.Restart(ctx, s.env, restartGrace)
+		switch {
+		case err == nil:
+			s.restarts.Add(1)
+		case !errors.Is(err, child.ErrEnded) && !errors.Is(err, child.ErrCalledOff):
+			s.say.Warn("--on-refresh restart: %v", err)
+		}
+	}
+	return nil
+}
+
+// failed names the option that a listener was asked for with.
+func failed(conf config.Config, err error) error {
+	return &config.Error{Name: conf.Listen.From.String(), Problem: fmt.Sprint(err)}
+}

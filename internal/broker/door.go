@@ -1,0 +1,102 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"sync/atomic"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+)
+
+// Tokens gives a token for a new login, another one than refused.
+type Tokens interface {
+	Fresh(ctx context.Context, refused credential.Secret) (credential.Token, error)
+}
+
+// Door makes the logins of a proxy's clients. It is a proxy.Upstream.
+type Door struct {
+	Target  wake.Target // its Database is what the client asks for
+	Tokens  Tokens
+	Backoff func() wake.Backoff                    // one for each login
+	Explain func(err error) (message, hint string) // for people
+
+	wakes atomic.Int64
+	trust *wake.Trust
+}
+
+// NewDoor makes a door to t.
+func NewDoor(t wake.Target, tokens Tokens, backoff func() wake.Backoff, explain func(error) (string, string)) *Door {
+	return &Door{Target: t, Tokens: tokens, Backoff: backoff, Explain: explain, trust: wake.NewTrust()}
+}
+
+// Wakes counts the logins that had to wait for a sleeping compute.
+func (d *Door) Wakes() int64 { return d.wakes.Load() }
+
+// Login logs in for a client. A token that the server refuses is replaced once.
+func (d *Door) Login(ctx context.Context, params map[string]string) (*proxy.Server, error) {
+	t, rest := d.Target, maps.Clone(params)
+	t.Database = params["database"]
+	delete(rest, "database")
+	delete(rest, "user")
+	token, err := d.Tokens.Fresh(ctx, credential.Secret{})
+	if err != nil {
+		return nil, d.serverError(err)
+	}
+	conn, err := d.open(ctx, t, token.Value, rest)
+	if refused(err) {
+		again, freshErr := d.Tokens.Fresh(ctx, token.Value)
+		if freshErr == nil && !again.Value.Equal(token.Value) {
+			conn, err = d.open(ctx, t, again.Value, rest)
+		}
+	}
+	if err != nil {
+		return nil, d.serverError(err)
+	}
+	return &proxy.Server{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
+}
+
+func (d *Door) open(ctx context.Context, t wake.Target, password credential.Secret, params map[string]string) (*wake.Conn, error) {
+	woke := false
+	w := &wake.Waker{Backoff: d.Backoff(), Trust: d.trust, Progress: func(wake.Status) { woke = true },
+		Wrap: func(c net.Conn) net.Conn { return proxy.NewWire(c) }}
+	conn, err := w.Open(ctx, t, password, params)
+	if err == nil && woke {
+		d.wakes.Add(1)
+	}
+	return conn, err
+}
+
+// Cancel carries a cancel request.
+func (d *Door) Cancel(ctx context.Context, pid uint32, key []byte) error {
+	return wake.Cancel(ctx, d.Target, d.trust, pid, key)
+}
+
+// SQLSTATEs of errors that no server has sent (PostgreSQL manual, "PostgreSQL
+// Error Codes").
+const (
+	cannotConnectNow = "57P03"
+	unableToConnect  = "08001"
+)
+
+// serverError is what a client sees of an error: what its server would have said,
+// and for the rest our own words.
+func (d *Door) serverError(err error) error {
+	var e *wake.Error
+	out := &proxy.ServerError{Code: unableToConnect}
+	if errors.As(err, &e) {
+		switch {
+		case e.Kind == wake.Cancelled:
+			return err
+		case e.Kind == wake.NotAwake:
+			out.Code = cannotConnectNow
+		case e.Code != "":
+			return &proxy.ServerError{Code: e.Code, Message: e.Message}
+		}
+	}
+	out.Message, out.Hint = d.Explain(err)
+	return out
+}

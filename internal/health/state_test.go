@@ -1,0 +1,87 @@
+package health
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// running is the state of a supervisor that is well.
+func running() State {
+	return State{
+		Version: "1.2.3", Mode: "proxy", PID: 7, ChildPID: 8, StartedAt: time.Now().Add(-time.Hour),
+		TokenExpiresAt: time.Now().Add(time.Hour), Started: true, Beat: time.Now(),
+	}
+}
+
+func TestJSON(t *testing.T) {
+	at := time.Date(2026, 3, 1, 13, 30, 15, 999_999_999, time.FixedZone("", 3600))
+	s := State{
+		Version: "1.2.3", Mode: "passfile", PID: 1, ChildPID: 2, StartedAt: at, TokenExpiresAt: at.Add(time.Hour), Refreshes: 3, FailedRefreshes: 4,
+		LastError: "no", OpenConnections: 5, WaitingLogins: 6, Logins: 7, FailedLogins: 8, Wakes: 9, Restarts: 10, Ready: true, UpdatedAt: at, Started: true, Beat: at,
+	}
+	const want = `{"version":"1.2.3","mode":"passfile","pid":1,"child_pid":2,"started_at":"2026-03-01T12:30:15Z","token_expires_at":"2026-03-01T13:30:15Z",` +
+		`"refreshes":3,"failed_refreshes":4,"last_error":"no","open_connections":5,"waiting_logins":6,"logins":7,"failed_logins":8,"wakes":9,"restarts":10,"ready":true,"updated_at":"2026-03-01T12:30:15Z"}`
+	got, err := json.Marshal(s)
+	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	got, err = json.Marshal(&State{})
+	if err != nil || strings.Contains(string(got), "token_expires_at") || strings.Contains(string(got), "started_at") || !strings.Contains(string(got), `"child_pid":0`) {
+		t.Errorf("%s %v", got, err)
+	}
+}
+
+func TestUnready(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	good := State{Started: true, TokenExpiresAt: now.Add(time.Nanosecond)}
+	for want, s := range map[string]State{
+		"":                        good,
+		"no login has worked yet": {TokenExpiresAt: good.TokenExpiresAt},
+		"there is no token":       {Started: true},
+		"the token expired at 2026-03-01T12:00:00Z": {Started: true, TokenExpiresAt: now},
+	} {
+		if got := s.unready(now); got != want {
+			t.Errorf("%q, and not %q", got, want)
+		}
+	}
+}
+
+func TestDead(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for _, c := range []struct {
+		s       State
+		serving time.Time
+		want    string
+	}{
+		{State{Started: true, Beat: ago(30 * time.Second)}, ago(time.Hour), ""},
+		{State{Started: true, Beat: ago(31 * time.Second)}, now, "no heartbeat for 31 s"},
+		{State{Beat: ago(31 * time.Second)}, now, "no heartbeat for 31 s"},
+		{State{}, ago(time.Hour), ""}, // nothing runs yet
+		{State{Started: true}, ago(time.Second), ""},
+		{State{Started: true}, ago(time.Minute), "no heartbeat for 60 s"},
+	} {
+		if got := c.s.dead(c.serving, now); got != c.want {
+			t.Errorf("%v: %q, and not %q", c.s, got, c.want)
+		}
+	}
+}
+
+func TestPulse(t *testing.T) {
+	var p Pulse
+	if !p.Last().IsZero() {
+		t.Error("a beat before the first")
+	}
+	before := time.Now()
+	p.Beat()
+	if last := p.Last(); last.Before(before) || time.Since(last) > time.Minute || !strings.Contains(last.String(), " m=") {
+		t.Errorf("%v", last)
+	}
+}

@@ -1,0 +1,142 @@
+// Package rundir owns the folder that one supervisor has for itself inside the
+// runtime folder: made closed to others, locked while its run lives, removed at
+// its end, and swept by a later run where it was killed. It must never remove a
+// folder whose run lives, follow a link, or touch anything outside the runtime
+// folder.
+package rundir
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// A folder is made under the first name, and gets the second one once its lock is
+// held: nobody who sweeps sees it unlocked.
+const (
+	making   = "new-"
+	made     = "run-"
+	lockFile = "lock"
+)
+
+const (
+	unfinished = time.Minute // after which a folder that is still being made is swept
+	maxNames   = 10000       // of the runtime folder, that are looked at
+)
+
+// Dir is a run's folder.
+type Dir struct {
+	root *os.Root
+	name string
+	lock *flock.Flock
+}
+
+// Make makes a folder of mode 0700 in parent, the runtime folder, which its caller
+// has found to be ours and closed to others. Errors: the system's.
+func Make(parent string) (*Dir, error) {
+	root, err := os.OpenRoot(parent)
+	if err != nil {
+		return nil, err
+	}
+	id := strings.ToLower(rand.Text()[:8]) // short: the path of a socket is
+	d := &Dir{root: root, name: made + id}
+	if err := d.make(parent, making+id); err != nil {
+		_ = root.RemoveAll(making + id)
+		_ = root.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Dir) make(parent, first string) error {
+	if err := d.root.Mkdir(first, 0o700); err != nil {
+		return err
+	}
+	d.lock = flock.New(filepath.Join(parent, first, lockFile), flock.SetFlag(os.O_CREATE|lockFlags), flock.SetPermissions(0o600))
+	got, err := d.lock.TryLock()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if err == nil && !got {
+		return fmt.Errorf("somebody else holds the lock of %s", first)
+	}
+	return d.root.Rename(first, d.name)
+}
+
+// Path is the folder.
+func (d *Dir) Path() string { return filepath.Join(d.root.Name(), d.name) }
+
+// Remove removes the folder with all that is in it, and then gives the lock up.
+func (d *Dir) Remove() error {
+	err := d.root.RemoveAll(d.name)
+	_ = d.lock.Close()
+	return errors.Join(err, d.root.Close())
+}
+
+// Sweep removes the folders of runs that were killed, and says how many there
+// were. Errors: the system's; what could not be removed is left for the next one.
+func Sweep(parent string) (removed int, err error) {
+	root, err := os.OpenRoot(parent)
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close()
+	f, err := root.Open(".")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(maxNames)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	var failed []error
+	for _, name := range names {
+		if !strings.HasPrefix(name, made) && !strings.HasPrefix(name, making) {
+			continue
+		}
+		free, abandoned := abandonedIn(root, parent, name)
+		if abandoned {
+			if err := root.RemoveAll(name); err != nil {
+				failed = append(failed, err)
+			} else {
+				removed++
+			}
+		}
+		free()
+	}
+	return removed, errors.Join(failed...)
+}
+
+// abandonedIn says whether nobody lives in a folder. Its lock is then ours until
+// free is called.
+func abandonedIn(root *os.Root, parent, name string) (free func(), abandoned bool) {
+	free = func() {}
+	info, err := root.Lstat(name)
+	if err != nil || !info.IsDir() {
+		return free, false
+	}
+	old := time.Since(info.ModTime()) > unfinished
+	lock, err := root.Lstat(name + "/" + lockFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return free, old
+	case err != nil || !lock.Mode().IsRegular():
+		return free, false
+	case strings.HasPrefix(name, making) && !old:
+		return free, false
+	}
+	l := flock.New(filepath.Join(parent, name, lockFile), flock.SetFlag(lockFlags))
+	if got, err := l.TryLock(); err != nil || !got {
+		return func() { _ = l.Close() }, false
+	}
+	return func() { _ = l.Close() }, true
+}
