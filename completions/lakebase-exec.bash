@@ -57,15 +57,17 @@ _lakebase_exec() {
   fi
   case $prev in
     --profile | -p) __lakebase_profiles "$cur" ;;
-    --host | --client-id | --endpoint | --pghost | --pgport | --pghostaddr | --database | -d | --user | -U | --ttl | --min-ttl | --wait-timeout | --timeout | --keychain-timeout | --url-var | --set) : ;;
-    --client-secret-file | --sslrootcert | --cacert | --runtime-dir) __lakebase_files "$cur" ;;
+    --host | --client-id | --endpoint | --pghost | --pgport | --pghostaddr | --database | -d | --user | -U | --ttl | --min-ttl | --wait-timeout | --timeout | --keychain-timeout | --url-var | --set | --listen | --health-listen) : ;;
+    --client-secret-file | --sslrootcert | --cacert | --status-file | --runtime-dir) __lakebase_files "$cur" ;;
     --sslmode) __lakebase_words "$cur" verify-full require ;;
     --child-sslmode) __lakebase_words "$cur" verify-full verify-ca require ;;
     --wait) __lakebase_words "$cur" auto always never ;;
     --keep) __lakebase_variables "$cur" ;;
+    --refresh) __lakebase_words "$cur" off passfile proxy ;;
+    --on-refresh) __lakebase_words "$cur" none restart signal:HUP ;;
     --cache) __lakebase_words "$cur" keychain file off ;;
     --log-format) __lakebase_words "$cur" text json ;;
-    *) __lakebase_words "$cur" --cacert --cache --child-sslmode --client-id --client-secret-file --database -d --endpoint --help -h --host --keep --keychain-timeout --log-format --min-ttl --pghost --pghostaddr --pgport --print-env --profile -p --quiet -q --runtime-dir --set --sslmode --sslrootcert --timeout --ttl --url-var --user -U --verbose --version -V --wait --wait-timeout -- ;;
+    *) __lakebase_words "$cur" --cacert --cache --child-sslmode --client-id --client-secret-file --database -d --endpoint --health-listen --help -h --host --keep --keychain-timeout --listen --log-format --min-ttl --on-refresh --pghost --pghostaddr --pgport --print-env --profile -p --quiet -q --refresh --runtime-dir --set --sslmode --sslrootcert --status-file --timeout --ttl --url-var --user -U --verbose --version -V --wait --wait-timeout -- ;;
   esac
 }
 

@@ -62,7 +62,7 @@ func TestParseRefuses(t *testing.T) {
 		"--verbose yes -- psql":             `"yes" is not an option`,
 		"--keep A B -- x":                   `"B" is not an option`,
 		"--client-secret hunter2 -- x":      "there is no option --client-secret",
-		"--refresh passfile -- x":           "there is no option --refresh",
+		"--refresh -- x":                    "--refresh needs a value",
 		"-- --help --generate-x -- y extra": "",
 	} {
 		_, _, err := parse(strings.Fields(args))
@@ -120,6 +120,11 @@ func TestNotStarted(t *testing.T) {
 		{append(target, "PGPORT=x"), "-- psql", 120, []string{`error: PGPORT: "x" is not one port`}},
 		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR"}},
 		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"/nonexistent.pem", "hint: "}},
+		{target, "--refresh on -- true", 120, []string{`error: --refresh: "on" is not one of off, passfile, proxy`}},
+		{target, "--on-refresh restart -- true", 120, []string{"error: --on-refresh: needs --refresh passfile or --refresh proxy"}},
+		{target, "--refresh passfile --on-refresh signal:NOPE -- true", 120, []string{`error: --on-refresh: there is no signal "NOPE" here`}},
+		{target, "--refresh passfile --url-var U -- true", 120, []string{"error: --url-var: U: {url} holds the password", "hint: use {url_nopassword}, or --refresh proxy"}},
+		{target, "--refresh proxy --set E={expires_at} -- true", 120, []string{"error: --set: E: {expires_at} means nothing under --refresh proxy"}},
 		{append(target, "PATH=/nonexistent"), "-- no-such-command", 127, []string{`error: "no-such-command"`, "hint: "}},
 		{append(target, "PATH=/nonexistent"), "-- /", 126, []string{"error: "}},
 	} {

@@ -13,9 +13,12 @@ import (
 // configuration takes.
 func TestWordsAreWhatIsTaken(t *testing.T) {
 	resolve := func(option, value string) error {
-		_, err := config.Resolve(config.Input{Options: map[string][]string{
-			"host": {"localhost"}, "client-id": {"id"}, "endpoint": {"projects/p/branches/b/endpoints/e"}, option: {value},
-		}})
+		options := map[string][]string{"host": {"localhost"}, "client-id": {"id"}, "endpoint": {"projects/p/branches/b/endpoints/e"}}
+		if option == "on-refresh" {
+			options["refresh"] = []string{config.RefreshPassfile}
+		}
+		options[option] = []string{value}
+		_, err := config.Resolve(config.Input{Options: options})
 		return err
 	}
 	var seen []string
@@ -37,7 +40,7 @@ func TestWordsAreWhatIsTaken(t *testing.T) {
 			t.Errorf("--%s takes other words too: %v", o.Name, err)
 		}
 	}
-	if want := []string{"sslmode", "child-sslmode", "wait", "cache", "log-format"}; !slices.Equal(seen, want) {
+	if want := []string{"sslmode", "child-sslmode", "wait", "refresh", "on-refresh", "cache", "log-format"}; !slices.Equal(seen, want) {
 		t.Errorf("words have %q, not %q", seen, want)
 	}
 }
