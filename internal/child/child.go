@@ -1,7 +1,8 @@
 // Package child owns the step from the wrapper to the command: it finds the
-// command, foresees why the system would refuse it, and starts it. It must never
-// start a command twice, change the environment that it is given, print, or end
-// the process by itself.
+// command, foresees why the system would refuse it, and starts it: in place of
+// this process (Exec), or as its child (Supervise). It must never start a
+// command twice unless Restart asks for it, change the environment that it is
+// given, print, or end the process unless DieOf asks for it.
 //
 // On Unix, Exec replaces this process. The command has our pid, parent,
 // terminal, working directory, umask, nice value, limits and descriptors 0 to 2;
@@ -12,7 +13,8 @@
 // undoes its own signal.Ignore. One thing is lost: a signal other than HUP and
 // INT that was ignored when the wrapper started has its default action in
 // the command, because the Go runtime had put its own handler in place (runtime,
-// sigInstallGoHandler).
+// sigInstallGoHandler). Supervise hands on the same things, but for the pid and
+// the parent, and loses the same one.
 package child
 
 import (

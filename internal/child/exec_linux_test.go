@@ -15,19 +15,34 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
-// TestMain: the test binary is also the processes of the execve tests.
+// TestMain: the test binary is also the processes of the tests.
 func TestMain(m *testing.M) {
 	stage := os.Getenv("CHILD_TEST_STAGE")
 	switch stage {
 	case "":
-		os.Exit(m.Run())
+		must(os.Setenv("GORACE", strings.TrimPrefix(quick, "GORACE=")))
+		goleak.VerifyTestMain(m)
+		return
+	case "supervise":
+		superviseStage()
+	case "count":
+		countStage()
+	case "die":
+		os.Exit(DieOf(syscall.Signal(atoi(os.Args[1]))))
+	case "released":
+		releasedStage()
+	case "dumpable":
+		dumpableStage()
 	case "caller":
 		callerStage(os.Args[1], os.Args[2])
 	case "wrapper":
 		wrapperStage(os.Args[1])
+	case "supervisor":
+		supervisorStage(os.Args[1])
 	case "exec":
 		c := Command{Path: os.Args[1], Argv: os.Args[1:]}
 		_, err := Exec(c, []string{"BIG=" + strings.Repeat("x", atoi(os.Getenv("BIG")))}, Stdio{})
@@ -48,13 +63,17 @@ var reports = map[string][]string{
 	"pwd": {"pwd"},
 }
 
-var reportEnv = []string{"ZED=1", "A=2", "PATH=/bin:/usr/bin", "EMPTY="}
+// quick: a process of a race test sleeps for a second before it exits.
+const quick = "GORACE=atexit_sleep_ms=0"
+
+var reportEnv = []string{quick, "ZED=1", "A=2", "PATH=/bin:/usr/bin", "EMPTY="}
 
 // callerStage is the wrapper's caller: it sets everything that is inherited to
 // something unusual, then becomes the report or the wrapper.
 func callerStage(next, report string) {
 	runtime.LockOSThread()
 	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
+	must(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
 	syscall.Umask(0o027)
 	must(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5))
 	must(os.Chdir("/usr"))
@@ -62,10 +81,10 @@ func callerStage(next, report string) {
 	var mask unix.Sigset_t
 	mask.Val[0] = 1 << (unix.SIGUSR2 - 1)
 	must(unix.PthreadSigmask(unix.SIG_BLOCK, &mask, nil))
-	if next == "wrapper" {
+	if next != "direct" {
 		self, err := os.Executable()
 		must(err)
-		must(syscall.Exec(self, []string{self, report}, append(reportEnv, "CHILD_TEST_STAGE=wrapper")))
+		must(syscall.Exec(self, []string{self, report}, append(reportEnv, "CHILD_TEST_STAGE="+next)))
 	}
 	must(syscall.Exec("/bin/"+report, reports[report], reportEnv))
 }
@@ -106,7 +125,7 @@ func stage(t *testing.T, name string, env []string, args ...string) (out string,
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Env = append(env, "CHILD_TEST_STAGE="+name)
+	cmd.Env = append(env, quick, "CHILD_TEST_STAGE="+name)
 	b, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, b)
@@ -129,7 +148,7 @@ func TestExecHandsOnEverything(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Pid: OURS\n", "Umask: 0027\n", "SigBlk: 0000000000000800\n", "SigIgn: 0000000000000003\n", "nice 5\n", "Max open files 300 400 files\n",
-		"\n/usr\n", "ZED=1\x00A=2\x00PATH=/bin:/usr/bin\x00EMPTY=\x00cat\x00/proc/self/status\x00",
+		"Max core file size 4096 8192 bytes\n", "\n/usr\n", "ZED=1\x00A=2\x00PATH=/bin:/usr/bin\x00EMPTY=\x00cat\x00/proc/self/status\x00",
 	} {
 		if !strings.Contains("\n"+all, want) {
 			t.Errorf("no %q in:\n%s", want, all)
@@ -214,7 +233,7 @@ func TestIgnoredPipeIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `trap "" PIPE HUP; exec "$0" cat`, self)
-	cmd.Env = []string{"CHILD_TEST_STAGE=wrapper"}
+	cmd.Env = []string{quick, "CHILD_TEST_STAGE=wrapper"}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "SigIgn:\t0000000000000001") {
 		t.Errorf("%v: %s", err, out)

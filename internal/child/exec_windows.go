@@ -18,35 +18,45 @@ import (
 //
 // Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
 func Exec(c Command, environ []string, stdio Stdio) (exitCode int, err error) {
-	job, err := newJob()
-	if err != nil {
-		return 0, &StartError{Path: c.Path, Err: err}
-	}
-	// The handle is never closed by us: closing it would end what the command
-	// left behind, at the same moment as the end of our process does.
 	events := make(chan os.Signal, 1)
 	signal.Notify(events, os.Interrupt)
 	defer signal.Stop(events)
-
-	if environ == nil {
-		environ = []string{} // nil would mean our own
-	}
-	p, err := os.StartProcess(c.Path, c.Argv, &os.ProcAttr{Env: environ, Files: []*os.File{stdio.In, stdio.Out, stdio.Err}})
+	// The job's handle is never closed by us: closing it would end what the
+	// command left behind, at the same moment as the end of our process does.
+	p, _, err := startInJob(c, environ, stdio)
 	if err != nil {
-		return 0, startError(c.Path, err)
-	}
-	var assigned error
-	err = p.WithHandle(func(h uintptr) { assigned = windows.AssignProcessToJobObject(job, windows.Handle(h)) })
-	if err := errors.Join(err, assigned); err != nil && !ended(p) {
-		_ = p.Kill()
-		_, _ = p.Wait()
-		return 0, &StartError{Path: c.Path, Err: err}
+		return 0, err
 	}
 	state, err := p.Wait()
 	if err != nil {
 		return 0, &StartError{Path: c.Path, Err: err}
 	}
 	return state.ExitCode(), nil
+}
+
+// startInJob starts the command in a job object of its own.
+func startInJob(c Command, environ []string, stdio Stdio) (*os.Process, windows.Handle, error) {
+	job, err := newJob()
+	if err != nil {
+		return nil, 0, &StartError{Path: c.Path, Err: err}
+	}
+	if environ == nil {
+		environ = []string{} // nil would mean our own
+	}
+	p, err := os.StartProcess(c.Path, c.Argv, &os.ProcAttr{Env: environ, Files: []*os.File{stdio.In, stdio.Out, stdio.Err}})
+	if err != nil {
+		_ = windows.CloseHandle(job)
+		return nil, 0, startError(c.Path, err)
+	}
+	var assigned error
+	err = p.WithHandle(func(h uintptr) { assigned = windows.AssignProcessToJobObject(job, windows.Handle(h)) })
+	if err := errors.Join(err, assigned); err != nil && !ended(p) {
+		_ = p.Kill()
+		_, _ = p.Wait()
+		_ = windows.CloseHandle(job)
+		return nil, 0, &StartError{Path: c.Path, Err: err}
+	}
+	return p, job, nil
 }
 
 // newJob makes a job object whose processes end when its last handle is closed.
