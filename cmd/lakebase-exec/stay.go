@@ -62,7 +62,19 @@ func (j *job) stay(ctx context.Context) (int, error) {
 	s := &supervision{job: j, folder: folder}
 	s.signal, _ = refreshSignal(j.conf)
 	s.Stay = j.NewStay(j.conf, j.say, j.broker, j.session, s.deliver)
-	defer s.Stop()
+	s.Child = func() int {
+		if c := s.child.Load(); c != nil {
+			return c.PID()
+		}
+		return 0
+	}
+	s.Restarts = func() int { return int(s.restarts.Load()) }
+	defer func() {
+		s.Stop()
+		if s.files != nil {
+			_ = s.files.Close()
+		}
+	}()
 	if err := s.open(ctx); err != nil {
 		return 0, err
 	}
