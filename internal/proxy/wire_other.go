@@ -1,0 +1,10 @@
+//go:build !unix
+
+package proxy
+
+// The sockets of Windows cannot be read without waiting; pieces does it there.
+const canReadOnce = false
+
+func (w *Wire) readOnce(uintptr) bool { return true }
+
+func nap() {}
