@@ -16,6 +16,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
@@ -42,6 +43,7 @@ type listedProfile struct {
 	Host     string `json:"host"`
 	ClientID string `json:"client_id"`
 	Endpoint string `json:"endpoint"`
+	Instance string `json:"instance,omitempty"`
 }
 
 func list(ctx context.Context, c *call) error {
@@ -52,7 +54,7 @@ func list(ctx context.Context, c *call) error {
 	}
 	if profiles != nil {
 		for _, n := range profiles.Names() {
-			l.Profiles = append(l.Profiles, listedProfile{n, profiles.Value(n, "host"), profiles.Value(n, "client_id"), profiles.Value(n, "endpoint")})
+			l.Profiles = append(l.Profiles, listedProfile{n, profiles.Value(n, "host"), profiles.Value(n, "client_id"), profiles.Value(n, "endpoint"), profiles.Value(n, "instance")})
 		}
 	}
 	files, err := c.listFiles(&l)
@@ -199,16 +201,27 @@ func (l listing) write(out io.Writer, now time.Time) error {
 	if len(l.Tokens) > 0 {
 		row("TOKEN OF", "HOST", "ENDPOINT", "EXPIRES")
 		for _, t := range l.Tokens {
-			row(t.ClientID, t.Host, t.Endpoint, expires(t.ExpiresAt, now))
+			row(t.ClientID, t.Host, targetOf(t.Endpoint, t.Instance, t.ReadOnly), expires(t.ExpiresAt, now))
 		}
 	}
 	if len(l.Profiles) > 0 {
 		row("PROFILE", "HOST", "CLIENT", "ENDPOINT")
 		for _, p := range l.Profiles {
-			row(p.Name, p.Host, p.ClientID, p.Endpoint)
+			row(p.Name, p.Host, p.ClientID, targetOf(p.Endpoint, p.Instance, false))
 		}
 	}
 	return w.Flush()
+}
+
+// targetOf is one cell: the endpoint, or in its place the instance.
+func targetOf(endpoint, instance string, readOnly bool) string {
+	if instance != "" {
+		endpoint = strings.TrimSpace(endpoint + " " + credential.InstancePrefix + instance)
+	}
+	if readOnly {
+		endpoint += " (read-only)"
+	}
+	return endpoint
 }
 
 // writeDue shows the secrets that are to be deleted.

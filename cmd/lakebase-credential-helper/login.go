@@ -131,7 +131,7 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain) error {
 	return nil
 }
 
-// proveSecret makes the exchange, up to a database token where the endpoint is
+// proveSecret makes the exchange, up to a database token where the target is
 // known.
 func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*cache.Entry, error) {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
@@ -140,7 +140,7 @@ func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*cach
 	if err != nil {
 		return nil, err
 	}
-	if c.conf.Endpoint.V == "" {
+	if c.conf.Target() == "" {
 		_, err := b.SignIn(ctx, secret)
 		return nil, err
 	}

@@ -35,7 +35,7 @@ mode 0600 in lakebase/secrets under the configuration folder, in plain text.
 ~/.databrickscfg (DATABRICKS_CONFIG_FILE): --databricks-profile, else
 DATABRICKS_CONFIG_PROFILE, else the name given with --profile where there is
 such a section, else DEFAULT. --host and --client-id must agree with it.`,
-				Omit: append([]string{"client-secret-file", "ttl", "min-ttl"}, childOnly...),
+				Omit: append([]string{"client-secret-file", "read-only", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{
 					{Name: "secret-stdin", Text: "read the secret from standard input"},
 					{Name: "secret-file", Value: "PATH", Text: "read the secret from this file"},
@@ -84,7 +84,7 @@ standard input and never prompts. The expiry told is one minute early.`,
 				Usage: program + " logout [options] | --all",
 				Text: `Deletes the secret of the target's host and client id from keychain and file, and
 every token that was cached for them. The profile stays: it holds no secret.`,
-				Omit: append([]string{"client-secret-file", "ttl", "min-ttl"}, childOnly...),
+				Omit: append([]string{"client-secret-file", "credential", "read-only", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{{Name: "all", Text: "delete all that is stored"}, helpOption},
 			},
 			change: func(given map[string][]string, in *config.Input) error {
@@ -103,7 +103,7 @@ made by an earlier rotate or its id is given by --delete-id. Otherwise it stays,
 as it may serve elsewhere, and what there is is listed. Five secrets are the
 most that a service principal can have: with five, nothing is made. Interrupted
 at any point, the stored secret works; the next rotate deletes what is left.`,
-				Omit: append([]string{"client-secret-file", "endpoint", "pghost", "pgport", "database", "user", "sslmode", "sslrootcert", "ttl", "min-ttl", "cache"}, childOnly...),
+				Omit: append([]string{"client-secret-file", "endpoint", "instance", "credential", "read-only", "pghost", "pgport", "database", "user", "sslmode", "sslrootcert", "ttl", "min-ttl", "cache"}, childOnly...),
 				More: []cli.Option{
 					{Name: "lifetime", Value: "TIME", Text: "how long the new secret lives, such as 90d, at most 730d [default the server's]"},
 					{Name: "keep-old", Value: "TIME", Text: "leave the old one for this long; the first rotate after that deletes it"},

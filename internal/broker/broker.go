@@ -22,8 +22,8 @@ type Secrets interface {
 // Workspace makes one attempt at each call of the workspace's API.
 type Workspace interface {
 	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
-	DatabaseCredential(ctx context.Context, bearer credential.Secret, endpoint string, ttl time.Duration) (credential.Token, error)
-	Endpoint(ctx context.Context, bearer credential.Secret, name string) (exchange.Endpoint, error)
+	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
+	Endpoint(ctx context.Context, bearer credential.Secret, target string) (exchange.Endpoint, error)
 }
 
 // Waker proves a login, waiting for the compute until ctx ends.

@@ -29,17 +29,25 @@ type SecretFileError struct {
 func (e *SecretFileError) Error() string { return fmt.Sprintf("%s: %v", e.From, e.Err) }
 func (e *SecretFileError) Unwrap() error { return e.Err }
 
-// HostError says that the endpoint does not name the database host that was
+// HostError says that the target does not name the database host that was
 // configured, or names none. Nothing was sent to that host.
 type HostError struct {
 	Configured config.Value[string]
-	Endpoint   string
+	Target     string
+	ReadOnly   bool // its read-only host was asked for
 	Named      string
+}
+
+func hostName(readOnly bool) string {
+	if readOnly {
+		return "read-only host"
+	}
+	return "host"
 }
 
 func (e *HostError) Error() string {
 	if e.Named == "" {
-		return fmt.Sprintf("endpoint %s names no host", e.Endpoint)
+		return fmt.Sprintf("%s names no %s", e.Target, hostName(e.ReadOnly))
 	}
-	return fmt.Sprintf("%s: %s is not the host of %s, which is %s", e.Configured.From, e.Configured.V, e.Endpoint, e.Named)
+	return fmt.Sprintf("%s: %s is not the %s of %s, which is %s", e.Configured.From, e.Configured.V, hostName(e.ReadOnly), e.Target, e.Named)
 }

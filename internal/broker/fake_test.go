@@ -37,6 +37,7 @@ type world struct {
 	credError func(ctx context.Context, n int) error
 	endError  func(ctx context.Context, n int) error
 	endpoint  exchange.Endpoint
+	target    string // what must be asked for
 	login     func(ctx context.Context, t wake.Target, password string) error
 
 	counts map[string]int
@@ -46,7 +47,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{endpoint: exchange.Endpoint{Name: endpointID, Host: ownHost}, counts: map[string]int{}, items: map[string]string{}, stamps: map[string]string{}}
+	return &world{target: endpointID, endpoint: exchange.Endpoint{Name: endpointID, Host: ownHost}, counts: map[string]int{}, items: map[string]string{}, stamps: map[string]string{}}
 }
 
 func (w *world) note(call string) int {
@@ -97,7 +98,7 @@ func (w *world) WorkspaceToken(ctx context.Context, id string, secret credential
 
 func (w *world) DatabaseCredential(ctx context.Context, bearer credential.Secret, name string, _ time.Duration) (credential.Token, error) {
 	n := w.note("credential")
-	if bearer.Reveal() != "bearer" || name != endpointID {
+	if bearer.Reveal() != "bearer" || name != w.target {
 		return credential.Token{}, errors.New("not the bearer, or another endpoint")
 	}
 	if w.credError != nil {
@@ -113,7 +114,7 @@ func (w *world) DatabaseCredential(ctx context.Context, bearer credential.Secret
 
 func (w *world) Endpoint(ctx context.Context, bearer credential.Secret, name string) (exchange.Endpoint, error) {
 	n := w.note("endpoint")
-	if bearer.Reveal() != "bearer" || name != endpointID {
+	if bearer.Reveal() != "bearer" || name != w.target {
 		return exchange.Endpoint{}, errors.New("not the bearer, or another endpoint")
 	}
 	if w.endError != nil {

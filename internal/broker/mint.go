@@ -14,6 +14,8 @@ import (
 
 // Mint exchanges the secret for a database token within --timeout: two calls,
 // and beside the second one a third where the database's host must be asked for.
+// With --credential workspace the second one is left out: the first one's token
+// is the password.
 func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entry, error) {
 	c, ws := b.Config, b.Workspace
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V)
@@ -37,11 +39,14 @@ func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entr
 			asked <- err
 		}()
 	}
-	token, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-		return ws.DatabaseCredential(ctx, bearer.Value, c.Endpoint.V, c.TTL.V)
-	})
-	if err != nil {
-		cancel()
+	token := bearer
+	if c.Credential.V != config.CredentialWorkspace {
+		token, err = attempt(ctx, func(ctx context.Context) (credential.Token, error) {
+			return ws.DatabaseCredential(ctx, bearer.Value, c.Target(), c.TTL.V)
+		})
+		if err != nil {
+			cancel()
+		}
 	}
 	if err := first(<-asked, err); err != nil {
 		return cache.Entry{}, err
@@ -92,32 +97,45 @@ func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) 
 	})
 }
 
-// askHost asks the endpoint for its host, and holds it against the one that
-// was configured.
+// askHost asks the target for its host, the read-only one with --read-only, and
+// holds it against the one that was configured.
 func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Secret) (string, error) {
 	c := b.Config
 	e, err := attempt(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
-		return ws.Endpoint(ctx, bearer, c.Endpoint.V)
+		return ws.Endpoint(ctx, bearer, c.Target())
 	})
 	if err != nil {
 		return "", err
 	}
-	if e.Disabled {
-		return "", &exchange.Error{Call: exchange.CallEndpoint, Host: c.Workspace.V.HostPort(), Kind: exchange.KindEndpointDisabled, Message: c.Endpoint.V + " is disabled"}
+	if kind := e.Unusable(); kind != "" {
+		return "", unusable(c, kind, e)
 	}
-	if e.Host == "" {
-		return "", &HostError{Configured: c.PGHost, Endpoint: c.Endpoint.V}
+	host, readOnlyHost := e.Host, e.ReadOnlyHost
+	if c.ReadOnly.V {
+		host, readOnlyHost = e.ReadOnlyHost, ""
 	}
-	named, err := config.CheckDatabaseHost(e.Host, "the host of "+c.Endpoint.V)
+	if host == "" {
+		return "", &HostError{Configured: c.PGHost, Target: c.Target(), ReadOnly: c.ReadOnly.V}
+	}
+	named, err := config.CheckDatabaseHost(host, "the "+hostName(c.ReadOnly.V)+" of "+c.Target())
 	if err != nil {
 		return "", err
 	}
 	if h := c.PGHost.V; h != "" && h != named {
-		readOnly, err := config.CheckDatabaseHost(e.ReadOnlyHost, "the read-only host of "+c.Endpoint.V)
-		if err != nil || h != readOnly {
-			return "", &HostError{Configured: c.PGHost, Endpoint: c.Endpoint.V, Named: named}
+		other, err := config.CheckDatabaseHost(readOnlyHost, "the read-only host of "+c.Target())
+		if err != nil || h != other {
+			return "", &HostError{Configured: c.PGHost, Target: c.Target(), ReadOnly: c.ReadOnly.V, Named: named}
 		}
 		// It serves here; what is remembered is where a run without PGHOST goes.
 	}
 	return named, nil
+}
+
+// unusable is the error for a target whose state keeps every login out.
+func unusable(c config.Config, kind exchange.Kind, e exchange.Endpoint) error {
+	call, state := exchange.CallEndpoint, "disabled"
+	if c.Instance.V != "" {
+		call, state = exchange.CallInstance, e.State
+	}
+	return &exchange.Error{Call: call, Host: c.Workspace.V.HostPort(), Kind: kind, Message: c.Target() + " is " + state}
 }

@@ -71,7 +71,7 @@ func TestUntrustedHost(t *testing.T) {
 			continue
 		}
 		var e *HostError
-		if !errors.As(err, &e) || e.Configured.V != mine || e.Configured.From.Name != "PGHOST" || e.Named != c.e.Host || e.Endpoint != endpointID {
+		if !errors.As(err, &e) || e.Configured.V != mine || e.Configured.From.Name != "PGHOST" || e.Named != c.e.Host || e.Target != endpointID {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if strings.Contains(got, "login") || len(w.items) != 0 {
@@ -196,11 +196,18 @@ func TestSignInMintsNothing(t *testing.T) {
 }
 
 func TestHostErrorWords(t *testing.T) {
-	e := &HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Endpoint: "E", Named: "b"}
+	e := &HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}
 	if e.Error() != "PGHOST: a is not the host of E, which is b" {
 		t.Error(e)
 	}
-	if e := (&HostError{Endpoint: "E"}); e.Error() != "endpoint E names no host" {
+	if e := (&HostError{Target: "E"}); e.Error() != "E names no host" {
+		t.Error(e)
+	}
+	if e := (&HostError{Target: "E", ReadOnly: true}); e.Error() != "E names no read-only host" {
+		t.Error(e)
+	}
+	e.ReadOnly = true
+	if e.Error() != "PGHOST: a is not the read-only host of E, which is b" {
 		t.Error(e)
 	}
 }

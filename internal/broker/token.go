@@ -155,11 +155,11 @@ func refused(err error) bool {
 }
 
 // WorkspaceToken gets a token for the workspace's API, from the cache where it
-// can. The endpoint means nothing to it.
+// can. The target means nothing to it.
 func (b *Broker) WorkspaceToken(ctx context.Context) (credential.Token, error) {
 	c := b.Config
 	key := c.Key()
-	key.Target, key.TTL, key.Credential = "", 0, "workspace"
+	key.Target, key.TTL, key.Credential, key.ReadOnly = "", 0, config.CredentialWorkspace, false
 	given, err := b.GivenSecret()
 	if err != nil {
 		return credential.Token{}, err

@@ -50,6 +50,7 @@ func TestLookup(t *testing.T) {
 		{"another endpoint's", changed(t, "target", "projects/q"), false, false},
 		{"for another ttl", changed(t, "ttl", "5m0s"), false, false},
 		{"another credential", changed(t, "credential", "workspace"), false, false},
+		{"for the read-only host", changed(t, "read_only", true), false, false},
 		{"no token in it", changed(t, "token", ""), true, false},
 		{"minted in the future", changed(t, "minted", hour(time.Minute)), true, false},
 		{"expired", changed(t, "expires", hour(-time.Minute)), true, false},
@@ -132,6 +133,28 @@ func TestFetchHitMintsNothing(t *testing.T) {
 		store.mu.Lock()
 		store.items[account(key)] = changed(t, "", nil)
 		store.mu.Unlock()
+	}
+}
+
+// An instance is described as one, and a read-only token as that; neither is
+// found by the key of the other.
+func TestInstanceAndReadOnlyItems(t *testing.T) {
+	shop := key
+	shop.Target, shop.ReadOnly = credential.InstancePrefix+"shop", true
+	d, err := describe(encode(shop, entry(tokenText)))
+	if err != nil || d.Endpoint != "" || d.Instance != "shop" || !d.ReadOnly {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err := describe(encode(key, entry(tokenText))); err != nil || d.Endpoint != key.Target || d.Instance != "" || d.ReadOnly {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if e, err := decode(encode(shop, entry(tokenText)), shop); err != nil || e.DatabaseHost != "db.example" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	other := shop
+	other.ReadOnly = false
+	if _, err := decode(encode(shop, entry(tokenText)), other); !errors.Is(err, errForeign) {
+		t.Errorf("the read-only item is taken by a run that is not: %v", err)
 	}
 }
 

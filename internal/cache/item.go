@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -26,6 +27,7 @@ type item struct {
 	Target       string    `json:"target"`
 	TTL          string    `json:"ttl,omitempty"`
 	Credential   string    `json:"credential"`
+	ReadOnly     bool      `json:"read_only,omitempty"`
 	Token        string    `json:"token"`
 	Minted       time.Time `json:"minted"`
 	Expires      time.Time `json:"expires"`
@@ -43,7 +45,7 @@ func ttlText(d time.Duration) string {
 func encode(key credential.Key, e Entry) credential.Secret {
 	text, err := json.Marshal(item{
 		Version: itemVersion, Identity: key.Identity, Host: key.Host, WorkspaceID: key.WorkspaceID,
-		Principal: key.Principal, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential,
+		Principal: key.Principal, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
 		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
 		DatabaseHost: e.DatabaseHost, Fingerprint: e.Fingerprint,
 	})
@@ -72,7 +74,7 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 		return Entry{}, err
 	}
 	if it.Identity != key.Identity || it.Host != key.Host || it.WorkspaceID != key.WorkspaceID || it.Principal != key.Principal ||
-		it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential {
+		it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential || it.ReadOnly != key.ReadOnly {
 		return Entry{}, errForeign
 	}
 	return Entry{
@@ -86,7 +88,9 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 type Description struct {
 	Host         string    `json:"host"`
 	ClientID     string    `json:"client_id"`
-	Endpoint     string    `json:"endpoint"`
+	Endpoint     string    `json:"endpoint"`           // empty with Instance
+	Instance     string    `json:"instance,omitempty"` // of Lakebase Provisioned
+	ReadOnly     bool      `json:"read_only,omitempty"`
 	DatabaseHost string    `json:"database_host,omitempty"`
 	ExpiresAt    time.Time `json:"expires_at"`
 }
@@ -97,5 +101,9 @@ func describe(text credential.Secret) (Description, error) {
 	if err != nil {
 		return Description{}, err
 	}
-	return Description{Host: it.Host, ClientID: it.Principal, Endpoint: it.Target, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}, nil
+	d := Description{Host: it.Host, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
+	if name, ok := strings.CutPrefix(it.Target, credential.InstancePrefix); ok {
+		d.Endpoint, d.Instance = "", name
+	}
+	return d, nil
 }

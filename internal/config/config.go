@@ -54,7 +54,7 @@ const (
 	Require    = "require"
 )
 
-// The words of --wait, --cache, --refresh, --on-refresh and LAKEBASE_LOG.
+// The words of --wait, --cache, --refresh, --credential, --on-refresh and LAKEBASE_LOG.
 const (
 	WaitAuto   = "auto"
 	WaitAlways = "always"
@@ -67,6 +67,9 @@ const (
 	RefreshOff      = "off"
 	RefreshPassfile = "passfile"
 	RefreshProxy    = "proxy"
+
+	CredentialDatabase  = "database"
+	CredentialWorkspace = "workspace"
 
 	OnRefreshNone    = "none"
 	OnRefreshRestart = "restart"
@@ -82,8 +85,12 @@ type Config struct {
 	Profile   Value[string]
 	Workspace Value[Workspace]
 	ClientID  Value[string]
-	Endpoint  Value[string]
+	Endpoint  Value[string] // of Lakebase Autoscaling; at most one of Endpoint and Instance is set
+	Instance  Value[string] // of Lakebase Provisioned
 	Secret    SecretSource
+
+	Credential Value[string] // what the password is: database or workspace
+	ReadOnly   Value[bool]   // the target's read-only host is wanted
 
 	PGHost       Value[string]
 	PGHostAddr   Value[string]
@@ -152,10 +159,28 @@ type SecretSource struct {
 
 // PGHostTrusted says whether the configured database host is used without
 // asking the endpoint: it was given as an option, ends in a Databricks database
-// domain, or is loopback as the workspace's host is.
+// domain, or is loopback as the workspace's host is. With ReadOnly it is either
+// an option or empty.
 func (c Config) PGHostTrusted() bool {
 	h := c.PGHost
 	return h.V != "" && (h.From.Origin == FromOption || IsDatabaseDomain(h.V) || IsLoopback(h.V) && IsLoopback(c.Workspace.V.Hostname()))
+}
+
+// Target is the endpoint's name, the instance's behind credential.InstancePrefix,
+// or empty.
+func (c Config) Target() string {
+	if c.Instance.V != "" {
+		return credential.InstancePrefix + c.Instance.V
+	}
+	return c.Endpoint.V
+}
+
+// TargetFrom says who named the target.
+func (c Config) TargetFrom() Source {
+	if c.Instance.V != "" {
+		return c.Instance.From
+	}
+	return c.Endpoint.From
 }
 
 // Key names the token that this configuration needs.
@@ -165,9 +190,10 @@ func (c Config) Key() credential.Key {
 		Host:        c.Workspace.V.HostPort(),
 		WorkspaceID: c.Workspace.V.WorkspaceID,
 		Principal:   c.ClientID.V,
-		Target:      c.Endpoint.V,
+		Target:      c.Target(),
 		TTL:         c.TTL.V,
-		Credential:  "database",
+		Credential:  c.Credential.V,
+		ReadOnly:    c.ReadOnly.V,
 	}
 }
 
@@ -211,18 +237,20 @@ func (c Config) ProfileKeys() map[string]string {
 	put("host", c.Workspace.V.String(), c.Workspace.Given())
 	put("client_id", c.ClientID.V, c.ClientID.Given())
 	put("endpoint", c.Endpoint.V, c.Endpoint.Given())
+	put("instance", c.Instance.V, c.Instance.Given())
 	put("pghost", c.PGHost.V, c.PGHost.Given())
 	put("pgport", strconv.Itoa(c.PGPort.V), c.PGPort.Given())
 	put("database", c.Database.V, c.Database.Given())
 	put("user", c.User.V, c.User.Given())
 	put("sslrootcert", c.SSLRootCert.V, c.SSLRootCert.Given())
 	put("cacert", c.CACert.V, c.CACert.Given())
-	// What belonged to the endpoint or client that an option has replaced goes too.
-	if c.Endpoint.From.Origin == FromOption && !c.PGHost.Given() {
-		keys["pghost"] = ""
-	}
-	if c.Endpoint.From.Origin == FromOption && !c.PGPort.Given() {
-		keys["pgport"] = ""
+	// What belonged to the target or client that an option has replaced goes too.
+	if c.TargetFrom().Origin == FromOption {
+		for key, given := range map[string]bool{"endpoint": c.Endpoint.Given(), "instance": c.Instance.Given(), "pghost": c.PGHost.Given(), "pgport": c.PGPort.Given()} {
+			if !given {
+				keys[key] = ""
+			}
+		}
 	}
 	if c.ClientID.From.Origin == FromOption && !c.User.Given() {
 		keys["user"] = ""

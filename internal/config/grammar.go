@@ -153,6 +153,18 @@ func endpoint(s string, from Source) (string, error) {
 	return s, nil
 }
 
+// instance takes the name of a Provisioned instance: up to 63 letters, digits
+// and hyphens (Databricks documentation, "Create and manage a database instance").
+func instance(s string, from Source) (string, error) {
+	if strings.HasPrefix(s, "projects/") {
+		return "", &Error{Name: from.String(), Problem: Quote(s) + " is no instance's name", Fix: "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"}
+	}
+	if !isLabel(strings.ToLower(s)) {
+		return "", &Error{Name: from.String(), Problem: Quote(s) + " is not an instance's name", Fix: "give the name that stands in the console: letters, digits and hyphens"}
+	}
+	return s, nil
+}
+
 // duration takes Go's form ("90s", "1h30m") between min and max.
 func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)

@@ -149,6 +149,9 @@ func TestProfileKeysRoundTrip(t *testing.T) {
 	}
 	second := given{options: map[string]string{"profile": "prod"}, profiles: string(out)}.must(t)
 	for name, v := range shown(first) {
+		if name == "instance" { // an endpoint is the target
+			continue
+		}
 		value, _, _ := strings.Cut(v, " from ")
 		if got, from, _ := strings.Cut(shown(second)[name], " from "); got != value || from == "the default" && name != "sslmode" {
 			t.Errorf("%s: %s from %s, and not %s", name, got, from, value)
@@ -156,6 +159,10 @@ func TestProfileKeysRoundTrip(t *testing.T) {
 	}
 	if k := (given{env: env()}).must(t).ProfileKeys(); len(k) != 3 {
 		t.Errorf("what nobody gave is written: %v", k)
+	}
+	out, err = p.Set("prod", given{options: map[string]string{"profile": "prod", "instance": "shop"}, profiles: string(out)}.must(t).ProfileKeys())
+	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out)}).must(t); err != nil || c.Target() != "instances/shop" || c.PGHost.Given() || c.User.V != "u" {
+		t.Errorf("pointed at an instance: %+v, %v\n%s", c, err, out)
 	}
 }
 

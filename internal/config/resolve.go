@@ -17,7 +17,7 @@ type Input struct {
 	// NewProfile lets the profile be one that does not exist yet; the
 	// environment then gives what the options leave open.
 	NewProfile bool
-	// NoEndpoint lets the endpoint be left out.
+	// NoEndpoint lets endpoint and instance be left out.
 	NoEndpoint bool
 	// NoTarget lets the whole target be left out.
 	NoTarget bool
@@ -203,7 +203,13 @@ func (r *resolver) complete() {
 	}
 	r.need("host", c.Workspace.V.IsZero())
 	r.need("client-id", c.ClientID.V == "")
-	r.need("endpoint", c.Endpoint.V == "" && !r.in.NoEndpoint)
+	if r.in.NoEndpoint {
+		return
+	}
+	r.need("endpoint", c.Target() == "")
+	if c.TTL.V != 0 && r.err == nil && (c.Instance.V != "" || c.Credential.V == CredentialWorkspace) {
+		r.fail(&Error{Name: c.TTL.From.String(), Problem: "is for the database credentials of an endpoint alone; other tokens live as long as the workspace says", Fix: "leave it out"})
+	}
 }
 
 func (r *resolver) need(option string, missing bool) {
@@ -211,9 +217,14 @@ func (r *resolver) need(option string, missing bool) {
 		return
 	}
 	s := byOption(option)
+	key, or, and := s.Key, "", ""
+	if option == "endpoint" {
+		i := byOption("instance")
+		key, or, and = key+" or "+i.Key, " or --"+i.Option, ", or --"+i.Option+" ("+i.Env[0]+") for Lakebase Provisioned"
+	}
 	if r.profile != nil {
-		r.fail(&Error{Name: "profile " + Quote(r.name), Problem: "has no key " + s.Key + " (" + r.in.ProfilesPath + ")", Fix: "add it to the profile, or give --" + option})
+		r.fail(&Error{Name: "profile " + Quote(r.name), Problem: "has no key " + key + " (" + r.in.ProfilesPath + ")", Fix: "add it to the profile, or give --" + option + or})
 		return
 	}
-	r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set", Fix: "give one of them, or name a profile with --profile"})
+	r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set", Fix: "give one of them" + and + ", or name a profile with --profile"})
 }

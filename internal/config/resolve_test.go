@@ -11,7 +11,7 @@ import (
 func shown(c Config) map[string]string {
 	s := func(v any, from Source) string { return fmt.Sprintf("%v from %s", v, from) }
 	return map[string]string{
-		"host": s(c.Workspace.V, c.Workspace.From), "client-id": s(c.ClientID.V, c.ClientID.From), "endpoint": s(c.Endpoint.V, c.Endpoint.From),
+		"host": s(c.Workspace.V, c.Workspace.From), "client-id": s(c.ClientID.V, c.ClientID.From), "endpoint": s(c.Endpoint.V, c.Endpoint.From), "instance": s(c.Instance.V, c.Instance.From),
 		"pghost": s(c.PGHost.V, c.PGHost.From), "pgport": s(c.PGPort.V, c.PGPort.From), "database": s(c.Database.V, c.Database.From),
 		"user": s(c.User.V, c.User.From), "sslmode": s(c.SSLMode.V, c.SSLMode.From), "sslrootcert": s(c.SSLRootCert.V, c.SSLRootCert.From),
 		"cacert": s(c.CACert.V, c.CACert.From),
@@ -23,6 +23,7 @@ var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want
 	"host":        {"host", "DATABRICKS_HOST", "p.example", "e.example", "o.example", "https://%s", ""},
 	"client-id":   {"client_id", "DATABRICKS_CLIENT_ID", "p", "e", "o", "%s", ""},
 	"endpoint":    {"endpoint", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "projects/e/branches/b/endpoints/e", "projects/o/branches/b/endpoints/e", "%s", ""},
+	"instance":    {"instance", "LAKEBASE_INSTANCE", "p", "e", "o", "%s", ""},
 	"pghost":      {"pghost", "PGHOST", "p.example", "e.example", "o.example", "%s", ""},
 	"pgport":      {"pgport", "PGPORT", "1", "2", "3", "%s", "5432"},
 	"database":    {"database", "PGDATABASE", "p", "e", "o", "%s", "databricks_postgres"},
@@ -46,7 +47,7 @@ func TestPrecedence(t *testing.T) {
 		variables, options := map[string]string{}, map[string]string{}
 		profile := "[prod]\n"
 		for other, r := range targets {
-			if other != name && (other == "endpoint" || other == "host" || other == "client-id") {
+			if other != name && (other == "endpoint" && name != "instance" || other == "host" || other == "client-id") {
 				variables[r.variable], options[other] = r.byEnv, r.byOption
 				profile += r.key + " = " + r.byProfile + "\n"
 			}
@@ -91,8 +92,8 @@ func TestPrecedence(t *testing.T) {
 		check("from the option over the profile", c, err, row.byOption, "--"+name)
 		c, err = with(false, true, false)
 		check("from the option over the environment", c, err, row.byOption, "--"+name)
-		if c, err = with(false, false, true); row.def == "" && (name == "host" || name == "client-id" || name == "endpoint") {
-			refused(t, err, "--"+name, row.variable, "--profile")
+		if c, err = with(false, false, true); row.def == "" && (name == "host" || name == "client-id" || name == "endpoint" || name == "instance") {
+			refused(t, err, strings.Replace("--"+name, "instance", "endpoint", 1), row.variable, "--profile") // one of the two is needed
 		} else if err == nil {
 			check("by default", c, err, strings.Replace(row.def, "CLIENT", "e", 1), "the default")
 		} else {

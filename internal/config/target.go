@@ -7,13 +7,32 @@ func (r *resolver) target() {
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.imported()
-	c.Endpoint = get(r, "endpoint", "", trimmed(endpoint))
+	c.Endpoint = ofEither(r, "endpoint", "instance", endpoint)
+	c.Instance = ofEither(r, "instance", "endpoint", instance)
+	if c.Endpoint.V != "" && c.Instance.V != "" {
+		r.fail(&Error{Name: c.Instance.From.String(), Problem: "stands beside " + c.Endpoint.From.String() + ": which one is the target?", Fix: "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned"})
+	}
+	c.Credential = get(r, "credential", CredentialDatabase, words(CredentialDatabase, CredentialWorkspace))
+	if r.in.Options["read-only"] != nil {
+		c.ReadOnly = Value[bool]{true, Source{FromOption, "--read-only"}}
+	}
+}
+
+// ofEither is get for one of the two kinds of target: where an option names the
+// other kind, a lower source's value is dropped.
+func ofEither(r *resolver, option, other string, parse func(string, Source) (string, error)) Value[string] {
+	v := r.lookup(byOption(option))
+	if len(r.in.Options[other]) > 0 && v.text != nil && v.from.Origin != FromOption {
+		r.note(v.from.String(), "not used: --"+other+" names another target")
+		return Value[string]{}
+	}
+	return get(r, option, "", trimmed(parse))
 }
 
 func (r *resolver) postgres() {
 	c := &r.conf
-	c.PGHost = ofEndpoint(r, "pghost", "", trimmed(databaseHost))
-	c.PGPort = ofEndpoint(r, "pgport", 5432, trimmed(port))
+	c.PGHost = ofTarget(r, "pghost", "", trimmed(databaseHost))
+	c.PGPort = ofTarget(r, "pgport", 5432, trimmed(port))
 	c.PGHostAddr = get(r, "pghostaddr", "", trimmed(databaseHostAddr))
 	c.Database = get(r, "database", "databricks_postgres", database)
 	c.User = ofClient(r, get(r, "user", c.ClientID.V, user))
@@ -23,12 +42,19 @@ func (r *resolver) postgres() {
 	c.CACert = get(r, "cacert", "", r.path)
 }
 
-// ofEndpoint is get for what belongs to the endpoint: where an option names the
-// endpoint, a lower source's value is another one's and is not even looked at.
-func ofEndpoint[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
-	v := r.lookup(byOption(option))
-	if r.conf.Endpoint.From.Origin == FromOption && v.text != nil && v.from.Origin != FromOption {
-		r.note(v.from.String(), "not used: --endpoint names another target")
+// ofTarget is get for what belongs to the target: where an option names the
+// target, a lower source's value is another one's and is not even looked at. A
+// lower source's host may be the read-write one, which --read-only must not use.
+func ofTarget[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
+	v, why := r.lookup(byOption(option)), ""
+	switch from := r.conf.TargetFrom(); {
+	case from.Origin == FromOption:
+		why = from.Name + " names another target"
+	case option == "pghost" && r.conf.ReadOnly.V:
+		why = "with --read-only the workspace is asked for the host"
+	}
+	if why != "" && v.text != nil && v.from.Origin != FromOption {
+		r.note(v.from.String(), "not used: "+why)
 		return Value[T]{V: def}
 	}
 	return get(r, option, def, parse)

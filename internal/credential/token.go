@@ -47,10 +47,15 @@ type Key struct {
 	Host        string        // the workspace, host or host:port
 	WorkspaceID string        // from ?o= or ?w=, often empty
 	Principal   string        // client id, or a person's user name
-	Target      string        // projects/P/branches/B/endpoints/E
+	Target      string        // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
 	TTL         time.Duration // asked for; 0 leaves it to the server
-	Credential  string        // "database"
+	Credential  string        // "database", or "workspace": the workspace token itself
+	ReadOnly    bool          // for the target's read-only host: the two hosts are never remembered in one place
 }
+
+// InstancePrefix begins the target of an instance of Lakebase Provisioned; no
+// endpoint's name begins with it.
+const InstancePrefix = "instances/"
 
 // keyVersion changes when the meaning of a cached item does.
 const keyVersion = "1"
@@ -59,7 +64,7 @@ const keyVersion = "1"
 // length so that no two keys run into each other.
 func (k Key) ID() string {
 	h := sha256.New()
-	for _, f := range []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target, k.TTL.String(), k.Credential} {
+	for _, f := range []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target, k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)} {
 		h.Write([]byte(strconv.Itoa(len(f)) + ":" + f))
 	}
 	return hex.EncodeToString(h.Sum(nil))

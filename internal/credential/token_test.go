@@ -58,6 +58,8 @@ func TestKeyIDChangesWithEachField(t *testing.T) {
 			f.SetString(f.String() + "x")
 		case reflect.Int64:
 			f.SetInt(f.Int() + 1)
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
 		default:
 			t.Fatalf("a field of kind %s is not tested", f.Kind())
 		}

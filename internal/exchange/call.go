@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -62,7 +63,7 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode, Message: redirectTarget(resp), RequestID: headerID(resp.Header)})
 	}
-	return reply{}, c.refused(r, resp)
+	return reply{}, c.refused(ctx, r, resp)
 }
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
@@ -106,9 +107,13 @@ func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
 
 // refused reads a 4xx or 5xx. What the workspace says then is worth having, but
 // not worth failing over: a body that is cut short or too long is read as far
-// as it goes.
-func (c *Client) refused(r request, resp *http.Response) *Error {
+// as it goes. One that was given up meanwhile may be cut short for that alone,
+// and then says nothing of the server.
+func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
+		return c.fail(r, lost(ctx, cause))
+	}
 	said := parseRefusal(body)
 	if said.requestID == "" {
 		said.requestID = headerID(resp.Header)

@@ -9,30 +9,34 @@ import (
 )
 
 // Endpoint is a compute's address and state, as the workspace gives them
-// (databricks-sdk-go service/postgres). Hosts are not checked here, and are
-// empty while the endpoint has none.
+// (databricks-sdk-go service/postgres and service/database). Hosts are not
+// checked here, and are empty while the endpoint has none.
 type Endpoint struct {
-	Name         string // projects/P/branches/B/endpoints/E
+	Name         string // projects/P/branches/B/endpoints/E, or instances/NAME
 	Host         string
 	ReadOnlyHost string
 	PooledHost   string
-	State        string // ACTIVE, IDLE, INIT, DEGRADED
+	State        string // ACTIVE, IDLE, INIT, DEGRADED; an instance's AVAILABLE, STARTING, STOPPED, UPDATING, FAILING_OVER, DELETING
 	Type         string // ENDPOINT_TYPE_READ_WRITE, ENDPOINT_TYPE_READ_ONLY
 	Disabled     bool   // no login can wake it
 }
 
-// Endpoint asks for the endpoint name, projects/P/branches/B/endpoints/E. A
-// name that is no such path is not sent. The error is an *Error.
+// Endpoint asks for a target: the endpoint projects/P/branches/B/endpoints/E, or
+// instances/NAME of Lakebase Provisioned. A name that is neither is not sent. The
+// error is an *Error.
 func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name string) (Endpoint, error) {
-	r := c.api(CallEndpoint, http.MethodGet, "/api/2.0/postgres/"+name, bearer)
-	if !isResource(name) {
-		return Endpoint{}, c.fail(r, &Error{Kind: KindEndpointMalformed, Message: "not sent: the name is not projects/P/branches/B/endpoints/E"})
+	r, sound, read := c.api(CallEndpoint, http.MethodGet, "/api/2.0/postgres/"+name, bearer), isResource(name), readEndpoint
+	if instance, ok := instanceName(name); ok {
+		r, sound, read = c.api(CallInstance, http.MethodGet, instancesPath+instance, bearer), isInstance(instance), readInstance
+	}
+	if !sound {
+		return Endpoint{}, c.fail(r, &Error{Kind: KindEndpointMalformed, Message: "not sent: the name is neither projects/P/branches/B/endpoints/E nor an instance's"})
 	}
 	rep, failed := c.callAPI(ctx, r, bearer)
 	if failed != nil {
 		return Endpoint{}, failed
 	}
-	e, failed := readEndpoint(rep.body)
+	e, failed := read(rep.body)
 	if failed != nil {
 		return Endpoint{}, c.fail(r, failed)
 	}
@@ -75,9 +79,14 @@ func isResource(name string) bool {
 		return false
 	}
 	for _, p := range parts {
-		if p == "" || p == "." || p == ".." || !printable(p) || strings.ContainsAny(p, `\%?# `) {
+		if !isSegment(p) {
 			return false
 		}
 	}
 	return true
+}
+
+// isSegment says whether s is one part of a path, and needs no escape there.
+func isSegment(s string) bool {
+	return s != "" && s != "." && s != ".." && printable(s) && !strings.ContainsAny(s, `\%?# `)
 }

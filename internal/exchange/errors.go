@@ -17,6 +17,8 @@ const (
 	CallWorkspaceToken     Call = "workspace token"
 	CallDatabaseCredential Call = "database credential"
 	CallEndpoint           Call = "endpoint"
+	CallInstanceCredential Call = "instance credential"
+	CallInstance           Call = "instance"
 	CallPrincipal          Call = "service principal"
 	CallListSecrets        Call = "list of secrets"
 	CallCreateSecret       Call = "new secret"
@@ -31,7 +33,7 @@ const (
 	KindInvalidClient     Kind = "invalid client"     // wrong client id or secret
 	KindEntitlement       Kind = "entitlement"        // no "Workspace access"
 	KindEndpointMalformed Kind = "endpoint malformed" // INVALID_PARAMETER_VALUE
-	KindEndpointNotFound  Kind = "endpoint not found" // no such endpoint, or none that we may see
+	KindEndpointNotFound  Kind = "endpoint not found" // no such endpoint or instance, or none that we may see
 	KindEndpointDisabled  Kind = "endpoint disabled"  // no login can wake it
 	KindSecretNotFound    Kind = "secret not found"   // no such secret of this service principal, or no such principal
 	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets are there
@@ -45,6 +47,13 @@ const (
 	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
 	KindTooLarge          Kind = "too large"          // more than 1 MiB
 	KindBadReply          Kind = "bad reply"          // JSON without what it must hold
+)
+
+// What an instance's state says of it (databricks-sdk-go service/database):
+const (
+	KindInstanceStopped     Kind = "instance stopped"      // until somebody starts it
+	KindInstanceFailingOver Kind = "instance failing over" // for a while
+	KindInstanceDeleting    Kind = "instance deleting"     // for good
 )
 
 // And what kept it from answering:
@@ -99,6 +108,11 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause below HTTP, or nil.
 func (e *Error) Unwrap() error { return e.Err }
+
+// OfInstance says whether the call was about an instance of Lakebase Provisioned.
+func (e *Error) OfInstance() bool {
+	return e.Call == CallInstance || e.Call == CallInstanceCredential
+}
 
 // Worth says whether the same call may succeed a little later, and how long
 // the server asked to wait before it. It is true for 429, 502, 503 and 504, for

@@ -15,6 +15,7 @@ import (
 
 func TestWhatTheWorkspaceAnswers(t *testing.T) {
 	token, db, ep := CallWorkspaceToken, CallDatabaseCredential, CallEndpoint
+	instCred, inst := CallInstanceCredential, CallInstance
 	for _, tc := range []struct {
 		name    string
 		call    Call
@@ -41,6 +42,10 @@ func TestWhatTheWorkspaceAnswers(t *testing.T) {
 		{"bad target", ep, 404, `{"error":"Bad Target: /api/2.0/postgres"}`, KindRefused, false, "", "Bad Target: /api/2.0/postgres"},
 		{"not a workspace", ep, 404, `404 page not found`, KindNotJSON, false, "", "404 page not found"},
 		{"disabled", db, 400, `{"error_code":"FAILED_PRECONDITION","message":"the endpoint is disabled"}`, KindEndpointDisabled, false, "FAILED_PRECONDITION", "the endpoint is disabled"},
+		{"instance missing", inst, 404, `{"error_code":"NOT_FOUND","message":"Database instance 'shop' not found."}`, KindEndpointNotFound, false, "NOT_FOUND", "Database instance 'shop' not found."},
+		{"instance missing, at its credential", instCred, 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindEndpointNotFound, false, "RESOURCE_DOES_NOT_EXIST", "no"},
+		{"instance's name", instCred, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"the ttl of a name"}`, KindEndpointMalformed, false, "INVALID_PARAMETER_VALUE", "the ttl of a name"},
+		{"no credential call", instCred, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found"}`, KindRefused, false, "ENDPOINT_NOT_FOUND", "No API found"},
 		{"rate", db, 429, `{"error_code":"RESOURCE_EXHAUSTED","message":"slow down"}`, KindRateLimited, true, "RESOURCE_EXHAUSTED", "slow down"},
 		{"rate by code", db, 400, `REQUEST_LIMIT_EXCEEDED: slow down`, KindRateLimited, true, "REQUEST_LIMIT_EXCEEDED", "slow down"},
 		{"502", token, 502, `<html><title>Bad Gateway</title></html>`, KindUnavailable, true, "", "Bad Gateway"},

@@ -43,20 +43,25 @@ func workspaceToken(rep reply) (credential.Token, *Error) {
 	return newToken(w.AccessToken, rep.sentAt, life), nil
 }
 
-// databaseToken reads a reply of /api/2.0/postgres/credentials. The life is
+// databaseToken reads a reply of /api/2.0/postgres/credentials, or of
+// /api/2.0/database/credentials, which calls it expiration_time. The life is
 // expire_time less the server's Date, so that our clock and theirs may differ;
 // without a Date it is expire_time less our clock at sending. A life that
 // neither tells is that of the token's own claims, or else 5 minutes.
 func databaseToken(rep reply) (credential.Token, *Error) {
 	var w struct {
-		Token      string `json:"token"`
-		ExpireTime loose  `json:"expire_time"`
+		Token          string `json:"token"`
+		ExpireTime     loose  `json:"expire_time"`
+		ExpirationTime loose  `json:"expiration_time"`
 	}
 	if e := decode(rep.body, &w); e != nil {
 		return credential.Token{}, e
 	}
 	if why := badToken(w.Token); why != "" {
 		return credential.Token{}, &Error{Kind: KindBadReply, Message: "its token " + why}
+	}
+	if w.ExpireTime == "" {
+		w.ExpireTime = w.ExpirationTime
 	}
 	var life time.Duration
 	if expires, err := time.Parse(time.RFC3339, string(w.ExpireTime)); err == nil {

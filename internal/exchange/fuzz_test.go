@@ -69,8 +69,10 @@ func FuzzTokenReplies(f *testing.F) {
 				t.Fatalf("life %v, token %q", token.ExpiresAt.Sub(token.MintedAt), token.Value.Reveal())
 			}
 		}
-		if _, failed := readEndpoint(body); failed != nil && failed.Kind == "" {
-			t.Fatal("no kind")
+		for _, read := range []func([]byte) (Endpoint, *Error){readEndpoint, readInstance} {
+			if _, failed := read(body); failed != nil && failed.Kind == "" {
+				t.Fatal("no kind")
+			}
 		}
 	})
 }

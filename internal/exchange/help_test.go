@@ -25,9 +25,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	clientID     = "0b1a5c1e-7a2c-4b5e-9d55-b0a7f3c0ffee"
-	clientSecret = "not-a-real-secret-0123456789abcdef"
-	endpointName = "projects/shop/branches/production/endpoints/primary"
+	clientID       = "0b1a5c1e-7a2c-4b5e-9d55-b0a7f3c0ffee"
+	clientSecret   = "not-a-real-secret-0123456789abcdef"
+	endpointName   = "projects/shop/branches/production/endpoints/primary"
+	instanceTarget = "instances/shop"
 )
 
 // jwt is a token with these claims and no signature worth the name.
@@ -124,6 +125,14 @@ var calls = map[Call]func(context.Context, *Client) error{
 	},
 	CallEndpoint: func(ctx context.Context, c *Client) error {
 		_, err := c.Endpoint(ctx, bearer, endpointName)
+		return err
+	},
+	CallInstanceCredential: func(ctx context.Context, c *Client) error {
+		_, err := c.DatabaseCredential(ctx, bearer, instanceTarget, 0)
+		return err
+	},
+	CallInstance: func(ctx context.Context, c *Client) error {
+		_, err := c.Endpoint(ctx, bearer, instanceTarget)
 		return err
 	},
 }

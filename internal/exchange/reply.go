@@ -141,7 +141,11 @@ func headerID(h http.Header) string {
 // kindOf judges a refusal by its status and by what it says.
 func kindOf(r request, status int, said refusal) Kind {
 	oauth := r.call == CallWorkspaceToken
-	endpoint := r.call == CallDatabaseCredential || r.call == CallEndpoint
+	endpoint := false
+	switch r.call {
+	case CallDatabaseCredential, CallEndpoint, CallInstanceCredential, CallInstance:
+		endpoint = true
+	}
 	switch {
 	case status == 429 || status < 500 && said.code == "REQUEST_LIMIT_EXCEEDED":
 		return KindRateLimited

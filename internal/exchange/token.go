@@ -46,21 +46,20 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	return token, nil
 }
 
-// DatabaseCredential mints the token that is a Postgres password, for the
-// endpoint projects/P/branches/B/endpoints/E. A ttl of 0 leaves the life to the
-// server, which takes 5 minutes to 1 hour (databricks-sdk-go service/postgres).
-// The error is an *Error.
-func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, endpoint string, ttl time.Duration) (credential.Token, error) {
-	body := struct {
-		Endpoint string `json:"endpoint"`
-		TTL      string `json:"ttl,omitempty"`
-	}{Endpoint: endpoint}
-	if ttl > 0 {
-		body.TTL = strconv.FormatFloat(ttl.Seconds(), 'f', -1, 64) + "s"
-	}
-	text, _ := json.Marshal(body) // two strings: it cannot fail
+// DatabaseCredential mints the token that is a Postgres password, for a target:
+// the endpoint projects/P/branches/B/endpoints/E, or instances/NAME of Lakebase
+// Provisioned. A ttl of 0 leaves the life to the server, which takes 5 minutes to
+// 1 hour (databricks-sdk-go service/postgres); an instance's token has no such
+// choice, and ttl is not sent. The error is an *Error.
+func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
 	r := c.api(CallDatabaseCredential, http.MethodPost, "/api/2.0/postgres/credentials", bearer)
-	r.contentType, r.body = "application/json", text
+	if instance, ok := instanceName(target); ok {
+		r = c.api(CallInstanceCredential, http.MethodPost, instanceCredentialsPath, bearer)
+		r.body = instanceCredential(instance)
+	} else {
+		r.body = endpointCredential(target, ttl)
+	}
+	r.contentType = "application/json"
 	rep, failed := c.callAPI(ctx, r, bearer)
 	if failed != nil {
 		return credential.Token{}, failed
@@ -71,6 +70,19 @@ func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secre
 	}
 	c.learn(token.Value)
 	return token, nil
+}
+
+// endpointCredential is the body that asks for an endpoint's password.
+func endpointCredential(endpoint string, ttl time.Duration) []byte {
+	body := struct {
+		Endpoint string `json:"endpoint"`
+		TTL      string `json:"ttl,omitempty"`
+	}{Endpoint: endpoint}
+	if ttl > 0 {
+		body.TTL = strconv.FormatFloat(ttl.Seconds(), 'f', -1, 64) + "s"
+	}
+	text, _ := json.Marshal(body) // two strings: it cannot fail
+	return text
 }
 
 func (c *Client) api(call Call, method, path string, bearer credential.Secret) request {

@@ -21,8 +21,8 @@ import (
 
 // TestStories tells what a user sees, one story a file. Their own words:
 //
-//	lakebase start [no-postgres]   a local Lakebase; its variables but the secret are set,
-//	                               the secret stands in $SECRET_FILE
+//	lakebase start [no-postgres] [instance NAME]   a local Lakebase; its variables but the secret
+//	                               are set, the secret stands in $SECRET_FILE
 //	lakebase COMMAND [WORD…]       steers it, as local-lakebase ctl does; the answer is printed
 //	lakebase count NAME N          of its status; fails where it is another number
 //	lakebase sql STATEMENT         as the database's owner; rows are printed
@@ -152,7 +152,11 @@ func value(status, name string) string {
 }
 
 func (s *story) start(ctx context.Context, ts *testscript.TestScript, args []string, name string) {
-	l, err := emulator.Start(ctx, emulator.Options{NoPostgres: len(args) > 0 && args[0] == "no-postgres"})
+	o := emulator.Options{NoPostgres: len(args) > 0 && args[0] == "no-postgres"}
+	if n := len(args); n >= 2 && args[n-2] == "instance" {
+		o.Instances = args[n-1:]
+	}
+	l, err := emulator.Start(ctx, o)
 	ts.Check(err)
 	if old := s.bases[name]; old != nil { // its secrets are looked for all the same
 		ts.Check(old.Close())

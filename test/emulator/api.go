@@ -25,6 +25,8 @@ type api struct {
 	awake    func() State
 	traceID  func() string
 
+	instances []string // of Lakebase Provisioned, by name
+
 	url    string
 	server *http.Server
 	done   sync.WaitGroup
@@ -141,6 +143,10 @@ func classify(r *http.Request) Call {
 		return CallDiscovery
 	case path == "/api/2.0/postgres/credentials":
 		return CallCredentials
+	case path == "/api/2.0/database/credentials":
+		return CallInstanceCredentials
+	case path == instancesPath, strings.HasPrefix(path, instancesPath+"/"):
+		return CallInstance
 	case path == "/api/2.0/preview/scim/v2/Me":
 		return CallMe
 	case path == "/api/2.0/postgres/projects", strings.HasPrefix(path, "/api/2.0/postgres/projects/"):
@@ -155,7 +161,7 @@ func classify(r *http.Request) Call {
 func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 	method := http.MethodGet
 	switch call {
-	case CallToken, CallCredentials, CallSecretCreate:
+	case CallToken, CallCredentials, CallInstanceCredentials, CallSecretCreate:
 		method = http.MethodPost
 	case CallSecretDelete:
 		method = http.MethodDelete
@@ -177,6 +183,10 @@ func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 	switch call {
 	case CallCredentials:
 		return a.credentials(r, s, who)
+	case CallInstanceCredentials:
+		return a.instanceCredentials(r, s, who)
+	case CallInstance:
+		return a.instance(r.URL.Path, s)
 	case CallMe:
 		return a.me(who)
 	case CallSecretList, CallSecretCreate, CallSecretDelete:

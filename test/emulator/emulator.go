@@ -26,6 +26,7 @@ type Options struct {
 	APIAddr    string   // "" is 127.0.0.1:0
 	PGAddr     string   // "" is 127.0.0.1:0
 	Endpoints  []string // full names; all share the one compute
+	Instances  []string // names of Lakebase Provisioned; they share that compute too
 	BinDir     string   // of the Postgres server; "" is found
 	NoPostgres bool     // the API alone: nothing listens on PGPort
 	Suspended  bool     // start asleep
@@ -40,6 +41,7 @@ type Lakebase struct {
 	ClientID     string // of the service principal: a UUID
 	ClientSecret string // "dose" and 32 hex digits
 	Endpoint     string // the first one
+	Instance     string // the first one; "" where there is none
 	Database     string
 
 	dir, caFile string
@@ -72,6 +74,10 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	if len(o.Endpoints) > 0 {
 		l.Endpoint = o.Endpoints[0]
 	}
+	if len(o.Instances) > 0 {
+		l.Instance = o.Instances[0]
+		l.Set(func(s *Switches) { s.WorkspacePassword = true })
+	}
 	l.people.add(l.ClientID, l.ClientSecret)
 	if err := l.start(ctx, run, o); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -98,7 +104,7 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 	if len(endpoints) == 0 {
 		endpoints = catalog{Endpoint}
 	}
-	l.api = &api{switches: l.switches, record: l.record, sign: l.sign, people: l.people, catalog: endpoints, awake: l.State,
+	l.api = &api{switches: l.switches, record: l.record, sign: l.sign, people: l.people, catalog: endpoints, instances: o.Instances, awake: l.State,
 		traceID: func() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(newUUID())))[:32] }}
 	addr := orDefault(o.PGAddr, "127.0.0.1:0")
 	if o.NoPostgres {

@@ -19,7 +19,8 @@ import (
 type Kind string
 
 // The two kinds: a workspace token is the API's bearer, a database token is the
-// password of Postgres. Neither is accepted in the other's place.
+// password of Postgres. Neither is accepted in the other's place, but for
+// Switches.WorkspacePassword.
 const (
 	WorkspaceToken Kind = "workspace"
 	DatabaseToken  Kind = "database"

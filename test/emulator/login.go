@@ -182,6 +182,9 @@ func (g *gateway) await(c net.Conn, a admission, first chan error) error {
 func (g *gateway) check(token, user string) error {
 	s := g.switches.get()
 	c, err := g.sign.verify(token, DatabaseToken, s.clock())
+	if errors.Is(err, errKind) && s.WorkspacePassword {
+		c, err = g.sign.verify(token, WorkspaceToken, s.clock())
+	}
 	switch {
 	case errors.Is(err, errNotJWT):
 		return &refusal{"ERROR", "XX000", "Provided authentication token is not a valid JWT encoding", ""}

@@ -11,21 +11,23 @@ type Call string
 
 // The kinds that are counted and that a Fault can name.
 const (
-	AnyCall          Call = "any"
-	CallToken        Call = "token"         // POST /oidc/v1/token
-	CallDiscovery    Call = "discovery"     // the two well-known documents
-	CallCredentials  Call = "credentials"   // POST /api/2.0/postgres/credentials
-	CallEndpoint     Call = "endpoint"      // GET /api/2.0/postgres/projects…, by name or as a list
-	CallMe           Call = "me"            // GET /api/2.0/preview/scim/v2/Me
-	CallSecretList   Call = "secret-list"   // GET …/servicePrincipals/ID/credentials/secrets
-	CallSecretCreate Call = "secret-create" // POST the same
-	CallSecretDelete Call = "secret-delete" // DELETE one of them
-	CallOther        Call = "other"         // anything else, answered with 404
+	AnyCall                 Call = "any"
+	CallToken               Call = "token"                // POST /oidc/v1/token
+	CallDiscovery           Call = "discovery"            // the two well-known documents
+	CallCredentials         Call = "credentials"          // POST /api/2.0/postgres/credentials
+	CallEndpoint            Call = "endpoint"             // GET /api/2.0/postgres/projects…, by name or as a list
+	CallInstanceCredentials Call = "instance-credentials" // POST /api/2.0/database/credentials
+	CallInstance            Call = "instance"             // GET /api/2.0/database/instances, by name or as a list
+	CallMe                  Call = "me"                   // GET /api/2.0/preview/scim/v2/Me
+	CallSecretList          Call = "secret-list"          // GET …/servicePrincipals/ID/credentials/secrets
+	CallSecretCreate        Call = "secret-create"        // POST the same
+	CallSecretDelete        Call = "secret-delete"        // DELETE one of them
+	CallOther               Call = "other"                // anything else, answered with 404
 )
 
 // Calls lists every kind that a Fault can name.
 func Calls() []Call {
-	return []Call{AnyCall, CallToken, CallDiscovery, CallCredentials, CallEndpoint, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallOther}
+	return []Call{AnyCall, CallToken, CallDiscovery, CallCredentials, CallEndpoint, CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallOther}
 }
 
 // Request is one API request. Status is 0 when the connection was dropped.

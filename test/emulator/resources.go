@@ -157,9 +157,13 @@ func (a *api) describe(name string, s Switches) map[string]any {
 		return map[string]any{"name": name, "branch_id": id, "parent": parent, "uid": uidOf(name),
 			"status": map[string]any{"default": id == "production", "current_state": "READY"}}
 	}
+	hosts := map[string]string{"host": s.host()}
+	if h := s.readOnlyHost(); h != "" {
+		hosts["read_only_host"] = h
+	}
 	status := map[string]any{
 		"endpoint_type": "ENDPOINT_TYPE_READ_WRITE", "current_state": "ACTIVE", "disabled": s.EndpointDisabled,
-		"suspend_timeout_duration": "300s", "hosts": map[string]string{"host": s.host()},
+		"suspend_timeout_duration": "300s", "hosts": hosts,
 	}
 	switch a.awake() {
 	case Suspended:

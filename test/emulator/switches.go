@@ -66,7 +66,11 @@ type Switches struct {
 	RoleMissing       bool // every login fails with 28000
 	PlainExpiredText  bool // an expired token is told as "Invalid authorization", not as "JWT token has expired"
 
-	EndpointHost string // the host that the API names for every endpoint; "" is localhost. The API names no port.
+	EndpointHost string // the host that the API names for every endpoint and instance; "" is localhost. The API names no port.
+	ReadOnlyHost string // their read-only host; "" is 127.0.0.1, NoHost none
+
+	InstanceState     InstanceState // "": AVAILABLE while the compute is up, else STARTING. Logins do not look at it.
+	WorkspacePassword bool          // a workspace token is taken as a password; Start sets it where there are instances
 
 	Wake     WakeMode      // "" is Held
 	WakeTime time.Duration // from the first login to up; Never
@@ -125,6 +129,20 @@ func (s Switches) host() string {
 		return "localhost"
 	}
 	return s.EndpointHost
+}
+
+// NoHost, as ReadOnlyHost, stands for a target without one.
+const NoHost = "none"
+
+// readOnlyHost is by default the gateway's other name.
+func (s Switches) readOnlyHost() string {
+	switch s.ReadOnlyHost {
+	case "":
+		return "127.0.0.1"
+	case NoHost:
+		return ""
+	}
+	return s.ReadOnlyHost
 }
 
 // clock is the server's, skew included.

@@ -25,13 +25,18 @@ func (l *Lakebase) PGHost() string { return "localhost" }
 func (l *Lakebase) PGPort() string { return port(l.pgAddr) }
 
 // Env is the guide's variables for this emulator, and those that name its CA:
-// NAME=VALUE, the client secret included.
+// NAME=VALUE, the client secret included. An instance stands in the endpoint's
+// place where there is one.
 func (l *Lakebase) Env() []string {
+	target := "ENDPOINT_NAME=" + l.Endpoint
+	if l.Instance != "" {
+		target = "LAKEBASE_INSTANCE=" + l.Instance
+	}
 	return []string{
 		"DATABRICKS_HOST=" + l.WorkspaceURL(),
 		"DATABRICKS_CLIENT_ID=" + l.ClientID,
 		"DATABRICKS_CLIENT_SECRET=" + l.ClientSecret,
-		"ENDPOINT_NAME=" + l.Endpoint,
+		target,
 		"PGHOST=" + l.PGHost(),
 		"PGPORT=" + l.PGPort(),
 		"PGDATABASE=" + l.Database,

@@ -40,7 +40,7 @@ func TestWordsAreWhatIsTaken(t *testing.T) {
 			t.Errorf("--%s takes other words too: %v", o.Name, err)
 		}
 	}
-	if want := []string{"sslmode", "child-sslmode", "wait", "refresh", "on-refresh", "cache", "log-format"}; !slices.Equal(seen, want) {
+	if want := []string{"credential", "sslmode", "child-sslmode", "wait", "refresh", "on-refresh", "cache", "log-format"}; !slices.Equal(seen, want) {
 		t.Errorf("words have %q, not %q", seen, want)
 	}
 }

@@ -223,8 +223,12 @@ func TellNotes(say *Say, conf config.Config) {
 }
 
 func target(conf config.Config) string {
-	if conf.Endpoint.V == "" {
+	switch name := conf.Target(); {
+	case name == "":
 		return "no endpoint"
+	case conf.ReadOnly.V:
+		return name + ", read-only"
+	default:
+		return name
 	}
-	return conf.Endpoint.V
 }

@@ -74,10 +74,13 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 }
 
 func hostHint(e *broker.HostError) string {
-	if e.Named == "" {
-		return "the endpoint may still be in the making: look at it in the console, or name the host with --pghost"
+	if e.Named == "" && e.ReadOnly {
+		return "enable readable secondaries for it in the console, leave --read-only out, or name the host with --pghost"
 	}
-	return "correct " + e.Configured.From.String() + ", or leave it out and the endpoint is asked; --pghost takes any host, such as one of a private DNS"
+	if e.Named == "" {
+		return "it may still be in the making: look at it in the console, or name the host with --pghost"
+	}
+	return "correct " + e.Configured.From.String() + ", or leave it out and the workspace is asked; --pghost takes any host, such as one of a private DNS"
 }
 
 // noSecret speaks of a secret that is not to be had.
@@ -144,18 +147,27 @@ func storeHint(e *keychain.Error) string {
 
 // workspaceError is one line about a call that failed, with what the server said.
 func workspaceError(err error, e *exchange.Error) string {
-	text := fmt.Sprintf("the workspace %s", e.Host)
+	text, thing := fmt.Sprintf("the workspace %s", e.Host), "endpoint"
+	if e.OfInstance() {
+		thing = "instance"
+	}
 	switch e.Kind {
 	case exchange.KindInvalidClient:
 		text += " refused the client id or its secret"
 	case exchange.KindEntitlement:
 		text += " has not given this service principal workspace access"
 	case exchange.KindEndpointMalformed:
-		text += " does not take the endpoint's name"
+		text += " does not take the " + thing + "'s name"
 	case exchange.KindEndpointNotFound:
-		text += " has no such endpoint, or none that this service principal may see"
+		text += " has no such " + thing + ", or none that this service principal may see"
 	case exchange.KindEndpointDisabled:
 		text += " says that the endpoint is disabled"
+	case exchange.KindInstanceStopped:
+		text += " says that the instance is stopped"
+	case exchange.KindInstanceFailingOver:
+		text += " says that the instance is failing over"
+	case exchange.KindInstanceDeleting:
+		text += " says that the instance is being deleted"
 	case exchange.KindPermissionDenied:
 		text += " denies permission"
 	case exchange.KindSecretNotFound:
@@ -217,9 +229,12 @@ func detail(e *exchange.Error) string {
 }
 
 func workspaceHint(e *exchange.Error, conf *config.Config) string {
-	hostFrom, endpoint := "the host", "the endpoint"
+	hostFrom, target := "the host", "the target's name"
 	if conf != nil {
-		hostFrom, endpoint = conf.Workspace.From.String(), conf.Endpoint.From.String()
+		hostFrom, target = conf.Workspace.From.String(), conf.TargetFrom().String()
+	}
+	if hint := instanceHint(e, target); hint != "" {
+		return hint
 	}
 	switch e.Kind {
 	case exchange.KindInvalidClient:
@@ -227,9 +242,9 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	case exchange.KindEntitlement:
 		return "a workspace admin enables \"Workspace access\" for the service principal"
 	case exchange.KindEndpointMalformed:
-		return "check " + endpoint + ": its form is " + config.EndpointForm
+		return "check " + target + ": its form is " + config.EndpointForm
 	case exchange.KindEndpointNotFound:
-		return "check " + endpoint + ": resource ids are taken, not the ep-… and br-… of the console's address; and that the service principal may use the project"
+		return "check " + target + ": resource ids are taken, not the ep-… and br-… of the console's address; and that the service principal may use the project"
 	case exchange.KindEndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
 	case exchange.KindTooManySecrets:

@@ -50,16 +50,22 @@ func quoted(s, quote string) string {
 }
 
 func databaseHint(e *wake.Error, conf *config.Config) string {
-	user, database := "the role", "the database"
+	user, database, thing := "the role", "the database", "endpoint"
 	if conf != nil {
 		user, database = conf.User.V, conf.Database.V
+		if conf.Instance.V != "" {
+			thing = "instance"
+		}
+	}
+	if conf != nil && conf.Credential.V == config.CredentialWorkspace && conf.Instance.V == "" && (e.Kind == wake.Refused || e.Kind == wake.TokenInvalid) {
+		return "leave --credential workspace out: an endpoint takes database credentials, and no workspace token"
 	}
 	switch e.Kind {
 	case wake.NotAwake:
 		if e.Last != nil && e.Last.Kind == wake.ExternalAuth {
 			return "check the project's IP access list; on a project made just now, try again in a minute"
 		}
-		return "allow it more time with --wait-timeout (get: --wait), and look at the endpoint's state in the console"
+		return "allow it more time with --wait-timeout (get: --wait), and look at the " + thing + "'s state in the console"
 	case wake.RoleMissing, wake.Refused:
 		return fmt.Sprintf("as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(%s, 'SERVICE_PRINCIPAL');", quoted(user, "'"))
 	case wake.TokenInvalid:
@@ -71,7 +77,7 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 	case wake.EndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
 	case wake.EndpointNotFound, wake.NameNotResolved:
-		return "check PGHOST or --pghost; left out, the endpoint is asked for its host"
+		return "check PGHOST or --pghost; left out, the workspace is asked for it"
 	case wake.NotAllowed, wake.ExternalAuth:
 		return "add this machine's address to the IP access list"
 	case wake.Certificate:

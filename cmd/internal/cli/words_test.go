@@ -123,11 +123,20 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f"},
 		{&safefile.Error{Path: "/x", Reason: "open to others", Fix: "chmod 600 /x"}, `"/x": open to others`, "run: chmod 600 /x"},
 		{&broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &safefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
-		{&broker.HostError{Endpoint: "E"}, "endpoint E names no host", "--pghost"},
-		{&broker.HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Endpoint: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
+		{&broker.HostError{Target: "E"}, "E names no host", "--pghost"},
+		{&broker.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
+		{&broker.HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
 		{&broker.FullError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, "nothing was made: client c has 5 secrets at h", "delete one"},
 		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallCreateSecret, Host: "h"}, "h denies permission", "a manager of itself"},
 		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallEndpoint, Host: "h"}, "h denies permission", "CAN USE on the project"},
+		{&exchange.Error{Kind: exchange.KindEndpointNotFound, Call: exchange.CallInstance, Host: "h"}, "h has no such instance", "--endpoint"},
+		{&exchange.Error{Kind: exchange.KindEndpointMalformed, Call: exchange.CallInstanceCredential, Host: "h"}, "does not take the instance's name", "as it stands in the console"},
+		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallInstanceCredential, Host: "h"}, "h denies permission", "CAN USE on the instance"},
+		{&exchange.Error{Kind: exchange.KindRefused, Call: exchange.CallInstanceCredential, Host: "h", Status: 404}, "h refused: HTTP 404", "--credential workspace"},
+		{&exchange.Error{Kind: exchange.KindRefused, Call: exchange.CallInstanceCredential, Host: "h", Status: 409}, "h refused: HTTP 409", "try again"},
+		{&exchange.Error{Kind: exchange.KindInstanceStopped, Call: exchange.CallInstance, Host: "h"}, "the instance is stopped", "start the instance"},
+		{&exchange.Error{Kind: exchange.KindInstanceFailingOver, Call: exchange.CallInstance, Host: "h"}, "the instance is failing over", "in a minute"},
+		{&exchange.Error{Kind: exchange.KindInstanceDeleting, Call: exchange.CallInstance, Host: "h"}, "the instance is being deleted", "--endpoint"},
 		{&trust.Error{Path: "/x", Err: errors.New("r")}, "certificates in /x: r", "--sslrootcert"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &trust.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
 		{&child.NotFoundError{Name: "x", Reason: "not found"}, `"x": not found`, "PATH"},
@@ -180,6 +189,24 @@ func TestTroubleshootingHints(t *testing.T) {
 				t.Errorf("%s: %q: the hint %q does not say %q", c.row, message, hint, cure)
 			}
 		}
+	}
+}
+
+// A workspace token is no password for an endpoint; where it is one, the hint is
+// another.
+func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
+	c := conf()
+	refused := &wake.Error{Kind: wake.Refused, Code: "28P01", Message: "password authentication failed"}
+	c.Credential.V = config.CredentialWorkspace
+	if _, hint := Describe(refused, c); !strings.Contains(hint, "leave --credential workspace out") {
+		t.Error(hint)
+	}
+	c.Endpoint.V, c.Instance.V = "", "shop"
+	if _, hint := Describe(refused, c); !strings.Contains(hint, "databricks_create_role") {
+		t.Error(hint)
+	}
+	if _, hint := Describe(&wake.Error{Kind: wake.NotAwake}, c); !strings.Contains(hint, "the instance's state") {
+		t.Error(hint)
 	}
 }
 

@@ -28,6 +28,9 @@ var setters = map[string]func(s *emulator.Switches, value string) error{
 	"role-missing":         truth(func(s *emulator.Switches) *bool { return &s.RoleMissing }),
 	"plain-expired-text":   truth(func(s *emulator.Switches) *bool { return &s.PlainExpiredText }),
 	"endpoint-host":        func(s *emulator.Switches, value string) error { s.EndpointHost = value; return nil },
+	"read-only-host":       func(s *emulator.Switches, value string) error { s.ReadOnlyHost = value; return nil },
+	"workspace-password":   truth(func(s *emulator.Switches) *bool { return &s.WorkspacePassword }),
+	"instance-state":       instanceState,
 }
 
 // set reads NAME=VALUE words; either all of them hold or none.
@@ -90,6 +93,15 @@ func field(at func(*emulator.Switches) *emulator.Field, allowed ...emulator.Fiel
 		}
 		return fmt.Errorf("%q is none of %v", value, allowed)
 	}
+}
+
+// instanceState reads one of the API's words, or none: the compute's own.
+func instanceState(s *emulator.Switches, value string) error {
+	if state := emulator.InstanceState(value); value == "" || slices.Contains(emulator.InstanceStates(), state) {
+		s.InstanceState = state
+		return nil
+	}
+	return fmt.Errorf("%q is none of %v", value, emulator.InstanceStates())
 }
 
 // parseFault reads CALL and words: times=N (-1: until cleared), status=N,

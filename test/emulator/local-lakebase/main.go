@@ -71,6 +71,7 @@ type flags struct {
 	secretFile    string
 	withoutSecret bool
 	stdin         bool
+	instance      string
 }
 
 func parse(args []string) (flags, error) {
@@ -93,6 +94,7 @@ func parse(args []string) (flags, error) {
 	fs.StringVar(&f.envFile, "env-file", "", "write the exports to `path` too, mode 0600")
 	fs.BoolVar(&f.withoutSecret, "without-secret", false, "leave DATABRICKS_CLIENT_SECRET out of the exports")
 	fs.StringVar(&f.secretFile, "secret-file", "", "write the client secret to `path`, mode 0600")
+	fs.StringVar(&f.instance, "instance", "", "offer the instance `name` of Lakebase Provisioned too; the exports name it in place of the endpoint")
 	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
 	fs.BoolVar(&f.stdin, "exit-with-parent", false, "the same as --stdin")
 	if err := fs.Parse(args); err != nil {
@@ -106,6 +108,9 @@ func parse(args []string) (flags, error) {
 	}
 	if fs.NArg() > 0 {
 		return f, fmt.Errorf("%w: unexpected argument %q", control.ErrUsage, fs.Arg(0))
+	}
+	if f.instance != "" {
+		o.Instances = []string{f.instance}
 	}
 	mode, takes, err := control.ParseWake(f.wake, f.wakeTime)
 	s.Wake, s.WakeTime = mode, takes

@@ -211,3 +211,16 @@ func TestEnds(t *testing.T) {
 		t.Errorf("folder after TERM: %v", err)
 	}
 }
+
+// An instance stands in the exports in the endpoint's place, and is steered.
+func TestInstance(t *testing.T) {
+	p := launch(t, "--stdin", "--no-postgres", "--instance", "shop")
+	if p.env["LAKEBASE_INSTANCE"] != "shop" || p.env["ENDPOINT_NAME"] != "" {
+		t.Errorf("the exports are %v", p.env)
+	}
+	p.must(t, "set", "instance-state=STOPPED", "read-only-host=none", "workspace-password=false")
+	p.must(t, "set", "instance-state=")
+	if _, err := p.ctl(t, "set", "instance-state=RESTING"); !errors.Is(err, control.ErrUsage) || !strings.Contains(err.Error(), "FAILING_OVER") {
+		t.Errorf("an unknown state: %v", err)
+	}
+}

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const anEndpoint = "projects/x/branches/b/endpoints/e"
+
+// onlyInstance is env with an instance in the endpoint's place.
+func onlyInstance(more ...string) map[string]string {
+	return env(append([]string{"LAKEBASE_ENDPOINT", "", "LAKEBASE_INSTANCE", "shop"}, more...)...)
+}
+
+func TestInstanceIsATarget(t *testing.T) {
+	c := given{env: onlyInstance()}.must(t)
+	if c.Instance.V != "shop" || c.Endpoint.V != "" || c.Target() != "instances/shop" || c.TargetFrom().Name != "LAKEBASE_INSTANCE" {
+		t.Errorf("%+v", c)
+	}
+	if c := (given{env: env()}).must(t); c.Target() != env()["LAKEBASE_ENDPOINT"] || c.TargetFrom().Name != "LAKEBASE_ENDPOINT" {
+		t.Errorf("%q from %s", c.Target(), c.TargetFrom())
+	}
+	for _, name := range []string{"shop", "My-Instance2", strings.Repeat("a", 63)} {
+		if c := (given{env: onlyInstance("LAKEBASE_INSTANCE", name)}).must(t); c.Instance.V != name {
+			t.Errorf("%q became %q", name, c.Instance.V)
+		}
+	}
+	for _, name := range []string{"a/b", "..", "a b", "-a", "a-", "instances/a", "a?b", "ä", strings.Repeat("a", 64)} {
+		_, err := given{env: onlyInstance("LAKEBASE_INSTANCE", name)}.resolve()
+		refused(t, err, "LAKEBASE_INSTANCE", "is not an instance's name", "letters, digits and hyphens")
+	}
+	_, err := given{env: env(), options: map[string]string{"instance": anEndpoint}}.resolve()
+	refused(t, err, "--instance", "is no instance's name", "--endpoint")
+}
+
+func TestTwoTargetsFromOnePlace(t *testing.T) {
+	_, err := given{env: env(), options: map[string]string{"endpoint": anEndpoint, "instance": "shop"}}.resolve()
+	refused(t, err, "--instance", "stands beside --endpoint", "give one of them")
+	_, err = given{env: env("LAKEBASE_INSTANCE", "shop")}.resolve()
+	refused(t, err, "LAKEBASE_INSTANCE", "stands beside LAKEBASE_ENDPOINT")
+	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "instance = shop\n"}.resolve()
+	refused(t, err, `key instance of profile "prod" (`+profilesPath+`:5)`, `stands beside key endpoint of profile "prod"`)
+	// An option settles it, whatever stands below.
+	for option, want := range map[string]string{"endpoint": anEndpoint, "instance": "other"} {
+		g := given{options: map[string]string{"profile": "prod", option: want}, profiles: prodProfile + "instance = shop\n"}
+		if c := g.must(t); strings.TrimPrefix(c.Target(), "instances/") != want {
+			t.Errorf("--%s: %q", option, c.Target())
+		}
+	}
+	// The profile gives the whole target: the variable is another one's.
+	c := given{env: env("LAKEBASE_INSTANCE", "shop"), options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
+	if c.Instance.Given() || notes(c, "LAKEBASE_INSTANCE") == "" {
+		t.Errorf("%+v", c.Instance)
+	}
+}
+
+func TestTargetOptionDropsTheOtherKind(t *testing.T) {
+	for _, tc := range []struct{ option, value, lower, other string }{
+		{"instance", "shop", "LAKEBASE_ENDPOINT", "not even looked at"},
+		{"endpoint", anEndpoint, "LAKEBASE_INSTANCE", "not/even/looked/at"},
+	} {
+		g := given{env: env("LAKEBASE_ENDPOINT", "", tc.lower, tc.other, "PGHOST", "env.example", "PGPORT", "6000"), options: map[string]string{tc.option: tc.value}}
+		c := g.must(t)
+		if c.PGHost.Given() || c.PGPort.V != 5432 || c.TargetFrom().Name != "--"+tc.option {
+			t.Errorf("--%s: %+v", tc.option, c)
+		}
+		for _, name := range []string{tc.lower, "PGHOST", "PGPORT"} {
+			if notes(c, name) != "not used: --"+tc.option+" names another target" {
+				t.Errorf("--%s: %s is noted as %q", tc.option, name, notes(c, name))
+			}
+		}
+		keys := c.ProfileKeys()
+		if v, ok := keys[map[string]string{"instance": "endpoint", "endpoint": "instance"}[tc.option]]; v != "" || !ok || keys[tc.option] != tc.value {
+			t.Errorf("--%s: a profile would get %v", tc.option, keys)
+		}
+	}
+	c := given{env: onlyInstance("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
+	if _, drops := c.ProfileKeys()["endpoint"]; c.PGHost.V != "env.example" || c.PGPort.V != 6000 || drops {
+		t.Errorf("without an option: %+v", c)
+	}
+}
+
+func TestNeitherTarget(t *testing.T) {
+	_, err := given{env: env("LAKEBASE_ENDPOINT", "")}.resolve()
+	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME", "--instance (LAKEBASE_INSTANCE)")
+	_, err = given{options: map[string]string{"profile": "p"}, profiles: "[p]\nhost = h.example\nclient_id = c\n"}.resolve()
+	refused(t, err, `profile "p"`, "has no key endpoint or instance", "--endpoint or --instance")
+	given{env: env("LAKEBASE_ENDPOINT", ""), change: func(in *Input) { in.NoEndpoint = true }}.must(t)
+}
+
+// The read-write host of a lower source is not where --read-only goes.
+func TestReadOnlyDropsLowerHost(t *testing.T) {
+	const rw = "ep-x.database.us-east-1.cloud.databricks.com"
+	only := func(g given) given {
+		g.many = map[string][]string{"read-only": {"true"}}
+		return g
+	}
+	for _, g := range []given{
+		{env: env("PGHOST", rw, "PGPORT", "6000")},
+		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pghost = " + rw + "\npgport = 6000\n"},
+	} {
+		c := only(g).must(t)
+		if c.PGHost.Given() || c.PGHostTrusted() || c.PGPort.V != 6000 || !c.ReadOnly.V {
+			t.Errorf("%v %v", c.PGHost, c.PGPort)
+		}
+		if len(c.Notes) != 1 || !strings.Contains(c.Notes[0].Why, "--read-only") {
+			t.Errorf("notes %v", c.Notes)
+		}
+		if c := g.must(t); c.PGHost.V != rw || !c.PGHostTrusted() || c.ReadOnly.V {
+			t.Errorf("without it: %v", c.PGHost)
+		}
+	}
+	c := only(given{env: env("PGHOST", rw), options: map[string]string{"pghost": "ro.private.example"}}).must(t)
+	if c.PGHost.V != "ro.private.example" || !c.PGHostTrusted() {
+		t.Errorf("the option is dropped: %v", c.PGHost)
+	}
+}
+
+func TestKeysOfTargetsNeverMix(t *testing.T) {
+	seen := map[string]string{}
+	for name, g := range map[string]given{
+		"endpoint":                {env: env()},
+		"instance":                {env: onlyInstance()},
+		"another instance":        {env: onlyInstance("LAKEBASE_INSTANCE", "Shop")},
+		"endpoint, read-only":     {env: env(), many: map[string][]string{"read-only": {"true"}}},
+		"instance, read-only":     {env: onlyInstance(), many: map[string][]string{"read-only": {"true"}}},
+		"instance, its workspace": {env: onlyInstance(), options: map[string]string{"credential": "workspace"}},
+		"endpoint, its workspace": {env: env(), options: map[string]string{"credential": "workspace"}},
+	} {
+		id := g.must(t).Key().ID()
+		if seen[id] != "" {
+			t.Errorf("%s and %s have one key", name, seen[id])
+		}
+		seen[id] = name
+	}
+	k := given{env: onlyInstance(), options: map[string]string{"credential": "workspace"}, many: map[string][]string{"read-only": {"true"}}}.must(t).Key()
+	want := given{env: env()}.must(t).Key()
+	want.Target, want.Credential, want.ReadOnly = "instances/shop", "workspace", true
+	if diff := cmp.Diff(want, k); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCredentialWordsAndTTL(t *testing.T) {
+	if c := (given{env: env()}).must(t); c.Credential.V != CredentialDatabase || c.Credential.Given() {
+		t.Errorf("%v", c.Credential)
+	}
+	_, err := given{env: env(), options: map[string]string{"credential": "pat"}}.resolve()
+	refused(t, err, "--credential", "database, workspace")
+	const alone = "for the database credentials of an endpoint alone"
+	_, err = given{env: onlyInstance("LAKEBASE_TTL", "10m")}.resolve()
+	refused(t, err, "LAKEBASE_TTL", alone, "leave it out")
+	_, err = given{env: env(), options: map[string]string{"credential": "workspace", "ttl": "10m"}}.resolve()
+	refused(t, err, "--ttl", alone)
+	if c := (given{env: env("LAKEBASE_TTL", "10m")}).must(t); c.TTL.V != 10*time.Minute {
+		t.Errorf("%v", c.TTL)
+	}
+}
