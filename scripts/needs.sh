@@ -102,43 +102,48 @@ package() {
   case $1:$2 in
     :* | *:go) ;;
     apt-get:postgres | apt-get:pgbench) echo postgresql ;;
-    apt-get:psql | apt-get:pg_dump) echo postgresql-client ;;
+    apt-get:psql | apt-get:pg_dump | apt-get:pg_restore) echo postgresql-client ;;
     apt-get:secret-tool) echo libsecret-tools ;;
     apt-get:psycopg2) echo python3-psycopg2 ;;
     apt-get:cc) echo gcc libc6-dev ;;
     apt-get:node) echo nodejs ;;
     apt-get:man) echo man-db ;;
+    apt-get:ps) echo procps ;;
     apt-get:groff) echo groff-base ;;
     apt-get:aws) echo awscli ;;
     apt-get:kubectl) echo kubernetes-client ;;
     apt-get:pgjdbc) echo libpostgresql-jdbc-java ;;
     apt-get:javac) echo default-jdk-headless ;;
     dnf:postgres) echo postgresql-server ;;
-    dnf:psql | dnf:pg_dump) echo postgresql ;;
+    dnf:psql | dnf:pg_dump | dnf:pg_restore) echo postgresql ;;
     dnf:pgbench) echo postgresql-contrib ;;
     dnf:dbus-daemon) echo dbus-daemon ;;
     dnf:secret-tool) echo libsecret ;;
     dnf:psycopg2) echo python3-psycopg2 ;;
     dnf:cc) echo gcc glibc-devel ;;
+    dnf:ps) echo procps-ng ;;
     dnf:node | dnf:npm) echo nodejs-npm ;;
     apk:postgres) echo postgresql ;;
-    apk:psql | apk:pg_dump) echo postgresql-client ;;
+    apk:psql | apk:pg_dump | apk:pg_restore) echo postgresql-client ;;
     apk:pgbench) echo postgresql-contrib ;;
     apk:secret-tool) echo libsecret ;;
     apk:psycopg2) echo py3-psycopg2 ;;
     apk:cc) echo gcc musl-dev ;;
     apk:node) echo nodejs ;;
+    apk:ps) echo procps ;;
     pacman:postgres | pacman:pgbench) echo postgresql ;;
-    pacman:psql | pacman:pg_dump) echo postgresql-libs ;;
+    pacman:psql | pacman:pg_dump | pacman:pg_restore) echo postgresql-libs ;;
     pacman:secret-tool) echo libsecret ;;
     pacman:psycopg2) echo python-psycopg2 ;;
     pacman:cc) echo gcc ;;
     pacman:node) echo nodejs ;;
-    brew:postgres | brew:psql | brew:pg_dump | brew:pgbench) echo postgresql@17 ;;
+    pacman:ps) echo procps-ng ;;
+    brew:postgres | brew:psql | brew:pg_dump | brew:pg_restore | brew:pgbench) echo postgresql@17 ;;
     brew:node | brew:npm) echo node ;;
     brew:jq) echo jq ;;
     brew:*) ;;
     *:man) echo man-db ;;
+    *:setpriv) echo util-linux ;;
     *:dbus-daemon) echo dbus ;;
     *:gnome-keyring-daemon) echo gnome-keyring ;;
     *) echo "$2" ;;
@@ -164,20 +169,30 @@ install_apk() { $sudo apk add --no-cache "$@"; }
 install_pacman() { $sudo pacman -Sy --noconfirm --needed "$@"; }
 install_brew() { brew install "$@"; }
 
-# Debian's postgresql package makes a cluster and starts it at boot. We want its
-# programs alone, so that for the time of the install its own setting says no;
-# clusters that are there, and later ones, are not touched.
+# Debian's postgresql package makes a cluster and starts it at boot, and its
+# pgbouncer is a service. We want the programs alone, so that for the time of the
+# install Debian's own settings say no; clusters and services that are there, and
+# later ones, are not touched.
 # shellcheck disable=SC2086
 install_apt-get() (
   conf=/etc/postgresql-common/createcluster.d/zz-lakebase-exec.conf
+  policy='' bouncer=''
+  case " $* " in *' pgbouncer '*) bouncer=1 ;; esac
   made=
   [ -d "${conf%/*}" ] || made=${conf%/*}
   $sudo mkdir -p "${conf%/*}"
+  # It is asked whether a service may be started. Containers have one that says no.
+  if [ -n "$bouncer" ] && [ ! -e /usr/sbin/policy-rc.d ]; then policy=/usr/sbin/policy-rc.d; fi
   # shellcheck disable=SC2064 # now
-  trap "$sudo rm -f $conf; [ -z '$made' ] || $sudo rmdir '$made' || true" EXIT
+  trap "$sudo rm -f $conf $policy; [ -z '$made' ] || $sudo rmdir '$made' || true" EXIT
   echo 'create_main_cluster = false' | $sudo tee "$conf"
+  if [ -n "$policy" ]; then
+    printf '#!/bin/sh\ncase "$*" in *pgbouncer*) exit 101 ;; esac\n' | $sudo tee "$policy"
+    $sudo chmod 755 "$policy"
+  fi
   if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 2>/dev/null | head -n 1)" ]; then
     $sudo apt-get update -qq || echo "apt-get update failed; going on with the lists that are there"
   fi
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || exit
+  if [ -n "$bouncer" ]; then $sudo update-rc.d pgbouncer disable; fi # nor at boot
 )

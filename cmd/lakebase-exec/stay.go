@@ -48,8 +48,10 @@ func refreshSignal(conf config.Config) (syscall.Signal, error) {
 
 // stay starts the command as a child and keeps its way in open until it ends.
 func (j *job) stay(ctx context.Context) (int, error) {
-	came, release := cli.HoldSignals()
+	_, release := cli.HoldSignals() // until all is tidied up
 	defer release()
+	came, stop := cli.HoldSignals() // until the command has been started
+	defer stop()
 	folder, err := j.folder()
 	if err != nil {
 		return 0, err
@@ -86,7 +88,7 @@ func (j *job) stay(ctx context.Context) (int, error) {
 		return 0, errors.New("interrupted")
 	default:
 	}
-	return s.run(ctx)
+	return s.run(ctx, came, stop)
 }
 
 // folder makes the run's own folder, and sweeps those of killed runs.
@@ -154,13 +156,15 @@ func (s *supervision) writePassFile(t credential.Token) error {
 }
 
 // run starts the command and waits for its end.
-func (s *supervision) run(ctx context.Context) (int, error) {
+func (s *supervision) run(ctx context.Context, came <-chan os.Signal, stop func()) (int, error) {
 	c, err := child.Supervise(ctx, s.cmd, s.env, child.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1})
 	if err != nil {
 		return 0, err
 	}
 	s.child.Store(c)
 	s.Started()
+	stop() // all that has come by now is in the channel
+	resend(c, came)
 	for over := false; !over; {
 		select {
 		case err := <-s.Lost():
@@ -179,6 +183,19 @@ func (s *supervision) run(ctx context.Context) (int, error) {
 		return 0, &diedError{status.Signal}
 	}
 	return status.ExitCode, nil
+}
+
+// resend sends what came while the command was being started: what the terminal
+// sent then has not reached it. One too many does no harm to a command so young.
+func resend(c *child.Supervised, came <-chan os.Signal) {
+	for {
+		select {
+		case sig := <-came:
+			_ = c.Signal(sig)
+		default:
+			return
+		}
+	}
 }
 
 // deliver hands a new token over, and does what --on-refresh says.

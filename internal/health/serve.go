@@ -1,28 +1,30 @@
 package health
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // The server's limits.
 const (
 	maxConns    = 64 // at once; others wait in the system's queue
-	maxHeader   = 8 << 10
+	maxRequest  = 12 << 10
 	readFor     = 5 * time.Second
 	writeFor    = 5 * time.Second
-	idleFor     = 30 * time.Second
+	lingerFor   = 500 * time.Millisecond // for a client to read why, while it still sends
+	lingerBytes = 256 << 10
 	politeFor   = 500 * time.Millisecond // at the end, for answers under way
 	farewellFor = 900 * time.Millisecond // at the end, in all
+	acceptPause = 50 * time.Millisecond  // after an error that passes, such as too many files
 )
 
 // Serve answers GET and HEAD of three paths, each with one line of text, until
@@ -36,52 +38,113 @@ const (
 // and 503 with the reason otherwise. state is called for each request, from any
 // goroutine, and must not block. Errors: the listener's.
 func Serve(ctx context.Context, ln net.Listener, state func() State) error {
-	h := &handler{state: state, since: time.Now()}
-	var conns sync.WaitGroup
-	srv := &http.Server{
-		Handler: h, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout: readFor, ReadTimeout: readFor, WriteTimeout: writeFor, IdleTimeout: idleFor,
-		ConnState: func(_ net.Conn, s http.ConnState) {
-			switch s {
-			case http.StateNew:
-				conns.Add(1)
-			case http.StateClosed:
-				conns.Done()
-			}
-		},
-	}
-	// Nothing here may log, so package log is not imported; but without a logger
-	// net/http would use the one that writes to stderr.
-	made(&srv.ErrorLog).SetOutput(io.Discard)
-	// Probes come seldom: a connection that stays open only takes another's place.
-	srv.SetKeepAlivesEnabled(false)
-
+	// The library's request parser, and not its server: one answer and a close is
+	// all that probes want, and the server with its HTTP/2 is half a megabyte.
+	h := &handler{state: state, since: time.Now(), open: map[net.Conn]bool{}, places: make(chan struct{}, maxConns)}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(netutil.LimitListener(ln, maxConns)) }()
+	go func() { ended <- h.accept(ctx, ln) }()
 	var err error
 	select {
 	case <-ctx.Done():
-		stop(srv)
+		_ = ln.Close()
 		<-ended
 	case err = <-ended:
-		stop(srv)
+		_ = ln.Close()
 	}
-	within(farewellFor-politeFor, conns.Wait)
+	h.each(func(c net.Conn) { _ = c.SetReadDeadline(time.Unix(1, 0)) })
+	within(politeFor, h.conns.Wait)
+	h.each(func(c net.Conn) { _ = c.Close() })
+	within(farewellFor-politeFor, h.conns.Wait)
 	return err
 }
 
-func made[T any](p **T) *T {
-	*p = new(T)
-	return *p
+func (h *handler) accept(ctx context.Context, ln net.Listener) error {
+	for {
+		select {
+		case h.places <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		c, err := ln.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = c.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			<-h.places
+			time.Sleep(acceptPause)
+			continue
+		}
+		h.mu.Lock()
+		h.open[c] = true
+		h.mu.Unlock()
+		h.conns.Go(func() { h.serve(c) })
+	}
 }
 
-// stop lets answers under way go out, and closes what is left.
-func stop(srv *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), politeFor)
-	defer cancel()
-	if srv.Shutdown(ctx) != nil {
-		_ = srv.Close()
+func (h *handler) each(do func(net.Conn)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.open {
+		do(c)
 	}
+}
+
+// serve answers one request.
+func (h *handler) serve(c net.Conn) {
+	defer func() {
+		_ = recover() // of state's: it costs the asker the answer, and nobody else anything
+		_ = c.Close()
+		h.mu.Lock()
+		delete(h.open, c)
+		h.mu.Unlock()
+		<-h.places
+	}()
+	_ = c.SetReadDeadline(time.Now().Add(readFor))
+	in := &io.LimitedReader{R: c, N: maxRequest}
+	r, err := http.ReadRequest(bufio.NewReader(in))
+	switch {
+	case err == nil:
+		code, line := h.answer(r.Method, r.URL.Path)
+		reply(c, code, line, r.Method == http.MethodHead)
+		if r.ContentLength == 0 {
+			return
+		}
+	case in.N <= 0:
+		reply(c, http.StatusRequestHeaderFieldsTooLarge, "the request is too large", false)
+	case !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		reply(c, http.StatusBadRequest, "that is no request", false)
+	}
+	linger(c)
+}
+
+// linger reads on for a while: a socket that is closed with unread bytes in it may
+// lose what was sent.
+func linger(c net.Conn) {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
+	}
+	_ = c.SetReadDeadline(time.Now().Add(lingerFor))
+	_, _ = io.CopyN(io.Discard, c, lingerBytes)
+}
+
+// reply sends one answer, the last of its connection.
+func reply(c net.Conn, code int, line string, headOnly bool) {
+	text := fmt.Sprintf("HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"+
+		"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n", code, http.StatusText(code), time.Now().UTC().Format(http.TimeFormat), len(line)+1)
+	if code == http.StatusMethodNotAllowed {
+		text += "Allow: GET, HEAD\r\n"
+	}
+	text += "\r\n"
+	if !headOnly {
+		text += line + "\n"
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(writeFor))
+	_, _ = io.WriteString(c, text)
 }
 
 // within waits for f, but not for longer than d.
@@ -101,20 +164,11 @@ type handler struct {
 	state   func() State
 	since   time.Time
 	started atomic.Bool // a restart of the child does not take it back
-}
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	code, line := h.answer(r.Method, r.URL.Path)
-	head := w.Header()
-	head.Set("Content-Type", "text/plain; charset=utf-8")
-	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("Cache-Control", "no-store")
-	head.Set("Content-Length", strconv.Itoa(len(line)+1))
-	if code == http.StatusMethodNotAllowed {
-		head.Set("Allow", "GET, HEAD")
-	}
-	w.WriteHeader(code)
-	_, _ = fmt.Fprintln(w, line) // nothing of it goes out after HEAD
+	places chan struct{}
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	conns  sync.WaitGroup
 }
 
 func (h *handler) answer(method, path string) (code int, line string) {

@@ -52,8 +52,30 @@ func (p *Process) NewStay(conf config.Config, say *Say, b *broker.Broker, s brok
 	}
 	b.Cache.Waiting = nil
 	st := &Stay{conf: conf, say: say, first: s.Token, since: p.Now(), lost: make(chan error, 1)}
-	st.Keeper = &refresh.Keeper{Mint: b.Renew, OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
+	st.Keeper = &refresh.Keeper{Mint: hurried(b.Renew), OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
 	return st
+}
+
+// firstTry bounds the first attempt at a renewal, which may retry within itself
+// for all of --timeout: people shall hear of an outage while they can still act.
+const firstTry = 15 * time.Second
+
+type mint = func(ctx context.Context, old credential.Secret) (credential.Token, error)
+
+// hurried gives up early where the last attempt worked, and takes its time after
+// a failure: a slow workspace is one that works.
+func hurried(m mint) mint {
+	failed := false
+	return func(ctx context.Context, old credential.Secret) (t credential.Token, err error) {
+		if !failed {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, firstTry)
+			defer cancel()
+		}
+		t, err = m(ctx, old)
+		failed = err != nil
+		return t, err
+	}
 }
 
 // UseProxy has the stay serve clients that log in as user.

@@ -1,10 +1,10 @@
 // Command measure is the part of scripts/bench that needs a precise clock: it
-// runs both sides of each comparison in turns, prints a table of medians, and
+// runs the sides of each comparison in turns, prints a table of medians, and
 // exits 1 when a limit is broken. It expects the variables of a local Lakebase,
 // a keychain that holds its secret, and the programs on PATH.
 //
-// It must never measure something else than it says: requests and connections of
-// each run are counted by the local Lakebase, and a wrong count is an error.
+// It must never measure something else than it says: requests, connections,
+// logins and copied rows are counted, and a wrong count is an error.
 package main
 
 import (
@@ -32,27 +32,45 @@ func (t *table) row(what, ours, other, value, limit, result string) {
 
 // limited adds a row whose value must not exceed limit.
 func (t *table) limited(what, ours, other string, value, limit float64, format string) {
+	t.judged(what, ours, other, fmt.Sprintf(format, value), fmt.Sprintf(format, limit), value <= limit)
+}
+
+// atLeast adds a row whose value must reach limit.
+func (t *table) atLeast(what, ours, other string, value, limit float64, format string) {
+	t.judged(what, ours, other, fmt.Sprintf(format, value), "at least "+fmt.Sprintf(format, limit), value >= limit)
+}
+
+func (t *table) judged(what, ours, other, value, limit string, good bool) {
 	result := "pass"
-	if value > limit {
+	if !good {
 		result = "FAIL"
 		t.broken++
 	}
-	t.row(what, ours, other, fmt.Sprintf(format, value), fmt.Sprintf(format, limit), result)
+	t.row(what, ours, other, value, limit, result)
 }
 
 func main() {
 	guide := flag.String("guide", "", "the guide's script, as a `path`")
 	sizes := flag.String("sizes", "", "`folder` of GOOS-GOARCH/PROGRAM")
+	upstream := flag.String("upstream", "", "empty `folder` for a Postgres and a pgbouncer")
 	flag.Parse()
 	t := &table{}
-	for _, step := range []func() error{
+	starts := []func() error{
 		func() error { return cold(t, *guide) },
 		func() error { return warm(t) },
 		func() error { return warmGet(t) },
 		func() error { return crowded(t) },
 		func() error { return late(t) },
 		func() error { return binaries(t, *sizes) },
-	} {
+	}
+	proxy := []func() error{func() error { return joined(t, *upstream) }}
+	parts := map[string][]func() error{"starts": starts, "proxy": proxy, "": append(starts, proxy...)}
+	steps, known := parts[flag.Arg(0)]
+	if !known || flag.NArg() > 1 {
+		fmt.Fprintln(os.Stderr, "measure: the parts are starts and proxy")
+		os.Exit(2)
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			fmt.Fprintln(os.Stderr, "measure:", err)
 			os.Exit(2)

@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+func TestFirstRenewalIsHurried(t *testing.T) {
+	var left []time.Duration
+	results := []error{nil, errors.New("down"), errors.New("down"), nil, nil}
+	m := hurried(func(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+		deadline, _ := ctx.Deadline()
+		left = append(left, time.Until(deadline).Round(time.Second))
+		return credential.Token{}, results[len(left)-1]
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i, want := range results {
+		if _, err := m(ctx, credential.Secret{}); !errors.Is(err, want) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	for i, want := range []time.Duration{firstTry, firstTry, time.Minute, time.Minute, firstTry} {
+		if left[i] != want {
+			t.Errorf("attempt %d had %s, not %s", i, left[i], want)
+		}
+	}
+}

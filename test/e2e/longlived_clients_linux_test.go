@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// cancelOnce: Ctrl-C in psql, as the command on a terminal, ends the one statement.
+func cancelOnce(t *testing.T) {
+	l := base(t, emulator.Options{})
+	p := quarters(t, l)
+	s := onScreen(p, "lakebase-exec", "--refresh", "proxy", "--", "psql", "-Xn", "-v", "PROMPT1=ready> ", "-v", "PROMPT2=", "-P", "pager=off")
+	shown := func(text string, n int) {
+		t.Helper()
+		eventually(t, "the terminal shows "+text, func() bool { return strings.Count(s.shown(), text) == n })
+	}
+	shown("ready> ", 1)
+	s.typed("select 'pid ' || pg_backend_pid();\n")
+	shown("ready> ", 2)
+	s.typed("select pg_sleep(60);\n")
+	eventually(t, "the statement runs", func() bool {
+		found, err := l.SQL(t.Context(), "select 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(60);'")
+		return err == nil && len(found) == 1
+	})
+	begin := time.Now()
+	s.typed("\x03")
+	shown("ready> ", 3)
+	took := time.Since(begin)
+	t.Logf("cancelled after %s", took.Round(time.Millisecond))
+	if took > 1500*time.Millisecond {
+		t.Errorf("the cancellation took %s", took)
+	}
+	s.typed("select 'pid ' || pg_backend_pid();\n")
+	shown("ready> ", 4)
+	s.typed("select 6 * 7 as answer;\n")
+	shown("ready> ", 5)
+	s.typed("\\q\n")
+	if status := s.end(); status != 0 {
+		t.Errorf("psql ended with %s", told(status))
+	}
+	text := s.shown()
+	if n := strings.Count(text, "ERROR:  canceling statement due to user request"); n != 1 || !strings.Contains(text, "42") {
+		t.Errorf("%d statements were cancelled:\n%s", n, text)
+	}
+	if pid := afterEach(text, "\n pid "); len(pid) != 2 || pid[0] != pid[1] {
+		t.Errorf("the session is another one: %q", pid)
+	}
+	if n := l.Counters(); n.Cancels != 1 {
+		t.Errorf("%d cancel requests came to the database", n.Cancels)
+	}
+	p.nothingLeft()
+}
+
+// afterEach is the words that follow each text.
+func afterEach(text, mark string) (words []string) {
+	for _, part := range strings.Split(text, mark)[1:] {
+		word, _, _ := strings.Cut(part, "\r")
+		words = append(words, word)
+	}
+	return words
+}
+
+// proxysClients insist on what they know: encryption, or a URL of their own.
+func proxysClients(t *testing.T) {
+	l := base(t, emulator.Options{})
+	p := quarters(t, l)
+	secured := "SSL connection (protocol: TLSv1.3"
+	t.Run("sslmode=require with --listen", func(t *testing.T) {
+		p.t = t
+		o := p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "sslmode=require", "-XwAt", "-c", whoAmI, "-c", `\conninfo`).want(0)
+		if !strings.HasPrefix(o.stdout, l.ClientID+" in "+emulator.Database+"\n") || !strings.Contains(o.stdout, secured) {
+			t.Errorf("psql says %q", o.stdout)
+		}
+		o = p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "-XwAt", "-c", `\conninfo`).want(0)
+		if strings.Contains(o.stdout, "SSL") {
+			t.Errorf("without being asked for there is encryption: %q", o.stdout)
+		}
+	})
+	t.Run("sslmode=require with --url-var", func(t *testing.T) {
+		p.t = t
+		o := p.do("lakebase-exec", "--refresh", "proxy", "--url-var", "DATABASE_URL", "--", "sh", "-c",
+			`psql "${DATABASE_URL%%\?*}?sslmode=require" -XwAt -c '\conninfo'`).want(0)
+		if !strings.Contains(o.stdout, secured) {
+			t.Errorf("psql says %q", o.stdout)
+		}
+		// Whoever verifies must not take our door for the database.
+		p.do("lakebase-exec", "--refresh", "proxy", "--url-var", "DATABASE_URL", "--", "sh", "-c",
+			`psql "${DATABASE_URL%%\?*}?sslmode=verify-full&sslrootcert=`+l.CAFile()+`" -XwAt -c '\conninfo'`).want(2).says("certificate verify failed")
+	})
+	t.Run("pgjdbc by jdbc_url", func(t *testing.T) {
+		p.t = t
+		if _, err := os.Stat(javaJar); err != nil {
+			t.Fatalf("pgjdbc is missing: install Debian's %s", readers["java"])
+		}
+		source := write(t, filepath.Join(t.TempDir(), "Ask.java"), asksJDBC)
+		o := p.do("lakebase-exec", "--refresh", "proxy", "--set", "THE_URL={jdbc_url}", "--", reader(t, "java"), "-cp", javaJar, source, whoAmI).want(0)
+		if o.stdout != l.ClientID+" in "+emulator.Database+"\n" {
+			t.Errorf("pgjdbc says %q", o.stdout)
+		}
+	})
+	p.t = t
+	p.nothingLeft()
+}
+
+const asksJDBC = `
+import java.sql.*;
+public class Ask {
+    public static void main(String[] args) throws Exception {
+        try (Connection c = DriverManager.getConnection(System.getenv("THE_URL"));
+             ResultSet r = c.createStatement().executeQuery(args[0])) {
+            r.next();
+            System.out.println(r.getString(1));
+        }
+    }
+}
+`

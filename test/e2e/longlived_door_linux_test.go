@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// opened is a helper's proxy that has told its address.
+type opened struct {
+	*started
+	file    string // of its standard output
+	address string
+}
+
+func (p *place) proxy(options ...string) *opened {
+	p.t.Helper()
+	o := &opened{file: filepath.Join(p.t.TempDir(), "stdout")}
+	o.started = p.start(p.command(append([]string{"sh", "-c", `exec lakebase-credential-helper proxy "$@" >"$0"`, o.file}, options...)...))
+	eventually(p.t, "the address is told", func() bool {
+		data, err := os.ReadFile(o.file)
+		line, ended := strings.CutSuffix(string(data), "\n")
+		o.address = line
+		return err == nil && ended
+	})
+	return o
+}
+
+// term ends it well: with nothing said but the one line.
+func (o *opened) term() {
+	o.t.Helper()
+	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		o.t.Fatal(err)
+	}
+	end := o.wait().want(0)
+	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || end.stderr != "" {
+		o.t.Errorf("it says %q (%v) and %q", said, err, end.stderr)
+	}
+}
+
+// psqlAt is a psql that is told where to.
+func (p *place) psqlAt(host, port, password string) *exec.Cmd {
+	p.t.Helper()
+	cmd := p.command("psql", "-XwAtc", whoAmI)
+	cmd.Env = append(cmd.Env, "PGHOST="+host, "PGPORT="+port, "PGPASSWORD="+password, "PGSSLMODE=prefer", "PGSSLROOTCERT=/none")
+	return cmd
+}
+
+// doorWithoutCommand is lakebase-credential-helper proxy.
+func doorWithoutCommand(t *testing.T) {
+	l := base(t, emulator.Options{})
+	p := quarters(t, l)
+	me := l.ClientID + " in " + emulator.Database + "\n"
+	t.Run("password file", func(t *testing.T) {
+		p.t = t
+		d := p.proxy("--listen", "127.0.0.1:0", "--password-file", write(t, filepath.Join(t.TempDir(), "password"), "open sesame\n"))
+		host, port, err := net.SplitHostPort(d.address)
+		if err != nil || host != "127.0.0.1" {
+			t.Fatalf("the address is %q (%v)", d.address, err)
+		}
+		if o := p.finish(p.psqlAt(host, port, "open sesame")).want(0); o.stdout != me || o.stderr != "" {
+			t.Errorf("psql says %q and %q", o.stdout, o.stderr)
+		}
+		p.finish(p.psqlAt(host, port, "open barley")).want(2).says("FATAL:  password authentication failed for user")
+		d.term()
+		if c, err := net.Dial("tcp", d.address); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("somebody still listens: %v (%v)", c, err)
+		}
+	})
+	t.Run("trust", func(t *testing.T) {
+		p.t = t
+		dir := filepath.Join(p.run, "door")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		d := p.proxy("--listen", dir, "--trust-local")
+		if want := filepath.Join(dir, ".s.PGSQL."+l.PGPort()); d.address != want {
+			t.Errorf("the address is %q, not %q", d.address, want)
+		}
+		if o := p.finish(p.psqlAt(dir, l.PGPort(), "")).want(0); o.stdout != me {
+			t.Errorf("psql says %q", o.stdout)
+		}
+		d.term()
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("it left %v (%v)", left, err)
+		}
+	})
+	t.Run("trust for all the world", func(t *testing.T) {
+		p.t = t
+		l.ResetCounters()
+		o := p.do("lakebase-credential-helper", "proxy", "--listen", "0.0.0.0:0", "--trust-local").want(120)
+		o.says(`error: --listen: "0.0.0.0:0" is no loopback address, and --trust-local lets in whoever comes`)
+		if n := l.Counters(); o.stdout != "" || n.Requests != 0 {
+			t.Errorf("it tells %q, and made %d requests", o.stdout, n.Requests)
+		}
+	})
+	p.t = t
+	p.nothingLeft()
+}

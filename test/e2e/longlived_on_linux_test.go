@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// hears writes a line for each signal, and its number when it starts.
+const hears = `exec 2>/dev/null
+trap 'echo USR1 >>"$0"' USR1
+echo $$ >>"$0"
+while :; do sleep 1; done`
+
+// onRefresh: what the command gets to know of a new token, and what others do.
+func onRefresh(t *testing.T) {
+	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	p := quarters(t, l)
+	signalled := p.reports("signal:USR1", "proxy", "sh", "-c", hears)
+	restarted := p.reports("restart", "passfile", "sh", "-c", `echo $$ >>"$0"; exec sleep 600`)
+	var ends []time.Time
+	for range 3 { // the end of the token moves on
+		before := time.Time{}
+		if n := len(ends); n > 0 {
+			before = ends[n-1]
+		}
+		slowly(t, "the token is renewed", func() bool { return signalled.status(t).TokenExpiresAt.After(before) })
+		ends = append(ends, signalled.status(t).TokenExpiresAt)
+	}
+	t.Logf("the token's end moves on: %s", ends)
+	for _, path := range []string{"/startup", "/readiness", "/liveness"} {
+		for _, r := range []*reporting{signalled, restarted} {
+			if code, text := r.probe(t, path); code != http.StatusOK {
+				t.Errorf("%s: %d %q", path, code, text)
+			}
+		}
+	}
+
+	slowly(t, "one signal has come for each new token", func() bool {
+		s, heard := signalled.status(t), strings.Fields(signalled.heard(t))
+		return s.Refreshes >= 2 && s.Restarts == 0 && s.Ready && heard[0] == strconv.Itoa(s.ChildPID) &&
+			len(heard) == s.Refreshes+1 && strings.Count(strings.Join(heard, " "), " USR1") == s.Refreshes
+	})
+	slowly(t, "the command was started again for each new token", func() bool {
+		starts, s := strings.Fields(restarted.heard(t)), restarted.status(t)
+		return s.Restarts >= 2 && s.Restarts == s.Refreshes && len(starts) == s.Restarts+1 && starts[len(starts)-1] == strconv.Itoa(s.ChildPID)
+	})
+
+	// A token that ends is told, and the command is left alone.
+	l.Set(func(w *emulator.Switches) {
+		w.Faults = []emulator.Fault{emulator.Answer(emulator.AnyCall, -1, 503, "")}
+	})
+	slowly(t, "it is not ready", func() bool {
+		code, text := signalled.probe(t, "/readiness")
+		return code == http.StatusServiceUnavailable && strings.HasPrefix(text, "not ready: the token expired at ")
+	})
+	for _, path := range []string{"/startup", "/liveness"} {
+		if code, text := signalled.probe(t, path); code != http.StatusOK {
+			t.Errorf("%s: %d %q", path, code, text)
+		}
+	}
+	slowly(t, "the status file says so", func() bool { return !signalled.status(t).Ready })
+	l.Set(func(w *emulator.Switches) { w.Faults = nil })
+	slowly(t, "it is ready again", func() bool { code, _ := signalled.probe(t, "/readiness"); return code == http.StatusOK })
+	for _, r := range []*reporting{signalled, restarted} {
+		r.term(t)
+	}
+	p.nothingLeft()
+}
+
+// reporting is a supervisor that tells how it fares.
+type reporting struct {
+	*started
+	file, log, health string
+}
+
+// reports starts argv, which gets the name of a log as one more argument.
+func (p *place) reports(on, mode string, argv ...string) *reporting {
+	p.t.Helper()
+	name := filepath.Join(p.home, mode)
+	r := &reporting{file: name + ".json", log: name + ".log", health: freeAddress(p.t)}
+	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health, "--timeout", "2s", "--"}
+	cmd := p.command(append(append(options, argv...), r.log)...)
+	cmd.Cancel = gently(cmd)
+	r.started = p.start(cmd)
+	eventually(p.t, "the command runs", func() bool {
+		_, err := os.Stat(r.file)
+		_, err2 := os.Stat(r.log)
+		return err == nil && err2 == nil
+	})
+	return r
+}
+
+// freeAddress is one on which nobody listens at the moment.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func (r *reporting) status(t *testing.T) fared {
+	t.Helper()
+	return readStatus(t, r.file)
+}
+
+func (r *reporting) heard(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(r.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func (r *reporting) probe(t *testing.T, path string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.health+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
+	return answer.StatusCode, string(text)
+}
+
+// term ends it by a signal, which is the command's end too.
+func (r *reporting) term(t *testing.T) {
+	t.Helper()
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %s:\n%s", told(o.status), o.stderr)
+	}
+	if _, err := os.Stat(r.file); !os.IsNotExist(err) {
+		t.Errorf("the status file is left (%v)", err)
+	}
+	if code, text := r.probe(t, "/liveness"); code != 0 || !strings.Contains(text, "connection refused") {
+		t.Errorf("%s", fmt.Sprint("somebody answers: ", code, " ", text))
+	}
+}

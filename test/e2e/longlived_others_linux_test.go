@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// stranger is a user of the machine who is not root. Only root can become one.
+const stranger = 65534
+
+// asStranger has cmd run as that user.
+func asStranger(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test becomes another user: run it as root")
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	cmd.Dir = "/"
+	return cmd
+}
+
+// search looks at the parent in all the ways that a process has, and says what
+// could be read.
+const search = `
+for f in environ cmdline mem maps auxv syscall; do
+  if head -c 200000 /proc/$PPID/$f 2>/dev/null; then echo "read $f"; fi
+done
+cat /proc/$PPID/task/*/environ 2>/dev/null
+if ls -l /proc/$PPID/fd 2>/dev/null; then echo "read fd"; fi
+ps eww -p $PPID
+ps axeww
+env
+`
+
+// othersSeeNothing: who is not root cannot look into the supervisor, not even
+// when it is his own, nor come in by its door.
+func othersSeeNothing(t *testing.T) {
+	l := base(t, emulator.Options{})
+	t.Run("whole run as another user", func(t *testing.T) {
+		p := strangersPlace(t, l)
+		for _, mode := range []string{"passfile", "proxy"} {
+			o := p.finish(asStranger(t, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", search)))
+			noticed(t, mode, o)
+			if !strings.Contains(o.stdout, "HOME="+p.home) {
+				t.Errorf("%s: the search did not read its own environment:\n%s", mode, o.stdout)
+			}
+			p.nothingLeft()
+		}
+		// The twin: without a supervisor of ours the same search finds it.
+		cmd := asStranger(t, p.command("sh", "-c", `sh -c "$0"; true`, search))
+		out, err := cmd.Output()
+		if err != nil || strings.Count(string(out), l.ClientSecret) < 3 || !strings.Contains(string(out), "read environ") || !strings.Contains(string(out), "read fd") {
+			t.Errorf("the search finds nothing where the secret is (%v)", err)
+		}
+	})
+	t.Run("command as another user", func(t *testing.T) {
+		p := quarters(t, l)
+		for _, mode := range []string{"passfile", "proxy"} {
+			o := p.do("lakebase-exec", "--refresh", mode, "--", "setpriv", fmt.Sprintf("--reuid=%d", stranger), fmt.Sprintf("--regid=%d", stranger),
+				"--clear-groups", "sh", "-c", "cd /; id -u;"+search)
+			noticed(t, mode, o)
+			if !strings.HasPrefix(o.stdout, fmt.Sprint(stranger)+"\n") {
+				t.Errorf("%s: the search ran as another user: %.20q", mode, o.stdout)
+			}
+		}
+	})
+	t.Run("by the door", func(t *testing.T) { theDoor(t, l) })
+}
+
+// noticed checks what a search has found; wait has looked for secret and tokens.
+func noticed(t *testing.T, mode string, o *outcome) {
+	t.Helper()
+	o.want(0)
+	if strings.Contains(o.stdout, "eyJ") || !strings.Contains(o.stdout, "lakebase-exec\x00--refresh\x00"+mode) || !strings.Contains(o.stdout, "read cmdline") {
+		t.Errorf("%s: a token is seen, or nothing at all:\n%s", mode, o.stdout)
+	}
+	for _, file := range []string{"environ", "mem", "maps", "fd"} {
+		if strings.Contains(o.stdout, "read "+file+"\n") {
+			t.Errorf("%s: the command could read its parent's %s", mode, file)
+		}
+	}
+}
+
+// strangersPlace belongs to that user.
+func strangersPlace(t *testing.T, l *emulator.Lakebase) *place {
+	t.Helper()
+	p := quarters(t, l)
+	p.home = filepath.Join(p.run, "home")
+	p.set("HOME="+p.home, "XDG_RUNTIME_DIR="+filepath.Join(p.run, "run"))
+	ca := filepath.Join(p.home, "ca.pem")
+	p.set("PGSSLROOTCERT="+ca, "LAKEBASE_CACERT="+ca)
+	pem, err := os.ReadFile(l.CAFile())
+	if err == nil {
+		err = errors.Join(os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700), os.WriteFile(ca, pem, 0o600))
+	}
+	for _, path := range []string{p.home, ca, p.env["XDG_RUNTIME_DIR"]} {
+		err = errors.Join(err, os.Chown(path, stranger, stranger))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.run = p.env["XDG_RUNTIME_DIR"]
+	return p
+}
+
+// theDoor is closed to other users of the machine: on a socket by its folder, on
+// loopback by its password.
+func theDoor(t *testing.T, l *emulator.Lakebase) {
+	p := quarters(t, l)
+	socket := p.supervise("--refresh", "proxy")
+	if dir, err := os.Stat(socket.value("PGHOST")); err != nil || dir.Mode().Perm() != 0o700 {
+		t.Errorf("the socket's folder: %v (%v)", dir, err)
+	}
+	if err := os.Chmod(p.run, 0o711); err != nil { // so that it is the folder itself that is closed
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(socket.value("PGHOST")), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	loopback := p.supervise("--refresh", "proxy", "--listen", "127.0.0.1:0")
+	ask := []string{"psql", "-XwAtc", "select 42"}
+	p.finish(asStranger(t, socket.client("psql", ask...))).want(2).says(`connection to server on socket`, "Permission denied")
+	wrong := asStranger(t, loopback.client("psql", ask...))
+	wrong.Env = append(wrong.Env, "PGPASSWORD="+socket.value("PGPASSWORD"))
+	p.finish(wrong).want(2).says("FATAL:  password authentication failed for user")
+	none := asStranger(t, loopback.client("psql", ask...))
+	none.Env = append(none.Env, "PGPASSWORD=")
+	p.finish(none).want(2).says("no password supplied")
+	for _, cmd := range []*exec.Cmd{socket.client("psql", ask...), asStranger(t, loopback.client("psql", ask...))} {
+		if o := p.finish(cmd).want(0); o.stdout != "42\n" {
+			t.Errorf("with the right password: %q", o.stdout)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := pgconn.Connect(ctx, fmt.Sprintf("host=127.0.0.1 port=%s user=%s password=wrong dbname=%s sslmode=disable", loopback.value("PGPORT"), l.ClientID, emulator.Database))
+	var said *pgconn.PgError
+	if !errors.As(err, &said) || said.Code != "28P01" {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	_ = loopback.feed.Close()
+	loopback.wait().want(0)
+	socket.end()
+}

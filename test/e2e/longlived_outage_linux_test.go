@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// workspaceIsDown for half a minute, just when the token is to be replaced: with
+// the old one, logins go on, and afterwards all is as it was.
+func workspaceIsDown(t *testing.T) {
+	const life = 60 * time.Second // it is replaced after 37 to 43 s
+	span, from, turn, to := 63*time.Second, 22*time.Second, 45*time.Second, 52*time.Second
+	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: life}})
+	var all sync.WaitGroup
+	ends := map[string]*supervised{}
+	for _, mode := range []string{"passfile", "proxy"} {
+		p := quarters(t, l)
+		s := p.supervise("--refresh", mode, "--timeout", "2s")
+		r := &rhythm{t: t, base: l}
+		begin := time.Now()
+		all.Go(func() {
+			r.run(span, []*talker{s.psqlAs(mode)})
+			logins := by(mode, l.Logins())
+			if got := tokensIn(logins, life); got < 2 {
+				t.Errorf("%s: %d tokens", mode, got)
+			}
+			for _, n := range logins {
+				if n.SQLState != "00000" {
+					t.Errorf("%s: %s after its start a login failed: %+v", mode, n.Time.Sub(begin), n)
+				}
+			}
+		})
+		ends[mode] = s
+	}
+	faults := func(after time.Duration, f ...emulator.Fault) {
+		time.AfterFunc(after, func() { l.Set(func(w *emulator.Switches) { w.Faults = f }) })
+	}
+	faults(from, emulator.Fault{Call: emulator.AnyCall, Times: -1, Drop: true})
+	faults(turn, emulator.Answer(emulator.AnyCall, -1, 503, ""))
+	faults(to)
+	all.Wait()
+	for mode, s := range ends {
+		toldOnce(t, mode, s.end().stderr)
+	}
+	refused := map[int]int{}
+	for _, q := range l.Requests() {
+		refused[q.Status]++
+	}
+	t.Logf("requests by their status, 0 is a connection that was dropped: %v", refused)
+	if refused[0] < 2 || refused[503] < 2 || refused[0]+refused[503] > 200 {
+		t.Error("that is not what an outage brings")
+	}
+}
+
+// toldOnce checks what a supervisor said of an outage: when it began to be felt,
+// until when that does not matter, and that it is over.
+func toldOnce(t *testing.T, mode, stderr string) {
+	t.Helper()
+	const when = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
+	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+	want := []string{
+		`^lakebase-exec: warning: the token could not be renewed; new logins work until ` + when + `: .*`,
+		`^lakebase-exec: the token is renewed again, and good until ` + when + `$`,
+	}
+	ok := len(lines) == len(want)
+	for i := range want {
+		ok = ok && regexp.MustCompile(want[i]).MatchString(lines[i])
+	}
+	if !ok {
+		t.Errorf("%s: of the outage it said:\n%s", mode, stderr)
+	}
+	t.Logf("%s: %s", mode, lines[0])
+}

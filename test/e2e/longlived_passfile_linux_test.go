@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// passfileLives: clients that read the file at each login go on and on.
+func passfileLives(t *testing.T) {
+	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	p := quarters(t, l)
+	path := drivers(t)
+	s := p.supervise("--refresh", "passfile")
+	file := s.value("PGPASSFILE")
+	if dir, err := os.Stat(filepath.Dir(file)); err != nil || dir.Mode() != os.ModeDir|0o700 || !slices.Equal(p.folders(), []string{filepath.Dir(file)}) {
+		t.Fatalf("the folder of %q: %v (%v), of %v", file, dir, err, p.folders())
+	}
+	holdsNoToken(t, l, s)
+	w := watch(l, file)
+	l.ResetCounters()
+	span, least := stretch()
+	r := &rhythm{t: t, base: l}
+	talkers := s.readers(path)
+	r.run(span, talkers)
+	w.check(t, least)
+	r.tokens(talkers, least-1) // the first came before the counters
+	for _, n := range l.Logins() {
+		if n.SQLState != "00000" {
+			t.Errorf("a login failed: %+v", n)
+		}
+	}
+	if o := s.end(); o.stdout+o.stderr != "" {
+		t.Errorf("it says %q, %q", o.stdout, o.stderr)
+	}
+}
+
+// arguments are those of a process; empty when it is gone.
+func arguments(pid int) string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return string(data)
+}
+
+// holdsNoToken: neither token nor secret stands in the environment.
+func holdsNoToken(t *testing.T, l *emulator.Lakebase, s *supervised) {
+	t.Helper()
+	if len(s.env) < 5 || s.value("PGUSER") != l.ClientID {
+		t.Errorf("this is not the command's environment: %q", s.env)
+	}
+	for what, text := range map[string]string{"environment": strings.Join(s.env, "\n"), "arguments": arguments(s.child)} {
+		if found := revealed(l, text); found != "" || strings.Contains(text, "eyJ") {
+			t.Errorf("%s is in the command's %s", found, what)
+		}
+	}
+}
+
+// watched reads a password file all the time. It keeps each file that it saw
+// open, so that no number is used twice, and a later change of it is seen.
+type watched struct {
+	path  string
+	line  *regexp.Regexp
+	stop  chan struct{}
+	ended chan struct{}
+	reads int
+	wrong []string
+	seen  []generation
+}
+
+type generation struct {
+	file *os.File
+	info os.FileInfo
+	text string
+}
+
+func watch(l *emulator.Lakebase, path string) *watched {
+	line := fmt.Sprintf(`\Alocalhost:%s:[^:\n]+:%s:eyJ[A-Za-z0-9_.-]+\n\z`, l.PGPort(), l.ClientID)
+	w := &watched{path: path, line: regexp.MustCompile(line), stop: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(w.ended)
+		for len(w.wrong) == 0 {
+			w.look()
+			select {
+			case <-w.stop:
+				return
+			case <-time.After(4 * time.Millisecond):
+			}
+		}
+	}()
+	return w
+}
+
+func (w *watched) look() {
+	w.reads++
+	f, err := os.Open(w.path)
+	if err != nil {
+		w.wrong = append(w.wrong, err.Error())
+		return
+	}
+	info, err := f.Stat()
+	text, err2 := io.ReadAll(f)
+	switch {
+	case err != nil || err2 != nil:
+		w.wrong = append(w.wrong, fmt.Sprint(err, err2))
+	case info.Mode() != 0o600:
+		w.wrong = append(w.wrong, "its mode is "+info.Mode().String())
+	case !w.line.Match(text):
+		w.wrong = append(w.wrong, fmt.Sprintf("it is not one whole line, but %d bytes", len(text)))
+	}
+	if n := len(w.seen); n > 0 && os.SameFile(info, w.seen[n-1].info) {
+		_ = f.Close()
+		return
+	}
+	w.seen = append(w.seen, generation{f, info, string(text)})
+}
+
+// check ends the watch.
+func (w *watched) check(t *testing.T, least int) {
+	t.Helper()
+	close(w.stop)
+	<-w.ended
+	for _, what := range w.wrong {
+		t.Errorf("the password file: %s", what)
+	}
+	tokens := map[string]bool{}
+	for i, g := range w.seen {
+		defer g.file.Close()
+		tokens[g.text] = true
+		now, err := io.ReadAll(io.NewSectionReader(g.file, 0, 1<<20))
+		info, err2 := g.file.Stat()
+		if err != nil || err2 != nil || string(now) != g.text || !info.ModTime().Equal(g.info.ModTime()) {
+			t.Errorf("the password file no. %d was written again (%v, %v)", i, err, err2)
+		} else if last := i == len(w.seen)-1; (info.Sys().(*syscall.Stat_t).Nlink == 1) != last {
+			t.Errorf("the password file no. %d of %d is not what was replaced", i, len(w.seen))
+		}
+	}
+	t.Logf("%d reads of %d files", w.reads, len(w.seen))
+	if len(w.seen) < least || len(tokens) != len(w.seen) || w.reads < 1000 {
+		t.Errorf("%d reads saw %d files with %d tokens, not %d at the least", w.reads, len(w.seen), len(tokens), least)
+	}
+}
+
+// killedSupervisor: what it leaves is swept by the next one, and what belongs to
+// one that lives is not.
+func killedSupervisor(t *testing.T) {
+	p := quarters(t, base(t, emulator.Options{}))
+	lives := p.supervise("--refresh", "passfile")
+	kept := filepath.Dir(lives.value("PGPASSFILE"))
+	for mode, name := range map[string]string{"passfile": "PGPASSFILE", "proxy": "PGHOST"} {
+		s := p.supervise("--refresh", mode)
+		if err := s.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.feed.Close()
+		if o := s.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGKILL {
+			t.Fatalf("%s: ended with %s", mode, told(o.status))
+		}
+		eventually(t, "the command ends", func() bool { return arguments(s.child) == "" })
+		if info, err := os.Lstat(s.value(name)); err != nil || len(p.folders()) != 2 {
+			t.Errorf("%s: the killed one has left %v (%v) in %v", mode, info, err, p.folders())
+		}
+		p.do("lakebase-exec", "--refresh", mode, "--", "true").want(0)
+		if got := p.folders(); !slices.Equal(got, []string{kept}) {
+			t.Errorf("%s: after the next run there are %v, not %v", mode, got, kept)
+		}
+	}
+	if o := p.finish(lives.client("psql", "psql", "-XwAtc", "select 42")); o.stdout != "42\n" {
+		t.Errorf("the one that lives: %q %q", o.stdout, o.stderr)
+	}
+	lives.end()
+}

@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// proxyLives: every client goes on and on, also those that read the password
+// once, and also when the compute is suspended under them.
+func proxyLives(t *testing.T) {
+	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	p := deskPlace(t, l, desktop.Unlocked)
+	p.login()
+	p.mark()
+	path := drivers(t)
+	status := filepath.Join(p.home, "status.json")
+	s := p.supervise("--refresh", "proxy", "--status-file", status)
+	if got := p.folders(); len(got) != 1 || s.value("PGHOST") != got[0] {
+		t.Fatalf("the socket's folder is %q, of %v", s.value("PGHOST"), got)
+	}
+	holdsNoToken(t, l, s)
+	if own := process(t, s.cmd.Process.Pid)["environ"]; !strings.Contains(own, "PGUSER="+l.ClientID) || revealed(l, own) != "" || strings.Contains(own, "eyJ") {
+		t.Error("the supervisor's own environment was not read, or holds a token or the secret")
+	}
+	idle := descriptors(t, s.cmd.Process.Pid)
+
+	l.ResetCounters()
+	span, least := stretch()
+	r := &rhythm{t: t, base: l}
+	talkers := append(s.readers(path), s.talk("pgxpool", nil, path, "pgxpool", answers), s.node("postgres"))
+	c := newCrowds(s, r, span)
+	var beside sync.WaitGroup
+	beside.Go(c.pgbench)
+	beside.Go(c.dumps)
+	beside.Go(c.suspend)
+	r.run(span, talkers)
+	beside.Wait()
+
+	r.tokens(talkers, least-1) // the first came before the counters
+	c.check(least)
+	got := readStatus(t, status)
+	if got.Wakes < 1 || got.FailedLogins != 0 || got.Refreshes < least-1 || got.FailedRefreshes != 0 {
+		t.Errorf("the status is %+v", got)
+	}
+	eventually(t, "the supervisor has no more open than in the beginning", func() bool { return descriptors(t, s.cmd.Process.Pid) <= idle })
+	if o := s.end(); o.stdout+o.stderr != "" {
+		t.Errorf("it says %q, %q", o.stdout, o.stderr)
+	}
+}
+
+// descriptors is how many a process has open.
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	if err != nil {
+		t.Fatal(err) // a hardened process is open to root alone
+	}
+	return len(list)
+}
+
+// fared is what a status file tells, as far as it is looked at.
+type fared struct {
+	ChildPID        int       `json:"child_pid"`
+	TokenExpiresAt  time.Time `json:"token_expires_at"`
+	Refreshes       int       `json:"refreshes"`
+	FailedRefreshes int       `json:"failed_refreshes"`
+	FailedLogins    int       `json:"failed_logins"`
+	Wakes           int       `json:"wakes"`
+	Restarts        int       `json:"restarts"`
+	Ready           bool      `json:"ready"`
+}
+
+func readStatus(t *testing.T, path string) (f fared) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil {
+		t.Fatalf("the status file: %v: %q", err, data)
+	}
+	return f
+}

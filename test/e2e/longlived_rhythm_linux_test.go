@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// asking bounds one question, login and wake included.
+const asking = 40 * time.Second
+
+// answers is whoAmI with a name for node's drivers.
+const answers = whoAmI + " as answer"
+
+// talker makes a new login for each question.
+type talker struct {
+	name string // its application_name
+	ask  func() (string, error)
+	done func() error
+}
+
+// client is argv in the environment of the command.
+func (s *supervised) client(name string, argv ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := s.command(argv...)
+	cmd.Env = append(slices.Clone(s.env), "PGAPPNAME="+name)
+	return cmd
+}
+
+// psqlAs is a new psql of this name for each question.
+func (s *supervised) psqlAs(name string) *talker {
+	s.t.Helper()
+	path := s.command("psql").Path
+	return &talker{name, func() (string, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), asking)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, path, "-XwAtc", answers)
+		cmd.Env = append(slices.Clone(s.env), "PGAPPNAME="+name)
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		out, err := cmd.Output()
+		if err == nil && said.Len() > 0 {
+			err = errors.New("stderr")
+		}
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, &said)
+		}
+		return string(out), err
+	}, func() error { return nil }}
+}
+
+// talk is a client that answers each line with one.
+func (s *supervised) talk(name string, env []string, argv ...string) *talker {
+	s.t.Helper()
+	cmd := s.client(name, argv...)
+	cmd.Env = append(cmd.Env, env...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	return &talker{name, func() (string, error) {
+		stuck := time.AfterFunc(asking, func() { _ = cmd.Process.Kill() })
+		defer stuck.Stop()
+		if _, err := in.Write([]byte("\n")); err != nil {
+			return "", err
+		}
+		return lines.ReadString('\n')
+	}, func() error {
+		_ = in.Close()
+		_, _ = io.Copy(io.Discard, lines)
+		if err := cmd.Wait(); err != nil || said.Len() > 0 {
+			return fmt.Errorf("ended with %v: %s", err, &said)
+		}
+		return nil
+	}}
+}
+
+// asksPsycopg is for psycopg2 what test/drivers is for Go's drivers.
+const asksPsycopg = `
+import psycopg2, sys
+for line in iter(sys.stdin.readline, ""):
+    try:
+        connection = psycopg2.connect("")
+        cursor = connection.cursor()
+        cursor.execute(sys.argv[1])
+        answer = cursor.fetchone()[0]
+        connection.close()
+    except Exception as e:
+        answer = "failed: " + str(e).replace("\n", " ")
+    print(answer, flush=True)
+`
+
+// readers are the clients that read the password at each login.
+func (s *supervised) readers(drivers string) []*talker {
+	s.t.Helper()
+	return []*talker{
+		s.psqlAs("psql"),
+		s.talk("psycopg2", nil, "/usr/bin/python3", "-c", asksPsycopg, answers),
+		s.node("pg"),
+		s.talk("pq", nil, drivers, "pq", answers),
+	}
+}
+
+// node's drivers know no PGSSLROOTCERT; pg says that it will give up PGPASSFILE.
+func (s *supervised) node(driver string) *talker {
+	s.t.Helper()
+	script, err := filepath.Abs(filepath.Join("node", "logins.js"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join("node", "node_modules", driver)); err != nil {
+		s.t.Fatalf("the node client is missing: run npm ci in test/e2e/node (%v)", err)
+	}
+	return s.talk(driver, []string{"NODE_EXTRA_CA_CERTS=" + s.base.CAFile()}, "node", "--no-deprecation", script, driver, answers)
+}
+
+// buildDrivers builds the clients of test/drivers, once.
+var buildDrivers = sync.OnceValues(func() (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	path := filepath.Join(bin, "drivers")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "drivers"), "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building Go's drivers: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func drivers(t testing.TB) string {
+	t.Helper()
+	path, err := buildDrivers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// rhythm has each talker log in each second. gate is held for each question, so
+// that who locks it finds no connection in use.
+type rhythm struct {
+	t    testing.TB
+	base *emulator.Lakebase
+	gate sync.RWMutex
+}
+
+// run returns when the time is over and all have ended.
+func (r *rhythm) run(span time.Duration, talkers []*talker) {
+	begin := time.Now()
+	want := r.base.ClientID + " in " + emulator.Database
+	var all sync.WaitGroup
+	for _, who := range talkers {
+		all.Go(func() {
+			turns, failed, slowest := 0, 0, time.Duration(0)
+			every := time.NewTicker(time.Second)
+			defer every.Stop()
+			for ; time.Since(begin) < span && failed < 3; <-every.C {
+				r.gate.RLock()
+				at := time.Now()
+				answer, err := who.ask()
+				slowest = max(slowest, time.Since(at))
+				r.gate.RUnlock()
+				turns++
+				if answer = strings.TrimSuffix(answer, "\n"); err != nil || answer != want {
+					failed++
+					r.t.Errorf("%s: login %d, after %s: %q (%v)", who.name, turns, at.Sub(begin).Round(time.Millisecond), answer, err)
+				}
+			}
+			if err := who.done(); err != nil {
+				r.t.Errorf("%s: %v", who.name, err)
+			}
+			r.t.Logf("%s: %d logins, the slowest %s", who.name, turns, slowest.Round(time.Millisecond))
+			if least := int(span.Seconds() * 3 / 4); turns < least && failed == 0 {
+				r.t.Errorf("%s: %d logins in %s, not %d at the least", who.name, turns, span, least)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// tokens checks that each talker came through, and with how many tokens.
+func (r *rhythm) tokens(talkers []*talker, least int) {
+	r.t.Helper()
+	for _, who := range talkers {
+		if got := tokensIn(by(who.name, r.base.Logins()), shortLife); got < least {
+			r.t.Errorf("%s: its logins show %d tokens, not %d at the least", who.name, got, least)
+		}
+	}
+	// One supervisor asks once for each of two thirds of a life.
+	span, _ := stretch()
+	most := int(span/(shortLife*6/10)) + 3
+	if got := r.base.Counters().ByCall[emulator.CallCredentials]; got < least || got > most {
+		r.t.Errorf("%d tokens were asked for, not %d to %d", got, least, most)
+	}
+}
