@@ -80,6 +80,11 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("XDG_RUNTIME_DIR", runtime)
+	short, err := os.MkdirTemp("", "r") // the path of a socket is
+	if err != nil {
+		return err
+	}
+	env.Setenv("SHORT", short)
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	env.Setenv("BIN", bin)
 	// A program with the race detector sleeps for a second before it ends well.
@@ -88,6 +93,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(env.WorkDir, "no-bus"))
 	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
 	env.Defer(func() {
+		_ = os.RemoveAll(short)
 		if s.desk != nil {
 			_ = s.desk.Close()
 		}
