@@ -27,6 +27,13 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 	return nil
 }
 
+// hideSecret is done before anything is said that would be said twice. Where it
+// fails, the environment stays as it is.
+func hideSecret(c *call, _ *config.Input) error {
+	_ = c.HideSecret()
+	return nil
+}
+
 // serve lets clients in until it is told to end.
 func serve(ctx context.Context, c *call) error {
 	if err := child.Harden(); err != nil {

@@ -58,6 +58,11 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	}
 	say := p.Voice(conf)
 	*voice = say
+	if conf.Refresh.V != config.RefreshOff && given["print-env"] == nil {
+		if err := p.HideSecret(); err != nil { // before anything is said that would be said twice
+			say.Note("the secret stays in the supervisor's environment: %v", err)
+		}
+	}
 	cli.TellNotes(say, conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {

@@ -28,15 +28,18 @@ type Process struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 
-	env map[string]string
+	env    map[string]string
+	name   string // as this program was called
+	hidden bool   // the secret came over a pipe: see HideSecret
 }
 
 // NewProcess takes the snapshot. Of variables that stand twice the first
 // counts, as it does for getenv and so for libpq.
 func NewProcess(program string, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) *Process {
-	p := &Process{Program: program, Environ: environ, Stdin: stdin, Stdout: stdout, Stderr: stderr, env: map[string]string{}}
+	environ, hidden := takeSecret(environ)
+	p := &Process{Program: program, Environ: environ, name: program, hidden: hidden, Stdin: stdin, Stdout: stdout, Stderr: stderr, env: map[string]string{}}
 	if len(args) > 0 {
-		p.Args = args[1:]
+		p.name, p.Args = args[0], args[1:]
 	}
 	for _, e := range environ {
 		name, value, ok := strings.Cut(e, "=")
