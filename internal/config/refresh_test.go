@@ -9,7 +9,7 @@ import (
 func TestRefresh(t *testing.T) {
 	target := map[string]string{"DATABRICKS_HOST": "w.example", "DATABRICKS_CLIENT_ID": "c", "LAKEBASE_ENDPOINT": "projects/p/branches/b/endpoints/e"}
 	resolve := func(env string, options ...string) (Config, error) {
-		in := Input{Options: map[string][]string{}, Environ: map[string]string{}, Dir: "/work"}
+		in := Input{Options: map[string][]string{}, Environ: map[string]string{}, Dir: "/base"}
 		for k, v := range target {
 			in.Environ[k] = v
 		}
@@ -27,7 +27,7 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = resolve(RefreshProxy, "on-refresh=signal:sighup", "listen=localhost:0", "status-file=s.json", "health-listen=[::1]:8080")
-	if err != nil || c.Refresh.V != RefreshProxy || c.OnRefresh.V != "signal:HUP" || c.Listen.V != "127.0.0.1:0" || c.StatusFile.V != "/work/s.json" || c.HealthListen.V != "[::1]:8080" {
+	if err != nil || c.Refresh.V != RefreshProxy || c.OnRefresh.V != "signal:HUP" || c.Listen.V != "127.0.0.1:0" || c.StatusFile.V != "/base/s.json" || c.HealthListen.V != "[::1]:8080" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if c, err = resolve("", "refresh=proxy", "listen=/run/x/"); err != nil || c.Listen.V != "/run/x" {
