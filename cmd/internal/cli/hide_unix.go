@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
 const (
@@ -19,7 +21,6 @@ const (
 	// pipeVariable names the descriptor over which the secret came instead. It is
 	// between two lives of one process, and is handed to nobody.
 	pipeVariable = "LAKEBASE_SECRET_FD"
-	maxSecret    = 4 << 10
 )
 
 // HideSecret replaces this process by itself with the secret out of its
@@ -28,7 +29,7 @@ const (
 // a pipe. It returns where there is nothing to hide, or with an error.
 func (p *Process) HideSecret() error {
 	secret := p.Env(secretVariable)
-	if secret == "" || p.hidden || len(secret) > maxSecret {
+	if secret == "" || p.hidden || len(secret) > safefile.MaxSecret {
 		return nil
 	}
 	self, err := os.Executable()
@@ -76,8 +77,8 @@ func takeSecret(environ []string) (snapshot []string, hidden bool) {
 	if info, err := f.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe {
 		return environ, false
 	}
-	secret, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil || len(secret) == 0 || len(secret) > maxSecret {
+	secret, err := io.ReadAll(io.LimitReader(f, safefile.MaxSecret+1))
+	if err != nil || len(secret) == 0 || len(secret) > safefile.MaxSecret {
 		return environ, false
 	}
 	return append(environ, secretVariable+"="+string(secret)), true

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
 func TestTakeSecret(t *testing.T) {
@@ -25,7 +27,7 @@ func TestTakeSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := string(make([]byte, maxSecret+1))
+	long := string(make([]byte, safefile.MaxSecret+1))
 	for _, c := range []struct {
 		name, fd string
 		secret   string

@@ -24,7 +24,7 @@ var HelperEnvironment = []cli.Option{
 // Files are those of both programs.
 var Files = []cli.Option{
 	{Name: "~/.config/lakebase/profiles.ini", Text: "the profiles, which hold no secret; under $XDG_CONFIG_HOME where that is set"},
-	{Name: "$XDG_RUNTIME_DIR/lakebase", Text: "locks and stamps, and with --cache file the tokens; $RUNTIME_DIRECTORY, /run/user/UID/lakebase and ~/.local/state/lakebase/run are others that may be used"},
+	{Name: "$XDG_RUNTIME_DIR/lakebase", Text: "locks and stamps, with --cache file the tokens, and with --refresh a folder for each run; $RUNTIME_DIRECTORY, /run/user/UID/lakebase and ~/.local/state/lakebase/run are others that may be used"},
 }
 
 // HelperFiles are those of the credential helper alone.
