@@ -158,6 +158,8 @@ func TestReadersTakeTurns(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 		now.Add(-1)
 	}}
+	// A mark of a good token has all of them look at once.
+	(&Cache{Files: folder(dir), Now: time.Now}).markSaved(key, entry(tokenText).Token)
 	_, errs := crowd(t, 40, 20*time.Second, func() *Cache { return &Cache{Store: slow, LockDir: dir, Files: folder(dir), Now: time.Now} },
 		func(context.Context) (Entry, error) { return Entry{}, errors.New("minted") })
 	for _, err := range errs {
@@ -165,7 +167,7 @@ func TestReadersTakeTurns(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if most.Load() > readers || most.Load() < 1 {
+	if most.Load() > readers || most.Load() < 2 {
 		t.Errorf("%d read at the same time", most.Load())
 	}
 }
