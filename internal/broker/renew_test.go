@@ -31,14 +31,16 @@ func TestRenewIsAnotherToken(t *testing.T) {
 
 // More than --min-ttl may be left, and still it is time.
 func TestRenewWantsHalfOfALife(t *testing.T) {
-	w := newWorld()
-	b := w.broker(resolve(t))
-	old := aToken("old")
-	old.MintedAt, old.ExpiresAt = time.Now().Add(-31*time.Minute), time.Now().Add(29*time.Minute)
-	b.Cache.Save(t.Context(), b.Config.Key(), cache.Entry{Token: old, DatabaseHost: ownHost})
-	next, err := b.Renew(t.Context(), credential.NewSecret("another"))
-	if err != nil || next.Value.Reveal() != "token-1" {
-		t.Errorf("%q, %v", next.Value.Reveal(), err)
+	for left, want := range map[time.Duration]string{31 * time.Minute: "cached", 29 * time.Minute: "token-1"} {
+		b := newWorld().broker(resolve(t))
+		now := time.Now()
+		cached := aToken("cached")
+		cached.MintedAt, cached.ExpiresAt = now.Add(left-time.Hour), now.Add(left)
+		b.Cache.Save(t.Context(), b.Config.Key(), cache.Entry{Token: cached, DatabaseHost: ownHost})
+		next, err := b.Renew(t.Context(), credential.NewSecret("another"))
+		if err != nil || next.Value.Reveal() != want {
+			t.Errorf("with %s left: %q, %v", left, next.Value.Reveal(), err)
+		}
 	}
 }
 

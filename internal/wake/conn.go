@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"maps"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -26,7 +28,7 @@ type Conn struct {
 	Pending    []byte // messages that came beside the login, not read by anybody yet
 }
 
-// handover bounds the reading of what came together with the end of the login.
+// handover bounds the reading of a message that had begun when the login ended.
 const handover = 5 * time.Second
 
 // open makes one attempt and keeps the connection.
@@ -43,20 +45,37 @@ func open(ctx context.Context, t Target, cfg *pgconn.Config, password credential
 		_ = raw.Close()
 		return nil, &Error{Kind: Other, Message: clip(err.Error()), cause: err}
 	}
-	_ = h.Conn.SetReadDeadline(time.Now().Add(handover))
-	for h.Frontend.ReadBufferLen() > 0 {
-		m, err := h.Frontend.Receive()
-		if err == nil {
-			pending, err = m.Encode(pending)
-		}
-		if err != nil {
-			_ = raw.Close()
-			return nil, classify(ctx, err, raw, password)
-		}
+	if pending, err = settle(h, pending); err != nil {
+		_ = raw.Close()
+		return nil, classify(ctx, err, raw, password)
 	}
 	_ = h.Conn.SetDeadline(time.Time{})
 	raw.done.Store(true)
 	return &Conn{Conn: h.Conn, PID: h.PID, SecretKey: h.SecretKey, Parameters: maps.Clone(h.ParameterStatuses), TxStatus: h.TxStatus, Pending: pending}, nil
+}
+
+// settle adds to pending what the server has said since. Where a write takes long,
+// pgconn reads in the background; such a read would outlive the login and take the
+// first answer from whoever has the connection next. A deadline that is over ends
+// it, and Receive waits for that end.
+func settle(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
+	for {
+		_ = h.Conn.SetReadDeadline(time.Unix(1, 0))
+		m, err := h.Frontend.Receive()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if h.Frontend.ReadBufferLen() == 0 {
+				return pending, nil
+			}
+			_ = h.Conn.SetReadDeadline(time.Now().Add(handover))
+			m, err = h.Frontend.Receive()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if pending, err = m.Encode(pending); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // appendNotice writes a notice as the server had sent it.

@@ -3,6 +3,7 @@ package wake
 import (
 	"context"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"testing"
@@ -56,6 +57,45 @@ func TestOpenHandsOver(t *testing.T) {
 	s := f.seen()[0]
 	if s.startup["database"] != "another" || s.startup["application_name"] != "app" || s.startup["options"] != "-c work_mem=1MB" || len(s.startup) != 4 {
 		t.Errorf("start-up message is %v", s.startup)
+	}
+}
+
+// slowWrites has written long before it says so, as on a machine with much to do.
+type slowWrites struct{ net.Conn }
+
+func (c slowWrites) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	time.Sleep(100 * time.Millisecond)
+	return n, err
+}
+
+// pgconn reads in the background while a write takes long, and that read must not
+// outlive the login: it would swallow the answer to the first query.
+func TestOpenLeavesNoReadBehind(t *testing.T) {
+	f := newFake(t, func(_ int, s *session) {
+		if !s.ask() {
+			return
+		}
+		s.be.Send(&pgproto3.AuthenticationOk{})
+		s.be.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		if s.be.Flush() != nil {
+			return
+		}
+		var word [4]byte
+		if _, err := io.ReadFull(s.Conn, word[:]); err == nil {
+			_, _ = s.Conn.Write(word[:])
+		}
+	})
+	w := &Waker{Backoff: quick{}, Beside: 5 * time.Second, Wrap: func(c net.Conn) net.Conn { return slowWrites{c} }}
+	c, err := w.Open(within(t, 10*time.Second), f.target(), secret, nil)
+	must(t, err)
+	defer c.Close()
+	_, err = c.Write([]byte("word"))
+	must(t, err)
+	var word [4]byte
+	_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := io.ReadFull(c, word[:]); err != nil || string(word[:]) != "word" {
+		t.Errorf("the answer is %q, %v", word, err)
 	}
 }
 
