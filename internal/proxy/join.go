@@ -10,11 +10,14 @@ const oneRecord = 16 << 10
 
 // join copies both ways until both sides have ended. When one ends, the other is
 // told so, and what was sent before still arrives, within drainTime towards the
-// client and farewellTime towards the server. early goes first to the server. The
-// caller closes both.
-func join(client, server net.Conn, early []byte) {
+// client and farewellTime towards the server. early goes first to the server. alone
+// says whether this is the only session. The caller closes both.
+func join(client, server net.Conn, early []byte, alone func() bool) {
 	toClient, toServer := newSink(client), newSink(server)
 	down, up := piecesOf(server), piecesOf(client)
+	c, _ := wireUnder(client)
+	s, _ := wireUnder(server)
+	watch(c, s, alone)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -48,7 +48,7 @@ func (s *session) serve(ctx context.Context, params map[string]string) error {
 	if _, err := s.conn.Write(greeting); err == nil {
 		_ = s.conn.SetDeadline(time.Time{})
 		_ = conn.SetDeadline(time.Time{})
-		join(s.conn, conn, early)
+		join(s.conn, conn, early, s.p.alone)
 	} else {
 		hangUp(conn)
 	}

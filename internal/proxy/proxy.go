@@ -157,3 +157,6 @@ func (p *Proxy) closeAll() {
 		_ = (*c).Close()
 	}
 }
+
+// alone says that there is one session, and nobody on the way in.
+func (p *Proxy) alone() bool { return p.taken.Load() == 1 && len(p.startups) == 0 }

@@ -31,6 +31,7 @@ type Wire struct {
 	got     int
 	err     error
 	try     func(fd uintptr) bool // readOnce, bound once so that reading does not allocate
+	look    *lookout              // nil: a wait begins with sleep
 
 	mu     sync.Mutex // writes: a TLS read may have to answer a key update
 	corked *[]byte
@@ -93,6 +94,9 @@ func (w *Wire) release() {
 // fill reads once into an empty in. If nothing is there it waits for it with no
 // buffer in hand, or says againError.
 func (w *Wire) fill(wait bool) error {
+	if wait && w.drained && w.look != nil {
+		w.look.out()
+	}
 	w.wait, w.got, w.err = wait, 0, nil
 	err := w.raw.Read(w.try)
 	if err == nil {
