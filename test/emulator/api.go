@@ -21,11 +21,14 @@ type api struct {
 	record   *recorder
 	sign     *signer
 	people   *principals
-	catalog  catalog
+	person   string // who sits at the browser, unless a switch says otherwise
+	catalog  *catalog
 	awake    func() State
 	traceID  func() string
 
-	instances []string // of Lakebase Provisioned, by name
+	sessions   *sessions
+	federation *federation
+	instances  []string // of Lakebase Provisioned, by name
 
 	url    string
 	server *http.Server
@@ -60,22 +63,30 @@ func (rep reply) writeHead(w http.ResponseWriter) {
 
 // start listens on addr and serves until stop. Every handler's context ends
 // with ctx, so that no latency outlives the emulator.
-func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) error {
+func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) (err error) {
+	a.server, a.url, err = a.listen(ctx, addr, cert, a.serve)
+	return err
+}
+
+// listen opens one HTTPS server; its URL is known, to handlers too, before it
+// serves.
+func (a *api) listen(ctx context.Context, addr string, cert tls.Certificate, serve http.HandlerFunc) (*http.Server, string, error) {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	a.url = "https://localhost:" + port
-	a.sign.issuer = a.url
+	url := "https://localhost:" + port(ln.Addr().String())
+	if a.url == "" {
+		a.url, a.sign.issuer = url, url
+	}
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			return nil, pause(hello.Context(), a.switches.get().ConnectLatency)
 		},
 	}
-	a.server = &http.Server{
-		Handler: http.HandlerFunc(a.serve), TLSConfig: config,
+	server := &http.Server{
+		Handler: serve, TLSConfig: config,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog:  log.New(io.Discard, "", 0),
@@ -84,8 +95,8 @@ func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) erro
 			return context.WithValue(ctx, handshake{}, &sync.Once{})
 		},
 	}
-	a.done.Go(func() { _ = a.server.ServeTLS(ln, "", "") })
-	return nil
+	a.done.Go(func() { _ = server.ServeTLS(ln, "", "") })
+	return server, url, nil
 }
 
 // handshake is the context key under which a connection counts its own once.
@@ -112,9 +123,11 @@ func (a *api) stop() {
 // serve answers one request: latency, then the call's own answer, spoiled by a
 // waiting fault. It is recorded before it is sent, so that a client that has its
 // answer finds it counted.
-func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+func (a *api) serve(w http.ResponseWriter, r *http.Request) { a.handle(w, r, classify(r), a.answer) }
+
+func (a *api) handle(w http.ResponseWriter, r *http.Request, call Call, answer func(Call, *http.Request, Switches) reply) {
 	r.Context().Value(handshake{}).(*sync.Once).Do(func() { a.record.count(func(n *Counters) { n.Handshakes++ }) })
-	q := Request{Time: time.Now(), Call: classify(r), Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
+	q := Request{Time: time.Now(), Call: call, Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s := a.switches.get()
 	if pause(r.Context(), s.Latency) != nil {
@@ -124,7 +137,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	fault, _ := a.switches.take(q.Call)
 	var rep reply
 	if fault.Status == 0 || fault.Echo { // else nothing is done for the caller
-		rep = a.answer(q.Call, r, s)
+		rep = answer(q.Call, r, s)
 	}
 	rep = fault.apply(rep, r)
 	if q.Status = rep.status; fault.Drop {
@@ -137,9 +150,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 func classify(r *http.Request) Call {
 	path := r.URL.Path
 	switch {
-	case path == "/oidc/v1/token":
+	case oidcPath(path) == "/v1/token":
 		return CallToken
-	case path == "/.well-known/databricks-config", path == "/oidc/.well-known/oauth-authorization-server":
+	case oidcPath(path) == "/v1/authorize":
+		return CallAuthorize
+	case path == configPath, oidcPath(path) == serverPath:
 		return CallDiscovery
 	case path == "/api/2.0/postgres/credentials":
 		return CallCredentials
@@ -149,8 +164,8 @@ func classify(r *http.Request) Call {
 		return CallInstance
 	case path == "/api/2.0/preview/scim/v2/Me":
 		return CallMe
-	case path == "/api/2.0/postgres/projects", strings.HasPrefix(path, "/api/2.0/postgres/projects/"):
-		return CallEndpoint
+	case path == resourcesPath+"projects", strings.HasPrefix(path, resourcesPath+"projects/"):
+		return resourceCall(path)
 	}
 	if _, secret, ok := secretsPath(path); ok {
 		return secretCall(r, secret)
@@ -161,6 +176,10 @@ func classify(r *http.Request) Call {
 func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 	method := http.MethodGet
 	switch call {
+	case CallAuthorize: // its form posts
+		if r.Method == http.MethodPost {
+			method = http.MethodPost
+		}
 	case CallToken, CallCredentials, CallInstanceCredentials, CallSecretCreate:
 		method = http.MethodPost
 	case CallSecretDelete:
@@ -173,8 +192,12 @@ func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 		return apiError(http.StatusMethodNotAllowed, "BAD_REQUEST", "method not allowed")
 	case call == CallToken:
 		return a.token(r, s)
+	case call == CallAuthorize:
+		return a.authorize(r, s)
 	case call == CallDiscovery:
-		return a.discovery(r)
+		return a.discovery(r, s)
+	case s.WorkspaceHeader && r.Header.Get("X-Databricks-Workspace-Id") != workspaceID:
+		return apiError(http.StatusBadRequest, "INVALID_PARAMETER_VALUE", "This host serves many workspaces: X-Databricks-Workspace-Id must name one of yours")
 	}
 	who, refused := a.bearer(r, s)
 	if refused != nil {
@@ -192,18 +215,29 @@ func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 	case CallSecretList, CallSecretCreate, CallSecretDelete:
 		return a.secrets(call, r, s, who)
 	}
-	return a.resource(strings.TrimPrefix(r.URL.Path, "/api/2.0/postgres/"), s)
+	return a.resource(r, s)
 }
 
 // bearer checks the workspace token and the entitlement of its principal.
 func (a *api) bearer(r *http.Request, s Switches) (string, *reply) {
-	refuse := func(status int, code, message string) (string, *reply) {
-		rep := apiError(status, code, message)
-		return "", &rep
-	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
+	}
+	who, refused := a.whose(token, s)
+	if refused == nil && s.NoWorkspaceAccess {
+		return refuse(http.StatusForbidden, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement")
+	}
+	return who, refused
+}
+
+// whose names the principal of a workspace token or personal access token.
+func (a *api) whose(token string, s Switches) (string, *reply) {
+	if strings.HasPrefix(token, "dapi") {
+		if person := a.people.byPAT(token); person != "" && !s.PATRevoked {
+			return person, nil
+		}
+		return refuse(http.StatusForbidden, "403", "Invalid access token.")
 	}
 	c, err := a.sign.verify(token, WorkspaceToken, s.clock())
 	switch {
@@ -211,10 +245,13 @@ func (a *api) bearer(r *http.Request, s Switches) (string, *reply) {
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Access token is expired.")
 	case err != nil || !a.people.known(c.Subject):
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
-	case s.NoWorkspaceAccess:
-		return refuse(http.StatusForbidden, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement")
 	}
 	return c.Subject, nil
+}
+
+func refuse(status int, code, message string) (string, *reply) {
+	rep := apiError(status, code, message)
+	return "", &rep
 }
 
 // apiError has the form of databricks-sdk-go apierr.

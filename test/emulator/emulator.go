@@ -30,6 +30,7 @@ type Options struct {
 	BinDir     string   // of the Postgres server; "" is found
 	NoPostgres bool     // the API alone: nothing listens on PGPort
 	Suspended  bool     // start asleep
+	Person     Person   // who signs in at a browser, with a Postgres role too
 	Switches   Switches
 	// IdleTimeout suspends the compute when no client was joined to it for this
 	// long; 0 never does.
@@ -40,6 +41,7 @@ type Options struct {
 type Lakebase struct {
 	ClientID     string // of the service principal: a UUID
 	ClientSecret string // "dose" and 32 hex digits
+	Person       string // the user name of Options.Person
 	Endpoint     string // the first one
 	Instance     string // the first one; "" where there is none
 	Database     string
@@ -50,6 +52,7 @@ type Lakebase struct {
 	sign        *signer
 	people      *principals
 	api         *api
+	actions     *actions // not before api has started
 	gateway     *gateway // nil with NoPostgres, as is compute
 	compute     *compute
 	pgAddr      string
@@ -67,7 +70,7 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	}
 	run, cancel := context.WithCancel(context.Background())
 	l := &Lakebase{
-		ClientID: newUUID(), ClientSecret: newSecret(), Endpoint: Endpoint, Database: Database,
+		ClientID: newUUID(), ClientSecret: newSecret(), Person: orDefault(o.Person.UserName, defaultPerson), Endpoint: Endpoint, Database: Database,
 		dir: dir, caFile: filepath.Join(orDefault(o.Dir, dir), "ca.pem"),
 		switches: &switchboard{now: o.Switches}, record: &recorder{}, people: &principals{}, cancel: cancel,
 	}
@@ -79,6 +82,7 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 		l.Set(func(s *Switches) { s.WorkspacePassword = true })
 	}
 	l.people.add(l.ClientID, l.ClientSecret)
+	l.people.enterPerson(l.Person)
 	if err := l.start(ctx, run, o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -100,12 +104,9 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 	if err := os.WriteFile(l.caFile, ca.pem, 0o644); err != nil {
 		return err
 	}
-	endpoints := catalog(o.Endpoints)
-	if len(endpoints) == 0 {
-		endpoints = catalog{Endpoint}
+	if err := l.layOutAPI(o); err != nil {
+		return err
 	}
-	l.api = &api{switches: l.switches, record: l.record, sign: l.sign, people: l.people, catalog: endpoints, instances: o.Instances, awake: l.State,
-		traceID: func() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(newUUID())))[:32] }}
 	addr := orDefault(o.PGAddr, "127.0.0.1:0")
 	if o.NoPostgres {
 		if l.pgAddr, l.release, err = holdPort(addr); err != nil {
@@ -114,7 +115,30 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 	} else if err := l.startCompute(ctx, run, o, addr, cert); err != nil {
 		return err
 	}
-	return l.api.start(run, orDefault(o.APIAddr, "127.0.0.1:0"), cert)
+	if err := l.api.start(run, orDefault(o.APIAddr, "127.0.0.1:0"), cert); err != nil {
+		return err
+	}
+	l.actions = &actions{api: l.api, cert: cert, ctx: run}
+	return nil
+}
+
+// layOutAPI makes the workspace, which does not listen yet.
+func (l *Lakebase) layOutAPI(o Options) error {
+	l.api = &api{
+		switches: l.switches, record: l.record, sign: l.sign, people: l.people, person: l.Person,
+		sessions: &sessions{remember: l.people.remember}, federation: newFederation(l.ClientID),
+		catalog: &catalog{}, instances: o.Instances, awake: l.State,
+		traceID: func() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(newUUID())))[:32] },
+	}
+	if len(o.Endpoints) == 0 {
+		return l.AddEndpoint("shop", "production", "primary")
+	}
+	for _, name := range o.Endpoints {
+		if err := l.Put(Resource{Name: name}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string, cert tls.Certificate) error {
@@ -130,13 +154,13 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 		return err
 	}
 	l.compute = &compute{server: server, switches: l.switches, ctx: run, state: Suspended, idle: o.IdleTimeout}
-	l.gateway = &gateway{compute: l.compute, switches: l.switches, record: l.record, sign: l.sign, label: label(l.Endpoint), ctx: run,
+	l.gateway = &gateway{compute: l.compute, switches: l.switches, record: l.record, sign: l.sign, catalog: l.api.catalog, label: label("ep", l.Endpoint), ctx: run,
 		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
 	l.compute.door = l.gateway
 	if err := l.compute.rouse(ctx); err != nil {
 		return err
 	}
-	if err := server.createRole(ctx, l.ClientID); err != nil {
+	if err := server.createRoles(ctx, l.ClientID, l.Person); err != nil {
 		return err
 	}
 	if o.Suspended {
@@ -165,6 +189,9 @@ func (l *Lakebase) Close() error {
 		if l.release != nil {
 			l.release()
 		}
+		if l.actions != nil { // before the api, which waits for both
+			l.closeErr = errors.Join(l.closeErr, l.actions.stop())
+		}
 		if l.api != nil {
 			l.api.stop()
 		}
@@ -184,7 +211,7 @@ func (l *Lakebase) AddPrincipal(ctx context.Context, clientID, secret string) er
 	if err := l.compute.rouse(ctx); err != nil {
 		return err
 	}
-	return l.compute.server.createRole(ctx, clientID)
+	return l.compute.server.createRoles(ctx, clientID)
 }
 
 // AddPrincipalWithoutRole makes a service principal whose login Postgres itself

@@ -49,12 +49,12 @@ func begin(t *testing.T, o Options) *Lakebase {
 
 // connect logs in through the gateway with verify-full.
 func connect(ctx context.Context, l *Lakebase, user, password, database string) (*pgconn.PgConn, error) {
-	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s application_name=unit connect_timeout=20",
-		l.PGHost(), l.PGPort(), user, database, l.CAFile()))
+	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s dbname=%s sslmode=verify-full sslrootcert=%s application_name=unit connect_timeout=20",
+		l.PGHost(), l.PGPort(), database, l.CAFile()))
 	if err != nil {
 		return nil, err
 	}
-	c.Password = password
+	c.User, c.Password = user, password
 	return pgconn.ConnectConfig(ctx, c)
 }
 

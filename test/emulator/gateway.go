@@ -18,7 +18,8 @@ type gateway struct {
 	record   *recorder
 	sign     *signer
 	tls      *tls.Config
-	label    string // of the endpoint, for messages
+	catalog  *catalog
+	label    string // of the first endpoint, for messages
 	ctx      context.Context
 
 	addr string // fixed once the port is known
@@ -134,7 +135,7 @@ func (g *gateway) forget(c net.Conn) {
 // serve handles one connection: first the modes that act on TCP, then a login.
 func (g *gateway) serve(c net.Conn) {
 	l := Login{Time: time.Now(), Remote: c.RemoteAddr().String()}
-	if a := g.compute.look(); a.state != Up && !g.switches.get().EndpointDisabled {
+	if a := g.compute.look(); a.state != Up && g.barred(c.RemoteAddr()) == nil {
 		switch a.mode {
 		case Refused, Reset:
 			g.compute.knock()
@@ -151,6 +152,18 @@ func (g *gateway) serve(c net.Conn) {
 	defer g.forget(c)
 	defer c.Close()
 	g.login(c, l)
+}
+
+// barred says why nobody from there is let in, whoever they are. It wakes nothing.
+func (g *gateway) barred(from net.Addr) error {
+	switch s := g.switches.get(); {
+	case s.IPNotAllowed:
+		host, _, _ := net.SplitHostPort(from.String())
+		return &refusal{"ERROR", "XX000", "This IP address " + host + " is not allowed to connect to this endpoint.", ""}
+	case s.EndpointDisabled || g.catalog.closed():
+		return &refusal{"ERROR", "XX000", g.label + ": endpoint is disabled", ""}
+	}
+	return nil
 }
 
 // note records how a login ended.

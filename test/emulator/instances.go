@@ -49,7 +49,7 @@ func (a *api) instanceCredentials(r *http.Request, s Switches, who string) reply
 	}
 	now := s.clock()
 	expires := now.Add(lifeOr(s.DatabaseTokenLife, time.Hour))
-	token, err := a.sign.mint(DatabaseToken, who, now, expires)
+	token, err := a.sign.mint(ticket{kind: DatabaseToken, subject: who, issued: now, expires: expires})
 	if err != nil {
 		return apiError(http.StatusInternalServerError, "INTERNAL_ERROR", "token could not be signed")
 	}

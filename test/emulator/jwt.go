@@ -37,15 +37,16 @@ var (
 // claims are what the emulator writes into a token and reads back. Scope and
 // details also give the token the size of a real one.
 type claims struct {
-	Kind     Kind        `json:"token_use"`
-	ClientID string      `json:"client_id"`
-	Scope    string      `json:"scope"`
+	Kind     Kind        `json:"token_use,omitempty"`
+	ClientID string      `json:"client_id,omitempty"`
+	Scope    string      `json:"scope,omitempty"`
 	Issuer   string      `json:"iss"`
 	Audience string      `json:"aud"`
 	Subject  string      `json:"sub"`
 	IssuedAt json.Number `json:"iat"`
 	Expires  json.Number `json:"exp"`
 	ID       string      `json:"jti"`
+	Endpoint string      `json:"endpoint,omitempty"` // of a database token: what it was minted for
 	Details  string      `json:"authorization_details,omitempty"`
 }
 
@@ -60,24 +61,37 @@ func newSigner() (*signer, error) {
 	return &signer{key: key}, err
 }
 
-// mint makes a token whose iat and exp are whole seconds, or milliseconds when
-// it lives for less than ten seconds: tests use such lives.
-func (s *signer) mint(kind Kind, subject string, issued, expires time.Time) (string, error) {
-	short := expires.Sub(issued).Abs() < 10*time.Second
+// ticket says what a token of the workspace's own is to hold.
+type ticket struct {
+	kind            Kind
+	subject         string
+	client          string // "" is subject, as for a service principal
+	endpoint        string
+	issued, expires time.Time
+}
+
+// mint makes a token of the workspace.
+func (s *signer) mint(t ticket) (string, error) {
 	c := claims{
-		Kind: kind, ClientID: subject, Subject: subject, Scope: "all-apis",
-		Issuer: s.issuer + "/oidc", Audience: "7405606120045173",
-		IssuedAt: numericDate(issued, short), Expires: numericDate(expires, short), ID: newUUID(),
+		Kind: t.kind, ClientID: orDefault(t.client, t.subject), Subject: t.subject, Scope: "all-apis",
+		Issuer: s.issuer + "/oidc", Audience: workspaceID, Endpoint: t.endpoint, Details: detailsOf(t.subject),
 	}
-	if kind == DatabaseToken {
+	if t.kind == DatabaseToken {
 		c.Scope = "iam.current-user:read iam.groups:read iam.service-principals:read iam.users:read"
 	}
-	c.Details = detailsOf(subject)
+	return s.seal("at+jwt", c, t.issued, t.expires)
+}
+
+// seal signs claims with iat and exp of whole seconds, or of milliseconds when
+// the token lives for less than ten seconds: tests use such lives.
+func (s *signer) seal(typ string, c claims, issued, expires time.Time) (string, error) {
+	short := expires.Sub(issued).Abs() < 10*time.Second
+	c.IssuedAt, c.Expires, c.ID = numericDate(issued, short), numericDate(expires, short), newUUID()
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", err
 	}
-	head := fmt.Sprintf(`{"kid":"%x","typ":"at+jwt","alg":"ES256"}`, sha256.Sum256(s.key.X.Bytes()))
+	head := fmt.Sprintf(`{"kid":"%x","typ":"%s","alg":"ES256"}`, sha256.Sum256(s.key.X.Bytes()), typ)
 	body := encode([]byte(head)) + "." + encode(payload)
 	sum := sha256.Sum256([]byte(body))
 	r, t, err := ecdsa.Sign(rand.Reader, s.key, sum[:])

@@ -116,8 +116,8 @@ func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 // authenticate waits for the compute as the wake mode says, asks for the
 // password and checks it.
 func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage) error {
-	if g.switches.get().EndpointDisabled {
-		return &refusal{"ERROR", "XX000", g.label + ": endpoint is disabled", ""}
+	if err := g.barred(c.RemoteAddr()); err != nil {
+		return err
 	}
 	// Whoever waits is read from, so that a client that leaves is noticed. It has
 	// nothing to send before it is asked for its password.
@@ -196,6 +196,10 @@ func (g *gateway) check(token, user string) error {
 		return &refusal{"FATAL", "28P01", "password authentication failed for user '" + user + "'", ""}
 	case s.RoleMissing:
 		return &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
+	}
+	// A name in the client's TLS would tell the endpoint; here its token does.
+	if r, ok := g.catalog.get(c.Endpoint); ok && r.Disabled {
+		return &refusal{"ERROR", "XX000", label("ep", r.Name) + ": endpoint is disabled", ""}
 	}
 	return nil
 }

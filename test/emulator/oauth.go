@@ -2,34 +2,126 @@ package emulator
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
-// token is POST /oidc/v1/token with the client credentials grant (Databricks,
-// "Connect an external app to Lakebase by API").
+// publicClient is the client of people, without a secret (databricks-sdk-go
+// credentials/u2m).
+const publicClient = "databricks-cli"
+
+// token is POST to the token endpoint, whatever the grant.
 func (a *api) token(r *http.Request, s Switches) reply {
 	if err := r.ParseForm(); err != nil {
 		return oauthError(http.StatusBadRequest, "invalid_request", "The request body is not a form")
 	}
+	if !a.rightRoot(r.URL.Path, s) {
+		return loginPage()
+	}
+	if name := repeated(r.PostForm); name != "" {
+		return oauthError(http.StatusBadRequest, "invalid_request", "The parameter "+name+" is repeated")
+	}
+	grant := Grant(r.PostForm.Get("grant_type"))
+	var rep reply
+	switch grant {
+	case GrantCode:
+		rep = a.codeGrant(r, s)
+	case GrantRefresh:
+		rep = a.refreshGrant(r, s)
+	case grantExchangeURN:
+		grant, rep = GrantExchange, a.exchangeGrant(r, s)
+	default:
+		rep = a.secretGrant(r, s)
+	}
+	if slices.Contains(Grants(), grant) {
+		a.record.grant(grant, rep.status == http.StatusOK)
+	}
+	return rep
+}
+
+// repeated names a parameter that comes twice, which RFC 6749, 3.2, forbids.
+func repeated(form url.Values) string {
+	for name, values := range form {
+		if len(values) > 1 {
+			return name
+		}
+	}
+	return ""
+}
+
+// secretGrant is the client credentials grant (Databricks, "Connect an external
+// app to Lakebase by API").
+func (a *api) secretGrant(r *http.Request, s Switches) reply {
 	id, secret, ok := r.BasicAuth()
 	switch {
 	case !ok:
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Missing client authentication")
 	case s.SecretRevoked || !a.people.check(id, secret, s.clock()):
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
-	case r.PostForm.Get("grant_type") != "client_credentials":
+	case r.PostForm.Get("grant_type") != string(GrantClientCredentials):
 		return oauthError(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type")
 	case r.PostForm.Get("scope") != "all-apis":
 		return oauthError(http.StatusBadRequest, "invalid_scope", "The requested scope is invalid")
 	}
+	return a.granted(s, id, "", "all-apis", "")
+}
+
+// codeGrant is the authorization code grant of the public client, with PKCE.
+func (a *api) codeGrant(r *http.Request, s Switches) reply {
+	if refused := publicOnly(r); refused != nil {
+		return *refused
+	}
+	form := r.PostForm
+	c, wrong := a.sessions.redeem(form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"), s.clock())
+	if wrong != "" {
+		return oauthError(http.StatusBadRequest, "invalid_grant", wrong)
+	}
+	refresh := ""
+	if hasScope(c.scope, "offline_access") {
+		refresh = a.sessions.give(c.family, s)
+	}
+	return a.granted(s, c.family.person, publicClient, c.scope, refresh)
+}
+
+// refreshGrant is the refresh of a person's token.
+func (a *api) refreshGrant(r *http.Request, s Switches) reply {
+	if refused := publicOnly(r); refused != nil {
+		return *refused
+	}
+	person, next, ok := a.sessions.renew(r.PostForm.Get("refresh_token"), s)
+	switch {
+	case !ok && s.RefreshInvalidGrant:
+		return oauthError(http.StatusBadRequest, "invalid_grant", "Refresh token is invalid")
+	case !ok: // as a fixture of databricks/cli has it
+		return oauthError(http.StatusUnauthorized, "invalid_request", "Refresh token is invalid")
+	}
+	return a.granted(s, person, publicClient, "offline_access all-apis", next)
+}
+
+// publicOnly refuses every client but the public one, and that with a secret.
+func publicOnly(r *http.Request) *reply {
+	_, _, basic := r.BasicAuth()
+	if basic || r.PostForm.Has("client_secret") || r.PostForm.Get("client_id") != publicClient {
+		rep := oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+		return &rep
+	}
+	return nil
+}
+
+// granted is the reply with a workspace token; client is "" for the subject itself.
+func (a *api) granted(s Switches, subject, client, scope, refresh string) reply {
 	life := lifeOr(s.WorkspaceTokenLife, time.Hour)
 	now := s.clock()
-	token, err := a.sign.mint(WorkspaceToken, id, now, now.Add(life))
+	token, err := a.sign.mint(ticket{kind: WorkspaceToken, subject: subject, client: client, issued: now, expires: now.Add(life)})
 	if err != nil {
 		return apiError(http.StatusInternalServerError, "INTERNAL_ERROR", "token could not be signed")
 	}
-	body := map[string]any{"access_token": token, "scope": "all-apis", "token_type": "Bearer"}
+	body := map[string]any{"access_token": token, "scope": scope, "token_type": "Bearer"}
+	if refresh != "" {
+		body["refresh_token"] = refresh
+	}
 	seconds := int(life / time.Second)
 	switch s.ExpiresIn {
 	case Missing:
@@ -42,28 +134,13 @@ func (a *api) token(r *http.Request, s Switches) reply {
 	default:
 		body["expires_in"] = seconds
 	}
-	return jsonReply(http.StatusOK, body)
+	rep := jsonReply(http.StatusOK, body)
+	rep.header.Set("Cache-Control", "no-store")
+	return rep
 }
+
+func hasScope(scope, one string) bool { return slices.Contains(strings.Fields(scope), one) }
 
 func oauthError(status int, code, description string) reply {
 	return jsonReply(status, map[string]string{"error": code, "error_id": newUUID(), "error_description": description})
-}
-
-// discovery answers the two documents that databricks-sdk-go asks for before it
-// mints a token.
-func (a *api) discovery(r *http.Request) reply {
-	oidc := a.url + "/oidc"
-	if strings.HasSuffix(r.URL.Path, "/databricks-config") {
-		return jsonReply(http.StatusOK, map[string]any{
-			"oidc_endpoint": oidc, "account_id": "7f2d9c1e-5b34-4c0a-9a51-0c6f3b8e2d11", "workspace_id": "7405606120045173",
-			"cloud": "AWS", "host_type": "workspace",
-		})
-	}
-	return jsonReply(http.StatusOK, map[string]any{
-		"issuer": oidc, "authorization_endpoint": oidc + "/v1/authorize", "token_endpoint": oidc + "/v1/token",
-		"jwks_uri":                              oidc + "/jwks.json",
-		"grant_types_supported":                 []string{"client_credentials"},
-		"scopes_supported":                      []string{"all-apis"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic"},
-	})
 }

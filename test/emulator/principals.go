@@ -28,14 +28,16 @@ type spSecret struct {
 	from            time.Time // it is refused before
 }
 
-// principal is a service principal: its SCIM id and its secrets, in the order
-// of their making.
+// principal is a service principal, its secrets in the order of their making, or
+// a person.
 type principal struct {
-	id      string
+	id      string // SCIM's
 	secrets []spSecret
+	person  bool
+	pat     string // a person's; "" until one is asked for
 }
 
-// principals are the service principals that exist, by client id.
+// principals are the service principals by client id, and the people by user name.
 type principals struct {
 	mu     sync.Mutex
 	byName map[string]*principal
@@ -45,13 +47,18 @@ type principals struct {
 func (p *principals) add(clientID, secret string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.make(p.enter(clientID), secret, time.Now(), defaultLifetime, 0)
+}
+
+// enter makes a principal without a secret; mu is held.
+func (p *principals) enter(name string) *principal {
 	if p.byName == nil {
 		p.byName = map[string]*principal{}
 	}
-	sum := sha256.Sum256([]byte(clientID))
+	sum := sha256.Sum256([]byte(name))
 	who := &principal{id: "41" + strconv.FormatUint(uint64(sum[0])<<40|uint64(sum[1])<<32|uint64(sum[2])<<24|uint64(sum[3])<<16|1<<41, 10)}
-	p.byName[clientID] = who
-	p.make(who, secret, time.Now(), defaultLifetime, 0)
+	p.byName[name] = who
+	return who
 }
 
 func (p *principals) make(who *principal, value string, now time.Time, lifetime, late time.Duration) spSecret {
@@ -60,7 +67,7 @@ func (p *principals) make(who *principal, value string, now time.Time, lifetime,
 		s.from = time.Time{} // a clock that is set back later does not take the first one away
 	}
 	who.secrets = append(who.secrets, s)
-	p.values = append(p.values, value)
+	p.values = appendBounded(p.values, value)
 	return s
 }
 
@@ -104,7 +111,7 @@ func (p *principals) create(clientID string, now time.Time, lifetime, late time.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	who := p.byName[clientID]
-	if who == nil || len(who.secrets) >= maxSecrets {
+	if who == nil || who.person || len(who.secrets) >= maxSecrets {
 		return spSecret{}, false
 	}
 	return p.make(who, newSecret(), now, lifetime, late), true
@@ -163,8 +170,9 @@ func (l *Lakebase) SignsIn(secret string) bool {
 	return !s.SecretRevoked && l.people.check(l.ClientID, secret, s.clock())
 }
 
-// EverySecret lists each secret that ever was, of every service principal: what
-// must be found nowhere.
+// EverySecret lists each secret that ever was, of every service principal, each
+// personal access token, refresh token and workload token (the last 10,000 at
+// most): what must be found nowhere.
 func (l *Lakebase) EverySecret() []string {
 	l.people.mu.Lock()
 	defer l.people.mu.Unlock()

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,10 +13,15 @@ type Call string
 // The kinds that are counted and that a Fault can name.
 const (
 	AnyCall                 Call = "any"
-	CallToken               Call = "token"                // POST /oidc/v1/token
+	CallToken               Call = "token"                // POST /oidc/v1/token, or an account's, whatever the grant
+	CallAuthorize           Call = "authorize"            // GET and POST /oidc/v1/authorize
 	CallDiscovery           Call = "discovery"            // the two well-known documents
+	CallActions             Call = "actions"              // GET of a workload token, at the Actions service
 	CallCredentials         Call = "credentials"          // POST /api/2.0/postgres/credentials
-	CallEndpoint            Call = "endpoint"             // GET /api/2.0/postgres/projects…, by name or as a list
+	CallEndpoint            Call = "endpoint"             // GET /api/2.0/postgres/projects/…, one thing by its name
+	CallProjects            Call = "projects"             // GET a list of projects
+	CallBranches            Call = "branches"             // GET a list of branches
+	CallEndpoints           Call = "endpoints"            // GET a list of endpoints
 	CallInstanceCredentials Call = "instance-credentials" // POST /api/2.0/database/credentials
 	CallInstance            Call = "instance"             // GET /api/2.0/database/instances, by name or as a list
 	CallMe                  Call = "me"                   // GET /api/2.0/preview/scim/v2/Me
@@ -27,8 +33,23 @@ const (
 
 // Calls lists every kind that a Fault can name.
 func Calls() []Call {
-	return []Call{AnyCall, CallToken, CallDiscovery, CallCredentials, CallEndpoint, CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallOther}
+	return []Call{AnyCall, CallToken, CallAuthorize, CallDiscovery, CallActions, CallCredentials, CallEndpoint, CallProjects, CallBranches, CallEndpoints,
+		CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallOther}
 }
+
+// Grant is a kind of request to the token endpoint.
+type Grant string
+
+// The grants that the token endpoint knows.
+const (
+	GrantClientCredentials Grant = "client_credentials"
+	GrantCode              Grant = "authorization_code"
+	GrantRefresh           Grant = "refresh_token"
+	GrantExchange          Grant = "token_exchange" // short for grantExchangeURN
+)
+
+// Grants lists every one.
+func Grants() []Grant { return []Grant{GrantClientCredentials, GrantCode, GrantRefresh, GrantExchange} }
 
 // Request is one API request. Status is 0 when the connection was dropped.
 type Request struct {
@@ -58,7 +79,9 @@ type Login struct {
 type Counters struct {
 	Requests    int
 	ByCall      map[Call]int
-	Connections int // TCP connections that the API accepted
+	Granted     map[Grant]int // tokens given, by the grant; a Fault with a Status is neither this nor Refused
+	Refused     map[Grant]int
+	Connections int // TCP connections that the API, or the Actions service, accepted
 	Handshakes  int // of these, how many completed TLS and carried a request
 	Logins      int
 	LoginsOK    int
@@ -97,6 +120,19 @@ func (r *recorder) login(l Login) {
 	}
 }
 
+func (r *recorder) grant(g Grant, given bool) {
+	r.count(func(n *Counters) {
+		if n.Granted == nil {
+			n.Granted, n.Refused = map[Grant]int{}, map[Grant]int{}
+		}
+		if given {
+			n.Granted[g]++
+		} else {
+			n.Refused[g]++
+		}
+	})
+}
+
 func (r *recorder) count(f func(*Counters)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,11 +149,15 @@ func (r *recorder) read() ([]Request, []Login, Counters) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.n
-	n.ByCall = make(map[Call]int, len(r.n.ByCall))
-	for k, v := range r.n.ByCall {
-		n.ByCall[k] = v
-	}
+	n.ByCall, n.Granted, n.Refused = copied(n.ByCall), copied(n.Granted), copied(n.Refused)
 	return slices.Clone(r.requests), slices.Clone(r.logins), n
+}
+
+// copied is never nil.
+func copied[K comparable](m map[K]int) map[K]int {
+	out := make(map[K]int, len(m))
+	maps.Copy(out, m)
+	return out
 }
 
 func appendBounded[T any](s []T, v T) []T {

@@ -53,7 +53,7 @@ func (a *api) secrets(call Call, r *http.Request, s Switches, who string) reply 
 	switch {
 	case s.SecretsDenied:
 		return apiError(http.StatusForbidden, "PERMISSION_DENIED", "User does not have permission to manage secrets of this service principal.")
-	case principal != a.people.scimID(who):
+	case principal != a.people.scimID(who) || a.people.isPerson(who):
 		return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Service principal "+principal+" does not exist.")
 	case call == CallSecretList:
 		return a.listSecrets(r, s, who)

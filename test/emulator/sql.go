@@ -97,13 +97,17 @@ func (s *server) query(ctx context.Context, database string, statements ...strin
 	return rows, nil
 }
 
-// createRole makes a principal's role as databricks_create_role does, with the
-// grants of the guide, and what migrations, pg_dump and pgbench -i need.
-func (s *server) createRole(ctx context.Context, clientID string) error {
-	role := `"` + strings.ReplaceAll(clientID, `"`, `""`) + `"`
-	_, err := s.query(ctx, Database,
-		"CREATE ROLE "+role+" LOGIN CREATEDB IN ROLE databricks_superuser",
-		"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "+Database+" TO "+role,
-		"GRANT USAGE, CREATE ON SCHEMA public TO "+role)
+// createRoles makes principals' roles as databricks_create_role does, with the
+// grants of the guide, and what migrations, pg_dump and pgbench -i need. All of
+// it is one round trip, because every test pays for it.
+func (s *server) createRoles(ctx context.Context, names ...string) error {
+	var all []string
+	for _, name := range names {
+		role := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		all = append(all, "CREATE ROLE "+role+" LOGIN CREATEDB IN ROLE databricks_superuser",
+			"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "+Database+" TO "+role,
+			"GRANT USAGE, CREATE ON SCHEMA public TO "+role)
+	}
+	_, err := s.query(ctx, Database, strings.Join(all, "; "))
 	return err
 }

@@ -72,6 +72,34 @@ type Switches struct {
 	InstanceState     InstanceState // "": AVAILABLE while the compute is up, else STARTING. Logins do not look at it.
 	WorkspacePassword bool          // a workspace token is taken as a password; Start sets it where there are instances
 
+	PageSize     int  // the most that a page of projects, branches or endpoints holds; 0: 100
+	IPNotAllowed bool // every login fails, as by an IP access list
+
+	// People: the authorization code and what it gives.
+	Person              string        // who sits at the browser; "" is Lakebase.Person
+	CodeLife            time.Duration // 0: 5 min
+	RefreshLife         time.Duration // of each refresh token from its making; 0: 30 days
+	RefreshRotates      bool          // each use gives a new refresh token, and the old one is dead at once
+	RefreshReuseRevokes bool          // a dead one that comes again takes its whole family with it
+	RefreshRevoked      bool          // every refresh token is refused
+	RefreshInvalidGrant bool          // a refusal is 400 invalid_grant, not 401 invalid_request "Refresh token is invalid"
+	PATRevoked          bool          // every personal access token is refused
+
+	// Workloads: the federation policy of the service principal, and the tokens
+	// of the Actions service.
+	Audience     string        // "" is the URL of the token endpoint that works
+	Subject      string        // "" is WorkloadSubject
+	WorkloadLife time.Duration // 0: 10 min
+
+	// Discovery.
+	Unified                       bool     // only an account's token endpoint works, and host_type says unified
+	AccountPlaceholder            bool     // with Unified: oidc_endpoint holds {account_id} itself
+	WorkspaceHeader               bool     // the API refuses calls without X-Databricks-Workspace-Id
+	Audiences                     []string // token_federation_default_oidc_audiences; nil: Audience, empty: the field is left out
+	StrangerOIDCEndpoint          string   // "" is the true one, as for the next two
+	StrangerTokenEndpoint         string
+	StrangerAuthorizationEndpoint string
+
 	Wake     WakeMode      // "" is Held
 	WakeTime time.Duration // from the first login to up; Never
 

@@ -26,23 +26,27 @@ func (l *Lakebase) PGPort() string { return port(l.pgAddr) }
 
 // Env is the guide's variables for this emulator, and those that name its CA:
 // NAME=VALUE, the client secret included. An instance stands in the endpoint's
-// place where there is one.
+// place where there is one. LOCAL_LAKEBASE_PERSON is of no guide: who signs in
+// at the browser.
 func (l *Lakebase) Env() []string {
+	return append(l.target(), "DATABRICKS_CLIENT_ID="+l.ClientID, "DATABRICKS_CLIENT_SECRET="+l.ClientSecret, "PGUSER="+l.ClientID)
+}
+
+// target is what every way in needs.
+func (l *Lakebase) target() []string {
 	target := "ENDPOINT_NAME=" + l.Endpoint
 	if l.Instance != "" {
 		target = "LAKEBASE_INSTANCE=" + l.Instance
 	}
 	return []string{
 		"DATABRICKS_HOST=" + l.WorkspaceURL(),
-		"DATABRICKS_CLIENT_ID=" + l.ClientID,
-		"DATABRICKS_CLIENT_SECRET=" + l.ClientSecret,
 		target,
 		"PGHOST=" + l.PGHost(),
 		"PGPORT=" + l.PGPort(),
 		"PGDATABASE=" + l.Database,
-		"PGUSER=" + l.ClientID,
 		"PGSSLROOTCERT=" + l.CAFile(),
 		"LAKEBASE_CACERT=" + l.CAFile(),
+		"LOCAL_LAKEBASE_PERSON=" + l.Person,
 	}
 }
 
@@ -132,6 +136,8 @@ type TokenSpec struct {
 	Subject string        // "" is ClientID
 	Life    time.Duration // from now; 0 is one hour, below 0 has expired
 	Foreign bool          // signed by another key
+
+	Endpoint string // of a database token: the one it opens; "" leaves it out
 }
 
 // MintToken makes a token without a request.
@@ -146,7 +152,8 @@ func (l *Lakebase) MintToken(spec TokenSpec) (string, error) {
 	}
 	now := l.switches.get().clock()
 	expires := now.Add(lifeOr(spec.Life, time.Hour))
-	return sign.mint(Kind(orDefault(string(spec.Kind), string(DatabaseToken))), orDefault(spec.Subject, l.ClientID), minTime(now, expires.Add(-time.Second)), expires)
+	return sign.mint(ticket{kind: Kind(orDefault(string(spec.Kind), string(DatabaseToken))), subject: orDefault(spec.Subject, l.ClientID),
+		endpoint: spec.Endpoint, issued: minTime(now, expires.Add(-time.Second)), expires: expires})
 }
 
 func minTime(a, b time.Time) time.Time {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -18,79 +19,122 @@ import (
 // ErrUsage marks a command that cannot be understood.
 var ErrUsage = errors.New("usage")
 
+// command carries out one command and returns what it prints.
+type command func(ctx context.Context, l *emulator.Lakebase, args []string) (string, error)
+
+// commands are those that Do knows.
+var commands = map[string]command{
+	"suspend":       func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Suspend(ctx) },
+	"resume":        func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Resume(ctx) },
+	"wake":          wake,
+	"set":           func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) { return "", set(l, args) },
+	"fault":         fault,
+	"clear-faults":  clearFaults,
+	"status":        func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return status(l), nil },
+	"secrets":       secrets,
+	"add-secret":    addSecret,
+	"delete-secret": one("delete-secret ID", func(l *emulator.Lakebase, id string) error { return l.DeleteSecret(id) }),
+	"requests":      records,
+	"logins":        logins,
+	"reset": func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
+		l.ResetCounters()
+		return "", nil
+	},
+	"env":             env,
+	"pat":             func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return l.PAT() + "\n", nil },
+	"refresh-token":   refreshToken,
+	"workload-token":  workloadToken,
+	"workspace-token": workspaceToken,
+	"add-person":      addPerson,
+	"put":             put,
+	"remove":          one("remove NAME", func(l *emulator.Lakebase, name string) error { return l.Remove(name) }),
+	"resources":       resources,
+}
+
 // Do carries out one command and returns what it prints. ErrUsage marks words
 // that make no command; nothing is changed by those.
 func Do(ctx context.Context, l *emulator.Lakebase, words []string) (string, error) {
 	if len(words) == 0 {
-		return "", fmt.Errorf("%w: ctl suspend|resume|wake|set|fault|clear-faults|secrets|add-secret|delete-secret|requests|logins|status|reset", ErrUsage)
+		return "", fmt.Errorf("%w: ctl %s", ErrUsage, strings.Join(slices.Sorted(maps.Keys(commands)), "|"))
 	}
-	name, args := words[0], words[1:]
-	switch name {
-	case "suspend":
-		return "", l.Suspend(ctx)
-	case "resume":
-		return "", l.Resume(ctx)
-	case "wake":
-		if len(args) != 2 {
-			return "", fmt.Errorf("%w: ctl wake MODE DURATION", ErrUsage)
-		}
-		mode, takes, err := ParseWake(args[0], args[1])
-		if err == nil {
-			l.SetWake(mode, takes)
-		}
-		return "", err
-	case "set":
-		return "", set(l, args)
-	case "fault":
-		f, err := parseFault(args)
-		if err == nil {
-			l.Set(func(s *emulator.Switches) { s.Faults = append(s.Faults, f) })
-		}
-		return "", err
-	case "clear-faults":
-		l.Set(func(s *emulator.Switches) { s.Faults = nil })
-		return "", nil
-	case "status":
-		return status(l), nil
-	case "secrets":
-		var b strings.Builder
-		for _, s := range l.Secrets() {
-			fmt.Fprintf(&b, "%s %d %d\n", s.ID, s.Created.Unix(), s.Expire.Unix())
-		}
-		return b.String(), nil
-	case "add-secret":
-		s, err := l.AddSecret()
-		return s.ID + "\n", err
-	case "delete-secret":
-		if len(args) != 1 {
-			return "", fmt.Errorf("%w: ctl delete-secret ID", ErrUsage)
-		}
-		return "", l.DeleteSecret(args[0])
-	case "requests", "logins":
-		return records(l, name, slices.Contains(args, "--reset")), nil
-	case "reset":
-		l.ResetCounters()
-		return "", nil
+	c := commands[words[0]]
+	if c == nil {
+		return "", fmt.Errorf("%w: no such command: %q", ErrUsage, words[0])
 	}
-	return "", fmt.Errorf("%w: no such command: %q", ErrUsage, name)
+	return c(ctx, l, words[1:])
 }
 
-// records prints one line for each request or login; times are Unix nanoseconds.
-func records(l *emulator.Lakebase, which string, reset bool) string {
-	var b strings.Builder
-	if which == "requests" {
-		for _, q := range l.Requests() {
-			fmt.Fprintf(&b, "%d %s %s %s %d %s %s\n", q.Time.UnixNano(), q.Call, q.Method, q.Path, q.Status, q.Proto, q.Remote)
+// one is a command with exactly one word.
+func one(usage string, do func(l *emulator.Lakebase, word string) error) command {
+	return func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+		if len(args) != 1 {
+			return "", fmt.Errorf("%w: ctl %s", ErrUsage, usage)
 		}
-	} else {
-		for _, n := range l.Logins() {
-			fmt.Fprintf(&b, "%d %d %q %q %q %q %q\n", n.Time.UnixNano(), n.Decided.UnixNano(), n.User, n.Database, n.Application, n.SQLState, n.Result)
-		}
+		return "", do(l, args[0])
 	}
-	if reset {
+}
+
+func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	if len(args) != 2 {
+		return "", fmt.Errorf("%w: ctl wake MODE DURATION", ErrUsage)
+	}
+	mode, takes, err := ParseWake(args[0], args[1])
+	if err == nil {
+		l.SetWake(mode, takes)
+	}
+	return "", err
+}
+
+func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	f, err := parseFault(args)
+	if err == nil {
+		l.Set(func(s *emulator.Switches) { s.Faults = append(s.Faults, f) })
+	}
+	return "", err
+}
+
+func clearFaults(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
+	l.Set(func(s *emulator.Switches) { s.Faults = nil })
+	return "", nil
+}
+
+func secrets(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
+	var b strings.Builder
+	for _, s := range l.Secrets() {
+		fmt.Fprintf(&b, "%s %d %d\n", s.ID, s.Created.Unix(), s.Expire.Unix())
+	}
+	return b.String(), nil
+}
+
+func addSecret(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
+	s, err := l.AddSecret()
+	return s.ID + "\n", err
+}
+
+// records prints one line for each request; times are Unix nanoseconds.
+func records(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	var b strings.Builder
+	for _, q := range l.Requests() {
+		fmt.Fprintf(&b, "%d %s %s %s %d %s %s\n", q.Time.UnixNano(), q.Call, q.Method, q.Path, q.Status, q.Proto, q.Remote)
+	}
+	return b.String(), forget(l, args)
+}
+
+// logins prints one line for each login.
+func logins(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	var b strings.Builder
+	for _, n := range l.Logins() {
+		fmt.Fprintf(&b, "%d %d %q %q %q %q %q\n", n.Time.UnixNano(), n.Decided.UnixNano(), n.User, n.Database, n.Application, n.SQLState, n.Result)
+	}
+	return b.String(), forget(l, args)
+}
+
+// forget does what --reset says.
+func forget(l *emulator.Lakebase, args []string) error {
+	if slices.Contains(args, "--reset") {
 		l.ResetCounters()
 	}
-	return b.String()
+	return nil
 }
 
 // status is plain name=value lines; a time that there is not is 0.
@@ -104,7 +148,10 @@ func status(l *emulator.Lakebase) string {
 			fmt.Fprintf(&b, "requests_%s=%d\n", call, n.ByCall[call])
 		}
 	}
-	fmt.Fprintf(&b, "secrets=%d\n", len(l.Secrets()))
+	for _, g := range emulator.Grants() {
+		fmt.Fprintf(&b, "granted_%s=%d\nrefused_%s=%d\n", g, n.Granted[g], g, n.Refused[g])
+	}
+	fmt.Fprintf(&b, "secrets=%d\nperson=%s\n", len(l.Secrets()), l.Person)
 	fmt.Fprintf(&b, "faults=%d\npid=%d\ndir=%s\n", len(s.Faults), os.Getpid(), l.Dir())
 	return b.String()
 }

@@ -27,10 +27,33 @@ var setters = map[string]func(s *emulator.Switches, value string) error{
 	"endpoint-disabled":    truth(func(s *emulator.Switches) *bool { return &s.EndpointDisabled }),
 	"role-missing":         truth(func(s *emulator.Switches) *bool { return &s.RoleMissing }),
 	"plain-expired-text":   truth(func(s *emulator.Switches) *bool { return &s.PlainExpiredText }),
-	"endpoint-host":        func(s *emulator.Switches, value string) error { s.EndpointHost = value; return nil },
-	"read-only-host":       func(s *emulator.Switches, value string) error { s.ReadOnlyHost = value; return nil },
+	"endpoint-host":        text(func(s *emulator.Switches) *string { return &s.EndpointHost }),
+	"read-only-host":       text(func(s *emulator.Switches) *string { return &s.ReadOnlyHost }),
 	"workspace-password":   truth(func(s *emulator.Switches) *bool { return &s.WorkspacePassword }),
 	"instance-state":       instanceState,
+	"page-size":            pageSize,
+	"ip-not-allowed":       truth(func(s *emulator.Switches) *bool { return &s.IPNotAllowed }),
+
+	"person":                text(func(s *emulator.Switches) *string { return &s.Person }),
+	"code-life":             duration(func(s *emulator.Switches) *time.Duration { return &s.CodeLife }),
+	"refresh-life":          duration(func(s *emulator.Switches) *time.Duration { return &s.RefreshLife }),
+	"refresh-rotates":       truth(func(s *emulator.Switches) *bool { return &s.RefreshRotates }),
+	"refresh-reuse-revokes": truth(func(s *emulator.Switches) *bool { return &s.RefreshReuseRevokes }),
+	"refresh-revoked":       truth(func(s *emulator.Switches) *bool { return &s.RefreshRevoked }),
+	"refresh-invalid-grant": truth(func(s *emulator.Switches) *bool { return &s.RefreshInvalidGrant }),
+	"pat-revoked":           truth(func(s *emulator.Switches) *bool { return &s.PATRevoked }),
+
+	"audience":      text(func(s *emulator.Switches) *string { return &s.Audience }),
+	"subject":       text(func(s *emulator.Switches) *string { return &s.Subject }),
+	"workload-life": duration(func(s *emulator.Switches) *time.Duration { return &s.WorkloadLife }),
+
+	"unified":                         truth(func(s *emulator.Switches) *bool { return &s.Unified }),
+	"account-placeholder":             truth(func(s *emulator.Switches) *bool { return &s.AccountPlaceholder }),
+	"workspace-header":                truth(func(s *emulator.Switches) *bool { return &s.WorkspaceHeader }),
+	"audiences":                       audiences,
+	"stranger-oidc-endpoint":          text(func(s *emulator.Switches) *string { return &s.StrangerOIDCEndpoint }),
+	"stranger-token-endpoint":         text(func(s *emulator.Switches) *string { return &s.StrangerTokenEndpoint }),
+	"stranger-authorization-endpoint": text(func(s *emulator.Switches) *string { return &s.StrangerAuthorizationEndpoint }),
 }
 
 // set reads NAME=VALUE words; either all of them hold or none.
@@ -39,18 +62,24 @@ func set(l *emulator.Lakebase, words []string) error {
 		return fmt.Errorf("%w: ctl set NAME=VALUE…, where NAME is one of %s", ErrUsage, names())
 	}
 	probe := l.Switches()
-	for _, target := range []func(func(*emulator.Switches)){func(f func(*emulator.Switches)) { f(&probe) }, l.Set} {
-		for _, w := range words {
-			name, value, ok := strings.Cut(w, "=")
-			setter := setters[name]
-			if !ok || setter == nil {
-				return fmt.Errorf("%w: %q is no NAME=VALUE with a NAME of %s", ErrUsage, w, names())
-			}
-			var err error
-			target(func(s *emulator.Switches) { err = setter(s, value) })
-			if err != nil {
-				return fmt.Errorf("%w: %s: %w", ErrUsage, name, err)
-			}
+	if err := Apply(&probe, words...); err != nil {
+		return err
+	}
+	l.Set(func(s *emulator.Switches) { _ = Apply(s, words...) }) // which the probe has shown to hold
+	return nil
+}
+
+// Apply sets what NAME=VALUE words say, in order; ErrUsage marks one that does
+// not hold.
+func Apply(s *emulator.Switches, words ...string) error {
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		setter := setters[name]
+		if !ok || setter == nil {
+			return fmt.Errorf("%w: %q is no NAME=VALUE with a NAME of %s", ErrUsage, w, names())
+		}
+		if err := setter(s, value); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrUsage, name, err)
 		}
 	}
 	return nil
@@ -75,6 +104,13 @@ func duration(at func(*emulator.Switches) *time.Duration) func(*emulator.Switche
 	}
 }
 
+func text(at func(*emulator.Switches) *string) func(*emulator.Switches, string) error {
+	return func(s *emulator.Switches, value string) error {
+		*at(s) = value
+		return nil
+	}
+}
+
 func truth(at func(*emulator.Switches) *bool) func(*emulator.Switches, string) error {
 	return func(s *emulator.Switches, value string) error {
 		b, err := strconv.ParseBool(value)
@@ -93,6 +129,32 @@ func field(at func(*emulator.Switches) *emulator.Field, allowed ...emulator.Fiel
 		}
 		return fmt.Errorf("%q is none of %v", value, allowed)
 	}
+}
+
+// pageSize reads a number; 0 is the API's own.
+func pageSize(s *emulator.Switches, value string) error {
+	n, err := strconv.Atoi(value)
+	if err == nil && n < 0 {
+		err = fmt.Errorf("%d is below 0", n)
+	}
+	if err == nil {
+		s.PageSize = n
+	}
+	return err
+}
+
+// audiences reads names with commas between them, "none" for a document without
+// the field, or nothing for the policy's own.
+func audiences(s *emulator.Switches, value string) error {
+	switch value {
+	case "":
+		s.Audiences = nil
+	case "none":
+		s.Audiences = []string{}
+	default:
+		s.Audiences = strings.Split(value, ",")
+	}
+	return nil
 }
 
 // instanceState reads one of the API's words, or none: the compute's own.

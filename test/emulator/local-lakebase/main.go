@@ -21,6 +21,15 @@
 //	ctl delete-secret ID
 //	ctl requests|logins [--reset]  one line each
 //	ctl reset                      forget requests, logins and counts
+//	ctl env WAY [WORD...]          the variables for one way in, such as pat or env-oidc life=1m
+//	ctl pat                        the person's personal access token
+//	ctl workload-token [WORD...]   subject=S audience=A issuer=I life=DURATION foreign
+//	ctl workspace-token [WORD...]  a bearer of the API: subject=S life=DURATION
+//	ctl refresh-token [USER]       a person's, as a browser would have fetched it
+//	ctl add-person NAME            somebody else, who signs in after set person=NAME
+//	ctl put NAME [WORD...]         a project, branch or endpoint: archived disabled read-only
+//	ctl remove NAME                one, with all below it
+//	ctl resources                  name, uid and words of each
 //
 // It must never be given a real credential; its own die with it.
 package main
@@ -34,6 +43,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -70,6 +80,7 @@ type flags struct {
 	envFile       string
 	secretFile    string
 	withoutSecret bool
+	auth          string
 	stdin         bool
 	instance      string
 }
@@ -78,6 +89,32 @@ func parse(args []string) (flags, error) {
 	var f flags
 	fs := flag.NewFlagSet("local-lakebase", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are told once, by main
+	f.declare(fs)
+	f.declareWays(fs)
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(os.Stdout)
+			fmt.Println("local-lakebase [options]\nlocal-lakebase ctl [--control PATH] COMMAND [WORD...]")
+			fs.PrintDefaults()
+			return f, err
+		}
+		return f, fmt.Errorf("%w: %w", control.ErrUsage, err)
+	}
+	if fs.NArg() > 0 {
+		return f, fmt.Errorf("%w: unexpected argument %q", control.ErrUsage, fs.Arg(0))
+	}
+	if !slices.Contains(emulator.Ways(), emulator.Way(f.auth)) {
+		return f, fmt.Errorf("%w: --auth %q is none of %v", control.ErrUsage, f.auth, emulator.Ways())
+	}
+	if f.instance != "" {
+		f.options.Instances = []string{f.instance}
+	}
+	mode, takes, err := control.ParseWake(f.wake, f.wakeTime)
+	f.options.Switches.Wake, f.options.Switches.WakeTime = mode, takes
+	return f, err
+}
+
+func (f *flags) declare(fs *flag.FlagSet) {
 	o, s := &f.options, &f.options.Switches
 	fs.StringVar(&o.APIAddr, "api-addr", "", "`address` of the workspace API (default 127.0.0.1 and a free port)")
 	fs.StringVar(&o.PGAddr, "pg-addr", "", "`address` of the gateway (default 127.0.0.1 and a free port)")
@@ -92,29 +129,25 @@ func parse(args []string) (flags, error) {
 	fs.StringVar(&f.wake, "wake", "held", "what a client sees while the compute wakes: `mode` "+control.Modes())
 	fs.StringVar(&f.wakeTime, "wake-time", "0s", "how long a wake takes at least: `duration`, or never")
 	fs.StringVar(&f.envFile, "env-file", "", "write the exports to `path` too, mode 0600")
-	fs.BoolVar(&f.withoutSecret, "without-secret", false, "leave DATABRICKS_CLIENT_SECRET out of the exports")
+	fs.BoolVar(&f.withoutSecret, "without-secret", false, "leave DATABRICKS_CLIENT_SECRET, and every other secret, out of the exports")
 	fs.StringVar(&f.secretFile, "secret-file", "", "write the client secret to `path`, mode 0600")
 	fs.StringVar(&f.instance, "instance", "", "offer the instance `name` of Lakebase Provisioned too; the exports name it in place of the endpoint")
 	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
 	fs.BoolVar(&f.stdin, "exit-with-parent", false, "the same as --stdin")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fs.SetOutput(os.Stdout)
-			fmt.Println("local-lakebase [options]\nlocal-lakebase ctl [--control PATH] COMMAND [WORD...]")
-			fs.PrintDefaults()
-			return f, err
-		}
-		return f, fmt.Errorf("%w: %w", control.ErrUsage, err)
-	}
-	if fs.NArg() > 0 {
-		return f, fmt.Errorf("%w: unexpected argument %q", control.ErrUsage, fs.Arg(0))
-	}
-	if f.instance != "" {
-		o.Instances = []string{f.instance}
-	}
-	mode, takes, err := control.ParseWake(f.wake, f.wakeTime)
-	s.Wake, s.WakeTime = mode, takes
-	return f, err
+}
+
+// declareWays is what is asked for of the ways in, and of any switch.
+func (f *flags) declareWays(fs *flag.FlagSet) {
+	o := &f.options
+	fs.StringVar(&f.auth, "auth", string(emulator.WayM2M), fmt.Sprintf("the exports are for this `way` in: %v", emulator.Ways()))
+	fs.StringVar(&o.Person.UserName, "person", "", "user `name` of who signs in at a browser (default ada@example.com)")
+	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")", func(name string) error {
+		o.Endpoints = append(o.Endpoints, name)
+		return nil
+	})
+	fs.Func("set", "a switch, as ctl set has it: `NAME=VALUE`, once for each", func(word string) error {
+		return control.Apply(&o.Switches, word)
+	})
 }
 
 // run starts everything, prints the exports and waits.
@@ -140,7 +173,10 @@ func serve(ctx context.Context, l *emulator.Lakebase, f flags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, control.Close()) }()
-	text := exports(l, socket, f.withoutSecret)
+	text, err := exports(l, socket, f)
+	if err != nil {
+		return err
+	}
 	if f.secretFile != "" {
 		if err := writePrivate(f.secretFile, l.ClientSecret+"\n"); err != nil {
 			return err
@@ -167,17 +203,24 @@ func serve(ctx context.Context, l *emulator.Lakebase, f flags) (err error) {
 	return nil
 }
 
+// secretNames are the variables that --without-secret leaves out.
+var secretNames = []string{"DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
+
 // exports is one shell line for each variable.
-func exports(l *emulator.Lakebase, socket string, withoutSecret bool) string {
+func exports(l *emulator.Lakebase, socket string, f flags) (string, error) {
+	env, err := l.EnvFor(emulator.Way(f.auth), emulator.WorkloadSpec{})
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
-	for _, kv := range append(l.Env(), controlVar+"="+socket) {
+	for _, kv := range append(env, controlVar+"="+socket) {
 		name, value, _ := strings.Cut(kv, "=")
-		if withoutSecret && name == "DATABRICKS_CLIENT_SECRET" {
+		if f.withoutSecret && slices.Contains(secretNames, name) {
 			continue
 		}
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 	}
-	return b.String()
+	return b.String(), nil
 }
 
 // writePrivate replaces path by a file that only its owner can read.

@@ -1,0 +1,92 @@
+package emulator
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+)
+
+// The forms of an authorization request. The public client is sent back to a
+// port of loopback that databricks-sdk-go credentials/u2m may listen on; a S256
+// challenge is 43 characters (RFC 7636).
+var (
+	redirectForm  = regexp.MustCompile(`^http://localhost:80(2[0-9]|3[0-9]|40)$`)
+	challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+)
+
+// authorize is GET of the page that asks the person, and what its buttons do: a
+// POST, or for a client without buttons a GET, with approve=1 or approve=0.
+func (a *api) authorize(r *http.Request, s Switches) reply {
+	if !a.rightRoot(r.URL.Path, s) {
+		return loginPage()
+	}
+	if err := r.ParseForm(); err != nil {
+		return page(http.StatusBadRequest, "The request cannot be read.", "")
+	}
+	person := orDefault(s.Person, a.person)
+	form := r.Form
+	switch { // whom nobody can be sent back to
+	case repeated(form) != "":
+		return page(http.StatusBadRequest, "The parameter "+repeated(form)+" is repeated.", "")
+	case form.Get("client_id") != publicClient:
+		return page(http.StatusBadRequest, "The client is unknown.", "")
+	case !redirectForm.MatchString(form.Get("redirect_uri")):
+		return page(http.StatusBadRequest, "The redirect_uri is not registered for the client.", "")
+	case !a.people.isPerson(person):
+		return page(http.StatusForbidden, "Nobody of that name may sign in.", "")
+	}
+	if code, why := badRequest(form); code != "" {
+		return sendBack(form, url.Values{"error": {code}, "error_description": {why}})
+	}
+	switch form.Get("approve") {
+	case "1":
+		c := code{challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"), scope: form.Get("scope"),
+			expires: s.clock().Add(lifeOr(s.CodeLife, defaultCodeLife))}
+		return sendBack(form, url.Values{"code": {a.sessions.grantCode(c, person)}})
+	case "0":
+		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {person + " denied the request"}})
+	}
+	return page(http.StatusOK, publicClient+" asks for access to this workspace.", person)
+}
+
+// badRequest says in OAuth's words what is wrong with a request whose client can
+// be told.
+func badRequest(form url.Values) (code, why string) {
+	switch {
+	case form.Get("response_type") != "code":
+		return "unsupported_response_type", "response_type is not code"
+	case form.Get("state") == "":
+		return "invalid_request", "state is missing"
+	case form.Get("code_challenge_method") != "S256":
+		return "invalid_request", "code_challenge_method is not S256"
+	case !challengeForm.MatchString(form.Get("code_challenge")):
+		return "invalid_request", "code_challenge is not a S256 challenge"
+	case !hasScope(form.Get("scope"), "all-apis"):
+		return "invalid_scope", "The requested scope is invalid"
+	}
+	return "", ""
+}
+
+// sendBack sends the browser to the client, with its state.
+func sendBack(form, answer url.Values) reply {
+	if state := form.Get("state"); state != "" {
+		answer.Set("state", state)
+	}
+	return reply{status: http.StatusFound, header: http.Header{"Location": {form.Get("redirect_uri") + "?" + answer.Encode()}, "Cache-Control": {"no-store"}}}
+}
+
+// page is what the person sees; with a person it has the two buttons. Its form
+// goes to the page's own address, which holds the request.
+func page(status int, words, person string) reply {
+	buttons := ""
+	if person != "" {
+		buttons = fmt.Sprintf("<p>Signed in as <b id=\"person\">%s</b>.</p>\n<form method=\"post\">\n"+
+			"<button id=\"allow\" name=\"approve\" value=\"1\">Allow</button>\n<button id=\"deny\" name=\"approve\" value=\"0\">Deny</button>\n</form>\n", html.EscapeString(person))
+	}
+	body := fmt.Sprintf("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Local Lakebase - Authorize</title></head><body>\n<h1>Local Lakebase</h1>\n<p>%s</p>\n%s</body></html>\n",
+		html.EscapeString(words), buttons)
+	return reply{status: status, body: []byte(body),
+		header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Cache-Control": {"no-store"}, "X-Frame-Options": {"DENY"}}}
+}
