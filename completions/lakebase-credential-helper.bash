@@ -37,14 +37,15 @@ _lakebase_credential_helper() {
     prev=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   if ((COMP_CWORD == 1)); then
-    __lakebase_words "$cur" login get logout rotate list proxy completion --help -h --version -V
+    __lakebase_words "$cur" login get logout rotate list proxy endpoints doctor completion --help -h --version -V
     return
   fi
   case ${COMP_WORDS[1]}:$prev in
     *:--secret-file | *:--sslrootcert | *:--cacert | *:--runtime-dir | *:--client-secret-file | *:--password-file | *:--status-file) __lakebase_files "$cur"; return ;;
-    *:--databricks-profile | *:--host | *:--client-id | *:--endpoint | *:--instance | *:--pghost | *:--pgport | *:--database | *:-d | *:--user | *:-U | *:--timeout | *:--keychain-timeout | get:--wait | *:--ttl | *:--min-ttl | *:--lifetime | *:--keep-old | *:--delete-id | *:--pghostaddr | *:--wait-timeout | *:--listen | *:--health-listen) :; return ;;
     *:--store) __lakebase_words "$cur" keychain file; return ;;
     *:--profile | *:-p) __lakebase_profiles "$cur"; return ;;
+    *:--host | *:--client-id | *:--audience | *:--databricks-profile | *:--endpoint | *:--instance | *:--pghost | *:--pgport | *:--database | *:-d | *:--user | *:-U | *:--timeout | *:--keychain-timeout | get:--wait | *:--ttl | *:--min-ttl | *:--lifetime | *:--keep-old | *:--delete-id | *:--pghostaddr | *:--wait-timeout | *:--listen | *:--health-listen) :; return ;;
+    *:--auth) __lakebase_words "$cur" oauth-m2m external-browser env-oidc file-oidc github-oidc pat databricks-cli; return ;;
     *:--credential) __lakebase_words "$cur" database workspace; return ;;
     *:--sslmode) __lakebase_words "$cur" verify-full require; return ;;
     *:--cache) __lakebase_words "$cur" keychain file off; return ;;
@@ -53,12 +54,14 @@ _lakebase_credential_helper() {
     proxy:--wait) __lakebase_words "$cur" auto always never; return ;;
   esac
   case ${COMP_WORDS[1]} in
-    login) __lakebase_words "$cur" --cacert --cache --client-id --credential --database -d --databricks-profile --endpoint --help -h --host --import --instance --keychain-timeout --log-format --no-verify --pghost --pgport --profile -p --quiet -q --remove-plaintext --runtime-dir --secret-file --secret-stdin --sslmode --sslrootcert --store --timeout --user -U --verbose ;;
-    get) __lakebase_words "$cur" --cacert --cache --client-id --client-secret-file --credential --database -d --endpoint --format --help -h --host --instance --keychain-timeout --log-format --min-ttl --pghost --pgport --profile -p --quiet -q --read-only --runtime-dir --sslmode --sslrootcert --timeout --ttl --user -U --verbose --wait ;;
-    logout) __lakebase_words "$cur" --all --cacert --cache --client-id --database -d --endpoint --help -h --host --instance --keychain-timeout --log-format --pghost --pgport --profile -p --quiet -q --runtime-dir --sslmode --sslrootcert --timeout --user -U --verbose ;;
-    rotate) __lakebase_words "$cur" --cacert --client-id --delete-id --delete-only --help -h --host --keep-old --keychain-timeout --lifetime --log-format --profile -p --quiet -q --runtime-dir --timeout --verbose ;;
+    login) __lakebase_words "$cur" --audience --auth --cacert --cache --client-id --credential --database -d --databricks-profile --endpoint --help -h --host --import --instance --keychain-timeout --log-format --no-browser --no-verify --pghost --pgport --profile -p --quiet -q --remove-plaintext --runtime-dir --secret-file --secret-stdin --sslmode --sslrootcert --store --timeout --user -U --user-login --verbose ;;
+    get) __lakebase_words "$cur" --audience --auth --cacert --cache --client-id --client-secret-file --credential --database -d --databricks-profile --endpoint --format --help -h --host --instance --keychain-timeout --log-format --min-ttl --pghost --pgport --profile -p --quiet -q --read-only --runtime-dir --sslmode --sslrootcert --timeout --ttl --user -U --verbose --wait ;;
+    logout) __lakebase_words "$cur" --all --audience --auth --cacert --cache --client-id --database -d --databricks-profile --endpoint --help -h --host --instance --keychain-timeout --log-format --pghost --pgport --profile -p --quiet -q --runtime-dir --sslmode --sslrootcert --timeout --user -U --verbose ;;
+    rotate) __lakebase_words "$cur" --audience --auth --cacert --client-id --databricks-profile --delete-id --delete-only --help -h --host --keep-old --keychain-timeout --lifetime --log-format --profile -p --quiet -q --runtime-dir --timeout --verbose ;;
     list) __lakebase_words "$cur" --cache --help -h --json --keychain-timeout --log-format --quiet -q --runtime-dir --verbose ;;
-    proxy) __lakebase_words "$cur" --cacert --cache --client-id --client-secret-file --credential --database -d --endpoint --health-listen --help -h --host --instance --keychain-timeout --listen --log-format --min-ttl --password-file --pghost --pghostaddr --pgport --profile -p --quiet -q --read-only --runtime-dir --sslmode --sslrootcert --status-file --timeout --trust-local --ttl --user -U --verbose --wait --wait-timeout ;;
+    proxy) __lakebase_words "$cur" --audience --auth --cacert --cache --client-id --client-secret-file --credential --database -d --databricks-profile --endpoint --health-listen --help -h --host --instance --keychain-timeout --listen --log-format --min-ttl --password-file --pghost --pghostaddr --pgport --profile -p --quiet -q --read-only --runtime-dir --sslmode --sslrootcert --status-file --timeout --trust-local --ttl --user -U --verbose --wait --wait-timeout ;;
+    endpoints) __lakebase_words "$cur" --audience --auth --cacert --cache --client-id --client-secret-file --databricks-profile --endpoint --help -h --host --json --keychain-timeout --log-format --min-ttl --profile -p --quiet -q --runtime-dir --timeout --user -U --verbose ;;
+    doctor) __lakebase_words "$cur" --audience --auth --cacert --client-id --client-secret-file --credential --database -d --databricks-profile --endpoint --help -h --host --instance --json --keychain-timeout --log-format --pghost --pghostaddr --pgport --profile -p --quiet -q --read-only --runtime-dir --sslmode --sslrootcert --timeout --ttl --user -U --verbose --wait-timeout ;;
     completion) __lakebase_words "$cur" bash zsh fish profiles --help -h ;;
   esac
 }

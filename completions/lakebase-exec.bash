@@ -57,8 +57,9 @@ _lakebase_exec() {
   fi
   case $prev in
     --profile | -p) __lakebase_profiles "$cur" ;;
-    --host | --client-id | --endpoint | --instance | --pghost | --pgport | --pghostaddr | --database | -d | --user | -U | --ttl | --min-ttl | --wait-timeout | --timeout | --keychain-timeout | --url-var | --set | --listen | --health-listen) : ;;
+    --host | --client-id | --audience | --databricks-profile | --endpoint | --instance | --pghost | --pgport | --pghostaddr | --database | -d | --user | -U | --ttl | --min-ttl | --wait-timeout | --timeout | --keychain-timeout | --url-var | --set | --listen | --health-listen) : ;;
     --client-secret-file | --sslrootcert | --cacert | --status-file | --runtime-dir) __lakebase_files "$cur" ;;
+    --auth) __lakebase_words "$cur" oauth-m2m external-browser env-oidc file-oidc github-oidc pat databricks-cli ;;
     --credential) __lakebase_words "$cur" database workspace ;;
     --sslmode) __lakebase_words "$cur" verify-full require ;;
     --child-sslmode) __lakebase_words "$cur" verify-full verify-ca require ;;
@@ -68,7 +69,7 @@ _lakebase_exec() {
     --on-refresh) __lakebase_words "$cur" none restart signal:HUP ;;
     --cache) __lakebase_words "$cur" keychain file off ;;
     --log-format) __lakebase_words "$cur" text json ;;
-    *) __lakebase_words "$cur" --cacert --cache --child-sslmode --client-id --client-secret-file --credential --database -d --endpoint --health-listen --help -h --host --instance --keep --keychain-timeout --listen --log-format --min-ttl --on-refresh --pghost --pghostaddr --pgport --print-env --profile -p --quiet -q --read-only --refresh --runtime-dir --set --sslmode --sslrootcert --status-file --timeout --ttl --url-var --user -U --verbose --version -V --wait --wait-timeout -- ;;
+    *) __lakebase_words "$cur" --audience --auth --cacert --cache --child-sslmode --client-id --client-secret-file --credential --database -d --databricks-profile --endpoint --health-listen --help -h --host --instance --keep --keychain-timeout --listen --log-format --min-ttl --on-refresh --pghost --pghostaddr --pgport --print-env --profile -p --quiet -q --read-only --refresh --runtime-dir --set --sslmode --sslrootcert --status-file --timeout --ttl --url-var --user -U --verbose --version -V --wait --wait-timeout -- ;;
   esac
 }
 

@@ -24,6 +24,7 @@ import (
 type listing struct {
 	Version  int                 `json:"version"`
 	Secrets  []storedSecret      `json:"secrets"`
+	People   []storedLogin       `json:"people"`
 	Tokens   []cache.Description `json:"tokens"`
 	Profiles []listedProfile     `json:"profiles"`
 }
@@ -38,23 +39,32 @@ type storedSecret struct {
 	Due []broker.DueSecret `json:"due,omitempty"`
 }
 
+// storedLogin is a person who has signed in.
+type storedLogin struct {
+	Host  string `json:"host"`
+	User  string `json:"user"`
+	Store string `json:"store"`
+}
+
 type listedProfile struct {
 	Name     string `json:"name"`
 	Host     string `json:"host"`
 	ClientID string `json:"client_id"`
+	Auth     string `json:"auth,omitempty"`
+	User     string `json:"user,omitempty"` // where a person signs in
 	Endpoint string `json:"endpoint"`
 	Instance string `json:"instance,omitempty"`
 }
 
 func list(ctx context.Context, c *call) error {
-	l := listing{Version: 1, Secrets: []storedSecret{}, Tokens: []cache.Description{}, Profiles: []listedProfile{}}
+	l := listing{Version: 1, Secrets: []storedSecret{}, People: []storedLogin{}, Tokens: []cache.Description{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
 		return err
 	}
 	if profiles != nil {
 		for _, n := range profiles.Names() {
-			l.Profiles = append(l.Profiles, listedProfile{n, profiles.Value(n, "host"), profiles.Value(n, "client_id"), profiles.Value(n, "endpoint"), profiles.Value(n, "instance")})
+			l.profile(profiles, n)
 		}
 	}
 	files, err := c.listFiles(&l)
@@ -84,6 +94,17 @@ func list(ctx context.Context, c *call) error {
 	return err
 }
 
+// profile adds a profile. The user of a service principal's is the database's
+// business.
+func (l *listing) profile(p *config.Profiles, name string) {
+	listed := listedProfile{Name: name, Host: p.Value(name, "host"), ClientID: p.Value(name, "client_id"), Auth: p.Value(name, "auth"),
+		Endpoint: p.Value(name, "endpoint"), Instance: p.Value(name, "instance")}
+	if listed.ClientID == "" {
+		listed.User = p.Value(name, "user")
+	}
+	l.Profiles = append(l.Profiles, listed)
+}
+
 // listFiles adds the secrets that stand in files, and says whether there is any
 // such file. One that cannot be used is told of, and hides nothing else.
 func (c *call) listFiles(l *listing) (some bool, err error) {
@@ -99,7 +120,7 @@ func (c *call) listFiles(l *listing) (some bool, err error) {
 		}
 	}
 	for _, a := range accounts {
-		l.secret(a, storeFile)
+		l.add(a, storeFile)
 	}
 	return len(accounts)+len(unusable) > 0, nil
 }
@@ -112,18 +133,23 @@ func (c *call) listKeychain(ctx context.Context, l *listing, store *cache.Cache)
 		return err
 	}
 	for _, a := range accounts {
-		if _, _, ok := config.SplitSecretAccount(a); !ok {
+		_, _, secret := config.SplitSecretAccount(a)
+		_, _, login := config.SplitRefreshAccount(a)
+		if !secret && !login {
 			continue
 		}
 		if _, err := store.Store.Peek(ctx, a); !cache.IsMissing(err) {
-			l.secret(a, storeKeychain)
+			l.add(a, storeKeychain)
 		}
 	}
 	return nil
 }
 
-// secret adds the secret of account.
-func (l *listing) secret(account, store string) {
+// add adds the secret or login of account.
+func (l *listing) add(account, store string) {
+	if host, user, ok := config.SplitRefreshAccount(account); ok {
+		l.People = append(l.People, storedLogin{Host: host, User: user, Store: store})
+	}
 	if host, id, ok := config.SplitSecretAccount(account); ok {
 		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
 	}
@@ -151,8 +177,7 @@ func (c *call) lives(ctx context.Context, l *listing, store *cache.Cache, chain 
 	}
 }
 
-// document is the listing as one line of JSON. Files may hold characters that
-// steer a terminal, which JSON lets through: they stand as \uNNNN.
+// document is the listing as one line of JSON.
 func (l listing) document() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -160,8 +185,13 @@ func (l listing) document() ([]byte, error) {
 	if err := enc.Encode(l); err != nil {
 		return nil, err
 	}
+	return append(plainJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), '\n'), nil
+}
+
+// plainJSON escapes what steers a terminal, and which JSON lets through.
+func plainJSON(text []byte) []byte {
 	var out strings.Builder
-	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+	for _, r := range string(text) {
 		switch {
 		case !cli.Steers(r):
 			out.WriteRune(r)
@@ -172,7 +202,7 @@ func (l listing) document() ([]byte, error) {
 			fmt.Fprintf(&out, `\u%04x`, r)
 		}
 	}
-	return []byte(out.String() + "\n"), nil
+	return []byte(out.String())
 }
 
 // nothing says whether err means that nothing is stored. A machine that has no
@@ -182,7 +212,7 @@ func (c *call) nothing(err error) bool {
 		errors.Is(err, keychain.ErrAbsent) && c.conf.Cache.V == config.CacheFile
 }
 
-// write shows the listing as three tables; what is empty is left out.
+// write shows the listing as tables; what is empty is left out.
 func (l listing) write(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	row := func(cells ...string) {
@@ -198,6 +228,12 @@ func (l listing) write(out io.Writer, now time.Time) error {
 		}
 	}
 	l.writeDue(row)
+	if len(l.People) > 0 {
+		row("LOGIN OF", "HOST", "STORE")
+		for _, p := range l.People {
+			row(p.User, p.Host, p.Store)
+		}
+	}
 	if len(l.Tokens) > 0 {
 		row("TOKEN OF", "HOST", "ENDPOINT", "EXPIRES")
 		for _, t := range l.Tokens {
@@ -207,7 +243,7 @@ func (l listing) write(out io.Writer, now time.Time) error {
 	if len(l.Profiles) > 0 {
 		row("PROFILE", "HOST", "CLIENT", "ENDPOINT")
 		for _, p := range l.Profiles {
-			row(p.Name, p.Host, p.ClientID, targetOf(p.Endpoint, p.Instance, false))
+			row(p.Name, p.Host, p.ClientID+p.User, targetOf(p.Endpoint, p.Instance, false))
 		}
 	}
 	return w.Flush()

@@ -22,6 +22,9 @@ const (
 // checkLogin looks at login's own options before anything else is done.
 func checkLogin(given map[string][]string, in *config.Input) error {
 	in.NewProfile, in.NoEndpoint = true, true
+	if err := checkUserLogin(given, in); err != nil {
+		return err
+	}
 	if s := given["store"]; s != nil && s[0] != storeKeychain && s[0] != storeFile {
 		return &cli.UsageError{Problem: "--store: " + config.Quote(s[0]) + " is neither " + storeKeychain + " nor " + storeFile}
 	}
@@ -34,7 +37,7 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 	if len(from) > 1 {
 		return &cli.UsageError{Problem: from[0] + " cannot be used with " + from[1]}
 	}
-	for _, o := range []string{"databricks-profile", "remove-plaintext"} {
+	for _, o := range []string{"remove-plaintext"} {
 		if given[o] != nil && given["import"] == nil {
 			return &cli.UsageError{Problem: "--" + o + " goes with --import only"}
 		}
@@ -45,6 +48,12 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 // login reads a secret, proves it, stores it and writes the profile, in this
 // order: what is stored works, and what a profile names is stored.
 func login(ctx context.Context, c *call) error {
+	if c.given["user-login"] != nil {
+		return userLogin(ctx, c)
+	}
+	if err := c.noSecretLogin(); err != nil {
+		return err
+	}
 	profile, err := c.profileFile()
 	if err != nil {
 		return err
@@ -54,7 +63,7 @@ func login(ctx context.Context, c *call) error {
 		return err
 	}
 	chain := c.Keychain(c.conf)
-	if err := c.reachable(ctx, chain); err != nil {
+	if err := c.reachable(ctx, chain, c.conf.SecretAccount()); err != nil {
 		return err
 	}
 	secret, err := read(ctx)
@@ -76,7 +85,7 @@ func login(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	where, err := c.keep(ctx, store, chain, secret)
+	where, err := c.keep(ctx, store, chain, c.conf.SecretAccount(), secret)
 	if err != nil {
 		return err
 	}
@@ -100,8 +109,8 @@ func (c *call) toFile() bool { return c.given["store"] != nil && c.given["store"
 
 // keep stores the secret and says where. A file of an earlier login goes once
 // the keychain has the secret: it would be found first.
-func (c *call) keep(ctx context.Context, store *cache.Cache, chain *keychain.Keychain, secret credential.Secret) (string, error) {
-	account, files := c.conf.SecretAccount(), c.SecretFiles()
+func (c *call) keep(ctx context.Context, store *cache.Cache, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
+	files := c.SecretFiles()
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
 	}
@@ -115,9 +124,9 @@ func (c *call) keep(ctx context.Context, store *cache.Cache, chain *keychain.Key
 	return "the keychain", err
 }
 
-// reachable makes sure of the store before anybody types a secret for it. On a
-// terminal a locked keychain may show its dialog.
-func (c *call) reachable(ctx context.Context, chain *keychain.Keychain) error {
+// reachable makes sure of the store before anybody types a secret for it, or signs
+// in. On a terminal a locked keychain may show its dialog.
+func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account string) error {
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
@@ -125,7 +134,7 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain) error {
 	if cli.Terminal(c.Stdin) {
 		look = chain.Get
 	}
-	if _, err := look(ctx, c.conf.SecretAccount()); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if _, err := look(ctx, account); err != nil && !errors.Is(err, keychain.ErrNotFound) {
 		return err
 	}
 	return nil

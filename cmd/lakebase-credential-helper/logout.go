@@ -3,66 +3,168 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
-// logout deletes a target's secret and tokens, or all that is stored.
+// logout deletes a target's secret or login with its tokens, or all that is stored.
 func logout(ctx context.Context, c *call) error {
-	removed, err := c.removeFiles()
-	if err != nil {
-		return err
-	}
 	chain := c.Keychain(c.conf)
 	store, err := c.Cache(c.conf, chain, c.say)
 	if err != nil {
 		return err
 	}
+	l := &leaving{call: c, all: c.given["all"] != nil}
+	if !l.all {
+		if err := l.decide(ctx, store.Over(chain)); err != nil {
+			return err
+		}
+		if l.person {
+			defer c.refreshTurn(ctx, store, l.accounts)()
+		}
+	}
+	removed, err := l.removeFiles()
+	if err != nil {
+		return err
+	}
 	if store.Files != nil { // tokens of runs with --cache file
-		if err := c.remove(ctx, store.Over(cache.FileStore{Files: store.Files}), false); err != nil {
+		if err := l.remove(ctx, store.Over(cache.FileStore{Files: store.Files}), false); err != nil {
 			return err
 		}
 	}
-	err = c.remove(ctx, store.Over(chain), true)
+	err = l.remove(ctx, store.Over(chain), true)
 	if removed && errors.Is(err, keychain.ErrAbsent) {
 		return nil // the file was all that such a machine can have
 	}
 	return err
 }
 
-// removeFiles removes secrets' files, and says whether there was one.
-func (c *call) removeFiles() (bool, error) {
-	files := c.SecretFiles()
-	if c.given["all"] != nil {
-		return files.RemoveAll()
-	}
-	return files.Remove(c.conf.SecretAccount())
+// leaving is what one logout takes out.
+type leaving struct {
+	*call
+	all      bool
+	person   bool
+	user     string   // the person's; empty: nobody has signed in
+	others   []string // who else has signed in at the host
+	accounts []string // of the keychain, listed there or not
 }
 
-func (c *call) remove(ctx context.Context, store *cache.Cache, secrets bool) error {
-	all := c.given["all"] != nil
+// decide finds out who leaves.
+func (l *leaving) decide(ctx context.Context, store *cache.Cache) error {
+	c := l.conf
+	switch {
+	case c.ClientID.V != "":
+		l.accounts = []string{c.SecretAccount(), c.RecordAccount()}
+		return nil
+	case c.Auth.V != "" && c.Auth.V != credential.AuthBrowser: // it has tokens alone
+		return nil
+	}
+	l.person = true
+	people, err := l.people(ctx, store)
+	if err != nil {
+		return err
+	}
+	user := c.User
+	named := user.From.Origin == config.FromOption || user.From.Origin == config.FromProfile
+	switch {
+	case user.V != "" && (named || slices.Contains(people, user.V)):
+		l.user = user.V
+	case len(people) == 1: // a PGUSER of the environment may be a group's role
+		l.user = people[0]
+	case len(people) > 1:
+		return &broker.NoPersonError{Host: c.Workspace.V.HostPort(), Others: people}
+	}
+	l.others = slices.DeleteFunc(people, func(p string) bool { return p == l.user })
+	if l.user != "" {
+		l.accounts = []string{config.RefreshAccount(c.Workspace.V.HostPort(), l.user)}
+	}
+	return nil
+}
+
+// people are those who have signed in at the target's host. A file that cannot be
+// used names nobody.
+func (l *leaving) people(ctx context.Context, store *cache.Cache) ([]string, error) {
+	accounts, _, err := l.SecretFiles().List()
+	if err != nil {
+		return nil, err
+	}
 	listed, err := store.Index().List(ctx)
-	if err != nil && !c.nothing(err) {
+	if err != nil && !l.nothing(err) && !errors.Is(err, keychain.ErrAbsent) {
+		return nil, err
+	}
+	var people []string
+	for _, a := range append(accounts, listed...) {
+		if host, user, ok := config.SplitRefreshAccount(a); ok && host == l.conf.Workspace.V.HostPort() {
+			people = append(people, user)
+		}
+	}
+	slices.Sort(people)
+	return slices.Compact(people), nil
+}
+
+// turnTime bounds the wait for a process that refreshes the login just now: what
+// it gets would be stored after the logout.
+const turnTime = 10 * time.Second
+
+func (c *call) refreshTurn(ctx context.Context, store *cache.Cache, accounts []string) (unlock func()) {
+	if len(accounts) == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*turnTime) // InTurn takes half of it
+	defer cancel()
+	return store.InTurn(ctx, broker.RefreshLock(accounts[0]))
+}
+
+// removeFiles removes secrets' files, and says whether there was one.
+func (l *leaving) removeFiles() (removed bool, err error) {
+	files := l.SecretFiles()
+	if l.all {
+		return files.RemoveAll()
+	}
+	if len(l.accounts) == 0 {
+		return false, nil
+	}
+	return files.Remove(l.accounts[0])
+}
+
+func (l *leaving) remove(ctx context.Context, store *cache.Cache, secrets bool) error {
+	listed, err := store.Index().List(ctx)
+	if err != nil && !l.nothing(err) {
 		return err
 	}
 	if errors.Is(err, keychain.ErrAbsent) {
 		return nil
 	}
 	var gone []string
-	if secrets && !all {
-		gone = append(gone, c.conf.SecretAccount(), c.conf.RecordAccount()) // listed or not
+	if secrets && !l.all {
+		gone = slices.Clone(l.accounts)
 	}
 	for _, a := range listed {
-		if all || c.ours(ctx, store, a) {
+		if l.all || l.ours(ctx, store, a) {
 			gone = append(gone, a)
 		}
 	}
 	return store.Index().Remove(ctx, gone...)
 }
 
-// ours says whether a cached token belongs to the target's host and client.
-func (c *call) ours(ctx context.Context, store *cache.Cache, account string) bool {
+// ours says whether a cached token belongs to who leaves. A person's may be for
+// a group's role, so that it is one of theirs unless it is another person's.
+func (l *leaving) ours(ctx context.Context, store *cache.Cache, account string) bool {
 	d, err := store.Describe(ctx, account)
-	return err == nil && d.Host == c.conf.Workspace.V.HostPort() && d.ClientID == c.conf.ClientID.V
+	if err != nil || d.Host != l.conf.Workspace.V.HostPort() {
+		return false
+	}
+	switch {
+	case l.person:
+		return d.Identity == credential.AuthBrowser && !slices.Contains(l.others, d.ClientID)
+	case l.conf.ClientID.V != "":
+		return d.ClientID == l.conf.ClientID.V
+	}
+	return d.Identity == l.conf.Auth.V
 }

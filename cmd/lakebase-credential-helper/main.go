@@ -126,6 +126,9 @@ func (c *call) run(ctx context.Context, cmd command) error {
 		}
 		c.known = true
 		c.say = c.Voice(c.conf)
+		if !cmd.brief { // its callers take a word on stderr for a failure
+			cli.TellWarnings(c.say, c.conf)
+		}
 		cli.TellNotes(c.say, c.conf)
 	}
 	return cmd.run(ctx, c)

@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
@@ -79,6 +80,9 @@ func (c *call) rotateAlone(ctx context.Context, r *broker.Rotation) (broker.Rota
 
 // rotation reads rotate's own options.
 func (c *call) rotation() (*broker.Rotation, error) {
+	if err := c.hasSecret(); err != nil {
+		return nil, err
+	}
 	r := &broker.Rotation{Config: c.conf, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
 	var err error
 	if t := c.given["lifetime"]; t != nil {
@@ -101,6 +105,18 @@ func (c *call) rotation() (*broker.Rotation, error) {
 		c.say.Warn("%s is set and goes before the stored secret, which is the one that rotate renews", c.conf.Secret.From)
 	}
 	return r, nil
+}
+
+// hasSecret refuses a target whose way in starts from no stored secret.
+func (c *call) hasSecret() error {
+	auth := c.conf.Auth
+	switch {
+	case credential.IsPerson(auth.V):
+		return &cli.UsageError{Problem: auth.From.String() + " says " + auth.V + ": people have no secret to rotate", Fix: "a person's login renews itself; it ends with: " + program + " logout" + c.targetOption()}
+	case c.conf.ClientID.V == "":
+		return &cli.UsageError{Problem: "no client id is given, and people have no secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
+	}
+	return nil
 }
 
 // inHours takes a count of days too, which Go's durations do not.

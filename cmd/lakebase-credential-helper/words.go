@@ -22,7 +22,7 @@ func commands() []command {
 	return []command{
 		{
 			page: cli.Page{
-				Name: "login", Brief: "put a service principal's secret into the keychain",
+				Name: "login", Brief: "put a service principal's secret, or a person's login, into the keychain",
 				Usage: program + " login [options]",
 				Text: `Reads the secret without echo, proves it by an exchange, stores it in the OS
 keychain for this host and client id alone, and reads it back. With --profile
@@ -34,23 +34,30 @@ mode 0600 in lakebase/secrets under the configuration folder, in plain text.
 --import takes host, client_id and client_secret from a section of
 ~/.databrickscfg (DATABRICKS_CONFIG_FILE): --databricks-profile, else
 DATABRICKS_CONFIG_PROFILE, else the name given with --profile where there is
-such a section, else DEFAULT. --host and --client-id must agree with it.`,
+such a section, else DEFAULT. --host and --client-id must agree with it.
+
+--user-login signs a person in: it opens the browser ($BROWSER first), waits for
+it for five minutes, and keeps what renews the login in the same place. Where the
+browser cannot reach this machine (ssh, containers, WSL), --no-browser prints the
+address, and takes the one that the browser ends up at on standard input.`,
 				Omit: append([]string{"client-secret-file", "read-only", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{
 					{Name: "secret-stdin", Text: "read the secret from standard input"},
 					{Name: "secret-file", Value: "PATH", Text: "read the secret from this file"},
 					{Name: "import", Text: "take host, client id and secret from ~/.databrickscfg"},
-					{Name: "databricks-profile", Value: "NAME", Text: "the section to import; DATABRICKS_CONFIG_PROFILE"},
 					{Name: "remove-plaintext", Text: "after --import, take the secret's line out of that file"},
-					{Name: "store", Value: "WHERE", Text: "where the secret is kept: keychain, file [default keychain]", Words: []string{storeKeychain, storeFile}},
-					{Name: "no-verify", Text: "store the secret without an exchange"},
+					{Name: "user-login", Text: "sign in as a person, by a browser"},
+					{Name: "no-browser", Text: "with --user-login: print the address to open"},
+					{Name: "store", Value: "WHERE", Text: "where it is kept: keychain, file [default keychain]", Words: []string{storeKeychain, storeFile}},
+					{Name: "no-verify", Text: "store it without an exchange; a person's, without asking for a database token"},
 					helpOption,
 				},
 				Examples: []string{
 					program + " login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \\\n      --client-id 5f2b… --endpoint projects/shop/branches/production/endpoints/primary",
+					program + " login -p me --user-login --host https://dbc-a1b2c3.cloud.databricks.com --endpoint shop",
 				},
 			},
-			values: []string{"secret-file", "databricks-profile", "store"},
+			values: []string{"secret-file", "store"},
 			change: checkLogin,
 			input:  importSection,
 			run:    login,
@@ -80,10 +87,12 @@ standard input and never prompts. The expiry told is one minute early.`,
 		},
 		{
 			page: cli.Page{
-				Name: "logout", Brief: "delete a stored secret and its tokens",
+				Name: "logout", Brief: "delete a stored secret or login, and its tokens",
 				Usage: program + " logout [options] | --all",
 				Text: `Deletes the secret of the target's host and client id from keychain and file, and
-every token that was cached for them. The profile stays: it holds no secret.`,
+every token that was cached for them. Without a client id it is the login of the
+person who signed in at the host, which --user names where there are several.
+The profile stays: it holds no secret.`,
 				Omit: append([]string{"client-secret-file", "credential", "read-only", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{{Name: "all", Text: "delete all that is stored"}, helpOption},
 			},
@@ -124,9 +133,10 @@ at any point, the stored secret works; the next rotate deletes what is left.`,
 			page: cli.Page{
 				Name: "list", Brief: "show what is stored, without secrets",
 				Usage: program + " list [--json]",
-				Text:  `Lists the secrets by host and client id, the cached tokens, and the profiles.`,
-				Omit:  listOmit(),
-				More:  []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
+				Text: `Lists the secrets by host and client id, the people who have signed in, the cached
+tokens, and the profiles.`,
+				Omit: listOmit(),
+				More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
 			},
 			change: func(_ map[string][]string, in *config.Input) error { in.NoTarget = true; return nil },
 			run:    list,
@@ -152,6 +162,8 @@ file. The address goes to stdout, in one line, once a login has worked.`,
 			input:  hideSecret,
 			run:    serve,
 		},
+		endpointsCommand(),
+		doctorCommand(),
 		completionCommand(),
 	}
 }

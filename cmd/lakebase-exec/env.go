@@ -65,6 +65,9 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if conf.PGHostTrusted() {
 		s.Target.Host = conf.PGHost.V
 	}
+	if conf.User.V == "" {
+		s.Target.User = askedAtStart
+	}
 	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart, "LAKEBASE_TOKEN_TARGET": askedAtStart}
 	if conf.Cache.V != config.CacheOff {
 		c, err := p.Cache(conf, p.Keychain(conf), say)
@@ -74,6 +77,9 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		if e, ok := c.Lookup(ctx, conf.Key()); ok {
 			if h := e.DatabaseHost; h != "" && (conf.PGHost.V == "" || conf.PGHost.V == h) {
 				s.Target.Host = h
+			}
+			if conf.User.V == "" && e.User != "" {
+				s.Target.User = e.User
 			}
 			if e.Token.Fresh(c.Now(), conf.MinTTL.V) {
 				// The token itself stays out of all that is shown, templates too.

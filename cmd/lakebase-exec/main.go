@@ -63,6 +63,7 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 			say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
+	cli.TellWarnings(say, conf)
 	cli.TellNotes(say, conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
@@ -137,6 +138,9 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	// A value that the child's environment cannot hold is found before a token
 	// is asked for.
 	probe := broker.Session{Target: j.broker.Target("host")}
+	if probe.Target.User == "" { // the workspace tells it
+		probe.Target.User = "user"
+	}
 	if _, err := pgenv.Build(j.Environ, values(j.conf, probe, nil, j.vars, j.argv), j.conf.Keep.V); err != nil {
 		return err
 	}
@@ -149,6 +153,8 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.conf.SSLMode.V == config.Require {
 		j.say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
 	}
-	j.session, err = j.broker.Ready(ctx)
+	if j.session, err = j.broker.Ready(ctx); err == nil {
+		j.conf = j.session.Config
+	}
 	return err
 }

@@ -34,9 +34,10 @@ type Waker interface {
 // Stage is a part of the road that may take long enough to be spoken of.
 type Stage int
 
-// The stages. Note is a word for --verbose and no wait.
+// The stages. Note is a word for --verbose and no wait, Warning one for everybody.
 const (
 	Note Stage = iota
+	Warning
 	AtKeychain
 	AtExchange
 	AtWake
@@ -58,12 +59,34 @@ type Broker struct {
 	// QuietSecrets is Secrets without dialogs, for Renew; nil: Secrets.
 	QuietSecrets Secrets
 
+	// What the other ways in need; nil where a program has no use for them.
+	People        People
+	Federation    Federation
+	Discovery     Discovery
+	Directory     Directory
+	Browser       Browser
+	Accounts      func(ctx context.Context) ([]string, error)                           // what is stored
+	Keep          func(ctx context.Context, account string, s credential.Secret) error  // stores a refresh token
+	WorkloadToken func(ctx context.Context, audience string) (credential.Secret, error) // of a file, or GitHub's
+	DatabricksCLI func(ctx context.Context) (credential.Token, error)                   // runs databricks auth token
+
 	given  *credential.Secret // from option, file or environment; read once
 	proven credential.Secret  // the last one that signed in
+	person string             // who signs in, where it is a person of the keychain's
+
+	arrived *exchange.Grant // of a login that was made just now
+
+	discovered bool               // the host was asked where its endpoints are
+	found      exchange.Discovery // its answer, where it had one
+
+	quiet   bool              // nobody is asked anything
+	refused credential.Secret // a token that must not be given again
+	rest    time.Duration     // what must be left of the life of one that is a password
 }
 
 // Session is a way into the database that works now, or is believed to.
 type Session struct {
+	Config config.Config // with what was found out on the way: who signs in, and how
 	Target wake.Target
 	Token  credential.Token
 	Cached bool // nothing was asked of the workspace
@@ -75,8 +98,8 @@ type Session struct {
 func (s Session) Saved(ctx context.Context) { s.result.Saved(ctx) }
 
 // Token gets a database token and the host that it is for, from the cache where
-// it can. It makes no login. Errors: *NoSecretError, *HostError,
-// *exchange.Error (inside a *retry.Error where it was tried more than once).
+// it can. It makes no login. Errors: *NoSecretError, *NoPersonError, *SignedOutError,
+// *HostError, *TargetError, *FederationError, *exchange.Error (inside a *retry.Error where it was tried more than once).
 func (b *Broker) Token(ctx context.Context) (Session, error) {
 	return b.token(ctx, credential.Secret{})
 }

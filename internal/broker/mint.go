@@ -13,46 +13,76 @@ import (
 )
 
 // Mint exchanges the secret for a database token within --timeout: two calls,
-// and beside the second one a third where the database's host must be asked for.
+// and beside the second one another where the database's host or the user must be
+// asked for. A target's short name is looked up in between.
 // With --credential workspace the second one is left out: the first one's token
 // is the password.
 func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entry, error) {
 	c, ws := b.Config, b.Workspace
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V)
 	defer cancel()
+	if err := b.decide(ctx); err != nil {
+		return cache.Entry{}, err
+	}
 	b.tell(AtExchange, c.Workspace.V.HostPort())
 	bearer, err := b.signIn(ctx, ws, secret)
 	if err != nil {
 		return cache.Entry{}, err
 	}
-	var host string
-	asked := make(chan error, 1)
-	if c.PGHostTrusted() {
-		asked <- nil
-	} else {
-		go func() {
-			h, err := b.askHost(ctx, ws, bearer.Value)
-			host = h
-			if err != nil {
-				cancel() // the other call's answer is of no use any more
-			}
-			asked <- err
-		}()
+	target, err := b.resolve(ctx, bearer.Value)
+	if err != nil {
+		return cache.Entry{}, err
 	}
+	var host, user string
+	asked := b.aside(cancel, func() (err error) {
+		host, err = b.askHost(ctx, ws, bearer.Value, target)
+		return err
+	}, !c.PGHostTrusted())
+	named := b.aside(cancel, func() (err error) {
+		user, err = b.askUser(ctx, bearer.Value)
+		return err
+	}, c.User.V == "")
 	token := bearer
 	if c.Credential.V != config.CredentialWorkspace {
 		token, err = attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-			return ws.DatabaseCredential(ctx, bearer.Value, c.Target(), c.TTL.V)
+			return ws.DatabaseCredential(ctx, bearer.Value, target.Name, c.TTL.V)
 		})
 		if err != nil {
 			cancel()
 		}
 	}
-	if err := first(<-asked, err); err != nil {
+	if err := first(<-asked, err, <-named); err != nil {
 		return cache.Entry{}, err
 	}
 	b.tell(Note, fmt.Sprintf("%s gave a token, good until %s", c.Workspace.V.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
-	return cache.Entry{Token: token, DatabaseHost: host, Fingerprint: c.Key().Fingerprint(secret)}, nil
+	return cache.Entry{Token: token, DatabaseHost: host, User: user, Fingerprint: b.Config.Key().Fingerprint(secret)}, nil
+}
+
+// aside makes a call beside the one for the token, if it is needed. Where it
+// fails, the other calls' answers are of no use any more.
+func (b *Broker) aside(cancel func(), call func() error, needed bool) <-chan error {
+	done := make(chan error, 1)
+	if !needed {
+		done <- nil
+		return done
+	}
+	go func() {
+		err := call()
+		if err != nil {
+			cancel()
+		}
+		done <- err
+	}()
+	return done
+}
+
+// askUser asks the workspace who has signed in.
+func (b *Broker) askUser(ctx context.Context, bearer credential.Secret) (string, error) {
+	me, err := attempt(ctx, func(ctx context.Context) (exchange.Identity, error) { return b.People.Me(ctx, bearer) })
+	if err != nil {
+		return "", err
+	}
+	return config.CheckUser(me.UserName, "the user name that "+b.Config.Workspace.V.HostPort()+" gives")
 }
 
 // SignIn exchanges the secret for a workspace token within --timeout.
@@ -60,13 +90,10 @@ func (b *Broker) SignIn(ctx context.Context, secret credential.Secret) (credenti
 	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
 	defer cancel()
 	b.tell(AtExchange, b.Config.Workspace.V.HostPort())
+	if err := b.decide(ctx); err != nil {
+		return credential.Token{}, err
+	}
 	return b.signIn(ctx, b.Workspace, secret)
-}
-
-func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {
-	return attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-		return ws.WorkspaceToken(ctx, b.Config.ClientID.V, secret)
-	})
 }
 
 // first picks the error that says most: a call that was given up because the
@@ -98,14 +125,17 @@ func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) 
 }
 
 // askHost asks the target for its host, the read-only one with --read-only, and
-// holds it against the one that was configured.
-func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Secret) (string, error) {
-	c := b.Config
-	e, err := attempt(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
-		return ws.Endpoint(ctx, bearer, c.Target())
-	})
-	if err != nil {
-		return "", err
+// holds it against the one that was configured. What the search for the target
+// has brought is not asked for again.
+func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Secret, e exchange.Endpoint) (string, error) {
+	c, err := b.Config, error(nil)
+	if e.State == "" {
+		e, err = attempt(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
+			return ws.Endpoint(ctx, bearer, c.Target())
+		})
+		if err != nil {
+			return "", err
+		}
 	}
 	if kind := e.Unusable(); kind != "" {
 		return "", unusable(c, kind, e)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
@@ -13,6 +12,10 @@ import (
 // again, for it may have been rotated; where it cannot be had now, the one that
 // worked last is used. Errors: those of Token.
 func (b *Broker) Renew(ctx context.Context, old credential.Secret) (credential.Token, error) {
+	b.quiet = true
+	if err := b.decide(ctx); err != nil {
+		return credential.Token{}, err
+	}
 	r, err := b.fetch(ctx, cache.Want{MinLife: credential.MaxLife, Refused: old, DatabaseHost: b.hostServes}, b.quietSecret)
 	if err != nil {
 		return credential.Token{}, err
@@ -31,13 +34,6 @@ func (b *Broker) quietSecret(ctx context.Context) (credential.Secret, error) {
 }
 
 func (b *Broker) lookUp(ctx context.Context) (credential.Secret, error) {
-	if b.Config.Secret.Kind != config.SecretInKeychain {
-		b.given = nil // a file is read anew
-		return b.GivenSecret()
-	}
-	quiet := *b
-	if b.QuietSecrets != nil {
-		quiet.Secrets = b.QuietSecrets
-	}
-	return quiet.keychainSecret(ctx)
+	b.given = nil // a file is read anew
+	return b.secret(ctx)
 }

@@ -14,6 +14,30 @@ import (
 
 // token gets a token other than refused.
 func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session, error) {
+	s, err := b.ownToken(ctx, refused)
+	if err != nil && b.otherWay(err) {
+		s, err = b.ownToken(ctx, refused)
+	}
+	if err != nil && refused.IsZero() && nobody(err) {
+		if s, ok := b.inherited(); ok {
+			return s, nil
+		}
+	}
+	return s, err
+}
+
+// nobody says whether an error is that there is nobody to sign in as.
+func nobody(err error) bool {
+	var none *NoSecretError
+	var person *NoPersonError
+	return errors.As(err, &none) || errors.As(err, &person)
+}
+
+// ownToken is token without a token that was handed down.
+func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Session, error) {
+	if err := b.decide(ctx); err != nil {
+		return Session{}, err
+	}
 	c := b.Config
 	want := cache.Want{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
 	given, err := b.GivenSecret()
@@ -23,19 +47,8 @@ func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session,
 	if !given.IsZero() {
 		want.Fingerprint = c.Key().Fingerprint(given)
 	}
-	r, err := b.fetch(ctx, want, func(ctx context.Context) (credential.Secret, error) {
-		if !given.IsZero() {
-			return given, nil
-		}
-		return b.keychainSecret(ctx)
-	})
+	r, err := b.fetch(ctx, want, b.secret)
 	if err != nil {
-		var none *NoSecretError
-		if refused.IsZero() && errors.As(err, &none) {
-			if s, ok := b.inherited(); ok {
-				return s, nil
-			}
-		}
 		return Session{}, err
 	}
 	host := c.PGHost.V
@@ -45,13 +58,27 @@ func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session,
 	if r.Cached {
 		b.tell(Note, fmt.Sprintf("using the cached token, good until %s", r.Entry.Token.ExpiresAt.UTC().Format(time.RFC3339)))
 	}
-	return Session{Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
+	if c.User.V == "" {
+		b.Config.User.V = r.Entry.User
+	}
+	return Session{Config: b.Config, Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
+}
+
+// secret is what the way in starts from: given, or the keychain's for a client
+// id. The other ways find theirs when they are walked.
+func (b *Broker) secret(ctx context.Context) (credential.Secret, error) {
+	given, err := b.GivenSecret()
+	if err != nil || !given.IsZero() || b.Config.Auth.V != credential.AuthM2M {
+		return given, err
+	}
+	return b.keychainSecret(ctx)
 }
 
 // fetch gets an entry from the cache, or mints one with the secret that is asked
 // for only then.
 func (b *Broker) fetch(ctx context.Context, want cache.Want, secret func(context.Context) (credential.Secret, error)) (cache.Result, error) {
 	c := b.Config
+	b.refused, b.rest = want.Refused, want.MinLife
 	// The lock is waited for within this, the keychain and the exchange have
 	// limits of their own inside it.
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
@@ -89,7 +116,7 @@ func (b *Broker) GivenSecret() (credential.Secret, error) {
 	}
 	s := b.Config.Secret
 	secret := s.Text
-	if s.Kind == config.SecretInFile {
+	if s.Kind == config.SecretInFile && b.Config.Auth.V != credential.AuthFileOIDC {
 		var err error
 		if secret, err = b.ReadSecretFile(s.Path); err != nil {
 			return credential.Secret{}, &SecretFileError{From: s.From, Err: err}
@@ -103,11 +130,7 @@ func (b *Broker) GivenSecret() (credential.Secret, error) {
 const minKeychain = 250 * time.Millisecond
 
 func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) {
-	b.tell(AtKeychain, "")
-	// A keychain that did not answer the cache has used up some of its time.
-	ctx, cancel := context.WithTimeout(ctx, max(b.Config.KeychainTimeout.V-b.Cache.Lost(), minKeychain))
-	defer cancel()
-	s, err := b.Secrets.Get(ctx, b.Config.SecretAccount())
+	s, err := b.stored(ctx, b.Config.SecretAccount())
 	if err != nil {
 		if parent := context.Cause(ctx); errors.Is(parent, context.Canceled) {
 			return credential.Secret{}, parent
@@ -115,6 +138,19 @@ func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) 
 		return credential.Secret{}, &NoSecretError{Host: b.Config.Workspace.V.HostPort(), ClientID: b.Config.ClientID.V, Notes: b.Config.Notes, Err: err}
 	}
 	return s, nil
+}
+
+// stored reads an account of the keychain, or of the file in its place.
+func (b *Broker) stored(ctx context.Context, account string) (credential.Secret, error) {
+	b.tell(AtKeychain, "")
+	// A keychain that did not answer the cache has used up some of its time.
+	ctx, cancel := context.WithTimeout(ctx, max(b.Config.KeychainTimeout.V-b.Cache.Lost(), minKeychain))
+	defer cancel()
+	secrets := b.Secrets
+	if b.quiet && b.QuietSecrets != nil {
+		secrets = b.QuietSecrets
+	}
+	return secrets.Get(ctx, account)
 }
 
 // Inherited is the token that a lakebase-exec around this process has set, with
@@ -130,6 +166,9 @@ type Inherited struct {
 // is fresh and its seal says that it was handed out for this target and host.
 func (b *Broker) inherited() (Session, bool) {
 	in, c := b.Inherited, b.Config
+	if in != nil && c.User.V == "" && c.ClientID.V == "" {
+		c.User.V = in.User
+	}
 	if in == nil || in.Token.IsZero() || in.User != c.User.V || in.Port != c.PGPort.V || c.PGHost.V != "" && c.PGHost.V != in.Host {
 		return Session{}, false
 	}
@@ -143,8 +182,9 @@ func (b *Broker) inherited() (Session, bool) {
 		return Session{}, false
 	}
 	b.tell(Note, "using the token of the lakebase-exec around this one")
+	b.Config = c
 	t := credential.Token{Value: in.Token, ExpiresAt: in.ExpiresAt, MintedAt: b.Now()}
-	return Session{Target: b.Target(in.Host), Token: t, Cached: true}, true
+	return Session{Config: b.Config, Target: b.Target(in.Host), Token: t, Cached: true}, true
 }
 
 // refused says whether a login failed for its token, and not for anything that
@@ -157,9 +197,24 @@ func refused(err error) bool {
 // WorkspaceToken gets a token for the workspace's API, from the cache where it
 // can. The target means nothing to it.
 func (b *Broker) WorkspaceToken(ctx context.Context) (credential.Token, error) {
+	if err := b.decide(ctx); err != nil {
+		return credential.Token{}, err
+	}
+	t, err := b.workspaceToken(ctx)
+	if err != nil && b.otherWay(err) {
+		t, err = b.workspaceToken(ctx)
+	}
+	return t, err
+}
+
+func (b *Broker) workspaceToken(ctx context.Context) (credential.Token, error) {
 	c := b.Config
-	key := c.Key()
-	key.Target, key.TTL, key.Credential, key.ReadOnly = "", 0, config.CredentialWorkspace, false
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
+	defer cancel()
+	if c.Auth.V == credential.AuthBrowser {
+		return b.personToken(ctx)
+	}
+	key := b.workspaceKey()
 	given, err := b.GivenSecret()
 	if err != nil {
 		return credential.Token{}, err
@@ -168,14 +223,10 @@ func (b *Broker) WorkspaceToken(ctx context.Context) (credential.Token, error) {
 	if !given.IsZero() {
 		want.Fingerprint = key.Fingerprint(given)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
-	defer cancel()
 	r, err := b.Cache.Fetch(ctx, key, want, func(ctx context.Context) (cache.Entry, error) {
-		secret := given
-		if secret.IsZero() {
-			if secret, err = b.keychainSecret(ctx); err != nil {
-				return cache.Entry{}, err
-			}
+		secret, err := b.secret(ctx)
+		if err != nil {
+			return cache.Entry{}, err
 		}
 		t, err := b.SignIn(ctx, secret)
 		return cache.Entry{Token: t, Fingerprint: key.Fingerprint(secret)}, err

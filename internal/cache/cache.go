@@ -51,6 +51,7 @@ func (c *Cache) Over(s Store) *Cache {
 type Entry struct {
 	Token        credential.Token
 	DatabaseHost string // as the endpoint named it; empty when it was not asked
+	User         string // as the workspace named it; empty when it was not asked
 	Fingerprint  string // of the secret that it was minted with
 }
 

@@ -32,6 +32,7 @@ type item struct {
 	Minted       time.Time `json:"minted"`
 	Expires      time.Time `json:"expires"`
 	DatabaseHost string    `json:"database_host,omitempty"`
+	User         string    `json:"user,omitempty"`
 	Fingerprint  string    `json:"fingerprint,omitempty"`
 }
 
@@ -47,7 +48,7 @@ func encode(key credential.Key, e Entry) credential.Secret {
 		Version: itemVersion, Identity: key.Identity, Host: key.Host, WorkspaceID: key.WorkspaceID,
 		Principal: key.Principal, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
 		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
-		DatabaseHost: e.DatabaseHost, Fingerprint: e.Fingerprint,
+		DatabaseHost: e.DatabaseHost, User: e.User, Fingerprint: e.Fingerprint,
 	})
 	if err != nil { // strings and times only: cannot be
 		return credential.Secret{}
@@ -79,19 +80,21 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 	}
 	return Entry{
 		Token:        credential.Token{Value: credential.NewSecret(it.Token), MintedAt: it.Minted, ExpiresAt: it.Expires},
-		DatabaseHost: it.DatabaseHost,
-		Fingerprint:  it.Fingerprint,
+		DatabaseHost: it.DatabaseHost, User: it.User,
+		Fingerprint: it.Fingerprint,
 	}, nil
 }
 
 // Description is what may be said of a stored token to anybody.
 type Description struct {
 	Host         string    `json:"host"`
+	Identity     string    `json:"identity"` // a word of credential.AuthWords
 	ClientID     string    `json:"client_id"`
 	Endpoint     string    `json:"endpoint"`           // empty with Instance
 	Instance     string    `json:"instance,omitempty"` // of Lakebase Provisioned
 	ReadOnly     bool      `json:"read_only,omitempty"`
 	DatabaseHost string    `json:"database_host,omitempty"`
+	User         string    `json:"user,omitempty"`
 	ExpiresAt    time.Time `json:"expires_at"`
 }
 
@@ -101,7 +104,7 @@ func describe(text credential.Secret) (Description, error) {
 	if err != nil {
 		return Description{}, err
 	}
-	d := Description{Host: it.Host, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
+	d := Description{Host: it.Host, Identity: it.Identity, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
 	if name, ok := strings.CutPrefix(it.Target, credential.InstancePrefix); ok {
 		d.Endpoint, d.Instance = "", name
 	}

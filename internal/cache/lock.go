@@ -98,6 +98,30 @@ func (c *Cache) Alone(name string) (unlock func(), ok bool) {
 	return func() { _ = l.Unlock() }, got
 }
 
+// InTurn waits until no other process does the same, for half of the time left: a
+// stopped one keeps nobody from going on. name is a file's. unlock is never nil.
+func (c *Cache) InTurn(ctx context.Context, name string) (unlock func()) {
+	none := func() {}
+	if c.LockDir == "" {
+		return none
+	}
+	l := c.lock(name)
+	free := func() { _ = l.Unlock() }
+	switch got, err := l.TryLock(); {
+	case err != nil:
+		c.told("taking the lock", err)
+		return none
+	case got:
+		return free
+	}
+	wait, stop := half(ctx)
+	defer stop()
+	if await(wait, l.Lock, free) {
+		return free
+	}
+	return none
+}
+
 // half gives a context that ends when half of the time left is over.
 func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()

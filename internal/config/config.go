@@ -7,8 +7,6 @@ package config
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -84,10 +82,17 @@ const (
 type Config struct {
 	Profile   Value[string]
 	Workspace Value[Workspace]
-	ClientID  Value[string]
-	Endpoint  Value[string] // of Lakebase Autoscaling; at most one of Endpoint and Instance is set
+	ClientID  Value[string] // a service principal's; empty where a person signs in
+	Endpoint  Value[string] // of Lakebase Autoscaling, whole or partial; at most one of Endpoint and Instance is set
 	Instance  Value[string] // of Lakebase Provisioned
-	Secret    SecretSource
+
+	Auth     Value[string] // a word of credential.AuthWords; empty: nobody named a way, and the keychain decides
+	Audience Value[string] // whom a workload's token is to be for; empty: the host's discovery document says it
+	Secret   SecretSource  // what that way starts from
+	GitHub   *GitHubSource // where GitHub Actions issues tokens; nil outside of it
+	// DatabricksProfile is the section of a .databrickscfg that gives the workspace.
+	// Empty and with a source: that source has put it aside.
+	DatabricksProfile Value[string]
 
 	Credential Value[string] // what the password is: database or workspace
 	ReadOnly   Value[bool]   // the target's read-only host is wanted
@@ -96,7 +101,7 @@ type Config struct {
 	PGHostAddr   Value[string]
 	PGPort       Value[int]
 	Database     Value[string]
-	User         Value[string]
+	User         Value[string] // empty where the workspace has to be asked who signs in
 	SSLMode      Value[string]
 	ChildSSLMode Value[string] // what the child reads; SSLMode where not given
 	SSLRootCert  Value[string] // absolute, or empty: the system's
@@ -123,6 +128,8 @@ type Config struct {
 
 	// Notes lists what was given and not used, or used in another way.
 	Notes []Note
+	// Warnings lists what a person is told always.
+	Warnings []Note
 }
 
 // SetVar is one more variable for the child, made from a template.
@@ -138,24 +145,6 @@ type Note struct {
 }
 
 func (n Note) String() string { return n.Name + ": " + n.Why }
-
-// SecretKind is where the service principal's secret is to be had.
-type SecretKind int
-
-// The ways, in the order in which they are looked at.
-const (
-	SecretInKeychain SecretKind = iota
-	SecretInFile
-	SecretInEnvironment
-)
-
-// SecretSource says where the secret is. Text is set for SecretInEnvironment only.
-type SecretSource struct {
-	Kind SecretKind
-	Path string
-	Text credential.Secret
-	From Source
-}
 
 // PGHostTrusted says whether the configured database host is used without
 // asking the endpoint: it was given as an option, ends in a Databricks database
@@ -183,79 +172,29 @@ func (c Config) TargetFrom() Source {
 	return c.Endpoint.From
 }
 
-// Key names the token that this configuration needs.
+// Key names the token that this configuration needs. Where nobody is named, a
+// section of a .databrickscfg keeps two persons of one host apart.
 func (c Config) Key() credential.Key {
+	identity, principal := c.Auth.V, c.ClientID.V
+	if identity == "" {
+		identity = credential.AuthM2M
+	}
+	if principal == "" {
+		principal = c.User.V
+	}
+	if principal == "" && c.DatabricksProfile.V != "" {
+		principal = "[" + c.DatabricksProfile.V + "]"
+	}
 	return credential.Key{
-		Identity:    "oauth-m2m",
+		Identity:    identity,
 		Host:        c.Workspace.V.HostPort(),
 		WorkspaceID: c.Workspace.V.WorkspaceID,
-		Principal:   c.ClientID.V,
+		Principal:   principal,
 		Target:      c.Target(),
 		TTL:         c.TTL.V,
 		Credential:  c.Credential.V,
 		ReadOnly:    c.ReadOnly.V,
 	}
-}
-
-// SecretAccount is the keychain account of the secret: one for each host and
-// client id, so that a secret cannot be read for another host.
-func (c Config) SecretAccount() string {
-	return SecretAccount(c.Workspace.V.HostPort(), c.ClientID.V)
-}
-
-// SecretAccount is the keychain account of a service principal's secret.
-func SecretAccount(host, clientID string) string { return "secret:" + host + ":" + clientID }
-
-// SplitSecretAccount is the reverse of SecretAccount. The client id has no
-// colon in it; the host may.
-func SplitSecretAccount(account string) (host, clientID string, ok bool) {
-	rest, ok := strings.CutPrefix(account, "secret:")
-	i := strings.LastIndexByte(rest, ':')
-	if !ok || i < 0 {
-		return "", "", false
-	}
-	return rest[:i], rest[i+1:], true
-}
-
-// RecordAccount is the keychain account of what is known of that secret: when
-// it was made, and when it ends. No secret stands in it.
-func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
-
-// RecordAccount is the target's.
-func (c Config) RecordAccount() string {
-	return RecordAccount(c.Workspace.V.HostPort(), c.ClientID.V)
-}
-
-// ProfileKeys are the given parts of the target, as a profile holds them.
-func (c Config) ProfileKeys() map[string]string {
-	keys := map[string]string{}
-	put := func(key, value string, given bool) {
-		if given && value != "" {
-			keys[key] = value
-		}
-	}
-	put("host", c.Workspace.V.String(), c.Workspace.Given())
-	put("client_id", c.ClientID.V, c.ClientID.Given())
-	put("endpoint", c.Endpoint.V, c.Endpoint.Given())
-	put("instance", c.Instance.V, c.Instance.Given())
-	put("pghost", c.PGHost.V, c.PGHost.Given())
-	put("pgport", strconv.Itoa(c.PGPort.V), c.PGPort.Given())
-	put("database", c.Database.V, c.Database.Given())
-	put("user", c.User.V, c.User.Given())
-	put("sslrootcert", c.SSLRootCert.V, c.SSLRootCert.Given())
-	put("cacert", c.CACert.V, c.CACert.Given())
-	// What belonged to the target or client that an option has replaced goes too.
-	if c.TargetFrom().Origin == FromOption {
-		for key, given := range map[string]bool{"endpoint": c.Endpoint.Given(), "instance": c.Instance.Given(), "pghost": c.PGHost.Given(), "pgport": c.PGPort.Given()} {
-			if !given {
-				keys[key] = ""
-			}
-		}
-	}
-	if c.ClientID.From.Origin == FromOption && !c.User.Given() {
-		keys["user"] = ""
-	}
-	return keys
 }
 
 // Error is a value that cannot be used, or one that is missing.

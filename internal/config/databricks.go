@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -65,27 +66,96 @@ func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
 			return Import{}, e
 		}
 	}
-	from := func(key string) Source {
-		return Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, section, d.file.name, values[key].line)}
-	}
-	w, err := ParseWorkspace(values["host"].text, from("host"))
+	w, err := d.workspace(section, values)
 	if err != nil {
 		return Import{}, err
 	}
-	if id := values["workspace_id"].text; w.WorkspaceID == "" && digitsOnly(id) {
+	id, err := d.clientID(section, values)
+	if err != nil {
+		return Import{}, err
+	}
+	im.Workspace, im.ClientID = w, id
+	if im.Secret, err = plainSecret(values["client_secret"].text, d.from(section, values, "client_secret")); err != nil {
+		return Import{}, err
+	}
+	return im, nil
+}
+
+// from says where a key stands.
+func (d *DatabricksFile) from(section string, values map[string]iniValue, key string) Source {
+	return Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, section, d.file.name, values[key].line)}
+}
+
+func (d *DatabricksFile) workspace(section string, values map[string]iniValue) (Value[Workspace], error) {
+	from := d.from(section, values, "host")
+	w, err := ParseWorkspace(values["host"].text, from)
+	if id := values["workspace_id"].text; err == nil && w.WorkspaceID == "" && digitsOnly(id) {
 		w.WorkspaceID = id
 	}
-	id, err := clientID(strings.TrimSpace(values["client_id"].text), from("client_id"))
-	if err != nil {
-		return Import{}, err
+	return Value[Workspace]{w, from}, err
+}
+
+func (d *DatabricksFile) clientID(section string, values map[string]iniValue) (Value[string], error) {
+	from := d.from(section, values, "client_id")
+	id, err := clientID(strings.TrimSpace(values["client_id"].text), from)
+	return Value[string]{id, from}, err
+}
+
+func plainSecret(s string, from Source) (credential.Secret, error) {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
+		return credential.Secret{}, bad(from, "is not a secret: it has a space, a quote or a control character in it")
 	}
-	secret := values["client_secret"].text
-	if strings.ContainsFunc(secret, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
-		return Import{}, bad(from("client_secret"), "is not a secret: it has a space, a quote or a control character in it")
+	return credential.NewSecret(s), nil
+}
+
+// section reads what a section says of a target; chosen says who named it. Its
+// secrets are looked at when they are used.
+func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
+	if !d.Has(chosen.V) {
+		e := &Error{Name: chosen.From.String(), Problem: "there is no section [" + chosen.V + "] in " + d.file.name}
+		if there := d.sections(); len(there) > 0 {
+			e.Fix = "there are: " + strings.Join(there, ", ")
+		}
+		return nil, e
 	}
-	im.Workspace, im.ClientID = Value[Workspace]{w, from("host")}, Value[string]{id, from("client_id")}
-	im.Secret = credential.NewSecret(secret)
-	return im, nil
+	values, _ := d.file.get(chosen.V)
+	s := &section{name: chosen.V}
+	var err error
+	if values["host"].text != "" {
+		if s.workspace, err = d.workspace(s.name, values); err != nil {
+			return nil, err
+		}
+	}
+	if values["client_id"].text != "" {
+		if s.clientID, err = d.clientID(s.name, values); err != nil {
+			return nil, err
+		}
+	}
+	text := func(key string) Value[string] {
+		if values[key].text == "" {
+			return Value[string]{}
+		}
+		return Value[string]{values[key].text, d.from(s.name, values, key)}
+	}
+	s.auth, s.audience = text("auth_type"), text("audience")
+	s.secret = sectionWay(credential.AuthM2M, text("client_secret"), plainSecret)
+	s.token = sectionWay(credential.AuthPAT, text("token"), token)
+	return s, nil
+}
+
+func sectionWay(word string, v Value[string], read func(string, Source) (credential.Secret, error)) *way {
+	if !v.Given() {
+		return nil
+	}
+	return &way{word, v.From, func() (SecretSource, error) {
+		secret, err := read(v.V, v.From)
+		return SecretSource{Kind: SecretInSection, Text: secret, From: v.From}, err
+	}}
+}
+
+// sections lists those that are profiles.
+func (d *DatabricksFile) sections() []string {
+	return slices.DeleteFunc(d.file.sections(), func(s string) bool { return s == databricksSettings })
 }
 
 // importKeys are what a section needs.

@@ -2,12 +2,14 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// databaseZones are the DNS zones under which Databricks runs workspaces and
-// databases (databricks-sdk-go, common/environment/environments.go).
-var databaseZones = []string{
+// zones are the DNS zones under which Databricks runs workspaces and databases
+// (databricks-sdk-go, common/environment/environments.go, whose development and
+// staging zones lie inside of these).
+var zones = []string{
 	".cloud.databricks.com",
 	".cloud.databricks.us",
 	".gcp.databricks.com",
@@ -22,7 +24,7 @@ var databaseZones = []string{
 // ("ep-….database.us-east-1.cloud.databricks.com", databricks/cli
 // acceptance/cmd/psql; Azure and Provisioned hosts have the same shape).
 func IsDatabaseDomain(host string) bool {
-	for _, zone := range databaseZones {
+	for _, zone := range zones {
 		front, ok := strings.CutSuffix(host, zone)
 		if !ok {
 			continue
@@ -39,6 +41,23 @@ func IsDatabaseDomain(host string) bool {
 		}
 	}
 	return false
+}
+
+// IsWorkspaceDomain says whether host is a name in one of Databricks' own zones.
+func IsWorkspaceDomain(host string) bool {
+	for _, zone := range zones {
+		if front, ok := strings.CutSuffix(host, zone); ok {
+			return !slices.ContainsFunc(strings.Split(front, "."), func(l string) bool { return !isLabel(l) })
+		}
+	}
+	return false
+}
+
+// WorkloadHost says whether a workload's token may be sent to the workspace: the
+// host is in a Databricks domain, is this machine, or was an option.
+func (c Config) WorkloadHost() bool {
+	w := c.Workspace
+	return !w.V.IsZero() && (w.From.Origin == FromOption || IsWorkspaceDomain(w.V.Hostname()) || IsLoopback(w.V.Hostname()))
 }
 
 // IsPooler says whether host is the pooled one, which takes no OAuth roles

@@ -136,23 +136,6 @@ func clientID(s string, from Source) (string, error) {
 	return s, nil
 }
 
-// EndpointForm is how an Autoscaling endpoint is named (databricks-sdk-go, service/postgres).
-const EndpointForm = "projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"
-
-func endpoint(s string, from Source) (string, error) {
-	parts := strings.Split(s, "/")
-	wrong := &Error{Name: from.String(), Problem: Quote(s) + " is not an endpoint's name", Fix: "name it as " + EndpointForm}
-	if len(parts) != 6 || parts[0] != "projects" || parts[2] != "branches" || parts[4] != "endpoints" {
-		return "", wrong
-	}
-	for _, id := range []string{parts[1], parts[3], parts[5]} {
-		if !isLabel(id) {
-			return "", wrong
-		}
-	}
-	return s, nil
-}
-
 // instance takes the name of a Provisioned instance: up to 63 letters, digits
 // and hyphens (Databricks documentation, "Create and manage a database instance").
 func instance(s string, from Source) (string, error) {
@@ -217,6 +200,16 @@ func joinHostPort(host, port string) string {
 // rules as one that was configured. source names it in the error.
 func CheckDatabaseHost(host, source string) (string, error) {
 	return databaseHost(host, Source{FromEnvironment, source})
+}
+
+// CheckUser holds a user name that somebody else gave to the same rules as one
+// that was configured. source names it in the error.
+func CheckUser(name, source string) (string, error) {
+	from := Source{FromEnvironment, source}
+	if name == "" {
+		return "", bad(from, "is empty")
+	}
+	return user(name, from)
 }
 
 // ParseDuration reads the duration of an option that is no setting.

@@ -115,20 +115,6 @@ func TestUserAndClientID(t *testing.T) {
 	}
 }
 
-func TestEndpoint(t *testing.T) {
-	for _, in := range []string{"projects/p/branches/b/endpoints/e", "projects/my-shop/branches/br-1/endpoints/ep_2"} {
-		if got, err := endpoint(in, option); err != nil || got != in {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "ep-x", "projects/p", "/projects/p/branches/b/endpoints/e", "projects/p/branches/b/endpoints/e/", "projects//branches/b/endpoints/e",
-		"projects/../branches/b/endpoints/e", "projects/p/branches/b/endpoints/e?x", "projects/p/branches/b/endpoints/%2e", "projects/p/endpoints/b/branches/e",
-		"projects/p/branches/b/endpoints/e\x00", "Projects/p/branches/b/endpoints/e"} {
-		_, err := endpoint(in, option)
-		refused(t, err, "--x", "not an endpoint's name", EndpointForm)
-	}
-}
-
 func TestDurations(t *testing.T) {
 	for _, c := range []struct {
 		option, in string
@@ -163,6 +149,20 @@ func TestWords(t *testing.T) {
 		}
 		_, err := given{env: env(), options: map[string]string{c.option: c.bad}}.resolve()
 		refused(t, err, "--"+c.option, "is not one of ", c.bad)
+	}
+}
+
+func TestPaths(t *testing.T) {
+	c := given{env: env(), options: map[string]string{"sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
+	if c.SSLRootCert.V != "/home/me/dir/ca.pem" || c.CACert.V != "/abs/ca.pem" || c.RuntimeDir.V != "/home/me/dir/run" {
+		t.Errorf("paths are %q %q %q", c.SSLRootCert.V, c.CACert.V, c.RuntimeDir.V)
+	}
+	_, err := given{env: env(), options: map[string]string{"cacert": "a\x00b"}}.resolve()
+	refused(t, err, "--cacert", "NUL")
+	for _, g := range []given{{env: env("PGSSLROOTCERT", "system")}, {env: env(), options: map[string]string{"sslrootcert": "system"}}} {
+		if c := g.must(t); c.SSLRootCert.V != "" {
+			t.Errorf("the word system became %q", c.SSLRootCert.V)
+		}
 	}
 }
 

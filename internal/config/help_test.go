@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 )
@@ -14,6 +16,7 @@ type given struct {
 	many     map[string][]string
 	env      map[string]string
 	profiles string // the file's text; empty: no file
+	sections string // a .databrickscfg's text; empty: no file
 	change   func(*Input)
 }
 
@@ -30,6 +33,12 @@ func (g given) resolve() (Config, error) {
 			return nil, nil
 		}
 		return ParseProfiles(profilesPath, []byte(g.profiles))
+	}
+	in.Databricks = func() (*DatabricksFile, error) {
+		if g.sections == "" {
+			return nil, fmt.Errorf("open /home/u/.databrickscfg: %w", fs.ErrNotExist)
+		}
+		return ParseDatabricks("/home/u/.databrickscfg", []byte(g.sections))
 	}
 	if g.change != nil {
 		g.change(&in)

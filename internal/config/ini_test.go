@@ -140,14 +140,16 @@ func TestProfiles(t *testing.T) {
 // What login writes into a profile is what a run with that profile reads.
 func TestProfileKeysRoundTrip(t *testing.T) {
 	options := map[string]string{"host": "https://H.example:8443/?o=12&a=34", "client-id": "c", "endpoint": "projects/p/branches/b/endpoints/e",
-		"pghost": "x.database.cloud.databricks.com", "pgport": "5433", "database": "my #db", "user": "u", "sslrootcert": "ca.pem", "cacert": "/b.pem"}
-	first := given{options: options}.must(t)
+		"pghost": "x.database.cloud.databricks.com", "pgport": "5433", "database": "my #db", "user": "u", "sslrootcert": "ca.pem", "cacert": "/b.pem",
+		"auth": "oauth-m2m", "audience": "api://x", "databricks-profile": "shop"}
+	const sections = "[shop]\nhost = h.example:8443\n"
+	first := given{options: options, sections: sections}.must(t)
 	p, _ := ParseProfiles("F", nil)
 	out, err := p.Set("prod", first.ProfileKeys())
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := given{options: map[string]string{"profile": "prod"}, profiles: string(out)}.must(t)
+	second := given{options: map[string]string{"profile": "prod"}, profiles: string(out), sections: sections}.must(t)
 	for name, v := range shown(first) {
 		if name == "instance" { // an endpoint is the target
 			continue
@@ -160,8 +162,8 @@ func TestProfileKeysRoundTrip(t *testing.T) {
 	if k := (given{env: env()}).must(t).ProfileKeys(); len(k) != 3 {
 		t.Errorf("what nobody gave is written: %v", k)
 	}
-	out, err = p.Set("prod", given{options: map[string]string{"profile": "prod", "instance": "shop"}, profiles: string(out)}.must(t).ProfileKeys())
-	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out)}).must(t); err != nil || c.Target() != "instances/shop" || c.PGHost.Given() || c.User.V != "u" {
+	out, err = p.Set("prod", given{options: map[string]string{"profile": "prod", "instance": "shop"}, profiles: string(out), sections: sections}.must(t).ProfileKeys())
+	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out), sections: sections}).must(t); err != nil || c.Target() != "instances/shop" || c.PGHost.Given() || c.User.V != "u" {
 		t.Errorf("pointed at an instance: %+v, %v\n%s", c, err, out)
 	}
 }

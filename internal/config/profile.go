@@ -5,7 +5,10 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Profiles is the file of profiles as it was read.
@@ -127,4 +130,46 @@ func secretKey(key string) bool {
 		return true
 	}
 	return false
+}
+
+// ProfileKeys are the given parts of the target, as a profile holds them.
+func (c Config) ProfileKeys() map[string]string {
+	keys := map[string]string{}
+	put := func(key, value string, given bool) {
+		if given && value != "" {
+			keys[key] = value
+		}
+	}
+	put("host", c.Workspace.V.String(), c.Workspace.Given())
+	put("client_id", c.ClientID.V, c.ClientID.Given())
+	// What a secret at hand has led to is not written: it may be gone tomorrow.
+	put("auth", c.Auth.V, c.Auth.Given() && c.Auth.From != c.Secret.From && c.Auth.From != c.ClientID.From)
+	put("audience", c.Audience.V, c.Audience.Given())
+	put("databricks_profile", c.DatabricksProfile.V, c.DatabricksProfile.Given())
+	put("endpoint", c.Endpoint.V, c.Endpoint.Given())
+	put("instance", c.Instance.V, c.Instance.Given())
+	put("pghost", c.PGHost.V, c.PGHost.Given())
+	put("pgport", strconv.Itoa(c.PGPort.V), c.PGPort.Given())
+	put("database", c.Database.V, c.Database.Given())
+	put("user", c.User.V, c.User.Given() || c.ClientID.V == "") // a person's is known from the workspace alone
+	put("sslrootcert", c.SSLRootCert.V, c.SSLRootCert.Given())
+	put("cacert", c.CACert.V, c.CACert.Given())
+	// What belonged to the target or client that an option has replaced goes too.
+	if c.TargetFrom().Origin == FromOption {
+		for key, given := range map[string]bool{"endpoint": c.Endpoint.Given(), "instance": c.Instance.Given(), "pghost": c.PGHost.Given(), "pgport": c.PGPort.Given()} {
+			if !given {
+				keys[key] = ""
+			}
+		}
+	}
+	if c.ClientID.From.Origin == FromOption && !c.User.Given() {
+		keys["user"] = ""
+	}
+	if dropped := c.DatabricksProfile; dropped.V == "" && dropped.Given() {
+		keys["databricks_profile"] = ""
+	}
+	if credential.IsPerson(c.Auth.V) && c.ClientID.V == "" {
+		keys["client_id"] = ""
+	}
+	return keys
 }

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Input is everything that a Config is made of. Nothing else is looked at.
@@ -12,6 +14,9 @@ type Input struct {
 	Environ  map[string]string   // an empty variable counts as unset
 	Dir      string              // the working directory, for relative paths
 	Profiles func() (*Profiles, error)
+	// Databricks reads the .databrickscfg when a section of it is chosen. No file:
+	// nil, or an error that is fs.ErrNotExist.
+	Databricks func() (*DatabricksFile, error)
 	// ProfilesPath is named in errors about a profile that does not exist.
 	ProfilesPath string
 	// NewProfile lets the profile be one that does not exist yet; the
@@ -37,8 +42,13 @@ type resolver struct {
 	in      Input
 	profile map[string]raw // nil: no profile in use
 	name    string
-	conf    Config
-	err     error
+	section *section // of a .databrickscfg; nil: none in use
+	way     *way     // what the chosen way in starts from; nil: nothing at hand
+	// noClient is the client id that a person's way in has no use for.
+	noClient string
+	noGitHub string // why GitHub's token service cannot be used
+	conf     Config
+	err      error
 }
 
 // Resolve makes a Config. Its errors are *Error and name the option, variable
@@ -188,7 +198,7 @@ func (r *resolver) ignoredVariables() {
 			continue
 		}
 		for _, name := range s.Env {
-			if r.in.Environ[name] != "" {
+			if r.in.Environ[name] != "" && !(r.in.Import != nil && s.Option == "databricks-profile") {
 				r.note(name, "not used: profile "+Quote(r.name)+" gives the target")
 			}
 		}
@@ -202,7 +212,7 @@ func (r *resolver) complete() {
 		c.User.V = c.ClientID.V
 	}
 	r.need("host", c.Workspace.V.IsZero())
-	r.need("client-id", c.ClientID.V == "")
+	r.need("client-id", c.ClientID.V == "" && c.Auth.V != "" && !credential.IsPerson(c.Auth.V))
 	if r.in.NoEndpoint {
 		return
 	}

@@ -14,23 +14,27 @@ func shown(c Config) map[string]string {
 		"host": s(c.Workspace.V, c.Workspace.From), "client-id": s(c.ClientID.V, c.ClientID.From), "endpoint": s(c.Endpoint.V, c.Endpoint.From), "instance": s(c.Instance.V, c.Instance.From),
 		"pghost": s(c.PGHost.V, c.PGHost.From), "pgport": s(c.PGPort.V, c.PGPort.From), "database": s(c.Database.V, c.Database.From),
 		"user": s(c.User.V, c.User.From), "sslmode": s(c.SSLMode.V, c.SSLMode.From), "sslrootcert": s(c.SSLRootCert.V, c.SSLRootCert.From),
-		"cacert": s(c.CACert.V, c.CACert.From),
+		"cacert": s(c.CACert.V, c.CACert.From), "auth": s(c.Auth.V, c.Auth.From), "audience": s(c.Audience.V, c.Audience.From),
+		"databricks-profile": s(c.DatabricksProfile.V, c.DatabricksProfile.From),
 	}
 }
 
 // targets is each setting of the target from all three places.
 var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want, def string }{
-	"host":        {"host", "DATABRICKS_HOST", "p.example", "e.example", "o.example", "https://%s", ""},
-	"client-id":   {"client_id", "DATABRICKS_CLIENT_ID", "p", "e", "o", "%s", ""},
-	"endpoint":    {"endpoint", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "projects/e/branches/b/endpoints/e", "projects/o/branches/b/endpoints/e", "%s", ""},
-	"instance":    {"instance", "LAKEBASE_INSTANCE", "p", "e", "o", "%s", ""},
-	"pghost":      {"pghost", "PGHOST", "p.example", "e.example", "o.example", "%s", ""},
-	"pgport":      {"pgport", "PGPORT", "1", "2", "3", "%s", "5432"},
-	"database":    {"database", "PGDATABASE", "p", "e", "o", "%s", "databricks_postgres"},
-	"user":        {"user", "PGUSER", "p", "e", "o", "%s", "CLIENT"},
-	"sslmode":     {"sslmode", "PGSSLMODE", "verify-full", "verify-full", "require", "%s", "verify-full"},
-	"sslrootcert": {"sslrootcert", "PGSSLROOTCERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
-	"cacert":      {"cacert", "LAKEBASE_CACERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
+	"host":               {"host", "DATABRICKS_HOST", "p.example", "e.example", "o.example", "https://%s", ""},
+	"client-id":          {"client_id", "DATABRICKS_CLIENT_ID", "p", "e", "o", "%s", ""},
+	"auth":               {"auth", "DATABRICKS_AUTH_TYPE", "databricks-cli", "external-browser", "oauth-m2m", "%s", ""},
+	"audience":           {"audience", "DATABRICKS_TOKEN_AUDIENCE", "p", "e", "o", "%s", ""},
+	"databricks-profile": {"databricks_profile", "DATABRICKS_CONFIG_PROFILE", "p", "e", "o", "%s", ""},
+	"endpoint":           {"endpoint", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "projects/e/branches/b/endpoints/e", "projects/o/branches/b/endpoints/e", "%s", ""},
+	"instance":           {"instance", "LAKEBASE_INSTANCE", "p", "e", "o", "%s", ""},
+	"pghost":             {"pghost", "PGHOST", "p.example", "e.example", "o.example", "%s", ""},
+	"pgport":             {"pgport", "PGPORT", "1", "2", "3", "%s", "5432"},
+	"database":           {"database", "PGDATABASE", "p", "e", "o", "%s", "databricks_postgres"},
+	"user":               {"user", "PGUSER", "p", "e", "o", "%s", "CLIENT"},
+	"sslmode":            {"sslmode", "PGSSLMODE", "verify-full", "verify-full", "require", "%s", "verify-full"},
+	"sslrootcert":        {"sslrootcert", "PGSSLROOTCERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
+	"cacert":             {"cacert", "LAKEBASE_CACERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
 }
 
 func TestEveryTargetSettingIsInTheTable(t *testing.T) {
@@ -56,7 +60,7 @@ func TestPrecedence(t *testing.T) {
 		line := strings.Count(profile, "\n")
 		variables[row.variable], options[name] = row.byEnv, row.byOption
 		with := func(useProfile, useOptions, noVariable bool) (Config, error) {
-			g := given{env: map[string]string{}, profiles: profile, options: map[string]string{}}
+			g := given{env: map[string]string{}, profiles: profile, options: map[string]string{}, sections: "[p]\n[e]\n[o]\n"}
 			for k, v := range variables {
 				g.env[k] = v
 			}
@@ -92,7 +96,7 @@ func TestPrecedence(t *testing.T) {
 		check("from the option over the profile", c, err, row.byOption, "--"+name)
 		c, err = with(false, true, false)
 		check("from the option over the environment", c, err, row.byOption, "--"+name)
-		if c, err = with(false, false, true); row.def == "" && (name == "host" || name == "client-id" || name == "endpoint" || name == "instance") {
+		if c, err = with(false, false, true); row.def == "" && (name == "host" || name == "endpoint" || name == "instance") {
 			refused(t, err, strings.Replace("--"+name, "instance", "endpoint", 1), row.variable, "--profile") // one of the two is needed
 		} else if err == nil {
 			check("by default", c, err, strings.Replace(row.def, "CLIENT", "e", 1), "the default")
@@ -205,13 +209,15 @@ func TestProfileWithUnknownKey(t *testing.T) {
 }
 
 func TestHalfConfiguredTarget(t *testing.T) {
-	_, err := given{options: map[string]string{"host": "h.example"}}.resolve()
+	_, err := given{options: map[string]string{"host": "h.example", "auth": "oauth-m2m"}}.resolve()
 	refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID", "--profile")
+	_, err = given{options: map[string]string{"host": "h.example"}}.resolve() // a person may sign in
+	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME")
 	_, err = given{options: map[string]string{"host": "h.example", "client-id": "c"}}.resolve()
 	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME")
 	_, err = given{}.resolve()
 	refused(t, err, "--host", "DATABRICKS_HOST")
-	_, err = given{env: env(), options: map[string]string{"profile": "prod"}, profiles: "[prod]\nhost = h.example\nendpoint = projects/p/branches/b/endpoints/e\n"}.resolve()
+	_, err = given{env: env(), options: map[string]string{"profile": "prod"}, profiles: "[prod]\nhost = h.example\nauth = oauth-m2m\nendpoint = projects/p/branches/b/endpoints/e\n"}.resolve()
 	refused(t, err, `profile "prod"`, "has no key client_id", "--client-id", profilesPath)
 	c := given{options: map[string]string{"host": "h.example", "client-id": "c"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
 	if c.Endpoint.V != "" || c.User.V != "c" {
@@ -252,20 +258,6 @@ func TestBehaviour(t *testing.T) {
 	}
 	_, err := given{env: env(), many: map[string][]string{"verbose": {"true"}, "quiet": {"true"}}}.resolve()
 	refused(t, err, "--verbose", "--quiet")
-}
-
-func TestPaths(t *testing.T) {
-	c := given{env: env(), options: map[string]string{"sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
-	if c.SSLRootCert.V != "/home/me/dir/ca.pem" || c.CACert.V != "/abs/ca.pem" || c.RuntimeDir.V != "/home/me/dir/run" {
-		t.Errorf("paths are %q %q %q", c.SSLRootCert.V, c.CACert.V, c.RuntimeDir.V)
-	}
-	_, err := given{env: env(), options: map[string]string{"cacert": "a\x00b"}}.resolve()
-	refused(t, err, "--cacert", "NUL")
-	for _, g := range []given{{env: env("PGSSLROOTCERT", "system")}, {env: env(), options: map[string]string{"sslrootcert": "system"}}} {
-		if c := g.must(t); c.SSLRootCert.V != "" {
-			t.Errorf("the word system became %q", c.SSLRootCert.V)
-		}
-	}
 }
 
 func TestSSLMode(t *testing.T) {

@@ -1,60 +1,122 @@
 package config
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// secret decides where the service principal's secret is to be had. What the
-// environment holds counts only for the target that the environment names.
+// SecretKind is where that is to be had which a way in starts from.
+type SecretKind int
+
+// The places. SecretInKeychain is a client secret's or a person's refresh token's.
+const (
+	SecretInKeychain SecretKind = iota
+	SecretInFile
+	SecretInEnvironment
+	SecretInSection  // of a .databrickscfg
+	SecretFromGitHub // Config.GitHub says where
+	SecretFromCLI    // the Databricks CLI is run
+)
+
+// SecretSource says where a client secret, a personal access token or a workload's
+// token is. Text is set for SecretInEnvironment and SecretInSection, Path for
+// SecretInFile.
+type SecretSource struct {
+	Kind SecretKind
+	Path string
+	Text credential.Secret
+	From Source
+}
+
+// GitHubSource is where a job of GitHub Actions gets a token of its own (GitHub
+// documentation, "OpenID Connect reference"). Token opens that service and no
+// other: it is not the workload's token.
+type GitHubSource struct {
+	URL   string
+	Token credential.Secret
+}
+
+// secret says where the chosen way's secret or token is to be had.
 func (r *resolver) secret() {
-	if len(r.in.Options["client-secret-file"]) > 0 {
-		v := get(r, "client-secret-file", "", r.path)
-		r.conf.Secret = SecretSource{Kind: SecretInFile, Path: v.V, From: v.From}
+	c := &r.conf
+	if credential.IsWorkload(c.Auth.V) && !c.WorkloadHost() {
+		host := c.Workspace.V.HostPort()
+		r.fail(&Error{Name: c.Workspace.From.String(), Problem: host + " is in no Databricks domain, and a workload's token goes nowhere else unasked", Fix: "if it is right, give it with --host " + host})
 		return
 	}
-	text, file := r.in.Environ[envSecret], r.in.Environ[envSecretFile]
-	if text == "" && file == "" {
-		return
-	}
-	if why := r.foreign(); why != "" {
-		for _, name := range []string{envSecret, envSecretFile} {
-			if r.in.Environ[name] != "" {
-				r.note(name, "not used: "+why)
-			}
-		}
-		return
-	}
-	switch {
-	case text != "" && file != "":
-		r.fail(&Error{Name: envSecret, Problem: "stands beside " + envSecretFile + ": which one counts?", Fix: "unset one of them"})
-	case file != "":
-		from := Source{FromEnvironment, envSecretFile}
-		p, err := r.path(file, from)
+	if r.way != nil {
+		s, err := r.way.read()
 		if err != nil {
 			r.fail(err)
 		}
-		r.conf.Secret = SecretSource{Kind: SecretInFile, Path: p, From: from}
-	default:
-		s := strings.TrimSpace(text)
-		if s == "" || hasControl(s) {
-			r.fail(&Error{Name: envSecret, Problem: "is not a secret: it is blank or has a control character in it"})
+		c.Secret = s
+		if r.way.from.Origin == FromProfile && c.Auth.V == credential.AuthM2M {
+			r.warnPlain()
 		}
-		r.conf.Secret = SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), From: Source{FromEnvironment, envSecret}}
+		return
+	}
+	switch c.Auth.V {
+	case credential.AuthPAT:
+		r.missing(envToken)
+	case credential.AuthEnvOIDC:
+		r.missing(envOIDC, envOIDCName)
+	case credential.AuthFileOIDC:
+		r.missing(envOIDCFile)
+	case credential.AuthGitHubOIDC:
+		r.needGitHub()
+		c.Secret = SecretSource{Kind: SecretFromGitHub, From: Source{FromEnvironment, envGitHubURL}}
+	case credential.AuthCLI:
+		c.Secret = SecretSource{Kind: SecretFromCLI}
 	}
 }
 
-// foreign says why the environment's secret is another target's, or nothing.
-func (r *resolver) foreign() string {
-	if h := r.in.Environ["DATABRICKS_HOST"]; h != "" {
-		w, err := ParseWorkspace(h, Source{FromEnvironment, "DATABRICKS_HOST"})
-		if err != nil || w.HostPort() != r.conf.Workspace.V.HostPort() {
-			return "it belongs to DATABRICKS_HOST, and the target is " + r.conf.Workspace.V.HostPort()
+// missing says which variable the chosen way needs, and why it does not count
+// where it is set.
+func (r *resolver) missing(names ...string) {
+	auth, any := r.conf.Auth, strings.Join(names, " or ")
+	e := bad(auth.From, "%s needs %s", auth.V, any)
+	for _, n := range r.conf.Notes {
+		if slices.Contains(names, n.Name) {
+			e.Problem += "; " + n.String()
 		}
 	}
-	if id := strings.TrimSpace(r.in.Environ["DATABRICKS_CLIENT_ID"]); id != "" && id != r.conf.ClientID.V {
-		return "it belongs to DATABRICKS_CLIENT_ID, and the target's client id is " + r.conf.ClientID.V
+	e.Fix = "set " + any + ", or choose another way with --auth"
+	r.fail(e)
+}
+
+// github takes the two variables that GitHub sets for a job that may have a token.
+// They lie about in every such job, whatever cloud it is about, so that they are no
+// way named.
+func (r *resolver) github() {
+	address, secret := strings.TrimSpace(r.in.Environ[envGitHubURL]), r.in.Environ[envGitHub]
+	t, err := token(secret, Source{FromEnvironment, envGitHub})
+	unusable := func(name, why string) {
+		r.noGitHub = name + " " + why
+		if r.in.Environ[name] != "" {
+			r.note(name, "not used: it "+why)
+		}
 	}
-	return ""
+	switch u, bad := url.Parse(address); {
+	case r.in.Environ[envGitHubURL] == "":
+		unusable(envGitHubURL, "is not set")
+	case secret == "":
+		unusable(envGitHub, "is not set")
+	case bad != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
+		unusable(envGitHubURL, "is not an https address")
+	case err != nil:
+		unusable(envGitHub, "is not a token")
+	default:
+		r.conf.GitHub = &GitHubSource{URL: address, Token: t}
+	}
+}
+
+func (r *resolver) needGitHub() {
+	if r.conf.GitHub == nil {
+		e := bad(r.conf.Auth.From, "%s needs a job of GitHub Actions that may have a token, and %s", r.conf.Auth.V, r.noGitHub)
+		e.Fix = "give the job the permission id-token: write, or choose another way with --auth"
+		r.fail(e)
+	}
 }

@@ -21,9 +21,12 @@ func Settings() []Setting { return settings }
 
 var settings = []Setting{
 	{Option: "profile", Alias: "p", Env: []string{"LAKEBASE_PROFILE"}},
-	{Option: "host", Env: []string{"DATABRICKS_HOST"}, Key: "host", Target: true},
-	{Option: "client-id", Env: []string{"DATABRICKS_CLIENT_ID"}, Key: "client_id", Target: true},
+	{Option: "host", Env: []string{envHost}, Key: "host", Target: true},
+	{Option: "client-id", Env: []string{envClientID}, Key: "client_id", Target: true},
 	{Option: "client-secret-file", Env: []string{envSecretFile}},
+	{Option: "auth", Env: []string{envAuth}, Key: "auth", Target: true, Default: "what is at hand"},
+	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Target: true, Default: "the workspace's"},
+	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Target: true},
 	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Target: true},
 	{Option: "instance", Env: []string{"LAKEBASE_INSTANCE"}, Key: "instance", Target: true},
 	{Option: "credential", Default: CredentialDatabase},
@@ -32,7 +35,7 @@ var settings = []Setting{
 	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Target: true, Default: "5432"},
 	{Option: "pghostaddr"},
 	{Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Key: "database", Target: true, Default: "databricks_postgres"},
-	{Option: "user", Alias: "U", Env: []string{"PGUSER"}, Key: "user", Target: true, Default: "the client id"},
+	{Option: "user", Alias: "U", Env: []string{"PGUSER"}, Key: "user", Target: true, Default: "the client id, or the person who signs in"},
 	{Option: "sslmode", Env: []string{"PGSSLMODE"}, Key: "sslmode", Target: true, Default: VerifyFull},
 	{Option: "child-sslmode", Default: "as --sslmode"},
 	{Option: "sslrootcert", Env: []string{"PGSSLROOTCERT"}, Key: "sslrootcert", Target: true, Default: "the system's"},
@@ -58,10 +61,20 @@ var settings = []Setting{
 	{Option: "log-format", Default: "text"},
 }
 
-// Variables that are read in ways of their own.
+// Variables that are read in ways of their own; those of the Databricks tools by
+// their names there (databricks-sdk-go, config/config.go).
 const (
+	envHost       = "DATABRICKS_HOST"
+	envClientID   = "DATABRICKS_CLIENT_ID"
 	envSecret     = "DATABRICKS_CLIENT_SECRET"
 	envSecretFile = "DATABRICKS_CLIENT_SECRET_FILE"
+	envAuth       = "DATABRICKS_AUTH_TYPE"
+	envToken      = "DATABRICKS_TOKEN"
+	envOIDC       = "DATABRICKS_OIDC_TOKEN"
+	envOIDCName   = "DATABRICKS_OIDC_TOKEN_ENV"
+	envOIDCFile   = "DATABRICKS_OIDC_TOKEN_FILEPATH"
+	envGitHubURL  = "ACTIONS_ID_TOKEN_REQUEST_URL"
+	envGitHub     = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 	envLog        = "LAKEBASE_LOG"
 )
 

@@ -1,12 +1,20 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
 
 func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.imported()
+	r.readSection()
+	c.Audience = r.audience()
+	r.auth()
+	r.github()
 	c.Endpoint = ofEither(r, "endpoint", "instance", endpoint)
 	c.Instance = ofEither(r, "instance", "endpoint", instance)
 	if c.Endpoint.V != "" && c.Instance.V != "" {
@@ -16,6 +24,20 @@ func (r *resolver) target() {
 	if r.in.Options["read-only"] != nil {
 		c.ReadOnly = Value[bool]{true, Source{FromOption, "--read-only"}}
 	}
+}
+
+// audience goes into the address that GitHub's token is asked for at.
+func (r *resolver) audience() Value[string] {
+	v := ownOrNone(r, "audience", func(s string, from Source) (string, error) {
+		if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > 512 {
+			return "", bad(from, "is not an audience: it is blank, has a control character in it, or is longer than 512 bytes")
+		}
+		return s, nil
+	})
+	if !v.Given() && r.section != nil {
+		return r.section.audience
+	}
+	return v
 }
 
 // ofEither is get for one of the two kinds of target: where an option names the
@@ -61,13 +83,19 @@ func ofTarget[T any](r *resolver, option string, def T, parse func(string, Sourc
 }
 
 // ofClient drops a user of a lower source that is no more than that source's
-// client id, where an option names another client.
+// client id, or the person who signs in there, where an option names another client.
 func ofClient(r *resolver, v Value[string]) Value[string] {
+	if r.noClient != "" && v.V == r.noClient && v.Given() && v.From.Origin != FromOption {
+		r.note(v.From.String(), "not used: it is the client id, and "+r.conf.Auth.V+" has none")
+		return Value[string]{}
+	}
 	if r.conf.ClientID.From.Origin != FromOption || !v.Given() || v.From.Origin == FromOption {
 		return v
 	}
-	lower := r.below(byOption("client-id"))
-	if lower.text == nil || strings.TrimSpace(lower.text[0]) != v.V {
+	lower, auth := r.below(byOption("client-id")), r.below(byOption("auth"))
+	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.V
+	person := v.From.Origin == FromProfile && auth.text != nil && credential.IsPerson(auth.text[0])
+	if !itself && !person {
 		return v
 	}
 	r.note(v.From.String(), "not used: --client-id names another identity")

@@ -81,6 +81,7 @@ func (k Key) Fingerprint(s Secret) string {
 // has the token can make it, so it tells a process that finds all of them in its
 // environment whether they belong together. It gives nothing of the token away.
 func (k Key) Seal(token Secret, host string, port int, user string) string {
+	k.Identity = "" // what it was minted with is not at hand where it is found
 	mac := hmac.New(sha256.New, []byte(token.Reveal()))
 	for _, f := range []string{"seal", k.ID(), host, strconv.Itoa(port), user} {
 		mac.Write([]byte(strconv.Itoa(len(f)) + ":" + f))

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -18,10 +20,11 @@ type request struct {
 	call          Call
 	method        string
 	path          string
+	rawPath       string // path as it was escaped, if that differs
 	query         string
 	contentType   string
 	body          []byte
-	authorization credential.Secret   // the header's whole value
+	authorization credential.Secret   // the header's whole value; none: not sent
 	workspaceID   string              // empty: not sent
 	secrets       []credential.Secret // hidden from whatever the server says
 }
@@ -33,22 +36,37 @@ type reply struct {
 	date   time.Time // the server's Date, zero where it gave none
 }
 
-// do makes one attempt. It follows no redirect: it uses the transport, and the
+// send makes one attempt and gives the answer, whatever it says, and our clock
+// before the request left. It follows no redirect: it uses the transport, and the
 // code that follows them is in http.Client.
-func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
+func (c *Client) send(ctx context.Context, r request) (*http.Response, time.Time, *Error) {
 	c.learn(r.secrets...)
 	transport, err := c.transport()
 	if err != nil {
-		return reply{}, c.fail(r, &Error{Kind: KindCertificate, Err: err})
+		return nil, time.Time{}, c.fail(r, &Error{Kind: KindCertificate, Err: err, Unsent: true})
 	}
-	req, err := c.newRequest(ctx, r)
+	// Before there is a connection to the workspace nothing can have been sent.
+	var connected atomic.Bool
+	watched := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	req, err := c.newRequest(watched, r)
 	if err != nil {
-		return reply{}, c.fail(r, &Error{Kind: KindRefused, Message: "the request cannot be written"})
+		return nil, time.Time{}, c.fail(r, &Error{Kind: KindRefused, Message: "the request cannot be written", Unsent: true})
 	}
-	sentAt := c.now().Round(0).UTC()
+	sentAt := c.now()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return reply{}, c.fail(r, lost(ctx, err))
+		failed := lost(ctx, err)
+		failed.Unsent = !connected.Load()
+		return nil, time.Time{}, c.fail(r, failed)
+	}
+	return resp, sentAt, nil
+}
+
+// do makes one attempt that must give a 2xx answer.
+func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
+	resp, sentAt, failed := c.send(ctx, r)
+	if failed != nil {
+		return reply{}, failed
 	}
 	defer resp.Body.Close()
 	switch {
@@ -59,7 +77,7 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 			return reply{}, c.fail(r, failed)
 		}
 		date, _ := http.ParseTime(resp.Header.Get("Date"))
-		return reply{body: body, sentAt: sentAt, date: date}, nil
+		return reply{body: body, sentAt: sentAt.Round(0).UTC(), date: date}, nil
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode, Message: redirectTarget(resp), RequestID: headerID(resp.Header)})
 	}
@@ -68,12 +86,14 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	u := c.base
-	u.Path, u.RawQuery = r.path, r.query
+	u.Path, u.RawPath, u.RawQuery = r.path, r.rawPath, r.query
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", r.authorization.Reveal())
+	if !r.authorization.IsZero() {
+		req.Header.Set("Authorization", r.authorization.Reveal())
+	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
 	if r.contentType != "" {
@@ -152,6 +172,11 @@ func (c *Client) learn(secrets ...credential.Secret) {
 			c.known = append(c.known, s)
 		}
 	}
+}
+
+// unsent is the error of a call that was not made.
+func (c *Client) unsent(r request, kind Kind, why string) *Error {
+	return c.fail(r, &Error{Kind: kind, Message: "not sent: " + why, Unsent: true})
 }
 
 // fail completes e and cleans its texts. The cause is one of them: net/http

@@ -13,6 +13,7 @@ import (
 // checked here, and are empty while the endpoint has none.
 type Endpoint struct {
 	Name         string // projects/P/branches/B/endpoints/E, or instances/NAME
+	UID          string // ep-…, the first label of its host; empty for an instance
 	Host         string
 	ReadOnlyHost string
 	PooledHost   string
@@ -30,7 +31,7 @@ func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name st
 		r, sound, read = c.api(CallInstance, http.MethodGet, instancesPath+instance, bearer), isInstance(instance), readInstance
 	}
 	if !sound {
-		return Endpoint{}, c.fail(r, &Error{Kind: KindEndpointMalformed, Message: "not sent: the name is neither projects/P/branches/B/endpoints/E nor an instance's"})
+		return Endpoint{}, c.unsent(r, KindEndpointMalformed, "the name is neither projects/P/branches/B/endpoints/E nor an instance's")
 	}
 	rep, failed := c.callAPI(ctx, r, bearer)
 	if failed != nil {
@@ -46,40 +47,53 @@ func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name st
 	return e, nil
 }
 
+// wireEndpoint is databricks-sdk-go service/postgres, Endpoint.
+type wireEndpoint struct {
+	Name   string `json:"name"`
+	UID    loose  `json:"uid"`
+	Status *struct {
+		CurrentState string `json:"current_state"`
+		EndpointType string `json:"endpoint_type"`
+		Disabled     bool   `json:"disabled"`
+		Hosts        struct {
+			Host                string `json:"host"`
+			ReadOnlyHost        string `json:"read_only_host"`
+			ReadWritePooledHost string `json:"read_write_pooled_host"`
+		} `json:"hosts"`
+	} `json:"status"`
+}
+
 func readEndpoint(body []byte) (Endpoint, *Error) {
-	var w struct {
-		Name   string `json:"name"`
-		Status *struct {
-			CurrentState string `json:"current_state"`
-			EndpointType string `json:"endpoint_type"`
-			Disabled     bool   `json:"disabled"`
-			Hosts        struct {
-				Host                string `json:"host"`
-				ReadOnlyHost        string `json:"read_only_host"`
-				ReadWritePooledHost string `json:"read_write_pooled_host"`
-			} `json:"hosts"`
-		} `json:"status"`
-	}
+	var w wireEndpoint
 	if e := decode(body, &w); e != nil {
 		return Endpoint{}, e
 	}
 	if w.Status == nil {
 		return Endpoint{}, &Error{Kind: KindBadReply, Message: "it has no status"}
 	}
-	return Endpoint{
-		Name: w.Name, State: w.Status.CurrentState, Type: w.Status.EndpointType, Disabled: w.Status.Disabled,
-		Host: w.Status.Hosts.Host, ReadOnlyHost: w.Status.Hosts.ReadOnlyHost, PooledHost: w.Status.Hosts.ReadWritePooledHost,
-	}, nil
+	return w.described(), nil
+}
+
+func (w wireEndpoint) described() Endpoint {
+	e := Endpoint{Name: w.Name, UID: oneLine(string(w.UID))}
+	if s := w.Status; s != nil {
+		e.State, e.Type, e.Disabled = s.CurrentState, s.EndpointType, s.Disabled
+		e.Host, e.ReadOnlyHost, e.PooledHost = s.Hosts.Host, s.Hosts.ReadOnlyHost, s.Hosts.ReadWritePooledHost
+	}
+	return e
 }
 
 // isResource keeps a name from leaving its place in the path.
-func isResource(name string) bool {
+func isResource(name string) bool { return isName(name, "projects", "branches", "endpoints") }
+
+// isName says whether name is kind/ID for each kind in turn.
+func isName(name string, kinds ...string) bool {
 	parts := strings.Split(name, "/")
-	if len(parts) != 6 || parts[0] != "projects" || parts[2] != "branches" || parts[4] != "endpoints" {
+	if len(parts) != 2*len(kinds) {
 		return false
 	}
-	for _, p := range parts {
-		if !isSegment(p) {
+	for i, kind := range kinds {
+		if parts[2*i] != kind || !isSegment(parts[2*i+1]) {
 			return false
 		}
 	}

@@ -23,6 +23,16 @@ const (
 	CallListSecrets        Call = "list of secrets"
 	CallCreateSecret       Call = "new secret"
 	CallDeleteSecret       Call = "deletion of a secret"
+	CallRefresh            Call = "refreshed token"
+	CallCode               Call = "token for a code"
+	CallFederation         Call = "federated token"
+	CallDiscovery          Call = "discovery document"
+	CallMe                 Call = "user"
+	CallProjects           Call = "list of projects"
+	CallBranches           Call = "list of branches"
+	CallEndpoints          Call = "list of endpoints"
+	CallClock              Call = "server's clock"
+	CallGitHub             Call = "GitHub's token" // of the job's own token service, not of the workspace
 )
 
 // Kind says what went wrong, as far as a person or a retry needs to know.
@@ -33,10 +43,14 @@ const (
 	KindInvalidClient     Kind = "invalid client"     // wrong client id or secret
 	KindEntitlement       Kind = "entitlement"        // no "Workspace access"
 	KindEndpointMalformed Kind = "endpoint malformed" // INVALID_PARAMETER_VALUE
-	KindEndpointNotFound  Kind = "endpoint not found" // no such endpoint or instance, or none that we may see
+	KindEndpointNotFound  Kind = "endpoint not found" // no such project, branch, endpoint or instance, or none that we may see
 	KindEndpointDisabled  Kind = "endpoint disabled"  // no login can wake it
 	KindSecretNotFound    Kind = "secret not found"   // no such secret of this service principal, or no such principal
 	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets are there
+	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has ended, was revoked, or was used before
+	KindCodeRefused       Kind = "code refused"       // too old, used before, or made for another verifier or address
+	KindFederationRefused Kind = "federation refused" // no federation policy fits the workload's token
+	KindStranger          Kind = "stranger"           // a discovery document names another host: nothing was sent there
 	KindPermissionDenied  Kind = "permission denied"  // 403
 	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
 	KindRateLimited       Kind = "rate limited"       // 429
@@ -83,6 +97,7 @@ type Error struct {
 	RequestID  string        // what Databricks' support asks for
 	RetryAfter time.Duration // as asked by the server, at most an hour; 0: not asked
 	Err        error         // the cause, if it lies below HTTP
+	Unsent     bool          // it is known that nothing of the request reached the workspace
 }
 
 // Error is one line of at most about 2 kB.
@@ -119,6 +134,11 @@ func (e *Error) OfInstance() bool {
 // broken connections and for a call that ran out of its own time; Databricks'
 // SDK retries a POST then too (databricks-sdk-go config/experimental/auth). It
 // is false for every refusal, and for certificates and redirects.
+//
+// A refresh token or a code may be good for one use. Where the answer to one is
+// lost, the workspace may have used it, and to send it again can end the whole
+// grant (RFC 6819 5.2.2.3). Those calls are worth another try only where nothing
+// was sent, or the workspace said with 429 or 503 that it did nothing.
 func (e *Error) Worth() (again bool, after time.Duration) {
 	switch e.Kind {
 	case KindRateLimited, KindUnavailable, KindBroken, KindDeadline:
@@ -128,15 +148,30 @@ func (e *Error) Worth() (again bool, after time.Duration) {
 	case KindProxy:
 		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && passing(e.Err)
 	}
-	if !again {
+	if !again || e.once() && !e.Unsent && e.Kind != KindRateLimited && e.Status != 503 {
 		return false, 0
 	}
 	return true, e.RetryAfter
 }
 
+// once says whether what was sent may be good for one use.
+func (e *Error) once() bool { return e.Call == CallRefresh || e.Call == CallCode }
+
+// NoDocument says whether the host answered, and has no discovery document: most
+// do not need one. A page, a redirect to one and a refusal are such answers.
+func (e *Error) NoDocument() bool {
+	if e.Call != CallDiscovery {
+		return false
+	}
+	return e.Kind == KindNotJSON || e.Kind == KindRedirect || e.Status >= 400 && e.Status < 500 && e.Kind != KindRateLimited
+}
+
 // Acted says whether the workspace may have done what was asked although the
 // call failed: the answer was lost, or is not to be understood.
 func (e *Error) Acted() bool {
+	if e.Unsent {
+		return false
+	}
 	switch e.Kind {
 	case KindBroken, KindDeadline, KindCanceled, KindUnavailable, KindServerError, KindNotJSON, KindBadReply, KindTooLarge:
 		return true

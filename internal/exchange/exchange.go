@@ -1,9 +1,11 @@
 // Package exchange talks to a Databricks workspace: it turns a service
-// principal's secret into a workspace token, that token into a database token,
-// and asks for an endpoint's address. Each call is one attempt; whether another
-// is worth it is told by Error.Worth and decided elsewhere.
+// principal's secret, a person's code or refresh token, or a workload's token
+// into a workspace token, that token into a database token, and asks for an
+// endpoint's address. Each call is one attempt; whether another is worth it is
+// told by Error.Worth and decided elsewhere. It also asks GitHub's token service
+// for a job's workload token.
 //
-// It is the only package that imports net/http. It must never follow a
+// It is the only package that makes HTTP requests. It must never follow a
 // redirect, send a secret anywhere but to the configured host over verified
 // TLS, read the process environment, retry, print, or put a secret into an
 // error.
@@ -55,6 +57,9 @@ type Options struct {
 	// hosts that serve several workspaces need (databricks-sdk-go
 	// service/postgres). Empty: not sent.
 	WorkspaceID string
+	// AccountID stands for {account_id} in a discovery document. Empty: the
+	// account that the document itself names.
+	AccountID string
 	// LoadRoots gives the certificates to trust, and is called once, when the
 	// first connection is needed. Nil: the platform's own.
 	LoadRoots func() (*x509.CertPool, error)
@@ -69,16 +74,20 @@ type Options struct {
 // Client makes calls to one workspace. It is safe for concurrent use, and keeps
 // its connection open between calls.
 type Client struct {
-	base        url.URL
-	workspaceID string
-	userAgent   string
-	now         func() time.Time
-	transport   func() (*http.Transport, error) // built once, at the first call
+	base      url.URL
+	accountID string
+	userAgent string
+	now       func() time.Time
+	transport func() (*http.Transport, error) // built once, at the first call
 
 	mu    sync.Mutex
 	built *http.Transport     // for Close
 	known []credential.Secret // all that was sent and received: one call's answer may repeat another's
+	paths places
 }
+
+// places is what Adopt changes.
+type places struct{ token, authorize, workspaceID string }
 
 // New checks o and returns a Client. It opens nothing and loads nothing.
 func New(o Options) (*Client, error) {
@@ -95,10 +104,16 @@ func New(o Options) (*Client, error) {
 	if !printable(o.UserAgent) || !printable(o.WorkspaceID) {
 		return nil, errors.New("exchange: the user agent and the workspace id must be printable ASCII")
 	}
+	if o.AccountID != "" && !isID(o.AccountID) {
+		return nil, errors.New("exchange: the account id is none")
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Client{base: base, workspaceID: o.WorkspaceID, userAgent: o.UserAgent, now: o.Now}
+	c := &Client{
+		base: base, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
+		paths: places{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
+	}
 	c.transport = sync.OnceValues(func() (*http.Transport, error) {
 		t, err := newTransport(o)
 		if err == nil {

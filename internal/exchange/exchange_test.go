@@ -55,7 +55,7 @@ func TestThreeCallsOnOneConnection(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Endpoint: %v", err)
 			}
-			want := Endpoint{Name: endpointName, State: "IDLE", Type: "ENDPOINT_TYPE_READ_WRITE", Disabled: true,
+			want := Endpoint{Name: endpointName, UID: "ep-x", State: "IDLE", Type: "ENDPOINT_TYPE_READ_WRITE", Disabled: true,
 				Host:         "ep-x.database.us-east-1.cloud.databricks.com",
 				ReadOnlyHost: "ep-x-ro.database.us-east-1.cloud.databricks.com",
 				PooledHost:   "ep-x-pooler.database.us-east-1.cloud.databricks.com"}

@@ -1,6 +1,9 @@
 package exchange
 
 import (
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +26,7 @@ func FuzzParseRefusal(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
 		said := parseRefusal(body)
-		for call := range calls {
+		for _, call := range slices.Concat(slices.Collect(maps.Keys(calls)), slices.Collect(maps.Keys(roads))) {
 			r := request{call: call, secrets: append([]credential.Secret{credential.NewSecret(clientSecret)}, said.tokens...)}
 			kind := kindOf(r, status, said)
 			if kind == "" || status < 500 && kind == KindUnavailable {
@@ -84,6 +87,50 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string, now int64) {
 		if d := parseRetryAfter(value, time.Unix(now, 0)); d < 0 || d > maxRetryAfter {
 			t.Fatalf("parseRetryAfter(%q) = %v", value, d)
+		}
+	})
+}
+
+func FuzzGrantReply(f *testing.F) {
+	for _, s := range []string{`{"access_token":"a","refresh_token":"b","id_token":"c"}`, `{"refresh_token":7}`, `{"refresh_token":"a b"}`, `{`, `null`, `[]`, `{"Refresh_Token":"x","refresh_token":"\u0000"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		refresh, all := refreshToken(body)
+		if refresh.IsZero() {
+			return
+		}
+		if why := badToken(refresh.Reveal()); why != "" || !slices.ContainsFunc(all, refresh.Equal) {
+			t.Fatalf("refresh token %q %s", refresh.Reveal(), why)
+		}
+	})
+}
+
+// Whatever a document says, what is adopted is a path on the host itself.
+func FuzzDiscovery(f *testing.F) {
+	for _, s := range []string{"https://dbc-1/oidc", "https://dbc-1:443/oidc/accounts/{account_id}", "https://dbc-1@evil/", "https://dbc-1\\@evil/x", "https://dbc-1/..//x", "//dbc-1/x", "HTTPS://DBC-1/x", "https://dbc-1/\r\nX"} {
+		f.Add(s, accountID, `["a"]`)
+	}
+	f.Fuzz(func(t *testing.T, endpoint, account, audiences string) {
+		c, err := New(Options{Host: "https://dbc-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := wireConfig{OIDCEndpoint: anyText(endpoint), AccountID: loose(account), Audiences: []byte(audiences)}
+		d := w.described()
+		if len(d.Audiences) > maxAudiences {
+			t.Fatalf("%d audiences", len(d.Audiences))
+		}
+		if path, failed := c.issuer(w, &d); failed == nil && (!isPath(path) || slices.Contains(strings.Split(path, "/"), "..")) {
+			t.Fatalf("%q leads to %q", endpoint, path)
+		}
+		c.Adopt(Discovery{TokenEndpoint: endpoint, AuthorizationEndpoint: endpoint, WorkspaceID: account})
+		u, err := url.Parse(c.AuthorizeURL("s", "c", "http://localhost:8020"))
+		if err != nil || u.Scheme != "https" || u.Host != "dbc-1" || u.User != nil || u.Query().Get("state") != "s" {
+			t.Fatalf("%q was adopted as %v, %v", endpoint, u, err)
+		}
+		if a, err := c.Audience(d); err == nil && !strings.HasPrefix(strings.ToLower(a), "https://dbc-1") && !isUUID(a) {
+			t.Fatalf("audience %q", a)
 		}
 	})
 }

@@ -34,6 +34,9 @@ type wireError struct {
 	AccessToken      loose           `json:"access_token"`
 	Token            loose           `json:"token"`
 	Secret           loose           `json:"secret"`
+	RefreshToken     loose           `json:"refresh_token"`
+	IDToken          loose           `json:"id_token"`
+	Value            loose           `json:"value"`
 }
 
 // loose is a string or a number; anything else reads as empty.
@@ -104,7 +107,7 @@ func (w wireError) read() refusal {
 	} else if r.code == "" {
 		r.code = oauth
 	}
-	for _, t := range []loose{w.AccessToken, w.Token, w.Secret} {
+	for _, t := range []loose{w.AccessToken, w.Token, w.Secret, w.RefreshToken, w.IDToken, w.Value} {
 		if t != "" {
 			r.tokens = append(r.tokens, credential.NewSecret(string(t)))
 		}
@@ -136,75 +139,6 @@ func headerID(h http.Header) string {
 		return id
 	}
 	return h.Get("X-Databricks-Request-Id")
-}
-
-// kindOf judges a refusal by its status and by what it says.
-func kindOf(r request, status int, said refusal) Kind {
-	oauth := r.call == CallWorkspaceToken
-	endpoint := false
-	switch r.call {
-	case CallDatabaseCredential, CallEndpoint, CallInstanceCredential, CallInstance:
-		endpoint = true
-	}
-	switch {
-	case status == 429 || status < 500 && said.code == "REQUEST_LIMIT_EXCEEDED":
-		return KindRateLimited
-	case status >= 502 && status <= 504:
-		return KindUnavailable
-	case status >= 500:
-		return KindServerError
-	case strings.Contains(said.message, "workspace-access entitlement"):
-		return KindEntitlement
-	case status == 403:
-		return KindPermissionDenied
-	case said.page:
-		return KindNotJSON
-	case oauth && (status == 401 || said.code == "invalid_client" || strings.Contains(said.message, "Missing client authentication")):
-		return KindInvalidClient
-	case !oauth && status == 401:
-		return KindBearerRefused
-	case !oauth && !endpoint && noSuchThing(status, said):
-		return KindSecretNotFound
-	case r.call == CallCreateSecret && quotaUsedUp(said.code):
-		return KindTooManySecrets
-	case endpoint && strings.Contains(said.message, "endpoint is disabled"):
-		return KindEndpointDisabled
-	case endpoint && said.code == "INVALID_PARAMETER_VALUE" && !aboutTTL(r, said.message):
-		return KindEndpointMalformed
-	case endpoint && noSuchThing(status, said):
-		return KindEndpointNotFound
-	case !said.json && said.code == "":
-		return KindNotJSON
-	}
-	return KindRefused
-}
-
-// aboutTTL keeps a refused ttl from being reported as a bad endpoint.
-func aboutTTL(r request, message string) bool {
-	return r.call == CallDatabaseCredential && strings.Contains(strings.ToLower(message), "ttl")
-}
-
-// quotaUsedUp knows the codes that stand for a count that is full
-// (databricks-sdk-go apierr). Which of them the secrets' API gives is not known.
-func quotaUsedUp(code string) bool {
-	switch code {
-	case "RESOURCE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "MAX_LIMIT_EXCEEDED":
-		return true
-	}
-	return false
-}
-
-// noSuchThing tells a missing endpoint or secret from a missing API: Databricks names
-// the latter ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"
-// (apache/airflow#60444).
-func noSuchThing(status int, said refusal) bool {
-	switch said.code {
-	case "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST":
-		return true
-	case "":
-		return status == 404 && said.json && said.message != "" && !strings.HasPrefix(said.message, "Bad Target")
-	}
-	return false
 }
 
 // decode reads a 2xx body that must be one JSON object into v.

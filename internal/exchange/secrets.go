@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +15,8 @@ import (
 // "Authorize service principal access with OAuth").
 const MaxSecrets = 5
 
-// maxPages bounds a list of secrets: a server that never ends it is not asked
-// for ever.
-const maxPages = 20
+// mePath is SCIM's "who am I".
+const mePath = "/api/2.0/preview/scim/v2/Me"
 
 // ClientSecret describes a service principal's secret, and is not one
 // (databricks-sdk-go service/oauth2, SecretInfo). Times that the server did not
@@ -33,7 +31,7 @@ type ClientSecret struct {
 // Principal asks who the bearer belongs to, by SCIM Me: the service principal's
 // numeric id, which is not its client id. The error is an *Error.
 func (c *Client) Principal(ctx context.Context, bearer credential.Secret) (string, error) {
-	r := c.api(CallPrincipal, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer)
+	r := c.api(CallPrincipal, http.MethodGet, mePath, bearer)
 	rep, failed := c.callAPI(ctx, r, bearer)
 	if failed != nil {
 		return "", failed
@@ -59,30 +57,26 @@ func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, pr
 		return nil, failed
 	}
 	var out []ClientSecret
-	for range maxPages {
-		rep, failed := c.callAPI(ctx, r, bearer)
-		if failed != nil {
-			return nil, failed
-		}
+	failed = c.pages(ctx, r, bearer, func(body []byte) (string, *Error) {
 		var page struct {
 			Secrets       []wireSecret `json:"secrets"`
 			NextPageToken string       `json:"next_page_token"`
 		}
-		if failed := decode(rep.body, &page); failed != nil {
-			return nil, c.fail(r, failed)
+		if failed := decode(body, &page); failed != nil {
+			return "", failed
 		}
 		for _, s := range page.Secrets {
 			if !isID(string(s.ID)) {
-				return nil, c.fail(r, &Error{Kind: KindBadReply, Message: "a secret of the list has no id, or one that is none"})
+				return "", &Error{Kind: KindBadReply, Message: "a secret of the list has no id, or one that is none"}
 			}
 			out = append(out, s.described())
 		}
-		if page.NextPageToken == "" {
-			return out, nil
-		}
-		r.query = url.Values{"page_token": {page.NextPageToken}}.Encode()
+		return page.NextPageToken, nil
+	})
+	if failed != nil {
+		return nil, failed
 	}
-	return nil, c.fail(r, &Error{Kind: KindTooLarge, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
+	return out, nil
 }
 
 // CreateClientSecret makes a secret that lives for lifetime, in whole seconds;
@@ -143,7 +137,7 @@ func (c *Client) secretsAPI(call Call, method string, bearer credential.Secret, 
 	}
 	r := c.api(call, method, path, bearer)
 	if !isID(principal) || call == CallDeleteSecret && !isID(id) {
-		return r, c.fail(r, &Error{Kind: KindSecretNotFound, Message: "not sent: the id is none"})
+		return r, c.unsent(r, KindSecretNotFound, "the id is none")
 	}
 	return r, nil
 }

@@ -16,6 +16,8 @@ import (
 // than 128 KiB, and no server a header of this size.
 const maxToken = 64 << 10
 
+const formType = "application/x-www-form-urlencoded"
+
 // WorkspaceToken trades a service principal's secret for a workspace token, by
 // the client credentials grant with HTTP Basic (RFC 6749 2.3.1 and 4.4). The
 // error is an *Error.
@@ -25,8 +27,8 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
 	r := request{
-		call: CallWorkspaceToken, method: http.MethodPost, path: "/oidc/v1/token",
-		contentType:   "application/x-www-form-urlencoded",
+		call: CallWorkspaceToken, method: http.MethodPost, path: c.places().token,
+		contentType:   formType,
 		body:          []byte("grant_type=client_credentials&scope=all-apis"),
 		authorization: credential.NewSecret("Basic " + basic),
 		secrets:       []credential.Secret{secret, credential.NewSecret(basic)},
@@ -87,7 +89,7 @@ func endpointCredential(endpoint string, ttl time.Duration) []byte {
 
 func (c *Client) api(call Call, method, path string, bearer credential.Secret) request {
 	return request{
-		call: call, method: method, path: path, workspaceID: c.workspaceID,
+		call: call, method: method, path: path, workspaceID: c.places().workspaceID,
 		authorization: credential.NewSecret("Bearer " + bearer.Reveal()),
 		secrets:       []credential.Secret{bearer},
 	}
@@ -97,7 +99,7 @@ func (c *Client) api(call Call, method, path string, bearer credential.Secret) r
 // call that a broken request.
 func (c *Client) callAPI(ctx context.Context, r request, bearer credential.Secret) (reply, *Error) {
 	if why := badToken(bearer.Reveal()); why != "" {
-		return reply{}, c.fail(r, &Error{Kind: KindBearerRefused, Message: "not sent: the workspace token " + why})
+		return reply{}, c.unsent(r, KindBearerRefused, "the workspace token "+why)
 	}
 	return c.do(ctx, r)
 }

@@ -72,7 +72,7 @@ func list(t *testing.T, goos string, args ...string) []pkg {
 
 // doors are the imports that few packages may have.
 var doors = []struct{ prefix, owners string }{
-	{"net/http", "internal/exchange internal/health"},
+	{"net/http", "internal/authcode internal/exchange internal/health"},
 	{"golang.org/x/net/http", "internal/exchange"},
 	{"github.com/cenkalti/backoff", "internal/retry"},
 	{"github.com/zalando/go-keyring", "internal/keychain"},
@@ -188,9 +188,9 @@ func TestImportCheckFindsViolations(t *testing.T) {
 		{in("internal/broker", module+"/cmd/internal/cli"), "from cmd to internal"},
 		{in("internal/config", "github.com/urfave/cli/v2"), "only cmd/internal/cli may"},
 		{in("cmd/lakebase-exec", "github.com/urfave/cli/v2"), "only cmd/internal/cli may"},
-		{in("internal/trust", "net/http"), "only internal/exchange and internal/health may"},
-		{in("cmd/internal/cli", "net/http"), "only internal/exchange and internal/health may"},
-		{in("internal/wake", "net/http/httptrace"), "only internal/exchange and internal/health may"},
+		{in("internal/trust", "net/http"), "only internal/authcode and internal/exchange and internal/health may"},
+		{in("cmd/internal/cli", "net/http"), "only internal/authcode and internal/exchange and internal/health may"},
+		{in("internal/wake", "net/http/httptrace"), "only internal/authcode and internal/exchange and internal/health may"},
 		{in("internal/wake", "github.com/cenkalti/backoff/v4"), "only internal/retry may"},
 		{in("cmd/lakebase-exec", "github.com/zalando/go-keyring"), "only internal/keychain may"},
 		{in("internal/broker", "github.com/jackc/pgx/v5/pgconn"), "only internal/wake may"},

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -38,14 +39,16 @@ type exitRow struct {
 var exitTable = []exitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
-			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*trust.Error](err) || is[*safefile.Error](err) || is[*hook.Error](err) || badValue(err)
+			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*broker.TargetError](err) || is[*trust.Error](err) || is[*safefile.Error](err) || is[*hook.Error](err) || badValue(err)
 	}},
 	{ExitNotFound, "the command was not found", is[*child.NotFoundError]},
 	{ExitNotExecutable, "the command cannot be executed", is[*child.NotExecutableError]},
-	{ExitNoSecret, "no secret, or the keychain is locked, absent or silent", func(err error) bool {
-		return is[*broker.NoSecretError](err) || is[*keychain.Error](err)
+	{ExitNoSecret, "no secret or login, or the keychain is locked, absent or silent", func(err error) bool {
+		return is[*broker.NoSecretError](err) || is[*broker.NoPersonError](err) || is[*broker.SignedOutError](err) || is[*WayError](err) || is[*keychain.Error](err)
 	}},
-	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool { return is[*exchange.Error](err) || is[*broker.FullError](err) || untried(err) }},
+	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool {
+		return is[*exchange.Error](err) || is[*broker.FullError](err) || is[*authcode.DeniedError](err) || untried(err)
+	}},
 	{ExitDatabase, "the database refused the login or did not wake in time", is[*wake.Error]},
 	{ExitOther, "any other failure of the wrapper", func(error) bool { return true }},
 }

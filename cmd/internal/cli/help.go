@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Option is one line of a help page.
@@ -34,7 +35,10 @@ var optionWords = map[string]Option{
 	"host":               {Value: "HOST", Text: "the workspace"},
 	"client-id":          {Value: "ID", Text: "the service principal's application id"},
 	"client-secret-file": {Value: "PATH", Text: "read the secret from this file instead of the keychain"},
-	"endpoint":           {Value: "NAME", Text: "projects/P/branches/B/endpoints/E"},
+	"auth":               {Value: "WAY", Text: "who signs in, and with what", Words: credential.AuthWords()},
+	"audience":           {Value: "NAME", Text: "whom GitHub's token is made for"},
+	"databricks-profile": {Value: "NAME", Text: "take host and identity from this section of ~/.databrickscfg"},
+	"endpoint":           {Value: "NAME", Text: "projects/P/branches/B/endpoints/E, or less where that leaves one"},
 	"instance":           {Value: "NAME", Text: "an instance of Lakebase Provisioned, in place of --endpoint"},
 	"credential":         {Value: "KIND", Text: "the password: database, or workspace (the workspace token itself)", Words: []string{config.CredentialDatabase, config.CredentialWorkspace}},
 	"read-only":          {Text: "connect to the target's read-only host"},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // What completion and manual offer as all values of an option is what the
@@ -17,8 +18,16 @@ func TestWordsAreWhatIsTaken(t *testing.T) {
 		if option == "on-refresh" {
 			options["refresh"] = []string{config.RefreshPassfile}
 		}
+		environ := map[string]string{}
+		if option == "auth" { // each way with what it starts from
+			environ = map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_OIDC_TOKEN": "t", "DATABRICKS_OIDC_TOKEN_FILEPATH": "/t",
+				"ACTIONS_ID_TOKEN_REQUEST_URL": "https://localhost/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+			if credential.IsPerson(value) {
+				delete(options, "client-id")
+			}
+		}
 		options[option] = []string{value}
-		_, err := config.Resolve(config.Input{Options: options})
+		_, err := config.Resolve(config.Input{Options: options, Environ: environ})
 		return err
 	}
 	var seen []string
@@ -40,7 +49,7 @@ func TestWordsAreWhatIsTaken(t *testing.T) {
 			t.Errorf("--%s takes other words too: %v", o.Name, err)
 		}
 	}
-	if want := []string{"credential", "sslmode", "child-sslmode", "wait", "refresh", "on-refresh", "cache", "log-format"}; !slices.Equal(seen, want) {
+	if want := []string{"auth", "credential", "sslmode", "child-sslmode", "wait", "refresh", "on-refresh", "cache", "log-format"}; !slices.Equal(seen, want) {
 		t.Errorf("words have %q, not %q", seen, want)
 	}
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -12,25 +13,47 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
-const (
-	secretVariable = "DATABRICKS_CLIENT_SECRET"
-	// pipeVariable names the descriptor over which the secret came instead. It is
-	// between two lives of one process, and is handed to nobody.
-	pipeVariable = "LAKEBASE_SECRET_FD"
-)
+// pipeVariable names the descriptor over which secrets came that stood in the
+// environment. It is between two lives of one process, and is handed to nobody.
+const pipeVariable = "LAKEBASE_SECRET_FD"
 
-// HideSecret replaces this process by itself with the secret out of its
+// maxHidden bounds what goes over the pipe, in bytes: every system's pipe holds as
+// much before anybody reads.
+const maxHidden = 16 << 10
+
+// hideable lists the variables that hold a secret to sign in with.
+func (p *Process) hideable() []string {
+	names := []string{"DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
+	if named := p.Env("DATABRICKS_OIDC_TOKEN_ENV"); named != "" {
+		names = append(names, named)
+	}
+	return names
+}
+
+// HideSecret replaces this process by itself with the secrets out of its
 // environment, which stays readable for as long as the process lives: on macOS by
-// every program of the same user (ps eww), on Linux by root. The secret comes over
-// a pipe. It returns where there is nothing to hide, or with an error.
+// every program of the same user (ps eww), on Linux by root. They come over a
+// pipe. It returns where there is nothing to hide, or with an error.
 func (p *Process) HideSecret() error {
-	secret := p.Env(secretVariable)
-	if secret == "" || p.hidden || len(secret) > safefile.MaxSecret {
+	names := p.hideable()
+	hides := func(e string) bool {
+		name, value, _ := strings.Cut(e, "=")
+		return value != "" && slices.Contains(names, name)
+	}
+	var hidden []string
+	for _, e := range p.Environ {
+		if hides(e) {
+			hidden = append(hidden, e)
+		}
+	}
+	if len(hidden) == 0 || p.hidden {
 		return nil
+	}
+	text := strings.Join(hidden, "\x00")
+	if len(text) > maxHidden {
+		return errors.New("they are longer than 16 KiB")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -41,7 +64,7 @@ func (p *Process) HideSecret() error {
 		return err
 	}
 	defer r.Close()
-	_, err = io.WriteString(w, secret) // a pipe holds as much
+	_, err = io.WriteString(w, text)
 	if closed := w.Close(); err == nil {
 		err = closed
 	}
@@ -51,12 +74,12 @@ func (p *Process) HideSecret() error {
 	if _, err := unix.FcntlInt(r.Fd(), unix.F_SETFD, 0); err != nil {
 		return err
 	}
-	environ := slices.DeleteFunc(slices.Clone(p.Environ), func(e string) bool { return strings.HasPrefix(e, secretVariable+"=") })
+	environ := slices.DeleteFunc(slices.Clone(p.Environ), hides)
 	environ = append(environ, pipeVariable+"="+strconv.Itoa(int(r.Fd())))
 	return syscall.Exec(self, append([]string{p.name}, p.Args...), environ)
 }
 
-// takeSecret puts the secret that an earlier life has hidden back into the
+// takeSecret puts the secrets that an earlier life has hidden back into the
 // snapshot. What is no pipe is not read.
 func takeSecret(environ []string) (snapshot []string, hidden bool) {
 	i := slices.IndexFunc(environ, func(e string) bool { return strings.HasPrefix(e, pipeVariable+"=") })
@@ -77,9 +100,9 @@ func takeSecret(environ []string) (snapshot []string, hidden bool) {
 	if info, err := f.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe {
 		return environ, false
 	}
-	secret, err := io.ReadAll(io.LimitReader(f, safefile.MaxSecret+1))
-	if err != nil || len(secret) == 0 || len(secret) > safefile.MaxSecret {
+	text, err := io.ReadAll(io.LimitReader(f, maxHidden+1))
+	if err != nil || len(text) == 0 || len(text) > maxHidden {
 		return environ, false
 	}
-	return append(environ, secretVariable+"="+string(secret)), true
+	return append(environ, strings.Split(string(text), "\x00")...), true
 }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
 func TestTakeSecret(t *testing.T) {
@@ -27,25 +25,22 @@ func TestTakeSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := string(make([]byte, safefile.MaxSecret+1))
+	long := string(make([]byte, maxHidden+1))
 	for _, c := range []struct {
 		name, fd string
-		secret   string
+		secrets  []string
 	}{
-		{"a pipe", pipe("dose-hidden"), "dose-hidden"},
-		{"an empty pipe", pipe(""), ""},
-		{"too long", pipe(long), ""},
-		{"standard input", "0", ""},
-		{"a file", handedOn(t, file), ""},
-		{"none that is open", "999", ""},
-		{"no number", "x", ""},
+		{"a pipe", pipe("A_SECRET=dose-hidden"), []string{"A_SECRET=dose-hidden"}},
+		{"two", pipe("A_SECRET=dose-hidden\x00B_SECRET=a=b"), []string{"A_SECRET=dose-hidden", "B_SECRET=a=b"}},
+		{"an empty pipe", pipe(""), nil},
+		{"too long", pipe(long), nil},
+		{"standard input", "0", nil},
+		{"a file", handedOn(t, file), nil},
+		{"none that is open", "999", nil},
+		{"no number", "x", nil},
 	} {
 		got, hidden := takeSecret([]string{"A=1", pipeVariable + "=" + c.fd, "B=2"})
-		want := []string{"A=1", "B=2"}
-		if c.secret != "" {
-			want = append(want, secretVariable+"="+c.secret)
-		}
-		if !slices.Equal(got, want) || hidden != (c.secret != "") {
+		if want := append([]string{"A=1", "B=2"}, c.secrets...); !slices.Equal(got, want) || hidden != (c.secrets != nil) {
 			t.Errorf("%s: %q, %v", c.name, got, hidden)
 		}
 	}

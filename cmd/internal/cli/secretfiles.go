@@ -11,10 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
@@ -36,22 +34,13 @@ func (s Secrets) Get(ctx context.Context, account string) (credential.Secret, er
 }
 
 // SecretFiles keeps secrets on a machine that has no keychain: one file of mode
-// 0600 for each host and client id, in a folder that is ours and closed to
-// others. Nothing is stored there unless somebody asks for it.
+// 0600 for each host and client id, or host and person, in a folder that is ours
+// and closed to others. Nothing is stored there unless somebody asks for it.
 type SecretFiles struct{ Dir string }
 
 // SecretFiles are those of the user's configuration folder.
 func (p *Process) SecretFiles() SecretFiles {
 	return SecretFiles{Dir: filepath.Join(p.configDir(), "lakebase", "secrets")}
-}
-
-// secretItem is what such a file holds. Whose secret it is stands beside it and
-// is compared: a file under another's name is not used.
-type secretItem struct {
-	Version      int    `json:"version"`
-	Host         string `json:"host"`
-	ClientID     string `json:"client_id"`
-	ClientSecret string `json:"client_secret"`
 }
 
 const (
@@ -115,10 +104,10 @@ func (f SecretFiles) read(d *safefile.Dir, account string) (credential.Secret, e
 	if err != nil {
 		return credential.Secret{}, err
 	}
-	if config.SecretAccount(it.Host, it.ClientID) != account {
-		return credential.Secret{}, f.refuse(secretFileName(account), "it holds the secret of another host or client id")
+	if it.account() != account {
+		return credential.Secret{}, f.refuse(secretFileName(account), it.anothers())
 	}
-	return credential.NewSecret(it.ClientSecret), nil
+	return credential.NewSecret(it.secret()), nil
 }
 
 // item reads a file. What is wrong with it is told in our own words: those of
@@ -128,8 +117,8 @@ func (f SecretFiles) item(d *safefile.Dir, name string) (secretItem, error) {
 	if err != nil {
 		return secretItem{}, err
 	}
-	var it secretItem
-	if json.Unmarshal(data, &it) != nil || it.Version != secretItemVersion || it.ClientSecret == "" || strings.ContainsFunc(it.ClientSecret, unicode.IsControl) {
+	it, ok := parseSecretItem(data)
+	if !ok {
 		return secretItem{}, f.refuse(name, "it is not a secret that login has stored")
 	}
 	return it, nil
@@ -141,11 +130,11 @@ func (f SecretFiles) refuse(name, reason string) error {
 
 // Set stores the secret of account and reads it back.
 func (f SecretFiles) Set(account string, secret credential.Secret) error {
-	host, clientID, ok := config.SplitSecretAccount(account)
+	it, ok := newSecretItem(account, secret)
 	if !ok {
 		return f.refuse(secretFileName(account), "the account is no secret's")
 	}
-	data, err := json.Marshal(secretItem{secretItemVersion, host, clientID, secret.Reveal()})
+	data, err := json.Marshal(it)
 	if err != nil { // strings only: cannot be
 		return f.refuse(secretFileName(account), "it cannot be made")
 	}
@@ -179,13 +168,13 @@ func (f SecretFiles) List() (accounts []string, unusable []error, err error) {
 			continue
 		}
 		it, err := f.item(d, n)
-		account := config.SecretAccount(it.Host, it.ClientID)
+		account := it.account()
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
 		case err != nil:
 			unusable = append(unusable, err)
 		case secretFileName(account) != n:
-			unusable = append(unusable, f.refuse(n, "it holds the secret of another host or client id"))
+			unusable = append(unusable, f.refuse(n, it.anothers()))
 		default:
 			accounts = append(accounts, account)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +73,47 @@ func TestSecretFiles(t *testing.T) {
 	accounts, unusable, err := f.List()
 	if len(accounts) != 2 || len(unusable) > 0 || err != nil {
 		t.Errorf("%v %v %v", accounts, unusable, err)
+	}
+}
+
+// A person's login stands beside the secrets, in a form of its own; what an earlier
+// version wrote is read.
+func TestSecretFilesOfPeople(t *testing.T) {
+	f := stored(t)
+	ada := config.RefreshAccount("shop.example.test:8443", "ada@example.test")
+	if _, err := f.Get(ada); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before: %v", err)
+	}
+	if err := f.Set(ada, shopSecret); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Get(ada); err != nil || !got.Equal(shopSecret) {
+		t.Errorf("read back: %v", err)
+	}
+	text, err := os.ReadFile(f.Path(ada))
+	if d := cmp.Diff(`{"version":1,"host":"shop.example.test:8443","user":"ada@example.test","refresh_token":"dose\"1\\é"}`+"\n", string(text)); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+	old := `{"version":1,"host":"shop.example.test:8443","client_id":"id-1","client_secret":"old"}`
+	if err := os.WriteFile(f.Path(shopAccount), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Get(shopAccount); err != nil || got.Reveal() != "old" {
+		t.Errorf("an old file: %v", err)
+	}
+	accounts, unusable, err := f.List()
+	slices.Sort(accounts)
+	if d := cmp.Diff([]string{ada, shopAccount}, accounts); d != "" || len(unusable) > 0 || err != nil {
+		t.Errorf("%v %v\n%s", unusable, err, d)
+	}
+	if removed, err := f.Remove(ada); !removed || err != nil {
+		t.Errorf("%t %v", removed, err)
+	}
+	if _, err := f.Get(shopAccount); err != nil {
+		t.Errorf("the secret went too: %v", err)
+	}
+	if err := f.Set("token:x", shopSecret); err == nil || !strings.Contains(err.Error(), "the account is no secret's") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -188,6 +230,9 @@ func TestSecretFilesRefuse(t *testing.T) {
 		"control":      {write(strings.Replace(whole, "dose1", `a\nb`, 1)), "not a secret that login has stored", "", false},
 		"another host": {write(strings.Replace(whole, "8443", "443", 1)), "of another host or client id", "", false},
 		"another id":   {write(strings.Replace(whole, "id-1", "id-2", 1)), "of another host or client id", "", false},
+		"a person's":   {write(`{"version":1,"host":"shop.example.test:8443","user":"ada@example.test","refresh_token":"dose1"}`), "the login of another host or person", "", false},
+		"both kinds":   {write(strings.Replace(whole, "}", `,"user":"ada@example.test","refresh_token":"dose1"}`, 1)), "not a secret that login has stored", "", false},
+		"no token":     {write(`{"version":1,"host":"shop.example.test:8443","user":"ada@example.test"}`), "not a secret that login has stored", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.root && os.Geteuid() != 0 {

@@ -21,7 +21,7 @@ import (
 // Resolve makes the configuration from the snapshot and the options given.
 func (p *Process) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
-	in := config.Input{Options: given, Environ: p.env, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath()}
+	in := config.Input{Options: given, Environ: p.env, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath(), Databricks: p.Databricks}
 	if change != nil {
 		if err := change(&in); err != nil {
 			return config.Config{}, err
@@ -132,6 +132,9 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 		ReadSecretFile: p.ReadSecretFile,
 		Inherited:      p.inherited(),
 		Tell:           p.teller(conf, say, progress),
+		People:         workspace, Federation: workspace, Discovery: workspace, Directory: workspace, Browser: workspace,
+		Accounts: p.accounts(chain, store), Keep: p.keepRefresh(chain, store),
+		WorkloadToken: p.workloadToken(conf), DatabricksCLI: p.databricksCLI(conf),
 	}, nil
 }
 
@@ -154,14 +157,18 @@ func (p *Process) ReadSecretFile(path string) (credential.Secret, error) {
 func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	finder := p.Roots()
 	client, err := exchange.New(exchange.Options{
-		Host: conf.Workspace.V.URL(), WorkspaceID: conf.Workspace.V.WorkspaceID, UserAgent: p.Program + "/" + Version(),
+		Host: conf.Workspace.V.URL(), WorkspaceID: conf.Workspace.V.WorkspaceID, AccountID: conf.Workspace.V.AccountID, UserAgent: p.Program + "/" + Version(),
 		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.V) },
-		Proxy:     exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")},
+		Proxy:     p.proxySettings(),
 	})
 	if err != nil { // the host was checked before: it is the proxy
 		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
 	}
 	return client, nil
+}
+
+func (p *Process) proxySettings() exchange.ProxySettings {
+	return exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")}
 }
 
 func (p *Process) either(a, b string) string {
@@ -185,12 +192,14 @@ func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(
 		switch s {
 		case broker.Note:
 			say.Note("%s", text)
+		case broker.Warning:
+			say.Warn("%s", text)
 		case broker.AtKeychain:
 			progress.At("waiting for the keychain")
 			say.Note("reading the stored secret")
 		case broker.AtExchange:
 			progress.At("signing in to " + text)
-			say.Note("signing in to %s as %s", text, conf.ClientID.V)
+			say.Note("signing in to %s as %s", text, identity(conf))
 		case broker.AtWake:
 			progress.At("waiting for the compute to wake")
 			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.V, conf.User.V, conf.WaitTimeout.V)
@@ -212,6 +221,13 @@ func (p *Process) inherited() *broker.Inherited {
 		Token: credential.NewSecret(p.Env("PGPASSWORD")), ExpiresAt: expires}
 }
 
+// TellWarnings says what a person has to know of the configuration.
+func TellWarnings(say *Say, conf config.Config) {
+	for _, w := range conf.Warnings {
+		say.Warn("%s", w)
+	}
+}
+
 // TellNotes says, with --verbose, what was given and not taken as it stood.
 func TellNotes(say *Say, conf config.Config) {
 	for _, n := range conf.Notes {
@@ -220,6 +236,17 @@ func TellNotes(say *Say, conf config.Config) {
 	if say.Level == config.LogVerbose {
 		say.Note("target: %s at %s, from %s", target(conf), conf.Workspace.V.HostPort(), conf.Workspace.From)
 	}
+}
+
+// identity is who signs in, as far as it is known.
+func identity(conf config.Config) string {
+	switch {
+	case conf.ClientID.V != "":
+		return conf.ClientID.V
+	case conf.User.V != "":
+		return conf.User.V
+	}
+	return "whoever is signed in"
 }
 
 func target(conf config.Config) string {

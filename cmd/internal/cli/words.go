@@ -37,6 +37,9 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		room  *NoRuntimeDirError
 	)
 	message = Foreign(err.Error())
+	if message, hint, ok := describeWay(err, conf); ok {
+		return message, hint
+	}
 	switch {
 	case errors.As(err, &usage):
 		return usage.Problem, usage.Fix
@@ -178,6 +181,10 @@ func workspaceError(err error, e *exchange.Error) string {
 		text += " refused the workspace token that it had just given"
 	case exchange.KindRateLimited:
 		text += " limits the rate of calls"
+	case exchange.KindCodeRefused:
+		text += " does not take the code that the browser brought"
+	case exchange.KindStranger:
+		text += " names an endpoint or audience that is not its own, and nothing was sent there"
 	case exchange.KindNotJSON, exchange.KindTooLarge, exchange.KindBadReply:
 		text += " did not answer as a workspace does"
 	case exchange.KindRedirect:
@@ -234,6 +241,9 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 		hostFrom, target = conf.Workspace.From.String(), conf.TargetFrom().String()
 	}
 	if hint := instanceHint(e, target); hint != "" {
+		return hint
+	}
+	if hint := wayHint(e, conf); hint != "" {
 		return hint
 	}
 	switch e.Kind {

@@ -44,15 +44,11 @@ func said(e *wake.Error) string {
 	return text
 }
 
-// quoted puts s between quotes as SQL has it, so that the line can be pasted.
-func quoted(s, quote string) string {
-	return quote + strings.ReplaceAll(s, quote, quote+quote) + quote
-}
-
 func databaseHint(e *wake.Error, conf *config.Config) string {
-	user, database, thing := "the role", "the database", "endpoint"
+	known, thing := config.Config{}, "endpoint"
+	known.User.V, known.Database.V = "the role", "the database"
 	if conf != nil {
-		user, database = conf.User.V, conf.Database.V
+		known = *conf
 		if conf.Instance.V != "" {
 			thing = "instance"
 		}
@@ -67,13 +63,13 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 		}
 		return "allow it more time with --wait-timeout (get: --wait), and look at the " + thing + "'s state in the console"
 	case wake.RoleMissing, wake.Refused:
-		return fmt.Sprintf("as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(%s, 'SERVICE_PRINCIPAL');", quoted(user, "'"))
+		return "as the project's owner: " + RoleSQL(known)
 	case wake.TokenInvalid:
 		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
 	case wake.DatabaseMissing:
-		return "check the database's name: " + database + " (usually databricks_postgres)"
+		return "check the database's name: " + known.Database.V + " (usually databricks_postgres)"
 	case wake.ConnectDenied:
-		return fmt.Sprintf("as the project's owner: GRANT CONNECT ON DATABASE %s TO %s;", quoted(database, `"`), quoted(user, `"`))
+		return "as the project's owner: " + ConnectSQL(known)
 	case wake.EndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
 	case wake.EndpointNotFound, wake.NameNotResolved:

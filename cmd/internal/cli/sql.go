@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// RoleSQL is what a project's owner runs for a login that has no role (Databricks
+// documentation, "Create OAuth roles").
+func RoleSQL(conf config.Config) string {
+	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(conf.User.V) + ", '" + identityType(conf) + "');"
+}
+
+// ConnectSQL is what a project's owner runs for a role that may not connect.
+func ConnectSQL(conf config.Config) string {
+	return "GRANT CONNECT ON DATABASE " + identifier(conf.Database.V) + " TO " + identifier(conf.User.V) + ";"
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// identityType is what databricks_create_role calls the one who logs in. A
+// service principal's user name is its client id, a UUID.
+func identityType(conf config.Config) string {
+	if credential.IsPerson(conf.Auth.V) && !uuid.MatchString(conf.User.V) || strings.Contains(conf.User.V, "@") {
+		return "USER"
+	}
+	return "SERVICE_PRINCIPAL"
+}
+
+// identifier quotes a name for SQL (PostgreSQL manual, "Lexical Structure").
+func identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+// literal quotes a text for SQL, whatever standard_conforming_strings says, as
+// libpq's PQescapeLiteral does.
+func literal(s string) string {
+	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(s, `\`) {
+		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
+	}
+	return quoted
+}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+// describeWay speaks of the ways in that are not a service principal's secret, and
+// of short names of targets. ok is false where err is about none of them.
+func describeWay(err error, conf *config.Config) (message, hint string, ok bool) {
+	var (
+		person *broker.NoPersonError
+		over   *broker.SignedOutError
+		fed    *broker.FederationError
+		target *broker.TargetError
+		way    *WayError
+		denied *authcode.DeniedError
+		ports  *authcode.PortsError
+	)
+	switch {
+	case errors.As(err, &person):
+		message, hint = noPerson(person, conf)
+	case errors.As(err, &over):
+		message = fmt.Sprintf("the login of %s at %s is over", Foreign(over.User), over.Host)
+		if ex := new(exchange.Error); errors.As(over.Err, &ex) && detail(ex) != "" {
+			message += ": " + detail(ex)
+		}
+		hint = "sign in again with: " + userLogin(over.Host, conf)
+	case errors.As(err, &fed):
+		message = fmt.Sprintf("the workspace does not take the workload's token, whose iss is %s, sub %s, aud %s", Foreign(config.Quote(fed.Claims.Issuer)), Foreign(config.Quote(fed.Claims.Subject)), Foreign(config.Quote(fed.Claims.Audience)))
+		if ex := new(exchange.Error); errors.As(fed.Err, &ex) && detail(ex) != "" {
+			message += ": " + detail(ex)
+		}
+		hint = "the service principal needs a federation policy with these three; the audience can be set with --audience"
+	case errors.As(err, &target):
+		message, hint = targetWords(target)
+	case errors.As(err, &way):
+		message, hint = Foreign(way.Problem), way.Fix
+	case errors.As(err, &denied):
+		message, hint = Foreign(denied.Error()), "run the login again, and allow it in the browser as the right person"
+	case errors.As(err, &ports):
+		message, hint = Foreign(ports.Error()), "end one of the programs that listen there: the workspace sends the browser back to these ports alone"
+	default:
+		return "", "", false
+	}
+	return message, hint, true
+}
+
+// userLogin is the command that a person runs to sign in.
+func userLogin(host string, conf *config.Config) string {
+	line := "lakebase-credential-helper login --user-login"
+	if conf != nil && conf.Profile.V != "" {
+		return line + " --profile " + conf.Profile.V
+	}
+	return line + " --host " + host
+}
+
+func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint string) {
+	if len(e.Others) > 1 {
+		return Foreign(fmt.Sprintf("several people have signed in at %s, and nobody says which one is meant", e.Host)),
+			"choose with --user: " + Foreign(strings.Join(e.Others, ", "))
+	}
+	var file *safefile.Error
+	if errors.As(e.Err, &file) {
+		if file.Fix != "" {
+			hint = "run: " + file.Fix
+		}
+		return Foreign(e.Error()), hint
+	}
+	var chain *keychain.Error
+	if errors.As(e.Err, &chain) && !errors.Is(chain, keychain.ErrNotFound) {
+		return fmt.Sprintf("no login at %s: %s", e.Host, reason(e.Err)), personStoreHint(chain)
+	}
+	if e.User != "" {
+		return Foreign(fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)), "sign in with: " + userLogin(e.Host, conf)
+	}
+	return fmt.Sprintf("no client id is given, and no person has signed in at %s", e.Host),
+		"give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf)
+}
+
+// personStoreHint is for people, who have no secret to put into a file themselves.
+func personStoreHint(e *keychain.Error) string {
+	if errors.Is(e, keychain.ErrAbsent) {
+		return "on a machine without a keychain, login --user-login --store file keeps the login in a file"
+	}
+	return storeHint(e)
+}
+
+func targetWords(e *broker.TargetError) (message, hint string) {
+	message = Foreign(fmt.Sprintf("%s: %s %s", e.From, config.Quote(e.Name), e.Problem))
+	if len(e.Choices) == 0 {
+		return message, "see what there is with: lakebase-credential-helper endpoints"
+	}
+	return message, "there are: " + Foreign(strings.Join(e.Choices, ", "))
+}
+
+// wayHint is what to do about a refusal that the way in makes likely; empty for
+// all others.
+func wayHint(e *exchange.Error, conf *config.Config) string {
+	switch {
+	case e.Call == exchange.CallGitHub:
+		return "the job needs the permission id-token: write, and GitHub's service has to be reached"
+	case e.Kind == exchange.KindStranger:
+		return "check the host: its discovery document points elsewhere; with --audience or another way in it is not needed"
+	case e.Kind == exchange.KindCodeRefused:
+		return "start the login again: a code is good once, and for minutes"
+	case conf == nil:
+		return ""
+	case conf.Auth.V == credential.AuthPAT && (e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied):
+		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is of this workspace"
+	case conf.Auth.V == credential.AuthCLI && e.Kind == exchange.KindBearerRefused:
+		return "run: databricks auth login --host " + conf.Workspace.V.URL()
+	}
+	return ""
+}

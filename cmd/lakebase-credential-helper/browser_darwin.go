@@ -1,0 +1,5 @@
+package main
+
+func systemBrowser(_ func(string) string, address string) [][]string {
+	return [][]string{{"/usr/bin/open", address}}
+}

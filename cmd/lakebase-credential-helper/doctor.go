@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync/atomic"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+)
+
+func doctorCommand() command {
+	return command{
+		page: cli.Page{
+			Name: "doctor", Brief: "walk the road to the database, and say what is in the way",
+			Usage: program + " doctor [options]",
+			Text: `Looks at every step from the configuration to a login, which wakes the compute,
+and prints one line for each: ok, warning, failed, or not tried with the step that
+it needs. A line below a warning or a failure says what to do. It goes by no cache
+and stores nothing, and nothing that it prints is secret. The exit code is that of
+the first step that failed.`,
+			Omit: slices.Concat(commandOnly, stayOnly, []string{"wait", "min-ttl", "cache"}),
+			More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
+			Examples: []string{
+				program + " doctor -p prod",
+				program + " doctor -p prod --json",
+			},
+		},
+		run: doctor,
+	}
+}
+
+// The steps that are looked at here; the others are the broker's.
+const (
+	partConfiguration broker.Part = "configuration"
+	partWay           broker.Part = "way in"
+	partTrust         broker.Part = "trust"
+	partRuntime       broker.Part = "runtime folder"
+	partKeychain      broker.Part = "keychain"
+	partChild         broker.Part = "child"
+	partLibpq         broker.Part = "libpq"
+)
+
+// step is what is said of one step.
+type step struct {
+	Name   broker.Part       `json:"name"`
+	Status broker.Status     `json:"status"`
+	Text   string            `json:"text"`
+	Cure   string            `json:"cure,omitempty"`
+	Needs  broker.Part       `json:"needs,omitempty"`
+	Facts  map[string]string `json:"facts,omitempty"`
+
+	err error // of one that failed
+}
+
+// failed is a step that has an error, in its usual words.
+func failed(name broker.Part, err error, conf *config.Config) step {
+	s := step{Name: name, Status: broker.StatusFailed, err: err}
+	s.Text, s.Cure = explain(err, conf)
+	return s
+}
+
+func notTried(name, needs broker.Part) step {
+	return step{Name: name, Status: broker.StatusNotTried, Needs: needs}
+}
+
+// examination is one run of doctor.
+type examination struct {
+	*call
+	blocked map[broker.Part]broker.Part
+	seen    broker.Seen
+	steps   []step
+	proxied atomic.Value // the proxy's address, a string, where one is used
+}
+
+func doctor(ctx context.Context, c *call) error {
+	x := &examination{call: c, blocked: map[broker.Part]broker.Part{}}
+	x.say = &cli.Say{Program: program, Out: c.Stderr, Level: config.LogNormal}
+	x.configuration()
+	x.say = c.Voice(c.conf)
+	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+	x.way()
+	x.trust()
+	x.runtime()
+	x.road(ctx, progress)
+	x.child()
+	x.libpq(ctx)
+	progress.Stop()
+	if err := x.write(); err != nil {
+		return err
+	}
+	for _, s := range x.steps {
+		if s.Status == broker.StatusFailed {
+			// It has been told, with its cure; what is left to tell is the exit code.
+			c.say = &cli.Say{Program: program, Out: io.Discard}
+			return s.err
+		}
+	}
+	return nil
+}
+
+// proxy is the proxy's address; empty: none was used.
+func (x *examination) proxy() string {
+	address, _ := x.proxied.Load().(string)
+	return address
+}
+
+func (x *examination) add(s step) { x.steps = append(x.steps, s) }
+
+// road has the broker walk, with the keychain looked at before.
+func (x *examination) road(ctx context.Context, progress *cli.Progress) {
+	chain := x.Keychain(x.conf)
+	state := x.keychainState(ctx, chain)
+	checkup, err := x.checkup(progress, chain)
+	if err != nil { // what it is made of was looked at: see trust and runtime
+		x.add(failed(broker.PartWorkspace, err, x.described()))
+		return
+	}
+	findings, seen := checkup.Walk(ctx, x.blocked)
+	x.seen = seen
+	if x.blocked[broker.PartSecret] == "" {
+		x.conf = seen.Config
+	}
+	// A keychain that is in the way is one step, and what it holds another.
+	if f := &findings[0]; f.Status == broker.StatusFailed && inTheWay(f.Err) {
+		state = failed(partKeychain, f.Err, x.described())
+		*f = broker.Finding{Part: f.Part, Status: broker.StatusNotTried, Needs: partKeychain}
+	}
+	x.add(state)
+	for _, f := range findings {
+		s := x.told(f)
+		if f.Part == broker.PartSecret && f.Status == broker.StatusOK {
+			x.life(ctx, &s, checkup.Broker, chain)
+		}
+		x.add(s)
+	}
+}
+
+// inTheWay says whether a keychain could not be asked what it holds.
+func inTheWay(err error) bool {
+	var e *keychain.Error
+	return errors.As(err, &e) && !e.Missing()
+}

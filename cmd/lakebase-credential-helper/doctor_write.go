@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// document is what --json prints.
+type document struct {
+	Version  int    `json:"version"`
+	Program  string `json:"program"`
+	ExitCode int    `json:"exit_code"`
+	Steps    []step `json:"steps"`
+}
+
+// write prints all steps.
+func (x *examination) write() error {
+	code := 0
+	for i := range x.steps {
+		x.clean(&x.steps[i])
+		if s := x.steps[i]; code == 0 && s.Status == broker.StatusFailed {
+			code = cli.ExitCode(s.err)
+		}
+	}
+	if x.given["json"] == nil {
+		_, err := io.WriteString(x.Stdout, lines(x.steps))
+		return err
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(document{Version: 1, Program: program + " " + cli.Version(), ExitCode: code, Steps: x.steps}); err != nil {
+		return err
+	}
+	_, err := x.Stdout.Write(append(plainJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), '\n'))
+	return err
+}
+
+// clean hides the secrets that were handed to us in all that is said, whoever
+// said it: the output is made to be shown to others.
+func (x *examination) clean(s *step) {
+	secrets := []credential.Secret{x.conf.Secret.Text}
+	if g := x.conf.GitHub; g != nil {
+		secrets = append(secrets, g.Token)
+	}
+	hide := func(text string) string { return credential.Scrub(text, secrets...) }
+	s.Text, s.Cure = hide(s.Text), hide(s.Cure)
+	for name, value := range s.Facts {
+		s.Facts[name] = hide(value)
+	}
+}
+
+// lines is one line for each step, and a second one for what to do.
+func lines(steps []step) string {
+	width := 0
+	for _, s := range steps {
+		width = max(width, len(s.Name))
+	}
+	var b strings.Builder
+	for _, s := range steps {
+		text := s.Text
+		if s.Needs != "" {
+			text = "needs: " + string(s.Needs)
+		}
+		fmt.Fprintf(&b, "%-9s  %-*s  %s\n", s.Status, width, s.Name, cli.Plain(text))
+		if s.Cure != "" {
+			fmt.Fprintf(&b, "%-9s  %-*s  %s\n", "", width, "cure", cli.Plain(s.Cure))
+		}
+	}
+	return b.String()
+}

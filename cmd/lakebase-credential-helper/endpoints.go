@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+func endpointsCommand() command {
+	return command{
+		page: cli.Page{
+			Name: "endpoints", Brief: "list projects, branches, endpoints, their state and host",
+			Usage: program + " endpoints [options]",
+			Text: `Asks the workspace what there is, and prints one line for each endpoint, by the
+name that --endpoint takes. With --endpoint the list is that project's or branch's.`,
+			Omit: append([]string{"instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"}, childOnly...),
+			More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
+			Examples: []string{
+				program + " endpoints -p prod",
+				program + " endpoints -p prod --endpoint shop",
+			},
+		},
+		change: func(given map[string][]string, in *config.Input) error {
+			in.NoEndpoint = true
+			return nil
+		},
+		run: endpoints,
+	}
+}
+
+// listedPlace is one line of what endpoints prints.
+type listedPlace struct {
+	Endpoint     string `json:"endpoint,omitempty"`
+	Branch       string `json:"branch,omitempty"`
+	Project      string `json:"project"`
+	DisplayName  string `json:"display_name,omitempty"`
+	State        string `json:"state,omitempty"`
+	Host         string `json:"host,omitempty"`
+	ReadOnlyHost string `json:"read_only_host,omitempty"`
+	UID          string `json:"uid,omitempty"`
+	ReadOnly     bool   `json:"read_only"`
+	Default      bool   `json:"default_branch"`
+}
+
+func endpoints(ctx context.Context, c *call) error {
+	if c.given["endpoint"] == nil { // a profile's endpoint is where one is, not what is asked for
+		c.conf.Endpoint = config.Value[string]{}
+	}
+	places, err := c.catalog(ctx)
+	if err != nil {
+		return err
+	}
+	rows := []listedPlace{}
+	for _, p := range places {
+		rows = append(rows, listedPlace{Endpoint: p.Endpoint.Name, Branch: p.Branch.Name, Project: p.Project.Name, DisplayName: p.Project.DisplayName,
+			State: stateOf(p), Host: p.Endpoint.Host, ReadOnlyHost: p.Endpoint.ReadOnlyHost, UID: p.Endpoint.UID,
+			ReadOnly: p.Endpoint.Type == "ENDPOINT_TYPE_READ_ONLY", Default: p.Branch.Default})
+	}
+	if c.given["json"] != nil {
+		return c.writePlaces(rows)
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 8, 2, ' ', 0)
+	if len(rows) > 0 {
+		fmt.Fprintln(w, "ENDPOINT\tSTATE\tHOST")
+	}
+	for _, r := range rows {
+		fmt.Fprintln(w, strings.Join([]string{cli.Plain(nameOf(r)), cli.Plain(r.State), cli.Plain(r.Host)}, "\t"))
+	}
+	return w.Flush()
+}
+
+func (c *call) catalog(ctx context.Context) ([]broker.Place, error) {
+	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+	defer progress.Stop()
+	b, err := c.Broker(c.conf, c.say, progress)
+	if err != nil {
+		return nil, err
+	}
+	return b.Catalog(ctx)
+}
+
+// stateOf is an endpoint's state, or that of the branch that keeps it from having one.
+func stateOf(p broker.Place) string {
+	switch {
+	case p.Endpoint.Disabled:
+		return "DISABLED"
+	case p.Branch.Archived, p.Endpoint == (exchange.Endpoint{}) && p.Branch.State != "":
+		return p.Branch.State
+	}
+	return p.Endpoint.State
+}
+
+// nameOf is the whole name of the least thing in a row.
+func nameOf(r listedPlace) string {
+	for _, name := range []string{r.Endpoint, r.Branch} {
+		if name != "" {
+			return name
+		}
+	}
+	return r.Project
+}
+
+func (c *call) writePlaces(rows []listedPlace) error {
+	text, err := json.Marshal(struct {
+		Version   int           `json:"version"`
+		Endpoints []listedPlace `json:"endpoints"`
+	}{1, rows})
+	if err != nil {
+		return err
+	}
+	_, err = c.Stdout.Write(append(plainJSON(text), '\n'))
+	return err
+}

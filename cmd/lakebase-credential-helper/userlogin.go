@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+)
+
+// checkUserLogin refuses what does not go with a person's login, and has the
+// configuration be a person's.
+func checkUserLogin(given map[string][]string, in *config.Input) error {
+	if given["user-login"] == nil {
+		if given["no-browser"] != nil {
+			return &cli.UsageError{Problem: "--no-browser goes with --user-login only"}
+		}
+		return nil
+	}
+	for _, o := range []string{"client-id", "secret-stdin", "secret-file", "import"} {
+		if given[o] != nil {
+			return &cli.UsageError{Problem: "--user-login cannot be used with --" + o, Fix: "a person signs in with --user-login alone, a service principal with its client id and secret"}
+		}
+	}
+	if a := given["auth"]; a != nil && strings.TrimSpace(a[0]) != credential.AuthBrowser {
+		return &cli.UsageError{Problem: "--user-login is for " + credential.AuthBrowser + ", and --auth says " + config.Quote(a[0]), Fix: "leave one of them out"}
+	}
+	in.Options = withOption(in.Options, "auth", credential.AuthBrowser)
+	return nil
+}
+
+// withOption is options with one more of them.
+func withOption(options map[string][]string, name, value string) map[string][]string {
+	out := map[string][]string{name: {value}}
+	for n, v := range options {
+		if n != name {
+			out[n] = v
+		}
+	}
+	return out
+}
+
+// userLogin signs a person in by a browser, proves what can be proved, stores the
+// login, and writes the profile, in the order of login.
+func userLogin(ctx context.Context, c *call) error {
+	if _, err := c.profileFile(); err != nil { // before anybody signs in for nothing
+		return err
+	}
+	chain := c.Keychain(c.conf)
+	if err := c.reachable(ctx, chain, cache.IndexAccount); err != nil {
+		return c.personStore(err)
+	}
+	silent := cli.StartProgress(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogQuiet}, false)
+	defer silent.Stop()
+	b, err := c.Broker(c.conf, c.say, silent)
+	if err != nil {
+		return err
+	}
+	login := authcode.NewLogin()
+	door, err := login.Open(authcode.Options{})
+	if err != nil {
+		return err
+	}
+	defer door.Close()
+	address, err := b.Authorize(ctx, login.State, login.Challenge, door.RedirectURI())
+	if err != nil {
+		return err
+	}
+	redirect, err := c.atBrowser(ctx, door, address)
+	if err != nil {
+		return err
+	}
+	where, err := c.admit(ctx, b, chain, func(ctx context.Context) (string, error) {
+		return b.Arrive(ctx, redirect.Code, login.Verifier, door.RedirectURI())
+	})
+	if err != nil {
+		return err
+	}
+	if cli.Terminal(c.Stderr) {
+		c.say.Progress(fmt.Sprintf("signed in as %s at %s; the login is kept in %s", cli.Foreign(c.conf.User.V), c.conf.Workspace.V.HostPort(), where))
+	}
+	return nil
+}
+
+// admit has the person arrive, proves the target where it is known, and stores
+// the login. It says where.
+func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keychain, arrive func(context.Context) (string, error)) (where string, err error) {
+	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+	defer progress.Stop()
+	if _, b.Tell, err = c.Workspace(c.conf, c.say, progress); err != nil {
+		return "", err
+	}
+	person, err := arrive(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := c.asNamed(person); err != nil {
+		return "", err
+	}
+	b.Config.User = c.conf.User
+	var minted *cache.Entry
+	if c.given["no-verify"] == nil && c.conf.Target() != "" {
+		e, err := b.Mint(ctx, credential.Secret{})
+		if err != nil {
+			return "", err
+		}
+		minted = &e
+	}
+	profile, err := c.profileFile()
+	if err != nil {
+		return "", err
+	}
+	err = b.Settle(ctx, func(ctx context.Context, account string, refresh credential.Secret) error {
+		where, err = c.keep(ctx, b.Cache, chain, account, refresh)
+		return err
+	})
+	if err != nil {
+		return "", c.personStore(err)
+	}
+	if minted != nil {
+		b.Cache.Save(ctx, b.Config.Key(), *minted)
+	}
+	if profile != nil {
+		return where, safefile.WriteFile(c.ProfilesPath(), profile)
+	}
+	return where, nil
+}
+
+// asNamed makes the one who has signed in the user. Somebody else than who is
+// named for the login is refused: a browser may know several people. A PGUSER of
+// the environment is a database's user and names nobody here.
+func (c *call) asNamed(person string) error {
+	user := c.conf.User
+	named := user.From.Origin == config.FromOption || user.From.Origin == config.FromProfile
+	if named && !strings.EqualFold(user.V, person) {
+		return &config.Error{Name: user.From.String(), Problem: "names " + user.V + ", and " + person + " has signed in; nothing was stored",
+			Fix: "sign in as " + user.V + " in the browser, or give --user " + person}
+	}
+	c.conf.User = config.Value[string]{V: person, From: config.Source{Origin: config.FromOption, Name: "--user-login"}}
+	return nil
+}
+
+// personStore puts a store's error into words for a person, who has no secret to
+// put anywhere.
+func (c *call) personStore(err error) error {
+	var chain *keychain.Error
+	switch {
+	case errors.Is(err, keychain.ErrTooBig):
+		return &cli.WayError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "keep it in a file: add --store file"}
+	case errors.As(err, &chain):
+		return &broker.NoPersonError{Host: c.conf.Workspace.V.HostPort(), Err: err}
+	}
+	return err
+}
+
+// noSecretLogin says why a login without --user-login has nobody to store a secret
+// for; nil where it has.
+func (c *call) noSecretLogin() error {
+	auth := c.conf.Auth
+	switch {
+	case auth.V == credential.AuthBrowser:
+		return &cli.UsageError{Problem: auth.From.String() + " says " + auth.V + ": a person has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
+	case auth.V != "" && auth.V != credential.AuthM2M:
+		return &cli.UsageError{Problem: auth.From.String() + " chooses " + auth.V + ", and login stores the secret of " + credential.AuthM2M, Fix: "leave it out, or add --auth " + credential.AuthM2M}
+	case c.conf.ClientID.V == "":
+		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
+			Fix: "give one of them for a service principal, or sign in as a person with: " + program + " login --user-login" + c.targetOption()}
+	}
+	return nil
+}
+
+// targetOption names the profile, or else the host, for a command to run.
+func (c *call) targetOption() string {
+	if c.conf.Profile.V != "" {
+		return " --profile " + c.conf.Profile.V
+	}
+	return " --host " + c.conf.Workspace.V.HostPort()
+}

@@ -1,0 +1,214 @@
+package authcode
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A hundred connections that say nothing, and a hundred that say half of it, do
+// not keep the browser out.
+func TestSilentCrowd(t *testing.T) {
+	l, d := open(t, anywhere(t))
+	var crowd []net.Conn
+	for i := range 200 {
+		conn := dial(t, d)
+		if i%2 == 0 {
+			_, _ = io.WriteString(conn, "GET /?code=x&state=")
+		}
+		crowd = append(crowd, conn)
+	}
+	began := time.Now()
+	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
+		t.Errorf("the right one gets %d", resp.StatusCode)
+	}
+	arrives(t, d)
+	if took := time.Since(began); took > d.visitTime/2 {
+		t.Errorf("it took %s: the crowd was waited for", took)
+	}
+	d.mu.Lock()
+	if n := len(d.visits); n > maxVisits {
+		t.Errorf("%d connections are kept", n)
+	}
+	d.mu.Unlock()
+	// The first of them had to go.
+	_ = crowd[0].SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := crowd[0].Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("the oldest is still there: %v", err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// A client that sends a byte now and then is cut off when its time is over, not
+// when it is done.
+func TestSlowClient(t *testing.T) {
+	o := anywhere(t)
+	o.VisitTime = 300 * time.Millisecond
+	l, d := open(t, o)
+	conn := dial(t, d)
+	began := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, b := range []byte(d.get(l.target())) {
+			if _, err := conn.Write([]byte{b}); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	answer, _ := io.ReadAll(conn)
+	if took := time.Since(began); len(answer) != 0 || took < o.VisitTime/2 || took > 5*o.VisitTime {
+		t.Errorf("after %s: %q", took, answer)
+	}
+	<-done
+	waiting(t, d)
+	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
+		t.Errorf("the right one gets %d", resp.StatusCode)
+	}
+	arrives(t, d)
+}
+
+// One that asks and never reads holds nobody up either.
+func TestClientThatDoesNotRead(t *testing.T) {
+	l, d := open(t, anywhere(t))
+	conn := dial(t, d)
+	_, _ = io.WriteString(conn, d.get(l.target()))
+	began := time.Now()
+	arrives(t, d)
+	d.Close()
+	if took := time.Since(began); took > d.visitTime/2 {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestHalfARequest(t *testing.T) {
+	l, d := open(t, anywhere(t))
+	for _, raw := range []string{"", "G", "GET /", "GET " + l.target() + " HTTP/1.1\r\n", strings.TrimSuffix(d.get(l.target()), "\r\n")} {
+		conn := dial(t, d).(*net.TCPConn)
+		_, _ = io.WriteString(conn, raw)
+		_ = conn.CloseWrite()
+		if answer, err := io.ReadAll(conn); err != nil || len(answer) != 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+			t.Errorf("%q is answered: %q, %v", raw, answer, err)
+		}
+		waiting(t, d)
+	}
+}
+
+func TestTakenPorts(t *testing.T) {
+	o := anywhere(t)
+	var taken []net.Listener
+	for port := o.First; port < o.First+3; port++ {
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if port == o.First+1 {
+			address = fmt.Sprintf("[::1]:%d", port) // a stranger where a browser may look first
+		}
+		l, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) // no IPv6 here
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		taken = append(taken, l)
+	}
+	l, d := open(t, o)
+	if d.port < o.First+3 || d.port > o.Last {
+		t.Errorf("port %d of those from %d", d.port, o.First)
+	}
+	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
+		t.Errorf("%d", resp.StatusCode)
+	}
+	arrives(t, d)
+	full := Options{First: o.First, Last: o.First + 2}
+	_, err := l.Open(full)
+	var ports *PortsError
+	if !errors.As(err, &ports) || !errors.Is(err, syscall.EADDRINUSE) || ports.First != full.First || ports.Last != full.Last ||
+		!strings.Contains(err.Error(), fmt.Sprintf("ports %d to %d on 127.0.0.1", full.First, full.Last)) {
+		t.Errorf("%v", err)
+	}
+	for _, in := range taken {
+		_ = in.Close()
+	}
+	if d, err := l.Open(full); err != nil || d.port != full.First {
+		t.Errorf("once they are free: %v", err)
+	} else {
+		d.Close()
+	}
+}
+
+// The public client's own ports, in their order, and each address of each.
+func TestAllTaken(t *testing.T) {
+	var asked []string
+	_, err := NewLogin().Open(Options{Listen: func(network, address string) (net.Listener, error) {
+		asked = append(asked, network+" "+address)
+		return nil, syscall.EADDRINUSE
+	}})
+	if err == nil || !strings.Contains(err.Error(), "none of the ports 8020 to 8040 on 127.0.0.1 is free") {
+		t.Errorf("%v", err)
+	}
+	for i, port := 0, FirstPort; port <= LastPort; i, port = i+1, port+1 {
+		if i >= len(asked) || asked[i] != fmt.Sprintf("tcp4 127.0.0.1:%d", port) {
+			t.Fatalf("asked for %q", asked)
+		}
+	}
+}
+
+// Without IPv6 there is one address to listen at.
+func TestNoIPv6(t *testing.T) {
+	o := anywhere(t)
+	o.Listen = func(network, address string) (net.Listener, error) {
+		if network == "tcp6" {
+			return nil, syscall.EADDRNOTAVAIL
+		}
+		return net.Listen(network, address)
+	}
+	l, d := open(t, o)
+	if len(d.listeners) != 1 {
+		t.Errorf("%d listeners", len(d.listeners))
+	}
+	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
+		t.Errorf("%d", resp.StatusCode)
+	}
+	arrives(t, d)
+}
+
+// A listener that fails for a while is listened to again.
+type flaky struct {
+	net.Listener
+	left int
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	if f.left > 0 {
+		f.left--
+		return nil, syscall.EMFILE
+	}
+	return f.Listener.Accept()
+}
+
+func TestAcceptThatFailsForAWhile(t *testing.T) {
+	o := anywhere(t)
+	o.Listen = func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &flaky{Listener: l, left: 3}, nil
+	}
+	l, d := open(t, o)
+	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
+		t.Errorf("%d", resp.StatusCode)
+	}
+	arrives(t, d)
+}

@@ -1,0 +1,305 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/cache"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// People makes one attempt at each call that a person's way in needs.
+type People interface {
+	RefreshedToken(ctx context.Context, refresh credential.Secret) (exchange.Grant, error)
+	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
+}
+
+// Federation makes one attempt at the exchange of a workload's token, and knows
+// whom such a token must be made for.
+type Federation interface {
+	FederatedToken(ctx context.Context, clientID string, subject credential.Secret) (credential.Token, error)
+	Audience(d exchange.Discovery) (string, error)
+}
+
+// Discovery learns where a host keeps its token endpoint.
+type Discovery interface {
+	Discover(ctx context.Context) (exchange.Discovery, error)
+	Adopt(d exchange.Discovery)
+}
+
+// decide settles who signs in where nobody has said it: a client id means its
+// secret, and without one the keychain's person does.
+func (b *Broker) decide(ctx context.Context) error {
+	c := &b.Config
+	switch {
+	case c.Auth.V == "" && c.ClientID.V != "":
+		c.Auth.V = credential.AuthM2M
+	case c.Auth.V == "" || c.Auth.V == credential.AuthBrowser && b.person == "":
+		person, err := b.whichPerson(ctx)
+		if err != nil {
+			return err
+		}
+		c.Auth.V, b.person = credential.AuthBrowser, person
+		if c.User.V == "" {
+			c.User.V = person
+		}
+	}
+	return nil
+}
+
+// whichPerson is the one who has signed in at this host, or the one of several
+// whom the user's name means.
+func (b *Broker) whichPerson(ctx context.Context) (string, error) {
+	c := b.Config
+	none := &NoPersonError{Host: c.Workspace.V.HostPort(), User: c.User.V}
+	if c.Auth.V == credential.AuthBrowser && c.User.From.Origin == config.FromProfile {
+		return c.User.V, nil // a login has written both
+	}
+	if b.Accounts == nil {
+		return "", none
+	}
+	accounts, err := b.Accounts(ctx)
+	if err != nil {
+		none.Err = err
+		return "", none
+	}
+	for _, a := range accounts {
+		host, user, ok := config.SplitRefreshAccount(a)
+		switch {
+		case !ok || host != none.Host:
+		case user == c.User.V:
+			return user, nil
+		default:
+			none.Others = append(none.Others, user)
+		}
+	}
+	if len(none.Others) == 1 {
+		return none.Others[0], nil // a user who is nobody here is a group's role
+	}
+	return "", none
+}
+
+// otherWay is taken where a client id has no secret in the keychain: a job of
+// GitHub's has a token of its own.
+func (b *Broker) otherWay(err error) bool {
+	var none *NoSecretError
+	c := &b.Config
+	if c.Auth.Given() || c.Auth.V != credential.AuthM2M || c.GitHub == nil || b.WorkloadToken == nil || !errors.As(err, &none) {
+		return false
+	}
+	if !c.WorkloadHost() {
+		b.tell(Note, "GitHub's token is not used: "+c.Workspace.V.HostPort()+" is in no Databricks domain, and --host was not given")
+		return false
+	}
+	b.tell(Note, "the keychain has no secret; using GitHub's token")
+	c.Auth.V, c.Secret = credential.AuthGitHubOIDC, config.SecretSource{Kind: config.SecretFromGitHub}
+	return true
+}
+
+// signIn makes a workspace token. secret is what was given or stored for the
+// way in; zero where that has none.
+func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {
+	c := b.Config
+	switch c.Auth.V {
+	case credential.AuthPAT:
+		now := b.Now()
+		return credential.Token{Value: secret, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
+	case credential.AuthCLI:
+		return b.DatabricksCLI(ctx)
+	case credential.AuthBrowser:
+		return b.personToken(ctx)
+	}
+	if err := b.discover(ctx, accountHost(c.Workspace.V)); err != nil {
+		return credential.Token{}, err
+	}
+	token, err := b.grant(ctx, ws, secret)
+	if b.unlikeWorkspace(err) && b.discover(ctx, true) == nil && b.moved() {
+		token, err = b.grant(ctx, ws, secret)
+	}
+	return token, err
+}
+
+// grant asks the token endpoint.
+func (b *Broker) grant(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {
+	switch b.Config.Auth.V {
+	case credential.AuthEnvOIDC, credential.AuthFileOIDC, credential.AuthGitHubOIDC:
+		return b.federated(ctx, secret)
+	}
+	return attempt(ctx, func(ctx context.Context) (credential.Token, error) {
+		return ws.WorkspaceToken(ctx, b.Config.ClientID.V, secret)
+	})
+}
+
+// accountHost says whether a host serves more than one workspace, so that its
+// token endpoint has to be looked up. A workspace's own host never pays for that.
+func accountHost(w config.Workspace) bool {
+	return w.AccountID != "" || strings.HasPrefix(w.Hostname(), "accounts.") || strings.HasPrefix(w.Hostname(), "accounts-")
+}
+
+// unlikeWorkspace says whether an answer is that of a host without the usual
+// token endpoint.
+func (b *Broker) unlikeWorkspace(err error) bool {
+	var e *exchange.Error
+	return !b.discovered && errors.As(err, &e) && (e.Kind == exchange.KindNotJSON || e.Status == 404 || e.Status == 405)
+}
+
+// moved says whether the host has named another token endpoint than the usual one.
+func (b *Broker) moved() bool {
+	return b.found.TokenEndpoint != "" && b.found.TokenEndpoint != b.Config.Workspace.V.URL()+"/oidc/v1/token"
+}
+
+// discover asks a host once where its token endpoint is, if needed. A host that
+// has no such document keeps the usual one.
+func (b *Broker) discover(ctx context.Context, needed bool) error {
+	if !needed || b.discovered || b.Discovery == nil {
+		return nil
+	}
+	b.discovered = true
+	d, err := attempt(ctx, b.Discovery.Discover)
+	var e *exchange.Error
+	switch {
+	case err == nil:
+		b.Discovery.Adopt(d)
+		b.found = d
+	case errors.As(err, &e) && e.Kind == exchange.KindStranger, ctx.Err() != nil:
+		return err
+	default:
+		b.tell(Note, "no discovery document: "+err.Error())
+	}
+	return nil
+}
+
+// personRest is what must be left of a workspace token that opens the way to
+// another token (databricks-sdk-go refreshes a person's token 5 minutes early).
+const personRest = 5 * time.Minute
+
+// workspaceKey names a token for the workspace's API, whatever the target.
+func (b *Broker) workspaceKey() credential.Key {
+	key := b.Config.Key()
+	key.Target, key.TTL, key.Credential, key.ReadOnly = "", 0, config.CredentialWorkspace, false
+	if b.person != "" {
+		key.Principal = b.person
+	}
+	return key
+}
+
+// personToken is a person's workspace token: the cached one, or one that the
+// refresh token buys. One process refreshes, all others take what it stored.
+func (b *Broker) personToken(ctx context.Context) (credential.Token, error) {
+	if b.arrived != nil {
+		return b.arrived.Token, nil
+	}
+	want := cache.Want{MinLife: personRest}
+	if b.Config.Credential.V == config.CredentialWorkspace {
+		want.MinLife, want.Refused = b.rest, b.refused
+	}
+	r, err := b.Cache.Fetch(ctx, b.workspaceKey(), want, func(ctx context.Context) (cache.Entry, error) {
+		t, err := b.refreshed(ctx)
+		return cache.Entry{Token: t}, err
+	})
+	if err != nil {
+		return credential.Token{}, err
+	}
+	r.Saved(ctx)
+	return r.Entry.Token, nil
+}
+
+// refreshed trades the stored refresh token for an access token. Where the server
+// gives another refresh token, the old one is dead, and the new one is stored
+// before anything else happens.
+func (b *Broker) refreshed(ctx context.Context) (credential.Token, error) {
+	account := config.RefreshAccount(b.Config.Workspace.V.HostPort(), b.person)
+	defer b.Cache.InTurn(ctx, RefreshLock(account))()
+	refresh, err := b.stored(ctx, account)
+	if err != nil {
+		return credential.Token{}, &NoPersonError{Host: b.Config.Workspace.V.HostPort(), User: b.person, Err: err}
+	}
+	if err := b.discover(ctx, accountHost(b.Config.Workspace.V)); err != nil {
+		return credential.Token{}, err
+	}
+	grant, err := b.refresh(ctx, refresh)
+	if b.unlikeWorkspace(err) && b.discover(ctx, true) == nil && b.moved() {
+		grant, err = b.refresh(ctx, refresh)
+	}
+	if refusedRefresh(err) {
+		// Another machine's or program's refresh may have come between.
+		if again, readErr := b.stored(ctx, account); readErr == nil && !again.Equal(refresh) {
+			refresh = again
+			grant, err = b.refresh(ctx, refresh)
+		}
+	}
+	if refusedRefresh(err) {
+		return credential.Token{}, &SignedOutError{Host: b.Config.Workspace.V.HostPort(), User: b.person, Err: err}
+	}
+	if err != nil {
+		return credential.Token{}, err
+	}
+	if !grant.Refresh.IsZero() && !grant.Refresh.Equal(refresh) {
+		b.keepRefresh(ctx, account, grant.Refresh)
+	}
+	return grant.Token, nil
+}
+
+// keepTime bounds the storing of a refresh token. It goes on when the caller has
+// given up: without it the person would be signed out.
+const keepTime = 5 * time.Second
+
+func (b *Broker) keepRefresh(ctx context.Context, account string, refresh credential.Secret) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
+	defer cancel()
+	if err := b.Keep(ctx, account, refresh); err != nil {
+		b.tell(Warning, "the new refresh token of "+b.person+" could not be stored, so a new login will be needed: "+err.Error())
+	}
+}
+
+func (b *Broker) refresh(ctx context.Context, refresh credential.Secret) (exchange.Grant, error) {
+	return attempt(ctx, func(ctx context.Context) (exchange.Grant, error) { return b.People.RefreshedToken(ctx, refresh) })
+}
+
+func refusedRefresh(err error) bool {
+	var e *exchange.Error
+	return errors.As(err, &e) && e.Kind == exchange.KindRefreshRefused
+}
+
+// federated trades a workload's token for a workspace token. It is read anew each
+// time; one that was given is in the environment, which does not change.
+func (b *Broker) federated(ctx context.Context, subject credential.Secret) (credential.Token, error) {
+	if !b.Config.WorkloadHost() {
+		return credential.Token{}, &config.Error{Name: b.Config.Workspace.From.String(), Problem: b.Config.Workspace.V.HostPort() + " is in no Databricks domain, and a workload's token is not sent to it",
+			Fix: "if it is right, give it with --host"}
+	}
+	if subject.IsZero() {
+		audience, err := b.audience(ctx)
+		if err != nil {
+			return credential.Token{}, err
+		}
+		if subject, err = b.WorkloadToken(ctx, audience); err != nil {
+			return credential.Token{}, err
+		}
+	}
+	token, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
+		return b.Federation.FederatedToken(ctx, b.Config.ClientID.V, subject)
+	})
+	var e *exchange.Error
+	if errors.As(err, &e) && e.Kind == exchange.KindFederationRefused {
+		return credential.Token{}, &FederationError{Claims: claimsOf(subject), Err: err}
+	}
+	return token, err
+}
+
+// audience is whom a token of GitHub's is for: the configured one, or what the
+// host's discovery document names.
+func (b *Broker) audience(ctx context.Context) (string, error) {
+	c := b.Config
+	if c.Auth.V != credential.AuthGitHubOIDC || c.Audience.V != "" {
+		return c.Audience.V, nil
+	}
+	if err := b.discover(ctx, true); err != nil {
+		return "", err
+	}
+	return b.Federation.Audience(b.found)
+}

@@ -1,0 +1,241 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// named lists what names a way, each with the way's word and where its secret is.
+var named = []struct {
+	name, value, word string
+	kind              SecretKind
+	text, path        string
+}{
+	{"--client-secret-file", "s.txt", "oauth-m2m", SecretInFile, "", "/home/me/dir/s.txt"},
+	{"DATABRICKS_CLIENT_SECRET", " dose1\n", "oauth-m2m", SecretInEnvironment, "dose1", ""},
+	{"DATABRICKS_CLIENT_SECRET_FILE", "s.txt", "oauth-m2m", SecretInFile, "", "/home/me/dir/s.txt"},
+	{"DATABRICKS_TOKEN", " dapi1\n", "pat", SecretInEnvironment, "dapi1", ""},
+	{"DATABRICKS_OIDC_TOKEN", "eyJ.a.b\n", "env-oidc", SecretInEnvironment, "eyJ.a.b", ""},
+	{"DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "env-oidc", SecretInEnvironment, "eyJ.ci.b", ""},
+	{"DATABRICKS_OIDC_TOKEN_FILEPATH", "/run/token", "file-oidc", SecretInFile, "", "/run/token"},
+}
+
+// withWays is a whole target of the environment's and the named ways.
+func withWays(names ...int) given {
+	g := given{env: env("CI_JWT", "eyJ.ci.b"), options: map[string]string{}}
+	for _, i := range names {
+		if o, ok := strings.CutPrefix(named[i].name, "--"); ok {
+			g.options[o] = named[i].value
+		} else {
+			g.env[named[i].name] = named[i].value
+		}
+	}
+	return g
+}
+
+func checkWay(t *testing.T, what string, c Config, i int) {
+	t.Helper()
+	w, s := named[i], c.Secret
+	if c.Auth.V != w.word || s.Kind != w.kind || s.Path != w.path || s.Text.Reveal() != w.text || s.From.Name != w.name {
+		t.Errorf("%s: %s by %+v (text right: %v), and not %+v", what, c.Auth.V, s, s.Text.Reveal() == w.text, w)
+	}
+	if strings.Contains(fmt.Sprintf("%+v", c), "dapi1") {
+		t.Errorf("%s: the token is printed", what)
+	}
+}
+
+func TestOneWayNamed(t *testing.T) {
+	for i, w := range named {
+		c := withWays(i).must(t)
+		checkWay(t, w.name, c, i)
+		if c.Auth.From.Name != w.name || len(c.Warnings) != 0 {
+			t.Errorf("%s: auth is from %s, warnings %v", w.name, c.Auth.From, c.Warnings)
+		}
+		if _, written := c.ProfileKeys()["auth"]; written {
+			t.Errorf("%s: what happens to be at hand is written to a profile", w.name)
+		}
+		if person := w.word == "pat"; person != (c.ClientID.V == "") || person != (c.User.V == "") {
+			t.Errorf("%s: client id %q, user %q", w.name, c.ClientID.V, c.User.V)
+		}
+	}
+	c := given{env: env()}.must(t)
+	if c.Auth.V != "" || c.Auth.Given() || c.Secret.Kind != SecretInKeychain || len(c.Notes) != 0 {
+		t.Errorf("nobody named a way, and it is %+v by %+v", c.Auth, c.Secret)
+	}
+	c = given{env: map[string]string{"DATABRICKS_HOST": "h.example", "LAKEBASE_ENDPOINT": "shop"}}.must(t)
+	if c.Auth.V != "" || c.ClientID.V != "" || c.User.V != "" {
+		t.Errorf("a person in the keychain: %+v", c)
+	}
+}
+
+// Each pair of different ways is refused, and --auth settles it either way.
+func TestTwoWaysNamed(t *testing.T) {
+	for i, a := range named {
+		for j, b := range named {
+			if i >= j || a.word == b.word {
+				continue
+			}
+			_, err := withWays(i, j).resolve()
+			refused(t, err, a.name, a.word, b.name, b.word, "--auth "+a.word+" or --auth "+b.word)
+			for _, k := range []int{i, j} {
+				g, other := withWays(i, j), named[i+j-k]
+				g.options["auth"] = named[k].word
+				if strings.HasPrefix(other.name, "--") { // an option is never put aside in silence
+					_, err := g.resolve()
+					refused(t, err, other.name, "--auth", "which one counts")
+					continue
+				}
+				c := g.must(t)
+				checkWay(t, a.name+" and "+b.name, c, k)
+				if n := notes(c, other.name); n != "not used: --auth says "+named[k].word {
+					t.Errorf("%s is noted as %q", other.name, n)
+				}
+			}
+		}
+	}
+	// Of one way's, the option and then the first variable count.
+	checkWay(t, "an option", withWays(0, 1).must(t), 0)
+	c := withWays(4, 5).must(t)
+	checkWay(t, "a variable that is named", c, 5)
+	if n := notes(c, "DATABRICKS_OIDC_TOKEN"); !strings.Contains(n, "DATABRICKS_OIDC_TOKEN_ENV goes before it") {
+		t.Errorf("noted as %q", n)
+	}
+}
+
+func TestWayStated(t *testing.T) {
+	for _, word := range credential.AuthWords() {
+		for _, g := range []given{
+			{env: env("DATABRICKS_AUTH_TYPE", word)},
+			{env: env(), options: map[string]string{"auth": " " + word}},
+			{env: map[string]string{}, options: map[string]string{"profile": "prod"}, profiles: prodProfile + "auth = " + word + "\n"},
+		} {
+			for name, v := range map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_OIDC_TOKEN": "j", "DATABRICKS_OIDC_TOKEN_FILEPATH": "/f", "ACTIONS_ID_TOKEN_REQUEST_URL": "https://gh.example/t",
+				"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "r"} {
+				g.env[name] = v
+			}
+			c := g.must(t)
+			kind := map[string]SecretKind{"pat": SecretInEnvironment, "env-oidc": SecretInEnvironment, "file-oidc": SecretInFile, "github-oidc": SecretFromGitHub, "databricks-cli": SecretFromCLI}[word]
+			if c.Auth.V != word || c.Secret.Kind != kind || c.ProfileKeys()["auth"] != word {
+				t.Errorf("%s: %+v by %+v, a profile would be %v", word, c.Auth, c.Secret, c.ProfileKeys())
+			}
+			if id, user := c.ClientID.V != "", c.User.V != ""; id == credential.IsPerson(word) || id != user {
+				t.Errorf("%s: client id %q, user %q", word, c.ClientID.V, c.User.V)
+			}
+			if word == "github-oidc" && !c.Secret.Text.IsZero() {
+				t.Error("the key to GitHub's token service is taken for the workload's token")
+			}
+		}
+	}
+	for _, word := range []string{"azure-cli", "google-id", "metadata-service", "basic", "github-oidc-azure", "PAT", "oauth", "  "} {
+		_, err := given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
+		refused(t, err, "DATABRICKS_AUTH_TYPE", "is not one of "+strings.Join(credential.AuthWords(), ", "))
+		_, err = given{env: env(), options: map[string]string{"auth": word}}.resolve()
+		refused(t, err, "--auth", "is not one of "+strings.Join(credential.AuthWords(), ", "))
+	}
+}
+
+func TestWayStatedAndMissing(t *testing.T) {
+	for word, want := range map[string]string{"pat": "DATABRICKS_TOKEN", "env-oidc": "DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV", "file-oidc": "DATABRICKS_OIDC_TOKEN_FILEPATH",
+		"github-oidc": "ACTIONS_ID_TOKEN_REQUEST_URL is not set"} {
+		_, err := given{env: env(), options: map[string]string{"auth": word}}.resolve()
+		refused(t, err, "--auth", word+" needs", want, "choose another way")
+		_, err = given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
+		refused(t, err, "DATABRICKS_AUTH_TYPE", word+" needs", want)
+	}
+	// Those without anything at hand have a store of their own.
+	for _, word := range []string{"oauth-m2m", "external-browser", "databricks-cli"} {
+		given{env: env(), options: map[string]string{"auth": word}}.must(t)
+	}
+	// One that is set and another target's is told of.
+	g := given{env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"auth": "pat", "host": "b.cloud.databricks.com"}}
+	_, err := g.resolve()
+	refused(t, err, "--auth", "DATABRICKS_TOKEN: not used: it belongs to DATABRICKS_HOST, and the target is b.cloud.databricks.com")
+	for _, word := range []string{"oauth-m2m", "env-oidc", "file-oidc", "github-oidc"} {
+		g := given{env: env("DATABRICKS_CLIENT_ID", "", "DATABRICKS_OIDC_TOKEN", "t", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f"), options: map[string]string{"auth": word}}
+		_, err := g.resolve()
+		refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID not set")
+	}
+}
+
+func TestWayOfAnotherTarget(t *testing.T) {
+	variables := []string{"DATABRICKS_TOKEN", "t", "DATABRICKS_AUTH_TYPE", "pat", "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_ENV", "X", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f",
+		"DATABRICKS_TOKEN_AUDIENCE", "a", "DATABRICKS_CLIENT_SECRET", "s"}
+	for option, why := range map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"} {
+		c, err := given{env: env(variables...), options: map[string]string{option: "other"}}.resolve()
+		if err != nil || c.Auth.V != "" || c.Audience.V != "" || c.Secret.Kind != SecretInKeychain {
+			t.Errorf("--%s: %v, %+v", option, err, c)
+			continue
+		}
+		for i := 0; i < len(variables); i += 2 {
+			if variables[i] == "DATABRICKS_TOKEN" && option == "client-id" {
+				why = "--client-id names a service principal" // a token is for a host, and this identity is not its
+			}
+			if n := notes(c, variables[i]); !strings.HasPrefix(n, "not used: "+strings.Split(why, ";")[0]) {
+				t.Errorf("--%s: %s is noted as %q", option, variables[i], n)
+			}
+			why = map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"}[option]
+		}
+	}
+	c := given{env: env(append(variables, "X", "j2")...)}.must(t)
+	if c.Auth.V != "pat" || c.Audience.V != "a" || c.Secret.Text.Reveal() != "t" {
+		t.Errorf("the environment's own target: %+v", c)
+	}
+}
+
+// A token that lies about makes nobody of a service principal that is named.
+func TestTokenBesideAServicePrincipal(t *testing.T) {
+	for name, g := range map[string]given{
+		"--client-id": {env: env(), options: map[string]string{"client-id": "other"}},
+		`key client_id of profile "prod" (` + profilesPath + `:3)`: {env: map[string]string{}, options: map[string]string{"profile": "prod"}, profiles: prodProfile},
+	} {
+		g.env["DATABRICKS_TOKEN"] = "t"
+		c := g.must(t)
+		if n := notes(c, "DATABRICKS_TOKEN"); c.Auth.V != "" || c.ClientID.V == "" || !c.Secret.Text.IsZero() || n != "not used: "+name+" names a service principal; --auth pat would choose it" {
+			t.Errorf("%s: %+v, noted as %q", name, c.Auth, n)
+		}
+	}
+	g := given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "prod", "auth": "pat"}, profiles: prodProfile}
+	if c := g.must(t); c.Secret.Text.Reveal() != "t" || c.ClientID.V != "" || c.User.V != "" {
+		t.Errorf("--auth pat: %+v", c)
+	}
+	g = given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "me"}, profiles: "[me]\nhost = h.example\nendpoint = shop\n"}
+	if c := g.must(t); c.Auth.V != "pat" {
+		t.Errorf("a profile without a client id: %+v", c.Auth)
+	}
+}
+
+func TestPersonHasNoClientID(t *testing.T) {
+	for _, word := range []string{"external-browser", "pat", "databricks-cli"} {
+		g := given{env: env("DATABRICKS_TOKEN", "t", "PGUSER", "env-client"), options: map[string]string{"auth": word}}
+		c := g.must(t)
+		if c.ClientID.V != "" || c.User.V != "" || notes(c, "DATABRICKS_CLIENT_ID") != "not used: "+word+" has no client id" || !strings.Contains(notes(c, "PGUSER"), "it is the client id") {
+			t.Errorf("%s: %q %q, notes %v", word, c.ClientID.V, c.User.V, c.Notes)
+		}
+		if v, removed := c.ProfileKeys()["client_id"]; !removed || v != "" {
+			t.Errorf("%s: a profile would keep its client id", word)
+		}
+		g.env["PGUSER"] = "analysts"
+		if c := g.must(t); c.User.V != "analysts" || c.ProfileKeys()["user"] != "analysts" {
+			t.Errorf("%s: %q", word, c.User.V)
+		}
+		g.options["client-id"] = "x"
+		_, err := g.resolve()
+		refused(t, err, "--client-id", "names a service principal, and --auth chooses "+word, "--auth oauth-m2m")
+	}
+	// A profile that was a person's becomes a service principal's.
+	c := given{options: map[string]string{"profile": "me", "client-id": "sp", "auth": "oauth-m2m"},
+		profiles: "[me]\nhost = h.example\nauth = external-browser\nuser = ada@example.com\nendpoint = shop\n"}.must(t)
+	keys := c.ProfileKeys()
+	if v, removed := keys["user"]; c.User.V != "sp" || !removed || v != "" || keys["auth"] != "oauth-m2m" || keys["client_id"] != "sp" {
+		t.Errorf("%q, and the profile would be %v", c.User.V, keys)
+	}
+	// A login has learned who the person is.
+	c = given{options: map[string]string{"host": "h.example", "auth": "external-browser"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
+	c.User.V = "ada@example.com"
+	if keys := c.ProfileKeys(); keys["user"] != "ada@example.com" || keys["auth"] != "external-browser" {
+		t.Errorf("the profile would be %v", keys)
+	}
+}

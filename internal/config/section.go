@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// section is what a section of a .databrickscfg says of a target.
+type section struct {
+	name      string
+	workspace Value[Workspace]
+	clientID  Value[string]
+	auth      Value[string] // as it stands; it counts where nobody names a way
+	audience  Value[string]
+	secret    *way // nil where there is none, or where it is another target's
+	token     *way
+}
+
+// readSection lets the section that is chosen give what it names. It stands where
+// its name stands: an option overrides it, and it overrides what is weaker.
+func (r *resolver) readSection() {
+	if im := r.in.Import; im != nil {
+		r.conf.DatabricksProfile.From = im.Workspace.From
+		return
+	}
+	chosen := get(r, "databricks-profile", "", sectionName)
+	if !chosen.Given() || r.err != nil {
+		return
+	}
+	s, err := r.openSection(chosen)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	c := &r.conf
+	same := func(a, b Workspace) bool { return a.HostPort() == b.HostPort() }
+	if !merge(r, &c.Workspace, s.workspace, chosen, same, Workspace.HostPort) {
+		r.note(chosen.From.String(), "not used: "+c.Workspace.From.String()+" names another workspace")
+		c.DatabricksProfile.From = c.Workspace.From
+		return
+	}
+	if c.Workspace.V.WorkspaceID == "" {
+		c.Workspace.V.WorkspaceID = s.workspace.V.WorkspaceID
+	}
+	equal := func(a, b string) bool { return a == b }
+	merge(r, &c.ClientID, s.clientID, chosen, equal, func(id string) string { return id })
+	r.section, c.DatabricksProfile = s, chosen
+	r.owned(s)
+}
+
+// merge takes a section's value where nothing stronger stands: an option says it
+// outright. What else is as strong has to agree. It says whether the section's value
+// is the one.
+func merge[T any](r *resolver, ours *Value[T], theirs Value[T], chosen Value[string], same func(a, b T) bool, show func(T) string) bool {
+	switch {
+	case !theirs.Given():
+	case !ours.Given():
+		*ours = theirs
+	case same(ours.V, theirs.V):
+	case ours.From.Origin == FromOption || ours.From.Origin > chosen.From.Origin:
+		return false
+	case ours.From.Origin == chosen.From.Origin:
+		r.fail(&Error{Name: ours.From.String(), Problem: fmt.Sprintf("names %s, and %s chooses the section [%s], which is for %s", Quote(show(ours.V)), chosen.From, chosen.V, show(theirs.V)),
+			Fix: "leave " + ours.From.String() + " out, or name another section with --databricks-profile"})
+	default:
+		r.note(ours.From.String(), "not used: "+chosen.From.String()+" chooses the section ["+chosen.V+"]")
+		*ours = theirs
+	}
+	return true
+}
+
+// owned drops secrets that are not the target's: each belongs to its own
+// section's host, and the client secret to its client id.
+func (r *resolver) owned(s *section) {
+	c := r.conf
+	drop := func(w **way, why string) {
+		if *w != nil {
+			r.note((*w).from.String(), "not used: "+why)
+			*w = nil
+		}
+	}
+	if !s.workspace.Given() {
+		drop(&s.secret, "its section names no host")
+		drop(&s.token, "its section names no host")
+	}
+	switch {
+	case !s.clientID.Given():
+		drop(&s.secret, "its section names no client_id")
+	case c.ClientID.V != s.clientID.V:
+		drop(&s.secret, "it belongs to the section's client_id, and the target's client id is "+c.ClientID.V)
+		drop(&s.token, "the target's client id is "+c.ClientID.V)
+	}
+}
+
+// ways lists the secrets that the section gives. Its auth_type tells which one of
+// its own two is meant.
+func (s *section) ways(r *resolver) []way {
+	if s == nil {
+		return nil
+	}
+	var out []way
+	for _, w := range []*way{s.secret, s.token} {
+		if w == nil {
+			continue
+		}
+		if s.secret != nil && s.token != nil && (s.auth.V == credential.AuthM2M || s.auth.V == credential.AuthPAT) && s.auth.V != w.word {
+			r.note(w.from.String(), "not used: "+s.auth.From.String()+" says "+s.auth.V)
+			continue
+		}
+		out = append(out, *w)
+	}
+	return out
+}
+
+func sectionName(s string, from Source) (string, error) {
+	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
+		return "", bad(from, "%s is not the name of a section", Quote(s))
+	}
+	return s, nil
+}
+
+func (r *resolver) openSection(chosen Value[string]) (*section, error) {
+	fail := func(why string) error {
+		return &Error{Name: chosen.From.String(), Problem: fmt.Sprintf("names the section [%s], and %s", chosen.V, why), Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave " + chosen.From.String() + " out"}
+	}
+	if r.in.Databricks == nil {
+		return nil, fail("there is no .databrickscfg")
+	}
+	file, err := r.in.Databricks()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fail("there is no such file: " + err.Error())
+	case err != nil:
+		return nil, err
+	case file == nil:
+		return nil, fail("there is no .databrickscfg")
+	}
+	return file.section(chosen)
+}
+
+// warnPlain tells of a client secret in plain text, which has a better place.
+func (r *resolver) warnPlain() {
+	s := r.section
+	r.conf.Warnings = append(r.conf.Warnings, Note{s.secret.from.String(),
+		"the secret stands there in plain text; the keychain takes it with: lakebase-credential-helper login --import --databricks-profile " + s.name})
+}

@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+const (
+	sectionsText = "[__settings__]\ndefault_profile = sp\n" +
+		"[sp]\nhost = https://Env.cloud.databricks.com/?o=7\nclient_id = env-client\nclient_secret = dose1 # old\naudience = api://sp\n" +
+		"[other]\nhost = other.cloud.databricks.com\nclient_id = other-client\nclient_secret = dose2\n" +
+		"[me]\nhost = env.cloud.databricks.com\nauth_type = databricks-cli\n" +
+		"[token]\nhost = env.cloud.databricks.com\nworkspace_id = 42\ntoken = dapi1\n" +
+		"[both]\nhost = env.cloud.databricks.com\nclient_id = c\nclient_secret = dose3\ntoken = dapi3\n" +
+		"[chosen]\nhost = env.cloud.databricks.com\nclient_id = c\nclient_secret = dose4\ntoken = dapi4\nauth_type = pat\n" +
+		"[azure]\nhost = env.cloud.databricks.com\nauth_type = azure-cli\n" +
+		"[nohost]\nclient_id = env-client\nclient_secret = dose5\ntoken = dapi5\n" +
+		"[noclient]\nhost = env.cloud.databricks.com\nclient_secret = dose6\n" +
+		"[bad]\nhost = env.cloud.databricks.com\nclient_id = c\nclient_secret = hunter2\x1b\n"
+	justEndpoint = "LAKEBASE_ENDPOINT"
+)
+
+// bySection chooses a section by variable, with an endpoint beside it.
+func bySection(name string, more ...string) given {
+	g := given{env: map[string]string{justEndpoint: "shop/dev/primary", "DATABRICKS_CONFIG_PROFILE": name}, options: map[string]string{}, sections: sectionsText}
+	for i := 0; i+1 < len(more); i += 2 {
+		g.env[more[i]] = more[i+1]
+	}
+	return g
+}
+
+func key(key, section string, line string) string {
+	return "key " + key + " of [" + section + "] (/home/u/.databrickscfg:" + line + ")"
+}
+
+func TestSectionGivesTheTarget(t *testing.T) {
+	inProfile := func(name string) given {
+		return given{options: map[string]string{"profile": "p"}, profiles: "[p]\nendpoint = shop\ndatabricks_profile = " + name + "\n", sections: sectionsText}
+	}
+	for _, choose := range []func(string) given{
+		func(n string) given { return bySection(n) }, inProfile,
+		func(n string) given {
+			g := bySection("")
+			g.options["databricks-profile"] = n
+			return g
+		},
+	} {
+		c := choose("sp").must(t)
+		if c.Workspace.V.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.V != "env-client" || c.User.V != "env-client" || c.Auth.V != "oauth-m2m" || c.Audience.V != "api://sp" ||
+			c.Secret.Kind != SecretInSection || c.Secret.Text.Reveal() != "dose1" || c.DatabricksProfile.V != "sp" {
+			t.Errorf("sp: %+v", c)
+		}
+		if c.Workspace.From.Name != key("host", "sp", "4") || c.Auth.From.Name != key("client_secret", "sp", "6") {
+			t.Errorf("sp: host from %s, auth from %s", c.Workspace.From, c.Auth.From)
+		}
+		if len(c.Warnings) != 1 || c.Warnings[0].Name != c.Secret.From.Name || !strings.HasSuffix(c.Warnings[0].Why, "lakebase-credential-helper login --import --databricks-profile sp") {
+			t.Errorf("sp: warnings %v", c.Warnings)
+		}
+		keys := c.ProfileKeys()
+		if keys["databricks_profile"] != "sp" || keys["host"] != c.Workspace.V.String() || keys["auth"] != "" || keys["audience"] != "api://sp" {
+			t.Errorf("sp: a profile would be %v", keys)
+		}
+		c = choose("me").must(t)
+		if c.Auth.V != "databricks-cli" || c.Auth.From.Name != key("auth_type", "me", "14") || c.Secret.Kind != SecretFromCLI || c.ClientID.V != "" || c.ProfileKeys()["auth"] != "databricks-cli" {
+			t.Errorf("me: %+v", c)
+		}
+		c = choose("token").must(t)
+		if c.Auth.V != "pat" || c.Secret.Text.Reveal() != "dapi1" || c.Workspace.V.WorkspaceID != "42" || c.User.V != "" || len(c.Warnings) != 0 {
+			t.Errorf("token: %+v", c)
+		}
+		c = choose("chosen").must(t)
+		if c.Auth.V != "pat" || c.Secret.Text.Reveal() != "dapi4" || c.ClientID.V != "" {
+			t.Errorf("chosen: %+v", c)
+		}
+		_, err := choose("both").resolve()
+		refused(t, err, key("client_secret", "both", "22"), key("token", "both", "23"), "--auth oauth-m2m or --auth pat")
+		_, err = choose("azure").resolve()
+		refused(t, err, key("auth_type", "azure", "32"), `"azure-cli" is not one of oauth-m2m, external-browser`, "with --auth")
+		_, err = choose("bad").resolve()
+		refused(t, err, key("client_secret", "bad", "43"), "is not a secret")
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the secret is shown: %v", err)
+		}
+	}
+}
+
+func TestSectionNotThere(t *testing.T) {
+	for _, name := range []string{"nobody", "__settings__"} {
+		_, err := bySection(name).resolve()
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "there is no section ["+name+"] in /home/u/.databrickscfg", "there are: sp, other, me")
+	}
+	g := bySection("sp")
+	g.sections = ""
+	_, err := g.resolve()
+	refused(t, err, "DATABRICKS_CONFIG_PROFILE", "names the section [sp], and there is no such file", "/home/u/.databrickscfg", "DATABRICKS_CONFIG_FILE")
+	for _, f := range []func() (*DatabricksFile, error){nil, func() (*DatabricksFile, error) { return nil, nil }} {
+		g.change = func(in *Input) { in.Databricks = f }
+		_, err = g.resolve()
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "there is no .databrickscfg")
+	}
+	broken := errors.New("others can write it")
+	g.change = func(in *Input) { in.Databricks = func() (*DatabricksFile, error) { return nil, broken } }
+	if _, err := g.resolve(); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+	// Nobody chose one: nobody looks.
+	g.env = env()
+	g.must(t)
+	for _, name := range []string{" ", "a\x01"} {
+		_, err := bySection(name).resolve()
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "not the name of a section")
+	}
+}
+
+// What is as strong as the section's choice has to agree with it.
+func TestSectionAndEnvironmentDisagree(t *testing.T) {
+	_, err := bySection("sp", "DATABRICKS_HOST", "b.cloud.databricks.com").resolve()
+	refused(t, err, "DATABRICKS_HOST", `names "b.cloud.databricks.com"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]", "is for env.cloud.databricks.com", "leave DATABRICKS_HOST out")
+	_, err = bySection("sp", "DATABRICKS_CLIENT_ID", "b").resolve()
+	refused(t, err, "DATABRICKS_CLIENT_ID", `names "b"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]")
+	c := bySection("sp", "DATABRICKS_HOST", "ENV.cloud.databricks.com:443", "DATABRICKS_CLIENT_ID", "env-client").must(t)
+	if c.Workspace.From.Name != "DATABRICKS_HOST" || c.Workspace.V.WorkspaceID != "7" || c.Secret.Text.Reveal() != "dose1" {
+		t.Errorf("they agree: %+v", c)
+	}
+	const profile = "[p]\nendpoint = shop\ndatabricks_profile = sp\n"
+	g := given{options: map[string]string{"profile": "p"}, profiles: profile + "host = b.example\n", sections: sectionsText}
+	_, err = g.resolve()
+	refused(t, err, `key host of profile "p" (`+profilesPath+`:4)`, "key databricks_profile of profile")
+	g.profiles = profile + "host = env.cloud.databricks.com\nclient_id = env-client\n"
+	g.must(t)
+}
+
+func TestSectionIsStrongerOrWeaker(t *testing.T) {
+	// An option's section replaces what environment or profile say.
+	g := bySection("", "DATABRICKS_HOST", "b.cloud.databricks.com", "DATABRICKS_CLIENT_ID", "b", "DATABRICKS_CLIENT_SECRET", "s", "DATABRICKS_TOKEN", "t")
+	g.options["databricks-profile"] = "sp"
+	c := g.must(t)
+	if c.Workspace.V.HostPort() != "env.cloud.databricks.com" || c.ClientID.V != "env-client" || c.Secret.Text.Reveal() != "dose1" || !strings.Contains(notes(c, "DATABRICKS_HOST"), "chooses the section [sp]") {
+		t.Errorf("%+v", c)
+	}
+	g = bySection("", "DATABRICKS_TOKEN", "t")
+	g.options["databricks-profile"] = "sp"
+	if c := g.must(t); c.Secret.Text.Reveal() != "dose1" || !strings.Contains(notes(c, "DATABRICKS_TOKEN"), "names a section that has a secret") {
+		t.Errorf("%+v", c.Secret)
+	}
+	// An option for another host puts the section aside, whoever it is about.
+	g = bySection("other")
+	g.options["host"], g.options["client-id"] = "env.cloud.databricks.com", "mine"
+	c = g.must(t)
+	keys := c.ProfileKeys()
+	if v, removed := keys["databricks_profile"]; c.DatabricksProfile.V != "" || c.ClientID.V != "mine" || c.Auth.V != "" || c.Secret.Kind != SecretInKeychain || !removed || v != "" ||
+		notes(c, "DATABRICKS_CONFIG_PROFILE") != "not used: --host names another workspace" {
+		t.Errorf("%+v", c)
+	}
+	g = bySection("")
+	g.options["databricks-profile"], g.options["host"], g.options["client-id"] = "sp", "b.example", "env-client"
+	if c := g.must(t); c.Secret.Kind != SecretInKeychain || c.Workspace.V.HostPort() != "b.example" || notes(c, "--databricks-profile") != "not used: --host names another workspace" {
+		t.Errorf("%+v", c)
+	}
+	// Another client id leaves the host, and the secret to its owner.
+	g = bySection("sp")
+	g.options["client-id"] = "mine"
+	c = g.must(t)
+	if c.Workspace.V.HostPort() != "env.cloud.databricks.com" || c.Secret.Kind != SecretInKeychain || c.ClientID.V != "mine" || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "it belongs to the section's client_id") {
+		t.Errorf("%+v", c)
+	}
+	// With a profile of ours, the variable is another target's.
+	g = given{env: map[string]string{"DATABRICKS_CONFIG_PROFILE": "other"}, options: map[string]string{"profile": "prod"}, profiles: prodProfile}
+	if c := g.must(t); c.DatabricksProfile.Given() || notes(c, "DATABRICKS_CONFIG_PROFILE") == "" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestSecretsOfASectionWithoutAHost(t *testing.T) {
+	c := bySection("nohost", "DATABRICKS_HOST", "b.cloud.databricks.com").must(t)
+	if c.Auth.V != "" || c.Secret.Kind != SecretInKeychain || c.ClientID.V != "env-client" || !strings.Contains(notes(c, key("client_secret", "nohost", "35")), "names no host") ||
+		!strings.Contains(notes(c, key("token", "nohost", "36")), "names no host") {
+		t.Errorf("%+v", c)
+	}
+	c = bySection("noclient", "DATABRICKS_CLIENT_ID", "b").must(t)
+	if c.Secret.Kind != SecretInKeychain || !strings.Contains(notes(c, key("client_secret", "noclient", "39")), "names no client_id") {
+		t.Errorf("%+v", c)
+	}
+	_, err := bySection("nohost").resolve()
+	refused(t, err, "--host", "DATABRICKS_HOST not set")
+}
+
+func TestSectionsWayBesideAnother(t *testing.T) {
+	_, err := bySection("sp", "DATABRICKS_OIDC_TOKEN", "j").resolve()
+	refused(t, err, "DATABRICKS_OIDC_TOKEN", key("client_secret", "sp", "6"), "--auth env-oidc or --auth oauth-m2m")
+	for word, kind := range map[string]SecretKind{"env-oidc": SecretInEnvironment, "oauth-m2m": SecretInSection} {
+		g := bySection("sp", "DATABRICKS_OIDC_TOKEN", "j")
+		g.options["auth"] = word
+		if c := g.must(t); c.Secret.Kind != kind {
+			t.Errorf("--auth %s: %+v", word, c.Secret)
+		}
+	}
+	// The same way from the environment goes before; an auth_type that nobody asked for gives way.
+	c := bySection("sp", "DATABRICKS_CLIENT_SECRET", "s").must(t)
+	if c.Secret.Text.Reveal() != "s" || len(c.Warnings) != 0 || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "DATABRICKS_CLIENT_SECRET goes before it") {
+		t.Errorf("%+v", c.Secret)
+	}
+	if c := bySection("me", "DATABRICKS_TOKEN", "t").must(t); c.Auth.V != "pat" || c.Secret.Text.Reveal() != "t" {
+		t.Errorf("%+v", c.Auth)
+	}
+	if c := bySection("azure", "DATABRICKS_AUTH_TYPE", "external-browser").must(t); c.Auth.V != "external-browser" {
+		t.Errorf("%+v", c.Auth)
+	}
+}
+
+func TestImportIsAServicePrincipals(t *testing.T) {
+	im, err := databricks(t, sectionsText).Import("sp", byHand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taking := func(in *Input) { in.Import, in.NewProfile, in.NoEndpoint = &im, true, true }
+	for name, g := range map[string]given{
+		"a token lies about":     {env: map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_CONFIG_PROFILE": "gone", "DATABRICKS_AUTH_TYPE": "pat"}},
+		"the section is named":   {options: map[string]string{"databricks-profile": "sp", "auth": "oauth-m2m"}},
+		"a profile named it too": {env: map[string]string{"DATABRICKS_CONFIG_PROFILE": "sp"}, options: map[string]string{"profile": "p"}, profiles: "[p]\ndatabricks_profile = sp\n"},
+	} {
+		g.change = taking
+		c := g.must(t)
+		if _, said := g.options["auth"]; said != (c.ProfileKeys()["auth"] != "") {
+			t.Errorf("%s: a profile would be %v", name, c.ProfileKeys())
+		}
+		if v, removed := c.ProfileKeys()["databricks_profile"]; c.Auth.V != "oauth-m2m" || c.ClientID.V != "env-client" || c.DatabricksProfile.V != "" || !removed || v != "" || notes(c, "DATABRICKS_CONFIG_PROFILE") != "" {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	for name, g := range map[string]given{
+		"--auth": {options: map[string]string{"auth": "pat"}},
+		`key auth of profile "p" (` + profilesPath + `:2)`: {options: map[string]string{"profile": "p"}, profiles: "[p]\nauth = external-browser\n"},
+	} {
+		g.change = taking
+		_, err := g.resolve()
+		refused(t, err, name, "section [sp]", "give --auth oauth-m2m")
+	}
+}

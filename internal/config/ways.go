@@ -1,0 +1,134 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// ambient lists the variables that give a way in what it starts from. Of one
+// way's variables the first that is set counts.
+var ambient = []struct {
+	name, word string
+	read       func(*resolver, Source) (SecretSource, error)
+}{
+	{envSecret, credential.AuthM2M, (*resolver).secretVariable},
+	{envSecretFile, credential.AuthM2M, (*resolver).fileVariable},
+	{envToken, credential.AuthPAT, (*resolver).tokenVariable},
+	{envOIDCName, credential.AuthEnvOIDC, (*resolver).namedVariable},
+	{envOIDC, credential.AuthEnvOIDC, (*resolver).tokenVariable},
+	{envOIDCFile, credential.AuthFileOIDC, (*resolver).fileVariable},
+}
+
+// ways lists what options, variables and the section give, the strongest first.
+func (r *resolver) ways() []way {
+	var out []way
+	const option = "client-secret-file"
+	byOption := len(r.in.Options[option]) > 0
+	if byOption {
+		out = append(out, way{credential.AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
+			v := get(r, option, "", r.path)
+			return SecretSource{Kind: SecretInFile, Path: v.V, From: v.From}, nil
+		}})
+	}
+	env := r.variables(byOption)
+	section := r.section.ways(r)
+	if len(section) > 0 && r.conf.DatabricksProfile.From.Origin == FromOption {
+		for _, w := range env {
+			r.note(w.from.String(), "not used: "+r.conf.DatabricksProfile.From.String()+" names a section that has a secret")
+		}
+		env = nil
+	}
+	return append(append(out, env...), section...)
+}
+
+// variables lists the ways that variables give, those left out that are not the
+// target's.
+func (r *resolver) variables(secretByOption bool) []way {
+	var out []way
+	for _, a := range ambient {
+		if r.in.Environ[a.name] == "" || secretByOption && a.word == credential.AuthM2M {
+			continue
+		}
+		if why := r.foreign(a.word); why != "" {
+			r.note(a.name, "not used: "+why)
+			continue
+		}
+		from := Source{FromEnvironment, a.name}
+		out = append(out, way{a.word, from, func() (SecretSource, error) { return a.read(r, from) }})
+	}
+	return out
+}
+
+// foreign says why what the environment holds for a way is another target's, or
+// nothing. A personal access token belongs to a host alone.
+func (r *resolver) foreign(word string) string {
+	if h := r.in.Environ[envHost]; h != "" {
+		w, err := ParseWorkspace(h, Source{FromEnvironment, envHost})
+		if err != nil || w.HostPort() != r.conf.Workspace.V.HostPort() {
+			return "it belongs to " + envHost + ", and the target is " + r.conf.Workspace.V.HostPort()
+		}
+	}
+	id := strings.TrimSpace(r.in.Environ[envClientID])
+	switch target := r.conf.ClientID.V; {
+	case id == "" || id == target || word == credential.AuthPAT:
+		return ""
+	case target == "":
+		return "it belongs to " + envClientID + ", and the target has no client id"
+	default:
+		return "it belongs to " + envClientID + ", and the target's client id is " + target
+	}
+}
+
+// secretVariable reads DATABRICKS_CLIENT_SECRET.
+func (r *resolver) secretVariable(from Source) (SecretSource, error) {
+	if r.in.Environ[envSecretFile] != "" {
+		return SecretSource{}, &Error{Name: envSecret, Problem: "stands beside " + envSecretFile + ": which one counts?", Fix: "unset one of them"}
+	}
+	s := strings.TrimSpace(r.in.Environ[envSecret])
+	if s == "" || hasControl(s) {
+		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or has a control character in it"}
+	}
+	return SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), From: from}, nil
+}
+
+// fileVariable reads the name of a file.
+func (r *resolver) fileVariable(from Source) (SecretSource, error) {
+	path, err := r.path(r.in.Environ[from.Name], from)
+	return SecretSource{Kind: SecretInFile, Path: path, From: from}, err
+}
+
+// tokenVariable reads a token that stands in the variable itself.
+func (r *resolver) tokenVariable(from Source) (SecretSource, error) {
+	s, err := token(r.in.Environ[from.Name], from)
+	return SecretSource{Kind: SecretInEnvironment, Text: s, From: from}, err
+}
+
+// token takes what goes into an HTTP header or a form as it is, and shows it in no
+// error.
+func token(s string, from Source) (credential.Secret, error) {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII || unicode.IsControl(c) || unicode.IsSpace(c) }) {
+		return credential.Secret{}, bad(from, "is not a token: it is blank, or has a space, a control character or one beyond ASCII in it")
+	}
+	return credential.NewSecret(s), nil
+}
+
+// namedVariable reads the token from the variable that DATABRICKS_OIDC_TOKEN_ENV
+// names. Who has put the token itself there sees it in no error.
+func (r *resolver) namedVariable(from Source) (SecretSource, error) {
+	name := strings.TrimSpace(r.in.Environ[envOIDCName])
+	if !isVariable(name) {
+		return SecretSource{}, &Error{Name: envOIDCName, Problem: "does not hold the name of a variable", Fix: "name the variable that holds the token, or put the token into " + envOIDC}
+	}
+	if r.in.Environ[name] == "" {
+		return SecretSource{}, &Error{Name: envOIDCName, Problem: "names " + name + ", which is not set", Fix: "set " + name + " to the workload's token, or unset " + envOIDCName}
+	}
+	s, err := token(r.in.Environ[name], Source{FromEnvironment, name})
+	return SecretSource{Kind: SecretInEnvironment, Text: s, From: from}, err
+}
+
+func isVariable(s string) bool {
+	return s != "" && len(s) <= 64 && !digitsOnly(s[:1]) && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}

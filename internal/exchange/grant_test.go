@@ -1,0 +1,208 @@
+package exchange
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+const redirectURI = "http://localhost:8021"
+
+var (
+	refreshSecret  = credential.NewSecret("refresh/first+0123456789==")
+	codeSecret     = credential.NewSecret("code-0123456789-abcdefgh")
+	verifierSecret = credential.NewSecret("verifier-0123456789-abcdefghijklmnopqrstuv")
+	subjectSecret  = credential.NewSecret(jwt(`{"iss":"https://ci.example","sub":"repo:x"}`))
+)
+
+func TestGrants(t *testing.T) {
+	w := newWorkspace(t, false, says(200, `{"access_token":"at","token_type":"Bearer","refresh_token":"next","expires_in":"1800"}`))
+	c := w.client(t, func(o *Options) { o.WorkspaceID, o.Now = "1234", func() time.Time { return ours } })
+	one, err := c.RefreshedToken(soon(t), refreshSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := c.CodeToken(soon(t), codeSecret, verifierSecret, redirectURI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []Grant{one, two} {
+		checkTimes(t, g.Token, 30*time.Minute)
+		if g.Token.Value.Reveal() != "at" || g.Refresh.Reveal() != "next" {
+			t.Errorf("grant of %q and %q", g.Token.Value.Reveal(), g.Refresh.Reveal())
+		}
+	}
+	for _, id := range []string{clientID, ""} {
+		token, err := c.FederatedToken(soon(t), id, subjectSecret)
+		if err != nil || token.Value.Reveal() != "at" {
+			t.Fatal(err)
+		}
+	}
+	federation := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+		"subject_token": {subjectSecret.Reveal()}, "scope": {"all-apis"}}
+	named := url.Values{"client_id": {clientID}}
+	for k, v := range federation {
+		named[k] = v
+	}
+	for i, want := range []url.Values{
+		{"grant_type": {"refresh_token"}, "client_id": {"databricks-cli"}, "refresh_token": {refreshSecret.Reveal()}},
+		{"grant_type": {"authorization_code"}, "client_id": {"databricks-cli"}, "code": {codeSecret.Reveal()}, "redirect_uri": {redirectURI}, "code_verifier": {verifierSecret.Reveal()}},
+		named, federation,
+	} {
+		got, err := url.ParseQuery(w.bodies[i])
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("request %d: %v\n%s", i, err, diff)
+		}
+		r := w.seen[i]
+		if _, ok := r.Header["Authorization"]; ok || r.Header.Get("Content-Type") != formType || r.Method != "POST" || r.URL.String() != "/oidc/v1/token" || r.Header.Get("X-Databricks-Workspace-Id") != "" {
+			t.Errorf("request %d: %s %s %v", i, r.Method, r.URL, r.Header)
+		}
+	}
+}
+
+func TestAuthorizeURL(t *testing.T) {
+	c, err := New(Options{Host: "https://dbc-1.cloud.databricks.com:8443"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(c.AuthorizeURL("st&te", "challenge", redirectURI))
+	if err != nil || u.Scheme != "https" || u.Host != "dbc-1.cloud.databricks.com:8443" || u.Path != "/oidc/v1/authorize" {
+		t.Fatalf("%v, %v", u, err)
+	}
+	want := url.Values{"response_type": {"code"}, "client_id": {"databricks-cli"}, "redirect_uri": {redirectURI}, "scope": {"offline_access all-apis"},
+		"state": {"st&te"}, "code_challenge": {"challenge"}, "code_challenge_method": {"S256"}}
+	if diff := cmp.Diff(want, u.Query()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is no refresh token is as good as none: the access token is there, and
+// the old one may still work.
+func TestRefreshTokensThatAreNone(t *testing.T) {
+	for field, want := range map[string]string{
+		``:                          "",
+		`,"refresh_token":null`:     "",
+		`,"refresh_token":""`:       "",
+		`,"refresh_token":7`:        "",
+		`,"refresh_token":["a"]`:    "",
+		`,"refresh_token":"a b"`:    "",
+		`,"refresh_token":"a\nb"`:   "",
+		`,"refresh_token":"ü"`:      "",
+		`,"refresh_token":"a/b+c="`: "a/b+c=",
+		`,"refresh_token":"` + strings.Repeat("x", maxToken+1) + `"`: "",
+	} {
+		w := newWorkspace(t, false, says(200, `{"access_token":"at"`+field+`}`))
+		g, err := w.client(t).RefreshedToken(soon(t), refreshSecret)
+		if err != nil || g.Refresh.Reveal() != want || g.Refresh.IsZero() != (want == "") || g.Token.Value.Reveal() != "at" {
+			t.Errorf("%.40s: %q, %v", field, g.Refresh.Reveal(), err)
+		}
+	}
+}
+
+func TestRefusedGrants(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		call   Call
+		status int
+		body   string
+		kind   Kind
+		again  bool
+	}{
+		{"revoked", CallRefresh, 400, `{"error":"invalid_grant","error_description":"revoked"}`, KindRefreshRefused, false},
+		{"revoked, with 401", CallRefresh, 401, `{"error":"invalid_grant"}`, KindRefreshRefused, false},
+		{"the workspace's own words", CallRefresh, 401, `{"error":"invalid_request","error_description":"Refresh token is invalid"}`, KindRefreshRefused, false},
+		{"and with 400", CallRefresh, 400, `{"error":"invalid_request","error_description":"Refresh token is invalid"}`, KindRefreshRefused, false},
+		{"another mistake", CallRefresh, 400, `{"error":"invalid_request","error_description":"scope"}`, KindRefused, false},
+		{"the public client is forbidden", CallRefresh, 401, `{"error":"invalid_client"}`, KindRefused, false},
+		{"an address that is not let in", CallRefresh, 403, `{"error_code":403,"message":"IP"}`, KindPermissionDenied, false},
+		{"a login page", CallRefresh, 401, `<html><title>Sign in</title>`, KindNotJSON, false},
+		{"no such path", CallRefresh, 404, `{"error_code":"ENDPOINT_NOT_FOUND"}`, KindRefused, false},
+		{"code", CallCode, 400, `{"error":"invalid_grant"}`, KindCodeRefused, false},
+		{"code 401", CallCode, 401, `{"error":"invalid_grant"}`, KindCodeRefused, false},
+		{"code of another client", CallCode, 400, `{"error":"unauthorized_client"}`, KindRefused, false},
+		{"no policy", CallFederation, 400, `{"error":"invalid_grant"}`, KindFederationRefused, false},
+		{"no such principal", CallFederation, 401, `{"error":"invalid_client"}`, KindFederationRefused, false},
+		{"audience", CallFederation, 400, `{"error":"invalid_request","error_description":"aud"}`, KindFederationRefused, false},
+		{"not a workspace", CallFederation, 404, `404 page not found`, KindNotJSON, false},
+		{"rate", CallFederation, 429, `{}`, KindRateLimited, true},
+		{"502", CallFederation, 502, ``, KindUnavailable, true},
+		{"no token", CallRefresh, 200, `{"refresh_token":"next"}`, KindBadReply, false},
+		{"a page", CallCode, 200, `<html>`, KindNotJSON, false},
+		{"cut short", CallRefresh, 200, `{"access_token":"at"`, KindBroken, false},
+		{"cut short, but exchanged again", CallFederation, 200, `{"access_token":"at"`, KindBroken, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorkspace(t, false, says(tc.status, tc.body))
+			if e := wants(t, roads[tc.call](soon(t), w.client(t)), tc.kind, tc.again); e.Call != tc.call || e.Unsent {
+				t.Errorf("error = %+v", e)
+			}
+		})
+	}
+}
+
+func TestGrantsThatAreNotSent(t *testing.T) {
+	w := newWorkspace(t, false, says(200, tokenReply("at")))
+	c, good := w.client(t), codeSecret
+	for _, bad := range []string{"", "a b", "a\r\nb", "ü", strings.Repeat("a", maxToken+1)} {
+		s := credential.NewSecret(bad)
+		_, err := c.RefreshedToken(soon(t), s)
+		wants(t, err, KindRefreshRefused, false)
+		_, err = c.CodeToken(soon(t), s, good, redirectURI)
+		wants(t, err, KindCodeRefused, false)
+		_, err = c.CodeToken(soon(t), good, s, redirectURI)
+		wants(t, err, KindCodeRefused, false)
+		_, err = c.FederatedToken(soon(t), "", s)
+		if e := wants(t, err, KindFederationRefused, false); !e.Unsent || !strings.HasPrefix(e.Message, "not sent: ") {
+			t.Errorf("error = %+v", e)
+		}
+	}
+	if len(w.seen) != 0 {
+		t.Errorf("%d requests were sent", len(w.seen))
+	}
+	if _, err := c.RefreshedToken(soon(t), refreshSecret); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+}
+
+// Whatever was sent or received is in no error: of this call, or of a later one.
+func TestGrantsAreHidden(t *testing.T) {
+	for call, sent := range map[Call][]credential.Secret{
+		CallRefresh: {refreshSecret}, CallCode: {codeSecret, verifierSecret}, CallFederation: {subjectSecret},
+	} {
+		for _, s := range sent {
+			for _, echo := range []string{s.Reveal(), url.QueryEscape(s.Reveal())} {
+				w := newWorkspace(t, false, says(400, fmt.Sprintf(`{"error":"x","error_description":"you sent %s here"}`, echo)))
+				hides(t, roads[call](soon(t), w.client(t)), echo)
+			}
+		}
+	}
+	for name, body := range map[string]string{
+		"used":     `{"access_token":"access-0123456789","refresh_token":"refresh-9876543210","id_token":"id-token-5555566666"}`,
+		"refused":  `{"access_token":"access-0123456789","refresh_token":"refresh-9876543210","id_token":"id-token-5555566666","token_type":"mac"}`,
+		"no token": `{"access_token":7,"refresh_token":"refresh-9876543210","id_token":"id-token-5555566666"}`,
+	} {
+		w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				says(200, body)(rw, r)
+				return
+			}
+			says(400, `{"message":"you sent refresh-9876543210 and id-token-5555566666"}`)(rw, r)
+		})
+		c := w.client(t)
+		if _, err := c.RefreshedToken(soon(t), refreshSecret); (err == nil) != (name == "used") {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_, err := c.Me(soon(t), bearer)
+		hides(t, err, "refresh-9876543210")
+		hides(t, err, "id-token-5555566666")
+	}
+	w := newWorkspace(t, false, says(400, `{"refresh_token":"refresh-9876543210","message":"you sent for refresh-9876543210"}`))
+	hides(t, roads[CallRefresh](soon(t), w.client(t)), "refresh-9876543210")
+}
