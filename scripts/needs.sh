@@ -61,6 +61,7 @@ present() {
     bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;
     aws) [ -x /usr/bin/aws ] ;;
     pgjdbc) [ -e /usr/share/java/postgresql.jar ] ;;
+    chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null ;;
     cc) echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 ;; # headers too
     *) command -v "$1" >/dev/null ;;
   esac

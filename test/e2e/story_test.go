@@ -27,6 +27,8 @@ import (
 //	lakebase count NAME N          of its status; fails where it is another number
 //	lakebase sql STATEMENT         as the database's owner; rows are printed
 //	second COMMAND …               the same for another Lakebase, without setting variables
+//	way WAY [WORD…]                sets the variables of a way in alone, as "lakebase env" prints
+//	                               them; without a secret for oauth-m2m
 //	secret                         puts the secret into DATABRICKS_CLIENT_SECRET
 //	desktop MODE                   a private desktop session in $HOME; replaces an earlier one
 //	desktop lock|unlock|stop       what happens to it
@@ -47,6 +49,7 @@ func TestStories(t *testing.T) {
 			"twice":    func(ts *testscript.TestScript, neg bool, args []string) { of(ts).twice(ts, neg, args) },
 			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "first") },
 			"second":   func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "second") },
+			"way":      func(ts *testscript.TestScript, neg bool, args []string) { of(ts).way(ts, neg, args) },
 			"secret":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).giveSecret(ts) },
 			"desktop":  func(ts *testscript.TestScript, neg bool, args []string) { of(ts).desktop(ts, neg, args) },
 			"run":      func(ts *testscript.TestScript, neg bool, args []string) { of(ts).run(ts, neg, args) },

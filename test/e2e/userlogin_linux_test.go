@@ -1,0 +1,283 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// personPlace is a desktop on which nobody has signed in, of a person.
+func personPlace(t *testing.T, l *emulator.Lakebase) *place {
+	t.Helper()
+	p := deskPlace(t, l, desktop.Unlocked)
+	for _, name := range []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "PGUSER"} {
+		delete(p.env, name)
+	}
+	return p
+}
+
+// browserIs puts a script into $BROWSER. $1 is the address.
+func (p *place) browserIs(script string) {
+	p.t.Helper()
+	path := filepath.Join(p.home, "browser")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	p.set("BROWSER=" + path)
+}
+
+const curlBrowser = `exec curl -sS -L -o /dev/null --cacert "$LAKEBASE_CACERT" "$1&approve=1"`
+
+// approved does what a person does at the address, and gives the one that the
+// browser is then sent to.
+func approved(t *testing.T, p *place, address string) string {
+	t.Helper()
+	pem, err := os.ReadFile(p.env["LAKEBASE_CACERT"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	client := &http.Client{
+		Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	r, err := client.Get(address + "&approve=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusFound {
+		t.Fatalf("the workspace answers %s", r.Status)
+	}
+	return r.Header.Get("Location")
+}
+
+var authorizeAddress = regexp.MustCompile(`https://localhost:\d+/\S+`)
+
+// Where the browser is on another machine, the address is printed, and what the
+// browser shows at the end is pasted. What is not this login's is turned away.
+func TestUserLoginPasted(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{NoPostgres: true})
+	for name, form := range map[string]func(back string) string{
+		"address": func(back string) string { return back },
+		"code":    func(back string) string { u, _ := url.Parse(back); return u.Query().Get("code") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := personPlace(t, l)
+			p.set("LAKEBASE_WAIT=never")
+			cmd := p.command("lakebase-credential-helper", "login", "--user-login", "--no-browser", "-q")
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer said.Close()
+			cmd.Stderr = write
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			_ = write.Close()
+			lines := bufio.NewReader(said)
+			address := ""
+			for address == "" {
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					t.Fatalf("no address came: %v", err)
+				}
+				address = authorizeAddress.FindString(line)
+			}
+			back := approved(t, p, address)
+			u, _ := url.Parse(back)
+			stranger := u.Query()
+			stranger.Set("state", "stranger")
+			u.RawQuery = stranger.Encode()
+			fmt.Fprintf(in, "hello\n\n%s\nhttps://stranger.example/?%s\n%s\n", u, strings.SplitN(back, "?", 2)[1], form(back))
+			_ = in.Close()
+			rest, err := io.ReadAll(lines)
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v\n%s", err, rest)
+			}
+			if err != nil || l.Counters().Refused[emulator.GrantCode] != 0 {
+				t.Errorf("%v; %d codes were refused", err, l.Counters().Refused[emulator.GrantCode])
+			}
+			p.do("lakebase-exec", "--", "true").want(0)
+		})
+	}
+	if n := l.Counters().Granted[emulator.GrantCode]; n != 2 {
+		t.Errorf("%d codes were traded", n)
+	}
+}
+
+// At a terminal nothing is said while the browser works; the address comes after
+// two seconds, an address may be pasted though a browser was opened, and one line
+// says who has signed in.
+func TestUserLoginOnATerminal(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{NoPostgres: true})
+	p := personPlace(t, l)
+	p.set("LAKEBASE_WAIT=never")
+	p.browserIs(curlBrowser)
+	argv := []string{"lakebase-credential-helper", "login", "--user-login"}
+	s := onScreen(p, argv...)
+	if status := s.end(); status != 0 {
+		t.Fatalf("%s: %q", told(status), s.shown())
+	}
+	done := regexp.MustCompile(`lakebase-credential-helper: signed in as ada@example\.com at localhost:\d+; the login is kept in the keychain\r\n$`)
+	if !done.MatchString(s.shown()) || authorizeAddress.MatchString(s.shown()) {
+		t.Errorf("shown: %q", s.shown())
+	}
+
+	p.browserIs("echo $$ >" + p.home + "/pid; exec sleep 60")
+	s = onScreen(p, argv...)
+	eventually(t, "the address is shown", func() bool { return strings.Contains(s.shown(), "press Enter") })
+	if s.first < patience || s.first > patience+2*time.Second {
+		t.Errorf("the address is shown after %s", s.first)
+	}
+	s.typed("hello\r")
+	eventually(t, "it is said that this is none", func() bool { return strings.Contains(s.shown(), "still waited for") })
+	s.typed(approved(t, p, authorizeAddress.FindString(s.shown())) + "\r")
+	if status := s.end(); status != 0 || !done.MatchString(s.shown()) {
+		t.Errorf("%s: %q", told(status), s.shown())
+	}
+	endPid(t, p)
+
+	s = onScreen(p, argv...)
+	eventually(t, "the address is shown again", func() bool { return strings.Contains(s.shown(), "press Enter") })
+	s.typed("\x03")
+	if status := s.end(); !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("Ctrl-C: %s", told(status))
+	}
+	endPid(t, p) // the browser is the person's, and is left alone
+}
+
+// endPid ends the browser that the script has told of, which must be running.
+func endPid(t *testing.T, p *place) {
+	t.Helper()
+	var pid int
+	text, err := os.ReadFile(filepath.Join(p.home, "pid"))
+	if _, scanned := fmt.Sscan(string(text), &pid); err != nil || scanned != nil || pid < 2 {
+		t.Fatalf("no browser was started: %v %q", err, text)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("the browser was ended: %v", err)
+	}
+	_ = os.Remove(filepath.Join(p.home, "pid"))
+}
+
+// However many start at once with an access token that has ended, one trades the
+// refresh token, which the server takes once; nobody is locked out.
+func TestPeopleStartAtOnce(t *testing.T) {
+	const starts = 50
+	l := base(t, emulator.Options{Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
+	p := personPlace(t, l)
+	p.browserIs(curlBrowser)
+	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").want(0)
+	time.Sleep(4 * time.Second) // until the access token has ended
+	l.Set(func(s *emulator.Switches) { s.WorkspaceTokenLife, s.Latency = 0, 100*time.Millisecond })
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := l.Resume(ctx); err != nil { // 50 of them would wait for it
+		t.Fatal(err)
+	}
+	l.ResetCounters()
+	runs := make([]*started, starts)
+	for i := range runs {
+		argv := []string{"lakebase-exec", "--", "psql", "-XAtc", "select current_user"}
+		if i%2 == 1 { // for another token, so that it is not the cache of that alone
+			argv = []string{"lakebase-exec", "--ttl", "20m", "--", "psql", "-XAtc", "select current_user"}
+		}
+		if i%5 == 4 {
+			argv = []string{"sh", "-c", "lakebase-credential-helper get --format password >token && test -s token && rm token && echo ada@example.com"}
+		}
+		cmd := p.command(argv...)
+		cmd.Dir = t.TempDir()
+		runs[i] = p.start(cmd)
+	}
+	var all sync.WaitGroup
+	outcomes := make([]*outcome, starts)
+	for i, r := range runs {
+		all.Go(func() { outcomes[i] = r.wait() })
+	}
+	all.Wait()
+	for _, o := range outcomes {
+		if o.want(0); o.stdout != "ada@example.com\n" {
+			t.Errorf("%v: %q", o.argv, o.stdout)
+		}
+	}
+	n := l.Counters()
+	if n.Granted[emulator.GrantRefresh] != 1 || n.Refused[emulator.GrantRefresh] != 0 || n.ByCall[emulator.CallCredentials] != 2 {
+		t.Errorf("%d starts made %d refreshes, %d refused ones and %d credentials", starts, n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh], n.ByCall[emulator.CallCredentials])
+	}
+	// The next one goes by what that refresh has left, and with no cache it renews.
+	p.do("lakebase-exec", "--cache", "off", "--", "true").want(0)
+	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != 2 || n.Refused[emulator.GrantRefresh] != 0 {
+		t.Errorf("then %d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
+	}
+}
+
+// Without a cache each start renews the login, one after the other, whatever it
+// is for: the refresh token is the person's, not the workspace's.
+func TestPeopleStartAtOnceWithoutACache(t *testing.T) {
+	const starts = 12
+	l := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true}})
+	p := personPlace(t, l)
+	p.browserIs(curlBrowser)
+	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
+	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").want(0)
+	l.Set(func(s *emulator.Switches) { s.Latency = 100 * time.Millisecond })
+	runs := make([]*started, starts)
+	for i := range runs {
+		host := fmt.Sprintf("%s/?o=%d", p.env["DATABRICKS_HOST"], i%3+1)
+		runs[i] = p.start(p.command("lakebase-exec", "--host", host, "--", "true"))
+	}
+	for _, r := range runs {
+		r.wait().want(0)
+	}
+	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != starts || n.Refused[emulator.GrantRefresh] != 0 {
+		t.Errorf("%d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
+	}
+}
+
+// A logout while another process renews the login waits for it, so that what the
+// workspace gives then is not left behind.
+func TestLogoutWhileTheLoginIsRenewed(t *testing.T) {
+	l := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true}})
+	p := personPlace(t, l)
+	p.browserIs(curlBrowser)
+	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
+	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").want(0)
+	l.Set(func(s *emulator.Switches) { s.Latency = time.Second })
+	l.ResetCounters()
+	run := p.start(p.command("lakebase-exec", "--", "true"))
+	eventually(t, "the login is being renewed", func() bool { return l.Counters().Handshakes > 0 })
+	p.do("lakebase-credential-helper", "logout").want(0)
+	if n := l.Counters().Granted[emulator.GrantRefresh]; n != 1 {
+		t.Errorf("the logout came after %d refreshes, not after the one under way", n)
+	}
+	run.wait().want(0)
+	if o := p.do("lakebase-credential-helper", "list").want(0); o.stdout != "" {
+		t.Errorf("after the logout there is %s", o.stdout)
+	}
+	p.do("lakebase-exec", "--", "true").want(121).says("no person has signed in")
+}
