@@ -277,7 +277,8 @@ func (b *Broker) federated(ctx context.Context, subject credential.Secret) (cred
 		if err != nil {
 			return credential.Token{}, err
 		}
-		if subject, err = b.WorkloadToken(ctx, audience); err != nil {
+		subject, err = attempt(ctx, func(ctx context.Context) (credential.Secret, error) { return b.WorkloadToken(ctx, audience) })
+		if err != nil {
 			return credential.Token{}, err
 		}
 	}

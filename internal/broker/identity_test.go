@@ -202,6 +202,19 @@ func TestGitHubIsTheLastWay(t *testing.T) {
 		t.Errorf("%v: %s", err, got)
 	}
 	w = newWays()
+	w.doc.AccountID = "7"
+	b := w.broker(resolve(t, job...))
+	ask, tries := b.WorkloadToken, 0
+	b.WorkloadToken = func(ctx context.Context, audience string) (credential.Secret, error) {
+		if tries++; tries == 1 {
+			return credential.Secret{}, &exchange.Error{Call: exchange.CallGitHub, Kind: exchange.KindUnavailable, Status: 503}
+		}
+		return ask(ctx, audience)
+	}
+	if _, err := saved(t, b); err != nil || tries != 2 {
+		t.Errorf("GitHub fails once: %v after %d tries", err, tries)
+	}
+	w = newWays()
 	_, err = saved(t, w.broker(resolve(t, append(job, "audience", "mine")...)))
 	if got := w.did(); err != nil || got != "keychain workload:mine federation credential" {
 		t.Errorf("with an audience: %v: %s", err, got)

@@ -109,3 +109,16 @@ func TestWordsOfTheWays(t *testing.T) {
 		}
 	}
 }
+
+// A person is no service principal, in our words alone.
+func TestWordsForAPerson(t *testing.T) {
+	denied := &exchange.Error{Call: exchange.CallEndpoint, Host: "w.example", Kind: exchange.KindEndpointNotFound, Status: 404, Message: "ask the service principal"}
+	for auth, who := range map[string]string{credential.AuthBrowser: "this user", credential.AuthM2M: "this service principal", "": "this service principal"} {
+		conf := config.Config{}
+		conf.Auth.V = auth
+		message, hint := Describe(denied, &conf)
+		if !strings.Contains(message, "that "+who+" may see") || !strings.Contains(message, "ask the service principal") || strings.Contains(hint, "the user may") != (who == "this user") {
+			t.Errorf("%q: %s\n%s", auth, message, hint)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
@@ -61,7 +62,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	case errors.As(err, &chain):
 		return "the keychain: " + reason(chain), storeHint(chain)
 	case errors.As(err, &ex):
-		return workspaceError(err, ex), workspaceHint(ex, conf)
+		return workspaceError(err, ex, conf), asWhom(workspaceHint(ex, conf), conf)
 	case errors.As(err, &tried):
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
 	case errors.As(err, &wk):
@@ -149,7 +150,7 @@ func storeHint(e *keychain.Error) string {
 }
 
 // workspaceError is one line about a call that failed, with what the server said.
-func workspaceError(err error, e *exchange.Error) string {
+func workspaceError(err error, e *exchange.Error, conf *config.Config) string {
 	text, thing := fmt.Sprintf("the workspace %s", e.Host), "endpoint"
 	if e.OfInstance() {
 		thing = "instance"
@@ -204,6 +205,7 @@ func workspaceError(err error, e *exchange.Error) string {
 	default:
 		text += " refused"
 	}
+	text = asWhom(text, conf)
 	if d := detail(e); d != "" {
 		text += ": " + d
 	}
@@ -212,6 +214,14 @@ func workspaceError(err error, e *exchange.Error) string {
 		text += fmt.Sprintf(" (%d attempts in %s)", tried.Attempts, tried.Elapsed.Round(100*time.Millisecond))
 	}
 	return text
+}
+
+// asWhom puts a person in the service principal's place, in words of ours.
+func asWhom(text string, conf *config.Config) string {
+	if conf == nil || !credential.IsPerson(conf.Auth.V) {
+		return text
+	}
+	return strings.ReplaceAll(text, "service principal", "user")
 }
 
 // detail is what the server or the system said, where it said something.
