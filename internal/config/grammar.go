@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -199,7 +200,12 @@ func joinHostPort(host, port string) string {
 // CheckDatabaseHost holds a database host that somebody else named to the same
 // rules as one that was configured. source names it in the error.
 func CheckDatabaseHost(host, source string) (string, error) {
-	return databaseHost(host, Source{FromEnvironment, source})
+	named, err := databaseHost(host, Source{FromEnvironment, source})
+	var wrong *Error
+	if errors.As(err, &wrong) && wrong.Fix == "" { // nothing that the caller gave could be corrected
+		wrong.Fix = "name the host with --pghost"
+	}
+	return named, err
 }
 
 // CheckUser holds a user name that somebody else gave to the same rules as one

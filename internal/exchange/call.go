@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -119,10 +120,16 @@ func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
 	if len(body) > maxBody {
 		return nil, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
 	}
-	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+	if compressed(resp) {
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply is compressed, which was not asked for"}
 	}
 	return body, nil
+}
+
+// compressed says whether the body is encoded, which no request asks for.
+func compressed(resp *http.Response) bool {
+	enc := resp.Header.Get("Content-Encoding")
+	return enc != "" && enc != "identity"
 }
 
 // refused reads a 4xx or 5xx. What the workspace says then is worth having, but
@@ -133,6 +140,9 @@ func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *E
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
 		return c.fail(r, lost(ctx, cause))
+	}
+	if compressed(resp) {
+		body = nil // bytes that say nothing to anybody
 	}
 	said := parseRefusal(body)
 	if said.requestID == "" {
@@ -208,5 +218,32 @@ func (c cleaned) Unwrap() error { return c.cause }
 // clean hides secrets and gives one line of at most maxText bytes. What is far
 // beyond that is dropped first, because looking for secrets takes time.
 func clean(text string, secrets []credential.Secret) string {
-	return oneLine(credential.Scrub(cut(text, 8*maxText), secrets...))
+	text = cut(text, 8*maxText)
+	return oneLine(credential.Scrub(text, append(tokensIn(text), secrets...)...))
+}
+
+// minJWT is the shortest run that is taken for the beginning of a JWT.
+const minJWT = 20
+
+// tokensIn finds what looks like a JWT (RFC 7519: its first part begins with a
+// brace and a quote, in base64): a server may say a token that nobody was given.
+func tokensIn(text string) (found []credential.Secret) {
+	for {
+		at := strings.Index(text, "eyJ")
+		if at < 0 {
+			return found
+		}
+		run := text[at:]
+		if end := strings.IndexFunc(run, notJWT); end >= 0 {
+			run = run[:end]
+		}
+		if len(run) >= minJWT {
+			found = append(found, credential.NewSecret(run))
+		}
+		text = text[at+len(run):]
+	}
+}
+
+func notJWT(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.=", r)
 }

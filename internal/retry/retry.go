@@ -101,8 +101,10 @@ func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error
 		if err == nil {
 			return res, nil
 		}
-		r.last = err
 		r.verdict = judge(err)
+		if r.last == nil || !r.verdict.Again || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+			r.last = err // what a try said that was cut short does not cover words
+		}
 		if !r.verdict.Again {
 			refused = true
 			return none, backoff.Permanent(err)

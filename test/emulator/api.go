@@ -57,7 +57,9 @@ func (rep reply) writeHead(w http.ResponseWriter) {
 	for k, v := range rep.header {
 		w.Header()[k] = v
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(rep.body)))
+	if rep.status != http.StatusNoContent {
+		w.Header().Set("Content-Length", strconv.Itoa(len(rep.body)))
+	}
 	w.WriteHeader(rep.status)
 }
 

@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"net/http"
 	"strconv"
@@ -21,6 +23,8 @@ type Fault struct {
 	Truncate bool          // declare the whole length, send half, close
 	Slow     time.Duration // spread the body over this time
 	Echo     bool          // append to the body what the client sent: the Authorization header and the form
+	Pad      int           // append this many spaces to the body, which stays JSON
+	Gzip     int           // compress the body this often, though nobody asked for it
 }
 
 // Answer is a fault with a plain JSON error body, and Retry-After when it is
@@ -72,6 +76,18 @@ func (f Fault) apply(own reply, r *http.Request) reply {
 			own.body = append(own.body, []byte(" "+user+" "+secret)...)
 		}
 	}
+	own.body = append(own.body, bytes.Repeat([]byte(" "), f.Pad)...)
+	if own.header == nil {
+		own.header = http.Header{}
+	}
+	for range f.Gzip {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = z.Write(own.body)
+		_ = z.Close()
+		own.body = b.Bytes()
+		own.header.Set("Content-Encoding", "gzip")
+	}
 	return own
 }
 
@@ -88,6 +104,7 @@ func (f Fault) send(w http.ResponseWriter, r *http.Request, rep reply) {
 		panic(http.ErrAbortHandler)
 	case f.Slow > 0:
 		const pieces = 10
+		_ = http.NewResponseController(w).Flush()
 		for i := range pieces {
 			if pause(r.Context(), f.Slow/pieces) != nil {
 				panic(http.ErrAbortHandler)

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -23,7 +24,12 @@ var noCompute = &refusal{"ERROR", "XX000", "Couldn't connect to compute node", "
 // login takes one connection from its first byte to the joining.
 func (g *gateway) login(raw net.Conn, l Login) {
 	_ = raw.SetDeadline(time.Now().Add(startupTimeout))
-	c, start, err := g.startup(raw)
+	fault := g.switches.takeLogin()
+	if err := fault.at(StageAccept, raw, raw); err != nil {
+		g.end(raw, l, err)
+		return
+	}
+	c, start, err := g.startup(raw, fault)
 	if start == nil {
 		if err != nil {
 			g.end(raw, l, err)
@@ -34,8 +40,16 @@ func (g *gateway) login(raw net.Conn, l Login) {
 	if l.Database == "" {
 		l.Database = l.User
 	}
+	if err := fault.at(StageStartup, raw, c); err != nil {
+		g.end(c, l, err)
+		return
+	}
 	br := bufio.NewReader(c)
 	if err := g.authenticate(c, br, start); err != nil {
+		g.end(c, l, err)
+		return
+	}
+	if err := cmp.Or(fault.at(StagePassword, raw, c), fault.readyFault(raw, c)); err != nil {
 		g.end(c, l, err)
 		return
 	}
@@ -57,7 +71,7 @@ func (g *gateway) login(raw net.Conn, l Login) {
 
 // startup reads packets until the start-up message, which counts over TLS only.
 // A cancel request is carried, and yields neither message nor error.
-func (g *gateway) startup(raw net.Conn) (net.Conn, *pgproto3.StartupMessage, error) {
+func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.StartupMessage, error) {
 	c := raw
 	for range 4 { // GSS, SSL, start-up; a client has no reason to ask again
 		code, packet, err := readStartup(c)
@@ -71,7 +85,13 @@ func (g *gateway) startup(raw net.Conn) (net.Conn, *pgproto3.StartupMessage, err
 				return c, nil, err
 			}
 		case code == sslRequest:
+			if err := fault.at(StageRequest, raw, c); err != nil {
+				return c, nil, err
+			}
 			if _, err := c.Write([]byte("S")); err != nil {
+				return c, nil, err
+			}
+			if err := fault.at(StageHandshake, raw, c); err != nil {
 				return c, nil, err
 			}
 			t := tls.Server(c, g.tls)
@@ -233,6 +253,8 @@ func (g *gateway) end(c net.Conn, l Login, err error) {
 		_ = send(c, r.response())
 		if t, ok := c.(*tls.Conn); ok {
 			_ = t.CloseWrite()
+		} else {
+			finish(c, c)
 		}
 		return
 	}

@@ -103,7 +103,8 @@ type Switches struct {
 	Wake     WakeMode      // "" is Held
 	WakeTime time.Duration // from the first login to up; Never
 
-	Faults []Fault // consumed in order, each by the call it names
+	Faults      []Fault      // consumed in order, each by the call it names
+	LoginFaults []LoginFault // consumed in order, each by one connection to the gateway
 }
 
 // switchboard guards Switches.
@@ -116,7 +117,7 @@ func (b *switchboard) get() Switches {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.now
-	s.Faults = slices.Clone(s.Faults)
+	s.Faults, s.LoginFaults = slices.Clone(s.Faults), slices.Clone(s.LoginFaults)
 	return s
 }
 

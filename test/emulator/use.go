@@ -162,3 +162,14 @@ func minTime(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// Clients counts the connections to the gateway that are open, and those beyond
+// it to Postgres.
+func (l *Lakebase) Clients() int {
+	if l.gateway == nil {
+		return 0
+	}
+	l.gateway.mu.Lock()
+	defer l.gateway.mu.Unlock()
+	return len(l.gateway.conns)
+}

@@ -210,7 +210,9 @@ func workspaceError(err error, e *exchange.Error, conf *config.Config) string {
 		text += ": " + d
 	}
 	var tried *retry.Error
-	if errors.As(err, &tried) && tried.Attempts > 1 {
+	if errors.As(err, &tried) && tried.After > 0 {
+		text += fmt.Sprintf(" (it asks to wait for %s)", tried.After.Round(time.Second))
+	} else if errors.As(err, &tried) && tried.Attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts in %s)", tried.Attempts, tried.Elapsed.Round(100*time.Millisecond))
 	}
 	return text
@@ -250,6 +252,9 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	if conf != nil {
 		hostFrom, target = conf.Workspace.From.String(), conf.TargetFrom().String()
 	}
+	if e.Kind == exchange.KindPermissionDenied && strings.Contains(e.Message, "IP ACL") { // the words of omnigent-ai/omnigent#4463
+		return "add this machine's address to the workspace's IP access list"
+	}
 	if hint := instanceHint(e, target); hint != "" {
 		return hint
 	}
@@ -273,20 +278,37 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 		switch e.Call {
 		case exchange.CallListSecrets, exchange.CallCreateSecret, exchange.CallDeleteSecret:
 			return "a workspace admin makes the service principal a manager of itself; or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login"
+		case exchange.CallWorkspaceToken:
+			return "a workspace admin lets the service principal sign in, and this machine's address where there is an IP access list"
 		}
 		return "give the service principal CAN USE on the project"
 	case exchange.KindRateLimited:
 		return "try again later; processes that share the cache share one token"
-	case exchange.KindNotJSON, exchange.KindTooLarge, exchange.KindBadReply, exchange.KindRedirect:
+	case exchange.KindNotJSON, exchange.KindTooLarge, exchange.KindBadReply, exchange.KindRedirect, exchange.KindTLS:
 		return "check " + hostFrom + ": it must be the workspace's own address; a proxy or login page in between answers like this too"
 	case exchange.KindNameNotResolved:
 		return "check " + hostFrom + " for a typing error, and the name resolution of this machine"
 	case exchange.KindCertificate:
-		return "where a company's proxy or private authority signs it, name its certificate with --cacert"
+		return certificateHint(e, hostFrom, "where a company's proxy or private authority signs it, name its certificate with --cacert")
 	case exchange.KindProxy:
 		return "check HTTPS_PROXY and NO_PROXY"
 	case exchange.KindBearerRefused:
 		return "check this machine's clock, and try again"
+	case exchange.KindServerError:
+		return "try again later; if it stays so, ask Databricks' support, which wants the time and the request's id"
+	case exchange.KindRefused:
+		return refusedHint(e, hostFrom, target, conf)
 	}
 	return "check " + hostFrom + " and the network, and try again; --timeout allows it more time"
+}
+
+// refusedHint is for a request that will be refused again as it stands.
+func refusedHint(e *exchange.Error, hostFrom, target string, conf *config.Config) string {
+	switch {
+	case e.Call == exchange.CallWorkspaceToken:
+		return "check " + hostFrom + " and the client id, and try again"
+	case e.Call == exchange.CallDatabaseCredential && conf != nil && conf.TTL.Given():
+		return "check " + conf.TTL.From.String() + " and " + target + ", and try again"
+	}
+	return "check " + hostFrom + " and " + target + ", and try again"
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -63,6 +65,9 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 		}
 		return "allow it more time with --wait-timeout (get: --wait), and look at the " + thing + "'s state in the console"
 	case wake.RoleMissing, wake.Refused:
+		if strings.Contains(e.Message, "SASL") { // what a pooled host says, by whatever name it is reached
+			return "check PGHOST or --pghost: a pooled host takes no OAuth roles"
+		}
 		return "as the project's owner: " + RoleSQL(known)
 	case wake.TokenInvalid:
 		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
@@ -77,11 +82,24 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 	case wake.NotAllowed, wake.ExternalAuth:
 		return "add this machine's address to the IP access list"
 	case wake.Certificate:
-		return "check the host; where a private authority signs it, name its certificate with --sslrootcert"
+		return certificateHint(e, "PGHOST or --pghost", "check the host; where a private authority signs it, name its certificate with --sslrootcert")
 	case wake.BadRootCert:
 		return "name a PEM file of root certificates with --sslrootcert"
 	case wake.TLSRefused, wake.Protocol, wake.SNIMissing:
 		return "check host and port: this is not how a Lakebase endpoint answers"
 	}
 	return "try again; --verbose tells more"
+}
+
+// certificateHint knows the faults of a certificate that no other root would mend.
+func certificateHint(err error, hostFrom, otherwise string) string {
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name):
+		return "check " + hostFrom + ": the certificate is another host's"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "check this machine's clock; where that is right, the server's certificate has to be renewed"
+	}
+	return otherwise
 }

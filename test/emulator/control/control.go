@@ -29,6 +29,7 @@ var commands = map[string]command{
 	"wake":          wake,
 	"set":           func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) { return "", set(l, args) },
 	"fault":         fault,
+	"login-fault":   loginFault,
 	"clear-faults":  clearFaults,
 	"status":        func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return status(l), nil },
 	"secrets":       secrets,
@@ -94,8 +95,16 @@ func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, erro
 }
 
 func clearFaults(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
-	l.Set(func(s *emulator.Switches) { s.Faults = nil })
+	l.Set(func(s *emulator.Switches) { s.Faults, s.LoginFaults = nil, nil })
 	return "", nil
+}
+
+func loginFault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	f, err := parseLoginFault(args)
+	if err == nil {
+		l.Set(func(s *emulator.Switches) { s.LoginFaults = append(s.LoginFaults, f) })
+	}
+	return "", err
 }
 
 func secrets(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
@@ -152,7 +161,7 @@ func status(l *emulator.Lakebase) string {
 		fmt.Fprintf(&b, "granted_%s=%d\nrefused_%s=%d\n", g, n.Granted[g], g, n.Refused[g])
 	}
 	fmt.Fprintf(&b, "secrets=%d\nperson=%s\n", len(l.Secrets()), l.Person)
-	fmt.Fprintf(&b, "faults=%d\npid=%d\ndir=%s\n", len(s.Faults), os.Getpid(), l.Dir())
+	fmt.Fprintf(&b, "faults=%d\npid=%d\ndir=%s\n", len(s.Faults)+len(s.LoginFaults), os.Getpid(), l.Dir())
 	return b.String()
 }
 

@@ -2,7 +2,6 @@ package control
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,63 +163,4 @@ func instanceState(s *emulator.Switches, value string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is none of %v", value, emulator.InstanceStates())
-}
-
-// parseFault reads CALL and words: times=N (-1: until cleared), status=N,
-// retry-after=VALUE, header=NAME: VALUE, body=TEXT, location=URL, html, drop,
-// truncate, echo, slow=DURATION.
-func parseFault(words []string) (emulator.Fault, error) {
-	if len(words) == 0 || !slices.Contains(emulator.Calls(), emulator.Call(words[0])) {
-		return emulator.Fault{}, fmt.Errorf("%w: ctl fault CALL [times=N] [status=N] …, where CALL is one of %v", ErrUsage, emulator.Calls())
-	}
-	f := emulator.Fault{Call: emulator.Call(words[0]), Header: http.Header{}}
-	for _, w := range words[1:] {
-		if err := faultWord(&f, w); err != nil {
-			return f, fmt.Errorf("%w: %s: %w", ErrUsage, w, err)
-		}
-	}
-	if f.Status != 0 && f.Body == "" {
-		plain := emulator.Answer(f.Call, f.Times, f.Status, f.Header.Get("Retry-After"))
-		for k, v := range f.Header {
-			plain.Header[k] = v
-		}
-		f.Header, f.Body = plain.Header, plain.Body
-	}
-	return f, nil
-}
-
-func faultWord(f *emulator.Fault, word string) (err error) {
-	name, value, _ := strings.Cut(word, "=")
-	switch name {
-	case "times":
-		f.Times, err = strconv.Atoi(value)
-	case "status":
-		f.Status, err = strconv.Atoi(value)
-	case "retry-after":
-		f.Header.Set("Retry-After", value)
-	case "location":
-		f.Header.Set("Location", value)
-	case "header":
-		k, v, ok := strings.Cut(value, ":")
-		if !ok {
-			return fmt.Errorf("no colon")
-		}
-		f.Header.Add(strings.TrimSpace(k), strings.TrimSpace(v))
-	case "body":
-		f.Body = value
-	case "html":
-		page := emulator.HTML(f.Call)
-		f.Status, f.Header, f.Body = page.Status, page.Header, page.Body
-	case "drop":
-		f.Drop = true
-	case "truncate":
-		f.Truncate = true
-	case "echo":
-		f.Echo = true
-	case "slow":
-		f.Slow, err = time.ParseDuration(value)
-	default:
-		err = fmt.Errorf("no such word")
-	}
-	return err
 }

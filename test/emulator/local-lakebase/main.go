@@ -14,6 +14,7 @@
 //	ctl wake MODE DURATION|never   what clients see during the next wakes, and how long these take
 //	ctl set NAME=VALUE...          switches, such as latency=20ms or secret-revoked=true
 //	ctl fault CALL WORD...         spoil answers: times=N status=N retry-after=V drop html ...
+//	ctl login-fault STAGE WORD...  spoil logins: times=N reset close quiet code=SQLSTATE message=TEXT ...
 //	ctl clear-faults
 //	ctl status                     name=value lines: state, up_at (Unix nanoseconds), counters
 //	ctl secrets                    the service principal's: id, made at, expires at (Unix seconds)
