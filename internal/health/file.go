@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,7 @@ func (e *NotRegularError) Error() string {
 func (f *File) Run(ctx context.Context, state func() State) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
+	sweep(filepath.Dir(f.Path))
 	for {
 		f.look(state())
 		select {
@@ -136,8 +138,27 @@ func regular(path string) (fs.FileInfo, error) {
 	return fi, err
 }
 
+// unfinished begins the name of a file that is not in its place yet.
+const unfinished = ".lakebase-status-"
+
+// sweep removes such files of runs that were killed.
+func sweep(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if random, ok := strings.CutPrefix(e.Name(), unfinished); !ok || len(random) != len(rand.Text()) {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Minute {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
 func replace(path string, data []byte) error {
-	temp := filepath.Join(filepath.Dir(path), ".lakebase-status-"+rand.Text())
+	temp := filepath.Join(filepath.Dir(path), unfinished+rand.Text())
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return told(path, err)

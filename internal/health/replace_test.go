@@ -1,13 +1,17 @@
 package health
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestReplace(t *testing.T) {
@@ -25,6 +29,31 @@ func TestReplace(t *testing.T) {
 	if err := replace(gone, []byte("x")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), gone) {
 		t.Errorf("in no folder: %v", err)
 	}
+}
+
+// What a killed run has left beside the file goes, and nothing else does.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	past := time.Now().Add(-10 * time.Minute)
+	stays := []string{unfinished + rand.Text(), unfinished, unfinished + "notes", ".status.json"}
+	for i, name := range append(stays, unfinished+rand.Text()) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 { // whose writer may be at it
+			continue
+		}
+		if err := os.Chtimes(path, past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := File{Path: filepath.Join(dir, "status.json"), Write: func(string, []byte) error { return nil }}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f.Run(ctx, running)
+	slices.Sort(stays)
+	only(t, dir, stays...)
 }
 
 // A reader sees a whole document at any time.

@@ -130,8 +130,33 @@ func (d *Dir) write(name string, data []byte, lasting bool) error {
 	if lasting {
 		syncDir(d.path)
 	}
+	d.sweep()
 	return nil
 }
+
+// sweep removes what writers have left that were killed: a file called
+// ".NAME.RANDOM" is there for an instant, or for ever. One that cannot be removed
+// does no harm.
+func (d *Dir) sweep() {
+	names, err := d.Names(maxSwept)
+	if err != nil {
+		return
+	}
+	for _, n := range names {
+		random := strings.TrimPrefix(filepath.Ext(n), ".")
+		if n[0] != '.' || len(random) != len(rand.Text()) || strings.Trim(random, base32) != "" {
+			continue
+		}
+		if fi, err := d.root.Lstat(n); err == nil && abandoned(fi) {
+			_ = d.root.Remove(n)
+		}
+	}
+}
+
+const (
+	maxSwept = 10_000
+	base32   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" // of rand.Text
+)
 
 // Names lists what is in the folder, sorted; more than max entries are an error.
 func (d *Dir) Names(max int) ([]string, error) {

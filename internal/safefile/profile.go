@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // MaxProfile is the largest configuration file in bytes.
@@ -99,7 +100,8 @@ func linkTarget(path string) (string, error) {
 
 // replace writes a temporary file beside target and renames it.
 func replace(dir, target string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".*") // 0600, and new
+	prefix := "." + filepath.Base(target) + ".lakebase-"
+	f, err := os.CreateTemp(dir, prefix+"*") // 0600, and new
 	if err != nil {
 		return err
 	}
@@ -114,5 +116,23 @@ func replace(dir, target string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	syncDir(dir)
+	sweepTemp(dir, prefix)
 	return nil
+}
+
+// sweepTemp removes what writers of the same file have left that were killed.
+func sweepTemp(dir, prefix string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), prefix)
+		if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && abandoned(fi) {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 )
 
 // Error says why a file or folder was not used, and, where one command mends it,
@@ -136,4 +137,9 @@ func readBounded(path string, f *os.File, max int64) ([]byte, error) {
 		return nil, refuse(path, fmt.Sprintf("it is larger than %d bytes", max), "")
 	}
 	return data, nil
+}
+
+// abandoned says whether the writer of a temporary file must have been killed.
+func abandoned(fi fs.FileInfo) bool {
+	return fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Minute
 }

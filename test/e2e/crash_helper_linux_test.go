@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// crashLatency spreads the steps of a short run.
+const crashLatency = 15 * time.Millisecond
+
+// desk gives the corner a keychain with a secret in it.
+func (c *crash) desk() {
+	c.t.Helper()
+	l := base(c.t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: crashLatency}})
+	c.place = deskPlace(c.t, l, desktop.Unlocked)
+	c.login()
+}
+
+// took runs each, and says what the slowest and the quickest took.
+func (c *crash) took(cmds ...*exec.Cmd) (most, least time.Duration) {
+	c.t.Helper()
+	for _, cmd := range cmds {
+		took := c.finish(cmd).want(0).took
+		if most = max(most, took); least == 0 || took < least {
+			least = took
+		}
+	}
+	return most, least
+}
+
+// crashLogin: of two secrets that are stored by turns, in the keychain and in a
+// file, one is always there and works, and the profile is whole.
+func crashLogin(c *crash, kills int) {
+	c.desk()
+	other, err := c.base.AddSecret()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	secrets, stores := []string{c.base.ClientSecret, other.Value}, []string{"keychain", "file"}
+	login := func(i int) *exec.Cmd {
+		cmd := c.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--store", stores[i/2%2])
+		cmd.Stdin = strings.NewReader(secrets[i%2] + "\n")
+		return cmd
+	}
+	usual, span := c.took(login(0), login(2))
+	config := filepath.Join(c.home, ".config", "lakebase")
+	n := 0
+	c.batches(kills, func(i int) {
+		c.kill(login(i), span, nil)
+		c.signsIn(fmt.Sprintf("after kill %d of a login", i+1))
+	}, func() {
+		c.age(config, filepath.Join(c.run, "lakebase"))
+		o := c.do("lakebase-exec", "--cache", "off", "--wait", "never", "--profile", "prod", "--", "true")
+		o.want(0)
+		for range 2 { // one in the keychain, one in a file
+			c.quick(usual, login(n))
+			n += 2
+		}
+		c.signsIn("after the next login")
+		c.tidy(config, filepath.Join(c.run, "lakebase"))
+	})
+}
+
+// crashGet: cached tokens stay whole, whatever was being stored, and nothing is
+// stored that logout does not find.
+func crashGet(c *crash, kills int) {
+	c.desk()
+	file := filepath.Join(c.t.TempDir(), "token")
+	get := func(i int, store string) *exec.Cmd { // each of another life has a place of its own
+		return c.command("sh", "-c", `exec lakebase-credential-helper get --format password --ttl "$1" --cache "$2" >"$0"`, file, fmt.Sprintf("%ds", 600+i%40), store)
+	}
+	stores := []string{"keychain", "file"}
+	usual, span := c.took(get(0, "keychain"), get(0, "file"))
+	dir := filepath.Join(c.run, "lakebase")
+	c.batches(kills, func(i int) {
+		c.kill(get(i+1, stores[i%2]), span, nil)
+	}, func() {
+		c.age(dir)
+		for i, store := range stores {
+			var got [2]string
+			for n := range got { // of those that were killed
+				c.quick(usual, get(c.kills-i, store))
+				text, err := os.ReadFile(file)
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				got[n] = string(text)
+			}
+			if !token.MatchString(got[0]) || got[1] != got[0] {
+				c.t.Errorf("%s: the token was not kept", store)
+			}
+		}
+		c.signsIn("after the next get")
+		c.tidy(dir)
+	})
+	if got := c.stored(); !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "token:") }) || !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
+		c.t.Errorf("the keychain holds %q", got)
+	}
+	c.do("lakebase-credential-helper", "logout", "--all").want(0)
+	if got := c.stored(); len(got) != 0 {
+		c.t.Errorf("after logout the keychain holds %q", got)
+	}
+}
+
+// stored are the accounts of all items in the keychain, listed by us or not.
+func (c *crash) stored() (accounts []string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "secret-tool", "search", "--all", "--unlock", "service", "lakebase")
+	for name, value := range c.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if a, ok := strings.CutPrefix(line, "attribute.username = "); ok {
+			accounts = append(accounts, strings.TrimSpace(a))
+		}
+	}
+	if err != nil && len(accounts) > 0 {
+		c.t.Error(err)
+	}
+	return accounts
+}
+
+// crashRotate: the keychain holds a secret that works after every kill, and what
+// the workspace has too many of is named by the next run.
+func crashRotate(c *crash, kills int) {
+	r := newRotating(c.t, desktop.Options{Mode: desktop.Unlocked})
+	c.place = r.place
+	slow := func() { c.base.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }
+	slow()
+	usual := c.do("lakebase-credential-helper", "rotate").want(0).took
+	dir := filepath.Join(c.run, "lakebase")
+	left := 0
+	look := func() {
+		before := ids(c.base)
+		c.age(dir)
+		o := c.quick(usual, c.command("lakebase-credential-helper", "rotate"))
+		c.signsIn("after the next rotate")
+		var strays []string
+		for _, id := range ids(c.base) {
+			if id != r.first && slices.Contains(before, id) {
+				strays = append(strays, id)
+			}
+		}
+		if total := len(ids(c.base)); total != 2+len(strays) || len(strays) > left {
+			c.t.Fatalf("%d secrets after %d kills and the next rotate, %d of them from before:\n%s", total, left, len(strays), o.stderr)
+		}
+		for _, id := range strays {
+			o.says("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
+			c.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).want(0)
+		}
+		if got := len(ids(c.base)); got != 2 {
+			c.t.Fatalf("%d secrets in the end", got)
+		}
+		left = 0
+		c.tidy(dir)
+	}
+	c.batches(kills, func(i int) {
+		c.kill(c.command("lakebase-credential-helper", "rotate"), usual, nil)
+		c.signsIn(fmt.Sprintf("after kill %d of a rotate", i+1))
+		if left++; left == 2 { // there may be five secrets, and each kill may leave one
+			look()
+			slow()
+		}
+	}, look)
+}

@@ -1,0 +1,169 @@
+package e2e
+
+import (
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Kills in all, and how many come one after the other before it is looked at what
+// they have left.
+const (
+	everydayKills = 50
+	batch         = 5
+)
+
+// stuck is what a run may take longer than usual on a busy machine. One that meets
+// a lock that nobody frees takes longer still.
+const stuck = 3 * time.Second
+
+// number reads a variable that steers the test; absent, it is fallback.
+func number(t *testing.T, name string, fallback uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// TestCrash kills the programs at random moments of all that they write. What they
+// leave has to work, and the next run has to clear it away. CRASH_KILLS says how
+// often; CRASH_SEED repeats the moments of an earlier test.
+func TestCrash(t *testing.T) {
+	seed := number(t, "CRASH_SEED", rand.Uint64())
+	corners := []struct {
+		name string
+		part func(c *crash, kills int)
+	}{{"login", crashLogin}, {"get", crashGet}, {"rotate", crashRotate}, {"passfile", crashPassfile}, {"proxy", crashProxy}}
+	each := max(1, int(number(t, "CRASH_KILLS", everydayKills))/len(corners))
+	t.Logf("%d kills in each of %d corners; CRASH_SEED=%d has the same moments", each, len(corners), seed)
+	var all sync.WaitGroup
+	for i, corner := range corners {
+		all.Go(func() {
+			t.Run(corner.name, func(t *testing.T) {
+				c := &crash{t: t, random: rand.New(rand.NewPCG(seed, uint64(i)))}
+				corner.part(c, each)
+				t.Logf("%d of %d were killed before their end", c.dead, c.kills)
+				if c.kills < each || c.dead < c.kills/2 {
+					t.Errorf("%d of %d were killed before their end", c.dead, c.kills)
+				}
+			})
+		})
+	}
+	all.Wait()
+}
+
+// crash is one corner in which programs are killed.
+type crash struct {
+	*place
+	t           *testing.T
+	random      *rand.Rand
+	kills, dead int
+}
+
+// batches calls strike so often, and look after each batch and at the end.
+func (c *crash) batches(kills int, strike func(i int), look func()) {
+	c.t.Helper()
+	for i := range kills {
+		strike(i)
+		if i%batch == batch-1 || i == kills-1 {
+			look()
+		}
+		if c.t.Failed() {
+			c.t.Fatalf("after kill %d of %d", i+1, kills)
+		}
+	}
+}
+
+// kill starts cmd and kills it at a random moment of the span. before, if there is one, is
+// called ahead of the wait for the end.
+func (c *crash) kill(cmd *exec.Cmd, span time.Duration, before func()) *outcome {
+	c.t.Helper()
+	r := c.start(cmd)
+	time.Sleep(time.Duration(c.random.Float64() * float64(span)))
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		c.t.Fatal(err)
+	}
+	if before != nil {
+		before()
+	}
+	o := r.wait()
+	c.kills++
+	if o.status.Signaled() && o.status.Signal() == syscall.SIGKILL {
+		c.dead++
+	} else {
+		o.want(0)
+	}
+	return o
+}
+
+// quick wants that a run works, in the time that it usually takes.
+func (c *crash) quick(usual time.Duration, cmd *exec.Cmd) *outcome {
+	c.t.Helper()
+	o := c.finish(cmd).want(0)
+	if o.took > usual+stuck {
+		c.t.Errorf("%v took %s, and usually takes %s", o.argv, o.took, usual)
+	}
+	return o
+}
+
+// signsIn wants that what is stored works, whatever the cache holds.
+func (c *crash) signsIn(when string) {
+	c.t.Helper()
+	o := c.do("lakebase-exec", "--cache", "off", "--wait", "never", "--", "true")
+	if !o.status.Exited() || o.status.ExitStatus() != 0 {
+		c.t.Fatalf("%s the stored secret does not sign in: %s", when, o.stderr)
+	}
+}
+
+// age makes all that lies in a folder look as if it had been left minutes ago.
+// What is younger may be somebody's who is still at it.
+func (c *crash) age(dirs ...string) {
+	c.t.Helper()
+	past := time.Now().Add(-5 * time.Minute)
+	for _, dir := range dirs {
+		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_ = os.Chtimes(path, past, past)
+			}
+			return nil
+		})
+	}
+}
+
+// ordinary are the files that a runtime folder and a configuration folder hold for
+// longer than a run: locks, stamps, marks, cached tokens, stored secrets with their
+// records, profiles.
+var ordinary = regexp.MustCompile(`^([0-9a-z-]+\.(lock2?|stamp|saved)|index\.json|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
+
+// tidy wants that the folders hold nothing but what belongs there.
+func (c *crash) tidy(dirs ...string) {
+	c.t.Helper()
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() && (path == dir || d.Name() == "secrets" || d.Name() == "door") {
+				return err
+			}
+			if !ordinary.MatchString(d.Name()) {
+				c.t.Errorf("%s is left", path)
+			}
+			return nil
+		})
+		if err != nil {
+			c.t.Error(err)
+		}
+	}
+}
