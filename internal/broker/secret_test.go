@@ -185,3 +185,19 @@ func TestStagesAreTold(t *testing.T) {
 		t.Errorf("%v, %v", stages, err)
 	}
 }
+
+// The token of a lakebase-exec around us does not stand in for one that the server
+// has refused: it may be the same.
+func TestARefusedTokenIsNotInherited(t *testing.T) {
+	w := newWorld()
+	w.secretErr = &keychain.Error{Err: keychain.ErrNotFound}
+	b := w.broker(resolve(t, "PGHOST", ownHost))
+	b.Inherited, b.Secrets = sealed(t), anyAccount{w}
+	var none *NoSecretError
+	if _, err := b.token(t.Context(), credential.NewSecret("refused")); !errors.As(err, &none) {
+		t.Errorf("%v", err)
+	}
+	if s, err := b.token(t.Context(), credential.Secret{}); err != nil || s.Token.Value.Reveal() != "inherited" {
+		t.Errorf("%q, %v", s.Token.Value.Reveal(), err)
+	}
+}

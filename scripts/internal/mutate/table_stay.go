@@ -121,7 +121,7 @@ var wordsMutants = []mutant{
 	{name: "cli/endless words", file: "cmd/internal/cli/say.go", tests: inCLI,
 		old: "if len(text) > maxForeign {", new: "if false {", why: "a server fills the screen"},
 	{name: "cli/code of a missing secret", file: "cmd/internal/cli/exit.go", tests: inCLI,
-		old: " || is[*WayError](err) || is[*keychain.Error](err)", new: " || is[*WayError](err)", why: "a locked keychain has another code"},
+		old: "is[*keychain.Error](err)", new: "is[*keychain.Error](nil)", why: "a locked keychain has another code"},
 	{name: "cli/code of a wrong host", file: "cmd/internal/cli/exit.go", tests: inCLI,
 		old: "is[*broker.HostError](err) || ", new: "", why: "a host that the endpoint denies has another code"},
 	{name: "cli/code of a missing command", file: "cmd/internal/cli/exit.go", tests: inCLI,
