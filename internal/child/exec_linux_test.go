@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 		releasedStage()
 	case "dumpable":
 		dumpableStage()
+	case "hardened":
+		hardenedStage()
+		os.Exit(0)
 	case "caller":
 		callerStage(os.Args[1], os.Args[2])
 	case "wrapper":

@@ -69,7 +69,7 @@ func TestKeyIDChangesWithEachField(t *testing.T) {
 		}
 		seen[k.ID()] = name
 	}
-	if aKey().ID() != aKey().ID() || len(aKey().ID()) != 64 {
+	if one, again := aKey().ID(), aKey().ID(); one != again || len(one) != 64 {
 		t.Error("the ID is not one SHA-256 of the fields")
 	}
 }

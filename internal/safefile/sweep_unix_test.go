@@ -82,3 +82,17 @@ func TestWriteFileSweeps(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A write that fails leaves nothing.
+func TestFailedWriteLeavesNothing(t *testing.T) {
+	d := openTemp(t)
+	if err := os.Mkdir(filepath.Join(d.Path(), "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteFile("folder", []byte("x")); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if got := names(t, d.Path()); !slices.Equal(got, []string{"folder"}) {
+		t.Errorf("there are %q", got)
+	}
+}

@@ -49,6 +49,8 @@ func goTest(ctx context.Context, tree, tests string, limit time.Duration) result
 		r.end, r.output = unusable, e.build
 	case e.test != "":
 		r.end, r.test, r.output = failed, e.test, e.output
+	case e.late != "":
+		r.end, r.test, r.output = failed, e.late+" (time is up)", e.output
 	case e.pkg != "":
 		r.end, r.test, r.output = failed, "what follows the tests of "+e.pkg, e.output
 	default:
@@ -62,6 +64,7 @@ type events struct {
 	unbuilt       bool
 	build         string // the compiler's words
 	test, pkg     string // the first to fail
+	late          string // what ran when time was up
 	output        string
 	outputsByTest map[string]string
 }
@@ -82,6 +85,11 @@ func parse(lines []byte) events {
 		case "build-fail":
 			e.unbuilt = true
 		case "output":
+			if e.late == "running" {
+				e.late, _, _ = strings.Cut(strings.TrimSpace(v.Output), " ")
+			} else if strings.TrimSpace(v.Output) == "running tests:" {
+				e.late = "running"
+			}
 			e.outputsByTest[id] = last(e.outputsByTest[id]+v.Output, 4000)
 		case "fail":
 			e.unbuilt = e.unbuilt || v.FailedBuild != ""

@@ -23,7 +23,7 @@ var exchangeMutants = []mutant{
 	{name: "exchange/TLS 1.0", file: "internal/exchange/exchange.go", tests: inExchange,
 		old: "MinVersion: tls.VersionTLS12", new: "MinVersion: tls.VersionTLS10", why: "a broken protocol is spoken"},
 	{name: "exchange/proxy of another scheme", file: "internal/exchange/exchange.go", tests: inExchange,
-		old: `return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)`, new: "return nil",
+		old: `return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)`, new: "_ = fmt.Sprint; return nil",
 		why: "a proxy that is named wrongly is passed by"},
 	{name: "exchange/429 is final", file: "internal/exchange/errors.go", tests: inExchange,
 		old: "case KindRateLimited, KindUnavailable, KindBroken, KindDeadline:", new: "case KindUnavailable, KindBroken, KindDeadline:",
