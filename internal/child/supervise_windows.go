@@ -76,7 +76,7 @@ func (p *parent) loop() {
 			p.end(r)
 			return
 		case q := <-p.signals:
-			q.reply <- fmt.Errorf("Windows has no %v to send: %w", q.signal, errors.ErrUnsupported)
+			q.reply <- fmt.Errorf("no %v can be sent on Windows: %w", q.signal, errors.ErrUnsupported)
 		case q := <-p.restarts:
 			if p.restart(q) {
 				return

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"math/big"
 	"strings"
 	"time"
@@ -159,7 +158,7 @@ func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 // numericDate is RFC 7519's: seconds, here with a fraction when asked for.
 func numericDate(t time.Time, fraction bool) json.Number {
 	if fraction {
-		return json.Number(fmt.Sprintf("%.3f", math.Floor(float64(t.UnixMilli()))/1000))
+		return json.Number(fmt.Sprintf("%.3f", float64(t.UnixMilli())/1000))
 	}
 	return json.Number(fmt.Sprint(t.Unix()))
 }

@@ -75,7 +75,6 @@ type door struct {
 	*daemon
 	u           *upstream
 	dir, status string
-	password    string
 }
 
 // doorPassword is what clients of the proxy give; the token they never see.
