@@ -204,11 +204,11 @@ func (x *examination) libpq(ctx context.Context) {
 	s := step{Name: partLibpq, Status: broker.StatusNotTried, Text: "neither psql nor pg_config is in PATH"}
 	defer func() { x.add(s) }()
 	for _, name := range []string{"psql", "pg_config"} {
-		found, err := child.Find([]string{name}, x.Search())
+		found, err := child.Find([]string{name, "--version"}, x.Tools())
 		if err != nil {
 			continue
 		}
-		out, err := x.version(ctx, found.Path)
+		out, err := x.version(ctx, found)
 		m := versionText.FindStringSubmatch(out)
 		if err != nil || m == nil {
 			s.Text = found.Path + " does not tell its version"
@@ -226,10 +226,11 @@ func (x *examination) libpq(ctx context.Context) {
 	}
 }
 
-func (x *examination) version(ctx context.Context, path string) (string, error) {
+func (x *examination) version(ctx context.Context, found child.Command) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, libpqTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd := exec.CommandContext(ctx, found.Path)
+	cmd.Args = found.Argv
 	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
 		if v := x.Env(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)

@@ -13,6 +13,7 @@ type ini struct {
 	name  string
 	bom   bool
 	lines []iniLine
+	where map[string][]int // the lines of each section; nil: not known any more
 }
 
 type iniLine struct {
@@ -67,7 +68,7 @@ func (l *iniLine) parse(text string) error {
 		rest := strings.TrimSpace(text[end+1:])
 		name := strings.TrimSpace(text[1:max(end, 1)])
 		if name == "" || !isComment(rest) {
-			return fmt.Errorf("%s is not a [profile] header", Quote(text))
+			return fmt.Errorf("this line is not a [profile] header") // not shown: a value may stand behind it
 		}
 		l.header, l.section = true, name
 		return nil
@@ -113,11 +114,15 @@ func (f *ini) sections() []string {
 
 // get gives a section's settings as key → (value, line number).
 func (f *ini) get(section string) (map[string]iniValue, bool) {
-	out, found := map[string]iniValue{}, false
-	for n, l := range f.lines {
-		if l.section != section {
-			continue
+	if f.where == nil { // a file of many sections is asked for each of them
+		f.where = map[string][]int{}
+		for n, l := range f.lines {
+			f.where[l.section] = append(f.where[l.section], n)
 		}
+	}
+	out, found := map[string]iniValue{}, false
+	for _, n := range f.where[section] {
+		l := f.lines[n]
 		if l.header {
 			found = true
 		} else if l.key != "" {
@@ -135,6 +140,7 @@ type iniValue struct {
 // set puts key = value into section, in place of an earlier line, else behind
 // the section's last setting, else in a new section at the end.
 func (f *ini) set(section, key, value string) {
+	f.where = nil
 	eol := "\n"
 	if len(f.lines) > 0 && strings.HasSuffix(f.lines[0].raw, "\r\n") {
 		eol = "\r\n"
@@ -173,6 +179,7 @@ func (f *ini) set(section, key, value string) {
 
 // remove takes a section's setting out.
 func (f *ini) remove(section, key string) {
+	f.where = nil
 	for i, l := range f.lines {
 		if l.section == section && l.key == key && !l.header {
 			f.lines = append(f.lines[:i], f.lines[i+1:]...)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -66,6 +67,7 @@ func TestINIErrors(t *testing.T) {
 		"# x\n[  ]\n":                 {2, "not a [profile] header"},
 		"[a] x\n":                     {1, "not a [profile] header"},
 		"[a]]\n":                      {1, "not a [profile] header"},
+		"[a] client_secret = hunter2": {1, "not a [profile] header"},
 		"[a]\r\nhost = \"x\" y\r\n":   {2, "behind the quoted value"},
 		"\xef\xbb\xbf\xef\xbb\xbf[a]": {1, "neither a [profile]"},
 		"[a]\nclient_secret hunter2":  {2, "neither a [profile]"},
@@ -76,6 +78,23 @@ func TestINIErrors(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("a value is shown: %v", err)
 		}
+	}
+}
+
+// A file may be a megabyte of sections: looking at each of them is not looking at
+// all of them for each.
+func TestManySections(t *testing.T) {
+	var b strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&b, "[%d]\n", i)
+	}
+	begun := time.Now()
+	d, err := ParseDatabricks("F", []byte(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = d.Import("none", Source{FromOption, "--databricks-profile"}); err == nil || time.Since(begun) > 5*time.Second {
+		t.Errorf("after %s: %v", time.Since(begun), err)
 	}
 }
 

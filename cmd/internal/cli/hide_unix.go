@@ -79,6 +79,14 @@ func (p *Process) HideSecret() error {
 	return syscall.Exec(self, append([]string{p.name}, p.Args...), environ)
 }
 
+// ended says whether a pipe has no writer any more. Ours has none before anybody
+// reads; another one could be waited for without end.
+func ended(fd int) bool {
+	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	_, err := unix.Poll(state, 0)
+	return err == nil && state[0].Revents&unix.POLLHUP != 0
+}
+
 // takeSecret puts the secrets that an earlier life has hidden back into the
 // snapshot. What is no pipe is not read.
 func takeSecret(environ []string) (snapshot []string, hidden bool) {
@@ -97,7 +105,7 @@ func takeSecret(environ []string) (snapshot []string, hidden bool) {
 		return environ, false
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe {
+	if info, err := f.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe || !ended(fd) {
 		return environ, false
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxHidden+1))

@@ -31,6 +31,18 @@ func TestTakeSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := string(make([]byte, maxHidden+1))
+	r, w, err := os.Pipe() // whose writer lives, and may never say anything
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	_, _ = io.WriteString(w, "A_SECRET=dose-of-another")
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = syscall.Write(ends[1], []byte("A_SECRET=dose-of-a-socket"))
+	_ = syscall.Close(ends[1]) // it reads like a pipe that has ended
 	for _, c := range []struct {
 		name, fd string
 		secrets  []string
@@ -39,8 +51,10 @@ func TestTakeSecret(t *testing.T) {
 		{"two", pipe("A_SECRET=dose-hidden\x00B_SECRET=a=b"), []string{"A_SECRET=dose-hidden", "B_SECRET=a=b"}},
 		{"an empty pipe", pipe(""), nil},
 		{"too long", pipe(long), nil},
+		{"a pipe of somebody else's", handedOn(t, r), nil},
 		{"standard input", "0", nil},
 		{"a file", handedOn(t, file), nil},
+		{"a socket", fmt.Sprint(ends[0]), nil},
 		{"none that is open", "999", nil},
 		{"no number", "x", nil},
 	} {

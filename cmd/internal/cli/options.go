@@ -3,6 +3,8 @@ package cli
 import (
 	"flag"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -80,6 +82,10 @@ func (o *Options) Parse(program string, args []string) (given map[string][]strin
 	if err := set.Parse(args); err != nil {
 		return nil, nil, &UsageError{Problem: optionError(err), Fix: "see: " + program + " --help"}
 	}
+	if name, ok := secretive(o.values); ok {
+		return nil, nil, &UsageError{Problem: "--" + name + ": what looks like a secret stands there, and is not taken: every user of this machine can read a program's arguments",
+			Fix: "make a new secret, and store it with: lakebase-credential-helper login; or name a file with --client-secret-file"}
+	}
 	given = map[string][]string{}
 	for name, r := range o.values {
 		if len(r.values) > 1 && !o.many[name] {
@@ -95,6 +101,16 @@ func (o *Options) Parse(program string, args []string) (given map[string][]strin
 		}
 	}
 	return given, set.Args(), nil
+}
+
+// secretive names the first option whose value holds what looks like a secret.
+func secretive(values map[string]*recorder) (string, bool) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if slices.ContainsFunc(values[name].values, config.HoldsSecret) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // optionError puts the flag package's words into ours: options have two dashes.

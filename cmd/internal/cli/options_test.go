@@ -63,6 +63,8 @@ func TestOptionErrors(t *testing.T) {
 		"--client-secret-file":          "--client-secret-file needs a value",
 		"--user a -U a":                 "--user is given twice",
 		"--nope=--secret-value-i-typed": "there is no option --nope",
+		"-p a --client-id dose0123456789abcdef0123456789abcdef":  "--client-id: what looks like a secret stands there, and is not taken: every user of this machine can read a program's arguments",
+		"--keep A --keep=dapi0123456789abcdef0123456789abcdef-2": "--keep: what looks like a secret stands there, and is not taken: every user of this machine can read a program's arguments",
 	} {
 		_, _, err := parseAll(strings.Fields(args)...)
 		var e *UsageError

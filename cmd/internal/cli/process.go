@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +99,17 @@ func (p *Process) Now() time.Time { return time.Now() }
 func (p *Process) Search() child.Search {
 	path, set := p.env["PATH"]
 	return child.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
+}
+
+// Tools looks for a program that we start ourselves: in the absolute folders of
+// PATH alone. A relative one leads to wherever the caller stands, such as a folder
+// that somebody else has filled (Go, os/exec, ErrDot).
+func (p *Process) Tools() child.Search {
+	s := p.Search()
+	dirs := slices.DeleteFunc(filepath.SplitList(s.Path), func(dir string) bool { return !filepath.IsAbs(dir) })
+	s.Path = strings.Join(dirs, string(filepath.ListSeparator))
+	s.PathSet = s.PathSet && len(dirs) > 0 // an empty PATH would be the working directory
+	return s
 }
 
 // Stdio is what the command reads and writes where it does not replace us.

@@ -34,6 +34,22 @@ func TestNewProcess(t *testing.T) {
 	}
 }
 
+// A program that we start ourselves is not taken from where the caller stands.
+func TestToolsAreFoundInAbsoluteFolders(t *testing.T) {
+	list := func(dirs ...string) string { return strings.Join(dirs, string(filepath.ListSeparator)) }
+	root := filepath.Join(t.TempDir(), "bin")
+	for path, want := range map[string]string{list(".", root, "", "bin"): root, list(root, root+"2"): list(root, root+"2")} {
+		if got := process("PATH=" + path).Tools(); got.Path != want || !got.PathSet {
+			t.Errorf("%q: %+v", path, got)
+		}
+	}
+	for _, path := range []string{".", list("", "")} { // what is left is no empty PATH, which is the working directory
+		if got := process("PATH=" + path).Tools(); got.PathSet || process("PATH="+path).Search().Path != path {
+			t.Errorf("%q: %+v", path, got)
+		}
+	}
+}
+
 func TestIsolateClearsPG(t *testing.T) {
 	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", "DBUS_SESSION_BUS_ADDRESS": os.Getenv("DBUS_SESSION_BUS_ADDRESS")} {
 		t.Setenv(name, v)

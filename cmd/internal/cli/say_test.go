@@ -47,6 +47,34 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// What looks like a secret is not said, in whatever form and at whatever level.
+func TestNothingSecretIsSaid(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		s := &Say{Program: "prog", Out: &out, Level: config.LogVerbose, JSON: asJSON}
+		const secret = "dose0123456789abcdef0123456789abcdef"
+		s.Error(secret+" is no option", "try "+secret)
+		s.Warn("a %s", secret)
+		s.Hint("b %s", secret)
+		s.Note("c %s", secret)
+		s.Progress(secret)
+		if strings.Contains(out.String(), secret[:12]) || strings.Count(out.String(), "[redacted]") != 6 {
+			t.Errorf("%s", out.String())
+		}
+	}
+}
+
+// A text is cut after its secrets are taken out: half of one is no secret's shape.
+func TestForeignCutsNoSecretInHalf(t *testing.T) {
+	const secret = "dose0123456789abcdef0123456789abcdef"
+	for _, before := range []int{0, maxForeign - 20, maxForeign - len(secret), maxForeign} {
+		got := Foreign(strings.Repeat("x", before) + secret)
+		if strings.Contains(got, secret[:8]) || !strings.HasPrefix(got, strings.Repeat("x", before)) {
+			t.Errorf("behind %d bytes: %q", before, got)
+		}
+	}
+}
+
 func FuzzPlain(f *testing.F) {
 	for _, s := range []string{"x", "\x1b[0m", "a\nb", "\u202e", "\xff\xfe", "\xc0\x8a", strings.Repeat("ä", 400)} {
 		f.Add(s)

@@ -19,6 +19,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 )
 
 // WayError says that a way in cannot give what the workspace is to be given.
@@ -124,16 +125,16 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 	return func(ctx context.Context) (credential.Token, error) {
 		ctx, cancel := context.WithTimeout(ctx, cliTime)
 		defer cancel()
-		found, err := child.Find([]string{"databricks"}, p.Search())
-		if err != nil {
-			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
-		}
-		argv := []string{"auth", "token", "--host", conf.Workspace.V.URL(), "--output", "json"}
+		argv := []string{"databricks", "auth", "token", "--host", conf.Workspace.V.URL(), "--output", "json"}
 		if conf.DatabricksProfile.V != "" {
 			argv = append(argv, "--profile", conf.DatabricksProfile.V)
 		}
-		cmd := exec.CommandContext(ctx, found.Path, argv...)
-		cmd.Env = p.Environ
+		found, err := child.Find(argv, p.Tools())
+		if err != nil {
+			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
+		}
+		cmd := exec.CommandContext(ctx, found.Path)
+		cmd.Args, cmd.Env = found.Argv, pgenv.Bare(p.Environ) // it signs in by what it has stored itself
 		cmd.WaitDelay = time.Second
 		var out, words bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &limited{&out, maxWorkloadToken}, &limited{&words, 4 << 10}

@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// attacker is a second user of the machine; the first one is stranger.
+const attacker = 65533
+
+// as has cmd run as a user who is not root.
+func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	cmd = asStranger(t, cmd)
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
+	return cmd
+}
+
+// lookAt looks at a process, and at everything under some folders, in all the ways
+// that another user has, and says what could be read.
+const lookAt = `
+pid=$1; shift
+for f in environ cmdline mem maps auxv syscall stack io task/$pid/environ task/$pid/mem; do
+  if head -c 200000 /proc/$pid/$f 2>/dev/null; then echo "read $f"; fi
+done
+if ls -l /proc/$pid/fd 2>/dev/null; then echo "read fd"; fi
+if ls /proc/$pid/cwd/ 2>/dev/null; then echo "read cwd"; fi
+ps eww -p $pid
+find "$@" 2>/dev/null
+find "$@" -type f -exec cat {} + 2>/dev/null
+true
+`
+
+// TestAttackAnotherUser: what another user of the machine can see of each program
+// while it has something to hide.
+func TestAttackAnotherUser(t *testing.T) {
+	l := base(t, emulator.Options{})
+	p := strangersPlace(t, l)
+	l.Set(func(s *emulator.Switches) { s.Latency = time.Second })
+	t.Run("seen", func(t *testing.T) { // at the same time: what they do is wait
+		for name, argv := range map[string][]string{
+			"get":      {"lakebase-credential-helper", "get", "--cache", "file"},
+			"exec":     {"lakebase-exec", "--cache", "file", "--", "sleep", "3"},
+			"passfile": {"lakebase-exec", "--refresh", "passfile", "--wait", "never", "--status-file", filepath.Join(p.home, "status"), "--", "sleep", "5"},
+			"proxy":    {"lakebase-exec", "--refresh", "proxy", "--", "sleep", "5"},
+			"login":    {"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"},
+			"person":   {"lakebase-credential-helper", "login", "--user-login", "--no-browser", "--store", "file"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p.of(t).watched(t, name, argv)
+			})
+		}
+	})
+	l.Set(func(s *emulator.Switches) { s.Latency = 0 })
+	p.open(t)
+}
+
+// watched runs a program, and has the other user look while it signs in and after.
+func (p *place) watched(t *testing.T, name string, argv []string) {
+	if name == "person" {
+		p.env["DATABRICKS_CLIENT_ID"], p.env["DATABRICKS_CLIENT_SECRET"], p.env["PGUSER"] = "", "", ""
+	}
+	cmd := as(t, stranger, p.command(argv...))
+	cmd.Cancel = gently(cmd)
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	r := p.start(cmd)
+	pid := cmd.Process.Pid
+	if name == "login" {
+		_, _ = io.WriteString(in, p.base.ClientSecret+"\n")
+		_ = in.Close()
+	}
+	for range 3 {
+		time.Sleep(400 * time.Millisecond)
+		p.seenBy(t, pid, argv)
+	}
+	if name == "get" || name == "exec" { // the twin: to its owner the same search tells all
+		look := as(t, stranger, p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home))
+		look.Env = []string{"PATH=" + os.Getenv("PATH")}
+		if out, err := look.Output(); err != nil || !strings.Contains(string(out), p.base.ClientSecret) || !strings.Contains(string(out), "read environ\n") || !strings.Contains(string(out), "read fd\n") || !strings.Contains(string(out), p.home+"/ca.pem") {
+			t.Errorf("the search finds nothing where the secret is (%v)", err)
+		}
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = r.cmd.Wait()
+	if found := revealed(p.base, r.out.String()+r.err.String()); found != "" && name != "get" {
+		t.Errorf("it says %s", found)
+	}
+}
+
+// of is the same place for a part of a test.
+func (p *place) of(t *testing.T) *place {
+	again := *p
+	again.t, again.env = t, map[string]string{}
+	for name, value := range p.env {
+		again.env[name] = value
+	}
+	return &again
+}
+
+// seenBy has the other user look. The arguments are everybody's to see.
+func (p *place) seenBy(t *testing.T, pid int, argv []string) {
+	t.Helper()
+	look := p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home, p.run)
+	look.Env = []string{"PATH=" + os.Getenv("PATH")}
+	o := p.finish(as(t, attacker, look)).want(0)
+	if !strings.Contains(o.stdout, strings.Join(argv, "\x00")) && !strings.Contains(o.stdout, "sleep\x00") || !strings.Contains(o.stdout, "read cmdline\n") {
+		t.Errorf("%v: the search sees nothing:\n%s", argv, o.stdout)
+	}
+	for _, file := range []string{"environ", "mem", "maps", "auxv", "syscall", "stack", "io", "fd", "cwd", "task/" + strconv.Itoa(pid) + "/environ"} {
+		if strings.Contains(o.stdout, "read "+file+"\n") {
+			t.Errorf("%v: another user could read its %s", argv, file)
+		}
+	}
+	if strings.Contains(o.stdout, "eyJ") || strings.Contains(o.stdout, "\n"+p.run+"/") || strings.Contains(o.stdout, "\n"+p.home+"/") {
+		t.Errorf("%v: another user sees a token, or what is in our folders:\n%s", argv, o.stdout)
+	}
+}
+
+// open opens the folders that the programs have made, and the user's own: their
+// files and sockets are closed to others each by itself.
+func (p *place) open(t *testing.T) {
+	p.finish(as(t, stranger, p.command("lakebase-credential-helper", "login", "--store", "file", "--secret-file", p.secretFile(t), "-p", "prod"))).want(0)
+	for name, options := range map[string][]string{"passfile": {"--refresh", "passfile", "--cache", "file"}, "proxy": {"--refresh", "proxy", "--cache", "file"}} {
+		done := filepath.Join(p.home, name)
+		cmd := as(t, stranger, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--", "sh", "-c", `env >"$0"; exec cat`, done)...))
+		cmd.Cancel = gently(cmd)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := p.start(cmd)
+		eventually(t, "the command runs", func() bool {
+			data, err := os.ReadFile(done)
+			return err == nil && strings.Contains(string(data), "PGUSER=")
+		})
+		must(t, os.Remove(done)) // it is the test's own
+		eventually(t, "its state is told", func() bool { _, err := os.Stat(done + ".status"); return err == nil })
+		p.tryAll(t, name)
+		_ = in.Close()
+		r.wait().want(0)
+	}
+}
+
+// secretFile is a file of the first user's with the secret.
+func (p *place) secretFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(p.home), "secret-file")
+	must(t, errors.Join(os.WriteFile(path, []byte(p.base.ClientSecret), 0o600), os.Chown(path, stranger, stranger)))
+	return path
+}
+
+// tryAll has the other user read, write, lock and connect to all that is there,
+// with every folder open to him.
+func (p *place) tryAll(t *testing.T, name string) {
+	t.Helper()
+	var files, dirs []string
+	kinds := map[string]bool{}
+	for _, top := range []string{p.home, p.run} {
+		must(t, filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() {
+				dirs = append(dirs, path)
+				return nil
+			}
+			if d.Name() != "ca.pem" {
+				files = append(files, path)
+			}
+			kinds[strings.TrimLeft(filepath.Ext(d.Name()), ".")] = true
+			kinds[d.Name()] = true
+			return nil
+		}))
+	}
+	for _, want := range []string{"json", "lock", "saved", "status", "ini", map[string]string{"passfile": "passfile", "proxy": "5432"}[name]} {
+		if !kinds[want] {
+			t.Errorf("%s: there is no %s among %v", name, want, files)
+		}
+	}
+	modes := map[string]fs.FileMode{}
+	for _, d := range dirs {
+		fi, err := os.Stat(d)
+		must(t, err)
+		if modes[d] = fi.Mode().Perm(); modes[d]&0o077 != 0 {
+			t.Errorf("%s has mode %v", d, modes[d])
+		}
+		must(t, os.Chmod(d, 0o711))
+	}
+	const try = `for f; do
+  if cat "$f" >/dev/null 2>&1; then echo "read $f"; fi
+  if (: >>"$f") 2>/dev/null; then echo "wrote $f"; fi
+  if flock -n "$f" true 2>/dev/null; then echo "locked $f"; fi
+  if [ -S "$f" ] && PGCONNECT_TIMEOUT=5 psql -w -h "${f%/*}" -p 5432 -U x -d x -c '' 2>&1 | grep -v 'Permission denied' | grep failed; then echo "reached $f"; fi
+done; true`
+	o := p.finish(as(t, attacker, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).want(0)
+	if o.stdout != "" {
+		t.Errorf("%s: with its folders open another user has\n%s", name, o.stdout)
+	}
+	o = p.finish(as(t, stranger, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).want(0) // the twin
+	for _, deed := range []string{"read", "wrote", "locked", map[string]string{"passfile": "read", "proxy": "reached"}[name]} {
+		if !strings.Contains(o.stdout, deed) {
+			t.Errorf("%s: the owner himself has %s nothing", name, deed)
+		}
+	}
+	for d, mode := range modes {
+		must(t, os.Chmod(d, mode))
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
