@@ -217,8 +217,9 @@ func TestPAT(t *testing.T) {
 	t.Parallel()
 	l := begin(t, Options{})
 	c := client(t, l)
-	if len(l.EverySecret()) != 1 || !regexp.MustCompile(`^dapi[0-9a-f]{32}$`).MatchString(l.PAT()) || l.PAT() != l.PAT() {
-		t.Errorf("%q of %d secrets", l.PAT(), len(l.EverySecret()))
+	before, pat := len(l.EverySecret()), l.PAT()
+	if before != 1 || !regexp.MustCompile(`^dapi[0-9a-f]{32}$`).MatchString(pat) || l.PAT() != pat {
+		t.Errorf("%q of %d secrets", pat, before)
 	}
 	me := func(bearer string) answer {
 		t.Helper()
