@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -24,6 +26,19 @@ type result struct {
 	test   string // the first that failed
 	output string // its last words
 	took   time.Duration
+}
+
+// goBuild compiles one folder: tests that build the programs themselves could not
+// tell a break that does not compile from one that they have noticed.
+func goBuild(ctx context.Context, tree, dir string) result {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", os.DevNull, "./"+filepath.ToSlash(dir))
+	cmd.Dir = tree
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return result{end: unusable, output: err.Error() + "\n" + string(out)}
+	}
+	return result{}
 }
 
 // goTest runs go test in a tree. Vet is off: a mutant is for the tests to find.

@@ -42,7 +42,10 @@ func (m mutant) try(ctx context.Context, tree string, sound time.Duration) resul
 	if err != nil {
 		return result{end: unusable, output: err.Error()}
 	}
-	r := goTest(ctx, tree, m.tests, 30*time.Second+4*sound)
+	r := goBuild(ctx, tree, filepath.Dir(m.file))
+	if r.end == passed {
+		r = goTest(ctx, tree, m.tests, 30*time.Second+4*sound)
+	}
 	if err := os.WriteFile(path, before, 0o600); err != nil {
 		return result{end: unusable, output: err.Error()}
 	}

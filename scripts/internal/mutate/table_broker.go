@@ -45,7 +45,7 @@ var tokenMutants = []mutant{
 	{name: "broker/keychain's secret in place of the given one", file: "internal/broker/token.go", tests: inBroker,
 		old: "err != nil || !given.IsZero() || b.Config.Auth.V != credential.AuthM2M", new: "err != nil || b.Config.Auth.V != credential.AuthM2M", why: "the secret that the caller named is not the one used"},
 	{name: "broker/given secret not compared", file: "internal/broker/token.go", tests: inBroker,
-		old: "if !given.IsZero() {\n\t\twant.Fingerprint = c.Key().Fingerprint(given)\n\t}", new: "", why: "a wrong secret goes unseen while the cache lasts"},
+		old: "if !given.IsZero() {\n\t\twant.Fingerprint = c.Key().Fingerprint(given)\n\t}", new: "_ = given", why: "a wrong secret goes unseen while the cache lasts"},
 	{name: "broker/cancelled keychain is no secret", file: "internal/broker/token.go", tests: inBroker,
 		old: "if parent := context.Cause(ctx); errors.Is(parent, context.Canceled) {", new: "if parent := context.Cause(ctx); false {", why: "a Ctrl-C reads as a missing secret"},
 	{name: "broker/renewal without the last secret", file: "internal/broker/renew.go", tests: inBroker,

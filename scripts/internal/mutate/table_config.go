@@ -123,4 +123,6 @@ var pgenvMutants = []mutant{
 		old: "case steers[k], relatives[k], secrets[k]:", new: "case false:", why: "--set steers the connection"},
 	{name: "pgenv/no host", file: "internal/pgenv/pgenv.go", tests: inPgenv,
 		old: `case f.value == "" && f.required:`, new: "case false:", why: "the command connects to a local socket"},
+	{name: "config/header repeated", file: "internal/config/ini.go", tests: inConfig,
+		old: `fmt.Errorf("this line is not a [profile] header")`, new: `fmt.Errorf("%s is not a [profile] header", Quote(text))`, why: "a secret behind a header is shown"},
 }
