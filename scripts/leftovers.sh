@@ -3,7 +3,7 @@
 
 # nothing_left fails, naming each, when a process of the tests is still there, or
 # a file. All that tests start has this run's folder in its environment (TMPDIR)
-# or its arguments, daemons included.
+# or its arguments, daemons included; a test's own folder may be in GOTMPDIR.
 nothing_left() {
   local i processes files
   for ((i = 0; i < 50; i++)); do # what was killed a moment ago may take one
@@ -29,7 +29,7 @@ end_ours() {
 ours() {
   local pid
   [ -d /proc/self ] || return 0
-  for pid in $(env -i PATH="$PATH" grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<<"$work/tmp" | cut -d/ -f3 | sort -u) $(hidden); do
+  for pid in $(env -i PATH="$PATH" grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<<"$work/tmp"$'\n'"$work/go/Test" | cut -d/ -f3 | sort -u) $(hidden); do
     case " $$ ${keyrings//$'\n'/ } " in *" $pid "*) continue ;; esac
     printf '%s %s\n' "$pid" "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
   done

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -73,7 +74,7 @@ func (f *File) look(s State) {
 	if age := now.Sub(f.written); shown == f.shown && age >= 0 && age < heartbeat {
 		return
 	}
-	s.UpdatedAt = now
+	s.UpdatedAt, s.Goroutines = now, runtime.NumGoroutine()
 	if err := f.put(s); err != nil {
 		f.warn(err)
 		return

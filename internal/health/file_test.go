@@ -168,6 +168,25 @@ func TestFileFollowsTheState(t *testing.T) {
 	})
 }
 
+// The goroutines are those of the moment of writing, and no reason to write.
+func TestFileCountsGoroutines(t *testing.T) {
+	bubble(t, filepath.Join(t.TempDir(), "status.json"), func(p *page) {
+		before := p.read().Goroutines
+		over := make(chan struct{})
+		for range 50 {
+			go func() { <-over }()
+		}
+		p.sleep(9 * time.Second)
+		p.wantWrites(0)
+		p.sleep(2 * time.Second)
+		p.wantWrites(0, 10)
+		if now := p.read().Goroutines; before < 1 || now < before+40 { // those of earlier tests may just be ending
+			t.Errorf("%d goroutines, then %d", before, now)
+		}
+		close(over)
+	}, nil)
+}
+
 func TestFileThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "status.json")

@@ -26,6 +26,7 @@ type State struct {
 	FailedLogins    int       `json:"failed_logins"`
 	Wakes           int       `json:"wakes"` // logins that had to wait for a sleeping compute
 	Restarts        int       `json:"restarts"`
+	Goroutines      int       `json:"goroutines"` // of this process; set by File, and no reason to write
 	Ready           bool      `json:"ready"`      // set by this package, as /readiness says
 	UpdatedAt       time.Time `json:"updated_at"` // set by File
 

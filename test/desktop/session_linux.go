@@ -15,7 +15,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// busConfig has no service folders: nothing is ever started by the bus.
+// busConfig has no service folders: nothing is ever started by the bus. The limits
+// are those of a desktop (dbus, session.conf); without them there are 256
+// connections.
 const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -27,6 +29,9 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
     <allow eavesdrop="true"/>
     <allow own="*"/>
   </policy>
+  <limit name="max_completed_connections">100000</limit>
+  <limit name="max_incomplete_connections">10000</limit>
+  <limit name="max_connections_per_user">100000</limit>
 </busconfig>
 `
 

@@ -57,6 +57,7 @@ func TestCrash(t *testing.T) {
 				c := &crash{t: t, random: rand.New(rand.NewPCG(seed, uint64(i)))}
 				corner.part(c, each)
 				t.Logf("%d of %d were killed before their end", c.dead, c.kills)
+				t.Attr("cases", strconv.Itoa(c.kills))
 				if c.kills < each || c.dead < c.kills/2 {
 					t.Errorf("%d of %d were killed before their end", c.dead, c.kills)
 				}

@@ -33,6 +33,7 @@ func stretch() (time.Duration, int) {
 // TestLongLived is about commands that outlive their token. What its parts do is
 // wait, so they run side by side.
 func TestLongLived(t *testing.T) {
+	t.Parallel()
 	parts := map[string]func(*testing.T){
 		"passfile": passfileLives,
 		"killed":   killedSupervisor,

@@ -20,20 +20,26 @@ const (
 	asking  = 20 * time.Second // for an answer
 )
 
+// errWrong is an answer that nothing excuses.
+var errWrong = errors.New("that is the answer to another question")
+
 // crowd is the clients of the proxy.
 type crowd struct {
-	compute compute
-	door    *door
-	report  *report
-	seed    uint64
-	turn    atomic.Uint64
-	ending  atomic.Bool
-	all     sync.WaitGroup
+	world  *world
+	door   *door
+	report *report
+	seed   uint64
+	turn   atomic.Uint64
+	ending atomic.Bool
+	all    sync.WaitGroup
 }
 
-func newCrowd(d *door, seed uint64, r *report) *crowd { return &crowd{door: d, report: r, seed: seed} }
+func newCrowd(w *world, d *door, seed uint64, r *report) *crowd {
+	return &crowd{world: w, door: d, report: r, seed: seed}
+}
 
-func (c *crowd) start() {
+// load is clients and faults until ctx ends; then all finish what they are at.
+func (c *crowd) load(ctx context.Context, seed uint64) error {
 	c.ending.Store(false)
 	for range comers {
 		c.all.Go(func() { c.loop(c.come) })
@@ -42,12 +48,10 @@ func (c *crowd) start() {
 		c.all.Go(func() { c.loop(c.stay) })
 	}
 	c.all.Go(func() { c.loop(c.stranger) })
-}
-
-// stop lets all finish what they are at.
-func (c *crowd) stop() {
+	err := inject(ctx, c.world, c.report, seed, c.turn.Add(1))
 	c.ending.Store(true)
 	c.all.Wait()
+	return err
 }
 
 func (c *crowd) loop(visit func(*rand.Rand)) {
@@ -79,14 +83,20 @@ func ask(conn *pgconn.PgConn, random *rand.Rand) error {
 		return err
 	}
 	if len(rows) != 1 || len(rows[0].Rows) != 1 || string(rows[0].Rows[0][0]) != strconv.Itoa(n) {
-		return fmt.Errorf("asked for %d, and got another answer", n)
+		return fmt.Errorf("asked for %d: %w", n, errWrong)
 	}
 	return nil
 }
 
+// excused says whether a session may have ended like this: its server was taken
+// from it, and it heard so at once. A wrong answer or none at all is never right.
+func excused(err error, mayBeCut bool) bool {
+	return mayBeCut && !errors.Is(err, errWrong) && !errors.Is(err, context.DeadlineExceeded)
+}
+
 // session opens one, lets use use it, and closes it.
 func (c *crowd) session(use func(*pgconn.PgConn) error) {
-	seen := c.compute.seen()
+	seen := c.world.cuts.Load()
 	begun := time.Now()
 	conn, err := c.open(c.door.user)
 	if err != nil {
@@ -100,7 +110,7 @@ func (c *crowd) session(use func(*pgconn.PgConn) error) {
 	_ = conn.Close(ctx)
 	switch {
 	case err == nil:
-	case c.compute.cut(seen):
+	case excused(err, c.world.mayBeCut(seen)):
 		c.report.cut.Add(1)
 	default:
 		c.report.failed("session after %s: %v", time.Since(begun).Round(time.Millisecond), err)
@@ -119,7 +129,7 @@ func (c *crowd) come(random *rand.Rand) {
 	})
 }
 
-// stay asks until its server is suspended.
+// stay asks until its server is taken from it.
 func (c *crowd) stay(random *rand.Rand) {
 	c.session(func(conn *pgconn.PgConn) error {
 		for !c.ending.Load() {

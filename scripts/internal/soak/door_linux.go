@@ -28,49 +28,46 @@ type door struct {
 }
 
 // openDoor starts the proxy and waits until it listens.
-func openDoor(ctx context.Context, dir string) (*door, error) {
-	d := &door{dir: filepath.Join(dir, "door"), port: os.Getenv("PGPORT"), user: os.Getenv("DATABRICKS_CLIENT_ID"), file: filepath.Join(dir, "status.json"), ended: make(chan struct{})}
-	if d.port == "" || d.user == "" || os.Getenv("LOCAL_LAKEBASE_CONTROL") == "" {
-		return nil, errors.New("the variables of a local Lakebase are not set: run scripts/soak")
-	}
+func openDoor(ctx context.Context, w *world) (*door, error) {
+	d := &door{dir: filepath.Join(w.dir, "door"), port: w.base.PGPort(), user: w.base.ClientID, file: filepath.Join(w.dir, "status.json"), ended: make(chan struct{})}
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
 		return nil, err
 	}
-	d.cmd = exec.Command("lakebase-credential-helper", "proxy", "--listen", d.dir, "--trust-local", "--status-file", d.file)
+	d.cmd = exec.Command(helper, "proxy", "--listen", d.dir, "--trust-local", "--status-file", d.file)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	d.cmd.Stderr = &d.stderr
+	d.cmd.Env, d.cmd.Stderr = w.env, &d.stderr
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() { _ = d.cmd.Wait(); close(d.ended) }()
-	// What follows is for our own clients, which are told where to go.
-	for _, e := range os.Environ() {
-		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "PG") {
-			_ = os.Unsetenv(name)
-		}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := until(ctx, func() bool {
+		_, err1 := os.Stat(d.socket())
+		_, err2 := d.status()
+		return err1 == nil && err2 == nil || d.gone() != nil
+	})
+	if err = errors.Join(err, d.gone()); err != nil {
+		return nil, errors.Join(fmt.Errorf("the proxy does not listen: %w: %s", err, d.said()), d.end())
 	}
-	socket := filepath.Join(d.dir, ".s.PGSQL."+d.port)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if _, err := os.Stat(socket); err == nil {
-			if _, err := d.status(); err == nil {
-				return d, nil
-			}
-		}
-		select {
-		case <-d.ended:
-			return nil, fmt.Errorf("the proxy ended: %s", d.said())
-		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), d.end())
-		default:
-		}
-		if time.Now().After(deadline) {
-			return nil, errors.Join(fmt.Errorf("the proxy does not listen: %s", d.said()), d.end())
-		}
+	return d, nil
+}
+
+func (d *door) socket() string { return filepath.Join(d.dir, ".s.PGSQL."+d.port) }
+
+// gone is an error once the proxy has ended.
+func (d *door) gone() error {
+	select {
+	case <-d.ended:
+		return fmt.Errorf("the proxy ended: %s", d.cmd.ProcessState)
+	default:
+		return nil
 	}
 }
 
-// end tells it to end, and waits.
+// end tells the proxy to end, which it must do well and leaving nothing.
 func (d *door) end() error {
+	early := d.gone()
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.ended:
@@ -79,18 +76,29 @@ func (d *door) end() error {
 		<-d.ended
 		return errors.New("the proxy did not end")
 	}
-	return nil
+	var left error
+	for _, path := range []string{d.socket(), d.file} {
+		if _, err := os.Lstat(path); err == nil {
+			left = errors.Join(left, fmt.Errorf("%s is left", filepath.Base(path)))
+		}
+	}
+	if !d.cmd.ProcessState.Success() {
+		left = errors.Join(left, fmt.Errorf("the proxy ended with %s", d.cmd.ProcessState))
+	}
+	return errors.Join(early, left)
 }
 
 // status is what the proxy tells of itself.
 type status struct {
-	Refreshes       int `json:"refreshes"`
-	FailedRefreshes int `json:"failed_refreshes"`
-	Logins          int `json:"logins"`
-	FailedLogins    int `json:"failed_logins"`
-	Wakes           int `json:"wakes"`
-	OpenConnections int `json:"open_connections"`
-	WaitingLogins   int `json:"waiting_logins"`
+	Refreshes       int       `json:"refreshes"`
+	FailedRefreshes int       `json:"failed_refreshes"`
+	Logins          int       `json:"logins"`
+	FailedLogins    int       `json:"failed_logins"`
+	Wakes           int       `json:"wakes"`
+	OpenConnections int       `json:"open_connections"`
+	WaitingLogins   int       `json:"waiting_logins"`
+	Goroutines      int       `json:"goroutines"`
+	UpdatedAt       time.Time `json:"updated_at"`
 }
 
 func (d *door) status() (s status, err error) {
@@ -101,24 +109,55 @@ func (d *door) status() (s status, err error) {
 	return s, err
 }
 
-// sample is what the proxy has, without clients.
+// sample is the least that the proxy had while it had no clients: a renewal comes
+// and goes.
 type sample struct {
-	at          time.Duration
-	rss         float64 // MiB
-	descriptors int
-	threads     int
+	at                               time.Duration
+	rss                              float64 // MiB
+	descriptors, goroutines, threads int
 }
 
 func (m sample) String() string {
-	return fmt.Sprintf("after %-9s %6.1f MiB resident, %3d descriptors, %3d threads", m.at.Round(time.Second), m.rss, m.descriptors, m.threads)
+	return fmt.Sprintf("after %-7s %6.1f MiB resident, %3d descriptors, %3d goroutines, %3d threads", m.at.Round(time.Second), m.rss, m.descriptors, m.goroutines, m.threads)
 }
 
-func (d *door) measure() (m sample, err error) {
-	select {
-	case <-d.ended:
-		return m, fmt.Errorf("the proxy ended: %s", d.said())
-	default:
+// measure looks for so long at a proxy whose clients have left.
+func (d *door) measure(ctx context.Context, span time.Duration) (least sample, err error) {
+	begun, ends := time.Now(), time.Now().Add(span)
+	told := false
+	for ; time.Now().Before(ends) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		m, err := d.look()
+		if err := errors.Join(err, d.gone()); err != nil {
+			return least, err
+		}
+		// A status of before has more goroutines: clients'. Its time is in whole seconds.
+		if s, err := d.status(); err == nil && s.OpenConnections == 0 && s.UpdatedAt.After(begun) {
+			told, m.goroutines = true, s.Goroutines
+		}
+		least = least.or(m)
 	}
+	if !told && ctx.Err() == nil {
+		return least, fmt.Errorf("for %s the status file did not tell of a proxy without clients", span)
+	}
+	return least, ctx.Err()
+}
+
+// or is the least of both; nothing is more.
+func (m sample) or(n sample) sample {
+	if m.rss == 0 {
+		return n
+	}
+	least := func(a, b int) int {
+		if a == 0 || b == 0 {
+			return max(a, b)
+		}
+		return min(a, b)
+	}
+	return sample{rss: min(m.rss, n.rss), descriptors: least(m.descriptors, n.descriptors), goroutines: least(m.goroutines, n.goroutines), threads: least(m.threads, n.threads)}
+}
+
+// look is what the system tells of the proxy.
+func (d *door) look() (m sample, err error) {
 	dir := filepath.Join("/proc", strconv.Itoa(d.cmd.Process.Pid))
 	fds, err1 := os.ReadDir(filepath.Join(dir, "fd"))
 	tasks, err2 := os.ReadDir(filepath.Join(dir, "task"))
@@ -131,9 +170,21 @@ func (d *door) measure() (m sample, err error) {
 		}
 	}
 	if err := errors.Join(err1, err2, err3); err != nil || m.rss == 0 {
-		return m, fmt.Errorf("the proxy's /proc entry cannot be read (it is open to root alone): %w", err)
+		return m, errors.Join(errors.New("the proxy's /proc entry cannot be read (it is open to root alone)"), err)
 	}
 	return m, nil
+}
+
+// until waits for something.
+func until(ctx context.Context, ok func() bool) error {
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // lines keeps what the proxy says.

@@ -2,104 +2,161 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
-	"strings"
-	"sync/atomic"
+	"strconv"
+	"sync"
+	"syscall"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// compute counts the beginnings and the ends of suspensions: an odd count says
-// that one is under way. A session that saw the count change may have been cut.
-type compute struct{ count atomic.Int64 }
+// notMet is how long a fault may lie there without anybody meeting it.
+const notMet = 40 * time.Second
 
-// seen is the count as a session finds it.
-func (c *compute) seen() int64 { return c.count.Load() }
-
-// cut says whether a session that began at seen may have lost its server.
-func (c *compute) cut(seen int64) bool { return seen%2 == 1 || c.count.Load() != seen }
-
-// kinds are the faults. %s is replaced by a wake's mode.
-var kinds = []struct {
-	name     string
-	commands []string
-}{
-	{"workspace 503", []string{"fault credentials status=503 times=2"}},
-	{"workspace 503 at sign-in", []string{"fault token status=503"}},
-	{"workspace 429", []string{"fault credentials status=429 retry-after=1"}},
-	{"workspace dropped", []string{"fault token drop"}},
-	{"workspace cut short", []string{"fault credentials truncate"}},
-	{"workspace slow", []string{"fault credentials slow=1500ms"}},
-	{"login reset", []string{"login-fault startup reset times=3"}},
-	{"login reset before TLS", []string{"login-fault request reset times=3"}},
-	{"login closed", []string{"login-fault ready close times=2"}},
-	{"compute starting", []string{"login-fault password code=57P03 message=starting times=3"}},
-	{"too many connections", []string{"login-fault password code=53300 message=full times=3"}},
-	{"token refused", []string{"login-fault password code=28P01 message=refused"}},
-	{"suspended", []string{"wake %s 700ms", "suspend"}},
+// fault is one kind. put puts it in, and returns when the proxy has met it.
+type fault struct {
+	name string
+	put  func(ctx context.Context, w *world, random *rand.Rand) error
 }
 
-var wakes = []string{"held", "refused", "reset", "57P03", "xx000", "silent"}
-
-// faults puts one in every few seconds.
-type faults struct {
-	random  *rand.Rand
-	compute *compute
-	report  *report
-	deck    []int // of kinds, in the order of their turns
-}
-
-// next is each kind once before any comes again.
-func (f *faults) next() int {
-	if len(f.deck) == 0 {
-		f.deck = f.random.Perm(len(kinds))
+// The faults of the workspace and of the keychain are met by a renewal, those of
+// the database by a login. So two of them are under way at any time.
+var (
+	renewals = []fault{
+		{"workspace 503", answer(emulator.CallCredentials, 2, 503, "")},
+		{"workspace 503 at sign-in", answer(emulator.CallToken, 1, 503, "")},
+		{"workspace 429", answer(emulator.CallCredentials, 1, 429, "1")},
+		{"workspace reset", request(emulator.Fault{Call: emulator.CallToken, Drop: true})},
+		{"workspace cut short", request(emulator.Fault{Call: emulator.CallCredentials, Truncate: true})},
+		{"workspace slow", request(emulator.Fault{Call: emulator.CallCredentials, Slow: 1500 * time.Millisecond})},
+		{"keychain locked", keychainLocked},
+		{"keychain silent", keychainSilent},
 	}
-	i := f.deck[0]
-	f.deck = f.deck[1:]
-	return i
+	logins = []fault{
+		{"login reset", login(emulator.LoginFault{At: emulator.StageStartup, Deed: emulator.DeedReset, Times: 3})},
+		{"login reset before TLS", login(emulator.LoginFault{At: emulator.StageRequest, Deed: emulator.DeedReset, Times: 3})},
+		{"login closed", login(emulator.LoginFault{At: emulator.StageReady, Deed: emulator.DeedClose, Times: 2})},
+		{"compute starting", login(emulator.LoginFault{Code: "57P03", Message: "starting", Times: 3})},
+		{"too many connections", login(emulator.LoginFault{Code: "53300", Message: "full", Times: 3})},
+		{"token refused", login(emulator.LoginFault{Code: "28P01", Message: "refused"})},
+		{"compute suspended", suspend},
+		{"connections cut", cutAll},
+	}
+)
+
+// inject puts faults in until ctx ends, which is no error, and takes back what
+// nobody has met by then.
+func inject(ctx context.Context, w *world, r *report, seed, turn uint64) error {
+	var both sync.WaitGroup
+	var failed [2]error
+	for i, kinds := range [][]fault{renewals, logins} {
+		random := rand.New(rand.NewPCG(seed, 10*turn+uint64(i)))
+		both.Go(func() { failed[i] = lane(ctx, w, r, kinds, random) })
+	}
+	both.Wait()
+	w.base.Set(func(s *emulator.Switches) { s.Faults, s.LoginFaults = nil, nil })
+	return errors.Join(failed[:]...)
 }
 
-// run goes on until ctx ends, which is no error.
-func (f *faults) run(ctx context.Context) error {
+// lane puts in one after the other, each once before any comes again.
+func lane(ctx context.Context, w *world, r *report, kinds []fault, random *rand.Rand) error {
 	for {
-		pause := time.Duration((0.5 + f.random.Float64()) * float64(betweenF))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
+		for _, i := range random.Perm(len(kinds)) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Duration((0.3 + random.Float64()) * float64(time.Second))):
+			}
+			limited, cancel := context.WithTimeout(ctx, notMet)
+			err := kinds[i].put(limited, w, random)
+			late := errors.Is(limited.Err(), context.DeadlineExceeded)
+			cancel()
+			switch {
+			case err == nil:
+				r.fault(kinds[i].name)
+			case ctx.Err() != nil:
+				return nil // its time was too short
+			case late:
+				r.failed("nobody has met: %s", kinds[i].name)
+			default:
+				return fmt.Errorf("%s: %w", kinds[i].name, err)
+			}
 		}
-		kind := kinds[f.next()]
-		for _, c := range kind.commands {
-			c = strings.ReplaceAll(c, "%s", wakes[f.random.IntN(len(wakes))])
-			if c == "suspend" {
-				f.compute.count.Add(1)
-			}
-			_, err := ctl(c)
-			if c == "suspend" {
-				f.compute.count.Add(1)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		f.report.fault(kind.name)
 	}
 }
 
-// calm takes back what no call has met yet.
-func (f *faults) calm() error {
-	_, err := ctl("clear-faults")
-	return err
+// request spoils a call to the workspace.
+func request(f emulator.Fault) func(context.Context, *world, *rand.Rand) error {
+	return func(ctx context.Context, w *world, _ *rand.Rand) error {
+		w.base.Set(func(s *emulator.Switches) { s.Faults = []emulator.Fault{f} })
+		return until(ctx, func() bool { return len(w.base.Switches().Faults) == 0 })
+	}
 }
 
-// ctl steers the local Lakebase.
-func ctl(command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "local-lakebase", append([]string{"ctl"}, strings.Fields(command)...)...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("ctl %s: %w: %s", command, err, out)
+func answer(call emulator.Call, times, status int, retryAfter string) func(context.Context, *world, *rand.Rand) error {
+	return request(emulator.Answer(call, times, status, retryAfter))
+}
+
+// login spoils a login.
+func login(f emulator.LoginFault) func(context.Context, *world, *rand.Rand) error {
+	return func(ctx context.Context, w *world, _ *rand.Rand) error {
+		w.base.Set(func(s *emulator.Switches) { s.LoginFaults = []emulator.LoginFault{f} })
+		return until(ctx, func() bool { return len(w.base.Switches().LoginFaults) == 0 })
 	}
-	return string(out), nil
+}
+
+// suspend lasts until a login has woken the compute, in one of its ways.
+func suspend(ctx context.Context, w *world, random *rand.Rand) error {
+	modes := emulator.WakeModes()
+	w.base.SetWake(modes[random.IntN(len(modes))], 700*time.Millisecond)
+	if err := w.cutting(func() error { return w.base.Suspend(ctx) }); err != nil {
+		return err
+	}
+	return until(ctx, func() bool { return w.base.State() == emulator.Up })
+}
+
+// cutAll ends every session at once, as a restart of the server or an
+// administrator does.
+func cutAll(ctx context.Context, w *world, _ *rand.Rand) error {
+	query := "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where usename = '" + w.base.ClientID + "'"
+	for {
+		var rows [][]string
+		err := w.cutting(func() (err error) { rows, err = w.base.SQL(ctx, query); return err })
+		if err != nil {
+			return err
+		}
+		if n, err := strconv.Atoi(rows[0][0]); err != nil || n > 0 {
+			return err
+		}
+	}
+}
+
+// renewed waits for a new token, which does not need the keychain.
+func renewed(ctx context.Context, w *world) error {
+	before := w.base.Counters().ByCall[emulator.CallCredentials]
+	return until(ctx, func() bool { return w.base.Counters().ByCall[emulator.CallCredentials] > before })
+}
+
+func keychainLocked(ctx context.Context, w *world, _ *rand.Rand) (err error) {
+	if err := w.desk.Lock(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		err = errors.Join(w.desk.Unlock(ctx), err)
+	}()
+	return renewed(ctx, w)
+}
+
+// keychainSilent has it take every question and answer none.
+func keychainSilent(ctx context.Context, w *world, _ *rand.Rand) error {
+	if err := syscall.Kill(w.keyring, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	defer func() { _ = syscall.Kill(w.keyring, syscall.SIGCONT) }()
+	return renewed(ctx, w)
 }

@@ -1,0 +1,54 @@
+package main
+
+import "strings"
+
+const module = "github.com/lakebase-exec/lakebase-exec/"
+
+// stories are told one a file; those that begin with this word are attacks.
+const (
+	stories = "TestStories/"
+	attack  = "attack_"
+)
+
+// suites are the parts of test/e2e, by how the names of their tests begin. The
+// first that fits counts.
+var suites = []struct{ begin, name string }{
+	{"TestMatrix", "matrix"},
+	{stories + attack, "attacks"},
+	{"TestAttack", "attacks"},
+	{"TestStories", "stories"},
+	{"TestCrash", "crash"},
+	{"TestThousand", "load"},
+	{"TestTwoHundred", "load"},
+	{"TestWarmGet", "load"},
+	{"TestColdStarts", "load"},
+	{"TestLeaderKilled", "load"},
+	{"TestSoak", "soak"},
+	{"TestLongLived", "long-lived"},
+	{"TestWakes", "wakes"},
+	{"TestNeverWakes", "wakes"},
+}
+
+// order is that of the table; others come after, by name.
+var order = []string{"unit", "tools", "walls", "stories", "matrix", "attacks", "programs", "wakes", "long-lived", "load", "crash", "soak", "fuzz"}
+
+// suite is the part that a test belongs to.
+func suite(path, name string) string {
+	switch at := short(path); {
+	case at == "test/e2e":
+		for _, s := range suites {
+			if strings.HasPrefix(name, s.begin) {
+				return s.name
+			}
+		}
+		return "programs"
+	case at == "test/walls":
+		return "walls"
+	case strings.HasPrefix(at, "cmd/"), strings.HasPrefix(at, "internal/"), at == "completions":
+		return "unit"
+	}
+	return "tools"
+}
+
+// short is a package's path inside the module.
+func short(path string) string { return strings.TrimPrefix(path, module) }
