@@ -11,7 +11,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // configuration resolves what was given. What is wrong is left out where the road
@@ -243,6 +242,3 @@ func secretAt(conf config.Config) string {
 	}
 	return conf.Secret.From.String()
 }
-
-// principal says whether the road is a service principal's.
-func principal(conf config.Config) bool { return !credential.IsPerson(conf.Auth.V) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,11 +19,13 @@ import (
 const everydayHelpers = 1000
 
 // What one helper needs while it runs: memory of its own, threads, and pipes of
-// this process.
+// this process. It takes some 10 ms of a processor, and has 10 s: of a thousand on
+// one processor of a busy machine some would come too late, whatever we did.
 const (
 	helperMiB     = 10
 	helperThreads = 10
 	helperFiles   = 6
+	eachProcessor = 200
 )
 
 // TestThousandHelpers is for a machine that starts everything at once: with
@@ -80,8 +83,9 @@ func (l *load) crowded(n, holds int) (list []*asked, most int) {
 	return list, most
 }
 
-// holds is how many helpers fit on this machine at a time, by its memory and by
-// what this process and its container may have: a test must not take a machine down.
+// holds is how many helpers fit on this machine at a time, by its processors, its
+// memory, and what this process and its container may have: a test must not take a
+// machine down.
 func holds(t *testing.T) int {
 	t.Helper()
 	limit := func(what int) int {
@@ -92,7 +96,7 @@ func holds(t *testing.T) int {
 		return int(min(l.Cur, 1<<30)) // it may be without an end
 	}
 	mib := figure("/proc/meminfo", "MemAvailable: %d kB") >> 10
-	fit := min(limit(unix.RLIMIT_NPROC)/helperThreads, limit(unix.RLIMIT_NOFILE)/helperFiles, mib/helperMiB,
+	fit := min(max(crowd, eachProcessor*runtime.NumCPU()), limit(unix.RLIMIT_NPROC)/helperThreads, limit(unix.RLIMIT_NOFILE)/helperFiles, mib/helperMiB,
 		figure("/sys/fs/cgroup/memory.max", "%d")>>20/helperMiB, figure("/sys/fs/cgroup/pids.max", "%d")/helperThreads)
 	if fit < crowd {
 		t.Fatalf("%d helpers fit on this machine at a time, and %d are needed: see ulimit -u, ulimit -n, and the memory of %d MiB", fit, crowd, mib)
