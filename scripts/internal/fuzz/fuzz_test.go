@@ -42,7 +42,7 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	record := filepath.Join(dir, "record")
-	failed, err := all(t.Context(), time.Second, 2, record, []string{"./..."})
+	failed, err := all(t.Context(), time.Second, 2, 1, record, []string{"./..."})
 	if err != nil || failed != 2 {
 		t.Fatalf("%d failed, %v", failed, err)
 	}
@@ -70,7 +70,7 @@ func TestVerdicts(t *testing.T) {
 	if found, _ := filepath.Glob("in/testdata/fuzz/FuzzIll/*"); len(found) != 1 {
 		t.Errorf("%v", found)
 	}
-	if _, err := all(t.Context(), time.Second, 2, "", []string{"./none"}); err == nil || !strings.Contains(err.Error(), "no fuzzer") {
+	if _, err := all(t.Context(), time.Second, 2, 0, "", []string{"./none"}); err == nil || !strings.Contains(err.Error(), "no fuzzer") {
 		t.Errorf("%v", err)
 	}
 }

@@ -91,12 +91,13 @@ func cutOff(r result, span time.Duration) bool {
 
 var deadline = regexp.MustCompile(`--- FAIL: \w+ \(.*\)\n    context deadline exceeded\nFAIL\n$`)
 
-// run lets one fuzz.
+// run lets one fuzz. What is found is made shorter by few tries only: where others
+// run beside it, nothing is the same twice, and the time would go there.
 func (b *builder) run(ctx context.Context, f fuzzer, span time.Duration) result {
 	ctx, cancel := context.WithTimeout(ctx, span+spare)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, f.binary, "-test.run=^$", "-test.fuzz=^"+f.name+"$", "-test.fuzztime="+span.String(), "-test.parallel=1",
-		"-test.fuzzcachedir="+filepath.Join(b.cache, "fuzz", f.path))
+	cmd := exec.CommandContext(ctx, f.binary, "-test.run=^$", "-test.fuzz=^"+f.name+"$", "-test.fuzztime="+span.String(), "-test.parallel=1", "-test.fuzzminimizetime=100x",
+		"-test.fuzzcachedir="+b.found(f.place))
 	cmd.Dir = f.dir // for its testdata
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second

@@ -4,7 +4,8 @@
 // in the package's testdata/fuzz then, where go test runs it as a case.
 //
 // A package's tests are compiled for fuzzing once, and each fuzzer has one
-// worker: the processors belong to different fuzzers.
+// worker: the processors belong to different fuzzers, two to each, since one waits
+// a lot for its worker.
 package main
 
 import (
@@ -25,12 +26,13 @@ import (
 
 func main() {
 	span := flag.Duration("time", 5*time.Second, "for each fuzzer")
-	atOnce := flag.Int("at-once", runtime.NumCPU(), "how many run side by side")
+	atOnce := flag.Int("at-once", 2*runtime.NumCPU(), "how many run side by side")
 	record := flag.String("record", "", "`file` for tally's table")
+	keep := flag.Int("keep", 0, "how many inputs of each fuzzer stay in testdata/fuzz")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	failed, err := all(ctx, *span, max(1, *atOnce), *record, flag.Args())
+	failed, err := all(ctx, *span, max(1, *atOnce), *keep, *record, flag.Args())
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "fuzz:", err)
@@ -41,7 +43,7 @@ func main() {
 }
 
 // all finds the fuzzers, compiles their packages and runs them.
-func all(ctx context.Context, span time.Duration, atOnce int, record string, packages []string) (failed int, err error) {
+func all(ctx context.Context, span time.Duration, atOnce, keep int, record string, packages []string) (failed int, err error) {
 	fuzzers, err := find(ctx, packages)
 	if err != nil {
 		return 0, err
@@ -64,10 +66,13 @@ func all(ctx context.Context, span time.Duration, atOnce int, record string, pac
 	}
 	t := &table{out: os.Stdout, span: span}
 	t.head()
-	err = sideBySide(atOnce, fuzzers, func(f fuzzer) error { t.add(b.run(ctx, f, span)); return context.Cause(ctx) })
+	err = sideBySide(atOnce, fuzzers, func(f fuzzer) error {
+		t.add(b.run(ctx, f, span))
+		return errors.Join(context.Cause(ctx), b.keep(f, keep))
+	})
 	fmt.Printf("%d fuzzers for %s each: %d failed\n", len(t.rows), span, t.failed)
 	if record != "" {
-		err = errors.Join(err, t.keep(record))
+		err = errors.Join(err, t.write(record))
 	}
 	return t.failed, err
 }
@@ -140,8 +145,8 @@ func (t *table) add(r result) {
 	}
 }
 
-// keep writes what scripts/internal/tally reads.
-func (t *table) keep(file string) error {
+// write writes what scripts/internal/tally reads.
+func (t *table) write(file string) error {
 	f, err := os.Create(file)
 	if err != nil {
 		return err

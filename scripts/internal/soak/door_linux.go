@@ -29,7 +29,7 @@ type door struct {
 
 // openDoor starts the proxy and waits until it listens.
 func openDoor(ctx context.Context, w *world) (*door, error) {
-	d := &door{dir: filepath.Join(w.dir, "door"), port: w.base.PGPort(), user: w.base.ClientID, file: filepath.Join(w.dir, "status.json"), ended: make(chan struct{})}
+	d := &door{dir: filepath.Join(w.dir, "door"), port: w.base.PGPort(), user: w.base.ClientID, file: w.statusFile(), ended: make(chan struct{})}
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -101,8 +101,10 @@ type status struct {
 	UpdatedAt       time.Time `json:"updated_at"`
 }
 
-func (d *door) status() (s status, err error) {
-	data, err := os.ReadFile(d.file)
+func (d *door) status() (status, error) { return readStatus(d.file) }
+
+func readStatus(file string) (s status, err error) {
+	data, err := os.ReadFile(file)
 	if err == nil {
 		err = json.Unmarshal(data, &s)
 	}

@@ -41,7 +41,7 @@ var (
 		{"login closed", login(emulator.LoginFault{At: emulator.StageReady, Deed: emulator.DeedClose, Times: 2})},
 		{"compute starting", login(emulator.LoginFault{Code: "57P03", Message: "starting", Times: 3})},
 		{"too many connections", login(emulator.LoginFault{Code: "53300", Message: "full", Times: 3})},
-		{"token refused", login(emulator.LoginFault{Code: "28P01", Message: "refused"})},
+		{"token refused", tokenRefused},
 		{"compute suspended", suspend},
 		{"connections cut", cutAll},
 	}
@@ -105,6 +105,27 @@ func login(f emulator.LoginFault) func(context.Context, *world, *rand.Rand) erro
 	return func(ctx context.Context, w *world, _ *rand.Rand) error {
 		w.base.Set(func(s *emulator.Switches) { s.LoginFaults = []emulator.LoginFault{f} })
 		return until(ctx, func() bool { return len(w.base.Switches().LoginFaults) == 0 })
+	}
+}
+
+// tokenRefused lasts until another token has come, and a tenth of its life is over:
+// one that is refused before is for the client to hear (internal/refresh, Fresh).
+func tokenRefused(ctx context.Context, w *world, random *rand.Rand) error {
+	if err := login(emulator.LoginFault{Code: "28P01", Message: "refused"})(ctx, w, random); err != nil {
+		return err
+	}
+	seen, err := w.status()
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, func() bool { s, err := w.status(); return err == nil && s.Refreshes > seen.Refreshes }); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(w.base.Switches().DatabaseTokenLife / 10):
+		return nil
 	}
 }
 

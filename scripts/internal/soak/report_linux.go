@@ -27,6 +27,7 @@ const (
 const (
 	shownFailures = 20
 	shownLines    = 5
+	shownFaults   = 4 // before a failure
 )
 
 // report is what happened.
@@ -43,6 +44,7 @@ type report struct {
 
 	mu       sync.Mutex
 	faults   map[string]int
+	lately   []string // the last faults, and when they were met
 	failures int
 	first    []string
 	slowest  time.Duration
@@ -62,12 +64,15 @@ func (r *report) fault(name string) {
 		r.faults = map[string]int{}
 	}
 	r.faults[name]++
+	r.lately = append(r.lately, fmt.Sprintf("%s at %s", name, time.Since(r.begun).Round(100*time.Millisecond)))
+	r.lately = r.lately[max(0, len(r.lately)-shownFaults):]
 }
 
 func (r *report) failed(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	text := fmt.Sprintf("%s: ", time.Since(r.begun).Round(time.Second)) + fmt.Sprintf(format, args...)
+	text := fmt.Sprintf("%s: ", time.Since(r.begun).Round(100*time.Millisecond)) + fmt.Sprintf(format, args...) +
+		fmt.Sprintf(" (faults before: %s)", strings.Join(r.lately, ", "))
 	if r.failures++; len(r.first) < shownFailures {
 		r.first = append(r.first, text)
 		fmt.Fprintln(os.Stderr, "soak: FAILED after", text)

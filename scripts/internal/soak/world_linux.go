@@ -101,6 +101,11 @@ func (w *world) close() (err error) {
 	return errors.Join(err, os.RemoveAll(w.dir))
 }
 
+// statusFile is where the proxy says how it fares.
+func (w *world) statusFile() string { return filepath.Join(w.dir, "status.json") }
+
+func (w *world) status() (status, error) { return readStatus(w.statusFile()) }
+
 // cutting does what cuts sessions.
 func (w *world) cutting(do func() error) error {
 	w.cuts.Add(1)
