@@ -40,13 +40,7 @@ func TestOpenWaitsForTheRestOfAMessage(t *testing.T) {
 	if string(c.Pending) != string(status) {
 		t.Errorf("pending is %q", c.Pending)
 	}
-	_, err = c.Write([]byte("word"))
-	must(t, err)
-	var word [4]byte
-	_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
-	if _, err := io.ReadFull(c, word[:]); err != nil || string(word[:]) != "word" {
-		t.Errorf("the answer is %q, %v", word, err)
-	}
+	echoes(t, c)
 }
 
 // A server that talks nonsense right behind the login loses its connection.

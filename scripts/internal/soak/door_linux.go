@@ -27,7 +27,8 @@ type door struct {
 	stderr lines
 }
 
-// openDoor starts the proxy and waits until it listens.
+// openDoor starts the proxy and waits until it listens and has renewed its token
+// once: from then on it knows the secret, and can do without the keychain.
 func openDoor(ctx context.Context, w *world) (*door, error) {
 	d := &door{dir: filepath.Join(w.dir, "door"), port: w.base.PGPort(), user: w.base.ClientID, file: w.statusFile(), ended: make(chan struct{})}
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
@@ -44,11 +45,11 @@ func openDoor(ctx context.Context, w *world) (*door, error) {
 	defer cancel()
 	err := until(ctx, func() bool {
 		_, err1 := os.Stat(d.socket())
-		_, err2 := d.status()
-		return err1 == nil && err2 == nil || d.gone() != nil
+		s, err2 := d.status()
+		return err1 == nil && err2 == nil && s.Refreshes > 0 || d.gone() != nil
 	})
 	if err = errors.Join(err, d.gone()); err != nil {
-		return nil, errors.Join(fmt.Errorf("the proxy does not listen: %w: %s", err, d.said()), d.end())
+		return nil, errors.Join(fmt.Errorf("the proxy does not listen, or renews nothing: %w: %s", err, d.said()), d.end())
 	}
 	return d, nil
 }
