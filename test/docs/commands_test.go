@@ -10,7 +10,10 @@ import (
 )
 
 // runLine is a step of a workflow, or a word of the matrix that one runs.
-var runLine = regexp.MustCompile(`(?m)^ *- (?:run: )?((?:scripts/|\.ci/)\S.*)$`)
+var runLine = regexp.MustCompile(`(?m)^ *- (?:run: )?(?:` + regexp.QuoteMeta(asRoot) + `)?((?:scripts/|\.ci/)\S.*)$`)
+
+// asRoot is how a workflow runs a command as root, with the Go that it has set up.
+const asRoot = `sudo --preserve-env=CI env PATH="$PATH" `
 
 // checkCI lists what keeps the two commands of README from being what decides:
 // the workflow runs .ci/run, that hands over to scripts/test, and what else a
