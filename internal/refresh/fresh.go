@@ -53,7 +53,7 @@ func (k *Keeper) ask(refused credential.Secret) (credential.Token, *round, error
 	switch {
 	case h.good(now) && (!known || now.since(k.calm) < h.floor()):
 		return h.token, nil, nil
-	case known:
+	case known && h.good(now): // one that is over says nothing about the next
 		k.refused = true
 	}
 	k.asked = true

@@ -128,6 +128,21 @@ func TestRefusalAfterAScheduledRefresh(t *testing.T) {
 	})
 }
 
+// A server that refuses a token which is over says nothing about the next one.
+func TestRefusalOfATokenThatIsOver(t *testing.T) {
+	bubble(t, time.Hour, func(l *lake) { l.down = true }, func(l *lake) {
+		zero := l.Token().Value
+		l.at(time.Hour + time.Second)
+		if _, err := l.Fresh(l.t.Context(), zero); !errors.Is(err, errDown) {
+			t.Errorf("%v", err)
+		}
+		l.broken(false)
+		l.wantAll(l.crowd(3, zero), 1)
+		l.wantAll(l.crowd(3, l.Token().Value), 2)
+		l.wantMinted(2)
+	})
+}
+
 func TestFreshSeesTheClockPutBack(t *testing.T) {
 	bubble(t, time.Hour, nil, func(l *lake) {
 		l.at(time.Minute)
