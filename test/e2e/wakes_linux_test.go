@@ -63,12 +63,16 @@ func wakes(t *testing.T, mode emulator.WakeMode, random *rand.Rand, times int, l
 		cached := n%2 == 0
 		got := wakeOnce(t, l, mode, takes, cached)
 		if got > limit {
-			t.Errorf("wake %d of %s (cached token: %t): the command started %s after the compute was up, not %s at the most",
-				n, takes.Round(time.Millisecond), cached, got.Round(time.Millisecond), limit)
+			t.Logf("wake %d of %s (cached token: %t): the command started %s after the compute was up", n, takes.Round(time.Millisecond), cached, got.Round(time.Millisecond))
 		}
 		late = append(late, got)
 	}
 	slices.Sort(late)
+	// One may be late by the machine's fault, which has much else to do; what we
+	// add ourselves shows in more than one.
+	if late[len(late)-1] > 2*limit || late[len(late)-2] > limit {
+		t.Errorf("the command started %s after the compute was up, not within %s nine times of ten", late, limit)
+	}
 	t.Logf("%s: %d wakes, started after the compute was up: median %s, max %s", mode, len(late),
 		late[len(late)/2].Round(time.Millisecond), late[len(late)-1].Round(time.Millisecond))
 }
