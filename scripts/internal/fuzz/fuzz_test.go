@@ -93,3 +93,17 @@ func TestCutOff(t *testing.T) {
 		}
 	}
 }
+
+func TestTried(t *testing.T) {
+	const known = "fuzz: elapsed: 0s, gathering baseline coverage: 0/248 completed\nfuzz: elapsed: 3s, gathering baseline coverage: 133/248 completed\n"
+	for output, want := range map[string][2]int{
+		known: {133, 248},
+		known + "fuzz: elapsed: 6s, execs: 975 (0/sec), new interesting: 2 (total: 250)\n": {975, 250},
+		"fuzz: elapsed: 0s, gathering baseline coverage: 0/1 completed\nPASS\n":            {0, 1},
+		"PASS\n": {},
+	} {
+		if executions, kept := tried(output); executions != want[0] || kept != want[1] {
+			t.Errorf("%d and %d, not %v, of\n%s", executions, kept, want, output)
+		}
+	}
+}

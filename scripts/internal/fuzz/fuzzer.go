@@ -83,6 +83,23 @@ const spare = 2 * time.Minute
 // (400/sec), new interesting: 5 (total: 60)".
 var progress = regexp.MustCompile(`execs: (\d+) .*\(total: (\d+)\)`)
 
+// baseline is what it says before that, while it runs what it knows already.
+var baseline = regexp.MustCompile(`baseline coverage: (\d+)/(\d+) completed`)
+
+// tried reads how many inputs were run, and how many are known. A slow machine may
+// run the known ones alone.
+func tried(output string) (executions, kept int) {
+	for _, form := range []*regexp.Regexp{baseline, progress} {
+		if all := form.FindAllStringSubmatch(output, -1); all != nil {
+			last := all[len(all)-1]
+			n, _ := strconv.Atoi(last[1])
+			executions = max(executions, n)
+			kept, _ = strconv.Atoi(last[2])
+		}
+	}
+	return executions, kept
+}
+
 // cutOff says whether a fuzzer failed only as its time was up in the midst of a
 // try, which Go before 1.27 takes for a failure (go.dev/issue/75804).
 func cutOff(r result, span time.Duration) bool {
@@ -106,11 +123,7 @@ func (b *builder) run(ctx context.Context, f fuzzer, span time.Duration) result 
 	begun := time.Now()
 	err := cmd.Run()
 	r := result{fuzzer: f, end: time.Now(), took: time.Since(begun), output: out.String()}
-	if all := progress.FindAllStringSubmatch(r.output, -1); all != nil {
-		last := all[len(all)-1]
-		r.executions, _ = strconv.Atoi(last[1])
-		r.kept, _ = strconv.Atoi(last[2])
-	}
+	r.executions, r.kept = tried(r.output)
 	switch {
 	case err != nil && !cutOff(r, span):
 		r.wrong = err.Error()
