@@ -145,10 +145,11 @@ func (f *ini) set(section, key, value string) {
 	if len(f.lines) > 0 && strings.HasSuffix(f.lines[0].raw, "\r\n") {
 		eol = "\r\n"
 	}
+	written := value
 	if value != strings.TrimSpace(value) || strings.ContainsAny(value, "#;") || strings.HasPrefix(value, `"`) {
-		value = `"` + value + `"`
+		written = `"` + value + `"`
 	}
-	line := iniLine{raw: key + " = " + value + eol, section: section, key: key, value: value}
+	line := iniLine{raw: key + " = " + written + eol, section: section, key: key, value: value}
 	last := -1
 	for i, l := range f.lines {
 		if l.section != section {

@@ -107,6 +107,7 @@ func TestSetKeepsAllElse(t *testing.T) {
 	}{
 		{"replaces in place", "prod", map[string]string{"host": "new.example"}, file, strings.Replace(file, "host = old.example ; why", "host = new.example", 1)},
 		{"leaves what is the same", "prod", map[string]string{"host": "old.example", "user": "me"}, file, file},
+		{"leaves what is the same and quoted", "prod", map[string]string{"user": "a #b"}, "[prod]\nuser=  \"a #b\" ; why\n", "[prod]\nuser=  \"a #b\" ; why\n"},
 		{"adds behind the last setting", "prod", map[string]string{"database": "db"}, file, strings.Replace(file, "# stays\n", "# stays\ndatabase = db\n", 1)},
 		{"removes", "prod", map[string]string{"user": ""}, file, strings.Replace(file, "user=  me\t# stays\n", "", 1)},
 		{"removes what is not there", "prod", map[string]string{"database": ""}, file, file},
