@@ -9,7 +9,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
@@ -51,7 +50,7 @@ func (x *examination) clean(s *step) {
 	if g := x.conf.GitHub; g != nil {
 		secrets = append(secrets, g.Token)
 	}
-	hide := func(text string) string { return config.HideSecrets(credential.Scrub(text, secrets...)) }
+	hide := func(text string) string { return credential.HideSecrets(credential.Scrub(text, secrets...)) }
 	s.Text, s.Cure = hide(s.Text), hide(s.Cure)
 	for name, value := range s.Facts {
 		s.Facts[name] = hide(value)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -218,32 +217,5 @@ func (c cleaned) Unwrap() error { return c.cause }
 // clean hides secrets and gives one line of at most maxText bytes. What is far
 // beyond that is dropped first, because looking for secrets takes time.
 func clean(text string, secrets []credential.Secret) string {
-	text = cut(text, 8*maxText)
-	return oneLine(credential.Scrub(text, append(tokensIn(text), secrets...)...))
-}
-
-// minJWT is the shortest run that is taken for the beginning of a JWT.
-const minJWT = 20
-
-// tokensIn finds what looks like a JWT (RFC 7519: its first part begins with a
-// brace and a quote, in base64): a server may say a token that nobody was given.
-func tokensIn(text string) (found []credential.Secret) {
-	for {
-		at := strings.Index(text, "eyJ")
-		if at < 0 {
-			return found
-		}
-		run := text[at:]
-		if end := strings.IndexFunc(run, notJWT); end >= 0 {
-			run = run[:end]
-		}
-		if len(run) >= minJWT {
-			found = append(found, credential.NewSecret(run))
-		}
-		text = text[at+len(run):]
-	}
-}
-
-func notJWT(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.=", r)
+	return oneLine(credential.HideSecrets(credential.Scrub(cut(text, 8*maxText), secrets...)))
 }

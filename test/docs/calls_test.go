@@ -3,6 +3,7 @@ package docs
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -50,6 +51,25 @@ func callsIn(ctx context.Context, dir string, b fence) ([][]string, error) {
 		return callsInTree(ctx, dir, tree)
 	}
 	return nil, nil
+}
+
+// eachCall does something with each call in a block of the pages. where is its page
+// and line.
+func eachCall(t *testing.T, do func(where string, words []string)) {
+	t.Helper()
+	for _, d := range pages(t) {
+		_, blocks := d.split()
+		for _, b := range blocks {
+			where := fmt.Sprintf("%s:%d", d.name, b.line)
+			calls, err := callsIn(t.Context(), t.TempDir(), b)
+			if err != nil {
+				t.Errorf("%s: %v", where, err)
+			}
+			for _, words := range calls {
+				do(where, words)
+			}
+		}
+	}
 }
 
 // callsInTree knows a CI job's run, a container's command, and command with args.

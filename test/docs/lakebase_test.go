@@ -77,24 +77,15 @@ func TestSteeringExamples(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	steered := 0
-	for _, d := range pages(t) {
-		_, blocks := d.split()
-		for _, b := range blocks {
-			calls, err := callsIn(t.Context(), t.TempDir(), b)
-			if err != nil {
-				t.Errorf("%s:%d: %v", d.name, b.line, err)
-			}
-			for _, words := range calls {
-				if words[0] != "go" {
-					continue
-				}
-				steered++
-				if err := steer(t.Context(), l, words); err != nil {
-					t.Errorf("%s:%d: %q: %v", d.name, b.line, words, err)
-				}
-			}
+	eachCall(t, func(where string, words []string) {
+		if words[0] != "go" {
+			return
 		}
-	}
+		steered++
+		if err := steer(t.Context(), l, words); err != nil {
+			t.Errorf("%s: %q: %v", where, words, err)
+		}
+	})
 	if steered < 12 {
 		t.Errorf("only %d examples were found", steered)
 	}

@@ -156,24 +156,15 @@ func (p *place) serve(ctx context.Context, extra, words []string) string {
 func TestExamplesRun(t *testing.T) {
 	p := newPlace(t)
 	ran := 0
-	for _, d := range pages(t) {
-		_, blocks := d.split()
-		for _, b := range blocks {
-			calls, err := callsIn(t.Context(), t.TempDir(), b)
-			if err != nil {
-				t.Errorf("%s:%d: %v", d.name, b.line, err)
-			}
-			for _, words := range calls {
-				if words[0] == "go" { // TestSteeringExamples
-					continue
-				}
-				ran++
-				if wrong := p.try(t.Context(), words); wrong != "" {
-					t.Errorf("%s:%d: %q: %s", d.name, b.line, words, wrong)
-				}
-			}
+	eachCall(t, func(where string, words []string) {
+		if words[0] == "go" { // TestSteeringExamples
+			return
 		}
-	}
+		ran++
+		if wrong := p.try(t.Context(), words); wrong != "" {
+			t.Errorf("%s: %q: %s", where, words, wrong)
+		}
+	})
 	if ran < 25 {
 		t.Errorf("only %d calls ran", ran)
 	}

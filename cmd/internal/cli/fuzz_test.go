@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
@@ -30,7 +29,7 @@ func FuzzOptions(f *testing.F) {
 			t.Fatalf("%q leaves %q", args, rest)
 		}
 		for name, values := range given {
-			if slices.ContainsFunc(values, config.HoldsSecret) {
+			if slices.ContainsFunc(values, credential.HoldsSecret) {
 				t.Fatalf("--%s has %q", name, values)
 			}
 		}

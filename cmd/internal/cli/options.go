@@ -10,6 +10,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // UsageError is a command line that cannot be understood.
@@ -106,7 +107,7 @@ func (o *Options) Parse(program string, args []string) (given map[string][]strin
 // secretive names the first option whose value holds what looks like a secret.
 func secretive(values map[string]*recorder) (string, bool) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if slices.ContainsFunc(values[name].values, config.HoldsSecret) {
+		if slices.ContainsFunc(values[name].values, credential.HoldsSecret) {
 			return name, true
 		}
 	}

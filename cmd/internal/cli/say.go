@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Say is the one voice of a program: lines for people, on stderr.
@@ -62,7 +63,7 @@ func (s *Say) Progress(text string) {
 func (s *Say) line(kind, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text = Plain(config.HideSecrets(text))
+	text = Plain(credential.HideSecrets(text))
 	if s.JSON {
 		out, err := json.Marshal(map[string]string{"program": s.Program, "level": kind, "message": text})
 		if err == nil {
@@ -90,7 +91,7 @@ const maxForeign = 500
 // Foreign cuts what a server or a file said to 500 bytes. Plain then shows what
 // could steer a terminal as \xNN.
 func Foreign(text string) string {
-	text = config.HideSecrets(strings.TrimSpace(text)) // before the cut, which could leave half of one
+	text = credential.HideSecrets(strings.TrimSpace(text)) // before the cut, which could leave half of one
 	if len(text) > maxForeign {
 		cut := maxForeign
 		for cut > maxForeign-utf8.UTFMax && !utf8.RuneStart(text[cut]) {

@@ -19,10 +19,8 @@ func parseFault(words []string) (emulator.Fault, error) {
 		return emulator.Fault{}, fmt.Errorf("%w: ctl fault CALL [times=N] [status=N] …, where CALL is one of %v", ErrUsage, emulator.Calls())
 	}
 	f := emulator.Fault{Call: emulator.Call(words[0]), Header: http.Header{}}
-	for _, w := range words[1:] {
-		if err := faultWord(&f, w); err != nil {
-			return f, fmt.Errorf("%w: %s: %w", ErrUsage, w, err)
-		}
+	if err := each(words[1:], func(name, value string) error { return faultWord(&f, name, value) }); err != nil {
+		return f, err
 	}
 	if f.Status != 0 && f.Body == "" {
 		plain := emulator.Answer(f.Call, f.Times, f.Status, f.Header.Get("Retry-After"))
@@ -34,8 +32,7 @@ func parseFault(words []string) (emulator.Fault, error) {
 	return f, nil
 }
 
-func faultWord(f *emulator.Fault, word string) (err error) {
-	name, value, _ := strings.Cut(word, "=")
+func faultWord(f *emulator.Fault, name, value string) (err error) {
 	switch name {
 	case "times":
 		f.Times, err = strconv.Atoi(value)
@@ -81,9 +78,7 @@ func parseLoginFault(words []string) (emulator.LoginFault, error) {
 		return emulator.LoginFault{}, fmt.Errorf("%w: ctl login-fault STAGE [times=N] [reset|close|quiet|flood] …, where STAGE is one of %v", ErrUsage, emulator.Stages())
 	}
 	f := emulator.LoginFault{At: emulator.Stage(words[0])}
-	for _, w := range words[1:] {
-		name, value, _ := strings.Cut(w, "=")
-		var err error
+	err := each(words[1:], func(name, value string) (err error) {
 		switch name {
 		case "times":
 			f.Times, err = strconv.Atoi(value)
@@ -98,13 +93,11 @@ func parseLoginFault(words []string) (emulator.LoginFault, error) {
 		case "send":
 			f.Send = value
 		default:
-			if f.Deed = emulator.Deed(w); !slices.Contains(emulator.Deeds(), f.Deed) {
+			if f.Deed = emulator.Deed(name); value != "" || !slices.Contains(emulator.Deeds(), f.Deed) {
 				err = fmt.Errorf("no such word")
 			}
 		}
-		if err != nil {
-			return f, fmt.Errorf("%w: %s: %w", ErrUsage, w, err)
-		}
-	}
-	return f, nil
+		return err
+	})
+	return f, err
 }
