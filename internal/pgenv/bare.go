@@ -5,7 +5,7 @@ package pgenv
 // removes.
 func Bare(caller []string) []string {
 	entries := parse(caller, foldNames)
-	oidc := key(valueOf(entries, oidcTokenEnv), foldNames)
+	oidc := namedToken(entries, foldNames)
 	var out []string
 	for _, e := range entries {
 		if !drop(e, oidc, nil) {

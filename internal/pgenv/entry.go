@@ -26,6 +26,12 @@ func valueOf(es entries, name string) string {
 	return ""
 }
 
+// namedToken is the key of the variable that DATABRICKS_OIDC_TOKEN_ENV names, blanks
+// around it left out as when it is read.
+func namedToken(es entries, fold bool) string {
+	return key(strings.TrimSpace(valueOf(es, oidcTokenEnv)), fold)
+}
+
 func key(name string, fold bool) string {
 	if fold {
 		return strings.ToUpper(name)

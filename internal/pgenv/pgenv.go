@@ -140,7 +140,7 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 	for _, n := range keep {
 		kept[key(n, fold)] = true
 	}
-	oidc := key(valueOf(entries, oidcTokenEnv), fold)
+	oidc := namedToken(entries, fold)
 
 	var r Result
 	for _, e := range entries {

@@ -64,6 +64,8 @@ func TestBuildCaller(t *testing.T) {
 			rest: []string{"PGSSLCERT=/c"}, removed: []string{"PGSSLKEY"}},
 		{name: "the token's own variable goes", caller: []string{"MY_JWT=j", "DATABRICKS_OIDC_TOKEN_ENV=MY_JWT", "OTHER_JWT=o"},
 			rest: []string{"DATABRICKS_OIDC_TOKEN_ENV=MY_JWT", "OTHER_JWT=o"}, removed: []string{"MY_JWT"}},
+		{name: "with blanks around its name, too", caller: []string{"MY_JWT=j", "DATABRICKS_OIDC_TOKEN_ENV= MY_JWT\n"},
+			rest: []string{"DATABRICKS_OIDC_TOKEN_ENV= MY_JWT\n"}, removed: []string{"MY_JWT"}},
 		{name: "unless kept", caller: []string{"MY_JWT=j", "DATABRICKS_OIDC_TOKEN_ENV=MY_JWT"}, keep: []string{"MY_JWT"},
 			rest: []string{"MY_JWT=j", "DATABRICKS_OIDC_TOKEN_ENV=MY_JWT"}},
 		{name: "the first of equal names", caller: []string{"A=1", "B=x", "A=2", "PGTZ=", "PGTZ=UTC"}, rest: []string{"A=1", "B=x"}, removed: []string{"PGTZ"}},

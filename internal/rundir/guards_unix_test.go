@@ -16,10 +16,10 @@ func TestSweepWantsAPlainLock(t *testing.T) {
 	parent := t.TempDir()
 	past := time.Now().Add(-time.Hour)
 	for name, lock := range map[string]func(string) error{
-		"run-fifo": func(path string) error { return syscall.Mkfifo(path, 0o600) },
-		"run-link": func(path string) error { return os.Symlink("elsewhere", path) },
-		"run-dir":  func(path string) error { return os.Mkdir(path, 0o700) },
-		"run-file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"run-fifofifo": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"run-linklink": func(path string) error { return os.Symlink("elsewhere", path) },
+		"run-dirdirdi": func(path string) error { return os.Mkdir(path, 0o700) },
+		"run-filefile": func(path string) error { return os.WriteFile(path, nil, 0o600) },
 	} {
 		must(t, os.Mkdir(filepath.Join(parent, name), 0o700))
 		must(t, lock(filepath.Join(parent, name, lockFile)))
@@ -28,7 +28,7 @@ func TestSweepWantsAPlainLock(t *testing.T) {
 	if n, err := Sweep(parent); n != 1 || err != nil {
 		t.Errorf("%d swept, %v", n, err)
 	}
-	if got := names(t, parent); !slices.Equal(got, []string{"run-dir", "run-fifo", "run-link"}) {
+	if got := names(t, parent); !slices.Equal(got, []string{"run-dirdirdi", "run-fifofifo", "run-linklink"}) {
 		t.Errorf("left are %q", got)
 	}
 }

@@ -1,8 +1,8 @@
 // Package rundir owns the folder that one supervisor has for itself inside the
 // runtime folder: made closed to others, locked while its run lives, removed at
 // its end, and swept by a later run where it was killed. It must never remove a
-// folder whose run lives, follow a link, or touch anything outside the runtime
-// folder.
+// folder whose run lives or that no run made, follow a link, or touch anything
+// outside the runtime folder.
 package rundir
 
 import (
@@ -13,7 +13,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -26,6 +29,10 @@ const (
 	made     = "run-"
 	lockFile = "lock"
 )
+
+// ours is the form of those names. The runtime folder may be a service's own, with
+// other folders in it.
+var ours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(` + making + `|` + made + `)[a-z2-7]{8}$`) })
 
 const (
 	unfinished = time.Minute // after which a folder that is still being made is swept
@@ -49,7 +56,7 @@ func Make(parent string) (*Dir, error) {
 	id := strings.ToLower(rand.Text()[:8]) // short: the path of a socket is
 	d := &Dir{root: root, name: made + id}
 	if err := d.make(parent, making+id); err != nil {
-		_ = root.RemoveAll(making + id)
+		_ = empty(root, making+id)
 		_ = root.Close()
 		return nil, err
 	}
@@ -76,9 +83,35 @@ func (d *Dir) Path() string { return filepath.Join(d.root.Name(), d.name) }
 
 // Remove removes the folder with all that is in it, and then gives the lock up.
 func (d *Dir) Remove() error {
-	err := d.root.RemoveAll(d.name)
+	err := empty(d.root, d.name)
 	_ = d.lock.Close()
 	return errors.Join(err, d.root.Close())
+}
+
+// empty removes a folder with what is in it.
+func empty(root *os.Root, name string) error {
+	inside, err := fs.ReadDir(root.FS(), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, file := range lockLast(inside) {
+		err = errors.Join(err, root.RemoveAll(name+"/"+file))
+		if err != nil {
+			return err
+		}
+	}
+	return root.Remove(name)
+}
+
+// lockLast puts the lock after all else: a folder without one is empty, or nobody's.
+func lockLast(inside []fs.DirEntry) (files []string) {
+	for _, e := range inside {
+		files = append(files, e.Name())
+	}
+	if i := slices.Index(files, lockFile); i >= 0 {
+		files = append(slices.Delete(files, i, i+1), lockFile)
+	}
+	return files
 }
 
 // Sweep removes the folders of runs that were killed, and says how many there
@@ -100,12 +133,12 @@ func Sweep(parent string) (removed int, err error) {
 	}
 	var failed []error
 	for _, name := range names {
-		if !strings.HasPrefix(name, made) && !strings.HasPrefix(name, making) {
+		if !ours().MatchString(name) {
 			continue
 		}
 		free, abandoned := abandonedIn(root, parent, name)
 		if abandoned {
-			if err := root.RemoveAll(name); err != nil {
+			if err := empty(root, name); err != nil {
 				failed = append(failed, err)
 			} else {
 				removed++
@@ -128,8 +161,9 @@ func abandonedIn(root *os.Root, parent, name string) (free func(), abandoned boo
 	lock, err := root.Lstat(name + "/" + lockFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return free, old
-	case err != nil || !lock.Mode().IsRegular():
+		inside, err := fs.ReadDir(root.FS(), name)
+		return free, old && err == nil && len(inside) == 0
+	case err != nil || !lock.Mode().IsRegular() || lock.Size() != 0:
 		return free, false
 	case strings.HasPrefix(name, making) && !old:
 		return free, false

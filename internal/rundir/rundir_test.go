@@ -71,14 +71,14 @@ func TestSweep(t *testing.T) {
 		at := time.Now().Add(-age)
 		must(t, os.Chtimes(filepath.Join(parent, name), at, at))
 	}
-	folder("new-young", 0)
-	folder("new-old", time.Hour)
-	folder("run-nolock", time.Hour)
+	folder("new-youngone", 0)
+	folder("new-oldoldol", time.Hour)
+	folder("run-nolocknl", time.Hour)
 	folder("other", time.Hour)
-	must(t, os.WriteFile(filepath.Join(parent, "run-file"), nil, 0o600))
-	want := []string{filepath.Base(alive.Path()), "new-young", "other", "run-file"}
-	if os.Symlink(outside, filepath.Join(parent, "run-link")) == nil {
-		want = append(want, "run-link")
+	must(t, os.WriteFile(filepath.Join(parent, "run-filefile"), nil, 0o600))
+	want := []string{filepath.Base(alive.Path()), "new-youngone", "other", "run-filefile"}
+	if os.Symlink(outside, filepath.Join(parent, "run-linklink")) == nil {
+		want = append(want, "run-linklink")
 	}
 	n, err := Sweep(parent)
 	if n != 3 || err != nil {

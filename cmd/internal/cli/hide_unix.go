@@ -26,7 +26,7 @@ const maxHidden = 16 << 10
 // hideable lists the variables that hold a secret to sign in with.
 func (p *Process) hideable() []string {
 	names := []string{"DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
-	if named := p.Env("DATABRICKS_OIDC_TOKEN_ENV"); named != "" {
+	if named := strings.TrimSpace(p.Env("DATABRICKS_OIDC_TOKEN_ENV")); named != "" {
 		names = append(names, named)
 	}
 	return names

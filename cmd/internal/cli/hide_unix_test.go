@@ -12,6 +12,16 @@ import (
 	"testing"
 )
 
+// The variable that another one names is found as it is found to be read.
+func TestHideable(t *testing.T) {
+	for named, want := range map[string]bool{"": false, "MINE": true, " MINE\n": true, "OTHER": false} {
+		p := NewProcess("prog", nil, []string{"MINE=dose", "DATABRICKS_OIDC_TOKEN_ENV=" + named}, nil, nil, nil)
+		if got := slices.Contains(p.hideable(), "MINE"); got != want {
+			t.Errorf("%q: %v", named, p.hideable())
+		}
+	}
+}
+
 func TestTakeSecret(t *testing.T) {
 	pipe := func(text string) string {
 		r, w, err := os.Pipe()

@@ -97,6 +97,8 @@ var pgenvMutants = []mutant{
 		old: `, "ACTIONS_ID_TOKEN_REQUEST_TOKEN",`, new: ",", why: "the command can be anybody that GitHub vouches for"},
 	{name: "pgenv/all secrets left", file: "internal/pgenv/pgenv.go", tests: inPgenv,
 		old: " || secrets[e.key]", new: "", why: "the command has the secret"},
+	{name: "pgenv/named OIDC variable with a blank", file: "internal/pgenv/entry.go", tests: inPgenv,
+		old: "return key(strings.TrimSpace(valueOf(es, oidcTokenEnv)), fold)", new: "return key(valueOf(es, oidcTokenEnv), fold)", why: "the command has a way into the workspace"},
 	{name: "pgenv/named OIDC variable left", file: "internal/pgenv/pgenv.go", tests: inPgenv,
 		old: ` || (oidc != "" && e.key == oidc)`, new: "", why: "the command has a way into the workspace"},
 	{name: "pgenv/PGHOSTADDR left", file: "internal/pgenv/names.go", tests: inPgenv,
