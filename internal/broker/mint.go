@@ -131,7 +131,7 @@ func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Se
 	c, err := b.Config, error(nil)
 	if e.State == "" {
 		e, err = attempt(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
-			return ws.Endpoint(ctx, bearer, c.Target())
+			return ws.Endpoint(ctx, bearer, e.Name)
 		})
 		if err != nil {
 			return "", err

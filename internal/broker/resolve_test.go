@@ -80,6 +80,14 @@ func TestShortNameBringsTheHost(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	w = shopping()
+	w.endpoints["projects/lone/branches/main"][0].State = "" // as where the list tells of no status
+	w.target = "projects/lone/branches/main/endpoints/primary"
+	s, err = saved(t, w.broker(resolve(t, "endpoint", "lone")))
+	// The host and the token are asked for side by side.
+	if got := w.did(); err != nil || s.Target.Host != ownHost || strings.Count(got, "endpoint") != 2 || !strings.HasPrefix(got, "keychain sign-in branches endpoints ") {
+		t.Errorf("without a state: %v: %q, %s", err, s.Target.Host, got)
+	}
+	w = shopping()
 	list := w.endpoints["projects/lone/branches/main"]
 	list[0].Disabled = true
 	var ex *exchange.Error

@@ -88,6 +88,14 @@ func sealed(t *testing.T) *Inherited {
 	return in
 }
 
+// forged makes a seal over a token and host of one's own, as everybody can.
+func forged(t *testing.T, host string) func(*Inherited) {
+	return func(in *Inherited) {
+		in.Host, in.Token = host, credential.NewSecret("forged")
+		in.Seal = resolve(t).Key().Seal(in.Token, in.Host, in.Port, in.User)
+	}
+}
+
 func TestInheritedToken(t *testing.T) {
 	const other, stranger = "projects/other/branches/b/endpoints/e", "evil.example"
 	for _, c := range []struct {
@@ -99,12 +107,17 @@ func TestInheritedToken(t *testing.T) {
 		{"same target", nil, []string{"PGHOST", ownHost}, true},
 		{"the host is not configured", nil, nil, true},
 		{"same target by a profile", nil, []string{"profile", "prod"}, true},
+		{"a host of one's own that an option names", forged(t, stranger), []string{"pghost", stranger}, true},
 		{"another user", func(in *Inherited) { in.User = "x" }, []string{"PGHOST", ownHost}, false},
 		{"another user on both sides", func(in *Inherited) { in.User = "x" }, []string{"PGHOST", ownHost, "user", "x"}, false},
 		{"another port", func(in *Inherited) { in.Port = 1 }, []string{"PGHOST", ownHost}, false},
 		{"another host", func(in *Inherited) { in.Host = stranger }, []string{"PGHOST", ownHost}, false},
 		{"a stranger in PGHOST", func(in *Inherited) { in.Host = stranger }, []string{"PGHOST", stranger}, false},
 		{"a stranger beside a profile", func(in *Inherited) { in.Host = stranger }, []string{"profile", "prod"}, false},
+		{"a stranger's own token and seal", forged(t, stranger), nil, false},
+		{"the same beside a profile", forged(t, stranger), []string{"profile", "prod"}, false},
+		{"the same where PGHOST names it", forged(t, stranger), []string{"PGHOST", stranger}, false},
+		{"loopback, where the workspace is not", forged(t, "127.0.0.1"), nil, false},
 		{"another port is asked for", nil, []string{"PGHOST", ownHost, "pgport", "5433"}, false},
 		{"another user is asked for", nil, []string{"PGHOST", ownHost, "user", "x"}, false},
 		{"no seal", func(in *Inherited) { in.Seal = "" }, []string{"PGHOST", ownHost}, false},
@@ -131,7 +144,7 @@ func TestInheritedToken(t *testing.T) {
 		s, err := b.Ready(t.Context())
 		var none *NoSecretError
 		switch got := w.did(); {
-		case c.used && (err != nil || s.Token.Value.Reveal() != "inherited" || s.Target.Host != ownHost || got != "keychain login:inherited"):
+		case c.used && (err != nil || s.Token.Value != b.Inherited.Token || s.Target.Host != b.Inherited.Host || got != "keychain login:"+b.Inherited.Token.Reveal()):
 			t.Errorf("%s: %+v, %v: %s", c.name, s, err, got)
 		case !c.used && (!errors.As(err, &none) || got != "keychain"):
 			t.Errorf("%s: %+v, %v: %s", c.name, s, err, got)

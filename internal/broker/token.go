@@ -172,6 +172,13 @@ func (b *Broker) inherited() (Session, bool) {
 	if in == nil || in.Token.IsZero() || in.User != c.User.V || in.Port != c.PGPort.V || c.PGHost.V != "" && c.PGHost.V != in.Host {
 		return Session{}, false
 	}
+	there := c
+	if there.PGHost.V == "" {
+		there.PGHost.V = in.Host
+	}
+	if !there.PGHostTrusted() { // the seal says that who set these has the token, and no more
+		return Session{}, false
+	}
 	if in.Seal == "" || in.Seal != c.Key().Seal(in.Token, in.Host, in.Port, in.User) {
 		return Session{}, false
 	}

@@ -50,11 +50,26 @@ func (p *Process) keepRefresh(chain *keychain.Keychain, store *cache.Cache) func
 		if _, err := files.Get(account); err == nil {
 			return files.Set(account, s)
 		}
-		if err := store.Over(chain).Index().Add(ctx, account); err != nil {
-			return err
-		}
-		return chain.Set(ctx, account, s)
+		return again(ctx, chain, store.Over(chain).Index(), account, s)
 	}
+}
+
+type setter interface {
+	Set(ctx context.Context, account string, s credential.Secret) error
+}
+
+type adder interface {
+	Add(ctx context.Context, account string) error
+}
+
+// again stores what was stored, and so listed, before: the one that it replaces may
+// be worth nothing any more, so no trouble with the list keeps it from being stored.
+func again(ctx context.Context, store setter, list adder, account string, s credential.Secret) error {
+	if err := store.Set(ctx, account, s); err != nil {
+		return err
+	}
+	_ = list.Add(ctx, account)
+	return nil
 }
 
 // maxWorkloadToken bounds the file of a workload's token, in bytes.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -45,6 +46,39 @@ func TestReadWorkloadToken(t *testing.T) {
 		var way *WayError
 		if _, err := read(path); !errors.As(err, &way) || !strings.HasPrefix(way.Problem, from.Name+": ") || !strings.Contains(way.Problem, problem) || ExitCode(err) != ExitNoSecret {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+type storing struct {
+	did        []string
+	set, added error
+}
+
+func (s *storing) Set(_ context.Context, account string, secret credential.Secret) error {
+	s.did = append(s.did, "set "+account+" "+secret.Reveal())
+	return s.set
+}
+
+func (s *storing) Add(_ context.Context, account string) error {
+	s.did = append(s.did, "add "+account)
+	return s.added
+}
+
+// The workspace has rotated the refresh token: nothing matters but to store it.
+func TestRefreshTokenIsStoredBeforeItIsListed(t *testing.T) {
+	slow := errors.New("the keychain did not answer in time")
+	for _, c := range []struct {
+		set, added, want error
+		did              string
+	}{
+		{nil, nil, nil, "set u rt-new, add u"},
+		{nil, slow, nil, "set u rt-new, add u"},
+		{slow, nil, slow, "set u rt-new"},
+	} {
+		s := &storing{set: c.set, added: c.added}
+		if err := again(t.Context(), s, s, "u", credential.NewSecret("rt-new")); !errors.Is(err, c.want) || strings.Join(s.did, ", ") != c.did {
+			t.Errorf("%v, %q", err, s.did)
 		}
 	}
 }

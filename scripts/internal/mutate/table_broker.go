@@ -36,6 +36,8 @@ var tokenMutants = []mutant{
 		old: "return retry.Verdict{}\n\t\t}\n\t\tagain, after := e.Worth()", new: "return retry.Verdict{Again: true}\n\t\t}\n\t\tagain, after := e.Worth()", why: "what nobody knows is repeated"},
 	{name: "broker/token found without its seal", file: "internal/broker/token.go", tests: inBroker,
 		old: `if in.Seal == "" || in.Seal != c.Key().Seal(in.Token, in.Host, in.Port, in.User) {`, new: "if false {", why: "a token of another target goes to this one's host"},
+	{name: "broker/inherited host of anybody's", file: "internal/broker/token.go", tests: inBroker,
+		old: "if !there.PGHostTrusted() {", new: "if false && !there.PGHostTrusted() {", why: "whoever sets the environment chooses the database of a profile"},
 	{name: "broker/token found of another user", file: "internal/broker/token.go", tests: inBroker,
 		old: "in.User != c.User.V || ", new: "", why: "a nested run logs in as somebody else"},
 	{name: "broker/token found too old", file: "internal/broker/token.go", tests: inBroker,
