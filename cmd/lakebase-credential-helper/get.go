@@ -14,6 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/hook"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
 // getLimit is what get takes at the most, --wait aside: the strictest caller
@@ -112,7 +113,7 @@ func gitHubEnv(a hook.Answer, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := safefile.OpenRegular(path, os.O_WRONLY|os.O_APPEND)
 	if err == nil {
 		_, err = f.Write(lines)
 		if closed := f.Close(); err == nil {

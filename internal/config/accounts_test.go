@@ -41,7 +41,7 @@ func TestCheckUser(t *testing.T) {
 	if u, err := CheckUser("ada@example.com", "the workspace"); err != nil || u != "ada@example.com" {
 		t.Errorf("%q, %v", u, err)
 	}
-	for name, why := range map[string]string{"": "is empty", "a\x1bb": "control character", "a\xff": "not UTF-8"} {
+	for name, why := range map[string]string{"": "is empty", "a\x1bb": "control character", "a\xff": "not UTF-8", "8443:ada": "begins like a port"} {
 		_, err := CheckUser(name, "the workspace")
 		refused(t, err, "the workspace", why)
 	}

@@ -178,12 +178,36 @@ func oneOf(s string, from Source, words ...string) (string, error) {
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
-// Quote shows a value of at most 80 bytes, with what is not printable escaped.
+// Quote shows a value of at most 80 bytes, with what is not printable escaped, and
+// without a password where a connection URL or string stands in a wrong place.
 func Quote(s string) string {
+	s = withoutPassword(s)
 	if len(s) > 80 {
 		s = s[:77] + "..."
 	}
 	return strconv.QuoteToASCII(s)
+}
+
+// withoutPassword leaves out what stands before the @ of a URL, between a colon and
+// an @, and behind "password".
+func withoutPassword(s string) string {
+	const word = "password"
+	for i := range max(0, len(s)-len(word)) {
+		if behind := i + len(word); strings.EqualFold(s[i:behind], word) && strings.ContainsAny(s[behind:], "=:") {
+			return withoutPassword(s[:i]) + s[i:behind] + "..."
+		}
+	}
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return s
+	}
+	if i := strings.Index(s[:at], "://"); i >= 0 {
+		return s[:i+len("://")] + "..." + s[at:]
+	}
+	if i := strings.IndexByte(s[:at], ':'); i >= 0 {
+		return s[:i+1] + "..." + s[at:]
+	}
+	return s
 }
 
 // joinHostPort is net.JoinHostPort, without the port where it is empty.
@@ -214,6 +238,10 @@ func CheckUser(name, source string) (string, error) {
 	from := Source{FromEnvironment, source}
 	if name == "" {
 		return "", bad(from, "is empty")
+	}
+	// Behind a host it would read as that host's port, and name another one's login.
+	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
+		return "", bad(from, "%s is not taken: it begins like a port", Quote(name))
 	}
 	return user(name, from)
 }

@@ -18,7 +18,7 @@ const MaxProfile = 1 << 20
 //
 // Errors: *Error, which is also fs.ErrNotExist where there is no file.
 func ReadProfile(path string) ([]byte, error) {
-	f, m, err := openChecked(path)
+	f, m, err := openChecked(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

@@ -92,12 +92,22 @@ func quote(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// openChecked opens a regular file for reading. It follows symbolic links: a
+// OpenRegular opens a regular file that somebody else answers for, such as the
+// platform that runs us, and waits for no other end of a pipe. Errors: *Error.
+func OpenRegular(path string, flag int) (*os.File, error) {
+	f, _, err := openChecked(path, flag)
+	return f, err
+}
+
+// openChecked opens a regular file. It follows symbolic links: a
 // Kubernetes secret is a link to ..data/NAME, and dotfiles often are links; what
 // counts is the file at the end, which is what the descriptor shows.
-func openChecked(path string) (*os.File, meta, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+func openChecked(path string, flag int) (*os.File, meta, error) {
+	f, err := os.OpenFile(path, flag|nonblock, 0)
 	if err != nil {
+		if fi, statErr := os.Stat(path); statErr == nil && !fi.Mode().IsRegular() { // a pipe that nobody reads
+			return nil, meta{}, refuse(path, "it is "+kind(fi.Mode())+", not a regular file", "")
+		}
 		return nil, meta{}, systemError(path, err)
 	}
 	m, err := metaOf(f)

@@ -32,7 +32,7 @@ const secretMounts = "/run/secrets"
 // Errors: *Error, which is also fs.ErrNotExist where there is no file. The text
 // of the file stands in none.
 func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
-	f, m, err := openChecked(path)
+	f, m, err := openChecked(path, os.O_RDONLY)
 	if err != nil {
 		return credential.Secret{}, err
 	}

@@ -198,3 +198,27 @@ func TestCredentialsDirectory(t *testing.T) {
 		t.Error("a relative credentials folder was believed")
 	}
 }
+
+// A file of the platform's is opened for what it is: to open a pipe, for reading or
+// writing, would wait for its other end.
+func TestOpenRegular(t *testing.T) {
+	d := t.TempDir()
+	if err := errors.Join(unix.Mkfifo(d+"/fifo", 0o600), os.WriteFile(d+"/file", []byte("a"), 0o644), os.Symlink("file", d+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []int{os.O_RDONLY, os.O_WRONLY | os.O_APPEND} {
+		for path, reason := range map[string]string{"file": "", "link": "", "fifo": "it is a pipe, not a regular file", ".": "it is a directory, not a regular file", "none": "no such file or directory"} {
+			var f *os.File
+			var err error
+			within(t, func() { f, err = OpenRegular(d+"/"+path, flag) })
+			if reason == "" && err == nil {
+				_ = f.Close()
+				continue
+			}
+			var refused *Error
+			if !errors.As(err, &refused) || refused.Reason != reason {
+				t.Errorf("%s: %v, want %q", path, err, reason)
+			}
+		}
+	}
+}

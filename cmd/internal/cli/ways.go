@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 )
 
 // WayError says that a way in cannot give what the workspace is to be given.
@@ -100,7 +100,7 @@ func readWorkloadToken(from config.SecretSource) (credential.Secret, error) {
 	fail := func(problem string) error {
 		return &WayError{Problem: from.From.String() + ": " + problem, Fix: "name a file that holds the workload's token, and nothing else"}
 	}
-	f, err := openRegular(from.Path)
+	f, err := safefile.OpenRegular(from.Path, os.O_RDONLY)
 	if err != nil {
 		return credential.Secret{}, fail(err.Error())
 	}
@@ -116,18 +116,6 @@ func readWorkloadToken(from config.SecretSource) (credential.Secret, error) {
 		return credential.Secret{}, fail(from.Path + " is longer than 64 KiB")
 	}
 	return credential.NewSecret(text), nil
-}
-
-// openRegular opens a file that is one: to open a pipe would wait for its writer.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
-	}
-	return os.Open(path)
 }
 
 // cliTime bounds a run of the Databricks CLI, in which a person may be asked

@@ -40,8 +40,8 @@ func TestReadWorkloadToken(t *testing.T) {
 		}
 	}
 	for path, problem := range map[string]string{
-		filepath.Join(dir, "none"): "no such file", dir: "no regular file", file("empty", " \n"): "is empty",
-		file("too-long", strings.Repeat("a", maxWorkloadToken+1)): "longer than 64 KiB", os.DevNull: "no regular file",
+		filepath.Join(dir, "none"): "no such file", dir: "not a regular file", file("empty", " \n"): "is empty",
+		file("too-long", strings.Repeat("a", maxWorkloadToken+1)): "longer than 64 KiB", os.DevNull: "not a regular file",
 	} {
 		var way *WayError
 		if _, err := read(path); !errors.As(err, &way) || !strings.HasPrefix(way.Problem, from.Name+": ") || !strings.Contains(way.Problem, problem) || ExitCode(err) != ExitNoSecret {

@@ -17,7 +17,7 @@ var safefileMutants = []mutant{
 	{name: "safefile/fifo", file: "internal/safefile/safefile.go", tests: inSafefile,
 		old: "if err == nil && !m.mode.IsRegular() {", new: "if false {", why: "a fifo or device is read as a secret"},
 	{name: "safefile/waits for a fifo", file: "internal/safefile/safefile.go", tests: inSafefile + " -run Fifo|FIFO|Pipe|Special|Hostile|Secret|Profile",
-		old: "os.OpenFile(path, os.O_RDONLY|nonblock, 0)", new: "os.OpenFile(path, os.O_RDONLY, 0)", why: "a fifo holds the start up for ever"},
+		old: "os.OpenFile(path, flag|nonblock, 0)", new: "os.OpenFile(path, flag, 0)", why: "a fifo holds the start up for ever"},
 	{name: "safefile/any size", file: "internal/safefile/safefile.go", tests: inSafefile,
 		old: "if int64(len(data)) > max {", new: "if false {", why: "half of a file is taken for the whole"},
 	{name: "safefile/secret open to others", file: "internal/safefile/secret.go", tests: inSafefile,
