@@ -50,7 +50,7 @@ func (x *examination) clean(s *step) {
 	if g := x.conf.GitHub; g != nil {
 		secrets = append(secrets, g.Token)
 	}
-	hide := func(text string) string { return credential.HideSecrets(credential.Scrub(text, secrets...)) }
+	hide := func(text string) string { return credential.HideSecrets(text, secrets...) }
 	s.Text, s.Cure = hide(s.Text), hide(s.Cure)
 	for name, value := range s.Facts {
 		s.Facts[name] = hide(value)

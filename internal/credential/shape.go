@@ -21,12 +21,21 @@ func mayHold(text string) bool {
 // HoldsSecret says whether something that looks like a secret stands in text.
 func HoldsSecret(text string) bool { return mayHold(text) && shape().MatchString(text) }
 
-// HideSecrets takes out of text what looks like a secret: one that stands where none
-// belongs, or that a server says without our having had it. Scrub is for those that
-// are known, whatever their shape.
-func HideSecrets(text string) string {
+// HideSecrets takes out of text the secrets that are known, whatever their shape, as
+// Scrub does, and what looks like one: one that stands where none belongs, or that a
+// server says without our having had it.
+func HideSecrets(text string, known ...Secret) string {
+	return Scrub(text, append(shapedIn(text), known...)...)
+}
+
+// shapedIn is looked for before anything is taken out, which could leave the rest of a
+// token without its beginning.
+func shapedIn(text string) (found []Secret) {
 	if !mayHold(text) {
-		return text
+		return nil
 	}
-	return shape().ReplaceAllLiteralString(text, Redacted)
+	for _, s := range shape().FindAllString(text, -1) {
+		found = append(found, NewSecret(s))
+	}
+	return found
 }

@@ -217,5 +217,5 @@ func (c cleaned) Unwrap() error { return c.cause }
 // clean hides secrets and gives one line of at most maxText bytes. What is far
 // beyond that is dropped first, because looking for secrets takes time.
 func clean(text string, secrets []credential.Secret) string {
-	return oneLine(credential.HideSecrets(credential.Scrub(cut(text, 8*maxText), secrets...)))
+	return oneLine(credential.HideSecrets(cut(text, 8*maxText), secrets...))
 }

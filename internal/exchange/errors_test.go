@@ -204,6 +204,11 @@ func TestEchoedSecretsAreHidden(t *testing.T) {
 		w := newWorkspace(t, false, says(400, `{"token":"`+fresh+`","message":"you sent for `+fresh+` here"}`))
 		hides(t, calls[CallDatabaseCredential](soon(t), w.client(t)), fresh)
 	})
+	t.Run("another's token that is like ours in part", func(t *testing.T) {
+		other := bearer.Reveal()[:12] + "another" + jwt(`{"sub":"another"}`)[12:]
+		w := newWorkspace(t, false, says(400, `{"message":"you sent `+other+` here"}`))
+		hides(t, calls[CallDatabaseCredential](soon(t), w.client(t)), other)
+	})
 	t.Run("a refusal that is cut short", func(t *testing.T) {
 		fresh := jwt(`{"sub":"fresh"}`)
 		w := newWorkspace(t, false, says(400, `{"token":"`+fresh+`","message":"`+strings.Repeat("you sent", maxErrorBody)+`"}`))

@@ -78,7 +78,7 @@ const maxText = 500
 // and with what could steer a terminal as \xNN.
 func line(err error, tokens ...credential.Secret) string {
 	text := err.Error()
-	text = credential.Scrub(text[:min(len(text), 8*maxText)], tokens...)
+	text = credential.HideSecrets(text[:min(len(text), 8*maxText)], tokens...)
 	var b strings.Builder
 	for len(text) > 0 {
 		r, n := utf8.DecodeRuneInString(text)

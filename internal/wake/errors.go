@@ -116,7 +116,7 @@ func (e *Error) TokenRefused() bool {
 // It cuts roughly first: scrubbing takes time by length.
 func clip(text string, secrets ...credential.Secret) string {
 	text = text[:min(len(text), 8*maxText)]
-	text = strings.ToValidUTF8(credential.Scrub(text, secrets...), "\uFFFD")
+	text = strings.ToValidUTF8(credential.HideSecrets(text, secrets...), "\uFFFD")
 	if len(text) <= maxText {
 		return text
 	}

@@ -158,6 +158,24 @@ func TestWalkClosesWhatNobodyGets(t *testing.T) {
 	}
 }
 
+// A login that comes with the end of the wait, and is taken before it, is the
+// caller's no more than one that comes behind it.
+func TestWonTooLate(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if gone {
+			cancel()
+		}
+		conn, a := &closes{}, &one{cancel: func() {}}
+		r := &run{ctx: ctx, open: []*one{a}, results: make(chan result, 2)}
+		done, err := r.ended(result{of: a, conn: &Conn{Conn: conn}})
+		if !done || (err != nil) != gone || conn.closed.Load() != gone {
+			t.Errorf("gone: %v; done: %v, %v, closed: %v", gone, done, err, conn.closed.Load())
+		}
+	}
+}
+
 func TestSSLModesThatAreNone(t *testing.T) {
 	good := Target{Host: name, Port: 5432, Database: "d", User: "u", SSLMode: VerifyFull, SSLRootCert: "/roots.pem"}
 	must(t, good.check())

@@ -86,6 +86,9 @@ func (r *run) ended(res result) (done bool, err error) {
 	r.forget(res.of)
 	if res.err == nil {
 		r.won = res.conn
+		if errors.Is(r.ctx.Err(), context.Canceled) { // nobody waits for it any more
+			return true, r.over()
+		}
 		r.stop()
 		return true, nil
 	}

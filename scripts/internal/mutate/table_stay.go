@@ -47,7 +47,7 @@ var refreshMutants = []mutant{
 	{name: "refresh/recovery in silence", file: "internal/refresh/events.go", tests: inRefresh,
 		old: "r.tell(Recovered, nil)", new: "", why: "nobody learns that it is over"},
 	{name: "refresh/token in a statistic", file: "internal/refresh/events.go", tests: inRefresh,
-		old: "text = credential.Scrub(text[:min(len(text), 8*maxText)], tokens...)", new: "text = text[:min(len(text), 8*maxText)]", why: "a status file holds a token"},
+		old: "text = credential.HideSecrets(text[:min(len(text), 8*maxText)], tokens...)", new: "text = text[:min(len(text), 8*maxText)]", why: "a status file holds a token"},
 	{name: "refresh/mint without a limit", file: "internal/refresh/attempt.go", tests: inRefresh,
 		old: "return context.WithTimeout(ctx, limit)", new: "return context.WithTimeout(ctx, 1000*limit)", why: "one renewal that hangs is the last"},
 	{name: "refresh/callers left at the end", file: "internal/refresh/keeper.go", tests: inRefresh,

@@ -80,6 +80,8 @@ var wakeMutants = []mutant{
 		old: `return nil, bad("the wait has no deadline")`, new: "", why: "a wait that nothing bounds goes unseen"},
 	{name: "wake/second connection kept", file: "internal/wake/run.go", tests: inWake,
 		old: "default:\n\t\t_ = c.Close()", new: "default:", why: "a session is left on the compute, which never sleeps again"},
+	{name: "wake/connection for nobody", file: "internal/wake/run.go", tests: inWake,
+		old: "if errors.Is(r.ctx.Err(), context.Canceled) { // nobody", new: "if false && errors.Is(r.ctx.Err(), context.Canceled) { // nobody", why: "a connection is handed to a caller who has gone, and stays open"},
 	{name: "wake/connection kept by a cancel", file: "internal/wake/run.go", tests: inWake,
 		old: "if r.won != nil {\n\t\t\t_ = r.won.Close()\n\t\t}", new: "", why: "a session is left on the compute"},
 	{name: "wake/silence hides words", file: "internal/wake/run.go", tests: inWake,
