@@ -121,7 +121,7 @@ func (x *examination) runtime() {
 // dialog is shown.
 func (x *examination) keychainState(ctx context.Context, chain *keychain.Keychain) step {
 	s := step{Name: partKeychain, Status: broker.StatusOK, Facts: map[string]string{}}
-	_, err := chain.Peek(ctx, cache.IndexAccount)
+	_, err := chain.Read(ctx, cache.IndexAccount)
 	caches := x.conf.Cache.V == config.CacheKeychain
 	var e *keychain.Error
 	switch {

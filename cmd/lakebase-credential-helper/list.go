@@ -76,7 +76,7 @@ func list(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.listKeychain(ctx, &l, store.Over(chain)); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
+	if err := c.listKeychain(ctx, &l, store.Over(chain.Patient())); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
 		return err
 	}
 	c.lives(ctx, &l, store, chain)

@@ -114,7 +114,7 @@ func (c *call) keep(ctx context.Context, store *cache.Cache, chain *keychain.Key
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
 	}
-	if err := store.Over(chain).Index().Add(ctx, account); err != nil {
+	if err := store.Over(chain.Patient()).Index().Add(ctx, account); err != nil {
 		return "", err
 	}
 	if err := chain.Set(ctx, account, secret); err != nil {
@@ -130,7 +130,7 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account 
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
-	look := chain.Peek
+	look := chain.Read
 	if cli.Terminal(c.Stdin) {
 		look = chain.Get
 	}

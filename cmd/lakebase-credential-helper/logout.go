@@ -22,7 +22,7 @@ func logout(ctx context.Context, c *call) error {
 	}
 	l := &leaving{call: c, all: c.given["all"] != nil}
 	if !l.all {
-		if err := l.decide(ctx, store.Over(chain)); err != nil {
+		if err := l.decide(ctx, store.Over(chain.Patient())); err != nil {
 			return err
 		}
 		if l.person {
@@ -38,7 +38,7 @@ func logout(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	err = l.remove(ctx, store.Over(chain), true)
+	err = l.remove(ctx, store.Over(chain.Patient()), true)
 	if removed && errors.Is(err, keychain.ErrAbsent) {
 		return nil // the file was all that such a machine can have
 	}

@@ -26,7 +26,7 @@ type vault struct {
 }
 
 func (c *call) vault(store *cache.Cache, chain *keychain.Keychain, host, clientID string) *vault {
-	v := &vault{host: host, clientID: clientID, chain: chain, index: store.Over(chain).Index()}
+	v := &vault{host: host, clientID: clientID, chain: chain, index: store.Over(chain.Patient()).Index()}
 	files := c.SecretFiles()
 	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
 		v.files = &files // one that cannot be used says so when it is read
@@ -50,7 +50,7 @@ func (v *vault) peek(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
-	return v.chain.Peek(ctx, v.account())
+	return v.chain.Read(ctx, v.account())
 }
 
 // Set stores the secret and reads it back.
@@ -69,7 +69,7 @@ func (v *vault) Set(ctx context.Context, secret credential.Secret) error {
 func (v *vault) Load(ctx context.Context) (broker.Record, error) { return v.load(ctx, v.chain.Get) }
 
 // look is Load without a dialog.
-func (v *vault) look(ctx context.Context) (broker.Record, error) { return v.load(ctx, v.chain.Peek) }
+func (v *vault) look(ctx context.Context) (broker.Record, error) { return v.load(ctx, v.chain.Read) }
 
 func (v *vault) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (broker.Record, error) {
 	var text string

@@ -208,7 +208,13 @@ func (s *story) desktop(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "stop" {
 		return
 	}
-	d, err := desktop.Start(ctx, desktop.Options{Dir: ts.Getenv("HOME"), Mode: desktop.Mode(args[0])})
+	o := desktop.Options{Dir: ts.Getenv("HOME"), Mode: desktop.Mode(args[0])}
+	if len(args) == 2 { // slow
+		delay, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		o.Delay = delay
+	}
+	d, err := desktop.Start(ctx, o)
 	ts.Check(err)
 	s.desk = d
 	for _, e := range d.Env() {

@@ -35,7 +35,7 @@ func (p *Process) accounts(chain *keychain.Keychain, store *cache.Cache) func(co
 		if err != nil {
 			return nil, err
 		}
-		listed, err := store.Over(chain).Index().List(ctx)
+		listed, err := store.Over(chain.Patient()).Index().List(ctx)
 		if err != nil && !cache.IsMissing(err) && len(files) == 0 {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func (p *Process) keepRefresh(chain *keychain.Keychain, store *cache.Cache) func
 		if _, err := files.Get(account); err == nil {
 			return files.Set(account, s)
 		}
-		return again(ctx, chain, store.Over(chain).Index(), account, s)
+		return again(ctx, chain, store.Over(chain.Patient()).Index(), account, s)
 	}
 }
 
