@@ -108,10 +108,8 @@ func (x *examination) runtime() {
 		_ = dir.Close()
 		return
 	}
-	s := failed(partRuntime, &cli.NoRuntimeDirError{Why: err}, x.described())
-	if x.conf.RuntimeDir.Given() {
-		s.err = err
-	} else {
+	s := failed(partRuntime, err, x.described())
+	if !x.conf.RuntimeDir.Given() {
 		s.Status, s.err = broker.StatusWarning, nil
 	}
 	x.add(s)

@@ -95,7 +95,7 @@ func (j *job) stay(ctx context.Context) (int, error) {
 func (j *job) folder() (*rundir.Dir, error) {
 	dir, err := j.RuntimeDir(j.conf)
 	if err != nil {
-		return nil, &cli.NoRuntimeDirError{Why: err}
+		return nil, err
 	}
 	defer dir.Close()
 	if n, err := rundir.Sweep(dir.Path()); err != nil || n > 0 {

@@ -18,6 +18,7 @@
 package child
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -47,6 +48,13 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("%q: %s", e.Name, e.Reason) }
+
+// What people can mend, as the Err of a NotExecutableError.
+var (
+	ErrDirectory = errors.New("it is a directory")
+	ErrMode      = errors.New("it has no execute permission")
+	ErrLineEnds  = errors.New("it is a script with Windows line ends")
+)
 
 // NotExecutableError: there is such a file, and the system will not or did not
 // run it. A shell exits 126. Err is the system's own error, if it gave one.

@@ -86,11 +86,7 @@ func under(dir, path string) string {
 	return dir + "/" + path
 }
 
-var (
-	errIsDir      = errors.New("it is a directory")
-	errNotRegular = errors.New("it is not a regular file")
-	errNoBits     = errors.New("it has no execute permission")
-)
+var errNotRegular = errors.New("it is not a regular file")
 
 // check says why execve would not take the file at path, whatever it holds.
 func check(path string) error {
@@ -100,11 +96,11 @@ func check(path string) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return errIsDir
+		return ErrDirectory
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return errNotRegular
 	case st.Mode&0o111 == 0:
-		return errNoBits
+		return ErrMode
 	}
 	return restart(func() error { return unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) })
 }

@@ -39,7 +39,7 @@ func Find(argv []string, s Search) (Command, error) {
 			switch {
 			case err != nil:
 			case fi.IsDir():
-				refused = &NotExecutableError{Path: path, Reason: "it is a directory"}
+				refused = &NotExecutableError{Path: path, Reason: ErrDirectory.Error(), Err: ErrDirectory}
 			default:
 				return Command{Path: path, Argv: argv}, nil
 			}

@@ -96,9 +96,9 @@ func foreseeScript(file, dir string, head []byte, depth int) (format, error) {
 	name := under(dir, interpreter)
 	switch err := check(name); {
 	case err == nil && path.Base(interpreter) == "env" && strings.HasSuffix(arg, "\r"):
-		return refuse(windowsLines, arg)
+		return windowsLines(file, arg)
 	case err != nil && strings.HasSuffix(interpreter, "\r"):
-		return refuse(windowsLines, interpreter)
+		return windowsLines(file, interpreter)
 	case err != nil:
 		return refuse("its interpreter %q cannot be run: %v", interpreter, err)
 	}
@@ -112,7 +112,9 @@ func foreseeScript(file, dir string, head []byte, depth int) (format, error) {
 	return formatKnown, nil
 }
 
-const windowsLines = `it is a script with Windows line ends: its "#!" line asks for %q; save it with Unix line ends`
+func windowsLines(file, word string) (format, error) {
+	return formatKnown, &NotExecutableError{Path: file, Reason: fmt.Sprintf(`%v: its "#!" line asks for %q`, ErrLineEnds, word), Err: ErrLineEnds}
+}
 
 // shebang reads the line after "#!" as fs/binfmt_script.c does: the interpreter
 // ends at a blank, a NUL or the end of the line, the rest is one argument. cut

@@ -23,7 +23,7 @@ func FuzzPlain(f *testing.F) {
 // TestQuote lets a shell read what was quoted.
 func TestQuote(t *testing.T) {
 	for _, s := range []string{"/plain/x-1.ini", "/with blank", "/it's", "/$HOME`id`", "/new\nline", "/ä", "-rf", "/~", "/a\\b"} {
-		out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", "printf %s "+quote(s)).Output()
+		out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", "printf %s "+Quote(s)).Output()
 		want := s
 		if s == "-rf" {
 			want = "./-rf" // chmod would read it as an option

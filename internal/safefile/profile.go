@@ -36,7 +36,7 @@ func profileRefusal(path string, m meta, uid int) *Error {
 	if m.mode&othersWrite == 0 {
 		return nil
 	}
-	fix := "chmod go-w " + quote(path)
+	fix := "chmod go-w " + Quote(path)
 	if m.owner != uid {
 		fix = "sudo " + fix
 	}

@@ -62,14 +62,14 @@ func closed(path string, m meta, uid int, fixMode string) *Error {
 	case m.owner != uid:
 		return foreign(path, m, uid)
 	case m.mode&othersAny != 0:
-		return refuse(path, fmt.Sprintf("others than its owner may use it (mode %04o)", m.mode.Perm()), "chmod "+fixMode+" "+quote(path))
+		return refuse(path, fmt.Sprintf("others than its owner may use it (mode %04o)", m.mode.Perm()), "chmod "+fixMode+" "+Quote(path))
 	}
 	return nil
 }
 
 // foreign refuses what belongs to somebody else.
 func foreign(path string, m meta, uid int) *Error {
-	fix := fmt.Sprintf("chown %d %s", uid, quote(path))
+	fix := fmt.Sprintf("chown %d %s", uid, Quote(path))
 	switch {
 	case uid < 0 || m.owner < 0:
 		return refuse(path, "it belongs to somebody else", "")
@@ -79,8 +79,8 @@ func foreign(path string, m meta, uid int) *Error {
 	return refuse(path, fmt.Sprintf("it belongs to uid %d, and we are %d", m.owner, uid), fix)
 }
 
-// quote makes a path safe for a POSIX shell.
-func quote(path string) string {
+// Quote makes a path safe for a POSIX shell.
+func Quote(path string) string {
 	if strings.IndexFunc(path, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:@%,=", r))
 	}) < 0 && path != "" && path[0] != '-' {
@@ -125,6 +125,8 @@ func openChecked(path string, flag int) (*os.File, meta, error) {
 
 func kind(m fs.FileMode) string {
 	switch {
+	case m.IsRegular():
+		return "a file"
 	case m.IsDir():
 		return "a directory"
 	case m&fs.ModeNamedPipe != 0:

@@ -62,7 +62,7 @@ func secretRefusal(path string, m meta, uid int) *Error {
 	case m.owner == rootUID && m.mode&othersWrite == 0:
 		return nil
 	case m.owner == rootUID && uid != rootUID:
-		return refuse(path, fmt.Sprintf("others than root may write it (mode %04o)", m.mode.Perm()), "sudo chmod go-w "+quote(path))
+		return refuse(path, fmt.Sprintf("others than root may write it (mode %04o)", m.mode.Perm()), "sudo chmod go-w "+Quote(path))
 	}
 	return closed(path, m, uid, "600")
 }

@@ -70,9 +70,17 @@ func (p *Process) Secrets(chain broker.Secrets) Secrets {
 	return Secrets{Files: p.SecretFiles(), Keychain: chain}
 }
 
-// RuntimeDir opens the folder for what does not outlive a session.
+// RuntimeDir opens the folder for what does not outlive a session. Errors:
+// *config.Error for one that was named, else *NoRuntimeDirError.
 func (p *Process) RuntimeDir(conf config.Config) (*safefile.Dir, error) {
-	return safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
+	dir, err := safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
+	switch {
+	case err == nil:
+		return dir, nil
+	case conf.RuntimeDir.Given(): // no chmod is advised: the folder may be a system's
+		return nil, &config.Error{Name: conf.RuntimeDir.From.String(), Problem: err.Error(), Fix: "name a folder of yours that is closed to others (mode 0700), or one that is not there yet"}
+	}
+	return nil, &NoRuntimeDirError{Why: err}
 }
 
 // NoRuntimeDirError says that there is no folder for what a supervisor needs.
@@ -90,14 +98,14 @@ func (p *Process) Cache(conf config.Config, chain *keychain.Keychain, say *Say) 
 	case conf.RuntimeDir.Given():
 		return nil, err
 	default:
-		say.Note("no runtime folder, so no lock and no stamp: %v", err)
+		say.Note("no lock and no stamp: %v", err)
 	}
 	switch conf.Cache.V {
 	case config.CacheKeychain:
 		c.Store = chain
 	case config.CacheFile:
 		if c.Files == nil {
-			return nil, &config.Error{Name: conf.Cache.From.String(), Problem: "there is no runtime folder to keep tokens in: " + err.Error(), Fix: "name one with --runtime-dir"}
+			return nil, &config.Error{Name: conf.Cache.From.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir"}
 		}
 		c.Store = cache.FileStore{Files: c.Files}
 	}

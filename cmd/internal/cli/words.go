@@ -70,9 +70,21 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	case errors.As(err, &room):
 		return message, "name a folder of yours that is closed to others with --runtime-dir"
 	case errors.As(err, &stuck):
-		return message, "check that it runs from a shell here"
+		return message, stuckHint(stuck)
 	}
 	return message, ""
+}
+
+func stuckHint(e *child.NotExecutableError) string {
+	switch {
+	case errors.Is(e, child.ErrDirectory):
+		return "name the program in it"
+	case errors.Is(e, child.ErrMode):
+		return "run: chmod +x " + safefile.Quote(e.Path)
+	case errors.Is(e, child.ErrLineEnds):
+		return "save it with Unix line ends"
+	}
+	return "check that it runs from a shell here"
 }
 
 func hostHint(e *broker.HostError) string {
@@ -98,7 +110,8 @@ func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint strin
 		return message, keychainHint(chain)
 	}
 	login := "store it with: lakebase-credential-helper login"
-	if conf != nil && conf.Profile.V != "" {
+	// One that an option changes is not the profile's any more.
+	if conf != nil && conf.Profile.V != "" && conf.Workspace.From.Origin != config.FromOption && conf.ClientID.From.Origin != config.FromOption {
 		return message, login + " --profile " + conf.Profile.V
 	}
 	return message, login + " --host " + e.Host + " --client-id " + e.ClientID

@@ -141,6 +141,9 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &trust.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
 		{&child.NotFoundError{Name: "x", Reason: "not found"}, `"x": not found`, "PATH"},
 		{&child.NotExecutableError{Path: "/x", Reason: "a folder"}, `"/x": a folder`, "shell"},
+		{&child.NotExecutableError{Path: "/x y", Reason: "r", Err: child.ErrMode}, `"/x y": r`, "run: chmod +x '/x y'"},
+		{&child.NotExecutableError{Path: "/x", Reason: "r", Err: child.ErrDirectory}, `"/x": r`, "name the program in it"},
+		{&child.NotExecutableError{Path: "/x", Reason: "r", Err: child.ErrLineEnds}, `"/x": r`, "Unix line ends"},
 		{&retry.Error{Last: &exchange.Error{Host: "h", Kind: exchange.KindUnavailable, Status: 503}, Attempts: 4, Elapsed: 1500 * time.Millisecond}, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
 		{errors.New("anything"), "anything", ""},
 	} {
@@ -154,11 +157,23 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		t.Error(hint)
 	}
 	c := conf()
-	c.Profile.V = "prod"
+	c.Profile.V, c.Workspace.From.Origin, c.ClientID.From.Origin = "prod", config.FromProfile, config.FromProfile
 	message, hint := Describe(&broker.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound},
 		Notes: []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}}, c)
 	if !strings.HasSuffix(hint, "login --profile prod") || !strings.Contains(message, "(DATABRICKS_CLIENT_SECRET is not used: x)") || strings.Contains(message, "PGHOST") {
 		t.Errorf("%q, %q", message, hint)
+	}
+	// Another host or client is not the profile's, and login there would store for the profile's.
+	for _, change := range []func(*config.Config){
+		func(c *config.Config) { c.Workspace.From.Origin = config.FromOption },
+		func(c *config.Config) { c.ClientID.From.Origin = config.FromOption },
+	} {
+		c := *c
+		change(&c)
+		_, hint := Describe(&broker.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, &c)
+		if hint != "store it with: lakebase-credential-helper login --host w.example --client-id c" {
+			t.Error(hint)
+		}
 	}
 }
 
