@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-// patience is how long nothing is said about something that takes long.
-const patience = 2 * time.Second
+const (
+	patience = 2 * time.Second // nothing is said about a run that takes less
+	settled  = time.Second     // nor, where each stage is a line, about a stage
+)
 
 // Progress says what is being waited for when that takes longer than two
 // seconds: a spinner on a terminal, one plain line for each stage elsewhere.
@@ -99,8 +101,11 @@ func (p *Progress) show(n int, said string) string {
 			waited += ", " + Plain(detail)
 		}
 		p.say.raw(fmt.Sprintf("\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.say.Program, Plain(text), waited))
-	} else if text != said {
-		p.say.Progress(text)
+		return text
 	}
+	if text == said || time.Since(since) < settled {
+		return said
+	}
+	p.say.Progress(text)
 	return text
 }

@@ -56,6 +56,26 @@ func TestProgressOffTerminal(t *testing.T) {
 	})
 }
 
+// Of a slow run a quick stage is not the one that is waited for.
+func TestProgressOfAQuickStage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out screen
+		p := StartProgress(&Say{Program: "prog", Out: &out, Level: config.LogNormal}, false)
+		p.At("signing in")
+		time.Sleep(3 * time.Second)
+		p.At("looking")
+		time.Sleep(settled / 2)
+		p.At("waiting for the compute")
+		time.Sleep(2 * settled)
+		p.At("reading")
+		time.Sleep(settled / 2)
+		p.Stop()
+		if out.String() != "prog: signing in\nprog: waiting for the compute\n" {
+			t.Errorf("%q", out.String())
+		}
+	})
+}
+
 func TestProgressOfAQuickRun(t *testing.T) {
 	for _, terminal := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -128,6 +128,7 @@ func TestWordsOfTheWays(t *testing.T) {
 	}{
 		"nobody":      {&broker.NoPersonError{Host: "w.example"}, "no client id is given, and no person has signed in at w.example", "login --user-login --profile prod", ExitNoSecret},
 		"not she":     {&broker.NoPersonError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "login --user-login", ExitNoSecret},
+		"a PGUSER":    {&broker.NoPersonError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal", ExitNoSecret},
 		"two":         {&broker.NoPersonError{Host: "w.example", Others: []string{"ada", "bob"}}, "several people have signed in", "choose with --user: ada, bob", ExitNoSecret},
 		"locked":      {&broker.NoPersonError{Host: "w.example", User: "ada", Err: &keychain.Error{Op: "read", Err: keychain.ErrLocked}}, "no login at w.example: ", "unlock the keychain", ExitNoSecret},
 		"no keychain": {&broker.NoPersonError{Host: "w.example", Err: &keychain.Error{Op: "read", Err: keychain.ErrAbsent}}, "no login at w.example: ", "login --user-login --store file", ExitNoSecret},
@@ -137,6 +138,10 @@ func TestWordsOfTheWays(t *testing.T) {
 		"no target":   {&broker.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "has no endpoint"}, `--endpoint: "shop" has no endpoint`, "lakebase-credential-helper endpoints", ExitUsage},
 		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindStranger}, "names an endpoint or audience that is not its own", "check the host", ExitWorkspace},
 	} {
+		conf := conf
+		if name == "a PGUSER" {
+			conf.User.From.Origin = config.FromEnvironment
+		}
 		message, hint := Describe(c.err, &conf)
 		if !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) || ExitCode(c.err) != c.code {
 			t.Errorf("%s: %d\n%s\n%s", name, ExitCode(c.err), message, hint)

@@ -68,7 +68,11 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 		if strings.Contains(e.Message, "SASL") { // what a pooled host says, by whatever name it is reached
 			return "check PGHOST or --pghost: a pooled host takes no OAuth roles"
 		}
-		return "as the project's owner: " + RoleSQL(known)
+		hint := "as the project's owner: " + RoleSQL(known)
+		if known.ClientID.V != "" && known.User.V != known.ClientID.V { // a group's role, or one that does not exist
+			hint = "check " + known.User.From.String() + ": a service principal's own role is its client id; or " + hint
+		}
+		return hint
 	case wake.TokenInvalid:
 		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
 	case wake.DatabaseMissing:

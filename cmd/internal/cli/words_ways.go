@@ -81,7 +81,11 @@ func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint strin
 		return fmt.Sprintf("no login at %s: %s", e.Host, reason(e.Err)), personStoreHint(chain)
 	}
 	if e.User != "" {
-		return Foreign(fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)), "sign in with: " + userLogin(e.Host, conf)
+		hint := "sign in with: " + userLogin(e.Host, conf)
+		if conf != nil && conf.Auth.V == "" && conf.User.From.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
+			hint += "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal"
+		}
+		return Foreign(fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)), hint
 	}
 	return fmt.Sprintf("no client id is given, and no person has signed in at %s", e.Host),
 		"give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf)
