@@ -96,11 +96,8 @@ The profile stays: it holds no secret.`,
 				Omit: append([]string{"client-secret-file", "credential", "read-only", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{{Name: "all", Text: "delete all that is stored"}, helpOption},
 			},
-			change: func(given map[string][]string, in *config.Input) error {
-				in.NoEndpoint, in.NoTarget = true, given["all"] != nil
-				return nil
-			},
-			run: logout,
+			change: checkLogout,
+			run:    logout,
 		},
 		{
 			page: cli.Page{

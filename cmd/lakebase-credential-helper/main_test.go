@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+)
+
+// do runs the program in this process, with nothing to find outside of it.
+func do(environ []string, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{program}, args...), append([]string{"HOME=" + os.DevNull}, environ...), strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// refused runs a command line that is refused as it stands: lines are all that is
+// said of it.
+func refused(t *testing.T, args string, lines ...string) {
+	t.Helper()
+	code, out, err := do(nil, strings.Fields(args)...)
+	if want := strings.Join(lines, "\n") + "\n"; code != 120 || out != "" || strings.ReplaceAll(err, program+": ", "") != want {
+		t.Errorf("%s: %d %q\n%s", args, code, out, err)
+	}
+}
+
+func TestLogoutOfAllNamesNoTarget(t *testing.T) {
+	for option, args := range map[string]string{
+		"profile": "-p prod", "host": "--host h", "client-id": "--client-id i", "user": "-U u", "endpoint": "--endpoint e", "instance": "--instance i",
+		"auth": "--auth pat", "database": "-d d", "pghost": "--pghost h",
+	} {
+		refused(t, "logout --all "+args, "error: --all cannot be used with --"+option, "hint: leave --all out to delete what is stored for that target alone")
+	}
+}
