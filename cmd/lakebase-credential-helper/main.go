@@ -22,7 +22,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}}
+	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}}
 	if err := c.dispatch(ctx); err != nil {
 		message, hint := cli.Describe(err, c.described())
 		if c.brief && hint != "" { // its callers show one line

@@ -25,7 +25,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	say := &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}
+	say := &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}
 	code, conf, err := start(ctx, p, &say)
 	var died *diedError
 	if errors.As(err, &died) {

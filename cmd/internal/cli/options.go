@@ -104,6 +104,25 @@ func (o *Options) Parse(program string, args []string) (given map[string][]strin
 	return given, set.Args(), nil
 }
 
+// WantsJSON says whether --log-format json stands among args. It is looked for before
+// they are parsed, so that what is wrong with them is said in that form too. Behind
+// "--" stands the command.
+func WantsJSON(args []string) bool {
+	for i, a := range args {
+		if a == "--" {
+			return false
+		}
+		name, value, joined := strings.Cut(a, "=")
+		if !joined && i+1 < len(args) {
+			value = args[i+1]
+		}
+		if (name == "--log-format" || name == "-log-format") && value == "json" {
+			return true
+		}
+	}
+	return false
+}
+
 // secretive names the first option whose value holds what looks like a secret.
 func secretive(values map[string]*recorder) (string, bool) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {

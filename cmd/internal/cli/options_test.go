@@ -137,3 +137,25 @@ func TestHelp(t *testing.T) {
 		t.Error("the help has changed the order of checking")
 	}
 }
+
+func TestWantsJSON(t *testing.T) {
+	for args, want := range map[string]bool{
+		"":                                 false,
+		"--log-format json":                true,
+		"--log-format=json":                true,
+		"-log-format json":                 true,
+		"--nope --log-format json -- x":    true,
+		"get --format json --host h":       false,
+		"--log-format text json":           false,
+		"--log-format":                     false,
+		"--log-format xml":                 false,
+		"-p prod -- x --log-format json":   false,
+		"--log-format -- json":             false,
+		"-- --log-format=json":             false,
+		"-p prod --log-format=json psql x": true,
+	} {
+		if got := WantsJSON(strings.Fields(args)); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
