@@ -156,7 +156,7 @@ func (c *call) tellRotated(did broker.Rotated, err error) {
 	for _, s := range did.Others {
 		c.say.Warn("%s%s", described(s), stray(did, s.ID))
 	}
-	c.say.Hint("delete what serves nowhere any more with: %s rotate --delete-only --delete-id ID", program)
+	c.say.Hint("delete what serves nowhere any more with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
 }
 
 func stray(did broker.Rotated, id string) string {
