@@ -125,12 +125,18 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the page has no %q", want)
 		}
 	}
-	codes := regexp.MustCompile(`(?m)^  (\d+)  \w`).FindAllStringSubmatch(text, -1)
-	var got []string
-	for _, c := range codes {
-		got = append(got, c[1])
+	codes := func(text string) (got []string) {
+		for _, c := range regexp.MustCompile(`(?m)^  (\d+) +\w`).FindAllStringSubmatch(text, -1) {
+			got = append(got, c[1])
+		}
+		return got
 	}
-	if want := []string{"120", "121", "122", "123", "125", "126", "127"}; !slices.Equal(got, want) {
+	if got, want := codes(text), []string{"0", "120", "121", "122", "123", "125"}; !slices.Equal(got, want) || strings.Contains(text, "the command's own") {
+		t.Errorf("a program that starts no command has the exit codes %v, and not %v", got, want)
+	}
+	page.Commands = nil
+	text = Help(page, nil)
+	if got, want := codes(text), []string{"120", "121", "122", "123", "125", "126", "127"}; !slices.Equal(got, want) || !strings.Contains(text, "the command's own; 128+n when a signal ended it") {
 		t.Errorf("exit codes %v, and not %v", got, want)
 	}
 	if exitTable[1].Code != ExitNotFound {
