@@ -20,7 +20,7 @@ func do(environ []string, args ...string) (code int, stdout, stderr string) {
 func refused(t *testing.T, args string, lines ...string) {
 	t.Helper()
 	code, out, err := do(nil, strings.Fields(args)...)
-	if want := strings.Join(lines, "\n") + "\n"; code != 120 || out != "" || strings.ReplaceAll(err, program+": ", "") != want {
+	if want := strings.Join(lines, "\n") + "\n"; code != 120 || out != "" || strings.ReplaceAll("\n"+err, "\n"+program+": ", "\n") != "\n"+want {
 		t.Errorf("%s: %d %q\n%s", args, code, out, err)
 	}
 }
@@ -32,4 +32,22 @@ func TestLogoutOfAllNamesNoTarget(t *testing.T) {
 	} {
 		refused(t, "logout --all "+args, "error: --all cannot be used with --"+option, "hint: leave --all out to delete what is stored for that target alone")
 	}
+}
+
+func TestHelpOfACommand(t *testing.T) {
+	for _, cmd := range commands() {
+		name := cmd.page.Name
+		_, want, _ := do(nil, name, "--help")
+		code, got, err := do(nil, "help", name)
+		if code != 0 || err != "" || got != want || !strings.HasPrefix(got, program+" "+name+" - ") {
+			t.Errorf("help %s: %d %q\n%s", name, code, err, got)
+		}
+	}
+	for _, args := range []string{"help", "--help", "-h", "--help get"} {
+		if code, got, err := do(nil, strings.Fields(args)...); code != 0 || err != "" || got != topHelp() {
+			t.Errorf("%s: %d %q\n%s", args, code, err, got)
+		}
+	}
+	refused(t, "help gett", `error: there is no command "gett"`, "hint: see: lakebase-credential-helper --help")
+	refused(t, "help get list", "error: help takes the name of one command", "hint: see: lakebase-credential-helper --help")
 }
