@@ -51,7 +51,12 @@ func TestOptionErrors(t *testing.T) {
 		"--nope":                        "there is no option --nope",
 		"-x":                            "there is no option -x",
 		"--generate-bash-completion":    "there is no option --generate-bash-completion",
-		"-qd x":                         "there is no option --qd",
+		"-qd x":                         "there is no option -qd",
+		"-pprod":                        "there is no option -pprod",
+		"--pprod":                       "there is no option --pprod",
+		"--host --x -qx":                "there is no option -qx",
+		"-Ume=hunter2":                  "there is no option -Ume",
+		"-dpostgres://u:hunter2@h/db":   `there is no option "-dpostgres://...@h/db"`,
 		"--profile":                     "--profile needs a value",
 		"-p":                            "-p needs a value",
 		"--host a --host b":             "--host is given twice",
@@ -70,6 +75,31 @@ func TestOptionErrors(t *testing.T) {
 		var e *UsageError
 		if !errors.As(err, &e) || e.Problem != want {
 			t.Errorf("%q: %v, and not %s", args, err, want)
+		}
+	}
+}
+
+// A short form with its value right behind it is understood, and not taken.
+func TestShortFormsStandApart(t *testing.T) {
+	for args, want := range map[string]string{
+		"-pprod":                                 "write it as -p prod; see: prog --help",
+		"-q -ddb x":                              "write it as -d db; see: prog --help",
+		"-qh":                                    "write it as -q -h; see: prog --help",
+		"-qp":                                    "see: prog --help",
+		"-xp":                                    "see: prog --help",
+		"-Ume=hunter2":                           "see: prog --help",
+		"--pprod":                                "see: prog --help",
+		"-x":                                     "see: prog --help",
+		"-dose0123456789abcdef0123456789abcdef":  "see: prog --help",
+		"-pdose0123456789abcdef0123456789abcdef": "see: prog --help",
+		"-é":                                     "see: prog --help",
+		"---p":                                   "see: prog --help",
+		"--host":                                 "see: prog --help",
+	} {
+		_, _, err := parseAll(strings.Fields(args)...)
+		var e *UsageError
+		if !errors.As(err, &e) || e.Fix != want {
+			t.Errorf("%q: %+v, and not %s", args, e, want)
 		}
 	}
 }
