@@ -130,7 +130,7 @@ func (c *call) run(ctx context.Context, cmd command) error {
 	}
 	if words := cmd.page.Words; words != nil && c.given["help"] == nil {
 		if len(rest) != 1 || !contains(words, rest[0]) {
-			return &cli.UsageError{Problem: cmd.page.Name + " takes one of these words: " + strings.Join(words, ", ")}
+			return &cli.UsageError{Problem: cmd.page.Name + " takes one of these words: " + strings.Join(words, ", "), Fix: "see: " + program + " " + cmd.page.Name + " --help"}
 		}
 		c.word, rest = rest[0], nil
 	}

@@ -34,6 +34,20 @@ func TestLogoutOfAllNamesNoTarget(t *testing.T) {
 	}
 }
 
+// What is refused here has a second line, which says what to do about it.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	words := "error: completion takes one of these words: bash, zsh, fish, profiles"
+	refused(t, "completion", words, "hint: see: lakebase-credential-helper completion --help")
+	refused(t, "completion tcsh", words, "hint: see: lakebase-credential-helper completion --help")
+	refused(t, "login --secret-stdin --import", "error: --secret-stdin cannot be used with --import", "hint: leave one of them out")
+	refused(t, "login --remove-plaintext", "error: --remove-plaintext goes with --import only", "hint: add --import to take the secret from ~/.databrickscfg")
+	refused(t, "login --no-browser", "error: --no-browser goes with --user-login only", "hint: add --user-login to sign in as a person")
+	refused(t, "list --cache off --cache file", "error: --cache is given twice", "hint: leave one of them out")
+	refused(t, "rotate --delete-only --lifetime 1d", "error: --lifetime cannot be used with --delete-only", "hint: leave it out: --delete-only makes no new secret")
+	refused(t, "proxy --listen 127.0.0.1:0", "error: proxy needs one of --password-file and --trust-local",
+		"hint: name a file with the password that clients give, or let in whoever reaches the address")
+}
+
 func TestHelpOfACommand(t *testing.T) {
 	for _, cmd := range commands() {
 		name := cmd.page.Name

@@ -33,7 +33,7 @@ func checkRotate(given map[string][]string, in *config.Input) error {
 	}
 	for _, o := range []string{"lifetime", "keep-old"} {
 		if given[o] != nil {
-			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only"}
+			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only", Fix: "leave it out: --delete-only makes no new secret"}
 		}
 	}
 	return nil
@@ -99,7 +99,7 @@ func (c *call) rotation() (*broker.Rotation, error) {
 	if id := c.given["delete-id"]; id != nil {
 		r.DeleteID = strings.TrimSpace(id[0])
 		if r.DeleteID == "" {
-			return nil, &config.Error{Name: "--delete-id", Problem: "is empty"}
+			return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give the id of a secret, as rotate and the workspace's settings show it"}
 		}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {

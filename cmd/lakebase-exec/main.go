@@ -67,7 +67,7 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	cli.TellNotes(say, conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
-		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error()}
+		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error(), Fix: "leave it out there"}
 	}
 	vars, err := variables(conf)
 	if err != nil {

@@ -93,7 +93,7 @@ func (o *Options) Parse(program string, args []string) (given map[string][]strin
 	given = map[string][]string{}
 	for name, r := range o.values {
 		if len(r.values) > 1 && !o.many[name] {
-			return nil, nil, &UsageError{Problem: "--" + name + " is given twice"}
+			return nil, nil, &UsageError{Problem: "--" + name + " is given twice", Fix: "leave one of them out"}
 		}
 		if len(r.values) > 0 {
 			given[name] = r.values
