@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode/utf16"
 
@@ -16,17 +14,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
 // listing is what list shows; nothing in it is secret.
 type listing struct {
-	Version  int                 `json:"version"`
-	Secrets  []storedSecret      `json:"secrets"`
-	People   []storedLogin       `json:"people"`
-	Tokens   []cache.Description `json:"tokens"`
-	Profiles []listedProfile     `json:"profiles"`
+	Version  int             `json:"version"`
+	Secrets  []storedSecret  `json:"secrets"`
+	People   []storedLogin   `json:"people"`
+	Tokens   []cachedToken   `json:"tokens"`
+	Profiles []listedProfile `json:"profiles"`
 }
 
 type storedSecret struct {
@@ -46,6 +43,13 @@ type storedLogin struct {
 	Store string `json:"store"`
 }
 
+// cachedToken says what the token opens, too: a database, or with neither endpoint
+// nor instance the workspace.
+type cachedToken struct {
+	cache.Description
+	Kind string `json:"kind"` // config.CredentialDatabase, config.CredentialWorkspace
+}
+
 type listedProfile struct {
 	Name     string `json:"name"`
 	Host     string `json:"host"`
@@ -57,7 +61,7 @@ type listedProfile struct {
 }
 
 func list(ctx context.Context, c *call) error {
-	l := listing{Version: 1, Secrets: []storedSecret{}, People: []storedLogin{}, Tokens: []cache.Description{}, Profiles: []listedProfile{}}
+	l := listing{Version: 1, Secrets: []storedSecret{}, People: []storedLogin{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
 		return err
@@ -81,7 +85,13 @@ func list(ctx context.Context, c *call) error {
 	}
 	c.lives(ctx, &l, store, chain)
 	if store.Store != nil {
-		l.Tokens = append(l.Tokens, store.Tokens(ctx)...)
+		for _, t := range store.Tokens(ctx) {
+			kind := config.CredentialDatabase
+			if t.Endpoint == "" && t.Instance == "" {
+				kind = config.CredentialWorkspace
+			}
+			l.Tokens = append(l.Tokens, cachedToken{t, kind})
+		}
 	}
 	if c.given["json"] == nil {
 		return l.write(c.Stdout, c.Now())
@@ -210,90 +220,4 @@ func plainJSON(text []byte) []byte {
 func (c *call) nothing(err error) bool {
 	return errors.Is(err, keychain.ErrNotFound) || cache.IsMissing(err) ||
 		errors.Is(err, keychain.ErrAbsent) && c.conf.Cache.V == config.CacheFile
-}
-
-// write shows the listing as tables; what is empty is left out.
-func (l listing) write(out io.Writer, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	row := func(cells ...string) {
-		for i := range cells {
-			cells[i] = cli.Plain(cells[i])
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	if len(l.Secrets) > 0 {
-		row("SECRET OF", "HOST", "STORE", "EXPIRES")
-		for _, s := range l.Secrets {
-			row(s.ClientID, s.Host, s.Store, lifeOf(s.ExpiresAt, now))
-		}
-	}
-	l.writeDue(row)
-	if len(l.People) > 0 {
-		row("LOGIN OF", "HOST", "STORE")
-		for _, p := range l.People {
-			row(p.User, p.Host, p.Store)
-		}
-	}
-	if len(l.Tokens) > 0 {
-		row("TOKEN OF", "HOST", "ENDPOINT", "EXPIRES")
-		for _, t := range l.Tokens {
-			row(t.ClientID, t.Host, targetOf(t.Endpoint, t.Instance, t.ReadOnly), expires(t.ExpiresAt, now))
-		}
-	}
-	if len(l.Profiles) > 0 {
-		row("PROFILE", "HOST", "CLIENT", "ENDPOINT")
-		for _, p := range l.Profiles {
-			row(p.Name, p.Host, p.ClientID+p.User, targetOf(p.Endpoint, p.Instance, false))
-		}
-	}
-	return w.Flush()
-}
-
-// targetOf is one cell: the endpoint, or in its place the instance.
-func targetOf(endpoint, instance string, readOnly bool) string {
-	if instance != "" {
-		endpoint = strings.TrimSpace(endpoint + " " + credential.InstancePrefix + instance)
-	}
-	if readOnly {
-		endpoint += " (read-only)"
-	}
-	return endpoint
-}
-
-// writeDue shows the secrets that are to be deleted.
-func (l listing) writeDue(row func(...string)) {
-	head := true
-	for _, s := range l.Secrets {
-		for _, d := range s.Due {
-			if head {
-				row("OLD SECRET", "OF", "HOST", "DELETED BY THE NEXT ROTATE")
-				head = false
-			}
-			when := "at once"
-			if !d.After.IsZero() {
-				when = "after " + d.After.UTC().Format(time.RFC3339)
-			}
-			row(d.ID, s.ClientID, s.Host, when)
-		}
-	}
-}
-
-// lifeOf is a secret's rest in days; the workspace's settings know it where we
-// do not.
-func lifeOf(at *time.Time, now time.Time) string {
-	if at == nil {
-		return "unknown"
-	}
-	left := at.Sub(now)
-	if left <= 0 {
-		return "expired"
-	}
-	return fmt.Sprintf("in %d days", int(left/(24*time.Hour)))
-}
-
-func expires(at, now time.Time) string {
-	if left := at.Sub(now); left > 0 {
-		return "in " + left.Round(time.Second).String()
-	}
-	return "expired"
 }

@@ -35,11 +35,11 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 		}
 	}
 	if len(from) > 1 {
-		return &cli.UsageError{Problem: from[0] + " cannot be used with " + from[1]}
+		return &cli.UsageError{Problem: from[0] + " cannot be used with " + from[1], Fix: "leave one of them out"}
 	}
 	for _, o := range []string{"remove-plaintext"} {
 		if given[o] != nil && given["import"] == nil {
-			return &cli.UsageError{Problem: "--" + o + " goes with --import only"}
+			return &cli.UsageError{Problem: "--" + o + " goes with --import only", Fix: "add --import to take the secret from ~/.databrickscfg"}
 		}
 	}
 	return nil

@@ -6,12 +6,28 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
+
+// checkLogout looks at logout's own options before anything else is done: who names
+// a target does not mean all that is stored. Variables may name one all the same.
+func checkLogout(given map[string][]string, in *config.Input) error {
+	in.NoEndpoint, in.NoTarget = true, given["all"] != nil
+	if given["all"] == nil {
+		return nil
+	}
+	for _, s := range config.Settings() {
+		if given[s.Option] != nil && (s.Target || s.Option == "profile") {
+			return &cli.UsageError{Problem: "--all cannot be used with --" + s.Option, Fix: "leave --all out to delete what is stored for that target alone"}
+		}
+	}
+	return nil
+}
 
 // logout deletes a target's secret or login with its tokens, or all that is stored.
 func logout(ctx context.Context, c *call) error {

@@ -22,7 +22,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}}
+	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}}
 	if err := c.dispatch(ctx); err != nil {
 		message, hint := cli.Describe(err, c.described())
 		if c.brief && hint != "" { // its callers show one line
@@ -59,19 +59,46 @@ func (c *call) dispatch(ctx context.Context) error {
 		return &cli.UsageError{Problem: "no command is given", Fix: "see: " + program + " --help"}
 	}
 	switch c.Args[0] {
-	case "--help", "-h", "help":
-		_, err := io.WriteString(c.Stdout, topHelp())
-		return err
+	case "help":
+		return c.help(c.Args[1:])
+	case "--help", "-h":
+		return c.help(nil)
 	case "--version", "-V", "version":
 		_, err := io.WriteString(c.Stdout, program+" "+cli.Version()+"\n")
 		return err
 	}
+	cmd, err := find(c.Args[0])
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, cmd)
+}
+
+// find gives the command of this name.
+func find(name string) (command, error) {
 	for _, cmd := range commands() {
-		if cmd.page.Name == c.Args[0] {
-			return c.run(ctx, cmd)
+		if cmd.page.Name == name {
+			return cmd, nil
 		}
 	}
-	return &cli.UsageError{Problem: "there is no command " + config.Quote(c.Args[0]), Fix: "see: " + program + " --help"}
+	return command{}, &cli.UsageError{Problem: "there is no command " + config.Quote(name), Fix: "see: " + program + " --help"}
+}
+
+// help prints the page of the command that is named, or the program's.
+func (c *call) help(names []string) error {
+	text := topHelp()
+	if len(names) > 1 {
+		return &cli.UsageError{Problem: "help takes the name of one command", Fix: "see: " + program + " --help"}
+	}
+	if len(names) == 1 {
+		cmd, err := find(names[0])
+		if err != nil {
+			return err
+		}
+		text = cmd.help()
+	}
+	_, err := io.WriteString(c.Stdout, text)
+	return err
 }
 
 // command is one of the program's commands.
@@ -103,7 +130,7 @@ func (c *call) run(ctx context.Context, cmd command) error {
 	}
 	if words := cmd.page.Words; words != nil && c.given["help"] == nil {
 		if len(rest) != 1 || !contains(words, rest[0]) {
-			return &cli.UsageError{Problem: cmd.page.Name + " takes one of these words: " + strings.Join(words, ", ")}
+			return &cli.UsageError{Problem: cmd.page.Name + " takes one of these words: " + strings.Join(words, ", "), Fix: "see: " + program + " " + cmd.page.Name + " --help"}
 		}
 		c.word, rest = rest[0], nil
 	}
@@ -111,7 +138,7 @@ func (c *call) run(ctx context.Context, cmd command) error {
 		return &cli.UsageError{Problem: cmd.page.Name + " takes options only", Fix: "see: " + program + " " + cmd.page.Name + " --help"}
 	}
 	if c.given["help"] != nil {
-		_, err := io.WriteString(c.Stdout, cli.Help(titled(cmd.page), cmd.settings()))
+		_, err := io.WriteString(c.Stdout, cmd.help())
 		return err
 	}
 	if cmd.change != nil {
@@ -133,6 +160,9 @@ func (c *call) run(ctx context.Context, cmd command) error {
 	}
 	return cmd.run(ctx, c)
 }
+
+// help is the command's page.
+func (cmd command) help() string { return cli.Help(titled(cmd.page), cmd.settings()) }
 
 // settings are those that mean something to the command.
 func (cmd command) settings() []config.Setting {

@@ -21,8 +21,10 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 	switch {
 	case given["listen"] == nil:
 		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a folder for its socket"}
-	case (given["password-file"] == nil) == (given["trust-local"] == nil):
-		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local"}
+	case given["password-file"] != nil && given["trust-local"] != nil:
+		return &cli.UsageError{Problem: "--trust-local cannot be used with --password-file", Fix: "clients give that file's password, or none"}
+	case given["password-file"] == nil && given["trust-local"] == nil:
+		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or let in whoever reaches the address"}
 	}
 	return nil
 }

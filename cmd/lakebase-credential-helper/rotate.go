@@ -20,8 +20,9 @@ import (
 // Bounds of a secret's life (Databricks, "Authorize service principal access
 // with OAuth": 730 days at the most), and of how long an old one is kept.
 const (
-	minLifetime = time.Hour
-	maxLifetime = 730 * 24 * time.Hour
+	minLifetime = "1h"
+	minKept     = "1s"
+	maxDays     = 730
 )
 
 // checkRotate looks at rotate's own options before anything else is done.
@@ -32,7 +33,7 @@ func checkRotate(given map[string][]string, in *config.Input) error {
 	}
 	for _, o := range []string{"lifetime", "keep-old"} {
 		if given[o] != nil {
-			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only"}
+			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only", Fix: "leave it out: --delete-only makes no new secret"}
 		}
 	}
 	return nil
@@ -86,19 +87,19 @@ func (c *call) rotation() (*broker.Rotation, error) {
 	r := &broker.Rotation{Config: c.conf, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
 	var err error
 	if t := c.given["lifetime"]; t != nil {
-		if r.Lifetime, err = config.ParseDuration(inHours(t[0]), "--lifetime", minLifetime, maxLifetime); err != nil {
+		if r.Lifetime, err = lifeOption("--lifetime", t[0], minLifetime); err != nil {
 			return nil, err
 		}
 	}
 	if t := c.given["keep-old"]; t != nil {
-		if r.KeepOld, err = config.ParseDuration(inHours(t[0]), "--keep-old", time.Second, maxLifetime); err != nil {
+		if r.KeepOld, err = lifeOption("--keep-old", t[0], minKept); err != nil {
 			return nil, err
 		}
 	}
 	if id := c.given["delete-id"]; id != nil {
 		r.DeleteID = strings.TrimSpace(id[0])
 		if r.DeleteID == "" {
-			return nil, &config.Error{Name: "--delete-id", Problem: "is empty"}
+			return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give the id of a secret, as rotate and the workspace's settings show it"}
 		}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {
@@ -119,13 +120,26 @@ func (c *call) hasSecret() error {
 	return nil
 }
 
-// inHours takes a count of days too, which Go's durations do not.
-func inHours(text string) string {
-	days, ok := strings.CutSuffix(strings.TrimSpace(text), "d")
-	if n, err := strconv.ParseUint(days, 10, 16); ok && err == nil {
-		return strconv.FormatUint(n*24, 10) + "h"
+// lifeOption reads a time that may be a count of days too.
+func lifeOption(option, text, least string) (time.Duration, error) {
+	text = strings.TrimSpace(text)
+	d, err := inDays(text)
+	if err != nil {
+		return 0, &config.Error{Name: option, Problem: config.Quote(text) + " is not a duration, such as 12h or 90d"}
 	}
-	return text
+	if min, _ := time.ParseDuration(least); d < min || d > maxDays*24*time.Hour {
+		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not between %s and %dd", text, least, maxDays)}
+	}
+	return d, nil
+}
+
+// inDays knows days, which Go's durations do not have.
+func inDays(text string) (time.Duration, error) {
+	days, ok := strings.CutSuffix(text, "d")
+	if n, err := strconv.ParseUint(days, 10, 16); ok && (err == nil || errors.Is(err, strconv.ErrRange)) { // out of range it is the most
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	return time.ParseDuration(text)
 }
 
 // rotateLock names the lock of one secret; the name says nothing of it.
@@ -156,7 +170,7 @@ func (c *call) tellRotated(did broker.Rotated, err error) {
 	for _, s := range did.Others {
 		c.say.Warn("%s%s", described(s), stray(did, s.ID))
 	}
-	c.say.Hint("delete what serves nowhere any more with: %s rotate --delete-only --delete-id ID", program)
+	c.say.Hint("delete what serves nowhere any more with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
 }
 
 func stray(did broker.Rotated, id string) string {

@@ -21,7 +21,7 @@ import (
 func checkUserLogin(given map[string][]string, in *config.Input) error {
 	if given["user-login"] == nil {
 		if given["no-browser"] != nil {
-			return &cli.UsageError{Problem: "--no-browser goes with --user-login only"}
+			return &cli.UsageError{Problem: "--no-browser goes with --user-login only", Fix: "add --user-login to sign in as a person"}
 		}
 		return nil
 	}

@@ -96,11 +96,8 @@ The profile stays: it holds no secret.`,
 				Omit: append([]string{"client-secret-file", "credential", "read-only", "ttl", "min-ttl"}, childOnly...),
 				More: []cli.Option{{Name: "all", Text: "delete all that is stored"}, helpOption},
 			},
-			change: func(given map[string][]string, in *config.Input) error {
-				in.NoEndpoint, in.NoTarget = true, given["all"] != nil
-				return nil
-			},
-			run: logout,
+			change: checkLogout,
+			run:    logout,
 		},
 		{
 			page: cli.Page{
@@ -134,7 +131,8 @@ at any point, the stored secret works; the next rotate deletes what is left.`,
 				Name: "list", Brief: "show what is stored, without secrets",
 				Usage: program + " list [--json]",
 				Text: `Lists the secrets by host and client id, the people who have signed in, the cached
-tokens, and the profiles.`,
+tokens, and the profiles. A token for the workspace, and for no database, has
+(workspace) for its endpoint; in JSON its kind is workspace, else database.`,
 				Omit: listOmit(),
 				More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
 			},

@@ -25,7 +25,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	say := &cli.Say{Program: program, Out: stderr, Level: config.LogNormal}
+	say := &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}
 	code, conf, err := start(ctx, p, &say)
 	var died *diedError
 	if errors.As(err, &died) {
@@ -67,7 +67,7 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	cli.TellNotes(say, conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
-		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error()}
+		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error(), Fix: "leave it out there"}
 	}
 	vars, err := variables(conf)
 	if err != nil {

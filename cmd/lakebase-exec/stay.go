@@ -41,7 +41,7 @@ func refreshSignal(conf config.Config) (syscall.Signal, error) {
 	}
 	sig := cli.SignalNumber(name)
 	if sig == 0 {
-		return 0, &config.Error{Name: conf.OnRefresh.From.String(), Problem: "there is no signal " + config.Quote(name) + " here"}
+		return 0, &config.Error{Name: conf.OnRefresh.From.String(), Problem: "there is no signal " + config.Quote(name) + " here", Fix: "kill -l lists those that there are"}
 	}
 	return sig, nil
 }

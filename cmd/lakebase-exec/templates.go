@@ -28,12 +28,12 @@ func variables(conf config.Config) ([]variable, error) {
 	for _, a := range asked {
 		t, err := hook.ParseTemplate(a.Template)
 		if err != nil {
-			return nil, &config.Error{Name: a.From.String(), Problem: a.Name + ": " + err.Error()}
+			return nil, &config.Error{Name: a.From.String(), Problem: a.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}
 		}
 		names = append(names, a.Name)
 		var extra *pgenv.ExtraError
 		if err := pgenv.CheckExtra(names); errors.As(err, &extra) {
-			return nil, &config.Error{Name: a.From.String(), Problem: extra.Error()}
+			return nil, &config.Error{Name: a.From.String(), Problem: extra.Error(), Fix: "choose another name: of letters, digits and _, no digit first, and none that is set or removed anyway"}
 		}
 		out = append(out, variable{a.Name, t, a.From})
 	}
@@ -53,7 +53,7 @@ func checkTemplates(conf config.Config, vars []variable) error {
 		name := v.template.Uses(not...)
 		switch {
 		case name == "expires_at":
-			return &config.Error{Name: v.from.String(), Problem: v.name + ": {expires_at} means nothing under --refresh " + conf.Refresh.V + ": the way in is kept open"}
+			return &config.Error{Name: v.from.String(), Problem: v.name + ": {expires_at} means nothing under --refresh " + conf.Refresh.V + ": the way in is kept open", Fix: "leave it out of the template"}
 		case name != "":
 			return &config.Error{Name: v.from.String(), Problem: v.name + ": {" + name + "} holds the password, which --refresh passfile changes in its file alone",
 				Fix: "use {url_nopassword}, or --refresh proxy"}

@@ -93,10 +93,14 @@ type ExitMeaning struct {
 	Meaning string
 }
 
-// ExitMeanings lists the exit codes of a program that started no command.
-func ExitMeanings() []ExitMeaning {
+// ExitMeanings lists the exit codes of a program that started no command; wraps
+// says whether it starts any.
+func ExitMeanings(wraps bool) []ExitMeaning {
 	var out []ExitMeaning
 	for _, row := range exitTable {
+		if !wraps && (row.Code == ExitNotFound || row.Code == ExitNotExecutable) {
+			continue
+		}
 		out = append(out, ExitMeaning{row.Code, row.Meaning})
 	}
 	slices.SortFunc(out, func(a, b ExitMeaning) int { return a.Code - b.Code })
@@ -121,12 +125,23 @@ func Help(p Page, settings []config.Setting) string {
 		b.WriteString("\nExamples:\n  " + strings.Join(p.Examples, "\n  ") + "\n")
 	}
 	if p.ExitCodes {
-		b.WriteString("\nExit codes: the command's own; or, with a line \"" + p.Name + ": error:\", not started:\n")
-		for _, row := range ExitMeanings() {
-			fmt.Fprintf(&b, "  %d  %s\n", row.Code, row.Meaning)
-		}
+		b.WriteString(exitCodes(p))
 	}
 	return b.String()
+}
+
+// exitCodes says what a program ends with. One that has commands of its own starts
+// nobody else's.
+func exitCodes(p Page) string {
+	wraps := len(p.Commands) == 0
+	text := "\nExit codes:\n  0    it is done\n"
+	if wraps {
+		text = "\nExit codes: the command's own; 128+n when a signal ended it. With a line\n\"" + p.Name + ": error:\" it was never started:\n"
+	}
+	for _, row := range ExitMeanings(wraps) {
+		text += fmt.Sprintf("  %d  %s\n", row.Code, row.Meaning)
+	}
+	return text
 }
 
 // from tells a setting's variables and default.

@@ -51,7 +51,12 @@ func TestOptionErrors(t *testing.T) {
 		"--nope":                        "there is no option --nope",
 		"-x":                            "there is no option -x",
 		"--generate-bash-completion":    "there is no option --generate-bash-completion",
-		"-qd x":                         "there is no option --qd",
+		"-qd x":                         "there is no option -qd",
+		"-pprod":                        "there is no option -pprod",
+		"--pprod":                       "there is no option --pprod",
+		"--host --x -qx":                "there is no option -qx",
+		"-Ume=hunter2":                  "there is no option -Ume",
+		"-dpostgres://u:hunter2@h/db":   `there is no option "-dpostgres://...@h/db"`,
 		"--profile":                     "--profile needs a value",
 		"-p":                            "-p needs a value",
 		"--host a --host b":             "--host is given twice",
@@ -70,6 +75,31 @@ func TestOptionErrors(t *testing.T) {
 		var e *UsageError
 		if !errors.As(err, &e) || e.Problem != want {
 			t.Errorf("%q: %v, and not %s", args, err, want)
+		}
+	}
+}
+
+// A short form with its value right behind it is understood, and not taken.
+func TestShortFormsStandApart(t *testing.T) {
+	for args, want := range map[string]string{
+		"-pprod":                                 "write it as -p prod; see: prog --help",
+		"-q -ddb x":                              "write it as -d db; see: prog --help",
+		"-qh":                                    "write it as -q -h; see: prog --help",
+		"-qp":                                    "see: prog --help",
+		"-xp":                                    "see: prog --help",
+		"-Ume=hunter2":                           "see: prog --help",
+		"--pprod":                                "see: prog --help",
+		"-x":                                     "see: prog --help",
+		"-dose0123456789abcdef0123456789abcdef":  "see: prog --help",
+		"-pdose0123456789abcdef0123456789abcdef": "see: prog --help",
+		"-é":                                     "see: prog --help",
+		"---p":                                   "see: prog --help",
+		"--host":                                 "see: prog --help",
+	} {
+		_, _, err := parseAll(strings.Fields(args)...)
+		var e *UsageError
+		if !errors.As(err, &e) || e.Fix != want {
+			t.Errorf("%q: %+v, and not %s", args, e, want)
 		}
 	}
 }
@@ -125,15 +155,43 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the page has no %q", want)
 		}
 	}
-	codes := regexp.MustCompile(`(?m)^  (\d+)  \w`).FindAllStringSubmatch(text, -1)
-	var got []string
-	for _, c := range codes {
-		got = append(got, c[1])
+	codes := func(text string) (got []string) {
+		for _, c := range regexp.MustCompile(`(?m)^  (\d+) +\w`).FindAllStringSubmatch(text, -1) {
+			got = append(got, c[1])
+		}
+		return got
 	}
-	if want := []string{"120", "121", "122", "123", "125", "126", "127"}; !slices.Equal(got, want) {
+	if got, want := codes(text), []string{"0", "120", "121", "122", "123", "125"}; !slices.Equal(got, want) || strings.Contains(text, "the command's own") {
+		t.Errorf("a program that starts no command has the exit codes %v, and not %v", got, want)
+	}
+	page.Commands = nil
+	text = Help(page, nil)
+	if got, want := codes(text), []string{"120", "121", "122", "123", "125", "126", "127"}; !slices.Equal(got, want) || !strings.Contains(text, "the command's own; 128+n when a signal ended it") {
 		t.Errorf("exit codes %v, and not %v", got, want)
 	}
 	if exitTable[1].Code != ExitNotFound {
 		t.Error("the help has changed the order of checking")
+	}
+}
+
+func TestWantsJSON(t *testing.T) {
+	for args, want := range map[string]bool{
+		"":                                 false,
+		"--log-format json":                true,
+		"--log-format=json":                true,
+		"-log-format json":                 true,
+		"--nope --log-format json -- x":    true,
+		"get --format json --host h":       false,
+		"--log-format text json":           false,
+		"--log-format":                     false,
+		"--log-format xml":                 false,
+		"-p prod -- x --log-format json":   false,
+		"--log-format -- json":             false,
+		"-- --log-format=json":             false,
+		"-p prod --log-format=json psql x": true,
+	} {
+		if got := WantsJSON(strings.Fields(args)); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
 	}
 }

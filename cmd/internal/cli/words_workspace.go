@@ -110,6 +110,29 @@ func detail(e *exchange.Error) string {
 	return text
 }
 
+// SameTarget is what makes a command of lakebase-credential-helper mean the same
+// workspace and identity: the profile, or else the options that named them. What
+// the environment gives, it gives the next command too.
+func SameTarget(conf *config.Config) string {
+	if conf == nil {
+		return ""
+	}
+	if conf.Profile.V != "" {
+		return " --profile " + conf.Profile.V
+	}
+	var text string
+	if s := conf.DatabricksProfile; s.V != "" && s.From.Origin == config.FromOption {
+		text += " --databricks-profile " + s.V
+	}
+	if h := conf.Workspace; h.From.Origin == config.FromOption {
+		text += " --host " + h.V.HostPort()
+	}
+	if id := conf.ClientID; id.V != "" && id.From.Origin == config.FromOption {
+		text += " --client-id " + id.V
+	}
+	return text
+}
+
 func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	hostFrom, target := "the host", "the target's name"
 	if conf != nil {
@@ -126,13 +149,13 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	}
 	switch e.Kind {
 	case exchange.KindInvalidClient:
-		return "check the client id, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login"
+		return "check the client id, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login" + SameTarget(conf)
 	case exchange.KindEntitlement:
 		return "a workspace admin enables \"Workspace access\" for the service principal"
 	case exchange.KindEndpointMalformed:
 		return "check " + target + ": its form is " + config.EndpointForm
 	case exchange.KindEndpointNotFound:
-		return "check " + target + ": resource ids are taken, not the ep-… and br-… of the console's address; and that the service principal may use the project"
+		return "check " + target + ", and that the service principal may use the project; see what there is with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	case exchange.KindEndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
 	case exchange.KindTooManySecrets:
@@ -140,7 +163,7 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	case exchange.KindPermissionDenied:
 		switch e.Call {
 		case exchange.CallListSecrets, exchange.CallCreateSecret, exchange.CallDeleteSecret:
-			return "a workspace admin makes the service principal a manager of itself; or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login"
+			return "a workspace admin makes the service principal a manager of itself; or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login" + SameTarget(conf)
 		case exchange.CallWorkspaceToken:
 			return "a workspace admin lets the service principal sign in, and this machine's address where there is an IP access list"
 		}

@@ -131,10 +131,7 @@ func (p Program) manExit(m *roff) {
 	} else {
 		m.item("B", "0", "it is done")
 	}
-	for _, e := range cli.ExitMeanings() {
-		if !p.Wraps && (e.Code == cli.ExitNotFound || e.Code == cli.ExitNotExecutable) {
-			continue // it starts no command
-		}
+	for _, e := range cli.ExitMeanings(p.Wraps) {
 		m.item("B", fmt.Sprint(e.Code), e.Meaning)
 	}
 }

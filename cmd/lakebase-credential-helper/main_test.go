@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+)
+
+// do runs the program in this process, with nothing to find outside of it.
+func do(environ []string, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{program}, args...), append([]string{"HOME=" + os.DevNull}, environ...), strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// refused runs a command line that is refused as it stands: lines are all that is
+// said of it.
+func refused(t *testing.T, args string, lines ...string) {
+	t.Helper()
+	code, out, err := do(nil, strings.Fields(args)...)
+	if want := strings.Join(lines, "\n") + "\n"; code != 120 || out != "" || strings.ReplaceAll("\n"+err, "\n"+program+": ", "\n") != "\n"+want {
+		t.Errorf("%s: %d %q\n%s", args, code, out, err)
+	}
+}
+
+func TestLogoutOfAllNamesNoTarget(t *testing.T) {
+	for option, args := range map[string]string{
+		"profile": "-p prod", "host": "--host h", "client-id": "--client-id i", "user": "-U u", "endpoint": "--endpoint e", "instance": "--instance i",
+		"auth": "--auth pat", "database": "-d d", "pghost": "--pghost h",
+	} {
+		refused(t, "logout --all "+args, "error: --all cannot be used with --"+option, "hint: leave --all out to delete what is stored for that target alone")
+	}
+}
+
+// What is refused here has a second line, which says what to do about it.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	words := "error: completion takes one of these words: bash, zsh, fish, profiles"
+	refused(t, "completion", words, "hint: see: lakebase-credential-helper completion --help")
+	refused(t, "completion tcsh", words, "hint: see: lakebase-credential-helper completion --help")
+	refused(t, "login --secret-stdin --import", "error: --secret-stdin cannot be used with --import", "hint: leave one of them out")
+	refused(t, "login --remove-plaintext", "error: --remove-plaintext goes with --import only", "hint: add --import to take the secret from ~/.databrickscfg")
+	refused(t, "login --no-browser", "error: --no-browser goes with --user-login only", "hint: add --user-login to sign in as a person")
+	refused(t, "list --cache off --cache file", "error: --cache is given twice", "hint: leave one of them out")
+	refused(t, "rotate --delete-only --lifetime 1d", "error: --lifetime cannot be used with --delete-only", "hint: leave it out: --delete-only makes no new secret")
+	refused(t, "proxy --listen 127.0.0.1:0", "error: proxy needs one of --password-file and --trust-local",
+		"hint: name a file with the password that clients give, or let in whoever reaches the address")
+}
+
+func TestHelpOfACommand(t *testing.T) {
+	for _, cmd := range commands() {
+		name := cmd.page.Name
+		_, want, _ := do(nil, name, "--help")
+		code, got, err := do(nil, "help", name)
+		if code != 0 || err != "" || got != want || !strings.HasPrefix(got, program+" "+name+" - ") {
+			t.Errorf("help %s: %d %q\n%s", name, code, err, got)
+		}
+	}
+	for _, args := range []string{"help", "--help", "-h", "--help get"} {
+		if code, got, err := do(nil, strings.Fields(args)...); code != 0 || err != "" || got != topHelp() {
+			t.Errorf("%s: %d %q\n%s", args, code, err, got)
+		}
+	}
+	refused(t, "help gett", `error: there is no command "gett"`, "hint: see: lakebase-credential-helper --help")
+	refused(t, "help get list", "error: help takes the name of one command", "hint: see: lakebase-credential-helper --help")
+}
