@@ -99,7 +99,7 @@ func checkSecret(where string, text []byte) (credential.Secret, error) {
 	s := strings.TrimSpace(string(text))
 	switch {
 	case s == "":
-		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty"}
+		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was made"}
 	case len(text) > maxSecret:
 		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret)}
 	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):

@@ -110,9 +110,8 @@ func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint strin
 		return message, keychainHint(chain)
 	}
 	login := "store it with: lakebase-credential-helper login"
-	// One that an option changes is not the profile's any more.
-	if conf != nil && conf.Profile.V != "" && conf.Workspace.From.Origin != config.FromOption && conf.ClientID.From.Origin != config.FromOption {
-		return message, login + " --profile " + conf.Profile.V
+	if ofProfile(conf) {
+		return message, login + SameTarget(conf)
 	}
 	return message, login + " --host " + e.Host + " --client-id " + e.ClientID
 }

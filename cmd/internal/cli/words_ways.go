@@ -42,7 +42,7 @@ func describeWay(err error, conf *config.Config) (message, hint string, ok bool)
 		}
 		hint = "the service principal needs a federation policy with these three; the audience can be set with --audience"
 	case errors.As(err, &target):
-		message, hint = targetWords(target)
+		message, hint = targetWords(target, conf)
 	case errors.As(err, &way):
 		message, hint = Foreign(way.Problem), way.Fix
 	case errors.As(err, &denied):
@@ -99,12 +99,23 @@ func personStoreHint(e *keychain.Error) string {
 	return storeHint(e)
 }
 
-func targetWords(e *broker.TargetError) (message, hint string) {
+func targetWords(e *broker.TargetError, conf *config.Config) (message, hint string) {
 	message = Foreign(fmt.Sprintf("%s: %s %s", e.From, config.Quote(e.Name), e.Problem))
 	if len(e.Choices) == 0 {
-		return message, "see what there is with: lakebase-credential-helper endpoints"
+		return message, "see what there is with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	}
 	return message, "there are: " + Foreign(strings.Join(e.Choices, ", "))
+}
+
+// whichBearer names the token for the API by where it came from.
+func whichBearer(conf *config.Config) string {
+	switch {
+	case conf != nil && conf.Auth.V == credential.AuthPAT:
+		return "the token of " + conf.Secret.From.String()
+	case conf != nil && conf.Auth.V == credential.AuthCLI:
+		return "the token that the Databricks CLI gave"
+	}
+	return "the workspace token that it had just given"
 }
 
 // wayHint is what to do about a refusal that the way in makes likely; empty for

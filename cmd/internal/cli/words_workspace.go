@@ -42,7 +42,7 @@ func workspaceError(err error, e *exchange.Error, conf *config.Config) string {
 	case exchange.KindTooManySecrets:
 		text += " lets this service principal have no more secrets"
 	case exchange.KindBearerRefused:
-		text += " refused the workspace token that it had just given"
+		text += " refused " + whichBearer(conf)
 	case exchange.KindRateLimited:
 		text += " limits the rate of calls"
 	case exchange.KindCodeRefused:
@@ -114,23 +114,30 @@ func detail(e *exchange.Error) string {
 // workspace and identity: the profile, or else the options that named them. What
 // the environment gives, it gives the next command too.
 func SameTarget(conf *config.Config) string {
-	if conf == nil {
+	switch {
+	case conf == nil:
 		return ""
-	}
-	if conf.Profile.V != "" {
+	case ofProfile(conf):
 		return " --profile " + conf.Profile.V
 	}
+	named := func(s config.Source) bool { return s.Origin == config.FromOption || s.Origin == config.FromProfile }
 	var text string
-	if s := conf.DatabricksProfile; s.V != "" && s.From.Origin == config.FromOption {
+	if s := conf.DatabricksProfile; s.V != "" && named(s.From) {
 		text += " --databricks-profile " + s.V
 	}
-	if h := conf.Workspace; h.From.Origin == config.FromOption {
+	if h := conf.Workspace; named(h.From) {
 		text += " --host " + h.V.HostPort()
 	}
-	if id := conf.ClientID; id.V != "" && id.From.Origin == config.FromOption {
+	if id := conf.ClientID; id.V != "" && named(id.From) {
 		text += " --client-id " + id.V
 	}
 	return text
+}
+
+// ofProfile says whether the identity is a profile's: with one that an option
+// changes, login would store for the profile's, and write it there.
+func ofProfile(conf *config.Config) bool {
+	return conf != nil && conf.Profile.V != "" && conf.Workspace.From.Origin != config.FromOption && conf.ClientID.From.Origin != config.FromOption
 }
 
 func workspaceHint(e *exchange.Error, conf *config.Config) string {
