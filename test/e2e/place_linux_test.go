@@ -208,6 +208,9 @@ type outcome struct {
 	stdout, stderr string
 }
 
+// unexpected is what it said on stderr beside what it waits for.
+func (o *outcome) unexpected() string { return withoutProgress(o.stderr, o.took) }
+
 // want fails the test unless the program exited by itself with this code.
 func (o *outcome) want(code int) *outcome {
 	o.t.Helper()

@@ -19,9 +19,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// patience is how long nothing is said about a wait.
-const patience = 2 * time.Second
-
 // screen is a terminal on which a program runs, and all that was shown on it.
 type screen struct {
 	*place
