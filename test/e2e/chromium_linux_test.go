@@ -56,7 +56,8 @@ func TestUserLoginChromium(t *testing.T) {
 				}
 			}
 		}
-		if strings.Contains(line, code) || strings.Contains(line, "verifier") || revealed(l, line) != "" {
+		// The lines are those of the whole machine: a word alone says nothing.
+		if strings.Contains(line, code) || revealed(l, line) != "" {
 			t.Errorf("a command line holds a secret: %q", line)
 		}
 	}
