@@ -149,13 +149,13 @@ func TestCancel(t *testing.T) {
 			got <- m.(*pgproto3.CancelRequest)
 		}
 	})
-	must(t, Cancel(within(t, 5*time.Second), f.target(), nil, 7, []byte{1, 2, 3, 4}))
+	must(t, Cancel(within(t, 20*time.Second), f.target(), nil, 7, []byte{1, 2, 3, 4}))
 	if m := <-got; m.ProcessID != 7 || !slices.Equal(m.SecretKey, []byte{1, 2, 3, 4}) {
 		t.Errorf("%+v", m)
 	}
 	begun := time.Now()
 	wantKind(t, Cancel(within(t, 100*time.Millisecond), f.target(), nil, 7, []byte{1, 2, 3, 4}), NoAnswer)
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("a silent server was waited for %s", took)
 	}
 }

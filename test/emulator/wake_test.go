@@ -21,9 +21,6 @@ import (
 // enough for all that is looked at while the compute wakes.
 const wakeTime = 2 * time.Second
 
-// busyMachine is what anything may take longer where others want the processors.
-const busyMachine = 10 * time.Second
-
 func asleep(t *testing.T, mode WakeMode, takes time.Duration) *Lakebase {
 	t.Helper()
 	l := begin(t, Options{Suspended: true})
