@@ -116,7 +116,7 @@ func TestLeadersThatLeaveNothing(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if took := time.Since(begun); took < leaders*cost || took > n*cost/2 {
+		if took := time.Since(begun); took < leaders*cost || took > n*cost*3/4 {
 			t.Errorf("%s: %d took %s, each of them %s", name, n, took, cost)
 		}
 	}
@@ -135,13 +135,13 @@ func TestStoppedHoldersDoNotDelayAWarmStart(t *testing.T) {
 	const limit = time.Minute
 	begun := time.Now()
 	r, err := c.Fetch(within(t, limit), key, any0, func(context.Context) (Entry, error) { return Entry{}, errors.New("minted") })
-	if took := time.Since(begun); err != nil || !r.Cached || took > (readers-1)*turnWait+time.Second {
+	if took := time.Since(begun); err != nil || !r.Cached || took > (readers-1)*turnWait+5*time.Second {
 		t.Errorf("%+v, %v after %s", r, err, took)
 	}
 	hold(t, dir, turnName(readers-1))
 	begun = time.Now()
 	r, err = c.Fetch(within(t, 4*time.Second), key, any0, func(context.Context) (Entry, error) { return Entry{}, errors.New("minted") })
-	if took := time.Since(begun); err != nil || !r.Cached || took < 900*time.Millisecond || took > 2*time.Second {
+	if took := time.Since(begun); err != nil || !r.Cached || took < 900*time.Millisecond || took > 3500*time.Millisecond {
 		t.Errorf("all places taken: %+v, %v after %s", r, err, took)
 	}
 }
@@ -220,7 +220,7 @@ func TestLockDirThatFails(t *testing.T) {
 	c := &Cache{Store: &memory{}, LockDir: t.TempDir() + "/none", Now: time.Now, Told: log.tell}
 	begun := time.Now()
 	r, err := c.Fetch(within(t, 5*time.Second), key, any0, func(context.Context) (Entry, error) { return entry(tokenText), nil })
-	if err != nil || time.Since(begun) > time.Second {
+	if err != nil || time.Since(begun) > 4*time.Second {
 		t.Errorf("%v after %s", err, time.Since(begun))
 	}
 	r.Saved(t.Context())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,12 @@ func put(t *testing.T, dir, name, text string, mode os.FileMode) string {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	// No test that runs beside may fork while it is open: its child would hold it,
+	// and what is open for writing cannot be executed (execve(2), ETXTBSY).
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(path, []byte(text), 0o600)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(path, mode); err != nil {

@@ -22,8 +22,9 @@ var (
 	remove = step{Op: "delete", Account: account}
 )
 
-// atOnce is the most that a call may take which must not wait.
-const atOnce = 500 * time.Millisecond
+// atOnce is the most that a call may take which must not wait: on a busy machine it
+// takes its time, and is done before the five seconds of one that waits.
+const atOnce = 3 * time.Second
 
 func startDesktop(t *testing.T, o desktop.Options) *desktop.Desktop {
 	t.Helper()
@@ -239,7 +240,7 @@ func TestServiceThatAsksFirst(t *testing.T) {
 }
 
 func TestSlow(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Slow, Delay: 300 * time.Millisecond})
+	d := startDesktop(t, desktop.Options{Mode: desktop.Slow, Delay: 400 * time.Millisecond})
 	o := want(t, d, "ok, timeout, ok", set, peek, get)
 	if o[1].Took < time.Second || o[1].Took > time.Second+atOnce {
 		t.Errorf("Peek took %v", o[1].Took)

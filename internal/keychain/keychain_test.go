@@ -169,7 +169,7 @@ func TestDeadlines(t *testing.T) {
 		t.Run(c.op, func(t *testing.T) {
 			began := time.Now()
 			wantError(t, c.call(t.Context()), c.op, ErrTimeout, c.limit.String())
-			if took := time.Since(began); took < c.limit || took > c.limit+time.Second {
+			if took := time.Since(began); took < c.limit || took > c.limit+5*time.Second {
 				t.Errorf("gave up after %v, want %v", took, c.limit)
 			}
 

@@ -9,7 +9,7 @@ import (
 
 // After logins, refusals, cancels and drops no descriptor is left.
 func TestNoDescriptorIsLeft(t *testing.T) {
-	d := open(t, Options{StartupTimeout: 200 * time.Millisecond}, echo)
+	d := open(t, Options{StartupTimeout: 3 * time.Second}, echo)
 	first := dial(t, d.unix)
 	first.login().says("hello") // the poller and the certificate are there now
 	must(t, first.Close())
@@ -26,6 +26,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	before := count()
+	var left []*client
 	for range 10 {
 		in := dial(t, d.tcp).secured().login()
 		in.says("hello")
@@ -35,10 +36,14 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		silent, bad := dial(t, d.unix), dial(t, d.tcp)
 		bad.send([]byte("GET / HTTP/1.1\r\n\r\n"))
 		bad.failure()
-		silent.ended()
-		for _, c := range []*client{in, way, silent, bad} {
+		for _, c := range []*client{in, way, bad} {
 			_ = c.Close()
 		}
+		left = append(left, silent)
+	}
+	for _, silent := range left {
+		silent.ended()
+		_ = silent.Close()
 	}
 	eventually(t, "the descriptors of the beginning", func() bool { return count() <= before })
 }

@@ -140,13 +140,13 @@ func TestWhatAFailedLoginTells(t *testing.T) {
 }
 
 func TestLoginTimeout(t *testing.T) {
-	d := open(t, Options{LoginTimeout: 200 * time.Millisecond, StartupTimeout: 100 * time.Millisecond}, echo, asleep(nil))
+	d := open(t, Options{LoginTimeout: 3 * time.Second, StartupTimeout: 2 * time.Second}, echo, asleep(nil))
 	began := time.Now()
 	e := dial(t, d.unix).knock().failure()
-	if took := time.Since(began); took < 200*time.Millisecond || took > 2*time.Second {
+	if took := time.Since(began); took < 3*time.Second || took > 8*time.Second {
 		t.Errorf("after %v", took)
 	}
-	if e.Code != "57P03" || e.Message != "the database did not let anybody in within 200ms" {
+	if e.Code != "57P03" || e.Message != "the database did not let anybody in within 3s" {
 		t.Errorf("%+v", e)
 	}
 }
@@ -157,7 +157,7 @@ func TestServeEndsWhileALoginWaits(t *testing.T) {
 	eventually(t, "it to wait", func() bool { return d.Stats().Waiting == 1 })
 	began := time.Now()
 	must(t, d.stop())
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("Serve needed %v", took)
 	}
 	c.ended()

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,9 +16,17 @@ var runLine = regexp.MustCompile(`(?m)^ *- (?:run: )?(?:` + regexp.QuoteMeta(asR
 // asRoot is how a workflow runs a command as root, with the Go that it has set up.
 const asRoot = `sudo --preserve-env=CI env PATH="$PATH" `
 
+// permissions are what a workflow, or a job of it, may do with the repository
+// (GitHub Actions, workflow syntax): with the block, those that it does not name
+// are none.
+var permissions = regexp.MustCompile(`(?m)^[ \t-]*["']?permissions["']?[ \t]*:.*\n(?:[ \t]+.*\n|[ \t]*#.*\n|[ \t]*\n)*`)
+
+// readsOnly stands in each workflow, for all of its jobs, and no job has its own.
+const readsOnly = "permissions:\n  contents: read\n"
+
 // checkCI lists what keeps the two commands of README from being what decides:
 // the workflow runs .ci/run, that hands over to scripts/test, and what else a
-// workflow runs is there.
+// workflow runs is there, and that a workflow may read the repository and no more.
 func checkCI(readme document, ciRun string, workflows map[string]string, exists func(string) bool) (wrong []string) {
 	_, blocks := readme.split()
 	for _, command := range []string{"scripts/quickstart", "scripts/test"} {
@@ -37,6 +46,9 @@ func checkCI(readme document, ciRun string, workflows map[string]string, exists 
 	}
 	decides := false
 	for name, text := range workflows {
+		if got := permissions.FindAllString(text, -1); len(got) != 1 || got[0] != readsOnly {
+			wrong = append(wrong, fmt.Sprintf("%s may do something else than read: %q", name, got))
+		}
 		for _, command := range submatches(runLine, text) {
 			decides = decides || name == "ci.yml" && command == ".ci/run"
 			if program := strings.Fields(command)[0]; !exists(program) {
@@ -71,18 +83,30 @@ func TestCI(t *testing.T) {
 
 	good := document{"README.md", "```sh\nscripts/quickstart   # a\nscripts/test\n```\n"}
 	run, have := "#!/bin/sh\n# x\nexec \"$(dirname \"$0\")/../scripts/test\" \"$@\"\n", func(name string) bool { return !strings.Contains(name, "sok") }
-	ci := map[string]string{"ci.yml": "    - run: .ci/run\n", "proof.yml": "  - scripts/soak 30m\n"}
+	ci := map[string]string{"ci.yml": readsOnly + "jobs:\n    - run: .ci/run\n", "proof.yml": "on:\n" + readsOnly + "x:\n  - scripts/soak 30m\n"}
 	if got := checkCI(good, run, ci, have); len(got) != 0 {
 		t.Errorf("%q", got)
 	}
 	for want, got := range map[string][]string{
 		"README does not say: scripts/test": checkCI(document{"README.md", "```sh\nscripts/quickstart\nscripts/tests\n```\nscripts/test\n"}, run, ci, have),
 		"something else than scripts/test":  checkCI(good, "exec \"$(dirname \"$0\")/../scripts/test\" -short\n", ci, have),
-		"what is not there: scripts/sok":    checkCI(good, run, map[string]string{"ci.yml": ci["ci.yml"], "proof.yml": "  - scripts/sok 30m\n"}, have),
-		"ci.yml does not run .ci/run":       checkCI(good, run, map[string]string{"ci.yml": "  - run: go test ./...\n", "x.yml": ci["ci.yml"]}, have),
+		"what is not there: scripts/sok":    checkCI(good, run, map[string]string{"ci.yml": ci["ci.yml"], "proof.yml": readsOnly + "x:\n  - scripts/sok 30m\n"}, have),
+		"ci.yml does not run .ci/run":       checkCI(good, run, map[string]string{"ci.yml": readsOnly + "x:\n  - run: go test ./...\n", "x.yml": ci["ci.yml"]}, have),
 	} {
 		if len(got) != 1 || !strings.Contains(got[0], want) {
 			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	for what, text := range map[string]string{
+		"none":            "jobs:\n    - run: .ci/run\n",
+		"all":             "permissions: write-all\njobs:\n    - run: .ci/run\n",
+		"writes":          "permissions:\n  contents: write\njobs:\n    - run: .ci/run\n",
+		"something else":  "permissions:\n  contents: read\n  packages: write\njobs:\n    - run: .ci/run\n",
+		"a job's own":     readsOnly + "jobs:\n  a:\n    permissions: write-all\n    - run: .ci/run\n",
+		"behind a remark": "permissions:\n  contents: read\n# x\n\n  id-token: write\njobs:\n    - run: .ci/run\n",
+	} {
+		if got := checkCI(good, run, map[string]string{"ci.yml": text}, have); len(got) != 1 || !strings.Contains(got[0], "ci.yml may do something else than read") {
+			t.Errorf("%s: %q", what, got)
 		}
 	}
 }

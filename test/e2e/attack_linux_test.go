@@ -32,7 +32,10 @@ func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
 const lookAt = `
 pid=$1; shift
 for f in environ cmdline mem maps auxv syscall stack io task/$pid/environ task/$pid/mem; do
-  if head -c 200000 /proc/$pid/$f 2>/dev/null; then echo "read $f"; fi
+  head -c 200000 /proc/$pid/$f 2>/dev/null
+  # Nothing is read of a file that opens and has no bytes: that of a process which has ended.
+  n=$(head -c 200000 /proc/$pid/$f 2>/dev/null | wc -c)
+  if [ "$n" -gt 0 ]; then echo "read $f"; fi
 done
 if ls -l /proc/$pid/fd 2>/dev/null; then echo "read fd"; fi
 if ls /proc/$pid/cwd/ 2>/dev/null; then echo "read cwd"; fi
@@ -47,13 +50,13 @@ true
 func TestAttackAnotherUser(t *testing.T) {
 	l := base(t, emulator.Options{})
 	p := strangersPlace(t, l)
-	l.Set(func(s *emulator.Switches) { s.Latency = time.Second })
-	t.Run("seen", func(t *testing.T) { // at the same time: what they do is wait
+	l.Set(func(s *emulator.Switches) { s.Latency = 4 * time.Second }) // two requests are within get's ten seconds
+	t.Run("seen", func(t *testing.T) {                                // at the same time: what they do is wait
 		for name, argv := range map[string][]string{
 			"get":      {"lakebase-credential-helper", "get", "--cache", "file"},
-			"exec":     {"lakebase-exec", "--cache", "file", "--", "sleep", "3"},
-			"passfile": {"lakebase-exec", "--refresh", "passfile", "--wait", "never", "--status-file", filepath.Join(p.home, "status"), "--", "sleep", "5"},
-			"proxy":    {"lakebase-exec", "--refresh", "proxy", "--", "sleep", "5"},
+			"exec":     {"lakebase-exec", "--cache", "file", "--", "sleep", "60"},
+			"passfile": {"lakebase-exec", "--refresh", "passfile", "--wait", "never", "--status-file", filepath.Join(p.home, "status"), "--", "sleep", "60"},
+			"proxy":    {"lakebase-exec", "--refresh", "proxy", "--", "sleep", "60"},
 			"login":    {"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"},
 			"person":   {"lakebase-credential-helper", "login", "--user-login", "--no-browser", "--store", "file"},
 		} {

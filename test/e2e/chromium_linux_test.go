@@ -37,7 +37,7 @@ func TestUserLoginChromium(t *testing.T) {
 	if err != nil || back.Hostname() != "localhost" || back.Query().Get("code") == "" || back.Query().Get("state") == "" {
 		t.Errorf("the browser is at %q", at)
 	}
-	if o := login.wait().want(0); o.stdout+o.stderr != "" {
+	if o := login.wait().want(0); o.stdout+o.unexpected() != "" {
 		t.Errorf("it says %q", o.stdout+o.stderr)
 	}
 	if o := p.do("lakebase-exec", "-p", "me", "--", "psql", "-XAtc", "select current_user").want(0); o.stdout != "ada@example.com\n" {
@@ -56,7 +56,8 @@ func TestUserLoginChromium(t *testing.T) {
 				}
 			}
 		}
-		if strings.Contains(line, code) || strings.Contains(line, "verifier") || revealed(l, line) != "" {
+		// The lines are those of the whole machine: a word alone says nothing.
+		if strings.Contains(line, code) || revealed(l, line) != "" {
 			t.Errorf("a command line holds a secret: %q", line)
 		}
 	}

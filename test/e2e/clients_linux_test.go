@@ -93,7 +93,7 @@ func (c *clients) attempt(t *testing.T, argv ...string) *outcome {
 
 func (c *clients) psql(t *testing.T) {
 	o := c.wake(t, "psql", "psql", "-Atc", "select current_user, current_database(), count(*) from wares")
-	if want := c.base.ClientID + "|" + emulator.Database + "|3\n"; o.stdout != want || o.stderr != "" {
+	if want := c.base.ClientID + "|" + emulator.Database + "|3\n"; o.stdout != want || o.unexpected() != "" {
 		t.Errorf("psql says %q and %q, not %q", o.stdout, o.stderr, want)
 	}
 }

@@ -22,6 +22,7 @@ func (c *crash) desk() {
 	c.t.Helper()
 	l := base(c.t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: crashLatency}})
 	c.place = deskPlace(c.t, l, desktop.Unlocked)
+	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s") // who meets a deadline fails, and was not killed
 	c.login()
 }
 
@@ -137,6 +138,7 @@ func (c *crash) stored() (accounts []string) {
 func crashRotate(c *crash, kills int) {
 	r := newRotating(c.t, desktop.Options{Mode: desktop.Unlocked})
 	c.place = r.place
+	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s")
 	slow := func() { c.base.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }
 	slow()
 	usual := c.do("lakebase-credential-helper", "rotate").want(0).took

@@ -23,7 +23,7 @@ const (
 
 // stuck is what a run may take longer than usual on a busy machine. One that meets
 // a lock that nobody frees takes longer still.
-const stuck = 3 * time.Second
+const stuck = 15 * time.Second
 
 // number reads a variable that steers the test; absent, it is fallback.
 func number(t *testing.T, name string, fallback uint64) uint64 {

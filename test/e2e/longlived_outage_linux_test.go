@@ -20,7 +20,7 @@ func workspaceIsDown(t *testing.T) {
 	ends := map[string]*supervised{}
 	for _, mode := range []string{"passfile", "proxy"} {
 		p := quarters(t, l)
-		s := p.supervise("--refresh", mode, "--timeout", "2s")
+		s := p.supervise("--refresh", mode, "--timeout", "5s")
 		r := &rhythm{t: t, base: l}
 		begin := time.Now()
 		all.Go(func() {
@@ -45,7 +45,7 @@ func workspaceIsDown(t *testing.T) {
 	faults(to)
 	all.Wait()
 	for mode, s := range ends {
-		toldOnce(t, mode, s.end().stderr)
+		toldOnce(t, mode, s.end().unexpected())
 	}
 	refused := map[int]int{}
 	for _, q := range l.Requests() {

@@ -39,7 +39,7 @@ func passfileLives(t *testing.T) {
 			t.Errorf("a login failed: %+v", n)
 		}
 	}
-	if o := s.end(); o.stdout+o.stderr != "" {
+	if o := s.end(); o.stdout+o.unexpected() != "" {
 		t.Errorf("it says %q, %q", o.stdout, o.stderr)
 	}
 }

@@ -52,7 +52,7 @@ func proxyLives(t *testing.T) {
 		t.Errorf("the status is %+v", got)
 	}
 	eventually(t, "the supervisor has no more open than in the beginning", func() bool { return descriptors(t, s.cmd.Process.Pid) <= idle })
-	if o := s.end(); o.stdout+o.stderr != "" {
+	if o := s.end(); o.stdout+o.unexpected() != "" {
 		t.Errorf("it says %q, %q", o.stdout, o.stderr)
 	}
 }

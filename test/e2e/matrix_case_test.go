@@ -24,9 +24,11 @@ func (s countSpan) String() string {
 	return fmt.Sprintf("%d-%d", s.least, s.most)
 }
 
-// steerStep steers the Lakebase, some time after the start; 0: before it.
+// steerStep steers the Lakebase: some time after the start, or when something
+// has come; with neither, before the start.
 type steerStep struct {
 	after time.Duration
+	when  string // waking, started, or empty
 	words []string
 }
 
@@ -59,10 +61,11 @@ var keywords = map[string]struct {
 	"target": {true, false, func(c *matrixCase, w []string) error { c.instance = true; return wantOne(w, "instance") }},
 	"env":    {false, false, func(c *matrixCase, w []string) error { c.env = append(c.env, w...); return wantAssignments(w) }},
 	"lakebase": {false, false, func(c *matrixCase, w []string) error {
-		c.steps = append(c.steps, steerStep{0, w})
+		c.steps = append(c.steps, steerStep{words: w})
 		return wantSome(w, 1)
 	}},
 	"later": {false, false, readLater},
+	"when":  {false, false, readWhen},
 	"door":  {false, false, readDoor},
 	"run":   {true, false, readRun},
 	"exit":  {true, false, func(c *matrixCase, w []string) (err error) { c.exit, err = readNumber(w); return err }},
@@ -159,8 +162,19 @@ func readLater(c *matrixCase, w []string) error {
 		return err
 	}
 	after, err := readDuration(w[:1])
-	c.steps = append(c.steps, steerStep{after, w[1:]})
+	c.steps = append(c.steps, steerStep{after: after, words: w[1:]})
 	return err
+}
+
+func readWhen(c *matrixCase, w []string) error {
+	if err := wantSome(w, 2); err != nil {
+		return err
+	}
+	if w[0] != "waking" && w[0] != "started" {
+		return errors.New("wants waking or started")
+	}
+	c.steps = append(c.steps, steerStep{when: w[0], words: w[1:]})
+	return nil
 }
 
 func readDoor(c *matrixCase, w []string) error {

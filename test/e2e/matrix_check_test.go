@@ -31,6 +31,10 @@ const maxLine = 2600
 // partOfToken is how much of a token must not be seen, in bytes.
 const partOfToken = 24
 
+// busyMachine is how much longer than its bound a run may take: to start a program
+// with the race detector takes seconds where others want the processors too.
+const busyMachine = 5 * time.Second
+
 // progressFrom is when a run may say what it waits for.
 const progressFrom = 2 * time.Second
 
@@ -39,11 +43,11 @@ func (s *matrixStage) check(e *runEnd) {
 	if e.code != s.exit {
 		s.t.Errorf("exit code %d, not %d", e.code, s.exit)
 	}
-	if e.took > s.within || e.took < s.least {
+	if e.took > s.within+busyMachine || e.took < s.least {
 		s.t.Errorf("took %s, not between %s and %s", e.took, s.least, s.within)
 	}
 	s.checkWords(e)
-	s.checkCounts()
+	s.checkCounts(e)
 	s.checkStdout(e)
 	s.checkLeaks(e)
 	if n := s.stranger.came.Load(); n != 0 {
@@ -154,7 +158,7 @@ func steers(line string) string {
 }
 
 // checkCounts looks at what came to the Lakebase and at the command's starts.
-func (s *matrixStage) checkCounts() {
+func (s *matrixStage) checkCounts(e *runEnd) {
 	s.t.Helper()
 	n := s.base.Counters()
 	for _, call := range emulator.Calls() {
@@ -162,7 +166,9 @@ func (s *matrixStage) checkCounts() {
 			s.t.Errorf("%d requests of %s, not %s", n.ByCall[call], call, want)
 		}
 	}
-	if !s.logins.holds(n.Logins) {
+	logins := s.logins
+	logins.most += min(logins.most, int(e.took/time.Second)) // beside those that were held
+	if !logins.holds(n.Logins) {
 		s.t.Errorf("%d logins, not %s: %+v", n.Logins, s.logins, s.base.Logins())
 	}
 	data, err := os.ReadFile(s.startsFile())

@@ -17,6 +17,7 @@ target instance
 env PGHOST= LAKEBASE_LOG=verbose
 lakebase fault token times=-1 status=500 body='{"a":"it''s"}'
 later 300ms suspend
+when waking suspend
 door compute raw "a\x1b\r\n"
 run lakebase-exec --verbose -- psql -c 'select 1'
 exit 122
@@ -41,7 +42,7 @@ func TestMatrixFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.steps[0].words[4] != `body={"a":"it's"}` || c.doors[0][2] != "a\x1b\r\n" || !slices.Equal(c.run[3:], []string{"psql", "-c", "select 1"}) ||
-		c.requests[emulator.CallCredentials] != (countSpan{0, 2}) || c.logins != (countSpan{3, 4}) || c.steps[1].after != 300*time.Millisecond ||
+		c.requests[emulator.CallCredentials] != (countSpan{0, 2}) || c.logins != (countSpan{3, 4}) || c.steps[1].after != 300*time.Millisecond || c.steps[2].when != "waking" ||
 		c.never[0] != "secret words" || c.says[0].String() != "note: .* 'x'" || !c.instance || c.exit != 122 || c.life != 59*time.Minute {
 		t.Errorf("read as %+v", c)
 	}
@@ -54,6 +55,8 @@ func TestMatrixFormat(t *testing.T) {
 		{"env PGHOST=", "env PGHOST", "is no NAME=VALUE"},
 		{"later 300ms suspend", "later suspend", "wants more words"},
 		{"later 300ms", "later soon", "invalid duration"},
+		{"when waking suspend", "when waking", "wants more words"},
+		{"when waking", "when asleep", "wants waking or started"},
 		{"door compute raw", "door compute ajar", "one of"},
 		{`raw "a\x1b\r\n"`, "raw", "take bytes"},
 		{`\x1b`, `\q`, "a double quote is open"},
@@ -84,7 +87,7 @@ func TestMatrixFormat(t *testing.T) {
 			t.Errorf("%q in place of %q: %v, not %q", bad.to, bad.change, err, bad.why)
 		}
 	}
-	still := regexp.MustCompile(`(?m)^(lakebase|later|door) .*\n`).ReplaceAllString(soundCase, "")
+	still := regexp.MustCompile(`(?m)^(lakebase|later|when|door) .*\n`).ReplaceAllString(soundCase, "")
 	if _, err := parseCase(still); err == nil || !strings.Contains(err.Error(), "nothing happens") {
 		t.Errorf("a failure without a fault: %v", err)
 	}

@@ -123,7 +123,7 @@ func (s *matrixStage) steer(words []string) error {
 func (s *matrixStage) play() {
 	s.t.Helper()
 	for _, st := range s.steps {
-		if st.after == 0 {
+		if st.after == 0 && st.when == "" {
 			s.must(s.steer(st.words))
 		}
 	}
@@ -133,9 +133,11 @@ func (s *matrixStage) play() {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begin := time.Now()
 	s.must(cmd.Start())
-	later := s.steerLater()
+	ended := make(chan struct{})
+	later := s.steerLater(ended)
 	err := cmd.Wait()
 	took := time.Since(begin)
+	close(ended)
 	s.must(later())
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -174,24 +176,51 @@ func (s *matrixStage) command() (*exec.Cmd, context.CancelFunc) {
 }
 
 func (s *matrixStage) startsFile() string { return filepath.Join(s.dir, "started") }
+func (s *matrixStage) doneFile() string   { return filepath.Join(s.dir, "done") }
 
-// steerLater carries out the steps that have a time; the function that it gives
-// waits for them.
-func (s *matrixStage) steerLater() func() error {
-	failed := make(chan error, len(s.steps))
-	n := 0
+// steerLater carries out the steps that have a time or wait for something; the
+// function that it gives waits for them.
+func (s *matrixStage) steerLater(ended <-chan struct{}) func() error {
+	var steps []steerStep
 	for _, st := range s.steps {
-		if st.after > 0 {
-			n++
-			time.AfterFunc(st.after, func() { failed <- s.steer(st.words) })
+		if st.after > 0 || st.when != "" {
+			steps = append(steps, st)
 		}
 	}
-	return func() (all error) {
-		for range n {
-			all = errors.Join(all, <-failed)
-		}
-		return all
+	failed := make(chan error, len(steps))
+	for _, st := range steps {
+		go func() { failed <- s.steerThen(st, ended) }()
 	}
+	all := make(chan error, 1)
+	go func() {
+		var err error
+		for range steps {
+			err = errors.Join(err, <-failed)
+		}
+		all <- errors.Join(err, os.WriteFile(s.doneFile(), nil, 0o600))
+	}()
+	return func() error { return <-all }
+}
+
+// steerThen carries out one step at its time.
+func (s *matrixStage) steerThen(st steerStep, ended <-chan struct{}) error {
+	time.Sleep(st.after)
+	for st.when != "" && !s.came(st.when) {
+		select {
+		case <-ended:
+			return fmt.Errorf("the run is over, and never was: %s", st.when)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return s.steer(st.words)
+}
+
+func (s *matrixStage) came(when string) bool {
+	if when == "waking" {
+		return s.base.State() == emulator.Waking
+	}
+	_, err := os.Stat(s.startsFile())
+	return err == nil
 }
 
 // quiet waits until the Lakebase has seen that the program is gone, so that all

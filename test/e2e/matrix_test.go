@@ -26,6 +26,8 @@ import (
 //	env NAME=VALUE              empty: not set
 //	lakebase COMMAND [WORD…]    steers the local Lakebase, as local-lakebase ctl does
 //	later DURATION WORD…        the same, so long after the program was started
+//	when waking|started WORD…   the same, as soon as the compute wakes, or the command was started;
+//	                            a case in which that never comes fails
 //	door workspace|compute MODE [BYTES]
 //	                            another server stands there: see doorModes
 //	run PROGRAM [OPTION…] [-- COMMAND…]
@@ -37,9 +39,11 @@ import (
 //	error RE, hint RE           the text of the one line of that kind; with exit 0 neither.
 //	                            get says both in one line, parted by "; "
 //	requests CALL=N[-M]…|none   calls that are not named: none
-//	logins N[-M]                connections to the database
+//	logins N[-M]                connections to the database; a run that takes a second or longer may
+//	                            have more, up to twice as many: a second login is tried beside
+//	                            one that is held for a second, and a busy machine holds them too
 //	starts 0|1                  of the command
-//	within DURATION             the whole run
+//	within DURATION             the whole run; a busy machine has 5 s more
 //
 // and, as far as they are given:
 //

@@ -75,6 +75,7 @@ var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 //
 //	${here}              the workspace's host:port
 //	${stranger}          the host:port that nothing must ever come to
+//	${done}              a file that comes when all of the case's later and when are carried out
 //	${client-id}         and ${secret}
 //	${token:KIND}        a token: good, foreign, expired, workspace, other (another's)
 //	${date:DURATION}     an HTTP date, so long from now
@@ -97,6 +98,8 @@ func (s *matrixStage) value(name, arg string) (string, error) {
 		return strings.TrimPrefix(s.base.WorkspaceURL(), "https://"), nil
 	case "stranger":
 		return s.stranger.Addr().String(), nil
+	case "done":
+		return s.doneFile(), nil
 	case "client-id":
 		return s.base.ClientID, nil
 	case "secret":

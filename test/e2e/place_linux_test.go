@@ -208,6 +208,9 @@ type outcome struct {
 	stdout, stderr string
 }
 
+// unexpected is what it said on stderr beside what it waits for.
+func (o *outcome) unexpected() string { return withoutProgress(o.stderr, o.took) }
+
 // want fails the test unless the program exited by itself with this code.
 func (o *outcome) want(code int) *outcome {
 	o.t.Helper()
@@ -249,7 +252,7 @@ func revealed(l *emulator.Lakebase, text string) string {
 // eventually waits until ok, for what happens in another process.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it did not come to this: %s", what)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,8 @@ import (
 //	                               BeginPrompting counts dialogs
 //	listener [count N]             a stranger on loopback, port $LISTENER_PORT; N came to it
 //	run CODE PROGRAM [ARG…]        runs it, wants this exit code, and that neither secret nor
-//	                               token is in its output; -tokens before CODE allows tokens
+//	                               token is in its output; -tokens before CODE allows tokens.
+//	                               Lines that tell of a wait are not kept: see withoutProgress
 //	within DURATION run …          and that it takes no longer
 //	twice NAME=VALUE… CODE PROGRAM runs one of ours with names that stand twice; both its
 //	                               outputs become stdout, tokens are allowed
@@ -246,7 +248,9 @@ func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	begin := time.Now()
 	err = ts.Exec(args[1], args[2:]...)
+	took := time.Since(begin)
 	got := 0
 	var exit *exec.ExitError
 	switch {
@@ -268,5 +272,11 @@ func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if found := s.search(ts); found != "" {
 		ts.Fatalf("%s", found)
+	}
+	if all := ts.ReadFile("stderr"); withoutProgress(all, took) != all {
+		_, err := io.WriteString(ts.Stdout(), ts.ReadFile("stdout")) // both are replaced, or neither
+		ts.Check(err)
+		_, err = io.WriteString(ts.Stderr(), withoutProgress(all, took))
+		ts.Check(err)
 	}
 }

@@ -19,9 +19,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// patience is how long nothing is said about a wait.
-const patience = 2 * time.Second
-
 // screen is a terminal on which a program runs, and all that was shown on it.
 type screen struct {
 	*place
@@ -112,12 +109,12 @@ func TestProgress(t *testing.T) {
 	l := base(t, emulator.Options{})
 
 	t.Run("spinner", func(t *testing.T) {
-		sleep(t, l, emulator.StartingUp, 3500*time.Millisecond)
+		sleep(t, l, emulator.StartingUp, 6*time.Second)
 		s := onScreen(plainPlace(t, l), argv...)
 		if status := s.end(); status != 0 {
 			t.Fatalf("ended with %s:\n%q", told(status), s.shown())
 		}
-		if s.first < patience || s.first > patience+time.Second {
+		if s.first < patience || s.first > patience+3*time.Second {
 			t.Errorf("the first was shown after %s, not soon after %s", s.first, patience)
 		}
 		frame := regexp.MustCompile(`^\r[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] ` + words + ` \(\d s(, [^)\r]+)?\)\x1b\[K$`)

@@ -30,7 +30,8 @@ const (
 
 // TestThousandHelpers is for a machine that starts everything at once: with
 // nothing in the cache, one signs in for all, nobody takes longer than get may, and
-// afterwards the token is there. LOAD_HELPERS says how many.
+// afterwards the token is there. LOAD_HELPERS says how many. That there is one
+// sign-in is asserted where none met a deadline of its own: see inTime.
 func TestThousandHelpers(t *testing.T) {
 	n := int(number(t, "LOAD_HELPERS", everydayHelpers))
 	l := newLoad(t, 200*time.Millisecond)
@@ -47,8 +48,9 @@ func TestThousandHelpers(t *testing.T) {
 	if most < min(n, crowd) {
 		t.Errorf("there were %d at a time: that is no crowd", most)
 	}
+	late := l.late
 	l.mints(1, 1)
-	if c := l.base.Counters(); c.Requests != 2 || c.Handshakes > 2 {
+	if c := l.base.Counters(); late == 0 && (c.Requests != 2 || c.Handshakes > 2) {
 		t.Errorf("%d requests over %d connections: %v", c.Requests, c.Handshakes, c.ByCall)
 	}
 	l.nothingLeft()

@@ -204,6 +204,9 @@ func TestSpoiledFields(t *testing.T) {
 	}
 }
 
+// busyMachine is what anything may take longer where others want the processors.
+const busyMachine = 10 * time.Second
+
 // Latency is added to each request, connect latency to each connection.
 func TestLatency(t *testing.T) {
 	t.Parallel()
@@ -214,7 +217,7 @@ func TestLatency(t *testing.T) {
 		if a, err := askToken(t, c, l, l.ClientID, l.ClientSecret); err != nil || a.status != 200 {
 			t.Fatalf("%v %+v", err, a)
 		}
-		if took := time.Since(at); took < want || took > want+900*time.Millisecond {
+		if took := time.Since(at); took < want || took > want+busyMachine {
 			t.Errorf("request %d took %v, want %v or little more", i+1, took, want)
 		}
 	}

@@ -32,7 +32,7 @@ func loginFault(t *testing.T, l *Lakebase, stage Stage, deed Deed) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	if deed == DeedQuiet || deed == DeedFlood { // pgconn hears notices for as long as they come
-		ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second) // the way to the stage is part of it
 	}
 	defer cancel()
 	c, err := connect(ctx, l, l.ClientID, mint(t, l, TokenSpec{}), l.Database)

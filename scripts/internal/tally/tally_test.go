@@ -85,8 +85,14 @@ func TestAllIsWell(t *testing.T) {
 		t.Errorf("a person sees %q", out)
 	}
 	var table bytes.Buffer
-	if code := tableOf(&table, cases); code != 0 || !strings.Contains(table.String(), "tools     43         0") || !strings.Contains(table.String(), "skipped:\n      0.0 s  example.com/m/good TestAbsent\n") {
+	if code := tableOf(&table, cases); code != 1 || !strings.Contains(table.String(), "tools     43         0") ||
+		!strings.Contains(table.String(), "SKIPPED, which counts as a failure:\n      0.0 s  example.com/m/good TestAbsent\n") {
 		t.Errorf("%d:\n%s", code, &table)
+	}
+	delete(cases, "good TestAbsent")
+	table.Reset()
+	if code := tableOf(&table, cases); code != 0 || !strings.Contains(table.String(), "tools     43         0") || strings.Contains(table.String(), "SKIPPED") {
+		t.Errorf("nothing is skipped: %d:\n%s", code, &table)
 	}
 }
 
