@@ -83,9 +83,18 @@ func (d *Dir) Path() string { return filepath.Join(d.root.Name(), d.name) }
 
 // Remove removes the folder with all that is in it, and then gives the lock up.
 func (d *Dir) Remove() error {
-	err := empty(d.root, d.name)
-	_ = d.lock.Close()
+	err := removeHeld(d.root, d.name, func() { _ = d.lock.Close() })
 	return errors.Join(err, d.root.Close())
+}
+
+// removeHeld removes a folder while its lock is held, or where that cannot be, as
+// Windows removes no file that is open, when it was let go.
+func removeHeld(root *os.Root, name string, free func()) error {
+	err := empty(root, name)
+	if free(); err != nil {
+		err = empty(root, name)
+	}
+	return err
 }
 
 // empty removes a folder with what is in it.
@@ -137,14 +146,15 @@ func Sweep(parent string) (removed int, err error) {
 			continue
 		}
 		free, abandoned := abandonedIn(root, parent, name)
-		if abandoned {
-			if err := empty(root, name); err != nil {
-				failed = append(failed, err)
-			} else {
-				removed++
-			}
+		if !abandoned {
+			free()
+			continue
 		}
-		free()
+		if err := removeHeld(root, name, free); err != nil {
+			failed = append(failed, err)
+		} else {
+			removed++
+		}
 	}
 	return removed, errors.Join(failed...)
 }
