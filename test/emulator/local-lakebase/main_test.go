@@ -51,6 +51,9 @@ func launch(t *testing.T, args ...string) *program {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	p := &program{cmd: exec.CommandContext(ctx, self, args...), env: map[string]string{}}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	// Killed, it would leave its folder for a next start, and there may be none.
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = 20 * time.Second
 	p.cmd.Stderr = &p.stderr
 	in, err1 := p.cmd.StdinPipe()
 	out, err2 := p.cmd.StdoutPipe()
