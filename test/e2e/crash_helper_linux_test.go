@@ -141,7 +141,7 @@ func crashRotate(c *crash, kills int) {
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s")
 	slow := func() { c.base.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }
 	slow()
-	usual := c.do("lakebase-credential-helper", "rotate").want(0).took
+	usual, span := c.took(c.command("lakebase-credential-helper", "rotate"), c.command("lakebase-credential-helper", "rotate"))
 	dir := filepath.Join(c.run, "lakebase")
 	left := 0
 	look := func() {
@@ -169,7 +169,7 @@ func crashRotate(c *crash, kills int) {
 		c.tidy(dir)
 	}
 	c.batches(kills, func(i int) {
-		c.kill(c.command("lakebase-credential-helper", "rotate"), usual, nil)
+		c.kill(c.command("lakebase-credential-helper", "rotate"), span, nil)
 		c.signsIn(fmt.Sprintf("after kill %d of a rotate", i+1))
 		if left++; left == 2 { // there may be five secrets, and each kill may leave one
 			look()
