@@ -108,12 +108,22 @@ func login(f emulator.LoginFault) func(context.Context, *world, *rand.Rand) erro
 	}
 }
 
-// tokenRefused lasts until another token has come, and a tenth of its life is over:
-// one that is refused before is for the client to hear (internal/refresh, Fresh).
+// tokenRefused spoils a login with a token that has just come, and lasts until another
+// has, and a tenth of its life is over: one that is refused before is for the client to
+// hear (internal/refresh, Fresh), and so is one whose successor is late, as it is behind
+// a fault of the workspace.
 func tokenRefused(ctx context.Context, w *world, random *rand.Rand) error {
+	if err := nextToken(ctx, w); err != nil {
+		return err
+	}
 	if err := login(emulator.LoginFault{Code: "28P01", Message: "refused"})(ctx, w, random); err != nil {
 		return err
 	}
+	return nextToken(ctx, w)
+}
+
+// nextToken waits for another token, and until a tenth of its life is over.
+func nextToken(ctx context.Context, w *world) error {
 	seen, err := w.status()
 	if err != nil {
 		return err
