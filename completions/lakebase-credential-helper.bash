@@ -48,7 +48,7 @@ _lakebase_credential_helper() {
     *:--auth) __lakebase_words "$cur" oauth-m2m external-browser env-oidc file-oidc github-oidc pat databricks-cli; return ;;
     *:--credential) __lakebase_words "$cur" database workspace; return ;;
     *:--sslmode) __lakebase_words "$cur" verify-full require; return ;;
-    *:--cache) __lakebase_words "$cur" keychain file off; return ;;
+    *:--cache) __lakebase_words "$cur" auto kernel keychain file off; return ;;
     *:--log-format) __lakebase_words "$cur" text json; return ;;
     *:--format) __lakebase_words "$cur" json password libpq credential-process exec-credential terraform pgpass env fish powershell dotenv url jdbc github-env workspace-token; return ;;
     proxy:--wait) __lakebase_words "$cur" auto always never; return ;;

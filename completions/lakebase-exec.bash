@@ -67,7 +67,7 @@ _lakebase_exec() {
     --keep) __lakebase_variables "$cur" ;;
     --refresh) __lakebase_words "$cur" off passfile proxy ;;
     --on-refresh) __lakebase_words "$cur" none restart signal:HUP ;;
-    --cache) __lakebase_words "$cur" keychain file off ;;
+    --cache) __lakebase_words "$cur" auto kernel keychain file off ;;
     --log-format) __lakebase_words "$cur" text json ;;
     *) __lakebase_words "$cur" --audience --auth --cacert --cache --child-sslmode --client-id --client-secret-file --credential --database -d --databricks-profile --endpoint --health-listen --help -h --host --instance --keep --keychain-timeout --listen --log-format --min-ttl --on-refresh --pghost --pghostaddr --pgport --print-env --profile -p --quiet -q --read-only --refresh --runtime-dir --set --sslmode --sslrootcert --status-file --timeout --ttl --url-var --user -U --verbose --version -V --wait --wait-timeout -- ;;
   esac

@@ -59,7 +59,7 @@ complete -c lakebase-exec -l on-refresh -x -a 'none restart signal:HUP' -d 'with
 complete -c lakebase-exec -l listen -x -d 'where the proxy listens: HOST:PORT, or a folder for its socket'
 complete -c lakebase-exec -l status-file -r -F -d 'keep a JSON file that says how it fares'
 complete -c lakebase-exec -l health-listen -x -d 'answer /startup, /readiness and /liveness on HOST:PORT'
-complete -c lakebase-exec -l cache -x -a 'keychain file off' -d 'where tokens are kept: keychain, file, off'
+complete -c lakebase-exec -l cache -x -a 'auto kernel keychain file off' -d 'where tokens are kept: auto, kernel, keychain, file, off'
 complete -c lakebase-exec -l runtime-dir -r -F -d 'folder for locks and stamps'
 complete -c lakebase-exec -l verbose -d 'say what is done'
 complete -c lakebase-exec -s q -l quiet -d 'say errors only'

@@ -40,6 +40,7 @@ const (
 	partWay           broker.Part = "way in"
 	partTrust         broker.Part = "trust"
 	partRuntime       broker.Part = "runtime folder"
+	partCache         broker.Part = "cache"
 	partKeychain      broker.Part = "keychain"
 	partChild         broker.Part = "child"
 	partLibpq         broker.Part = "libpq"
@@ -114,7 +115,8 @@ func (x *examination) add(s step) { x.steps = append(x.steps, s) }
 // road has the broker walk, with the keychain looked at before.
 func (x *examination) road(ctx context.Context, progress *cli.Progress) {
 	chain := x.Keychain(x.conf)
-	state := x.keychainState(ctx, chain)
+	stores := x.openStores(chain)
+	state := x.keychainState(ctx, chain, stores)
 	checkup, err := x.checkup(progress, chain)
 	if err != nil { // what it is made of was looked at: see trust and runtime
 		x.add(failed(broker.PartWorkspace, err, x.described()))
@@ -134,7 +136,7 @@ func (x *examination) road(ctx context.Context, progress *cli.Progress) {
 	for _, f := range findings {
 		s := x.told(f)
 		if f.Part == broker.PartSecret && f.Status == broker.StatusOK {
-			x.life(ctx, &s, checkup.Broker, chain)
+			x.life(ctx, &s, stores, chain)
 		}
 		x.add(s)
 	}

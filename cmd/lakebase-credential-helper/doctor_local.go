@@ -14,7 +14,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -117,10 +116,10 @@ func (x *examination) runtime() {
 
 // keychainState looks whether there is a keychain, and whether it is open. No
 // dialog is shown.
-func (x *examination) keychainState(ctx context.Context, chain *keychain.Keychain) step {
+func (x *examination) keychainState(ctx context.Context, chain *keychain.Keychain, stores cli.TokenStores) step {
 	s := step{Name: partKeychain, Status: broker.StatusOK, Facts: map[string]string{}}
-	_, err := chain.Read(ctx, cache.IndexAccount)
-	caches := x.conf.Cache.V == config.CacheKeychain
+	_, err := chain.Read(ctx, keychain.IndexAccount)
+	caches := stores.InUse == config.CacheKeychain
 	var e *keychain.Error
 	switch {
 	case err == nil || errors.As(err, &e) && e.Missing():
@@ -148,8 +147,33 @@ func (x *examination) keychainState(ctx context.Context, chain *keychain.Keychai
 	return s
 }
 
+// openStores opens the token stores and reports which one is in use, and why
+// others are not.
+func (x *examination) openStores(chain *keychain.Keychain) cli.TokenStores {
+	conf := x.conf
+	conf.RuntimeDir = x.usableRuntimeDir()
+	stores, err := x.TokenStores(conf, chain)
+	if err != nil {
+		x.add(failed(partCache, err, x.described()))
+		return stores
+	}
+	s := step{Name: partCache, Status: broker.StatusOK, Facts: map[string]string{"store": stores.InUse}}
+	s.Text = map[string]string{
+		config.CacheKernel:   "tokens are kept in the kernel's keyring",
+		config.CacheKeychain: "tokens are kept in the keychain",
+		config.CacheFile:     "tokens are kept in files of the runtime folder",
+		config.CacheOff:      "off: each start signs in",
+	}[stores.InUse]
+	if len(stores.Notes) > 0 {
+		s.Facts["notes"] = strings.Join(stores.Notes, "; ")
+		s.Text += " (" + s.Facts["notes"] + ")"
+	}
+	x.add(s)
+	return stores
+}
+
 // life adds where the secret or login stands, and when it ends, where that is known.
-func (x *examination) life(ctx context.Context, s *step, b *broker.Broker, chain *keychain.Keychain) {
+func (x *examination) life(ctx context.Context, s *step, stores cli.TokenStores, chain *keychain.Keychain) {
 	host, id, person := x.conf.Workspace.V.HostPort(), x.conf.ClientID.V, x.conf.Auth.V == credential.AuthBrowser
 	if x.conf.Secret.Kind != config.SecretInKeychain || !person && x.conf.Auth.V != credential.AuthM2M {
 		return
@@ -170,7 +194,7 @@ func (x *examination) life(ctx context.Context, s *step, b *broker.Broker, chain
 	if person { // the workspace alone knows when it ends
 		return
 	}
-	v := x.vault(b.Cache, chain, host, id)
+	v := x.vault(stores, chain, host, id)
 	secret, err := v.peek(ctx)
 	if err != nil {
 		return

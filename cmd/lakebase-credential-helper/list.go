@@ -12,9 +12,9 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // listing is what list shows; nothing in it is secret.
@@ -46,8 +46,9 @@ type storedLogin struct {
 // cachedToken says what the token opens, too: a database, or with neither endpoint
 // nor instance the workspace.
 type cachedToken struct {
-	cache.Description
-	Kind string `json:"kind"` // config.CredentialDatabase, config.CredentialWorkspace
+	tokencache.Description
+	Kind  string `json:"kind"`  // config.CredentialDatabase, config.CredentialWorkspace
+	Store string `json:"store"` // a word of --cache
 }
 
 type listedProfile struct {
@@ -76,23 +77,15 @@ func list(ctx context.Context, c *call) error {
 		return err
 	}
 	chain := c.Keychain(c.conf)
-	store, err := c.Cache(c.conf, chain, c.say)
+	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return err
 	}
-	if err := c.listKeychain(ctx, &l, store.Over(chain.Patient())); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
+	if err := c.listKeychain(ctx, &l, stores); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
 		return err
 	}
-	c.lives(ctx, &l, store, chain)
-	if store.Store != nil {
-		for _, t := range store.Tokens(ctx) {
-			kind := config.CredentialDatabase
-			if t.Endpoint == "" && t.Instance == "" {
-				kind = config.CredentialWorkspace
-			}
-			l.Tokens = append(l.Tokens, cachedToken{t, kind})
-		}
-	}
+	c.lives(ctx, &l, stores, chain)
+	l.addTokens(ctx, stores)
 	if c.given["json"] == nil {
 		return l.write(c.Stdout, c.Now())
 	}
@@ -135,11 +128,33 @@ func (c *call) listFiles(l *listing) (some bool, err error) {
 	return len(accounts)+len(unusable) > 0, nil
 }
 
+// addTokens adds the tokens of every store. One that cannot be read, as a locked
+// keychain, adds none.
+func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
+	for _, store := range stores.All {
+		ids, err := store.List(ctx)
+		if err != nil {
+			continue
+		}
+		for _, id := range ids {
+			d, err := tokencache.Describe(ctx, store, id)
+			if err != nil {
+				continue
+			}
+			kind := config.CredentialDatabase
+			if d.Endpoint == "" && d.Instance == "" {
+				kind = config.CredentialWorkspace
+			}
+			l.Tokens = append(l.Tokens, cachedToken{d, kind, store.Name})
+		}
+	}
+}
+
 // listKeychain adds the secrets that the keychain's index names. An account is
 // listed before its secret is stored, so one that is not there is left out.
-func (c *call) listKeychain(ctx context.Context, l *listing, store *cache.Cache) error {
-	accounts, err := store.Index().List(ctx)
-	if err != nil && !c.nothing(err) {
+func (c *call) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
+	accounts, err := stores.Index().List(ctx)
+	if err != nil && !isEmpty(err, stores) {
 		return err
 	}
 	for _, a := range accounts {
@@ -148,7 +163,7 @@ func (c *call) listKeychain(ctx context.Context, l *listing, store *cache.Cache)
 		if !secret && !login {
 			continue
 		}
-		if _, err := store.Store.Peek(ctx, a); !cache.IsMissing(err) {
+		if _, err := stores.Items.Peek(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
 			l.add(a, storeKeychain)
 		}
 	}
@@ -167,10 +182,10 @@ func (l *listing) add(account, store string) {
 
 // lives adds what is known of each secret's life, and warns of an end that is
 // near. For that the secret is read, and not shown.
-func (c *call) lives(ctx context.Context, l *listing, store *cache.Cache, chain *keychain.Keychain) {
+func (c *call) lives(ctx context.Context, l *listing, stores cli.TokenStores, chain *keychain.Keychain) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
-		v := c.vault(store, chain, s.Host, s.ClientID)
+		v := c.vault(stores, chain, s.Host, s.ClientID)
 		if (v.files != nil) != (s.Store == storeFile) {
 			continue // a file goes before the keychain's, which nobody uses then
 		}
@@ -215,9 +230,9 @@ func plainJSON(text []byte) []byte {
 	return []byte(out.String())
 }
 
-// nothing says whether err means that nothing is stored. A machine that has no
-// keychain can still keep tokens in files.
-func (c *call) nothing(err error) bool {
-	return errors.Is(err, keychain.ErrNotFound) || cache.IsMissing(err) ||
-		errors.Is(err, keychain.ErrAbsent) && c.conf.Cache.V == config.CacheFile
+// isEmpty reports whether err means that the keychain holds nothing. A machine
+// without one may keep its tokens elsewhere.
+func isEmpty(err error, stores cli.TokenStores) bool {
+	return errors.Is(err, keychain.ErrNotFound) ||
+		errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // Where login keeps a secret: the words of --store.
@@ -70,28 +71,32 @@ func login(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.Cache(c.conf, chain, c.say)
+	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return err
 	}
-	unlock, alone := store.Alone(rotateLock(c.conf.Workspace.V.HostPort(), c.conf.ClientID.V))
+	cache := stores.Cache(c.say, nil)
+	unlock, alone := cache.TryLock(rotateLock(c.conf.Workspace.V.HostPort(), c.conf.ClientID.V))
 	if !alone {
 		return errors.New("a rotate or login of this secret is at work; nothing was stored")
 	}
 	defer unlock()
-	var minted *cache.Entry
+	var minted *tokencache.Entry
 	if c.given["no-verify"] == nil {
 		if minted, err = c.proveSecret(ctx, secret); err != nil {
 			return err
 		}
 	}
-	where, err := c.keep(ctx, store, chain, c.conf.SecretAccount(), secret)
+	where, err := c.keep(ctx, stores.Index(), chain, c.conf.SecretAccount(), secret)
 	if err != nil {
 		return err
 	}
-	c.warnKnown(ctx, store, chain, secret)
+	c.warnKnown(ctx, stores, chain, secret)
+	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
+		return d.Host == c.conf.Workspace.V.HostPort() && d.ClientID == c.conf.ClientID.V
+	})
 	if minted != nil {
-		store.Save(ctx, c.conf.Key(), *minted)
+		cache.Save(ctx, c.conf.Key(), *minted)
 	}
 	if profile != nil {
 		if err := safefile.WriteFile(c.ProfilesPath(), profile); err != nil {
@@ -104,17 +109,30 @@ func login(ctx context.Context, c *call) error {
 	return c.offerRemoval(ctx)
 }
 
+// forgetTokens deletes the matching tokens of an earlier login from every store:
+// another --cache might find them later. What a store keeps expires within an hour.
+func (c *call) forgetTokens(ctx context.Context, stores cli.TokenStores, match func(tokencache.Description) bool) {
+	if c.toFile() { // the keychain may be the reason for the file
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+	}
+	if err := stores.Forget(ctx, match); err != nil {
+		c.say.Note("deleting the tokens of the earlier login: %v", err)
+	}
+}
+
 // toFile says whether the secret goes into a file.
 func (c *call) toFile() bool { return c.given["store"] != nil && c.given["store"][0] == storeFile }
 
 // keep stores the secret and says where. A file of an earlier login goes once
 // the keychain has the secret: it would be found first.
-func (c *call) keep(ctx context.Context, store *cache.Cache, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
+func (c *call) keep(ctx context.Context, index keychain.Index, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
 	}
-	if err := store.Over(chain.Patient()).Index().Add(ctx, account); err != nil {
+	if err := index.Add(ctx, account); err != nil {
 		return "", err
 	}
 	if err := chain.Set(ctx, account, secret); err != nil {
@@ -142,7 +160,7 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account 
 
 // proveSecret makes the exchange, up to a database token where the target is
 // known.
-func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*cache.Entry, error) {
+func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*tokencache.Entry, error) {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
 	b, err := c.Broker(c.conf, c.say, progress)

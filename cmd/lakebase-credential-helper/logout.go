@@ -8,10 +8,10 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // checkLogout looks at logout's own options before anything else is done: who names
@@ -32,29 +32,31 @@ func checkLogout(given map[string][]string, in *config.Input) error {
 // logout deletes a target's secret or login with its tokens, or all that is stored.
 func logout(ctx context.Context, c *call) error {
 	chain := c.Keychain(c.conf)
-	store, err := c.Cache(c.conf, chain, c.say)
+	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return err
 	}
 	l := &leaving{call: c, all: c.given["all"] != nil}
 	if !l.all {
-		if err := l.decide(ctx, store.Over(chain.Patient())); err != nil {
+		if err := l.decide(ctx, stores); err != nil {
 			return err
 		}
-		if l.person {
-			defer c.refreshTurn(ctx, store, l.accounts)()
+		if l.person && len(l.accounts) > 0 {
+			defer c.refreshTurn(ctx, stores, l.accounts[0])()
 		}
 	}
 	removed, err := l.removeFiles()
 	if err != nil {
 		return err
 	}
-	if store.Files != nil { // tokens of runs with --cache file
-		if err := l.remove(ctx, store.Over(cache.FileStore{Files: store.Files}), false); err != nil {
-			return err
-		}
+	match := l.ours
+	if l.all {
+		match = nil
 	}
-	err = l.remove(ctx, store.Over(chain.Patient()), true)
+	if err := stores.Forget(ctx, match); err != nil {
+		return err
+	}
+	err = l.removeItems(ctx, stores)
 	if removed && errors.Is(err, keychain.ErrAbsent) {
 		return nil // the file was all that such a machine can have
 	}
@@ -72,7 +74,7 @@ type leaving struct {
 }
 
 // decide finds out who leaves.
-func (l *leaving) decide(ctx context.Context, store *cache.Cache) error {
+func (l *leaving) decide(ctx context.Context, stores cli.TokenStores) error {
 	c := l.conf
 	switch {
 	case c.ClientID.V != "":
@@ -82,7 +84,7 @@ func (l *leaving) decide(ctx context.Context, store *cache.Cache) error {
 		return nil
 	}
 	l.person = true
-	people, err := l.people(ctx, store)
+	people, err := l.people(ctx, stores)
 	if err != nil {
 		return err
 	}
@@ -105,13 +107,13 @@ func (l *leaving) decide(ctx context.Context, store *cache.Cache) error {
 
 // people are those who have signed in at the target's host. A file that cannot be
 // used names nobody.
-func (l *leaving) people(ctx context.Context, store *cache.Cache) ([]string, error) {
+func (l *leaving) people(ctx context.Context, stores cli.TokenStores) ([]string, error) {
 	accounts, _, err := l.SecretFiles().List()
 	if err != nil {
 		return nil, err
 	}
-	listed, err := store.Index().List(ctx)
-	if err != nil && !l.nothing(err) && !errors.Is(err, keychain.ErrAbsent) {
+	listed, err := stores.Index().List(ctx)
+	if err != nil && !errors.Is(err, keychain.ErrNotFound) && !errors.Is(err, keychain.ErrAbsent) {
 		return nil, err
 	}
 	var people []string
@@ -128,13 +130,10 @@ func (l *leaving) people(ctx context.Context, store *cache.Cache) ([]string, err
 // it gets would be stored after the logout.
 const turnTime = 10 * time.Second
 
-func (c *call) refreshTurn(ctx context.Context, store *cache.Cache, accounts []string) (unlock func()) {
-	if len(accounts) == 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*turnTime) // InTurn takes half of it
+func (c *call) refreshTurn(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
+	ctx, cancel := context.WithTimeout(ctx, 2*turnTime) // Lock takes half of it
 	defer cancel()
-	return store.InTurn(ctx, broker.RefreshLock(accounts[0]))
+	return stores.Cache(c.say, nil).Lock(ctx, broker.RefreshLock(account))
 }
 
 // removeFiles removes secrets' files, and says whether there was one.
@@ -149,34 +148,27 @@ func (l *leaving) removeFiles() (removed bool, err error) {
 	return files.Remove(l.accounts[0])
 }
 
-func (l *leaving) remove(ctx context.Context, store *cache.Cache, secrets bool) error {
-	listed, err := store.Index().List(ctx)
-	if err != nil && !l.nothing(err) {
-		return err
-	}
-	if errors.Is(err, keychain.ErrAbsent) {
-		return nil
-	}
-	var gone []string
-	if secrets && !l.all {
-		gone = slices.Clone(l.accounts)
-	}
-	for _, a := range listed {
-		if l.all || l.ours(ctx, store, a) {
-			gone = append(gone, a)
+// removeItems deletes the keychain's secrets, and with --all whatever is listed.
+func (l *leaving) removeItems(ctx context.Context, stores cli.TokenStores) error {
+	index, gone := stores.Index(), l.accounts
+	if l.all {
+		var err error
+		if gone, err = index.List(ctx); err != nil && !isEmpty(err, stores) {
+			return err
 		}
 	}
-	return store.Index().Remove(ctx, gone...)
+	if err := index.Remove(ctx, gone...); !isEmpty(err, stores) {
+		return err
+	}
+	return nil
 }
 
-// ours says whether a cached token belongs to who leaves. A person's may be for
-// a group's role, so that it is one of theirs unless it is another person's.
-func (l *leaving) ours(ctx context.Context, store *cache.Cache, account string) bool {
-	d, err := store.Describe(ctx, account)
-	if err != nil || d.Host != l.conf.Workspace.V.HostPort() {
-		return false
-	}
+// ours reports whether a cached token belongs to whoever leaves. A person's may be
+// for a group's role, so it is one of theirs unless it is another person's.
+func (l *leaving) ours(d tokencache.Description) bool {
 	switch {
+	case d.Host != l.conf.Workspace.V.HostPort():
+		return false
 	case l.person:
 		return d.Identity == credential.AuthBrowser && !slices.Contains(l.others, d.ClientID)
 	case l.conf.ClientID.V != "":

@@ -58,12 +58,12 @@ func rotate(ctx context.Context, c *call) error {
 // rotateAlone rotates while no other process does that with this secret.
 func (c *call) rotateAlone(ctx context.Context, r *broker.Rotation) (broker.Rotated, error) {
 	chain := c.Keychain(c.conf)
-	store, err := c.Cache(c.conf, chain, c.say)
+	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return broker.Rotated{}, err
 	}
 	host, clientID := c.conf.Workspace.V.HostPort(), c.conf.ClientID.V
-	unlock, alone := store.Alone(rotateLock(host, clientID))
+	unlock, alone := stores.Cache(c.say, nil).TryLock(rotateLock(host, clientID))
 	if !alone {
 		return broker.Rotated{}, errors.New("another rotate or login of this secret is at work; nothing was done")
 	}
@@ -74,7 +74,7 @@ func (c *call) rotateAlone(ctx context.Context, r *broker.Rotation) (broker.Rota
 	if err != nil {
 		return broker.Rotated{}, err
 	}
-	v := c.vault(store, chain, host, clientID)
+	v := c.vault(stores, chain, host, clientID)
 	r.Secrets, r.Ledger, r.Identity, r.API, r.Tell = v, v, api, api, tell
 	return r.Run(ctx)
 }

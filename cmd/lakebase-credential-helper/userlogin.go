@@ -9,11 +9,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // checkUserLogin refuses what does not go with a person's login, and has the
@@ -55,7 +55,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	chain := c.Keychain(c.conf)
-	if err := c.reachable(ctx, chain, cache.IndexAccount); err != nil {
+	if err := c.reachable(ctx, chain, keychain.IndexAccount); err != nil {
 		return c.personStore(err)
 	}
 	silent := cli.StartProgress(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogQuiet}, false)
@@ -106,7 +106,7 @@ func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keyc
 		return "", err
 	}
 	b.Config.User = c.conf.User
-	var minted *cache.Entry
+	var minted *tokencache.Entry
 	if c.given["no-verify"] == nil && c.conf.Target() != "" {
 		e, err := b.Mint(ctx, credential.Secret{})
 		if err != nil {
@@ -118,9 +118,18 @@ func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keyc
 	if err != nil {
 		return "", err
 	}
+	stores, err := c.TokenStores(c.conf, chain)
+	if err != nil {
+		return "", err
+	}
 	err = b.Settle(ctx, func(ctx context.Context, account string, refresh credential.Secret) error {
-		where, err = c.keep(ctx, b.Cache, chain, account, refresh)
-		return err
+		if where, err = c.keep(ctx, stores.Index(), chain, account, refresh); err != nil {
+			return err
+		}
+		c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
+			return d.Host == c.conf.Workspace.V.HostPort() && d.Identity == credential.AuthBrowser && d.ClientID == person
+		})
+		return nil
 	})
 	if err != nil {
 		return "", c.personStore(err)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -22,11 +21,11 @@ type vault struct {
 	host, clientID string
 	files          *cli.SecretFiles // nil for the keychain
 	chain          *keychain.Keychain
-	index          cache.Index
+	index          keychain.Index
 }
 
-func (c *call) vault(store *cache.Cache, chain *keychain.Keychain, host, clientID string) *vault {
-	v := &vault{host: host, clientID: clientID, chain: chain, index: store.Over(chain.Patient()).Index()}
+func (c *call) vault(stores cli.TokenStores, chain *keychain.Keychain, host, clientID string) *vault {
+	v := &vault{host: host, clientID: clientID, chain: chain, index: stores.Index()}
 	files := c.SecretFiles()
 	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
 		v.files = &files // one that cannot be used says so when it is read
@@ -81,7 +80,7 @@ func (v *vault) load(ctx context.Context, read func(context.Context, string) (cr
 		item, err = read(ctx, v.ledger())
 		text = item.Reveal()
 	}
-	if errors.Is(err, fs.ErrNotExist) || cache.IsMissing(err) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keychain.ErrNotFound) {
 		return broker.Record{}, nil
 	}
 	if err != nil {
@@ -138,9 +137,9 @@ func (c *call) warnLife(host, clientID string, expires time.Time) {
 
 // warnKnown is warnLife for the secret that login has stored, where it is one
 // that an earlier rotate made.
-func (c *call) warnKnown(ctx context.Context, store *cache.Cache, chain *keychain.Keychain, secret credential.Secret) {
+func (c *call) warnKnown(ctx context.Context, stores cli.TokenStores, chain *keychain.Keychain, secret credential.Secret) {
 	host, clientID := c.conf.Workspace.V.HostPort(), c.conf.ClientID.V
-	expires, _ := c.vault(store, chain, host, clientID).life(ctx, secret)
+	expires, _ := c.vault(stores, chain, host, clientID).life(ctx, secret)
 	c.warnLife(host, clientID, expires)
 }
 

@@ -70,18 +70,18 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	}
 	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart, "LAKEBASE_TOKEN_TARGET": askedAtStart}
 	if conf.Cache.V != config.CacheOff {
-		c, err := p.Cache(conf, p.Keychain(conf), say)
+		stores, err := p.TokenStores(conf, p.Keychain(conf))
 		if err != nil {
 			return err
 		}
-		if e, ok := c.Lookup(ctx, conf.Key()); ok {
+		if e, ok := stores.Cache(say, nil).Lookup(ctx, conf.Key()); ok {
 			if h := e.DatabaseHost; h != "" && (conf.PGHost.V == "" || conf.PGHost.V == h) {
 				s.Target.Host = h
 			}
 			if conf.User.V == "" && e.User != "" {
 				s.Target.User = e.User
 			}
-			if e.Token.Fresh(c.Now(), conf.MinTTL.V) {
+			if e.Token.Fresh(p.Now(), conf.MinTTL.V) {
 				// The token itself stays out of all that is shown, templates too.
 				s.Token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
 				shown = map[string]string{"PGPASSWORD": notShown, "LAKEBASE_TOKEN_TARGET": notShown}

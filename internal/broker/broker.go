@@ -7,10 +7,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
@@ -49,7 +49,7 @@ type Broker struct {
 	Secrets        Secrets
 	Workspace      Workspace
 	Waker          Waker
-	Cache          *cache.Cache
+	Cache          *tokencache.Cache
 	ReadSecretFile func(path string) (credential.Secret, error)
 	SSLRootCert    string     // the path that the child gets; empty with sslmode=require
 	Inherited      *Inherited // what a lakebase-exec around us left, or nil
@@ -91,11 +91,8 @@ type Session struct {
 	Token  credential.Token
 	Cached bool // nothing was asked of the workspace
 
-	result cache.Result
+	result tokencache.Result
 }
-
-// Saved waits until a newly minted token is stored, or ctx ends.
-func (s Session) Saved(ctx context.Context) { s.result.Saved(ctx) }
 
 // Token gets a database token and the host that it is for, from the cache where
 // it can. It makes no login. Errors: *NoSecretError, *NoPersonError, *SignedOutError,
@@ -113,10 +110,8 @@ func (b *Broker) Ready(ctx context.Context) (Session, error) {
 		return Session{}, err
 	}
 	if err := b.prove(ctx, &s); err != nil {
-		s.Saved(ctx)
 		return Session{}, err
 	}
-	s.Saved(ctx)
 	return s, nil
 }
 
@@ -126,7 +121,7 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 		return nil
 	}
 	key := b.Config.Key()
-	if b.Config.Wait.V == config.WaitAuto && b.Cache.Proven(key, login(*s)) {
+	if b.Config.Wait.V == config.WaitAuto && b.Cache.RecentLogin(key, login(*s)) {
 		b.tell(Note, "a login with these values worked a moment ago")
 		return nil
 	}
@@ -143,7 +138,7 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	b.Cache.Prove(key, login(*s))
+	b.Cache.RecordLogin(key, login(*s))
 	return nil
 }
 
@@ -155,9 +150,9 @@ func (b *Broker) wait(ctx context.Context, s Session) error {
 	return b.Waker.Wait(ctx, s.Target, s.Token.Value)
 }
 
-func login(s Session) cache.Login {
+func login(s Session) tokencache.Login {
 	t := s.Target
-	return cache.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
+	return tokencache.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
 		SSLMode: t.SSLMode, SSLRootCert: t.SSLRootCert, Token: s.Token.Value}
 }
 

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
@@ -27,7 +27,7 @@ func healthy() *ways {
 // checkup is a walk in this world, as a program wires it.
 func (w *ways) checkup(c config.Config) *Checkup {
 	b := w.broker(c)
-	b.Cache = &cache.Cache{Now: time.Now}
+	b.Cache = tokencache.New(tokencache.Options{Observer: quietCache{}, Now: time.Now})
 	return &Checkup{
 		Broker: b,
 		Clock:  func(context.Context) (time.Duration, error) { w.note("clock"); return time.Second, nil },

@@ -11,10 +11,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
@@ -141,24 +141,31 @@ func (absent) Missing() bool { return true }
 // store and files are the world's memory between runs.
 type store struct{ w *world }
 
-func (s store) Peek(_ context.Context, account string) (credential.Secret, error) {
+func (s store) Get(_ context.Context, id string) (credential.Secret, error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	text, ok := s.w.items[account]
+	text, ok := s.w.items[id]
 	if !ok {
 		return credential.Secret{}, absent{}
 	}
 	return credential.NewSecret(text), nil
 }
 
-func (s store) Put(_ context.Context, account string, item credential.Secret) error {
+func (s store) Set(_ context.Context, id string, item credential.Secret, _ time.Time) error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	s.w.items[account] = item.Reveal()
+	s.w.items[id] = item.Reveal()
 	return nil
 }
 
-func (s store) Delete(_ context.Context, account string) error { return absent{} }
+func (s store) Delete(context.Context, ...string) error { return nil }
+func (s store) List(context.Context) ([]string, error)  { return nil, nil }
+
+// quietCache ignores what a cache reports.
+type quietCache struct{}
+
+func (quietCache) CacheFailed(string, error) {}
+func (quietCache) CacheWaits()               {}
 
 type files struct{ w *world }
 
@@ -178,8 +185,6 @@ func (f files) WriteFile(name string, data []byte) error {
 	f.w.stamps[name] = string(data)
 	return nil
 }
-
-func (f files) Remove(string) error { return absent{} }
 
 // resolve makes a configuration from options and environment; more are
 // name, value pairs, where names in capitals are variables.
@@ -211,7 +216,7 @@ func (w *world) broker(c config.Config) *Broker {
 	return &Broker{
 		Config: c, Secrets: w, Waker: w, Now: time.Now, SSLRootCert: "/roots.pem",
 		Workspace: w,
-		Cache:     &cache.Cache{Store: store{w}, Files: files{w}, Now: time.Now},
+		Cache:     tokencache.New(tokencache.Options{Store: store{w}, Files: files{w}, Observer: quietCache{}, Now: time.Now}),
 		ReadSecretFile: func(path string) (credential.Secret, error) {
 			w.note("file:" + path)
 			return credential.NewSecret(secretText), nil

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // Browser is what a person's login by a browser asks of the workspace: the address
@@ -68,11 +68,11 @@ func (b *Broker) Arrive(ctx context.Context, code, verifier credential.Secret, r
 // other process refreshes, and puts the access token into the cache.
 func (b *Broker) Settle(ctx context.Context, keep func(ctx context.Context, account string, refresh credential.Secret) error) error {
 	account := config.RefreshAccount(b.Config.Workspace.V.HostPort(), b.person)
-	defer b.Cache.InTurn(ctx, RefreshLock(account))()
+	defer b.Cache.Lock(ctx, RefreshLock(account))()
 	if err := keep(ctx, account, b.arrived.Refresh); err != nil {
 		return err
 	}
-	b.Cache.Save(ctx, b.workspaceKey(), cache.Entry{Token: b.arrived.Token})
+	b.Cache.Save(ctx, b.workspaceKey(), tokencache.Entry{Token: b.arrived.Token})
 	return nil
 }
 

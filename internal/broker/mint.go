@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // Mint exchanges the secret for a database token within --timeout: two calls,
@@ -17,21 +17,21 @@ import (
 // asked for. A target's short name is looked up in between.
 // With --credential workspace the second one is left out: the first one's token
 // is the password.
-func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entry, error) {
+func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (tokencache.Entry, error) {
 	c, ws := b.Config, b.Workspace
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V)
 	defer cancel()
 	if err := b.decide(ctx); err != nil {
-		return cache.Entry{}, err
+		return tokencache.Entry{}, err
 	}
 	b.tell(AtExchange, c.Workspace.V.HostPort())
 	bearer, err := b.signIn(ctx, ws, secret)
 	if err != nil {
-		return cache.Entry{}, err
+		return tokencache.Entry{}, err
 	}
 	target, err := b.resolve(ctx, bearer.Value)
 	if err != nil {
-		return cache.Entry{}, err
+		return tokencache.Entry{}, err
 	}
 	var host, user string
 	asked := b.aside(cancel, func() (err error) {
@@ -52,10 +52,10 @@ func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (cache.Entr
 		}
 	}
 	if err := first(<-asked, err, <-named); err != nil {
-		return cache.Entry{}, err
+		return tokencache.Entry{}, err
 	}
 	b.tell(Note, fmt.Sprintf("%s gave a token, good until %s", c.Workspace.V.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
-	return cache.Entry{Token: token, DatabaseHost: host, User: user, Fingerprint: b.Config.Key().Fingerprint(secret)}, nil
+	return tokencache.Entry{Token: token, DatabaseHost: host, User: user, Fingerprint: b.Config.Key().Fingerprint(secret)}, nil
 }
 
 // aside makes a call beside the one for the token, if it is needed. Where it

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // personRest is what must be left of a workspace token that opens the way to
@@ -31,18 +31,17 @@ func (b *Broker) personToken(ctx context.Context) (credential.Token, error) {
 	if b.arrived != nil {
 		return b.arrived.Token, nil
 	}
-	want := cache.Want{MinLife: personRest}
+	want := tokencache.Criteria{MinLife: personRest}
 	if b.Config.Credential.V == config.CredentialWorkspace {
 		want.MinLife, want.Refused = b.rest, b.refused
 	}
-	r, err := b.Cache.Fetch(ctx, b.workspaceKey(), want, func(ctx context.Context) (cache.Entry, error) {
+	r, err := b.Cache.Get(ctx, b.workspaceKey(), want, func(ctx context.Context) (tokencache.Entry, error) {
 		t, err := b.refreshed(ctx)
-		return cache.Entry{Token: t}, err
+		return tokencache.Entry{Token: t}, err
 	})
 	if err != nil {
 		return credential.Token{}, err
 	}
-	r.Saved(ctx)
 	return r.Entry.Token, nil
 }
 
@@ -51,7 +50,7 @@ func (b *Broker) personToken(ctx context.Context) (credential.Token, error) {
 // before anything else happens.
 func (b *Broker) refreshed(ctx context.Context) (credential.Token, error) {
 	account := config.RefreshAccount(b.Config.Workspace.V.HostPort(), b.person)
-	defer b.Cache.InTurn(ctx, RefreshLock(account))()
+	defer b.Cache.Lock(ctx, RefreshLock(account))()
 	refresh, err := b.stored(ctx, account)
 	if err != nil {
 		return credential.Token{}, &NoPersonError{Host: b.Config.Workspace.V.HostPort(), User: b.person, Err: err}

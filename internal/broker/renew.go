@@ -3,8 +3,8 @@ package broker
 import (
 	"context"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // Renew gets a token other than old with at least half of its life left, in
@@ -16,11 +16,10 @@ func (b *Broker) Renew(ctx context.Context, old credential.Secret) (credential.T
 	if err := b.decide(ctx); err != nil {
 		return credential.Token{}, err
 	}
-	r, err := b.fetch(ctx, cache.Want{MinLife: credential.MaxLife, Refused: old, DatabaseHost: b.hostServes}, b.quietSecret)
+	r, err := b.fetch(ctx, tokencache.Criteria{MinLife: credential.MaxLife, Refused: old, DatabaseHost: b.hostServes}, b.quietSecret)
 	if err != nil {
 		return credential.Token{}, err
 	}
-	r.Saved(ctx)
 	return r.Entry.Token, nil
 }
 

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 func TestRenewIsAnotherToken(t *testing.T) {
@@ -36,7 +36,7 @@ func TestRenewWantsHalfOfALife(t *testing.T) {
 		now := time.Now()
 		cached := aToken("cached")
 		cached.MintedAt, cached.ExpiresAt = now.Add(left-time.Hour), now.Add(left)
-		b.Cache.Save(t.Context(), b.Config.Key(), cache.Entry{Token: cached, DatabaseHost: ownHost})
+		b.Cache.Save(t.Context(), b.Config.Key(), tokencache.Entry{Token: cached, DatabaseHost: ownHost})
 		next, err := b.Renew(t.Context(), credential.NewSecret("another"))
 		if err != nil || next.Value.Reveal() != want {
 			t.Errorf("with %s left: %q, %v", left, next.Value.Reveal(), err)

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
@@ -39,7 +39,7 @@ func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Sessi
 		return Session{}, err
 	}
 	c := b.Config
-	want := cache.Want{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
+	want := tokencache.Criteria{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
 	given, err := b.GivenSecret()
 	if err != nil {
 		return Session{}, err
@@ -76,17 +76,17 @@ func (b *Broker) secret(ctx context.Context) (credential.Secret, error) {
 
 // fetch gets an entry from the cache, or mints one with the secret that is asked
 // for only then.
-func (b *Broker) fetch(ctx context.Context, want cache.Want, secret func(context.Context) (credential.Secret, error)) (cache.Result, error) {
+func (b *Broker) fetch(ctx context.Context, want tokencache.Criteria, secret func(context.Context) (credential.Secret, error)) (tokencache.Result, error) {
 	c := b.Config
 	b.refused, b.rest = want.Refused, want.MinLife
 	// The lock is waited for within this, the keychain and the exchange have
 	// limits of their own inside it.
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
 	defer cancel()
-	return b.Cache.Fetch(ctx, c.Key(), want, func(ctx context.Context) (cache.Entry, error) {
+	return b.Cache.Get(ctx, c.Key(), want, func(ctx context.Context) (tokencache.Entry, error) {
 		s, err := secret(ctx)
 		if err != nil {
-			return cache.Entry{}, err
+			return tokencache.Entry{}, err
 		}
 		e, err := b.Mint(ctx, s)
 		if err == nil {
@@ -126,9 +126,6 @@ func (b *Broker) GivenSecret() (credential.Secret, error) {
 	return secret, nil
 }
 
-// minKeychain is what the keychain gets at the least.
-const minKeychain = 250 * time.Millisecond
-
 func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) {
 	s, err := b.stored(ctx, b.Config.SecretAccount())
 	if err != nil {
@@ -143,8 +140,7 @@ func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) 
 // stored reads an account of the keychain, or of the file in its place.
 func (b *Broker) stored(ctx context.Context, account string) (credential.Secret, error) {
 	b.tell(AtKeychain, "")
-	// A keychain that did not answer the cache has used up some of its time.
-	ctx, cancel := context.WithTimeout(ctx, max(b.Config.KeychainTimeout.V-b.Cache.Lost(), minKeychain))
+	ctx, cancel := context.WithTimeout(ctx, b.Config.KeychainTimeout.V)
 	defer cancel()
 	secrets := b.Secrets
 	if b.quiet && b.QuietSecrets != nil {
@@ -226,21 +222,20 @@ func (b *Broker) workspaceToken(ctx context.Context) (credential.Token, error) {
 	if err != nil {
 		return credential.Token{}, err
 	}
-	want := cache.Want{MinLife: c.MinTTL.V}
+	want := tokencache.Criteria{MinLife: c.MinTTL.V}
 	if !given.IsZero() {
 		want.Fingerprint = key.Fingerprint(given)
 	}
-	r, err := b.Cache.Fetch(ctx, key, want, func(ctx context.Context) (cache.Entry, error) {
+	r, err := b.Cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
 		secret, err := b.secret(ctx)
 		if err != nil {
-			return cache.Entry{}, err
+			return tokencache.Entry{}, err
 		}
 		t, err := b.SignIn(ctx, secret)
-		return cache.Entry{Token: t, Fingerprint: key.Fingerprint(secret)}, err
+		return tokencache.Entry{Token: t, Fingerprint: key.Fingerprint(secret)}, err
 	})
 	if err != nil {
 		return credential.Token{}, err
 	}
-	r.Saved(ctx)
 	return r.Entry.Token, nil
 }

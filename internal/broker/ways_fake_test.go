@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 const ada = "ada@example.com"
@@ -160,7 +160,7 @@ func (w *ways) expire(b *Broker, keys ...credential.Key) {
 	for _, k := range keys {
 		old := aToken("bearer")
 		old.MintedAt, old.ExpiresAt = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
-		b.Cache.Save(context.Background(), k, cache.Entry{Token: old})
+		b.Cache.Save(context.Background(), k, tokencache.Entry{Token: old})
 	}
 }
 
@@ -169,7 +169,6 @@ func saved(t *testing.T, b *Broker) (Session, error) {
 	t.Helper()
 	s, err := b.Token(t.Context())
 	if err == nil {
-		s.Saved(t.Context())
 	}
 	return s, err
 }

@@ -14,7 +14,7 @@ func (r *resolver) behaviour() {
 	c.WaitTimeout = get(r, "wait-timeout", time.Minute, between(minTimeout, maxWait))
 	c.Timeout = get(r, "timeout", time.Minute, between(minTimeout, maxWait))
 	c.KeychainTimeout = get(r, "keychain-timeout", 0, between(minTimeout, maxWait))
-	c.Cache = get(r, "cache", CacheKeychain, words(CacheKeychain, CacheFile, CacheOff))
+	c.Cache = get(r, "cache", CacheAuto, words(CacheWords()...))
 	r.refresh()
 	c.RuntimeDir = get(r, "runtime-dir", "", r.path)
 	c.LogFormat = get(r, "log-format", "text", words("text", "json"))

@@ -58,6 +58,8 @@ const (
 	WaitAlways = "always"
 	WaitNever  = "never"
 
+	CacheAuto     = "auto"
+	CacheKernel   = "kernel"
 	CacheKeychain = "keychain"
 	CacheFile     = "file"
 	CacheOff      = "off"
@@ -77,6 +79,11 @@ const (
 	LogNormal  = "normal"
 	LogVerbose = "verbose"
 )
+
+// CacheWords lists the words of --cache.
+func CacheWords() []string {
+	return []string{CacheAuto, CacheKernel, CacheKeychain, CacheFile, CacheOff}
+}
 
 // Config is a whole, checked configuration.
 type Config struct {

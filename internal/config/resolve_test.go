@@ -240,7 +240,7 @@ func TestMalformedValueNamesItsSource(t *testing.T) {
 func TestBehaviour(t *testing.T) {
 	c := given{env: env()}.must(t)
 	if c.MinTTL.V != 15*time.Minute || c.TTL.V != 0 || c.Wait.V != WaitAuto || c.WaitTimeout.V != time.Minute || c.Timeout.V != time.Minute ||
-		c.KeychainTimeout.V != 0 || c.Cache.V != CacheKeychain || c.Log.V != LogNormal || c.LogFormat.V != "text" || c.Keep.V != nil {
+		c.KeychainTimeout.V != 0 || c.Cache.V != CacheAuto || c.Log.V != LogNormal || c.LogFormat.V != "text" || c.Keep.V != nil {
 		t.Errorf("the defaults are %+v", c)
 	}
 	c = given{env: env("LAKEBASE_WAIT", "never", "LAKEBASE_WAIT_TIMEOUT", "10s"), options: map[string]string{"wait": "always", "profile": "prod"},

@@ -54,7 +54,7 @@ var settings = []Setting{
 	{Option: "listen"},
 	{Option: "status-file"},
 	{Option: "health-listen"},
-	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Default: CacheKeychain},
+	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Key: "cache", Default: CacheAuto},
 	{Option: "runtime-dir"},
 	{Option: "verbose", Bool: true},
 	{Option: "quiet", Alias: "q", Bool: true},

@@ -196,6 +196,7 @@ func (l *Lakebase) Close() error {
 			l.api.stop()
 		}
 		_ = os.Remove(l.caFile) // in Options.Dir, which stays
+		l.closeErr = errors.Join(l.closeErr, l.forgetTokens())
 		l.closeErr = errors.Join(l.closeErr, discard(l.dir))
 	})
 	return l.closeErr

@@ -65,7 +65,7 @@ var optionWords = map[string]Option{
 	"listen":             {Value: "ADDR", Text: "where the proxy listens: HOST:PORT, or a folder for its socket"},
 	"status-file":        {Value: "PATH", Text: "keep a JSON file that says how it fares"},
 	"health-listen":      {Value: "ADDR", Text: "answer /startup, /readiness and /liveness on HOST:PORT"},
-	"cache":              {Value: "WHERE", Text: "where tokens are kept: keychain, file, off", Words: []string{config.CacheKeychain, config.CacheFile, config.CacheOff}},
+	"cache":              {Value: "STORE", Text: "where tokens are kept: auto, kernel, keychain, file, off", Words: config.CacheWords()},
 	"runtime-dir":        {Value: "PATH", Text: "folder for locks and stamps"},
 	"verbose":            {Text: "say what is done"},
 	"quiet":              {Text: "say errors only"},

@@ -51,7 +51,6 @@ func (p *Process) NewStay(conf config.Config, say *Say, b *broker.Broker, s brok
 			say.Note("%s", text)
 		}
 	}
-	b.Cache.Waiting = nil
 	st := &Stay{conf: conf, say: say, first: s.Token, since: p.Now(), lost: make(chan error, 1)}
 	st.Keeper = &refresh.Keeper{Mint: hurried(b.Renew), OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
 	return st

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -29,14 +28,14 @@ func (e *WayError) Error() string { return e.Problem }
 
 // accounts lists what is stored, in files and in the keychain. A keychain that
 // cannot be read hides no file.
-func (p *Process) accounts(chain *keychain.Keychain, store *cache.Cache) func(context.Context) ([]string, error) {
+func (p *Process) accounts(index keychain.Index) func(context.Context) ([]string, error) {
 	return func(ctx context.Context) ([]string, error) {
 		files, _, err := p.SecretFiles().List()
 		if err != nil {
 			return nil, err
 		}
-		listed, err := store.Over(chain.Patient()).Index().List(ctx)
-		if err != nil && !cache.IsMissing(err) && len(files) == 0 {
+		listed, err := index.List(ctx)
+		if err != nil && !errors.Is(err, keychain.ErrNotFound) && len(files) == 0 {
 			return nil, err
 		}
 		return append(files, listed...), nil
@@ -44,13 +43,13 @@ func (p *Process) accounts(chain *keychain.Keychain, store *cache.Cache) func(co
 }
 
 // keepRefresh stores a refresh token where the one before it stands.
-func (p *Process) keepRefresh(chain *keychain.Keychain, store *cache.Cache) func(context.Context, string, credential.Secret) error {
+func (p *Process) keepRefresh(chain *keychain.Keychain, index keychain.Index) func(context.Context, string, credential.Secret) error {
 	return func(ctx context.Context, account string, s credential.Secret) error {
 		files := p.SecretFiles()
 		if _, err := files.Get(account); err == nil {
 			return files.Set(account, s)
 		}
-		return again(ctx, chain, store.Over(chain.Patient()).Index(), account, s)
+		return again(ctx, chain, index, account, s)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/cache"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
@@ -88,30 +87,6 @@ type NoRuntimeDirError struct{ Why error }
 
 func (e *NoRuntimeDirError) Error() string { return "there is no runtime folder: " + e.Why.Error() }
 
-// Cache wires the cache: its store, and the runtime folder for lock and stamp.
-func (p *Process) Cache(conf config.Config, chain *keychain.Keychain, say *Say) (*cache.Cache, error) {
-	c := &cache.Cache{Now: time.Now, Told: func(what string, err error) { say.Note("%s: %v", what, err) }}
-	dir, err := p.RuntimeDir(conf)
-	switch {
-	case err == nil:
-		c.LockDir, c.Files = dir.Path(), dir
-	case conf.RuntimeDir.Given():
-		return nil, err
-	default:
-		say.Note("no lock and no stamp: %v", err)
-	}
-	switch conf.Cache.V {
-	case config.CacheKeychain:
-		c.Store = chain
-	case config.CacheFile:
-		if c.Files == nil {
-			return nil, &config.Error{Name: conf.Cache.From.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir"}
-		}
-		c.Store = cache.FileStore{Files: c.Files}
-	}
-	return c, nil
-}
-
 // Broker puts the rooms together for one configuration.
 func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*broker.Broker, error) {
 	roots, err := p.SSLRootCert(conf)
@@ -128,20 +103,19 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 		return nil, err
 	}
 	chain := p.Keychain(conf)
-	store, err := p.Cache(conf, chain, say)
+	stores, err := p.TokenStores(conf, chain)
 	if err != nil {
 		return nil, err
 	}
-	store.Waiting = func() { progress.At("waiting for another process that is signing in") }
 	return &broker.Broker{
-		Config: conf, Secrets: p.Secrets(chain), Cache: store, SSLRootCert: roots, Now: time.Now,
+		Config: conf, Secrets: p.Secrets(chain), Cache: stores.Cache(say, progress), SSLRootCert: roots, Now: time.Now,
 		Workspace:      workspace,
 		Waker:          waker(progress),
 		ReadSecretFile: p.ReadSecretFile,
 		Inherited:      p.inherited(),
 		Tell:           p.teller(conf, say, progress),
 		People:         workspace, Federation: workspace, Discovery: workspace, Directory: workspace, Browser: workspace,
-		Accounts: p.accounts(chain, store), Keep: p.keepRefresh(chain, store),
+		Accounts: p.accounts(stores.Index()), Keep: p.keepRefresh(chain, stores.Index()),
 		WorkloadToken: p.workloadToken(conf), DatabricksCLI: p.databricksCLI(conf),
 	}, nil
 }

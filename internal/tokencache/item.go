@@ -1,4 +1,4 @@
-package cache
+package tokencache
 
 import (
 	"encoding/json"
@@ -9,15 +9,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// TokenPrefix begins the account of every cached token.
-const TokenPrefix = "token:"
-
-func account(key credential.Key) string { return TokenPrefix + key.ID() }
-
 const itemVersion = 1
 
-// item is a token as it is stored. What makes up its key stands in it in clear
-// and is compared when it is read: a moved or foreign item is a miss.
+// item is the stored form of an Entry. It holds the fields of its key in clear,
+// which are compared when it is read: an item of another key is a miss.
 type item struct {
 	Version      int       `json:"version"`
 	Identity     string    `json:"identity"`
@@ -50,21 +45,21 @@ func encode(key credential.Key, e Entry) credential.Secret {
 		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
 		DatabaseHost: e.DatabaseHost, User: e.User, Fingerprint: e.Fingerprint,
 	})
-	if err != nil { // strings and times only: cannot be
+	if err != nil { // impossible: strings and times only
 		return credential.Secret{}
 	}
 	return credential.NewSecret(string(text))
 }
 
 var (
-	errUnreadable = errors.New("the item is not one of ours")
-	errForeign    = errors.New("the item belongs to another target")
+	errUnreadable = errors.New("unreadable item")
+	errForeign    = errors.New("item of another target")
 )
 
 func parse(text credential.Secret) (item, error) {
 	var it item
 	if json.Unmarshal([]byte(text.Reveal()), &it) != nil || it.Version != itemVersion {
-		return item{}, errUnreadable // json's own words could quote the token
+		return item{}, errUnreadable // json's error could quote the token
 	}
 	return it, nil
 }
@@ -85,10 +80,10 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 	}, nil
 }
 
-// Description is what may be said of a stored token to anybody.
+// Description is what is not secret about a stored token.
 type Description struct {
 	Host         string    `json:"host"`
-	Identity     string    `json:"identity"` // a word of credential.AuthWords
+	Identity     string    `json:"identity"` // one of credential.AuthWords
 	ClientID     string    `json:"client_id"`
 	Endpoint     string    `json:"endpoint"`           // empty with Instance
 	Instance     string    `json:"instance,omitempty"` // of Lakebase Provisioned
@@ -98,7 +93,6 @@ type Description struct {
 	ExpiresAt    time.Time `json:"expires_at"`
 }
 
-// describe tells what a stored token item is for, without the token.
 func describe(text credential.Secret) (Description, error) {
 	it, err := parse(text)
 	if err != nil {

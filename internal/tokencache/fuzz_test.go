@@ -1,4 +1,4 @@
-package cache
+package tokencache
 
 import (
 	"strings"
@@ -62,7 +62,7 @@ func FuzzKey(f *testing.F) {
 			if _, err := decode(encode(mine, entry("t")), theirs); (err == nil) != (theirs == mine) {
 				t.Fatalf("%+v for %+v: %v", mine, theirs, err)
 			}
-			if (account(theirs) == account(mine)) != (theirs == mine) {
+			if (theirs.ID() == mine.ID()) != (theirs == mine) {
 				t.Fatalf("%+v and %+v have one place", mine, theirs)
 			}
 		}

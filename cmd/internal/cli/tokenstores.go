@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
+)
+
+// TokenStore is one place where tokens may be cached, with its --cache name.
+type TokenStore struct {
+	Name string
+	tokencache.Store
+}
+
+// TokenStores are the stores that this process can reach, and the one to use.
+type TokenStores struct {
+	All   []TokenStore
+	InUse string           // the --cache name of one of All, or "off"
+	Notes []string         // why a store is not in use
+	Dir   *safefile.Dir    // the runtime directory; nil without one
+	Items keychain.Patient // the keychain's items, whose index is in Dir's care
+}
+
+// TokenStores opens the stores and picks one by --cache; auto takes the kernel's
+// keyring where it is private to the user, else the keychain. Errors: *config.Error.
+func (p *Process) TokenStores(conf config.Config, chain *keychain.Keychain) (TokenStores, error) {
+	s := TokenStores{InUse: conf.Cache.V, Items: chain.Patient()}
+	dir, err := p.RuntimeDir(conf)
+	if err != nil && conf.RuntimeDir.Given() {
+		return s, err
+	}
+	if err != nil {
+		s.Notes = append(s.Notes, err.Error()+": no locks, and no record of logins")
+	}
+	s.Dir = dir
+	kernel, kernelErr := tokencache.OpenKernel()
+	if kernelErr == nil {
+		s.All = append(s.All, TokenStore{config.CacheKernel, kernel})
+	}
+	s.All = append(s.All, TokenStore{config.CacheKeychain, keychain.Tokens{Index: s.index(chain)}})
+	if dir != nil {
+		s.All = append(s.All, TokenStore{config.CacheFile, tokencache.FileStore{Dir: dir}})
+	}
+	switch {
+	case s.InUse == config.CacheAuto:
+		s.InUse = config.CacheKernel
+		if kernelErr == nil {
+			kernelErr = tokencache.KernelIsPrivate()
+		}
+		if kernelErr != nil {
+			s.InUse = config.CacheKeychain
+			s.Notes = append(s.Notes, kernelErr.Error())
+		}
+	case s.InUse == config.CacheKernel && kernelErr != nil:
+		if runtime.GOOS != "linux" {
+			return s, &config.Error{Name: conf.Cache.From.String(), Problem: kernelErr.Error(), Fix: "use " + config.CacheAuto}
+		}
+		s.InUse = config.CacheOff
+		s.Notes = append(s.Notes, kernelErr.Error())
+	case s.InUse == config.CacheFile && dir == nil:
+		return s, &config.Error{Name: conf.Cache.From.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir"}
+	}
+	return s, nil
+}
+
+// Index is the keychain's list of what is stored.
+func (s TokenStores) Index() keychain.Index { return s.index(s.Items) }
+
+func (s TokenStores) index(items keychain.Items) keychain.Index {
+	if s.Dir == nil {
+		return keychain.NewIndex(items, "")
+	}
+	return keychain.NewIndex(items, filepath.Join(s.Dir.Path(), "index.lock"))
+}
+
+// Cache is the token cache over the store in use.
+func (s TokenStores) Cache(say *Say, progress *Progress) *tokencache.Cache {
+	for _, n := range s.Notes {
+		say.Note("cache: %s", n)
+	}
+	o := tokencache.Options{Observer: cacheObserver{say, progress}, Now: time.Now}
+	if s.Dir != nil {
+		o.Files, o.LockDir = s.Dir, s.Dir.Path()
+	}
+	for _, store := range s.All {
+		if store.Name == s.InUse {
+			o.Store = store.Store
+		}
+	}
+	return tokencache.New(o)
+}
+
+// Forget deletes the tokens that match from all stores. With match nil it deletes
+// all, those that cannot be read too. The keychain has its full timeout.
+func (s TokenStores) Forget(ctx context.Context, match func(tokencache.Description) bool) error {
+	var errs []error
+	for _, store := range s.All {
+		if store.Name == config.CacheKeychain {
+			store.Store = keychain.Tokens{Index: s.Index()}
+		}
+		errs = append(errs, forget(ctx, store, match))
+	}
+	return errors.Join(errs...)
+}
+
+func forget(ctx context.Context, store tokencache.Store, match func(tokencache.Description) bool) error {
+	ids, err := store.List(ctx)
+	if err != nil {
+		return err
+	}
+	if match != nil {
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			d, err := tokencache.Describe(ctx, store, id)
+			return err != nil || !match(d)
+		})
+	}
+	return store.Delete(ctx, ids...)
+}
+
+// cacheObserver tells of the cache with --verbose, and of waits in the progress line.
+type cacheObserver struct {
+	say      *Say
+	progress *Progress // nil: no wait is shown
+}
+
+func (o cacheObserver) CacheFailed(what string, err error) { o.say.Note("%s: %v", what, err) }
+
+func (o cacheObserver) CacheWaits() {
+	if o.progress != nil {
+		o.progress.At("waiting for another process that is signing in")
+	}
+}

@@ -1,0 +1,171 @@
+package tokencache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lockedError is what a locked keychain gives.
+type lockedError struct{}
+
+func (lockedError) Error() string { return "the store is locked" }
+func (lockedError) Locked() bool  { return true }
+
+// memory is a Store. Its errors, where not nil, are returned by Get and Set.
+type memory struct {
+	mu             sync.Mutex
+	items          map[string]string
+	reads, writes  int
+	getErr, setErr error
+	onGet          func(read int) // called with the count before a read
+}
+
+func (s *memory) Get(_ context.Context, id string) (credential.Secret, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	if s.onGet != nil {
+		s.onGet(s.reads)
+	}
+	if s.getErr != nil {
+		return credential.Secret{}, s.getErr
+	}
+	text, ok := s.items[id]
+	if !ok {
+		return credential.Secret{}, errMissing
+	}
+	return credential.NewSecret(text), nil
+}
+
+func (s *memory) Set(_ context.Context, id string, item credential.Secret, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	if s.setErr != nil {
+		return s.setErr
+	}
+	if s.items == nil {
+		s.items = map[string]string{}
+	}
+	s.items[id] = item.Reveal()
+	return nil
+}
+
+func (s *memory) Delete(context.Context, ...string) error { return nil }
+func (s *memory) List(context.Context) ([]string, error)  { return nil, nil }
+
+// events records what a Cache reports, and signals each wait.
+type events struct {
+	mu     sync.Mutex
+	failed []string
+	waits  chan struct{}
+}
+
+func newEvents() *events { return &events{waits: make(chan struct{}, 1000)} }
+
+func (e *events) CacheFailed(what string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.failed = append(e.failed, fmt.Sprintf("%s: %v", what, err))
+}
+
+func (e *events) CacheWaits() { e.waits <- struct{}{} }
+
+func (e *events) String() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return fmt.Sprint(e.failed)
+}
+
+// directory is Files over a plain directory.
+type directory string
+
+func (d directory) ReadFile(name string, max int64) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(string(d), name))
+	if err == nil && int64(len(data)) > max {
+		return nil, errors.New("too large")
+	}
+	return data, err
+}
+
+func (d directory) WriteFile(name string, data []byte) error {
+	return os.WriteFile(filepath.Join(string(d), name), data, 0o600)
+}
+
+func (d directory) Remove(name string) error {
+	if err := os.Remove(filepath.Join(string(d), name)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (d directory) Names(int) (names []string, err error) {
+	entries, err := os.ReadDir(string(d))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+const tokenText = "eyJ-dose-token-0123456789"
+
+var (
+	key      = credential.Key{Identity: "oauth-m2m", Host: "h.example", Principal: "c", Target: "projects/p/branches/b/endpoints/e", Credential: "database"}
+	criteria = Criteria{MinLife: 15 * time.Minute}
+)
+
+// entry was minted now and lives for an hour.
+func entry(text string) Entry {
+	now := time.Now().UTC()
+	return Entry{Token: credential.Token{Value: credential.NewSecret(text), MintedAt: now, ExpiresAt: now.Add(time.Hour)},
+		DatabaseHost: "db.example", Fingerprint: "fp"}
+}
+
+// holding returns a store with an item for key.
+func holding(item string) *memory { return &memory{items: map[string]string{key.ID(): item}} }
+
+// changed returns the stored form of an entry with one field changed.
+func changed(t *testing.T, field string, value any) string {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(encode(key, entry(tokenText)).Reveal()), &m); err != nil {
+		t.Fatal(err)
+	}
+	if field != "" {
+		m[field] = value
+	}
+	out, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func newCache(s Store, lockDir string, e *events) *Cache {
+	return New(Options{Store: s, LockDir: lockDir, Observer: e, Now: time.Now})
+}
+
+// mustNotMint is a mint that fails the test.
+func mustNotMint(t *testing.T) func(context.Context) (Entry, error) {
+	return func(context.Context) (Entry, error) {
+		t.Error("minted a token, want the cached one")
+		return Entry{}, errors.New("minted")
+	}
+}
+
+func minting(text string) func(context.Context) (Entry, error) {
+	return func(context.Context) (Entry, error) { return entry(text), nil }
+}

@@ -1,0 +1,185 @@
+package tokencache
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// Kernel keeps tokens in the kernel's key retention service (keyrings(7)): one key
+// of type "user" for each token, linked into the user keyring. Keys never touch a
+// disk, end with their token, and are readable by the processes of one user in one
+// user namespace.
+type Kernel struct{}
+
+// keyPrefix begins the description of every key.
+const keyPrefix = "lakebase:"
+
+// OpenKernel returns the store, or an error that says why this process has none.
+func OpenKernel() (Kernel, error) {
+	if _, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_USER_KEYRING, true); err != nil {
+		return Kernel{}, fmt.Errorf("kernel keyring: %w", err)
+	}
+	return Kernel{}, nil
+}
+
+// Inode numbers of the initial namespaces (Linux, include/linux/proc_ns.h).
+const (
+	initialUserNS = 0xEFFFFFFD
+	initialPIDNS  = 0xEFFFFFFC
+)
+
+// KernelIsPrivate returns an error if processes of other containers may share the
+// user keyring: it belongs to a user ID of a user namespace, and containers usually
+// have a PID namespace of their own but the host's user namespace.
+func KernelIsPrivate() error {
+	user, err := namespace("user")
+	if err != nil {
+		return err
+	}
+	pid, err := namespace("pid")
+	if err != nil {
+		return err
+	}
+	if user == initialUserNS && pid != initialPIDNS {
+		return errors.New("kernel keyring: shared with other containers, which have the same user namespace")
+	}
+	return nil
+}
+
+func namespace(kind string) (uint64, error) {
+	var st syscall.Stat_t
+	path := "/proc/self/ns/" + kind
+	if err := syscall.Stat(path, &st); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return st.Ino, nil
+}
+
+// Get reads a key.
+func (Kernel) Get(_ context.Context, id string) (credential.Secret, error) {
+	var item []byte
+	err := withUserKeyring(func() error {
+		key, err := search(id)
+		if err == nil {
+			item, err = read(key)
+		}
+		return err
+	})
+	return credential.NewSecret(string(item)), keyError(err)
+}
+
+// Set adds a key that the kernel removes when the token expires. It gets its expiry
+// in the thread keyring and is linked then, so that no process that is killed
+// leaves a key without one. Linking replaces a key of the same description.
+func (Kernel) Set(_ context.Context, id string, item credential.Secret, expires time.Time) error {
+	seconds := int(time.Until(expires).Seconds())
+	if seconds < 1 {
+		return nil
+	}
+	return keyError(withUserKeyring(func() error {
+		key, err := unix.AddKey("user", keyPrefix+id, []byte(item.Reveal()), unix.KEY_SPEC_THREAD_KEYRING)
+		if err != nil {
+			return err
+		}
+		if _, err := unix.KeyctlInt(unix.KEYCTL_SET_TIMEOUT, key, seconds, 0, 0); err != nil {
+			return err
+		}
+		_, err = unix.KeyctlInt(unix.KEYCTL_LINK, key, unix.KEY_SPEC_USER_KEYRING, 0, 0)
+		return err
+	}))
+}
+
+// Delete removes keys.
+func (Kernel) Delete(_ context.Context, ids ...string) error {
+	return keyError(withUserKeyring(func() error {
+		for _, id := range ids {
+			key, err := search(id)
+			if err == nil {
+				_, err = unix.KeyctlInt(unix.KEYCTL_UNLINK, key, unix.KEY_SPEC_USER_KEYRING, 0, 0)
+			}
+			if err != nil && !isGone(err) {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// List lists the keys.
+func (Kernel) List(context.Context) (ids []string, err error) {
+	err = withUserKeyring(func() error {
+		keys, err := read(unix.KEY_SPEC_USER_KEYRING)
+		for ; err == nil && len(keys) >= 4; keys = keys[4:] {
+			about, gone := unix.KeyctlString(unix.KEYCTL_DESCRIBE, int(int32(binary.NativeEndian.Uint32(keys))))
+			if _, id, ok := strings.Cut(about, ";"+keyPrefix); gone == nil && ok && strings.HasPrefix(about, "user;") {
+				ids = append(ids, id)
+			}
+		}
+		return err
+	})
+	return ids, keyError(err)
+}
+
+func search(id string) (key int, err error) {
+	return unix.KeyctlSearch(unix.KEY_SPEC_USER_KEYRING, "user", keyPrefix+id, 0)
+}
+
+func read(key int) ([]byte, error) {
+	for size := 4 << 10; ; {
+		buf := make([]byte, size)
+		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, key, buf, 0)
+		if err != nil {
+			return nil, err
+		}
+		if n <= len(buf) {
+			return buf[:n], nil
+		}
+		size = n
+	}
+}
+
+// withUserKeyring calls do with the user keyring linked into the thread keyring.
+// Only keys that are linked below a keyring of the caller can be read, and session
+// keyrings that systemd or a container runtime made do not have the user keyring.
+// The OS thread ends with do, and its keyring, which counts towards the user's
+// quota, with it.
+func withUserKeyring(do func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: that ends the thread
+		_, err := unix.KeyctlInt(unix.KEYCTL_LINK, unix.KEY_SPEC_USER_KEYRING, unix.KEY_SPEC_THREAD_KEYRING, 0, 0)
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// isGone reports whether an error of keyctl(2) means that there is no such key.
+func isGone(err error) bool {
+	return errors.Is(err, unix.ENOKEY) || errors.Is(err, unix.EKEYEXPIRED) || errors.Is(err, unix.EKEYREVOKED)
+}
+
+func keyError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isGone(err):
+		return errMissing
+	case errors.Is(err, unix.EDQUOT):
+		return errors.New("kernel keyring: the user's quota is used up (see /proc/sys/kernel/keys)")
+	}
+	return fmt.Errorf("kernel keyring: %w", err)
+}

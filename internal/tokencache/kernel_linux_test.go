@@ -1,0 +1,169 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// getVariable has the test binary print a key instead of running tests.
+const getVariable = "TOKENCACHE_TEST_GET"
+
+func init() {
+	id := os.Getenv(getVariable)
+	if id == "" {
+		return
+	}
+	s, err := Kernel{}.Get(context.Background(), id)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = os.Stdout.WriteString(s.Reveal())
+	os.Exit(0)
+}
+
+// testID returns an ID that no other run uses, and removes its key at the end.
+func testID(t *testing.T) string {
+	t.Helper()
+	id := "test-" + t.Name() + time.Now().Format("150405.000000000")
+	t.Cleanup(func() {
+		if err := (Kernel{}).Delete(context.Background(), id); err != nil {
+			t.Error(err)
+		}
+	})
+	return id
+}
+
+func openKernel(t *testing.T) Kernel {
+	t.Helper()
+	k, err := OpenKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestKernel(t *testing.T) {
+	k, id := openKernel(t), testID(t)
+	if _, err := k.Get(t.Context(), id); !IsMissing(err) {
+		t.Errorf("got %v, want a missing key", err)
+	}
+	large := strings.Repeat("x", 10_000)
+	for _, value := range []string{"first", "second", large} {
+		if err := k.Set(t.Context(), id, credential.NewSecret(value), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.Get(t.Context(), id); err != nil || got.Reveal() != value {
+			t.Errorf("got %d bytes, %v; want %d", len(got.Reveal()), err, len(value))
+		}
+	}
+	if ids, err := k.List(t.Context()); err != nil || len(ids) != len(slices.Compact(ids)) || !slices.Contains(ids, id) {
+		t.Errorf("got %v, %v; want %s once", ids, err, id)
+	}
+	if err := k.Delete(t.Context(), id, "never"); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Get(t.Context(), id); !IsMissing(err) {
+		t.Errorf("got %v after Delete, want a missing key", err)
+	}
+}
+
+// The kernel, not this package, ends a key: /proc/keys shows its time.
+func TestKernel_KeysExpire(t *testing.T) {
+	k, id := openKernel(t), testID(t)
+	if err := k.Set(t.Context(), id, credential.NewSecret("x"), time.Now().Add(30*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := os.ReadFile("/proc/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := range strings.Lines(string(keys)) {
+		if strings.Contains(l, keyPrefix+id) && !strings.Contains(l, " 29m ") && !strings.Contains(l, " 30m ") {
+			t.Errorf("the key does not expire in 30 minutes: %s", l)
+		}
+	}
+	if !strings.Contains(string(keys), keyPrefix+id) {
+		t.Error("the key is not in /proc/keys")
+	}
+	if err := k.Set(t.Context(), id, credential.NewSecret("y"), time.Now().Add(1500*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := k.Get(t.Context(), id); IsMissing(err) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := k.Set(t.Context(), id, credential.NewSecret("z"), time.Now().Add(time.Hour)); err != nil {
+		t.Errorf("an expired key is not replaced: %v", err)
+	}
+	if err := k.Set(t.Context(), id+"-ended", credential.NewSecret("z"), time.Now()); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Get(t.Context(), id+"-ended"); !IsMissing(err) {
+		t.Errorf("an expired token was stored: %v", err)
+	}
+}
+
+// A session keyring of systemd or a container runtime is not linked to the user
+// keyring. Two of them stand for two such sessions.
+func TestKernel_FreshSessionKeyrings(t *testing.T) {
+	k, id := openKernel(t), testID(t)
+	if err := k.Set(t.Context(), id, credential.NewSecret("shared"), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		done := make(chan error)
+		var out []byte
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with its session
+			if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
+				done <- err
+				return
+			}
+			if key, err := search(id); err != nil {
+				t.Error(err)
+			} else if _, err := read(key); !errors.Is(err, unix.EACCES) {
+				t.Errorf("got %v without a link to the user keyring, want %v", err, unix.EACCES)
+			}
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = []string{getVariable + "=" + id}
+			var err error
+			out, err = cmd.Output()
+			done <- err
+		}()
+		if err := <-done; err != nil || string(out) != "shared" {
+			t.Errorf("got %q, %v; want the key of another session", out, err)
+		}
+	}
+}
+
+func TestKernel_LargerThanAKey(t *testing.T) {
+	k, id := openKernel(t), testID(t)
+	if err := k.Set(t.Context(), id, credential.NewSecret(strings.Repeat("x", 1<<15)), time.Now().Add(time.Hour)); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v, want %v", err, unix.EINVAL)
+	}
+}
+
+func BenchmarkKernelGet(b *testing.B) {
+	var k Kernel
+	if err := k.Set(b.Context(), "bench", credential.NewSecret("x"), time.Now().Add(time.Minute)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := k.Get(b.Context(), "bench"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,335 @@
+package tokencache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
+)
+
+func TestLookup(t *testing.T) {
+	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
+	for _, c := range []struct {
+		name, item   string
+		found, match bool
+	}{
+		{"as stored", changed(t, "", nil), true, true},
+		{"missing", "", false, false},
+		{"no JSON", "dose " + tokenText, false, false},
+		{"truncated", changed(t, "", nil)[:80], false, false},
+		{"other JSON", `{"token":"` + tokenText + `"}`, false, false},
+		{"a list", "[]", false, false},
+		{"other version", changed(t, "version", 2), false, false},
+		{"other host", changed(t, "host", "other.example"), false, false},
+		{"other identity", changed(t, "identity", "pat"), false, false},
+		{"other workspace", changed(t, "workspace_id", "1"), false, false},
+		{"other client", changed(t, "principal", "d"), false, false},
+		{"other endpoint", changed(t, "target", "projects/q"), false, false},
+		{"other ttl", changed(t, "ttl", "5m0s"), false, false},
+		{"other credential", changed(t, "credential", "workspace"), false, false},
+		{"read-only", changed(t, "read_only", true), false, false},
+		{"no token", changed(t, "token", ""), true, false},
+		{"minted in the future", changed(t, "minted", in(time.Minute)), true, false},
+		{"expired", changed(t, "expires", in(-time.Minute)), true, false},
+		{"lives too long", changed(t, "expires", in(3*time.Hour)), true, false},
+	} {
+		store := holding(c.item)
+		if c.item == "" {
+			store = &memory{}
+		}
+		events := newEvents()
+		e, found := newCache(store, "", events).Lookup(t.Context(), key)
+		if match := found && criteria.Match(e, time.Now()); found != c.found || match != c.match {
+			t.Errorf("%s: found %v, match %v; want %v, %v", c.name, found, match, c.found, c.match)
+		}
+		if c.match && (e.Token.Value.Reveal() != tokenText || e.DatabaseHost != "db.example" || e.Fingerprint != "fp") {
+			t.Errorf("%s: got %+v", c.name, e)
+		}
+		if reported := events.String() != "[]"; reported != (!c.found && c.name != "missing") || strings.Contains(events.String(), tokenText) {
+			t.Errorf("%s: reported %s", c.name, events)
+		}
+	}
+	if _, found := newCache(nil, "", newEvents()).Lookup(t.Context(), key); found {
+		t.Error("found an entry without a store")
+	}
+}
+
+func TestCriteria(t *testing.T) {
+	e := entry(tokenText)
+	now := time.Now()
+	old := e
+	old.Token.MintedAt, old.Token.ExpiresAt = now.Add(-50*time.Minute), now.Add(10*time.Minute)
+	host := func(want string) func(string) bool { return func(h string) bool { return h == want } }
+	for name, c := range map[string]struct {
+		Criteria
+		Entry
+		want bool
+	}{
+		"none":            {Criteria{}, e, true},
+		"same secret":     {Criteria{Fingerprint: "fp"}, e, true},
+		"other secret":    {Criteria{Fingerprint: "other"}, e, false},
+		"refused token":   {Criteria{Refused: credential.NewSecret(tokenText)}, e, false},
+		"other refused":   {Criteria{Refused: credential.NewSecret("x")}, e, true},
+		"host":            {Criteria{DatabaseHost: host("db.example")}, e, true},
+		"other host":      {Criteria{DatabaseHost: host("x.example")}, e, false},
+		"too little life": {Criteria{MinLife: 15 * time.Minute}, old, false},
+		"enough life":     {Criteria{MinLife: 5 * time.Minute}, old, true},
+	} {
+		if got := c.Match(c.Entry, now); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestGet_CachedTokenMintsNothing(t *testing.T) {
+	store := holding(changed(t, "", nil))
+	r, err := newCache(store, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, mustNotMint(t))
+	if err != nil || !r.Cached || r.Token.Value.Reveal() != tokenText || store.reads != 1 {
+		t.Errorf("got %+v, %v after %d reads; want the cached token after 1", r, err, store.reads)
+	}
+}
+
+func TestGet_MintReplacesUnacceptable(t *testing.T) {
+	for name, want := range map[string]Criteria{"refused": {Refused: credential.NewSecret(tokenText)}, "fingerprint": {Fingerprint: "other"},
+		"host": {DatabaseHost: func(string) bool { return false }}} {
+		c := newCache(holding(changed(t, "", nil)), t.TempDir(), newEvents())
+		r, err := c.Get(t.Context(), key, want, minting("new"))
+		stored, _ := c.Lookup(t.Context(), key)
+		if err != nil || r.Cached || r.Token.Value.Reveal() != "new" || stored.Token.Value.Reveal() != "new" {
+			t.Errorf("%s: got %+v, %v, stored %+v; want a new token stored", name, r, err, stored)
+		}
+	}
+}
+
+// Another process may finish its mint between the first read and the lock.
+func TestGet_ReadsAgainUnderLock(t *testing.T) {
+	store, item := &memory{items: map[string]string{}}, changed(t, "", nil)
+	store.onGet = func(read int) {
+		if read == 2 {
+			store.items[key.ID()] = item
+		}
+	}
+	r, err := newCache(store, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, mustNotMint(t))
+	if err != nil || !r.Cached {
+		t.Errorf("got %+v, %v; want the cached token", r, err)
+	}
+}
+
+func TestGet_OneMintForAll(t *testing.T) {
+	store, dir, events := &memory{}, t.TempDir(), newEvents()
+	const n = 50
+	var mints atomic.Int32
+	var wg sync.WaitGroup
+	for range n {
+		c := newCache(store, dir, events) // as another process has
+		wg.Go(func() {
+			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
+				mints.Add(1)
+				<-events.waits // another one waits for this mint
+				return entry(tokenText), nil
+			})
+			if err != nil || r.Token.Value.Reveal() != tokenText {
+				t.Errorf("got %+v, %v; want the shared token", r, err)
+			}
+		})
+	}
+	wg.Wait()
+	if mints.Load() != 1 || store.writes != 1 {
+		t.Errorf("got %d mints and %d writes, want 1 and 1", mints.Load(), store.writes)
+	}
+}
+
+// The lock of a mint that failed passes to the next process.
+func TestGet_FailedMintIsRetriedByTheNext(t *testing.T) {
+	store, dir, events := &memory{}, t.TempDir(), newEvents()
+	boom := errors.New("boom")
+	var mints, failed atomic.Int32
+	var wg sync.WaitGroup
+	for range 10 {
+		c := newCache(store, dir, events)
+		wg.Go(func() {
+			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
+				if mints.Add(1) == 1 {
+					<-events.waits
+					return Entry{}, boom
+				}
+				return entry(tokenText), nil
+			})
+			switch {
+			case errors.Is(err, boom):
+				failed.Add(1)
+			case err != nil || r.Token.Value.Reveal() != tokenText:
+				t.Errorf("got %+v, %v; want the shared token", r, err)
+			}
+		})
+	}
+	wg.Wait()
+	if mints.Load() != 2 || failed.Load() != 1 {
+		t.Errorf("got %d mints and %d failures, want 2 and 1", mints.Load(), failed.Load())
+	}
+}
+
+// A holder that was stopped keeps its lock: half of the time is spent on it.
+func TestGet_StoppedHolder(t *testing.T) {
+	dir, events := t.TempDir(), newEvents()
+	unlock, ok, err := filelock.TryLock(dir + "/" + key.ID()[:32] + ".lock")
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	r, err := newCache(&memory{}, dir, events).Get(ctx, key, criteria, func(ctx context.Context) (Entry, error) {
+		return entry(tokenText), ctx.Err()
+	})
+	if err != nil || r.Cached || len(events.waits) != 1 {
+		t.Errorf("got %+v, %v after %d waits; want a mint in time after 1 wait", r, err, len(events.waits))
+	}
+	unlock()
+}
+
+func TestGet_CancelledWhileWaiting(t *testing.T) {
+	dir, events := t.TempDir(), newEvents()
+	unlock, ok, err := filelock.TryLock(dir + "/" + key.ID()[:32] + ".lock")
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-events.waits; cancel() }()
+	_, err = newCache(&memory{}, dir, events).Get(ctx, key, criteria, func(ctx context.Context) (Entry, error) { return Entry{}, ctx.Err() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+}
+
+// A store or lock that fails costs the sharing, not the token.
+func TestGet_Failures(t *testing.T) {
+	broken := errors.New("the store is broken")
+	for _, c := range []struct {
+		name          string
+		store         *memory
+		lockDir       string
+		reads, writes int
+		report        string
+	}{
+		{"write fails", &memory{setErr: broken}, t.TempDir(), 2, 1, "storing the token: the store is broken"},
+		{"read fails: no lock, no write", &memory{getErr: broken}, t.TempDir(), 1, 0, "reading the cached token: the store is broken"},
+		{"locked: a mint may unlock it", &memory{getErr: lockedError{}}, t.TempDir(), 2, 1, "the store is locked"},
+		{"foreign item is replaced", holding(changed(t, "host", "other")), t.TempDir(), 2, 1, "item of another target"},
+		{"unreadable item is replaced", holding("x"), t.TempDir(), 2, 1, "unreadable item"},
+		{"no lock directory", &memory{}, "", 2, 1, "[]"},
+		{"lock fails", &memory{}, t.TempDir() + "/missing", 2, 1, "taking a lock"},
+	} {
+		events := newEvents()
+		r, err := newCache(c.store, c.lockDir, events).Get(t.Context(), key, criteria, minting("new"))
+		if err != nil || r.Token.Value.Reveal() != "new" {
+			t.Errorf("%s: got %+v, %v; want a new token", c.name, r, err)
+		}
+		if c.store.reads != c.reads || c.store.writes != c.writes || !strings.Contains(events.String(), c.report) {
+			t.Errorf("%s: got %d reads, %d writes, reported %s; want %d, %d, %q", c.name, c.store.reads, c.store.writes, events, c.reads, c.writes, c.report)
+		}
+	}
+}
+
+func TestGet_WithoutStore(t *testing.T) {
+	for range 2 {
+		r, err := newCache(nil, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, minting("new"))
+		if err != nil || r.Cached {
+			t.Errorf("got %+v, %v; want a new token", r, err)
+		}
+	}
+}
+
+func TestGet_ReturnsMintError(t *testing.T) {
+	boom, dir := errors.New("boom"), t.TempDir()
+	for _, s := range []Store{nil, &memory{}} {
+		for range 2 { // the second one would wait for a lock that was left
+			_, err := newCache(s, dir, newEvents()).Get(t.Context(), key, criteria, func(context.Context) (Entry, error) { return Entry{}, boom })
+			if !errors.Is(err, boom) {
+				t.Errorf("got %v, want %v", err, boom)
+			}
+		}
+	}
+}
+
+func TestTryLock(t *testing.T) {
+	dir := t.TempDir()
+	first, second := newCache(nil, dir, newEvents()), newCache(nil, dir, newEvents())
+	unlock, ok := first.TryLock("a")
+	if !ok {
+		t.Fatal("the first lock was not taken")
+	}
+	if _, ok := second.TryLock("a"); ok {
+		t.Error("a held lock was taken")
+	}
+	if unlock, ok := second.TryLock("b"); !ok {
+		t.Error("a free lock was not taken")
+	} else {
+		unlock()
+	}
+	unlock()
+	if unlock, ok := second.TryLock("a"); !ok {
+		t.Error("a released lock was not taken")
+	} else {
+		unlock()
+	}
+	if _, ok := newCache(nil, "", newEvents()).TryLock("a"); !ok {
+		t.Error("without a directory somebody holds the lock")
+	}
+}
+
+func TestItem_InstanceAndReadOnly(t *testing.T) {
+	shop := key
+	shop.Target, shop.ReadOnly = credential.InstancePrefix+"shop", true
+	d, err := describe(encode(shop, entry(tokenText)))
+	if err != nil || d.Endpoint != "" || d.Instance != "shop" || !d.ReadOnly {
+		t.Errorf("got %+v, %v; want the read-only instance shop", d, err)
+	}
+	if out, _ := json.Marshal(d); strings.Contains(string(out), tokenText) {
+		t.Error("a description holds the token")
+	}
+	if d, err := describe(encode(key, entry(tokenText))); err != nil || d.Endpoint != key.Target || d.Instance != "" || d.ReadOnly {
+		t.Errorf("got %+v, %v; want the endpoint %s", d, err, key.Target)
+	}
+	other := shop
+	other.ReadOnly = false
+	if _, err := decode(encode(shop, entry(tokenText)), other); !errors.Is(err, errForeign) {
+		t.Errorf("a run that is not read-only takes the read-only item: %v", err)
+	}
+}
+
+func TestFileStore(t *testing.T) {
+	s := FileStore{directory(t.TempDir())}
+	id := key.ID()
+	if _, err := s.Get(t.Context(), id); !IsMissing(err) {
+		t.Errorf("got %v, want a missing item", err)
+	}
+	if err := s.Set(t.Context(), id, credential.NewSecret("x"), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(t.Context(), id); err != nil || got.Reveal() != "x" {
+		t.Errorf("got %v, want the item", err)
+	}
+	if ids, err := s.List(t.Context()); err != nil || len(ids) != 1 || ids[0] != id {
+		t.Errorf("got %v, %v; want %s", ids, err, id)
+	}
+	if err := s.Delete(t.Context(), id, "never"); err != nil {
+		t.Error(err)
+	}
+	if ids, err := s.List(t.Context()); err != nil || len(ids) != 0 {
+		t.Errorf("got %v, %v after Delete; want none", ids, err)
+	}
+	if err := s.Dir.WriteFile("token-"+id+".json", make([]byte, maxItem+1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), id); !errors.Is(err, errUnreadable) {
+		t.Errorf("got %v for a file that is too large, want %v", err, errUnreadable)
+	}
+}
