@@ -128,25 +128,24 @@ func (c *call) listFiles(l *listing) (some bool, err error) {
 	return len(accounts)+len(unusable) > 0, nil
 }
 
-// addTokens adds the tokens of every store. One that cannot be read, as a locked
-// keychain, adds none.
+// addTokens adds the tokens of the store in use. One that cannot be read, such as a
+// locked keychain, adds none.
 func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
-	for _, store := range stores.All {
-		ids, err := store.List(ctx)
+	store := stores.Store()
+	if store == nil {
+		return
+	}
+	ids, _ := store.List(ctx)
+	for _, id := range ids {
+		d, err := tokencache.Describe(ctx, store, id)
 		if err != nil {
 			continue
 		}
-		for _, id := range ids {
-			d, err := tokencache.Describe(ctx, store, id)
-			if err != nil {
-				continue
-			}
-			kind := config.CredentialDatabase
-			if d.Endpoint == "" && d.Instance == "" {
-				kind = config.CredentialWorkspace
-			}
-			l.Tokens = append(l.Tokens, cachedToken{d, kind, store.Name})
+		kind := config.CredentialDatabase
+		if d.Endpoint == "" && d.Instance == "" {
+			kind = config.CredentialWorkspace
 		}
+		l.Tokens = append(l.Tokens, cachedToken{d, kind, stores.InUse})
 	}
 }
 

@@ -35,13 +35,13 @@ func (l listing) write(out io.Writer, now time.Time) error {
 		}
 	}
 	if len(l.Tokens) > 0 {
-		row("TOKEN OF", "HOST", "ENDPOINT", "EXPIRES")
+		row("TOKEN OF", "HOST", "ENDPOINT", "STORE", "EXPIRES")
 		for _, t := range l.Tokens {
 			target := targetOf(t.Endpoint, t.Instance, t.ReadOnly)
 			if t.Kind == config.CredentialWorkspace {
 				target = "(workspace)"
 			}
-			row(t.ClientID, t.Host, target, expires(t.ExpiresAt, now))
+			row(t.ClientID, t.Host, target, t.Store, expires(t.ExpiresAt, now))
 		}
 	}
 	if len(l.Profiles) > 0 {

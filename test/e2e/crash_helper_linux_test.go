@@ -106,7 +106,7 @@ func crashGet(c *crash, kills int) {
 	if got := c.stored(); !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "token:") }) || !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
 		c.t.Errorf("the keychain holds %q", got)
 	}
-	c.do("lakebase-credential-helper", "logout", "--all").want(0)
+	c.do("lakebase-credential-helper", "logout").want(0)
 	if got := c.stored(); len(got) != 0 {
 		c.t.Errorf("after logout the keychain holds %q", got)
 	}

@@ -152,9 +152,9 @@ func (c *crash) age(dirs ...string) {
 }
 
 // ordinary are the files that a runtime folder and a configuration folder hold for
-// longer than a run: locks, stamps, marks, cached tokens, stored secrets with their
+// longer than a run: locks, records of logins, cached tokens, stored secrets with their
 // records, profiles.
-var ordinary = regexp.MustCompile(`^([0-9a-z-]+\.(lock2?|stamp|saved)|index\.json|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
+var ordinary = regexp.MustCompile(`^([0-9a-z-]+\.(lock|login)|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
 
 // tidy wants that the folders hold nothing but what belongs there.
 func (c *crash) tidy(dirs ...string) {

@@ -90,6 +90,8 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("SHORT", short)
+	// The kernel's keyring is one for all scripts that run at the same time.
+	env.Setenv("LAKEBASE_CACHE", "keychain")
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	env.Setenv("BIN", bin)
 	// A program with the race detector sleeps for a second before it ends well.

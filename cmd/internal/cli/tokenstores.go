@@ -86,16 +86,21 @@ func (s TokenStores) Cache(say *Say, progress *Progress) *tokencache.Cache {
 	for _, n := range s.Notes {
 		say.Note("cache: %s", n)
 	}
-	o := tokencache.Options{Observer: cacheObserver{say, progress}, Now: time.Now}
+	o := tokencache.Options{Store: s.Store(), Observer: cacheObserver{say, progress}, Now: time.Now}
 	if s.Dir != nil {
 		o.Files, o.LockDir = s.Dir, s.Dir.Path()
 	}
+	return tokencache.New(o)
+}
+
+// Store is the store in use; nil for none.
+func (s TokenStores) Store() tokencache.Store {
 	for _, store := range s.All {
 		if store.Name == s.InUse {
-			o.Store = store.Store
+			return store.Store
 		}
 	}
-	return tokencache.New(o)
+	return nil
 }
 
 // Forget deletes the tokens that match from all stores. With match nil it deletes
