@@ -56,7 +56,7 @@ complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout
 complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate proxy endpoints doctor' -l timeout -x -d 'how long signing in may take, retries included'
 complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate list proxy endpoints doctor' -l keychain-timeout -x -d 'how long the keychain may take'
 complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout list proxy endpoints' -l cache -x -a 'auto kernel keychain file off' -d 'where tokens are kept: auto, kernel, keychain, file, off'
-complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate list proxy endpoints doctor' -l runtime-dir -r -F -d 'folder for locks and stamps'
+complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate list proxy endpoints doctor' -l runtime-dir -r -F -d 'folder for locks and records of logins'
 complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate list proxy endpoints doctor' -l verbose -d 'say what is done'
 complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate list proxy endpoints doctor' -s q -l quiet -d 'say errors only'
 complete -c lakebase-credential-helper -n '__lakebase_helper_in login get logout rotate list proxy endpoints doctor' -l log-format -x -a 'text json' -d 'text or json'

@@ -60,7 +60,7 @@ complete -c lakebase-exec -l listen -x -d 'where the proxy listens: HOST:PORT, o
 complete -c lakebase-exec -l status-file -r -F -d 'keep a JSON file that says how it fares'
 complete -c lakebase-exec -l health-listen -x -d 'answer /startup, /readiness and /liveness on HOST:PORT'
 complete -c lakebase-exec -l cache -x -a 'auto kernel keychain file off' -d 'where tokens are kept: auto, kernel, keychain, file, off'
-complete -c lakebase-exec -l runtime-dir -r -F -d 'folder for locks and stamps'
+complete -c lakebase-exec -l runtime-dir -r -F -d 'folder for locks and records of logins'
 complete -c lakebase-exec -l verbose -d 'say what is done'
 complete -c lakebase-exec -s q -l quiet -d 'say errors only'
 complete -c lakebase-exec -l log-format -x -a 'text json' -d 'text or json'

@@ -26,7 +26,7 @@ func (x *examination) configuration() {
 			return nil
 		})
 		if err == nil {
-			x.conf, x.known = conf, true
+			x.conf, x.known = *conf, true
 			break
 		}
 		if len(problems) == 0 || problems[len(problems)-1].Error() != err.Error() {
@@ -101,7 +101,7 @@ func (x *examination) partial() {
 			conf.Timeout.V = d
 		}
 	}
-	x.conf = conf
+	x.conf = *conf
 	x.blocked[broker.PartSecret] = partConfiguration
 	if conf.Workspace.V.IsZero() {
 		x.blocked[broker.PartWorkspace] = partConfiguration

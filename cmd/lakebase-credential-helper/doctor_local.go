@@ -219,12 +219,11 @@ const libpqTime = 5 * time.Second
 // (PostgreSQL 14 release notes, sslsni).
 const oldLibpq = 13
 
-var versionText = regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
-
 // libpq asks for the version of what is found in PATH.
 func (x *examination) libpq(ctx context.Context) {
 	s := step{Name: partLibpq, Status: broker.StatusNotTried, Text: "neither psql nor pg_config is in PATH"}
 	defer func() { x.add(s) }()
+	versionText := regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
 	for _, name := range []string{"psql", "pg_config"} {
 		found, err := child.Find([]string{name, "--version"}, x.Tools())
 		if err != nil {

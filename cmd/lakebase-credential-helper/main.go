@@ -142,7 +142,7 @@ func (c *call) run(ctx context.Context, cmd command) error {
 		return err
 	}
 	if cmd.change != nil {
-		c.conf, err = c.Resolve(c.given, func(in *config.Input) error {
+		conf, err := c.Resolve(c.given, func(in *config.Input) error {
 			if err := cmd.change(c.given, in); err != nil || cmd.input == nil {
 				return err
 			}
@@ -151,7 +151,7 @@ func (c *call) run(ctx context.Context, cmd command) error {
 		if err != nil {
 			return err
 		}
-		c.known = true
+		c.conf, c.known = *conf, true
 		c.say = c.Voice(c.conf)
 		if !cmd.brief { // its callers take a word on stderr for a failure
 			cli.TellWarnings(c.say, c.conf)

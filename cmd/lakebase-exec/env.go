@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 // way is how a command gets in that outlives its token: by a file, or by a door
@@ -25,21 +26,21 @@ type way struct {
 }
 
 // values are what the command connects with.
-func values(conf config.Config, s broker.Session, w *way, vars []variable, argv []string) pgenv.Values {
-	v := pgenv.Values{Host: s.Target.Host, HostAddr: s.Target.HostAddr, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
-		SSLMode: conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert, Profile: conf.Profile.V}
+func values(conf *config.Config, t wake.Target, token credential.Token, w *way, vars []variable, argv []string) pgenv.Values {
+	v := pgenv.Values{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
+		SSLMode: conf.ChildSSLMode.V, SSLRootCert: t.SSLRootCert, Profile: conf.Profile.V}
 	switch {
 	case w == nil:
-		v.Password, v.ExpiresAt = s.Token.Value, s.Token.ExpiresAt
-		if !s.Token.Value.IsZero() {
-			v.Seal = conf.Key().Seal(s.Token.Value, s.Target.Host, s.Target.Port, s.Target.User)
+		v.Password, v.ExpiresAt = token.Value, token.ExpiresAt
+		if !token.Value.IsZero() {
+			v.Seal = conf.Key().Seal(token.Value, t.Host, t.Port, t.User)
 		}
 	case w.passFile != "":
 		v.PassFile = w.passFile
 	default:
 		v.Host, v.HostAddr, v.Port, v.Password, v.SSLMode, v.SSLRootCert = w.host, "", w.port, w.password, "disable", ""
 	}
-	v.Extra = extra(vars, answer(v, s.Token.ExpiresAt))
+	v.Extra = extra(vars, answer(v, token.ExpiresAt))
 	if len(argv) > 0 && argv[0] != "" {
 		v.AppName = filepath.Base(argv[0])
 	}
@@ -60,13 +61,13 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if err != nil {
 		return err
 	}
-	s := broker.Session{Target: broker.Target(conf, roots, conf.PGHost.V)}
-	s.Target.Host = askedAtStart
+	target, token := broker.Target(conf, roots, conf.PGHost.V), credential.Token{}
+	target.Host = askedAtStart
 	if conf.PGHostTrusted() {
-		s.Target.Host = conf.PGHost.V
+		target.Host = conf.PGHost.V
 	}
 	if conf.User.V == "" {
-		s.Target.User = askedAtStart
+		target.User = askedAtStart
 	}
 	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart, "LAKEBASE_TOKEN_TARGET": askedAtStart}
 	if conf.Cache.V != config.CacheOff {
@@ -76,20 +77,20 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		}
 		if e, ok := stores.Cache(say, nil).Lookup(ctx, conf.Key()); ok {
 			if h := e.DatabaseHost; h != "" && (conf.PGHost.V == "" || conf.PGHost.V == h) {
-				s.Target.Host = h
+				target.Host = h
 			}
 			if conf.User.V == "" && e.User != "" {
-				s.Target.User = e.User
+				target.User = e.User
 			}
 			if e.Token.Fresh(p.Now(), conf.MinTTL.V) {
 				// The token itself stays out of all that is shown, templates too.
-				s.Token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
+				token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
 				shown = map[string]string{"PGPASSWORD": notShown, "LAKEBASE_TOKEN_TARGET": notShown}
 			}
 		}
 	}
-	if s.Token.Value.IsZero() {
-		s.Token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
+	if token.Value.IsZero() {
+		token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
 	}
 	var w *way
 	switch conf.Refresh.V {
@@ -100,7 +101,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		w = &way{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
 		shown = map[string]string{}
 	}
-	result, err := pgenv.Build(p.Environ, values(conf, s, w, vars, argv), conf.Keep.V)
+	result, err := pgenv.Build(p.Environ, values(&conf, target, token, w, vars, argv), conf.Keep.V)
 	if err != nil {
 		return err
 	}

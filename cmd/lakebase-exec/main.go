@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 )
 
@@ -56,46 +57,46 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	if err != nil {
 		return 0, nil, err
 	}
-	say := p.Voice(conf)
+	say := p.Voice(*conf)
 	*voice = say
 	if conf.Refresh.V != config.RefreshOff && given["print-env"] == nil {
 		if err := p.HideSecret(); err != nil { // before anything is said that would be said twice
 			say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
-	cli.TellWarnings(say, conf)
-	cli.TellNotes(say, conf)
+	cli.TellWarnings(say, *conf)
+	cli.TellNotes(say, *conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
-		return 0, &conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error(), Fix: "leave it out there"}
+		return 0, conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error(), Fix: "leave it out there"}
 	}
-	vars, err := variables(conf)
+	vars, err := variables(*conf)
 	if err != nil {
-		return 0, &conf, err
+		return 0, conf, err
 	}
 	if given["print-env"] != nil {
-		return 0, &conf, printEnv(ctx, p, conf, vars, say, argv)
+		return 0, conf, printEnv(ctx, p, *conf, vars, say, argv)
 	}
 	if name, ok := warnEmptyArgument(vars, argv); ok {
 		say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", name, name)
 	}
 	progress := cli.StartProgress(say, cli.Terminal(p.Stderr))
-	j := &job{Process: p, conf: conf, vars: vars, say: say, argv: argv}
+	j := &job{Process: p, conf: *conf, vars: vars, say: say, argv: argv}
 	err = j.prepare(ctx, progress)
 	progress.Stop()
 	if err != nil {
-		return 0, &conf, err
+		return 0, conf, err
 	}
 	if conf.Refresh.V != config.RefreshOff {
 		code, err := j.stay(ctx)
-		return code, &conf, err
+		return code, conf, err
 	}
 	environ, err := j.environ(nil)
 	if err != nil {
-		return 0, &conf, err
+		return 0, conf, err
 	}
 	code, err := child.Exec(j.cmd, environ, p.Stdio())
-	return code, &conf, err
+	return code, conf, err
 }
 
 // job is one command on its way to its start.
@@ -113,7 +114,7 @@ type job struct {
 
 // environ is the command's environment.
 func (j *job) environ(w *way) ([]string, error) {
-	result, err := pgenv.Build(j.Environ, values(j.conf, j.session, w, j.vars, j.argv), j.conf.Keep.V)
+	result, err := pgenv.Build(j.Environ, values(&j.conf, j.session.Target, j.session.Token, w, j.vars, j.argv), j.conf.Keep.V)
 	if err != nil {
 		return nil, err
 	}
@@ -137,11 +138,11 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	}
 	// A value that the child's environment cannot hold is found before a token
 	// is asked for.
-	probe := broker.Session{Target: j.broker.Target("host")}
-	if probe.Target.User == "" { // the workspace tells it
-		probe.Target.User = "user"
+	probe := j.broker.Target("host")
+	if probe.User == "" { // the workspace tells it
+		probe.User = "user"
 	}
-	if _, err := pgenv.Build(j.Environ, values(j.conf, probe, nil, j.vars, j.argv), j.conf.Keep.V); err != nil {
+	if _, err := pgenv.Build(j.Environ, values(&j.conf, probe, credential.Token{}, nil, j.vars, j.argv), j.conf.Keep.V); err != nil {
 		return err
 	}
 	if _, err := j.broker.GivenSecret(); err != nil {

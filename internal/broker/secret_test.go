@@ -84,15 +84,17 @@ func TestGivenSecrets(t *testing.T) {
 func sealed(t *testing.T) *Inherited {
 	t.Helper()
 	in := &Inherited{Host: ownHost, User: client, Port: 5432, Token: credential.NewSecret("inherited"), ExpiresAt: time.Now().Add(30 * time.Minute)}
-	in.Seal = resolve(t).Key().Seal(in.Token, in.Host, in.Port, in.User)
+	conf := resolve(t)
+	in.Seal = conf.Key().Seal(in.Token, in.Host, in.Port, in.User)
 	return in
 }
 
 // forged makes a seal over a token and host of one's own, as everybody can.
 func forged(t *testing.T, host string) func(*Inherited) {
+	conf := resolve(t)
 	return func(in *Inherited) {
 		in.Host, in.Token = host, credential.NewSecret("forged")
-		in.Seal = resolve(t).Key().Seal(in.Token, in.Host, in.Port, in.User)
+		in.Seal = conf.Key().Seal(in.Token, in.Host, in.Port, in.User)
 	}
 }
 

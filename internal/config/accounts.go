@@ -6,7 +6,7 @@ import (
 
 // SecretAccount is the keychain account of the secret: one for each host and
 // client id, so that a secret cannot be read for another host.
-func (c Config) SecretAccount() string {
+func (c *Config) SecretAccount() string {
 	return SecretAccount(c.Workspace.V.HostPort(), c.ClientID.V)
 }
 
@@ -29,7 +29,7 @@ func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
 
 // RecordAccount is the target's.
-func (c Config) RecordAccount() string {
+func (c *Config) RecordAccount() string {
 	return RecordAccount(c.Workspace.V.HostPort(), c.ClientID.V)
 }
 
@@ -38,7 +38,7 @@ func (c Config) RecordAccount() string {
 func RefreshAccount(host, user string) string { return "refresh:" + host + ":" + user }
 
 // RefreshAccount is the target's, where a person signs in.
-func (c Config) RefreshAccount() string {
+func (c *Config) RefreshAccount() string {
 	return RefreshAccount(c.Workspace.V.HostPort(), c.User.V)
 }
 

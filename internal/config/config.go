@@ -157,14 +157,14 @@ func (n Note) String() string { return n.Name + ": " + n.Why }
 // asking the endpoint: it was given as an option, ends in a Databricks database
 // domain, or is loopback as the workspace's host is. With ReadOnly it is either
 // an option or empty.
-func (c Config) PGHostTrusted() bool {
+func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost
 	return h.V != "" && (h.From.Origin == FromOption || IsDatabaseDomain(h.V) || IsLoopback(h.V) && IsLoopback(c.Workspace.V.Hostname()))
 }
 
 // Target is the endpoint's name, the instance's behind credential.InstancePrefix,
 // or empty.
-func (c Config) Target() string {
+func (c *Config) Target() string {
 	if c.Instance.V != "" {
 		return credential.InstancePrefix + c.Instance.V
 	}
@@ -172,7 +172,7 @@ func (c Config) Target() string {
 }
 
 // TargetFrom says who named the target.
-func (c Config) TargetFrom() Source {
+func (c *Config) TargetFrom() Source {
 	if c.Instance.V != "" {
 		return c.Instance.From
 	}
@@ -181,7 +181,7 @@ func (c Config) TargetFrom() Source {
 
 // Key names the token that this configuration needs. Where nobody is named, a
 // section of a .databrickscfg keeps two persons of one host apart.
-func (c Config) Key() credential.Key {
+func (c *Config) Key() credential.Key {
 	identity, principal := c.Auth.V, c.ClientID.V
 	if identity == "" {
 		identity = credential.AuthM2M

@@ -7,7 +7,7 @@ import (
 
 func TestConfigKey(t *testing.T) {
 	all := map[string]string{"host": "h.example:8443/?o=1", "client-id": "c", "endpoint": "projects/p/branches/b/endpoints/e", "ttl": "30m"}
-	k := given{options: all}.must(t).Key()
+	k := given{options: all}.key(t)
 	if k.Host != "h.example:8443" || k.WorkspaceID != "1" || k.Principal != "c" || k.Target != all["endpoint"] || k.TTL.String() != "30m0s" || k.Identity != "oauth-m2m" || k.Credential != "database" {
 		t.Errorf("%+v", k)
 	}
@@ -18,7 +18,7 @@ func TestConfigKey(t *testing.T) {
 				other[o] = v
 			}
 		}
-		if (given{options: other}).must(t).Key().ID() == k.ID() {
+		if (given{options: other}).key(t).ID() == k.ID() {
 			t.Errorf("--%s does not change the token's key", option)
 		}
 	}

@@ -55,7 +55,7 @@ func IsWorkspaceDomain(host string) bool {
 
 // WorkloadHost says whether a workload's token may be sent to the workspace: the
 // host is in a Databricks domain, is this machine, or was an option.
-func (c Config) WorkloadHost() bool {
+func (c *Config) WorkloadHost() bool {
 	w := c.Workspace
 	return !w.V.IsZero() && (w.From.Origin == FromOption || IsWorkspaceDomain(w.V.Hostname()) || IsLoopback(w.V.Hostname()))
 }

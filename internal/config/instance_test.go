@@ -130,14 +130,14 @@ func TestKeysOfTargetsNeverMix(t *testing.T) {
 		"instance, its workspace": {env: onlyInstance(), options: map[string]string{"credential": "workspace"}},
 		"endpoint, its workspace": {env: env(), options: map[string]string{"credential": "workspace"}},
 	} {
-		id := g.must(t).Key().ID()
+		id := g.key(t).ID()
 		if seen[id] != "" {
 			t.Errorf("%s and %s have one key", name, seen[id])
 		}
 		seen[id] = name
 	}
-	k := given{env: onlyInstance(), options: map[string]string{"credential": "workspace"}, many: map[string][]string{"read-only": {"true"}}}.must(t).Key()
-	want := given{env: env()}.must(t).Key()
+	k := given{env: onlyInstance(), options: map[string]string{"credential": "workspace"}, many: map[string][]string{"read-only": {"true"}}}.key(t)
+	want := given{env: env()}.key(t)
 	want.Target, want.Credential, want.ReadOnly = "instances/shop", "workspace", true
 	if diff := cmp.Diff(want, k); diff != "" {
 		t.Error(diff)

@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // The two documents (databricks-sdk-go config/host_metadata.go, RFC 8414).
@@ -150,7 +151,7 @@ func (c *Client) Adopt(d Discovery) {
 // only such audiences the error is KindStranger.
 func (c *Client) Audience(d Discovery) (string, error) {
 	for _, a := range d.Audiences {
-		if _, failed := c.ownPath("audience", a); failed == nil || isUUID(a) && strings.EqualFold(a, d.AccountID) {
+		if _, failed := c.ownPath("audience", a); failed == nil || credential.IsUUID(a) && strings.EqualFold(a, d.AccountID) {
 			return a, nil
 		}
 	}
@@ -158,7 +159,7 @@ func (c *Client) Audience(d Discovery) (string, error) {
 		r := request{call: CallDiscovery}
 		return "", c.fail(r, &Error{Kind: KindStranger, Message: "the audience " + d.Audiences[0] + " is neither " + c.base.String() + " nor its account", Unsent: true})
 	}
-	if d.HostType == "account" && isUUID(d.AccountID) {
+	if d.HostType == "account" && credential.IsUUID(d.AccountID) {
 		return d.AccountID, nil
 	}
 	if _, failed := c.ownPath("token_endpoint", d.TokenEndpoint); failed == nil {
@@ -195,11 +196,6 @@ func (w wireConfig) described() Discovery {
 	}
 	return d
 }
-
-var uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-
-// isUUID keeps an account's id from being any other service's audience.
-func isUUID(s string) bool { return uuidForm.MatchString(s) }
 
 // isPath says whether p is none, or absolute, needs no escape and stays where it is.
 func isPath(p string) bool {

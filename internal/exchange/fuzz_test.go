@@ -129,7 +129,7 @@ func FuzzDiscovery(f *testing.F) {
 		if err != nil || u.Scheme != "https" || u.Host != "dbc-1" || u.User != nil || u.Query().Get("state") != "s" {
 			t.Fatalf("%q was adopted as %v, %v", endpoint, u, err)
 		}
-		if a, err := c.Audience(d); err == nil && !strings.HasPrefix(strings.ToLower(a), "https://dbc-1") && !isUUID(a) {
+		if a, err := c.Audience(d); err == nil && !strings.HasPrefix(strings.ToLower(a), "https://dbc-1") && !credential.IsUUID(a) {
 			t.Fatalf("audience %q", a)
 		}
 	})

@@ -9,7 +9,7 @@ func Bare(caller []string) []string {
 	var out []string
 	for _, e := range entries {
 		if !drop(e, oidc, nil) {
-			out = append(out, e.name+"="+e.value)
+			out = append(out, e.text)
 		}
 	}
 	return out

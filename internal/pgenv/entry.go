@@ -2,8 +2,8 @@ package pgenv
 
 import "strings"
 
-// entry is one variable. Names are compared by key.
-type entry struct{ key, name, value string }
+// entry is one variable, with its text NAME=VALUE. Names are compared by key.
+type entry struct{ key, name, value, text string }
 
 type entries []entry
 
@@ -41,13 +41,13 @@ func key(name string, fold bool) string {
 
 // parse splits the caller's environment and keeps the first of equal names.
 func parse(environ []string, fold bool) entries {
-	var es entries
-	seen := map[string]bool{}
+	es := make(entries, 0, len(environ))
+	seen := make(map[string]bool, len(environ))
 	for _, s := range environ {
 		name, value, ok := split(s, fold)
 		if k := key(name, fold); ok && !seen[k] {
 			seen[k] = true
-			es = append(es, entry{key: k, name: name, value: value})
+			es = append(es, entry{key: k, name: name, value: value, text: s})
 		}
 	}
 	return es

@@ -142,17 +142,17 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 	}
 	oidc := namedToken(entries, fold)
 
-	var r Result
+	r := Result{Environ: make([]string, 0, len(entries)+len(own))}
 	for _, e := range entries {
 		switch {
 		case own.has(e.key): // replaced, below
 			continue
 		case drop(e, oidc, kept):
 			r.Removed = append(r.Removed, e.name)
-		case strings.ContainsRune(e.name+e.value, 0):
+		case strings.ContainsRune(e.text, 0):
 			return Result{}, &ValueError{Name: strconv.Quote(e.name), Reason: "holds a NUL byte"}
 		default:
-			r.Environ = append(r.Environ, e.name+"="+e.value)
+			r.Environ = append(r.Environ, e.text)
 		}
 	}
 	for _, e := range own {

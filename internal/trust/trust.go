@@ -59,7 +59,8 @@ func (f Finder) system() string {
 		list = systemBundles
 	}
 	for _, p := range list {
-		if readable(p) == nil {
+		if file, err := open(p); err == nil {
+			_ = file.Close()
 			return p
 		}
 	}
@@ -103,12 +104,9 @@ func certificates(p string) ([]byte, error) {
 
 // read reads a regular file of at most maxBundle bytes.
 func read(p string) ([]byte, error) {
-	if err := readable(p); err != nil {
-		return nil, err
-	}
-	file, err := os.Open(p)
+	file, err := open(p)
 	if err != nil {
-		return nil, &Error{p, bare(err)}
+		return nil, err
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxBundle+1))
@@ -121,19 +119,20 @@ func read(p string) ([]byte, error) {
 	return data, nil
 }
 
-func readable(p string) error {
+// open opens a regular file for reading.
+func open(p string) (*os.File, error) {
 	info, err := os.Stat(p)
 	if err != nil {
-		return &Error{p, bare(err)}
+		return nil, &Error{p, bare(err)}
 	}
 	if !info.Mode().IsRegular() { // before it is opened: that could wait for ever
-		return &Error{p, errors.New("not a regular file")}
+		return nil, &Error{p, errors.New("not a regular file")}
 	}
 	file, err := os.Open(p)
 	if err != nil {
-		return &Error{p, bare(err)}
+		return nil, &Error{p, bare(err)}
 	}
-	return file.Close()
+	return file, nil
 }
 
 // bare takes the path off an error whose reader names it already.

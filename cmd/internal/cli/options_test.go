@@ -114,11 +114,11 @@ func TestOptionsAreReadAnewByEachParser(t *testing.T) {
 
 func TestOptionWordsCoverTheSettings(t *testing.T) {
 	left := map[string]bool{}
-	for name := range optionWords {
+	for name := range optionWords() {
 		left[name] = true
 	}
 	for _, s := range config.Settings() {
-		w, ok := optionWords[s.Option]
+		w, ok := optionWords()[s.Option]
 		if !ok || w.Text == "" || (w.Value == "") != s.Bool {
 			t.Errorf("--%s: words %+v", s.Option, w)
 		}
@@ -141,7 +141,7 @@ func TestHelp(t *testing.T) {
 			}
 			continue
 		}
-		for _, want := range append([]string{optionWords[s.Option].Text, optionWords[s.Option].Value, s.Default}, s.Env...) {
+		for _, want := range append([]string{optionWords()[s.Option].Text, optionWords()[s.Option].Value, s.Default}, s.Env...) {
 			if line == "" || !strings.Contains(line, want) {
 				t.Errorf("--%s: the line %q has no %q", s.Option, line, want)
 			}

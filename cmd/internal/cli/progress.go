@@ -16,7 +16,9 @@ const (
 type Progress struct {
 	say      *Say
 	terminal bool
+	begin    time.Time
 	stop     chan struct{}
+	watch    sync.Once // starts run
 	done     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -28,14 +30,13 @@ type Progress struct {
 // StartProgress begins to watch. Stop must be called before anything else is
 // written to the terminal.
 func StartProgress(say *Say, terminal bool) *Progress {
-	p := &Progress{say: say, terminal: terminal && !say.JSON, stop: make(chan struct{})}
-	p.done.Add(1)
-	go p.run()
-	return p
+	return &Progress{say: say, terminal: terminal && !say.JSON, begin: time.Now(), stop: make(chan struct{})}
 }
 
-// At says what is waited for from now on.
+// At says what is waited for from now on. The first call starts a goroutine: a run
+// whose token is in the cache waits for nothing, and needs no timer and no thread.
 func (p *Progress) At(text string) {
+	p.watch.Do(func() { p.done.Go(p.run) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if text != p.text {
@@ -57,8 +58,7 @@ func (p *Progress) Stop() {
 }
 
 func (p *Progress) run() {
-	defer p.done.Done()
-	begin := time.NewTimer(patience)
+	begin := time.NewTimer(patience - time.Since(p.begin))
 	defer begin.Stop()
 	select {
 	case <-p.stop:

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -19,12 +18,10 @@ func ConnectSQL(conf config.Config) string {
 	return "GRANT CONNECT ON DATABASE " + identifier(conf.Database.V) + " TO " + identifier(conf.User.V) + ";"
 }
 
-var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
 // identityType is what databricks_create_role calls the one who logs in. A
 // service principal's user name is its client id, a UUID.
 func identityType(conf config.Config) string {
-	if credential.IsPerson(conf.Auth.V) && !uuid.MatchString(conf.User.V) || strings.Contains(conf.User.V, "@") {
+	if credential.IsPerson(conf.Auth.V) && !credential.IsUUID(conf.User.V) || strings.Contains(conf.User.V, "@") {
 		return "USER"
 	}
 	return "SERVICE_PRINCIPAL"

@@ -18,17 +18,17 @@ import (
 )
 
 // Resolve makes the configuration from the snapshot and the options given.
-func (p *Process) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
+func (p *Process) Resolve(given map[string][]string, change func(*config.Input) error) (*config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
 	in := config.Input{Options: given, Environ: p.env, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath(), Databricks: p.Databricks}
 	if change != nil {
 		if err := change(&in); err != nil {
-			return config.Config{}, err
+			return nil, err
 		}
 	}
 	conf, err := config.Resolve(in)
 	if err != nil {
-		return conf, err
+		return nil, err
 	}
 	if conf.KeychainTimeout.V == 0 {
 		conf.KeychainTimeout.V = 5 * time.Second
@@ -36,7 +36,7 @@ func (p *Process) Resolve(given map[string][]string, change func(*config.Input) 
 			conf.KeychainTimeout.V = time.Minute // nobody types a password in five seconds
 		}
 	}
-	return conf, nil
+	return &conf, nil
 }
 
 // Voice makes the program's voice as the configuration wants it.
