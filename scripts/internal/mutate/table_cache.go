@@ -114,11 +114,11 @@ var cacheMutants = []mutant{
 // there afterwards.
 var keychainMutants = []mutant{
 	{name: "keychain/peek prompts", file: "internal/keychain/keychain.go", tests: inKeychain,
-		old: "\"peek\", account, quietLimit, func(ctx context.Context) (credential.Secret, error) {\n\t\treturn k.backend.get(ctx, account, false)",
-		new: "\"peek\", account, quietLimit, func(ctx context.Context) (credential.Secret, error) {\n\t\treturn k.backend.get(ctx, account, true)",
+		old: "\"peek\", account, k.quiet, func(ctx context.Context) (credential.Secret, error) {\n\t\treturn k.backend.get(ctx, account, false)",
+		new: "\"peek\", account, k.quiet, func(ctx context.Context) (credential.Secret, error) {\n\t\treturn k.backend.get(ctx, account, true)",
 		why: "a cache read shows a dialog"},
 	{name: "keychain/put prompts", file: "internal/keychain/keychain.go", tests: inKeychain,
-		old: `"put", account, secret, quietLimit, false)`, new: `"put", account, secret, quietLimit, true)`, why: "storing a token shows a dialog"},
+		old: `"put", account, secret, k.quiet, false)`, new: `"put", account, secret, k.quiet, true)`, why: "storing a token shows a dialog"},
 	{name: "keychain/not read back", file: "internal/keychain/keychain.go", tests: inKeychain,
 		old: "if !got.Equal(secret) {", new: "if false && (!got.Equal(secret)) {", why: "a secret that was stored wrongly is found out too late"},
 	{name: "keychain/gone after it was stored", file: "internal/keychain/keychain.go", tests: inKeychain,
