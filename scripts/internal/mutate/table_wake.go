@@ -25,7 +25,7 @@ var wakeMutants = []mutant{
 	{name: "wake/bound after the login", file: "internal/wake/login.go", tests: inWake,
 		old: "if w.done.Load() {", new: "if false {", why: "a long session is cut off after a megabyte"},
 	{name: "wake/goodbye waits", file: "internal/wake/login.go", tests: inWake,
-		old: "const closeWithin = 100 * time.Millisecond", new: "const closeWithin = 10 * time.Second", why: "a server that does not listen delays the start",
+		old: "var closeWithin = 100 * time.Millisecond", new: "var closeWithin = 10 * time.Second", why: "a server that does not listen delays the start",
 		lives: "pgconn's Close writes Terminate and closes; nothing can be made to wait there but a full socket, which a login never fills"},
 	{name: "wake/final among several errors", file: "internal/wake/classify.go", tests: inWake,
 		old: "if !e.Retry {\n\t\tn += 2\n\t}", new: "", why: "a refusal is waited out"},
