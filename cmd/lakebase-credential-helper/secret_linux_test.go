@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/creack/pty"
@@ -20,19 +21,21 @@ func TestNobodyIsAskedWhileTheTerminalEchoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	silent := make(chan struct{})
-	go func() { awaitSilence(fd, before); close(silent) }()
-	select {
-	case <-silent:
-		t.Fatal("asked while what is typed is shown")
-	case <-time.After(100 * time.Millisecond):
-	}
-	if _, err := term.MakeRaw(fd); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-silent:
-	case <-time.After(800 * time.Millisecond):
-		t.Error("the echo is off, and nobody is asked")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		silent := make(chan struct{})
+		go func() { awaitSilence(fd, before); close(silent) }()
+		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-silent:
+			t.Fatal("asked while what is typed is shown")
+		default:
+		}
+		if _, err := term.MakeRaw(fd); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if <-silent; time.Since(begun) > 2*time.Millisecond {
+			t.Errorf("asked %v after the echo is off", time.Since(begun))
+		}
+	})
 }

@@ -217,7 +217,11 @@ func TestWaitEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := d.Wait(soon(t)); ended <- err }()
 	silent := dial(t, d)
-	time.Sleep(20 * time.Millisecond)
+	for end := time.Now().Add(guard); visits(d) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the connection is not accepted")
+		}
+	}
 	d.Close()
 	d.Close()
 	if err := <-ended; !errors.Is(err, ErrClosed) {
@@ -244,6 +248,12 @@ func TestWaitEnds(t *testing.T) {
 	if r, err := d.Wait(over); err != nil || r.Code.Reveal() != code {
 		t.Errorf("%v", err)
 	}
+}
+
+func visits(d *Door) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.visits)
 }
 
 func TestAddressesOfTheDoor(t *testing.T) {

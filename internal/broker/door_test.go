@@ -61,7 +61,7 @@ func (once) Reset()                     {}
 func TestDoorNeverLogsInUnverified(t *testing.T) {
 	d := NewDoor(wake.Target{Host: "h.example", Port: 1, User: "u", SSLMode: wake.VerifyFull, SSLRootCert: "/nonexistent"}, &tokens{"a"},
 		func() wake.Backoff { return once{} }, explain)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
 	var e *proxy.ServerError

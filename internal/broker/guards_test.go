@@ -117,7 +117,7 @@ func postgres(t *testing.T, right string) (target wake.Target, passwords func() 
 	var all sync.WaitGroup
 	serve := func(c net.Conn) {
 		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		var request [8]byte
 		if _, err := io.ReadFull(c, request[:]); err != nil {
 			return
@@ -182,7 +182,7 @@ func TestDoorReplacesARefusedToken(t *testing.T) {
 		target, passwords := postgres(t, "new")
 		list := tokens(c.tokens)
 		d := NewDoor(target, &list, func() wake.Backoff { return once{} }, explain)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		s, err := d.Login(ctx, map[string]string{"user": "u", "database": "d"})
 		cancel()
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -234,13 +235,15 @@ func TestRotateWaitsForANewSecret(t *testing.T) {
 	if late.refused != 2 || !m.works(m.stored) {
 		t.Errorf("refused %d times", late.refused)
 	}
-	m = newMint(t, 0)
-	late = &lateMint{mint: m, refuse: 1000}
-	_, _, err := m.rotate(t, func(r *Rotation) { r.Identity = late; r.Config.Timeout.V = 500 * time.Millisecond })
-	var e *exchange.Error
-	if !errors.As(err, &e) || e.Kind != exchange.KindInvalidClient || len(m.secrets) != 1 || m.record.Next != nil {
-		t.Errorf("%v, %v, %+v", err, m.secrets, m.record)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newMint(t, 0)
+		late := &lateMint{mint: m, refuse: 1000}
+		_, _, err := m.rotate(t, func(r *Rotation) { r.Identity = late; r.Config.Timeout.V = 500 * time.Millisecond })
+		var e *exchange.Error
+		if !errors.As(err, &e) || e.Kind != exchange.KindInvalidClient || len(m.secrets) != 1 || m.record.Next != nil {
+			t.Errorf("%v, %v, %+v", err, m.secrets, m.record)
+		}
+	})
 }
 
 func TestRecordSettled(t *testing.T) {

@@ -121,7 +121,7 @@ func must(err error) {
 // stage runs the test binary as a process of the execve tests.
 func stage(t *testing.T, name string, env []string, args ...string) (out string, pid int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
@@ -229,7 +229,7 @@ func TestExecRefusals(t *testing.T) {
 // TestIgnoredPipeIsLost pins what the package comment says of the Go runtime: if
 // it fails, a newer Go keeps the disposition, and the comment can go.
 func TestIgnoredPipeIsLost(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {

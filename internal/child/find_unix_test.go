@@ -159,7 +159,7 @@ func TestFifoDoesNotBlock(t *testing.T) {
 			} else if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("blocked on a fifo")
 		}
 	}

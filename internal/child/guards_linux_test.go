@@ -19,7 +19,7 @@ func TestRestartComesTooLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := p.pid
-	for end := time.Now().Add(10 * time.Second); state(pid) != 'Z'; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); state(pid) != 'Z'; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the command is %q", state(pid))
 		}

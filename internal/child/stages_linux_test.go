@@ -51,11 +51,12 @@ func supervisorStage(report string) {
 	os.Exit(status.ExitCode)
 }
 
-// countStage logs each signal that it sees. 300 ms after the last one that asks
-// for an end it dies of that: long enough for a second one to be seen. With
-// COUNT=all it takes 5 s, in which a busy machine has sent the next.
+// countStage logs each signal that it sees. When ENDS (1) of those that ask for an
+// end are there, and the file UNTIL, if one is named, it stays for 300 ms, so that
+// one too many is seen, and dies of the last one.
 func countStage() {
-	pause := 300 * time.Millisecond
+	const pause = 300 * time.Millisecond
+	left, until := max(1, atoi(os.Getenv("ENDS"))), os.Getenv("UNTIL")
 	c := make(chan os.Signal, 64)
 	list := []os.Signal{
 		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGWINCH,
@@ -65,7 +66,7 @@ func countStage() {
 	case "tstp":
 		list = append(list, syscall.SIGTSTP)
 	case "all":
-		list, pause = append(list, stopping...), 5*time.Second
+		list = append(list, stopping...)
 	}
 	signal.Notify(c, list...)
 	logLine("ready %d %d %s", os.Getpid(), os.Getppid(), os.Getenv("GENERATION"))
@@ -77,7 +78,14 @@ func countStage() {
 			logLine("%s", unix.SignalName(sig.(syscall.Signal)))
 			switch sig {
 			case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM:
-				end, last = time.After(pause), sig.(syscall.Signal)
+				last = sig.(syscall.Signal)
+				if left--; left > 0 {
+					continue
+				}
+				for _, err := os.Stat(until); until != "" && err != nil; _, err = os.Stat(until) {
+					time.Sleep(5 * time.Millisecond)
+				}
+				end = time.After(pause)
 			case syscall.SIGTSTP: // a program that sets the terminal right first
 				if os.Getenv("COUNT") == "tstp" {
 					time.Sleep(300 * time.Millisecond)
@@ -87,7 +95,7 @@ func countStage() {
 			}
 		case <-end:
 			os.Exit(DieOf(last))
-		case <-time.After(15 * time.Second):
+		case <-time.After(time.Minute):
 			os.Exit(97)
 		}
 	}
@@ -108,7 +116,7 @@ func releasedStage() {
 	_, err = s.Wait()
 	must(err)
 	must(syscall.Kill(os.Getpid(), syscall.SIGTERM))
-	time.Sleep(5 * time.Second)
+	time.Sleep(time.Minute)
 	os.Exit(96)
 }
 

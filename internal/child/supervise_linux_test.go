@@ -52,7 +52,7 @@ func TestCallersDescriptor(t *testing.T) {
 func TestSignalsWithoutTerminal(t *testing.T) {
 	t.Parallel()
 	log := newJournal(t)
-	cmd := detached(t, []string{"NEXT=count", "COUNT=all", "LOG=" + string(log)}, self(t))
+	cmd := detached(t, []string{"NEXT=count", "COUNT=all", "ENDS=7", "LOG=" + string(log)}, self(t))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,14 +151,19 @@ func TestReleased(t *testing.T) {
 // TestPID1 leaves an orphan to the first process of a container.
 func TestPID1(t *testing.T) {
 	t.Parallel()
-	const script = `sh -c "sleep 0.1 &"; sleep 0.5; grep -l "^State:.Z" /proc/[0-9]*/status | wc -l; `
+	// It waits for the orphan's end, and then until as many zombies are there as are
+	// wanted: whoever starts PID 1 may be late to wait for it.
+	const script = `orphan=$(sh -c 'sleep 0.1 >/dev/null & echo $!')
+while grep -q "^State:.[^ZX]" /proc/$orphan/status 2>/dev/null; do sleep 0.01; done
+for i in $(seq 1000); do n=$(grep -l "^State:.Z" /proc/[0-9]*/status 2>/dev/null | wc -l); [ $n = $WANT ] && break; sleep 0.01; done
+echo $n; `
 	for _, c := range []struct{ pid1, end, want, status string }{
 		{"PID1=1", "exit 7", "0\n", "exit status 7"},
 		{"PID1=", "exit 7", "1\n", "exit status 7"},
 		{"PID1=1", "kill -TERM $$", "0\n", "exit status 143"}, // the kernel lets no PID 1 die of it
 	} {
 		cmd := exec.CommandContext(t.Context(), "unshare", "--pid", "--fork", "--mount-proc", self(t), "/bin/sh", "-c", script+c.end)
-		cmd.Env = append(os.Environ(), "CHILD_TEST_STAGE=supervise", "HARDEN=1", c.pid1)
+		cmd.Env = append(os.Environ(), "CHILD_TEST_STAGE=supervise", "HARDEN=1", "WANT="+c.want[:1], c.pid1)
 		out, err := cmd.CombinedOutput()
 		if string(out) != c.want || err == nil || err.Error() != c.status {
 			t.Errorf("%s %s: %q, %v", c.pid1, c.end, out, err)
@@ -252,7 +257,7 @@ func startWith(t *testing.T, c Command, environ []string) *Supervised {
 			_ = s.Signal(syscall.SIGKILL)
 			select {
 			case <-s.Done():
-			case <-time.After(5 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Error("the command does not end")
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 func dialing(f func(ctx context.Context) (net.Conn, error)) func(*Options) {
@@ -100,7 +99,7 @@ func TestOldTLSAndNoTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: http.HandlerFunc(lakebase), ReadHeaderTimeout: time.Second}
+	srv := &http.Server{Handler: http.HandlerFunc(lakebase), ReadHeaderTimeout: guard}
 	go func() { _ = srv.Serve(plain) }()
 	defer srv.Close()
 	c := w.client(t, func(o *Options) { o.Host = "https://" + plain.Addr().String() })

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // Whatever a list holds, each of its names can be asked for again, each id stands
@@ -47,7 +46,7 @@ func FuzzLists(f *testing.F) {
 		mu.Lock()
 		page = body
 		mu.Unlock()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), guard)
 		defer cancel()
 		var names, texts []string
 		var failures [4]error

@@ -106,9 +106,36 @@ func tokenReply(access string) string {
 	return fmt.Sprintf(`{"access_token":%q,"token_type":"Bearer","expires_in":3600,"scope":"all-apis"}`, access)
 }
 
+// guard bounds what must happen: it is reached only when something hangs.
+const guard = 30 * time.Second
+
+// endable is a context whose deadline comes when end is called.
+type endable struct {
+	context.Context
+	over chan struct{}
+	end  func()
+}
+
+func newEndable() endable {
+	over := make(chan struct{})
+	return endable{context.Background(), over, sync.OnceFunc(func() { close(over) })}
+}
+
+func (e endable) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (e endable) Done() <-chan struct{}       { return e.over }
+
+func (e endable) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -166,19 +166,18 @@ func TestReusedConnectionIsNotUnsent(t *testing.T) {
 }
 
 func TestOneUseAndContexts(t *testing.T) {
-	w := newWorkspace(t, false, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	wants(t, roads[CallRefresh](short, w.client(t)), KindDeadline, false)
-	short2, cancel2 := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel2()
-	wants(t, roads[CallFederation](short2, w.client(t)), KindDeadline, true)
+	for call, again := range map[Call]bool{CallRefresh: false, CallFederation: true} {
+		ctx := newEndable() // once the request is there
+		w := newWorkspace(t, false, func(_ http.ResponseWriter, r *http.Request) { ctx.end(); <-r.Context().Done() })
+		wants(t, roads[call](ctx, w.client(t)), KindDeadline, again)
+	}
+	w := newWorkspace(t, false, lakebase)
 	stuck := w.client(t, func(o *Options) {
 		o.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
 	})
-	short3, cancel3 := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel3()
-	if e := wants(t, roads[CallRefresh](short3, stuck), KindDeadline, true); !e.Unsent {
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if e := wants(t, roads[CallRefresh](short, stuck), KindDeadline, true); !e.Unsent {
 		t.Errorf("%+v", e)
 	}
 }

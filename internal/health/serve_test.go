@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -86,69 +87,90 @@ func TestHeaderThatIsTooLarge(t *testing.T) {
 
 // A client that dribbles is dropped after five seconds, and others do not wait.
 func TestSlowClient(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	slow := map[string]net.Conn{}
-	begun := time.Now()
-	for _, sent := range []string{"", "GET /liveness HTTP/1.1\r\nHost: x\r\nX-Slow: ", "GET /liveness HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc"} {
-		slow[sent] = s.dial()
-		if _, err := io.WriteString(slow[sent], sent); err != nil {
-			t.Fatal(err)
+	inFakeTime(t, func(t *testing.T, s *site) {
+		begun := time.Now()
+		dropped := make(chan string, 3)
+		for sent, limit := range map[string]time.Duration{
+			"": readFor + lingerFor,
+			"GET /liveness HTTP/1.1\r\nHost: x\r\nX-Slow: ":                          readFor + lingerFor,
+			"GET /liveness HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc": lingerFor,
+		} {
+			c := s.dial()
+			_ = c.SetDeadline(time.Time{})
+			go func() {
+				_, err := io.WriteString(c, sent)
+				for ; err == nil && sent != ""; _, err = io.WriteString(c, "a") { // that it sends something does not help it
+					time.Sleep(100 * time.Millisecond)
+				}
+			}()
+			go func() {
+				_, _ = io.ReadAll(c)
+				if took := time.Since(begun); took > limit {
+					t.Errorf("%q is dropped after %v", sent, took)
+				}
+				dropped <- sent
+			}()
 		}
-	}
-	for range 8 {
-		s.want("/liveness", "200 alive\n")
-		for sent, c := range slow {
-			if sent != "" {
-				_, _ = io.WriteString(c, "a") // that it sends something does not help it
-			}
+		for range 8 {
+			s.want("/liveness", "200 alive\n")
+			time.Sleep(500 * time.Millisecond)
 		}
-		time.Sleep(500 * time.Millisecond)
-	}
-	for sent, c := range slow {
-		_, _ = io.ReadAll(c)
-		if took := time.Since(begun); took > 7*time.Second {
-			t.Errorf("%q is dropped after %v", sent, took)
+		for range cap(dropped) {
+			<-dropped
 		}
-	}
+	})
 }
 
 func TestManyAtOnce(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	var all []net.Conn
-	for range 200 {
-		c := s.dial()
-		if _, err := io.WriteString(c, "GET /readiness HTTP/1.1\r\nHost: x\r\n"); err != nil {
-			t.Fatal(err)
+	inFakeTime(t, func(t *testing.T, s *site) {
+		on := make(chan struct{})
+		var wg sync.WaitGroup
+		for i := range 200 {
+			c := s.dial()
+			wg.Go(func() {
+				_, _ = io.WriteString(c, "GET /readiness HTTP/1.1\r\nHost: x\r\n")
+				<-on
+				_, _ = io.WriteString(c, "\r\n")
+				if got, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(got), "\r\n\r\nready\n") {
+					t.Errorf("client %d: %q %v", i, got, err)
+				}
+			})
 		}
-		all = append(all, c)
-	}
-	s.wantOpen(maxConns)
-	var wg sync.WaitGroup
-	for i, c := range all {
-		wg.Go(func() {
-			_, _ = io.WriteString(c, "\r\n")
-			if got, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(got), "\r\n\r\nready\n") {
-				t.Errorf("client %d: %q %v", i, got, err)
-			}
-		})
-	}
-	wg.Wait()
-	if most := s.most.Load(); most != maxConns {
-		t.Errorf("%d were open at once", most)
-	}
+		synctest.Wait()
+		if n := s.open.Load(); n != maxConns {
+			t.Errorf("%d are open, and not %d", n, maxConns)
+		}
+		close(on)
+		wg.Wait()
+		if most := s.most.Load(); most != maxConns {
+			t.Errorf("%d were open at once", most)
+		}
+	})
 }
 
-// The end comes within a second, whatever clients do: see site.end.
+// The end comes within a second, whatever clients do.
 func TestEndWithOpenConnections(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, s *site) {
+		for range 100 { // more than are let in
+			c := s.dial()
+			go func() { _, _ = io.WriteString(c, "GET /readiness HTTP/1.1\r\n") }()
+		}
+		synctest.Wait()
+		if n := s.open.Load(); n != maxConns {
+			t.Errorf("%d are open, and not %d", n, maxConns)
+		}
+		s.end()
+		if s.took > farewellFor {
+			t.Errorf("ended after %v", s.took)
+		}
+	})
 	s := serve(t)
-	for range 100 { // more than are let in
+	for range 100 {
 		_, _ = io.WriteString(s.dial(), "GET /readiness HTTP/1.1\r\n")
 	}
 	s.wantOpen(maxConns)
 	s.end()
-	if c, err := net.Dial("tcp", s.addr); err == nil {
+	if c, err := s.connect(); err == nil {
 		_ = c.Close()
 		t.Error("it still listens")
 	}
@@ -156,35 +178,33 @@ func TestEndWithOpenConnections(t *testing.T) {
 
 // An answer under way is waited for, but not for ever.
 func TestEndDuringAnAnswer(t *testing.T) {
-	t.Parallel()
 	for takes, waited := range map[time.Duration]bool{700 * time.Millisecond: true, 3 * time.Second: false} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		asked, answered, ended := make(chan bool, 1), make(chan bool, 1), make(chan error, 1)
-		go func() {
-			ended <- Serve(ctx, ln, func() State {
-				asked <- true
-				time.Sleep(takes)
-				answered <- true
-				return running()
-			})
-		}()
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.WriteString(c, "GET /liveness HTTP/1.1\r\nHost: x\r\n\r\n")
-		<-asked
-		cancel()
-		begun := time.Now()
-		if err := <-ended; err != nil || time.Since(begun) > endsWithin || (len(answered) == 1) != waited {
-			t.Errorf("%v: ended after %v with %v, answered: %d", takes, time.Since(begun), err, len(answered))
-		}
-		<-answered
-		_ = c.Close()
+		synctest.Test(t, func(t *testing.T) {
+			ln := newPipes()
+			ctx, cancel := context.WithCancel(t.Context())
+			asked, answered, ended := make(chan bool, 1), make(chan bool, 1), make(chan error, 1)
+			go func() {
+				ended <- Serve(ctx, ln, func() State {
+					asked <- true
+					time.Sleep(takes)
+					answered <- true
+					return running()
+				})
+			}()
+			c, err := ln.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(c, "GET /liveness HTTP/1.1\r\nHost: x\r\n\r\n")
+			<-asked
+			cancel()
+			begun := time.Now()
+			if err := <-ended; err != nil || time.Since(begun) > farewellFor || (len(answered) == 1) != waited {
+				t.Errorf("%v: ended after %v with %v, answered: %d", takes, time.Since(begun), err, len(answered))
+			}
+			<-answered
+			_ = c.Close()
+		})
 	}
 }
 

@@ -2,9 +2,11 @@ package keychain
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -23,21 +25,27 @@ import (
 
 const childVariable = "KEYCHAIN_TEST_SCRIPT"
 
-// script is what a child does: its steps in order, or all at once.
+// script is what a child does: its steps in order, or all at once. Timeout bounds
+// the calls that may prompt, and Quiet the others; both are a minute where they are
+// zero, so that a call which must not wait ends as ErrTimeout if it does.
 type script struct {
-	Timeout time.Duration
-	Steps   []step
-	AtOnce  bool
+	Timeout, Quiet time.Duration
+	Steps          []step
+	AtOnce         bool
 }
 
 // step is one operation: get, peek, set, put, delete, or raw, which lets godbus
-// find a bus by itself.
-type step struct{ Op, Account, Value string }
+// find a bus by itself. UntilEOF cancels it at the end of the child's input, and
+// Limit, where it is set, after a time.
+type step struct {
+	Op, Account, Value string
+	UntilEOF           bool
+	Limit              time.Duration
+}
 
 // outcome is what a step gave.
 type outcome struct {
 	Value, Kind, Text string
-	Took              time.Duration
 	BusVariable       string // of the child's process, afterwards
 }
 
@@ -55,7 +63,7 @@ func TestMain(m *testing.M) {
 }
 
 func (s script) play() {
-	k := Open(Options{Timeout: s.Timeout, Environ: os.Getenv})
+	k := Open(Options{Timeout: cmp.Or(s.Timeout, time.Minute), quiet: cmp.Or(s.Quiet, time.Minute), Environ: os.Getenv})
 	outcomes := make([]outcome, len(s.Steps))
 	var group sync.WaitGroup
 	for i, st := range s.Steps {
@@ -72,10 +80,17 @@ func (s script) play() {
 }
 
 func (st step) play(k *Keychain) (o outcome) {
-	began := time.Now()
 	var got credential.Secret
 	var err error
-	ctx := context.Background()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if st.Limit > 0 {
+		ctx, cancel = context.WithTimeout(ctx, st.Limit)
+		defer cancel()
+	}
+	if st.UntilEOF {
+		go func() { _, _ = io.Copy(io.Discard, os.Stdin); cancel() }()
+	}
 	switch st.Op {
 	case "get":
 		got, err = k.Get(ctx, st.Account)
@@ -90,7 +105,7 @@ func (st step) play(k *Keychain) (o outcome) {
 	case "raw":
 		_, err = dbus.SessionBus()
 	}
-	o = outcome{Value: got.Reveal(), Kind: kindName(err), Took: time.Since(began), BusVariable: os.Getenv(busVariable)}
+	o = outcome{Value: got.Reveal(), Kind: kindName(err), BusVariable: os.Getenv(busVariable)}
 	if err != nil {
 		o.Text = err.Error()
 	}
@@ -103,7 +118,7 @@ func kindName(err error) string {
 		name string
 	}{
 		{nil, "ok"}, {ErrNotFound, "not found"}, {ErrDismissed, "dismissed"}, {ErrLocked, "locked"}, {ErrAbsent, "absent"},
-		{ErrTimeout, "timeout"}, {ErrTooBig, "too big"}, {ErrFailed, "failed"},
+		{ErrTimeout, "timeout"}, {context.Canceled, "cancelled"}, {ErrTooBig, "too big"}, {ErrFailed, "failed"},
 	} {
 		if errors.Is(err, k.err) {
 			return k.name
@@ -115,17 +130,35 @@ func kindName(err error) string {
 // play runs a script in a child with exactly the environment given.
 func play(t *testing.T, env []string, s script) []outcome {
 	t.Helper()
+	return playUntil(t, env, s, nil)
+}
+
+// playUntil is play, and ends the child's input as soon as over returns true.
+func playUntil(t *testing.T, env []string, s script, over func() bool) []outcome {
+	t.Helper()
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	// The race detector would make each child sleep for a second at its end.
 	cmd.Env = append([]string{childVariable + "=" + string(text), "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	if over != nil {
+		input, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for !over() && ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			_ = input.Close()
+		}()
+	}
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("the child failed: %v\n%s", err, stderr.String())
@@ -135,7 +168,7 @@ func play(t *testing.T, env []string, s script) []outcome {
 		t.Fatalf("the child said %q: %v", out, err)
 	}
 	for i, o := range outcomes {
-		t.Logf("%-6s %-9s %8v %s", s.Steps[i].Op, o.Kind, o.Took.Round(10*time.Microsecond), o.Text)
+		t.Logf("%-6s %-9s %s", s.Steps[i].Op, o.Kind, o.Text)
 		if st := s.Steps[i]; st.Value != "" && strings.Contains(o.Text, st.Value) {
 			t.Errorf("the error holds the secret: %s", o.Text)
 		}

@@ -22,10 +22,6 @@ var (
 	remove = step{Op: "delete", Account: account}
 )
 
-// atOnce is the most that a call may take which must not wait: on a busy machine it
-// takes its time, and is done before the five seconds of one that waits.
-const atOnce = 3 * time.Second
-
 func startDesktop(t *testing.T, o desktop.Options) *desktop.Desktop {
 	t.Helper()
 	if o.Dir == "" {
@@ -46,7 +42,7 @@ func startDesktop(t *testing.T, o desktop.Options) *desktop.Desktop {
 // want plays steps on a desktop and compares their kinds.
 func want(t *testing.T, d *desktop.Desktop, kind string, steps ...step) []outcome {
 	t.Helper()
-	outcomes := play(t, d.Env(), script{Timeout: 5 * time.Second, Steps: steps})
+	outcomes := play(t, d.Env(), script{Steps: steps})
 	if got := kinds(outcomes); got != kind {
 		t.Errorf("got %s; want %s", got, kind)
 	}
@@ -67,20 +63,6 @@ func TestGnomeKeyring(t *testing.T) {
 	o = want(t, d, "ok, ok", step{Op: "set", Account: account, Value: big}, peek)
 	if o[1].Value != big {
 		t.Errorf("read %d bytes", len(o[1].Value))
-	}
-}
-
-func TestPeekIsQuick(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Unlocked})
-	want(t, d, "ok", set)
-	best := time.Hour
-	for range 5 {
-		o := want(t, d, "ok, ok", peek, peek)
-		best = min(best, o[0].Took)
-	}
-	t.Logf("the first Peek of a process takes %v", best)
-	if best > 50*time.Millisecond {
-		t.Errorf("the first Peek of a process takes %v", best)
 	}
 }
 
@@ -121,13 +103,8 @@ func TestLockedGnomeKeyring(t *testing.T) {
 func lockedCases(t *testing.T, d *desktop.Desktop) {
 	t.Helper()
 	before := d.Calls()["BeginPrompting"]
-	quiet := want(t, d, "locked, locked, locked, locked", peek, put,
+	want(t, d, "locked, locked, locked, locked", peek, put,
 		step{Op: "peek", Account: "unknown"}, step{Op: "put", Account: "unknown", Value: value})
-	for _, o := range quiet {
-		if o.Took > atOnce {
-			t.Errorf("a quiet call took %v", o.Took)
-		}
-	}
 	if n := d.Calls()["BeginPrompting"]; n != before {
 		t.Errorf("the quiet calls asked for %d dialogs", n-before)
 	}
@@ -162,26 +139,26 @@ func TestNoProvider(t *testing.T) {
 func TestSilent(t *testing.T) {
 	d := startDesktop(t, desktop.Options{Mode: desktop.Silent})
 	for _, st := range []step{get, peek, set, put, remove} {
-		limit := 200 * time.Millisecond
-		o := play(t, d.Env(), script{Timeout: limit, Steps: []step{st}})
+		s := script{Timeout: 20 * time.Millisecond, Steps: []step{st}} // and Quiet stays a minute
 		if st.Op == "peek" || st.Op == "put" {
-			limit = time.Second
+			s.Timeout, s.Quiet = 0, s.Timeout
 		}
-		if o[0].Kind != "timeout" || o[0].Took < limit || o[0].Took > limit+atOnce {
-			t.Errorf("%s: %s after %v, want timeout after %v", st.Op, o[0].Kind, o[0].Took, limit)
+		if o := play(t, d.Env(), s); o[0].Kind != "timeout" {
+			t.Errorf("%s: %s, want timeout", st.Op, o[0].Kind)
 		}
 	}
 }
 
 func TestHungPrompt(t *testing.T) {
 	d := startDesktop(t, desktop.Options{Mode: desktop.HungPrompt})
-	// The second Get waits for its turn behind the first, which never ends; quiet calls need no turn.
-	o := play(t, d.Env(), script{Timeout: 300 * time.Millisecond, Steps: []step{get, get, peek, put}})
-	if got := kinds(o); got != "timeout, timeout, locked, locked" {
+	// The first Get is given up when its prompt is there, which never ends. The second
+	// waits for its turn behind it; quiet calls need no turn.
+	first, second := get, get
+	first.UntilEOF, second.Limit = true, 100*time.Millisecond
+	s := script{Steps: []step{first, second, peek, put}}
+	o := playUntil(t, d.Env(), s, func() bool { return d.Calls()["Prompt"] > 0 })
+	if got := kinds(o); got != "cancelled, timeout, locked, locked" {
 		t.Error(got)
-	}
-	if o[0].Took > 300*time.Millisecond+atOnce || o[1].Took > 300*time.Millisecond+atOnce || o[2].Took > atOnce {
-		t.Error("a call waited too long")
 	}
 	if n := d.Calls()["Prompt"]; n != 1 {
 		t.Errorf("%d prompts, want 1", n)
@@ -210,7 +187,7 @@ func TestManyAtOnceShareOnePrompt(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := d.Calls()["Prompt"]
-		o := play(t, d.Env(), script{Timeout: 5 * time.Second, AtOnce: true, Steps: slices.Repeat([]step{st}, 8)})
+		o := play(t, d.Env(), script{AtOnce: true, Steps: slices.Repeat([]step{st}, 8)})
 		if got := kinds(o); got != "ok, ok, ok, ok, ok, ok, ok, ok" {
 			t.Errorf("%s: %s", st.Op, got)
 		}
@@ -231,7 +208,7 @@ func TestServiceThatAsksFirst(t *testing.T) {
 		t.Errorf("read %q", o[4].Value)
 	}
 	// Put's prompt was dismissed unseen; Set's and Delete's were shown.
-	for end := time.Now().Add(time.Second); d.Calls()["Dismiss"] == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); d.Calls()["Dismiss"] == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	if c := d.Calls(); c["Prompt"] != 2 || c["Dismiss"] != 1 {
@@ -240,13 +217,10 @@ func TestServiceThatAsksFirst(t *testing.T) {
 }
 
 func TestSlow(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Slow, Delay: 400 * time.Millisecond})
-	o := want(t, d, "ok, timeout, ok", set, peek, get)
-	if o[1].Took < time.Second || o[1].Took > time.Second+atOnce {
-		t.Errorf("Peek took %v", o[1].Took)
-	}
-	if o[2].Value != value {
-		t.Errorf("read %q", o[2].Value)
+	d := startDesktop(t, desktop.Options{Mode: desktop.Slow, Delay: 50 * time.Millisecond})
+	o := want(t, d, "ok, ok, ok", set, peek, get)
+	if o[1].Value != value || o[2].Value != value {
+		t.Errorf("read %q and %q", o[1].Value, o[2].Value)
 	}
 }
 

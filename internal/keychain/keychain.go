@@ -56,12 +56,14 @@ type Options struct {
 	// Environ finds none, every call returns ErrAbsent and no library runs.
 	Environ func(string) string
 
-	backend backend // for tests
+	backend backend       // for tests
+	quiet   time.Duration // for tests; quietLimit
 }
 
 // Keychain gives access to the items of Service. It is safe for concurrent use.
 type Keychain struct {
 	timeout time.Duration
+	quiet   time.Duration // bounds Peek and Put
 	backend backend
 }
 
@@ -74,7 +76,10 @@ func Open(o Options) *Keychain {
 	if o.backend == nil {
 		o.backend = newBackend(o.Environ)
 	}
-	return &Keychain{timeout: o.Timeout, backend: o.backend}
+	if o.quiet == 0 {
+		o.quiet = quietLimit
+	}
+	return &Keychain{timeout: o.Timeout, quiet: o.quiet, backend: o.backend}
 }
 
 // Get returns the item of account. A locked keychain may show its unlock
@@ -97,7 +102,7 @@ func (k *Keychain) Read(ctx context.Context, account string) (credential.Secret,
 // Peek is Read for what can be made again: a locked keychain is ErrLocked at once, and a
 // silent one ErrTimeout after a second.
 func (k *Keychain) Peek(ctx context.Context, account string) (credential.Secret, error) {
-	return k.call(ctx, "peek", account, quietLimit, func(ctx context.Context) (credential.Secret, error) {
+	return k.call(ctx, "peek", account, k.quiet, func(ctx context.Context) (credential.Secret, error) {
 		return k.backend.get(ctx, account, false)
 	})
 }
@@ -113,7 +118,7 @@ func (k *Keychain) Set(ctx context.Context, account string, secret credential.Se
 // Put is Set without a dialog, for what can be made again: a locked keychain is
 // ErrLocked at once, and a silent one ErrTimeout after a second.
 func (k *Keychain) Put(ctx context.Context, account string, secret credential.Secret) error {
-	return k.store(ctx, "put", account, secret, quietLimit, false)
+	return k.store(ctx, "put", account, secret, k.quiet, false)
 }
 
 // Delete removes the item of account. ErrNotFound says that there was none. A

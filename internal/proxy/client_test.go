@@ -28,9 +28,9 @@ func dial(t testing.TB, addr string) *client {
 	if _, _, err := net.SplitHostPort(addr); err == nil {
 		network = "tcp"
 	}
-	c, err := net.DialTimeout(network, addr, 5*time.Second)
+	c, err := net.DialTimeout(network, addr, guard)
 	must(t, err)
-	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, c.SetDeadline(time.Now().Add(guard)))
 	t.Cleanup(func() { _ = c.Close() })
 	return &client{Conn: c, t: t}
 }

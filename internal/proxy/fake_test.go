@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -25,6 +26,9 @@ const (
 	user     = "robot"
 	password = "local-password"
 )
+
+// guard bounds what must happen: it is reached only when something hangs.
+const guard = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -185,6 +189,9 @@ func open(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fake)) *
 	if o.Password.IsZero() && !o.TrustLocal {
 		o.Password = credential.NewSecret(password)
 	}
+	if o.StartupTimeout == 0 {
+		o.StartupTimeout = time.Minute
+	}
 	o.Event = func(e Event) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -209,8 +216,8 @@ func open(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fake)) *
 		select {
 		case err := <-served:
 			return err
-		case <-time.After(5 * time.Second):
-			return errors.New("Serve did not return within 5 s")
+		case <-time.After(guard):
+			return errors.New("Serve did not return in time")
 		}
 	})
 	t.Cleanup(func() {
@@ -236,12 +243,53 @@ func (d *door) events(kind EventKind) (found []Event) {
 	return found
 }
 
-// eventually waits until ok, at the most five seconds.
+// eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(guard); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 5 s: %s", what)
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
+}
+
+// pipes is a listener in memory, for tests in fake time.
+type pipes struct {
+	dialled chan net.Conn
+	done    chan struct{}
+	once    sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialled:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+// inFakeTime runs f in a bubble with a proxy that takes connections in memory, as
+// if they came by TCP.
+func inFakeTime(t *testing.T, o Options, f func(t *testing.T, p *Proxy, dial func() *client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ln := &pipes{dialled: make(chan net.Conn), done: make(chan struct{})}
+		o.User, o.Password = user, credential.NewSecret(password)
+		p := New(o)
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- p.Serve(ctx, ln) }()
+		f(t, p, func() *client {
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = near.Close() })
+			ln.dialled <- far
+			return &client{Conn: near, t: t}
+		})
+		cancel()
+		must(t, <-served)
+	})
 }

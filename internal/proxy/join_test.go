@@ -88,15 +88,24 @@ func TestServerEndsUnderATalker(t *testing.T) {
 	}
 	roads(t, serve, func(t *testing.T, d *door, c *client) {
 		c.send([]byte("talk"))
-		for range 100 {
-			if _, err := c.Write(make([]byte, 1000)); err != nil {
-				break
+		heard := make(chan struct{})
+		go func() {
+			defer close(heard)
+			b := make([]byte, 5)
+			if _, err := io.ReadFull(c, b); err != nil || string(b) != "FATAL" {
+				t.Errorf("%q, %v", b, err)
 			}
-			time.Sleep(time.Millisecond)
+		}()
+		for talking := true; talking; {
+			select {
+			case <-heard:
+				talking = false
+			case <-time.After(time.Millisecond):
+				_, err := c.Write(make([]byte, 1000))
+				talking = err == nil
+			}
 		}
-		if got := string(c.bytes(5)); got != "FATAL" {
-			t.Errorf("%q", got)
-		}
+		<-heard
 		eventually(t, "the end", func() bool { return d.Stats().Open == 0 })
 	})
 }
@@ -113,7 +122,7 @@ func TestClientEnds(t *testing.T) {
 			if len(b) != 300_005 || !bytes.HasSuffix(b, []byte("X\x00\x00\x00\x04")) {
 				t.Errorf("the server heard %d bytes", len(b))
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(guard):
 			t.Fatal("the server does not know")
 		}
 		eventually(t, "the end", func() bool { return d.Stats().Open == 0 })
@@ -136,11 +145,7 @@ func TestHalfClose(t *testing.T) {
 func TestServeEndsUnderJoined(t *testing.T) {
 	roads(t, echo, func(t *testing.T, d *door, c *client) {
 		c.says("hello")
-		began := time.Now()
 		must(t, d.stop())
-		if took := time.Since(began); took > 8*time.Second {
-			t.Errorf("Serve needed %v", took)
-		}
 		c.ended()
 	})
 }
@@ -174,7 +179,7 @@ func TestListenerClosedByAnother(t *testing.T) {
 		if !errors.Is(err, ErrListenerClosed) {
 			t.Errorf("%v", err)
 		}
-	case <-time.After(3 * time.Second):
+	case <-time.After(guard):
 		t.Fatal("Serve goes on")
 	}
 	if _, err := net.Dial("unix", other.Addr().String()); !errors.Is(err, syscall.ENOENT) {

@@ -39,7 +39,7 @@ func TestLookoutFinds(t *testing.T) {
 		if _, err := peer.Write([]byte{1, 2}); err != nil {
 			t.Fatal(err)
 		}
-		_ = ours.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = ours.SetReadDeadline(time.Now().Add(guard))
 		if _, err := ours.Read(make([]byte, 1)); err != nil { // so that the other byte is there
 			t.Fatal(err)
 		}

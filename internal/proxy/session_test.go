@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +21,6 @@ func TestLoginIsOneGreeting(t *testing.T) {
 		c.asked()
 		c.send(passwordMessage(t, password))
 		eventually(t, "the login", func() bool { return len(d.events(LoggedIn)) > 0 })
-		time.Sleep(20 * time.Millisecond)
 		b := make([]byte, 4096)
 		n, err := c.Read(b) // all in one write
 		must(t, err)
@@ -142,43 +144,54 @@ func TestSSLRequestFlood(t *testing.T) {
 }
 
 func TestSlowAndSilentStartups(t *testing.T) {
-	d := open(t, Options{StartupTimeout: 2 * time.Second}, echo)
-	slow := dial(t, d.unix)
-	for _, b := range startup(t, "user", user, "database", "shop") { // slow, and still in time
-		slow.send([]byte{b})
-		time.Sleep(time.Millisecond)
-	}
-	slow.asked()
-	for _, b := range passwordMessage(t, password) {
-		slow.send([]byte{b})
-	}
-	slow.welcome().says("hello")
-
-	began := time.Now()
-	silent, half, drip, mute := dial(t, d.tcp), dial(t, d.tcp), dial(t, d.unix), dial(t, d.tcp)
-	half.send(request(codeSSL)) // and no handshake
-	half.bytes(1)
-	mute.send(startup(t, "user", user)) // and no password
-	mute.asked()
-	go func() { // stays under any timeout between two bytes
-		for _, b := range startup(t, "user", strings.Repeat("x", 800)) {
-			if _, err := drip.Write([]byte{b}); err != nil {
-				return
-			}
-			time.Sleep(5 * time.Millisecond)
+	const limit = 2 * time.Second
+	up := &fake{before: func(context.Context, map[string]string) (*Server, error) {
+		near, far := net.Pipe()
+		go echo(far)
+		return &Server{Conn: near, PID: 1, SecretKey: []byte("abcd")}, nil
+	}}
+	inFakeTime(t, Options{StartupTimeout: limit, Upstream: up}, func(t *testing.T, p *Proxy, dial func() *client) {
+		slow := dial()
+		packet := startup(t, "user", user, "database", "shop")
+		for _, b := range packet { // slow, and still in time
+			slow.send([]byte{b})
+			time.Sleep(limit / time.Duration(len(packet)+1))
 		}
-	}()
-	silent.ended()
-	half.ended()
-	drip.ended()
-	if e := mute.failure(); e.Code != "57014" || e.Message != "canceling authentication due to timeout" {
-		t.Errorf("without a password: %+v", e)
-	}
-	if took := time.Since(began); took < 1900*time.Millisecond || took > 8*time.Second {
-		t.Errorf("dropped after %v", took)
-	}
-	eventually(t, "no start-up left", func() bool { return d.Stats().HalfOpen == 0 })
-	slow.says("still here")
+		slow.asked()
+		for _, b := range passwordMessage(t, password) {
+			slow.send([]byte{b})
+		}
+		slow.welcome().says("hello")
+
+		began := time.Now()
+		silent, half, drip, mute := dial(), dial(), dial(), dial()
+		half.send(request(codeSSL)) // and no handshake
+		half.bytes(1)
+		mute.send(startup(t, "user", user)) // and no password
+		mute.asked()
+		go func() { // stays under any timeout between two bytes
+			for _, b := range startup(t, "user", strings.Repeat("x", 800)) {
+				if _, err := drip.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}()
+		silent.ended()
+		half.ended()
+		drip.ended()
+		if e := mute.failure(); e.Code != "57014" || e.Message != "canceling authentication due to timeout" {
+			t.Errorf("without a password: %+v", e)
+		}
+		if took := time.Since(began); took < limit || took > limit+lingerTime {
+			t.Errorf("dropped after %v", took)
+		}
+		if synctest.Wait(); p.Stats().HalfOpen != 0 {
+			t.Errorf("%d start-ups are left", p.Stats().HalfOpen)
+		}
+		slow.says("still here")
+		_ = slow.Close()
+	})
 }
 
 func TestNegotiation(t *testing.T) {

@@ -34,10 +34,10 @@ func TestOpenHandsOver(t *testing.T) {
 			_, _ = s.Conn.Write(make([]byte, bulk))
 		}
 	})
-	w := &Waker{Backoff: quick{}}
+	w := &Waker{Backoff: quick{}, Beside: guard}
 	target := f.target()
 	target.Database = "another"
-	c, err := w.Open(within(t, 5*time.Second), target, secret, map[string]string{"application_name": "app", "options": "-c work_mem=1MB"})
+	c, err := w.Open(within(t, guard), target, secret, map[string]string{"application_name": "app", "options": "-c work_mem=1MB"})
 	must(t, err)
 	defer c.Close()
 	if c.PID != 7 || !slices.Equal(c.SecretKey, []byte{1, 2, 3, 4}) || c.Parameters["server_version"] != "17.5" || c.TxStatus != 'I' {
@@ -86,8 +86,8 @@ func TestOpenLeavesNoReadBehind(t *testing.T) {
 			_, _ = s.Conn.Write(word[:])
 		}
 	})
-	w := &Waker{Backoff: quick{}, Beside: 5 * time.Second, Wrap: func(c net.Conn) net.Conn { return slowWrites{c} }}
-	c, err := w.Open(within(t, 10*time.Second), f.target(), secret, nil)
+	w := &Waker{Backoff: quick{}, Beside: guard, Wrap: func(c net.Conn) net.Conn { return slowWrites{c} }}
+	c, err := w.Open(within(t, guard), f.target(), secret, nil)
 	must(t, err)
 	defer c.Close()
 	echoes(t, c)
@@ -99,7 +99,7 @@ func echoes(t *testing.T, c net.Conn) {
 	_, err := c.Write([]byte("word"))
 	must(t, err)
 	var word [4]byte
-	_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(guard))
 	if _, err := io.ReadFull(c, word[:]); err != nil || string(word[:]) != "word" {
 		t.Errorf("the answer is %q, %v", word, err)
 	}
@@ -120,7 +120,7 @@ func TestOpenLeavesNoConnectionBehind(t *testing.T) {
 	})
 	// On a busy machine a second login may be held too, and be replaced.
 	w := &Waker{Backoff: quick{}, Beside: 30 * time.Millisecond}
-	c, err := w.Open(within(t, 20*time.Second), f.target(), secret, nil)
+	c, err := w.Open(within(t, guard), f.target(), secret, nil)
 	must(t, err)
 	_ = c.Close()
 	if seen := f.seen(); len(seen) < 2 { // hangs where a connection is left
@@ -128,7 +128,7 @@ func TestOpenLeavesNoConnectionBehind(t *testing.T) {
 	}
 
 	f = newFake(t, func(_ int, s *session) { s.drain() })
-	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+	ctx, cancel := context.WithCancel(within(t, guard))
 	time.AfterFunc(50*time.Millisecond, cancel)
 	_, err = w.Open(ctx, f.target(), secret, nil)
 	wantKind(t, err, Cancelled)
@@ -149,15 +149,11 @@ func TestCancel(t *testing.T) {
 			got <- m.(*pgproto3.CancelRequest)
 		}
 	})
-	must(t, Cancel(within(t, 20*time.Second), f.target(), nil, 7, []byte{1, 2, 3, 4}))
+	must(t, Cancel(within(t, guard), f.target(), nil, 7, []byte{1, 2, 3, 4}))
 	if m := <-got; m.ProcessID != 7 || !slices.Equal(m.SecretKey, []byte{1, 2, 3, 4}) {
 		t.Errorf("%+v", m)
 	}
-	begun := time.Now()
 	wantKind(t, Cancel(within(t, 100*time.Millisecond), f.target(), nil, 7, []byte{1, 2, 3, 4}), NoAnswer)
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("a silent server was waited for %s", took)
-	}
 }
 
 func TestCancelTrustsNoStranger(t *testing.T) {
@@ -169,7 +165,7 @@ func TestCancelTrustsNoStranger(t *testing.T) {
 	_, other := authority(t, name)
 	target := f.target()
 	target.SSLRootCert = other
-	wantKind(t, Cancel(within(t, 5*time.Second), target, nil, 7, []byte{1, 2, 3, 4}), Certificate)
+	wantKind(t, Cancel(within(t, guard), target, nil, 7, []byte{1, 2, 3, 4}), Certificate)
 }
 
 // Roots are read once for many logins, and what was read stays in use when the
@@ -178,7 +174,7 @@ func TestTrustIsShared(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
 	trust := NewTrust()
 	login := func(target Target) error {
-		c, err := (&Waker{Backoff: quick{}, Trust: trust}).Open(within(t, 5*time.Second), target, secret, nil)
+		c, err := (&Waker{Backoff: quick{}, Beside: guard, Trust: trust}).Open(within(t, guard), target, secret, nil)
 		if err == nil {
 			_ = c.Close()
 		}

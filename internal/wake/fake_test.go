@@ -24,7 +24,13 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// guard bounds what must happen: it is reached only when something hangs.
+const guard = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	closeWithin = guard
+	goleak.VerifyTestMain(m)
+}
 
 const secretText = "eyJhbGciOi.a-token-of-some-length.c2lnbmF0dXJl"
 
@@ -120,8 +126,8 @@ func (f *fake) close() { f.ln.Close(); f.wg.Wait() }
 func (f *fake) serve(c net.Conn) {
 	s := &session{Conn: c, raw: c, f: f}
 	// A client may close one and open the next before the first one's goroutine
-	// here has seen it: give that a moment, then count.
-	for end := time.Now().Add(500 * time.Millisecond); f.count() >= 2 && time.Now().Before(end); {
+	// here has seen it: give that time, then count.
+	for end := time.Now().Add(guard); f.count() >= 2 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	f.mu.Lock()
@@ -137,7 +143,7 @@ func (f *fake) serve(c net.Conn) {
 			f.mu.Unlock()
 			c.Close()
 		}()
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(2 * guard))
 		f.script(n, s)
 	})
 }

@@ -25,9 +25,9 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	})
 	before := count()
 	w := &Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}
-	must(t, w.Wait(within(t, 5*time.Second), f.target(), secret))
+	must(t, w.Wait(within(t, guard), f.target(), secret))
 	f.seen()
-	for end := time.Now().Add(2 * time.Second); count() >= before; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(guard); count() >= before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) { // the listener is gone, so one fewer than before
 			t.Fatalf("%d descriptors, %d before", count(), before)
 		}

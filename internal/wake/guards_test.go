@@ -34,7 +34,7 @@ func TestOpenWaitsForTheRestOfAMessage(t *testing.T) {
 			_, _ = s.Conn.Write(word[:])
 		}
 	})
-	c, err := (&Waker{Backoff: quick{}, Beside: 5 * time.Second}).Open(within(t, 10*time.Second), f.target(), secret, nil)
+	c, err := (&Waker{Backoff: quick{}, Beside: guard}).Open(within(t, guard), f.target(), secret, nil)
 	must(t, err)
 	defer c.Close()
 	if string(c.Pending) != string(status) {
@@ -56,7 +56,7 @@ func TestOpenClosesAfterNonsense(t *testing.T) {
 		_, _ = io.Copy(io.Discard, s.Conn)
 		close(ended)
 	})
-	c, err := (&Waker{Backoff: quick{}, Beside: 5 * time.Second}).Open(within(t, 10*time.Second), f.target(), secret, nil)
+	c, err := (&Waker{Backoff: quick{}, Beside: guard}).Open(within(t, guard), f.target(), secret, nil)
 	if err == nil {
 		_ = c.Close()
 		t.Fatal("the connection was handed over")
@@ -64,7 +64,7 @@ func TestOpenClosesAfterNonsense(t *testing.T) {
 	wantKind(t, err, Protocol)
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(guard):
 		t.Error("the connection stays open")
 	}
 }
@@ -78,7 +78,7 @@ func TestCancelEndsWithoutTLS(t *testing.T) {
 		_, _ = s.raw.Write([]byte("N"))
 		s.drain()
 	})
-	wantKind(t, Cancel(within(t, 5*time.Second), f.target(), nil, 7, []byte{1, 2, 3, 4}), TLSRefused)
+	wantKind(t, Cancel(within(t, guard), f.target(), nil, 7, []byte{1, 2, 3, 4}), TLSRefused)
 	if s := f.seen()[0]; len(s.bytes) != 0 {
 		t.Errorf("behind the refusal came %q", s.bytes)
 	}
@@ -122,7 +122,7 @@ func (c *closes) Close() error { c.closed.Store(true); return nil }
 func TestWalkClosesWhatNobodyGets(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		first, second := &closes{}, &closes{}
-		ctx, cancel := context.WithCancel(within(t, 5*time.Second))
+		ctx, cancel := context.WithCancel(within(t, guard))
 		defer cancel()
 		var n atomic.Int32
 		under := make(chan struct{})
@@ -199,7 +199,7 @@ func TestOldTLS(t *testing.T) {
 			t.Error("the handshake succeeded")
 		}
 	})
-	wantKind(t, Login(within(t, 5*time.Second), f.target(), secret), TLSRefused)
+	wantKind(t, Login(within(t, guard), f.target(), secret), TLSRefused)
 }
 
 // Roots that were renewed are read after a while, as the system renews them under

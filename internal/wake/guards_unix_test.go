@@ -31,7 +31,7 @@ func TestConfigOpensNoPasswordFile(t *testing.T) {
 		select {
 		case err := <-done:
 			must(t, err)
-		case <-time.After(5 * time.Second):
+		case <-time.After(guard):
 			for _, path := range []string{filepath.Join(home, ".pgpass"), file} {
 				if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
 					_ = f.Close()
@@ -69,7 +69,7 @@ func TestRootsHaveABound(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "not a regular file of at most") {
 				t.Errorf("%s: %v", path, err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(guard):
 			_ = other.Close()
 			t.Fatalf("%s is read", path)
 		}

@@ -14,8 +14,8 @@ import (
 )
 
 // closeWithin bounds the farewell after a proven login. Nothing is waited for:
-// Terminate is written, and the socket closed.
-const closeWithin = 100 * time.Millisecond
+// Terminate is written, and the socket closed. It is a variable for the tests.
+var closeWithin = 100 * time.Millisecond
 
 var (
 	errDialledOnce = errors.New("a login dials once")

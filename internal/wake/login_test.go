@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,30 @@ type quick struct{}
 
 func (quick) NextBackOff() time.Duration { return 20 * time.Millisecond }
 func (quick) Reset()                     {}
+
+// endable is a context whose deadline comes when end is called.
+type endable struct {
+	context.Context
+	over chan struct{}
+	end  func()
+}
+
+func newEndable() endable {
+	over := make(chan struct{})
+	return endable{context.Background(), over, sync.OnceFunc(func() { close(over) })}
+}
+
+func (e endable) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (e endable) Done() <-chan struct{}       { return e.over }
+
+func (e endable) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
 
 func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -40,8 +66,8 @@ func wantKind(t *testing.T, err error, k Kind) *Error {
 
 func TestLoginOnceAndGoodbye(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
-	w := &Waker{Backoff: quick{}}
-	must(t, w.Wait(within(t, 5*time.Second), f.target(), secret))
+	w := &Waker{Backoff: quick{}, Beside: guard}
+	must(t, w.Wait(within(t, guard), f.target(), secret))
 	seen := f.seen()
 	if len(seen) != 1 {
 		t.Fatalf("%d connections, want 1", len(seen))
@@ -65,7 +91,7 @@ func TestRequireLogsInUnverified(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
 	target := f.target()
 	target.Host, target.SSLMode, target.SSLRootCert = "other.example.com", Require, ""
-	must(t, Login(within(t, 5*time.Second), target, secret))
+	must(t, Login(within(t, guard), target, secret))
 }
 
 // Each way a compute may wake: one or two bad answers, then a login.
@@ -88,8 +114,8 @@ func TestWakesAfter(t *testing.T) {
 				welcome(s)
 			})
 			failures := 0
-			w := &Waker{Backoff: quick{}, Progress: func(Status) { failures++ }}
-			must(t, w.Wait(within(t, 5*time.Second), f.target(), secret))
+			w := &Waker{Backoff: quick{}, Beside: guard, Progress: func(Status) { failures++ }}
+			must(t, w.Wait(within(t, guard), f.target(), secret))
 			// A third connection without a failure before it is a cancel request.
 			if seen := f.seen(); len(seen) != 3 || !seen[2].terminated || failures != 2 {
 				t.Errorf("%d connections, want 3; %d failures, want 2", len(seen), failures)
@@ -102,7 +128,7 @@ func TestRefusedPortThenOpen(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
 	addr := f.addr
 	f.close()
-	w := &Waker{Backoff: quick{}}
+	w := &Waker{Backoff: quick{}, Beside: guard}
 	opened := make(chan struct{})
 	w.Progress = func(s Status) {
 		if s.Attempts == 5 {
@@ -113,7 +139,7 @@ func TestRefusedPortThenOpen(t *testing.T) {
 			close(opened)
 		}
 	}
-	must(t, w.Wait(within(t, 5*time.Second), f.target(), secret))
+	must(t, w.Wait(within(t, guard), f.target(), secret))
 	<-opened
 	if n := len(f.seen()); n != 1 {
 		t.Errorf("%d connections, want 1", n)
@@ -134,7 +160,7 @@ func TestHeldIsKept(t *testing.T) {
 		s.drain()
 	})
 	w := &Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}
-	must(t, w.Wait(within(t, 5*time.Second), f.target(), secret))
+	must(t, w.Wait(within(t, guard), f.target(), secret))
 	seen := f.seen()
 	if !seen[0].terminated || f.max != 2 {
 		t.Errorf("first proved: %v; %d open at once, want 2", seen[0].terminated, f.max)
@@ -150,18 +176,25 @@ func TestSilentThenFoundBeside(t *testing.T) {
 		welcome(s)
 	})
 	w := &Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}
-	must(t, w.Wait(within(t, 5*time.Second), f.target(), secret))
-	if seen := f.seen(); len(seen) != 3 || !seen[2].terminated || f.max > 2 {
+	must(t, w.Wait(within(t, guard), f.target(), secret))
+	// Where the third is slow, a fourth may be made beside it.
+	seen := f.seen()
+	if len(seen) < 3 || !slices.ContainsFunc(seen[2:], func(s *session) bool { return s.terminated }) || f.max > 2 {
 		t.Errorf("%d connections, %d at once", len(seen), f.max)
 	}
 }
 
 func TestNeverWakes(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { refuse(s, "ERROR", "XX000", "Couldn't connect to compute node") })
-	w := &Waker{Backoff: quick{}}
-	err := w.Wait(within(t, time.Second), f.target(), secret)
+	ctx := newEndable()
+	w := &Waker{Backoff: quick{}, Beside: guard, Progress: func(s Status) {
+		if s.Attempts >= 3 {
+			ctx.end()
+		}
+	}}
+	err := w.Wait(ctx, f.target(), secret)
 	e := wantKind(t, err, NotAwake)
-	if !errors.Is(err, context.DeadlineExceeded) || e.Last == nil || e.Last.Kind != Starting || e.Attempts < 3 || e.Elapsed < 900*time.Millisecond {
+	if !errors.Is(err, context.DeadlineExceeded) || e.Last == nil || e.Last.Kind != Starting || e.Attempts < 3 || e.Elapsed <= 0 {
 		t.Errorf("got %#v", e)
 	}
 	if !strings.Contains(err.Error(), "Couldn't connect to compute node (SQLSTATE XX000)") {
@@ -174,11 +207,12 @@ func TestNeverWakes(t *testing.T) {
 
 func TestSilenceTellsHowFar(t *testing.T) {
 	for want, script := range map[string]func(*session){
-		"connected, but no answer to the request for TLS": func(s *session) { s.drain() },
-		"connected, but no answer to the login":           func(s *session) { s.ask(); s.drain() },
+		"connected, but no answer to the request for TLS": func(s *session) { _, _ = io.ReadFull(s.raw, make([]byte, 8)) },
+		"connected, but no answer to the login":           func(s *session) { s.ask() },
 	} {
-		f := newFake(t, func(_ int, s *session) { script(s) })
-		e := wantKind(t, (&Waker{}).Wait(within(t, 600*time.Millisecond), f.target(), secret), NotAwake)
+		ctx := newEndable()
+		f := newFake(t, func(_ int, s *session) { script(s); ctx.end(); s.drain() })
+		e := wantKind(t, (&Waker{Beside: guard}).Wait(ctx, f.target(), secret), NotAwake)
 		if e.Last == nil || e.Last.Message != want {
 			t.Errorf("last is %v, want %q", e.Last, want)
 		}
@@ -188,7 +222,7 @@ func TestSilenceTellsHowFar(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { s.drain() })
-	ctx, cancel := context.WithCancelCause(within(t, 5*time.Second))
+	ctx, cancel := context.WithCancelCause(within(t, guard))
 	why := errors.New("interrupt")
 	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
 	err := (&Waker{}).Wait(ctx, f.target(), secret)
@@ -202,20 +236,20 @@ func TestServerThatEchoesThePassword(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) {
 		refuse(s, "FATAL", "28P01", strings.Repeat("x", 480)+" cannot use "+secretText+strings.Repeat("\xff", 9000))
 	})
-	e := wantKind(t, Login(within(t, 5*time.Second), f.target(), secret), Refused)
+	e := wantKind(t, Login(within(t, guard), f.target(), secret), Refused)
 	if len(e.Message) > 500 || !strings.Contains(e.Message, "xxx") {
 		t.Errorf("message of %d bytes: %s", len(e.Message), e.Message)
 	}
 	f.seen()
 	g := newFake(t, func(_ int, s *session) { refuse(s, "FATAL", "28P01", "cannot use "+secretText) })
-	e = wantKind(t, Login(within(t, 5*time.Second), g.target(), secret), Refused)
+	e = wantKind(t, Login(within(t, guard), g.target(), secret), Refused)
 	if e.Message != "cannot use "+credential.Redacted {
 		t.Errorf("message is %q", e.Message)
 	}
 }
 
 func TestNames(t *testing.T) {
-	e := wantKind(t, (&Waker{}).Wait(within(t, 5*time.Second), Target{
+	e := wantKind(t, (&Waker{Beside: guard}).Wait(within(t, guard), Target{
 		Host: "no-such-host.invalid", Port: 5432, Database: "d", User: "u", SSLMode: Require}, secret), NameNotResolved)
 	var dns *net.DNSError
 	if !errors.As(e, &dns) {
@@ -234,7 +268,7 @@ func TestBadRoots(t *testing.T) {
 	for _, path := range []string{filepath.Join(dir, "absent.pem"), empty, dir} {
 		target := f.target()
 		target.SSLRootCert = path
-		e := wantKind(t, (&Waker{}).Wait(within(t, 5*time.Second), target, secret), BadRootCert)
+		e := wantKind(t, (&Waker{Beside: guard}).Wait(within(t, guard), target, secret), BadRootCert)
 		if !strings.Contains(e.Message, path) {
 			t.Errorf("%q does not name %s", e.Message, path)
 		}

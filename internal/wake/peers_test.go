@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -21,7 +20,7 @@ func TestCertificateIsCheckedBeforeThePassword(t *testing.T) {
 			f := newFake(t, func(_ int, s *session) { welcome(s) })
 			target := f.target()
 			change(t, &target)
-			err := (&Waker{Backoff: quick{}}).Wait(within(t, 5*time.Second), target, secret)
+			err := (&Waker{Backoff: quick{}, Beside: guard}).Wait(within(t, guard), target, secret)
 			wantKind(t, err, Certificate)
 			var host x509.HostnameError
 			var root x509.UnknownAuthorityError
@@ -50,7 +49,7 @@ func TestPeersThatAreNotOurs(t *testing.T) {
 				_, _ = s.raw.Write([]byte(c.answer))
 				s.drain()
 			})
-			err := (&Waker{Backoff: quick{}}).Wait(within(t, 5*time.Second), f.target(), secret)
+			err := (&Waker{Backoff: quick{}, Beside: guard}).Wait(within(t, guard), f.target(), secret)
 			wantKind(t, err, c.kind)
 			seen := f.seen()
 			if len(seen) != 1 || c.answer == "N" && len(seen[0].bytes) != 0 || strings.Contains(string(seen[0].bytes), secretText) {
@@ -78,7 +77,7 @@ func TestGarbageInsideTLS(t *testing.T) {
 					s.drain()
 				}
 			})
-			wantKind(t, Login(within(t, 5*time.Second), f.target(), secret), Protocol)
+			wantKind(t, Login(within(t, guard), f.target(), secret), Protocol)
 			if n := len(f.seen()); n != 1 {
 				t.Errorf("%d connections, want 1", n)
 			}

@@ -49,10 +49,10 @@ func TestAnswers(t *testing.T) {
 	for _, a := range answers {
 		t.Run(a.code+" "+a.message[:min(24, len(a.message))], func(t *testing.T) {
 			f := newFake(t, func(_ int, s *session) { refuse(s, "ERROR", a.code, a.message) })
-			ctx, cancel := context.WithCancel(within(t, 10*time.Second))
+			ctx, cancel := context.WithCancel(within(t, guard))
 			defer cancel()
 			var last *Error
-			w := &Waker{Backoff: quick{}, Progress: func(s Status) {
+			w := &Waker{Backoff: quick{}, Beside: guard, Progress: func(s Status) {
 				if s.Attempts == 2 && s.Open == 0 {
 					last = s.Last
 					cancel()

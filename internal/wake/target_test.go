@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -49,7 +48,7 @@ func TestEnvironmentDecidesNothing(t *testing.T) {
 		if service != "" {
 			t.Setenv("PGSERVICE", service)
 		}
-		must(t, Login(within(t, 5*time.Second), target, secret))
+		must(t, Login(within(t, guard), target, secret))
 		seen := f.seen()
 		if len(seen) != 1 || seen[0].password != secretText || len(seen[0].startup) != 3 || seen[0].startup["user"] != target.User || seen[0].sni != name {
 			t.Errorf("service %q: %d connections, start-up %v", service, len(seen), seen[0].startup)
@@ -76,7 +75,7 @@ func TestEnvironmentWouldDecide(t *testing.T) {
 func TestAbsentServiceFailsBeforeAnyLogin(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
 	t.Setenv("PGSERVICE", "absent")
-	wantKind(t, Login(within(t, 5*time.Second), f.target(), secret), BadTarget)
+	wantKind(t, Login(within(t, guard), f.target(), secret), BadTarget)
 	if n := len(f.seen()); n != 0 {
 		t.Errorf("%d connections", n)
 	}

@@ -86,7 +86,7 @@ func (c *process) kill() error {
 	select {
 	case <-c.gone:
 		return nil
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		return fmt.Errorf("%s does not end", c.cmd.Path)
 	}
 }

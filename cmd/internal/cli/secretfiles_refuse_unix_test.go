@@ -80,7 +80,7 @@ func TestSecretFilesRefuse(t *testing.T) {
 			var err error
 			select {
 			case err = <-done:
-			case <-time.After(5 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatal("it blocks")
 			}
 			if c.reason == "" {

@@ -4,17 +4,22 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 func TestFirstRenewalIsHurried(t *testing.T) {
+	synctest.Test(t, hurry)
+}
+
+func hurry(t *testing.T) {
 	var left []time.Duration
 	results := []error{nil, errors.New("down"), errors.New("down"), nil, nil}
 	m := hurried(func(ctx context.Context, _ credential.Secret) (credential.Token, error) {
 		deadline, _ := ctx.Deadline()
-		left = append(left, time.Until(deadline).Round(time.Second))
+		left = append(left, time.Until(deadline))
 		return credential.Token{}, results[len(left)-1]
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
