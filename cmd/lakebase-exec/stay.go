@@ -157,13 +157,12 @@ func (s *supervision) writePassFile(t credential.Token) error {
 
 // run starts the command and waits for its end.
 func (s *supervision) run(ctx context.Context, came <-chan os.Signal, stop func()) (int, error) {
-	c, err := child.Supervise(ctx, s.cmd, s.env, child.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1})
+	c, err := child.Supervise(ctx, s.cmd, s.env, child.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, Caught: stop})
 	if err != nil {
 		return 0, err
 	}
 	s.child.Store(c)
 	s.Started()
-	stop() // all that has come by now is in the channel
 	resend(c, came)
 	for over := false; !over; {
 		select {
@@ -185,8 +184,8 @@ func (s *supervision) run(ctx context.Context, came <-chan os.Signal, stop func(
 	return status.ExitCode, nil
 }
 
-// resend sends what came while the command was being started: what the terminal
-// sent then has not reached it. One too many does no harm to a command so young.
+// resend sends what came before Supervise caught signals itself: the command did
+// not exist then, so that nothing that the terminal sent has reached it.
 func resend(c *child.Supervised, came <-chan os.Signal) {
 	for {
 		select {

@@ -16,6 +16,9 @@ type Options struct {
 	// what other processes leave behind. Nothing else in this process may then
 	// wait for children of its own: their status would be taken. Unix only.
 	PID1 bool
+	// Caught, if it is not nil, is called before the command is started, when signals
+	// that are sent to this process are caught and will be forwarded to the command.
+	Caught func()
 }
 
 // Status is how a command ended.

@@ -47,6 +47,9 @@ func Supervise(ctx context.Context, c Command, environ []string, o Options) (*Su
 		p.reap = -1
 	}
 	p.caught = catch(p.terminal)
+	if o.Caught != nil {
+		o.Caught()
+	}
 	if err := p.start(environ); err != nil {
 		p.caught.release()
 		return nil, err

@@ -46,6 +46,9 @@ func Supervise(ctx context.Context, c Command, environ []string, o Options) (*Su
 	}
 	p := &parent{Supervised: newSupervised(), command: c, stdio: o.Stdio, events: make(chan os.Signal, 1)}
 	signal.Notify(p.events, os.Interrupt)
+	if o.Caught != nil {
+		o.Caught()
+	}
 	if err := p.start(environ); err != nil {
 		signal.Stop(p.events)
 		return nil, err

@@ -174,7 +174,7 @@ func everyCommandLine() map[int]string {
 // attach waits for the browser's page.
 func (c *chromium) attach() {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); c.session == ""; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(runLimit); c.session == ""; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatal("the browser has no page")
 		}
@@ -203,7 +203,7 @@ func (c *chromium) call(method string, params any, result any) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	_ = c.out.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = c.out.SetReadDeadline(time.Now().Add(runLimit))
 	if _, err := c.in.Write(append(text, 0)); err != nil {
 		c.t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func (c *chromium) eval(script string) any {
 func (c *chromium) eventually(what, script string, want any) {
 	c.t.Helper()
 	var got any
-	for deadline := time.Now().Add(20 * time.Second); got != want; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(runLimit); got != want; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("it did not come to this: %s: %v at %v:\n%v", what, got, c.eval("location.href"), c.eval("document.documentElement.outerHTML"))
 		}

@@ -36,8 +36,10 @@ func client(t *testing.T, name string) string {
 // TestClients runs real commands, each against a compute that sleeps: the
 // wrapper wakes it, so that the command's own first login works.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	l := base(t, emulator.Options{})
 	p := plainPlace(t, l)
+	p.set(patient...)
 	// The table belongs to the service principal, as one of an application does.
 	c := &clients{l, p, 0}
 	c.wake(t, "psql", "psql", "-v", "ON_ERROR_STOP=1", "-qc",
@@ -139,7 +141,7 @@ func (c *clients) migrate(t *testing.T) {
 
 func (c *clients) tables(t *testing.T, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	rows, err := c.base.SQL(ctx, "select tablename from pg_tables where tablename in ('orders', 'customers') order by 1")
 	if err != nil {
@@ -153,7 +155,7 @@ func (c *clients) tables(t *testing.T, want string) {
 // buildMigrate builds golang-migrate, whose version test/tools holds.
 func buildMigrate(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	path := filepath.Join(t.TempDir(), "migrate")
 	build := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "tools"), "-tags", "postgres pgx5", "-o", path,

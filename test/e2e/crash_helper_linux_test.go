@@ -115,7 +115,7 @@ func crashGet(c *crash, kills int) {
 // stored are the accounts of all items in the keychain, listed by us or not.
 func (c *crash) stored() (accounts []string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "secret-tool", "search", "--all", "--unlock", "service", "lakebase")
 	for name, value := range c.env {

@@ -94,7 +94,7 @@ func (f *formats) kubectl(t *testing.T) {
 }
 
 func (f *formats) clientGo(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	program := filepath.Join(t.TempDir(), "kube")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "kube"), "-o", program, ".").CombinedOutput(); err != nil {

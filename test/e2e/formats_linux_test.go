@@ -228,7 +228,7 @@ print(c.fetchone()[0])`
 func (f *formats) password(t *testing.T) {
 	const script = `
 import os, subprocess, sys
-p = subprocess.run(os.environ["COMMAND"], shell=True, text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+p = subprocess.run(os.environ["COMMAND"], shell=True, text=True, timeout=300, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
 assert p.returncode == 0 and p.stderr == "", p
 pgadmin, dbeaver = p.stdout.strip(), p.stdout.split("\n")[0].strip()
 assert pgadmin == dbeaver
@@ -269,7 +269,7 @@ from datetime import datetime
 d = json.loads(os.environ["DOCUMENT"])
 assert d["token_type"] == "Bearer" and datetime.strptime(d["expiry"], "%Y-%m-%dT%H:%M:%SZ")
 r = urllib.request.Request(os.environ["HOST"] + "/api/2.0/preview/scim/v2/Me", headers={"Authorization": "Bearer " + os.environ.get("BEARER", d["access_token"])})
-print(json.load(urllib.request.urlopen(r, timeout=10, context=ssl.create_default_context(cafile=os.environ["CA"])))["userName"])`
+print(json.load(urllib.request.urlopen(r, timeout=300, context=ssl.create_default_context(cafile=os.environ["CA"])))["userName"])`
 	env := []string{"DOCUMENT=" + f.get(t, "workspace-token"), "HOST=" + f.base.WorkspaceURL(), "CA=" + f.base.CAFile()}
 	python := reader(t, "/usr/bin/python3")
 	if out := f.good(t, env, python, "-c", script); out != f.base.ClientID+"\n" {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
@@ -26,11 +25,7 @@ func TestImportAsks(t *testing.T) {
 		}
 		s := onScreen(p, "lakebase-credential-helper", "login", "--import")
 		question := "Remove the plain-text secret from section [DEFAULT] of " + path + "? Other tools that read it there would lose it. [y/N] "
-		for end := time.Now().Add(15 * time.Second); !strings.Contains(s.shown(), question); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("it does not ask:\n%q", s.shown())
-			}
-		}
+		eventually(t, "it asks", func() bool { return strings.Contains(s.shown(), question) })
 		s.typed(answer)
 		if status := s.end(); status != 0 {
 			t.Errorf("answer %q: ended with %s:\n%q", answer, told(status), s.shown())

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -143,7 +142,7 @@ func theDoor(t *testing.T, l *emulator.Lakebase) {
 			t.Errorf("with the right password: %q", o.stdout)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
 	_, err := pgconn.Connect(ctx, fmt.Sprintf("host=127.0.0.1 port=%s user=%s password=wrong dbname=%s sslmode=disable", loopback.value("PGPORT"), l.ClientID, emulator.Database))
 	var said *pgconn.PgError

@@ -139,7 +139,7 @@ func (s *supervised) node(driver string) *talker {
 
 // buildDrivers builds the clients of test/drivers, once.
 var buildDrivers = sync.OnceValues(func() (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	path := filepath.Join(bin, "drivers")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "drivers"), "-o", path, ".").CombinedOutput(); err != nil {

@@ -39,7 +39,7 @@ func run(m *testing.M) int {
 
 // build compiles both programs, with the race detector where the tests have it.
 func build(dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	if raceEnabled {

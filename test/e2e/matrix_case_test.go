@@ -41,15 +41,15 @@ type matrixCase struct {
 	doors    [][]string
 	run      []string
 
-	exit          int
-	error, hint   *regexp.Regexp
-	says          []*regexp.Regexp
-	never         []string
-	requests      map[emulator.Call]countSpan
-	logins        countSpan
-	starts        int
-	life          time.Duration
-	least, within time.Duration
+	exit        int
+	error, hint *regexp.Regexp
+	says        []*regexp.Regexp
+	never       []string
+	requests    map[emulator.Call]countSpan
+	logins      countSpan
+	starts      int
+	life        time.Duration
+	least       time.Duration
 }
 
 // keywords read one line each. A file may have but one of those with once; those
@@ -82,7 +82,6 @@ var keywords = map[string]struct {
 	"starts":   {true, false, readStarts},
 	"life":     {true, false, func(c *matrixCase, w []string) (err error) { c.life, err = readDuration(w); return err }},
 	"least":    {true, false, func(c *matrixCase, w []string) (err error) { c.least, err = readDuration(w); return err }},
-	"within":   {true, false, func(c *matrixCase, w []string) (err error) { c.within, err = readDuration(w); return err }},
 }
 
 // parseCase reads a file's text. Whatever it does not know is an error.
@@ -121,7 +120,7 @@ func (c *matrixCase) whole(seen map[string]bool) error {
 	if c.about == "" {
 		return errors.New("it does not say what it is about")
 	}
-	must := []string{"run", "exit", "requests", "logins", "starts", "within"}
+	must := []string{"run", "exit", "requests", "logins", "starts"}
 	if c.exit != 0 {
 		must = append(must, "error", "hint")
 	}
@@ -144,15 +143,21 @@ func (c *matrixCase) commandLine() string {
 	return fmt.Sprintf("%t %q %q", c.instance, c.env, c.run)
 }
 
-// twin is the same command without the fault.
+// twin is the same command without the fault, with the time that a slow machine
+// takes for what succeeds.
 func (c *matrixCase) twin() *matrixCase {
-	t := &matrixCase{about: "twin", instance: c.instance, env: c.env, run: c.run, logins: countSpan{0, 1}, within: 20 * time.Second}
+	t := &matrixCase{about: "twin", instance: c.instance, env: c.env, run: slices.Clone(c.run), logins: countSpan{0, 1}}
 	t.requests = map[emulator.Call]countSpan{}
 	for _, call := range []emulator.Call{emulator.CallToken, emulator.CallCredentials, emulator.CallEndpoint, emulator.CallInstanceCredentials, emulator.CallInstance} {
 		t.requests[call] = countSpan{0, 1}
 	}
 	if c.run[0] == "lakebase-exec" {
 		t.starts = 1
+	}
+	for i, w := range t.run[:len(t.run)-1] {
+		if w == "--timeout" || w == "--wait-timeout" {
+			t.run[i+1] = "60s"
+		}
 	}
 	return t
 }

@@ -31,9 +31,8 @@ const maxLine = 2600
 // partOfToken is how much of a token must not be seen, in bytes.
 const partOfToken = 24
 
-// busyMachine is how much longer than its bound a run may take: to start a program
-// with the race detector takes seconds where others want the processors too.
-const busyMachine = 5 * time.Second
+// lifeOff is how far the expiry that get tells may be off.
+const lifeOff = 10 * time.Second
 
 // progressFrom is when a run may say what it waits for.
 const progressFrom = 2 * time.Second
@@ -43,8 +42,8 @@ func (s *matrixStage) check(e *runEnd) {
 	if e.code != s.exit {
 		s.t.Errorf("exit code %d, not %d", e.code, s.exit)
 	}
-	if e.took > s.within+busyMachine || e.took < s.least {
-		s.t.Errorf("took %s, not between %s and %s", e.took, s.least, s.within)
+	if e.took < s.least {
+		s.t.Errorf("took %s, not %s at the least", e.took, s.least)
 	}
 	s.checkWords(e)
 	s.checkCounts(e)
@@ -167,7 +166,9 @@ func (s *matrixStage) checkCounts(e *runEnd) {
 		}
 	}
 	logins := s.logins
-	logins.most += min(logins.most, int(e.took/time.Second)) // beside those that were held
+	if logins.most > 0 {
+		logins.most += int(e.took / time.Second) // beside those that were held
+	}
 	if !logins.holds(n.Logins) {
 		s.t.Errorf("%d logins, not %s: %+v", n.Logins, s.logins, s.base.Logins())
 	}
@@ -201,7 +202,7 @@ func (s *matrixStage) checkStdout(e *runEnd) {
 	if at.IsZero() {
 		at = doc.Expiry
 	}
-	if off := at.Sub(e.begin) - s.life; s.life != 0 && off.Abs() > 10*time.Second {
+	if early, late := e.begin.Add(s.life-lifeOff), e.begin.Add(e.took+s.life+lifeOff); s.life != 0 && (at.Before(early) || at.After(late)) {
 		s.t.Errorf("the expiry told is %s from now, not %s", at.Sub(e.begin), s.life)
 	}
 }

@@ -30,7 +30,6 @@ logins 3-4
 starts 0
 life 59m
 least 1s
-within 5s
 `
 
 // A file that is not as it should be is an error that says why, and never a case
@@ -75,12 +74,11 @@ func TestMatrixFormat(t *testing.T) {
 		{"logins 3-4\n", "", `no line "logins"`},
 		{"starts 0\n", "", `no line "starts"`},
 		{"starts 0", "starts 2", "never started twice"},
-		{"within 5s\n", "", `no line "within"`},
-		{"within 5s", "within 0s", "above 0"},
-		{"within 5s", "within 5s\nwithin 6s", "stands twice"},
-		{"within 5s", "within 5s\n\nleast 1s", "no such keyword"},
-		{"within 5s", "within 5s\n# a comment", "no such keyword"},
-		{"within 5s", "within 5s\nwithout 6s", "no such keyword"},
+		{"least 1s", "least 0s", "above 0"},
+		{"least 1s", "least 1s\nleast 2s", "stands twice"},
+		{"least 1s", "least 1s\n\nlife 1s", "no such keyword"},
+		{"least 1s", "least 1s\n# a comment", "no such keyword"},
+		{"least 1s", "least 1s\nlast 6s", "no such keyword"},
 	} {
 		text := strings.Replace(soundCase, bad.change, bad.to, 1)
 		if _, err := parseCase(text); text == soundCase || err == nil || !strings.Contains(err.Error(), bad.why) {

@@ -168,7 +168,7 @@ func (s *matrixStage) command() (*exec.Cmd, context.CancelFunc) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, words[0]), words[1:]...)
-	cmd.Args[0], cmd.Dir, cmd.WaitDelay = words[0], s.env["HOME"], 5*time.Second
+	cmd.Args[0], cmd.Dir, cmd.WaitDelay = words[0], s.env["HOME"], time.Minute
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}

@@ -20,12 +20,12 @@ import (
 )
 
 // runLimit bounds one run of a program, so that a test never hangs.
-const runLimit = 90 * time.Second
+const runLimit = 5 * time.Minute
 
 // base starts a local Lakebase for one test.
 func base(t testing.TB, o emulator.Options) *emulator.Lakebase {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	l, err := emulator.Start(ctx, o)
 	if err != nil {
@@ -42,13 +42,25 @@ func base(t testing.TB, o emulator.Options) *emulator.Lakebase {
 // sleep suspends the compute; its next wake looks like mode and takes this long.
 func sleep(t testing.TB, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	if err := l.Suspend(ctx); err != nil {
 		t.Fatal(err)
 	}
 	l.SetWake(mode, takes)
 	l.ResetCounters()
+}
+
+// wakeUp ends a wake that takes for ever: what waits for it tries again, and finds a
+// compute that wakes at once.
+func wakeUp(t testing.TB, l *emulator.Lakebase) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+	defer cancel()
+	l.SetWake(emulator.Held, 0)
+	if err := l.Suspend(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // place is a user's corner of the machine: home, runtime folder, environment.
@@ -87,7 +99,7 @@ func deskPlace(t testing.TB, l *emulator.Lakebase, mode desktop.Mode) *place {
 func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o desktop.Options) *place {
 	t.Helper()
 	p := plainPlace(t, l)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	o.Dir = p.home
 	d, err := desktop.Start(ctx, o)
@@ -140,7 +152,7 @@ func (p *place) command(argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Args[0] = argv[0]
 	cmd.Dir = p.home
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = time.Minute
 	for _, name := range slices.Sorted(maps.Keys(p.env)) {
 		cmd.Env = append(cmd.Env, name+"="+p.env[name])
 	}
@@ -252,7 +264,7 @@ func revealed(l *emulator.Lakebase, text string) string {
 // eventually waits until ok, for what happens in another process.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(runLimit); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it did not come to this: %s", what)
 		}

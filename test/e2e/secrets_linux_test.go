@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
@@ -16,13 +15,15 @@ import (
 // The secret is in the keychain and nowhere else that others of the same user
 // can look: no argv, no environment, no file, and the keyring's file is sealed.
 func TestSecretIsNowhere(t *testing.T) {
+	t.Parallel()
 	l := base(t, emulator.Options{})
 	p := deskPlace(t, l, desktop.Unlocked)
+	p.set(patient...)
 	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin")
 	login.Stdin = strings.NewReader(l.ClientSecret + "\n")
 	p.finish(login).want(0)
 
-	sleep(t, l, emulator.Held, 4*time.Second)
+	sleep(t, l, emulator.Held, emulator.Never)
 	cmd := p.command("lakebase-exec", "--quiet", "--", "sh", "-c", "echo up; read line")
 	feed, err := cmd.StdinPipe()
 	if err != nil {
@@ -36,6 +37,7 @@ func TestSecretIsNowhere(t *testing.T) {
 	}
 	unseen(t, l, "while the wrapper waits", wrapper)
 
+	wakeUp(t, l)
 	eventually(t, "the command runs", func() bool { return strings.HasPrefix(process(t, cmd.Process.Pid)["cmdline"], "sh\x00-c") })
 	child := process(t, cmd.Process.Pid)
 	if !strings.Contains(child["environ"], "PGUSER="+l.ClientID+"\x00") || !token.MatchString(child["environ"]) {
@@ -59,9 +61,11 @@ func TestSecretIsNowhere(t *testing.T) {
 // A secret from the environment is in the wrapper's own, where its caller has
 // put it, and not in the command's.
 func TestSecretIsNotHandedOn(t *testing.T) {
+	t.Parallel()
 	l := base(t, emulator.Options{})
 	p := plainPlace(t, l)
-	sleep(t, l, emulator.Held, 1500*time.Millisecond)
+	p.set(patient...)
+	sleep(t, l, emulator.Held, emulator.Never)
 	cmd := p.command("lakebase-exec", "--", "sh", "-c", "read line")
 	feed, err := cmd.StdinPipe()
 	if err != nil {
@@ -76,6 +80,7 @@ func TestSecretIsNotHandedOn(t *testing.T) {
 	if strings.Contains(wrapper["cmdline"], l.ClientSecret) {
 		t.Error("the secret is in the wrapper's argv")
 	}
+	wakeUp(t, l)
 	eventually(t, "the command runs", func() bool { return strings.HasPrefix(process(t, cmd.Process.Pid)["cmdline"], "sh\x00-c") })
 	unseen(t, l, "while the command runs", process(t, cmd.Process.Pid))
 	nowhere(t, l, p.home, p.run)

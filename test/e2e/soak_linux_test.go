@@ -14,14 +14,15 @@ import (
 
 // Without SOAK_TIME the soak is about as short as its measurements allow.
 const (
-	everydaySoak = 25 * time.Second
-	everydayLife = 3 * time.Second // of a token
+	everydaySoak = 32 * time.Second
+	everydayLife = 5 * time.Second // of a token
 )
 
 // TestSoak is scripts/soak for a short while: faults all the time, clients that
 // come and go, and a proxy that does not grow. SOAK_TIME says for how long. The
 // programs are as they are released; the race detector has a memory of its own.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	span, life := everydaySoak, everydayLife
 	if text := os.Getenv("SOAK_TIME"); text != "" {
 		var err error
@@ -30,7 +31,7 @@ func TestSoak(t *testing.T) {
 		}
 		life = 10 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), span+5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), span+10*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "github.com/lakebase-exec/lakebase-exec/scripts/internal/soak")
@@ -39,7 +40,7 @@ func TestSoak(t *testing.T) {
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "soak"), "-for", span.String(), "-token-life", life.String())
 	cmd.Env = append(os.Environ(), "PATH="+released(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	cmd.Cancel, cmd.WaitDelay = gently(cmd), 30*time.Second
+	cmd.Cancel, cmd.WaitDelay = gently(cmd), time.Minute
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -64,7 +65,7 @@ func released(t *testing.T) string {
 }
 
 var buildReleased = sync.OnceValues(func() (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	dir := filepath.Join(bin, "released") + string(filepath.Separator)
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", dir, "github.com/lakebase-exec/lakebase-exec/cmd/lakebase-credential-helper")

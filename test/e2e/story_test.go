@@ -115,7 +115,7 @@ func setup(env *testscript.Env) error {
 }
 
 // limit bounds what a story's own words may take.
-const limit = 30 * time.Second
+const limit = 5 * time.Minute
 
 func (s *story) lakebase(ts *testscript.TestScript, neg bool, args []string, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)

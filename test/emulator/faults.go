@@ -19,12 +19,13 @@ type Fault struct {
 	Header http.Header
 	Body   string
 
-	Drop     bool          // close the connection instead of answering
-	Truncate bool          // declare the whole length, send half, close
-	Slow     time.Duration // spread the body over this time
-	Echo     bool          // append to the body what the client sent: the Authorization header and the form
-	Pad      int           // append this many spaces to the body, which stays JSON
-	Gzip     int           // compress the body this often, though nobody asked for it
+	Drop     bool            // close the connection instead of answering
+	Truncate bool            // declare the whole length, send half, close
+	Slow     time.Duration   // spread the body over this time
+	Hold     <-chan struct{} // keep the answer back until this is closed
+	Echo     bool            // append to the body what the client sent: the Authorization header and the form
+	Pad      int             // append this many spaces to the body, which stays JSON
+	Gzip     int             // compress the body this often, though nobody asked for it
 }
 
 // Answer is a fault with a plain JSON error body, and Retry-After when it is
@@ -93,6 +94,13 @@ func (f Fault) apply(own reply, r *http.Request) reply {
 
 // send writes an answer in the way that the fault asks for.
 func (f Fault) send(w http.ResponseWriter, r *http.Request, rep reply) {
+	if f.Hold != nil {
+		select {
+		case <-f.Hold:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
 	if f.Drop {
 		panic(http.ErrAbortHandler)
 	}

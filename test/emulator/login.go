@@ -45,7 +45,7 @@ func (g *gateway) login(raw net.Conn, l Login) {
 		return
 	}
 	br := bufio.NewReader(c)
-	if err := g.authenticate(c, br, start); err != nil {
+	if err := g.authenticate(c, br, start, &l); err != nil {
 		g.end(c, l, err)
 		return
 	}
@@ -135,7 +135,7 @@ func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 
 // authenticate waits for the compute as the wake mode says, asks for the
 // password and checks it.
-func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage) error {
+func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage, l *Login) error {
 	if err := g.barred(c.RemoteAddr()); err != nil {
 		return err
 	}
@@ -170,7 +170,8 @@ func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.Sta
 	if kind != 'p' || password.Decode(m[5:]) != nil {
 		return &refusal{"FATAL", "08P01", "expected password response", ""}
 	}
-	if err := g.check(password.Password, start.Parameters["user"]); err != nil {
+	id, err := g.check(password.Password, start.Parameters["user"])
+	if l.Token = id; err != nil {
 		return err
 	}
 	if a.state != Up && a.mode == NoCompute {
@@ -198,8 +199,9 @@ func (g *gateway) await(c net.Conn, a admission, first chan error) error {
 	}
 }
 
-// check verifies a token; its end counts here, at login, and never again.
-func (g *gateway) check(token, user string) error {
+// check verifies a token and returns its ID. Its end counts here, at login, and
+// never again.
+func (g *gateway) check(token, user string) (string, error) {
 	s := g.switches.get()
 	c, err := g.sign.verify(token, DatabaseToken, s.clock())
 	if errors.Is(err, errKind) && s.WorkspacePassword {
@@ -207,21 +209,21 @@ func (g *gateway) check(token, user string) error {
 	}
 	switch {
 	case errors.Is(err, errNotJWT):
-		return &refusal{"ERROR", "XX000", "Provided authentication token is not a valid JWT encoding", ""}
+		return c.ID, &refusal{"ERROR", "XX000", "Provided authentication token is not a valid JWT encoding", ""}
 	case errors.Is(err, errExpiredJWT) && s.PlainExpiredText:
-		return &refusal{"ERROR", "XX000", "Invalid authorization: the token has expired", ""}
+		return c.ID, &refusal{"ERROR", "XX000", "Invalid authorization: the token has expired", ""}
 	case errors.Is(err, errExpiredJWT):
-		return &refusal{"ERROR", "XX000", "JWT token has expired (exp=" + c.Expires.String() + ")", ""}
+		return c.ID, &refusal{"ERROR", "XX000", "JWT token has expired (exp=" + c.Expires.String() + ")", ""}
 	case err != nil || c.Subject != user:
-		return &refusal{"FATAL", "28P01", "password authentication failed for user '" + user + "'", ""}
+		return c.ID, &refusal{"FATAL", "28P01", "password authentication failed for user '" + user + "'", ""}
 	case s.RoleMissing:
-		return &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
+		return c.ID, &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
 	}
 	// A name in the client's TLS would tell the endpoint; here its token does.
 	if r, ok := g.catalog.get(c.Endpoint); ok && r.Disabled {
-		return &refusal{"ERROR", "XX000", label("ep", r.Name) + ": endpoint is disabled", ""}
+		return c.ID, &refusal{"ERROR", "XX000", label("ep", r.Name) + ": endpoint is disabled", ""}
 	}
-	return nil
+	return c.ID, nil
 }
 
 // connect opens the real server and sends the client's start-up message.

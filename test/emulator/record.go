@@ -71,6 +71,7 @@ type Login struct {
 	User        string
 	Database    string
 	Application string
+	Token       string // the ID of the token that was sent as the password, where one could be verified
 	SQLState    string // "00000" when it came through
 	Result      string // "ok", or what the client was told
 }

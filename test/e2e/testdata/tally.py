@@ -11,7 +11,7 @@ import sys
 import time
 
 MOMENT = 0.3
-LIMIT = 30.0
+LIMIT = 600.0
 SI_KERNEL = 0x80  # asm-generic/siginfo.h
 
 ENDS = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
