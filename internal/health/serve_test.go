@@ -90,6 +90,7 @@ func TestSlowClient(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, s *site) {
 		begun := time.Now()
 		dropped := make(chan string, 3)
+		var writers sync.WaitGroup
 		for sent, limit := range map[string]time.Duration{
 			"": readFor + lingerFor,
 			"GET /liveness HTTP/1.1\r\nHost: x\r\nX-Slow: ":                          readFor + lingerFor,
@@ -97,14 +98,15 @@ func TestSlowClient(t *testing.T) {
 		} {
 			c := s.dial()
 			_ = c.SetDeadline(time.Time{})
-			go func() {
+			writers.Go(func() {
 				_, err := io.WriteString(c, sent)
 				for ; err == nil && sent != ""; _, err = io.WriteString(c, "a") { // that it sends something does not help it
 					time.Sleep(100 * time.Millisecond)
 				}
-			}()
+			})
 			go func() {
 				_, _ = io.ReadAll(c)
+				_ = c.Close()
 				if took := time.Since(begun); took > limit {
 					t.Errorf("%q is dropped after %v", sent, took)
 				}
@@ -118,6 +120,7 @@ func TestSlowClient(t *testing.T) {
 		for range cap(dropped) {
 			<-dropped
 		}
+		writers.Wait()
 	})
 }
 

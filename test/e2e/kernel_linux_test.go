@@ -1,0 +1,294 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// These tests use the kernel's keyring of real users. Programs of one user share
+// it, so none of them runs beside a "logout --all" of the scripts.
+
+// withoutKeyrings has the test binary refuse itself the system calls of the kernel's
+// keyrings, and then become another program.
+const withoutKeyrings = "E2E_WITHOUT_KEYRINGS"
+
+func init() {
+	if os.Getenv(withoutKeyrings) == "" {
+		return
+	}
+	_ = os.Unsetenv(withoutKeyrings)
+	runtime.LockOSThread()
+	path, err := exec.LookPath(os.Args[1])
+	if err == nil {
+		err = refuseKeyrings()
+	}
+	if err == nil {
+		err = syscall.Exec(path, os.Args[1:], os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(99)
+}
+
+// refuseKeyrings installs a seccomp filter by which keyctl and add_key fail with
+// EPERM, as in Docker's default profile.
+func refuseKeyrings() error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: unix.SYS_KEYCTL},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_ADD_KEY},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program))); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// requests checks how many requests the workspace got since the last check.
+func requests(t *testing.T, l *emulator.Lakebase, what string, want int) {
+	t.Helper()
+	if n := l.Counters(); n.Requests != want {
+		t.Errorf("%s: got %d requests, want %d: %v", what, n.Requests, want, n.ByCall)
+	}
+	l.ResetCounters()
+}
+
+// get runs a command that prints a token, and wants it to succeed.
+func (p *place) get(cmd *exec.Cmd) (stdout, stderr string) {
+	p.t.Helper()
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "eyJ") {
+		p.t.Fatalf("%v: %v, want a token\n%s", cmd.Args, err, errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+// With a token in the kernel's keyring no start asks the keychain, whatever state
+// it is in.
+func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{})
+	for _, mode := range []desktop.Mode{desktop.Unlocked, desktop.Locked, desktop.Silent, desktop.NoProvider} {
+		p := deskPlace(t, l, mode)
+		p.set("DATABRICKS_CLIENT_SECRET=" + l.ClientSecret)
+		p.do("lakebase-exec", "--", "true").want(0)
+		delete(p.env, "DATABRICKS_CLIENT_SECRET")
+		l.ResetCounters()
+		before := calls(p.desk)
+		p.do("lakebase-exec", "--", "true").want(0)
+		p.get(p.command("lakebase-credential-helper", "get"))
+		requests(t, l, fmt.Sprintf("keychain %v", mode), 0)
+		if n := calls(p.desk) - before; n != 0 {
+			t.Errorf("keychain %v: got %d calls, want none", mode, n)
+		}
+	}
+
+	// A session bus that accepts connections and never answers.
+	p := plainPlace(t, l)
+	socket := filepath.Join(p.run, "bus")
+	ln, err := net.Listen("unix", socket)
+	must(t, err)
+	defer ln.Close()
+	delete(p.env, "DATABRICKS_CLIENT_SECRET")
+	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + socket)
+	p.do("lakebase-exec", "--", "true").want(0)
+	requests(t, l, "silent bus", 0)
+	must(t, ln.(*net.UnixListener).SetDeadline(time.Now()))
+	if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v from the bus's socket, want no connection", err)
+	}
+}
+
+// Two logins of one user share a token, in whatever way the session came about.
+func TestKernelCache_SessionsShare(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{})
+	p := plainPlace(t, l)
+	p.do("lakebase-exec", "--", "true").want(0)
+	l.ResetCounters()
+	for _, session := range [][]string{
+		{"keyctl", "session", "-"},
+		{"keyctl", "session", "-", "keyctl", "session", "-"},
+		{"setsid", "-w"},
+		{"setpriv", fmt.Sprintf("--reuid=%d", os.Getuid()), "--clear-groups", "--inh-caps=-all"},
+		{"env", "-u", "XDG_RUNTIME_DIR"},
+	} {
+		p.do(append(session, "lakebase-exec", "--", "true")...).want(0)
+		requests(t, l, strings.Join(session, " "), 0)
+	}
+	// The twin: another store has no token.
+	p.do("lakebase-exec", "--cache", "file", "--", "true").want(0)
+	requests(t, l, "--cache file", 2)
+}
+
+// Where the keyring may be read by others, or not at all, there is no token, and
+// nothing is said unless asked.
+func TestKernelCache_NotShared(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{})
+	p := plainPlace(t, l)
+	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
+	p.do("lakebase-exec", "--", "true").want(0)
+	l.ResetCounters()
+	for _, c := range []struct {
+		name string
+		env  string
+		argv []string
+		note string // with --verbose
+	}{
+		{"user namespace", "", []string{"unshare", "--user", "--map-current-user"}, ""},
+		{"container with the host's user namespace", "", []string{"unshare", "--pid", "--fork", "--mount-proc"}, "note: cache: kernel keyring: shared with other containers"},
+		{"seccomp", withoutKeyrings + "=1", []string{os.Args[0]}, "note: cache: kernel keyring: operation not permitted"},
+	} {
+		p := *p
+		p.env = map[string]string{}
+		maps.Copy(p.env, plainPlace(t, l).env)
+		p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
+		if c.env != "" {
+			p.set(c.env)
+		}
+		o := p.do(append(c.argv, "lakebase-exec", "--", "true")...).want(0)
+		if o.unexpected() != "" {
+			t.Errorf("%s: stderr %q, want none", c.name, o.stderr)
+		}
+		requests(t, l, c.name, 2)
+		p.do(append(c.argv, "lakebase-exec", "--verbose", "--", "true")...).want(0).says(c.note)
+		l.ResetCounters()
+	}
+	p.do("lakebase-exec", "--", "true").want(0)
+	requests(t, l, "the first session again", 0)
+	p.do("unshare", "--user", "--map-current-user", "sh", "-c", "lakebase-exec -- true && lakebase-exec -- true").want(0)
+	requests(t, l, "two runs in one user namespace", 2)
+}
+
+// Another user reads nothing; a user whose quota is used up has no cache.
+func TestKernelCache_OtherUser(t *testing.T) {
+	l := base(t, emulator.Options{NoPostgres: true})
+	p := strangersPlace(t, l)
+	p.set("LAKEBASE_WAIT=never", "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(p.run, "none"))
+	clear := func() { p.finish(as(t, stranger, p.command("keyctl", "clear", "@u"))).want(0) }
+	clear()
+	t.Cleanup(clear)
+	get := func(more ...string) (stderr string) {
+		t.Helper()
+		_, stderr = p.get(as(t, stranger, p.command(append([]string{"lakebase-credential-helper", "get"}, more...)...)))
+		return stderr
+	}
+	first := plainPlace(t, l)
+	first.get(first.command("lakebase-credential-helper", "get"))
+	requests(t, l, "the first user", 2)
+	get()
+	requests(t, l, "another user", 2)
+	get()
+	requests(t, l, "the other user again", 0)
+
+	// root sees the key and is not its owner; a third user does not even see it.
+	key := p.finish(as(t, stranger, p.command("sh", "-c", "keyctl show @u | sed -n 's/^ *\\([0-9]*\\) .*user: lakebase:.*/\\1/p'"))).want(0)
+	id := strings.TrimSpace(key.stdout)
+	if id == "" {
+		t.Fatal("the key is not shown to its owner")
+	}
+	if o := p.finish(as(t, attacker, p.command("keyctl", "print", id))); o.status.ExitStatus() == 0 || strings.Contains(o.stdout, "eyJ") {
+		t.Errorf("another user reads the key: %s", o.stdout)
+	}
+	if o := p.finish(as(t, stranger, p.command("unshare", "--user", "--map-current-user", "keyctl", "session", "-", "keyctl", "print", id))); strings.Contains(o.stdout, "eyJ") {
+		t.Errorf("another user namespace reads the key: %s", o.stdout)
+	}
+
+	clear()
+	p.finish(as(t, stranger, p.command("sh", "-c", "n=0; while [ $n -lt 60 ] && head -c 500 /dev/zero | keyctl padd user filler$n @u; do n=$((n+1)); done 2>&1; true"))).want(0)
+	for range 2 {
+		if stderr := get(); stderr != "" {
+			t.Errorf("stderr %q, want none", stderr)
+		}
+	}
+	requests(t, l, "a full quota", 4)
+	if stderr := get("--verbose"); !strings.Contains(stderr, "note: storing the token: kernel keyring: the user's quota is used up") {
+		t.Errorf("stderr does not name the quota:\n%s", stderr)
+	}
+}
+
+// logout takes the token out of every store, and it is in no file before.
+func TestKernelCache_Logout(t *testing.T) {
+	t.Parallel()
+	l := base(t, emulator.Options{NoPostgres: true})
+	p := deskPlace(t, l, desktop.Unlocked)
+	p.set("LAKEBASE_WAIT=never")
+	p.login()
+	token, _ := p.get(p.command("lakebase-credential-helper", "get", "--format", "password"))
+	token = strings.TrimSpace(token)
+	for _, dir := range []string{p.home, p.run, "/run"} {
+		if found := filesWith(t, dir, token); len(found) != 0 {
+			t.Errorf("the token is in %v", found)
+		}
+	}
+	if o := p.do("lakebase-credential-helper", "list").want(0); !strings.Contains(o.stdout, " kernel ") {
+		t.Errorf("list does not name the store:\n%s", o.stdout)
+	}
+	p.get(p.command("lakebase-credential-helper", "get", "--cache", "file"))
+	p.get(p.command("lakebase-credential-helper", "get", "--cache", "keychain"))
+	if found := filesWith(t, p.run, "eyJ"); len(found) != 1 {
+		t.Errorf("the search finds tokens in %v, want one file", found)
+	}
+	p.do("lakebase-credential-helper", "logout").want(0)
+	for _, store := range []string{"kernel", "file", "keychain"} {
+		if o := p.do("lakebase-credential-helper", "list", "--cache", store).want(0); strings.Contains(o.stdout, l.ClientID) {
+			t.Errorf("after logout %s holds\n%s", store, o.stdout)
+		}
+	}
+
+	// A new login leaves none of the old tokens in a store that is not in use.
+	p.login()
+	for _, store := range []string{"kernel", "file", "keychain"} {
+		p.get(p.command("lakebase-credential-helper", "get", "--cache", store))
+	}
+	p.set("LAKEBASE_CACHE=off")
+	p.login()
+	for _, store := range []string{"kernel", "file", "keychain"} {
+		if o := p.do("lakebase-credential-helper", "list", "--cache", store).want(0); strings.Contains(o.stdout, "TOKEN OF") && strings.Contains(o.stdout, "primary") && strings.Contains(strings.SplitN(o.stdout, "TOKEN OF", 2)[1], l.ClientID) {
+			t.Errorf("after a new login %s holds\n%s", store, o.stdout)
+		}
+	}
+}
+
+// filesWith lists the regular files below dir that hold text.
+func filesWith(t *testing.T, dir, text string) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), text) {
+			found = append(found, path)
+		}
+		return nil
+	})
+	must(t, err)
+	return found
+}
