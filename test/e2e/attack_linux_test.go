@@ -188,7 +188,7 @@ func (p *place) tryAll(t *testing.T, name string) {
 			return nil
 		}))
 	}
-	for _, want := range []string{"json", "lock", "saved", "status", "ini", map[string]string{"passfile": "passfile", "proxy": "5432"}[name]} {
+	for _, want := range []string{"json", "lock", "status", "ini", map[string]string{"passfile": "passfile", "proxy": "5432"}[name]} {
 		if !kinds[want] {
 			t.Errorf("%s: there is no %s among %v", name, want, files)
 		}

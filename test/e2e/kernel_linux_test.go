@@ -92,7 +92,7 @@ func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{})
 	for _, mode := range []desktop.Mode{desktop.Unlocked, desktop.Locked, desktop.Silent, desktop.NoProvider} {
-		p := deskPlace(t, l, mode)
+		p := deskPlace(t, l, mode).defaultCache()
 		p.set("DATABRICKS_CLIENT_SECRET=" + l.ClientSecret)
 		p.do("lakebase-exec", "--", "true").want(0)
 		delete(p.env, "DATABRICKS_CLIENT_SECRET")
@@ -107,7 +107,7 @@ func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 	}
 
 	// A session bus that accepts connections and never answers.
-	p := plainPlace(t, l)
+	p := plainPlace(t, l).defaultCache()
 	socket := filepath.Join(p.run, "bus")
 	ln, err := net.Listen("unix", socket)
 	must(t, err)
@@ -126,7 +126,7 @@ func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 func TestKernelCache_SessionsShare(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{})
-	p := plainPlace(t, l)
+	p := plainPlace(t, l).defaultCache()
 	p.do("lakebase-exec", "--", "true").want(0)
 	l.ResetCounters()
 	for _, session := range [][]string{
@@ -149,7 +149,7 @@ func TestKernelCache_SessionsShare(t *testing.T) {
 func TestKernelCache_NotShared(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{})
-	p := plainPlace(t, l)
+	p := plainPlace(t, l).defaultCache()
 	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
 	p.do("lakebase-exec", "--", "true").want(0)
 	l.ResetCounters()
@@ -165,7 +165,7 @@ func TestKernelCache_NotShared(t *testing.T) {
 	} {
 		p := *p
 		p.env = map[string]string{}
-		maps.Copy(p.env, plainPlace(t, l).env)
+		maps.Copy(p.env, plainPlace(t, l).defaultCache().env)
 		p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
 		if c.env != "" {
 			p.set(c.env)
@@ -187,7 +187,7 @@ func TestKernelCache_NotShared(t *testing.T) {
 // Another user reads nothing; a user whose quota is used up has no cache.
 func TestKernelCache_OtherUser(t *testing.T) {
 	l := base(t, emulator.Options{NoPostgres: true})
-	p := strangersPlace(t, l)
+	p := strangersPlace(t, l).defaultCache()
 	p.set("LAKEBASE_WAIT=never", "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(p.run, "none"))
 	clear := func() { p.finish(as(t, stranger, p.command("keyctl", "clear", "@u"))).want(0) }
 	clear()
@@ -197,7 +197,7 @@ func TestKernelCache_OtherUser(t *testing.T) {
 		_, stderr = p.get(as(t, stranger, p.command(append([]string{"lakebase-credential-helper", "get"}, more...)...)))
 		return stderr
 	}
-	first := plainPlace(t, l)
+	first := plainPlace(t, l).defaultCache()
 	first.get(first.command("lakebase-credential-helper", "get"))
 	requests(t, l, "the first user", 2)
 	get()
@@ -235,7 +235,7 @@ func TestKernelCache_OtherUser(t *testing.T) {
 func TestKernelCache_Logout(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{NoPostgres: true})
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, desktop.Unlocked).defaultCache()
 	p.set("LAKEBASE_WAIT=never")
 	p.login()
 	token, _ := p.get(p.command("lakebase-credential-helper", "get", "--format", "password"))

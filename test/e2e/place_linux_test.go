@@ -84,6 +84,9 @@ func plainPlace(t testing.TB, l *emulator.Lakebase) *place {
 		"PATH": bin + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME": p.home, "XDG_RUNTIME_DIR": p.run, "LC_ALL": "C",
 		"GORACE": "atexit_sleep_ms=0", // else each program of ours ends a second late
+		// The kernel's keyring is one for all tests that run at the same time: those
+		// that are about it take the default, see defaultCache.
+		"LAKEBASE_CACHE": "keychain",
 	}
 	p.set(l.Env()...)
 	return p
@@ -115,6 +118,12 @@ func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o desktop.Options) *place
 	p.set(d.Env()...)
 	p.run = p.env["XDG_RUNTIME_DIR"]
 	delete(p.env, "DATABRICKS_CLIENT_SECRET")
+	return p
+}
+
+// defaultCache has the programs use the token store that users get.
+func (p *place) defaultCache() *place {
+	delete(p.env, "LAKEBASE_CACHE")
 	return p
 }
 
