@@ -145,6 +145,7 @@ package() {
     brew:*) ;;
     *:man) echo man-db ;;
     *:setpriv) echo util-linux ;;
+    *:keyctl) echo keyutils ;;
     *:dbus-daemon) echo dbus ;;
     *:gnome-keyring-daemon) echo gnome-keyring ;;
     *) echo "$2" ;;
