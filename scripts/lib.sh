@@ -137,9 +137,9 @@ wait_for() {
   die "$1 did not start"
 }
 
-# in_target runs a command with the local Lakebase's variables (the secret is not
-# among them) and the private desktop, which nothing else here sees.
-in_target() (
+# target_environment sets the local Lakebase's variables (the secret is not among
+# them) and those of the private keychain.
+target_environment() {
   # shellcheck source=/dev/null
   . "$work/lakebase.env"
   export XDG_CONFIG_HOME="$work/desk/config" PATH="$root/bin:$PATH"
@@ -149,6 +149,11 @@ in_target() (
     DBUS_SESSION_BUS_ADDRESS=$(cat "$work/bus.out")
     export DBUS_SESSION_BUS_ADDRESS
   fi
+}
+
+# in_target runs a command in that environment, which nothing else here sees.
+in_target() (
+  target_environment
   exec 9>&-
   tracked "$@"
 )
