@@ -139,6 +139,8 @@ func TestKernelCache_SessionsShare(t *testing.T) {
 		p.do(append(session, "lakebase-exec", "--", "true")...).want(0)
 		requests(t, l, strings.Join(session, " "), 0)
 	}
+	p.do("su", "-p", "-s", "/bin/sh", "-c", "PATH="+p.env["PATH"]+"; lakebase-exec -- true", "root").want(0)
+	requests(t, l, "su", 0)
 	// The twin: another store has no token.
 	p.do("lakebase-exec", "--cache", "file", "--", "true").want(0)
 	requests(t, l, "--cache file", 2)
