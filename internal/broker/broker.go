@@ -10,6 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
@@ -50,6 +51,7 @@ type Broker struct {
 	Workspace      Workspace
 	Waker          Waker
 	Cache          *tokencache.Cache
+	Logins         loginproof.Proofs
 	ReadSecretFile func(path string) (credential.Secret, error)
 	SSLRootCert    string     // the path that the child gets; empty with sslmode=require
 	Inherited      *Inherited // what a lakebase-exec around us left, or nil
@@ -121,7 +123,7 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 		return nil
 	}
 	key := b.Config.Key()
-	if b.Config.Wait.V == config.WaitAuto && b.Cache.RecentLogin(key, login(*s)) {
+	if b.Config.Wait.V == config.WaitAuto && b.Logins.Recent(key, login(*s)) {
 		b.tell(Note, "a login with these values worked a moment ago")
 		return nil
 	}
@@ -138,7 +140,9 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	b.Cache.RecordLogin(key, login(*s))
+	if err := b.Logins.Record(key, login(*s)); err != nil {
+		b.tell(Note, "recording the login: "+err.Error())
+	}
 	return nil
 }
 
@@ -150,9 +154,9 @@ func (b *Broker) wait(ctx context.Context, s Session) error {
 	return b.Waker.Wait(ctx, s.Target, s.Token.Value)
 }
 
-func login(s Session) tokencache.Login {
+func login(s Session) loginproof.Login {
 	t := s.Target
-	return tokencache.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
+	return loginproof.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
 		SSLMode: t.SSLMode, SSLRootCert: t.SSLRootCert, Token: s.Token.Value}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
@@ -216,7 +217,8 @@ func (w *world) broker(c config.Config) *Broker {
 	return &Broker{
 		Config: c, Secrets: w, Waker: w, Now: time.Now, SSLRootCert: "/roots.pem",
 		Workspace: w,
-		Cache:     tokencache.New(tokencache.Options{Store: store{w}, Files: files{w}, Observer: quietCache{}, Now: time.Now}),
+		Cache:     tokencache.New(tokencache.Options{Store: store{w}, Observer: quietCache{}, Now: time.Now}),
+		Logins:    loginproof.New(files{w}, time.Now),
 		ReadSecretFile: func(path string) (credential.Secret, error) {
 			w.note("file:" + path)
 			return credential.NewSecret(secretText), nil

@@ -11,14 +11,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// FileStore keeps tokens as files of a directory. It is used only on request.
-type FileStore struct {
-	Dir interface {
-		Files
-		Names(max int) ([]string, error)
-		Remove(name string) error // of a file that does not exist: no error
-	}
+// Dir is a directory that belongs to the user and is closed to others.
+type Dir interface {
+	Names(max int) ([]string, error)
+	ReadFile(name string, max int64) ([]byte, error)
+	WriteFile(name string, data []byte) error // mode 0600, atomic
+	Remove(name string) error                 // of a file that does not exist: no error
 }
+
+// FileStore keeps tokens as files of a directory. It is used only on request.
+type FileStore struct{ Dir Dir }
 
 const (
 	filePrefix = "token-"

@@ -26,12 +26,6 @@ type Store interface {
 	List(ctx context.Context) ([]string, error)
 }
 
-// Files is a directory that belongs to the user and is closed to others.
-type Files interface {
-	ReadFile(name string, max int64) ([]byte, error)
-	WriteFile(name string, data []byte) error // mode 0600, atomic
-}
-
 // Observer is told what the caller's user may want to know.
 type Observer interface {
 	CacheFailed(what string, err error) // it cost time only
@@ -41,8 +35,7 @@ type Observer interface {
 // Options configure a Cache.
 type Options struct {
 	Store    Store  // nil: nothing is cached
-	Files    Files  // for login proofs; nil: no login is remembered
-	LockDir  string // a directory like that of Files; empty: no locks
+	LockDir  string // belongs to the user and is closed to others; empty: no locks
 	Observer Observer
 	Now      func() time.Time
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
 	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -88,9 +89,17 @@ func (s TokenStores) Cache(say *Say, progress *Progress) *tokencache.Cache {
 	}
 	o := tokencache.Options{Store: s.Store(), Observer: cacheObserver{say, progress}, Now: time.Now}
 	if s.Dir != nil {
-		o.Files, o.LockDir = s.Dir, s.Dir.Path()
+		o.LockDir = s.Dir.Path()
 	}
 	return tokencache.New(o)
+}
+
+// Logins are the recent logins that the runtime directory remembers.
+func (s TokenStores) Logins() loginproof.Proofs {
+	if s.Dir == nil {
+		return loginproof.New(nil, time.Now)
+	}
+	return loginproof.New(s.Dir, time.Now)
 }
 
 // Store is the store in use; nil for none.

@@ -108,7 +108,7 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 		return nil, err
 	}
 	return &broker.Broker{
-		Config: conf, Secrets: p.Secrets(chain), Cache: stores.Cache(say, progress), SSLRootCert: roots, Now: time.Now,
+		Config: conf, Secrets: p.Secrets(chain), Cache: stores.Cache(say, progress), Logins: stores.Logins(), SSLRootCert: roots, Now: time.Now,
 		Workspace:      workspace,
 		Waker:          waker(progress),
 		ReadSecretFile: p.ReadSecretFile,
