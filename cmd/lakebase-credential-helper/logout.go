@@ -163,8 +163,8 @@ func (l *leaving) removeItems(ctx context.Context, stores cli.TokenStores) error
 	return nil
 }
 
-// ours reports whether a cached token belongs to whoever leaves. A person's may be
-// for a group's role, so it is one of theirs unless it is another person's.
+// ours reports whether a cached token belongs to the user or client that logs out. A
+// person's token may be for a group's role, so any that is not another person's counts.
 func (l *leaving) ours(d tokencache.Description) bool {
 	switch {
 	case d.Host != l.conf.Workspace.V.HostPort():

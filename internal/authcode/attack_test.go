@@ -15,15 +15,15 @@ import (
 // not keep the browser out.
 func TestSilentCrowd(t *testing.T) {
 	l, d := open(t, anywhere(t))
-	var crowd []net.Conn
+	var others []net.Conn
 	for i := range 200 {
 		conn := dial(t, d)
 		if i%2 == 0 {
 			_, _ = io.WriteString(conn, "GET /?code=x&state=")
 		}
-		crowd = append(crowd, conn)
+		others = append(others, conn)
 	}
-	// Nobody's time is over before the test is: who waits for the crowd waits in vain.
+	// None of the connections times out during the test, so the right one must not wait for them.
 	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
 		t.Errorf("the right one gets %d", resp.StatusCode)
 	}
@@ -34,8 +34,8 @@ func TestSilentCrowd(t *testing.T) {
 	}
 	d.mu.Unlock()
 	// The first of them had to go.
-	_ = crowd[0].SetDeadline(time.Now().Add(guard))
-	if _, err := crowd[0].Read(make([]byte, 1)); err == nil || isTimeout(err) {
+	_ = others[0].SetDeadline(time.Now().Add(guard))
+	if _, err := others[0].Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("the oldest is still there: %v", err)
 	}
 }

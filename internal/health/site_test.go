@@ -95,7 +95,7 @@ func serve(t *testing.T) *site {
 	return serveOn(t, ln, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
 }
 
-// inFakeTime runs f in a bubble, with a server on connections in memory.
+// inFakeTime runs f under synctest, with a server on connections in memory.
 func inFakeTime(t *testing.T, f func(t *testing.T, s *site)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

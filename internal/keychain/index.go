@@ -141,7 +141,7 @@ func (t Tokens) Get(ctx context.Context, id string) (credential.Secret, error) {
 	return t.items.Peek(ctx, TokenPrefix+id)
 }
 
-// Set lists and stores a token's item. The keychain knows no expiry.
+// Set lists and stores a token's item. A keychain has no expiry.
 func (t Tokens) Set(ctx context.Context, id string, item credential.Secret, _ time.Time) error {
 	if err := t.Add(ctx, TokenPrefix+id); err != nil {
 		return err

@@ -272,7 +272,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
-// inFakeTime runs f in a bubble with a proxy that takes connections in memory, as
+// inFakeTime runs f under synctest, with a proxy that takes connections in memory as
 // if they came by TCP.
 func inFakeTime(t *testing.T, o Options, f func(t *testing.T, p *Proxy, dial func() *client)) {
 	t.Helper()

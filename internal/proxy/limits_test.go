@@ -83,7 +83,7 @@ func TestAdmit(t *testing.T) {
 }
 
 // Two thousand at once: those that are served stay served, memory stays bounded,
-// each gets an answer or has a slot, and afterwards the door is as before.
+// each gets an answer or has a slot, and afterwards the proxy serves as before.
 func TestTwoThousandAtOnce(t *testing.T) {
 	const all, slots = 2000, 50
 	d := open(t, Options{MaxStartups: slots}, echo)

@@ -116,8 +116,8 @@ func (c *Cache) lockMint(ctx context.Context, key credential.Key) (unlock func()
 	return c.Lock(ctx, name)
 }
 
-// TryLock takes a lock by name and reports whether no other process holds it.
-// Without a directory, or if the file system has no locks, nobody holds it.
+// TryLock takes a lock by name and reports whether no other process holds it. It
+// reports true without a directory or on a file system without locks.
 func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
 	if c.o.LockDir == "" {
 		return func() {}, true

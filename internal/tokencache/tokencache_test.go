@@ -281,7 +281,7 @@ func TestTryLock(t *testing.T) {
 		unlock()
 	}
 	if _, ok := newCache(nil, "", newEvents()).TryLock("a"); !ok {
-		t.Error("without a directory somebody holds the lock")
+		t.Error("got no lock without a directory, want one")
 	}
 }
 

@@ -27,7 +27,7 @@ type TokenStores struct {
 	InUse string           // the --cache name of one of All, or "off"
 	Notes []string         // why a store is not in use
 	Dir   *safefile.Dir    // the runtime directory; nil without one
-	Items keychain.Patient // the keychain's items, whose index is in Dir's care
+	Items keychain.Patient // the keychain's items, with its full timeout
 }
 
 // TokenStores opens the stores and picks one by --cache; auto takes the kernel's
@@ -139,7 +139,7 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 	return store.Delete(ctx, ids...)
 }
 
-// cacheObserver tells of the cache with --verbose, and of waits in the progress line.
+// cacheObserver logs failures with --verbose, and shows waits in the progress line.
 type cacheObserver struct {
 	say      *Say
 	progress *Progress // nil: no wait is shown
