@@ -84,6 +84,19 @@ func (e *events) CacheFailed(what string, err error) {
 
 func (e *events) CacheWaits() { e.waits <- struct{}{} }
 
+// guard ends a test that hangs.
+const guard = 30 * time.Second
+
+// awaitWait returns when a Cache waits for another process.
+func (e *events) awaitWait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-e.waits:
+	case <-time.After(guard):
+		t.Error("no process waits for the mint of another")
+	}
+}
+
 func (e *events) String() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -132,7 +132,7 @@ func TestGet_OneMintForAll(t *testing.T) {
 		wg.Go(func() {
 			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
 				mints.Add(1)
-				<-events.waits // another one waits for this mint
+				events.awaitWait(t)
 				return entry(tokenText), nil
 			})
 			if err != nil || r.Token.Value.Reveal() != tokenText {
@@ -157,7 +157,7 @@ func TestGet_FailedMintIsRetriedByTheNext(t *testing.T) {
 		wg.Go(func() {
 			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
 				if mints.Add(1) == 1 {
-					<-events.waits
+					events.awaitWait(t)
 					return Entry{}, boom
 				}
 				return entry(tokenText), nil
@@ -202,7 +202,7 @@ func TestGet_CancelledWhileWaiting(t *testing.T) {
 	}
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-events.waits; cancel() }()
+	go func() { events.awaitWait(t); cancel() }()
 	_, err = newCache(&memory{}, dir, events).Get(ctx, key, criteria, func(ctx context.Context) (Entry, error) { return Entry{}, ctx.Err() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
