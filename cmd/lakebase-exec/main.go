@@ -155,7 +155,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 		j.say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
 	}
 	if j.session, err = j.broker.Ready(ctx); err == nil {
-		j.conf = j.session.Config
+		j.conf = j.broker.Config // which now names the user
 	}
 	return err
 }

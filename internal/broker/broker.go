@@ -88,7 +88,6 @@ type Broker struct {
 
 // Session is a way into the database that works now, or is believed to.
 type Session struct {
-	Config config.Config // with what was found out on the way: who signs in, and how
 	Target wake.Target
 	Token  credential.Token
 	Cached bool // nothing was asked of the workspace

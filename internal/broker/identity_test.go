@@ -14,8 +14,9 @@ import (
 // Without a client id the keychain's person signs in, and is the user.
 func TestAPersonSignsIn(t *testing.T) {
 	w := newWays().signedIn(ada)
-	s, err := saved(t, w.broker(as(t)))
-	if got := w.did(); err != nil || s.Target.User != ada || s.Config.Auth.V != credential.AuthBrowser || got != "keychain refresh credential" {
+	b := w.broker(as(t))
+	s, err := saved(t, b)
+	if got := w.did(); err != nil || s.Target.User != ada || b.Config.Auth.V != credential.AuthBrowser || got != "keychain refresh credential" {
 		t.Fatalf("%v: user %q, %s", err, s.Target.User, got)
 	}
 	s, err = saved(t, w.broker(as(t)))
@@ -197,13 +198,14 @@ func TestGitHubIsTheLastWay(t *testing.T) {
 		"ACTIONS_ID_TOKEN_REQUEST_URL", "https://github.example/token?x=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request"}
 	w := newWays()
 	w.doc.AccountID = "7"
-	s, err := saved(t, w.broker(resolve(t, job...)))
-	if got := w.did(); err != nil || got != "keychain discover workload:audience of 7 federation credential" || s.Config.Auth.V != credential.AuthGitHubOIDC {
+	b := w.broker(resolve(t, job...))
+	_, err := saved(t, b)
+	if got := w.did(); err != nil || got != "keychain discover workload:audience of 7 federation credential" || b.Config.Auth.V != credential.AuthGitHubOIDC {
 		t.Errorf("%v: %s", err, got)
 	}
 	w = newWays()
 	w.doc.AccountID = "7"
-	b := w.broker(resolve(t, job...))
+	b = w.broker(resolve(t, job...))
 	ask, tries := b.WorkloadToken, 0
 	b.WorkloadToken = func(ctx context.Context, audience string) (credential.Secret, error) {
 		if tries++; tries == 1 {

@@ -38,7 +38,7 @@ func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Sessi
 	if err := b.decide(ctx); err != nil {
 		return Session{}, err
 	}
-	c := b.Config
+	c := &b.Config
 	want := tokencache.Criteria{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
 	given, err := b.GivenSecret()
 	if err != nil {
@@ -61,7 +61,7 @@ func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Sessi
 	if c.User.V == "" {
 		b.Config.User.V = r.Entry.User
 	}
-	return Session{Config: b.Config, Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
+	return Session{Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
 }
 
 // secret is what the way in starts from: given, or the keychain's for a client
@@ -77,7 +77,7 @@ func (b *Broker) secret(ctx context.Context) (credential.Secret, error) {
 // fetch gets an entry from the cache, or mints one with the secret that is asked
 // for only then.
 func (b *Broker) fetch(ctx context.Context, want tokencache.Criteria, secret func(context.Context) (credential.Secret, error)) (tokencache.Result, error) {
-	c := b.Config
+	c := &b.Config
 	b.refused, b.rest = want.Refused, want.MinLife
 	// The lock is waited for within this, the keychain and the exchange have
 	// limits of their own inside it.
@@ -187,7 +187,7 @@ func (b *Broker) inherited() (Session, bool) {
 	b.tell(Note, "using the token of the lakebase-exec around this one")
 	b.Config = c
 	t := credential.Token{Value: in.Token, ExpiresAt: in.ExpiresAt, MintedAt: b.Now()}
-	return Session{Config: b.Config, Target: b.Target(in.Host), Token: t, Cached: true}, true
+	return Session{Target: b.Target(in.Host), Token: t, Cached: true}, true
 }
 
 // refused says whether a login failed for its token, and not for anything that
@@ -211,7 +211,7 @@ func (b *Broker) WorkspaceToken(ctx context.Context) (credential.Token, error) {
 }
 
 func (b *Broker) workspaceToken(ctx context.Context) (credential.Token, error) {
-	c := b.Config
+	c := &b.Config
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
 	defer cancel()
 	if c.Auth.V == credential.AuthBrowser {
