@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 // browsers are the ways to show a person an address, the best one first: those of
@@ -60,7 +60,7 @@ const taken = 5 * time.Second
 // or of what has only handed the address on. It gets no secret, nothing of our
 // standard streams, and no signal of our terminal.
 func (c *call) launch(argv []string) error {
-	found, err := child.Find(argv, c.Tools())
+	found, err := process.Find(argv, c.Tools())
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 // trust says by whose certificates the two hosts are known, and which proxies hold.
@@ -225,7 +225,7 @@ func (x *examination) libpq(ctx context.Context) {
 	defer func() { x.add(s) }()
 	versionText := regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
 	for _, name := range []string{"psql", "pg_config"} {
-		found, err := child.Find([]string{name, "--version"}, x.Tools())
+		found, err := process.Find([]string{name, "--version"}, x.Tools())
 		if err != nil {
 			continue
 		}
@@ -247,7 +247,7 @@ func (x *examination) libpq(ctx context.Context) {
 	}
 }
 
-func (x *examination) version(ctx context.Context, found child.Command) (string, error) {
+func (x *examination) version(ctx context.Context, found process.Command) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, libpqTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, found.Path)

@@ -17,7 +17,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // checkup wires what the broker walks with. Where trust has failed, it is made
@@ -50,7 +50,7 @@ func (x *examination) checkup(progress *cli.Progress, chain *keychain.Keychain) 
 		return nil, err
 	}
 	checkup.Broker, checkup.Look = b, x.look
-	waker, ok := b.Waker.(*wake.Waker)
+	waker, ok := b.Waker.(*pglogin.Waker)
 	if !ok {
 		return nil, errors.New("the waker is of another kind")
 	}
@@ -123,21 +123,21 @@ func (x *examination) clock() (func(context.Context) (time.Duration, error), err
 
 // look sees the workspace's certificate. What stands behind a proxy is seen by
 // the client alone.
-func (x *examination) look(ctx context.Context) wake.Peer {
+func (x *examination) look(ctx context.Context) pglogin.Peer {
 	if x.proxy() != "" {
-		return wake.Peer{}
+		return pglogin.Peer{}
 	}
 	roots, err := x.roots()
 	if err != nil {
-		return wake.Peer{}
+		return pglogin.Peer{}
 	}
 	host := x.conf.Workspace.V.Hostname()
 	c, err := dial(ctx, "tcp", net.JoinHostPort(host, x.port()))
 	if err != nil {
-		return wake.Peer{}
+		return pglogin.Peer{}
 	}
 	defer c.Close()
-	p, _ := wake.Handshake(ctx, c, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12})
+	p, _ := pglogin.Handshake(ctx, c, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12})
 	return p
 }
 

@@ -6,19 +6,19 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // grantSQL is what the project's owner runs for a login that is refused for want
 // of a role or a grant; empty for other reasons (Databricks documentation, "Create
 // OAuth roles").
-func grantSQL(kind wake.Kind, conf config.Config) string {
+func grantSQL(kind pglogin.Kind, conf config.Config) string {
 	switch {
 	case conf.Credential.V == config.CredentialWorkspace && conf.Instance.V == "":
 		return "" // it is the password that is wrong
-	case kind == wake.RoleMissing || kind == wake.Refused:
+	case kind == pglogin.RoleMissing || kind == pglogin.Refused:
 		return cli.RoleSQL(conf) + " " + cli.ConnectSQL(conf)
-	case kind == wake.ConnectDenied:
+	case kind == pglogin.ConnectDenied:
 		return cli.ConnectSQL(conf)
 	}
 	return ""

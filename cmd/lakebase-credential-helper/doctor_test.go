@@ -7,7 +7,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 func loginAs(user, database, auth string) config.Config {
@@ -19,16 +19,16 @@ func loginAs(user, database, auth string) config.Config {
 func TestGrantSQL(t *testing.T) {
 	const id = "5f2b1c3d-0000-4000-8000-0123456789ab"
 	for _, c := range []struct {
-		kind wake.Kind
+		kind pglogin.Kind
 		conf config.Config
 		want string
 	}{
-		{wake.RoleMissing, loginAs(id, "db", credential.AuthM2M), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
-		{wake.Refused, loginAs("ada@example.com", "db", credential.AuthBrowser), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
-		{wake.RoleMissing, loginAs(id, "db", credential.AuthPAT), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
-		{wake.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, credential.AuthM2M), `GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
-		{wake.DatabaseMissing, loginAs(id, "db", credential.AuthM2M), ""},
-		{wake.TokenInvalid, loginAs(id, "db", credential.AuthM2M), ""},
+		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthM2M), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.Refused, loginAs("ada@example.com", "db", credential.AuthBrowser), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
+		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthPAT), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, credential.AuthM2M), `GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
+		{pglogin.DatabaseMissing, loginAs(id, "db", credential.AuthM2M), ""},
+		{pglogin.TokenInvalid, loginAs(id, "db", credential.AuthM2M), ""},
 	} {
 		if got := grantSQL(c.kind, c.conf); got != c.want {
 			t.Errorf("%s: %s\nwant %s", c.kind, got, c.want)
@@ -36,7 +36,7 @@ func TestGrantSQL(t *testing.T) {
 	}
 	c := loginAs(id, "db", credential.AuthM2M)
 	c.Credential.V = config.CredentialWorkspace
-	if got := grantSQL(wake.Refused, c); got != "" {
+	if got := grantSQL(pglogin.Refused, c); got != "" {
 		t.Errorf("a role would not help: %s", got)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // told puts what the broker has found into words.
@@ -114,7 +114,7 @@ func (x *examination) target(s *step, say func(string, ...any)) {
 }
 
 // peer adds whose certificate was seen.
-func (x *examination) peer(s *step, p wake.Peer) {
+func (x *examination) peer(s *step, p pglogin.Peer) {
 	for name, value := range map[string]string{"address": p.Address, "tls": p.Version, "subject": p.Subject, "issuer": p.Issuer, "certificate_ends": stamp(p.NotAfter)} {
 		if value != "" {
 			s.Facts[name] = value
@@ -125,7 +125,7 @@ func (x *examination) peer(s *step, p wake.Peer) {
 	}
 }
 
-func certificate(p wake.Peer) string {
+func certificate(p pglogin.Peer) string {
 	text := ""
 	if p.Address != "" {
 		text += " at " + p.Address
@@ -215,7 +215,7 @@ func explain(err error, conf *config.Config) (text, cure string) {
 		clock    *broker.ClockError
 		archived *broker.ArchivedError
 		host     *broker.HostError
-		login    *wake.Error
+		login    *pglogin.Error
 	)
 	switch {
 	case errors.As(err, &clock):

@@ -13,8 +13,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/hook"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // getLimit is what get takes at the most, --wait aside: the strictest caller
@@ -28,7 +28,7 @@ const (
 )
 
 // allFormats lists what get --format takes.
-func allFormats() []string { return append(hook.Formats(), formatGitHub, formatWorkspace) }
+func allFormats() []string { return append(credformat.Formats(), formatGitHub, formatWorkspace) }
 
 // checkGet looks at get's own options before anything else is done.
 func checkGet(given map[string][]string, in *config.Input) error {
@@ -76,7 +76,7 @@ func get(ctx context.Context, c *call) error {
 
 // answer gets a token and puts it into the form asked for.
 func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
-	format := hook.Formats()[0]
+	format := credformat.Formats()[0]
 	if f := c.given["format"]; f != nil {
 		format = f[0]
 	}
@@ -85,35 +85,35 @@ func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return hook.WorkspaceToken(t.Value.Reveal(), t.ExpiresAt)
+		return credformat.WorkspaceToken(t.Value.Reveal(), t.ExpiresAt)
 	}
 	file := c.Env("GITHUB_ENV")
 	if format == formatGitHub && file == "" {
 		return nil, &config.Error{Name: "GITHUB_ENV", Problem: "is not set: --format github-env is for a step of GitHub Actions"}
 	}
 	info := c.Env("KUBERNETES_EXEC_INFO")
-	if _, err := hook.ExecVersion(info); format == "exec-credential" && err != nil {
+	if _, err := credformat.ExecVersion(info); format == "exec-credential" && err != nil {
 		return nil, &config.Error{Name: "KUBERNETES_EXEC_INFO", Problem: err.Error()}
 	}
 	s, err := b.Ready(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := hook.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
+	a := credformat.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
 		SSLMode: c.conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}
 	if format == formatGitHub {
 		return gitHubEnv(a, file)
 	}
-	return hook.Render(format, a, hook.Context{ExecInfo: info})
+	return credformat.Render(format, a, credformat.Context{ExecInfo: info})
 }
 
 // gitHubEnv appends to the runner's file and masks the token first thing after.
-func gitHubEnv(a hook.Answer, path string) ([]byte, error) {
-	out, lines, err := hook.GitHubEnv(a, "LAKEBASE_"+rand.Text())
+func gitHubEnv(a credformat.Answer, path string) ([]byte, error) {
+	out, lines, err := credformat.GitHubEnv(a, "LAKEBASE_"+rand.Text())
 	if err != nil {
 		return nil, err
 	}
-	f, err := safefile.OpenRegular(path, os.O_WRONLY|os.O_APPEND)
+	f, err := securefile.OpenRegular(path, os.O_WRONLY|os.O_APPEND)
 	if err == nil {
 		_, err = f.Write(lines)
 		if closed := f.Close(); err == nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // defaultSection is the one that the Databricks tools take unasked.
@@ -81,7 +81,7 @@ func (c *call) offerRemoval(ctx context.Context) error {
 		c.say.Warn("%s holds another secret by now, or none: it was left as it is", c.taken)
 		return nil
 	}
-	return safefile.WriteFile(c.taken.File, text)
+	return securefile.WriteFile(c.taken.File, text)
 }
 
 // confirm asks a question on the terminal; no answer is a no.

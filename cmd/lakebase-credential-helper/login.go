@@ -10,7 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
@@ -99,7 +99,7 @@ func login(ctx context.Context, c *call) error {
 		cache.Save(ctx, c.conf.Key(), *minted)
 	}
 	if profile != nil {
-		if err := safefile.WriteFile(c.ProfilesPath(), profile); err != nil {
+		if err := securefile.WriteFile(c.ProfilesPath(), profile); err != nil {
 			return err
 		}
 	}

@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // checkProxy looks at proxy's own options before anything else is done.
@@ -38,7 +38,7 @@ func hideSecret(c *call, _ *config.Input) error {
 
 // serve lets clients in until it is told to end.
 func serve(ctx context.Context, c *call) error {
-	if err := child.Harden(); err != nil {
+	if err := process.Harden(); err != nil {
 		return err
 	}
 	var password credential.Secret
@@ -109,15 +109,15 @@ func (c *call) let(ctx context.Context, ln net.Listener, password credential.Sec
 func (c *call) listen(guarded bool) (net.Listener, error) {
 	at := c.conf.Listen.V
 	if filepath.IsAbs(at) {
-		dir, err := safefile.OpenDir([]string{at})
+		dir, err := securefile.OpenDir([]string{at})
 		if err != nil {
 			return nil, err
 		}
 		defer dir.Close()
-		return proxy.ListenUnix(dir.Path(), c.conf.PGPort.V)
+		return pgproxy.ListenUnix(dir.Path(), c.conf.PGPort.V)
 	}
-	ln, err := proxy.ListenTCP(at, proxy.Loopback)
-	var far *proxy.NotLoopbackError
+	ln, err := pgproxy.ListenTCP(at, pgproxy.Loopback)
+	var far *pgproxy.NotLoopbackError
 	if !errors.As(err, &far) {
 		return ln, err
 	}
@@ -125,5 +125,5 @@ func (c *call) listen(guarded bool) (net.Listener, error) {
 		return nil, errors.New(far.Error() + ", and --trust-local lets in whoever comes")
 	}
 	c.say.Warn("--listen %s: other machines can come; what they send is only as private as the network, unless they use sslmode=require", at)
-	return proxy.ListenTCP(at, proxy.AnyAddress)
+	return pgproxy.ListenTCP(at, pgproxy.AnyAddress)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
@@ -138,7 +138,7 @@ func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keyc
 		b.Cache.Save(ctx, b.Config.Key(), *minted)
 	}
 	if profile != nil {
-		return where, safefile.WriteFile(c.ProfilesPath(), profile)
+		return where, securefile.WriteFile(c.ProfilesPath(), profile)
 	}
 	return where, nil
 }

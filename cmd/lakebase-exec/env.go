@@ -13,7 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // way is how a command gets in that outlives its token: by a file, or by a door
@@ -26,7 +26,7 @@ type way struct {
 }
 
 // values are what the command connects with.
-func values(conf *config.Config, t wake.Target, token credential.Token, w *way, vars []variable, argv []string) pgenv.Values {
+func values(conf *config.Config, t pglogin.Target, token credential.Token, w *way, vars []variable, argv []string) pgenv.Values {
 	v := pgenv.Values{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
 		SSLMode: conf.ChildSSLMode.V, SSLRootCert: t.SSLRootCert, Profile: conf.Profile.V}
 	switch {

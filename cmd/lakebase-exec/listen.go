@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // proxyPort is the port in the name of a socket: libpq's default, so that a
@@ -22,7 +22,7 @@ const anyPort = "127.0.0.1:0"
 func (s *supervision) listen() (net.Listener, *way, error) {
 	switch at := s.conf.Listen.V; {
 	case filepath.IsAbs(at):
-		dir, err := safefile.OpenDir([]string{at})
+		dir, err := securefile.OpenDir([]string{at})
 		if err != nil {
 			return nil, nil, failed(s.conf, err)
 		}
@@ -38,7 +38,7 @@ func (s *supervision) listen() (net.Listener, *way, error) {
 		return loopback(anyPort)
 	}
 	ln, w, err := s.socket(s.folder.Path())
-	var long *proxy.PathTooLongError
+	var long *pgproxy.PathTooLongError
 	if errors.As(err, &long) {
 		s.say.Note("%v; listening on loopback", long)
 		return loopback(anyPort)
@@ -58,12 +58,12 @@ func (s *supervision) needsAddress() bool {
 }
 
 func (s *supervision) socket(dir string) (net.Listener, *way, error) {
-	ln, err := proxy.ListenUnix(dir, proxyPort)
+	ln, err := pgproxy.ListenUnix(dir, proxyPort)
 	return ln, &way{host: dir, port: proxyPort}, err
 }
 
 func loopback(addr string) (net.Listener, *way, error) {
-	ln, err := proxy.ListenTCP(addr, proxy.Loopback)
+	ln, err := pgproxy.ListenTCP(addr, pgproxy.Loopback)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,10 +11,10 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 const program = "lakebase-exec"
@@ -30,7 +30,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	code, conf, err := start(ctx, p, &say)
 	var died *diedError
 	if errors.As(err, &died) {
-		return child.DieOf(died.signal)
+		return process.DieOf(died.signal)
 	}
 	if err != nil {
 		say.Error(cli.Describe(err, conf))
@@ -95,7 +95,7 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	if err != nil {
 		return 0, conf, err
 	}
-	code, err := child.Exec(j.cmd, environ, p.Stdio())
+	code, err := process.Exec(j.cmd, environ, p.Stdio())
 	return code, conf, err
 }
 
@@ -108,7 +108,7 @@ type job struct {
 	argv []string
 
 	broker  *broker.Broker
-	cmd     child.Command
+	cmd     process.Command
 	session broker.Session
 }
 
@@ -126,7 +126,7 @@ func (j *job) environ(w *way) ([]string, error) {
 // command line and the command is found before anything is asked of anybody.
 func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.conf.Refresh.V != config.RefreshOff {
-		if err := child.Harden(); err != nil {
+		if err := process.Harden(); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if _, err := j.broker.GivenSecret(); err != nil {
 		return err
 	}
-	if j.cmd, err = child.Find(j.argv, j.Search()); err != nil {
+	if j.cmd, err = process.Find(j.argv, j.Search()); err != nil {
 		return err
 	}
 	if j.conf.SSLMode.V == config.Require {

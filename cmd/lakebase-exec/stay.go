@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/hook"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/rundir"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // diedError says that we are to die of a signal, as the command did or as we were
@@ -109,16 +109,16 @@ type supervision struct {
 	*job
 	*cli.Stay
 	folder   *rundir.Dir
-	files    *safefile.Dir
+	files    *securefile.Dir
 	signal   syscall.Signal
 	env      []string
-	child    atomic.Pointer[child.Supervised]
+	child    atomic.Pointer[process.Supervised]
 	restarts atomic.Int64
 }
 
 // open makes the way in, and lets everything run that the command will need.
 func (s *supervision) open(ctx context.Context) (err error) {
-	if s.files, err = safefile.OpenDir([]string{s.folder.Path()}); err != nil {
+	if s.files, err = securefile.OpenDir([]string{s.folder.Path()}); err != nil {
 		return err
 	}
 	if s.conf.Refresh.V == config.RefreshPassfile {
@@ -148,7 +148,7 @@ func (s *supervision) open(ctx context.Context) (err error) {
 // writePassFile replaces the file at once: readers see the old token or the new.
 func (s *supervision) writePassFile(t credential.Token) error {
 	target := s.session.Target
-	line, err := hook.Render("pgpass", hook.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, hook.Context{})
+	line, err := credformat.Render("pgpass", credformat.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, credformat.Context{})
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (s *supervision) writePassFile(t credential.Token) error {
 
 // run starts the command and waits for its end.
 func (s *supervision) run(ctx context.Context, came <-chan os.Signal, stop func()) (int, error) {
-	c, err := child.Supervise(ctx, s.cmd, s.env, child.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, Caught: stop})
+	c, err := process.Supervise(ctx, s.cmd, s.env, process.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, Caught: stop})
 	if err != nil {
 		return 0, err
 	}
@@ -186,7 +186,7 @@ func (s *supervision) run(ctx context.Context, came <-chan os.Signal, stop func(
 
 // resend sends what came before Supervise caught signals itself: the command did
 // not exist then, so that nothing that the terminal sent has reached it.
-func resend(c *child.Supervised, came <-chan os.Signal) {
+func resend(c *process.Supervised, came <-chan os.Signal) {
 	for {
 		select {
 		case sig := <-came:
@@ -211,7 +211,7 @@ func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
 	}
 	switch {
 	case s.signal != 0:
-		if err := c.Signal(s.signal); err != nil && !errors.Is(err, child.ErrEnded) {
+		if err := c.Signal(s.signal); err != nil && !errors.Is(err, process.ErrEnded) {
 			s.say.Warn("--on-refresh %s: %v", s.conf.OnRefresh.V, err)
 		}
 	case s.conf.OnRefresh.V == config.OnRefreshRestart:
@@ -219,7 +219,7 @@ func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
 		switch {
 		case err == nil:
 			s.restarts.Add(1)
-		case !errors.Is(err, child.ErrEnded) && !errors.Is(err, child.ErrCalledOff):
+		case !errors.Is(err, process.ErrEnded) && !errors.Is(err, process.ErrCalledOff):
 			s.say.Warn("--on-refresh restart: %v", err)
 		}
 	}

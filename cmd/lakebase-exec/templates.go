@@ -5,14 +5,14 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/hook"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 )
 
 // variable is one more variable for the command.
 type variable struct {
 	name     string
-	template hook.Template
+	template credformat.Template
 	from     config.Source
 }
 
@@ -26,7 +26,7 @@ func variables(conf config.Config) ([]variable, error) {
 	var out []variable
 	var names []string
 	for _, a := range asked {
-		t, err := hook.ParseTemplate(a.Template)
+		t, err := credformat.ParseTemplate(a.Template)
 		if err != nil {
 			return nil, &config.Error{Name: a.From.String(), Problem: a.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}
 		}
@@ -63,13 +63,13 @@ func checkTemplates(conf config.Config, vars []variable) error {
 }
 
 // answer is what templates are filled from.
-func answer(v pgenv.Values, expires time.Time) hook.Answer {
-	return hook.Answer{Host: v.Host, Port: v.Port, Database: v.Database, User: v.User,
+func answer(v pgenv.Values, expires time.Time) credformat.Answer {
+	return credformat.Answer{Host: v.Host, Port: v.Port, Database: v.Database, User: v.User,
 		SSLMode: v.SSLMode, SSLRootCert: v.SSLRootCert, Password: v.Password, ExpiresAt: expires}
 }
 
 // extra fills the variables in.
-func extra(vars []variable, a hook.Answer) []pgenv.Var {
+func extra(vars []variable, a credformat.Answer) []pgenv.Var {
 	var out []pgenv.Var
 	for _, v := range vars {
 		out = append(out, pgenv.Var{Name: v.name, Value: v.template.Expand(a)})

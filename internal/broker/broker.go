@@ -11,8 +11,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 // Secrets is the keychain, as far as the road needs it. Get may prompt.
@@ -29,7 +29,7 @@ type Workspace interface {
 
 // Waker proves a login, waiting for the compute until ctx ends.
 type Waker interface {
-	Wait(ctx context.Context, t wake.Target, password credential.Secret) error
+	Wait(ctx context.Context, t pglogin.Target, password credential.Secret) error
 }
 
 // Stage is a part of the road that may take long enough to be spoken of.
@@ -88,7 +88,7 @@ type Broker struct {
 
 // Session is a way into the database that works now, or is believed to.
 type Session struct {
-	Target wake.Target
+	Target pglogin.Target
 	Token  credential.Token
 	Cached bool // nothing was asked of the workspace
 
@@ -104,7 +104,7 @@ func (b *Broker) Token(ctx context.Context) (Session, error) {
 
 // Ready is Token and then, as --wait says, a login with the very values that a
 // child would get. A cached token that the server refuses is minted anew once.
-// Further errors: *wake.Error.
+// Further errors: *pglogin.Error.
 func (b *Broker) Ready(ctx context.Context) (Session, error) {
 	s, err := b.Token(ctx)
 	if err != nil {
@@ -166,11 +166,11 @@ func (b *Broker) tell(s Stage, text string) {
 }
 
 // Target puts together what the login and the child get, for a database host.
-func (b *Broker) Target(host string) wake.Target { return Target(b.Config, b.SSLRootCert, host) }
+func (b *Broker) Target(host string) pglogin.Target { return Target(b.Config, b.SSLRootCert, host) }
 
 // Target is what a configuration connects to; roots may be empty under
 // sslmode=require.
-func Target(c config.Config, roots, host string) wake.Target {
-	return wake.Target{Host: host, Port: c.PGPort.V, HostAddr: c.PGHostAddr.V, Database: c.Database.V, User: c.User.V,
+func Target(c config.Config, roots, host string) pglogin.Target {
+	return pglogin.Target{Host: host, Port: c.PGPort.V, HostAddr: c.PGHostAddr.V, Database: c.Database.V, User: c.User.V,
 		SSLMode: c.SSLMode.V, SSLRootCert: roots}
 }

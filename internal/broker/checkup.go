@@ -7,7 +7,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // Part is a part of the road that a Checkup looks at by itself.
@@ -51,13 +51,13 @@ type Finding struct {
 type Seen struct {
 	Config         config.Config // with what was found out on the way: who signs in, and how
 	Skew           time.Duration // how far the workspace's clock is ahead of ours
-	Workspace      wake.Peer
+	Workspace      pglogin.Peer
 	TokenEnds      time.Time // of the workspace token
 	Me             exchange.Identity
 	Endpoint       exchange.Endpoint
 	Branch         exchange.Branch // of an endpoint, where it could be asked for
 	Host           string          // where a run would log in
-	Database       wake.Peer
+	Database       pglogin.Peer
 	CredentialEnds time.Time
 	LoginTook      time.Duration
 	Person         string // whose login is stored, where a person of the keychain's signs in
@@ -70,9 +70,9 @@ type Seen struct {
 type Checkup struct {
 	*Broker // its Cache without a store, its Secrets without dialogs
 
-	Clock func(ctx context.Context) (skew time.Duration, err error)            // one attempt
-	Look  func(ctx context.Context) wake.Peer                                  // at the workspace's certificate; zero: it cannot be seen
-	Probe func(ctx context.Context, t wake.Target) (peer wake.Peer, err error) // of the database, until ctx ends
+	Clock func(ctx context.Context) (skew time.Duration, err error)                  // one attempt
+	Look  func(ctx context.Context) pglogin.Peer                                     // at the workspace's certificate; zero: it cannot be seen
+	Probe func(ctx context.Context, t pglogin.Target) (peer pglogin.Peer, err error) // of the database, until ctx ends
 
 	findings []Finding
 	status   map[Part]Status

@@ -9,7 +9,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // ClockError says that two clocks are far apart.
@@ -229,7 +229,7 @@ func (c *Checkup) checkLogin(ctx context.Context) (Status, error) {
 }
 
 // probed is the target of a connection without a login: its user may not be known.
-func (c *Checkup) probed() wake.Target {
+func (c *Checkup) probed() pglogin.Target {
 	t := c.Target(c.seen.Host)
 	if t.User == "" {
 		t.User = "nobody"

@@ -11,8 +11,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 // healthy is a world in which every step of the road works.
@@ -31,10 +31,10 @@ func (w *ways) checkup(c config.Config) *Checkup {
 	return &Checkup{
 		Broker: b,
 		Clock:  func(context.Context) (time.Duration, error) { w.note("clock"); return time.Second, nil },
-		Look:   func(context.Context) wake.Peer { return wake.Peer{Issuer: "CN=workspace"} },
-		Probe: func(_ context.Context, t wake.Target) (wake.Peer, error) {
+		Look:   func(context.Context) pglogin.Peer { return pglogin.Peer{Issuer: "CN=workspace"} },
+		Probe: func(_ context.Context, t pglogin.Target) (pglogin.Peer, error) {
 			w.note("probe:" + t.Host)
-			return wake.Peer{Issuer: "CN=database"}, nil
+			return pglogin.Peer{Issuer: "CN=database"}, nil
 		},
 	}
 }
@@ -113,12 +113,12 @@ func TestCheckupStopsAtNothing(t *testing.T) {
 			}
 		}, "credential:failed, login<credential"},
 		{"no database", func(_ *ways, c *Checkup) {
-			c.Probe = func(context.Context, wake.Target) (wake.Peer, error) {
-				return wake.Peer{}, &wake.Error{Kind: wake.Certificate}
+			c.Probe = func(context.Context, pglogin.Target) (pglogin.Peer, error) {
+				return pglogin.Peer{}, &pglogin.Error{Kind: pglogin.Certificate}
 			}
 		}, "database:failed, login<database"},
 		{"no role", func(w *ways, _ *Checkup) {
-			w.login = func(context.Context, wake.Target, string) error { return &wake.Error{Kind: wake.RoleMissing} }
+			w.login = func(context.Context, pglogin.Target, string) error { return &pglogin.Error{Kind: pglogin.RoleMissing} }
 		}, "login:failed"},
 	} {
 		w := healthy()

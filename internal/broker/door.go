@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 )
 
 // Tokens gives a token for a new login, another one than refused.
@@ -17,27 +17,27 @@ type Tokens interface {
 	Fresh(ctx context.Context, refused credential.Secret) (credential.Token, error)
 }
 
-// Door makes the logins of a proxy's clients. It is a proxy.Upstream.
+// Door makes the logins of a proxy's clients. It is a pgproxy.Upstream.
 type Door struct {
-	Target  wake.Target // its Database is what the client asks for
+	Target  pglogin.Target // its Database is what the client asks for
 	Tokens  Tokens
-	Backoff func() wake.Backoff                    // one for each login
+	Backoff func() pglogin.Backoff                 // one for each login
 	Explain func(err error) (message, hint string) // for people
 
 	wakes atomic.Int64
-	trust *wake.Trust
+	trust *pglogin.Trust
 }
 
 // NewDoor makes a door to t.
-func NewDoor(t wake.Target, tokens Tokens, backoff func() wake.Backoff, explain func(error) (string, string)) *Door {
-	return &Door{Target: t, Tokens: tokens, Backoff: backoff, Explain: explain, trust: wake.NewTrust()}
+func NewDoor(t pglogin.Target, tokens Tokens, backoff func() pglogin.Backoff, explain func(error) (string, string)) *Door {
+	return &Door{Target: t, Tokens: tokens, Backoff: backoff, Explain: explain, trust: pglogin.NewTrust()}
 }
 
 // Wakes counts the logins that had to wait for a sleeping compute.
 func (d *Door) Wakes() int64 { return d.wakes.Load() }
 
 // Login logs in for a client. A token that the server refuses is replaced once.
-func (d *Door) Login(ctx context.Context, params map[string]string) (*proxy.Server, error) {
+func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.Server, error) {
 	t, rest := d.Target, maps.Clone(params)
 	t.Database = params["database"]
 	delete(rest, "database")
@@ -56,13 +56,13 @@ func (d *Door) Login(ctx context.Context, params map[string]string) (*proxy.Serv
 	if err != nil {
 		return nil, d.serverError(err)
 	}
-	return &proxy.Server{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
+	return &pgproxy.Server{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
 }
 
-func (d *Door) open(ctx context.Context, t wake.Target, password credential.Secret, params map[string]string) (*wake.Conn, error) {
+func (d *Door) open(ctx context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error) {
 	woke := false
-	w := &wake.Waker{Backoff: d.Backoff(), Trust: d.trust, Progress: func(wake.Status) { woke = true },
-		Wrap: func(c net.Conn) net.Conn { return proxy.NewWire(c) }}
+	w := &pglogin.Waker{Backoff: d.Backoff(), Trust: d.trust, Progress: func(pglogin.Status) { woke = true },
+		Wrap: func(c net.Conn) net.Conn { return pgproxy.NewWire(c) }}
 	conn, err := w.Open(ctx, t, password, params)
 	if err == nil && woke {
 		d.wakes.Add(1)
@@ -72,7 +72,7 @@ func (d *Door) open(ctx context.Context, t wake.Target, password credential.Secr
 
 // Cancel carries a cancel request.
 func (d *Door) Cancel(ctx context.Context, pid uint32, key []byte) error {
-	return wake.Cancel(ctx, d.Target, d.trust, pid, key)
+	return pglogin.Cancel(ctx, d.Target, d.trust, pid, key)
 }
 
 // SQLSTATEs of errors that no server has sent (PostgreSQL manual, "PostgreSQL
@@ -85,16 +85,16 @@ const (
 // serverError is what a client sees of an error: what its server would have said,
 // and for the rest our own words.
 func (d *Door) serverError(err error) error {
-	var e *wake.Error
-	out := &proxy.ServerError{Code: unableToConnect}
+	var e *pglogin.Error
+	out := &pgproxy.ServerError{Code: unableToConnect}
 	if errors.As(err, &e) {
 		switch {
-		case e.Kind == wake.Cancelled:
+		case e.Kind == pglogin.Cancelled:
 			return err
-		case e.Kind == wake.NotAwake:
+		case e.Kind == pglogin.NotAwake:
 			out.Code = cannotConnectNow
 		case e.Code != "":
-			return &proxy.ServerError{Code: e.Code, Message: e.Message}
+			return &pgproxy.ServerError{Code: e.Code, Message: e.Message}
 		}
 	}
 	out.Message, out.Hint = d.Explain(err)

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 )
 
 // tokens gives these in turn; the last one again and again.
@@ -28,25 +28,25 @@ func (t *tokens) Fresh(context.Context, credential.Secret) (credential.Token, er
 func explain(error) (string, string) { return "our words", "our hint" }
 
 func TestDoorTellsWhatTheServerSaid(t *testing.T) {
-	d := NewDoor(wake.Target{}, &tokens{}, nil, explain)
+	d := NewDoor(pglogin.Target{}, &tokens{}, nil, explain)
 	for _, c := range []struct {
 		err                 error
 		code, message, hint string
 	}{
-		{&wake.Error{Kind: wake.DatabaseMissing, Code: "3D000", Message: `database "x" does not exist`}, "3D000", `database "x" does not exist`, ""},
-		{&wake.Error{Kind: wake.NotAwake}, "57P03", "our words", "our hint"},
-		{&wake.Error{Kind: wake.Certificate, Message: "x509"}, "08001", "our words", "our hint"},
+		{&pglogin.Error{Kind: pglogin.DatabaseMissing, Code: "3D000", Message: `database "x" does not exist`}, "3D000", `database "x" does not exist`, ""},
+		{&pglogin.Error{Kind: pglogin.NotAwake}, "57P03", "our words", "our hint"},
+		{&pglogin.Error{Kind: pglogin.Certificate, Message: "x509"}, "08001", "our words", "our hint"},
 		{errors.New("the workspace is down"), "08001", "our words", "our hint"},
 	} {
-		var e *proxy.ServerError
+		var e *pgproxy.ServerError
 		if err := d.serverError(c.err); !errors.As(err, &e) || e.Code != c.code || e.Message != c.message || e.Hint != c.hint {
 			t.Errorf("%v: %+v", c.err, e)
 		}
 	}
-	if err := d.serverError(&wake.Error{Kind: wake.Cancelled}); errors.As(err, new(*proxy.ServerError)) {
+	if err := d.serverError(&pglogin.Error{Kind: pglogin.Cancelled}); errors.As(err, new(*pgproxy.ServerError)) {
 		t.Error("a client that has gone is told something")
 	}
-	var e *proxy.ServerError
+	var e *pgproxy.ServerError
 	if _, err := d.Login(t.Context(), map[string]string{"user": "u", "database": "d"}); !errors.As(err, &e) || e.Message != "our words" {
 		t.Errorf("without a token: %v", err)
 	}
@@ -59,19 +59,19 @@ func (once) Reset()                     {}
 
 // What a client asks for goes where it belongs, and the roots are looked at.
 func TestDoorNeverLogsInUnverified(t *testing.T) {
-	d := NewDoor(wake.Target{Host: "h.example", Port: 1, User: "u", SSLMode: wake.VerifyFull, SSLRootCert: "/nonexistent"}, &tokens{"a"},
-		func() wake.Backoff { return once{} }, explain)
+	d := NewDoor(pglogin.Target{Host: "h.example", Port: 1, User: "u", SSLMode: pglogin.VerifyFull, SSLRootCert: "/nonexistent"}, &tokens{"a"},
+		func() pglogin.Backoff { return once{} }, explain)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
-	var e *proxy.ServerError
+	var e *pgproxy.ServerError
 	if _, err := d.Login(ctx, params); !errors.As(err, &e) || e.Code != unableToConnect {
 		t.Errorf("%v", err)
 	}
 	if len(params) != 3 {
 		t.Errorf("the client's parameters were changed: %v", params)
 	}
-	var bad *wake.Error
+	var bad *pglogin.Error
 	if err := d.Cancel(ctx, 1, nil); !errors.As(err, &bad) {
 		t.Errorf("%v", err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,7 +39,7 @@ type world struct {
 	endError  func(ctx context.Context, n int) error
 	endpoint  exchange.Endpoint
 	target    string // what must be asked for
-	login     func(ctx context.Context, t wake.Target, password string) error
+	login     func(ctx context.Context, t pglogin.Target, password string) error
 
 	counts map[string]int
 	minted int
@@ -126,7 +126,7 @@ func (w *world) Endpoint(ctx context.Context, bearer credential.Secret, name str
 	return w.endpoint, nil
 }
 
-func (w *world) Wait(ctx context.Context, t wake.Target, password credential.Secret) error {
+func (w *world) Wait(ctx context.Context, t pglogin.Target, password credential.Secret) error {
 	w.note("login:" + password.Reveal())
 	if w.login != nil {
 		return w.login(ctx, t, password.Reveal())

@@ -18,14 +18,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // A login that failed is made again by the next run, with the same values.
 func TestFailedLoginIsNotProven(t *testing.T) {
 	c := resolve(t, "PGHOST", ownHost)
 	w := newWorld()
-	w.login = func(context.Context, wake.Target, string) error { return &wake.Error{Kind: wake.DatabaseMissing} }
+	w.login = func(context.Context, pglogin.Target, string) error {
+		return &pglogin.Error{Kind: pglogin.DatabaseMissing}
+	}
 	if _, err := w.ready(t, c); err == nil {
 		t.Fatal("the login did not fail")
 	}
@@ -60,7 +62,7 @@ func TestInheritedTokenIsNoSecondTry(t *testing.T) {
 	}
 	w.did()
 	w.secretErr = &keychain.Error{Err: keychain.ErrNotFound}
-	w.login = func(_ context.Context, _ wake.Target, password string) error {
+	w.login = func(_ context.Context, _ pglogin.Target, password string) error {
 		if password == "token-1" {
 			return tokenRefused()
 		}
@@ -104,7 +106,7 @@ func TestCancelledAtTheKeychain(t *testing.T) {
 }
 
 // postgres lets in whoever has the right password.
-func postgres(t *testing.T, right string) (target wake.Target, passwords func() []string) {
+func postgres(t *testing.T, right string) (target pglogin.Target, passwords func() []string) {
 	t.Helper()
 	certified := httptest.NewTLSServer(nil)
 	defer certified.Close()
@@ -165,7 +167,7 @@ func postgres(t *testing.T, right string) (target wake.Target, passwords func() 
 		defer mu.Unlock()
 		return slices.Clone(seen)
 	}
-	return wake.Target{Host: "localhost", HostAddr: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "u", SSLMode: wake.Require}, passwords
+	return pglogin.Target{Host: "localhost", HostAddr: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "u", SSLMode: pglogin.Require}, passwords
 }
 
 // A token that the server refuses is replaced, once, and only by another one.
@@ -181,7 +183,7 @@ func TestDoorReplacesARefusedToken(t *testing.T) {
 	} {
 		target, passwords := postgres(t, "new")
 		list := tokens(c.tokens)
-		d := NewDoor(target, &list, func() wake.Backoff { return once{} }, explain)
+		d := NewDoor(target, &list, func() pglogin.Backoff { return once{} }, explain)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		s, err := d.Login(ctx, map[string]string{"user": "u", "database": "d"})
 		cancel()

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 func TestColdThenWarm(t *testing.T) {
 	w := newWorld()
-	var target wake.Target
-	w.login = func(_ context.Context, tg wake.Target, _ string) error { target = tg; return nil }
+	var target pglogin.Target
+	w.login = func(_ context.Context, tg pglogin.Target, _ string) error { target = tg; return nil }
 	c := resolve(t, "PGHOST", ownHost, "PGPORT", "5433", "database", "db", "user", "me", "pghostaddr", "10.0.0.1")
 	s, err := w.ready(t, c)
 	if err != nil || s.Cached || s.Token.Value.Reveal() != "token-1" {
@@ -23,7 +23,7 @@ func TestColdThenWarm(t *testing.T) {
 	if got := w.did(); got != "keychain sign-in credential login:token-1" {
 		t.Errorf("cold: %s", got)
 	}
-	want := wake.Target{Host: ownHost, Port: 5433, HostAddr: "10.0.0.1", Database: "db", User: "me", SSLMode: "verify-full", SSLRootCert: "/roots.pem"}
+	want := pglogin.Target{Host: ownHost, Port: 5433, HostAddr: "10.0.0.1", Database: "db", User: "me", SSLMode: "verify-full", SSLRootCert: "/roots.pem"}
 	if target != want || s.Target != want {
 		t.Errorf("logged in to %+v, given to the child %+v", target, s.Target)
 	}
@@ -79,18 +79,18 @@ func TestWaitWords(t *testing.T) {
 }
 
 func tokenRefused() error {
-	return &wake.Error{Kind: wake.Refused, Code: "28P01", Message: "password authentication failed"}
+	return &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}
 }
 
 func TestRefusedCachedTokenIsMintedAnewOnce(t *testing.T) {
 	c := resolve(t, "PGHOST", ownHost, "wait", "always")
-	for _, refusal := range []error{tokenRefused(), &wake.Error{Kind: wake.TokenInvalid}} {
+	for _, refusal := range []error{tokenRefused(), &pglogin.Error{Kind: pglogin.TokenInvalid}} {
 		w := newWorld()
 		if _, err := w.ready(t, c); err != nil {
 			t.Fatal(err)
 		}
 		w.did()
-		w.login = func(_ context.Context, _ wake.Target, password string) error {
+		w.login = func(_ context.Context, _ pglogin.Target, password string) error {
 			if password == "token-1" {
 				return refusal
 			}
@@ -104,9 +104,9 @@ func TestRefusedCachedTokenIsMintedAnewOnce(t *testing.T) {
 			t.Errorf("the new token was not kept: %v", err)
 		}
 		// Refused again: an error, and no third try.
-		w.login = func(context.Context, wake.Target, string) error { return refusal }
+		w.login = func(context.Context, pglogin.Target, string) error { return refusal }
 		_, err = w.ready(t, c)
-		var e *wake.Error
+		var e *pglogin.Error
 		if got := w.did(); !errors.As(err, &e) || !e.TokenRefused() || got != "login:token-2 keychain sign-in credential login:token-3" {
 			t.Errorf("%v: %v: %s", refusal, err, got)
 		}
@@ -115,9 +115,9 @@ func TestRefusedCachedTokenIsMintedAnewOnce(t *testing.T) {
 
 func TestRefusedNewTokenIsNotMintedAgain(t *testing.T) {
 	w := newWorld()
-	w.login = func(context.Context, wake.Target, string) error { return tokenRefused() }
+	w.login = func(context.Context, pglogin.Target, string) error { return tokenRefused() }
 	_, err := w.ready(t, resolve(t, "PGHOST", ownHost))
-	var e *wake.Error
+	var e *pglogin.Error
 	if got := w.did(); !errors.As(err, &e) || got != "keychain sign-in credential login:token-1" {
 		t.Errorf("%v: %s", err, got)
 	}
@@ -130,11 +130,11 @@ func TestOtherRefusalsMintNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.did()
-	for _, k := range []wake.Kind{wake.RoleMissing, wake.DatabaseMissing, wake.ConnectDenied, wake.EndpointDisabled, wake.EndpointNotFound, wake.NotAllowed,
-		wake.Certificate, wake.NotAwake, wake.NameNotResolved, wake.ExternalAuth, wake.Other, wake.Refused} {
-		w.login = func(context.Context, wake.Target, string) error { return &wake.Error{Kind: k, Message: "no"} }
+	for _, k := range []pglogin.Kind{pglogin.RoleMissing, pglogin.DatabaseMissing, pglogin.ConnectDenied, pglogin.EndpointDisabled, pglogin.EndpointNotFound, pglogin.NotAllowed,
+		pglogin.Certificate, pglogin.NotAwake, pglogin.NameNotResolved, pglogin.ExternalAuth, pglogin.Other, pglogin.Refused} {
+		w.login = func(context.Context, pglogin.Target, string) error { return &pglogin.Error{Kind: k, Message: "no"} }
 		_, err := w.ready(t, c)
-		var e *wake.Error
+		var e *pglogin.Error
 		if got := w.did(); !errors.As(err, &e) || e.Kind != k || got != "login:token-1" {
 			t.Errorf("%s: %v: %s", k, err, got)
 		}
@@ -148,7 +148,7 @@ func TestOtherRefusalsMintNothing(t *testing.T) {
 func TestLoginHasTheWaitTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.login = func(ctx context.Context, _ wake.Target, _ string) error {
+		w.login = func(ctx context.Context, _ pglogin.Target, _ string) error {
 			d, ok := ctx.Deadline()
 			if left := time.Until(d); !ok || left != 7*time.Second {
 				t.Errorf("the login has %s", left)
@@ -172,7 +172,7 @@ func TestCancelled(t *testing.T) {
 			w.credError, w.endError = wait, wait
 		},
 		"in the login": func(w *world, cancel context.CancelFunc) {
-			w.login = func(ctx context.Context, _ wake.Target, _ string) error { cancel(); <-ctx.Done(); return ctx.Err() }
+			w.login = func(ctx context.Context, _ pglogin.Target, _ string) error { cancel(); <-ctx.Done(); return ctx.Err() }
 		},
 	} {
 		w := newWorld()

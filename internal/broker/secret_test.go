@@ -10,7 +10,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 func TestNoSecret(t *testing.T) {
@@ -177,11 +177,11 @@ func TestInheritedTokenComesLast(t *testing.T) {
 	// One that the server refuses is not tried again, and nothing is minted.
 	w = newWorld()
 	w.secretErr = &keychain.Error{Err: keychain.ErrNotFound}
-	w.login = func(context.Context, wake.Target, string) error { return tokenRefused() }
+	w.login = func(context.Context, pglogin.Target, string) error { return tokenRefused() }
 	b = w.broker(resolve(t, "PGHOST", ownHost))
 	b.Inherited = sealed(t)
 	_, err := b.Ready(t.Context())
-	var e *wake.Error
+	var e *pglogin.Error
 	if got := w.did(); !errors.As(err, &e) || got != "keychain login:inherited" {
 		t.Errorf("%v: %s", err, got)
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 // token gets a token other than refused.
@@ -193,7 +193,7 @@ func (b *Broker) inherited() (Session, bool) {
 // refused says whether a login failed for its token, and not for anything that
 // a new one would leave as it is.
 func refused(err error) bool {
-	var e *wake.Error
+	var e *pglogin.Error
 	return errors.As(err, &e) && e.TokenRefused()
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 const value = "dose0123456789abcdef"
@@ -22,12 +22,12 @@ var (
 	remove = step{Op: "delete", Account: account}
 )
 
-func startDesktop(t *testing.T, o desktop.Options) *desktop.Desktop {
+func startDesktop(t *testing.T, o testkeyring.Options) *testkeyring.Desktop {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = filepath.Join(t.TempDir(), "home")
 	}
-	d, err := desktop.Start(t.Context(), o)
+	d, err := testkeyring.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func startDesktop(t *testing.T, o desktop.Options) *desktop.Desktop {
 }
 
 // want plays steps on a desktop and compares their kinds.
-func want(t *testing.T, d *desktop.Desktop, kind string, steps ...step) []outcome {
+func want(t *testing.T, d *testkeyring.Desktop, kind string, steps ...step) []outcome {
 	t.Helper()
 	outcomes := play(t, d.Env(), script{Steps: steps})
 	if got := kinds(outcomes); got != kind {
@@ -50,7 +50,7 @@ func want(t *testing.T, d *desktop.Desktop, kind string, steps ...step) []outcom
 }
 
 func TestGnomeKeyring(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Unlocked})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	o := want(t, d, "not found, not found, not found, ok, ok, ok, ok, ok, ok, not found, not found",
 		get, peek, remove, set, get, peek, step{Op: "put", Account: account, Value: "another"}, get, remove, get, remove)
 	if o[4].Value != value || o[5].Value != value || o[7].Value != "another" {
@@ -67,7 +67,7 @@ func TestGnomeKeyring(t *testing.T) {
 }
 
 func TestPeekMakesNoNeedlessCall(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Slow})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Slow})
 	want(t, d, "ok", set)
 	before := d.Calls()
 	want(t, d, "ok", peek)
@@ -84,7 +84,7 @@ func TestPeekMakesNoNeedlessCall(t *testing.T) {
 
 func TestLockedGnomeKeyring(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
-	d := startDesktop(t, desktop.Options{Dir: home, Mode: desktop.Unlocked})
+	d := startDesktop(t, testkeyring.Options{Dir: home, Mode: testkeyring.Unlocked})
 	want(t, d, "ok, ok", set, peek)
 	if err := d.Lock(t.Context()); err != nil {
 		t.Fatal(err)
@@ -97,10 +97,10 @@ func TestLockedGnomeKeyring(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	lockedCases(t, startDesktop(t, desktop.Options{Dir: home, Mode: desktop.Locked}))
+	lockedCases(t, startDesktop(t, testkeyring.Options{Dir: home, Mode: testkeyring.Locked}))
 }
 
-func lockedCases(t *testing.T, d *desktop.Desktop) {
+func lockedCases(t *testing.T, d *testkeyring.Desktop) {
 	t.Helper()
 	before := d.Calls()["BeginPrompting"]
 	want(t, d, "locked, locked, locked, locked", peek, put,
@@ -115,7 +115,7 @@ func lockedCases(t *testing.T, d *desktop.Desktop) {
 }
 
 func TestFreshUser(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.NoCollection})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.NoCollection})
 	o := want(t, d, "not found, not found, not found, absent, absent", get, peek, remove, set, put)
 	for _, o := range o[3:] {
 		if !strings.Contains(o.Text, "no login keyring to write to") {
@@ -128,7 +128,7 @@ func TestFreshUser(t *testing.T) {
 }
 
 func TestNoProvider(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.NoProvider})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.NoProvider})
 	for _, o := range want(t, d, "absent, absent, absent, absent, absent", get, peek, set, put, remove) {
 		if !strings.Contains(o.Text, "org.freedesktop.DBus.Error.ServiceUnknown") {
 			t.Error(o.Text)
@@ -137,7 +137,7 @@ func TestNoProvider(t *testing.T) {
 }
 
 func TestSilent(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Silent})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Silent})
 	for _, st := range []step{get, peek, set, put, remove} {
 		s := script{Timeout: 20 * time.Millisecond, Steps: []step{st}} // and Quiet stays a minute
 		if st.Op == "peek" || st.Op == "put" {
@@ -150,7 +150,7 @@ func TestSilent(t *testing.T) {
 }
 
 func TestHungPrompt(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.HungPrompt})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.HungPrompt})
 	// The first Get is given up when its prompt is there, which never ends. The second
 	// waits for its turn behind it; quiet calls need no turn.
 	first, second := get, get
@@ -166,10 +166,10 @@ func TestHungPrompt(t *testing.T) {
 }
 
 func TestPromptAnswers(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Dismissed})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Dismissed})
 	want(t, d, "locked, dismissed, dismissed, dismissed", peek, get, set, remove)
 
-	d = startDesktop(t, desktop.Options{Mode: desktop.Accepted})
+	d = startDesktop(t, testkeyring.Options{Mode: testkeyring.Accepted})
 	o := want(t, d, "locked, locked, ok, ok", peek, put, set, peek)
 	if o[3].Value != value {
 		t.Errorf("read %q", o[3].Value)
@@ -180,7 +180,7 @@ func TestPromptAnswers(t *testing.T) {
 }
 
 func TestManyAtOnceShareOnePrompt(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Accepted})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Accepted})
 	want(t, d, "ok", set)
 	for _, st := range []step{get, set} {
 		if err := d.Lock(t.Context()); err != nil {
@@ -198,7 +198,7 @@ func TestManyAtOnceShareOnePrompt(t *testing.T) {
 }
 
 func TestServiceThatAsksFirst(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Asking})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Asking})
 	o := want(t, d, "ok, locked, failed, dismissed, ok", set, step{Op: "put", Account: account, Value: "another"},
 		step{Op: "set", Account: account, Value: "another"}, remove, peek)
 	if !strings.Contains(o[1].Text, "wants to ask first") || !strings.Contains(o[2].Text, "reads back differently") {
@@ -217,7 +217,7 @@ func TestServiceThatAsksFirst(t *testing.T) {
 }
 
 func TestSlow(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Slow, Delay: 50 * time.Millisecond})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Slow, Delay: 50 * time.Millisecond})
 	o := want(t, d, "ok, ok, ok", set, peek, get)
 	if o[1].Value != value || o[2].Value != value {
 		t.Errorf("read %q and %q", o[1].Value, o[2].Value)
@@ -225,17 +225,17 @@ func TestSlow(t *testing.T) {
 }
 
 func TestWrongAnswers(t *testing.T) {
-	d := startDesktop(t, desktop.Options{Mode: desktop.Garbage})
+	d := startDesktop(t, testkeyring.Options{Mode: testkeyring.Garbage})
 	for _, o := range want(t, d, "failed, failed, failed, failed, failed", get, peek, set, put, remove) {
 		if !strings.Contains(o.Text, "an answer of the wrong form: interface conversion") {
 			t.Error(o.Text)
 		}
 	}
-	d = startDesktop(t, desktop.Options{Mode: desktop.GarbagePrompt})
+	d = startDesktop(t, testkeyring.Options{Mode: testkeyring.GarbagePrompt})
 	// A second one shows that the turn was given back.
 	want(t, d, "locked, failed, failed", peek, get, get)
 
-	d = startDesktop(t, desktop.Options{Mode: desktop.Forgetful})
+	d = startDesktop(t, testkeyring.Options{Mode: testkeyring.Forgetful})
 	o := want(t, d, "failed, failed", set, put)
 	if !strings.Contains(o[0].Text, "reads back differently") {
 		t.Error(o[0].Text)

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // crashLatency spreads the steps of a short run.
@@ -21,7 +21,7 @@ const crashLatency = 15 * time.Millisecond
 func (c *crash) desk() {
 	c.t.Helper()
 	l := base(c.t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: crashLatency}})
-	c.place = deskPlace(c.t, l, desktop.Unlocked)
+	c.place = deskPlace(c.t, l, testkeyring.Unlocked)
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s") // who meets a deadline fails, and was not killed
 	c.login()
 }
@@ -136,7 +136,7 @@ func (c *crash) stored() (accounts []string) {
 // crashRotate: the keychain holds a secret that works after every kill, and what
 // the workspace has too many of is named by the next run.
 func crashRotate(c *crash, kills int) {
-	r := newRotating(c.t, desktop.Options{Mode: desktop.Unlocked})
+	r := newRotating(c.t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	c.place = r.place
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s")
 	slow := func() { c.base.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }

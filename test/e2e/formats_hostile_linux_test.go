@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/hook"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 )
 
 // hostileUsers are user names that a careless quoting breaks on.
@@ -50,10 +50,10 @@ func documents(t *testing.T, format string) (docs []rendered, refused []string) 
 	t.Helper()
 	dir := t.TempDir()
 	for i, s := range withControls() {
-		a := hook.Answer{Host: "localhost", Port: 5432, Database: "data base", User: s, SSLMode: "verify-full",
+		a := credformat.Answer{Host: "localhost", Port: 5432, Database: "data base", User: s, SSLMode: "verify-full",
 			Password: credential.NewSecret("x" + s + "y"), ExpiresAt: time.Now()}
-		out, err := hook.Render(format, a, hook.Context{})
-		var e *hook.Error
+		out, err := credformat.Render(format, a, credformat.Context{})
+		var e *credformat.Error
 		switch {
 		case errors.As(err, &e):
 			if e.Format != format || e.Field != "user" && e.Field != "password" || e.What == "" {

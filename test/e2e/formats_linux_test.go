@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // readers says what to install for a format's reader that is missing.
@@ -76,7 +76,7 @@ type formats struct {
 func newFormats(t *testing.T) *formats {
 	t.Helper()
 	l := base(t, emulator.Options{})
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, testkeyring.Unlocked)
 	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--no-verify")
 	login.Stdin = strings.NewReader(l.ClientSecret + "\n")
 	p.finish(login).want(0)

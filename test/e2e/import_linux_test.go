@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // On a terminal, login --import asks before it takes the plain-text secret out
@@ -15,7 +15,7 @@ import (
 func TestImportAsks(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{NoPostgres: true})
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, testkeyring.Unlocked)
 	path := filepath.Join(p.home, ".databrickscfg")
 	rest := "# keep\r\n[DEFAULT]\r\nhost = " + p.env["DATABRICKS_HOST"] + "\r\nclient_id = " + l.ClientID + "\r\n"
 	whole := rest + "client_secret = " + l.ClientSecret + " # plain\r\n"

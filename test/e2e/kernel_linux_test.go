@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // These tests use the kernel's keyring of real users. Programs of one user share
@@ -90,7 +90,7 @@ func (p *place) get(cmd *exec.Cmd) (stdout, stderr string) {
 func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{})
-	for _, mode := range []desktop.Mode{desktop.Unlocked, desktop.Locked, desktop.Silent, desktop.NoProvider} {
+	for _, mode := range []testkeyring.Mode{testkeyring.Unlocked, testkeyring.Locked, testkeyring.Silent, testkeyring.NoProvider} {
 		p := deskPlace(t, l, mode).defaultCache()
 		p.set("DATABRICKS_CLIENT_SECRET=" + l.ClientSecret)
 		p.do("lakebase-exec", "--", "true").want(0)
@@ -235,7 +235,7 @@ func TestKernelCache_OtherUser(t *testing.T) {
 func TestKernelCache_Logout(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{NoPostgres: true})
-	p := deskPlace(t, l, desktop.Unlocked).defaultCache()
+	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
 	p.set("LAKEBASE_WAIT=never")
 	p.login()
 	token, _ := p.get(p.command("lakebase-credential-helper", "get", "--format", "password"))

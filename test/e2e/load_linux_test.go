@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // crowd is how many callers there are in all.
@@ -37,7 +37,7 @@ type load struct {
 func newLoad(t *testing.T) *load {
 	t.Helper()
 	l := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
-	p := deskPlace(t, l, desktop.Unlocked).defaultCache()
+	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
 	p.login()
 	l.ResetCounters()
 	return &load{place: p, t: t, helper: filepath.Join(released(t), "lakebase-credential-helper")}

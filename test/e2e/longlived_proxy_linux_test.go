@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // proxyLives: every client goes on and on, also those that read the password
 // once, and also when the compute is suspended under them.
 func proxyLives(t *testing.T) {
 	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, testkeyring.Unlocked)
 	p.login()
 	p.mark()
 	path := drivers(t)

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // many is how many commands start.
@@ -20,7 +20,7 @@ var patient = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "L
 func TestColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
-	p := deskPlace(t, l, desktop.Unlocked).defaultCache()
+	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
 	p.set(patient...)
 	p.login()
 	l.ResetCounters()
@@ -38,7 +38,7 @@ func TestColdStartsAtOnce(t *testing.T) {
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
-	p := deskPlace(t, l, desktop.Unlocked).defaultCache()
+	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
 	p.set(patient...)
 	p.login()
 	l.ResetCounters()

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // runLimit bounds one run of a program, so that a test never hangs.
@@ -67,7 +67,7 @@ func wakeUp(t testing.TB, l *emulator.Lakebase) {
 type place struct {
 	t    testing.TB
 	base *emulator.Lakebase
-	desk *desktop.Desktop
+	desk *testkeyring.Desktop
 	home string
 	run  string // XDG_RUNTIME_DIR
 	env  map[string]string
@@ -94,18 +94,18 @@ func plainPlace(t testing.TB, l *emulator.Lakebase) *place {
 
 // deskPlace has a private desktop with the keychain in this mode; the secret is
 // not in the environment.
-func deskPlace(t testing.TB, l *emulator.Lakebase, mode desktop.Mode) *place {
+func deskPlace(t testing.TB, l *emulator.Lakebase, mode testkeyring.Mode) *place {
 	t.Helper()
-	return deskPlaceWith(t, l, desktop.Options{Mode: mode})
+	return deskPlaceWith(t, l, testkeyring.Options{Mode: mode})
 }
 
-func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o desktop.Options) *place {
+func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Options) *place {
 	t.Helper()
 	p := plainPlace(t, l)
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	o.Dir = p.home
-	d, err := desktop.Start(ctx, o)
+	d, err := testkeyring.Start(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // rotating is a place whose stored secret was made by rotate, beside the first
@@ -20,7 +20,7 @@ type rotating struct {
 	first string // its id
 }
 
-func newRotating(t *testing.T, o desktop.Options) *rotating {
+func newRotating(t *testing.T, o testkeyring.Options) *rotating {
 	t.Helper()
 	l := base(t, emulator.Options{NoPostgres: true})
 	p := deskPlaceWith(t, l, o)
@@ -114,7 +114,7 @@ func ids(l *emulator.Lakebase) []string {
 // Killed while the workspace's answer to any of its calls is on the way: the
 // workspace has acted, and rotate does not know it yet.
 func TestRotateKilledAtACall(t *testing.T) {
-	r := newRotating(t, desktop.Options{Mode: desktop.Unlocked})
+	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	steps := []struct {
 		call emulator.Call
 		nth  int
@@ -145,7 +145,7 @@ const slowKeychain = 12 * time.Millisecond
 // Killed at each of its writes to a slow keychain, which carries out what it was
 // asked for after the asker is dead, and at every second reading.
 func TestRotateKilledAtTheKeychain(t *testing.T) {
-	r := newRotating(t, desktop.Options{Mode: desktop.Slow, Delay: slowKeychain})
+	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Slow, Delay: slowKeychain})
 	begin := r.desk.Calls()
 	r.do("lakebase-credential-helper", "rotate").want(0)
 	end := r.desk.Calls()
@@ -169,7 +169,7 @@ func TestRotateKilledAtTheKeychain(t *testing.T) {
 
 // Killed at moments spread evenly over its whole road.
 func TestRotateKilledAtAnyTime(t *testing.T) {
-	r := newRotating(t, desktop.Options{Mode: desktop.Unlocked})
+	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	const latency = 15 * time.Millisecond
 	slow := func() { r.base.Set(func(s *emulator.Switches) { s.Latency = latency }) }
 	slow()
@@ -190,7 +190,7 @@ func TestRotateKilledAtAnyTime(t *testing.T) {
 
 // Of two that rotate at once, one does, and the other says so.
 func TestRotateAtOnce(t *testing.T) {
-	r := newRotating(t, desktop.Options{Mode: desktop.Unlocked})
+	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	r.base.Set(func(s *emulator.Switches) { s.Latency = 300 * time.Millisecond })
 	r.base.ResetCounters()
 	outcomes := make([]*outcome, 2)

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // The secret is in the keychain and nowhere else that others of the same user
@@ -17,7 +17,7 @@ import (
 func TestSecretIsNowhere(t *testing.T) {
 	t.Parallel()
 	l := base(t, emulator.Options{})
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, testkeyring.Unlocked)
 	p.set(patient...)
 	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin")
 	login.Stdin = strings.NewReader(l.ClientSecret + "\n")

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 var ending = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
@@ -21,7 +21,7 @@ func TestSignalBeforeStart(t *testing.T) {
 	t.Parallel()
 	asleep := base(t, emulator.Options{})
 	slow := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: time.Hour}})
-	silent := deskPlace(t, slow, desktop.Silent)
+	silent := deskPlace(t, slow, testkeyring.Silent)
 	silent.set(patient...)
 	waits := []struct {
 		name  string
@@ -64,7 +64,7 @@ func patientPlace(t *testing.T, l *emulator.Lakebase) *place {
 	return p
 }
 
-func calls(d *desktop.Desktop) (n int) {
+func calls(d *testkeyring.Desktop) (n int) {
 	for _, c := range d.Calls() {
 		n += c
 	}

@@ -15,9 +15,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // TestStories tells what a user sees, one story a file. Their own words:
@@ -64,7 +64,7 @@ func TestStories(t *testing.T) {
 type story struct {
 	dir   string
 	bases map[string]*emulator.Lakebase
-	desk  *desktop.Desktop
+	desk  *testkeyring.Desktop
 
 	stranger *listener
 }
@@ -212,13 +212,13 @@ func (s *story) desktop(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "stop" {
 		return
 	}
-	o := desktop.Options{Dir: ts.Getenv("HOME"), Mode: desktop.Mode(args[0])}
+	o := testkeyring.Options{Dir: ts.Getenv("HOME"), Mode: testkeyring.Mode(args[0])}
 	if len(args) == 2 { // slow
 		delay, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		o.Delay = delay
 	}
-	d, err := desktop.Start(ctx, o)
+	d, err := testkeyring.Start(ctx, o)
 	ts.Check(err)
 	s.desk = d
 	for _, e := range d.Env() {

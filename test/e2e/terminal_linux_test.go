@@ -15,8 +15,8 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // screen is a terminal on which a program runs, and all that was shown on it.
@@ -198,7 +198,7 @@ func TestLoginPrompt(t *testing.T) {
 		eventually(t, "echo is off", func() bool { return !s.echo() })
 		return s
 	}
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, testkeyring.Unlocked)
 	t.Run("typed", func(t *testing.T) {
 		s := ask(t, p)
 		s.typed(l.ClientSecret + "\r")

@@ -18,14 +18,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // personPlace is a desktop on which nobody has signed in, of a person.
 func personPlace(t *testing.T, l *emulator.Lakebase) *place {
 	t.Helper()
-	p := deskPlace(t, l, desktop.Unlocked)
+	p := deskPlace(t, l, testkeyring.Unlocked)
 	for _, name := range []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "PGUSER"} {
 		delete(p.env, name)
 	}

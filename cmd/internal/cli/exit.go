@@ -5,16 +5,16 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
-	"github.com/lakebase-exec/lakebase-exec/internal/hook"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/trust"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // The exit codes of both programs when a command was not started.
@@ -39,17 +39,17 @@ type exitRow struct {
 var exitTable = []exitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
-			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*broker.TargetError](err) || is[*trust.Error](err) || is[*safefile.Error](err) || is[*hook.Error](err) || badValue(err)
+			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*broker.TargetError](err) || is[*rootcerts.Error](err) || is[*securefile.Error](err) || is[*credformat.Error](err) || badValue(err)
 	}},
-	{ExitNotFound, "the command was not found", is[*child.NotFoundError]},
-	{ExitNotExecutable, "the command cannot be executed", is[*child.NotExecutableError]},
+	{ExitNotFound, "the command was not found", is[*process.NotFoundError]},
+	{ExitNotExecutable, "the command cannot be executed", is[*process.NotExecutableError]},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, absent or silent", func(err error) bool {
 		return is[*broker.NoSecretError](err) || is[*broker.NoPersonError](err) || is[*broker.SignedOutError](err) || is[*WayError](err) || is[*keychain.Error](err)
 	}},
 	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool {
 		return is[*exchange.Error](err) || is[*broker.FullError](err) || is[*authcode.DeniedError](err) || untried(err)
 	}},
-	{ExitDatabase, "the database refused the login or did not wake in time", is[*wake.Error]},
+	{ExitDatabase, "the database refused the login or did not wake in time", is[*pglogin.Error]},
 	{ExitOther, "any other failure of the wrapper", func(error) bool { return true }},
 }
 
@@ -61,8 +61,8 @@ func is[T error](err error) bool {
 // badValue says whether a login failed for what we were told to use, before
 // anything was asked of the database.
 func badValue(err error) bool {
-	var e *wake.Error
-	return errors.As(err, &e) && (e.Kind == wake.BadTarget || e.Kind == wake.BadRootCert)
+	var e *pglogin.Error
+	return errors.As(err, &e) && (e.Kind == pglogin.BadTarget || e.Kind == pglogin.BadRootCert)
 }
 
 // untried says whether the workspace was not even asked before time was up.

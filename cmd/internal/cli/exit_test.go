@@ -7,15 +7,15 @@ import (
 	"testing"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/trust"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 func TestExitCode(t *testing.T) {
@@ -29,26 +29,26 @@ func TestExitCode(t *testing.T) {
 		{&pgenv.ValueError{}, 120},
 		{&broker.SecretFileError{Err: errors.New("x")}, 120},
 		{&broker.HostError{}, 120},
-		{&trust.Error{Err: errors.New("x")}, 120},
-		{&safefile.Error{}, 120},
-		{&wake.Error{Kind: wake.BadTarget}, 120},
-		{&wake.Error{Kind: wake.BadRootCert}, 120},
-		{&child.NotFoundError{}, 127},
-		{&child.NotExecutableError{}, 126},
+		{&rootcerts.Error{Err: errors.New("x")}, 120},
+		{&securefile.Error{}, 120},
+		{&pglogin.Error{Kind: pglogin.BadTarget}, 120},
+		{&pglogin.Error{Kind: pglogin.BadRootCert}, 120},
+		{&process.NotFoundError{}, 127},
+		{&process.NotExecutableError{}, 126},
 		{&broker.NoSecretError{Err: &keychain.Error{Err: keychain.ErrNotFound}}, 121},
 		{&keychain.Error{Err: keychain.ErrLocked}, 121},
 		{&exchange.Error{Kind: exchange.KindInvalidClient}, 122},
 		{&exchange.Error{Kind: exchange.KindEndpointDisabled}, 122},
 		{&broker.FullError{}, 122},
-		{&wake.Error{Kind: wake.RoleMissing}, 123},
-		{&wake.Error{Kind: wake.NotAwake}, 123},
-		{&wake.Error{Kind: wake.NotAwake, Last: &wake.Error{Kind: wake.Unreachable}}, 123},
-		{&child.StartError{Err: errors.New("x")}, 125},
+		{&pglogin.Error{Kind: pglogin.RoleMissing}, 123},
+		{&pglogin.Error{Kind: pglogin.NotAwake}, 123},
+		{&pglogin.Error{Kind: pglogin.NotAwake, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, 123},
+		{&process.StartError{Err: errors.New("x")}, 125},
 		{errors.New("anything"), 125},
 		{context.Canceled, 125},
 		// What is at the root of a failure counts, not the layer that met it.
-		{&exchange.Error{Kind: exchange.KindCertificate, Err: &trust.Error{Err: errors.New("x")}}, 120},
-		{&broker.SecretFileError{Err: &safefile.Error{}}, 120},
+		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
+		{&broker.SecretFileError{Err: &securefile.Error{}}, 120},
 	} {
 		for name, err := range map[string]error{
 			"itself": c.err, "wrapped": fmt.Errorf("x: %w", c.err), "joined": errors.Join(errors.New("x"), c.err),

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // ProfilesPath is where the profiles stand: LAKEBASE_CONFIG_FILE, else
@@ -63,10 +63,10 @@ func (p *Process) DatabricksPath() string {
 }
 
 // Databricks reads that file. It decides where a secret is sent, so one that
-// others can write is refused. Errors: *safefile.Error, *config.Error.
+// others can write is refused. Errors: *securefile.Error, *config.Error.
 func (p *Process) Databricks() (*config.DatabricksFile, error) {
 	path := p.DatabricksPath()
-	data, err := safefile.ReadProfile(path)
+	data, err := securefile.ReadProfile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (p *Process) Databricks() (*config.DatabricksFile, error) {
 // Profiles reads the file of profiles; nil where there is none.
 func (p *Process) Profiles() (*config.Profiles, error) {
 	path := p.ProfilesPath()
-	data, err := safefile.ReadProfile(path)
+	data, err := securefile.ReadProfile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

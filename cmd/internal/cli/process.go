@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 // Process is what a program was started with. The environment is taken once;
@@ -96,15 +96,15 @@ func (p *Process) Home() string {
 func (p *Process) Now() time.Time { return time.Now() }
 
 // Search looks for a command where the caller would have found it.
-func (p *Process) Search() child.Search {
+func (p *Process) Search() process.Search {
 	path, set := p.env["PATH"]
-	return child.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
+	return process.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
 }
 
 // Tools looks for a program that we start ourselves: in the absolute folders of
 // PATH alone. A relative one leads to wherever the caller stands, such as a folder
 // that somebody else has filled (Go, os/exec, ErrDot).
-func (p *Process) Tools() child.Search {
+func (p *Process) Tools() process.Search {
 	s := p.Search()
 	dirs := slices.DeleteFunc(filepath.SplitList(s.Path), func(dir string) bool { return !filepath.IsAbs(dir) })
 	s.Path = strings.Join(dirs, string(filepath.ListSeparator))
@@ -113,9 +113,9 @@ func (p *Process) Tools() child.Search {
 }
 
 // Stdio is what the command reads and writes where it does not replace us.
-func (p *Process) Stdio() child.Stdio {
+func (p *Process) Stdio() process.Stdio {
 	file := func(f any) *os.File { o, _ := f.(*os.File); return o }
-	return child.Stdio{In: file(p.Stdin), Out: file(p.Stdout), Err: file(p.Stderr)}
+	return process.Stdio{In: file(p.Stdin), Out: file(p.Stdout), Err: file(p.Stderr)}
 }
 
 // Terminal says whether f is a terminal.

@@ -12,12 +12,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-func process(environ ...string) *Process {
+func newProcess(environ ...string) *Process {
 	return NewProcess("prog", []string{"prog", "a", "b"}, environ, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{})
 }
 
 func TestNewProcess(t *testing.T) {
-	p := process("A=first", "A=second", "B=", "B=late", "C=x=y", "=C:=C:\\", "noequals", "LAKEBASE_WAIT=never")
+	p := newProcess("A=first", "A=second", "B=", "B=late", "C=x=y", "=C:=C:\\", "noequals", "LAKEBASE_WAIT=never")
 	for name, want := range map[string]string{"A": "first", "B": "", "C": "x=y", "D": "", "": "", "noequals": "", "LAKEBASE_WAIT": "never"} {
 		if got := p.Env(name); got != want {
 			t.Errorf("%s is %q, and not %q", name, got, want)
@@ -39,12 +39,12 @@ func TestToolsAreFoundInAbsoluteFolders(t *testing.T) {
 	list := func(dirs ...string) string { return strings.Join(dirs, string(filepath.ListSeparator)) }
 	root := filepath.Join(t.TempDir(), "bin")
 	for path, want := range map[string]string{list(".", root, "", "bin"): root, list(root, root+"2"): list(root, root+"2")} {
-		if got := process("PATH=" + path).Tools(); got.Path != want || !got.PathSet {
+		if got := newProcess("PATH=" + path).Tools(); got.Path != want || !got.PathSet {
 			t.Errorf("%q: %+v", path, got)
 		}
 	}
 	for _, path := range []string{".", list("", "")} { // what is left is no empty PATH, which is the working directory
-		if got := process("PATH=" + path).Tools(); got.PathSet || process("PATH="+path).Search().Path != path {
+		if got := newProcess("PATH=" + path).Tools(); got.PathSet || newProcess("PATH="+path).Search().Path != path {
 			t.Errorf("%q: %+v", path, got)
 		}
 	}
@@ -54,7 +54,7 @@ func TestIsolateClearsPG(t *testing.T) {
 	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", "DBUS_SESSION_BUS_ADDRESS": os.Getenv("DBUS_SESSION_BUS_ADDRESS")} {
 		t.Setenv(name, v)
 	}
-	process("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").Isolate()
+	newProcess("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").Isolate()
 	if _, ok := os.LookupEnv("PGSERVICE"); ok || os.Getenv("PGPASSWORD") != "" || os.Getenv("OTHER_FOR_TEST") != "z" {
 		t.Error("the process keeps PG variables, or loses others")
 	}
@@ -62,7 +62,7 @@ func TestIsolateClearsPG(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		p := process(`APPDATA=C:\r`, `LOCALAPPDATA=C:\l`)
+		p := newProcess(`APPDATA=C:\r`, `LOCALAPPDATA=C:\l`)
 		if p.ProfilesPath() != `C:\r\lakebase\profiles.ini` || p.cacheDir() != `C:\l` {
 			t.Error(p.ProfilesPath(), p.cacheDir())
 		}
@@ -82,19 +82,19 @@ func TestPaths(t *testing.T) {
 		{[]string{"HOME=/h", "LAKEBASE_CONFIG_FILE=f.ini"}, "f.ini", cacheOf("/h/.cache", "/h/Library/Caches")},
 		{[]string{"HOME=rel"}, "/rel/.config/lakebase/profiles.ini", ""},
 	} {
-		p := process(c.environ...)
+		p := newProcess(c.environ...)
 		if p.ProfilesPath() != c.profiles || p.cacheDir() != c.cache {
 			t.Errorf("%v: %s, %s", c.environ, p.ProfilesPath(), p.cacheDir())
 		}
 	}
-	if h := process().Home(); h == "" || !filepath.IsAbs(process().ProfilesPath()) {
-		t.Errorf("without HOME: %q, %q", h, process().ProfilesPath())
+	if h := newProcess().Home(); h == "" || !filepath.IsAbs(newProcess().ProfilesPath()) {
+		t.Errorf("without HOME: %q, %q", h, newProcess().ProfilesPath())
 	}
 }
 
 func TestProfiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "profiles.ini")
-	p := process("LAKEBASE_CONFIG_FILE=" + path)
+	p := newProcess("LAKEBASE_CONFIG_FILE=" + path)
 	if got, err := p.Profiles(); got != nil || err != nil {
 		t.Errorf("no file: %v, %v", got, err)
 	}
@@ -116,11 +116,11 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestResolveKeychainTimeout(t *testing.T) {
-	c, err := process().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
+	c, err := newProcess().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.V != 5*time.Second {
 		t.Errorf("off a terminal: %v, %v", c.KeychainTimeout, err)
 	}
-	c, err = process("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
+	c, err = newProcess("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.V != 7*time.Second {
 		t.Errorf("as it was told: %v, %v", c.KeychainTimeout, err)
 	}
@@ -128,7 +128,7 @@ func TestResolveKeychainTimeout(t *testing.T) {
 
 func TestInherited(t *testing.T) {
 	good := []string{"LAKEBASE_TOKEN_EXPIRES_AT=2026-03-01T12:00:00Z", "PGPASSWORD=t", "PGPORT=5433", "PGHOST=h", "PGUSER=u", "LAKEBASE_TOKEN_TARGET=5ea1"}
-	in := process(good...).inherited()
+	in := newProcess(good...).inherited()
 	if in == nil || in.Host != "h" || in.User != "u" || in.Port != 5433 || in.Seal != "5ea1" || in.Token.Reveal() != "t" || !in.ExpiresAt.Equal(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) {
 		t.Errorf("%+v", in)
 	}
@@ -139,7 +139,7 @@ func TestInherited(t *testing.T) {
 				environ = append(environ, e)
 			}
 		}
-		if in := process(environ...).inherited(); in != nil {
+		if in := newProcess(environ...).inherited(); in != nil {
 			t.Errorf("without %s: %+v", good[without], in)
 		}
 	}

@@ -3,7 +3,7 @@ package cli
 import (
 	"path/filepath"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // recordSuffix ends the name of the file that stands beside a secret's and says
@@ -27,7 +27,7 @@ func (f SecretFiles) Record(account string) (string, error) {
 
 // KeepRecord replaces it.
 func (f SecretFiles) KeepRecord(account, text string) error {
-	d, err := safefile.OpenDir([]string{f.Dir})
+	d, err := securefile.OpenDir([]string{f.Dir})
 	if err != nil {
 		return err
 	}

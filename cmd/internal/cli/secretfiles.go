@@ -14,7 +14,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Secrets finds a stored secret: in a file of its own where there is one, else
@@ -24,7 +24,7 @@ type Secrets struct {
 	Keychain broker.Secrets
 }
 
-// Get reads the secret of account. The files' errors are *safefile.Error.
+// Get reads the secret of account. The files' errors are *securefile.Error.
 func (s Secrets) Get(ctx context.Context, account string) (credential.Secret, error) {
 	secret, err := s.Files.Get(account)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,7 +62,7 @@ func secretFileName(account string) string {
 
 // Ready makes the folder, or says why it cannot be used.
 func (f SecretFiles) Ready() error {
-	d, err := safefile.OpenDir([]string{f.Dir})
+	d, err := securefile.OpenDir([]string{f.Dir})
 	if err != nil {
 		return err
 	}
@@ -81,14 +81,14 @@ func (f SecretFiles) Get(account string) (credential.Secret, error) {
 
 // open opens the folder where path, in it, exists. A home that is no folder has
 // none either.
-func (f SecretFiles) open(path string) (*safefile.Dir, error) {
+func (f SecretFiles) open(path string) (*securefile.Dir, error) {
 	switch _, err := os.Lstat(path); {
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, fs.ErrNotExist
 	case err != nil:
-		return nil, &safefile.Error{Path: path, Reason: reasonOf(err), Err: err}
+		return nil, &securefile.Error{Path: path, Reason: reasonOf(err), Err: err}
 	}
-	return safefile.OpenDir([]string{f.Dir})
+	return securefile.OpenDir([]string{f.Dir})
 }
 
 func reasonOf(err error) string {
@@ -99,7 +99,7 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-func (f SecretFiles) read(d *safefile.Dir, account string) (credential.Secret, error) {
+func (f SecretFiles) read(d *securefile.Dir, account string) (credential.Secret, error) {
 	it, err := f.item(d, secretFileName(account))
 	if err != nil {
 		return credential.Secret{}, err
@@ -112,7 +112,7 @@ func (f SecretFiles) read(d *safefile.Dir, account string) (credential.Secret, e
 
 // item reads a file. What is wrong with it is told in our own words: those of
 // a parser could quote the secret.
-func (f SecretFiles) item(d *safefile.Dir, name string) (secretItem, error) {
+func (f SecretFiles) item(d *securefile.Dir, name string) (secretItem, error) {
 	data, err := d.ReadFile(name, maxSecretItem)
 	if err != nil {
 		return secretItem{}, err
@@ -125,7 +125,7 @@ func (f SecretFiles) item(d *safefile.Dir, name string) (secretItem, error) {
 }
 
 func (f SecretFiles) refuse(name, reason string) error {
-	return &safefile.Error{Path: filepath.Join(f.Dir, name), Reason: reason}
+	return &securefile.Error{Path: filepath.Join(f.Dir, name), Reason: reason}
 }
 
 // Set stores the secret of account and reads it back.
@@ -138,7 +138,7 @@ func (f SecretFiles) Set(account string, secret credential.Secret) error {
 	if err != nil { // strings only: cannot be
 		return f.refuse(secretFileName(account), "it cannot be made")
 	}
-	d, err := safefile.OpenDir([]string{f.Dir})
+	d, err := securefile.OpenDir([]string{f.Dir})
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (f SecretFiles) List() (accounts []string, unusable []error, err error) {
 }
 
 // names lists the folder; no folder gives none.
-func (f SecretFiles) names() (*safefile.Dir, []string, error) {
+func (f SecretFiles) names() (*securefile.Dir, []string, error) {
 	d, err := f.open(f.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil

@@ -16,7 +16,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 var (
@@ -35,10 +35,10 @@ func stored(t *testing.T) SecretFiles {
 	return f
 }
 
-// fileRefused wants a *safefile.Error with these words and this command.
+// fileRefused wants a *securefile.Error with these words and this command.
 func fileRefused(t *testing.T, err error, reason, fix string) {
 	t.Helper()
-	var e *safefile.Error
+	var e *securefile.Error
 	if !errors.As(err, &e) || !strings.Contains(e.Reason, reason) || e.Fix != fix {
 		t.Errorf("%T %v (%+v), and not %q with %q", err, err, e, reason, fix)
 	}

@@ -13,18 +13,18 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/health"
-	"github.com/lakebase-exec/lakebase-exec/internal/proxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/refresh"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
 )
 
 // Stay is what goes on beside a command that outlives its token, or without one:
 // the token is kept fresh, the proxy serves, and others may look how it fares.
 type Stay struct {
 	Keeper *refresh.Keeper
-	Proxy  *proxy.Proxy // nil without one
-	Door   *broker.Door // nil without one
+	Proxy  *pgproxy.Proxy // nil without one
+	Door   *broker.Door   // nil without one
 
 	// Child and Restarts tell of the command; they may be nil.
 	Child    func() int
@@ -79,15 +79,15 @@ func hurried(m mint) mint {
 }
 
 // UseProxy has the stay serve clients that log in as user.
-func (st *Stay) UseProxy(t wake.Target, password credential.Secret, trustLocal bool) {
+func (st *Stay) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
 	// The rest of the processors is for who is served: on two, a second one of ours
 	// costs a fifth of all queries in wake-ups.
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	}
-	st.Door = broker.NewDoor(t, st.Keeper, func() wake.Backoff { return retry.WakeSchedule(nil, nil) },
+	st.Door = broker.NewDoor(t, st.Keeper, func() pglogin.Backoff { return retry.WakeSchedule(nil, nil) },
 		func(err error) (string, string) { return Describe(err, &st.conf) })
-	st.Proxy = proxy.New(proxy.Options{User: st.conf.User.V, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
+	st.Proxy = pgproxy.New(pgproxy.Options{User: st.conf.User.V, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
 		LoginTimeout: st.conf.WaitTimeout.V, Event: st.note})
 }
 
@@ -181,15 +181,15 @@ func (st *Stay) tell(e refresh.Event) {
 }
 
 // note is for --verbose.
-func (st *Stay) note(e proxy.Event) {
+func (st *Stay) note(e pgproxy.Event) {
 	switch e.Kind {
-	case proxy.LoggedIn:
+	case pgproxy.LoggedIn:
 		st.say.Note("a client has logged in, after %s", e.Took.Round(time.Millisecond))
-	case proxy.LoginFailed, proxy.Refused:
+	case pgproxy.LoginFailed, pgproxy.Refused:
 		st.say.Note("a client was sent away: %v", e.Err)
-	case proxy.CancelFailed:
+	case pgproxy.CancelFailed:
 		st.say.Note("a cancel request was not carried: %v", e.Err)
-	case proxy.AcceptFailed:
+	case pgproxy.AcceptFailed:
 		st.say.Note("accepting connections: %v", e.Err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
@@ -26,7 +26,7 @@ type TokenStores struct {
 	All   []TokenStore
 	InUse string           // the --cache name of one of All, or "off"
 	Notes []string         // why a store is not in use
-	Dir   *safefile.Dir    // the runtime directory; nil without one
+	Dir   *securefile.Dir  // the runtime directory; nil without one
 	Items keychain.Patient // the keychain's items, with its full timeout
 }
 

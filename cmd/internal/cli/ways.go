@@ -12,13 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // WayError says that a way in cannot give what the workspace is to be given.
@@ -99,7 +99,7 @@ func readWorkloadToken(from config.SecretSource) (credential.Secret, error) {
 	fail := func(problem string) error {
 		return &WayError{Problem: from.From.String() + ": " + problem, Fix: "name a file that holds the workload's token, and nothing else"}
 	}
-	f, err := safefile.OpenRegular(from.Path, os.O_RDONLY)
+	f, err := securefile.OpenRegular(from.Path, os.O_RDONLY)
 	if err != nil {
 		return credential.Secret{}, fail(err.Error())
 	}
@@ -131,7 +131,7 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 		if conf.DatabricksProfile.V != "" {
 			argv = append(argv, "--profile", conf.DatabricksProfile.V)
 		}
-		found, err := child.Find(argv, p.Tools())
+		found, err := process.Find(argv, p.Tools())
 		if err != nil {
 			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
 		}

@@ -11,10 +11,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/trust"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Resolve makes the configuration from the snapshot and the options given.
@@ -45,8 +45,8 @@ func (p *Process) Voice(conf config.Config) *Say {
 }
 
 // Roots is the finder of root certificates for this process.
-func (p *Process) Roots() trust.Finder {
-	return trust.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir(), WriteFile: safefile.WriteFile}
+func (p *Process) Roots() rootcerts.Finder {
+	return rootcerts.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir(), WriteFile: securefile.WriteFile}
 }
 
 // SSLRootCert is the file that the login and the child verify the server by. It
@@ -71,8 +71,8 @@ func (p *Process) Secrets(chain broker.Secrets) Secrets {
 
 // RuntimeDir opens the folder for what does not outlive a session. Errors:
 // *config.Error for one that was named, else *NoRuntimeDirError.
-func (p *Process) RuntimeDir(conf config.Config) (*safefile.Dir, error) {
-	dir, err := safefile.OpenDir(safefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
+func (p *Process) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
+	dir, err := securefile.OpenDir(securefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
 	switch {
 	case err == nil:
 		return dir, nil
@@ -94,7 +94,7 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 		return nil, err
 	}
 	if conf.CACert.V != "" {
-		if err := trust.Check(conf.CACert.V); err != nil {
+		if err := rootcerts.Check(conf.CACert.V); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +123,7 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 // Workspace is the client of the workspace alone, and what tells of its stages.
 func (p *Process) Workspace(conf config.Config, say *Say, progress *Progress) (*exchange.Client, func(broker.Stage, string), error) {
 	if conf.CACert.V != "" {
-		if err := trust.Check(conf.CACert.V); err != nil {
+		if err := rootcerts.Check(conf.CACert.V); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -133,7 +133,7 @@ func (p *Process) Workspace(conf config.Config, say *Say, progress *Progress) (*
 
 // ReadSecretFile reads a secret from a file that is closed to others.
 func (p *Process) ReadSecretFile(path string) (credential.Secret, error) {
-	return safefile.ReadSecret(path, safefile.SecretRules{CredentialsDir: p.Env("CREDENTIALS_DIRECTORY")})
+	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: p.Env("CREDENTIALS_DIRECTORY")})
 }
 
 func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
@@ -160,8 +160,8 @@ func (p *Process) either(a, b string) string {
 	return p.Env(b)
 }
 
-func waker(progress *Progress) *wake.Waker {
-	return &wake.Waker{Backoff: retry.WakeSchedule(nil, nil), Progress: func(s wake.Status) {
+func waker(progress *Progress) *pglogin.Waker {
+	return &pglogin.Waker{Backoff: retry.WakeSchedule(nil, nil), Progress: func(s pglogin.Status) {
 		if s.Last != nil {
 			progress.Detail(s.Last.Kind.String())
 		}

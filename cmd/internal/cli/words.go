@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/trust"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Describe turns an error into one line that says what is wrong, and one that
@@ -22,17 +22,17 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	var (
 		usage *UsageError
 		conff *config.Error
-		file  *safefile.Error
+		file  *securefile.Error
 		none  *broker.NoSecretError
 		host  *broker.HostError
 		full  *broker.FullError
-		roots *trust.Error
+		roots *rootcerts.Error
 		ex    *exchange.Error
-		wk    *wake.Error
+		wk    *pglogin.Error
 		chain *keychain.Error
 		tried *retry.Error
-		lost  *child.NotFoundError
-		stuck *child.NotExecutableError
+		lost  *process.NotFoundError
+		stuck *process.NotExecutableError
 		room  *NoRuntimeDirError
 	)
 	message = Foreign(err.Error())
@@ -75,13 +75,13 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	return message, ""
 }
 
-func stuckHint(e *child.NotExecutableError) string {
+func stuckHint(e *process.NotExecutableError) string {
 	switch {
-	case errors.Is(e, child.ErrDirectory):
+	case errors.Is(e, process.ErrDirectory):
 		return "name the program in it"
-	case errors.Is(e, child.ErrMode):
-		return "run: chmod +x " + safefile.Quote(e.Path)
-	case errors.Is(e, child.ErrLineEnds):
+	case errors.Is(e, process.ErrMode):
+		return "run: chmod +x " + securefile.Quote(e.Path)
+	case errors.Is(e, process.ErrLineEnds):
 		return "save it with Unix line ends"
 	}
 	return "check that it runs from a shell here"

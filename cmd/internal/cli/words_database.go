@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // databaseError is one line about a login that failed.
-func databaseError(e *wake.Error, conf *config.Config) string {
+func databaseError(e *pglogin.Error, conf *config.Config) string {
 	where := "the database"
 	if conf != nil && conf.PGHost.V != "" {
 		where += " at " + conf.PGHost.V
 	}
 	switch e.Kind {
-	case wake.NotAwake:
-	case wake.BadTarget, wake.BadRootCert, wake.NameNotResolved, wake.Cancelled:
+	case pglogin.NotAwake:
+	case pglogin.BadTarget, pglogin.BadRootCert, pglogin.NameNotResolved, pglogin.Cancelled:
 		return "no login to " + where + " was made: " + said(e)
 	default:
 		return where + " refused the login: " + said(e)
@@ -35,7 +35,7 @@ func databaseError(e *wake.Error, conf *config.Config) string {
 	return text + "; the last answer: " + said(e.Last)
 }
 
-func said(e *wake.Error) string {
+func said(e *pglogin.Error) string {
 	text := e.Kind.String()
 	if e.Message != "" {
 		text += ": " + Foreign(e.Message)
@@ -46,7 +46,7 @@ func said(e *wake.Error) string {
 	return text
 }
 
-func databaseHint(e *wake.Error, conf *config.Config) string {
+func databaseHint(e *pglogin.Error, conf *config.Config) string {
 	known, thing := config.Config{}, "endpoint"
 	known.User.V, known.Database.V = "the role", "the database"
 	if conf != nil {
@@ -55,16 +55,16 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 			thing = "instance"
 		}
 	}
-	if conf != nil && conf.Credential.V == config.CredentialWorkspace && conf.Instance.V == "" && (e.Kind == wake.Refused || e.Kind == wake.TokenInvalid) {
+	if conf != nil && conf.Credential.V == config.CredentialWorkspace && conf.Instance.V == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "leave --credential workspace out: an endpoint takes database credentials, and no workspace token"
 	}
 	switch e.Kind {
-	case wake.NotAwake:
-		if e.Last != nil && e.Last.Kind == wake.ExternalAuth {
+	case pglogin.NotAwake:
+		if e.Last != nil && e.Last.Kind == pglogin.ExternalAuth {
 			return "check the project's IP access list; on a project made just now, try again in a minute"
 		}
 		return "allow it more time with --wait-timeout (get: --wait), and look at the " + thing + "'s state in the console"
-	case wake.RoleMissing, wake.Refused:
+	case pglogin.RoleMissing, pglogin.Refused:
 		if strings.Contains(e.Message, "SASL") { // what a pooled host says, by whatever name it is reached
 			return "check PGHOST or --pghost: a pooled host takes no OAuth roles"
 		}
@@ -73,23 +73,23 @@ func databaseHint(e *wake.Error, conf *config.Config) string {
 			hint = "check " + known.User.From.String() + ": a service principal's own role is its client id; or " + hint
 		}
 		return hint
-	case wake.TokenInvalid:
+	case pglogin.TokenInvalid:
 		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
-	case wake.DatabaseMissing:
+	case pglogin.DatabaseMissing:
 		return "check the database's name: " + known.Database.V + " (usually databricks_postgres)"
-	case wake.ConnectDenied:
+	case pglogin.ConnectDenied:
 		return "as the project's owner: " + ConnectSQL(known)
-	case wake.EndpointDisabled:
+	case pglogin.EndpointDisabled:
 		return "enable the endpoint in the console: no login can wake it"
-	case wake.EndpointNotFound, wake.NameNotResolved:
+	case pglogin.EndpointNotFound, pglogin.NameNotResolved:
 		return "check PGHOST or --pghost; left out, the workspace is asked for it"
-	case wake.NotAllowed, wake.ExternalAuth:
+	case pglogin.NotAllowed, pglogin.ExternalAuth:
 		return "add this machine's address to the IP access list"
-	case wake.Certificate:
+	case pglogin.Certificate:
 		return certificateHint(e, "PGHOST or --pghost", "check the host; where a private authority signs it, name its certificate with --sslrootcert")
-	case wake.BadRootCert:
+	case pglogin.BadRootCert:
 		return "name a PEM file of root certificates with --sslrootcert"
-	case wake.TLSRefused, wake.Protocol, wake.SNIMissing:
+	case pglogin.TLSRefused, pglogin.Protocol, pglogin.SNIMissing:
 		return "check host and port: this is not how a Lakebase endpoint answers"
 	}
 	return "try again; --verbose tells more"

@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
-	"github.com/lakebase-exec/lakebase-exec/internal/child"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/trust"
-	"github.com/lakebase-exec/lakebase-exec/internal/wake"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // exchangeKinds reads the constants of type Kind from the package's source, so
@@ -48,9 +48,9 @@ func exchangeKinds(t *testing.T) (kinds []exchange.Kind) {
 	return kinds
 }
 
-func wakeKinds(t *testing.T) (kinds []wake.Kind) {
+func wakeKinds(t *testing.T) (kinds []pglogin.Kind) {
 	t.Helper()
-	for k := wake.Kind(1); !strings.HasPrefix(k.String(), "Kind("); k++ {
+	for k := pglogin.Kind(1); !strings.HasPrefix(k.String(), "Kind("); k++ {
 		kinds = append(kinds, k)
 	}
 	if len(kinds) < 20 {
@@ -95,7 +95,7 @@ func TestEveryKindHasWords(t *testing.T) {
 			t.Errorf("only %d different messages", len(said))
 		}
 		for _, k := range wakeKinds(t) {
-			message, hint := Describe(&wake.Error{Kind: k, Message: "words", Code: "28000", Attempts: 2, Elapsed: time.Second, Last: &wake.Error{Kind: wake.Unreachable, Message: "words", Code: "28000"}}, c)
+			message, hint := Describe(&pglogin.Error{Kind: k, Message: "words", Code: "28000", Attempts: 2, Elapsed: time.Second, Last: &pglogin.Error{Kind: pglogin.Unreachable, Message: "words", Code: "28000"}}, c)
 			wellSaid(t, k.String(), message, hint)
 			if !strings.Contains(message, "words") || !strings.Contains(message, "28000") {
 				t.Errorf("%s: %q does not say what was said", k, message)
@@ -121,8 +121,8 @@ func TestWordsOfOtherErrors(t *testing.T) {
 	}{
 		{&UsageError{Problem: "p", Fix: "f"}, "p", "f"},
 		{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f"},
-		{&safefile.Error{Path: "/x", Reason: "open to others", Fix: "chmod 600 /x"}, `"/x": open to others`, "run: chmod 600 /x"},
-		{&broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &safefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
+		{&securefile.Error{Path: "/x", Reason: "open to others", Fix: "chmod 600 /x"}, `"/x": open to others`, "run: chmod 600 /x"},
+		{&broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &securefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
 		{&broker.HostError{Target: "E"}, "E names no host", "--pghost"},
 		{&broker.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
 		{&broker.HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
@@ -137,13 +137,13 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&exchange.Error{Kind: exchange.KindInstanceStopped, Call: exchange.CallInstance, Host: "h"}, "the instance is stopped", "start the instance"},
 		{&exchange.Error{Kind: exchange.KindInstanceFailingOver, Call: exchange.CallInstance, Host: "h"}, "the instance is failing over", "in a minute"},
 		{&exchange.Error{Kind: exchange.KindInstanceDeleting, Call: exchange.CallInstance, Host: "h"}, "the instance is being deleted", "--endpoint"},
-		{&trust.Error{Path: "/x", Err: errors.New("r")}, "certificates in /x: r", "--sslrootcert"},
-		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &trust.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
-		{&child.NotFoundError{Name: "x", Reason: "not found"}, `"x": not found`, "PATH"},
-		{&child.NotExecutableError{Path: "/x", Reason: "a folder"}, `"/x": a folder`, "shell"},
-		{&child.NotExecutableError{Path: "/x y", Reason: "r", Err: child.ErrMode}, `"/x y": r`, "run: chmod +x '/x y'"},
-		{&child.NotExecutableError{Path: "/x", Reason: "r", Err: child.ErrDirectory}, `"/x": r`, "name the program in it"},
-		{&child.NotExecutableError{Path: "/x", Reason: "r", Err: child.ErrLineEnds}, `"/x": r`, "Unix line ends"},
+		{&rootcerts.Error{Path: "/x", Err: errors.New("r")}, "certificates in /x: r", "--sslrootcert"},
+		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
+		{&process.NotFoundError{Name: "x", Reason: "not found"}, `"x": not found`, "PATH"},
+		{&process.NotExecutableError{Path: "/x", Reason: "a folder"}, `"/x": a folder`, "shell"},
+		{&process.NotExecutableError{Path: "/x y", Reason: "r", Err: process.ErrMode}, `"/x y": r`, "run: chmod +x '/x y'"},
+		{&process.NotExecutableError{Path: "/x", Reason: "r", Err: process.ErrDirectory}, `"/x": r`, "name the program in it"},
+		{&process.NotExecutableError{Path: "/x", Reason: "r", Err: process.ErrLineEnds}, `"/x": r`, "Unix line ends"},
 		{&retry.Error{Last: &exchange.Error{Host: "h", Kind: exchange.KindUnavailable, Status: 503}, Attempts: 4, Elapsed: 1500 * time.Millisecond}, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
 		{errors.New("anything"), "anything", ""},
 	} {
@@ -191,12 +191,12 @@ func TestTroubleshootingHints(t *testing.T) {
 		{"invalid_client", api(exchange.KindInvalidClient, "invalid_client", "Client authentication failed"), []string{"client id", "secret", "lakebase-credential-helper login"}},
 		{"entitlement", api(exchange.KindEntitlement, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement"), []string{`enables "Workspace access" for the service principal`}},
 		{"endpoint", api(exchange.KindEndpointMalformed, "INVALID_PARAMETER_VALUE", "Field 'endpoint' is required"), []string{"--endpoint", "projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"}},
-		{"role", &wake.Error{Kind: wake.RoleMissing, Message: "Role does not exist"}, []string{"databricks_create_role('client-1', 'SERVICE_PRINCIPAL')", "CREATE EXTENSION IF NOT EXISTS databricks_auth"}},
-		{"authentication fails", &wake.Error{Kind: wake.Refused, Message: "authentication failed", Code: "28000"}, []string{"databricks_create_role('client-1'"}},
-		{"connection refused", &wake.Error{Kind: wake.NotAwake, Last: &wake.Error{Kind: wake.Unreachable, Message: "connection refused"}}, []string{"--wait-timeout"}},
-		{"time-out", &wake.Error{Kind: wake.NotAwake, Last: &wake.Error{Kind: wake.NoAnswer}}, []string{"--wait-timeout"}},
-		{"token expired", &wake.Error{Kind: wake.TokenInvalid, Message: "JWT token has expired"}, []string{"clock"}},
-		{"password authentication failed", &wake.Error{Kind: wake.Refused, Code: "28P01", Message: "password authentication failed"}, []string{"databricks_create_role"}},
+		{"role", &pglogin.Error{Kind: pglogin.RoleMissing, Message: "Role does not exist"}, []string{"databricks_create_role('client-1', 'SERVICE_PRINCIPAL')", "CREATE EXTENSION IF NOT EXISTS databricks_auth"}},
+		{"authentication fails", &pglogin.Error{Kind: pglogin.Refused, Message: "authentication failed", Code: "28000"}, []string{"databricks_create_role('client-1'"}},
+		{"connection refused", &pglogin.Error{Kind: pglogin.NotAwake, Last: &pglogin.Error{Kind: pglogin.Unreachable, Message: "connection refused"}}, []string{"--wait-timeout"}},
+		{"time-out", &pglogin.Error{Kind: pglogin.NotAwake, Last: &pglogin.Error{Kind: pglogin.NoAnswer}}, []string{"--wait-timeout"}},
+		{"token expired", &pglogin.Error{Kind: pglogin.TokenInvalid, Message: "JWT token has expired"}, []string{"clock"}},
+		{"password authentication failed", &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}, []string{"databricks_create_role"}},
 	} {
 		message, hint := Describe(c.err, conf())
 		for _, cure := range c.cures {
@@ -211,7 +211,7 @@ func TestTroubleshootingHints(t *testing.T) {
 // another.
 func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
 	c := conf()
-	refused := &wake.Error{Kind: wake.Refused, Code: "28P01", Message: "password authentication failed"}
+	refused := &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}
 	c.Credential.V = config.CredentialWorkspace
 	if _, hint := Describe(refused, c); !strings.Contains(hint, "leave --credential workspace out") {
 		t.Error(hint)
@@ -220,7 +220,7 @@ func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
 	if _, hint := Describe(refused, c); !strings.Contains(hint, "databricks_create_role") {
 		t.Error(hint)
 	}
-	if _, hint := Describe(&wake.Error{Kind: wake.NotAwake}, c); !strings.Contains(hint, "the instance's state") {
+	if _, hint := Describe(&pglogin.Error{Kind: pglogin.NotAwake}, c); !strings.Contains(hint, "the instance's state") {
 		t.Error(hint)
 	}
 }
@@ -228,20 +228,20 @@ func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
 func TestHintsQuoteForSQL(t *testing.T) {
 	c := conf()
 	c.User.V, c.Database.V = `o'x"y`, `d"b`
-	if _, hint := Describe(&wake.Error{Kind: wake.RoleMissing}, c); !strings.Contains(hint, `databricks_create_role('o''x"y', `) {
+	if _, hint := Describe(&pglogin.Error{Kind: pglogin.RoleMissing}, c); !strings.Contains(hint, `databricks_create_role('o''x"y', `) {
 		t.Error(hint)
 	}
-	if _, hint := Describe(&wake.Error{Kind: wake.ConnectDenied}, c); !strings.Contains(hint, `GRANT CONNECT ON DATABASE "d""b" TO "o'x""y";`) {
+	if _, hint := Describe(&pglogin.Error{Kind: pglogin.ConnectDenied}, c); !strings.Contains(hint, `GRANT CONNECT ON DATABASE "d""b" TO "o'x""y";`) {
 		t.Error(hint)
 	}
 }
 
 func TestNotAwakeWords(t *testing.T) {
-	e := &wake.Error{Kind: wake.NotAwake, Attempts: 1, Elapsed: time.Minute}
+	e := &pglogin.Error{Kind: pglogin.NotAwake, Attempts: 1, Elapsed: time.Minute}
 	if m, _ := Describe(e, conf()); !strings.Contains(m, "did not wake in 1m0s (1 attempt): it never answered") {
 		t.Error(m)
 	}
-	e.Attempts, e.Last = 7, &wake.Error{Kind: wake.ExternalAuth}
+	e.Attempts, e.Last = 7, &pglogin.Error{Kind: pglogin.ExternalAuth}
 	if m, hint := Describe(e, conf()); !strings.Contains(m, "(7 attempts); the last answer: external authorization failed") || !strings.Contains(hint, "IP access list") {
 		t.Error(m, hint)
 	}

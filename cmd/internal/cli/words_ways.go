@@ -11,7 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // describeWay speaks of the ways in that are not a service principal's secret, and
@@ -69,7 +69,7 @@ func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint strin
 		return Foreign(fmt.Sprintf("several people have signed in at %s, and nobody says which one is meant", e.Host)),
 			"choose with --user: " + Foreign(strings.Join(e.Others, ", "))
 	}
-	var file *safefile.Error
+	var file *securefile.Error
 	if errors.As(e.Err, &file) {
 		if file.Fix != "" {
 			hint = "run: " + file.Fix

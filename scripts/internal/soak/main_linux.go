@@ -4,7 +4,7 @@
 // what happened, and exits 1 when a client failed for another reason than one that
 // nobody can help, or when the proxy has grown.
 //
-// It expects the programs on PATH, and those that test/emulator and test/desktop
+// It expects the programs on PATH, and those that test/emulator and test/testkeyring
 // need.
 package main
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"github.com/lakebase-exec/lakebase-exec/test/desktop"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 const helper = "lakebase-credential-helper"
@@ -23,7 +23,7 @@ const helper = "lakebase-credential-helper"
 // world is what the proxy lives in: a Lakebase, and a desktop with a keychain.
 type world struct {
 	base    *emulator.Lakebase
-	desk    *desktop.Desktop
+	desk    *testkeyring.Desktop
 	dir     string   // of all files but the Lakebase's
 	env     []string // of the programs; the secret is not in it
 	keyring int      // pid of the one that answers for the keychain
@@ -55,7 +55,7 @@ func (w *world) start(ctx context.Context, life time.Duration) (err error) {
 	if w.base, err = emulator.Start(ctx, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: life}}); err != nil {
 		return err
 	}
-	if w.desk, err = desktop.Start(ctx, desktop.Options{Dir: filepath.Join(w.dir, "home"), Mode: desktop.Unlocked}); err != nil {
+	if w.desk, err = testkeyring.Start(ctx, testkeyring.Options{Dir: filepath.Join(w.dir, "home"), Mode: testkeyring.Unlocked}); err != nil {
 		return err
 	}
 	w.env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
@@ -76,7 +76,7 @@ func (w *world) start(ctx context.Context, life time.Duration) (err error) {
 }
 
 // owner is the process that answers for the keychain.
-func owner(ctx context.Context, desk *desktop.Desktop) (pid int, err error) {
+func owner(ctx context.Context, desk *testkeyring.Desktop) (pid int, err error) {
 	conn, err := dbus.Connect(desk.Address())
 	if err != nil {
 		return 0, err

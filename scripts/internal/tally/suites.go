@@ -42,7 +42,7 @@ func suite(path, name string) string {
 			}
 		}
 		return "programs"
-	case at == "test/walls":
+	case at == "test/archtest":
 		return "walls"
 	case strings.HasPrefix(at, "cmd/"), strings.HasPrefix(at, "internal/"), at == "completions":
 		return "unit"

@@ -19,8 +19,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/safefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/trust"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // road is what the facts are looked at with, and what earlier ones have brought.
@@ -79,7 +79,7 @@ func open(ctx context.Context, args []string, environ map[string]string) (*road,
 	}
 	dir, _ := os.Getwd()
 	r.conf, err = config.Resolve(config.Input{Options: given, Environ: environ, Dir: dir, ProfilesPath: path, Profiles: func() (*config.Profiles, error) {
-		data, err := safefile.ReadProfile(path)
+		data, err := securefile.ReadProfile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}
@@ -134,7 +134,7 @@ func (r *road) options(args []string) (map[string][]string, error) {
 func (r *road) readSecret(ctx context.Context) (credential.Secret, error) {
 	switch s := r.conf.Secret; s.Kind {
 	case config.SecretInFile:
-		return safefile.ReadSecret(s.Path, safefile.SecretRules{CredentialsDir: r.environ["CREDENTIALS_DIRECTORY"]})
+		return securefile.ReadSecret(s.Path, securefile.SecretRules{CredentialsDir: r.environ["CREDENTIALS_DIRECTORY"]})
 	case config.SecretInKeychain:
 		return keychain.Open(keychain.Options{Timeout: time.Minute, Environ: os.Getenv}).Get(ctx, r.conf.SecretAccount())
 	default:
@@ -145,7 +145,7 @@ func (r *road) readSecret(ctx context.Context) (credential.Secret, error) {
 // transport makes the client of the workspace, and reads the database's roots.
 func (r *road) transport() error {
 	cache, _ := os.UserCacheDir()
-	finder := trust.Finder{SSLCertFile: r.environ["SSL_CERT_FILE"], CacheDir: cache, WriteFile: safefile.WriteFile}
+	finder := rootcerts.Finder{SSLCertFile: r.environ["SSL_CERT_FILE"], CacheDir: cache, WriteFile: securefile.WriteFile}
 	workspace, err := finder.Workspace(r.conf.CACert.V)
 	if err != nil {
 		return err

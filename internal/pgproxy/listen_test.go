@@ -1,0 +1,89 @@
+package pgproxy
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestListenUnix(t *testing.T) {
+	dir := t.TempDir()
+	ln, err := ListenUnix(dir, 6432)
+	must(t, err)
+	path := filepath.Join(dir, ".s.PGSQL.6432")
+	info, err := os.Lstat(path)
+	must(t, err)
+	if runtime.GOOS != "windows" && info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if _, err := ListenUnix(dir, 6432); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second listener: %v", err)
+	}
+	must(t, ln.Close())
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket stays: %v", err)
+	}
+	// What a killed process left is replaced; a file of somebody is not.
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	must(t, err)
+	stale.SetUnlinkOnClose(false)
+	must(t, stale.Close())
+	ln, err = ListenUnix(dir, 6432)
+	must(t, err)
+	must(t, ln.Close())
+	must(t, os.WriteFile(path, []byte("mine"), 0o600))
+	if _, err := ListenUnix(dir, 6432); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("over a file: %v", err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "mine" {
+		t.Error("the file is gone")
+	}
+}
+
+func TestSocketPathLength(t *testing.T) {
+	const name = "/.s.PGSQL.5432"
+	fits, err := os.MkdirTemp("/tmp", "lbx") // short, for what comes behind it
+	must(t, err)
+	defer func() { _ = os.RemoveAll(fits) }()
+	fits += "/" + strings.Repeat("d", maxSocketPath()-len(fits)-1-len(name))
+	must(t, os.Mkdir(fits, 0o700))
+	ln, err := ListenUnix(fits, 5432)
+	must(t, err)
+	must(t, ln.Close())
+	_, err = ListenUnix(fits+"d", 5432)
+	var long *PathTooLongError
+	if !errors.As(err, &long) || long.Max != maxSocketPath() || len(long.Path) != long.Max+1 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestListenTCP(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "localhost:0", "127.1.2.3:0"} {
+		ln, err := ListenTCP(addr, Loopback)
+		if err != nil {
+			t.Errorf("%s: %v", addr, err)
+			continue
+		}
+		if a := ln.Addr().(*net.TCPAddr); !a.IP.IsLoopback() || a.Port == 0 {
+			t.Errorf("%s: %v", addr, a)
+		}
+		_ = ln.Close()
+	}
+	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0", "localhost.example:0"} {
+		var no *NotLoopbackError
+		if _, err := ListenTCP(addr, Loopback); !errors.As(err, &no) || no.Addr != addr {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	ln, err := ListenTCP("0.0.0.0:0", AnyAddress)
+	must(t, err)
+	must(t, ln.Close())
+	if _, err := ListenTCP("127.0.0.1", Loopback); err == nil || !strings.Contains(err.Error(), "missing port") {
+		t.Errorf("without a port: %v", err)
+	}
+}

@@ -1,0 +1,102 @@
+package process
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// Exec runs the command in a job object that ends with this process, waits for
+// it and returns its exit code. Windows has no replacement of a process. Console
+// events reach the command by themselves, as it shares our console; we ignore
+// them while it runs. The command is put into the job right after its start:
+// what it starts in the first instant may be outside. (Not run on Windows by
+// anyone yet.)
+//
+// Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
+func Exec(c Command, environ []string, stdio Stdio) (exitCode int, err error) {
+	events := make(chan os.Signal, 1)
+	signal.Notify(events, os.Interrupt)
+	defer signal.Stop(events)
+	// The job's handle is never closed by us: closing it would end what the
+	// command left behind, at the same moment as the end of our process does.
+	p, _, err := startInJob(c, environ, stdio)
+	if err != nil {
+		return 0, err
+	}
+	state, err := p.Wait()
+	if err != nil {
+		return 0, &StartError{Path: c.Path, Err: err}
+	}
+	return state.ExitCode(), nil
+}
+
+// startInJob starts the command in a job object of its own.
+func startInJob(c Command, environ []string, stdio Stdio) (*os.Process, windows.Handle, error) {
+	job, err := newJob()
+	if err != nil {
+		return nil, 0, &StartError{Path: c.Path, Err: err}
+	}
+	if environ == nil {
+		environ = []string{} // nil would mean our own
+	}
+	p, err := os.StartProcess(c.Path, c.Argv, &os.ProcAttr{Env: environ, Files: []*os.File{stdio.In, stdio.Out, stdio.Err}})
+	if err != nil {
+		_ = windows.CloseHandle(job)
+		return nil, 0, startError(c.Path, err)
+	}
+	var assigned error
+	err = p.WithHandle(func(h uintptr) { assigned = windows.AssignProcessToJobObject(job, windows.Handle(h)) })
+	if err := errors.Join(err, assigned); err != nil && !ended(p) {
+		_ = p.Kill()
+		_, _ = p.Wait()
+		_ = windows.CloseHandle(job)
+		return nil, 0, &StartError{Path: c.Path, Err: err}
+	}
+	return p, job, nil
+}
+
+// newJob makes a job object whose processes end when its last handle is closed.
+func newJob() (windows.Handle, error) {
+	job, err := windows.CreateJobObject(nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	info := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{
+		BasicLimitInformation: windows.JOBOBJECT_BASIC_LIMIT_INFORMATION{LimitFlags: windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE},
+	}
+	_, err = windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation, uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info)))
+	if err != nil {
+		_ = windows.CloseHandle(job)
+		return 0, err
+	}
+	return job, nil
+}
+
+// ended says whether the command is over already: then it cannot be assigned,
+// and need not be.
+func ended(p *os.Process) bool {
+	over := false
+	_ = p.WithHandle(func(h uintptr) {
+		event, err := windows.WaitForSingleObject(windows.Handle(h), 0)
+		over = err == nil && event == windows.WAIT_OBJECT_0
+	})
+	return over
+}
+
+func startError(path string, err error) error {
+	switch {
+	case errors.Is(err, windows.ERROR_FILE_NOT_FOUND), errors.Is(err, windows.ERROR_PATH_NOT_FOUND):
+		return &NotFoundError{Name: path, Reason: "the file went away after it was found"}
+	case errors.Is(err, windows.ERROR_BAD_EXE_FORMAT), errors.Is(err, windows.ERROR_EXE_MACHINE_TYPE_MISMATCH):
+		return &NotExecutableError{Path: path, Reason: "the system cannot run its format", Err: err}
+	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
+		return &NotExecutableError{Path: path, Reason: "permission denied", Err: err}
+	case errors.Is(err, windows.ERROR_FILENAME_EXCED_RANGE):
+		return &NotExecutableError{Path: path, Reason: "its command line is longer than the system takes", Err: err}
+	}
+	return &StartError{Path: path, Err: err}
+}

@@ -1,6 +1,0 @@
-package trust
-
-// systemBundles is empty: Windows keeps its roots in a store, not in a file.
-var systemBundles = []string{}
-
-const platformVerifies = true

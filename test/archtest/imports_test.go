@@ -1,0 +1,249 @@
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/lakebase-exec/lakebase-exec"
+
+// pkg is what `go list -json` tells of a package.
+type pkg struct {
+	ImportPath string
+	Doc        string
+	Standard   bool
+	Imports    []string
+}
+
+// ours gives a package's path inside the module; empty for others.
+func ours(path string) string {
+	rest, _ := strings.CutPrefix(path, module+"/")
+	if rest == path {
+		return ""
+	}
+	return rest
+}
+
+// list runs go list as if for goos; the answers differ by a platform's files.
+func list(t *testing.T, goos string, args ...string) []pkg {
+	t.Helper()
+	// go test keeps a result until a file that the test itself has looked at
+	// changes, so it looks at those that go list reads.
+	for _, root := range []string{"../../cmd", "../../internal", "../../test", "../../go.mod"} {
+		if err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, _ = os.Stat(path)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Doc,Standard,Imports"}, args...)...)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list for %s: %v\n%s", goos, err, &errs)
+	}
+	var pkgs []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// doors are the imports that few packages may have.
+var doors = []struct{ prefix, owners string }{
+	{"net/http", "internal/authcode internal/exchange internal/health"},
+	{"golang.org/x/net/http", "internal/exchange"},
+	{"github.com/cenkalti/backoff", "internal/retry"},
+	{"github.com/zalando/go-keyring", "internal/keychain"},
+	{"github.com/jackc/pgx/v5/pgproto3", "internal/pglogin internal/pgproxy"},
+	{"github.com/jackc/pgx", "internal/pglogin"},
+	{"golang.org/x/crypto/x509roots", "internal/rootcerts"},
+	{"github.com/gofrs/flock", "internal/filelock internal/rundir"},
+	{"github.com/urfave/cli", "cmd/internal/cli"},
+}
+
+// leaves are imported by everybody, and import none of ours.
+var leaves = []string{"internal/credential", "internal/filelock"}
+
+// checkImports lists the imports that pass through a wall.
+func checkImports(pkgs []pkg) (wrong []string) {
+	for _, p := range pkgs {
+		at := ours(p.ImportPath)
+		inside, command := strings.HasPrefix(at, "internal/"), strings.HasPrefix(at, "cmd/")
+		if !inside && !command {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if why := judge(at, inside, imp); why != "" {
+				wrong = append(wrong, fmt.Sprintf("%s imports %s: %s", at, imp, why))
+			}
+		}
+	}
+	return wrong
+}
+
+func judge(at string, inside bool, imp string) string {
+	for _, d := range doors {
+		if imp != d.prefix && !strings.HasPrefix(imp, d.prefix+"/") {
+			continue
+		}
+		if owners := strings.Fields(d.owners); !slices.Contains(owners, at) {
+			return "only " + strings.Join(owners, " and ") + " may"
+		}
+		break
+	}
+	switch to := ours(imp); {
+	case imp == "testing" || strings.HasPrefix(imp, "testing/"):
+		return "that is for tests"
+	case strings.HasPrefix(to, "test/"):
+		return "no program holds test code"
+	case inside && strings.HasPrefix(to, "cmd/"):
+		return "imports run from cmd to internal"
+	case inside && strings.HasPrefix(to, "internal/") && !slices.Contains(leaves, to) && at != "internal/broker":
+		return "siblings do not import each other"
+	case slices.Contains(leaves, at) && to != "":
+		return "leaves import nobody"
+	case inside && imp == "log" || inside && strings.HasPrefix(imp, "log/"):
+		return "nothing under internal logs"
+	}
+	return ""
+}
+
+// checkLinked lists what must not be part of a program.
+func checkLinked(deps []pkg) (wrong []string) {
+	for _, p := range deps {
+		if p.ImportPath == "testing" || strings.HasPrefix(p.ImportPath, "testing/") || strings.HasPrefix(ours(p.ImportPath), "test/") ||
+			strings.HasPrefix(p.ImportPath, "github.com/google/go-cmp") || strings.HasPrefix(p.ImportPath, "go.uber.org/goleak") ||
+			strings.HasPrefix(p.ImportPath, "github.com/rogpeppe/go-internal") || strings.HasPrefix(p.ImportPath, "github.com/creack/pty") {
+			wrong = append(wrong, p.ImportPath)
+		}
+	}
+	return wrong
+}
+
+func TestImports(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "windows"} {
+		deps := list(t, goos, "-deps", "./cmd/...")
+		linked := map[string]bool{}
+		for _, p := range deps {
+			linked[p.ImportPath] = true
+		}
+		for _, w := range checkLinked(deps) {
+			t.Errorf("%s: %s is linked into a program", goos, w)
+		}
+		pkgs := list(t, goos, "./internal/...", "./cmd/...")
+		for _, w := range checkImports(pkgs) {
+			t.Errorf("%s: %s", goos, w)
+		}
+		// Both programs walk the road through the broker, and each door is used.
+		for _, p := range pkgs {
+			at := ours(p.ImportPath)
+			if strings.HasPrefix(at, "internal/") && !linked[p.ImportPath] {
+				t.Errorf("%s: %s is in no program", goos, at)
+			}
+			if (at == "cmd/lakebase-exec" || at == "cmd/lakebase-credential-helper") && !slices.Contains(p.Imports, module+"/internal/broker") {
+				t.Errorf("%s: %s does not import the broker", goos, at)
+			}
+		}
+		for _, d := range doors {
+			for _, owner := range strings.Fields(d.owners) {
+				i := slices.IndexFunc(pkgs, func(p pkg) bool { return ours(p.ImportPath) == owner })
+				if i < 0 {
+					t.Errorf("%s: there is no package %s", goos, owner)
+				} else if !slices.ContainsFunc(pkgs[i].Imports, func(s string) bool { return strings.HasPrefix(s, d.prefix) }) {
+					t.Errorf("%s: %s does not import %s, so the wall guards nothing", goos, owner, d.prefix)
+				}
+			}
+		}
+	}
+}
+
+func TestImportCheckFindsViolations(t *testing.T) {
+	in := func(at string, imports ...string) pkg { return pkg{ImportPath: module + "/" + at, Imports: imports} }
+	for _, c := range []struct {
+		p    pkg
+		want string
+	}{
+		{in("internal/pglogin", module+"/internal/retry"), "siblings do not import each other"},
+		{in("internal/credential", module+"/internal/config"), "siblings do not import each other"},
+		{in("internal/tokencache", module+"/internal/broker"), "siblings do not import each other"},
+		{in("internal/broker", module+"/cmd/internal/cli"), "from cmd to internal"},
+		{in("internal/config", "github.com/urfave/cli/v2"), "only cmd/internal/cli may"},
+		{in("cmd/lakebase-exec", "github.com/urfave/cli/v2"), "only cmd/internal/cli may"},
+		{in("internal/rootcerts", "net/http"), "only internal/authcode and internal/exchange and internal/health may"},
+		{in("cmd/internal/cli", "net/http"), "only internal/authcode and internal/exchange and internal/health may"},
+		{in("internal/pglogin", "net/http/httptrace"), "only internal/authcode and internal/exchange and internal/health may"},
+		{in("internal/pglogin", "github.com/cenkalti/backoff/v4"), "only internal/retry may"},
+		{in("cmd/lakebase-exec", "github.com/zalando/go-keyring"), "only internal/keychain may"},
+		{in("internal/broker", "github.com/jackc/pgx/v5/pgconn"), "only internal/pglogin may"},
+		{in("internal/exchange", "golang.org/x/crypto/x509roots/fallback"), "only internal/rootcerts may"},
+		{in("internal/securefile", "github.com/gofrs/flock"), "only internal/filelock and internal/rundir may"},
+		{in("internal/credformat", module+"/test/emulator"), "no program holds test code"},
+		{in("cmd/lakebase-exec", module+"/test/emulator"), "no program holds test code"},
+		{in("cmd/lakebase-exec", "testing"), "for tests"},
+		{in("internal/credformat", "testing/iotest"), "for tests"},
+		{in("internal/credformat", "log/slog"), "nothing under internal logs"},
+	} {
+		if got := checkImports([]pkg{c.p}); len(got) != 1 || !strings.Contains(got[0], c.want) {
+			t.Errorf("%v: found %q, and not %q", c.p, got, c.want)
+		}
+	}
+	good := []pkg{in("internal/pglogin", module+"/internal/credential", "github.com/jackc/pgx/v5/pgconn", "net", "net/netip"),
+		in("internal/broker", module+"/internal/pglogin"), in("cmd/lakebase-exec", module+"/internal/process"), in("test/e2e", "net/http", module+"/test/emulator")}
+	if got := checkImports(good); len(got) != 0 {
+		t.Errorf("good imports are refused: %q", got)
+	}
+	for _, path := range []string{"testing", "testing/fstest", module + "/test/testkeyring", "go.uber.org/goleak", "github.com/google/go-cmp/cmp"} {
+		if len(checkLinked([]pkg{{ImportPath: path}})) != 1 {
+			t.Errorf("%s may be linked", path)
+		}
+	}
+	if got := checkLinked([]pkg{{ImportPath: "net/http"}, {ImportPath: module + "/internal/pglogin"}}); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	pkgs := list(t, "linux", "./...")
+	if len(pkgs) < 15 {
+		t.Fatalf("only %d packages", len(pkgs))
+	}
+	if got := checkDocs([]pkg{{ImportPath: "a"}, {ImportPath: "b", Doc: "Package c does it."}, {ImportPath: "d", Doc: "Package d does it."}, {ImportPath: "x/e", Doc: "Command e does it."}}); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("the check finds %q", got)
+	}
+	for _, p := range checkDocs(pkgs) {
+		t.Errorf("%s has no doc comment of its own", p)
+	}
+}
+
+// checkDocs lists the packages without a doc comment that begins with their name.
+func checkDocs(pkgs []pkg) (wrong []string) {
+	for _, p := range pkgs {
+		name := p.ImportPath[strings.LastIndexByte(p.ImportPath, '/')+1:]
+		if !strings.HasPrefix(p.Doc, "Package "+name+" ") && !strings.HasPrefix(p.Doc, "Command "+name+" ") {
+			wrong = append(wrong, p.ImportPath)
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,58 @@
+// Package testkeyring gives tests, end-to-end stories and scripts a desktop session
+// of their own: a private session bus with a real gnome-keyring, without a
+// secret service, or with a fake one that misbehaves in one known way.
+//
+// It must never touch the caller's own bus, keyring or environment, never skip
+// for want of a program, and never leave a process behind.
+package testkeyring
+
+import "time"
+
+// Mode says what stands behind org.freedesktop.secrets.
+type Mode string
+
+const (
+	// Unlocked is gnome-keyring with an open login collection.
+	Unlocked Mode = "unlocked"
+	// Locked is gnome-keyring started without its password. Items that were
+	// stored in the same Options.Dir before are there, locked.
+	Locked Mode = "locked"
+	// NoCollection is gnome-keyring for a fresh user, who has no login
+	// collection. Options.Dir must not hold one.
+	NoCollection Mode = "no-collection"
+	// NoProvider is a bus on which nobody owns the name, nor can be started.
+	NoProvider Mode = "no-provider"
+
+	// The fakes. Where they are locked, Unlock of the API returns a prompt.
+
+	// Silent takes every call and answers none.
+	Silent Mode = "silent"
+	// HungPrompt is locked, and its prompt never completes.
+	HungPrompt Mode = "hung-prompt"
+	// Dismissed is locked, and its prompt completes dismissed.
+	Dismissed Mode = "dismissed"
+	// Accepted is locked, and its prompt unlocks.
+	Accepted Mode = "accepted"
+	// Asking is unlocked, but answers each replacement of an item and each
+	// Delete with a prompt that completes dismissed and does nothing.
+	Asking Mode = "asking"
+	// Slow is unlocked and takes Options.Delay for each answer.
+	Slow Mode = "slow"
+	// Forgetful is unlocked and stores each secret altered.
+	Forgetful Mode = "forgetful"
+	// Garbage answers the property Collections with a string.
+	Garbage Mode = "garbage"
+	// GarbagePrompt is locked, and its prompt completes with values of the
+	// wrong types.
+	GarbagePrompt Mode = "garbage-prompt"
+)
+
+// Options of Start.
+type Options struct {
+	// Dir is the home directory of this desktop; it is made, and not removed.
+	// Keyrings stay there from one desktop to the next.
+	Dir  string
+	Mode Mode
+	// Delay is how long Slow takes for each answer.
+	Delay time.Duration
+}
