@@ -21,7 +21,6 @@ type Tokens interface {
 type Door struct {
 	Target  pglogin.Target // its Database is what the client asks for
 	Tokens  Tokens
-	Backoff func() pglogin.Backoff                 // one for each login
 	Explain func(err error) (message, hint string) // for people
 
 	wakes atomic.Int64
@@ -29,8 +28,8 @@ type Door struct {
 }
 
 // NewDoor makes a door to t.
-func NewDoor(t pglogin.Target, tokens Tokens, backoff func() pglogin.Backoff, explain func(error) (string, string)) *Door {
-	return &Door{Target: t, Tokens: tokens, Backoff: backoff, Explain: explain, trust: pglogin.NewTrust()}
+func NewDoor(t pglogin.Target, tokens Tokens, explain func(error) (string, string)) *Door {
+	return &Door{Target: t, Tokens: tokens, Explain: explain, trust: pglogin.NewTrust()}
 }
 
 // Wakes counts the logins that had to wait for a sleeping compute.
@@ -61,7 +60,7 @@ func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.Se
 
 func (d *Door) open(ctx context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error) {
 	woke := false
-	w := &pglogin.Waker{Backoff: d.Backoff(), Trust: d.trust, Progress: func(pglogin.Status) { woke = true },
+	w := &pglogin.Waker{Trust: d.trust, Progress: func(pglogin.Status) { woke = true },
 		Wrap: func(c net.Conn) net.Conn { return pgproxy.NewWire(c) }}
 	conn, err := w.Open(ctx, t, password, params)
 	if err == nil && woke {

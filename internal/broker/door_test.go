@@ -28,7 +28,7 @@ func (t *tokens) Fresh(context.Context, credential.Secret) (credential.Token, er
 func explain(error) (string, string) { return "our words", "our hint" }
 
 func TestDoorTellsWhatTheServerSaid(t *testing.T) {
-	d := NewDoor(pglogin.Target{}, &tokens{}, nil, explain)
+	d := NewDoor(pglogin.Target{}, &tokens{}, explain)
 	for _, c := range []struct {
 		err                 error
 		code, message, hint string
@@ -52,15 +52,9 @@ func TestDoorTellsWhatTheServerSaid(t *testing.T) {
 	}
 }
 
-type once struct{}
-
-func (once) NextBackOff() time.Duration { return -1 }
-func (once) Reset()                     {}
-
 // What a client asks for goes where it belongs, and the roots are looked at.
 func TestDoorNeverLogsInUnverified(t *testing.T) {
-	d := NewDoor(pglogin.Target{Host: "h.example", Port: 1, User: "u", SSLMode: pglogin.VerifyFull, SSLRootCert: "/nonexistent"}, &tokens{"a"},
-		func() pglogin.Backoff { return once{} }, explain)
+	d := NewDoor(pglogin.Target{Host: "h.example", Port: 1, User: "u", SSLMode: pglogin.VerifyFull, SSLRootCert: "/nonexistent"}, &tokens{"a"}, explain)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	params := map[string]string{"user": "u", "database": "d", "application_name": "x"}

@@ -183,7 +183,7 @@ func TestDoorReplacesARefusedToken(t *testing.T) {
 	} {
 		target, passwords := postgres(t, "new")
 		list := tokens(c.tokens)
-		d := NewDoor(target, &list, func() pglogin.Backoff { return once{} }, explain)
+		d := NewDoor(target, &list, explain)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		s, err := d.Login(ctx, map[string]string{"user": "u", "database": "d"})
 		cancel()

@@ -120,7 +120,7 @@ func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) 
 			return retry.Verdict{}
 		}
 		again, after := e.Worth()
-		return retry.Verdict{Again: again, After: after}
+		return retry.Verdict{Retry: again, After: after}
 	})
 }
 

@@ -70,7 +70,7 @@ func (r *Rotation) create(ctx context.Context) (exchange.ClientSecret, credentia
 			return retry.Verdict{}
 		}
 		again, after := e.Worth()
-		return retry.Verdict{Again: again, After: after}
+		return retry.Verdict{Retry: again, After: after}
 	})
 	return m.info, m.value, err
 }
@@ -89,7 +89,7 @@ func (r *Rotation) prove(ctx context.Context, value credential.Secret) error {
 			return retry.Verdict{}
 		}
 		again, after := e.Worth()
-		return retry.Verdict{Again: again || e.Kind == exchange.KindInvalidClient, After: after}
+		return retry.Verdict{Retry: again || e.Kind == exchange.KindInvalidClient, After: after}
 	})
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func TestOpenHandsOver(t *testing.T) {
 			_, _ = s.Conn.Write(make([]byte, bulk))
 		}
 	})
-	w := &Waker{Backoff: quick{}, Beside: guard}
+	w := &Waker{Beside: guard}
 	target := f.target()
 	target.Database = "another"
 	c, err := w.Open(within(t, guard), target, secret, map[string]string{"application_name": "app", "options": "-c work_mem=1MB"})
@@ -86,7 +86,7 @@ func TestOpenLeavesNoReadBehind(t *testing.T) {
 			_, _ = s.Conn.Write(word[:])
 		}
 	})
-	w := &Waker{Backoff: quick{}, Beside: guard, Wrap: func(c net.Conn) net.Conn { return slowWrites{c} }}
+	w := &Waker{Beside: guard, Wrap: func(c net.Conn) net.Conn { return slowWrites{c} }}
 	c, err := w.Open(within(t, guard), f.target(), secret, nil)
 	must(t, err)
 	defer c.Close()
@@ -119,7 +119,7 @@ func TestOpenLeavesNoConnectionBehind(t *testing.T) {
 		welcome(s)
 	})
 	// On a busy machine a second login may be held too, and be replaced.
-	w := &Waker{Backoff: quick{}, Beside: 30 * time.Millisecond}
+	w := &Waker{Beside: 30 * time.Millisecond}
 	c, err := w.Open(within(t, guard), f.target(), secret, nil)
 	must(t, err)
 	_ = c.Close()
@@ -174,7 +174,7 @@ func TestTrustIsShared(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
 	trust := NewTrust()
 	login := func(target Target) error {
-		c, err := (&Waker{Backoff: quick{}, Beside: guard, Trust: trust}).Open(within(t, guard), target, secret, nil)
+		c, err := (&Waker{Beside: guard, Trust: trust}).Open(within(t, guard), target, secret, nil)
 		if err == nil {
 			_ = c.Close()
 		}

@@ -24,7 +24,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		}
 	})
 	before := count()
-	w := &Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}
+	w := &Waker{Beside: 50 * time.Millisecond}
 	must(t, w.Wait(within(t, guard), f.target(), secret))
 	f.seen()
 	for end := time.Now().Add(guard); count() >= before; time.Sleep(10 * time.Millisecond) {

@@ -34,7 +34,7 @@ func TestOpenWaitsForTheRestOfAMessage(t *testing.T) {
 			_, _ = s.Conn.Write(word[:])
 		}
 	})
-	c, err := (&Waker{Backoff: quick{}, Beside: guard}).Open(within(t, guard), f.target(), secret, nil)
+	c, err := (&Waker{Beside: guard}).Open(within(t, guard), f.target(), secret, nil)
 	must(t, err)
 	defer c.Close()
 	if string(c.Pending) != string(status) {
@@ -56,7 +56,7 @@ func TestOpenClosesAfterNonsense(t *testing.T) {
 		_, _ = io.Copy(io.Discard, s.Conn)
 		close(ended)
 	})
-	c, err := (&Waker{Backoff: quick{}, Beside: guard}).Open(within(t, guard), f.target(), secret, nil)
+	c, err := (&Waker{Beside: guard}).Open(within(t, guard), f.target(), secret, nil)
 	if err == nil {
 		_ = c.Close()
 		t.Fatal("the connection was handed over")
@@ -126,7 +126,7 @@ func TestWalkClosesWhatNobodyGets(t *testing.T) {
 		defer cancel()
 		var n atomic.Int32
 		under := make(chan struct{})
-		w := &Waker{Backoff: quick{}, Beside: 10 * time.Millisecond}
+		w := &Waker{Beside: 10 * time.Millisecond}
 		c, err := w.walk(ctx, func() (try, error) {
 			return func(try context.Context) (*Conn, error) {
 				if n.Add(1) == 1 {

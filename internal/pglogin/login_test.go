@@ -17,11 +17,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-type quick struct{}
-
-func (quick) NextBackOff() time.Duration { return 20 * time.Millisecond }
-func (quick) Reset()                     {}
-
 // endable is a context whose deadline comes when end is called.
 type endable struct {
 	context.Context
@@ -66,7 +61,7 @@ func wantKind(t *testing.T, err error, k Kind) *Error {
 
 func TestLoginOnceAndGoodbye(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
-	w := &Waker{Backoff: quick{}, Beside: guard}
+	w := &Waker{Beside: guard}
 	must(t, w.Wait(within(t, guard), f.target(), secret))
 	seen := f.seen()
 	if len(seen) != 1 {
@@ -114,7 +109,7 @@ func TestWakesAfter(t *testing.T) {
 				welcome(s)
 			})
 			failures := 0
-			w := &Waker{Backoff: quick{}, Beside: guard, Progress: func(Status) { failures++ }}
+			w := &Waker{Beside: guard, Progress: func(Status) { failures++ }}
 			must(t, w.Wait(within(t, guard), f.target(), secret))
 			// A third connection without a failure before it is a cancel request.
 			if seen := f.seen(); len(seen) != 3 || !seen[2].terminated || failures != 2 {
@@ -128,7 +123,7 @@ func TestRefusedPortThenOpen(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { welcome(s) })
 	addr := f.addr
 	f.close()
-	w := &Waker{Backoff: quick{}, Beside: guard}
+	w := &Waker{Beside: guard}
 	opened := make(chan struct{})
 	w.Progress = func(s Status) {
 		if s.Attempts == 5 {
@@ -159,7 +154,7 @@ func TestHeldIsKept(t *testing.T) {
 		}
 		s.drain()
 	})
-	w := &Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}
+	w := &Waker{Beside: 50 * time.Millisecond}
 	must(t, w.Wait(within(t, guard), f.target(), secret))
 	seen := f.seen()
 	if !seen[0].terminated || f.max != 2 {
@@ -175,7 +170,7 @@ func TestSilentThenFoundBeside(t *testing.T) {
 		}
 		welcome(s)
 	})
-	w := &Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}
+	w := &Waker{Beside: 50 * time.Millisecond}
 	must(t, w.Wait(within(t, guard), f.target(), secret))
 	// Where the third is slow, a fourth may be made beside it.
 	seen := f.seen()
@@ -187,7 +182,7 @@ func TestSilentThenFoundBeside(t *testing.T) {
 func TestNeverWakes(t *testing.T) {
 	f := newFake(t, func(_ int, s *session) { refuse(s, "ERROR", "XX000", "Couldn't connect to compute node") })
 	ctx := newEndable()
-	w := &Waker{Backoff: quick{}, Beside: guard, Progress: func(s Status) {
+	w := &Waker{Beside: guard, Progress: func(s Status) {
 		if s.Attempts >= 3 {
 			ctx.end()
 		}

@@ -20,7 +20,7 @@ func TestCertificateIsCheckedBeforeThePassword(t *testing.T) {
 			f := newFake(t, func(_ int, s *session) { welcome(s) })
 			target := f.target()
 			change(t, &target)
-			err := (&Waker{Backoff: quick{}, Beside: guard}).Wait(within(t, guard), target, secret)
+			err := (&Waker{Beside: guard}).Wait(within(t, guard), target, secret)
 			wantKind(t, err, Certificate)
 			var host x509.HostnameError
 			var root x509.UnknownAuthorityError
@@ -49,7 +49,7 @@ func TestPeersThatAreNotOurs(t *testing.T) {
 				_, _ = s.raw.Write([]byte(c.answer))
 				s.drain()
 			})
-			err := (&Waker{Backoff: quick{}, Beside: guard}).Wait(within(t, guard), f.target(), secret)
+			err := (&Waker{Beside: guard}).Wait(within(t, guard), f.target(), secret)
 			wantKind(t, err, c.kind)
 			seen := f.seen()
 			if len(seen) != 1 || c.answer == "N" && len(seen[0].bytes) != 0 || strings.Contains(string(seen[0].bytes), secretText) {

@@ -18,7 +18,7 @@ func TestProbe(t *testing.T) {
 			s.drain()
 		}
 	})
-	p, err := (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), f.target())
+	p, err := (&Waker{Beside: guard}).Probe(within(t, guard), f.target())
 	must(t, err)
 	if p.Address != f.addr || p.Version != "TLS 1.3" || p.Subject != "CN=server" || p.Issuer != "CN=test root" || p.NotAfter.Before(time.Now()) {
 		t.Errorf("%+v", p)
@@ -35,7 +35,7 @@ func TestProbeTrustsNoStranger(t *testing.T) {
 	_, other := authority(t, name)
 	target := f.target()
 	target.SSLRootCert = other
-	p, err := (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), target)
+	p, err := (&Waker{Beside: guard}).Probe(within(t, guard), target)
 	if e := wantKind(t, err, Certificate); !strings.Contains(e.Message, "unknown authority") {
 		t.Errorf("%v", e)
 	}
@@ -44,7 +44,7 @@ func TestProbeTrustsNoStranger(t *testing.T) {
 	}
 	target = f.target()
 	target.Host = "other.example.com"
-	_, err = (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), target)
+	_, err = (&Waker{Beside: guard}).Probe(within(t, guard), target)
 	if e := wantKind(t, err, Certificate); !strings.Contains(e.Message, "other.example.com") {
 		t.Errorf("%v", e)
 	}
@@ -60,7 +60,7 @@ func TestProbeWaits(t *testing.T) {
 		}
 		s.tls()
 	})
-	p, err := (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), f.target())
+	p, err := (&Waker{Beside: guard}).Probe(within(t, guard), f.target())
 	must(t, err)
 	if p.Issuer == "" || len(f.seen()) != 3 {
 		t.Errorf("%+v after %d connections", p, len(f.seen()))
@@ -74,7 +74,7 @@ func TestProbeWaits(t *testing.T) {
 		}
 		s.drain()
 	})
-	p, err = (&Waker{Backoff: quick{}, Beside: 50 * time.Millisecond}).Probe(ctx, f.target())
+	p, err = (&Waker{Beside: 50 * time.Millisecond}).Probe(ctx, f.target())
 	if e := wantKind(t, err, NotAwake); e.Last == nil || e.Last.Kind != NoAnswer {
 		t.Errorf("%v", e)
 	}
@@ -89,21 +89,21 @@ func TestProbeRefusals(t *testing.T) {
 		_, _ = s.raw.Read(b[:])
 		_, _ = s.raw.Write([]byte("N"))
 	})
-	_, err := (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), plain.target())
+	_, err := (&Waker{Beside: guard}).Probe(within(t, guard), plain.target())
 	wantKind(t, err, TLSRefused)
 
 	target := plain.target()
 	target.HostAddr, target.Host = "", "no-such-host.invalid"
-	_, err = (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), target)
+	_, err = (&Waker{Beside: guard}).Probe(within(t, guard), target)
 	if e := new(Error); !errors.As(err, &e) || !slices.Contains([]Kind{NameNotResolved, NotAwake}, e.Kind) {
 		t.Errorf("%v", err)
 	}
 
 	target.SSLRootCert = "/nonexistent"
-	_, err = (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), target)
+	_, err = (&Waker{Beside: guard}).Probe(within(t, guard), target)
 	wantKind(t, err, BadRootCert)
 	target.Port = 0
-	_, err = (&Waker{Backoff: quick{}, Beside: guard}).Probe(within(t, guard), target)
+	_, err = (&Waker{Beside: guard}).Probe(within(t, guard), target)
 	wantKind(t, err, BadTarget)
 	if _, err = (&Waker{}).Probe(context.Background(), plain.target()); err == nil || !strings.Contains(err.Error(), "no deadline") {
 		t.Errorf("%v", err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // one is an attempt under way.
@@ -23,7 +25,7 @@ type result struct {
 type run struct {
 	ctx      context.Context
 	try      try
-	backoff  Backoff
+	backoff  *retry.Backoff
 	beside   time.Duration
 	progress func(Status)
 	begun    time.Time
@@ -105,12 +107,7 @@ func (r *run) ended(res result) (done bool, err error) {
 		r.stop()
 		return true, r.sign(e)
 	}
-	pause := r.backoff.NextBackOff()
-	if pause < 0 {
-		r.stop()
-		return true, r.sign(e)
-	}
-	r.due = time.After(pause)
+	r.due = time.After(r.backoff.Next())
 	r.tell()
 	return false, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // script is a fake Attempt: it notes when each began, and how many were open.
@@ -38,13 +39,8 @@ func (s *script) do(ctx context.Context, _ Target, _ credential.Secret) error {
 	return s.answer(ctx, n, at)
 }
 
-type pauses struct{ n, resets int }
-
-func (p *pauses) NextBackOff() time.Duration {
-	p.n++
-	return time.Duration(p.n) * 100 * time.Millisecond
-}
-func (p *pauses) Reset() { p.n = 0; p.resets++ }
+// pauses is a schedule of 100, 200, 400, 400 ms …
+var pauses = retry.Schedule{First: 100 * time.Millisecond, Factor: 2, Max: 400 * time.Millisecond}
 
 // wait runs one Wait in a bubble, with a deadline of 60 s.
 func wait(t *testing.T, answer func(ctx context.Context, n int, at time.Duration) error, check func(s *script, w *Waker, took time.Duration, err error)) {
@@ -53,7 +49,7 @@ func wait(t *testing.T, answer func(ctx context.Context, n int, at time.Duration
 		s := &script{start: time.Now(), answer: answer}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		w := &Waker{Backoff: &pauses{}, Attempt: s.do}
+		w := &Waker{schedule: pauses, Attempt: s.do}
 		err := w.Wait(ctx, Target{}, secret)
 		if s.open != 0 || s.max > 2 {
 			t.Errorf("%d open at the end, %d at once", s.open, s.max)
@@ -99,8 +95,8 @@ func TestScheduleFailuresGrow(t *testing.T) {
 		}
 		return starting
 	}, func(s *script, w *Waker, took time.Duration, err error) {
-		wantBegun(t, s, 0, 100*ms, 300*ms, 600*ms, 1000*ms)
-		if err != nil || took != sec || len(s.begun) != 5 || w.Backoff.(*pauses).resets != 1 {
+		wantBegun(t, s, 0, 100*ms, 300*ms, 700*ms, 1100*ms)
+		if err != nil || took != 1100*ms || len(s.begun) != 5 {
 			t.Errorf("err %v after %v, %d attempts", err, took, len(s.begun))
 		}
 	})
@@ -138,13 +134,13 @@ func TestScheduleBesideFails(t *testing.T) { // the elder is held, those beside 
 	wait(t, func(ctx context.Context, n int, _ time.Duration) error {
 		switch n {
 		case 0:
-			return after(ctx, 1650*ms, nil)
+			return after(ctx, 1750*ms, nil)
 		default:
 			return starting
 		}
 	}, func(s *script, _ *Waker, took time.Duration, err error) {
-		wantBegun(t, s, 0, 1000*ms, 1100*ms, 1300*ms, 1600*ms)
-		if err != nil || took != 1650*ms || len(s.begun) != 5 {
+		wantBegun(t, s, 0, 1000*ms, 1100*ms, 1300*ms, 1700*ms)
+		if err != nil || took != 1750*ms || len(s.begun) != 5 {
 			t.Errorf("err %v after %v, %d attempts", err, took, len(s.begun))
 		}
 	})
@@ -245,7 +241,7 @@ func TestScheduleProgress(t *testing.T) {
 		defer cancel()
 		var told []Status
 		var n atomic.Int32
-		w := &Waker{Backoff: &pauses{}, Progress: func(s Status) { told = append(told, s) },
+		w := &Waker{schedule: pauses, Progress: func(s Status) { told = append(told, s) },
 			Attempt: func(ctx context.Context, _ Target, _ credential.Secret) error {
 				if n.Add(1) == 1 {
 					return starting

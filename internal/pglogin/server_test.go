@@ -52,7 +52,7 @@ func TestAnswers(t *testing.T) {
 			ctx, cancel := context.WithCancel(within(t, guard))
 			defer cancel()
 			var last *Error
-			w := &Waker{Backoff: quick{}, Beside: guard, Progress: func(s Status) {
+			w := &Waker{Beside: guard, Progress: func(s Status) {
 				if s.Attempts == 2 && s.Open == 0 {
 					last = s.Last
 					cancel()

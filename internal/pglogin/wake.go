@@ -6,20 +6,10 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-// The values used where a Waker's field is zero.
-const (
-	defaultBeside = time.Second
-	defaultPause  = 250 * time.Millisecond
-)
-
-// Backoff is the growth between failed attempts. A negative wait means that
-// there shall be no other attempt.
-type Backoff interface {
-	NextBackOff() time.Duration
-	Reset()
-}
+const defaultBeside = time.Second
 
 // Status is what a progress line may tell.
 type Status struct {
@@ -29,9 +19,8 @@ type Status struct {
 	Last     *Error    // the last failure, or silence that ended; nil before the first
 }
 
-// Waker waits for a login to succeed. One Wait at a time: Backoff has a state.
+// Waker waits for a login to succeed, with the waits of retry.Wake.
 type Waker struct {
-	Backoff Backoff // nil: 250 ms
 	// Beside is how long an attempt may be held before a second is tried beside
 	// it, and how long each such second may last before another takes its place.
 	// Zero means 1 s.
@@ -47,6 +36,8 @@ type Waker struct {
 	// Progress, if set, is called from Wait after each failure and when an
 	// attempt is held. It must not block.
 	Progress func(Status)
+
+	schedule retry.Schedule // zero: retry.Wake; set by tests
 }
 
 // Wait tries until a login succeeds, a refusal is final, or ctx ends, which must
@@ -94,28 +85,22 @@ func (w *Waker) walk(ctx context.Context, prepare func() (try, error)) (*Conn, e
 		return nil, bad("the wait has no deadline")
 	}
 	begun := time.Now()
+	if w.schedule == (retry.Schedule{}) {
+		w.schedule = retry.Wake()
+	}
 	try, err := prepare()
 	if err != nil {
 		return nil, err
 	}
 	r := &run{
-		ctx: ctx, try: try, backoff: w.Backoff, beside: w.Beside, progress: w.Progress,
+		ctx: ctx, try: try, backoff: w.schedule.Backoff(), beside: w.Beside, progress: w.Progress,
 		begun: begun, results: make(chan result, 2),
-	}
-	if r.backoff == nil {
-		r.backoff = steady{}
 	}
 	if r.beside <= 0 {
 		r.beside = defaultBeside
 	}
-	r.backoff.Reset()
 	if err := r.loop(); err != nil {
 		return nil, err
 	}
 	return r.won, nil
 }
-
-type steady struct{}
-
-func (steady) NextBackOff() time.Duration { return defaultPause }
-func (steady) Reset()                     {}

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // accept lets connections in until its listener is closed. Nothing that Accept
 // says ends it otherwise: no descriptors left is a state that passes.
 func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 	full := false
-	pause := time.Duration(0)
+	backoff := retry.Accept().Backoff()
 	for {
 		c, err := ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -19,11 +21,10 @@ func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 		}
 		if err != nil {
 			p.event(Event{Kind: AcceptFailed, Err: err})
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			sleep(ctx, pause)
+			sleep(ctx, backoff.Next())
 			continue
 		}
-		pause = 0
+		backoff.Reset()
 		if full = !p.admit(ctx, full); full {
 			p.turnAway(c)
 			continue

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,6 +46,8 @@ func bubble(t *testing.T, life time.Duration, set func(*lake), f func(*lake)) {
 		l := &lake{t: t, start: time.Now(), life: life}
 		l.Mint, l.Now, l.Jitter = l.mint, l.wall, func() float64 { return 0.5 }
 		l.Event, l.Beat = l.event, l.beat
+		l.Backoff = retry.Refresh()
+		l.Backoff.Jitter = 0
 		if set != nil {
 			set(l)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // defaultTimeout bounds one call of Mint or OnToken where MintTimeout is zero.
@@ -15,13 +16,6 @@ const defaultTimeout = 2 * time.Minute
 
 // ErrStopped is what Fresh says once Run has returned.
 var ErrStopped = errors.New("the token is not kept fresh any more")
-
-// Backoff is the growth between failed refreshes. A negative wait counts as the
-// longest one, 30 s: a Keeper never gives up.
-type Backoff interface {
-	NextBackOff() time.Duration
-	Reset()
-}
 
 // Keeper keeps a token fresh while Run runs. It runs once. Set the fields before
 // Run, Fresh or Token is called.
@@ -32,9 +26,9 @@ type Keeper struct {
 	Mint func(ctx context.Context, refused credential.Secret) (credential.Token, error)
 	// MintTimeout bounds each call of Mint, and each of OnToken. Zero means 2 min.
 	MintTimeout time.Duration
-	// Backoff is used from Run alone, and no wait is longer than 30 s or a tenth
-	// of the token's life. Nil means 200 ms, doubling to 30 s, ±20 %.
-	Backoff Backoff
+	// Backoff is the schedule after failed refreshes; no wait is longer than a
+	// tenth of the token's life. Zero means retry.Refresh.
+	Backoff retry.Schedule
 	Now     func() time.Time // the wall clock, for any goroutine; nil: the system's
 	Jitter  func() float64   // in [0, 1), used from Run alone; nil: random
 	// Tick is the longest time between two looks at the wall clock. It is cut to
@@ -108,11 +102,11 @@ func (k *Keeper) Run(ctx context.Context, first credential.Token) error {
 	k.present, k.stats.ExpiresAt = h, h.token.ExpiresAt
 	k.mu.Unlock()
 	close(k.began)
-	r := &run{Keeper: k, results: make(chan result, 1), backoff: k.Backoff}
-	if r.backoff == nil {
-		r.backoff = &growing{random: k.jitter}
+	schedule := k.Backoff
+	if schedule == (retry.Schedule{}) {
+		schedule = retry.Refresh()
 	}
-	r.backoff.Reset()
+	r := &run{Keeper: k, results: make(chan result, 1), backoff: schedule.Backoff()}
 	r.loop(ctx)
 	return nil
 }

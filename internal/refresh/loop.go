@@ -3,12 +3,14 @@ package refresh
 import (
 	"context"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // run is the state of one Run. Only its goroutine touches it.
 type run struct {
 	*Keeper
-	backoff Backoff
+	backoff *retry.Backoff
 
 	results chan result
 	cancel  context.CancelFunc // of the refresh under way; nil: there is none
@@ -158,9 +160,5 @@ func (r *run) fail(res result, now moment) {
 	r.failing = true
 	r.stats.Failed++
 	r.stats.LastError = line(res.err, r.present.token.Value, res.token.Value)
-	r.pause = r.backoff.NextBackOff()
-	if r.pause < 0 {
-		r.pause = longestPause
-	}
-	r.pause = min(r.pause, longestPause, r.present.tenth())
+	r.pause = min(r.backoff.Next(), r.present.tenth())
 }

@@ -104,29 +104,20 @@ func TestWaitsGrowToHalfAMinute(t *testing.T) {
 	})
 }
 
-type fixed struct {
-	wait   time.Duration
-	resets int
-}
-
-func (f *fixed) NextBackOff() time.Duration { return f.wait }
-func (f *fixed) Reset()                     { f.resets++ }
-
-func TestBackoffField(t *testing.T) {
-	for given, want := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, -1: 30 * time.Second, time.Hour: 30 * time.Second} {
-		f := &fixed{wait: given}
-		bubble(t, time.Hour, func(l *lake) { l.down, l.Backoff = true, f }, func(l *lake) {
-			l.at(42 * time.Minute)
-			if got := l.asked[2] - l.asked[1]; !near(got, want) {
-				t.Errorf("%v: waits %v", given, got)
-			}
-			l.broken(false)
-			l.at(43 * time.Minute)
-			if f.resets != 2 { // at the start, and after the failures
-				t.Errorf("%d resets", f.resets)
-			}
-		})
-	}
+// Another outage begins with the shortest wait again.
+func TestBackoff_ResetAfterSuccess(t *testing.T) {
+	bubble(t, time.Hour, func(l *lake) { l.down = true }, func(l *lake) {
+		l.at(45 * time.Minute)
+		l.broken(false)
+		l.at(46 * time.Minute)
+		l.wantMinted(1)
+		l.broken(true)
+		l.with(func() { l.asked = nil })
+		l.at(90 * time.Minute)
+		if got := l.asked[1] - l.asked[0]; !near(got, 200*time.Millisecond) {
+			t.Errorf("got first wait %v, want 200 ms", got)
+		}
+	})
 }
 
 func TestHangingMint(t *testing.T) {

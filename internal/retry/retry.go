@@ -1,168 +1,137 @@
 // Package retry repeats an operation until it succeeds, is refused, or has no
-// time left. It knows only "is it worth another try, and when": what an error
-// means is told by the caller.
-//
-// It is the only package that imports backoff. It must never run an operation
-// under a dead context, lose the operation's last error, or wait without a
-// deadline.
+// time left. It holds the schedule of every kind of retry; the caller decides
+// which errors are worth another attempt.
 package retry
 
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 // ErrNoDeadline is returned for a context without a deadline, before anything
-// is run: that is a mistake in the program.
+// runs: that is a programming error.
 var ErrNoDeadline = errors.New("retry: the context has no deadline")
 
 // Verdict is what an error means for a retry.
 type Verdict struct {
-	Again bool          // another try may succeed
-	After time.Duration // and not before this long, as the server asked; 0: it did not
+	Retry bool          // another attempt may succeed
+	After time.Duration // but not before this long, as the server asked; 0: it did not
 }
 
-// Timer is the wait between two tries.
-type Timer interface {
-	Start(time.Duration)
-	Stop()
-	C() <-chan time.Time
-}
-
-// Policy says how long to wait between tries. A zero field takes Exchange's
-// value, or the system's clock, timer and randomness.
-type Policy struct {
-	First  time.Duration // before the second try
-	Max    time.Duration // the longest, before jitter
-	Factor float64       // from one wait to the next, above 1
-	Jitter float64       // part of a wait, 0.2 for ±20 %
-
-	Rand  func() float64 // in [0, 1)
-	Timer Timer          // one Do at a time may use it
-	Now   func() time.Time
-}
-
-// Exchange is the policy for calls to a workspace: 200 ms, doubled up to 5 s,
-// ±20 %.
-func Exchange() Policy {
-	return Policy{First: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2, Jitter: 0.2}
-}
-
-func (p Policy) filled() Policy {
-	d := Exchange()
-	if p.First <= 0 {
-		p.First = d.First
-	}
-	if p.Max <= 0 {
-		p.Max = d.Max
-	}
-	if p.Factor <= 1 {
-		p.Factor = d.Factor
-	}
-	if p.Jitter <= 0 {
-		p.Jitter = d.Jitter
-	}
-	if p.Rand == nil {
-		p.Rand = rand.Float64
-	}
-	if p.Now == nil {
-		p.Now = time.Now
-	}
-	return p
-}
-
-// Do runs op until it succeeds, judge sees no worth in another try, or ctx has
-// no time for one; ctx must have a deadline, and op must keep to it. A wait is
-// the policy's, or what the server asked for where that is longer. One that the
-// server asked for and that does not fit ends it at once; one of our own that
-// does not fit is cut to half of what is left, so that a last try is made.
+// Do runs op until it succeeds, judge rejects its error, or ctx has no time for
+// another attempt. ctx must have a deadline, and op must obey it. A wait is the
+// schedule's, or the server's where that is longer. A wait that the server asked
+// for and that does not fit ends Do at once; a wait of the schedule that does not
+// fit is cut to half of the remaining time, so that a last attempt is made.
 //
-// The error is op's own where judge refused it, and otherwise an *Error.
-func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error), judge func(error) Verdict) (T, error) {
-	var none T
+// The error is op's own where judge rejected it, and an *Error otherwise.
+func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, error), judge func(error) Verdict) (T, error) {
+	var zero T
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return none, ErrNoDeadline
+		return zero, ErrNoDeadline
 	}
-	p = p.filled()
-	r := &run{ctx: ctx, policy: p, deadline: deadline, start: p.Now(),
-		waits: newSchedule(p.Now, p.Rand, p.Jitter, phase{first: p.First, max: p.Max, factor: p.Factor})}
-	refused := false
-	attempt := func() (T, error) {
-		if ctx.Err() != nil {
-			return none, backoff.Permanent(ctx.Err())
+	start, waits := time.Now(), s.Backoff()
+	e := &Error{}
+	for {
+		if ctx.Err() != nil { // a timer may fire together with the context
+			break
 		}
-		r.attempts++
-		res, err := op(ctx)
+		e.Attempts++
+		result, err := op(ctx)
 		if err == nil {
-			return res, nil
+			return result, nil
 		}
-		r.verdict = judge(err)
-		if r.last == nil || !r.verdict.Again || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
-			r.last = err // what a try said that was cut short does not cover words
+		verdict := judge(err)
+		if e.Last == nil || !verdict.Retry || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+			e.Last = err // the error of an attempt that was cut short does not replace a telling one
 		}
-		if !r.verdict.Again {
-			refused = true
-			return none, backoff.Permanent(err)
+		if !verdict.Retry {
+			return zero, e.Last
 		}
-		return none, err
-	}
-	// A Timer that is nil becomes a nil interface, which means the library's own.
-	res, err := backoff.RetryNotifyWithTimerAndData(attempt, backoff.WithContext(r, ctx), nil, p.Timer)
-	switch {
-	case err == nil:
-		return res, nil
-	case refused:
-		return none, r.last
-	}
-	return none, r.failed()
-}
-
-// run is one Do. As a BackOff it gives the next wait, or says that there is no
-// time for it.
-type run struct {
-	ctx      context.Context
-	policy   Policy
-	waits    *Schedule
-	deadline time.Time
-	start    time.Time
-	attempts int
-	last     error
-	verdict  Verdict
-	tooLong  bool // what the server asked for does not fit
-}
-
-// Reset implements backoff.BackOff.
-func (r *run) Reset() { r.waits.Reset() }
-
-// NextBackOff implements backoff.BackOff.
-func (r *run) NextBackOff() time.Duration {
-	left := r.deadline.Sub(r.policy.Now())
-	if after := r.verdict.After; after >= left { // with no After: nothing is left
-		r.tooLong = after > 0
-		return backoff.Stop
-	}
-	wait := r.waits.NextBackOff()
-	if wait >= left {
-		if wait = left / 2; wait < r.policy.First {
-			return backoff.Stop
+		left := time.Until(deadline)
+		if verdict.After > 0 && verdict.After >= left {
+			e.Cause, e.After = CauseRetryAfter, verdict.After
+			break
+		}
+		wait := waits.Next()
+		if wait >= left {
+			if wait = left / 2; wait < s.First {
+				break
+			}
+		}
+		if !sleep(ctx, max(wait, verdict.After)) {
+			break
 		}
 	}
-	return max(wait, r.verdict.After)
-}
-
-// failed tells why there was no further try.
-func (r *run) failed() *Error {
-	e := &Error{Attempts: r.attempts, Elapsed: r.policy.Now().Sub(r.start), Last: r.last, Cause: CauseBudget, ctx: r.ctx.Err()}
+	e.Elapsed, e.ctx = time.Since(start), ctx.Err()
 	switch {
 	case errors.Is(e.ctx, context.Canceled):
-		e.Cause = CauseCanceled
-	case r.tooLong:
-		e.Cause, e.After = CauseRetryAfter, r.verdict.After
+		e.Cause, e.After = CauseCanceled, 0
+	case e.Cause == "":
+		e.Cause = CauseBudget
 	}
-	return e
+	return zero, e
+}
+
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// Cause is why Do gave up.
+type Cause string
+
+// The causes.
+const (
+	CauseBudget     Cause = "no time left"                                                  // before the context's deadline
+	CauseRetryAfter Cause = "the server asks to wait for longer than the time that is left" // see Error.After
+	CauseCanceled   Cause = "canceled"
+)
+
+// Error is returned when Do gave up on an operation that was worth another
+// attempt, or that never ran.
+type Error struct {
+	Attempts int           // how often the operation ran
+	Elapsed  time.Duration // since Do was called
+	Cause    Cause
+	After    time.Duration // what the server asked for, with CauseRetryAfter
+	Last     error         // the operation's last error; nil if it never ran
+
+	ctx error // the context's own, if it ended
+}
+
+func (e *Error) Error() string {
+	why := string(e.Cause)
+	if e.After > 0 {
+		why += fmt.Sprintf(" (%s)", e.After.Round(time.Second))
+	}
+	if e.Last == nil {
+		return "not tried: " + why
+	}
+	attempts := "1 attempt"
+	if e.Attempts != 1 {
+		attempts = fmt.Sprintf("%d attempts", e.Attempts)
+	}
+	return fmt.Sprintf("%v; gave up after %s in %s: %s", e.Last, attempts, e.Elapsed.Round(100*time.Millisecond), why)
+}
+
+// Unwrap returns the operation's last error, and the context's if it ended.
+func (e *Error) Unwrap() []error {
+	var list []error
+	for _, err := range []error{e.Last, e.ctx} {
+		if err != nil {
+			list = append(list, err)
+		}
+	}
+	return list
 }

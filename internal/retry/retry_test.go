@@ -19,275 +19,281 @@ var (
 	errRefused = errors.New("refused")
 )
 
-// again judges everything but errRefused worth another try.
-func again(err error) Verdict { return Verdict{Again: !errors.Is(err, errRefused)} }
+// judge retries everything but errRefused.
+func judge(err error) Verdict { return Verdict{Retry: !errors.Is(err, errRefused)} }
 
-// server fails with errs in turn, then answers, and notes when it was asked.
+// server fails with errs in turn, then succeeds. Without an end it stays busy.
 type server struct {
-	errs  []error
-	start time.Time
-	asked []time.Duration
+	errs    []error
+	endless bool
+	start   time.Time
+	calls   []time.Duration
 }
 
 func newServer(errs ...error) *server { return &server{errs: errs, start: time.Now()} }
 
+func busyServer() *server { return &server{endless: true, start: time.Now()} }
+
 func (s *server) call(context.Context) (string, error) {
-	s.asked = append(s.asked, time.Since(s.start).Truncate(time.Millisecond))
+	s.calls = append(s.calls, time.Since(s.start).Truncate(time.Millisecond))
+	if s.endless {
+		return "", errBusy
+	}
 	if len(s.errs) == 0 {
 		return "token", nil
 	}
 	err := s.errs[0]
-	if len(s.errs) > 1 || err != errBusy { // the last errBusy stays
-		s.errs = s.errs[1:]
-	}
+	s.errs = s.errs[1:]
 	return "", err
 }
 
-// within runs f in a bubble whose time is free, under a context of that life.
-func within(t *testing.T, life time.Duration, f func(t *testing.T, ctx context.Context)) {
+// within runs f on a fake clock, with a context that expires after d.
+func within(t *testing.T, d time.Duration, f func(t *testing.T, ctx context.Context)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), life)
+		ctx, cancel := context.WithTimeout(t.Context(), d)
 		defer cancel()
 		f(t, ctx)
 	})
 }
 
-func steady() Policy { return Policy{Rand: middle} }
+// exact returns s without jitter.
+func exact(s Schedule) Schedule {
+	s.Jitter = 0
+	return s
+}
 
-func gaveUp(t *testing.T, err error, want Cause) *Error {
+func ms(n ...int) []time.Duration {
+	var list []time.Duration
+	for _, v := range n {
+		list = append(list, time.Duration(v)*time.Millisecond)
+	}
+	return list
+}
+
+func equal(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func wantCause(t *testing.T, err error, want Cause) *Error {
 	t.Helper()
 	var e *Error
-	if !errors.As(err, &e) {
-		t.Fatalf("error is %T %v, want *Error", err, err)
-	}
-	if e.Cause != want {
-		t.Errorf("cause = %q, want %q", e.Cause, want)
+	if !errors.As(err, &e) || e.Cause != want {
+		t.Fatalf("got error %#v, want an *Error with cause %q", err, want)
 	}
 	return e
 }
 
-func TestWaitsGrowUntilItSucceeds(t *testing.T) {
+func TestSchedules(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		schedule    Schedule
+		early, late []time.Duration // late: from 30 s on
+		reset       time.Duration
+	}{
+		{"exchange", Exchange(), ms(200, 400, 800, 1600, 3200, 5000, 5000), ms(5000), 200 * time.Millisecond},
+		{"wake", Wake(), ms(50, 75, 112, 168, 250, 250, 250), ms(250, 375, 562, 843, 1000, 1000), 50 * time.Millisecond},
+		{"refresh", Refresh(), ms(200, 400, 800, 1600, 3200, 6400), ms(12800, 25600, 30000, 30000), 200 * time.Millisecond},
+		{"accept", Accept(), ms(5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000), ms(1000), 5 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := exact(c.schedule).Backoff()
+				next := func(n int) (list []time.Duration) {
+					for range n {
+						list = append(list, b.Next().Truncate(time.Millisecond))
+					}
+					return list
+				}
+				time.Sleep(30*time.Second - 1)
+				equal(t, "early waits", next(len(c.early)), c.early)
+				time.Sleep(1)
+				equal(t, "late waits", next(len(c.late)), c.late)
+				b.Reset()
+				equal(t, "wait after Reset", next(1)[0], c.reset)
+			})
+		})
+	}
+}
+
+func TestSchedule_Jitter(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for range 50 {
+		w := Wake().Backoff().Next()
+		if w < 40*time.Millisecond || w > 60*time.Millisecond {
+			t.Fatalf("got first wait %v, want 50 ms ±20 %%", w)
+		}
+		seen[w] = true
+	}
+	if len(seen) < 10 {
+		t.Errorf("got %d different values in 50 waits", len(seen))
+	}
+}
+
+func TestDo_WaitsGrowUntilSuccess(t *testing.T) {
 	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-		s := newServer(errBusy, errBusy, errBusy, errBusy, errBusy, errBusy, errBusy, errors.New("once"))
-		got, err := Do(ctx, steady(), s.call, again)
+		s := newServer(errBusy, errBusy, errBusy, errBusy, errBusy, errBusy, errBusy, errBusy)
+		got, err := Do(ctx, exact(Exchange()), s.call, judge)
 		if err != nil || got != "token" {
-			t.Fatalf("Do = %q, %v", got, err)
+			t.Fatalf("got %q, %v", got, err)
 		}
-		want := ms(0, 200, 600, 1400, 3000, 6200, 11200, 16200, 21200)
-		if diff := cmp.Diff(want, s.asked); diff != "" {
-			t.Errorf("asked at:\n%s", diff)
-		}
+		equal(t, "calls", s.calls, ms(0, 200, 600, 1400, 3000, 6200, 11200, 16200, 21200))
 	})
 }
 
-func TestARefusalIsFinal(t *testing.T) {
-	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-		s := newServer(errRefused)
-		if _, err := Do(ctx, steady(), s.call, again); err != errRefused {
-			t.Errorf("error = %v, want the refusal itself", err)
-		}
-		if len(s.asked) != 1 {
-			t.Errorf("asked %d times, want once", len(s.asked))
-		}
-	})
+func TestDo_RefusalIsFinal(t *testing.T) {
+	for _, errs := range [][]error{{errRefused}, {errors.New("first"), errRefused}} {
+		within(t, time.Minute, func(t *testing.T, ctx context.Context) {
+			s := newServer(errs...)
+			if _, err := Do(ctx, Exchange(), s.call, judge); err != errRefused {
+				t.Errorf("got error %v, want the refusal itself", err)
+			}
+			equal(t, "number of calls", len(s.calls), len(errs))
+		})
+	}
 }
 
-func TestARefusalAfterARetryIsFinal(t *testing.T) {
-	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-		s := newServer(errors.New("first"), errRefused)
-		if _, err := Do(ctx, steady(), s.call, again); err != errRefused {
-			t.Errorf("error = %v, want the refusal itself", err)
-		}
-		if len(s.asked) != 2 {
-			t.Errorf("asked %d times, want twice", len(s.asked))
-		}
-	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	for _, tc := range []struct {
+func TestDo_RetryAfter(t *testing.T) {
+	for _, c := range []struct {
 		name  string
 		after time.Duration
-		asked []time.Duration
+		calls []time.Duration
 		fits  bool
 	}{
-		{"longer than our wait", 3 * time.Second, ms(0, 3000), true},
-		{"shorter than our wait", 100 * time.Millisecond, ms(0, 200), true},
-		{"just within the budget", 10*time.Second - 1, ms(0, 9999), true},
-		{"the whole budget", 10 * time.Second, ms(0), false},
+		{"longer than the schedule's wait", 3 * time.Second, ms(0, 3000), true},
+		{"shorter than the schedule's wait", 100 * time.Millisecond, ms(0, 200), true},
+		{"just within the time left", 10*time.Second - 1, ms(0, 9999), true},
+		{"all of the time left", 10 * time.Second, ms(0), false},
 		{"far too long", time.Hour, ms(0), false},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			within(t, 10*time.Second, func(t *testing.T, ctx context.Context) {
 				s := newServer(errors.New("429"))
-				got, err := Do(ctx, steady(), s.call, func(error) Verdict { return Verdict{Again: true, After: tc.after} })
-				if diff := cmp.Diff(tc.asked, s.asked); diff != "" {
-					t.Errorf("asked at:\n%s", diff)
-				}
-				if tc.fits {
+				got, err := Do(ctx, exact(Exchange()), s.call, func(error) Verdict { return Verdict{Retry: true, After: c.after} })
+				equal(t, "calls", s.calls, c.calls)
+				if c.fits {
 					if err != nil || got != "token" {
-						t.Errorf("Do = %q, %v", got, err)
+						t.Errorf("got %q, %v", got, err)
 					}
 					return
 				}
-				e := gaveUp(t, err, CauseRetryAfter)
-				if e.After != tc.after || e.Elapsed != 0 || e.Last.Error() != "429" {
-					t.Errorf("error = %+v", e)
+				e := wantCause(t, err, CauseRetryAfter)
+				if e.After != c.after || e.Elapsed != 0 || e.Last.Error() != "429" {
+					t.Errorf("got error %+v", e)
 				}
-				if !strings.Contains(err.Error(), "429; gave up after 1 try in 0s: the server asks to wait") {
-					t.Errorf("text = %q", err)
+				if want := "429; gave up after 1 attempt in 0s: the server asks to wait"; !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("got error %q, want prefix %q", err, want)
 				}
 			})
 		})
 	}
 }
 
-func TestTheLastWaitIsCutSoThatALastTryIsMade(t *testing.T) {
-	within(t, 10*time.Second, func(t *testing.T, ctx context.Context) {
-		s := newServer(errBusy)
-		_, err := Do(ctx, steady(), s.call, again)
-		// At 6.2 s the next wait is 5 s with 3.8 s left; then halves, down to the first wait.
-		if diff := cmp.Diff(ms(0, 200, 600, 1400, 3000, 6200, 8100, 9050, 9525, 9762), s.asked); diff != "" {
-			t.Errorf("asked at:\n%s", diff)
-		}
-		e := gaveUp(t, err, CauseBudget)
-		if e.Attempts != 10 || !errors.Is(err, errBusy) || errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("error = %+v", e)
-		}
-	})
-}
-
-func TestACutWaitStillHonoursRetryAfter(t *testing.T) {
-	within(t, 10*time.Second, func(t *testing.T, ctx context.Context) {
-		s := newServer(errBusy)
-		_, err := Do(ctx, steady(), s.call, func(error) Verdict {
-			if len(s.asked) == 6 { // at 6.2 s: 3.8 s are left, and half of that is 1.9 s
-				return Verdict{Again: true, After: 3 * time.Second}
-			}
-			return Verdict{Again: true}
-		})
-		gaveUp(t, err, CauseBudget)
-		if diff := cmp.Diff(ms(0, 200, 600, 1400, 3000, 6200, 9200, 9600, 9800), s.asked); diff != "" {
-			t.Errorf("asked at:\n%s", diff)
-		}
-	})
-}
-
-func TestADeadContextRunsNothing(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		end  func(ctx context.Context) (context.Context, context.CancelFunc)
-		want Cause
-		is   error
+func TestDo_LastWaitIsCut(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		after time.Duration // asked for by the sixth failure, at 6.2 s
+		calls []time.Duration
 	}{
-		{"canceled", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			c, cancel := context.WithCancel(ctx)
-			cancel()
-			return c, cancel
-		}, CauseCanceled, context.Canceled},
-		{"expired", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, -time.Second)
-		}, CauseBudget, context.DeadlineExceeded},
+		// At 6.2 s the next wait is 5 s with 3.8 s left: then halves, down to the first wait.
+		{"halves of the time left", 0, ms(0, 200, 600, 1400, 3000, 6200, 8100, 9050, 9525, 9762)},
+		{"but Retry-After is honoured", 3 * time.Second, ms(0, 200, 600, 1400, 3000, 6200, 9200, 9600, 9800)},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-				ctx, cancel := tc.end(ctx)
-				defer cancel()
-				s := newServer()
-				_, err := Do(ctx, steady(), s.call, again)
-				e := gaveUp(t, err, tc.want)
-				if e.Attempts != 0 || e.Last != nil || !errors.Is(err, tc.is) || len(s.asked) != 0 {
-					t.Errorf("error = %+v, asked %v", e, s.asked)
-				}
-				if !strings.HasPrefix(err.Error(), "not tried: ") {
-					t.Errorf("text = %q", err)
+		t.Run(c.name, func(t *testing.T) {
+			within(t, 10*time.Second, func(t *testing.T, ctx context.Context) {
+				s := busyServer()
+				_, err := Do(ctx, exact(Exchange()), s.call, func(error) Verdict {
+					if len(s.calls) == 6 {
+						return Verdict{Retry: true, After: c.after}
+					}
+					return Verdict{Retry: true}
+				})
+				equal(t, "calls", s.calls, c.calls)
+				e := wantCause(t, err, CauseBudget)
+				if e.Attempts != len(c.calls) || !errors.Is(err, errBusy) || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got error %+v", e)
 				}
 			})
 		})
 	}
 }
 
-func TestCancelDuringAWaitKeepsTheLastError(t *testing.T) {
+func TestDo_ContextEndedBefore(t *testing.T) {
+	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
+		canceled, cancel := context.WithCancel(ctx)
+		cancel()
+		expired, cancel := context.WithTimeout(ctx, -time.Second)
+		defer cancel()
+		for _, c := range []struct {
+			ctx  context.Context
+			want Cause
+			is   error
+		}{{canceled, CauseCanceled, context.Canceled}, {expired, CauseBudget, context.DeadlineExceeded}} {
+			s := newServer()
+			_, err := Do(c.ctx, Exchange(), s.call, judge)
+			e := wantCause(t, err, c.want)
+			if e.Attempts != 0 || e.Last != nil || !errors.Is(err, c.is) || len(s.calls) != 0 {
+				t.Errorf("got error %+v after calls %v", e, s.calls)
+			}
+			if want := "not tried: " + string(c.want); err.Error() != want {
+				t.Errorf("got error %q, want %q", err, want)
+			}
+		}
+	})
+}
+
+func TestDo_CanceledDuringWait(t *testing.T) {
 	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
 		ctx, cancel := context.WithCancel(ctx)
 		time.AfterFunc(2*time.Second, cancel)
-		s := newServer(errBusy)
-		_, err := Do(ctx, steady(), s.call, again)
-		e := gaveUp(t, err, CauseCanceled)
+		_, err := Do(ctx, exact(Exchange()), busyServer().call, judge)
+		e := wantCause(t, err, CauseCanceled)
 		if !errors.Is(err, errBusy) || !errors.Is(err, context.Canceled) || e.Elapsed != 2*time.Second || e.Attempts != 4 {
-			t.Errorf("error = %+v", e)
+			t.Errorf("got error %+v", e)
 		}
 	})
 }
 
-func TestADeadlineDuringAnAttemptKeepsTheLastError(t *testing.T) {
+// Timer and cancellation come together: the wait may end by either.
+func TestDo_CanceledAtEndOfWait(t *testing.T) {
+	for range 50 {
+		within(t, time.Minute, func(t *testing.T, ctx context.Context) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(200*time.Millisecond, cancel)
+			_, err := Do(ctx, exact(Exchange()), func(ctx context.Context) (int, error) {
+				if ctx.Err() != nil {
+					t.Error("op ran with a context that had ended")
+				}
+				return 0, errBusy
+			}, judge)
+			wantCause(t, err, CauseCanceled)
+		})
+	}
+}
+
+func TestDo_DeadlineDuringAttempt(t *testing.T) {
 	within(t, time.Second, func(t *testing.T, ctx context.Context) {
-		_, err := Do(ctx, steady(), func(ctx context.Context) (int, error) {
+		n := 0
+		_, err := Do(ctx, exact(Exchange()), func(ctx context.Context) (int, error) {
+			if n++; n == 1 {
+				return 0, errBusy
+			}
 			<-ctx.Done()
-			return 0, errBusy
-		}, again)
-		e := gaveUp(t, err, CauseBudget)
-		if !errors.Is(err, errBusy) || !errors.Is(err, context.DeadlineExceeded) || e.Attempts != 1 {
-			t.Errorf("error = %+v", e)
+			return 0, ctx.Err()
+		}, judge)
+		e := wantCause(t, err, CauseBudget)
+		if e.Last != errBusy || !errors.Is(err, context.DeadlineExceeded) || e.Attempts != 2 {
+			t.Errorf("got error %+v, want the first attempt's, as the second was cut short", e)
 		}
 	})
 }
 
-// stuckTimer never fires; it ends the context instead, as a machine does that
-// was asleep during the wait.
-type stuckTimer struct {
-	cancel  context.CancelFunc
-	started []time.Duration
-	stopped bool
-}
-
-func (t *stuckTimer) Start(d time.Duration) { t.started = append(t.started, d); t.cancel() }
-func (t *stuckTimer) Stop()                 { t.stopped = true }
-func (t *stuckTimer) C() <-chan time.Time   { return nil }
-
-func TestTheTimerIsTheCallers(t *testing.T) {
-	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-		ctx, cancel := context.WithCancel(ctx)
-		timer := &stuckTimer{cancel: cancel}
-		p := steady()
-		p.Timer = timer
-		_, err := Do(ctx, p, newServer(errBusy).call, again)
-		gaveUp(t, err, CauseCanceled)
-		if diff := cmp.Diff(ms(200), timer.started); diff != "" || !timer.stopped {
-			t.Errorf("stopped %v, started:\n%s", timer.stopped, diff)
-		}
-	})
-}
-
-// racingTimer fires in the moment in which the context ends.
-type racingTimer struct{ stuckTimer }
-
-func (t *racingTimer) C() <-chan time.Time {
-	c := make(chan time.Time, 1)
-	c <- time.Time{}
-	return c
-}
-
-func TestATimerThatRacesTheContextRunsNothingMore(t *testing.T) {
-	for range 50 { // the library picks either
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		p := steady()
-		p.Timer = &racingTimer{stuckTimer{cancel: cancel}}
-		s := newServer(errBusy)
-		_, err := Do(ctx, p, s.call, again)
-		e := gaveUp(t, err, CauseCanceled)
-		if len(s.asked) != 1 || e.Attempts != 1 || !errors.Is(err, errBusy) {
-			t.Fatalf("asked %d times, error = %+v", len(s.asked), e)
-		}
-	}
-}
-
-func TestNoDeadlineIsAMistake(t *testing.T) {
+func TestDo_NoDeadline(t *testing.T) {
 	s := newServer()
-	if _, err := Do(context.Background(), Policy{}, s.call, again); err != ErrNoDeadline {
-		t.Errorf("error = %v, want ErrNoDeadline", err)
-	}
-	if len(s.asked) != 0 {
-		t.Errorf("the operation ran")
+	if _, err := Do(context.Background(), Exchange(), s.call, judge); err != ErrNoDeadline || len(s.calls) != 0 {
+		t.Errorf("got error %v after calls %v, want ErrNoDeadline and none", err, s.calls)
 	}
 }

@@ -1,85 +1,80 @@
 package retry
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
 
-// The waits between logins to a compute that wakes.
-const (
-	wakeFirst   = 50 * time.Millisecond
-	wakeMax     = 250 * time.Millisecond // during wakeEarly: the last wait delays the start
-	wakeEarly   = 30 * time.Second
-	wakeLateMax = time.Second
-	wakeFactor  = 1.5
-	wakeJitter  = 0.2
-)
+// jitter spreads every wait by ±20 %, so that clients that failed together do
+// not return together.
+const jitter = 0.2
 
-// phase is a part of a Schedule: waits grow from first, or from where the phase
-// before left off, by factor to max.
-type phase struct {
-	first, max time.Duration
-	factor     float64
-	lasts      time.Duration // since the start; 0: for ever
-}
-
-// Schedule is a sequence of waits that never ends. It implements
-// backoff.BackOff; the library's ExponentialBackOff knows no phases. It is not
-// safe for concurrent use.
+// Schedule describes the waits between attempts: they grow from First by Factor
+// to Max. A schedule with EarlyFor grows to EarlyMax only, until EarlyFor has
+// passed since its Backoff was made or reset.
 type Schedule struct {
-	now    func() time.Time
-	rand   func() float64
-	jitter float64
-	phases []phase
+	First  time.Duration
+	Max    time.Duration // before jitter
+	Factor float64
+	Jitter float64 // part of a wait, 0.2 for ±20 %
 
-	start time.Time
-	next  time.Duration
+	EarlyMax time.Duration
+	EarlyFor time.Duration // 0: there is no early phase
 }
 
-var _ backoff.BackOff = (*Schedule)(nil)
+// Exchange returns the schedule for calls to a workspace.
+func Exchange() Schedule {
+	return Schedule{First: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2, Jitter: jitter}
+}
 
-// WakeSchedule waits 50 ms at first, growing by half to 250 ms for the first
-// 30 s since it was made or reset, then to 1 s; each ±20 %. now and rand (in
-// [0, 1)) may be nil, for the system's.
-func WakeSchedule(now func() time.Time, random func() float64) *Schedule {
-	if now == nil {
-		now = time.Now
+// Wake returns the schedule for logins to a compute that wakes. The last wait
+// delays the command, so waits stay short while a wake-up is likely.
+func Wake() Schedule {
+	return Schedule{First: 50 * time.Millisecond, Max: time.Second, Factor: 1.5, Jitter: jitter,
+		EarlyMax: 250 * time.Millisecond, EarlyFor: 30 * time.Second}
+}
+
+// Refresh returns the schedule for refreshing a token during an outage, which may
+// last for days.
+func Refresh() Schedule {
+	return Schedule{First: 200 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: jitter}
+}
+
+// Accept returns the schedule for a listener that cannot accept connections, such
+// as while the process has no file descriptors left.
+func Accept() Schedule {
+	return Schedule{First: 5 * time.Millisecond, Max: time.Second, Factor: 2, Jitter: jitter}
+}
+
+// Backoff returns the waits of the schedule, beginning with First.
+func (s Schedule) Backoff() *Backoff {
+	b := &Backoff{schedule: s, waits: backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(s.First), backoff.WithMultiplier(s.Factor),
+		backoff.WithRandomizationFactor(s.Jitter), backoff.WithMaxElapsedTime(0))}
+	b.Reset()
+	return b
+}
+
+// Backoff is a sequence of waits that never ends. It is not safe for concurrent
+// use.
+type Backoff struct {
+	schedule Schedule
+	waits    *backoff.ExponentialBackOff
+	start    time.Time
+}
+
+// Reset begins the sequence again.
+func (b *Backoff) Reset() {
+	b.start = time.Now()
+	b.waits.Reset()
+}
+
+// Next returns the next wait.
+func (b *Backoff) Next() time.Duration {
+	b.waits.MaxInterval = b.schedule.Max
+	if time.Since(b.start) < b.schedule.EarlyFor {
+		b.waits.MaxInterval = b.schedule.EarlyMax
 	}
-	if random == nil {
-		random = rand.Float64
-	}
-	return newSchedule(now, random, wakeJitter,
-		phase{first: wakeFirst, max: wakeMax, factor: wakeFactor, lasts: wakeEarly},
-		phase{max: wakeLateMax, factor: wakeFactor})
-}
-
-func newSchedule(now func() time.Time, random func() float64, jitter float64, phases ...phase) *Schedule {
-	s := &Schedule{now: now, rand: random, jitter: jitter, phases: phases}
-	s.Reset()
-	return s
-}
-
-// Reset begins again.
-func (s *Schedule) Reset() {
-	s.start, s.next = s.now(), s.phases[0].first
-}
-
-// NextBackOff gives the next wait. Jitter comes last: a wait may be above its
-// phase's maximum by that part, and no more.
-func (s *Schedule) NextBackOff() time.Duration {
-	p := s.phase()
-	wait := min(s.next, p.max)
-	s.next = min(time.Duration(float64(wait)*p.factor), p.max)
-	return time.Duration(float64(wait) * (1 - s.jitter + 2*s.jitter*s.rand()))
-}
-
-func (s *Schedule) phase() phase {
-	for _, p := range s.phases {
-		if p.lasts == 0 || s.now().Sub(s.start) < p.lasts {
-			return p
-		}
-	}
-	return s.phases[len(s.phases)-1]
+	return b.waits.NextBackOff()
 }

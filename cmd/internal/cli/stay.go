@@ -16,7 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/refresh"
-	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // Stay is what goes on beside a command that outlives its token, or without one:
@@ -85,8 +84,7 @@ func (st *Stay) UseProxy(t pglogin.Target, password credential.Secret, trustLoca
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	}
-	st.Door = broker.NewDoor(t, st.Keeper, func() pglogin.Backoff { return retry.WakeSchedule(nil, nil) },
-		func(err error) (string, string) { return Describe(err, &st.conf) })
+	st.Door = broker.NewDoor(t, st.Keeper, func(err error) (string, string) { return Describe(err, &st.conf) })
 	st.Proxy = pgproxy.New(pgproxy.Options{User: st.conf.User.V, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
 		LoginTimeout: st.conf.WaitTimeout.V, Event: st.note})
 }

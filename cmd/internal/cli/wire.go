@@ -12,7 +12,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
-	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -161,7 +160,7 @@ func (p *Process) either(a, b string) string {
 }
 
 func waker(progress *Progress) *pglogin.Waker {
-	return &pglogin.Waker{Backoff: retry.WakeSchedule(nil, nil), Progress: func(s pglogin.Status) {
+	return &pglogin.Waker{Progress: func(s pglogin.Status) {
 		if s.Last != nil {
 			progress.Detail(s.Last.Kind.String())
 		}
