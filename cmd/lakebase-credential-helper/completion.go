@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/completions"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // wordProfiles asks for the names that the scripts complete -p with.
@@ -46,13 +46,10 @@ func completion(_ context.Context, c *call) error {
 	}
 	var b strings.Builder
 	for _, name := range profiles.Names() {
-		if strings.IndexFunc(name, unprintable) < 0 {
+		if strings.IndexFunc(name, sanitize.IsUnsafe) < 0 {
 			b.WriteString(name + "\n")
 		}
 	}
 	_, err = io.WriteString(c.Stdout, b.String())
 	return err
 }
-
-// unprintable characters would steer the terminal on which names are offered.
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -11,6 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // configuration resolves what was given. What is wrong is left out where the road
@@ -126,7 +127,7 @@ func (x *examination) alone(option string) config.Value[string] {
 	if err != nil || profiles == nil || !profiles.Has(name) {
 		return config.Value[string]{}
 	}
-	return config.Value[string]{V: profiles.Value(name, s.Key), From: config.Source{Origin: config.FromProfile, Name: "profile " + config.Quote(name)}}
+	return config.Value[string]{V: profiles.Value(name, s.Key), From: config.Source{Origin: config.FromProfile, Name: "profile " + sanitize.Quote(name)}}
 }
 
 // problems makes the first step.

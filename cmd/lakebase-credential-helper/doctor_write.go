@@ -10,6 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // document is what --json prints.
@@ -69,9 +70,9 @@ func lines(steps []step) string {
 		if s.Needs != "" {
 			text = "needs: " + string(s.Needs)
 		}
-		fmt.Fprintf(&b, "%-9s  %-*s  %s\n", s.Status, width, s.Name, cli.Plain(text))
+		fmt.Fprintf(&b, "%-9s  %-*s  %s\n", s.Status, width, s.Name, sanitize.Escape(text))
 		if s.Cure != "" {
-			fmt.Fprintf(&b, "%-9s  %-*s  %s\n", "", width, "cure", cli.Plain(s.Cure))
+			fmt.Fprintf(&b, "%-9s  %-*s  %s\n", "", width, "cure", sanitize.Escape(s.Cure))
 		}
 	}
 	return b.String()

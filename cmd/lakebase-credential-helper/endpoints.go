@@ -11,6 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func endpointsCommand() command {
@@ -71,7 +72,7 @@ func endpoints(ctx context.Context, c *call) error {
 		fmt.Fprintln(w, "ENDPOINT\tSTATE\tHOST")
 	}
 	for _, r := range rows {
-		fmt.Fprintln(w, strings.Join([]string{cli.Plain(nameOf(r)), cli.Plain(r.State), cli.Plain(r.Host)}, "\t"))
+		fmt.Fprintln(w, strings.Join([]string{sanitize.Escape(nameOf(r)), sanitize.Escape(r.State), sanitize.Escape(r.Host)}, "\t"))
 	}
 	return w.Flush()
 }

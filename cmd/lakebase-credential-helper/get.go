@@ -14,6 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -33,7 +34,7 @@ func allFormats() []string { return append(credformat.Formats(), formatGitHub, f
 // checkGet looks at get's own options before anything else is done.
 func checkGet(given map[string][]string, in *config.Input) error {
 	if f := given["format"]; f != nil && !slices.Contains(allFormats(), f[0]) {
-		return &cli.UsageError{Problem: "--format: " + config.Quote(f[0]) + " is not a format", Fix: "there are: " + strings.Join(allFormats(), ", ")}
+		return &cli.UsageError{Problem: "--format: " + sanitize.Quote(f[0]) + " is not a format", Fix: "there are: " + strings.Join(allFormats(), ", ")}
 	}
 	// Here --wait is a time, and not the setting of that name, which is a word.
 	in.Options = maps.Clone(in.Options)

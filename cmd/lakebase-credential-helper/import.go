@@ -11,6 +11,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -86,7 +87,7 @@ func (c *call) offerRemoval(ctx context.Context) error {
 
 // confirm asks a question on the terminal; no answer is a no.
 func (c *call) confirm(ctx context.Context, question string) bool {
-	fmt.Fprintf(c.Stderr, "%s [y/N] ", cli.Plain(question))
+	fmt.Fprintf(c.Stderr, "%s [y/N] ", sanitize.Escape(question))
 	text, err := within(ctx, typingTime, func() ([]byte, error) {
 		line, err := bufio.NewReader(io.LimitReader(c.Stdin, maxSecret)).ReadString('\n')
 		return []byte(line), err

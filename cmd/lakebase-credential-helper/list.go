@@ -14,6 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
@@ -217,7 +218,7 @@ func plainJSON(text []byte) []byte {
 	var out strings.Builder
 	for _, r := range string(text) {
 		switch {
-		case !cli.Steers(r):
+		case !sanitize.IsUnsafe(r):
 			out.WriteRune(r)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)

@@ -7,9 +7,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // write shows the listing as tables; what is empty is left out.
@@ -17,7 +17,7 @@ func (l listing) write(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	row := func(cells ...string) {
 		for i := range cells {
-			cells[i] = cli.Plain(cells[i])
+			cells[i] = sanitize.Escape(cells[i])
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}

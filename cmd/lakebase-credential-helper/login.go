@@ -10,6 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -27,7 +28,7 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 		return err
 	}
 	if s := given["store"]; s != nil && s[0] != storeKeychain && s[0] != storeFile {
-		return &cli.UsageError{Problem: "--store: " + config.Quote(s[0]) + " is neither " + storeKeychain + " nor " + storeFile}
+		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s[0]) + " is neither " + storeKeychain + " nor " + storeFile}
 	}
 	var from []string
 	for _, o := range []string{"secret-file", "secret-stdin", "import"} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 const program = "lakebase-credential-helper"
@@ -81,7 +82,7 @@ func find(name string) (command, error) {
 			return cmd, nil
 		}
 	}
-	return command{}, &cli.UsageError{Problem: "there is no command " + config.Quote(name), Fix: "see: " + program + " --help"}
+	return command{}, &cli.UsageError{Problem: "there is no command " + sanitize.Quote(name), Fix: "see: " + program + " --help"}
 }
 
 // help prints the page of the command that is named, or the program's.

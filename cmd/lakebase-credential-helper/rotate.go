@@ -15,6 +15,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Bounds of a secret's life (Databricks, "Authorize service principal access
@@ -125,7 +126,7 @@ func lifeOption(option, text, least string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
 	d, err := inDays(text)
 	if err != nil {
-		return 0, &config.Error{Name: option, Problem: config.Quote(text) + " is not a duration, such as 12h or 90d"}
+		return 0, &config.Error{Name: option, Problem: sanitize.Quote(text) + " is not a duration, such as 12h or 90d"}
 	}
 	if min, _ := time.ParseDuration(least); d < min || d > maxDays*24*time.Hour {
 		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not between %s and %dd", text, least, maxDays)}
@@ -190,7 +191,7 @@ func described(s exchange.ClientSecret) string {
 	}
 	text := fmt.Sprintf("%s, created %s, expires %s", s.ID, day(s.CreatedAt), day(s.ExpiresAt))
 	if s.Status != "" {
-		text += ", " + cli.Foreign(s.Status)
+		text += ", " + sanitize.Line(s.Status)
 	}
 	return text
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -31,7 +32,7 @@ func checkUserLogin(given map[string][]string, in *config.Input) error {
 		}
 	}
 	if a := given["auth"]; a != nil && strings.TrimSpace(a[0]) != credential.AuthBrowser {
-		return &cli.UsageError{Problem: "--user-login is for " + credential.AuthBrowser + ", and --auth says " + config.Quote(a[0]), Fix: "leave one of them out"}
+		return &cli.UsageError{Problem: "--user-login is for " + credential.AuthBrowser + ", and --auth says " + sanitize.Quote(a[0]), Fix: "leave one of them out"}
 	}
 	in.Options = withOption(in.Options, "auth", credential.AuthBrowser)
 	return nil
@@ -85,7 +86,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("signed in as %s at %s; the login is kept in %s", cli.Foreign(c.conf.User.V), c.conf.Workspace.V.HostPort(), where))
+		c.say.Progress(fmt.Sprintf("signed in as %s at %s; the login is kept in %s", sanitize.Line(c.conf.User.V), c.conf.Workspace.V.HostPort(), where))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // How long a person has for the browser's part, and how long nothing is said to
@@ -65,7 +66,7 @@ func (c *call) showAddress(address string, reads bool) {
 		(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogNormal, JSON: true}).Progress(text + " " + address)
 		return
 	}
-	fmt.Fprintf(c.Stderr, "%s: %s\n\n  %s\n\n", program, text, cli.Plain(address))
+	fmt.Fprintf(c.Stderr, "%s: %s\n\n  %s\n\n", program, text, sanitize.Escape(address))
 	if reads {
 		fmt.Fprintf(c.Stderr, "If the browser then cannot reach this machine, paste the address that it shows here, and press Enter.\n")
 	}

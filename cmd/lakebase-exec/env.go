@@ -14,6 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // way is how a command gets in that outlives its token: by a file, or by a door
@@ -120,10 +121,10 @@ func show(out io.Writer, r pgenv.Result, instead map[string]string) error {
 		if v, ok := instead[name]; ok {
 			value = v
 		}
-		fmt.Fprintf(&b, "%s=%s\n", name, cli.Plain(value))
+		fmt.Fprintf(&b, "%s=%s\n", name, sanitize.Escape(value))
 	}
 	for _, name := range r.Removed {
-		fmt.Fprintf(&b, "unset %s\n", cli.Plain(name))
+		fmt.Fprintf(&b, "unset %s\n", sanitize.Escape(name))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

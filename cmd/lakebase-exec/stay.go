@@ -18,6 +18,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/rundir"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -41,7 +42,7 @@ func refreshSignal(conf config.Config) (syscall.Signal, error) {
 	}
 	sig := cli.SignalNumber(name)
 	if sig == 0 {
-		return 0, &config.Error{Name: conf.OnRefresh.From.String(), Problem: "there is no signal " + config.Quote(name) + " here", Fix: "kill -l lists those that there are"}
+		return 0, &config.Error{Name: conf.OnRefresh.From.String(), Problem: "there is no signal " + sanitize.Quote(name) + " here", Fix: "kill -l lists those that there are"}
 	}
 	return sig, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 const usage = "lakebase-exec [options] -- COMMAND [ARG...]"
@@ -26,7 +27,7 @@ func parse(args []string) (given map[string][]string, argv []string, err error) 
 		return nil, nil, err
 	}
 	if len(rest) > 0 {
-		return nil, nil, &cli.UsageError{Problem: config.Quote(rest[0]) + " is not an option; the command stands behind --", Fix: usage}
+		return nil, nil, &cli.UsageError{Problem: sanitize.Quote(rest[0]) + " is not an option; the command stands behind --", Fix: usage}
 	}
 	return given, argv, nil
 }

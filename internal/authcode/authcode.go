@@ -14,7 +14,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
@@ -91,11 +90,8 @@ func (e *PortsError) Error() string {
 // Unwrap gives why the last port could not be had.
 func (e *PortsError) Unwrap() error { return e.Err }
 
-// Bounds on what a redirect may hold, in bytes.
-const (
-	maxCode = 4 << 10
-	maxText = 500
-)
+// maxCode bounds a code, in bytes.
+const maxCode = 4 << 10
 
 // isCode says whether s can be a code: visible ASCII (RFC 6749 A.11), so that it
 // has one form.
@@ -109,10 +105,4 @@ func isCode(s string) bool {
 		}
 	}
 	return true
-}
-
-// oneLine folds white space and cuts to maxText bytes of valid UTF-8.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	return strings.ToValidUTF8(s[:min(len(s), maxText)], "")
 }

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func TestNewLogin(t *testing.T) {
@@ -102,7 +104,7 @@ func TestDeniedTextsAreBounded(t *testing.T) {
 	l := NewLogin()
 	_, err := l.ParsePasted("?state=" + l.State + "&error=" + strings.Repeat("e", 900) + "&error_description=" + strings.Repeat("%C3%BC", 400) + "%ff")
 	var denied *DeniedError
-	if !errors.As(err, &denied) || len(denied.Code) != maxText || len(denied.Description) > maxText || strings.ToValidUTF8(denied.Description, "?") != denied.Description {
+	if !errors.As(err, &denied) || len(denied.Code) != sanitize.MaxLine || len(denied.Description) > sanitize.MaxLine || strings.ToValidUTF8(denied.Description, "?") != denied.Description {
 		t.Errorf("%v", err)
 	}
 }

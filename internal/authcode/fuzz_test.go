@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // fixed is a login whose state a fuzzer can find.
@@ -22,7 +24,7 @@ func FuzzParsePasted(f *testing.F) {
 			if !r.Code.IsZero() {
 				t.Fatal("an error with a code")
 			}
-			if e := err.Error(); strings.ContainsAny(e, "\r\n") || len(e) > 3*maxText {
+			if e := err.Error(); strings.ContainsAny(e, "\r\n") || len(e) > 3*sanitize.MaxLine {
 				t.Fatalf("the error %q", e)
 			}
 			return

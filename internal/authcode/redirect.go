@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // answer is what a query says, if it is this login's.
@@ -31,8 +32,8 @@ func (l Login) read(query string) (answer, error) {
 		}
 		return answer{}, ErrState
 	}
-	if code := oneLine(values.Get("error")); code != "" {
-		return answer{denied: &DeniedError{Code: code, Description: oneLine(values.Get("error_description"))}}, nil
+	if code := sanitize.Line(values.Get("error")); code != "" {
+		return answer{denied: &DeniedError{Code: code, Description: sanitize.Line(values.Get("error_description"))}}, nil
 	}
 	if !isCode(values.Get("code")) {
 		return answer{}, ErrNotRedirect

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Directory makes one attempt at each list of what a workspace has.
@@ -91,7 +91,7 @@ func (b *Broker) pickBranches(all []exchange.Branch, project, branch string) ([]
 	for _, br := range alive {
 		names = append(names, br.Name)
 	}
-	return nil, b.targetError(fmt.Sprintf("names the branch %s, which project %s has not", config.Quote(branch), config.Quote(project)), names)
+	return nil, b.targetError(fmt.Sprintf("names the branch %s, which project %s has not", sanitize.Quote(branch), sanitize.Quote(project)), names)
 }
 
 // pickEndpoint is the one endpoint that the name may mean. An endpoint for
@@ -105,7 +105,7 @@ func (b *Broker) pickEndpoint(all []exchange.Endpoint, endpoint string) (exchang
 		}
 	}
 	if endpoint != "" {
-		return exchange.Endpoint{}, b.targetError(fmt.Sprintf("names the endpoint %s, which is not there", config.Quote(endpoint)), names)
+		return exchange.Endpoint{}, b.targetError(fmt.Sprintf("names the endpoint %s, which is not there", sanitize.Quote(endpoint)), names)
 	}
 	writable := slices.DeleteFunc(slices.Clone(all), func(e exchange.Endpoint) bool { return e.Type == "ENDPOINT_TYPE_READ_ONLY" })
 	switch {

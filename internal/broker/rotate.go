@@ -9,6 +9,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // SecretStore is where the target's secret stands. Set reads back what it wrote.
@@ -161,7 +162,7 @@ func (r *Rotation) checkDeleteID() error {
 	case id == "":
 		return nil
 	case !slices.Contains(ids(r.list), id):
-		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + config.Quote(id)}
+		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + sanitize.Quote(id)}
 	case r.DeleteOnly && !r.record.notStored(id, r.stored):
 		return &config.Error{Name: "--delete-id", Problem: "that may be the stored secret itself", Fix: "leave out --delete-only: then a new one is stored first"}
 	}

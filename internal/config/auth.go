@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // way is one way to sign in that somebody has named by giving what it starts from.
@@ -99,7 +100,7 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 	case v.text == nil || v.from.Origin == FromEnvironment:
 		return Value[string]{credential.AuthM2M, im.ClientID.From}
 	case v.text[0] != credential.AuthM2M:
-		r.fail(&Error{Name: v.from.String(), Problem: "says " + Quote(v.text[0]) + ", and " + im.String() + " has a secret for " + credential.AuthM2M, Fix: "give --auth " + credential.AuthM2M})
+		r.fail(&Error{Name: v.from.String(), Problem: "says " + sanitize.Quote(v.text[0]) + ", and " + im.String() + " has a secret for " + credential.AuthM2M, Fix: "give --auth " + credential.AuthM2M})
 	}
 	return Value[string]{credential.AuthM2M, v.from}
 }
@@ -108,7 +109,7 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 func (r *resolver) authWord(v Value[string]) Value[string] {
 	word := strings.TrimSpace(v.V)
 	if !slices.Contains(credential.AuthWords(), word) {
-		e := bad(v.From, "%s is not one of %s", Quote(word), strings.Join(credential.AuthWords(), ", "))
+		e := bad(v.From, "%s is not one of %s", sanitize.Quote(word), strings.Join(credential.AuthWords(), ", "))
 		if v.From.Origin != FromOption {
 			e.Fix = "choose one of them with --auth"
 		}

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // databricksSettings is a section that is no profile: the Databricks CLI keeps
@@ -197,7 +198,7 @@ func (r *resolver) imported() {
 		return
 	}
 	disagree := func(from Source, given, theirs string) {
-		r.fail(&Error{Name: from.String(), Problem: fmt.Sprintf("names %s, and %s is for %s", Quote(given), im, theirs),
+		r.fail(&Error{Name: from.String(), Problem: fmt.Sprintf("names %s, and %s is for %s", sanitize.Quote(given), im, theirs),
 			Fix: "a secret belongs to its own section's host and client id: leave " + from.String() + " out, or name another section with --databricks-profile"})
 	}
 	if theirs := im.Workspace.V.HostPort(); c.Workspace.Given() && c.Workspace.V.HostPort() != theirs {

@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // EndpointForm is how an Autoscaling endpoint is named (databricks-sdk-go, service/postgres).
@@ -15,7 +17,7 @@ var collections = []string{"projects", "branches", "endpoints"}
 // where they leave one choice. The ids alone (PROJECT/BRANCH/ENDPOINT) are put
 // into the long form.
 func endpoint(s string, from Source) (string, error) {
-	wrong := &Error{Name: from.String(), Problem: Quote(s) + " is not an endpoint's name",
+	wrong := &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an endpoint's name",
 		Fix: "name it as " + EndpointForm + ", or as PROJECT or PROJECT/BRANCH where that leaves one choice"}
 	parts := strings.Split(s, "/")
 	ids := parts
@@ -53,12 +55,12 @@ func bare(ids []string, from Source) *Error {
 	last, name := ids[len(ids)-1], strings.Join(ids, "/")
 	switch {
 	case slices.Contains(collections, ids[0]) || ids[0] == "instances":
-		return &Error{Name: from.String(), Problem: Quote(name) + " is not an endpoint's name", Fix: "name it as " + EndpointForm}
+		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is not an endpoint's name", Fix: "name it as " + EndpointForm}
 	case strings.HasPrefix(last, "ep-") && IsUID(last) && len(ids) < 3:
-		return &Error{Name: from.String(), Problem: Quote(name) + " is an endpoint's id in host names, not its name",
+		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is an endpoint's id in host names, not its name",
 			Fix: "name its project and branch too, as in PROJECT/BRANCH/" + last + "; lakebase-credential-helper endpoints lists them"}
 	case strings.HasPrefix(last, "br-") && IsUID(last) && len(ids) < 2:
-		return &Error{Name: from.String(), Problem: Quote(name) + " is a branch's id in the console, not its name",
+		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is a branch's id in the console, not its name",
 			Fix: "name its project too, as in PROJECT/" + last + "; lakebase-credential-helper endpoints lists them"}
 	}
 	return nil

@@ -9,27 +9,29 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // cleanName lower-cases one DNS name or takes an IP literal as it is.
 func cleanName(s string, from Source) (string, error) {
 	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		if ip.Zone() != "" {
-			return "", bad(from, "%s: an address with a zone is not taken", Quote(s))
+			return "", bad(from, "%s: an address with a zone is not taken", sanitize.Quote(s))
 		}
 		return ip.String(), nil
 	}
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
 	if name == "" || len(name) > 253 {
-		return "", bad(from, "%s is not a host name", Quote(s))
+		return "", bad(from, "%s is not a host name", sanitize.Quote(s))
 	}
 	for _, label := range strings.Split(name, ".") {
 		if !isLabel(label) {
-			return "", bad(from, "%s is not a host name: one DNS name or IP address is taken", Quote(s))
+			return "", bad(from, "%s is not a host name: one DNS name or IP address is taken", sanitize.Quote(s))
 		}
 	}
 	if digitsOnly(name[strings.LastIndexByte(name, '.')+1:]) {
-		return "", bad(from, "%s is neither a host name nor an IP address", Quote(s))
+		return "", bad(from, "%s is neither a host name nor an IP address", sanitize.Quote(s))
 	}
 	return name, nil
 }
@@ -61,17 +63,17 @@ func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789")
 // databaseHost checks what goes into PGHOST.
 func databaseHost(s string, from Source) (string, error) {
 	if strings.Contains(s, ",") {
-		return "", bad(from, "%s: one host is taken, not a list", Quote(s))
+		return "", bad(from, "%s: one host is taken, not a list", sanitize.Quote(s))
 	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
-		return "", bad(from, "%s: a Unix socket is not a Lakebase host", Quote(s))
+		return "", bad(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
 	}
 	host, err := cleanName(s, from)
 	if err != nil {
 		return "", err
 	}
 	if IsPooler(host) {
-		return "", &Error{Name: from.String(), Problem: Quote(s) + " is a pooled host, which takes no OAuth roles",
+		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is a pooled host, which takes no OAuth roles",
 			Fix: "use the host without -pooler"}
 	}
 	return host, nil
@@ -80,7 +82,7 @@ func databaseHost(s string, from Source) (string, error) {
 func databaseHostAddr(s string, from Source) (string, error) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || ip.Zone() != "" {
-		return "", bad(from, "%s is not an IP address", Quote(s))
+		return "", bad(from, "%s is not an IP address", sanitize.Quote(s))
 	}
 	return ip.String(), nil
 }
@@ -88,7 +90,7 @@ func databaseHostAddr(s string, from Source) (string, error) {
 func port(s string, from Source) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
-		return 0, bad(from, "%s is not one port between 1 and 65535", Quote(s))
+		return 0, bad(from, "%s is not one port between 1 and 65535", sanitize.Quote(s))
 	}
 	return n, nil
 }
@@ -100,13 +102,13 @@ func database(s string, from Source) (string, error) {
 	lower := strings.ToLower(s)
 	switch {
 	case strings.HasPrefix(lower, "postgres:") || strings.HasPrefix(lower, "postgresql:"):
-		return "", &Error{Name: from.String(), Problem: Quote(redactURL(s)) + " is a connection URL, not a database's name", Fix: "give the name alone, as in databricks_postgres"}
+		return "", &Error{Name: from.String(), Problem: sanitize.Quote(redactURL(s)) + " is a connection URL, not a database's name", Fix: "give the name alone, as in databricks_postgres"}
 	case strings.Contains(s, "="):
 		return "", &Error{Name: from.String(), Problem: "has a '=' in it: libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
 	case hasControl(s):
-		return "", bad(from, "%s has a control character in it", Quote(s))
+		return "", bad(from, "%s has a control character in it", sanitize.Quote(s))
 	case !utf8.ValidString(s) || len(s) > 63:
-		return "", bad(from, "%s is not a database's name (at most 63 bytes of UTF-8)", Quote(s))
+		return "", bad(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
 	}
 	return s, nil
 }
@@ -120,9 +122,9 @@ func redactURL(s string) string {
 func user(s string, from Source) (string, error) {
 	switch {
 	case hasControl(s):
-		return "", bad(from, "%s has a control character in it", Quote(s))
+		return "", bad(from, "%s has a control character in it", sanitize.Quote(s))
 	case !utf8.ValidString(s):
-		return "", bad(from, "%s is not UTF-8", Quote(s))
+		return "", bad(from, "%s is not UTF-8", sanitize.Quote(s))
 	}
 	return s, nil
 }
@@ -131,7 +133,7 @@ func user(s string, from Source) (string, error) {
 func clientID(s string, from Source) (string, error) {
 	for _, r := range s {
 		if r <= ' ' || r > '~' || r == ':' {
-			return "", bad(from, "%s is not a client id: it is the service principal's application id, a UUID", Quote(s))
+			return "", bad(from, "%s is not a client id: it is the service principal's application id, a UUID", sanitize.Quote(s))
 		}
 	}
 	return s, nil
@@ -141,10 +143,10 @@ func clientID(s string, from Source) (string, error) {
 // and hyphens (Databricks documentation, "Create and manage a database instance").
 func instance(s string, from Source) (string, error) {
 	if strings.HasPrefix(s, "projects/") {
-		return "", &Error{Name: from.String(), Problem: Quote(s) + " is no instance's name", Fix: "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"}
+		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is no instance's name", Fix: "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"}
 	}
 	if !isLabel(strings.ToLower(s)) {
-		return "", &Error{Name: from.String(), Problem: Quote(s) + " is not an instance's name", Fix: "give the name that stands in the console: letters, digits and hyphens"}
+		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an instance's name", Fix: "give the name that stands in the console: letters, digits and hyphens"}
 	}
 	return s, nil
 }
@@ -153,7 +155,7 @@ func instance(s string, from Source) (string, error) {
 func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, bad(from, "%s is not a duration, such as 30s or 5m", Quote(s))
+		return 0, bad(from, "%s is not a duration, such as 30s or 5m", sanitize.Quote(s))
 	}
 	if d < min || d > max {
 		return 0, bad(from, "%s is not between %s and %s", s, short(min), short(max))
@@ -173,42 +175,10 @@ func oneOf(s string, from Source, words ...string) (string, error) {
 			return s, nil
 		}
 	}
-	return "", bad(from, "%s is not one of %s", Quote(s), strings.Join(words, ", "))
+	return "", bad(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", "))
 }
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
-
-// Quote shows a value of at most 80 bytes, with what is not printable escaped, and
-// without a password where a connection URL or string stands in a wrong place.
-func Quote(s string) string {
-	s = withoutPassword(s)
-	if len(s) > 80 {
-		s = s[:77] + "..."
-	}
-	return strconv.QuoteToASCII(s)
-}
-
-// withoutPassword leaves out what stands before the @ of a URL, between a colon and
-// an @, and behind "password".
-func withoutPassword(s string) string {
-	const word = "password"
-	for i := range max(0, len(s)-len(word)) {
-		if behind := i + len(word); strings.EqualFold(s[i:behind], word) && strings.ContainsAny(s[behind:], "=:") {
-			return withoutPassword(s[:i]) + s[i:behind] + "..."
-		}
-	}
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
-		return s
-	}
-	if i := strings.Index(s[:at], "://"); i >= 0 {
-		return s[:i+len("://")] + "..." + s[at:]
-	}
-	if i := strings.IndexByte(s[:at], ':'); i >= 0 {
-		return s[:i+1] + "..." + s[at:]
-	}
-	return s
-}
 
 // joinHostPort is net.JoinHostPort, without the port where it is empty.
 func joinHostPort(host, port string) string {
@@ -241,7 +211,7 @@ func CheckUser(name, source string) (string, error) {
 	}
 	// Behind a host it would read as that host's port, and name another one's login.
 	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		return "", bad(from, "%s is not taken: it begins like a port", Quote(name))
+		return "", bad(from, "%s is not taken: it begins like a port", sanitize.Quote(name))
 	}
 	return user(name, from)
 }

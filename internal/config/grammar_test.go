@@ -1,7 +1,6 @@
 package config
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,32 +163,6 @@ func TestPaths(t *testing.T) {
 		if c := g.must(t); c.SSLRootCert.V != "" {
 			t.Errorf("the word system became %q", c.SSLRootCert.V)
 		}
-	}
-}
-
-func TestQuote(t *testing.T) {
-	for in, want := range map[string]string{
-		"postgresql://app:hunter2@db.example/x":           "postgresql://...@db.example/x",
-		"https://hunter2@db.example":                      "https://...@db.example",
-		"app:hunter2@db.example":                          "app:...@db.example",
-		"app:hunt@er2@db.example":                         "app:...@db.example",
-		"host=x PassWord=hunter2 user=y":                  "host=x PassWord...",
-		"postgresql://db.example/x?password=hunter2":      "postgresql://db.example/x?password...",
-		"postgresql://a:hunter2@db/x?sslpassword=hunter2": "postgresql://...@db/x?sslpassword...",
-		"\u0130\u0130\u0130password=hunter2":              "\u0130\u0130\u0130password...",
-		"ada@example.com":                                 "ada@example.com",
-		"password":                                        "password",
-		"host:5432":                                       "host:5432",
-	} {
-		if got := Quote(in); got != strconv.QuoteToASCII(want) {
-			t.Errorf("%s is shown as %s", in, got)
-		}
-	}
-	if q := Quote("a\x1b\u202e\n"); q != `"a\x1b\u202e\n"` {
-		t.Error(q)
-	}
-	if q := Quote(strings.Repeat("x", 1000)); len(q) > 90 || !strings.HasSuffix(q, `..."`) {
-		t.Error(q)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // ini is a file of [sections] with key = value lines that is written back
@@ -79,12 +81,12 @@ func (l *iniLine) parse(text string) error {
 	case !found || key == "":
 		return fmt.Errorf("this line is neither a [profile], a key = value, nor a comment")
 	case l.section == "":
-		return fmt.Errorf("key %s stands before the first [profile]", Quote(key))
+		return fmt.Errorf("key %s stands before the first [profile]", sanitize.Quote(key))
 	}
 	if len(value) > 1 && value[0] == '"' {
 		if end := strings.IndexByte(value[1:], '"'); end >= 0 {
 			if !isComment(strings.TrimSpace(value[end+2:])) {
-				return fmt.Errorf("something stands behind the quoted value of key %s", Quote(key))
+				return fmt.Errorf("something stands behind the quoted value of key %s", sanitize.Quote(key))
 			}
 			l.key, l.value = key, value[1:end+1]
 			return nil

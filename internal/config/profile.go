@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Profiles is the file of profiles as it was read.
@@ -44,7 +45,7 @@ func (p *Profiles) Value(profile, key string) string {
 // whole file. An empty value removes its key. All else in the file stays.
 func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	if profile == "" || strings.ContainsAny(profile, "[]\r\n") || hasControl(profile) || profile != strings.TrimSpace(profile) {
-		return nil, &Error{Name: "--profile", Problem: Quote(profile) + " cannot be a profile's name"}
+		return nil, &Error{Name: "--profile", Problem: sanitize.Quote(profile) + " cannot be a profile's name"}
 	}
 	for _, s := range settings { // in the table's order, so that files read alike
 		v, given := keys[s.Key]
@@ -64,7 +65,7 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	got, _ := again.get(profile)
 	for k, v := range keys {
 		if got[k].text != v {
-			return nil, &Error{Name: "key " + k, Problem: Quote(v) + " cannot be written to a profile"}
+			return nil, &Error{Name: "key " + k, Problem: sanitize.Quote(v) + " cannot be written to a profile"}
 		}
 	}
 	return out, nil
@@ -77,7 +78,7 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 	out := map[string]raw{}
 	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].line - section[b].line }) {
 		v := section[key]
-		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, Quote(name), p.file.name, v.line)}
+		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.file.name, v.line)}
 		if strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix) {
 			out[key] = raw{[]string{v.text}, from}
 			continue

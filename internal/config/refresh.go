@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // refresh reads what only a command that outlives its token needs.
@@ -35,7 +37,7 @@ func onRefresh(s string, from Source) (string, error) {
 	name, ok := strings.CutPrefix(s, OnRefreshSignal)
 	name = strings.TrimPrefix(strings.ToUpper(name), "SIG")
 	if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") != "" {
-		return "", bad(from, "%s is not one of none, restart, signal:NAME", Quote(s))
+		return "", bad(from, "%s is not one of none, restart, signal:NAME", sanitize.Quote(s))
 	}
 	return OnRefreshSignal + name, nil
 }
@@ -54,13 +56,13 @@ func listenAddress(s string, from Source) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)
 	if err != nil || err2 != nil {
-		return "", bad(from, "%s is not HOST:PORT", Quote(s))
+		return "", bad(from, "%s is not HOST:PORT", sanitize.Quote(s))
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if net.ParseIP(host) == nil {
-		return "", bad(from, "%s is no IP address", Quote(host))
+		return "", bad(from, "%s is no IP address", sanitize.Quote(host))
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Input is everything that a Config is made of. Nothing else is looked at.
@@ -104,7 +105,7 @@ func (r *resolver) openProfile() error {
 		if r.in.NewProfile {
 			return nil
 		}
-		e := &Error{Name: v.from.String(), Problem: "there is no profile " + Quote(name) + " in " + r.in.ProfilesPath,
+		e := &Error{Name: v.from.String(), Problem: "there is no profile " + sanitize.Quote(name) + " in " + r.in.ProfilesPath,
 			Fix: "make it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"}
 		if profiles != nil && len(profiles.Names()) > 0 {
 			e.Fix = "there are: " + strings.Join(profiles.Names(), ", ")
@@ -199,7 +200,7 @@ func (r *resolver) ignoredVariables() {
 		}
 		for _, name := range s.Env {
 			if r.in.Environ[name] != "" && !(r.in.Import != nil && s.Option == "databricks-profile") {
-				r.note(name, "not used: profile "+Quote(r.name)+" gives the target")
+				r.note(name, "not used: profile "+sanitize.Quote(r.name)+" gives the target")
 			}
 		}
 	}
@@ -233,7 +234,7 @@ func (r *resolver) need(option string, missing bool) {
 		key, or, and = key+" or "+i.Key, " or --"+i.Option, ", or --"+i.Option+" ("+i.Env[0]+") for Lakebase Provisioned"
 	}
 	if r.profile != nil {
-		r.fail(&Error{Name: "profile " + Quote(r.name), Problem: "has no key " + key + " (" + r.in.ProfilesPath + ")", Fix: "add it to the profile, or give --" + option + or})
+		r.fail(&Error{Name: "profile " + sanitize.Quote(r.name), Problem: "has no key " + key + " (" + r.in.ProfilesPath + ")", Fix: "add it to the profile, or give --" + option + or})
 		return
 	}
 	r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set", Fix: "give one of them" + and + ", or name a profile with --profile"})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // section is what a section of a .databrickscfg says of a target.
@@ -64,7 +65,7 @@ func merge[T any](r *resolver, ours *Value[T], theirs Value[T], chosen Value[str
 	case ours.From.Origin == FromOption || ours.From.Origin > chosen.From.Origin:
 		return false
 	case ours.From.Origin == chosen.From.Origin:
-		r.fail(&Error{Name: ours.From.String(), Problem: fmt.Sprintf("names %s, and %s chooses the section [%s], which is for %s", Quote(show(ours.V)), chosen.From, chosen.V, show(theirs.V)),
+		r.fail(&Error{Name: ours.From.String(), Problem: fmt.Sprintf("names %s, and %s chooses the section [%s], which is for %s", sanitize.Quote(show(ours.V)), chosen.From, chosen.V, show(theirs.V)),
 			Fix: "leave " + ours.From.String() + " out, or name another section with --databricks-profile"})
 	default:
 		r.note(ours.From.String(), "not used: "+chosen.From.String()+" chooses the section ["+chosen.V+"]")
@@ -118,7 +119,7 @@ func (s *section) ways(r *resolver) []way {
 
 func sectionName(s string, from Source) (string, error) {
 	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
-		return "", bad(from, "%s is not the name of a section", Quote(s))
+		return "", bad(from, "%s is not the name of a section", sanitize.Quote(s))
 	}
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func (r *resolver) target() {
@@ -114,7 +115,7 @@ func (r *resolver) sslmode(s string, from Source) (string, error) {
 		return "", &Error{Name: from.String(), Problem: s + " would send the token over a connection that is not verified",
 			Fix: "use " + VerifyFull + ", or as an option --sslmode " + Require}
 	default:
-		return "", bad(from, "%s is not one of %s, %s (%s only as an option)", Quote(s), VerifyFull, Require, Require)
+		return "", bad(from, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require)
 	}
 	return VerifyFull, nil
 }

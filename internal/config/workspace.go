@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Workspace is where a workspace answers: https on one host, and the ids that
@@ -51,7 +53,7 @@ func ParseWorkspace(s string, from Source) (Workspace, error) {
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' {
-			return Workspace{}, bad(from, "%s has a character in it that no host has", Quote(s))
+			return Workspace{}, bad(from, "%s has a character in it that no host has", sanitize.Quote(s))
 		}
 	}
 	scheme, rest, found := strings.Cut(s, "://")
@@ -59,15 +61,15 @@ func ParseWorkspace(s string, from Source) (Workspace, error) {
 		scheme, rest = "https", s
 	}
 	if strings.ToLower(scheme) != "https" {
-		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
+		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + sanitize.Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
 	}
 	if strings.Contains(rest, "#") {
-		return Workspace{}, bad(from, "%s has a fragment (#…)", Quote(s))
+		return Workspace{}, bad(from, "%s has a fragment (#…)", sanitize.Quote(s))
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	rest = strings.TrimSuffix(rest, "/")
 	if strings.ContainsAny(rest, "/\\%") {
-		return Workspace{}, bad(from, "%s has a path behind the host", Quote(s))
+		return Workspace{}, bad(from, "%s has a path behind the host", sanitize.Quote(s))
 	}
 	w := Workspace{}
 	if err := w.ids(query, from); err != nil {
@@ -82,11 +84,11 @@ func (w *Workspace) authority(s string, from Source) error {
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {
-			return bad(from, "%s is not a host", Quote(s))
+			return bad(from, "%s is not a host", sanitize.Quote(s))
 		}
 		host, p = s[:end+1], s[end+1:]
 		if p != "" && p[0] != ':' {
-			return bad(from, "%s is not a host", Quote(s))
+			return bad(from, "%s is not a host", sanitize.Quote(s))
 		}
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
 		host, p = s[:i], s[i:]
@@ -124,7 +126,7 @@ func (w *Workspace) ids(query string, from Source) error {
 			switch {
 			case v == "":
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
-				return bad(from, "?%s=%s is not an id", id.key, Quote(v))
+				return bad(from, "?%s=%s is not an id", id.key, sanitize.Quote(v))
 			case *id.into != "" && *id.into != v:
 				return bad(from, "two different ids stand behind the ?: %s and %s", *id.into, v)
 			default:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // request is one call to be made.
@@ -197,25 +198,19 @@ func (c *Client) fail(r request, e *Error) *Error {
 	known := c.known
 	c.mu.Unlock()
 	for _, text := range []*string{&e.Code, &e.Message, &e.RequestID} {
-		*text = clean(*text, known)
+		*text = sanitize.Line(*text, known...)
 	}
 	if e.Err != nil {
-		e.Err = cleaned{clean(e.Err.Error(), known), e.Err}
+		e.Err = redacted{sanitize.Line(e.Err.Error(), known...), e.Err}
 	}
 	return e
 }
 
-// cleaned is a cause whose words hold no secret; what it is can still be asked.
-type cleaned struct {
+// redacted is a cause whose text holds no secret. It unwraps to the cause itself.
+type redacted struct {
 	text  string
 	cause error
 }
 
-func (c cleaned) Error() string { return c.text }
-func (c cleaned) Unwrap() error { return c.cause }
-
-// clean hides secrets and gives one line of at most maxText bytes. What is far
-// beyond that is dropped first, because looking for secrets takes time.
-func clean(text string, secrets []credential.Secret) string {
-	return oneLine(credential.HideSecrets(cut(text, 8*maxText), secrets...))
-}
+func (r redacted) Error() string { return r.text }
+func (r redacted) Unwrap() error { return r.cause }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // maxPages bounds a list: a server that never ends it is not asked for ever.
@@ -61,18 +62,24 @@ func (c *Client) Me(ctx context.Context, bearer credential.Secret) (Identity, er
 	if !isUserName(string(w.UserName)) {
 		return Identity{}, c.fail(r, &Error{Kind: KindBadReply, Message: "it has no userName, or one that is none"})
 	}
-	return Identity{UserName: string(w.UserName), ID: oneLine(string(w.ID))}, nil
+	return Identity{UserName: string(w.UserName), ID: sanitize.Line(string(w.ID))}, nil
 }
 
 // isUserName keeps out what could not be one, or would break a line.
 func isUserName(s string) bool {
-	return s != "" && len(s) <= maxText && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) })
+	return s != "" && len(s) <= sanitize.MaxLine && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) })
+}
+
+// foldText returns a name for people on one line of at most sanitize.MaxLine bytes. It
+// keeps format characters, which emoji need; whoever prints it escapes them.
+func foldText(s string) string {
+	return sanitize.Truncate(strings.Join(strings.Fields(s), " "), sanitize.MaxLine)
 }
 
 // Projects lists the projects that the bearer may see. The error is an *Error.
 func (c *Client) Projects(ctx context.Context, bearer credential.Secret) ([]Project, error) {
 	return listed(ctx, c, CallProjects, bearer, "", func(w wireResource) Project {
-		p := Project{Name: w.Name, UID: oneLine(string(w.UID)), DisplayName: oneLine(string(w.Status.DisplayName)), DefaultBranch: string(w.Status.DefaultBranch)}
+		p := Project{Name: w.Name, UID: sanitize.Line(string(w.UID)), DisplayName: foldText(string(w.Status.DisplayName)), DefaultBranch: string(w.Status.DefaultBranch)}
 		if isSegment(p.DefaultBranch) && !strings.Contains(p.DefaultBranch, "/") {
 			p.DefaultBranch = p.Name + "/branches/" + p.DefaultBranch
 		}
@@ -86,8 +93,8 @@ func (c *Client) Projects(ctx context.Context, bearer credential.Secret) ([]Proj
 // Branches lists the branches of a project, projects/P. The error is an *Error.
 func (c *Client) Branches(ctx context.Context, bearer credential.Secret, project string) ([]Branch, error) {
 	return listed(ctx, c, CallBranches, bearer, project, func(w wireResource) Branch {
-		state := oneLine(string(w.Status.CurrentState))
-		return Branch{Name: w.Name, UID: oneLine(string(w.UID)), State: state, Default: w.Status.Default, Archived: state == "ARCHIVED"}
+		state := sanitize.Line(string(w.Status.CurrentState))
+		return Branch{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: state, Default: w.Status.Default, Archived: state == "ARCHIVED"}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func TestMe(t *testing.T) {
@@ -21,7 +22,7 @@ func TestMe(t *testing.T) {
 	}
 	for name, good := range map[string]bool{
 		"Ada Lovelace": true, "ada+x@example.com": true, "ädä@example.com": true, clientID: true,
-		"": false, "a\\nb": false, "a\\u0000b": false, "a\\u202eb": false, "a\\u2028b": false, strings.Repeat("a", maxText+1): false,
+		"": false, "a\\nb": false, "a\\u0000b": false, "a\\u202eb": false, "a\\u2028b": false, strings.Repeat("a", sanitize.MaxLine+1): false,
 	} {
 		w := newWorkspace(t, false, says(200, `{"id":7,"userName":"`+name+`"}`))
 		me, err := w.client(t).Me(soon(t), bearer)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // The two documents (databricks-sdk-go config/host_metadata.go, RFC 8414).
@@ -185,13 +186,13 @@ type wireConfig struct {
 
 func (w wireConfig) described() Discovery {
 	// host_type is workspace or WORKSPACE_HOST.
-	kind := strings.TrimSuffix(strings.ToLower(oneLine(string(w.HostType))), "_host")
-	d := Discovery{AccountID: oneLine(string(w.AccountID)), WorkspaceID: oneLine(string(w.WorkspaceID)), HostType: kind}
+	kind := strings.TrimSuffix(strings.ToLower(sanitize.Line(string(w.HostType))), "_host")
+	d := Discovery{AccountID: sanitize.Line(string(w.AccountID)), WorkspaceID: sanitize.Line(string(w.WorkspaceID)), HostType: kind}
 	var list []anyText
 	_ = json.Unmarshal(w.Audiences, &list) // of another type: none
 	for _, a := range list[:min(len(list), maxAudiences)] {
 		if a != "" {
-			d.Audiences = append(d.Audiences, cut(string(a), maxText))
+			d.Audiences = append(d.Audiences, sanitize.Truncate(string(a), sanitize.MaxLine))
 		}
 	}
 	return d
@@ -203,7 +204,7 @@ func isPath(p string) bool {
 		return true
 	}
 	rest, ok := strings.CutPrefix(p, "/")
-	if !ok || len(p) > maxText {
+	if !ok || len(p) > sanitize.MaxLine {
 		return false
 	}
 	for _, s := range strings.Split(strings.TrimSuffix(rest, "/"), "/") {

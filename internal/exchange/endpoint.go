@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Endpoint is a compute's address and state, as the workspace gives them
@@ -75,7 +76,7 @@ func readEndpoint(body []byte) (Endpoint, *Error) {
 }
 
 func (w wireEndpoint) described() Endpoint {
-	e := Endpoint{Name: w.Name, UID: oneLine(string(w.UID))}
+	e := Endpoint{Name: w.Name, UID: sanitize.Line(string(w.UID))}
 	if s := w.Status; s != nil {
 		e.State, e.Type, e.Disabled = s.CurrentState, s.EndpointType, s.Disabled
 		e.Host, e.ReadOnlyHost, e.PooledHost = s.Hosts.Host, s.Hosts.ReadOnlyHost, s.Hosts.ReadWritePooledHost

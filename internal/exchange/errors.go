@@ -6,7 +6,8 @@ import (
 	"net"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Call names what was asked of the workspace.
@@ -81,9 +82,6 @@ const (
 	KindDeadline        Kind = "deadline" // of the call's context
 )
 
-// maxText bounds each text of an Error, in bytes.
-const maxText = 500
-
 // Error is a call that failed. Its texts hold no secret that was sent or
 // received, but may hold any character that a server likes: escape them before
 // showing them.
@@ -113,7 +111,7 @@ func (e *Error) Error() string {
 		}
 	}
 	if e.Err != nil {
-		b.WriteString(": " + oneLine(e.Err.Error()))
+		b.WriteString(": " + sanitize.Line(e.Err.Error()))
 	}
 	if e.RequestID != "" {
 		b.WriteString(" (request " + e.RequestID + ")")
@@ -186,22 +184,4 @@ func passing(err error) bool {
 		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
 	}
 	return below(err) == KindBroken
-}
-
-// oneLine folds white space and cuts to maxText bytes.
-func oneLine(s string) string {
-	return cut(strings.Join(strings.Fields(s), " "), maxText)
-}
-
-// cut shortens s to at most n bytes, at a character's start.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for i := n; i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n] // not UTF-8
 }

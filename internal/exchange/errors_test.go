@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func TestWhatTheWorkspaceAnswers(t *testing.T) {
@@ -236,8 +238,8 @@ func hides(t *testing.T, err error, secret string) {
 func TestTextsAreBounded(t *testing.T) {
 	w := newWorkspace(t, false, says(400, `{"error_code":"`+strings.Repeat("C", 9000)+`","message":"`+strings.Repeat("ü", 9000)+`\r\nnext"}`))
 	e := wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindRefused, false)
-	if len(e.Message) != maxText || len(e.Code) != maxText || !strings.HasSuffix(e.Message, "ü") {
-		t.Errorf("message of %d, code of %d bytes, ending in %q", len(e.Message), len(e.Code), e.Message[len(e.Message)-3:])
+	if len(e.Message) > sanitize.MaxLine || len(e.Code) != sanitize.MaxLine || !strings.HasSuffix(e.Message, "ü…") {
+		t.Errorf("got a message of %d and a code of %d bytes, want at most %d", len(e.Message), len(e.Code), sanitize.MaxLine)
 	}
 }
 

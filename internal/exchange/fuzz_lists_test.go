@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Whatever a list holds, each of its names can be asked for again, each id stands
@@ -83,7 +85,7 @@ func FuzzLists(f *testing.F) {
 				t.Fatalf("the name %q", name)
 			}
 		}
-		if slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsAny(s, "\r\n") || len(s) > 2*maxText }) {
+		if slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsAny(s, "\r\n") || len(s) > 2*sanitize.MaxLine }) {
 			t.Fatalf("%q", texts)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func FuzzParseRefusal(f *testing.F) {
@@ -33,7 +34,7 @@ func FuzzParseRefusal(f *testing.F) {
 				t.Fatalf("kind %q for %d", kind, status)
 			}
 			e := c.fail(r, &Error{Kind: kind, Status: status, Code: said.code, Message: said.message, RequestID: said.requestID})
-			if len(e.Message) > maxText || len(e.Code) > maxText || len(e.RequestID) > maxText {
+			if len(e.Message) > sanitize.MaxLine || len(e.Code) > sanitize.MaxLine || len(e.RequestID) > sanitize.MaxLine {
 				t.Fatal("a text is too long")
 			}
 			if utf8.Valid(body) && !utf8.ValidString(e.Message) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // MaxSecrets is how many secrets a service principal may have (Databricks,
@@ -160,7 +161,7 @@ func (w wireSecret) described() ClientSecret {
 		}
 		return t.UTC()
 	}
-	return ClientSecret{ID: string(w.ID), Status: oneLine(string(w.Status)), CreatedAt: at(w.CreateTime), ExpiresAt: at(w.ExpireTime)}
+	return ClientSecret{ID: string(w.ID), Status: sanitize.Line(string(w.Status)), CreatedAt: at(w.CreateTime), ExpiresAt: at(w.ExpireTime)}
 }
 
 // isID says whether s may stand in a path as an id.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // The kinds of failure. Every error of this package is an *Error that matches
@@ -31,11 +31,7 @@ var (
 	ErrFailed = errors.New("the keychain failed")
 )
 
-// maxDetail bounds what a keychain's own words may add to an error, in bytes.
-const maxDetail = 500
-
-// Error is a failed operation. Detail may hold a service's own words, raw and
-// at most 500 bytes: escape it before it is printed. It never holds a secret.
+// Error is a failed operation. Detail is the service's own text, one safe line.
 type Error struct {
 	Op      string // get, peek, set, put or delete
 	Account string
@@ -56,10 +52,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // fail makes an Error that wrapped completes.
 func fail(kind error, detail string) error {
-	if len(detail) > maxDetail {
-		detail = strings.ToValidUTF8(detail[:maxDetail], "")
-	}
-	return &Error{Err: kind, Detail: detail}
+	return &Error{Err: kind, Detail: sanitize.Line(detail)}
 }
 
 // wrapped gives err its operation and account, and context errors their kind.

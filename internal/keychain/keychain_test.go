@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // fake is a keychain in memory. The hooks run first, and their error is the answer.
@@ -249,8 +250,8 @@ func TestDetailIsBounded(t *testing.T) {
 	k := open(&fake{onGet: func(context.Context, bool) error { return errors.New(strings.Repeat("x", 10_000)) }})
 	_, err := k.Get(t.Context(), account)
 	var e *Error
-	if !errors.As(err, &e) || len(e.Detail) != maxDetail {
-		t.Errorf("detail of %d bytes, want %d", len(e.Detail), maxDetail)
+	if !errors.As(err, &e) || len(e.Detail) != sanitize.MaxLine {
+		t.Errorf("detail of %d bytes, want %d", len(e.Detail), sanitize.MaxLine)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // classify turns pgconn's error into ours. pgconn may join several; a final one
@@ -79,7 +80,7 @@ func rank(e *Error) int {
 // known classifies one node of the tree, or returns nil.
 func known(node error, password credential.Secret) *Error {
 	says := func(k Kind, retry bool) *Error {
-		return &Error{Kind: k, Retry: retry, Message: clip(node.Error(), password), cause: node}
+		return &Error{Kind: k, Retry: retry, Message: sanitize.Line(node.Error(), password), cause: node}
 	}
 	switch e := node.(type) {
 	case *pgconn.PgError:
@@ -88,7 +89,7 @@ func known(node error, password credential.Secret) *Error {
 		return says(Certificate, false)
 	case tls.RecordHeaderError:
 		// Its Conn is the open connection: the text is enough.
-		return &Error{Kind: Protocol, Message: clip(e.Error(), password)}
+		return &Error{Kind: Protocol, Message: sanitize.Line(e.Error(), password)}
 	case *net.DNSError:
 		return says(NameNotResolved, !e.IsNotFound)
 	case *net.OpError:
@@ -142,7 +143,7 @@ func unknown(err error, conn *watched, password credential.Secret) *Error {
 	text := err.Error()
 	leaf := err
 	walk(err, func(node error) bool { leaf = node; return false })
-	e := &Error{Kind: Other, Message: clip(leaf.Error(), password)}
+	e := &Error{Kind: Other, Message: sanitize.Line(leaf.Error(), password)}
 	switch {
 	case conn == nil:
 	case strings.Contains(text, "failed SASL auth"):

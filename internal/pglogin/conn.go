@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Conn is a connection that has logged in and is idle.
@@ -43,7 +44,7 @@ func open(ctx context.Context, t Target, cfg *pgconn.Config, password credential
 	h, err := conn.Hijack()
 	if err != nil {
 		_ = raw.Close()
-		return nil, &Error{Kind: Other, Message: clip(err.Error()), cause: err}
+		return nil, &Error{Kind: Other, Message: sanitize.Line(err.Error()), cause: err}
 	}
 	if pending, err = settle(h, pending); err != nil {
 		_ = raw.Close()

@@ -4,13 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
-
-// maxText bounds a message of a server or file, in bytes.
-const maxText = 500
 
 // Kind says why there is no login.
 type Kind int
@@ -110,19 +104,4 @@ func (e *Error) Unwrap() []error {
 func (e *Error) TokenRefused() bool {
 	return e.Kind == TokenInvalid ||
 		e.Kind == Refused && (e.Code == "28P01" || strings.Contains(strings.ToLower(e.Message), "password authentication failed"))
-}
-
-// clip hides the secrets in text and cuts it to maxText bytes of valid UTF-8.
-// It cuts roughly first: scrubbing takes time by length.
-func clip(text string, secrets ...credential.Secret) string {
-	text = text[:min(len(text), 8*maxText)]
-	text = strings.ToValidUTF8(credential.HideSecrets(text, secrets...), "\uFFFD")
-	if len(text) <= maxText {
-		return text
-	}
-	cut := maxText - len("…")
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "…"
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Peer is who answered. Names come from the peer's certificate, so they may hold
@@ -27,7 +28,7 @@ type Peer struct {
 
 // Look adds what a certificate says.
 func (p *Peer) Look(cert *x509.Certificate) {
-	p.Subject, p.Issuer, p.NotAfter = clip(cert.Subject.String()), clip(cert.Issuer.String()), cert.NotAfter
+	p.Subject, p.Issuer, p.NotAfter = sanitize.Line(cert.Subject.String()), sanitize.Line(cert.Issuer.String()), cert.NotAfter
 }
 
 // Handshake speaks TLS on c as cfg says. Where the peer's certificate is not

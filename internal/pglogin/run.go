@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // one is an attempt under way.
@@ -201,7 +202,7 @@ func (r *run) hear(err error) *Error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		e = &Error{Kind: NoAnswer, Retry: true, cause: err}
 	default:
-		e = &Error{Kind: Other, Message: clip(err.Error()), cause: err}
+		e = &Error{Kind: Other, Message: sanitize.Line(err.Error()), cause: err}
 	}
 	if e.Kind != NoAnswer || r.last == nil || r.last.Kind == NoAnswer {
 		r.last = e

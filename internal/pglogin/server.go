@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // How long an answer may repeat, without another in between, before it is taken
@@ -54,7 +55,7 @@ var texts = []text{
 
 // fromServer classifies an ErrorResponse.
 func fromServer(pe *pgconn.PgError, password credential.Secret) *Error {
-	e := &Error{Code: sqlstate(pe.Code), Message: clip(pe.Message, password)}
+	e := &Error{Code: sqlstate(pe.Code), Message: sanitize.Line(pe.Message, password)}
 	if kind, ok := fixed[e.Code]; ok {
 		e.Kind = kind
 		return e

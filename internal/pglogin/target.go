@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // The two modes that a login may have, by their libpq names.
@@ -100,7 +101,7 @@ func (t Target) config(password credential.Secret, trust *Trust) (*pgconn.Config
 	}
 	cfg, err := pgconn.ParseConfig(t.connString())
 	if err != nil {
-		return nil, &Error{Kind: BadTarget, Message: clip(err.Error(), password)}
+		return nil, &Error{Kind: BadTarget, Message: sanitize.Line(err.Error(), password)}
 	}
 	same := cfg.Host == t.Host && int(cfg.Port) == t.Port && cfg.Database == t.Database && cfg.User == t.User
 	if !same || len(cfg.Fallbacks) != 0 || cfg.TLSConfig == nil || cfg.ValidateConnect != nil {
@@ -150,5 +151,5 @@ func readRoots(path string) ([]byte, error) {
 }
 
 func bad(format string, args ...any) *Error {
-	return &Error{Kind: BadTarget, Message: clip(fmt.Sprintf(format, args...))}
+	return &Error{Kind: BadTarget, Message: sanitize.Line(fmt.Sprintf(format, args...))}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func serverSays(code, message string) *Error {
@@ -147,7 +148,7 @@ func FuzzServerText(f *testing.F) {
 	f.Add("28", secretText[5:])
 	f.Fuzz(func(t *testing.T, code, message string) {
 		e := serverSays(code, message)
-		if e.Kind == 0 || len(e.Message) > maxText || len(e.Code) != 5 || strings.Contains(e.Error(), secretText[:8]) {
+		if e.Kind == 0 || len(e.Message) > sanitize.MaxLine || len(e.Code) != 5 || strings.Contains(e.Error(), secretText[:8]) {
 			t.Fatalf("%q %q became %#v", code, message, e)
 		}
 	})

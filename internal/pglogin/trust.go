@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Trust is what many logins to one target share: the roots, which take
@@ -50,11 +52,11 @@ func (t *Trust) pool(path string) (*x509.CertPool, error) {
 func loadRoots(path string) (*x509.CertPool, error) {
 	pem, err := readRoots(path)
 	if err != nil {
-		return nil, &Error{Kind: BadRootCert, Message: clip(err.Error()), cause: err}
+		return nil, &Error{Kind: BadRootCert, Message: sanitize.Line(err.Error()), cause: err}
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, &Error{Kind: BadRootCert, Message: clip(fmt.Sprintf("%s holds no certificate in PEM form", path))}
+		return nil, &Error{Kind: BadRootCert, Message: sanitize.Line(fmt.Sprintf("%s holds no certificate in PEM form", path))}
 	}
 	return pool, nil
 }

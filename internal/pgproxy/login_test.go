@@ -118,7 +118,7 @@ func TestWhatAFailedLoginTells(t *testing.T) {
 		err              error
 		code, text, hint string
 	}{
-		{"its own words", &ServerError{Severity: "ERROR", Code: "28P01", Message: "no\x1b[31m such\trole", Hint: "create it"}, "28P01", "no [31m such role", "create it"},
+		{"its own words", &ServerError{Severity: "ERROR", Code: "28P01", Message: "no\x1b[31m such\trole", Hint: "create it"}, "28P01", `no\x1B[31m such role`, "create it"},
 		{"wrapped", fmt.Errorf("x: %w", &ServerError{Code: "3D000", Message: "no database"}), "3D000", "no database", ""},
 		{"anything else", secret, "08006", "the login at the database failed", "the proxy's own output"},
 		{"a deadline of its own", fmt.Errorf("x: %w", context.DeadlineExceeded), "57P03", "within 1m0s", "Connect again"},

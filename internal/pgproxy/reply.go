@@ -4,15 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-)
 
-// maxField bounds a field of an error that a client gets, in bytes.
-const maxField = 500
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+)
 
 // ServerError is an error as a client of Postgres sees it. Severity is FATAL, and
 // Code 08006 (connection_failure), unless they are given.
@@ -43,30 +39,12 @@ func (e *ServerError) severity() string {
 // encode is the ErrorResponse.
 func (e *ServerError) encode() []byte {
 	m := pgproto3.ErrorResponse{Severity: e.severity(), SeverityUnlocalized: e.severity(), Code: e.code(),
-		Message: field(e.Message), Detail: field(e.Detail), Hint: field(e.Hint)}
+		Message: sanitize.Line(e.Message), Detail: sanitize.Line(e.Detail), Hint: sanitize.Line(e.Hint)}
 	if m.Message == "" {
 		m.Message = "the connection failed"
 	}
 	b, _ := m.Encode(nil) // fails only on a message of 1 GiB
 	return b
-}
-
-// field makes s fit for a client's terminal: no control or direction characters,
-// valid UTF-8, bounded.
-func field(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError {
-			return ' '
-		}
-		return r
-	}, s[:min(len(s), 2*maxField)])
-	if len(s) > maxField {
-		s = s[:maxField]
-		for !utf8.ValidString(s) {
-			s = s[:len(s)-1]
-		}
-	}
-	return s
 }
 
 // greeting is all that a client reads between its password and its first query.

@@ -2,13 +2,7 @@ package refresh
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Kind says what an Event tells.
@@ -69,31 +63,4 @@ func (r *run) tell(kind Kind, err error) {
 	e := Event{Kind: kind, ExpiresAt: r.present.token.ExpiresAt, Refused: r.refused, Err: err}
 	r.mu.Unlock()
 	r.Event(e)
-}
-
-// maxText bounds Stats.LastError, in bytes.
-const maxText = 500
-
-// line makes an error's text one line that is safe to show: without the tokens,
-// and with what could steer a terminal as \xNN.
-func line(err error, tokens ...credential.Secret) string {
-	text := err.Error()
-	text = credential.HideSecrets(text[:min(len(text), 8*maxText)], tokens...)
-	var b strings.Builder
-	for len(text) > 0 {
-		r, n := utf8.DecodeRuneInString(text)
-		part := text[:n]
-		if r == utf8.RuneError && n == 1 || !unicode.IsPrint(r) {
-			part = ""
-			for _, c := range []byte(text[:n]) {
-				part += fmt.Sprintf(`\x%02X`, c)
-			}
-		}
-		if b.Len()+len(part) > maxText-len("…") {
-			return b.String() + "…"
-		}
-		b.WriteString(part)
-		text = text[n:]
-	}
-	return b.String()
 }

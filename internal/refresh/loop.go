@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // run is the state of one Run. Only its goroutine touches it.
@@ -159,6 +160,6 @@ func (r *run) fail(res result, now moment) {
 	}
 	r.failing = true
 	r.stats.Failed++
-	r.stats.LastError = line(res.err, r.present.token.Value, res.token.Value)
+	r.stats.LastError = sanitize.Line(res.err.Error(), r.present.token.Value, res.token.Value)
 	r.pause = min(r.backoff.Next(), r.present.tenth())
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Dir is an opened runtime folder. All its files are reached through the opened
@@ -154,7 +156,7 @@ func aboveRefusal(path, above string, uid int) *Error {
 	case m.owner != uid && m.owner != rootUID:
 		return refuse(path, fmt.Sprintf("%s above it belongs to uid %d, and we are %d", above, m.owner, uid), "")
 	case m.mode&othersWrite != 0 && m.mode&fs.ModeSticky == 0:
-		return refuse(path, fmt.Sprintf("others can write in %s above it (mode %04o)", above, m.mode.Perm()), "chmod go-w "+Quote(above))
+		return refuse(path, fmt.Sprintf("others can write in %s above it (mode %04o)", above, m.mode.Perm()), "chmod go-w "+sanitize.ShellQuote(above))
 	}
 	return nil
 }

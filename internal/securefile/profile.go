@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // MaxProfile is the largest configuration file in bytes.
@@ -36,7 +38,7 @@ func profileRefusal(path string, m meta, uid int) *Error {
 	if m.mode&othersWrite == 0 {
 		return nil
 	}
-	fix := "chmod go-w " + Quote(path)
+	fix := "chmod go-w " + sanitize.ShellQuote(path)
 	if m.owner != uid {
 		fix = "sudo " + fix
 	}

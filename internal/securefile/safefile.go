@@ -14,8 +14,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Error says why a file or folder was not used, and, where one command mends it,
@@ -62,14 +63,14 @@ func closed(path string, m meta, uid int, fixMode string) *Error {
 	case m.owner != uid:
 		return foreign(path, m, uid)
 	case m.mode&othersAny != 0:
-		return refuse(path, fmt.Sprintf("others than its owner may use it (mode %04o)", m.mode.Perm()), "chmod "+fixMode+" "+Quote(path))
+		return refuse(path, fmt.Sprintf("others than its owner may use it (mode %04o)", m.mode.Perm()), "chmod "+fixMode+" "+sanitize.ShellQuote(path))
 	}
 	return nil
 }
 
 // foreign refuses what belongs to somebody else.
 func foreign(path string, m meta, uid int) *Error {
-	fix := fmt.Sprintf("chown %d %s", uid, Quote(path))
+	fix := fmt.Sprintf("chown %d %s", uid, sanitize.ShellQuote(path))
 	switch {
 	case uid < 0 || m.owner < 0:
 		return refuse(path, "it belongs to somebody else", "")
@@ -77,19 +78,6 @@ func foreign(path string, m meta, uid int) *Error {
 		fix = "sudo " + fix
 	}
 	return refuse(path, fmt.Sprintf("it belongs to uid %d, and we are %d", m.owner, uid), fix)
-}
-
-// Quote makes a path safe for a POSIX shell.
-func Quote(path string) string {
-	if strings.IndexFunc(path, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:@%,=", r))
-	}) < 0 && path != "" && path[0] != '-' {
-		return path
-	}
-	if strings.HasPrefix(path, "-") {
-		path = "./" + path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // OpenRegular opens a regular file that somebody else answers for, such as the

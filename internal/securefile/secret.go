@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // MaxSecret is the largest secret file in bytes.
@@ -62,7 +63,7 @@ func secretRefusal(path string, m meta, uid int) *Error {
 	case m.owner == rootUID && m.mode&othersWrite == 0:
 		return nil
 	case m.owner == rootUID && uid != rootUID:
-		return refuse(path, fmt.Sprintf("others than root may write it (mode %04o)", m.mode.Perm()), "sudo chmod go-w "+Quote(path))
+		return refuse(path, fmt.Sprintf("others than root may write it (mode %04o)", m.mode.Perm()), "sudo chmod go-w "+sanitize.ShellQuote(path))
 	}
 	return closed(path, m, uid, "600")
 }

@@ -86,7 +86,7 @@ var restricted = []struct{ prefix, owners string }{
 // leaves may be imported by every package under cmd and internal. They import
 // other leaves only.
 var leaves = []string{
-	"internal/credential", "internal/filelock", "internal/retry", "internal/rootcerts", "internal/securefile",
+	"internal/credential", "internal/filelock", "internal/retry", "internal/rootcerts", "internal/sanitize", "internal/securefile",
 }
 
 // domain lists the packages that a domain package may import besides leaves. One

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // UsageError is a command line that cannot be understood.
@@ -144,7 +145,7 @@ func (o *Options) refused(program string, err error, typed string) error {
 	}
 	name, _, joined := strings.Cut(typed, "=") // a value stays unsaid
 	if strings.Contains(name, "@") {           // so does a URL's password
-		return &UsageError{Problem: "there is no option " + config.Quote(name), Fix: see}
+		return &UsageError{Problem: "there is no option " + sanitize.Quote(name), Fix: see}
 	}
 	if apart := o.apart(name); apart != "" && !joined {
 		see = "write it as " + apart + "; " + see

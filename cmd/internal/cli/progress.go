@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 const (
@@ -98,9 +100,9 @@ func (p *Progress) show(n int, said string) string {
 	if p.terminal {
 		waited := fmt.Sprintf("%d s", int(time.Since(since).Seconds()))
 		if detail != "" {
-			waited += ", " + Plain(detail)
+			waited += ", " + sanitize.Escape(detail)
 		}
-		p.say.raw(fmt.Sprintf("\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.say.Program, Plain(text), waited))
+		p.say.raw(fmt.Sprintf("\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.say.Program, sanitize.Escape(text), waited))
 		return text
 	}
 	if text == said || time.Since(since) < settled {

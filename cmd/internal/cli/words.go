@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -35,7 +36,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		stuck *process.NotExecutableError
 		room  *NoRuntimeDirError
 	)
-	message = Foreign(err.Error())
+	message = sanitize.Line(err.Error())
 	if message, hint, ok := describeWay(err, conf); ok {
 		return message, hint
 	}
@@ -43,7 +44,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	case errors.As(err, &usage):
 		return usage.Problem, usage.Fix
 	case errors.As(err, &conff):
-		return Foreign(conff.Error()), conff.Fix
+		return sanitize.Line(conff.Error()), conff.Fix
 	case errors.As(err, &file):
 		if file.Fix != "" {
 			hint = "run: " + file.Fix
@@ -52,7 +53,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	case errors.As(err, &host):
 		return message, hostHint(host)
 	case errors.As(err, &full):
-		return "nothing was made: " + Foreign(full.Error()), "delete one that serves nowhere any more in the workspace's settings, and try again"
+		return "nothing was made: " + sanitize.Line(full.Error()), "delete one that serves nowhere any more in the workspace's settings, and try again"
 	case errors.As(err, &roots):
 		return message, "name a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
 	case errors.As(err, &none):
@@ -80,7 +81,7 @@ func stuckHint(e *process.NotExecutableError) string {
 	case errors.Is(e, process.ErrDirectory):
 		return "name the program in it"
 	case errors.Is(e, process.ErrMode):
-		return "run: chmod +x " + securefile.Quote(e.Path)
+		return "run: chmod +x " + sanitize.ShellQuote(e.Path)
 	case errors.Is(e, process.ErrLineEnds):
 		return "save it with Unix line ends"
 	}
@@ -119,11 +120,11 @@ func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint strin
 func reason(err error) string {
 	var chain *keychain.Error
 	if !errors.As(err, &chain) {
-		return Foreign(err.Error())
+		return sanitize.Line(err.Error())
 	}
 	text := chain.Err.Error()
 	if chain.Detail != "" {
-		text += " (" + Foreign(chain.Detail) + ")"
+		text += " (" + sanitize.Line(chain.Detail) + ")"
 	}
 	return text
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // databaseError is one line about a login that failed.
@@ -38,7 +39,7 @@ func databaseError(e *pglogin.Error, conf *config.Config) string {
 func said(e *pglogin.Error) string {
 	text := e.Kind.String()
 	if e.Message != "" {
-		text += ": " + Foreign(e.Message)
+		text += ": " + sanitize.Line(e.Message)
 	}
 	if e.Code != "" && !strings.Contains(text, e.Code) {
 		text += " (SQLSTATE " + e.Code + ")"

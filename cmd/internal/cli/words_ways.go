@@ -11,6 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -30,13 +31,13 @@ func describeWay(err error, conf *config.Config) (message, hint string, ok bool)
 	case errors.As(err, &person):
 		message, hint = noPerson(person, conf)
 	case errors.As(err, &over):
-		message = fmt.Sprintf("the login of %s at %s is over", Foreign(over.User), over.Host)
+		message = fmt.Sprintf("the login of %s at %s is over", sanitize.Line(over.User), over.Host)
 		if ex := new(exchange.Error); errors.As(over.Err, &ex) && detail(ex) != "" {
 			message += ": " + detail(ex)
 		}
 		hint = "sign in again with: " + userLogin(over.Host, conf)
 	case errors.As(err, &fed):
-		message = fmt.Sprintf("the workspace does not take the workload's token, whose iss is %s, sub %s, aud %s", Foreign(config.Quote(fed.Claims.Issuer)), Foreign(config.Quote(fed.Claims.Subject)), Foreign(config.Quote(fed.Claims.Audience)))
+		message = fmt.Sprintf("the workspace does not take the workload's token, whose iss is %s, sub %s, aud %s", sanitize.Line(sanitize.Quote(fed.Claims.Issuer)), sanitize.Line(sanitize.Quote(fed.Claims.Subject)), sanitize.Line(sanitize.Quote(fed.Claims.Audience)))
 		if ex := new(exchange.Error); errors.As(fed.Err, &ex) && detail(ex) != "" {
 			message += ": " + detail(ex)
 		}
@@ -44,11 +45,11 @@ func describeWay(err error, conf *config.Config) (message, hint string, ok bool)
 	case errors.As(err, &target):
 		message, hint = targetWords(target, conf)
 	case errors.As(err, &way):
-		message, hint = Foreign(way.Problem), way.Fix
+		message, hint = sanitize.Line(way.Problem), way.Fix
 	case errors.As(err, &denied):
-		message, hint = Foreign(denied.Error()), "run the login again, and allow it in the browser as the right person"
+		message, hint = sanitize.Line(denied.Error()), "run the login again, and allow it in the browser as the right person"
 	case errors.As(err, &ports):
-		message, hint = Foreign(ports.Error()), "end one of the programs that listen there: the workspace sends the browser back to these ports alone"
+		message, hint = sanitize.Line(ports.Error()), "end one of the programs that listen there: the workspace sends the browser back to these ports alone"
 	default:
 		return "", "", false
 	}
@@ -66,15 +67,15 @@ func userLogin(host string, conf *config.Config) string {
 
 func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint string) {
 	if len(e.Others) > 1 {
-		return Foreign(fmt.Sprintf("several people have signed in at %s, and nobody says which one is meant", e.Host)),
-			"choose with --user: " + Foreign(strings.Join(e.Others, ", "))
+		return sanitize.Line(fmt.Sprintf("several people have signed in at %s, and nobody says which one is meant", e.Host)),
+			"choose with --user: " + sanitize.Line(strings.Join(e.Others, ", "))
 	}
 	var file *securefile.Error
 	if errors.As(e.Err, &file) {
 		if file.Fix != "" {
 			hint = "run: " + file.Fix
 		}
-		return Foreign(e.Error()), hint
+		return sanitize.Line(e.Error()), hint
 	}
 	var chain *keychain.Error
 	if errors.As(e.Err, &chain) && !errors.Is(chain, keychain.ErrNotFound) {
@@ -85,7 +86,7 @@ func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint strin
 		if conf != nil && conf.Auth.V == "" && conf.User.From.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
 			hint += "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal"
 		}
-		return Foreign(fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)), hint
+		return sanitize.Line(fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)), hint
 	}
 	return fmt.Sprintf("no client id is given, and no person has signed in at %s", e.Host),
 		"give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf)
@@ -100,11 +101,11 @@ func personStoreHint(e *keychain.Error) string {
 }
 
 func targetWords(e *broker.TargetError, conf *config.Config) (message, hint string) {
-	message = Foreign(fmt.Sprintf("%s: %s %s", e.From, config.Quote(e.Name), e.Problem))
+	message = sanitize.Line(fmt.Sprintf("%s: %s %s", e.From, sanitize.Quote(e.Name), e.Problem))
 	if len(e.Choices) == 0 {
 		return message, "see what there is with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	}
-	return message, "there are: " + Foreign(strings.Join(e.Choices, ", "))
+	return message, "there are: " + sanitize.Line(strings.Join(e.Choices, ", "))
 }
 
 // whichBearer names the token for the API by where it came from.

@@ -10,6 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // workspaceError is one line about a call that failed, with what the server said.
@@ -96,16 +97,16 @@ func detail(e *exchange.Error) string {
 		parts = append(parts, fmt.Sprintf("HTTP %d", e.Status))
 	}
 	if e.Code != "" {
-		parts = append(parts, Foreign(e.Code))
+		parts = append(parts, sanitize.Line(e.Code))
 	}
 	text := strings.Join(parts, " ")
 	if e.Message != "" {
-		text = strings.TrimPrefix(text+": "+Foreign(e.Message), ": ")
+		text = strings.TrimPrefix(text+": "+sanitize.Line(e.Message), ": ")
 	} else if e.Err != nil {
-		text = strings.TrimPrefix(text+": "+Foreign(e.Err.Error()), ": ")
+		text = strings.TrimPrefix(text+": "+sanitize.Line(e.Err.Error()), ": ")
 	}
 	if e.RequestID != "" {
-		text += ", request " + Foreign(e.RequestID)
+		text += ", request " + sanitize.Line(e.RequestID)
 	}
 	return text
 }

@@ -1,0 +1,157 @@
+// Package sanitize makes text from servers, files and other programs safe to show:
+// one bounded line of valid UTF-8 without secrets and without characters that a
+// terminal obeys or does not show.
+package sanitize
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// MaxLine bounds what Line returns, in bytes.
+const MaxLine = 500
+
+const ellipsis = "…"
+
+// IsUnsafe reports whether r is a control character, a format character (which
+// includes bidirectional overrides and zero-width characters) or a line or
+// paragraph separator.
+func IsUnsafe(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// Escape replaces each byte of unsafe characters and of invalid UTF-8 with \xNN.
+func Escape(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		if r == utf8.RuneError && n == 1 || IsUnsafe(r) {
+			for _, c := range []byte(text[i : i+n]) {
+				fmt.Fprintf(&b, `\x%02X`, c)
+			}
+		} else {
+			b.WriteString(text[i : i+n])
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// Line returns text as one safe line of at most MaxLine bytes. It redacts the given
+// secrets and whatever looks like one, trims space, replaces line breaks and tabs
+// with a space and escapes the rest that is unsafe. A text that was cut ends in "…".
+func Line(text string, secrets ...credential.Secret) string {
+	// Redaction takes time by length, so what is far beyond the bound goes first. A
+	// word that this cuts may be a secret's beginning and goes with it.
+	var cut bool
+	if rough := 8 * MaxLine; len(text) > rough {
+		text, cut = text[:rough], true
+		if i := strings.LastIndexAny(text, " \t\r\n"); i > 0 {
+			text = text[:i]
+		}
+	}
+	text = Escape(fold(credential.HideSecrets(text, secrets...)))
+	if cut {
+		text += ellipsis
+	}
+	return Truncate(text, MaxLine)
+}
+
+// fold trims space, and replaces each run of it that contains another character
+// than a blank with one blank.
+func fold(text string) string {
+	text = strings.TrimSpace(text)
+	if !strings.ContainsAny(text, "\t\n\v\f\r") {
+		return text
+	}
+	var b strings.Builder
+	for text != "" {
+		i := strings.IndexFunc(text, isSpace)
+		if i < 0 {
+			i = len(text)
+		}
+		b.WriteString(text[:i])
+		rest := strings.TrimLeftFunc(text[i:], isSpace)
+		if run := text[i : len(text)-len(rest)]; strings.Trim(run, " ") == "" {
+			b.WriteString(run)
+		} else {
+			b.WriteByte(' ')
+		}
+		text = rest
+	}
+	return b.String()
+}
+
+func isSpace(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }
+
+// Truncate shortens text to at most limit bytes, at a character's start and with
+// "…" at the end.
+func Truncate(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	end := max(0, limit-len(ellipsis))
+	for i := end; i > 0 && i > end-utf8.UTFMax; i-- {
+		if utf8.RuneStart(text[i]) {
+			end = i
+			break
+		}
+	}
+	return text[:end] + ellipsis
+}
+
+// maxQuoted bounds what Quote shows of a value, in bytes.
+const maxQuoted = 80
+
+// Quote returns a value that the user gave as a quoted Go string of ASCII
+// characters, cut to 80 bytes and without the password of a connection URL or string.
+func Quote(value string) string {
+	value = withoutPassword(value)
+	if len(value) > maxQuoted {
+		value = value[:maxQuoted-3] + "..."
+	}
+	return strconv.QuoteToASCII(value)
+}
+
+// withoutPassword omits the user part of a URL, what is between a colon and an @,
+// and what follows "password" and a separator.
+func withoutPassword(s string) string {
+	const word = "password"
+	for i := range max(0, len(s)-len(word)) {
+		if end := i + len(word); strings.EqualFold(s[i:end], word) && strings.ContainsAny(s[end:], "=:") {
+			return withoutPassword(s[:i]) + s[i:end] + "..."
+		}
+	}
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return s
+	}
+	if i := strings.Index(s[:at], "://"); i >= 0 {
+		return s[:i+len("://")] + "..." + s[at:]
+	}
+	if i := strings.IndexByte(s[:at], ':'); i >= 0 {
+		return s[:i+1] + "..." + s[at:]
+	}
+	return s
+}
+
+// ShellQuote returns path as one word of a POSIX shell command line. A path that
+// begins with "-" gets "./" in front.
+func ShellQuote(path string) string {
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	if path != "" && strings.IndexFunc(path, needsQuotes) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+func needsQuotes(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:@%,=", r))
+}
