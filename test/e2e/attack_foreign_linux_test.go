@@ -12,13 +12,13 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// TestAttackForeignFiles: what another user has put where we look is refused by its
+// TestAttack_ForeignFiles: what another user has put where we look is refused by its
 // owner, or costs a new token, and stays as it was.
-func TestAttackForeignFiles(t *testing.T) {
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := strangersPlace(t, l)
+func TestAttack_ForeignFiles(t *testing.T) {
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := otherUserFixture(t, l)
 	p.set("LAKEBASE_WAIT=never")
-	run := func(argv ...string) *outcome { t.Helper(); return p.finish(as(t, stranger, p.command(argv...))) }
+	run := func(argv ...string) *result { t.Helper(); return p.finish(as(t, otherUID, p.command(argv...))) }
 	theirs := func(path, text string) string {
 		t.Helper()
 		must(t, errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chown(path, attacker, attacker), os.Chmod(path, 0o644)))
@@ -40,7 +40,7 @@ func TestAttackForeignFiles(t *testing.T) {
 			{"lakebase-credential-helper", "login", "--store", "file", "--secret-file", path},
 			{"lakebase-credential-helper", "proxy", "--listen", "127.0.0.1:0", "--password-file", path},
 		} {
-			run(append([]string{"env"}, argv...)...).want(120).says(foreign)
+			run(append([]string{"env"}, argv...)...).wantExit(120).wantStderr(foreign)
 		}
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != target {
@@ -49,40 +49,40 @@ func TestAttackForeignFiles(t *testing.T) {
 
 	// Tokens and locks in our own folder that are another's.
 	cached := []string{"lakebase-exec", "--cache", "file", "--", "true"}
-	run(cached...).want(0)
+	run(cached...).wantExit(0)
 	files, err := filepath.Glob(filepath.Join(p.run, "lakebase", "*"))
 	must(t, err)
 	if len(files) < 2 { // the lock and the token
 		t.Fatalf("there is too little: %v", files)
 	}
 	l.ResetCounters()
-	run(cached...).want(0)
+	run(cached...).wantExit(0)
 	if n := l.Counters().Requests; n != 0 {
 		t.Errorf("the twin: %d requests with a token in the cache", n)
 	}
 	for _, f := range files {
 		must(t, os.Chown(f, attacker, attacker))
 	}
-	run(cached...).want(0)
+	run(cached...).wantExit(0)
 	if n := l.Counters().Requests; n != 2 {
 		t.Errorf("%d requests with another's token in the cache", n)
 	}
 }
 
-// TestAttackFolderMadeBefore: in a folder that everybody can write, such as a
+// TestAttack_RuntimeDirectoryExists: in a folder that everybody can write, such as a
 // shared TMPDIR, somebody else was there first.
-func TestAttackFolderMadeBefore(t *testing.T) {
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := strangersPlace(t, l)
+func TestAttack_RuntimeDirectoryExists(t *testing.T) {
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := otherUserFixture(t, l)
 	p.set("LAKEBASE_WAIT=never")
 	shared := filepath.Join(filepath.Dir(p.home), "shared")
 	must(t, errors.Join(os.Mkdir(shared, 0o777), os.Chmod(shared, 0o777|fs.ModeSticky)))
 	p.set("XDG_RUNTIME_DIR="+shared, "TMPDIR="+shared)
 	made := filepath.Join(shared, "lakebase")
-	run := func(argv ...string) *outcome { t.Helper(); return p.finish(as(t, stranger, p.command(argv...))) }
+	run := func(argv ...string) *result { t.Helper(); return p.finish(as(t, otherUID, p.command(argv...))) }
 	theirs := func(script string) {
 		t.Helper()
-		p.finish(as(t, attacker, p.command("sh", "-c", "cd "+shared+" && "+script))).want(0)
+		p.finish(as(t, attacker, p.command("sh", "-c", "cd "+shared+" && "+script))).wantExit(0)
 	}
 	for script, reason := range map[string]string{
 		"mkdir -m 777 lakebase && chmod 777 lakebase": "it belongs to uid 65533, and we are 65534",
@@ -93,12 +93,12 @@ func TestAttackFolderMadeBefore(t *testing.T) {
 		"mkdir -m 777 lakebase && chmod 777 lakebase && mkdir -m 777 lakebase/run-aaaaaaaa": "it belongs to uid 65533, and we are 65534",
 	} {
 		theirs(script)
-		run("lakebase-exec", "--runtime-dir", made, "--", "true").want(120).says(reason)
+		run("lakebase-exec", "--runtime-dir", made, "--", "true").wantExit(120).wantStderr(reason)
 		for _, argv := range [][]string{
 			{"lakebase-exec", "--cache", "file", "--", "true"},
 			{"lakebase-exec", "--refresh", "passfile", "--", "sh", "-c", `case $PGPASSFILE in "$HOME"/*) ;; *) exit 9 ;; esac`},
 		} {
-			run(argv...).want(0)
+			run(argv...).wantExit(0)
 		}
 		out, err := exec.Command("find", made, p.run, "-mindepth", "1", "-type", "f").CombinedOutput()
 		if err != nil || len(out) != 0 {
@@ -110,14 +110,14 @@ func TestAttackFolderMadeBefore(t *testing.T) {
 	// A status file in such a folder: what another has put there stays, a link too.
 	theirs("echo theirs >status && chmod 666 status && ln -s status link")
 	for _, name := range []string{"status", "link"} {
-		run("lakebase-exec", "--refresh", "passfile", "--status-file", filepath.Join(shared, name), "--", "true").want(0).says("warning: ")
+		run("lakebase-exec", "--refresh", "passfile", "--status-file", filepath.Join(shared, name), "--", "true").wantExit(0).wantStderr("warning: ")
 	}
 	if data, err := os.ReadFile(filepath.Join(shared, "status")); err != nil || string(data) != "theirs\n" {
 		t.Errorf("their file was changed: %q, %v", data, err)
 	}
 
 	// The twin: where nobody was, the folder is made, and is ours.
-	run("lakebase-exec", "--cache", "file", "--", "true").want(0)
+	run("lakebase-exec", "--cache", "file", "--", "true").wantExit(0)
 	if fi, err := os.Stat(made); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", fi, err)
 	}

@@ -22,7 +22,7 @@ const attacker = 65533
 // as has cmd run as a user who is not root.
 func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
-	cmd = asStranger(t, cmd)
+	cmd = asOtherUser(t, cmd)
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
 	return cmd
 }
@@ -45,11 +45,11 @@ find "$@" -type f -exec cat {} + 2>/dev/null
 true
 `
 
-// TestAttackAnotherUser: what another user of the machine can see of each program
+// TestAttack_OtherUser: what another user of the machine can see of each program
 // while it has something to hide.
-func TestAttackAnotherUser(t *testing.T) {
-	l := base(t, emulator.Options{})
-	p := strangersPlace(t, l)
+func TestAttack_OtherUser(t *testing.T) {
+	l := startLakebase(t, emulator.Options{})
+	p := otherUserFixture(t, l)
 	l.Set(func(s *emulator.Switches) { s.Latency = 4 * time.Second }) // two requests are within get's ten seconds
 	t.Run("seen", func(t *testing.T) {                                // at the same time: what they do is wait
 		for name, argv := range map[string][]string{
@@ -71,18 +71,18 @@ func TestAttackAnotherUser(t *testing.T) {
 }
 
 // watched runs a program, and has the other user look while it signs in and after.
-func (p *place) watched(t *testing.T, name string, argv []string) {
+func (p *fixture) watched(t *testing.T, name string, argv []string) {
 	if name == "person" {
 		p.env["DATABRICKS_CLIENT_ID"], p.env["DATABRICKS_CLIENT_SECRET"], p.env["PGUSER"] = "", "", ""
 	}
-	cmd := as(t, stranger, p.command(argv...))
+	cmd := as(t, otherUID, p.command(argv...))
 	cmd.Cancel = gently(cmd)
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	r := p.start(cmd)
 	pid := cmd.Process.Pid
 	if name == "login" {
-		_, _ = io.WriteString(in, p.base.ClientSecret+"\n")
+		_, _ = io.WriteString(in, p.lakebase.ClientSecret+"\n")
 		_ = in.Close()
 	}
 	for range 3 {
@@ -90,21 +90,21 @@ func (p *place) watched(t *testing.T, name string, argv []string) {
 		p.seenBy(t, pid, argv)
 	}
 	if name == "get" || name == "exec" { // the twin: to its owner the same search tells all
-		look := as(t, stranger, p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home))
+		look := as(t, otherUID, p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home))
 		look.Env = []string{"PATH=" + os.Getenv("PATH")}
-		if out, err := look.Output(); err != nil || !strings.Contains(string(out), p.base.ClientSecret) || !strings.Contains(string(out), "read environ\n") || !strings.Contains(string(out), "read fd\n") || !strings.Contains(string(out), p.home+"/ca.pem") {
+		if out, err := look.Output(); err != nil || !strings.Contains(string(out), p.lakebase.ClientSecret) || !strings.Contains(string(out), "read environ\n") || !strings.Contains(string(out), "read fd\n") || !strings.Contains(string(out), p.home+"/ca.pem") {
 			t.Errorf("the search finds nothing where the secret is (%v)", err)
 		}
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = r.cmd.Wait()
-	if found := revealed(p.base, r.out.String()+r.err.String()); found != "" && name != "get" {
+	if found := leakIn(p.lakebase, r.out.String()+r.err.String()); found != "" && name != "get" {
 		t.Errorf("it says %s", found)
 	}
 }
 
 // of is the same place for a part of a test.
-func (p *place) of(t *testing.T) *place {
+func (p *fixture) of(t *testing.T) *fixture {
 	again := *p
 	again.t, again.env = t, map[string]string{}
 	for name, value := range p.env {
@@ -114,11 +114,11 @@ func (p *place) of(t *testing.T) *place {
 }
 
 // seenBy has the other user look. The arguments are everybody's to see.
-func (p *place) seenBy(t *testing.T, pid int, argv []string) {
+func (p *fixture) seenBy(t *testing.T, pid int, argv []string) {
 	t.Helper()
 	look := p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home, p.run)
 	look.Env = []string{"PATH=" + os.Getenv("PATH")}
-	o := p.finish(as(t, attacker, look)).want(0)
+	o := p.finish(as(t, attacker, look)).wantExit(0)
 	if !strings.Contains(o.stdout, strings.Join(argv, "\x00")) && !strings.Contains(o.stdout, "sleep\x00") || !strings.Contains(o.stdout, "read cmdline\n") {
 		t.Errorf("%v: the search sees nothing:\n%s", argv, o.stdout)
 	}
@@ -134,11 +134,11 @@ func (p *place) seenBy(t *testing.T, pid int, argv []string) {
 
 // open opens the folders that the programs have made, and the user's own: their
 // files and sockets are closed to others each by itself.
-func (p *place) open(t *testing.T) {
-	p.finish(as(t, stranger, p.command("lakebase-credential-helper", "login", "--store", "file", "--secret-file", p.secretFile(t), "-p", "prod"))).want(0)
+func (p *fixture) open(t *testing.T) {
+	p.finish(as(t, otherUID, p.command("lakebase-credential-helper", "login", "--store", "file", "--secret-file", p.secretFile(t), "-p", "prod"))).wantExit(0)
 	for name, options := range map[string][]string{"passfile": {"--refresh", "passfile", "--cache", "file"}, "proxy": {"--refresh", "proxy", "--cache", "file"}} {
 		done := filepath.Join(p.home, name)
-		cmd := as(t, stranger, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--", "sh", "-c", `env >"$0"; exec cat`, done)...))
+		cmd := as(t, otherUID, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--", "sh", "-c", `env >"$0"; exec cat`, done)...))
 		cmd.Cancel = gently(cmd)
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -153,21 +153,21 @@ func (p *place) open(t *testing.T) {
 		eventually(t, "its state is told", func() bool { _, err := os.Stat(done + ".status"); return err == nil })
 		p.tryAll(t, name)
 		_ = in.Close()
-		r.wait().want(0)
+		r.wait().wantExit(0)
 	}
 }
 
 // secretFile is a file of the first user's with the secret.
-func (p *place) secretFile(t *testing.T) string {
+func (p *fixture) secretFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(filepath.Dir(p.home), "secret-file")
-	must(t, errors.Join(os.WriteFile(path, []byte(p.base.ClientSecret), 0o600), os.Chown(path, stranger, stranger)))
+	must(t, errors.Join(os.WriteFile(path, []byte(p.lakebase.ClientSecret), 0o600), os.Chown(path, otherUID, otherUID)))
 	return path
 }
 
 // tryAll has the other user read, write, lock and connect to all that is there,
 // with every folder open to him.
-func (p *place) tryAll(t *testing.T, name string) {
+func (p *fixture) tryAll(t *testing.T, name string) {
 	t.Helper()
 	var files, dirs []string
 	kinds := map[string]bool{}
@@ -208,11 +208,11 @@ func (p *place) tryAll(t *testing.T, name string) {
   if flock -n "$f" true 2>/dev/null; then echo "locked $f"; fi
   if [ -S "$f" ] && PGCONNECT_TIMEOUT=5 psql -w -h "${f%/*}" -p 5432 -U x -d x -c '' 2>&1 | grep -v 'Permission denied' | grep failed; then echo "reached $f"; fi
 done; true`
-	o := p.finish(as(t, attacker, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).want(0)
+	o := p.finish(as(t, attacker, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).wantExit(0)
 	if o.stdout != "" {
 		t.Errorf("%s: with its folders open another user has\n%s", name, o.stdout)
 	}
-	o = p.finish(as(t, stranger, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).want(0) // the twin
+	o = p.finish(as(t, otherUID, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).wantExit(0) // the twin
 	for _, deed := range []string{"read", "wrote", "locked", map[string]string{"passfile": "read", "proxy": "reached"}[name]} {
 		if !strings.Contains(o.stdout, deed) {
 			t.Errorf("%s: the owner himself has %s nothing", name, deed)

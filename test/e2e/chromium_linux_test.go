@@ -22,9 +22,9 @@ import (
 // A person signs in with a real browser, which the login starts: the page comes
 // up, Allow is clicked, the browser follows the redirect and shows our page. Then
 // they are who the database knows.
-func TestUserLoginChromium(t *testing.T) {
-	l := base(t, emulator.Options{})
-	p := personPlace(t, l)
+func TestUserLogin_Chromium(t *testing.T) {
+	l := startLakebase(t, emulator.Options{})
+	p := userFixture(t, l)
 	c := newChromium(t, p)
 	login := p.start(p.command("lakebase-credential-helper", "login", "-p", "me", "--user-login"))
 	c.attach()
@@ -37,10 +37,10 @@ func TestUserLoginChromium(t *testing.T) {
 	if err != nil || back.Hostname() != "localhost" || back.Query().Get("code") == "" || back.Query().Get("state") == "" {
 		t.Errorf("the browser is at %q", at)
 	}
-	if o := login.wait().want(0); o.stdout+o.unexpected() != "" {
+	if o := login.wait().wantExit(0); o.stdout+o.stderrWithoutProgress() != "" {
 		t.Errorf("it says %q", o.stdout+o.stderr)
 	}
-	if o := p.do("lakebase-exec", "-p", "me", "--", "psql", "-XAtc", "select current_user").want(0); o.stdout != "ada@example.com\n" {
+	if o := p.do("lakebase-exec", "-p", "me", "--", "psql", "-XAtc", "select current_user").wantExit(0); o.stdout != "ada@example.com\n" {
 		t.Errorf("psql is %q", o.stdout)
 	}
 	// All that everybody on the machine could see of the login is its address.
@@ -57,7 +57,7 @@ func TestUserLoginChromium(t *testing.T) {
 			}
 		}
 		// The lines are those of the whole machine: a word alone says nothing.
-		if strings.Contains(line, code) || revealed(l, line) != "" {
+		if strings.Contains(line, code) || leakIn(l, line) != "" {
 			t.Errorf("a command line holds a secret: %q", line)
 		}
 	}
@@ -69,7 +69,7 @@ func TestUserLoginChromium(t *testing.T) {
 // chromium is a browser without a window, steered over a pipe
 // (chromium, content/browser/devtools/devtools_pipe_handler.h).
 type chromium struct {
-	*place
+	*fixture
 	dir     string
 	in, out *os.File
 	read    *bufio.Reader
@@ -79,7 +79,7 @@ type chromium struct {
 
 // newChromium puts a browser into $BROWSER that is steered from here once it is
 // started. It trusts this Lakebase's certificate by its key.
-func newChromium(t *testing.T, p *place) *chromium {
+func newChromium(t *testing.T, p *fixture) *chromium {
 	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser"} {
@@ -90,7 +90,7 @@ func newChromium(t *testing.T, p *place) *chromium {
 	if program == "" {
 		t.Fatal("there is no chromium in PATH")
 	}
-	c := &chromium{place: p, dir: filepath.Join(p.home, "chromium")}
+	c := &chromium{fixture: p, dir: filepath.Join(p.home, "chromium")}
 	for _, name := range []string{"in", "out"} {
 		if err := syscall.Mkfifo(filepath.Join(p.home, name), 0o600); err != nil {
 			t.Fatal(err)
@@ -115,7 +115,7 @@ func (c *chromium) pipe(name string) *os.File {
 }
 
 // keyOf is the server's public key, as the browser's option wants it.
-func keyOf(t *testing.T, p *place) string {
+func keyOf(t *testing.T, p *fixture) string {
 	t.Helper()
 	u, err := url.Parse(p.env["DATABRICKS_HOST"])
 	if err != nil {

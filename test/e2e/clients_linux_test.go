@@ -37,9 +37,9 @@ func client(t *testing.T, name string) string {
 // wrapper wakes it, so that the command's own first login works.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
-	p := plainPlace(t, l)
-	p.set(patient...)
+	l := startLakebase(t, emulator.Options{})
+	p := newFixture(t, l)
+	p.set(longTimeouts...)
 	// The table belongs to the service principal, as one of an application does.
 	c := &clients{l, p, 0}
 	c.wake(t, "psql", "psql", "-v", "ON_ERROR_STOP=1", "-qc",
@@ -54,15 +54,15 @@ func TestClients(t *testing.T) {
 
 type clients struct {
 	base  *emulator.Lakebase
-	place *place
+	place *fixture
 	turn  int
 }
 
 // wake puts the compute to sleep, runs argv through lakebase-exec, and checks
 // that it was woken and that no login of the command itself failed.
-func (c *clients) wake(t *testing.T, app string, argv ...string) *outcome {
+func (c *clients) wake(t *testing.T, app string, argv ...string) *result {
 	t.Helper()
-	o := c.attempt(t, argv...).want(0)
+	o := c.attempt(t, argv...).wantExit(0)
 	mine := 0
 	for _, n := range c.base.Logins() {
 		if n.Application != app || n.Time.Before(c.base.UpAt()) {
@@ -79,11 +79,11 @@ func (c *clients) wake(t *testing.T, app string, argv ...string) *outcome {
 	return o
 }
 
-func (c *clients) attempt(t *testing.T, argv ...string) *outcome {
+func (c *clients) attempt(t *testing.T, argv ...string) *result {
 	t.Helper()
 	client(t, argv[0])
 	modes := []emulator.WakeMode{emulator.StartingUp, emulator.Refused, emulator.Reset, emulator.Held, emulator.NoCompute}
-	sleep(t, c.base, modes[c.turn%len(modes)], 700*time.Millisecond)
+	suspend(t, c.base, modes[c.turn%len(modes)], 700*time.Millisecond)
 	c.turn++
 	c.place.t = t
 	o := c.place.do(append([]string{"lakebase-exec", "--"}, argv...)...)
@@ -95,7 +95,7 @@ func (c *clients) attempt(t *testing.T, argv ...string) *outcome {
 
 func (c *clients) psql(t *testing.T) {
 	o := c.wake(t, "psql", "psql", "-Atc", "select current_user, current_database(), count(*) from wares")
-	if want := c.base.ClientID + "|" + emulator.Database + "|3\n"; o.stdout != want || o.unexpected() != "" {
+	if want := c.base.ClientID + "|" + emulator.Database + "|3\n"; o.stdout != want || o.stderrWithoutProgress() != "" {
 		t.Errorf("psql says %q and %q, not %q", o.stdout, o.stderr, want)
 	}
 }
@@ -131,10 +131,10 @@ func (c *clients) migrate(t *testing.T) {
 	}
 	for _, database := range []string{"postgres:///", "pgx5:///"} {
 		o := c.wake(t, "migrate", path, "-database", database, "-path", folder, "up")
-		o.says("1/u orders", "2/u customers")
+		o.wantStderr("1/u orders", "2/u customers")
 		c.tables(t, "customers orders")
 		o = c.wake(t, "migrate", path, "-database", database, "-path", folder, "down", "-all")
-		o.says("2/d customers", "1/d orders")
+		o.wantStderr("2/d customers", "1/d orders")
 		c.tables(t, "")
 	}
 }
@@ -197,7 +197,7 @@ func (c *clients) node(t *testing.T) {
 	if _, err := os.Stat(filepath.Join("node", "node_modules", "pg")); err != nil {
 		t.Fatalf("the node client is missing: run npm ci in test/e2e/node (%v)", err)
 	}
-	o := c.attempt(t, "node", script).want(1)
+	o := c.attempt(t, "node", script).wantExit(1)
 	if !strings.Contains(o.stderr, "certificate") {
 		t.Errorf("without the root, node fails for another reason than the certificate:\n%s", o.stderr)
 	}

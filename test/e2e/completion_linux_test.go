@@ -61,21 +61,21 @@ var queries = []query{
 // TestCompletion asks real shells what they offer, with the script that the
 // helper prints.
 func TestCompletion(t *testing.T) {
-	p := plainPlace(t, base(t, emulator.Options{NoPostgres: true}))
+	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.env["MARKED_NAME"] = "1"
 	p.env["XDG_CONFIG_HOME"] = p.home
 	fileWith(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
 	fileWith(t, filepath.Join(p.home, "roots.pem"), "")
-	if o := p.do("lakebase-credential-helper", "completion", "profiles").want(0); o.stdout != "prod\ndev\npreview\nx y"+hostile+"\n" || o.stderr != "" {
+	if o := p.do("lakebase-credential-helper", "completion", "profiles").wantExit(0); o.stdout != "prod\ndev\npreview\nx y"+hostile+"\n" || o.stderr != "" {
 		t.Errorf("%q %q", o.stdout, o.stderr)
 	}
-	for shell, ask := range map[string]func(*place, []string) []string{"bash": askBash, "zsh": askZsh, "fish": askFish} {
+	for shell, ask := range map[string]func(*fixture, []string) []string{"bash": askBash, "zsh": askZsh, "fish": askFish} {
 		t.Run(shell, func(t *testing.T) {
 			client(t, shell)
 			p.t = t
-			script := p.do("lakebase-credential-helper", "completion", shell).want(0)
+			script := p.do("lakebase-credential-helper", "completion", shell).wantExit(0)
 			fileWith(t, filepath.Join(p.home, "completion"), script.stdout)
-			if o := p.do(shell, "-n", "completion").want(0); o.stderr != "" {
+			if o := p.do(shell, "-n", "completion").wantExit(0); o.stderr != "" {
 				t.Error(o.stderr)
 			}
 			for _, q := range queries {
@@ -108,7 +108,7 @@ func TestCompletion(t *testing.T) {
 			"zsh":  func() []string { return askZsh(p, []string{"lakebase-exec", "--wait=al"}) },
 			"fish": func() []string { return askFish(p, []string{"lakebase-exec", "--wait=al"}) },
 		} {
-			fileWith(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", shell).want(0).stdout)
+			fileWith(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", shell).wantExit(0).stdout)
 			if got := got(); len(got) != 1 || strings.TrimPrefix(got[0], "--wait=") != "always" {
 				t.Errorf("%s: %q", shell, got)
 			}
@@ -116,7 +116,7 @@ func TestCompletion(t *testing.T) {
 	})
 	t.Run("bash alone", func(t *testing.T) {
 		p.t = t
-		fileWith(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", "bash").want(0).stdout)
+		fileWith(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", "bash").wantExit(0).stdout)
 		p.env["WITHOUT"] = "1" // bash-completion
 		defer delete(p.env, "WITHOUT")
 		for _, q := range queries {
@@ -131,7 +131,7 @@ func TestCompletion(t *testing.T) {
 	t.Run("a broken file of profiles is silent", func(t *testing.T) {
 		p.t = t
 		fileWith(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "broken\n")
-		p.do("lakebase-credential-helper", "completion", "profiles").want(120).says("profiles.ini:1")
+		p.do("lakebase-credential-helper", "completion", "profiles").wantExit(120).wantStderr("profiles.ini:1")
 		if got := askBash(p, []string{"lakebase-exec", "-p", ""}); len(got) != 0 {
 			t.Errorf("%q", got)
 		}
@@ -178,7 +178,7 @@ func offered(text string) []string {
 }
 
 // askBash calls the function that is registered, as readline does.
-func askBash(p *place, line []string) []string {
+func askBash(p *fixture, line []string) []string {
 	p.t.Helper()
 	if _, err := os.Stat(bashCompletion); err != nil {
 		p.t.Fatalf("%v: install %s", err, packages["bash"])
@@ -194,10 +194,10 @@ ${f%% *} "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"
 `
 	fileWith(p.t, filepath.Join(p.home, "ask"), script)
-	return offered(p.do(append([]string{"bash", "--norc", "ask"}, line...)...).want(0).stdout)
+	return offered(p.do(append([]string{"bash", "--norc", "ask"}, line...)...).wantExit(0).stdout)
 }
 
-func askFish(p *place, line []string) []string {
+func askFish(p *fixture, line []string) []string {
 	p.t.Helper()
 	const script = `
 source completion
@@ -206,12 +206,12 @@ complete -c made-up -f -a 'first-of-its-own second'
 complete -C "$argv[1]"
 `
 	fileWith(p.t, filepath.Join(p.home, "ask"), script)
-	return offered(p.do("fish", "--no-config", "ask", strings.Join(line, " ")).want(0).stdout)
+	return offered(p.do("fish", "--no-config", "ask", strings.Join(line, " ")).wantExit(0).stdout)
 }
 
 // askZsh types into a zsh on a terminal. What it offers goes to a file, by a
 // compadd that tells what the real one takes.
-func askZsh(p *place, line []string) []string {
+func askZsh(p *fixture, line []string) []string {
 	p.t.Helper()
 	const script = `
 PROMPT= RPROMPT=
@@ -241,7 +241,7 @@ typeset -ga comppostfuncs=(finished)
 	}
 	p.env["TERM"] = "dumb"
 	p.env["ZDOTDIR"] = p.home
-	s := onScreen(p, "zsh", "-d", "-i")
+	s := startOnTerminal(p, "zsh", "-d", "-i")
 	there := func(name string) func() bool {
 		return func() bool {
 			b, err := os.ReadFile(filepath.Join(p.home, name))
@@ -249,8 +249,8 @@ typeset -ga comppostfuncs=(finished)
 		}
 	}
 	eventually(p.t, "zsh is ready", there("ready"))
-	s.typed(strings.Join(line, " ") + "\t")
-	eventually(p.t, fmt.Sprintf("zsh has completed %q (it shows %q)", line, s.shown()), there("finished"))
+	s.typeText(strings.Join(line, " ") + "\t")
+	eventually(p.t, fmt.Sprintf("zsh has completed %q (it shows %q)", line, s.output()), there("finished"))
 	_ = s.cmd.Process.Kill()
 	s.end()
 	text, _ := os.ReadFile(filepath.Join(p.home, "told"))

@@ -17,20 +17,20 @@ import (
 // crashLatency spreads the steps of a short run.
 const crashLatency = 15 * time.Millisecond
 
-// desk gives the corner a keychain with a secret in it.
-func (c *crash) desk() {
+// useKeyring gives the corner a keychain with a secret in it.
+func (c *crash) useKeyring() {
 	c.t.Helper()
-	l := base(c.t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: crashLatency}})
-	c.place = deskPlace(c.t, l, testkeyring.Unlocked)
+	l := startLakebase(c.t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: crashLatency}})
+	c.fixture = newKeyringFixture(c.t, l, testkeyring.Unlocked)
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s") // who meets a deadline fails, and was not killed
 	c.login()
 }
 
-// took runs each, and says what the slowest and the quickest took.
-func (c *crash) took(cmds ...*exec.Cmd) (most, least time.Duration) {
+// measure runs each, and says what the slowest and the quickest took.
+func (c *crash) measure(cmds ...*exec.Cmd) (most, least time.Duration) {
 	c.t.Helper()
 	for _, cmd := range cmds {
-		took := c.finish(cmd).want(0).took
+		took := c.finish(cmd).wantExit(0).took
 		if most = max(most, took); least == 0 || took < least {
 			least = took
 		}
@@ -41,55 +41,55 @@ func (c *crash) took(cmds ...*exec.Cmd) (most, least time.Duration) {
 // crashLogin: of two secrets that are stored by turns, in the keychain and in a
 // file, one is always there and works, and the profile is whole.
 func crashLogin(c *crash, kills int) {
-	c.desk()
-	other, err := c.base.AddSecret()
+	c.useKeyring()
+	other, err := c.lakebase.AddSecret()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	secrets, stores := []string{c.base.ClientSecret, other.Value}, []string{"keychain", "file"}
+	secrets, stores := []string{c.lakebase.ClientSecret, other.Value}, []string{"keychain", "file"}
 	login := func(i int) *exec.Cmd {
 		cmd := c.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--store", stores[i/2%2])
 		cmd.Stdin = strings.NewReader(secrets[i%2] + "\n")
 		return cmd
 	}
-	usual, span := c.took(login(0), login(2))
+	usual, span := c.measure(login(0), login(2))
 	config := filepath.Join(c.home, ".config", "lakebase")
 	n := 0
 	c.batches(kills, func(i int) {
 		c.kill(login(i), span, nil)
-		c.signsIn(fmt.Sprintf("after kill %d of a login", i+1))
+		c.wantSignsIn(fmt.Sprintf("after kill %d of a login", i+1))
 	}, func() {
-		c.age(config, filepath.Join(c.run, "lakebase"))
+		c.makeOld(config, filepath.Join(c.run, "lakebase"))
 		o := c.do("lakebase-exec", "--cache", "off", "--wait", "never", "--profile", "prod", "--", "true")
-		o.want(0)
+		o.wantExit(0)
 		for range 2 { // one in the keychain, one in a file
-			c.quick(usual, login(n))
+			c.wantQuick(usual, login(n))
 			n += 2
 		}
-		c.signsIn("after the next login")
-		c.tidy(config, filepath.Join(c.run, "lakebase"))
+		c.wantSignsIn("after the next login")
+		c.wantTidy(config, filepath.Join(c.run, "lakebase"))
 	})
 }
 
 // crashGet: cached tokens stay whole, whatever was being stored, and nothing is
 // stored that logout does not find.
 func crashGet(c *crash, kills int) {
-	c.desk()
+	c.useKeyring()
 	file := filepath.Join(c.t.TempDir(), "token")
 	get := func(i int, store string) *exec.Cmd { // each of another life has a place of its own
 		return c.command("sh", "-c", `exec lakebase-credential-helper get --format password --ttl "$1" --cache "$2" >"$0"`, file, fmt.Sprintf("%ds", 600+i%40), store)
 	}
 	stores := []string{"keychain", "file"}
-	usual, span := c.took(get(0, "keychain"), get(0, "file"))
+	usual, span := c.measure(get(0, "keychain"), get(0, "file"))
 	dir := filepath.Join(c.run, "lakebase")
 	c.batches(kills, func(i int) {
 		c.kill(get(i+1, stores[i%2]), span, nil)
 	}, func() {
-		c.age(dir)
+		c.makeOld(dir)
 		for i, store := range stores {
 			var got [2]string
 			for n := range got { // of those that were killed
-				c.quick(usual, get(c.kills-i, store))
+				c.wantQuick(usual, get(c.kills-i, store))
 				text, err := os.ReadFile(file)
 				if err != nil {
 					c.t.Fatal(err)
@@ -100,13 +100,13 @@ func crashGet(c *crash, kills int) {
 				c.t.Errorf("%s: the token was not kept", store)
 			}
 		}
-		c.signsIn("after the next get")
-		c.tidy(dir)
+		c.wantSignsIn("after the next get")
+		c.wantTidy(dir)
 	})
 	if got := c.stored(); !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "token:") }) || !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
 		c.t.Errorf("the keychain holds %q", got)
 	}
-	c.do("lakebase-credential-helper", "logout").want(0)
+	c.do("lakebase-credential-helper", "logout").wantExit(0)
 	if got := c.stored(); len(got) != 0 {
 		c.t.Errorf("after logout the keychain holds %q", got)
 	}
@@ -137,40 +137,40 @@ func (c *crash) stored() (accounts []string) {
 // the workspace has too many of is named by the next run.
 func crashRotate(c *crash, kills int) {
 	r := newRotating(c.t, testkeyring.Options{Mode: testkeyring.Unlocked})
-	c.place = r.place
+	c.fixture = r.fixture
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s")
-	slow := func() { c.base.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }
+	slow := func() { c.lakebase.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }
 	slow()
-	usual, span := c.took(c.command("lakebase-credential-helper", "rotate"), c.command("lakebase-credential-helper", "rotate"))
+	usual, span := c.measure(c.command("lakebase-credential-helper", "rotate"), c.command("lakebase-credential-helper", "rotate"))
 	dir := filepath.Join(c.run, "lakebase")
 	left := 0
 	look := func() {
-		before := ids(c.base)
-		c.age(dir)
-		o := c.quick(usual, c.command("lakebase-credential-helper", "rotate"))
-		c.signsIn("after the next rotate")
+		before := ids(c.lakebase)
+		c.makeOld(dir)
+		o := c.wantQuick(usual, c.command("lakebase-credential-helper", "rotate"))
+		c.wantSignsIn("after the next rotate")
 		var strays []string
-		for _, id := range ids(c.base) {
+		for _, id := range ids(c.lakebase) {
 			if id != r.first && slices.Contains(before, id) {
 				strays = append(strays, id)
 			}
 		}
-		if total := len(ids(c.base)); total != 2+len(strays) || len(strays) > left {
+		if total := len(ids(c.lakebase)); total != 2+len(strays) || len(strays) > left {
 			c.t.Fatalf("%d secrets after %d kills and the next rotate, %d of them from before:\n%s", total, left, len(strays), o.stderr)
 		}
 		for _, id := range strays {
-			o.says("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
-			c.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).want(0)
+			o.wantStderr("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
+			c.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 		}
-		if got := len(ids(c.base)); got != 2 {
+		if got := len(ids(c.lakebase)); got != 2 {
 			c.t.Fatalf("%d secrets in the end", got)
 		}
 		left = 0
-		c.tidy(dir)
+		c.wantTidy(dir)
 	}
 	c.batches(kills, func(i int) {
 		c.kill(c.command("lakebase-credential-helper", "rotate"), span, nil)
-		c.signsIn(fmt.Sprintf("after kill %d of a rotate", i+1))
+		c.wantSignsIn(fmt.Sprintf("after kill %d of a rotate", i+1))
 		if left++; left == 2 { // there may be five secrets, and each kill may leave one
 			look()
 			slow()

@@ -17,13 +17,13 @@ import (
 // Kills in all, and how many come one after the other before it is looked at what
 // they have left.
 const (
-	everydayKills = 50
-	batch         = 5
+	defaultKills = 50
+	batch        = 5
 )
 
-// stuck is what a run may take longer than usual on a busy machine. One that meets
+// busyMachineAllowance is what a run may take longer than usual on a busy machine. One that meets
 // a lock that nobody frees takes longer still.
-const stuck = 15 * time.Second
+const busyMachineAllowance = 15 * time.Second
 
 // number reads a variable that steers the test; absent, it is fallback.
 func number(t *testing.T, name string, fallback uint64) uint64 {
@@ -48,7 +48,7 @@ func TestCrash(t *testing.T) {
 		name string
 		part func(c *crash, kills int)
 	}{{"login", crashLogin}, {"get", crashGet}, {"rotate", crashRotate}, {"passfile", crashPassfile}, {"proxy", crashProxy}}
-	each := max(1, int(number(t, "CRASH_KILLS", everydayKills))/len(corners))
+	each := max(1, int(number(t, "CRASH_KILLS", defaultKills))/len(corners))
 	t.Logf("%d kills in each of %d corners; CRASH_SEED=%d has the same moments", each, len(corners), seed)
 	var all sync.WaitGroup
 	for i, corner := range corners {
@@ -69,7 +69,7 @@ func TestCrash(t *testing.T) {
 
 // crash is one corner in which programs are killed.
 type crash struct {
-	*place
+	*fixture
 	t           *testing.T
 	random      *rand.Rand
 	kills, dead int
@@ -94,7 +94,7 @@ func (c *crash) batches(kills int, strike func(i int), look func()) {
 // run's end shortens the reach of the next, since the span was taken from a run that
 // had more to do, or less of the machine. before, if there is one, is called ahead of
 // the wait for the end.
-func (c *crash) kill(cmd *exec.Cmd, span time.Duration, before func()) *outcome {
+func (c *crash) kill(cmd *exec.Cmd, span time.Duration, before func()) *result {
 	c.t.Helper()
 	r := c.start(cmd)
 	at := c.random.Float64() * c.reach
@@ -111,24 +111,24 @@ func (c *crash) kill(cmd *exec.Cmd, span time.Duration, before func()) *outcome 
 		c.dead++
 		c.reach = min(1, c.reach*1.05)
 	} else {
-		o.want(0)
+		o.wantExit(0)
 		c.reach = at
 	}
 	return o
 }
 
-// quick wants that a run works, in the time that it usually takes.
-func (c *crash) quick(usual time.Duration, cmd *exec.Cmd) *outcome {
+// wantQuick wants that a run works, in the time that it usually takes.
+func (c *crash) wantQuick(usual time.Duration, cmd *exec.Cmd) *result {
 	c.t.Helper()
-	o := c.finish(cmd).want(0)
-	if o.took > usual+stuck {
+	o := c.finish(cmd).wantExit(0)
+	if o.took > usual+busyMachineAllowance {
 		c.t.Errorf("%v took %s, and usually takes %s", o.argv, o.took, usual)
 	}
 	return o
 }
 
-// signsIn wants that what is stored works, whatever the cache holds.
-func (c *crash) signsIn(when string) {
+// wantSignsIn wants that what is stored works, whatever the cache holds.
+func (c *crash) wantSignsIn(when string) {
 	c.t.Helper()
 	o := c.do("lakebase-exec", "--cache", "off", "--wait", "never", "--", "true")
 	if !o.status.Exited() || o.status.ExitStatus() != 0 {
@@ -136,9 +136,9 @@ func (c *crash) signsIn(when string) {
 	}
 }
 
-// age makes all that lies in a folder look as if it had been left minutes ago.
+// makeOld makes all that lies in a folder look as if it had been left minutes ago.
 // What is younger may be somebody's who is still at it.
-func (c *crash) age(dirs ...string) {
+func (c *crash) makeOld(dirs ...string) {
 	c.t.Helper()
 	past := time.Now().Add(-5 * time.Minute)
 	for _, dir := range dirs {
@@ -151,20 +151,20 @@ func (c *crash) age(dirs ...string) {
 	}
 }
 
-// ordinary are the files that a runtime folder and a configuration folder hold for
+// expectedFiles are the files that a runtime folder and a configuration folder hold for
 // longer than a run: locks, records of logins, cached tokens, stored secrets with their
 // records, profiles.
-var ordinary = regexp.MustCompile(`^([0-9a-z-]+\.(lock|login)|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
+var expectedFiles = regexp.MustCompile(`^([0-9a-z-]+\.(lock|login)|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
 
-// tidy wants that the folders hold nothing but what belongs there.
-func (c *crash) tidy(dirs ...string) {
+// wantTidy wants that the folders hold nothing but what belongs there.
+func (c *crash) wantTidy(dirs ...string) {
 	c.t.Helper()
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() && (path == dir || d.Name() == "secrets" || d.Name() == "door") {
 				return err
 			}
-			if !ordinary.MatchString(d.Name()) {
+			if !expectedFiles.MatchString(d.Name()) {
 				c.t.Errorf("%s is left", path)
 			}
 			return nil

@@ -183,10 +183,10 @@ process.stdout.write(JSON.stringify(process.argv.slice(1).flatMap(read)));`}, pa
 }
 
 // URLs with any user name and password mean the same to libpq, urllib and pgjdbc.
-func TestURLsWithAnyName(t *testing.T) {
+func TestFormats_URLWithAnyName(t *testing.T) {
 	run := func(t *testing.T, docs []rendered, argv ...string) {
 		t.Helper()
-		p := &place{t: t, home: t.TempDir(), env: map[string]string{"PATH": os.Getenv("PATH"), "LC_ALL": "C.UTF-8"}}
+		p := &fixture{t: t, home: t.TempDir(), env: map[string]string{"PATH": os.Getenv("PATH"), "LC_ALL": "C.UTF-8"}}
 		cmd := p.command(append(argv, paths(docs)...)...)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()

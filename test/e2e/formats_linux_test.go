@@ -42,9 +42,9 @@ func reader(t *testing.T, name string) string {
 	return path
 }
 
-// TestFormatsAndTheirReaders gives each format to the program that it is made
+// TestFormats_Readers gives each format to the program that it is made
 // for. Nothing but the profile says where to: the callers know a path and a name.
-func TestFormatsAndTheirReaders(t *testing.T) {
+func TestFormats_Readers(t *testing.T) {
 	f := newFormats(t)
 	t.Run("credential-process by the AWS CLI", f.aws)
 	t.Run("exec-credential by kubectl", f.kubectl)
@@ -68,18 +68,18 @@ func TestFormatsAndTheirReaders(t *testing.T) {
 
 type formats struct {
 	base   *emulator.Lakebase
-	place  *place
+	place  *fixture
 	helper string // its absolute path
 	token  string // the cached one
 }
 
 func newFormats(t *testing.T) *formats {
 	t.Helper()
-	l := base(t, emulator.Options{})
-	p := deskPlace(t, l, testkeyring.Unlocked)
+	l := startLakebase(t, emulator.Options{})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--no-verify")
 	login.Stdin = strings.NewReader(l.ClientSecret + "\n")
-	p.finish(login).want(0)
+	p.finish(login).wantExit(0)
 	for name := range p.env {
 		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || strings.HasPrefix(name, "LAKEBASE_") || name == "ENDPOINT_NAME" {
 			delete(p.env, name)
@@ -120,7 +120,7 @@ func (f *formats) runCmd(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, co
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		t.Fatalf("%s: %v", cmd.Args[0], err)
 	}
-	if hidden(f.base, out.String()+said.String()) {
+	if containsSecret(f.base, out.String()+said.String()) {
 		t.Errorf("%s: the secret is in its output", cmd.Args[0])
 	}
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()

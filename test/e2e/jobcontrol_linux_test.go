@@ -51,9 +51,9 @@ var jobCases = []struct {
 	want jobResult
 }{
 	// A shell breaks a list off when a command has died of SIGINT, and only then.
-	{"Ctrl-C", 1, "; true", func(j *job) []string { j.typed("\x03"); return nil },
+	{"Ctrl-C", 1, "; true", func(j *job) []string { j.typeText("\x03"); return nil },
 		jobResult{[]string{"SIGINT kernel"}, []string{"130"}}},
-	{"Ctrl-backslash", 1, "", func(j *job) []string { j.typed("\x1c"); return nil },
+	{"Ctrl-backslash", 1, "", func(j *job) []string { j.typeText("\x1c"); return nil },
 		jobResult{[]string{"SIGQUIT kernel"}, []string{"131 Quit"}}},
 	{"Ctrl-Z and fg", 1, "", stopAndResume,
 		jobResult{[]string{"SIGCONT process", "SIGTERM process"}, []string{"148 Stopped", "143 Terminated"}}},
@@ -74,14 +74,14 @@ var jobCases = []struct {
 }
 
 func stopAndResume(j *job) (statuses []string) {
-	j.typed("\x1a")
+	j.typeText("\x1a")
 	statuses = append(statuses, j.back())
 	for _, pid := range []int{j.top, j.command} {
 		if s := letter(pid); s != 'T' {
 			j.t.Errorf("the prompt is back after Ctrl-Z, and %d is in the state %c", pid, s)
 		}
 	}
-	j.typed("fg\n")
+	j.typeText("fg\n")
 	j.saw("SIGCONT")
 	if group := j.foreground(); group != j.top {
 		j.t.Errorf("after fg the terminal is the process group %d's, not the job's, %d", group, j.top)
@@ -110,7 +110,7 @@ func letter(pid int) byte {
 // It is not parallel to other tests: it is busy, and some of them take the time.
 func TestJobControl(t *testing.T) {
 	client(t, "/usr/bin/python3")
-	l := base(t, emulator.Options{NoPostgres: true})
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	slots := make(chan struct{}, atOneTime)
 	var all sync.WaitGroup
 	run := func(name string, test func(*testing.T)) {
@@ -166,7 +166,7 @@ func (x *jobShell) start(m jobMode, ends int, then string) *job {
 	if err := os.RemoveAll(x.log); err != nil {
 		x.t.Fatal(err)
 	}
-	x.typed(fmt.Sprintf("%s%s -IS '%s' '%s' %d%s\n", m.words, "/usr/bin/python3", script, x.log, ends, then))
+	x.typeText(fmt.Sprintf("%s%s -IS '%s' '%s' %d%s\n", m.words, "/usr/bin/python3", script, x.log, ends, then))
 	j := &job{jobShell: x}
 	var parent int
 	eventually(x.t, "the command runs", func() bool {

@@ -29,7 +29,7 @@ var jobShells = map[string][]string{
 
 // jobShell is an interactive shell with job control on a terminal of its own.
 type jobShell struct {
-	*screen
+	*terminal
 	log      string // what tally.py wrote
 	read     int    // of what was shown, by expect
 	rows     uint16
@@ -38,10 +38,10 @@ type jobShell struct {
 
 func newJobShell(t *testing.T, l *emulator.Lakebase, name string, env ...string) *jobShell {
 	t.Helper()
-	p := plainPlace(t, l)
+	p := newFixture(t, l)
 	p.set("PS1="+jobPrompt, "TERM=dumb", "HISTFILE=")
 	p.set(env...)
-	s := &screen{place: p, cmd: p.command(jobShells[name]...), begin: time.Now(), done: make(chan struct{})}
+	s := &terminal{fixture: p, cmd: p.command(jobShells[name]...), begin: time.Now(), done: make(chan struct{})}
 	master, err := pty.Start(s.cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func newJobShell(t *testing.T, l *emulator.Lakebase, name string, env ...string)
 		t.Fatal(err)
 	}
 	go s.watch()
-	x := &jobShell{screen: s, log: filepath.Join(p.home, "tally"), rows: 20}
+	x := &jobShell{terminal: s, log: filepath.Join(p.home, "tally"), rows: 20}
 	t.Cleanup(func() { x.close(t) })
 	x.expect(jobPrompt)
 	x.settings = x.termios()
@@ -69,7 +69,7 @@ func polled(f *os.File) (*os.File, error) {
 }
 
 // watch keeps what is shown.
-func (s *screen) watch() {
+func (s *terminal) watch() {
 	defer close(s.done)
 	b := make([]byte, 4096)
 	for {
@@ -92,11 +92,11 @@ func (x *jobShell) close(t *testing.T) {
 	}
 	_ = x.cmd.Wait()
 	<-x.done
-	if found := revealed(x.base, x.shown()); found != "" {
+	if found := leakIn(x.lakebase, x.output()); found != "" {
 		t.Errorf("the terminal shows %s", found)
 	}
-	if strings.Contains(x.shown(), "DATA RACE") || t.Failed() {
-		t.Errorf("the terminal shows:\n%s", x.shown())
+	if strings.Contains(x.output(), "DATA RACE") || t.Failed() {
+		t.Errorf("the terminal shows:\n%s", x.output())
 	}
 }
 
@@ -106,7 +106,7 @@ func (x *jobShell) expect(text string) (ahead string) {
 	x.t.Helper()
 	eventually(x.t, fmt.Sprintf("the terminal shows %q", text), func() bool {
 		var ok bool
-		ahead, _, ok = strings.Cut(x.shown()[x.read:], text)
+		ahead, _, ok = strings.Cut(x.output()[x.read:], text)
 		return ok
 	})
 	x.read += len(ahead) + len(text)
@@ -128,7 +128,7 @@ func (x *jobShell) back() (status string) {
 	if now := x.termios(); now != x.settings {
 		x.t.Errorf("the terminal's settings were %+v, and are %+v", x.settings, now)
 	}
-	x.typed("echo st''atus=$?,\n") // quoted, so that what is typed is another text
+	x.typeText("echo st''atus=$?,\n") // quoted, so that what is typed is another text
 	x.expect("status=")
 	status = x.expect(",")
 	x.expect(jobPrompt)

@@ -75,7 +75,7 @@ func requests(t *testing.T, l *emulator.Lakebase, what string, want int) {
 }
 
 // get runs a command that prints a token, and wants it to succeed.
-func (p *place) get(cmd *exec.Cmd) (stdout, stderr string) {
+func (p *fixture) get(cmd *exec.Cmd) (stdout, stderr string) {
 	p.t.Helper()
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -89,31 +89,31 @@ func (p *place) get(cmd *exec.Cmd) (stdout, stderr string) {
 // it is in.
 func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
+	l := startLakebase(t, emulator.Options{})
 	for _, mode := range []testkeyring.Mode{testkeyring.Unlocked, testkeyring.Locked, testkeyring.Silent, testkeyring.NoProvider} {
-		p := deskPlace(t, l, mode).defaultCache()
+		p := newKeyringFixture(t, l, mode).defaultCache()
 		p.set("DATABRICKS_CLIENT_SECRET=" + l.ClientSecret)
-		p.do("lakebase-exec", "--", "true").want(0)
+		p.do("lakebase-exec", "--", "true").wantExit(0)
 		delete(p.env, "DATABRICKS_CLIENT_SECRET")
 		l.ResetCounters()
-		before := calls(p.desk)
-		p.do("lakebase-exec", "--", "true").want(0)
+		before := calls(p.keyring)
+		p.do("lakebase-exec", "--", "true").wantExit(0)
 		p.get(p.command("lakebase-credential-helper", "get"))
 		requests(t, l, fmt.Sprintf("keychain %v", mode), 0)
-		if n := calls(p.desk) - before; n != 0 {
+		if n := calls(p.keyring) - before; n != 0 {
 			t.Errorf("keychain %v: got %d calls, want none", mode, n)
 		}
 	}
 
 	// A session bus that accepts connections and never answers.
-	p := plainPlace(t, l).defaultCache()
+	p := newFixture(t, l).defaultCache()
 	socket := filepath.Join(p.run, "bus")
 	ln, err := net.Listen("unix", socket)
 	must(t, err)
 	defer ln.Close()
 	delete(p.env, "DATABRICKS_CLIENT_SECRET")
 	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + socket)
-	p.do("lakebase-exec", "--", "true").want(0)
+	p.do("lakebase-exec", "--", "true").wantExit(0)
 	requests(t, l, "silent bus", 0)
 	must(t, ln.(*net.UnixListener).SetDeadline(time.Now()))
 	if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -124,9 +124,9 @@ func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 // Two logins of one user share a token, in whatever way the session came about.
 func TestKernelCache_SessionsShare(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
-	p := plainPlace(t, l).defaultCache()
-	p.do("lakebase-exec", "--", "true").want(0)
+	l := startLakebase(t, emulator.Options{})
+	p := newFixture(t, l).defaultCache()
+	p.do("lakebase-exec", "--", "true").wantExit(0)
 	l.ResetCounters()
 	for _, session := range [][]string{
 		{"keyctl", "session", "-"},
@@ -135,13 +135,13 @@ func TestKernelCache_SessionsShare(t *testing.T) {
 		{"setpriv", fmt.Sprintf("--reuid=%d", os.Getuid()), "--clear-groups", "--inh-caps=-all"},
 		{"env", "-u", "XDG_RUNTIME_DIR"},
 	} {
-		p.do(append(session, "lakebase-exec", "--", "true")...).want(0)
+		p.do(append(session, "lakebase-exec", "--", "true")...).wantExit(0)
 		requests(t, l, strings.Join(session, " "), 0)
 	}
-	p.do("su", "-p", "-s", "/bin/sh", "-c", "PATH="+p.env["PATH"]+"; lakebase-exec -- true", "root").want(0)
+	p.do("su", "-p", "-s", "/bin/sh", "-c", "PATH="+p.env["PATH"]+"; lakebase-exec -- true", "root").wantExit(0)
 	requests(t, l, "su", 0)
 	// The twin: another store has no token.
-	p.do("lakebase-exec", "--cache", "file", "--", "true").want(0)
+	p.do("lakebase-exec", "--cache", "file", "--", "true").wantExit(0)
 	requests(t, l, "--cache file", 2)
 }
 
@@ -149,10 +149,10 @@ func TestKernelCache_SessionsShare(t *testing.T) {
 // nothing is said unless asked.
 func TestKernelCache_NotShared(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
-	p := plainPlace(t, l).defaultCache()
+	l := startLakebase(t, emulator.Options{})
+	p := newFixture(t, l).defaultCache()
 	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
-	p.do("lakebase-exec", "--", "true").want(0)
+	p.do("lakebase-exec", "--", "true").wantExit(0)
 	l.ResetCounters()
 	for _, c := range []struct {
 		name string
@@ -164,39 +164,39 @@ func TestKernelCache_NotShared(t *testing.T) {
 		{"container with the host's user namespace", "", []string{"unshare", "--pid", "--fork", "--mount-proc"}, "note: cache: kernel keyring: shared with other containers"},
 		{"seccomp", withoutKeyrings + "=1", []string{os.Args[0]}, "note: cache: kernel keyring: operation not permitted"},
 	} {
-		p := plainPlace(t, l).defaultCache()
+		p := newFixture(t, l).defaultCache()
 		p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
 		if c.env != "" {
 			p.set(c.env)
 		}
-		o := p.do(append(c.argv, "lakebase-exec", "--", "true")...).want(0)
-		if o.unexpected() != "" {
+		o := p.do(append(c.argv, "lakebase-exec", "--", "true")...).wantExit(0)
+		if o.stderrWithoutProgress() != "" {
 			t.Errorf("%s: stderr %q, want none", c.name, o.stderr)
 		}
 		requests(t, l, c.name, 2)
-		p.do(append(c.argv, "lakebase-exec", "--verbose", "--", "true")...).want(0).says(c.note)
+		p.do(append(c.argv, "lakebase-exec", "--verbose", "--", "true")...).wantExit(0).wantStderr(c.note)
 		l.ResetCounters()
 	}
-	p.do("lakebase-exec", "--", "true").want(0)
+	p.do("lakebase-exec", "--", "true").wantExit(0)
 	requests(t, l, "the first session again", 0)
-	p.do("unshare", "--user", "--map-current-user", "sh", "-c", "lakebase-exec -- true && lakebase-exec -- true").want(0)
+	p.do("unshare", "--user", "--map-current-user", "sh", "-c", "lakebase-exec -- true && lakebase-exec -- true").wantExit(0)
 	requests(t, l, "two runs in one user namespace", 2)
 }
 
 // Another user reads nothing; a user whose quota is used up has no cache.
 func TestKernelCache_OtherUser(t *testing.T) {
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := strangersPlace(t, l).defaultCache()
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := otherUserFixture(t, l).defaultCache()
 	p.set("LAKEBASE_WAIT=never", "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(p.run, "none"))
-	clear := func() { p.finish(as(t, stranger, p.command("keyctl", "clear", "@u"))).want(0) }
+	clear := func() { p.finish(as(t, otherUID, p.command("keyctl", "clear", "@u"))).wantExit(0) }
 	clear()
 	t.Cleanup(clear)
 	get := func(more ...string) (stderr string) {
 		t.Helper()
-		_, stderr = p.get(as(t, stranger, p.command(append([]string{"lakebase-credential-helper", "get"}, more...)...)))
+		_, stderr = p.get(as(t, otherUID, p.command(append([]string{"lakebase-credential-helper", "get"}, more...)...)))
 		return stderr
 	}
-	first := plainPlace(t, l).defaultCache()
+	first := newFixture(t, l).defaultCache()
 	first.get(first.command("lakebase-credential-helper", "get"))
 	requests(t, l, "the first user", 2)
 	get()
@@ -205,21 +205,21 @@ func TestKernelCache_OtherUser(t *testing.T) {
 	requests(t, l, "the other user again", 0)
 
 	// The key is read by its owner alone, and in the owner's user namespace alone.
-	key := p.finish(as(t, stranger, p.command("sh", "-c", "keyctl show @u | sed -n 's/^ *\\([0-9]*\\) .*user: lakebase:.*/\\1/p'"))).want(0)
+	key := p.finish(as(t, otherUID, p.command("sh", "-c", "keyctl show @u | sed -n 's/^ *\\([0-9]*\\) .*user: lakebase:.*/\\1/p'"))).wantExit(0)
 	id := strings.TrimSpace(key.stdout)
 	if id == "" {
 		t.Fatal("the key is not shown to its owner")
 	}
-	p.get(as(t, stranger, p.command("keyctl", "session", "-", "sh", "-c", "keyctl link @u @s && keyctl print "+id)))
+	p.get(as(t, otherUID, p.command("keyctl", "session", "-", "sh", "-c", "keyctl link @u @s && keyctl print "+id)))
 	if o := p.finish(as(t, attacker, p.command("keyctl", "print", id))); o.status.ExitStatus() == 0 || strings.Contains(o.stdout, "eyJ") {
 		t.Errorf("another user reads the key: %s", o.stdout)
 	}
-	if o := p.finish(as(t, stranger, p.command("unshare", "--user", "--map-current-user", "keyctl", "session", "-", "sh", "-c", "keyctl link @u @s && keyctl print "+id))); strings.Contains(o.stdout, "eyJ") {
+	if o := p.finish(as(t, otherUID, p.command("unshare", "--user", "--map-current-user", "keyctl", "session", "-", "sh", "-c", "keyctl link @u @s && keyctl print "+id))); strings.Contains(o.stdout, "eyJ") {
 		t.Errorf("another user namespace reads the key: %s", o.stdout)
 	}
 
 	clear()
-	p.finish(as(t, stranger, p.command("sh", "-c", "n=0; while [ $n -lt 60 ] && head -c 500 /dev/zero | keyctl padd user filler$n @u; do n=$((n+1)); done 2>&1; true"))).want(0)
+	p.finish(as(t, otherUID, p.command("sh", "-c", "n=0; while [ $n -lt 60 ] && head -c 500 /dev/zero | keyctl padd user filler$n @u; do n=$((n+1)); done 2>&1; true"))).wantExit(0)
 	for range 2 {
 		if stderr := get(); stderr != "" {
 			t.Errorf("stderr %q, want none", stderr)
@@ -234,8 +234,8 @@ func TestKernelCache_OtherUser(t *testing.T) {
 // logout takes the token out of every store, and it is in no file before.
 func TestKernelCache_Logout(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
 	p.set("LAKEBASE_WAIT=never")
 	p.login()
 	token, _ := p.get(p.command("lakebase-credential-helper", "get", "--format", "password"))
@@ -245,7 +245,7 @@ func TestKernelCache_Logout(t *testing.T) {
 			t.Errorf("the token is in %v", found)
 		}
 	}
-	if o := p.do("lakebase-credential-helper", "list").want(0); !strings.Contains(o.stdout, " kernel ") {
+	if o := p.do("lakebase-credential-helper", "list").wantExit(0); !strings.Contains(o.stdout, " kernel ") {
 		t.Errorf("list does not name the store:\n%s", o.stdout)
 	}
 	p.get(p.command("lakebase-credential-helper", "get", "--cache", "file"))
@@ -253,9 +253,9 @@ func TestKernelCache_Logout(t *testing.T) {
 	if found := filesWith(t, p.run, "eyJ"); len(found) != 1 {
 		t.Errorf("the search finds tokens in %v, want one file", found)
 	}
-	p.do("lakebase-credential-helper", "logout").want(0)
+	p.do("lakebase-credential-helper", "logout").wantExit(0)
 	for _, store := range []string{"kernel", "file", "keychain"} {
-		if o := p.do("lakebase-credential-helper", "list", "--cache", store).want(0); strings.Contains(o.stdout, l.ClientID) {
+		if o := p.do("lakebase-credential-helper", "list", "--cache", store).wantExit(0); strings.Contains(o.stdout, l.ClientID) {
 			t.Errorf("after logout %s holds\n%s", store, o.stdout)
 		}
 	}
@@ -268,7 +268,7 @@ func TestKernelCache_Logout(t *testing.T) {
 	p.set("LAKEBASE_CACHE=off")
 	p.login()
 	for _, store := range []string{"kernel", "file", "keychain"} {
-		if o := p.do("lakebase-credential-helper", "list", "--cache", store).want(0); strings.Contains(o.stdout, "TOKEN OF") && strings.Contains(o.stdout, "primary") && strings.Contains(strings.SplitN(o.stdout, "TOKEN OF", 2)[1], l.ClientID) {
+		if o := p.do("lakebase-credential-helper", "list", "--cache", store).wantExit(0); strings.Contains(o.stdout, "TOKEN OF") && strings.Contains(o.stdout, "primary") && strings.Contains(strings.SplitN(o.stdout, "TOKEN OF", 2)[1], l.ClientID) {
 			t.Errorf("after a new login %s holds\n%s", store, o.stdout)
 		}
 	}

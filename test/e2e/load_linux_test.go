@@ -19,8 +19,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// crowd is how many callers there are in all.
-const crowd = 200
+// loadCallers is how many callers there are in all.
+const loadCallers = 200
 
 // atOnce is how many programs run at the same time. get has ten seconds in all: more
 // than a slow machine finishes in that time must not run at once.
@@ -29,31 +29,31 @@ func atOnce() int { return min(16*runtime.GOMAXPROCS(0), 128) }
 // load is a place with an unlocked keyring and a helper without the race
 // detector, which would make each process ten times as expensive.
 type load struct {
-	*place
+	*fixture
 	t      *testing.T
 	helper string
 }
 
 func newLoad(t *testing.T) *load {
 	t.Helper()
-	l := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
-	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
 	p.login()
 	l.ResetCounters()
-	return &load{place: p, t: t, helper: filepath.Join(released(t), "lakebase-credential-helper")}
+	return &load{fixture: p, t: t, helper: filepath.Join(released(t), "lakebase-credential-helper")}
 }
 
-// asked is one get.
-type asked struct {
+// getProcess is one get.
+type getProcess struct {
 	cmd         *exec.Cmd
 	out, stderr bytes.Buffer
 	code        int // -1 when a signal ended it
 }
 
-// ask starts a get.
-func (l *load) ask() *asked {
+// startGet starts a get.
+func (l *load) startGet() *getProcess {
 	l.t.Helper()
-	a := &asked{cmd: l.command(l.helper, "get", "--format", "password", "--keychain-timeout", "30s")}
+	a := &getProcess{cmd: l.command(l.helper, "get", "--format", "password", "--keychain-timeout", "30s")}
 	a.cmd.Stdout, a.cmd.Stderr = &a.out, &a.stderr
 	if err := a.cmd.Start(); err != nil {
 		l.t.Fatal(err)
@@ -61,22 +61,22 @@ func (l *load) ask() *asked {
 	return a
 }
 
-func (a *asked) wait() *asked {
+func (a *getProcess) wait() *getProcess {
 	_ = a.cmd.Wait()
 	a.code = a.cmd.ProcessState.ExitCode()
 	return a
 }
 
-// all runs n, atOnce at a time, and waits for them. full, if there is one, is called
+// runAll runs n, atOnce at a time, and waits for them. full, if there is one, is called
 // when the first of them run; ended counts those that have ended.
-func (l *load) all(n int, full func(first []*asked), ended *atomic.Int32) []*asked {
+func (l *load) runAll(n int, full func(first []*getProcess), ended *atomic.Int32) []*getProcess {
 	l.t.Helper()
-	list := make([]*asked, 0, n)
+	list := make([]*getProcess, 0, n)
 	slots := make(chan struct{}, atOnce())
 	var done sync.WaitGroup
 	for len(list) < n {
 		slots <- struct{}{}
-		a := l.ask()
+		a := l.startGet()
 		list = append(list, a)
 		done.Go(func() {
 			a.wait()
@@ -91,9 +91,9 @@ func (l *load) all(n int, full func(first []*asked), ended *atomic.Int32) []*ask
 	return list
 }
 
-// answered checks that each has a token, or, where it is allowed, says that the
+// tokensOf checks that each has a token, or, where it is allowed, says that the
 // keychain is locked. It returns the tokens, each once, and how many had one.
-func (l *load) answered(list []*asked, lockedToo bool) (tokens []string, had int) {
+func (l *load) tokensOf(list []*getProcess, lockedToo bool) (tokens []string, had int) {
 	l.t.Helper()
 	seen := map[string]bool{}
 	for _, a := range list {
@@ -112,10 +112,10 @@ func (l *load) answered(list []*asked, lockedToo bool) (tokens []string, had int
 	return tokens, had
 }
 
-// one is answered where all have the same token.
-func (l *load) one(list []*asked, lockedToo bool) (text string, had int) {
+// sameToken is answered where all have the same token.
+func (l *load) sameToken(list []*getProcess, lockedToo bool) (text string, had int) {
 	l.t.Helper()
-	tokens, had := l.answered(list, lockedToo)
+	tokens, had := l.tokensOf(list, lockedToo)
 	if len(tokens) != 1 {
 		l.t.Errorf("%d of %d have a token, and there are %d different ones", had, len(list), len(tokens))
 		return "", had
@@ -123,10 +123,10 @@ func (l *load) one(list []*asked, lockedToo bool) (text string, had int) {
 	return tokens[0], had
 }
 
-// mints checks how many requests of each kind were made.
-func (l *load) mints(least, most int) {
+// wantMints checks how many requests of each kind were made.
+func (l *load) wantMints(least, most int) {
 	l.t.Helper()
-	n := l.base.Counters()
+	n := l.lakebase.Counters()
 	for _, call := range []emulator.Call{emulator.CallToken, emulator.CallCredentials} {
 		if got := n.ByCall[call]; got < least || got > most {
 			l.t.Errorf("%d requests of %s, not %d to %d", got, call, least, most)
@@ -135,21 +135,21 @@ func (l *load) mints(least, most int) {
 }
 
 // One signs in for two hundred.
-func TestTwoHundredGets(t *testing.T) {
+func TestGet_OneMintForAll(t *testing.T) {
 	t.Parallel()
 	l := newLoad(t)
-	_, had := l.one(l.all(crowd, nil, &atomic.Int32{}), false)
-	l.mints(1, 1)
-	if had != crowd {
+	_, had := l.sameToken(l.runAll(loadCallers, nil, &atomic.Int32{}), false)
+	l.wantMints(1, 1)
+	if had != loadCallers {
 		t.Errorf("%d answers", had)
 	}
-	if n := l.base.Counters(); n.Requests != 2 {
+	if n := l.lakebase.Counters(); n.Requests != 2 {
 		t.Errorf("the requests are %v", n.ByCall)
 	}
 }
 
-// hold keeps back the answer to the next request of a workspace token.
-func hold(t *testing.T, l *emulator.Lakebase) (release func()) {
+// holdToken keeps back the answer to the next request of a workspace token.
+func holdToken(t *testing.T, l *emulator.Lakebase) (release func()) {
 	t.Helper()
 	held := make(chan struct{})
 	release = sync.OnceFunc(func() { close(held) })
@@ -159,18 +159,18 @@ func hold(t *testing.T, l *emulator.Lakebase) (release func()) {
 }
 
 // leader starts a get, and returns when it signs in and is held there.
-func (l *load) leader() (leader *asked, release func()) {
+func (l *load) leader() (leader *getProcess, release func()) {
 	l.t.Helper()
-	release = hold(l.t, l.base)
-	leader = l.ask()
-	eventually(l.t, "the first signs in", func() bool { return l.base.Counters().ByCall[emulator.CallToken] == 1 })
+	release = holdToken(l.t, l.lakebase)
+	leader = l.startGet()
+	eventually(l.t, "the first signs in", func() bool { return l.lakebase.Counters().ByCall[emulator.CallToken] == 1 })
 	return leader, release
 }
 
 // settle gives processes the time to come to the lock at which they wait for the one
 // that signs in, but no longer than a get of ten seconds that is held can spare. What
 // follows has to work out also for those that are not there yet.
-func (p *place) settle(pids ...int) {
+func (p *fixture) settle(pids ...int) {
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		there := 0
 		for _, pid := range pids {
@@ -185,7 +185,7 @@ func (p *place) settle(pids ...int) {
 }
 
 // hasLock reports whether a process has a lock file of this place open.
-func (p *place) hasLock(pid int) bool {
+func (p *fixture) hasLock(pid int) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	list, _ := os.ReadDir(dir)
 	for _, fd := range list {
@@ -196,7 +196,7 @@ func (p *place) hasLock(pid int) bool {
 	return false
 }
 
-func pids(list []*asked) (pids []int) {
+func pids(list []*getProcess) (pids []int) {
 	for _, a := range list {
 		pids = append(pids, a.cmd.Process.Pid)
 	}
@@ -205,83 +205,83 @@ func pids(list []*asked) (pids []int) {
 
 // One that signs in is killed, or stopped, in the midst of it. Those that wait for
 // one that is stopped may sign in each for itself.
-func TestTwoHundredGetsWithoutTheirLeader(t *testing.T) {
+func TestGet_MintingProcessKilled(t *testing.T) {
 	t.Parallel()
 	for name, sig := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stopped": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoad(t)
 			leader, release := l.leader()
-			list := l.all(crowd, func(first []*asked) {
+			list := l.runAll(loadCallers, func(first []*getProcess) {
 				l.settle(pids(first)...)
 				if err := leader.cmd.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}
 			}, &atomic.Int32{})
-			tokens, had := l.answered(list, false)
-			if had != crowd {
+			tokens, had := l.tokensOf(list, false)
+			if had != loadCallers {
 				t.Errorf("%d answers", had)
 			}
 			_ = leader.cmd.Process.Signal(syscall.SIGCONT)
 			release()
 			leader.wait()
 			if sig == syscall.SIGSTOP {
-				l.mints(1, 1+atOnce())
+				l.wantMints(1, 1+atOnce())
 			} else {
-				l.mints(1, 2)
+				l.wantMints(1, 2)
 				if leader.code != -1 || len(tokens) != 1 {
 					t.Errorf("the leader ended with %d, and there are %d tokens", leader.code, len(tokens))
 				}
 			}
-			l.base.ResetCounters()
-			if again, _ := l.one([]*asked{l.ask().wait()}, false); sig == syscall.SIGKILL && again != tokens[0] {
+			l.lakebase.ResetCounters()
+			if again, _ := l.sameToken([]*getProcess{l.startGet().wait()}, false); sig == syscall.SIGKILL && again != tokens[0] {
 				t.Error("the token was not kept")
 			}
-			l.mints(0, 0)
+			l.wantMints(0, 0)
 		})
 	}
 }
 
 // A keychain that is locked while one signs in, or while the others read.
-func TestTwoHundredGetsAndTheKeychainIsLocked(t *testing.T) {
+func TestGet_KeychainLockedMeanwhile(t *testing.T) {
 	t.Parallel()
 	lock := func(l *load) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := l.desk.Lock(ctx); err != nil {
+		if err := l.keyring.Lock(ctx); err != nil {
 			l.t.Fatal(err)
 		}
 	}
 	t.Run("while one signs in", func(t *testing.T) {
 		l := newLoad(t)
 		leader, release := l.leader()
-		list := l.all(crowd, func(first []*asked) {
+		list := l.runAll(loadCallers, func(first []*getProcess) {
 			l.settle(pids(first)...)
 			lock(l)
 			release()
 		}, &atomic.Int32{})
 		leader.wait()
-		_, had := l.one(append(list, leader), true)
-		t.Logf("%d of %d had the token", had, crowd+1)
+		_, had := l.sameToken(append(list, leader), true)
+		t.Logf("%d of %d had the token", had, loadCallers+1)
 		if leader.code != 0 {
 			t.Errorf("the leader, which had read the secret, ended with %d: %s", leader.code, leader.stderr.String())
 		}
-		l.mints(1, 2)
+		l.wantMints(1, 2)
 	})
 	t.Run("while they read", func(t *testing.T) {
 		l := newLoad(t)
 		var ended atomic.Int32
 		var some sync.WaitGroup
 		some.Go(func() {
-			eventually(t, "some have ended", func() bool { return ended.Load() >= crowd/4 })
+			eventually(t, "some have ended", func() bool { return ended.Load() >= loadCallers/4 })
 			lock(l)
 		})
-		list := l.all(crowd, nil, &ended)
+		list := l.runAll(loadCallers, nil, &ended)
 		some.Wait()
-		_, had := l.one(list, true)
-		t.Logf("%d of %d had the token", had, crowd)
-		if had < crowd/4 {
+		_, had := l.sameToken(list, true)
+		t.Logf("%d of %d had the token", had, loadCallers)
+		if had < loadCallers/4 {
 			t.Errorf("%d answers", had)
 		}
-		l.mints(1, 2)
+		l.wantMints(1, 2)
 	})
 }

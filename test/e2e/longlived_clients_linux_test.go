@@ -12,38 +12,38 @@ import (
 
 // cancelOnce: Ctrl-C in psql, as the command on a terminal, ends the one statement.
 func cancelOnce(t *testing.T) {
-	l := base(t, emulator.Options{})
-	p := quarters(t, l)
-	s := onScreen(p, "lakebase-exec", "--refresh", "proxy", "--", "psql", "-Xn", "-v", "PROMPT1=ready> ", "-v", "PROMPT2=", "-P", "pager=off")
+	l := startLakebase(t, emulator.Options{})
+	p := newSandbox(t, l)
+	s := startOnTerminal(p, "lakebase-exec", "--refresh", "proxy", "--", "psql", "-Xn", "-v", "PROMPT1=ready> ", "-v", "PROMPT2=", "-P", "pager=off")
 	shown := func(text string, n int) {
 		t.Helper()
-		eventually(t, "the terminal shows "+text, func() bool { return strings.Count(s.shown(), text) == n })
+		eventually(t, "the terminal shows "+text, func() bool { return strings.Count(s.output(), text) == n })
 	}
 	shown("ready> ", 1)
-	s.typed("select 'pid ' || pg_backend_pid();\n")
+	s.typeText("select 'pid ' || pg_backend_pid();\n")
 	shown("ready> ", 2)
-	s.typed("select pg_sleep(60);\n")
+	s.typeText("select pg_sleep(60);\n")
 	eventually(t, "the statement runs", func() bool {
 		found, err := l.SQL(t.Context(), "select 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(60);'")
 		return err == nil && len(found) == 1
 	})
 	begin := time.Now()
-	s.typed("\x03")
+	s.typeText("\x03")
 	shown("ready> ", 3)
 	took := time.Since(begin)
 	t.Logf("cancelled after %s", took.Round(time.Millisecond))
 	if took > 10*time.Second {
 		t.Errorf("the cancellation took %s", took)
 	}
-	s.typed("select 'pid ' || pg_backend_pid();\n")
+	s.typeText("select 'pid ' || pg_backend_pid();\n")
 	shown("ready> ", 4)
-	s.typed("select 6 * 7 as answer;\n")
+	s.typeText("select 6 * 7 as answer;\n")
 	shown("ready> ", 5)
-	s.typed("\\q\n")
+	s.typeText("\\q\n")
 	if status := s.end(); status != 0 {
-		t.Errorf("psql ended with %s", told(status))
+		t.Errorf("psql ended with %s", exitStatus(status))
 	}
-	text := s.shown()
+	text := s.output()
 	if n := strings.Count(text, "ERROR:  canceling statement due to user request"); n != 1 || !strings.Contains(text, "42") {
 		t.Errorf("%d statements were cancelled:\n%s", n, text)
 	}
@@ -67,16 +67,16 @@ func afterEach(text, mark string) (words []string) {
 
 // proxysClients insist on what they know: encryption, or a URL of their own.
 func proxysClients(t *testing.T) {
-	l := base(t, emulator.Options{})
-	p := quarters(t, l)
+	l := startLakebase(t, emulator.Options{})
+	p := newSandbox(t, l)
 	secured := "SSL connection (protocol: TLSv1.3"
 	t.Run("sslmode=require with --listen", func(t *testing.T) {
 		p.t = t
-		o := p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "sslmode=require", "-XwAt", "-c", whoAmI, "-c", `\conninfo`).want(0)
+		o := p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "sslmode=require", "-XwAt", "-c", whoAmI, "-c", `\conninfo`).wantExit(0)
 		if !strings.HasPrefix(o.stdout, l.ClientID+" in "+emulator.Database+"\n") || !strings.Contains(o.stdout, secured) {
 			t.Errorf("psql says %q", o.stdout)
 		}
-		o = p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "-XwAt", "-c", `\conninfo`).want(0)
+		o = p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "-XwAt", "-c", `\conninfo`).wantExit(0)
 		if strings.Contains(o.stdout, "SSL") {
 			t.Errorf("without being asked for there is encryption: %q", o.stdout)
 		}
@@ -84,13 +84,13 @@ func proxysClients(t *testing.T) {
 	t.Run("sslmode=require with --url-var", func(t *testing.T) {
 		p.t = t
 		o := p.do("lakebase-exec", "--refresh", "proxy", "--url-var", "DATABASE_URL", "--", "sh", "-c",
-			`psql "${DATABASE_URL%%\?*}?sslmode=require" -XwAt -c '\conninfo'`).want(0)
+			`psql "${DATABASE_URL%%\?*}?sslmode=require" -XwAt -c '\conninfo'`).wantExit(0)
 		if !strings.Contains(o.stdout, secured) {
 			t.Errorf("psql says %q", o.stdout)
 		}
 		// Whoever verifies must not take our door for the database.
 		p.do("lakebase-exec", "--refresh", "proxy", "--url-var", "DATABASE_URL", "--", "sh", "-c",
-			`psql "${DATABASE_URL%%\?*}?sslmode=verify-full&sslrootcert=`+l.CAFile()+`" -XwAt -c '\conninfo'`).want(2).says("certificate verify failed")
+			`psql "${DATABASE_URL%%\?*}?sslmode=verify-full&sslrootcert=`+l.CAFile()+`" -XwAt -c '\conninfo'`).wantExit(2).wantStderr("certificate verify failed")
 	})
 	t.Run("pgjdbc by jdbc_url", func(t *testing.T) {
 		p.t = t
@@ -98,7 +98,7 @@ func proxysClients(t *testing.T) {
 			t.Fatalf("pgjdbc is missing: install Debian's %s", readers["java"])
 		}
 		source := write(t, filepath.Join(t.TempDir(), "Ask.java"), asksJDBC)
-		o := p.do("lakebase-exec", "--refresh", "proxy", "--set", "THE_URL={jdbc_url}", "--", reader(t, "java"), "-cp", javaJar, source, whoAmI).want(0)
+		o := p.do("lakebase-exec", "--refresh", "proxy", "--set", "THE_URL={jdbc_url}", "--", reader(t, "java"), "-cp", javaJar, source, whoAmI).wantExit(0)
 		if o.stdout != l.ClientID+" in "+emulator.Database+"\n" {
 			t.Errorf("pgjdbc says %q", o.stdout)
 		}

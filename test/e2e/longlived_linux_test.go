@@ -21,9 +21,9 @@ import (
 // shortLife is how long a token of these tests lives.
 const shortLife = 12 * time.Second
 
-// stretch is how long a client goes on, and how many tokens it must get through
+// longLivedSpan is how long a client goes on, and how many tokens it must get through
 // at the least.
-func stretch() (time.Duration, int) {
+func longLivedSpan() (time.Duration, int) {
 	if testing.Short() {
 		return 30 * time.Second, 2
 	}
@@ -38,11 +38,11 @@ func TestLongLived(t *testing.T) {
 		"passfile": passfileLives,
 		"killed":   killedSupervisor,
 		"proxy":    proxyLives,
-		"others":   othersSeeNothing,
+		"others":   otherUsersSeeNothing,
 		"outage":   workspaceIsDown,
 		"cancel":   cancelOnce,
 		"clients":  proxysClients,
-		"door":     doorWithoutCommand,
+		"door":     proxyWithoutCommand,
 		"on":       onRefresh,
 	}
 	var all sync.WaitGroup
@@ -52,10 +52,10 @@ func TestLongLived(t *testing.T) {
 	all.Wait()
 }
 
-// quarters is a place whose paths are short enough for a socket.
-func quarters(t *testing.T, l *emulator.Lakebase) *place {
+// newSandbox is a place whose paths are short enough for a socket.
+func newSandbox(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
-	p := plainPlace(t, l)
+	p := newFixture(t, l)
 	dir, err := os.MkdirTemp("", "ll-")
 	if err != nil {
 		t.Fatal(err)
@@ -67,15 +67,15 @@ func quarters(t *testing.T, l *emulator.Lakebase) *place {
 	return p
 }
 
-// placeName is a variable by which nothingLeft knows what was started here.
-const placeName = "E2E_PLACE"
+// fixtureVariable is a variable by which nothingLeft knows what was started here.
+const fixtureVariable = "E2E_PLACE"
 
-func (p *place) mark() { p.set(placeName + "=" + p.home) }
+func (p *fixture) mark() { p.set(fixtureVariable + "=" + p.home) }
 
 // supervised is a command that waits for its end under a supervisor, and what its
 // clients find in their environment.
 type supervised struct {
-	*started
+	*running
 	child int
 	env   []string
 	feed  io.Closer // its end is the command's
@@ -85,7 +85,7 @@ type supervised struct {
 const waits = `echo $$ >"$0.new" && mv "$0.new" "$0" && exec cat`
 
 // supervise starts the command behind these options.
-func (p *place) supervise(options ...string) *supervised {
+func (p *fixture) supervise(options ...string) *supervised {
 	p.t.Helper()
 	file := filepath.Join(p.home, fmt.Sprintf("pid-%d", time.Now().UnixNano()))
 	cmd := p.command(slices.Concat([]string{"lakebase-exec"}, options, []string{"--", "sh", "-c", waits, file})...)
@@ -94,7 +94,7 @@ func (p *place) supervise(options ...string) *supervised {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s := &supervised{started: p.start(cmd), feed: feed}
+	s := &supervised{running: p.start(cmd), feed: feed}
 	eventually(p.t, "the command runs", func() bool {
 		data, err := os.ReadFile(file)
 		s.child, _ = strconv.Atoi(strings.TrimSpace(string(data)))
@@ -133,16 +133,16 @@ func (s *supervised) value(name string) string {
 }
 
 // end ends the command, and then nothing may be left.
-func (s *supervised) end() *outcome {
+func (s *supervised) end() *result {
 	s.t.Helper()
 	_ = s.feed.Close()
-	o := s.wait().want(0)
+	o := s.wait().wantExit(0)
 	s.nothingLeft()
 	return o
 }
 
 // folders are those of runs.
-func (p *place) folders() []string {
+func (p *fixture) folders() []string {
 	p.t.Helper()
 	found, err := filepath.Glob(filepath.Join(p.run, "lakebase", "run-*"))
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *place) folders() []string {
 }
 
 // nothingLeft fails the test where a run has left its folder or a process.
-func (p *place) nothingLeft() {
+func (p *fixture) nothingLeft() {
 	p.t.Helper()
 	if left := p.folders(); len(left) != 0 {
 		p.t.Errorf("folders are left: %v", left)
@@ -160,7 +160,7 @@ func (p *place) nothingLeft() {
 	found, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range found {
 		data, err := os.ReadFile(path)
-		if err == nil && bytes.Contains(data, []byte(placeName+"="+p.env[placeName]+"\x00")) {
+		if err == nil && bytes.Contains(data, []byte(fixtureVariable+"="+p.env[fixtureVariable]+"\x00")) {
 			argv, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
 			p.t.Errorf("a process is left: %s %q", path, argv)
 		}

@@ -17,18 +17,18 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// hears writes a line for each signal, and its number when it starts.
-const hears = `exec 2>/dev/null
+// recordSignal writes a line for each signal, and its number when it starts.
+const recordSignal = `exec 2>/dev/null
 trap 'echo USR1 >>"$0"' USR1
 echo $$ >>"$0"
 while :; do sleep 1; done`
 
 // onRefresh: what the command gets to know of a new token, and what others do.
 func onRefresh(t *testing.T) {
-	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
-	p := quarters(t, l)
-	signalled := p.reports("signal:USR1", "proxy", "sh", "-c", hears)
-	restarted := p.reports("restart", "passfile", "sh", "-c", `echo $$ >>"$0"; exec sleep 600`)
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	p := newSandbox(t, l)
+	signalled := p.runWithStatus("signal:USR1", "proxy", "sh", "-c", recordSignal)
+	restarted := p.runWithStatus("restart", "passfile", "sh", "-c", `echo $$ >>"$0"; exec sleep 600`)
 	var ends []time.Time
 	for range 3 { // the end of the token moves on
 		before := time.Time{}
@@ -40,7 +40,7 @@ func onRefresh(t *testing.T) {
 	}
 	t.Logf("the token's end moves on: %s", ends)
 	for _, path := range []string{"/startup", "/readiness", "/liveness"} {
-		for _, r := range []*reporting{signalled, restarted} {
+		for _, r := range []*reportingRun{signalled, restarted} {
 			if code, text := r.probe(t, path); code != http.StatusOK {
 				t.Errorf("%s: %d %q", path, code, text)
 			}
@@ -48,12 +48,12 @@ func onRefresh(t *testing.T) {
 	}
 
 	slowly(t, "one signal has come for each new token", func() bool {
-		s, heard := signalled.status(t), strings.Fields(signalled.heard(t))
+		s, heard := signalled.status(t), strings.Fields(signalled.signals(t))
 		return s.Refreshes >= 2 && s.Restarts == 0 && s.Ready && heard[0] == strconv.Itoa(s.ChildPID) &&
 			len(heard) == s.Refreshes+1 && strings.Count(strings.Join(heard, " "), " USR1") == s.Refreshes
 	})
 	slowly(t, "the command was started again for each new token", func() bool {
-		starts, s := strings.Fields(restarted.heard(t)), restarted.status(t)
+		starts, s := strings.Fields(restarted.signals(t)), restarted.status(t)
 		return s.Restarts >= 2 && s.Restarts == s.Refreshes && len(starts) == s.Restarts+1 && starts[len(starts)-1] == strconv.Itoa(s.ChildPID)
 	})
 
@@ -73,27 +73,27 @@ func onRefresh(t *testing.T) {
 	slowly(t, "the status file says so", func() bool { return !signalled.status(t).Ready })
 	l.Set(func(w *emulator.Switches) { w.Faults = nil })
 	slowly(t, "it is ready again", func() bool { code, _ := signalled.probe(t, "/readiness"); return code == http.StatusOK })
-	for _, r := range []*reporting{signalled, restarted} {
+	for _, r := range []*reportingRun{signalled, restarted} {
 		r.term(t)
 	}
 	p.nothingLeft()
 }
 
-// reporting is a supervisor that tells how it fares.
-type reporting struct {
-	*started
+// reportingRun is a supervisor that tells how it fares.
+type reportingRun struct {
+	*running
 	file, log, health string
 }
 
-// reports starts argv, which gets the name of a log as one more argument.
-func (p *place) reports(on, mode string, argv ...string) *reporting {
+// runWithStatus starts argv, which gets the name of a log as one more argument.
+func (p *fixture) runWithStatus(on, mode string, argv ...string) *reportingRun {
 	p.t.Helper()
 	name := filepath.Join(p.home, mode)
-	r := &reporting{file: name + ".json", log: name + ".log", health: freeAddress(p.t)}
+	r := &reportingRun{file: name + ".json", log: name + ".log", health: freeAddress(p.t)}
 	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health, "--timeout", "5s", "--"}
 	cmd := p.command(append(append(options, argv...), r.log)...)
 	cmd.Cancel = gently(cmd)
-	r.started = p.start(cmd)
+	r.running = p.start(cmd)
 	eventually(p.t, "the command runs", func() bool {
 		_, err := os.Stat(r.file)
 		_, err2 := os.Stat(r.log)
@@ -113,12 +113,12 @@ func freeAddress(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-func (r *reporting) status(t *testing.T) fared {
+func (r *reportingRun) status(t *testing.T) statusDocument {
 	t.Helper()
 	return readStatus(t, r.file)
 }
 
-func (r *reporting) heard(t *testing.T) string {
+func (r *reportingRun) signals(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(r.log)
 	if err != nil {
@@ -127,7 +127,7 @@ func (r *reporting) heard(t *testing.T) string {
 	return string(data)
 }
 
-func (r *reporting) probe(t *testing.T, path string) (int, string) {
+func (r *reportingRun) probe(t *testing.T, path string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -145,13 +145,13 @@ func (r *reporting) probe(t *testing.T, path string) (int, string) {
 }
 
 // term ends it by a signal, which is the command's end too.
-func (r *reporting) term(t *testing.T) {
+func (r *reportingRun) term(t *testing.T) {
 	t.Helper()
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if o := r.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGTERM {
-		t.Errorf("it ended with %s:\n%s", told(o.status), o.stderr)
+		t.Errorf("it ended with %s:\n%s", exitStatus(o.status), o.stderr)
 	}
 	if _, err := os.Stat(r.file); !os.IsNotExist(err) {
 		t.Errorf("the status file is left (%v)", err)

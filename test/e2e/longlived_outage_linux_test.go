@@ -15,16 +15,16 @@ import (
 func workspaceIsDown(t *testing.T) {
 	const life = 60 * time.Second // it is replaced after 37 to 43 s
 	span, from, turn, to := 63*time.Second, 22*time.Second, 45*time.Second, 52*time.Second
-	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: life}})
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: life}})
 	var all sync.WaitGroup
 	ends := map[string]*supervised{}
 	for _, mode := range []string{"passfile", "proxy"} {
-		p := quarters(t, l)
+		p := newSandbox(t, l)
 		s := p.supervise("--refresh", mode, "--timeout", "5s")
-		r := &rhythm{t: t, base: l}
+		r := &renewals{t: t, base: l}
 		begin := time.Now()
 		all.Go(func() {
-			r.run(span, []*talker{s.psqlAs(mode)})
+			r.run(span, []*sqlClient{s.psqlAs(mode)})
 			logins := by(mode, l.Logins())
 			if got := tokensIn(logins, life); got < 2 {
 				t.Errorf("%s: %d tokens", mode, got)
@@ -45,7 +45,7 @@ func workspaceIsDown(t *testing.T) {
 	faults(to)
 	all.Wait()
 	for mode, s := range ends {
-		toldOnce(t, mode, s.end().unexpected())
+		toldOnce(t, mode, s.end().stderrWithoutProgress())
 	}
 	refused := map[int]int{}
 	for _, q := range l.Requests() {

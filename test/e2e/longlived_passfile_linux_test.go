@@ -17,8 +17,8 @@ import (
 
 // passfileLives: clients that read the file at each login go on and on.
 func passfileLives(t *testing.T) {
-	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
-	p := quarters(t, l)
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	p := newSandbox(t, l)
 	path := drivers(t)
 	s := p.supervise("--refresh", "passfile")
 	file := s.value("PGPASSFILE")
@@ -28,8 +28,8 @@ func passfileLives(t *testing.T) {
 	holdsNoToken(t, l, s)
 	w := watch(l, file)
 	l.ResetCounters()
-	span, least := stretch()
-	r := &rhythm{t: t, base: l}
+	span, least := longLivedSpan()
+	r := &renewals{t: t, base: l}
 	talkers := s.readers(path)
 	r.run(span, talkers)
 	w.check(t, least)
@@ -39,7 +39,7 @@ func passfileLives(t *testing.T) {
 			t.Errorf("a login failed: %+v", n)
 		}
 	}
-	if o := s.end(); o.stdout+o.unexpected() != "" {
+	if o := s.end(); o.stdout+o.stderrWithoutProgress() != "" {
 		t.Errorf("it says %q, %q", o.stdout, o.stderr)
 	}
 }
@@ -57,7 +57,7 @@ func holdsNoToken(t *testing.T, l *emulator.Lakebase, s *supervised) {
 		t.Errorf("this is not the command's environment: %q", s.env)
 	}
 	for what, text := range map[string]string{"environment": strings.Join(s.env, "\n"), "arguments": arguments(s.child)} {
-		if found := revealed(l, text); found != "" || strings.Contains(text, "eyJ") {
+		if found := leakIn(l, text); found != "" || strings.Contains(text, "eyJ") {
 			t.Errorf("%s is in the command's %s", found, what)
 		}
 	}
@@ -151,7 +151,7 @@ func (w *watched) check(t *testing.T, least int) {
 // killedSupervisor: what it leaves is swept by the next one, and what belongs to
 // one that lives is not.
 func killedSupervisor(t *testing.T) {
-	p := quarters(t, base(t, emulator.Options{}))
+	p := newSandbox(t, startLakebase(t, emulator.Options{}))
 	lives := p.supervise("--refresh", "passfile")
 	kept := filepath.Dir(lives.value("PGPASSFILE"))
 	for mode, name := range map[string]string{"passfile": "PGPASSFILE", "proxy": "PGHOST"} {
@@ -161,13 +161,13 @@ func killedSupervisor(t *testing.T) {
 		}
 		_ = s.feed.Close()
 		if o := s.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGKILL {
-			t.Fatalf("%s: ended with %s", mode, told(o.status))
+			t.Fatalf("%s: ended with %s", mode, exitStatus(o.status))
 		}
 		eventually(t, "the command ends", func() bool { return arguments(s.child) == "" })
 		if info, err := os.Lstat(s.value(name)); err != nil || len(p.folders()) != 2 {
 			t.Errorf("%s: the killed one has left %v (%v) in %v", mode, info, err, p.folders())
 		}
-		p.do("lakebase-exec", "--refresh", mode, "--", "true").want(0)
+		p.do("lakebase-exec", "--refresh", mode, "--", "true").wantExit(0)
 		if got := p.folders(); !slices.Equal(got, []string{kept}) {
 			t.Errorf("%s: after the next run there are %v, not %v", mode, got, kept)
 		}

@@ -17,8 +17,8 @@ import (
 // proxyLives: every client goes on and on, also those that read the password
 // once, and also when the compute is suspended under them.
 func proxyLives(t *testing.T) {
-	l := base(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
-	p := deskPlace(t, l, testkeyring.Unlocked)
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	p.login()
 	p.mark()
 	path := drivers(t)
@@ -28,16 +28,16 @@ func proxyLives(t *testing.T) {
 		t.Fatalf("the socket's folder is %q, of %v", s.value("PGHOST"), got)
 	}
 	holdsNoToken(t, l, s)
-	if own := process(t, s.cmd.Process.Pid)["environ"]; !strings.Contains(own, "PGUSER="+l.ClientID) || revealed(l, own) != "" || strings.Contains(own, "eyJ") {
+	if own := process(t, s.cmd.Process.Pid)["environ"]; !strings.Contains(own, "PGUSER="+l.ClientID) || leakIn(l, own) != "" || strings.Contains(own, "eyJ") {
 		t.Error("the supervisor's own environment was not read, or holds a token or the secret")
 	}
 	idle := descriptors(t, s.cmd.Process.Pid)
 
 	l.ResetCounters()
-	span, least := stretch()
-	r := &rhythm{t: t, base: l}
+	span, least := longLivedSpan()
+	r := &renewals{t: t, base: l}
 	talkers := append(s.readers(path), s.talk("pgxpool", nil, path, "pgxpool", answers), s.node("postgres"))
-	c := newCrowds(s, r, span)
+	c := newClientLoad(s, r, span)
 	var beside sync.WaitGroup
 	beside.Go(c.pgbench)
 	beside.Go(c.dumps)
@@ -52,7 +52,7 @@ func proxyLives(t *testing.T) {
 		t.Errorf("the status is %+v", got)
 	}
 	eventually(t, "the supervisor has no more open than in the beginning", func() bool { return descriptors(t, s.cmd.Process.Pid) <= idle })
-	if o := s.end(); o.stdout+o.unexpected() != "" {
+	if o := s.end(); o.stdout+o.stderrWithoutProgress() != "" {
 		t.Errorf("it says %q, %q", o.stdout, o.stderr)
 	}
 }
@@ -67,8 +67,8 @@ func descriptors(t *testing.T, pid int) int {
 	return len(list)
 }
 
-// fared is what a status file tells, as far as it is looked at.
-type fared struct {
+// statusDocument is what a status file tells, as far as it is looked at.
+type statusDocument struct {
 	ChildPID        int       `json:"child_pid"`
 	TokenExpiresAt  time.Time `json:"token_expires_at"`
 	Refreshes       int       `json:"refreshes"`
@@ -79,7 +79,7 @@ type fared struct {
 	Ready           bool      `json:"ready"`
 }
 
-func readStatus(t *testing.T, path string) (f fared) {
+func readStatus(t *testing.T, path string) (f statusDocument) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err == nil {

@@ -10,7 +10,7 @@ import (
 
 // The manual pages are read without a warning, and show what they should.
 func TestManualPages(t *testing.T) {
-	p := plainPlace(t, base(t, emulator.Options{NoPostgres: true}))
+	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.env["MANWIDTH"] = "80"
 	client(t, "man")
 	client(t, "groff")
@@ -22,7 +22,7 @@ func TestManualPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := p.do("man", "-l", "--warnings", "-E", "ascii", page).want(0)
+		o := p.do("man", "-l", "--warnings", "-E", "ascii", page).wantExit(0)
 		if o.stderr != "" {
 			t.Errorf("man: %s", o.stderr)
 		}
@@ -40,7 +40,7 @@ func TestManualPages(t *testing.T) {
 			}
 			at = next
 		}
-		if o := p.do("groff", "-man", "-Tutf8", "-ww", page).want(0); o.stderr != "" {
+		if o := p.do("groff", "-man", "-Tutf8", "-ww", page).wantExit(0); o.stderr != "" {
 			t.Errorf("groff: %s", o.stderr)
 		}
 	}

@@ -9,43 +9,43 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// many is how many commands start.
-const many = 30
+// coldStarts is how many commands start.
+const coldStarts = 30
 
-// patient is an environment in which no deadline of the programs ends on a slow machine.
-var patient = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "LAKEBASE_WAIT_TIMEOUT=5m"}
+// longTimeouts is an environment in which no deadline of the programs ends on a slow machine.
+var longTimeouts = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "LAKEBASE_WAIT_TIMEOUT=5m"}
 
 // Whatever number of commands starts at once, with nothing in the cache, one
 // signs in for all.
-func TestColdStartsAtOnce(t *testing.T) {
+func TestExec_ColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
-	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
-	p.set(patient...)
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
+	p.set(longTimeouts...)
 	p.login()
 	l.ResetCounters()
-	for _, o := range commands(p, many, nil) {
-		if o.want(0); o.unexpected() != "" {
+	for _, o := range commands(p, coldStarts, nil) {
+		if o.wantExit(0); o.stderrWithoutProgress() != "" {
 			t.Errorf("stderr: %q", o.stderr)
 		}
 	}
 	if n := l.Counters(); n.ByCall[emulator.CallToken] != 1 || n.ByCall[emulator.CallCredentials] != 1 {
-		t.Errorf("%d cold starts made the requests %v, not one of each", many, n.ByCall)
+		t.Errorf("%d cold starts made the requests %v, not one of each", coldStarts, n.ByCall)
 	}
 }
 
 // When the one that signs in is killed, another takes its place.
-func TestLeaderKilled(t *testing.T) {
+func TestExec_MintingProcessKilled(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
-	p := deskPlace(t, l, testkeyring.Unlocked).defaultCache()
-	p.set(patient...)
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
+	p.set(longTimeouts...)
 	p.login()
 	l.ResetCounters()
-	hold(t, l)
+	holdToken(t, l)
 	leader := p.start(p.command("lakebase-exec", "--", "true"))
 	eventually(t, "the first signs in", func() bool { return l.Counters().ByCall[emulator.CallToken] == 1 })
-	outcomes := commands(p, many-1, func(first []*started) {
+	outcomes := commands(p, coldStarts-1, func(first []*running) {
 		var pids []int
 		for _, r := range first {
 			pids = append(pids, r.cmd.Process.Pid)
@@ -59,10 +59,10 @@ func TestLeaderKilled(t *testing.T) {
 		}
 	})
 	if o := leader.wait(); !o.status.Signaled() {
-		t.Fatalf("the first ended with %s before it was killed", told(o.status))
+		t.Fatalf("the first ended with %s before it was killed", exitStatus(o.status))
 	}
 	for _, o := range outcomes {
-		o.want(0)
+		o.wantExit(0)
 	}
 	n := l.Counters()
 	if n.ByCall[emulator.CallToken] != 2 || n.ByCall[emulator.CallCredentials] != 1 || n.Handshakes != 2 {
@@ -72,9 +72,9 @@ func TestLeaderKilled(t *testing.T) {
 
 // commands runs n commands, atOnce at a time, and waits for them all. full, if there
 // is one, is called when the first of them run.
-func commands(p *place, n int, full func(first []*started)) []*outcome {
-	runs := make([]*started, 0, n)
-	outcomes := make([]*outcome, n)
+func commands(p *fixture, n int, full func(first []*running)) []*result {
+	runs := make([]*running, 0, n)
+	outcomes := make([]*result, n)
 	slots := make(chan struct{}, atOnce())
 	var all sync.WaitGroup
 	for i := range n {

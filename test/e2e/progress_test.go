@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// patience is how long nothing is said about a wait.
-const patience = 2 * time.Second
+// progressAfter is how long nothing is said about a wait.
+const progressAfter = 2 * time.Second
 
 // progress are the lines about a wait, as they are off a terminal.
 var progress = regexp.MustCompile(`(?m)^lakebase-(exec|credential-helper): (signing in to \S+:[0-9]+|waiting for (the keychain|the compute to wake|another process that is signing in))\n`)
@@ -15,7 +15,7 @@ var progress = regexp.MustCompile(`(?m)^lakebase-(exec|credential-helper): (sign
 // withoutProgress is stderr without what is said about a wait: on a busy machine
 // any run may take longer than patience. A run that took less has no such line.
 func withoutProgress(stderr string, took time.Duration) string {
-	if took < patience {
+	if took < progressAfter {
 		return stderr
 	}
 	return progress.ReplaceAllString(stderr, "")
@@ -26,10 +26,10 @@ func TestWithoutProgress(t *testing.T) {
 	t.Parallel()
 	const lines = "lakebase-exec: signing in to localhost:443\nlakebase-exec: waiting for the keychain\n" +
 		"lakebase-credential-helper: waiting for the compute to wake\nlakebase-exec: waiting for another process that is signing in\n"
-	if got := withoutProgress(lines, patience); got != "" {
+	if got := withoutProgress(lines, progressAfter); got != "" {
 		t.Errorf("%q is left", got)
 	}
-	if got := withoutProgress(lines, patience-1); got != lines {
+	if got := withoutProgress(lines, progressAfter-1); got != lines {
 		t.Errorf("after a short run %q is left", got)
 	}
 	for _, other := range []string{"lakebase-exec: note: signing in to localhost:443 as x\n", "lakebase-exec: error: waiting for the keychain\n",

@@ -13,27 +13,27 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// rotating is a place whose stored secret was made by rotate, beside the first
+// rotation is a place whose stored secret was made by rotate, beside the first
 // one, whose id nobody has recorded.
-type rotating struct {
-	*place
+type rotation struct {
+	*fixture
 	first string // its id
 }
 
-func newRotating(t *testing.T, o testkeyring.Options) *rotating {
+func newRotating(t *testing.T, o testkeyring.Options) *rotation {
 	t.Helper()
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := deskPlaceWith(t, l, o)
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := newKeyringFixtureWith(t, l, o)
 	p.set("LAKEBASE_CACHE=off")
 	p.login()
-	r := &rotating{place: p, first: l.Secrets()[0].ID}
-	r.do("lakebase-credential-helper", "rotate").want(0)
+	r := &rotation{fixture: p, first: l.Secrets()[0].ID}
+	r.do("lakebase-credential-helper", "rotate").wantExit(0)
 	r.works("after the first rotate")
 	return r
 }
 
 // works wants that what the keychain holds signs in.
-func (r *rotating) works(when string) {
+func (r *rotation) works(when string) {
 	r.t.Helper()
 	o := r.do("lakebase-exec", "--wait", "never", "--", "true")
 	if !o.status.Exited() || o.status.ExitStatus() != 0 {
@@ -43,9 +43,9 @@ func (r *rotating) works(when string) {
 
 // killed starts a rotate, kills it when the time has come, and looks at what it
 // has left. It says whether the run was still going on.
-func (r *rotating) killed(at string, when func(*started)) bool {
+func (r *rotation) killed(at string, when func(*running)) bool {
 	r.t.Helper()
-	before := ids(r.base)
+	before := ids(r.lakebase)
 	run := r.start(r.command("lakebase-credential-helper", "rotate"))
 	when(run)
 	if err := run.cmd.Process.Signal(syscall.SIGKILL); err != nil {
@@ -54,51 +54,51 @@ func (r *rotating) killed(at string, when func(*started)) bool {
 	o := run.wait()
 	dead := o.status.Signaled() && o.status.Signal() == syscall.SIGKILL
 	if !dead {
-		o.want(0)
+		o.wantExit(0)
 	}
-	r.base.Set(func(s *emulator.Switches) { s.Faults, s.Latency = nil, 0 })
+	r.lakebase.Set(func(s *emulator.Switches) { s.Faults, s.Latency = nil, 0 })
 	r.works(at + ", at once,")
-	if r.desk.Calls()["CreateItem"] > 0 { // the fake: it goes on with what the dead have asked for
+	if r.keyring.Calls()["CreateItem"] > 0 { // the fake: it goes on with what the dead have asked for
 		time.Sleep(3 * slowKeychain)
 		r.works(at + ", a moment later,")
 	}
-	left := ids(r.base)
+	left := ids(r.lakebase)
 	if len(left) > len(before)+1 {
 		r.t.Errorf("%s: %d secrets are left, of %d", at, len(left), len(before))
 	}
-	r.mended(at, before, left)
+	r.wantRepaired(at, before, left)
 	return dead
 }
 
-// mended rotates once more: that works, and leaves the first secret, the stored
+// wantRepaired rotates once more: that works, and leaves the first secret, the stored
 // one, and at the most a stray, which it names. The stray is then deleted.
-func (r *rotating) mended(at string, before, left []string) {
+func (r *rotation) wantRepaired(at string, before, left []string) {
 	r.t.Helper()
-	o := r.do("lakebase-credential-helper", "rotate").want(0)
+	o := r.do("lakebase-credential-helper", "rotate").wantExit(0)
 	r.works(at + ", and after the next rotate,")
 	var strays []string
-	for _, id := range ids(r.base) {
+	for _, id := range ids(r.lakebase) {
 		switch {
 		case id == r.first:
 		case slices.Contains(left, id):
 			strays = append(strays, id)
 		}
 	}
-	total := len(ids(r.base))
+	total := len(ids(r.lakebase))
 	if total != 2+len(strays) || len(strays) > 1 {
-		r.t.Fatalf("%s: %d secrets after the next rotate: before %v, left %v, now %v\n%s", at, total, before, left, ids(r.base), o.stderr)
+		r.t.Fatalf("%s: %d secrets after the next rotate: before %v, left %v, now %v\n%s", at, total, before, left, ids(r.lakebase), o.stderr)
 	}
 	for _, id := range strays {
 		if slices.Contains(before, id) {
 			r.t.Errorf("%s: an old secret is left: %s", at, id)
 		}
-		o.says("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
-		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).want(0)
+		o.wantStderr("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
+		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 	}
-	if len(strays) == 0 && o.stderr != "" && o.took < patience {
+	if len(strays) == 0 && o.stderr != "" && o.took < progressAfter {
 		r.t.Errorf("%s: the next rotate says: %s", at, o.stderr)
 	}
-	if got := len(ids(r.base)); got != 2 {
+	if got := len(ids(r.lakebase)); got != 2 {
 		r.t.Fatalf("%s: %d secrets in the end", at, got)
 	}
 }
@@ -113,7 +113,7 @@ func ids(l *emulator.Lakebase) []string {
 
 // Killed while the workspace's answer to any of its calls is on the way: the
 // workspace has acted, and rotate does not know it yet.
-func TestRotateKilledAtACall(t *testing.T) {
+func TestRotate_KilledAtAPICall(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	steps := []struct {
 		call emulator.Call
@@ -124,15 +124,15 @@ func TestRotateKilledAtACall(t *testing.T) {
 	}
 	for _, step := range steps {
 		at := fmt.Sprintf("killed at call %d of %s", step.nth, step.call)
-		r.base.ResetCounters()
-		r.base.Set(func(s *emulator.Switches) {
+		r.lakebase.ResetCounters()
+		r.lakebase.Set(func(s *emulator.Switches) {
 			for range step.nth - 1 {
 				s.Faults = append(s.Faults, emulator.Fault{Call: step.call})
 			}
 			s.Faults = append(s.Faults, emulator.Fault{Call: step.call, Slow: time.Minute})
 		})
-		if !r.killed(at, func(*started) {
-			eventually(t, at, func() bool { return r.base.Counters().ByCall[step.call] == step.nth })
+		if !r.killed(at, func(*running) {
+			eventually(t, at, func() bool { return r.lakebase.Counters().ByCall[step.call] == step.nth })
 		}) {
 			t.Errorf("%s: it had ended before", at)
 		}
@@ -144,11 +144,11 @@ const slowKeychain = 12 * time.Millisecond
 
 // Killed at each of its writes to a slow keychain, which carries out what it was
 // asked for after the asker is dead, and at every second reading.
-func TestRotateKilledAtTheKeychain(t *testing.T) {
+func TestRotate_KilledAtKeychainCall(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Slow, Delay: slowKeychain})
-	begin := r.desk.Calls()
-	r.do("lakebase-credential-helper", "rotate").want(0)
-	end := r.desk.Calls()
+	begin := r.keyring.Calls()
+	r.do("lakebase-credential-helper", "rotate").wantExit(0)
+	end := r.keyring.Calls()
 	for _, method := range []string{"CreateItem", "GetSecret"} {
 		all := end[method] - begin[method]
 		if all < 4 {
@@ -157,9 +157,9 @@ func TestRotateKilledAtTheKeychain(t *testing.T) {
 		every := map[string]int{"CreateItem": 1, "GetSecret": 2}[method]
 		for n := 1; n <= all; n += every {
 			at := fmt.Sprintf("killed at %s %d of %d", method, n, all)
-			from := r.desk.Calls()[method]
-			if !r.killed(at, func(*started) {
-				eventually(t, at, func() bool { return r.desk.Calls()[method] >= from+n })
+			from := r.keyring.Calls()[method]
+			if !r.killed(at, func(*running) {
+				eventually(t, at, func() bool { return r.keyring.Calls()[method] >= from+n })
 			}) {
 				t.Errorf("%s: it had ended before", at)
 			}
@@ -168,18 +168,18 @@ func TestRotateKilledAtTheKeychain(t *testing.T) {
 }
 
 // Killed at moments spread evenly over its whole road.
-func TestRotateKilledAtAnyTime(t *testing.T) {
+func TestRotate_KilledAtRandom(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	const latency = 15 * time.Millisecond
-	slow := func() { r.base.Set(func(s *emulator.Switches) { s.Latency = latency }) }
+	slow := func() { r.lakebase.Set(func(s *emulator.Switches) { s.Latency = latency }) }
 	slow()
-	whole := r.do("lakebase-credential-helper", "rotate").want(0).took
+	whole := r.do("lakebase-credential-helper", "rotate").wantExit(0).took
 	const moments = 24
 	dead := 0
 	for i := range moments {
 		after := whole * time.Duration(i) / (moments - 1)
 		slow()
-		if r.killed(fmt.Sprintf("killed after %s of %s", after, whole), func(*started) { time.Sleep(after) }) {
+		if r.killed(fmt.Sprintf("killed after %s of %s", after, whole), func(*running) { time.Sleep(after) }) {
 			dead++
 		}
 	}
@@ -189,11 +189,11 @@ func TestRotateKilledAtAnyTime(t *testing.T) {
 }
 
 // Of two that rotate at once, one does, and the other says so.
-func TestRotateAtOnce(t *testing.T) {
+func TestRotate_Concurrent(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
-	r.base.Set(func(s *emulator.Switches) { s.Latency = 300 * time.Millisecond })
-	r.base.ResetCounters()
-	outcomes := make([]*outcome, 2)
+	r.lakebase.Set(func(s *emulator.Switches) { s.Latency = 300 * time.Millisecond })
+	r.lakebase.ResetCounters()
+	outcomes := make([]*result, 2)
 	var all sync.WaitGroup
 	for i := range outcomes {
 		run := r.start(r.command("lakebase-credential-helper", "rotate"))
@@ -208,15 +208,15 @@ func TestRotateAtOnce(t *testing.T) {
 	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate or login of this secret is at work; nothing was done") {
 		t.Errorf("stderr: %s", text)
 	}
-	if n := r.base.Counters().ByCall[emulator.CallSecretCreate]; n != 1 || len(ids(r.base)) != 2 {
-		t.Errorf("%d secrets were made, and there are %d", n, len(ids(r.base)))
+	if n := r.lakebase.Counters().ByCall[emulator.CallSecretCreate]; n != 1 || len(ids(r.lakebase)) != 2 {
+		t.Errorf("%d secrets were made, and there are %d", n, len(ids(r.lakebase)))
 	}
 	r.works("after both")
 
 	// A login waits for nobody either: it would be undone by the rotate.
-	r.base.ResetCounters()
+	r.lakebase.ResetCounters()
 	run := r.start(r.command("lakebase-credential-helper", "rotate", "--delete-only"))
-	eventually(t, "the rotate is at work", func() bool { return r.base.Counters().Requests > 0 })
+	eventually(t, "the rotate is at work", func() bool { return r.lakebase.Counters().Requests > 0 })
 	login := r.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")
 	login.Stdin = strings.NewReader("dose-another")
 	if o := r.finish(login); o.status.ExitStatus() != 125 || !strings.Contains(o.stderr, "error: a rotate or login of this secret is at work; nothing was stored") {

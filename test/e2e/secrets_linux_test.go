@@ -14,16 +14,16 @@ import (
 
 // The secret is in the keychain and nowhere else that others of the same user
 // can look: no argv, no environment, no file, and the keyring's file is sealed.
-func TestSecretIsNowhere(t *testing.T) {
+func TestSecret_NotInProcessOrFiles(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
-	p := deskPlace(t, l, testkeyring.Unlocked)
-	p.set(patient...)
+	l := startLakebase(t, emulator.Options{})
+	p := newKeyringFixture(t, l, testkeyring.Unlocked)
+	p.set(longTimeouts...)
 	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin")
 	login.Stdin = strings.NewReader(l.ClientSecret + "\n")
-	p.finish(login).want(0)
+	p.finish(login).wantExit(0)
 
-	sleep(t, l, emulator.Held, emulator.Never)
+	suspend(t, l, emulator.Held, emulator.Never)
 	cmd := p.command("lakebase-exec", "--quiet", "--", "sh", "-c", "echo up; read line")
 	feed, err := cmd.StdinPipe()
 	if err != nil {
@@ -35,37 +35,37 @@ func TestSecretIsNowhere(t *testing.T) {
 	if !strings.HasPrefix(wrapper["cmdline"], "lakebase-exec\x00--quiet") {
 		t.Fatalf("this is not the wrapper: %q", wrapper["cmdline"])
 	}
-	unseen(t, l, "while the wrapper waits", wrapper)
+	wantNoLeak(t, l, "while the wrapper waits", wrapper)
 
-	wakeUp(t, l)
+	wakeAtOnce(t, l)
 	eventually(t, "the command runs", func() bool { return strings.HasPrefix(process(t, cmd.Process.Pid)["cmdline"], "sh\x00-c") })
 	child := process(t, cmd.Process.Pid)
 	if !strings.Contains(child["environ"], "PGUSER="+l.ClientID+"\x00") || !token.MatchString(child["environ"]) {
 		t.Error("the command's environment was not read: it has neither user nor token")
 	}
-	unseen(t, l, "while the command runs", child)
-	nowhere(t, l, p.home, p.run)
+	wantNoLeak(t, l, "while the command runs", child)
+	wantNoLeakInFiles(t, l, p.home, p.run)
 	_ = feed.Close()
 	r.wait()
-	nowhere(t, l, p.home, p.run)
+	wantNoLeakInFiles(t, l, p.home, p.run)
 
 	keyring, err := os.ReadFile(filepath.Join(p.home, ".local", "share", "keyrings", "login.keyring"))
 	if err != nil || len(keyring) < 200 {
 		t.Errorf("the keyring was not among the files: %d bytes (%v)", len(keyring), err)
 	}
-	if o := p.do("lakebase-credential-helper", "list").want(0); !strings.Contains(o.stdout, l.ClientID) {
+	if o := p.do("lakebase-credential-helper", "list").wantExit(0); !strings.Contains(o.stdout, l.ClientID) {
 		t.Errorf("the secret is not in the keychain:\n%s", o.stdout)
 	}
 }
 
 // A secret from the environment is in the wrapper's own, where its caller has
 // put it, and not in the command's.
-func TestSecretIsNotHandedOn(t *testing.T) {
+func TestSecret_NotInherited(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
-	p := plainPlace(t, l)
-	p.set(patient...)
-	sleep(t, l, emulator.Held, emulator.Never)
+	l := startLakebase(t, emulator.Options{})
+	p := newFixture(t, l)
+	p.set(longTimeouts...)
+	suspend(t, l, emulator.Held, emulator.Never)
 	cmd := p.command("lakebase-exec", "--", "sh", "-c", "read line")
 	feed, err := cmd.StdinPipe()
 	if err != nil {
@@ -80,16 +80,16 @@ func TestSecretIsNotHandedOn(t *testing.T) {
 	if strings.Contains(wrapper["cmdline"], l.ClientSecret) {
 		t.Error("the secret is in the wrapper's argv")
 	}
-	wakeUp(t, l)
+	wakeAtOnce(t, l)
 	eventually(t, "the command runs", func() bool { return strings.HasPrefix(process(t, cmd.Process.Pid)["cmdline"], "sh\x00-c") })
-	unseen(t, l, "while the command runs", process(t, cmd.Process.Pid))
-	nowhere(t, l, p.home, p.run)
+	wantNoLeak(t, l, "while the command runs", process(t, cmd.Process.Pid))
+	wantNoLeakInFiles(t, l, p.home, p.run)
 	_ = feed.Close()
 	r.wait()
 	if err := os.WriteFile(filepath.Join(p.run, "planted"), []byte("x"+encoded(l.ClientID, l.ClientSecret)[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found := holding(t, l, p.run); len(found) != 1 {
+	if found := filesWithSecret(t, l, p.run); len(found) != 1 {
 		t.Errorf("the search does not find a planted secret: %v", found)
 	}
 }
@@ -109,38 +109,38 @@ func process(t *testing.T, pid int) map[string]string {
 	return seen
 }
 
-func unseen(t *testing.T, l *emulator.Lakebase, when string, seen map[string]string) {
+func wantNoLeak(t *testing.T, l *emulator.Lakebase, when string, seen map[string]string) {
 	t.Helper()
 	for name, text := range seen {
-		if hidden(l, text) {
+		if containsSecret(l, text) {
 			t.Errorf("%s the secret is in its %s", when, name)
 		}
 	}
 }
 
-// hidden says whether the secret is in text, in clear or encoded.
-func hidden(l *emulator.Lakebase, text string) bool { return secretIn(l, text) != "" }
+// containsSecret says whether the secret is in text, in clear or encoded.
+func containsSecret(l *emulator.Lakebase, text string) bool { return secretIn(l, text) != "" }
 
-// nowhere fails the test where a file below the folders holds the secret, or
+// wantNoLeakInFiles fails the test where a file below the folders holds the secret, or
 // there is none at all.
-func nowhere(t *testing.T, l *emulator.Lakebase, dirs ...string) {
+func wantNoLeakInFiles(t *testing.T, l *emulator.Lakebase, dirs ...string) {
 	t.Helper()
 	for _, dir := range dirs {
-		if found := holding(t, l, dir); len(found) != 0 {
+		if found := filesWithSecret(t, l, dir); len(found) != 0 {
 			t.Errorf("the secret is in %v", found)
 		}
 	}
 }
 
-// holding lists the files below dir that hold the secret.
-func holding(t *testing.T, l *emulator.Lakebase, dir string) (found []string) {
+// filesWithSecret lists the files below dir that hold the secret.
+func filesWithSecret(t *testing.T, l *emulator.Lakebase, dir string) (found []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		if err == nil && hidden(l, path+"\n"+string(data)) {
+		if err == nil && containsSecret(l, path+"\n"+string(data)) {
 			found = append(found, path)
 		}
 		return err

@@ -17,26 +17,26 @@ var ending = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, s
 
 // Before the command is started, a signal that ends processes ends the wrapper:
 // by that very signal, wherever it waits, with nothing said and no core.
-func TestSignalBeforeStart(t *testing.T) {
+func TestSignal_BeforeStart(t *testing.T) {
 	t.Parallel()
-	asleep := base(t, emulator.Options{})
-	slow := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: time.Hour}})
-	silent := deskPlace(t, slow, testkeyring.Silent)
-	silent.set(patient...)
+	asleep := startLakebase(t, emulator.Options{})
+	slow := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: time.Hour}})
+	silent := newKeyringFixture(t, slow, testkeyring.Silent)
+	silent.set(longTimeouts...)
 	waits := []struct {
 		name  string
-		place func(t *testing.T) *place
+		place func(t *testing.T) *fixture
 		there func() bool
 	}{
-		{"at the wake", func(t *testing.T) *place {
-			sleep(t, asleep, emulator.Held, emulator.Never)
-			return patientPlace(t, asleep)
+		{"at the wake", func(t *testing.T) *fixture {
+			suspend(t, asleep, emulator.Held, emulator.Never)
+			return longTimeoutsFixture(t, asleep)
 		}, func() bool { return asleep.State() == emulator.Waking }},
-		{"at the exchange", func(t *testing.T) *place {
+		{"at the exchange", func(t *testing.T) *fixture {
 			slow.ResetCounters()
-			return patientPlace(t, slow)
+			return longTimeoutsFixture(t, slow)
 		}, func() bool { return slow.Counters().Handshakes > 0 }},
-		{"at the keychain", func(t *testing.T) *place {
+		{"at the keychain", func(t *testing.T) *fixture {
 			silent.t = t
 			return silent
 		}, nil},
@@ -47,8 +47,8 @@ func TestSignalBeforeStart(t *testing.T) {
 				p := w.place(t)
 				there := w.there
 				if there == nil {
-					before := calls(p.desk)
-					there = func() bool { return calls(p.desk) > before }
+					before := calls(p.keyring)
+					there = func() bool { return calls(p.keyring) > before }
 				}
 				interrupted(t, p, sig, there)
 			})
@@ -56,11 +56,11 @@ func TestSignalBeforeStart(t *testing.T) {
 	}
 }
 
-// patientPlace is one in which a wait does not end by itself.
-func patientPlace(t *testing.T, l *emulator.Lakebase) *place {
+// longTimeoutsFixture is one in which a wait does not end by itself.
+func longTimeoutsFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
-	p := plainPlace(t, l)
-	p.set(patient...)
+	p := newFixture(t, l)
+	p.set(longTimeouts...)
 	return p
 }
 
@@ -71,7 +71,7 @@ func calls(d *testkeyring.Desktop) (n int) {
 	return n
 }
 
-func interrupted(t *testing.T, p *place, sig syscall.Signal, there func() bool) {
+func interrupted(t *testing.T, p *fixture, sig syscall.Signal, there func() bool) {
 	t.Helper()
 	dir := t.TempDir()
 	// A core would be written here: the limit is what the user may have set.
@@ -85,12 +85,12 @@ func interrupted(t *testing.T, p *place, sig syscall.Signal, there func() bool) 
 	}
 	o := r.wait()
 	if !o.status.Signaled() || o.status.Signal() != sig {
-		t.Errorf("ended with %s, not by the signal %s", told(o.status), sig)
+		t.Errorf("ended with %s, not by the signal %s", exitStatus(o.status), sig)
 	}
 	if o.status.CoreDump() {
 		t.Error("it left a core")
 	}
-	if o.stdout != "" || o.unexpected() != "" {
+	if o.stdout != "" || o.stderrWithoutProgress() != "" {
 		t.Errorf("stdout %q, stderr %q; wanted is nothing", o.stdout, o.stderr)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -99,13 +99,13 @@ func interrupted(t *testing.T, p *place, sig syscall.Signal, there func() bool) 
 }
 
 // Once started, the command is the process that the caller knows.
-func TestCommandIsTheProcess(t *testing.T) {
+func TestExec_SameProcess(t *testing.T) {
 	t.Parallel()
-	p := plainPlace(t, base(t, emulator.Options{}))
+	p := newFixture(t, startLakebase(t, emulator.Options{}))
 	t.Run("pid", func(t *testing.T) {
 		p.t = t
 		r := p.start(p.command("lakebase-exec", "--", "sh", "-c", "echo $$ $PPID"))
-		o := r.wait().want(0)
+		o := r.wait().wantExit(0)
 		if want := fmt.Sprintf("%d %d\n", r.cmd.Process.Pid, os.Getpid()); o.stdout != want {
 			t.Errorf("pid and parent are %q, not %q", o.stdout, want)
 		}
@@ -113,7 +113,7 @@ func TestCommandIsTheProcess(t *testing.T) {
 	t.Run("exit code", func(t *testing.T) {
 		p.t = t
 		for _, code := range []int{1, 37, 123, 255} {
-			p.do("lakebase-exec", "--", "sh", "-c", "exit "+strconv.Itoa(code)).want(code)
+			p.do("lakebase-exec", "--", "sh", "-c", "exit "+strconv.Itoa(code)).wantExit(code)
 		}
 	})
 	t.Run("signal", func(t *testing.T) {
@@ -121,9 +121,9 @@ func TestCommandIsTheProcess(t *testing.T) {
 		for _, sig := range append(ending, syscall.SIGKILL, syscall.SIGUSR1) {
 			kill := fmt.Sprintf("kill -%d $$", int(sig))
 			if o := p.do("lakebase-exec", "--", "sh", "-c", "ulimit -c 0; "+kill); !o.status.Signaled() || o.status.Signal() != sig {
-				t.Errorf("ended with %s, not by the signal %s", told(o.status), sig)
+				t.Errorf("ended with %s, not by the signal %s", exitStatus(o.status), sig)
 			}
-			o := p.do("sh", "-c", `lakebase-exec -- sh -c "$1"; echo $?`, "sh", "ulimit -c 0; "+kill).want(0)
+			o := p.do("sh", "-c", `lakebase-exec -- sh -c "$1"; echo $?`, "sh", "ulimit -c 0; "+kill).wantExit(0)
 			if want := strconv.Itoa(128+int(sig)) + "\n"; o.stdout != want {
 				t.Errorf("sh sees %q after %s, not %q", o.stdout, sig, want)
 			}
@@ -133,22 +133,22 @@ func TestCommandIsTheProcess(t *testing.T) {
 
 // What nohup and background jobs ignore is ignored on, while the wrapper waits
 // and in the command.
-func TestIgnoredSignals(t *testing.T) {
+func TestSignal_Ignored(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
+	l := startLakebase(t, emulator.Options{})
 	const show = "grep SigIgn /proc/self/status"
 	t.Run("kept", func(t *testing.T) {
-		p := plainPlace(t, l)
+		p := newFixture(t, l)
 		for trap, want := range map[string][]syscall.Signal{"": nil, "trap '' INT HUP; ": {syscall.SIGINT, syscall.SIGHUP}} {
-			o := p.do("sh", "-c", trap+"exec lakebase-exec -- "+show).want(0)
+			o := p.do("sh", "-c", trap+"exec lakebase-exec -- "+show).wantExit(0)
 			if got := ignored(t, o.stdout); got != mask(want) {
 				t.Errorf("the command ignores %#x, not %#x", got, mask(want))
 			}
 		}
 	})
 	t.Run("while it waits", func(t *testing.T) {
-		sleep(t, l, emulator.Held, emulator.Never)
-		p := patientPlace(t, l)
+		suspend(t, l, emulator.Held, emulator.Never)
+		p := longTimeoutsFixture(t, l)
 		r := p.start(p.command("sh", "-c", "trap '' INT; exec nohup lakebase-exec --quiet -- "+show))
 		eventually(t, "the wrapper waits", func() bool { return l.State() == emulator.Waking })
 		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
@@ -156,8 +156,8 @@ func TestIgnoredSignals(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wakeUp(t, l)
-		o := r.wait().want(0)
+		wakeAtOnce(t, l)
+		o := r.wait().wantExit(0)
 		if got, want := ignored(t, o.stdout), mask([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT}); got != want {
 			t.Errorf("the command ignores %#x, not %#x", got, want)
 		}

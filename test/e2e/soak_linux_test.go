@@ -14,8 +14,8 @@ import (
 
 // Without SOAK_TIME the soak is about as short as its measurements allow.
 const (
-	everydaySoak = 32 * time.Second
-	everydayLife = 5 * time.Second // of a token
+	defaultSoak          = 32 * time.Second
+	defaultSoakTokenLife = 5 * time.Second // of a token
 )
 
 // TestSoak is scripts/soak for a short while: faults all the time, clients that
@@ -23,7 +23,7 @@ const (
 // programs are as they are released; the race detector has a memory of its own.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	span, life := everydaySoak, everydayLife
+	span, life := defaultSoak, defaultSoakTokenLife
 	if text := os.Getenv("SOAK_TIME"); text != "" {
 		var err error
 		if span, err = time.ParseDuration(text); err != nil {

@@ -19,9 +19,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// screen is a terminal on which a program runs, and all that was shown on it.
-type screen struct {
-	*place
+// terminal is a terminal on which a program runs, and all that was shown on it.
+type terminal struct {
+	*fixture
 	cmd   *exec.Cmd
 	pty   *os.File
 	begin time.Time
@@ -32,10 +32,10 @@ type screen struct {
 	first time.Duration // when the first byte was shown; 0: none was
 }
 
-// onScreen starts argv as the leader of a session with a terminal of its own.
-func onScreen(p *place, argv ...string) *screen {
+// startOnTerminal starts argv as the leader of a session with a terminal of its own.
+func startOnTerminal(p *fixture, argv ...string) *terminal {
 	p.t.Helper()
-	s := &screen{place: p, cmd: p.command(argv...), begin: time.Now(), done: make(chan struct{})}
+	s := &terminal{fixture: p, cmd: p.command(argv...), begin: time.Now(), done: make(chan struct{})}
 	var err error
 	if s.pty, err = pty.Start(s.cmd); err != nil {
 		p.t.Fatal(err)
@@ -60,13 +60,13 @@ func onScreen(p *place, argv ...string) *screen {
 	return s
 }
 
-func (s *screen) shown() string {
+func (s *terminal) output() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
-func (s *screen) typed(text string) {
+func (s *terminal) typeText(text string) {
 	s.t.Helper()
 	if _, err := s.pty.WriteString(text); err != nil {
 		s.t.Fatal(err)
@@ -74,7 +74,7 @@ func (s *screen) typed(text string) {
 }
 
 // end waits for the program and for the rest of what it shows.
-func (s *screen) end() syscall.WaitStatus {
+func (s *terminal) end() syscall.WaitStatus {
 	s.t.Helper()
 	_ = s.cmd.Wait()
 	select {
@@ -82,7 +82,7 @@ func (s *screen) end() syscall.WaitStatus {
 	case <-time.After(runLimit):
 		s.t.Error("the terminal is still open")
 	}
-	if found := revealed(s.base, s.shown()); found != "" {
+	if found := leakIn(s.lakebase, s.output()); found != "" {
 		s.t.Errorf("the terminal shows %s", found)
 	}
 	return s.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -90,7 +90,7 @@ func (s *screen) end() syscall.WaitStatus {
 
 // echo says whether the terminal shows what is typed. On Linux the master's
 // settings are those of the slave.
-func (s *screen) echo() bool {
+func (s *terminal) echo() bool {
 	s.t.Helper()
 	settings, err := unix.IoctlGetTermios(int(s.pty.Fd()), unix.TCGETS)
 	if err != nil {
@@ -102,29 +102,29 @@ func (s *screen) echo() bool {
 // A wait that is long is shown; one that is short is not. On a terminal it is a
 // spinner, wiped before the command writes; elsewhere one plain line. The compute
 // wakes when what is waited for has been shown.
-func TestProgress(t *testing.T) {
+func TestTerminal_Progress(t *testing.T) {
 	t.Parallel()
 	const output = "command's own output"
 	words := "lakebase-exec: waiting for the compute to wake"
 	const signing = `lakebase-exec: signing in to localhost:\d+` // a busy machine may take long for that too
 	argv := []string{"lakebase-exec", "--", "printf", "%s", output}
-	l := base(t, emulator.Options{})
+	l := startLakebase(t, emulator.Options{})
 
 	t.Run("spinner", func(t *testing.T) {
-		sleep(t, l, emulator.StartingUp, emulator.Never)
-		s := onScreen(plainPlace(t, l), argv...)
-		eventually(t, "the spinner turns", func() bool { return strings.Count(s.shown(), words) >= 5 && strings.Contains(s.shown(), "starting") })
-		wakeUp(t, l)
+		suspend(t, l, emulator.StartingUp, emulator.Never)
+		s := startOnTerminal(newFixture(t, l), argv...)
+		eventually(t, "the spinner turns", func() bool { return strings.Count(s.output(), words) >= 5 && strings.Contains(s.output(), "starting") })
+		wakeAtOnce(t, l)
 		if status := s.end(); status != 0 {
-			t.Fatalf("ended with %s:\n%q", told(status), s.shown())
+			t.Fatalf("ended with %s:\n%q", exitStatus(status), s.output())
 		}
-		if s.first < patience {
-			t.Errorf("the first was shown after %s, not after %s", s.first, patience)
+		if s.first < progressAfter {
+			t.Errorf("the first was shown after %s, not after %s", s.first, progressAfter)
 		}
 		frame := regexp.MustCompile(`^\r[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] (` + words + `|` + signing + `) \(\d+ s(, [^)\r]+)?\)\x1b\[K$`)
-		wait, after, wiped := strings.Cut(s.shown(), "\r\x1b[K"+output)
+		wait, after, wiped := strings.Cut(s.output(), "\r\x1b[K"+output)
 		if !wiped || after != "" {
-			t.Fatalf("the spinner was not wiped right before the command's output, or something follows it: %q", s.shown())
+			t.Fatalf("the spinner was not wiped right before the command's output, or something follows it: %q", s.output())
 		}
 		frames := strings.SplitAfter(wait, "\x1b[K")
 		frames = frames[:len(frames)-1]
@@ -138,14 +138,14 @@ func TestProgress(t *testing.T) {
 		}
 	})
 	t.Run("plain", func(t *testing.T) {
-		sleep(t, l, emulator.Held, emulator.Never)
-		p := plainPlace(t, l)
+		suspend(t, l, emulator.Held, emulator.Never)
+		p := newFixture(t, l)
 		said := filepath.Join(p.home, "said")
 		r := p.start(p.command(append([]string{"sh", "-c", `exec "$@" 2>"$0"`, said}, argv...)...))
 		read := func() string { data, _ := os.ReadFile(said); return string(data) }
 		eventually(t, "it is said what is waited for", func() bool { return strings.Contains(read(), words+"\n") })
-		wakeUp(t, l)
-		o := r.wait().want(0)
+		wakeAtOnce(t, l)
+		o := r.wait().wantExit(0)
 		if o.stderr = read(); strings.Count(o.stderr, words+"\n") != 1 || progress.ReplaceAllString(o.stderr, "") != "" || o.stdout != output {
 			t.Errorf("stderr %q, stdout %q; wanted is one plain line", o.stderr, o.stdout)
 		}
@@ -155,89 +155,89 @@ func TestProgress(t *testing.T) {
 		// all that may be said is what is waited for.
 		short := func(run func() (said string)) {
 			for range 5 {
-				sleep(t, l, emulator.Held, 800*time.Millisecond)
+				suspend(t, l, emulator.Held, 800*time.Millisecond)
 				begin := time.Now()
 				said := run()
 				if said == "" {
 					return
 				}
-				if took := time.Since(begin); took < patience || !strings.Contains(said, "lakebase-exec: ") {
+				if took := time.Since(begin); took < progressAfter || !strings.Contains(said, "lakebase-exec: ") {
 					t.Fatalf("a wait in a run of %s is spoken of: %q", took, said)
 				}
 			}
 		}
-		short(func() string { return plainPlace(t, l).do(argv...).want(0).stderr })
+		short(func() string { return newFixture(t, l).do(argv...).wantExit(0).stderr })
 		short(func() string {
-			s := onScreen(plainPlace(t, l), argv...)
-			if status := s.end(); status != 0 || !strings.HasSuffix(s.shown(), output) {
-				t.Errorf("ended with %s, and the terminal shows %q", told(status), s.shown())
+			s := startOnTerminal(newFixture(t, l), argv...)
+			if status := s.end(); status != 0 || !strings.HasSuffix(s.output(), output) {
+				t.Errorf("ended with %s, and the terminal shows %q", exitStatus(status), s.output())
 			}
-			return strings.TrimSuffix(s.shown(), output)
+			return strings.TrimSuffix(s.output(), output)
 		})
 	})
 	t.Run("quiet", func(t *testing.T) {
-		sleep(t, l, emulator.Held, 2500*time.Millisecond)
-		p := plainPlace(t, l)
-		s := onScreen(p, append([]string{"lakebase-exec", "--quiet"}, argv[1:]...)...)
-		if status := s.end(); status != 0 || s.shown() != output {
-			t.Errorf("ended with %s, and the terminal shows %q", told(status), s.shown())
+		suspend(t, l, emulator.Held, 2500*time.Millisecond)
+		p := newFixture(t, l)
+		s := startOnTerminal(p, append([]string{"lakebase-exec", "--quiet"}, argv[1:]...)...)
+		if status := s.end(); status != 0 || s.output() != output {
+			t.Errorf("ended with %s, and the terminal shows %q", exitStatus(status), s.output())
 		}
 	})
 }
 
 // login asks without echo, stores what is typed, and leaves the terminal as it
 // was, also when it is interrupted.
-func TestLoginPrompt(t *testing.T) {
+func TestLogin_Prompt(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{NoPostgres: true})
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	const prompt = "(not shown): "
-	ask := func(t *testing.T, p *place) *screen {
+	ask := func(t *testing.T, p *fixture) *terminal {
 		p.t = t
-		s := onScreen(p, "lakebase-credential-helper", "login")
-		eventually(t, "the prompt is shown", func() bool { return strings.HasSuffix(s.shown(), prompt) })
+		s := startOnTerminal(p, "lakebase-credential-helper", "login")
+		eventually(t, "the prompt is shown", func() bool { return strings.HasSuffix(s.output(), prompt) })
 		eventually(t, "echo is off", func() bool { return !s.echo() })
 		return s
 	}
-	p := deskPlace(t, l, testkeyring.Unlocked)
+	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	t.Run("typed", func(t *testing.T) {
 		s := ask(t, p)
-		s.typed(l.ClientSecret + "\r")
+		s.typeText(l.ClientSecret + "\r")
 		if status := s.end(); status != 0 {
-			t.Fatalf("ended with %s:\n%s", told(status), s.shown())
+			t.Fatalf("ended with %s:\n%s", exitStatus(status), s.output())
 		}
-		if strings.Contains(s.shown(), l.ClientSecret[:8]) {
+		if strings.Contains(s.output(), l.ClientSecret[:8]) {
 			t.Error("what is typed is shown")
 		}
 		if !s.echo() {
 			t.Error("echo is still off")
 		}
-		if o := p.do("lakebase-credential-helper", "list").want(0); !strings.Contains(o.stdout, l.ClientID) {
+		if o := p.do("lakebase-credential-helper", "list").wantExit(0); !strings.Contains(o.stdout, l.ClientID) {
 			t.Errorf("the secret is not in the keychain:\n%s", o.stdout)
 		}
 	})
-	interrupts := map[string]func(*screen){
-		"ctrl-c": func(s *screen) { s.typed("\x03") },
-		"term":   func(s *screen) { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
-		"hup":    func(s *screen) { _ = s.cmd.Process.Signal(syscall.SIGHUP) },
-		"quit":   func(s *screen) { s.typed("\x1c") },
+	interrupts := map[string]func(*terminal){
+		"ctrl-c": func(s *terminal) { s.typeText("\x03") },
+		"term":   func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
+		"hup":    func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGHUP) },
+		"quit":   func(s *terminal) { s.typeText("\x1c") },
 	}
 	signals := map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "term": syscall.SIGTERM, "hup": syscall.SIGHUP, "quit": syscall.SIGQUIT}
 	for name, interrupt := range interrupts {
 		t.Run(name, func(t *testing.T) {
 			s := ask(t, p)
-			s.typed(l.ClientSecret[:8])
+			s.typeText(l.ClientSecret[:8])
 			// The kernel takes in what is typed in its own time, and would show it
 			// when the signal had brought the echo back before.
 			time.Sleep(200 * time.Millisecond)
 			interrupt(s)
 			if status := s.end(); !status.Signaled() || status.Signal() != signals[name] {
-				t.Errorf("ended with %s, not by the signal %s", told(status), signals[name])
+				t.Errorf("ended with %s, not by the signal %s", exitStatus(status), signals[name])
 			}
 			if !s.echo() {
 				t.Error("echo is still off")
 			}
-			if strings.Contains(s.shown(), l.ClientSecret[:8]) || strings.Contains(s.shown(), "goroutine") {
-				t.Errorf("the terminal shows %q", s.shown())
+			if strings.Contains(s.output(), l.ClientSecret[:8]) || strings.Contains(s.output(), "goroutine") {
+				t.Errorf("the terminal shows %q", s.output())
 			}
 		})
 	}
@@ -245,11 +245,11 @@ func TestLoginPrompt(t *testing.T) {
 
 // The command owns the terminal as if it had been started by the shell: it is
 // in the foreground, and what is typed reaches it, once.
-func TestCommandOwnsTerminal(t *testing.T) {
+func TestTerminal_CommandOwnsIt(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{})
-	sleep(t, l, emulator.Held, time.Second)
-	p := plainPlace(t, l)
+	l := startLakebase(t, emulator.Options{})
+	suspend(t, l, emulator.Held, time.Second)
+	p := newFixture(t, l)
 	file := filepath.Join(p.home, "interrupts")
 	const script = `
 trap 'echo INT >>"$1"' INT
@@ -261,15 +261,15 @@ echo ready
 while [ ! -e "$1.stop" ]; do sleep 0.05; done
 exit 7
 `
-	s := onScreen(p, "lakebase-exec", "--", "sh", "-c", script, "sh", file)
+	s := startOnTerminal(p, "lakebase-exec", "--", "sh", "-c", script, "sh", file)
 	pid := s.cmd.Process.Pid
-	eventually(t, "the command runs", func() bool { return strings.Contains(s.shown(), "foreground ") })
-	if want := fmt.Sprintf("terminal\r\npid %d group and foreground %d %d\r\n", pid, pid, pid); !strings.Contains(s.shown(), want) {
-		t.Errorf("the terminal shows %q, not %q", s.shown(), want)
+	eventually(t, "the command runs", func() bool { return strings.Contains(s.output(), "foreground ") })
+	if want := fmt.Sprintf("terminal\r\npid %d group and foreground %d %d\r\n", pid, pid, pid); !strings.Contains(s.output(), want) {
+		t.Errorf("the terminal shows %q, not %q", s.output(), want)
 	}
-	s.typed("a line\n")
-	eventually(t, "the line is read", func() bool { return strings.Contains(s.shown(), "read a line\r\nready") })
-	s.typed("\x03")
+	s.typeText("a line\n")
+	eventually(t, "the line is read", func() bool { return strings.Contains(s.output(), "read a line\r\nready") })
+	s.typeText("\x03")
 	eventually(t, "Ctrl-C reaches the command", func() bool { data, _ := os.ReadFile(file); return len(data) > 0 })
 	time.Sleep(300 * time.Millisecond) // a second one would come now
 	if data, _ := os.ReadFile(file); string(data) != "INT\n" {
@@ -279,6 +279,6 @@ exit 7
 		t.Fatal(err)
 	}
 	if status := s.end(); !status.Exited() || status.ExitStatus() != 7 {
-		t.Errorf("ended with %s, not with the command's own code", told(status))
+		t.Errorf("ended with %s, not with the command's own code", exitStatus(status))
 	}
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// personPlace is a desktop on which nobody has signed in, of a person.
-func personPlace(t *testing.T, l *emulator.Lakebase) *place {
+// userFixture is a desktop on which nobody has signed in, of a person.
+func userFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
-	p := deskPlace(t, l, testkeyring.Unlocked)
+	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	for _, name := range []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "PGUSER"} {
 		delete(p.env, name)
 	}
@@ -33,7 +33,7 @@ func personPlace(t *testing.T, l *emulator.Lakebase) *place {
 }
 
 // browserIs puts a script into $BROWSER. $1 is the address.
-func (p *place) browserIs(script string) {
+func (p *fixture) browserIs(script string) {
 	p.t.Helper()
 	path := filepath.Join(p.home, "browser")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
@@ -46,7 +46,7 @@ const curlBrowser = `exec curl -sS -L -o /dev/null --cacert "$LAKEBASE_CACERT" "
 
 // approved does what a person does at the address, and gives the one that the
 // browser is then sent to.
-func approved(t *testing.T, p *place, address string) string {
+func approved(t *testing.T, p *fixture, address string) string {
 	t.Helper()
 	pem, err := os.ReadFile(p.env["LAKEBASE_CACERT"])
 	if err != nil {
@@ -73,15 +73,15 @@ var authorizeAddress = regexp.MustCompile(`https://localhost:\d+/\S+`)
 
 // Where the browser is on another machine, the address is printed, and what the
 // browser shows at the end is pasted. What is not this login's is turned away.
-func TestUserLoginPasted(t *testing.T) {
+func TestUserLogin_PastedURL(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{NoPostgres: true})
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	for name, form := range map[string]func(back string) string{
 		"address": func(back string) string { return back },
 		"code":    func(back string) string { u, _ := url.Parse(back); return u.Query().Get("code") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := personPlace(t, l)
+			p := userFixture(t, l)
 			p.set("LAKEBASE_WAIT=never")
 			cmd := p.command("lakebase-credential-helper", "login", "--user-login", "--no-browser", "-q")
 			in, err := cmd.StdinPipe()
@@ -121,7 +121,7 @@ func TestUserLoginPasted(t *testing.T) {
 			if err != nil || l.Counters().Refused[emulator.GrantCode] != 0 {
 				t.Errorf("%v; %d codes were refused", err, l.Counters().Refused[emulator.GrantCode])
 			}
-			p.do("lakebase-exec", "--", "true").want(0)
+			p.do("lakebase-exec", "--", "true").wantExit(0)
 		})
 	}
 	if n := l.Counters().Granted[emulator.GrantCode]; n != 2 {
@@ -132,47 +132,47 @@ func TestUserLoginPasted(t *testing.T) {
 // At a terminal nothing is said while the browser works; the address comes after
 // two seconds, an address may be pasted though a browser was opened, and one line
 // says who has signed in.
-func TestUserLoginOnATerminal(t *testing.T) {
+func TestUserLogin_Terminal(t *testing.T) {
 	t.Parallel()
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := personPlace(t, l)
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := userFixture(t, l)
 	p.set("LAKEBASE_WAIT=never")
 	p.browserIs(curlBrowser)
 	argv := []string{"lakebase-credential-helper", "login", "--user-login"}
-	s := onScreen(p, argv...)
+	s := startOnTerminal(p, argv...)
 	if status := s.end(); status != 0 {
-		t.Fatalf("%s: %q", told(status), s.shown())
+		t.Fatalf("%s: %q", exitStatus(status), s.output())
 	}
 	done := regexp.MustCompile(`lakebase-credential-helper: signed in as ada@example\.com at localhost:\d+; the login is kept in the keychain\r\n$`)
-	if !done.MatchString(s.shown()) || authorizeAddress.MatchString(s.shown()) {
-		t.Errorf("shown: %q", s.shown())
+	if !done.MatchString(s.output()) || authorizeAddress.MatchString(s.output()) {
+		t.Errorf("shown: %q", s.output())
 	}
 
 	p.browserIs("echo $$ >" + p.home + "/pid; exec sleep 600")
-	s = onScreen(p, argv...)
-	eventually(t, "the address is shown", func() bool { return strings.Contains(s.shown(), "press Enter") })
-	if s.first < patience {
+	s = startOnTerminal(p, argv...)
+	eventually(t, "the address is shown", func() bool { return strings.Contains(s.output(), "press Enter") })
+	if s.first < progressAfter {
 		t.Errorf("the address is shown after %s", s.first)
 	}
-	s.typed("hello\r")
-	eventually(t, "it is said that this is none", func() bool { return strings.Contains(s.shown(), "still waited for") })
-	s.typed(approved(t, p, authorizeAddress.FindString(s.shown())) + "\r")
-	if status := s.end(); status != 0 || !done.MatchString(s.shown()) {
-		t.Errorf("%s: %q", told(status), s.shown())
+	s.typeText("hello\r")
+	eventually(t, "it is said that this is none", func() bool { return strings.Contains(s.output(), "still waited for") })
+	s.typeText(approved(t, p, authorizeAddress.FindString(s.output())) + "\r")
+	if status := s.end(); status != 0 || !done.MatchString(s.output()) {
+		t.Errorf("%s: %q", exitStatus(status), s.output())
 	}
 	endPid(t, p)
 
-	s = onScreen(p, argv...)
-	eventually(t, "the address is shown again", func() bool { return strings.Contains(s.shown(), "press Enter") })
-	s.typed("\x03")
+	s = startOnTerminal(p, argv...)
+	eventually(t, "the address is shown again", func() bool { return strings.Contains(s.output(), "press Enter") })
+	s.typeText("\x03")
 	if status := s.end(); !status.Signaled() || status.Signal() != syscall.SIGINT {
-		t.Errorf("Ctrl-C: %s", told(status))
+		t.Errorf("Ctrl-C: %s", exitStatus(status))
 	}
 	endPid(t, p) // the browser is the person's, and is left alone
 }
 
 // endPid ends the browser that the script has told of, which must be running.
-func endPid(t *testing.T, p *place) {
+func endPid(t *testing.T, p *fixture) {
 	t.Helper()
 	var pid int
 	text, err := os.ReadFile(filepath.Join(p.home, "pid"))
@@ -187,12 +187,12 @@ func endPid(t *testing.T, p *place) {
 
 // However many start at once with an access token that has ended, one trades the
 // refresh token, which the server takes once; nobody is locked out.
-func TestPeopleStartAtOnce(t *testing.T) {
+func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	const starts = 50
-	l := base(t, emulator.Options{Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
-	p := personPlace(t, l)
+	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
+	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
-	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").want(0)
+	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
 	time.Sleep(4 * time.Second) // until the access token has ended
 	l.Set(func(s *emulator.Switches) { s.WorkspaceTokenLife, s.Latency = 0, 100*time.Millisecond })
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -201,7 +201,7 @@ func TestPeopleStartAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.ResetCounters()
-	runs := make([]*started, starts)
+	runs := make([]*running, starts)
 	for i := range runs {
 		argv := []string{"lakebase-exec", "--", "psql", "-XAtc", "select current_user"}
 		if i%2 == 1 { // for another token, so that it is not the cache of that alone
@@ -215,13 +215,13 @@ func TestPeopleStartAtOnce(t *testing.T) {
 		runs[i] = p.start(cmd)
 	}
 	var all sync.WaitGroup
-	outcomes := make([]*outcome, starts)
+	outcomes := make([]*result, starts)
 	for i, r := range runs {
 		all.Go(func() { outcomes[i] = r.wait() })
 	}
 	all.Wait()
 	for _, o := range outcomes {
-		if o.want(0); o.stdout != "ada@example.com\n" {
+		if o.wantExit(0); o.stdout != "ada@example.com\n" {
 			t.Errorf("%v: %q", o.argv, o.stdout)
 		}
 	}
@@ -230,7 +230,7 @@ func TestPeopleStartAtOnce(t *testing.T) {
 		t.Errorf("%d starts made %d refreshes, %d refused ones and %d credentials", starts, n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh], n.ByCall[emulator.CallCredentials])
 	}
 	// The next one goes by what that refresh has left, and with no cache it renews.
-	p.do("lakebase-exec", "--cache", "off", "--", "true").want(0)
+	p.do("lakebase-exec", "--cache", "off", "--", "true").wantExit(0)
 	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != 2 || n.Refused[emulator.GrantRefresh] != 0 {
 		t.Errorf("then %d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
 	}
@@ -238,21 +238,21 @@ func TestPeopleStartAtOnce(t *testing.T) {
 
 // Without a cache each start renews the login, one after the other, whatever it
 // is for: the refresh token is the person's, not the workspace's.
-func TestPeopleStartAtOnceWithoutACache(t *testing.T) {
+func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
 	const starts = 12
-	l := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true}})
-	p := personPlace(t, l)
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true}})
+	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
 	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
-	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").want(0)
+	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
 	l.Set(func(s *emulator.Switches) { s.Latency = 100 * time.Millisecond })
-	runs := make([]*started, starts)
+	runs := make([]*running, starts)
 	for i := range runs {
 		host := fmt.Sprintf("%s/?o=%d", p.env["DATABRICKS_HOST"], i%3+1)
 		runs[i] = p.start(p.command("lakebase-exec", "--host", host, "--", "true"))
 	}
 	for _, r := range runs {
-		r.wait().want(0)
+		r.wait().wantExit(0)
 	}
 	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != starts || n.Refused[emulator.GrantRefresh] != 0 {
 		t.Errorf("%d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
@@ -261,23 +261,23 @@ func TestPeopleStartAtOnceWithoutACache(t *testing.T) {
 
 // A logout while another process renews the login waits for it, so that what the
 // workspace gives then is not left behind.
-func TestLogoutWhileTheLoginIsRenewed(t *testing.T) {
-	l := base(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true}})
-	p := personPlace(t, l)
+func TestLogout_DuringRenewal(t *testing.T) {
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true}})
+	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
 	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
-	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").want(0)
+	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
 	l.Set(func(s *emulator.Switches) { s.Latency = time.Second })
 	l.ResetCounters()
 	run := p.start(p.command("lakebase-exec", "--", "true"))
 	eventually(t, "the login is being renewed", func() bool { return l.Counters().Handshakes > 0 })
-	p.do("lakebase-credential-helper", "logout").want(0)
+	p.do("lakebase-credential-helper", "logout").wantExit(0)
 	if n := l.Counters().Granted[emulator.GrantRefresh]; n != 1 {
 		t.Errorf("the logout came after %d refreshes, not after the one under way", n)
 	}
-	run.wait().want(0)
-	if o := p.do("lakebase-credential-helper", "list").want(0); o.stdout != "" {
+	run.wait().wantExit(0)
+	if o := p.do("lakebase-credential-helper", "list").wantExit(0); o.stdout != "" {
 		t.Errorf("after the logout there is %s", o.stdout)
 	}
-	p.do("lakebase-exec", "--", "true").want(121).says("no person has signed in")
+	p.do("lakebase-exec", "--", "true").wantExit(121).wantStderr("no person has signed in")
 }

@@ -16,11 +16,11 @@ import (
 // stamp is a command that appends the moment of its start, in ns, to a file.
 const stamp = `date +%s%N >> "$1"`
 
-// TestWakes wakes a compute again and again, in each way in which one may look
+// TestWake wakes a compute again and again, in each way in which one may look
 // while it wakes: the command starts once, and not before the compute is up. How
 // soon after it is for scripts/bench to measure. The modes run side by side, for they
 // only wait. E2E_SEED repeats a run.
-func TestWakes(t *testing.T) {
+func TestWake(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("E2E_SEED"); s != "" {
@@ -46,7 +46,7 @@ func TestWakes(t *testing.T) {
 }
 
 func wakes(t *testing.T, mode emulator.WakeMode, random *rand.Rand, times int, longest time.Duration) {
-	l := base(t, emulator.Options{})
+	l := startLakebase(t, emulator.Options{})
 	for n := range times {
 		takes := time.Second + time.Duration(random.Int64N(int64(longest-time.Second)))
 		cached := n%2 == 0
@@ -60,17 +60,17 @@ func wakes(t *testing.T, mode emulator.WakeMode, random *rand.Rand, times int, l
 // folder of its own.
 func wakeOnce(t *testing.T, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration, cached bool) time.Duration {
 	t.Helper()
-	p := plainPlace(t, l)
-	p.set(patient...)
+	p := newFixture(t, l)
+	p.set(longTimeouts...)
 	file := filepath.Join(p.home, "started")
 	requests := 2
 	if cached {
-		p.do("lakebase-exec", "--cache", "file", "--wait", "never", "--", "true").want(0)
+		p.do("lakebase-exec", "--cache", "file", "--wait", "never", "--", "true").wantExit(0)
 		delete(p.env, "DATABRICKS_CLIENT_SECRET")
 		requests = 0
 	}
-	sleep(t, l, mode, takes)
-	p.do("lakebase-exec", "--cache", "file", "--", "sh", "-c", stamp, "sh", file).want(0)
+	suspend(t, l, mode, takes)
+	p.do("lakebase-exec", "--cache", "file", "--", "sh", "-c", stamp, "sh", file).wantExit(0)
 	up, woken := l.UpAt(), l.WokenAt()
 	if woken.IsZero() || up.Sub(woken) < takes {
 		t.Fatalf("the compute was not woken as told: woken %s, up %s", woken, up)
@@ -106,9 +106,9 @@ func starts(t *testing.T, file string) (at []time.Time) {
 	return at
 }
 
-// TestNeverWakes gives up when --wait-timeout is over, says what was heard last
+// TestWake_Never gives up when --wait-timeout is over, says what was heard last
 // and what to do, and does not start the command.
-func TestNeverWakes(t *testing.T) {
+func TestWake_Never(t *testing.T) {
 	t.Parallel()
 	const wait = 5 * time.Second
 	heard := map[emulator.WakeMode]string{
@@ -129,15 +129,15 @@ func TestNeverWakes(t *testing.T) {
 }
 
 func neverWakes(t *testing.T, mode emulator.WakeMode, heard string, wait time.Duration) {
-	l := base(t, emulator.Options{})
-	p := plainPlace(t, l)
+	l := startLakebase(t, emulator.Options{})
+	p := newFixture(t, l)
 	file := filepath.Join(p.home, "started")
 	// The token is in the cache, so that the wait is all that takes time.
-	p.do("lakebase-exec", "--cache", "file", "--wait", "never", "--", "true").want(0)
+	p.do("lakebase-exec", "--cache", "file", "--wait", "never", "--", "true").wantExit(0)
 	delete(p.env, "DATABRICKS_CLIENT_SECRET")
-	sleep(t, l, mode, emulator.Never)
+	suspend(t, l, mode, emulator.Never)
 	o := p.do("lakebase-exec", "--cache", "file", "--wait-timeout", wait.String(), "--", "sh", "-c", stamp, "sh", file)
-	o.want(123).says("lakebase-exec: error: the database at localhost did not wake in ", heard,
+	o.wantExit(123).wantStderr("lakebase-exec: error: the database at localhost did not wake in ", heard,
 		"lakebase-exec: hint: allow it more time with --wait-timeout")
 	if o.took < wait {
 		t.Errorf("gave up after %s, not after %s", o.took, wait)

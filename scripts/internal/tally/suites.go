@@ -6,7 +6,7 @@ const module = "github.com/lakebase-exec/lakebase-exec/"
 
 // stories are told one a file; those that begin with this word are attacks.
 const (
-	stories = "TestStories/"
+	stories = "TestScripts/"
 	attack  = "attack_"
 )
 
@@ -16,17 +16,16 @@ var suites = []struct{ begin, name string }{
 	{"TestMatrix", "matrix"},
 	{stories + attack, "attacks"},
 	{"TestAttack", "attacks"},
-	{"TestStories", "stories"},
+	{"TestScripts", "stories"},
 	{"TestCrash", "crash"},
-	{"TestThousand", "load"},
-	{"TestTwoHundred", "load"},
+	{"TestGet_", "load"},
 	{"TestWarmGet", "load"},
-	{"TestColdStarts", "load"},
-	{"TestLeaderKilled", "load"},
+	{"TestExec_ColdStarts", "load"},
+	{"TestExec_MintingProcessKilled", "load"},
 	{"TestSoak", "soak"},
 	{"TestLongLived", "long-lived"},
-	{"TestWakes", "wakes"},
-	{"TestNeverWakes", "wakes"},
+	{"TestWake", "wakes"},
+	{"TestWake_Never", "wakes"},
 }
 
 // order is that of the table; others come after, by name.

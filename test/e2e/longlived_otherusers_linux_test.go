@@ -16,16 +16,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// stranger is a user of the machine who is not root. Only root can become one.
-const stranger = 65534
+// otherUID is a user of the machine who is not root. Only root can become one.
+const otherUID = 65534
 
-// asStranger has cmd run as that user.
-func asStranger(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+// asOtherUser has cmd run as that user.
+func asOtherUser(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test becomes another user: run it as root")
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: otherUID, Gid: otherUID}}
 	cmd.Dir = "/"
 	return cmd
 }
@@ -43,45 +43,45 @@ ps axeww
 env
 `
 
-// othersSeeNothing: who is not root cannot look into the supervisor, not even
+// otherUsersSeeNothing: who is not root cannot look into the supervisor, not even
 // when it is his own, nor come in by its door.
-func othersSeeNothing(t *testing.T) {
-	l := base(t, emulator.Options{})
+func otherUsersSeeNothing(t *testing.T) {
+	l := startLakebase(t, emulator.Options{})
 	t.Run("whole run as another user", func(t *testing.T) {
-		p := strangersPlace(t, l)
+		p := otherUserFixture(t, l)
 		for _, mode := range []string{"passfile", "proxy"} {
-			o := p.finish(asStranger(t, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", search)))
-			noticed(t, mode, o)
+			o := p.finish(asOtherUser(t, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", search)))
+			observed(t, mode, o)
 			if !strings.Contains(o.stdout, "HOME="+p.home) {
 				t.Errorf("%s: the search did not read its own environment:\n%s", mode, o.stdout)
 			}
 			p.nothingLeft()
 		}
 		// The twin: without a supervisor of ours the same search finds it.
-		cmd := asStranger(t, p.command("sh", "-c", `sh -c "$0"; true`, search))
+		cmd := asOtherUser(t, p.command("sh", "-c", `sh -c "$0"; true`, search))
 		out, err := cmd.Output()
 		if err != nil || strings.Count(string(out), l.ClientSecret) < 3 || !strings.Contains(string(out), "read environ") || !strings.Contains(string(out), "read fd") {
 			t.Errorf("the search finds nothing where the secret is (%v)", err)
 		}
 	})
 	t.Run("command as another user", func(t *testing.T) {
-		p := quarters(t, l)
+		p := newSandbox(t, l)
 		for _, mode := range []string{"passfile", "proxy"} {
-			o := p.do("lakebase-exec", "--refresh", mode, "--", "setpriv", fmt.Sprintf("--reuid=%d", stranger), fmt.Sprintf("--regid=%d", stranger),
+			o := p.do("lakebase-exec", "--refresh", mode, "--", "setpriv", fmt.Sprintf("--reuid=%d", otherUID), fmt.Sprintf("--regid=%d", otherUID),
 				"--clear-groups", "sh", "-c", "cd /; id -u;"+search)
-			noticed(t, mode, o)
-			if !strings.HasPrefix(o.stdout, fmt.Sprint(stranger)+"\n") {
+			observed(t, mode, o)
+			if !strings.HasPrefix(o.stdout, fmt.Sprint(otherUID)+"\n") {
 				t.Errorf("%s: the search ran as another user: %.20q", mode, o.stdout)
 			}
 		}
 	})
-	t.Run("by the door", func(t *testing.T) { theDoor(t, l) })
+	t.Run("by the door", func(t *testing.T) { proxySocketIsPrivate(t, l) })
 }
 
-// noticed checks what a search has found; wait has looked for secret and tokens.
-func noticed(t *testing.T, mode string, o *outcome) {
+// observed checks what a search has found; wait has looked for secret and tokens.
+func observed(t *testing.T, mode string, o *result) {
 	t.Helper()
-	o.want(0)
+	o.wantExit(0)
 	if strings.Contains(o.stdout, "eyJ") || !strings.Contains(o.stdout, "lakebase-exec\x00--refresh\x00"+mode) || !strings.Contains(o.stdout, "read cmdline") {
 		t.Errorf("%s: a token is seen, or nothing at all:\n%s", mode, o.stdout)
 	}
@@ -92,10 +92,10 @@ func noticed(t *testing.T, mode string, o *outcome) {
 	}
 }
 
-// strangersPlace belongs to that user.
-func strangersPlace(t *testing.T, l *emulator.Lakebase) *place {
+// otherUserFixture belongs to that user.
+func otherUserFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
-	p := quarters(t, l)
+	p := newSandbox(t, l)
 	p.home = filepath.Join(p.run, "home")
 	p.set("HOME="+p.home, "XDG_RUNTIME_DIR="+filepath.Join(p.run, "run"))
 	ca := filepath.Join(p.home, "ca.pem")
@@ -105,7 +105,7 @@ func strangersPlace(t *testing.T, l *emulator.Lakebase) *place {
 		err = errors.Join(os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700), os.WriteFile(ca, pem, 0o600))
 	}
 	for _, path := range []string{p.home, ca, p.env["XDG_RUNTIME_DIR"]} {
-		err = errors.Join(err, os.Chown(path, stranger, stranger))
+		err = errors.Join(err, os.Chown(path, otherUID, otherUID))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -114,10 +114,10 @@ func strangersPlace(t *testing.T, l *emulator.Lakebase) *place {
 	return p
 }
 
-// theDoor is closed to other users of the machine: on a socket by its folder, on
+// proxySocketIsPrivate is closed to other users of the machine: on a socket by its folder, on
 // loopback by its password.
-func theDoor(t *testing.T, l *emulator.Lakebase) {
-	p := quarters(t, l)
+func proxySocketIsPrivate(t *testing.T, l *emulator.Lakebase) {
+	p := newSandbox(t, l)
 	socket := p.supervise("--refresh", "proxy")
 	if dir, err := os.Stat(socket.value("PGHOST")); err != nil || dir.Mode().Perm() != 0o700 {
 		t.Errorf("the socket's folder: %v (%v)", dir, err)
@@ -130,15 +130,15 @@ func theDoor(t *testing.T, l *emulator.Lakebase) {
 	}
 	loopback := p.supervise("--refresh", "proxy", "--listen", "127.0.0.1:0")
 	ask := []string{"psql", "-XwAtc", "select 42"}
-	p.finish(asStranger(t, socket.client("psql", ask...))).want(2).says(`connection to server on socket`, "Permission denied")
-	wrong := asStranger(t, loopback.client("psql", ask...))
+	p.finish(asOtherUser(t, socket.client("psql", ask...))).wantExit(2).wantStderr(`connection to server on socket`, "Permission denied")
+	wrong := asOtherUser(t, loopback.client("psql", ask...))
 	wrong.Env = append(wrong.Env, "PGPASSWORD="+socket.value("PGPASSWORD"))
-	p.finish(wrong).want(2).says("FATAL:  password authentication failed for user")
-	none := asStranger(t, loopback.client("psql", ask...))
+	p.finish(wrong).wantExit(2).wantStderr("FATAL:  password authentication failed for user")
+	none := asOtherUser(t, loopback.client("psql", ask...))
 	none.Env = append(none.Env, "PGPASSWORD=")
-	p.finish(none).want(2).says("no password supplied")
-	for _, cmd := range []*exec.Cmd{socket.client("psql", ask...), asStranger(t, loopback.client("psql", ask...))} {
-		if o := p.finish(cmd).want(0); o.stdout != "42\n" {
+	p.finish(none).wantExit(2).wantStderr("no password supplied")
+	for _, cmd := range []*exec.Cmd{socket.client("psql", ask...), asOtherUser(t, loopback.client("psql", ask...))} {
+		if o := p.finish(cmd).wantExit(0); o.stdout != "42\n" {
 			t.Errorf("with the right password: %q", o.stdout)
 		}
 	}
@@ -150,6 +150,6 @@ func theDoor(t *testing.T, l *emulator.Lakebase) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	_ = loopback.feed.Close()
-	loopback.wait().want(0)
+	loopback.wait().wantExit(0)
 	socket.end()
 }

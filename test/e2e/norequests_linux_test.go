@@ -11,27 +11,27 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// door is a listener that counts who comes, and answers nobody.
-type door struct {
-	ln    net.Listener
-	knock atomic.Int64
+// countingListener is a listener that counts who comes, and answers nobody.
+type countingListener struct {
+	ln          net.Listener
+	connections atomic.Int64
 }
 
-func listen(t *testing.T, network, address string) *door {
+func listenAndCount(t *testing.T, network, address string) *countingListener {
 	t.Helper()
 	ln, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ln.Close() })
-	d := &door{ln: ln}
+	d := &countingListener{ln: ln}
 	go func() {
 		for {
 			c, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			d.knock.Add(1)
+			d.connections.Add(1)
 			_ = c.Close()
 		}
 	}()
@@ -40,11 +40,11 @@ func listen(t *testing.T, network, address string) *door {
 
 // What only tells something, and what is wrong from the start, asks nobody:
 // neither keychain nor network, and it leaves nothing behind.
-func TestAsksNobody(t *testing.T) {
-	l := base(t, emulator.Options{NoPostgres: true})
-	p := plainPlace(t, l)
-	bus := listen(t, "unix", filepath.Join(t.TempDir(), "bus"))
-	network := listen(t, "tcp", "127.0.0.1:0")
+func TestCommands_AskNoServer(t *testing.T) {
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := newFixture(t, l)
+	bus := listenAndCount(t, "unix", filepath.Join(t.TempDir(), "bus"))
+	network := listenAndCount(t, "tcp", "127.0.0.1:0")
 	_, port, err := net.SplitHostPort(network.ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestAsksNobody(t *testing.T) {
 		{120, "no terminal", []string{helper, "login"}},
 	}
 	for _, r := range runs {
-		o := p.do(r.argv...).want(r.code)
+		o := p.do(r.argv...).wantExit(r.code)
 		text := o.stderr
 		if r.code == 0 {
 			text = o.stdout
@@ -99,7 +99,7 @@ func TestAsksNobody(t *testing.T) {
 		if !strings.Contains(text, r.says) {
 			t.Errorf("%v does not say %q:\n%s%s", r.argv, r.says, o.stdout, o.stderr)
 		}
-		if b, n := bus.knock.Swap(0), network.knock.Swap(0); b+n != 0 {
+		if b, n := bus.connections.Swap(0), network.connections.Swap(0); b+n != 0 {
 			t.Errorf("%v asked the bus %d times, the network %d times", r.argv, b, n)
 		}
 		if r.code == 126 || r.code == 127 {
@@ -113,20 +113,20 @@ func TestAsksNobody(t *testing.T) {
 	}
 	t.Run("a run in earnest asks", func(t *testing.T) {
 		p.t = t
-		p.do(exec, "--", "true").want(121)
-		if b, n := bus.knock.Swap(0), network.knock.Swap(0); b == 0 || n != 0 {
+		p.do(exec, "--", "true").wantExit(121)
+		if b, n := bus.connections.Swap(0), network.connections.Swap(0); b == 0 || n != 0 {
 			t.Errorf("without a secret the bus was asked %d times, the network %d times", b, n)
 		}
 		if left, err := os.ReadDir(p.run); err != nil || len(left) == 0 {
 			t.Errorf("the runtime folder holds %v (%v)", left, err)
 		}
-		p.do(exec, "--print-env").want(0)
-		if b := bus.knock.Swap(0); b == 0 {
+		p.do(exec, "--print-env").wantExit(0)
+		if b := bus.connections.Swap(0); b == 0 {
 			t.Error("--print-env with the cache did not ask the bus")
 		}
 		p.set("DATABRICKS_CLIENT_SECRET=" + l.ClientSecret)
-		p.do(exec, "--cache", "off", "--timeout", "1s", "--", "true").want(122)
-		if b, n := bus.knock.Swap(0), network.knock.Swap(0); b != 0 || n == 0 {
+		p.do(exec, "--cache", "off", "--timeout", "1s", "--", "true").wantExit(122)
+		if b, n := bus.connections.Swap(0), network.connections.Swap(0); b != 0 || n == 0 {
 			t.Errorf("with a secret and no cache the bus was asked %d times, the network %d times", b, n)
 		}
 	})

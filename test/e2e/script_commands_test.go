@@ -49,30 +49,30 @@ func (l *listener) stop() {
 
 // listener is the word: without arguments it opens one and sets
 // $LISTENER_PORT, with "count N" it wants N connections.
-func (s *story) listener(ts *testscript.TestScript, neg bool, args []string) {
+func (s *scriptEnv) listener(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("listener: say the number that is wanted")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if len(args) == 0 {
-		if s.stranger != nil {
-			s.stranger.stop()
+		if s.untrusted != nil {
+			s.untrusted.stop()
 		}
 		l, err := newListener(ctx)
 		ts.Check(err)
-		s.stranger = l
+		s.untrusted = l
 		_, port, err := net.SplitHostPort(l.Addr().String())
 		ts.Check(err)
 		ts.Setenv("LISTENER_PORT", port)
 		return
 	}
-	if len(args) != 2 || args[0] != "count" || s.stranger == nil {
+	if len(args) != 2 || args[0] != "count" || s.untrusted == nil {
 		ts.Fatalf("usage: listener [count N]")
 	}
 	// A connection that stands in the queue counts too.
 	for end := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
-		got := strconv.FormatInt(s.stranger.came.Load(), 10)
+		got := strconv.FormatInt(s.untrusted.came.Load(), 10)
 		if got == args[1] && (got != "0" || time.Now().After(end.Add(-900*time.Millisecond))) {
 			return
 		}
@@ -85,7 +85,7 @@ func (s *story) listener(ts *testscript.TestScript, neg bool, args []string) {
 // twice runs BIN/PROGRAM with names that stand twice in its environment, which
 // os/exec would not let through: the words NAME=VALUE before the program stand
 // in front of the story's own.
-func (s *story) twice(ts *testscript.TestScript, neg bool, args []string) {
+func (s *scriptEnv) twice(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("twice: say the exit code that is wanted")
 	}
@@ -110,7 +110,7 @@ func (s *story) twice(ts *testscript.TestScript, neg bool, args []string) {
 	if code != want {
 		ts.Fatalf("exit code %d, not %d\n%s", code, want, text)
 	}
-	if found := s.leak(string(text), true); found != "" {
+	if found := s.findLeak(string(text), true); found != "" {
 		ts.Fatalf("the output has %s in it", found)
 	}
 }
@@ -142,17 +142,17 @@ func spawn(path string, argv, environ []string, dir, out string) (int, error) {
 
 // environ is the story's environment, each name once. testscript does not give
 // it away, so a program tells it.
-func (s *story) environ(ts *testscript.TestScript) []string {
+func (s *scriptEnv) environ(ts *testscript.TestScript) []string {
 	ts.Check(ts.Exec("env", "-0"))
 	return strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")
 }
 
-// desktopCalls checks how often the keychain was asked for something.
-func (s *story) desktopCalls(ts *testscript.TestScript, neg bool, args []string) {
+// keyringCalls checks how often the keychain was asked for something.
+func (s *scriptEnv) keyringCalls(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: desktop calls METHOD N")
 	}
-	if got := fmt.Sprint(s.desk.Calls()[args[0]]); (got == args[1]) == neg {
-		ts.Fatalf("%s was called %s times\n%v", args[0], got, s.desk.Calls())
+	if got := fmt.Sprint(s.keyring.Calls()[args[0]]); (got == args[1]) == neg {
+		ts.Fatalf("%s was called %s times\n%v", args[0], got, s.keyring.Calls())
 	}
 }

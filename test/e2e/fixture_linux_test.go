@@ -22,8 +22,8 @@ import (
 // runLimit bounds one run of a program, so that a test never hangs.
 const runLimit = 5 * time.Minute
 
-// base starts a local Lakebase for one test.
-func base(t testing.TB, o emulator.Options) *emulator.Lakebase {
+// startLakebase starts a local Lakebase for one test.
+func startLakebase(t testing.TB, o emulator.Options) *emulator.Lakebase {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
@@ -39,8 +39,8 @@ func base(t testing.TB, o emulator.Options) *emulator.Lakebase {
 	return l
 }
 
-// sleep suspends the compute; its next wake looks like mode and takes this long.
-func sleep(t testing.TB, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration) {
+// suspend suspends the compute; its next wake looks like mode and takes this long.
+func suspend(t testing.TB, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
@@ -51,9 +51,9 @@ func sleep(t testing.TB, l *emulator.Lakebase, mode emulator.WakeMode, takes tim
 	l.ResetCounters()
 }
 
-// wakeUp ends a wake that takes for ever: what waits for it tries again, and finds a
+// wakeAtOnce ends a wake that takes for ever: what waits for it tries again, and finds a
 // compute that wakes at once.
-func wakeUp(t testing.TB, l *emulator.Lakebase) {
+func wakeAtOnce(t testing.TB, l *emulator.Lakebase) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
@@ -63,20 +63,20 @@ func wakeUp(t testing.TB, l *emulator.Lakebase) {
 	}
 }
 
-// place is a user's corner of the machine: home, runtime folder, environment.
-type place struct {
-	t    testing.TB
-	base *emulator.Lakebase
-	desk *testkeyring.Desktop
-	home string
-	run  string // XDG_RUNTIME_DIR
-	env  map[string]string
+// fixture is a user's corner of the machine: home, runtime folder, environment.
+type fixture struct {
+	t        testing.TB
+	lakebase *emulator.Lakebase
+	keyring  *testkeyring.Desktop
+	home     string
+	run      string // XDG_RUNTIME_DIR
+	env      map[string]string
 }
 
-// plainPlace has no desktop; the secret stands in the environment.
-func plainPlace(t testing.TB, l *emulator.Lakebase) *place {
+// newFixture has no desktop; the secret stands in the environment.
+func newFixture(t testing.TB, l *emulator.Lakebase) *fixture {
 	t.Helper()
-	p := &place{t: t, base: l, home: t.TempDir(), run: filepath.Join(t.TempDir(), "run")}
+	p := &fixture{t: t, lakebase: l, home: t.TempDir(), run: filepath.Join(t.TempDir(), "run")}
 	if err := os.Mkdir(p.run, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -92,16 +92,16 @@ func plainPlace(t testing.TB, l *emulator.Lakebase) *place {
 	return p
 }
 
-// deskPlace has a private desktop with the keychain in this mode; the secret is
+// newKeyringFixture has a private desktop with the keychain in this mode; the secret is
 // not in the environment.
-func deskPlace(t testing.TB, l *emulator.Lakebase, mode testkeyring.Mode) *place {
+func newKeyringFixture(t testing.TB, l *emulator.Lakebase, mode testkeyring.Mode) *fixture {
 	t.Helper()
-	return deskPlaceWith(t, l, testkeyring.Options{Mode: mode})
+	return newKeyringFixtureWith(t, l, testkeyring.Options{Mode: mode})
 }
 
-func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Options) *place {
+func newKeyringFixtureWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Options) *fixture {
 	t.Helper()
-	p := plainPlace(t, l)
+	p := newFixture(t, l)
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	o.Dir = p.home
@@ -114,7 +114,7 @@ func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Options) *p
 			t.Errorf("the desktop did not end well: %v", err)
 		}
 	})
-	p.desk = d
+	p.keyring = d
 	p.set(d.Env()...)
 	p.run = p.env["XDG_RUNTIME_DIR"]
 	delete(p.env, "DATABRICKS_CLIENT_SECRET")
@@ -122,12 +122,12 @@ func deskPlaceWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Options) *p
 }
 
 // defaultCache has the programs use the token store that users get.
-func (p *place) defaultCache() *place {
+func (p *fixture) defaultCache() *fixture {
 	delete(p.env, "LAKEBASE_CACHE")
 	return p
 }
 
-func (p *place) set(env ...string) {
+func (p *fixture) set(env ...string) {
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
 		p.env[name] = value
@@ -136,16 +136,16 @@ func (p *place) set(env ...string) {
 
 // login puts the secret into the keychain. Nothing is minted by it, so that the
 // cache is empty afterwards.
-func (p *place) login() {
+func (p *fixture) login() {
 	p.t.Helper()
 	cmd := p.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")
-	cmd.Stdin = strings.NewReader(p.base.ClientSecret + "\n")
-	p.finish(cmd).want(0)
+	cmd.Stdin = strings.NewReader(p.lakebase.ClientSecret + "\n")
+	p.finish(cmd).wantExit(0)
 }
 
 // command is argv in this place, not yet started. Programs of the project are
 // found first.
-func (p *place) command(argv ...string) *exec.Cmd {
+func (p *fixture) command(argv ...string) *exec.Cmd {
 	p.t.Helper()
 	path := argv[0]
 	if !filepath.IsAbs(path) {
@@ -169,21 +169,21 @@ func (p *place) command(argv ...string) *exec.Cmd {
 }
 
 // do runs argv to its end.
-func (p *place) do(argv ...string) *outcome {
+func (p *fixture) do(argv ...string) *result {
 	p.t.Helper()
 	return p.finish(p.command(argv...))
 }
 
 // finish runs cmd to its end.
-func (p *place) finish(cmd *exec.Cmd) *outcome {
+func (p *fixture) finish(cmd *exec.Cmd) *result {
 	p.t.Helper()
 	r := p.start(cmd)
 	return r.wait()
 }
 
-// started is a program that runs.
-type started struct {
-	*place
+// running is a program that runs.
+type running struct {
+	*fixture
 	cmd   *exec.Cmd
 	begin time.Time
 	out   *bytes.Buffer
@@ -191,9 +191,9 @@ type started struct {
 }
 
 // start starts cmd with its output kept.
-func (p *place) start(cmd *exec.Cmd) *started {
+func (p *fixture) start(cmd *exec.Cmd) *running {
 	p.t.Helper()
-	r := &started{place: p, cmd: cmd, out: &bytes.Buffer{}, err: &bytes.Buffer{}, begin: time.Now()}
+	r := &running{fixture: p, cmd: cmd, out: &bytes.Buffer{}, err: &bytes.Buffer{}, begin: time.Now()}
 	cmd.Stdout, cmd.Stderr = r.out, r.err
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -202,16 +202,16 @@ func (p *place) start(cmd *exec.Cmd) *started {
 }
 
 // wait waits for the end, and searches what was said for secrets and tokens.
-func (r *started) wait() *outcome {
+func (r *running) wait() *result {
 	r.t.Helper()
 	err := r.cmd.Wait()
-	o := &outcome{t: r.t, argv: r.cmd.Args, took: time.Since(r.begin), stdout: r.out.String(), stderr: r.err.String()}
+	o := &result{t: r.t, argv: r.cmd.Args, took: time.Since(r.begin), stdout: r.out.String(), stderr: r.err.String()}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		r.t.Fatalf("%v: %v\n%s", o.argv, err, o.stderr)
 	}
 	o.status = r.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if found := revealed(r.base, o.stdout+"\n"+o.stderr); found != "" {
+	if found := leakIn(r.lakebase, o.stdout+"\n"+o.stderr); found != "" {
 		r.t.Errorf("%v: its output has %s in it", o.argv, found)
 	}
 	if strings.Contains(o.stderr, "DATA RACE") { // the exit code is lost where a command follows
@@ -220,8 +220,8 @@ func (r *started) wait() *outcome {
 	return o
 }
 
-// outcome is how a program ended.
-type outcome struct {
+// result is how a program ended.
+type result struct {
 	t              testing.TB
 	argv           []string
 	status         syscall.WaitStatus
@@ -229,20 +229,20 @@ type outcome struct {
 	stdout, stderr string
 }
 
-// unexpected is what it said on stderr beside what it waits for.
-func (o *outcome) unexpected() string { return withoutProgress(o.stderr, o.took) }
+// stderrWithoutProgress is what it said on stderr beside what it waits for.
+func (o *result) stderrWithoutProgress() string { return withoutProgress(o.stderr, o.took) }
 
-// want fails the test unless the program exited by itself with this code.
-func (o *outcome) want(code int) *outcome {
+// wantExit fails the test unless the program exited by itself with this code.
+func (o *result) wantExit(code int) *result {
 	o.t.Helper()
 	if !o.status.Exited() || o.status.ExitStatus() != code {
-		o.t.Fatalf("%v: ended with %s, not with exit code %d\nstdout: %s\nstderr: %s", o.argv, told(o.status), code, o.stdout, o.stderr)
+		o.t.Fatalf("%v: ended with %s, not with exit code %d\nstdout: %s\nstderr: %s", o.argv, exitStatus(o.status), code, o.stdout, o.stderr)
 	}
 	return o
 }
 
-// says fails the test unless stderr has each of the texts.
-func (o *outcome) says(texts ...string) *outcome {
+// wantStderr fails the test unless stderr has each of the texts.
+func (o *result) wantStderr(texts ...string) *result {
 	o.t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(o.stderr, text) {
@@ -252,15 +252,15 @@ func (o *outcome) says(texts ...string) *outcome {
 	return o
 }
 
-func told(s syscall.WaitStatus) string {
+func exitStatus(s syscall.WaitStatus) string {
 	if s.Signaled() {
 		return "signal " + s.Signal().String()
 	}
 	return "exit code " + strconv.Itoa(s.ExitStatus())
 }
 
-// revealed names what must not be in text: the secret in any form, or a token.
-func revealed(l *emulator.Lakebase, text string) string {
+// leakIn names what must not be in text: the secret in any form, or a token.
+func leakIn(l *emulator.Lakebase, text string) string {
 	if what := secretIn(l, text); what != "" {
 		return what
 	}

@@ -20,62 +20,70 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// TestStories tells what a user sees, one story a file. Their own words:
+// TestScripts runs the scripts of testdata/script, one user-visible behaviour a
+// file. Beside testscript's own commands there are:
 //
-//	lakebase start [no-postgres] [instance NAME]   a local Lakebase; its variables but the secret
-//	                               are set, the secret stands in $SECRET_FILE
-//	lakebase COMMAND [WORD…]       steers it, as local-lakebase ctl does; the answer is printed
-//	lakebase count NAME N          of its status; fails where it is another number
-//	lakebase sql STATEMENT         as the database's owner; rows are printed
-//	second COMMAND …               the same for another Lakebase, without setting variables
-//	way WAY [WORD…]                sets the variables of a way in alone, as "lakebase env" prints
-//	                               them; without a secret for oauth-m2m
-//	secret                         puts the secret into DATABRICKS_CLIENT_SECRET
-//	desktop MODE                   a private desktop session in $HOME; replaces an earlier one
-//	desktop lock|unlock|stop       what happens to it
-//	desktop calls METHOD N         how often the keychain was asked; with gnome-keyring
+//	lakebase start [no-postgres] [instance NAME]   starts a local Lakebase and sets its variables
+//	                               except the secret, which is in the file $SECRET_FILE
+//	lakebase COMMAND [WORD...]     controls it like local-lakebase ctl; prints the reply
+//	lakebase count NAME N          fails unless this line of its status is N
+//	lakebase sql STATEMENT         runs it as the database's owner; prints the rows
+//	second COMMAND ...             the same for a second Lakebase; sets variables with the prefix SECOND_
+//	auth TYPE [WORD...]            sets the variables of one auth type only, as "lakebase env" prints
+//	                               them; for oauth-m2m without the secret
+//	secret                         sets DATABRICKS_CLIENT_SECRET
+//	keyring MODE                   starts a private session bus with a keyring in $HOME, in place of
+//	                               an earlier one
+//	keyring lock|unlock|stop       locks, unlocks or stops it
+//	keyring calls METHOD N         fails unless METHOD was called N times; with gnome-keyring
 //	                               BeginPrompting counts dialogs
-//	listener [count N]             a stranger on loopback, port $LISTENER_PORT; N came to it
-//	run CODE PROGRAM [ARG…]        runs it, wants this exit code, and that neither secret nor
-//	                               token is in its output; -tokens before CODE allows tokens.
-//	                               Lines that tell of a wait are not kept: see withoutProgress
-//	within DURATION run …          and that it takes no longer
-//	twice NAME=VALUE… CODE PROGRAM runs one of ours with names that stand twice; both its
-//	                               outputs become stdout, tokens are allowed
-func TestStories(t *testing.T) {
+//	listener [count N]             starts an untrusted server on loopback, port $LISTENER_PORT; fails
+//	                               unless N connections were made to it
+//	run [-tokens] CODE PROGRAM [ARG...]
+//	                               runs it, wants this exit code and no secret in its output and files,
+//	                               and no token in its output unless -tokens is given. Progress lines
+//	                               are removed from stderr: see withoutProgress
+//	within DURATION run ...        fails also if it takes longer
+//	twice NAME=VALUE... CODE PROGRAM   runs it with names that occur twice in the environment; stdout
+//	                               holds both of its outputs, tokens are allowed
+func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
-		Setup: setup,
+		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"listener": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).listener(ts, neg, args) },
-			"twice":    func(ts *testscript.TestScript, neg bool, args []string) { of(ts).twice(ts, neg, args) },
-			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "first") },
-			"second":   func(ts *testscript.TestScript, neg bool, args []string) { of(ts).lakebase(ts, neg, args, "second") },
-			"way":      func(ts *testscript.TestScript, neg bool, args []string) { of(ts).way(ts, neg, args) },
-			"secret":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).giveSecret(ts) },
-			"desktop":  func(ts *testscript.TestScript, neg bool, args []string) { of(ts).desktop(ts, neg, args) },
-			"run":      func(ts *testscript.TestScript, neg bool, args []string) { of(ts).run(ts, neg, args) },
-			"within":   within,
+			"listener": func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).listener(ts, neg, args) },
+			"twice":    func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).twice(ts, neg, args) },
+			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) {
+				envOf(ts).lakebaseCommand(ts, neg, args, "first")
+			},
+			"second": func(ts *testscript.TestScript, neg bool, args []string) {
+				envOf(ts).lakebaseCommand(ts, neg, args, "second")
+			},
+			"auth":    func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).auth(ts, neg, args) },
+			"secret":  func(ts *testscript.TestScript, _ bool, _ []string) { envOf(ts).giveSecret(ts) },
+			"keyring": func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).keyringCommand(ts, neg, args) },
+			"run":     func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).run(ts, neg, args) },
+			"within":  within,
 		},
 	})
 }
 
-// story is what one script has brought up.
-type story struct {
-	dir   string
-	bases map[string]*emulator.Lakebase
-	desk  *testkeyring.Desktop
+// scriptEnv is what one script has brought up.
+type scriptEnv struct {
+	dir       string
+	lakebases map[string]*emulator.Lakebase
+	keyring   *testkeyring.Desktop
 
-	stranger *listener
+	untrusted *listener
 }
 
-type storyKey struct{}
+type scriptKey struct{}
 
-func of(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
+func envOf(ts *testscript.TestScript) *scriptEnv { return ts.Value(scriptKey{}).(*scriptEnv) }
 
-func setup(env *testscript.Env) error {
-	s := &story{dir: env.WorkDir, bases: map[string]*emulator.Lakebase{}}
-	env.Values[storyKey{}] = s
+func setupScript(env *testscript.Env) error {
+	s := &scriptEnv{dir: env.WorkDir, lakebases: map[string]*emulator.Lakebase{}}
+	env.Values[scriptKey{}] = s
 	home := filepath.Join(env.WorkDir, "home")
 	runtime := filepath.Join(env.WorkDir, "run")
 	for _, d := range []string{home, runtime} {
@@ -101,13 +109,13 @@ func setup(env *testscript.Env) error {
 	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
 	env.Defer(func() {
 		_ = os.RemoveAll(short)
-		if s.desk != nil {
-			_ = s.desk.Close()
+		if s.keyring != nil {
+			_ = s.keyring.Close()
 		}
-		if s.stranger != nil {
-			s.stranger.stop()
+		if s.untrusted != nil {
+			s.untrusted.stop()
 		}
-		for _, l := range s.bases {
+		for _, l := range s.lakebases {
 			_ = l.Close()
 		}
 	})
@@ -117,7 +125,7 @@ func setup(env *testscript.Env) error {
 // limit bounds what a story's own words may take.
 const limit = 5 * time.Minute
 
-func (s *story) lakebase(ts *testscript.TestScript, neg bool, args []string, name string) {
+func (s *scriptEnv) lakebaseCommand(ts *testscript.TestScript, neg bool, args []string, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if len(args) == 0 {
@@ -127,7 +135,7 @@ func (s *story) lakebase(ts *testscript.TestScript, neg bool, args []string, nam
 		s.start(ctx, ts, args[1:], name)
 		return
 	}
-	l := s.bases[name]
+	l := s.lakebases[name]
 	if l == nil {
 		ts.Fatalf("%s: not started", name)
 	}
@@ -164,18 +172,18 @@ func value(status, name string) string {
 	return "absent"
 }
 
-func (s *story) start(ctx context.Context, ts *testscript.TestScript, args []string, name string) {
+func (s *scriptEnv) start(ctx context.Context, ts *testscript.TestScript, args []string, name string) {
 	o := emulator.Options{NoPostgres: len(args) > 0 && args[0] == "no-postgres"}
 	if n := len(args); n >= 2 && args[n-2] == "instance" {
 		o.Instances = args[n-1:]
 	}
 	l, err := emulator.Start(ctx, o)
 	ts.Check(err)
-	if old := s.bases[name]; old != nil { // its secrets are looked for all the same
+	if old := s.lakebases[name]; old != nil { // its secrets are looked for all the same
 		ts.Check(old.Close())
-		s.bases[fmt.Sprintf("%s before %d", name, len(s.bases))] = old
+		s.lakebases[fmt.Sprintf("%s before %d", name, len(s.lakebases))] = old
 	}
-	s.bases[name] = l
+	s.lakebases[name] = l
 	file := filepath.Join(s.dir, map[string]string{"first": "secret", "second": "secret2"}[name])
 	ts.Check(os.WriteFile(file, []byte(l.ClientSecret+"\n"), 0o600))
 	prefix := map[string]string{"second": "SECOND_"}[name]
@@ -187,27 +195,27 @@ func (s *story) start(ctx context.Context, ts *testscript.TestScript, args []str
 	}
 }
 
-func (s *story) giveSecret(ts *testscript.TestScript) {
-	ts.Setenv("DATABRICKS_CLIENT_SECRET", s.bases["first"].ClientSecret)
+func (s *scriptEnv) giveSecret(ts *testscript.TestScript) {
+	ts.Setenv("DATABRICKS_CLIENT_SECRET", s.lakebases["first"].ClientSecret)
 }
 
-func (s *story) desktop(ts *testscript.TestScript, neg bool, args []string) {
+func (s *scriptEnv) keyringCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	switch args[0] {
 	case "lock":
-		ts.Check(s.desk.Lock(ctx))
+		ts.Check(s.keyring.Lock(ctx))
 		return
 	case "unlock":
-		ts.Check(s.desk.Unlock(ctx))
+		ts.Check(s.keyring.Unlock(ctx))
 		return
 	case "calls":
-		s.desktopCalls(ts, neg, args[1:])
+		s.keyringCalls(ts, neg, args[1:])
 		return
 	}
-	if s.desk != nil {
-		ts.Check(s.desk.Close())
-		s.desk = nil
+	if s.keyring != nil {
+		ts.Check(s.keyring.Close())
+		s.keyring = nil
 	}
 	if args[0] == "stop" {
 		return
@@ -220,7 +228,7 @@ func (s *story) desktop(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	d, err := testkeyring.Start(ctx, o)
 	ts.Check(err)
-	s.desk = d
+	s.keyring = d
 	for _, e := range d.Env() {
 		k, v, _ := strings.Cut(e, "=")
 		if k != "XDG_RUNTIME_DIR" {
@@ -233,14 +241,14 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 	most, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	begin := time.Now()
-	of(ts).run(ts, neg, args[2:])
+	envOf(ts).run(ts, neg, args[2:])
 	if took := time.Since(begin); took > most {
 		ts.Fatalf("took %s, not %s at the most", took, most)
 	}
 }
 
 // run runs a program, and searches all that it says.
-func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
+func (s *scriptEnv) run(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("run: say the exit code that is wanted")
 	}
@@ -265,14 +273,14 @@ func (s *story) run(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit code %d, not %d", got, want)
 	}
 	for _, stream := range []string{"stdout", "stderr"} {
-		if found := s.leak(ts.ReadFile(stream), tokens); found != "" {
+		if found := s.findLeak(ts.ReadFile(stream), tokens); found != "" {
 			ts.Fatalf("%s has %s in it", stream, found)
 		}
 	}
 	if strings.Contains(ts.ReadFile("stderr"), "DATA RACE") { // execve loses its exit code
 		ts.Fatalf("a data race")
 	}
-	if found := s.search(ts); found != "" {
+	if found := s.searchFiles(ts); found != "" {
 		ts.Fatalf("%s", found)
 	}
 	if all := ts.ReadFile("stderr"); withoutProgress(all, took) != all {

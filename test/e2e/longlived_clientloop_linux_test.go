@@ -25,8 +25,8 @@ const asking = 40 * time.Second
 // answers is whoAmI with a name for node's drivers.
 const answers = whoAmI + " as answer"
 
-// talker makes a new login for each question.
-type talker struct {
+// sqlClient makes a new login for each question.
+type sqlClient struct {
 	name string // its application_name
 	ask  func() (string, error)
 	done func() error
@@ -41,10 +41,10 @@ func (s *supervised) client(name string, argv ...string) *exec.Cmd {
 }
 
 // psqlAs is a new psql of this name for each question.
-func (s *supervised) psqlAs(name string) *talker {
+func (s *supervised) psqlAs(name string) *sqlClient {
 	s.t.Helper()
 	path := s.command("psql").Path
-	return &talker{name, func() (string, error) {
+	return &sqlClient{name, func() (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), asking)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, path, "-XwAtc", answers)
@@ -63,7 +63,7 @@ func (s *supervised) psqlAs(name string) *talker {
 }
 
 // talk is a client that answers each line with one.
-func (s *supervised) talk(name string, env []string, argv ...string) *talker {
+func (s *supervised) talk(name string, env []string, argv ...string) *sqlClient {
 	s.t.Helper()
 	cmd := s.client(name, argv...)
 	cmd.Env = append(cmd.Env, env...)
@@ -81,7 +81,7 @@ func (s *supervised) talk(name string, env []string, argv ...string) *talker {
 		s.t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
-	return &talker{name, func() (string, error) {
+	return &sqlClient{name, func() (string, error) {
 		stuck := time.AfterFunc(asking, func() { _ = cmd.Process.Kill() })
 		defer stuck.Stop()
 		if _, err := in.Write([]byte("\n")); err != nil {
@@ -114,9 +114,9 @@ for line in iter(sys.stdin.readline, ""):
 `
 
 // readers are the clients that read the password at each login.
-func (s *supervised) readers(drivers string) []*talker {
+func (s *supervised) readers(drivers string) []*sqlClient {
 	s.t.Helper()
-	return []*talker{
+	return []*sqlClient{
 		s.psqlAs("psql"),
 		s.talk("psycopg2", nil, "/usr/bin/python3", "-c", asksPsycopg, answers),
 		s.node("pg"),
@@ -125,7 +125,7 @@ func (s *supervised) readers(drivers string) []*talker {
 }
 
 // node's drivers know no PGSSLROOTCERT; pg says that it will give up PGPASSFILE.
-func (s *supervised) node(driver string) *talker {
+func (s *supervised) node(driver string) *sqlClient {
 	s.t.Helper()
 	script, err := filepath.Abs(filepath.Join("node", "logins.js"))
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *supervised) node(driver string) *talker {
 	if _, err := os.Stat(filepath.Join("node", "node_modules", driver)); err != nil {
 		s.t.Fatalf("the node client is missing: run npm ci in test/e2e/node (%v)", err)
 	}
-	return s.talk(driver, []string{"NODE_EXTRA_CA_CERTS=" + s.base.CAFile()}, "node", "--no-deprecation", script, driver, answers)
+	return s.talk(driver, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation", script, driver, answers)
 }
 
 // buildDrivers builds the clients of test/drivers, once.
@@ -157,9 +157,9 @@ func drivers(t testing.TB) string {
 	return path
 }
 
-// rhythm has each talker log in each second. gate is held for each question, so
+// renewals has each talker log in each second. gate is held for each question, so
 // that who locks it finds no connection in use.
-type rhythm struct {
+type renewals struct {
 	t    testing.TB
 	base *emulator.Lakebase
 	gate sync.RWMutex
@@ -167,7 +167,7 @@ type rhythm struct {
 
 // run returns when the time is over and all have ended. Each login has to succeed;
 // how many there are is the machine's affair, so who calls it counts their tokens.
-func (r *rhythm) run(span time.Duration, talkers []*talker) {
+func (r *renewals) run(span time.Duration, talkers []*sqlClient) {
 	begin := time.Now()
 	want := r.base.ClientID + " in " + emulator.Database
 	var all sync.WaitGroup
@@ -198,7 +198,7 @@ func (r *rhythm) run(span time.Duration, talkers []*talker) {
 }
 
 // tokens checks that each talker came through, and with how many tokens.
-func (r *rhythm) tokens(talkers []*talker, least int) {
+func (r *renewals) tokens(talkers []*sqlClient, least int) {
 	r.t.Helper()
 	for _, who := range talkers {
 		if got := tokensIn(by(who.name, r.base.Logins()), shortLife); got < least {
@@ -206,7 +206,7 @@ func (r *rhythm) tokens(talkers []*talker, least int) {
 		}
 	}
 	// One supervisor asks once for each of two thirds of a life.
-	span, _ := stretch()
+	span, _ := longLivedSpan()
 	most := int(span/(shortLife*6/10)) + 3
 	if got := r.base.Counters().ByCall[emulator.CallCredentials]; got < least || got > most {
 		r.t.Errorf("%d tokens were asked for, not %d to %d", got, least, most)

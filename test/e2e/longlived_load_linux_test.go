@@ -12,11 +12,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// crowds are the programs that have many connections at once, or make one after
+// clientLoad are the programs that have many connections at once, or make one after
 // the other.
-type crowds struct {
+type clientLoad struct {
 	*supervised
-	rhythm    *rhythm
+	rhythm    *renewals
 	span      time.Duration
 	begin     time.Time
 	suspended chan struct{} // closed when the compute was
@@ -30,9 +30,9 @@ const (
 	rows      = 500
 )
 
-func newCrowds(s *supervised, r *rhythm, span time.Duration) *crowds {
+func newClientLoad(s *supervised, r *renewals, span time.Duration) *clientLoad {
 	s.t.Helper()
-	c := &crowds{supervised: s, rhythm: r, span: span, suspended: make(chan struct{})}
+	c := &clientLoad{supervised: s, rhythm: r, span: span, suspended: make(chan struct{})}
 	c.good("pgbench", "pgbench", "-i", "-q", "-I", "dtgp")
 	var sql strings.Builder
 	sql.WriteString("create schema shop;")
@@ -48,7 +48,7 @@ func newCrowds(s *supervised, r *rhythm, span time.Duration) *crowds {
 
 // good runs a client to its end, and gives what it says. It may be called from
 // any goroutine.
-func (c *crowds) good(app string, argv ...string) string {
+func (c *clientLoad) good(app string, argv ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -62,7 +62,7 @@ func (c *crowds) good(app string, argv ...string) string {
 
 // pgbench makes a connection for each transaction, before and after the compute
 // is suspended.
-func (c *crowds) pgbench() {
+func (c *clientLoad) pgbench() {
 	for _, span := range []time.Duration{c.span * 4 / 10, c.span * 3 / 10} {
 		c.rhythm.gate.RLock()
 		seconds := int(span.Seconds())
@@ -80,7 +80,7 @@ func (c *crowds) pgbench() {
 
 // dumps writes a schema with four connections and reads it back with four, again
 // and again.
-func (c *crowds) dumps() {
+func (c *clientLoad) dumps() {
 	for ; time.Since(c.begin) < c.span*9/10 && !c.t.Failed(); c.dumped++ {
 		if now := time.Since(c.begin); now > c.span*4/10 && now < c.span/2 {
 			<-c.suspended
@@ -97,10 +97,10 @@ func (c *crowds) dumps() {
 }
 
 // whole checks what was read back.
-func (c *crowds) whole() {
+func (c *clientLoad) whole() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	got, err := c.base.SQL(ctx, "select sum((xpath('/row/n/text()', query_to_xml('select count(*) as n from shop.' || tablename, false, true, '')))[1]::text::int) "+
+	got, err := c.lakebase.SQL(ctx, "select sum((xpath('/row/n/text()', query_to_xml('select count(*) as n from shop.' || tablename, false, true, '')))[1]::text::int) "+
 		"from pg_tables where schemaname = 'shop'")
 	if err != nil || len(got) != 1 || got[0][0] != strconv.Itoa(tables*rows) {
 		c.t.Errorf("the restored tables have %v rows (%v)", got, err)
@@ -109,15 +109,15 @@ func (c *crowds) whole() {
 
 // suspend puts the compute to sleep in the middle, while nobody asks. It stays
 // quiet for so long that a pool tests what it has kept.
-func (c *crowds) suspend() {
+func (c *clientLoad) suspend() {
 	defer close(c.suspended)
 	time.Sleep(c.span / 2)
 	c.rhythm.gate.Lock()
 	defer c.rhythm.gate.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	c.base.SetWake(emulator.StartingUp, 1500*time.Millisecond)
-	if err := c.base.Suspend(ctx); err != nil {
+	c.lakebase.SetWake(emulator.StartingUp, 1500*time.Millisecond)
+	if err := c.lakebase.Suspend(ctx); err != nil {
 		c.t.Error(err)
 	}
 	time.Sleep(1200 * time.Millisecond)
@@ -125,12 +125,12 @@ func (c *crowds) suspend() {
 
 // check looks at the server's records: with how many tokens each came through,
 // and that none was refused but for the sleep.
-func (c *crowds) check(least int) {
+func (c *clientLoad) check(least int) {
 	c.t.Helper()
-	if c.base.WokenAt().IsZero() {
+	if c.lakebase.WokenAt().IsZero() {
 		c.t.Error("the compute was not woken")
 	}
-	all := c.base.Logins()
+	all := c.lakebase.Logins()
 	for _, app := range []string{"pgbench", "pg_dump", "pg_restore"} {
 		if got := tokensIn(by(app, all), shortLife); got < least-1 {
 			c.t.Errorf("%s: its logins show %d tokens, not %d at the least", app, got, least-1)
@@ -141,7 +141,7 @@ func (c *crowds) check(least int) {
 		switch {
 		case n.SQLState == "":
 			given++
-		case n.SQLState == "57P03" && n.Time.Before(c.base.UpAt()):
+		case n.SQLState == "57P03" && n.Time.Before(c.lakebase.UpAt()):
 		case n.SQLState != "00000":
 			c.t.Errorf("a login was refused upstream: %+v", n)
 		}

@@ -10,14 +10,14 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
-// wayVariables are those that one way in sets and another must not find.
-var wayVariables = []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH",
+// authVariables are those that one way in sets and another must not find.
+var authVariables = []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH",
 	"DATABRICKS_OIDC_TOKEN_ENV", "DATABRICKS_AUTH_TYPE", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PGUSER"}
 
-// way sets the variables of one way in, as "lakebase env" prints them, and
+// auth sets the variables of one way in, as "lakebase env" prints them, and
 // removes those of every other.
-func (s *story) way(ts *testscript.TestScript, neg bool, args []string) {
-	l := s.bases["first"]
+func (s *scriptEnv) auth(ts *testscript.TestScript, neg bool, args []string) {
+	l := s.lakebases["first"]
 	if l == nil || len(args) == 0 || neg {
 		ts.Fatalf("way WAY [WORD…], after lakebase start")
 	}
@@ -25,7 +25,7 @@ func (s *story) way(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	out, err := control.Do(ctx, l, append([]string{"env"}, args...))
 	ts.Check(err)
-	for _, name := range wayVariables {
+	for _, name := range authVariables {
 		ts.Setenv(name, "")
 	}
 	for _, line := range strings.Split(strings.TrimSuffix(out, "\n"), "\n") {

@@ -13,17 +13,17 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// opened is a helper's proxy that has told its address.
-type opened struct {
-	*started
+// proxyProcess is a helper's proxy that has told its address.
+type proxyProcess struct {
+	*running
 	file    string // of its standard output
 	address string
 }
 
-func (p *place) proxy(options ...string) *opened {
+func (p *fixture) proxy(options ...string) *proxyProcess {
 	p.t.Helper()
-	o := &opened{file: filepath.Join(p.t.TempDir(), "stdout")}
-	o.started = p.start(p.command(append([]string{"sh", "-c", `exec lakebase-credential-helper proxy "$@" >"$0"`, o.file}, options...)...))
+	o := &proxyProcess{file: filepath.Join(p.t.TempDir(), "stdout")}
+	o.running = p.start(p.command(append([]string{"sh", "-c", `exec lakebase-credential-helper proxy "$@" >"$0"`, o.file}, options...)...))
 	eventually(p.t, "the address is told", func() bool {
 		data, err := os.ReadFile(o.file)
 		line, ended := strings.CutSuffix(string(data), "\n")
@@ -34,29 +34,29 @@ func (p *place) proxy(options ...string) *opened {
 }
 
 // term ends it well: with nothing said but the one line.
-func (o *opened) term() {
+func (o *proxyProcess) term() {
 	o.t.Helper()
 	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		o.t.Fatal(err)
 	}
-	end := o.wait().want(0)
-	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || end.unexpected() != "" {
+	end := o.wait().wantExit(0)
+	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || end.stderrWithoutProgress() != "" {
 		o.t.Errorf("it says %q (%v) and %q", said, err, end.stderr)
 	}
 }
 
 // psqlAt is a psql that is told where to.
-func (p *place) psqlAt(host, port, password string) *exec.Cmd {
+func (p *fixture) psqlAt(host, port, password string) *exec.Cmd {
 	p.t.Helper()
 	cmd := p.command("psql", "-XwAtc", whoAmI)
 	cmd.Env = append(cmd.Env, "PGHOST="+host, "PGPORT="+port, "PGPASSWORD="+password, "PGSSLMODE=prefer", "PGSSLROOTCERT=/none")
 	return cmd
 }
 
-// doorWithoutCommand is lakebase-credential-helper proxy.
-func doorWithoutCommand(t *testing.T) {
-	l := base(t, emulator.Options{})
-	p := quarters(t, l)
+// proxyWithoutCommand is lakebase-credential-helper proxy.
+func proxyWithoutCommand(t *testing.T) {
+	l := startLakebase(t, emulator.Options{})
+	p := newSandbox(t, l)
 	me := l.ClientID + " in " + emulator.Database + "\n"
 	t.Run("password file", func(t *testing.T) {
 		p.t = t
@@ -65,10 +65,10 @@ func doorWithoutCommand(t *testing.T) {
 		if err != nil || host != "127.0.0.1" {
 			t.Fatalf("the address is %q (%v)", d.address, err)
 		}
-		if o := p.finish(p.psqlAt(host, port, "open sesame")).want(0); o.stdout != me || o.unexpected() != "" {
+		if o := p.finish(p.psqlAt(host, port, "open sesame")).wantExit(0); o.stdout != me || o.stderrWithoutProgress() != "" {
 			t.Errorf("psql says %q and %q", o.stdout, o.stderr)
 		}
-		p.finish(p.psqlAt(host, port, "open barley")).want(2).says("FATAL:  password authentication failed for user")
+		p.finish(p.psqlAt(host, port, "open barley")).wantExit(2).wantStderr("FATAL:  password authentication failed for user")
 		d.term()
 		if c, err := net.Dial("tcp", d.address); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("somebody still listens: %v (%v)", c, err)
@@ -84,7 +84,7 @@ func doorWithoutCommand(t *testing.T) {
 		if want := filepath.Join(dir, ".s.PGSQL."+l.PGPort()); d.address != want {
 			t.Errorf("the address is %q, not %q", d.address, want)
 		}
-		if o := p.finish(p.psqlAt(dir, l.PGPort(), "")).want(0); o.stdout != me {
+		if o := p.finish(p.psqlAt(dir, l.PGPort(), "")).wantExit(0); o.stdout != me {
 			t.Errorf("psql says %q", o.stdout)
 		}
 		d.term()
@@ -95,8 +95,8 @@ func doorWithoutCommand(t *testing.T) {
 	t.Run("trust for all the world", func(t *testing.T) {
 		p.t = t
 		l.ResetCounters()
-		o := p.do("lakebase-credential-helper", "proxy", "--listen", "0.0.0.0:0", "--trust-local").want(120)
-		o.says(`error: --listen: "0.0.0.0:0" is no loopback address, and --trust-local lets in whoever comes`)
+		o := p.do("lakebase-credential-helper", "proxy", "--listen", "0.0.0.0:0", "--trust-local").wantExit(120)
+		o.wantStderr(`error: --listen: "0.0.0.0:0" is no loopback address, and --trust-local lets in whoever comes`)
 		if n := l.Counters(); o.stdout != "" || n.Requests != 0 {
 			t.Errorf("it tells %q, and made %d requests", o.stdout, n.Requests)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// leak finds a secret, or unless they are allowed a token, in text.
-func (s *story) leak(text string, tokens bool) string {
-	for _, l := range s.bases {
+// findLeak finds a secret, or unless they are allowed a token, in text.
+func (s *scriptEnv) findLeak(text string, tokens bool) string {
+	for _, l := range s.lakebases {
 		if what := secretIn(l, text); what != "" {
 			return what
 		}
@@ -22,9 +22,9 @@ func (s *story) leak(text string, tokens bool) string {
 	return ""
 }
 
-// search looks through every file that a run may have left, the keyring's own
+// searchFiles looks through every file that a run may have left, the keyring's own
 // aside (gnome-keyring encrypts it, so a secret in clear is found there too).
-func (s *story) search(ts *testscript.TestScript) string {
+func (s *scriptEnv) searchFiles(ts *testscript.TestScript) string {
 	found := ""
 	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || mayHoldSecret(path) {
@@ -33,7 +33,7 @@ func (s *story) search(ts *testscript.TestScript) string {
 		data, err := os.ReadFile(path)
 		if err == nil && found == "" {
 			// A token is allowed in a file under --cache file alone.
-			if what := s.leak(string(data), strings.HasPrefix(filepath.Base(path), "token-")); what != "" {
+			if what := s.findLeak(string(data), strings.HasPrefix(filepath.Base(path), "token-")); what != "" {
 				found = fmt.Sprintf("file %s has %s in it", path, what)
 			}
 		}
