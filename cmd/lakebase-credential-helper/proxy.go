@@ -38,7 +38,7 @@ func hideSecret(c *call, _ *config.Input) error {
 
 // serve lets clients in until it is told to end.
 func serve(ctx context.Context, c *call) error {
-	if err := process.Harden(); err != nil {
+	if err := process.DisableCoreDumps(); err != nil {
 		return err
 	}
 	var password credential.Secret

@@ -30,7 +30,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	code, conf, err := start(ctx, p, &say)
 	var died *diedError
 	if errors.As(err, &died) {
-		return process.DieOf(died.signal)
+		return process.RaiseSignal(died.signal)
 	}
 	if err != nil {
 		say.Error(cli.Describe(err, conf))
@@ -126,7 +126,7 @@ func (j *job) environ(w *way) ([]string, error) {
 // command line and the command is found before anything is asked of anybody.
 func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.conf.Refresh.V != config.RefreshOff {
-		if err := process.Harden(); err != nil {
+		if err := process.DisableCoreDumps(); err != nil {
 			return err
 		}
 	}

@@ -158,7 +158,7 @@ func (s *supervision) writePassFile(t credential.Token) error {
 
 // run starts the command and waits for its end.
 func (s *supervision) run(ctx context.Context, came <-chan os.Signal, stop func()) (int, error) {
-	c, err := process.Supervise(ctx, s.cmd, s.env, process.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, Caught: stop})
+	c, err := process.Supervise(ctx, s.cmd, s.env, process.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, SignalsCaught: stop})
 	if err != nil {
 		return 0, err
 	}
@@ -220,7 +220,7 @@ func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
 		switch {
 		case err == nil:
 			s.restarts.Add(1)
-		case !errors.Is(err, process.ErrEnded) && !errors.Is(err, process.ErrCalledOff):
+		case !errors.Is(err, process.ErrEnded) && !errors.Is(err, process.ErrRestartCanceled):
 			s.say.Warn("--on-refresh restart: %v", err)
 		}
 	}

@@ -9,20 +9,21 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Exec runs the command in a job object that ends with this process, waits for
-// it and returns its exit code. Windows has no replacement of a process. Console
-// events reach the command by themselves, as it shares our console; we ignore
-// them while it runs. The command is put into the job right after its start:
-// what it starts in the first instant may be outside. (Not run on Windows by
-// anyone yet.)
+const defaultPath = ""
+
+// Exec runs the command in a job object that ends with this process, waits for it
+// and returns its exit code: Windows cannot replace a process. Console events reach
+// the command directly, as it shares our console; we ignore them meanwhile. The
+// command is put into the job right after its start: what it starts in the first
+// instant may be outside. (Not run on Windows yet.)
 //
 // Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
 func Exec(c Command, environ []string, stdio Stdio) (exitCode int, err error) {
 	events := make(chan os.Signal, 1)
 	signal.Notify(events, os.Interrupt)
 	defer signal.Stop(events)
-	// The job's handle is never closed by us: closing it would end what the
-	// command left behind, at the same moment as the end of our process does.
+	// The job's handle stays open: closing it would end what the command left
+	// behind before our own end does.
 	p, _, err := startInJob(c, environ, stdio)
 	if err != nil {
 		return 0, err
@@ -34,7 +35,7 @@ func Exec(c Command, environ []string, stdio Stdio) (exitCode int, err error) {
 	return state.ExitCode(), nil
 }
 
-// startInJob starts the command in a job object of its own.
+// startInJob starts the command in a new job object.
 func startInJob(c Command, environ []string, stdio Stdio) (*os.Process, windows.Handle, error) {
 	job, err := newJob()
 	if err != nil {
@@ -50,7 +51,7 @@ func startInJob(c Command, environ []string, stdio Stdio) (*os.Process, windows.
 	}
 	var assigned error
 	err = p.WithHandle(func(h uintptr) { assigned = windows.AssignProcessToJobObject(job, windows.Handle(h)) })
-	if err := errors.Join(err, assigned); err != nil && !ended(p) {
+	if err := errors.Join(err, assigned); err != nil && !hasEnded(p) {
 		_ = p.Kill()
 		_, _ = p.Wait()
 		_ = windows.CloseHandle(job)
@@ -59,7 +60,7 @@ func startInJob(c Command, environ []string, stdio Stdio) (*os.Process, windows.
 	return p, job, nil
 }
 
-// newJob makes a job object whose processes end when its last handle is closed.
+// newJob creates a job object whose processes end when its last handle is closed.
 func newJob() (windows.Handle, error) {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
@@ -76,27 +77,30 @@ func newJob() (windows.Handle, error) {
 	return job, nil
 }
 
-// ended says whether the command is over already: then it cannot be assigned,
-// and need not be.
-func ended(p *os.Process) bool {
-	over := false
+// hasEnded reports whether the command has ended already: then it cannot be
+// assigned to a job.
+func hasEnded(p *os.Process) bool {
+	ended := false
 	_ = p.WithHandle(func(h uintptr) {
 		event, err := windows.WaitForSingleObject(windows.Handle(h), 0)
-		over = err == nil && event == windows.WAIT_OBJECT_0
+		ended = err == nil && event == windows.WAIT_OBJECT_0
 	})
-	return over
+	return ended
 }
 
 func startError(path string, err error) error {
+	reason := ""
 	switch {
 	case errors.Is(err, windows.ERROR_FILE_NOT_FOUND), errors.Is(err, windows.ERROR_PATH_NOT_FOUND):
-		return &NotFoundError{Name: path, Reason: "the file went away after it was found"}
+		return &NotFoundError{Name: path}
 	case errors.Is(err, windows.ERROR_BAD_EXE_FORMAT), errors.Is(err, windows.ERROR_EXE_MACHINE_TYPE_MISMATCH):
-		return &NotExecutableError{Path: path, Reason: "the system cannot run its format", Err: err}
+		reason = "not a program for this system"
 	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
-		return &NotExecutableError{Path: path, Reason: "permission denied", Err: err}
+		reason = "permission denied"
 	case errors.Is(err, windows.ERROR_FILENAME_EXCED_RANGE):
-		return &NotExecutableError{Path: path, Reason: "its command line is longer than the system takes", Err: err}
+		reason = "the command line is too long for the system"
+	default:
+		return &StartError{Path: path, Err: err}
 	}
-	return &StartError{Path: path, Err: err}
+	return &NotExecutableError{Path: path, Reason: reason, Err: err}
 }

@@ -11,33 +11,33 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Harden does nothing: Windows has no /proc, and no core dumps.
-func Harden() error { return nil }
+// DisableCoreDumps does nothing: Windows has neither /proc nor core dumps.
+func DisableCoreDumps() error { return nil }
 
-// DieOf does nothing: nobody dies of a signal on Windows.
-func DieOf(sig syscall.Signal) (exitCode int) { return 128 + int(sig) }
+// RaiseSignal does nothing: no process ends by a signal on Windows.
+func RaiseSignal(sig syscall.Signal) (exitCode int) { return 128 + int(sig) }
 
-// parent is the one goroutine that knows the child.
+// parent is the state of the one goroutine that manages the child.
 type parent struct {
 	*Supervised
 	command Command
 	stdio   Stdio
 	process *os.Process
 	job     windows.Handle
-	waited  chan result // of the child that runs now
+	exited  chan exit // of the current child
 	events  chan os.Signal
 }
 
-type result struct {
+type exit struct {
 	state *os.ProcessState
 	err   error
 }
 
 // Supervise starts the command in a job object that ends with this process, with
-// exactly the environment given, and returns. A ctx that has ended starts
-// nothing; later it changes nothing. Console events reach the command by
-// themselves, and we ignore them. When the command ends, what it left behind is
-// ended too. (Not run on Windows by anyone yet.)
+// exactly the environment given, and returns. It starts nothing if ctx has ended;
+// later, ctx has no effect. Console events reach the command directly; we ignore
+// them. When the command ends, so do the processes that it left behind. (Not run
+// on Windows yet.)
 //
 // Errors: as for Exec, and ctx's.
 func Supervise(ctx context.Context, c Command, environ []string, o Options) (*Supervised, error) {
@@ -46,8 +46,8 @@ func Supervise(ctx context.Context, c Command, environ []string, o Options) (*Su
 	}
 	p := &parent{Supervised: newSupervised(), command: c, stdio: o.Stdio, events: make(chan os.Signal, 1)}
 	signal.Notify(p.events, os.Interrupt)
-	if o.Caught != nil {
-		o.Caught()
+	if o.SignalsCaught != nil {
+		o.SignalsCaught()
 	}
 	if err := p.start(environ); err != nil {
 		signal.Stop(p.events)
@@ -62,12 +62,12 @@ func (p *parent) start(environ []string) error {
 	if err != nil {
 		return err
 	}
-	waited := make(chan result, 1)
+	exited := make(chan exit, 1)
 	go func() {
 		state, err := process.Wait()
-		waited <- result{state, err}
+		exited <- exit{state, err}
 	}()
-	p.process, p.job, p.waited = process, job, waited
+	p.process, p.job, p.exited = process, job, exited
 	p.Supervised.pid.Store(int64(process.Pid))
 	return nil
 }
@@ -75,11 +75,11 @@ func (p *parent) start(environ []string) error {
 func (p *parent) loop() {
 	for {
 		select {
-		case r := <-p.waited:
-			p.end(r)
+		case e := <-p.exited:
+			p.end(e)
 			return
 		case q := <-p.signals:
-			q.reply <- fmt.Errorf("no %v can be sent on Windows: %w", q.signal, errors.ErrUnsupported)
+			q.reply <- fmt.Errorf("cannot send %v on Windows: %w", q.signal, errors.ErrUnsupported)
 		case q := <-p.restarts:
 			if p.restart(q) {
 				return
@@ -88,26 +88,26 @@ func (p *parent) loop() {
 	}
 }
 
-func (p *parent) end(r result) {
+func (p *parent) end(e exit) {
 	_ = windows.CloseHandle(p.job)
 	signal.Stop(p.events)
-	if r.err != nil {
-		p.finish(Status{}, ErrLost)
+	if e.err != nil {
+		p.finish(Status{}, ErrStatusLost)
 		return
 	}
-	p.finish(Status{ExitCode: r.state.ExitCode()}, nil)
+	p.finish(Status{ExitCode: e.state.ExitCode()}, nil)
 }
 
-// restart has no way to ask the command to end, and so has no use for a grace.
-func (p *parent) restart(q restartRequest) (over bool) {
-	if ended(p.process) {
-		p.end(<-p.waited)
+// restart kills the child at once: Windows has no signal that asks it to end.
+func (p *parent) restart(q restartRequest) (ended bool) {
+	if hasEnded(p.process) {
+		p.end(<-p.exited)
 		q.reply <- ErrEnded
 		return true
 	}
 	_ = windows.TerminateJobObject(p.job, 1)
-	_ = p.process.Kill() // it may have been outside the job
-	<-p.waited
+	_ = p.process.Kill() // it may be outside the job
+	<-p.exited
 	_ = windows.CloseHandle(p.job)
 	err := p.start(q.environ)
 	if err != nil {

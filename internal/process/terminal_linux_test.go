@@ -1,219 +1,275 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
-var terminalCases = []struct {
-	name    string
-	do      func(x *terminal, top, counter int)
-	prompts int
-	signals []string
-	status  string
-}{
-	{"Ctrl-C", func(x *terminal, _, _ int) { x.types("\x03") }, 2, []string{"SIGINT"}, "130"},
-	{"Ctrl-backslash", func(x *terminal, _, _ int) { x.types("\x1c") }, 2, []string{"SIGQUIT"}, "131"},
-	{"Ctrl-Z and fg", func(x *terminal, top, counter int) {
-		x.types("\x1a")
-		x.prompts(2)
-		if a, b := state(top), state(counter); a != 'T' || b != 'T' {
-			x.t.Errorf("states %c and %c after Ctrl-Z", a, b)
-		}
-		x.types("fg\n")
-		x.log.saw(x.t, "SIGCONT", 1)
-		if x.foreground() != top {
-			x.t.Error("fg did not bring it to the foreground")
-		}
-		send(x.t, top, syscall.SIGTERM)
-	}, 3, []string{"SIGCONT", "SIGTERM"}, "143"},
-	{"SIGTERM", func(x *terminal, top, _ int) { send(x.t, top, syscall.SIGTERM) }, 2, []string{"SIGTERM"}, "143"},
-	{"two SIGTERMs", func(x *terminal, top, _ int) {
-		send(x.t, top, syscall.SIGTERM)
-		x.log.saw(x.t, "SIGTERM", 1)
-		send(x.t, top, syscall.SIGTERM)
-	}, 2, []string{"SIGTERM", "SIGTERM"}, "143"},
-	{"a window change", func(x *terminal, top, _ int) {
-		if err := pty.Setsize(x.master, &pty.Winsize{Rows: 7, Cols: 70}); err != nil {
-			x.t.Fatal(err)
-		}
-		x.log.saw(x.t, "SIGWINCH", 1)
-		send(x.t, top, syscall.SIGTERM)
-	}, 2, []string{"SIGWINCH", "SIGTERM"}, "143"},
-	{"SIGHUP alone", func(x *terminal, top, _ int) { send(x.t, top, syscall.SIGHUP) }, 2, []string{"SIGHUP"}, "129"},
-	{"SIGUSR1 alone", func(x *terminal, top, _ int) {
-		send(x.t, top, syscall.SIGUSR1)
-		x.log.saw(x.t, "SIGUSR1", 1)
-		send(x.t, top, syscall.SIGTERM)
-	}, 2, []string{"SIGUSR1", "SIGTERM"}, "143"},
+// test/e2e's TestJobControl covers what each key and signal does in bash and dash;
+// here are the cases that need a command of our own.
+
+const prompt = "pr0mpt> "
+
+// terminal is a program on a pseudo-terminal of its own.
+type terminal struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	master *os.File
+	log    journal
+	sync.Mutex
+	out  strings.Builder
+	done chan struct{} // closed when the terminal is
 }
 
-// TestTerminal does the same to a command and to a supervised command: they see
-// the same signals, and the shell sees the same end.
-func TestTerminal(t *testing.T) {
-	for _, name := range []string{"bash", "dash"} {
-		for _, c := range terminalCases {
-			for _, supervised := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/%s/supervised=%v", name, c.name, supervised), func(t *testing.T) {
-					t.Parallel()
-					x := newShell(t, name)
-					top, counter := x.run(supervised, "", "")
-					if x.foreground() != top || supervised == (top == counter) {
-						t.Fatalf("foreground %d, top %d, counter %d", x.foreground(), top, counter)
-					}
-					c.do(x, top, counter)
-					x.prompts(c.prompts)
-					if got := x.status(); got != c.status {
-						t.Errorf("the shell saw %s, not %s", got, c.status)
-					}
-					if got := x.log.signals(); !slices.Equal(got, c.signals) {
-						t.Errorf("the command saw %q, not %q", got, c.signals)
-					}
-				})
+func openTerminal(t *testing.T, name string, args ...string) *terminal {
+	t.Helper()
+	x := &terminal{t: t, cmd: exec.Command(name, args...), log: newJournal(t), done: make(chan struct{})}
+	x.cmd.Env = []string{noExitDelay, "PS1=" + prompt, "TERM=dumb", "PATH=/bin:/usr/bin", "LOG=" + string(x.log), "HISTFILE=", "BIN=" + self(t)}
+	master, err := pty.Start(x.cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A read is interrupted by Close only for a descriptor in Go's poller.
+	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err := errors.Join(err, unix.SetNonblock(fd, true), master.Close()); err != nil {
+		t.Fatal(err)
+	}
+	x.master = os.NewFile(uintptr(fd), "master")
+	go func() {
+		defer close(x.done)
+		buf := make([]byte, 4096)
+		for {
+			n, err := x.master.Read(buf)
+			x.Lock()
+			x.out.Write(buf[:n])
+			x.Unlock()
+			if err != nil {
+				return
 			}
 		}
-	}
-}
-
-// TestHangUp closes the terminal. dash tells nobody, so that the kernel's one
-// SIGHUP is all; bash tells its jobs as well, and so does the kernel when bash
-// ends.
-func TestHangUp(t *testing.T) {
-	for name, most := range map[string]int{"dash": 1, "bash": 2} {
-		for _, supervised := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/supervised=%v", name, supervised), func(t *testing.T) {
-				t.Parallel()
-				x := newShell(t, name)
-				top, counter := x.run(supervised, "", "")
-				x.hangUp(top, counter)
-				got := slices.DeleteFunc(x.log.signals(), func(s string) bool { return s == "SIGCONT" })
-				if len(got) == 0 || len(got) > most || slices.ContainsFunc(got, func(s string) bool { return s != "SIGHUP" }) {
-					t.Errorf("the command saw %q", x.log.signals())
-				}
-			})
+	}()
+	t.Cleanup(func() {
+		_ = x.master.Close()
+		_ = x.cmd.Process.Kill()
+		_ = x.cmd.Wait()
+		<-x.done
+		if t.Failed() {
+			t.Logf("the terminal: %q", x.output())
 		}
+	})
+	return x
+}
+
+func openShell(t *testing.T) *terminal {
+	t.Helper()
+	x := openTerminal(t, "bash", "--norc", "--noprofile", "--noediting", "-i")
+	x.waitPrompt(1)
+	return x
+}
+
+func (x *terminal) output() string {
+	x.Lock()
+	defer x.Unlock()
+	return x.out.String()
+}
+
+func (x *terminal) waitFor(text string) {
+	x.t.Helper()
+	eventually(x.t, fmt.Sprintf("%q on the terminal", text), func() bool { return strings.Contains(x.output(), text) })
+}
+
+// waitPrompt waits for the n-th prompt, and for the shell to be in the foreground.
+func (x *terminal) waitPrompt(n int) {
+	x.t.Helper()
+	eventually(x.t, fmt.Sprintf("prompt %d", n), func() bool { return strings.Count(x.output(), prompt) >= n })
+	x.waitForeground(x.cmd.Process.Pid)
+}
+
+func (x *terminal) waitForeground(pid int) {
+	x.t.Helper()
+	eventually(x.t, "the foreground", func() bool { return x.foreground() == pid })
+}
+
+func (x *terminal) foreground() (group int) {
+	raw, err := x.master.SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return group
+}
+
+func (x *terminal) typeText(text string) {
+	x.t.Helper()
+	if _, err := x.master.WriteString(text); err != nil {
+		x.t.Fatal(err)
 	}
 }
 
-// TestSessionLeader has no shell above it, as in a container with a terminal: the
-// kernel tells us alone of the hang-up.
-func TestSessionLeader(t *testing.T) {
+// run types a supervised command that logs signals, and returns the PIDs of the
+// supervisor and the command.
+func (x *terminal) run(before, after string) (supervisor, command int) {
+	x.t.Helper()
+	x.typeText(before + stageEnv + `=supervise NO_DUMP=1 NEXT=log-signals "$BIN" "$BIN"` + after + "\n")
+	pid, ppid, _ := x.log.waitReady(x.t, 1)
+	return ppid, pid
+}
+
+// status returns the shell's $?.
+func (x *terminal) status() string {
+	x.t.Helper()
+	x.typeText("echo st''atus=$?,\n") // quoted, so that the echo of our typing differs
+	var code string
+	eventually(x.t, "the status", func() bool {
+		_, rest, _ := strings.Cut(x.output(), "status=")
+		var ok bool
+		code, _, ok = strings.Cut(rest, ",")
+		return ok
+	})
+	return code
+}
+
+// catches reads proc(5)'s SigCgt.
+func catches(pid int, sig syscall.Signal) bool {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(data), "SigCgt:\t")
+	hex, _, _ := strings.Cut(rest, "\n")
+	mask, err := strconv.ParseUint(hex, 16, 64)
+	return err == nil && mask&(1<<(sig-1)) != 0
+}
+
+// A session leader, as in a container with a terminal: the kernel tells it alone
+// of a hang-up.
+func TestTerminal_SessionLeader(t *testing.T) {
 	t.Parallel()
-	log := newJournal(t)
-	x := open(t, log, "/usr/bin/env", "CHILD_TEST_STAGE=supervise", "NEXT=count", self(t), self(t))
-	counter, top, _ := log.ready(t, 1)
-	if top != x.shell.Process.Pid {
-		t.Fatalf("%d is not the leader, %d is", top, x.shell.Process.Pid)
+	x := openTerminal(t, "/usr/bin/env", stageEnv+"=supervise", "NEXT=log-signals", self(t), self(t))
+	command, supervisor, _ := x.log.waitReady(t, 1)
+	if supervisor != x.cmd.Process.Pid {
+		t.Fatalf("got leader %d, want %d", x.cmd.Process.Pid, supervisor)
 	}
-	send(t, top, syscall.SIGUSR2)
-	log.saw(t, "SIGUSR2", 1)
-	x.hangUp(top, counter)
-	// The kernel sends another to the foreground group when the leader, we, ends: the command is dead by then.
-	if got := log.signals(); !slices.Equal(got, []string{"SIGUSR2", "SIGHUP"}) {
-		t.Errorf("the command saw %q", got)
+	send(t, supervisor, syscall.SIGUSR2)
+	x.log.waitSignal(t, "SIGUSR2")
+	if err := x.master.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []int{supervisor, command} {
+		eventually(t, "the end", func() bool { s := state(pid); return s == 0 || s == 'Z' })
+	}
+	// The kernel sends another SIGHUP when the leader ends: the command has ended by then.
+	if got := x.log.signals(); !slices.Equal(got, []string{"SIGUSR2", "SIGHUP"}) {
+		t.Errorf("the command got %q", got)
 	}
 }
 
-// TestStopAfterTheCommand: a command that catches Ctrl-Z is done with the
-// terminal when the shell comes back.
-func TestStopAfterTheCommand(t *testing.T) {
+// A command that handles Ctrl-Z is done with the terminal before the shell resumes.
+func TestTerminal_StopsAfterCommand(t *testing.T) {
 	t.Parallel()
-	x := newShell(t, "bash")
-	top, counter := x.run(true, "COUNT=tstp ", "")
-	x.types("\x1a")
-	x.prompts(2)
-	if got := x.log.lines(); !slices.Contains(got, "tidied") {
-		t.Errorf("the prompt was back before the command was ready: %q", got)
+	x := openShell(t)
+	supervisor, command := x.run("CATCH=tstp ", "")
+	x.typeText("\x1a")
+	x.waitPrompt(2)
+	if got := x.log.lines(); !slices.Contains(got, "restored") {
+		t.Errorf("the prompt is back before the command was ready: %q", got)
 	}
-	// Woken alone, we wake the command.
-	send(t, top, syscall.SIGCONT)
-	x.log.saw(t, "SIGCONT", 1)
-	x.types("fg\n")
-	eventually(t, "the foreground", func() bool { return x.foreground() == top })
-	// The command is stopped alone: the shell gets its terminal all the same.
-	send(t, counter, syscall.SIGSTOP)
-	x.prompts(3)
-	x.types("fg\n")
-	eventually(t, "the foreground", func() bool { return x.foreground() == top && state(counter) != 'T' && catching(top, syscall.SIGTSTP) })
-	x.types("\x1a") // as the first time
-	x.prompts(4)
-	if got := x.log.lines(); got[len(got)-1] != "tidied" {
-		t.Errorf("the second time: %q", got)
+	// Continued alone, the supervisor continues the command.
+	send(t, supervisor, syscall.SIGCONT)
+	x.log.waitSignal(t, "SIGCONT")
+	x.typeText("fg\n")
+	x.waitForeground(supervisor)
+	// When the command is stopped alone, the shell gets its terminal all the same.
+	send(t, command, syscall.SIGSTOP)
+	x.waitPrompt(3)
+	x.typeText("fg\n")
+	x.waitForeground(supervisor)
+	eventually(t, "the continued command", func() bool { return state(command) != 'T' && catches(supervisor, syscall.SIGTSTP) })
+	x.typeText("\x1a") // as the first time
+	x.waitPrompt(4)
+	if got := x.log.lines(); got[len(got)-1] != "restored" {
+		t.Errorf("the second time: got %q", got)
 	}
-	x.types("fg\n")
-	eventually(t, "the foreground", func() bool { return x.foreground() == top && state(counter) != 'T' })
-	x.types("\x03")
-	x.prompts(5)
+	x.typeText("fg\n")
+	x.waitForeground(supervisor)
+	eventually(t, "the continued command", func() bool { return state(command) != 'T' })
+	x.typeText("\x03")
+	x.waitPrompt(5)
 	if got := x.status(); got != "130" {
-		t.Errorf("status %s", got)
+		t.Errorf("got status %s, want 130", got)
 	}
 	got := slices.DeleteFunc(x.log.signals(), func(s string) bool { return s == "SIGCONT" })
 	if !slices.Equal(got, []string{"SIGTSTP", "SIGTSTP", "SIGINT"}) {
-		t.Errorf("the command saw %q", got)
+		t.Errorf("the command got %q", got)
 	}
 }
 
-// TestInterruptByKill: in the background the terminal cannot have sent SIGINT. In
-// the foreground it can, and so this one is lost.
-func TestInterruptByKill(t *testing.T) {
+// In the background the terminal cannot have sent SIGINT, so it is forwarded. In
+// the foreground it is not, while SIGHUP and SIGUSR1 are.
+func TestTerminal_SignalsFromProcess(t *testing.T) {
 	t.Parallel()
-	x := newShell(t, "bash")
-	top, _ := x.run(true, "", " &")
-	x.prompts(2)
-	send(t, top, syscall.SIGINT)
-	x.log.saw(t, "SIGINT", 1)
-	eventually(t, "the end", func() bool { return state(top) == 0 })
+	x := openShell(t)
+	supervisor, _ := x.run("", " &")
+	x.waitPrompt(2)
+	send(t, supervisor, syscall.SIGINT)
+	x.log.waitSignal(t, "SIGINT")
+	eventually(t, "the end", func() bool { return state(supervisor) == 0 })
 	if err := os.Remove(string(x.log)); err != nil {
 		t.Fatal(err)
 	}
-	top, _ = x.run(true, "", "")
-	send(t, top, syscall.SIGINT)
-	send(t, top, syscall.SIGUSR1)
-	x.log.saw(t, "SIGUSR1", 1)
-	send(t, top, syscall.SIGTERM)
-	eventually(t, "the end", func() bool { return state(top) == 0 })
-	if got := x.log.signals(); !slices.Equal(got, []string{"SIGUSR1", "SIGTERM"}) {
-		t.Errorf("the command saw %q", got)
+	supervisor, _ = x.run("", "")
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGUSR1} {
+		send(t, supervisor, sig)
+	}
+	x.log.waitSignal(t, "SIGUSR1")
+	send(t, supervisor, syscall.SIGHUP)
+	eventually(t, "the end", func() bool { return state(supervisor) == 0 })
+	if got := x.log.signals(); !slices.Equal(got, []string{"SIGUSR1", "SIGHUP"}) {
+		t.Errorf("the command got %q", got)
 	}
 }
 
-// TestBackgroundRead: a command that reads in the background is a stopped job,
-// and reads on in the foreground.
-func TestBackgroundRead(t *testing.T) {
+// A command that reads in the background is a stopped job, and continues in the
+// foreground.
+func TestTerminal_BackgroundRead(t *testing.T) {
 	t.Parallel()
-	x := newShell(t, "bash")
-	x.types(`set -b; CHILD_TEST_STAGE=supervise "$BIN" /bin/cat &` + "\n")
-	x.shows("Stopped")
-	x.types("fg\n")
-	eventually(t, "the foreground", func() bool { return x.foreground() != x.shell.Process.Pid })
-	x.types("line\n")
-	x.shows("line\r\nline\r\n")
-	x.types("\x04")
-	eventually(t, "the shell's terminal", func() bool { return x.foreground() == x.shell.Process.Pid })
+	x := openShell(t)
+	x.typeText(`set -b; ` + stageEnv + `=supervise "$BIN" /bin/cat &` + "\n")
+	x.waitFor("Stopped")
+	x.typeText("fg\n")
+	eventually(t, "the foreground", func() bool { return x.foreground() != x.cmd.Process.Pid })
+	x.typeText("line\n")
+	x.waitFor("line\r\nline\r\n")
+	x.typeText("\x04")
+	x.waitForeground(x.cmd.Process.Pid)
 	if got := x.status(); got != "0" {
-		t.Errorf("status %s", got)
+		t.Errorf("got status %s, want 0", got)
 	}
 }
 
-// TestPipeline: the others of a pipeline are in the foreground too, and get their
-// signals from the terminal.
-func TestPipeline(t *testing.T) {
+// In a pipeline the terminal signals every process once.
+func TestTerminal_Pipeline(t *testing.T) {
 	t.Parallel()
-	x := newShell(t, "bash")
-	second := filepath.Join(t.TempDir(), "second")
-	x.run(true, "", ` | LOG=`+second+` CHILD_TEST_STAGE=count "$BIN"`)
-	journal(second).ready(t, 1)
-	x.types("\x03")
-	x.prompts(2)
-	for _, j := range []journal{x.log, journal(second)} {
+	x := openShell(t)
+	second := journal(filepath.Join(t.TempDir(), "second"))
+	x.run("", ` | LOG=`+string(second)+` `+stageEnv+`=log-signals "$BIN"`)
+	second.waitReady(t, 1)
+	x.typeText("\x03")
+	x.waitPrompt(2)
+	for _, j := range []journal{x.log, second} {
 		if got := j.signals(); !slices.Equal(got, []string{"SIGINT"}) {
-			t.Errorf("%s: %q", j, got)
+			t.Errorf("%s: got %q, want SIGINT", j, got)
 		}
 	}
 }

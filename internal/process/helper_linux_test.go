@@ -1,0 +1,315 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+const stageEnv = "PROCESS_TEST_STAGE"
+
+// noExitDelay: a process built with -race sleeps for a second before it exits.
+const noExitDelay = "GORACE=atexit_sleep_ms=0"
+
+// TestMain: the test binary is also each process that the tests start.
+func TestMain(m *testing.M) {
+	stage := os.Getenv(stageEnv)
+	switch stage {
+	case "":
+		must(os.Setenv("GORACE", strings.TrimPrefix(noExitDelay, "GORACE=")))
+		goleak.VerifyTestMain(m)
+		return
+	case "supervise":
+		superviseStage()
+	case "log-signals":
+		logSignalsStage()
+	case "raise":
+		os.Exit(RaiseSignal(syscall.Signal(atoi(os.Args[1]))))
+	case "released": // after Wait, SIGTERM ends the process again
+		s, err := Supervise(context.Background(), Command{Path: "/bin/true", Argv: []string{"true"}}, nil, Options{})
+		must(err)
+		_, err = s.Wait()
+		must(errors.Join(err, syscall.Kill(os.Getpid(), syscall.SIGTERM)))
+		time.Sleep(time.Minute)
+	case "parent-access":
+		parentAccessStage()
+	case "caller":
+		callerStage(os.Args[1], os.Args[2])
+	case "wrapper", "supervisor":
+		wrapperStage(stage, os.Args[1])
+	case "exec":
+		_, err := Exec(Command{Path: os.Args[1], Argv: os.Args[1:]}, []string{"BIG=" + strings.Repeat("x", atoi(os.Getenv("BIG")))}, Stdio{})
+		fmt.Printf("%T %v", err, err)
+		os.Exit(0)
+	}
+	fmt.Println("stage", stage, "returned")
+	os.Exit(99)
+}
+
+func atoi(s string) int { n, _ := strconv.Atoi(s); return n }
+
+func must(err error) {
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(98)
+	}
+}
+
+// superviseStage is a small lakebase-exec --refresh: it runs its arguments, with
+// NEXT as their stage, and ends as they did.
+func superviseStage() {
+	if os.Getenv("NO_DUMP") != "" {
+		must(DisableCoreDumps())
+		must(DisableCoreDumps()) // twice is fine
+		var l unix.Rlimit
+		must(unix.Getrlimit(unix.RLIMIT_CORE, &l))
+		if l.Cur != 0 {
+			must(fmt.Errorf("core limit %d", l.Cur))
+		}
+	}
+	environ := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, stageEnv+"=") })
+	environ = append(environ, stageEnv+"="+os.Getenv("NEXT"))
+	s, err := Supervise(context.Background(), Command{Path: os.Args[1], Argv: os.Args[1:]}, environ, Options{PID1: os.Getenv("PID1") != ""})
+	must(err)
+	status, err := s.Wait()
+	must(err)
+	if status.Signal != 0 {
+		os.Exit(RaiseSignal(status.Signal))
+	}
+	os.Exit(status.ExitCode)
+}
+
+// logSignalsStage appends each signal that it receives to the file LOG. After ENDS
+// (1) of those that ask for an end, and once the file UNTIL exists, if one is
+// named, it stays for 300 ms, so that an unexpected signal is seen, and ends by
+// the last one.
+func logSignalsStage() {
+	left, until := max(1, atoi(os.Getenv("ENDS"))), os.Getenv("UNTIL")
+	c := make(chan os.Signal, 64)
+	list := append([]os.Signal{syscall.SIGPIPE, syscall.SIGVTALRM}, forwarded...)
+	switch os.Getenv("CATCH") {
+	case "tstp":
+		list = append(list, syscall.SIGTSTP)
+	case "all":
+		list = append(list, stopSignals...)
+	}
+	signal.Notify(c, list...)
+	logLine("ready %d %d %s", os.Getpid(), os.Getppid(), os.Getenv("GENERATION"))
+	var end <-chan time.Time
+	var last syscall.Signal
+	for {
+		select {
+		case sig := <-c:
+			logLine("%s", unix.SignalName(sig.(syscall.Signal)))
+			switch sig {
+			case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM:
+				last = sig.(syscall.Signal)
+				if left--; left > 0 {
+					continue
+				}
+				for _, err := os.Stat(until); until != "" && err != nil; _, err = os.Stat(until) {
+					time.Sleep(5 * time.Millisecond)
+				}
+				end = time.After(300 * time.Millisecond)
+			case syscall.SIGTSTP: // a program that restores the terminal first
+				if os.Getenv("CATCH") == "tstp" {
+					time.Sleep(300 * time.Millisecond)
+					logLine("restored")
+					must(syscall.Kill(os.Getpid(), syscall.SIGSTOP))
+				}
+			}
+		case <-end:
+			os.Exit(RaiseSignal(last))
+		case <-time.After(time.Minute):
+			os.Exit(97)
+		}
+	}
+}
+
+func logLine(format string, args ...any) {
+	f, err := os.OpenFile(os.Getenv("LOG"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	must(err)
+	_, err = fmt.Fprintf(f, format+"\n", args...)
+	must(errors.Join(err, f.Close()))
+}
+
+// parentAccessStage prints whether it is dumpable, and what it can read of its
+// parent.
+func parentAccessStage() {
+	d, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	must(err)
+	fmt.Printf("uid %d dumpable %d\n", os.Getuid(), d)
+	for _, file := range []string{"environ", "maps", "mem", "fd/0"} {
+		f, err := os.Open(fmt.Sprintf("/proc/%d/%s", os.Getppid(), file))
+		switch {
+		case os.IsPermission(err):
+			fmt.Println(file, "denied")
+		case err != nil:
+			fmt.Println(file, err)
+		default:
+			fmt.Println(file, "open")
+			_ = f.Close()
+		}
+	}
+	os.Exit(0)
+}
+
+// reports print what a process inherits. They are plain programs: a Go program or
+// a shell would change signals and limits first.
+var reports = map[string][]string{
+	"cat": {"cat", "/proc/self/status", "/proc/self/stat", "/proc/self/limits", "/proc/self/environ", "/proc/self/cmdline", "/dev/null"},
+	"ls":  {"ls", "/proc/self/fd"},
+	"pwd": {"pwd"},
+}
+
+var reportEnv = []string{noExitDelay, "ZED=1", "A=2", "PATH=/bin:/usr/bin", "EMPTY="}
+
+// callerStage is the wrapper's caller: it sets everything that is inherited to an
+// unusual value, then becomes the report or the next stage.
+func callerStage(next, report string) {
+	runtime.LockOSThread()
+	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
+	must(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
+	syscall.Umask(0o027)
+	must(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5))
+	must(os.Chdir("/usr"))
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
+	var mask unix.Sigset_t
+	mask.Val[0] = 1 << (unix.SIGUSR2 - 1)
+	must(unix.PthreadSigmask(unix.SIG_BLOCK, &mask, nil))
+	if next != "direct" {
+		self, err := os.Executable()
+		must(err)
+		must(syscall.Exec(self, []string{self, report}, append(reportEnv, stageEnv+"="+next)))
+	}
+	must(syscall.Exec("/bin/"+report, reports[report], reportEnv))
+}
+
+// wrapperStage has open files, goroutines and signal handlers, as the real program
+// has, and runs a report in its place or as its child.
+func wrapperStage(stage, report string) {
+	f, err := os.Open("/etc/passwd")
+	must(err)
+	defer f.Close()
+	r, w, err := os.Pipe()
+	must(err)
+	defer r.Close()
+	defer w.Close()
+	c, err := Find(reports[report], Search{Path: "/nowhere:/bin", PathSet: true})
+	must(err)
+	if stage == "supervisor" {
+		must(DisableCoreDumps())
+		s, err := Supervise(context.Background(), c, reportEnv, Options{})
+		must(err)
+		status, err := s.Wait()
+		must(err)
+		os.Exit(status.ExitCode)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	go func() { <-ctx.Done() }()
+	defer stop()
+	_, err = Exec(c, reportEnv, Stdio{})
+	must(err)
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// runStage runs the test binary as a stage and returns its output.
+func runStage(t *testing.T, name string, env []string, args ...string) (out string, pid int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), self(t), args...)
+	cmd.Env = append(env, noExitDelay, stageEnv+"="+name)
+	b, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("stage %s: %v: %s", name, err, b)
+	}
+	return string(b), cmd.Process.Pid
+}
+
+// detached returns a supervisor in a session of its own, without a terminal.
+func detached(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), self(t), args...)
+	cmd.Env = append(append(os.Environ(), stageEnv+"=supervise"), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
+}
+
+// journal is the log of logSignalsStage.
+type journal string
+
+func newJournal(t *testing.T) journal { return journal(filepath.Join(t.TempDir(), "log")) }
+
+func (j journal) lines() []string {
+	data, _ := os.ReadFile(string(j))
+	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+}
+
+func (j journal) signals() []string {
+	return slices.DeleteFunc(j.lines(), func(s string) bool { return !strings.HasPrefix(s, "SIG") })
+}
+
+// waitReady waits for the n-th start.
+func (j journal) waitReady(t *testing.T, n int) (pid, ppid int, generation string) {
+	t.Helper()
+	var starts []string
+	eventually(t, fmt.Sprintf("start %d", n), func() bool {
+		starts = slices.DeleteFunc(j.lines(), func(s string) bool { return !strings.HasPrefix(s, "ready ") })
+		return len(starts) >= n
+	})
+	words := append(strings.Fields(starts[n-1]), "")
+	return atoi(words[1]), atoi(words[2]), words[3]
+}
+
+// waitSignal waits for a signal to be logged.
+func (j journal) waitSignal(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, name, func() bool { return slices.Contains(j.signals(), name) })
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("timeout: %s", what)
+		}
+	}
+}
+
+func send(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// state returns the state letter of proc(5): T is stopped, Z a zombie; 0 is none.
+func state(pid int) byte {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, ok := strings.Cut(string(data), ") ")
+	if err != nil || !ok {
+		return 0
+	}
+	return rest[0]
+}

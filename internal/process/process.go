@@ -1,0 +1,98 @@
+// Package process finds a command and starts it: in place of this process (Exec)
+// or as its child (Supervise). It starts a command once, unless Restart is called,
+// with exactly the environment that it is given, and never prints.
+//
+// On Unix, Exec replaces this process. The command keeps our PID, parent,
+// terminal, working directory, umask, nice value, limits and descriptors 0 to 2;
+// all other descriptors of a Go program are close-on-exec. syscall.Exec restores
+// the soft limit of open files that the Go runtime raised at start, unless
+// syscall.Setrlimit was called for it. Execve resets caught signals to their
+// default and keeps ignored ones ignored. One thing is lost: a signal other than
+// HUP and INT that was ignored when the wrapper started has its default action
+// in the command, because the Go runtime installs its own handler (runtime,
+// sigInstallGoHandler). Supervise passes on the same things except PID and parent.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+)
+
+// Command is what Exec and Supervise start.
+type Command struct {
+	Path string   // the file
+	Argv []string // Argv[0] is the name as it was typed
+}
+
+// Search is where Find looks.
+type Search struct {
+	Path    string // the caller's PATH
+	PathSet bool   // false: the caller has no PATH, and the C library's default is used
+}
+
+// Stdio is what the command reads and writes. It is used on Windows only: on Unix
+// the command inherits descriptors 0 to 2.
+type Stdio struct{ In, Out, Err *os.File }
+
+// NotFoundError: there is no such command. A shell exits with 127.
+type NotFoundError struct {
+	Name   string
+	InPath bool // Name was looked up in PATH
+}
+
+func (e *NotFoundError) Error() string {
+	if e.InPath {
+		return fmt.Sprintf("command %q not found in PATH", e.Name)
+	}
+	return fmt.Sprintf("command %q not found", e.Name)
+}
+
+// Hint is what to do about it.
+func (e *NotFoundError) Hint() string { return "check the command's name and PATH" }
+
+// Errors with a hint of their own, as the Err of a NotExecutableError.
+var (
+	ErrDirectory   = errors.New("is a directory")
+	ErrMode        = errors.New("no execute permission")
+	ErrLineEndings = errors.New("script has Windows line endings")
+)
+
+// NotExecutableError: the file exists, but the system does not run it. A shell
+// exits with 126. Err is the system's error or one of this package's.
+type NotExecutableError struct {
+	Path   string
+	Reason string
+	Err    error
+}
+
+func (e *NotExecutableError) Error() string {
+	return fmt.Sprintf("cannot execute %q: %s", e.Path, e.Reason)
+}
+
+func (e *NotExecutableError) Unwrap() error { return e.Err }
+
+// Hint is what to do about it.
+func (e *NotExecutableError) Hint() string {
+	switch {
+	case errors.Is(e, ErrDirectory):
+		return "name a program inside the directory"
+	case errors.Is(e, ErrMode):
+		return "run: chmod +x " + securefile.Quote(e.Path)
+	case errors.Is(e, ErrLineEndings):
+		return "save the script with Unix line endings"
+	}
+	return "check that the command runs from a shell on this machine"
+}
+
+// StartError: the system could not start an executable file, for example for lack
+// of memory or processes.
+type StartError struct {
+	Path string
+	Err  error
+}
+
+func (e *StartError) Error() string { return fmt.Sprintf("cannot start %q: %v", e.Path, e.Err) }
+func (e *StartError) Unwrap() error { return e.Err }

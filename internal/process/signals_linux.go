@@ -1,0 +1,74 @@
+package process
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// catchesTSTP: once SIGTSTP was caught, Go does not restore its default action
+// (signal.Reset leaves the runtime's handler, which does nothing). stopSelf does
+// it with a system call.
+const catchesTSTP = true
+
+// setNotDumpable gives our /proc entry to root; we can still use it ourselves.
+func setNotDumpable() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
+
+// sigactiont is at least as large as the kernel's struct sigaction. Its first word
+// is the handler on amd64 and arm64; the zero value is SIG_DFL.
+type sigactiont [8]uint64
+
+const sigIgn = 1 // SIG_IGN
+
+// sigaction calls rt_sigaction directly, without the Go runtime.
+func sigaction(sig syscall.Signal, set, old *sigactiont) error {
+	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// isIgnored adds to signal.Ignored the signals whose disposition Go does not
+// change at start: TSTP, TTIN, TTOU and CONT.
+func isIgnored(sig syscall.Signal) bool {
+	var current sigactiont
+	return sigaction(sig, nil, &current) == nil && current[0] == sigIgn
+}
+
+// raise sends a signal to the current thread: it has taken effect when raise
+// returns.
+func raise(sig syscall.Signal) { _ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig) }
+
+// stopSelf stops this process like the child and returns once it is continued. It
+// never uses SIGSTOP: in an orphaned process group, where no shell could continue
+// us, the kernel discards the others (POSIX). A Ctrl-Z in the instant before the
+// handler is restored stops us before the command.
+func stopSelf(sig syscall.Signal) {
+	if sig == syscall.SIGSTOP {
+		sig = syscall.SIGTSTP
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before sigactiont
+	if sigaction(sig, &sigactiont{}, &before) != nil {
+		return
+	}
+	raise(sig)
+	_ = sigaction(sig, &before, nil)
+}
+
+// raiseDefault restores the signal's default action, unblocks it and raises it.
+func raiseDefault(sig syscall.Signal) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = sigaction(sig, &sigactiont{}, nil)
+	var set unix.Sigset_t
+	if n := uint(sig) - 1; n < 64 { // the caller may have blocked it
+		set.Val[0] = 1 << n
+	}
+	_ = unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil)
+	raise(sig)
+}
