@@ -18,7 +18,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Command is what Exec and Supervise start.
@@ -80,7 +80,7 @@ func (e *NotExecutableError) Hint() string {
 	case errors.Is(e, ErrDirectory):
 		return "name a program inside the directory"
 	case errors.Is(e, ErrMode):
-		return "run: chmod +x " + securefile.Quote(e.Path)
+		return "run: chmod +x " + sanitize.ShellQuote(e.Path)
 	case errors.Is(e, ErrLineEndings):
 		return "save the script with Unix line endings"
 	}

@@ -98,7 +98,7 @@ func (p *Process) Now() time.Time { return time.Now() }
 // Search looks for a command where the caller would have found it.
 func (p *Process) Search() process.Search {
 	path, set := p.env["PATH"]
-	return process.Search{Path: path, PathSet: set, PathExt: p.Env("PATHEXT")}
+	return process.Search{Path: path, PathSet: set}
 }
 
 // Tools looks for a program that we start ourselves: in the absolute folders of

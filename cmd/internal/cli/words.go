@@ -10,7 +10,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
-	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -32,8 +31,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		wk    *pglogin.Error
 		chain *keychain.Error
 		tried *retry.Error
-		lost  *process.NotFoundError
-		stuck *process.NotExecutableError
+		hints interface{ Hint() string }
 		room  *NoRuntimeDirError
 	)
 	message = sanitize.Line(err.Error())
@@ -66,26 +64,12 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
 	case errors.As(err, &wk):
 		return databaseError(wk, conf), databaseHint(wk, conf)
-	case errors.As(err, &lost):
-		return message, "check the command's name, and PATH"
 	case errors.As(err, &room):
 		return message, "name a folder of yours that is closed to others with --runtime-dir"
-	case errors.As(err, &stuck):
-		return message, stuckHint(stuck)
+	case errors.As(err, &hints):
+		return message, hints.Hint()
 	}
 	return message, ""
-}
-
-func stuckHint(e *process.NotExecutableError) string {
-	switch {
-	case errors.Is(e, process.ErrDirectory):
-		return "name the program in it"
-	case errors.Is(e, process.ErrMode):
-		return "run: chmod +x " + sanitize.ShellQuote(e.Path)
-	case errors.Is(e, process.ErrLineEnds):
-		return "save it with Unix line ends"
-	}
-	return "check that it runs from a shell here"
 }
 
 func hostHint(e *broker.HostError) string {

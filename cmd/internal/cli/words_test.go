@@ -139,11 +139,7 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&exchange.Error{Kind: exchange.KindInstanceDeleting, Call: exchange.CallInstance, Host: "h"}, "the instance is being deleted", "--endpoint"},
 		{&rootcerts.Error{Path: "/x", Err: errors.New("r")}, "certificates in /x: r", "--sslrootcert"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
-		{&process.NotFoundError{Name: "x", Reason: "not found"}, `"x": not found`, "PATH"},
-		{&process.NotExecutableError{Path: "/x", Reason: "a folder"}, `"/x": a folder`, "shell"},
-		{&process.NotExecutableError{Path: "/x y", Reason: "r", Err: process.ErrMode}, `"/x y": r`, "run: chmod +x '/x y'"},
-		{&process.NotExecutableError{Path: "/x", Reason: "r", Err: process.ErrDirectory}, `"/x": r`, "name the program in it"},
-		{&process.NotExecutableError{Path: "/x", Reason: "r", Err: process.ErrLineEnds}, `"/x": r`, "Unix line ends"},
+		{&process.NotFoundError{Name: "x", InPath: true}, `command "x" not found in PATH`, "check the command's name and PATH"},
 		{&retry.Error{Last: &exchange.Error{Host: "h", Kind: exchange.KindUnavailable, Status: 503}, Attempts: 4, Elapsed: 1500 * time.Millisecond}, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
 		{errors.New("anything"), "anything", ""},
 	} {
