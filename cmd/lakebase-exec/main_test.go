@@ -128,7 +128,7 @@ func TestNotStarted(t *testing.T) {
 		{target, "--refresh passfile --on-refresh signal:NOPE -- true", 120, []string{`error: --on-refresh: there is no signal "NOPE" here`, "hint: kill -l lists those that there are"}},
 		{target, "--refresh passfile --url-var U -- true", 120, []string{"error: --url-var: U: {url} holds the password", "hint: use {url_nopassword}, or --refresh proxy"}},
 		{target, "--refresh proxy --set E={expires_at} -- true", 120, []string{"error: --set: E: {expires_at} means nothing under --refresh proxy", "hint: leave it out of the template"}},
-		{append(target, "PATH=/nonexistent"), "-- no-such-command", 127, []string{`error: "no-such-command"`, "hint: "}},
+		{append(target, "PATH=/nonexistent"), "-- no-such-command", 127, []string{`error: command "no-such-command" not found in PATH`, "hint: "}},
 		{append(target, "PATH=/nonexistent"), "-- /", 126, []string{"error: "}},
 	} {
 		code, out, errs := exec(c.environ, strings.Fields(c.args)...)
