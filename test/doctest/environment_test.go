@@ -58,7 +58,7 @@ func TestEnvironmentLists(t *testing.T) {
 	if want := named(options, "Set: "); !slices.Equal(got, want) {
 		t.Errorf("docs/options.md says that %q are set, --print-env %q", want, got)
 	}
-	if want := named(readme, "It gets "); !slices.Equal(got, want) {
+	if want := named(readme, "Set: "); !slices.Equal(got, want) {
 		t.Errorf("README.md says that %q are set, --print-env %q", want, got)
 	}
 	kept := slices.DeleteFunc(named(options, "Kept of libpq's: "), func(n string) bool { return n == "PGAPPNAME" }) // which is ours
