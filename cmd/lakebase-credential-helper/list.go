@@ -11,9 +11,9 @@ import (
 	"unicode/utf16"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -34,7 +34,7 @@ type storedSecret struct {
 	// ExpiresAt is told where the workspace said it when the secret was made.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// Due are older ones that the next rotate after their time deletes.
-	Due []broker.DueSecret `json:"due,omitempty"`
+	Due []rotate.Scheduled `json:"due,omitempty"`
 }
 
 // storedLogin is a person who has signed in.

@@ -15,18 +15,19 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Bounds of a secret's life (Databricks, "Authorize service principal access
-// with OAuth": 730 days at the most), and of how long an old one is kept.
+// Bounds of a secret's lifetime (Databricks, "Authorize service principal access
+// with OAuth": at most 730 days), and of how long an old one is kept.
 const (
 	minLifetime = "1h"
 	minKept     = "1s"
 	maxDays     = 730
 )
 
-// checkRotate looks at rotate's own options before anything else is done.
+// checkRotate checks rotate's own options before the configuration is resolved.
 func checkRotate(given map[string][]string, in *config.Input) error {
 	in.NoEndpoint = true
 	if given["delete-only"] == nil {
@@ -34,97 +35,130 @@ func checkRotate(given map[string][]string, in *config.Input) error {
 	}
 	for _, o := range []string{"lifetime", "keep-old"} {
 		if given[o] != nil {
-			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only", Fix: "leave it out: --delete-only makes no new secret"}
+			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only", Fix: "leave it out: --delete-only creates no secret"}
 		}
 	}
 	return nil
 }
 
-// rotate puts a new secret into the stored one's place.
-func rotate(ctx context.Context, c *call) error {
+// rotateSecret replaces the stored secret by a new one.
+func rotateSecret(ctx context.Context, c *call) error {
 	r, err := c.rotation()
 	if err != nil {
 		return err
 	}
-	var warnings []string
-	r.Warn = func(text string) { warnings = append(warnings, text) }
-	did, err := c.rotateAlone(ctx, r)
-	for _, w := range warnings {
+	observer := &rotateObserver{}
+	r.Observer = observer
+	result, err := c.runRotation(ctx, r, observer)
+	for _, w := range observer.warnings {
 		c.say.Warn("%s", w)
 	}
-	c.tellRotated(did, err)
+	c.printRotation(result, err)
 	return err
 }
 
-// rotateAlone rotates while no other process does that with this secret.
-func (c *call) rotateAlone(ctx context.Context, r *broker.Rotation) (broker.Rotated, error) {
+// runRotation runs r unless another process rotates or stores the same secret.
+func (c *call) runRotation(ctx context.Context, r *rotate.Rotation, observer *rotateObserver) (rotate.Result, error) {
 	chain := c.Keychain(c.conf)
 	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
-		return broker.Rotated{}, err
+		return rotate.Result{}, err
 	}
-	host, clientID := c.conf.Workspace.V.HostPort(), c.conf.ClientID.V
-	unlock, alone := stores.Cache(c.say, nil).TryLock(rotateLock(host, clientID))
-	if !alone {
-		return broker.Rotated{}, errors.New("another rotate or login of this secret is at work; nothing was done")
+	unlock, ok := stores.Cache(c.say, nil).TryLock(rotateLock(r.Host, r.ClientID))
+	if !ok {
+		return rotate.Result{}, errors.New("another rotate or login of this secret is running; nothing was done")
 	}
 	defer unlock()
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
 	api, tell, err := c.Workspace(c.conf, c.say, progress)
 	if err != nil {
-		return broker.Rotated{}, err
+		return rotate.Result{}, err
 	}
-	v := c.vault(stores, chain, host, clientID)
-	r.Secrets, r.Ledger, r.Identity, r.API, r.Tell = v, v, api, api, tell
+	v := c.vault(stores, chain, r.Host, r.ClientID)
+	observer.tell, observer.host = tell, r.Host
+	r.Secrets, r.State, r.Auth, r.API = rotatedSecret{v}, v, api, api
 	return r.Run(ctx)
 }
 
+// rotatedSecret is a vault whose read errors name the service principal.
+type rotatedSecret struct{ *vault }
+
+func (s rotatedSecret) Get(ctx context.Context) (credential.Secret, error) {
+	secret, err := s.vault.Get(ctx)
+	if err != nil {
+		err = &broker.NoSecretError{Host: s.host, ClientID: s.clientID, Err: err}
+	}
+	return secret, err
+}
+
+// rotateObserver shows the progress of a rotation, and keeps its warnings until
+// the progress line is gone.
+type rotateObserver struct {
+	tell     func(broker.Stage, string)
+	host     string
+	warnings []string
+}
+
+func (o *rotateObserver) Step(s rotate.Step) {
+	switch s {
+	case rotate.ReadSecret:
+		o.tell(broker.AtKeychain, "")
+	case rotate.SignIn:
+		o.tell(broker.AtExchange, o.host)
+	}
+}
+
+func (o *rotateObserver) Note(text string) { o.tell(broker.Note, text) }
+func (o *rotateObserver) Warn(text string) { o.warnings = append(o.warnings, text) }
+
 // rotation reads rotate's own options.
-func (c *call) rotation() (*broker.Rotation, error) {
-	if err := c.hasSecret(); err != nil {
+func (c *call) rotation() (*rotate.Rotation, error) {
+	if err := c.requireClientID(); err != nil {
 		return nil, err
 	}
-	r := &broker.Rotation{Config: c.conf, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
-	var err error
-	if t := c.given["lifetime"]; t != nil {
-		if r.Lifetime, err = lifeOption("--lifetime", t[0], minLifetime); err != nil {
-			return nil, err
-		}
-	}
-	if t := c.given["keep-old"]; t != nil {
-		if r.KeepOld, err = lifeOption("--keep-old", t[0], minKept); err != nil {
-			return nil, err
+	r := &rotate.Rotation{Host: c.conf.Workspace.V.HostPort(), ClientID: c.conf.ClientID.V, Timeout: c.conf.Timeout.V, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
+	for _, o := range []struct {
+		name, min string
+		to        *time.Duration
+	}{{"lifetime", minLifetime, &r.Lifetime}, {"keep-old", minKept, &r.KeepOld}} {
+		if t := c.given[o.name]; t != nil {
+			d, err := parseLifetime("--"+o.name, t[0], o.min)
+			if err != nil {
+				return nil, err
+			}
+			*o.to = d
 		}
 	}
 	if id := c.given["delete-id"]; id != nil {
 		r.DeleteID = strings.TrimSpace(id[0])
 		if r.DeleteID == "" {
-			return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give the id of a secret, as rotate and the workspace's settings show it"}
+			return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give a secret's ID, as rotate and the workspace's settings show it"}
 		}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {
-		c.say.Warn("%s is set and goes before the stored secret, which is the one that rotate renews", c.conf.Secret.From)
+		c.say.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.From)
 	}
 	return r, nil
 }
 
-// hasSecret refuses a target whose way in starts from no stored secret.
-func (c *call) hasSecret() error {
+// requireClientID refuses a target without a service principal.
+func (c *call) requireClientID() error {
 	auth := c.conf.Auth
 	switch {
 	case credential.IsPerson(auth.V):
-		return &cli.UsageError{Problem: auth.From.String() + " says " + auth.V + ": people have no secret to rotate", Fix: "a person's login renews itself; it ends with: " + program + " logout" + c.targetOption()}
+		return &cli.UsageError{Problem: auth.From.String() + " is " + auth.V + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
 	case c.conf.ClientID.V == "":
-		return &cli.UsageError{Problem: "no client id is given, and people have no secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
+		return &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}
 	return nil
 }
 
-// lifeOption reads a time that may be a count of days too.
-func lifeOption(option, text, least string) (time.Duration, error) {
+// parseLifetime parses a duration between least and maxDays that may be a number
+// of days, such as 90d.
+func parseLifetime(option, text, least string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
-	d, err := inDays(text)
+	d, err := parseDays(text)
 	if err != nil {
 		return 0, &config.Error{Name: option, Problem: sanitize.Quote(text) + " is not a duration, such as 12h or 90d"}
 	}
@@ -134,62 +168,61 @@ func lifeOption(option, text, least string) (time.Duration, error) {
 	return d, nil
 }
 
-// inDays knows days, which Go's durations do not have.
-func inDays(text string) (time.Duration, error) {
+func parseDays(text string) (time.Duration, error) {
 	days, ok := strings.CutSuffix(text, "d")
-	if n, err := strconv.ParseUint(days, 10, 16); ok && (err == nil || errors.Is(err, strconv.ErrRange)) { // out of range it is the most
+	if n, err := strconv.ParseUint(days, 10, 16); ok && (err == nil || errors.Is(err, strconv.ErrRange)) { // out of range, n is the maximum
 		return time.Duration(n) * 24 * time.Hour, nil
 	}
 	return time.ParseDuration(text)
 }
 
-// rotateLock names the lock of one secret; the name says nothing of it.
+// rotateLock returns the name of a secret's lock file, which reveals nothing
+// about the secret.
 func rotateLock(host, clientID string) string {
 	sum := sha256.Sum256([]byte(config.SecretAccount(host, clientID)))
 	return fmt.Sprintf("rotate-%x.lock", sum[:16])
 }
 
-// tellRotated says what a person has to know or to do.
-func (c *call) tellRotated(did broker.Rotated, err error) {
-	if id := did.New.ID; id != "" && cli.Terminal(c.Stderr) {
-		c.say.Progress("a new secret is stored: " + described(did.New))
+// printRotation prints what the user has to know or to do.
+func (c *call) printRotation(result rotate.Result, err error) {
+	if result.New.ID != "" && cli.Terminal(c.Stderr) {
+		c.say.Progress("stored a new secret: " + describeSecret(result.New))
 	}
-	var full *broker.FullError
+	list := func(secrets []exchange.ClientSecret) {
+		for _, s := range secrets {
+			text := describeSecret(s)
+			if slices.Contains(result.Orphans, s.ID) {
+				text += ", created while an interrupted rotate waited for its new secret"
+			}
+			c.say.Warn("%s", text)
+		}
+	}
+	var full *rotate.TooManyError
 	switch {
 	case errors.As(err, &full):
-		for _, s := range full.Secrets {
-			c.say.Warn("it has %s%s", described(s), stray(did, s.ID))
-		}
+		c.say.Warn("the service principal has these secrets:")
+		list(full.Secrets)
 		return
-	case did.OldUnknown && len(did.Others) > 0:
-		c.say.Warn("the old secret stays: its id is not known here. It is one of these:")
-	case len(did.Strays) > 0:
-		c.say.Warn("a secret that an interrupted rotate asked for may be among these:")
+	case result.OldUnknown && len(result.Unknown) > 0:
+		c.say.Warn("the old secret was not deleted, because its ID is not known here. It is one of these:")
+	case len(result.Orphans) > 0:
+		c.say.Warn("one of these may be a secret that an interrupted rotate requested:")
 	default:
 		return
 	}
-	for _, s := range did.Others {
-		c.say.Warn("%s%s", described(s), stray(did, s.ID))
-	}
-	c.say.Hint("delete what serves nowhere any more with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
+	list(result.Unknown)
+	c.say.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
 }
 
-func stray(did broker.Rotated, id string) string {
-	if slices.Contains(did.Strays, id) {
-		return ", came up while an interrupted rotate was making one"
-	}
-	return ""
-}
-
-// described is one line about a secret, without it.
-func described(s exchange.ClientSecret) string {
-	day := func(t time.Time) string {
+// describeSecret is one line about a secret, without its value.
+func describeSecret(s exchange.ClientSecret) string {
+	date := func(t time.Time) string {
 		if t.IsZero() {
 			return "unknown"
 		}
 		return t.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	text := fmt.Sprintf("%s, created %s, expires %s", s.ID, day(s.CreatedAt), day(s.ExpiresAt))
+	text := fmt.Sprintf("%s, created %s, expires %s", s.ID, date(s.CreatedAt), date(s.ExpiresAt))
 	if s.Status != "" {
 		text += ", " + sanitize.Line(s.Status)
 	}

@@ -9,7 +9,7 @@ func TestLifeOption(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90d": 90 * 24 * time.Hour, " 730d ": 730 * 24 * time.Hour, "1h": time.Hour, "36h30m": 36*time.Hour + 30*time.Minute, "17520h": 730 * 24 * time.Hour,
 	} {
-		if d, err := lifeOption("--lifetime", text, minLifetime); err != nil || d != want {
+		if d, err := parseLifetime("--lifetime", text, minLifetime); err != nil || d != want {
 			t.Errorf("%q: %s, %v", text, d, err)
 		}
 	}
@@ -25,11 +25,11 @@ func TestLifeOption(t *testing.T) {
 		"d":           `--lifetime: "d" is not a duration, such as 12h or 90d`,
 		"9999999999h": `--lifetime: "9999999999h" is not a duration, such as 12h or 90d`,
 	} {
-		if d, err := lifeOption("--lifetime", text, minLifetime); err == nil || err.Error() != want {
+		if d, err := parseLifetime("--lifetime", text, minLifetime); err == nil || err.Error() != want {
 			t.Errorf("%q: %s, %v, and not %s", text, d, err, want)
 		}
 	}
-	if _, err := lifeOption("--keep-old", "731d", minKept); err == nil || err.Error() != "--keep-old: 731d is not between 1s and 730d" {
+	if _, err := parseLifetime("--keep-old", "731d", minKept); err == nil || err.Error() != "--keep-old: 731d is not between 1s and 730d" {
 		t.Error(err)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 )
 
-// vault is where one secret stands, with the record beside it: a file of its
-// own where there is one, else the keychain.
+// vault stores one secret and the state of its rotations: in a file if there is
+// one, else in the keychain.
 type vault struct {
 	host, clientID string
 	files          *cli.SecretFiles // nil for the keychain
@@ -33,8 +33,8 @@ func (c *call) vault(stores cli.TokenStores, chain *keychain.Keychain, host, cli
 	return v
 }
 
-func (v *vault) account() string { return config.SecretAccount(v.host, v.clientID) }
-func (v *vault) ledger() string  { return config.RecordAccount(v.host, v.clientID) }
+func (v *vault) account() string      { return config.SecretAccount(v.host, v.clientID) }
+func (v *vault) stateAccount() string { return config.RecordAccount(v.host, v.clientID) }
 
 // Get reads the secret. A locked keychain may show its dialog.
 func (v *vault) Get(ctx context.Context) (credential.Secret, error) {
@@ -63,63 +63,63 @@ func (v *vault) Set(ctx context.Context, secret credential.Secret) error {
 	return v.chain.Set(ctx, v.account(), secret)
 }
 
-// Load reads the record. One that cannot be understood is none: what it knew is
-// then shown and not deleted.
-func (v *vault) Load(ctx context.Context) (broker.Record, error) { return v.load(ctx, v.chain.Get) }
+// Load reads the rotation's state. State that cannot be parsed counts as none:
+// rotate then lists the secrets that it knew about, and deletes none of them.
+func (v *vault) Load(ctx context.Context) (rotate.State, error) { return v.load(ctx, v.chain.Get) }
 
 // look is Load without a dialog.
-func (v *vault) look(ctx context.Context) (broker.Record, error) { return v.load(ctx, v.chain.Read) }
+func (v *vault) look(ctx context.Context) (rotate.State, error) { return v.load(ctx, v.chain.Read) }
 
-func (v *vault) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (broker.Record, error) {
+func (v *vault) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (rotate.State, error) {
 	var text string
 	var err error
 	if v.files != nil {
 		text, err = v.files.Record(v.account())
 	} else {
 		var item credential.Secret
-		item, err = read(ctx, v.ledger())
+		item, err = read(ctx, v.stateAccount())
 		text = item.Reveal()
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keychain.ErrNotFound) {
-		return broker.Record{}, nil
+		return rotate.State{}, nil
 	}
 	if err != nil {
-		return broker.Record{}, err
+		return rotate.State{}, err
 	}
-	var r broker.Record
-	if json.Unmarshal([]byte(text), &r) != nil || r.Version != broker.RecordVersion {
-		return broker.Record{}, nil
+	var s rotate.State
+	if json.Unmarshal([]byte(text), &s) != nil || s.Version != rotate.StateVersion {
+		return rotate.State{}, nil
 	}
-	return r, nil
+	return s, nil
 }
 
-// Save writes the record, which is listed before it is there.
-func (v *vault) Save(ctx context.Context, r broker.Record) error {
-	text, err := json.Marshal(r)
+// Save writes the state. The index lists it before it exists.
+func (v *vault) Save(ctx context.Context, s rotate.State) error {
+	text, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
 	if v.files != nil {
 		return v.files.KeepRecord(v.account(), string(text))
 	}
-	if err := v.index.Add(ctx, v.ledger()); err != nil {
+	if err := v.index.Add(ctx, v.stateAccount()); err != nil {
 		return err
 	}
-	return v.chain.Set(ctx, v.ledger(), credential.NewSecret(string(text)))
+	return v.chain.Set(ctx, v.stateAccount(), credential.NewSecret(string(text)))
 }
 
-// life tells when the secret expires, where that is known, and what else is due
-// for deletion. It shows no dialog; what cannot be read is not known.
-func (v *vault) life(ctx context.Context, secret credential.Secret) (expires time.Time, due []broker.DueSecret) {
-	r, err := v.look(ctx)
+// life returns when the secret expires, if that is known, and which older secrets
+// are scheduled for deletion. It shows no dialog.
+func (v *vault) life(ctx context.Context, secret credential.Secret) (expires time.Time, scheduled []rotate.Scheduled) {
+	s, err := v.look(ctx)
 	if err != nil {
 		return time.Time{}, nil
 	}
-	fingerprint := broker.SecretFingerprint(v.host, v.clientID, secret)
-	if made, ok := r.Describes(fingerprint); ok {
-		expires = made.ExpiresAt
+	fingerprint := rotate.Fingerprint(v.host, v.clientID, secret)
+	if known, ok := s.Find(fingerprint); ok {
+		expires = known.ExpiresAt
 	}
-	return expires, r.Left(fingerprint)
+	return expires, s.ScheduledWith(fingerprint)
 }
 
 // soon is how long before its end a secret is warned of.

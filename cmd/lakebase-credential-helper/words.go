@@ -124,7 +124,7 @@ at any point, the stored secret works; the next rotate deletes what is left.`,
 			},
 			values: []string{"lifetime", "keep-old", "delete-id"},
 			change: checkRotate,
-			run:    rotate,
+			run:    rotateSecret,
 		},
 		{
 			page: cli.Page{

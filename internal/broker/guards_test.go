@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
@@ -196,40 +195,5 @@ func TestDoorReplacesARefusedToken(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "password authentication failed") {
 			t.Errorf("%q: %v", c.tokens, err)
 		}
-	}
-}
-
-// A store that complains but holds the new secret has stored it.
-func TestRotateStoredInSpiteOfAnError(t *testing.T) {
-	m := newMint(t, 0)
-	m.fail["set done"] = errors.New("a late complaint")
-	did := m.must(t, nil)
-	if m.stored != m.values[did.New.ID] || !m.works(m.stored) || len(m.warned) != 0 {
-		t.Errorf("stored is %q, %+v; warned: %q", m.stored, did, m.warned)
-	}
-}
-
-// The stored secret is never due.
-func TestStoredSecretIsNotDue(t *testing.T) {
-	r := Record{Current: &MadeSecret{ID: "a", Fingerprint: "f"}, Due: []DueSecret{{ID: "a"}, {ID: "b"}, {ID: "gone"}}}
-	if got := r.settled("f", []string{"a", "b"}).Due; len(got) != 1 || got[0].ID != "b" {
-		t.Errorf("due are %+v", got)
-	}
-}
-
-// A secret that somebody else has deleted meanwhile is gone, which is what was
-// wanted.
-func TestRotateFindsItGone(t *testing.T) {
-	m := newMint(t, 0)
-	m.must(t, nil)
-	m.fail["delete"] = &exchange.Error{Call: exchange.CallDeleteSecret, Kind: exchange.KindSecretNotFound, Status: 404}
-	if did := m.must(t, nil); len(did.Due) != 0 || len(m.record.Due) != 0 || len(m.warned) != 0 {
-		t.Errorf("%+v, %+v, warned: %q", did, m.record, m.warned)
-	}
-	// Another refusal is one: it stays due.
-	m.fail["delete"] = &exchange.Error{Call: exchange.CallDeleteSecret, Kind: exchange.KindPermissionDenied, Status: 403}
-	did, _, err := m.rotate(t, nil)
-	if err == nil || len(did.Due) != 1 || len(m.record.Due) != 1 {
-		t.Errorf("%v: %+v", err, did)
 	}
 }

@@ -93,6 +93,7 @@ var leaves = []string{
 // that is not listed imports leaves only.
 var domain = map[string]string{
 	"internal/broker": "internal/authcode internal/config internal/exchange internal/keychain internal/loginproof internal/pglogin internal/pgproxy internal/tokencache",
+	"internal/rotate": "internal/config internal/exchange",
 }
 
 // checkImports returns the imports that break a rule.

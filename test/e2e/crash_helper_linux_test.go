@@ -159,7 +159,7 @@ func crashRotate(c *crash, kills int) {
 			c.t.Fatalf("%d secrets after %d kills and the next rotate, %d of them from before:\n%s", total, left, len(strays), o.stderr)
 		}
 		for _, id := range strays {
-			o.wantStderr("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
+			o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created", "created while an interrupted rotate waited for its new secret")
 			c.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 		}
 		if got := len(ids(c.lakebase)); got != 2 {

@@ -92,7 +92,7 @@ func (r *rotation) wantRepaired(at string, before, left []string) {
 		if slices.Contains(before, id) {
 			r.t.Errorf("%s: an old secret is left: %s", at, id)
 		}
-		o.wantStderr("a secret that an interrupted rotate asked for may be among these", id+", created", "came up while an interrupted rotate was making one")
+		o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created", "created while an interrupted rotate waited for its new secret")
 		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 	}
 	if len(strays) == 0 && o.stderr != "" && o.took < progressAfter {
@@ -205,7 +205,7 @@ func TestRotate_Concurrent(t *testing.T) {
 	if !slices.Equal(codes, []int{0, 125}) {
 		t.Errorf("exit codes %v", codes)
 	}
-	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate or login of this secret is at work; nothing was done") {
+	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate or login of this secret is running; nothing was done") {
 		t.Errorf("stderr: %s", text)
 	}
 	if n := r.lakebase.Counters().ByCall[emulator.CallSecretCreate]; n != 1 || len(ids(r.lakebase)) != 2 {

@@ -14,6 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -47,7 +48,7 @@ var exitTable = []exitRow{
 		return is[*broker.NoSecretError](err) || is[*broker.NoPersonError](err) || is[*broker.SignedOutError](err) || is[*WayError](err) || is[*keychain.Error](err)
 	}},
 	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool {
-		return is[*exchange.Error](err) || is[*broker.FullError](err) || is[*authcode.DeniedError](err) || untried(err)
+		return is[*exchange.Error](err) || is[*rotate.TooManyError](err) || is[*authcode.DeniedError](err) || untried(err)
 	}},
 	{ExitDatabase, "the database refused the login or did not wake in time", is[*pglogin.Error]},
 	{ExitOther, "any other failure of the wrapper", func(error) bool { return true }},

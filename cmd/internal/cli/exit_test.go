@@ -15,6 +15,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -39,7 +40,7 @@ func TestExitCode(t *testing.T) {
 		{&keychain.Error{Err: keychain.ErrLocked}, 121},
 		{&exchange.Error{Kind: exchange.KindInvalidClient}, 122},
 		{&exchange.Error{Kind: exchange.KindEndpointDisabled}, 122},
-		{&broker.FullError{}, 122},
+		{&rotate.TooManyError{}, 122},
 		{&pglogin.Error{Kind: pglogin.RoleMissing}, 123},
 		{&pglogin.Error{Kind: pglogin.NotAwake}, 123},
 		{&pglogin.Error{Kind: pglogin.NotAwake, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, 123},

@@ -25,7 +25,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		file  *securefile.Error
 		none  *broker.NoSecretError
 		host  *broker.HostError
-		full  *broker.FullError
+		fixed interface{ Hint() string }
 		roots *rootcerts.Error
 		ex    *exchange.Error
 		wk    *pglogin.Error
@@ -39,6 +39,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return message, hint
 	}
 	switch {
+	case errors.As(err, &fixed):
+		return message, fixed.Hint()
 	case errors.As(err, &usage):
 		return usage.Problem, usage.Fix
 	case errors.As(err, &conff):
@@ -50,8 +52,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return message, hint
 	case errors.As(err, &host):
 		return message, hostHint(host)
-	case errors.As(err, &full):
-		return "nothing was made: " + sanitize.Line(full.Error()), "delete one that serves nowhere any more in the workspace's settings, and try again"
 	case errors.As(err, &roots):
 		return message, "name a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
 	case errors.As(err, &none):

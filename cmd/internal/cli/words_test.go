@@ -19,6 +19,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -126,7 +127,7 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&broker.HostError{Target: "E"}, "E names no host", "--pghost"},
 		{&broker.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
 		{&broker.HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
-		{&broker.FullError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, "nothing was made: client c has 5 secrets at h", "delete one"},
+		{&rotate.TooManyError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, "no secret created: client c has 5 secrets at h", "delete a secret"},
 		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallCreateSecret, Host: "h"}, "h denies permission", "a manager of itself"},
 		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallEndpoint, Host: "h"}, "h denies permission", "CAN USE on the project"},
 		{&exchange.Error{Kind: exchange.KindEndpointNotFound, Call: exchange.CallInstance, Host: "h"}, "h has no such instance", "--endpoint"},

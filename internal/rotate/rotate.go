@@ -1,0 +1,401 @@
+// Package rotate replaces a service principal's stored secret. At every moment the
+// store holds a secret that works: the old secret is deleted only after the new
+// one has signed in and was stored. A State beside the secret tells the next
+// rotation what an interrupted one left behind.
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+)
+
+// SecretStore holds the service principal's secret. Set verifies what it wrote.
+type SecretStore interface {
+	Get(ctx context.Context) (credential.Secret, error)
+	Set(ctx context.Context, secret credential.Secret) error
+}
+
+// StateStore keeps the State beside the secret. Load returns a zero State if there
+// is none.
+type StateStore interface {
+	Load(ctx context.Context) (State, error)
+	Save(ctx context.Context, s State) error
+}
+
+// Authenticator signs in to the workspace. Each method makes one attempt.
+type Authenticator interface {
+	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
+	Principal(ctx context.Context, bearer credential.Secret) (string, error)
+}
+
+// SecretsAPI manages a service principal's secrets. Each method makes one attempt.
+type SecretsAPI interface {
+	ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]exchange.ClientSecret, error)
+	CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (exchange.ClientSecret, credential.Secret, error)
+	DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error
+}
+
+// Observer receives the progress of a rotation.
+type Observer interface {
+	Step(s Step)      // a step begins that may take long
+	Note(text string) // a detail
+	Warn(text string) // something the user must know, beside the error that Run returns
+}
+
+// Step is a part of a rotation that may take long.
+type Step int
+
+// The steps.
+const (
+	ReadSecret Step = iota
+	SignIn
+)
+
+// Rotation replaces one stored secret. All fields down to Now are required. The
+// caller must keep two rotations of the same secret from running at once.
+type Rotation struct {
+	Secrets  SecretStore
+	State    StateStore
+	Auth     Authenticator
+	API      SecretsAPI
+	Observer Observer
+	Now      func() time.Time
+
+	Host       string // the workspace
+	ClientID   string
+	Timeout    time.Duration // of each step's requests
+	Lifetime   time.Duration // of the new secret; 0: the server's default
+	KeepOld    time.Duration // how long the old secret stays
+	DeleteID   string        // a secret to delete although no rotation created it; may be empty
+	DeleteOnly bool          // create no secret; delete what is scheduled, and DeleteID
+}
+
+// Result is the outcome of Run, as far as it came.
+type Result struct {
+	New        exchange.ClientSecret // zero if none was stored
+	Unknown    []exchange.ClientSecret
+	Orphans    []string // the IDs of Unknown that appeared while an interrupted rotation requested one
+	OldUnknown bool     // the replaced secret is one of Unknown
+}
+
+// TooManyError reports that the service principal already has the maximum number
+// of secrets. None was created.
+type TooManyError struct {
+	Host, ClientID string
+	Secrets        []exchange.ClientSecret
+}
+
+func (e *TooManyError) Error() string {
+	return fmt.Sprintf("no secret created: client %s has %d secrets at %s, which is the maximum", e.ClientID, len(e.Secrets), e.Host)
+}
+
+// Hint returns what to do about it.
+func (e *TooManyError) Hint() string {
+	return "in the workspace's settings, delete a secret that is no longer used, then try again"
+}
+
+// run is a Rotation at work.
+type run struct {
+	Rotation
+	state     State
+	stored    string // the fingerprint of the stored secret
+	principal string
+	bearer    credential.Secret
+	list      []exchange.ClientSecret
+}
+
+// Run rotates the secret. Errors: *TooManyError, *config.Error for DeleteID, the
+// stores' own, *exchange.Error (inside a *retry.Error after several attempts).
+func (r Rotation) Run(ctx context.Context) (Result, error) {
+	x := &run{Rotation: r}
+	old, err := x.begin(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if r.DeleteOnly || len(x.list) >= exchange.MaxSecrets {
+		if err := x.freeSlots(ctx); err != nil || r.DeleteOnly {
+			return x.result(), err
+		}
+	}
+	if len(x.list) >= exchange.MaxSecrets {
+		return x.result(), &TooManyError{Host: r.Host, ClientID: r.ClientID, Secrets: x.list}
+	}
+	oldUnknown := x.state.Current == nil && r.DeleteID == ""
+	created, secret, err := x.create(ctx)
+	if err != nil {
+		return x.result(), err
+	}
+	if err := x.verify(ctx, secret); err != nil {
+		x.discard(ctx, created.ID)
+		return x.result(), err
+	}
+	if err := x.store(ctx, secret, old); err != nil {
+		return x.result(), err
+	}
+	x.list = append(x.list, created)
+	x.stored = Fingerprint(r.Host, r.ClientID, secret)
+	x.state = x.state.reconcile(x.stored, secretIDs(x.list))
+	if err = x.save(ctx); err != nil {
+		r.Observer.Warn("the new secret is stored and works, but this could not be recorded; the next rotate continues from here")
+	} else if err = x.deleteScheduled(ctx); err != nil {
+		r.Observer.Warn("the new secret is stored and works, but the old one could not be deleted; the next rotate tries again")
+	}
+	result := x.result()
+	result.New, result.OldUnknown = created, oldUnknown
+	return result, err
+}
+
+func (x *run) result() Result {
+	return Result{Unknown: x.state.unknown(x.list), Orphans: x.state.Orphans}
+}
+
+// begin signs in with the stored secret, which it returns, and lists the service
+// principal's secrets.
+func (x *run) begin(ctx context.Context) (credential.Secret, error) {
+	x.Observer.Step(ReadSecret)
+	old, err := x.Secrets.Get(ctx)
+	if err != nil {
+		return old, err
+	}
+	if x.state, err = x.State.Load(ctx); err != nil {
+		return old, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
+	defer cancel()
+	x.Observer.Step(SignIn)
+	token, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
+		return x.Auth.WorkspaceToken(ctx, x.ClientID, old)
+	})
+	if err != nil {
+		return old, err
+	}
+	x.bearer = token.Value
+	x.principal, err = attempt(ctx, func(ctx context.Context) (string, error) { return x.Auth.Principal(ctx, x.bearer) })
+	if err != nil {
+		return old, err
+	}
+	x.list, err = attempt(ctx, func(ctx context.Context) ([]exchange.ClientSecret, error) {
+		return x.API.ClientSecrets(ctx, x.bearer, x.principal)
+	})
+	if err != nil {
+		return old, err
+	}
+	x.stored = Fingerprint(x.Host, x.ClientID, old)
+	x.state = x.state.reconcile(x.stored, secretIDs(x.list))
+	return old, x.checkDeleteID()
+}
+
+func (x *run) checkDeleteID() error {
+	switch id := x.DeleteID; {
+	case id == "":
+	case !slices.Contains(secretIDs(x.list), id):
+		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + sanitize.Quote(id)}
+	case x.DeleteOnly && !x.state.safeToDelete(id, x.stored):
+		return &config.Error{Name: "--delete-id", Problem: "this may be the stored secret", Fix: "leave out --delete-only, so that a new one is stored first"}
+	}
+	return nil
+}
+
+// freeSlots deletes what is scheduled, and DeleteID if that is certainly not the
+// stored secret.
+func (x *run) freeSlots(ctx context.Context) error {
+	if id := x.DeleteID; id != "" && x.state.safeToDelete(id, x.stored) && !x.state.isScheduled(id) {
+		x.state.Scheduled = append(x.state.Scheduled, x.schedule(id, ""))
+	}
+	if err := x.save(ctx); err != nil {
+		return err
+	}
+	return x.deleteScheduled(ctx)
+}
+
+// schedule returns a deletion after KeepOld.
+func (x *run) schedule(id, fingerprint string) Scheduled {
+	d := Scheduled{ID: id, Fingerprint: fingerprint}
+	if x.KeepOld > 0 {
+		d.After = x.Now().Add(x.KeepOld).UTC().Truncate(time.Second)
+	}
+	return d
+}
+
+func (x *run) save(ctx context.Context) error {
+	x.state.Version = StateVersion
+	return x.State.Save(ctx, x.state)
+}
+
+// saveOrNote is save where a failure changes nothing: the next rotation finds the
+// same facts in the list of secrets.
+func (x *run) saveOrNote(ctx context.Context) {
+	if err := x.save(ctx); err != nil {
+		x.Observer.Note("saving the rotation's state: " + err.Error())
+	}
+}
+
+// create requests the new secret. The state records the request beforehand and the
+// ID right after the response: a rotation that is killed in between leaves an
+// orphan, which the next one finds as an ID that is new in the list.
+func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Secret, error) {
+	x.state.Pending = &Pending{Since: x.Now().UTC().Truncate(time.Second), Known: secretIDs(x.list)}
+	if err := x.save(ctx); err != nil {
+		return exchange.ClientSecret{}, credential.Secret{}, err
+	}
+	created, secret, err := x.request(ctx)
+	if err != nil {
+		if mayHaveApplied(err) {
+			x.Observer.Warn("the response was lost, so a secret may have been created; the next rotate looks for it")
+		} else {
+			x.state.Pending = nil
+			x.saveOrNote(ctx)
+		}
+		return created, secret, err
+	}
+	next := &Next{Secret: Secret{ID: created.ID, Fingerprint: Fingerprint(x.Host, x.ClientID, secret), CreatedAt: created.CreatedAt, ExpiresAt: created.ExpiresAt}}
+	if c := x.state.Current; c != nil {
+		next.Supersedes = append(next.Supersedes, x.schedule(c.ID, c.Fingerprint))
+	}
+	if id := x.DeleteID; id != "" && slices.Contains(secretIDs(x.list), id) && !x.state.isCurrent(id) {
+		next.Supersedes = append(next.Supersedes, x.schedule(id, ""))
+	}
+	x.state.Next, x.state.Pending = next, nil
+	if err := x.save(ctx); err != nil {
+		x.discard(ctx, created.ID)
+		return created, secret, err
+	}
+	return created, secret, nil
+}
+
+// request calls CreateClientSecret, again only if the server did nothing.
+func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret credential.Secret, err error) {
+	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
+	defer cancel()
+	secret, err = retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (s credential.Secret, err error) {
+		info, s, err = x.API.CreateClientSecret(ctx, x.bearer, x.principal, x.Lifetime)
+		return s, err
+	}, func(err error) retry.Verdict {
+		if mayHaveApplied(err) {
+			return retry.Verdict{}
+		}
+		return verdict(err)
+	})
+	return info, secret, err
+}
+
+// propagation is how long the token endpoint may refuse a new secret
+// (databricks/terraform-provider-databricks#3757).
+const propagation = 30 * time.Second
+
+// verify signs in with the new secret. Later requests use its token.
+func (x *run) verify(ctx context.Context, secret credential.Secret) error {
+	ctx, cancel := context.WithTimeout(ctx, min(propagation, x.Timeout))
+	defer cancel()
+	x.Observer.Step(SignIn)
+	token, err := retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (credential.Token, error) {
+		return x.Auth.WorkspaceToken(ctx, x.ClientID, secret)
+	}, func(err error) retry.Verdict {
+		v := verdict(err)
+		var e *exchange.Error
+		v.Retry = v.Retry || errors.As(err, &e) && e.Kind == exchange.KindInvalidClient
+		return v
+	})
+	if err == nil {
+		x.bearer = token.Value
+	}
+	return err
+}
+
+// store replaces the old secret in the store. After a failed write the store may
+// hold the new secret, the old one, or something else.
+func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
+	err := x.Secrets.Set(ctx, secret)
+	if err == nil {
+		return nil
+	}
+	stored, readErr := x.Secrets.Get(ctx)
+	switch {
+	case readErr == nil && stored.Equal(secret):
+		return nil
+	case readErr == nil && stored.Equal(old):
+		x.Observer.Warn("the new secret could not be stored; the old one stays, and the next rotate deletes the new one")
+	case x.Secrets.Set(ctx, old) == nil:
+		x.Observer.Warn("the new secret could not be stored; the old one was restored, and the next rotate deletes the new one")
+	default:
+		x.Observer.Warn("neither the new secret nor the old one could be stored: store the old one again with login")
+	}
+	return err
+}
+
+// discard deletes a new secret that does not work. If that fails, the state lists
+// it.
+func (x *run) discard(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.Timeout)
+	defer cancel()
+	if err := x.delete(ctx, id); err != nil {
+		x.Observer.Warn("the new secret " + id + " does not work and could not be deleted; the next rotate tries again")
+		return
+	}
+	x.state.Next = nil
+	x.saveOrNote(ctx)
+	x.Observer.Warn("the new secret does not work and was deleted; the old one stays")
+}
+
+// deleteScheduled deletes the secrets whose time has come, except for one that may
+// be the stored secret.
+func (x *run) deleteScheduled(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, x.Timeout)
+	defer cancel()
+	now, deleted := x.Now(), false
+	for _, d := range slices.Clone(x.state.Scheduled) {
+		if d.After.After(now) || !x.state.safeToDelete(d.ID, x.stored) {
+			continue
+		}
+		if err := x.delete(limited, d.ID); err != nil {
+			return err
+		}
+		x.list = slices.DeleteFunc(x.list, func(s exchange.ClientSecret) bool { return s.ID == d.ID })
+		x.state, deleted = x.state.without(d.ID), true
+		x.Observer.Note("deleted the secret " + d.ID)
+	}
+	if !deleted {
+		return nil
+	}
+	return x.save(ctx)
+}
+
+// delete deletes a secret; one that does not exist is no error.
+func (x *run) delete(ctx context.Context, id string) error {
+	_, err := attempt(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, x.API.DeleteClientSecret(ctx, x.bearer, x.principal, id)
+	})
+	var e *exchange.Error
+	if errors.As(err, &e) && e.Kind == exchange.KindSecretNotFound {
+		return nil
+	}
+	return err
+}
+
+// attempt repeats a call until it succeeds, is refused, or ctx ends.
+func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	return retry.Do(ctx, retry.Exchange(), call, verdict)
+}
+
+func verdict(err error) retry.Verdict {
+	var e *exchange.Error
+	if !errors.As(err, &e) {
+		return retry.Verdict{}
+	}
+	again, after := e.Worth()
+	return retry.Verdict{Retry: again, After: after}
+}
+
+func mayHaveApplied(err error) bool {
+	var e *exchange.Error
+	return errors.As(err, &e) && e.Acted()
+}

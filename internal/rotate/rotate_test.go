@@ -1,0 +1,274 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// A rotation killed before or after any step leaves a stored secret that works and
+// at most one more secret. The next rotation succeeds and leaves none but those
+// it cannot attribute.
+func TestRun_KilledAtEveryStep(t *testing.T) {
+	rotateOnce := func(t *testing.T, w *fakeWorld) { w.mustRotate(t, nil) }
+	for name, start := range map[string]struct {
+		others int
+		before func(*testing.T, *fakeWorld)
+		change func(*Rotation)
+	}{
+		"old unknown":   {others: 1},
+		"old known":     {others: 1, before: rotateOnce},
+		"old by option": {others: 1, change: func(r *Rotation) { r.DeleteID = "id-2" }},
+		"old kept":      {before: rotateOnce, change: func(r *Rotation) { r.KeepOld = time.Hour }},
+		"full with one scheduled": {others: 1, before: func(t *testing.T, w *fakeWorld) {
+			w.mustRotate(t, nil)
+			w.mustRotate(t, func(r *Rotation) { r.KeepOld = time.Minute })
+			w.now = w.now.Add(time.Hour)
+			for len(w.secrets) < exchange.MaxSecrets {
+				w.add()
+			}
+		}},
+		"login in between": {before: func(t *testing.T, w *fakeWorld) {
+			w.mustRotate(t, nil)
+			w.stored = w.values[w.add().ID]
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			killedAt := map[string]bool{}
+			for n := 1; ; n++ {
+				w := newFakeWorld(start.others)
+				if start.before != nil {
+					start.before(t, w)
+				}
+				count := len(w.secrets)
+				w.killAt = n
+				_, dead, err := w.rotate(t, start.change)
+				if !dead {
+					if err != nil {
+						t.Fatal(err)
+					}
+					break
+				}
+				w.killAt = 0
+				step := w.steps[n-1]
+				killedAt[step] = true
+				at := fmt.Sprintf("killed at step %d, %s", n, step)
+				if !w.works(w.stored) {
+					t.Fatalf("%s: the stored secret does not work", at)
+				}
+				if len(w.secrets) > count+1 {
+					t.Errorf("%s: got %d secrets, %d before", at, len(w.secrets), count)
+				}
+				// An ID is lost only between the response and its record.
+				mayOrphan := w.state.Pending != nil && slices.Contains([]string{"create", "create done", "save"}, step)
+				checkNextRun(t, w, at, count, mayOrphan)
+			}
+			for _, step := range []string{"get", "load", "sign in", "me", "list", "save", "save done", "create", "create done", "set", "set done"} {
+				if !killedAt[step] {
+					t.Errorf("no run was killed at %q", step)
+				}
+			}
+		})
+	}
+}
+
+// checkNextRun rotates once more and checks what remains.
+func checkNextRun(t *testing.T, w *fakeWorld, at string, count int, mayOrphan bool) {
+	t.Helper()
+	w.now = w.now.Add(2 * time.Hour)
+	result, dead, err := w.rotate(t, nil)
+	if mayOrphan && errors.As(err, new(*TooManyError)) && len(result.Orphans) == 1 {
+		return // the fifth secret is an orphan, which only the user can delete
+	}
+	if err != nil || dead {
+		t.Fatalf("%s: the next run: got error %v, killed %v", at, err, dead)
+	}
+	if !w.works(w.stored) || w.stored != w.values[result.New.ID] {
+		t.Errorf("%s, after the next run: got %q stored, want the secret of %s", at, w.stored, result.New.ID)
+	}
+	want := State{Version: StateVersion, Current: &Secret{ID: result.New.ID}, Orphans: result.Orphans}
+	if diff := cmp.Diff(want, w.state, cmpopts.IgnoreFields(Secret{}, "Fingerprint", "CreatedAt", "ExpiresAt"), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s: the state after the next run (-want +got):\n%s", at, diff)
+	}
+	// At most the new secret beside an unknown old one, and one reported orphan.
+	if most := count + 1 + len(result.Orphans); len(w.secrets) > most || len(result.Orphans) > 1 {
+		t.Errorf("%s: got %d secrets after the next run, %d before, orphans %v", at, len(w.secrets), count, result.Orphans)
+	}
+	if len(result.Orphans) > 0 && !mayOrphan {
+		t.Errorf("%s: got orphans %v, want none", at, result.Orphans)
+	}
+}
+
+func TestRun_DeletesOnlyWhatItCreated(t *testing.T) {
+	w := newFakeWorld(2) // id-3 is stored
+	if got := w.mustRotate(t, nil); !got.OldUnknown || len(got.Unknown) != 3 || len(w.secrets) != 4 {
+		t.Errorf("first rotation: got %+v", got)
+	}
+	if got := w.mustRotate(t, nil); got.OldUnknown || len(w.secrets) != 4 || w.works("secret-4") {
+		t.Errorf("second rotation: got %+v", got)
+	}
+	w.stored = "secret-1" // a login
+	if got := w.mustRotate(t, nil); !got.OldUnknown || len(w.secrets) != 5 || !w.works("secret-5") || !w.works("secret-1") {
+		t.Errorf("after a login: got %+v", got)
+	}
+	w.mustRotate(t, func(r *Rotation) { r.DeleteOnly, r.DeleteID = true, "id-5" })
+	if len(w.secrets) != 4 || w.works("secret-5") {
+		t.Errorf("after --delete-only: got secrets %v, want id-5 deleted", w.secrets)
+	}
+}
+
+func TestRun_KeepsScheduledSecretThatIsStoredAgain(t *testing.T) {
+	w := newFakeWorld(0)
+	w.mustRotate(t, nil)
+	first := w.stored
+	w.mustRotate(t, func(r *Rotation) { r.KeepOld = time.Hour })
+	w.stored, w.now = first, w.now.Add(2*time.Hour) // a login
+	w.mustRotate(t, func(r *Rotation) { r.DeleteOnly = true })
+	if !w.works(first) {
+		t.Fatal("the stored secret was deleted")
+	}
+	w.mustRotate(t, nil)
+	if w.works(first) || !w.works(w.stored) {
+		t.Error("the old secret still exists, or the new one does not")
+	}
+}
+
+func TestRun_TooMany(t *testing.T) {
+	w := newFakeWorld(exchange.MaxSecrets - 1)
+	_, _, err := w.rotate(t, nil)
+	var full *TooManyError
+	if !errors.As(err, &full) || len(full.Secrets) != exchange.MaxSecrets || slices.Contains(w.steps, "create") {
+		t.Errorf("got error %v after the steps %v", err, w.steps)
+	}
+	newFakeWorld(exchange.MaxSecrets-2).mustRotate(t, nil)
+}
+
+func TestRun_RejectsDeleteID(t *testing.T) {
+	w := newFakeWorld(1)
+	for _, change := range []func(*Rotation){
+		func(r *Rotation) { r.DeleteID = "id-9" },
+		func(r *Rotation) { r.DeleteID, r.DeleteOnly = "id-2", true },
+	} {
+		_, _, err := w.rotate(t, change)
+		var bad *config.Error
+		if !errors.As(err, &bad) || bad.Name != "--delete-id" || len(w.secrets) != 2 {
+			t.Errorf("got error %v and secrets %v", err, w.secrets)
+		}
+	}
+}
+
+func TestRun_Failures(t *testing.T) {
+	lost := &exchange.Error{Call: exchange.CallCreateSecret, Kind: exchange.KindBroken}
+	denied := &exchange.Error{Call: exchange.CallCreateSecret, Kind: exchange.KindPermissionDenied, Status: 403}
+	storeFailed := errors.New("the store is gone")
+	for _, tt := range []struct {
+		name, step string
+		err        error
+		warning    string
+		secrets    int
+		state      string // what is left in it
+	}{
+		{"response lost", "create done", lost, "may have been created", 2, "pending"},
+		{"request lost", "create", lost, "may have been created", 1, "pending"},
+		{"denied", "create", denied, "", 1, ""},
+		{"state not saved", "save", storeFailed, "", 1, ""},
+		{"secret not stored", "set", storeFailed, "the old one stays", 2, "next"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newFakeWorld(0)
+			w.fail[tt.step] = tt.err
+			if _, _, err := w.rotate(t, nil); !errors.Is(err, tt.err) {
+				t.Errorf("got error %v, want %v", err, tt.err)
+			}
+			if got := strings.Join(w.warnings, "; "); !strings.Contains(got, tt.warning) || tt.warning == "" && got != "" {
+				t.Errorf("got warnings %q, want %q", got, tt.warning)
+			}
+			left := map[bool]string{true: "pending"}[w.state.Pending != nil] + map[bool]string{true: "next"}[w.state.Next != nil]
+			if !w.works(w.stored) || len(w.secrets) != tt.secrets || left != tt.state {
+				t.Errorf("got a stored secret that works %v, %d secrets, state %q", w.works(w.stored), len(w.secrets), left)
+			}
+			delete(w.fail, tt.step)
+			w.mustRotate(t, nil)
+		})
+	}
+}
+
+func TestRun_StoreFails(t *testing.T) {
+	w := newFakeWorld(0)
+	w.fail["set done"] = errors.New("a late error")
+	if result := w.mustRotate(t, nil); w.stored != w.values[result.New.ID] || len(w.warnings) != 0 {
+		t.Errorf("the store holds the new secret: got %q stored, warnings %q", w.stored, w.warnings)
+	}
+	w = newFakeWorld(0)
+	w.setTo = "something else"
+	_, _, err := w.rotate(t, nil)
+	if err == nil || !strings.Contains(strings.Join(w.warnings, " "), "store the old one again with login") || len(w.secrets) != 2 {
+		t.Errorf("the store holds neither: got error %v, warnings %q, secrets %v", err, w.warnings, w.secrets)
+	}
+}
+
+func TestRun_OldSecretNotDeleted(t *testing.T) {
+	w := newFakeWorld(0)
+	w.mustRotate(t, nil)
+	w.fail["delete"] = &exchange.Error{Call: exchange.CallDeleteSecret, Kind: exchange.KindSecretNotFound, Status: 404}
+	w.mustRotate(t, nil)
+	if len(w.state.Scheduled) != 0 || len(w.warnings) != 0 {
+		t.Errorf("already deleted: got %+v, warnings %q", w.state, w.warnings)
+	}
+	w.fail["delete"] = &exchange.Error{Call: exchange.CallDeleteSecret, Kind: exchange.KindPermissionDenied, Status: 403}
+	if _, _, err := w.rotate(t, nil); err == nil || len(w.state.Scheduled) != 1 || !strings.Contains(strings.Join(w.warnings, " "), "could not be deleted") {
+		t.Errorf("denied: got error %v, %+v, warnings %q", err, w.state, w.warnings)
+	}
+}
+
+func TestRun_WaitsUntilANewSecretSignsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(0)
+		w.refuse = 2
+		w.mustRotate(t, nil)
+		if w.refuse != 0 || !w.works(w.stored) {
+			t.Errorf("got %d refusals left, want 0", w.refuse)
+		}
+		w = newFakeWorld(0)
+		w.refuse = 1000
+		_, _, err := w.rotate(t, nil)
+		var e *exchange.Error
+		if !errors.As(err, &e) || e.Kind != exchange.KindInvalidClient || len(w.secrets) != 1 || w.state.Next != nil {
+			t.Errorf("never accepted: got error %v, secrets %v, state %+v", err, w.secrets, w.state)
+		}
+	})
+}
+
+func TestState_Reconcile(t *testing.T) {
+	next := &Next{Secret{ID: "b", Fingerprint: "fb"}, []Scheduled{{ID: "a", Fingerprint: "fa"}}}
+	current := &Secret{ID: "a", Fingerprint: "fa"}
+	for _, tt := range []struct {
+		name     string
+		in       State
+		stored   string
+		existing []string
+		want     State
+	}{
+		{"empty", State{}, "fa", []string{"a"}, State{}},
+		{"next is stored", State{Current: current, Next: next}, "fb", []string{"a", "b"}, State{Current: &next.Secret, Scheduled: next.Supersedes}},
+		{"next is not stored", State{Current: current, Next: next}, "fa", []string{"a", "b"}, State{Current: current, Scheduled: []Scheduled{{ID: "b", Fingerprint: "fb"}}}},
+		{"another login", State{Current: current}, "fx", []string{"a"}, State{}},
+		{"already deleted", State{Current: current, Scheduled: []Scheduled{{ID: "c"}}, Orphans: []string{"d"}}, "fa", []string{"a"}, State{Current: current}},
+		{"current is never scheduled", State{Current: current, Scheduled: []Scheduled{{ID: "a"}, {ID: "b"}}}, "fa", []string{"a", "b"}, State{Current: current, Scheduled: []Scheduled{{ID: "b"}}}},
+		{"orphan", State{Current: current, Pending: &Pending{Known: []string{"a"}}}, "fa", []string{"a", "o"}, State{Current: current, Orphans: []string{"o"}}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.in.reconcile(tt.stored, tt.existing), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}

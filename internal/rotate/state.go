@@ -1,0 +1,159 @@
+package rotate
+
+import (
+	"slices"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// State records the secrets that rotations have created. A rotation deletes no
+// other secrets, and reads from it how far an interrupted rotation came. It holds
+// no secret.
+type State struct {
+	Version   int         `json:"version"`
+	Current   *Secret     `json:"current,omitempty"` // the stored secret, if its ID is known
+	Next      *Next       `json:"next,omitempty"`    // created, and perhaps not stored yet
+	Pending   *Pending    `json:"making,omitempty"`  // requested, with no response recorded
+	Orphans   []string    `json:"strays,omitempty"`  // IDs that appeared while a request was pending
+	Scheduled []Scheduled `json:"due,omitempty"`
+}
+
+// StateVersion is the version of State's JSON form.
+const StateVersion = 1
+
+// Secret describes a secret that a rotation created.
+type Secret struct {
+	ID          string    `json:"id"`
+	Fingerprint string    `json:"fingerprint"`
+	CreatedAt   time.Time `json:"created_at,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero"`
+}
+
+// Next is a secret that is about to be stored, with the deletions that are
+// scheduled once it is.
+type Next struct {
+	Secret
+	Supersedes []Scheduled `json:"replaces,omitempty"`
+}
+
+// Pending is written before a secret is requested. Known lists the IDs that exist
+// at that moment.
+type Pending struct {
+	Since time.Time `json:"since"`
+	Known []string  `json:"known"`
+}
+
+// Scheduled is a secret to delete after a time; zero means at once.
+type Scheduled struct {
+	ID          string    `json:"id"`
+	After       time.Time `json:"after,omitzero"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // empty if no rotation created it
+}
+
+// Fingerprint identifies a secret in a State without revealing it. It does not
+// depend on the endpoint that the secret is used for.
+func Fingerprint(host, clientID string, secret credential.Secret) string {
+	return credential.Key{Identity: "oauth-m2m", Host: host, Principal: clientID, Credential: "secret"}.Fingerprint(secret)
+}
+
+// Find returns the recorded secret with this fingerprint.
+func (s State) Find(fingerprint string) (Secret, bool) {
+	switch {
+	case s.Next != nil && s.Next.Fingerprint == fingerprint:
+		return s.Next.Secret, true
+	case s.Current != nil && s.Current.Fingerprint == fingerprint:
+		return *s.Current, true
+	}
+	return Secret{}, false
+}
+
+// ScheduledWith returns the deletions that are scheduled if the secret with this
+// fingerprint is the stored one.
+func (s State) ScheduledWith(fingerprint string) []Scheduled {
+	var existing []string // at the time of writing
+	if s.Next != nil {
+		existing = append(existing, s.Next.ID)
+		for _, d := range s.Next.Supersedes {
+			existing = append(existing, d.ID)
+		}
+	}
+	for _, d := range s.Scheduled {
+		existing = append(existing, d.ID)
+	}
+	s.Pending = nil
+	return s.reconcile(fingerprint, existing).Scheduled
+}
+
+// reconcile returns the state given the fingerprint of the stored secret and the
+// IDs that exist. A secret that an interrupted rotation created is then either
+// the current one, scheduled for deletion, or an orphan.
+func (s State) reconcile(stored string, existing []string) State {
+	s.Scheduled, s.Orphans = slices.Clone(s.Scheduled), slices.Clone(s.Orphans)
+	if n := s.Next; n != nil && n.Fingerprint == stored {
+		current := n.Secret
+		s.Current, s.Scheduled = &current, append(s.Scheduled, n.Supersedes...)
+	} else if n != nil {
+		s.Scheduled = append(s.Scheduled, Scheduled{ID: n.ID, Fingerprint: n.Fingerprint})
+	}
+	if s.Current != nil && s.Current.Fingerprint != stored {
+		s.Current = nil // a later login stored another secret
+	}
+	if s.Pending != nil {
+		for _, id := range existing {
+			if !slices.Contains(s.Pending.Known, id) && !s.knows(id) {
+				s.Orphans = append(s.Orphans, id)
+			}
+		}
+	}
+	s.Next, s.Pending = nil, nil
+	settled := func(id string) bool { return !slices.Contains(existing, id) || s.isCurrent(id) }
+	s.Orphans = slices.DeleteFunc(s.Orphans, settled)
+	s.Scheduled = slices.DeleteFunc(s.Scheduled, func(d Scheduled) bool { return settled(d.ID) })
+	return s
+}
+
+func (s State) isCurrent(id string) bool { return s.Current != nil && s.Current.ID == id }
+
+func (s State) isScheduled(id string) bool {
+	return slices.ContainsFunc(s.Scheduled, func(d Scheduled) bool { return d.ID == id })
+}
+
+func (s State) knows(id string) bool {
+	return s.isCurrent(id) || slices.Contains(s.Orphans, id) || s.isScheduled(id)
+}
+
+// safeToDelete reports whether the secret with this ID is certainly not the stored
+// one, whose fingerprint is given.
+func (s State) safeToDelete(id, stored string) bool {
+	if s.Current != nil {
+		return s.Current.ID != id
+	}
+	return slices.ContainsFunc(s.Scheduled, func(d Scheduled) bool {
+		return d.ID == id && d.Fingerprint != "" && d.Fingerprint != stored
+	})
+}
+
+// without returns the state after the secret with this ID was deleted.
+func (s State) without(id string) State {
+	s.Scheduled = slices.DeleteFunc(slices.Clone(s.Scheduled), func(d Scheduled) bool { return d.ID == id })
+	s.Orphans = slices.DeleteFunc(slices.Clone(s.Orphans), func(o string) bool { return o == id })
+	return s
+}
+
+// unknown returns the secrets that the state says nothing about, including
+// orphans. They may be in use elsewhere.
+func (s State) unknown(list []exchange.ClientSecret) []exchange.ClientSecret {
+	return slices.DeleteFunc(slices.Clone(list), func(c exchange.ClientSecret) bool {
+		return s.isCurrent(c.ID) || s.isScheduled(c.ID)
+	})
+}
+
+func secretIDs(list []exchange.ClientSecret) []string {
+	ids := make([]string, len(list))
+	for i, s := range list {
+		ids[i] = s.ID
+	}
+	return ids
+}
