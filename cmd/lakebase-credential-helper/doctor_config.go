@@ -91,20 +91,20 @@ func (x *examination) partial() {
 		x.conf = config.Config{}
 		return
 	}
-	if v := x.alone("host"); v.V != "" {
-		if w, err := config.ParseWorkspace(v.V, v.From); err == nil {
-			conf.Workspace = config.Value[config.Workspace]{V: w, From: v.From}
+	if v := x.alone("host"); v.Value != "" {
+		if w, err := config.ParseWorkspace(v.Value, v.Source); err == nil {
+			conf.Workspace = config.Value[config.Workspace]{Value: w, Source: v.Source}
 		}
 	}
 	conf.CACert = x.alone("cacert")
 	if v := x.given["timeout"]; v != nil {
 		if d, err := time.ParseDuration(v[0]); err == nil && d > 0 {
-			conf.Timeout.V = d
+			conf.Timeout.Value = d
 		}
 	}
 	x.conf = *conf
 	x.blocked[broker.PartSecret] = partConfiguration
-	if conf.Workspace.V.IsZero() {
+	if conf.Workspace.Value.IsZero() {
 		x.blocked[broker.PartWorkspace] = partConfiguration
 	}
 }
@@ -113,7 +113,7 @@ func (x *examination) partial() {
 // or where no profile is chosen the environment's.
 func (x *examination) alone(option string) config.Value[string] {
 	if v := x.given[option]; v != nil {
-		return config.Value[string]{V: v[0], From: config.Source{Origin: config.FromOption, Name: "--" + option}}
+		return config.Value[string]{Value: v[0], Source: config.Source{Origin: config.FromOption, Name: "--" + option}}
 	}
 	i := slices.IndexFunc(config.Settings(), func(s config.Setting) bool { return s.Option == option })
 	s, name := config.Settings()[i], x.Env("LAKEBASE_PROFILE")
@@ -121,13 +121,13 @@ func (x *examination) alone(option string) config.Value[string] {
 		name = v[0]
 	}
 	if name == "" {
-		return config.Value[string]{V: x.Env(s.Env[0]), From: config.Source{Origin: config.FromEnvironment, Name: s.Env[0]}}
+		return config.Value[string]{Value: x.Env(s.Env[0]), Source: config.Source{Origin: config.FromEnvironment, Name: s.Env[0]}}
 	}
 	profiles, err := x.Profiles()
 	if err != nil || profiles == nil || !profiles.Has(name) {
 		return config.Value[string]{}
 	}
-	return config.Value[string]{V: profiles.Value(name, s.Key), From: config.Source{Origin: config.FromProfile, Name: "profile " + sanitize.Quote(name)}}
+	return config.Value[string]{Value: profiles.Value(name, s.Key), Source: config.Source{Origin: config.FromProfile, Name: "profile " + sanitize.Quote(name)}}
 }
 
 // problems makes the first step.
@@ -167,20 +167,20 @@ func (x *examination) settings(facts map[string]string) string {
 			facts[name], facts[name+"_from"] = value, from
 		}
 	}
-	put("profile", conf.Profile.V, conf.Profile.From.String())
-	put("host", conf.Workspace.V.String(), conf.Workspace.From.String())
-	put("endpoint", conf.Endpoint.V, conf.Endpoint.From.String())
-	put("instance", conf.Instance.V, conf.Instance.From.String())
-	put("pghost", conf.PGHost.V, conf.PGHost.From.String())
-	put("pghostaddr", conf.PGHostAddr.V, conf.PGHostAddr.From.String())
-	put("pgport", fmt.Sprint(conf.PGPort.V), conf.PGPort.From.String())
-	put("database", conf.Database.V, conf.Database.From.String())
-	put("user", conf.User.V, userFrom(conf))
-	if conf.ReadOnly.V {
-		put("read_only", "true", conf.ReadOnly.From.String())
+	put("profile", conf.Profile.Value, conf.Profile.Source.String())
+	put("host", conf.Workspace.Value.String(), conf.Workspace.Source.String())
+	put("endpoint", conf.Endpoint.Value, conf.Endpoint.Source.String())
+	put("instance", conf.Instance.Value, conf.Instance.Source.String())
+	put("pghost", conf.PGHost.Value, conf.PGHost.Source.String())
+	put("pghostaddr", conf.PGHostAddr.Value, conf.PGHostAddr.Source.String())
+	put("pgport", fmt.Sprint(conf.PGPort.Value), conf.PGPort.Source.String())
+	put("database", conf.Database.Value, conf.Database.Source.String())
+	put("user", conf.User.Value, userFrom(conf))
+	if conf.ReadOnly.Value {
+		put("read_only", "true", conf.ReadOnly.Source.String())
 	}
 	if conf.Credential.Given() {
-		put("credential", conf.Credential.V, conf.Credential.From.String())
+		put("credential", conf.Credential.Value, conf.Credential.Source.String())
 	}
 	text := strings.Join(parts, ", ")
 	for i, n := range conf.Notes {
@@ -194,10 +194,10 @@ func (x *examination) settings(facts map[string]string) string {
 }
 
 func userFrom(conf config.Config) string {
-	if !conf.User.Given() && conf.ClientID.V != "" {
+	if !conf.User.Given() && conf.ClientID.Value != "" {
 		return "the client id"
 	}
-	return conf.User.From.String()
+	return conf.User.Source.String()
 }
 
 // way says who is to sign in, and how.
@@ -208,23 +208,23 @@ func (x *examination) way() {
 	}
 	conf := x.conf
 	s := step{Name: partWay, Status: broker.StatusOK, Facts: map[string]string{}}
-	auth, from := conf.Auth.V, conf.Auth.From.String()
+	auth, from := conf.Auth.Value, conf.Auth.Source.String()
 	if auth == "" {
 		auth, from = "what the keychain has", "nothing else is given"
 	}
 	s.Facts["auth"], s.Facts["auth_from"] = auth, from
 	s.Text = auth + " (" + from + ")"
-	if conf.ClientID.V != "" {
-		s.Facts["client_id"], s.Facts["client_id_from"] = conf.ClientID.V, conf.ClientID.From.String()
-		s.Text += fmt.Sprintf(", client id %s (%s)", conf.ClientID.V, conf.ClientID.From)
+	if conf.ClientID.Value != "" {
+		s.Facts["client_id"], s.Facts["client_id_from"] = conf.ClientID.Value, conf.ClientID.Source.String()
+		s.Text += fmt.Sprintf(", client id %s (%s)", conf.ClientID.Value, conf.ClientID.Source)
 	}
 	if at := secretAt(conf); at != "" && at != from {
 		s.Facts["secret_from"] = at
 		s.Text += ", by " + at
 	}
-	if conf.Audience.V != "" {
-		s.Facts["audience"] = conf.Audience.V
-		s.Text += fmt.Sprintf(", audience %s (%s)", conf.Audience.V, conf.Audience.From)
+	if conf.Audience.Value != "" {
+		s.Facts["audience"] = conf.Audience.Value
+		s.Text += fmt.Sprintf(", audience %s (%s)", conf.Audience.Value, conf.Audience.Source)
 	}
 	x.add(s)
 }
@@ -235,11 +235,11 @@ func secretAt(conf config.Config) string {
 	case config.SecretInKeychain:
 		return ""
 	case config.SecretInFile:
-		return fmt.Sprintf("the file %s (%s)", conf.Secret.Path, conf.Secret.From)
+		return fmt.Sprintf("the file %s (%s)", conf.Secret.Path, conf.Secret.Source)
 	case config.SecretFromCLI:
 		return "the Databricks CLI"
 	case config.SecretFromGitHub:
 		return "GitHub's token service"
 	}
-	return conf.Secret.From.String()
+	return conf.Secret.Source.String()
 }

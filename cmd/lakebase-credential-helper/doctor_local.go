@@ -24,8 +24,8 @@ import (
 func (x *examination) trust() {
 	conf := x.conf
 	s := step{Name: partTrust, Status: broker.StatusOK, Facts: map[string]string{}}
-	_, workspaceErr := x.Roots().Workspace(conf.CACert.V)
-	if workspaceErr == nil && !conf.Workspace.V.IsZero() {
+	_, workspaceErr := x.Roots().Workspace(conf.CACert.Value)
+	if workspaceErr == nil && !conf.Workspace.Value.IsZero() {
 		_, workspaceErr = x.client()
 	}
 	roots, databaseErr := x.SSLRootCert(conf)
@@ -36,10 +36,10 @@ func (x *examination) trust() {
 			s.Facts[name], s.Facts[name+"_from"] = value, from
 		}
 	}
-	put("sslmode", conf.SSLMode.V, conf.SSLMode.From.String())
+	put("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
 	put("sslrootcert", roots, x.rootsFrom(conf))
-	put("cacert", conf.CACert.V, conf.CACert.From.String())
-	if f := x.Env("SSL_CERT_FILE"); f != "" && conf.SSLRootCert.V != "" {
+	put("cacert", conf.CACert.Value, conf.CACert.Source.String())
+	if f := x.Env("SSL_CERT_FILE"); f != "" && conf.SSLRootCert.Value != "" {
 		put("workspace_roots", f, "SSL_CERT_FILE")
 	}
 	for _, names := range [][2]string{{"HTTPS_PROXY", "https_proxy"}, {"NO_PROXY", "no_proxy"}} {
@@ -62,7 +62,7 @@ func (x *examination) trust() {
 		x.blocked[broker.PartDatabase] = partTrust
 		s = failed(partTrust, databaseErr, x.described())
 	}
-	if s.Status == broker.StatusOK && conf.SSLMode.V == config.Require {
+	if s.Status == broker.StatusOK && conf.SSLMode.Value == config.Require {
 		s.Status, s.Cure = broker.StatusWarning, "leave --sslmode require out: with it the database's certificate is not checked"
 	}
 	x.add(s)
@@ -71,8 +71,8 @@ func (x *examination) trust() {
 // rootsFrom says who named the roots of the database.
 func (x *examination) rootsFrom(conf config.Config) string {
 	switch {
-	case conf.SSLRootCert.V != "":
-		return conf.SSLRootCert.From.String()
+	case conf.SSLRootCert.Value != "":
+		return conf.SSLRootCert.Source.String()
 	case x.Env("SSL_CERT_FILE") != "":
 		return "SSL_CERT_FILE"
 	}
@@ -174,8 +174,8 @@ func (x *examination) openStores(chain *keychain.Keychain) cli.TokenStores {
 
 // life adds where the secret or login stands, and when it ends, where that is known.
 func (x *examination) life(ctx context.Context, s *step, stores cli.TokenStores, chain *keychain.Keychain) {
-	host, id, person := x.conf.Workspace.V.HostPort(), x.conf.ClientID.V, x.conf.Auth.V == credential.AuthBrowser
-	if x.conf.Secret.Kind != config.SecretInKeychain || !person && x.conf.Auth.V != credential.AuthM2M {
+	host, id, person := x.conf.Workspace.Value.HostPort(), x.conf.ClientID.Value, x.conf.Auth.Value == credential.AuthBrowser
+	if x.conf.Secret.Kind != config.SecretInKeychain || !person && x.conf.Auth.Value != credential.AuthM2M {
 		return
 	}
 	account := config.SecretAccount(host, id)

@@ -24,15 +24,15 @@ import (
 // without what it has failed for, and that part of the road is not walked.
 func (x *examination) checkup(progress *cli.Progress, chain *keychain.Keychain) (*broker.Checkup, error) {
 	conf := x.conf
-	conf.Cache.V, conf.RuntimeDir = config.CacheOff, x.usableRuntimeDir()
+	conf.Cache.Value, conf.RuntimeDir = config.CacheOff, x.usableRuntimeDir()
 	if x.blocked[broker.PartWorkspace] != "" {
 		conf.CACert = config.Value[string]{}
 	}
 	if x.blocked[broker.PartDatabase] != "" {
-		conf.SSLMode.V = config.Require
+		conf.SSLMode.Value = config.Require
 	}
 	checkup := &broker.Checkup{Broker: &broker.Broker{Config: x.conf}}
-	if x.conf.Workspace.V.IsZero() { // there is no road
+	if x.conf.Workspace.Value.IsZero() { // there is no road
 		return checkup, nil
 	}
 	b, err := x.Broker(conf, x.say, progress)
@@ -77,9 +77,9 @@ func (x *examination) client() (*exchange.Client, error) {
 		}
 		return x.Env(b)
 	}
-	own := net.JoinHostPort(x.conf.Workspace.V.Hostname(), x.port())
+	own := net.JoinHostPort(x.conf.Workspace.Value.Hostname(), x.port())
 	client, err := exchange.New(exchange.Options{
-		Host: x.conf.Workspace.V.URL(), WorkspaceID: x.conf.Workspace.V.WorkspaceID, UserAgent: program + "/" + cli.Version(),
+		Host: x.conf.Workspace.Value.URL(), WorkspaceID: x.conf.Workspace.Value.WorkspaceID, UserAgent: program + "/" + cli.Version(),
 		LoadRoots: x.roots,
 		Proxy:     exchange.ProxySettings{HTTPSProxy: either("HTTPS_PROXY", "https_proxy"), NoProxy: either("NO_PROXY", "no_proxy")},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -100,11 +100,11 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 }
 
 func (x *examination) roots() (*x509.CertPool, error) {
-	return x.Roots().Workspace(x.conf.CACert.V)
+	return x.Roots().Workspace(x.conf.CACert.Value)
 }
 
 func (x *examination) port() string {
-	if _, port, err := net.SplitHostPort(x.conf.Workspace.V.HostPort()); err == nil {
+	if _, port, err := net.SplitHostPort(x.conf.Workspace.Value.HostPort()); err == nil {
 		return port
 	}
 	return "443"
@@ -131,7 +131,7 @@ func (x *examination) look(ctx context.Context) pglogin.Peer {
 	if err != nil {
 		return pglogin.Peer{}
 	}
-	host := x.conf.Workspace.V.Hostname()
+	host := x.conf.Workspace.Value.Hostname()
 	c, err := dial(ctx, "tcp", net.JoinHostPort(host, x.port()))
 	if err != nil {
 		return pglogin.Peer{}
@@ -156,10 +156,10 @@ func (x *examination) child() {
 		return s
 	}
 	roots, _ := x.SSLRootCert(conf) // looked at before
-	values := pgenv.Values{Host: or(seen.Host), HostAddr: conf.PGHostAddr.V, Port: conf.PGPort.V, Database: conf.Database.V, User: or(conf.User.V),
-		SSLMode: conf.ChildSSLMode.V, SSLRootCert: roots, Profile: conf.Profile.V,
+	values := pgenv.Values{Host: or(seen.Host), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: or(conf.User.Value),
+		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: roots, Profile: conf.Profile.Value,
 		Password: credential.NewSecret(hidden), Seal: hidden, ExpiresAt: seen.CredentialEnds}
-	result, err := pgenv.Build(x.Environ, values, conf.Keep.V)
+	result, err := pgenv.Build(x.Environ, values, conf.Keep.Value)
 	if err != nil {
 		x.add(failed(partChild, err, &conf))
 		return
@@ -169,11 +169,11 @@ func (x *examination) child() {
 	if len(result.Removed) > 0 {
 		s.Text += "; removed: " + strings.Join(result.Removed, " ")
 	}
-	for _, v := range conf.URLVar.V {
+	for _, v := range conf.URLVar.Value {
 		s.Text += "; " + v + " (--url-var)"
 	}
 	for _, v := range conf.Set {
-		s.Text += fmt.Sprintf("; %s (%s)", v.Name, v.From)
+		s.Text += fmt.Sprintf("; %s (%s)", v.Name, v.Source)
 	}
 	x.add(s)
 }

@@ -14,7 +14,7 @@ import (
 // OAuth roles").
 func grantSQL(kind pglogin.Kind, conf config.Config) string {
 	switch {
-	case conf.Credential.V == config.CredentialWorkspace && conf.Instance.V == "":
+	case conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "":
 		return "" // it is the password that is wrong
 	case kind == pglogin.RoleMissing || kind == pglogin.Refused:
 		return cli.RoleSQL(conf) + " " + cli.ConnectSQL(conf)
@@ -27,7 +27,7 @@ func grantSQL(kind pglogin.Kind, conf config.Config) string {
 // otherRegion says so where two database hosts are of different regions, whose
 // name stands behind the word database.
 func otherRegion(e *broker.HostError) string {
-	is, want := regionOf(e.Configured.V), regionOf(e.Named)
+	is, want := regionOf(e.Configured.Value), regionOf(e.Named)
 	if is == "" || is == want {
 		return ""
 	}

@@ -12,7 +12,7 @@ import (
 
 func loginAs(user, database, auth string) config.Config {
 	c := config.Config{}
-	c.User.V, c.Database.V, c.Auth.V, c.Credential.V = user, database, auth, config.CredentialDatabase
+	c.User.Value, c.Database.Value, c.Auth.Value, c.Credential.Value = user, database, auth, config.CredentialDatabase
 	return c
 }
 
@@ -35,7 +35,7 @@ func TestGrantSQL(t *testing.T) {
 		}
 	}
 	c := loginAs(id, "db", credential.AuthM2M)
-	c.Credential.V = config.CredentialWorkspace
+	c.Credential.Value = config.CredentialWorkspace
 	if got := grantSQL(pglogin.Refused, c); got != "" {
 		t.Errorf("a role would not help: %s", got)
 	}

@@ -45,8 +45,8 @@ func (x *examination) describe(s *step) {
 	}
 	switch s.Name {
 	case broker.PartSecret:
-		put("user", conf.User.V)
-		say("%s of %s", secretName(conf.Auth.V), whose(x))
+		put("user", conf.User.Value)
+		say("%s of %s", secretName(conf.Auth.Value), whose(x))
 	case broker.PartWorkspace:
 		peer := seen.Workspace
 		if wrong := new(tls.CertificateVerificationError); peer.Issuer == "" && errors.As(s.err, &wrong) && len(wrong.UnverifiedCertificates) > 0 {
@@ -54,12 +54,12 @@ func (x *examination) describe(s *step) {
 		}
 		x.peer(s, peer)
 		put("proxy", x.proxy())
-		say("%s", conf.Workspace.V.HostPort()+through(x.proxy())+certificate(peer))
+		say("%s", conf.Workspace.Value.HostPort()+through(x.proxy())+certificate(peer))
 	case broker.PartClock:
 		if s.Status != broker.StatusNotTried {
 			put("ahead_seconds", fmt.Sprintf("%.0f", -seen.Skew.Seconds()))
 		}
-		say("within %s of %s's", (seen.Skew.Abs() + time.Second).Truncate(time.Second), conf.Workspace.V.HostPort())
+		say("within %s of %s's", (seen.Skew.Abs() + time.Second).Truncate(time.Second), conf.Workspace.Value.HostPort())
 	case broker.PartSignIn:
 		put("token_expires", stamp(seen.TokenEnds))
 		say("a workspace token, good until %s", stamp(seen.TokenEnds))
@@ -73,17 +73,17 @@ func (x *examination) describe(s *step) {
 		say("%s", seen.Host+hostSource(x))
 	case broker.PartDatabase:
 		x.peer(s, seen.Database)
-		say("%s:%d%s", seen.Host, conf.PGPort.V, certificate(seen.Database))
+		say("%s:%d%s", seen.Host, conf.PGPort.Value, certificate(seen.Database))
 	case broker.PartCredential:
 		put("token_expires", stamp(seen.CredentialEnds))
 		kind := "a database token"
-		if conf.Credential.V == config.CredentialWorkspace {
+		if conf.Credential.Value == config.CredentialWorkspace {
 			kind = "the workspace token itself"
 		}
 		say("%s, good until %s", kind, stamp(seen.CredentialEnds))
 	case broker.PartLogin:
 		put("seconds", fmt.Sprintf("%.1f", seen.LoginTook.Seconds()))
-		say("%s logged in to %s in %s", conf.User.V, conf.Database.V, seen.LoginTook.Round(10*time.Millisecond))
+		say("%s logged in to %s in %s", conf.User.Value, conf.Database.Value, seen.LoginTook.Round(10*time.Millisecond))
 	}
 	if s.Status == broker.StatusNotTried {
 		s.Facts = nil
@@ -170,17 +170,17 @@ func secretName(auth string) string {
 
 func whose(x *examination) string {
 	switch {
-	case x.conf.ClientID.V != "":
-		return x.conf.ClientID.V
-	case x.conf.User.V != "":
-		return x.conf.User.V
+	case x.conf.ClientID.Value != "":
+		return x.conf.ClientID.Value
+	case x.conf.User.Value != "":
+		return x.conf.User.Value
 	}
 	return "whoever it belongs to"
 }
 
 // roleOf says whose role it is that logs in, where it has another name.
 func (x *examination) roleOf() string {
-	if user := x.conf.User.V; user != x.seen.Me.UserName {
+	if user := x.conf.User.Value; user != x.seen.Me.UserName {
 		return ", who logs in as " + user + " (" + userFrom(x.conf) + ")"
 	}
 	return ""
@@ -188,12 +188,12 @@ func (x *examination) roleOf() string {
 
 func hostSource(x *examination) string {
 	switch {
-	case x.conf.PGHost.V == "":
+	case x.conf.PGHost.Value == "":
 		return ", as the workspace says"
 	case x.seen.Endpoint.Host == "":
-		return " (" + x.conf.PGHost.From.String() + "), which the workspace was not asked for"
+		return " (" + x.conf.PGHost.Source.String() + "), which the workspace was not asked for"
 	}
-	return " (" + x.conf.PGHost.From.String() + "), which is the target's"
+	return " (" + x.conf.PGHost.Source.String() + "), which is the target's"
 }
 
 // childText lists what is set.
@@ -226,7 +226,7 @@ func explain(err error, conf *config.Config) (text, cure string) {
 		text += otherRegion(host)
 	case errors.As(err, &login) && conf != nil:
 		if sql := grantSQL(login.Kind, *conf); sql != "" {
-			cure = "as the project's owner, in " + conf.Database.V + ": " + sql
+			cure = "as the project's owner, in " + conf.Database.Value + ": " + sql
 		}
 	}
 	return text, cure

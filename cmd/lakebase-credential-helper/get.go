@@ -57,11 +57,11 @@ func get(ctx context.Context, c *call) error {
 	defer cancel()
 	progress := cli.StartProgress(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogQuiet}, false)
 	defer progress.Stop()
-	c.conf.Wait.V, c.conf.WaitTimeout.V = config.WaitNever, wait
+	c.conf.Wait.Value, c.conf.WaitTimeout.Value = config.WaitNever, wait
 	if wait > 0 {
-		c.conf.Wait.V = config.WaitAuto
+		c.conf.Wait.Value = config.WaitAuto
 	}
-	c.conf.Timeout.V = min(c.conf.Timeout.V, getLimit)
+	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
 	b, err := c.Broker(c.conf, c.say, progress)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
 		return nil, err
 	}
 	a := credformat.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
-		SSLMode: c.conf.ChildSSLMode.V, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}
+		SSLMode: c.conf.ChildSSLMode.Value, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}
 	if format == formatGitHub {
 		return gitHubEnv(a, file)
 	}

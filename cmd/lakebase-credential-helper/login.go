@@ -77,7 +77,7 @@ func login(ctx context.Context, c *call) error {
 		return err
 	}
 	cache := stores.Cache(c.say, nil)
-	unlock, alone := cache.TryLock(rotateLock(c.conf.Workspace.V.HostPort(), c.conf.ClientID.V))
+	unlock, alone := cache.TryLock(rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
 	if !alone {
 		return errors.New("a rotate or login of this secret is at work; nothing was stored")
 	}
@@ -94,7 +94,7 @@ func login(ctx context.Context, c *call) error {
 	}
 	c.warnKnown(ctx, stores, chain, secret)
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
-		return d.Host == c.conf.Workspace.V.HostPort() && d.ClientID == c.conf.ClientID.V
+		return d.Host == c.conf.Workspace.Value.HostPort() && d.ClientID == c.conf.ClientID.Value
 	})
 	if minted != nil {
 		cache.Save(ctx, c.conf.Key(), *minted)
@@ -105,7 +105,7 @@ func login(ctx context.Context, c *call) error {
 		}
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.V, c.conf.Workspace.V.HostPort(), where))
+		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort(), where))
 	}
 	return c.offerRemoval(ctx)
 }
@@ -183,7 +183,7 @@ func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*toke
 // profile was named. It is made before anything is stored, so that a file that
 // cannot be read stops the login while nothing has happened.
 func (c *call) profileFile() ([]byte, error) {
-	name := c.conf.Profile.V
+	name := c.conf.Profile.Value
 	if name == "" {
 		return nil, nil
 	}

@@ -77,10 +77,10 @@ type leaving struct {
 func (l *leaving) decide(ctx context.Context, stores cli.TokenStores) error {
 	c := l.conf
 	switch {
-	case c.ClientID.V != "":
+	case c.ClientID.Value != "":
 		l.accounts = []string{c.SecretAccount(), c.RecordAccount()}
 		return nil
-	case c.Auth.V != "" && c.Auth.V != credential.AuthBrowser: // it has tokens alone
+	case c.Auth.Value != "" && c.Auth.Value != credential.AuthBrowser: // it has tokens alone
 		return nil
 	}
 	l.person = true
@@ -89,18 +89,18 @@ func (l *leaving) decide(ctx context.Context, stores cli.TokenStores) error {
 		return err
 	}
 	user := c.User
-	named := user.From.Origin == config.FromOption || user.From.Origin == config.FromProfile
+	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
 	switch {
-	case user.V != "" && (named || slices.Contains(people, user.V)):
-		l.user = user.V
+	case user.Value != "" && (named || slices.Contains(people, user.Value)):
+		l.user = user.Value
 	case len(people) == 1: // a PGUSER of the environment may be a group's role
 		l.user = people[0]
 	case len(people) > 1:
-		return &broker.NoPersonError{Host: c.Workspace.V.HostPort(), Others: people}
+		return &broker.NoPersonError{Host: c.Workspace.Value.HostPort(), Others: people}
 	}
 	l.others = slices.DeleteFunc(people, func(p string) bool { return p == l.user })
 	if l.user != "" {
-		l.accounts = []string{config.RefreshAccount(c.Workspace.V.HostPort(), l.user)}
+		l.accounts = []string{config.RefreshAccount(c.Workspace.Value.HostPort(), l.user)}
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (l *leaving) people(ctx context.Context, stores cli.TokenStores) ([]string,
 	}
 	var people []string
 	for _, a := range append(accounts, listed...) {
-		if host, user, ok := config.SplitRefreshAccount(a); ok && host == l.conf.Workspace.V.HostPort() {
+		if host, user, ok := config.SplitRefreshAccount(a); ok && host == l.conf.Workspace.Value.HostPort() {
 			people = append(people, user)
 		}
 	}
@@ -167,12 +167,12 @@ func (l *leaving) removeItems(ctx context.Context, stores cli.TokenStores) error
 // person's token may be for a group's role, so any that is not another person's counts.
 func (l *leaving) ours(d tokencache.Description) bool {
 	switch {
-	case d.Host != l.conf.Workspace.V.HostPort():
+	case d.Host != l.conf.Workspace.Value.HostPort():
 		return false
 	case l.person:
 		return d.Identity == credential.AuthBrowser && !slices.Contains(l.others, d.ClientID)
-	case l.conf.ClientID.V != "":
-		return d.ClientID == l.conf.ClientID.V
+	case l.conf.ClientID.Value != "":
+		return d.ClientID == l.conf.ClientID.Value
 	}
-	return d.Identity == l.conf.Auth.V
+	return d.Identity == l.conf.Auth.Value
 }

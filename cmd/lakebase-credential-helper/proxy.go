@@ -51,7 +51,7 @@ func serve(ctx context.Context, c *call) error {
 	}
 	ln, err := c.listen(!trust)
 	if err != nil {
-		return &config.Error{Name: c.conf.Listen.From.String(), Problem: err.Error()}
+		return &config.Error{Name: c.conf.Listen.Source.String(), Problem: err.Error()}
 	}
 	defer ln.Close()
 	came, release := cli.HoldSignals()
@@ -107,14 +107,14 @@ func (c *call) let(ctx context.Context, ln net.Listener, password credential.Sec
 // listen opens the door. Other machines may come only where a password is asked
 // for, and are told of.
 func (c *call) listen(guarded bool) (net.Listener, error) {
-	at := c.conf.Listen.V
+	at := c.conf.Listen.Value
 	if filepath.IsAbs(at) {
 		dir, err := securefile.OpenDir([]string{at})
 		if err != nil {
 			return nil, err
 		}
 		defer dir.Close()
-		return pgproxy.ListenUnix(dir.Path(), c.conf.PGPort.V)
+		return pgproxy.ListenUnix(dir.Path(), c.conf.PGPort.Value)
 	}
 	ln, err := pgproxy.ListenTCP(at, pgproxy.Loopback)
 	var far *pgproxy.NotLoopbackError

@@ -117,7 +117,7 @@ func (c *call) rotation() (*rotate.Rotation, error) {
 	if err := c.requireClientID(); err != nil {
 		return nil, err
 	}
-	r := &rotate.Rotation{Host: c.conf.Workspace.V.HostPort(), ClientID: c.conf.ClientID.V, Timeout: c.conf.Timeout.V, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
+	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
 	for _, o := range []struct {
 		name, min string
 		to        *time.Duration
@@ -137,7 +137,7 @@ func (c *call) rotation() (*rotate.Rotation, error) {
 		}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {
-		c.say.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.From)
+		c.say.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.Source)
 	}
 	return r, nil
 }
@@ -146,9 +146,9 @@ func (c *call) rotation() (*rotate.Rotation, error) {
 func (c *call) requireClientID() error {
 	auth := c.conf.Auth
 	switch {
-	case credential.IsPerson(auth.V):
-		return &cli.UsageError{Problem: auth.From.String() + " is " + auth.V + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
-	case c.conf.ClientID.V == "":
+	case credential.IsPerson(auth.Value):
+		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
+	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}
 	return nil

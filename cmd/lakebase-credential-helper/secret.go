@@ -72,7 +72,7 @@ func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
 	defer stop()
 	go func() {
 		awaitSilence(fd, state)
-		fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.V, c.conf.Workspace.V.HostPort())
+		fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
 	}()
 	text, err := within(ctx, typingTime, func() ([]byte, error) { return term.ReadPassword(fd) })
 	_ = term.Restore(fd, state)

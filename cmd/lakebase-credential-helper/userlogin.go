@@ -86,7 +86,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("signed in as %s at %s; the login is kept in %s", sanitize.Line(c.conf.User.V), c.conf.Workspace.V.HostPort(), where))
+		c.say.Progress(fmt.Sprintf("signed in as %s at %s; the login is kept in %s", sanitize.Line(c.conf.User.Value), c.conf.Workspace.Value.HostPort(), where))
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keyc
 			return err
 		}
 		c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
-			return d.Host == c.conf.Workspace.V.HostPort() && d.Identity == credential.AuthBrowser && d.ClientID == person
+			return d.Host == c.conf.Workspace.Value.HostPort() && d.Identity == credential.AuthBrowser && d.ClientID == person
 		})
 		return nil
 	})
@@ -149,12 +149,12 @@ func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keyc
 // the environment is a database's user and names nobody here.
 func (c *call) asNamed(person string) error {
 	user := c.conf.User
-	named := user.From.Origin == config.FromOption || user.From.Origin == config.FromProfile
-	if named && !strings.EqualFold(user.V, person) {
-		return &config.Error{Name: user.From.String(), Problem: "names " + user.V + ", and " + person + " has signed in; nothing was stored",
-			Fix: "sign in as " + user.V + " in the browser, or give --user " + person}
+	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
+	if named && !strings.EqualFold(user.Value, person) {
+		return &config.Error{Name: user.Source.String(), Problem: "names " + user.Value + ", and " + person + " has signed in; nothing was stored",
+			Fix: "sign in as " + user.Value + " in the browser, or give --user " + person}
 	}
-	c.conf.User = config.Value[string]{V: person, From: config.Source{Origin: config.FromOption, Name: "--user-login"}}
+	c.conf.User = config.Value[string]{Value: person, Source: config.Source{Origin: config.FromOption, Name: "--user-login"}}
 	return nil
 }
 
@@ -166,7 +166,7 @@ func (c *call) personStore(err error) error {
 	case errors.Is(err, keychain.ErrTooBig):
 		return &cli.WayError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "keep it in a file: add --store file"}
 	case errors.As(err, &chain):
-		return &broker.NoPersonError{Host: c.conf.Workspace.V.HostPort(), Err: err}
+		return &broker.NoPersonError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
 	}
 	return err
 }
@@ -176,11 +176,11 @@ func (c *call) personStore(err error) error {
 func (c *call) noSecretLogin() error {
 	auth := c.conf.Auth
 	switch {
-	case auth.V == credential.AuthBrowser:
-		return &cli.UsageError{Problem: auth.From.String() + " says " + auth.V + ": a person has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
-	case auth.V != "" && auth.V != credential.AuthM2M:
-		return &cli.UsageError{Problem: auth.From.String() + " chooses " + auth.V + ", and login stores the secret of " + credential.AuthM2M, Fix: "leave it out, or add --auth " + credential.AuthM2M}
-	case c.conf.ClientID.V == "":
+	case auth.Value == credential.AuthBrowser:
+		return &cli.UsageError{Problem: auth.Source.String() + " says " + auth.Value + ": a person has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
+	case auth.Value != "" && auth.Value != credential.AuthM2M:
+		return &cli.UsageError{Problem: auth.Source.String() + " chooses " + auth.Value + ", and login stores the secret of " + credential.AuthM2M, Fix: "leave it out, or add --auth " + credential.AuthM2M}
+	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
 			Fix: "give one of them for a service principal, or sign in as a person with: " + program + " login --user-login" + c.targetOption()}
 	}
@@ -189,8 +189,8 @@ func (c *call) noSecretLogin() error {
 
 // targetOption names the profile, or else the host, for a command to run.
 func (c *call) targetOption() string {
-	if c.conf.Profile.V != "" {
-		return " --profile " + c.conf.Profile.V
+	if c.conf.Profile.Value != "" {
+		return " --profile " + c.conf.Profile.Value
 	}
-	return " --host " + c.conf.Workspace.V.HostPort()
+	return " --host " + c.conf.Workspace.Value.HostPort()
 }

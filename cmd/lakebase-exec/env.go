@@ -29,7 +29,7 @@ type way struct {
 // values are what the command connects with.
 func values(conf *config.Config, t pglogin.Target, token credential.Token, w *way, vars []variable, argv []string) pgenv.Values {
 	v := pgenv.Values{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
-		SSLMode: conf.ChildSSLMode.V, SSLRootCert: t.SSLRootCert, Profile: conf.Profile.V}
+		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: t.SSLRootCert, Profile: conf.Profile.Value}
 	switch {
 	case w == nil:
 		v.Password, v.ExpiresAt = token.Value, token.ExpiresAt
@@ -62,28 +62,28 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if err != nil {
 		return err
 	}
-	target, token := broker.Target(conf, roots, conf.PGHost.V), credential.Token{}
+	target, token := broker.Target(conf, roots, conf.PGHost.Value), credential.Token{}
 	target.Host = askedAtStart
 	if conf.PGHostTrusted() {
-		target.Host = conf.PGHost.V
+		target.Host = conf.PGHost.Value
 	}
-	if conf.User.V == "" {
+	if conf.User.Value == "" {
 		target.User = askedAtStart
 	}
 	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart, "LAKEBASE_TOKEN_TARGET": askedAtStart}
-	if conf.Cache.V != config.CacheOff {
+	if conf.Cache.Value != config.CacheOff {
 		stores, err := p.TokenStores(conf, p.Keychain(conf))
 		if err != nil {
 			return err
 		}
 		if e, ok := stores.Cache(say, nil).Lookup(ctx, conf.Key()); ok {
-			if h := e.DatabaseHost; h != "" && (conf.PGHost.V == "" || conf.PGHost.V == h) {
+			if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
 				target.Host = h
 			}
-			if conf.User.V == "" && e.User != "" {
+			if conf.User.Value == "" && e.User != "" {
 				target.User = e.User
 			}
-			if e.Token.Fresh(p.Now(), conf.MinTTL.V) {
+			if e.Token.Fresh(p.Now(), conf.MinTTL.Value) {
 				// The token itself stays out of all that is shown, templates too.
 				token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
 				shown = map[string]string{"PGPASSWORD": notShown, "LAKEBASE_TOKEN_TARGET": notShown}
@@ -94,7 +94,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
 	}
 	var w *way
-	switch conf.Refresh.V {
+	switch conf.Refresh.Value {
 	case config.RefreshPassfile:
 		w = &way{passFile: madeAtStart}
 		shown = map[string]string{}
@@ -102,7 +102,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		w = &way{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
 		shown = map[string]string{}
 	}
-	result, err := pgenv.Build(p.Environ, values(&conf, target, token, w, vars, argv), conf.Keep.V)
+	result, err := pgenv.Build(p.Environ, values(&conf, target, token, w, vars, argv), conf.Keep.Value)
 	if err != nil {
 		return err
 	}

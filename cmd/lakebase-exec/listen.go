@@ -20,7 +20,7 @@ const anyPort = "127.0.0.1:0"
 // listen opens the door: a socket in the run's folder where it can be, loopback
 // where a socket cannot be named.
 func (s *supervision) listen() (net.Listener, *way, error) {
-	switch at := s.conf.Listen.V; {
+	switch at := s.conf.Listen.Value; {
 	case filepath.IsAbs(at):
 		dir, err := securefile.OpenDir([]string{at})
 		if err != nil {

@@ -59,7 +59,7 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	}
 	say := p.Voice(*conf)
 	*voice = say
-	if conf.Refresh.V != config.RefreshOff && given["print-env"] == nil {
+	if conf.Refresh.Value != config.RefreshOff && given["print-env"] == nil {
 		if err := p.HideSecret(); err != nil { // before anything is said that would be said twice
 			say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
@@ -67,8 +67,8 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	cli.TellWarnings(say, *conf)
 	cli.TellNotes(say, *conf)
 	var keep *pgenv.KeepError
-	if err := pgenv.CheckKeep(conf.Keep.V); errors.As(err, &keep) {
-		return 0, conf, &config.Error{Name: conf.Keep.From.String(), Problem: keep.Error(), Fix: "leave it out there"}
+	if err := pgenv.CheckKeep(conf.Keep.Value); errors.As(err, &keep) {
+		return 0, conf, &config.Error{Name: conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}
 	}
 	vars, err := variables(*conf)
 	if err != nil {
@@ -87,7 +87,7 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	if err != nil {
 		return 0, conf, err
 	}
-	if conf.Refresh.V != config.RefreshOff {
+	if conf.Refresh.Value != config.RefreshOff {
 		code, err := j.stay(ctx)
 		return code, conf, err
 	}
@@ -114,7 +114,7 @@ type job struct {
 
 // environ is the command's environment.
 func (j *job) environ(w *way) ([]string, error) {
-	result, err := pgenv.Build(j.Environ, values(&j.conf, j.session.Target, j.session.Token, w, j.vars, j.argv), j.conf.Keep.V)
+	result, err := pgenv.Build(j.Environ, values(&j.conf, j.session.Target, j.session.Token, w, j.vars, j.argv), j.conf.Keep.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (j *job) environ(w *way) ([]string, error) {
 // prepare does all that comes before the command: what is wrong with the
 // command line and the command is found before anything is asked of anybody.
 func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
-	if j.conf.Refresh.V != config.RefreshOff {
+	if j.conf.Refresh.Value != config.RefreshOff {
 		if err := process.DisableCoreDumps(); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if probe.User == "" { // the workspace tells it
 		probe.User = "user"
 	}
-	if _, err := pgenv.Build(j.Environ, values(&j.conf, probe, credential.Token{}, nil, j.vars, j.argv), j.conf.Keep.V); err != nil {
+	if _, err := pgenv.Build(j.Environ, values(&j.conf, probe, credential.Token{}, nil, j.vars, j.argv), j.conf.Keep.Value); err != nil {
 		return err
 	}
 	if _, err := j.broker.GivenSecret(); err != nil {
@@ -151,7 +151,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.cmd, err = process.Find(j.argv, j.Search()); err != nil {
 		return err
 	}
-	if j.conf.SSLMode.V == config.Require {
+	if j.conf.SSLMode.Value == config.Require {
 		j.say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
 	}
 	if j.session, err = j.broker.Ready(ctx); err == nil {

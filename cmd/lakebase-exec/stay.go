@@ -36,13 +36,13 @@ const restartGrace = 10 * time.Second
 
 // refreshSignal is the signal of --on-refresh; 0 is none.
 func refreshSignal(conf config.Config) (syscall.Signal, error) {
-	name, ok := strings.CutPrefix(conf.OnRefresh.V, config.OnRefreshSignal)
+	name, ok := strings.CutPrefix(conf.OnRefresh.Value, config.OnRefreshSignal)
 	if !ok {
 		return 0, nil
 	}
 	sig := cli.SignalNumber(name)
 	if sig == 0 {
-		return 0, &config.Error{Name: conf.OnRefresh.From.String(), Problem: "there is no signal " + sanitize.Quote(name) + " here", Fix: "kill -l lists those that there are"}
+		return 0, &config.Error{Name: conf.OnRefresh.Source.String(), Problem: "there is no signal " + sanitize.Quote(name) + " here", Fix: "kill -l lists those that there are"}
 	}
 	return sig, nil
 }
@@ -122,7 +122,7 @@ func (s *supervision) open(ctx context.Context) (err error) {
 	if s.files, err = securefile.OpenDir([]string{s.folder.Path()}); err != nil {
 		return err
 	}
-	if s.conf.Refresh.V == config.RefreshPassfile {
+	if s.conf.Refresh.Value == config.RefreshPassfile {
 		if err := s.writePassFile(s.session.Token); err != nil {
 			return err
 		}
@@ -200,7 +200,7 @@ func resend(c *process.Supervised, came <-chan os.Signal) {
 
 // deliver hands a new token over, and does what --on-refresh says.
 func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
-	if s.conf.Refresh.V == config.RefreshPassfile {
+	if s.conf.Refresh.Value == config.RefreshPassfile {
 		if err := s.writePassFile(t); err != nil {
 			return err
 		}
@@ -213,9 +213,9 @@ func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
 	switch {
 	case s.signal != 0:
 		if err := c.Signal(s.signal); err != nil && !errors.Is(err, process.ErrEnded) {
-			s.say.Warn("--on-refresh %s: %v", s.conf.OnRefresh.V, err)
+			s.say.Warn("--on-refresh %s: %v", s.conf.OnRefresh.Value, err)
 		}
-	case s.conf.OnRefresh.V == config.OnRefreshRestart:
+	case s.conf.OnRefresh.Value == config.OnRefreshRestart:
 		err := c.Restart(ctx, s.env, restartGrace)
 		switch {
 		case err == nil:
@@ -229,5 +229,5 @@ func (s *supervision) deliver(ctx context.Context, t credential.Token) error {
 
 // failed names the option that a listener was asked for with.
 func failed(conf config.Config, err error) error {
-	return &config.Error{Name: conf.Listen.From.String(), Problem: fmt.Sprint(err)}
+	return &config.Error{Name: conf.Listen.Source.String(), Problem: fmt.Sprint(err)}
 }

@@ -18,9 +18,9 @@ type variable struct {
 
 // variables checks --url-var and --set, and the profile's keys for them.
 func variables(conf config.Config) ([]variable, error) {
-	asked := make([]config.SetVar, 0, len(conf.URLVar.V)+len(conf.Set))
-	for _, name := range conf.URLVar.V {
-		asked = append(asked, config.SetVar{Name: name, Template: "{url}", From: conf.URLVar.From})
+	asked := make([]config.SetVar, 0, len(conf.URLVar.Value)+len(conf.Set))
+	for _, name := range conf.URLVar.Value {
+		asked = append(asked, config.SetVar{Name: name, Template: "{url}", Source: conf.URLVar.Source})
 	}
 	asked = append(asked, conf.Set...)
 	var out []variable
@@ -28,14 +28,14 @@ func variables(conf config.Config) ([]variable, error) {
 	for _, a := range asked {
 		t, err := credformat.ParseTemplate(a.Template)
 		if err != nil {
-			return nil, &config.Error{Name: a.From.String(), Problem: a.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}
+			return nil, &config.Error{Name: a.Source.String(), Problem: a.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}
 		}
 		names = append(names, a.Name)
 		var extra *pgenv.ExtraError
 		if err := pgenv.CheckExtra(names); errors.As(err, &extra) {
-			return nil, &config.Error{Name: a.From.String(), Problem: extra.Error(), Fix: "choose another name: of letters, digits and _, no digit first, and none that is set or removed anyway"}
+			return nil, &config.Error{Name: a.Source.String(), Problem: extra.Error(), Fix: "choose another name: of letters, digits and _, no digit first, and none that is set or removed anyway"}
 		}
-		out = append(out, variable{a.Name, t, a.From})
+		out = append(out, variable{a.Name, t, a.Source})
 	}
 	return out, checkTemplates(conf, out)
 }
@@ -43,7 +43,7 @@ func variables(conf config.Config) ([]variable, error) {
 // checkTemplates refuses what a command that outlives its token cannot be given.
 func checkTemplates(conf config.Config, vars []variable) error {
 	var not []string
-	switch conf.Refresh.V {
+	switch conf.Refresh.Value {
 	case config.RefreshPassfile:
 		not = []string{"password", "url", "jdbc_url", "expires_at"}
 	case config.RefreshProxy:
@@ -53,7 +53,7 @@ func checkTemplates(conf config.Config, vars []variable) error {
 		name := v.template.Uses(not...)
 		switch {
 		case name == "expires_at":
-			return &config.Error{Name: v.from.String(), Problem: v.name + ": {expires_at} means nothing under --refresh " + conf.Refresh.V + ": the way in is kept open", Fix: "leave it out of the template"}
+			return &config.Error{Name: v.from.String(), Problem: v.name + ": {expires_at} means nothing under --refresh " + conf.Refresh.Value + ": the way in is kept open", Fix: "leave it out of the template"}
 		case name != "":
 			return &config.Error{Name: v.from.String(), Problem: v.name + ": {" + name + "} holds the password, which --refresh passfile changes in its file alone",
 				Fix: "use {url_nopassword}, or --refresh proxy"}

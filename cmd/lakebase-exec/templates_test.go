@@ -14,8 +14,8 @@ import (
 
 func TestVariables(t *testing.T) {
 	option := config.Source{Origin: config.FromOption, Name: "--set"}
-	conf := config.Config{URLVar: config.Value[[]string]{V: []string{"DATABASE_URL"}, From: config.Source{Origin: config.FromOption, Name: "--url-var"}},
-		Set: []config.SetVar{{Name: "DSN", Template: "{user:uri}@{host}", From: option}}}
+	conf := config.Config{URLVar: config.Value[[]string]{Value: []string{"DATABASE_URL"}, Source: config.Source{Origin: config.FromOption, Name: "--url-var"}},
+		Set: []config.SetVar{{Name: "DSN", Template: "{user:uri}@{host}", Source: option}}}
 	vars, err := variables(conf)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestVariables(t *testing.T) {
 		{"X", "{nope}", `--set: X: there is no placeholder {nope}`},
 	} {
 		bad := conf
-		bad.Set = []config.SetVar{{Name: c.name, Template: c.template, From: option}}
+		bad.Set = []config.SetVar{{Name: c.name, Template: c.template, Source: option}}
 		if _, err := variables(bad); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s=%s: %v", c.name, c.template, err)
 		}

@@ -118,11 +118,11 @@ func (b *Broker) Ready(ctx context.Context) (Session, error) {
 
 // prove makes the login that --wait asks for.
 func (b *Broker) prove(ctx context.Context, s *Session) error {
-	if b.Config.Wait.V == config.WaitNever {
+	if b.Config.Wait.Value == config.WaitNever {
 		return nil
 	}
 	key := b.Config.Key()
-	if b.Config.Wait.V == config.WaitAuto && b.Logins.Recent(key, login(*s)) {
+	if b.Config.Wait.Value == config.WaitAuto && b.Logins.Recent(key, login(*s)) {
 		b.tell(Note, "a login with these values worked a moment ago")
 		return nil
 	}
@@ -147,7 +147,7 @@ func (b *Broker) prove(ctx context.Context, s *Session) error {
 
 // wait makes the login, for --wait-timeout.
 func (b *Broker) wait(ctx context.Context, s Session) error {
-	ctx, cancel := context.WithTimeout(ctx, b.Config.WaitTimeout.V)
+	ctx, cancel := context.WithTimeout(ctx, b.Config.WaitTimeout.Value)
 	defer cancel()
 	b.tell(AtWake, s.Target.Host)
 	return b.Waker.Wait(ctx, s.Target, s.Token.Value)
@@ -171,6 +171,6 @@ func (b *Broker) Target(host string) pglogin.Target { return Target(b.Config, b.
 // Target is what a configuration connects to; roots may be empty under
 // sslmode=require.
 func Target(c config.Config, roots, host string) pglogin.Target {
-	return pglogin.Target{Host: host, Port: c.PGPort.V, HostAddr: c.PGHostAddr.V, Database: c.Database.V, User: c.User.V,
-		SSLMode: c.SSLMode.V, SSLRootCert: roots}
+	return pglogin.Target{Host: host, Port: c.PGPort.Value, HostAddr: c.PGHostAddr.Value, Database: c.Database.Value, User: c.User.Value,
+		SSLMode: c.SSLMode.Value, SSLRootCert: roots}
 }

@@ -28,14 +28,14 @@ func (b *Broker) Catalog(ctx context.Context) ([]Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.Value)
 	defer cancel()
-	b.tell(AtExchange, b.Config.Workspace.V.HostPort())
+	b.tell(AtExchange, b.Config.Workspace.Value.HostPort())
 	projects, err := b.projects(ctx, bearer.Value)
 	if err != nil {
 		return nil, err
 	}
-	_, branch, _ := nameParts(b.Config.Endpoint.V)
+	_, branch, _ := nameParts(b.Config.Endpoint.Value)
 	below, err := each(ctx, projects, func(ctx context.Context, p exchange.Project) ([]Place, error) {
 		list, err := attempt(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
 			return b.Directory.Branches(ctx, bearer.Value, p.Name)
@@ -78,7 +78,7 @@ func (b *Broker) Catalog(ctx context.Context) ([]Place, error) {
 
 // projects are all, or the one that the target names.
 func (b *Broker) projects(ctx context.Context, bearer credential.Secret) ([]exchange.Project, error) {
-	if name, _, _ := nameParts(b.Config.Endpoint.V); name != "" {
+	if name, _, _ := nameParts(b.Config.Endpoint.Value); name != "" {
 		return []exchange.Project{{Name: "projects/" + name}}, nil
 	}
 	return attempt(ctx, func(ctx context.Context) ([]exchange.Project, error) { return b.Directory.Projects(ctx, bearer) })

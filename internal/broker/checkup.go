@@ -144,7 +144,7 @@ func (c *Checkup) hostNeeds() []Part {
 }
 
 func (c *Checkup) loginNeeds() []Part {
-	if c.Config.User.V == "" {
+	if c.Config.User.Value == "" {
 		return []Part{PartDatabase, PartCredential, PartIdentity}
 	}
 	return []Part{PartDatabase, PartCredential}

@@ -45,7 +45,7 @@ func (c *Checkup) checkSecret(ctx context.Context) (Status, error) {
 	if err == nil {
 		c.secret, err = c.Broker.secret(ctx)
 	}
-	if err == nil && c.Config.Auth.V == credential.AuthBrowser {
+	if err == nil && c.Config.Auth.Value == credential.AuthBrowser {
 		err = c.loggedIn(ctx)
 	}
 	if err != nil && c.otherWay(err) {
@@ -56,7 +56,7 @@ func (c *Checkup) checkSecret(ctx context.Context) (Status, error) {
 
 // loggedIn says whether a person's refresh token is there.
 func (c *Checkup) loggedIn(ctx context.Context) error {
-	host := c.Config.Workspace.V.HostPort()
+	host := c.Config.Workspace.Value.HostPort()
 	if _, err := c.stored(ctx, config.RefreshAccount(host, c.person)); err != nil {
 		return &NoPersonError{Host: host, User: c.person, Err: err}
 	}
@@ -66,9 +66,9 @@ func (c *Checkup) loggedIn(ctx context.Context) error {
 // checkWorkspace has the workspace answer anything at all, over verified TLS and
 // by the same way, proxy included, that the sign-in takes.
 func (c *Checkup) checkWorkspace(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(c.Config.Timeout.V, maxLook))
+	ctx, cancel := context.WithTimeout(ctx, min(c.Config.Timeout.Value, maxLook))
 	defer cancel()
-	c.tell(AtExchange, c.Config.Workspace.V.HostPort())
+	c.tell(AtExchange, c.Config.Workspace.Value.HostPort())
 	skew, err := attempt(ctx, c.Clock)
 	var e *exchange.Error
 	if errors.As(err, &e) && e.Kind == exchange.KindBadReply && e.Status != 0 { // it answered, and told no time
@@ -83,7 +83,7 @@ func (c *Checkup) checkWorkspace(ctx context.Context) (Status, error) {
 
 func (c *Checkup) checkClock(context.Context) (Status, error) {
 	skew := c.seen.Skew
-	wrong := &ClockError{Host: c.Config.Workspace.V.HostPort(), Ahead: skew}
+	wrong := &ClockError{Host: c.Config.Workspace.Value.HostPort(), Ahead: skew}
 	switch {
 	case c.clockErr != nil:
 		return StatusWarning, c.clockErr
@@ -96,9 +96,9 @@ func (c *Checkup) checkClock(context.Context) (Status, error) {
 }
 
 func (c *Checkup) checkSignIn(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.Value)
 	defer cancel()
-	c.tell(AtExchange, c.Config.Workspace.V.HostPort())
+	c.tell(AtExchange, c.Config.Workspace.Value.HostPort())
 	t, err := c.signIn(ctx, c.Workspace, c.secret)
 	if err == nil {
 		c.bearer, c.seen.TokenEnds = t.Value, t.ExpiresAt
@@ -109,25 +109,25 @@ func (c *Checkup) checkSignIn(ctx context.Context) (Status, error) {
 // checkIdentity asks who has signed in. Where the user is known by other means a
 // run does not ask, so that it is no more than a warning that it cannot be asked.
 func (c *Checkup) checkIdentity(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.Value)
 	defer cancel()
 	me, err := attempt(ctx, func(ctx context.Context) (exchange.Identity, error) { return c.People.Me(ctx, c.bearer) })
 	if err != nil {
-		if c.Config.User.V != "" {
+		if c.Config.User.Value != "" {
 			return StatusWarning, err
 		}
 		return StatusFailed, err
 	}
 	c.seen.Me = me
-	if c.Config.User.V == "" {
-		c.Config.User.V, err = config.CheckUser(me.UserName, "the user name that "+c.Config.Workspace.V.HostPort()+" gives")
+	if c.Config.User.Value == "" {
+		c.Config.User.Value, err = config.CheckUser(me.UserName, "the user name that "+c.Config.Workspace.Value.HostPort()+" gives")
 	}
 	return outcome(err)
 }
 
 // checkTarget looks up what the name means, and whether a login can get there.
 func (c *Checkup) checkTarget(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.Value)
 	defer cancel()
 	e, err := c.resolve(ctx, c.bearer)
 	if err != nil {
@@ -155,7 +155,7 @@ func (c *Checkup) checkTarget(ctx context.Context) (Status, error) {
 // branch is an endpoint's, where the workspace tells. A run does not ask for it.
 func (c *Checkup) branch(ctx context.Context, endpoint string) exchange.Branch {
 	project, branch, _ := config.SplitEndpoint(endpoint)
-	if c.Config.Instance.V != "" || branch == "" {
+	if c.Config.Instance.Value != "" || branch == "" {
 		return exchange.Branch{}
 	}
 	list, err := c.Directory.Branches(ctx, c.bearer, "projects/"+project)
@@ -175,22 +175,22 @@ func (c *Checkup) branch(ctx context.Context, endpoint string) exchange.Branch {
 func (c *Checkup) checkHost(ctx context.Context) (Status, error) {
 	configured := c.Config.PGHost
 	if !c.found {
-		c.seen.Host = configured.V
+		c.seen.Host = configured.Value
 		return StatusOK, nil
 	}
 	named, err := c.askHost(ctx, c.Workspace, c.bearer, c.seen.Endpoint)
 	c.seen.Host = named
-	if configured.V != "" {
-		c.seen.Host = configured.V
+	if configured.Value != "" {
+		c.seen.Host = configured.Value
 	}
-	if err != nil && configured.From.Origin == config.FromOption {
+	if err != nil && configured.Source.Origin == config.FromOption {
 		return StatusWarning, err
 	}
 	return outcome(err)
 }
 
 func (c *Checkup) checkDatabase(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Config.WaitTimeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Config.WaitTimeout.Value)
 	defer cancel()
 	c.tell(AtWake, c.seen.Host)
 	peer, err := c.Probe(ctx, c.probed())
@@ -199,18 +199,18 @@ func (c *Checkup) checkDatabase(ctx context.Context) (Status, error) {
 }
 
 func (c *Checkup) checkCredential(ctx context.Context) (Status, error) {
-	if c.Config.Credential.V == config.CredentialWorkspace {
+	if c.Config.Credential.Value == config.CredentialWorkspace {
 		c.password, c.seen.CredentialEnds = c.bearer, c.seen.TokenEnds
 		return StatusOK, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Config.Timeout.Value)
 	defer cancel()
 	name := c.seen.Endpoint.Name
 	if name == "" {
 		name = c.Config.Target()
 	}
 	t, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-		return c.Workspace.DatabaseCredential(ctx, c.bearer, name, c.Config.TTL.V)
+		return c.Workspace.DatabaseCredential(ctx, c.bearer, name, c.Config.TTL.Value)
 	})
 	if err == nil {
 		c.password, c.seen.CredentialEnds = t.Value, t.ExpiresAt
@@ -219,7 +219,7 @@ func (c *Checkup) checkCredential(ctx context.Context) (Status, error) {
 }
 
 func (c *Checkup) checkLogin(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Config.WaitTimeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Config.WaitTimeout.Value)
 	defer cancel()
 	c.tell(AtWake, c.seen.Host)
 	begun := time.Now()

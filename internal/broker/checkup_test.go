@@ -217,8 +217,8 @@ func TestCheckupOfAPerson(t *testing.T) {
 	if got := found(findings); got != "" {
 		t.Fatal(got)
 	}
-	if seen.Config.User.V != ada || seen.Config.Auth.V != credential.AuthBrowser || w.stored[config.RefreshAccount("w.example", ada)] != w.refresh || len(w.items) != 0 {
-		t.Errorf("%s by %s, stored %v", seen.Config.User.V, seen.Config.Auth.V, w.items)
+	if seen.Config.User.Value != ada || seen.Config.Auth.Value != credential.AuthBrowser || w.stored[config.RefreshAccount("w.example", ada)] != w.refresh || len(w.items) != 0 {
+		t.Errorf("%s by %s, stored %v", seen.Config.User.Value, seen.Config.Auth.Value, w.items)
 	}
 
 	w = healthy()

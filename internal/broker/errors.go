@@ -50,7 +50,7 @@ func (e *HostError) Error() string {
 	if e.Named == "" {
 		return fmt.Sprintf("%s names no %s", e.Target, hostName(e.ReadOnly))
 	}
-	return fmt.Sprintf("%s: %s is not the %s of %s, which is %s", e.Configured.From, e.Configured.V, hostName(e.ReadOnly), e.Target, e.Named)
+	return fmt.Sprintf("%s: %s is not the %s of %s, which is %s", e.Configured.Source, e.Configured.Value, hostName(e.ReadOnly), e.Target, e.Named)
 }
 
 // NoPersonError says that no person's refresh token is to be had, or that it is

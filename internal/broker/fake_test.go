@@ -206,8 +206,8 @@ func resolve(t *testing.T, more ...string) config.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.KeychainTimeout.V == 0 {
-		c.KeychainTimeout.V = 5 * time.Second
+	if c.KeychainTimeout.Value == 0 {
+		c.KeychainTimeout.Value = 5 * time.Second
 	}
 	return c
 }

@@ -34,16 +34,16 @@ type Discovery interface {
 func (b *Broker) decide(ctx context.Context) error {
 	c := &b.Config
 	switch {
-	case c.Auth.V == "" && c.ClientID.V != "":
-		c.Auth.V = credential.AuthM2M
-	case c.Auth.V == "" || c.Auth.V == credential.AuthBrowser && b.person == "":
+	case c.Auth.Value == "" && c.ClientID.Value != "":
+		c.Auth.Value = credential.AuthM2M
+	case c.Auth.Value == "" || c.Auth.Value == credential.AuthBrowser && b.person == "":
 		person, err := b.whichPerson(ctx)
 		if err != nil {
 			return err
 		}
-		c.Auth.V, b.person = credential.AuthBrowser, person
-		if c.User.V == "" {
-			c.User.V = person
+		c.Auth.Value, b.person = credential.AuthBrowser, person
+		if c.User.Value == "" {
+			c.User.Value = person
 		}
 	}
 	return nil
@@ -53,9 +53,9 @@ func (b *Broker) decide(ctx context.Context) error {
 // whom the user's name means.
 func (b *Broker) whichPerson(ctx context.Context) (string, error) {
 	c := b.Config
-	none := &NoPersonError{Host: c.Workspace.V.HostPort(), User: c.User.V}
-	if c.Auth.V == credential.AuthBrowser && c.User.From.Origin == config.FromProfile {
-		return c.User.V, nil // a login has written both
+	none := &NoPersonError{Host: c.Workspace.Value.HostPort(), User: c.User.Value}
+	if c.Auth.Value == credential.AuthBrowser && c.User.Source.Origin == config.FromProfile {
+		return c.User.Value, nil // a login has written both
 	}
 	if b.Accounts == nil {
 		return "", none
@@ -69,7 +69,7 @@ func (b *Broker) whichPerson(ctx context.Context) (string, error) {
 		host, user, ok := config.SplitRefreshAccount(a)
 		switch {
 		case !ok || host != none.Host:
-		case user == c.User.V:
+		case user == c.User.Value:
 			return user, nil
 		default:
 			none.Others = append(none.Others, user)
@@ -86,15 +86,15 @@ func (b *Broker) whichPerson(ctx context.Context) (string, error) {
 func (b *Broker) otherWay(err error) bool {
 	var none *NoSecretError
 	c := &b.Config
-	if c.Auth.Given() || c.Auth.V != credential.AuthM2M || c.GitHub == nil || b.WorkloadToken == nil || !errors.As(err, &none) {
+	if c.Auth.Given() || c.Auth.Value != credential.AuthM2M || c.GitHub == nil || b.WorkloadToken == nil || !errors.As(err, &none) {
 		return false
 	}
 	if !c.WorkloadHost() {
-		b.tell(Note, "GitHub's token is not used: "+c.Workspace.V.HostPort()+" is in no Databricks domain, and --host was not given")
+		b.tell(Note, "GitHub's token is not used: "+c.Workspace.Value.HostPort()+" is in no Databricks domain, and --host was not given")
 		return false
 	}
 	b.tell(Note, "the keychain has no secret; using GitHub's token")
-	c.Auth.V, c.Secret = credential.AuthGitHubOIDC, config.SecretSource{Kind: config.SecretFromGitHub}
+	c.Auth.Value, c.Secret = credential.AuthGitHubOIDC, config.SecretSource{Kind: config.SecretFromGitHub}
 	return true
 }
 
@@ -102,7 +102,7 @@ func (b *Broker) otherWay(err error) bool {
 // way in; zero where that has none.
 func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {
 	c := b.Config
-	switch c.Auth.V {
+	switch c.Auth.Value {
 	case credential.AuthPAT:
 		now := b.Now()
 		return credential.Token{Value: secret, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
@@ -111,7 +111,7 @@ func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Sec
 	case credential.AuthBrowser:
 		return b.personToken(ctx)
 	}
-	if err := b.discover(ctx, accountHost(c.Workspace.V)); err != nil {
+	if err := b.discover(ctx, accountHost(c.Workspace.Value)); err != nil {
 		return credential.Token{}, err
 	}
 	token, err := b.grant(ctx, ws, secret)
@@ -123,12 +123,12 @@ func (b *Broker) signIn(ctx context.Context, ws Workspace, secret credential.Sec
 
 // grant asks the token endpoint.
 func (b *Broker) grant(ctx context.Context, ws Workspace, secret credential.Secret) (credential.Token, error) {
-	switch b.Config.Auth.V {
+	switch b.Config.Auth.Value {
 	case credential.AuthEnvOIDC, credential.AuthFileOIDC, credential.AuthGitHubOIDC:
 		return b.federated(ctx, secret)
 	}
 	return attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-		return ws.WorkspaceToken(ctx, b.Config.ClientID.V, secret)
+		return ws.WorkspaceToken(ctx, b.Config.ClientID.Value, secret)
 	})
 }
 
@@ -147,7 +147,7 @@ func (b *Broker) unlikeWorkspace(err error) bool {
 
 // moved says whether the host has named another token endpoint than the usual one.
 func (b *Broker) moved() bool {
-	return b.found.TokenEndpoint != "" && b.found.TokenEndpoint != b.Config.Workspace.V.URL()+"/oidc/v1/token"
+	return b.found.TokenEndpoint != "" && b.found.TokenEndpoint != b.Config.Workspace.Value.URL()+"/oidc/v1/token"
 }
 
 // discover asks a host once where its token endpoint is, if needed. A host that

@@ -16,7 +16,7 @@ func TestAPersonSignsIn(t *testing.T) {
 	w := newWays().signedIn(ada)
 	b := w.broker(as(t))
 	s, err := saved(t, b)
-	if got := w.did(); err != nil || s.Target.User != ada || b.Config.Auth.V != credential.AuthBrowser || got != "keychain refresh credential" {
+	if got := w.did(); err != nil || s.Target.User != ada || b.Config.Auth.Value != credential.AuthBrowser || got != "keychain refresh credential" {
 		t.Fatalf("%v: user %q, %s", err, s.Target.User, got)
 	}
 	s, err = saved(t, w.broker(as(t)))
@@ -200,7 +200,7 @@ func TestGitHubIsTheLastWay(t *testing.T) {
 	w.doc.AccountID = "7"
 	b := w.broker(resolve(t, job...))
 	_, err := saved(t, b)
-	if got := w.did(); err != nil || got != "keychain discover workload:audience of 7 federation credential" || b.Config.Auth.V != credential.AuthGitHubOIDC {
+	if got := w.did(); err != nil || got != "keychain discover workload:audience of 7 federation credential" || b.Config.Auth.Value != credential.AuthGitHubOIDC {
 		t.Errorf("%v: %s", err, got)
 	}
 	w = newWays()

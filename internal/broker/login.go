@@ -23,7 +23,7 @@ type Browser interface {
 // where that is, unlike at a start: a browser that was sent to a page that is not
 // there tells us nothing.
 func (b *Broker) Authorize(ctx context.Context, state, challenge, redirectURI string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.Value)
 	defer cancel()
 	b.discovered = true
 	d, err := attempt(ctx, b.Discovery.Discover)
@@ -43,9 +43,9 @@ func (b *Broker) Authorize(ctx context.Context, state, challenge, redirectURI st
 // Arrive trades a redirect's code for a login, and asks the workspace who that is.
 // From then on the broker signs in as that person; nothing is stored yet.
 func (b *Broker) Arrive(ctx context.Context, code, verifier credential.Secret, redirectURI string) (person string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.Value)
 	defer cancel()
-	host := b.Config.Workspace.V.HostPort()
+	host := b.Config.Workspace.Value.HostPort()
 	b.tell(AtExchange, host)
 	grant, err := attempt(ctx, func(ctx context.Context) (exchange.Grant, error) {
 		return b.Browser.CodeToken(ctx, code, verifier, redirectURI)
@@ -59,7 +59,7 @@ func (b *Broker) Arrive(ctx context.Context, code, verifier credential.Secret, r
 	if person, err = b.askUser(ctx, grant.Token.Value); err != nil {
 		return "", err
 	}
-	b.Config.Auth.V, b.Config.User.V = credential.AuthBrowser, person
+	b.Config.Auth.Value, b.Config.User.Value = credential.AuthBrowser, person
 	b.person, b.arrived = person, &grant
 	return person, nil
 }
@@ -67,7 +67,7 @@ func (b *Broker) Arrive(ctx context.Context, code, verifier credential.Secret, r
 // Settle has keep store the refresh token of the one who has arrived, while no
 // other process refreshes, and puts the access token into the cache.
 func (b *Broker) Settle(ctx context.Context, keep func(ctx context.Context, account string, refresh credential.Secret) error) error {
-	account := config.RefreshAccount(b.Config.Workspace.V.HostPort(), b.person)
+	account := config.RefreshAccount(b.Config.Workspace.Value.HostPort(), b.person)
 	defer b.Cache.Lock(ctx, RefreshLock(account))()
 	if err := keep(ctx, account, b.arrived.Refresh); err != nil {
 		return err

@@ -19,12 +19,12 @@ import (
 // is the password.
 func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (tokencache.Entry, error) {
 	c, ws := b.Config, b.Workspace
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Value)
 	defer cancel()
 	if err := b.decide(ctx); err != nil {
 		return tokencache.Entry{}, err
 	}
-	b.tell(AtExchange, c.Workspace.V.HostPort())
+	b.tell(AtExchange, c.Workspace.Value.HostPort())
 	bearer, err := b.signIn(ctx, ws, secret)
 	if err != nil {
 		return tokencache.Entry{}, err
@@ -41,11 +41,11 @@ func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (tokencache
 	named := b.aside(cancel, func() (err error) {
 		user, err = b.askUser(ctx, bearer.Value)
 		return err
-	}, c.User.V == "")
+	}, c.User.Value == "")
 	token := bearer
-	if c.Credential.V != config.CredentialWorkspace {
+	if c.Credential.Value != config.CredentialWorkspace {
 		token, err = attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-			return ws.DatabaseCredential(ctx, bearer.Value, target.Name, c.TTL.V)
+			return ws.DatabaseCredential(ctx, bearer.Value, target.Name, c.TTL.Value)
 		})
 		if err != nil {
 			cancel()
@@ -54,7 +54,7 @@ func (b *Broker) Mint(ctx context.Context, secret credential.Secret) (tokencache
 	if err := first(<-asked, err, <-named); err != nil {
 		return tokencache.Entry{}, err
 	}
-	b.tell(Note, fmt.Sprintf("%s gave a token, good until %s", c.Workspace.V.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
+	b.tell(Note, fmt.Sprintf("%s gave a token, good until %s", c.Workspace.Value.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
 	return tokencache.Entry{Token: token, DatabaseHost: host, User: user, Fingerprint: b.Config.Key().Fingerprint(secret)}, nil
 }
 
@@ -82,14 +82,14 @@ func (b *Broker) askUser(ctx context.Context, bearer credential.Secret) (string,
 	if err != nil {
 		return "", err
 	}
-	return config.CheckUser(me.UserName, "the user name that "+b.Config.Workspace.V.HostPort()+" gives")
+	return config.CheckUser(me.UserName, "the user name that "+b.Config.Workspace.Value.HostPort()+" gives")
 }
 
 // SignIn exchanges the secret for a workspace token within --timeout.
 func (b *Broker) SignIn(ctx context.Context, secret credential.Secret) (credential.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.V)
+	ctx, cancel := context.WithTimeout(ctx, b.Config.Timeout.Value)
 	defer cancel()
-	b.tell(AtExchange, b.Config.Workspace.V.HostPort())
+	b.tell(AtExchange, b.Config.Workspace.Value.HostPort())
 	if err := b.decide(ctx); err != nil {
 		return credential.Token{}, err
 	}
@@ -141,20 +141,20 @@ func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Se
 		return "", unusable(c, kind, e)
 	}
 	host, readOnlyHost := e.Host, e.ReadOnlyHost
-	if c.ReadOnly.V {
+	if c.ReadOnly.Value {
 		host, readOnlyHost = e.ReadOnlyHost, ""
 	}
 	if host == "" {
-		return "", &HostError{Configured: c.PGHost, Target: c.Target(), ReadOnly: c.ReadOnly.V}
+		return "", &HostError{Configured: c.PGHost, Target: c.Target(), ReadOnly: c.ReadOnly.Value}
 	}
-	named, err := config.CheckDatabaseHost(host, "the "+hostName(c.ReadOnly.V)+" of "+c.Target())
+	named, err := config.CheckDatabaseHost(host, "the "+hostName(c.ReadOnly.Value)+" of "+c.Target())
 	if err != nil {
 		return "", err
 	}
-	if h := c.PGHost.V; h != "" && h != named {
+	if h := c.PGHost.Value; h != "" && h != named {
 		other, err := config.CheckDatabaseHost(readOnlyHost, "the read-only host of "+c.Target())
 		if err != nil || h != other {
-			return "", &HostError{Configured: c.PGHost, Target: c.Target(), ReadOnly: c.ReadOnly.V, Named: named}
+			return "", &HostError{Configured: c.PGHost, Target: c.Target(), ReadOnly: c.ReadOnly.Value, Named: named}
 		}
 		// It serves here; what is remembered is where a run without PGHOST goes.
 	}
@@ -164,8 +164,8 @@ func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Se
 // unusable is the error for a target whose state keeps every login out.
 func unusable(c config.Config, kind exchange.Kind, e exchange.Endpoint) error {
 	call, state := exchange.CallEndpoint, "disabled"
-	if c.Instance.V != "" {
+	if c.Instance.Value != "" {
 		call, state = exchange.CallInstance, e.State
 	}
-	return &exchange.Error{Call: call, Host: c.Workspace.V.HostPort(), Kind: kind, Message: c.Target() + " is " + state}
+	return &exchange.Error{Call: call, Host: c.Workspace.Value.HostPort(), Kind: kind, Message: c.Target() + " is " + state}
 }

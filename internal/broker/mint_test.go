@@ -71,7 +71,7 @@ func TestUntrustedHost(t *testing.T) {
 			continue
 		}
 		var e *HostError
-		if !errors.As(err, &e) || e.Configured.V != mine || e.Configured.From.Name != "PGHOST" || e.Named != c.e.Host || e.Target != endpointID {
+		if !errors.As(err, &e) || e.Configured.Value != mine || e.Configured.Source.Name != "PGHOST" || e.Named != c.e.Host || e.Target != endpointID {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if strings.Contains(got, "login") || len(w.items) != 0 {
@@ -198,7 +198,7 @@ func TestSignInMintsNothing(t *testing.T) {
 }
 
 func TestHostErrorWords(t *testing.T) {
-	e := &HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}
+	e := &HostError{Configured: config.Value[string]{Value: "a", Source: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}
 	if e.Error() != "PGHOST: a is not the host of E, which is b" {
 		t.Error(e)
 	}

@@ -32,7 +32,7 @@ func (b *Broker) personToken(ctx context.Context) (credential.Token, error) {
 		return b.arrived.Token, nil
 	}
 	want := tokencache.Criteria{MinLife: personRest}
-	if b.Config.Credential.V == config.CredentialWorkspace {
+	if b.Config.Credential.Value == config.CredentialWorkspace {
 		want.MinLife, want.Refused = b.rest, b.refused
 	}
 	r, err := b.Cache.Get(ctx, b.workspaceKey(), want, func(ctx context.Context) (tokencache.Entry, error) {
@@ -49,13 +49,13 @@ func (b *Broker) personToken(ctx context.Context) (credential.Token, error) {
 // gives another refresh token, the old one is dead, and the new one is stored
 // before anything else happens.
 func (b *Broker) refreshed(ctx context.Context) (credential.Token, error) {
-	account := config.RefreshAccount(b.Config.Workspace.V.HostPort(), b.person)
+	account := config.RefreshAccount(b.Config.Workspace.Value.HostPort(), b.person)
 	defer b.Cache.Lock(ctx, RefreshLock(account))()
 	refresh, err := b.stored(ctx, account)
 	if err != nil {
-		return credential.Token{}, &NoPersonError{Host: b.Config.Workspace.V.HostPort(), User: b.person, Err: err}
+		return credential.Token{}, &NoPersonError{Host: b.Config.Workspace.Value.HostPort(), User: b.person, Err: err}
 	}
-	if err := b.discover(ctx, accountHost(b.Config.Workspace.V)); err != nil {
+	if err := b.discover(ctx, accountHost(b.Config.Workspace.Value)); err != nil {
 		return credential.Token{}, err
 	}
 	grant, err := b.refresh(ctx, refresh)
@@ -70,7 +70,7 @@ func (b *Broker) refreshed(ctx context.Context) (credential.Token, error) {
 		}
 	}
 	if refusedRefresh(err) {
-		return credential.Token{}, &SignedOutError{Host: b.Config.Workspace.V.HostPort(), User: b.person, Err: err}
+		return credential.Token{}, &SignedOutError{Host: b.Config.Workspace.Value.HostPort(), User: b.person, Err: err}
 	}
 	if err != nil {
 		return credential.Token{}, err

@@ -25,10 +25,10 @@ const maxSearched = 50
 // and comes back as it is.
 func (b *Broker) resolve(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
 	c := b.Config
-	if c.Endpoint.V == "" || c.EndpointWhole() {
+	if c.Endpoint.Value == "" || c.EndpointWhole() {
 		return exchange.Endpoint{Name: c.Target()}, nil
 	}
-	project, branch, endpoint := nameParts(c.Endpoint.V)
+	project, branch, endpoint := nameParts(c.Endpoint.Value)
 	branches, err := attempt(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
 		return b.Directory.Branches(ctx, bearer, "projects/"+project)
 	})
@@ -51,7 +51,7 @@ func (b *Broker) resolve(ctx context.Context, bearer credential.Secret) (exchang
 	}
 	e, err := b.pickEndpoint(there, endpoint)
 	if err == nil && (looksLikeUID(branch) || looksLikeUID(endpoint)) {
-		b.tell(Warning, fmt.Sprintf("%s: %s is an id of the console's; the endpoint's name is %s", c.Endpoint.From, c.Endpoint.V, e.Name))
+		b.tell(Warning, fmt.Sprintf("%s: %s is an id of the console's; the endpoint's name is %s", c.Endpoint.Source, c.Endpoint.Value, e.Name))
 	}
 	return e, err
 }
@@ -120,5 +120,5 @@ func (b *Broker) pickEndpoint(all []exchange.Endpoint, endpoint string) (exchang
 }
 
 func (b *Broker) targetError(problem string, choices []string) error {
-	return &TargetError{Name: b.Config.Endpoint.V, From: b.Config.Endpoint.From, Problem: problem, Choices: choices}
+	return &TargetError{Name: b.Config.Endpoint.Value, From: b.Config.Endpoint.Source, Problem: problem, Choices: choices}
 }

@@ -102,7 +102,7 @@ func TestCatalog(t *testing.T) {
 		t.Helper()
 		c := resolve(t, more...)
 		if len(more) == 0 {
-			c.Endpoint.V = ""
+			c.Endpoint.Value = ""
 		}
 		places, err := w.broker(c).Catalog(t.Context())
 		if err != nil {

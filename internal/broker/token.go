@@ -39,7 +39,7 @@ func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Sessi
 		return Session{}, err
 	}
 	c := &b.Config
-	want := tokencache.Criteria{MinLife: c.MinTTL.V, Refused: refused, DatabaseHost: b.hostServes}
+	want := tokencache.Criteria{MinLife: c.MinTTL.Value, Refused: refused, DatabaseHost: b.hostServes}
 	given, err := b.GivenSecret()
 	if err != nil {
 		return Session{}, err
@@ -51,15 +51,15 @@ func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Sessi
 	if err != nil {
 		return Session{}, err
 	}
-	host := c.PGHost.V
+	host := c.PGHost.Value
 	if host == "" {
 		host = r.Entry.DatabaseHost
 	}
 	if r.Cached {
 		b.tell(Note, fmt.Sprintf("using the cached token, good until %s", r.Entry.Token.ExpiresAt.UTC().Format(time.RFC3339)))
 	}
-	if c.User.V == "" {
-		b.Config.User.V = r.Entry.User
+	if c.User.Value == "" {
+		b.Config.User.Value = r.Entry.User
 	}
 	return Session{Target: b.Target(host), Token: r.Entry.Token, Cached: r.Cached, result: r}, nil
 }
@@ -68,7 +68,7 @@ func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Sessi
 // id. The other ways find theirs when they are walked.
 func (b *Broker) secret(ctx context.Context) (credential.Secret, error) {
 	given, err := b.GivenSecret()
-	if err != nil || !given.IsZero() || b.Config.Auth.V != credential.AuthM2M {
+	if err != nil || !given.IsZero() || b.Config.Auth.Value != credential.AuthM2M {
 		return given, err
 	}
 	return b.keychainSecret(ctx)
@@ -81,7 +81,7 @@ func (b *Broker) fetch(ctx context.Context, want tokencache.Criteria, secret fun
 	b.refused, b.rest = want.Refused, want.MinLife
 	// The lock is waited for within this, the keychain and the exchange have
 	// limits of their own inside it.
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Value+c.KeychainTimeout.Value)
 	defer cancel()
 	return b.Cache.Get(ctx, c.Key(), want, func(ctx context.Context) (tokencache.Entry, error) {
 		s, err := secret(ctx)
@@ -98,7 +98,7 @@ func (b *Broker) fetch(ctx context.Context, want tokencache.Criteria, secret fun
 
 // hostServes says whether a cached entry's host settles which host to use.
 func (b *Broker) hostServes(remembered string) bool {
-	h := b.Config.PGHost.V
+	h := b.Config.PGHost.Value
 	switch {
 	case h == "":
 		return remembered != ""
@@ -116,10 +116,10 @@ func (b *Broker) GivenSecret() (credential.Secret, error) {
 	}
 	s := b.Config.Secret
 	secret := s.Text
-	if s.Kind == config.SecretInFile && b.Config.Auth.V != credential.AuthFileOIDC {
+	if s.Kind == config.SecretInFile && b.Config.Auth.Value != credential.AuthFileOIDC {
 		var err error
 		if secret, err = b.ReadSecretFile(s.Path); err != nil {
-			return credential.Secret{}, &SecretFileError{From: s.From, Err: err}
+			return credential.Secret{}, &SecretFileError{From: s.Source, Err: err}
 		}
 	}
 	b.given = &secret
@@ -132,7 +132,7 @@ func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) 
 		if parent := context.Cause(ctx); errors.Is(parent, context.Canceled) {
 			return credential.Secret{}, parent
 		}
-		return credential.Secret{}, &NoSecretError{Host: b.Config.Workspace.V.HostPort(), ClientID: b.Config.ClientID.V, Notes: b.Config.Notes, Err: err}
+		return credential.Secret{}, &NoSecretError{Host: b.Config.Workspace.Value.HostPort(), ClientID: b.Config.ClientID.Value, Notes: b.Config.Notes, Err: err}
 	}
 	return s, nil
 }
@@ -140,7 +140,7 @@ func (b *Broker) keychainSecret(ctx context.Context) (credential.Secret, error) 
 // stored reads an account of the keychain, or of the file in its place.
 func (b *Broker) stored(ctx context.Context, account string) (credential.Secret, error) {
 	b.tell(AtKeychain, "")
-	ctx, cancel := context.WithTimeout(ctx, b.Config.KeychainTimeout.V)
+	ctx, cancel := context.WithTimeout(ctx, b.Config.KeychainTimeout.Value)
 	defer cancel()
 	secrets := b.Secrets
 	if b.quiet && b.QuietSecrets != nil {
@@ -162,15 +162,15 @@ type Inherited struct {
 // is fresh and its seal says that it was handed out for this target and host.
 func (b *Broker) inherited() (Session, bool) {
 	in, c := b.Inherited, b.Config
-	if in != nil && c.User.V == "" && c.ClientID.V == "" {
-		c.User.V = in.User
+	if in != nil && c.User.Value == "" && c.ClientID.Value == "" {
+		c.User.Value = in.User
 	}
-	if in == nil || in.Token.IsZero() || in.User != c.User.V || in.Port != c.PGPort.V || c.PGHost.V != "" && c.PGHost.V != in.Host {
+	if in == nil || in.Token.IsZero() || in.User != c.User.Value || in.Port != c.PGPort.Value || c.PGHost.Value != "" && c.PGHost.Value != in.Host {
 		return Session{}, false
 	}
 	there := c
-	if there.PGHost.V == "" {
-		there.PGHost.V = in.Host
+	if there.PGHost.Value == "" {
+		there.PGHost.Value = in.Host
 	}
 	if !there.PGHostTrusted() { // the seal says that who set these has the token, and no more
 		return Session{}, false
@@ -181,7 +181,7 @@ func (b *Broker) inherited() (Session, bool) {
 	// When it was minted is not told, so the rest that is asked for is what a
 	// token of the longest life would need.
 	rest := in.ExpiresAt.Sub(b.Now())
-	if rest < credential.MinLife(c.MinTTL.V, credential.MaxLife) || rest > credential.MaxLife {
+	if rest < credential.MinLife(c.MinTTL.Value, credential.MaxLife) || rest > credential.MaxLife {
 		return Session{}, false
 	}
 	b.tell(Note, "using the token of the lakebase-exec around this one")
@@ -212,9 +212,9 @@ func (b *Broker) WorkspaceToken(ctx context.Context) (credential.Token, error) {
 
 func (b *Broker) workspaceToken(ctx context.Context) (credential.Token, error) {
 	c := &b.Config
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout.V+c.KeychainTimeout.V)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout.Value+c.KeychainTimeout.Value)
 	defer cancel()
-	if c.Auth.V == credential.AuthBrowser {
+	if c.Auth.Value == credential.AuthBrowser {
 		return b.personToken(ctx)
 	}
 	key := b.workspaceKey()
@@ -222,7 +222,7 @@ func (b *Broker) workspaceToken(ctx context.Context) (credential.Token, error) {
 	if err != nil {
 		return credential.Token{}, err
 	}
-	want := tokencache.Criteria{MinLife: c.MinTTL.V}
+	want := tokencache.Criteria{MinLife: c.MinTTL.Value}
 	if !given.IsZero() {
 		want.Fingerprint = key.Fingerprint(given)
 	}

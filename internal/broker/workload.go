@@ -16,7 +16,7 @@ import (
 // time; one that was given is in the environment, which does not change.
 func (b *Broker) federated(ctx context.Context, subject credential.Secret) (credential.Token, error) {
 	if !b.Config.WorkloadHost() {
-		return credential.Token{}, &config.Error{Name: b.Config.Workspace.From.String(), Problem: b.Config.Workspace.V.HostPort() + " is in no Databricks domain, and a workload's token is not sent to it",
+		return credential.Token{}, &config.Error{Name: b.Config.Workspace.Source.String(), Problem: b.Config.Workspace.Value.HostPort() + " is in no Databricks domain, and a workload's token is not sent to it",
 			Fix: "if it is right, give it with --host"}
 	}
 	if subject.IsZero() {
@@ -30,7 +30,7 @@ func (b *Broker) federated(ctx context.Context, subject credential.Secret) (cred
 		}
 	}
 	token, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-		return b.Federation.FederatedToken(ctx, b.Config.ClientID.V, subject)
+		return b.Federation.FederatedToken(ctx, b.Config.ClientID.Value, subject)
 	})
 	var e *exchange.Error
 	if errors.As(err, &e) && e.Kind == exchange.KindFederationRefused {
@@ -43,8 +43,8 @@ func (b *Broker) federated(ctx context.Context, subject credential.Secret) (cred
 // host's discovery document names.
 func (b *Broker) audience(ctx context.Context) (string, error) {
 	c := b.Config
-	if c.Auth.V != credential.AuthGitHubOIDC || c.Audience.V != "" {
-		return c.Audience.V, nil
+	if c.Auth.Value != credential.AuthGitHubOIDC || c.Audience.Value != "" {
+		return c.Audience.Value, nil
 	}
 	if err := b.discover(ctx, true); err != nil {
 		return "", err

@@ -7,7 +7,7 @@ import (
 // SecretAccount is the keychain account of the secret: one for each host and
 // client id, so that a secret cannot be read for another host.
 func (c *Config) SecretAccount() string {
-	return SecretAccount(c.Workspace.V.HostPort(), c.ClientID.V)
+	return SecretAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
 
 // SecretAccount is the keychain account of a service principal's secret.
@@ -30,7 +30,7 @@ func RecordAccount(host, clientID string) string { return "meta:" + host + ":" +
 
 // RecordAccount is the target's.
 func (c *Config) RecordAccount() string {
-	return RecordAccount(c.Workspace.V.HostPort(), c.ClientID.V)
+	return RecordAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
 
 // RefreshAccount is the keychain account of a person's refresh token: one for
@@ -39,7 +39,7 @@ func RefreshAccount(host, user string) string { return "refresh:" + host + ":" +
 
 // RefreshAccount is the target's, where a person signs in.
 func (c *Config) RefreshAccount() string {
-	return RefreshAccount(c.Workspace.V.HostPort(), c.User.V)
+	return RefreshAccount(c.Workspace.Value.HostPort(), c.User.Value)
 }
 
 // SplitRefreshAccount is the reverse of RefreshAccount. The host is read first: a

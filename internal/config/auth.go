@@ -57,9 +57,9 @@ func (r *resolver) oneWay(ways []way) []way {
 	}
 	id := r.conf.ClientID
 	return slices.DeleteFunc(ways, func(w way) bool {
-		stray := w.word == credential.AuthPAT && w.from.Origin == FromEnvironment && id.V != "" && id.From.Origin != FromEnvironment
+		stray := w.word == credential.AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
 		if stray {
-			r.note(w.from.String(), "not used: "+id.From.String()+" names a service principal; --auth "+w.word+" would choose it")
+			r.note(w.from.String(), "not used: "+id.Source.String()+" names a service principal; --auth "+w.word+" would choose it")
 		}
 		return stray
 	})
@@ -70,8 +70,8 @@ func (r *resolver) pick(ways []way) {
 	word := r.conf.Auth
 	for _, w := range ways {
 		switch {
-		case w.word != word.V:
-			r.note(w.from.String(), "not used: "+word.From.String()+" says "+word.V)
+		case w.word != word.Value:
+			r.note(w.from.String(), "not used: "+word.Source.String()+" says "+word.Value)
 		case r.way == nil:
 			r.way = &w
 		default:
@@ -98,7 +98,7 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 	v := r.lookup(byOption("auth"))
 	switch {
 	case v.text == nil || v.from.Origin == FromEnvironment:
-		return Value[string]{credential.AuthM2M, im.ClientID.From}
+		return Value[string]{credential.AuthM2M, im.ClientID.Source}
 	case v.text[0] != credential.AuthM2M:
 		r.fail(&Error{Name: v.from.String(), Problem: "says " + sanitize.Quote(v.text[0]) + ", and " + im.String() + " has a secret for " + credential.AuthM2M, Fix: "give --auth " + credential.AuthM2M})
 	}
@@ -107,15 +107,15 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 
 // authWord takes one of our words; the Databricks SDKs have more of them.
 func (r *resolver) authWord(v Value[string]) Value[string] {
-	word := strings.TrimSpace(v.V)
+	word := strings.TrimSpace(v.Value)
 	if !slices.Contains(credential.AuthWords(), word) {
-		e := bad(v.From, "%s is not one of %s", sanitize.Quote(word), strings.Join(credential.AuthWords(), ", "))
-		if v.From.Origin != FromOption {
+		e := errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(credential.AuthWords(), ", "))
+		if v.Source.Origin != FromOption {
 			e.Fix = "choose one of them with --auth"
 		}
 		r.fail(e)
 	}
-	return Value[string]{word, v.From}
+	return Value[string]{word, v.Source}
 }
 
 // ownOrNone is get, but a variable that belongs to another target is not used.
@@ -134,8 +134,8 @@ func ownOrNone(r *resolver, option string, parse func(string, Source) (string, e
 // otherwise be as if it had not been given.
 func (r *resolver) checkOption(ways []way) {
 	for _, w := range ways {
-		if w.from.Origin == FromOption && w.word != r.conf.Auth.V {
-			r.fail(twoWays(w.from, w.word, r.conf.Auth.From, r.conf.Auth.V))
+		if w.from.Origin == FromOption && w.word != r.conf.Auth.Value {
+			r.fail(twoWays(w.from, w.word, r.conf.Auth.Source, r.conf.Auth.Value))
 		}
 	}
 }
@@ -148,14 +148,14 @@ func twoWays(a Source, aWord string, b Source, bWord string) *Error {
 // serviceOrPerson drops a client id where the way is not a service principal's.
 func (r *resolver) serviceOrPerson() {
 	c := &r.conf
-	if !credential.IsPerson(c.Auth.V) || c.ClientID.V == "" {
+	if !credential.IsPerson(c.Auth.Value) || c.ClientID.Value == "" {
 		return
 	}
-	if c.ClientID.From.Origin == FromOption {
-		r.fail(&Error{Name: c.ClientID.From.String(), Problem: "names a service principal, and " + c.Auth.From.String() + " chooses " + c.Auth.V + ", which has none",
+	if c.ClientID.Source.Origin == FromOption {
+		r.fail(&Error{Name: c.ClientID.Source.String(), Problem: "names a service principal, and " + c.Auth.Source.String() + " chooses " + c.Auth.Value + ", which has none",
 			Fix: "leave it out, or choose with --auth " + credential.AuthM2M})
 		return
 	}
-	r.note(c.ClientID.From.String(), "not used: "+c.Auth.V+" has no client id")
-	r.noClient, c.ClientID = c.ClientID.V, Value[string]{}
+	r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client id")
+	r.noClient, c.ClientID = c.ClientID.Value, Value[string]{}
 }

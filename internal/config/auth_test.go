@@ -39,8 +39,8 @@ func withWays(names ...int) given {
 func checkWay(t *testing.T, what string, c Config, i int) {
 	t.Helper()
 	w, s := named[i], c.Secret
-	if c.Auth.V != w.word || s.Kind != w.kind || s.Path != w.path || s.Text.Reveal() != w.text || s.From.Name != w.name {
-		t.Errorf("%s: %s by %+v (text right: %v), and not %+v", what, c.Auth.V, s, s.Text.Reveal() == w.text, w)
+	if c.Auth.Value != w.word || s.Kind != w.kind || s.Path != w.path || s.Text.Reveal() != w.text || s.Source.Name != w.name {
+		t.Errorf("%s: %s by %+v (text right: %v), and not %+v", what, c.Auth.Value, s, s.Text.Reveal() == w.text, w)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", c), "dapi1") {
 		t.Errorf("%s: the token is printed", what)
@@ -51,22 +51,22 @@ func TestOneWayNamed(t *testing.T) {
 	for i, w := range named {
 		c := withWays(i).must(t)
 		checkWay(t, w.name, c, i)
-		if c.Auth.From.Name != w.name || len(c.Warnings) != 0 {
-			t.Errorf("%s: auth is from %s, warnings %v", w.name, c.Auth.From, c.Warnings)
+		if c.Auth.Source.Name != w.name || len(c.Warnings) != 0 {
+			t.Errorf("%s: auth is from %s, warnings %v", w.name, c.Auth.Source, c.Warnings)
 		}
 		if _, written := c.ProfileKeys()["auth"]; written {
 			t.Errorf("%s: what happens to be at hand is written to a profile", w.name)
 		}
-		if person := w.word == "pat"; person != (c.ClientID.V == "") || person != (c.User.V == "") {
-			t.Errorf("%s: client id %q, user %q", w.name, c.ClientID.V, c.User.V)
+		if person := w.word == "pat"; person != (c.ClientID.Value == "") || person != (c.User.Value == "") {
+			t.Errorf("%s: client id %q, user %q", w.name, c.ClientID.Value, c.User.Value)
 		}
 	}
 	c := given{env: env()}.must(t)
-	if c.Auth.V != "" || c.Auth.Given() || c.Secret.Kind != SecretInKeychain || len(c.Notes) != 0 {
+	if c.Auth.Value != "" || c.Auth.Given() || c.Secret.Kind != SecretInKeychain || len(c.Notes) != 0 {
 		t.Errorf("nobody named a way, and it is %+v by %+v", c.Auth, c.Secret)
 	}
 	c = given{env: map[string]string{"DATABRICKS_HOST": "h.example", "LAKEBASE_ENDPOINT": "shop"}}.must(t)
-	if c.Auth.V != "" || c.ClientID.V != "" || c.User.V != "" {
+	if c.Auth.Value != "" || c.ClientID.Value != "" || c.User.Value != "" {
 		t.Errorf("a person in the keychain: %+v", c)
 	}
 }
@@ -118,11 +118,11 @@ func TestWayStated(t *testing.T) {
 			}
 			c := g.must(t)
 			kind := map[string]SecretKind{"pat": SecretInEnvironment, "env-oidc": SecretInEnvironment, "file-oidc": SecretInFile, "github-oidc": SecretFromGitHub, "databricks-cli": SecretFromCLI}[word]
-			if c.Auth.V != word || c.Secret.Kind != kind || c.ProfileKeys()["auth"] != word {
+			if c.Auth.Value != word || c.Secret.Kind != kind || c.ProfileKeys()["auth"] != word {
 				t.Errorf("%s: %+v by %+v, a profile would be %v", word, c.Auth, c.Secret, c.ProfileKeys())
 			}
-			if id, user := c.ClientID.V != "", c.User.V != ""; id == credential.IsPerson(word) || id != user {
-				t.Errorf("%s: client id %q, user %q", word, c.ClientID.V, c.User.V)
+			if id, user := c.ClientID.Value != "", c.User.Value != ""; id == credential.IsPerson(word) || id != user {
+				t.Errorf("%s: client id %q, user %q", word, c.ClientID.Value, c.User.Value)
 			}
 			if word == "github-oidc" && !c.Secret.Text.IsZero() {
 				t.Error("the key to GitHub's token service is taken for the workload's token")
@@ -165,7 +165,7 @@ func TestWayOfAnotherTarget(t *testing.T) {
 		"DATABRICKS_TOKEN_AUDIENCE", "a", "DATABRICKS_CLIENT_SECRET", "s"}
 	for option, why := range map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"} {
 		c, err := given{env: env(variables...), options: map[string]string{option: "other"}}.resolve()
-		if err != nil || c.Auth.V != "" || c.Audience.V != "" || c.Secret.Kind != SecretInKeychain {
+		if err != nil || c.Auth.Value != "" || c.Audience.Value != "" || c.Secret.Kind != SecretInKeychain {
 			t.Errorf("--%s: %v, %+v", option, err, c)
 			continue
 		}
@@ -180,7 +180,7 @@ func TestWayOfAnotherTarget(t *testing.T) {
 		}
 	}
 	c := given{env: env(append(variables, "X", "j2")...)}.must(t)
-	if c.Auth.V != "pat" || c.Audience.V != "a" || c.Secret.Text.Reveal() != "t" {
+	if c.Auth.Value != "pat" || c.Audience.Value != "a" || c.Secret.Text.Reveal() != "t" {
 		t.Errorf("the environment's own target: %+v", c)
 	}
 }
@@ -193,16 +193,16 @@ func TestTokenBesideAServicePrincipal(t *testing.T) {
 	} {
 		g.env["DATABRICKS_TOKEN"] = "t"
 		c := g.must(t)
-		if n := notes(c, "DATABRICKS_TOKEN"); c.Auth.V != "" || c.ClientID.V == "" || !c.Secret.Text.IsZero() || n != "not used: "+name+" names a service principal; --auth pat would choose it" {
+		if n := notes(c, "DATABRICKS_TOKEN"); c.Auth.Value != "" || c.ClientID.Value == "" || !c.Secret.Text.IsZero() || n != "not used: "+name+" names a service principal; --auth pat would choose it" {
 			t.Errorf("%s: %+v, noted as %q", name, c.Auth, n)
 		}
 	}
 	g := given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "prod", "auth": "pat"}, profiles: prodProfile}
-	if c := g.must(t); c.Secret.Text.Reveal() != "t" || c.ClientID.V != "" || c.User.V != "" {
+	if c := g.must(t); c.Secret.Text.Reveal() != "t" || c.ClientID.Value != "" || c.User.Value != "" {
 		t.Errorf("--auth pat: %+v", c)
 	}
 	g = given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "me"}, profiles: "[me]\nhost = h.example\nendpoint = shop\n"}
-	if c := g.must(t); c.Auth.V != "pat" {
+	if c := g.must(t); c.Auth.Value != "pat" {
 		t.Errorf("a profile without a client id: %+v", c.Auth)
 	}
 }
@@ -211,15 +211,15 @@ func TestPersonHasNoClientID(t *testing.T) {
 	for _, word := range []string{"external-browser", "pat", "databricks-cli"} {
 		g := given{env: env("DATABRICKS_TOKEN", "t", "PGUSER", "env-client"), options: map[string]string{"auth": word}}
 		c := g.must(t)
-		if c.ClientID.V != "" || c.User.V != "" || notes(c, "DATABRICKS_CLIENT_ID") != "not used: "+word+" has no client id" || !strings.Contains(notes(c, "PGUSER"), "it is the client id") {
-			t.Errorf("%s: %q %q, notes %v", word, c.ClientID.V, c.User.V, c.Notes)
+		if c.ClientID.Value != "" || c.User.Value != "" || notes(c, "DATABRICKS_CLIENT_ID") != "not used: "+word+" has no client id" || !strings.Contains(notes(c, "PGUSER"), "it is the client id") {
+			t.Errorf("%s: %q %q, notes %v", word, c.ClientID.Value, c.User.Value, c.Notes)
 		}
 		if v, removed := c.ProfileKeys()["client_id"]; !removed || v != "" {
 			t.Errorf("%s: a profile would keep its client id", word)
 		}
 		g.env["PGUSER"] = "analysts"
-		if c := g.must(t); c.User.V != "analysts" || c.ProfileKeys()["user"] != "analysts" {
-			t.Errorf("%s: %q", word, c.User.V)
+		if c := g.must(t); c.User.Value != "analysts" || c.ProfileKeys()["user"] != "analysts" {
+			t.Errorf("%s: %q", word, c.User.Value)
 		}
 		g.options["client-id"] = "x"
 		_, err := g.resolve()
@@ -229,12 +229,12 @@ func TestPersonHasNoClientID(t *testing.T) {
 	c := given{options: map[string]string{"profile": "me", "client-id": "sp", "auth": "oauth-m2m"},
 		profiles: "[me]\nhost = h.example\nauth = external-browser\nuser = ada@example.com\nendpoint = shop\n"}.must(t)
 	keys := c.ProfileKeys()
-	if v, removed := keys["user"]; c.User.V != "sp" || !removed || v != "" || keys["auth"] != "oauth-m2m" || keys["client_id"] != "sp" {
-		t.Errorf("%q, and the profile would be %v", c.User.V, keys)
+	if v, removed := keys["user"]; c.User.Value != "sp" || !removed || v != "" || keys["auth"] != "oauth-m2m" || keys["client_id"] != "sp" {
+		t.Errorf("%q, and the profile would be %v", c.User.Value, keys)
 	}
 	// A login has learned who the person is.
 	c = given{options: map[string]string{"host": "h.example", "auth": "external-browser"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
-	c.User.V = "ada@example.com"
+	c.User.Value = "ada@example.com"
 	if keys := c.ProfileKeys(); keys["user"] != "ada@example.com" || keys["auth"] != "external-browser" {
 		t.Errorf("the profile would be %v", keys)
 	}

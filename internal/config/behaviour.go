@@ -35,7 +35,7 @@ func (r *resolver) names(option string) Value[[]string] {
 	for _, t := range v.text {
 		if v.from.Origin == FromOption {
 			if t == "" {
-				r.fail(bad(v.from, "is empty"))
+				r.fail(errorf(v.from, "is empty"))
 			}
 			names = append(names, t)
 			continue
@@ -52,7 +52,7 @@ func (r *resolver) set() {
 	taken := map[string]bool{}
 	for _, text := range r.in.Options["set"] {
 		if text == "" {
-			r.fail(bad(from, "is empty"))
+			r.fail(errorf(from, "is empty"))
 			continue
 		}
 		name, template, ok := strings.Cut(text, "=")
@@ -77,7 +77,7 @@ func (r *resolver) set() {
 }
 
 func (r *resolver) log() {
-	r.conf.Log = Value[string]{V: LogNormal}
+	r.conf.Log = Value[string]{Value: LogNormal}
 	if v := r.in.Environ[envLog]; v != "" {
 		from := Source{FromEnvironment, envLog}
 		level, err := oneOf(v, from, LogQuiet, LogNormal, LogVerbose)

@@ -38,12 +38,12 @@ func (s Source) String() string {
 
 // Value is a setting and its source.
 type Value[T any] struct {
-	V    T
-	From Source
+	Value  T
+	Source Source
 }
 
 // Given says whether somebody set the value.
-func (v Value[T]) Given() bool { return v.From.Origin != FromDefault }
+func (v Value[T]) Given() bool { return v.Source.Origin != FromDefault }
 
 // SSL modes, in libpq's words (PostgreSQL manual, "SSL Support").
 const (
@@ -142,7 +142,7 @@ type Config struct {
 // SetVar is one more variable for the child, made from a template.
 type SetVar struct {
 	Name, Template string
-	From           Source
+	Source         Source
 }
 
 // Note is one thing that was given and not taken as it stood.
@@ -159,48 +159,48 @@ func (n Note) String() string { return n.Name + ": " + n.Why }
 // an option or empty.
 func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost
-	return h.V != "" && (h.From.Origin == FromOption || IsDatabaseDomain(h.V) || IsLoopback(h.V) && IsLoopback(c.Workspace.V.Hostname()))
+	return h.Value != "" && (h.Source.Origin == FromOption || IsDatabaseDomain(h.Value) || IsLoopback(h.Value) && IsLoopback(c.Workspace.Value.Hostname()))
 }
 
 // Target is the endpoint's name, the instance's behind credential.InstancePrefix,
 // or empty.
 func (c *Config) Target() string {
-	if c.Instance.V != "" {
-		return credential.InstancePrefix + c.Instance.V
+	if c.Instance.Value != "" {
+		return credential.InstancePrefix + c.Instance.Value
 	}
-	return c.Endpoint.V
+	return c.Endpoint.Value
 }
 
 // TargetFrom says who named the target.
 func (c *Config) TargetFrom() Source {
-	if c.Instance.V != "" {
-		return c.Instance.From
+	if c.Instance.Value != "" {
+		return c.Instance.Source
 	}
-	return c.Endpoint.From
+	return c.Endpoint.Source
 }
 
 // Key names the token that this configuration needs. Where nobody is named, a
 // section of a .databrickscfg keeps two persons of one host apart.
 func (c *Config) Key() credential.Key {
-	identity, principal := c.Auth.V, c.ClientID.V
+	identity, principal := c.Auth.Value, c.ClientID.Value
 	if identity == "" {
 		identity = credential.AuthM2M
 	}
 	if principal == "" {
-		principal = c.User.V
+		principal = c.User.Value
 	}
-	if principal == "" && c.DatabricksProfile.V != "" {
-		principal = "[" + c.DatabricksProfile.V + "]"
+	if principal == "" && c.DatabricksProfile.Value != "" {
+		principal = "[" + c.DatabricksProfile.Value + "]"
 	}
 	return credential.Key{
 		Identity:    identity,
-		Host:        c.Workspace.V.HostPort(),
-		WorkspaceID: c.Workspace.V.WorkspaceID,
+		Host:        c.Workspace.Value.HostPort(),
+		WorkspaceID: c.Workspace.Value.WorkspaceID,
 		Principal:   principal,
 		Target:      c.Target(),
-		TTL:         c.TTL.V,
-		Credential:  c.Credential.V,
-		ReadOnly:    c.ReadOnly.V,
+		TTL:         c.TTL.Value,
+		Credential:  c.Credential.Value,
+		ReadOnly:    c.ReadOnly.Value,
 	}
 }
 
@@ -218,6 +218,6 @@ func (e *Error) Error() string {
 	return e.Name + ": " + e.Problem
 }
 
-func bad(from Source, format string, args ...any) *Error {
+func errorf(from Source, format string, args ...any) *Error {
 	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...)}
 }

@@ -50,7 +50,7 @@ func TestWordsOfSourceValueNote(t *testing.T) {
 	if s := (Source{}).String(); s != "the default" {
 		t.Error(s)
 	}
-	if (Value[int]{V: 1}).Given() || !(Value[int]{From: option}).Given() {
+	if (Value[int]{Value: 1}).Given() || !(Value[int]{Source: option}).Given() {
 		t.Error("Given is wrong")
 	}
 	if n := (Note{"A", "b"}).String(); n != "A: b" {

@@ -104,7 +104,7 @@ func (d *DatabricksFile) clientID(section string, values map[string]iniValue) (V
 
 func plainSecret(s string, from Source) (credential.Secret, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
-		return credential.Secret{}, bad(from, "is not a secret: it has a space, a quote or a control character in it")
+		return credential.Secret{}, errorf(from, "is not a secret: it has a space, a quote or a control character in it")
 	}
 	return credential.NewSecret(s), nil
 }
@@ -112,15 +112,15 @@ func plainSecret(s string, from Source) (credential.Secret, error) {
 // section reads what a section says of a target; chosen says who named it. Its
 // secrets are looked at when they are used.
 func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
-	if !d.Has(chosen.V) {
-		e := &Error{Name: chosen.From.String(), Problem: "there is no section [" + chosen.V + "] in " + d.file.name}
+	if !d.Has(chosen.Value) {
+		e := &Error{Name: chosen.Source.String(), Problem: "there is no section [" + chosen.Value + "] in " + d.file.name}
 		if there := d.sections(); len(there) > 0 {
 			e.Fix = "there are: " + strings.Join(there, ", ")
 		}
 		return nil, e
 	}
-	values, _ := d.file.get(chosen.V)
-	s := &section{name: chosen.V}
+	values, _ := d.file.get(chosen.Value)
+	s := &section{name: chosen.Value}
 	var err error
 	if values["host"].text != "" {
 		if s.workspace, err = d.workspace(s.name, values); err != nil {
@@ -148,9 +148,9 @@ func sectionWay(word string, v Value[string], read func(string, Source) (credent
 	if !v.Given() {
 		return nil
 	}
-	return &way{word, v.From, func() (SecretSource, error) {
-		secret, err := read(v.V, v.From)
-		return SecretSource{Kind: SecretInSection, Text: secret, From: v.From}, err
+	return &way{word, v.Source, func() (SecretSource, error) {
+		secret, err := read(v.Value, v.Source)
+		return SecretSource{Kind: SecretInSection, Text: secret, Source: v.Source}, err
 	}}
 }
 
@@ -201,17 +201,17 @@ func (r *resolver) imported() {
 		r.fail(&Error{Name: from.String(), Problem: fmt.Sprintf("names %s, and %s is for %s", sanitize.Quote(given), im, theirs),
 			Fix: "a secret belongs to its own section's host and client id: leave " + from.String() + " out, or name another section with --databricks-profile"})
 	}
-	if theirs := im.Workspace.V.HostPort(); c.Workspace.Given() && c.Workspace.V.HostPort() != theirs {
-		disagree(c.Workspace.From, c.Workspace.V.HostPort(), theirs)
+	if theirs := im.Workspace.Value.HostPort(); c.Workspace.Given() && c.Workspace.Value.HostPort() != theirs {
+		disagree(c.Workspace.Source, c.Workspace.Value.HostPort(), theirs)
 	}
-	if c.ClientID.Given() && c.ClientID.V != im.ClientID.V {
-		disagree(c.ClientID.From, c.ClientID.V, im.ClientID.V)
+	if c.ClientID.Given() && c.ClientID.Value != im.ClientID.Value {
+		disagree(c.ClientID.Source, c.ClientID.Value, im.ClientID.Value)
 	}
 	switch {
 	case !c.Workspace.Given():
 		c.Workspace = im.Workspace
-	case c.Workspace.V.WorkspaceID == "":
-		c.Workspace.V.WorkspaceID = im.Workspace.V.WorkspaceID
+	case c.Workspace.Value.WorkspaceID == "":
+		c.Workspace.Value.WorkspaceID = im.Workspace.Value.WorkspaceID
 	}
 	if !c.ClientID.Given() {
 		c.ClientID = im.ClientID

@@ -37,10 +37,10 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: %v", c.section, err)
 			continue
 		}
-		if im.Workspace.V.String() != c.host || im.ClientID.V != c.id || im.Secret.Reveal() != c.secret {
-			t.Errorf("%s: %s, %s, and the secret is right: %t", c.section, im.Workspace.V, im.ClientID.V, im.Secret.Reveal() == c.secret)
+		if im.Workspace.Value.String() != c.host || im.ClientID.Value != c.id || im.Secret.Reveal() != c.secret {
+			t.Errorf("%s: %s, %s, and the secret is right: %t", c.section, im.Workspace.Value, im.ClientID.Value, im.Secret.Reveal() == c.secret)
 		}
-		if from := im.Workspace.From.Name; !strings.Contains(from, "key host of ["+c.section+"] (/home/u/.databrickscfg:") {
+		if from := im.Workspace.Source.Name; !strings.Contains(from, "key host of ["+c.section+"] (/home/u/.databrickscfg:") {
 			t.Errorf("the host is said to come from %s", from)
 		}
 	}
@@ -107,8 +107,8 @@ func TestImportHasToAgree(t *testing.T) {
 	} {
 		g.change = taking
 		c := g.must(t)
-		if c.Workspace.V.String() != "https://one.example.test/?o=7" || c.ClientID.V != "id-1" || c.User.V != "id-1" {
-			t.Errorf("%s: %s, %s, %s", name, c.Workspace.V, c.ClientID.V, c.User.V)
+		if c.Workspace.Value.String() != "https://one.example.test/?o=7" || c.ClientID.Value != "id-1" || c.User.Value != "id-1" {
+			t.Errorf("%s: %s, %s, %s", name, c.Workspace.Value, c.ClientID.Value, c.User.Value)
 		}
 		if keys := c.ProfileKeys(); keys["host"] != "https://one.example.test/?o=7" || keys["client_id"] != "id-1" {
 			t.Errorf("%s: the profile would be %v", name, keys)

@@ -57,7 +57,7 @@ func IsWorkspaceDomain(host string) bool {
 // host is in a Databricks domain, is this machine, or was an option.
 func (c *Config) WorkloadHost() bool {
 	w := c.Workspace
-	return !w.V.IsZero() && (w.From.Origin == FromOption || IsWorkspaceDomain(w.V.Hostname()) || IsLoopback(w.V.Hostname()))
+	return !w.Value.IsZero() && (w.Source.Origin == FromOption || IsWorkspaceDomain(w.Value.Hostname()) || IsLoopback(w.Value.Hostname()))
 }
 
 // IsPooler says whether host is the pooled one, which takes no OAuth roles

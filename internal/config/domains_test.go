@@ -85,7 +85,7 @@ func TestPGHostTrusted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conf := Config{Workspace: Value[Workspace]{V: w}, PGHost: Value[string]{c.pghost, Source{Origin: c.from}}}
+		conf := Config{Workspace: Value[Workspace]{Value: w}, PGHost: Value[string]{c.pghost, Source{Origin: c.from}}}
 		if conf.PGHostTrusted() != c.want {
 			t.Errorf("%+v", c)
 		}

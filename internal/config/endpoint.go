@@ -91,6 +91,6 @@ func IsUID(id string) bool {
 // EndpointWhole says whether the endpoint needs no looking up: it is named to its
 // end by what may be resource ids, or there is none.
 func (c *Config) EndpointWhole() bool {
-	_, branch, endpoint := SplitEndpoint(c.Endpoint.V)
-	return c.Endpoint.V == "" || endpoint != "" && !IsUID(branch) && !IsUID(endpoint)
+	_, branch, endpoint := SplitEndpoint(c.Endpoint.Value)
+	return c.Endpoint.Value == "" || endpoint != "" && !IsUID(branch) && !IsUID(endpoint)
 }

@@ -72,7 +72,7 @@ func TestEndpointWhole(t *testing.T) {
 			if err != nil {
 				t.Errorf("%q: %v", in, err)
 			}
-			c.Endpoint.V = name
+			c.Endpoint.Value = name
 		}
 		if c.EndpointWhole() != want {
 			t.Errorf("%q: %v", in, !want)

@@ -17,21 +17,21 @@ import (
 func cleanName(s string, from Source) (string, error) {
 	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		if ip.Zone() != "" {
-			return "", bad(from, "%s: an address with a zone is not taken", sanitize.Quote(s))
+			return "", errorf(from, "%s: an address with a zone is not taken", sanitize.Quote(s))
 		}
 		return ip.String(), nil
 	}
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
 	if name == "" || len(name) > 253 {
-		return "", bad(from, "%s is not a host name", sanitize.Quote(s))
+		return "", errorf(from, "%s is not a host name", sanitize.Quote(s))
 	}
 	for _, label := range strings.Split(name, ".") {
 		if !isLabel(label) {
-			return "", bad(from, "%s is not a host name: one DNS name or IP address is taken", sanitize.Quote(s))
+			return "", errorf(from, "%s is not a host name: one DNS name or IP address is taken", sanitize.Quote(s))
 		}
 	}
 	if digitsOnly(name[strings.LastIndexByte(name, '.')+1:]) {
-		return "", bad(from, "%s is neither a host name nor an IP address", sanitize.Quote(s))
+		return "", errorf(from, "%s is neither a host name nor an IP address", sanitize.Quote(s))
 	}
 	return name, nil
 }
@@ -63,10 +63,10 @@ func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789")
 // databaseHost checks what goes into PGHOST.
 func databaseHost(s string, from Source) (string, error) {
 	if strings.Contains(s, ",") {
-		return "", bad(from, "%s: one host is taken, not a list", sanitize.Quote(s))
+		return "", errorf(from, "%s: one host is taken, not a list", sanitize.Quote(s))
 	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
-		return "", bad(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
+		return "", errorf(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
 	}
 	host, err := cleanName(s, from)
 	if err != nil {
@@ -82,7 +82,7 @@ func databaseHost(s string, from Source) (string, error) {
 func databaseHostAddr(s string, from Source) (string, error) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || ip.Zone() != "" {
-		return "", bad(from, "%s is not an IP address", sanitize.Quote(s))
+		return "", errorf(from, "%s is not an IP address", sanitize.Quote(s))
 	}
 	return ip.String(), nil
 }
@@ -90,7 +90,7 @@ func databaseHostAddr(s string, from Source) (string, error) {
 func port(s string, from Source) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
-		return 0, bad(from, "%s is not one port between 1 and 65535", sanitize.Quote(s))
+		return 0, errorf(from, "%s is not one port between 1 and 65535", sanitize.Quote(s))
 	}
 	return n, nil
 }
@@ -106,9 +106,9 @@ func database(s string, from Source) (string, error) {
 	case strings.Contains(s, "="):
 		return "", &Error{Name: from.String(), Problem: "has a '=' in it: libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
 	case hasControl(s):
-		return "", bad(from, "%s has a control character in it", sanitize.Quote(s))
+		return "", errorf(from, "%s has a control character in it", sanitize.Quote(s))
 	case !utf8.ValidString(s) || len(s) > 63:
-		return "", bad(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
+		return "", errorf(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
 	}
 	return s, nil
 }
@@ -122,9 +122,9 @@ func redactURL(s string) string {
 func user(s string, from Source) (string, error) {
 	switch {
 	case hasControl(s):
-		return "", bad(from, "%s has a control character in it", sanitize.Quote(s))
+		return "", errorf(from, "%s has a control character in it", sanitize.Quote(s))
 	case !utf8.ValidString(s):
-		return "", bad(from, "%s is not UTF-8", sanitize.Quote(s))
+		return "", errorf(from, "%s is not UTF-8", sanitize.Quote(s))
 	}
 	return s, nil
 }
@@ -133,7 +133,7 @@ func user(s string, from Source) (string, error) {
 func clientID(s string, from Source) (string, error) {
 	for _, r := range s {
 		if r <= ' ' || r > '~' || r == ':' {
-			return "", bad(from, "%s is not a client id: it is the service principal's application id, a UUID", sanitize.Quote(s))
+			return "", errorf(from, "%s is not a client id: it is the service principal's application id, a UUID", sanitize.Quote(s))
 		}
 	}
 	return s, nil
@@ -155,10 +155,10 @@ func instance(s string, from Source) (string, error) {
 func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, bad(from, "%s is not a duration, such as 30s or 5m", sanitize.Quote(s))
+		return 0, errorf(from, "%s is not a duration, such as 30s or 5m", sanitize.Quote(s))
 	}
 	if d < min || d > max {
-		return 0, bad(from, "%s is not between %s and %s", s, short(min), short(max))
+		return 0, errorf(from, "%s is not between %s and %s", s, short(min), short(max))
 	}
 	return d, nil
 }
@@ -175,7 +175,7 @@ func oneOf(s string, from Source, words ...string) (string, error) {
 			return s, nil
 		}
 	}
-	return "", bad(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", "))
+	return "", errorf(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", "))
 }
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
@@ -207,11 +207,11 @@ func CheckDatabaseHost(host, source string) (string, error) {
 func CheckUser(name, source string) (string, error) {
 	from := Source{FromEnvironment, source}
 	if name == "" {
-		return "", bad(from, "is empty")
+		return "", errorf(from, "is empty")
 	}
 	// Behind a host it would read as that host's port, and name another one's login.
 	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		return "", bad(from, "%s is not taken: it begins like a port", sanitize.Quote(name))
+		return "", errorf(from, "%s is not taken: it begins like a port", sanitize.Quote(name))
 	}
 	return user(name, from)
 }

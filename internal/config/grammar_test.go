@@ -133,7 +133,7 @@ func TestDurations(t *testing.T) {
 			refused(t, err, "--"+c.option, c.why)
 			continue
 		}
-		got := map[string]time.Duration{"ttl": conf.TTL.V, "min-ttl": conf.MinTTL.V, "wait-timeout": conf.WaitTimeout.V, "timeout": conf.Timeout.V, "keychain-timeout": conf.KeychainTimeout.V}[c.option]
+		got := map[string]time.Duration{"ttl": conf.TTL.Value, "min-ttl": conf.MinTTL.Value, "wait-timeout": conf.WaitTimeout.Value, "timeout": conf.Timeout.Value, "keychain-timeout": conf.KeychainTimeout.Value}[c.option]
 		if err != nil || got != c.want {
 			t.Errorf("--%s %s is %s, %v", c.option, c.in, got, err)
 		}
@@ -154,14 +154,14 @@ func TestWords(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	c := given{env: env(), options: map[string]string{"sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
-	if c.SSLRootCert.V != "/home/me/dir/ca.pem" || c.CACert.V != "/abs/ca.pem" || c.RuntimeDir.V != "/home/me/dir/run" {
-		t.Errorf("paths are %q %q %q", c.SSLRootCert.V, c.CACert.V, c.RuntimeDir.V)
+	if c.SSLRootCert.Value != "/home/me/dir/ca.pem" || c.CACert.Value != "/abs/ca.pem" || c.RuntimeDir.Value != "/home/me/dir/run" {
+		t.Errorf("paths are %q %q %q", c.SSLRootCert.Value, c.CACert.Value, c.RuntimeDir.Value)
 	}
 	_, err := given{env: env(), options: map[string]string{"cacert": "a\x00b"}}.resolve()
 	refused(t, err, "--cacert", "NUL")
 	for _, g := range []given{{env: env("PGSSLROOTCERT", "system")}, {env: env(), options: map[string]string{"sslrootcert": "system"}}} {
-		if c := g.must(t); c.SSLRootCert.V != "" {
-			t.Errorf("the word system became %q", c.SSLRootCert.V)
+		if c := g.must(t); c.SSLRootCert.Value != "" {
+			t.Errorf("the word system became %q", c.SSLRootCert.Value)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func TestProfileKeysRoundTrip(t *testing.T) {
 		t.Errorf("what nobody gave is written: %v", k)
 	}
 	out, err = p.Set("prod", given{options: map[string]string{"profile": "prod", "instance": "shop"}, profiles: string(out), sections: sections}.must(t).ProfileKeys())
-	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out), sections: sections}).must(t); err != nil || c.Target() != "instances/shop" || c.PGHost.Given() || c.User.V != "u" {
+	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out), sections: sections}).must(t); err != nil || c.Target() != "instances/shop" || c.PGHost.Given() || c.User.Value != "u" {
 		t.Errorf("pointed at an instance: %+v, %v\n%s", c, err, out)
 	}
 }

@@ -17,15 +17,15 @@ func onlyInstance(more ...string) map[string]string {
 
 func TestInstanceIsATarget(t *testing.T) {
 	c := given{env: onlyInstance()}.must(t)
-	if c.Instance.V != "shop" || c.Endpoint.V != "" || c.Target() != "instances/shop" || c.TargetFrom().Name != "LAKEBASE_INSTANCE" {
+	if c.Instance.Value != "shop" || c.Endpoint.Value != "" || c.Target() != "instances/shop" || c.TargetFrom().Name != "LAKEBASE_INSTANCE" {
 		t.Errorf("%+v", c)
 	}
 	if c := (given{env: env()}).must(t); c.Target() != env()["LAKEBASE_ENDPOINT"] || c.TargetFrom().Name != "LAKEBASE_ENDPOINT" {
 		t.Errorf("%q from %s", c.Target(), c.TargetFrom())
 	}
 	for _, name := range []string{"shop", "My-Instance2", strings.Repeat("a", 63)} {
-		if c := (given{env: onlyInstance("LAKEBASE_INSTANCE", name)}).must(t); c.Instance.V != name {
-			t.Errorf("%q became %q", name, c.Instance.V)
+		if c := (given{env: onlyInstance("LAKEBASE_INSTANCE", name)}).must(t); c.Instance.Value != name {
+			t.Errorf("%q became %q", name, c.Instance.Value)
 		}
 	}
 	for _, name := range []string{"a/b", "..", "a b", "-a", "a-", "instances/a", "a?b", "ä", strings.Repeat("a", 64)} {
@@ -64,7 +64,7 @@ func TestTargetOptionDropsTheOtherKind(t *testing.T) {
 	} {
 		g := given{env: env("LAKEBASE_ENDPOINT", "", tc.lower, tc.other, "PGHOST", "env.example", "PGPORT", "6000"), options: map[string]string{tc.option: tc.value}}
 		c := g.must(t)
-		if c.PGHost.Given() || c.PGPort.V != 5432 || c.TargetFrom().Name != "--"+tc.option {
+		if c.PGHost.Given() || c.PGPort.Value != 5432 || c.TargetFrom().Name != "--"+tc.option {
 			t.Errorf("--%s: %+v", tc.option, c)
 		}
 		for _, name := range []string{tc.lower, "PGHOST", "PGPORT"} {
@@ -78,7 +78,7 @@ func TestTargetOptionDropsTheOtherKind(t *testing.T) {
 		}
 	}
 	c := given{env: onlyInstance("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
-	if _, drops := c.ProfileKeys()["endpoint"]; c.PGHost.V != "env.example" || c.PGPort.V != 6000 || drops {
+	if _, drops := c.ProfileKeys()["endpoint"]; c.PGHost.Value != "env.example" || c.PGPort.Value != 6000 || drops {
 		t.Errorf("without an option: %+v", c)
 	}
 }
@@ -103,18 +103,18 @@ func TestReadOnlyDropsLowerHost(t *testing.T) {
 		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pghost = " + rw + "\npgport = 6000\n"},
 	} {
 		c := only(g).must(t)
-		if c.PGHost.Given() || c.PGHostTrusted() || c.PGPort.V != 6000 || !c.ReadOnly.V {
+		if c.PGHost.Given() || c.PGHostTrusted() || c.PGPort.Value != 6000 || !c.ReadOnly.Value {
 			t.Errorf("%v %v", c.PGHost, c.PGPort)
 		}
 		if len(c.Notes) != 1 || !strings.Contains(c.Notes[0].Why, "--read-only") {
 			t.Errorf("notes %v", c.Notes)
 		}
-		if c := g.must(t); c.PGHost.V != rw || !c.PGHostTrusted() || c.ReadOnly.V {
+		if c := g.must(t); c.PGHost.Value != rw || !c.PGHostTrusted() || c.ReadOnly.Value {
 			t.Errorf("without it: %v", c.PGHost)
 		}
 	}
 	c := only(given{env: env("PGHOST", rw), options: map[string]string{"pghost": "ro.private.example"}}).must(t)
-	if c.PGHost.V != "ro.private.example" || !c.PGHostTrusted() {
+	if c.PGHost.Value != "ro.private.example" || !c.PGHostTrusted() {
 		t.Errorf("the option is dropped: %v", c.PGHost)
 	}
 }
@@ -145,7 +145,7 @@ func TestKeysOfTargetsNeverMix(t *testing.T) {
 }
 
 func TestCredentialWordsAndTTL(t *testing.T) {
-	if c := (given{env: env()}).must(t); c.Credential.V != CredentialDatabase || c.Credential.Given() {
+	if c := (given{env: env()}).must(t); c.Credential.Value != CredentialDatabase || c.Credential.Given() {
 		t.Errorf("%v", c.Credential)
 	}
 	_, err := given{env: env(), options: map[string]string{"credential": "pat"}}.resolve()
@@ -155,7 +155,7 @@ func TestCredentialWordsAndTTL(t *testing.T) {
 	refused(t, err, "LAKEBASE_TTL", alone, "leave it out")
 	_, err = given{env: env(), options: map[string]string{"credential": "workspace", "ttl": "10m"}}.resolve()
 	refused(t, err, "--ttl", alone)
-	if c := (given{env: env("LAKEBASE_TTL", "10m")}).must(t); c.TTL.V != 10*time.Minute {
+	if c := (given{env: env("LAKEBASE_TTL", "10m")}).must(t); c.TTL.Value != 10*time.Minute {
 		t.Errorf("%v", c.TTL)
 	}
 }

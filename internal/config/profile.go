@@ -85,7 +85,7 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 		}
 		s := byKey(key)
 		if s == nil {
-			e := bad(from, "there is no such key")
+			e := errorf(from, "there is no such key")
 			if secretKey(key) {
 				e.Problem = "a profile holds no secret"
 				e.Fix = "remove the line, then store the secret with: lakebase-credential-helper login --profile " + name
@@ -141,20 +141,20 @@ func (c Config) ProfileKeys() map[string]string {
 			keys[key] = value
 		}
 	}
-	put("host", c.Workspace.V.String(), c.Workspace.Given())
-	put("client_id", c.ClientID.V, c.ClientID.Given())
+	put("host", c.Workspace.Value.String(), c.Workspace.Given())
+	put("client_id", c.ClientID.Value, c.ClientID.Given())
 	// What a secret at hand has led to is not written: it may be gone tomorrow.
-	put("auth", c.Auth.V, c.Auth.Given() && c.Auth.From != c.Secret.From && c.Auth.From != c.ClientID.From)
-	put("audience", c.Audience.V, c.Audience.Given())
-	put("databricks_profile", c.DatabricksProfile.V, c.DatabricksProfile.Given())
-	put("endpoint", c.Endpoint.V, c.Endpoint.Given())
-	put("instance", c.Instance.V, c.Instance.Given())
-	put("pghost", c.PGHost.V, c.PGHost.Given())
-	put("pgport", strconv.Itoa(c.PGPort.V), c.PGPort.Given())
-	put("database", c.Database.V, c.Database.Given())
-	put("user", c.User.V, c.User.Given() || c.ClientID.V == "") // a person's is known from the workspace alone
-	put("sslrootcert", c.SSLRootCert.V, c.SSLRootCert.Given())
-	put("cacert", c.CACert.V, c.CACert.Given())
+	put("auth", c.Auth.Value, c.Auth.Given() && c.Auth.Source != c.Secret.Source && c.Auth.Source != c.ClientID.Source)
+	put("audience", c.Audience.Value, c.Audience.Given())
+	put("databricks_profile", c.DatabricksProfile.Value, c.DatabricksProfile.Given())
+	put("endpoint", c.Endpoint.Value, c.Endpoint.Given())
+	put("instance", c.Instance.Value, c.Instance.Given())
+	put("pghost", c.PGHost.Value, c.PGHost.Given())
+	put("pgport", strconv.Itoa(c.PGPort.Value), c.PGPort.Given())
+	put("database", c.Database.Value, c.Database.Given())
+	put("user", c.User.Value, c.User.Given() || c.ClientID.Value == "") // a person's is known from the workspace alone
+	put("sslrootcert", c.SSLRootCert.Value, c.SSLRootCert.Given())
+	put("cacert", c.CACert.Value, c.CACert.Given())
 	// What belonged to the target or client that an option has replaced goes too.
 	if c.TargetFrom().Origin == FromOption {
 		for key, given := range map[string]bool{"endpoint": c.Endpoint.Given(), "instance": c.Instance.Given(), "pghost": c.PGHost.Given(), "pgport": c.PGPort.Given()} {
@@ -163,13 +163,13 @@ func (c Config) ProfileKeys() map[string]string {
 			}
 		}
 	}
-	if c.ClientID.From.Origin == FromOption && !c.User.Given() {
+	if c.ClientID.Source.Origin == FromOption && !c.User.Given() {
 		keys["user"] = ""
 	}
-	if dropped := c.DatabricksProfile; dropped.V == "" && dropped.Given() {
+	if dropped := c.DatabricksProfile; dropped.Value == "" && dropped.Given() {
 		keys["databricks_profile"] = ""
 	}
-	if credential.IsPerson(c.Auth.V) && c.ClientID.V == "" {
+	if credential.IsPerson(c.Auth.Value) && c.ClientID.Value == "" {
 		keys["client_id"] = ""
 	}
 	return keys

@@ -21,11 +21,11 @@ func (r *resolver) refresh() {
 		return
 	}
 	for name, given := range map[string]bool{"--on-refresh": c.OnRefresh.Given(), "--status-file": c.StatusFile.Given(), "--health-listen": c.HealthListen.Given()} {
-		if given && c.Refresh.V == RefreshOff {
+		if given && c.Refresh.Value == RefreshOff {
 			r.fail(&Error{Name: name, Problem: "needs --refresh passfile or --refresh proxy: without one, nothing of us stays"})
 		}
 	}
-	if c.Listen.Given() && c.Refresh.V != RefreshProxy {
+	if c.Listen.Given() && c.Refresh.Value != RefreshProxy {
 		r.fail(&Error{Name: "--listen", Problem: "needs --refresh proxy"})
 	}
 }
@@ -37,7 +37,7 @@ func onRefresh(s string, from Source) (string, error) {
 	name, ok := strings.CutPrefix(s, OnRefreshSignal)
 	name = strings.TrimPrefix(strings.ToUpper(name), "SIG")
 	if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") != "" {
-		return "", bad(from, "%s is not one of none, restart, signal:NAME", sanitize.Quote(s))
+		return "", errorf(from, "%s is not one of none, restart, signal:NAME", sanitize.Quote(s))
 	}
 	return OnRefreshSignal + name, nil
 }
@@ -56,13 +56,13 @@ func listenAddress(s string, from Source) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)
 	if err != nil || err2 != nil {
-		return "", bad(from, "%s is not HOST:PORT", sanitize.Quote(s))
+		return "", errorf(from, "%s is not HOST:PORT", sanitize.Quote(s))
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if net.ParseIP(host) == nil {
-		return "", bad(from, "%s is no IP address", sanitize.Quote(host))
+		return "", errorf(from, "%s is no IP address", sanitize.Quote(host))
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }

@@ -23,15 +23,15 @@ func TestRefresh(t *testing.T) {
 		return Resolve(in)
 	}
 	c, err := resolve("")
-	if err != nil || c.Refresh.V != RefreshOff || c.OnRefresh.V != OnRefreshNone || c.Listen.V != "" {
+	if err != nil || c.Refresh.Value != RefreshOff || c.OnRefresh.Value != OnRefreshNone || c.Listen.Value != "" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = resolve(RefreshProxy, "on-refresh=signal:sighup", "listen=localhost:0", "status-file=s.json", "health-listen=[::1]:8080")
-	if err != nil || c.Refresh.V != RefreshProxy || c.OnRefresh.V != "signal:HUP" || c.Listen.V != "127.0.0.1:0" || c.StatusFile.V != "/base/s.json" || c.HealthListen.V != "[::1]:8080" {
+	if err != nil || c.Refresh.Value != RefreshProxy || c.OnRefresh.Value != "signal:HUP" || c.Listen.Value != "127.0.0.1:0" || c.StatusFile.Value != "/base/s.json" || c.HealthListen.Value != "[::1]:8080" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err = resolve("", "refresh=proxy", "listen=/run/x/"); err != nil || c.Listen.V != "/run/x" {
-		t.Errorf("%q, %v", c.Listen.V, err)
+	if c, err = resolve("", "refresh=proxy", "listen=/run/x/"); err != nil || c.Listen.Value != "/run/x" {
+		t.Errorf("%q, %v", c.Listen.Value, err)
 	}
 	for _, c := range []struct{ env, options, want string }{
 		{"passfil", "", `LAKEBASE_REFRESH: "passfil" is not one of off, passfile, proxy`},

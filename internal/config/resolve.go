@@ -94,7 +94,7 @@ func (r *resolver) openProfile() error {
 	}
 	name := v.text[len(v.text)-1]
 	if name == "" {
-		return bad(v.from, "is empty")
+		return errorf(v.from, "is empty")
 	}
 	r.conf.Profile = Value[string]{name, v.from}
 	profiles, err := r.in.Profiles()
@@ -153,12 +153,12 @@ func (r *resolver) below(s Setting) raw {
 func get[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
 	v := r.lookup(byOption(option))
 	if v.text == nil {
-		return Value[T]{V: def}
+		return Value[T]{Value: def}
 	}
 	text := v.text[len(v.text)-1]
 	if text == "" { // only an option can be given and empty
-		r.fail(bad(v.from, "is empty"))
-		return Value[T]{V: def}
+		r.fail(errorf(v.from, "is empty"))
+		return Value[T]{Value: def}
 	}
 	t, err := parse(text, v.from)
 	if err != nil {
@@ -181,7 +181,7 @@ func between(min, max time.Duration) func(string, Source) (time.Duration, error)
 
 func (r *resolver) path(s string, from Source) (string, error) {
 	if strings.ContainsRune(s, 0) {
-		return "", bad(from, "has a NUL in it")
+		return "", errorf(from, "has a NUL in it")
 	}
 	if filepath.IsAbs(s) || r.in.Dir == "" {
 		return filepath.Clean(s), nil
@@ -209,17 +209,17 @@ func (r *resolver) ignoredVariables() {
 // complete checks that the target is whole.
 func (r *resolver) complete() {
 	c := &r.conf
-	if c.User.V == "" {
-		c.User.V = c.ClientID.V
+	if c.User.Value == "" {
+		c.User.Value = c.ClientID.Value
 	}
-	r.need("host", c.Workspace.V.IsZero())
-	r.need("client-id", c.ClientID.V == "" && c.Auth.V != "" && !credential.IsPerson(c.Auth.V))
+	r.need("host", c.Workspace.Value.IsZero())
+	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && !credential.IsPerson(c.Auth.Value))
 	if r.in.NoEndpoint {
 		return
 	}
 	r.need("endpoint", c.Target() == "")
-	if c.TTL.V != 0 && r.err == nil && (c.Instance.V != "" || c.Credential.V == CredentialWorkspace) {
-		r.fail(&Error{Name: c.TTL.From.String(), Problem: "is for the database credentials of an endpoint alone; other tokens live as long as the workspace says", Fix: "leave it out"})
+	if c.TTL.Value != 0 && r.err == nil && (c.Instance.Value != "" || c.Credential.Value == CredentialWorkspace) {
+		r.fail(&Error{Name: c.TTL.Source.String(), Problem: "is for the database credentials of an endpoint alone; other tokens live as long as the workspace says", Fix: "leave it out"})
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 func shown(c Config) map[string]string {
 	s := func(v any, from Source) string { return fmt.Sprintf("%v from %s", v, from) }
 	return map[string]string{
-		"host": s(c.Workspace.V, c.Workspace.From), "client-id": s(c.ClientID.V, c.ClientID.From), "endpoint": s(c.Endpoint.V, c.Endpoint.From), "instance": s(c.Instance.V, c.Instance.From),
-		"pghost": s(c.PGHost.V, c.PGHost.From), "pgport": s(c.PGPort.V, c.PGPort.From), "database": s(c.Database.V, c.Database.From),
-		"user": s(c.User.V, c.User.From), "sslmode": s(c.SSLMode.V, c.SSLMode.From), "sslrootcert": s(c.SSLRootCert.V, c.SSLRootCert.From),
-		"cacert": s(c.CACert.V, c.CACert.From), "auth": s(c.Auth.V, c.Auth.From), "audience": s(c.Audience.V, c.Audience.From),
-		"databricks-profile": s(c.DatabricksProfile.V, c.DatabricksProfile.From),
+		"host": s(c.Workspace.Value, c.Workspace.Source), "client-id": s(c.ClientID.Value, c.ClientID.Source), "endpoint": s(c.Endpoint.Value, c.Endpoint.Source), "instance": s(c.Instance.Value, c.Instance.Source),
+		"pghost": s(c.PGHost.Value, c.PGHost.Source), "pgport": s(c.PGPort.Value, c.PGPort.Source), "database": s(c.Database.Value, c.Database.Source),
+		"user": s(c.User.Value, c.User.Source), "sslmode": s(c.SSLMode.Value, c.SSLMode.Source), "sslrootcert": s(c.SSLRootCert.Value, c.SSLRootCert.Source),
+		"cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source), "audience": s(c.Audience.Value, c.Audience.Source),
+		"databricks-profile": s(c.DatabricksProfile.Value, c.DatabricksProfile.Source),
 	}
 }
 
@@ -121,23 +121,23 @@ func TestProfileLeavesNothingToTheEnvironment(t *testing.T) {
 			t.Errorf("%s is ignored and not noted", name)
 		}
 	}
-	if c := (given{env: variables}).must(t); len(c.Notes) != 0 || c.User.V != "envuser" {
-		t.Errorf("without a profile: notes %v, user %s", c.Notes, c.User.V)
+	if c := (given{env: variables}).must(t); len(c.Notes) != 0 || c.User.Value != "envuser" {
+		t.Errorf("without a profile: notes %v, user %s", c.Notes, c.User.Value)
 	}
 }
 
 func TestEmptyVariableIsUnset(t *testing.T) {
 	c := given{env: env("PGHOST", "", "PGPORT", "", "LAKEBASE_PROFILE", "", "LAKEBASE_LOG", "", "LAKEBASE_TTL", "", "DATABRICKS_CLIENT_SECRET", "")}.must(t)
-	if c.PGHost.Given() || c.PGPort.V != 5432 || c.Profile.Given() || c.Log.V != LogNormal || c.Secret.Kind != SecretInKeychain {
+	if c.PGHost.Given() || c.PGPort.Value != 5432 || c.Profile.Given() || c.Log.Value != LogNormal || c.Secret.Kind != SecretInKeychain {
 		t.Errorf("an empty variable counts: %+v", c)
 	}
 	c = given{env: env("LAKEBASE_ENDPOINT", "", "ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
-	if c.Endpoint.From.Name != "ENDPOINT_NAME" {
-		t.Errorf("the endpoint is from %s", c.Endpoint.From)
+	if c.Endpoint.Source.Name != "ENDPOINT_NAME" {
+		t.Errorf("the endpoint is from %s", c.Endpoint.Source)
 	}
 	c = given{env: env("ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
-	if c.Endpoint.From.Name != "LAKEBASE_ENDPOINT" {
-		t.Errorf("of two variables the second one counts: %s", c.Endpoint.From)
+	if c.Endpoint.Source.Name != "LAKEBASE_ENDPOINT" {
+		t.Errorf("of two variables the second one counts: %s", c.Endpoint.Source)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestEndpointOptionDropsLowerHost(t *testing.T) {
 		}
 		g.options = with
 		c := g.must(t)
-		if c.PGHost.V != "" || c.PGPort.V != 5432 || c.PGHost.Given() || c.PGPort.Given() {
+		if c.PGHost.Value != "" || c.PGPort.Value != 5432 || c.PGHost.Given() || c.PGPort.Given() {
 			t.Errorf("host %v and port %v of another endpoint stay", c.PGHost, c.PGPort)
 		}
 		dropped := 0
@@ -177,12 +177,12 @@ func TestEndpointOptionDropsLowerHost(t *testing.T) {
 			t.Errorf("host and port are not both noted: %v", c.Notes)
 		}
 		g.options["pghost"], g.options["pgport"] = "opt.example", "9000"
-		if c := g.must(t); c.PGHost.V != "opt.example" || c.PGPort.V != 9000 {
+		if c := g.must(t); c.PGHost.Value != "opt.example" || c.PGPort.Value != 9000 {
 			t.Errorf("the options are dropped too: %v %v", c.PGHost, c.PGPort)
 		}
 	}
 	c := given{env: env("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
-	if c.PGHost.V != "env.example" || c.PGPort.V != 6000 {
+	if c.PGHost.Value != "env.example" || c.PGPort.Value != 6000 {
 		t.Errorf("without the option: %v %v", c.PGHost, c.PGPort)
 	}
 }
@@ -193,8 +193,8 @@ func TestUnknownProfile(t *testing.T) {
 	_, err = given{env: env("LAKEBASE_PROFILE", "nope")}.resolve()
 	refused(t, err, "LAKEBASE_PROFILE", `"nope"`, "login --profile nope")
 	c := given{env: env("LAKEBASE_PROFILE", "new"), change: func(in *Input) { in.NewProfile = true }}.must(t)
-	if c.Profile.V != "new" || c.Workspace.From.Name != "DATABRICKS_HOST" {
-		t.Errorf("a profile to be made: %v, host from %s", c.Profile, c.Workspace.From)
+	if c.Profile.Value != "new" || c.Workspace.Source.Name != "DATABRICKS_HOST" {
+		t.Errorf("a profile to be made: %v, host from %s", c.Profile, c.Workspace.Source)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestHalfConfiguredTarget(t *testing.T) {
 	_, err = given{env: env(), options: map[string]string{"profile": "prod"}, profiles: "[prod]\nhost = h.example\nauth = oauth-m2m\nendpoint = projects/p/branches/b/endpoints/e\n"}.resolve()
 	refused(t, err, `profile "prod"`, "has no key client_id", "--client-id", profilesPath)
 	c := given{options: map[string]string{"host": "h.example", "client-id": "c"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
-	if c.Endpoint.V != "" || c.User.V != "c" {
+	if c.Endpoint.Value != "" || c.User.Value != "c" {
 		t.Errorf("without an endpoint: %+v", c)
 	}
 	given{change: func(in *Input) { in.NoTarget = true }}.must(t)
@@ -239,21 +239,21 @@ func TestMalformedValueNamesItsSource(t *testing.T) {
 
 func TestBehaviour(t *testing.T) {
 	c := given{env: env()}.must(t)
-	if c.MinTTL.V != 15*time.Minute || c.TTL.V != 0 || c.Wait.V != WaitAuto || c.WaitTimeout.V != time.Minute || c.Timeout.V != time.Minute ||
-		c.KeychainTimeout.V != 0 || c.Cache.V != CacheAuto || c.Log.V != LogNormal || c.LogFormat.V != "text" || c.Keep.V != nil {
+	if c.MinTTL.Value != 15*time.Minute || c.TTL.Value != 0 || c.Wait.Value != WaitAuto || c.WaitTimeout.Value != time.Minute || c.Timeout.Value != time.Minute ||
+		c.KeychainTimeout.Value != 0 || c.Cache.Value != CacheAuto || c.Log.Value != LogNormal || c.LogFormat.Value != "text" || c.Keep.Value != nil {
 		t.Errorf("the defaults are %+v", c)
 	}
 	c = given{env: env("LAKEBASE_WAIT", "never", "LAKEBASE_WAIT_TIMEOUT", "10s"), options: map[string]string{"wait": "always", "profile": "prod"},
 		profiles: prodProfile + "wait_timeout = 20s\nkeep = A, B C\n"}.must(t)
-	if c.Wait.V != WaitAlways || c.WaitTimeout.V != 10*time.Second || strings.Join(c.Keep.V, "|") != "A|B|C" {
-		t.Errorf("wait %v, time %v, keep %q", c.Wait, c.WaitTimeout, c.Keep.V)
+	if c.Wait.Value != WaitAlways || c.WaitTimeout.Value != 10*time.Second || strings.Join(c.Keep.Value, "|") != "A|B|C" {
+		t.Errorf("wait %v, time %v, keep %q", c.Wait, c.WaitTimeout, c.Keep.Value)
 	}
 	c = given{env: env(), many: map[string][]string{"keep": {"A,B", "C"}}}.must(t)
-	if strings.Join(c.Keep.V, "|") != "A,B|C" {
-		t.Errorf("keep as an option is %q", c.Keep.V)
+	if strings.Join(c.Keep.Value, "|") != "A,B|C" {
+		t.Errorf("keep as an option is %q", c.Keep.Value)
 	}
 	c = given{env: env("LAKEBASE_LOG", "quiet"), many: map[string][]string{"verbose": {"true"}}}.must(t)
-	if c.Log.V != LogVerbose || c.Log.From.Name != "--verbose" {
+	if c.Log.Value != LogVerbose || c.Log.Source.Name != "--verbose" {
 		t.Errorf("log is %v", c.Log)
 	}
 	_, err := given{env: env(), many: map[string][]string{"verbose": {"true"}, "quiet": {"true"}}}.resolve()
@@ -263,11 +263,11 @@ func TestBehaviour(t *testing.T) {
 func TestSSLMode(t *testing.T) {
 	for _, m := range []string{Require, VerifyCA} {
 		c := given{env: env("PGSSLMODE", m)}.must(t)
-		if c.SSLMode.V != VerifyFull || !strings.Contains(notes(c, "PGSSLMODE"), m+" is raised to verify-full") {
+		if c.SSLMode.Value != VerifyFull || !strings.Contains(notes(c, "PGSSLMODE"), m+" is raised to verify-full") {
 			t.Errorf("PGSSLMODE=%s: %v, notes %v", m, c.SSLMode, c.Notes)
 		}
 		c = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + m + "\n"}.must(t)
-		if c.SSLMode.V != VerifyFull || len(c.Notes) != 1 || !strings.Contains(c.Notes[0].String(), `profile "prod"`) {
+		if c.SSLMode.Value != VerifyFull || len(c.Notes) != 1 || !strings.Contains(c.Notes[0].String(), `profile "prod"`) {
 			t.Errorf("sslmode = %s: %v, notes %v", m, c.SSLMode, c.Notes)
 		}
 	}
@@ -279,14 +279,14 @@ func TestSSLMode(t *testing.T) {
 		_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + m + "\n"}.resolve()
 		refused(t, err, `key sslmode of profile "prod" (`+profilesPath+`:5)`, m, "not verified")
 	}
-	if c := (given{env: env(), options: map[string]string{"sslmode": "require"}}).must(t); c.SSLMode.V != Require || c.ChildSSLMode.V != Require || len(c.Notes) != 0 {
+	if c := (given{env: env(), options: map[string]string{"sslmode": "require"}}).must(t); c.SSLMode.Value != Require || c.ChildSSLMode.Value != Require || len(c.Notes) != 0 {
 		t.Errorf("--sslmode require: %v, the child's %v", c.SSLMode, c.ChildSSLMode)
 	}
 	_, err := given{env: env(), options: map[string]string{"sslmode": "verify-ca"}}.resolve()
 	refused(t, err, "--sslmode", "verify-ca")
 	_, err = given{env: env("PGSSLMODE", "Verify-Full")}.resolve()
 	refused(t, err, "PGSSLMODE", "Verify-Full")
-	if c := (given{env: env(), options: map[string]string{"child-sslmode": "require"}}).must(t); c.SSLMode.V != VerifyFull || c.ChildSSLMode.V != Require {
+	if c := (given{env: env(), options: map[string]string{"child-sslmode": "require"}}).must(t); c.SSLMode.Value != VerifyFull || c.ChildSSLMode.Value != Require {
 		t.Errorf("--child-sslmode changes our login: %v, the child's %v", c.SSLMode, c.ChildSSLMode)
 	}
 }

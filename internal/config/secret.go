@@ -25,10 +25,10 @@ const (
 // token is. Text is set for SecretInEnvironment and SecretInSection, Path for
 // SecretInFile.
 type SecretSource struct {
-	Kind SecretKind
-	Path string
-	Text credential.Secret
-	From Source
+	Kind   SecretKind
+	Path   string
+	Text   credential.Secret
+	Source Source
 }
 
 // GitHubSource is where a job of GitHub Actions gets a token of its own (GitHub
@@ -42,9 +42,9 @@ type GitHubSource struct {
 // secret says where the chosen way's secret or token is to be had.
 func (r *resolver) secret() {
 	c := &r.conf
-	if credential.IsWorkload(c.Auth.V) && !c.WorkloadHost() {
-		host := c.Workspace.V.HostPort()
-		r.fail(&Error{Name: c.Workspace.From.String(), Problem: host + " is in no Databricks domain, and a workload's token goes nowhere else unasked", Fix: "if it is right, give it with --host " + host})
+	if credential.IsWorkload(c.Auth.Value) && !c.WorkloadHost() {
+		host := c.Workspace.Value.HostPort()
+		r.fail(&Error{Name: c.Workspace.Source.String(), Problem: host + " is in no Databricks domain, and a workload's token goes nowhere else unasked", Fix: "if it is right, give it with --host " + host})
 		return
 	}
 	if r.way != nil {
@@ -53,12 +53,12 @@ func (r *resolver) secret() {
 			r.fail(err)
 		}
 		c.Secret = s
-		if r.way.from.Origin == FromProfile && c.Auth.V == credential.AuthM2M {
+		if r.way.from.Origin == FromProfile && c.Auth.Value == credential.AuthM2M {
 			r.warnPlain()
 		}
 		return
 	}
-	switch c.Auth.V {
+	switch c.Auth.Value {
 	case credential.AuthPAT:
 		r.missing(envToken)
 	case credential.AuthEnvOIDC:
@@ -67,7 +67,7 @@ func (r *resolver) secret() {
 		r.missing(envOIDCFile)
 	case credential.AuthGitHubOIDC:
 		r.needGitHub()
-		c.Secret = SecretSource{Kind: SecretFromGitHub, From: Source{FromEnvironment, envGitHubURL}}
+		c.Secret = SecretSource{Kind: SecretFromGitHub, Source: Source{FromEnvironment, envGitHubURL}}
 	case credential.AuthCLI:
 		c.Secret = SecretSource{Kind: SecretFromCLI}
 	}
@@ -77,7 +77,7 @@ func (r *resolver) secret() {
 // where it is set.
 func (r *resolver) missing(names ...string) {
 	auth, any := r.conf.Auth, strings.Join(names, " or ")
-	e := bad(auth.From, "%s needs %s", auth.V, any)
+	e := errorf(auth.Source, "%s needs %s", auth.Value, any)
 	for _, n := range r.conf.Notes {
 		if slices.Contains(names, n.Name) {
 			e.Problem += "; " + n.String()
@@ -115,7 +115,7 @@ func (r *resolver) github() {
 
 func (r *resolver) needGitHub() {
 	if r.conf.GitHub == nil {
-		e := bad(r.conf.Auth.From, "%s needs a job of GitHub Actions that may have a token, and %s", r.conf.Auth.V, r.noGitHub)
+		e := errorf(r.conf.Auth.Source, "%s needs a job of GitHub Actions that may have a token, and %s", r.conf.Auth.Value, r.noGitHub)
 		e.Fix = "give the job the permission id-token: write, or choose another way with --auth"
 		r.fail(e)
 	}

@@ -56,14 +56,14 @@ func checkWhose(t *testing.T, name string, c Config, err error, ours bool, what 
 	want := SecretSource{Kind: SecretInKeychain}
 	switch {
 	case byOption:
-		want = SecretSource{Kind: SecretInFile, Path: "/home/me/dir/option.txt", From: Source{FromOption, "--client-secret-file"}}
+		want = SecretSource{Kind: SecretInFile, Path: "/home/me/dir/option.txt", Source: Source{FromOption, "--client-secret-file"}}
 	case ours && what == "text":
-		want = SecretSource{Kind: SecretInEnvironment, From: Source{FromEnvironment, "DATABRICKS_CLIENT_SECRET"}}
+		want = SecretSource{Kind: SecretInEnvironment, Source: Source{FromEnvironment, "DATABRICKS_CLIENT_SECRET"}}
 	case ours && what == "file":
-		want = SecretSource{Kind: SecretInFile, Path: "/home/me/dir/secret.txt", From: Source{FromEnvironment, "DATABRICKS_CLIENT_SECRET_FILE"}}
+		want = SecretSource{Kind: SecretInFile, Path: "/home/me/dir/secret.txt", Source: Source{FromEnvironment, "DATABRICKS_CLIENT_SECRET_FILE"}}
 	}
 	got := c.Secret
-	if got.Kind != want.Kind || got.Path != want.Path || got.From != want.From || (got.Kind == SecretInEnvironment) != (got.Text.Reveal() == theSecret) {
+	if got.Kind != want.Kind || got.Path != want.Path || got.Source != want.Source || (got.Kind == SecretInEnvironment) != (got.Text.Reveal() == theSecret) {
 		t.Errorf("%s: %+v, and not %+v", name, got, want)
 	}
 	for variable, in := range map[string]string{"DATABRICKS_CLIENT_SECRET": "text", "DATABRICKS_CLIENT_SECRET_FILE": "file"} {

@@ -25,7 +25,7 @@ type section struct {
 // its name stands: an option overrides it, and it overrides what is weaker.
 func (r *resolver) readSection() {
 	if im := r.in.Import; im != nil {
-		r.conf.DatabricksProfile.From = im.Workspace.From
+		r.conf.DatabricksProfile.Source = im.Workspace.Source
 		return
 	}
 	chosen := get(r, "databricks-profile", "", sectionName)
@@ -40,12 +40,12 @@ func (r *resolver) readSection() {
 	c := &r.conf
 	same := func(a, b Workspace) bool { return a.HostPort() == b.HostPort() }
 	if !merge(r, &c.Workspace, s.workspace, chosen, same, Workspace.HostPort) {
-		r.note(chosen.From.String(), "not used: "+c.Workspace.From.String()+" names another workspace")
-		c.DatabricksProfile.From = c.Workspace.From
+		r.note(chosen.Source.String(), "not used: "+c.Workspace.Source.String()+" names another workspace")
+		c.DatabricksProfile.Source = c.Workspace.Source
 		return
 	}
-	if c.Workspace.V.WorkspaceID == "" {
-		c.Workspace.V.WorkspaceID = s.workspace.V.WorkspaceID
+	if c.Workspace.Value.WorkspaceID == "" {
+		c.Workspace.Value.WorkspaceID = s.workspace.Value.WorkspaceID
 	}
 	equal := func(a, b string) bool { return a == b }
 	merge(r, &c.ClientID, s.clientID, chosen, equal, func(id string) string { return id })
@@ -61,14 +61,14 @@ func merge[T any](r *resolver, ours *Value[T], theirs Value[T], chosen Value[str
 	case !theirs.Given():
 	case !ours.Given():
 		*ours = theirs
-	case same(ours.V, theirs.V):
-	case ours.From.Origin == FromOption || ours.From.Origin > chosen.From.Origin:
+	case same(ours.Value, theirs.Value):
+	case ours.Source.Origin == FromOption || ours.Source.Origin > chosen.Source.Origin:
 		return false
-	case ours.From.Origin == chosen.From.Origin:
-		r.fail(&Error{Name: ours.From.String(), Problem: fmt.Sprintf("names %s, and %s chooses the section [%s], which is for %s", sanitize.Quote(show(ours.V)), chosen.From, chosen.V, show(theirs.V)),
-			Fix: "leave " + ours.From.String() + " out, or name another section with --databricks-profile"})
+	case ours.Source.Origin == chosen.Source.Origin:
+		r.fail(&Error{Name: ours.Source.String(), Problem: fmt.Sprintf("names %s, and %s chooses the section [%s], which is for %s", sanitize.Quote(show(ours.Value)), chosen.Source, chosen.Value, show(theirs.Value)),
+			Fix: "leave " + ours.Source.String() + " out, or name another section with --databricks-profile"})
 	default:
-		r.note(ours.From.String(), "not used: "+chosen.From.String()+" chooses the section ["+chosen.V+"]")
+		r.note(ours.Source.String(), "not used: "+chosen.Source.String()+" chooses the section ["+chosen.Value+"]")
 		*ours = theirs
 	}
 	return true
@@ -91,9 +91,9 @@ func (r *resolver) owned(s *section) {
 	switch {
 	case !s.clientID.Given():
 		drop(&s.secret, "its section names no client_id")
-	case c.ClientID.V != s.clientID.V:
-		drop(&s.secret, "it belongs to the section's client_id, and the target's client id is "+c.ClientID.V)
-		drop(&s.token, "the target's client id is "+c.ClientID.V)
+	case c.ClientID.Value != s.clientID.Value:
+		drop(&s.secret, "it belongs to the section's client_id, and the target's client id is "+c.ClientID.Value)
+		drop(&s.token, "the target's client id is "+c.ClientID.Value)
 	}
 }
 
@@ -108,8 +108,8 @@ func (s *section) ways(r *resolver) []way {
 		if w == nil {
 			continue
 		}
-		if s.secret != nil && s.token != nil && (s.auth.V == credential.AuthM2M || s.auth.V == credential.AuthPAT) && s.auth.V != w.word {
-			r.note(w.from.String(), "not used: "+s.auth.From.String()+" says "+s.auth.V)
+		if s.secret != nil && s.token != nil && (s.auth.Value == credential.AuthM2M || s.auth.Value == credential.AuthPAT) && s.auth.Value != w.word {
+			r.note(w.from.String(), "not used: "+s.auth.Source.String()+" says "+s.auth.Value)
 			continue
 		}
 		out = append(out, *w)
@@ -119,14 +119,14 @@ func (s *section) ways(r *resolver) []way {
 
 func sectionName(s string, from Source) (string, error) {
 	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
-		return "", bad(from, "%s is not the name of a section", sanitize.Quote(s))
+		return "", errorf(from, "%s is not the name of a section", sanitize.Quote(s))
 	}
 	return s, nil
 }
 
 func (r *resolver) openSection(chosen Value[string]) (*section, error) {
 	fail := func(why string) error {
-		return &Error{Name: chosen.From.String(), Problem: fmt.Sprintf("names the section [%s], and %s", chosen.V, why), Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave " + chosen.From.String() + " out"}
+		return &Error{Name: chosen.Source.String(), Problem: fmt.Sprintf("names the section [%s], and %s", chosen.Value, why), Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave " + chosen.Source.String() + " out"}
 	}
 	if r.in.Databricks == nil {
 		return nil, fail("there is no .databrickscfg")

@@ -47,30 +47,30 @@ func TestSectionGivesTheTarget(t *testing.T) {
 		},
 	} {
 		c := choose("sp").must(t)
-		if c.Workspace.V.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.V != "env-client" || c.User.V != "env-client" || c.Auth.V != "oauth-m2m" || c.Audience.V != "api://sp" ||
-			c.Secret.Kind != SecretInSection || c.Secret.Text.Reveal() != "dose1" || c.DatabricksProfile.V != "sp" {
+		if c.Workspace.Value.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.Value != "env-client" || c.User.Value != "env-client" || c.Auth.Value != "oauth-m2m" || c.Audience.Value != "api://sp" ||
+			c.Secret.Kind != SecretInSection || c.Secret.Text.Reveal() != "dose1" || c.DatabricksProfile.Value != "sp" {
 			t.Errorf("sp: %+v", c)
 		}
-		if c.Workspace.From.Name != key("host", "sp", "4") || c.Auth.From.Name != key("client_secret", "sp", "6") {
-			t.Errorf("sp: host from %s, auth from %s", c.Workspace.From, c.Auth.From)
+		if c.Workspace.Source.Name != key("host", "sp", "4") || c.Auth.Source.Name != key("client_secret", "sp", "6") {
+			t.Errorf("sp: host from %s, auth from %s", c.Workspace.Source, c.Auth.Source)
 		}
-		if len(c.Warnings) != 1 || c.Warnings[0].Name != c.Secret.From.Name || !strings.HasSuffix(c.Warnings[0].Why, "lakebase-credential-helper login --import --databricks-profile sp") {
+		if len(c.Warnings) != 1 || c.Warnings[0].Name != c.Secret.Source.Name || !strings.HasSuffix(c.Warnings[0].Why, "lakebase-credential-helper login --import --databricks-profile sp") {
 			t.Errorf("sp: warnings %v", c.Warnings)
 		}
 		keys := c.ProfileKeys()
-		if keys["databricks_profile"] != "sp" || keys["host"] != c.Workspace.V.String() || keys["auth"] != "" || keys["audience"] != "api://sp" {
+		if keys["databricks_profile"] != "sp" || keys["host"] != c.Workspace.Value.String() || keys["auth"] != "" || keys["audience"] != "api://sp" {
 			t.Errorf("sp: a profile would be %v", keys)
 		}
 		c = choose("me").must(t)
-		if c.Auth.V != "databricks-cli" || c.Auth.From.Name != key("auth_type", "me", "14") || c.Secret.Kind != SecretFromCLI || c.ClientID.V != "" || c.ProfileKeys()["auth"] != "databricks-cli" {
+		if c.Auth.Value != "databricks-cli" || c.Auth.Source.Name != key("auth_type", "me", "14") || c.Secret.Kind != SecretFromCLI || c.ClientID.Value != "" || c.ProfileKeys()["auth"] != "databricks-cli" {
 			t.Errorf("me: %+v", c)
 		}
 		c = choose("token").must(t)
-		if c.Auth.V != "pat" || c.Secret.Text.Reveal() != "dapi1" || c.Workspace.V.WorkspaceID != "42" || c.User.V != "" || len(c.Warnings) != 0 {
+		if c.Auth.Value != "pat" || c.Secret.Text.Reveal() != "dapi1" || c.Workspace.Value.WorkspaceID != "42" || c.User.Value != "" || len(c.Warnings) != 0 {
 			t.Errorf("token: %+v", c)
 		}
 		c = choose("chosen").must(t)
-		if c.Auth.V != "pat" || c.Secret.Text.Reveal() != "dapi4" || c.ClientID.V != "" {
+		if c.Auth.Value != "pat" || c.Secret.Text.Reveal() != "dapi4" || c.ClientID.Value != "" {
 			t.Errorf("chosen: %+v", c)
 		}
 		_, err := choose("both").resolve()
@@ -120,7 +120,7 @@ func TestSectionAndEnvironmentDisagree(t *testing.T) {
 	_, err = bySection("sp", "DATABRICKS_CLIENT_ID", "b").resolve()
 	refused(t, err, "DATABRICKS_CLIENT_ID", `names "b"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]")
 	c := bySection("sp", "DATABRICKS_HOST", "ENV.cloud.databricks.com:443", "DATABRICKS_CLIENT_ID", "env-client").must(t)
-	if c.Workspace.From.Name != "DATABRICKS_HOST" || c.Workspace.V.WorkspaceID != "7" || c.Secret.Text.Reveal() != "dose1" {
+	if c.Workspace.Source.Name != "DATABRICKS_HOST" || c.Workspace.Value.WorkspaceID != "7" || c.Secret.Text.Reveal() != "dose1" {
 		t.Errorf("they agree: %+v", c)
 	}
 	const profile = "[p]\nendpoint = shop\ndatabricks_profile = sp\n"
@@ -136,7 +136,7 @@ func TestSectionIsStrongerOrWeaker(t *testing.T) {
 	g := bySection("", "DATABRICKS_HOST", "b.cloud.databricks.com", "DATABRICKS_CLIENT_ID", "b", "DATABRICKS_CLIENT_SECRET", "s", "DATABRICKS_TOKEN", "t")
 	g.options["databricks-profile"] = "sp"
 	c := g.must(t)
-	if c.Workspace.V.HostPort() != "env.cloud.databricks.com" || c.ClientID.V != "env-client" || c.Secret.Text.Reveal() != "dose1" || !strings.Contains(notes(c, "DATABRICKS_HOST"), "chooses the section [sp]") {
+	if c.Workspace.Value.HostPort() != "env.cloud.databricks.com" || c.ClientID.Value != "env-client" || c.Secret.Text.Reveal() != "dose1" || !strings.Contains(notes(c, "DATABRICKS_HOST"), "chooses the section [sp]") {
 		t.Errorf("%+v", c)
 	}
 	g = bySection("", "DATABRICKS_TOKEN", "t")
@@ -149,20 +149,20 @@ func TestSectionIsStrongerOrWeaker(t *testing.T) {
 	g.options["host"], g.options["client-id"] = "env.cloud.databricks.com", "mine"
 	c = g.must(t)
 	keys := c.ProfileKeys()
-	if v, removed := keys["databricks_profile"]; c.DatabricksProfile.V != "" || c.ClientID.V != "mine" || c.Auth.V != "" || c.Secret.Kind != SecretInKeychain || !removed || v != "" ||
+	if v, removed := keys["databricks_profile"]; c.DatabricksProfile.Value != "" || c.ClientID.Value != "mine" || c.Auth.Value != "" || c.Secret.Kind != SecretInKeychain || !removed || v != "" ||
 		notes(c, "DATABRICKS_CONFIG_PROFILE") != "not used: --host names another workspace" {
 		t.Errorf("%+v", c)
 	}
 	g = bySection("")
 	g.options["databricks-profile"], g.options["host"], g.options["client-id"] = "sp", "b.example", "env-client"
-	if c := g.must(t); c.Secret.Kind != SecretInKeychain || c.Workspace.V.HostPort() != "b.example" || notes(c, "--databricks-profile") != "not used: --host names another workspace" {
+	if c := g.must(t); c.Secret.Kind != SecretInKeychain || c.Workspace.Value.HostPort() != "b.example" || notes(c, "--databricks-profile") != "not used: --host names another workspace" {
 		t.Errorf("%+v", c)
 	}
 	// Another client id leaves the host, and the secret to its owner.
 	g = bySection("sp")
 	g.options["client-id"] = "mine"
 	c = g.must(t)
-	if c.Workspace.V.HostPort() != "env.cloud.databricks.com" || c.Secret.Kind != SecretInKeychain || c.ClientID.V != "mine" || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "it belongs to the section's client_id") {
+	if c.Workspace.Value.HostPort() != "env.cloud.databricks.com" || c.Secret.Kind != SecretInKeychain || c.ClientID.Value != "mine" || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "it belongs to the section's client_id") {
 		t.Errorf("%+v", c)
 	}
 	// With a profile of ours, the variable is another target's.
@@ -174,7 +174,7 @@ func TestSectionIsStrongerOrWeaker(t *testing.T) {
 
 func TestSecretsOfASectionWithoutAHost(t *testing.T) {
 	c := bySection("nohost", "DATABRICKS_HOST", "b.cloud.databricks.com").must(t)
-	if c.Auth.V != "" || c.Secret.Kind != SecretInKeychain || c.ClientID.V != "env-client" || !strings.Contains(notes(c, key("client_secret", "nohost", "35")), "names no host") ||
+	if c.Auth.Value != "" || c.Secret.Kind != SecretInKeychain || c.ClientID.Value != "env-client" || !strings.Contains(notes(c, key("client_secret", "nohost", "35")), "names no host") ||
 		!strings.Contains(notes(c, key("token", "nohost", "36")), "names no host") {
 		t.Errorf("%+v", c)
 	}
@@ -201,10 +201,10 @@ func TestSectionsWayBesideAnother(t *testing.T) {
 	if c.Secret.Text.Reveal() != "s" || len(c.Warnings) != 0 || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "DATABRICKS_CLIENT_SECRET goes before it") {
 		t.Errorf("%+v", c.Secret)
 	}
-	if c := bySection("me", "DATABRICKS_TOKEN", "t").must(t); c.Auth.V != "pat" || c.Secret.Text.Reveal() != "t" {
+	if c := bySection("me", "DATABRICKS_TOKEN", "t").must(t); c.Auth.Value != "pat" || c.Secret.Text.Reveal() != "t" {
 		t.Errorf("%+v", c.Auth)
 	}
-	if c := bySection("azure", "DATABRICKS_AUTH_TYPE", "external-browser").must(t); c.Auth.V != "external-browser" {
+	if c := bySection("azure", "DATABRICKS_AUTH_TYPE", "external-browser").must(t); c.Auth.Value != "external-browser" {
 		t.Errorf("%+v", c.Auth)
 	}
 }
@@ -225,7 +225,7 @@ func TestImportIsAServicePrincipals(t *testing.T) {
 		if _, said := g.options["auth"]; said != (c.ProfileKeys()["auth"] != "") {
 			t.Errorf("%s: a profile would be %v", name, c.ProfileKeys())
 		}
-		if v, removed := c.ProfileKeys()["databricks_profile"]; c.Auth.V != "oauth-m2m" || c.ClientID.V != "env-client" || c.DatabricksProfile.V != "" || !removed || v != "" || notes(c, "DATABRICKS_CONFIG_PROFILE") != "" {
+		if v, removed := c.ProfileKeys()["databricks_profile"]; c.Auth.Value != "oauth-m2m" || c.ClientID.Value != "env-client" || c.DatabricksProfile.Value != "" || !removed || v != "" || notes(c, "DATABRICKS_CONFIG_PROFILE") != "" {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}

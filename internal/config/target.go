@@ -18,8 +18,8 @@ func (r *resolver) target() {
 	r.github()
 	c.Endpoint = ofEither(r, "endpoint", "instance", endpoint)
 	c.Instance = ofEither(r, "instance", "endpoint", instance)
-	if c.Endpoint.V != "" && c.Instance.V != "" {
-		r.fail(&Error{Name: c.Instance.From.String(), Problem: "stands beside " + c.Endpoint.From.String() + ": which one is the target?", Fix: "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned"})
+	if c.Endpoint.Value != "" && c.Instance.Value != "" {
+		r.fail(&Error{Name: c.Instance.Source.String(), Problem: "stands beside " + c.Endpoint.Source.String() + ": which one is the target?", Fix: "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned"})
 	}
 	c.Credential = get(r, "credential", CredentialDatabase, words(CredentialDatabase, CredentialWorkspace))
 	if r.in.Options["read-only"] != nil {
@@ -31,7 +31,7 @@ func (r *resolver) target() {
 func (r *resolver) audience() Value[string] {
 	v := ownOrNone(r, "audience", func(s string, from Source) (string, error) {
 		if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > 512 {
-			return "", bad(from, "is not an audience: it is blank, has a control character in it, or is longer than 512 bytes")
+			return "", errorf(from, "is not an audience: it is blank, has a control character in it, or is longer than 512 bytes")
 		}
 		return s, nil
 	})
@@ -58,9 +58,9 @@ func (r *resolver) postgres() {
 	c.PGPort = ofTarget(r, "pgport", 5432, trimmed(port))
 	c.PGHostAddr = get(r, "pghostaddr", "", trimmed(databaseHostAddr))
 	c.Database = get(r, "database", "databricks_postgres", database)
-	c.User = ofClient(r, get(r, "user", c.ClientID.V, user))
+	c.User = ofClient(r, get(r, "user", c.ClientID.Value, user))
 	c.SSLMode = get(r, "sslmode", VerifyFull, r.sslmode)
-	c.ChildSSLMode = get(r, "child-sslmode", c.SSLMode.V, words(VerifyFull, VerifyCA, Require))
+	c.ChildSSLMode = get(r, "child-sslmode", c.SSLMode.Value, words(VerifyFull, VerifyCA, Require))
 	c.SSLRootCert = get(r, "sslrootcert", "", r.rootCert)
 	c.CACert = get(r, "cacert", "", r.path)
 }
@@ -73,12 +73,12 @@ func ofTarget[T any](r *resolver, option string, def T, parse func(string, Sourc
 	switch from := r.conf.TargetFrom(); {
 	case from.Origin == FromOption:
 		why = from.Name + " names another target"
-	case option == "pghost" && r.conf.ReadOnly.V:
+	case option == "pghost" && r.conf.ReadOnly.Value:
 		why = "with --read-only the workspace is asked for the host"
 	}
 	if why != "" && v.text != nil && v.from.Origin != FromOption {
 		r.note(v.from.String(), "not used: "+why)
-		return Value[T]{V: def}
+		return Value[T]{Value: def}
 	}
 	return get(r, option, def, parse)
 }
@@ -86,21 +86,21 @@ func ofTarget[T any](r *resolver, option string, def T, parse func(string, Sourc
 // ofClient drops a user of a lower source that is no more than that source's
 // client id, or the person who signs in there, where an option names another client.
 func ofClient(r *resolver, v Value[string]) Value[string] {
-	if r.noClient != "" && v.V == r.noClient && v.Given() && v.From.Origin != FromOption {
-		r.note(v.From.String(), "not used: it is the client id, and "+r.conf.Auth.V+" has none")
+	if r.noClient != "" && v.Value == r.noClient && v.Given() && v.Source.Origin != FromOption {
+		r.note(v.Source.String(), "not used: it is the client id, and "+r.conf.Auth.Value+" has none")
 		return Value[string]{}
 	}
-	if r.conf.ClientID.From.Origin != FromOption || !v.Given() || v.From.Origin == FromOption {
+	if r.conf.ClientID.Source.Origin != FromOption || !v.Given() || v.Source.Origin == FromOption {
 		return v
 	}
 	lower, auth := r.below(byOption("client-id")), r.below(byOption("auth"))
-	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.V
-	person := v.From.Origin == FromProfile && auth.text != nil && credential.IsPerson(auth.text[0])
+	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.Value
+	person := v.Source.Origin == FromProfile && auth.text != nil && credential.IsPerson(auth.text[0])
 	if !itself && !person {
 		return v
 	}
-	r.note(v.From.String(), "not used: --client-id names another identity")
-	return Value[string]{V: r.conf.ClientID.V}
+	r.note(v.Source.String(), "not used: --client-id names another identity")
+	return Value[string]{Value: r.conf.ClientID.Value}
 }
 
 // sslmode never lets anything but an option weaken the check of the server.
@@ -115,7 +115,7 @@ func (r *resolver) sslmode(s string, from Source) (string, error) {
 		return "", &Error{Name: from.String(), Problem: s + " would send the token over a connection that is not verified",
 			Fix: "use " + VerifyFull + ", or as an option --sslmode " + Require}
 	default:
-		return "", bad(from, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require)
+		return "", errorf(from, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require)
 	}
 	return VerifyFull, nil
 }

@@ -29,14 +29,14 @@ func (r *resolver) ways() []way {
 	if byOption {
 		out = append(out, way{credential.AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
 			v := get(r, option, "", r.path)
-			return SecretSource{Kind: SecretInFile, Path: v.V, From: v.From}, nil
+			return SecretSource{Kind: SecretInFile, Path: v.Value, Source: v.Source}, nil
 		}})
 	}
 	env := r.variables(byOption)
 	section := r.section.ways(r)
-	if len(section) > 0 && r.conf.DatabricksProfile.From.Origin == FromOption {
+	if len(section) > 0 && r.conf.DatabricksProfile.Source.Origin == FromOption {
 		for _, w := range env {
-			r.note(w.from.String(), "not used: "+r.conf.DatabricksProfile.From.String()+" names a section that has a secret")
+			r.note(w.from.String(), "not used: "+r.conf.DatabricksProfile.Source.String()+" names a section that has a secret")
 		}
 		env = nil
 	}
@@ -66,12 +66,12 @@ func (r *resolver) variables(secretByOption bool) []way {
 func (r *resolver) foreign(word string) string {
 	if h := r.in.Environ[envHost]; h != "" {
 		w, err := ParseWorkspace(h, Source{FromEnvironment, envHost})
-		if err != nil || w.HostPort() != r.conf.Workspace.V.HostPort() {
-			return "it belongs to " + envHost + ", and the target is " + r.conf.Workspace.V.HostPort()
+		if err != nil || w.HostPort() != r.conf.Workspace.Value.HostPort() {
+			return "it belongs to " + envHost + ", and the target is " + r.conf.Workspace.Value.HostPort()
 		}
 	}
 	id := strings.TrimSpace(r.in.Environ[envClientID])
-	switch target := r.conf.ClientID.V; {
+	switch target := r.conf.ClientID.Value; {
 	case id == "" || id == target || word == credential.AuthPAT:
 		return ""
 	case target == "":
@@ -90,19 +90,19 @@ func (r *resolver) secretVariable(from Source) (SecretSource, error) {
 	if s == "" || hasControl(s) {
 		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or has a control character in it"}
 	}
-	return SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), From: from}, nil
+	return SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), Source: from}, nil
 }
 
 // fileVariable reads the name of a file.
 func (r *resolver) fileVariable(from Source) (SecretSource, error) {
 	path, err := r.path(r.in.Environ[from.Name], from)
-	return SecretSource{Kind: SecretInFile, Path: path, From: from}, err
+	return SecretSource{Kind: SecretInFile, Path: path, Source: from}, err
 }
 
 // tokenVariable reads a token that stands in the variable itself.
 func (r *resolver) tokenVariable(from Source) (SecretSource, error) {
 	s, err := token(r.in.Environ[from.Name], from)
-	return SecretSource{Kind: SecretInEnvironment, Text: s, From: from}, err
+	return SecretSource{Kind: SecretInEnvironment, Text: s, Source: from}, err
 }
 
 // token takes what goes into an HTTP header or a form as it is, and shows it in no
@@ -110,7 +110,7 @@ func (r *resolver) tokenVariable(from Source) (SecretSource, error) {
 func token(s string, from Source) (credential.Secret, error) {
 	s = strings.TrimSpace(s)
 	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII || unicode.IsControl(c) || unicode.IsSpace(c) }) {
-		return credential.Secret{}, bad(from, "is not a token: it is blank, or has a space, a control character or one beyond ASCII in it")
+		return credential.Secret{}, errorf(from, "is not a token: it is blank, or has a space, a control character or one beyond ASCII in it")
 	}
 	return credential.NewSecret(s), nil
 }
@@ -126,7 +126,7 @@ func (r *resolver) namedVariable(from Source) (SecretSource, error) {
 		return SecretSource{}, &Error{Name: envOIDCName, Problem: "names " + name + ", which is not set", Fix: "set " + name + " to the workload's token, or unset " + envOIDCName}
 	}
 	s, err := token(r.in.Environ[name], Source{FromEnvironment, name})
-	return SecretSource{Kind: SecretInEnvironment, Text: s, From: from}, err
+	return SecretSource{Kind: SecretInEnvironment, Text: s, Source: from}, err
 }
 
 func isVariable(s string) bool {

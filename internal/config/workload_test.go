@@ -20,7 +20,7 @@ func TestTokensThatAreNone(t *testing.T) {
 		if c.Secret.Text.Reveal() != "eyJhbGciOi.J9-_~+/=.x" {
 			t.Errorf("%s is taken as another token", name)
 		}
-		if c := (given{env: env(name, "")}).must(t); c.Auth.V != "" {
+		if c := (given{env: env(name, "")}).must(t); c.Auth.Value != "" {
 			t.Errorf("an empty %s counts: %+v", name, c.Auth)
 		}
 	}
@@ -30,7 +30,7 @@ func TestTokensThatAreNone(t *testing.T) {
 
 func TestTokenOfANamedVariable(t *testing.T) {
 	c := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", " CI_JWT ", "CI_JWT", "eyJ.x.y")}.must(t)
-	if c.Auth.V != "env-oidc" || c.Secret.Text.Reveal() != "eyJ.x.y" || c.Secret.From.Name != "DATABRICKS_OIDC_TOKEN_ENV" {
+	if c.Auth.Value != "env-oidc" || c.Secret.Text.Reveal() != "eyJ.x.y" || c.Secret.Source.Name != "DATABRICKS_OIDC_TOKEN_ENV" {
 		t.Errorf("%+v", c.Secret)
 	}
 	for _, unset := range []map[string]string{env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT"), env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", ""),
@@ -69,7 +69,7 @@ func TestGitHubIsNoConflict(t *testing.T) {
 		}
 	}
 	c := given{env: env(both...)}.must(t)
-	if c.Auth.V != "" || c.Secret.Kind != SecretInKeychain || c.GitHub == nil {
+	if c.Auth.Value != "" || c.Secret.Kind != SecretInKeychain || c.GitHub == nil {
 		t.Errorf("nothing else is there: %+v", c)
 	}
 	if strings.Contains(fmt.Sprintf("%+v %+v", c, *c.GitHub), actionsToken) {
@@ -142,8 +142,8 @@ func TestAudience(t *testing.T) {
 		_, err := given{env: env("DATABRICKS_TOKEN_AUDIENCE", v)}.resolve()
 		refused(t, err, "DATABRICKS_TOKEN_AUDIENCE", "is not an audience")
 	}
-	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.Audience.V != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
-		t.Errorf("%q", c.Audience.V)
+	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.Audience.Value != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
+		t.Errorf("%q", c.Audience.Value)
 	}
 }
 

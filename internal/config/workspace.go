@@ -49,11 +49,11 @@ func (w Workspace) IsZero() bool { return w.hostname == "" }
 func ParseWorkspace(s string, from Source) (Workspace, error) {
 	s = strings.TrimSpace(s)
 	if strings.Contains(s, "@") { // first, and not shown: a password may stand there
-		return Workspace{}, bad(from, "a user name or password before the host is not taken")
+		return Workspace{}, errorf(from, "a user name or password before the host is not taken")
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' {
-			return Workspace{}, bad(from, "%s has a character in it that no host has", sanitize.Quote(s))
+			return Workspace{}, errorf(from, "%s has a character in it that no host has", sanitize.Quote(s))
 		}
 	}
 	scheme, rest, found := strings.Cut(s, "://")
@@ -64,12 +64,12 @@ func ParseWorkspace(s string, from Source) (Workspace, error) {
 		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + sanitize.Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
 	}
 	if strings.Contains(rest, "#") {
-		return Workspace{}, bad(from, "%s has a fragment (#…)", sanitize.Quote(s))
+		return Workspace{}, errorf(from, "%s has a fragment (#…)", sanitize.Quote(s))
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	rest = strings.TrimSuffix(rest, "/")
 	if strings.ContainsAny(rest, "/\\%") {
-		return Workspace{}, bad(from, "%s has a path behind the host", sanitize.Quote(s))
+		return Workspace{}, errorf(from, "%s has a path behind the host", sanitize.Quote(s))
 	}
 	w := Workspace{}
 	if err := w.ids(query, from); err != nil {
@@ -84,11 +84,11 @@ func (w *Workspace) authority(s string, from Source) error {
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {
-			return bad(from, "%s is not a host", sanitize.Quote(s))
+			return errorf(from, "%s is not a host", sanitize.Quote(s))
 		}
 		host, p = s[:end+1], s[end+1:]
 		if p != "" && p[0] != ':' {
-			return bad(from, "%s is not a host", sanitize.Quote(s))
+			return errorf(from, "%s is not a host", sanitize.Quote(s))
 		}
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
 		host, p = s[:i], s[i:]
@@ -116,7 +116,7 @@ func (w *Workspace) authority(s string, from Source) error {
 func (w *Workspace) ids(query string, from Source) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return bad(from, "what stands behind the ? cannot be read")
+		return errorf(from, "what stands behind the ? cannot be read")
 	}
 	for _, id := range []struct {
 		key  string
@@ -126,9 +126,9 @@ func (w *Workspace) ids(query string, from Source) error {
 			switch {
 			case v == "":
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
-				return bad(from, "?%s=%s is not an id", id.key, sanitize.Quote(v))
+				return errorf(from, "?%s=%s is not an id", id.key, sanitize.Quote(v))
 			case *id.into != "" && *id.into != v:
-				return bad(from, "two different ids stand behind the ?: %s and %s", *id.into, v)
+				return errorf(from, "two different ids stand behind the ?: %s and %s", *id.into, v)
 			default:
 				*id.into = v
 			}

@@ -117,11 +117,11 @@ func TestProfiles(t *testing.T) {
 
 func TestResolveKeychainTimeout(t *testing.T) {
 	c, err := newProcess().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
-	if err != nil || c.KeychainTimeout.V != 5*time.Second {
+	if err != nil || c.KeychainTimeout.Value != 5*time.Second {
 		t.Errorf("off a terminal: %v, %v", c.KeychainTimeout, err)
 	}
 	c, err = newProcess("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
-	if err != nil || c.KeychainTimeout.V != 7*time.Second {
+	if err != nil || c.KeychainTimeout.Value != 7*time.Second {
 		t.Errorf("as it was told: %v, %v", c.KeychainTimeout, err)
 	}
 }

@@ -10,18 +10,18 @@ import (
 // RoleSQL is what a project's owner runs for a login that has no role (Databricks
 // documentation, "Create OAuth roles").
 func RoleSQL(conf config.Config) string {
-	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(conf.User.V) + ", '" + identityType(conf) + "');"
+	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(conf.User.Value) + ", '" + identityType(conf) + "');"
 }
 
 // ConnectSQL is what a project's owner runs for a role that may not connect.
 func ConnectSQL(conf config.Config) string {
-	return "GRANT CONNECT ON DATABASE " + identifier(conf.Database.V) + " TO " + identifier(conf.User.V) + ";"
+	return "GRANT CONNECT ON DATABASE " + identifier(conf.Database.Value) + " TO " + identifier(conf.User.Value) + ";"
 }
 
 // identityType is what databricks_create_role calls the one who logs in. A
 // service principal's user name is its client id, a UUID.
 func identityType(conf config.Config) string {
-	if credential.IsPerson(conf.Auth.V) && !credential.IsUUID(conf.User.V) || strings.Contains(conf.User.V, "@") {
+	if credential.IsPerson(conf.Auth.Value) && !credential.IsUUID(conf.User.Value) || strings.Contains(conf.User.Value, "@") {
 		return "USER"
 	}
 	return "SERVICE_PRINCIPAL"

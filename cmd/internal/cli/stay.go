@@ -85,17 +85,17 @@ func (st *Stay) UseProxy(t pglogin.Target, password credential.Secret, trustLoca
 		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	}
 	st.Door = broker.NewDoor(t, st.Keeper, func(err error) (string, string) { return Describe(err, &st.conf) })
-	st.Proxy = pgproxy.New(pgproxy.Options{User: st.conf.User.V, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
-		LoginTimeout: st.conf.WaitTimeout.V, Event: st.note})
+	st.Proxy = pgproxy.New(pgproxy.Options{User: st.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
+		LoginTimeout: st.conf.WaitTimeout.Value, Event: st.note})
 }
 
 // Start lets all parts run. Stop must be called afterwards.
 func (st *Stay) Start(ctx context.Context, listeners ...net.Listener) error {
 	var probes net.Listener
-	if addr := st.conf.HealthListen.V; addr != "" {
+	if addr := st.conf.HealthListen.Value; addr != "" {
 		var err error
 		if probes, err = net.Listen("tcp", addr); err != nil {
-			return &config.Error{Name: st.conf.HealthListen.From.String(), Problem: err.Error()}
+			return &config.Error{Name: st.conf.HealthListen.Source.String(), Problem: err.Error()}
 		}
 	}
 	ctx, st.cancel = context.WithCancel(ctx)
@@ -106,7 +106,7 @@ func (st *Stay) Start(ctx context.Context, listeners ...net.Listener) error {
 	if probes != nil {
 		st.part(func() error { return health.Serve(ctx, probes, st.State) })
 	}
-	if path := st.conf.StatusFile.V; path != "" {
+	if path := st.conf.StatusFile.Value; path != "" {
 		f := &health.File{Path: path, Warn: func(err error) { st.say.Warn("--status-file: %v", err) }}
 		st.part(func() error { f.Run(ctx, st.State); return nil })
 	}
@@ -141,7 +141,7 @@ func (st *Stay) Stop() {
 // State is what others may know.
 func (st *Stay) State() health.State {
 	k := st.Keeper.Stats()
-	s := health.State{Version: Version(), Mode: st.conf.Refresh.V, PID: os.Getpid(), StartedAt: st.since, TokenExpiresAt: k.ExpiresAt,
+	s := health.State{Version: Version(), Mode: st.conf.Refresh.Value, PID: os.Getpid(), StartedAt: st.since, TokenExpiresAt: k.ExpiresAt,
 		Refreshes: k.Minted, FailedRefreshes: k.Failed, LastError: k.LastError, Started: st.started.Load(), Beat: st.pulse.Last()}
 	if st.Proxy != nil {
 		n := st.Proxy.Stats()

@@ -33,7 +33,7 @@ type TokenStores struct {
 // TokenStores opens the stores and picks one by --cache; auto takes the kernel's
 // keyring where it is private to the user, else the keychain. Errors: *config.Error.
 func (p *Process) TokenStores(conf config.Config, chain *keychain.Keychain) (TokenStores, error) {
-	s := TokenStores{InUse: conf.Cache.V, Items: chain.Patient()}
+	s := TokenStores{InUse: conf.Cache.Value, Items: chain.Patient()}
 	dir, err := p.RuntimeDir(conf)
 	if err != nil && conf.RuntimeDir.Given() {
 		return s, err
@@ -62,12 +62,12 @@ func (p *Process) TokenStores(conf config.Config, chain *keychain.Keychain) (Tok
 		}
 	case s.InUse == config.CacheKernel && kernelErr != nil:
 		if runtime.GOOS != "linux" {
-			return s, &config.Error{Name: conf.Cache.From.String(), Problem: kernelErr.Error(), Fix: "use " + config.CacheAuto}
+			return s, &config.Error{Name: conf.Cache.Source.String(), Problem: kernelErr.Error(), Fix: "use " + config.CacheAuto}
 		}
 		s.InUse = config.CacheOff
 		s.Notes = append(s.Notes, kernelErr.Error())
 	case s.InUse == config.CacheFile && dir == nil:
-		return s, &config.Error{Name: conf.Cache.From.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir"}
+		return s, &config.Error{Name: conf.Cache.Source.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir"}
 	}
 	return s, nil
 }

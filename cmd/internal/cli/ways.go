@@ -87,7 +87,7 @@ func (p *Process) workloadToken(conf config.Config) func(context.Context, string
 		}
 		return exchange.GitHubToken(ctx, exchange.GitHub{
 			URL: conf.GitHub.URL, Token: conf.GitHub.Token, Audience: audience, UserAgent: p.Program + "/" + Version(),
-			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.V) },
+			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
 			Proxy:     p.proxySettings(),
 		})
 	}
@@ -97,7 +97,7 @@ func (p *Process) workloadToken(conf config.Config) func(context.Context, string
 // Kubernetes' projected one: who owns it is the platform's business.
 func readWorkloadToken(from config.SecretSource) (credential.Secret, error) {
 	fail := func(problem string) error {
-		return &WayError{Problem: from.From.String() + ": " + problem, Fix: "name a file that holds the workload's token, and nothing else"}
+		return &WayError{Problem: from.Source.String() + ": " + problem, Fix: "name a file that holds the workload's token, and nothing else"}
 	}
 	f, err := securefile.OpenRegular(from.Path, os.O_RDONLY)
 	if err != nil {
@@ -127,9 +127,9 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 	return func(ctx context.Context) (credential.Token, error) {
 		ctx, cancel := context.WithTimeout(ctx, cliTime)
 		defer cancel()
-		argv := []string{"databricks", "auth", "token", "--host", conf.Workspace.V.URL(), "--output", "json"}
-		if conf.DatabricksProfile.V != "" {
-			argv = append(argv, "--profile", conf.DatabricksProfile.V)
+		argv := []string{"databricks", "auth", "token", "--host", conf.Workspace.Value.URL(), "--output", "json"}
+		if conf.DatabricksProfile.Value != "" {
+			argv = append(argv, "--profile", conf.DatabricksProfile.Value)
 		}
 		found, err := process.Find(argv, p.Tools())
 		if err != nil {
@@ -142,7 +142,7 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 		cmd.Stdout, cmd.Stderr = &limited{&out, maxWorkloadToken}, &limited{&words, 4 << 10}
 		if err := cmd.Run(); err != nil {
 			line, _, _ := strings.Cut(strings.TrimSpace(words.String()), "\n")
-			return credential.Token{}, &WayError{Problem: "databricks auth token: " + err.Error() + ": " + line, Fix: "run: databricks auth login --host " + conf.Workspace.V.URL()}
+			return credential.Token{}, &WayError{Problem: "databricks auth token: " + err.Error() + ": " + line, Fix: "run: databricks auth login --host " + conf.Workspace.Value.URL()}
 		}
 		return cliToken(out.Bytes(), p.Now())
 	}

@@ -28,7 +28,7 @@ func TestReadWorkloadToken(t *testing.T) {
 	}
 	from := config.Source{Origin: config.FromEnvironment, Name: "DATABRICKS_OIDC_TOKEN_FILEPATH"}
 	read := func(path string) (credential.Secret, error) {
-		return readWorkloadToken(config.SecretSource{Kind: config.SecretInFile, Path: path, From: from})
+		return readWorkloadToken(config.SecretSource{Kind: config.SecretInFile, Path: path, Source: from})
 	}
 	link := filepath.Join(dir, "link") // as Kubernetes projects it
 	if err := os.Symlink(file("token", "eyJ.token\n"), link); err != nil {
@@ -118,7 +118,7 @@ func TestLimited(t *testing.T) {
 // Each way in has its own words, and its exit code.
 func TestWordsOfTheWays(t *testing.T) {
 	conf := config.Config{}
-	conf.Profile.V = "prod"
+	conf.Profile.Value = "prod"
 	refused := &exchange.Error{Call: exchange.CallRefresh, Host: "w.example", Kind: exchange.KindRefreshRefused, Status: 401, Code: "invalid_request", Message: "Refresh token is invalid"}
 	for name, c := range map[string]struct {
 		err     error
@@ -140,7 +140,7 @@ func TestWordsOfTheWays(t *testing.T) {
 	} {
 		conf := conf
 		if name == "a PGUSER" {
-			conf.User.From.Origin = config.FromEnvironment
+			conf.User.Source.Origin = config.FromEnvironment
 		}
 		message, hint := Describe(c.err, &conf)
 		if !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) || ExitCode(c.err) != c.code {
@@ -154,7 +154,7 @@ func TestWordsForAPerson(t *testing.T) {
 	denied := &exchange.Error{Call: exchange.CallEndpoint, Host: "w.example", Kind: exchange.KindEndpointNotFound, Status: 404, Message: "ask the service principal"}
 	for auth, who := range map[string]string{credential.AuthBrowser: "this user", credential.AuthM2M: "this service principal", "": "this service principal"} {
 		conf := config.Config{}
-		conf.Auth.V = auth
+		conf.Auth.Value = auth
 		message, hint := Describe(denied, &conf)
 		if !strings.Contains(message, "that "+who+" may see") || !strings.Contains(message, "ask the service principal") || strings.Contains(hint, "the user may") != (who == "this user") {
 			t.Errorf("%q: %s\n%s", auth, message, hint)

@@ -29,10 +29,10 @@ func (p *Process) Resolve(given map[string][]string, change func(*config.Input) 
 	if err != nil {
 		return nil, err
 	}
-	if conf.KeychainTimeout.V == 0 {
-		conf.KeychainTimeout.V = 5 * time.Second
+	if conf.KeychainTimeout.Value == 0 {
+		conf.KeychainTimeout.Value = 5 * time.Second
 		if Terminal(p.Stdin) && Terminal(p.Stderr) {
-			conf.KeychainTimeout.V = time.Minute // nobody types a password in five seconds
+			conf.KeychainTimeout.Value = time.Minute // nobody types a password in five seconds
 		}
 	}
 	return &conf, nil
@@ -40,7 +40,7 @@ func (p *Process) Resolve(given map[string][]string, change func(*config.Input) 
 
 // Voice makes the program's voice as the configuration wants it.
 func (p *Process) Voice(conf config.Config) *Say {
-	return &Say{Program: p.Program, Out: p.Stderr, Level: conf.Log.V, JSON: conf.LogFormat.V == "json"}
+	return &Say{Program: p.Program, Out: p.Stderr, Level: conf.Log.Value, JSON: conf.LogFormat.Value == "json"}
 }
 
 // Roots is the finder of root certificates for this process.
@@ -51,16 +51,16 @@ func (p *Process) Roots() rootcerts.Finder {
 // SSLRootCert is the file that the login and the child verify the server by. It
 // is empty under --sslmode require, where libpq would take it for verify-ca.
 func (p *Process) SSLRootCert(conf config.Config) (string, error) {
-	if conf.SSLMode.V == config.Require {
+	if conf.SSLMode.Value == config.Require {
 		return "", nil
 	}
-	return p.Roots().Bundle(conf.SSLRootCert.V)
+	return p.Roots().Bundle(conf.SSLRootCert.Value)
 }
 
 // Keychain opens the keychain; nothing is touched before its first use.
 func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
 	p.Isolate()
-	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.V, Environ: os.Getenv})
+	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.Value, Environ: os.Getenv})
 }
 
 // Secrets finds stored secrets, in files and in this keychain.
@@ -71,12 +71,12 @@ func (p *Process) Secrets(chain broker.Secrets) Secrets {
 // RuntimeDir opens the folder for what does not outlive a session. Errors:
 // *config.Error for one that was named, else *NoRuntimeDirError.
 func (p *Process) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
-	dir, err := securefile.OpenDir(securefile.RuntimeCandidates(conf.RuntimeDir.V, p.Env, os.Geteuid(), p.Home()))
+	dir, err := securefile.OpenDir(securefile.RuntimeCandidates(conf.RuntimeDir.Value, p.Env, os.Geteuid(), p.Home()))
 	switch {
 	case err == nil:
 		return dir, nil
 	case conf.RuntimeDir.Given(): // no chmod is advised: the folder may be a system's
-		return nil, &config.Error{Name: conf.RuntimeDir.From.String(), Problem: err.Error(), Fix: "name a folder of yours that is closed to others (mode 0700), or one that is not there yet"}
+		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a folder of yours that is closed to others (mode 0700), or one that is not there yet"}
 	}
 	return nil, &NoRuntimeDirError{Why: err}
 }
@@ -92,8 +92,8 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 	if err != nil {
 		return nil, err
 	}
-	if conf.CACert.V != "" {
-		if err := rootcerts.Check(conf.CACert.V); err != nil {
+	if conf.CACert.Value != "" {
+		if err := rootcerts.Check(conf.CACert.Value); err != nil {
 			return nil, err
 		}
 	}
@@ -121,8 +121,8 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 
 // Workspace is the client of the workspace alone, and what tells of its stages.
 func (p *Process) Workspace(conf config.Config, say *Say, progress *Progress) (*exchange.Client, func(broker.Stage, string), error) {
-	if conf.CACert.V != "" {
-		if err := rootcerts.Check(conf.CACert.V); err != nil {
+	if conf.CACert.Value != "" {
+		if err := rootcerts.Check(conf.CACert.Value); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -138,8 +138,8 @@ func (p *Process) ReadSecretFile(path string) (credential.Secret, error) {
 func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	finder := p.Roots()
 	client, err := exchange.New(exchange.Options{
-		Host: conf.Workspace.V.URL(), WorkspaceID: conf.Workspace.V.WorkspaceID, AccountID: conf.Workspace.V.AccountID, UserAgent: p.Program + "/" + Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.V) },
+		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: p.Program + "/" + Version(),
+		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
 		Proxy:     p.proxySettings(),
 	})
 	if err != nil { // the host was checked before: it is the proxy
@@ -183,7 +183,7 @@ func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(
 			say.Note("signing in to %s as %s", text, identity(conf))
 		case broker.AtWake:
 			progress.At("waiting for the compute to wake")
-			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.V, conf.User.V, conf.WaitTimeout.V)
+			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.Value, conf.User.Value, conf.WaitTimeout.Value)
 		}
 	}
 }
@@ -215,17 +215,17 @@ func TellNotes(say *Say, conf config.Config) {
 		say.Note("%s", n)
 	}
 	if say.Level == config.LogVerbose {
-		say.Note("target: %s at %s, from %s", target(conf), conf.Workspace.V.HostPort(), conf.Workspace.From)
+		say.Note("target: %s at %s, from %s", target(conf), conf.Workspace.Value.HostPort(), conf.Workspace.Source)
 	}
 }
 
 // identity is who signs in, as far as it is known.
 func identity(conf config.Config) string {
 	switch {
-	case conf.ClientID.V != "":
-		return conf.ClientID.V
-	case conf.User.V != "":
-		return conf.User.V
+	case conf.ClientID.Value != "":
+		return conf.ClientID.Value
+	case conf.User.Value != "":
+		return conf.User.Value
 	}
 	return "whoever is signed in"
 }
@@ -234,7 +234,7 @@ func target(conf config.Config) string {
 	switch name := conf.Target(); {
 	case name == "":
 		return "no endpoint"
-	case conf.ReadOnly.V:
+	case conf.ReadOnly.Value:
 		return name + ", read-only"
 	default:
 		return name

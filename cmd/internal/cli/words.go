@@ -79,7 +79,7 @@ func hostHint(e *broker.HostError) string {
 	if e.Named == "" {
 		return "it may still be in the making: look at it in the console, or name the host with --pghost"
 	}
-	return "correct " + e.Configured.From.String() + ", or leave it out and the workspace is asked; --pghost takes any host, such as one of a private DNS"
+	return "correct " + e.Configured.Source.String() + ", or leave it out and the workspace is asked; --pghost takes any host, such as one of a private DNS"
 }
 
 // noSecret speaks of a secret that is not to be had.

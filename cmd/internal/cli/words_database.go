@@ -15,8 +15,8 @@ import (
 // databaseError is one line about a login that failed.
 func databaseError(e *pglogin.Error, conf *config.Config) string {
 	where := "the database"
-	if conf != nil && conf.PGHost.V != "" {
-		where += " at " + conf.PGHost.V
+	if conf != nil && conf.PGHost.Value != "" {
+		where += " at " + conf.PGHost.Value
 	}
 	switch e.Kind {
 	case pglogin.NotAwake:
@@ -49,14 +49,14 @@ func said(e *pglogin.Error) string {
 
 func databaseHint(e *pglogin.Error, conf *config.Config) string {
 	known, thing := config.Config{}, "endpoint"
-	known.User.V, known.Database.V = "the role", "the database"
+	known.User.Value, known.Database.Value = "the role", "the database"
 	if conf != nil {
 		known = *conf
-		if conf.Instance.V != "" {
+		if conf.Instance.Value != "" {
 			thing = "instance"
 		}
 	}
-	if conf != nil && conf.Credential.V == config.CredentialWorkspace && conf.Instance.V == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
+	if conf != nil && conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "leave --credential workspace out: an endpoint takes database credentials, and no workspace token"
 	}
 	switch e.Kind {
@@ -70,14 +70,14 @@ func databaseHint(e *pglogin.Error, conf *config.Config) string {
 			return "check PGHOST or --pghost: a pooled host takes no OAuth roles"
 		}
 		hint := "as the project's owner: " + RoleSQL(known)
-		if known.ClientID.V != "" && known.User.V != known.ClientID.V { // a group's role, or one that does not exist
-			hint = "check " + known.User.From.String() + ": a service principal's own role is its client id; or " + hint
+		if known.ClientID.Value != "" && known.User.Value != known.ClientID.Value { // a group's role, or one that does not exist
+			hint = "check " + known.User.Source.String() + ": a service principal's own role is its client id; or " + hint
 		}
 		return hint
 	case pglogin.TokenInvalid:
 		return "check this machine's clock, and that the workspace owns this database: no token works across workspaces"
 	case pglogin.DatabaseMissing:
-		return "check the database's name: " + known.Database.V + " (usually databricks_postgres)"
+		return "check the database's name: " + known.Database.Value + " (usually databricks_postgres)"
 	case pglogin.ConnectDenied:
 		return "as the project's owner: " + ConnectSQL(known)
 	case pglogin.EndpointDisabled:

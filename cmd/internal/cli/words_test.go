@@ -126,7 +126,7 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &securefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
 		{&broker.HostError{Target: "E"}, "E names no host", "--pghost"},
 		{&broker.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
-		{&broker.HostError{Configured: config.Value[string]{V: "a", From: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
+		{&broker.HostError{Configured: config.Value[string]{Value: "a", Source: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
 		{&rotate.TooManyError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, "no secret created: client c has 5 secrets at h", "delete a secret"},
 		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallCreateSecret, Host: "h"}, "h denies permission", "a manager of itself"},
 		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallEndpoint, Host: "h"}, "h denies permission", "CAN USE on the project"},
@@ -154,7 +154,7 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		t.Error(hint)
 	}
 	c := conf()
-	c.Profile.V, c.Workspace.From.Origin, c.ClientID.From.Origin = "prod", config.FromProfile, config.FromProfile
+	c.Profile.Value, c.Workspace.Source.Origin, c.ClientID.Source.Origin = "prod", config.FromProfile, config.FromProfile
 	message, hint := Describe(&broker.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound},
 		Notes: []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}}, c)
 	if !strings.HasSuffix(hint, "login --profile prod") || !strings.Contains(message, "(DATABRICKS_CLIENT_SECRET is not used: x)") || strings.Contains(message, "PGHOST") {
@@ -162,8 +162,8 @@ func TestWordsOfOtherErrors(t *testing.T) {
 	}
 	// Another host or client is not the profile's, and login there would store for the profile's.
 	for _, change := range []func(*config.Config){
-		func(c *config.Config) { c.Workspace.From.Origin = config.FromOption },
-		func(c *config.Config) { c.ClientID.From.Origin = config.FromOption },
+		func(c *config.Config) { c.Workspace.Source.Origin = config.FromOption },
+		func(c *config.Config) { c.ClientID.Source.Origin = config.FromOption },
 	} {
 		c := *c
 		change(&c)
@@ -209,11 +209,11 @@ func TestTroubleshootingHints(t *testing.T) {
 func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
 	c := conf()
 	refused := &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}
-	c.Credential.V = config.CredentialWorkspace
+	c.Credential.Value = config.CredentialWorkspace
 	if _, hint := Describe(refused, c); !strings.Contains(hint, "leave --credential workspace out") {
 		t.Error(hint)
 	}
-	c.Endpoint.V, c.Instance.V = "", "shop"
+	c.Endpoint.Value, c.Instance.Value = "", "shop"
 	if _, hint := Describe(refused, c); !strings.Contains(hint, "databricks_create_role") {
 		t.Error(hint)
 	}
@@ -224,7 +224,7 @@ func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
 
 func TestHintsQuoteForSQL(t *testing.T) {
 	c := conf()
-	c.User.V, c.Database.V = `o'x"y`, `d"b`
+	c.User.Value, c.Database.Value = `o'x"y`, `d"b`
 	if _, hint := Describe(&pglogin.Error{Kind: pglogin.RoleMissing}, c); !strings.Contains(hint, `databricks_create_role('o''x"y', `) {
 		t.Error(hint)
 	}

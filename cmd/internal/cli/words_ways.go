@@ -59,8 +59,8 @@ func describeWay(err error, conf *config.Config) (message, hint string, ok bool)
 // userLogin is the command that a person runs to sign in.
 func userLogin(host string, conf *config.Config) string {
 	line := "lakebase-credential-helper login --user-login"
-	if conf != nil && conf.Profile.V != "" {
-		return line + " --profile " + conf.Profile.V
+	if conf != nil && conf.Profile.Value != "" {
+		return line + " --profile " + conf.Profile.Value
 	}
 	return line + " --host " + host
 }
@@ -83,7 +83,7 @@ func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint strin
 	}
 	if e.User != "" {
 		hint := "sign in with: " + userLogin(e.Host, conf)
-		if conf != nil && conf.Auth.V == "" && conf.User.From.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
+		if conf != nil && conf.Auth.Value == "" && conf.User.Source.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
 			hint += "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal"
 		}
 		return sanitize.Line(fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)), hint
@@ -111,9 +111,9 @@ func targetWords(e *broker.TargetError, conf *config.Config) (message, hint stri
 // whichBearer names the token for the API by where it came from.
 func whichBearer(conf *config.Config) string {
 	switch {
-	case conf != nil && conf.Auth.V == credential.AuthPAT:
-		return "the token of " + conf.Secret.From.String()
-	case conf != nil && conf.Auth.V == credential.AuthCLI:
+	case conf != nil && conf.Auth.Value == credential.AuthPAT:
+		return "the token of " + conf.Secret.Source.String()
+	case conf != nil && conf.Auth.Value == credential.AuthCLI:
 		return "the token that the Databricks CLI gave"
 	}
 	return "the workspace token that it had just given"
@@ -131,10 +131,10 @@ func wayHint(e *exchange.Error, conf *config.Config) string {
 		return "start the login again: a code is good once, and for minutes"
 	case conf == nil:
 		return ""
-	case conf.Auth.V == credential.AuthPAT && (e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied):
+	case conf.Auth.Value == credential.AuthPAT && (e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied):
 		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is of this workspace"
-	case conf.Auth.V == credential.AuthCLI && e.Kind == exchange.KindBearerRefused:
-		return "run: databricks auth login --host " + conf.Workspace.V.URL()
+	case conf.Auth.Value == credential.AuthCLI && e.Kind == exchange.KindBearerRefused:
+		return "run: databricks auth login --host " + conf.Workspace.Value.URL()
 	}
 	return ""
 }

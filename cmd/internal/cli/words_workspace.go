@@ -84,7 +84,7 @@ func workspaceError(err error, e *exchange.Error, conf *config.Config) string {
 
 // asWhom puts a person in the service principal's place, in words of ours.
 func asWhom(text string, conf *config.Config) string {
-	if conf == nil || !credential.IsPerson(conf.Auth.V) {
+	if conf == nil || !credential.IsPerson(conf.Auth.Value) {
 		return text
 	}
 	return strings.ReplaceAll(text, "service principal", "user")
@@ -119,18 +119,18 @@ func SameTarget(conf *config.Config) string {
 	case conf == nil:
 		return ""
 	case ofProfile(conf):
-		return " --profile " + conf.Profile.V
+		return " --profile " + conf.Profile.Value
 	}
 	named := func(s config.Source) bool { return s.Origin == config.FromOption || s.Origin == config.FromProfile }
 	var text string
-	if s := conf.DatabricksProfile; s.V != "" && named(s.From) {
-		text += " --databricks-profile " + s.V
+	if s := conf.DatabricksProfile; s.Value != "" && named(s.Source) {
+		text += " --databricks-profile " + s.Value
 	}
-	if h := conf.Workspace; named(h.From) {
-		text += " --host " + h.V.HostPort()
+	if h := conf.Workspace; named(h.Source) {
+		text += " --host " + h.Value.HostPort()
 	}
-	if id := conf.ClientID; id.V != "" && named(id.From) {
-		text += " --client-id " + id.V
+	if id := conf.ClientID; id.Value != "" && named(id.Source) {
+		text += " --client-id " + id.Value
 	}
 	return text
 }
@@ -138,13 +138,13 @@ func SameTarget(conf *config.Config) string {
 // ofProfile says whether the identity is a profile's: with one that an option
 // changes, login would store for the profile's, and write it there.
 func ofProfile(conf *config.Config) bool {
-	return conf != nil && conf.Profile.V != "" && conf.Workspace.From.Origin != config.FromOption && conf.ClientID.From.Origin != config.FromOption
+	return conf != nil && conf.Profile.Value != "" && conf.Workspace.Source.Origin != config.FromOption && conf.ClientID.Source.Origin != config.FromOption
 }
 
 func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	hostFrom, target := "the host", "the target's name"
 	if conf != nil {
-		hostFrom, target = conf.Workspace.From.String(), conf.TargetFrom().String()
+		hostFrom, target = conf.Workspace.Source.String(), conf.TargetFrom().String()
 	}
 	if e.Kind == exchange.KindPermissionDenied && strings.Contains(e.Message, "IP ACL") { // the words of omnigent-ai/omnigent#4463
 		return "add this machine's address to the workspace's IP access list"
@@ -202,7 +202,7 @@ func refusedHint(e *exchange.Error, hostFrom, target string, conf *config.Config
 	case e.Call == exchange.CallWorkspaceToken:
 		return "check " + hostFrom + " and the client id, and try again"
 	case e.Call == exchange.CallDatabaseCredential && conf != nil && conf.TTL.Given():
-		return "check " + conf.TTL.From.String() + " and " + target + ", and try again"
+		return "check " + conf.TTL.Source.String() + " and " + target + ", and try again"
 	}
 	return "check " + hostFrom + " and " + target + ", and try again"
 }

@@ -19,11 +19,11 @@ func TestHintsNameTheTarget(t *testing.T) {
 	}
 	for want, conf := range map[string]*config.Config{
 		"":                {},
-		" --profile prod": {Profile: config.Value[string]{V: "prod"}, Workspace: config.Value[config.Workspace]{V: host, From: profile}, ClientID: config.Value[string]{V: "id", From: profile}},
-		" --host a.cloud.databricks.com --client-id other": {Profile: config.Value[string]{V: "prod"}, Workspace: config.Value[config.Workspace]{V: host, From: profile}, ClientID: config.Value[string]{V: "other", From: option}},
-		" --host a.cloud.databricks.com --client-id id":    {Workspace: config.Value[config.Workspace]{V: host, From: option}, ClientID: config.Value[string]{V: "id", From: option}},
-		" --client-id id":           {Workspace: config.Value[config.Workspace]{V: host, From: variable}, ClientID: config.Value[string]{V: "id", From: option}},
-		" --databricks-profile DEV": {Workspace: config.Value[config.Workspace]{V: host}, DatabricksProfile: config.Value[string]{V: "DEV", From: option}},
+		" --profile prod": {Profile: config.Value[string]{Value: "prod"}, Workspace: config.Value[config.Workspace]{Value: host, Source: profile}, ClientID: config.Value[string]{Value: "id", Source: profile}},
+		" --host a.cloud.databricks.com --client-id other": {Profile: config.Value[string]{Value: "prod"}, Workspace: config.Value[config.Workspace]{Value: host, Source: profile}, ClientID: config.Value[string]{Value: "other", Source: option}},
+		" --host a.cloud.databricks.com --client-id id":    {Workspace: config.Value[config.Workspace]{Value: host, Source: option}, ClientID: config.Value[string]{Value: "id", Source: option}},
+		" --client-id id":           {Workspace: config.Value[config.Workspace]{Value: host, Source: variable}, ClientID: config.Value[string]{Value: "id", Source: option}},
+		" --databricks-profile DEV": {Workspace: config.Value[config.Workspace]{Value: host}, DatabricksProfile: config.Value[string]{Value: "DEV", Source: option}},
 	} {
 		for _, c := range []struct {
 			err  *exchange.Error

@@ -12,7 +12,7 @@ import (
 
 // mint asks for a database credential; more are further fields of the request.
 func (r *road) mint(ctx context.Context, bearer credential.Secret, more map[string]any) (answer, error) {
-	body := map[string]any{"endpoint": r.conf.Endpoint.V}
+	body := map[string]any{"endpoint": r.conf.Endpoint.Value}
 	for k, v := range more {
 		body[k] = v
 	}

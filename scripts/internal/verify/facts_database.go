@@ -99,7 +99,7 @@ var loginFacts = []fact{
 			return err.Error(), fails
 		}
 		name, _, _ := strings.Cut(who, " at ")
-		return who, is(name == r.conf.ClientID.V)
+		return who, is(name == r.conf.ClientID.Value)
 	})},
 	{"channel binding cannot be had", withToken(func(ctx context.Context, r *road) (string, verdict) {
 		who, err := r.login(ctx, r.host(), r.token, "require")

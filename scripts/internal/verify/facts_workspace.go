@@ -66,7 +66,7 @@ var oauthFacts = []fact{
 			return a.said(), unseen
 		}
 		return "host_type=" + a.field("host_type") + " oidc_endpoint=" + a.field("oidc_endpoint") + " audiences=" + a.field("token_federation_default_oidc_audiences"),
-			is(strings.HasPrefix(a.field("oidc_endpoint"), r.conf.Workspace.V.URL()+"/"))
+			is(strings.HasPrefix(a.field("oidc_endpoint"), r.conf.Workspace.Value.URL()+"/"))
 	}},
 	{"an answer tells the server's time, and our clock is within a minute of it", func(ctx context.Context, r *road) (string, verdict) {
 		a, err := r.call(ctx, http.MethodGet, "/.well-known/databricks-config", credential.Secret{}, nil)
@@ -98,7 +98,7 @@ var apiFacts = []fact{
 			return lost(err)
 		}
 		r.me = me{UserName: a.field("userName"), ID: a.field("id")}
-		same := r.me.UserName == r.conf.ClientID.V
+		same := r.me.UserName == r.conf.ClientID.Value
 		r.name(r.me.UserName, r.me.ID, a.field("displayName"))
 		return a.said() + " userName=" + r.me.UserName, is(same)
 	})},
@@ -113,7 +113,7 @@ var apiFacts = []fact{
 		return a.said(), is(a.status == 200)
 	})},
 	{"an endpoint is found by its name, and tells its host", withBearer(func(ctx context.Context, r *road) (string, verdict) {
-		a, err := r.call(ctx, http.MethodGet, "/api/2.0/postgres/"+r.conf.Endpoint.V, r.bearer, nil)
+		a, err := r.call(ctx, http.MethodGet, "/api/2.0/postgres/"+r.conf.Endpoint.Value, r.bearer, nil)
 		if err != nil {
 			return lost(err)
 		}
@@ -131,7 +131,7 @@ var apiFacts = []fact{
 		return label + " and " + r.endpoint.UID, is(label == r.endpoint.UID)
 	})},
 	{"an endpoint is found by the uids of its branch and itself too", withBearer(func(ctx context.Context, r *road) (string, verdict) {
-		branch, _, _ := strings.Cut(r.conf.Endpoint.V, "/endpoints/")
+		branch, _, _ := strings.Cut(r.conf.Endpoint.Value, "/endpoints/")
 		a, err := r.call(ctx, http.MethodGet, "/api/2.0/postgres/"+branch, r.bearer, nil)
 		if err != nil {
 			return lost(err)
@@ -162,7 +162,7 @@ var apiFacts = []fact{
 		return "read_write_pooled_host=" + r.endpoint.Status.Hosts.Pooled, is(r.endpoint.Status.Hosts.Pooled != "")
 	})},
 	{"an endpoint that is not there is 404 NOT_FOUND", withBearer(func(ctx context.Context, r *road) (string, verdict) {
-		branch, _, _ := strings.Cut(r.conf.Endpoint.V, "/endpoints/")
+		branch, _, _ := strings.Cut(r.conf.Endpoint.Value, "/endpoints/")
 		a, err := r.call(ctx, http.MethodGet, "/api/2.0/postgres/"+branch+"/endpoints/no-such-endpoint", r.bearer, nil)
 		if err != nil {
 			return lost(err)

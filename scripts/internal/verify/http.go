@@ -38,7 +38,7 @@ func (r *road) call(ctx context.Context, method, path string, bearer credential.
 		}
 		text, kind = string(data), "application/json"
 	}
-	req, err := http.NewRequestWithContext(ctx, method, r.conf.Workspace.V.URL()+path, strings.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, method, r.conf.Workspace.Value.URL()+path, strings.NewReader(text))
 	if err != nil {
 		return answer{}, err
 	}
@@ -46,7 +46,7 @@ func (r *road) call(ctx context.Context, method, path string, bearer credential.
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	if id := r.conf.Workspace.V.WorkspaceID; id != "" {
+	if id := r.conf.Workspace.Value.WorkspaceID; id != "" {
 		req.Header.Set("X-Databricks-Workspace-Id", id)
 	}
 	if !bearer.IsZero() {
@@ -69,12 +69,12 @@ func (r *road) send(req *http.Request) (answer, error) {
 // signIn asks the token endpoint for a scope, with a secret.
 func (r *road) signIn(ctx context.Context, secret credential.Secret, scope string) (answer, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.conf.Workspace.V.URL()+"/oidc/v1/token", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.conf.Workspace.Value.URL()+"/oidc/v1/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		return answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.SetBasicAuth(r.conf.ClientID.V, secret.Reveal())
+	req.SetBasicAuth(r.conf.ClientID.Value, secret.Reveal())
 	return r.send(req)
 }
 

@@ -21,21 +21,21 @@ import (
 
 // host is where the facts log in: the endpoint's, as the programs would.
 func (r *road) host() string {
-	if h := r.conf.PGHost.V; r.conf.PGHostTrusted() {
+	if h := r.conf.PGHost.Value; r.conf.PGHostTrusted() {
 		return h
 	}
 	return r.endpoint.Status.Hosts.Host
 }
 
 func (r *road) address(host string) string {
-	return net.JoinHostPort(host, strconv.Itoa(r.conf.PGPort.V))
+	return net.JoinHostPort(host, strconv.Itoa(r.conf.PGPort.Value))
 }
 
 func (r *road) user() string {
-	if r.conf.User.V != "" {
-		return r.conf.User.V
+	if r.conf.User.Value != "" {
+		return r.conf.User.Value
 	}
-	return r.conf.ClientID.V
+	return r.conf.ClientID.Value
 }
 
 // login logs in over verified TLS and asks who it is. The error is what the server
@@ -45,7 +45,7 @@ func (r *road) login(ctx context.Context, host string, password credential.Secre
 	if err != nil {
 		return "", err
 	}
-	cfg.Host, cfg.Port, cfg.Database, cfg.User = host, uint16(r.conf.PGPort.V), r.conf.Database.V, r.user()
+	cfg.Host, cfg.Port, cfg.Database, cfg.User = host, uint16(r.conf.PGPort.Value), r.conf.Database.Value, r.user()
 	cfg.Password, cfg.Fallbacks = password.Reveal(), nil
 	cfg.RuntimeParams = map[string]string{"application_name": "lakebase-exec-verify"}
 	cfg.TLSConfig = &tls.Config{ServerName: host, RootCAs: r.roots, MinVersion: tls.VersionTLS12}
@@ -97,7 +97,7 @@ func (r *road) start(ctx context.Context, cfg *tls.Config) (string, error) {
 		c = encrypted
 	}
 	front := pgproto3.NewFrontend(c, c)
-	front.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": r.user(), "database": r.conf.Database.V}})
+	front.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": r.user(), "database": r.conf.Database.Value}})
 	if err := front.Flush(); err != nil {
 		return "", err
 	}

@@ -91,9 +91,9 @@ func open(ctx context.Context, args []string, environ map[string]string) (*road,
 	switch {
 	case err != nil:
 		return nil, err
-	case r.conf.Endpoint.V == "" || !r.conf.EndpointWhole():
+	case r.conf.Endpoint.Value == "" || !r.conf.EndpointWhole():
 		return nil, errors.New("the target must be an endpoint by its whole name, " + config.EndpointForm)
-	case r.conf.ClientID.V == "":
+	case r.conf.ClientID.Value == "":
 		return nil, errors.New("a service principal must sign in: give its client id")
 	}
 	if r.secret, err = r.readSecret(ctx); err != nil {
@@ -146,11 +146,11 @@ func (r *road) readSecret(ctx context.Context) (credential.Secret, error) {
 func (r *road) transport() error {
 	cache, _ := os.UserCacheDir()
 	finder := rootcerts.Finder{SSLCertFile: r.environ["SSL_CERT_FILE"], CacheDir: cache, WriteFile: securefile.WriteFile}
-	workspace, err := finder.Workspace(r.conf.CACert.V)
+	workspace, err := finder.Workspace(r.conf.CACert.Value)
 	if err != nil {
 		return err
 	}
-	bundle, err := finder.Bundle(r.conf.SSLRootCert.V)
+	bundle, err := finder.Bundle(r.conf.SSLRootCert.Value)
 	if err != nil {
 		return err
 	}
@@ -167,9 +167,9 @@ func (r *road) transport() error {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: workspace, MinVersion: tls.VersionTLS12}},
 	}
-	id := r.conf.ClientID.V
-	r.name(r.conf.Workspace.V.Hostname(), id, r.conf.PGHost.V, r.conf.User.V)
-	for _, part := range strings.Split(r.conf.Endpoint.V, "/") {
+	id := r.conf.ClientID.Value
+	r.name(r.conf.Workspace.Value.Hostname(), id, r.conf.PGHost.Value, r.conf.User.Value)
+	for _, part := range strings.Split(r.conf.Endpoint.Value, "/") {
 		if !slices.Contains([]string{"projects", "branches", "endpoints", "production", "primary"}, part) {
 			r.name(part)
 		}
