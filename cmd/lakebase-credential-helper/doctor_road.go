@@ -158,7 +158,7 @@ func (x *examination) child() {
 	roots, _ := x.SSLRootCert(conf) // looked at before
 	values := pgenv.Values{Host: or(seen.Host), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: or(conf.User.Value),
 		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: roots, Profile: conf.Profile.Value,
-		Password: credential.NewSecret(hidden), Seal: hidden, ExpiresAt: seen.CredentialEnds}
+		Password: credential.NewSecret(hidden), ExpiresAt: seen.CredentialEnds}
 	result, err := pgenv.Build(x.Environ, values, conf.Keep.Value)
 	if err != nil {
 		x.add(failed(partChild, err, &conf))

@@ -33,9 +33,6 @@ func values(conf *config.Config, t pglogin.Target, token credential.Token, w *wa
 	switch {
 	case w == nil:
 		v.Password, v.ExpiresAt = token.Value, token.ExpiresAt
-		if !token.Value.IsZero() {
-			v.Seal = conf.Key().Seal(token.Value, t.Host, t.Port, t.User)
-		}
 	case w.passFile != "":
 		v.PassFile = w.passFile
 	default:
@@ -70,7 +67,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if conf.User.Value == "" {
 		target.User = askedAtStart
 	}
-	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart, "LAKEBASE_TOKEN_TARGET": askedAtStart}
+	shown := map[string]string{"PGPASSWORD": askedAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": askedAtStart}
 	if conf.Cache.Value != config.CacheOff {
 		stores, err := p.TokenStores(conf, p.Keychain(conf))
 		if err != nil {
@@ -86,7 +83,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 			if e.Token.Fresh(p.Now(), conf.MinTTL.Value) {
 				// The token itself stays out of all that is shown, templates too.
 				token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
-				shown = map[string]string{"PGPASSWORD": notShown, "LAKEBASE_TOKEN_TARGET": notShown}
+				shown = map[string]string{"PGPASSWORD": notShown}
 			}
 		}
 	}

@@ -53,8 +53,7 @@ type Broker struct {
 	Cache          *tokencache.Cache
 	Logins         loginproof.Proofs
 	ReadSecretFile func(path string) (credential.Secret, error)
-	SSLRootCert    string     // the path that the child gets; empty with sslmode=require
-	Inherited      *Inherited // what a lakebase-exec around us left, or nil
+	SSLRootCert    string // the path that the child gets; empty with sslmode=require
 	Now            func() time.Time
 	Tell           func(s Stage, text string) // may be nil
 

@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
@@ -47,31 +46,6 @@ func TestUnknownErrorsAreFinal(t *testing.T) {
 	w.credError = func(context.Context, int) error { return odd }
 	_, err := w.ready(t, resolve(t, "PGHOST", ownHost, "timeout", "3s"))
 	if got := w.did(); !errors.Is(err, odd) || got != "keychain sign-in credential" {
-		t.Errorf("%v: %s", err, got)
-	}
-}
-
-// The token of a lakebase-exec around us does not stand in for one that the
-// database has refused.
-func TestInheritedTokenIsNoSecondTry(t *testing.T) {
-	c := resolve(t, "PGHOST", ownHost, "wait", "always")
-	w := newWorld()
-	if _, err := w.ready(t, c); err != nil {
-		t.Fatal(err)
-	}
-	w.did()
-	w.secretErr = &keychain.Error{Err: keychain.ErrNotFound}
-	w.login = func(_ context.Context, _ pglogin.Target, password string) error {
-		if password == "token-1" {
-			return tokenRefused()
-		}
-		return nil
-	}
-	b := w.broker(c)
-	b.Inherited = sealed(t)
-	_, err := b.Ready(t.Context())
-	var none *NoSecretError
-	if got := w.did(); !errors.As(err, &none) || got != "login:token-1 keychain" {
 		t.Errorf("%v: %s", err, got)
 	}
 }

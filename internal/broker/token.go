@@ -18,22 +18,9 @@ func (b *Broker) token(ctx context.Context, refused credential.Secret) (Session,
 	if err != nil && b.otherWay(err) {
 		s, err = b.ownToken(ctx, refused)
 	}
-	if err != nil && refused.IsZero() && nobody(err) {
-		if s, ok := b.inherited(); ok {
-			return s, nil
-		}
-	}
 	return s, err
 }
 
-// nobody says whether an error is that there is nobody to sign in as.
-func nobody(err error) bool {
-	var none *NoSecretError
-	var person *NoPersonError
-	return errors.As(err, &none) || errors.As(err, &person)
-}
-
-// ownToken is token without a token that was handed down.
 func (b *Broker) ownToken(ctx context.Context, refused credential.Secret) (Session, error) {
 	if err := b.decide(ctx); err != nil {
 		return Session{}, err
@@ -147,47 +134,6 @@ func (b *Broker) stored(ctx context.Context, account string) (credential.Secret,
 		secrets = b.QuietSecrets
 	}
 	return secrets.Get(ctx, account)
-}
-
-// Inherited is the token that a lakebase-exec around this process has set, with
-// what it says of itself.
-type Inherited struct {
-	Host, User, Seal string
-	Port             int
-	Token            credential.Secret
-	ExpiresAt        time.Time
-}
-
-// inherited gives a session with the token found in the environment, where it
-// is fresh and its seal says that it was handed out for this target and host.
-func (b *Broker) inherited() (Session, bool) {
-	in, c := b.Inherited, b.Config
-	if in != nil && c.User.Value == "" && c.ClientID.Value == "" {
-		c.User.Value = in.User
-	}
-	if in == nil || in.Token.IsZero() || in.User != c.User.Value || in.Port != c.PGPort.Value || c.PGHost.Value != "" && c.PGHost.Value != in.Host {
-		return Session{}, false
-	}
-	there := c
-	if there.PGHost.Value == "" {
-		there.PGHost.Value = in.Host
-	}
-	if !there.PGHostTrusted() { // the seal says that who set these has the token, and no more
-		return Session{}, false
-	}
-	if in.Seal == "" || in.Seal != c.Key().Seal(in.Token, in.Host, in.Port, in.User) {
-		return Session{}, false
-	}
-	// When it was minted is not told, so the rest that is asked for is what a
-	// token of the longest life would need.
-	rest := in.ExpiresAt.Sub(b.Now())
-	if rest < credential.MinLife(c.MinTTL.Value, credential.MaxLife) || rest > credential.MaxLife {
-		return Session{}, false
-	}
-	b.tell(Note, "using the token of the lakebase-exec around this one")
-	b.Config = c
-	t := credential.Token{Value: in.Token, ExpiresAt: in.ExpiresAt, MintedAt: b.Now()}
-	return Session{Target: b.Target(in.Host), Token: t, Cached: true}, true
 }
 
 // refused says whether a login failed for its token, and not for anything that

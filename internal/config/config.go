@@ -133,6 +133,9 @@ type Config struct {
 	Log             Value[string]
 	LogFormat       Value[string]
 
+	// Nested reports that the environment is one that lakebase-exec made for a command.
+	Nested bool
+
 	// Notes lists what was given and not used, or used in another way.
 	Notes []Note
 	// Warnings lists what a person is told always.

@@ -56,6 +56,7 @@ type resolver struct {
 // or key at fault and where it stands.
 func Resolve(in Input) (Config, error) {
 	r := &resolver{in: in}
+	r.conf.Nested = in.Environ["LAKEBASE_TOKEN_EXPIRES_AT"] != ""
 	if !in.NoTarget {
 		if err := r.openProfile(); err != nil {
 			return Config{}, err

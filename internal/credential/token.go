@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -75,16 +74,4 @@ func (k Key) ID() string {
 func (k Key) Fingerprint(s Secret) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{"fingerprint", k.ID(), s.Reveal()}, "\x00")))
 	return hex.EncodeToString(sum[:16])
-}
-
-// Seal marks a token as handed out for this key, host, port and user. Only who
-// has the token can make it, so it tells a process that finds all of them in its
-// environment whether they belong together. It gives nothing of the token away.
-func (k Key) Seal(token Secret, host string, port int, user string) string {
-	k.Identity = "" // what it was minted with is not at hand where it is found
-	mac := hmac.New(sha256.New, []byte(token.Reveal()))
-	for _, f := range []string{"seal", k.ID(), host, strconv.Itoa(port), user} {
-		mac.Write([]byte(strconv.Itoa(len(f)) + ":" + f))
-	}
-	return hex.EncodeToString(mac.Sum(nil)[:16])
 }

@@ -115,22 +115,3 @@ func TestFingerprint(t *testing.T) {
 		t.Error("the fingerprint is not 16 bytes in hex")
 	}
 }
-
-func TestSeal(t *testing.T) {
-	k, token := aKey(), NewSecret("token-0123456789")
-	other := aKey()
-	other.Target = "elsewhere"
-	want := k.Seal(token, "h", 5432, "u")
-	if want != k.Seal(NewSecret("token-0123456789"), "h", 5432, "u") || len(want) != 32 {
-		t.Errorf("the seal is %q, and not 16 bytes in hex that stay", want)
-	}
-	for name, got := range map[string]string{
-		"key": other.Seal(token, "h", 5432, "u"), "token": k.Seal(NewSecret("another"), "h", 5432, "u"), "no token": k.Seal(Secret{}, "h", 5432, "u"),
-		"host": k.Seal(token, "i", 5432, "u"), "port": k.Seal(token, "h", 5433, "u"), "user": k.Seal(token, "h", 5432, "v"),
-		"moved": k.Seal(token, "h5432", 0, "u"),
-	} {
-		if got == want {
-			t.Errorf("another %s has the same seal", name)
-		}
-	}
-}

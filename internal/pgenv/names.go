@@ -16,14 +16,13 @@ const (
 	pgSSLRootCert = "PGSSLROOTCERT"
 	pgAppName     = "PGAPPNAME"
 	expiresAt     = "LAKEBASE_TOKEN_EXPIRES_AT"
-	seal          = "LAKEBASE_TOKEN_TARGET"
 	profile       = "LAKEBASE_PROFILE"
 	oidcTokenEnv  = "DATABRICKS_OIDC_TOKEN_ENV"
 )
 
 // ours are set by the wrapper, or absent: an inherited one never stays, and
 // --keep cannot ask for it.
-var ours = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, seal, profile)
+var ours = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, profile)
 
 // passes are the variables of libpq that change neither where nor as whom nor
 // how safely a client connects.

@@ -30,7 +30,6 @@ type Values struct {
 	SSLRootCert string
 	AppName     string // used only if the caller has none
 	ExpiresAt   time.Time
-	Seal        string // tells a lakebase-exec inside the child what the token is for
 	Profile     string
 	Extra       []Var // asked for by name; see CheckExtra
 }
@@ -205,7 +204,6 @@ func values(v Values, caller entries, fold bool) (entries, error) {
 		{pgSSLRootCert, v.SSLRootCert, false},
 		{pgAppName, app, false},
 		{expiresAt, expires, false},
-		{seal, v.Seal, false},
 		{profile, v.Profile, false},
 	} {
 		switch {

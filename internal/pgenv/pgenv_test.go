@@ -16,10 +16,10 @@ var (
 	full    = Values{
 		Host: "ep-1.database.us-east-1.cloud.databricks.com", Port: 5433, Database: "app db", User: "a@b.example",
 		Password: credential.NewSecret("tok=en\n"), SSLMode: "verify-full", SSLRootCert: "/etc/ssl/cert.pem", AppName: "psql",
-		ExpiresAt: time.Date(2026, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600)), Seal: "5ea1", Profile: "prod",
+		ExpiresAt: time.Date(2026, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600)), Profile: "prod",
 	}
 	minimalOwn = []string{"PGHOST=h", "PGPORT=5432", "PGDATABASE=d", "PGUSER=u"}
-	fullNames  = []string{"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "PGAPPNAME", "LAKEBASE_TOKEN_EXPIRES_AT", "LAKEBASE_TOKEN_TARGET", "LAKEBASE_PROFILE"}
+	fullNames  = []string{"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "PGAPPNAME", "LAKEBASE_TOKEN_EXPIRES_AT", "LAKEBASE_PROFILE"}
 )
 
 func TestBuildSetsAll(t *testing.T) {
@@ -31,7 +31,7 @@ func TestBuildSetsAll(t *testing.T) {
 		Environ: []string{
 			"HOME=/home/me", "PGHOST=ep-1.database.us-east-1.cloud.databricks.com", "PGPORT=5433", "PGDATABASE=app db", "PGUSER=a@b.example",
 			"PGPASSWORD=tok=en\n", "PGSSLMODE=verify-full", "PGSSLROOTCERT=/etc/ssl/cert.pem", "PGAPPNAME=psql",
-			"LAKEBASE_TOKEN_EXPIRES_AT=2026-01-02T03:04:05Z", "LAKEBASE_TOKEN_TARGET=5ea1", "LAKEBASE_PROFILE=prod",
+			"LAKEBASE_TOKEN_EXPIRES_AT=2026-01-02T03:04:05Z", "LAKEBASE_PROFILE=prod",
 		},
 		Set: fullNames,
 	}

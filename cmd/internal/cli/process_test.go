@@ -125,22 +125,3 @@ func TestResolveKeychainTimeout(t *testing.T) {
 		t.Errorf("as it was told: %v, %v", c.KeychainTimeout, err)
 	}
 }
-
-func TestInherited(t *testing.T) {
-	good := []string{"LAKEBASE_TOKEN_EXPIRES_AT=2026-03-01T12:00:00Z", "PGPASSWORD=t", "PGPORT=5433", "PGHOST=h", "PGUSER=u", "LAKEBASE_TOKEN_TARGET=5ea1"}
-	in := newProcess(good...).inherited()
-	if in == nil || in.Host != "h" || in.User != "u" || in.Port != 5433 || in.Seal != "5ea1" || in.Token.Reveal() != "t" || !in.ExpiresAt.Equal(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) {
-		t.Errorf("%+v", in)
-	}
-	for _, without := range []int{0, 1, 2} {
-		var environ []string
-		for i, e := range good {
-			if i != without {
-				environ = append(environ, e)
-			}
-		}
-		if in := newProcess(environ...).inherited(); in != nil {
-			t.Errorf("without %s: %+v", good[without], in)
-		}
-	}
-}

@@ -3,7 +3,6 @@ package cli
 import (
 	"crypto/x509"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
@@ -111,7 +110,6 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 		Workspace:      workspace,
 		Waker:          waker(progress),
 		ReadSecretFile: p.ReadSecretFile,
-		Inherited:      p.inherited(),
 		Tell:           p.teller(conf, say, progress),
 		People:         workspace, Federation: workspace, Discovery: workspace, Directory: workspace, Browser: workspace,
 		Accounts: p.accounts(stores.Index()), Keep: p.keepRefresh(chain, stores.Index()),
@@ -186,20 +184,6 @@ func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(
 			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.Value, conf.User.Value, conf.WaitTimeout.Value)
 		}
 	}
-}
-
-// inherited is the token of a lakebase-exec around this process, if there is one.
-func (p *Process) inherited() *broker.Inherited {
-	expires, err := time.Parse(time.RFC3339, p.Env("LAKEBASE_TOKEN_EXPIRES_AT"))
-	if err != nil || p.Env("PGPASSWORD") == "" {
-		return nil
-	}
-	port, err := strconv.Atoi(p.Env("PGPORT"))
-	if err != nil {
-		return nil
-	}
-	return &broker.Inherited{Host: p.Env("PGHOST"), User: p.Env("PGUSER"), Seal: p.Env("LAKEBASE_TOKEN_TARGET"), Port: port,
-		Token: credential.NewSecret(p.Env("PGPASSWORD")), ExpiresAt: expires}
 }
 
 // TellWarnings says what a person has to know of the configuration.

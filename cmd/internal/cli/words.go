@@ -92,13 +92,22 @@ func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint strin
 	}
 	var chain *keychain.Error
 	if errors.As(e.Err, &chain) && !errors.Is(chain, keychain.ErrNotFound) {
-		return message, keychainHint(chain)
+		return message, keychainHint(chain) + nested(conf)
 	}
-	login := "store it with: lakebase-credential-helper login"
+	target := " --host " + e.Host + " --client-id " + e.ClientID
 	if ofProfile(conf) {
-		return message, login + SameTarget(conf)
+		target = SameTarget(conf)
 	}
-	return message, login + " --host " + e.Host + " --client-id " + e.ClientID
+	return message, "store it with: lakebase-credential-helper login" + target + nested(conf)
+}
+
+// nested adds to a hint what helps a run inside another lakebase-exec, which has
+// removed the secret from the environment.
+func nested(conf *config.Config) string {
+	if conf == nil || !conf.Nested {
+		return ""
+	}
+	return "; or, as this runs inside another lakebase-exec, turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET"
 }
 
 func reason(err error) string {
