@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"sync/atomic"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
@@ -23,7 +22,7 @@ and prints one line for each: ok, warning, failed, or not tried with the step th
 it needs. A line below a warning or a failure says what to do. It goes by no cache
 and stores nothing, and nothing that it prints is secret. The exit code is that of
 the first step that failed.`,
-			Omit: slices.Concat(commandOnly, stayOnly, []string{"wait", "min-ttl", "cache"}),
+			Omit: append(optionsOf(config.CategoryCommand, config.CategoryService), "wait", "min-ttl", "cache"),
 			More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
 			Examples: []string{
 				program + " doctor -p prod",

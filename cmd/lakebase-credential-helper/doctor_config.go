@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ func (x *examination) configuration() {
 		}
 		setting, ok := settingOf(err)
 		switch {
-		case ok && spare(setting.Option):
+		case ok && !setting.Decisive:
 			delete(given, setting.Option)
 			for _, name := range setting.Env {
 				environ[name] = true
@@ -66,22 +65,7 @@ func settingOf(err error) (config.Setting, bool) {
 	if !errors.As(err, &e) {
 		return config.Setting{}, false
 	}
-	for _, s := range config.Settings() {
-		if e.Name == "--"+s.Option || slices.Contains(s.Env, e.Name) {
-			return s, true
-		}
-	}
-	return config.Setting{}, false
-}
-
-// spare says whether the road can be walked without a setting, and still be the
-// same one: to the same workspace, as the same identity.
-func spare(option string) bool {
-	switch option {
-	case "profile", "host", "client-id", "client-secret-file", "auth", "audience", "databricks-profile", "endpoint", "instance", "user", "credential":
-		return false
-	}
-	return true
+	return config.LookupSetting(e.Name)
 }
 
 // partial is what is known where there is no configuration: perhaps the host.
@@ -115,8 +99,8 @@ func (x *examination) alone(option string) config.Value[string] {
 	if v := x.given[option]; v != nil {
 		return config.Value[string]{Value: v[0], Source: config.Source{Origin: config.FromOption, Name: "--" + option}}
 	}
-	i := slices.IndexFunc(config.Settings(), func(s config.Setting) bool { return s.Option == option })
-	s, name := config.Settings()[i], x.Env("LAKEBASE_PROFILE")
+	s, _ := config.LookupSetting("--" + option)
+	name := x.Env("LAKEBASE_PROFILE")
 	if v := x.given["profile"]; v != nil {
 		name = v[0]
 	}

@@ -8,13 +8,23 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// commandOnly are the settings that only a started command needs; stayOnly those
-// of what stays; childOnly both, and those of a login.
+// commandOnly are the settings that only a started command needs; childOnly those too
+// that a supervisor or the login before a start needs.
 var (
-	commandOnly = []string{"child-sslmode", "keep", "url-var", "set", "refresh", "on-refresh"}
-	stayOnly    = []string{"listen", "status-file", "health-listen"}
-	childOnly   = slices.Concat(commandOnly, stayOnly, []string{"wait", "wait-timeout", "pghostaddr"})
+	commandOnly = optionsOf(config.CategoryCommand)
+	childOnly   = optionsOf(config.CategoryCommand, config.CategoryService, config.CategoryLogin)
 )
+
+// optionsOf lists the options of some categories.
+func optionsOf(categories ...config.Category) []string {
+	var out []string
+	for _, s := range config.Settings() {
+		if slices.Contains(categories, s.Category) {
+			out = append(out, s.Option)
+		}
+	}
+	return out
+}
 
 var helpOption = cli.Option{Name: "help", Short: "h", Text: "show this page"}
 
@@ -133,7 +143,7 @@ at any point, the stored secret works; the next rotate deletes what is left.`,
 				Text: `Lists the secrets by host and client id, the people who have signed in, the cached
 tokens, and the profiles. A token for the workspace, and for no database, has
 (workspace) for its endpoint; in JSON its kind is workspace, else database.`,
-				Omit: listOmit(),
+				Omit: optionsOf(config.CategoryTarget, config.CategoryAuth, config.CategoryToken, config.CategoryConnection, config.CategoryLogin, config.CategoryCommand, config.CategoryService),
 				More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
 			},
 			change: func(_ map[string][]string, in *config.Input) error { in.NoTarget = true; return nil },
@@ -164,19 +174,6 @@ file. The address goes to stdout, in one line, once a login has worked.`,
 		doctorCommand(),
 		completionCommand(),
 	}
-}
-
-// listOmit leaves list the settings of the keychain and of its words.
-func listOmit() []string {
-	var out []string
-	for _, s := range config.Settings() {
-		switch s.Option {
-		case "keychain-timeout", "cache", "runtime-dir", "verbose", "quiet", "log-format":
-		default:
-			out = append(out, s.Option)
-		}
-	}
-	return out
 }
 
 // titled puts the program's name before a command's in its help.

@@ -5,10 +5,8 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -133,44 +131,17 @@ func secretKey(key string) bool {
 	return false
 }
 
-// ProfileKeys are the given parts of the target, as a profile holds them.
+// ProfileKeys returns what login writes to a profile, by key. An empty value removes
+// the key.
 func (c Config) ProfileKeys() map[string]string {
 	keys := map[string]string{}
-	put := func(key, value string, given bool) {
-		if given && value != "" {
-			keys[key] = value
+	for _, s := range settings {
+		if s.stored == nil {
+			continue
 		}
-	}
-	put("host", c.Workspace.Value.String(), c.Workspace.Given())
-	put("client_id", c.ClientID.Value, c.ClientID.Given())
-	// What a secret at hand has led to is not written: it may be gone tomorrow.
-	put("auth", c.Auth.Value, c.Auth.Given() && c.Auth.Source != c.Secret.Source && c.Auth.Source != c.ClientID.Source)
-	put("audience", c.Audience.Value, c.Audience.Given())
-	put("databricks_profile", c.DatabricksProfile.Value, c.DatabricksProfile.Given())
-	put("endpoint", c.Endpoint.Value, c.Endpoint.Given())
-	put("instance", c.Instance.Value, c.Instance.Given())
-	put("pghost", c.PGHost.Value, c.PGHost.Given())
-	put("pgport", strconv.Itoa(c.PGPort.Value), c.PGPort.Given())
-	put("database", c.Database.Value, c.Database.Given())
-	put("user", c.User.Value, c.User.Given() || c.ClientID.Value == "") // a person's is known from the workspace alone
-	put("sslrootcert", c.SSLRootCert.Value, c.SSLRootCert.Given())
-	put("cacert", c.CACert.Value, c.CACert.Given())
-	// What belonged to the target or client that an option has replaced goes too.
-	if c.TargetFrom().Origin == FromOption {
-		for key, given := range map[string]bool{"endpoint": c.Endpoint.Given(), "instance": c.Instance.Given(), "pghost": c.PGHost.Given(), "pgport": c.PGPort.Given()} {
-			if !given {
-				keys[key] = ""
-			}
+		if text, ok := s.stored(&c); ok {
+			keys[s.Key] = text
 		}
-	}
-	if c.ClientID.Source.Origin == FromOption && !c.User.Given() {
-		keys["user"] = ""
-	}
-	if dropped := c.DatabricksProfile; dropped.Value == "" && dropped.Given() {
-		keys["databricks_profile"] = ""
-	}
-	if credential.IsPerson(c.Auth.Value) && c.ClientID.Value == "" {
-		keys["client_id"] = ""
 	}
 	return keys
 }

@@ -1,64 +1,195 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"strconv"
+	"time"
 
-// Setting is one thing that can be set: its option, the variables that give it,
-// and its key in a profile. It is the one list from which the command line, the
-// profile's grammar and the help are made.
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// Setting is a row of the table from which the options, the environment variables,
+// the profile keys, the help, the manual and the shell completion are made.
 type Setting struct {
-	Option  string   // long option without its dashes; the setting's name
-	Alias   string   // one-letter option
-	Env     []string // the first one that is set counts
-	Key     string   // profile key
-	Target  bool     // part of the target, which comes whole from one place
-	Many    bool     // the option may be repeated
-	Bool    bool     // the option takes no value
-	Default string   // shown in the help
+	Option   string   // long option without its dashes; the setting's name
+	Alias    string   // one-letter option
+	Env      []string // environment variables; the first that is set counts
+	Key      string   // profile key
+	Category Category
+	Target   bool     // part of the target, which comes as a whole from the options and either a profile or the environment
+	Decisive bool     // decides about workspace, identity or target: doctor cannot continue where it is wrong
+	Many     bool     // the option can be repeated
+	Bool     bool     // the option takes no value
+	Value    string   // placeholder of the value in help
+	Usage    string   // help line
+	Words    []string // all values, for completion; nil: others are valid too
+	Default  string   // as help shows it; where it is one of Words, it is the value itself
+
+	// stored returns what login writes to the profile's key: an empty text removes the
+	// key, false leaves it as it is. It is nil for a key that login does not write.
+	stored func(*Config) (text string, ok bool)
 }
 
-// Settings lists every setting in the order of the help.
+// Category groups settings in help, and by the commands for which they mean something.
+type Category string
+
+// The categories, in the order of help.
+const (
+	CategoryTarget     Category = "Target"         // workspace, endpoint, database and role
+	CategoryAuth       Category = "Authentication" // who signs in to the workspace, and how
+	CategoryToken      Category = "Database token" // kind and lifetime
+	CategoryConnection Category = "Connection"     // TLS
+	CategoryLogin      Category = "Login check"    // the login before the command starts
+	CategoryCommand    Category = "Command"        // environment of the command, token refresh while it runs
+	CategoryService    Category = "Supervisor"     // of a process that stays: lakebase-exec --refresh, or the helper's proxy
+	CategoryGeneral    Category = "General"        // storage and output
+)
+
+// Settings lists every setting in the order of help.
 func Settings() []Setting { return settings }
 
+// LookupSetting returns the setting of an option, an environment variable or a
+// profile key: "--host", "DATABRICKS_HOST" or "host".
+func LookupSetting(name string) (Setting, bool) {
+	for _, s := range settings {
+		if name == "--"+s.Option || name == s.Option || slices.Contains(s.Env, name) || name != "" && name == s.Key {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
 var settings = []Setting{
-	{Option: "profile", Alias: "p", Env: []string{"LAKEBASE_PROFILE"}},
-	{Option: "host", Env: []string{envHost}, Key: "host", Target: true},
-	{Option: "client-id", Env: []string{envClientID}, Key: "client_id", Target: true},
-	{Option: "client-secret-file", Env: []string{envSecretFile}},
-	{Option: "auth", Env: []string{envAuth}, Key: "auth", Target: true, Default: "what is at hand"},
-	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Target: true, Default: "the workspace's"},
-	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Target: true},
-	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Target: true},
-	{Option: "instance", Env: []string{"LAKEBASE_INSTANCE"}, Key: "instance", Target: true},
-	{Option: "credential", Default: CredentialDatabase},
-	{Option: "read-only", Bool: true},
-	{Option: "pghost", Env: []string{"PGHOST"}, Key: "pghost", Target: true, Default: "asked from the workspace"},
-	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Target: true, Default: "5432"},
-	{Option: "pghostaddr"},
-	{Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Key: "database", Target: true, Default: "databricks_postgres"},
-	{Option: "user", Alias: "U", Env: []string{"PGUSER"}, Key: "user", Target: true, Default: "the client id, or the person who signs in"},
-	{Option: "sslmode", Env: []string{"PGSSLMODE"}, Key: "sslmode", Target: true, Default: VerifyFull},
-	{Option: "child-sslmode", Default: "as --sslmode"},
-	{Option: "sslrootcert", Env: []string{"PGSSLROOTCERT"}, Key: "sslrootcert", Target: true, Default: "the system's"},
-	{Option: "cacert", Env: []string{"LAKEBASE_CACERT"}, Key: "cacert", Target: true},
-	{Option: "ttl", Env: []string{"LAKEBASE_TTL"}, Default: "the server's"},
-	{Option: "min-ttl", Env: []string{"LAKEBASE_MIN_TTL"}, Default: "15m"},
-	{Option: "wait", Env: []string{"LAKEBASE_WAIT"}, Default: WaitAuto},
-	{Option: "wait-timeout", Env: []string{"LAKEBASE_WAIT_TIMEOUT"}, Key: "wait_timeout", Default: "60s"},
-	{Option: "timeout", Env: []string{"LAKEBASE_TIMEOUT"}, Default: "60s"},
-	{Option: "keychain-timeout", Env: []string{"LAKEBASE_KEYCHAIN_TIMEOUT"}, Default: "60s on a terminal, else 5s"},
-	{Option: "keep", Key: "keep", Many: true},
-	{Option: "url-var", Key: "url_var", Many: true},
-	{Option: "set", Many: true},
-	{Option: "refresh", Env: []string{"LAKEBASE_REFRESH"}, Key: "refresh", Default: RefreshOff},
-	{Option: "on-refresh", Default: OnRefreshNone},
-	{Option: "listen"},
-	{Option: "status-file"},
-	{Option: "health-listen"},
-	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Key: "cache", Default: CacheAuto},
-	{Option: "runtime-dir"},
-	{Option: "verbose", Bool: true},
-	{Option: "quiet", Alias: "q", Bool: true},
-	{Option: "log-format", Default: "text"},
+	{Option: "profile", Alias: "p", Env: []string{"LAKEBASE_PROFILE"}, Category: CategoryTarget, Decisive: true,
+		Value: "NAME", Usage: "read the target from this profile"},
+	{Option: "host", Env: []string{envHost}, Key: "host", Category: CategoryTarget, Target: true, Decisive: true,
+		Value: "HOST", Usage: "workspace host",
+		stored: func(c *Config) (string, bool) { return c.Workspace.Value.String(), c.Workspace.Given() }},
+	{Option: "client-id", Env: []string{envClientID}, Key: "client_id", Category: CategoryAuth, Target: true, Decisive: true,
+		Value: "ID", Usage: "application ID of the service principal", stored: storedClientID},
+	{Option: "client-secret-file", Env: []string{envSecretFile}, Category: CategoryAuth, Decisive: true,
+		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
+	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
+		Value: "TYPE", Usage: "authentication type", Words: credential.AuthWords(), Default: "by the credentials found", stored: storedAuth},
+	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, Target: true, Decisive: true,
+		Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's",
+		stored: text(func(c *Config) Value[string] { return c.Audience })},
+	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Category: CategoryAuth, Target: true, Decisive: true,
+		Value: "NAME", Usage: "read host and identity from this section of ~/.databrickscfg",
+		stored: func(c *Config) (string, bool) { return c.DatabricksProfile.Value, c.DatabricksProfile.Given() }},
+	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Category: CategoryTarget, Target: true, Decisive: true,
+		Value: "NAME", Usage: "projects/P/branches/B/endpoints/E, or a part that is unambiguous",
+		stored: ofStoredTarget(func(c *Config) (string, bool) { return c.Endpoint.Value, c.Endpoint.Given() })},
+	{Option: "instance", Env: []string{"LAKEBASE_INSTANCE"}, Key: "instance", Category: CategoryTarget, Target: true, Decisive: true,
+		Value: "NAME", Usage: "Lakebase Provisioned instance, instead of --endpoint",
+		stored: ofStoredTarget(func(c *Config) (string, bool) { return c.Instance.Value, c.Instance.Given() })},
+	{Option: "credential", Category: CategoryToken, Decisive: true,
+		Value: "KIND", Usage: "password for the database: database token or workspace token", Words: []string{CredentialDatabase, CredentialWorkspace}, Default: CredentialDatabase},
+	{Option: "read-only", Category: CategoryTarget, Bool: true,
+		Usage: "connect to the target's read-only host"},
+	{Option: "pghost", Env: []string{"PGHOST"}, Key: "pghost", Category: CategoryTarget, Target: true,
+		Value: "HOST", Usage: "database host; given as an option, it is not verified with the workspace", Default: "looked up",
+		stored: ofStoredTarget(func(c *Config) (string, bool) { return c.PGHost.Value, c.PGHost.Given() })},
+	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Category: CategoryTarget, Target: true,
+		Value: "PORT", Usage: "database port", Default: "5432",
+		stored: ofStoredTarget(func(c *Config) (string, bool) { return strconv.Itoa(c.PGPort.Value), c.PGPort.Given() })},
+	{Option: "pghostaddr", Category: CategoryLogin,
+		Value: "IP", Usage: "connect to this address; the certificate is still verified for PGHOST"},
+	{Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Key: "database", Category: CategoryTarget, Target: true,
+		Value: "NAME", Usage: "database name", Default: "databricks_postgres",
+		stored: text(func(c *Config) Value[string] { return c.Database })},
+	{Option: "user", Alias: "U", Env: []string{"PGUSER"}, Key: "user", Category: CategoryTarget, Target: true, Decisive: true,
+		Value: "ROLE", Usage: "Postgres role", Default: "the client ID, or the user who signs in", stored: storedUser},
+	{Option: "sslmode", Env: []string{"PGSSLMODE"}, Key: "sslmode", Category: CategoryConnection, Target: true,
+		Value: "MODE", Usage: "verify-full, or require (the server is not verified)", Words: []string{VerifyFull, Require}, Default: VerifyFull},
+	{Option: "child-sslmode", Category: CategoryCommand,
+		Value: "MODE", Usage: "PGSSLMODE of the command", Words: []string{VerifyFull, VerifyCA, Require}, Default: "as --sslmode"},
+	{Option: "sslrootcert", Env: []string{"PGSSLROOTCERT"}, Key: "sslrootcert", Category: CategoryConnection, Target: true,
+		Value: "PATH", Usage: "root certificates for the database", Default: "the system's",
+		stored: text(func(c *Config) Value[string] { return c.SSLRootCert })},
+	{Option: "cacert", Env: []string{"LAKEBASE_CACERT"}, Key: "cacert", Category: CategoryConnection, Target: true,
+		Value: "PATH", Usage: "additional root certificates for the workspace",
+		stored: text(func(c *Config) Value[string] { return c.CACert })},
+	{Option: "ttl", Env: []string{"LAKEBASE_TTL"}, Category: CategoryToken,
+		Value: "TIME", Usage: "lifetime of the database token, 5m to 1h", Default: "the server's"},
+	{Option: "min-ttl", Env: []string{"LAKEBASE_MIN_TTL"}, Category: CategoryToken,
+		Value: "TIME", Usage: "minimum remaining lifetime of a cached token", Default: "15m"},
+	{Option: "wait", Env: []string{"LAKEBASE_WAIT"}, Category: CategoryLogin,
+		Value: "WHEN", Usage: "log in to the database before the start: auto, always, never", Words: []string{WaitAuto, WaitAlways, WaitNever}, Default: WaitAuto},
+	{Option: "wait-timeout", Env: []string{"LAKEBASE_WAIT_TIMEOUT"}, Key: "wait_timeout", Category: CategoryLogin,
+		Value: "TIME", Usage: "time limit for a suspended compute to resume", Default: "60s"},
+	{Option: "timeout", Env: []string{"LAKEBASE_TIMEOUT"}, Category: CategoryAuth,
+		Value: "TIME", Usage: "time limit for signing in, retries included", Default: "60s"},
+	{Option: "keychain-timeout", Env: []string{"LAKEBASE_KEYCHAIN_TIMEOUT"}, Category: CategoryGeneral,
+		Value: "TIME", Usage: "time limit for the keychain", Default: "60s on a terminal, else 5s"},
+	{Option: "keep", Key: "keep", Category: CategoryCommand, Many: true,
+		Value: "VAR", Usage: "leave this variable in the command's environment"},
+	{Option: "url-var", Key: "url_var", Category: CategoryCommand, Many: true,
+		Value: "NAME", Usage: "set this variable to a connection URL"},
+	{Option: "set", Category: CategoryCommand, Many: true,
+		Value: "NAME=TEMPLATE", Usage: "set a variable, from {host} {port} {database} {user} {password} {url} {url_nopassword} {jdbc_url} {expires_at}"},
+	{Option: "refresh", Env: []string{"LAKEBASE_REFRESH"}, Key: "refresh", Category: CategoryCommand,
+		Value: "MODE", Usage: "keep the token fresh while the command runs: off, passfile, proxy", Words: []string{RefreshOff, RefreshPassfile, RefreshProxy}, Default: RefreshOff},
+	{Option: "on-refresh", Category: CategoryCommand,
+		Value: "ACTION", Usage: "on each new token: none, signal:NAME, restart", Words: []string{OnRefreshNone, OnRefreshRestart, OnRefreshSignal + "HUP"}, Default: OnRefreshNone},
+	{Option: "listen", Category: CategoryService,
+		Value: "ADDR", Usage: "proxy address: HOST:PORT, or a directory for a Unix socket"},
+	{Option: "status-file", Category: CategoryService,
+		Value: "PATH", Usage: "write supervisor status as JSON to PATH"},
+	{Option: "health-listen", Category: CategoryService,
+		Value: "ADDR", Usage: "serve /startup, /readiness and /liveness on HOST:PORT"},
+	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Key: "cache", Category: CategoryGeneral,
+		Value: "STORE", Usage: "token cache: auto, kernel, keychain, file, off", Words: CacheWords(), Default: CacheAuto},
+	{Option: "runtime-dir", Category: CategoryGeneral,
+		Value: "PATH", Usage: "directory for locks and login records"},
+	{Option: "verbose", Category: CategoryGeneral, Bool: true,
+		Usage: "report each step"},
+	{Option: "quiet", Alias: "q", Category: CategoryGeneral, Bool: true,
+		Usage: "report errors only"},
+	{Option: "log-format", Category: CategoryGeneral,
+		Value: "FORMAT", Usage: "text or json", Words: []string{"text", "json"}, Default: "text"},
+}
+
+// text is the stored form of a text that counts where it is given and not empty.
+func text(of func(*Config) Value[string]) func(*Config) (string, bool) {
+	return func(c *Config) (string, bool) {
+		v := of(c)
+		return v.Value, v.Given() && v.Value != ""
+	}
+}
+
+// ofStoredTarget removes a key that is not given where an option names the target: its
+// value in the profile belongs to another one.
+func ofStoredTarget(of func(*Config) (string, bool)) func(*Config) (string, bool) {
+	return func(c *Config) (string, bool) {
+		text, given := of(c)
+		if !given || text == "" {
+			return "", !given && c.TargetFrom().Origin == FromOption
+		}
+		return text, true
+	}
+}
+
+func storedClientID(c *Config) (string, bool) {
+	if id := c.ClientID; id.Given() && id.Value != "" {
+		return id.Value, true
+	}
+	return "", credential.IsPerson(c.Auth.Value) && c.ClientID.Value == ""
+}
+
+// storedAuth does not write an authentication type that only follows from a secret:
+// that may be gone at the next start.
+func storedAuth(c *Config) (string, bool) {
+	auth := c.Auth
+	return auth.Value, auth.Value != "" && auth.Given() && auth.Source != c.Secret.Source && auth.Source != c.ClientID.Source
+}
+
+// storedUser writes a user's own name even where the workspace named it.
+func storedUser(c *Config) (string, bool) {
+	if (c.User.Given() || c.ClientID.Value == "") && c.User.Value != "" {
+		return c.User.Value, true
+	}
+	return "", c.ClientID.Source.Origin == FromOption && !c.User.Given()
 }
 
 // Variables that are read in ways of their own; those of the Databricks tools by

@@ -56,7 +56,7 @@ func TestWordsAreWhatIsTaken(t *testing.T) {
 
 func TestOptionsOfAPage(t *testing.T) {
 	p := Page{Name: "x", Omit: []string{"host"}, More: []Option{{Name: "own", Value: "V", Text: "mine"}}, ExitCodes: true}
-	settings := []config.Setting{{Option: "host"}, {Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Default: "db"}, {Option: "keep", Many: true}}
+	settings := []config.Setting{{Option: "host"}, {Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Value: "NAME", Usage: "the database", Default: "db"}, {Option: "keep", Many: true}}
 	got := p.Options(settings)
 	if len(got) != 3 || got[0].Name != "own" || got[1].Short != "d" || got[1].From != " [PGDATABASE; default db]" || !got[2].Many {
 		t.Errorf("%+v", got)

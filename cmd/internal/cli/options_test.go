@@ -112,23 +112,6 @@ func TestOptionsAreReadAnewByEachParser(t *testing.T) {
 	}
 }
 
-func TestOptionWordsCoverTheSettings(t *testing.T) {
-	left := map[string]bool{}
-	for name := range optionWords() {
-		left[name] = true
-	}
-	for _, s := range config.Settings() {
-		w, ok := optionWords()[s.Option]
-		if !ok || w.Text == "" || (w.Value == "") != s.Bool {
-			t.Errorf("--%s: words %+v", s.Option, w)
-		}
-		delete(left, s.Option)
-	}
-	if len(left) != 0 {
-		t.Errorf("there are words for no setting: %v", left)
-	}
-}
-
 func TestHelp(t *testing.T) {
 	page := Page{Name: "prog", Brief: "does it", Usage: "prog [options]", Text: "Text.", Omit: []string{"ttl"}, ExitCodes: true,
 		More: []Option{{Name: "help", Short: "h", Text: "show this"}}, Commands: []Option{{Name: "go", Text: "goes"}}, Examples: []string{"prog go"}}
@@ -141,7 +124,7 @@ func TestHelp(t *testing.T) {
 			}
 			continue
 		}
-		for _, want := range append([]string{optionWords()[s.Option].Text, optionWords()[s.Option].Value, s.Default}, s.Env...) {
+		for _, want := range append([]string{s.Usage, s.Value, s.Default}, s.Env...) {
 			if line == "" || !strings.Contains(line, want) {
 				t.Errorf("--%s: the line %q has no %q", s.Option, line, want)
 			}
