@@ -50,7 +50,7 @@ func (x *examination) checkup(progress *cli.Progress, chain *keychain.Keychain) 
 		return nil, err
 	}
 	checkup.Broker, checkup.Look = b, x.look
-	waker, ok := b.Waker.(*pglogin.Waker)
+	waker, ok := b.Waker.(*pglogin.Connector)
 	if !ok {
 		return nil, errors.New("the waker is of another kind")
 	}

@@ -50,7 +50,7 @@ func (x *examination) describe(s *step) {
 	case broker.PartWorkspace:
 		peer := seen.Workspace
 		if wrong := new(tls.CertificateVerificationError); peer.Issuer == "" && errors.As(s.err, &wrong) && len(wrong.UnverifiedCertificates) > 0 {
-			peer.Look(wrong.UnverifiedCertificates[0])
+			peer.AddCertificate(wrong.UnverifiedCertificates[0])
 		}
 		x.peer(s, peer)
 		put("proxy", x.proxy())

@@ -29,7 +29,7 @@ type Workspace interface {
 
 // Waker proves a login, waiting for the compute until ctx ends.
 type Waker interface {
-	Wait(ctx context.Context, t pglogin.Target, password credential.Secret) error
+	Login(ctx context.Context, t pglogin.Target, password credential.Secret) error
 }
 
 // Stage is a part of the road that may take long enough to be spoken of.
@@ -149,7 +149,7 @@ func (b *Broker) wait(ctx context.Context, s Session) error {
 	ctx, cancel := context.WithTimeout(ctx, b.Config.WaitTimeout.Value)
 	defer cancel()
 	b.tell(AtWake, s.Target.Host)
-	return b.Waker.Wait(ctx, s.Target, s.Token.Value)
+	return b.Waker.Login(ctx, s.Target, s.Token.Value)
 }
 
 func login(s Session) loginproof.Login {

@@ -223,7 +223,7 @@ func (c *Checkup) checkLogin(ctx context.Context) (Status, error) {
 	defer cancel()
 	c.tell(AtWake, c.seen.Host)
 	begun := time.Now()
-	err := c.Waker.Wait(ctx, c.Target(c.seen.Host), c.password)
+	err := c.Waker.Login(ctx, c.Target(c.seen.Host), c.password)
 	c.seen.LoginTook = time.Since(begun)
 	return outcome(err)
 }

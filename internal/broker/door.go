@@ -23,13 +23,14 @@ type Door struct {
 	Tokens  Tokens
 	Explain func(err error) (message, hint string) // for people
 
-	wakes atomic.Int64
-	trust *pglogin.Trust
+	wakes     atomic.Int64
+	connector *pglogin.Connector
 }
 
 // NewDoor makes a door to t.
 func NewDoor(t pglogin.Target, tokens Tokens, explain func(error) (string, string)) *Door {
-	return &Door{Target: t, Tokens: tokens, Explain: explain, trust: pglogin.NewTrust()}
+	return &Door{Target: t, Tokens: tokens, Explain: explain, connector: &pglogin.Connector{
+		Cache: pglogin.NewTLSCache(), Wrap: func(c net.Conn) net.Conn { return pgproxy.NewWire(c) }}}
 }
 
 // Wakes counts the logins that had to wait for a sleeping compute.
@@ -59,11 +60,8 @@ func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.Se
 }
 
 func (d *Door) open(ctx context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error) {
-	woke := false
-	w := &pglogin.Waker{Trust: d.trust, Progress: func(pglogin.Status) { woke = true },
-		Wrap: func(c net.Conn) net.Conn { return pgproxy.NewWire(c) }}
-	conn, err := w.Open(ctx, t, password, params)
-	if err == nil && woke {
+	conn, err := d.connector.Connect(ctx, t, password, params)
+	if err == nil && conn.Attempts > 1 {
 		d.wakes.Add(1)
 	}
 	return conn, err
@@ -71,7 +69,7 @@ func (d *Door) open(ctx context.Context, t pglogin.Target, password credential.S
 
 // Cancel carries a cancel request.
 func (d *Door) Cancel(ctx context.Context, pid uint32, key []byte) error {
-	return pglogin.Cancel(ctx, d.Target, d.trust, pid, key)
+	return d.connector.Cancel(ctx, d.Target, pid, key)
 }
 
 // SQLSTATEs of errors that no server has sent (PostgreSQL manual, "PostgreSQL
@@ -88,9 +86,9 @@ func (d *Door) serverError(err error) error {
 	out := &pgproxy.ServerError{Code: unableToConnect}
 	if errors.As(err, &e) {
 		switch {
-		case e.Kind == pglogin.Cancelled:
+		case e.Kind == pglogin.Canceled:
 			return err
-		case e.Kind == pglogin.NotAwake:
+		case e.Kind == pglogin.WakeTimeout:
 			out.Code = cannotConnectNow
 		case e.Code != "":
 			return &pgproxy.ServerError{Code: e.Code, Message: e.Message}

@@ -34,7 +34,7 @@ func TestDoorTellsWhatTheServerSaid(t *testing.T) {
 		code, message, hint string
 	}{
 		{&pglogin.Error{Kind: pglogin.DatabaseMissing, Code: "3D000", Message: `database "x" does not exist`}, "3D000", `database "x" does not exist`, ""},
-		{&pglogin.Error{Kind: pglogin.NotAwake}, "57P03", "our words", "our hint"},
+		{&pglogin.Error{Kind: pglogin.WakeTimeout}, "57P03", "our words", "our hint"},
 		{&pglogin.Error{Kind: pglogin.Certificate, Message: "x509"}, "08001", "our words", "our hint"},
 		{errors.New("the workspace is down"), "08001", "our words", "our hint"},
 	} {
@@ -43,7 +43,7 @@ func TestDoorTellsWhatTheServerSaid(t *testing.T) {
 			t.Errorf("%v: %+v", c.err, e)
 		}
 	}
-	if err := d.serverError(&pglogin.Error{Kind: pglogin.Cancelled}); errors.As(err, new(*pgproxy.ServerError)) {
+	if err := d.serverError(&pglogin.Error{Kind: pglogin.Canceled}); errors.As(err, new(*pgproxy.ServerError)) {
 		t.Error("a client that has gone is told something")
 	}
 	var e *pgproxy.ServerError

@@ -126,7 +126,7 @@ func (w *world) Endpoint(ctx context.Context, bearer credential.Secret, name str
 	return w.endpoint, nil
 }
 
-func (w *world) Wait(ctx context.Context, t pglogin.Target, password credential.Secret) error {
+func (w *world) Login(ctx context.Context, t pglogin.Target, password credential.Secret) error {
 	w.note("login:" + password.Reveal())
 	if w.login != nil {
 		return w.login(ctx, t, password.Reveal())

@@ -131,7 +131,7 @@ func TestOtherRefusalsMintNothing(t *testing.T) {
 	}
 	w.did()
 	for _, k := range []pglogin.Kind{pglogin.RoleMissing, pglogin.DatabaseMissing, pglogin.ConnectDenied, pglogin.EndpointDisabled, pglogin.EndpointNotFound, pglogin.NotAllowed,
-		pglogin.Certificate, pglogin.NotAwake, pglogin.NameNotResolved, pglogin.ExternalAuth, pglogin.Other, pglogin.Refused} {
+		pglogin.Certificate, pglogin.WakeTimeout, pglogin.NameNotResolved, pglogin.ExternalAuth, pglogin.Other, pglogin.Refused} {
 		w.login = func(context.Context, pglogin.Target, string) error { return &pglogin.Error{Kind: k, Message: "no"} }
 		_, err := w.ready(t, c)
 		var e *pglogin.Error

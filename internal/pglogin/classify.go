@@ -17,147 +17,205 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// classify turns pgconn's error into ours. pgconn may join several; a final one
-// among them decides, and the server's word goes before the system's.
-func classify(ctx context.Context, err error, conn *watched, password credential.Secret) *Error {
-	if b, ok := conn.answer(); ok && b != 'S' {
-		return refusedTLS(b)
-	}
-	var found *Error
-	walk(err, func(node error) bool {
-		e := known(node, password)
-		if e != nil && (found == nil || rank(e) > rank(found)) {
-			found = e
-		}
-		return e != nil
-	})
-	if found == nil {
-		found = unknown(err, conn, password)
-	}
-	// What breaks when the time is up broke because the time was up.
-	if why := ended(ctx); why != nil && found.Code == "" && (found.Retry || found.Kind == Protocol) {
-		return &Error{Kind: NoAnswer, Retry: true, Message: silence(conn), cause: why}
-	}
-	return found
+// How long a failure may repeat, without another kind in between, before it is
+// final. A proxy sends XX000 for every error of its own, so an unknown error may be
+// temporary or not.
+const (
+	maxRepeatUnknown      = 5 * time.Second
+	maxRepeatExternalAuth = 10 * time.Second
+)
+
+// messages are server messages that say more than their SQLSTATE, tried in order:
+// final ones first, as a message may contain two of them. Lakebase and the Neon
+// proxy send their own errors as XX000 (neondatabase/neon, proxy/src/stream.rs and
+// proxy/src/auth; Databricks community threads for the token messages).
+var messages = []struct {
+	contains, and string // lower case; and may be empty
+	Error
+}{
+	{"jwt token has expired", "", Error{Kind: TokenInvalid}},
+	{"invalid authorization", "", Error{Kind: TokenInvalid}},
+	{"not a valid jwt encoding", "", Error{Kind: TokenInvalid}},
+	{"failed to decode token", "", Error{Kind: TokenInvalid}},
+	{"password authentication failed", "", Error{Kind: Refused}},
+	{"sasl authentication failed", "", Error{Kind: Refused}},
+	{`role "`, `" does not exist`, Error{Kind: RoleMissing}},
+	{"endpoint cannot be found", "", Error{Kind: EndpointNotFound}},
+	{"endpoint is disabled", "", Error{Kind: EndpointDisabled}},
+	{"endpoint id is not specified", "", Error{Kind: SNIMissing}},
+	{"this ip address", "is not allowed", Error{Kind: NotAllowed}},
+	{"external authorization failed", "", Error{Kind: ExternalAuth, Retry: true, maxRepeat: maxRepeatExternalAuth}},
+	{"endpoint is temporarily unavailable", "", Error{Kind: Unavailable, Retry: true}},
+	{"couldn't connect to compute node", "", Error{Kind: Starting, Retry: true}},
+	{"control plane request failed", "", Error{Kind: Starting, Retry: true}},
+	{"failed to acquire permit to connect to the database", "", Error{Kind: TooManyConnections, Retry: true}},
+	{"too many connections attempts", "", Error{Kind: TooManyConnections, Retry: true}},
 }
 
-// ended is ctx.Err, but does not lag behind the deadline: the dialer has a timer
-// of its own for it, which may be the first to fire.
-func ended(ctx context.Context) error {
+// codes are SQLSTATEs, or their classes, that a server sends before a login is done
+// (PostgreSQL manual, errcodes-appendix). 57014 is its time limit for a login;
+// 08P01 is pgbouncer's code for everything; noSQLState means that it sent none.
+var codes = map[string]Error{
+	"57P01": {Kind: Starting, Retry: true}, "57P02": {Kind: Starting, Retry: true},
+	"57P03": {Kind: Starting, Retry: true}, "57014": {Kind: Starting, Retry: true},
+	"53300": {Kind: TooManyConnections, Retry: true},
+	"08":    {Kind: Unreachable, Retry: true}, "28": {Kind: Refused},
+	"08P01": unknown, noSQLState: unknown, "53": unknown, "57": unknown, "58": unknown, "XX": unknown,
+}
+
+var unknown = Error{Kind: Other, Retry: true, maxRepeat: maxRepeatUnknown}
+
+const noSQLState = "XXXXX"
+
+// fromServer classifies an ErrorResponse.
+func fromServer(pe *pgconn.PgError, password credential.Secret) *Error {
+	e := classifyMessage(sqlState(pe.Code), strings.ToLower(pe.Message))
+	e.Code, e.Message = sqlState(pe.Code), sanitize.Line(pe.Message, password)
+	return &e
+}
+
+func classifyMessage(code, text string) Error {
+	switch code {
+	case "3D000":
+		return Error{Kind: DatabaseMissing}
+	case "42501":
+		return Error{Kind: ConnectDenied}
+	}
+	for _, m := range messages {
+		if strings.Contains(text, m.contains) && strings.Contains(text, m.and) {
+			return m.Error
+		}
+	}
+	if e, ok := codes[code]; ok {
+		return e
+	}
+	if e, ok := codes[code[:2]]; ok {
+		return e
+	}
+	return Error{Kind: Other}
+}
+
+// sqlState returns code if it has the form of one, and noSQLState otherwise.
+func sqlState(code string) string {
+	if len(code) != 5 || strings.Trim(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return noSQLState
+	}
+	return code
+}
+
+// classify turns an error of pgconn, crypto/tls or net into an *Error. conn is nil
+// if there was no connection.
+func classify(ctx context.Context, err error, conn *startupConn, password credential.Secret) *Error {
+	if b, ok := conn.answer(); ok && b != 'S' {
+		return noTLS(b)
+	}
+	e := fromError(err, conn, password)
+	// What fails at the deadline failed because of the deadline.
+	if cause := ctxErr(ctx); cause != nil && e.Code == "" && (e.Retry || e.Kind == Protocol) {
+		return &Error{Kind: NoAnswer, Retry: true, Message: progress(conn), cause: cause}
+	}
+	return e
+}
+
+// ctxErr is ctx.Err, but not late: net.Dialer has a timer of its own for the
+// deadline, which may fire first.
+func ctxErr(ctx context.Context) error {
 	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
 		return context.DeadlineExceeded
 	}
 	return ctx.Err()
 }
 
-// walk visits err and what it wraps, depth first; visit returns true to keep
-// out of a node's inside.
-func walk(err error, visit func(error) bool) {
-	if err == nil || visit(err) {
-		return
-	}
-	switch w := err.(type) {
-	case interface{ Unwrap() error }:
-		walk(w.Unwrap(), visit)
-	case interface{ Unwrap() []error }:
-		for _, e := range w.Unwrap() {
-			walk(e, visit)
-		}
-	}
-}
-
-func rank(e *Error) int {
-	n := 0
-	if !e.Retry {
-		n += 2
-	}
-	if e.Code != "" {
-		n++
-	}
-	return n
-}
-
-// known classifies one node of the tree, or returns nil.
-func known(node error, password credential.Secret) *Error {
-	says := func(k Kind, retry bool) *Error {
-		return &Error{Kind: k, Retry: retry, Message: sanitize.Line(node.Error(), password), cause: node}
-	}
-	switch e := node.(type) {
-	case *pgconn.PgError:
-		return fromServer(e, password)
-	case *tls.CertificateVerificationError:
-		return says(Certificate, false)
-	case tls.RecordHeaderError:
-		// Its Conn is the open connection: the text is enough.
-		return &Error{Kind: Protocol, Message: sanitize.Line(e.Error(), password)}
-	case *net.DNSError:
-		return says(NameNotResolved, !e.IsNotFound)
-	case *net.OpError:
-		return fromNetwork(e, says)
-	case syscall.Errno:
-		return says(Unreachable, !errors.Is(e, fs.ErrPermission))
-	}
-	switch node {
-	case io.EOF, io.ErrUnexpectedEOF, net.ErrClosed:
-		e := says(Unreachable, true)
-		e.Message = "the server closed the connection before the login was done"
-		return e
-	case context.Canceled, context.DeadlineExceeded:
-		return says(NoAnswer, true)
-	}
-	return nil
-}
-
-// fromNetwork classifies an error of package net, or of crypto/tls, which uses
-// the same type for alerts.
-func fromNetwork(e *net.OpError, says func(Kind, bool) *Error) *Error {
-	if dns := new(net.DNSError); errors.As(e.Err, &dns) {
-		return nil
-	}
-	if e.Op == "remote error" || e.Op == "local error" {
-		found := says(TLSRefused, false)
-		if strings.Contains(e.Err.Error(), "internal error") {
-			found.Retry, found.patience = true, unknownFor
-		}
-		return found
-	}
-	// Whatever the errno, names differ between systems: the compute may be on
-	// its way. Only what the operating system forbids stays forbidden.
-	return says(Unreachable, !errors.Is(e, fs.ErrPermission))
-}
-
-// refusedTLS is for any other answer to SSLRequest than "S" (PostgreSQL manual,
+// noTLS classifies any other answer to SSLRequest than "S" (PostgreSQL manual,
 // protocol-flow): "N" is no TLS, "E" an error of a server too old or too busy.
-func refusedTLS(b byte) *Error {
-	switch b {
+func noTLS(answer byte) *Error {
+	switch answer {
 	case 'N':
-		return &Error{Kind: TLSRefused, Message: "the server does not do TLS"}
+		return &Error{Kind: TLSRefused, Message: "the server does not support TLS"}
 	case 'E':
-		return &Error{Kind: TLSRefused, Retry: true, patience: unknownFor, Message: "the server answered with an error before TLS"}
+		return &Error{Kind: TLSRefused, Retry: true, maxRepeat: maxRepeatUnknown, Message: "the server answered with an error before TLS"}
 	}
 	return &Error{Kind: Protocol, Message: "the server does not speak the Postgres protocol"}
 }
 
-// unknown is for what pgconn says in nothing but words.
-func unknown(err error, conn *watched, password credential.Secret) *Error {
-	text := err.Error()
-	leaf := err
-	walk(err, func(node error) bool { leaf = node; return false })
-	e := &Error{Kind: Other, Message: sanitize.Line(leaf.Error(), password)}
+// fromError classifies err by the types and values in its tree: what is final
+// before what may be retried, and the server's word before the system's.
+func fromError(err error, conn *startupConn, password credential.Secret) *Error {
+	newError := func(k Kind, retry bool, cause error) *Error {
+		return &Error{Kind: k, Retry: retry, Message: sanitize.Line(cause.Error(), password), cause: cause}
+	}
+	var (
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		server      *pgconn.PgError
+		dns         *net.DNSError
+		network     *net.OpError
+		errno       syscall.Errno
+	)
+	switch {
+	case errors.As(err, &certificate):
+		return newError(Certificate, false, certificate)
+	case errors.As(err, &record): // not as the cause: it holds the open connection
+		return &Error{Kind: Protocol, Message: sanitize.Line(record.Error(), password)}
+	case errors.As(err, &server):
+		return fromServer(server, password)
+	case errors.As(err, &dns):
+		return newError(NameNotResolved, !dns.IsNotFound, dns)
+	case errors.As(err, &network) && (network.Op == "remote error" || network.Op == "local error"): // a TLS alert
+		e := newError(TLSRefused, false, network)
+		if strings.Contains(network.Err.Error(), "internal error") {
+			e.Retry, e.maxRepeat = true, maxRepeatUnknown
+		}
+		return e
+	case errors.As(err, &network):
+		// Names of errors differ between systems, and the compute may be starting:
+		// only what the operating system forbids is final.
+		return newError(Unreachable, !errors.Is(network, fs.ErrPermission), network)
+	case errors.As(err, &errno):
+		return newError(Unreachable, !errors.Is(errno, fs.ErrPermission), errno)
+	}
+	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
+		if errors.Is(err, closed) {
+			return &Error{Kind: Unreachable, Retry: true, Message: "the server closed the connection before the login was done", cause: closed}
+		}
+	}
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			return newError(NoAnswer, true, ended)
+		}
+	}
+	return fromText(err, conn, password)
+}
+
+// fromText classifies an error of pgconn that has no type.
+func fromText(err error, conn *startupConn, password credential.Secret) *Error {
+	cause := innermost(err).Error()
+	e := &Error{Kind: Protocol, Message: sanitize.Line(cause, password)}
 	switch {
 	case conn == nil:
-	case strings.Contains(text, "failed SASL auth"):
+		e.Kind = Other
+	case strings.Contains(err.Error(), "failed SASL auth"):
 		e.Kind = Refused
-	case strings.HasPrefix(leaf.Error(), "tls: "):
+	case strings.HasPrefix(cause, "tls: "):
 		e.Kind = TLSRefused
-	default:
-		e.Kind = Protocol
 	}
 	return e
 }
 
-// silence says how far an attempt came that nobody answered.
-func silence(conn *watched) string {
+// innermost returns the last error that err wraps.
+func innermost(err error) error {
+	next := errors.Unwrap(err)
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		next = joined.Unwrap()[0]
+	}
+	if next == nil {
+		return err
+	}
+	return innermost(next)
+}
+
+// progress describes how far an attempt came that was not answered.
+func progress(conn *startupConn) string {
 	if conn == nil {
 		return "no connection"
 	}

@@ -4,90 +4,134 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
-// Kind says why there is no login.
-type Kind int
+// Kind is why a login failed.
+type Kind string
 
-// The kinds. Those marked R are worth another try within the caller's time;
-// those marked with a time, only as long as they stay alone for no longer.
+// The kinds. "Retried" ones are retried until the caller's deadline, those with a
+// time until they have repeated for so long; all others are final.
 const (
-	Other              Kind = iota + 1 // 5 s in SQLSTATE classes XX, 53, 57, 58, 08P01 or none; else final
-	NotAwake                           // the deadline came; Last says what was wrong, if anything was said
-	Cancelled                          // the caller's context was cancelled
-	BadTarget                          // the values themselves cannot be used
-	BadRootCert                        // sslrootcert is unreadable or holds no certificate
-	Refused                            // the login was refused: SQLSTATE class 28, or its texts
-	TokenInvalid                       // the server says that the token is expired or no token
-	RoleMissing                        // the role does not exist
-	DatabaseMissing                    // 3D000
-	ConnectDenied                      // 42501
-	EndpointDisabled                   // the endpoint was disabled by somebody
-	EndpointNotFound                   // no such endpoint
-	NotAllowed                         // the IP access list
-	SNIMissing                         // the server saw no host name
-	Certificate                        // the certificate is not that of the host, or of no known authority
-	TLSRefused                         // no TLS at all, or no handshake; 5 s if an error came before TLS
-	NameNotResolved                    // DNS: no such host; R for other DNS failures
-	Protocol                           // the peer does not speak Postgres
-	Unreachable                        // R, refused, reset, closed; final if the operating system forbids it
-	NoAnswer                           // R, silence until the attempt's context ended
-	Starting                           // R, starting up or shutting down
-	TooManyConnections                 // R
-	Unavailable                        // R, "temporarily unavailable. Check your quotas"
-	ExternalAuth                       // 10 s, "External authorization failed": a new project, or the IP access list
+	Other              Kind = "other"                         // retried for 5 s with SQLSTATE class XX, 53, 57, 58, code 08P01 or none
+	WakeTimeout        Kind = "wake timeout"                  // the deadline passed; Last is why
+	Canceled           Kind = "canceled"                      // the caller's context was canceled
+	BadTarget          Kind = "bad target"                    // the target's values cannot be used
+	BadRootCert        Kind = "bad sslrootcert"               // sslrootcert is unreadable or holds no certificate
+	Refused            Kind = "login refused"                 // SQLSTATE class 28, or a message that means it
+	TokenInvalid       Kind = "token refused"                 // the token is expired or malformed
+	RoleMissing        Kind = "role missing"                  // the role does not exist
+	DatabaseMissing    Kind = "database missing"              // 3D000
+	ConnectDenied      Kind = "connect denied"                // 42501
+	EndpointDisabled   Kind = "endpoint disabled"             // the endpoint was disabled
+	EndpointNotFound   Kind = "endpoint not found"            // no such endpoint
+	NotAllowed         Kind = "address not allowed"           // the IP access list
+	SNIMissing         Kind = "host name not sent"            // the server received no host name
+	Certificate        Kind = "certificate not trusted"       // the certificate is not valid for the host, or not trusted
+	TLSRefused         Kind = "TLS refused"                   // no TLS, or a failed handshake; retried for 5 s if an error came before TLS
+	NameNotResolved    Kind = "name not resolved"             // no such host; retried for other DNS failures
+	Protocol           Kind = "not Postgres"                  // the peer does not speak Postgres
+	Unreachable        Kind = "unreachable"                   // refused, reset or closed: retried, unless the operating system forbids it
+	NoAnswer           Kind = "no answer"                     // retried; no answer until the attempt's context ended
+	Starting           Kind = "starting"                      // retried; starting up or shutting down
+	TooManyConnections Kind = "too many connections"          // retried
+	Unavailable        Kind = "temporarily unavailable"       // retried; "temporarily unavailable. Check your quotas"
+	ExternalAuth       Kind = "external authorization failed" // retried for 10 s; "External authorization failed": a new project, or the IP access list
 )
-
-var kindNames = map[Kind]string{
-	Other: "other", NotAwake: "not awake", Cancelled: "cancelled", BadTarget: "bad target", BadRootCert: "bad sslrootcert",
-	Refused: "login refused", TokenInvalid: "token refused", RoleMissing: "role missing", DatabaseMissing: "database missing",
-	ConnectDenied: "connect denied", EndpointDisabled: "endpoint disabled", EndpointNotFound: "endpoint not found",
-	NotAllowed: "address not allowed", SNIMissing: "host name not sent", Certificate: "certificate not trusted", TLSRefused: "TLS refused",
-	NameNotResolved: "name not resolved", Protocol: "not Postgres", Unreachable: "unreachable", NoAnswer: "no answer", Starting: "starting",
-	TooManyConnections: "too many connections", Unavailable: "temporarily unavailable", ExternalAuth: "external authorization failed",
-}
-
-func (k Kind) String() string {
-	if s, ok := kindNames[k]; ok {
-		return s
-	}
-	return fmt.Sprintf("Kind(%d)", int(k))
-}
 
 // Error is every failure of this package. It holds neither the password nor
-// pgconn's config; network, DNS and certificate causes can be unwrapped.
+// pgconn's config; errors of the network, DNS and certificates can be unwrapped.
 type Error struct {
 	Kind     Kind
-	Retry    bool          // another try may find it gone
-	Code     string        // SQLSTATE, if the server gave one
-	Message  string        // the server's or the system's words: scrubbed of the password, at most 500 bytes, control characters as they came
-	Last     *Error        // with NotAwake: the last failure that said something, else the last silence; nil if there was neither
-	Attempts int           // logins tried, by Wait
-	Elapsed  time.Duration // since Wait began
+	Retry    bool          // another attempt may succeed
+	Code     string        // SQLSTATE, if the server sent one
+	Message  string        // the server's or the system's text, as sanitize.Line returns it
+	Last     *Error        // with WakeTimeout: the last failure that said something, else the last timeout; nil if there was neither
+	Target   Target        // of a Connector's method
+	Attempts int           // started so far
+	Elapsed  time.Duration // since the method was called
 
-	patience time.Duration // how long it may repeat alone; 0: as long as the caller waits
-	cause    error
+	maxRepeat time.Duration // how long it may repeat; 0: until the deadline
+	cause     error
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("wake: " + e.Kind.String())
-	if e.Kind == NotAwake {
-		fmt.Fprintf(&b, ": no login in %s, %d tried", e.Elapsed.Round(time.Millisecond), e.Attempts)
+	database := "the database"
+	if e.Target.Host != "" {
+		database += " at " + e.Target.Host
 	}
-	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+	switch e.Kind {
+	case WakeTimeout:
+	case BadTarget, BadRootCert, NameNotResolved, Certificate, Protocol, Canceled:
+		return "cannot log in to " + database + ": " + e.reason()
+	default:
+		return database + " refused the login: " + e.reason()
 	}
-	if e.Code != "" {
-		b.WriteString(" (SQLSTATE " + e.Code + ")")
+	attempts := "1 attempt"
+	if e.Attempts != 1 {
+		attempts = fmt.Sprintf("%d attempts", e.Attempts)
 	}
-	if e.Last != nil {
-		b.WriteString(": last: " + strings.TrimPrefix(e.Last.Error(), "wake: "))
+	text := fmt.Sprintf("%s did not wake in %s (%s)", database, e.Elapsed.Round(100*time.Millisecond), attempts)
+	if e.Last == nil {
+		return text + ": no answer"
 	}
-	return b.String()
+	return text + "; last error: " + e.Last.reason()
 }
 
-// Unwrap gives the last failure and the cause, where there are any.
+// reason returns kind, message and SQLSTATE.
+func (e *Error) reason() string {
+	text := string(e.Kind)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	if e.Code != "" && !strings.Contains(text, e.Code) {
+		text += " (SQLSTATE " + e.Code + ")"
+	}
+	return text
+}
+
+// Hint returns what to do about the error.
+func (e *Error) Hint() string {
+	switch e.Kind {
+	case WakeTimeout:
+		if e.Last != nil && e.Last.Kind == ExternalAuth {
+			return "check the project's IP access list; if the project is new, try again in a minute"
+		}
+		return "raise --wait-timeout (get: --wait), and check the state of the compute in the console"
+	case Refused:
+		if e.PooledHost() {
+			return "check PGHOST or --pghost: a pooled host accepts no OAuth roles"
+		}
+		return "check that the role exists and may log in"
+	case RoleMissing:
+		return "create the role in the database"
+	case TokenInvalid:
+		return "check this machine's clock, and that the workspace owns this database: a token is valid in its own workspace only"
+	case DatabaseMissing:
+		return "check the name of the database: " + e.Target.Database + " (usually databricks_postgres)"
+	case ConnectDenied:
+		return "grant the role CONNECT on the database"
+	case EndpointDisabled:
+		return "enable the endpoint in the console: a login cannot wake it"
+	case EndpointNotFound, NameNotResolved:
+		return "check PGHOST or --pghost, or leave it out to use the host that the workspace returns"
+	case NotAllowed, ExternalAuth:
+		return "add this machine's address to the IP access list"
+	case Certificate:
+		if hint := rootcerts.VerifyHint(e, "PGHOST or --pghost"); hint != "" {
+			return hint
+		}
+		return "check the host; if a private authority signed its certificate, pass the authority's certificate with --sslrootcert"
+	case BadRootCert:
+		return "pass a PEM file of root certificates with --sslrootcert"
+	case TLSRefused, Protocol, SNIMissing:
+		return "check host and port: a Lakebase endpoint does not answer like this"
+	}
+	return "try again, with --verbose for details"
+}
+
+// Unwrap returns the last failure and the cause, if any.
 func (e *Error) Unwrap() []error {
 	var all []error
 	if e.Last != nil {
@@ -99,8 +143,12 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
-// TokenRefused says that a token minted anew may be accepted where this one was
-// not: it is expired or malformed, or the server took it for a wrong password.
+// PooledHost reports whether a connection pooler refused the login: poolers accept
+// no OAuth roles, and say so in terms of SASL.
+func (e *Error) PooledHost() bool { return strings.Contains(e.Message, "SASL") }
+
+// TokenRefused reports whether a new token may be accepted where this one was not:
+// it is expired or malformed, or the server took it for a wrong password.
 func (e *Error) TokenRefused() bool {
 	return e.Kind == TokenInvalid ||
 		e.Kind == Refused && (e.Code == "28P01" || strings.Contains(strings.ToLower(e.Message), "password authentication failed"))

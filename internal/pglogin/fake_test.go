@@ -1,6 +1,7 @@
 package pglogin
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,12 +9,15 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,19 +28,73 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// guard bounds what must happen: it is reached only when something hangs.
-const guard = 30 * time.Second
+// testTimeout bounds what must happen: it passes only when something hangs.
+const testTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	closeWithin = guard
+	closeTimeout = testTimeout
 	goleak.VerifyTestMain(m)
 }
 
-const secretText = "eyJhbGciOi.a-token-of-some-length.c2lnbmF0dXJl"
+const (
+	host     = "db.example.com"
+	password = "eyJhbGciOi.a-token-of-some-length.c2lnbmF0dXJl"
+)
 
-var secret = credential.NewSecret(secretText)
+var secret = credential.NewSecret(password)
 
-// authority makes a certificate for names, and writes the root that signed it.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// wantKind fails unless err is an *Error of kind k without the password.
+func wantKind(t *testing.T, err error, k Kind) *Error {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != k {
+		t.Fatalf("got error %v, want kind %q", err, k)
+	}
+	if strings.Contains(fmt.Sprintf("%v %+v %#v", err, e, *e), "a-token-of") {
+		t.Fatalf("the password is in the error: %v", err)
+	}
+	return e
+}
+
+// manualDeadline is a context whose deadline comes when end is called.
+type manualDeadline struct {
+	context.Context
+	done chan struct{}
+	end  func()
+}
+
+func newManualDeadline() manualDeadline {
+	done := make(chan struct{})
+	return manualDeadline{context.Background(), done, sync.OnceFunc(func() { close(done) })}
+}
+
+func (m manualDeadline) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (m manualDeadline) Done() <-chan struct{}       { return m.done }
+
+func (m manualDeadline) Err() error {
+	select {
+	case <-m.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// authority returns a certificate for names, and the path of the root that signed
+// it.
 func authority(t *testing.T, names ...string) (tls.Certificate, string) {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -61,15 +119,8 @@ func authority(t *testing.T, names ...string) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// fake is a TLS server that answers its n-th connection (from 0) by a script.
-type fake struct {
+// fakeServer is a server that answers its n-th connection (from 0) by a script.
+type fakeServer struct {
 	cert   tls.Certificate
 	root   string
 	addr   string
@@ -82,10 +133,10 @@ type fake struct {
 	open, max int
 }
 
-// session is one connection, and what the client did on it.
+// session is one connection, and what the client sent on it.
 type session struct {
 	net.Conn
-	f          *fake
+	f          *fakeServer
 	raw        net.Conn
 	be         *pgproto3.Backend
 	startup    map[string]string
@@ -95,17 +146,15 @@ type session struct {
 	sni        string
 }
 
-const name = "db.example.com"
-
-func newFake(t *testing.T, script func(n int, s *session)) *fake {
+func newFakeServer(t *testing.T, script func(n int, s *session)) *fakeServer {
 	t.Helper()
-	f := &fake{script: script}
-	f.cert, f.root = authority(t, name)
+	f := &fakeServer{script: script}
+	f.cert, f.root = authority(t, host)
 	f.listen(t, "127.0.0.1:0")
 	return f
 }
 
-func (f *fake) listen(t *testing.T, addr string) {
+func (f *fakeServer) listen(t *testing.T, addr string) {
 	ln, err := net.Listen("tcp", addr)
 	must(t, err)
 	f.ln, f.addr = ln, ln.Addr().String()
@@ -121,13 +170,13 @@ func (f *fake) listen(t *testing.T, addr string) {
 	t.Cleanup(f.close)
 }
 
-func (f *fake) close() { f.ln.Close(); f.wg.Wait() }
+func (f *fakeServer) close() { f.ln.Close(); f.wg.Wait() }
 
-func (f *fake) serve(c net.Conn) {
+func (f *fakeServer) serve(c net.Conn) {
 	s := &session{Conn: c, raw: c, f: f}
-	// A client may close one and open the next before the first one's goroutine
-	// here has seen it: give that time, then count.
-	for end := time.Now().Add(guard); f.count() >= 2 && time.Now().Before(end); {
+	// A client may close one connection and open the next before the first one's
+	// goroutine here has seen it: wait for that, then count.
+	for end := time.Now().Add(testTimeout); f.count() >= 2 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	f.mu.Lock()
@@ -143,38 +192,41 @@ func (f *fake) serve(c net.Conn) {
 			f.mu.Unlock()
 			c.Close()
 		}()
-		_ = c.SetDeadline(time.Now().Add(2 * guard))
+		_ = c.SetDeadline(time.Now().Add(2 * testTimeout))
 		f.script(n, s)
 	})
 }
 
-func (f *fake) count() int {
+func (f *fakeServer) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.open
 }
 
-// seen closes the fake and returns all sessions, each with its script ended.
-func (f *fake) seen() []*session {
+// ended closes the server and returns all sessions, after their scripts have ended.
+// It hangs if a client has left a connection open.
+func (f *fakeServer) ended() []*session {
 	f.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.sessions)
 }
 
-func (f *fake) target() Target {
-	_, port, _ := net.SplitHostPort(f.addr)
-	p := 0
-	for _, c := range port {
-		p = p*10 + int(c-'0')
-	}
-	return Target{Host: name, Port: p, HostAddr: "127.0.0.1", Database: "databricks_postgres", User: "a user", SSLMode: VerifyFull, SSLRootCert: f.root}
+func (f *fakeServer) target() Target {
+	return Target{Host: host, Port: f.ln.Addr().(*net.TCPAddr).Port, HostAddr: "127.0.0.1",
+		Database: "databricks_postgres", User: "a user", SSLMode: VerifyFull, SSLRootCert: f.root}
 }
 
-// tls answers the SSLRequest and shakes hands.
-func (s *session) tls() bool {
+// readSSLRequest reports whether the client asked for TLS.
+func (s *session) readSSLRequest() bool {
 	var req [8]byte
-	if _, err := io.ReadFull(s.raw, req[:]); err != nil || req != [8]byte{0, 0, 0, 8, 4, 210, 22, 47} {
+	_, err := io.ReadFull(s.raw, req[:])
+	return err == nil && req == [8]byte{0, 0, 0, 8, 4, 210, 22, 47}
+}
+
+// tls answers the SSLRequest and does the handshake.
+func (s *session) tls() bool {
+	if !s.readSSLRequest() {
 		return false
 	}
 	if _, err := s.raw.Write([]byte("S")); err != nil {
@@ -202,7 +254,7 @@ func (s *session) start() bool {
 	return true
 }
 
-// ask asks for the password in clear.
+// ask asks for the password in clear text.
 func (s *session) ask() bool {
 	if !s.start() {
 		return false
@@ -219,25 +271,47 @@ func (s *session) ask() bool {
 	return true
 }
 
-// welcome finishes the login and reads until the client is gone.
-func welcome(s *session) {
-	if !s.ask() {
-		return
-	}
+// accept finishes the login, and sends more behind it.
+func (s *session) accept(more ...pgproto3.BackendMessage) bool {
 	s.be.Send(&pgproto3.AuthenticationOk{})
 	s.be.Send(&pgproto3.ParameterStatus{Name: "server_version", Value: "17.5"})
 	s.be.Send(&pgproto3.BackendKeyData{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}})
-	s.be.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
-	if s.be.Flush() != nil {
-		return
+	for _, m := range append([]pgproto3.BackendMessage{&pgproto3.ReadyForQuery{TxStatus: 'I'}}, more...) {
+		s.be.Send(m)
 	}
-	m, err := s.be.Receive()
-	if err == nil {
-		_, s.terminated = m.(*pgproto3.Terminate)
+	return s.be.Flush() == nil
+}
+
+// acceptLogin finishes the login and waits for Terminate.
+func acceptLogin(s *session) {
+	if s.ask() && s.accept() {
+		m, err := s.be.Receive()
+		_, ok := m.(*pgproto3.Terminate)
+		s.terminated = err == nil && ok
 	}
 }
 
-// refuse sends an error in answer to the password.
+// echo returns what the client sends after the login.
+func (s *session) echo() {
+	var word [4]byte
+	if _, err := io.ReadFull(s.Conn, word[:]); err == nil {
+		_, _ = s.Conn.Write(word[:])
+	}
+}
+
+// wantEcho fails unless the other end echoes.
+func wantEcho(t *testing.T, c net.Conn) {
+	t.Helper()
+	_, err := c.Write([]byte("word"))
+	must(t, err)
+	var word [4]byte
+	_ = c.SetReadDeadline(time.Now().Add(testTimeout))
+	if _, err := io.ReadFull(c, word[:]); err != nil || string(word[:]) != "word" {
+		t.Errorf("got answer %q, %v", word, err)
+	}
+}
+
+// refuse answers the password with an error.
 func refuse(s *session, severity, code, message string) {
 	if s.ask() {
 		s.be.Send(&pgproto3.ErrorResponse{Severity: severity, Code: code, Message: message})
@@ -245,11 +319,11 @@ func refuse(s *session, severity, code, message string) {
 	}
 }
 
-// reset closes with RST.
+// reset closes the connection with RST.
 func (s *session) reset() {
 	_ = s.raw.(*net.TCPConn).SetLinger(0)
 	s.raw.Close()
 }
 
-// drain reads until the client is gone: silence.
+// drain reads until the client has closed, and answers nothing.
 func (s *session) drain() { s.bytes, _ = io.ReadAll(s.raw) }

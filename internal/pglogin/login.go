@@ -3,135 +3,192 @@ package pglogin
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// closeWithin bounds the farewell after a proven login. Nothing is waited for:
-// Terminate is written, and the socket closed. It is a variable for the tests.
-var closeWithin = 100 * time.Millisecond
+// closeTimeout bounds the close after a login: Terminate is written, and the
+// socket closed. It is a variable for the tests.
+var closeTimeout = 100 * time.Millisecond
+
+// handoverTimeout bounds reading the rest of a message that had begun when the
+// login ended.
+const handoverTimeout = 5 * time.Second
+
+// maxStartup bounds what a server sends until the login is done, usually a few KB.
+const maxStartup = 1 << 20
 
 var (
-	errDialledOnce = errors.New("a login dials once")
+	errDialedTwice = errors.New("a login dials once")
 	errTooMuch     = errors.New("the server sent too much before the login was done")
 )
 
-// Login makes one attempt: it connects, proves the password, says goodbye. It
-// lasts as long as ctx lets it. Every failure is an *Error; one whose Retry is
-// set may go away by itself.
-func Login(ctx context.Context, t Target, password credential.Secret) error {
-	cfg, err := t.config(password, nil)
-	if err != nil {
-		return err
-	}
-	return login(ctx, t, cfg, password)
-}
-
-// login makes one attempt with a config that several attempts may share.
+// login makes one attempt to log in, and closes the connection.
 func login(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) error {
-	conn, _, err := connect(ctx, t, cfg.Copy(), password, nil)
+	conn, _, err := authenticate(ctx, t, cfg.Copy(), password, nil)
 	if err != nil {
 		return err
 	}
-	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	_ = conn.Close(farewell)
+	_ = conn.Close(ctx)
 	return nil
 }
 
-// connect logs in. cfg is changed; wrap may be nil.
-func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*pgconn.PgConn, *watched, error) {
-	d := &dialer{wrap: wrap}
-	cfg.DialFunc = d.dial
-	// One "address", the name itself: net.Dialer then resolves it and races IPv6
-	// against IPv4, where pgconn would wait for a silent address before the next
-	// one, and send the password to a second server after the first refused it.
-	cfg.LookupFunc = func(context.Context, string) ([]string, error) {
-		if t.HostAddr != "" {
-			return []string{t.HostAddr}, nil
-		}
-		return []string{t.Host}, nil
-	}
-	conn, err := pgconn.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return nil, nil, classify(ctx, err, d.conn, password)
-	}
-	return conn, d.conn, nil
+// Conn is a connection that has logged in and is idle.
+type Conn struct {
+	net.Conn
+	PID        uint32
+	SecretKey  []byte // for a cancel request
+	Parameters map[string]string
+	TxStatus   byte
+	Pending    []byte // messages that the server sent besides the login, still to be read
+	Attempts   int    // that it took; more than one if the compute had to wake
 }
 
-// dialer dials once. When a connection breaks during start-up, pgconn dials a
-// second time in the background to send a cancel request, for up to 15 s.
-type dialer struct {
-	used atomic.Bool
-	wrap func(net.Conn) net.Conn // may be nil
-	conn *watched                // nil until dialled
-}
-
-func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if d.used.Swap(true) {
-		return nil, errDialledOnce
-	}
-	c, err := new(net.Dialer).DialContext(ctx, network, address)
+// connect makes one attempt to log in, and keeps the connection.
+func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*Conn, error) {
+	cfg = cfg.Copy()
+	var pending []byte
+	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { pending = appendNotice(pending, n) }
+	conn, raw, err := authenticate(ctx, t, cfg, password, wrap)
 	if err != nil {
 		return nil, err
 	}
-	d.conn = &watched{Conn: c}
-	if d.wrap != nil {
-		return d.wrap(d.conn), nil
+	h, err := conn.Hijack()
+	if err == nil {
+		pending, err = readPending(h, pending)
 	}
-	return d.conn, nil
+	if err != nil {
+		_ = raw.Close()
+		return nil, classify(ctx, err, raw, password)
+	}
+	_ = h.Conn.SetDeadline(time.Time{})
+	raw.done.Store(true)
+	return &Conn{Conn: h.Conn, PID: h.PID, SecretKey: h.SecretKey, Parameters: maps.Clone(h.ParameterStatuses), TxStatus: h.TxStatus, Pending: pending}, nil
 }
 
-// watched remembers the first byte that came, which is the answer to our
-// SSLRequest, and ends a start-up that does not end by itself.
-type watched struct {
+// readPending appends what the server has sent since the login. During a slow
+// write, pgconn reads in the background; such a read would outlive the login and
+// take the first answer from the connection's next user. A deadline in the past
+// ends it, and Receive waits for that end.
+func readPending(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
+	for {
+		_ = h.Conn.SetReadDeadline(time.Unix(1, 0))
+		m, err := h.Frontend.Receive()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if h.Frontend.ReadBufferLen() == 0 {
+				return pending, nil
+			}
+			_ = h.Conn.SetReadDeadline(time.Now().Add(handoverTimeout))
+			m, err = h.Frontend.Receive()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if pending, err = m.Encode(pending); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// appendNotice appends n as the server had sent it.
+func appendNotice(to []byte, n *pgconn.Notice) []byte {
+	out, err := (&pgproto3.NoticeResponse{Severity: n.Severity, SeverityUnlocalized: n.SeverityUnlocalized, Code: n.Code, Message: n.Message,
+		Detail: n.Detail, Hint: n.Hint, Position: n.Position, InternalPosition: n.InternalPosition, InternalQuery: n.InternalQuery, Where: n.Where,
+		SchemaName: n.SchemaName, TableName: n.TableName, ColumnName: n.ColumnName, DataTypeName: n.DataTypeName, ConstraintName: n.ConstraintName,
+		File: n.File, Line: n.Line, Routine: n.Routine}).Encode(to)
+	if err != nil {
+		return to
+	}
+	return out
+}
+
+// authenticate connects and logs in. It changes cfg; wrap may be nil.
+func authenticate(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*pgconn.PgConn, *startupConn, error) {
+	var dialed atomic.Bool
+	var raw *startupConn
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		// When a connection breaks during start-up, pgconn dials a second time in the
+		// background to send a cancel request, for up to 15 s.
+		if dialed.Swap(true) {
+			return nil, errDialedTwice
+		}
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		raw = &startupConn{Conn: c}
+		if wrap != nil {
+			return wrap(raw), nil
+		}
+		return raw, nil
+	}
+	// One "address", the name itself: net.Dialer then resolves it and races IPv6
+	// against IPv4. pgconn would wait for a silent address before it tries the next
+	// one, and send the password to a second server after the first refused it.
+	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{t.dialHost()}, nil }
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, nil, classify(ctx, err, raw, password)
+	}
+	return conn, raw, nil
+}
+
+// startupConn records the first byte that it reads, which answers our SSLRequest,
+// and limits what a server sends until the login is done.
+type startupConn struct {
 	net.Conn
 	first atomic.Int32 // the byte, plus one
 	total atomic.Int64
-	done  atomic.Bool // the login is over, and anything may come
+	done  atomic.Bool // the login is done: no limit
 }
 
-func (w *watched) Read(b []byte) (int, error) {
-	if w.done.Load() {
-		return w.Conn.Read(b)
+func (c *startupConn) Read(b []byte) (int, error) {
+	if c.done.Load() {
+		return c.Conn.Read(b)
 	}
-	if w.total.Load() >= maxStartup {
+	if c.total.Load() >= maxStartup {
 		return 0, errTooMuch
 	}
-	n, err := w.Conn.Read(b)
+	n, err := c.Conn.Read(b)
 	if n > 0 {
-		w.first.CompareAndSwap(0, int32(b[0])+1)
-		w.total.Add(int64(n))
+		c.first.CompareAndSwap(0, int32(b[0])+1)
+		c.total.Add(int64(n))
 	}
 	return n, err
 }
 
-// SyscallConn gives what lies below to who reads the socket by itself.
-func (w *watched) SyscallConn() (syscall.RawConn, error) {
-	if c, ok := w.Conn.(syscall.Conn); ok {
-		return c.SyscallConn()
+// SyscallConn implements syscall.Conn for readers of the raw socket.
+func (c *startupConn) SyscallConn() (syscall.RawConn, error) {
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		return raw.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported
 }
 
-// CloseWrite ends what the server reads.
-func (w *watched) CloseWrite() error {
-	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
+// CloseWrite shuts down the writing side.
+func (c *startupConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
 	}
 	return nil
 }
 
-// answer is the server's byte for our SSLRequest; ok is false if there was none.
-func (w *watched) answer() (b byte, ok bool) {
-	if w == nil || w.first.Load() == 0 {
+// answer returns the server's answer to our SSLRequest; ok is false if there was
+// none.
+func (c *startupConn) answer() (b byte, ok bool) {
+	if c == nil || c.first.Load() == 0 {
 		return 0, false
 	}
-	return byte(w.first.Load() - 1), true
+	return byte(c.first.Load() - 1), true
 }

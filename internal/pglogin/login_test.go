@@ -3,272 +3,293 @@ package pglogin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// endable is a context whose deadline comes when end is called.
-type endable struct {
-	context.Context
-	over chan struct{}
-	end  func()
-}
+// connector returns one that does not hedge.
+func connector() *Connector { return &Connector{HedgeDelay: testTimeout} }
 
-func newEndable() endable {
-	over := make(chan struct{})
-	return endable{context.Background(), over, sync.OnceFunc(func() { close(over) })}
-}
-
-func (e endable) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
-func (e endable) Done() <-chan struct{}       { return e.over }
-
-func (e endable) Err() error {
-	select {
-	case <-e.over:
-		return context.DeadlineExceeded
-	default:
-		return nil
+func TestLogin_Success(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) { acceptLogin(s) })
+	must(t, connector().Login(within(t, testTimeout), f.target(), secret))
+	all := f.ended()
+	if len(all) != 1 {
+		t.Fatalf("got %d connections, want 1", len(all))
+	}
+	s := all[0]
+	if s.password != password || !s.terminated || s.sni != host {
+		t.Errorf("got password %q, terminated %v, SNI %q", s.password, s.terminated, s.sni)
+	}
+	if want := map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}; !maps.Equal(s.startup, want) {
+		t.Errorf("got start-up parameters %v, want %v", s.startup, want)
 	}
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func wantKind(t *testing.T, err error, k Kind) *Error {
-	t.Helper()
-	var e *Error
-	if !errors.As(err, &e) || e.Kind != k {
-		t.Fatalf("got %v, want kind %q", err, k)
-	}
-	if strings.Contains(fmt.Sprintf("%v %+v %#v", err, e, *e), "a-token-of") {
-		t.Fatalf("the password is in the error: %v", err)
-	}
-	return e
-}
-
-func TestLoginOnceAndGoodbye(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) { welcome(s) })
-	w := &Waker{Beside: guard}
-	must(t, w.Wait(within(t, guard), f.target(), secret))
-	seen := f.seen()
-	if len(seen) != 1 {
-		t.Fatalf("%d connections, want 1", len(seen))
-	}
-	s := seen[0]
-	if s.password != secretText || !s.terminated || s.sni != name {
-		t.Errorf("password %q, terminated %v, SNI %q", s.password, s.terminated, s.sni)
-	}
-	want := map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}
-	if len(s.startup) != len(want) {
-		t.Errorf("start-up message is %v", s.startup)
-	}
-	for k, v := range want {
-		if s.startup[k] != v {
-			t.Errorf("%s is %q, want %q", k, s.startup[k], v)
-		}
-	}
-}
-
-func TestRequireLogsInUnverified(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) { welcome(s) })
+func TestLogin_RequireDoesNotVerify(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) { acceptLogin(s) })
 	target := f.target()
 	target.Host, target.SSLMode, target.SSLRootCert = "other.example.com", Require, ""
-	must(t, Login(within(t, guard), target, secret))
+	must(t, connector().Login(within(t, testTimeout), target, secret))
 }
 
-// Each way a compute may wake: one or two bad answers, then a login.
-func TestWakesAfter(t *testing.T) {
-	for what, bad := range map[string]func(*session){
+// A compute may fail in each of these ways while it wakes.
+func TestLogin_RetriesUntilAwake(t *testing.T) {
+	for name, fail := range map[string]func(*session){
 		"57P03":              func(s *session) { refuse(s, "FATAL", "57P03", "the database system is starting up") },
 		"reset":              func(s *session) { s.reset() },
 		"closed in start-up": func(s *session) { s.start() },
 		"closed after TLS":   func(s *session) { s.tls() },
 		"closed at password": func(s *session) { s.ask() },
-		"error before TLS":   func(s *session) { _, _ = io.ReadFull(s.raw, make([]byte, 8)); _, _ = s.raw.Write([]byte("Eno")) },
+		"error before TLS":   func(s *session) { s.readSSLRequest(); _, _ = s.raw.Write([]byte("Eno")) },
 		"too many":           func(s *session) { refuse(s, "FATAL", "53300", "sorry, too many clients already") },
 	} {
-		t.Run(what, func(t *testing.T) {
-			f := newFake(t, func(n int, s *session) {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeServer(t, func(n int, s *session) {
 				if n < 2 {
-					bad(s)
+					fail(s)
 					return
 				}
-				welcome(s)
+				acceptLogin(s)
 			})
 			failures := 0
-			w := &Waker{Beside: guard, Progress: func(Status) { failures++ }}
-			must(t, w.Wait(within(t, guard), f.target(), secret))
-			// A third connection without a failure before it is a cancel request.
-			if seen := f.seen(); len(seen) != 3 || !seen[2].terminated || failures != 2 {
-				t.Errorf("%d connections, want 3; %d failures, want 2", len(seen), failures)
+			c := connector()
+			c.Progress = func(Status) { failures++ }
+			must(t, c.Login(within(t, testTimeout), f.target(), secret))
+			// A third connection without a failure before it would be a cancel request.
+			if all := f.ended(); len(all) != 3 || !all[2].terminated || failures != 2 {
+				t.Errorf("got %d connections and %d failures, want 3 and 2", len(all), failures)
 			}
 		})
 	}
 }
 
-func TestRefusedPortThenOpen(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) { welcome(s) })
+func TestLogin_PortOpensLater(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) { acceptLogin(s) })
 	addr := f.addr
 	f.close()
-	w := &Waker{Beside: guard}
-	opened := make(chan struct{})
-	w.Progress = func(s Status) {
-		if s.Attempts == 5 {
+	c := connector()
+	c.Progress = func(s Status) {
+		if s.Attempts == 3 {
 			if s.Last == nil || s.Last.Kind != Unreachable {
-				t.Errorf("last is %v, want unreachable", s.Last)
+				t.Errorf("got last error %v, want kind %q", s.Last, Unreachable)
 			}
 			f.listen(t, addr)
-			close(opened)
 		}
 	}
-	must(t, w.Wait(within(t, guard), f.target(), secret))
-	<-opened
-	if n := len(f.seen()); n != 1 {
-		t.Errorf("%d connections, want 1", n)
+	must(t, c.Login(within(t, testTimeout), f.target(), secret))
+	if n := len(f.ended()); n != 1 {
+		t.Errorf("got %d connections, want 1", n)
 	}
 }
 
-func TestHeldIsKept(t *testing.T) {
-	held := make(chan struct{})
-	f := newFake(t, func(n int, s *session) {
-		if n == 0 {
-			<-held // the first is answered late
-			welcome(s)
-			return
-		}
-		if n == 3 {
-			close(held)
-		}
-		s.drain()
-	})
-	w := &Waker{Beside: 50 * time.Millisecond}
-	must(t, w.Wait(within(t, guard), f.target(), secret))
-	seen := f.seen()
-	if !seen[0].terminated || f.max != 2 {
-		t.Errorf("first proved: %v; %d open at once, want 2", seen[0].terminated, f.max)
-	}
-}
-
-func TestSilentThenFoundBeside(t *testing.T) {
-	f := newFake(t, func(n int, s *session) {
-		if n < 2 {
-			s.drain()
-			return
-		}
-		welcome(s)
-	})
-	w := &Waker{Beside: 50 * time.Millisecond}
-	must(t, w.Wait(within(t, guard), f.target(), secret))
-	// Where the third is slow, a fourth may be made beside it.
-	seen := f.seen()
-	if len(seen) < 3 || !slices.ContainsFunc(seen[2:], func(s *session) bool { return s.terminated }) || f.max > 2 {
-		t.Errorf("%d connections, %d at once", len(seen), f.max)
-	}
-}
-
-func TestNeverWakes(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) { refuse(s, "ERROR", "XX000", "Couldn't connect to compute node") })
-	ctx := newEndable()
-	w := &Waker{Beside: guard, Progress: func(s Status) {
+func TestLogin_NeverWakes(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) { refuse(s, "ERROR", "XX000", "Couldn't connect to compute node") })
+	ctx := newManualDeadline()
+	c := connector()
+	c.Progress = func(s Status) {
 		if s.Attempts >= 3 {
 			ctx.end()
 		}
-	}}
-	err := w.Wait(ctx, f.target(), secret)
-	e := wantKind(t, err, NotAwake)
-	if !errors.Is(err, context.DeadlineExceeded) || e.Last == nil || e.Last.Kind != Starting || e.Attempts < 3 || e.Elapsed <= 0 {
+	}
+	err := c.Login(ctx, f.target(), secret)
+	e := wantKind(t, err, WakeTimeout)
+	if !errors.Is(err, context.DeadlineExceeded) || e.Last == nil || e.Last.Kind != Starting || e.Attempts < 3 || e.Elapsed <= 0 || e.Target != f.target() {
 		t.Errorf("got %#v", e)
 	}
-	if !strings.Contains(err.Error(), "Couldn't connect to compute node (SQLSTATE XX000)") {
-		t.Errorf("the text does not say what the server said: %v", err)
-	}
-	if n := len(f.seen()); n != e.Attempts && n != e.Attempts-1 { // the last may not have got out
-		t.Errorf("%d connections, %d attempts", len(f.sessions), e.Attempts)
+	if want := "last error: starting: Couldn't connect to compute node (SQLSTATE XX000)"; !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %q, want suffix %q", err, want)
 	}
 }
 
-func TestSilenceTellsHowFar(t *testing.T) {
+func TestLogin_NoAnswerTellsHowFar(t *testing.T) {
 	for want, script := range map[string]func(*session){
-		"connected, but no answer to the request for TLS": func(s *session) { _, _ = io.ReadFull(s.raw, make([]byte, 8)) },
+		"connected, but no answer to the request for TLS": func(s *session) { s.readSSLRequest() },
 		"connected, but no answer to the login":           func(s *session) { s.ask() },
 	} {
-		ctx := newEndable()
-		f := newFake(t, func(_ int, s *session) { script(s); ctx.end(); s.drain() })
-		e := wantKind(t, (&Waker{Beside: guard}).Wait(ctx, f.target(), secret), NotAwake)
+		ctx := newManualDeadline()
+		f := newFakeServer(t, func(_ int, s *session) { script(s); ctx.end(); s.drain() })
+		e := wantKind(t, connector().Login(ctx, f.target(), secret), WakeTimeout)
 		if e.Last == nil || e.Last.Message != want {
-			t.Errorf("last is %v, want %q", e.Last, want)
+			t.Errorf("got last error %v, want %q", e.Last, want)
 		}
-		f.seen()
+		f.ended()
 	}
 }
 
-func TestCancelled(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) { s.drain() })
-	ctx, cancel := context.WithCancelCause(within(t, guard))
-	why := errors.New("interrupt")
-	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
-	err := (&Waker{}).Wait(ctx, f.target(), secret)
-	wantKind(t, err, Cancelled)
-	if !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
-		t.Errorf("got %v", err)
+func TestConnect_Canceled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(within(t, testTimeout))
+	cause := errors.New("interrupt")
+	f := newFakeServer(t, func(_ int, s *session) { cancel(cause); s.drain() })
+	_, err := connector().Connect(ctx, f.target(), secret, nil)
+	wantKind(t, err, Canceled)
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
+		t.Errorf("got %v, want the context's error and its cause", err)
 	}
+	f.ended()
 }
 
-func TestServerThatEchoesThePassword(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) {
-		refuse(s, "FATAL", "28P01", strings.Repeat("x", 480)+" cannot use "+secretText+strings.Repeat("\xff", 9000))
+func TestLogin_ServerEchoesThePassword(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) {
+		refuse(s, "FATAL", "28P01", strings.Repeat("x ", 200)+" cannot use "+password+" "+strings.Repeat("\xff", 9000))
 	})
-	e := wantKind(t, Login(within(t, guard), f.target(), secret), Refused)
-	if len(e.Message) > 500 || !strings.Contains(e.Message, "xxx") {
-		t.Errorf("message of %d bytes: %s", len(e.Message), e.Message)
-	}
-	f.seen()
-	g := newFake(t, func(_ int, s *session) { refuse(s, "FATAL", "28P01", "cannot use "+secretText) })
-	e = wantKind(t, Login(within(t, guard), g.target(), secret), Refused)
-	if e.Message != "cannot use "+credential.Redacted {
-		t.Errorf("message is %q", e.Message)
+	e := wantKind(t, connector().Login(within(t, testTimeout), f.target(), secret), Refused)
+	if want := " cannot use " + credential.Redacted; !strings.Contains(e.Message, want) || len(e.Message) > 500 {
+		t.Errorf("got message %q of %d bytes, want %q in it", e.Message, len(e.Message), want)
 	}
 }
 
-func TestNames(t *testing.T) {
-	e := wantKind(t, (&Waker{Beside: guard}).Wait(within(t, guard), Target{
-		Host: "no-such-host.invalid", Port: 5432, Database: "d", User: "u", SSLMode: Require}, secret), NameNotResolved)
+func TestLogin_NoSuchHost(t *testing.T) {
+	target := Target{Host: "no-such-host.invalid", Port: 5432, Database: "d", User: "u", SSLMode: Require}
 	var dns *net.DNSError
-	if !errors.As(e, &dns) {
-		t.Fatalf("no DNS error in %v", e)
-	}
-	if dns.IsNotFound == e.Retry {
-		t.Errorf("found: %v, retry: %v", !dns.IsNotFound, e.Retry)
+	if err := connector().Login(within(t, testTimeout), target, secret); !errors.As(err, &dns) {
+		t.Fatalf("got %v, want a DNS error in it", err)
+	} else if e := new(Error); dns.IsNotFound && (!errors.As(err, &e) || e.Kind != NameNotResolved) {
+		t.Errorf("got %v, want kind %q", err, NameNotResolved)
 	}
 }
 
-func TestBadRoots(t *testing.T) {
-	f := newFake(t, func(_ int, s *session) { welcome(s) })
-	dir := t.TempDir()
-	empty := filepath.Join(dir, "empty.pem")
-	must(t, os.WriteFile(empty, []byte("no certificate here\n"), 0o600))
-	for _, path := range []string{filepath.Join(dir, "absent.pem"), empty, dir} {
-		target := f.target()
-		target.SSLRootCert = path
-		e := wantKind(t, (&Waker{Beside: guard}).Wait(within(t, guard), target, secret), BadRootCert)
-		if !strings.Contains(e.Message, path) {
-			t.Errorf("%q does not name %s", e.Message, path)
-		}
+func TestConnector_ContextWithoutDeadline(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) { t.Error("a connection was made") })
+	if e := wantKind(t, connector().Login(context.Background(), f.target(), secret), BadTarget); !strings.Contains(e.Message, "no deadline") {
+		t.Errorf("got %v", e)
 	}
-	if n := len(f.seen()); n != 0 {
-		t.Errorf("%d connections, want none", n)
+}
+
+// The connection comes with all that the server sent besides the login, and reads
+// more than a login may.
+func TestConnect_HandsOver(t *testing.T) {
+	const bulk = maxStartup + 1<<20
+	notice := &pgproto3.NoticeResponse{Severity: "NOTICE", Code: "00000", Message: "besides the login"}
+	status := &pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"}
+	f := newFakeServer(t, func(_ int, s *session) {
+		if s.ask() && s.accept(notice, status) {
+			s.echo()
+			_, _ = s.Conn.Write(make([]byte, bulk))
+		}
+	})
+	target := f.target()
+	target.Database = "another"
+	c, err := connector().Connect(within(t, testTimeout), target, secret, map[string]string{"application_name": "app", "options": "-c work_mem=1MB"})
+	must(t, err)
+	defer c.Close()
+	if c.PID != 7 || !slices.Equal(c.SecretKey, []byte{1, 2, 3, 4}) || c.Parameters["server_version"] != "17.5" || c.TxStatus != 'I' || c.Attempts != 1 {
+		t.Errorf("got %+v", c)
+	}
+	want, err := notice.Encode(nil)
+	must(t, err)
+	want, _ = status.Encode(want)
+	if string(c.Pending) != string(want) {
+		t.Errorf("got pending %q, want %q", c.Pending, want)
+	}
+	wantEcho(t, c)
+	if n, err := io.CopyN(io.Discard, c, bulk); err != nil {
+		t.Errorf("got %d of %d bytes, %v", n, bulk, err)
+	}
+	_ = c.Close()
+	startup := map[string]string{"user": "a user", "database": "another", "application_name": "app", "options": "-c work_mem=1MB"}
+	if got := f.ended()[0].startup; !maps.Equal(got, startup) {
+		t.Errorf("got start-up parameters %v, want %v", got, startup)
+	}
+}
+
+// slowWrites returns long after it has written, as on a busy machine.
+type slowWrites struct{ net.Conn }
+
+func (c slowWrites) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	time.Sleep(100 * time.Millisecond)
+	return n, err
+}
+
+// pgconn reads in the background during a slow write. That read must not outlive
+// the login: it would swallow the answer to the first query.
+func TestConnect_LeavesNoReadBehind(t *testing.T) {
+	f := newFakeServer(t, func(_ int, s *session) {
+		if s.ask() && s.accept() {
+			s.echo()
+		}
+	})
+	connector := connector()
+	connector.Wrap = func(c net.Conn) net.Conn { return slowWrites{c} }
+	c, err := connector.Connect(within(t, testTimeout), f.target(), secret, nil)
+	must(t, err)
+	defer c.Close()
+	wantEcho(t, c)
+}
+
+// What follows the login in the same record: the beginning of a message is
+// completed, and nonsense closes the connection.
+func TestConnect_DataBehindTheLogin(t *testing.T) {
+	status, err := (&pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"}).Encode(nil)
+	must(t, err)
+	serve := func(behind []byte, then func(*session)) *fakeServer {
+		return newFakeServer(t, func(_ int, s *session) {
+			if !s.ask() {
+				return
+			}
+			b, _ := (&pgproto3.AuthenticationOk{}).Encode(nil)
+			b, _ = (&pgproto3.ReadyForQuery{TxStatus: 'I'}).Encode(b)
+			_, _ = s.Conn.Write(append(b, behind...))
+			then(s)
+		})
+	}
+	f := serve(status[:7], func(s *session) {
+		time.Sleep(100 * time.Millisecond)
+		_, _ = s.Conn.Write(status[7:])
+		s.echo()
+	})
+	c, err := connector().Connect(within(t, testTimeout), f.target(), secret, nil)
+	must(t, err)
+	defer c.Close()
+	if string(c.Pending) != string(status) {
+		t.Errorf("got pending %q, want %q", c.Pending, status)
+	}
+	wantEcho(t, c)
+
+	f = serve([]byte{0xFF, 0, 0, 0, 4}, func(s *session) { s.drain() })
+	_, err = connector().Connect(within(t, testTimeout), f.target(), secret, nil)
+	wantKind(t, err, Protocol)
+	f.ended()
+}
+
+// A failed, a hanging and a successful login leave no descriptor behind.
+func TestLogin_LeavesNoDescriptor(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	count := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(all)
+	}
+	f := newFakeServer(t, func(n int, s *session) {
+		switch {
+		case n < 5:
+			s.start() // breaks off in start-up
+		case n == 5:
+			s.drain()
+		default:
+			acceptLogin(s)
+		}
+	})
+	before := count()
+	must(t, (&Connector{HedgeDelay: 50 * time.Millisecond}).Login(within(t, testTimeout), f.target(), secret))
+	f.ended()
+	for end := time.Now().Add(testTimeout); count() >= before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) { // the listener is closed, so it is one fewer
+			t.Fatalf("got %d descriptors, want fewer than %d", count(), before)
+		}
 	}
 }

@@ -37,6 +37,11 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("certificates in %s: %v", e.Path, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
+// Hint returns what to do about the error.
+func (e *Error) Hint() string {
+	return "pass a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
+}
+
 // Bundle gives the absolute path of the roots that verify the database: given
 // where it is not empty, else SSL_CERT_FILE, else the system's bundle, else
 // Mozilla's roots written to the user's cache folder. It never gives libpq's
@@ -200,6 +205,27 @@ func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 		}
 	}
 	return pool, nil
+}
+
+// Load returns the certificates of the bundle at path.
+func Load(path string) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	return pool, add(pool, path)
+}
+
+// VerifyHint returns what to do about a certificate that no other roots would
+// verify: one for another host, or an expired one. host names the settings of the
+// host. The hint is empty for other errors.
+func VerifyHint(err error, host string) string {
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name):
+		return "check " + host + ": the certificate is for another host"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "check this machine's clock; if it is right, the server's certificate must be renewed"
+	}
+	return ""
 }
 
 func add(pool *x509.CertPool, path string) error {

@@ -5,7 +5,30 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
+
+// databaseHint returns what to do about a login that failed. It adds to e's own
+// hint what the configuration knows: the identity, and where its values come from.
+func databaseHint(e *pglogin.Error, conf *config.Config) string {
+	if conf == nil {
+		return e.Hint()
+	}
+	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
+		return "remove --credential workspace: an endpoint accepts database credentials, not workspace tokens"
+	}
+	switch {
+	case e.Kind == pglogin.ConnectDenied:
+		return "as the project's owner: " + ConnectSQL(*conf)
+	case e.Kind == pglogin.RoleMissing || e.Kind == pglogin.Refused && !e.PooledHost():
+		hint := "as the project's owner: " + RoleSQL(*conf)
+		if conf.ClientID.Value != "" && conf.User.Value != conf.ClientID.Value { // a group's role, or one that does not exist
+			hint = "check " + conf.User.Source.String() + ": a service principal's own role is its client ID; or " + hint
+		}
+		return hint
+	}
+	return e.Hint()
+}
 
 // RoleSQL is what a project's owner runs for a login that has no role (Databricks
 // documentation, "Create OAuth roles").

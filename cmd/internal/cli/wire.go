@@ -108,7 +108,7 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 	return &broker.Broker{
 		Config: conf, Secrets: p.Secrets(chain), Cache: stores.Cache(say, progress), Logins: stores.Logins(), SSLRootCert: roots, Now: time.Now,
 		Workspace:      workspace,
-		Waker:          waker(progress),
+		Waker:          connector(progress),
 		ReadSecretFile: p.ReadSecretFile,
 		Tell:           p.teller(conf, say, progress),
 		People:         workspace, Federation: workspace, Discovery: workspace, Directory: workspace, Browser: workspace,
@@ -157,10 +157,10 @@ func (p *Process) either(a, b string) string {
 	return p.Env(b)
 }
 
-func waker(progress *Progress) *pglogin.Waker {
-	return &pglogin.Waker{Progress: func(s pglogin.Status) {
+func connector(progress *Progress) *pglogin.Connector {
+	return &pglogin.Connector{Progress: func(s pglogin.Status) {
 		if s.Last != nil {
-			progress.Detail(s.Last.Kind.String())
+			progress.Detail(string(s.Last.Kind))
 		}
 	}}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -26,9 +25,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		none  *broker.NoSecretError
 		host  *broker.HostError
 		fixed interface{ Hint() string }
-		roots *rootcerts.Error
 		ex    *exchange.Error
-		wk    *pglogin.Error
+		login *pglogin.Error
 		chain *keychain.Error
 		tried *retry.Error
 		hints interface{ Hint() string }
@@ -39,6 +37,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return message, hint
 	}
 	switch {
+	case errors.As(err, &login): // before fixed: its hint depends on conf
+		return sanitize.Line(login.Error()), databaseHint(login, conf)
 	case errors.As(err, &fixed):
 		return message, fixed.Hint()
 	case errors.As(err, &usage):
@@ -52,8 +52,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return message, hint
 	case errors.As(err, &host):
 		return message, hostHint(host)
-	case errors.As(err, &roots):
-		return message, "name a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
 	case errors.As(err, &none):
 		return noSecret(none, conf)
 	case errors.As(err, &chain):
@@ -62,8 +60,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return workspaceError(err, ex, conf), asWhom(workspaceHint(ex, conf), conf)
 	case errors.As(err, &tried):
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
-	case errors.As(err, &wk):
-		return databaseError(wk, conf), databaseHint(wk, conf)
 	case errors.As(err, &room):
 		return message, "name a folder of yours that is closed to others with --runtime-dir"
 	case errors.As(err, &hints):

@@ -10,6 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -183,7 +184,10 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	case exchange.KindNameNotResolved:
 		return "check " + hostFrom + " for a typing error, and the name resolution of this machine"
 	case exchange.KindCertificate:
-		return certificateHint(e, hostFrom, "where a company's proxy or private authority signs it, name its certificate with --cacert")
+		if hint := rootcerts.VerifyHint(e, hostFrom); hint != "" {
+			return hint
+		}
+		return "if a company proxy or private authority signed the certificate, pass that authority's certificate with --cacert"
 	case exchange.KindProxy:
 		return "check HTTPS_PROXY and NO_PROXY"
 	case exchange.KindBearerRefused:

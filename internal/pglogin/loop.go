@@ -1,0 +1,229 @@
+package pglogin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+)
+
+// attempt is one that is in flight.
+type attempt struct {
+	cancel   context.CancelFunc
+	replaced bool // canceled, to make room for another
+}
+
+type result struct {
+	attempt *attempt
+	conn    *Conn
+	err     error
+}
+
+// loop is the state of one login. Only its goroutine uses it.
+type loop struct {
+	ctx        context.Context
+	connect    connectFunc
+	backoff    *retry.Backoff
+	hedgeDelay time.Duration
+	progress   func(Status)
+	start      time.Time
+
+	inFlight []*attempt // oldest first
+	results  chan result
+	next     <-chan time.Time // when to start another attempt, or to replace the younger one
+	attempts int
+	last     *Error // the last failure; a timeout does not replace a telling one
+	conn     *Conn  // of the first login that succeeded
+
+	repeated      Kind // the kind of the last failures, if its repeats are limited
+	repeatedSince time.Time
+}
+
+func newLoop(ctx context.Context, c *Connector) *loop {
+	schedule := c.schedule
+	if schedule == (retry.Schedule{}) {
+		schedule = retry.Wake()
+	}
+	l := &loop{ctx: ctx, backoff: schedule.Backoff(), hedgeDelay: c.HedgeDelay, progress: c.Progress, start: time.Now(), results: make(chan result, 2)}
+	if l.hedgeDelay <= 0 {
+		l.hedgeDelay = defaultHedgeDelay
+	}
+	return l
+}
+
+// run makes attempts until one succeeds, a failure is final, or ctx ends. No
+// attempt is in flight when it returns.
+func (l *loop) run() error {
+	if l.ctx.Err() != nil {
+		return l.finish()
+	}
+	l.begin()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return l.finish()
+		case <-l.next:
+			l.next = nil
+			if len(l.inFlight) == 2 {
+				l.inFlight[1].replaced = true
+				l.inFlight[1].cancel()
+				continue // the next one begins when this one has ended
+			}
+			hedge := len(l.inFlight) == 1
+			l.begin()
+			if hedge {
+				l.report()
+			}
+		case r := <-l.results:
+			if done, err := l.handle(r); done {
+				return err
+			}
+		}
+	}
+}
+
+// begin starts an attempt, and sets when to start one beside it.
+func (l *loop) begin() {
+	ctx, cancel := context.WithCancel(l.ctx)
+	a := &attempt{cancel: cancel}
+	l.inFlight = append(l.inFlight, a)
+	l.attempts++
+	l.next = time.After(l.hedgeDelay)
+	go func() {
+		conn, err := l.connect(ctx)
+		l.results <- result{a, conn, err}
+	}()
+}
+
+// handle records the end of an attempt; done means that the loop ends.
+func (l *loop) handle(r result) (done bool, err error) {
+	l.remove(r.attempt)
+	if r.err == nil {
+		l.conn = r.conn
+		if errors.Is(l.ctx.Err(), context.Canceled) {
+			return true, l.finish()
+		}
+		l.cancelAll()
+		return true, nil
+	}
+	e := l.recordError(r.err)
+	switch {
+	case e.Kind == NoAnswer && l.ctx.Err() != nil:
+		return true, l.finish()
+	case e.Kind == NoAnswer && r.attempt.replaced:
+		if l.next == nil {
+			l.begin()
+		}
+		return false, nil
+	case l.final(e):
+		l.cancelAll()
+		return true, e
+	}
+	l.next = time.After(l.backoff.Next())
+	l.report()
+	return false, nil
+}
+
+// final reports whether e ends the loop: by its kind, or because it has repeated
+// for too long.
+func (l *loop) final(e *Error) bool {
+	switch {
+	case !e.Retry:
+		return true
+	case e.Kind == NoAnswer:
+		return false
+	case e.maxRepeat == 0:
+		l.repeated = ""
+		return false
+	case e.Kind != l.repeated:
+		l.repeated, l.repeatedSince = e.Kind, time.Now()
+	}
+	return time.Since(l.repeatedSince) >= e.maxRepeat
+}
+
+// finish ends the loop because ctx ended. A login that succeeds together with the
+// deadline counts; one that succeeds after a cancellation is closed.
+func (l *loop) finish() error {
+	succeeded := l.cancelAll()
+	if errors.Is(l.ctx.Err(), context.Canceled) {
+		if l.conn != nil {
+			_ = l.conn.Close()
+		}
+		return &Error{Kind: Canceled, cause: errors.Join(l.ctx.Err(), context.Cause(l.ctx))}
+	}
+	if succeeded {
+		return nil
+	}
+	return &Error{Kind: WakeTimeout, Last: l.last, cause: l.ctx.Err()}
+}
+
+// cancelAll cancels the attempts in flight and waits for their ends. It reports
+// whether one of them succeeded.
+func (l *loop) cancelAll() (succeeded bool) {
+	for _, a := range l.inFlight {
+		a.cancel()
+	}
+	for len(l.inFlight) > 0 {
+		r := <-l.results
+		l.remove(r.attempt)
+		if r.err == nil {
+			succeeded = true
+			l.retain(r.conn)
+			continue
+		}
+		l.recordError(r.err)
+	}
+	return succeeded
+}
+
+// retain keeps the first connection and closes all others.
+func (l *loop) retain(c *Conn) {
+	switch {
+	case c == nil:
+	case l.conn == nil:
+		l.conn = c
+	default:
+		_ = c.Close()
+	}
+}
+
+func (l *loop) remove(a *attempt) {
+	a.cancel()
+	l.inFlight = slices.DeleteFunc(l.inFlight, func(o *attempt) bool { return o == a })
+}
+
+func (l *loop) report() {
+	if l.progress != nil {
+		l.progress(Status{Since: l.start, Attempts: l.attempts, InFlight: len(l.inFlight), Last: l.last})
+	}
+}
+
+// annotate returns err with what only the loop knows.
+func (l *loop) annotate(err error, t Target) *Error {
+	e := *asError(err)
+	e.Target, e.Attempts, e.Elapsed = t, l.attempts, time.Since(l.start)
+	return &e
+}
+
+func (l *loop) recordError(err error) *Error {
+	e := asError(err)
+	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer {
+		l.last = e
+	}
+	return e
+}
+
+// asError returns err as an *Error.
+func asError(err error) *Error {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Kind: NoAnswer, Retry: true, cause: err}
+	}
+	return &Error{Kind: Other, Message: sanitize.Line(err.Error()), cause: err}
+}
