@@ -122,13 +122,13 @@ func (e *Error) Hint() string {
 		if hint := rootcerts.VerifyHint(e, "PGHOST or --pghost"); hint != "" {
 			return hint
 		}
-		return "check the host; if a private authority signed its certificate, pass the authority's certificate with --sslrootcert"
+		return "check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert"
 	case BadRootCert:
 		return "pass a PEM file of root certificates with --sslrootcert"
 	case TLSRefused, Protocol, SNIMissing:
 		return "check host and port: a Lakebase endpoint does not answer like this"
 	}
-	return "try again, with --verbose for details"
+	return "try again; --verbose tells more"
 }
 
 // Unwrap returns the last failure and the cause, if any.

@@ -38,7 +38,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	}
 	switch {
 	case errors.As(err, &login): // before fixed: its hint depends on conf
-		return sanitize.Line(login.Error()), databaseHint(login, conf)
+		return sanitize.Escape(login.Error()), databaseHint(login, conf)
 	case errors.As(err, &fixed):
 		return message, fixed.Hint()
 	case errors.As(err, &usage):

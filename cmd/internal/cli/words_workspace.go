@@ -166,7 +166,7 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 	case exchange.KindEndpointNotFound:
 		return "check " + target + ", and that the service principal may use the project; see what there is with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	case exchange.KindEndpointDisabled:
-		return "enable the endpoint in the console: no login can wake it"
+		return "enable the endpoint in the console: a login cannot wake it"
 	case exchange.KindTooManySecrets:
 		return "delete one that serves nowhere any more in the workspace's settings, and try again"
 	case exchange.KindPermissionDenied:
@@ -187,7 +187,7 @@ func workspaceHint(e *exchange.Error, conf *config.Config) string {
 		if hint := rootcerts.VerifyHint(e, hostFrom); hint != "" {
 			return hint
 		}
-		return "if a company proxy or private authority signed the certificate, pass that authority's certificate with --cacert"
+		return "if a company proxy or private authority signed the certificate, pass the root certificate of that authority with --cacert"
 	case exchange.KindProxy:
 		return "check HTTPS_PROXY and NO_PROXY"
 	case exchange.KindBearerRefused:
