@@ -143,7 +143,7 @@ func (c *Checkup) checkTarget(ctx context.Context) (Status, error) {
 	}
 	c.seen.Endpoint, c.found = e, true
 	c.seen.Branch = c.branch(ctx, e.Name)
-	if kind := e.Unusable(); kind != "" {
+	if kind := e.UnusableKind(); kind != "" {
 		return StatusFailed, unusable(c.Config, kind, e)
 	}
 	if c.seen.Branch.Archived {

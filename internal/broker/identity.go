@@ -26,7 +26,7 @@ type Federation interface {
 // Discovery learns where a host keeps its token endpoint.
 type Discovery interface {
 	Discover(ctx context.Context) (exchange.Discovery, error)
-	Adopt(d exchange.Discovery)
+	SetEndpoints(d exchange.Discovery)
 }
 
 // decide settles who signs in where nobody has said it: a client id means its
@@ -161,9 +161,9 @@ func (b *Broker) discover(ctx context.Context, needed bool) error {
 	var e *exchange.Error
 	switch {
 	case err == nil:
-		b.Discovery.Adopt(d)
+		b.Discovery.SetEndpoints(d)
 		b.found = d
-	case errors.As(err, &e) && e.Kind == exchange.KindStranger, ctx.Err() != nil:
+	case errors.As(err, &e) && e.Kind == exchange.KindForeignHost, ctx.Err() != nil:
 		return err
 	default:
 		b.tell(Note, "no discovery document: "+err.Error())

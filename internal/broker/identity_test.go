@@ -271,8 +271,8 @@ func TestDiscovery(t *testing.T) {
 		t.Errorf("a workspace that answers with HTML: %v", err)
 	}
 	w = newWays()
-	w.docErr = &exchange.Error{Kind: exchange.KindStranger}
-	if _, err := saved(t, w.broker(resolve(t, key("accounts.example")...))); !errors.As(err, &ex) || ex.Kind != exchange.KindStranger || w.did() != "discover" {
+	w.docErr = &exchange.Error{Kind: exchange.KindForeignHost}
+	if _, err := saved(t, w.broker(resolve(t, key("accounts.example")...))); !errors.As(err, &ex) || ex.Kind != exchange.KindForeignHost || w.did() != "discover" {
 		t.Errorf("a stranger's token endpoint: %v", err)
 	}
 }

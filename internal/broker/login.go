@@ -30,7 +30,7 @@ func (b *Broker) Authorize(ctx context.Context, state, challenge, redirectURI st
 	var e *exchange.Error
 	switch {
 	case err == nil:
-		b.Discovery.Adopt(d)
+		b.Discovery.SetEndpoints(d)
 		b.found = d
 	case errors.As(err, &e) && e.NoDocument():
 		b.tell(Note, "no discovery document: "+err.Error())

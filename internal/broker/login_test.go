@@ -121,7 +121,7 @@ func TestWhereToAuthorize(t *testing.T) {
 	}{
 		"named":       {nil, true},
 		"no document": {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindRefused, Status: 404}, true},
-		"a stranger":  {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindStranger}, false},
+		"a stranger":  {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindForeignHost}, false},
 		"not reached": {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindCertificate}, false},
 	} {
 		p := newPage()

@@ -119,7 +119,7 @@ func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) 
 		if !errors.As(err, &e) {
 			return retry.Verdict{}
 		}
-		again, after := e.Worth()
+		again, after := e.Retryable()
 		return retry.Verdict{Retry: again, After: after}
 	})
 }
@@ -137,7 +137,7 @@ func (b *Broker) askHost(ctx context.Context, ws Workspace, bearer credential.Se
 			return "", err
 		}
 	}
-	if kind := e.Unusable(); kind != "" {
+	if kind := e.UnusableKind(); kind != "" {
 		return "", unusable(c, kind, e)
 	}
 	host, readOnlyHost := e.Host, e.ReadOnlyHost

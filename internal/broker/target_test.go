@@ -67,7 +67,7 @@ func TestInstanceStates(t *testing.T) {
 			continue
 		}
 		var e *exchange.Error
-		if !errors.As(err, &e) || e.Kind != want || !e.OfInstance() || e.Host != "w.example" || e.Message != "instances/shop is "+state || strings.Contains(got, "login") || strings.Count(got, "endpoint") != 1 {
+		if !errors.As(err, &e) || e.Kind != want || !e.IsInstance() || e.Host != "w.example" || e.Message != "instances/shop is "+state || strings.Contains(got, "login") || strings.Count(got, "endpoint") != 1 {
 			t.Errorf("%s: %v: %s", state, err, got)
 		}
 	}

@@ -89,7 +89,7 @@ func (w *ways) Discover(context.Context) (exchange.Discovery, error) {
 	return w.doc, w.docErr
 }
 
-func (w *ways) Adopt(exchange.Discovery) { w.adopted = true }
+func (w *ways) SetEndpoints(exchange.Discovery) { w.adopted = true }
 
 func (w *ways) Projects(context.Context, credential.Secret) ([]exchange.Project, error) {
 	w.note("projects")

@@ -41,23 +41,23 @@ type reply struct {
 // before the request left. It follows no redirect: it uses the transport, and the
 // code that follows them is in http.Client.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, time.Time, *Error) {
-	c.learn(r.secrets...)
+	c.addSecrets(r.secrets...)
 	transport, err := c.transport()
 	if err != nil {
-		return nil, time.Time{}, c.fail(r, &Error{Kind: KindCertificate, Err: err, Unsent: true})
+		return nil, time.Time{}, c.fail(r, &Error{Kind: KindCertificate, Err: err, NotSent: true})
 	}
 	// Before there is a connection to the workspace nothing can have been sent.
 	var connected atomic.Bool
 	watched := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	req, err := c.newRequest(watched, r)
 	if err != nil {
-		return nil, time.Time{}, c.fail(r, &Error{Kind: KindRefused, Message: "the request cannot be written", Unsent: true})
+		return nil, time.Time{}, c.fail(r, &Error{Kind: KindRefused, Message: "the request cannot be written", NotSent: true})
 	}
 	sentAt := c.now()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		failed := lost(ctx, err)
-		failed.Unsent = !connected.Load()
+		failed := transportError(ctx, err)
+		failed.NotSent = !connected.Load()
 		return nil, time.Time{}, c.fail(r, failed)
 	}
 	return resp, sentAt, nil
@@ -110,12 +110,12 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return nil, lost(ctx, err)
+		return nil, transportError(ctx, err)
 	}
 	if ctx.Err() != nil && !json.Valid(body) {
 		// A server that hears of our going can end its reply in good form, and
 		// be heard before net/http has closed the connection.
-		return nil, lost(ctx, io.ErrUnexpectedEOF)
+		return nil, transportError(ctx, io.ErrUnexpectedEOF)
 	}
 	if len(body) > maxBody {
 		return nil, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
@@ -139,7 +139,7 @@ func compressed(resp *http.Response) bool {
 func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
-		return c.fail(r, lost(ctx, cause))
+		return c.fail(r, transportError(ctx, cause))
 	}
 	if compressed(resp) {
 		body = nil // bytes that say nothing to anybody
@@ -174,7 +174,7 @@ func redirectTarget(resp *http.Response) string {
 }
 
 // learn adds secrets to those that are hidden in every error from now on.
-func (c *Client) learn(secrets ...credential.Secret) {
+func (c *Client) addSecrets(secrets ...credential.Secret) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range secrets {
@@ -185,15 +185,15 @@ func (c *Client) learn(secrets ...credential.Secret) {
 }
 
 // unsent is the error of a call that was not made.
-func (c *Client) unsent(r request, kind Kind, why string) *Error {
-	return c.fail(r, &Error{Kind: kind, Message: "not sent: " + why, Unsent: true})
+func (c *Client) notSent(r request, kind Kind, why string) *Error {
+	return c.fail(r, &Error{Kind: kind, Message: "not sent: " + why, NotSent: true})
 }
 
 // fail completes e and cleans its texts. The cause is one of them: net/http
 // quotes what a server says wrongly.
 func (c *Client) fail(r request, e *Error) *Error {
 	e.Call, e.Host = r.call, c.base.Host
-	c.learn(r.secrets...)
+	c.addSecrets(r.secrets...)
 	c.mu.Lock()
 	known := c.known
 	c.mu.Unlock()

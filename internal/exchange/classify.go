@@ -19,7 +19,7 @@ func (e *proxyError) Error() string {
 }
 
 // lost describes a call that got no answer.
-func lost(ctx context.Context, err error) *Error {
+func transportError(ctx context.Context, err error) *Error {
 	if cause := ctx.Err(); cause != nil {
 		kind := KindCanceled
 		if errors.Is(cause, context.DeadlineExceeded) {
@@ -34,7 +34,7 @@ func lost(ctx context.Context, err error) *Error {
 	if viaProxy(err) {
 		return &Error{Kind: KindProxy, Err: err}
 	}
-	return &Error{Kind: below(err), Err: err}
+	return &Error{Kind: classify(err), Err: err}
 }
 
 // viaProxy says whether it was the proxy that could not be reached: net/http
@@ -46,7 +46,7 @@ func viaProxy(err error) bool {
 
 // below sorts a failure beneath HTTP. What it does not know is a broken
 // connection: HTTP/2 alone has a dozen unexported ways to say so.
-func below(err error) Kind {
+func classify(err error) Kind {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):

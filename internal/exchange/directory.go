@@ -53,8 +53,8 @@ func (c *Client) Me(ctx context.Context, bearer credential.Secret) (Identity, er
 		return Identity{}, failed
 	}
 	var w struct {
-		UserName anyText `json:"userName"`
-		ID       loose   `json:"id"`
+		UserName anyText    `json:"userName"`
+		ID       flexString `json:"id"`
 	}
 	if failed := decode(rep.body, &w); failed != nil {
 		return Identity{}, c.fail(r, failed)
@@ -106,8 +106,8 @@ func (c *Client) Endpoints(ctx context.Context, bearer credential.Secret, branch
 
 // wireResource is a project or a branch. Types are not trusted.
 type wireResource struct {
-	Name   string `json:"name"`
-	UID    loose  `json:"uid"`
+	Name   string     `json:"name"`
+	UID    flexString `json:"uid"`
 	Status struct {
 		DisplayName   anyText `json:"display_name"`
 		DefaultBranch anyText `json:"default_branch"`
@@ -131,7 +131,7 @@ func listed[W interface{ name() string }, T any](ctx context.Context, c *Client,
 	}
 	r := c.api(call, http.MethodGet, path+levels[depth], bearer)
 	if depth > 0 && !isName(parent, levels[:depth]...) {
-		return nil, c.unsent(r, KindEndpointMalformed, "the name is not "+strings.Join([]string{"projects/P", "branches/B"}[:depth], "/"))
+		return nil, c.notSent(r, KindEndpointMalformed, "the name is not "+strings.Join([]string{"projects/P", "branches/B"}[:depth], "/"))
 	}
 	r.query = url.Values{"page_size": {pageSize}}.Encode()
 	var out []T

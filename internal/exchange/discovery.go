@@ -83,7 +83,7 @@ func (c *Client) document(ctx context.Context, r request, v any) *Error {
 func (c *Client) issuer(w wireConfig, d *Discovery) (string, *Error) {
 	switch {
 	case c.accountID != "" && d.AccountID != "" && !strings.EqualFold(c.accountID, d.AccountID):
-		return "", &Error{Kind: KindStranger, Message: "account_id is " + d.AccountID + ", and not " + c.accountID}
+		return "", &Error{Kind: KindForeignHost, Message: "account_id is " + d.AccountID + ", and not " + c.accountID}
 	case c.accountID != "":
 		d.AccountID = c.accountID
 	case d.AccountID != "" && !isID(d.AccountID):
@@ -117,7 +117,7 @@ func (c *Client) ownPath(name, endpoint string) (string, *Error) {
 		return "", &Error{Kind: KindBadReply, Message: "its " + name + " is not a URL"}
 	}
 	if u.Scheme != "https" || u.User != nil || !strings.EqualFold(u.Hostname(), c.base.Hostname()) || portOf(u) != portOf(&c.base) {
-		return "", &Error{Kind: KindStranger, Message: name + " is at " + u.Scheme + "://" + u.Host + ", and not at " + c.base.String()}
+		return "", &Error{Kind: KindForeignHost, Message: name + " is at " + u.Scheme + "://" + u.Host + ", and not at " + c.base.String()}
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.RawPath != "" || !isPath(u.Path) {
 		return "", &Error{Kind: KindBadReply, Message: "its " + name + " is not a plain address"}
@@ -125,11 +125,11 @@ func (c *Client) ownPath(name, endpoint string) (string, *Error) {
 	return u.Path, nil
 }
 
-// Adopt has all further token and authorize calls use the endpoints of d, and,
+// SetEndpoints has all further token and authorize calls use the endpoints of d, and,
 // where none was configured, its workspace id. What is not on this host is left
 // as it was: a Discovery may come from a file.
-func (c *Client) Adopt(d Discovery) {
-	next := c.places()
+func (c *Client) SetEndpoints(d Discovery) {
+	next := c.endpoints()
 	if path, failed := c.ownPath("token_endpoint", d.TokenEndpoint); failed == nil {
 		next.token = path
 	}
@@ -158,7 +158,7 @@ func (c *Client) Audience(d Discovery) (string, error) {
 	}
 	if len(d.Audiences) > 0 {
 		r := request{call: CallDiscovery}
-		return "", c.fail(r, &Error{Kind: KindStranger, Message: "the audience " + d.Audiences[0] + " is neither " + c.base.String() + " nor its account", Unsent: true})
+		return "", c.fail(r, &Error{Kind: KindForeignHost, Message: "the audience " + d.Audiences[0] + " is neither " + c.base.String() + " nor its account", NotSent: true})
 	}
 	if d.HostType == "account" && credential.IsUUID(d.AccountID) {
 		return d.AccountID, nil
@@ -166,10 +166,10 @@ func (c *Client) Audience(d Discovery) (string, error) {
 	if _, failed := c.ownPath("token_endpoint", d.TokenEndpoint); failed == nil {
 		return d.TokenEndpoint, nil
 	}
-	return c.base.String() + c.places().token, nil
+	return c.base.String() + c.endpoints().token, nil
 }
 
-func (c *Client) places() places {
+func (c *Client) endpoints() endpoints {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.paths
@@ -178,9 +178,9 @@ func (c *Client) places() places {
 // wireConfig is databricks-sdk-go config, HostMetadata. Types are not trusted.
 type wireConfig struct {
 	OIDCEndpoint anyText         `json:"oidc_endpoint"`
-	AccountID    loose           `json:"account_id"`
-	WorkspaceID  loose           `json:"workspace_id"`
-	HostType     loose           `json:"host_type"`
+	AccountID    flexString      `json:"account_id"`
+	WorkspaceID  flexString      `json:"workspace_id"`
+	HostType     flexString      `json:"host_type"`
 	Audiences    json.RawMessage `json:"token_federation_default_oidc_audiences"`
 }
 

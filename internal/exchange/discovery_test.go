@@ -74,7 +74,7 @@ func TestDiscover(t *testing.T) {
 					t.Errorf("%s %s was asked with %v", r.Method, r.URL, r.Header)
 				}
 			}
-			c.Adopt(d)
+			c.SetEndpoints(d)
 			if _, err := c.RefreshedToken(soon(t), refreshSecret); err != nil || w.seen[2].URL.Path != tc.path+"/v1/token" {
 				t.Errorf("%v, at %s", err, w.seen[2].URL)
 			}
@@ -88,7 +88,7 @@ func TestDiscover(t *testing.T) {
 func TestAdoptedPlaceIsForAllTokens(t *testing.T) {
 	w := newWorkspace(t, false, documents("", ""))
 	c := w.client(t)
-	c.Adopt(Discovery{TokenEndpoint: w.URL + "/x/token", WorkspaceID: "77"})
+	c.SetEndpoints(Discovery{TokenEndpoint: w.URL + "/x/token", WorkspaceID: "77"})
 	_ = calls[CallWorkspaceToken](soon(t), c)
 	_ = roads[CallFederation](soon(t), c)
 	_ = roads[CallCode](soon(t), c)
@@ -99,7 +99,7 @@ func TestAdoptedPlaceIsForAllTokens(t *testing.T) {
 		}
 	}
 	own := w.client(t, func(o *Options) { o.WorkspaceID = "1" })
-	own.Adopt(Discovery{WorkspaceID: "77", TokenEndpoint: "https://stranger.example/oidc/v1/token", AuthorizationEndpoint: "http://" + w.Listener.Addr().String() + "/a"})
+	own.SetEndpoints(Discovery{WorkspaceID: "77", TokenEndpoint: "https://stranger.example/oidc/v1/token", AuthorizationEndpoint: "http://" + w.Listener.Addr().String() + "/a"})
 	_ = roads[CallMe](soon(t), own)
 	_ = roads[CallRefresh](soon(t), own)
 	if r := w.seen[4]; r.Header.Get("X-Databricks-Workspace-Id") != "1" {
@@ -123,7 +123,7 @@ func TestStrangers(t *testing.T) {
 		} {
 			w.Config.Handler = handle
 			_, err := w.client(t).Discover(soon(t))
-			if e := wants(t, err, KindStranger, false); !strings.HasPrefix(e.Message, name+" is at ") || e.Call != CallDiscovery || e.NoDocument() {
+			if e := wants(t, err, KindForeignHost, false); !strings.HasPrefix(e.Message, name+" is at ") || e.Call != CallDiscovery || e.NoDocument() {
 				t.Errorf("%s at %s: %v", name, at, e)
 			}
 		}
@@ -135,7 +135,7 @@ func TestStrangers(t *testing.T) {
 	}
 	w.Config.Handler = documents(configOf("{host}/oidc", "workspace"), serverOwn)
 	_, err := w.client(t, func(o *Options) { o.AccountID = "another" }).Discover(soon(t))
-	wants(t, err, KindStranger, false)
+	wants(t, err, KindForeignHost, false)
 	if n := stranger.connections.Load(); n != 0 {
 		t.Errorf("the stranger was called %d times", n)
 	}
@@ -221,7 +221,7 @@ func TestAudience(t *testing.T) {
 		}
 		got, err := c.Audience(tc.d)
 		if tc.want == "" {
-			if e := wants(t, err, KindStranger, false); !strings.Contains(e.Message, tc.d.Audiences[0]) {
+			if e := wants(t, err, KindForeignHost, false); !strings.Contains(e.Message, tc.d.Audiences[0]) {
 				t.Errorf("%s: %v", tc.name, e)
 			}
 		} else if err != nil || got != tc.want {

@@ -32,7 +32,7 @@ func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name st
 		r, sound, read = c.api(CallInstance, http.MethodGet, instancesPath+instance, bearer), isInstance(instance), readInstance
 	}
 	if !sound {
-		return Endpoint{}, c.unsent(r, KindEndpointMalformed, "the name is neither projects/P/branches/B/endpoints/E nor an instance's")
+		return Endpoint{}, c.notSent(r, KindEndpointMalformed, "the name is neither projects/P/branches/B/endpoints/E nor an instance's")
 	}
 	rep, failed := c.callAPI(ctx, r, bearer)
 	if failed != nil {
@@ -50,8 +50,8 @@ func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name st
 
 // wireEndpoint is databricks-sdk-go service/postgres, Endpoint.
 type wireEndpoint struct {
-	Name   string `json:"name"`
-	UID    loose  `json:"uid"`
+	Name   string     `json:"name"`
+	UID    flexString `json:"uid"`
 	Status *struct {
 		CurrentState string `json:"current_state"`
 		EndpointType string `json:"endpoint_type"`

@@ -51,7 +51,7 @@ const (
 	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has ended, was revoked, or was used before
 	KindCodeRefused       Kind = "code refused"       // too old, used before, or made for another verifier or address
 	KindFederationRefused Kind = "federation refused" // no federation policy fits the workload's token
-	KindStranger          Kind = "stranger"           // a discovery document names another host: nothing was sent there
+	KindForeignHost       Kind = "stranger"           // a discovery document names another host: nothing was sent there
 	KindPermissionDenied  Kind = "permission denied"  // 403
 	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
 	KindRateLimited       Kind = "rate limited"       // 429
@@ -95,7 +95,7 @@ type Error struct {
 	RequestID  string        // what Databricks' support asks for
 	RetryAfter time.Duration // as asked by the server, at most an hour; 0: not asked
 	Err        error         // the cause, if it lies below HTTP
-	Unsent     bool          // it is known that nothing of the request reached the workspace
+	NotSent    bool          // it is known that nothing of the request reached the workspace
 }
 
 // Error is one line of at most about 2 kB.
@@ -123,7 +123,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // OfInstance says whether the call was about an instance of Lakebase Provisioned.
-func (e *Error) OfInstance() bool {
+func (e *Error) IsInstance() bool {
 	return e.Call == CallInstance || e.Call == CallInstanceCredential
 }
 
@@ -137,23 +137,23 @@ func (e *Error) OfInstance() bool {
 // lost, the workspace may have used it, and to send it again can end the whole
 // grant (RFC 6819 5.2.2.3). Those calls are worth another try only where nothing
 // was sent, or the workspace said with 429 or 503 that it did nothing.
-func (e *Error) Worth() (again bool, after time.Duration) {
+func (e *Error) Retryable() (again bool, after time.Duration) {
 	switch e.Kind {
 	case KindRateLimited, KindUnavailable, KindBroken, KindDeadline:
 		again = true
 	case KindNameNotResolved:
-		again = passing(e.Err)
+		again = isTemporary(e.Err)
 	case KindProxy:
-		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && passing(e.Err)
+		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && isTemporary(e.Err)
 	}
-	if !again || e.once() && !e.Unsent && e.Kind != KindRateLimited && e.Status != 503 {
+	if !again || e.singleUse() && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 {
 		return false, 0
 	}
 	return true, e.RetryAfter
 }
 
 // once says whether what was sent may be good for one use.
-func (e *Error) once() bool { return e.Call == CallRefresh || e.Call == CallCode }
+func (e *Error) singleUse() bool { return e.Call == CallRefresh || e.Call == CallCode }
 
 // NoDocument says whether the host answered, and has no discovery document: most
 // do not need one. A page, a redirect to one and a refusal are such answers.
@@ -164,10 +164,10 @@ func (e *Error) NoDocument() bool {
 	return e.Kind == KindNotJSON || e.Kind == KindRedirect || e.Status >= 400 && e.Status < 500 && e.Kind != KindRateLimited
 }
 
-// Acted says whether the workspace may have done what was asked although the
+// MayHaveApplied says whether the workspace may have done what was asked although the
 // call failed: the answer was lost, or is not to be understood.
-func (e *Error) Acted() bool {
-	if e.Unsent {
+func (e *Error) MayHaveApplied() bool {
+	if e.NotSent {
 		return false
 	}
 	switch e.Kind {
@@ -178,10 +178,10 @@ func (e *Error) Acted() bool {
 }
 
 // passing says whether a failure below HTTP may pass. "No such host" does not.
-func passing(err error) bool {
+func isTemporary(err error) bool {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
 	}
-	return below(err) == KindBroken
+	return classify(err) == KindBroken
 }

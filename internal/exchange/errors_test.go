@@ -161,14 +161,14 @@ func TestRetryAfterIsKept(t *testing.T) {
 			})
 			c := w.client(t, func(o *Options) { o.Now = func() time.Time { return now } })
 			e := wants(t, calls[CallEndpoint](soon(t), c), KindRateLimited, true)
-			if _, after := e.Worth(); after != tc.want {
+			if _, after := e.Retryable(); after != tc.want {
 				t.Errorf("after %v, want %v", after, tc.want)
 			}
 		})
 	}
 	w := newWorkspace(t, false, says(403, `{}`, "Retry-After", "7"))
 	e := wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindPermissionDenied, false)
-	if _, after := e.Worth(); after != 0 {
+	if _, after := e.Retryable(); after != 0 {
 		t.Errorf("a refusal is worth another try after %v", after)
 	}
 }

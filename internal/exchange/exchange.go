@@ -2,7 +2,7 @@
 // principal's secret, a person's code or refresh token, or a workload's token
 // into a workspace token, that token into a database token, and asks for an
 // endpoint's address. Each call is one attempt; whether another is worth it is
-// told by Error.Worth and decided elsewhere. It also asks GitHub's token service
+// told by Error.Retryable and decided elsewhere. It also asks GitHub's token service
 // for a job's workload token.
 //
 // It is the only package that makes HTTP requests. It must never follow a
@@ -83,11 +83,11 @@ type Client struct {
 	mu    sync.Mutex
 	built *http.Transport     // for Close
 	known []credential.Secret // all that was sent and received: one call's answer may repeat another's
-	paths places
+	paths endpoints
 }
 
-// places is what Adopt changes.
-type places struct{ token, authorize, workspaceID string }
+// places is what SetEndpoints changes.
+type endpoints struct{ token, authorize, workspaceID string }
 
 // New checks o and returns a Client. It opens nothing and loads nothing.
 func New(o Options) (*Client, error) {
@@ -112,7 +112,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		base: base, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
-		paths: places{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
+		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 	}
 	c.transport = sync.OnceValues(func() (*http.Transport, error) {
 		t, err := newTransport(o)

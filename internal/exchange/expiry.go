@@ -23,9 +23,9 @@ const maxExpiresIn = 24 * time.Hour
 // is that of the token's own claims, or else 5 minutes.
 func workspaceToken(rep reply) (credential.Token, *Error) {
 	var w struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   loose  `json:"expires_in"`
+		AccessToken string     `json:"access_token"`
+		TokenType   string     `json:"token_type"`
+		ExpiresIn   flexString `json:"expires_in"`
 	}
 	if e := decode(rep.body, &w); e != nil {
 		return credential.Token{}, e
@@ -50,9 +50,9 @@ func workspaceToken(rep reply) (credential.Token, *Error) {
 // neither tells is that of the token's own claims, or else 5 minutes.
 func databaseToken(rep reply) (credential.Token, *Error) {
 	var w struct {
-		Token          string `json:"token"`
-		ExpireTime     loose  `json:"expire_time"`
-		ExpirationTime loose  `json:"expiration_time"`
+		Token          string     `json:"token"`
+		ExpireTime     flexString `json:"expire_time"`
+		ExpirationTime flexString `json:"expiration_time"`
 	}
 	if e := decode(rep.body, &w); e != nil {
 		return credential.Token{}, e

@@ -117,7 +117,7 @@ func FuzzDiscovery(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := wireConfig{OIDCEndpoint: anyText(endpoint), AccountID: loose(account), Audiences: []byte(audiences)}
+		w := wireConfig{OIDCEndpoint: anyText(endpoint), AccountID: flexString(account), Audiences: []byte(audiences)}
 		d := w.described()
 		if len(d.Audiences) > maxAudiences {
 			t.Fatalf("%d audiences", len(d.Audiences))
@@ -125,7 +125,7 @@ func FuzzDiscovery(f *testing.F) {
 		if path, failed := c.issuer(w, &d); failed == nil && (!isPath(path) || slices.Contains(strings.Split(path, "/"), "..")) {
 			t.Fatalf("%q leads to %q", endpoint, path)
 		}
-		c.Adopt(Discovery{TokenEndpoint: endpoint, AuthorizationEndpoint: endpoint, WorkspaceID: account})
+		c.SetEndpoints(Discovery{TokenEndpoint: endpoint, AuthorizationEndpoint: endpoint, WorkspaceID: account})
 		u, err := url.Parse(c.AuthorizeURL("s", "c", "http://localhost:8020"))
 		if err != nil || u.Scheme != "https" || u.Host != "dbc-1" || u.User != nil || u.Query().Get("state") != "s" {
 			t.Fatalf("%q was adopted as %v, %v", endpoint, u, err)

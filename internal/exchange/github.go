@@ -31,7 +31,7 @@ type GitHub struct {
 func GitHubToken(ctx context.Context, g GitHub) (credential.Secret, error) {
 	none := credential.Secret{}
 	bad := func(why string) (credential.Secret, error) {
-		return none, &Error{Call: CallGitHub, Kind: KindRefused, Message: "not sent: " + why, Unsent: true}
+		return none, &Error{Call: CallGitHub, Kind: KindRefused, Message: "not sent: " + why, NotSent: true}
 	}
 	u, err := url.Parse(g.URL)
 	if err != nil { // its text would show the URL

@@ -51,7 +51,7 @@ func TestGitHubToken(t *testing.T) {
 		g := at("/idtoken")
 		tc.change(&g)
 		_, err := GitHubToken(soon(t), g)
-		if e := wants(t, err, tc.kind, false); !e.Unsent || e.Call != CallGitHub || !strings.Contains(e.Message, tc.why) || strings.Contains(e.Error(), "hunter22") {
+		if e := wants(t, err, tc.kind, false); !e.NotSent || e.Call != CallGitHub || !strings.Contains(e.Message, tc.why) || strings.Contains(e.Error(), "hunter22") {
 			t.Errorf("%s: %+v", tc.why, e)
 		}
 	}

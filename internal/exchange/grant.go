@@ -29,7 +29,7 @@ type Grant struct {
 // secret is in it, and nothing is sent.
 func (c *Client) AuthorizeURL(state, challenge, redirectURI string) string {
 	u := c.base
-	u.Path = c.places().authorize
+	u.Path = c.endpoints().authorize
 	u.RawQuery = url.Values{
 		"response_type": {"code"}, "client_id": {publicClient}, "redirect_uri": {redirectURI}, "scope": {personScope},
 		"state": {state}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
@@ -39,17 +39,17 @@ func (c *Client) AuthorizeURL(state, challenge, redirectURI string) string {
 
 // CodeToken trades the code of a redirect for a grant (RFC 6749 4.1.3, RFC 7636
 // 4.5). The redirect URI is the one that AuthorizeURL was given. A code is good
-// for one use: see Error.Worth. The error is an *Error.
+// for one use: see Error.Retryable. The error is an *Error.
 func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret, redirectURI string) (Grant, error) {
 	r := c.form(CallCode, url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {publicClient}, "code": {code.Reveal()},
 		"redirect_uri": {redirectURI}, "code_verifier": {verifier.Reveal()},
 	}, code, verifier)
 	if why := badToken(code.Reveal()); why != "" {
-		return Grant{}, c.unsent(r, KindCodeRefused, "the code "+why)
+		return Grant{}, c.notSent(r, KindCodeRefused, "the code "+why)
 	}
 	if why := badToken(verifier.Reveal()); why != "" {
-		return Grant{}, c.unsent(r, KindCodeRefused, "the verifier "+why)
+		return Grant{}, c.notSent(r, KindCodeRefused, "the verifier "+why)
 	}
 	return c.grant(ctx, r)
 }
@@ -62,7 +62,7 @@ func (c *Client) RefreshedToken(ctx context.Context, refresh credential.Secret) 
 		"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()},
 	}, refresh)
 	if why := badToken(refresh.Reveal()); why != "" {
-		return Grant{}, c.unsent(r, KindRefreshRefused, "the refresh token "+why)
+		return Grant{}, c.notSent(r, KindRefreshRefused, "the refresh token "+why)
 	}
 	return c.grant(ctx, r)
 }
@@ -82,7 +82,7 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 	}
 	r := c.form(CallFederation, form, subject)
 	if why := badToken(subject.Reveal()); why != "" {
-		return credential.Token{}, c.unsent(r, KindFederationRefused, "the workload's token "+why)
+		return credential.Token{}, c.notSent(r, KindFederationRefused, "the workload's token "+why)
 	}
 	g, err := c.grant(ctx, r)
 	return g.Token, err
@@ -91,7 +91,7 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 // form is a POST to the token endpoint by a client that has no secret.
 func (c *Client) form(call Call, form url.Values, secrets ...credential.Secret) request {
 	return request{
-		call: call, method: http.MethodPost, path: c.places().token,
+		call: call, method: http.MethodPost, path: c.endpoints().token,
 		contentType: formType, body: []byte(form.Encode()), secrets: secrets,
 	}
 }
@@ -104,7 +104,7 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 		return Grant{}, failed
 	}
 	refresh, all := refreshToken(rep.body)
-	c.learn(all...)
+	c.addSecrets(all...)
 	token, failed := workspaceToken(rep)
 	if failed != nil {
 		return Grant{}, c.fail(r, failed)

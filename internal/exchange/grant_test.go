@@ -140,7 +140,7 @@ func TestRefusedGrants(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorkspace(t, false, says(tc.status, tc.body))
-			if e := wants(t, roads[tc.call](soon(t), w.client(t)), tc.kind, tc.again); e.Call != tc.call || e.Unsent {
+			if e := wants(t, roads[tc.call](soon(t), w.client(t)), tc.kind, tc.again); e.Call != tc.call || e.NotSent {
 				t.Errorf("error = %+v", e)
 			}
 		})
@@ -159,7 +159,7 @@ func TestGrantsThatAreNotSent(t *testing.T) {
 		_, err = c.CodeToken(soon(t), good, s, redirectURI)
 		wants(t, err, KindCodeRefused, false)
 		_, err = c.FederatedToken(soon(t), "", s)
-		if e := wants(t, err, KindFederationRefused, false); !e.Unsent || !strings.HasPrefix(e.Message, "not sent: ") {
+		if e := wants(t, err, KindFederationRefused, false); !e.NotSent || !strings.HasPrefix(e.Message, "not sent: ") {
 			t.Errorf("error = %+v", e)
 		}
 	}

@@ -174,7 +174,7 @@ func wants(t *testing.T, err error, kind Kind, again bool) *Error {
 	if e.Kind != kind {
 		t.Fatalf("kind = %q, want %q: %v", e.Kind, kind, e)
 	}
-	if got, _ := e.Worth(); got != again {
+	if got, _ := e.Retryable(); got != again {
 		t.Errorf("Worth = %v, want %v: %v", got, again, e)
 	}
 	if strings.ContainsAny(e.Error(), "\r\n") {

@@ -69,7 +69,7 @@ func readInstance(body []byte) (Endpoint, *Error) {
 
 // Unusable says why no login can wake it, as an Error's Kind, or nothing. An
 // instance that is starting is left to the login.
-func (e Endpoint) Unusable() Kind {
+func (e Endpoint) UnusableKind() Kind {
 	switch {
 	case e.Disabled:
 		return KindEndpointDisabled

@@ -90,14 +90,14 @@ func TestInstanceStates(t *testing.T) {
 	} {
 		w := newWorkspace(t, false, says(200, instanceReply(more)))
 		e, err := w.client(t).Endpoint(soon(t), bearer, instanceTarget)
-		if err != nil || e.Unusable() != want || e.Host != readWriteDNS {
-			t.Errorf("%s: %q, %+v, %v", more, e.Unusable(), e, err)
+		if err != nil || e.UnusableKind() != want || e.Host != readWriteDNS {
+			t.Errorf("%s: %q, %+v, %v", more, e.UnusableKind(), e, err)
 		}
 	}
-	if k := (Endpoint{Disabled: true, State: "IDLE"}).Unusable(); k != KindEndpointDisabled {
+	if k := (Endpoint{Disabled: true, State: "IDLE"}).UnusableKind(); k != KindEndpointDisabled {
 		t.Errorf("a disabled endpoint: %q", k)
 	}
-	if k := (Endpoint{State: "IDLE"}).Unusable(); k != "" {
+	if k := (Endpoint{State: "IDLE"}).UnusableKind(); k != "" {
 		t.Errorf("an idle endpoint: %q", k)
 	}
 	for _, body := range []string{`{}`, `{"name":"shop"}`, `{"state":1}`} {
@@ -131,7 +131,7 @@ func TestInstanceNameStaysInItsPlace(t *testing.T) {
 	c := w.client(t)
 	for _, name := range []string{"", ".", "..", "a/b", "../credentials", "a?b", "a%2fb", "a#b", "a b", "ü"} {
 		_, err := c.Endpoint(soon(t), bearer, credential.InstancePrefix+name)
-		if e := wants(t, err, KindEndpointMalformed, false); !e.OfInstance() {
+		if e := wants(t, err, KindEndpointMalformed, false); !e.IsInstance() {
 			t.Errorf("%q: the call is %q", name, e.Call)
 		}
 	}
@@ -143,7 +143,7 @@ func TestInstanceNameStaysInItsPlace(t *testing.T) {
 	}
 	// An endpoint's call is none of an instance.
 	_, err := c.Endpoint(soon(t), bearer, "shop")
-	if e := wants(t, err, KindEndpointMalformed, false); e.OfInstance() || !strings.Contains(e.Message, "not sent") {
+	if e := wants(t, err, KindEndpointMalformed, false); e.IsInstance() || !strings.Contains(e.Message, "not sent") {
 		t.Errorf("%+v", e)
 	}
 }

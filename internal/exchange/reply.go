@@ -23,34 +23,34 @@ const maxErrorBody = 64 << 10
 // string or a number, with google.rpc details; SCIM's detail; and OAuth's error
 // (databricks-sdk-go apierr/errors.go, RFC 6749 5.2). Types are not trusted.
 type wireError struct {
-	ErrorCode        loose           `json:"error_code"`
-	Message          loose           `json:"message"`
-	OAuthError       loose           `json:"error"`
-	ErrorDescription loose           `json:"error_description"`
-	ErrorID          loose           `json:"error_id"`
-	Detail           loose           `json:"detail"`
-	SCIMType         loose           `json:"scimType"`
+	ErrorCode        flexString      `json:"error_code"`
+	Message          flexString      `json:"message"`
+	OAuthError       flexString      `json:"error"`
+	ErrorDescription flexString      `json:"error_description"`
+	ErrorID          flexString      `json:"error_id"`
+	Detail           flexString      `json:"detail"`
+	SCIMType         flexString      `json:"scimType"`
 	Details          json.RawMessage `json:"details"`
-	AccessToken      loose           `json:"access_token"`
-	Token            loose           `json:"token"`
-	Secret           loose           `json:"secret"`
-	RefreshToken     loose           `json:"refresh_token"`
-	IDToken          loose           `json:"id_token"`
-	Value            loose           `json:"value"`
+	AccessToken      flexString      `json:"access_token"`
+	Token            flexString      `json:"token"`
+	Secret           flexString      `json:"secret"`
+	RefreshToken     flexString      `json:"refresh_token"`
+	IDToken          flexString      `json:"id_token"`
+	Value            flexString      `json:"value"`
 }
 
 // loose is a string or a number; anything else reads as empty.
-type loose string
+type flexString string
 
 // UnmarshalJSON never fails.
-func (l *loose) UnmarshalJSON(b []byte) error {
+func (l *flexString) UnmarshalJSON(b []byte) error {
 	var s string
 	var n json.Number
 	switch {
 	case json.Unmarshal(b, &s) == nil:
-		*l = loose(s)
+		*l = flexString(s)
 	case json.Unmarshal(b, &n) == nil:
-		*l = loose(n)
+		*l = flexString(n)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (w wireError) read() refusal {
 	} else if r.code == "" {
 		r.code = oauth
 	}
-	for _, t := range []loose{w.AccessToken, w.Token, w.Secret, w.RefreshToken, w.IDToken, w.Value} {
+	for _, t := range []flexString{w.AccessToken, w.Token, w.Secret, w.RefreshToken, w.IDToken, w.Value} {
 		if t != "" {
 			r.tokens = append(r.tokens, credential.NewSecret(string(t)))
 		}
@@ -123,8 +123,8 @@ func requestInfo(details json.RawMessage) string {
 	}
 	for _, item := range list {
 		var d struct {
-			Type      loose `json:"@type"`
-			RequestID loose `json:"request_id"`
+			Type      flexString `json:"@type"`
+			RequestID flexString `json:"request_id"`
 		}
 		if json.Unmarshal(item, &d) == nil && strings.HasSuffix(string(d.Type), "google.rpc.RequestInfo") && d.RequestID != "" {
 			return string(d.RequestID)

@@ -129,10 +129,10 @@ func TestWhatIsGoodForOneUse(t *testing.T) {
 					}
 				})
 				e := wants(t, roads[call](soon(t), c), tc.kind, again)
-				if e.Unsent != tc.unsent || e.Unsent && e.Acted() {
-					t.Errorf("unsent %v, acted %v: %v", e.Unsent, e.Acted(), e)
+				if e.NotSent != tc.unsent || e.NotSent && e.MayHaveApplied() {
+					t.Errorf("unsent %v, acted %v: %v", e.NotSent, e.MayHaveApplied(), e)
 				}
-				if _, after := e.Worth(); after != 0 && after != 7*time.Second || again && e.RetryAfter != after {
+				if _, after := e.Retryable(); after != 0 && after != 7*time.Second || again && e.RetryAfter != after {
 					t.Errorf("after %v", after)
 				}
 			}
@@ -160,7 +160,7 @@ func TestReusedConnectionIsNotUnsent(t *testing.T) {
 	if _, err := c.RefreshedToken(soon(t), refreshSecret); err != nil {
 		t.Fatal(err)
 	}
-	if e := wants(t, roads[CallRefresh](soon(t), c), KindBroken, false); e.Unsent || w.connections.Load() != 1 {
+	if e := wants(t, roads[CallRefresh](soon(t), c), KindBroken, false); e.NotSent || w.connections.Load() != 1 {
 		t.Errorf("%d connections, %+v", w.connections.Load(), e)
 	}
 }
@@ -177,7 +177,7 @@ func TestOneUseAndContexts(t *testing.T) {
 	})
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if e := wants(t, roads[CallRefresh](short, stuck), KindDeadline, true); !e.Unsent {
+	if e := wants(t, roads[CallRefresh](short, stuck), KindDeadline, true); !e.NotSent {
 		t.Errorf("%+v", e)
 	}
 }
@@ -192,7 +192,7 @@ func TestOneUseThroughAProxy(t *testing.T) {
 		}
 		_, err = c.RefreshedToken(soon(t), credential.NewSecret("refresh-0123456789"))
 		c.Close()
-		if e := wants(t, err, KindProxy, again); !e.Unsent || e.Status != status {
+		if e := wants(t, err, KindProxy, again); !e.NotSent || e.Status != status {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -200,7 +200,7 @@ func TestOneUseThroughAProxy(t *testing.T) {
 
 func TestNotUnsentByDefault(t *testing.T) {
 	e := &Error{Call: CallRefresh, Kind: KindBroken}
-	if again, _ := e.Worth(); again || !e.Acted() {
+	if again, _ := e.Retryable(); again || !e.MayHaveApplied() {
 		t.Error("what is not known is taken for nothing sent")
 	}
 }

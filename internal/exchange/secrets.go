@@ -38,7 +38,7 @@ func (c *Client) Principal(ctx context.Context, bearer credential.Secret) (strin
 		return "", failed
 	}
 	var w struct {
-		ID loose `json:"id"`
+		ID flexString `json:"id"`
 	}
 	if failed := decode(rep.body, &w); failed != nil {
 		return "", c.fail(r, failed)
@@ -108,7 +108,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 		return none(c.fail(r, failed))
 	}
 	value := credential.NewSecret(string(w.Secret))
-	c.learn(value)
+	c.addSecrets(value)
 	if !isID(string(w.ID)) {
 		return none(c.fail(r, &Error{Kind: KindBadReply, Message: "it has no id, or one that is none"}))
 	}
@@ -138,7 +138,7 @@ func (c *Client) secretsAPI(call Call, method string, bearer credential.Secret, 
 	}
 	r := c.api(call, method, path, bearer)
 	if !isID(principal) || call == CallDeleteSecret && !isID(id) {
-		return r, c.unsent(r, KindSecretNotFound, "the id is none")
+		return r, c.notSent(r, KindSecretNotFound, "the id is none")
 	}
 	return r, nil
 }
@@ -146,15 +146,15 @@ func (c *Client) secretsAPI(call Call, method string, bearer credential.Secret, 
 // wireSecret is SecretInfo and CreateServicePrincipalSecretResponse in one
 // (databricks-sdk-go service/oauth2).
 type wireSecret struct {
-	ID         loose `json:"id"`
-	Secret     loose `json:"secret"`
-	Status     loose `json:"status"`
-	CreateTime loose `json:"create_time"`
-	ExpireTime loose `json:"expire_time"`
+	ID         flexString `json:"id"`
+	Secret     flexString `json:"secret"`
+	Status     flexString `json:"status"`
+	CreateTime flexString `json:"create_time"`
+	ExpireTime flexString `json:"expire_time"`
 }
 
 func (w wireSecret) described() ClientSecret {
-	at := func(l loose) time.Time {
+	at := func(l flexString) time.Time {
 		t, err := time.Parse(time.RFC3339, string(l))
 		if err != nil {
 			return time.Time{}

@@ -115,8 +115,8 @@ func TestWhatTheWorkspaceAnswersAboutSecrets(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorkspace(t, false, says(tc.status, tc.body))
 			e := wants(t, ask(tc.call, soon(t), w.client(t)), tc.kind, tc.again)
-			if e.Acted() != tc.acted || e.Call != tc.call {
-				t.Errorf("acted %v, want %v: %v", e.Acted(), tc.acted, e)
+			if e.MayHaveApplied() != tc.acted || e.Call != tc.call {
+				t.Errorf("acted %v, want %v: %v", e.MayHaveApplied(), tc.acted, e)
 			}
 			if strings.Contains(fmt.Sprintf("%+v %v", e, e), "very-new") {
 				t.Errorf("the new secret is in %v", e)

@@ -27,7 +27,7 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
 	r := request{
-		call: CallWorkspaceToken, method: http.MethodPost, path: c.places().token,
+		call: CallWorkspaceToken, method: http.MethodPost, path: c.endpoints().token,
 		contentType:   formType,
 		body:          []byte("grant_type=client_credentials&scope=all-apis"),
 		authorization: credential.NewSecret("Basic " + basic),
@@ -44,7 +44,7 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	if failed != nil {
 		return credential.Token{}, c.fail(r, failed)
 	}
-	c.learn(token.Value)
+	c.addSecrets(token.Value)
 	return token, nil
 }
 
@@ -70,7 +70,7 @@ func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secre
 	if failed != nil {
 		return credential.Token{}, c.fail(r, failed)
 	}
-	c.learn(token.Value)
+	c.addSecrets(token.Value)
 	return token, nil
 }
 
@@ -89,7 +89,7 @@ func endpointCredential(endpoint string, ttl time.Duration) []byte {
 
 func (c *Client) api(call Call, method, path string, bearer credential.Secret) request {
 	return request{
-		call: call, method: method, path: path, workspaceID: c.places().workspaceID,
+		call: call, method: method, path: path, workspaceID: c.endpoints().workspaceID,
 		authorization: credential.NewSecret("Bearer " + bearer.Reveal()),
 		secrets:       []credential.Secret{bearer},
 	}
@@ -99,7 +99,7 @@ func (c *Client) api(call Call, method, path string, bearer credential.Secret) r
 // call that a broken request.
 func (c *Client) callAPI(ctx context.Context, r request, bearer credential.Secret) (reply, *Error) {
 	if why := badToken(bearer.Reveal()); why != "" {
-		return reply{}, c.unsent(r, KindBearerRefused, "the workspace token "+why)
+		return reply{}, c.notSent(r, KindBearerRefused, "the workspace token "+why)
 	}
 	return c.do(ctx, r)
 }

@@ -391,11 +391,11 @@ func verdict(err error) retry.Verdict {
 	if !errors.As(err, &e) {
 		return retry.Verdict{}
 	}
-	again, after := e.Worth()
+	again, after := e.Retryable()
 	return retry.Verdict{Retry: again, After: after}
 }
 
 func mayHaveApplied(err error) bool {
 	var e *exchange.Error
-	return errors.As(err, &e) && e.Acted()
+	return errors.As(err, &e) && e.MayHaveApplied()
 }

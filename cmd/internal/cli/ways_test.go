@@ -136,7 +136,7 @@ func TestWordsOfTheWays(t *testing.T) {
 		"workload":    {&broker.FederationError{Claims: broker.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, `whose iss is "i", sub "s\a", aud "a"`, "federation policy", ExitWorkspace},
 		"target":      {&broker.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, `--endpoint: "shop" may mean any of 2 endpoints`, "there are: a, b", ExitUsage},
 		"no target":   {&broker.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "has no endpoint"}, `--endpoint: "shop" has no endpoint`, "lakebase-credential-helper endpoints", ExitUsage},
-		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindStranger}, "names an endpoint or audience that is not its own", "check the host", ExitWorkspace},
+		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, "names an endpoint or audience that is not its own", "check the host", ExitWorkspace},
 	} {
 		conf := conf
 		if name == "a PGUSER" {

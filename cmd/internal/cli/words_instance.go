@@ -13,7 +13,7 @@ func instanceHint(e *exchange.Error, from string) string {
 	case exchange.KindInstanceDeleting:
 		return "check " + from + ": no login can bring it back; where it was moved to Lakebase Autoscaling, name its endpoint with --endpoint"
 	}
-	if !e.OfInstance() {
+	if !e.IsInstance() {
 		return ""
 	}
 	switch e.Kind {

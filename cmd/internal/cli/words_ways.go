@@ -125,7 +125,7 @@ func wayHint(e *exchange.Error, conf *config.Config) string {
 	switch {
 	case e.Call == exchange.CallGitHub:
 		return "the job needs the permission id-token: write, and GitHub's service has to be reached"
-	case e.Kind == exchange.KindStranger:
+	case e.Kind == exchange.KindForeignHost:
 		return "check the host: its discovery document points elsewhere; with --audience or another way in it is not needed"
 	case e.Kind == exchange.KindCodeRefused:
 		return "start the login again: a code is good once, and for minutes"

@@ -17,7 +17,7 @@ import (
 // workspaceError is one line about a call that failed, with what the server said.
 func workspaceError(err error, e *exchange.Error, conf *config.Config) string {
 	text, thing := fmt.Sprintf("the workspace %s", e.Host), "endpoint"
-	if e.OfInstance() {
+	if e.IsInstance() {
 		thing = "instance"
 	}
 	switch e.Kind {
@@ -49,7 +49,7 @@ func workspaceError(err error, e *exchange.Error, conf *config.Config) string {
 		text += " limits the rate of calls"
 	case exchange.KindCodeRefused:
 		text += " does not take the code that the browser brought"
-	case exchange.KindStranger:
+	case exchange.KindForeignHost:
 		text += " names an endpoint or audience that is not its own, and nothing was sent there"
 	case exchange.KindNotJSON, exchange.KindTooLarge, exchange.KindBadReply:
 		text += " did not answer as a workspace does"
