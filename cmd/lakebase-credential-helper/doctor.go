@@ -6,30 +6,29 @@ import (
 	"io"
 	"sync/atomic"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 )
 
-func doctorCommand() command {
-	return command{
-		page: cli.Page{
-			Name: "doctor", Brief: "walk the road to the database, and say what is in the way",
-			Usage: program + " doctor [options]",
-			Text: `Looks at every step from the configuration to a login, which wakes the compute,
-and prints one line for each: ok, warning, failed, or not tried with the step that
-it needs. A line below a warning or a failure says what to do. It goes by no cache
-and stores nothing, and nothing that it prints is secret. The exit code is that of
-the first step that failed.`,
-			Omit: append(optionsOf(config.CategoryCommand, config.CategoryService), "wait", "min-ttl", "cache"),
-			More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
-			Examples: []string{
-				program + " doctor -p prod",
-				program + " doctor -p prod --json",
-			},
-		},
-		run: doctor,
+func doctorCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "doctor", Category: categorySupport, Usage: "check each step of the connection and suggest fixes",
+		UsageText: program + " doctor [options]",
+		Description: `Checks every step from the configuration to a login, which wakes the compute, and
+prints one line for each: ok, warning, failed, or not tried with the step that it
+needs. A line below a warning or a failure says what to do. It uses no cache, stores
+nothing and prints no secret. The exit code is that of the first failed step.
+
+Examples:
+  lakebase-credential-helper doctor -p prod
+  lakebase-credential-helper doctor -p prod --json`,
+		Flags: c.flags("doctor", []config.Setting{{Option: "json", Usage: "print one JSON document"}},
+			[]config.Category{config.CategoryCommand, config.CategoryService}, "wait", "min-ttl", "cache"),
+		Action: c.commandAction(doctor),
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -14,25 +16,19 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-func endpointsCommand() command {
-	return command{
-		page: cli.Page{
-			Name: "endpoints", Brief: "list projects, branches, endpoints, their state and host",
-			Usage: program + " endpoints [options]",
-			Text: `Asks the workspace what there is, and prints one line for each endpoint, by the
-name that --endpoint takes. With --endpoint the list is that project's or branch's.`,
-			Omit: append([]string{"instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"}, childOnly...),
-			More: []cli.Option{{Name: "json", Text: "as one JSON document"}, helpOption},
-			Examples: []string{
-				program + " endpoints -p prod",
-				program + " endpoints -p prod --endpoint shop",
-			},
-		},
-		change: func(given map[string][]string, in *config.Input) error {
-			in.NoEndpoint = true
-			return nil
-		},
-		run: endpoints,
+func endpointsCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "endpoints", Category: categorySupport, Usage: "list projects, branches and endpoints with their state and host",
+		UsageText: program + " endpoints [options]",
+		Description: `Asks the workspace and prints one line for each endpoint, by the name that
+--endpoint takes. With --endpoint it lists that project or branch only.
+
+Examples:
+  lakebase-credential-helper endpoints -p prod
+  lakebase-credential-helper endpoints -p prod --endpoint shop`,
+		Flags: c.flags("endpoints", []config.Setting{{Option: "json", Usage: "print one JSON document"}},
+			ofStart, "instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"),
+		Action: c.action(func(_ map[string][]string, in *config.Input) error { in.NoEndpoint = true; return nil }, endpoints),
 	}
 }
 

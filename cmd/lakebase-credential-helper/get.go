@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -17,6 +19,25 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
+
+func getCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "get", Category: categoryTokens, Usage: "print a database token",
+		UsageText: program + " get [options]",
+		Description: `Prints one document on stdout and nothing on stderr, or nothing on stdout, the
+reason on stderr and an exit code. Takes at most ten seconds, does not read standard
+input and never prompts. The printed expiry is one minute early.
+
+Examples:
+  lakebase-credential-helper get -p prod --format password
+  eval "$(lakebase-credential-helper get -p prod --format env)"`,
+		Flags: c.flags("get", []config.Setting{
+			{Option: "format", Value: "FORMAT", Usage: strings.Join(allFormats(), ", "), Default: "json", Words: allFormats()},
+			{Option: "wait", Value: "TIME", Usage: "also wait this long for a suspended compute to wake"},
+		}, ofStart),
+		Action: c.action(checkGet, get),
+	}
+}
 
 // getLimit is what get takes at the most, --wait aside: the strictest caller
 // (Bazel) gives a helper ten seconds.

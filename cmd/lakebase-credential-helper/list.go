@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf16"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -17,6 +19,19 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
+
+func listCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "list", Category: categoryStored, Usage: "show what is stored, without secrets",
+		UsageText: program + " list [--json]",
+		Description: `Lists the secrets by host and client ID, the users who have signed in, the cached
+tokens, and the profiles. A token for the workspace, not for a database, has
+(workspace) as its endpoint; in JSON its kind is workspace, else database.`,
+		Flags: c.flags("list", []config.Setting{{Option: "json", Usage: "print one JSON document"}}, []config.Category{config.CategoryTarget, config.CategoryAuth, config.CategoryToken,
+			config.CategoryConnection, config.CategoryLogin, config.CategoryCommand, config.CategoryService}),
+		Action: c.action(func(_ map[string][]string, in *config.Input) error { in.NoTarget = true; return nil }, list),
+	}
+}
 
 // listing is what list shows; nothing in it is secret.
 type listing struct {

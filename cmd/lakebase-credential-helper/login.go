@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -14,6 +16,50 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
+
+func loginCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "login", Category: categoryStored, Usage: "store a service principal's secret, or sign in a user",
+		UsageText: program + " login [options]",
+		Description: `Reads the secret without echo, tests it with an exchange, stores it in the OS
+keychain for this host and client ID, and reads it back. With --profile the target
+is written to the profiles file, which holds no secret.
+
+--store file is for machines without a keychain: it writes the secret in plain
+text to a file of mode 0600 in lakebase/secrets under the configuration directory.
+
+--import takes host, client_id and client_secret from a section of
+~/.databrickscfg (DATABRICKS_CONFIG_FILE): --databricks-profile, else
+DATABRICKS_CONFIG_PROFILE, else the name given with --profile if there is such a
+section, else DEFAULT. --host and --client-id must agree with it.
+
+--user-login signs a user in: it opens the browser ($BROWSER first), waits five
+minutes for it, and stores the refresh token in the same place. If the browser
+cannot reach this machine (ssh, containers, WSL), --no-browser prints the address
+to open and reads the address that the browser ends up at from standard input.
+
+Examples:
+  lakebase-credential-helper login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \\
+      --client-id 5f2b… --endpoint projects/shop/branches/production/endpoints/primary
+  lakebase-credential-helper login -p me --user-login --host https://dbc-a1b2c3.cloud.databricks.com --endpoint shop`,
+		Flags: c.flags("login", []config.Setting{
+			{Option: "secret-stdin", Usage: "read the secret from standard input"},
+			{Option: "secret-file", Value: "PATH", Usage: "read the secret from this file"},
+			{Option: "import", Usage: "take host, client ID and secret from ~/.databrickscfg"},
+			{Option: "remove-plaintext", Usage: "after --import, remove the secret's line from that file"},
+			{Option: "user-login", Usage: "sign in as a user, with a browser"},
+			{Option: "no-browser", Usage: "with --user-login: print the address to open"},
+			{Option: "store", Value: "STORE", Usage: "where to store it: keychain, file", Default: storeKeychain, Words: []string{storeKeychain, storeFile}},
+			{Option: "no-verify", Usage: "store the secret without an exchange; a user login without asking for a database token"},
+		}, ofStart, "client-secret-file", "read-only", "ttl", "min-ttl"),
+		Action: c.action(func(given map[string][]string, in *config.Input) error {
+			if err := checkLogin(given, in); err != nil {
+				return err
+			}
+			return importSection(c, in)
+		}, login),
+	}
+}
 
 // Where login keeps a secret: the words of --store.
 const (

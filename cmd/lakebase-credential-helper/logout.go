@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -13,6 +15,20 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
+
+func logoutCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "logout", Category: categoryStored, Usage: "delete a stored secret or login, and its tokens",
+		UsageText: program + " logout [options] | --all",
+		Description: `Deletes the secret of the target's host and client ID from keychain and file, and
+every token cached for them. Without a client ID it deletes the login of the user
+who signed in at the host; --user selects one of several. The profile stays: it
+holds no secret.`,
+		Flags: c.flags("logout", []config.Setting{{Option: "all", Usage: "delete everything that is stored"}},
+			ofStart, "client-secret-file", "credential", "read-only", "ttl", "min-ttl"),
+		Action: c.action(checkLogout, logout),
+	}
+}
 
 // checkLogout looks at logout's own options before anything else is done: who names
 // a target does not mean all that is stored. Variables may name one all the same.

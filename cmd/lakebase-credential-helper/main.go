@@ -7,11 +7,12 @@ import (
 	"context"
 	"io"
 	"os"
-	"strings"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 const program = "lakebase-credential-helper"
@@ -24,9 +25,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
 	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}}
-	if err := c.dispatch(ctx); err != nil {
+	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
 		message, hint := cli.Describe(err, c.described())
-		if c.brief && hint != "" { // its callers show one line
+		if hint != "" && c.isGet() { // its callers show one line
 			message, hint = message+"; "+hint, ""
 		}
 		c.say.Error(message, hint)
@@ -39,12 +40,10 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 type call struct {
 	*cli.Process
 	say   *cli.Say
-	given map[string][]string
-	word  string // one of the page's Words
+	given map[string][]string // the command's options, by name
 	conf  config.Config
 	known bool           // conf was resolved
 	taken *config.Import // from .databrickscfg; nil without --import
-	brief bool           // an error is one line
 }
 
 func (c *call) described() *config.Config {
@@ -54,133 +53,94 @@ func (c *call) described() *config.Config {
 	return &c.conf
 }
 
-// dispatch finds the command that the first word names, and runs it.
-func (c *call) dispatch(ctx context.Context) error {
-	if len(c.Args) == 0 {
-		return &cli.UsageError{Problem: "no command is given", Fix: "see: " + program + " --help"}
+// isGet reports whether the command is get. Its callers take any line on stderr
+// for a failure, and show one.
+func (c *call) isGet() bool { return len(c.Args) > 0 && c.Args[0] == "get" }
+
+// Categories of commands.
+const (
+	categoryStored  = "Credentials"
+	categoryTokens  = "Tokens"
+	categorySupport = "Targets and diagnosis"
+)
+
+func (c *call) app() *urfave.App {
+	return &urfave.App{
+		Usage:     "keep a Lakebase secret in the keychain, and hand out its tokens",
+		UsageText: program + " COMMAND [options]",
+		Description: `Stores a service principal's secret in the OS keychain, where lakebase-exec
+finds it, and prints one-hour database tokens in the formats of other tools' hooks.
+Each command has its own --help.`,
+		Flags: []urfave.Flag{urfave.HelpFlag},
+		Commands: []*urfave.Command{
+			loginCommand(c), logoutCommand(c), rotateCommand(c), listCommand(c), getCommand(c), proxyCommand(c),
+			endpointsCommand(c), doctorCommand(c), completionCommand(c),
+			cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Process),
+		},
+		Action: func(u *urfave.Context) error {
+			if u.NArg() == 0 {
+				return &cli.UsageError{Problem: "no command is given", Fix: cli.SeeHelp(program)}
+			}
+			return cli.UnknownCommand(u.App, u.Args().First())
+		},
 	}
-	switch c.Args[0] {
-	case "help":
-		return c.help(c.Args[1:])
-	case "--help", "-h":
-		return c.help(nil)
-	case "--version", "-V", "version":
-		_, err := io.WriteString(c.Stdout, program+" "+cli.Version()+"\n")
-		return err
-	}
-	cmd, err := find(c.Args[0])
-	if err != nil {
-		return err
-	}
-	return c.run(ctx, cmd)
 }
 
-// find gives the command of this name.
-func find(name string) (command, error) {
-	for _, cmd := range commands() {
-		if cmd.page.Name == name {
-			return cmd, nil
-		}
+// Categories of settings that only a started command needs, and those that one or
+// the login before it needs.
+var (
+	ofCommand = []config.Category{config.CategoryCommand}
+	ofStart   = []config.Category{config.CategoryCommand, config.CategoryService, config.CategoryLogin}
+)
+
+// flags returns the options of the command called name: its own, and the settings
+// that are not in the omitted categories and not called one of omit. It returns none
+// for a command that the arguments do not mention: to build them for every command
+// would slow down each start.
+func (c *call) flags(name string, own []config.Setting, omitted []config.Category, omit ...string) []urfave.Flag {
+	if len(c.Args) > 0 && !slices.Contains(c.Args, name) {
+		return nil
 	}
-	return command{}, &cli.UsageError{Problem: "there is no command " + sanitize.Quote(name), Fix: "see: " + program + " --help"}
+	return cli.Flags(own, func(s config.Setting) bool {
+		return !slices.Contains(omitted, s.Category) && !slices.Contains(omit, s.Option)
+	})
 }
 
-// help prints the page of the command that is named, or the program's.
-func (c *call) help(names []string) error {
-	text := topHelp()
-	if len(names) > 1 {
-		return &cli.UsageError{Problem: "help takes the name of one command", Fix: "see: " + program + " --help"}
-	}
-	if len(names) == 1 {
-		cmd, err := find(names[0])
-		if err != nil {
+// commandAction returns the action of a command that resolves no configuration.
+func (c *call) commandAction(run func(context.Context, *call) error) urfave.ActionFunc {
+	return func(u *urfave.Context) error {
+		if err := c.parse(u); err != nil {
 			return err
 		}
-		text = cmd.help()
+		return run(u.Context, c)
 	}
-	_, err := io.WriteString(c.Stdout, text)
+}
+
+// parse takes the options of the command that urfave calls.
+func (c *call) parse(u *urfave.Context) (err error) {
+	if c.given, err = cli.Given(u); err == nil && u.NArg() > 0 { // not shown: it may be a secret
+		err = &cli.UsageError{Problem: u.Command.Name + " takes no arguments, only options", Fix: cli.SeeHelp(u.Command.HelpName)}
+	}
 	return err
 }
 
-// command is one of the program's commands.
-type command struct {
-	page   cli.Page
-	values []string // options of its own that take a value
-	change func(given map[string][]string, in *config.Input) error
-	input  func(c *call, in *config.Input) error // what needs the process too; may be nil
-	brief  bool                                  // an error is one line
-	run    func(context.Context, *call) error
-}
-
-func (c *call) run(ctx context.Context, cmd command) error {
-	c.brief = cmd.brief
-	settings := cmd.settings()
-	for _, v := range cmd.values {
-		settings = append(settings, config.Setting{Option: v})
-	}
-	bools := []string{"help,h"}
-	for _, o := range cmd.page.More {
-		if o.Value == "" && o.Name != "help" {
-			bools = append(bools, o.Name)
+// action returns what urfave calls for a command: check may refuse its options and
+// change what the configuration is resolved from; run does the command's work.
+func (c *call) action(check func(given map[string][]string, in *config.Input) error, run func(context.Context, *call) error) urfave.ActionFunc {
+	return func(u *urfave.Context) error {
+		if err := c.parse(u); err != nil {
+			return err
 		}
-	}
-	var rest []string
-	var err error
-	if c.given, rest, err = cli.NewOptions(settings, bools...).Parse(program+" "+cmd.page.Name, c.Args[1:]); err != nil {
-		return err
-	}
-	if words := cmd.page.Words; words != nil && c.given["help"] == nil {
-		if len(rest) != 1 || !contains(words, rest[0]) {
-			return &cli.UsageError{Problem: cmd.page.Name + " takes one of these words: " + strings.Join(words, ", "), Fix: "see: " + program + " " + cmd.page.Name + " --help"}
-		}
-		c.word, rest = rest[0], nil
-	}
-	if len(rest) > 0 { // not shown: it may be a secret that was typed there
-		return &cli.UsageError{Problem: cmd.page.Name + " takes options only", Fix: "see: " + program + " " + cmd.page.Name + " --help"}
-	}
-	if c.given["help"] != nil {
-		_, err := io.WriteString(c.Stdout, cmd.help())
-		return err
-	}
-	if cmd.change != nil {
-		conf, err := c.Resolve(c.given, func(in *config.Input) error {
-			if err := cmd.change(c.given, in); err != nil || cmd.input == nil {
-				return err
-			}
-			return cmd.input(c, in)
-		})
+		conf, err := c.Resolve(c.given, func(in *config.Input) error { return check(c.given, in) })
 		if err != nil {
 			return err
 		}
 		c.conf, c.known = *conf, true
 		c.say = c.Voice(c.conf)
-		if !cmd.brief { // its callers take a word on stderr for a failure
+		if !c.isGet() {
 			cli.TellWarnings(c.say, c.conf)
 		}
 		cli.TellNotes(c.say, c.conf)
+		return run(u.Context, c)
 	}
-	return cmd.run(ctx, c)
-}
-
-// help is the command's page.
-func (cmd command) help() string { return cli.Help(titled(cmd.page), cmd.settings()) }
-
-// settings are those that mean something to the command.
-func (cmd command) settings() []config.Setting {
-	var out []config.Setting
-	for _, s := range config.Settings() {
-		if !contains(cmd.page.Omit, s.Option) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

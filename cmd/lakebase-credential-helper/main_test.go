@@ -6,6 +6,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
 // do runs the program in this process, with nothing to find outside of it.
@@ -36,9 +39,10 @@ func TestLogoutOfAllNamesNoTarget(t *testing.T) {
 
 // What is refused here has a second line, which says what to do about it.
 func TestRefusalsSayWhatToDo(t *testing.T) {
-	words := "error: completion takes one of these words: bash, zsh, fish, profiles"
-	refused(t, "completion", words, "hint: see: lakebase-credential-helper completion --help")
-	refused(t, "completion tcsh", words, "hint: see: lakebase-credential-helper completion --help")
+	shells := "error: completion takes one of bash, zsh, fish, profiles"
+	refused(t, "completion", shells, `hint: run "lakebase-credential-helper completion --help"`)
+	refused(t, "completion tcsh", shells, `hint: run "lakebase-credential-helper completion --help"`)
+	refused(t, "get hunter2", `error: get takes no arguments, only options; run "lakebase-credential-helper get --help"`)
 	refused(t, "login --secret-stdin --import", "error: --secret-stdin cannot be used with --import", "hint: leave one of them out")
 	refused(t, "login --remove-plaintext", "error: --remove-plaintext goes with --import only", "hint: add --import to take the secret from ~/.databrickscfg")
 	refused(t, "login --no-browser", "error: --no-browser goes with --user-login only", "hint: add --user-login to sign in as a person")
@@ -48,20 +52,40 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		"hint: name a file with the password that clients give, or let in whoever reaches the address")
 }
 
-func TestHelpOfACommand(t *testing.T) {
-	for _, cmd := range commands() {
-		name := cmd.page.Name
+func TestHelp(t *testing.T) {
+	commands := []string{"login", "logout", "rotate", "list", "get", "proxy", "endpoints", "doctor", "completion"}
+	_, top, _ := do(nil, "help")
+	for _, name := range commands {
 		_, want, _ := do(nil, name, "--help")
 		code, got, err := do(nil, "help", name)
-		if code != 0 || err != "" || got != want || !strings.HasPrefix(got, program+" "+name+" - ") {
+		if code != 0 || err != "" || got != want || !strings.HasPrefix(got, program+" "+name+" - ") || !strings.Contains(top, "\n  "+name+" ") {
 			t.Errorf("help %s: %d %q\n%s", name, code, err, got)
 		}
 	}
-	for _, args := range []string{"help", "--help", "-h", "--help get"} {
-		if code, got, err := do(nil, strings.Fields(args)...); code != 0 || err != "" || got != topHelp() {
+	for _, args := range []string{"--help", "-h"} {
+		if code, got, err := do(nil, args); code != 0 || err != "" || got != top {
 			t.Errorf("%s: %d %q\n%s", args, code, err, got)
 		}
 	}
-	refused(t, "help gett", `error: there is no command "gett"`, "hint: see: lakebase-credential-helper --help")
-	refused(t, "help get list", "error: help takes the name of one command", "hint: see: lakebase-credential-helper --help")
+	refused(t, "help gett", `error: unknown command "gett"`, "hint: did you mean get?")
+	refused(t, "help get list", "error: help takes the name of one command", `hint: run "lakebase-credential-helper --help"`)
+	refused(t, "list --help hunter2", "error: --help takes no arguments", "hint: leave them out")
+}
+
+// The values that completion offers for the commands' own options are those that
+// the commands accept.
+func TestChoices(t *testing.T) {
+	for option, check := range map[string]func(map[string][]string, *config.Input) error{"format": checkGet, "store": checkLogin} {
+		command := map[string]string{"format": "get", "store": "login"}[option]
+		code, out, _ := do(nil, cli.CompletionCommand, command, "--"+option, "")
+		if code != 0 || out == "" {
+			t.Errorf("%s --%s: got %d %q", command, option, code, out)
+		}
+		for _, word := range append(strings.Fields(out), "no-such-word") {
+			err := check(map[string][]string{option: {word}}, &config.Input{})
+			if (err == nil) != (word != "no-such-word") {
+				t.Errorf("--%s %s: got %v", option, word, err)
+			}
+		}
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"path/filepath"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -14,6 +16,31 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
+
+func proxyCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "proxy", Category: categoryTokens, Usage: "serve Postgres clients without tokens",
+		UsageText: program + " proxy [options] --listen ADDR (--password-file PATH | --trust-local)",
+		Description: `Listens for Postgres clients and logs them in at the endpoint with a fresh token
+for as long as it runs; it wakes a suspended compute for them. They connect with
+sslmode=disable (or require, on TCP), the target's user, and the password of the
+file. Once a login has succeeded, it prints its address on stdout, in one line.
+
+Examples:
+  lakebase-credential-helper proxy -p prod --listen 127.0.0.1:5432 --password-file ~/.lakebase-proxy`,
+		Flags: c.flags("proxy", []config.Setting{
+			{Option: "password-file", Value: "PATH", Usage: "clients give the password of this file"},
+			{Option: "trust-local", Usage: "clients give no password, on loopback and Unix sockets only"},
+		}, ofCommand),
+		Action: c.action(func(given map[string][]string, in *config.Input) error {
+			if err := checkProxy(given, in); err != nil {
+				return err
+			}
+			_ = c.HideSecret() // before anything is logged that would be logged twice
+			return nil
+		}, serve),
+	}
+}
 
 // checkProxy looks at proxy's own options before anything else is done.
 func checkProxy(given map[string][]string, in *config.Input) error {
@@ -26,13 +53,6 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 	case given["password-file"] == nil && given["trust-local"] == nil:
 		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or let in whoever reaches the address"}
 	}
-	return nil
-}
-
-// hideSecret is done before anything is said that would be said twice. Where it
-// fails, the environment stays as it is.
-func hideSecret(c *call, _ *config.Input) error {
-	_ = c.HideSecret()
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	urfave "github.com/urfave/cli/v2"
+
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -18,6 +20,31 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
+
+func rotateCommand(c *call) *urfave.Command {
+	return &urfave.Command{
+		Name: "rotate", Category: categoryStored, Usage: "replace the stored secret with a new one",
+		UsageText: program + " rotate [options]",
+		Description: `Creates a new secret for the service principal, signs in with it, stores it in
+place of the old one, reads it back, and then deletes the old one, if an earlier
+rotate created it or --delete-id names it. Otherwise the old one stays, as it may be
+in use elsewhere, and all secrets are listed. A service principal can have five
+secrets; with five, none is created. If rotate is interrupted at any point, the
+stored secret works, and the next rotate deletes what is left.
+
+Examples:
+  lakebase-credential-helper rotate -p prod --lifetime 90d
+  lakebase-credential-helper rotate -p prod --delete-only --delete-id 8c1f…`,
+		Flags: c.flags("rotate", []config.Setting{
+			{Option: "lifetime", Value: "TIME", Usage: "lifetime of the new secret, such as 90d, at most 730d", Default: "the server's"},
+			{Option: "keep-old", Value: "TIME", Usage: "keep the old one for this long; the first rotate after that deletes it"},
+			{Option: "delete-id", Value: "ID", Usage: "delete this secret too"},
+			{Option: "delete-only", Usage: "create none: delete those that are due, and --delete-id"},
+		}, ofStart, "client-secret-file", "endpoint", "instance", "credential", "read-only", "pghost", "pgport", "database", "user",
+			"sslmode", "sslrootcert", "ttl", "min-ttl", "cache"),
+		Action: c.action(checkRotate, rotateSecret),
+	}
+}
 
 // Bounds of a secret's lifetime (Databricks, "Authorize service principal access
 // with OAuth": at most 730 days), and of how long an old one is kept.

@@ -2,28 +2,24 @@ package main
 
 import (
 	"flag"
+	"io"
 	"testing"
 
-	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gen"
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gendocs"
 )
 
 // update is set by scripts/generate.
 var update = flag.Bool("update", false, "write the generated files")
 
-var generated = gen.Program{
-	Page: help, Settings: config.Settings(), Wraps: true,
-	Environment: gen.Environment,
-	Files:       gen.Files,
-	SeeAlso:     []string{"lakebase-credential-helper(1)", "psql(1)", gen.Site},
-}
-
-func TestGeneratedFilesAreCurrent(t *testing.T) {
-	stale, err := generated.Sync("../..", *update)
+func TestGeneratedFiles_AreCurrent(t *testing.T) {
+	app := (&execution{Process: cli.NewProcess(program, nil, nil, nil, nil, nil)}).app()
+	cli.Configure(app, program, nil, io.Discard)
+	stale, err := gendocs.Sync("../..", app, *update)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range stale {
-		t.Errorf("%s is not what the help says; run scripts/generate", name)
+		t.Errorf("%s is not current; run scripts/generate", name)
 	}
 }

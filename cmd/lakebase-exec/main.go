@@ -8,6 +8,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
@@ -15,6 +18,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 const program = "lakebase-exec"
@@ -26,41 +30,83 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	say := &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}
-	code, conf, err := start(ctx, p, &say)
+	r := &execution{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}}
+	options := p.Args
+	if cut := slices.Index(p.Args, "--"); cut >= 0 && p.Args[0] != cli.CompletionCommand {
+		// The command's words are never parsed.
+		options, r.argv = p.Args[:cut], p.Args[cut+1:]
+	}
+	err := cli.Run(ctx, r.app(), program, options, stdout)
 	var died *diedError
 	if errors.As(err, &died) {
 		return process.RaiseSignal(died.signal)
 	}
 	if err != nil {
-		say.Error(cli.Describe(err, conf))
+		r.say.Error(cli.Describe(err, r.conf))
 		return cli.ExitCode(err)
 	}
-	return code
+	return r.code
 }
 
-// start walks the road; on Unix it returns only where the command was not
-// started.
-func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.Config, error) {
-	given, argv, err := parse(p.Args)
+// execution is one run of the program.
+type execution struct {
+	*cli.Process
+	argv []string // the command
+	say  *cli.Say
+	conf *config.Config // nil until it is resolved
+	code int            // exit code of a supervised command
+}
+
+const usage = "lakebase-exec [options] -- COMMAND [ARG...]"
+
+func (r *execution) app() *urfave.App {
+	printEnv := config.Setting{Option: "print-env", Usage: "print the environment of the command, without secret values, and start nothing"}
+	return &urfave.App{
+		Usage:     "run a command with a working login to a Databricks Lakebase database",
+		UsageText: usage,
+		Description: `Takes a service principal's secret from the OS keychain, exchanges it for a
+database token that is valid for one hour, waits for the compute to wake, and
+replaces itself with COMMAND. The connection is in the environment of COMMAND:
+PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT. The
+secret is not.
+
+Store the secret once with: lakebase-credential-helper login
+
+Examples:
+  lakebase-exec -p prod -- psql
+  lakebase-exec -p prod -- migrate -database 'postgres:///' -path migrations up
+  lakebase-exec -p prod --print-env`,
+		HideHelpCommand: true,
+		Flags:           cli.Flags([]config.Setting{printEnv}, func(config.Setting) bool { return true }),
+		Commands:        []*urfave.Command{cli.CompleteCommand(r.Process)},
+		Action: func(c *urfave.Context) error {
+			if c.NArg() > 0 {
+				return &cli.UsageError{Problem: sanitize.Quote(c.Args().First()) + " is not an option; the command goes after --", Fix: usage}
+			}
+			given, err := cli.Given(c)
+			if err != nil {
+				return err
+			}
+			r.code, err = r.start(c.Context, given)
+			return err
+		},
+	}
+}
+
+// start runs the command; on Unix it returns only if the command was not started
+// or is supervised.
+func (r *execution) start(ctx context.Context, given map[string][]string) (int, error) {
+	if len(r.argv) == 0 && given["print-env"] == nil {
+		return 0, &cli.UsageError{Problem: "no command is given", Fix: usage}
+	}
+	conf, err := r.Resolve(given, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	if page, ok := page(given); ok {
-		_, err := io.WriteString(p.Stdout, page)
-		return 0, nil, err
-	}
-	if len(argv) == 0 && given["print-env"] == nil {
-		return 0, nil, noCommand()
-	}
-	conf, err := p.Resolve(given, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	say := p.Voice(*conf)
-	*voice = say
+	say := r.Voice(*conf)
+	r.conf, r.say = conf, say
 	if conf.Refresh.Value != config.RefreshOff && given["print-env"] == nil {
-		if err := p.HideSecret(); err != nil { // before anything is said that would be said twice
+		if err := r.HideSecret(); err != nil { // before anything is said that would be said twice
 			say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
@@ -68,35 +114,35 @@ func start(ctx context.Context, p *cli.Process, voice **cli.Say) (int, *config.C
 	cli.TellNotes(say, *conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(conf.Keep.Value); errors.As(err, &keep) {
-		return 0, conf, &config.Error{Name: conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}
+		return 0, &config.Error{Name: conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}
 	}
 	vars, err := variables(*conf)
 	if err != nil {
-		return 0, conf, err
+		return 0, err
 	}
 	if given["print-env"] != nil {
-		return 0, conf, printEnv(ctx, p, *conf, vars, say, argv)
+		return 0, printEnv(ctx, r.Process, *conf, vars, say, r.argv)
 	}
-	if name, ok := warnEmptyArgument(vars, argv); ok {
+	if name, ok := warnEmptyArgument(vars, r.argv); ok {
 		say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", name, name)
 	}
-	progress := cli.StartProgress(say, cli.Terminal(p.Stderr))
-	j := &job{Process: p, conf: *conf, vars: vars, say: say, argv: argv}
+	progress := cli.StartProgress(say, cli.Terminal(r.Stderr))
+	j := &job{Process: r.Process, conf: *conf, vars: vars, say: say, argv: r.argv}
 	err = j.prepare(ctx, progress)
 	progress.Stop()
 	if err != nil {
-		return 0, conf, err
+		return 0, err
 	}
 	if conf.Refresh.Value != config.RefreshOff {
 		code, err := j.stay(ctx)
-		return code, conf, err
+		return code, err
 	}
 	environ, err := j.environ(nil)
 	if err != nil {
-		return 0, conf, err
+		return 0, err
 	}
-	code, err := process.Exec(j.cmd, environ, p.Stdio())
-	return code, conf, err
+	code, err := process.Exec(j.cmd, environ, r.Stdio())
+	return code, err
 }
 
 // job is one command on its way to its start.

@@ -3,81 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
-
-func TestParse(t *testing.T) {
-	none := map[string][]string{}
-	for _, c := range []struct {
-		args  []string
-		given map[string][]string
-		argv  []string
-	}{
-		{[]string{"--", "psql"}, none, []string{"psql"}},
-		{[]string{"--", "help"}, none, []string{"help"}},
-		{[]string{"--", "h", "foo"}, none, []string{"h", "foo"}},
-		{[]string{"--", "--help"}, none, []string{"--help"}},
-		{[]string{"--", "--version", "-h"}, none, []string{"--version", "-h"}},
-		{[]string{"--", "--"}, none, []string{"--"}},
-		{[]string{"--", "a", "--", "b"}, none, []string{"a", "--", "b"}},
-		{[]string{"--", "x", "--generate-bash-completion"}, none, []string{"x", "--generate-bash-completion"}},
-		{[]string{"--", "psql", "-p", "prod", "--host", "x"}, none, []string{"psql", "-p", "prod", "--host", "x"}},
-		{[]string{"--", ""}, none, []string{""}},
-		{[]string{"-p", "prod", "-q", "--", "psql", "-q"}, map[string][]string{"profile": {"prod"}, "quiet": {"true"}}, []string{"psql", "-q"}},
-		{[]string{"--profile=--", "--", "psql"}, map[string][]string{"profile": {"--"}}, []string{"psql"}},
-		{[]string{"--keep", "A", "--keep", "B", "--", "x"}, map[string][]string{"keep": {"A", "B"}}, []string{"x"}},
-		{[]string{"--print-env"}, map[string][]string{"print-env": {"true"}}, nil},
-		{[]string{"-V"}, map[string][]string{"version": {"true"}}, nil},
-		{nil, none, nil},
-	} {
-		given, argv, err := parse(c.args)
-		if err != nil || !cmp.Equal(given, c.given) || !slices.Equal(argv, c.argv) {
-			t.Errorf("%q: %v %q, %v", c.args, given, argv, err)
-		}
-	}
-}
-
-func TestParseRefuses(t *testing.T) {
-	for args, want := range map[string]string{
-		"psql":                              `"psql" is not an option; the command stands behind --`,
-		"psql -- x":                         `"psql" is not an option`,
-		"-p prod psql -- x":                 `"psql" is not an option`,
-		"help":                              `"help" is not an option`,
-		"x --generate-bash-completion":      `"x" is not an option`,
-		"--profile -- psql":                 "--profile needs a value",
-		"-p -- psql":                        "-p needs a value",
-		"--generate-bash-completion":        "there is no option --generate-bash-completion",
-		"--nope -- psql":                    "there is no option --nope",
-		"--host a --host b -- psql":         "--host is given twice",
-		"--verbose=x -- psql":               "--verbose takes no value",
-		"--verbose yes -- psql":             `"yes" is not an option`,
-		"--keep A B -- x":                   `"B" is not an option`,
-		"--client-secret hunter2 -- x":      "there is no option --client-secret",
-		"--refresh -- x":                    "--refresh needs a value",
-		"-- --help --generate-x -- y extra": "",
-	} {
-		_, _, err := parse(strings.Fields(args))
-		if want == "" {
-			if err != nil {
-				t.Errorf("%q: %v", args, err)
-			}
-			continue
-		}
-		var e *cli.UsageError
-		if !errors.As(err, &e) || !strings.Contains(e.Problem, want) {
-			t.Errorf("%q: %v, and not %s", args, err, want)
-		}
-	}
-}
 
 // exec runs the program in this process, with nothing to find outside of it.
 func exec(environ []string, args ...string) (code int, stdout, stderr string) {
@@ -115,7 +46,20 @@ func TestNotStarted(t *testing.T) {
 		{nil, "", 120, []string{"error: no command is given", "hint: lakebase-exec [options] -- COMMAND"}},
 		{nil, "--", 120, []string{"error: no command is given"}},
 		{target, "", 120, []string{"error: no command is given"}},
-		{nil, "--nope -- psql", 120, []string{"error: there is no option --nope", "hint: see: lakebase-exec --help"}},
+		{nil, "--nope -- psql", 120, []string{"error: unknown option --nope", `hint: run "lakebase-exec --help"`}},
+		{nil, "psql -- x", 120, []string{`error: "psql" is not an option`}},
+		{nil, "-p prod psql -- x", 120, []string{`error: "psql" is not an option`}},
+		{nil, "help", 120, []string{`error: "help" is not an option`}},
+		{nil, "x --generate-bash-completion", 120, []string{`error: "x" is not an option`}},
+		{nil, "--generate-bash-completion", 120, []string{"error: unknown option --generate-bash-completion"}},
+		{nil, "--profile -- psql", 120, []string{"error: --profile needs a value"}},
+		{nil, "--verbose yes -- psql", 120, []string{`error: "yes" is not an option`}},
+		{nil, "--keep A B -- x", 120, []string{`error: "B" is not an option`}},
+		{nil, "--client-secret hunter2 -- x", 120, []string{"error: unknown option --client-secret\n", "hint: did you mean --client-secret-file?"}},
+		{append(target, "PATH=/nonexistent"), "-- help", 127, []string{`command "help" not found`}},
+		{append(target, "PATH=/nonexistent"), "-- --version -h", 127, []string{`command "--version" not found`}},
+		{append(target, "PATH=/nonexistent"), "-- __complete", 127, []string{`command "__complete" not found`}},
+		{append(target, "PATH=/nonexistent"), "-q -- -- x", 127, []string{`command "--" not found`}},
 		{nil, "-- psql", 120, []string{"error: --host: not given, and DATABRICKS_HOST not set"}},
 		{append(target, "PGPORT=x"), "-- psql", 120, []string{`error: PGPORT: "x" is not one port`}},
 		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR", "hint: leave it out there"}},

@@ -183,15 +183,15 @@ func TestCallsAreUnderstood(t *testing.T) {
 
 func TestCallChecksFind(t *testing.T) {
 	for call, want := range map[string]string{
-		"lakebase-exec -p prod --refesh proxy -- x":                     "no option --refesh",
-		"lakebase-exec -p prod psql":                                    "is not an option",
+		"lakebase-exec -p prod --refesh proxy -- x":                     "unknown option --refesh",
+		"lakebase-exec -p prod psql":                                    "takes no arguments",
 		"lakebase-exec --keep":                                          "needs a value",
-		"lakebase-credential-helper gte -p prod":                        "there is no command",
-		"lakebase-credential-helper get -p prod --wait-timeout 3s":      "no option --wait-timeout",
-		"lakebase-credential-helper get prod":                           "takes options only",
-		"lakebase-credential-helper completion tcsh":                    "takes one of these words",
+		"lakebase-credential-helper gte -p prod":                        "unknown command",
+		"lakebase-credential-helper get -p prod --wait-timeout 3s":      "unknown option --wait-timeout",
+		"lakebase-credential-helper get prod":                           "takes no arguments",
+		"lakebase-credential-helper completion tcsh":                    "takes one of",
 		"lakebase-credential-helper login -p a -p b":                    "given twice",
-		"lakebase-credential-helper rotate --lifetime 90d --keep-odl x": "no option --keep-odl",
+		"lakebase-credential-helper rotate --lifetime 90d --keep-odl x": "unknown option --keep-odl",
 	} {
 		if got := usage(t.Context(), strings.Fields(call)); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, not %q", call, got, want)

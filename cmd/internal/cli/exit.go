@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
@@ -70,6 +71,25 @@ func badValue(err error) bool {
 func untried(err error) bool {
 	var e *retry.Error
 	return errors.As(err, &e) && e.Last == nil
+}
+
+// ExitMeaning is one line of the table of exit codes.
+type ExitMeaning struct {
+	Code    int
+	Meaning string
+}
+
+// ExitMeanings lists the exit codes of a program that started no command, in
+// order. starts reports whether the program starts any.
+func ExitMeanings(starts bool) []ExitMeaning {
+	var out []ExitMeaning
+	for _, row := range exitTable {
+		if starts || row.Code != ExitNotFound && row.Code != ExitNotExecutable {
+			out = append(out, ExitMeaning{row.Code, row.Meaning})
+		}
+	}
+	slices.SortFunc(out, func(a, b ExitMeaning) int { return a.Code - b.Code })
+	return out
 }
 
 // ExitCode is the code for err; 0 for nil.

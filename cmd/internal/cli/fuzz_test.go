@@ -1,40 +1,11 @@
 package cli
 
 import (
-	"errors"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
-
-// A command line is read or refused: what is left is its end, and no value of an
-// option has the form of a secret.
-func FuzzOptions(f *testing.F) {
-	for _, s := range []string{"", "--profile prod -- psql -c x", "-p=prod", "--keep A --keep B", "--host", "--nobody=1", "---", "-", "--=x", "--verbose=maybe x", "--user dose0123456789abcdef0123456789abcdef"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		args := strings.Split(line, " ")
-		given, rest, err := parseAll(args...)
-		if err != nil {
-			var usage *UsageError
-			if !errors.As(err, &usage) || usage.Problem == "" {
-				t.Fatalf("%q: %v", args, err)
-			}
-			return
-		}
-		if !slices.Equal(rest, args[len(args)-len(rest):]) {
-			t.Fatalf("%q leaves %q", args, rest)
-		}
-		for name, values := range given {
-			if slices.ContainsFunc(values, credential.HoldsSecret) {
-				t.Fatalf("--%s has %q", name, values)
-			}
-		}
-	})
-}
 
 // A file of a stored secret is a service principal's or a person's, whole, or none.
 func FuzzSecretItem(f *testing.F) {
