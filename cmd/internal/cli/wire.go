@@ -44,7 +44,7 @@ func (p *Process) Voice(conf config.Config) *Say {
 
 // Roots is the finder of root certificates for this process.
 func (p *Process) Roots() rootcerts.Finder {
-	return rootcerts.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir(), WriteFile: securefile.WriteFile}
+	return rootcerts.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir()}
 }
 
 // SSLRootCert is the file that the login and the child verify the server by. It

@@ -145,7 +145,7 @@ func (r *road) readSecret(ctx context.Context) (credential.Secret, error) {
 // transport makes the client of the workspace, and reads the database's roots.
 func (r *road) transport() error {
 	cache, _ := os.UserCacheDir()
-	finder := rootcerts.Finder{SSLCertFile: r.environ["SSL_CERT_FILE"], CacheDir: cache, WriteFile: securefile.WriteFile}
+	finder := rootcerts.Finder{SSLCertFile: r.environ["SSL_CERT_FILE"], CacheDir: cache}
 	workspace, err := finder.Workspace(r.conf.CACert.Value)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 
 package rootcerts
 
-// systemBundles are the files in which systems keep their roots (Go,
+// systemBundles are the files in which systems keep their root certificates (Go,
 // crypto/x509 root_linux.go and root_bsd.go).
 var systemBundles = []string{
 	"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Gentoo, Arch

@@ -1,0 +1,226 @@
+package rootcerts
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/x509roots/fallback/bundle"
+)
+
+// authority writes a new root certificate to a file.
+func authority(t *testing.T, dir, name string) (path string, cert *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	cert, err = x509.ParseCertificate(der)
+	must(t, err)
+	path = filepath.Join(dir, name+".pem")
+	must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	return path, cert
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func trusts(pool *x509.CertPool, cert *x509.Certificate) bool {
+	_, err := cert.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err == nil
+}
+
+func TestBundle_Order(t *testing.T) {
+	dir := t.TempDir()
+	option, _ := authority(t, dir, "option")
+	env, _ := authority(t, dir, "env")
+	sys, _ := authority(t, dir, "system")
+	for _, c := range []struct {
+		name, option string
+		finder       Finder
+		want         string
+	}{
+		{"the option", option, Finder{SSLCertFile: env, System: []string{sys}}, option},
+		{"SSL_CERT_FILE", "", Finder{SSLCertFile: env, System: []string{sys}}, env},
+		{"the system's", "", Finder{System: []string{filepath.Join(dir, "none.pem"), dir, sys, env}}, sys},
+	} {
+		if got, err := c.finder.Bundle(c.option); err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+	t.Chdir(dir)
+	got, err := Finder{SSLCertFile: "env.pem"}.Bundle("")
+	if err != nil || !filepath.IsAbs(got) || filepath.Base(got) != "env.pem" {
+		t.Errorf("got %q, %v, want an absolute path", got, err)
+	}
+}
+
+func TestUnusableFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	big := write("big.pem", "")
+	must(t, os.Truncate(big, maxBundle+1))
+	good, _ := authority(t, dir, "good")
+	uses := map[string]func(string) error{
+		"Check":            Check,
+		"Load":             func(p string) error { _, err := Load(p); return err },
+		"Bundle":           func(p string) error { _, err := Finder{}.Bundle(p); return err },
+		"Bundle by env":    func(p string) error { _, err := Finder{SSLCertFile: p}.Bundle(""); return err },
+		"Workspace by env": func(p string) error { _, err := Finder{SSLCertFile: p}.Workspace(""); return err },
+		"Workspace":        func(p string) error { _, err := Finder{SSLCertFile: good}.Workspace(p); return err },
+	}
+	files := map[string]string{
+		filepath.Join(dir, "none.pem"):         "no such file",
+		dir:                                    "not a regular file",
+		write("empty.pem", ""):                 "no certificate",
+		write("words.pem", "no certificate\n"): "no certificate",
+		write("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"): "no certificate",
+		big: "more than",
+	}
+	fifo := filepath.Join(dir, "fifo") // opening it would block
+	if exec.Command("mkfifo", fifo).Run() == nil {
+		files[fifo] = "not a regular file"
+	}
+	for path, reason := range files {
+		for name, use := range uses {
+			err := use(path)
+			var e *Error
+			if !errors.As(err, &e) || e.Path != path || !strings.Contains(err.Error(), reason) || strings.Count(err.Error(), path) != 1 {
+				t.Errorf("%s of %s: got %v, want %q", name, filepath.Base(path), err, reason)
+			}
+			if reason == "no such file" && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: got %v, want fs.ErrNotExist", name, err)
+			}
+			if err := use(good); err != nil {
+				t.Errorf("%s of a good file: %v", name, err)
+			}
+		}
+	}
+}
+
+// The file holds all of Mozilla's roots but those with a constraint, which a file
+// cannot express.
+func TestBundle_MozillaRoots(t *testing.T) {
+	dir := t.TempDir()
+	f := Finder{System: []string{}, CacheDir: dir}
+	path, err := f.Bundle("")
+	if err != nil || !strings.HasPrefix(path, filepath.Join(dir, "lakebase", "roots-")) {
+		t.Fatalf("got %q, %v", path, err)
+	}
+	text, err := os.ReadFile(path)
+	must(t, err)
+	got := map[string]bool{}
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		got[string(block.Bytes)] = true
+	}
+	n := 0
+	for root := range bundle.Roots() {
+		if want := root.Constraint == nil; got[string(root.Certificate)] != want {
+			t.Errorf("a root with constraint %v is in the file: %v", !want, !want)
+		}
+		n++
+	}
+	if n < 100 {
+		t.Errorf("got %d roots", n)
+	}
+	before, err := os.Stat(path)
+	must(t, err)
+	if again, err := f.Bundle(""); err != nil || again != path {
+		t.Errorf("the second time: got %q, %v", again, err)
+	} else if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+		t.Errorf("an unchanged file was written again (%v)", err)
+	}
+	must(t, os.WriteFile(path, text[:len(text)-1], 0o600))
+	_, err = f.Bundle("")
+	must(t, err)
+	if again, err := os.ReadFile(path); err != nil || string(again) != string(text) {
+		t.Errorf("a changed file is used (%v)", err)
+	}
+	if pool, err := f.Workspace(""); err != nil || (pool == nil) != platformVerifies {
+		t.Errorf("got pool %v, %v", pool != nil, err)
+	}
+}
+
+func TestBundle_MozillaRootsCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	for dir, want := range map[string]string{file: filepath.Join(file, "lakebase", "roots-"), "": "there is none"} {
+		var e *Error
+		if _, err := (Finder{System: []string{}, CacheDir: dir}).Bundle(""); !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", dir, err, want)
+		}
+	}
+}
+
+func TestWorkspace_TrustsOneBundle(t *testing.T) {
+	dir := t.TempDir()
+	envPath, env := authority(t, dir, "env")
+	sysPath, sys := authority(t, dir, "system")
+	extraPath, extra := authority(t, dir, "extra")
+	system := []string{sysPath, envPath}
+	for _, c := range []struct {
+		name                   string
+		env, extra             string
+		trustsEnv, trustsExtra bool
+	}{
+		{"SSL_CERT_FILE", envPath, "", true, false},
+		{"and one more", envPath, extraPath, true, true},
+		{"the system's and one more", "", extraPath, false, true},
+	} {
+		if c.env == "" && platformVerifies {
+			continue
+		}
+		pool, err := Finder{SSLCertFile: c.env, System: system}.Workspace(c.extra)
+		must(t, err)
+		if trusts(pool, env) != c.trustsEnv || trusts(pool, sys) == c.trustsEnv || trusts(pool, extra) != c.trustsExtra {
+			t.Errorf("%s: got trust in %v, %v, %v", c.name, trusts(pool, env), trusts(pool, sys), trusts(pool, extra))
+		}
+		want := x509.NewCertPool()
+		want.AddCert(env)
+		if c.extra == "" && !pool.Equal(want) {
+			t.Errorf("%s: the pool holds more than the one bundle", c.name)
+		}
+	}
+	if pool, err := (Finder{System: system}).Workspace(""); err != nil || (pool == nil) != platformVerifies {
+		t.Errorf("got pool %v, %v, want the platform's verifier: %v", pool != nil, err, platformVerifies)
+	}
+}
+
+func TestVerifyHint(t *testing.T) {
+	for want, err := range map[string]error{
+		"check HOST: the certificate is for another host": x509.HostnameError{},
+		"check this machine's clock":                      x509.CertificateInvalidError{Reason: x509.Expired},
+		"":                                                x509.UnknownAuthorityError{},
+	} {
+		if got := VerifyHint(fmt.Errorf("x: %w", err), "HOST"); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%T: got %q, want %q", err, got, want)
+		}
+	}
+}
