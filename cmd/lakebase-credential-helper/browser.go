@@ -65,7 +65,7 @@ func (c *call) launch(argv []string) error {
 		return err
 	}
 	cmd := exec.Command(found.Path)
-	cmd.Args, cmd.Env = found.Argv, pgenv.Bare(c.Environ)
+	cmd.Args, cmd.Env = found.Argv, pgenv.WithoutSecrets(c.Environ)
 	detach(cmd)
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {

@@ -26,10 +26,10 @@ func TestVariables(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, c := range []struct{ name, template, want string }{
-		{"PGHOST", "x", `--set: "PGHOST" cannot be set: the wrapper sets it`},
-		{"DATABRICKS_TOKEN", "x", `the wrapper removes it`},
-		{"DATABASE_URL", "x", `it is asked for twice`},
-		{"A B", "x", `no name of a variable`},
+		{"PGHOST", "x", `--set: "PGHOST" cannot be set: lakebase-exec sets it`},
+		{"DATABRICKS_TOKEN", "x", `lakebase-exec removes it`},
+		{"DATABASE_URL", "x", `given twice`},
+		{"A B", "x", `not a variable name`},
 		{"X", "{nope}", `--set: X: there is no placeholder {nope}`},
 	} {
 		bad := conf

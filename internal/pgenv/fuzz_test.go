@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzBuild holds what must be true of any environment: no name twice, nothing
-// of libpq or secret but what passes or is kept, and our values exact.
+// FuzzBuild checks what is true of every environment: no name twice, nothing of
+// libpq and no secret but what is allowed or kept, and exact values.
 func FuzzBuild(f *testing.F) {
 	f.Add("A=1\nPGHOST=x\nPGHOST=y\nPGSERVICE=s", "h", "DATABRICKS_TOKEN", false)
 	f.Add("pgHost=x\n=C:=C:\\\nPath=a\nPATH=b", "h", "PGSSLCERT", true)
@@ -34,22 +34,22 @@ func FuzzBuild(f *testing.F) {
 				continue
 			}
 			if !slices.Contains(caller, s) {
-				t.Fatalf("%q is not the caller's", s)
+				t.Fatalf("%q is not in the caller's environment", s)
 			}
 			if isLibpq(k) && value == "" {
 				t.Fatalf("%q is empty", s)
 			}
 			kept := slices.ContainsFunc(keeps, func(n string) bool { return key(n, windows) == k })
-			if ours[k] || (steers[k] || secrets[k] || relatives[k]) && !kept {
-				t.Fatalf("%q got through", s)
+			if managed[k] || (unsafe[k] || secrets[k] || unsafeOther[k]) && !kept {
+				t.Fatalf("%q was not removed", s)
 			}
 		}
 		if !slices.Contains(r.Environ, "PGHOST="+host) || !slices.Contains(r.Environ, "PGPASSWORD=tok=en\n") {
-			t.Fatalf("our values are not in %q", r.Environ)
+			t.Fatalf("the values are not in %q", r.Environ)
 		}
 		for _, n := range r.Removed {
 			if seen[key(n, windows)] {
-				t.Fatalf("%q was both removed and handed on", n)
+				t.Fatalf("%q is both removed and set", n)
 			}
 		}
 	})

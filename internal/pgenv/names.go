@@ -1,9 +1,11 @@
 package pgenv
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// The variables that the wrapper sets. PGAPPNAME is missing: it is the caller's
-// where the caller has one.
+// Names of variables that Build sets or reads.
 const (
 	pgHost        = "PGHOST"
 	pgHostAddr    = "PGHOSTADDR"
@@ -20,18 +22,18 @@ const (
 	oidcTokenEnv  = "DATABRICKS_OIDC_TOKEN_ENV"
 )
 
-// ours are set by the wrapper, or absent: an inherited one never stays, and
-// --keep cannot ask for it.
-var ours = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, profile)
+// managed variables are set by Build, or removed: an inherited one never stays, and
+// --keep cannot name one. PGAPPNAME is not among them: the caller's wins.
+var managed = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, profile)
 
-// passes are the variables of libpq that change neither where nor as whom nor
-// how safely a client connects.
-var passes = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO", pgAppName, "PGLOCALEDIR")
+// allowed are the variables of libpq that change neither where a client connects, nor
+// as which user, nor how securely.
+var allowed = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO", pgAppName, "PGLOCALEDIR")
 
-// steers are the other variables that libpq 18 reads (PostgreSQL manual,
+// unsafe are the other variables that libpq 18 reads (PostgreSQL manual,
 // libpq-envars, and the strings of the library itself). They can send a token to
-// another server, weaken TLS, or stop a driver from starting at all.
-var steers = set(
+// another server, weaken TLS, or keep a driver from connecting at all.
+var unsafe = set(
 	"PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", pgHostAddr, "PGKRBSRVNAME",
 	"PGLOADBALANCEHOSTS", "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGOAUTHDEBUG", pgPassFile,
 	"PGREQUIREAUTH", "PGREQUIREPEER", "PGREQUIRESSL", "PGSERVICE", "PGSERVICEFILE", "PGSSLCERT",
@@ -39,50 +41,83 @@ var steers = set(
 	"PGSSLMINPROTOCOLVERSION", "PGSSLNEGOTIATION", "PGSSLSNI", "PGSYSCONFDIR", "PGTARGETSESSIONATTRS",
 )
 
-// relatives steer a connection as those do, in other versions of libpq or in
-// other drivers: PGREALM and PGTTY before version 14, PGOAUTHCAFILE after 18,
-// PGSSLPASSWORD in pgx and PGSSL in postgres.js.
-var relatives = set("PGREALM", "PGTTY", "PGOAUTHCAFILE", "PGSSLPASSWORD", "PGSSL")
+// unsafeOther have such effects in other versions of libpq or in other drivers:
+// PGREALM and PGTTY before version 14, PGOAUTHCAFILE after 18, PGSSLPASSWORD in pgx
+// and PGSSL in postgres.js.
+var unsafeOther = set("PGREALM", "PGTTY", "PGOAUTHCAFILE", "PGSSLPASSWORD", "PGSSL")
 
-// secrets are ways into the workspace, which the child has no need of. The
-// names are those of the Databricks SDKs' configuration attributes and of
-// GitHub Actions.
+// secrets sign in to the workspace; the child needs none. The names are those of the
+// Databricks SDKs' configuration attributes and of GitHub Actions.
 var secrets = set(
 	"DATABRICKS_CLIENT_SECRET", "DATABRICKS_CLIENT_SECRET_FILE", "DATABRICKS_TOKEN", "DATABRICKS_PASSWORD",
 	"DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH", "DATABRICKS_AZURE_CLIENT_SECRET",
 	"ARM_CLIENT_SECRET", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 
-func set(names ...string) map[string]bool {
-	m := make(map[string]bool, len(names))
-	for _, n := range names {
-		m[n] = true
-	}
-	return m
-}
-
-// isLibpq says whether an empty value of name must not be exported: some
-// drivers fail on PGPORT= or PGCONNECT_TIMEOUT= where libpq ignores them.
+// isLibpq reports whether an empty value of name is removed: some drivers fail on
+// PGPORT= or PGCONNECT_TIMEOUT=, which libpq ignores.
 func isLibpq(name string) bool {
-	return passes[name] || steers[name] || relatives[name] || ours[name]
+	return allowed[name] || unsafe[name] || unsafeOther[name] || managed[name]
 }
 
-// neverKept gives the reason why --keep may not name this variable, or "".
-func neverKept(name string) string {
-	switch {
-	case ours[name]:
-		return "the wrapper sets it"
-	case name == pgHostAddr, strings.HasPrefix(name, "PGSERVICE"), name == "PGSYSCONFDIR":
-		return "it could send the token to another server"
-	case name == pgPassFile:
-		return "it could put another password in the token's place"
+// KeepError is a variable that --keep cannot name.
+type KeepError struct{ Name, Reason string }
+
+func (e *KeepError) Error() string { return fmt.Sprintf("%q cannot be kept: %s", e.Name, e.Reason) }
+
+// CheckKeep returns a *KeepError for a name that is malformed, that Build sets
+// itself, or that selects another server or password. A name that Build would not
+// remove is no error.
+func CheckKeep(names []string) error { return checkKeep(names, foldNames) }
+
+func checkKeep(names []string, fold bool) error {
+	for _, n := range names {
+		k := key(n, fold)
+		switch {
+		case !isName(n):
+			return &KeepError{n, "not a variable name"}
+		case managed[k]:
+			return &KeepError{n, "lakebase-exec sets it"}
+		case k == pgHostAddr, strings.HasPrefix(k, "PGSERVICE"), k == "PGSYSCONFDIR":
+			return &KeepError{n, "it could send the token to another server"}
+		case k == pgPassFile:
+			return &KeepError{n, "it could replace the token with another password"}
+		}
 	}
-	return ""
+	return nil
 }
 
-// wellFormed says whether name is a portable variable name (POSIX, "Environment
-// Variable Definition"): letters, digits and underscore, no digit first.
-func wellFormed(name string) bool {
+// ExtraError is a variable that cannot be set for the child.
+type ExtraError struct{ Name, Reason string }
+
+func (e *ExtraError) Error() string { return fmt.Sprintf("%q cannot be set: %s", e.Name, e.Reason) }
+
+// CheckExtra returns an *ExtraError for a name that is malformed, given twice, or
+// that Build sets or removes itself.
+func CheckExtra(names []string) error { return checkExtra(names, foldNames) }
+
+func checkExtra(names []string, fold bool) error {
+	seen := map[string]bool{}
+	for _, n := range names {
+		k := key(n, fold)
+		switch {
+		case !isName(n):
+			return &ExtraError{n, "not a variable name"}
+		case managed[k], k == pgAppName:
+			return &ExtraError{n, "lakebase-exec sets it"}
+		case unsafe[k], unsafeOther[k], secrets[k]:
+			return &ExtraError{n, "lakebase-exec removes it"}
+		case seen[k]:
+			return &ExtraError{n, "given twice"}
+		}
+		seen[k] = true
+	}
+	return nil
+}
+
+// isName reports whether name is a portable variable name (POSIX, "Environment
+// Variable Definition"): letters, digits and underscores, and no digit first.
+func isName(name string) bool {
 	for i, r := range name {
 		switch {
 		case r == '_', 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z':
@@ -92,4 +127,12 @@ func wellFormed(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
 }

@@ -1,7 +1,6 @@
-// Package pgenv owns the child's environment: the caller's, less all that could
-// send the token elsewhere or that is a secret, plus what the child connects
-// with. It is a pure function of what it is given. It must never read the
-// process's own environment, and never let a name stand twice.
+// Package pgenv builds the child's environment: the caller's, without variables that
+// could send the token elsewhere and without secrets, plus what the child connects
+// with. It depends on its arguments only; it never reads the process's environment.
 package pgenv
 
 import (
@@ -15,107 +14,48 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Values are what the child connects with. A field that is empty or zero is not
-// exported, and an inherited variable of that name is removed all the same;
-// Host, Port, Database and User have to be there.
+// Values are what the child connects with. An empty or zero field is not exported,
+// and an inherited variable of that name is still removed. Host, Port, Database and
+// User are required.
 type Values struct {
 	Host        string
-	HostAddr    string // the address that the login was proven at, if one was named
+	HostAddr    string // the address that the login used, if one was configured
 	Port        int    // 1 to 65535
 	Database    string
 	User        string
 	Password    credential.Secret
-	PassFile    string // where the password stands that is not in Password
+	PassFile    string // a password file, in place of Password
 	SSLMode     string
 	SSLRootCert string
 	AppName     string // used only if the caller has none
 	ExpiresAt   time.Time
 	Profile     string
-	Extra       []Var // asked for by name; see CheckExtra
+	Extra       []Var // see CheckExtra
 }
 
-// Var is one more variable for the child.
+// Var is a further variable for the child.
 type Var struct{ Name, Value string }
 
-func (v Values) extraNames() []string {
-	var out []string
-	for _, x := range v.Extra {
-		out = append(out, x.Name)
-	}
-	return out
-}
-
-// Result is the child's environment and what was done to make it.
+// Result is the child's environment, and how it differs from the caller's.
 type Result struct {
-	Environ []string // NAME=VALUE, in the caller's order, then ours; the password is among them
-	Set     []string // the names that were set, in the order in which they stand
-	Removed []string // the names that the caller had and the child has not, sorted
+	Environ []string // NAME=VALUE, the caller's in their order, then those set; the password is among them
+	Set     []string // the names that were set, in order
+	Removed []string // the names that only the caller has, sorted
 }
 
-// ValueError says that a value cannot be handed to the child.
+// ValueError is a value that cannot be passed to the child.
 type ValueError struct{ Name, Reason string }
 
 func (e *ValueError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.Reason) }
 
-// KeepError says why a variable cannot be kept.
-type KeepError struct{ Name, Reason string }
-
-func (e *KeepError) Error() string { return fmt.Sprintf("%q cannot be kept: %s", e.Name, e.Reason) }
-
-// ExtraError says why a variable cannot be set for the child.
-type ExtraError struct{ Name, Reason string }
-
-func (e *ExtraError) Error() string { return fmt.Sprintf("%q cannot be set: %s", e.Name, e.Reason) }
-
-// CheckKeep refuses, with a *KeepError, names that are malformed, that the
-// wrapper sets itself, or that name another server or password. Names that pass
-// anyway are no error.
-func CheckKeep(names []string) error { return checkKeep(names, foldNames) }
-
-func checkKeep(names []string, fold bool) error {
-	for _, n := range names {
-		if !wellFormed(n) {
-			return &KeepError{Name: n, Reason: "it is no name of a variable"}
-		}
-		if reason := neverKept(key(n, fold)); reason != "" {
-			return &KeepError{Name: n, Reason: reason}
-		}
-	}
-	return nil
-}
-
-// CheckExtra refuses, with an *ExtraError, names of further variables that are
-// malformed, stand twice, or are set or removed by the wrapper itself.
-func CheckExtra(names []string) error { return checkExtra(names, foldNames) }
-
-func checkExtra(names []string, fold bool) error {
-	seen := map[string]bool{}
-	for _, n := range names {
-		k := key(n, fold)
-		switch {
-		case !wellFormed(n):
-			return &ExtraError{Name: n, Reason: "it is no name of a variable"}
-		case ours[k], k == pgAppName:
-			return &ExtraError{Name: n, Reason: "the wrapper sets it"}
-		case steers[k], relatives[k], secrets[k]:
-			return &ExtraError{Name: n, Reason: "the wrapper removes it"}
-		case seen[k]:
-			return &ExtraError{Name: n, Reason: "it is asked for twice"}
-		}
-		seen[k] = true
-	}
-	return nil
-}
-
-// foldNames: Windows does not tell PATH from Path.
+// foldNames: on Windows, names that differ in case only are equal.
 const foldNames = runtime.GOOS == "windows"
 
-// Build makes the child's environment from the caller's, given as os.Environ
-// gives it. Of libpq's variables only the harmless ones pass; those, the secrets
-// and the variable that DATABRICKS_OIDC_TOKEN_ENV names are removed, unless keep
-// names them. Of entries with one name the first stays: it is what getenv, and
-// so libpq, would have read. Empty variables of libpq, and entries that have no
-// name or no "=", are dropped.
+// Build returns the child's environment. caller is in the form of os.Environ. It
+// removes libpq's variables but those that are allowed, secrets, and the variable
+// that DATABRICKS_OIDC_TOKEN_ENV names, unless keep names them. Of several entries
+// with one name the first stays: getenv, and so libpq, reads that one. Empty
+// variables of libpq are removed, and entries without a name or "=" are dropped.
 //
 // Errors: *KeepError for keep, *ExtraError for the names of v.Extra, *ValueError
 // for v's values, and for a NUL byte anywhere.
@@ -127,11 +67,8 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 	if err := checkKeep(keep, fold); err != nil {
 		return Result{}, err
 	}
-	if err := checkExtra(v.extraNames(), fold); err != nil {
-		return Result{}, err
-	}
-	entries := parse(caller, fold)
-	own, err := values(v, entries, fold)
+	inherited := parse(caller, fold)
+	own, err := v.environ(inherited.value(pgAppName) != "", fold)
 	if err != nil {
 		return Result{}, err
 	}
@@ -139,87 +76,153 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 	for _, n := range keep {
 		kept[key(n, fold)] = true
 	}
-	oidc := namedToken(entries, fold)
-
-	r := Result{Environ: make([]string, 0, len(entries)+len(own))}
-	for _, e := range entries {
+	r := Result{Environ: make([]string, 0, len(inherited)+len(own))}
+	tokenVar := inherited.oidcTokenVar(fold)
+	for _, e := range inherited {
 		switch {
 		case own.has(e.key): // replaced, below
-			continue
-		case drop(e, oidc, kept):
+		case isRemoved(e, tokenVar, kept):
 			r.Removed = append(r.Removed, e.name)
-		case strings.ContainsRune(e.text, 0):
-			return Result{}, &ValueError{Name: strconv.Quote(e.name), Reason: "holds a NUL byte"}
+		case strings.ContainsRune(e.name+e.value, 0):
+			return Result{}, &ValueError{strconv.Quote(e.name), "contains a NUL byte"}
 		default:
-			r.Environ = append(r.Environ, e.text)
+			r.Environ = append(r.Environ, e.String())
 		}
 	}
 	for _, e := range own {
-		r.Environ = append(r.Environ, e.name+"="+e.value)
+		r.Environ = append(r.Environ, e.String())
 		r.Set = append(r.Set, e.name)
 	}
 	slices.Sort(r.Removed)
 	return r, nil
 }
 
-// drop says whether the child is not to have an inherited variable.
-func drop(e entry, oidc string, kept map[string]bool) bool {
+// WithoutSecrets returns the environment for a program that gets no token, such as a
+// browser: the caller's, without secrets and without what Build removes.
+func WithoutSecrets(caller []string) []string {
+	inherited := parse(caller, foldNames)
+	tokenVar := inherited.oidcTokenVar(foldNames)
+	var out []string
+	for _, e := range inherited {
+		if !isRemoved(e, tokenVar, nil) {
+			out = append(out, e.String())
+		}
+	}
+	return out
+}
+
+// isRemoved reports whether the child does not get an inherited variable.
+func isRemoved(e entry, tokenVar string, kept map[string]bool) bool {
 	switch {
-	case ours[e.key]:
-		return true
-	case isLibpq(e.key) && e.value == "":
+	case managed[e.key], isLibpq(e.key) && e.value == "":
 		return true
 	case kept[e.key]:
 		return false
 	}
-	return steers[e.key] || relatives[e.key] || secrets[e.key] || (oidc != "" && e.key == oidc)
+	return unsafe[e.key] || unsafeOther[e.key] || secrets[e.key] || e.key == tokenVar && tokenVar != ""
 }
 
-// values lists what the wrapper sets, in order.
-func values(v Values, caller entries, fold bool) (entries, error) {
-	port := ""
+// environ returns the variables to set, in order.
+func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
+	port, app, expires := "", v.AppName, ""
 	if 0 < v.Port && v.Port <= 65535 {
 		port = strconv.Itoa(v.Port)
 	}
-	app, expires := v.AppName, ""
-	if valueOf(caller, pgAppName) != "" {
+	if callerHasAppName {
 		app = ""
 	}
 	if !v.ExpiresAt.IsZero() {
 		expires = v.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	var own entries
-	for _, f := range []struct {
-		name, value string
-		required    bool
-	}{
-		{pgHost, v.Host, true},
-		{pgHostAddr, v.HostAddr, false},
-		{pgPort, port, true},
-		{pgDatabase, v.Database, true},
-		{pgUser, v.User, true},
-		{pgPassword, v.Password.Reveal(), false},
-		{pgPassFile, v.PassFile, false},
-		{pgSSLMode, v.SSLMode, false},
-		{pgSSLRootCert, v.SSLRootCert, false},
-		{pgAppName, app, false},
-		{expiresAt, expires, false},
-		{profile, v.Profile, false},
+	own := environ{}
+	for _, e := range []Var{
+		{pgHost, v.Host}, {pgHostAddr, v.HostAddr}, {pgPort, port}, {pgDatabase, v.Database}, {pgUser, v.User},
+		{pgPassword, v.Password.Reveal()}, {pgPassFile, v.PassFile}, {pgSSLMode, v.SSLMode}, {pgSSLRootCert, v.SSLRootCert},
+		{pgAppName, app}, {expiresAt, expires}, {profile, v.Profile},
 	} {
-		switch {
-		case f.value == "" && f.required:
-			return nil, &ValueError{Name: f.name, Reason: "no usable value"}
-		case strings.ContainsRune(f.value, 0):
-			return nil, &ValueError{Name: f.name, Reason: "holds a NUL byte"}
-		case f.value != "":
-			own = append(own, entry{key: f.name, name: f.name, value: f.value})
+		switch required := e.Name == pgHost || e.Name == pgPort || e.Name == pgDatabase || e.Name == pgUser; {
+		case e.Value != "":
+			own = append(own, entry{e.Name, e.Name, e.Value})
+		case required:
+			return nil, &ValueError{e.Name, "missing or invalid"}
 		}
 	}
-	for _, x := range v.Extra {
-		if strings.ContainsRune(x.Value, 0) {
-			return nil, &ValueError{Name: x.Name, Reason: "holds a NUL byte"}
+	var names []string
+	for _, e := range v.Extra {
+		names = append(names, e.Name)
+		own = append(own, entry{key(e.Name, fold), e.Name, e.Value})
+	}
+	if err := checkExtra(names, fold); err != nil {
+		return nil, err
+	}
+	for _, e := range own {
+		if strings.ContainsRune(e.value, 0) {
+			return nil, &ValueError{e.name, "contains a NUL byte"}
 		}
-		own = append(own, entry{key: key(x.Name, fold), name: x.Name, value: x.Value})
 	}
 	return own, nil
+}
+
+// entry is one variable. Names are compared by key.
+type entry struct{ key, name, value string }
+
+func (e entry) String() string { return e.name + "=" + e.value }
+
+type environ []entry
+
+func (es environ) has(key string) bool {
+	return slices.ContainsFunc(es, func(e entry) bool { return e.key == key })
+}
+
+// value returns the value of the variable with an upper-case name; "" if there is
+// none.
+func (es environ) value(name string) string {
+	for _, e := range es {
+		if e.key == name {
+			return e.value
+		}
+	}
+	return ""
+}
+
+// oidcTokenVar returns the key of the variable that DATABRICKS_OIDC_TOKEN_ENV names.
+// Space around the name is ignored, as when the token is read.
+func (es environ) oidcTokenVar(fold bool) string {
+	return key(strings.TrimSpace(es.value(oidcTokenEnv)), fold)
+}
+
+// key returns the form of name in which names are compared.
+func key(name string, fold bool) string {
+	if fold {
+		return strings.ToUpper(name)
+	}
+	return name
+}
+
+// parse splits an environment and keeps the first of equal names.
+func parse(list []string, fold bool) environ {
+	es := make(environ, 0, len(list))
+	seen := make(map[string]bool, len(list))
+	for _, s := range list {
+		name, value, ok := split(s, fold)
+		if k := key(name, fold); ok && !seen[k] {
+			seen[k] = true
+			es = append(es, entry{k, name, value})
+		}
+	}
+	return es
+}
+
+// split splits NAME=VALUE. On Windows, cmd.exe keeps each drive's directory in an
+// entry such as "=C:=C:\work", whose name begins with "=".
+func split(s string, windows bool) (name, value string, ok bool) {
+	from := 0
+	if windows && strings.HasPrefix(s, "=") {
+		from = 1
+	}
+	i := strings.IndexByte(s[from:], '=')
+	if i <= 0 {
+		return "", "", false
+	}
+	return s[:from+i], s[from+i+1:], true
 }

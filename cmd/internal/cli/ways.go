@@ -136,7 +136,7 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
 		}
 		cmd := exec.CommandContext(ctx, found.Path)
-		cmd.Args, cmd.Env = found.Argv, pgenv.Bare(p.Environ) // it signs in by what it has stored itself
+		cmd.Args, cmd.Env = found.Argv, pgenv.WithoutSecrets(p.Environ) // it signs in by what it has stored itself
 		cmd.WaitDelay = time.Second
 		var out, words bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &limited{&out, maxWorkloadToken}, &limited{&words, 4 << 10}

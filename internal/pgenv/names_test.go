@@ -1,0 +1,108 @@
+package pgenv
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The tables hold the variables of libpq 18 and no others.
+func TestTables_Libpq18(t *testing.T) {
+	data, err := os.ReadFile("testdata/libpq18.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			want = append(want, line)
+		}
+	}
+	got := slices.Concat(slices.Collect(maps.Keys(allowed)), slices.Collect(maps.Keys(unsafe)))
+	for n := range managed {
+		if strings.HasPrefix(n, "PG") {
+			got = append(got, n)
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("libpq 18 (-) and the tables (+):\n%s", diff)
+	}
+}
+
+// The documented names, independent of the tables: each is removed, and stays if it
+// is kept, where --keep may name it.
+func TestTables_Promised(t *testing.T) {
+	for _, n := range []string{
+		"DATABRICKS_CLIENT_SECRET", "DATABRICKS_CLIENT_SECRET_FILE", "DATABRICKS_TOKEN", "DATABRICKS_PASSWORD", "DATABRICKS_OIDC_TOKEN",
+		"DATABRICKS_OIDC_TOKEN_FILEPATH", "DATABRICKS_AZURE_CLIENT_SECRET", "ARM_CLIENT_SECRET", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+		"PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGPASSFILE", "PGREQUIREAUTH", "PGREQUIRESSL", "PGSSLNEGOTIATION", "PGSSLCERT", "PGSSLKEY",
+		"PGSSLCRL", "PGSSLCRLDIR", "PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION", "PGCHANNELBINDING", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS",
+		"PGGSSENCMODE", "PGKRBSRVNAME", "PGREALM", "PGTTY", "PGSSLPASSWORD",
+	} {
+		if r, err := Build([]string{n + "=x"}, minimal, nil); err != nil || !slices.Equal(r.Removed, []string{n}) {
+			t.Errorf("%s is not removed (%v)", n, err)
+		}
+		if CheckKeep([]string{n}) != nil {
+			continue
+		}
+		if r, err := Build([]string{n + "=x"}, minimal, []string{n}); err != nil || r.Environ[0] != n+"=x" {
+			t.Errorf("%s is not kept (%v)", n, err)
+		}
+	}
+	for _, e := range []string{"DATABRICKS_HOST=h", "DATABRICKS_CLIENT_ID=c", "PGOPTIONS=o", "PGCONNECT_TIMEOUT=5", "PGCLIENTENCODING=UTF8",
+		"PGDATESTYLE=ISO", "PGTZ=UTC", "PGGEQO=on", "PGAPPNAME=a", "PGLOCALEDIR=/l", "HOME=/"} {
+		if r, err := Build([]string{e}, minimal, nil); err != nil || r.Environ[0] != e {
+			t.Errorf("%s is removed (%v)", e, err)
+		}
+	}
+}
+
+func TestCheckKeep(t *testing.T) {
+	for name, reason := range map[string]string{
+		"PGHOSTADDR": "another server", "PGSERVICE": "another server", "PGSERVICEFILE": "another server", "PGSYSCONFDIR": "another server",
+		"PGPASSFILE": "another password", "PGHOST": "sets it", "PGPASSWORD": "sets it", "PGSSLROOTCERT": "sets it",
+		"LAKEBASE_TOKEN_EXPIRES_AT": "sets it", "LAKEBASE_PROFILE": "sets it",
+		"": "not a variable name", "A=B": "not a variable name", "A B": "not a variable name", "1A": "not a variable name", "Ä": "not a variable name",
+	} {
+		err := CheckKeep([]string{"FINE", name})
+		var bad *KeepError
+		if !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Reason, reason) {
+			t.Errorf("%q: got %v, want %q", name, err, reason)
+		}
+		if _, err := Build(nil, minimal, []string{name}); !errors.As(err, &bad) {
+			t.Errorf("%q: Build returned %v, want a *KeepError", name, err)
+		}
+	}
+	if err := CheckKeep([]string{"PGSSLCERT", "DATABRICKS_TOKEN", "_x1", "PGREQUIREAUTH", "PGAPPNAME", "pgservice"}); err != nil && !foldNames {
+		t.Error(err)
+	}
+	if err := checkKeep([]string{"pgService"}, true); err == nil {
+		t.Error("on Windows pgService is PGSERVICE")
+	}
+}
+
+func TestCheckExtra(t *testing.T) {
+	for name, reason := range map[string]string{
+		"PGHOST": "sets it", "PGPASSWORD": "sets it", "PGAPPNAME": "sets it", "LAKEBASE_PROFILE": "sets it", "DATABASE_URL": "given twice",
+		"PGSERVICE": "removes it", "PGSSL": "removes it", "DATABRICKS_TOKEN": "removes it", "1A": "not a variable name", "A B": "not a variable name", "": "not a variable name",
+	} {
+		var bad *ExtraError
+		if err := CheckExtra([]string{"DATABASE_URL", name}); !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Reason, reason) {
+			t.Errorf("%q: got %v, want %q", name, err, reason)
+		}
+		v := minimal
+		v.Extra = []Var{{"DATABASE_URL", ""}, {name, ""}}
+		if _, err := Build(nil, v, nil); !errors.As(err, &bad) {
+			t.Errorf("%q: Build returned %v, want an *ExtraError", name, err)
+		}
+	}
+	if err := checkExtra([]string{"Pghost"}, true); err == nil {
+		t.Error("on Windows Pghost is PGHOST")
+	}
+}
