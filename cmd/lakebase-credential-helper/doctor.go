@@ -26,7 +26,7 @@ nothing and prints no secret. The exit code is that of the first failed step.
 Examples:
   lakebase-credential-helper doctor -p prod
   lakebase-credential-helper doctor -p prod --json`,
-		Flags: c.flags("doctor", []config.Setting{{Option: "json", Usage: "print one JSON document"}},
+		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}},
 			[]config.Category{config.CategoryCommand, config.CategoryService}, "wait", "min-ttl", "cache"),
 		Action: c.commandAction(doctor),
 	}

@@ -26,7 +26,7 @@ func endpointsCommand(c *call) *urfave.Command {
 Examples:
   lakebase-credential-helper endpoints -p prod
   lakebase-credential-helper endpoints -p prod --endpoint shop`,
-		Flags: c.flags("endpoints", []config.Setting{{Option: "json", Usage: "print one JSON document"}},
+		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}},
 			ofStart, "instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"),
 		Action: c.action(func(_ map[string][]string, in *config.Input) error { in.NoEndpoint = true; return nil }, endpoints),
 	}

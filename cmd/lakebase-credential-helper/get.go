@@ -31,7 +31,7 @@ input and never prompts. The printed expiry is one minute early.
 Examples:
   lakebase-credential-helper get -p prod --format password
   eval "$(lakebase-credential-helper get -p prod --format env)"`,
-		Flags: c.flags("get", []config.Setting{
+		Flags: flags([]config.Setting{
 			{Option: "format", Value: "FORMAT", Usage: strings.Join(allFormats(), ", "), Default: "json", Words: allFormats()},
 			{Option: "wait", Value: "TIME", Usage: "also wait this long for a suspended compute to wake"},
 		}, ofStart),

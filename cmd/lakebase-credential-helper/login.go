@@ -42,7 +42,7 @@ Examples:
   lakebase-credential-helper login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \\
       --client-id 5f2b… --endpoint projects/shop/branches/production/endpoints/primary
   lakebase-credential-helper login -p me --user-login --host https://dbc-a1b2c3.cloud.databricks.com --endpoint shop`,
-		Flags: c.flags("login", []config.Setting{
+		Flags: flags([]config.Setting{
 			{Option: "secret-stdin", Usage: "read the secret from standard input"},
 			{Option: "secret-file", Value: "PATH", Usage: "read the secret from this file"},
 			{Option: "import", Usage: "take host, client ID and secret from ~/.databrickscfg"},

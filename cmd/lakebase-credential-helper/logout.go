@@ -24,7 +24,7 @@ func logoutCommand(c *call) *urfave.Command {
 every token cached for them. Without a client ID it deletes the login of the user
 who signed in at the host; --user selects one of several. The profile stays: it
 holds no secret.`,
-		Flags: c.flags("logout", []config.Setting{{Option: "all", Usage: "delete everything that is stored"}},
+		Flags: flags([]config.Setting{{Option: "all", Usage: "delete everything that is stored"}},
 			ofStart, "client-secret-file", "credential", "read-only", "ttl", "min-ttl"),
 		Action: c.action(checkLogout, logout),
 	}

@@ -64,6 +64,32 @@ const (
 	categorySupport = "Targets and diagnosis"
 )
 
+// commands returns the commands of the program. Only the one that the arguments name
+// is built, if they name one: building all slows down each start.
+func (c *call) commands() (built []*urfave.Command) {
+	first := ""
+	if len(c.Args) > 0 {
+		first = c.Args[0]
+	}
+	if first == "--version" || first == "-V" {
+		return nil
+	}
+	for _, command := range []struct {
+		name  string
+		build func(*call) *urfave.Command
+	}{
+		{"login", loginCommand}, {"logout", logoutCommand}, {"rotate", rotateCommand}, {"list", listCommand},
+		{"get", getCommand}, {"proxy", proxyCommand},
+		{"endpoints", endpointsCommand}, {"doctor", doctorCommand}, {"completion", completionCommand},
+	} {
+		if command.name == first {
+			return []*urfave.Command{command.build(c)}
+		}
+		built = append(built, command.build(c))
+	}
+	return append(built, cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Process))
+}
+
 func (c *call) app() *urfave.App {
 	return &urfave.App{
 		Usage:     "keep a Lakebase secret in the keychain, and hand out its tokens",
@@ -71,12 +97,8 @@ func (c *call) app() *urfave.App {
 		Description: `Stores a service principal's secret in the OS keychain, where lakebase-exec
 finds it, and prints one-hour database tokens in the formats of other tools' hooks.
 Each command has its own --help.`,
-		Flags: []urfave.Flag{urfave.HelpFlag},
-		Commands: []*urfave.Command{
-			loginCommand(c), logoutCommand(c), rotateCommand(c), listCommand(c), getCommand(c), proxyCommand(c),
-			endpointsCommand(c), doctorCommand(c), completionCommand(c),
-			cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Process),
-		},
+		Flags:    []urfave.Flag{urfave.HelpFlag},
+		Commands: c.commands(),
 		Action: func(u *urfave.Context) error {
 			if u.NArg() == 0 {
 				return &cli.UsageError{Problem: "no command is given", Fix: cli.SeeHelp(program)}
@@ -93,14 +115,9 @@ var (
 	ofStart   = []config.Category{config.CategoryCommand, config.CategoryService, config.CategoryLogin}
 )
 
-// flags returns the options of the command called name: its own, and the settings
-// that are not in the omitted categories and not called one of omit. It returns none
-// for a command that the arguments do not mention: to build them for every command
-// would slow down each start.
-func (c *call) flags(name string, own []config.Setting, omitted []config.Category, omit ...string) []urfave.Flag {
-	if len(c.Args) > 0 && !slices.Contains(c.Args, name) {
-		return nil
-	}
+// flags returns the options of a command: its own, and the settings that are not in
+// the omitted categories and not called one of omit.
+func flags(own []config.Setting, omitted []config.Category, omit ...string) []urfave.Flag {
 	return cli.Flags(own, func(s config.Setting) bool {
 		return !slices.Contains(omitted, s.Category) && !slices.Contains(omit, s.Option)
 	})

@@ -28,7 +28,7 @@ file. Once a login has succeeded, it prints its address on stdout, in one line.
 
 Examples:
   lakebase-credential-helper proxy -p prod --listen 127.0.0.1:5432 --password-file ~/.lakebase-proxy`,
-		Flags: c.flags("proxy", []config.Setting{
+		Flags: flags([]config.Setting{
 			{Option: "password-file", Value: "PATH", Usage: "clients give the password of this file"},
 			{Option: "trust-local", Usage: "clients give no password, on loopback and Unix sockets only"},
 		}, ofCommand),

@@ -35,7 +35,7 @@ stored secret works, and the next rotate deletes what is left.
 Examples:
   lakebase-credential-helper rotate -p prod --lifetime 90d
   lakebase-credential-helper rotate -p prod --delete-only --delete-id 8c1f…`,
-		Flags: c.flags("rotate", []config.Setting{
+		Flags: flags([]config.Setting{
 			{Option: "lifetime", Value: "TIME", Usage: "lifetime of the new secret, such as 90d, at most 730d", Default: "the server's"},
 			{Option: "keep-old", Value: "TIME", Usage: "keep the old one for this long; the first rotate after that deletes it"},
 			{Option: "delete-id", Value: "ID", Usage: "delete this secret too"},

@@ -18,7 +18,7 @@ import (
 func init() {
 	urfave.HelpFlag = &Flag{Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
 	urfave.VersionFlag = &Flag{Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
-	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, c.App.Version) }
+	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, Version()) }
 	urfave.HelpPrinter = func(w io.Writer, template string, data any) {
 		urfave.HelpPrinterCustom(w, template, data, map[string]any{"options": groupFlags, "exitCodes": ExitMeanings})
 	}
@@ -77,8 +77,9 @@ func groupFlags(flags []urfave.Flag) (groups []FlagGroup) {
 // Configure gives app the conventions of both programs: it writes to out alone,
 // prints no errors and never exits. args are the words after the program's name.
 func Configure(app *urfave.App, program string, args []string, out io.Writer) {
-	app.Name, app.HelpName, app.Version = program, program, Version()
-	app.Compiled = time.Unix(1, 0) // otherwise urfave looks at the program's file
+	app.Name, app.HelpName = program, program
+	app.Version = "see VersionPrinter" // to find it out takes time
+	app.Compiled = time.Unix(1, 0)     // otherwise urfave looks at the program's file
 	app.Writer, app.ErrWriter = out, io.Discard
 	app.ExitErrHandler = func(*urfave.Context, error) {}
 	app.OnUsageError = func(c *urfave.Context, err error, _ bool) error { return parseError(c.Command, err, args) }
