@@ -111,7 +111,7 @@ func TestSteeringWords(t *testing.T) {
 	t.Cleanup(func() { _ = l.Close() })
 	commands := known(t, l, nil, "ctl ", "|")
 	switches := known(t, l, []string{"set"}, "one of ", ", ")
-	for _, way := range emulator.Ways() {
+	for _, way := range emulator.AuthTypes() {
 		switches = append(switches, string(way))
 	}
 	for _, w := range checkWords(page(t, "docs/local-lakebase.md"), commands, switches) {

@@ -50,7 +50,7 @@ true
 func TestAttack_OtherUser(t *testing.T) {
 	l := startLakebase(t, emulator.Options{})
 	p := otherUserFixture(t, l)
-	l.Set(func(s *emulator.Switches) { s.Latency = 4 * time.Second }) // two requests are within get's ten seconds
+	l.Set(func(s *emulator.Settings) { s.Latency = 4 * time.Second }) // two requests are within get's ten seconds
 	t.Run("seen", func(t *testing.T) {                                // at the same time: what they do is wait
 		for name, argv := range map[string][]string{
 			"get":      {"lakebase-credential-helper", "get", "--cache", "file"},
@@ -66,7 +66,7 @@ func TestAttack_OtherUser(t *testing.T) {
 			})
 		}
 	})
-	l.Set(func(s *emulator.Switches) { s.Latency = 0 })
+	l.Set(func(s *emulator.Settings) { s.Latency = 0 })
 	p.open(t)
 }
 

@@ -20,7 +20,7 @@ const crashLatency = 15 * time.Millisecond
 // useKeyring gives the corner a keychain with a secret in it.
 func (c *crash) useKeyring() {
 	c.t.Helper()
-	l := startLakebase(c.t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: crashLatency}})
+	l := startLakebase(c.t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: crashLatency}})
 	c.fixture = newKeyringFixture(c.t, l, testkeyring.Unlocked)
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s") // who meets a deadline fails, and was not killed
 	c.login()
@@ -139,7 +139,7 @@ func crashRotate(c *crash, kills int) {
 	r := newRotating(c.t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	c.fixture = r.fixture
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s")
-	slow := func() { c.lakebase.Set(func(s *emulator.Switches) { s.Latency = crashLatency }) }
+	slow := func() { c.lakebase.Set(func(s *emulator.Settings) { s.Latency = crashLatency }) }
 	slow()
 	usual, span := c.measure(c.command("lakebase-credential-helper", "rotate"), c.command("lakebase-credential-helper", "rotate"))
 	dir := filepath.Join(c.run, "lakebase")

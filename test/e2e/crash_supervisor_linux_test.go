@@ -23,7 +23,7 @@ const (
 // real Postgres.
 func (c *crash) useCompute() {
 	c.t.Helper()
-	c.fixture = newSandbox(c.t, startLakebase(c.t, emulator.Options{Switches: emulator.Switches{Latency: crashLatency, DatabaseTokenLife: crashLife}}))
+	c.fixture = newSandbox(c.t, startLakebase(c.t, emulator.Options{Settings: emulator.Settings{Latency: crashLatency, DatabaseTokenLife: crashLife}}))
 }
 
 // supervisor is a command behind a supervisor that ends with its standard input.

@@ -36,7 +36,7 @@ type load struct {
 
 func newLoad(t *testing.T) *load {
 	t.Helper()
-	l := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: 200 * time.Millisecond}})
 	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
 	p.login()
 	l.ResetCounters()
@@ -154,7 +154,7 @@ func holdToken(t *testing.T, l *emulator.Lakebase) (release func()) {
 	held := make(chan struct{})
 	release = sync.OnceFunc(func() { close(held) })
 	t.Cleanup(release)
-	l.Set(func(s *emulator.Switches) { s.Faults = []emulator.Fault{{Call: emulator.CallToken, Hold: held}} })
+	l.Set(func(s *emulator.Settings) { s.Faults = []emulator.Fault{{Call: emulator.CallToken, Hold: held}} })
 	return release
 }
 

@@ -25,7 +25,7 @@ while :; do sleep 1; done`
 
 // onRefresh: what the command gets to know of a new token, and what others do.
 func onRefresh(t *testing.T) {
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: shortLife}})
 	p := newSandbox(t, l)
 	signalled := p.runWithStatus("signal:USR1", "proxy", "sh", "-c", recordSignal)
 	restarted := p.runWithStatus("restart", "passfile", "sh", "-c", `echo $$ >>"$0"; exec sleep 600`)
@@ -58,7 +58,7 @@ func onRefresh(t *testing.T) {
 	})
 
 	// A token that ends is told, and the command is left alone.
-	l.Set(func(w *emulator.Switches) {
+	l.Set(func(w *emulator.Settings) {
 		w.Faults = []emulator.Fault{emulator.Answer(emulator.AnyCall, -1, 503, "")}
 	})
 	slowly(t, "it is not ready", func() bool {
@@ -71,7 +71,7 @@ func onRefresh(t *testing.T) {
 		}
 	}
 	slowly(t, "the status file says so", func() bool { return !signalled.status(t).Ready })
-	l.Set(func(w *emulator.Switches) { w.Faults = nil })
+	l.Set(func(w *emulator.Settings) { w.Faults = nil })
 	slowly(t, "it is ready again", func() bool { code, _ := signalled.probe(t, "/readiness"); return code == http.StatusOK })
 	for _, r := range []*reportingRun{signalled, restarted} {
 		r.term(t)

@@ -15,7 +15,7 @@ import (
 func workspaceIsDown(t *testing.T) {
 	const life = 60 * time.Second // it is replaced after 37 to 43 s
 	span, from, turn, to := 63*time.Second, 22*time.Second, 45*time.Second, 52*time.Second
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: life}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: life}})
 	var all sync.WaitGroup
 	ends := map[string]*supervised{}
 	for _, mode := range []string{"passfile", "proxy"} {
@@ -38,7 +38,7 @@ func workspaceIsDown(t *testing.T) {
 		ends[mode] = s
 	}
 	faults := func(after time.Duration, f ...emulator.Fault) {
-		time.AfterFunc(after, func() { l.Set(func(w *emulator.Switches) { w.Faults = f }) })
+		time.AfterFunc(after, func() { l.Set(func(w *emulator.Settings) { w.Faults = f }) })
 	}
 	faults(from, emulator.Fault{Call: emulator.AnyCall, Times: -1, Drop: true})
 	faults(turn, emulator.Answer(emulator.AnyCall, -1, 503, ""))

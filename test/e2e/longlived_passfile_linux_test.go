@@ -17,7 +17,7 @@ import (
 
 // passfileLives: clients that read the file at each login go on and on.
 func passfileLives(t *testing.T) {
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: shortLife}})
 	p := newSandbox(t, l)
 	path := drivers(t)
 	s := p.supervise("--refresh", "passfile")

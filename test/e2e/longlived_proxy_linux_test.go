@@ -17,7 +17,7 @@ import (
 // proxyLives: every client goes on and on, also those that read the password
 // once, and also when the compute is suspended under them.
 func proxyLives(t *testing.T) {
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: shortLife}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: shortLife}})
 	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	p.login()
 	p.mark()

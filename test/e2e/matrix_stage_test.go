@@ -42,7 +42,7 @@ func newStage(t *testing.T, l *emulator.Lakebase, c *matrixCase) *matrixStage {
 	if l.State() != emulator.Up || l.Clients() > 0 {
 		s.must(l.Suspend(ctx))
 	}
-	l.Set(func(s *emulator.Switches) { *s = emulator.Switches{WorkspacePassword: c.instance} })
+	l.Set(func(s *emulator.Settings) { *s = emulator.Settings{WorkspacePassword: c.instance} })
 	s.must(l.Resume(ctx))
 	l.ResetCounters()
 	var err error

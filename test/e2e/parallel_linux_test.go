@@ -19,7 +19,7 @@ var longTimeouts = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m
 // signs in for all.
 func TestExec_ColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{Latency: 200 * time.Millisecond}})
 	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
 	p.set(longTimeouts...)
 	p.login()
@@ -37,7 +37,7 @@ func TestExec_ColdStartsAtOnce(t *testing.T) {
 // When the one that signs in is killed, another takes its place.
 func TestExec_MintingProcessKilled(t *testing.T) {
 	t.Parallel()
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{Latency: 200 * time.Millisecond}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{Latency: 200 * time.Millisecond}})
 	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
 	p.set(longTimeouts...)
 	p.login()

@@ -56,7 +56,7 @@ func (r *rotation) killed(at string, when func(*running)) bool {
 	if !dead {
 		o.wantExit(0)
 	}
-	r.lakebase.Set(func(s *emulator.Switches) { s.Faults, s.Latency = nil, 0 })
+	r.lakebase.Set(func(s *emulator.Settings) { s.Faults, s.Latency = nil, 0 })
 	r.works(at + ", at once,")
 	if r.keyring.Calls()["CreateItem"] > 0 { // the fake: it goes on with what the dead have asked for
 		time.Sleep(3 * slowKeychain)
@@ -125,7 +125,7 @@ func TestRotate_KilledAtAPICall(t *testing.T) {
 	for _, step := range steps {
 		at := fmt.Sprintf("killed at call %d of %s", step.nth, step.call)
 		r.lakebase.ResetCounters()
-		r.lakebase.Set(func(s *emulator.Switches) {
+		r.lakebase.Set(func(s *emulator.Settings) {
 			for range step.nth - 1 {
 				s.Faults = append(s.Faults, emulator.Fault{Call: step.call})
 			}
@@ -171,7 +171,7 @@ func TestRotate_KilledAtKeychainCall(t *testing.T) {
 func TestRotate_KilledAtRandom(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	const latency = 15 * time.Millisecond
-	slow := func() { r.lakebase.Set(func(s *emulator.Switches) { s.Latency = latency }) }
+	slow := func() { r.lakebase.Set(func(s *emulator.Settings) { s.Latency = latency }) }
 	slow()
 	whole := r.do("lakebase-credential-helper", "rotate").wantExit(0).took
 	const moments = 24
@@ -191,7 +191,7 @@ func TestRotate_KilledAtRandom(t *testing.T) {
 // Of two that rotate at once, one does, and the other says so.
 func TestRotate_Concurrent(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
-	r.lakebase.Set(func(s *emulator.Switches) { s.Latency = 300 * time.Millisecond })
+	r.lakebase.Set(func(s *emulator.Settings) { s.Latency = 300 * time.Millisecond })
 	r.lakebase.ResetCounters()
 	outcomes := make([]*result, 2)
 	var all sync.WaitGroup

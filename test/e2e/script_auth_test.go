@@ -32,7 +32,7 @@ func (s *scriptEnv) auth(ts *testscript.TestScript, neg bool, args []string) {
 		name, value, _ := strings.Cut(line, "=")
 		ts.Setenv(name, value)
 	}
-	if emulator.Way(args[0]) == emulator.WayM2M {
+	if emulator.AuthType(args[0]) == emulator.AuthM2M {
 		ts.Setenv("DATABRICKS_CLIENT_SECRET", "")
 	}
 }

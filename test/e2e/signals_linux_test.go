@@ -20,7 +20,7 @@ var ending = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, s
 func TestSignal_BeforeStart(t *testing.T) {
 	t.Parallel()
 	asleep := startLakebase(t, emulator.Options{})
-	slow := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{Latency: time.Hour}})
+	slow := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: time.Hour}})
 	silent := newKeyringFixture(t, slow, testkeyring.Silent)
 	silent.set(longTimeouts...)
 	waits := []struct {

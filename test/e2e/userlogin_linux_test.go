@@ -189,12 +189,12 @@ func endPid(t *testing.T, p *fixture) {
 // refresh token, which the server takes once; nobody is locked out.
 func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	const starts = 50
-	l := startLakebase(t, emulator.Options{Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
 	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
 	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
 	time.Sleep(4 * time.Second) // until the access token has ended
-	l.Set(func(s *emulator.Switches) { s.WorkspaceTokenLife, s.Latency = 0, 100*time.Millisecond })
+	l.Set(func(s *emulator.Settings) { s.WorkspaceTokenLife, s.Latency = 0, 100*time.Millisecond })
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := l.Resume(ctx); err != nil { // 50 of them would wait for it
@@ -240,12 +240,12 @@ func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 // is for: the refresh token is the person's, not the workspace's.
 func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
 	const starts = 12
-	l := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true, RefreshReuseRevokes: true}})
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true}})
 	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
 	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
 	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
-	l.Set(func(s *emulator.Switches) { s.Latency = 100 * time.Millisecond })
+	l.Set(func(s *emulator.Settings) { s.Latency = 100 * time.Millisecond })
 	runs := make([]*running, starts)
 	for i := range runs {
 		host := fmt.Sprintf("%s/?o=%d", p.env["DATABRICKS_HOST"], i%3+1)
@@ -262,12 +262,12 @@ func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
 // A logout while another process renews the login waits for it, so that what the
 // workspace gives then is not left behind.
 func TestLogout_DuringRenewal(t *testing.T) {
-	l := startLakebase(t, emulator.Options{NoPostgres: true, Switches: emulator.Switches{RefreshRotates: true}})
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true}})
 	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
 	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
 	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
-	l.Set(func(s *emulator.Switches) { s.Latency = time.Second })
+	l.Set(func(s *emulator.Settings) { s.Latency = time.Second })
 	l.ResetCounters()
 	run := p.start(p.command("lakebase-exec", "--", "true"))
 	eventually(t, "the login is being renewed", func() bool { return l.Counters().Handshakes > 0 })

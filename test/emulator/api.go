@@ -17,14 +17,14 @@ import (
 
 // api is the workspace: an HTTPS server for OAuth, Lakebase and SCIM.
 type api struct {
-	switches *switchboard
-	record   *recorder
-	sign     *signer
-	people   *principals
-	person   string // who sits at the browser, unless a switch says otherwise
-	catalog  *catalog
-	awake    func() State
-	traceID  func() string
+	settings   *settingsStore
+	record     *recorder
+	sign       *signer
+	principals *principals
+	user       string // who sits at the browser, unless a setting overrides it
+	catalog    *catalog
+	awake      func() State
+	traceID    func() string
 
 	sessions   *sessions
 	federation *federation
@@ -84,7 +84,7 @@ func (a *api) listen(ctx context.Context, addr string, cert tls.Certificate, ser
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			return nil, pause(hello.Context(), a.switches.get().ConnectLatency)
+			return nil, pause(hello.Context(), a.settings.get().ConnectLatency)
 		},
 	}
 	server := &http.Server{
@@ -127,16 +127,16 @@ func (a *api) stop() {
 // answer finds it counted.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) { a.handle(w, r, classify(r), a.answer) }
 
-func (a *api) handle(w http.ResponseWriter, r *http.Request, call Call, answer func(Call, *http.Request, Switches) reply) {
+func (a *api) handle(w http.ResponseWriter, r *http.Request, call Call, answer func(Call, *http.Request, Settings) reply) {
 	r.Context().Value(handshake{}).(*sync.Once).Do(func() { a.record.count(func(n *Counters) { n.Handshakes++ }) })
 	q := Request{Time: time.Now(), Call: call, Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	s := a.switches.get()
+	s := a.settings.get()
 	if pause(r.Context(), s.Latency) != nil {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
-	fault, _ := a.switches.take(q.Call)
+	fault, _ := a.settings.take(q.Call)
 	var rep reply
 	if fault.Status == 0 || fault.Echo { // else nothing is done for the caller
 		rep = answer(q.Call, r, s)
@@ -175,7 +175,7 @@ func classify(r *http.Request) Call {
 	return CallOther
 }
 
-func (a *api) answer(call Call, r *http.Request, s Switches) reply {
+func (a *api) answer(call Call, r *http.Request, s Settings) reply {
 	method := http.MethodGet
 	switch call {
 	case CallAuthorize: // its form posts
@@ -221,7 +221,7 @@ func (a *api) answer(call Call, r *http.Request, s Switches) reply {
 }
 
 // bearer checks the workspace token and the entitlement of its principal.
-func (a *api) bearer(r *http.Request, s Switches) (string, *reply) {
+func (a *api) bearer(r *http.Request, s Settings) (string, *reply) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
@@ -234,10 +234,10 @@ func (a *api) bearer(r *http.Request, s Switches) (string, *reply) {
 }
 
 // whose names the principal of a workspace token or personal access token.
-func (a *api) whose(token string, s Switches) (string, *reply) {
+func (a *api) whose(token string, s Settings) (string, *reply) {
 	if strings.HasPrefix(token, "dapi") {
-		if person := a.people.byPAT(token); person != "" && !s.PATRevoked {
-			return person, nil
+		if user := a.principals.byPAT(token); user != "" && !s.PATRevoked {
+			return user, nil
 		}
 		return refuse(http.StatusForbidden, "403", "Invalid access token.")
 	}
@@ -245,7 +245,7 @@ func (a *api) whose(token string, s Switches) (string, *reply) {
 	switch {
 	case errors.Is(err, errExpiredJWT):
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Access token is expired.")
-	case err != nil || !a.people.known(c.Subject):
+	case err != nil || !a.principals.known(c.Subject):
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
 	}
 	return c.Subject, nil

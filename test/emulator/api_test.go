@@ -26,11 +26,11 @@ func TestTokenErrors(t *testing.T) {
 			t.Errorf("%s: %v %+v", name, err, a)
 		}
 	}
-	l.Set(func(s *Switches) { s.SecretRevoked = true })
+	l.Set(func(s *Settings) { s.SecretRevoked = true })
 	if a, err := askToken(t, c, l, l.ClientID, l.ClientSecret); err != nil || a.status != 401 || a.body["error"] != "invalid_client" {
 		t.Errorf("revoked: %v %+v", err, a)
 	}
-	l.Set(func(s *Switches) { s.SecretRevoked = false })
+	l.Set(func(s *Settings) { s.SecretRevoked = false })
 	if a, err := call(t, c, l, "POST", "/oidc/v1/token", "", ""); err != nil || a.status != 401 || a.body["error_description"] != "Missing client authentication" {
 		t.Errorf("no Basic: %v %+v", err, a)
 	}
@@ -46,7 +46,7 @@ func TestCredentialErrors(t *testing.T) {
 	known := `{"endpoint":"` + l.Endpoint + `"`
 	tests := []struct {
 		name, bearer, body string
-		set                func(*Switches)
+		set                func(*Settings)
 		status             int
 		message            string
 	}{
@@ -60,14 +60,14 @@ func TestCredentialErrors(t *testing.T) {
 		{"ttl too short", good, known + `,"ttl":"299s"}`, nil, 400, "life must be between"},
 		{"ttl too long", good, known + `,"ttl":"3601s"}`, nil, 400, "life must be between"},
 		{"ttl no duration", good, known + `,"ttl":"15m"}`, nil, 400, "no duration"},
-		{"no entitlement", good, known + "}", func(s *Switches) { s.NoWorkspaceAccess = true }, 403, "API is disabled for users without workspace-access entitlement"},
+		{"no entitlement", good, known + "}", func(s *Settings) { s.NoWorkspaceAccess = true }, 403, "API is disabled for users without workspace-access entitlement"},
 		{"shortest ttl", good, known + `,"ttl":"300s"}`, nil, 200, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.set != nil {
 				l.Set(tt.set)
-				defer l.Set(func(s *Switches) { *s = Switches{} })
+				defer l.Set(func(s *Settings) { *s = Settings{} })
 			}
 			a, err := call(t, c, l, "POST", "/api/2.0/postgres/credentials", tt.bearer, tt.body)
 			if err != nil || a.status != tt.status {
@@ -115,7 +115,7 @@ func TestResources(t *testing.T) {
 	if s := status(); s["disabled"] != false || s["current_state"] != "ACTIVE" || s["hosts"].(map[string]any)["host"] != "localhost" {
 		t.Errorf("%+v", s)
 	}
-	l.Set(func(s *Switches) { s.EndpointDisabled, s.EndpointHost = true, "ep-x.database.example.com" })
+	l.Set(func(s *Settings) { s.EndpointDisabled, s.EndpointHost = true, "ep-x.database.example.com" })
 	if s := status(); s["disabled"] != true || s["hosts"].(map[string]any)["host"] != "ep-x.database.example.com" {
 		t.Errorf("%+v", s)
 	}
@@ -137,7 +137,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	l, c := apiOnly(t)
 	token := func() (answer, error) { return askToken(t, c, l, l.ClientID, l.ClientSecret) }
-	l.Set(func(s *Switches) {
+	l.Set(func(s *Settings) {
 		s.Faults = []Fault{Answer(CallCredentials, 1, 500, ""), Answer(CallToken, 2, 429, "7"), {Call: CallToken, Drop: true},
 			{Call: CallToken, Truncate: true}, {Call: CallToken, Echo: true, Status: 500}, {Call: CallToken, Slow: 300 * time.Millisecond}}
 	})
@@ -162,7 +162,7 @@ func TestFaults(t *testing.T) {
 	if a, err := token(); err != nil || a.status != 200 {
 		t.Errorf("after the faults: %v %+v", err, a)
 	}
-	if left := l.Switches().Faults; len(left) != 1 || left[0].Call != CallCredentials {
+	if left := l.Settings().Faults; len(left) != 1 || left[0].Call != CallCredentials {
 		t.Errorf("left %+v", left)
 	}
 	var seen []int
@@ -172,13 +172,13 @@ func TestFaults(t *testing.T) {
 	if want := []int{429, 429, 0, 200, 500, 200, 200}; !slices.Equal(seen, want) {
 		t.Errorf("recorded %v, want %v", seen, want)
 	}
-	l.Set(func(s *Switches) { s.Faults = []Fault{Redirect(AnyCall, 307, "https://stranger.example/")} })
+	l.Set(func(s *Settings) { s.Faults = []Fault{Redirect(AnyCall, 307, "https://stranger.example/")} })
 	for range 2 {
 		if a, err := token(); err != nil || a.status != 307 || a.header.Get("Location") != "https://stranger.example/" {
 			t.Errorf("redirect: %v %+v", err, a)
 		}
 	}
-	l.Set(func(s *Switches) { s.Faults = []Fault{HTML(CallToken)} })
+	l.Set(func(s *Settings) { s.Faults = []Fault{HTML(CallToken)} })
 	if a, err := token(); err != nil || a.status != 200 || !strings.HasPrefix(a.text, "<!doctype html>") {
 		t.Errorf("HTML: %v %+v", err, a)
 	}
@@ -188,12 +188,12 @@ func TestSpoiledFields(t *testing.T) {
 	t.Parallel()
 	l, c := apiOnly(t)
 	for field, want := range map[Field]any{Normal: 3600.0, Missing: nil, String: "3600", Zero: 0.0, Negative: -3600.0} {
-		l.Set(func(s *Switches) { s.ExpiresIn = field })
+		l.Set(func(s *Settings) { s.ExpiresIn = field })
 		if a, err := askToken(t, c, l, l.ClientID, l.ClientSecret); err != nil || a.body["expires_in"] != want || a.body["access_token"] == nil {
 			t.Errorf("%q: %v %+v", field, err, a)
 		}
 	}
-	l.Set(func(s *Switches) { s.ExpireTime, s.ClockSkew = Missing, -2*time.Hour })
+	l.Set(func(s *Settings) { s.ExpireTime, s.ClockSkew = Missing, -2*time.Hour })
 	a, err := call(t, c, l, "POST", "/api/2.0/postgres/credentials", mint(t, l, TokenSpec{Kind: WorkspaceToken}), `{"endpoint":"`+l.Endpoint+`"}`)
 	if err != nil || a.body["token"] == nil || a.body["expire_time"] != nil {
 		t.Errorf("%v %+v", err, a)
@@ -211,7 +211,7 @@ const busyMachine = 10 * time.Second
 func TestLatency(t *testing.T) {
 	t.Parallel()
 	l, c := apiOnly(t)
-	l.Set(func(s *Switches) { s.Latency, s.ConnectLatency = 100*time.Millisecond, time.Second })
+	l.Set(func(s *Settings) { s.Latency, s.ConnectLatency = 100*time.Millisecond, time.Second })
 	for i, want := range []time.Duration{1100 * time.Millisecond, 100 * time.Millisecond} {
 		at := time.Now()
 		if a, err := askToken(t, c, l, l.ClientID, l.ClientSecret); err != nil || a.status != 200 {
@@ -230,7 +230,7 @@ func TestLatency(t *testing.T) {
 func TestCloseIsQuick(t *testing.T) {
 	t.Parallel()
 	l, c := apiOnly(t)
-	l.Set(func(s *Switches) { s.Latency = time.Minute })
+	l.Set(func(s *Settings) { s.Latency = time.Minute })
 	failed := make(chan error, 1)
 	go func() {
 		_, err := askToken(t, c, l, l.ClientID, l.ClientSecret)

@@ -16,16 +16,16 @@ var (
 	challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 )
 
-// authorize is GET of the page that asks the person, and what its buttons do: a
+// authorize is GET of the page that asks the user, and what its buttons do: a
 // POST, or for a client without buttons a GET, with approve=1 or approve=0.
-func (a *api) authorize(r *http.Request, s Switches) reply {
+func (a *api) authorize(r *http.Request, s Settings) reply {
 	if !a.rightRoot(r.URL.Path, s) {
 		return loginPage()
 	}
 	if err := r.ParseForm(); err != nil {
 		return page(http.StatusBadRequest, "The request cannot be read.", "")
 	}
-	person := orDefault(s.Person, a.person)
+	user := orDefault(s.User, a.user)
 	form := r.Form
 	switch { // whom nobody can be sent back to
 	case repeated(form) != "":
@@ -34,7 +34,7 @@ func (a *api) authorize(r *http.Request, s Switches) reply {
 		return page(http.StatusBadRequest, "The client is unknown.", "")
 	case !redirectForm.MatchString(form.Get("redirect_uri")):
 		return page(http.StatusBadRequest, "The redirect_uri is not registered for the client.", "")
-	case !a.people.isPerson(person):
+	case !a.principals.isUser(user):
 		return page(http.StatusForbidden, "Nobody of that name may sign in.", "")
 	}
 	if code, why := badRequest(form); code != "" {
@@ -44,14 +44,14 @@ func (a *api) authorize(r *http.Request, s Switches) reply {
 	case "1":
 		c := code{challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"), scope: form.Get("scope"),
 			expires: s.clock().Add(lifeOr(s.CodeLife, defaultCodeLife))}
-		return sendBack(form, url.Values{"code": {a.sessions.grantCode(c, person)}})
+		return sendBack(form, url.Values{"code": {a.sessions.grantCode(c, user)}})
 	case "0":
-		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {person + " denied the request"}})
+		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {user + " denied the request"}})
 	}
-	return page(http.StatusOK, publicClient+" asks for access to this workspace.", person)
+	return page(http.StatusOK, publicClient+" asks for access to this workspace.", user)
 }
 
-// badRequest says in OAuth's words what is wrong with a request whose client can
+// badRequest describes in OAuth's words what is wrong with a request whose client can
 // be told.
 func badRequest(form url.Values) (code, why string) {
 	switch {
@@ -77,13 +77,13 @@ func sendBack(form, answer url.Values) reply {
 	return reply{status: http.StatusFound, header: http.Header{"Location": {form.Get("redirect_uri") + "?" + answer.Encode()}, "Cache-Control": {"no-store"}}}
 }
 
-// page is what the person sees; with a person it has the two buttons. Its form
+// page is what the user sees; with a user it has the two buttons. Its form
 // goes to the page's own address, which holds the request.
-func page(status int, words, person string) reply {
+func page(status int, words, user string) reply {
 	buttons := ""
-	if person != "" {
-		buttons = fmt.Sprintf("<p>Signed in as <b id=\"person\">%s</b>.</p>\n<form method=\"post\">\n"+
-			"<button id=\"allow\" name=\"approve\" value=\"1\">Allow</button>\n<button id=\"deny\" name=\"approve\" value=\"0\">Deny</button>\n</form>\n", html.EscapeString(person))
+	if user != "" {
+		buttons = fmt.Sprintf("<p>Signed in as <b id=\"user\">%s</b>.</p>\n<form method=\"post\">\n"+
+			"<button id=\"allow\" name=\"approve\" value=\"1\">Allow</button>\n<button id=\"deny\" name=\"approve\" value=\"0\">Deny</button>\n</form>\n", html.EscapeString(user))
 	}
 	body := fmt.Sprintf("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Local Lakebase - Authorize</title></head><body>\n<h1>Local Lakebase</h1>\n<p>%s</p>\n%s</body></html>\n",
 		html.EscapeString(words), buttons)

@@ -111,7 +111,7 @@ func (c *catalog) defaultBranch(project string) string {
 	return branches[0].Name
 }
 
-// closed says whether no endpoint is left that a login could be for.
+// closed reports whether no endpoint is left that a login could be for.
 func (c *catalog) closed() bool {
 	endpoints := slices.DeleteFunc(c.all(), func(r Resource) bool { return depth(r.Name) != 3 })
 	return len(endpoints) > 0 && !slices.ContainsFunc(endpoints, func(r Resource) bool { return !r.Disabled })

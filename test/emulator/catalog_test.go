@@ -131,7 +131,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("by %q: %d pages, %s", size, pages, diff)
 		}
 	}
-	l.Set(func(s *Switches) { s.PageSize = 2 })
+	l.Set(func(s *Settings) { s.PageSize = 2 })
 	if names, pages := walk(path + "100"); len(names) != 8 || pages != 4 {
 		t.Errorf("%v in %d pages", names, pages)
 	}
@@ -170,9 +170,9 @@ func TestBarred(t *testing.T) {
 	if err := in(Endpoint); err != nil {
 		t.Error(err)
 	}
-	l.Set(func(s *Switches) { s.IPNotAllowed = true })
+	l.Set(func(s *Settings) { s.IPNotAllowed = true })
 	wantState(t, in(Endpoint), "XX000", "This IP address 127.0.0.1 is not allowed")
-	l.Set(func(s *Switches) { s.IPNotAllowed = false })
+	l.Set(func(s *Settings) { s.IPNotAllowed = false })
 	if err := l.Put(Resource{Name: Endpoint, Disabled: true}); err != nil {
 		t.Fatal(err)
 	}

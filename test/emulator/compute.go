@@ -17,9 +17,9 @@ const (
 	Suspended State = "suspended"
 )
 
-// door is the gateway as the compute sees it: the listening port that mode
+// listener is the gateway as the compute sees it: the listening port that mode
 // Refused closes, and the clients that a suspend drops.
-type door interface {
+type listener interface {
 	open(ctx context.Context) error
 	shut()
 	drop()
@@ -30,8 +30,8 @@ type door interface {
 // switch asks for has passed.
 type compute struct {
 	server   *server
-	door     door
-	switches *switchboard
+	listener listener
+	settings *settingsStore
 	ctx      context.Context // ends with the emulator
 	idle     time.Duration   // 0: never suspends by itself
 
@@ -72,7 +72,7 @@ type admission struct {
 // look tells the state without waking anything; a sleeping compute shows the
 // mode that its next wake will have.
 func (c *compute) look() admission {
-	mode := c.switches.get().wake()
+	mode := c.settings.get().wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Waking {
@@ -84,7 +84,7 @@ func (c *compute) look() admission {
 // knock is a login: it triggers the wake of a sleeping compute. When it returns
 // in mode Refused, the listening port is closed.
 func (c *compute) knock() admission {
-	s := c.switches.get()
+	s := c.settings.get()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Suspended && c.ctx.Err() == nil {
@@ -93,7 +93,7 @@ func (c *compute) knock() admission {
 		c.settled = make(chan struct{})
 		c.wokenAt, c.upAt = time.Now(), time.Time{}
 		if c.mode == Refused {
-			c.door.shut()
+			c.listener.shut()
 		}
 		go func(settled chan struct{}, mode WakeMode) {
 			defer cancel()
@@ -123,7 +123,7 @@ func (c *compute) wake(ctx context.Context, settled chan struct{}, mode WakeMode
 	defer c.mu.Unlock()
 	up := time.Now()
 	if mode == Refused && c.ctx.Err() == nil {
-		err = errors.Join(err, c.door.open(c.ctx))
+		err = errors.Join(err, c.listener.open(c.ctx))
 	}
 	if err != nil {
 		c.state = Suspended
@@ -187,7 +187,7 @@ func (c *compute) suspend(ctx context.Context) error {
 	defer c.turn.Unlock()
 	c.halt()
 	err := c.server.stop(ctx)
-	c.door.drop()
+	c.listener.drop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Up {

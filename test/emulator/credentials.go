@@ -16,7 +16,7 @@ const (
 )
 
 // credentials is POST /api/2.0/postgres/credentials.
-func (a *api) credentials(r *http.Request, s Switches, who string) reply {
+func (a *api) credentials(r *http.Request, s Settings, who string) reply {
 	var in struct {
 		Endpoint   string `json:"endpoint"`
 		TTL        string `json:"ttl"`
@@ -84,9 +84,9 @@ func (a *api) notFound(what string) reply {
 func (a *api) me(who string) reply {
 	user := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"},
-		"id":      a.people.scimID(who), "userName": who, "displayName": "local-lakebase", "active": true,
+		"id":      a.principals.scimID(who), "userName": who, "displayName": "local-lakebase", "active": true,
 	}
-	if a.people.isPerson(who) {
+	if a.principals.isUser(who) {
 		user["displayName"], _, _ = strings.Cut(who, "@")
 		user["emails"] = []map[string]any{{"value": who, "type": "work", "primary": true}}
 	}

@@ -19,14 +19,14 @@ const (
 
 // oidcRoot is where the endpoints for tokens live: the workspace's, or on a
 // unified host the account's.
-func oidcRoot(s Switches) string {
+func oidcRoot(s Settings) string {
 	if s.Unified {
 		return "/oidc/accounts/" + accountID
 	}
 	return "/oidc"
 }
 
-// oidcPath gives what follows the root, of a workspace or of any account.
+// oidcPath returns what follows the root, of a workspace or of any account.
 func oidcPath(path string) string {
 	rest, ok := strings.CutPrefix(path, "/oidc")
 	if !ok {
@@ -39,8 +39,8 @@ func oidcPath(path string) string {
 	return rest
 }
 
-// rightRoot says whether the path is under the root that works.
-func (a *api) rightRoot(path string, s Switches) bool {
+// rightRoot reports whether the path is under the root that works.
+func (a *api) rightRoot(path string, s Settings) bool {
 	return path == oidcRoot(s)+oidcPath(path)
 }
 
@@ -51,11 +51,11 @@ func loginPage() reply {
 }
 
 // tokenEndpoint is the URL of the one that works.
-func (a *api) tokenEndpoint(s Switches) string { return a.url + oidcRoot(s) + "/v1/token" }
+func (a *api) tokenEndpoint(s Settings) string { return a.url + oidcRoot(s) + "/v1/token" }
 
 // discovery answers the two documents that databricks-sdk-go asks for before it
 // mints a token.
-func (a *api) discovery(r *http.Request, s Switches) reply {
+func (a *api) discovery(r *http.Request, s Settings) reply {
 	if r.URL.Path == configPath {
 		return jsonReply(http.StatusOK, a.hostConfig(s))
 	}
@@ -65,8 +65,8 @@ func (a *api) discovery(r *http.Request, s Switches) reply {
 	oidc := a.url + oidcRoot(s)
 	return jsonReply(http.StatusOK, map[string]any{
 		"issuer":                                oidc,
-		"authorization_endpoint":                orDefault(s.StrangerAuthorizationEndpoint, oidc+"/v1/authorize"),
-		"token_endpoint":                        orDefault(s.StrangerTokenEndpoint, oidc+"/v1/token"),
+		"authorization_endpoint":                orDefault(s.ForeignAuthorizationEndpoint, oidc+"/v1/authorize"),
+		"token_endpoint":                        orDefault(s.ForeignTokenEndpoint, oidc+"/v1/token"),
 		"jwks_uri":                              oidc + "/jwks.json",
 		"response_types_supported":              []string{"code"},
 		"grant_types_supported":                 []string{string(GrantClientCredentials), string(GrantCode), string(GrantRefresh), grantExchangeURN},
@@ -77,7 +77,7 @@ func (a *api) discovery(r *http.Request, s Switches) reply {
 }
 
 // hostConfig is what a host says of itself.
-func (a *api) hostConfig(s Switches) map[string]any {
+func (a *api) hostConfig(s Settings) map[string]any {
 	config := map[string]any{"account_id": accountID, "cloud": "AWS", "host_type": "workspace"}
 	oidc := a.url + oidcRoot(s)
 	if s.Unified { // which serves many workspaces
@@ -88,7 +88,7 @@ func (a *api) hostConfig(s Switches) map[string]any {
 	} else {
 		config["workspace_id"] = workspaceID
 	}
-	config["oidc_endpoint"] = orDefault(s.StrangerOIDCEndpoint, oidc)
+	config["oidc_endpoint"] = orDefault(s.ForeignOIDCEndpoint, oidc)
 	audiences := s.Audiences
 	if audiences == nil {
 		audiences = []string{a.audience(s)}

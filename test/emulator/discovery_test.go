@@ -33,7 +33,7 @@ func TestUnified(t *testing.T) {
 	if a := get(configPath); a.body["host_type"] != "workspace" || a.body["workspace_id"] != workspaceID || a.body["oidc_endpoint"] != l.WorkspaceURL()+"/oidc" {
 		t.Errorf("%+v", a)
 	}
-	l.Set(func(s *Switches) { s.Unified = true })
+	l.Set(func(s *Settings) { s.Unified = true })
 	if a := get(configPath); a.body["host_type"] != "unified" || a.body["workspace_id"] != nil || a.body["oidc_endpoint"] != account || a.body["account_id"] != accountID {
 		t.Errorf("%+v", a)
 	}
@@ -54,7 +54,7 @@ func TestUnified(t *testing.T) {
 	if a := postForm(t, c, account+"/v1/token", exchangeForm(l, l.IssueWorkload("", account+"/v1/token", 0))); a.status != 200 {
 		t.Errorf("the audience follows: %+v", a)
 	}
-	l.Set(func(s *Switches) { s.AccountPlaceholder = true })
+	l.Set(func(s *Settings) { s.AccountPlaceholder = true })
 	if a := get(configPath); a.body["oidc_endpoint"] != l.WorkspaceURL()+"/oidc/accounts/{account_id}" {
 		t.Errorf("%+v", a)
 	}
@@ -75,8 +75,8 @@ func TestDiscoveryOfStrangers(t *testing.T) {
 	if diff := cmp.Diff([]any{l.WorkspaceURL() + "/oidc/v1/token"}, field(configPath, audiences)); diff != "" {
 		t.Error(diff)
 	}
-	l.Set(func(s *Switches) {
-		s.StrangerOIDCEndpoint, s.StrangerTokenEndpoint, s.StrangerAuthorizationEndpoint = "https://o.example", "https://t.example", "https://a.example"
+	l.Set(func(s *Settings) {
+		s.ForeignOIDCEndpoint, s.ForeignTokenEndpoint, s.ForeignAuthorizationEndpoint = "https://o.example", "https://t.example", "https://a.example"
 		s.Audiences = []string{"one", "two"}
 	})
 	if diff := cmp.Diff([]any{"one", "two"}, field(configPath, audiences)); diff != "" {
@@ -85,7 +85,7 @@ func TestDiscoveryOfStrangers(t *testing.T) {
 	if o, at, a := field(configPath, "oidc_endpoint"), field("/oidc"+serverPath, "token_endpoint"), field("/oidc"+serverPath, "authorization_endpoint"); o != "https://o.example" || at != "https://t.example" || a != "https://a.example" {
 		t.Errorf("%v, %v, %v", o, at, a)
 	}
-	l.Set(func(s *Switches) { s.Audiences = []string{} })
+	l.Set(func(s *Settings) { s.Audiences = []string{} })
 	if got := field(configPath, audiences); got != nil {
 		t.Errorf("%v", got)
 	}
@@ -94,7 +94,7 @@ func TestDiscoveryOfStrangers(t *testing.T) {
 func TestWorkspaceHeader(t *testing.T) {
 	t.Parallel()
 	l, c := apiOnly(t)
-	l.Set(func(s *Switches) { s.WorkspaceHeader = true })
+	l.Set(func(s *Settings) { s.WorkspaceHeader = true })
 	bearer := mint(t, l, TokenSpec{Kind: WorkspaceToken})
 	c.Transport = withHeader{c.Transport, "X-Databricks-Workspace-Id", workspaceID}
 	if a, err := call(t, c, l, "GET", "/api/2.0/preview/scim/v2/Me", bearer, ""); err != nil || a.status != 200 {

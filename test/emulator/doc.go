@@ -5,7 +5,7 @@
 //
 // It speaks the wire forms of the public clients (databricks-sdk-go
 // service/postgres, databricks/cli libs/testserver, neondatabase/neon proxy);
-// where a live workspace may differ, a switch chooses.
+// where a live workspace may differ, a setting selects.
 //
 // It must never be linked into a program of this project, and never hold a real
 // credential: its secrets are random, and die with it.

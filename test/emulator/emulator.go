@@ -30,8 +30,8 @@ type Options struct {
 	BinDir     string   // of the Postgres server; "" is found
 	NoPostgres bool     // the API alone: nothing listens on PGPort
 	Suspended  bool     // start asleep
-	Person     Person   // who signs in at a browser, with a Postgres role too
-	Switches   Switches
+	User       User     // who signs in at a browser, with a Postgres role too
+	Settings   Settings
 	// IdleTimeout suspends the compute when no client was joined to it for this
 	// long; 0 never does.
 	IdleTimeout time.Duration
@@ -41,16 +41,16 @@ type Options struct {
 type Lakebase struct {
 	ClientID     string // of the service principal: a UUID
 	ClientSecret string // "dose" and 32 hex digits
-	Person       string // the user name of Options.Person
+	User         string // the user name of Options.User
 	Endpoint     string // the first one
 	Instance     string // the first one; "" where there is none
 	Database     string
 
 	dir, caFile string
-	switches    *switchboard
+	settings    *settingsStore
 	record      *recorder
 	sign        *signer
-	people      *principals
+	principals  *principals
 	api         *api
 	actions     *actions // not before api has started
 	gateway     *gateway // nil with NoPostgres, as is compute
@@ -70,19 +70,19 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	}
 	run, cancel := context.WithCancel(context.Background())
 	l := &Lakebase{
-		ClientID: newUUID(), ClientSecret: newSecret(), Person: orDefault(o.Person.UserName, defaultPerson), Endpoint: Endpoint, Database: Database,
+		ClientID: newUUID(), ClientSecret: newSecret(), User: orDefault(o.User.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
 		dir: dir, caFile: filepath.Join(orDefault(o.Dir, dir), "ca.pem"),
-		switches: &switchboard{now: o.Switches}, record: &recorder{}, people: &principals{}, cancel: cancel,
+		settings: &settingsStore{now: o.Settings}, record: &recorder{}, principals: &principals{}, cancel: cancel,
 	}
 	if len(o.Endpoints) > 0 {
 		l.Endpoint = o.Endpoints[0]
 	}
 	if len(o.Instances) > 0 {
 		l.Instance = o.Instances[0]
-		l.Set(func(s *Switches) { s.WorkspacePassword = true })
+		l.Set(func(s *Settings) { s.WorkspacePassword = true })
 	}
-	l.people.add(l.ClientID, l.ClientSecret)
-	l.people.enterPerson(l.Person)
+	l.principals.add(l.ClientID, l.ClientSecret)
+	l.principals.addUser(l.User)
 	if err := l.start(ctx, run, o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -125,8 +125,8 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 // layOutAPI makes the workspace, which does not listen yet.
 func (l *Lakebase) layOutAPI(o Options) error {
 	l.api = &api{
-		switches: l.switches, record: l.record, sign: l.sign, people: l.people, person: l.Person,
-		sessions: &sessions{remember: l.people.remember}, federation: newFederation(l.ClientID),
+		settings: l.settings, record: l.record, sign: l.sign, principals: l.principals, user: l.User,
+		sessions: &sessions{remember: l.principals.remember}, federation: newFederation(l.ClientID),
 		catalog: &catalog{}, instances: o.Instances, awake: l.State,
 		traceID: func() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(newUUID())))[:32] },
 	}
@@ -153,14 +153,14 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 	if err != nil {
 		return err
 	}
-	l.compute = &compute{server: server, switches: l.switches, ctx: run, state: Suspended, idle: o.IdleTimeout}
-	l.gateway = &gateway{compute: l.compute, switches: l.switches, record: l.record, sign: l.sign, catalog: l.api.catalog, label: label("ep", l.Endpoint), ctx: run,
+	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended, idle: o.IdleTimeout}
+	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, catalog: l.api.catalog, label: label("ep", l.Endpoint), ctx: run,
 		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
-	l.compute.door = l.gateway
+	l.compute.listener = l.gateway
 	if err := l.compute.rouse(ctx); err != nil {
 		return err
 	}
-	if err := server.createRoles(ctx, l.ClientID, l.Person); err != nil {
+	if err := server.createRoles(ctx, l.ClientID, l.User); err != nil {
 		return err
 	}
 	if o.Suspended {
@@ -205,7 +205,7 @@ func (l *Lakebase) Close() error {
 // AddPrincipal makes one more service principal, with a Postgres role of the
 // same name. A sleeping server is started for it, and stays up.
 func (l *Lakebase) AddPrincipal(ctx context.Context, clientID, secret string) error {
-	l.people.add(clientID, secret)
+	l.principals.add(clientID, secret)
 	if l.compute == nil {
 		return nil
 	}
@@ -217,7 +217,9 @@ func (l *Lakebase) AddPrincipal(ctx context.Context, clientID, secret string) er
 
 // AddPrincipalWithoutRole makes a service principal whose login Postgres itself
 // refuses with 28000, as before databricks_create_role.
-func (l *Lakebase) AddPrincipalWithoutRole(clientID, secret string) { l.people.add(clientID, secret) }
+func (l *Lakebase) AddPrincipalWithoutRole(clientID, secret string) {
+	l.principals.add(clientID, secret)
+}
 
 func orDefault(s, fallback string) string {
 	if s == "" {

@@ -154,7 +154,7 @@ func call(t *testing.T, c *http.Client, l *Lakebase, method, path, bearer, body 
 	return do(c, r)
 }
 
-// The whole road of the guide: secret, workspace token, database token, login.
+// The whole flow of the guide: secret, workspace token, database token, login.
 func TestGuide(t *testing.T) {
 	l := begin(t, Options{})
 	c := client(t, l)

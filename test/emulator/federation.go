@@ -15,7 +15,7 @@ const (
 )
 
 // The issuer of workload tokens, and the subject that the policy admits where no
-// switch says otherwise.
+// switch describes otherwise.
 const (
 	WorkloadIssuer  = "https://issuer.example.com"
 	WorkloadSubject = "repo:lakebase-exec/shop:ref:refs/heads/main"
@@ -35,12 +35,12 @@ func newFederation(clientID string) *federation {
 }
 
 // audience is what the policy wants.
-func (a *api) audience(s Switches) string { return orDefault(s.Audience, a.tokenEndpoint(s)) }
+func (a *api) audience(s Settings) string { return orDefault(s.Audience, a.tokenEndpoint(s)) }
 
-// exchangeGrant gives a workspace token for a workload's own: by the policy of
+// exchangeGrant returns a workspace token for a workload's own: by the policy of
 // the service principal that client_id names, or, where it names none, by the
-// account's, whose subject is a person's user name.
-func (a *api) exchangeGrant(r *http.Request, s Switches) reply {
+// account's, whose subject is a user's user name.
+func (a *api) exchangeGrant(r *http.Request, s Settings) reply {
 	form := r.PostForm
 	invalid := func(code, why string) reply { return oauthError(http.StatusBadRequest, code, why) }
 	if _, _, basic := r.BasicAuth(); basic {
@@ -62,7 +62,7 @@ func (a *api) exchangeGrant(r *http.Request, s Switches) reply {
 		return invalid("invalid_grant", why)
 	}
 	switch {
-	case client == "" && !a.people.isPerson(c.Subject):
+	case client == "" && !a.principals.isUser(c.Subject):
 		return invalid("invalid_grant", "The token's subject is no user of the account")
 	case client == "":
 		return a.granted(s, c.Subject, "", "all-apis", "")
@@ -73,7 +73,7 @@ func (a *api) exchangeGrant(r *http.Request, s Switches) reply {
 }
 
 // workload checks signature, life, issuer and audience of a workload's token.
-func (a *api) workload(token string, s Switches) (claims, string) {
+func (a *api) workload(token string, s Settings) (claims, string) {
 	issuer, err := a.federation.issuer()
 	if err != nil {
 		return claims{}, "The issuer has no key"
@@ -107,7 +107,7 @@ type WorkloadSpec struct {
 func (l *Lakebase) MintWorkload(spec WorkloadSpec) (string, error) { return l.api.mintWorkload(spec) }
 
 func (a *api) mintWorkload(spec WorkloadSpec) (string, error) {
-	s := a.switches.get()
+	s := a.settings.get()
 	by := a.federation.issuer
 	if spec.Foreign {
 		by = newSigner
@@ -122,7 +122,7 @@ func (a *api) mintWorkload(spec WorkloadSpec) (string, error) {
 		Audience: orDefault(spec.Audience, a.audience(s))}
 	token, err := issuer.seal("JWT", c, minTime(now, expires.Add(-time.Second)), expires)
 	if err == nil {
-		a.people.remember(token)
+		a.principals.remember(token)
 	}
 	return token, err
 }

@@ -41,8 +41,8 @@ func TestFederationPolicy(t *testing.T) {
 	}{
 		"right":              {right, nil, "", ""},
 		"by its words":       {l.IssueWorkload(WorkloadSubject, l.WorkspaceURL()+"/oidc/v1/token", time.Minute), nil, "", ""},
-		"account's policy":   {l.IssueWorkload(l.Person, "", 0), []string{"client_id", ""}, "", ""},
-		"no such person":     {right, []string{"client_id", ""}, "invalid_grant", "no user of the account"},
+		"account's policy":   {l.IssueWorkload(l.User, "", 0), []string{"client_id", ""}, "", ""},
+		"no such user":       {right, []string{"client_id", ""}, "invalid_grant", "no user of the account"},
 		"another audience":   {l.IssueWorkload("", "https://w.example", 0), nil, "invalid_grant", "audience does not match"},
 		"another subject":    {l.IssueWorkload("repo:x/y:ref:refs/heads/main", "", 0), nil, "invalid_grant", "subject does not match"},
 		"another issuer":     {workload(t, l, WorkloadSpec{Issuer: "https://other.example"}), nil, "invalid_grant", "issuer does not match"},
@@ -55,7 +55,7 @@ func TestFederationPolicy(t *testing.T) {
 		"another scope":      {right, []string{"scope", "sql"}, "invalid_scope", "scope is invalid"},
 		"a stranger's id":    {right, []string{"client_id", newUUID()}, "invalid_client", "No federation policy"},
 		"another's id":       {right, []string{"client_id", other}, "invalid_client", "No federation policy"},
-		"a person's as id":   {right, []string{"client_id", l.Person}, "invalid_client", "No federation policy"},
+		"a user's as id":     {right, []string{"client_id", l.User}, "invalid_client", "No federation policy"},
 		"the right one last": {right, nil, "", ""},
 	} {
 		a := postForm(t, c, l.WorkspaceURL()+"/oidc/v1/token", exchangeForm(l, tt.token, tt.changes...))
@@ -69,7 +69,7 @@ func TestFederationPolicy(t *testing.T) {
 		}
 		want := l.ClientID
 		if name == "account's policy" {
-			want = l.Person
+			want = l.User
 		}
 		if who, err := l.sign.verify(a.body["access_token"].(string), WorkspaceToken, time.Now()); err != nil || who.Subject != want || a.body["refresh_token"] != nil {
 			t.Errorf("%s: %v %+v", name, err, who)
@@ -78,10 +78,10 @@ func TestFederationPolicy(t *testing.T) {
 	if n := l.Counters(); n.Granted[GrantExchange] != 4 || n.Refused[GrantExchange] != 14 {
 		t.Errorf("%+v", n)
 	}
-	l.Set(func(s *Switches) { s.Audience, s.Subject = "https://w.example", "job" })
+	l.Set(func(s *Settings) { s.Audience, s.Subject = "https://w.example", "job" })
 	for token, want := range map[string]int{right: 400, l.IssueWorkload("job", "https://w.example", 0): 200, l.IssueWorkload("", "", 0): 200} {
 		if a := postForm(t, c, l.WorkspaceURL()+"/oidc/v1/token", exchangeForm(l, token)); a.status != want {
-			t.Errorf("by the switches, want %d: %+v", want, a)
+			t.Errorf("by the settings, want %d: %+v", want, a)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
-	l.Set(func(s *Switches) { s.Faults = []Fault{Answer(CallActions, 1, 503, "")} })
+	l.Set(func(s *Settings) { s.Faults = []Fault{Answer(CallActions, 1, 503, "")} })
 	if a := get(at+audience, bearer); a.status != 503 {
 		t.Errorf("a fault: %+v", a)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// ErrNoPostgres says that no Postgres server is installed.
+// ErrNoPostgres describes that no Postgres server is installed.
 var ErrNoPostgres = errors.New("no Postgres server found: install one (Debian: postgresql, macOS: brew install postgresql), or put its initdb and postgres on the PATH")
 
 // findServer returns the folder that holds initdb and postgres: what pg_config

@@ -34,7 +34,7 @@ func privateDir() (string, error) {
 	return dir, err
 }
 
-// traversable says whether any user can reach what lies in dir.
+// traversable reports whether any user can reach what lies in dir.
 func traversable(dir string) bool {
 	for {
 		info, err := os.Stat(dir)

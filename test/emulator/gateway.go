@@ -14,7 +14,7 @@ import (
 // joins the client to the real Postgres.
 type gateway struct {
 	compute  *compute
-	switches *switchboard
+	settings *settingsStore
 	record   *recorder
 	sign     *signer
 	tls      *tls.Config
@@ -62,7 +62,7 @@ func (g *gateway) open(ctx context.Context) error {
 	}
 }
 
-// shut closes the listening port; connections that nobody accepted are reset.
+// shut closes the listening port; connections that no one accepted are reset.
 func (g *gateway) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -154,9 +154,9 @@ func (g *gateway) serve(c net.Conn) {
 	g.login(c, l)
 }
 
-// barred says why nobody from there is let in, whoever they are. It wakes nothing.
+// barred returns why nobody from there is let in, whoever they are. It wakes nothing.
 func (g *gateway) barred(from net.Addr) error {
-	switch s := g.switches.get(); {
+	switch s := g.settings.get(); {
 	case s.IPNotAllowed:
 		host, _, _ := net.SplitHostPort(from.String())
 		return &refusal{"ERROR", "XX000", "This IP address " + host + " is not allowed to connect to this endpoint.", ""}

@@ -31,22 +31,22 @@ func TestRefusals(t *testing.T) {
 	good := mint(t, l, TokenSpec{})
 	tests := []struct {
 		name, user, password, database string
-		set                            func(*Switches)
+		set                            func(*Settings)
 		code, message                  string
 	}{
 		{name: "no JWT", password: "hunter2", code: "XX000", message: "Provided authentication token is not a valid JWT encoding"},
 		{name: "three parts are no JWT", password: "a.b.c", code: "XX000", message: "not a valid JWT encoding"},
 		{name: "expired", password: mint(t, l, TokenSpec{Life: -time.Minute}), code: "XX000", message: "JWT token has expired (exp="},
-		{name: "expired, other words", password: mint(t, l, TokenSpec{Life: -time.Minute}), set: func(s *Switches) { s.PlainExpiredText = true }, code: "XX000", message: "Invalid authorization"},
+		{name: "expired, other words", password: mint(t, l, TokenSpec{Life: -time.Minute}), set: func(s *Settings) { s.PlainExpiredText = true }, code: "XX000", message: "Invalid authorization"},
 		{name: "foreign signature", password: mint(t, l, TokenSpec{Foreign: true}), code: "28P01", message: "password authentication failed for user '" + l.ClientID + "'"},
 		{name: "tampered", password: tamper(good), code: "28P01", message: "password authentication failed"},
 		{name: "workspace token", password: mint(t, l, TokenSpec{Kind: WorkspaceToken}), code: "28P01", message: "password authentication failed"},
 		{name: "another's token", user: other, password: good, code: "28P01", message: "for user '" + other + "'"},
 		{name: "superuser", user: superuser, password: good, code: "28P01", message: "for user '" + superuser + "'"},
 		{name: "no role", user: stranger, password: mint(t, l, TokenSpec{Subject: stranger}), code: "28000", message: `role "` + stranger + `" does not exist`},
-		{name: "role missing by switch", password: good, set: func(s *Switches) { s.RoleMissing = true }, code: "28000", message: `role "` + l.ClientID + `" does not exist`},
+		{name: "role missing by switch", password: good, set: func(s *Settings) { s.RoleMissing = true }, code: "28000", message: `role "` + l.ClientID + `" does not exist`},
 		{name: "no database", password: good, database: "nowhere", code: "3D000", message: `database "nowhere" does not exist`},
-		{name: "disabled", password: good, set: func(s *Switches) { s.EndpointDisabled = true }, code: "XX000", message: ": endpoint is disabled"},
+		{name: "disabled", password: good, set: func(s *Settings) { s.EndpointDisabled = true }, code: "XX000", message: ": endpoint is disabled"},
 		{name: "the other principal", user: other, password: mint(t, l, TokenSpec{Subject: other})},
 		{name: "all well", password: good},
 	}
@@ -54,7 +54,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.set != nil {
 				l.Set(tt.set)
-				defer l.Set(func(s *Switches) { *s = Switches{} })
+				defer l.Set(func(s *Settings) { *s = Settings{} })
 			}
 			user, database := orDefault(tt.user, l.ClientID), orDefault(tt.database, l.Database)
 			l.ResetCounters()

@@ -31,7 +31,7 @@ const instancesPath = "/api/2.0/database/instances"
 
 // instanceCredentials is POST /api/2.0/database/credentials. Its tokens have no
 // life to choose.
-func (a *api) instanceCredentials(r *http.Request, s Switches, who string) reply {
+func (a *api) instanceCredentials(r *http.Request, s Settings, who string) reply {
 	var in struct {
 		RequestID     string   `json:"request_id"`
 		InstanceNames []string `json:"instance_names"`
@@ -61,7 +61,7 @@ func (a *api) instanceCredentials(r *http.Request, s Switches, who string) reply
 }
 
 // instance is GET /api/2.0/database/instances, the list, or one by name.
-func (a *api) instance(path string, s Switches) reply {
+func (a *api) instance(path string, s Settings) reply {
 	name := strings.TrimPrefix(strings.TrimPrefix(path, instancesPath), "/")
 	if name != "" {
 		if !slices.Contains(a.instances, name) {
@@ -80,7 +80,7 @@ func (a *api) noInstance(name string) reply {
 	return apiError(http.StatusNotFound, "NOT_FOUND", "Database instance '"+name+"' not found. [TraceId: "+a.traceID()+"]")
 }
 
-func (a *api) describeInstance(name string, s Switches) map[string]any {
+func (a *api) describeInstance(name string, s Settings) map[string]any {
 	state := s.InstanceState
 	if state == "" {
 		state = Available

@@ -28,7 +28,7 @@ func TestInstanceAPI(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	for _, s := range InstanceStates() {
-		l.Set(func(w *Switches) { w.InstanceState, w.ReadOnlyHost, w.EndpointHost = s, NoHost, "i.example" })
+		l.Set(func(w *Settings) { w.InstanceState, w.ReadOnlyHost, w.EndpointHost = s, NoHost, "i.example" })
 		a := ask("GET", "instances/other", bearer, "")
 		if _, has := a.body["read_only_dns"]; a.body["state"] != string(s) || a.body["effective_stopped"] != (s == Stopped) || has || a.body["read_write_dns"] != "i.example" {
 			t.Errorf("%s: %+v", s, a)
@@ -52,7 +52,7 @@ func TestInstanceAPI(t *testing.T) {
 			t.Errorf("%s %s %s: %+v", tt.method, tt.path, tt.body, a)
 		}
 	}
-	l.Set(func(w *Switches) { w.DatabaseTokenLife = 20 * time.Minute })
+	l.Set(func(w *Settings) { w.DatabaseTokenLife = 20 * time.Minute })
 	a := ask("POST", "credentials", bearer, `{"request_id":"x","instance_names":["shop"]}`)
 	at, err := time.Parse(time.RFC3339Nano, a.body["expiration_time"].(string))
 	if left := time.Until(at); err != nil || left > 20*time.Minute || left < 19*time.Minute {
@@ -61,7 +61,7 @@ func TestInstanceAPI(t *testing.T) {
 	if who, err := l.sign.verify(a.body["token"].(string), DatabaseToken, time.Now()); err != nil || who.Subject != l.ClientID || a.body["expire_time"] != nil {
 		t.Errorf("%+v: %v", a, err)
 	}
-	l.Set(func(w *Switches) { w.ExpireTime = Missing })
+	l.Set(func(w *Settings) { w.ExpireTime = Missing })
 	if a := ask("POST", "credentials", bearer, `{"instance_names":["shop"]}`); a.status != 200 || a.body["expiration_time"] != nil {
 		t.Errorf("%+v", a)
 	}
@@ -102,7 +102,7 @@ func TestWorkspacePassword(t *testing.T) {
 	in(other, good, "28P01", "password authentication failed")
 	in(l.ClientID, mint(t, l, TokenSpec{Kind: WorkspaceToken, Life: -time.Minute}), "XX000", "JWT token has expired")
 	in(l.ClientID, mint(t, l, TokenSpec{Kind: WorkspaceToken, Foreign: true}), "28P01", "password authentication failed")
-	l.Set(func(s *Switches) { s.WorkspacePassword = false })
+	l.Set(func(s *Settings) { s.WorkspacePassword = false })
 	in(l.ClientID, good, "28P01", "password authentication failed")
 }
 

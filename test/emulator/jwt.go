@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Kind says what a token opens.
+// Kind describes what a token opens.
 type Kind string
 
 // The two kinds: a workspace token is the API's bearer, a database token is the
 // password of Postgres. Neither is accepted in the other's place, but for
-// Switches.WorkspacePassword.
+// Settings.WorkspacePassword.
 const (
 	WorkspaceToken Kind = "workspace"
 	DatabaseToken  Kind = "database"
@@ -60,7 +60,7 @@ func newSigner() (*signer, error) {
 	return &signer{key: key}, err
 }
 
-// ticket says what a token of the workspace's own is to hold.
+// ticket describes what a token of the workspace's own is to hold.
 type ticket struct {
 	kind            Kind
 	subject         string

@@ -24,7 +24,7 @@ var noCompute = &refusal{"ERROR", "XX000", "Couldn't connect to compute node", "
 // login takes one connection from its first byte to the joining.
 func (g *gateway) login(raw net.Conn, l Login) {
 	_ = raw.SetDeadline(time.Now().Add(startupTimeout))
-	fault := g.switches.takeLogin()
+	fault := g.settings.takeLogin()
 	if err := fault.at(StageAccept, raw, raw); err != nil {
 		g.end(raw, l, err)
 		return
@@ -202,7 +202,7 @@ func (g *gateway) await(c net.Conn, a admission, first chan error) error {
 // check verifies a token and returns its ID. Its end counts here, at login, and
 // never again.
 func (g *gateway) check(token, user string) (string, error) {
-	s := g.switches.get()
+	s := g.settings.get()
 	c, err := g.sign.verify(token, DatabaseToken, s.clock())
 	if errors.Is(err, errKind) && s.WorkspacePassword {
 		c, err = g.sign.verify(token, WorkspaceToken, s.clock())

@@ -84,7 +84,7 @@ func (f LoginFault) at(stage Stage, raw, c net.Conn) error {
 }
 
 // takeLogin uses up one turn of the first fault; the zero one happens nowhere.
-func (b *switchboard) takeLogin() LoginFault {
+func (b *settingsStore) takeLogin() LoginFault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.now.LoginFaults) == 0 {
@@ -101,7 +101,7 @@ func (b *switchboard) takeLogin() LoginFault {
 	return f
 }
 
-// finish says that no more comes, and reads what the client still sends: closing
+// finish describes that no more comes, and reads what the client still sends: closing
 // over unread bytes would be a reset, which overtakes what was said.
 func finish(raw, c net.Conn) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {

@@ -27,7 +27,7 @@ func TestLoginFaults(t *testing.T) {
 
 func loginFault(t *testing.T, l *Lakebase, stage Stage, deed Deed) {
 	l.ResetCounters()
-	l.Set(func(s *Switches) {
+	l.Set(func(s *Settings) {
 		s.LoginFaults = []LoginFault{{At: stage, Deed: deed, Code: "53300", Message: "sorry, too many clients already"}}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -66,11 +66,11 @@ func loginFault(t *testing.T, l *Lakebase, stage Stage, deed Deed) {
 }
 
 // What a fault sends comes as it is, and the fault lasts for as many logins as
-// it says.
+// it describes.
 func TestLoginFaultSends(t *testing.T) {
 	t.Parallel()
 	l := begin(t, Options{})
-	l.Set(func(s *Switches) {
+	l.Set(func(s *Settings) {
 		s.LoginFaults = []LoginFault{{At: StageRequest, Times: 2, Deed: DeedClose, Send: "HTTP/1.1 400 Bad Request\r\n\r\n"}}
 	})
 	for range 2 {
@@ -85,7 +85,7 @@ func TestLoginFaultSends(t *testing.T) {
 func TestFaultGzipAndPad(t *testing.T) {
 	t.Parallel()
 	l, c := apiOnly(t)
-	l.Set(func(s *Switches) { s.Faults = []Fault{{Call: CallToken, Gzip: 2, Pad: 3}} })
+	l.Set(func(s *Settings) { s.Faults = []Fault{{Call: CallToken, Gzip: 2, Pad: 3}} })
 	a, err := askToken(t, c, l, l.ClientID, l.ClientSecret)
 	if err != nil || a.status != http.StatusOK {
 		t.Fatalf("%v %+v", err, a)

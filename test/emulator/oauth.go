@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// publicClient is the client of people, without a secret (databricks-sdk-go
+// publicClient is the client of principals, without a secret (databricks-sdk-go
 // credentials/u2m).
 const publicClient = "databricks-cli"
 
 // token is POST to the token endpoint, whatever the grant.
-func (a *api) token(r *http.Request, s Switches) reply {
+func (a *api) token(r *http.Request, s Settings) reply {
 	if err := r.ParseForm(); err != nil {
 		return oauthError(http.StatusBadRequest, "invalid_request", "The request body is not a form")
 	}
@@ -53,12 +53,12 @@ func repeated(form url.Values) string {
 
 // secretGrant is the client credentials grant (Databricks, "Connect an external
 // app to Lakebase by API").
-func (a *api) secretGrant(r *http.Request, s Switches) reply {
+func (a *api) secretGrant(r *http.Request, s Settings) reply {
 	id, secret, ok := r.BasicAuth()
 	switch {
 	case !ok:
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Missing client authentication")
-	case s.SecretRevoked || !a.people.check(id, secret, s.clock()):
+	case s.SecretRevoked || !a.principals.check(id, secret, s.clock()):
 		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
 	case r.PostForm.Get("grant_type") != string(GrantClientCredentials):
 		return oauthError(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type")
@@ -69,7 +69,7 @@ func (a *api) secretGrant(r *http.Request, s Switches) reply {
 }
 
 // codeGrant is the authorization code grant of the public client, with PKCE.
-func (a *api) codeGrant(r *http.Request, s Switches) reply {
+func (a *api) codeGrant(r *http.Request, s Settings) reply {
 	if refused := publicOnly(r); refused != nil {
 		return *refused
 	}
@@ -82,22 +82,22 @@ func (a *api) codeGrant(r *http.Request, s Switches) reply {
 	if hasScope(c.scope, "offline_access") {
 		refresh = a.sessions.give(c.family, s)
 	}
-	return a.granted(s, c.family.person, publicClient, c.scope, refresh)
+	return a.granted(s, c.family.user, publicClient, c.scope, refresh)
 }
 
-// refreshGrant is the refresh of a person's token.
-func (a *api) refreshGrant(r *http.Request, s Switches) reply {
+// refreshGrant is the refresh of a user's token.
+func (a *api) refreshGrant(r *http.Request, s Settings) reply {
 	if refused := publicOnly(r); refused != nil {
 		return *refused
 	}
-	person, next, ok := a.sessions.renew(r.PostForm.Get("refresh_token"), s)
+	user, next, ok := a.sessions.renew(r.PostForm.Get("refresh_token"), s)
 	switch {
 	case !ok && s.RefreshInvalidGrant:
 		return oauthError(http.StatusBadRequest, "invalid_grant", "Refresh token is invalid")
 	case !ok: // as a fixture of databricks/cli has it
 		return oauthError(http.StatusUnauthorized, "invalid_request", "Refresh token is invalid")
 	}
-	return a.granted(s, person, publicClient, "offline_access all-apis", next)
+	return a.granted(s, user, publicClient, "offline_access all-apis", next)
 }
 
 // publicOnly refuses every client but the public one, and that with a secret.
@@ -111,7 +111,7 @@ func publicOnly(r *http.Request) *reply {
 }
 
 // granted is the reply with a workspace token; client is "" for the subject itself.
-func (a *api) granted(s Switches, subject, client, scope, refresh string) reply {
+func (a *api) granted(s Settings, subject, client, scope, refresh string) reply {
 	life := lifeOr(s.WorkspaceTokenLife, time.Hour)
 	now := s.clock()
 	token, err := a.sign.mint(ticket{kind: WorkspaceToken, subject: subject, client: client, issued: now, expires: now.Add(life)})

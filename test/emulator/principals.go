@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -29,15 +30,15 @@ type spSecret struct {
 }
 
 // principal is a service principal, its secrets in the order of their making, or
-// a person.
+// a user.
 type principal struct {
 	id      string // SCIM's
 	secrets []spSecret
-	person  bool
-	pat     string // a person's; "" until one is asked for
+	user    bool
+	pat     string // a user's; "" until one is asked for
 }
 
-// principals are the service principals by client id, and the people by user name.
+// principals are the service principals by client id, and the principals by user name.
 type principals struct {
 	mu     sync.Mutex
 	byName map[string]*principal
@@ -77,7 +78,7 @@ func (p *principals) known(clientID string) bool {
 	return p.byName[clientID] != nil
 }
 
-// check says whether one of the client's secrets is this one, and works now.
+// check reports whether one of the client's secrets is this one, and works now.
 func (p *principals) check(clientID, secret string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +97,7 @@ func (p *principals) scimID(clientID string) string {
 	return ""
 }
 
-// list gives the client's secrets.
+// list returns the client's secrets.
 func (p *principals) list(clientID string) []spSecret {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +112,7 @@ func (p *principals) create(clientID string, now time.Time, lifetime, late time.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	who := p.byName[clientID]
-	if who == nil || who.person || len(who.secrets) >= maxSecrets {
+	if who == nil || who.user || len(who.secrets) >= maxSecrets {
 		return spSecret{}, false
 	}
 	return p.make(who, newSecret(), now, lifetime, late), true
@@ -139,7 +140,7 @@ type Secret struct {
 // Secrets lists the secrets of ClientID that have not been deleted.
 func (l *Lakebase) Secrets() []Secret {
 	var out []Secret
-	for _, s := range l.people.list(l.ClientID) {
+	for _, s := range l.principals.list(l.ClientID) {
 		out = append(out, Secret{s.id, s.value, s.created, s.expire})
 	}
 	return out
@@ -148,8 +149,8 @@ func (l *Lakebase) Secrets() []Secret {
 // AddSecret makes one more secret of ClientID, as somebody else would in the
 // console.
 func (l *Lakebase) AddSecret() (Secret, error) {
-	now := l.Switches().clock()
-	s, ok := l.people.create(l.ClientID, now, defaultLifetime, 0)
+	now := l.Settings().clock()
+	s, ok := l.principals.create(l.ClientID, now, defaultLifetime, 0)
 	if !ok {
 		return Secret{}, fmt.Errorf("emulator: there are %d secrets", maxSecrets)
 	}
@@ -158,23 +159,107 @@ func (l *Lakebase) AddSecret() (Secret, error) {
 
 // DeleteSecret deletes a secret of ClientID.
 func (l *Lakebase) DeleteSecret(id string) error {
-	if !l.people.remove(l.ClientID, id) {
+	if !l.principals.remove(l.ClientID, id) {
 		return fmt.Errorf("emulator: there is no secret %q", id)
 	}
 	return nil
 }
 
-// SignsIn says whether the secret would be given a workspace token now.
+// SignsIn reports whether the secret would be given a workspace token now.
 func (l *Lakebase) SignsIn(secret string) bool {
-	s := l.Switches()
-	return !s.SecretRevoked && l.people.check(l.ClientID, secret, s.clock())
+	s := l.Settings()
+	return !s.SecretRevoked && l.principals.check(l.ClientID, secret, s.clock())
 }
 
 // EverySecret lists each secret that ever was, of every service principal, each
 // personal access token, refresh token and workload token (the last 10,000 at
 // most): what must be found nowhere.
 func (l *Lakebase) EverySecret() []string {
-	l.people.mu.Lock()
-	defer l.people.mu.Unlock()
-	return slices.Clone(l.people.values)
+	l.principals.mu.Lock()
+	defer l.principals.mu.Unlock()
+	return slices.Clone(l.principals.values)
+}
+
+// defaultUser signs in where Options.User names nobody.
+const defaultUser = "ada@example.com"
+
+// User is somebody who signs in at a browser.
+type User struct {
+	UserName string // "" is ada@example.com
+}
+
+// addUser makes a user, who has no secret.
+func (p *principals) addUser(userName string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enter(userName).user = true
+}
+
+func (p *principals) isUser(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := p.byName[name]
+	return who != nil && who.user
+}
+
+// remember keeps a secret that must be found nowhere.
+func (p *principals) remember(value string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.values = appendBounded(p.values, value)
+}
+
+// patOf returns the user's personal access token, made when first asked for.
+func (p *principals) patOf(userName string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := p.byName[userName]
+	if who == nil || !who.user {
+		return ""
+	}
+	if who.pat == "" {
+		who.pat = newPAT()
+		p.values = appendBounded(p.values, who.pat)
+	}
+	return who.pat
+}
+
+// byPAT names the user whose personal access token this is.
+func (p *principals) byPAT(token string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, who := range p.byName {
+		if who.pat != "" && subtle.ConstantTimeCompare([]byte(who.pat), []byte(token)) == 1 {
+			return name
+		}
+	}
+	return ""
+}
+
+// AddUser makes one more user, with a Postgres role of the same name.
+// Settings.User has them sign in. A sleeping server is started for it, and
+// stays up.
+func (l *Lakebase) AddUser(ctx context.Context, userName string) error {
+	l.principals.addUser(userName)
+	if l.compute == nil {
+		return nil
+	}
+	if err := l.compute.rouse(ctx); err != nil {
+		return err
+	}
+	return l.compute.server.createRoles(ctx, userName)
+}
+
+// PAT is the personal access token of Lakebase.User: "dapi" and 32 hex digits.
+// It is a bearer of the API, and no password.
+func (l *Lakebase) PAT() string { return l.principals.patOf(l.User) }
+
+// IssueRefresh makes a refresh token of a user, as a browser would have
+// fetched it; "" is Lakebase.User. It is empty for somebody unknown.
+func (l *Lakebase) IssueRefresh(userName string) string {
+	userName = orDefault(userName, l.User)
+	if !l.principals.isUser(userName) {
+		return ""
+	}
+	return l.api.sessions.begin(userName, l.Settings())
 }

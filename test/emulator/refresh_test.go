@@ -14,9 +14,9 @@ func refreshForm(token string, changes ...string) url.Values {
 }
 
 // refreshing starts an emulator and gives what asks it for a refresh.
-func refreshing(t *testing.T, s Switches) (*Lakebase, func(token string, changes ...string) answer) {
+func refreshing(t *testing.T, s Settings) (*Lakebase, func(token string, changes ...string) answer) {
 	t.Helper()
-	l := begin(t, Options{NoPostgres: true, Switches: s})
+	l := begin(t, Options{NoPostgres: true, Settings: s})
 	c := client(t, l)
 	return l, func(token string, changes ...string) answer {
 		t.Helper()
@@ -33,12 +33,12 @@ func wantRefused(t *testing.T, what string, a answer) {
 
 func TestRefreshStays(t *testing.T) {
 	t.Parallel()
-	l, renew := refreshing(t, Switches{})
+	l, renew := refreshing(t, Settings{})
 	token := l.IssueRefresh("")
 	for range 2 {
 		a := renew(token)
 		bearer, _ := a.body["access_token"].(string)
-		if who, err := l.sign.verify(bearer, WorkspaceToken, time.Now()); err != nil || who.Subject != l.Person || who.ClientID != "databricks-cli" || a.body["refresh_token"] != nil {
+		if who, err := l.sign.verify(bearer, WorkspaceToken, time.Now()); err != nil || who.Subject != l.User || who.ClientID != "databricks-cli" || a.body["refresh_token"] != nil {
 			t.Errorf("%v %+v", err, a)
 		}
 	}
@@ -46,9 +46,9 @@ func TestRefreshStays(t *testing.T) {
 	if a := renew(token, "client_id", "x"); a.status != 401 || a.body["error"] != "invalid_client" {
 		t.Errorf("another client: %+v", a)
 	}
-	l.Set(func(s *Switches) { s.RefreshRevoked = true })
+	l.Set(func(s *Settings) { s.RefreshRevoked = true })
 	wantRefused(t, "revoked", renew(token))
-	l.Set(func(s *Switches) { s.RefreshInvalidGrant = true })
+	l.Set(func(s *Settings) { s.RefreshInvalidGrant = true })
 	if a := renew(token); a.status != 400 || a.body["error"] != "invalid_grant" {
 		t.Errorf("revoked: %+v", a)
 	}
@@ -56,13 +56,13 @@ func TestRefreshStays(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	if l.IssueRefresh("nobody@example.com") != "" || !slices.Contains(l.EverySecret(), token) {
-		t.Error("a token of nobody, or one that nobody remembers")
+		t.Error("a token of nobody, or one that no one remembers")
 	}
 }
 
 func TestRefreshRotates(t *testing.T) {
 	t.Parallel()
-	l, renew := refreshing(t, Switches{RefreshRotates: true})
+	l, renew := refreshing(t, Settings{RefreshRotates: true})
 	first := l.IssueRefresh("")
 	second, _ := renew(first).body["refresh_token"].(string)
 	if second == "" || second == first {
@@ -73,7 +73,7 @@ func TestRefreshRotates(t *testing.T) {
 	if third == "" {
 		t.Error("the new one is dead")
 	}
-	l.Set(func(s *Switches) { s.RefreshReuseRevokes = true })
+	l.Set(func(s *Settings) { s.RefreshReuseRevokes = true })
 	other := l.IssueRefresh("")
 	wantRefused(t, "the old one again", renew(second))
 	wantRefused(t, "its family", renew(third))
@@ -84,20 +84,20 @@ func TestRefreshRotates(t *testing.T) {
 
 func TestRefreshEnds(t *testing.T) {
 	t.Parallel()
-	l, renew := refreshing(t, Switches{RefreshLife: time.Hour})
+	l, renew := refreshing(t, Settings{RefreshLife: time.Hour})
 	token := l.IssueRefresh("")
-	l.Set(func(s *Switches) { s.ClockSkew = 59 * time.Minute })
+	l.Set(func(s *Settings) { s.ClockSkew = 59 * time.Minute })
 	if a := renew(token); a.status != 200 {
 		t.Errorf("before its end: %+v", a)
 	}
-	l.Set(func(s *Switches) { s.ClockSkew = 61 * time.Minute })
+	l.Set(func(s *Settings) { s.ClockSkew = 61 * time.Minute })
 	wantRefused(t, "after its end", renew(token))
 }
 
 // Of many who use one token at once, one alone comes through where it rotates.
 func TestRefreshOnce(t *testing.T) {
 	t.Parallel()
-	l, renew := refreshing(t, Switches{RefreshRotates: true})
+	l, renew := refreshing(t, Settings{RefreshRotates: true})
 	token := l.IssueRefresh("")
 	var done sync.WaitGroup
 	for range 50 {

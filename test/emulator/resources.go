@@ -30,7 +30,7 @@ func resourceCall(path string) Call {
 }
 
 // resource answers a GET by name or of a list.
-func (a *api) resource(r *http.Request, s Switches) reply {
+func (a *api) resource(r *http.Request, s Settings) reply {
 	name := strings.TrimPrefix(r.URL.Path, resourcesPath)
 	parts := strings.Split(name, "/")
 	if (len(parts)+1)/2 > len(kinds) {
@@ -51,9 +51,9 @@ func (a *api) resource(r *http.Request, s Switches) reply {
 	return jsonReply(http.StatusOK, a.describe(one, s))
 }
 
-// listResources gives one page of what is right below parent. A page's token
+// listResources returns one page of what is right below parent. A page's token
 // holds for its own list alone.
-func (a *api) listResources(r *http.Request, s Switches, parent, kind string) reply {
+func (a *api) listResources(r *http.Request, s Settings, parent, kind string) reply {
 	if _, ok := a.catalog.get(parent); !ok && parent != "" {
 		return a.notFound("parent")
 	}
@@ -94,7 +94,7 @@ func (a *api) listResources(r *http.Request, s Switches, parent, kind string) re
 }
 
 // describe is the resource's own document: status without spec, as a GET gives it.
-func (a *api) describe(r Resource, s Switches) map[string]any {
+func (a *api) describe(r Resource, s Settings) map[string]any {
 	name := r.Name
 	id := name[strings.LastIndexByte(name, '/')+1:]
 	switch depth(name) {
@@ -113,7 +113,7 @@ func (a *api) describe(r Resource, s Switches) map[string]any {
 	return map[string]any{"name": name, "endpoint_id": id, "parent": parentOf(name), "uid": uidOf(name), "status": a.endpointStatus(r, s)}
 }
 
-func (a *api) endpointStatus(r Resource, s Switches) map[string]any {
+func (a *api) endpointStatus(r Resource, s Settings) map[string]any {
 	hosts := map[string]string{"host": s.host()}
 	if h := s.readOnlyHost(); h != "" {
 		hosts["read_only_host"] = h

@@ -48,17 +48,17 @@ func secretCall(r *http.Request, secret string) Call {
 
 // secrets answers the calls about a service principal's secrets. The caller may
 // ask about itself alone.
-func (a *api) secrets(call Call, r *http.Request, s Switches, who string) reply {
+func (a *api) secrets(call Call, r *http.Request, s Settings, who string) reply {
 	principal, secret, _ := secretsPath(r.URL.Path)
 	switch {
 	case s.SecretsDenied:
 		return apiError(http.StatusForbidden, "PERMISSION_DENIED", "User does not have permission to manage secrets of this service principal.")
-	case principal != a.people.scimID(who) || a.people.isPerson(who):
+	case principal != a.principals.scimID(who) || a.principals.isUser(who):
 		return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Service principal "+principal+" does not exist.")
 	case call == CallSecretList:
 		return a.listSecrets(r, s, who)
 	case call == CallSecretDelete:
-		if !a.people.remove(who, secret) {
+		if !a.principals.remove(who, secret) {
 			return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Secret "+secret+" does not exist.")
 		}
 		return jsonReply(http.StatusOK, struct{}{})
@@ -67,7 +67,7 @@ func (a *api) secrets(call Call, r *http.Request, s Switches, who string) reply 
 	if err != nil {
 		return apiError(http.StatusBadRequest, "INVALID_PARAMETER_VALUE", err.Error())
 	}
-	made, ok := a.people.create(who, s.clock(), lifetime, s.SecretDelay)
+	made, ok := a.principals.create(who, s.clock(), lifetime, s.SecretDelay)
 	if !ok {
 		return apiError(http.StatusBadRequest, "RESOURCE_LIMIT_EXCEEDED", fmt.Sprintf("A service principal can have at most %d secrets.", maxSecrets))
 	}
@@ -108,8 +108,8 @@ func (s spSecret) document(now time.Time) map[string]any {
 	}
 }
 
-// listSecrets gives one page. Its token is where the next one begins.
-func (a *api) listSecrets(r *http.Request, s Switches, who string) reply {
+// listSecrets returns one page. Its token is where the next one begins.
+func (a *api) listSecrets(r *http.Request, s Settings, who string) reply {
 	size, from := secretPage, 0
 	for name, into := range map[string]*int{"page_size": &size, "page_token": &from} {
 		text := r.URL.Query().Get(name)
@@ -122,7 +122,7 @@ func (a *api) listSecrets(r *http.Request, s Switches, who string) reply {
 		}
 		*into = n
 	}
-	all := a.people.list(who)
+	all := a.principals.list(who)
 	from = min(from, len(all))
 	to := min(from+max(size, 1), len(all))
 	items := []any{}

@@ -54,7 +54,7 @@ func TestSecretsLiveAndEnd(t *testing.T) {
 	if got, err := call(t, c, l, "DELETE", path+"/"+first, bearer, ""); err != nil || got.status != 404 {
 		t.Errorf("deleted twice: %v %+v", err, got)
 	}
-	l.Set(func(s *Switches) { s.ClockSkew = 91 * 24 * time.Hour })
+	l.Set(func(s *Settings) { s.ClockSkew = 91 * 24 * time.Hour })
 	if got, err := askToken(t, c, l, l.ClientID, value); err != nil || got.status != 401 {
 		t.Errorf("an expired one: %v %+v", err, got)
 	}
@@ -96,11 +96,11 @@ func TestSecretsHaveBounds(t *testing.T) {
 	if a, err := call(t, c, l, "GET", secretsPrefix+"42"+secretsSuffix, bearer, ""); err != nil || a.status != 404 {
 		t.Errorf("somebody else's: %v %+v", err, a)
 	}
-	l.Set(func(s *Switches) { s.SecretsDenied = true })
+	l.Set(func(s *Settings) { s.SecretsDenied = true })
 	if a, err := call(t, c, l, "GET", path, bearer, ""); err != nil || a.status != 403 {
 		t.Errorf("denied: %v %+v", err, a)
 	}
-	l.Set(func(s *Switches) { s.SecretsDenied, s.SecretDelay = false, time.Hour })
+	l.Set(func(s *Settings) { s.SecretsDenied, s.SecretDelay = false, time.Hour })
 	if err := l.DeleteSecret(l.Secrets()[4].ID); err != nil {
 		t.Fatal(err)
 	}

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// The lives of what a person's sign-in gives, where no switch says otherwise.
+// The lives of what a user's sign-in gives, unless a setting overrides them.
 const (
 	defaultCodeLife    = 5 * time.Minute
 	defaultRefreshLife = 30 * 24 * time.Hour
 )
 
-// family is one sign-in of a person: what comes of one code.
+// family is one sign-in of a user: what comes of one code.
 type family struct {
-	person  string
+	user    string
 	revoked bool
 }
 
@@ -49,8 +49,8 @@ type sessions struct {
 	refresh map[string]*refreshToken
 }
 
-// grantCode gives a code for one token request.
-func (b *sessions) grantCode(c code, person string) string {
+// grantCode returns a code for one token request.
+func (b *sessions) grantCode(c code, user string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.codes == nil {
@@ -59,7 +59,7 @@ func (b *sessions) grantCode(c code, person string) string {
 	if len(b.codes) >= keptRecords { // a long run forgets what cannot be used
 		maps.DeleteFunc(b.codes, func(_ string, c *code) bool { return c.used })
 	}
-	c.family = &family{person: person}
+	c.family = &family{user: user}
 	value := newOpaque()
 	b.codes[value] = &c
 	return value
@@ -95,21 +95,21 @@ func (b *sessions) redeem(value, redirect, verifier string, now time.Time) (code
 }
 
 // begin starts a family without a code.
-func (b *sessions) begin(person string, s Switches) string {
+func (b *sessions) begin(user string, s Settings) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.issue(&family{person: person}, s)
+	return b.issue(&family{user: user}, s)
 }
 
 // give makes the first refresh token of a code's family.
-func (b *sessions) give(f *family, s Switches) string {
+func (b *sessions) give(f *family, s Settings) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.issue(f, s)
 }
 
 // issue makes a refresh token; mu is held.
-func (b *sessions) issue(f *family, s Switches) string {
+func (b *sessions) issue(f *family, s Settings) string {
 	if b.refresh == nil {
 		b.refresh = map[string]*refreshToken{}
 	}
@@ -123,7 +123,7 @@ func (b *sessions) issue(f *family, s Switches) string {
 }
 
 // renew uses a refresh token: whose it is, and the next one where they rotate.
-func (b *sessions) renew(value string, s Switches) (person, next string, ok bool) {
+func (b *sessions) renew(value string, s Settings) (user, next string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.refresh[value]
@@ -138,7 +138,7 @@ func (b *sessions) renew(value string, s Switches) (person, next string, ok bool
 		t.dead = true
 		next = b.issue(t.family, s)
 	}
-	return t.family.person, next, true
+	return t.family.user, next, true
 }
 
 // newOpaque is a random word of 43 characters.

@@ -39,7 +39,7 @@ func (g *gateway) relayLogin(c, backend net.Conn, l Login) error {
 	}
 }
 
-// errRefused says that the real Postgres has refused a login.
+// errRefused describes that the real Postgres has refused a login.
 var errRefused = errors.New("refused by the server")
 
 // join copies bytes both ways until the server has nothing more to say. When

@@ -12,7 +12,7 @@ import (
 )
 
 // locks holds the lock files of this process's folders. The kernel frees a lock
-// when its process dies, which is how sweep knows a folder that nobody needs.
+// when its process dies, which is how sweep knows a folder that no one needs.
 var locks = struct {
 	sync.Mutex
 	files map[string]*os.File

@@ -57,7 +57,7 @@ func inject(ctx context.Context, w *world, r *report, seed, turn uint64) error {
 		both.Go(func() { failed[i] = lane(ctx, w, r, kinds, random) })
 	}
 	both.Wait()
-	w.base.Set(func(s *emulator.Switches) { s.Faults, s.LoginFaults = nil, nil })
+	w.base.Set(func(s *emulator.Settings) { s.Faults, s.LoginFaults = nil, nil })
 	return errors.Join(failed[:]...)
 }
 
@@ -91,8 +91,8 @@ func lane(ctx context.Context, w *world, r *report, kinds []fault, random *rand.
 // request spoils a call to the workspace.
 func request(f emulator.Fault) func(context.Context, *world, *rand.Rand) error {
 	return func(ctx context.Context, w *world, _ *rand.Rand) error {
-		w.base.Set(func(s *emulator.Switches) { s.Faults = []emulator.Fault{f} })
-		return until(ctx, func() bool { return len(w.base.Switches().Faults) == 0 })
+		w.base.Set(func(s *emulator.Settings) { s.Faults = []emulator.Fault{f} })
+		return until(ctx, func() bool { return len(w.base.Settings().Faults) == 0 })
 	}
 }
 
@@ -103,8 +103,8 @@ func answer(call emulator.Call, times, status int, retryAfter string) func(conte
 // login spoils a login.
 func login(f emulator.LoginFault) func(context.Context, *world, *rand.Rand) error {
 	return func(ctx context.Context, w *world, _ *rand.Rand) error {
-		w.base.Set(func(s *emulator.Switches) { s.LoginFaults = []emulator.LoginFault{f} })
-		return until(ctx, func() bool { return len(w.base.Switches().LoginFaults) == 0 })
+		w.base.Set(func(s *emulator.Settings) { s.LoginFaults = []emulator.LoginFault{f} })
+		return until(ctx, func() bool { return len(w.base.Settings().LoginFaults) == 0 })
 	}
 }
 
@@ -134,7 +134,7 @@ func nextToken(ctx context.Context, w *world) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(w.base.Switches().DatabaseTokenLife / 10):
+	case <-time.After(w.base.Settings().DatabaseTokenLife / 10):
 		return nil
 	}
 }

@@ -52,7 +52,7 @@ func (w *world) start(ctx context.Context, life time.Duration) (err error) {
 	if w.dir, err = os.MkdirTemp("/tmp", "soak-"); err != nil { // a socket's path is short
 		return err
 	}
-	if w.base, err = emulator.Start(ctx, emulator.Options{Switches: emulator.Switches{DatabaseTokenLife: life}}); err != nil {
+	if w.base, err = emulator.Start(ctx, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: life}}); err != nil {
 		return err
 	}
 	if w.desk, err = testkeyring.Start(ctx, testkeyring.Options{Dir: filepath.Join(w.dir, "home"), Mode: testkeyring.Unlocked}); err != nil {

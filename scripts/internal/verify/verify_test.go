@@ -116,7 +116,7 @@ func harmless(t *testing.T, l *emulator.Lakebase, out string) {
 // Without a sign-in it runs to its end all the same.
 func TestVerifyLiveWithoutASignIn(t *testing.T) {
 	l := start(t)
-	l.Set(func(s *emulator.Switches) { s.SecretRevoked = true })
+	l.Set(func(s *emulator.Settings) { s.SecretRevoked = true })
 	out, code := live(t, l.Env())
 	got := verdicts(t, out)
 	if code != 1 || got["a workspace's token endpoint is /oidc/v1/token, with no discovery"] != string(fails) || got["the credential logs in, as the client id"] != string(unseen) ||

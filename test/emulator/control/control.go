@@ -1,5 +1,5 @@
 // Package control is the language that steers a running local Lakebase: one
-// command, as words, at a time. Both `local-lakebase ctl` and the tests' stories
+// command, as words, at a time. Both `local-lakebase ctl` and the tests' script tests
 // speak it. It must never do what the emulator's own methods cannot.
 package control
 
@@ -46,7 +46,7 @@ var commands = map[string]command{
 	"refresh-token":   refreshToken,
 	"workload-token":  workloadToken,
 	"workspace-token": workspaceToken,
-	"add-person":      addPerson,
+	"add-user":        addUser,
 	"put":             put,
 	"remove":          one("remove NAME", func(l *emulator.Lakebase, name string) error { return l.Remove(name) }),
 	"resources":       resources,
@@ -89,20 +89,20 @@ func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error
 func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	f, err := parseFault(args)
 	if err == nil {
-		l.Set(func(s *emulator.Switches) { s.Faults = append(s.Faults, f) })
+		l.Set(func(s *emulator.Settings) { s.Faults = append(s.Faults, f) })
 	}
 	return "", err
 }
 
 func clearFaults(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
-	l.Set(func(s *emulator.Switches) { s.Faults, s.LoginFaults = nil, nil })
+	l.Set(func(s *emulator.Settings) { s.Faults, s.LoginFaults = nil, nil })
 	return "", nil
 }
 
 func loginFault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	f, err := parseLoginFault(args)
 	if err == nil {
-		l.Set(func(s *emulator.Switches) { s.LoginFaults = append(s.LoginFaults, f) })
+		l.Set(func(s *emulator.Settings) { s.LoginFaults = append(s.LoginFaults, f) })
 	}
 	return "", err
 }
@@ -148,7 +148,7 @@ func forget(l *emulator.Lakebase, args []string) error {
 
 // status is plain name=value lines; a time that there is not is 0.
 func status(l *emulator.Lakebase) string {
-	n, s := l.Counters(), l.Switches()
+	n, s := l.Counters(), l.Settings()
 	var b strings.Builder
 	fmt.Fprintf(&b, "state=%s\nup_at=%d\nwoken_at=%d\nwake=%s\nwake_time=%s\n", l.State(), nanos(l.UpAt()), nanos(l.WokenAt()), wakeName(s.Wake), wakeTime(s.WakeTime))
 	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\ncancels=%d\n", n.Requests, n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Cancels)
@@ -160,7 +160,7 @@ func status(l *emulator.Lakebase) string {
 	for _, g := range emulator.Grants() {
 		fmt.Fprintf(&b, "granted_%s=%d\nrefused_%s=%d\n", g, n.Granted[g], g, n.Refused[g])
 	}
-	fmt.Fprintf(&b, "secrets=%d\nperson=%s\n", len(l.Secrets()), l.Person)
+	fmt.Fprintf(&b, "secrets=%d\nuser=%s\n", len(l.Secrets()), l.User)
 	fmt.Fprintf(&b, "faults=%d\npid=%d\ndir=%s\n", len(s.Faults)+len(s.LoginFaults), os.Getpid(), l.Dir())
 	return b.String()
 }

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// started gives an emulator without Postgres, and what steers it.
+// started returns an emulator without Postgres, and what steers it.
 func started(t *testing.T) (*emulator.Lakebase, func(words ...string) (string, error)) {
 	t.Helper()
 	l, err := emulator.Start(t.Context(), emulator.Options{NoPostgres: true})
@@ -35,7 +35,7 @@ func TestEverySwitchHasAWord(t *testing.T) {
 	elsewhere := []string{"Wake", "WakeTime", "Faults", "LoginFaults"} // words of their own
 	reached := map[string]string{}
 	for word := range setters {
-		var s emulator.Switches
+		var s emulator.Settings
 		for _, value := range []string{"true", "3s", "7", "STOPPED", "missing"} { // one of each kind
 			if Apply(&s, word+"="+value) == nil && !reflect.ValueOf(s).IsZero() {
 				break
@@ -51,79 +51,79 @@ func TestEverySwitchHasAWord(t *testing.T) {
 			}
 		}
 	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[emulator.Switches]()) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[emulator.Settings]()) {
 		if reached[f.Name] == "" && !slices.Contains(elsewhere, f.Name) {
 			t.Errorf("no word sets %s", f.Name)
 		}
 	}
 	if len(reached) != len(setters) {
-		t.Errorf("%d words set %d switches", len(setters), len(reached))
+		t.Errorf("%d words set %d settings", len(setters), len(reached))
 	}
 }
 
 func TestSetIsWholeOrNothing(t *testing.T) {
 	l, do := started(t)
-	if _, err := do("set", "refresh-rotates=true", "page-size=-1"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "page-size") || l.Switches().RefreshRotates {
-		t.Errorf("%v, %+v", err, l.Switches())
+	if _, err := do("set", "refresh-rotates=true", "page-size=-1"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "page-size") || l.Settings().RefreshRotates {
+		t.Errorf("%v, %+v", err, l.Settings())
 	}
 	if _, err := do("set", "refresh-rotates=true", "audiences=a,b", "page-size=2"); err != nil {
 		t.Fatal(err)
 	}
-	if s := l.Switches(); !s.RefreshRotates || !slices.Equal(s.Audiences, []string{"a", "b"}) || s.PageSize != 2 {
+	if s := l.Settings(); !s.RefreshRotates || !slices.Equal(s.Audiences, []string{"a", "b"}) || s.PageSize != 2 {
 		t.Errorf("%+v", s)
 	}
 	for value, want := range map[string][]string{"none": {}, "": nil} {
-		if _, err := do("set", "audiences="+value); err != nil || !reflect.DeepEqual(l.Switches().Audiences, want) {
-			t.Errorf("%q: %v, %#v", value, err, l.Switches().Audiences)
+		if _, err := do("set", "audiences="+value); err != nil || !reflect.DeepEqual(l.Settings().Audiences, want) {
+			t.Errorf("%q: %v, %#v", value, err, l.Settings().Audiences)
 		}
 	}
 }
 
-// Each way in has its own variables, and none that names another way.
+// each authentication type has its own variables, and none that names another auth.
 func TestEnv(t *testing.T) {
 	l, do := started(t)
-	own := map[emulator.Way][]string{
-		emulator.WayM2M:        {"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"},
-		emulator.WayBrowser:    nil,
-		emulator.WayEnvOIDC:    {"DATABRICKS_CLIENT_ID", "DATABRICKS_OIDC_TOKEN"},
-		emulator.WayFileOIDC:   {"DATABRICKS_CLIENT_ID", "DATABRICKS_OIDC_TOKEN_FILEPATH"},
-		emulator.WayGitHubOIDC: {"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "DATABRICKS_CLIENT_ID"},
-		emulator.WayPAT:        {"DATABRICKS_TOKEN"},
+	own := map[emulator.AuthType][]string{
+		emulator.AuthM2M:        {"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"},
+		emulator.AuthBrowser:    nil,
+		emulator.AuthEnvOIDC:    {"DATABRICKS_CLIENT_ID", "DATABRICKS_OIDC_TOKEN"},
+		emulator.AuthFileOIDC:   {"DATABRICKS_CLIENT_ID", "DATABRICKS_OIDC_TOKEN_FILEPATH"},
+		emulator.AuthGitHubOIDC: {"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "DATABRICKS_CLIENT_ID"},
+		emulator.AuthPAT:        {"DATABRICKS_TOKEN"},
 	}
-	common := []string{"DATABRICKS_HOST", "ENDPOINT_NAME", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT", "LAKEBASE_CACERT", "LOCAL_LAKEBASE_PERSON"}
-	for _, way := range emulator.Ways() {
-		out, err := do("env", string(way))
+	common := []string{"DATABRICKS_HOST", "ENDPOINT_NAME", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT", "LAKEBASE_CACERT", "LOCAL_LAKEBASE_USER"}
+	for _, auth := range emulator.AuthTypes() {
+		out, err := do("env", string(auth))
 		if err != nil {
-			t.Errorf("%s: %v", way, err)
+			t.Errorf("%s: %v", auth, err)
 			continue
 		}
 		var names []string
 		for line := range strings.Lines(out) {
 			name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 			if !ok || value == "" || strings.ContainsAny(value, " '\"$`\\") {
-				t.Errorf("%s: %q", way, line)
+				t.Errorf("%s: %q", auth, line)
 			}
 			names = append(names, name)
 		}
-		want := append(slices.Clone(common), own[way]...)
+		want := append(slices.Clone(common), own[auth]...)
 		slices.Sort(names)
 		slices.Sort(want)
 		if !slices.Equal(names, want) {
-			t.Errorf("%s has %v, want %v", way, names, want)
+			t.Errorf("%s has %v, want %v", auth, names, want)
 		}
 		user := l.ClientID
-		if way == emulator.WayPAT || way == emulator.WayBrowser {
-			user = l.Person
+		if auth == emulator.AuthPAT || auth == emulator.AuthBrowser {
+			user = l.User
 		}
 		if !strings.Contains(out, "PGUSER="+user+"\n") {
-			t.Errorf("%s: %s", way, out)
+			t.Errorf("%s: %s", auth, out)
 		}
 	}
 }
 
 func TestTokens(t *testing.T) {
 	l, do := started(t)
-	for _, words := range [][]string{{"workload-token"}, {"workload-token", "subject=s", "audience=a", "issuer=i", "life=3s", "foreign"}, {"workspace-token", "subject=" + l.Person, "life=1m"}} {
+	for _, words := range [][]string{{"workload-token"}, {"workload-token", "subject=s", "audience=a", "issuer=i", "life=3s", "foreign"}, {"workspace-token", "subject=" + l.User, "life=1m"}} {
 		if out, err := do(words...); err != nil || strings.Count(out, ".") != 2 || !strings.HasSuffix(out, "\n") {
 			t.Errorf("%v: %q, %v", words, out, err)
 		}
@@ -131,17 +131,17 @@ func TestTokens(t *testing.T) {
 	if out, err := do("pat"); err != nil || out != l.PAT()+"\n" {
 		t.Errorf("%q, %v", out, err)
 	}
-	if out, err := do("refresh-token", l.Person); err != nil || len(out) != 44 {
+	if out, err := do("refresh-token", l.User); err != nil || len(out) != 44 {
 		t.Errorf("%q, %v", out, err)
 	}
-	if _, err := do("add-person", "eve@example.com"); err != nil {
+	if _, err := do("add-user", "eve@example.com"); err != nil {
 		t.Error(err)
 	}
 	if out, err := do("refresh-token", "eve@example.com"); err != nil || len(out) != 44 {
 		t.Errorf("%q, %v", out, err)
 	}
 	for _, words := range [][]string{{"workload-token", "life=soon"}, {"workload-token", "aud=x"}, {"workspace-token", "kind=x"}, {"refresh-token", "nobody"}, {"refresh-token", "a", "b"},
-		{"env"}, {"env", "azure-cli"}, {"env", "env-oidc", "x"}, {"add-person"}} {
+		{"env"}, {"env", "azure-cli"}, {"env", "env-oidc", "x"}, {"add-user"}} {
 		if _, err := do(words...); !errors.Is(err, ErrUsage) {
 			t.Errorf("%v: %v, want a usage error", words, err)
 		}

@@ -12,7 +12,7 @@
 //	ctl suspend                    stop Postgres, drop its clients
 //	ctl resume                     start it without a login
 //	ctl wake MODE DURATION|never   what clients see during the next wakes, and how long these take
-//	ctl set NAME=VALUE...          switches, such as latency=20ms or secret-revoked=true
+//	ctl set NAME=VALUE...          settings, such as latency=20ms or secret-revoked=true
 //	ctl fault CALL WORD...         spoil answers: times=N status=N retry-after=V drop html ...
 //	ctl login-fault STAGE WORD...  spoil logins: times=N reset close quiet code=SQLSTATE message=TEXT ...
 //	ctl clear-faults
@@ -22,12 +22,12 @@
 //	ctl delete-secret ID
 //	ctl requests|logins [--reset]  one line each
 //	ctl reset                      forget requests, logins and counts
-//	ctl env WAY [WORD...]          the variables for one way in, such as pat or env-oidc life=1m
-//	ctl pat                        the person's personal access token
+//	ctl env TYPE [WORD...]          the variables for one authentication type, such as pat or env-oidc life=1m
+//	ctl pat                        the user's personal access token
 //	ctl workload-token [WORD...]   subject=S audience=A issuer=I life=DURATION foreign
 //	ctl workspace-token [WORD...]  a bearer of the API: subject=S life=DURATION
-//	ctl refresh-token [USER]       a person's, as a browser would have fetched it
-//	ctl add-person NAME            somebody else, who signs in after set person=NAME
+//	ctl refresh-token [USER]       a user's, as a browser would have fetched it
+//	ctl add-user NAME            somebody else, who signs in after set user=NAME
 //	ctl put NAME [WORD...]         a project, branch or endpoint: archived disabled read-only
 //	ctl remove NAME                one, with all below it
 //	ctl resources                  name, uid and words of each
@@ -91,7 +91,7 @@ func parse(args []string) (flags, error) {
 	fs := flag.NewFlagSet("local-lakebase", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are told once, by main
 	f.declare(fs)
-	f.declareWays(fs)
+	f.declareAuth(fs)
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(os.Stdout)
@@ -104,19 +104,19 @@ func parse(args []string) (flags, error) {
 	if fs.NArg() > 0 {
 		return f, fmt.Errorf("%w: unexpected argument %q", control.ErrUsage, fs.Arg(0))
 	}
-	if !slices.Contains(emulator.Ways(), emulator.Way(f.auth)) {
-		return f, fmt.Errorf("%w: --auth %q is none of %v", control.ErrUsage, f.auth, emulator.Ways())
+	if !slices.Contains(emulator.AuthTypes(), emulator.AuthType(f.auth)) {
+		return f, fmt.Errorf("%w: --auth %q is none of %v", control.ErrUsage, f.auth, emulator.AuthTypes())
 	}
 	if f.instance != "" {
 		f.options.Instances = []string{f.instance}
 	}
 	mode, takes, err := control.ParseWake(f.wake, f.wakeTime)
-	f.options.Switches.Wake, f.options.Switches.WakeTime = mode, takes
+	f.options.Settings.Wake, f.options.Settings.WakeTime = mode, takes
 	return f, err
 }
 
 func (f *flags) declare(fs *flag.FlagSet) {
-	o, s := &f.options, &f.options.Switches
+	o, s := &f.options, &f.options.Settings
 	fs.StringVar(&o.APIAddr, "api-addr", "", "`address` of the workspace API (default 127.0.0.1 and a free port)")
 	fs.StringVar(&o.PGAddr, "pg-addr", "", "`address` of the gateway (default 127.0.0.1 and a free port)")
 	fs.StringVar(&o.BinDir, "bindir", "", "`folder` of the Postgres server's programs (default: found)")
@@ -137,17 +137,17 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	fs.BoolVar(&f.stdin, "exit-with-parent", false, "the same as --stdin")
 }
 
-// declareWays is what is asked for of the ways in, and of any switch.
-func (f *flags) declareWays(fs *flag.FlagSet) {
+// declareAuth is what is asked for of authentication, and of any setting.
+func (f *flags) declareAuth(fs *flag.FlagSet) {
 	o := &f.options
-	fs.StringVar(&f.auth, "auth", string(emulator.WayM2M), fmt.Sprintf("the exports are for this `way` in: %v", emulator.Ways()))
-	fs.StringVar(&o.Person.UserName, "person", "", "user `name` of who signs in at a browser (default ada@example.com)")
+	fs.StringVar(&f.auth, "auth", string(emulator.AuthM2M), fmt.Sprintf("the exports are for this `type` of authentication: %v", emulator.AuthTypes()))
+	fs.StringVar(&o.User.UserName, "user-name", "", "user `name` of who signs in at a browser (default ada@example.com)")
 	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")", func(name string) error {
 		o.Endpoints = append(o.Endpoints, name)
 		return nil
 	})
-	fs.Func("set", "a switch, as ctl set has it: `NAME=VALUE`, once for each", func(word string) error {
-		return control.Apply(&o.Switches, word)
+	fs.Func("set", "a setting, as ctl set takes it: `NAME=VALUE`, once for each", func(word string) error {
+		return control.Apply(&o.Settings, word)
 	})
 }
 
@@ -209,7 +209,7 @@ var secretNames = []string{"DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATA
 
 // exports is one shell line for each variable.
 func exports(l *emulator.Lakebase, socket string, f flags) (string, error) {
-	env, err := l.EnvFor(emulator.Way(f.auth), emulator.WorkloadSpec{})
+	env, err := l.EnvFor(emulator.AuthType(f.auth), emulator.WorkloadSpec{})
 	if err != nil {
 		return "", err
 	}

@@ -48,7 +48,7 @@ func postForm(t *testing.T, c *http.Client, url string, form url.Values) answer 
 	return a
 }
 
-// approve is the person's consent, by a client without buttons.
+// approve is the user's consent, by a client without buttons.
 func approve(t *testing.T, c *http.Client, l *Lakebase, request url.Values) url.Values {
 	t.Helper()
 	a, err := call(t, c, l, "GET", "/oidc/v1/authorize?"+change(request, "approve", "1").Encode(), "", "")
@@ -68,10 +68,10 @@ func codeForm(code string, changes ...string) url.Values {
 		"redirect_uri": {testRedirect}, "code_verifier": {testVerifier}}, changes...)
 }
 
-// A person's whole road: the page, its button, the code, the tokens, Postgres.
+// A user's whole flow: the page, its button, the code, the tokens, Postgres.
 func TestPersonSignsIn(t *testing.T) {
 	t.Parallel()
-	l := begin(t, Options{Person: Person{UserName: `o'"bob<b>@example.com`}})
+	l := begin(t, Options{User: User{UserName: `o'"bob<b>@example.com`}})
 	c := client(t, l)
 	path := "/oidc/v1/authorize?" + asking().Encode()
 	shown, err := call(t, c, l, "GET", path, "", "")
@@ -92,19 +92,19 @@ func TestPersonSignsIn(t *testing.T) {
 	if a.status != 200 || a.body["refresh_token"] == "" || a.body["expires_in"] != 3600.0 || a.body["scope"] != "offline_access all-apis" {
 		t.Fatalf("token: %+v", a)
 	}
-	if me, err := call(t, c, l, "GET", "/api/2.0/preview/scim/v2/Me", bearer, ""); err != nil || me.body["userName"] != l.Person {
+	if me, err := call(t, c, l, "GET", "/api/2.0/preview/scim/v2/Me", bearer, ""); err != nil || me.body["userName"] != l.User {
 		t.Errorf("Me: %v %+v", err, me)
 	}
 	a, err = call(t, c, l, "POST", "/api/2.0/postgres/credentials", bearer, `{"endpoint":"`+l.Endpoint+`"}`)
 	if err != nil || a.status != 200 {
 		t.Fatalf("credentials: %v %+v", err, a)
 	}
-	pg, err := connect(t.Context(), l, l.Person, a.body["token"].(string), l.Database)
+	pg, err := connect(t.Context(), l, l.User, a.body["token"].(string), l.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeNow(pg)
-	if got, err := ask(pg, "SELECT current_user"); err != nil || got != l.Person {
+	if got, err := ask(pg, "SELECT current_user"); err != nil || got != l.User {
 		t.Errorf("current_user %q, %v", got, err)
 	}
 	_, err = connect(t.Context(), l, l.ClientID, a.body["token"].(string), l.Database)
@@ -151,11 +151,11 @@ func TestAuthorizeRefuses(t *testing.T) {
 			t.Errorf("%s: sent to %q", name, to)
 		}
 	}
-	l.Set(func(s *Switches) { s.Person = "eve@example.com" })
+	l.Set(func(s *Settings) { s.User = "eve@example.com" })
 	if a, err := call(t, c, l, "GET", "/oidc/v1/authorize?"+asking().Encode(), "", ""); err != nil || a.status != 403 {
 		t.Errorf("nobody: %v %+v", err, a)
 	}
-	if err := l.AddPerson(t.Context(), "eve@example.com"); err != nil {
+	if err := l.AddUser(t.Context(), "eve@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	if a, err := call(t, c, l, "GET", "/oidc/v1/authorize?"+asking().Encode(), "", ""); err != nil || a.status != 200 || !strings.Contains(a.text, "eve@example.com") {
@@ -201,13 +201,13 @@ func TestCodeIsChecked(t *testing.T) {
 	if a := postForm(t, c, url, refreshForm(first.body["refresh_token"].(string))); a.status != 401 {
 		t.Errorf("a code that came twice left its refresh token: %+v", a)
 	}
-	l.Set(func(s *Switches) { s.CodeLife = time.Millisecond })
+	l.Set(func(s *Settings) { s.CodeLife = time.Millisecond })
 	late := fresh()
 	time.Sleep(10 * time.Millisecond)
 	if a := postForm(t, c, url, codeForm(late)); !strings.Contains(a.text, "expired") {
 		t.Errorf("late: %+v", a)
 	}
-	l.Set(func(s *Switches) { s.CodeLife = 0 })
+	l.Set(func(s *Settings) { s.CodeLife = 0 })
 	if a := postForm(t, c, url, codeForm(approve(t, c, l, asking("scope", "all-apis")).Get("code"))); a.status != 200 || a.body["refresh_token"] != nil {
 		t.Errorf("without offline_access: %+v", a)
 	}
@@ -229,18 +229,18 @@ func TestPAT(t *testing.T) {
 		}
 		return a
 	}
-	if a := me(l.PAT()); a.status != 200 || a.body["userName"] != defaultPerson {
+	if a := me(l.PAT()); a.status != 200 || a.body["userName"] != defaultUser {
 		t.Errorf("%+v", a)
 	}
 	if a, err := call(t, c, l, "GET", secretsURL(t, c, l, l.PAT()), l.PAT(), ""); err != nil || a.status != 404 {
-		t.Errorf("a person with a service principal's secrets: %v %+v", err, a)
+		t.Errorf("a user with a service principal's secrets: %v %+v", err, a)
 	}
-	_, err := connect(t.Context(), l, l.Person, l.PAT(), l.Database)
+	_, err := connect(t.Context(), l, l.User, l.PAT(), l.Database)
 	wantState(t, err, "XX000", "not a valid JWT encoding")
 	if a := me("dapi00000000000000000000000000000000"); a.status != 403 || a.body["message"] != "Invalid access token." {
 		t.Errorf("%+v", a)
 	}
-	l.Set(func(s *Switches) { s.PATRevoked = true })
+	l.Set(func(s *Settings) { s.PATRevoked = true })
 	if a := me(l.PAT()); a.status != 403 || a.body["message"] != "Invalid access token." {
 		t.Errorf("revoked: %+v", a)
 	}

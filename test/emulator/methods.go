@@ -26,13 +26,13 @@ func (l *Lakebase) PGPort() string { return port(l.pgAddr) }
 
 // Env is the guide's variables for this emulator, and those that name its CA:
 // NAME=VALUE, the client secret included. An instance stands in the endpoint's
-// place where there is one. LOCAL_LAKEBASE_PERSON is of no guide: who signs in
+// place where there is one. LOCAL_LAKEBASE_USER is of no guide: who signs in
 // at the browser.
 func (l *Lakebase) Env() []string {
 	return append(l.target(), "DATABRICKS_CLIENT_ID="+l.ClientID, "DATABRICKS_CLIENT_SECRET="+l.ClientSecret, "PGUSER="+l.ClientID)
 }
 
-// target is what every way in needs.
+// target is what every authentication type needs.
 func (l *Lakebase) target() []string {
 	target := "ENDPOINT_NAME=" + l.Endpoint
 	if l.Instance != "" {
@@ -46,20 +46,20 @@ func (l *Lakebase) target() []string {
 		"PGDATABASE=" + l.Database,
 		"PGSSLROOTCERT=" + l.CAFile(),
 		"LAKEBASE_CACERT=" + l.CAFile(),
-		"LOCAL_LAKEBASE_PERSON=" + l.Person,
+		"LOCAL_LAKEBASE_USER=" + l.User,
 	}
 }
 
-// Set changes switches; f must not block.
-func (l *Lakebase) Set(f func(*Switches)) { l.switches.set(f) }
+// Set changes settings; f must not block.
+func (l *Lakebase) Set(f func(*Settings)) { l.settings.set(f) }
 
-// Switches returns a copy of what is set.
-func (l *Lakebase) Switches() Switches { return l.switches.get() }
+// Settings returns a copy of what is set.
+func (l *Lakebase) Settings() Settings { return l.settings.get() }
 
 // SetWake sets what a client sees while the compute wakes, and how long that
 // takes at least (Postgres itself takes some 50 ms). It holds from the next wake on.
 func (l *Lakebase) SetWake(mode WakeMode, takes time.Duration) {
-	l.Set(func(s *Switches) { s.Wake, s.WakeTime = mode, takes })
+	l.Set(func(s *Settings) { s.Wake, s.WakeTime = mode, takes })
 }
 
 // Suspend stops Postgres and drops every client; a wake under way is ended.
@@ -79,7 +79,7 @@ func (l *Lakebase) Resume(ctx context.Context) error {
 	return l.compute.rouse(ctx)
 }
 
-// State says what the compute is doing; an API-only emulator is Up.
+// State describes what the compute is doing; an API-only emulator is Up.
 func (l *Lakebase) State() State {
 	if l.compute == nil {
 		return Up
@@ -150,7 +150,7 @@ func (l *Lakebase) MintToken(spec TokenSpec) (string, error) {
 		}
 		sign.issuer = l.sign.issuer
 	}
-	now := l.switches.get().clock()
+	now := l.settings.get().clock()
 	expires := now.Add(lifeOr(spec.Life, time.Hour))
 	return sign.mint(ticket{kind: Kind(orDefault(string(spec.Kind), string(DatabaseToken))), subject: orDefault(spec.Subject, l.ClientID),
 		endpoint: spec.Endpoint, issued: minTime(now, expires.Add(-time.Second)), expires: expires})

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// WakeMode says what a client sees while the compute wakes.
+// WakeMode describes what a client sees while the compute wakes.
 type WakeMode string
 
 // The modes. Refused, Reset and Silent act on the TCP connection, so that any
@@ -32,7 +32,7 @@ func WakeModes() []WakeMode { return []WakeMode{Held, Refused, Reset, StartingUp
 // Never, as a wake's duration, keeps the compute from ever coming up.
 const Never time.Duration = -1
 
-// Field says how a field of a reply is spoiled.
+// Field describes how a field of a reply is spoiled.
 type Field string
 
 // The ways in which expires_in can be wrong; expire_time knows Missing alone.
@@ -44,9 +44,9 @@ const (
 	Negative Field = "negative"
 )
 
-// Switches steer a running emulator. Their zero value is a healthy workspace
+// Settings steer a running emulator. Their zero value is a healthy workspace
 // with tokens of one hour and a compute that wakes as fast as Postgres starts.
-type Switches struct {
+type Settings struct {
 	Latency        time.Duration // added to every API request
 	ConnectLatency time.Duration // added once to every API connection, before its TLS handshake
 
@@ -76,7 +76,7 @@ type Switches struct {
 	IPNotAllowed bool // every login fails, as by an IP access list
 
 	// People: the authorization code and what it gives.
-	Person              string        // who sits at the browser; "" is Lakebase.Person
+	User                string        // who sits at the browser; "" is Lakebase.User
 	CodeLife            time.Duration // 0: 5 min
 	RefreshLife         time.Duration // of each refresh token from its making; 0: 30 days
 	RefreshRotates      bool          // each use gives a new refresh token, and the old one is dead at once
@@ -92,13 +92,13 @@ type Switches struct {
 	WorkloadLife time.Duration // 0: 10 min
 
 	// Discovery.
-	Unified                       bool     // only an account's token endpoint works, and host_type says unified
-	AccountPlaceholder            bool     // with Unified: oidc_endpoint holds {account_id} itself
-	WorkspaceHeader               bool     // the API refuses calls without X-Databricks-Workspace-Id
-	Audiences                     []string // token_federation_default_oidc_audiences; nil: Audience, empty: the field is left out
-	StrangerOIDCEndpoint          string   // "" is the true one, as for the next two
-	StrangerTokenEndpoint         string
-	StrangerAuthorizationEndpoint string
+	Unified                      bool     // only an account's token endpoint works, and host_type says unified
+	AccountPlaceholder           bool     // with Unified: oidc_endpoint holds {account_id} itself
+	WorkspaceHeader              bool     // the API refuses calls without X-Databricks-Workspace-Id
+	Audiences                    []string // token_federation_default_oidc_audiences; nil: Audience, empty: the field is left out
+	ForeignOIDCEndpoint          string   // "" is the true one, as for the next two
+	ForeignTokenEndpoint         string
+	ForeignAuthorizationEndpoint string
 
 	Wake     WakeMode      // "" is Held
 	WakeTime time.Duration // from the first login to up; Never
@@ -107,13 +107,13 @@ type Switches struct {
 	LoginFaults []LoginFault // consumed in order, each by one connection to the gateway
 }
 
-// switchboard guards Switches.
-type switchboard struct {
+// settingsStore guards Settings.
+type settingsStore struct {
 	mu  sync.Mutex
-	now Switches
+	now Settings
 }
 
-func (b *switchboard) get() Switches {
+func (b *settingsStore) get() Settings {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.now
@@ -121,14 +121,14 @@ func (b *switchboard) get() Switches {
 	return s
 }
 
-func (b *switchboard) set(f func(*Switches)) {
+func (b *settingsStore) set(f func(*Settings)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f(&b.now)
 }
 
 // take uses up one turn of the first fault that waits for this call.
-func (b *switchboard) take(call Call) (Fault, bool) {
+func (b *settingsStore) take(call Call) (Fault, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, f := range b.now.Faults {
@@ -146,14 +146,14 @@ func (b *switchboard) take(call Call) (Fault, bool) {
 	return Fault{}, false
 }
 
-func (s Switches) wake() WakeMode {
+func (s Settings) wake() WakeMode {
 	if s.Wake == "" {
 		return Held
 	}
 	return s.Wake
 }
 
-func (s Switches) host() string {
+func (s Settings) host() string {
 	if s.EndpointHost == "" {
 		return "localhost"
 	}
@@ -164,7 +164,7 @@ func (s Switches) host() string {
 const NoHost = "none"
 
 // readOnlyHost is by default the gateway's other name.
-func (s Switches) readOnlyHost() string {
+func (s Settings) readOnlyHost() string {
 	switch s.ReadOnlyHost {
 	case "":
 		return "127.0.0.1"
@@ -175,7 +175,7 @@ func (s Switches) readOnlyHost() string {
 }
 
 // clock is the server's, skew included.
-func (s Switches) clock() time.Time { return time.Now().Add(s.ClockSkew) }
+func (s Settings) clock() time.Time { return time.Now().Add(s.ClockSkew) }
 
 func lifeOr(d, fallback time.Duration) time.Duration {
 	if d == 0 {

@@ -39,7 +39,7 @@ func (l *Lakebase) ActionsToken() string {
 	defer a.mu.Unlock()
 	if a.token == "" {
 		a.token = newOpaque()
-		a.api.people.remember(a.token)
+		a.api.principals.remember(a.token)
 	}
 	return a.token
 }
@@ -76,9 +76,9 @@ func (a *actions) serve(w http.ResponseWriter, r *http.Request) {
 	a.api.handle(w, r, call, a.answer)
 }
 
-// answer gives a token of the policy's subject for the audience asked for; as at
-// GitHub, one that nobody asked for is the repository's owner.
-func (a *actions) answer(call Call, r *http.Request, _ Switches) reply {
+// answer returns a token of the policy's subject for the audience asked for; as at
+// GitHub, one that no one asked for is the repository's owner.
+func (a *actions) answer(call Call, r *http.Request, _ Settings) reply {
 	a.mu.Lock()
 	want := a.token
 	a.mu.Unlock()

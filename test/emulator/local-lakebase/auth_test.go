@@ -15,16 +15,16 @@ import (
 // The exports are those of the way in that --auth names; --without-secret leaves
 // out each way's own.
 func TestAuth(t *testing.T) {
-	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--person", "grace@example.com", "--endpoint", "projects/lab/branches/main/endpoints/e",
+	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint", "projects/lab/branches/main/endpoints/e",
 		"--endpoint", "projects/lab/branches/dev/endpoints/e", "--set", "page-size=1", "--set", "refresh-rotates=true")
 	pat := p.must(t, "pat")
-	if p.env["PGUSER"] != "grace@example.com" || p.env["LOCAL_LAKEBASE_PERSON"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["ENDPOINT_NAME"] != "projects/lab/branches/main/endpoints/e" {
+	if p.env["PGUSER"] != "grace@example.com" || p.env["LOCAL_LAKEBASE_USER"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["ENDPOINT_NAME"] != "projects/lab/branches/main/endpoints/e" {
 		t.Errorf("the exports are %v", p.env)
 	}
 	if _, ok := pat[p.env["DATABRICKS_TOKEN"]]; !ok {
 		t.Errorf("DATABRICKS_TOKEN is %q, ctl pat gives %v", p.env["DATABRICKS_TOKEN"], pat)
 	}
-	if s := p.must(t, "status"); s["person"] != "grace@example.com" {
+	if s := p.must(t, "status"); s["user"] != "grace@example.com" {
 		t.Errorf("status %v", s)
 	}
 	if got := p.must(t, "resources"); len(got) != 5 {
@@ -48,7 +48,7 @@ func TestAuth(t *testing.T) {
 		}
 	}
 	f, err := parse([]string{"--set", "audiences=a,b", "--endpoint", "projects/p"})
-	if err != nil || !slices.Equal(f.options.Switches.Audiences, []string{"a", "b"}) || len(f.options.Endpoints) != 1 {
+	if err != nil || !slices.Equal(f.options.Settings.Audiences, []string{"a", "b"}) || len(f.options.Endpoints) != 1 {
 		t.Errorf("%+v, %v", f, err)
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// env prints NAME=VALUE lines: all that a program needs for one way in. None of
+// env prints NAME=VALUE lines: all that a program needs for one authentication type. None of
 // the values needs quotes.
 func env(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
-	if len(args) == 0 || !slices.Contains(emulator.Ways(), emulator.Way(args[0])) {
-		return "", fmt.Errorf("%w: ctl env WAY [WORD…], where WAY is one of %v", ErrUsage, emulator.Ways())
+	if len(args) == 0 || !slices.Contains(emulator.AuthTypes(), emulator.AuthType(args[0])) {
+		return "", fmt.Errorf("%w: ctl env TYPE [WORD…], where TYPE is one of %v", ErrUsage, emulator.AuthTypes())
 	}
 	spec, err := parseWorkload(args[1:])
 	if err != nil {
 		return "", err
 	}
-	lines, err := l.EnvFor(emulator.Way(args[0]), spec)
+	lines, err := l.EnvFor(emulator.AuthType(args[0]), spec)
 	if err != nil {
 		return "", err
 	}
@@ -92,23 +92,23 @@ func workspaceToken(_ context.Context, l *emulator.Lakebase, args []string) (str
 	return token + "\n", err
 }
 
-// refreshToken prints a person's, as a browser would have fetched it.
+// refreshToken prints a user's, as a browser would have fetched it.
 func refreshToken(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	if len(args) > 1 {
 		return "", fmt.Errorf("%w: ctl refresh-token [USER]", ErrUsage)
 	}
 	token := l.IssueRefresh(strings.Join(args, ""))
 	if token == "" {
-		return "", fmt.Errorf("%w: there is no person %q", ErrUsage, args[0])
+		return "", fmt.Errorf("%w: there is no user %q", ErrUsage, args[0])
 	}
 	return token + "\n", nil
 }
 
-func addPerson(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
+func addUser(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	if len(args) != 1 {
-		return "", fmt.Errorf("%w: ctl add-person NAME", ErrUsage)
+		return "", fmt.Errorf("%w: ctl add-user NAME", ErrUsage)
 	}
-	return "", l.AddPerson(ctx, args[0])
+	return "", l.AddUser(ctx, args[0])
 }
 
 // put reads a full name and the words archived, disabled and read-only.
