@@ -171,7 +171,7 @@ func TestResources(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	out, err := do("status")
-	if err != nil || !strings.Contains(out, "\ngranted_refresh_token=0\n") || !strings.Contains(out, "\nrefused_token_exchange=0\n") || !strings.Contains(out, "\nrequests_authorize=0\n") || !strings.Contains(out, "\nperson=ada@example.com\n") {
+	if err != nil || !strings.Contains(out, "\ngranted_refresh_token=0\n") || !strings.Contains(out, "\nrefused_token_exchange=0\n") || !strings.Contains(out, "\nrequests_authorize=0\n") || !strings.Contains(out, "\nuser=ada@example.com\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if _, err := do("wake", "held", time.Second.String()); err != nil {
