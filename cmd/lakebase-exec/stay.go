@@ -17,7 +17,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
-	"github.com/lakebase-exec/lakebase-exec/internal/rundir"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -58,7 +57,7 @@ func (j *job) stay(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer func() {
-		if err := folder.Remove(); err != nil {
+		if err := folder.RemoveAll(); err != nil {
 			j.say.Warn("%s could not be removed: %v", folder.Path(), err)
 		}
 	}()
@@ -72,12 +71,7 @@ func (j *job) stay(ctx context.Context) (int, error) {
 		return 0
 	}
 	s.Restarts = func() int { return int(s.restarts.Load()) }
-	defer func() {
-		s.Stop()
-		if s.files != nil {
-			_ = s.files.Close()
-		}
-	}()
+	defer s.Stop()
 	if err := s.open(ctx); err != nil {
 		return 0, err
 	}
@@ -93,24 +87,23 @@ func (j *job) stay(ctx context.Context) (int, error) {
 }
 
 // folder makes the run's own folder, and sweeps those of killed runs.
-func (j *job) folder() (*rundir.Dir, error) {
+func (j *job) folder() (*securefile.RunDir, error) {
 	dir, err := j.RuntimeDir(j.conf)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	if n, err := rundir.Sweep(dir.Path()); err != nil || n > 0 {
+	if n, err := dir.SweepRunDirs(); err != nil || n > 0 {
 		j.say.Note("swept what %d killed runs had left (%v)", n, err)
 	}
-	return rundir.Make(dir.Path())
+	return dir.NewRunDir()
 }
 
 // supervision is one command under way.
 type supervision struct {
 	*job
 	*cli.Stay
-	folder   *rundir.Dir
-	files    *securefile.Dir
+	folder   *securefile.RunDir
 	signal   syscall.Signal
 	env      []string
 	child    atomic.Pointer[process.Supervised]
@@ -119,9 +112,6 @@ type supervision struct {
 
 // open makes the way in, and lets everything run that the command will need.
 func (s *supervision) open(ctx context.Context) (err error) {
-	if s.files, err = securefile.OpenDir([]string{s.folder.Path()}); err != nil {
-		return err
-	}
 	if s.conf.Refresh.Value == config.RefreshPassfile {
 		if err := s.writePassFile(s.session.Token); err != nil {
 			return err
@@ -153,7 +143,7 @@ func (s *supervision) writePassFile(t credential.Token) error {
 	if err != nil {
 		return err
 	}
-	return s.files.WriteFile(passFileName, line)
+	return s.folder.WriteFile(passFileName, line)
 }
 
 // run starts the command and waits for its end.

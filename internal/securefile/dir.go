@@ -6,96 +6,77 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Dir is an opened runtime folder. All its files are reached through the opened
-// folder, so that nobody can put another in its place.
+// Dir is an open directory that is ours and closed to others. Its files are opened
+// relative to the open directory, so that it cannot be swapped for another.
 type Dir struct {
 	root *os.Root
 	path string
 }
 
-// OpenDir opens the first candidate that is, or can be made as, a real directory
-// which is ours and closed to others, in a folder where nobody else can replace
-// it. Missing parents are made too, with mode 0700, but not under /run, whose
-// folders are the system's to make.
+// OpenDir opens the first candidate that is, or can be created as, a real directory
+// that is ours and closed to others, in a parent where no one else can replace it.
+// Missing parents are created with mode 0700, except under /run, which belongs to
+// the system.
 //
-// Errors: *DirError, with the reason for each candidate.
+// Errors: one *Error for each candidate, wrapped.
 func OpenDir(candidates []string) (*Dir, error) {
-	failed := &DirError{}
+	var failed error
 	for _, c := range candidates {
 		d, err := openDir(c, os.Geteuid())
-		if err == nil {
+		switch {
+		case err == nil:
 			return d, nil
+		case failed == nil:
+			failed = err
+		default:
+			failed = fmt.Errorf("%w; %w", failed, err)
 		}
-		failed.Refused = append(failed.Refused, err)
+	}
+	if failed == nil {
+		failed = errors.New("no candidate directory")
 	}
 	return nil, failed
 }
 
-// DirError says why there is no runtime folder.
-type DirError struct{ Refused []*Error }
-
-func (e *DirError) Error() string {
-	if len(e.Refused) == 0 {
-		return "no folder to try"
-	}
-	var all []string
-	for _, r := range e.Refused {
-		all = append(all, r.Error())
-	}
-	return strings.Join(all, "; ")
-}
-
-// Unwrap gives the refusals to errors.Is and errors.As.
-func (e *DirError) Unwrap() []error {
-	var all []error
-	for _, r := range e.Refused {
-		all = append(all, r)
-	}
-	return all
-}
-
-// shared folders are everybody's, whatever their mode is at the moment.
-var shared = []string{"/", "/tmp", "/var/tmp", "/private/tmp", "/dev/shm", "/run", "/var/run"}
+// sharedDirs belong to everybody, whatever their mode is.
+var sharedDirs = []string{"/", "/tmp", "/var/tmp", "/private/tmp", "/dev/shm", "/run", "/var/run"}
 
 func openDir(candidate string, uid int) (*Dir, *Error) {
 	path, err := filepath.Abs(candidate)
-	if candidate == "" || err != nil {
-		return nil, refuse(candidate, "it is no path", "")
-	}
-	for _, s := range shared {
-		if path == s {
-			return nil, refuse(path, "it is shared with everybody", "")
-		}
+	switch {
+	case candidate == "" || err != nil:
+		return nil, reject(candidate, "is not a path")
+	case slices.Contains(sharedDirs, path):
+		return nil, reject(path, "is a shared directory")
 	}
 	if e := makeDir(path, uid); e != nil {
 		return nil, e
 	}
 	named, err := os.Lstat(path)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, systemError(path, err)
-	}
-	if !named.IsDir() {
-		return nil, refuse(path, "it is "+kind(named.Mode())+", not a directory", "")
+	case !named.IsDir():
+		return nil, reject(path, "is %s, not a directory", fileType(named.Mode()))
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	if e := openedRefusal(root, path, named, uid); e != nil {
+	if e := checkOpened(root, path, named, uid); e != nil {
 		_ = root.Close()
 		return nil, e
 	}
 	return &Dir{root: root, path: path}, nil
 }
 
-// openedRefusal judges the folder that was opened: it has to be the one that was
-// seen to be no link.
-func openedRefusal(root *os.Root, path string, named fs.FileInfo, uid int) *Error {
+// checkOpened checks the directory that was opened: it must be the one that was
+// seen not to be a link.
+func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) *Error {
 	f, err := root.Open(".")
 	if err != nil {
 		return systemError(path, err)
@@ -106,39 +87,39 @@ func openedRefusal(root *os.Root, path string, named fs.FileInfo, uid int) *Erro
 		return systemError(path, err)
 	}
 	if !os.SameFile(fi, named) {
-		return refuse(path, "it was replaced while we looked", "")
+		return reject(path, "was replaced during the check")
 	}
 	m, err := metaOf(f)
 	if err != nil {
 		return systemError(path, err)
 	}
-	return closed(path, m, uid, "700")
+	return checkPrivate(path, m, uid, "700")
 }
 
-// makeDir makes the folder unless something stands there, and judges the
-// nearest folder above it that there is: who may rename in that one can put
-// another folder in our place. Nothing is made in somebody else's folder, as root
-// with a user's HOME would do.
+// makeDir creates the directory unless something exists there. It checks the
+// nearest existing ancestor: whoever can rename in it can replace our directory.
+// Nothing is created in another user's directory, such as root would with a
+// user's HOME.
 func makeDir(path string, uid int) *Error {
 	parent := filepath.Dir(path)
-	above := parent
-	for ; filepath.Dir(above) != above; above = filepath.Dir(above) {
-		if _, err := os.Stat(above); !errors.Is(err, fs.ErrNotExist) {
+	ancestor := parent
+	for ; filepath.Dir(ancestor) != ancestor; ancestor = filepath.Dir(ancestor) {
+		if _, err := os.Stat(ancestor); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
-	if e := aboveRefusal(path, above, uid); e != nil {
+	if e := checkAncestor(path, ancestor, uid); e != nil {
 		return e
 	}
-	if above != parent && (strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")) {
-		return refuse(path, "there is no "+parent, "")
+	if ancestor != parent && (strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")) {
+		return reject(path, "%s does not exist", parent)
 	}
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return systemError(path, err)
 	}
 	err := os.Mkdir(path, 0o700)
 	if err == nil {
-		err = ownerOnlyPath(path)
+		err = restrictDirToOwner(path)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return systemError(path, err)
@@ -146,23 +127,168 @@ func makeDir(path string, uid int) *Error {
 	return nil
 }
 
-// aboveRefusal: folders that are ours or root's are good, if only their owner can
-// write there or the sticky bit guards each name.
-func aboveRefusal(path, above string, uid int) *Error {
-	m, err := metaOfPath(above)
+// checkAncestor accepts directories of ours or root's that only their owner can
+// write in, or that have the sticky bit.
+func checkAncestor(path, ancestor string, uid int) *Error {
+	m, err := metaOfPath(ancestor)
 	switch {
 	case err != nil:
-		return systemError(above, err)
+		return systemError(ancestor, err)
 	case m.owner != uid && m.owner != rootUID:
-		return refuse(path, fmt.Sprintf("%s above it belongs to uid %d, and we are %d", above, m.owner, uid), "")
+		return reject(path, "parent %s belongs to uid %d, not to uid %d", ancestor, m.owner, uid)
 	case m.mode&othersWrite != 0 && m.mode&fs.ModeSticky == 0:
-		return refuse(path, fmt.Sprintf("others can write in %s above it (mode %04o)", above, m.mode.Perm()), "chmod go-w "+sanitize.ShellQuote(above))
+		e := rejectWithFix(ancestor, "chmod go-w", "parent %s is writable by others (mode %04o)", ancestor, m.mode.Perm())
+		e.Path = path
+		return e
 	}
 	return nil
 }
 
-// Path is the folder's absolute path.
+// Path returns the directory's absolute path.
 func (d *Dir) Path() string { return d.path }
 
-// Close gives the folder's descriptor back. Files that are open stay open.
+// Close closes the directory. Open files stay open.
 func (d *Dir) Close() error { return d.root.Close() }
+
+// maxOpenTries bounds how often Open retries when a file appears or disappears
+// between its steps: other processes of ours replace and remove files.
+const maxOpenTries = 10
+
+var errRetry = errors.New("the file was replaced")
+
+// Open opens a file of the directory for os.O_RDONLY, O_WRONLY or O_RDWR with any
+// of O_CREATE, O_EXCL, O_TRUNC and O_APPEND. A new file has mode 0600. A file that
+// is not regular (a symbolic link included), not ours, or accessible by others is
+// rejected, and not truncated.
+//
+// Errors: *Error, which is also fs.ErrNotExist or fs.ErrExist where that applies.
+func (d *Dir) Open(name string, flag int) (*os.File, error) {
+	path := filepath.Join(d.path, name)
+	if !isPlainName(name) {
+		return nil, reject(d.path, "invalid file name %q", name)
+	}
+	for range maxOpenTries {
+		f, err := d.open(name, path, flag&^os.O_TRUNC)
+		if errors.Is(err, errRetry) {
+			continue
+		}
+		if err == nil && flag&os.O_TRUNC != 0 {
+			err = f.Truncate(0)
+		}
+		if err == nil {
+			return f, nil
+		}
+		if f != nil {
+			_ = f.Close()
+		}
+		if e := (*Error)(nil); errors.As(err, &e) {
+			return nil, e
+		}
+		return nil, systemError(path, err)
+	}
+	return nil, reject(path, "is replaced too often to be opened")
+}
+
+// open is one try of Open. The caller closes the file, which may be there with an
+// error. A link is detected before the file is opened, as os.Root follows those
+// inside the directory, and a file swapped in between by its identity.
+func (d *Dir) open(name, path string, flag int) (f *os.File, err error) {
+	create, exclusive := flag&os.O_CREATE != 0, flag&os.O_EXCL != 0
+	named, err := d.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && create:
+		f, err = d.root.OpenFile(name, flag|os.O_EXCL|nonblock, 0o600)
+		if errors.Is(err, fs.ErrExist) && !exclusive {
+			return nil, errRetry
+		}
+		if err == nil {
+			err = restrictToOwner(f)
+		}
+	case err != nil:
+	case create && exclusive:
+		err = fs.ErrExist
+	case !named.Mode().IsRegular():
+		return nil, notRegular(path, named.Mode())
+	default:
+		f, err = d.root.OpenFile(name, flag&^os.O_CREATE|nonblock, 0)
+		if errors.Is(err, fs.ErrNotExist) && create {
+			return nil, errRetry
+		}
+		if err != nil {
+			return nil, err
+		}
+		if fi, err := f.Stat(); err != nil || !os.SameFile(fi, named) {
+			return f, errors.Join(err, errRetry)
+		}
+	}
+	if err != nil {
+		return f, err
+	}
+	m, err := metaOf(f)
+	if err != nil {
+		return f, err
+	}
+	if e := checkPrivate(path, m, os.Geteuid(), "600"); e != nil {
+		return f, e
+	}
+	return f, nil
+}
+
+// ReadFile reads a file of at most max bytes, under the rules of Open.
+func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
+	f, err := d.Open(name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(filepath.Join(d.path, name), f, max)
+}
+
+// WriteFile atomically replaces a file: readers see the old content or the new. It
+// is not synced: use it for what can be recreated after a crash of the machine.
+func (d *Dir) WriteFile(name string, data []byte) error { return d.write(name, data, false) }
+
+// WriteFileSync is WriteFile for a file that must survive a crash of the machine.
+func (d *Dir) WriteFileSync(name string, data []byte) error { return d.write(name, data, true) }
+
+func (d *Dir) write(name string, data []byte, durable bool) error {
+	if !isPlainName(name) {
+		return reject(d.path, "invalid file name %q", name)
+	}
+	if err := replace(d.root, name, data, 0o600, durable); err != nil {
+		return systemError(filepath.Join(d.path, name), err)
+	}
+	removeTemporary(d.root, ".")
+	return nil
+}
+
+// Names returns the sorted names in the directory; more than max are an error.
+func (d *Dir) Names(max int) ([]string, error) {
+	names, more, err := readNames(d.root, max)
+	switch {
+	case err != nil:
+		return nil, systemError(d.path, err)
+	case more:
+		return nil, reject(d.path, "contains more than %d files", max)
+	}
+	return names, nil
+}
+
+// Remove removes a file if it exists.
+func (d *Dir) Remove(name string) error {
+	if !isPlainName(name) {
+		return reject(d.path, "invalid file name %q", name)
+	}
+	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return systemError(filepath.Join(d.path, name), err)
+	}
+	return nil
+}
+
+// maxName is the longest file name that most file systems support, in bytes.
+const maxName = 255
+
+// isPlainName reports whether name is one path element on every system.
+func isPlainName(name string) bool {
+	return name != "" && name != "." && name != ".." && len(name) <= maxName && !strings.ContainsAny(name, "/\\:\x00") && filepath.IsLocal(name)
+}

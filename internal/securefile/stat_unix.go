@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// nonblock keeps open(2) from waiting for a fifo's other end.
+// nonblock keeps open(2) from waiting for the other end of a FIFO.
 const nonblock = syscall.O_NONBLOCK
 
 func metaOf(f *os.File) (meta, error) {
@@ -18,7 +18,7 @@ func metaOf(f *os.File) (meta, error) {
 		return meta{}, err
 	}
 	m, err := metaFrom(fi)
-	m.roTmpfs = onReadOnlyTmpfs(f)
+	m.roTmpfs = isReadOnlyTmpfs(f)
 	return m, err
 }
 
@@ -33,18 +33,18 @@ func metaOfPath(path string) (meta, error) {
 func metaFrom(fi fs.FileInfo) (meta, error) {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
-		return meta{}, errors.New("the system does not tell its owner")
+		return meta{}, errors.New("the system does not report the owner")
 	}
 	return meta{mode: fi.Mode(), owner: int(st.Uid)}, nil
 }
 
-// On Unix the mode that a file is made with is enough.
-func ownerOnly(*os.File) error   { return nil }
-func ownerOnlyPath(string) error { return nil }
+// On Unix the mode that a file is created with is enough.
+func restrictToOwner(*os.File) error  { return nil }
+func restrictDirToOwner(string) error { return nil }
 
-// syncDir makes a rename last through a crash, where the file system can.
-func syncDir(dir string) {
-	if f, err := os.Open(dir); err == nil {
+// syncDir makes a rename survive a crash, if the file system can do that.
+func syncDir(root *os.Root) {
+	if f, err := root.Open("."); err == nil {
 		_ = f.Sync()
 		_ = f.Close()
 	}

@@ -8,15 +8,15 @@ import (
 
 const nonblock = 0
 
-// Access lists for the owner and the system alone; a folder's is handed down.
+// Access lists for the owner and the system alone; a directory's is inherited.
 const (
-	ownerOnlyFile   = "D:P(A;;FA;;;OW)(A;;FA;;;SY)"
-	ownerOnlyFolder = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)"
+	ownerOnlyFile = "D:P(A;;FA;;;OW)(A;;FA;;;SY)"
+	ownerOnlyDir  = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)"
 )
 
-const somebodyElse = -2
+const otherUser = -2
 
-// metaOf has no modes to tell: it gives the owner, and a mode that says closed.
+// metaOf returns the owner, and a mode that is closed to others.
 func metaOf(f *os.File) (meta, error) {
 	fi, err := f.Stat()
 	if err != nil {
@@ -43,30 +43,30 @@ func metaOfPath(path string) (meta, error) {
 	return meta{mode: fi.Mode().Type() | 0o600, owner: owner}, err
 }
 
-// ownerOf tells us (os.Geteuid, which is -1 on Windows) from the system and the
-// administrators (0) and from others.
+// ownerOf returns os.Geteuid (-1 on Windows) for us, 0 for the system and the
+// administrators, and otherUser for others.
 func ownerOf(sd *windows.SECURITY_DESCRIPTOR) (int, error) {
 	owner, _, err := sd.Owner()
 	if err != nil {
-		return somebodyElse, err
+		return otherUser, err
 	}
 	user, err := windows.GetCurrentProcessToken().GetTokenUser()
 	switch {
 	case err != nil:
-		return somebodyElse, err
+		return otherUser, err
 	case owner.Equals(user.User.Sid):
 		return os.Geteuid(), nil
 	case owner.IsWellKnown(windows.WinBuiltinAdministratorsSid), owner.IsWellKnown(windows.WinLocalSystemSid):
 		return rootUID, nil
 	}
-	return somebodyElse, nil
+	return otherUser, nil
 }
 
-func ownerOnly(f *os.File) error { return setList(f.Name(), ownerOnlyFile) }
+func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), ownerOnlyFile) }
 
-func ownerOnlyPath(path string) error { return setList(path, ownerOnlyFolder) }
+func restrictDirToOwner(path string) error { return setAccessList(path, ownerOnlyDir) }
 
-func setList(path, sddl string) error {
+func setAccessList(path, sddl string) error {
 	sd, err := windows.SecurityDescriptorFromString(sddl)
 	if err != nil {
 		return err
@@ -78,4 +78,4 @@ func setList(path, sddl string) error {
 	return windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
 }
 
-func syncDir(string) {}
+func syncDir(*os.Root) {}

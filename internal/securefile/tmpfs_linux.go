@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onReadOnlyTmpfs is how a kubelet mounts secrets: in memory, and not to be
-// written by anyone in the container. Flag and type are statfs(2)'s.
-func onReadOnlyTmpfs(f *os.File) bool {
+// isReadOnlyTmpfs reports whether the file is where a kubelet mounts secrets: in
+// memory, and writable by no one in the container (statfs(2)).
+func isReadOnlyTmpfs(f *os.File) bool {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
 		return false

@@ -4,4 +4,4 @@ package securefile
 
 import "os"
 
-func onReadOnlyTmpfs(*os.File) bool { return false }
+func isReadOnlyTmpfs(*os.File) bool { return false }

@@ -79,7 +79,7 @@ var restricted = []struct{ prefix, owners string }{
 	{"github.com/jackc/pgx/v5/pgproto3", "internal/pglogin internal/pgproxy"},
 	{"github.com/jackc/pgx", "internal/pglogin"},
 	{"golang.org/x/crypto/x509roots", "internal/rootcerts"},
-	{"github.com/gofrs/flock", "internal/filelock internal/rundir"},
+	{"github.com/gofrs/flock", "internal/filelock"},
 	{"github.com/urfave/cli", "cmd/internal/cli cmd/internal/gendocs cmd/lakebase-credential-helper cmd/lakebase-exec"},
 	{"github.com/cpuguy83/go-md2man", "cmd/internal/gendocs"},
 }
@@ -206,7 +206,7 @@ func TestImportCheckFindsViolations(t *testing.T) {
 		{in("cmd/lakebase-exec", "github.com/zalando/go-keyring"), "only internal/keychain may"},
 		{in("internal/broker", "github.com/jackc/pgx/v5/pgconn"), "only internal/pglogin may"},
 		{in("internal/exchange", "golang.org/x/crypto/x509roots/fallback"), "only internal/rootcerts may"},
-		{in("internal/securefile", "github.com/gofrs/flock"), "only internal/filelock and internal/rundir may"},
+		{in("internal/securefile", "github.com/gofrs/flock"), "only internal/filelock may"},
 		{in("internal/credformat", module+"/test/emulator"), "contain no test code"},
 		{in("cmd/lakebase-exec", module+"/test/emulator"), "contain no test code"},
 		{in("cmd/lakebase-exec", "testing"), "for tests only"},

@@ -25,7 +25,7 @@ func TestAttack_ForeignFiles(t *testing.T) {
 		return path
 	}
 	below := func(name string) string { return filepath.Join(p.home, name) }
-	const foreign = "it belongs to uid 65533, and we are 65534"
+	const foreign = "belongs to uid 65533, not to uid 65534"
 
 	// Files that say where a secret goes, or that hold one, by name and by link.
 	target := fmt.Sprintf("[prod]\nhost = %s\nclient_id = %s\nclient_secret = x\n", p.env["DATABRICKS_HOST"], l.ClientID)
@@ -85,12 +85,12 @@ func TestAttack_RuntimeDirectoryExists(t *testing.T) {
 		p.finish(as(t, attacker, p.command("sh", "-c", "cd "+shared+" && "+script))).wantExit(0)
 	}
 	for script, reason := range map[string]string{
-		"mkdir -m 777 lakebase && chmod 777 lakebase": "it belongs to uid 65533, and we are 65534",
+		"mkdir -m 777 lakebase && chmod 777 lakebase": "belongs to uid 65533, not to uid 65534",
 		"mkdir -m 700 lakebase":                       "permission denied",
-		"ln -s " + p.run + " lakebase":                "it is a symbolic link, not a directory",
-		"ln -s lakebase lakebase":                     "it is a symbolic link, not a directory",
+		"ln -s " + p.run + " lakebase":                "is a symbolic link, not a directory",
+		"ln -s lakebase lakebase":                     "is a symbolic link, not a directory",
 		"mkfifo lakebase && chmod 666 lakebase":       "not a directory",
-		"mkdir -m 777 lakebase && chmod 777 lakebase && mkdir -m 777 lakebase/run-aaaaaaaa": "it belongs to uid 65533, and we are 65534",
+		"mkdir -m 777 lakebase && chmod 777 lakebase && mkdir -m 777 lakebase/run-aaaaaaaa": "belongs to uid 65533, not to uid 65534",
 	} {
 		theirs(script)
 		run("lakebase-exec", "--runtime-dir", made, "--", "true").wantExit(120).wantStderr(reason)

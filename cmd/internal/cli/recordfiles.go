@@ -32,5 +32,5 @@ func (f SecretFiles) KeepRecord(account, text string) error {
 		return err
 	}
 	defer d.Close()
-	return d.KeepFile(secretFileName(account)+recordSuffix, []byte(text+"\n"))
+	return d.WriteFileSync(secretFileName(account)+recordSuffix, []byte(text+"\n"))
 }

@@ -143,7 +143,7 @@ func (f SecretFiles) Set(account string, secret credential.Secret) error {
 		return err
 	}
 	defer d.Close()
-	if err := d.KeepFile(secretFileName(account), append(data, '\n')); err != nil {
+	if err := d.WriteFileSync(secretFileName(account), append(data, '\n')); err != nil {
 		return err
 	}
 	switch again, err := f.read(d, account); {

@@ -33,7 +33,7 @@ func TestSecretFilesRefuse(t *testing.T) {
 		"nothing":        {spoil: write(whole)},
 		"mode":           {func(_ *testing.T, _ SecretFiles, path string) { _ = os.Chmod(path, 0o640) }, "mode 0640", "chmod 600 %F", false},
 		"folder's mode":  {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chmod(f.Dir, 0o711) }, "mode 0711", "chmod 700 %D", false},
-		"above":          {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chmod(filepath.Dir(f.Dir), 0o777) }, "others can write in", "chmod go-w %A", false},
+		"above":          {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chmod(filepath.Dir(f.Dir), 0o777) }, "is writable by others", "chmod go-w %A", false},
 		"owner":          {func(_ *testing.T, _ SecretFiles, path string) { _ = os.Chown(path, 12345, 0) }, "belongs to uid 12345", "chown 0 %F", true},
 		"folder's owner": {func(_ *testing.T, f SecretFiles, _ string) { _ = os.Chown(f.Dir, 12345, 0) }, "belongs to uid 12345", "chown 0 %D", true},
 		"link": {func(_ *testing.T, _ SecretFiles, path string) {

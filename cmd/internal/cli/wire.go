@@ -70,7 +70,7 @@ func (p *Process) Secrets(chain broker.Secrets) Secrets {
 // RuntimeDir opens the folder for what does not outlive a session. Errors:
 // *config.Error for one that was named, else *NoRuntimeDirError.
 func (p *Process) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
-	dir, err := securefile.OpenDir(securefile.RuntimeCandidates(conf.RuntimeDir.Value, p.Env, os.Geteuid(), p.Home()))
+	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, p.Env, os.Geteuid(), p.Home()))
 	switch {
 	case err == nil:
 		return dir, nil

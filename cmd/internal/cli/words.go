@@ -12,7 +12,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
-	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Describe turns an error into one line that says what is wrong, and one that
@@ -21,7 +20,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	var (
 		usage *UsageError
 		conff *config.Error
-		file  *securefile.Error
 		none  *broker.NoSecretError
 		host  *broker.HostError
 		fixed interface{ Hint() string }
@@ -45,11 +43,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return usage.Problem, usage.Fix
 	case errors.As(err, &conff):
 		return sanitize.Line(conff.Error()), conff.Fix
-	case errors.As(err, &file):
-		if file.Fix != "" {
-			hint = "run: " + file.Fix
-		}
-		return message, hint
+	case errors.As(err, &hints):
+		return message, hints.Hint()
 	case errors.As(err, &host):
 		return message, hostHint(host)
 	case errors.As(err, &none):
@@ -62,8 +57,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
 	case errors.As(err, &room):
 		return message, "name a folder of yours that is closed to others with --runtime-dir"
-	case errors.As(err, &hints):
-		return message, hints.Hint()
 	}
 	return message, ""
 }

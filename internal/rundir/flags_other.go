@@ -1,7 +1,0 @@
-//go:build !unix
-
-package rundir
-
-import "os"
-
-const lockFlags = os.O_RDWR

@@ -1,0 +1,194 @@
+// Package securefile opens and writes files that hold secrets or decide where
+// secrets are sent: secret files, profiles, and the runtime directory with its locks
+// and caches. Owner and mode are checked on the opened descriptor, never on a name
+// that could refer to another file a moment later. It never loosens a file's mode,
+// never blocks on a FIFO, and never puts a file's content into an error.
+//
+// On Windows, where modes mean nothing, the owner is checked, and new files get an
+// access list for their owner alone (not run there yet).
+package securefile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+)
+
+// Error is why a file or directory was not used.
+type Error struct {
+	Path   string
+	Reason string
+	Fix    string // a shell command, or empty
+	Err    error  // the system's error, if there was one
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%q: %s", e.Path, e.Reason) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what to do about it; empty if no single command helps.
+func (e *Error) Hint() string {
+	if e.Fix == "" {
+		return ""
+	}
+	return "run: " + e.Fix
+}
+
+func reject(path, format string, args ...any) *Error {
+	return &Error{Path: path, Reason: fmt.Sprintf(format, args...)}
+}
+
+// rejectWithFix is reject with a command that is applied to path.
+func rejectWithFix(path, fix, format string, args ...any) *Error {
+	e := reject(path, format, args...)
+	e.Fix = fix + " " + sanitize.ShellQuote(path)
+	return e
+}
+
+// systemError wraps an error of the operating system without the path in it.
+func systemError(path string, err error) *Error {
+	inner := err
+	var pathError *fs.PathError
+	var linkError *os.LinkError
+	switch {
+	case errors.As(err, &pathError):
+		inner = pathError.Err
+	case errors.As(err, &linkError):
+		inner = linkError.Err
+	}
+	return &Error{Path: path, Reason: inner.Error(), Err: err}
+}
+
+// meta is what a descriptor tells about its file.
+type meta struct {
+	mode    fs.FileMode // type and permissions; on Windows the latter are always 0600
+	owner   int         // the UID; on Windows geteuid for us, 0 for the system and administrators, else -2
+	roTmpfs bool        // it is on a tmpfs that is mounted read-only
+}
+
+const (
+	rootUID                 = 0
+	othersAny   fs.FileMode = 0o077
+	othersWrite fs.FileMode = 0o022
+)
+
+// checkPrivate checks that a file is owned by uid and closed to others.
+func checkPrivate(path string, m meta, uid int, fixMode string) *Error {
+	switch {
+	case m.owner != uid:
+		return wrongOwner(path, m, uid)
+	case m.mode&othersAny != 0:
+		return rejectWithFix(path, "chmod "+fixMode, "is accessible by others (mode %04o)", m.mode.Perm())
+	}
+	return nil
+}
+
+func wrongOwner(path string, m meta, uid int) *Error {
+	if uid < 0 || m.owner < 0 {
+		return reject(path, "belongs to another user")
+	}
+	return rejectWithFix(path, sudo(uid)+fmt.Sprintf("chown %d", uid), "belongs to uid %d, not to uid %d", m.owner, uid)
+}
+
+// sudo is the prefix of a command that root must run.
+func sudo(uid int) string {
+	if uid == rootUID {
+		return ""
+	}
+	return "sudo "
+}
+
+// OpenRegular opens a regular file whose owner and mode are not checked, such as
+// one of the platform that runs us. It does not block on a FIFO. Errors: *Error.
+func OpenRegular(path string, flag int) (*os.File, error) {
+	f, _, err := openRegular(path, flag)
+	return f, err
+}
+
+// openRegular follows symbolic links: a Kubernetes secret is a link to ..data/NAME,
+// and dotfiles often are links. The file at the end counts.
+func openRegular(path string, flag int) (*os.File, meta, error) {
+	f, err := os.OpenFile(path, flag|nonblock, 0)
+	if err != nil {
+		if fi, statErr := os.Stat(path); statErr == nil && !fi.Mode().IsRegular() { // a FIFO without a reader
+			return nil, meta{}, notRegular(path, fi.Mode())
+		}
+		return nil, meta{}, systemError(path, err)
+	}
+	m, err := metaOf(f)
+	if err == nil && m.mode.IsRegular() {
+		return f, m, nil
+	}
+	_ = f.Close()
+	if err != nil {
+		return nil, meta{}, systemError(path, err)
+	}
+	return nil, meta{}, notRegular(path, m.mode)
+}
+
+func notRegular(path string, m fs.FileMode) *Error {
+	return reject(path, "is %s, not a regular file", fileType(m))
+}
+
+func fileType(m fs.FileMode) string {
+	switch {
+	case m.IsRegular():
+		return "a file"
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	}
+	return "a device"
+}
+
+// readAll reads at most max bytes; more is an error.
+func readAll(path string, f *os.File, max int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	if int64(len(data)) > max {
+		return nil, reject(path, "is larger than %d bytes", max)
+	}
+	return data, nil
+}
+
+// MaxProfile is the size limit of a configuration file in bytes.
+const MaxProfile = 1 << 20
+
+// ReadProfile reads a configuration file: regular, at most MaxProfile bytes, owned
+// by us or root, and writable by no one else, as it decides where a secret is
+// sent. Others may read it.
+//
+// Errors: *Error, which is also fs.ErrNotExist if there is no file.
+func ReadProfile(path string) ([]byte, error) {
+	f, m, err := openRegular(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if e := checkProfile(path, m, os.Geteuid()); e != nil {
+		return nil, e
+	}
+	return readAll(path, f, MaxProfile)
+}
+
+func checkProfile(path string, m meta, uid int) *Error {
+	switch {
+	case m.owner != uid && m.owner != rootUID:
+		return wrongOwner(path, m, uid)
+	case m.mode&othersWrite != 0 && m.owner == uid:
+		return rejectWithFix(path, "chmod go-w", "is writable by others (mode %04o)", m.mode.Perm())
+	case m.mode&othersWrite != 0:
+		return rejectWithFix(path, "sudo chmod go-w", "is writable by others (mode %04o)", m.mode.Perm())
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+//go:build unix
+
+package securefile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain sets the umask, as a directory that a group can write in is rejected.
+func TestMain(m *testing.M) {
+	syscall.Umask(0o022)
+	os.Exit(m.Run())
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// put writes a file with exactly this mode and returns its path.
+func put(t *testing.T, path, text string, mode fs.FileMode) string {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode))
+	return path
+}
+
+// giveAway changes a file's owner, which only root can do, and reports whether it
+// did.
+func giveAway(t *testing.T, path string) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return false
+	}
+	must(t, os.Chown(path, 12345, 12345))
+	return true
+}
+
+// age sets a file's time back by ten minutes.
+func age(t *testing.T, path string) {
+	t.Helper()
+	past := time.Now().Add(-10 * time.Minute)
+	must(t, os.Chtimes(path, past, past))
+}
+
+func names(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// wantError checks for an *Error whose reason contains reason, with this fix.
+func wantError(t *testing.T, err error, reason, fix string) {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(e.Reason, reason) || e.Fix != fix {
+		t.Errorf("got %T %v, want reason %q, fix %q", err, err, reason, fix)
+	}
+}
+
+// doesNotBlock fails the test if do blocks.
+func doesNotBlock(t *testing.T, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); do() }()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("blocked")
+	}
+}
+
+func TestReadSecret_Content(t *testing.T) {
+	for _, c := range []struct{ name, text, want, reason string }{
+		{"plain", "canary123", "canary123", ""},
+		{"white space around", "\r\n\t canary 123 \r\n", "canary 123", ""},
+		{"longest", strings.Repeat("x", MaxSecret), strings.Repeat("x", MaxSecret), ""},
+		{"too long by white space", "canary" + strings.Repeat("\n", MaxSecret), "", "larger than 4096 bytes"},
+		{"blank", " \n\n", "", "is empty"},
+		{"two lines", "canary123\nother", "", "more than one line"},
+		{"escape", "canary\x1b[2J", "", "control character"},
+	} {
+		got, err := ReadSecret(put(t, t.TempDir()+"/s", c.text, 0o600), SecretRules{})
+		switch {
+		case c.reason == "" && (err != nil || got.Reveal() != c.want):
+			t.Errorf("%s: got %q, %v", c.name, got.Reveal(), err)
+		case c.reason != "":
+			wantError(t, err, c.reason, "")
+			if strings.Contains(fmt.Sprint(err), "canary") {
+				t.Errorf("%s: the content is in %q", c.name, err)
+			}
+		}
+	}
+}
+
+// The checks of owner and mode, for owners that a test cannot create.
+func TestOwnerAndMode(t *testing.T) {
+	const me, other = 1000, 1001
+	for _, c := range []struct {
+		name        string
+		check       func(string, meta, int) *Error
+		m           meta
+		uid         int
+		reason, fix string // empty if accepted
+	}{
+		{name: "ours", check: checkSecret, m: meta{mode: 0o600, owner: me}, uid: me},
+		{name: "ours, group may read", check: checkSecret, m: meta{mode: 0o640, owner: me}, uid: me, reason: "accessible by others (mode 0640)", fix: "chmod 600 /f"},
+		{name: "ours, others may execute", check: checkSecret, m: meta{mode: 0o601, owner: me}, uid: me, reason: "mode 0601", fix: "chmod 600 /f"},
+		{name: "root's, readable", check: checkSecret, m: meta{mode: 0o644, owner: 0}, uid: me},
+		{name: "root's, writable by others", check: checkSecret, m: meta{mode: 0o646, owner: 0}, uid: me, reason: "writable by others (mode 0646)", fix: "sudo chmod go-w /f"},
+		{name: "root's, writable by group", check: checkSecret, m: meta{mode: 0o660, owner: 0}, uid: me, reason: "writable by others (mode 0660)", fix: "sudo chmod go-w /f"},
+		{name: "root's for root", check: checkSecret, m: meta{mode: 0o644, owner: 0}, uid: 0},
+		{name: "root's for root, writable by others", check: checkSecret, m: meta{mode: 0o666, owner: 0}, uid: 0, reason: "mode 0666", fix: "chmod 600 /f"},
+		{name: "another's", check: checkSecret, m: meta{mode: 0o600, owner: other}, uid: me, reason: "belongs to uid 1001, not to uid 1000", fix: "sudo chown 1000 /f"},
+		{name: "another's for root", check: checkSecret, m: meta{mode: 0o600, owner: other}, uid: 0, reason: "belongs to uid 1001, not to uid 0", fix: "chown 0 /f"},
+		{name: "another's on a read-only tmpfs", check: checkSecret, m: meta{mode: 0o644, owner: other, roTmpfs: true}, uid: me},
+		{name: "Windows, ours", check: checkSecret, m: meta{mode: 0o600, owner: -1}, uid: -1},
+		{name: "Windows, another's", check: checkSecret, m: meta{mode: 0o600, owner: -2}, uid: -1, reason: "belongs to another user"},
+		{name: "profile, readable", check: checkProfile, m: meta{mode: 0o644, owner: me}, uid: me},
+		{name: "profile of root", check: checkProfile, m: meta{mode: 0o644, owner: 0}, uid: me},
+		{name: "profile of root, writable", check: checkProfile, m: meta{mode: 0o664, owner: 0}, uid: me, reason: "mode 0664", fix: "sudo chmod go-w /f"},
+		{name: "profile of another", check: checkProfile, m: meta{mode: 0o600, owner: other}, uid: me, reason: "uid 1001", fix: "sudo chown 1000 /f"},
+		{name: "private, root's", check: checkDir, m: meta{mode: 0o700, owner: 0}, uid: me, reason: "belongs to uid 0", fix: "sudo chown 1000 /f"},
+		{name: "private, open", check: checkDir, m: meta{mode: 0o750, owner: me}, uid: me, reason: "mode 0750", fix: "chmod 700 /f"},
+	} {
+		e := c.check("/f", c.m, c.uid)
+		switch {
+		case c.reason == "" && e != nil:
+			t.Errorf("%s: got %v", c.name, e)
+		case c.reason != "":
+			wantError(t, e, c.reason, c.fix)
+		}
+	}
+}
+
+func checkDir(path string, m meta, uid int) *Error { return checkPrivate(path, m, uid, "700") }
+
+// ReadSecret, ReadProfile and OpenRegular reject what is not a regular file, without
+// blocking, and follow links.
+func TestReaders_FileTypes(t *testing.T) {
+	d := t.TempDir()
+	must(t, unix.Mkfifo(d+"/fifo", 0o600), os.Symlink("file", d+"/link"))
+	put(t, d+"/file", "text", 0o600)
+	put(t, d+"/given", "x", 0o600)
+	given := giveAway(t, d+"/given")
+	open := func(flag int) func(string) error {
+		return func(path string) error {
+			f, err := OpenRegular(path, flag)
+			_ = f.Close()
+			return err
+		}
+	}
+	for name, read := range map[string]func(path string) error{
+		"secret":         func(path string) error { _, err := ReadSecret(path, SecretRules{}); return err },
+		"profile":        func(path string) error { _, err := ReadProfile(path); return err },
+		"open to read":   open(os.O_RDONLY),
+		"open to append": open(os.O_WRONLY | os.O_APPEND),
+	} {
+		t.Run(name, func(t *testing.T) {
+			must(t, read(d+"/file"), read(d+"/link"))
+			err := read(d + "/none")
+			if wantError(t, err, "no such file", ""); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%v is not fs.ErrNotExist", err)
+			}
+			doesNotBlock(t, func() { wantError(t, read(d+"/fifo"), "is a pipe, not a regular file", "") })
+			wantError(t, read("/dev/null"), "is a device, not a regular file", "")
+			wantError(t, read(d), "is a directory, not a regular file", "")
+			if given && !strings.HasPrefix(name, "open") {
+				wantError(t, read(d+"/given"), "belongs to uid 12345, not to uid 0", "chown 0 "+d+"/given")
+			}
+		})
+	}
+}
+
+func TestReadProfile(t *testing.T) {
+	d := t.TempDir()
+	for name, c := range map[string]struct {
+		text        string
+		mode        fs.FileMode
+		reason, fix string
+	}{
+		"readable":  {text: "[a]\n", mode: 0o644},
+		"largest":   {text: strings.Repeat("x", MaxProfile), mode: 0o600},
+		"too-large": {text: strings.Repeat("x", MaxProfile+1), mode: 0o600, reason: "larger than 1048576 bytes"},
+		"by-group":  {mode: 0o620, reason: "writable by others (mode 0620)", fix: "chmod go-w " + d + "/by-group"},
+		"by-others": {mode: 0o602, reason: "writable by others (mode 0602)", fix: "chmod go-w " + d + "/by-others"},
+	} {
+		data, err := ReadProfile(put(t, d+"/"+name, c.text, c.mode))
+		if c.reason != "" {
+			wantError(t, err, c.reason, c.fix)
+		} else if err != nil || string(data) != c.text {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := ReadProfile("/etc/passwd"); err != nil {
+		t.Errorf("root's: got %v", err)
+	}
+	if e := (&Error{Path: "/a b", Fix: "chmod 600 '/a b'"}); e.Hint() != "run: chmod 600 '/a b'" || (&Error{}).Hint() != "" {
+		t.Errorf("got hint %q", e.Hint())
+	}
+}
+
+// A kubelet's layout of secrets.
+func TestReadSecret_Links(t *testing.T) {
+	d := t.TempDir()
+	put(t, d+"/..2026/good", "canary", 0o600)
+	put(t, d+"/..2026/it's bad", "canary", 0o666)
+	must(t, os.Symlink("..2026", d+"/..data"), os.Symlink("..data/good", d+"/good"), os.Symlink("..data/it's bad", d+"/it's bad"))
+	if s, err := ReadSecret(d+"/good", SecretRules{}); err != nil || s.Reveal() != "canary" {
+		t.Errorf("got %q, %v", s.Reveal(), err)
+	}
+	_, err := ReadSecret(d+"/it's bad", SecretRules{})
+	wantError(t, err, "mode 0666", `chmod 600 '`+d+`/it'\''s bad'`)
+}
+
+func TestReadSecret_CredentialsDirectory(t *testing.T) {
+	d := t.TempDir()
+	cred := put(t, d+"/cred/s", "canary", 0o666)
+	outside := put(t, d+"/outside", "canary", 0o666)
+	near := put(t, d+"/credential", "canary", 0o666)
+	must(t, os.Symlink(outside, d+"/cred/link"), os.Symlink("cred", d+"/alias"))
+	for path, dir := range map[string]string{cred: d + "/cred", d + "/alias/s": d + "/cred", d + "/cred/../cred/s": d + "/alias"} {
+		if s, err := ReadSecret(path, SecretRules{CredentialsDir: dir}); err != nil || s.Reveal() != "canary" {
+			t.Errorf("%s in %s: got %v", path, dir, err)
+		}
+	}
+	for path, dir := range map[string]string{cred: "", outside: d + "/cred", near: d + "/cred", d + "/cred/link": d + "/cred", d + "/cred/../outside": d + "/cred", d + "/alias/s": "/"} {
+		_, err := ReadSecret(path, SecretRules{CredentialsDir: dir})
+		wantError(t, err, "mode 0666", "chmod 600 "+path)
+	}
+	t.Chdir(d)
+	if _, err := ReadSecret("cred/s", SecretRules{CredentialsDir: "cred"}); err == nil {
+		t.Error("a relative credentials directory was accepted")
+	}
+}
