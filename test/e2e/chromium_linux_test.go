@@ -28,7 +28,7 @@ func TestUserLogin_Chromium(t *testing.T) {
 	c := newChromium(t, p)
 	login := p.start(p.command("lakebase-credential-helper", "login", "-p", "me", "--user-login"))
 	c.attach()
-	c.eventually("the workspace asks", `document.getElementById("person").textContent`, "ada@example.com")
+	c.eventually("the workspace asks", `document.getElementById("user").textContent`, "ada@example.com")
 	seen := c.commandLines()
 	c.eval(`document.getElementById("allow").click()`)
 	c.eventually("our page is shown", `document.body.textContent.includes("Your browser's part is done")`, true)
