@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net"
 	"sync/atomic"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -29,15 +28,14 @@ type Door struct {
 
 // NewDoor makes a door to t.
 func NewDoor(t pglogin.Target, tokens Tokens, explain func(error) (string, string)) *Door {
-	return &Door{Target: t, Tokens: tokens, Explain: explain, connector: &pglogin.Connector{
-		Cache: pglogin.NewTLSCache(), Wrap: func(c net.Conn) net.Conn { return pgproxy.NewWire(c) }}}
+	return &Door{Target: t, Tokens: tokens, Explain: explain, connector: &pglogin.Connector{Cache: pglogin.NewTLSCache()}}
 }
 
 // Wakes counts the logins that had to wait for a sleeping compute.
 func (d *Door) Wakes() int64 { return d.wakes.Load() }
 
 // Login logs in for a client. A token that the server refuses is replaced once.
-func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.Server, error) {
+func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.ServerConn, error) {
 	t, rest := d.Target, maps.Clone(params)
 	t.Database = params["database"]
 	delete(rest, "database")
@@ -56,7 +54,7 @@ func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.Se
 	if err != nil {
 		return nil, d.serverError(err)
 	}
-	return &pgproxy.Server{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
+	return &pgproxy.ServerConn{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
 }
 
 func (d *Door) open(ctx context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error) {

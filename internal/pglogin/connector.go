@@ -50,9 +50,9 @@ type Connector struct {
 	HedgeDelay time.Duration
 	// Cache, if set, is shared with other Connectors of the same target.
 	Cache *TLSCache
-	// Wrap, if set, wraps the socket of each connection that Connect makes, below
+	// wrap, if set by a test, wraps the socket of each connection that Connect makes, below
 	// its TLS.
-	Wrap func(net.Conn) net.Conn
+	wrap func(net.Conn) net.Conn
 	// Progress, if set, is called after each failure and when a second attempt
 	// starts. It must not block.
 	Progress func(Status)
@@ -78,7 +78,7 @@ func (c *Connector) Connect(ctx context.Context, t Target, password credential.S
 			return nil, err
 		}
 		cfg.RuntimeParams = params
-		return func(ctx context.Context) (*Conn, error) { return connect(ctx, t, cfg, password, c.Wrap) }, nil
+		return func(ctx context.Context) (*Conn, error) { return connect(ctx, t, cfg, password, c.wrap) }, nil
 	})
 }
 

@@ -222,7 +222,7 @@ func TestConnect_LeavesNoReadBehind(t *testing.T) {
 		}
 	})
 	connector := connector()
-	connector.Wrap = func(c net.Conn) net.Conn { return slowWrites{c} }
+	connector.wrap = func(c net.Conn) net.Conn { return slowWrites{c} }
 	c, err := connector.Connect(within(t, testTimeout), f.target(), secret, nil)
 	must(t, err)
 	defer c.Close()

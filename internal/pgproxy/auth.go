@@ -11,11 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// authenticate lets the client in, or says why not.
+// authenticate verifies the client's password, then its user.
 func (s *session) authenticate(first packet) error {
 	var b []byte
 	if first.minor > 0 || len(first.options) > 0 {
-		b = negotiation(first.options)
+		// PostgreSQL sends the whole version number, not only the minor one.
+		b, _ = (&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: pgproto3.ProtocolVersion30, UnrecognizedOptions: first.options}).Encode(b)
 	}
 	if !s.p.o.TrustLocal {
 		b, _ = (&pgproto3.AuthenticationCleartextPassword{}).Encode(b)
@@ -25,15 +26,16 @@ func (s *session) authenticate(first packet) error {
 			return err
 		}
 	}
+	user := first.params["user"]
 	if !s.p.o.TrustLocal {
-		if err := s.checkPassword(first.params["user"]); err != nil {
+		if err := s.checkPassword(user); err != nil {
 			return err
 		}
 	}
-	if user := first.params["user"]; user != s.p.o.User {
-		// Only who knew the password is told whose door this is.
-		return &ServerError{Code: "28000", Message: fmt.Sprintf("role %q is not the one that this proxy logs in as", user),
-			Hint: fmt.Sprintf("Connect as %q: it is in PGUSER of the child.", s.p.o.User)}
+	if user != s.p.o.User {
+		// Only a client with the password learns which user is served.
+		return &ServerError{Code: "28000", Message: fmt.Sprintf("role %q is not served by this proxy", user),
+			Hint: fmt.Sprintf("Connect as %q, the value of PGUSER in the command's environment.", s.p.o.User)}
 	}
 	return nil
 }
@@ -53,35 +55,36 @@ func (s *session) checkPassword(user string) error {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(want.Reveal()))
 	if subtle.ConstantTimeCompare(a[:], b[:]) != 1 || want.IsZero() {
 		return &ServerError{Code: "28P01", Message: fmt.Sprintf("password authentication failed for user %q", user),
-			Hint: "This is a local proxy: what works here is PGPASSWORD of the child, or the proxy's own password file, and no database token."}
+			Hint: "This is a local proxy: use PGPASSWORD from the command's environment, or the content of the proxy's password file, not a database token."}
 	}
 	return nil
 }
 
-// readPassword reads a PasswordMessage. A client without a password hangs up
-// instead, asks for one, and comes again.
+// readPassword reads a PasswordMessage. A client that has no password closes the
+// connection instead, asks its user, and connects again.
 func (s *session) readPassword() (string, error) {
+	const header = 5 // type and length
 	for {
-		if len(s.buf) >= 1 && s.buf[0] != 'p' {
+		if len(s.buf) > 0 && s.buf[0] != 'p' {
 			return "", violation(fmt.Sprintf("expected password response, got message type %d", s.buf[0]))
 		}
-		want := 5
-		if len(s.buf) >= want {
-			body := binary.BigEndian.Uint32(s.buf[1:])
-			if body < 5 || body > maxStartupPacket {
+		want := header
+		if len(s.buf) >= header {
+			length := binary.BigEndian.Uint32(s.buf[1:])
+			if length < 5 || length > maxStartupPacket {
 				return "", violation("invalid password packet size")
 			}
-			want = 1 + int(body)
+			want = 1 + int(length)
 		}
-		if want > 5 && len(s.buf) >= want {
+		if want > header && len(s.buf) >= want {
 			var m pgproto3.PasswordMessage
-			if m.Decode(s.buf[5:want]) != nil || len(m.Password)+6 != want {
+			if m.Decode(s.buf[header:want]) != nil || len(m.Password)+header+1 != want {
 				return "", violation("invalid password packet size")
 			}
 			s.buf = s.buf[want:]
 			return m.Password, nil
 		}
-		if err := s.more(want); err != nil {
+		if err := s.read(want); err != nil {
 			return "", err
 		}
 	}

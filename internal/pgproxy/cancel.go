@@ -9,60 +9,61 @@ import (
 	"sync"
 )
 
-// ErrUnknownKey is reported for a cancel request that names no open connection.
-var ErrUnknownKey = errors.New("a cancel request for no open connection")
+// ErrUnknownKey is reported for a cancel request whose key belongs to no open connection.
+var ErrUnknownKey = errors.New("cancel request for an unknown connection")
 
-// keyLength is that of protocol 3.0, the one spoken with clients.
-const keyLength = 4
+// clientKeySize is the size of a secret key in protocol 3.0.
+const clientKeySize = 4
 
-// key is how one open connection can be cancelled. Its methods know nil: the
-// server gave no key.
-type key struct {
-	pid      uint32
-	local    []byte // what the client was given
-	upstream []byte
+// cancelKey is the secret key of one open connection, as its client and as the server
+// have it. A nil *cancelKey belongs to a connection that cannot be cancelled.
+type cancelKey struct {
+	pid              uint32
+	client, upstream []byte
 }
 
-func (k *key) shown() []byte {
+// clientKey returns the key that the client receives.
+func (k *cancelKey) clientKey() []byte {
 	if k == nil {
 		return nil
 	}
-	return k.local
+	return k.client
 }
 
-// keys are those of the open connections. Two may share a pid: computes restart.
-type keys struct {
+// cancelKeys are the keys of the open connections. Two connections may have the same
+// pid, as a compute may restart.
+type cancelKeys struct {
 	mu sync.Mutex
-	m  map[uint32][]*key
+	m  map[uint32][]*cancelKey
 }
 
-// add makes a connection known. A server's key of another length is stood for by
-// a random one: a client of protocol 3.0 could not read it.
-func (ks *keys) add(pid uint32, upstream []byte) *key {
+// add registers a connection. If the server's key has another size than in protocol
+// 3.0, the client gets a random one instead.
+func (ks *cancelKeys) add(pid uint32, upstream []byte) *cancelKey {
 	if len(upstream) == 0 {
 		return nil
 	}
-	k := &key{pid: pid, local: upstream, upstream: upstream}
-	if len(upstream) != keyLength {
-		k.local = make([]byte, keyLength)
-		_, _ = rand.Read(k.local) // never fails
+	k := &cancelKey{pid: pid, client: upstream, upstream: upstream}
+	if len(upstream) != clientKeySize {
+		k.client = make([]byte, clientKeySize)
+		_, _ = rand.Read(k.client) // never fails
 	}
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	if ks.m == nil {
-		ks.m = map[uint32][]*key{}
+		ks.m = map[uint32][]*cancelKey{}
 	}
 	ks.m[pid] = append(ks.m[pid], k)
 	return k
 }
 
-func (ks *keys) remove(k *key) {
+func (ks *cancelKeys) remove(k *cancelKey) {
 	if k == nil {
 		return
 	}
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
-	rest := slices.DeleteFunc(ks.m[k.pid], func(o *key) bool { return o == k })
+	rest := slices.DeleteFunc(ks.m[k.pid], func(o *cancelKey) bool { return o == k })
 	if len(rest) > 0 {
 		ks.m[k.pid] = rest
 	} else {
@@ -70,21 +71,21 @@ func (ks *keys) remove(k *key) {
 	}
 }
 
-func (ks *keys) find(pid uint32, local []byte) *key {
+func (ks *cancelKeys) find(pid uint32, client []byte) *cancelKey {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	for _, k := range ks.m[pid] {
-		if subtle.ConstantTimeCompare(k.local, local) == 1 {
+		if subtle.ConstantTimeCompare(k.client, client) == 1 {
 			return k
 		}
 	}
 	return nil
 }
 
-// carry sends a cancel request upstream, once, if it is for a connection that is
-// open here. It asks for no password, as Postgres does not: the key is one.
-func (p *Proxy) carry(ctx context.Context, pid uint32, local []byte) {
-	k := p.keys.find(pid, local)
+// cancel sends a cancel request upstream, once, if its key belongs to an open
+// connection. As in PostgreSQL the key is the only authentication.
+func (p *Proxy) cancel(ctx context.Context, pid uint32, client []byte) {
+	k := p.keys.find(pid, client)
 	if k == nil {
 		p.event(Event{Kind: CancelFailed, Err: ErrUnknownKey})
 		return

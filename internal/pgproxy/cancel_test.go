@@ -13,132 +13,123 @@ func cancelRequest(pid uint32, key []byte) []byte {
 	return raw(codeCancel, string(binary.BigEndian.AppendUint32(nil, pid))+string(key))
 }
 
+// cancel sends a cancel request on a connection of its own and waits for its end.
+func (c *client) cancel(pid uint32, key []byte) {
+	c.t.Helper()
+	c.send(cancelRequest(pid, key))
+	c.ended()
+}
+
 func TestCancel(t *testing.T) {
-	d := open(t, Options{}, echo)
-	c := dial(t, d.unix).login()
-	carried := func(want ...string) {
+	p := start(t, Options{}, echo)
+	c := dial(t, p.unix).login()
+	expect := func(want ...string) {
 		t.Helper()
-		if got := d.up.carried(); !slices.Equal(got, want) {
-			t.Fatalf("carried: %v, and not %v", got, want)
+		if got := p.up.cancelled(); !slices.Equal(got, want) {
+			t.Fatalf("got cancel requests %v, want %v", got, want)
 		}
 	}
-	for _, key := range [][]byte{{0, 0, 0, 0}, c.key[:3], append(slices.Clone(c.key), 0), {}} {
-		wrong := dial(t, d.unix)
-		wrong.send(cancelRequest(c.pid, key))
-		if len(key) == 4 || len(key) == 5 {
-			wrong.ended() // without a word
-		} else if e := wrong.failure(); e.Message != "invalid length of query cancel packet" && e.Message != "invalid length of startup packet" {
-			t.Errorf("%x: %+v", key, e)
-		}
-	}
-	other := dial(t, d.tcp)
-	other.send(cancelRequest(c.pid+1, c.key))
-	other.ended()
-	carried()
-	if ev := d.events(CancelFailed); len(ev) != 3 || !errors.Is(ev[0].Err, ErrUnknownKey) {
-		t.Errorf("%+v", ev)
+	dial(t, p.unix).cancel(c.pid, []byte{0, 0, 0, 0})
+	dial(t, p.unix).cancel(c.pid, append(slices.Clone(c.key), 0))
+	dial(t, p.tcp).cancel(c.pid+1, c.key)
+	expect()
+	if ev := p.events(CancelFailed); len(ev) != 3 || !errors.Is(ev[0].Err, ErrUnknownKey) {
+		t.Errorf("got events %+v, want 3 with ErrUnknownKey", ev)
 	}
 
 	const want = "1/c0de0001"
-	for i, way := range []*client{dial(t, d.unix), dial(t, d.tcp), dial(t, d.tcp).secured()} {
-		way.send(cancelRequest(c.pid, c.key))
-		way.ended()
-		carried(slices.Repeat([]string{want}, i+1)...)
+	for i, conn := range []*client{dial(t, p.unix), dial(t, p.tcp), dial(t, p.tcp).startTLS()} {
+		conn.cancel(c.pid, c.key)
+		expect(slices.Repeat([]string{want}, i+1)...)
 	}
-	if n := d.Stats().Cancels; n != 3 || len(d.events(CancelDone)) != 3 {
-		t.Errorf("%d carried", n)
+	if n := p.Stats().Cancels; n != 3 || len(p.events(CancelDone)) != 3 {
+		t.Errorf("got %d cancels, want 3", n)
 	}
-	c.says("still here")
+	c.echo("still open")
 	must(t, c.Close())
-	eventually(t, "it to close", func() bool { return d.Stats().Open == 0 })
-	late := dial(t, d.unix)
-	late.send(cancelRequest(c.pid, c.key))
-	late.ended()
-	carried(want, want, want)
+	eventually(t, "the session to end", func() bool { return p.Stats().Open == 0 })
+	dial(t, p.unix).cancel(c.pid, c.key)
+	expect(want, want, want)
 }
 
-// A client of 3.0 could not read the long key of protocol 3.2.
-func TestCancelWithALongKey(t *testing.T) {
+// A client of protocol 3.0 cannot read the long key of protocol 3.2.
+func TestCancel_KeySizes(t *testing.T) {
 	long := make([]byte, 32)
 	long[0] = 7
-	d := open(t, Options{}, echo, func(f *fake) { f.key = long })
-	c := dial(t, d.unix).login()
+	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.key = long })
+	c := dial(t, p.unix).login()
 	if len(c.key) != 4 {
-		t.Fatalf("the client has a key of %d bytes", len(c.key))
+		t.Fatalf("got a key of %d bytes, want 4", len(c.key))
 	}
-	way := dial(t, d.unix)
-	way.send(cancelRequest(c.pid, c.key))
-	way.ended()
-	if got := d.up.carried(); len(got) != 1 || len(got[0]) != 2+64 {
-		t.Errorf("%v", got)
+	dial(t, p.unix).cancel(c.pid, c.key)
+	if got := p.up.cancelled(); len(got) != 1 || len(got[0]) != len("1/")+64 {
+		t.Errorf("got cancel requests %v, want one with the server's key", got)
 	}
-	none := open(t, Options{}, echo, func(f *fake) { f.key = []byte{} })
+	none := start(t, Options{}, echo, func(f *fakeUpstream) { f.key = []byte{} })
 	if c := dial(t, none.unix).login(); c.key != nil {
-		t.Errorf("a key without one: %x", c.key)
+		t.Errorf("got key %x, want none", c.key)
 	}
 }
 
-// Cancels are bounded in number; what waits is carried later, once.
-func TestManyCancels(t *testing.T) {
-	free := make(chan struct{})
-	d := open(t, Options{}, echo, func(f *fake) {
+// The number of requests in progress is limited; further ones wait.
+func TestCancel_Limit(t *testing.T) {
+	release := make(chan struct{})
+	p := start(t, Options{}, echo, func(f *fakeUpstream) {
 		f.onCancel = func(ctx context.Context) error {
 			if end, ok := ctx.Deadline(); !ok || time.Until(end) > cancelTimeout {
-				t.Error("without a deadline")
+				t.Error("the context has no deadline")
 			}
-			<-free
+			<-release
 			return nil
 		}
 	})
-	c := dial(t, d.unix).login()
-	var ways []*client
+	c := dial(t, p.unix).login()
+	var conns []*client
 	for range maxCancels + 5 {
-		way := dial(t, d.unix)
-		way.send(cancelRequest(c.pid, c.key))
-		ways = append(ways, way)
+		conn := dial(t, p.unix)
+		conn.send(cancelRequest(c.pid, c.key))
+		conns = append(conns, conn)
 	}
-	at := func() int { return len(d.up.carried()) }
-	eventually(t, "as many as may be", func() bool { return at() == maxCancels })
+	count := func() int { return len(p.up.cancelled()) }
+	eventually(t, "the limit to be reached", func() bool { return count() == maxCancels })
 	time.Sleep(50 * time.Millisecond)
-	if n := at(); n != maxCancels {
-		t.Errorf("%d at once", n)
+	if n := count(); n != maxCancels {
+		t.Errorf("got %d requests at once, want %d", n, maxCancels)
 	}
-	close(free)
-	for _, way := range ways {
-		way.ended()
+	close(release)
+	for _, conn := range conns {
+		conn.ended()
 	}
-	if n := at(); n != maxCancels+5 {
-		t.Errorf("%d in all", n)
-	}
-}
-
-func TestCancelThatFails(t *testing.T) {
-	no := errors.New("no")
-	d := open(t, Options{}, echo, func(f *fake) { f.onCancel = func(context.Context) error { return no } })
-	c := dial(t, d.unix).login()
-	way := dial(t, d.unix)
-	way.send(cancelRequest(c.pid, c.key))
-	way.ended()
-	if ev := d.events(CancelFailed); len(ev) != 1 || !errors.Is(ev[0].Err, no) || d.Stats().Cancels != 0 {
-		t.Errorf("%+v", ev)
-	}
-	if n := len(d.up.carried()); n != 1 {
-		t.Errorf("tried %d times", n)
+	if n := count(); n != maxCancels+5 {
+		t.Errorf("got %d requests, want %d", n, maxCancels+5)
 	}
 }
 
-// Two connections may have one pid: computes restart.
-func TestKeysOfOnePid(t *testing.T) {
-	var ks keys
+func TestCancel_Fails(t *testing.T) {
+	failure := errors.New("failed")
+	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.onCancel = func(context.Context) error { return failure } })
+	c := dial(t, p.unix).login()
+	dial(t, p.unix).cancel(c.pid, c.key)
+	if ev := p.events(CancelFailed); len(ev) != 1 || !errors.Is(ev[0].Err, failure) || p.Stats().Cancels != 0 {
+		t.Errorf("got events %+v, want one CancelFailed", ev)
+	}
+	if n := len(p.up.cancelled()); n != 1 {
+		t.Errorf("got %d attempts, want 1", n)
+	}
+}
+
+// Two connections may have the same pid, as a compute may restart.
+func TestCancelKeys_SamePID(t *testing.T) {
+	var ks cancelKeys
 	a, b := ks.add(1, []byte("aaaa")), ks.add(1, []byte("bbbb"))
 	if ks.find(1, []byte("aaaa")) != a || ks.find(1, []byte("bbbb")) != b || ks.find(2, []byte("aaaa")) != nil {
-		t.Error("not found")
+		t.Error("find returns the wrong key")
 	}
 	ks.remove(a)
 	if ks.find(1, []byte("aaaa")) != nil || ks.find(1, []byte("bbbb")) != b {
-		t.Error("the wrong one was removed")
+		t.Error("remove removed the wrong key")
 	}
 	if ks.remove(b); len(ks.m) != 0 {
-		t.Errorf("left: %v", ks.m)
+		t.Errorf("got keys %v, want none", ks.m)
 	}
 }

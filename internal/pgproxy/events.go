@@ -5,47 +5,47 @@ import (
 	"time"
 )
 
-// Stats is what a door is doing, and what it has done.
+// Stats are the current and total numbers of a Proxy.
 type Stats struct {
-	HalfOpen int64 // not let in yet
-	Waiting  int64 // their login upstream is under way
-	Open     int64 // joined
+	HalfOpen int64 // not authenticated yet
+	Waiting  int64 // login upstream in progress
+	Open     int64 // relayed
 
-	Logins       int64 // that worked
-	FailedLogins int64 // upstream said no, or nothing in time
-	Refused      int64 // sent away by a limit, or for a wrong user, password or packet
-	Cancels      int64 // carried
+	Logins       int64 // succeeded upstream
+	FailedLogins int64 // failed upstream
+	Rejected     int64 // over a limit, or wrong user, password or packet
+	Cancels      int64 // sent upstream
 }
 
 type counters struct {
-	waiting, open                   atomic.Int64
-	logins, failed, refused, cancel atomic.Int64
+	waiting, open                    atomic.Int64
+	logins, failed, rejected, cancel atomic.Int64
 }
 
-// Stats may be called at any time.
+// Stats returns the current numbers. It may be called at any time.
 func (p *Proxy) Stats() Stats {
 	return Stats{
 		HalfOpen: int64(len(p.startups)), Waiting: p.n.waiting.Load(), Open: p.n.open.Load(),
-		Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(), Refused: p.n.refused.Load(), Cancels: p.n.cancel.Load(),
+		Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(), Rejected: p.n.rejected.Load(), Cancels: p.n.cancel.Load(),
 	}
 }
 
-// EventKind says what happened.
+// EventKind is what happened.
 type EventKind int
 
-// The kinds. Err is nil where none is named.
+// The kinds of events. Err is nil unless the kind names it.
 const (
-	LoggedIn     EventKind = iota + 1 // Took: how long the login upstream needed
-	LoginFailed                       // Err is what Upstream.Login returned
-	ClientGone                        // while its login waited
-	Closed                            // Took: how long the connection was open
-	Refused                           // Err is the *ServerError that the client got
-	CancelDone                        // a cancel request was carried
-	CancelFailed                      // Err is what Upstream.Cancel returned, or ErrUnknownKey
-	AcceptFailed                      // Err is the listener's; it is tried again
+	LoggedIn     EventKind = iota + 1 // Took: duration of the login upstream
+	LoginFailed                       // Err: from Upstream.Login
+	ClientGone                        // the client closed during its login upstream
+	Closed                            // Took: how long the connection was relayed
+	Rejected                          // Err: the *ServerError sent to the client
+	CancelDone                        // a cancel request was sent upstream
+	CancelFailed                      // Err: from Upstream.Cancel, or ErrUnknownKey
+	AcceptFailed                      // Err: from the listener; Accept is tried again
 )
 
-// Event is one thing that happened. It holds no secret.
+// Event is one thing that happened. It contains no secret.
 type Event struct {
 	Kind EventKind
 	Took time.Duration
@@ -56,4 +56,9 @@ func (p *Proxy) event(e Event) {
 	if p.o.Event != nil {
 		p.o.Event(e)
 	}
+}
+
+func (p *Proxy) countRejected(e *ServerError) {
+	p.n.rejected.Add(1)
+	p.event(Event{Kind: Rejected, Err: e})
 }

@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// PathTooLongError says that a socket's path does not fit into sun_path.
+// PathTooLongError reports a socket path that does not fit into sun_path.
 type PathTooLongError struct {
 	Path string
-	Max  int // bytes that fit
+	Max  int // bytes
 }
 
 func (e *PathTooLongError) Error() string {
-	return fmt.Sprintf("the socket path %q has %d bytes; %d fit", e.Path, len(e.Path), e.Max)
+	return fmt.Sprintf("socket path %q is too long: %d bytes, maximum %d", e.Path, len(e.Path), e.Max)
 }
 
-// maxSocketPath is the size of sun_path without the NUL at its end, which libpq
-// wants to be there.
+// maxSocketPath returns the size of sun_path without the terminating NUL, which libpq
+// requires.
 func maxSocketPath() int {
 	if runtime.GOOS == "linux" || runtime.GOOS == "windows" {
 		return 107
@@ -32,14 +32,14 @@ func maxSocketPath() int {
 	return 103
 }
 
-// ListenUnix listens on the socket by which libpq knows port in dir, a folder
-// that the caller has closed to others. The socket is removed when the listener
-// is closed; one that was left by a process that is gone is replaced. Errors:
-// *PathTooLongError, or the system's (EADDRINUSE while somebody else listens).
+// ListenUnix listens on the Unix socket that libpq uses for port in dir, a directory
+// to which only the user has access. It replaces a socket without a listener, left by a
+// killed process. Closing the listener removes the socket. The error is a
+// *PathTooLongError or the system's, EADDRINUSE if another process listens.
 func ListenUnix(dir string, port int) (net.Listener, error) {
 	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
-	if most := maxSocketPath(); len(path) > most {
-		return nil, &PathTooLongError{Path: path, Max: most}
+	if limit := maxSocketPath(); len(path) > limit {
+		return nil, &PathTooLongError{Path: path, Max: limit}
 	}
 	removeStale(path)
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -53,7 +53,7 @@ func ListenUnix(dir string, port int) (net.Listener, error) {
 	return ln, nil
 }
 
-// removeStale removes a socket that nobody listens on.
+// removeStale removes a socket on which no process listens.
 func removeStale(path string) {
 	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
 		return
@@ -66,39 +66,40 @@ func removeStale(path string) {
 	}
 }
 
-// Reach says which addresses a TCP listener may have.
-type Reach int
+// Scope is the set of addresses that a TCP listener may have.
+type Scope int
 
-// The reaches.
+// Scopes of a TCP listener.
 const (
-	Loopback Reach = iota
+	Loopback Scope = iota
 	AnyAddress
 )
 
-// NotLoopbackError says that an address can be reached by other machines.
+// NotLoopbackError reports an address that other machines can reach.
 type NotLoopbackError struct{ Addr string }
 
 func (e *NotLoopbackError) Error() string {
-	return fmt.Sprintf("%q is no loopback address", e.Addr)
+	return fmt.Sprintf("%q is not a loopback address", e.Addr)
 }
 
-// ListenTCP listens on addr, host:port, where the host is an IP literal or
-// localhost. Port 0 takes a free one. Errors: *NotLoopbackError, or the system's.
-func ListenTCP(addr string, reach Reach) (net.Listener, error) {
+// ListenTCP listens on addr, host:port. For the scope Loopback the host is localhost or
+// a loopback IP address. Port 0 means any free port. The error is a *NotLoopbackError or
+// the system's.
+func ListenTCP(addr string, scope Scope) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
 	ip := net.ParseIP(host)
-	if reach != AnyAddress && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if scope != AnyAddress && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, &NotLoopbackError{Addr: addr}
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	// What localhost means is the resolver's word.
-	if a, ok := ln.Addr().(*net.TCPAddr); reach != AnyAddress && (!ok || !a.IP.IsLoopback()) {
+	// The resolver may map localhost to another address.
+	if a, ok := ln.Addr().(*net.TCPAddr); scope != AnyAddress && (!ok || !a.IP.IsLoopback()) {
 		_ = ln.Close()
 		return nil, &NotLoopbackError{Addr: addr}
 	}

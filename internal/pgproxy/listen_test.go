@@ -19,16 +19,16 @@ func TestListenUnix(t *testing.T) {
 	info, err := os.Lstat(path)
 	must(t, err)
 	if runtime.GOOS != "windows" && info.Mode() != os.ModeSocket|0o600 {
-		t.Errorf("mode %v", info.Mode())
+		t.Errorf("got mode %v, want 0600", info.Mode())
 	}
 	if _, err := ListenUnix(dir, 6432); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a second listener: %v", err)
+		t.Errorf("second listener: got %v, want EADDRINUSE", err)
 	}
 	must(t, ln.Close())
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket stays: %v", err)
+		t.Errorf("after Close: got %v, want no socket", err)
 	}
-	// What a killed process left is replaced; a file of somebody is not.
+	// The socket of a killed process is replaced, another file is not.
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	must(t, err)
 	stale.SetUnlinkOnClose(false)
@@ -38,16 +38,16 @@ func TestListenUnix(t *testing.T) {
 	must(t, ln.Close())
 	must(t, os.WriteFile(path, []byte("mine"), 0o600))
 	if _, err := ListenUnix(dir, 6432); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("over a file: %v", err)
+		t.Errorf("existing file: got %v, want EADDRINUSE", err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != "mine" {
-		t.Error("the file is gone")
+		t.Error("the file was overwritten")
 	}
 }
 
-func TestSocketPathLength(t *testing.T) {
+func TestListenUnix_PathLength(t *testing.T) {
 	const name = "/.s.PGSQL.5432"
-	fits, err := os.MkdirTemp("/tmp", "lbx") // short, for what comes behind it
+	fits, err := os.MkdirTemp("/tmp", "lbx") // short, to allow for the rest
 	must(t, err)
 	defer func() { _ = os.RemoveAll(fits) }()
 	fits += "/" + strings.Repeat("d", maxSocketPath()-len(fits)-1-len(name))
@@ -58,7 +58,7 @@ func TestSocketPathLength(t *testing.T) {
 	_, err = ListenUnix(fits+"d", 5432)
 	var long *PathTooLongError
 	if !errors.As(err, &long) || long.Max != maxSocketPath() || len(long.Path) != long.Max+1 {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want *PathTooLongError", err)
 	}
 }
 
@@ -70,20 +70,20 @@ func TestListenTCP(t *testing.T) {
 			continue
 		}
 		if a := ln.Addr().(*net.TCPAddr); !a.IP.IsLoopback() || a.Port == 0 {
-			t.Errorf("%s: %v", addr, a)
+			t.Errorf("%s: got %v, want a loopback address", addr, a)
 		}
 		_ = ln.Close()
 	}
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0", "localhost.example:0"} {
 		var no *NotLoopbackError
 		if _, err := ListenTCP(addr, Loopback); !errors.As(err, &no) || no.Addr != addr {
-			t.Errorf("%s: %v", addr, err)
+			t.Errorf("%s: got %v, want *NotLoopbackError", addr, err)
 		}
 	}
 	ln, err := ListenTCP("0.0.0.0:0", AnyAddress)
 	must(t, err)
 	must(t, ln.Close())
 	if _, err := ListenTCP("127.0.0.1", Loopback); err == nil || !strings.Contains(err.Error(), "missing port") {
-		t.Errorf("without a port: %v", err)
+		t.Errorf("without a port: got %v", err)
 	}
 }

@@ -1,88 +1,96 @@
+// Package pgproxy is a local proxy in front of one Postgres endpoint. It accepts
+// clients on Unix and TCP sockets, handles their startup phase (encryption, password,
+// cancel requests), has an Upstream log in at the database, and then relays bytes.
+//
+// It does not print, does not parse what follows a login, does not contact the
+// upstream before the client's password is verified, and tells a client only errors
+// that are meant for it.
 package pgproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-// Upstream makes logins at the endpoint and carries its cancel requests.
+// Upstream connects to the database.
 type Upstream interface {
-	// Login logs in with the client's start-up parameters (user and database are
-	// always there) and waits for a sleeping compute itself, as long as ctx lets
-	// it. A *ServerError chooses what the client is told.
-	Login(ctx context.Context, params map[string]string) (*Server, error)
-	// Cancel carries one cancel request.
+	// Login logs in with the client's startup parameters, which include user and
+	// database, and waits for a suspended compute until ctx ends. If the error is a
+	// *ServerError, the client receives it as it is.
+	Login(ctx context.Context, params map[string]string) (*ServerConn, error)
+	// Cancel sends one cancel request.
 	Cancel(ctx context.Context, pid uint32, key []byte) error
 }
 
-// Server is a connection upstream that has just become ready for a query, its TLS
-// handshake long done. The TCP connection under its TLS should be a Wire: see
-// NewWire.
-type Server struct {
+// ServerConn is a logged-in connection that has just become ready for a query.
+type ServerConn struct {
 	Conn       net.Conn
 	PID        uint32
-	SecretKey  []byte // none: the server gave no key, and cannot be cancelled
-	Parameters map[string]string
-	TxStatus   byte   // of ReadyForQuery; 0 is taken as 'I'
-	Pending    []byte // what was read after ReadyForQuery
+	SecretKey  []byte            // empty: the connection cannot be cancelled
+	Parameters map[string]string // ParameterStatus messages
+	TxStatus   byte              // of ReadyForQuery; 0 means 'I'
+	Pending    []byte            // read after ReadyForQuery
 }
 
-// Options say whom the door lets in, and how many. Zero limits are the defaults.
+// Options configure a Proxy. Limits that are zero have the defaults named here.
 type Options struct {
-	User       string
+	User       string // the only role that clients may connect as
 	Password   credential.Secret
-	TrustLocal bool // no password is asked for
+	TrustLocal bool // clients need no password
 	Upstream   Upstream
 
-	MaxConns       int           // connections logged in or logging in; 1000
-	MaxStartups    int           // half-open start-ups; 200
-	MaxWaiting     int           // logins under way upstream; 100
-	StartupTimeout time.Duration // from the connection to the right password; 10 s
-	LoginTimeout   time.Duration // of one login upstream, waking included; 60 s
+	MaxConns       int           // authenticated clients; 1000
+	MaxStartups    int           // clients that are not authenticated yet; 200
+	MaxWaiting     int           // logins in progress upstream; 100
+	StartupTimeout time.Duration // until the client is authenticated; 10 s
+	LoginTimeout   time.Duration // of a login upstream, wake-up included; 60 s
 
-	// Event, if there is one, is told what happens. It is called by many
-	// goroutines at once and must not block.
+	// Event, if set, is called for each event, from any goroutine. It must not block.
 	Event func(Event)
 }
 
-// Bounds that nobody needs to turn.
+// Limits that are not configurable.
 const (
-	admitWait     = 250 * time.Millisecond // for a start-up slot, before a refusal
-	writeTimeout  = 5 * time.Second        // for a greeting or an error
-	lingerTime    = 500 * time.Millisecond // for a refused client to read why
-	maxLingering  = 100                    // connections refused at the door and still read
-	lingerBytes   = 256 << 10              // the most of a refused client that is read
-	drainTime     = 10 * time.Second       // for the other side, when one has ended
-	farewellTime  = time.Second            // for a client to close, when the server has
-	cancelTimeout = 10 * time.Second
-	maxCancels    = 20
-	maxEarly      = 16 << 10 // what a client sends while its login waits
+	admitTimeout   = 250 * time.Millisecond // wait for a startup slot before rejecting
+	writeTimeout   = 5 * time.Second        // for the startup reply or an error
+	lingerTimeout  = 500 * time.Millisecond // for a rejected client to read the error
+	maxLingering   = 100                    // clients without a startup slot that are still read from
+	maxLingerBytes = 256 << 10              // read and discarded from a rejected client
+	drainTimeout   = 10 * time.Second       // for the server's remaining data after the client closed
+	closeTimeout   = time.Second            // for the client to close after the server did
+	cancelTimeout  = 10 * time.Second
+	maxCancels     = 20       // cancel requests in progress
+	maxBuffered    = 16 << 10 // read from a client during its login
 )
 
-// Proxy is one door. It is made by New.
+// Proxy serves clients of one database user. New makes one.
 type Proxy struct {
 	o         Options
-	startups  chan struct{}
-	lingering chan struct{}
-	cancels   chan struct{}
-	tls       func() (*tlsConfig, error)
-	keys      keys
-	taken     atomic.Int64 // waiting and open together
+	startups  chan struct{} // semaphore of MaxStartups
+	lingering chan struct{} // semaphore of maxLingering
+	cancels   chan struct{} // semaphore of maxCancels
+	tls       func() (*tls.Config, error)
+	keys      cancelKeys
+	clients   atomic.Int64 // authenticated: waiting and open
 	n         counters
 
 	mu     sync.Mutex
 	closed bool
-	raw    map[*net.Conn]struct{} // what Serve closes at its end
+	conns  map[net.Conn]struct{} // sockets that Serve closes when it ends
 	wg     sync.WaitGroup
 }
 
-// New makes a door. An empty password without TrustLocal lets nobody in.
+// New makes a Proxy. With an empty password and without TrustLocal it rejects all
+// clients.
 func New(o Options) *Proxy {
 	setDefault(&o.MaxConns, 1000)
 	setDefault(&o.MaxStartups, 200)
@@ -95,7 +103,7 @@ func New(o Options) *Proxy {
 		lingering: make(chan struct{}, maxLingering),
 		cancels:   make(chan struct{}, maxCancels),
 		tls:       sync.OnceValues(newTLSConfig),
-		raw:       map[*net.Conn]struct{}{},
+		conns:     map[net.Conn]struct{}{},
 	}
 }
 
@@ -105,12 +113,11 @@ func setDefault[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// ErrListenerClosed is returned by Serve when somebody else closed a listener.
-var ErrListenerClosed = errors.New("a listener was closed")
+// ErrListenerClosed is returned by Serve if a listener was closed by another.
+var ErrListenerClosed = errors.New("listener closed unexpectedly")
 
-// Serve lets clients in until ctx ends; then it closes the listeners and every
-// connection, and returns nil once the last goroutine is gone. It can be called
-// once.
+// Serve accepts clients until ctx ends. It then closes the listeners and all
+// connections and returns nil once all goroutines have ended. It can be called once.
 func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -132,20 +139,20 @@ func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return nil
 }
 
-// track has Serve close the socket of c at its end, until forget is called. It
-// says false when that end has come already.
+// track registers the socket of c to be closed when Serve ends, until forget is
+// called. It returns false if Serve has ended already.
 func (p *Proxy) track(c net.Conn) (forget func(), ok bool) {
-	c = socket(c) // a TLS connection may wait for its peer when it is closed
+	c = socket(c) // closing a TLS connection may block on its peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return func() {}, false
 	}
-	p.raw[&c] = struct{}{}
+	p.conns[c] = struct{}{}
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		delete(p.raw, &c)
+		delete(p.conns, c)
 	}, true
 }
 
@@ -153,10 +160,79 @@ func (p *Proxy) closeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	for c := range p.raw {
-		_ = (*c).Close()
+	for c := range p.conns {
+		_ = c.Close()
 	}
 }
 
-// alone says that there is one session, and nobody on the way in.
-func (p *Proxy) alone() bool { return p.taken.Load() == 1 && len(p.startups) == 0 }
+// accept accepts clients until ln is closed. It retries after any other error: a
+// process that has no free descriptors may have some later.
+func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
+	full := false
+	backoff := retry.Accept().Backoff()
+	for {
+		c, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			p.event(Event{Kind: AcceptFailed, Err: err})
+			select {
+			case <-ctx.Done():
+			case <-time.After(backoff.Next()):
+			}
+			continue
+		}
+		backoff.Reset()
+		if full = !p.admit(ctx, full); full {
+			p.reject(c)
+			continue
+		}
+		p.wg.Go(func() { p.handle(ctx, c) })
+	}
+}
+
+// admit takes a startup slot and reports whether it got one. It waits up to
+// admitTimeout, but not if full: the client before this one has waited in vain.
+func (p *Proxy) admit(ctx context.Context, full bool) bool {
+	select {
+	case p.startups <- struct{}{}:
+		return true
+	default:
+	}
+	if full {
+		return false
+	}
+	select {
+	case p.startups <- struct{}{}:
+		return true
+	case <-time.After(admitTimeout):
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// reject sends an error to a client for which there is no startup slot. It does not
+// block: the send buffer of a new socket has room for the error.
+func (p *Proxy) reject(c net.Conn) {
+	e := tooMany(p.o.MaxStartups, "unauthenticated connections")
+	p.countRejected(e)
+	_ = c.SetDeadline(time.Now().Add(lingerTimeout))
+	_, _ = c.Write(e.encode())
+	select {
+	case p.lingering <- struct{}{}:
+		p.wg.Go(func() {
+			defer func() { <-p.lingering }()
+			linger(c)
+			_ = c.Close()
+		})
+	default:
+		_ = c.Close()
+	}
+}
+
+// tooMany is the error of PostgreSQL for exceeded limits, with a hint which it is.
+func tooMany(limit int, what string) *ServerError {
+	return &ServerError{Code: "53300", Message: "sorry, too many clients already",
+		Hint: fmt.Sprintf("The local proxy allows %d %s.", limit, what)}
+}

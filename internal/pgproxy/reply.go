@@ -10,8 +10,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// ServerError is an error as a client of Postgres sees it. Severity is FATAL, and
-// Code 08006 (connection_failure), unless they are given.
+// ServerError is an error for a client, an ErrorResponse of the protocol. The default
+// of Severity is FATAL, that of Code 08006 (connection_failure).
 type ServerError struct {
 	Severity, Code, Message, Detail, Hint string
 }
@@ -36,7 +36,7 @@ func (e *ServerError) severity() string {
 	return "FATAL"
 }
 
-// encode is the ErrorResponse.
+// encode returns the ErrorResponse.
 func (e *ServerError) encode() []byte {
 	m := pgproto3.ErrorResponse{Severity: e.severity(), SeverityUnlocalized: e.severity(), Code: e.code(),
 		Message: sanitize.Line(e.Message), Detail: sanitize.Line(e.Detail), Hint: sanitize.Line(e.Hint)}
@@ -47,8 +47,8 @@ func (e *ServerError) encode() []byte {
 	return b
 }
 
-// greeting is all that a client reads between its password and its first query.
-func (s *Server) greeting(key []byte) ([]byte, error) {
+// startupReply returns all messages from AuthenticationOk to ReadyForQuery.
+func (s *ServerConn) startupReply(key []byte) ([]byte, error) {
 	b, err := (&pgproto3.AuthenticationOk{}).Encode(nil)
 	if err != nil {
 		return nil, err
@@ -71,11 +71,4 @@ func (s *Server) greeting(key []byte) ([]byte, error) {
 		return nil, err
 	}
 	return append(b, s.Pending...), nil
-}
-
-// negotiation tells the client that 3.0 is spoken here, and which of its options
-// nobody knows. Postgres sends the whole version number, not the minor one alone.
-func negotiation(options []string) []byte {
-	b, _ := (&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: pgproto3.ProtocolVersion30, UnrecognizedOptions: options}).Encode(nil)
-	return b
 }

@@ -2,204 +2,109 @@ package pgproxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// session is one client's connection.
+// session is the connection of one client.
 type session struct {
-	p    *Proxy
-	wire *Wire
-	conn net.Conn // the wire, or TLS on it
-	buf  []byte   // read and not yet understood
+	p       *Proxy
+	sock    net.Conn
+	conn    net.Conn // sock, or TLS on it
+	buf     []byte   // read from conn and not consumed
+	startup func()   // releases the startup slot
 
-	local   bool   // a Unix socket: there is no TLS on it
-	sslDone bool   // asked for once
-	gssDone bool   // asked for once
-	admit   func() // gives back the start-up slot
+	unix    bool // a Unix socket, where encryption is not offered
+	sslDone bool // TLS was requested or is in use
+	gssDone bool // GSSAPI encryption was requested, or TLS is in use
 }
 
-// errSilent ends a session without a word: the client is gone, or what it sent is
-// no Postgres.
-var errSilent = errors.New("nobody to tell")
+// Errors that end a session without an error message to the client.
+var (
+	errUnreachable = errors.New("client closed or does not speak the protocol")
+	errClientGone  = errors.New("client closed the connection")
+)
 
-func itoa(n int) string { return strconv.Itoa(n) }
+var errLoginTimeout = errors.New("login timed out")
 
-// handle serves one connection from its first byte to its last.
+// handle serves one client from its first byte to its last.
 func (p *Proxy) handle(ctx context.Context, c net.Conn) {
-	s := &session{p: p, wire: NewWire(c), admit: sync.OnceFunc(func() { <-p.startups })}
-	s.conn = s.wire
-	_, s.local = c.(*net.UnixConn)
-	defer s.admit()
+	s := &session{p: p, sock: c, conn: c, startup: sync.OnceFunc(func() { <-p.startups })}
+	_, s.unix = c.(*net.UnixConn)
+	defer s.startup()
 	forget, ok := p.track(c)
 	defer forget()
 	defer func() { _ = c.Close() }()
 	if !ok {
 		return
 	}
-	keepAlive(c)
+	enableKeepAlive(c)
 	_ = c.SetDeadline(time.Now().Add(p.o.StartupTimeout))
 	err := s.run(ctx)
-	var told *ServerError
-	if errors.As(err, &told) && ctx.Err() == nil {
-		s.tell(told)
+	var e *ServerError
+	if errors.As(err, &e) && ctx.Err() == nil {
+		s.sendError(e)
 	}
 }
 
-// run is the life of a session. A *ServerError is still to be told.
+// run returns when the session has ended. A *ServerError has not been sent yet.
 func (s *session) run(ctx context.Context) error {
-	first, err := s.begin()
+	first, err := s.negotiate()
 	if err != nil {
-		return s.refuse(err)
+		return s.rejection(err)
 	}
 	if first.kind == cancelPacket {
-		s.p.carry(ctx, first.cancel.ProcessID, first.cancel.SecretKey)
+		s.p.cancel(ctx, first.cancel.ProcessID, first.cancel.SecretKey)
 		return nil
 	}
 	if err := s.authenticate(first); err != nil {
-		return s.refuse(err)
+		return s.rejection(err)
 	}
-	s.admit()
-	if n := s.p.taken.Add(1); n > int64(s.p.o.MaxConns) {
-		s.p.taken.Add(-1)
-		return s.refuse(tooMany("of connections", s.p.o.MaxConns))
+	s.startup()
+	defer s.p.clients.Add(-1)
+	if s.p.clients.Add(1) > int64(s.p.o.MaxConns) {
+		return s.rejection(tooMany(s.p.o.MaxConns, "connections"))
 	}
-	defer s.p.taken.Add(-1)
 	return s.serve(ctx, first.params)
 }
 
-// refuse counts an error that the client gets, and passes it on.
-func (s *session) refuse(err error) error {
-	var told *ServerError
-	if errors.As(err, &told) {
-		s.p.refused(told)
+// rejection counts err, if the client will be told, and returns it.
+func (s *session) rejection(err error) error {
+	var e *ServerError
+	if errors.As(err, &e) {
+		s.p.countRejected(e)
 	}
 	return err
 }
 
-// tell sends an error and gives the client time to read it: a socket that is
-// closed with unread bytes in it may lose what was sent.
-func (s *session) tell(e *ServerError) {
-	_ = s.wire.SetDeadline(time.Now().Add(writeTimeout))
+// sendError sends e and waits until the client has had time to read it.
+func (s *session) sendError(e *ServerError) {
+	_ = s.sock.SetDeadline(time.Now().Add(writeTimeout))
 	if _, err := s.conn.Write(e.encode()); err != nil {
 		return
 	}
-	endWrite(s.conn)
-	linger(s.wire.Conn)
+	closeWrite(s.conn)
+	linger(s.sock)
 }
 
+// linger reads what the client still sends, until it closes: closing a socket with
+// unread data would reset the connection, and the client would lose the error.
 func linger(c net.Conn) {
-	endWrite(c)
-	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c, lingerBytes)
+	closeWrite(c)
+	_ = c.SetReadDeadline(time.Now().Add(lingerTimeout))
+	_, _ = io.CopyN(io.Discard, c, maxLingerBytes)
 }
 
-// begin reads packets until one says what the connection is for, and puts TLS on
-// it if it is asked for.
-func (s *session) begin() (packet, error) {
-	if err := s.more(1); err != nil {
-		return packet{}, err
-	}
-	if s.buf[0] == 0x16 && !s.local { // PostgreSQL 17: TLS without asking
-		s.wire.unread(s.buf)
-		s.buf = nil
-		if err := s.secure(); err != nil {
-			return packet{}, err
-		}
-		if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpn {
-			return packet{}, violation("received direct SSL connection request without ALPN protocol negotiation extension")
-		}
-	}
-	for {
-		first, err := s.packet()
-		if err != nil {
-			return packet{}, err
-		}
-		switch {
-		case first.kind == sslPacket && !s.sslDone:
-			err = s.answerSSL()
-		case first.kind == gssPacket && !s.gssDone:
-			s.gssDone = true
-			err = s.answer('N', "received unencrypted data after GSSAPI encryption request")
-		case first.kind == sslPacket:
-			err = unsupported(codeSSL)
-		case first.kind == gssPacket:
-			err = unsupported(codeGSS)
-		default:
-			return first, nil
-		}
-		if err != nil {
-			return packet{}, err
-		}
-	}
-}
-
-// answer replies with one byte to a request for encryption. Bytes behind such a
-// request were sent before the answer was known, and may be somebody else's:
-// CVE-2021-23214.
-func (s *session) answer(b byte, unread string) error {
-	if len(s.buf) > 0 {
-		e := violation(unread)
-		e.Detail = "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."
-		return e
-	}
-	_, err := s.conn.Write([]byte{b})
-	return err
-}
-
-func (s *session) answerSSL() error {
-	s.sslDone = true
-	const unread = "received unencrypted data after SSL request"
-	if s.local {
-		return s.answer('N', unread)
-	}
-	if err := s.answer('S', unread); err != nil {
-		return err
-	}
-	return s.secure()
-}
-
-// secure puts TLS on the connection. Nothing asks for encryption inside it.
-func (s *session) secure() error {
-	s.sslDone, s.gssDone = true, true
-	config, err := s.p.tls()
-	if err != nil {
-		return err
-	}
-	t := tls.Server(s.wire, config)
-	if err := t.Handshake(); err != nil {
-		return errors.Join(errSilent, err)
-	}
-	s.conn = t
-	return nil
-}
-
-// packet reads one start-up packet.
-func (s *session) packet() (packet, error) {
-	for {
-		first, n, want, bad := parsePacket(s.buf)
-		if bad != nil {
-			return first, bad
-		}
-		if n > 0 {
-			s.buf = s.buf[n:]
-			return first, nil
-		}
-		if err := s.more(want); err != nil {
-			return first, err
-		}
-	}
-}
-
-// more reads once, with room for at least want bytes in all.
-func (s *session) more(want int) error {
+// read reads once into buf, with space for at least want bytes in all.
+func (s *session) read(want int) error {
 	s.buf = slices.Grow(s.buf, max(512, want-len(s.buf)))
 	n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
 	s.buf = s.buf[:len(s.buf)+n]
@@ -209,5 +114,136 @@ func (s *session) more(want int) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	return errors.Join(errSilent, err)
+	return errors.Join(errUnreachable, err)
+}
+
+// serve logs in upstream for an authenticated client and relays.
+func (s *session) serve(ctx context.Context, params map[string]string) error {
+	start := time.Now()
+	server, err := s.connect(ctx, params)
+	if err != nil {
+		return err
+	}
+	conn := server.Conn
+	defer func() { _ = conn.Close() }()
+	forget, ok := s.p.track(conn)
+	defer forget()
+	if !ok {
+		return errUnreachable
+	}
+	enableKeepAlive(conn)
+	key := s.p.keys.add(server.PID, server.SecretKey)
+	defer s.p.keys.remove(key)
+	reply, err := server.startupReply(key.clientKey())
+	if err != nil {
+		return &ServerError{Message: "startup reply of the server is too long"}
+	}
+	s.p.n.logins.Add(1)
+	s.p.n.open.Add(1)
+	defer s.p.n.open.Add(-1)
+	s.p.event(Event{Kind: LoggedIn, Took: time.Since(start)})
+	opened := time.Now()
+	_ = s.conn.SetWriteDeadline(opened.Add(writeTimeout))
+	if _, err := s.conn.Write(reply); err == nil {
+		_ = s.conn.SetDeadline(time.Time{})
+		_ = conn.SetDeadline(time.Time{})
+		buffered := s.buf
+		s.buf = nil // not kept while the session lasts
+		relay(s.conn, conn, buffered)
+	} else {
+		terminate(conn)
+	}
+	s.p.event(Event{Kind: Closed, Took: time.Since(opened)})
+	return nil
+}
+
+// connect logs in upstream, as one of at most MaxWaiting. Its error is what the
+// client is told.
+func (s *session) connect(ctx context.Context, params map[string]string) (*ServerConn, error) {
+	defer s.p.n.waiting.Add(-1)
+	if s.p.n.waiting.Add(1) > int64(s.p.o.MaxWaiting) {
+		return nil, s.rejection(tooMany(s.p.o.MaxWaiting, "logins in progress"))
+	}
+	server, err := s.login(ctx, params)
+	switch {
+	case err == nil:
+		return server, nil
+	case errors.Is(err, errClientGone):
+		s.p.event(Event{Kind: ClientGone})
+		return nil, err
+	case ctx.Err() == nil:
+		s.p.n.failed.Add(1)
+		s.p.event(Event{Kind: LoginFailed, Err: err})
+	}
+	return nil, s.loginError(err)
+}
+
+// login calls Upstream.Login, and cancels it when the client closes. What the client
+// sends meanwhile is added to s.buf.
+func (s *session) login(ctx context.Context, params map[string]string) (*ServerConn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ctx, stop := context.WithTimeoutCause(ctx, s.p.o.LoginTimeout, errLoginTimeout)
+	defer stop()
+	_ = s.conn.SetDeadline(time.Time{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if !s.bufferInput() {
+			cancel(errClientGone)
+		}
+	}()
+	server, err := s.p.o.Upstream.Login(ctx, params)
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
+	<-watched
+	_ = s.conn.SetReadDeadline(time.Time{})
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errClientGone):
+		if err == nil {
+			terminate(server.Conn)
+			_ = server.Conn.Close()
+		}
+		return nil, errClientGone
+	case err != nil && errors.Is(cause, errLoginTimeout):
+		return nil, errors.Join(errLoginTimeout, err)
+	}
+	return server, err
+}
+
+// bufferInput reads what the client sends, up to maxBuffered, until the read deadline
+// is moved into the past. It returns false if the client has closed.
+func (s *session) bufferInput() bool {
+	for len(s.buf) < maxBuffered {
+		s.buf = slices.Grow(s.buf, 1)
+		n, err := s.conn.Read(s.buf[len(s.buf):min(cap(s.buf), maxBuffered)])
+		s.buf = s.buf[:len(s.buf)+n]
+		if err != nil {
+			return errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+	return true
+}
+
+// terminate ends a server session whose client has gone.
+func terminate(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(closeTimeout))
+	if b, err := (&pgproto3.Terminate{}).Encode(nil); err == nil {
+		_, _ = c.Write(b)
+	}
+}
+
+// loginError is what a client is told about a failed login: the upstream's error if
+// it is meant for clients, otherwise no details.
+func (s *session) loginError(err error) error {
+	var e *ServerError
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, errLoginTimeout), errors.Is(err, context.DeadlineExceeded):
+		return &ServerError{Code: "57P03",
+			Message: fmt.Sprintf("login to the database timed out after %v", s.p.o.LoginTimeout),
+			Hint:    "A suspended compute usually resumes within seconds. Connect again, or see the output of the proxy."}
+	}
+	return &ServerError{Message: "login to the database failed", Hint: "See the output of the proxy for the cause."}
 }

@@ -4,219 +4,226 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-func TestLoginIsOneGreeting(t *testing.T) {
-	d := open(t, Options{}, echo, func(f *fake) { f.pending = []byte("pending") })
-	for _, addr := range []string{d.unix, d.tcp} {
+func TestLogin(t *testing.T) {
+	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.pending = []byte("pending") })
+	for _, addr := range []string{p.unix, p.tcp} {
 		c := dial(t, addr)
 		c.send(startup(t, "user", user, "application_name", "psql", "options", "-c x=y"))
-		c.asked()
+		c.expectPasswordRequest()
 		c.send(passwordMessage(t, password))
-		eventually(t, "the login", func() bool { return len(d.events(LoggedIn)) > 0 })
+		eventually(t, "the login", func() bool { return len(p.events(LoggedIn)) > 0 })
 		b := make([]byte, 4096)
 		n, err := c.Read(b) // all in one write
 		must(t, err)
 		if !bytes.HasSuffix(b[:n], []byte("Z\x00\x00\x00\x05Ipending")) || !bytes.HasPrefix(b[:n], []byte("R\x00\x00\x00\x08\x00\x00\x00\x00S")) {
-			t.Errorf("the greeting is %q", b[:n])
+			t.Errorf("got startup reply %q", b[:n])
 		}
-		c.says("select 1")
+		c.echo("select 1")
 		want := map[string]string{"user": user, "database": user, "application_name": "psql", "options": "-c x=y"}
-		if diff := cmp.Diff(want, d.up.last()); diff != "" {
+		if diff := cmp.Diff(want, p.up.lastParams()); diff != "" {
 			t.Error(diff)
 		}
 	}
-	c := dial(t, d.unix).login()
+	c := dial(t, p.unix).login()
 	if diff := cmp.Diff([]string{"application_name\x00\x00", "client_encoding\x00UTF8\x00", "server_version\x0017.5\x00"}, c.params); diff != "" {
 		t.Error(diff)
 	}
 	if c.pid != 3 || binary.BigEndian.Uint32(c.key) != 0xC0DE0003 {
-		t.Errorf("the key is %d %x", c.pid, c.key)
+		t.Errorf("got key %d %x, want 3 c0de0003", c.pid, c.key)
 	}
-	if d.up.last()["database"] != "shop" {
-		t.Errorf("the database asked for is %q", d.up.last()["database"])
+	if got := p.up.lastParams()["database"]; got != "shop" {
+		t.Errorf("got database %q, want shop", got)
 	}
-	if s := d.Stats(); s.Logins != 3 || s.Open != 3 || s.Waiting+s.HalfOpen+s.Refused+s.FailedLogins != 0 {
-		t.Errorf("%+v", s)
+	if s := p.Stats(); s.Logins != 3 || s.Open != 3 || s.Waiting+s.HalfOpen+s.Rejected+s.FailedLogins != 0 {
+		t.Errorf("got %+v, want 3 logins, 3 open", s)
 	}
 }
 
-func TestEncryptionRequests(t *testing.T) {
-	d := open(t, Options{}, echo)
-	local := dial(t, d.unix)
-	for _, code := range []uint32{codeSSL, codeGSS} {
-		local.send(request(code))
-		if b := local.bytes(1); b[0] != 'N' {
-			t.Errorf("a Unix socket answers %q", b)
+func TestLogin_BuffersInput(t *testing.T) {
+	resume := make(chan struct{})
+	p := start(t, Options{}, echo, suspended(resume))
+	unix := dial(t, p.unix).authenticate()
+	tls := dial(t, p.tcp).startTLS().authenticate()
+	large := dial(t, p.unix).authenticate()
+	eventually(t, "three logins", func() bool { return p.Stats().Waiting == 3 })
+	text := strings.Repeat("x", 3*maxBuffered)
+	go func() { _, _ = large.Write([]byte(text)) }()
+	unix.send([]byte("first "))
+	tls.send([]byte("first "))
+	time.Sleep(50 * time.Millisecond)
+	unix.send([]byte("second "))
+	close(resume)
+	for c, want := range map[*client]string{unix: "first second ", tls: "first ", large: text} {
+		if got := string(c.expectReady().bytes(len(want))); got != want {
+			t.Errorf("got %.20q, want %.20q", got, want)
 		}
+		c.echo("next")
 	}
-	local.login().says("hello")
+	if s := p.Stats(); s.Open != 3 || s.Waiting != 0 {
+		t.Errorf("got %+v, want 3 open", s)
+	}
+}
 
-	for _, gssFirst := range []bool{true, false} {
-		c := dial(t, d.tcp)
-		if gssFirst {
-			c.send(request(codeGSS))
-			if b := c.bytes(1); b[0] != 'N' {
-				t.Errorf("GSSENCRequest is answered with %q", b)
+func TestLogin_ClientCloses(t *testing.T) {
+	p := start(t, Options{}, echo, suspended(nil))
+	cause := make(chan error, 3)
+	wait := p.up.before
+	p.up.before = func(ctx context.Context, params map[string]string) (*ServerConn, error) {
+		s, err := wait(ctx, params)
+		cause <- context.Cause(ctx)
+		return s, err
+	}
+	conns := []*client{dial(t, p.unix).authenticate(), dial(t, p.tcp).authenticate(), dial(t, p.tcp).startTLS().authenticate()}
+	eventually(t, "three logins", func() bool { return p.Stats().Waiting == 3 })
+	for _, c := range conns {
+		must(t, c.Close())
+	}
+	for range conns {
+		select {
+		case err := <-cause:
+			if !errors.Is(err, errClientGone) {
+				t.Errorf("got cause %v, want errClientGone", err)
 			}
+		case <-time.After(guard):
+			t.Fatal("the login was not cancelled")
 		}
-		c.secured().login().says("hello")
 	}
-	plain := dial(t, d.tcp)
-	plain.login().says("hello")
-}
-
-func TestDirectTLS(t *testing.T) {
-	d := open(t, Options{}, echo)
-	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
-		dial(t, d.tcp).handshake(name, "postgresql").login().says("hello")
-	}
-	e := dial(t, d.tcp).handshake("localhost").failure()
-	if e.Code != "08P01" || e.Message != "received direct SSL connection request without ALPN protocol negotiation extension" {
-		t.Errorf("without ALPN: %+v", e)
-	}
-	local := dial(t, d.unix)
-	local.send([]byte("\x16\x03\x01\x02\x00"))
-	if e := local.failure(); e.Message != "invalid length of startup packet" {
-		t.Errorf("on a Unix socket: %+v", e)
+	eventually(t, "the sessions to end", func() bool { return len(p.events(ClientGone)) == 3 && p.Stats().Waiting == 0 })
+	if s := p.Stats(); s.FailedLogins != 0 || s.Logins != 0 {
+		t.Errorf("got %+v, want no logins", s)
 	}
 }
 
-func TestStartupRefusals(t *testing.T) {
-	d := open(t, Options{}, echo)
-	whole := startup(t, "user", user)
-	inside := func(send ...[]byte) func(*client) *client {
-		return func(c *client) *client { c = c.secured(); c.send(send...); return c }
+// A login that succeeds although its client has closed is terminated.
+func TestLogin_SucceedsAfterClientClosed(t *testing.T) {
+	received := make(chan []byte, 1)
+	p := start(t, Options{}, func(c net.Conn) { b, _ := io.ReadAll(c); received <- b }, func(f *fakeUpstream) {
+		f.before = func(ctx context.Context, _ map[string]string) (*ServerConn, error) {
+			<-ctx.Done() // ignored
+			c, err := f.dial(context.Background())
+			return &ServerConn{Conn: c}, err
+		}
+	})
+	must(t, dial(t, p.unix).authenticate().Close())
+	select {
+	case b := <-received:
+		if string(b) != "X\x00\x00\x00\x04" {
+			t.Errorf("got %q, want Terminate", b)
+		}
+	case <-time.After(guard):
+		t.Fatal("the server's connection was not closed")
 	}
-	first := func(send ...[]byte) func(*client) *client {
-		return func(c *client) *client { c.send(send...); return c }
-	}
+}
+
+func TestLogin_Fails(t *testing.T) {
+	secret := errors.New("dial tcp 10.1.2.3: token eyJhbGciOi")
 	for _, c := range []struct {
-		name, code, text string
-		do               func(*client) *client
+		name             string
+		err              error
+		code, text, hint string
 	}{
-		{"garbage", "08P01", "invalid length of startup packet", first([]byte("GET / HTTP/1.1\r\n\r\n"))},
-		{"1 GiB", "08P01", "invalid length of startup packet", first([]byte{0x40, 0, 0, 0}, make([]byte, 100<<10))},
-		{"protocol 2", "0A000", "unsupported frontend protocol 2.0: server supports 3.0 to 3.0", first(raw(2<<16, strings.Repeat("x", 288)))},
-		{"no user", "28000", "no PostgreSQL user name specified in startup packet", first(startup(t, "database", "shop"))},
-		{"bytes after SSLRequest", "08P01", "received unencrypted data after SSL request", first(append(request(codeSSL), whole...))},
-		{"bytes after GSSENCRequest", "08P01", "received unencrypted data after GSSAPI encryption request", first(append(request(codeGSS), whole...))},
-		{"SSLRequest in TLS", "0A000", "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0", inside(request(codeSSL))},
-		{"GSSENCRequest in TLS", "0A000", "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", inside(request(codeGSS))},
-		{"two GSSENCRequests", "0A000", "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", func(c *client) *client {
-			c.send(request(codeGSS))
-			c.bytes(1)
-			c.send(request(codeGSS))
-			return c
-		}},
+		{"ServerError", &ServerError{Severity: "ERROR", Code: "28P01", Message: "no\x1b[31m such\trole", Hint: "create it"}, "28P01", `no\x1B[31m such role`, "create it"},
+		{"wrapped ServerError", fmt.Errorf("x: %w", &ServerError{Code: "3D000", Message: "no database"}), "3D000", "no database", ""},
+		{"other error", secret, "08006", "login to the database failed", "output of the proxy"},
+		{"deadline of the upstream", fmt.Errorf("x: %w", context.DeadlineExceeded), "57P03", "after 1m0s", "Connect again"},
 	} {
-		e := c.do(dial(t, d.tcp)).failure()
-		if e.Code != c.code || e.Message != c.text || e.Severity != "FATAL" || e.SeverityUnlocalized != "FATAL" {
-			t.Errorf("%s: %+v", c.name, e)
+		p := start(t, Options{}, echo, func(f *fakeUpstream) {
+			f.before = func(context.Context, map[string]string) (*ServerConn, error) { return nil, c.err }
+		})
+		e := dial(t, p.unix).authenticate().failure()
+		if e.Code != c.code || !strings.Contains(e.Message, c.text) || !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%s: got %+v, want %s %s", c.name, e, c.code, c.text)
 		}
-	}
-	if n := d.up.logins.Load(); n != 0 {
-		t.Errorf("the upstream was touched %d times", n)
-	}
-	dial(t, d.tcp).login().says("hello")
-}
-
-func TestSSLRequestFlood(t *testing.T) {
-	d := open(t, Options{}, echo)
-	c := dial(t, d.unix)
-	c.send(request(codeSSL))
-	c.bytes(1)
-	for range 1000 {
-		if _, err := c.Write(request(codeSSL)); err != nil {
-			break // it has closed already
+		if strings.Contains(fmt.Sprintf("%+v", e), "eyJ") {
+			t.Errorf("%s: the client is told the internal error: %+v", c.name, e)
 		}
-	}
-	if e := c.failure(); e.Message != "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0" {
-		t.Errorf("%+v", e)
+		if ev := p.events(LoginFailed); len(ev) != 1 || !errors.Is(ev[0].Err, c.err) || p.Stats().FailedLogins != 1 {
+			t.Errorf("%s: got events %+v, want one LoginFailed", c.name, ev)
+		}
 	}
 }
 
-func TestSlowAndSilentStartups(t *testing.T) {
-	const limit = 2 * time.Second
-	up := &fake{before: func(context.Context, map[string]string) (*Server, error) {
-		near, far := net.Pipe()
-		go echo(far)
-		return &Server{Conn: near, PID: 1, SecretKey: []byte("abcd")}, nil
-	}}
-	inFakeTime(t, Options{StartupTimeout: limit, Upstream: up}, func(t *testing.T, p *Proxy, dial func() *client) {
-		slow := dial()
-		packet := startup(t, "user", user, "database", "shop")
-		for _, b := range packet { // slow, and still in time
-			slow.send([]byte{b})
-			time.Sleep(limit / time.Duration(len(packet)+1))
+func TestLogin_Timeout(t *testing.T) {
+	up := &fakeUpstream{}
+	suspended(nil)(up)
+	inFakeTime(t, Options{LoginTimeout: 3 * time.Second, StartupTimeout: 2 * time.Second, Upstream: up}, func(t *testing.T, _ *Proxy, dial func() *client) {
+		start := time.Now()
+		e := dial().authenticate().failure()
+		if took := time.Since(start); took < 3*time.Second || took > 3*time.Second+lingerTimeout {
+			t.Errorf("got an error after %v, want 3s", took)
 		}
-		slow.asked()
-		for _, b := range passwordMessage(t, password) {
-			slow.send([]byte{b})
+		if e.Code != "57P03" || e.Message != "login to the database timed out after 3s" {
+			t.Errorf("got %+v, want 57P03", e)
 		}
-		slow.welcome().says("hello")
-
-		began := time.Now()
-		silent, half, drip, mute := dial(), dial(), dial(), dial()
-		half.send(request(codeSSL)) // and no handshake
-		half.bytes(1)
-		mute.send(startup(t, "user", user)) // and no password
-		mute.asked()
-		go func() { // stays under any timeout between two bytes
-			for _, b := range startup(t, "user", strings.Repeat("x", 800)) {
-				if _, err := drip.Write([]byte{b}); err != nil {
-					return
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
-		}()
-		silent.ended()
-		half.ended()
-		drip.ended()
-		if e := mute.failure(); e.Code != "57014" || e.Message != "canceling authentication due to timeout" {
-			t.Errorf("without a password: %+v", e)
-		}
-		if took := time.Since(began); took < limit || took > limit+lingerTime {
-			t.Errorf("dropped after %v", took)
-		}
-		if synctest.Wait(); p.Stats().HalfOpen != 0 {
-			t.Errorf("%d start-ups are left", p.Stats().HalfOpen)
-		}
-		slow.says("still here")
-		_ = slow.Close()
 	})
 }
 
-func TestNegotiation(t *testing.T) {
-	d := open(t, Options{}, echo)
+func TestLogin_ServeEnds(t *testing.T) {
+	p := start(t, Options{LoginTimeout: time.Hour}, echo, suspended(nil))
+	c := dial(t, p.unix).authenticate()
+	eventually(t, "the login", func() bool { return p.Stats().Waiting == 1 })
+	must(t, p.stop())
+	c.ended()
+	if n := p.Stats().FailedLogins; n != 0 {
+		t.Errorf("got %d failed logins, want 0", n)
+	}
+}
+
+// TLS may have read records during the login that belong to the session.
+func TestLogin_RecordsAlreadyRead(t *testing.T) {
+	written := make(chan struct{})
+	serve := func(c net.Conn) {
+		_, _ = c.Write([]byte("login"))
+		_, _ = c.Write([]byte("session"))
+		close(written)
+		_, _ = c.Read(make([]byte, 1))
+	}
+	p := start(t, Options{}, serve)
+	p.up.before = func(ctx context.Context, _ map[string]string) (*ServerConn, error) {
+		c, err := p.up.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		<-written
+		_, err = io.ReadFull(c, make([]byte, 5))
+		return &ServerConn{Conn: c}, err
+	}
+	c := dial(t, p.unix).authenticate().expectReady()
+	if got := string(c.bytes(7)); got != "session" {
+		t.Errorf("got %q, want %q", got, "session")
+	}
+}
+
+func TestServerError_Encode(t *testing.T) {
 	for _, c := range []struct {
-		minor  uint32
-		option string
-	}{{2, ""}, {9999, "_pq_.grease"}, {0, "_pq_.x"}} {
-		conn := dial(t, d.unix)
-		body, want := "user\x00"+user+"\x00\x00", binary.BigEndian.AppendUint32(nil, 3<<16)
-		if c.option == "" {
-			want = append(want, 0, 0, 0, 0)
-		} else {
-			body = c.option + "\x00on\x00" + body
-			want = append(append(want, 0, 0, 0, 1), c.option+"\x00"...)
+		in                                    ServerError
+		severity, code, message, detail, hint string
+	}{
+		{ServerError{Severity: "ERROR", Code: "57P03", Message: "a", Detail: "b", Hint: "c"}, "ERROR", "57P03", "a", "b", "c"},
+		{ServerError{Severity: "NOTICE", Code: "a\x00b c"}, "FATAL", "08006", "the connection failed", "", ""},
+		{ServerError{Message: "a\r\n\x1b[2Jb", Hint: strings.Repeat("x", 10_000)}, "FATAL", "08006", `a \x1B[2Jb`, "", sanitize.Line(strings.Repeat("x", 10_000))},
+	} {
+		var e pgproto3.ErrorResponse
+		must(t, e.Decode(c.in.encode()[5:]))
+		if e.Severity != c.severity || e.Code != c.code || e.Message != c.message || e.Detail != c.detail || e.Hint != c.hint {
+			t.Errorf("got %.300s, want %.300s", fmt.Sprint(e), fmt.Sprint(c))
 		}
-		conn.send(raw(3<<16|c.minor, body))
-		if kind, got := conn.message(); kind != 'v' || !bytes.Equal(got, want) {
-			t.Errorf("3.%d %s: %q %q", c.minor, c.option, kind, got)
-		}
-		conn.asked()
-		conn.send(passwordMessage(t, password))
-		conn.welcome().says("hello")
-		if len(d.up.last()) != 2 {
-			t.Errorf("passed on: %v", d.up.last())
-		}
+	}
+	if got, want := (&ServerError{Message: "m"}).Error(), "m (SQLSTATE 08006)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// Bounds and codes of the start-up, from PostgreSQL's pqcomm.h.
+// Limits and codes of the startup phase, from PostgreSQL's pqcomm.h.
 const (
-	maxStartupPacket = 10_000 // MAX_STARTUP_PACKET_LENGTH: without the length itself
+	maxStartupPacket = 10_000 // MAX_STARTUP_PACKET_LENGTH: without the length field
 	codeCancel       = 1234<<16 | 5678
 	codeSSL          = 1234<<16 | 5679
 	codeGSS          = 1234<<16 | 5680
@@ -25,13 +25,30 @@ const (
 	cancelPacket
 )
 
-// packet is one of the packets that a connection may begin with.
+// packet is a packet of the startup phase.
 type packet struct {
 	kind    packetKind
-	minor   uint32            // startupPacket: of protocol 3
-	params  map[string]string // startupPacket: user and database are there
-	options []string          // startupPacket: names that begin with _pq_.
+	minor   uint32            // startupPacket: minor version of protocol 3
+	params  map[string]string // startupPacket: includes user and database
+	options []string          // startupPacket: names of protocol options (_pq_.*)
 	cancel  pgproto3.CancelRequest
+}
+
+// readPacket reads a packet of the startup phase.
+func (s *session) readPacket() (packet, error) {
+	for {
+		p, n, want, err := parsePacket(s.buf)
+		if err != nil {
+			return p, err
+		}
+		if n > 0 {
+			s.buf = s.buf[n:]
+			return p, nil
+		}
+		if err := s.read(want); err != nil {
+			return p, err
+		}
+	}
 }
 
 func violation(text string) *ServerError { return &ServerError{Code: "08P01", Message: text} }
@@ -41,21 +58,21 @@ func unsupported(version uint32) *ServerError {
 		"unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", version>>16, version&0xffff)}
 }
 
-// parsePacket reads the packet at the beginning of b and says how long it is. A
-// length of 0 asks for more bytes, of which want are needed at the least.
-func parsePacket(b []byte) (p packet, n, want int, bad *ServerError) {
+// parsePacket parses the packet at the start of b and returns its length n. If b is
+// too short, n is 0, and want the length that b must at least have.
+func parsePacket(b []byte) (p packet, n, want int, err error) {
 	if len(b) < 4 {
 		return p, 0, 4, nil
 	}
-	body := binary.BigEndian.Uint32(b)
-	if body < 8 || body > maxStartupPacket+4 {
+	length := binary.BigEndian.Uint32(b)
+	if length < 8 || length > maxStartupPacket+4 {
 		return p, 0, 0, violation("invalid length of startup packet")
 	}
-	n = int(body)
+	n = int(length)
 	if len(b) < 8 {
 		return p, 0, n, nil
 	}
-	// A wrong version is told before the rest has come.
+	// An unsupported version is rejected before the rest of the packet arrives.
 	code := binary.BigEndian.Uint32(b[4:])
 	switch {
 	case code == codeSSL:
@@ -81,13 +98,13 @@ func parsePacket(b []byte) (p packet, n, want int, bad *ServerError) {
 			return p, 0, 0, violation("invalid length of query cancel packet")
 		}
 	case startupPacket:
-		bad = p.readParams(b[8:n])
+		err = p.parseParams(b[8:n])
 	}
-	return p, n, n, bad
+	return p, n, n, err
 }
 
-// readParams reads pairs of strings up to an empty name, which must be the end.
-func (p *packet) readParams(b []byte) *ServerError {
+// parseParams parses pairs of strings, terminated by an empty name.
+func (p *packet) parseParams(b []byte) error {
 	rest := string(b)
 	p.params = map[string]string{}
 	for {

@@ -1,63 +1,65 @@
 package pgproxy
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"maps"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
-)
 
-// raw is a packet with the length that it has.
-func raw(version uint32, body string) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
-	return append(binary.BigEndian.AppendUint32(b, version), body...)
-}
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
 
 func TestParsePacket(t *testing.T) {
 	b := raw(3<<16, "user\x00robot\x00options\x00-c a=b\x00replication\x00database\x00\x00")
-	p, n, _, bad := parsePacket(append(b, "more"...))
-	if bad != nil || n != len(b) || p.kind != startupPacket || p.minor != 0 {
-		t.Fatalf("%+v, %d bytes, %v", p, n, bad)
+	p, n, _, err := parsePacket(append(b, "more"...))
+	if err != nil || n != len(b) || p.kind != startupPacket || p.minor != 0 {
+		t.Fatalf("%+v, %d bytes, %v", p, n, err)
 	}
 	if diff := cmp.Diff(map[string]string{"user": "robot", "database": "robot", "options": "-c a=b", "replication": "database"}, p.params); diff != "" {
 		t.Error(diff)
 	}
-	p, _, _, bad = parsePacket(raw(3<<16|2, "_pq_.a\x00x\x00database\x00shop\x00user\x00u\x00_pq_.b\x00\x00\x00"))
-	if bad != nil || p.minor != 2 || p.params["database"] != "shop" || len(p.params) != 2 {
-		t.Fatalf("%+v, %v", p, bad)
+	p, _, _, err = parsePacket(raw(3<<16|2, "_pq_.a\x00x\x00database\x00shop\x00user\x00u\x00_pq_.b\x00\x00\x00"))
+	if err != nil || p.minor != 2 || p.params["database"] != "shop" || len(p.params) != 2 {
+		t.Fatalf("%+v, %v", p, err)
 	}
 	if diff := cmp.Diff([]string{"_pq_.a", "_pq_.b"}, p.options); diff != "" {
 		t.Error(diff)
 	}
 	for kind, b := range map[packetKind][]byte{sslPacket: request(codeSSL), gssPacket: request(codeGSS), cancelPacket: raw(codeCancel, "12345678")} {
-		if p, n, _, bad := parsePacket(b); p.kind != kind || n != len(b) || bad != nil {
-			t.Errorf("kind %d: %+v, %d, %v", kind, p, n, bad)
+		if p, n, _, err := parsePacket(b); p.kind != kind || n != len(b) || err != nil {
+			t.Errorf("kind %d: %+v, %d, %v", kind, p, n, err)
 		}
 	}
 }
 
-func TestParsePacketAsksForMore(t *testing.T) {
+func TestParsePacket_Incomplete(t *testing.T) {
 	whole := raw(3<<16, "user\x00robot\x00\x00")
 	for i := range whole {
-		if _, n, want, bad := parsePacket(whole[:i]); bad != nil || n >= len(whole) && want <= i || n > 0 && n <= i || want <= i {
-			t.Errorf("of %d bytes: %d taken, %d wanted, %v", i, n, want, bad)
+		if _, n, want, err := parsePacket(whole[:i]); err != nil || n >= len(whole) && want <= i || n > 0 && n <= i || want <= i {
+			t.Errorf("%d bytes: got n=%d, want=%d, %v", i, n, want, err)
 		}
 	}
-	if _, n, _, bad := parsePacket(whole); n != len(whole) || bad != nil {
-		t.Errorf("the whole: %d, %v", n, bad)
+	if _, n, _, err := parsePacket(whole); n != len(whole) || err != nil {
+		t.Errorf("whole packet: got n=%d, %v; want n=%d", n, err, len(whole))
 	}
 }
 
-func TestParsePacketRefuses(t *testing.T) {
+func TestParsePacket_Invalid(t *testing.T) {
 	const layout = "invalid startup packet layout: expected terminator as last byte"
 	const length = "invalid length of startup packet"
 	full := "user\x00robot\x00options\x00"
 	full += strings.Repeat("x", maxStartupPacket-4-len(full)-2) + "\x00\x00"
-	if _, _, _, bad := parsePacket(raw(3<<16, full)); bad != nil || len(full) != maxStartupPacket-4 {
-		t.Fatalf("the longest packet: %v", bad)
+	if _, _, _, err := parsePacket(raw(3<<16, full)); err != nil || len(full) != maxStartupPacket-4 {
+		t.Fatalf("longest packet: %v", err)
 	}
 	for _, c := range []struct {
 		name, code, text string
@@ -74,17 +76,18 @@ func TestParsePacketRefuses(t *testing.T) {
 		{"protocol 4.1", "0A000", "unsupported frontend protocol 4.1: server supports 3.0 to 3.0", raw(4<<16|1, "")},
 		{"no terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00")},
 		{"no value", "08P01", layout, raw(3<<16, "user\x00robot\x00database\x00")},
-		{"bytes behind the terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00\x00x")},
-		{"pairs behind the terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00\x00a\x00b\x00\x00")},
-		{"nothing", "08P01", layout, raw(3<<16, "")},
+		{"bytes after the terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00\x00x")},
+		{"pairs after the terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00\x00a\x00b\x00\x00")},
+		{"no parameters", "08P01", layout, raw(3<<16, "")},
 		{"no user", "28000", "no PostgreSQL user name specified in startup packet", raw(3<<16, "database\x00shop\x00\x00")},
 		{"an empty user", "28000", "no PostgreSQL user name specified in startup packet", raw(3<<16, "user\x00\x00\x00")},
 		{"a long SSLRequest", "08P01", length, raw(codeSSL, "x")},
 		{"a short cancel", "08P01", "invalid length of query cancel packet", raw(codeCancel, "1234")},
 		{"a long cancel", "08P01", "invalid length of query cancel packet", raw(codeCancel, strings.Repeat("k", 300))},
 	} {
-		if _, _, _, bad := parsePacket(c.b); bad == nil || bad.Code != c.code || bad.Message != c.text {
-			t.Errorf("%s: %v", c.name, bad)
+		var e *ServerError
+		if _, _, _, err := parsePacket(c.b); !errors.As(err, &e) || e.Code != c.code || e.Message != c.text {
+			t.Errorf("%s: got %v, want %s %s", c.name, err, c.code, c.text)
 		}
 	}
 }
@@ -98,34 +101,292 @@ func FuzzStartup(f *testing.F) {
 	f.Add([]byte{0x40, 0, 0, 0})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, n, want, bad := parsePacket(b)
+		p, n, want, err := parsePacket(b)
 		switch {
-		case bad != nil:
-			if len(bad.Code) != 5 || bad.Message == "" {
-				t.Fatalf("an error without words: %+v", bad)
+		case err != nil:
+			var e *ServerError
+			if !errors.As(err, &e) || len(e.Code) != 5 || e.Message == "" {
+				t.Fatalf("got error %+v, want a ServerError with code and message", err)
 			}
 			return
 		case n == 0 || n > len(b):
 			if want <= len(b) || want > maxStartupPacket+4 {
-				t.Fatalf("%d bytes wanted of %d", want, len(b))
+				t.Fatalf("got want=%d for %d bytes", want, len(b))
 			}
 			return
 		case p.kind != startupPacket:
 			return
 		}
 		if p.params["user"] == "" || p.params["database"] == "" {
-			t.Fatalf("let through: %v", p.params)
+			t.Fatalf("got parameters %v without user or database", p.params)
 		}
-		again, err := (&pgproto3.StartupMessage{ProtocolVersion: 3 << 16, Parameters: p.params}).Encode(nil)
-		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+		again, encodeErr := (&pgproto3.StartupMessage{ProtocolVersion: 3 << 16, Parameters: p.params}).Encode(nil)
+		if encodeErr != nil {
+			t.Fatalf("encoding the parsed parameters: %v", encodeErr)
 		}
 		if len(again) > maxStartupPacket+4 {
-			return // the database was filled in
+			return // the default of database was added
 		}
-		q, _, _, bad := parsePacket(again)
-		if bad != nil || !maps.Equal(p.params, q.params) {
-			t.Fatalf("%v became %v, %v", p.params, q.params, bad)
+		q, _, _, err := parsePacket(again)
+		if err != nil || !maps.Equal(p.params, q.params) {
+			t.Fatalf("got %v, %v; want %v", q.params, err, p.params)
 		}
 	})
+}
+
+func TestStartup_EncryptionRequests(t *testing.T) {
+	p := start(t, Options{}, echo)
+	local := dial(t, p.unix)
+	for _, code := range []uint32{codeSSL, codeGSS} {
+		local.send(request(code))
+		if b := local.bytes(1); b[0] != 'N' {
+			t.Errorf("Unix socket: got %q, want N", b)
+		}
+	}
+	local.login().echo("hello")
+
+	for _, gssFirst := range []bool{true, false} {
+		c := dial(t, p.tcp)
+		if gssFirst {
+			c.send(request(codeGSS))
+			if b := c.bytes(1); b[0] != 'N' {
+				t.Errorf("GSSENCRequest: got %q, want N", b)
+			}
+		}
+		c.startTLS().login().echo("hello")
+	}
+	plain := dial(t, p.tcp)
+	plain.login().echo("hello")
+}
+
+func TestStartup_DirectTLS(t *testing.T) {
+	p := start(t, Options{}, echo)
+	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
+		dial(t, p.tcp).handshake(name, "postgresql").login().echo("hello")
+	}
+	e := dial(t, p.tcp).handshake("localhost").failure()
+	if e.Code != "08P01" || e.Message != "received direct SSL connection request without ALPN protocol negotiation extension" {
+		t.Errorf("without ALPN: got %+v", e)
+	}
+	local := dial(t, p.unix)
+	local.send([]byte("\x16\x03\x01\x02\x00"))
+	if e := local.failure(); e.Message != "invalid length of startup packet" {
+		t.Errorf("on a Unix socket: got %+v", e)
+	}
+}
+
+func TestStartup_Rejects(t *testing.T) {
+	p := start(t, Options{}, echo)
+	whole := startup(t, "user", user)
+	inside := func(send ...[]byte) func(*client) *client {
+		return func(c *client) *client { c = c.startTLS(); c.send(send...); return c }
+	}
+	first := func(send ...[]byte) func(*client) *client {
+		return func(c *client) *client { c.send(send...); return c }
+	}
+	for _, c := range []struct {
+		name, code, text string
+		do               func(*client) *client
+	}{
+		{"garbage", "08P01", "invalid length of startup packet", first([]byte("GET / HTTP/1.1\r\n\r\n"))},
+		{"1 GiB", "08P01", "invalid length of startup packet", first([]byte{0x40, 0, 0, 0}, make([]byte, 100<<10))},
+		{"protocol 2", "0A000", "unsupported frontend protocol 2.0: server supports 3.0 to 3.0", first(raw(2<<16, strings.Repeat("x", 288)))},
+		{"no user", "28000", "no PostgreSQL user name specified in startup packet", first(startup(t, "database", "shop"))},
+		{"bytes after SSLRequest", "08P01", "received unencrypted data after SSL request", first(append(request(codeSSL), whole...))},
+		{"bytes after GSSENCRequest", "08P01", "received unencrypted data after GSSAPI encryption request", first(append(request(codeGSS), whole...))},
+		{"SSLRequest in TLS", "0A000", "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0", inside(request(codeSSL))},
+		{"GSSENCRequest in TLS", "0A000", "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", inside(request(codeGSS))},
+		{"two GSSENCRequests", "0A000", "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", func(c *client) *client {
+			c.send(request(codeGSS))
+			c.bytes(1)
+			c.send(request(codeGSS))
+			return c
+		}},
+	} {
+		e := c.do(dial(t, p.tcp)).failure()
+		if e.Code != c.code || e.Message != c.text || e.Severity != "FATAL" || e.SeverityUnlocalized != "FATAL" {
+			t.Errorf("%s: got %+v, want %s %s", c.name, e, c.code, c.text)
+		}
+	}
+	if n := p.up.logins.Load(); n != 0 {
+		t.Errorf("got %d logins upstream, want 0", n)
+	}
+	dial(t, p.tcp).login().echo("hello")
+}
+
+func TestStartup_RepeatedSSLRequest(t *testing.T) {
+	p := start(t, Options{}, echo)
+	c := dial(t, p.unix)
+	c.send(request(codeSSL))
+	c.bytes(1)
+	for range 1000 {
+		if _, err := c.Write(request(codeSSL)); err != nil {
+			break // closed by the proxy
+		}
+	}
+	if e := c.failure(); e.Message != "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestStartup_Timeout(t *testing.T) {
+	const limit = 2 * time.Second
+	up := &fakeUpstream{before: func(context.Context, map[string]string) (*ServerConn, error) {
+		near, far := net.Pipe()
+		go echo(far)
+		return &ServerConn{Conn: near, PID: 1, SecretKey: []byte("abcd")}, nil
+	}}
+	inFakeTime(t, Options{StartupTimeout: limit, Upstream: up}, func(t *testing.T, p *Proxy, dial func() *client) {
+		slow := dial()
+		packet := startup(t, "user", user, "database", "shop")
+		for _, b := range packet { // slower, but within the limit
+			slow.send([]byte{b})
+			time.Sleep(limit / time.Duration(len(packet)+1))
+		}
+		slow.expectPasswordRequest()
+		for _, b := range passwordMessage(t, password) {
+			slow.send([]byte{b})
+		}
+		slow.expectReady().echo("hello")
+
+		began := time.Now()
+		silent, noHandshake, drip, noPassword := dial(), dial(), dial(), dial()
+		noHandshake.send(request(codeSSL))
+		noHandshake.bytes(1)
+		noPassword.send(startup(t, "user", user))
+		noPassword.expectPasswordRequest()
+		go func() { // never silent, but never complete
+			for _, b := range startup(t, "user", strings.Repeat("x", 800)) {
+				if _, err := drip.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}()
+		silent.ended()
+		noHandshake.ended()
+		drip.ended()
+		if e := noPassword.failure(); e.Code != "57014" || e.Message != "canceling authentication due to timeout" {
+			t.Errorf("without a password: got %+v", e)
+		}
+		if took := time.Since(began); took < limit || took > limit+lingerTimeout {
+			t.Errorf("closed after %v, want %v", took, limit)
+		}
+		if synctest.Wait(); p.Stats().HalfOpen != 0 {
+			t.Errorf("got %d half-open connections, want 0", p.Stats().HalfOpen)
+		}
+		slow.echo("still open")
+		_ = slow.Close()
+	})
+}
+
+func TestStartup_ProtocolNegotiation(t *testing.T) {
+	p := start(t, Options{}, echo)
+	for _, c := range []struct {
+		minor  uint32
+		option string
+	}{{2, ""}, {9999, "_pq_.grease"}, {0, "_pq_.x"}} {
+		conn := dial(t, p.unix)
+		body, want := "user\x00"+user+"\x00\x00", binary.BigEndian.AppendUint32(nil, 3<<16)
+		if c.option == "" {
+			want = append(want, 0, 0, 0, 0)
+		} else {
+			body = c.option + "\x00on\x00" + body
+			want = append(append(want, 0, 0, 0, 1), c.option+"\x00"...)
+		}
+		conn.send(raw(3<<16|c.minor, body))
+		if kind, got := conn.message(); kind != 'v' || !bytes.Equal(got, want) {
+			t.Errorf("3.%d %s: got %q %q, want v %q", c.minor, c.option, kind, got, want)
+		}
+		conn.expectPasswordRequest()
+		conn.send(passwordMessage(t, password))
+		conn.expectReady().echo("hello")
+		if len(p.up.lastParams()) != 2 {
+			t.Errorf("got parameters %v, want user and database", p.up.lastParams())
+		}
+	}
+}
+
+func TestAuth_Rejects(t *testing.T) {
+	p := start(t, Options{}, echo)
+	long := strings.Repeat("p", maxStartupPacket)
+	cases := []struct{ name, user, code, text, hint, answer string }{
+		{"wrong password", user, "28P01", `password authentication failed for user "robot"`, "PGPASSWORD", string(passwordMessage(t, "guess"))},
+		{"prefix of the password", user, "28P01", `password authentication failed for user "robot"`, "PGPASSWORD", string(passwordMessage(t, password[:5]))},
+		{"empty password", user, "28P01", "empty password returned by client", "", string(passwordMessage(t, ""))},
+		{"wrong user", "other", "28000", `role "other" is not served by this proxy`, `"robot"`, string(passwordMessage(t, password))},
+		{"wrong user and password", "other", "28P01", `password authentication failed for user "other"`, "PGPASSWORD", string(passwordMessage(t, "guess"))},
+		{"a query", user, "08P01", "expected password response, got message type 81", "", "Q\x00\x00\x00\x0dselect 1\x00"},
+		{"too long", user, "08P01", "invalid password packet size", "", string(passwordMessage(t, long))},
+		{"length 0", user, "08P01", "invalid password packet size", "", "p\x00\x00\x00\x00"},
+		{"two strings", user, "08P01", "invalid password packet size", "", "p\x00\x00\x00\x08a\x00b\x00"},
+	}
+	for _, c := range cases {
+		conn := dial(t, p.unix)
+		conn.send(startup(t, "user", c.user))
+		conn.expectPasswordRequest()
+		_, _ = conn.Write([]byte(c.answer)) // the proxy may close before the end of a long one
+		e := conn.failure()
+		if e.Code != c.code || e.Message != c.text || !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%s: got %+v, want %s %s", c.name, e, c.code, c.text)
+		}
+		if c.code == "28P01" && c.user != user && strings.Contains(e.Message+e.Hint+e.Detail, `"robot"`) {
+			t.Errorf("%s: the error names the user to a client without the password: %+v", c.name, e)
+		}
+	}
+	if n := p.up.logins.Load(); n != 0 {
+		t.Fatalf("got %d logins upstream, want 0", n)
+	}
+	if n := p.Stats().Rejected; n != int64(len(cases)) || len(p.events(Rejected)) != len(cases) {
+		t.Errorf("got %d rejections, want %d", n, len(cases))
+	}
+	dial(t, p.unix).login().echo("hello")
+
+	gone := dial(t, p.unix) // psql closes to ask its user for the password
+	gone.send(startup(t, "user", user))
+	gone.expectPasswordRequest()
+	_ = gone.Close()
+	eventually(t, "the session to end", func() bool { return p.Stats().HalfOpen == 0 })
+	if n := p.Stats().Rejected; n != int64(len(cases)) {
+		t.Errorf("a client that closed is counted as rejected: %d", n)
+	}
+}
+
+func TestAuth_TrustLocal(t *testing.T) {
+	p := start(t, Options{TrustLocal: true}, echo)
+	c := dial(t, p.unix)
+	c.send(startup(t, "user", user))
+	c.expectReady().echo("hello")
+	other := dial(t, p.unix)
+	other.send(startup(t, "user", "other"))
+	if e := other.failure(); e.Code != "28000" || !strings.Contains(e.Hint, user) {
+		t.Errorf("other user: got %+v, want 28000", e)
+	}
+}
+
+// Without a password and without TrustLocal all clients are rejected.
+func TestAuth_NoPasswordConfigured(t *testing.T) {
+	p := start(t, Options{TrustLocal: true}, echo)
+	p.o.TrustLocal, p.o.Password = false, credential.Secret{}
+	for _, guess := range []string{"", "x"} {
+		c := dial(t, p.unix)
+		c.send(startup(t, "user", user))
+		c.expectPasswordRequest()
+		c.send(passwordMessage(t, guess))
+		if e := c.failure(); e.Code != "28P01" {
+			t.Errorf("password %q: got %+v, want 28P01", guess, e)
+		}
+	}
+}
+
+// A client may send startup message, password and query without waiting.
+func TestAuth_Pipelined(t *testing.T) {
+	p := start(t, Options{}, echo)
+	c := dial(t, p.unix)
+	c.send(append(append(startup(t, "user", user), passwordMessage(t, password)...), "first query"...))
+	c.expectPasswordRequest()
+	c.expectReady()
+	if got := string(c.bytes(11)); got != "first query" {
+		t.Errorf("got %q, want %q", got, "first query")
+	}
 }

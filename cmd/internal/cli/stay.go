@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,11 +78,6 @@ func hurried(m mint) mint {
 
 // UseProxy has the stay serve clients that log in as user.
 func (st *Stay) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
-	// The rest of the processors is for who is served: on two, a second one of ours
-	// costs a fifth of all queries in wake-ups.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
-	}
 	st.Door = broker.NewDoor(t, st.Keeper, func(err error) (string, string) { return Describe(err, &st.conf) })
 	st.Proxy = pgproxy.New(pgproxy.Options{User: st.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: st.Door,
 		LoginTimeout: st.conf.WaitTimeout.Value, Event: st.note})
@@ -183,7 +177,7 @@ func (st *Stay) note(e pgproxy.Event) {
 	switch e.Kind {
 	case pgproxy.LoggedIn:
 		st.say.Note("a client has logged in, after %s", e.Took.Round(time.Millisecond))
-	case pgproxy.LoginFailed, pgproxy.Refused:
+	case pgproxy.LoginFailed, pgproxy.Rejected:
 		st.say.Note("a client was sent away: %v", e.Err)
 	case pgproxy.CancelFailed:
 		st.say.Note("a cancel request was not carried: %v", e.Err)

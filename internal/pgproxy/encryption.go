@@ -1,0 +1,150 @@
+package pgproxy
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"net"
+	"time"
+)
+
+// alpnProtocol is required for TLS without an SSLRequest (PostgreSQL 17).
+const alpnProtocol = "postgresql"
+
+// tlsHandshake is the type of the first record of a TLS connection.
+const tlsHandshake = 0x16
+
+// negotiate reads packets until one is a startup or a cancel request, and enables TLS
+// if the client requests it.
+func (s *session) negotiate() (packet, error) {
+	if err := s.read(1); err != nil {
+		return packet{}, err
+	}
+	if s.buf[0] == tlsHandshake && !s.unix {
+		if err := s.enableTLS(); err != nil {
+			return packet{}, err
+		}
+		if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
+			return packet{}, violation("received direct SSL connection request without ALPN protocol negotiation extension")
+		}
+	}
+	for {
+		first, err := s.readPacket()
+		if err != nil {
+			return packet{}, err
+		}
+		switch {
+		case first.kind == sslPacket && !s.sslDone:
+			err = s.answerSSL()
+		case first.kind == gssPacket && !s.gssDone:
+			s.gssDone = true
+			err = s.answer('N', "received unencrypted data after GSSAPI encryption request")
+		case first.kind == sslPacket:
+			err = unsupported(codeSSL)
+		case first.kind == gssPacket:
+			err = unsupported(codeGSS)
+		default:
+			return first, nil
+		}
+		if err != nil {
+			return packet{}, err
+		}
+	}
+}
+
+// answer replies to an encryption request. It rejects data that the client sent
+// before the answer: an attacker may have inserted it (CVE-2021-23214).
+func (s *session) answer(b byte, unexpected string) error {
+	if len(s.buf) > 0 {
+		e := violation(unexpected)
+		e.Detail = "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."
+		return e
+	}
+	_, err := s.conn.Write([]byte{b})
+	return err
+}
+
+func (s *session) answerSSL() error {
+	s.sslDone = true
+	const unexpected = "received unencrypted data after SSL request"
+	if s.unix {
+		return s.answer('N', unexpected)
+	}
+	if err := s.answer('S', unexpected); err != nil {
+		return err
+	}
+	return s.enableTLS()
+}
+
+// enableTLS performs the server's side of the TLS handshake, which may begin in buf.
+func (s *session) enableTLS() error {
+	s.sslDone, s.gssDone = true, true
+	config, err := s.p.tls()
+	if err != nil {
+		return err
+	}
+	conn := tls.Server(&prefixConn{Conn: s.sock, prefix: s.buf}, config)
+	s.buf = nil
+	if err := conn.Handshake(); err != nil {
+		return errors.Join(errUnreachable, err)
+	}
+	s.conn = conn
+	return nil
+}
+
+// prefixConn is a connection of which a prefix has been read already.
+type prefixConn struct {
+	net.Conn
+	prefix []byte
+}
+
+func (c *prefixConn) Read(b []byte) (int, error) {
+	if len(c.prefix) > 0 {
+		n := copy(b, c.prefix)
+		c.prefix = c.prefix[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// NetConn returns the socket; see the function socket.
+func (c *prefixConn) NetConn() net.Conn { return c.Conn }
+
+// newTLSConfig makes a self-signed certificate, whose key is never stored. It provides
+// encryption to clients that require it, but proves no identity.
+func newTLSConfig() (*tls.Config, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "localhost"},
+		NotBefore:    time.Now().Add(-24 * time.Hour), // the clock may be set back
+		NotAfter:     time.Now().AddDate(10, 0, 0),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates:                []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		MinVersion:                  tls.VersionTLS12,
+		NextProtos:                  []string{alpnProtocol},
+		SessionTicketsDisabled:      true,
+		DynamicRecordSizingDisabled: true, // small records cost bulk transfers more than they save
+	}, nil
+}

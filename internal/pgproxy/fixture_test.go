@@ -1,0 +1,474 @@
+package pgproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/goleak"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+const (
+	user     = "robot"
+	password = "local-password"
+)
+
+// guard ends tests that hang.
+const guard = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// database is a server with TLS on loopback, which calls serve for each connection.
+type database struct {
+	ln   net.Listener
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func newDatabase(t testing.TB, serve func(net.Conn)) *database {
+	t.Helper()
+	config, err := newTLSConfig()
+	must(t, err)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	must(t, err)
+	d := &database{ln: ln}
+	d.wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			d.mu.Lock()
+			d.open = append(d.open, c)
+			d.mu.Unlock()
+			d.wg.Go(func() {
+				defer func() { _ = c.Close() }()
+				serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		d.mu.Lock()
+		for _, c := range d.open {
+			_ = c.(*tls.Conn).NetConn().Close()
+		}
+		d.mu.Unlock()
+		d.wg.Wait()
+	})
+	return d
+}
+
+func echo(c net.Conn) { _, _ = io.Copy(c, c) }
+
+// fakeUpstream connects to a database without a login.
+type fakeUpstream struct {
+	db       *database
+	before   func(context.Context, map[string]string) (*ServerConn, error) // if set; both results nil: connect
+	key      []byte
+	pending  []byte
+	onCancel func(context.Context) error
+
+	logins  atomic.Int64
+	nextPID atomic.Uint32
+	mu      sync.Mutex
+	params  map[string]string
+	cancels []string
+}
+
+func (f *fakeUpstream) Login(ctx context.Context, params map[string]string) (*ServerConn, error) {
+	f.logins.Add(1)
+	f.mu.Lock()
+	f.params = params
+	f.mu.Unlock()
+	if f.before != nil {
+		if s, err := f.before(ctx, params); s != nil || err != nil {
+			return s, err
+		}
+	}
+	c, err := f.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pid := f.nextPID.Add(1)
+	key := f.key
+	if key == nil {
+		key = binary.BigEndian.AppendUint32(nil, 0xC0DE0000+pid)
+	}
+	return &ServerConn{Conn: c, PID: pid, SecretKey: key, Pending: f.pending, TxStatus: 'I',
+		Parameters: map[string]string{"server_version": "17.5", "client_encoding": "UTF8", "application_name": params["application_name"]}}, nil
+}
+
+func (f *fakeUpstream) dial(ctx context.Context) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.db.ln.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true} // the test's own database
+	secured := tls.Client(c, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+func (f *fakeUpstream) Cancel(ctx context.Context, pid uint32, key []byte) error {
+	f.mu.Lock()
+	f.cancels = append(f.cancels, fmt.Sprintf("%d/%x", pid, key))
+	f.mu.Unlock()
+	if f.onCancel != nil {
+		return f.onCancel(ctx)
+	}
+	return nil
+}
+
+// cancelled returns the cancel requests, as pid/key.
+func (f *fakeUpstream) cancelled() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.cancels)
+}
+
+// lastParams returns the parameters of the last login.
+func (f *fakeUpstream) lastParams() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.params)
+}
+
+// testProxy is a running proxy with a Unix socket and a TCP listener.
+type testProxy struct {
+	*Proxy
+	up       *fakeUpstream
+	unix     string
+	tcp      string
+	stop     func() error
+	mu       sync.Mutex
+	recorded []Event
+}
+
+// start serves until the test ends, and then fails if anything is left.
+func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUpstream)) *testProxy {
+	t.Helper()
+	p := &testProxy{up: &fakeUpstream{}}
+	p.up.db = newDatabase(t, serve)
+	for _, f := range extra {
+		f(p.up)
+	}
+	o.Upstream = p.up
+	if o.User == "" {
+		o.User = user
+	}
+	if o.Password.IsZero() && !o.TrustLocal {
+		o.Password = credential.NewSecret(password)
+	}
+	if o.StartupTimeout == 0 {
+		o.StartupTimeout = time.Minute
+	}
+	o.Event = func(e Event) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.recorded = append(p.recorded, e)
+	}
+	dir := t.TempDir()
+	p.unix = filepath.Join(dir, ".s.PGSQL.5432")
+	if len(p.unix) > maxSocketPath() {
+		t.Fatalf("temporary directory is too long: %s", p.unix)
+	}
+	unix, err := ListenUnix(dir, 5432)
+	must(t, err)
+	tcp, err := ListenTCP("127.0.0.1:0", Loopback)
+	must(t, err)
+	p.tcp = tcp.Addr().String()
+	p.Proxy = New(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- p.Serve(ctx, unix, tcp) }()
+	p.stop = sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-served:
+			return err
+		case <-time.After(guard):
+			return errors.New("Serve did not return in time")
+		}
+	})
+	t.Cleanup(func() {
+		if err := p.stop(); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if s := p.Stats(); s.HalfOpen+s.Waiting+s.Open != 0 || p.clients.Load() != 0 || len(p.conns) != 0 {
+			t.Errorf("after Serve: got %+v, %d clients, %d tracked sockets; want none", s, p.clients.Load(), len(p.conns))
+		}
+	})
+	return p
+}
+
+// events returns the events of one kind.
+func (p *testProxy) events(kind EventKind) (found []Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.recorded {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// eventually waits until ok returns true.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(guard); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("timeout waiting for %s", what)
+		}
+	}
+}
+
+// pipeListener accepts connections in memory, for tests in fake time.
+type pipeListener struct {
+	dialled chan net.Conn
+	done    chan struct{}
+	once    sync.Once
+}
+
+func (p *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialled:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipeListener) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
+
+// inFakeTime runs f under synctest, with a proxy that accepts connections in memory.
+func inFakeTime(t *testing.T, o Options, f func(t *testing.T, p *Proxy, dial func() *client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ln := &pipeListener{dialled: make(chan net.Conn), done: make(chan struct{})}
+		o.User, o.Password = user, credential.NewSecret(password)
+		p := New(o)
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- p.Serve(ctx, ln) }()
+		f(t, p, func() *client {
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = near.Close() })
+			ln.dialled <- far
+			return &client{Conn: near, t: t}
+		})
+		cancel()
+		must(t, <-served)
+	})
+}
+
+// client is a frontend that never reads ahead.
+type client struct {
+	net.Conn
+	t      testing.TB
+	pid    uint32
+	key    []byte
+	params []string
+}
+
+func dial(t testing.TB, addr string) *client {
+	t.Helper()
+	network := "unix"
+	if _, _, err := net.SplitHostPort(addr); err == nil {
+		network = "tcp"
+	}
+	c, err := net.DialTimeout(network, addr, guard)
+	must(t, err)
+	must(t, c.SetDeadline(time.Now().Add(guard)))
+	t.Cleanup(func() { _ = c.Close() })
+	return &client{Conn: c, t: t}
+}
+
+func (c *client) send(b ...[]byte) {
+	c.t.Helper()
+	for _, b := range b {
+		_, err := c.Write(b)
+		must(c.t, err)
+	}
+}
+
+func (c *client) bytes(n int) []byte {
+	c.t.Helper()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(c, b); err != nil {
+		c.t.Fatalf("reading %d bytes: %v", n, err)
+	}
+	return b
+}
+
+func (c *client) message() (kind byte, body []byte) {
+	c.t.Helper()
+	head := c.bytes(5)
+	return head[0], c.bytes(int(binary.BigEndian.Uint32(head[1:])) - 4)
+}
+
+// failure reads an ErrorResponse and the end of the connection.
+func (c *client) failure() pgproto3.ErrorResponse {
+	c.t.Helper()
+	kind, body := c.message()
+	if kind != 'E' {
+		c.t.Fatalf("got message %q %q, want ErrorResponse", kind, body)
+	}
+	var e pgproto3.ErrorResponse
+	must(c.t, e.Decode(body))
+	c.ended()
+	return e
+}
+
+func (c *client) ended() {
+	c.t.Helper()
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+		c.t.Fatalf("got %d bytes, %v; want the end of the connection", n, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+func startup(t testing.TB, pairs ...string) []byte {
+	t.Helper()
+	m := pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{}}
+	for i := 0; i < len(pairs); i += 2 {
+		m.Parameters[pairs[i]] = pairs[i+1]
+	}
+	b, err := m.Encode(nil)
+	must(t, err)
+	return b
+}
+
+func passwordMessage(t testing.TB, text string) []byte {
+	t.Helper()
+	b, err := (&pgproto3.PasswordMessage{Password: text}).Encode(nil)
+	must(t, err)
+	return b
+}
+
+func request(code uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, code)
+}
+
+// expectPasswordRequest reads AuthenticationCleartextPassword.
+func (c *client) expectPasswordRequest() {
+	c.t.Helper()
+	if kind, body := c.message(); kind != 'R' || string(body) != "\x00\x00\x00\x03" {
+		c.t.Fatalf("got message %q %q, want AuthenticationCleartextPassword", kind, body)
+	}
+}
+
+// expectReady reads all messages up to ReadyForQuery.
+func (c *client) expectReady() *client {
+	c.t.Helper()
+	if kind, body := c.message(); kind != 'R' || string(body) != "\x00\x00\x00\x00" {
+		c.t.Fatalf("got message %q %q, want AuthenticationOk", kind, body)
+	}
+	for {
+		switch kind, body := c.message(); kind {
+		case 'S':
+			c.params = append(c.params, string(body))
+		case 'K':
+			c.pid, c.key = binary.BigEndian.Uint32(body), body[4:]
+		case 'Z':
+			return c
+		default:
+			c.t.Fatalf("unexpected message %q %q", kind, body)
+		}
+	}
+}
+
+// login sends startup message and password, and reads up to ReadyForQuery.
+func (c *client) login() *client {
+	c.t.Helper()
+	return c.authenticate().expectReady()
+}
+
+// echo sends text and expects it back.
+func (c *client) echo(text string) {
+	c.t.Helper()
+	c.send([]byte(text))
+	if got := string(c.bytes(len(text))); got != text {
+		c.t.Fatalf("got %q, want %q", got, text)
+	}
+}
+
+// startTLS sends SSLRequest and performs the handshake.
+func (c *client) startTLS() *client {
+	c.t.Helper()
+	c.send(request(codeSSL))
+	if b := c.bytes(1); b[0] != 'S' {
+		c.t.Fatalf("reply to SSLRequest: got %q, want S", b)
+	}
+	return c.handshake("localhost")
+}
+
+// handshake accepts any certificate for name.
+func (c *client) handshake(name string, protocols ...string) *client {
+	c.t.Helper()
+	s := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols, // checked below
+		VerifyConnection: func(s tls.ConnectionState) error { return s.PeerCertificates[0].VerifyHostname(name) }})
+	must(c.t, s.Handshake())
+	return &client{Conn: s, t: c.t}
+}
+
+// authenticate sends startup message and password. The login upstream follows.
+func (c *client) authenticate() *client {
+	c.t.Helper()
+	c.send(startup(c.t, "user", user, "database", "shop"))
+	c.expectPasswordRequest()
+	c.send(passwordMessage(c.t, password))
+	return c
+}
+
+// raw returns a startup packet with its length.
+func raw(version uint32, body string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
+	return append(binary.BigEndian.AppendUint32(b, version), body...)
+}
+
+// suspended makes logins wait for resume.
+func suspended(resume <-chan struct{}) func(*fakeUpstream) {
+	return func(f *fakeUpstream) {
+		f.before = func(ctx context.Context, _ map[string]string) (*ServerConn, error) {
+			select {
+			case <-resume:
+				return nil, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
+}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package pgproxy
-
-const raceEnabled = false

@@ -1,0 +1,279 @@
+package pgproxy
+
+import (
+	"errors"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+func TestMaxConns(t *testing.T) {
+	p := start(t, Options{MaxConns: 2}, echo)
+	a, b := dial(t, p.unix).login(), dial(t, p.unix).login()
+	e := dial(t, p.unix).authenticate().failure()
+	if e.Code != "53300" || e.Message != "sorry, too many clients already" || e.Hint != "The local proxy allows 2 connections." {
+		t.Errorf("got %+v, want 53300", e)
+	}
+	a.echo("hello")
+	must(t, b.Close())
+	eventually(t, "a session to end", func() bool { return p.Stats().Open == 1 })
+	dial(t, p.unix).login().echo("hello")
+	if n := p.up.logins.Load(); n != 3 {
+		t.Errorf("got %d logins upstream, want 3", n)
+	}
+}
+
+func TestMaxWaiting(t *testing.T) {
+	resume := make(chan struct{})
+	p := start(t, Options{MaxWaiting: 2}, echo, suspended(resume))
+	a, b := dial(t, p.unix).authenticate(), dial(t, p.unix).authenticate()
+	eventually(t, "two logins", func() bool { return p.Stats().Waiting == 2 })
+	e := dial(t, p.unix).authenticate().failure()
+	if e.Code != "53300" || e.Hint != "The local proxy allows 2 logins in progress." {
+		t.Errorf("got %+v, want 53300", e)
+	}
+	close(resume)
+	a.expectReady().echo("hello")
+	b.expectReady().echo("hello")
+	dial(t, p.unix).login().echo("hello")
+}
+
+func TestMaxStartups(t *testing.T) {
+	p := start(t, Options{MaxStartups: 3}, echo)
+	served := dial(t, p.unix).login()
+	var silent []*client
+	for range 3 {
+		silent = append(silent, dial(t, p.unix))
+	}
+	eventually(t, "three half-open connections", func() bool { return p.Stats().HalfOpen == 3 })
+	for range 2 {
+		if e := dial(t, p.unix).failure(); e.Code != "53300" || e.Hint != "The local proxy allows 3 unauthenticated connections." {
+			t.Errorf("got %+v, want 53300", e)
+		}
+	}
+	served.echo("hello")
+	must(t, silent[0].Close())
+	eventually(t, "a free slot", func() bool { return p.Stats().HalfOpen == 2 })
+	dial(t, p.unix).login().echo("hello")
+}
+
+// Only the first client without a slot waits for one.
+func TestAdmit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{MaxStartups: 1})
+		expect := func(full, want bool, after time.Duration) {
+			t.Helper()
+			start := time.Now()
+			if got := p.admit(t.Context(), full); got != want || time.Since(start) != after {
+				t.Errorf("got %v after %v, want %v after %v", got, time.Since(start), want, after)
+			}
+		}
+		expect(true, true, 0)
+		expect(false, false, admitTimeout)
+		expect(true, false, 0)
+		time.AfterFunc(admitTimeout/2, func() { <-p.startups })
+		expect(false, true, admitTimeout/2)
+	})
+}
+
+// Of 2,000 simultaneous clients each has a slot or gets an error; memory is bounded,
+// and an open session is not affected.
+func TestMaxStartups_ManyClients(t *testing.T) {
+	const all, slots = 2000, 50
+	p := start(t, Options{MaxStartups: slots}, echo)
+	served := dial(t, p.unix).login()
+	var before, during runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var rejected, dropped, failed atomic.Int64
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() {
+			c, err := net.DialTimeout("unix", p.unix, guard)
+			if err != nil {
+				failed.Add(1)
+				return
+			}
+			defer func() { _ = c.Close() }()
+			if i%2 == 0 {
+				_, _ = c.Write([]byte{0x40, 0, 0, 0}) // an invalid length; the others send nothing
+			}
+			answered := make(chan struct{})
+			go func() {
+				defer close(answered)
+				b := make([]byte, 400)
+				switch n, err := c.Read(b); {
+				case n > 0 && strings.Contains(string(b[:n]), "FATAL"):
+					rejected.Add(1)
+				case errors.Is(err, net.ErrClosed): // by this test: it had a slot
+				default:
+					dropped.Add(1)
+				}
+			}()
+			select {
+			case <-answered:
+			case <-over:
+				_ = c.Close()
+				<-answered
+			}
+		})
+	}
+	eventually(t, "an answer for each client without a slot", func() bool {
+		served.echo("hello")
+		half := p.Stats().HalfOpen
+		if half > slots {
+			t.Errorf("got %d half-open connections, want at most %d", half, slots)
+		}
+		return rejected.Load()+dropped.Load()+failed.Load()+half == all
+	})
+	runtime.ReadMemStats(&during)
+	close(over)
+	wg.Wait()
+	if failed.Load() != 0 || rejected.Load() == 0 {
+		t.Errorf("got %d failed and %d rejected clients, want 0 and some", failed.Load(), rejected.Load())
+	}
+	if grown := int64(during.HeapInuse) - int64(before.HeapInuse); grown > 32<<20 {
+		t.Errorf("the heap grew by %d MiB, want at most 32", grown>>20)
+	}
+	eventually(t, "the sessions to end", func() bool { return p.Stats().HalfOpen == 0 })
+	dial(t, p.unix).login().echo("hello")
+	served.echo("hello")
+}
+
+// failingListener returns errors as in a process without free descriptors, then
+// accepts.
+type failingListener struct {
+	net.Listener
+	left  atomic.Int64
+	times []time.Time
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.left.Add(-1) >= 0 {
+		l.times = append(l.times, time.Now())
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return l.Listener.Accept()
+}
+
+func TestServe_AcceptFails(t *testing.T) {
+	p := start(t, Options{}, echo)
+	ln, err := ListenTCP("127.0.0.1:0", Loopback)
+	must(t, err)
+	failing := &failingListener{Listener: ln}
+	failing.left.Store(5)
+	done := make(chan error, 1)
+	go func() { done <- New(p.o).Serve(t.Context(), failing) }()
+	dial(t, ln.Addr().String()).login().echo("hello")
+	for i, want := range []time.Duration{5, 10, 20, 40} {
+		if got := failing.times[i+1].Sub(failing.times[i]); got < want*time.Millisecond*8/10 { // the jitter is 20 %
+			t.Errorf("pause %d: got %v, want about %d ms", i, got, want)
+		}
+	}
+	if ev := p.events(AcceptFailed); len(ev) != 5 || !errors.Is(ev[0].Err, syscall.EMFILE) {
+		t.Errorf("got events %+v, want 5 with EMFILE", ev)
+	}
+	must(t, ln.Close())
+	if err := <-done; !errors.Is(err, ErrListenerClosed) {
+		t.Errorf("got %v, want ErrListenerClosed", err)
+	}
+}
+
+func TestServe_ListenerClosed(t *testing.T) {
+	ln, err := ListenTCP("127.0.0.1:0", Loopback)
+	must(t, err)
+	other, err := ListenUnix(t.TempDir(), 5432)
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- New(Options{User: user}).Serve(t.Context(), ln, other) }()
+	must(t, ln.Close())
+	select {
+	case err := <-done:
+		if !errors.Is(err, ErrListenerClosed) {
+			t.Errorf("got %v, want ErrListenerClosed", err)
+		}
+	case <-time.After(guard):
+		t.Fatal("Serve did not return")
+	}
+	if _, err := net.Dial("unix", other.Addr().String()); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("other listener: got %v, want ENOENT", err)
+	}
+}
+
+func TestServe_EndsWithOpenSessions(t *testing.T) {
+	forEachTransport(t, echo, func(t *testing.T, p *testProxy, c *client) {
+		c.echo("hello")
+		must(t, p.stop())
+		c.ended()
+	})
+}
+
+// deadlineListener records the deadlines of the connections that it accepts.
+type deadlineListener struct {
+	net.Listener
+	accepted chan *allDeadlines
+}
+
+func (l deadlineListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	d := &allDeadlines{Conn: c}
+	l.accepted <- d
+	return d, nil
+}
+
+type allDeadlines struct {
+	net.Conn
+	read, write atomic.Pointer[time.Time]
+}
+
+func (c *allDeadlines) SetDeadline(t time.Time) error {
+	c.read.Store(&t)
+	c.write.Store(&t)
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *allDeadlines) SetReadDeadline(t time.Time) error {
+	c.read.Store(&t)
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *allDeadlines) SetWriteDeadline(t time.Time) error {
+	c.write.Store(&t)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// The startup has a deadline, an open session has none.
+func TestSession_Deadlines(t *testing.T) {
+	ln, err := ListenTCP("127.0.0.1:0", Loopback)
+	must(t, err)
+	recording := deadlineListener{ln, make(chan *allDeadlines, 1)}
+	up := &fakeUpstream{db: newDatabase(t, echo)}
+	p := New(Options{User: user, Password: credential.NewSecret(password), Upstream: up})
+	done := make(chan error, 1)
+	go func() { done <- p.Serve(t.Context(), recording) }()
+	c := dial(t, ln.Addr().String())
+	l := <-recording.accepted
+	eventually(t, "a deadline for the startup", func() bool {
+		read, write := l.read.Load(), l.write.Load()
+		return read != nil && !read.IsZero() && write != nil && !write.IsZero()
+	})
+	c.login().echo("hello")
+	if !l.read.Load().IsZero() || !l.write.Load().IsZero() {
+		t.Errorf("got deadlines %v and %v, want none", l.read.Load(), l.write.Load())
+	}
+	_ = c.Close()
+	must(t, ln.Close())
+	<-done
+}

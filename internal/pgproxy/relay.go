@@ -1,0 +1,105 @@
+package pgproxy
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// relay copies between client and server until both have ended; the caller closes
+// them. buffered is what the client has sent so far. When one side ends, the other
+// one is told and receives all data sent before. It then has drainTimeout (server) or
+// closeTimeout (client) to end, too.
+func relay(client, server net.Conn, buffered []byte) {
+	serverEnded := make(chan struct{})
+	go func() {
+		defer close(serverEnded)
+		copyLoop(client, server)
+		closeWrite(client)
+		deadline := time.Now().Add(closeTimeout)
+		_ = client.SetReadDeadline(deadline)
+		_ = server.SetWriteDeadline(deadline)
+	}()
+	if _, err := server.Write(buffered); err == nil {
+		copyLoop(server, client)
+	}
+	closeWrite(server)
+	deadline := time.Now().Add(drainTimeout)
+	_ = server.SetReadDeadline(deadline)
+	_ = client.SetWriteDeadline(deadline)
+	// If the server ended first, the client may still be sending. Closing a socket
+	// with unread data resets the connection, and the client would lose the server's
+	// last message.
+	_, _ = io.Copy(io.Discard, client)
+	<-serverEnded
+}
+
+// Buffers of copyLoop. A read that fills the small one is followed by reads into a
+// large one; a connection that is idle or has short queries keeps only the small one.
+// Against 8 KiB for all, this takes N MiB off 500 idle connections, and ...
+const (
+	smallBuffer = 1 << 10
+	largeBuffer = 32 << 10
+)
+
+var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+// copyLoop copies until a read or a write fails.
+func copyLoop(dst, src net.Conn) {
+	small := make([]byte, smallBuffer)
+	var large *[largeBuffer]byte
+	for {
+		buf := small
+		if large != nil {
+			buf = large[:]
+		}
+		n, err := src.Read(buf)
+		if n > 0 {
+			if _, err := dst.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+		switch {
+		case large == nil && n == smallBuffer:
+			large = largeBuffers.Get().(*[largeBuffer]byte)
+		case large != nil && n < smallBuffer:
+			largeBuffers.Put(large)
+			large = nil
+		}
+	}
+}
+
+// closeWrite ends the writing direction of c, in TLS and in the socket below it.
+func closeWrite(c net.Conn) {
+	type halfCloser interface{ CloseWrite() error }
+	if h, ok := c.(halfCloser); ok {
+		_ = h.CloseWrite()
+	}
+	if s := socket(c); s != c {
+		if h, ok := s.(halfCloser); ok {
+			_ = h.CloseWrite()
+		}
+	}
+}
+
+// socket returns the connection below TLS.
+func socket(c net.Conn) net.Conn {
+	for {
+		w, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = w.NetConn()
+	}
+}
+
+// enableKeepAlive makes the system detect a peer that disappeared.
+func enableKeepAlive(c net.Conn) {
+	if t, ok := socket(c).(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
+	}
+}
