@@ -142,7 +142,7 @@ func (c *call) listen(guarded bool) (net.Listener, error) {
 		return ln, err
 	}
 	if !guarded {
-		return nil, errors.New(far.Error() + ", and --trust-local lets in whoever comes")
+		return nil, errors.New(far.Error() + "; --trust-local requires one")
 	}
 	c.say.Warn("--listen %s: other machines can come; what they send is only as private as the network, unless they use sslmode=require", at)
 	return pgproxy.ListenTCP(at, pgproxy.AnyAddress)

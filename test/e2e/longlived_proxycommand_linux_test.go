@@ -96,7 +96,7 @@ func proxyWithoutCommand(t *testing.T) {
 		p.t = t
 		l.ResetCounters()
 		o := p.do("lakebase-credential-helper", "proxy", "--listen", "0.0.0.0:0", "--trust-local").wantExit(120)
-		o.wantStderr(`error: --listen: "0.0.0.0:0" is not a loopback address, and --trust-local lets in whoever comes`)
+		o.wantStderr(`error: --listen: "0.0.0.0:0" is not a loopback address; --trust-local requires one`)
 		if n := l.Counters(); o.stdout != "" || n.Requests != 0 {
 			t.Errorf("it tells %q, and made %d requests", o.stdout, n.Requests)
 		}
