@@ -78,7 +78,7 @@ type examination struct {
 
 func doctor(ctx context.Context, c *call) error {
 	x := &examination{call: c, blocked: map[broker.Part]broker.Part{}}
-	x.say = &cli.Say{Program: program, Out: c.Stderr, Level: config.LogNormal}
+	x.say = cli.NewLogger(program, c.Stderr, config.LogNormal, false)
 	x.configuration()
 	x.say = c.Voice(c.conf)
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
@@ -95,7 +95,7 @@ func doctor(ctx context.Context, c *call) error {
 	for _, s := range x.steps {
 		if s.Status == broker.StatusFailed {
 			// It has been told, with its cure; what is left to tell is the exit code.
-			c.say = &cli.Say{Program: program, Out: io.Discard}
+			c.say = cli.NewLogger(program, io.Discard, config.LogNormal, false)
 			return s.err
 		}
 	}

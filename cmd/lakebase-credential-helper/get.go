@@ -76,14 +76,12 @@ func get(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, getLimit+wait)
 	defer cancel()
-	progress := cli.StartProgress(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogQuiet}, false)
-	defer progress.Stop()
 	c.conf.Wait.Value, c.conf.WaitTimeout.Value = config.WaitNever, wait
 	if wait > 0 {
 		c.conf.Wait.Value = config.WaitAuto
 	}
 	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
-	b, err := c.Broker(c.conf, c.say, progress)
+	b, err := c.Broker(c.conf, c.say, nil)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	c := &call{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}}
+	c := &call{Process: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
 		message, hint := cli.Describe(err, c.described())
 		if hint != "" && c.isGet() { // its callers show one line
@@ -39,7 +39,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 // call is one run of one command.
 type call struct {
 	*cli.Process
-	say   *cli.Say
+	say   *cli.Logger
 	given map[string][]string // the command's options, by name
 	conf  config.Config
 	known bool           // conf was resolved

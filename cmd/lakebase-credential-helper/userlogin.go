@@ -59,9 +59,7 @@ func userLogin(ctx context.Context, c *call) error {
 	if err := c.reachable(ctx, chain, keychain.IndexAccount); err != nil {
 		return c.personStore(err)
 	}
-	silent := cli.StartProgress(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogQuiet}, false)
-	defer silent.Stop()
-	b, err := c.Broker(c.conf, c.say, silent)
+	b, err := c.Broker(c.conf, c.say, nil)
 	if err != nil {
 		return err
 	}

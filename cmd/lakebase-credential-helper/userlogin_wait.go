@@ -62,8 +62,8 @@ func (c *call) atBrowser(ctx context.Context, door *authcode.Door, address strin
 // It is needed, so --quiet does not silence it.
 func (c *call) showAddress(address string, reads bool) {
 	text := "to sign in, open this address in a browser:"
-	if c.say.JSON {
-		(&cli.Say{Program: program, Out: c.Stderr, Level: config.LogNormal, JSON: true}).Progress(text + " " + address)
+	if c.say.JSON() {
+		cli.NewLogger(program, c.Stderr, config.LogNormal, true).Progress(text + " " + address)
 		return
 	}
 	fmt.Fprintf(c.Stderr, "%s: %s\n\n  %s\n\n", program, text, sanitize.Escape(address))

@@ -54,7 +54,7 @@ const (
 
 // printEnv tells what the command would get, of the names that we set or
 // remove. It asks nobody but the cache.
-func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []variable, say *cli.Say, argv []string) error {
+func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []variable, say *cli.Logger, argv []string) error {
 	roots, err := p.SSLRootCert(conf)
 	if err != nil {
 		return err

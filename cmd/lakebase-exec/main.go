@@ -30,7 +30,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.DieOfQuit()
 	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
-	r := &execution{Process: p, say: &cli.Say{Program: program, Out: stderr, Level: config.LogNormal, JSON: cli.WantsJSON(p.Args)}}
+	r := &execution{Process: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	options := p.Args
 	if cut := slices.Index(p.Args, "--"); cut >= 0 && p.Args[0] != cli.CompletionCommand {
 		// The command's words are never parsed.
@@ -52,7 +52,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 type execution struct {
 	*cli.Process
 	argv []string // the command
-	say  *cli.Say
+	say  *cli.Logger
 	conf *config.Config // nil until it is resolved
 	code int            // exit code of a supervised command
 }
@@ -150,7 +150,7 @@ type job struct {
 	*cli.Process
 	conf config.Config
 	vars []variable
-	say  *cli.Say
+	say  *cli.Logger
 	argv []string
 
 	broker  *broker.Broker

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -9,77 +10,85 @@ import (
 )
 
 const (
-	patience = 2 * time.Second // nothing is said about a run that takes less
-	settled  = time.Second     // nor, where each stage is a line, about a stage
+	showAfter = 2 * time.Second // a run that takes less shows no progress
+	minStage  = time.Second     // off a terminal, a stage that takes less is not logged
 )
 
-// Progress says what is being waited for when that takes longer than two
-// seconds: a spinner on a terminal, one plain line for each stage elsewhere.
+// Progress shows what a run waits for once it takes longer than showAfter: a spinner
+// on a terminal, one log line for each stage elsewhere. A nil *Progress shows nothing.
 type Progress struct {
-	say      *Say
+	log      *Logger
 	terminal bool
 	begin    time.Time
 	stop     chan struct{}
-	watch    sync.Once // starts run
+	start    sync.Once // starts run
 	done     sync.WaitGroup
 
 	mu     sync.Mutex
-	text   string
+	status string
 	detail string
 	since  time.Time
 }
 
-// StartProgress begins to watch. Stop must be called before anything else is
+// StartProgress returns a Progress. Stop must be called before anything else is
 // written to the terminal.
-func StartProgress(say *Say, terminal bool) *Progress {
-	return &Progress{say: say, terminal: terminal && !say.JSON, begin: time.Now(), stop: make(chan struct{})}
+func StartProgress(log *Logger, terminal bool) *Progress {
+	return &Progress{log: log, terminal: terminal && !log.json, begin: time.Now(), stop: make(chan struct{})}
 }
 
-// At says what is waited for from now on. The first call starts a goroutine: a run
-// whose token is in the cache waits for nothing, and needs no timer and no thread.
-func (p *Progress) At(text string) {
-	p.watch.Do(func() { p.done.Go(p.run) })
+// SetStatus sets what the run waits for. The first call starts a goroutine: a run
+// whose token is cached waits for nothing and needs neither timer nor thread.
+func (p *Progress) SetStatus(text string) {
+	if p == nil {
+		return
+	}
+	p.start.Do(func() { p.done.Go(p.run) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if text != p.text {
-		p.text, p.detail, p.since = text, "", time.Now()
+	if text != p.status {
+		p.status, p.detail, p.since = text, "", time.Now()
 	}
 }
 
-// Detail adds to what is waited for; only the spinner shows it.
-func (p *Progress) Detail(text string) {
+// SetDetail adds to the status; only the spinner shows it.
+func (p *Progress) SetDetail(text string) {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.detail = text
 }
 
-// Stop ends the watch and clears the spinner.
+// Stop clears the spinner. Nothing is shown after it.
 func (p *Progress) Stop() {
-	close(p.stop)
-	p.done.Wait()
+	if p != nil {
+		close(p.stop)
+		p.done.Wait()
+	}
 }
 
 func (p *Progress) run() {
-	begin := time.NewTimer(patience - time.Since(p.begin))
+	begin := time.NewTimer(showAfter - time.Since(p.begin))
 	defer begin.Stop()
 	select {
 	case <-p.stop:
 		return
 	case <-begin.C:
 	}
-	every := time.Second
+	interval := time.Second
 	if p.terminal {
-		every = 100 * time.Millisecond
+		interval = 100 * time.Millisecond
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	said := ""
+	shown := ""
 	for n := 0; ; n++ {
-		said = p.show(n, said)
+		shown = p.show(n, shown)
 		select {
 		case <-p.stop:
-			if p.terminal && said != "" {
-				p.say.raw("\r\x1b[K")
+			if p.terminal && shown != "" {
+				_, _ = io.WriteString(p.log.out, "\r\x1b[K")
 			}
 			return
 		case <-tick.C:
@@ -89,25 +98,25 @@ func (p *Progress) run() {
 
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
-// show draws the spinner, or says a stage that was not said yet.
-func (p *Progress) show(n int, said string) string {
+// show draws the spinner, or logs a status that was not logged yet. It returns the
+// status that is shown.
+func (p *Progress) show(n int, shown string) string {
 	p.mu.Lock()
-	text, detail, since := p.text, p.detail, p.since
+	status, detail, since := p.status, p.detail, p.since
 	p.mu.Unlock()
-	if text == "" || p.say.Level == "quiet" {
-		return said
-	}
-	if p.terminal {
+	switch {
+	case status == "" || !p.log.shows(levelProgress):
+		return shown
+	case p.terminal:
 		waited := fmt.Sprintf("%d s", int(time.Since(since).Seconds()))
 		if detail != "" {
 			waited += ", " + sanitize.Escape(detail)
 		}
-		p.say.raw(fmt.Sprintf("\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.say.Program, sanitize.Escape(text), waited))
-		return text
+		fmt.Fprintf(p.log.out, "\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), waited)
+	case status == shown || time.Since(since) < minStage:
+		return shown
+	default:
+		p.log.Progress(status)
 	}
-	if text == said || time.Since(since) < settled {
-		return said
-	}
-	p.say.Progress(text)
-	return text
+	return status
 }

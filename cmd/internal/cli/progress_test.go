@@ -29,12 +29,12 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
-func TestProgressOffTerminal(t *testing.T) {
+func TestProgress_OffTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen
-		p := StartProgress(&Say{Program: "prog", Out: &out, Level: config.LogNormal}, false)
-		p.At("signing in")
-		time.Sleep(patience - time.Millisecond)
+		p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), false)
+		p.SetStatus("signing in")
+		time.Sleep(showAfter - time.Millisecond)
 		if synctest.Wait(); out.String() != "" {
 			t.Errorf("before two seconds: %q", out.String())
 		}
@@ -42,9 +42,9 @@ func TestProgressOffTerminal(t *testing.T) {
 		if synctest.Wait(); out.String() != "prog: signing in\n" {
 			t.Errorf("after two seconds: %q", out.String())
 		}
-		p.Detail("unreachable")
+		p.SetDetail("unreachable")
 		time.Sleep(time.Minute)
-		p.At("waiting for the compute")
+		p.SetStatus("waiting for the compute")
 		time.Sleep(time.Minute)
 		if synctest.Wait(); out.String() != "prog: signing in\nprog: waiting for the compute\n" {
 			t.Errorf("after two minutes: %q", out.String())
@@ -57,18 +57,18 @@ func TestProgressOffTerminal(t *testing.T) {
 }
 
 // Of a slow run a quick stage is not the one that is waited for.
-func TestProgressOfAQuickStage(t *testing.T) {
+func TestProgress_QuickStage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen
-		p := StartProgress(&Say{Program: "prog", Out: &out, Level: config.LogNormal}, false)
-		p.At("signing in")
+		p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), false)
+		p.SetStatus("signing in")
 		time.Sleep(3 * time.Second)
-		p.At("looking")
-		time.Sleep(settled / 2)
-		p.At("waiting for the compute")
-		time.Sleep(2 * settled)
-		p.At("reading")
-		time.Sleep(settled / 2)
+		p.SetStatus("looking")
+		time.Sleep(minStage / 2)
+		p.SetStatus("waiting for the compute")
+		time.Sleep(2 * minStage)
+		p.SetStatus("reading")
+		time.Sleep(minStage / 2)
 		p.Stop()
 		if out.String() != "prog: signing in\nprog: waiting for the compute\n" {
 			t.Errorf("%q", out.String())
@@ -76,13 +76,13 @@ func TestProgressOfAQuickStage(t *testing.T) {
 	})
 }
 
-func TestProgressOfAQuickRun(t *testing.T) {
+func TestProgress_QuickRun(t *testing.T) {
 	for _, terminal := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			var out screen
-			p := StartProgress(&Say{Program: "prog", Out: &out}, terminal)
-			p.At("signing in")
-			time.Sleep(patience - time.Millisecond)
+			p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), terminal)
+			p.SetStatus("signing in")
+			time.Sleep(showAfter - time.Millisecond)
 			p.Stop()
 			time.Sleep(time.Minute)
 			if out.String() != "" {
@@ -92,13 +92,13 @@ func TestProgressOfAQuickRun(t *testing.T) {
 	}
 }
 
-func TestProgressOnTerminal(t *testing.T) {
+func TestProgress_OnTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen
-		p := StartProgress(&Say{Program: "prog", Out: &out}, true)
-		p.At("waiting\x1b[31m")
-		p.Detail("no\nanswer")
-		time.Sleep(patience + 1050*time.Millisecond)
+		p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), true)
+		p.SetStatus("waiting\x1b[31m")
+		p.SetDetail("no\nanswer")
+		time.Sleep(showAfter + 1050*time.Millisecond)
 		synctest.Wait()
 		got := out.String()
 		if !strings.Contains(got, `prog: waiting\x1B[31m (3 s, no\x0Aanswer)`) || strings.Contains(got, "\n") || strings.Count(got, "\r") < 10 {
@@ -111,27 +111,27 @@ func TestProgressOnTerminal(t *testing.T) {
 	})
 }
 
-func TestProgressIsSilent(t *testing.T) {
+func TestProgress_Silent(t *testing.T) {
 	for name, c := range map[string]struct {
-		say  *Say
-		text string
-		want string
+		level  string
+		json   bool
+		status string
+		want   string
 	}{
-		"quiet":         {&Say{Level: config.LogQuiet}, "signing in", ""},
-		"nothing to do": {&Say{}, "", ""},
-		"JSON":          {&Say{Program: "p", JSON: true}, "signing in", `{"level":"progress","message":"signing in","program":"p"}` + "\n"},
+		"quiet":         {config.LogQuiet, false, "signing in", ""},
+		"nothing to do": {config.LogNormal, false, "", ""},
+		"JSON":          {config.LogNormal, true, "signing in", `"level":"progress","message":"signing in","program":"p"}` + "\n"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out screen
-			c.say.Out = &out
-			p := StartProgress(c.say, true)
-			if c.text != "" {
-				p.At(c.text)
+			p := StartProgress(NewLogger("p", &out, c.level, c.json), true)
+			if c.status != "" {
+				p.SetStatus(c.status)
 			}
 			time.Sleep(10 * time.Second)
 			p.Stop()
-			if out.String() != c.want {
-				t.Errorf("%s: %q", name, out.String())
+			if got := out.String(); !strings.HasSuffix(got, c.want) || (got == "") != (c.want == "") || strings.Count(got, "\n") > 1 {
+				t.Errorf("%s: got %q, want %q", name, got, c.want)
 			}
 		})
 	}

@@ -29,7 +29,7 @@ type Stay struct {
 	Restarts func() int
 
 	conf    config.Config
-	say     *Say
+	say     *Logger
 	first   credential.Token
 	started atomic.Bool
 	since   time.Time
@@ -41,7 +41,7 @@ type Stay struct {
 
 // NewStay prepares to keep the token of a session fresh. deliver is called with
 // each new token; it may be nil.
-func (p *Process) NewStay(conf config.Config, say *Say, b *broker.Broker, s broker.Session, deliver func(context.Context, credential.Token) error) *Stay {
+func (p *Process) NewStay(conf config.Config, say *Logger, b *broker.Broker, s broker.Session, deliver func(context.Context, credential.Token) error) *Stay {
 	b.QuietSecrets = p.QuietSecrets(p.Keychain(conf))
 	// What is done for the command is no stage of a start any more.
 	b.Tell = func(stage broker.Stage, text string) {

@@ -83,7 +83,7 @@ func (s TokenStores) index(items keychain.Items) keychain.Index {
 }
 
 // Cache is the token cache over the store in use.
-func (s TokenStores) Cache(say *Say, progress *Progress) *tokencache.Cache {
+func (s TokenStores) Cache(say *Logger, progress *Progress) *tokencache.Cache {
 	for _, n := range s.Notes {
 		say.Note("cache: %s", n)
 	}
@@ -141,14 +141,12 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 
 // cacheObserver logs failures with --verbose, and shows waits in the progress line.
 type cacheObserver struct {
-	say      *Say
+	say      *Logger
 	progress *Progress // nil: no wait is shown
 }
 
 func (o cacheObserver) CacheFailed(what string, err error) { o.say.Note("%s: %v", what, err) }
 
 func (o cacheObserver) CacheWaits() {
-	if o.progress != nil {
-		o.progress.At("waiting for another process that is signing in")
-	}
+	o.progress.SetStatus("waiting for another process that is signing in")
 }

@@ -38,8 +38,8 @@ func (p *Process) Resolve(given map[string][]string, change func(*config.Input) 
 }
 
 // Voice makes the program's voice as the configuration wants it.
-func (p *Process) Voice(conf config.Config) *Say {
-	return &Say{Program: p.Program, Out: p.Stderr, Level: conf.Log.Value, JSON: conf.LogFormat.Value == "json"}
+func (p *Process) Voice(conf config.Config) *Logger {
+	return NewLogger(p.Program, p.Stderr, conf.Log.Value, conf.LogFormat.Value == "json")
 }
 
 // Roots is the finder of root certificates for this process.
@@ -86,7 +86,7 @@ type NoRuntimeDirError struct{ Why error }
 func (e *NoRuntimeDirError) Error() string { return "there is no runtime folder: " + e.Why.Error() }
 
 // Broker puts the rooms together for one configuration.
-func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*broker.Broker, error) {
+func (p *Process) Broker(conf config.Config, say *Logger, progress *Progress) (*broker.Broker, error) {
 	roots, err := p.SSLRootCert(conf)
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (p *Process) Broker(conf config.Config, say *Say, progress *Progress) (*bro
 }
 
 // Workspace is the client of the workspace alone, and what tells of its stages.
-func (p *Process) Workspace(conf config.Config, say *Say, progress *Progress) (*exchange.Client, func(broker.Stage, string), error) {
+func (p *Process) Workspace(conf config.Config, say *Logger, progress *Progress) (*exchange.Client, func(broker.Stage, string), error) {
 	if conf.CACert.Value != "" {
 		if err := rootcerts.Check(conf.CACert.Value); err != nil {
 			return nil, nil, err
@@ -160,13 +160,13 @@ func (p *Process) either(a, b string) string {
 func connector(progress *Progress) *pglogin.Connector {
 	return &pglogin.Connector{Progress: func(s pglogin.Status) {
 		if s.Last != nil {
-			progress.Detail(string(s.Last.Kind))
+			progress.SetDetail(string(s.Last.Kind))
 		}
 	}}
 }
 
 // teller turns the broker's stages into words.
-func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(broker.Stage, string) {
+func (p *Process) teller(conf config.Config, say *Logger, progress *Progress) func(broker.Stage, string) {
 	return func(s broker.Stage, text string) {
 		switch s {
 		case broker.Note:
@@ -174,31 +174,31 @@ func (p *Process) teller(conf config.Config, say *Say, progress *Progress) func(
 		case broker.Warning:
 			say.Warn("%s", text)
 		case broker.AtKeychain:
-			progress.At("waiting for the keychain")
+			progress.SetStatus("waiting for the keychain")
 			say.Note("reading the stored secret")
 		case broker.AtExchange:
-			progress.At("signing in to " + text)
+			progress.SetStatus("signing in to " + text)
 			say.Note("signing in to %s as %s", text, identity(conf))
 		case broker.AtWake:
-			progress.At("waiting for the compute to wake")
+			progress.SetStatus("waiting for the compute to wake")
 			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.Value, conf.User.Value, conf.WaitTimeout.Value)
 		}
 	}
 }
 
 // TellWarnings says what a person has to know of the configuration.
-func TellWarnings(say *Say, conf config.Config) {
+func TellWarnings(say *Logger, conf config.Config) {
 	for _, w := range conf.Warnings {
 		say.Warn("%s", w)
 	}
 }
 
 // TellNotes says, with --verbose, what was given and not taken as it stood.
-func TellNotes(say *Say, conf config.Config) {
+func TellNotes(say *Logger, conf config.Config) {
 	for _, n := range conf.Notes {
 		say.Note("%s", n)
 	}
-	if say.Level == config.LogVerbose {
+	if say.Verbose() {
 		say.Note("target: %s at %s, from %s", target(conf), conf.Workspace.Value.HostPort(), conf.Workspace.Source)
 	}
 }

@@ -5,15 +5,16 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// What looks like a secret is not said, in whatever form and at whatever level.
-func TestNothingSecretIsSaid(t *testing.T) {
+// What looks like a secret is redacted, in each format and at each level.
+func TestLogger_Redacts(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		var out bytes.Buffer
-		s := &Say{Program: "prog", Out: &out, Level: config.LogVerbose, JSON: asJSON}
+		s := NewLogger("prog", &out, config.LogVerbose, asJSON)
 		const secret = "dose0123456789abcdef0123456789abcdef"
 		s.Error(secret+" is no option", "try "+secret)
 		s.Warn("a %s", secret)
@@ -26,10 +27,10 @@ func TestNothingSecretIsSaid(t *testing.T) {
 	}
 }
 
-func TestSayLevels(t *testing.T) {
+func TestLogger_Levels(t *testing.T) {
 	all := func(level string) string {
 		var b bytes.Buffer
-		s := &Say{Program: "prog", Out: &b, Level: level}
+		s := NewLogger("prog", &b, level, false)
 		s.Error("e\nx", "h")
 		s.Warn("w %d", 1)
 		s.Note("n %d", 2)
@@ -46,15 +47,15 @@ func TestSayLevels(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	(&Say{Program: "prog", Out: &b}).Error("e", "")
+	NewLogger("prog", &b, config.LogNormal, false).Error("e", "")
 	if b.String() != "prog: error: e\n" {
 		t.Errorf("without a hint: %q", b.String())
 	}
 }
 
-func TestSayJSON(t *testing.T) {
+func TestLogger_JSON(t *testing.T) {
 	var b bytes.Buffer
-	s := &Say{Program: "prog", Out: &b, Level: config.LogNormal, JSON: true}
+	s := NewLogger("prog", &b, config.LogNormal, true)
 	s.Error("e\x1b \"q\"", "h")
 	s.Progress("p")
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
@@ -63,7 +64,11 @@ func TestSayJSON(t *testing.T) {
 	}
 	for i, want := range []map[string]string{{"level": "error", "message": `e\x1B "q"`}, {"level": "hint", "message": "h"}, {"level": "progress", "message": "p"}} {
 		var got map[string]string
-		if err := json.Unmarshal([]byte(lines[i]), &got); err != nil || got["program"] != "prog" || got["level"] != want["level"] || got["message"] != want["message"] {
+		err := json.Unmarshal([]byte(lines[i]), &got)
+		if at, bad := time.Parse(time.RFC3339, got["time"]); bad != nil || time.Since(at) > time.Hour {
+			t.Errorf("the time of %s: %v", lines[i], bad)
+		}
+		if err != nil || got["program"] != "prog" || got["level"] != want["level"] || got["message"] != want["message"] {
 			t.Errorf("%s: %v", lines[i], err)
 		}
 	}
