@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +32,7 @@ Examples:
   lakebase-credential-helper get -p prod --format password
   eval "$(lakebase-credential-helper get -p prod --format env)"`,
 		Flags: flags([]config.Setting{
-			{Option: "format", Value: "FORMAT", Usage: strings.Join(allFormats(), ", "), Default: "json", Words: allFormats()},
+			{Option: "format", Value: "FORMAT", Usage: strings.Join(credformat.Names(), ", "), Default: credformat.Names()[0], Words: credformat.Names()},
 			{Option: "wait", Value: "TIME", Usage: "also wait this long for a suspended compute to wake"},
 		}, ofStart),
 		Action: c.action(checkGet, get),
@@ -43,24 +43,29 @@ Examples:
 // (Bazel) gives a helper ten seconds.
 const getLimit = 10 * time.Second
 
-// Formats that need more than an answer.
-const (
-	formatWorkspace = "workspace-token"
-	formatGitHub    = "github-env"
-)
+// formatOf returns the format that --format names.
+func formatOf(given map[string][]string) (credformat.Format, error) {
+	name := credformat.Names()[0]
+	if f := given["format"]; f != nil {
+		name = f[0]
+	}
+	format, ok := credformat.Lookup(name)
+	if !ok {
+		return format, &cli.UsageError{Problem: "--format: unknown format " + sanitize.Quote(name), Fix: "use one of " + strings.Join(credformat.Names(), ", ")}
+	}
+	return format, nil
+}
 
-// allFormats lists what get --format takes.
-func allFormats() []string { return append(credformat.Formats(), formatGitHub, formatWorkspace) }
-
-// checkGet looks at get's own options before anything else is done.
+// checkGet checks get's own options before anything else is done.
 func checkGet(given map[string][]string, in *config.Input) error {
-	if f := given["format"]; f != nil && !slices.Contains(allFormats(), f[0]) {
-		return &cli.UsageError{Problem: "--format: " + sanitize.Quote(f[0]) + " is not a format", Fix: "there are: " + strings.Join(allFormats(), ", ")}
+	format, err := formatOf(given)
+	if err != nil {
+		return err
 	}
 	// Here --wait is a time, and not the setting of that name, which is a word.
 	in.Options = maps.Clone(in.Options)
 	delete(in.Options, "wait")
-	in.NoEndpoint = given["format"] != nil && given["format"][0] == formatWorkspace
+	in.NoEndpoint = format.Workspace
 	return nil
 }
 
@@ -86,62 +91,57 @@ func get(ctx context.Context, c *call) error {
 		return err
 	}
 	b.Secrets = c.QuietSecrets(c.Keychain(c.conf))
-	text, err := c.answer(ctx, b)
+	return c.printToken(ctx, b)
+}
+
+// printToken prints a token in the format asked for.
+func (c *call) printToken(ctx context.Context, b *broker.Broker) error {
+	format, err := formatOf(c.given)
 	if err != nil {
 		return err
 	}
-	_, err = c.Stdout.Write(text)
+	from := credformat.Context{Getenv: c.Env, Delimiter: "LAKEBASE_" + rand.Text()}
+	var env *credformat.EnvError
+	if err := format.Check(from); errors.As(err, &env) { // before a token is minted
+		return &config.Error{Name: env.Name, Problem: env.Problem}
+	}
+	answer, err := c.answer(ctx, b, format.Workspace)
+	if err != nil {
+		return err
+	}
+	out, err := format.Render(answer, from)
+	if err != nil {
+		return err
+	}
+	if out.AppendTo != "" {
+		if err := appendFile(c.Env(out.AppendTo), out.Append); err != nil {
+			return fmt.Errorf("%s: %w", out.AppendTo, err)
+		}
+	}
+	_, err = c.Stdout.Write(out.Stdout)
 	return err
 }
 
-// answer gets a token and puts it into the form asked for.
-func (c *call) answer(ctx context.Context, b *broker.Broker) ([]byte, error) {
-	format := credformat.Formats()[0]
-	if f := c.given["format"]; f != nil {
-		format = f[0]
-	}
-	if format == formatWorkspace {
+// answer obtains a token of the workspace or of the database.
+func (c *call) answer(ctx context.Context, b *broker.Broker, workspace bool) (credformat.Answer, error) {
+	if workspace {
 		t, err := b.WorkspaceToken(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return credformat.WorkspaceToken(t.Value.Reveal(), t.ExpiresAt)
-	}
-	file := c.Env("GITHUB_ENV")
-	if format == formatGitHub && file == "" {
-		return nil, &config.Error{Name: "GITHUB_ENV", Problem: "is not set: --format github-env is for a step of GitHub Actions"}
-	}
-	info := c.Env("KUBERNETES_EXEC_INFO")
-	if _, err := credformat.ExecVersion(info); format == "exec-credential" && err != nil {
-		return nil, &config.Error{Name: "KUBERNETES_EXEC_INFO", Problem: err.Error()}
+		return credformat.Answer{Password: t.Value, ExpiresAt: t.ExpiresAt}, err
 	}
 	s, err := b.Ready(ctx)
 	if err != nil {
-		return nil, err
+		return credformat.Answer{}, err
 	}
-	a := credformat.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
-		SSLMode: c.conf.ChildSSLMode.Value, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}
-	if format == formatGitHub {
-		return gitHubEnv(a, file)
-	}
-	return credformat.Render(format, a, credformat.Context{ExecInfo: info})
+	return credformat.Answer{Host: s.Target.Host, Port: s.Target.Port, Database: s.Target.Database, User: s.Target.User,
+		SSLMode: c.conf.ChildSSLMode.Value, SSLRootCert: s.Target.SSLRootCert, Password: s.Token.Value, ExpiresAt: s.Token.ExpiresAt}, nil
 }
 
-// gitHubEnv appends to the runner's file and masks the token first thing after.
-func gitHubEnv(a credformat.Answer, path string) ([]byte, error) {
-	out, lines, err := credformat.GitHubEnv(a, "LAKEBASE_"+rand.Text())
-	if err != nil {
-		return nil, err
-	}
+// appendFile appends to the file that the runner of a CI job made.
+func appendFile(path string, text []byte) error {
 	f, err := securefile.OpenRegular(path, os.O_WRONLY|os.O_APPEND)
-	if err == nil {
-		_, err = f.Write(lines)
-		if closed := f.Close(); err == nil {
-			err = closed
-		}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("GITHUB_ENV: %w", err)
+		return err
 	}
-	return out, nil
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }

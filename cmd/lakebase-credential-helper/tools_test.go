@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 )
 
 // docs/tools.md names every format, and only formats, options and tests that
@@ -22,7 +24,7 @@ func TestToolsDocument(t *testing.T) {
 	for _, m := range regexp.MustCompile(`--format[ ",]+([a-z-]+)`).FindAllStringSubmatch(doc, -1) {
 		named[m[1]] = true
 	}
-	for _, f := range allFormats() {
+	for _, f := range credformat.Names() {
 		if !named[f] {
 			t.Errorf("format %s is not in the document", f)
 		}

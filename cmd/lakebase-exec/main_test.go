@@ -64,7 +64,7 @@ func TestNotStarted(t *testing.T) {
 		{append(target, "PGPORT=x"), "-- psql", 120, []string{`error: PGPORT: "x" is not one port`}},
 		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR", "hint: leave it out there"}},
 		{target, "--url-var 1X -- true", 120, []string{`error: --url-var: "1X" cannot be set: not a variable name`, "hint: choose another name: of letters, digits and _"}},
-		{target, "--set X={nope} -- true", 120, []string{"error: --set: X: there is no placeholder {nope}", "hint: see --set in: lakebase-exec --help"}},
+		{target, "--set X={nope} -- true", 120, []string{"error: --set: X: unknown placeholder {nope}", "hint: see --set in: lakebase-exec --help"}},
 		{target, "--user a -U b -- true", 120, []string{"error: --user is given twice", "hint: leave one of them out"}},
 		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"/nonexistent.pem", "hint: "}},
 		{target, "--refresh on -- true", 120, []string{`error: --refresh: "on" is not one of off, passfile, proxy`}},

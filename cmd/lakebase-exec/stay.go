@@ -139,11 +139,12 @@ func (s *supervision) open(ctx context.Context) (err error) {
 // writePassFile replaces the file at once: readers see the old token or the new.
 func (s *supervision) writePassFile(t credential.Token) error {
 	target := s.session.Target
-	line, err := credformat.Render("pgpass", credformat.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, credformat.Context{})
+	format, _ := credformat.Lookup("pgpass")
+	out, err := format.Render(credformat.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, credformat.Context{})
 	if err != nil {
 		return err
 	}
-	return s.folder.WriteFile(passFileName, line)
+	return s.folder.WriteFile(passFileName, out.Stdout)
 }
 
 // run starts the command and waits for its end.

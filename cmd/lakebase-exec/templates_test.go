@@ -30,7 +30,7 @@ func TestVariables(t *testing.T) {
 		{"DATABRICKS_TOKEN", "x", `lakebase-exec removes it`},
 		{"DATABASE_URL", "x", `given twice`},
 		{"A B", "x", `not a variable name`},
-		{"X", "{nope}", `--set: X: there is no placeholder {nope}`},
+		{"X", "{nope}", `--set: X: unknown placeholder {nope}`},
 	} {
 		bad := conf
 		bad.Set = []config.SetVar{{Name: c.name, Template: c.template, Source: option}}

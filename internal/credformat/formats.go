@@ -7,74 +7,108 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// Context is what a caller says of itself, where its format depends on it.
+// formats is the table of all formats, the default first. To add one: a row and a
+// function here, its document in formats_test.go, and a line in docs/tools.md.
+var formats = []Format{
+	{Name: "json", render: renderJSON},
+	{Name: "password", render: renderPassword},
+	{Name: "libpq", render: renderLibpq},
+	{Name: "credential-process", render: renderCredentialProcess},
+	{Name: "exec-credential", check: checkExecInfo, render: renderExecCredential},
+	{Name: "terraform", render: renderTerraform},
+	{Name: "pgpass", render: renderPGPass},
+	{Name: "env", render: renderPOSIX},
+	{Name: "fish", render: renderFish},
+	{Name: "powershell", render: renderPowerShell},
+	{Name: "dotenv", render: renderDotenv},
+	{Name: "url", render: renderURL},
+	{Name: "jdbc", render: renderJDBC},
+	{Name: "github-env", check: checkGitHubEnv, render: renderGitHubEnv},
+	{Name: "workspace-token", Workspace: true, render: renderWorkspaceToken},
+}
+
+// Format is one output format.
+type Format struct {
+	Name      string
+	Workspace bool // renders a workspace token, not a database token
+
+	check  func(Context) error // nil: every context will do
+	render func(Answer, Context) (Output, error)
+}
+
+// Context is what a format may use of the process that prints it.
 type Context struct {
-	// ExecInfo is KUBERNETES_EXEC_INFO, whose apiVersion has to be echoed
-	// (client-go, plugin/pkg/client/auth/exec).
-	ExecInfo string
+	Getenv    func(string) string
+	Delimiter string // a random word, so that no value can contain it
 }
 
-type formatter func(Answer, Context) ([]byte, error)
-
-var formats = []struct {
-	name   string
-	render formatter
-}{
-	{"json", ownJSON},
-	{"password", password},
-	{"libpq", libpq},
-	{"credential-process", credentialProcess},
-	{"exec-credential", execCredential},
-	{"terraform", terraform},
-	{"pgpass", pgpass},
-	{"env", posix},
-	{"fish", fish},
-	{"powershell", powershell},
-	{"dotenv", dotenv},
-	{"url", func(a Answer, _ Context) ([]byte, error) { return line(a.URL(true)), nil }},
-	{"jdbc", func(a Answer, _ Context) ([]byte, error) { return line(a.JDBC()), nil }},
+// Output is what a format prints, and what it appends to a file before that.
+type Output struct {
+	Stdout   []byte
+	Append   []byte
+	AppendTo string // the environment variable that names the file; empty: there is none
 }
 
-// Formats lists the names that Render takes, the default first.
-func Formats() []string {
+// EnvError is an environment variable that does not allow a format.
+type EnvError struct{ Name, Problem string }
+
+func (e *EnvError) Error() string { return e.Name + ": " + e.Problem }
+
+// Names returns the names of all formats, the default first.
+func Names() []string {
 	var out []string
 	for _, f := range formats {
-		out = append(out, f.name)
+		out = append(out, f.Name)
 	}
 	return out
 }
 
-// Render gives the one document that a format's caller reads from stdout. It
-// refuses with *Error what the format cannot hold, and with another error an
-// unknown format or context.
-func Render(format string, a Answer, c Context) ([]byte, error) {
+// Lookup returns the format with a name; "" is the default.
+func Lookup(name string) (Format, bool) {
 	for _, f := range formats {
-		if f.name != format {
-			continue
+		if f.Name == name || name == "" {
+			return f, true
 		}
-		if err := a.check(format, "\x00"); err != nil {
-			return nil, err
-		}
-		return f.render(a, c)
 	}
-	return nil, fmt.Errorf("%q is none of the formats %s", format, strings.Join(Formats(), ", "))
+	return Format{}, false
 }
 
-func line(s string) []byte { return []byte(s + "\n") }
+// Check returns an *EnvError if the context does not allow the format. It needs no
+// token, so that it can come first.
+func (f Format) Check(c Context) error {
+	if f.check == nil {
+		return nil
+	}
+	return f.check(c)
+}
 
-// document is one line of JSON; HTML's characters stand as they are.
-func document(v any) ([]byte, error) {
+// Render returns the document of the format. Errors: *EnvError, and *Error for a
+// value that the format cannot represent.
+func (f Format) Render(a Answer, c Context) (Output, error) {
+	if err := f.Check(c); err != nil {
+		return Output{}, err
+	}
+	if err := a.check(f.Name, "\x00"); err != nil {
+		return Output{}, err
+	}
+	return f.render(a, c)
+}
+
+func line(s string) Output { return Output{Stdout: []byte(s + "\n")} }
+
+// document returns one line of JSON, without escapes for HTML.
+func document(v any) (Output, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)
-	return b.Bytes(), err
+	return Output{Stdout: b.Bytes()}, err
 }
 
-func ownJSON(a Answer, _ Context) ([]byte, error) {
+// renderJSON is the format of this program's own.
+func renderJSON(a Answer, _ Context) (Output, error) {
 	return document(struct {
 		Version   int    `json:"version"`
 		Host      string `json:"host"`
@@ -87,16 +121,16 @@ func ownJSON(a Answer, _ Context) ([]byte, error) {
 	}{1, a.Host, a.Port, a.Database, a.User, a.Password.Reveal(), a.SSLMode, expiry(a.ExpiresAt)})
 }
 
-// password is for pgAdmin, which strips it, and DBeaver, which takes its first line.
-func password(a Answer, _ Context) ([]byte, error) {
+// renderPassword is for pgAdmin, which trims it, and DBeaver, which reads one line.
+func renderPassword(a Answer, _ Context) (Output, error) {
 	if err := (Answer{Password: a.Password}).check("password", "\r\n"); err != nil {
-		return nil, err
+		return Output{}, err
 	}
 	return line(a.Password.Reveal()), nil
 }
 
-// libpq is Postico's: keys are libpq's keywords and nothing else.
-func libpq(a Answer, _ Context) ([]byte, error) {
+// renderLibpq is for Postico: an object of libpq's keywords and nothing else.
+func renderLibpq(a Answer, _ Context) (Output, error) {
 	return document(struct {
 		Host     string `json:"host"`
 		Port     string `json:"port"`
@@ -107,23 +141,23 @@ func libpq(a Answer, _ Context) ([]byte, error) {
 	}{a.Host, strconv.Itoa(a.Port), a.Database, a.User, a.Password.Reveal(), a.SSLMode})
 }
 
-// credentialProcess is the envelope of AWS' credential_process, with user and
+// renderCredentialProcess is the document of AWS's credential_process, with user and
 // password in its two required fields (botocore, credentials.py).
-func credentialProcess(a Answer, _ Context) ([]byte, error) {
+func renderCredentialProcess(a Answer, _ Context) (Output, error) {
 	return document(struct {
 		Version         int
-		AccessKeyId     string //nolint:revive // the envelope's own name
+		AccessKeyId     string //nolint:revive // the document's own name
 		SecretAccessKey string
 		Expiration      string
 	}{1, a.User, a.Password.Reveal(), expiry(a.ExpiresAt)})
 }
 
-// execVersions are the ones whose status holds a bare token (client-go).
+// execVersions are the API versions whose status holds a bare token (client-go).
 var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"}
 
-// ExecVersion gives the apiVersion that a caller's KUBERNETES_EXEC_INFO asks for;
-// without one it is v1.
-func ExecVersion(info string) (string, error) {
+// execVersion returns the apiVersion that KUBERNETES_EXEC_INFO asks for, which the
+// document must echo; v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
+func execVersion(info string) (string, error) {
 	if info == "" {
 		return execVersions[0], nil
 	}
@@ -131,18 +165,26 @@ func ExecVersion(info string) (string, error) {
 		APIVersion string `json:"apiVersion"`
 	}
 	if err := json.Unmarshal([]byte(info), &asked); err != nil {
-		return "", fmt.Errorf("is not JSON: %w", err)
+		return "", fmt.Errorf("not JSON: %w", err)
 	}
 	if !slices.Contains(execVersions, asked.APIVersion) {
-		return "", fmt.Errorf("asks for %q; there are %s", asked.APIVersion, strings.Join(execVersions, " and "))
+		return "", fmt.Errorf("unsupported apiVersion %q; supported are %s", asked.APIVersion, strings.Join(execVersions, " and "))
 	}
 	return asked.APIVersion, nil
 }
 
-func execCredential(a Answer, c Context) ([]byte, error) {
-	version, err := ExecVersion(c.ExecInfo)
+func checkExecInfo(c Context) error {
+	if _, err := execVersion(c.Getenv("KUBERNETES_EXEC_INFO")); err != nil {
+		return &EnvError{"KUBERNETES_EXEC_INFO", err.Error()}
+	}
+	return nil
+}
+
+// renderExecCredential is for Kubernetes clients.
+func renderExecCredential(a Answer, c Context) (Output, error) {
+	version, err := execVersion(c.Getenv("KUBERNETES_EXEC_INFO"))
 	if err != nil {
-		return nil, fmt.Errorf("KUBERNETES_EXEC_INFO %w", err)
+		return Output{}, err
 	}
 	type status struct {
 		Token               string `json:"token"`
@@ -155,8 +197,8 @@ func execCredential(a Answer, c Context) ([]byte, error) {
 	}{version, "ExecCredential", status{a.Password.Reveal(), expiry(a.ExpiresAt)}})
 }
 
-// terraform is for the data source "external": a flat object of strings.
-func terraform(a Answer, _ Context) ([]byte, error) {
+// renderTerraform is for the data source "external": a flat object of strings.
+func renderTerraform(a Answer, _ Context) (Output, error) {
 	return document(struct {
 		Host      string `json:"host"`
 		Port      string `json:"port"`
@@ -168,21 +210,53 @@ func terraform(a Answer, _ Context) ([]byte, error) {
 	}{a.Host, strconv.Itoa(a.Port), a.Database, a.User, a.Password.Reveal(), a.SSLMode, expiry(a.ExpiresAt)})
 }
 
-// pgpass is a line of ~/.pgpass for every database of the server. The file holds
-// no line ends in a field (PostgreSQL manual, "The Password File").
-func pgpass(a Answer, _ Context) ([]byte, error) {
+// renderPGPass is a line of ~/.pgpass for every database of the server. A field
+// cannot contain a line end (PostgreSQL manual, "The Password File").
+func renderPGPass(a Answer, _ Context) (Output, error) {
 	if err := a.check("pgpass", "\r\n"); err != nil {
-		return nil, err
+		return Output{}, err
 	}
-	esc := strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace
-	return line(strings.Join([]string{esc(a.Host), strconv.Itoa(a.Port), "*", esc(a.User), esc(a.Password.Reveal())}, ":")), nil
+	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace
+	return line(strings.Join([]string{escape(a.Host), strconv.Itoa(a.Port), "*", escape(a.User), escape(a.Password.Reveal())}, ":")), nil
 }
 
-// WorkspaceToken is how `databricks auth token` prints a workspace token.
-func WorkspaceToken(token string, expires time.Time) ([]byte, error) {
+func renderURL(a Answer, _ Context) (Output, error)  { return line(a.URL(true)), nil }
+func renderJDBC(a Answer, _ Context) (Output, error) { return line(a.JDBC()), nil }
+
+func checkGitHubEnv(c Context) error {
+	if c.Getenv("GITHUB_ENV") == "" {
+		return &EnvError{"GITHUB_ENV", "not set: format github-env works in a step of GitHub Actions only"}
+	}
+	return nil
+}
+
+// renderGitHubEnv is for a workflow step: it masks the token on stdout, and appends
+// the variables to the file that GITHUB_ENV names (GitHub documentation, "Workflow
+// commands").
+func renderGitHubEnv(a Answer, c Context) (Output, error) {
+	if err := a.check("github-env", "\r"); err != nil {
+		return Output{}, err
+	}
+	if err := (Answer{Password: a.Password}).check("github-env", "\n"); err != nil {
+		return Output{}, err
+	}
+	var b strings.Builder
+	for _, f := range a.variables() {
+		if strings.Contains(f.value, c.Delimiter) {
+			return Output{}, &Error{"github-env", f.keyword, "the delimiter"}
+		}
+		b.WriteString(f.env + "<<" + c.Delimiter + "\n" + f.value + "\n" + c.Delimiter + "\n")
+	}
+	out := line("::add-mask::" + strings.ReplaceAll(a.Password.Reveal(), "%", "%25"))
+	out.Append, out.AppendTo = []byte(b.String()), "GITHUB_ENV"
+	return out, nil
+}
+
+// renderWorkspaceToken is the document of "databricks auth token".
+func renderWorkspaceToken(a Answer, _ Context) (Output, error) {
 	return document(struct {
 		AccessToken string `json:"access_token"`
 		TokenType   string `json:"token_type"`
 		Expiry      string `json:"expiry"`
-	}{token, "Bearer", expiry(expires)})
+	}{a.Password.Reveal(), "Bearer", expiry(a.ExpiresAt)})
 }

@@ -1,79 +1,79 @@
 package credformat
 
-import (
-	"strings"
-)
+import "strings"
 
-// steer are the variables that a shell may have set and that would send the
-// token elsewhere, or put another password in its place (PostgreSQL manual,
-// libpq-envars). A shell that takes our values must drop them.
-var steer = []string{"PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE"}
+// unsetVariables may be set in a shell and would send the token elsewhere, or replace
+// it with another password (PostgreSQL manual, libpq-envars).
+var unsetVariables = []string{"PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE"}
 
-// expiresVariable tells a child until when the token opens new connections.
-const expiresVariable = "LAKEBASE_TOKEN_EXPIRES_AT"
+// shell is the syntax of a shell.
+type shell struct {
+	unset, set, assign string // around a variable's name
+	quote              func(string) string
+}
 
-// assign writes one assignment a line, in a shell's own quoting, and before them
-// what is to be dropped.
-func assign(a Answer, drop, before, between string, quote func(string) string) []byte {
+// render returns one statement a line.
+func (s shell) render(a Answer) (Output, error) {
 	var b strings.Builder
-	for _, name := range steer {
-		b.WriteString(strings.ReplaceAll(drop, "NAME", name) + "\n")
+	for _, name := range unsetVariables {
+		b.WriteString(s.unset + name + "\n")
 	}
-	for _, f := range append(a.fields(), field{"", expiresVariable, expiry(a.ExpiresAt)}) {
-		b.WriteString(before + f.env + between + quote(f.value) + "\n")
+	for _, f := range a.variables() {
+		b.WriteString(s.set + f.env + s.assign + s.quote(f.value) + "\n")
 	}
-	return []byte(b.String())
+	return Output{Stdout: []byte(b.String())}, nil
 }
 
-// posix is for sh, bash, dash and zsh: inside single quotes nothing is special
-// but the quote (POSIX, "Single-Quotes").
-func posix(a Answer, _ Context) ([]byte, error) {
-	return assign(a, "unset NAME", "export ", "=", func(s string) string {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}), nil
+// renderPOSIX is for sh, bash, dash and zsh: inside single quotes only the quote is
+// special (POSIX, "Single-Quotes").
+func renderPOSIX(a Answer, _ Context) (Output, error) {
+	return shell{"unset ", "export ", "=", quoteWith(`'`, `'\''`)}.render(a)
 }
 
-// fish knows \\ and \' inside single quotes, and nothing else (fish
-// documentation, "Quotes").
-func fish(a Answer, _ Context) ([]byte, error) {
-	return assign(a, "set -e NAME", "set -gx ", " ", func(s string) string {
-		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
-	}), nil
+// renderFish escapes \ and ' inside single quotes (fish documentation, "Quotes").
+func renderFish(a Answer, _ Context) (Output, error) {
+	return shell{"set -e ", "set -gx ", " ", quoteWith(`\`, `\\`, `'`, `\'`)}.render(a)
 }
 
-// powershell takes typographic single quotes for the plain one, and all of them
-// are doubled (PowerShell documentation, about_Quoting_Rules; the tokenizer's
-// CharTraits).
-func powershell(a Answer, _ Context) ([]byte, error) {
-	double := strings.NewReplacer("'", "''", "‘", "‘‘", "’", "’’", "‚", "‚‚", "‛", "‛‛")
-	return assign(a, `Remove-Item -ErrorAction SilentlyContinue Env:\NAME`, "$env:", " = ", func(s string) string {
-		return "'" + double.Replace(s) + "'"
-	}), nil
+// renderPowerShell doubles the single quote, and the typographic ones, which
+// PowerShell takes for it (about_Quoting_Rules; the tokenizer's CharTraits).
+func renderPowerShell(a Answer, _ Context) (Output, error) {
+	quote := quoteWith("'", "''", "‘", "‘‘", "’", "’’", "‚", "‚‚", "‛", "‛‛")
+	return shell{`Remove-Item -ErrorAction SilentlyContinue Env:\`, "$env:", " = ", quote}.render(a)
 }
 
-// dotenv is for node's dotenv, which has three quotes and no way to escape one:
-// a value with all three, or with a backslash before the closing one, cannot be
-// written (dotenv, lib/main.js).
-func dotenv(a Answer, _ Context) ([]byte, error) {
+// quoteWith returns a function that puts single quotes around a text in which it has
+// made the replacements.
+func quoteWith(oldnew ...string) func(string) string {
+	r := strings.NewReplacer(oldnew...)
+	return func(s string) string { return "'" + r.Replace(s) + "'" }
+}
+
+// renderDotenv is for node's dotenv, which has three kinds of quotes and no escape
+// for them: a value with all three, or with a backslash at its end, cannot be
+// represented (dotenv, lib/main.js).
+func renderDotenv(a Answer, _ Context) (Output, error) {
 	var b strings.Builder
-	for _, f := range append(a.fields(), field{"", expiresVariable, expiry(a.ExpiresAt)}) {
-		v, what := dotenvValue(f.value)
+	for _, f := range a.variables() {
+		value, what := dotenvValue(f.value)
 		if what != "" {
-			return nil, &Error{"dotenv", f.keyword, what}
+			return Output{}, &Error{"dotenv", f.keyword, what}
 		}
-		b.WriteString(f.env + "=" + v + "\n")
+		b.WriteString(f.env + "=" + value + "\n")
 	}
-	return []byte(b.String()), nil
+	return Output{Stdout: []byte(b.String())}, nil
 }
 
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+,="
+// dotenvPlain are the characters of a value that needs no quotes.
+const dotenvPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+,="
 
+// dotenvValue returns s as dotenv reads it, or what in it cannot be represented.
 func dotenvValue(s string) (value, what string) {
 	switch {
-	case strings.Trim(s, plain) == "" && s != "":
+	case strings.Trim(s, dotenvPlain) == "" && s != "":
 		return s, ""
 	case strings.Contains(s, "\r"):
-		return "", "a carriage return" // dotenv makes it a line feed
+		return "", "a carriage return" // dotenv reads a line feed
 	case strings.HasSuffix(s, `\`):
 		return "", "a backslash at the end"
 	}
@@ -84,26 +84,4 @@ func dotenvValue(s string) (value, what string) {
 		return q + s + q, ""
 	}
 	return "", "all three of ', ` and \""
-}
-
-// GitHubEnv gives what a workflow step writes: the masking of the token for
-// stdout, and the lines for the file that GITHUB_ENV names. delimiter must be
-// random, so that no value can end its own block (GitHub documentation,
-// "Workflow commands").
-func GitHubEnv(a Answer, delimiter string) (stdout, file []byte, err error) {
-	if err := a.check("github-env", "\x00\r"); err != nil {
-		return nil, nil, err
-	}
-	token := a.Password.Reveal()
-	if strings.Contains(token, "\n") {
-		return nil, nil, &Error{"github-env", "password", "a line feed"}
-	}
-	var b strings.Builder
-	for _, f := range append(a.fields(), field{"", expiresVariable, expiry(a.ExpiresAt)}) {
-		if strings.Contains(f.value, delimiter) {
-			return nil, nil, &Error{"github-env", f.keyword, "the delimiter"}
-		}
-		b.WriteString(f.env + "<<" + delimiter + "\n" + f.value + "\n" + delimiter + "\n")
-	}
-	return line("::add-mask::" + strings.NewReplacer("%", "%25").Replace(token)), []byte(b.String()), nil
 }

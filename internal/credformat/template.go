@@ -1,6 +1,7 @@
 package credformat
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -8,7 +9,7 @@ import (
 	"time"
 )
 
-// Template is a checked text with placeholders, such as
+// Template is a text with placeholders, such as
 // "postgres://{user:uri}:{password:uri}@{host}/{database:uri}".
 type Template struct {
 	parts []part
@@ -17,7 +18,7 @@ type Template struct {
 type part struct {
 	name  string // of the placeholder
 	text  string
-	value func(Answer) string // nil: text stands for itself
+	value func(Answer) string // nil: literal text
 	uri   bool
 }
 
@@ -33,8 +34,8 @@ var placeholders = map[string]func(Answer) string{
 	"expires_at":     func(a Answer) string { return a.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339) },
 }
 
-// ParseTemplate checks a template: {name} and {name:uri} are placeholders, {{
-// and }} are literal braces.
+// ParseTemplate parses a template: {name} and {name:uri} are placeholders, {{ and }}
+// are literal braces.
 func ParseTemplate(text string) (Template, error) {
 	var t Template
 	var literal strings.Builder
@@ -44,16 +45,16 @@ func ParseTemplate(text string) (Template, error) {
 			literal.WriteByte(text[i])
 			i += 2
 		case text[i] == '}':
-			return Template{}, fmt.Errorf("a } stands alone; }} is a literal one")
+			return Template{}, errors.New("unmatched }; write }} for a literal brace")
 		case text[i] == '{':
 			end := strings.IndexByte(text[i:], '}')
 			if end < 0 {
-				return Template{}, fmt.Errorf("a { is not closed; {{ is a literal one")
+				return Template{}, errors.New("unclosed {; write {{ for a literal brace")
 			}
 			name, uri := strings.CutSuffix(text[i+1:i+end], ":uri")
 			value := placeholders[name]
 			if value == nil {
-				return Template{}, fmt.Errorf("there is no placeholder {%s}", name)
+				return Template{}, fmt.Errorf("unknown placeholder {%s}", name)
 			}
 			t.parts = append(t.parts, part{text: literal.String()}, part{name: name, value: value, uri: uri})
 			literal.Reset()
@@ -67,7 +68,7 @@ func ParseTemplate(text string) (Template, error) {
 	return t, nil
 }
 
-// Uses gives the first of these placeholders that the template has, or nothing.
+// Uses returns the first of the named placeholders in the template, or "".
 func (t Template) Uses(names ...string) string {
 	for _, p := range t.parts {
 		if p.value != nil && slices.Contains(names, p.name) {
@@ -77,7 +78,7 @@ func (t Template) Uses(names ...string) string {
 	return ""
 }
 
-// Expand fills the template in: raw, or percent-encoded for {…:uri}.
+// Expand replaces the placeholders, with percent-encoded values for {…:uri}.
 func (t Template) Expand(a Answer) string {
 	var b strings.Builder
 	for _, p := range t.parts {

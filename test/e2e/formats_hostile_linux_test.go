@@ -52,7 +52,8 @@ func documents(t *testing.T, format string) (docs []rendered, refused []string) 
 	for i, s := range withControls() {
 		a := credformat.Answer{Host: "localhost", Port: 5432, Database: "data base", User: s, SSLMode: "verify-full",
 			Password: credential.NewSecret("x" + s + "y"), ExpiresAt: time.Now()}
-		out, err := credformat.Render(format, a, credformat.Context{})
+		f, _ := credformat.Lookup(format)
+		out, err := f.Render(a, credformat.Context{Getenv: func(string) string { return "" }})
 		var e *credformat.Error
 		switch {
 		case errors.As(err, &e):
@@ -65,10 +66,10 @@ func documents(t *testing.T, format string) (docs []rendered, refused []string) 
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, fmt.Sprintf("%03d", i))
-		if err := os.WriteFile(path, out, 0o600); err != nil {
+		if err := os.WriteFile(path, out.Stdout, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		docs = append(docs, rendered{s, "x" + s + "y", path, string(out)})
+		docs = append(docs, rendered{s, "x" + s + "y", path, string(out.Stdout)})
 	}
 	return docs, refused
 }

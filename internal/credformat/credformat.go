@@ -1,7 +1,6 @@
-// Package credformat turns a token into the bytes that another tool's credential hook
-// expects, and templates into values for a child's environment. It is made of
-// pure functions. It must never read, write or log, nor give out a value that its
-// reader would take for another one: what a format cannot hold is refused.
+// Package credformat renders a token as the document that another tool's credential
+// hook reads, and expands templates into values for a child's environment. Its
+// functions are pure. A value that a format's reader would misread is an error.
 package credformat
 
 import (
@@ -15,11 +14,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Margin is how much earlier than it does a token is said to expire: some
-// callers keep it to the very second that they were told (client-go does).
+// Margin is how much earlier than it does a token is said to expire: some callers
+// keep it until the very second that they are told (client-go does).
 const Margin = time.Minute
 
-// Answer is a token and all that a caller needs beside it.
+// Answer is a token and how to connect with it. An answer with a workspace token has
+// Password and ExpiresAt only.
 type Answer struct {
 	Host        string
 	Port        int
@@ -31,7 +31,7 @@ type Answer struct {
 	ExpiresAt   time.Time // the real one
 }
 
-// Error is a value that a format cannot hold.
+// Error is a value that a format cannot represent.
 type Error struct {
 	Format string
 	Field  string // a libpq keyword
@@ -39,18 +39,18 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("format %s cannot hold %s in %s", e.Format, e.What, e.Field)
+	return fmt.Sprintf("format %s cannot represent %s in %s", e.Format, e.What, e.Field)
 }
 
-// expiry is RFC 3339 in UTC with whole seconds and a Z, which every caller reads.
+// expiry returns RFC 3339 in UTC with whole seconds and a Z, which all callers read.
 func expiry(t time.Time) string {
 	return t.Add(-Margin).UTC().Truncate(time.Second).Format(time.RFC3339)
 }
 
-// field is a libpq keyword, its environment variable, and its value here.
+// field is a libpq keyword, its environment variable, and its value.
 type field struct{ keyword, env, value string }
 
-// fields lists what there is of an answer, the password last but for its expiry.
+// fields returns the fields that are not empty.
 func (a Answer) fields() []field {
 	var out []field
 	for _, f := range []field{
@@ -69,18 +69,22 @@ func (a Answer) fields() []field {
 	return out
 }
 
-// check refuses an answer whose fields hold one of the characters.
+// variables returns the fields and the variable for the token's expiry.
+func (a Answer) variables() []field {
+	return append(a.fields(), field{"", "LAKEBASE_TOKEN_EXPIRES_AT", expiry(a.ExpiresAt)})
+}
+
+// check returns an *Error if a field contains one of the characters.
 func (a Answer) check(format, characters string) error {
 	for _, f := range a.fields() {
 		if i := strings.IndexAny(f.value, characters); i >= 0 {
-			return &Error{format, f.keyword, name(f.value[i])}
+			return &Error{format, f.keyword, characterName(f.value[i])}
 		}
 	}
 	return nil
 }
 
-// name says a character in words.
-func name(c byte) string {
+func characterName(c byte) string {
 	switch c {
 	case 0:
 		return "a NUL"
@@ -92,7 +96,7 @@ func name(c byte) string {
 	return strconv.QuoteRuneToASCII(rune(c))
 }
 
-// URL is a connection URL as libpq reads it; user, password and database are
+// URL returns a connection URL as libpq reads it; user, password and database are
 // percent-encoded (PostgreSQL manual, "Connection URIs").
 func (a Answer) URL(withPassword bool) string {
 	user := escape(a.User)
@@ -102,8 +106,8 @@ func (a Answer) URL(withPassword bool) string {
 	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + query(a.tls())
 }
 
-// JDBC is a URL as pgjdbc reads it: it takes user and password as parameters
-// only, and PGPASSWORD not at all.
+// JDBC returns a URL as pgjdbc reads it, which takes user and password only as
+// parameters and ignores PGPASSWORD.
 func (a Answer) JDBC() string {
 	return "jdbc:postgresql://" + a.hostPort() + "/" + escape(a.Database) +
 		query(append([][2]string{{"user", a.User}, {"password", a.Password.Reveal()}}, a.tls()...))
@@ -127,6 +131,6 @@ func query(pairs [][2]string) string {
 	return "?" + strings.Join(parts, "&")
 }
 
-// escape percent-encodes all but unreserved characters: libpq does not read '+'
-// as a space, and pgjdbc does.
+// escape percent-encodes all but unreserved characters. A space is %20, as libpq
+// does not read '+' as a space.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
