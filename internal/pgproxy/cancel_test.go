@@ -72,7 +72,8 @@ func TestCancel_KeySizes(t *testing.T) {
 }
 
 // The number of requests in progress is limited; further ones wait.
-func TestCancel_Limit(t *testing.T) {
+func TestCancel_LimitAndFailure(t *testing.T) {
+	failure := errors.New("failed")
 	release := make(chan struct{})
 	p := start(t, Options{}, echo, func(f *fakeUpstream) {
 		f.onCancel = func(ctx context.Context) error {
@@ -80,7 +81,7 @@ func TestCancel_Limit(t *testing.T) {
 				t.Error("the context has no deadline")
 			}
 			<-release
-			return nil
+			return failure
 		}
 	})
 	c := dial(t, p.unix).login()
@@ -100,21 +101,8 @@ func TestCancel_Limit(t *testing.T) {
 	for _, conn := range conns {
 		conn.ended()
 	}
-	if n := count(); n != maxCancels+5 {
-		t.Errorf("got %d requests, want %d", n, maxCancels+5)
-	}
-}
-
-func TestCancel_Fails(t *testing.T) {
-	failure := errors.New("failed")
-	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.onCancel = func(context.Context) error { return failure } })
-	c := dial(t, p.unix).login()
-	dial(t, p.unix).cancel(c.pid, c.key)
-	if ev := p.events(CancelFailed); len(ev) != 1 || !errors.Is(ev[0].Err, failure) || p.Stats().Cancels != 0 {
-		t.Errorf("got events %+v, want one CancelFailed", ev)
-	}
-	if n := len(p.up.cancelled()); n != 1 {
-		t.Errorf("got %d attempts, want 1", n)
+	if n, ev := count(), p.events(CancelFailed); n != maxCancels+5 || len(ev) != n || !errors.Is(ev[0].Err, failure) || p.Stats().Cancels != 0 {
+		t.Errorf("got %d requests and events %+v, want each request once, all failed", n, ev)
 	}
 }
 

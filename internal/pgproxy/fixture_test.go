@@ -40,53 +40,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// database is a server with TLS on loopback, which calls serve for each connection.
-type database struct {
-	ln   net.Listener
-	wg   sync.WaitGroup
-	mu   sync.Mutex
-	open []net.Conn
-}
-
-func newDatabase(t testing.TB, serve func(net.Conn)) *database {
-	t.Helper()
-	config, err := newTLSConfig()
-	must(t, err)
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", config)
-	must(t, err)
-	d := &database{ln: ln}
-	d.wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			d.mu.Lock()
-			d.open = append(d.open, c)
-			d.mu.Unlock()
-			d.wg.Go(func() {
-				defer func() { _ = c.Close() }()
-				serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		d.mu.Lock()
-		for _, c := range d.open {
-			_ = c.(*tls.Conn).NetConn().Close()
-		}
-		d.mu.Unlock()
-		d.wg.Wait()
-	})
-	return d
-}
-
 func echo(c net.Conn) { _, _ = io.Copy(c, c) }
 
-// fakeUpstream connects to a database without a login.
+// fakeUpstream connects to a server with TLS on loopback that calls serve.
 type fakeUpstream struct {
-	db       *database
+	t        testing.TB
+	serve    func(net.Conn)
+	tls      *tls.Config
 	before   func(context.Context, map[string]string) (*ServerConn, error) // if set; both results nil: connect
 	key      []byte
 	pending  []byte
@@ -123,17 +83,24 @@ func (f *fakeUpstream) Login(ctx context.Context, params map[string]string) (*Se
 }
 
 func (f *fakeUpstream) dial(ctx context.Context) (net.Conn, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.db.ln.Addr().String())
-	if err != nil {
-		return nil, err
-	}
-	config := &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true} // the test's own database
-	secured := tls.Client(c, config)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return secured, nil
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(f.t, err)
+	defer func() { _ = ln.Close() }()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	must(f.t, err)
+	far, err := ln.Accept()
+	must(f.t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = far.Close() }()
+		server := tls.Server(far, f.tls)
+		f.serve(server)
+		_ = server.CloseWrite()
+	}()
+	f.t.Cleanup(func() { _ = far.Close(); <-done })
+	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true}) // the test's own server
+	return conn, conn.HandshakeContext(ctx)
 }
 
 func (f *fakeUpstream) Cancel(ctx context.Context, pid uint32, key []byte) error {
@@ -174,18 +141,14 @@ type testProxy struct {
 // start serves until the test ends, and then fails if anything is left.
 func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUpstream)) *testProxy {
 	t.Helper()
-	p := &testProxy{up: &fakeUpstream{}}
-	p.up.db = newDatabase(t, serve)
+	config, err := newTLSConfig()
+	must(t, err)
+	p := &testProxy{up: &fakeUpstream{t: t, serve: serve, tls: config}}
 	for _, f := range extra {
 		f(p.up)
 	}
 	o.Upstream = p.up
-	if o.User == "" {
-		o.User = user
-	}
-	if o.Password.IsZero() && !o.TrustLocal {
-		o.Password = credential.NewSecret(password)
-	}
+	o.User, o.Password = user, credential.NewSecret(password)
 	if o.StartupTimeout == 0 {
 		o.StartupTimeout = time.Minute
 	}

@@ -183,31 +183,6 @@ func TestLogin_ServeEnds(t *testing.T) {
 	}
 }
 
-// TLS may have read records during the login that belong to the session.
-func TestLogin_RecordsAlreadyRead(t *testing.T) {
-	written := make(chan struct{})
-	serve := func(c net.Conn) {
-		_, _ = c.Write([]byte("login"))
-		_, _ = c.Write([]byte("session"))
-		close(written)
-		_, _ = c.Read(make([]byte, 1))
-	}
-	p := start(t, Options{}, serve)
-	p.up.before = func(ctx context.Context, _ map[string]string) (*ServerConn, error) {
-		c, err := p.up.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		<-written
-		_, err = io.ReadFull(c, make([]byte, 5))
-		return &ServerConn{Conn: c}, err
-	}
-	c := dial(t, p.unix).authenticate().expectReady()
-	if got := string(c.bytes(7)); got != "session" {
-		t.Errorf("got %q, want %q", got, "session")
-	}
-}
-
 func TestServerError_Encode(t *testing.T) {
 	for _, c := range []struct {
 		in                                    ServerError
