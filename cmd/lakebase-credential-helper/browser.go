@@ -60,7 +60,7 @@ const taken = 5 * time.Second
 // or of what has only handed the address on. It gets no secret, nothing of our
 // standard streams, and no signal of our terminal.
 func (c *call) launch(argv []string) error {
-	found, err := process.Find(argv, c.Tools())
+	found, err := process.Find(argv, c.ToolSearch())
 	if err != nil {
 		return err
 	}

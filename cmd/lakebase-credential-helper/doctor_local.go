@@ -205,7 +205,7 @@ func (x *examination) life(ctx context.Context, s *step, stores cli.TokenStores,
 		return
 	}
 	s.Facts["ends"] = ends.UTC().Format(time.RFC3339)
-	left := ends.Sub(x.Now())
+	left := ends.Sub(time.Now())
 	s.Text += "; it " + lifeLeft(left)
 	if left < soon {
 		s.Status, s.Cure = broker.StatusWarning, "make a new one with: "+program+" rotate"
@@ -225,7 +225,7 @@ func (x *examination) libpq(ctx context.Context) {
 	defer func() { x.add(s) }()
 	versionText := regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
 	for _, name := range []string{"psql", "pg_config"} {
-		found, err := process.Find([]string{name, "--version"}, x.Tools())
+		found, err := process.Find([]string{name, "--version"}, x.ToolSearch())
 		if err != nil {
 			continue
 		}

@@ -45,7 +45,7 @@ func (x *examination) checkup(progress *cli.Progress, chain *keychain.Keychain) 
 		return nil, err
 	}
 	b.Config = x.conf
-	b.Secrets, b.QuietSecrets = x.QuietSecrets(chain), nil
+	b.Secrets, b.QuietSecrets = x.NonInteractiveSecrets(chain), nil
 	if checkup.Clock, err = x.clock(); err != nil && x.blocked[broker.PartWorkspace] == "" {
 		return nil, err
 	}

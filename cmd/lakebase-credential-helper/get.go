@@ -90,7 +90,7 @@ func get(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	b.Secrets = c.QuietSecrets(c.Keychain(c.conf))
+	b.Secrets = c.NonInteractiveSecrets(c.Keychain(c.conf))
 	return c.printToken(ctx, b)
 }
 

@@ -103,7 +103,7 @@ func list(ctx context.Context, c *call) error {
 	c.lives(ctx, &l, stores, chain)
 	l.addTokens(ctx, stores)
 	if c.given["json"] == nil {
-		return l.write(c.Stdout, c.Now())
+		return l.write(c.Stdout, time.Now())
 	}
 	text, err := l.document()
 	if err != nil {

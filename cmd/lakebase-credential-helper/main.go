@@ -22,8 +22,8 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cli.DieOfQuit()
-	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
+	cli.ResetSIGQUIT()
+	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
 	c := &call{Process: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
 		message, hint := cli.Describe(err, c.described())

@@ -36,7 +36,7 @@ Examples:
 			if err := checkProxy(given, in); err != nil {
 				return err
 			}
-			_ = c.HideSecret() // before anything is logged that would be logged twice
+			_ = c.ReexecWithoutSecrets() // before anything is logged that would be logged twice
 			return nil
 		}, serve),
 	}
@@ -100,7 +100,7 @@ func (c *call) let(ctx context.Context, ln net.Listener, password credential.Sec
 		progress.Stop()
 		return err
 	}
-	b.Secrets = c.QuietSecrets(c.Keychain(c.conf))
+	b.Secrets = c.NonInteractiveSecrets(c.Keychain(c.conf))
 	session, err := b.Ready(ctx)
 	progress.Stop()
 	if err != nil {

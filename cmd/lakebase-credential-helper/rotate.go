@@ -144,7 +144,7 @@ func (c *call) rotation() (*rotate.Rotation, error) {
 	if err := c.requireClientID(); err != nil {
 		return nil, err
 	}
-	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: c.Now, DeleteOnly: c.given["delete-only"] != nil}
+	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: time.Now, DeleteOnly: c.given["delete-only"] != nil}
 	for _, o := range []struct {
 		name, min string
 		to        *time.Duration

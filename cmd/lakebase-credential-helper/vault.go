@@ -130,7 +130,7 @@ func (c *call) warnLife(host, clientID string, expires time.Time) {
 	if expires.IsZero() {
 		return
 	}
-	if left := expires.Sub(c.Now()); left < soon {
+	if left := expires.Sub(time.Now()); left < soon {
 		c.say.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, lifeLeft(left), program)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
@@ -80,7 +81,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 			if conf.User.Value == "" && e.User != "" {
 				target.User = e.User
 			}
-			if e.Token.Fresh(p.Now(), conf.MinTTL.Value) {
+			if e.Token.Fresh(time.Now(), conf.MinTTL.Value) {
 				// The token itself stays out of all that is shown, templates too.
 				token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
 				shown = map[string]string{"PGPASSWORD": notShown}
@@ -88,7 +89,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		}
 	}
 	if token.Value.IsZero() {
-		token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: p.Now()}
+		token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: time.Now()}
 	}
 	var w *way
 	switch conf.Refresh.Value {

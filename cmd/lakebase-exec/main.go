@@ -28,8 +28,8 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cli.DieOfQuit()
-	p := cli.NewProcess(program, args, environ, stdin, stdout, stderr)
+	cli.ResetSIGQUIT()
+	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
 	r := &execution{Process: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	options := p.Args
 	if cut := slices.Index(p.Args, "--"); cut >= 0 && p.Args[0] != cli.CompletionCommand {
@@ -106,7 +106,7 @@ func (r *execution) start(ctx context.Context, given map[string][]string) (int, 
 	say := r.Voice(*conf)
 	r.conf, r.say = conf, say
 	if conf.Refresh.Value != config.RefreshOff && given["print-env"] == nil {
-		if err := r.HideSecret(); err != nil { // before anything is said that would be said twice
+		if err := r.ReexecWithoutSecrets(); err != nil { // before anything is said that would be said twice
 			say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}

@@ -146,7 +146,7 @@ func HelpCommand() *urfave.Command {
 const CompletionCommand = "__complete"
 
 // CompleteCommand returns that command.
-func CompleteCommand(p *Process) *urfave.Command {
+func CompleteCommand(p *Environment) *urfave.Command {
 	return &urfave.Command{Name: CompletionCommand, Hidden: true, SkipFlagParsing: true, Action: func(c *urfave.Context) error {
 		var out strings.Builder
 		for _, candidate := range p.complete(c.App, c.Args().Slice()) {

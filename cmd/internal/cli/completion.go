@@ -15,7 +15,7 @@ const completeFiles = ":files"
 // complete returns what the last of words, which is being typed, can become: one
 // candidate a line, with a description after a tab where there is one. The words
 // before it are as the shell splits them; bash makes three of --wait=auto.
-func (p *Process) complete(app *urfave.App, words []string) []string {
+func (e *Environment) complete(app *urfave.App, words []string) []string {
 	if len(words) == 0 {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (p *Process) complete(app *urfave.App, words []string) []string {
 	}
 	if len(before) > 0 {
 		if f := findFlag(flags, before[len(before)-1]); f != nil && f.Value != "" {
-			return matching(p.values(f), lead, word)
+			return matching(e.values(f), lead, word)
 		}
 	}
 	var out []string
@@ -91,7 +91,7 @@ func findFlag(flags []urfave.Flag, typed string) *Flag {
 }
 
 // values returns what the value of an option can be; nil if that is not known.
-func (p *Process) values(f *Flag) []string {
+func (e *Environment) values(f *Flag) []string {
 	switch {
 	case len(f.Words) > 0:
 		return f.Words
@@ -99,15 +99,15 @@ func (p *Process) values(f *Flag) []string {
 		return []string{completeFiles}
 	case f.Value == "VAR":
 		var names []string
-		for _, e := range p.Environ {
+		for _, e := range e.Environ {
 			name, _, _ := strings.Cut(e, "=")
 			names = append(names, name)
 		}
 		return names
 	case f.Option == "profile":
-		return p.ProfileNames()
+		return e.ProfileNames()
 	case f.Option == "endpoint":
-		profiles, err := p.Profiles()
+		profiles, err := e.Profiles()
 		if err != nil || profiles == nil {
 			return nil
 		}
@@ -121,8 +121,8 @@ func (p *Process) values(f *Flag) []string {
 }
 
 // ProfileNames returns the names of the profiles; none if the file is not valid.
-func (p *Process) ProfileNames() []string {
-	profiles, err := p.Profiles()
+func (e *Environment) ProfileNames() []string {
+	profiles, err := e.Profiles()
 	if err != nil || profiles == nil {
 		return nil
 	}

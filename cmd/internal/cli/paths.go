@@ -13,30 +13,30 @@ import (
 
 // ProfilesPath is where the profiles stand: LAKEBASE_CONFIG_FILE, else
 // lakebase/profiles.ini in the user's configuration folder.
-func (p *Process) ProfilesPath() string {
-	if f := p.Env("LAKEBASE_CONFIG_FILE"); f != "" {
+func (e *Environment) ProfilesPath() string {
+	if f := e.Env("LAKEBASE_CONFIG_FILE"); f != "" {
 		return f
 	}
-	return filepath.Join(p.configDir(), "lakebase", "profiles.ini")
+	return filepath.Join(e.configDir(), "lakebase", "profiles.ini")
 }
 
-func (p *Process) configDir() string {
-	if d := p.Env("APPDATA"); runtime.GOOS == "windows" && filepath.IsAbs(d) {
+func (e *Environment) configDir() string {
+	if d := e.Env("APPDATA"); runtime.GOOS == "windows" && filepath.IsAbs(d) {
 		return d
 	}
-	if d := p.Env("XDG_CONFIG_HOME"); filepath.IsAbs(d) {
+	if d := e.Env("XDG_CONFIG_HOME"); filepath.IsAbs(d) {
 		return d
 	}
-	return filepath.Join("/", p.Home(), ".config") // without a home: not the working directory's
+	return filepath.Join("/", e.Home(), ".config") // without a home: not the working directory's
 }
 
 // cacheDir is the user's cache folder, or empty.
-func (p *Process) cacheDir() string {
+func (e *Environment) cacheDir() string {
 	if runtime.GOOS == "windows" {
-		return p.Env("LOCALAPPDATA")
+		return e.Env("LOCALAPPDATA")
 	}
-	home := p.Home()
-	if d := p.Env("XDG_CACHE_HOME"); runtime.GOOS != "darwin" && filepath.IsAbs(d) {
+	home := e.Home()
+	if d := e.Env("XDG_CACHE_HOME"); runtime.GOOS != "darwin" && filepath.IsAbs(d) {
 		return d
 	}
 	switch {
@@ -51,21 +51,21 @@ func (p *Process) cacheDir() string {
 // DatabricksPath is where the Databricks tools keep their profiles:
 // DATABRICKS_CONFIG_FILE, else .databrickscfg in the home folder
 // (databricks-sdk-go, config/config_file.go, which takes "~" too).
-func (p *Process) DatabricksPath() string {
-	f := p.Env("DATABRICKS_CONFIG_FILE")
+func (e *Environment) DatabricksPath() string {
+	f := e.Env("DATABRICKS_CONFIG_FILE")
 	if f == "" {
 		f = "~/.databrickscfg"
 	}
 	if rest, ok := strings.CutPrefix(f, "~/"); ok {
-		return filepath.Join("/", p.Home(), rest) // without a home: not the working directory's
+		return filepath.Join("/", e.Home(), rest) // without a home: not the working directory's
 	}
 	return f
 }
 
 // Databricks reads that file. It decides where a secret is sent, so one that
 // others can write is refused. Errors: *securefile.Error, *config.Error.
-func (p *Process) Databricks() (*config.DatabricksFile, error) {
-	path := p.DatabricksPath()
+func (e *Environment) Databricks() (*config.DatabricksFile, error) {
+	path := e.DatabricksPath()
 	data, err := securefile.ReadProfile(path)
 	if err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func (p *Process) Databricks() (*config.DatabricksFile, error) {
 }
 
 // Profiles reads the file of profiles; nil where there is none.
-func (p *Process) Profiles() (*config.Profiles, error) {
-	path := p.ProfilesPath()
+func (e *Environment) Profiles() (*config.Profiles, error) {
+	path := e.ProfilesPath()
 	data, err := securefile.ReadProfile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

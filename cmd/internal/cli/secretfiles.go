@@ -39,7 +39,7 @@ func (s Secrets) Get(ctx context.Context, account string) (credential.Secret, er
 type SecretFiles struct{ Dir string }
 
 // SecretFiles are those of the user's configuration folder.
-func (p *Process) SecretFiles() SecretFiles {
+func (p *Environment) SecretFiles() SecretFiles {
 	return SecretFiles{Dir: filepath.Join(p.configDir(), "lakebase", "secrets")}
 }
 

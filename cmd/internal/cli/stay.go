@@ -41,15 +41,15 @@ type Stay struct {
 
 // NewStay prepares to keep the token of a session fresh. deliver is called with
 // each new token; it may be nil.
-func (p *Process) NewStay(conf config.Config, say *Logger, b *broker.Broker, s broker.Session, deliver func(context.Context, credential.Token) error) *Stay {
-	b.QuietSecrets = p.QuietSecrets(p.Keychain(conf))
+func (p *Environment) NewStay(conf config.Config, say *Logger, b *broker.Broker, s broker.Session, deliver func(context.Context, credential.Token) error) *Stay {
+	b.QuietSecrets = p.NonInteractiveSecrets(p.Keychain(conf))
 	// What is done for the command is no stage of a start any more.
 	b.Tell = func(stage broker.Stage, text string) {
 		if stage == broker.Note {
 			say.Note("%s", text)
 		}
 	}
-	st := &Stay{conf: conf, say: say, first: s.Token, since: p.Now(), lost: make(chan error, 1)}
+	st := &Stay{conf: conf, say: say, first: s.Token, since: time.Now(), lost: make(chan error, 1)}
 	st.Keeper = &refresh.Keeper{Mint: hurried(b.Renew), OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
 	return st
 }

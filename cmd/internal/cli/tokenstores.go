@@ -32,7 +32,7 @@ type TokenStores struct {
 
 // TokenStores opens the stores and picks one by --cache; auto takes the kernel's
 // keyring where it is private to the user, else the keychain. Errors: *config.Error.
-func (p *Process) TokenStores(conf config.Config, chain *keychain.Keychain) (TokenStores, error) {
+func (p *Environment) TokenStores(conf config.Config, chain *keychain.Keychain) (TokenStores, error) {
 	s := TokenStores{InUse: conf.Cache.Value, Items: chain.Patient()}
 	dir, err := p.RuntimeDir(conf)
 	if err != nil && conf.RuntimeDir.Given() {

@@ -131,7 +131,7 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 		if conf.DatabricksProfile.Value != "" {
 			argv = append(argv, "--profile", conf.DatabricksProfile.Value)
 		}
-		found, err := process.Find(argv, p.Tools())
+		found, err := process.Find(argv, p.ToolSearch())
 		if err != nil {
 			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
 		}
@@ -144,7 +144,7 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 			line, _, _ := strings.Cut(strings.TrimSpace(words.String()), "\n")
 			return credential.Token{}, &WayError{Problem: "databricks auth token: " + err.Error() + ": " + line, Fix: "run: databricks auth login --host " + conf.Workspace.Value.URL()}
 		}
-		return cliToken(out.Bytes(), p.Now())
+		return cliToken(out.Bytes(), time.Now())
 	}
 }
 

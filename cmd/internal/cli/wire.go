@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/x509"
 	"os"
 	"time"
@@ -18,7 +19,7 @@ import (
 // Resolve makes the configuration from the snapshot and the options given.
 func (p *Process) Resolve(given map[string][]string, change func(*config.Input) error) (*config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
-	in := config.Input{Options: given, Environ: p.env, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath(), Databricks: p.Databricks}
+	in := config.Input{Options: given, Environ: p.vars, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath(), Databricks: p.Databricks}
 	if change != nil {
 		if err := change(&in); err != nil {
 			return nil, err
@@ -58,7 +59,7 @@ func (p *Process) SSLRootCert(conf config.Config) (string, error) {
 
 // Keychain opens the keychain; nothing is touched before its first use.
 func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
-	p.Isolate()
+	p.SanitizeProcess()
 	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.Value, Environ: os.Getenv})
 }
 
@@ -223,4 +224,16 @@ func target(conf config.Config) string {
 	default:
 		return name
 	}
+}
+
+// nonInteractive is a keychain that shows no dialog.
+type nonInteractive struct{ chain *keychain.Keychain }
+
+func (n nonInteractive) Get(ctx context.Context, account string) (credential.Secret, error) {
+	return n.chain.Read(ctx, account)
+}
+
+// NonInteractiveSecrets finds stored secrets without a prompt.
+func (p *Environment) NonInteractiveSecrets(chain *keychain.Keychain) Secrets {
+	return p.Secrets(nonInteractive{chain})
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-func newProcess(environ ...string) *Process {
-	return NewProcess("prog", []string{"prog", "a", "b"}, environ, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{})
+func newEnvironment(environ ...string) *Environment {
+	return NewEnvironment("prog", []string{"prog", "a", "b"}, environ, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{})
 }
 
 func TestNewProcess(t *testing.T) {
-	p := newProcess("A=first", "A=second", "B=", "B=late", "C=x=y", "=C:=C:\\", "noequals", "LAKEBASE_WAIT=never")
+	p := newEnvironment("A=first", "A=second", "B=", "B=late", "C=x=y", "=C:=C:\\", "noequals", "LAKEBASE_WAIT=never")
 	for name, want := range map[string]string{"A": "first", "B": "", "C": "x=y", "D": "", "": "", "noequals": "", "LAKEBASE_WAIT": "never"} {
 		if got := p.Env(name); got != want {
 			t.Errorf("%s is %q, and not %q", name, got, want)
@@ -26,7 +26,7 @@ func TestNewProcess(t *testing.T) {
 	if len(p.Args) != 2 || len(p.Environ) != 8 {
 		t.Errorf("%q %q", p.Args, p.Environ)
 	}
-	if p := NewProcess("prog", nil, nil, nil, nil, nil); p.Args != nil || p.Env("A") != "" {
+	if p := NewEnvironment("prog", nil, nil, nil, nil, nil); p.Args != nil || p.Env("A") != "" {
 		t.Error("a process without arguments")
 	}
 	if Terminal(p.Stdin) || Terminal(p.Stdout) || Terminal(nil) {
@@ -39,12 +39,12 @@ func TestToolsAreFoundInAbsoluteFolders(t *testing.T) {
 	list := func(dirs ...string) string { return strings.Join(dirs, string(filepath.ListSeparator)) }
 	root := filepath.Join(t.TempDir(), "bin")
 	for path, want := range map[string]string{list(".", root, "", "bin"): root, list(root, root+"2"): list(root, root+"2")} {
-		if got := newProcess("PATH=" + path).Tools(); got.Path != want || !got.PathSet {
+		if got := newEnvironment("PATH=" + path).ToolSearch(); got.Path != want || !got.PathSet {
 			t.Errorf("%q: %+v", path, got)
 		}
 	}
 	for _, path := range []string{".", list("", "")} { // what is left is no empty PATH, which is the working directory
-		if got := newProcess("PATH=" + path).Tools(); got.PathSet || newProcess("PATH="+path).Search().Path != path {
+		if got := newEnvironment("PATH=" + path).ToolSearch(); got.PathSet || newEnvironment("PATH="+path).Search().Path != path {
 			t.Errorf("%q: %+v", path, got)
 		}
 	}
@@ -54,7 +54,7 @@ func TestIsolateClearsPG(t *testing.T) {
 	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", "DBUS_SESSION_BUS_ADDRESS": os.Getenv("DBUS_SESSION_BUS_ADDRESS")} {
 		t.Setenv(name, v)
 	}
-	newProcess("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").Isolate()
+	newEnvironment("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").SanitizeProcess()
 	if _, ok := os.LookupEnv("PGSERVICE"); ok || os.Getenv("PGPASSWORD") != "" || os.Getenv("OTHER_FOR_TEST") != "z" {
 		t.Error("the process keeps PG variables, or loses others")
 	}
@@ -62,7 +62,7 @@ func TestIsolateClearsPG(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		p := newProcess(`APPDATA=C:\r`, `LOCALAPPDATA=C:\l`)
+		p := newEnvironment(`APPDATA=C:\r`, `LOCALAPPDATA=C:\l`)
 		if p.ProfilesPath() != `C:\r\lakebase\profiles.ini` || p.cacheDir() != `C:\l` {
 			t.Error(p.ProfilesPath(), p.cacheDir())
 		}
@@ -82,19 +82,19 @@ func TestPaths(t *testing.T) {
 		{[]string{"HOME=/h", "LAKEBASE_CONFIG_FILE=f.ini"}, "f.ini", cacheOf("/h/.cache", "/h/Library/Caches")},
 		{[]string{"HOME=rel"}, "/rel/.config/lakebase/profiles.ini", ""},
 	} {
-		p := newProcess(c.environ...)
+		p := newEnvironment(c.environ...)
 		if p.ProfilesPath() != c.profiles || p.cacheDir() != c.cache {
 			t.Errorf("%v: %s, %s", c.environ, p.ProfilesPath(), p.cacheDir())
 		}
 	}
-	if h := newProcess().Home(); h == "" || !filepath.IsAbs(newProcess().ProfilesPath()) {
-		t.Errorf("without HOME: %q, %q", h, newProcess().ProfilesPath())
+	if h := newEnvironment().Home(); h == "" || !filepath.IsAbs(newEnvironment().ProfilesPath()) {
+		t.Errorf("without HOME: %q, %q", h, newEnvironment().ProfilesPath())
 	}
 }
 
 func TestProfiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "profiles.ini")
-	p := newProcess("LAKEBASE_CONFIG_FILE=" + path)
+	p := newEnvironment("LAKEBASE_CONFIG_FILE=" + path)
 	if got, err := p.Profiles(); got != nil || err != nil {
 		t.Errorf("no file: %v, %v", got, err)
 	}
@@ -116,11 +116,11 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestResolveKeychainTimeout(t *testing.T) {
-	c, err := newProcess().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
+	c, err := newEnvironment().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.Value != 5*time.Second {
 		t.Errorf("off a terminal: %v, %v", c.KeychainTimeout, err)
 	}
-	c, err = newProcess("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
+	c, err = newEnvironment("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.Value != 7*time.Second {
 		t.Errorf("as it was told: %v, %v", c.KeychainTimeout, err)
 	}

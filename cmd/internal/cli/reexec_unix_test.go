@@ -15,9 +15,9 @@ import (
 // The variable that another one names is found as it is found to be read.
 func TestHideable(t *testing.T) {
 	for named, want := range map[string]bool{"": false, "MINE": true, " MINE\n": true, "OTHER": false} {
-		p := NewProcess("prog", nil, []string{"MINE=dose", "DATABRICKS_OIDC_TOKEN_ENV=" + named}, nil, nil, nil)
-		if got := slices.Contains(p.hideable(), "MINE"); got != want {
-			t.Errorf("%q: %v", named, p.hideable())
+		p := NewEnvironment("prog", nil, []string{"MINE=dose", "DATABRICKS_OIDC_TOKEN_ENV=" + named}, nil, nil, nil)
+		if got := slices.Contains(p.secretVars(), "MINE"); got != want {
+			t.Errorf("%q: %v", named, p.secretVars())
 		}
 	}
 }
@@ -40,7 +40,7 @@ func TestTakeSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := string(make([]byte, maxHidden+1))
+	long := string(make([]byte, maxPiped+1))
 	r, w, err := os.Pipe() // whose writer lives, and may never say anything
 	if err != nil {
 		t.Fatal(err)
@@ -68,13 +68,13 @@ func TestTakeSecret(t *testing.T) {
 		{"none that is open", "999", nil},
 		{"no number", "x", nil},
 	} {
-		got, hidden := takeSecret([]string{"A=1", pipeVariable + "=" + c.fd, "B=2"})
+		got, hidden := readPipedSecrets([]string{"A=1", pipeVariable + "=" + c.fd, "B=2"})
 		if want := append([]string{"A=1", "B=2"}, c.secrets...); !slices.Equal(got, want) || hidden != (c.secrets != nil) {
 			t.Errorf("%s: %q, %v", c.name, got, hidden)
 		}
 	}
 	plain := []string{"A=1"}
-	if got, hidden := takeSecret(plain); hidden || !slices.Equal(got, plain) {
+	if got, hidden := readPipedSecrets(plain); hidden || !slices.Equal(got, plain) {
 		t.Errorf("%q", got)
 	}
 }

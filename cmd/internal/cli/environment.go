@@ -1,0 +1,121 @@
+// Package cli is what both programs share: options, help, completion, the logger, the
+// exit codes, and the wiring of the packages under internal. It alone, with the
+// programs, reads the process's environment.
+package cli
+
+import (
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
+)
+
+// Environment is what a program was started with, read once. It does not change.
+type Environment struct {
+	Program string
+	Args    []string // without the program's name
+	Environ []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+
+	vars       map[string]string
+	argv0      string
+	reexecuted bool // secrets came over a pipe: see ReexecWithoutSecrets
+}
+
+// Process is the name of Environment in code that is being moved.
+type Process = Environment
+
+// NewEnvironment returns the environment of a program. args begin with the program's
+// name. The first of two variables of one name counts, as for getenv and so for libpq.
+func NewEnvironment(program string, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) *Environment {
+	environ, reexecuted := readPipedSecrets(environ)
+	e := &Environment{Program: program, Environ: environ, argv0: program, reexecuted: reexecuted, Stdin: stdin, Stdout: stdout, Stderr: stderr, vars: map[string]string{}}
+	if len(args) > 0 {
+		e.argv0, e.Args = args[0], args[1:]
+	}
+	for _, entry := range environ {
+		name, value, ok := strings.Cut(entry, "=")
+		if runtime.GOOS == "windows" { // there Path is PATH
+			name = strings.ToUpper(name)
+		}
+		if _, seen := e.vars[name]; ok && name != "" && !seen {
+			e.vars[name] = value
+		}
+	}
+	return e
+}
+
+// Env returns a variable; an empty one counts as unset.
+func (e *Environment) Env(name string) string { return e.vars[name] }
+
+// SanitizeProcess removes from the process itself what libraries would read: pgconn
+// reads every PG* variable and the service file, and godbus executes dbus-launch if
+// there is no bus address. The command's environment is not made from it.
+func (e *Environment) SanitizeProcess() {
+	for name := range e.vars {
+		if strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	address, ok := keychain.BusAddress(e.Env, os.Getuid())
+	switch {
+	case !ok:
+		_ = os.Unsetenv("DBUS_SESSION_BUS_ADDRESS")
+	case address != "":
+		_ = os.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+	}
+}
+
+// Home returns the user's home directory, or an empty string.
+func (e *Environment) Home() string {
+	name := "HOME"
+	if runtime.GOOS == "windows" {
+		name = "USERPROFILE"
+	}
+	if h := e.Env(name); h != "" {
+		return h
+	}
+	if u, err := user.Current(); err == nil {
+		return u.HomeDir
+	}
+	return ""
+}
+
+// Search returns where the command is looked for: where the caller would find it.
+func (e *Environment) Search() process.Search {
+	path, set := e.vars["PATH"]
+	return process.Search{Path: path, PathSet: set}
+}
+
+// ToolSearch returns where programs that are not the command are looked for: in the
+// absolute directories of PATH. A relative one depends on the working directory,
+// which another user may have filled (os/exec, ErrDot).
+func (e *Environment) ToolSearch() process.Search {
+	s := e.Search()
+	dirs := slices.DeleteFunc(filepath.SplitList(s.Path), func(dir string) bool { return !filepath.IsAbs(dir) })
+	s.Path = strings.Join(dirs, string(filepath.ListSeparator))
+	s.PathSet = s.PathSet && len(dirs) > 0 // an empty PATH would be the working directory
+	return s
+}
+
+// Stdio returns the standard files of a supervised command.
+func (e *Environment) Stdio() process.Stdio {
+	file := func(f any) *os.File { o, _ := f.(*os.File); return o }
+	return process.Stdio{In: file(e.Stdin), Out: file(e.Stdout), Err: file(e.Stderr)}
+}
+
+// Terminal reports whether f is a terminal.
+func Terminal(f any) bool {
+	file, ok := f.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,114 @@
+//go:build unix
+
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeVariable names the descriptor of a pipe with secrets that were in the
+// environment. It passes between two executions of one process.
+const pipeVariable = "LAKEBASE_SECRET_FD"
+
+// maxPiped bounds the secrets in the pipe, in bytes: each system's pipe holds as much
+// before it is read.
+const maxPiped = 16 << 10
+
+// secretVars lists the variables that hold a secret.
+func (e *Environment) secretVars() []string {
+	names := []string{"DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
+	if named := strings.TrimSpace(e.Env("DATABRICKS_OIDC_TOKEN_ENV")); named != "" {
+		names = append(names, named)
+	}
+	return names
+}
+
+// ReexecWithoutSecrets executes the program again without the secrets in its
+// environment, which can be read for as long as a process lives: on macOS by every
+// program of the same user (ps eww), on Linux by root. The secrets go over a pipe. It
+// returns if there are none, or with an error.
+func (e *Environment) ReexecWithoutSecrets() error {
+	names := e.secretVars()
+	isSecret := func(entry string) bool {
+		name, value, _ := strings.Cut(entry, "=")
+		return value != "" && slices.Contains(names, name)
+	}
+	var secrets []string
+	for _, entry := range e.Environ {
+		if isSecret(entry) {
+			secrets = append(secrets, entry)
+		}
+	}
+	if len(secrets) == 0 || e.reexecuted {
+		return nil
+	}
+	text := strings.Join(secrets, "\x00")
+	if len(text) > maxPiped {
+		return errors.New("they are longer than 16 KiB")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.WriteString(w, text)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	if _, err := unix.FcntlInt(r.Fd(), unix.F_SETFD, 0); err != nil {
+		return err
+	}
+	environ := slices.DeleteFunc(slices.Clone(e.Environ), isSecret)
+	environ = append(environ, pipeVariable+"="+strconv.Itoa(int(r.Fd())))
+	return syscall.Exec(self, append([]string{e.argv0}, e.Args...), environ)
+}
+
+// hasEnded reports whether a pipe has no writer. Ours has none before it is read;
+// another one could block the reader for ever.
+func hasEnded(fd int) bool {
+	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	_, err := unix.Poll(state, 0)
+	return err == nil && state[0].Revents&unix.POLLHUP != 0
+}
+
+// readPipedSecrets returns environ with the secrets of the pipe that it names. What is
+// not a pipe is not read.
+func readPipedSecrets(environ []string) (all []string, piped bool) {
+	isPipe := func(entry string) bool { return strings.HasPrefix(entry, pipeVariable+"=") }
+	i := slices.IndexFunc(environ, isPipe)
+	if i < 0 {
+		return environ, false
+	}
+	number := strings.TrimPrefix(environ[i], pipeVariable+"=")
+	environ = slices.DeleteFunc(slices.Clone(environ), isPipe)
+	fd, err := strconv.Atoi(number)
+	if err != nil || fd < 3 {
+		return environ, false
+	}
+	f := os.NewFile(uintptr(fd), pipeVariable)
+	if f == nil {
+		return environ, false
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe || !hasEnded(fd) {
+		return environ, false
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxPiped+1))
+	if err != nil || len(text) == 0 || len(text) > maxPiped {
+		return environ, false
+	}
+	return append(environ, strings.Split(string(text), "\x00")...), true
+}

@@ -1,0 +1,25 @@
+//go:build !unix
+
+package cli
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// ResetSIGQUIT does nothing on a system without SIGQUIT.
+func ResetSIGQUIT() {}
+
+// HoldSignals catches the signals that would end this process, until release.
+func HoldSignals() (caught <-chan os.Signal, release func()) {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	return c, func() { signal.Stop(c) }
+}
+
+// SignalNumber returns 0: no signal can be sent here.
+func SignalNumber(string) syscall.Signal { return 0 }
+
+// RestoreOnSignal does nothing: the console restores itself.
+func RestoreOnSignal(func()) (stop func()) { return func() {} }
