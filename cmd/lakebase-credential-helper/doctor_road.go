@@ -137,7 +137,7 @@ func (x *examination) look(ctx context.Context) pglogin.Peer {
 		return pglogin.Peer{}
 	}
 	defer c.Close()
-	p, _ := pglogin.Handshake(ctx, c, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12})
+	_, p, _ := pglogin.Handshake(ctx, c, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12})
 	return p
 }
 

@@ -103,65 +103,51 @@ func TestLogin_CertificateIsCheckedBeforeThePassword(t *testing.T) {
 }
 
 func TestLogin_PeerIsNotPostgres(t *testing.T) {
+	answer := func(text string) func(*session) {
+		return func(s *session) {
+			s.readSSLRequest()
+			_, _ = s.raw.Write([]byte(text))
+		}
+	}
+	inTLS := func(send func(*session)) func(*session) {
+		return func(s *session) {
+			if s.start() {
+				send(s)
+			}
+		}
+	}
 	for name, c := range map[string]struct {
-		answer string
-		kind   Kind
+		serve func(*session)
+		kind  Kind
 	}{
-		"plain server": {"N", TLSRefused},
-		"http server":  {"HTTP/1.1 400 Bad Request\r\n\r\n", Protocol},
-		"S, then junk": {"Shello there, I am no TLS server", Protocol},
+		"plain server": {answer("N"), TLSRefused},
+		"http server":  {answer("HTTP/1.1 400 Bad Request\r\n\r\n"), Protocol},
+		"S, then junk": {answer("Shello there, I am no TLS server"), Protocol},
+		"TLS 1.1": {func(s *session) {
+			answer("S")(s)
+			old := &tls.Config{Certificates: []tls.Certificate{s.f.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+			if tls.Server(s.raw, old).Handshake() == nil {
+				t.Error("the handshake succeeded")
+			}
+		}, TLSRefused},
+		"text in TLS":       {inTLS(func(s *session) { _, _ = s.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")) }), Protocol},
+		"huge in TLS":       {inTLS(func(s *session) { _, _ = s.Write([]byte{'E', 0x7f, 0xff, 0xff, 0xff}) }), Protocol},
+		"unexpected in TLS": {inTLS(func(s *session) { s.be.Send(&pgproto3.DataRow{}); _ = s.be.Flush() }), Protocol},
+		"endless in TLS": {inTLS(func(s *session) {
+			for s.be.Flush() == nil {
+				s.be.Send(&pgproto3.ParameterStatus{Name: "x", Value: strings.Repeat("y", 10_000)})
+			}
+		}), Protocol},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeServer(t, func(_ int, s *session) {
-				s.readSSLRequest()
-				_, _ = s.raw.Write([]byte(c.answer))
-				s.drain()
-			})
+			f := newFakeServer(t, func(_ int, s *session) { c.serve(s); s.drain() })
 			wantKind(t, connector().Login(within(t, testTimeout), f.target(), secret), c.kind)
 			all := f.ended()
-			if len(all) != 1 || c.answer == "N" && len(all[0].bytes) != 0 || strings.Contains(string(all[0].bytes), password) {
+			if len(all) != 1 || name == "plain server" && len(all[0].bytes) != 0 || strings.Contains(string(all[0].bytes), password) {
 				t.Errorf("got %d connections, the client sent %q", len(all), all[0].bytes)
 			}
 		})
 	}
-}
-
-func TestLogin_GarbageInsideTLS(t *testing.T) {
-	for name, send := range map[string]func(*session){
-		"text":       func(s *session) { _, _ = s.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")) },
-		"huge":       func(s *session) { _, _ = s.Write([]byte{'E', 0x7f, 0xff, 0xff, 0xff}) },
-		"unexpected": func(s *session) { s.be.Send(&pgproto3.DataRow{}); _ = s.be.Flush() },
-		"endless": func(s *session) {
-			for s.be.Flush() == nil {
-				s.be.Send(&pgproto3.ParameterStatus{Name: "x", Value: strings.Repeat("y", 10_000)})
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFakeServer(t, func(_ int, s *session) {
-				if s.start() {
-					send(s)
-					s.drain()
-				}
-			})
-			wantKind(t, connector().Login(within(t, testTimeout), f.target(), secret), Protocol)
-			if n := len(f.ended()); n != 1 {
-				t.Errorf("got %d connections, want 1", n)
-			}
-		})
-	}
-}
-
-func TestLogin_TLS11(t *testing.T) {
-	f := newFakeServer(t, func(_ int, s *session) {
-		s.readSSLRequest()
-		_, _ = s.raw.Write([]byte("S"))
-		old := tls.Server(s.raw, &tls.Config{Certificates: []tls.Certificate{s.f.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
-		if old.Handshake() == nil {
-			t.Error("the handshake succeeded")
-		}
-	})
-	wantKind(t, connector().Login(within(t, testTimeout), f.target(), secret), TLSRefused)
 }
 
 func TestError_Texts(t *testing.T) {

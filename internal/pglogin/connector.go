@@ -13,7 +13,6 @@ package pglogin
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
 
@@ -50,9 +49,6 @@ type Connector struct {
 	HedgeDelay time.Duration
 	// Cache, if set, is shared with other Connectors of the same target.
 	Cache *TLSCache
-	// wrap, if set by a test, wraps the socket of each connection that Connect makes, below
-	// its TLS.
-	wrap func(net.Conn) net.Conn
 	// Progress, if set, is called after each failure and when a second attempt
 	// starts. It must not block.
 	Progress func(Status)
@@ -78,7 +74,7 @@ func (c *Connector) Connect(ctx context.Context, t Target, password credential.S
 			return nil, err
 		}
 		cfg.RuntimeParams = params
-		return func(ctx context.Context) (*Conn, error) { return connect(ctx, t, cfg, password, c.wrap) }, nil
+		return func(ctx context.Context) (*Conn, error) { return connect(ctx, t, cfg, password) }, nil
 	})
 }
 
@@ -116,11 +112,8 @@ func (c *Connector) run(ctx context.Context, t Target, prepare func() (connectFu
 		return nil, badTarget("the context has no deadline")
 	}
 	l := newLoop(ctx, c)
-	err := t.check()
-	if err == nil {
-		l.connect, err = prepare()
-	}
-	if err == nil {
+	var err error
+	if l.connect, err = prepare(); err == nil {
 		err = l.run()
 	}
 	if err != nil {

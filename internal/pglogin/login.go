@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,9 +15,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// closeTimeout bounds the close after a login: Terminate is written, and the
-// socket closed. It is a variable for the tests.
-var closeTimeout = 100 * time.Millisecond
+// Variables for the tests.
+var (
+	closeTimeout = 100 * time.Millisecond // to write Terminate and close the socket
+	dialContext  = new(net.Dialer).DialContext
+)
 
 // handoverTimeout bounds reading the rest of a message that had begun when the
 // login ended.
@@ -34,7 +35,7 @@ var (
 
 // login makes one attempt to log in, and closes the connection.
 func login(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) error {
-	conn, _, err := authenticate(ctx, t, cfg.Copy(), password, nil)
+	conn, _, err := authenticate(ctx, t, cfg.Copy(), password)
 	if err != nil {
 		return err
 	}
@@ -56,11 +57,11 @@ type Conn struct {
 }
 
 // connect makes one attempt to log in, and keeps the connection.
-func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*Conn, error) {
+func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*Conn, error) {
 	cfg = cfg.Copy()
 	var pending []byte
 	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { pending = appendNotice(pending, n) }
-	conn, raw, err := authenticate(ctx, t, cfg, password, wrap)
+	conn, raw, err := authenticate(ctx, t, cfg, password)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +114,8 @@ func appendNotice(to []byte, n *pgconn.Notice) []byte {
 	return out
 }
 
-// authenticate connects and logs in. It changes cfg; wrap may be nil.
-func authenticate(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret, wrap func(net.Conn) net.Conn) (*pgconn.PgConn, *startupConn, error) {
+// authenticate connects and logs in. It changes cfg.
+func authenticate(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*pgconn.PgConn, *startupConn, error) {
 	var dialed atomic.Bool
 	var raw *startupConn
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -123,14 +124,11 @@ func authenticate(ctx context.Context, t Target, cfg *pgconn.Config, password cr
 		if dialed.Swap(true) {
 			return nil, errDialedTwice
 		}
-		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		c, err := dialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
 		raw = &startupConn{Conn: c}
-		if wrap != nil {
-			return wrap(raw), nil
-		}
 		return raw, nil
 	}
 	// One "address", the name itself: net.Dialer then resolves it and races IPv6
@@ -168,21 +166,8 @@ func (c *startupConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// SyscallConn implements syscall.Conn for readers of the raw socket.
-func (c *startupConn) SyscallConn() (syscall.RawConn, error) {
-	if raw, ok := c.Conn.(syscall.Conn); ok {
-		return raw.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
-}
-
-// CloseWrite shuts down the writing side.
-func (c *startupConn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return nil
-}
+// NetConn returns the socket.
+func (c *startupConn) NetConn() net.Conn { return c.Conn }
 
 // answer returns the server's answer to our SSLRequest; ok is false if there was
 // none.

@@ -221,9 +221,12 @@ func TestConnect_LeavesNoReadBehind(t *testing.T) {
 			s.echo()
 		}
 	})
-	connector := connector()
-	connector.wrap = func(c net.Conn) net.Conn { return slowWrites{c} }
-	c, err := connector.Connect(within(t, testTimeout), f.target(), secret, nil)
+	dialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		return slowWrites{c}, err
+	}
+	defer func() { dialContext = new(net.Dialer).DialContext }()
+	c, err := connector().Connect(within(t, testTimeout), f.target(), secret, nil)
 	must(t, err)
 	defer c.Close()
 	wantEcho(t, c)

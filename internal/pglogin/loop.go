@@ -171,23 +171,17 @@ func (l *loop) cancelAll() (succeeded bool) {
 		l.remove(r.attempt)
 		if r.err == nil {
 			succeeded = true
-			l.retain(r.conn)
-			continue
+		} else {
+			l.recordError(r.err)
 		}
-		l.recordError(r.err)
+		switch {
+		case l.conn == nil:
+			l.conn = r.conn
+		case r.conn != nil:
+			_ = r.conn.Close()
+		}
 	}
 	return succeeded
-}
-
-// retain keeps the first connection and closes all others.
-func (l *loop) retain(c *Conn) {
-	switch {
-	case c == nil:
-	case l.conn == nil:
-		l.conn = c
-	default:
-		_ = c.Close()
-	}
 }
 
 func (l *loop) remove(a *attempt) {

@@ -94,6 +94,10 @@ var escape = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 // config returns the settings for pgconn, after checking that they came out as
 // asked: one host, TLS, no fallback.
 func (t Target) config(password credential.Secret, cache *TLSCache) (*pgconn.Config, error) {
+	tlsConfig, err := t.tls(cache)
+	if err != nil {
+		return nil, err
+	}
 	if password.IsZero() || strings.Contains(password.Reveal(), "\x00") {
 		return nil, badTarget("the password is empty or contains a NUL byte")
 	}
@@ -105,10 +109,7 @@ func (t Target) config(password credential.Secret, cache *TLSCache) (*pgconn.Con
 	if !same || len(cfg.Fallbacks) != 0 || cfg.TLSConfig == nil || cfg.ValidateConnect != nil {
 		return nil, badTarget("host, port, database, user or TLS settings were not accepted unchanged")
 	}
-	if cfg.TLSConfig, err = t.tls(cache); err != nil {
-		return nil, err
-	}
-	cfg.Password = password.Reveal()
+	cfg.TLSConfig, cfg.Password = tlsConfig, password.Reveal()
 	cfg.RuntimeParams = map[string]string{"application_name": appName}
 	cfg.ConnectTimeout = 0 // the context decides
 	cfg.MaxProtocolMessageBodyLen = maxMessage

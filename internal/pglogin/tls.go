@@ -65,10 +65,13 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// tls returns the TLS settings of the target. It reads the roots itself: pgconn
+// tls checks the target and returns its TLS settings. It reads the roots itself: pgconn
 // would block on a FIFO, and its errors do not tell an unreadable bundle from
 // other faults.
 func (t Target) tls(cache *TLSCache) (*tls.Config, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	// Without small first records, as the proxy sends bulk data over the connection.
 	cfg := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
 	if cache != nil {
@@ -100,12 +103,7 @@ func (p *Peer) AddCertificate(cert *x509.Certificate) {
 
 // Handshake does a TLS handshake on c. The Peer tells whose certificate it was
 // also if that is not trusted.
-func Handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (Peer, error) {
-	_, p, err := handshake(ctx, c, cfg)
-	return p, err
-}
-
-func handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer, error) {
+func Handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer, error) {
 	p := Peer{}
 	if a := c.RemoteAddr(); a != nil {
 		p.Address = a.String()
@@ -129,7 +127,7 @@ func handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer
 // dialTLS connects to the target, asks for TLS and does the handshake. ctx bounds
 // that and every later use of the connection. Errors: *Error.
 func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(t.dialHost(), strconv.Itoa(t.Port)))
+	raw, err := dialContext(ctx, "tcp", net.JoinHostPort(t.dialHost(), strconv.Itoa(t.Port)))
 	if err != nil {
 		return nil, Peer{}, classify(ctx, err, nil, credential.Secret{})
 	}
@@ -146,7 +144,7 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, er
 	}
 	if err == nil && answer[0] == 'S' {
 		var encrypted net.Conn
-		if encrypted, peer, err = handshake(ctx, c, cfg); err == nil {
+		if encrypted, peer, err = Handshake(ctx, c, cfg); err == nil {
 			return encrypted, peer, nil
 		}
 	}
@@ -158,10 +156,6 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, er
 // process ID and key. The server closes the connection once it has read the
 // request; it sends no answer. ctx must have a deadline. Errors: *Error.
 func (c *Connector) Cancel(ctx context.Context, t Target, pid uint32, key []byte) error {
-	err := t.check()
-	if err != nil {
-		return err
-	}
 	cfg, err := t.tls(c.Cache)
 	if err != nil {
 		return err
