@@ -13,13 +13,14 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
+	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 )
 
 // vault stores one secret and the state of its rotations: in a file if there is
 // one, else in the keychain.
 type vault struct {
 	host, clientID string
-	files          *cli.SecretFiles // nil for the keychain
+	files          *secretfile.Store // nil for the keychain
 	chain          *keychain.Keychain
 	index          keychain.Index
 }
@@ -100,7 +101,7 @@ func (v *vault) Save(ctx context.Context, s rotate.State) error {
 		return err
 	}
 	if v.files != nil {
-		return v.files.KeepRecord(v.account(), string(text))
+		return v.files.SetRecord(v.account(), string(text))
 	}
 	if err := v.index.Add(ctx, v.stateAccount()); err != nil {
 		return err

@@ -93,8 +93,9 @@ var leaves = []string{
 // domain lists the packages that a domain package may import besides leaves. One
 // that is not listed imports leaves only.
 var domain = map[string]string{
-	"internal/broker": "internal/authcode internal/config internal/exchange internal/keychain internal/loginproof internal/pglogin internal/pgproxy internal/tokencache",
-	"internal/rotate": "internal/config internal/exchange",
+	"internal/broker":     "internal/authcode internal/config internal/exchange internal/keychain internal/loginproof internal/pglogin internal/pgproxy internal/tokencache",
+	"internal/rotate":     "internal/config internal/exchange",
+	"internal/secretfile": "internal/config",
 }
 
 // checkImports returns the imports that break a rule.

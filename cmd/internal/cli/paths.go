@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -60,6 +61,11 @@ func (e *Environment) DatabricksPath() string {
 		return filepath.Join("/", e.Home(), rest) // without a home: not the working directory's
 	}
 	return f
+}
+
+// SecretFiles returns the secrets that login --store file stores.
+func (e *Environment) SecretFiles() secretfile.Store {
+	return secretfile.Store{Dir: filepath.Join(e.configDir(), "lakebase", "secrets")}
 }
 
 // Databricks reads that file. It decides where a secret is sent, so one that

@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -64,8 +65,8 @@ func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
 }
 
 // Secrets finds stored secrets, in files and in this keychain.
-func (p *Process) Secrets(chain broker.Secrets) Secrets {
-	return Secrets{Files: p.SecretFiles(), Keychain: chain}
+func (p *Environment) Secrets(chain secretfile.Getter) secretfile.Chain {
+	return secretfile.Chain{Files: p.SecretFiles(), Keychain: chain}
 }
 
 // RuntimeDir opens the folder for what does not outlive a session. Errors:
@@ -234,6 +235,6 @@ func (n nonInteractive) Get(ctx context.Context, account string) (credential.Sec
 }
 
 // NonInteractiveSecrets finds stored secrets without a prompt.
-func (p *Environment) NonInteractiveSecrets(chain *keychain.Keychain) Secrets {
+func (p *Environment) NonInteractiveSecrets(chain *keychain.Keychain) secretfile.Chain {
 	return p.Secrets(nonInteractive{chain})
 }

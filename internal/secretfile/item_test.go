@@ -1,4 +1,4 @@
-package cli
+package secretfile
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 )
 
 // A file of a stored secret is a service principal's or a person's, whole, or none.
-func FuzzSecretItem(f *testing.F) {
+func FuzzItem(f *testing.F) {
 	for _, s := range []string{
 		`{"version":1,"host":"h","client_id":"c","client_secret":"s"}`, `{"version":1,"host":"h","user":"u","refresh_token":"r"}`,
 		`{"version":1,"host":"h","user":"u","refresh_token":"r","client_secret":"s"}`, `{"version":1,"client_secret":"a\nb"}`, `{`, `null`,
@@ -16,7 +16,7 @@ func FuzzSecretItem(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		it, ok := parseSecretItem(data)
+		it, ok := parseItem(data)
 		if !ok {
 			return
 		}
@@ -24,7 +24,7 @@ func FuzzSecretItem(f *testing.F) {
 			t.Fatalf("%q is taken", data)
 		}
 		// What a file says is for the account that its content names, whatever its own name.
-		if again, ok := newSecretItem(it.account(), credential.NewSecret(it.secret())); ok && again.account() != it.account() {
+		if again, ok := newItem(it.account(), credential.NewSecret(it.secret())); ok && again.account() != it.account() {
 			t.Fatalf("%q is for %q and %q", data, it.account(), again.account())
 		}
 	})

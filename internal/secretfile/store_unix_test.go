@@ -1,6 +1,6 @@
 //go:build unix
 
-package cli
+package secretfile
 
 import (
 	"context"
@@ -26,9 +26,9 @@ var (
 )
 
 // stored gives files with the secret of shopAccount among them.
-func stored(t *testing.T) SecretFiles {
+func stored(t *testing.T) Store {
 	t.Helper()
-	f := SecretFiles{Dir: filepath.Join(t.TempDir(), "lakebase", "secrets")}
+	f := Store{Dir: filepath.Join(t.TempDir(), "lakebase", "secrets")}
 	if err := f.Set(shopAccount, shopSecret); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func fileRefused(t *testing.T, err error, reason, fix string) {
 	}
 }
 
-func TestSecretFiles(t *testing.T) {
+func TestStore(t *testing.T) {
 	f := stored(t)
 	if got, err := f.Get(shopAccount); err != nil || !got.Equal(shopSecret) {
 		t.Errorf("read back: %v", err)
@@ -76,7 +76,7 @@ func TestSecretFiles(t *testing.T) {
 
 // A person's login stands beside the secrets, in a form of its own; what an earlier
 // version wrote is read.
-func TestSecretFilesOfPeople(t *testing.T) {
+func TestStore_UserLogins(t *testing.T) {
 	f := stored(t)
 	ada := config.RefreshAccount("shop.example.test:8443", "ada@example.test")
 	if _, err := f.Get(ada); !errors.Is(err, fs.ErrNotExist) {
@@ -110,12 +110,12 @@ func TestSecretFilesOfPeople(t *testing.T) {
 	if _, err := f.Get(shopAccount); err != nil {
 		t.Errorf("the secret went too: %v", err)
 	}
-	if err := f.Set("token:x", shopSecret); err == nil || !strings.Contains(err.Error(), "the account is no secret's") {
+	if err := f.Set("token:x", shopSecret); err == nil || !strings.Contains(err.Error(), "not the account of a secret") {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestSecretFilesRemove(t *testing.T) {
+func TestStore_Remove(t *testing.T) {
 	f := stored(t)
 	put := func(name string) {
 		t.Helper()
@@ -134,11 +134,11 @@ func TestSecretFilesRemove(t *testing.T) {
 		}
 		return names
 	}
-	if err := f.KeepRecord(shopAccount, "{}"); err != nil {
+	if err := f.SetRecord(shopAccount, "{}"); err != nil {
 		t.Fatal(err)
 	}
-	put("." + secretFileName(shopAccount) + ".KILLED")
-	put("." + secretFileName(shopAccount) + recordSuffix + ".KILLED")
+	put("." + fileName(shopAccount) + ".KILLED")
+	put("." + fileName(shopAccount) + recordSuffix + ".KILLED")
 	put("notes.txt")
 	if err := f.Set(barAccount, shopSecret); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestSecretFilesRemove(t *testing.T) {
 	if removed, err := f.Remove(shopAccount); !removed || err != nil {
 		t.Errorf("%t %v", removed, err)
 	}
-	if d := cmp.Diff([]string{secretFileName(barAccount), "notes.txt"}, left()); d != "" {
+	if d := cmp.Diff([]string{fileName(barAccount), "notes.txt"}, left()); d != "" {
 		t.Error(d)
 	}
 	if removed, err := f.Remove(shopAccount); removed || err != nil {
@@ -168,9 +168,9 @@ func TestSecretFilesRemove(t *testing.T) {
 }
 
 // Nothing is made where nothing is stored.
-func TestNoSecretFiles(t *testing.T) {
+func TestStore_Missing(t *testing.T) {
 	for _, dir := range []string{filepath.Join(t.TempDir(), "lakebase", "secrets"), "/dev/null/.config/lakebase/secrets"} {
-		f := SecretFiles{Dir: dir}
+		f := Store{Dir: dir}
 		if _, err := f.Get(shopAccount); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v", err)
 		}
@@ -193,9 +193,9 @@ func (found) Get(context.Context, string) (credential.Secret, error) {
 	return credential.NewSecret("the keychain's"), nil
 }
 
-func TestSecretsInOrder(t *testing.T) {
+func TestChain(t *testing.T) {
 	f := stored(t)
-	s := Secrets{f, found{}}
+	s := Chain{f, found{}}
 	if got, err := s.Get(context.Background(), shopAccount); err != nil || !got.Equal(shopSecret) {
 		t.Errorf("the file does not go first: %v", err)
 	}
