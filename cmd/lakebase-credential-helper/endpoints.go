@@ -10,9 +10,9 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -73,18 +73,18 @@ func endpoints(ctx context.Context, c *call) error {
 	return w.Flush()
 }
 
-func (c *call) catalog(ctx context.Context) ([]broker.Place, error) {
+func (c *call) catalog(ctx context.Context) ([]lakebase.EndpointInfo, error) {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
-	b, err := c.Broker(c.conf, c.say, progress)
+	client, err := c.Client(c.conf, cli.MayPrompt, c.say, progress)
 	if err != nil {
 		return nil, err
 	}
-	return b.Catalog(ctx)
+	return client.List(ctx)
 }
 
 // stateOf is an endpoint's state, or that of the branch that keeps it from having one.
-func stateOf(p broker.Place) string {
+func stateOf(p lakebase.EndpointInfo) string {
 	switch {
 	case p.Endpoint.Disabled:
 		return "DISABLED"

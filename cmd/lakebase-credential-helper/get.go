@@ -13,7 +13,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -86,16 +85,15 @@ func get(ctx context.Context, c *call) error {
 		c.conf.Wait.Value = config.WaitAuto
 	}
 	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
-	b, err := c.Broker(c.conf, c.say, nil)
+	client, err := c.Client(c.conf, cli.NoPrompt, c.say, nil)
 	if err != nil {
 		return err
 	}
-	b.Secrets = c.NonInteractiveSecrets(c.Keychain(c.conf))
-	return c.printToken(ctx, b)
+	return c.printToken(ctx, client)
 }
 
 // printToken prints a token in the format asked for.
-func (c *call) printToken(ctx context.Context, b *broker.Broker) error {
+func (c *call) printToken(ctx context.Context, client *cli.Client) error {
 	format, err := formatOf(c.given)
 	if err != nil {
 		return err
@@ -105,7 +103,7 @@ func (c *call) printToken(ctx context.Context, b *broker.Broker) error {
 	if err := format.Check(from); errors.As(err, &env) { // before a token is minted
 		return &config.Error{Name: env.Name, Problem: env.Problem}
 	}
-	answer, err := c.answer(ctx, b, format.Workspace)
+	answer, err := c.answer(ctx, client, format.Workspace)
 	if err != nil {
 		return err
 	}
@@ -123,12 +121,12 @@ func (c *call) printToken(ctx context.Context, b *broker.Broker) error {
 }
 
 // answer obtains a token of the workspace or of the database.
-func (c *call) answer(ctx context.Context, b *broker.Broker, workspace bool) (credformat.Answer, error) {
+func (c *call) answer(ctx context.Context, client *cli.Client, workspace bool) (credformat.Answer, error) {
 	if workspace {
-		t, err := b.WorkspaceToken(ctx)
+		t, err := client.WorkspaceToken(ctx)
 		return credformat.Answer{Password: t.Value, ExpiresAt: t.ExpiresAt}, err
 	}
-	s, err := b.Ready(ctx)
+	s, err := client.Open(ctx)
 	if err != nil {
 		return credformat.Answer{}, err
 	}

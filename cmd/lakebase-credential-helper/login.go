@@ -128,9 +128,10 @@ func login(ctx context.Context, c *call) error {
 		return errors.New("a rotate or login of this secret is at work; nothing was stored")
 	}
 	defer unlock()
-	var minted *tokencache.Entry
+	var key credential.Key
+	var minted tokencache.Entry
 	if c.given["no-verify"] == nil {
-		if minted, err = c.proveSecret(ctx, secret); err != nil {
+		if key, minted, err = c.proveSecret(ctx, secret); err != nil {
 			return err
 		}
 	}
@@ -142,8 +143,8 @@ func login(ctx context.Context, c *call) error {
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
 		return d.Host == c.conf.Workspace.Value.HostPort() && d.ClientID == c.conf.ClientID.Value
 	})
-	if minted != nil {
-		cache.Save(ctx, c.conf.Key(), *minted)
+	if !minted.Token.Value.IsZero() {
+		cache.Save(ctx, key, minted)
 	}
 	if profile != nil {
 		if err := securefile.WriteFile(c.ProfilesPath(), profile); err != nil {
@@ -205,24 +206,18 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account 
 	return nil
 }
 
-// proveSecret makes the exchange, up to a database token where the target is
+// proveSecret signs in with the secret, and gets a database token if the target is
 // known.
-func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (*tokencache.Entry, error) {
+func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
-	b, err := c.Broker(c.conf, c.say, progress)
+	conf := c.conf
+	conf.Secret = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}
+	client, err := c.Client(conf, cli.MayPrompt, c.say, progress)
 	if err != nil {
-		return nil, err
+		return key, e, err
 	}
-	if c.conf.Target() == "" {
-		_, err := b.SignIn(ctx, secret)
-		return nil, err
-	}
-	e, err := b.Mint(ctx, secret)
-	if err != nil {
-		return nil, err
-	}
-	return &e, nil
+	return client.Mint(ctx)
 }
 
 // profileFile makes the file of profiles as it is to be, or nil where no

@@ -9,7 +9,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -112,7 +112,7 @@ func (l *leaving) decide(ctx context.Context, stores cli.TokenStores) error {
 	case len(people) == 1: // a PGUSER of the environment may be a group's role
 		l.user = people[0]
 	case len(people) > 1:
-		return &broker.NoPersonError{Host: c.Workspace.Value.HostPort(), Others: people}
+		return &auth.NoLoginError{Host: c.Workspace.Value.HostPort(), Others: people}
 	}
 	l.others = slices.DeleteFunc(people, func(p string) bool { return p == l.user })
 	if l.user != "" {
@@ -149,7 +149,7 @@ const turnTime = 10 * time.Second
 func (c *call) refreshTurn(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
 	ctx, cancel := context.WithTimeout(ctx, 2*turnTime) // Lock takes half of it
 	defer cancel()
-	return stores.Cache(c.say, nil).Lock(ctx, broker.RefreshLock(account))
+	return stores.Cache(c.say, nil).Lock(ctx, auth.RefreshLock(account))
 }
 
 // removeFiles removes secrets' files, and says whether there was one.

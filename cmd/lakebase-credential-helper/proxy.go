@@ -95,18 +95,17 @@ func serve(ctx context.Context, c *call) error {
 // let walks the road once, and then keeps the door open.
 func (c *call) let(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
-	b, err := c.Broker(c.conf, c.say, progress)
+	client, err := c.Client(c.conf, cli.NoPrompt, c.say, progress)
 	if err != nil {
 		progress.Stop()
 		return err
 	}
-	b.Secrets = c.NonInteractiveSecrets(c.Keychain(c.conf))
-	session, err := b.Ready(ctx)
+	session, err := client.Open(ctx)
 	progress.Stop()
 	if err != nil {
 		return err
 	}
-	st := c.NewStay(c.conf, c.say, b, session, nil)
+	st := c.NewStay(c.conf, c.say, client, session, nil)
 	st.UseProxy(session.Target, password, trust)
 	defer st.Stop()
 	if err := st.Start(ctx, ln); err != nil {

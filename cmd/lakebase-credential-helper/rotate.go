@@ -13,7 +13,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
@@ -98,12 +98,12 @@ func (c *call) runRotation(ctx context.Context, r *rotate.Rotation, observer *ro
 	defer unlock()
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
-	api, tell, err := c.Workspace(c.conf, c.say, progress)
+	api, err := c.Workspace(c.conf)
 	if err != nil {
 		return rotate.Result{}, err
 	}
 	v := c.vault(stores, chain, r.Host, r.ClientID)
-	observer.tell, observer.host = tell, r.Host
+	observer.Observer, observer.host = c.Observer(c.conf, c.say, progress), r.Host
 	r.Secrets, r.State, r.Auth, r.API = rotatedSecret{v}, v, api, api
 	return r.Run(ctx)
 }
@@ -114,7 +114,7 @@ type rotatedSecret struct{ *vault }
 func (s rotatedSecret) Get(ctx context.Context) (credential.Secret, error) {
 	secret, err := s.vault.Get(ctx)
 	if err != nil {
-		err = &broker.NoSecretError{Host: s.host, ClientID: s.clientID, Err: err}
+		err = &auth.NoSecretError{Host: s.host, ClientID: s.clientID, Err: err}
 	}
 	return secret, err
 }
@@ -122,7 +122,7 @@ func (s rotatedSecret) Get(ctx context.Context) (credential.Secret, error) {
 // rotateObserver shows the progress of a rotation, and keeps its warnings until
 // the progress line is gone.
 type rotateObserver struct {
-	tell     func(broker.Stage, string)
+	auth.Observer
 	host     string
 	warnings []string
 }
@@ -130,13 +130,12 @@ type rotateObserver struct {
 func (o *rotateObserver) Step(s rotate.Step) {
 	switch s {
 	case rotate.ReadSecret:
-		o.tell(broker.AtKeychain, "")
+		o.Stage(auth.StageKeychain, "")
 	case rotate.SignIn:
-		o.tell(broker.AtExchange, o.host)
+		o.Stage(auth.StageExchange, o.host)
 	}
 }
 
-func (o *rotateObserver) Note(text string) { o.tell(broker.Note, text) }
 func (o *rotateObserver) Warn(text string) { o.warnings = append(o.warnings, text) }
 
 // rotation reads rotate's own options.

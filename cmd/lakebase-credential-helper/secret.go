@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
@@ -37,7 +37,7 @@ func (c *call) secretReader() (func(context.Context) (credential.Secret, error),
 	case file != nil:
 		s, err := c.ReadSecretFile(file[0])
 		if err != nil {
-			return nil, &broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
+			return nil, &auth.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
 		}
 		return func(context.Context) (credential.Secret, error) { return s, nil }, nil
 	case stdin && cli.Terminal(c.Stdin):

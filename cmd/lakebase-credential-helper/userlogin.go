@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
@@ -59,27 +60,25 @@ func userLogin(ctx context.Context, c *call) error {
 	if err := c.reachable(ctx, chain, keychain.IndexAccount); err != nil {
 		return c.personStore(err)
 	}
-	b, err := c.Broker(c.conf, c.say, nil)
+	api, err := c.Workspace(c.conf)
 	if err != nil {
 		return err
 	}
-	login := authcode.NewLogin()
-	door, err := login.Open(authcode.Options{})
+	login := auth.NewLogin()
+	server, err := login.Open(auth.Options{})
 	if err != nil {
 		return err
 	}
-	defer door.Close()
-	address, err := b.Authorize(ctx, login.State, login.Challenge, door.RedirectURI())
+	defer server.Close()
+	address, err := auth.AuthorizeURL(ctx, c.conf, api, c.Observer(c.conf, c.say, nil), login, server.RedirectURI())
 	if err != nil {
 		return err
 	}
-	redirect, err := c.atBrowser(ctx, door, address)
+	redirect, err := c.atBrowser(ctx, server, address)
 	if err != nil {
 		return err
 	}
-	where, err := c.admit(ctx, b, chain, func(ctx context.Context) (string, error) {
-		return b.Arrive(ctx, redirect.Code, login.Verifier, door.RedirectURI())
-	})
+	where, err := c.finishLogin(ctx, chain, api, login, redirect.Code, server.RedirectURI())
 	if err != nil {
 		return err
 	}
@@ -89,52 +88,47 @@ func userLogin(ctx context.Context, c *call) error {
 	return nil
 }
 
-// admit has the person arrive, proves the target where it is known, and stores
-// the login. It says where.
-func (c *call) admit(ctx context.Context, b *broker.Broker, chain *keychain.Keychain, arrive func(context.Context) (string, error)) (where string, err error) {
+// finishLogin exchanges the code, gets a database token if the target is known, and
+// stores the login. It returns where.
+func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
-	if _, b.Tell, err = c.Workspace(c.conf, c.say, progress); err != nil {
-		return "", err
-	}
-	person, err := arrive(ctx)
+	observer := c.Observer(c.conf, c.say, progress)
+	grant, err := auth.ExchangeCode(ctx, c.conf, api, observer, login, code, redirectURI)
 	if err != nil {
 		return "", err
 	}
-	if err := c.asNamed(person); err != nil {
-		return "", err
-	}
-	b.Config.User = c.conf.User
-	var minted *tokencache.Entry
-	if c.given["no-verify"] == nil && c.conf.Target() != "" {
-		e, err := b.Mint(ctx, credential.Secret{})
-		if err != nil {
-			return "", err
-		}
-		minted = &e
-	}
-	profile, err := c.profileFile()
-	if err != nil {
+	if err := c.asNamed(grant.User); err != nil {
 		return "", err
 	}
 	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return "", err
 	}
-	err = b.Settle(ctx, func(ctx context.Context, account string, refresh credential.Secret) error {
-		if where, err = c.keep(ctx, stores.Index(), chain, account, refresh); err != nil {
-			return err
+	cache, id := stores.Cache(c.say, nil), grant.Identity(c.conf)
+	var minted tokencache.Entry
+	if c.given["no-verify"] == nil && c.conf.Target() != "" {
+		source := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer)
+		if _, minted, err = source.Mint(ctx); err != nil {
+			return "", err
 		}
-		c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
-			return d.Host == c.conf.Workspace.Value.HostPort() && d.Identity == credential.AuthBrowser && d.ClientID == person
-		})
-		return nil
-	})
+	}
+	profile, err := c.profileFile()
 	if err != nil {
+		return "", err
+	}
+	// No other process may refresh the login that is replaced.
+	account := config.RefreshAccount(c.conf.Workspace.Value.HostPort(), grant.User)
+	defer cache.Lock(ctx, auth.RefreshLock(account))()
+	if where, err = c.keep(ctx, stores.Index(), chain, account, grant.Refresh); err != nil {
 		return "", c.personStore(err)
 	}
-	if minted != nil {
-		b.Cache.Save(ctx, b.Config.Key(), *minted)
+	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
+		return d.Host == c.conf.Workspace.Value.HostPort() && d.Identity == auth.AuthBrowser && d.ClientID == grant.User
+	})
+	cache.Save(ctx, id.WorkspaceKey(c.conf), tokencache.Entry{Token: grant.Token})
+	if !minted.Token.Value.IsZero() {
+		cache.Save(ctx, id.Key(c.conf), minted)
 	}
 	if profile != nil {
 		return where, securefile.WriteFile(c.ProfilesPath(), profile)
@@ -164,7 +158,7 @@ func (c *call) personStore(err error) error {
 	case errors.Is(err, keychain.ErrTooBig):
 		return &cli.WayError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "keep it in a file: add --store file"}
 	case errors.As(err, &chain):
-		return &broker.NoPersonError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
+		return &auth.NoLoginError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
 	}
 	return err
 }

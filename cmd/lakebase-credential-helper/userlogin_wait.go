@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
@@ -27,7 +27,7 @@ const maxPastedLine = 64 << 10
 
 // encounter is the wait for one redirect.
 type encounter struct {
-	door    *authcode.Door
+	door    *auth.CallbackServer
 	address string
 	limit   time.Duration // for all of it
 	silence time.Duration // until the address is shown at a terminal
@@ -41,7 +41,7 @@ type encounter struct {
 
 // atBrowser sends the person to the address, and waits for the redirect: at the
 // door, or pasted on standard input.
-func (c *call) atBrowser(ctx context.Context, door *authcode.Door, address string) (authcode.Redirect, error) {
+func (c *call) atBrowser(ctx context.Context, door *auth.CallbackServer, address string) (auth.Redirect, error) {
 	told := c.given["no-browser"] != nil
 	e := &encounter{door: door, address: address, limit: browserTime, silence: silence, watched: cli.Terminal(c.Stderr)}
 	if told || cli.Terminal(c.Stdin) { // else it is somebody's script or pipe, not ours to read
@@ -73,7 +73,7 @@ func (c *call) showAddress(address string, reads bool) {
 }
 
 // wait waits for whatever comes first.
-func (e *encounter) wait(ctx context.Context) (authcode.Redirect, error) {
+func (e *encounter) wait(ctx context.Context) (auth.Redirect, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, e.limit, &cli.WayError{Problem: fmt.Sprintf("nobody has signed in within %s", e.limit), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
 	defer stop()
 	ctx, end := context.WithCancelCause(ctx)
@@ -152,7 +152,7 @@ func (e *encounter) read(end context.CancelCauseFunc) {
 		if lines.Text() == "" {
 			continue
 		}
-		var denied *authcode.DeniedError
+		var denied *auth.DeniedError
 		switch err := e.door.Paste(lines.Text()); {
 		case err == nil:
 			return

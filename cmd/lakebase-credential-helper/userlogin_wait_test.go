@@ -14,27 +14,27 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 )
 
 // meeting is an encounter at a door of its own.
 type meeting struct {
 	encounter
-	login  authcode.Login
+	login  auth.Login
 	shows  atomic.Int32
 	warned chan error
 }
 
 func newMeeting(t *testing.T) *meeting {
 	t.Helper()
-	m := &meeting{login: authcode.NewLogin(), warned: make(chan error, 9)}
+	m := &meeting{login: auth.NewLogin(), warned: make(chan error, 9)}
 	free, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := free.Addr().(*net.TCPAddr).Port
 	_ = free.Close()
-	door, err := m.login.Open(authcode.Options{First: port, Last: port})
+	door, err := m.login.Open(auth.Options{First: port, Last: port})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestWhatIsPasted(t *testing.T) {
 	m.reads, m.shown = r, true
 	go func() { fmt.Fprintf(w, "\nhello\n%s\nlate\n", m.back()) }()
 	m.wants(t, 0)
-	if err := <-m.warned; !errors.Is(err, authcode.ErrNotRedirect) {
+	if err := <-m.warned; !errors.Is(err, auth.ErrNotRedirect) {
 		t.Errorf("%v", err)
 	}
 	if len(m.warned) != 0 {
@@ -128,7 +128,7 @@ func TestWhatIsPasted(t *testing.T) {
 	m = newMeeting(t) // a refusal ends it
 	m.shown = true
 	m.reads = strings.NewReader(m.door.RedirectURI() + "/?error=access_denied&state=" + m.login.State + "\n")
-	var denied *authcode.DeniedError
+	var denied *auth.DeniedError
 	if _, err := m.wait(t.Context()); !errors.As(err, &denied) || cli.ExitCode(err) != cli.ExitWorkspace {
 		t.Errorf("%v", err)
 	}

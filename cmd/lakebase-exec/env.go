@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -60,7 +61,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if err != nil {
 		return err
 	}
-	target, token := broker.Target(conf, roots, conf.PGHost.Value), credential.Token{}
+	target, token := lakebase.Target(conf, roots, conf.PGHost.Value), credential.Token{}
 	target.Host = askedAtStart
 	if conf.PGHostTrusted() {
 		target.Host = conf.PGHost.Value
@@ -74,7 +75,7 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 		if err != nil {
 			return err
 		}
-		if e, ok := stores.Cache(say, nil).Lookup(ctx, conf.Key()); ok {
+		if e, ok := stores.Cache(say, nil).Lookup(ctx, auth.KnownIdentity(conf).Key(conf)); ok {
 			if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
 				target.Host = h
 			}

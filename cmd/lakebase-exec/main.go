@@ -13,9 +13,9 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -153,9 +153,9 @@ type job struct {
 	say  *cli.Logger
 	argv []string
 
-	broker  *broker.Broker
+	client  *cli.Client
 	cmd     process.Command
-	session broker.Session
+	session lakebase.Session
 }
 
 // environ is the command's environment.
@@ -179,19 +179,16 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if _, err := refreshSignal(j.conf); err != nil {
 		return err
 	}
-	if j.broker, err = j.Broker(j.conf, j.say, progress); err != nil {
+	if j.client, err = j.Client(j.conf, cli.MayPrompt, j.say, progress); err != nil {
 		return err
 	}
 	// A value that the child's environment cannot hold is found before a token
 	// is asked for.
-	probe := j.broker.Target("host")
+	probe := lakebase.Target(j.conf, j.client.Roots, "host")
 	if probe.User == "" { // the workspace tells it
 		probe.User = "user"
 	}
 	if _, err := pgenv.Build(j.Environ, values(&j.conf, probe, credential.Token{}, nil, j.vars, j.argv), j.conf.Keep.Value); err != nil {
-		return err
-	}
-	if _, err := j.broker.GivenSecret(); err != nil {
 		return err
 	}
 	if j.cmd, err = process.Find(j.argv, j.Search()); err != nil {
@@ -200,8 +197,8 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.conf.SSLMode.Value == config.Require {
 		j.say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
 	}
-	if j.session, err = j.broker.Ready(ctx); err == nil {
-		j.conf = j.broker.Config // which now names the user
+	if j.session, err = j.client.Open(ctx); err == nil {
+		j.conf.User.Value = j.session.Target.User
 	}
 	return err
 }

@@ -63,7 +63,7 @@ func (j *job) stay(ctx context.Context) (int, error) {
 	}()
 	s := &supervision{job: j, folder: folder}
 	s.signal, _ = refreshSignal(j.conf)
-	s.Stay = j.NewStay(j.conf, j.say, j.broker, j.session, s.deliver)
+	s.Stay = j.NewStay(j.conf, j.say, j.client, j.session, s.deliver)
 	s.Child = func() int {
 		if c := s.child.Load(); c != nil {
 			return c.PID()

@@ -187,7 +187,7 @@ func TestAWorkloadSignsIn(t *testing.T) {
 	jwt := "e30." + "eyJpc3MiOiJodHRwczovL2kiLCJzdWIiOiJzIiwiYXVkIjpbImEiLCJiIl19" + ".x"
 	var fed *FederationError
 	_, err = saved(t, w.broker(resolve(t, append(workload, "DATABRICKS_OIDC_TOKEN", jwt)...)))
-	if !errors.As(err, &fed) || fed.Claims != (Claims{"https://i", "s", "a b"}) {
+	if !errors.As(err, &fed) || fed.Claims != (Claims{Issuer: "https://i", Subject: "s", Audience: "a b"}) {
 		t.Errorf("%v", err)
 	}
 }

@@ -72,7 +72,7 @@ func list(t *testing.T, goos string, args ...string) []pkg {
 
 // restricted are imports that only some packages may have.
 var restricted = []struct{ prefix, owners string }{
-	{"net/http", "internal/authcode internal/exchange internal/health"},
+	{"net/http", "internal/auth internal/exchange internal/health"},
 	{"golang.org/x/net/http", "internal/exchange"},
 	{"github.com/cenkalti/backoff", "internal/retry"},
 	{"github.com/zalando/go-keyring", "internal/keychain"},
@@ -93,7 +93,9 @@ var leaves = []string{
 // domain lists the packages that a domain package may import besides leaves. One
 // that is not listed imports leaves only.
 var domain = map[string]string{
-	"internal/broker":     "internal/authcode internal/config internal/exchange internal/keychain internal/loginproof internal/pglogin internal/pgproxy internal/tokencache",
+	"internal/auth":       "internal/config internal/exchange",
+	"internal/broker":     "internal/auth internal/config internal/exchange internal/keychain internal/lakebase internal/loginproof internal/pglogin internal/pgproxy internal/tokencache",
+	"internal/lakebase":   "internal/auth internal/config internal/exchange internal/loginproof internal/pglogin internal/tokencache",
 	"internal/rotate":     "internal/config internal/exchange",
 	"internal/secretfile": "internal/config",
 }
@@ -200,9 +202,9 @@ func TestImportCheckFindsViolations(t *testing.T) {
 		{in("internal/tokencache", module+"/internal/broker"), "not listed in domain"},
 		{in("internal/broker", module+"/cmd/internal/cli"), "not the other way round"},
 		{in("internal/config", "github.com/urfave/cli/v2"), "only cmd/internal/cli and cmd/internal/gendocs and"},
-		{in("internal/rootcerts", "net/http"), "only internal/authcode and internal/exchange and internal/health may"},
-		{in("cmd/internal/cli", "net/http"), "only internal/authcode and internal/exchange and internal/health may"},
-		{in("internal/pglogin", "net/http/httptrace"), "only internal/authcode and internal/exchange and internal/health may"},
+		{in("internal/rootcerts", "net/http"), "only internal/auth and internal/exchange and internal/health may"},
+		{in("cmd/internal/cli", "net/http"), "only internal/auth and internal/exchange and internal/health may"},
+		{in("internal/pglogin", "net/http/httptrace"), "only internal/auth and internal/exchange and internal/health may"},
 		{in("internal/pglogin", "github.com/cenkalti/backoff/v4"), "only internal/retry may"},
 		{in("cmd/lakebase-exec", "github.com/zalando/go-keyring"), "only internal/keychain may"},
 		{in("internal/broker", "github.com/jackc/pgx/v5/pgconn"), "only internal/pglogin may"},

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
@@ -49,7 +49,7 @@ var exitTable = []exitRow{
 		return is[*broker.NoSecretError](err) || is[*broker.NoPersonError](err) || is[*broker.SignedOutError](err) || is[*WayError](err) || is[*keychain.Error](err)
 	}},
 	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool {
-		return is[*exchange.Error](err) || is[*rotate.TooManyError](err) || is[*authcode.DeniedError](err) || untried(err)
+		return is[*exchange.Error](err) || is[*rotate.TooManyError](err) || is[*auth.DeniedError](err) || untried(err)
 	}},
 	{ExitDatabase, "the database refused the login or did not wake in time", is[*pglogin.Error]},
 	{ExitOther, "any other failure of the wrapper", func(error) bool { return true }},

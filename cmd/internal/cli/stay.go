@@ -12,6 +12,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/health"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/refresh"
@@ -41,16 +42,9 @@ type Stay struct {
 
 // NewStay prepares to keep the token of a session fresh. deliver is called with
 // each new token; it may be nil.
-func (p *Environment) NewStay(conf config.Config, say *Logger, b *broker.Broker, s broker.Session, deliver func(context.Context, credential.Token) error) *Stay {
-	b.QuietSecrets = p.NonInteractiveSecrets(p.Keychain(conf))
-	// What is done for the command is no stage of a start any more.
-	b.Tell = func(stage broker.Stage, text string) {
-		if stage == broker.Note {
-			say.Note("%s", text)
-		}
-	}
+func (p *Environment) NewStay(conf config.Config, say *Logger, c *Client, s lakebase.Session, deliver func(context.Context, credential.Token) error) *Stay {
 	st := &Stay{conf: conf, say: say, first: s.Token, since: time.Now(), lost: make(chan error, 1)}
-	st.Keeper = &refresh.Keeper{Mint: hurried(b.Renew), OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
+	st.Keeper = &refresh.Keeper{Mint: hurried(c.Refresh), OnToken: deliver, Event: st.tell, Beat: st.pulse.Beat}
 	return st
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
@@ -22,9 +23,7 @@ import (
 )
 
 // WayError says that a way in cannot give what the workspace is to be given.
-type WayError struct{ Problem, Fix string }
-
-func (e *WayError) Error() string { return e.Problem }
+type WayError = auth.SourceError
 
 // accounts lists what is stored, in files and in the keychain. A keychain that
 // cannot be read hides no file.
@@ -49,26 +48,8 @@ func (p *Process) keepRefresh(chain *keychain.Keychain, index keychain.Index) fu
 		if _, err := files.Get(account); err == nil {
 			return files.Set(account, s)
 		}
-		return again(ctx, chain, index, account, s)
+		return replaceItem(ctx, chain, index, account, s)
 	}
-}
-
-type setter interface {
-	Set(ctx context.Context, account string, s credential.Secret) error
-}
-
-type adder interface {
-	Add(ctx context.Context, account string) error
-}
-
-// again stores what was stored, and so listed, before: the one that it replaces may
-// be worth nothing any more, so no trouble with the list keeps it from being stored.
-func again(ctx context.Context, store setter, list adder, account string, s credential.Secret) error {
-	if err := store.Set(ctx, account, s); err != nil {
-		return err
-	}
-	_ = list.Add(ctx, account)
-	return nil
 }
 
 // maxWorkloadToken bounds the file of a workload's token, in bytes.

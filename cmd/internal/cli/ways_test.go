@@ -77,7 +77,7 @@ func TestRefreshTokenIsStoredBeforeItIsListed(t *testing.T) {
 		{slow, nil, slow, "set u rt-new"},
 	} {
 		s := &storing{set: c.set, added: c.added}
-		if err := again(t.Context(), s, s, "u", credential.NewSecret("rt-new")); !errors.Is(err, c.want) || strings.Join(s.did, ", ") != c.did {
+		if err := replaceItem(t.Context(), s, s, "u", credential.NewSecret("rt-new")); !errors.Is(err, c.want) || strings.Join(s.did, ", ") != c.did {
 			t.Errorf("%v, %q", err, s.did)
 		}
 	}

@@ -119,22 +119,6 @@ func (p *Process) Broker(conf config.Config, say *Logger, progress *Progress) (*
 	}, nil
 }
 
-// Workspace is the client of the workspace alone, and what tells of its stages.
-func (p *Process) Workspace(conf config.Config, say *Logger, progress *Progress) (*exchange.Client, func(broker.Stage, string), error) {
-	if conf.CACert.Value != "" {
-		if err := rootcerts.Check(conf.CACert.Value); err != nil {
-			return nil, nil, err
-		}
-	}
-	client, err := p.workspace(conf)
-	return client, p.teller(conf, say, progress), err
-}
-
-// ReadSecretFile reads a secret from a file that is closed to others.
-func (p *Process) ReadSecretFile(path string) (credential.Secret, error) {
-	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: p.Env("CREDENTIALS_DIRECTORY")})
-}
-
 func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	finder := p.Roots()
 	client, err := exchange.New(exchange.Options{

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/authcode"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -24,8 +24,8 @@ func describeWay(err error, conf *config.Config) (message, hint string, ok bool)
 		fed    *broker.FederationError
 		target *broker.TargetError
 		way    *WayError
-		denied *authcode.DeniedError
-		ports  *authcode.PortsError
+		denied *auth.DeniedError
+		ports  *auth.PortsError
 	)
 	switch {
 	case errors.As(err, &person):

@@ -1,11 +1,4 @@
-// Package authcode is the browser's half of a person's login by authorization
-// code (RFC 6749 4.1, RFC 8252 7.3): the random values of one login, and the door
-// on loopback to which the browser is sent back with the code. It owns what such
-// a redirect must hold to count.
-//
-// It must never print, open a browser, talk to a workspace, take part in anything
-// but the one login it was made for, or show a page anything that it was sent.
-package authcode
+package auth
 
 import (
 	"crypto/rand"
@@ -57,9 +50,9 @@ var (
 	// ErrUsed: this login has had its code.
 	ErrUsed = errors.New("this login has its code already")
 	// ErrClosed is Wait's, once the door is closed.
-	ErrClosed = errors.New("authcode: the door is closed")
+	ErrClosed = errors.New("auth: the door is closed")
 	// ErrNoDeadline is for a context without a deadline: a mistake in the program.
-	ErrNoDeadline = errors.New("authcode: the context has no deadline")
+	ErrNoDeadline = errors.New("auth: the context has no deadline")
 )
 
 // DeniedError is a redirect that says no (RFC 6749 4.1.2.1). Its texts come from

@@ -1,4 +1,4 @@
-package authcode
+package auth
 
 import (
 	"net/url"

@@ -1,4 +1,4 @@
-package authcode
+package auth
 
 import (
 	"bufio"
@@ -49,10 +49,10 @@ func free(first, n int) bool {
 	return true
 }
 
-func open(t *testing.T, o Options) (Login, *Door) {
+func open(t *testing.T, o Options) (Login, *CallbackServer) {
 	t.Helper()
-	if o.VisitTime == 0 {
-		o.VisitTime = time.Hour
+	if o.ConnTimeout == 0 {
+		o.ConnTimeout = time.Hour
 	}
 	l := NewLogin()
 	d, err := l.Open(o)
@@ -71,7 +71,7 @@ func soon(t *testing.T) context.Context {
 }
 
 // dial is a connection to the door that says nothing yet.
-func dial(t *testing.T, d *Door) net.Conn {
+func dial(t *testing.T, d *CallbackServer) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp4", d.listeners[0].Addr().String())
 	if err != nil {
@@ -83,7 +83,7 @@ func dial(t *testing.T, d *Door) net.Conn {
 }
 
 // say sends raw bytes and gives the answer, its body in it.
-func say(t *testing.T, d *Door, raw string) (*http.Response, string) {
+func say(t *testing.T, d *CallbackServer, raw string) (*http.Response, string) {
 	t.Helper()
 	conn := dial(t, d)
 	go func() { _, _ = io.WriteString(conn, raw) }() // the door may answer before it has it all
@@ -99,14 +99,14 @@ func say(t *testing.T, d *Door, raw string) (*http.Response, string) {
 }
 
 // get is a browser's request for target; more stands among its headers.
-func (d *Door) get(target string, more ...string) string {
+func (d *CallbackServer) get(target string, more ...string) string {
 	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: localhost:%d\r\n%s\r\n", target, d.port, strings.Join(more, ""))
 }
 
 func (l Login) target() string { return "/?code=" + code + "&state=" + l.State }
 
 // waiting fails if the wait has ended.
-func waiting(t *testing.T, d *Door) {
+func waiting(t *testing.T, d *CallbackServer) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,7 +121,7 @@ func waiting(t *testing.T, d *Door) {
 }
 
 // arrives checks that the code comes through.
-func arrives(t *testing.T, d *Door) {
+func arrives(t *testing.T, d *CallbackServer) {
 	t.Helper()
 	if r, err := d.Wait(soon(t)); err != nil || r.Code.Reveal() != code {
 		t.Fatalf("%q, %v", r.Code.Reveal(), err)

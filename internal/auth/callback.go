@@ -1,4 +1,4 @@
-package authcode
+package auth
 
 import (
 	"context"
@@ -17,30 +17,30 @@ const (
 
 // Bounds on what strangers may cost.
 const (
-	maxVisits = 32              // connections at once; the oldest makes room for the newest
-	visitTime = 5 * time.Second // for a connection, from its first byte to its last
-	maxHeader = 64 << 10        // a browser sends the cookies of every localhost
-	maxDrain  = 2 << 20         // read and thrown away, so that an answer arrives
+	maxConns    = 32              // connections at once; the oldest makes room for the newest
+	connTimeout = 5 * time.Second // for a connection, from its first byte to its last
+	maxHeader   = 64 << 10        // a browser sends the cookies of every localhost
+	maxDrain    = 2 << 20         // read and thrown away, so that an answer arrives
 )
 
 // Options are for tests and for those who know their ports. All may be zero.
 type Options struct {
 	First, Last int           // the ports to try; FirstPort to LastPort
-	VisitTime   time.Duration // for one connection; 5 s
+	ConnTimeout time.Duration // for one connection; 5 s
 	// Listen opens a listener; net.Listen.
 	Listen func(network, address string) (net.Listener, error)
 }
 
-// Door listens on loopback for the one redirect of a login.
-type Door struct {
-	login     Login
-	port      int
-	visitTime time.Duration
-	listeners []net.Listener
-	running   sync.WaitGroup
+// CallbackServer listens on loopback for the one redirect of a login.
+type CallbackServer struct {
+	login       Login
+	port        int
+	connTimeout time.Duration
+	listeners   []net.Listener
+	running     sync.WaitGroup
 
 	mu      sync.Mutex
-	visits  []net.Conn // in the order of their coming
+	conns   []net.Conn // in the order of their coming
 	closed  bool
 	used    bool // a redirect has counted
 	outcome answer
@@ -50,12 +50,12 @@ type Door struct {
 
 // Open takes the first free port, and listens at once. The error is a
 // *PortsError. Close the door.
-func (l Login) Open(o Options) (*Door, error) {
+func (l Login) Open(o Options) (*CallbackServer, error) {
 	if o.First == 0 {
 		o.First, o.Last = FirstPort, LastPort
 	}
-	if o.VisitTime <= 0 {
-		o.VisitTime = visitTime
+	if o.ConnTimeout <= 0 {
+		o.ConnTimeout = connTimeout
 	}
 	if o.Listen == nil {
 		o.Listen = net.Listen
@@ -67,7 +67,7 @@ func (l Login) Open(o Options) (*Door, error) {
 			last = err
 			continue
 		}
-		d := &Door{login: l, port: port, visitTime: o.VisitTime, listeners: listeners, settled: make(chan struct{})}
+		d := &CallbackServer{login: l, port: port, connTimeout: o.ConnTimeout, listeners: listeners, settled: make(chan struct{})}
 		for _, in := range listeners {
 			d.running.Go(func() { d.accept(in) })
 		}
@@ -96,11 +96,11 @@ func listenBoth(listen func(network, address string) (net.Listener, error), port
 }
 
 // RedirectURI is where the browser is to be sent: http://localhost:PORT.
-func (d *Door) RedirectURI() string { return fmt.Sprintf("http://localhost:%d", d.port) }
+func (d *CallbackServer) RedirectURI() string { return fmt.Sprintf("http://localhost:%d", d.port) }
 
 // Wait waits for the redirect. What is not this login's is turned away and waited
 // on. The error is a *DeniedError, ErrClosed, ErrNoDeadline, or the context's.
-func (d *Door) Wait(ctx context.Context) (Redirect, error) {
+func (d *CallbackServer) Wait(ctx context.Context) (Redirect, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return Redirect{}, ErrNoDeadline
 	}
@@ -127,7 +127,7 @@ func (d *Door) Wait(ctx context.Context) (Redirect, error) {
 // Paste gives Wait what a person has pasted. Anything but this login's redirect
 // is an error of Login.ParsePasted, and Wait goes on; after the first redirect
 // that counts, and after Close, it is ErrUsed.
-func (d *Door) Paste(text string) error {
+func (d *CallbackServer) Paste(text string) error {
 	redirect, err := d.login.ParsePasted(text)
 	if err != nil {
 		return err
@@ -140,16 +140,16 @@ func (d *Door) Paste(text string) error {
 }
 
 // Close closes the door and all connections, and returns when nothing is left.
-func (d *Door) Close() {
+func (d *CallbackServer) Close() {
 	d.mu.Lock()
 	d.closed = true
-	visits := d.visits
-	d.visits = nil
+	conns := d.conns
+	d.conns = nil
 	d.mu.Unlock()
 	for _, l := range d.listeners {
 		_ = l.Close()
 	}
-	for _, v := range visits {
+	for _, v := range conns {
 		_ = v.Close()
 	}
 	d.settle(answer{}, ErrClosed)
@@ -157,7 +157,7 @@ func (d *Door) Close() {
 }
 
 // use says yes to the first redirect that counts, and to no other.
-func (d *Door) use() bool {
+func (d *CallbackServer) use() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	first := !d.used && !d.closed
@@ -166,7 +166,7 @@ func (d *Door) use() bool {
 }
 
 // settle ends the wait; the first one stays.
-func (d *Door) settle(a answer, err error) {
+func (d *CallbackServer) settle(a answer, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	select {

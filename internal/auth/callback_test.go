@@ -1,4 +1,4 @@
-package authcode
+package auth
 
 import (
 	"context"
@@ -217,7 +217,7 @@ func TestWaitEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := d.Wait(soon(t)); ended <- err }()
 	silent := dial(t, d)
-	for end := time.Now().Add(guard); visits(d) == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(guard); conns(d) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the connection is not accepted")
 		}
@@ -250,10 +250,10 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
-func visits(d *Door) int {
+func conns(d *CallbackServer) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.visits)
+	return len(d.conns)
 }
 
 func TestAddressesOfTheDoor(t *testing.T) {

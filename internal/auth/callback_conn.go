@@ -1,4 +1,4 @@
-package authcode
+package auth
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 )
 
 // accept lets visitors in until the door is closed.
-func (d *Door) accept(in net.Listener) {
+func (d *CallbackServer) accept(in net.Listener) {
 	for {
 		conn, err := in.Accept()
 		switch {
@@ -34,30 +34,30 @@ func (d *Door) accept(in net.Listener) {
 
 // admit makes room where there is none: those who say nothing came first, and
 // must not keep the browser out.
-func (d *Door) admit(conn net.Conn) {
+func (d *CallbackServer) admit(conn net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		_ = conn.Close()
 		return
 	}
-	if len(d.visits) >= maxVisits {
-		_ = d.visits[0].Close()
-		d.visits = slices.Delete(d.visits, 0, 1)
+	if len(d.conns) >= maxConns {
+		_ = d.conns[0].Close()
+		d.conns = slices.Delete(d.conns, 0, 1)
 	}
-	d.visits = append(d.visits, conn)
+	d.conns = append(d.conns, conn)
 	d.running.Go(func() {
 		d.serve(conn)
 		_ = conn.Close()
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.visits = slices.DeleteFunc(d.visits, func(c net.Conn) bool { return c == conn })
+		d.conns = slices.DeleteFunc(d.conns, func(c net.Conn) bool { return c == conn })
 	})
 }
 
 // serve reads one request, answers it, and ends the wait if it was the one.
-func (d *Door) serve(conn net.Conn) {
-	_ = conn.SetDeadline(time.Now().Add(d.visitTime))
+func (d *CallbackServer) serve(conn net.Conn) {
+	_ = conn.SetDeadline(time.Now().Add(d.connTimeout))
 	a, status := d.login.judge(conn, d.port)
 	counts := status == http.StatusOK || a.denied != nil
 	if counts && !d.use() {

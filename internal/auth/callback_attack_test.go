@@ -1,4 +1,4 @@
-package authcode
+package auth
 
 import (
 	"errors"
@@ -29,7 +29,7 @@ func TestSilentCrowd(t *testing.T) {
 	}
 	arrives(t, d)
 	d.mu.Lock()
-	if n := len(d.visits); n > maxVisits {
+	if n := len(d.conns); n > maxConns {
 		t.Errorf("%d connections are kept", n)
 	}
 	d.mu.Unlock()
@@ -49,7 +49,7 @@ func isTimeout(err error) bool {
 // when it is done.
 func TestSlowClient(t *testing.T) {
 	o := anywhere(t)
-	o.VisitTime = 100 * time.Millisecond
+	o.ConnTimeout = 100 * time.Millisecond
 	l, d := open(t, o)
 	conn := dial(t, d)
 	done := make(chan struct{})
@@ -67,7 +67,7 @@ func TestSlowClient(t *testing.T) {
 	<-done
 	waiting(t, d)
 	d.mu.Lock()
-	d.visitTime = time.Hour
+	d.connTimeout = time.Hour
 	d.mu.Unlock()
 	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
 		t.Errorf("the right one gets %d", resp.StatusCode)

@@ -1,0 +1,250 @@
+// Package auth signs in to a Databricks workspace. Each way of signing in is a
+// Strategy in a file of its own; a Chain picks the one that applies. The package
+// also contains the user's browser login with its callback server. It never
+// prints and never reads the process environment.
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// TokenSource supplies tokens. It is safe for concurrent use.
+type TokenSource interface {
+	// Token returns a valid token. It may show the keychain's unlock dialog.
+	Token(ctx context.Context) (credential.Token, error)
+	// Refresh returns a token other than rejected. It runs in the background and
+	// shows no dialog.
+	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
+}
+
+// Source is a configured Strategy. Each call of Token and Refresh signs in.
+type Source interface {
+	TokenSource
+	// Check reports whether what Token starts from can be read, without signing in.
+	Check(ctx context.Context) error
+}
+
+// Strategy is one way of signing in to a workspace.
+type Strategy interface {
+	// Name is the word of --auth, and part of the key of cached tokens.
+	Name() string
+	// Configure returns a source and who it signs in as. The error is
+	// ErrNotConfigured where the strategy does not apply to conf.
+	Configure(ctx context.Context, conf config.Config) (Source, Identity, error)
+}
+
+// Hinter is a Strategy that knows better than the general text what a refusal
+// means.
+type Hinter interface {
+	// TokenName says where a workspace token comes from; empty: from a sign-in.
+	TokenName(conf config.Config) string
+	// Hint returns what to do about e; empty: nothing particular.
+	Hint(e *exchange.Error, conf config.Config) string
+}
+
+// strategies returns all ways of signing in, in the order in which they are tried
+// when none is named.
+func strategies(d Deps) []Strategy {
+	return []Strategy{m2m{d}, githubOIDC{d}, browser{d}, envOIDC{d}, fileOIDC{d}, pat{}, databricksCLI{d}}
+}
+
+// HinterFor returns the Hinter of the configured way of signing in, or nil.
+func HinterFor(conf config.Config) Hinter {
+	for _, s := range strategies(Deps{}) {
+		if h, ok := s.(Hinter); ok && s.Name() == conf.Auth.Value {
+			return h
+		}
+	}
+	return nil
+}
+
+// Identity is who a Source signs in as.
+type Identity struct {
+	Type      string            // the strategy's name
+	Principal string            // client ID or user name; may be empty if only the workspace knows
+	User      string            // the database user; empty if the workspace must be asked
+	Given     credential.Secret // from an option, file or variable: tokens cached for another secret are not used
+	// Shared reports that processes share one workspace token through the cache,
+	// because signing in replaces the stored refresh token.
+	Shared bool
+}
+
+// Key returns the cache key of the database token for conf. It contains every
+// setting that the strategy can read.
+func (id Identity) Key(conf config.Config) credential.Key {
+	return credential.Key{
+		Identity:    id.Type,
+		Host:        conf.Workspace.Value.HostPort(),
+		WorkspaceID: conf.Workspace.Value.WorkspaceID,
+		Principal:   id.Principal,
+		Target:      conf.Target(),
+		TTL:         conf.TTL.Value,
+		Credential:  conf.Credential.Value,
+		ReadOnly:    conf.ReadOnly.Value,
+	}
+}
+
+// WorkspaceKey returns the cache key of the workspace token.
+func (id Identity) WorkspaceKey(conf config.Config) credential.Key {
+	key := id.Key(conf)
+	key.Target, key.TTL, key.Credential, key.ReadOnly = "", 0, config.CredentialWorkspace, false
+	return key
+}
+
+// KnownIdentity returns the identity as far as conf names it, without reading
+// stored logins.
+func KnownIdentity(conf config.Config) Identity {
+	id := Identity{Type: conf.Auth.Value, Principal: conf.ClientID.Value, User: conf.User.Value}
+	switch {
+	case id.Type == "" && id.Principal != "":
+		id.Type = AuthM2M
+	case id.Type == "":
+		id.Type = AuthBrowser
+	}
+	if id.Principal == "" {
+		id.Principal = unnamed(conf)
+	}
+	return id
+}
+
+// unnamed returns the principal of an identity that only the workspace knows. The
+// user is part of it, since a cached token may come with the user that the
+// workspace named; the section, since another one is another identity.
+func unnamed(conf config.Config) string {
+	section := conf.DatabricksProfile.Value
+	if section != "" {
+		section = "[" + section + "]"
+	}
+	return strings.TrimSpace(conf.User.Value + " " + section)
+}
+
+// Deps are what strategies use.
+type Deps struct {
+	Workspace Workspace
+	Secrets   Secrets
+	Process   Process
+	Locks     Locks
+	Observer  Observer
+}
+
+// Workspace makes one attempt at each call of the workspace's sign-in API.
+// *exchange.Client implements it.
+type Workspace interface {
+	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
+	RefreshedToken(ctx context.Context, refresh credential.Secret) (exchange.Grant, error)
+	FederatedToken(ctx context.Context, clientID string, subject credential.Secret) (credential.Token, error)
+	Discovery
+}
+
+// Discovery finds a host's token endpoint, and the audience it accepts.
+type Discovery interface {
+	Discover(ctx context.Context) (exchange.Discovery, error)
+	SetEndpoints(d exchange.Discovery)
+	Audience(d exchange.Discovery) (string, error)
+}
+
+// Secrets are the stored secrets, in the keychain or in files.
+type Secrets interface {
+	Get(ctx context.Context, account string) (credential.Secret, error)  // may show a dialog
+	Read(ctx context.Context, account string) (credential.Secret, error) // shows no dialog
+	Replace(ctx context.Context, account string, s credential.Secret) error
+	Accounts(ctx context.Context) ([]string, error)
+}
+
+// Process runs and reads what is outside of this program.
+type Process interface {
+	// ReadSecretFile reads a secret from a file that is closed to other users.
+	ReadSecretFile(path string) (credential.Secret, error)
+	// RunTool runs a program from an absolute directory of PATH, without secrets in
+	// its environment, and returns its standard output. The error is a *ToolError.
+	RunTool(ctx context.Context, argv ...string) ([]byte, error)
+	// GitHubToken asks GitHub Actions for a token of this job.
+	GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error)
+}
+
+// Locks exclude other processes for a while.
+type Locks interface {
+	Lock(ctx context.Context, name string) (unlock func())
+}
+
+// Stage is a step that may take long enough for people to be told.
+type Stage int
+
+// The stages.
+const (
+	StageKeychain Stage = iota
+	StageExchange       // detail: the workspace
+	StageLogin          // detail: the database host
+)
+
+// Observer is told what goes on.
+type Observer interface {
+	Stage(s Stage, detail string)
+	Note(text string) // for --verbose
+	Warn(text string)
+}
+
+// Chain signs in by the strategy that conf names, or else by the first one that
+// is configured. It keeps to the one that worked. It is safe for concurrent use.
+type Chain struct {
+	conf       config.Config
+	strategies []Strategy
+
+	mu       sync.Mutex
+	source   Source // of the strategy that worked; nil: none yet
+	identity Identity
+}
+
+// NewChain returns the chain for a configuration.
+func NewChain(conf config.Config, d Deps) *Chain {
+	all := strategies(d)
+	if name := conf.Auth.Value; name != "" {
+		named := all[:0]
+		for _, s := range all {
+			if s.Name() == name {
+				named = append(named, s)
+			}
+		}
+		all = named
+	}
+	return &Chain{conf: conf, strategies: all}
+}
+
+// Do calls use with the configured source and its identity. While errors are
+// ErrNotConfigured, it goes on to the next strategy; the error that is returned
+// then is the first one that says what is missing.
+func (c *Chain) Do(ctx context.Context, use func(Source, Identity) error) error {
+	c.mu.Lock()
+	source, id := c.source, c.identity
+	c.mu.Unlock()
+	if source != nil {
+		return use(source, id)
+	}
+	missing := ErrNotConfigured
+	for _, s := range c.strategies {
+		source, id, err := s.Configure(ctx, c.conf)
+		if err == nil {
+			err = use(source, id)
+		}
+		if err == nil {
+			c.mu.Lock()
+			c.source, c.identity = source, id
+			c.mu.Unlock()
+			return nil
+		}
+		if !errors.Is(err, ErrNotConfigured) {
+			return err
+		}
+		if missing == ErrNotConfigured {
+			missing = err
+		}
+	}
+	return missing
+}

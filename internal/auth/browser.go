@@ -1,0 +1,162 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// AuthBrowser is a user who has signed in with a browser: the refresh token of
+// that login is stored.
+const AuthBrowser = credential.AuthBrowser
+
+type browser struct{ Deps }
+
+func (browser) Name() string { return AuthBrowser }
+
+func (s browser) Configure(ctx context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.ClientID.Value != "" {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	login, err := s.selectUser(ctx, conf)
+	if err != nil {
+		return nil, Identity{}, err
+	}
+	src := &browserSource{browser: s, conf: conf, user: login, discovery: newDiscovery(s.Deps, conf)}
+	return src, browserIdentity(conf, login), nil
+}
+
+func browserIdentity(conf config.Config, login string) Identity {
+	user := conf.User.Value
+	if user == "" {
+		user = login
+	}
+	return Identity{Type: AuthBrowser, Principal: login, User: user, Shared: true}
+}
+
+// selectUser returns the user who has signed in at the host. Of several it is the
+// one that --user or PGUSER names.
+func (s browser) selectUser(ctx context.Context, conf config.Config) (string, error) {
+	none := &NoLoginError{Host: conf.Workspace.Value.HostPort(), User: conf.User.Value}
+	if conf.Auth.Value == AuthBrowser && conf.User.Source.Origin == config.FromProfile {
+		return conf.User.Value, nil // a login has written both
+	}
+	accounts, err := s.Secrets.Accounts(ctx)
+	if err != nil {
+		none.Err = err
+		return "", none
+	}
+	for _, a := range accounts {
+		host, user, ok := config.SplitRefreshAccount(a)
+		switch {
+		case !ok || host != none.Host:
+		case user == conf.User.Value:
+			return user, nil
+		default:
+			none.Others = append(none.Others, user)
+		}
+	}
+	if len(none.Others) == 1 {
+		return none.Others[0], nil // the configured user is a group's role then
+	}
+	return "", none
+}
+
+type browserSource struct {
+	browser
+	conf      config.Config
+	user      string
+	discovery *discovery
+}
+
+func (s *browserSource) Token(ctx context.Context) (credential.Token, error) {
+	return s.signIn(ctx, s.Secrets.Get)
+}
+
+func (s *browserSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return s.signIn(ctx, s.Secrets.Read)
+}
+
+func (s *browserSource) Check(ctx context.Context) error {
+	_, err := s.stored(ctx, s.Secrets.Get)
+	return err
+}
+
+func (s *browserSource) account() string {
+	return config.RefreshAccount(s.conf.Workspace.Value.HostPort(), s.user)
+}
+
+func (s *browserSource) stored(ctx context.Context, read reader) (credential.Secret, error) {
+	refresh, err := readStored(ctx, s.Deps, s.conf, s.account(), read)
+	if err != nil {
+		return credential.Secret{}, &NoLoginError{Host: s.conf.Workspace.Value.HostPort(), User: s.user, Err: err}
+	}
+	return refresh, nil
+}
+
+// signIn exchanges the stored refresh token for an access token. If the server
+// returns another refresh token, the old one is invalid, and the new one is stored
+// before anything else happens.
+func (s *browserSource) signIn(ctx context.Context, read reader) (credential.Token, error) {
+	ctx, cancel := signInContext(ctx, s.Deps, s.conf)
+	defer cancel()
+	defer s.Locks.Lock(ctx, RefreshLock(s.account()))()
+	refresh, err := s.stored(ctx, read)
+	if err != nil {
+		return credential.Token{}, err
+	}
+	grant, err := s.exchange(ctx, refresh)
+	if isRefreshRefused(err) {
+		// Another machine or program may have refreshed meanwhile.
+		if again, readErr := s.stored(ctx, read); readErr == nil && !again.Equal(refresh) {
+			refresh = again
+			grant, err = s.exchange(ctx, refresh)
+		}
+	}
+	if isRefreshRefused(err) {
+		return credential.Token{}, &LoginExpiredError{Host: s.conf.Workspace.Value.HostPort(), User: s.user, Err: err}
+	}
+	if err != nil {
+		return credential.Token{}, err
+	}
+	if !grant.Refresh.IsZero() && !grant.Refresh.Equal(refresh) {
+		s.replace(ctx, grant.Refresh)
+	}
+	return grant.Token, nil
+}
+
+func (s *browserSource) exchange(ctx context.Context, refresh credential.Secret) (exchange.Grant, error) {
+	return withTokenEndpoint(ctx, s.discovery, func(ctx context.Context) (exchange.Grant, error) {
+		return s.Workspace.RefreshedToken(ctx, refresh)
+	})
+}
+
+// replaceTimeout bounds the storing of a refresh token. It goes on when the caller
+// has given up: without it the user would be signed out.
+const replaceTimeout = 5 * time.Second
+
+func (s *browserSource) replace(ctx context.Context, refresh credential.Secret) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
+	defer cancel()
+	if err := s.Secrets.Replace(ctx, s.account(), refresh); err != nil {
+		s.Observer.Warn("the new refresh token of " + s.user + " could not be stored, so a new login will be needed: " + err.Error())
+	}
+}
+
+func isRefreshRefused(err error) bool {
+	var e *exchange.Error
+	return errors.As(err, &e) && e.Kind == exchange.KindRefreshRefused
+}
+
+// RefreshLock returns the name of the lock of one user's refresh token. It does not
+// contain the user's name.
+func RefreshLock(account string) string {
+	sum := sha256.Sum256([]byte(account))
+	return fmt.Sprintf("refresh-%x.lock", sum[:16])
+}

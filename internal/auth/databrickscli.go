@@ -1,0 +1,89 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// AuthCLI is the login of the Databricks CLI, which refreshes what it has stored
+// (databricks/cli, cmd/auth/token.go).
+const AuthCLI = credential.AuthCLI
+
+type databricksCLI struct{ Deps }
+
+func (databricksCLI) Name() string { return AuthCLI }
+
+func (s databricksCLI) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.Auth.Value != AuthCLI {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	return cliSource{s, conf}, Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
+}
+
+func (databricksCLI) TokenName(config.Config) string { return "the token that the Databricks CLI gave" }
+
+func (databricksCLI) Hint(e *exchange.Error, conf config.Config) string {
+	if e.Kind == exchange.KindBearerRefused {
+		return "run: databricks auth login --host " + conf.Workspace.Value.URL()
+	}
+	return ""
+}
+
+type cliSource struct {
+	databricksCLI
+	conf config.Config
+}
+
+// cliTimeout bounds a run of the Databricks CLI, which asks nothing.
+const cliTimeout = 30 * time.Second
+
+func (s cliSource) Token(ctx context.Context) (credential.Token, error) {
+	s.Observer.Stage(StageExchange, s.conf.Workspace.Value.HostPort())
+	ctx, cancel := context.WithTimeout(ctx, cliTimeout)
+	defer cancel()
+	argv := []string{"databricks", "auth", "token", "--host", s.conf.Workspace.Value.URL(), "--output", "json"}
+	if section := s.conf.DatabricksProfile.Value; section != "" {
+		argv = append(argv, "--profile", section)
+	}
+	out, err := s.Process.RunTool(ctx, argv...)
+	var tool *ToolError
+	switch {
+	case errors.As(err, &tool) && tool.NotFound:
+		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
+	case err != nil:
+		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + s.conf.Workspace.Value.URL()}
+	}
+	return parseCLIToken(out, time.Now())
+}
+
+func (s cliSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return s.Token(ctx)
+}
+
+func (cliSource) Check(context.Context) error { return nil }
+
+// parseCLIToken reads the CLI's JSON. Its text is not shown in errors: it contains
+// the token.
+func parseCLIToken(text []byte, now time.Time) (credential.Token, error) {
+	var a struct {
+		AccessToken string    `json:"access_token"`
+		Expiry      time.Time `json:"expiry"`
+	}
+	if json.Unmarshal(text, &a) != nil || a.AccessToken == "" {
+		return credential.Token{}, &SourceError{Problem: "databricks auth token gave no access_token", Fix: "run it to see what it says, and check that its version is 0.200 or later"}
+	}
+	t := credential.Token{Value: credential.NewSecret(a.AccessToken), MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}
+	if !a.Expiry.IsZero() && a.Expiry.Before(t.ExpiresAt) {
+		t.ExpiresAt = a.Expiry.UTC()
+	}
+	if !t.ExpiresAt.After(now) {
+		return credential.Token{}, &SourceError{Problem: "databricks auth token gave a token that has expired", Fix: "compare this machine's clock with the workspace's"}
+	}
+	return t, nil
+}

@@ -1,0 +1,59 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+func TestDatabricksCLI(t *testing.T) {
+	f := newFake()
+	f.toolOut = `{"access_token":"bearer","expiry":"2999-01-01T00:00:00Z"}`
+	conf := resolveUser(t, "auth", AuthCLI)
+	conf.DatabricksProfile.Value = "prod"
+	chain := f.chain(conf)
+	id, err := token(t, chain)
+	if got := f.took(); err != nil || got != "databricks_auth_token_--host_https://w.example_--output_json_--profile_prod" || id.Principal != "[prod]" {
+		t.Errorf("got %+v, %v: %s", id, err, got)
+	}
+	if err := refreshed(t, chain); err != nil || f.took() == "" {
+		t.Errorf("got %v", err)
+	}
+	for want, err := range map[string]error{"is not in PATH": &ToolError{NotFound: true}, "databricks auth token: exit status 1: no login": &ToolError{Message: "exit status 1: no login"}} {
+		f.toolErr = err
+		var e *SourceError
+		if err := refreshed(t, chain); !errors.As(err, &e) || !strings.Contains(e.Problem, want) || e.Fix == "" {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	h := HinterFor(conf)
+	if got := h.Hint(&exchange.Error{Kind: exchange.KindBearerRefused}, conf); got != "run: databricks auth login --host https://w.example" || h.TokenName(conf) == "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestParseCLIToken(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]any{
+		`{"access_token":"t","expiry":"2026-03-01T12:30:00Z"}`:      30 * time.Minute,
+		`{"access_token":"t","expiry":"2026-03-01T13:30:00+01:00"}`: 30 * time.Minute,
+		`{"access_token":"t","expiry":"2026-03-01T15:00:00Z"}`:      credential.MaxLife,
+		`{"access_token":"t"}`:                                 credential.MaxLife,
+		`{"access_token":"t","expiry":"2026-03-01T11:00:00Z"}`: "has expired",
+		`{"expiry":"2026-03-01T15:00:00Z"}`:                    "no access_token",
+		`secret that is no JSON`:                               "no access_token",
+	} {
+		got, err := parseCLIToken([]byte(text), now)
+		if problem, bad := want.(string); bad {
+			if !errors.As(err, new(*SourceError)) || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "secret that") {
+				t.Errorf("%s: got %v, want %q", text, err, problem)
+			}
+		} else if err != nil || got.Value.Reveal() != "t" || got.ExpiresAt.Sub(now) != want {
+			t.Errorf("%s: got %+v, %v; want a life of %s", text, got, err, want)
+		}
+	}
+}

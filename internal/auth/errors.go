@@ -1,0 +1,99 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+// ErrNotConfigured reports that a strategy has nothing to sign in with.
+var ErrNotConfigured = errors.New("no way of signing in is configured")
+
+// NoSecretError reports that the service principal's secret cannot be read. It is
+// ErrNotConfigured.
+type NoSecretError struct {
+	Host, ClientID string
+	Notes          []config.Note // a secret may have been given, for another target
+	Err            error
+}
+
+func (e *NoSecretError) Error() string {
+	return fmt.Sprintf("no secret for client %s at %s: %v", e.ClientID, e.Host, e.Err)
+}
+
+func (e *NoSecretError) Unwrap() error        { return e.Err }
+func (e *NoSecretError) Is(target error) bool { return target == ErrNotConfigured }
+
+// SecretFileError reports that a file named for the secret cannot be used.
+type SecretFileError struct {
+	From config.Source
+	Err  error
+}
+
+func (e *SecretFileError) Error() string { return fmt.Sprintf("%s: %v", e.From, e.Err) }
+func (e *SecretFileError) Unwrap() error { return e.Err }
+
+// NoLoginError reports that no user has signed in, or several have.
+type NoLoginError struct {
+	Host, User string
+	Others     []string // users who have signed in at Host
+	Err        error
+}
+
+func (e *NoLoginError) Error() string {
+	switch {
+	case len(e.Others) > 1:
+		return fmt.Sprintf("several users have signed in at %s: %s", e.Host, strings.Join(e.Others, ", "))
+	case e.User != "" && e.Err != nil:
+		return fmt.Sprintf("no login of %s at %s: %v", e.User, e.Host, e.Err)
+	case e.Err != nil:
+		return fmt.Sprintf("no client ID given, and stored logins for %s could not be read: %v", e.Host, e.Err)
+	}
+	return fmt.Sprintf("no client ID given, and no user has signed in at %s", e.Host)
+}
+
+func (e *NoLoginError) Unwrap() error { return e.Err }
+
+// LoginExpiredError reports that the workspace no longer accepts a user's refresh
+// token.
+type LoginExpiredError struct {
+	Host, User string
+	Err        error
+}
+
+func (e *LoginExpiredError) Error() string {
+	return fmt.Sprintf("the login of %s at %s has expired: %v", e.User, e.Host, e.Err)
+}
+
+func (e *LoginExpiredError) Unwrap() error { return e.Err }
+
+// FederationError reports that the workspace refuses a workload's token.
+type FederationError struct {
+	Claims Claims
+	Err    error
+}
+
+func (e *FederationError) Error() string {
+	return fmt.Sprintf("%v (the token's iss is %q, sub %q, aud %q)", e.Err, e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience)
+}
+
+func (e *FederationError) Unwrap() error { return e.Err }
+
+// SourceError reports that a token's source outside of the workspace, such as a
+// file or a program, supplied none.
+type SourceError struct{ Problem, Fix string }
+
+func (e *SourceError) Error() string { return e.Problem }
+
+// Hint returns what to do about it.
+func (e *SourceError) Hint() string { return e.Fix }
+
+// ToolError reports that a program that was run failed.
+type ToolError struct {
+	NotFound bool   // not in PATH
+	Message  string // why, with the first line that it wrote to standard error
+}
+
+func (e *ToolError) Error() string { return e.Message }

@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// AuthM2M is a service principal with a client ID and a secret (OAuth client
+// credentials).
+const AuthM2M = credential.AuthM2M
+
+type m2m struct{ Deps }
+
+func (m2m) Name() string { return AuthM2M }
+
+func (s m2m) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.ClientID.Value == "" {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	src := &m2mSource{m2m: s, conf: conf, discovery: newDiscovery(s.Deps, conf)}
+	var err error
+	if src.given, err = src.readGiven(); err != nil {
+		return nil, Identity{}, err
+	}
+	return src, Identity{Type: AuthM2M, Principal: conf.ClientID.Value, User: conf.User.Value, Given: src.given}, nil
+}
+
+type m2mSource struct {
+	m2m
+	conf      config.Config
+	discovery *discovery
+	given     credential.Secret // by option, file or variable, as first read: a pipe can be read once
+
+	mu     sync.Mutex
+	proven credential.Secret // the last one that signed in
+}
+
+// readGiven returns the secret from an option, file or variable; zero if it is
+// stored.
+func (s *m2mSource) readGiven() (credential.Secret, error) {
+	src := s.conf.Secret
+	if src.Kind != config.SecretInFile {
+		return src.Text, nil
+	}
+	secret, err := s.Process.ReadSecretFile(src.Path)
+	if err != nil {
+		return credential.Secret{}, &SecretFileError{From: src.Source, Err: err}
+	}
+	return secret, nil
+}
+
+func (s *m2mSource) stored(ctx context.Context, read reader) (credential.Secret, error) {
+	secret, err := readStored(ctx, s.Deps, s.conf, s.conf.SecretAccount(), read)
+	if err == nil {
+		return secret, nil
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return credential.Secret{}, cause
+	}
+	return credential.Secret{}, &NoSecretError{Host: s.conf.Workspace.Value.HostPort(), ClientID: s.conf.ClientID.Value, Notes: s.conf.Notes, Err: err}
+}
+
+func (s *m2mSource) Token(ctx context.Context) (credential.Token, error) {
+	secret, err := s.given, error(nil)
+	if secret.IsZero() {
+		secret, err = s.stored(ctx, s.Secrets.Get)
+	}
+	if err != nil {
+		return credential.Token{}, err
+	}
+	return s.signIn(ctx, secret)
+}
+
+// Refresh reads the secret again, for it may have been rotated. If it cannot be
+// read now, the one that worked last is used.
+func (s *m2mSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	secret, err := s.readGiven()
+	if err == nil && secret.IsZero() {
+		secret, err = s.stored(ctx, s.Secrets.Read)
+	}
+	if err != nil {
+		s.mu.Lock()
+		secret = s.proven
+		s.mu.Unlock()
+		if secret.IsZero() {
+			return credential.Token{}, err
+		}
+		s.Observer.Note("using the secret that worked last: " + err.Error())
+	}
+	return s.signIn(ctx, secret)
+}
+
+func (s *m2mSource) Check(ctx context.Context) error {
+	if !s.given.IsZero() {
+		return nil
+	}
+	_, err := s.stored(ctx, s.Secrets.Get)
+	return err
+}
+
+func (s *m2mSource) signIn(ctx context.Context, secret credential.Secret) (credential.Token, error) {
+	ctx, cancel := signInContext(ctx, s.Deps, s.conf)
+	defer cancel()
+	token, err := withTokenEndpoint(ctx, s.discovery, func(ctx context.Context) (credential.Token, error) {
+		return s.Workspace.WorkspaceToken(ctx, s.conf.ClientID.Value, secret)
+	})
+	if err == nil {
+		s.mu.Lock()
+		s.proven = secret
+		s.mu.Unlock()
+	}
+	return token, err
+}
+
+// reader is Secrets.Get or Secrets.Read.
+type reader func(ctx context.Context, account string) (credential.Secret, error)
+
+// readStored reads a stored secret within --keychain-timeout.
+func readStored(ctx context.Context, d Deps, conf config.Config, account string, read reader) (credential.Secret, error) {
+	d.Observer.Stage(StageKeychain, "")
+	ctx, cancel := context.WithTimeout(ctx, conf.KeychainTimeout.Value)
+	defer cancel()
+	return read(ctx, account)
+}
+
+// signInContext bounds the calls of one sign-in by --timeout.
+func signInContext(ctx context.Context, d Deps, conf config.Config) (context.Context, context.CancelFunc) {
+	d.Observer.Stage(StageExchange, conf.Workspace.Value.HostPort())
+	return context.WithTimeout(ctx, conf.Timeout.Value)
+}

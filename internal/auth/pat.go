@@ -1,0 +1,48 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// AuthPAT is a personal access token.
+const AuthPAT = credential.AuthPAT
+
+type pat struct{}
+
+func (pat) Name() string { return AuthPAT }
+
+func (pat) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.Auth.Value != AuthPAT {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	token := conf.Secret.Text
+	return patSource{token}, Identity{Type: AuthPAT, Principal: unnamed(conf), User: conf.User.Value, Given: token}, nil
+}
+
+func (pat) TokenName(conf config.Config) string { return "the token of " + conf.Secret.Source.String() }
+
+func (pat) Hint(e *exchange.Error, _ config.Config) string {
+	if e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied {
+		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is of this workspace"
+	}
+	return ""
+}
+
+type patSource struct{ token credential.Secret }
+
+// Token returns the personal access token. How long it lives is not known.
+func (s patSource) Token(context.Context) (credential.Token, error) {
+	now := time.Now().UTC()
+	return credential.Token{Value: s.token, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
+}
+
+func (s patSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return s.Token(ctx)
+}
+
+func (patSource) Check(context.Context) error { return nil }

@@ -1,0 +1,240 @@
+package lakebase
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+)
+
+// API makes one attempt at each call about databases. *exchange.Client implements
+// it.
+type API interface {
+	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
+	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
+	Directory
+}
+
+// Directory makes one attempt at each lookup of what a workspace contains.
+type Directory interface {
+	Endpoint(ctx context.Context, bearer credential.Secret, target string) (exchange.Endpoint, error)
+	Projects(ctx context.Context, bearer credential.Secret) ([]exchange.Project, error)
+	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
+	Endpoints(ctx context.Context, bearer credential.Secret, branch string) ([]exchange.Endpoint, error)
+}
+
+// HostError reports that the target names another database host than the configured
+// one, or none. Nothing was sent to the configured host.
+type HostError struct {
+	Configured config.Value[string]
+	Target     string
+	ReadOnly   bool   // its read-only host was asked for
+	Named      string // by the target; empty: none
+}
+
+func hostName(readOnly bool) string {
+	if readOnly {
+		return "read-only host"
+	}
+	return "host"
+}
+
+func (e *HostError) Error() string {
+	if e.Named == "" {
+		return fmt.Sprintf("%s names no %s", e.Target, hostName(e.ReadOnly))
+	}
+	return fmt.Sprintf("%s: %s is not the %s of %s, which is %s", e.Configured.Source, e.Configured.Value, hostName(e.ReadOnly), e.Target, e.Named)
+}
+
+// Hint returns what to do about it.
+func (e *HostError) Hint() string {
+	switch {
+	case e.Named == "" && e.ReadOnly:
+		return "enable readable secondaries for it in the console, leave --read-only out, or name the host with --pghost"
+	case e.Named == "":
+		return "it may still be in the making: look at it in the console, or name the host with --pghost"
+	}
+	return "correct " + e.Configured.Source.String() + ", or leave it out and the workspace is asked; --pghost takes any host, such as one of a private DNS"
+}
+
+// TargetError reports that a target's short name does not name exactly one endpoint.
+type TargetError struct {
+	Name    string
+	From    config.Source
+	Problem string
+	Choices []string // full names of endpoints, or of the branches that exist
+}
+
+func (e *TargetError) Error() string { return fmt.Sprintf("%s: %s %s", e.From, e.Name, e.Problem) }
+
+// Resolver finds the endpoint or instance that a configuration names, and its host.
+type Resolver struct {
+	conf     config.Config
+	api      Directory
+	observer auth.Observer
+}
+
+// NewResolver returns a Resolver.
+func NewResolver(conf config.Config, api Directory, o auth.Observer) *Resolver {
+	return &Resolver{conf: conf, api: api, observer: o}
+}
+
+// maxSearched bounds the branches whose endpoints are listed for a short name.
+const maxSearched = 50
+
+// Endpoint returns the endpoint that the configured name means. A full name costs
+// no request and comes back as it is. Errors: *TargetError, *exchange.Error.
+func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
+	name := r.conf.Endpoint
+	if name.Value == "" || r.conf.EndpointWhole() {
+		return exchange.Endpoint{Name: r.conf.Target()}, nil
+	}
+	project, branch, endpoint := nameParts(name.Value)
+	branches, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
+		return r.api.Branches(ctx, bearer, "projects/"+project)
+	})
+	if err != nil {
+		return exchange.Endpoint{}, err
+	}
+	branches, err = r.pickBranches(branches, project, branch)
+	if err != nil {
+		return exchange.Endpoint{}, err
+	}
+	var found []exchange.Endpoint
+	for _, br := range branches[:min(len(branches), maxSearched)] {
+		list, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Endpoint, error) {
+			return r.api.Endpoints(ctx, bearer, br.Name)
+		})
+		if err != nil {
+			return exchange.Endpoint{}, err
+		}
+		found = append(found, list...)
+	}
+	e, err := r.pickEndpoint(found, endpoint)
+	if err == nil && (isUID(branch) || isUID(endpoint)) {
+		r.observer.Warn(fmt.Sprintf("%s: %s is an ID of the console; the endpoint's name is %s", name.Source, name.Value, e.Name))
+	}
+	return e, err
+}
+
+// nameParts splits projects/P[/branches/B[/endpoints/E]].
+func nameParts(name string) (project, branch, endpoint string) {
+	parts := append(strings.Split(name, "/"), "", "", "", "", "")
+	return parts[1], parts[3], parts[5]
+}
+
+// isUID reports whether part has the form of the IDs in the console's addresses and
+// in host names, which are not names of resources.
+func isUID(part string) bool {
+	return strings.HasPrefix(part, "br-") || strings.HasPrefix(part, "ep-")
+}
+
+func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+
+// pickBranches returns the branches that the name may mean.
+func (r *Resolver) pickBranches(all []exchange.Branch, project, branch string) ([]exchange.Branch, error) {
+	alive := slices.DeleteFunc(slices.Clone(all), func(br exchange.Branch) bool { return br.State == "DELETED" })
+	if branch == "" {
+		if len(alive) == 0 {
+			return nil, r.targetError("names a project without branches", nil)
+		}
+		return alive, nil
+	}
+	for _, matches := range []func(exchange.Branch) bool{
+		func(br exchange.Branch) bool { return lastPart(br.Name) == branch },
+		func(br exchange.Branch) bool { return br.UID == branch },
+	} {
+		if i := slices.IndexFunc(alive, matches); i >= 0 {
+			return alive[i : i+1], nil
+		}
+	}
+	var names []string
+	for _, br := range alive {
+		names = append(names, br.Name)
+	}
+	return nil, r.targetError(fmt.Sprintf("names the branch %s, which project %s does not have", sanitize.Quote(branch), sanitize.Quote(project)), names)
+}
+
+// pickEndpoint returns the one endpoint that the name may mean. A read-only endpoint
+// counts if it is named, or if there is no other.
+func (r *Resolver) pickEndpoint(all []exchange.Endpoint, endpoint string) (exchange.Endpoint, error) {
+	var names []string
+	for _, e := range all {
+		names = append(names, e.Name)
+		if endpoint != "" && (lastPart(e.Name) == endpoint || e.UID == endpoint) {
+			return e, nil
+		}
+	}
+	if endpoint != "" {
+		return exchange.Endpoint{}, r.targetError(fmt.Sprintf("names the endpoint %s, which does not exist", sanitize.Quote(endpoint)), names)
+	}
+	writable := slices.DeleteFunc(slices.Clone(all), func(e exchange.Endpoint) bool { return e.Type == "ENDPOINT_TYPE_READ_ONLY" })
+	switch {
+	case len(writable) == 1:
+		return writable[0], nil
+	case len(writable) == 0 && len(all) == 1:
+		return all[0], nil
+	case len(all) == 0:
+		return exchange.Endpoint{}, r.targetError("has no endpoint", nil)
+	}
+	return exchange.Endpoint{}, r.targetError(fmt.Sprintf("may mean any of %d endpoints", len(all)), names)
+}
+
+func (r *Resolver) targetError(problem string, choices []string) error {
+	return &TargetError{Name: r.conf.Endpoint.Value, From: r.conf.Endpoint.Source, Problem: problem, Choices: choices}
+}
+
+// Describe returns e with its state and hosts. What the search for a short name has
+// brought is not asked for again. The error is an *exchange.Error, also for a state
+// in which no login is possible; then e is described all the same.
+func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (exchange.Endpoint, error) {
+	if e.State == "" {
+		var err error
+		e, err = exchange.Retry(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
+			return r.api.Endpoint(ctx, bearer, e.Name)
+		})
+		if err != nil {
+			return exchange.Endpoint{}, err
+		}
+	}
+	if kind := e.UnusableKind(); kind != "" {
+		call, state := exchange.CallEndpoint, "disabled"
+		if r.conf.Instance.Value != "" {
+			call, state = exchange.CallInstance, e.State
+		}
+		return e, &exchange.Error{Call: call, Host: r.conf.Workspace.Value.HostPort(), Kind: kind, Message: r.conf.Target() + " is " + state}
+	}
+	return e, nil
+}
+
+// Host returns the host of a described endpoint, the read-only one with --read-only.
+// A configured host must be one of the endpoint's. Errors: *HostError, *config.Error.
+func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
+	readOnly, configured, target := r.conf.ReadOnly.Value, r.conf.PGHost, r.conf.Target()
+	host, other := e.Host, e.ReadOnlyHost
+	if readOnly {
+		host, other = e.ReadOnlyHost, ""
+	}
+	if host == "" {
+		return "", &HostError{Configured: configured, Target: target, ReadOnly: readOnly}
+	}
+	named, err := config.CheckDatabaseHost(host, "the "+hostName(readOnly)+" of "+target)
+	if err != nil {
+		return "", err
+	}
+	if h := configured.Value; h != "" && h != named {
+		other, err := config.CheckDatabaseHost(other, "the read-only host of "+target)
+		if err != nil || h != other {
+			return "", &HostError{Configured: configured, Target: target, ReadOnly: readOnly, Named: named}
+		}
+		// The configured host is the read-only one. A run without PGHOST uses the other.
+	}
+	return named, nil
+}

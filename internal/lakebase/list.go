@@ -1,0 +1,98 @@
+package lakebase
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+)
+
+// EndpointInfo is one endpoint of a workspace, or a branch or project without one.
+type EndpointInfo struct {
+	Project  exchange.Project
+	Branch   exchange.Branch   // zero: the project has none
+	Endpoint exchange.Endpoint // zero: the branch has none
+}
+
+// listConcurrency is how many lists are requested at the same time.
+const listConcurrency = 4
+
+// List returns the endpoints of the workspace sorted by name: all, or those of the
+// project and branch that the configured endpoint begins with. ctx must have a
+// deadline. The error is an *exchange.Error.
+func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]EndpointInfo, error) {
+	project, branch, _ := nameParts(r.conf.Endpoint.Value)
+	projects := []exchange.Project{{Name: "projects/" + project}}
+	if project == "" {
+		var err error
+		projects, err = exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Project, error) { return r.api.Projects(ctx, bearer) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	branches, err := parallelMap(ctx, projects, func(ctx context.Context, p exchange.Project) ([]EndpointInfo, error) {
+		list, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
+			return r.api.Branches(ctx, bearer, p.Name)
+		})
+		if err != nil || len(list) == 0 {
+			return []EndpointInfo{{Project: p}}, err
+		}
+		var out []EndpointInfo
+		for _, b := range list {
+			if branch == "" || lastPart(b.Name) == branch || b.UID == branch {
+				out = append(out, EndpointInfo{Project: p, Branch: b})
+			}
+		}
+		return out, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := parallelMap(ctx, branches, func(ctx context.Context, b EndpointInfo) ([]EndpointInfo, error) {
+		if b.Branch.Name == "" {
+			return []EndpointInfo{b}, nil
+		}
+		list, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Endpoint, error) {
+			return r.api.Endpoints(ctx, bearer, b.Branch.Name)
+		})
+		if err != nil || len(list) == 0 {
+			return []EndpointInfo{b}, err
+		}
+		out := make([]EndpointInfo, len(list))
+		for i, e := range list {
+			out[i] = EndpointInfo{Project: b.Project, Branch: b.Branch, Endpoint: e}
+		}
+		return out, nil
+	})
+	slices.SortStableFunc(endpoints, func(a, b EndpointInfo) int {
+		return cmp.Or(cmp.Compare(a.Project.Name, b.Project.Name), cmp.Compare(a.Branch.Name, b.Branch.Name), cmp.Compare(a.Endpoint.Name, b.Endpoint.Name))
+	})
+	return endpoints, err
+}
+
+// parallelMap calls f for each item, listConcurrency at a time, and joins the
+// results. The first error cancels the other calls.
+func parallelMap[T any](ctx context.Context, items []T, f func(context.Context, T) ([]EndpointInfo, error)) ([]EndpointInfo, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results, errs := make([][]EndpointInfo, len(items)), make([]error, len(items))
+	slots := make(chan struct{}, listConcurrency)
+	var wg sync.WaitGroup
+	for i, item := range items {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if errs[i] = ctx.Err(); errs[i] != nil {
+				return
+			}
+			if results[i], errs[i] = f(ctx, item); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Concat(results...), firstError(errs...)
+}

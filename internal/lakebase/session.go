@@ -1,0 +1,106 @@
+// Package lakebase obtains a working database login: it takes a token from the cache
+// or mints one, finds the database host, and waits until the compute accepts a login.
+// It never prints and never reads the process environment.
+package lakebase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+)
+
+// Connector logs in to a database, waiting for the compute until ctx ends.
+type Connector interface {
+	Login(ctx context.Context, t pglogin.Target, password credential.Secret) error
+}
+
+// Session is everything that a client needs to connect.
+type Session struct {
+	Target pglogin.Target
+	Token  credential.Token
+	Cached bool // the workspace was not asked
+}
+
+// Open returns a session: a token from s, and then a login with the very values that
+// a client would get, as --wait says. A cached token that the server refuses is
+// replaced once. roots is the file of root certificates; it may be empty under
+// sslmode=require. Further errors: *pglogin.Error.
+func Open(ctx context.Context, s *Source, c Connector, proofs loginproof.Proofs, roots string) (Session, error) {
+	got, err := s.get(ctx, credential.Secret{}, false)
+	if err != nil {
+		return Session{}, err
+	}
+	if got.cached {
+		s.observer.Note(fmt.Sprintf("using the cached token, valid until %s", got.Token.ExpiresAt.UTC().Format(time.RFC3339)))
+	}
+	session := s.session(got, roots)
+	switch s.conf.Wait.Value {
+	case config.WaitNever:
+		return session, nil
+	case config.WaitAuto:
+		if proofs.Recent(got.key, session.login()) {
+			s.observer.Note("a login with these values has just succeeded")
+			return session, nil
+		}
+	}
+	err = s.login(ctx, c, session)
+	if session.Cached && isTokenRefused(err) {
+		s.observer.Note("the database refused the cached token; asking for a new one")
+		if got, err = s.get(ctx, session.Token.Value, false); err != nil {
+			return Session{}, err
+		}
+		session = s.session(got, roots)
+		err = s.login(ctx, c, session)
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	if err := proofs.Record(got.key, session.login()); err != nil {
+		s.observer.Note("recording the login: " + err.Error())
+	}
+	return session, nil
+}
+
+// login logs in once, within --wait-timeout.
+func (s *Source) login(ctx context.Context, c Connector, session Session) error {
+	ctx, cancel := context.WithTimeout(ctx, s.conf.WaitTimeout.Value)
+	defer cancel()
+	s.observer.Stage(auth.StageLogin, session.Target.Host)
+	return c.Login(ctx, session.Target, session.Token.Value)
+}
+
+func (s *Source) session(r result, roots string) Session {
+	host := s.conf.PGHost.Value
+	if host == "" {
+		host = r.DatabaseHost
+	}
+	t := Target(s.conf, roots, host)
+	t.User = r.user
+	return Session{Target: t, Token: r.Token, Cached: r.cached}
+}
+
+// Target returns what a configuration connects to at a host.
+func Target(c config.Config, roots, host string) pglogin.Target {
+	return pglogin.Target{Host: host, Port: c.PGPort.Value, HostAddr: c.PGHostAddr.Value, Database: c.Database.Value, User: c.User.Value,
+		SSLMode: c.SSLMode.Value, SSLRootCert: roots}
+}
+
+func (s Session) login() loginproof.Login {
+	t := s.Target
+	return loginproof.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
+		SSLMode: t.SSLMode, SSLRootCert: t.SSLRootCert, Token: s.Token.Value}
+}
+
+// isTokenRefused reports whether a login failed for its token, and another token may
+// help.
+func isTokenRefused(err error) bool {
+	var e *pglogin.Error
+	return errors.As(err, &e) && e.TokenRefused()
+}

@@ -1,0 +1,287 @@
+package lakebase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
+)
+
+// minBearerLife is the minimum remaining life of a cached workspace token that is
+// to be exchanged (databricks-sdk-go refreshes a user's token 5 minutes early).
+const minBearerLife = 5 * time.Minute
+
+// Source supplies database tokens, cached ones if possible. It is an
+// auth.TokenSource.
+type Source struct {
+	conf     config.Config
+	chain    *auth.Chain
+	api      API
+	cache    *tokencache.Cache
+	observer auth.Observer
+	resolver *Resolver
+}
+
+// NewSource returns the Source for one configuration. chain signs in.
+func NewSource(conf config.Config, chain *auth.Chain, api API, cache *tokencache.Cache, o auth.Observer) *Source {
+	return &Source{conf: conf, chain: chain, api: api, cache: cache, observer: o, resolver: NewResolver(conf, api, o)}
+}
+
+// Token returns a database token with at least --min-ttl left. Errors: those of
+// auth.Chain and Resolver; *exchange.Error, inside a *retry.Error after several
+// attempts.
+func (s *Source) Token(ctx context.Context) (credential.Token, error) {
+	r, err := s.get(ctx, credential.Secret{}, false)
+	return r.Token, err
+}
+
+// Refresh returns a database token other than rejected with at least half of its
+// life left. It shows no dialog.
+func (s *Source) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
+	r, err := s.get(ctx, rejected, true)
+	return r.Token, err
+}
+
+// result is a token with everything that a session needs besides.
+type result struct {
+	tokencache.Entry
+	cached bool
+	key    credential.Key
+	user   string // the database user
+}
+
+func (s *Source) get(ctx context.Context, rejected credential.Secret, background bool) (got result, err error) {
+	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
+		key := id.Key(s.conf)
+		want := tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Refused: rejected, DatabaseHost: s.hostMatches}
+		switch {
+		case background:
+			want.MinLife = credential.MaxLife // of which Criteria take half at most
+		case !id.Given.IsZero():
+			want.Fingerprint = key.Fingerprint(id.Given)
+		}
+		ctx, cancel := context.WithTimeout(ctx, s.lockTimeout())
+		defer cancel()
+		r, err := s.cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
+			return s.mint(ctx, s.bearer(login, id), id, rejected, background)
+		})
+		got = result{Entry: r.Entry, cached: r.Cached, key: key, user: id.User}
+		if got.user == "" {
+			got.user = r.User
+		}
+		return err
+	})
+	return got, err
+}
+
+// lockTimeout bounds a whole get. The lock is waited for within it; the keychain and
+// the exchange have limits of their own inside it.
+func (s *Source) lockTimeout() time.Duration {
+	return s.conf.Timeout.Value + s.conf.KeychainTimeout.Value
+}
+
+// bearer returns the source of workspace tokens for mint.
+func (s *Source) bearer(login auth.Source, id auth.Identity) auth.TokenSource {
+	if !id.Shared {
+		return login
+	}
+	c := cached{TokenSource: login, cache: s.cache, key: id.WorkspaceKey(s.conf), minLife: minBearerLife}
+	if s.conf.Credential.Value == config.CredentialWorkspace {
+		c.minLife, c.whole = s.conf.MinTTL.Value, true
+	}
+	return c
+}
+
+// cached is a TokenSource that looks into the cache first.
+type cached struct {
+	auth.TokenSource
+	cache   *tokencache.Cache
+	key     credential.Key
+	minLife time.Duration
+	whole   bool // the token itself is the password: Refresh replaces it
+	given   credential.Secret
+}
+
+func (c cached) Token(ctx context.Context) (credential.Token, error) {
+	want := tokencache.Criteria{MinLife: c.minLife}
+	if !c.given.IsZero() {
+		want.Fingerprint = c.key.Fingerprint(c.given)
+	}
+	return c.get(ctx, want, c.TokenSource.Token)
+}
+
+func (c cached) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
+	want := tokencache.Criteria{MinLife: c.minLife}
+	if c.whole {
+		want = tokencache.Criteria{MinLife: credential.MaxLife, Refused: rejected}
+	}
+	return c.get(ctx, want, func(ctx context.Context) (credential.Token, error) { return c.TokenSource.Refresh(ctx, rejected) })
+}
+
+func (c cached) get(ctx context.Context, want tokencache.Criteria, mint func(context.Context) (credential.Token, error)) (credential.Token, error) {
+	r, err := c.cache.Get(ctx, c.key, want, func(ctx context.Context) (tokencache.Entry, error) {
+		t, err := mint(ctx)
+		return tokencache.Entry{Token: t, Fingerprint: fingerprint(c.key, c.given)}, err
+	})
+	return r.Token, err
+}
+
+// fingerprint is that of a given secret, and empty for a stored one: who stores
+// another secret deletes the tokens of the one before.
+func fingerprint(key credential.Key, given credential.Secret) string {
+	if given.IsZero() {
+		return ""
+	}
+	return key.Fingerprint(given)
+}
+
+// WorkspaceToken returns a token for the workspace's API, cached if possible. It
+// does not depend on the target.
+func (s *Source) WorkspaceToken(ctx context.Context) (t credential.Token, err error) {
+	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
+		ctx, cancel := context.WithTimeout(ctx, s.lockTimeout())
+		defer cancel()
+		minLife := s.conf.MinTTL.Value
+		if id.Shared {
+			minLife = minBearerLife
+		}
+		t, err = cached{TokenSource: login, cache: s.cache, key: id.WorkspaceKey(s.conf), minLife: minLife, given: id.Given}.Token(ctx)
+		return err
+	})
+	return t, err
+}
+
+// List returns the endpoints of the workspace; see Resolver.List.
+func (s *Source) List(ctx context.Context) ([]EndpointInfo, error) {
+	bearer, err := s.WorkspaceToken(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout.Value)
+	defer cancel()
+	return s.resolver.List(ctx, bearer.Value)
+}
+
+// Mint signs in and returns a new database token, past the cache, with the key under
+// which Save stores it. Without a target it signs in only; then the entry is zero.
+func (s *Source) Mint(ctx context.Context) (key credential.Key, e tokencache.Entry, err error) {
+	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
+		if s.conf.Target() == "" {
+			_, err := login.Token(ctx)
+			return err
+		}
+		key = id.Key(s.conf)
+		e, err = s.mint(ctx, login, id, credential.Secret{}, false)
+		return err
+	})
+	return key, e, err
+}
+
+// mint exchanges a workspace token for a database token: one request, and at the
+// same time another one for the database's host or the user if they must be asked
+// for. A short name of the target is looked up before. With --credential workspace
+// the workspace token itself is the password.
+func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Identity, rejected credential.Secret, background bool) (tokencache.Entry, error) {
+	whole := s.conf.Credential.Value == config.CredentialWorkspace
+	var bearer credential.Token
+	var err error
+	if background || whole && !rejected.IsZero() {
+		bearer, err = bearers.Refresh(ctx, rejected)
+	} else {
+		bearer, err = bearers.Token(ctx)
+	}
+	if err != nil {
+		return tokencache.Entry{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout.Value)
+	defer cancel()
+	endpoint, err := s.resolver.Endpoint(ctx, bearer.Value)
+	if err != nil {
+		return tokencache.Entry{}, err
+	}
+	e := tokencache.Entry{Token: bearer}
+	e.Fingerprint = fingerprint(id.Key(s.conf), id.Given)
+	host := s.start(cancel, !s.conf.PGHostTrusted(), func() (err error) {
+		e.DatabaseHost, err = s.host(ctx, bearer.Value, endpoint)
+		return err
+	})
+	user := s.start(cancel, id.User == "", func() (err error) {
+		e.User, err = auth.UserName(ctx, s.conf, s.api, bearer.Value)
+		return err
+	})
+	token := bearer
+	if !whole {
+		token, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
+			return s.api.DatabaseCredential(ctx, bearer.Value, endpoint.Name, s.conf.TTL.Value)
+		})
+		if err != nil {
+			cancel()
+		}
+	}
+	if err := firstError(<-host, err, <-user); err != nil {
+		return tokencache.Entry{}, err
+	}
+	e.Token = token
+	s.observer.Note(fmt.Sprintf("%s gave a token, valid until %s", s.conf.Workspace.Value.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
+	return e, nil
+}
+
+// start makes a call concurrently, if it is needed. If it fails, the results of the
+// other calls are useless and they are cancelled.
+func (s *Source) start(cancel func(), needed bool, call func() error) <-chan error {
+	done := make(chan error, 1)
+	if !needed {
+		done <- nil
+		return done
+	}
+	go func() {
+		err := call()
+		if err != nil {
+			cancel()
+		}
+		done <- err
+	}()
+	return done
+}
+
+func (s *Source) host(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (string, error) {
+	e, err := s.resolver.Describe(ctx, bearer, e)
+	if err != nil {
+		return "", err
+	}
+	return s.resolver.Host(e)
+}
+
+// hostMatches reports whether a cached entry's host settles which host to use.
+func (s *Source) hostMatches(remembered string) bool {
+	h := s.conf.PGHost.Value
+	switch {
+	case h == "":
+		return remembered != ""
+	case s.conf.PGHostTrusted():
+		return true
+	}
+	return remembered == h
+}
+
+// firstError returns the most telling error: a call that was cancelled because
+// another one failed is not it.
+func firstError(errs ...error) error {
+	var last error
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, context.Canceled) {
+			return err
+		}
+		last = err
+	}
+	return last
+}
