@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -11,16 +12,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
-// browsers are the ways to show a person an address, the best one first: those of
-// $BROWSER, as xdg-open reads it (xdg-utils, open_envvar), else the system's.
+// browsers returns functions that open address in a browser, in order of preference:
+// those of $BROWSER, as xdg-open reads it (xdg-utils, open_envvar), else the system's.
 func (c *call) browsers(address string) []func() error {
 	separator := ":"
 	if runtime.GOOS == "windows" { // where C:\ has one
 		separator = ";"
 	}
-	commands := listed(c.Env("BROWSER"), address, separator)
+	commands := parseBrowser(c.Env("BROWSER"), address, separator)
 	if len(commands) == 0 {
-		commands = systemBrowser(c.Env, address)
+		commands = systemBrowser(runtime.GOOS, c.Env, address)
 	}
 	var out []func() error
 	for _, argv := range commands {
@@ -29,36 +30,52 @@ func (c *call) browsers(address string) []func() error {
 	return out
 }
 
-// listed reads a list of commands. %s in one stands for the address, which is
-// otherwise its last word. No shell sees them: an address is full of what a shell
-// would take for its own.
-func listed(browser, address, separator string) [][]string {
+// parseBrowser parses a list of commands. %s in one is the address, which is otherwise
+// the last argument. No shell runs them: an address has characters that one interprets.
+func parseBrowser(browser, address, separator string) [][]string {
 	var out [][]string
 	for _, command := range strings.Split(browser, separator) {
-		argv, put := strings.Fields(command), false
-		for i, word := range argv {
-			if strings.Contains(word, "%s") {
-				argv[i], put = strings.ReplaceAll(word, "%s", address), true
-			}
-		}
+		argv := strings.Fields(command)
 		if len(argv) == 0 {
 			continue
 		}
-		if !put {
-			argv = append(argv, address)
+		if !strings.Contains(command, "%s") {
+			argv = append(argv, "%s")
+		}
+		for i := range argv {
+			argv[i] = strings.ReplaceAll(argv[i], "%s", address)
 		}
 		out = append(out, argv)
 	}
 	return out
 }
 
-// taken is how long a browser runs that has taken the address, whatever becomes
-// of it later.
-const taken = 5 * time.Second
+// systemBrowser returns the system's command for an address.
+func systemBrowser(goos string, env func(string) string, address string) [][]string {
+	switch goos {
+	case "darwin":
+		return [][]string{{"/usr/bin/open", address}}
+	case "windows": // not cmd's start, for which & ends a command
+		root := env("SYSTEMROOT")
+		if root == "" {
+			root = `C:\Windows`
+		}
+		return [][]string{{filepath.Join(root, "System32", "rundll32.exe"), "url.dll,FileProtocolHandler", address}}
+	}
+	// Without a desktop xdg-open would start a browser for terminals.
+	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"} {
+		if env(name) != "" {
+			return [][]string{{"xdg-open", address}}
+		}
+	}
+	return nil
+}
 
-// launch starts a browser and waits for its end, which may be that of the browser
-// or of what has only handed the address on. It gets no secret, nothing of our
-// standard streams, and no signal of our terminal.
+// launchTime is how long a browser runs that has opened the address, however it ends.
+const launchTime = 5 * time.Second
+
+// launch runs a browser, or a program that passes the address to one, until it ends.
+// It gets no secret, no standard streams, and no signal of our terminal.
 func (c *call) launch(argv []string) error {
 	found, err := process.Find(argv, c.ToolSearch())
 	if err != nil {
@@ -67,11 +84,11 @@ func (c *call) launch(argv []string) error {
 	cmd := exec.Command(found.Path)
 	cmd.Args, cmd.Env = found.Argv, pgenv.WithoutSecrets(c.Environ)
 	detach(cmd)
-	begun := time.Now()
+	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := cmd.Wait(); err != nil && time.Since(begun) < taken {
+	if err := cmd.Wait(); err != nil && time.Since(begin) < launchTime {
 		return fmt.Errorf("%s: %w", argv[0], err)
 	}
 	return nil

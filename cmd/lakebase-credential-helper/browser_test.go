@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestBrowserList(t *testing.T) {
+func TestParseBrowser(t *testing.T) {
 	const at = "https://h/?a=1&b=%2F;`x`"
 	for browser, want := range map[string][][]string{
 		"":                         nil,
@@ -17,11 +17,11 @@ func TestBrowserList(t *testing.T) {
 		"a --url=%s:sh -c 'b $1'":  {{"a", "--url=" + at}, {"sh", "-c", "'b", "$1'", at}},
 		"/opt/a b::/usr/bin/w3m  ": {{"/opt/a", "b", at}, {"/usr/bin/w3m", at}},
 	} {
-		if d := cmp.Diff(want, listed(browser, at, ":")); d != "" {
+		if d := cmp.Diff(want, parseBrowser(browser, at, ":")); d != "" {
 			t.Errorf("%q: %s", browser, d)
 		}
 	}
-	if d := cmp.Diff([][]string{{`C:\b.exe`, at}, {"c", at}}, listed(`C:\b.exe;c`, at, ";")); d != "" {
+	if d := cmp.Diff([][]string{{`C:\b.exe`, at}, {"c", at}}, parseBrowser(`C:\b.exe;c`, at, ";")); d != "" {
 		t.Error(d)
 	}
 }

@@ -1,15 +1,12 @@
-//go:build unix && !darwin
+//go:build unix
 
 package main
 
-// systemBrowser is xdg-open, where a desktop could show anything: without one it
-// would start a browser for terminals, which has none. Windows' own browser
-// serves the Linux inside of it.
-func systemBrowser(env func(string) string, address string) [][]string {
-	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"} {
-		if env(name) != "" {
-			return [][]string{{"xdg-open", address}}
-		}
-	}
-	return nil
-}
+import (
+	"os/exec"
+	"syscall"
+)
+
+// detach starts the browser in a new session: Ctrl-C and the end of the terminal do
+// not reach it.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -34,14 +32,7 @@ func (x *examination) write() error {
 		_, err := io.WriteString(x.Stdout, lines(x.steps))
 		return err
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(document{Version: 1, Program: program + " " + cli.Version(), ExitCode: code, Steps: x.steps}); err != nil {
-		return err
-	}
-	_, err := x.Stdout.Write(append(plainJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), '\n'))
-	return err
+	return printJSON(x.Stdout, document{Version: 1, Program: program + " " + cli.Version(), ExitCode: code, Steps: x.steps})
 }
 
 // clean hides the secrets that were handed to us in all that is said, whoever

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -61,7 +60,10 @@ func endpoints(ctx context.Context, c *call) error {
 			ReadOnly: p.Endpoint.Type == "ENDPOINT_TYPE_READ_ONLY", Default: p.Branch.Default})
 	}
 	if c.given["json"] != nil {
-		return c.writePlaces(rows)
+		return printJSON(c.Stdout, struct {
+			Version   int           `json:"version"`
+			Endpoints []listedPlace `json:"endpoints"`
+		}{1, rows})
 	}
 	w := tabwriter.NewWriter(c.Stdout, 0, 8, 2, ' ', 0)
 	if len(rows) > 0 {
@@ -102,16 +104,4 @@ func nameOf(r listedPlace) string {
 		}
 	}
 	return r.Project
-}
-
-func (c *call) writePlaces(rows []listedPlace) error {
-	text, err := json.Marshal(struct {
-		Version   int           `json:"version"`
-		Endpoints []listedPlace `json:"endpoints"`
-	}{1, rows})
-	if err != nil {
-		return err
-	}
-	_, err = c.Stdout.Write(append(plainJSON(text), '\n'))
-	return err
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"text/tabwriter"
 	"time"
 	"unicode/utf16"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -33,38 +35,36 @@ tokens, and the profiles. A token for the workspace, not for a database, has
 	}
 }
 
-// listing is what list shows; nothing in it is secret.
+// listing is the document that list prints. Nothing in it is secret.
 type listing struct {
 	Version  int             `json:"version"`
 	Secrets  []storedSecret  `json:"secrets"`
-	People   []storedLogin   `json:"people"`
+	Logins   []storedLogin   `json:"people"`
 	Tokens   []cachedToken   `json:"tokens"`
 	Profiles []listedProfile `json:"profiles"`
 }
 
 type storedSecret struct {
-	Host     string `json:"host"`
-	ClientID string `json:"client_id"`
-	Store    string `json:"store"`
-	// ExpiresAt is told where the workspace said it when the secret was made.
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	// Due are older ones that the next rotate after their time deletes.
-	Due []rotate.Scheduled `json:"due,omitempty"`
+	Host      string             `json:"host"`
+	ClientID  string             `json:"client_id"`
+	Store     string             `json:"store"`
+	ExpiresAt *time.Time         `json:"expires_at,omitempty"` // known for a secret that rotate created
+	Scheduled []rotate.Scheduled `json:"due,omitempty"`        // older ones that a later rotate deletes
 }
 
-// storedLogin is a person who has signed in.
+// storedLogin is the login of a user.
 type storedLogin struct {
 	Host  string `json:"host"`
 	User  string `json:"user"`
 	Store string `json:"store"`
 }
 
-// cachedToken says what the token opens, too: a database, or with neither endpoint
-// nor instance the workspace.
+// cachedToken is a token for a database, or with neither endpoint nor instance for
+// the workspace.
 type cachedToken struct {
 	tokencache.Description
 	Kind  string `json:"kind"`  // config.CredentialDatabase, config.CredentialWorkspace
-	Store string `json:"store"` // a word of --cache
+	Store string `json:"store"` // a value of --cache
 }
 
 type listedProfile struct {
@@ -72,20 +72,20 @@ type listedProfile struct {
 	Host     string `json:"host"`
 	ClientID string `json:"client_id"`
 	Auth     string `json:"auth,omitempty"`
-	User     string `json:"user,omitempty"` // where a person signs in
+	User     string `json:"user,omitempty"` // without a client ID: the user who signs in
 	Endpoint string `json:"endpoint"`
 	Instance string `json:"instance,omitempty"`
 }
 
 func list(ctx context.Context, c *call) error {
-	l := listing{Version: 1, Secrets: []storedSecret{}, People: []storedLogin{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
+	l := listing{Version: 1, Secrets: []storedSecret{}, Logins: []storedLogin{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
 		return err
 	}
 	if profiles != nil {
 		for _, n := range profiles.Names() {
-			l.profile(profiles, n)
+			l.addProfile(profiles, n)
 		}
 	}
 	files, err := c.listFiles(&l)
@@ -100,22 +100,15 @@ func list(ctx context.Context, c *call) error {
 	if err := c.listKeychain(ctx, &l, stores); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
 		return err
 	}
-	c.lives(ctx, &l, stores, chain)
+	c.addLifetimes(ctx, &l, stores, chain)
 	l.addTokens(ctx, stores)
-	if c.given["json"] == nil {
-		return l.write(c.Stdout, time.Now())
+	if c.given["json"] != nil {
+		return printJSON(c.Stdout, l)
 	}
-	text, err := l.document()
-	if err != nil {
-		return err
-	}
-	_, err = c.Stdout.Write(text)
-	return err
+	return l.print(c.Stdout, time.Now())
 }
 
-// profile adds a profile. The user of a service principal's is the database's
-// business.
-func (l *listing) profile(p *config.Profiles, name string) {
+func (l *listing) addProfile(p *config.Profiles, name string) {
 	listed := listedProfile{Name: name, Host: p.Value(name, "host"), ClientID: p.Value(name, "client_id"), Auth: p.Value(name, "auth"),
 		Endpoint: p.Value(name, "endpoint"), Instance: p.Value(name, "instance")}
 	if listed.ClientID == "" {
@@ -124,9 +117,9 @@ func (l *listing) profile(p *config.Profiles, name string) {
 	l.Profiles = append(l.Profiles, listed)
 }
 
-// listFiles adds the secrets that stand in files, and says whether there is any
-// such file. One that cannot be used is told of, and hides nothing else.
-func (c *call) listFiles(l *listing) (some bool, err error) {
+// listFiles adds the secrets that are in files, and reports whether there are any
+// files. It warns of one that cannot be used.
+func (c *call) listFiles(l *listing) (exist bool, err error) {
 	accounts, unusable, err := c.SecretFiles().List()
 	if err != nil {
 		return false, err
@@ -166,7 +159,7 @@ func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
 }
 
 // listKeychain adds the secrets that the keychain's index names. An account is
-// listed before its secret is stored, so one that is not there is left out.
+// listed before its secret is stored, so one that does not exist is left out.
 func (c *call) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
 	accounts, err := stores.Index().List(ctx)
 	if err != nil && !isEmpty(err, stores) {
@@ -188,28 +181,28 @@ func (c *call) listKeychain(ctx context.Context, l *listing, stores cli.TokenSto
 // add adds the secret or login of account.
 func (l *listing) add(account, store string) {
 	if host, user, ok := config.SplitRefreshAccount(account); ok {
-		l.People = append(l.People, storedLogin{Host: host, User: user, Store: store})
+		l.Logins = append(l.Logins, storedLogin{Host: host, User: user, Store: store})
 	}
 	if host, id, ok := config.SplitSecretAccount(account); ok {
 		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
 	}
 }
 
-// lives adds what is known of each secret's life, and warns of an end that is
-// near. For that the secret is read, and not shown.
-func (c *call) lives(ctx context.Context, l *listing, stores cli.TokenStores, chain *keychain.Keychain) {
+// addLifetimes adds what is known about the expiry of each secret, which it reads for
+// that, and warns of one that expires soon.
+func (c *call) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores, chain *keychain.Keychain) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
 		v := c.vault(stores, chain, s.Host, s.ClientID)
 		if (v.files != nil) != (s.Store == storeFile) {
-			continue // a file goes before the keychain's, which nobody uses then
+			continue // a file takes precedence, and the keychain's secret is not used
 		}
 		secret, err := v.peek(ctx)
 		if err != nil {
 			continue
 		}
-		expires, due := v.life(ctx, secret)
-		s.Due = due
+		expires, scheduled := v.life(ctx, secret)
+		s.Scheduled = scheduled
 		if !expires.IsZero() {
 			s.ExpiresAt = &expires
 			c.warnLife(s.Host, s.ClientID, expires)
@@ -217,21 +210,104 @@ func (c *call) lives(ctx context.Context, l *listing, stores cli.TokenStores, ch
 	}
 }
 
-// document is the listing as one line of JSON.
-func (l listing) document() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(l); err != nil {
-		return nil, err
-	}
-	return append(plainJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), '\n'), nil
+// isEmpty reports whether err means that the keychain holds nothing. A machine
+// without one may keep its tokens elsewhere.
+func isEmpty(err error, stores cli.TokenStores) bool {
+	return errors.Is(err, keychain.ErrNotFound) ||
+		errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain
 }
 
-// plainJSON escapes what steers a terminal, and which JSON lets through.
-func plainJSON(text []byte) []byte {
+// print prints the listing as tables; empty ones are left out.
+func (l listing) print(out io.Writer, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	row := func(cells ...string) {
+		for i := range cells {
+			cells[i] = sanitize.Escape(cells[i])
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	header := func(rows int, cells ...string) {
+		if rows > 0 {
+			row(cells...)
+		}
+	}
+	header(len(l.Secrets), "SECRET OF", "HOST", "STORE", "EXPIRES")
+	scheduled := 0
+	for _, s := range l.Secrets {
+		row(s.ClientID, s.Host, s.Store, daysLeft(s.ExpiresAt, now))
+		scheduled += len(s.Scheduled)
+	}
+	header(scheduled, "OLD SECRET", "OF", "HOST", "DELETED BY THE NEXT ROTATE")
+	for _, s := range l.Secrets {
+		for _, old := range s.Scheduled {
+			when := "at once"
+			if !old.After.IsZero() {
+				when = "after " + old.After.UTC().Format(time.RFC3339)
+			}
+			row(old.ID, s.ClientID, s.Host, when)
+		}
+	}
+	header(len(l.Logins), "LOGIN OF", "HOST", "STORE")
+	for _, u := range l.Logins {
+		row(u.User, u.Host, u.Store)
+	}
+	header(len(l.Tokens), "TOKEN OF", "HOST", "ENDPOINT", "STORE", "EXPIRES")
+	for _, t := range l.Tokens {
+		target := formatTarget(t.Endpoint, t.Instance, t.ReadOnly)
+		if t.Kind == config.CredentialWorkspace {
+			target = "(workspace)"
+		}
+		expires := "expired"
+		if left := t.ExpiresAt.Sub(now); left > 0 {
+			expires = "in " + left.Round(time.Second).String()
+		}
+		row(t.ClientID, t.Host, target, t.Store, expires)
+	}
+	header(len(l.Profiles), "PROFILE", "HOST", "CLIENT", "ENDPOINT")
+	for _, p := range l.Profiles {
+		row(p.Name, p.Host, p.ClientID+p.User, formatTarget(p.Endpoint, p.Instance, false))
+	}
+	return w.Flush()
+}
+
+// formatTarget returns the cell of an endpoint or instance.
+func formatTarget(endpoint, instance string, readOnly bool) string {
+	if instance != "" {
+		endpoint = strings.TrimSpace(endpoint + " " + credential.InstancePrefix + instance)
+	}
+	if readOnly {
+		endpoint += " (read-only)"
+	}
+	return endpoint
+}
+
+func daysLeft(at *time.Time, now time.Time) string {
+	switch {
+	case at == nil:
+		return "unknown"
+	case !at.After(now):
+		return "expired"
+	}
+	return fmt.Sprintf("in %d days", int(at.Sub(now)/(24*time.Hour)))
+}
+
+// printJSON prints v as one line of JSON, in which characters that a terminal obeys
+// are escaped.
+func printJSON(out io.Writer, v any) error {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, escapeJSON(strings.TrimSuffix(b.String(), "\n"))+"\n")
+	return err
+}
+
+// escapeJSON escapes unsafe characters, which JSON allows.
+func escapeJSON(text string) string {
 	var out strings.Builder
-	for _, r := range string(text) {
+	for _, r := range text {
 		switch {
 		case !sanitize.IsUnsafe(r):
 			out.WriteRune(r)
@@ -242,12 +318,5 @@ func plainJSON(text []byte) []byte {
 			fmt.Fprintf(&out, `\u%04x`, r)
 		}
 	}
-	return []byte(out.String())
-}
-
-// isEmpty reports whether err means that the keychain holds nothing. A machine
-// without one may keep its tokens elsewhere.
-func isEmpty(err error, stores cli.TokenStores) bool {
-	return errors.Is(err, keychain.ErrNotFound) ||
-		errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain
+	return out.String()
 }
