@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
-// Call names what was asked of the workspace.
+// Call names a request.
 type Call string
 
 // The calls.
@@ -33,25 +34,25 @@ const (
 	CallBranches           Call = "list of branches"
 	CallEndpoints          Call = "list of endpoints"
 	CallClock              Call = "server's clock"
-	CallGitHub             Call = "GitHub's token" // of the job's own token service, not of the workspace
+	CallGitHub             Call = "GitHub's token" // from the job's token service, not from the workspace
 )
 
-// Kind says what went wrong, as far as a person or a retry needs to know.
+// Kind classifies an Error for retries and hints.
 type Kind string
 
-// The kinds. What the workspace answered:
+// Kinds of replies.
 const (
-	KindInvalidClient     Kind = "invalid client"     // wrong client id or secret
+	KindInvalidClient     Kind = "invalid client"     // wrong client ID or secret
 	KindEntitlement       Kind = "entitlement"        // no "Workspace access"
 	KindEndpointMalformed Kind = "endpoint malformed" // INVALID_PARAMETER_VALUE
-	KindEndpointNotFound  Kind = "endpoint not found" // no such project, branch, endpoint or instance, or none that we may see
-	KindEndpointDisabled  Kind = "endpoint disabled"  // no login can wake it
-	KindSecretNotFound    Kind = "secret not found"   // no such secret of this service principal, or no such principal
-	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets are there
-	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has ended, was revoked, or was used before
-	KindCodeRefused       Kind = "code refused"       // too old, used before, or made for another verifier or address
-	KindFederationRefused Kind = "federation refused" // no federation policy fits the workload's token
-	KindForeignHost       Kind = "stranger"           // a discovery document names another host: nothing was sent there
+	KindEndpointNotFound  Kind = "endpoint not found" // no such project, branch, endpoint or instance, or not visible
+	KindEndpointDisabled  Kind = "endpoint disabled"  // a login does not resume it
+	KindSecretNotFound    Kind = "secret not found"   // no such secret or service principal
+	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets exist
+	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has expired, was revoked or was used before
+	KindCodeRefused       Kind = "code refused"       // expired, used before, or for another verifier or redirect URI
+	KindFederationRefused Kind = "federation refused" // no federation policy matches the workload's token
+	KindForeignHost       Kind = "foreign host"       // a discovery document names another host: nothing was sent there
 	KindPermissionDenied  Kind = "permission denied"  // 403
 	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
 	KindRateLimited       Kind = "rate limited"       // 429
@@ -61,82 +62,272 @@ const (
 	KindRedirect          Kind = "redirect"           // 3xx: never followed
 	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
 	KindTooLarge          Kind = "too large"          // more than 1 MiB
-	KindBadReply          Kind = "bad reply"          // JSON without what it must hold
+	KindBadReply          Kind = "bad reply"          // JSON without a required field
 )
 
-// What an instance's state says of it (databricks-sdk-go service/database):
+// States of an instance in which it accepts no login (databricks-sdk-go service/database).
 const (
-	KindInstanceStopped     Kind = "instance stopped"      // until somebody starts it
-	KindInstanceFailingOver Kind = "instance failing over" // for a while
-	KindInstanceDeleting    Kind = "instance deleting"     // for good
+	KindInstanceStopped     Kind = "instance stopped"
+	KindInstanceFailingOver Kind = "instance failing over" // temporary
+	KindInstanceDeleting    Kind = "instance deleting"
 )
 
-// And what kept it from answering:
+// Failures without a reply.
 const (
 	KindBroken          Kind = "connection broken" // refused, reset, closed, cut short or silent
 	KindNameNotResolved Kind = "name not resolved"
 	KindCertificate     Kind = "certificate" // not trusted, expired, or for another name
 	KindTLS             Kind = "TLS"
-	KindProxy           Kind = "proxy" // the proxy refused, or could not be reached
+	KindProxy           Kind = "proxy" // the proxy refused, or is not reachable
 	KindCanceled        Kind = "canceled"
 	KindDeadline        Kind = "deadline" // of the call's context
 )
 
-// Error is a call that failed. Its texts hold no secret that was sent or
-// received, but may hold any character that a server likes: escape them before
-// showing them.
+// Origins says where the configuration comes from, for messages and hints. All fields
+// are optional.
+type Origins struct {
+	Host      string // what named the workspace, such as DATABRICKS_HOST
+	Target    string // what named the endpoint or instance
+	TTL       string // what set the database token's lifetime; empty: nothing
+	Secret    string // what gave a personal access token
+	Auth      string // authentication type, in the words of package credential
+	SameSetup string // options with which the helper uses this workspace and identity, such as " --profile prod"
+}
+
+// Error is a failed call. Its texts are safe to show and hold no secret that was sent
+// or received.
 type Error struct {
 	Call       Call
 	Host       string // host or host:port
 	Kind       Kind
-	Status     int           // of the workspace, or with KindProxy of the proxy; 0: no answer
+	Status     int           // HTTP status of the workspace, or with KindProxy of the proxy; 0: no reply
 	Code       string        // error_code, or OAuth's error
-	Message    string        // one line, at most 500 bytes
-	RequestID  string        // what Databricks' support asks for
+	Message    string        // what the server or this package says about it
+	RequestID  string        // for Databricks' support
 	RetryAfter time.Duration // as asked by the server, at most an hour; 0: not asked
-	Err        error         // the cause, if it lies below HTTP
-	NotSent    bool          // it is known that nothing of the request reached the workspace
-}
-
-// Error is one line of at most about 2 kB.
-func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s from %s: %s", e.Call, e.Host, e.Kind)
-	if e.Status != 0 {
-		fmt.Fprintf(&b, " (HTTP %d)", e.Status)
-	}
-	for _, s := range []string{e.Code, e.Message} {
-		if s != "" {
-			b.WriteString(": " + s)
-		}
-	}
-	if e.Err != nil {
-		b.WriteString(": " + sanitize.Line(e.Err.Error()))
-	}
-	if e.RequestID != "" {
-		b.WriteString(" (request " + e.RequestID + ")")
-	}
-	return b.String()
+	Err        error         // the cause below HTTP
+	NotSent    bool          // nothing of the request can have reached the workspace
+	Origins    Origins
 }
 
 // Unwrap returns the cause below HTTP, or nil.
 func (e *Error) Unwrap() error { return e.Err }
 
-// OfInstance says whether the call was about an instance of Lakebase Provisioned.
+// Error returns one line of at most about 2 kB.
+func (e *Error) Error() string {
+	text := "workspace " + e.Host + ": "
+	if e.Call == CallGitHub {
+		text = "GitHub token service " + e.Host + ": "
+	}
+	text += e.summary()
+	if d := e.Detail(); d != "" {
+		text += ": " + d
+	}
+	return text
+}
+
+// summary is the message of the kind.
+func (e *Error) summary() string {
+	switch e.Kind {
+	case KindInvalidClient:
+		return "invalid client ID or secret"
+	case KindEntitlement:
+		return "the " + e.identity() + " has no workspace access"
+	case KindEndpointMalformed:
+		return "invalid " + e.target() + " name"
+	case KindEndpointNotFound:
+		return e.target() + " not found, or not visible to this " + e.identity()
+	case KindEndpointDisabled:
+		return "the endpoint is disabled"
+	case KindInstanceStopped:
+		return "the instance is stopped"
+	case KindInstanceFailingOver:
+		return "the instance is failing over"
+	case KindInstanceDeleting:
+		return "the instance is being deleted"
+	case KindTooManySecrets:
+		return "the service principal has the maximum number of secrets"
+	case KindBearerRefused:
+		switch e.Origins.Auth {
+		case credential.AuthPAT:
+			return "token from " + e.Origins.Secret + " rejected"
+		case credential.AuthCLI:
+			return "token from the Databricks CLI rejected"
+		}
+		return "workspace token rejected"
+	case KindPermissionDenied, KindSecretNotFound, KindServerError:
+		return string(e.Kind)
+	case KindUnavailable:
+		return "server error"
+	case KindRateLimited:
+		return "rate limit exceeded"
+	case KindRefreshRefused:
+		return "refresh token rejected"
+	case KindCodeRefused:
+		return "authorization code rejected"
+	case KindFederationRefused:
+		return "workload token rejected"
+	case KindForeignHost:
+		return "names an endpoint or audience on another host, and nothing was sent there"
+	case KindNotJSON, KindTooLarge, KindBadReply:
+		return "unexpected response"
+	case KindRedirect:
+		return "request redirected, and credentials are never sent to a redirect target"
+	case KindNameNotResolved:
+		return "host name not resolved"
+	case KindCertificate:
+		return "certificate not trusted"
+	case KindTLS:
+		return "TLS handshake failed"
+	case KindProxy:
+		return "connection through the proxy failed"
+	case KindBroken, KindDeadline, KindCanceled:
+		return "not reachable, or no response"
+	}
+	return "request rejected"
+}
+
+// Detail returns what the server or the system said: status, code, message, request ID.
+func (e *Error) Detail() string {
+	var parts []string
+	if e.Status != 0 {
+		parts = append(parts, strings.TrimSpace(fmt.Sprintf("HTTP %d %s", e.Status, e.Code)))
+	} else if e.Code != "" {
+		parts = append(parts, e.Code)
+	}
+	if e.Message != "" {
+		parts = append(parts, e.Message)
+	} else if e.Err != nil {
+		parts = append(parts, e.Err.Error())
+	}
+	text := strings.Join(parts, ": ")
+	if e.RequestID != "" {
+		text += ", request " + e.RequestID
+	}
+	return text
+}
+
+func (e *Error) identity() string {
+	if credential.IsPerson(e.Origins.Auth) {
+		return "user"
+	}
+	return "service principal"
+}
+
+func (e *Error) target() string {
+	if e.IsInstance() {
+		return "instance"
+	}
+	return "endpoint"
+}
+
+// IsInstance reports whether the call was about an instance of Lakebase Provisioned.
 func (e *Error) IsInstance() bool {
 	return e.Call == CallInstance || e.Call == CallInstanceCredential
 }
 
-// Worth says whether the same call may succeed a little later, and how long
-// the server asked to wait before it. It is true for 429, 502, 503 and 504, for
-// broken connections and for a call that ran out of its own time; Databricks'
-// SDK retries a POST then too (databricks-sdk-go config/experimental/auth). It
-// is false for every refusal, and for certificates and redirects.
+// Hint returns what to do about the error.
+func (e *Error) Hint() string {
+	host, target, who := e.Origins.Host, e.Origins.Target, e.identity()
+	if host == "" {
+		host = "the host"
+	}
+	if target == "" {
+		target = "the target's name"
+	}
+	pat := e.Origins.Auth == credential.AuthPAT && (e.Kind == KindBearerRefused || e.Kind == KindPermissionDenied)
+	switch {
+	case e.Kind == KindPermissionDenied && strings.Contains(e.Message, "IP ACL"): // omnigent-ai/omnigent#4463
+		return "add this machine's address to the workspace's IP access list"
+	case e.Call == CallGitHub:
+		return "give the job the permission id-token: write, and allow connections to GitHub's token service"
+	case pat:
+		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
+	case e.Origins.Auth == credential.AuthCLI && e.Kind == KindBearerRefused:
+		return "run: databricks auth login --host https://" + e.Host
+	}
+	switch e.Kind {
+	case KindForeignHost:
+		return "check " + host + ": its discovery document points elsewhere; --audience or another authentication type does without it"
+	case KindCodeRefused:
+		return "start the login again: a code can be used once, and for minutes only"
+	case KindInstanceStopped:
+		return "start the instance in the console: a login does not start it"
+	case KindInstanceFailingOver:
+		return "try again in a minute"
+	case KindInstanceDeleting:
+		return "check " + target + "; if the instance was moved to Lakebase Autoscaling, name its endpoint with --endpoint"
+	case KindInvalidClient:
+		return "check the client ID, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login" + e.Origins.SameSetup
+	case KindEntitlement:
+		return `ask a workspace admin to enable "Workspace access" for the ` + who
+	case KindEndpointMalformed:
+		if e.IsInstance() {
+			return "check " + target + ": use the instance's name as the console shows it"
+		}
+		return "check " + target + ": its form is projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"
+	case KindEndpointNotFound:
+		if e.IsInstance() {
+			return "check " + target + ", and that the " + who + " may use the instance; if it was moved to Lakebase Autoscaling, name its endpoint with --endpoint"
+		}
+		return "check " + target + ", and that the " + who + " may use the project; list the endpoints with: lakebase-credential-helper endpoints" + e.Origins.SameSetup
+	case KindEndpointDisabled:
+		return "enable the endpoint in the console: a login does not enable it"
+	case KindTooManySecrets:
+		return "delete a secret that is no longer used in the workspace's settings, and try again"
+	case KindPermissionDenied:
+		switch e.Call {
+		case CallListSecrets, CallCreateSecret, CallDeleteSecret:
+			return "ask a workspace admin to make the service principal a manager of itself; or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login" + e.Origins.SameSetup
+		case CallWorkspaceToken:
+			return "ask a workspace admin to let the service principal sign in, and this machine's address if there is an IP access list"
+		case CallInstance, CallInstanceCredential:
+			return "give the " + who + " CAN USE on the instance"
+		}
+		return "give the " + who + " CAN USE on the project"
+	case KindRateLimited:
+		return "try again later; processes that share the token cache need one call only"
+	case KindNotJSON, KindTooLarge, KindBadReply, KindRedirect, KindTLS:
+		return "check " + host + ": it must be the workspace's own address; a proxy or login page in between answers like this too"
+	case KindNameNotResolved:
+		return "check " + host + " for a typing error, and this machine's name resolution"
+	case KindCertificate:
+		var file *rootcerts.Error
+		if errors.As(e.Err, &file) {
+			return file.Hint()
+		}
+		if hint := rootcerts.VerifyHint(e.Err, host); hint != "" {
+			return hint
+		}
+		return "check " + host + "; if a company's proxy or private authority signs its certificate, name that authority's certificate with --cacert"
+	case KindProxy:
+		return "check HTTPS_PROXY and NO_PROXY"
+	case KindBearerRefused:
+		return "check this machine's clock, and try again"
+	case KindServerError:
+		return "try again later; if it persists, ask Databricks' support, and tell the time and the request ID"
+	case KindRefused:
+		switch {
+		case e.Call == CallWorkspaceToken:
+			return "check " + host + " and the client ID, and try again"
+		case e.Call == CallInstanceCredential && e.Status == 404:
+			return "if the workspace has no such call, use its own token as the password: --credential workspace"
+		case e.Call == CallDatabaseCredential && e.Origins.TTL != "":
+			return "check " + e.Origins.TTL + " and " + target + ", and try again"
+		}
+		return "check " + host + " and " + target + ", and try again"
+	}
+	return "check " + host + " and the network, and try again; --timeout allows more time"
+}
+
+// Retryable reports whether the same call may succeed later, and how long the server
+// asked to wait. It is true for 429, 502, 503 and 504, broken connections and a call
+// that ran out of its own time, as in databricks-sdk-go config/experimental/auth; it
+// is false for refusals, certificates and redirects.
 //
-// A refresh token or a code may be good for one use. Where the answer to one is
-// lost, the workspace may have used it, and to send it again can end the whole
-// grant (RFC 6819 5.2.2.3). Those calls are worth another try only where nothing
-// was sent, or the workspace said with 429 or 503 that it did nothing.
+// A refresh token or a code may be good for one use, and sending it again can revoke
+// the whole grant (RFC 6819 5.2.2.3). Those calls are retryable only where nothing was
+// sent, or the workspace answered 429 or 503.
 func (e *Error) Retryable() (again bool, after time.Duration) {
 	switch e.Kind {
 	case KindRateLimited, KindUnavailable, KindBroken, KindDeadline:
@@ -146,17 +337,24 @@ func (e *Error) Retryable() (again bool, after time.Duration) {
 	case KindProxy:
 		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && isTemporary(e.Err)
 	}
-	if !again || e.singleUse() && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 {
+	once := e.Call == CallRefresh || e.Call == CallCode
+	if !again || once && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 {
 		return false, 0
 	}
 	return true, e.RetryAfter
 }
 
-// once says whether what was sent may be good for one use.
-func (e *Error) singleUse() bool { return e.Call == CallRefresh || e.Call == CallCode }
+// isTemporary reports whether a failure below HTTP may pass. "No such host" does not.
+func isTemporary(err error) bool {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
+	}
+	return transportKind(err) == KindBroken
+}
 
-// NoDocument says whether the host answered, and has no discovery document: most
-// do not need one. A page, a redirect to one and a refusal are such answers.
+// NoDocument reports whether the host answered and has no discovery document: most
+// need none. A web page, a redirect and a refusal are such answers.
 func (e *Error) NoDocument() bool {
 	if e.Call != CallDiscovery {
 		return false
@@ -164,8 +362,8 @@ func (e *Error) NoDocument() bool {
 	return e.Kind == KindNotJSON || e.Kind == KindRedirect || e.Status >= 400 && e.Status < 500 && e.Kind != KindRateLimited
 }
 
-// MayHaveApplied says whether the workspace may have done what was asked although the
-// call failed: the answer was lost, or is not to be understood.
+// MayHaveApplied reports whether the workspace may have done what was asked although
+// the call failed: the reply was lost or is not understood.
 func (e *Error) MayHaveApplied() bool {
 	if e.NotSent {
 		return false
@@ -175,13 +373,4 @@ func (e *Error) MayHaveApplied() bool {
 		return true
 	}
 	return false
-}
-
-// passing says whether a failure below HTTP may pass. "No such host" does not.
-func isTemporary(err error) bool {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
-	}
-	return classify(err) == KindBroken
 }

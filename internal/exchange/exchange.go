@@ -1,14 +1,11 @@
-// Package exchange talks to a Databricks workspace: it turns a service
-// principal's secret, a person's code or refresh token, or a workload's token
-// into a workspace token, that token into a database token, and asks for an
-// endpoint's address. Each call is one attempt; whether another is worth it is
-// told by Error.Retryable and decided elsewhere. It also asks GitHub's token service
-// for a job's workload token.
+// Package exchange is a client of the Databricks workspace API: it exchanges a service
+// principal's secret, an authorization code, a refresh token or a workload's token for a
+// workspace token, that token for a database token, and looks up endpoints. It also
+// requests a workload token from GitHub's token service. Each call is one attempt:
+// Error.Retryable reports whether another one may succeed.
 //
-// It is the only package that makes HTTP requests. It must never follow a
-// redirect, send a secret anywhere but to the configured host over verified
-// TLS, read the process environment, retry, print, or put a secret into an
-// error.
+// It follows no redirect, sends secrets only to the configured host over verified TLS,
+// and puts none into an error. It does not read the process environment, retry or print.
 package exchange
 
 import (
@@ -34,13 +31,10 @@ const (
 	dialTimeout           = 10 * time.Second
 	tlsHandshakeTimeout   = 10 * time.Second
 	responseHeaderTimeout = 30 * time.Second
-	idleConnTimeout       = 30 * time.Second // an older connection may be dead without our knowing
+	idleConnTimeout       = 30 * time.Second // an older connection may be dead
 	maxHeaderBytes        = 256 << 10
 	maxBody               = 1 << 20
 )
-
-// defaultUserAgent is sent when Options names none.
-const defaultUserAgent = "lakebase-exec"
 
 // ProxySettings are the values of HTTPS_PROXY and NO_PROXY, empty for none. A
 // workspace on loopback is never reached through a proxy.
@@ -49,7 +43,7 @@ type ProxySettings struct {
 	NoProxy    string
 }
 
-// Options is what a Client needs to know. Only Host is required.
+// Options configures a Client. Only Host is required.
 type Options struct {
 	// Host is the workspace, "https://host[:port]", without user, path or query.
 	Host string
@@ -57,39 +51,41 @@ type Options struct {
 	// hosts that serve several workspaces need (databricks-sdk-go
 	// service/postgres). Empty: not sent.
 	WorkspaceID string
-	// AccountID stands for {account_id} in a discovery document. Empty: the
-	// account that the document itself names.
+	// AccountID replaces {account_id} in a discovery document. Empty: the account
+	// that the document names.
 	AccountID string
-	// LoadRoots gives the certificates to trust, and is called once, when the
-	// first connection is needed. Nil: the platform's own.
+	// LoadRoots returns the certificates to trust. It is called once, before the
+	// first connection. Nil: the platform's own.
 	LoadRoots func() (*x509.CertPool, error)
 	Proxy     ProxySettings
 	UserAgent string           // "lakebase-exec" when empty
 	Now       func() time.Time // time.Now when nil
-	// DialContext opens the TCP connection, to the proxy where there is one.
-	// Nil: a net.Dialer.
+	// DialContext opens the TCP connection, to the proxy if there is one. Nil: a
+	// net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	Origins     Origins // for the hints of errors
 }
 
-// Client makes calls to one workspace. It is safe for concurrent use, and keeps
-// its connection open between calls.
+// Client makes calls to one workspace. It is safe for concurrent use and keeps its
+// connection open between calls.
 type Client struct {
 	base      url.URL
 	accountID string
 	userAgent string
+	origins   Origins
 	now       func() time.Time
 	transport func() (*http.Transport, error) // built once, at the first call
 
-	mu    sync.Mutex
-	built *http.Transport     // for Close
-	known []credential.Secret // all that was sent and received: one call's answer may repeat another's
-	paths endpoints
+	mu      sync.Mutex
+	built   *http.Transport     // for Close
+	secrets []credential.Secret // all that were sent and received: a reply may repeat another's
+	paths   endpoints
 }
 
 // places is what SetEndpoints changes.
 type endpoints struct{ token, authorize, workspaceID string }
 
-// New checks o and returns a Client. It opens nothing and loads nothing.
+// New checks o and returns a Client. It neither connects nor loads certificates.
 func New(o Options) (*Client, error) {
 	base, err := parseHost(o.Host)
 	if err != nil {
@@ -99,19 +95,19 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	if o.UserAgent == "" {
-		o.UserAgent = defaultUserAgent
+		o.UserAgent = "lakebase-exec"
 	}
-	if !printable(o.UserAgent) || !printable(o.WorkspaceID) {
-		return nil, errors.New("exchange: the user agent and the workspace id must be printable ASCII")
+	if !isPrintable(o.UserAgent) || !isPrintable(o.WorkspaceID) {
+		return nil, errors.New("exchange: the user agent and the workspace ID must be printable ASCII")
 	}
 	if o.AccountID != "" && !isID(o.AccountID) {
-		return nil, errors.New("exchange: the account id is none")
+		return nil, errors.New("exchange: invalid account ID")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	c := &Client{
-		base: base, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
+		base: base, accountID: o.AccountID, userAgent: o.UserAgent, origins: o.Origins, now: o.Now,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 	}
 	c.transport = sync.OnceValues(func() (*http.Transport, error) {
@@ -126,7 +122,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connections that no call is using. The Client stays usable.
+// Close closes idle connections. The Client stays usable.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,17 +140,17 @@ func parseHost(host string) (url.URL, error) {
 	case u.Scheme != "https":
 		return url.URL{}, errors.New("exchange: the host must begin with https://")
 	case u.User != nil:
-		return url.URL{}, errors.New("exchange: the host must not hold a user or password")
+		return url.URL{}, errors.New("exchange: the host must not contain a user or password")
 	case u.Hostname() == "" || u.Opaque != "":
 		return url.URL{}, errors.New("exchange: the host has no name")
 	case u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return url.URL{}, errors.New("exchange: the host must not hold a path, query or fragment")
+		return url.URL{}, errors.New("exchange: the host must not contain a path, query or fragment")
 	}
 	return url.URL{Scheme: "https", Host: u.Host}, nil
 }
 
-// checkProxy refuses what httpproxy would silently ignore, which would mean a
-// direct connection that nobody asked for. Its errors show no password.
+// checkProxy rejects what httpproxy would silently ignore and connect directly. Its
+// errors show no password.
 func checkProxy(proxy string) error {
 	if proxy == "" {
 		return nil
@@ -174,7 +170,7 @@ func checkProxy(proxy string) error {
 	return nil
 }
 
-func printable(s string) bool {
+func isPrintable(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x20 || s[i] > 0x7e {
 			return false
@@ -202,7 +198,7 @@ func newTransport(o Options) (*http.Transport, error) {
 		OnProxyConnectResponse: refuseProxy,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // so that the bound on the body is one on what we parse
+		DisableCompression:     true, // the bound on the body is the bound on what is parsed
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		ResponseHeaderTimeout:  responseHeaderTimeout,
 		IdleConnTimeout:        idleConnTimeout,
@@ -210,8 +206,7 @@ func newTransport(o Options) (*http.Transport, error) {
 	}, nil
 }
 
-// refuseProxy keeps the status of a CONNECT that failed; net/http would only
-// say its text.
+// refuseProxy keeps the status of a failed CONNECT; net/http keeps its text only.
 func refuseProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil

@@ -1,9 +1,136 @@
 package exchange
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
 
-// kindOf judges a refusal by its status and by what it says.
-func kindOf(r request, status int, said refusal) Kind {
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// flexString is a string or a number; anything else reads as empty.
+type flexString string
+
+// UnmarshalJSON never fails.
+func (f *flexString) UnmarshalJSON(b []byte) error {
+	var s string
+	var n json.Number
+	switch {
+	case json.Unmarshal(b, &s) == nil:
+		*f = flexString(s)
+	case json.Unmarshal(b, &n) == nil:
+		*f = flexString(n)
+	}
+	return nil
+}
+
+// wireError is every form of a Databricks error: the API's error_code, a string or a
+// number, with google.rpc details; SCIM's detail; and OAuth's error (databricks-sdk-go
+// apierr/errors.go, RFC 6749 5.2). Types are not trusted.
+type wireError struct {
+	ErrorCode        flexString      `json:"error_code"`
+	Message          flexString      `json:"message"`
+	OAuthError       flexString      `json:"error"`
+	ErrorDescription flexString      `json:"error_description"`
+	ErrorID          flexString      `json:"error_id"`
+	Detail           flexString      `json:"detail"`
+	SCIMType         flexString      `json:"scimType"`
+	Details          json.RawMessage `json:"details"`
+	AccessToken      flexString      `json:"access_token"`
+	Token            flexString      `json:"token"`
+	Secret           flexString      `json:"secret"`
+	RefreshToken     flexString      `json:"refresh_token"`
+	IDToken          flexString      `json:"id_token"`
+	Value            flexString      `json:"value"`
+}
+
+// refusal is the content of a 4xx or 5xx reply.
+type refusal struct {
+	code, message, requestID string
+	json                     bool
+	page                     bool                // a web page that is not Databricks' own
+	tokens                   []credential.Secret // that it contains by mistake
+}
+
+// parseRefusal reads JSON, a web page whose message is in <pre>, or plain text, with
+// or without a code.
+func parseRefusal(body []byte) refusal {
+	text := strings.TrimSpace(string(body))
+	if strings.HasPrefix(text, "{") {
+		var w wireError
+		if json.Unmarshal([]byte(text), &w) != nil {
+			return refusal{} // cut short: the rest may hold anything
+		}
+		return w.refusal()
+	}
+	if strings.HasPrefix(text, "<") {
+		if pre := between(text, "<pre>", "</pre>"); pre != "" {
+			return refusal{message: pre}
+		}
+		return refusal{message: between(text, "<title>", "</title>"), page: true}
+	}
+	if code, message, ok := strings.Cut(text, ": "); ok && code != "" && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "" {
+		return refusal{code: code, message: message}
+	}
+	return refusal{message: text}
+}
+
+func (w wireError) refusal() refusal {
+	r := refusal{json: true, code: string(w.ErrorCode), message: string(w.Message), requestID: requestInfo(w.Details)}
+	if r.requestID == "" {
+		r.requestID = string(w.ErrorID)
+	}
+	switch {
+	case r.message != "":
+	case w.ErrorDescription != "":
+		r.message = string(w.ErrorDescription)
+	case w.Detail != "":
+		r.message = strings.TrimSpace(string(w.SCIMType + " " + w.Detail))
+	}
+	// OAuth's error is a code; a gateway's ("Bad Target: /api/…") is a sentence.
+	oauth := string(w.OAuthError)
+	if strings.ContainsAny(oauth, " :") {
+		if r.message == "" {
+			r.message = oauth
+		}
+	} else if r.code == "" {
+		r.code = oauth
+	}
+	for _, t := range []flexString{w.AccessToken, w.Token, w.Secret, w.RefreshToken, w.IDToken, w.Value} {
+		r.tokens = append(r.tokens, credential.NewSecret(string(t)))
+	}
+	return r
+}
+
+// requestInfo returns the request ID of google.rpc.RequestInfo among an error's details.
+func requestInfo(details json.RawMessage) string {
+	var list []json.RawMessage
+	if json.Unmarshal(details, &list) != nil {
+		return ""
+	}
+	for _, item := range list {
+		var d struct {
+			Type      flexString `json:"@type"`
+			RequestID flexString `json:"request_id"`
+		}
+		if json.Unmarshal(item, &d) == nil && strings.HasSuffix(string(d.Type), "google.rpc.RequestInfo") && d.RequestID != "" {
+			return string(d.RequestID)
+		}
+	}
+	return ""
+}
+
+// between returns the text between two marks, or nothing.
+func between(text, from, to string) string {
+	_, rest, _ := strings.Cut(text, from)
+	inside, _, ok := strings.Cut(rest, to)
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(inside)
+}
+
+// refusalKind classifies a refusal by its status and content.
+func refusalKind(call Call, status int, said refusal) Kind {
 	switch {
 	case status == 429 || status < 500 && said.code == "REQUEST_LIMIT_EXCEEDED":
 		return KindRateLimited
@@ -18,7 +145,7 @@ func kindOf(r request, status int, said refusal) Kind {
 	case said.page:
 		return KindNotJSON
 	}
-	if kind := ofCall(r, status, said); kind != "" {
+	if kind := callRefusalKind(call, status, said); kind != "" {
 		return kind
 	}
 	if !said.json && said.code == "" {
@@ -27,94 +154,72 @@ func kindOf(r request, status int, said refusal) Kind {
 	return KindRefused
 }
 
-// ofCall gives what a refusal means for this call alone, or nothing.
-func ofCall(r request, status int, said refusal) Kind {
-	switch r.call {
+// callRefusalKind returns what a refusal means for this call only, or nothing.
+func callRefusalKind(call Call, status int, said refusal) Kind {
+	switch call {
 	case CallWorkspaceToken:
 		if status == 401 || said.code == "invalid_client" || strings.Contains(said.message, "Missing client authentication") {
 			return KindInvalidClient
 		}
 		return ""
 	case CallRefresh, CallCode, CallFederation:
-		return ofGrant(r.call, status, said)
-	case CallDiscovery, CallClock: // nobody signed in, so nobody was turned away
+		return grantRefusalKind(call, status, said)
+	case CallDiscovery, CallClock: // unauthenticated
 		return ""
 	}
 	if status == 401 {
 		return KindBearerRefused
 	}
-	switch r.call {
+	switch call {
 	case CallDatabaseCredential, CallEndpoint, CallInstanceCredential, CallInstance, CallProjects, CallBranches, CallEndpoints:
-		return ofTarget(r, status, said)
+		aboutTTL := call == CallDatabaseCredential && strings.Contains(strings.ToLower(said.message), "ttl")
+		switch {
+		case strings.Contains(said.message, "endpoint is disabled"):
+			return KindEndpointDisabled
+		case said.code == "INVALID_PARAMETER_VALUE" && !aboutTTL:
+			return KindEndpointMalformed
+		case notFound(status, said):
+			return KindEndpointNotFound
+		}
 	case CallPrincipal, CallListSecrets, CallCreateSecret, CallDeleteSecret:
-		if noSuchThing(status, said) {
+		if notFound(status, said) {
 			return KindSecretNotFound
 		}
-		if r.call == CallCreateSecret && quotaUsedUp(said.code) {
-			return KindTooManySecrets
+		switch said.code { // databricks-sdk-go apierr; which of them this API uses is not documented
+		case "RESOURCE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "MAX_LIMIT_EXCEEDED":
+			if call == CallCreateSecret {
+				return KindTooManySecrets
+			}
 		}
 	}
 	return ""
 }
 
-// ofGrant knows the refusals that are about the token or code that was sent:
-// invalid_grant (RFC 6749 5.2), and the workspace's own "Refresh token is
-// invalid" (databricks-sdk-go credentials/u2m). One that is about the public
-// client, which an account can forbid, is none of them.
-func ofGrant(call Call, status int, said refusal) Kind {
+// grantRefusalKind recognizes the refusals of the token or code that was sent:
+// invalid_grant (RFC 6749 5.2), and the workspace's own "Refresh token is invalid"
+// (databricks-sdk-go credentials/u2m). One about the public client, which an account
+// can forbid, is not among them.
+func grantRefusalKind(call Call, status int, said refusal) Kind {
 	if status != 400 && status != 401 || !said.json {
 		return ""
 	}
 	client := said.code == "invalid_client" || said.code == "unauthorized_client"
 	grant := status == 401 && !client || said.code == "invalid_grant"
-	switch call {
-	case CallFederation: // its client is the service principal, so all of it is about the policy
-		return KindFederationRefused
-	case CallRefresh:
-		if grant || said.code == "invalid_request" && strings.Contains(strings.ToLower(said.message), "refresh token") {
-			return KindRefreshRefused
-		}
-	case CallCode:
-		if grant {
-			return KindCodeRefused
-		}
-	}
-	return ""
-}
-
-// ofTarget knows what the workspace says of projects, branches, endpoints and
-// instances.
-func ofTarget(r request, status int, said refusal) Kind {
 	switch {
-	case strings.Contains(said.message, "endpoint is disabled"):
-		return KindEndpointDisabled
-	case said.code == "INVALID_PARAMETER_VALUE" && !aboutTTL(r, said.message):
-		return KindEndpointMalformed
-	case noSuchThing(status, said):
-		return KindEndpointNotFound
+	case call == CallFederation: // its client is the service principal, so each refusal is about the policy
+		return KindFederationRefused
+	case call == CallRefresh && (grant || said.code == "invalid_request" && strings.Contains(strings.ToLower(said.message), "refresh token")):
+		return KindRefreshRefused
+	case call == CallCode && grant:
+		return KindCodeRefused
 	}
 	return ""
 }
 
-// aboutTTL keeps a refused ttl from being reported as a bad endpoint.
-func aboutTTL(r request, message string) bool {
-	return r.call == CallDatabaseCredential && strings.Contains(strings.ToLower(message), "ttl")
-}
-
-// quotaUsedUp knows the codes that stand for a count that is full
-// (databricks-sdk-go apierr). Which of them the secrets' API gives is not known.
-func quotaUsedUp(code string) bool {
-	switch code {
-	case "RESOURCE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "MAX_LIMIT_EXCEEDED":
-		return true
-	}
-	return false
-}
-
-// noSuchThing tells a missing endpoint or secret from a missing API: Databricks names
-// the latter ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"
+// notFound tells a missing endpoint or secret from a missing API, which Databricks
+// calls ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"
 // (apache/airflow#60444).
-func noSuchThing(status int, said refusal) bool {
+func notFound(status int, said refusal) bool {
 	switch said.code {
 	case "NOT_FOUND", "RESOURCE_DOES_NOT_EXIST":
 		return true

@@ -4,119 +4,238 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
+	"math"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// maxToken bounds a token, in bytes. Linux takes no environment string of more
-// than 128 KiB, and no server a header of this size.
-const maxToken = 64 << 10
+const (
+	// publicClient is the OAuth client of user logins. It has no secret
+	// (databricks-sdk-go credentials/u2m).
+	publicClient = "databricks-cli"
+	userScope    = "offline_access all-apis"
 
-const formType = "application/x-www-form-urlencoded"
+	// defaultLifetime is assumed where a reply has no lifetime: the API's minimum
+	// (databricks-sdk-go service/postgres).
+	defaultLifetime = 5 * time.Minute
+	// maxExpiresIn is the largest credible expires_in.
+	maxExpiresIn = 24 * time.Hour
+)
 
-// WorkspaceToken trades a service principal's secret for a workspace token, by
-// the client credentials grant with HTTP Basic (RFC 6749 2.3.1 and 4.4). The
-// error is an *Error.
+// Grant is the result of a user login: a workspace token, and a refresh token for the
+// next one. Refresh is zero where the workspace gave none, or none that is valid; the
+// old one then stays in use (RFC 6749 6).
+type Grant struct {
+	Token   credential.Token
+	Refresh credential.Secret
+}
+
+// WorkspaceToken exchanges a service principal's secret for a workspace token, by the
+// client credentials grant with HTTP Basic (RFC 6749 2.3.1 and 4.4). The error is an
+// *Error, as of all methods of Client.
 func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error) {
-	// Both halves are form-encoded first, as the RFC has it; a UUID and a
-	// Databricks secret come out unchanged.
+	// The RFC form-encodes both first, which leaves a UUID and a Databricks secret unchanged.
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
-	r := request{
-		call: CallWorkspaceToken, method: http.MethodPost, path: c.endpoints().token,
-		contentType:   formType,
-		body:          []byte("grant_type=client_credentials&scope=all-apis"),
-		authorization: credential.NewSecret("Basic " + basic),
-		secrets:       []credential.Secret{secret, credential.NewSecret(basic)},
-	}
+	r := c.formRequest(CallWorkspaceToken, nil, secret, credential.NewSecret(basic))
+	r.body = []byte("grant_type=client_credentials&scope=all-apis")
+	r.authorization = credential.NewSecret("Basic " + basic)
 	if clientID == "" || secret.IsZero() {
-		return credential.Token{}, c.fail(r, &Error{Kind: KindInvalidClient, Message: "the client id or the secret is empty"})
+		return credential.Token{}, c.fail(r, &Error{Kind: KindInvalidClient, Message: "the client ID or the secret is empty"})
 	}
+	g, err := c.grant(ctx, r)
+	return g.Token, err
+}
+
+// AuthorizeURL returns the address at which a user signs in: the authorization request
+// of RFC 6749 4.1.1 with PKCE's S256 challenge (RFC 7636 4.3). It holds no secret, and
+// nothing is sent.
+func (c *Client) AuthorizeURL(state, challenge, redirectURI string) string {
+	u := c.base
+	u.Path = c.endpoints().authorize
+	u.RawQuery = url.Values{
+		"response_type": {"code"}, "client_id": {publicClient}, "redirect_uri": {redirectURI}, "scope": {userScope},
+		"state": {state}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
+	}.Encode()
+	return u.String()
+}
+
+// CodeToken exchanges an authorization code for a grant (RFC 6749 4.1.3, RFC 7636
+// 4.5). redirectURI is the one given to AuthorizeURL. A code is good for one use: see
+// Error.Retryable.
+func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret, redirectURI string) (Grant, error) {
+	r := c.formRequest(CallCode, url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {publicClient}, "code": {code.Reveal()},
+		"redirect_uri": {redirectURI}, "code_verifier": {verifier.Reveal()},
+	}, code, verifier)
+	if why := badToken(code.Reveal()); why != "" {
+		return Grant{}, c.notSent(r, KindCodeRefused, "the code "+why)
+	}
+	if why := badToken(verifier.Reveal()); why != "" {
+		return Grant{}, c.notSent(r, KindCodeRefused, "the verifier "+why)
+	}
+	return c.grant(ctx, r)
+}
+
+// RefreshedToken exchanges a refresh token for a new grant (RFC 6749 6). The workspace
+// may invalidate the old one when it returns a new one: store that before anything
+// else, and never refresh concurrently.
+func (c *Client) RefreshedToken(ctx context.Context, refresh credential.Secret) (Grant, error) {
+	r := c.formRequest(CallRefresh, url.Values{
+		"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()},
+	}, refresh)
+	if why := badToken(refresh.Reveal()); why != "" {
+		return Grant{}, c.notSent(r, KindRefreshRefused, "the refresh token "+why)
+	}
+	return c.grant(ctx, r)
+}
+
+// FederatedToken exchanges a workload's token for a workspace token (RFC 8693,
+// databricks-sdk-go config/experimental/auth/oidc). An empty client ID is omitted: the
+// account's federation policy then determines the identity.
+func (c *Client) FederatedToken(ctx context.Context, clientID string, subject credential.Secret) (credential.Token, error) {
+	form := url.Values{
+		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
+		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+		"subject_token":      {subject.Reveal()}, "scope": {"all-apis"},
+	}
+	if clientID != "" {
+		form.Set("client_id", clientID)
+	}
+	r := c.formRequest(CallFederation, form, subject)
+	if why := badToken(subject.Reveal()); why != "" {
+		return credential.Token{}, c.notSent(r, KindFederationRefused, "the workload's token "+why)
+	}
+	g, err := c.grant(ctx, r)
+	return g.Token, err
+}
+
+// grant makes a call to the token endpoint and reads its reply (RFC 6749 5.1), all of
+// whose tokens are redacted from then on. Its expires_in may be a number or a string;
+// where it is missing, not positive or above a day, the lifetime is that of the token's
+// own claims, or else 5 minutes.
+func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
+	rep, failed := c.do(ctx, r)
+	if failed != nil {
+		return Grant{}, failed
+	}
+	var lenient struct {
+		Access  flexString `json:"access_token"`
+		Refresh flexString `json:"refresh_token"`
+		ID      flexString `json:"id_token"`
+	}
+	_ = json.Unmarshal(rep.body, &lenient) // an error is found below
+	refresh := credential.NewSecret(string(lenient.Refresh))
+	c.addSecrets(credential.NewSecret(string(lenient.Access)), refresh, credential.NewSecret(string(lenient.ID)))
+	if badToken(refresh.Reveal()) != "" {
+		refresh = credential.Secret{}
+	}
+	var w struct {
+		AccessToken string     `json:"access_token"`
+		TokenType   string     `json:"token_type"`
+		ExpiresIn   flexString `json:"expires_in"`
+	}
+	if failed := decode(rep.body, &w); failed != nil {
+		return Grant{}, c.fail(r, failed)
+	}
+	if why := badToken(w.AccessToken); why != "" {
+		return Grant{}, c.badReply(r, "its access_token "+why)
+	}
+	if w.TokenType != "" && !strings.EqualFold(w.TokenType, "Bearer") {
+		return Grant{}, c.badReply(r, "its token_type is not Bearer")
+	}
+	var lifetime time.Duration
+	if n, err := strconv.ParseFloat(string(w.ExpiresIn), 64); err == nil && !math.IsNaN(n) && n >= 1 && n <= maxExpiresIn.Seconds() {
+		lifetime = time.Duration(n * float64(time.Second))
+	}
+	return Grant{Token: newToken(w.AccessToken, rep.sentAt, lifetime), Refresh: refresh}, nil
+}
+
+// DatabaseCredential creates the token that is the Postgres password for a target: the
+// endpoint projects/P/branches/B/endpoints/E, or instances/NAME of Lakebase
+// Provisioned. A ttl of 0 leaves the lifetime to the server, which accepts 5 minutes
+// to 1 hour (databricks-sdk-go service/postgres); an instance's token has no ttl.
+//
+// The lifetime is expire_time less the server's Date, so that the clocks may differ;
+// without a Date it is expire_time less our clock at sending. Without either it is that
+// of the token's claims, or else 5 minutes.
+func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
+	r := c.databaseCredentialRequest(bearer, target, ttl)
 	rep, failed := c.do(ctx, r)
 	if failed != nil {
 		return credential.Token{}, failed
 	}
-	token, failed := workspaceToken(rep)
-	if failed != nil {
+	var w struct {
+		Token          string     `json:"token"`
+		ExpireTime     flexString `json:"expire_time"`
+		ExpirationTime flexString `json:"expiration_time"` // of an instance
+	}
+	if failed := decode(rep.body, &w); failed != nil {
 		return credential.Token{}, c.fail(r, failed)
 	}
-	c.addSecrets(token.Value)
-	return token, nil
+	if why := badToken(w.Token); why != "" {
+		return credential.Token{}, c.badReply(r, "its token "+why)
+	}
+	c.addSecrets(credential.NewSecret(w.Token))
+	if w.ExpireTime == "" {
+		w.ExpireTime = w.ExpirationTime
+	}
+	var lifetime time.Duration
+	if expires, err := time.Parse(time.RFC3339, string(w.ExpireTime)); err == nil {
+		if rep.date.IsZero() {
+			lifetime = expires.Sub(rep.sentAt) // if that is past, our clock may be wrong
+		} else if lifetime = expires.Sub(rep.date); lifetime <= 0 {
+			return credential.Token{}, c.badReply(r, "its expire_time has passed by the server's own clock")
+		}
+	}
+	return newToken(w.Token, rep.sentAt, lifetime), nil
 }
 
-// DatabaseCredential mints the token that is a Postgres password, for a target:
-// the endpoint projects/P/branches/B/endpoints/E, or instances/NAME of Lakebase
-// Provisioned. A ttl of 0 leaves the life to the server, which takes 5 minutes to
-// 1 hour (databricks-sdk-go service/postgres); an instance's token has no such
-// choice, and ttl is not sent. The error is an *Error.
-func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
-	r := c.api(CallDatabaseCredential, http.MethodPost, "/api/2.0/postgres/credentials", bearer)
-	if instance, ok := instanceName(target); ok {
-		r = c.api(CallInstanceCredential, http.MethodPost, instanceCredentialsPath, bearer)
-		r.body = instanceCredential(instance)
-	} else {
-		r.body = endpointCredential(target, ttl)
+func (c *Client) databaseCredentialRequest(bearer credential.Secret, target string, ttl time.Duration) request {
+	if instance, ok := strings.CutPrefix(target, credential.InstancePrefix); ok {
+		return c.jsonRequest(CallInstanceCredential, "/api/2.0/database/credentials", bearer, struct {
+			RequestID     string   `json:"request_id"` // new for each attempt
+			InstanceNames []string `json:"instance_names"`
+		}{newUUID(), []string{instance}})
 	}
-	r.contentType = "application/json"
-	rep, failed := c.callAPI(ctx, r, bearer)
-	if failed != nil {
-		return credential.Token{}, failed
-	}
-	token, failed := databaseToken(rep)
-	if failed != nil {
-		return credential.Token{}, c.fail(r, failed)
-	}
-	c.addSecrets(token.Value)
-	return token, nil
-}
-
-// endpointCredential is the body that asks for an endpoint's password.
-func endpointCredential(endpoint string, ttl time.Duration) []byte {
 	body := struct {
 		Endpoint string `json:"endpoint"`
 		TTL      string `json:"ttl,omitempty"`
-	}{Endpoint: endpoint}
+	}{Endpoint: target}
 	if ttl > 0 {
 		body.TTL = strconv.FormatFloat(ttl.Seconds(), 'f', -1, 64) + "s"
 	}
-	text, _ := json.Marshal(body) // two strings: it cannot fail
-	return text
+	return c.jsonRequest(CallDatabaseCredential, "/api/2.0/postgres/credentials", bearer, body)
 }
 
-func (c *Client) api(call Call, method, path string, bearer credential.Secret) request {
-	return request{
-		call: call, method: method, path: path, workspaceID: c.endpoints().workspaceID,
-		authorization: credential.NewSecret("Bearer " + bearer.Reveal()),
-		secrets:       []credential.Secret{bearer},
+// newToken counts the lifetime from sentAt: the server created the token later, so it
+// never expires before ExpiresAt. A lifetime of 0 is that of the token's claims.
+func newToken(value string, sentAt time.Time, lifetime time.Duration) credential.Token {
+	if lifetime <= 0 {
+		lifetime = claimedLifetime(value)
+	}
+	return credential.Token{
+		Value:     credential.NewSecret(value),
+		MintedAt:  sentAt,
+		ExpiresAt: sentAt.Add(min(lifetime, credential.MaxLife)),
 	}
 }
 
-// callAPI is do, but refuses a bearer that cannot be a header: net/http would
-// call that a broken request.
-func (c *Client) callAPI(ctx context.Context, r request, bearer credential.Secret) (reply, *Error) {
-	if why := badToken(bearer.Reveal()); why != "" {
-		return reply{}, c.notSent(r, KindBearerRefused, "the workspace token "+why)
+// claimedLifetime is exp less iat of a JWT whose signature is not verified: it can only
+// shorten what MaxLife allows. Without these claims it is defaultLifetime.
+func claimedLifetime(token string) time.Duration {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return defaultLifetime
 	}
-	return c.do(ctx, r)
-}
-
-// badToken says why s cannot be a token, or nothing. A token becomes a header
-// or a Postgres password: visible ASCII without spaces.
-func badToken(s string) string {
-	if s == "" {
-		return "is empty"
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims struct{ Exp, Iat float64 }
+	if err != nil || json.Unmarshal(text, &claims) != nil || claims.Exp <= 0 || claims.Iat <= 0 || claims.Exp-claims.Iat < 1 {
+		return defaultLifetime
 	}
-	if len(s) > maxToken {
-		return "is longer than 64 KiB"
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] <= 0x20 || s[i] > 0x7e {
-			return "holds characters that no token has"
-		}
-	}
-	return ""
+	return time.Duration(min(claims.Exp-claims.Iat, credential.MaxLife.Seconds()) * float64(time.Second))
 }

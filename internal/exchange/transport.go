@@ -11,42 +11,33 @@ import (
 	"strings"
 )
 
-// proxyError is a proxy's answer to CONNECT other than 200.
+// proxyError is a proxy's reply to CONNECT other than 200.
 type proxyError struct{ status int }
 
 func (e *proxyError) Error() string {
 	return fmt.Sprintf("the proxy answered CONNECT with %d %s", e.status, http.StatusText(e.status))
 }
 
-// lost describes a call that got no answer.
+// transportError describes a call without a reply.
 func transportError(ctx context.Context, err error) *Error {
-	if cause := ctx.Err(); cause != nil {
-		kind := KindCanceled
-		if errors.Is(cause, context.DeadlineExceeded) {
-			kind = KindDeadline
-		}
-		return &Error{Kind: kind, Err: cause}
-	}
 	var refused *proxyError
-	if errors.As(err, &refused) {
+	var op *net.OpError
+	switch cause := ctx.Err(); {
+	case errors.Is(cause, context.DeadlineExceeded):
+		return &Error{Kind: KindDeadline, Err: cause}
+	case cause != nil:
+		return &Error{Kind: KindCanceled, Err: cause}
+	case errors.As(err, &refused):
 		return &Error{Kind: KindProxy, Status: refused.status, Err: err}
-	}
-	if viaProxy(err) {
+	case errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks")): // net/http's names
 		return &Error{Kind: KindProxy, Err: err}
 	}
-	return &Error{Kind: classify(err), Err: err}
+	return &Error{Kind: transportKind(err), Err: err}
 }
 
-// viaProxy says whether it was the proxy that could not be reached: net/http
-// names such an operation proxyconnect, or socks.
-func viaProxy(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks"))
-}
-
-// below sorts a failure beneath HTTP. What it does not know is a broken
-// connection: HTTP/2 alone has a dozen unexported ways to say so.
-func classify(err error) Kind {
+// transportKind classifies a failure below HTTP. An unknown one is a broken
+// connection: HTTP/2 alone has a dozen unexported errors for that.
+func transportKind(err error) Kind {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
@@ -75,16 +66,11 @@ func isCertificate(err error) bool {
 		errors.As(err, &invalid) || errors.As(err, &noRoots)
 }
 
-// isTLS knows alerts by the operation that crypto/tls gives them; its other
-// complaints are bare texts.
+// isTLS recognizes alerts by crypto/tls's operation names, and its other errors by
+// their prefix.
 func isTLS(err error) bool {
 	var record tls.RecordHeaderError
 	var op *net.OpError
-	if errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) {
-		return true
-	}
-	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
-		return true
-	}
-	return strings.HasPrefix(err.Error(), "tls: ")
+	return errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) ||
+		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") || strings.HasPrefix(err.Error(), "tls: ")
 }
