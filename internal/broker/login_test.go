@@ -86,7 +86,7 @@ func TestNobodyArrives(t *testing.T) {
 		says  string
 		did   string
 	}{
-		"code refused":     {func(p *page) { p.err = refused }, "code refused", "code"},
+		"code refused":     {func(p *page) { p.err = refused }, "authorization code rejected", "code"},
 		"no refresh token": {func(p *page) { p.grant.Refresh = credential.Secret{} }, "no refresh token", "code"},
 		"no user name":     {func(p *page) { p.me = "two\nlines" }, "user name", "code me"},
 		"bearer refused":   {func(p *page) { p.grant.Token = aToken("another") }, "not the bearer", "code me"},

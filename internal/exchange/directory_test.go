@@ -34,7 +34,7 @@ func TestMe(t *testing.T) {
 		}
 		wants(t, err, KindBadReply, false)
 	}
-	for _, body := range []string{`{}`, `{"userName":7}`} {
+	for _, body := range []string{`{}`, `{"userName":[7]}`} {
 		w := newWorkspace(t, false, says(200, body))
 		_, err := w.client(t).Me(soon(t), bearer)
 		wants(t, err, KindBadReply, false)
@@ -45,7 +45,7 @@ func TestLists(t *testing.T) {
 	pages := map[string]string{
 		"/api/2.0/postgres/projects?page_size=100": `{"projects":[{"name":"projects/shop","uid":"u-1","status":{"display_name":"The\nshop","default_branch":"projects/shop/branches/production"}}],"next_page_token":"p 2"}`,
 		"/api/2.0/postgres/projects?page_size=100&page_token=p+2": `{"projects":[{"name":"projects/b","status":{"default_branch":"main"}},{"name":"projects/c","status":{"default_branch":"../x"}},
-			{"name":"projects/d","status":{"display_name":7}},{"name":"projects/e"}]}`,
+			{"name":"projects/d","status":{"display_name":[7]}},{"name":"projects/e"}]}`,
 		"/api/2.0/postgres/projects/shop/branches?page_size=100": `{"branches":[{"name":"projects/shop/branches/production","uid":"br-1","status":{"default":true,"current_state":"READY"}},
 			{"name":"projects/shop/branches/old","status":{"current_state":"ARCHIVED"}}],"next_page_token":""}`,
 		"/api/2.0/postgres/projects/shop/branches/production/endpoints?page_size=100": `{"endpoints":[` + endpointReply + `,{"name":"projects/shop/branches/production/endpoints/new"}]}`,

@@ -93,8 +93,8 @@ func TestAdoptedPlaceIsForAllTokens(t *testing.T) {
 	_ = roads[CallFederation](soon(t), c)
 	_ = roads[CallCode](soon(t), c)
 	_ = roads[CallMe](soon(t), c)
-	for i, path := range []string{"/x/token", "/x/token", "/x/token", mePath} {
-		if w.seen[i].URL.Path != path || (path == mePath) != (w.seen[i].Header.Get("X-Databricks-Workspace-Id") == "77") {
+	for i, path := range []string{"/x/token", "/x/token", "/x/token", "/api/2.0/preview/scim/v2/Me"} {
+		if w.seen[i].URL.Path != path || (path == "/api/2.0/preview/scim/v2/Me") != (w.seen[i].Header.Get("X-Databricks-Workspace-Id") == "77") {
 			t.Errorf("request %d: %s %v", i, w.seen[i].URL, w.seen[i].Header)
 		}
 	}
@@ -228,7 +228,7 @@ func TestAudience(t *testing.T) {
 			t.Errorf("%s: %q, %v", tc.name, got, err)
 		}
 	}
-	if _, err := New(Options{Host: host, AccountID: "a/b"}); err == nil || !strings.Contains(err.Error(), "account id") {
+	if _, err := New(Options{Host: host, AccountID: "a/b"}); err == nil || !strings.Contains(err.Error(), "account ID") {
 		t.Errorf("an account id that leaves its place: %v", err)
 	}
 }

@@ -107,7 +107,7 @@ type Error struct {
 	RetryAfter time.Duration // as asked by the server, at most an hour; 0: not asked
 	Err        error         // the cause below HTTP
 	NotSent    bool          // nothing of the request can have reached the workspace
-	Origins    Origins
+	Origins    Origins       // set by the program, for Hint
 }
 
 // Unwrap returns the cause below HTTP, or nil.
@@ -272,7 +272,7 @@ func (e *Error) Hint() string {
 		}
 		return "check " + target + ", and that the " + who + " may use the project; list the endpoints with: lakebase-credential-helper endpoints" + e.Origins.SameSetup
 	case KindEndpointDisabled:
-		return "enable the endpoint in the console: a login does not enable it"
+		return "enable the endpoint in the console: a login cannot wake it"
 	case KindTooManySecrets:
 		return "delete a secret that is no longer used in the workspace's settings, and try again"
 	case KindPermissionDenied:
@@ -299,7 +299,7 @@ func (e *Error) Hint() string {
 		if hint := rootcerts.VerifyHint(e.Err, host); hint != "" {
 			return hint
 		}
-		return "check " + host + "; if a company's proxy or private authority signs its certificate, name that authority's certificate with --cacert"
+		return "if a company proxy or private authority signed the certificate, pass the root certificate of that authority with --cacert"
 	case KindProxy:
 		return "check HTTPS_PROXY and NO_PROXY"
 	case KindBearerRefused:

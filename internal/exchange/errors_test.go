@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -243,8 +246,6 @@ func TestTextsAreBounded(t *testing.T) {
 	}
 }
 
-// A connection that fails beneath HTTP.
-
 func TestContexts(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		w := newWorkspace(t, h2, func(rw http.ResponseWriter, r *http.Request) {
@@ -267,9 +268,74 @@ func TestContexts(t *testing.T) {
 	}
 }
 
+// Each kind has a message and a hint, for an endpoint and for an instance, a service
+// principal and a user.
+func TestErrorMessages(t *testing.T) {
+	origins := Origins{Host: "DATABRICKS_HOST", Target: "--endpoint", TTL: "--ttl", Secret: "DATABRICKS_TOKEN", SameSetup: " --profile prod"}
+	for _, tc := range []struct {
+		e             Error
+		message, hint string
+	}{
+		{Error{Kind: KindInvalidClient, Call: CallWorkspaceToken}, "invalid client ID or secret", "store a new one with: lakebase-credential-helper login --profile prod"},
+		{Error{Kind: KindEntitlement}, "the service principal has no workspace access", `"Workspace access" for the service principal`},
+		{Error{Kind: KindEndpointMalformed, Call: CallEndpoint}, "invalid endpoint name", "check --endpoint: its form is projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"},
+		{Error{Kind: KindEndpointMalformed, Call: CallInstanceCredential}, "invalid instance name", "as the console shows it"},
+		{Error{Kind: KindEndpointNotFound, Call: CallEndpoint}, "endpoint not found, or not visible to this service principal", "lakebase-credential-helper endpoints --profile prod"},
+		{Error{Kind: KindEndpointNotFound, Call: CallInstance}, "instance not found", "name its endpoint with --endpoint"},
+		{Error{Kind: KindEndpointNotFound, Origins: Origins{Auth: credential.AuthBrowser}}, "not visible to this user", "the user may use the project"},
+		{Error{Kind: KindEndpointDisabled}, "the endpoint is disabled", "enable the endpoint"},
+		{Error{Kind: KindSecretNotFound}, "secret not found", "try again"},
+		{Error{Kind: KindTooManySecrets}, "maximum number of secrets", "delete a secret"},
+		{Error{Kind: KindRefreshRefused}, "refresh token rejected", "try again"},
+		{Error{Kind: KindCodeRefused}, "authorization code rejected", "start the login again"},
+		{Error{Kind: KindFederationRefused}, "workload token rejected", "try again"},
+		{Error{Kind: KindForeignHost}, "nothing was sent there", "check DATABRICKS_HOST: its discovery document points elsewhere"},
+		{Error{Kind: KindPermissionDenied, Call: CallEndpoint}, "permission denied", "give the service principal CAN USE on the project"},
+		{Error{Kind: KindPermissionDenied, Call: CallInstanceCredential}, "permission denied", "CAN USE on the instance"},
+		{Error{Kind: KindPermissionDenied, Call: CallCreateSecret}, "permission denied", "a manager of itself"},
+		{Error{Kind: KindPermissionDenied, Call: CallWorkspaceToken}, "permission denied", "let the service principal sign in"},
+		{Error{Kind: KindPermissionDenied, Message: "blocked by IP ACL"}, "permission denied", "IP access list"},
+		{Error{Kind: KindBearerRefused}, "workspace token rejected", "check this machine's clock"},
+		{Error{Kind: KindBearerRefused, Origins: Origins{Auth: credential.AuthPAT, Secret: "DATABRICKS_TOKEN"}}, "token from DATABRICKS_TOKEN rejected", "was revoked or has expired"},
+		{Error{Kind: KindBearerRefused, Origins: Origins{Auth: credential.AuthCLI}}, "token from the Databricks CLI rejected", "run: databricks auth login --host https://w.example"},
+		{Error{Kind: KindRateLimited}, "rate limit exceeded", "try again later"},
+		{Error{Kind: KindUnavailable}, "server error", "--timeout allows more time"},
+		{Error{Kind: KindServerError}, "server error", "Databricks' support"},
+		{Error{Kind: KindRefused, Call: CallWorkspaceToken}, "request rejected", "check DATABRICKS_HOST and the client ID"},
+		{Error{Kind: KindRefused, Call: CallDatabaseCredential}, "request rejected", "check --ttl and --endpoint"},
+		{Error{Kind: KindRefused, Call: CallInstanceCredential, Status: 404}, "request rejected: HTTP 404", "--credential workspace"},
+		{Error{Kind: KindRefused, Call: CallInstanceCredential, Status: 409}, "request rejected: HTTP 409", "check DATABRICKS_HOST and --endpoint"},
+		{Error{Kind: KindRedirect}, "request redirected", "it must be the workspace's own address"},
+		{Error{Kind: KindNotJSON}, "unexpected response", "it must be the workspace's own address"},
+		{Error{Kind: KindTooLarge}, "unexpected response", "it must be the workspace's own address"},
+		{Error{Kind: KindBadReply}, "unexpected response", "it must be the workspace's own address"},
+		{Error{Kind: KindInstanceStopped}, "the instance is stopped", "start the instance"},
+		{Error{Kind: KindInstanceFailingOver}, "the instance is failing over", "in a minute"},
+		{Error{Kind: KindInstanceDeleting}, "the instance is being deleted", "name its endpoint with --endpoint"},
+		{Error{Kind: KindBroken}, "not reachable, or no response", "--timeout allows more time"},
+		{Error{Kind: KindDeadline}, "not reachable, or no response", "--timeout allows more time"},
+		{Error{Kind: KindCanceled}, "not reachable, or no response", "--timeout allows more time"},
+		{Error{Kind: KindNameNotResolved}, "host name not resolved", "name resolution"},
+		{Error{Kind: KindCertificate, Err: x509.UnknownAuthorityError{}}, "certificate not trusted", "--cacert"},
+		{Error{Kind: KindCertificate, Err: &rootcerts.Error{Path: "/x", Err: io.EOF}}, "certificates in /x", "PEM file"},
+		{Error{Kind: KindTLS}, "TLS handshake failed", "it must be the workspace's own address"},
+		{Error{Kind: KindProxy}, "connection through the proxy failed", "HTTPS_PROXY"},
+		{Error{Kind: KindUnavailable, Call: CallGitHub}, "GitHub token service w.example: server error", "id-token: write"},
+	} {
+		e := tc.e
+		e.Host = "w.example"
+		if e.Origins == (Origins{}) {
+			e.Origins = origins
+		}
+		if got, hint := e.Error(), e.Hint(); !strings.Contains(got, "w.example: ") || !strings.Contains(got, tc.message) || !strings.Contains(hint, tc.hint) {
+			t.Errorf("%s of %s: got %q, hint %q, want %q and %q", e.Kind, e.Call, got, hint, tc.message, tc.hint)
+		}
+	}
+}
+
 func TestErrorText(t *testing.T) {
 	e := &Error{Call: CallEndpoint, Host: "dbc-1", Kind: KindRefused, Status: 400, Code: "X", Message: "m", RequestID: "r", Err: io.EOF}
-	if got, want := e.Error(), "endpoint from dbc-1: refused (HTTP 400): X: m: EOF (request r)"; got != want {
+	if got, want := e.Error(), "workspace dbc-1: request rejected: HTTP 400 X: m, request r"; got != want {
 		t.Errorf("text = %q, want %q", got, want)
 	}
 	if !errors.Is(e, io.EOF) {

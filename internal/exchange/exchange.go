@@ -63,7 +63,6 @@ type Options struct {
 	// DialContext opens the TCP connection, to the proxy if there is one. Nil: a
 	// net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	Origins     Origins // for the hints of errors
 }
 
 // Client makes calls to one workspace. It is safe for concurrent use and keeps its
@@ -72,7 +71,6 @@ type Client struct {
 	base      url.URL
 	accountID string
 	userAgent string
-	origins   Origins
 	now       func() time.Time
 	transport func() (*http.Transport, error) // built once, at the first call
 
@@ -107,7 +105,7 @@ func New(o Options) (*Client, error) {
 		o.Now = time.Now
 	}
 	c := &Client{
-		base: base, accountID: o.AccountID, userAgent: o.UserAgent, origins: o.Origins, now: o.Now,
+		base: base, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 	}
 	c.transport = sync.OnceValues(func() (*http.Transport, error) {

@@ -120,7 +120,7 @@ func TestNoTTLAndNoWorkspaceIDUnlessAskedFor(t *testing.T) {
 	if _, ok := w.seen[0].Header["X-Databricks-Workspace-Id"]; ok {
 		t.Error("a workspace id was sent")
 	}
-	if ua := w.seen[0].UserAgent(); ua != defaultUserAgent {
+	if ua := w.seen[0].UserAgent(); ua != "lakebase-exec" {
 		t.Errorf("user agent = %q", ua)
 	}
 }
@@ -197,9 +197,9 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 
 func TestOddLocations(t *testing.T) {
 	for location, want := range map[string]string{
-		"":                             "to nowhere",
-		"https://":                     "to something that is not a URL",
-		"http://[::1":                  "to something that is not a URL",
+		"":                             "without a Location",
+		"https://":                     "to an invalid URL",
+		"http://[::1":                  "to an invalid URL",
 		"https://u:p@evil.example/x":   "to evil.example",
 		"https://" + clientSecret + "": "to " + credential.Redacted,
 	} {

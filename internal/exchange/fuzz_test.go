@@ -1,10 +1,16 @@
 package exchange
 
 import (
+	"context"
+	"crypto/x509"
+	"errors"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -29,7 +35,7 @@ func FuzzParseRefusal(f *testing.F) {
 		said := parseRefusal(body)
 		for _, call := range slices.Concat(slices.Collect(maps.Keys(calls)), slices.Collect(maps.Keys(roads))) {
 			r := request{call: call, secrets: append([]credential.Secret{credential.NewSecret(clientSecret)}, said.tokens...)}
-			kind := kindOf(r, status, said)
+			kind := refusalKind(call, status, said)
 			if kind == "" || status < 500 && kind == KindUnavailable {
 				t.Fatalf("kind %q for %d", kind, status)
 			}
@@ -47,36 +53,64 @@ func FuzzParseRefusal(f *testing.F) {
 	})
 }
 
+// replies serves the body that it holds.
+type replies struct {
+	*Client
+	body atomic.Pointer[[]byte]
+}
+
+func newReplies(f *testing.F) *replies {
+	r := &replies{}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(*r.body.Load())
+	}))
+	f.Cleanup(server.Close)
+	c, err := New(Options{Host: server.URL, LoadRoots: func() (*x509.CertPool, error) {
+		pool := x509.NewCertPool()
+		pool.AddCert(server.Certificate())
+		return pool, nil
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(c.Close)
+	r.Client = c
+	return r
+}
+
+// Whatever a reply is, a token from it is usable and lives, and an error has a kind
+// and one line.
 func FuzzTokenReplies(f *testing.F) {
 	for _, s := range []string{
 		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"` + jwt(`{"iat":1,"exp":1e308}`) + `"}`,
 		`{"token":"a.b.c"}`, `{"access_token":"a","expires_in":"1e3"}`, `{"access_token":"a`, `[]`, `null`, `<html>`, `{}{}`,
-		endpointReply, `{"status":{}}`,
+		endpointReply, `{"status":{}}`, `{"access_token":"a","refresh_token":"b","id_token":"c"}`, `{"refresh_token":7}`,
+		`{"access_token":"a","refresh_token":"a b"}`, `{"Refresh_Token":"x","access_token":"a","refresh_token":"\u0000"}`,
 	} {
-		f.Add([]byte(s), int64(0))
-		f.Add([]byte(s), theirs.Unix())
+		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, body []byte, date int64) {
-		rep := reply{body: body, sentAt: ours.UTC()}
-		if date != 0 {
-			rep.date = time.Unix(date, 0)
-		}
-		for _, read := range []func(reply) (credential.Token, *Error){workspaceToken, databaseToken} {
-			token, failed := read(rep)
-			if failed != nil {
-				if failed.Kind == "" || !token.Value.IsZero() {
-					t.Fatalf("error %+v with a token", failed)
-				}
-				continue
+	c := newReplies(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c.body.Store(&body)
+		ctx, cancel := context.WithTimeout(t.Context(), guard)
+		defer cancel()
+		grant, err1 := c.RefreshedToken(ctx, refreshSecret)
+		db, err2 := c.DatabaseCredential(ctx, bearer, endpointName, 0)
+		_, err3 := c.Endpoint(ctx, bearer, endpointName)
+		_, err4 := c.Endpoint(ctx, bearer, instanceTarget)
+		for _, err := range []error{err1, err2, err3, err4} {
+			var e *Error
+			if err != nil && (!errors.As(err, &e) || e.Kind == "" || strings.ContainsAny(err.Error(), "\r\n")) {
+				t.Fatalf("error %v", err)
 			}
-			if !token.Fresh(rep.sentAt, 0) || badToken(token.Value.Reveal()) != "" {
+		}
+		for i, token := range []credential.Token{grant.Token, db} {
+			if []error{err1, err2}[i] == nil && (!token.Fresh(token.MintedAt, 0) || badToken(token.Value.Reveal()) != "") {
 				t.Fatalf("life %v, token %q", token.ExpiresAt.Sub(token.MintedAt), token.Value.Reveal())
 			}
 		}
-		for _, read := range []func([]byte) (Endpoint, *Error){readEndpoint, readInstance} {
-			if _, failed := read(body); failed != nil && failed.Kind == "" {
-				t.Fatal("no kind")
-			}
+		if r := grant.Refresh; !r.IsZero() && badToken(r.Reveal()) != "" {
+			t.Fatalf("refresh token %q", r.Reveal())
 		}
 	})
 }
@@ -92,17 +126,60 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-func FuzzGrantReply(f *testing.F) {
-	for _, s := range []string{`{"access_token":"a","refresh_token":"b","id_token":"c"}`, `{"refresh_token":7}`, `{"refresh_token":"a b"}`, `{`, `null`, `[]`, `{"Refresh_Token":"x","refresh_token":"\u0000"}`} {
+// Whatever a list holds, each of its names can be asked for again, each id stands
+// in a path as it is, and no text breaks a line. A page that names a next one ends.
+func FuzzLists(f *testing.F) {
+	for _, s := range []string{
+		`{"projects":[{"name":"projects/p","uid":1,"status":{"display_name":"d\u001b[0m","default_branch":"b"}}]}`,
+		`{"branches":[{"name":"projects/p/branches/b","status":{"current_state":"ARCHIVED","default":true}}]}`,
+		`{"endpoints":[{"name":"projects/p/branches/b/endpoints/e","status":{"hosts":{"host":"h.example"}}}]}`,
+		`{"secrets":[{"id":"a","status":"ACTIVE","expire_time":"2026-08-01T11:00:00Z"}]}`, `{"secrets":[{"id":"../x"}]}`,
+		`{"projects":[{"name":"projects/../x"}]}`, `{"next_page_token":"again"}`, `{"next_page_token":1}`, `null`, `{`,
+	} {
 		f.Add([]byte(s))
 	}
+	c := newReplies(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		refresh, all := refreshToken(body)
-		if refresh.IsZero() {
-			return
+		c.body.Store(&body)
+		ctx, cancel := context.WithTimeout(t.Context(), guard)
+		defer cancel()
+		var names, texts []string
+		var failures [4]error
+		projects, err := c.Projects(ctx, bearer)
+		failures[0] = err
+		for _, p := range projects {
+			names, texts = append(names, p.Name), append(texts, p.UID, p.DisplayName, p.DefaultBranch)
 		}
-		if why := badToken(refresh.Reveal()); why != "" || !slices.ContainsFunc(all, refresh.Equal) {
-			t.Fatalf("refresh token %q %s", refresh.Reveal(), why)
+		branches, err := c.Branches(ctx, bearer, "projects/p")
+		failures[1] = err
+		for _, b := range branches {
+			names, texts = append(names, b.Name), append(texts, b.UID, b.State)
+		}
+		endpoints, err := c.Endpoints(ctx, bearer, "projects/p/branches/b")
+		failures[2] = err
+		for _, e := range endpoints {
+			names = append(names, e.Name)
+		}
+		secrets, err := c.ClientSecrets(ctx, bearer, "17")
+		failures[3] = err
+		for _, s := range secrets {
+			if !isID(s.ID) {
+				t.Fatalf("the id %q", s.ID)
+			}
+		}
+		for _, err := range failures {
+			var e *Error
+			if err != nil && (!errors.As(err, &e) || e.Kind == "" || strings.ContainsAny(err.Error(), "\r\n")) {
+				t.Fatalf("%v", err)
+			}
+		}
+		for _, name := range names {
+			if !isName(name, "projects") && !isName(name, "projects", "branches") && !isName(name, "projects", "branches", "endpoints") {
+				t.Fatalf("the name %q", name)
+			}
+		}
+		if slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsAny(s, "\r\n") || len(s) > 2*sanitize.MaxLine }) {
+			t.Fatalf("%q", texts)
 		}
 	})
 }
@@ -117,8 +194,8 @@ func FuzzDiscovery(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := wireConfig{OIDCEndpoint: anyText(endpoint), AccountID: flexString(account), Audiences: []byte(audiences)}
-		d := w.described()
+		w := wireConfig{OIDCEndpoint: flexString(endpoint), AccountID: flexString(account), Audiences: []byte(audiences)}
+		d := w.discovery()
 		if len(d.Audiences) > maxAudiences {
 			t.Fatalf("%d audiences", len(d.Audiences))
 		}

@@ -12,7 +12,7 @@ import (
 func TestGitHubToken(t *testing.T) {
 	w := newWorkspace(t, false, says(200, `{"count":1,"value":"`+subjectSecret.Reveal()+`"}`))
 	at := func(path string) GitHub {
-		return GitHub{URL: w.URL + path, Token: bearer, Audience: "https://dbc-1.cloud.databricks.com/oidc/v1/token", LoadRoots: w.roots, UserAgent: "lakebase-exec/1.2"}
+		return GitHub{URL: w.URL + path, Token: bearer, Audience: "https://dbc-1.cloud.databricks.com/oidc/v1/token", Options: Options{LoadRoots: w.roots, UserAgent: "lakebase-exec/1.2"}}
 	}
 	for path, want := range map[string]string{
 		"/a/idtoken?api-version=2.0":      "/a/idtoken?api-version=2.0&audience=https%3A%2F%2Fdbc-1.cloud.databricks.com%2Foidc%2Fv1%2Ftoken",
@@ -44,7 +44,7 @@ func TestGitHubToken(t *testing.T) {
 		{func(g *GitHub) { g.URL += "?a=%zz" }, KindRefused, "plain"},
 		{func(g *GitHub) { g.URL = "https://hunter22:x" }, KindRefused, "not a URL"},
 		{func(g *GitHub) { g.Audience = "" }, KindRefused, "audience"},
-		{func(g *GitHub) { g.Proxy.HTTPSProxy = "ftp://u:hunter22@proxy" }, KindRefused, "proxy"},
+		{func(g *GitHub) { g.Options.Proxy.HTTPSProxy = "ftp://u:hunter22@proxy" }, KindRefused, "proxy"},
 		{func(g *GitHub) { g.Token = credential.Secret{} }, KindBearerRefused, "is empty"},
 		{func(g *GitHub) { g.Token = credential.NewSecret("a\r\nX: y") }, KindBearerRefused, "characters"},
 	} {

@@ -61,7 +61,7 @@ func TestGrants(t *testing.T) {
 			t.Errorf("request %d: %v\n%s", i, err, diff)
 		}
 		r := w.seen[i]
-		if _, ok := r.Header["Authorization"]; ok || r.Header.Get("Content-Type") != formType || r.Method != "POST" || r.URL.String() != "/oidc/v1/token" || r.Header.Get("X-Databricks-Workspace-Id") != "" {
+		if _, ok := r.Header["Authorization"]; ok || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || r.Method != "POST" || r.URL.String() != "/oidc/v1/token" || r.Header.Get("X-Databricks-Workspace-Id") != "" {
 			t.Errorf("request %d: %s %s %v", i, r.Method, r.URL, r.Header)
 		}
 	}
@@ -90,7 +90,7 @@ func TestRefreshTokensThatAreNone(t *testing.T) {
 		``:                          "",
 		`,"refresh_token":null`:     "",
 		`,"refresh_token":""`:       "",
-		`,"refresh_token":7`:        "",
+		`,"refresh_token":[7]`:      "",
 		`,"refresh_token":["a"]`:    "",
 		`,"refresh_token":"a b"`:    "",
 		`,"refresh_token":"a\nb"`:   "",

@@ -175,7 +175,7 @@ func wants(t *testing.T, err error, kind Kind, again bool) *Error {
 		t.Fatalf("kind = %q, want %q: %v", e.Kind, kind, e)
 	}
 	if got, _ := e.Retryable(); got != again {
-		t.Errorf("Worth = %v, want %v: %v", got, again, e)
+		t.Errorf("Retryable = %v, want %v: %v", got, again, e)
 	}
 	if strings.ContainsAny(e.Error(), "\r\n") {
 		t.Errorf("more than a line: %q", e.Error())

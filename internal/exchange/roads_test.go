@@ -36,7 +36,7 @@ var roads = map[Call]func(context.Context, *Client) error{
 		return err
 	},
 	CallGitHub: func(ctx context.Context, c *Client) error {
-		_, err := GitHubToken(ctx, GitHub{URL: c.base.String() + "/idtoken?api-version=2.0", Token: bearer, Audience: "aud", LoadRoots: rootsOf(c)})
+		_, err := GitHubToken(ctx, GitHub{URL: c.base.String() + "/idtoken?api-version=2.0", Token: bearer, Audience: "aud", Options: Options{LoadRoots: rootsOf(c)}})
 		return err
 	},
 }

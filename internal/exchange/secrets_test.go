@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	secretsPath = "/api/2.0/accounts/servicePrincipals/4103581907723516/credentials/secrets"
-	made        = `{"id":"s-1","secret":"dose-very-new-secret","secret_hash":"h","status":"ACTIVE","create_time":"2026-08-01T10:00:00.123Z","update_time":"x","expire_time":"2028-07-31T10:00:00Z"`
+	secretsURL = "/api/2.0/accounts/servicePrincipals/4103581907723516/credentials/secrets"
+	made       = `{"id":"s-1","secret":"dose-very-new-secret","secret_hash":"h","status":"ACTIVE","create_time":"2026-08-01T10:00:00.123Z","update_time":"x","expire_time":"2028-07-31T10:00:00Z"`
 )
 
 func TestClientSecrets(t *testing.T) {
@@ -25,11 +25,11 @@ func TestClientSecrets(t *testing.T) {
 		switch r.Method + " " + r.URL.Path {
 		case "GET /api/2.0/preview/scim/v2/Me":
 			says(200, `{"id":"4103581907723516","userName":"x"}`)(rw, r)
-		case "GET " + secretsPath:
+		case "GET " + secretsURL:
 			says(200, pages[r.URL.Query().Get("page_token")])(rw, r)
-		case "POST " + secretsPath:
+		case "POST " + secretsURL:
 			says(200, made+"}")(rw, r)
-		case "DELETE " + secretsPath + "/s-1":
+		case "DELETE " + secretsURL + "/s-1":
 			says(200, "{}")(rw, r)
 		default:
 			says(404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`)(rw, r)

@@ -180,9 +180,9 @@ type outside struct {
 func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error) {
 	finder := o.Roots()
 	return exchange.GitHubToken(ctx, exchange.GitHub{
-		URL: from.URL, Token: from.Token, Audience: audience, UserAgent: o.Program + "/" + Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(o.conf.CACert.Value) },
-		Proxy:     o.proxySettings(),
+		URL: from.URL, Token: from.Token, Audience: audience, Options: exchange.Options{UserAgent: o.Program + "/" + Version(),
+			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(o.conf.CACert.Value) },
+			Proxy:     o.proxySettings()},
 	})
 }
 

@@ -67,9 +67,12 @@ func (p *Process) workloadToken(conf config.Config) func(context.Context, string
 			return credential.Secret{}, &WayError{Problem: "there is no token of GitHub's here", Fix: "give the job the permission id-token: write"}
 		}
 		return exchange.GitHubToken(ctx, exchange.GitHub{
-			URL: conf.GitHub.URL, Token: conf.GitHub.Token, Audience: audience, UserAgent: p.Program + "/" + Version(),
-			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-			Proxy:     p.proxySettings(),
+			URL: conf.GitHub.URL, Token: conf.GitHub.Token, Audience: audience,
+			Options: exchange.Options{
+				UserAgent: p.Program + "/" + Version(),
+				LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
+				Proxy:     p.proxySettings(),
+			},
 		})
 	}
 }

@@ -136,7 +136,7 @@ func TestWordsOfTheWays(t *testing.T) {
 		"workload":    {&broker.FederationError{Claims: broker.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, `whose iss is "i", sub "s\a", aud "a"`, "federation policy", ExitWorkspace},
 		"target":      {&broker.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, `--endpoint: "shop" may mean any of 2 endpoints`, "there are: a, b", ExitUsage},
 		"no target":   {&broker.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "has no endpoint"}, `--endpoint: "shop" has no endpoint`, "lakebase-credential-helper endpoints", ExitUsage},
-		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, "names an endpoint or audience that is not its own", "check the host", ExitWorkspace},
+		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, "names an endpoint or audience on another host", "its discovery document points elsewhere", ExitWorkspace},
 	} {
 		conf := conf
 		if name == "a PGUSER" {
@@ -145,19 +145,6 @@ func TestWordsOfTheWays(t *testing.T) {
 		message, hint := Describe(c.err, &conf)
 		if !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) || ExitCode(c.err) != c.code {
 			t.Errorf("%s: %d\n%s\n%s", name, ExitCode(c.err), message, hint)
-		}
-	}
-}
-
-// A person is no service principal, in our words alone.
-func TestWordsForAPerson(t *testing.T) {
-	denied := &exchange.Error{Call: exchange.CallEndpoint, Host: "w.example", Kind: exchange.KindEndpointNotFound, Status: 404, Message: "ask the service principal"}
-	for auth, who := range map[string]string{credential.AuthBrowser: "this user", credential.AuthM2M: "this service principal", "": "this service principal"} {
-		conf := config.Config{}
-		conf.Auth.Value = auth
-		message, hint := Describe(denied, &conf)
-		if !strings.Contains(message, "that "+who+" may see") || !strings.Contains(message, "ask the service principal") || strings.Contains(hint, "the user may") != (who == "this user") {
-			t.Errorf("%q: %s\n%s", auth, message, hint)
 		}
 	}
 }

@@ -23,11 +23,9 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		none  *broker.NoSecretError
 		host  *broker.HostError
 		fixed interface{ Hint() string }
-		ex    *exchange.Error
 		login *pglogin.Error
 		chain *keychain.Error
 		tried *retry.Error
-		hints interface{ Hint() string }
 		room  *NoRuntimeDirError
 	)
 	message = sanitize.Line(err.Error())
@@ -38,21 +36,20 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	case errors.As(err, &login): // before fixed: its hint depends on conf
 		return sanitize.Escape(login.Error()), databaseHint(login, conf)
 	case errors.As(err, &fixed):
+		if call, ok := fixed.(*exchange.Error); ok {
+			return workspaceError(err, call, conf)
+		}
 		return message, fixed.Hint()
 	case errors.As(err, &usage):
 		return usage.Problem, usage.Fix
 	case errors.As(err, &conff):
 		return sanitize.Line(conff.Error()), conff.Fix
-	case errors.As(err, &hints):
-		return message, hints.Hint()
 	case errors.As(err, &host):
 		return message, hostHint(host)
 	case errors.As(err, &none):
 		return noSecret(none, conf)
 	case errors.As(err, &chain):
 		return "the keychain: " + reason(chain), storeHint(chain)
-	case errors.As(err, &ex):
-		return workspaceError(err, ex, conf), asWhom(workspaceHint(ex, conf), conf)
 	case errors.As(err, &tried):
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
 	case errors.As(err, &room):

@@ -3,10 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,32 +18,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
-
-// exchangeKinds reads the constants of type Kind from the package's source, so
-// that none can be forgotten here.
-func exchangeKinds(t *testing.T) (kinds []exchange.Kind) {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../../internal/exchange/errors.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ast.Inspect(file, func(n ast.Node) bool {
-		if v, ok := n.(*ast.ValueSpec); ok {
-			if id, ok := v.Type.(*ast.Ident); ok && id.Name == "Kind" {
-				text, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				kinds = append(kinds, exchange.Kind(text))
-			}
-		}
-		return true
-	})
-	if len(kinds) < 20 {
-		t.Fatalf("only %d kinds were found", len(kinds))
-	}
-	return kinds
-}
 
 // wellSaid holds message and hint to the form of all words for people.
 func wellSaid(t *testing.T, name, message, hint string) {
@@ -68,22 +38,8 @@ func conf() *config.Config {
 	return &c
 }
 
-func TestEveryKindHasWords(t *testing.T) {
+func TestEveryKeychainErrorHasWords(t *testing.T) {
 	for _, c := range []*config.Config{nil, conf()} {
-		said := map[string]exchange.Kind{}
-		for _, k := range exchangeKinds(t) {
-			message, hint := Describe(&exchange.Error{Call: exchange.CallEndpoint, Host: "w.example", Kind: k, Status: 400, Code: "CODE", Message: "words", RequestID: "r-1"}, c)
-			wellSaid(t, string(k), message, hint)
-			for _, part := range []string{"w.example", "HTTP 400", "CODE", "words", "request r-1"} {
-				if !strings.Contains(message, part) {
-					t.Errorf("%s: %q does not say %q", k, message, part)
-				}
-			}
-			said[message] = k
-		}
-		if len(said) < 14 {
-			t.Errorf("only %d different messages", len(said))
-		}
 		for _, kind := range []error{keychain.ErrNotFound, keychain.ErrLocked, keychain.ErrDismissed, keychain.ErrAbsent, keychain.ErrTimeout, keychain.ErrTooBig, keychain.ErrFailed} {
 			chain := &keychain.Error{Op: "get", Account: "a", Err: kind, Detail: "words"}
 			message, hint := Describe(chain, c)
@@ -110,16 +66,6 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&broker.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
 		{&broker.HostError{Configured: config.Value[string]{Value: "a", Source: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
 		{&rotate.TooManyError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, "no secret created: client c has 5 secrets at h", "delete a secret"},
-		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallCreateSecret, Host: "h"}, "h denies permission", "a manager of itself"},
-		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallEndpoint, Host: "h"}, "h denies permission", "CAN USE on the project"},
-		{&exchange.Error{Kind: exchange.KindEndpointNotFound, Call: exchange.CallInstance, Host: "h"}, "h has no such instance", "--endpoint"},
-		{&exchange.Error{Kind: exchange.KindEndpointMalformed, Call: exchange.CallInstanceCredential, Host: "h"}, "does not take the instance's name", "as it stands in the console"},
-		{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallInstanceCredential, Host: "h"}, "h denies permission", "CAN USE on the instance"},
-		{&exchange.Error{Kind: exchange.KindRefused, Call: exchange.CallInstanceCredential, Host: "h", Status: 404}, "h refused: HTTP 404", "--credential workspace"},
-		{&exchange.Error{Kind: exchange.KindRefused, Call: exchange.CallInstanceCredential, Host: "h", Status: 409}, "h refused: HTTP 409", "try again"},
-		{&exchange.Error{Kind: exchange.KindInstanceStopped, Call: exchange.CallInstance, Host: "h"}, "the instance is stopped", "start the instance"},
-		{&exchange.Error{Kind: exchange.KindInstanceFailingOver, Call: exchange.CallInstance, Host: "h"}, "the instance is failing over", "in a minute"},
-		{&exchange.Error{Kind: exchange.KindInstanceDeleting, Call: exchange.CallInstance, Host: "h"}, "the instance is being deleted", "--endpoint"},
 		{&rootcerts.Error{Path: "/x", Err: errors.New("r")}, "certificates in /x: r", "--sslrootcert"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
 		{&process.NotFoundError{Name: "x", InPath: true}, `command "x" not found in PATH`, "check the command's name and PATH"},
@@ -159,17 +105,11 @@ func TestWordsOfOtherErrors(t *testing.T) {
 // The troubleshooting table of the Databricks guide "Connect an external app to
 // Lakebase by API", row by row.
 func TestTroubleshootingHints(t *testing.T) {
-	api := func(k exchange.Kind, code, text string) error {
-		return &exchange.Error{Host: "w.example", Kind: k, Status: 400, Code: code, Message: text}
-	}
 	for _, c := range []struct {
 		row   string
 		err   error
 		cures []string
 	}{
-		{"invalid_client", api(exchange.KindInvalidClient, "invalid_client", "Client authentication failed"), []string{"client id", "secret", "lakebase-credential-helper login"}},
-		{"entitlement", api(exchange.KindEntitlement, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement"), []string{`enables "Workspace access" for the service principal`}},
-		{"endpoint", api(exchange.KindEndpointMalformed, "INVALID_PARAMETER_VALUE", "Field 'endpoint' is required"), []string{"--endpoint", "projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"}},
 		{"role", &pglogin.Error{Kind: pglogin.RoleMissing, Message: "Role does not exist"}, []string{"databricks_create_role('client-1', 'SERVICE_PRINCIPAL')", "CREATE EXTENSION IF NOT EXISTS databricks_auth"}},
 		{"authentication fails", &pglogin.Error{Kind: pglogin.Refused, Message: "authentication failed", Code: "28000"}, []string{"databricks_create_role('client-1'"}},
 		{"connection refused", &pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable, Message: "connection refused"}}, []string{"--wait-timeout"}},

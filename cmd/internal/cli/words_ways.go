@@ -8,7 +8,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -32,14 +31,14 @@ func describeWay(err error, conf *config.Config) (message, hint string, ok bool)
 		message, hint = noPerson(person, conf)
 	case errors.As(err, &over):
 		message = fmt.Sprintf("the login of %s at %s is over", sanitize.Line(over.User), over.Host)
-		if ex := new(exchange.Error); errors.As(over.Err, &ex) && detail(ex) != "" {
-			message += ": " + detail(ex)
+		if ex := new(exchange.Error); errors.As(over.Err, &ex) && ex.Detail() != "" {
+			message += ": " + ex.Detail()
 		}
 		hint = "sign in again with: " + userLogin(over.Host, conf)
 	case errors.As(err, &fed):
 		message = fmt.Sprintf("the workspace does not take the workload's token, whose iss is %s, sub %s, aud %s", sanitize.Line(sanitize.Quote(fed.Claims.Issuer)), sanitize.Line(sanitize.Quote(fed.Claims.Subject)), sanitize.Line(sanitize.Quote(fed.Claims.Audience)))
-		if ex := new(exchange.Error); errors.As(fed.Err, &ex) && detail(ex) != "" {
-			message += ": " + detail(ex)
+		if ex := new(exchange.Error); errors.As(fed.Err, &ex) && ex.Detail() != "" {
+			message += ": " + ex.Detail()
 		}
 		hint = "the service principal needs a federation policy with these three; the audience can be set with --audience"
 	case errors.As(err, &target):
@@ -106,35 +105,4 @@ func targetWords(e *broker.TargetError, conf *config.Config) (message, hint stri
 		return message, "see what there is with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	}
 	return message, "there are: " + sanitize.Line(strings.Join(e.Choices, ", "))
-}
-
-// whichBearer names the token for the API by where it came from.
-func whichBearer(conf *config.Config) string {
-	switch {
-	case conf != nil && conf.Auth.Value == credential.AuthPAT:
-		return "the token of " + conf.Secret.Source.String()
-	case conf != nil && conf.Auth.Value == credential.AuthCLI:
-		return "the token that the Databricks CLI gave"
-	}
-	return "the workspace token that it had just given"
-}
-
-// wayHint is what to do about a refusal that the way in makes likely; empty for
-// all others.
-func wayHint(e *exchange.Error, conf *config.Config) string {
-	switch {
-	case e.Call == exchange.CallGitHub:
-		return "the job needs the permission id-token: write, and GitHub's service has to be reached"
-	case e.Kind == exchange.KindForeignHost:
-		return "check the host: its discovery document points elsewhere; with --audience or another way in it is not needed"
-	case e.Kind == exchange.KindCodeRefused:
-		return "start the login again: a code is good once, and for minutes"
-	case conf == nil:
-		return ""
-	case conf.Auth.Value == credential.AuthPAT && (e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied):
-		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is of this workspace"
-	case conf.Auth.Value == credential.AuthCLI && e.Kind == exchange.KindBearerRefused:
-		return "run: databricks auth login --host " + conf.Workspace.Value.URL()
-	}
-	return ""
 }

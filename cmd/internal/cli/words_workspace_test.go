@@ -30,7 +30,7 @@ func TestHintsNameTheTarget(t *testing.T) {
 			hint string
 		}{
 			{&exchange.Error{Kind: exchange.KindInvalidClient}, "; store a new one with: lakebase-credential-helper login"},
-			{&exchange.Error{Kind: exchange.KindEndpointNotFound}, "; see what there is with: lakebase-credential-helper endpoints"},
+			{&exchange.Error{Kind: exchange.KindEndpointNotFound}, "; list the endpoints with: lakebase-credential-helper endpoints"},
 			{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallCreateSecret}, ", and store it with: lakebase-credential-helper login"},
 		} {
 			if _, hint := Describe(c.err, conf); !strings.HasSuffix(hint, c.hint+want) {
