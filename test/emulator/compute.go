@@ -17,177 +17,165 @@ const (
 	Suspended State = "suspended"
 )
 
-// listener is the gateway as the compute sees it: the listening port that mode
-// Refused closes, and the clients that a suspend drops.
-type listener interface {
-	open(ctx context.Context) error
-	shut()
-	drop()
-}
-
-// compute is the Postgres that sleeps and wakes. Its server really stops and
-// really starts; a wake is over when the server accepts and the time that the
-// switch asks for has passed.
+// compute is the Postgres that sleeps and wakes. Its server really stops and really
+// starts; a wake ends when the server accepts connections and WakeTime has passed.
 type compute struct {
 	server   *server
-	listener listener
+	gateway  *gateway
 	settings *settingsStore
 	ctx      context.Context // ends with the emulator
-	idle     time.Duration   // 0: never suspends by itself
+	idle     time.Duration   // 0: it never suspends by itself
 
-	turn sync.Mutex // held by whoever suspends, wakes at once or closes
+	ops sync.Mutex // held during suspend, resume and close
 
 	mu      sync.Mutex
 	state   State
-	mode    WakeMode      // of the wake under way
-	settled chan struct{} // closed when the wake under way has ended
-	cancel  context.CancelFunc
+	wake    *wake // the last one
 	upAt    time.Time
 	wokenAt time.Time
-	joined  int         // clients that use the server
-	doze    *time.Timer // runs while there are none
+	clients int         // joined to the server
+	timer   *time.Timer // suspends; runs while there are no clients
 }
 
-func (c *compute) now() State {
+// wake is one wake-up.
+type wake struct {
+	mode   WakeMode
+	cancel context.CancelFunc
+	finish chan struct{} // closed to end WakeTime early; then nil
+	done   chan struct{} // closed when the wake has ended, well or not
+}
+
+// status returns the state, and what a login sees of it: of a sleeping compute the
+// mode that its next wake will have. It wakes nothing.
+func (c *compute) status() (State, WakeMode) {
+	mode := c.settings.get().wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state
+	if c.state == Waking {
+		mode = c.wake.mode
+	}
+	return c.state, mode
 }
 
-// times returns when the last wake was triggered and when the compute was up;
-// zero where that has not happened since the last suspend.
+// times returns when the last wake was triggered and when the compute was up; zero
+// if that has not happened since the last suspend.
 func (c *compute) times() (woken, up time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.wokenAt, c.upAt
 }
 
-// admission is what the compute says to a login.
-type admission struct {
-	state   State
-	mode    WakeMode
-	settled <-chan struct{} // closed when a wake has ended, well or not
-}
-
-// look tells the state without waking anything; a sleeping compute shows the
-// mode that its next wake will have.
-func (c *compute) look() admission {
-	mode := c.settings.get().wake()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state == Waking {
-		mode = c.mode
-	}
-	return admission{c.state, mode, c.settled}
-}
-
-// knock is a login: it triggers the wake of a sleeping compute. When it returns
-// in mode Refused, the listening port is closed.
-func (c *compute) knock() admission {
+// requestWake wakes a sleeping compute for a login. It returns the wake that the
+// login has to wait for, or nil if the compute is up. When it returns in mode
+// Refused, the listening port is closed.
+func (c *compute) requestWake() *wake {
 	s := c.settings.get()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Suspended && c.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(c.ctx)
-		c.state, c.mode, c.cancel = Waking, s.wake(), cancel
-		c.settled = make(chan struct{})
-		c.wokenAt, c.upAt = time.Now(), time.Time{}
-		if c.mode == Refused {
-			c.listener.shut()
+		w := &wake{mode: s.wake(), cancel: cancel, finish: make(chan struct{}), done: make(chan struct{})}
+		c.state, c.wake, c.wokenAt, c.upAt = Waking, w, time.Now(), time.Time{}
+		if w.mode == Refused {
+			c.gateway.closeListener()
 		}
-		go func(settled chan struct{}, mode WakeMode) {
+		go func(finish <-chan struct{}) {
 			defer cancel()
-			c.wake(ctx, settled, mode, s.WakeTime)
-		}(c.settled, c.mode)
+			c.run(ctx, w, s.WakeTime, finish)
+		}(w.finish)
 	}
-	return admission{c.state, c.mode, c.settled}
+	if c.state == Up {
+		return nil
+	}
+	return c.wake
 }
 
-// wake brings the compute up, or back to sleep when it cannot.
-func (c *compute) wake(ctx context.Context, settled chan struct{}, mode WakeMode, takes time.Duration) {
-	defer close(settled)
-	timer := time.NewTimer(max(takes, 0))
-	defer timer.Stop()
+// run brings the compute up, or back to sleep if it cannot.
+func (c *compute) run(ctx context.Context, w *wake, takes time.Duration, finish <-chan struct{}) {
+	defer close(w.done)
+	var over <-chan time.Time // never, with Never
+	if takes >= 0 {
+		over = time.After(takes)
+	}
 	err := c.server.start(ctx)
-	if err == nil && takes == Never {
-		<-ctx.Done()
-	}
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 	if err == nil {
-		err = ctx.Err()
+		select {
+		case <-over:
+		case <-finish:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
-	c.mu.Lock() // held over open, so that who comes in at once finds the compute up
+	c.mu.Lock() // held over listen, so that a client that comes in at once finds the compute up
 	defer c.mu.Unlock()
 	up := time.Now()
-	if mode == Refused && c.ctx.Err() == nil {
-		err = errors.Join(err, c.listener.open(c.ctx))
+	if w.mode == Refused && c.ctx.Err() == nil {
+		err = errors.Join(err, c.gateway.listen(c.ctx))
 	}
 	if err != nil {
 		c.state = Suspended
 		return
 	}
 	c.state, c.upAt = Up, up
-	c.settle()
+	c.resetTimer()
 }
 
-// enter and leave count the clients that are joined to the server.
-func (c *compute) enter() {
+// finishWake ends a wake under way as soon as the server accepts connections.
+func (c *compute) finishWake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.joined++
-	c.settle()
+	if c.state == Waking && c.wake.finish != nil {
+		close(c.wake.finish)
+		c.wake.finish = nil
+	}
 }
 
-func (c *compute) leave() {
+// addClients changes the number of clients that are joined to the server.
+func (c *compute) addClients(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.joined--
-	c.settle()
+	c.clients += n
+	c.resetTimer()
 }
 
-// settle starts or stops the idle timer; mu is held.
-func (c *compute) settle() {
-	if c.doze != nil {
-		c.doze.Stop()
-		c.doze = nil
+// resetTimer starts or stops the idle timer; mu is held.
+func (c *compute) resetTimer() {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
 	}
-	if c.idle > 0 && c.state == Up && c.joined == 0 && c.ctx.Err() == nil {
-		c.doze = time.AfterFunc(c.idle, c.nap)
+	if c.idle > 0 && c.isIdle() && c.ctx.Err() == nil {
+		c.timer = time.AfterFunc(c.idle, func() {
+			c.mu.Lock()
+			idle := c.isIdle()
+			c.mu.Unlock()
+			if idle {
+				_ = c.suspend(c.ctx)
+			}
+		})
 	}
 }
 
-// nap suspends unless a client came in the meantime.
-func (c *compute) nap() {
+func (c *compute) isIdle() bool { return c.state == Up && c.clients == 0 }
+
+// cancelWake ends a wake under way and waits for that.
+func (c *compute) cancelWake() {
 	c.mu.Lock()
-	quiet := c.state == Up && c.joined == 0
+	w := c.wake
 	c.mu.Unlock()
-	if quiet {
-		_ = c.suspend(c.ctx)
+	if w != nil {
+		w.cancel()
+		<-w.done
 	}
 }
 
-// halt ends a wake under way and waits for it.
-func (c *compute) halt() {
-	c.mu.Lock()
-	cancel, settled := c.cancel, c.settled
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel()
-		<-settled
-	}
-}
-
-// suspend stops the server and drops every client. A compute that is waking is
-// stopped too.
+// suspend stops the server and drops every client, of a compute that is waking too.
 func (c *compute) suspend(ctx context.Context) error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	c.halt()
+	c.ops.Lock()
+	defer c.ops.Unlock()
+	c.cancelWake()
 	err := c.server.stop(ctx)
-	c.listener.drop()
+	c.gateway.drop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Up {
@@ -197,11 +185,11 @@ func (c *compute) suspend(ctx context.Context) error {
 	return err
 }
 
-// rouse brings the server up without a login and without the switch's delay; it
-// leaves a wake under way alone, and only waits until the server accepts.
-func (c *compute) rouse(ctx context.Context) error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
+// resume brings the server up without a login and without WakeTime. It does not end a
+// wake under way, and only waits until the server accepts connections.
+func (c *compute) resume(ctx context.Context) error {
+	c.ops.Lock()
+	defer c.ops.Unlock()
 	if err := c.server.start(ctx); err != nil {
 		return err
 	}
@@ -209,20 +197,20 @@ func (c *compute) rouse(ctx context.Context) error {
 	defer c.mu.Unlock()
 	if c.state == Suspended {
 		c.state, c.upAt = Up, time.Now()
-		c.settle()
+		c.resetTimer()
 	}
 	return nil
 }
 
 // close stops the server for good.
 func (c *compute) close() error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	c.halt()
+	c.ops.Lock()
+	defer c.ops.Unlock()
+	c.cancelWake()
 	err := c.server.stop(context.Background())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = Suspended
-	c.settle()
+	c.resetTimer()
 	return err
 }

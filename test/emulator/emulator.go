@@ -156,8 +156,8 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended, idle: o.IdleTimeout}
 	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, catalog: l.api.catalog, label: label("ep", l.Endpoint), ctx: run,
 		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
-	l.compute.listener = l.gateway
-	if err := l.compute.rouse(ctx); err != nil {
+	l.compute.gateway = l.gateway
+	if err := l.compute.resume(ctx); err != nil {
 		return err
 	}
 	if err := server.createRoles(ctx, l.ClientID, l.User); err != nil {
@@ -168,7 +168,7 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 			return err
 		}
 	}
-	if err := l.gateway.listen(addr); err != nil {
+	if err := l.gateway.start(addr); err != nil {
 		return err
 	}
 	l.pgAddr = l.gateway.addr
@@ -209,7 +209,7 @@ func (l *Lakebase) AddPrincipal(ctx context.Context, clientID, secret string) er
 	if l.compute == nil {
 		return nil
 	}
-	if err := l.compute.rouse(ctx); err != nil {
+	if err := l.compute.resume(ctx); err != nil {
 		return err
 	}
 	return l.compute.server.createRoles(ctx, clientID)

@@ -49,7 +49,7 @@ func begin(t *testing.T, o Options) *Lakebase {
 
 // connect logs in through the gateway with verify-full.
 func connect(ctx context.Context, l *Lakebase, user, password, database string) (*pgconn.PgConn, error) {
-	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s dbname=%s sslmode=verify-full sslrootcert=%s application_name=unit connect_timeout=20",
+	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s dbname=%s sslmode=verify-full sslrootcert=%s application_name=unit connect_timeout=60",
 		l.PGHost(), l.PGPort(), database, l.CAFile()))
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func mint(t *testing.T, l *Lakebase, spec TokenSpec) string {
 }
 
 func ask(c *pgconn.PgConn, query string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	res, err := c.Exec(ctx, query).ReadAll()
 	if err != nil || len(res) == 0 || len(res[0].Rows) == 0 {
@@ -95,6 +95,16 @@ func ask(c *pgconn.PgConn, query string) (string, error) {
 		cells = append(cells, string(v))
 	}
 	return strings.Join(cells, "|"), nil
+}
+
+// waitFor waits until done returns true; it fails after a time that nothing takes.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waiting for %s", what)
+		}
+	}
 }
 
 // client trusts the emulator's CA alone and follows no redirect.
@@ -108,7 +118,7 @@ func client(t *testing.T, l *Lakebase) *http.Client {
 	pool.AppendCertsFromPEM(pem)
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: tr, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 type answer struct {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// gateway is the front of the database: it insists on TLS, checks the token and
-// joins the client to the real Postgres.
+// gateway is the server that clients of the database connect to: it requires TLS,
+// checks the token and relays between the client and the real Postgres.
 type gateway struct {
 	compute  *compute
 	settings *settingsStore
@@ -22,8 +22,8 @@ type gateway struct {
 	label    string // of the first endpoint, for messages
 	ctx      context.Context
 
-	addr string // fixed once the port is known
-	held func() // gives back the port, see holdPort
+	addr    string // fixed once the port is known
+	release func() // of the port, see holdPort
 
 	mu      sync.Mutex
 	ln      net.Listener
@@ -35,16 +35,16 @@ type gateway struct {
 // something else could have taken it (not on Linux, see holdPort).
 const rebindTimeout = 10 * time.Second
 
-// listen takes the address for the first time.
-func (g *gateway) listen(addr string) (err error) {
-	if g.addr, g.held, err = holdPort(addr); err != nil {
+// start takes the address and listens.
+func (g *gateway) start(addr string) (err error) {
+	if g.addr, g.release, err = holdPort(addr); err != nil {
 		return err
 	}
-	return g.open(g.ctx)
+	return g.listen(g.ctx)
 }
 
-// open listens, again and again until it can.
-func (g *gateway) open(ctx context.Context) error {
+// listen listens, and retries until it can.
+func (g *gateway) listen(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rebindTimeout)
 	defer cancel()
 	for {
@@ -62,8 +62,9 @@ func (g *gateway) open(ctx context.Context) error {
 	}
 }
 
-// shut closes the listening port; connections that no one accepted are reset.
-func (g *gateway) shut() {
+// closeListener closes the listening port; connections that were not accepted are
+// reset.
+func (g *gateway) closeListener() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ln != nil {
@@ -84,11 +85,11 @@ func (g *gateway) drop() {
 
 // close ends the gateway and waits for its goroutines.
 func (g *gateway) close() {
-	g.shut()
+	g.closeListener()
 	g.drop()
 	g.serving.Wait()
-	if g.held != nil {
-		g.held()
+	if g.release != nil {
+		g.release()
 	}
 }
 
@@ -112,7 +113,7 @@ func (g *gateway) accept(ln net.Listener) {
 	}
 }
 
-// track remembers a connection for drop; after the emulator's end it refuses.
+// track registers a connection for drop. It returns false once the emulator ends.
 func (g *gateway) track(c net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,17 +136,17 @@ func (g *gateway) forget(c net.Conn) {
 // serve handles one connection: first the modes that act on TCP, then a login.
 func (g *gateway) serve(c net.Conn) {
 	l := Login{Time: time.Now(), Remote: c.RemoteAddr().String()}
-	if a := g.compute.look(); a.state != Up && g.barred(c.RemoteAddr()) == nil {
-		switch a.mode {
+	if state, mode := g.compute.status(); state != Up && g.rejectAll(c.RemoteAddr()) == nil {
+		switch mode {
 		case Refused, Reset:
-			g.compute.knock()
+			g.compute.requestWake()
 			reset(c)
 			g.forget(c)
-			g.note(l, "", string(a.mode))
+			g.recordLogin(l, "", string(mode))
 			return
 		case Silent:
-			g.compute.knock()
-			g.note(l, "", string(a.mode))
+			g.compute.requestWake()
+			g.recordLogin(l, "", string(mode))
 			return // it stays open, unread, until the gateway drops it
 		}
 	}
@@ -154,8 +155,9 @@ func (g *gateway) serve(c net.Conn) {
 	g.login(c, l)
 }
 
-// barred returns why nobody from there is let in, whoever they are. It wakes nothing.
-func (g *gateway) barred(from net.Addr) error {
+// rejectAll returns why every login from an address is rejected, or nil. It wakes
+// nothing.
+func (g *gateway) rejectAll(from net.Addr) error {
 	switch s := g.settings.get(); {
 	case s.IPNotAllowed:
 		host, _, _ := net.SplitHostPort(from.String())
@@ -166,8 +168,8 @@ func (g *gateway) barred(from net.Addr) error {
 	return nil
 }
 
-// note records how a login ended.
-func (g *gateway) note(l Login, sqlState, result string) {
+// recordLogin records how a login ended.
+func (g *gateway) recordLogin(l Login, sqlState, result string) {
 	l.Decided, l.SQLState, l.Result = time.Now(), sqlState, result
 	g.record.login(l)
 }

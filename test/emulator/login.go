@@ -21,18 +21,18 @@ const startupTimeout = 30 * time.Second
 // its errors are all of severity ERROR and SQLSTATE XX000.
 var noCompute = &refusal{"ERROR", "XX000", "Couldn't connect to compute node", ""}
 
-// login takes one connection from its first byte to the joining.
+// login handles one connection from its first byte to the end of the session.
 func (g *gateway) login(raw net.Conn, l Login) {
 	_ = raw.SetDeadline(time.Now().Add(startupTimeout))
 	fault := g.settings.takeLogin()
-	if err := fault.at(StageAccept, raw, raw); err != nil {
-		g.end(raw, l, err)
+	if err := g.inject(fault, StageAccept, raw, raw); err != nil {
+		g.reject(raw, l, err)
 		return
 	}
 	c, start, err := g.startup(raw, fault)
 	if start == nil {
 		if err != nil {
-			g.end(raw, l, err)
+			g.reject(raw, l, err)
 		}
 		return
 	}
@@ -40,22 +40,22 @@ func (g *gateway) login(raw net.Conn, l Login) {
 	if l.Database == "" {
 		l.Database = l.User
 	}
-	if err := fault.at(StageStartup, raw, c); err != nil {
-		g.end(c, l, err)
+	if err := g.inject(fault, StageStartup, raw, c); err != nil {
+		g.reject(c, l, err)
 		return
 	}
 	br := bufio.NewReader(c)
 	if err := g.authenticate(c, br, start, &l); err != nil {
-		g.end(c, l, err)
+		g.reject(c, l, err)
 		return
 	}
-	if err := cmp.Or(fault.at(StagePassword, raw, c), fault.readyFault(raw, c)); err != nil {
-		g.end(c, l, err)
+	if err := cmp.Or(g.inject(fault, StagePassword, raw, c), g.injectReady(fault, raw, c)); err != nil {
+		g.reject(c, l, err)
 		return
 	}
-	backend, err := g.connect(start)
+	backend, err := g.dialBackend(start)
 	if err != nil {
-		g.end(c, l, err)
+		g.reject(c, l, err)
 		return
 	}
 	defer g.forget(backend)
@@ -64,13 +64,13 @@ func (g *gateway) login(raw net.Conn, l Login) {
 		return
 	}
 	_ = raw.SetDeadline(time.Time{})
-	g.compute.enter()
-	defer g.compute.leave()
-	join(c, br, backend)
+	g.compute.addClients(1)
+	defer g.compute.addClients(-1)
+	relay(c, br, backend)
 }
 
 // startup reads packets until the start-up message, which counts over TLS only.
-// A cancel request is carried, and yields neither message nor error.
+// A cancel request is passed on, and yields neither message nor error.
 func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.StartupMessage, error) {
 	c := raw
 	for range 4 { // GSS, SSL, start-up; a client has no reason to ask again
@@ -85,13 +85,13 @@ func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.S
 				return c, nil, err
 			}
 		case code == sslRequest:
-			if err := fault.at(StageRequest, raw, c); err != nil {
+			if err := g.inject(fault, StageRequest, raw, c); err != nil {
 				return c, nil, err
 			}
 			if _, err := c.Write([]byte("S")); err != nil {
 				return c, nil, err
 			}
-			if err := fault.at(StageHandshake, raw, c); err != nil {
+			if err := g.inject(fault, StageHandshake, raw, c); err != nil {
 				return c, nil, err
 			}
 			t := tls.Server(c, g.tls)
@@ -101,7 +101,7 @@ func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.S
 			c = t
 		case code == cancelRequest:
 			g.record.count(func(n *Counters) { n.Cancels++ })
-			return c, nil, g.carryCancel(packet)
+			return c, nil, g.passCancel(packet)
 		case !secure:
 			return c, nil, &refusal{"FATAL", "08P01", fmt.Sprintf("Invalid protocol version. Protocol version: %d", code),
 				"Ensure that connection is using SSL. Try using `sslmode=require` in the connection string."}
@@ -116,8 +116,8 @@ func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.S
 	return c, nil, errProtocol
 }
 
-// negotiate brings a client of a later minor version, or with protocol options,
-// down to 3.0, which every server speaks.
+// negotiate brings a client of a later minor version, or with protocol options, down
+// to 3.0, which every server supports.
 func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 	var options []string
 	for k := range m.Parameters {
@@ -136,21 +136,21 @@ func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 // authenticate waits for the compute as the wake mode says, asks for the
 // password and checks it.
 func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage, l *Login) error {
-	if err := g.barred(c.RemoteAddr()); err != nil {
+	if err := g.rejectAll(c.RemoteAddr()); err != nil {
 		return err
 	}
-	// Whoever waits is read from, so that a client that leaves is noticed. It has
-	// nothing to send before it is asked for its password.
+	// A client that waits is read from, so that its leaving is noticed. It has nothing
+	// to send before it is asked for its password.
 	first := make(chan error, 1)
 	g.serving.Go(func() { _, err := br.Peek(1); first <- err })
-	a := g.compute.knock()
-	if a.state != Up {
-		switch a.mode {
+	w := g.compute.requestWake()
+	if w != nil {
+		switch w.mode {
 		case StartingUp:
 			return &refusal{"FATAL", "57P03", "the database system is starting up", ""}
 		case NoCompute: // after the password
 		default:
-			if err := g.await(c, a, first); err != nil {
+			if err := g.waitForWake(c, w, first); err != nil {
 				return err
 			}
 		}
@@ -170,22 +170,22 @@ func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.Sta
 	if kind != 'p' || password.Decode(m[5:]) != nil {
 		return &refusal{"FATAL", "08P01", "expected password response", ""}
 	}
-	id, err := g.check(password.Password, start.Parameters["user"])
+	id, err := g.verifyToken(password.Password, start.Parameters["user"])
 	if l.Token = id; err != nil {
 		return err
 	}
-	if a.state != Up && a.mode == NoCompute {
+	if w != nil && w.mode == NoCompute {
 		return noCompute
 	}
 	return nil
 }
 
-// await holds a client until the wake has ended or the client is gone.
-func (g *gateway) await(c net.Conn, a admission, first chan error) error {
+// waitForWake waits until the wake has ended or the client has left.
+func (g *gateway) waitForWake(c net.Conn, w *wake, first chan error) error {
 	_ = c.SetDeadline(time.Time{})
 	select {
-	case <-a.settled:
-		if g.compute.now() != Up {
+	case <-w.done:
+		if state, _ := g.compute.status(); state != Up {
 			return noCompute
 		}
 		return nil
@@ -199,9 +199,9 @@ func (g *gateway) await(c net.Conn, a admission, first chan error) error {
 	}
 }
 
-// check verifies a token and returns its ID. Its end counts here, at login, and
-// never again.
-func (g *gateway) check(token, user string) (string, error) {
+// verifyToken verifies a token and returns its ID. Its expiry counts at the login
+// only.
+func (g *gateway) verifyToken(token, user string) (string, error) {
 	s := g.settings.get()
 	c, err := g.sign.verify(token, DatabaseToken, s.clock())
 	if errors.Is(err, errKind) && s.WorkspacePassword {
@@ -226,8 +226,8 @@ func (g *gateway) check(token, user string) (string, error) {
 	return c.ID, nil
 }
 
-// connect opens the real server and sends the client's start-up message.
-func (g *gateway) connect(start *pgproto3.StartupMessage) (net.Conn, error) {
+// dialBackend connects to the real server and sends the client's start-up message.
+func (g *gateway) dialBackend(start *pgproto3.StartupMessage) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, startupTimeout)
 	defer cancel()
 	backend, err := g.compute.server.dial(ctx)
@@ -246,12 +246,12 @@ func (g *gateway) connect(start *pgproto3.StartupMessage) (net.Conn, error) {
 	return backend, nil
 }
 
-// end tells the client why, where it can be told, and records it.
-func (g *gateway) end(c net.Conn, l Login, err error) {
+// reject sends the client an error, if it can be sent, and records it.
+func (g *gateway) reject(c net.Conn, l Login, err error) {
 	_ = c.SetDeadline(time.Now().Add(startupTimeout))
 	var r *refusal
 	if errors.As(err, &r) {
-		g.note(l, r.code, r.message)
+		g.recordLogin(l, r.code, r.message)
 		_ = send(c, r.response())
 		if t, ok := c.(*tls.Conn); ok {
 			_ = t.CloseWrite()
@@ -260,5 +260,5 @@ func (g *gateway) end(c net.Conn, l Login, err error) {
 		}
 		return
 	}
-	g.note(l, "", err.Error())
+	g.recordLogin(l, "", err.Error())
 }

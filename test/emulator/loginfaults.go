@@ -11,79 +11,91 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// Stage is a point of a login at which a LoginFault happens.
+// Stage is the point of a login at which a LoginFault applies.
 type Stage string
 
-// The stages, in their order. Before StageStartup nothing is encrypted, unless
-// it is StageHandshake, where the client waits for the server's first record.
+// The stages, in order. Before StageStartup nothing is encrypted; at StageHandshake
+// the client waits for the server's first TLS record.
 const (
 	StageAccept    Stage = "accept"    // nothing was read
 	StageRequest   Stage = "request"   // the request for TLS was read
 	StageHandshake Stage = "handshake" // it was answered with "S"
 	StageStartup   Stage = "startup"   // the start-up message was read, over TLS
-	StagePassword  Stage = "password"  // the password was asked for and is right
+	StagePassword  Stage = "password"  // the password was received and is right
 	StageReady     Stage = "ready"     // AuthenticationOk was sent
 )
 
-// Stages lists every stage.
+// Stages returns every stage.
 func Stages() []Stage {
 	return []Stage{StageAccept, StageRequest, StageHandshake, StageStartup, StagePassword, StageReady}
 }
 
-// Deed is what a LoginFault does in place of an answer.
-type Deed string
+// Action is what a LoginFault does instead of answering.
+type Action string
 
-// The deeds.
+// The actions.
 const (
-	DeedReset Deed = "reset" // RST
-	DeedClose Deed = "close" // an orderly end, after Send
-	DeedQuiet Deed = "quiet" // nothing, until the client leaves
-	DeedFlood Deed = "flood" // notices without end
+	ActionReset Action = "reset" // RST
+	ActionClose Action = "close" // an orderly close, after Send
+	ActionHang  Action = "quiet" // nothing, until the client leaves
+	ActionFlood Action = "flood" // notices without end
 )
 
-// Deeds lists every deed.
-func Deeds() []Deed { return []Deed{DeedReset, DeedClose, DeedQuiet, DeedFlood} }
+// Actions returns every action.
+func Actions() []Action { return []Action{ActionReset, ActionClose, ActionHang, ActionFlood} }
 
-// LoginFault spoils one login at one stage. The compute behind is not asked, nor
-// woken, before StagePassword.
+// LoginFault makes one login fail at one stage. Before StagePassword, the compute is
+// not woken.
 type LoginFault struct {
-	At    Stage // "" is StagePassword
-	Times int   // how many logins; 0 and 1: one; below 0: until the fault is removed
-	Deed  Deed  // "": an ErrorResponse with what follows
+	At     Stage  // "" is StagePassword
+	Times  int    // how many logins; 0 and 1: one; below 0: until the fault is removed
+	Action Action // "": an ErrorResponse with the fields below
 
 	Severity, Code, Message, Detail string // "" is FATAL, XX000
-	Send                            string // these bytes come before the deed, as they are
+	Send                            string // bytes to send before the action
 }
 
-// at is the error that ends a login where its fault happens, after the deed; nil
-// anywhere else.
-func (f LoginFault) at(stage Stage, raw, c net.Conn) error {
+// inject applies f if this is its stage, and returns the error that ends the login;
+// nil at any other stage.
+func (g *gateway) inject(f LoginFault, stage Stage, raw, c net.Conn) error {
 	if f.At != stage {
 		return nil
 	}
+	g.record.count(func(n *Counters) { n.LoginFaults++ })
 	if f.Send != "" {
 		_, _ = io.WriteString(c, f.Send)
 	}
-	switch f.Deed {
-	case DeedReset:
+	switch f.Action {
+	case ActionReset:
 		reset(raw)
-	case DeedQuiet:
-		// The rest of what the client sends is read, so that its leaving is seen.
-		_, _ = io.Copy(io.Discard, raw)
-	case DeedFlood:
+	case ActionHang:
+		_, _ = io.Copy(io.Discard, raw) // until the client closes
+	case ActionFlood:
 		notice, _ := (&pgproto3.NoticeResponse{Severity: "NOTICE", Code: "00000", Message: strings.Repeat("again ", 1000)}).Encode(nil)
 		for err := error(nil); err == nil; {
 			_, err = c.Write(notice)
 		}
-	case DeedClose:
+	case ActionClose:
 		finish(raw, c)
 	default:
 		return &refusal{orDefault(f.Severity, "FATAL"), orDefault(f.Code, "XX000"), f.Message, f.Detail}
 	}
-	return errors.New(string(f.Deed) + " at " + string(stage))
+	return errors.New(string(f.Action) + " at " + string(stage))
 }
 
-// takeLogin uses up one turn of the first fault; the zero one happens nowhere.
+// injectReady applies a fault of StageReady, once AuthenticationOk was sent.
+func (g *gateway) injectReady(f LoginFault, raw, c net.Conn) error {
+	if f.At != StageReady {
+		return nil
+	}
+	_ = raw.SetDeadline(time.Now().Add(startupTimeout))
+	if err := send(c, &pgproto3.AuthenticationOk{}); err != nil {
+		return err
+	}
+	return g.inject(f, StageReady, raw, c)
+}
+
+// takeLogin uses up one turn of the first fault; the zero fault has no stage.
 func (b *settingsStore) takeLogin() LoginFault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,23 +113,11 @@ func (b *settingsStore) takeLogin() LoginFault {
 	return f
 }
 
-// finish describes that no more comes, and reads what the client still sends: closing
-// over unread bytes would be a reset, which overtakes what was said.
+// finish closes the writing side of c, and reads what the client still sends: closing
+// with unread bytes would be a reset, which may overtake what was sent.
 func finish(raw, c net.Conn) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()
 	}
 	_, _ = io.Copy(io.Discard, raw)
-}
-
-// readyFault happens once the client has heard AuthenticationOk.
-func (f LoginFault) readyFault(raw, c net.Conn) error {
-	if f.At != StageReady {
-		return nil
-	}
-	_ = raw.SetDeadline(time.Now().Add(startupTimeout))
-	if err := send(c, &pgproto3.AuthenticationOk{}); err != nil {
-		return err
-	}
-	return f.at(StageReady, raw, c)
 }

@@ -76,7 +76,15 @@ func (l *Lakebase) Resume(ctx context.Context) error {
 	if l.compute == nil {
 		return errNoCompute
 	}
-	return l.compute.rouse(ctx)
+	return l.compute.resume(ctx)
+}
+
+// FinishWake ends a wake under way as soon as Postgres accepts connections, however
+// long SetWake has said.
+func (l *Lakebase) FinishWake() {
+	if l.compute != nil {
+		l.compute.finishWake()
+	}
 }
 
 // State describes what the compute is doing; an API-only emulator is Up.
@@ -84,7 +92,8 @@ func (l *Lakebase) State() State {
 	if l.compute == nil {
 		return Up
 	}
-	return l.compute.now()
+	state, _ := l.compute.status()
+	return state
 }
 
 // UpAt is the moment from which a login goes through, zero while there is none.
@@ -112,7 +121,7 @@ func (l *Lakebase) SQL(ctx context.Context, statements ...string) ([][]string, e
 	if l.compute == nil {
 		return nil, errNoCompute
 	}
-	if err := l.compute.rouse(ctx); err != nil {
+	if err := l.compute.resume(ctx); err != nil {
 		return nil, err
 	}
 	return l.compute.server.query(ctx, Database, statements...)

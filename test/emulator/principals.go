@@ -244,7 +244,7 @@ func (l *Lakebase) AddUser(ctx context.Context, userName string) error {
 	if l.compute == nil {
 		return nil
 	}
-	if err := l.compute.rouse(ctx); err != nil {
+	if err := l.compute.resume(ctx); err != nil {
 		return err
 	}
 	return l.compute.server.createRoles(ctx, userName)

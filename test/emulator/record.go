@@ -87,6 +87,7 @@ type Counters struct {
 	Logins      int
 	LoginsOK    int
 	Cancels     int
+	LoginFaults int // applied
 }
 
 // keptRecords bounds the memory of a long run; counters go on.

@@ -36,9 +36,9 @@ var (
 		{"keychain silent", keychainSilent},
 	}
 	logins = []fault{
-		{"login reset", login(emulator.LoginFault{At: emulator.StageStartup, Deed: emulator.DeedReset, Times: 3})},
-		{"login reset before TLS", login(emulator.LoginFault{At: emulator.StageRequest, Deed: emulator.DeedReset, Times: 3})},
-		{"login closed", login(emulator.LoginFault{At: emulator.StageReady, Deed: emulator.DeedClose, Times: 2})},
+		{"login reset", login(emulator.LoginFault{At: emulator.StageStartup, Action: emulator.ActionReset, Times: 3})},
+		{"login reset before TLS", login(emulator.LoginFault{At: emulator.StageRequest, Action: emulator.ActionReset, Times: 3})},
+		{"login closed", login(emulator.LoginFault{At: emulator.StageReady, Action: emulator.ActionClose, Times: 2})},
 		{"compute starting", login(emulator.LoginFault{Code: "57P03", Message: "starting", Times: 3})},
 		{"too many connections", login(emulator.LoginFault{Code: "53300", Message: "full", Times: 3})},
 		{"token refused", tokenRefused},

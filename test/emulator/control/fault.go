@@ -93,7 +93,7 @@ func parseLoginFault(words []string) (emulator.LoginFault, error) {
 		case "send":
 			f.Send = value
 		default:
-			if f.Deed = emulator.Deed(name); value != "" || !slices.Contains(emulator.Deeds(), f.Deed) {
+			if f.Action = emulator.Action(name); value != "" || !slices.Contains(emulator.Actions(), f.Action) {
 				err = fmt.Errorf("no such word")
 			}
 		}
