@@ -65,7 +65,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	login := auth.NewLogin()
-	server, err := login.Open(auth.Options{})
+	server, err := login.Listen()
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func newMeeting(t *testing.T) *meeting {
 	}
 	port := free.Addr().(*net.TCPAddr).Port
 	_ = free.Close()
-	door, err := m.login.Open(auth.Options{First: port, Last: port})
+	door, err := m.login.ListenPorts(port, port)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,269 +1,443 @@
 package auth
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
-func TestRedirect(t *testing.T) {
-	l, d := open(t, anywhere(t))
-	if want := fmt.Sprintf("http://localhost:%d", d.port); d.RedirectURI() != want {
-		t.Errorf("redirect uri %q", d.RedirectURI())
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// guard bounds what must happen: it is reached only if something hangs.
+const guard = 30 * time.Second
+
+const code = "dcod0123456789abcdef"
+
+// freePorts returns the first of four free ports, below those that the system gives
+// out, so that two runs of the tests do not meet.
+func freePorts(t *testing.T) (first int) {
+	t.Helper()
+	for range 100 {
+		first = 10000 + rand.IntN(20000)
+		ok := true
+		for port := first; port < first+4; port++ {
+			listeners, err := listenLoopback(port)
+			ok = ok && err == nil
+			for _, l := range listeners {
+				_ = l.Close()
+			}
+		}
+		if ok {
+			return first
+		}
 	}
-	resp, body := say(t, d, d.get(l.target()+"&iss=https%3A%2F%2Fdbc-1%2Foidc", "Cookie: a=b\r\n"))
-	arrives(t, d)
-	if resp.StatusCode != 200 || !strings.Contains(body, pageDone) || !resp.Close {
-		t.Errorf("%d %s", resp.StatusCode, body)
+	t.Fatal("no ports")
+	return 0
+}
+
+// listen starts a server whose connections live for timeout.
+func listen(t *testing.T, timeout time.Duration) (Login, *CallbackServer) {
+	t.Helper()
+	l, first := NewLogin(), freePorts(t)
+	s, err := l.listen(first, first+20, timeout)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, want := range map[string]string{
-		"Content-Type": "text/html; charset=utf-8", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-		"Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", "Access-Control-Allow-Origin": "",
-	} {
+	t.Cleanup(s.Close)
+	return l, s
+}
+
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), guard)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// dial returns a silent connection.
+func dial(t *testing.T, s *CallbackServer) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", s.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(guard))
+	return conn.(*net.TCPConn)
+}
+
+// send sends raw bytes and returns the response.
+func send(t *testing.T, s *CallbackServer, raw string) (*http.Response, string) {
+	t.Helper()
+	conn := dial(t, s)
+	go func() { _, _ = io.WriteString(conn, raw) }() // the response may come before all is sent
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("no response to %.80q: %v", raw, err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// get is a browser's request with more headers.
+func (s *CallbackServer) get(target string, more ...string) string {
+	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: localhost:%d\r\n%s\r\n", target, s.port, strings.Join(more, ""))
+}
+
+func (l Login) target() string { return "/?code=" + code + "&state=" + l.State }
+
+// assertWaiting fails if the wait has ended.
+func assertWaiting(t *testing.T, s *CallbackServer) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used { // set before a response is sent
+		t.Fatal("a redirect has counted")
+	}
+}
+
+func assertCode(t *testing.T, s *CallbackServer) {
+	t.Helper()
+	if r, err := s.Wait(soon(t)); err != nil || r.Code.Reveal() != code {
+		t.Fatalf("got %q, %v; want the code", r.Code.Reveal(), err)
+	}
+}
+
+func assertAccepts(t *testing.T, l Login, s *CallbackServer) {
+	t.Helper()
+	if resp, _ := send(t, s, s.get(l.target())); resp.StatusCode != 200 {
+		t.Errorf("got status %d for the login's redirect, want 200", resp.StatusCode)
+	}
+	assertCode(t, s)
+}
+
+func TestCallback_Redirect(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	if want := fmt.Sprintf("http://localhost:%d", s.port); s.RedirectURI() != want {
+		t.Errorf("got %q, want %q", s.RedirectURI(), want)
+	}
+	resp, body := send(t, s, s.get(l.target()+"&iss=https%3A%2F%2Fdbc-1%2Foidc", "Cookie: a=b\r\n"))
+	assertCode(t, s)
+	if resp.StatusCode != 200 || !strings.Contains(body, pageDone) || !resp.Close || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("got %d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	for name, want := range pageHeader {
 		if got := resp.Header.Get(name); got != want {
-			t.Errorf("%s is %q", name, got)
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	for _, bad := range []string{"<script", "href", "src=", code, l.State} {
 		if strings.Contains(body, bad) {
-			t.Errorf("the page holds %q", bad)
+			t.Errorf("the page contains %q", bad)
 		}
 	}
-	arrives(t, d) // it is still the same
+	for _, target := range []string{l.target(), "/?code=another-0123456789&state=" + l.State, "/?error=access_denied&state=" + l.State} {
+		if resp, body := send(t, s, s.get(target)); resp.StatusCode != 410 || !strings.Contains(body, pageUsed) {
+			t.Errorf("a second redirect: got %d %s", resp.StatusCode, body)
+		}
+	}
+	if err := s.Paste("another-0123456789"); !errors.Is(err, ErrUsed) {
+		t.Errorf("a second, pasted: got %v", err)
+	}
+	assertCode(t, s)
 }
 
-// A browser's own road: net/http goes to localhost, by whichever address.
-func TestByName(t *testing.T) {
-	l, d := open(t, Options{})
-	if d.port < FirstPort || d.port > LastPort {
-		t.Errorf("port %d", d.port)
+func TestCallback_LocalhostByEachAddress(t *testing.T) {
+	l := NewLogin()
+	s, err := l.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.port < FirstPort || s.port > LastPort {
+		t.Errorf("got port %d", s.port)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for _, in := range d.listeners {
-		req, err := http.NewRequestWithContext(soon(t), "GET", "http://"+in.Addr().String()+"/favicon.ico", nil)
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		req, err := http.NewRequestWithContext(soon(t), "GET", fmt.Sprintf("http://%s:%d/favicon.ico", host, s.port), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Host = strings.TrimPrefix(d.RedirectURI(), "http://")
+		req.Host = strings.TrimPrefix(s.RedirectURI(), "http://")
 		resp, err := client.Do(req)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			continue // no IPv6 here
+		}
 		if err != nil || resp.StatusCode != 404 {
-			t.Fatalf("at %s: %v", in.Addr(), err)
+			t.Fatalf("%s: got %v", host, err)
 		}
 		_ = resp.Body.Close()
 	}
-	resp, err := client.Get(d.RedirectURI() + l.target())
+	resp, err := client.Get(s.RedirectURI() + l.target())
 	if err != nil || resp.StatusCode != 200 {
-		t.Fatalf("%v", err)
+		t.Fatalf("got %v", err)
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
-	arrives(t, d)
+	assertCode(t, s)
 }
 
-func TestWhatDoesNotCount(t *testing.T) {
-	l, d := open(t, anywhere(t))
+func TestCallback_Refused(t *testing.T) {
+	l, s := listen(t, time.Hour)
 	other := NewLogin()
-	host := fmt.Sprintf("Host: localhost:%d\r\n\r\n", d.port)
+	host := fmt.Sprintf("Host: localhost:%d\r\n\r\n", s.port)
 	for _, tc := range []struct {
 		name, raw string
 		status    int
 	}{
-		{"no query", d.get("/"), 400},
-		{"a state of another login", d.get("/?code=" + code + "&state=" + other.State), 400},
-		{"no state", d.get("/?code=" + code), 400},
-		{"an empty state", d.get("/?code=" + code + "&state="), 400},
-		{"two states", d.get(l.target() + "&state=" + l.State), 400},
-		{"two codes", d.get(l.target() + "&code=stolen"), 400},
-		{"no code", d.get("/?state=" + l.State), 400},
-		{"a code that is none", d.get("/?code=a%0d%0ab&state=" + l.State), 400},
-		{"a query that is none", d.get(l.target() + "&x=%zz"), 400},
-		{"a semicolon", d.get(l.target() + ";x=y"), 400},
-		{"a refusal of another login", d.get("/?error=access_denied&state=" + other.State), 400},
-		{"a refusal of no login", d.get("/?error=access_denied"), 400},
-		{"favicon", d.get("/favicon.ico"), 404},
-		{"another path", d.get("/x" + l.target()), 404},
-		{"two slashes", d.get("/" + l.target()), 404},
-		{"an escaped slash", d.get("/%2F" + l.target()[1:]), 404},
+		{"no query", s.get("/"), 400},
+		{"state of another login", s.get("/?code=" + code + "&state=" + other.State), 400},
+		{"no state", s.get("/?code=" + code), 400},
+		{"empty state", s.get("/?code=" + code + "&state="), 400},
+		{"two states", s.get(l.target() + "&state=" + l.State), 400},
+		{"two codes", s.get(l.target() + "&code=stolen"), 400},
+		{"no code", s.get("/?state=" + l.State), 400},
+		{"bad code", s.get("/?code=a%0d%0ab&state=" + l.State), 400},
+		{"bad query", s.get(l.target() + "&x=%zz"), 400},
+		{"semicolon", s.get(l.target() + ";x=y"), 400},
+		{"error of another login", s.get("/?error=access_denied&state=" + other.State), 400},
+		{"error without state", s.get("/?error=access_denied"), 400},
+		{"favicon", s.get("/favicon.ico"), 404},
+		{"another path", s.get("/x" + l.target()), 404},
+		{"two slashes", s.get("/" + l.target()), 404},
+		{"escaped slash", s.get("/%2F" + l.target()[1:]), 404},
 		{"POST", "POST " + l.target() + " HTTP/1.1\r\n" + host, 405},
 		{"POST with a body", "POST / HTTP/1.1\r\nContent-Length: 4\r\n" + host + "a=bc", 400},
 		{"HEAD", "HEAD " + l.target() + " HTTP/1.1\r\n" + host, 405},
 		{"OPTIONS", "OPTIONS " + l.target() + " HTTP/1.1\r\nOrigin: https://evil.example\r\n" + host, 405},
+		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\n" + host, 405},
 		{"CONNECT", "CONNECT localhost:1 HTTP/1.1\r\n" + host, 405},
-		{"a GET with a body", d.get(l.target(), "Content-Length: 3\r\n") + "abc", 400},
-		{"chunks", d.get(l.target(), "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n", 400},
-		{"a stranger's name", "GET " + l.target() + " HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421},
-		{"a stranger's name and our port", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: evil.example:%d\r\n\r\n", l.target(), d.port), 421},
-		{"another port", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: localhost:%d\r\n\r\n", l.target(), d.port+1), 421},
-		{"the address", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", l.target(), d.port), 421},
-		{"no Host", "GET " + l.target() + " HTTP/1.1\r\n\r\n", 421},
-		{"a proxy's request", fmt.Sprintf("GET http://localhost:%d%s HTTP/1.1\r\n%s", d.port, l.target(), host), 421},
+		{"GET with a body", s.get(l.target(), "Content-Length: 3\r\n") + "abc", 400},
+		{"chunks", s.get(l.target(), "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n", 400},
+		{"foreign host", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: evil.example:%d\r\n\r\n", l.target(), s.port), 421},
+		{"another port", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: localhost:%d\r\n\r\n", l.target(), s.port+1), 421},
+		{"address as host", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", l.target(), s.port), 421},
+		{"no Host", "GET " + l.target() + " HTTP/1.1\r\n\r\n", 400},
+		{"no Host in HTTP/1.0", "GET " + l.target() + " HTTP/1.0\r\n\r\n", 421},
+		{"proxy request", fmt.Sprintf("GET http://localhost:%d%s HTTP/1.1\r\n%s", s.port, l.target(), host), 421},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400},
-		{"no HTTP", "hello\r\n\r\n", 400},
-		{"no URL", "GET http://[::1 HTTP/1.1\r\n" + host, 400},
-		{"a header that is none", "GET / HTTP/1.1\r\nno colon\r\n" + host, 400},
-		{"a header of 1 MiB", d.get(l.target(), "X: "+strings.Repeat("x", 1<<20)+"\r\n"), 431},
-		{"1 MiB of headers", d.get(l.target(), strings.Repeat("X: y\r\n", 1<<20/6)), 431},
-		{"a request line of 1 MiB", d.get("/?x=" + strings.Repeat("x", 1<<20)), 431},
+		{"not HTTP", "hello\r\n\r\n", 400},
+		{"bad URL", "GET http://[::1 HTTP/1.1\r\n" + host, 400},
+		{"header of 1 MiB", s.get(l.target(), "X: "+strings.Repeat("x", 1<<20)+"\r\n"), 431},
+		{"request line of 1 MiB", s.get("/?x=" + strings.Repeat("x", 1<<20)), 431},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			resp, body := say(t, d, tc.raw)
-			if resp.StatusCode != tc.status || !strings.Contains(body, pageOther) || !resp.Close || (tc.status == 405) != (resp.Header.Get("Allow") == "GET") {
-				t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+		resp, body := send(t, s, tc.raw)
+		if resp.StatusCode != tc.status || !resp.Close || (tc.status == 405) != (resp.Header.Get("Allow") == "GET") {
+			t.Errorf("%s: got %d %v %s, want %d", tc.name, resp.StatusCode, resp.Header, body, tc.status)
+		}
+		for _, secret := range []string{code, l.State, other.State, "stolen"} {
+			if strings.Contains(body, secret) {
+				t.Errorf("%s: the page contains %q", tc.name, secret)
 			}
-			for _, secret := range []string{code, l.State, other.State, "stolen"} {
-				if strings.Contains(body, secret) {
-					t.Errorf("the page shows %q", secret)
-				}
-			}
-			waiting(t, d)
-		})
+		}
+		assertWaiting(t, s)
 	}
-	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
-		t.Errorf("the right one gets %d", resp.StatusCode)
-	}
-	arrives(t, d)
+	assertAccepts(t, l, s)
 }
 
-func TestDenied(t *testing.T) {
-	l, d := open(t, anywhere(t))
-	resp, body := say(t, d, d.get("/?error=access_denied&error_description=%3Cscript%3Eno%3C%2Fscript%3E&state="+l.State))
+func TestCallback_Denied(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	resp, body := send(t, s, s.get("/?error=access_denied&error_description=%3Cscript%3Eno%3C%2Fscript%3E&state="+l.State))
 	if resp.StatusCode != 403 || !strings.Contains(body, pageDenied) || strings.Contains(body, "script") {
-		t.Errorf("%d %s", resp.StatusCode, body)
+		t.Errorf("got %d %s", resp.StatusCode, body)
+	}
+	if resp, _ := send(t, s, s.get(l.target())); resp.StatusCode != 410 {
+		t.Errorf("a code after that: got %d", resp.StatusCode)
 	}
 	var denied *DeniedError
-	if _, err := d.Wait(soon(t)); !errors.As(err, &denied) || *denied != (DeniedError{"access_denied", "<script>no</script>"}) {
-		t.Errorf("%v", err)
-	}
-	if resp, body := say(t, d, d.get(l.target())); resp.StatusCode != 410 || !strings.Contains(body, pageUsed) {
-		t.Errorf("a code after that: %d %s", resp.StatusCode, body)
-	}
-	if _, err := d.Wait(soon(t)); !errors.As(err, &denied) {
-		t.Errorf("%v", err)
+	if _, err := s.Wait(soon(t)); !errors.As(err, &denied) || *denied != (DeniedError{"access_denied", "<script>no</script>"}) {
+		t.Errorf("got %v", err)
 	}
 }
 
-func TestSecondRedirect(t *testing.T) {
-	l, d := open(t, anywhere(t))
-	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 200 {
-		t.Fatalf("%d", resp.StatusCode)
-	}
-	for _, target := range []string{l.target(), "/?code=another-0123456789&state=" + l.State, "/?error=access_denied&state=" + l.State} {
-		if resp, body := say(t, d, d.get(target)); resp.StatusCode != 410 || !strings.Contains(body, pageUsed) {
-			t.Errorf("%d %s", resp.StatusCode, body)
-		}
-	}
-	if err := d.Paste("another-0123456789"); !errors.Is(err, ErrUsed) {
-		t.Errorf("pasted: %v", err)
-	}
-	arrives(t, d)
-}
-
-func TestManyAtOnceAndOneCounts(t *testing.T) {
-	l, d := open(t, anywhere(t))
-	var all sync.WaitGroup
+func TestCallback_ConcurrentRedirects(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	var wg sync.WaitGroup
 	statuses := make(chan int, 20)
 	for range cap(statuses) {
-		all.Go(func() { resp, _ := say(t, d, d.get(l.target())); statuses <- resp.StatusCode })
+		wg.Go(func() { resp, _ := send(t, s, s.get(l.target())); statuses <- resp.StatusCode })
 	}
-	all.Wait()
+	wg.Wait()
 	close(statuses)
 	count := map[int]int{}
-	for s := range statuses {
-		count[s]++
+	for status := range statuses {
+		count[status]++
 	}
 	if count[200] != 1 || count[410] != cap(statuses)-1 {
-		t.Errorf("statuses %v", count)
+		t.Errorf("got statuses %v, want one 200", count)
 	}
-	arrives(t, d)
+	assertCode(t, s)
 }
 
-func TestPaste(t *testing.T) {
-	l, d := open(t, anywhere(t))
-	if err := d.Paste("?code=" + code + "&state=x"); !errors.Is(err, ErrState) {
-		t.Errorf("%v", err)
+func TestCallback_Paste(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	if err := s.Paste("?code=" + code + "&state=x"); !errors.Is(err, ErrState) {
+		t.Errorf("got %v", err)
 	}
-	var denied *DeniedError
-	if err := d.Paste("?error=access_denied&state=" + l.State); !errors.As(err, &denied) {
-		t.Errorf("%v", err)
+	if err := s.Paste("?error=access_denied&state=" + l.State); !errors.As(err, new(*DeniedError)) {
+		t.Errorf("got %v", err)
 	}
-	waiting(t, d)
-	if err := d.Paste(d.RedirectURI() + l.target()); err != nil {
-		t.Errorf("%v", err)
+	assertWaiting(t, s)
+	if err := s.Paste(s.RedirectURI() + l.target()); err != nil {
+		t.Errorf("got %v", err)
 	}
-	arrives(t, d)
-	if resp, _ := say(t, d, d.get(l.target())); resp.StatusCode != 410 {
-		t.Errorf("the browser, after that: %d", resp.StatusCode)
+	assertCode(t, s)
+	// A result is not lost by Close or the end of the context.
+	s.Close()
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := s.Wait(done); err != nil || r.Code.Reveal() != code {
+		t.Errorf("got %v", err)
 	}
 }
 
-func TestWaitEnds(t *testing.T) {
-	l, d := open(t, anywhere(t))
-	if _, err := d.Wait(context.Background()); !errors.Is(err, ErrNoDeadline) {
-		t.Errorf("no deadline: %v", err)
-	}
-	ctx, cancel := context.WithCancel(soon(t))
-	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := d.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("canceled: %v", err)
+func TestCallback_WaitEnds(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v", err)
 	}
 	ended := make(chan error, 1)
-	go func() { _, err := d.Wait(soon(t)); ended <- err }()
-	silent := dial(t, d)
-	for end := time.Now().Add(guard); conns(d) == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the connection is not accepted")
-		}
-	}
-	d.Close()
-	d.Close()
+	go func() { _, err := s.Wait(soon(t)); ended <- err }()
+	silent := dial(t, s)
+	s.Close()
+	s.Close()
 	if err := <-ended; !errors.Is(err, ErrClosed) {
-		t.Errorf("closed: %v", err)
+		t.Errorf("closed: got %v", err)
 	}
 	if n, err := silent.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Error("a connection is left open")
+		t.Error("a connection is still open")
 	}
-	if conn, err := net.Dial("tcp4", d.listeners[0].Addr().String()); err == nil {
+	if conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", s.port)); err == nil {
 		_ = conn.Close()
 		t.Error("the port is still open")
 	}
-	if err := d.Paste(l.target()); !errors.Is(err, ErrUsed) {
-		t.Errorf("pasted: %v", err)
-	}
-	// What came before the end is not lost by it.
-	l, d = open(t, anywhere(t))
-	if err := d.Paste(l.target()); err != nil {
-		t.Fatal(err)
-	}
-	d.Close()
-	over, stop := context.WithTimeout(t.Context(), time.Hour)
-	stop()
-	if r, err := d.Wait(over); err != nil || r.Code.Reveal() != code {
-		t.Errorf("%v", err)
+	if err := s.Paste(l.target()); !errors.Is(err, ErrUsed) {
+		t.Errorf("pasted: got %v", err)
 	}
 }
 
-func conns(d *CallbackServer) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.conns)
-}
-
-func TestAddressesOfTheDoor(t *testing.T) {
-	_, d := open(t, anywhere(t))
-	for _, in := range d.listeners {
-		if a := in.Addr().(*net.TCPAddr); !a.IP.IsLoopback() || a.Port != d.port {
-			t.Errorf("it listens at %s", a)
+// Silent and slow connections do not keep the browser out, and none times out here.
+func TestCallback_ManySilentConnections(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	var others []*net.TCPConn
+	for i := range 200 {
+		conn := dial(t, s)
+		if i%2 == 0 {
+			_, _ = io.WriteString(conn, "GET /?code=x&state=")
 		}
+		others = append(others, conn)
 	}
-	if u, err := url.Parse(d.RedirectURI()); err != nil || u.Hostname() != "localhost" || u.Path != "" {
-		t.Errorf("%v", u)
+	assertAccepts(t, l, s)
+	if _, err := others[0].Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the oldest connection is still open: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.conns); n > maxConns {
+		t.Errorf("got %d connections, want %d at most", n, maxConns)
+	}
+}
+
+func TestCallback_SlowClient(t *testing.T) {
+	_, s := listen(t, 100*time.Millisecond)
+	conn := dial(t, s)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, err := io.WriteString(conn, s.get("/")[:20]); err == nil; _, err = io.WriteString(conn, "x") {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	_, _ = io.ReadAll(conn) // until the server closes it
+	_ = conn.Close()
+	<-done
+	assertWaiting(t, s)
+}
+
+func TestCallback_HalfRequest(t *testing.T) {
+	l, s := listen(t, time.Hour)
+	for _, raw := range []string{"", "G", "GET /", "GET " + l.target() + " HTTP/1.1\r\n", strings.TrimSuffix(s.get(l.target()), "\r\n")} {
+		conn := dial(t, s)
+		_, _ = io.WriteString(conn, raw)
+		_ = conn.CloseWrite()
+		if got, err := io.ReadAll(conn); err != nil || len(got) != 0 && !bytes.HasPrefix(got, []byte("HTTP/1.1 400 ")) {
+			t.Errorf("%q: got %q, %v", raw, got, err)
+		}
+		assertWaiting(t, s)
+	}
+}
+
+func TestListen_TakenPorts(t *testing.T) {
+	first := freePorts(t)
+	var taken []net.Listener
+	for i := range 3 {
+		address := fmt.Sprintf("127.0.0.1:%d", first+i)
+		if i == 1 {
+			address = fmt.Sprintf("[::1]:%d", first+i) // another program where a browser may look first
+		}
+		ln, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i)) // no IPv6 here
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, ln)
+	}
+	l := NewLogin()
+	_, err := l.ListenPorts(first, first+2)
+	var ports *PortsError
+	if !errors.As(err, &ports) || !errors.Is(err, syscall.EADDRINUSE) || ports.First != first || ports.Last != first+2 || ports.Hint() == "" {
+		t.Errorf("got %v", err)
+	}
+	s, err := l.ListenPorts(first, first+20)
+	if err != nil || s.port < first+3 {
+		t.Fatalf("got %v", err)
+	}
+	assertAccepts(t, l, s)
+	s.Close()
+	for _, ln := range taken {
+		_ = ln.Close()
+	}
+	if s, err := l.ListenPorts(first, first+2); err != nil || s.port != first {
+		t.Errorf("once they are free: got %v", err)
+	} else {
+		s.Close()
+	}
+}
+
+// failingListener fails for a while.
+type failingListener struct {
+	net.Listener
+	left int
+}
+
+func (f *failingListener) Accept() (net.Conn, error) {
+	if f.left--; f.left >= 0 {
+		return nil, syscall.EMFILE
+	}
+	return nil, net.ErrClosed
+}
+
+func TestPatientListener(t *testing.T) {
+	if _, err := (patientListener{&failingListener{left: 2}}).Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,11 @@
 package auth
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -8,50 +13,112 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// answer is what a query says, if it is this login's.
-type answer struct {
-	redirect Redirect
-	denied   *DeniedError // the workspace said no; there is no code then
+// Login holds the random values of one login by authorization code (RFC 6749 4.1,
+// RFC 7636). They are used once.
+type Login struct {
+	State     string            // the redirect returns it; 130 bits
+	Verifier  credential.Secret // 43 characters (RFC 7636 4.1)
+	Challenge string            // its SHA-256, for the method S256 (RFC 7636 4.2)
 }
 
-// read takes a redirect's query. A parameter that stands twice is refused (RFC
-// 6749 3.1): which of the two counts is anybody's guess.
-func (l Login) read(query string) (answer, error) {
+// NewLogin returns new random values.
+func NewLogin() Login {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails, since Go 1.24
+	verifier := base64.RawURLEncoding.EncodeToString(b[:])
+	return Login{State: rand.Text(), Verifier: credential.NewSecret(verifier), Challenge: challenge(verifier)}
+}
+
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Redirect is what the browser returned.
+type Redirect struct{ Code credential.Secret }
+
+// Errors of a CallbackServer.
+var (
+	// ErrNotRedirect reports a pasted text that is neither a redirect nor a code.
+	ErrNotRedirect = errors.New("that is neither the address that the browser was sent back to nor a code")
+	// ErrState reports a redirect of another login.
+	ErrState = errors.New("that address belongs to another login")
+	// ErrUsed reports that this login has its code already.
+	ErrUsed = errors.New("this login has its code already")
+	// ErrClosed is returned by Wait after Close.
+	ErrClosed = errors.New("auth: the callback server is closed")
+)
+
+// DeniedError is a redirect that reports an error (RFC 6749 4.1.2.1). Its texts come
+// from the server by way of a browser: they are bounded, but not escaped.
+type DeniedError struct {
+	Code        string // access_denied, …
+	Description string // one line; may be empty
+}
+
+func (e *DeniedError) Error() string {
+	if e.Description == "" {
+		return "the workspace refused the login: " + e.Code
+	}
+	return "the workspace refused the login: " + e.Code + ": " + e.Description
+}
+
+// Hint returns what to do about it.
+func (e *DeniedError) Hint() string {
+	return "run the login again, and allow it in the browser as the right user"
+}
+
+// Bounds in bytes.
+const (
+	maxCode   = 4 << 10
+	maxPasted = 16 << 10
+	minCode   = 8 // of a bare code: a word that was typed by mistake is not sent
+)
+
+// isCode reports whether s can be a code: visible ASCII (RFC 6749 A.11).
+func isCode(s string) bool {
+	return s != "" && len(s) <= maxCode && !strings.ContainsFunc(s, func(c rune) bool { return c <= 0x20 || c > 0x7e })
+}
+
+// callbackResult is what a redirect of this login says.
+type callbackResult struct {
+	redirect Redirect
+	denied   *DeniedError // set: there is no code
+}
+
+// parseQuery parses a redirect's query. A repeated parameter is refused (RFC 6749
+// 3.1): it is ambiguous.
+func (l Login) parseQuery(query string) (callbackResult, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return answer{}, ErrNotRedirect // the text would show the code
+		return callbackResult{}, ErrNotRedirect // its text would contain the code
 	}
 	for _, name := range []string{"state", "code", "error", "error_description"} {
 		if len(values[name]) > 1 {
-			return answer{}, ErrNotRedirect
+			return callbackResult{}, ErrNotRedirect
 		}
 	}
-	if !l.matches(values.Get("state")) {
+	state := values.Get("state")
+	if l.State == "" || subtle.ConstantTimeCompare([]byte(state), []byte(l.State)) != 1 {
 		if !values.Has("code") && !values.Has("error") {
-			return answer{}, ErrNotRedirect
+			return callbackResult{}, ErrNotRedirect
 		}
-		return answer{}, ErrState
+		return callbackResult{}, ErrState
 	}
 	if code := sanitize.Line(values.Get("error")); code != "" {
-		return answer{denied: &DeniedError{Code: code, Description: sanitize.Line(values.Get("error_description"))}}, nil
+		return callbackResult{denied: &DeniedError{Code: code, Description: sanitize.Line(values.Get("error_description"))}}, nil
 	}
 	if !isCode(values.Get("code")) {
-		return answer{}, ErrNotRedirect
+		return callbackResult{}, ErrNotRedirect
 	}
-	return answer{redirect: Redirect{Code: credential.NewSecret(values.Get("code"))}}, nil
+	return callbackResult{redirect: Redirect{Code: credential.NewSecret(values.Get("code"))}}, nil
 }
 
-// maxPasted bounds what a person gives us, in bytes.
-const maxPasted = 16 << 10
-
-// minCode keeps a word that was typed by mistake from being sent as a code.
-const minCode = 8
-
-// ParsePasted reads what a person copied from the browser: the address that it
-// was sent to, with or without its scheme, its query alone, or the bare code. An
-// address must be on loopback, and its state this login's. A bare code has no
-// state; that it is of this login is then proved by the verifier alone. The error
-// is ErrNotRedirect, ErrState or a *DeniedError.
+// ParsePasted parses what a user copied from the browser: the address that it was
+// sent to, with or without its scheme, its query alone, or the bare code. An address
+// must be on loopback and have this login's state. A bare code has no state; only
+// the verifier proves that it is of this login. The error is ErrNotRedirect,
+// ErrState or a *DeniedError.
 func (l Login) ParsePasted(text string) (Redirect, error) {
 	text = strings.Trim(strings.TrimSpace(text), `"'<>`)
 	if len(text) > maxPasted {
@@ -64,17 +131,14 @@ func (l Login) ParsePasted(text string) (Redirect, error) {
 	if query == "" {
 		return Redirect{Code: credential.NewSecret(text)}, nil
 	}
-	a, err := l.read(query)
-	if err != nil {
-		return Redirect{}, err
+	result, err := l.parseQuery(query)
+	if err == nil && result.denied != nil {
+		err = result.denied
 	}
-	if a.denied != nil {
-		return Redirect{}, a.denied
-	}
-	return a.redirect, nil
+	return result.redirect, err
 }
 
-// pastedQuery gives the query of an address; none, and ok, for a bare code.
+// pastedQuery returns the query of an address; for a bare code, none and true.
 func pastedQuery(text string) (query string, ok bool) {
 	address, query, found := strings.Cut(text, "?")
 	if !found {
@@ -87,8 +151,8 @@ func pastedQuery(text string) (query string, ok bool) {
 	return query, query != "" && isLoopback(address)
 }
 
-// isLoopback says whether address is the door's, as a browser may show it. Its
-// port is not compared: the state says more.
+// isLoopback reports whether address can be a CallbackServer's as a browser shows
+// it. The port is not compared: the state is stronger.
 func isLoopback(address string) bool {
 	rest := address
 	if scheme, after, ok := strings.Cut(address, "://"); ok {

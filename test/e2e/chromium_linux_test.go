@@ -31,7 +31,7 @@ func TestUserLogin_Chromium(t *testing.T) {
 	c.eventually("the workspace asks", `document.getElementById("user").textContent`, "ada@example.com")
 	seen := c.commandLines()
 	c.eval(`document.getElementById("allow").click()`)
-	c.eventually("our page is shown", `document.body.textContent.includes("Your browser's part is done")`, true)
+	c.eventually("our page is shown", `document.body.textContent.includes("The browser's part of the login is done")`, true)
 	at, _ := c.eval(`location.href`).(string)
 	back, err := url.Parse(at)
 	if err != nil || back.Hostname() != "localhost" || back.Query().Get("code") == "" || back.Query().Get("state") == "" {
