@@ -105,18 +105,18 @@ func (c *call) let(ctx context.Context, ln net.Listener, password credential.Sec
 	if err != nil {
 		return err
 	}
-	st := c.NewStay(c.conf, c.say, client, session, nil)
-	st.UseProxy(session.Target, password, trust)
-	defer st.Stop()
-	if err := st.Start(ctx, ln); err != nil {
+	services := c.NewServices(c.conf, c.say, client, session, nil)
+	services.UseProxy(session.Target, password, trust)
+	defer services.Stop()
+	if err := services.Start(ctx, nil, ln); err != nil {
 		return err
 	}
-	st.Started()
+	services.SetStarted()
 	if _, err := io.WriteString(c.Stdout, ln.Addr().String()+"\n"); err != nil {
 		return err
 	}
 	select {
-	case err := <-st.Lost():
+	case err := <-services.Failed():
 		return err
 	case <-ctx.Done():
 		return nil

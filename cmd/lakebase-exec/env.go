@@ -19,9 +19,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// way is how a command gets in that outlives its token: by a file, or by a door
-// of ours. nil is the token itself.
-type way struct {
+// clientLogin is how a command that outlives its token logs in: with a password
+// file or through the proxy. nil is the token itself.
+type clientLogin struct {
 	passFile string // --refresh passfile
 	host     string // --refresh proxy, and what follows
 	port     int
@@ -29,16 +29,16 @@ type way struct {
 }
 
 // values are what the command connects with.
-func values(conf *config.Config, t pglogin.Target, token credential.Token, w *way, vars []variable, argv []string) pgenv.Values {
+func values(conf *config.Config, t pglogin.Target, token credential.Token, login *clientLogin, vars []variable, argv []string) pgenv.Values {
 	v := pgenv.Values{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
 		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: t.SSLRootCert, Profile: conf.Profile.Value}
 	switch {
-	case w == nil:
+	case login == nil:
 		v.Password, v.ExpiresAt = token.Value, token.ExpiresAt
-	case w.passFile != "":
-		v.PassFile = w.passFile
+	case login.passFile != "":
+		v.PassFile = login.passFile
 	default:
-		v.Host, v.HostAddr, v.Port, v.Password, v.SSLMode, v.SSLRootCert = w.host, "", w.port, w.password, "disable", ""
+		v.Host, v.HostAddr, v.Port, v.Password, v.SSLMode, v.SSLRootCert = login.host, "", login.port, login.password, "disable", ""
 	}
 	v.Extra = extra(vars, answer(v, token.ExpiresAt))
 	if len(argv) > 0 && argv[0] != "" {
@@ -92,16 +92,16 @@ func printEnv(ctx context.Context, p *cli.Process, conf config.Config, vars []va
 	if token.Value.IsZero() {
 		token = credential.Token{Value: credential.NewSecret(askedAtStart), ExpiresAt: time.Now()}
 	}
-	var w *way
+	var login *clientLogin
 	switch conf.Refresh.Value {
 	case config.RefreshPassfile:
-		w = &way{passFile: madeAtStart}
+		login = &clientLogin{passFile: madeAtStart}
 		shown = map[string]string{}
 	case config.RefreshProxy:
-		w = &way{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
+		login = &clientLogin{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
 		shown = map[string]string{}
 	}
-	result, err := pgenv.Build(p.Environ, values(&conf, target, token, w, vars, argv), conf.Keep.Value)
+	result, err := pgenv.Build(p.Environ, values(&conf, target, token, login, vars, argv), conf.Keep.Value)
 	if err != nil {
 		return err
 	}

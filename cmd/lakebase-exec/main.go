@@ -37,7 +37,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		options, r.argv = p.Args[:cut], p.Args[cut+1:]
 	}
 	err := cli.Run(ctx, r.app(), program, options, stdout)
-	var died *diedError
+	var died *signalError
 	if errors.As(err, &died) {
 		return process.RaiseSignal(died.signal)
 	}
@@ -134,8 +134,7 @@ func (r *execution) start(ctx context.Context, given map[string][]string) (int, 
 		return 0, err
 	}
 	if conf.Refresh.Value != config.RefreshOff {
-		code, err := j.stay(ctx)
-		return code, err
+		return j.supervise(ctx)
 	}
 	environ, err := j.environ(nil)
 	if err != nil {
@@ -159,8 +158,8 @@ type job struct {
 }
 
 // environ is the command's environment.
-func (j *job) environ(w *way) ([]string, error) {
-	result, err := pgenv.Build(j.Environ, values(&j.conf, j.session.Target, j.session.Token, w, j.vars, j.argv), j.conf.Keep.Value)
+func (j *job) environ(login *clientLogin) ([]string, error) {
+	result, err := pgenv.Build(j.Environ, values(&j.conf, j.session.Target, j.session.Token, login, j.vars, j.argv), j.conf.Keep.Value)
 	if err != nil {
 		return nil, err
 	}

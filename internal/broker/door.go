@@ -11,9 +11,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 )
 
-// Tokens gives a token for a new login, another one than refused.
+// Tokens supplies a token for a new login. Refresh replaces one that the server has
+// rejected.
 type Tokens interface {
-	Fresh(ctx context.Context, refused credential.Secret) (credential.Token, error)
+	Token(ctx context.Context) (credential.Token, error)
+	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
 }
 
 // Door makes the logins of a proxy's clients. It is a pgproxy.Upstream.
@@ -40,13 +42,13 @@ func (d *Door) Login(ctx context.Context, params map[string]string) (*pgproxy.Se
 	t.Database = params["database"]
 	delete(rest, "database")
 	delete(rest, "user")
-	token, err := d.Tokens.Fresh(ctx, credential.Secret{})
+	token, err := d.Tokens.Token(ctx)
 	if err != nil {
 		return nil, d.serverError(err)
 	}
 	conn, err := d.open(ctx, t, token.Value, rest)
 	if refused(err) {
-		again, freshErr := d.Tokens.Fresh(ctx, token.Value)
+		again, freshErr := d.Tokens.Refresh(ctx, token.Value)
 		if freshErr == nil && !again.Value.Equal(token.Value) {
 			conn, err = d.open(ctx, t, again.Value, rest)
 		}

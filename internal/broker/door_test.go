@@ -14,7 +14,11 @@ import (
 // tokens gives these in turn; the last one again and again.
 type tokens []string
 
-func (t *tokens) Fresh(context.Context, credential.Secret) (credential.Token, error) {
+func (t *tokens) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return t.Token(ctx)
+}
+
+func (t *tokens) Token(context.Context) (credential.Token, error) {
 	list := *t
 	if len(list) == 0 {
 		return credential.Token{}, errors.New("no token: dose")

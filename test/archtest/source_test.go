@@ -19,8 +19,9 @@ var forbidden = map[string][]string{
 	"os":      {"Args", "Getenv", "LookupEnv", "Environ", "Setenv", "Unsetenv", "Clearenv", "ExpandEnv", "Exit", "Stdin", "Stdout", "Stderr"},
 	"syscall": {"Getenv", "Environ", "Setenv", "Unsetenv", "Exit"},
 	"fmt":     {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
-	"log":     nil,
-	"flag":    nil,
+	// log.New is for a server that logs by itself.
+	"log":  {"Print", "Printf", "Println", "Fatal", "Fatalf", "Fatalln", "Panic", "Panicf", "Panicln", "Output", "Default", "Writer", "SetOutput", "SetFlags", "SetPrefix"},
+	"flag": nil,
 }
 
 // checkSource lists what a file under internal must not use. src may be nil:

@@ -64,8 +64,8 @@ func toldOnce(t *testing.T, mode, stderr string) {
 	const when = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
 	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
 	want := []string{
-		`^lakebase-exec: warning: the token could not be renewed; new logins work until ` + when + `: .*`,
-		`^lakebase-exec: the token is renewed again, and good until ` + when + `$`,
+		`^lakebase-exec: warning: the token could not be refreshed; new logins work until ` + when + `: .*`,
+		`^lakebase-exec: token refreshed again; valid until ` + when + `$`,
 	}
 	ok := len(lines) == len(want)
 	for i := range want {

@@ -10,14 +10,14 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-func TestFirstRenewalIsHurried(t *testing.T) {
-	synctest.Test(t, hurry)
+func TestWithShortFirstAttempt(t *testing.T) {
+	synctest.Test(t, testShortFirstAttempt)
 }
 
-func hurry(t *testing.T) {
+func testShortFirstAttempt(t *testing.T) {
 	var left []time.Duration
 	results := []error{nil, errors.New("down"), errors.New("down"), nil, nil}
-	m := hurried(func(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	m := withShortFirstAttempt(func(ctx context.Context, _ credential.Secret) (credential.Token, error) {
 		deadline, _ := ctx.Deadline()
 		left = append(left, time.Until(deadline))
 		return credential.Token{}, results[len(left)-1]
@@ -26,12 +26,12 @@ func hurry(t *testing.T) {
 	defer cancel()
 	for i, want := range results {
 		if _, err := m(ctx, credential.Secret{}); !errors.Is(err, want) {
-			t.Errorf("%d: %v", i, err)
+			t.Errorf("attempt %d: got %v, want %v", i, err, want)
 		}
 	}
-	for i, want := range []time.Duration{firstTry, firstTry, time.Minute, time.Minute, firstTry} {
+	for i, want := range []time.Duration{firstAttempt, firstAttempt, time.Minute, time.Minute, firstAttempt} {
 		if left[i] != want {
-			t.Errorf("attempt %d had %s, not %s", i, left[i], want)
+			t.Errorf("attempt %d: got %s, want %s", i, left[i], want)
 		}
 	}
 }

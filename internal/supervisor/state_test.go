@@ -1,4 +1,4 @@
-package health
+package supervisor
 
 import (
 	"encoding/json"
@@ -7,12 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// running is the state of a supervisor that is well.
+// running is the state of a supervisor without problems.
 func running() State {
 	return State{
 		Version: "1.2.3", Mode: "proxy", PID: 7, ChildPID: 8, StartedAt: time.Now().Add(-time.Hour),
@@ -20,7 +17,7 @@ func running() State {
 	}
 }
 
-func TestJSON(t *testing.T) {
+func TestState_JSON(t *testing.T) {
 	at := time.Date(2026, 3, 1, 13, 30, 15, 999_999_999, time.FixedZone("", 3600))
 	s := State{
 		Version: "1.2.3", Mode: "passfile", PID: 1, ChildPID: 2, StartedAt: at, TokenExpiresAt: at.Add(time.Hour), Refreshes: 3, FailedRefreshes: 4,
@@ -34,26 +31,26 @@ func TestJSON(t *testing.T) {
 	}
 	got, err = json.Marshal(&State{})
 	if err != nil || strings.Contains(string(got), "token_expires_at") || strings.Contains(string(got), "started_at") || !strings.Contains(string(got), `"child_pid":0`) {
-		t.Errorf("%s %v", got, err)
+		t.Errorf("got %s, %v", got, err)
 	}
 }
 
-func TestUnready(t *testing.T) {
+func TestState_NotReady(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	good := State{Started: true, TokenExpiresAt: now.Add(time.Nanosecond)}
 	for want, s := range map[string]State{
-		"":                        good,
-		"no login has worked yet": {TokenExpiresAt: good.TokenExpiresAt},
-		"there is no token":       {Started: true},
+		"":                           good,
+		"no login has succeeded yet": {TokenExpiresAt: good.TokenExpiresAt},
+		"no token":                   {Started: true},
 		"the token expired at 2026-03-01T12:00:00Z": {Started: true, TokenExpiresAt: now},
 	} {
-		if got := s.unready(now); got != want {
-			t.Errorf("%q, and not %q", got, want)
+		if got := s.notReady(now); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
-func TestDead(t *testing.T) {
+func TestState_NotAlive(t *testing.T) {
 	now := time.Now()
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	for _, c := range []struct {
@@ -68,20 +65,8 @@ func TestDead(t *testing.T) {
 		{State{Started: true}, ago(time.Second), ""},
 		{State{Started: true}, ago(time.Minute), "no heartbeat for 60 s"},
 	} {
-		if got := c.s.dead(c.serving, now); got != c.want {
-			t.Errorf("%v: %q, and not %q", c.s, got, c.want)
+		if got := c.s.notAlive(c.serving, now); got != c.want {
+			t.Errorf("%v: got %q, want %q", c.s, got, c.want)
 		}
-	}
-}
-
-func TestPulse(t *testing.T) {
-	var p Pulse
-	if !p.Last().IsZero() {
-		t.Error("a beat before the first")
-	}
-	before := time.Now()
-	p.Beat()
-	if last := p.Last(); last.Before(before) || time.Since(last) > time.Minute || !strings.Contains(last.String(), " m=") {
-		t.Errorf("%v", last)
 	}
 }

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/supervisor"
+)
+
+// Services are what runs in the background of a command or of the proxy command.
+type Services struct {
+	*supervisor.Supervisor
+	conf      config.Config
+	say       *Logger
+	refresher *supervisor.Refresher
+	proxy     *pgproxy.Proxy // nil without one
+	upstream  *broker.Door
+}
+
+// NewServices prepares to refresh the token of a session. onToken is called with
+// each new token and may be nil.
+func (p *Environment) NewServices(conf config.Config, say *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
+	v := &Services{conf: conf, say: say}
+	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: withShortFirstAttempt(c.Refresh), OnToken: onToken, OnEvent: v.logOutage})
+	return v
+}
+
+// firstAttempt bounds the first attempt at a refresh, which may retry within itself
+// for all of --timeout: the warning should come while there is time to act.
+const firstAttempt = 15 * time.Second
+
+type mint = func(ctx context.Context, old credential.Secret) (credential.Token, error)
+
+// withShortFirstAttempt bounds an attempt by firstAttempt unless the last one
+// failed: a slow workspace is one that works.
+func withShortFirstAttempt(m mint) mint {
+	failed := false
+	return func(ctx context.Context, old credential.Secret) (t credential.Token, err error) {
+		if !failed {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, firstAttempt)
+			defer cancel()
+		}
+		t, err = m(ctx, old)
+		failed = err != nil
+		return t, err
+	}
+}
+
+// UseProxy adds a proxy for clients that log in with password.
+func (v *Services) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
+	v.upstream = broker.NewDoor(t, v.refresher, func(err error) (string, string) { return Describe(err, &v.conf) })
+	v.proxy = pgproxy.New(pgproxy.Options{User: v.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: v.upstream,
+		LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
+}
+
+// Start starts the services; listeners are the proxy's. extend adds to the state
+// what concerns the command, and may be nil. Stop must be called afterwards.
+func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), listeners ...net.Listener) error {
+	var probes net.Listener
+	if addr := v.conf.HealthListen.Value; addr != "" {
+		var err error
+		if probes, err = net.Listen("tcp", addr); err != nil {
+			return &config.Error{Name: v.conf.HealthListen.Source.String(), Problem: err.Error()}
+		}
+	}
+	v.Supervisor = supervisor.New(v.refresher, supervisor.Config{
+		Version: Version(), Mode: v.conf.Refresh.Value, Probes: probes, StatusFile: v.conf.StatusFile.Value,
+		OnStatusError: func(err error) { v.say.Warn("--status-file: %v", err) },
+		Extend: func(s *supervisor.State) {
+			if v.proxy != nil {
+				n := v.proxy.Stats()
+				s.Mode = config.RefreshProxy
+				s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
+				s.Wakes = int(v.upstream.Wakes())
+			}
+			if extend != nil {
+				extend(s)
+			}
+		},
+	})
+	if v.proxy == nil {
+		v.Supervisor.Start(ctx)
+		return nil
+	}
+	v.Supervisor.Start(ctx, func(ctx context.Context) error { return v.proxy.Serve(ctx, listeners...) })
+	return nil
+}
+
+// Stop ends all services and waits for them.
+func (v *Services) Stop() {
+	if v.Supervisor != nil {
+		v.Supervisor.Stop()
+	}
+}
+
+// logOutage logs one warning when an outage begins, one when the token expires, and
+// a line when it is over.
+func (v *Services) logOutage(e supervisor.Event) {
+	until := e.ExpiresAt.UTC().Format(time.RFC3339)
+	why := ""
+	if e.Err != nil {
+		why, _ = Describe(e.Err, &v.conf)
+	}
+	switch {
+	case e.Kind == supervisor.Recovered:
+		v.say.Progress("token refreshed again; valid until " + until)
+	case e.Kind == supervisor.Expired:
+		v.say.Warn("the token expired at %s and could not be refreshed; new logins fail: %s", until, why)
+	case e.Rejected:
+		v.say.Warn("the database rejects the token and it could not be refreshed; new logins may fail: %s", why)
+	default:
+		v.say.Warn("the token could not be refreshed; new logins work until %s: %s", until, why)
+	}
+}
+
+// logClient logs a proxy event under --verbose.
+func (v *Services) logClient(e pgproxy.Event) {
+	switch e.Kind {
+	case pgproxy.LoggedIn:
+		v.say.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
+	case pgproxy.LoginFailed, pgproxy.Rejected:
+		v.say.Note("proxy: client rejected: %v", e.Err)
+	case pgproxy.CancelFailed:
+		v.say.Note("proxy: cancel request failed: %v", e.Err)
+	case pgproxy.AcceptFailed:
+		v.say.Note("proxy: accept failed: %v", e.Err)
+	}
+}

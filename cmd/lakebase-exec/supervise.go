@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/supervisor"
+)
+
+// signalError: this process must end by a signal, as the command did, or because
+// the signal arrived before the command was started.
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string { return e.signal.String() }
+
+const (
+	passFileName = "passfile" // in the run directory
+	restartGrace = 10 * time.Second
+
+	// proxyPort is the port in the name of a socket: libpq's default.
+	proxyPort = 5432
+	// anyPort is where the proxy listens on TCP without --listen.
+	anyPort = "127.0.0.1:0"
+)
+
+// refreshSignal returns the signal of --on-refresh signal:NAME, otherwise 0.
+func refreshSignal(conf config.Config) (syscall.Signal, error) {
+	name, ok := strings.CutPrefix(conf.OnRefresh.Value, config.OnRefreshSignal)
+	if !ok {
+		return 0, nil
+	}
+	sig := cli.SignalNumber(name)
+	if sig == 0 {
+		return 0, &config.Error{Name: conf.OnRefresh.Source.String(), Problem: "unknown signal " + sanitize.Quote(name), Fix: "run kill -l for a list of signals"}
+	}
+	return sig, nil
+}
+
+// supervisedJob is a command that runs as a child while its token is refreshed.
+type supervisedJob struct {
+	*job
+	services *cli.Services
+	dir      *securefile.RunDir
+	signal   syscall.Signal // of --on-refresh; 0: none
+	env      []string
+	child    atomic.Pointer[process.Supervised]
+	restarts atomic.Int64
+}
+
+// supervise starts the command as a child and refreshes its token until it ends.
+func (j *job) supervise(ctx context.Context) (int, error) {
+	_, release := cli.HoldSignals() // until everything is cleaned up
+	defer release()
+	received, stop := cli.HoldSignals() // until the command has been started
+	defer stop()
+	dir, err := j.runDir()
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err := dir.RemoveAll(); err != nil {
+			j.say.Warn("could not remove %s: %v", dir.Path(), err)
+		}
+	}()
+	s := &supervisedJob{job: j, dir: dir}
+	s.signal, _ = refreshSignal(j.conf)
+	s.services = j.NewServices(j.conf, j.say, j.client, j.session, s.deliver)
+	defer s.services.Stop()
+	if err := s.start(ctx); err != nil {
+		return 0, err
+	}
+	select {
+	case sig := <-received:
+		if n, ok := sig.(syscall.Signal); ok {
+			return 0, &signalError{n}
+		}
+		return 0, errors.New("interrupted")
+	default:
+	}
+	return s.run(ctx, received, stop)
+}
+
+// runDir creates the run directory, and removes those of killed runs.
+func (j *job) runDir() (*securefile.RunDir, error) {
+	dir, err := j.RuntimeDir(j.conf)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	if n, err := dir.SweepRunDirs(); err != nil || n > 0 {
+		j.say.Note("removed the directories of %d killed runs (%v)", n, err)
+	}
+	return dir.NewRunDir()
+}
+
+// start makes the password file or the proxy's listener, and starts the services.
+func (s *supervisedJob) start(ctx context.Context) (err error) {
+	if s.conf.Refresh.Value == config.RefreshPassfile {
+		if err := s.writePassFile(s.session.Token); err != nil {
+			return err
+		}
+		if s.env, err = s.environ(&clientLogin{passFile: filepath.Join(s.dir.Path(), passFileName)}); err != nil {
+			return err
+		}
+		return s.services.Start(ctx, s.extendState)
+	}
+	ln, login, err := s.listen()
+	if err != nil {
+		return err
+	}
+	login.password = credential.NewSecret(rand.Text())
+	s.services.UseProxy(s.session.Target, login.password, false)
+	if s.env, err = s.environ(login); err == nil {
+		err = s.services.Start(ctx, s.extendState, ln)
+	}
+	if err != nil {
+		_ = ln.Close()
+	}
+	return err
+}
+
+func (s *supervisedJob) extendState(state *supervisor.State) {
+	if c := s.child.Load(); c != nil {
+		state.ChildPID = c.PID()
+	}
+	state.Restarts = int(s.restarts.Load())
+}
+
+// writePassFile atomically replaces the password file.
+func (s *supervisedJob) writePassFile(t credential.Token) error {
+	target := s.session.Target
+	format, _ := credformat.Lookup("pgpass")
+	out, err := format.Render(credformat.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, credformat.Context{})
+	if err != nil {
+		return err
+	}
+	return s.dir.WriteFile(passFileName, out.Stdout)
+}
+
+// run starts the command and waits for its end.
+func (s *supervisedJob) run(ctx context.Context, received <-chan os.Signal, stop func()) (int, error) {
+	c, err := process.Supervise(ctx, s.cmd, s.env, process.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, SignalsCaught: stop})
+	if err != nil {
+		return 0, err
+	}
+	s.child.Store(c)
+	s.services.SetStarted()
+	forwardReceived(c, received)
+	for ended := false; !ended; {
+		select {
+		case err := <-s.services.Failed():
+			message, hint := cli.Describe(err, &s.conf)
+			s.say.Warn("new connections will fail: %s", message)
+			s.say.Hint("%s", hint)
+		case <-c.Done():
+			ended = true
+		}
+	}
+	status, err := c.Wait()
+	switch {
+	case err != nil:
+		return 0, err
+	case status.Signal != 0:
+		return 0, &signalError{status.Signal}
+	}
+	return status.ExitCode, nil
+}
+
+// forwardReceived sends what was received before Supervise caught signals: the
+// command did not exist then, so the terminal cannot have sent it a signal, too.
+func forwardReceived(c *process.Supervised, received <-chan os.Signal) {
+	for {
+		select {
+		case sig := <-received:
+			_ = c.Signal(sig)
+		default:
+			return
+		}
+	}
+}
+
+// deliver passes a new token to the command, and does what --on-refresh says.
+func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
+	if s.conf.Refresh.Value == config.RefreshPassfile {
+		if err := s.writePassFile(t); err != nil {
+			return err
+		}
+	}
+	s.say.Note("token refreshed; valid until %s", t.ExpiresAt.UTC().Format(time.RFC3339))
+	c := s.child.Load()
+	if c == nil {
+		return nil
+	}
+	switch {
+	case s.signal != 0:
+		if err := c.Signal(s.signal); err != nil && !errors.Is(err, process.ErrEnded) {
+			s.say.Warn("--on-refresh %s: %v", s.conf.OnRefresh.Value, err)
+		}
+	case s.conf.OnRefresh.Value == config.OnRefreshRestart:
+		err := c.Restart(ctx, s.env, restartGrace)
+		switch {
+		case err == nil:
+			s.restarts.Add(1)
+		case !errors.Is(err, process.ErrEnded) && !errors.Is(err, process.ErrRestartCanceled):
+			s.say.Warn("--on-refresh restart: %v", err)
+		}
+	}
+	return nil
+}
+
+// listen opens the proxy's listener: a socket in the run directory, or loopback if a
+// socket cannot be used.
+func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
+	listenError := func(err error) error {
+		return &config.Error{Name: s.conf.Listen.Source.String(), Problem: err.Error()}
+	}
+	switch at := s.conf.Listen.Value; {
+	case filepath.IsAbs(at):
+		dir, err := securefile.OpenDir([]string{at})
+		if err != nil {
+			return nil, nil, listenError(err)
+		}
+		defer dir.Close()
+		return listenUnix(dir.Path())
+	case at != "":
+		ln, login, err := listenLoopback(at)
+		if err != nil {
+			return nil, nil, listenError(err)
+		}
+		return ln, login, nil
+	case runtime.GOOS == "windows" || s.needsTCP():
+		return listenLoopback(anyPort)
+	}
+	ln, login, err := listenUnix(s.dir.Path())
+	var long *pgproxy.PathTooLongError
+	if errors.As(err, &long) {
+		s.say.Note("%v; listening on loopback", long)
+		return listenLoopback(anyPort)
+	}
+	return ln, login, err
+}
+
+// needsTCP reports whether a template contains a URL: no form of it that names a
+// socket works with all clients.
+func (s *supervisedJob) needsTCP() bool {
+	for _, v := range s.vars {
+		if v.template.Uses("url", "url_nopassword", "jdbc_url") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func listenUnix(dir string) (net.Listener, *clientLogin, error) {
+	ln, err := pgproxy.ListenUnix(dir, proxyPort)
+	return ln, &clientLogin{host: dir, port: proxyPort}, err
+}
+
+func listenLoopback(addr string) (net.Listener, *clientLogin, error) {
+	ln, err := pgproxy.ListenTCP(addr, pgproxy.Loopback)
+	if err != nil {
+		return nil, nil, err
+	}
+	a := ln.Addr().(*net.TCPAddr)
+	return ln, &clientLogin{host: a.IP.String(), port: a.Port}, nil
+}

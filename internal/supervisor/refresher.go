@@ -1,0 +1,194 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+)
+
+// ErrStopped is returned by Token after Run has returned.
+var ErrStopped = errors.New("the token is no longer refreshed")
+
+// RefresherConfig configures a Refresher.
+type RefresherConfig struct {
+	First credential.Token
+	// Mint obtains a token to replace old, which the server has rejected or which
+	// is about to expire. It must return soon after its context ends.
+	Mint func(ctx context.Context, old credential.Secret) (credential.Token, error)
+	// OnToken delivers a new token; First is not delivered. The old token stays
+	// current until it succeeds; if it fails, the same token is delivered again
+	// later. It may be nil.
+	OnToken func(ctx context.Context, t credential.Token) error
+	// OnEvent is called about outages, from Run's goroutine. It must not block and
+	// may be nil.
+	OnEvent func(Event)
+}
+
+// Refresher keeps a database token fresh while Run runs. There is at most one
+// refresh at a time. No token appears in an error, event or statistic.
+type Refresher struct {
+	RefresherConfig
+	schedule retry.Schedule
+	now      func() time.Time // the wall clock
+	jitter   func() float64   // in [0, 1)
+
+	beat    atomic.Pointer[time.Time]
+	wakeup  chan struct{} // wakes Run when demanded has changed
+	stopped chan struct{} // closed when Run returns
+
+	mu          sync.Mutex
+	current     tokenState
+	flight      *flight // that callers of Token wait for; nil: no one does
+	demanded    bool    // by Token, since the last refresh ended
+	rejected    bool    // the server has rejected the current token
+	lastRefusal instant // when a refresh ended that a rejection had asked for
+	stats       RefreshStats
+}
+
+// RefreshStats is what a Refresher has done so far.
+type RefreshStats struct {
+	Refreshes int       // tokens that Mint returned
+	Failed    int       // refreshes that failed, in minting or delivery
+	LastError string    // one safe line; empty if the last refresh succeeded
+	ExpiresAt time.Time // of the current token, in UTC
+}
+
+// flight is the refresh in progress or, if there is none, the next one.
+type flight struct {
+	done chan struct{}
+	err  error // read after done is closed
+}
+
+// NewRefresher returns a Refresher that begins with the token First.
+func NewRefresher(c RefresherConfig) *Refresher {
+	return newRefresher(c, time.Now, rand.Float64, retry.Refresh())
+}
+
+func newRefresher(c RefresherConfig, now func() time.Time, jitter func() float64, schedule retry.Schedule) *Refresher {
+	r := &Refresher{RefresherConfig: c, now: now, jitter: jitter, schedule: schedule, wakeup: make(chan struct{}, 1), stopped: make(chan struct{})}
+	r.current = newTokenState(c.First, r.instant(), jitter())
+	r.stats.ExpiresAt = r.current.token.ExpiresAt
+	return r
+}
+
+func (r *Refresher) instant() instant { return instant{wall: r.now().Round(0), mono: time.Now()} }
+
+// Run keeps the token fresh until ctx ends. It runs once.
+func (r *Refresher) Run(ctx context.Context) {
+	l := &refreshLoop{Refresher: r, results: make(chan result, 1), backoff: r.schedule.Backoff()}
+	l.run(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.stopped)
+	if r.flight != nil {
+		r.flight.err = ErrStopped
+		close(r.flight.done)
+		r.flight = nil
+	}
+}
+
+// Current returns the current token, whatever is left of its life.
+func (r *Refresher) Current() credential.Token {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current.token
+}
+
+// Stats returns what was done so far.
+func (r *Refresher) Stats() RefreshStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// LastBeat is when Run's loop last turned, which it does at least every 10 s; zero
+// before the first time. It keeps the monotonic clock, so that sleep of the machine
+// is not mistaken for a hang.
+func (r *Refresher) LastBeat() time.Time {
+	if t := r.beat.Load(); t != nil {
+		return *t
+	}
+	return time.Time{}
+}
+
+// Token returns a token for a new login: the current one if at least 5 s or a tenth
+// of its life are left, whichever is less. Otherwise it waits for a refresh; any
+// number of callers share it, and while refreshes fail there is at most one per
+// second. If the refresh fails or ctx ends first, the current token is returned as
+// long as it lives.
+//
+// Errors: Mint's or ctx's if no token lives; ErrStopped after Run.
+func (r *Refresher) Token(ctx context.Context) (credential.Token, error) {
+	return r.Refresh(ctx, credential.Secret{})
+}
+
+// Refresh is Token after the server has rejected a token as invalid: if that is the
+// current one, it is replaced. If a rejection has led to a refresh less than 10 s
+// (or a tenth of the life) ago, another would not help, and the current token is
+// returned at once. A caller that gets the rejected token should not retry.
+func (r *Refresher) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
+	t, wait, err := r.request(rejected)
+	if wait == nil {
+		return t, err
+	}
+	select {
+	case <-wait.done:
+		err = wait.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.hasStopped():
+		return credential.Token{}, ErrStopped
+	case r.current.left(r.instant()) > 0:
+		return r.current.token, nil
+	case err == nil:
+		err = errExpired
+	}
+	return credential.Token{}, fmt.Errorf("no fresh token: %w", err)
+}
+
+// request returns the current token, or the flight to wait for.
+func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flight, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hasStopped() {
+		return credential.Token{}, nil, ErrStopped
+	}
+	now := r.instant()
+	usable := r.current.usable(now)
+	isRejected := !rejected.IsZero() && rejected.Equal(r.current.token.Value)
+	switch {
+	case usable && (!isRejected || now.since(r.lastRefusal) < r.current.minInterval()):
+		return r.current.token, nil, nil
+	case usable: // an expired token says nothing about the next
+		r.rejected = true
+	}
+	r.demanded = true
+	if r.flight == nil {
+		r.flight = &flight{done: make(chan struct{})}
+	}
+	select {
+	case r.wakeup <- struct{}{}:
+	default: // Run has not received the last one yet
+	}
+	return credential.Token{}, r.flight, nil
+}
+
+func (r *Refresher) hasStopped() bool {
+	select {
+	case <-r.stopped:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,276 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+)
+
+// EventKind is what an Event reports.
+type EventKind int
+
+// The kinds. An outage has at most one of each, in this order.
+const (
+	Failing   EventKind = iota + 1 // warning: new logins work until ExpiresAt
+	Expired                        // warning: ExpiresAt has passed, new logins fail
+	Recovered                      // there is a new token, valid until ExpiresAt
+)
+
+// Event is a change that users should know about.
+type Event struct {
+	Kind      EventKind
+	ExpiresAt time.Time // of the current token, in UTC
+	Rejected  bool      // the server has rejected the current token: logins may fail before ExpiresAt
+	Err       error     // Mint's or OnToken's; nil when recovered
+}
+
+// DeliveryError: there is a new token, but OnToken failed.
+type DeliveryError struct{ Err error }
+
+func (e *DeliveryError) Error() string { return "delivering the new token: " + e.Err.Error() }
+
+// Unwrap returns OnToken's error.
+func (e *DeliveryError) Unwrap() error { return e.Err }
+
+var (
+	errInvalid = errors.New("the new token is invalid")
+	errSame    = errors.New("the new token is the old one")
+	errExpired = errors.New("the new token has already expired")
+	errPending = errors.New("the refresh has not finished yet")
+)
+
+// refreshLoop is the state of Run. Only its goroutine uses it.
+type refreshLoop struct {
+	*Refresher
+	backoff *retry.Backoff
+
+	results chan result
+	cancel  context.CancelFunc // of the refresh in progress; nil: none
+	begin   instant            // when it began
+
+	end      instant       // when the last refresh ended
+	failing  bool          // it failed
+	pause    time.Duration // the wait before the next one, if it failed
+	err      error
+	pending  tokenState // minted, but not delivered; zero: none
+	reported EventKind  // the last event of this outage; zero: none
+}
+
+// result is a refresh that ended. With an error, token is one that waits for its
+// delivery, or zero.
+type result struct {
+	token  credential.Token
+	minted bool
+	err    error
+}
+
+func (l *refreshLoop) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		beat := time.Now()
+		l.beat.Store(&beat)
+		now := l.instant()
+		if required, pause := l.required(now); l.cancel == nil && ctx.Err() == nil && required && now.since(l.end) >= pause {
+			l.start(ctx, now)
+		}
+		l.reportExpiry(now)
+		timer.Reset(l.wait(now))
+		select {
+		case <-ctx.Done():
+			if l.cancel != nil {
+				l.cancel()
+				<-l.results
+			}
+			return
+		case <-timer.C:
+		case <-l.wakeup:
+		case res := <-l.results:
+			l.finish(ctx, res)
+		}
+	}
+}
+
+func (l *refreshLoop) state() tokenState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current
+}
+
+// required reports whether a refresh is required, and the minimum time between the
+// end of the last one and its start.
+func (l *refreshLoop) required(now instant) (bool, time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch s := l.current; {
+	case l.failing && l.demanded:
+		return true, min(l.pause, s.minOnDemand())
+	case l.failing:
+		return true, l.pause
+	case l.rejected:
+		return true, 0
+	case l.demanded:
+		return true, s.minOnDemand()
+	default:
+		return s.needsRefresh(now), s.minInterval()
+	}
+}
+
+// wait returns how long nothing will happen by itself.
+func (l *refreshLoop) wait(now instant) time.Duration {
+	s := l.state()
+	wait := max(shortestWait, min(clockCheck, s.tenth()))
+	if l.cancel == nil {
+		if required, pause := l.required(now); required {
+			wait = min(wait, pause-now.since(l.end))
+		} else {
+			wait = min(wait, s.refreshAge-s.age(now))
+		}
+	}
+	if left := s.left(now); left > 0 {
+		wait = min(wait, left)
+	}
+	return max(wait, time.Millisecond)
+}
+
+// start begins a refresh.
+func (l *refreshLoop) start(ctx context.Context, now instant) {
+	if l.pending.needsRefresh(now) {
+		l.pending = tokenState{}
+	}
+	ctx, l.cancel = context.WithCancel(ctx)
+	l.begin = now
+	old, pending := l.state().token, l.pending.token
+	go func() { l.results <- l.attempt(ctx, old, pending) }()
+}
+
+// attempt mints a token, unless one is pending, and delivers it.
+func (r *Refresher) attempt(ctx context.Context, old, pending credential.Token) result {
+	res := result{token: pending}
+	if pending.Value.IsZero() {
+		t, err := r.mintValid(ctx, old)
+		if err != nil {
+			return result{err: err}
+		}
+		res = result{token: t, minted: true}
+	}
+	if r.OnToken == nil {
+		return res
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	err := ctx.Err()
+	if err == nil {
+		err = r.OnToken(ctx, res.token)
+	}
+	if err != nil {
+		res.err = &DeliveryError{Err: err}
+	}
+	return res
+}
+
+func (r *Refresher) mintValid(ctx context.Context, old credential.Token) (credential.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	t, err := r.Mint(ctx, old.Value)
+	if err != nil {
+		return credential.Token{}, err
+	}
+	now := r.instant()
+	s := newTokenState(t, now, 0)
+	switch {
+	case t.Value.IsZero() || s.life <= 0:
+		return credential.Token{}, errInvalid
+	case t.Value.Equal(old.Value):
+		return credential.Token{}, errSame
+	case s.left(now) <= 0:
+		return credential.Token{}, errExpired
+	}
+	return s.token, nil
+}
+
+// finish records the result of a refresh and wakes callers blocked in Token.
+func (l *refreshLoop) finish(ctx context.Context, res result) {
+	l.cancel()
+	now := l.instant()
+	l.cancel, l.end, l.err = nil, now, res.err
+	if ctx.Err() != nil {
+		return // the failure is the end of Run
+	}
+	l.mu.Lock()
+	if res.minted {
+		l.stats.Refreshes++
+	}
+	if res.err == nil {
+		l.succeed(res, now)
+	} else {
+		l.fail(res, now)
+	}
+	waited := l.flight
+	l.flight, l.demanded = nil, false
+	left := l.current.left(now)
+	l.mu.Unlock()
+	if waited != nil {
+		waited.err = res.err
+		close(waited.done)
+	}
+	switch {
+	case l.err == nil && l.reported != 0:
+		l.report(Recovered, nil)
+		l.reported = 0
+	case l.err != nil && l.reported == 0 && left > 0:
+		l.report(Failing, l.err)
+	}
+}
+
+func (l *refreshLoop) succeed(res result, now instant) {
+	l.pending = tokenState{}
+	l.current = newTokenState(res.token, now, l.jitter())
+	if l.rejected {
+		l.lastRefusal = now
+	}
+	l.failing, l.rejected = false, false
+	l.stats.LastError, l.stats.ExpiresAt = "", l.current.token.ExpiresAt
+	l.backoff.Reset()
+}
+
+func (l *refreshLoop) fail(res result, now instant) {
+	l.pending = tokenState{}
+	if !res.token.Value.IsZero() {
+		l.pending = newTokenState(res.token, now, 0)
+	}
+	l.failing = true
+	l.stats.Failed++
+	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
+	l.pause = min(l.backoff.Next(), l.current.tenth())
+}
+
+// reportExpiry reports that the token has expired. After a sleep of the machine the
+// refresh gets its chance first.
+func (l *refreshLoop) reportExpiry(now instant) {
+	s := l.state()
+	late := l.cancel != nil && now.mono.Sub(l.begin.mono) >= s.minInterval()
+	if l.reported == Expired || s.left(now) > 0 || !l.failing && !late {
+		return
+	}
+	err := l.err
+	if !l.failing {
+		err = errPending
+	}
+	l.report(Expired, err)
+}
+
+func (l *refreshLoop) report(kind EventKind, err error) {
+	l.reported = kind
+	if l.OnEvent == nil {
+		return
+	}
+	l.mu.Lock()
+	e := Event{Kind: kind, ExpiresAt: l.current.token.ExpiresAt, Rejected: l.rejected, Err: err}
+	l.mu.Unlock()
+	l.OnEvent(e)
+}

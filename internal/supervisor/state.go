@@ -1,0 +1,78 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// State is what the status file and the probes show. Nothing in it is secret. In
+// JSON, times are RFC 3339 in UTC and whole seconds; unknown ones are omitted.
+type State struct {
+	Version         string    `json:"version"`
+	Mode            string    `json:"mode"` // passfile or proxy
+	PID             int       `json:"pid"`
+	ChildPID        int       `json:"child_pid"` // 0: there is none
+	StartedAt       time.Time `json:"started_at,omitzero"`
+	TokenExpiresAt  time.Time `json:"token_expires_at,omitzero"` // of the current token; zero: there is none
+	Refreshes       int       `json:"refreshes"`
+	FailedRefreshes int       `json:"failed_refreshes"`
+	LastError       string    `json:"last_error"` // one safe line; empty if the last refresh succeeded
+	OpenConnections int       `json:"open_connections"`
+	WaitingLogins   int       `json:"waiting_logins"`
+	Logins          int       `json:"logins"`
+	FailedLogins    int       `json:"failed_logins"`
+	Wakes           int       `json:"wakes"` // logins that waited for a suspended compute
+	Restarts        int       `json:"restarts"`
+	Goroutines      int       `json:"goroutines"` // of this process; set when the file is written, which it does not cause
+	Ready           bool      `json:"ready"`      // as /readiness; set when the file is written
+	UpdatedAt       time.Time `json:"updated_at"` // set when the file is written
+
+	// Started: the first login succeeded, and the command, if there is one, runs.
+	Started bool `json:"-"`
+	// Beat is the last heartbeat of the refresher; zero: none yet.
+	Beat time.Time `json:"-"`
+}
+
+// MarshalJSON formats the times.
+func (s State) MarshalJSON() ([]byte, error) {
+	type plain State // without this method
+	p := plain(s)
+	for _, t := range []*time.Time{&p.StartedAt, &p.TokenExpiresAt, &p.UpdatedAt} {
+		*t = t.UTC().Truncate(time.Second)
+	}
+	return json.Marshal(p)
+}
+
+// notReady returns why a new login would fail; empty if it would not.
+func (s State) notReady(now time.Time) string {
+	switch {
+	case !s.Started:
+		return "no login has succeeded yet"
+	case s.TokenExpiresAt.IsZero():
+		return "no token"
+	case !now.Before(s.TokenExpiresAt):
+		return "the token expired at " + s.TokenExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339)
+	}
+	return ""
+}
+
+// maxBeatAge is how old the last heartbeat may be. There is one every 10 s.
+const maxBeatAge = 30 * time.Second
+
+// notAlive returns which sign of life is missing; empty if none is. Before the
+// start nothing beats, and every step has a limit of its own. serving is since when
+// the probes are served.
+func (s State) notAlive(serving, now time.Time) string {
+	last := s.Beat
+	if last.IsZero() {
+		if !s.Started {
+			return ""
+		}
+		last = serving
+	}
+	if age := now.Sub(last); age > maxBeatAge {
+		return fmt.Sprintf("no heartbeat for %d s", int(age.Seconds()))
+	}
+	return ""
+}

@@ -1,0 +1,86 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+)
+
+const (
+	statusInterval  = time.Second      // between two looks at the state
+	statusHeartbeat = 10 * time.Second // after which the file is written without a change
+)
+
+// statusFile is a file with one JSON document and a newline.
+type statusFile struct {
+	path string
+	warn func(error) // called once, at the first failure
+
+	warned  bool
+	shown   State     // as it is in the file
+	written time.Time // zero: never
+	own     fs.FileInfo
+}
+
+// run writes the file now, within a second of each change of state, and every
+// 10 s. When ctx ends it removes the file, unless another process has replaced it.
+// A failed write is tried again.
+func (f *statusFile) run(ctx context.Context, state func() State) {
+	ticker := time.NewTicker(statusInterval)
+	defer ticker.Stop()
+	for {
+		f.update(state())
+		select {
+		case <-ctx.Done():
+			f.remove()
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// update writes the state if it has changed or the heartbeat is due.
+func (f *statusFile) update(s State) {
+	now := time.Now()
+	s.Ready = s.notReady(now) == ""
+	shown := s
+	shown.Beat, shown.Started = time.Time{}, false
+	shown.StartedAt, shown.TokenExpiresAt = shown.StartedAt.Round(0).UTC(), shown.TokenExpiresAt.Round(0).UTC()
+	if shown == f.shown && now.Sub(f.written) < statusHeartbeat {
+		return
+	}
+	s.UpdatedAt, s.Goroutines = now, runtime.NumGoroutine()
+	data, err := json.Marshal(s)
+	if err == nil {
+		err = securefile.ReplaceFile(f.path, append(data, '\n'))
+	}
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	f.shown, f.written = shown, now
+	f.own, _ = os.Lstat(f.path)
+}
+
+// remove compares the modification time, too, as inode numbers are reused.
+func (f *statusFile) remove() {
+	fi, err := os.Lstat(f.path)
+	if f.own == nil || err != nil || !os.SameFile(fi, f.own) || !fi.ModTime().Equal(f.own.ModTime()) {
+		return
+	}
+	if err := os.Remove(f.path); err != nil {
+		f.fail(err)
+	}
+}
+
+func (f *statusFile) fail(err error) {
+	if !f.warned {
+		f.warn(err)
+	}
+	f.warned = true
+}

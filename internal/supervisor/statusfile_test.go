@@ -1,0 +1,177 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// statusTest is a status file that is kept in fake time.
+type statusTest struct {
+	t    *testing.T
+	path string
+
+	lock   sync.Mutex
+	state  State
+	warned []error
+}
+
+// runStatusFile calls f while the file is kept, and after when that has ended.
+func runStatusFile(t *testing.T, path string, f, after func(*statusTest)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &statusTest{t: t, path: path, state: running()}
+		file := &statusFile{path: path, warn: func(err error) { s.warned = append(s.warned, err) }}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			file.run(ctx, func() State {
+				s.lock.Lock()
+				defer s.lock.Unlock()
+				return s.state
+			})
+		}()
+		synctest.Wait()
+		f(s)
+		cancel()
+		<-done
+		after(s)
+	})
+}
+
+func (s *statusTest) set(f func(*State)) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	f(&s.state)
+}
+
+// sleep also returns the document, which was last written this long ago.
+func (s *statusTest) sleep(d time.Duration) (State, time.Duration) {
+	s.t.Helper()
+	time.Sleep(d)
+	synctest.Wait()
+	data, err := os.ReadFile(s.path)
+	var state State
+	if err = errors.Join(err, json.Unmarshal(data, &state)); err != nil || bytes.Count(data, []byte("\n")) != 1 || !bytes.HasSuffix(data, []byte("}\n")) {
+		s.t.Errorf("got %v: %s", err, data)
+	}
+	return state, time.Since(state.UpdatedAt).Truncate(time.Second)
+}
+
+func fileNames(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestStatusFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "status.json")
+	if err := os.WriteFile(path, []byte("left by a killed run"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	runStatusFile(t, path, func(s *statusTest) {
+		state, age := s.sleep(500 * time.Millisecond)
+		if fi, err := os.Lstat(path); err != nil || fi.Mode() != 0o600 || state.PID != 7 || !state.Ready || state.Goroutines == 0 || age != 0 {
+			t.Errorf("got %v, %v, %+v", fi, err, state)
+		}
+		s.set(func(s *State) { s.Logins = 99 }) // written within a second
+		if state, _ := s.sleep(time.Second); state.Logins != 99 {
+			t.Errorf("got %+v", state)
+		}
+		s.set(func(s *State) { s.Beat = time.Now() }) // is not shown
+		if _, age := s.sleep(8 * time.Second); age != 8*time.Second {
+			t.Errorf("got a file written %v ago, want 8s", age)
+		}
+		if _, age := s.sleep(2 * time.Second); age != 0 { // the heartbeat
+			t.Errorf("got a file written %v ago, want 0s", age)
+		}
+		s.set(func(s *State) { s.TokenExpiresAt = time.Now().Add(2 * time.Second) })
+		if state, _ := s.sleep(4 * time.Second); state.Ready { // it expires by itself
+			t.Errorf("got %+v", state)
+		}
+	}, func(s *statusTest) {
+		if left := fileNames(t, dir); len(left) != 0 || len(s.warned) != 0 {
+			t.Errorf("got %q left, warnings %v", left, s.warned)
+		}
+	})
+}
+
+// A write that fails is reported once and tried again.
+func TestStatusFile_NotWritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	runStatusFile(t, filepath.Join(dir, "status.json"), func(s *statusTest) {
+		time.Sleep(time.Minute)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if state, _ := s.sleep(time.Second); state.PID != 7 {
+			t.Errorf("got %+v", state)
+		}
+	}, func(s *statusTest) {
+		if left := fileNames(t, dir); len(left) != 0 || len(s.warned) != 1 || !strings.Contains(s.warned[0].Error(), "no such file") {
+			t.Errorf("got %q left, warnings %v", left, s.warned)
+		}
+	})
+}
+
+// What is not a regular file is left alone.
+func TestStatusFile_NotRegular(t *testing.T) {
+	dir := t.TempDir()
+	other, path := filepath.Join(dir, "other"), filepath.Join(dir, "status.json")
+	if err := errors.Join(os.WriteFile(other, []byte("theirs"), 0o600), os.Symlink("other", path)); err != nil {
+		t.Fatal(err)
+	}
+	runStatusFile(t, path, func(s *statusTest) { time.Sleep(30 * time.Second) }, func(s *statusTest) {
+		if len(s.warned) != 1 || !strings.Contains(s.warned[0].Error(), "is a symbolic link, not a regular file") {
+			t.Errorf("got warnings %v", s.warned)
+		}
+	})
+	if text, err := os.ReadFile(other); err != nil || string(text) != "theirs" || !slices.Equal(fileNames(t, dir), []string{"other", "status.json"}) {
+		t.Errorf("got %q, %v, %q", text, err, fileNames(t, dir))
+	}
+}
+
+// A file that another process has put there is not removed.
+func TestStatusFile_Replaced(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "status.json")
+	for name, replace := range map[string]func(modified time.Time) error{
+		"later": func(time.Time) error {
+			return errors.Join(os.WriteFile(path, []byte("theirs"), 0o600), os.Chtimes(path, time.Time{}, time.Now()))
+		},
+		"at the same time": func(modified time.Time) error {
+			return errors.Join(os.Rename(path, filepath.Join(t.TempDir(), "kept")), os.WriteFile(path, []byte("theirs"), 0o600), os.Chtimes(path, time.Time{}, modified))
+		},
+	} {
+		runStatusFile(t, path, func(*statusTest) {
+			fi, err := os.Lstat(path)
+			if err == nil {
+				err = replace(fi.ModTime())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, func(s *statusTest) {
+			if text, err := os.ReadFile(path); err != nil || string(text) != "theirs" || len(s.warned) != 0 {
+				t.Errorf("%s: got %q, %v, warnings %v", name, text, err, s.warned)
+			}
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package supervisor
+
+import (
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+const (
+	refreshAt     = 2.0 / 3 // part of a token's life after which it is replaced
+	refreshJitter = 0.05    // part of a token's life that jitter adds or subtracts
+
+	maxInterval    = 10 * time.Second // the longest minimum between scheduled refreshes
+	maxOnDemand    = time.Second      // the same between refreshes that Token asks for
+	minUsable      = 5 * time.Second  // what a token must have left for a new login
+	clockCheck     = 10 * time.Second // the longest time between two looks at the wall clock
+	shortestWait   = 100 * time.Millisecond
+	attemptTimeout = 2 * time.Minute // of one call of Mint, and of one of OnToken
+)
+
+// instant is one instant on two clocks. A token expires by the wall clock, also
+// while the machine sleeps; Go's timers run on the monotonic clock, which on Linux
+// stops during sleep. So both are compared at short intervals, and the greater age
+// counts.
+type instant struct{ wall, mono time.Time }
+
+// since returns the time from then to i on the clock that advanced more.
+func (i instant) since(then instant) time.Duration {
+	return max(i.wall.Sub(then.wall), i.mono.Sub(then.mono))
+}
+
+// tokenState is a token with what decides when it is replaced.
+type tokenState struct {
+	token         credential.Token
+	life          time.Duration
+	refreshAge    time.Duration // the age at which it is replaced
+	received      instant
+	ageAtReceived time.Duration
+}
+
+// newTokenState describes a token received now; jitter is in [0, 1). No token is
+// assumed to live longer than credential.MaxLife.
+func newTokenState(t credential.Token, now instant, jitter float64) tokenState {
+	t.MintedAt, t.ExpiresAt = t.MintedAt.Round(0).UTC(), t.ExpiresAt.Round(0).UTC()
+	if latest := t.MintedAt.Add(credential.MaxLife); t.ExpiresAt.After(latest) {
+		t.ExpiresAt = latest
+	}
+	life := t.ExpiresAt.Sub(t.MintedAt)
+	return tokenState{
+		token: t, life: life, received: now,
+		refreshAge:    time.Duration((refreshAt + refreshJitter*(2*jitter-1)) * float64(life)),
+		ageAtReceived: max(0, now.wall.Sub(t.MintedAt)),
+	}
+}
+
+// age does not decrease when the wall clock is set back.
+func (s tokenState) age(now instant) time.Duration {
+	return max(now.wall.Sub(s.token.MintedAt), s.ageAtReceived+now.mono.Sub(s.received.mono))
+}
+
+func (s tokenState) left(now instant) time.Duration { return s.life - s.age(now) }
+
+// needsRefresh reports whether the token is to be replaced: because of its age, or
+// because the clock was set back to before its start, so that its times are
+// meaningless.
+func (s tokenState) needsRefresh(now instant) bool {
+	return s.age(now) >= s.refreshAge || s.token.MintedAt.After(now.wall)
+}
+
+// usable reports whether a new login may use the token.
+func (s tokenState) usable(now instant) bool {
+	left := s.left(now)
+	return left > 0 && left >= min(minUsable, s.tenth()) && !s.token.MintedAt.After(now.wall)
+}
+
+func (s tokenState) tenth() time.Duration { return s.life / 10 }
+
+// minInterval limits the rate of refreshes if Mint returns tokens that are old
+// already; minOnDemand that of refreshes that Token asks for.
+func (s tokenState) minInterval() time.Duration { return min(maxInterval, s.tenth()) }
+func (s tokenState) minOnDemand() time.Duration { return min(maxOnDemand, s.tenth()) }
