@@ -112,7 +112,7 @@ func TestSourceCheckFindsViolations(t *testing.T) {
 		`import "fmt"; func f() { fmt.Println("x") }`:               "fmt.Println",
 		`import "fmt"; func f() { go func() { fmt.Printf("") }() }`: "fmt.Printf",
 		`import "log"; func f() { log.Print("x") }`:                 "log.Print",
-		`import "log"; var l = log.Default()`:                           "log.Default",
+		`import "log"; var l = log.Default()`:                       "log.Default",
 		`func f() { println("x") }`:                                 "println",
 	} {
 		got, err := checkSource("x.go", "package x\n"+body)
