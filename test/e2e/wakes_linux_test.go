@@ -138,7 +138,7 @@ func neverWakes(t *testing.T, mode emulator.WakeMode, heard string, wait time.Du
 	suspend(t, l, mode, emulator.Never)
 	o := p.do("lakebase-exec", "--cache", "file", "--wait-timeout", wait.String(), "--", "sh", "-c", stamp, "sh", file)
 	o.wantExit(123).wantStderr("lakebase-exec: error: the database at localhost did not wake in ", heard,
-		"lakebase-exec: hint: allow it more time with --wait-timeout")
+		"lakebase-exec: hint: raise --wait-timeout")
 	if o.took < wait {
 		t.Errorf("gave up after %s, not after %s", o.took, wait)
 	}
