@@ -2,16 +2,25 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
-	"sync/atomic"
+	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/doctor"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func doctorCommand(c *call) *urfave.Command {
@@ -28,120 +37,177 @@ Examples:
   lakebase-credential-helper doctor -p prod --json`,
 		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}},
 			[]config.Category{config.CategoryCommand, config.CategoryService}, "wait", "min-ttl", "cache"),
-		Action: c.commandAction(doctor),
+		Action: c.commandAction(runDoctor),
 	}
 }
 
-// The steps that are looked at here; the others are the broker's.
-const (
-	partConfiguration broker.Part = "configuration"
-	partWay           broker.Part = "way in"
-	partTrust         broker.Part = "trust"
-	partRuntime       broker.Part = "runtime folder"
-	partCache         broker.Part = "cache"
-	partKeychain      broker.Part = "keychain"
-	partChild         broker.Part = "child"
-	partLibpq         broker.Part = "libpq"
-)
-
-// step is what is said of one step.
-type step struct {
-	Name   broker.Part       `json:"name"`
-	Status broker.Status     `json:"status"`
-	Text   string            `json:"text"`
-	Cure   string            `json:"cure,omitempty"`
-	Needs  broker.Part       `json:"needs,omitempty"`
-	Facts  map[string]string `json:"facts,omitempty"`
-
-	err error // of one that failed
-}
-
-// failed is a step that has an error, in its usual words.
-func failed(name broker.Part, err error, conf *config.Config) step {
-	s := step{Name: name, Status: broker.StatusFailed, err: err}
-	s.Text, s.Cure = explain(err, conf)
-	return s
-}
-
-func notTried(name, needs broker.Part) step {
-	return step{Name: name, Status: broker.StatusNotTried, Needs: needs}
-}
-
-// examination is one run of doctor.
-type examination struct {
-	*call
-	blocked map[broker.Part]broker.Part
-	seen    broker.Seen
-	steps   []step
-	proxied atomic.Value // the proxy's address, a string, where one is used
-}
-
-func doctor(ctx context.Context, c *call) error {
-	x := &examination{call: c, blocked: map[broker.Part]broker.Part{}}
-	x.say = cli.NewLogger(program, c.Stderr, config.LogNormal, false)
-	x.configuration()
-	x.say = c.Voice(c.conf)
-	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
-	x.way()
-	x.trust()
-	x.runtime()
-	x.road(ctx, progress)
-	x.child()
-	x.libpq(ctx)
-	progress.Stop()
-	if err := x.write(); err != nil {
+func runDoctor(ctx context.Context, c *call) error {
+	d := &diagnosis{call: c}
+	report := doctor.Doctor{
+		Options: c.given, Environ: c.Environ, Settings: c, Local: d, Connector: d, Observer: d,
+		Roots: c.Roots(), Search: c.ToolSearch(), Now: time.Now,
+	}.Run(ctx)
+	d.progress.Stop()
+	if err := printReport(c.Stdout, report, c.given["json"] != nil); err != nil {
 		return err
 	}
-	for _, s := range x.steps {
-		if s.Status == broker.StatusFailed {
-			// It has been told, with its cure; what is left to tell is the exit code.
-			c.say = cli.NewLogger(program, io.Discard, config.LogNormal, false)
-			return s.err
-		}
+	// The report has shown the error and its fix; what is left is the exit code.
+	c.say = cli.NewLogger(program, io.Discard, config.LogNormal, false)
+	return report.Err()
+}
+
+// diagnosis implements what doctor's checks need.
+type diagnosis struct {
+	*call
+	progress *cli.Progress // nil before the configuration is resolved
+}
+
+func (d *diagnosis) RuntimeDir(conf config.Config) (string, error) {
+	dir, err := d.call.RuntimeDir(conf)
+	if err != nil {
+		return "", err
 	}
-	return nil
+	defer dir.Close()
+	return dir.Path(), nil
 }
 
-// proxy is the proxy's address; empty: none was used.
-func (x *examination) proxy() string {
-	address, _ := x.proxied.Load().(string)
-	return address
+func (d *diagnosis) TokenStore(conf config.Config) (string, []string, error) {
+	stores, err := d.TokenStores(conf, d.Keychain(conf))
+	return stores.InUse, stores.Notes, err
 }
 
-func (x *examination) add(s step) { x.steps = append(x.steps, s) }
+func (d *diagnosis) KeychainState(ctx context.Context, conf config.Config) error {
+	_, err := d.Keychain(conf).Read(ctx, keychain.IndexAccount)
+	return err
+}
 
-// road has the broker walk, with the keychain looked at before.
-func (x *examination) road(ctx context.Context, progress *cli.Progress) {
-	chain := x.Keychain(x.conf)
-	stores := x.openStores(chain)
-	state := x.keychainState(ctx, chain, stores)
-	checkup, err := x.checkup(progress, chain)
-	if err != nil { // what it is made of was looked at: see trust and runtime
-		x.add(failed(broker.PartWorkspace, err, x.described()))
+func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Identity) doctor.Stored {
+	host, clientID := conf.Workspace.Value.HostPort(), conf.ClientID.Value
+	account := config.SecretAccount(host, clientID)
+	if id.Type == auth.AuthBrowser {
+		account = config.RefreshAccount(host, id.Principal)
+	}
+	stored := doctor.Stored{Store: storeKeychain}
+	files := d.SecretFiles()
+	if _, err := files.Get(account); err == nil {
+		stored.Store, stored.Path = storeFile, files.Path(account)
+	}
+	chain := d.Keychain(conf)
+	stores, err := d.TokenStores(conf, chain)
+	if err != nil {
+		return stored
+	}
+	v := d.vault(stores, chain, host, clientID)
+	if secret, err := v.peek(ctx); err == nil {
+		stored.Known = true
+		stored.Expires, _ = v.life(ctx, secret)
+	}
+	return stored
+}
+
+func (d *diagnosis) Prober(conf config.Config) (doctor.Prober, error) {
+	finder := d.Roots()
+	prober, err := doctor.NewProber(conf.Workspace.Value, exchange.Options{
+		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, UserAgent: program + "/" + cli.Version(),
+		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
+		Proxy:     d.ProxySettings(),
+	})
+	if err != nil {
+		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
+	}
+	return prober, nil
+}
+
+func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {
+	c, err := d.Client(conf, cli.NoPrompt, d.say, d.progress)
+	if err != nil {
+		return doctor.Connection{}, err
+	}
+	return doctor.Connection{Auth: c.Chain, Targets: lakebase.NewResolver(conf, c.API, c.Observer), Workspace: c.API, Database: c.Connector}, nil
+}
+
+// Checking shows the progress of checks that may take long.
+func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
+	if id == doctor.Configuration {
 		return
 	}
-	findings, seen := checkup.Walk(ctx, x.blocked)
-	x.seen = seen
-	if x.blocked[broker.PartSecret] == "" {
-		x.conf = seen.Config
+	if d.progress == nil {
+		d.say = d.Voice(conf)
+		d.progress = cli.StartProgress(d.say, cli.Terminal(d.Stderr))
 	}
-	// A keychain that is in the way is one step, and what it holds another.
-	if f := &findings[0]; f.Status == broker.StatusFailed && inTheWay(f.Err) {
-		state = failed(partKeychain, f.Err, x.described())
-		*f = broker.Finding{Part: f.Part, Status: broker.StatusNotTried, Needs: partKeychain}
+	switch id {
+	case doctor.Secret:
+		d.progress.SetStatus("waiting for the keychain")
+	case doctor.Workspace, doctor.SignIn, doctor.Identity, doctor.Target, doctor.Credential:
+		d.progress.SetStatus("waiting for " + conf.Workspace.Value.HostPort())
+	case doctor.Database, doctor.Login:
+		d.progress.SetStatus("waiting for the compute to wake")
 	}
-	x.add(state)
-	for _, f := range findings {
-		s := x.told(f)
-		if f.Part == broker.PartSecret && f.Status == broker.StatusOK {
-			x.life(ctx, &s, stores, chain)
-		}
-		x.add(s)
-	}
+	d.say.Note("checking: %s", id)
 }
 
-// inTheWay says whether a keychain could not be asked what it holds.
-func inTheWay(err error) bool {
-	var e *keychain.Error
-	return errors.As(err, &e) && !e.Missing()
+func (d *diagnosis) Note(text string) { d.say.Note("%s", text) }
+
+func (d *diagnosis) Explain(err error, conf *config.Config) (text, fix string) {
+	text, fix = cli.Describe(err, conf)
+	if e := (*pglogin.Error)(nil); errors.As(err, &e) && conf != nil {
+		if sql := cli.GrantSQL(e.Kind, *conf); sql != "" {
+			fix = "as the project's owner, in " + conf.Database.Value + ": " + sql
+		}
+	}
+	return text, fix
+}
+
+// reportJSON is what --json prints.
+type reportJSON struct {
+	Version  int             `json:"version"`
+	Program  string          `json:"program"`
+	ExitCode int             `json:"exit_code"`
+	Steps    []doctor.Result `json:"steps"`
+}
+
+// printReport prints all results, without the secrets of the configuration, which a
+// server may have repeated: the output is meant to be shown to others.
+func printReport(w io.Writer, report doctor.Report, asJSON bool) error {
+	secrets := []credential.Secret{report.Config.Secret.Text}
+	if g := report.Config.GitHub; g != nil {
+		secrets = append(secrets, g.Token)
+	}
+	hide := func(text string) string { return credential.HideSecrets(text, secrets...) }
+	for i := range report.Results {
+		r := &report.Results[i]
+		r.Text, r.Fix = hide(r.Text), hide(r.Fix)
+		for name, value := range r.Facts {
+			r.Facts[name] = hide(value)
+		}
+	}
+	if !asJSON {
+		_, err := io.WriteString(w, reportLines(report.Results))
+		return err
+	}
+	doc := reportJSON{Version: 1, Program: program + " " + cli.Version(), Steps: report.Results}
+	if err := report.Err(); err != nil {
+		doc.ExitCode = cli.ExitCode(err)
+	}
+	return printJSON(w, doc)
+}
+
+// reportLines is one line for each result, and another one for its fix.
+func reportLines(results []doctor.Result) string {
+	width := 0
+	for _, r := range results {
+		width = max(width, len(r.ID))
+	}
+	var b strings.Builder
+	for _, r := range results {
+		text := r.Text
+		if r.Needs != "" {
+			text = "needs: " + string(r.Needs)
+		}
+		fmt.Fprintf(&b, "%-9s  %-*s  %s\n", r.Status, width, r.ID, sanitize.Escape(text))
+		if r.Fix != "" {
+			fmt.Fprintf(&b, "%-9s  %-*s  %s\n", "", width, "fix", sanitize.Escape(r.Fix))
+		}
+	}
+	return b.String()
 }

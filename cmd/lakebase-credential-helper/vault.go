@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -123,16 +122,13 @@ func (v *vault) life(ctx context.Context, secret credential.Secret) (expires tim
 	return expires, s.ScheduledWith(fingerprint)
 }
 
-// soon is how long before its end a secret is warned of.
-const soon = 30 * 24 * time.Hour
-
 // warnLife speaks of a secret whose life ends soon.
 func (c *call) warnLife(host, clientID string, expires time.Time) {
 	if expires.IsZero() {
 		return
 	}
-	if left := expires.Sub(time.Now()); left < soon {
-		c.say.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, lifeLeft(left), program)
+	if left := expires.Sub(time.Now()); left < rotate.RenewBefore {
+		c.say.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, rotate.DescribeLifetime(left), program)
 	}
 }
 
@@ -142,18 +138,4 @@ func (c *call) warnKnown(ctx context.Context, stores cli.TokenStores, chain *key
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
 	expires, _ := c.vault(stores, chain, host, clientID).life(ctx, secret)
 	c.warnLife(host, clientID, expires)
-}
-
-// lifeLeft is a time in days.
-func lifeLeft(left time.Duration) string {
-	switch days := int(left / (24 * time.Hour)); {
-	case left <= 0:
-		return "has expired"
-	case days == 0:
-		return "expires within a day"
-	case days == 1:
-		return "expires in 1 day"
-	default:
-		return fmt.Sprintf("expires in %d days", days)
-	}
 }

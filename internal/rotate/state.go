@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -148,6 +149,23 @@ func (s State) unknown(list []exchange.ClientSecret) []exchange.ClientSecret {
 	return slices.DeleteFunc(slices.Clone(list), func(c exchange.ClientSecret) bool {
 		return s.isCurrent(c.ID) || s.isScheduled(c.ID)
 	})
+}
+
+// RenewBefore is how long before its expiry a secret should be rotated.
+const RenewBefore = 30 * 24 * time.Hour
+
+// DescribeLifetime describes the time that is left until a secret expires.
+func DescribeLifetime(left time.Duration) string {
+	switch days := int(left / (24 * time.Hour)); {
+	case left <= 0:
+		return "has expired"
+	case days == 0:
+		return "expires within a day"
+	case days == 1:
+		return "expires in 1 day"
+	default:
+		return fmt.Sprintf("expires in %d days", days)
+	}
 }
 
 func secretIDs(list []exchange.ClientSecret) []string {

@@ -101,6 +101,7 @@ var domain = map[string]string{
 	"internal/lakebase":   "internal/auth internal/config internal/exchange internal/loginproof internal/pglogin internal/tokencache",
 	"internal/rotate":     "internal/config internal/exchange",
 	"internal/secretfile": "internal/config",
+	"internal/doctor":     "internal/auth internal/config internal/exchange internal/keychain internal/pgenv internal/pglogin internal/process internal/rotate",
 }
 
 // checkImports returns the imports that break a rule.

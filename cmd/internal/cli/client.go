@@ -28,13 +28,14 @@ import (
 // Client signs in and connects, for one configuration.
 type Client struct {
 	*lakebase.Source
-	API      *exchange.Client
-	Cache    *tokencache.Cache
-	Observer auth.Observer
-	Roots    string // the file of root certificates; empty under sslmode=require
+	Chain     *auth.Chain
+	API       *exchange.Client
+	Cache     *tokencache.Cache
+	Observer  auth.Observer
+	Roots     string // the file of root certificates; empty under sslmode=require
+	Connector *pglogin.Connector
 
-	connector *pglogin.Connector
-	proofs    loginproof.Proofs
+	proofs loginproof.Proofs
 }
 
 // Prompting is whether reading a stored secret may show the keychain's dialog.
@@ -61,16 +62,17 @@ func (p *Environment) Client(conf config.Config, prompt Prompting, say *Logger, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{API: api, Cache: stores.Cache(say, progress), Observer: p.Observer(conf, say, progress), Roots: roots, connector: connector(progress), proofs: stores.Logins()}
+	c := &Client{API: api, Cache: stores.Cache(say, progress), Observer: p.Observer(conf, say, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
 	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: p.Secrets(chain), chain: chain, index: stores.Index(), prompt: prompt},
 		Process: outside{p, conf}, Locks: c.Cache, Observer: c.Observer}
-	c.Source = lakebase.NewSource(conf, auth.NewChain(conf, deps), api, c.Cache, c.Observer)
+	c.Chain = auth.NewChain(conf, deps)
+	c.Source = lakebase.NewSource(conf, c.Chain, api, c.Cache, c.Observer)
 	return c, nil
 }
 
 // Open returns a session; see lakebase.Open.
 func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {
-	return lakebase.Open(ctx, c.Source, c.connector, c.proofs, c.Roots)
+	return lakebase.Open(ctx, c.Source, c.Connector, c.proofs, c.Roots)
 }
 
 // Workspace returns the client of the workspace's API.
@@ -182,7 +184,7 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 	return exchange.GitHubToken(ctx, exchange.GitHub{
 		URL: from.URL, Token: from.Token, Audience: audience, Options: exchange.Options{UserAgent: o.Program + "/" + Version(),
 			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(o.conf.CACert.Value) },
-			Proxy:     o.proxySettings()},
+			Proxy:     o.ProxySettings()},
 	})
 }
 

@@ -30,6 +30,20 @@ func databaseHint(e *pglogin.Error, conf *config.Config) string {
 	return e.Hint()
 }
 
+// GrantSQL returns what a project's owner runs for a login that is refused because
+// a role or a grant is missing; empty for other reasons.
+func GrantSQL(kind pglogin.Kind, conf config.Config) string {
+	switch {
+	case conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "":
+		return "" // the password is the wrong kind of token
+	case kind == pglogin.RoleMissing || kind == pglogin.Refused:
+		return RoleSQL(conf) + " " + ConnectSQL(conf)
+	case kind == pglogin.ConnectDenied:
+		return ConnectSQL(conf)
+	}
+	return ""
+}
+
 // RoleSQL is what a project's owner runs for a login that has no role (Databricks
 // documentation, "Create OAuth roles").
 func RoleSQL(conf config.Config) string {

@@ -3,10 +3,14 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
-// endOf finds where a quoted text ends, as Postgres' scanner does (PostgreSQL
-// manual, "Lexical Structure"); below 0: nowhere.
+// endOf returns where a quoted text ends, as Postgres' scanner does (PostgreSQL
+// manual, "Lexical Structure"); negative if it does not end.
 func endOf(sql string) int {
 	escapes := strings.HasPrefix(sql, "E")
 	sql = strings.TrimPrefix(sql, "E")
@@ -26,7 +30,7 @@ func endOf(sql string) int {
 	return -1
 }
 
-// No name ends its quotes, whatever standard_conforming_strings says.
+// A name never ends its quotes, whatever standard_conforming_strings says.
 func FuzzQuotes(f *testing.F) {
 	for _, s := range []string{"", "a", `'`, `\`, `\'`, `''`, `"; --`, `x'); DROP TABLE t; --`, "E'", `\\'`} {
 		f.Add(s)
@@ -41,4 +45,36 @@ func FuzzQuotes(f *testing.F) {
 			t.Errorf("%q becomes %s", s, lit)
 		}
 	})
+}
+
+// loginAs returns a configuration of a login.
+func loginAs(user, database, auth string) config.Config {
+	c := config.Config{}
+	c.User.Value, c.Database.Value, c.Auth.Value, c.Credential.Value = user, database, auth, config.CredentialDatabase
+	return c
+}
+
+func TestGrantSQL(t *testing.T) {
+	const id = "5f2b1c3d-0000-4000-8000-0123456789ab"
+	for _, c := range []struct {
+		kind pglogin.Kind
+		conf config.Config
+		want string
+	}{
+		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthM2M), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.Refused, loginAs("ada@example.com", "db", credential.AuthBrowser), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
+		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthPAT), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, credential.AuthM2M), `GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
+		{pglogin.DatabaseMissing, loginAs(id, "db", credential.AuthM2M), ""},
+		{pglogin.TokenInvalid, loginAs(id, "db", credential.AuthM2M), ""},
+	} {
+		if got := GrantSQL(c.kind, c.conf); got != c.want {
+			t.Errorf("%s: got %s\nwant %s", c.kind, got, c.want)
+		}
+	}
+	c := loginAs(id, "db", credential.AuthM2M)
+	c.Credential.Value = config.CredentialWorkspace
+	if got := GrantSQL(pglogin.Refused, c); got != "" {
+		t.Errorf("wrong kind of token: got %s, want none", got)
+	}
 }

@@ -71,7 +71,7 @@ func (p *Process) workloadToken(conf config.Config) func(context.Context, string
 			Options: exchange.Options{
 				UserAgent: p.Program + "/" + Version(),
 				LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-				Proxy:     p.proxySettings(),
+				Proxy:     p.ProxySettings(),
 			},
 		})
 	}

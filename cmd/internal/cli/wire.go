@@ -124,7 +124,7 @@ func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	client, err := exchange.New(exchange.Options{
 		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: p.Program + "/" + Version(),
 		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-		Proxy:     p.proxySettings(),
+		Proxy:     p.ProxySettings(),
 	})
 	if err != nil { // the host was checked before: it is the proxy
 		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
@@ -132,7 +132,8 @@ func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	return client, nil
 }
 
-func (p *Process) proxySettings() exchange.ProxySettings {
+// ProxySettings returns the proxy settings of the environment.
+func (p *Process) ProxySettings() exchange.ProxySettings {
 	return exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")}
 }
 

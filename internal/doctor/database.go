@@ -1,0 +1,137 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+)
+
+// checkDatabaseHost compares the target's host with the configured one. An option
+// may name any host, such as one of a private DNS.
+func (x *run) checkDatabaseHost(_ context.Context, r *Result) error {
+	configured := x.conf.PGHost
+	x.host = configured.Value
+	var err error
+	if x.endpoint.Name != "" {
+		var named string
+		named, err = x.conn.Targets.Host(x.endpoint)
+		if configured.Value == "" {
+			x.host = named
+		}
+	}
+	r.fact("host", x.host)
+	if err != nil {
+		text, _ := x.explain(err)
+		r.Text = text + x.otherRegion()
+		if configured.Source.Origin == config.FromOption {
+			return warning{err}
+		}
+		return err
+	}
+	r.Text = x.host
+	switch {
+	case configured.Value == "":
+		r.Text += ", from the workspace"
+	case x.endpoint.Host == "":
+		r.Text += " (" + configured.Source.String() + "), not checked against the workspace"
+	default:
+		r.Text += " (" + configured.Source.String() + "), the target's host"
+	}
+	return nil
+}
+
+// otherRegion describes the regions of the configured host and the target's, if
+// they differ.
+func (x *run) otherRegion() string {
+	want := x.endpoint.Host
+	if x.conf.ReadOnly.Value {
+		want = x.endpoint.ReadOnlyHost
+	}
+	configured, target := region(x.conf.PGHost.Value), region(want)
+	switch {
+	case configured == "" || want == "" || configured == target:
+		return ""
+	case target == "":
+		return "; it is in the region " + configured
+	}
+	return "; it is in the region " + configured + ", and the target in " + target
+}
+
+// region returns REGION of the host NAME.database.REGION.DOMAIN; empty for others.
+func region(host string) string {
+	if !config.IsDatabaseDomain(host) {
+		return ""
+	}
+	_, rest, _ := strings.Cut(host, ".database.")
+	region, domain, _ := strings.Cut(rest, ".")
+	if !config.IsDatabaseDomain("x.database." + domain) {
+		return "" // the name has no region
+	}
+	return region
+}
+
+// target returns what to connect to.
+func (x *run) target() pglogin.Target {
+	roots, _ := x.sslRootCert() // see checkTrust
+	c := x.conf
+	return pglogin.Target{Host: x.host, HostAddr: c.PGHostAddr.Value, Port: c.PGPort.Value, Database: c.Database.Value, User: c.User.Value, SSLMode: c.SSLMode.Value, SSLRootCert: roots}
+}
+
+// checkDatabase connects and completes the TLS handshake. It sends no password.
+func (x *run) checkDatabase(ctx context.Context, r *Result) error {
+	ctx, cancel := context.WithTimeout(ctx, x.conf.WaitTimeout.Value)
+	defer cancel()
+	t := x.target()
+	if t.User == "" {
+		t.User = "unknown" // it is not sent
+	}
+	peer, err := x.conn.Database.Probe(ctx, t)
+	x.describePeer(r, peer, err)
+	if err == nil {
+		r.Text = fmt.Sprintf("%s:%d%s", x.host, x.conf.PGPort.Value, certificate(peer))
+	}
+	return err
+}
+
+func (x *run) checkCredential(ctx context.Context, r *Result) error {
+	kind := "the workspace token itself"
+	x.password = x.bearer
+	if x.conf.Credential.Value != config.CredentialWorkspace {
+		ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
+		defer cancel()
+		name := x.endpoint.Name
+		if name == "" {
+			name = x.conf.Target()
+		}
+		kind = "a database token"
+		var err error
+		x.password, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
+			return x.conn.Workspace.DatabaseCredential(ctx, x.bearer.Value, name, x.conf.TTL.Value)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.fact("token_expires", timestamp(x.password.ExpiresAt))
+	r.Text = kind + ", valid until " + timestamp(x.password.ExpiresAt)
+	return nil
+}
+
+func (x *run) checkLogin(ctx context.Context, r *Result) error {
+	ctx, cancel := context.WithTimeout(ctx, x.conf.WaitTimeout.Value)
+	defer cancel()
+	begun := time.Now()
+	err := x.conn.Database.Login(ctx, x.target(), x.password.Value)
+	took := time.Since(begun)
+	r.fact("seconds", fmt.Sprintf("%.1f", took.Seconds()))
+	if err == nil {
+		r.Text = fmt.Sprintf("%s logged in to %s in %s", x.conf.User.Value, x.conf.Database.Value, took.Round(10*time.Millisecond))
+	}
+	return err
+}

@@ -1,0 +1,339 @@
+// Package doctor checks each step from the configuration to a database login, and
+// suggests a fix for what is wrong. It uses no cached token, shows no dialog and
+// stores nothing, except for a refresh token that the workspace replaced.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
+)
+
+// CheckID names a check, in the output and in JSON.
+type CheckID string
+
+// The checks, in their order.
+const (
+	Configuration CheckID = "configuration"
+	AuthType      CheckID = "way in"
+	Trust         CheckID = "trust"
+	RuntimeDir    CheckID = "runtime folder"
+	Cache         CheckID = "cache"
+	Keychain      CheckID = "keychain"
+	Secret        CheckID = "secret"
+	Workspace     CheckID = "workspace"
+	Clock         CheckID = "clock"
+	SignIn        CheckID = "sign-in"
+	Identity      CheckID = "identity"
+	Target        CheckID = "target"
+	DatabaseHost  CheckID = "database host"
+	Database      CheckID = "database"
+	Credential    CheckID = "credential"
+	Login         CheckID = "login"
+	Child         CheckID = "child"
+	Libpq         CheckID = "libpq"
+)
+
+// check is one row of the table. It does not run if a check that it needs has
+// failed or did not run. run returns nil if all is well, a warning, or an error.
+type check struct {
+	id    CheckID
+	needs []CheckID
+	run   func(*run, context.Context, *Result) error
+}
+
+var checks = []check{
+	{Configuration, nil, (*run).checkConfiguration},
+	{AuthType, nil, (*run).checkAuthType},
+	{Trust, nil, (*run).checkTrust},
+	{RuntimeDir, nil, (*run).checkRuntimeDir},
+	{Cache, nil, (*run).checkCache},
+	{Keychain, nil, (*run).checkKeychain},
+	{Secret, nil, (*run).checkSecret},
+	{Workspace, nil, (*run).checkWorkspace},
+	{Clock, []CheckID{Workspace}, (*run).checkClock},
+	{SignIn, []CheckID{Secret, Workspace}, (*run).checkSignIn},
+	{Identity, []CheckID{SignIn}, (*run).checkIdentity},
+	{Target, []CheckID{SignIn}, (*run).checkTarget},
+	{DatabaseHost, []CheckID{Target}, (*run).checkDatabaseHost},
+	{Database, []CheckID{DatabaseHost}, (*run).checkDatabase},
+	{Credential, []CheckID{Target}, (*run).checkCredential},
+	{Login, []CheckID{Database, Credential, Identity}, (*run).checkLogin},
+	{Child, nil, (*run).checkChild},
+	{Libpq, nil, (*run).checkLibpq},
+}
+
+// Status is the outcome of a check.
+type Status string
+
+// The statuses.
+const (
+	OK       Status = "ok"
+	Warning  Status = "warning"
+	Failed   Status = "failed"
+	NotTried Status = "not tried"
+)
+
+// Result is what a check found. It holds no secret, except for those that a server
+// repeats in an error.
+type Result struct {
+	ID     CheckID           `json:"name"`
+	Status Status            `json:"status"`
+	Text   string            `json:"text"`
+	Fix    string            `json:"cure,omitempty"`
+	Needs  CheckID           `json:"needs,omitempty"` // why it was not tried
+	Facts  map[string]string `json:"facts,omitempty"`
+
+	Err error `json:"-"` // of a failed check
+}
+
+// warning is an error that does not keep a run from working.
+type warning struct{ error }
+
+func (w warning) Unwrap() error { return w.error }
+
+// Report is the outcome of all checks.
+type Report struct {
+	Results []Result
+	Config  config.Config // as far as it could be resolved
+}
+
+// Err returns the error of the first check that failed; nil if none did.
+func (r Report) Err() error {
+	for _, result := range r.Results {
+		if result.Status == Failed {
+			return result.Err
+		}
+	}
+	return nil
+}
+
+// Settings resolves the configuration.
+type Settings interface {
+	Resolve(options map[string][]string, change func(*config.Input) error) (*config.Config, error)
+	Profiles() (*config.Profiles, error)
+	Env(name string) string
+}
+
+// Local looks at what is stored on this machine.
+type Local interface {
+	RuntimeDir(conf config.Config) (path string, err error)
+	// TokenStore returns the token store in use, by its --cache name, and why others
+	// are not used.
+	TokenStore(conf config.Config) (name string, notes []string, err error)
+	// KeychainState returns an error if the keychain does not answer. It shows no dialog.
+	KeychainState(ctx context.Context, conf config.Config) error
+	// Stored returns where the secret or login of id is stored.
+	Stored(ctx context.Context, conf config.Config, id auth.Identity) Stored
+}
+
+// Stored is where a secret or login is stored.
+type Stored struct {
+	Store   string    // "keychain" or "file"
+	Path    string    // of a file
+	Known   bool      // whether it was read
+	Expires time.Time // zero: unknown
+}
+
+// Connector makes the clients for a configuration.
+type Connector interface {
+	// Prober makes a client that needs no credential. It fails for a bad proxy setting.
+	Prober(conf config.Config) (Prober, error)
+	Connect(conf config.Config) (Connection, error)
+}
+
+// Prober looks at the workspace without credentials.
+type Prober interface {
+	// ServerTime returns how far the workspace's clock is ahead, from one attempt.
+	ServerTime(ctx context.Context) (time.Duration, error)
+	// Peer returns the workspace's certificate; zero if a proxy hides it.
+	Peer(ctx context.Context) pglogin.Peer
+	// Proxy returns the address of the proxy that was used; empty for none.
+	Proxy() string
+}
+
+// Connection is what a run uses to obtain a database login.
+type Connection struct {
+	Auth      Auth // *auth.Chain
+	Targets   Targets
+	Workspace WorkspaceAPI
+	Database  DatabaseLogin
+}
+
+// Auth finds out who signs in.
+type Auth interface {
+	Do(ctx context.Context, use func(auth.Source, auth.Identity) error) error
+}
+
+// Targets finds the configured endpoint or instance. *lakebase.Resolver implements
+// it.
+type Targets interface {
+	Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error)
+	// Describe completes an endpoint. For one that no login can reach it returns both.
+	Describe(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (exchange.Endpoint, error)
+	// Host returns the host to use, and an error if another one is configured.
+	Host(e exchange.Endpoint) (string, error)
+}
+
+// WorkspaceAPI makes one attempt at each call.
+type WorkspaceAPI interface {
+	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
+	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
+	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
+}
+
+// DatabaseLogin connects to the database until ctx ends.
+type DatabaseLogin interface {
+	Probe(ctx context.Context, t pglogin.Target) (pglogin.Peer, error)
+	Login(ctx context.Context, t pglogin.Target, password credential.Secret) error
+}
+
+// Observer follows the run, and puts errors into words.
+type Observer interface {
+	Checking(id CheckID, conf config.Config)
+	Note(text string)
+	// Explain returns one line about an error and one about its fix, which may be
+	// empty. conf is nil if no configuration could be resolved.
+	Explain(err error, conf *config.Config) (text, fix string)
+}
+
+// Doctor runs the checks. All fields are required.
+type Doctor struct {
+	Options   map[string][]string // of the command line
+	Environ   []string
+	Settings  Settings
+	Local     Local
+	Connector Connector
+	Observer  Observer
+	Roots     rootcerts.Finder
+	Search    process.Search // where libpq's programs are looked for
+	Now       func() time.Time
+}
+
+// run is one run of a Doctor.
+type run struct {
+	Doctor
+	conf     config.Config
+	known    bool // conf was resolved
+	results  []Result
+	blocked  map[CheckID]CheckID // checks that must not run, and why
+	optional map[CheckID]bool    // checks that others can do without although they failed
+
+	noRuntimeDir bool
+	keychainUsed bool // the token store in use is the keychain
+	prober       Prober
+	conn         Connection
+	source       auth.Source
+	skew         time.Duration
+	skewErr      error
+	bearer       credential.Token // of the workspace
+	endpoint     exchange.Endpoint
+	host         string           // of the database
+	password     credential.Token // of the database
+}
+
+// Run runs all checks.
+func (d Doctor) Run(ctx context.Context) Report {
+	x := &run{Doctor: d, blocked: map[CheckID]CheckID{}, optional: map[CheckID]bool{}}
+	for _, c := range checks {
+		x.check(ctx, c)
+	}
+	return Report{Results: x.results, Config: x.conf}
+}
+
+// check runs one check and records its result.
+func (x *run) check(ctx context.Context, c check) {
+	r := Result{ID: c.id, Facts: map[string]string{}}
+	if needs := x.missing(c); needs != "" {
+		r.notTried(needs)
+	} else {
+		x.Observer.Checking(c.id, x.conf)
+		x.finish(&r, c.run(x, ctx, &r))
+	}
+	x.results = append(x.results, r)
+}
+
+// missing returns the check that keeps c from running; empty for none.
+func (x *run) missing(c check) CheckID {
+	if by, ok := x.blocked[c.id]; ok {
+		return by
+	}
+	for _, id := range c.needs {
+		if s := x.result(id).Status; (s == Failed || s == NotTried) && !x.optional[id] {
+			return id
+		}
+	}
+	return ""
+}
+
+// result returns the result of an earlier check.
+func (x *run) result(id CheckID) *Result {
+	for i := range x.results {
+		if x.results[i].ID == id {
+			return &x.results[i]
+		}
+	}
+	return &Result{}
+}
+
+// finish sets what the check has not set itself.
+func (x *run) finish(r *Result, err error) {
+	if err == nil {
+		if r.Status == "" {
+			r.Status = OK
+		}
+		return
+	}
+	r.Status, r.Err = Failed, err
+	if errors.As(err, new(warning)) {
+		r.Status, r.Err = Warning, nil
+	}
+	text, fix := x.explain(err)
+	if r.Text == "" {
+		r.Text = text
+	}
+	if r.Fix == "" {
+		r.Fix = fix
+	}
+	if r.Fix == "" {
+		r.Fix = "try again with --verbose"
+	}
+}
+
+func (x *run) explain(err error) (text, fix string) {
+	var w warning
+	if errors.As(err, &w) {
+		err = w.error
+	}
+	if !x.known {
+		return x.Observer.Explain(err, nil)
+	}
+	return x.Observer.Explain(err, &x.conf)
+}
+
+func (r *Result) notTried(needs CheckID) {
+	r.Status, r.Needs, r.Facts = NotTried, needs, nil
+}
+
+// fact records a fact unless it is empty.
+func (r *Result) fact(name, value string) {
+	if value != "" {
+		r.Facts[name] = value
+	}
+}
+
+// timestamp formats a time for JSON; empty for zero.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}

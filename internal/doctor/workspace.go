@@ -1,0 +1,318 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
+)
+
+// checkSecret resolves who signs in, and reads their secret or login.
+func (x *run) checkSecret(ctx context.Context, r *Result) error {
+	conf := x.usable()
+	conf.Cache.Value = config.CacheOff
+	var err error
+	if x.conn, err = x.Connector.Connect(conf); err != nil {
+		return err
+	}
+	var id auth.Identity
+	err = x.conn.Auth.Do(ctx, func(s auth.Source, identity auth.Identity) error {
+		x.source, id = s, identity
+		return s.Check(ctx)
+	})
+	if id.Type != "" {
+		x.conf.Auth.Value = id.Type
+	}
+	if x.conf.User.Value == "" {
+		x.conf.User.Value = id.User
+	}
+	r.fact("user", x.conf.User.Value)
+	if e := (*keychain.Error)(nil); errors.As(err, &e) && !e.Missing() {
+		// That the keychain cannot be read is the finding, not what it holds.
+		x.finish(x.result(Keychain).reset(), err)
+		r.notTried(Keychain)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Text = secretName(x.conf.Auth.Value) + " of " + x.principal()
+	x.describeStored(ctx, r, id)
+	return nil
+}
+
+func (r *Result) reset() *Result {
+	r.Text, r.Fix = "", ""
+	return r
+}
+
+func secretName(auth string) string {
+	switch {
+	case auth == credential.AuthBrowser:
+		return "the login"
+	case auth == credential.AuthPAT:
+		return "a personal access token"
+	case auth == credential.AuthCLI:
+		return "the Databricks CLI's token"
+	case credential.IsWorkload(auth):
+		return "a workload's token"
+	}
+	return "the secret"
+}
+
+func (x *run) principal() string {
+	switch {
+	case x.conf.ClientID.Value != "":
+		return x.conf.ClientID.Value
+	case x.conf.User.Value != "":
+		return x.conf.User.Value
+	}
+	return "an unknown user"
+}
+
+// describeStored adds where a stored secret or login is, and when it expires.
+func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
+	ofUser := id.Type == auth.AuthBrowser
+	if x.conf.Secret.Kind != config.SecretInKeychain || !ofUser && id.Type != auth.AuthM2M {
+		return
+	}
+	stored := x.Local.Stored(ctx, x.usable(), id)
+	r.fact("store", stored.Store)
+	r.fact("path", stored.Path)
+	if stored.Path != "" {
+		r.Text += ", from the file " + stored.Path
+	} else {
+		r.Text += ", from the keychain"
+	}
+	switch left := stored.Expires.Sub(x.Now()); {
+	case ofUser || !stored.Known: // only the workspace knows when a login ends
+	case stored.Expires.IsZero():
+		r.Text += "; its expiry is not known here"
+	default:
+		r.fact("ends", timestamp(stored.Expires))
+		r.Text += "; it " + rotate.DescribeLifetime(left)
+		if left < rotate.RenewBefore {
+			r.Status, r.Fix = Warning, "make a new one with: lakebase-credential-helper rotate"
+		}
+	}
+}
+
+// maxProbe bounds the first request to a workspace. --timeout is longer, for one
+// that is busy.
+const maxProbe = 15 * time.Second
+
+// checkWorkspace sends one request without a credential, over the same proxy and
+// with the same root certificates as the sign-in.
+func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
+	ctx, cancel := context.WithTimeout(ctx, min(x.conf.Timeout.Value, maxProbe))
+	defer cancel()
+	skew, err := exchange.Retry(ctx, x.prober.ServerTime)
+	var e *exchange.Error
+	if errors.As(err, &e) && e.Kind == exchange.KindBadReply && e.Status != 0 { // a response without a date
+		x.skewErr, err = err, nil
+	}
+	x.skew = skew
+	peer, proxy := x.prober.Peer(ctx), x.prober.Proxy()
+	if wrong := (*tls.CertificateVerificationError)(nil); peer.Issuer == "" && errors.As(err, &wrong) && len(wrong.UnverifiedCertificates) > 0 {
+		peer.AddCertificate(wrong.UnverifiedCertificates[0])
+	}
+	r.fact("proxy", proxy)
+	x.describePeer(r, peer, err)
+	if err == nil {
+		r.Text = x.workspaceHost()
+		if proxy != "" {
+			r.Text += ", through the proxy " + proxy
+		}
+		r.Text += certificate(peer)
+	}
+	return err
+}
+
+func (x *run) workspaceHost() string { return x.conf.Workspace.Value.HostPort() }
+
+// describePeer adds whose certificate was received. The text of an error names its
+// issuer.
+func (x *run) describePeer(r *Result, p pglogin.Peer, err error) {
+	r.fact("address", p.Address)
+	r.fact("tls", p.Version)
+	r.fact("subject", p.Subject)
+	r.fact("issuer", p.Issuer)
+	r.fact("certificate_ends", timestamp(p.NotAfter))
+	if err != nil && p.Issuer != "" {
+		if text, _ := x.explain(err); !strings.Contains(text, p.Issuer) {
+			r.Text = text + " (signed by " + p.Issuer + ")"
+		}
+	}
+}
+
+func certificate(p pglogin.Peer) string {
+	text := ""
+	if p.Address != "" {
+		text += " at " + p.Address
+	}
+	if p.Version != "" {
+		text += ", " + p.Version
+	}
+	if p.Issuer != "" {
+		text += ", certificate of " + p.Issuer + " until " + p.NotAfter.UTC().Format(time.DateOnly)
+	}
+	return text
+}
+
+// How far the clocks may be apart. The lifetime of a token is computed from both,
+// and is at least 5 minutes: beyond that, a new token may seem to have expired.
+const (
+	maxSkew  = time.Minute
+	failSkew = 5 * time.Minute
+)
+
+// ClockError reports that this machine's clock differs from a host's.
+type ClockError struct {
+	Host  string
+	Ahead time.Duration // of the host's clock; negative: behind
+}
+
+func (e *ClockError) Error() string {
+	direction := "behind"
+	if e.Ahead < 0 {
+		direction = "ahead of"
+	}
+	return fmt.Sprintf("this machine's clock is %s %s that of %s", e.Ahead.Abs().Round(time.Second), direction, e.Host)
+}
+
+// Hint returns what to do about it.
+func (e *ClockError) Hint() string {
+	return "set this machine's clock and keep it synchronized (timedatectl set-ntp true; restart a VM or WSL): tokens are checked against it"
+}
+
+func (x *run) checkClock(_ context.Context, r *Result) error {
+	r.fact("ahead_seconds", fmt.Sprintf("%.0f", -x.skew.Seconds()))
+	wrong := &ClockError{Host: x.workspaceHost(), Ahead: x.skew}
+	switch {
+	case x.skewErr != nil:
+		return warning{x.skewErr}
+	case x.skew.Abs() > failSkew:
+		return wrong
+	case x.skew.Abs() > maxSkew:
+		return warning{wrong}
+	}
+	r.Text = fmt.Sprintf("within %s of that of %s", (x.skew.Abs() + time.Second).Truncate(time.Second), x.workspaceHost())
+	return nil
+}
+
+func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
+	defer cancel()
+	if x.bearer, err = x.source.Token(ctx); err != nil {
+		return err
+	}
+	r.fact("token_expires", timestamp(x.bearer.ExpiresAt))
+	r.Text = "a workspace token, valid until " + timestamp(x.bearer.ExpiresAt)
+	return nil
+}
+
+// checkIdentity asks who has signed in. A run with a configured user does not ask,
+// so a failure is then only a warning.
+func (x *run) checkIdentity(ctx context.Context, r *Result) error {
+	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
+	defer cancel()
+	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) {
+		return x.conn.Workspace.Me(ctx, x.bearer.Value)
+	})
+	switch {
+	case err != nil && x.conf.User.Value != "":
+		return warning{err}
+	case err != nil:
+		return err
+	}
+	r.fact("user_name", me.UserName)
+	if x.conf.User.Value == "" {
+		if x.conf.User.Value, err = config.CheckUser(me.UserName, "the user name that "+x.workspaceHost()+" gives"); err != nil {
+			return err
+		}
+	}
+	r.Text = me.UserName
+	if user := x.conf.User.Value; user != me.UserName {
+		r.Text += ", who logs in as " + user + " (" + userSource(x.conf) + ")"
+	}
+	return nil
+}
+
+// ArchivedError reports that a target's branch is archived. The first login restores
+// it, which takes longer than a usual wake (Neon documentation, "Branch archiving").
+type ArchivedError struct{ Target, Branch string }
+
+func (e *ArchivedError) Error() string {
+	return fmt.Sprintf("the branch of %s, %s, is archived", e.Target, e.Branch)
+}
+
+// Hint returns what to do about it.
+func (e *ArchivedError) Hint() string {
+	return "allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"
+}
+
+// checkTarget looks up the endpoint or instance and its branch.
+func (x *run) checkTarget(ctx context.Context, r *Result) error {
+	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
+	defer cancel()
+	e, err := x.conn.Targets.Endpoint(ctx, x.bearer.Value)
+	if err == nil {
+		e, err = x.conn.Targets.Describe(ctx, x.bearer.Value, e)
+	}
+	if e.Name == "" {
+		// A run with a trusted host does not look up the target, so that it works
+		// without permission to.
+		x.optional[Target] = x.conf.PGHostTrusted() && x.conf.EndpointWhole()
+		return err
+	}
+	x.endpoint = e
+	b := x.branch(ctx, e.Name)
+	for name, value := range map[string]string{"name": e.Name, "uid": e.UID, "state": e.State, "type": e.Type, "host": e.Host, "read_only_host": e.ReadOnlyHost,
+		"pooled_host": e.PooledHost, "branch_state": b.State, "disabled": fmt.Sprint(e.Disabled)} {
+		r.fact(name, value)
+	}
+	switch {
+	case err != nil:
+		return err
+	case b.Archived:
+		return warning{&ArchivedError{Target: e.Name, Branch: b.Name}}
+	}
+	r.Text = fmt.Sprintf("%s is %s", e.Name, e.State)
+	if b.State != "" {
+		r.Text += ", its branch " + b.State
+	}
+	for _, h := range [][2]string{{"host", e.Host}, {"read-only host", e.ReadOnlyHost}, {"pooled host", e.PooledHost}} {
+		if h[1] != "" {
+			r.Text += ", " + h[0] + " " + h[1]
+		}
+	}
+	return nil
+}
+
+// branch returns the branch of an endpoint; zero if it cannot be listed.
+func (x *run) branch(ctx context.Context, endpoint string) exchange.Branch {
+	project, branch, _ := config.SplitEndpoint(endpoint)
+	if x.conf.Instance.Value != "" || branch == "" {
+		return exchange.Branch{}
+	}
+	list, err := x.conn.Workspace.Branches(ctx, x.bearer.Value, "projects/"+project)
+	if err != nil {
+		x.Observer.Note("the branches of " + project + " cannot be listed: " + err.Error())
+	}
+	for _, b := range list {
+		if b.Name[strings.LastIndexByte(b.Name, '/')+1:] == branch {
+			return b
+		}
+	}
+	return exchange.Branch{}
+}
