@@ -104,7 +104,7 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 	if err := os.WriteFile(l.caFile, ca.pem, 0o644); err != nil {
 		return err
 	}
-	if err := l.layOutAPI(o); err != nil {
+	if err := l.newAPI(o); err != nil {
 		return err
 	}
 	addr := orDefault(o.PGAddr, "127.0.0.1:0")
@@ -122,8 +122,8 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 	return nil
 }
 
-// layOutAPI makes the workspace, which does not listen yet.
-func (l *Lakebase) layOutAPI(o Options) error {
+// newAPI makes the workspace API, which does not listen yet.
+func (l *Lakebase) newAPI(o Options) error {
 	l.api = &api{
 		settings: l.settings, record: l.record, sign: l.sign, principals: l.principals, user: l.User,
 		sessions: &sessions{remember: l.principals.remember}, federation: newFederation(l.ClientID),

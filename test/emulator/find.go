@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// ErrNoPostgres describes that no Postgres server is installed.
+// ErrNoPostgres is returned if no Postgres server is installed.
 var ErrNoPostgres = errors.New("no Postgres server found: install one (Debian: postgresql, macOS: brew install postgresql), or put its initdb and postgres on the PATH")
 
-// findServer returns the folder that holds initdb and postgres: what pg_config
-// says, else the newest of the places where packages put it, else the PATH.
+// findServer returns the directory that holds initdb and postgres: that of pg_config,
+// else the newest of the directories that packages use, else one of the PATH.
 func findServer() (string, error) {
 	var dirs []string
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {

@@ -5,12 +5,12 @@ import (
 	"path/filepath"
 )
 
-// folderPrefix begins the name of every folder that the package makes.
+// folderPrefix begins the name of every directory that the package makes.
 const folderPrefix = "local-lakebase-"
 
-// privateDir makes a folder that only we can write to. Root opens it to
-// traversal, because Postgres runs as another user below it. Its path is short
-// enough for a Unix socket (107 bytes on Linux, 103 on macOS).
+// privateDir makes a directory that only this user can write to. If that is root, other
+// users can traverse it, because Postgres runs as one of them below it. Its path is
+// short enough for a Unix socket (107 bytes on Linux, 103 on macOS).
 func privateDir() (string, error) {
 	base := fastDir()
 	if base == "" {
@@ -34,7 +34,7 @@ func privateDir() (string, error) {
 	return dir, err
 }
 
-// traversable reports whether any user can reach what lies in dir.
+// traversable reports whether every user can reach what is in dir.
 func traversable(dir string) bool {
 	for {
 		info, err := os.Stat(dir)

@@ -2,5 +2,5 @@
 
 package emulator
 
-// fastDir has no answer here.
+// fastDir returns "": there is no such directory.
 func fastDir() string { return "" }

@@ -17,8 +17,8 @@ import (
 // startupTimeout bounds the start-up of a connection, waiting for the compute aside.
 const startupTimeout = 30 * time.Second
 
-// noCompute is what neondatabase/neon's proxy says when it cannot reach one;
-// its errors are all of severity ERROR and SQLSTATE XX000.
+// noCompute is the error of neondatabase/neon's proxy for a compute that it cannot
+// reach; all its errors have severity ERROR and SQLSTATE XX000.
 var noCompute = &refusal{"ERROR", "XX000", "Couldn't connect to compute node", ""}
 
 // login handles one connection from its first byte to the end of the session.
@@ -133,8 +133,8 @@ func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 	return send(c, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 0, UnrecognizedOptions: options})
 }
 
-// authenticate waits for the compute as the wake mode says, asks for the
-// password and checks it.
+// authenticate waits for the compute, depending on the wake mode, asks for the password
+// and checks it.
 func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage, l *Login) error {
 	if err := g.rejectAll(c.RemoteAddr()); err != nil {
 		return err

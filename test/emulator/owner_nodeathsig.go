@@ -4,5 +4,5 @@ package emulator
 
 import "syscall"
 
-// dieWithParent does nothing: only Linux has the signal.
+// dieWithParent does nothing: only Linux has parent-death signals.
 func dieWithParent(*syscall.SysProcAttr) {}

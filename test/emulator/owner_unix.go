@@ -10,13 +10,13 @@ import (
 	"syscall"
 )
 
-// owner is the user that the server runs as; the zero value is ourselves.
+// owner is the user that the server runs as; the zero value is the current one.
 type owner struct {
 	uid, gid uint32
 	other    bool
 }
 
-// serverOwner chooses another user for root, whom Postgres refuses to serve.
+// serverOwner returns another user for root, as which Postgres refuses to run.
 func serverOwner() (owner, error) {
 	if os.Geteuid() != 0 {
 		return owner{}, nil
@@ -35,8 +35,8 @@ func serverOwner() (owner, error) {
 	return owner{}, fmt.Errorf("postgres does not run as root, and there is no user postgres or nobody")
 }
 
-// attr starts a process as the owner, in a group of its own: a Ctrl-C is for us
-// to pass on.
+// attr starts a process as the owner, and in a process group of its own, so that a
+// Ctrl-C does not reach it.
 func (o owner) attr() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true}
 	if o.other {
@@ -46,7 +46,7 @@ func (o owner) attr() *syscall.SysProcAttr {
 	return a
 }
 
-// give hands a file or folder to the owner.
+// give makes the owner own a file or directory.
 func (o owner) give(path string) error {
 	if !o.other {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holdPort keeps a port ours while nothing listens on it: a socket that is
-// bound with SO_REUSEADDR and never listens. Connects are refused, our own
-// listener can come back, and the kernel gives the port to no other process. It must
-// come before the listener; held is the address with the port that was found.
+// holdPort reserves a port while nothing listens on it, with a socket that is bound
+// with SO_REUSEADDR and never listens. Connections are refused, the listener can come
+// back, and the kernel assigns the port to no other process. Call it before listening;
+// held is the address with the port that was found.
 func holdPort(addr string) (held string, release func(), err error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {

@@ -4,8 +4,8 @@ package emulator
 
 import "net"
 
-// holdPort only finds a free port here: the gateway takes it anew each time, and
-// tries until it can.
+// holdPort only finds a free port: the gateway binds it anew each time, and retries
+// until it can.
 func holdPort(addr string) (held string, release func(), err error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

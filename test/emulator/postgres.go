@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// superuser owns the cluster. No principal can log in as it: the gateway lets a
-// token's own subject in, and nothing else.
+// superuser owns the cluster. No principal can log in as it: the gateway accepts the
+// token's own subject only.
 const superuser = "cloud_admin"
 
 // The bounds of starting and stopping the server.
@@ -25,8 +25,8 @@ const (
 	fastShutdown = 10 * time.Second
 )
 
-// settings go into postgresql.conf. Durability is off: the data dies with the
-// emulator.
+// settings are appended to postgresql.conf. Durability is off: the data is removed with
+// the emulator.
 const settings = `
 listen_addresses = ''
 max_connections = 120
@@ -40,23 +40,23 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 `
 
-// server is one Postgres cluster in a folder of its own, reached only by a Unix
-// socket in another folder that is closed to others.
+// server is one Postgres cluster in a directory of its own. It listens only on a Unix
+// socket in a directory that is closed to other users.
 type server struct {
-	bin     string // folder of the server's binaries
-	owner   owner  // who runs it
+	bin     string // directory of the server's binaries
+	owner   owner  // the user that it runs as
 	data    string
 	sockets string
 	log     string
 
-	launching sync.Mutex // held from the look at proc to its change
+	launching sync.Mutex // held while proc is checked and changed
 
 	mu   sync.Mutex
 	proc *os.Process
 	done chan struct{} // closed when proc has ended
 }
 
-// start runs postgres and waits until it accepts. It does nothing when it runs.
+// start starts postgres, unless it is running, and waits until it accepts connections.
 func (s *server) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -72,7 +72,7 @@ func (s *server) start(ctx context.Context) error {
 	return s.ready(ctx)
 }
 
-// running is false too for a server that ended by itself.
+// running reports whether the server has been started and has not ended.
 func (s *server) running() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *server) launch() error {
 	return nil
 }
 
-// ready asks every 2 ms until the server takes a connection.
+// ready waits until the server accepts a connection; it tries every 2 ms.
 func (s *server) ready(ctx context.Context) error {
 	s.mu.Lock()
 	done := s.done
@@ -141,8 +141,8 @@ func (s *server) ready(ctx context.Context) error {
 	}
 }
 
-// stop is a fast shutdown: clients are disconnected, the data is in order. A
-// server that has not ended with ctx, or after fastShutdown, is killed.
+// stop does a fast shutdown: clients are disconnected, and the data is consistent. A
+// server that has not ended when ctx ends, or after fastShutdown, is killed.
 func (s *server) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fastShutdown)
 	defer cancel()
@@ -180,7 +180,7 @@ func (s *server) logTail() string {
 	return strings.TrimSpace(string(b[max(0, len(b)-1000):]))
 }
 
-// serverEnv is all that the server's programs see of our environment.
+// serverEnv returns the environment of the server's programs.
 func serverEnv() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 }

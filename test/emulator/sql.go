@@ -10,9 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// session is a superuser's connection over the socket. It speaks the protocol
-// by itself, because pgconn reads PG* from the environment, and that belongs to
-// the tests.
+// session is a superuser's connection over the socket. It uses the protocol directly,
+// because pgconn reads PG* variables, which tests set.
 type session struct {
 	conn net.Conn
 	*pgproto3.Frontend
@@ -41,7 +40,7 @@ func (s *server) login(ctx context.Context, database string) (*session, error) {
 	return c, nil
 }
 
-// roundTrip flushes and reads up to ReadyForQuery: the rows as text, NULL as "".
+// roundTrip flushes, reads up to ReadyForQuery and returns the rows as text, NULL as "".
 func (c *session) roundTrip() ([][]string, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
@@ -97,9 +96,9 @@ func (s *server) query(ctx context.Context, database string, statements ...strin
 	return rows, nil
 }
 
-// createRoles makes principals' roles as databricks_create_role does, with the
-// grants of the guide, and what migrations, pg_dump and pgbench -i need. All of
-// it is one round trip, because every test pays for it.
+// createRoles creates roles as databricks_create_role does, with the grants of the guide
+// and those that migrations, pg_dump and pgbench -i need. It is one round trip, because
+// every test runs it.
 func (s *server) createRoles(ctx context.Context, names ...string) error {
 	var all []string
 	for _, name := range names {

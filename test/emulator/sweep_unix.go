@@ -11,15 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// locks holds the lock files of this process's folders. The kernel frees a lock
-// when its process dies, which is how sweep knows a folder that no one needs.
+// locks holds the lock files of this process's directories. The kernel releases a lock
+// when its process ends, so that sweep finds directories that are not in use.
 var locks = struct {
 	sync.Mutex
 	files map[string]*os.File
 }{files: map[string]*os.File{}}
 
-// claim locks a file in dir under a name that sweep does not know, then gives it
-// its name.
+// claim locks a file in dir under a name that sweep ignores, then renames it.
 func claim(dir string) error {
 	f, err := os.OpenFile(filepath.Join(dir, "lock.new"), os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
 	if err != nil {
@@ -34,7 +33,7 @@ func claim(dir string) error {
 	return nil
 }
 
-// discard removes a folder and gives up its lock.
+// discard removes a directory and releases its lock.
 func discard(dir string) error {
 	err := os.RemoveAll(dir)
 	locks.Lock()
@@ -46,7 +45,7 @@ func discard(dir string) error {
 	return err
 }
 
-// sweep removes what killed processes of this user left behind.
+// sweep removes the directories that killed processes of this user have left.
 func sweep(pattern string) {
 	dirs, _ := filepath.Glob(pattern)
 	for _, dir := range dirs {

@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// template is a fresh cluster, kept in memory so that a process pays for initdb
-// once and leaves no folder behind. Trailing zeros are not kept.
+// template is a new cluster in memory, so that a process runs initdb once and leaves no
+// directory behind. Trailing zeros of files are left out.
 type template struct {
 	once  sync.Once
 	err   error
@@ -28,17 +28,17 @@ type templateFile struct {
 	data []byte
 }
 
-// templates holds one per folder of binaries.
+// templates holds one per directory of binaries.
 var templates sync.Map
 
-// newServer puts a fresh cluster into dir, which its owner must be able to
-// reach: dir/data, and dir/s for the socket.
+// newServer makes a new cluster in dir, which its owner must be able to traverse:
+// dir/data, and dir/s for the socket.
 func newServer(ctx context.Context, bin, dir string) (*server, error) {
 	who, err := serverOwner()
 	if err != nil {
 		return nil, err
 	}
-	s, err := layOut(bin, dir, who)
+	s, err := makeDirs(bin, dir, who)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func newServer(ctx context.Context, bin, dir string) (*server, error) {
 	return s, t.restore(s.data, who)
 }
 
-// layOut makes the two folders, the owner's and closed to others.
-func layOut(bin, dir string, who owner) (*server, error) {
+// makeDirs makes the two directories, which the owner alone can access.
+func makeDirs(bin, dir string, who owner) (*server, error) {
 	s := &server{bin: bin, owner: who, data: filepath.Join(dir, "data"), sockets: filepath.Join(dir, "s"), log: filepath.Join(dir, "postgres.log")}
 	for _, d := range []string{s.data, s.sockets} {
 		if err := os.Mkdir(d, 0o700); err != nil {
@@ -73,7 +73,7 @@ func (t *template) build(ctx context.Context, bin string, who owner) error {
 		return err
 	}
 	defer discard(dir)
-	s, err := layOut(bin, dir, who)
+	s, err := makeDirs(bin, dir, who)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (t *template) read(root string) error {
 	})
 }
 
-// restore writes the cluster into an empty folder.
+// restore writes the cluster into an empty directory.
 func (t *template) restore(root string, who owner) error {
 	for _, f := range t.files {
 		path := filepath.Join(root, f.name)
