@@ -110,7 +110,7 @@ func login(f emulator.LoginFault) func(context.Context, *world, *rand.Rand) erro
 
 // tokenRefused spoils a login with a token that has just come, and lasts until another
 // has, and a tenth of its life is over: one that is refused before is for the client to
-// hear (internal/refresh, Fresh), and so is one whose successor is late, as it is behind
+// hear (internal/supervisor, Refresher.Token), and so is one whose successor is late, as it is behind
 // a fault of the workspace.
 func tokenRefused(ctx context.Context, w *world, random *rand.Rand) error {
 	if err := nextToken(ctx, w); err != nil {
