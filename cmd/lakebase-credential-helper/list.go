@@ -171,7 +171,7 @@ func (c *call) listKeychain(ctx context.Context, l *listing, stores cli.TokenSto
 		if !secret && !login {
 			continue
 		}
-		if _, err := stores.Items.Peek(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
+		if _, err := stores.Items.Get(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
 			l.add(a, storeKeychain)
 		}
 	}

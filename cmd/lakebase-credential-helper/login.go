@@ -196,11 +196,10 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account 
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
-	look := chain.Read
-	if cli.Terminal(c.Stdin) {
-		look = chain.Get
+	if !cli.Terminal(c.Stdin) {
+		chain = chain.NonInteractive()
 	}
-	if _, err := look(ctx, account); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if _, err := chain.Get(ctx, account); err != nil && !errors.Is(err, keychain.ErrNotFound) {
 		return err
 	}
 	return nil

@@ -49,7 +49,7 @@ func (v *vault) peek(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
-	return v.chain.Read(ctx, v.account())
+	return v.chain.NonInteractive().Get(ctx, v.account())
 }
 
 // Set stores the secret and reads it back.
@@ -68,7 +68,9 @@ func (v *vault) Set(ctx context.Context, secret credential.Secret) error {
 func (v *vault) Load(ctx context.Context) (rotate.State, error) { return v.load(ctx, v.chain.Get) }
 
 // look is Load without a dialog.
-func (v *vault) look(ctx context.Context) (rotate.State, error) { return v.load(ctx, v.chain.Read) }
+func (v *vault) look(ctx context.Context) (rotate.State, error) {
+	return v.load(ctx, v.chain.NonInteractive().Get)
+}
 
 func (v *vault) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (rotate.State, error) {
 	var text string

@@ -2,6 +2,5 @@
 
 package keychain
 
-// BusAddress returns "", true: the keychain of this system needs no bus, and
-// nothing is to be set.
+// BusAddress returns "", true: the keychain of this system needs no bus.
 func BusAddress(func(string) string, int) (string, bool) { return "", true }

@@ -15,26 +15,25 @@ import (
 const (
 	busVariable = "DBUS_SESSION_BUS_ADDRESS"
 	autolaunch  = "autolaunch:"
-	// maxBusFile bounds what is read of /run/user/UID/dbus-session, in bytes.
+	// maxBusFile is the number of bytes read from /run/user/UID/dbus-session.
 	maxBusFile = 4096
 )
 
-// BusAddress returns the address of the session bus of user uid, by the rules of
-// godbus (conn.go and conn_other.go): DBUS_SESSION_BUS_ADDRESS unless it is
-// empty or "autolaunch:", then the socket /run/user/UID/bus, then what
-// /run/user/UID/dbus-session says. False means that there is no bus, and so no
-// keychain.
+// BusAddress returns the address of the session bus of user uid, by the rules of godbus
+// (conn.go, conn_other.go): DBUS_SESSION_BUS_ADDRESS unless it is empty or "autolaunch:",
+// then the socket /run/user/UID/bus, then the content of /run/user/UID/dbus-session. If
+// it returns false, there is no bus and no keychain.
 //
-// A program must set DBUS_SESSION_BUS_ADDRESS to the answer in its own process
-// before it uses a Keychain, and unset it on false: without an address godbus
-// executes dbus-launch from PATH and sets the variable itself. Where the answer
-// is "", true, the system needs no bus and nothing is to be set.
+// A program must set DBUS_SESSION_BUS_ADDRESS to the result before it uses a Keychain,
+// and unset it on false: without an address godbus executes dbus-launch from PATH and
+// sets the variable. The result "", true means that the system needs no bus, and that
+// the variable is not to be set.
 func BusAddress(environ func(string) string, uid int) (string, bool) {
 	return busAddress(environ, fmt.Sprintf("/run/user/%d", uid))
 }
 
 func busAddress(environ func(string) string, dir string) (string, bool) {
-	if a := environ(busVariable); usable(a) {
+	if a := environ(busVariable); isBusAddress(a) {
 		return a, true
 	}
 	socket := path.Join(dir, "bus")
@@ -46,13 +45,13 @@ func busAddress(environ func(string) string, dir string) (string, bool) {
 		return "", false
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() { // a fifo could be waited for, for ever
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() { // reading a FIFO could block
 		return "", false
 	}
 	text := make([]byte, maxBusFile)
 	n, _ := f.Read(text)
 	a := parseBusFile(string(text[:n]))
-	return a, usable(a)
+	return a, isBusAddress(a)
 }
 
 // parseBusFile returns the address in a dbus-session file, or "".
@@ -64,5 +63,5 @@ func parseBusFile(text string) string {
 	return strings.TrimRight(a, "\n\r")
 }
 
-// usable says that godbus would take this address as it is.
-func usable(address string) bool { return address != "" && address != autolaunch }
+// isBusAddress reports whether godbus uses this address as it is.
+func isBusAddress(address string) bool { return address != "" && address != autolaunch }

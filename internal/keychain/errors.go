@@ -10,67 +10,81 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// The kinds of failure. Every error of this package is an *Error that matches
-// one of them, or the context.Canceled of its caller, under errors.Is.
+// Kinds of errors, for errors.Is. Every error of this package is an *Error with one of
+// them, or with the context.Canceled of its caller.
 var (
-	// ErrNotFound: the keychain answered, and has no such item.
-	ErrNotFound = errors.New("no such item in the keychain")
-	// ErrLocked: the keychain is locked and was not unlocked.
-	ErrLocked = errors.New("the keychain is locked")
-	// ErrDismissed: the dialog was dismissed, or nothing could show it. It is
-	// ErrLocked too.
-	ErrDismissed = fmt.Errorf("%w, and its dialog was dismissed or could not be shown", ErrLocked)
-	// ErrAbsent: there is no keychain: no bus, no provider, no login keyring to
-	// write to, or an unsupported system.
-	ErrAbsent = errors.New("there is no keychain")
-	// ErrTimeout: the keychain, or the person in front of it, did not answer in time.
-	ErrTimeout = errors.New("the keychain did not answer in time")
-	// ErrTooBig: the item or its name is longer than every keychain takes.
-	ErrTooBig = errors.New("too big for the keychain")
-	// ErrFailed: anything else, such as an answer that makes no sense.
+	ErrNotFound = errors.New("not found in the keychain")
+	ErrLocked   = errors.New("the keychain is locked")
+	// ErrDismissed is ErrLocked after an attempt to unlock.
+	ErrDismissed = fmt.Errorf("%w: its dialog was dismissed or could not be shown", ErrLocked)
+	// ErrAbsent means that there is no session bus, no Secret Service, no login keyring to
+	// write to, or that the system is not supported.
+	ErrAbsent = errors.New("no keychain is available")
+	// ErrTimeout means that the keychain, or the user at its dialog, did not respond.
+	ErrTimeout = errors.New("the keychain did not respond in time")
+	// ErrTooBig means that the item or its account is longer than all platforms allow.
+	ErrTooBig = errors.New("too long for the keychain")
 	ErrFailed = errors.New("the keychain failed")
 )
 
-// Error is a failed operation. Detail is the service's own text, one safe line.
+// Error is the error of an operation.
 type Error struct {
-	Op      string // get, peek, set, put or delete
+	Op      string // get, set or delete
 	Account string
-	Err     error // one of the kinds above, or context.Canceled
-	Detail  string
+	Err     error  // one of the kinds above, or context.Canceled
+	Detail  string // from the keychain service; one safe line
 }
 
+// Error names the kind and the detail. It omits the operation and the account, which
+// are internal names.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("keychain %s %q: %v", e.Op, e.Account, e.Err)
-	if e.Detail != "" {
-		s += ": " + e.Detail
+	if e.Detail == "" {
+		return e.Err.Error()
 	}
-	return s
+	return fmt.Sprintf("%v (%s)", e.Err, e.Detail)
 }
 
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Err }
 
-// fail makes an Error that wrapped completes.
+// Hint says what to do about the error.
+func (e *Error) Hint() string {
+	switch {
+	case errors.Is(e, ErrNotFound):
+		return `store the secret with "lakebase-credential-helper login"`
+	case errors.Is(e, ErrLocked):
+		return "unlock the keychain and try again"
+	case errors.Is(e, ErrAbsent):
+		return `store the secret in a file with "lakebase-credential-helper login --store file", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)`
+	case errors.Is(e, ErrTimeout):
+		return "answer the keychain's dialog if one is open, or raise --keychain-timeout"
+	case errors.Is(e, ErrTooBig):
+		return "check that the input is the secret alone"
+	}
+	return "try again; if the error persists, check the keychain with the tools of the system"
+}
+
+// fail returns an Error without operation and account; see wrapError.
 func fail(kind error, detail string) error {
 	return &Error{Err: kind, Detail: sanitize.Line(detail)}
 }
 
-// wrapped gives err its operation and account, and context errors their kind.
-func wrapped(err error, op, account string, limit time.Duration) error {
+// wrapError adds operation and account to err, and maps context errors to their kinds.
+func wrapError(err error, op, account string, limit time.Duration) error {
 	var e *Error
 	switch {
 	case errors.As(err, &e):
 		return &Error{Op: op, Account: account, Err: e.Err, Detail: e.Detail}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &Error{Op: op, Account: account, Err: ErrTimeout, Detail: fmt.Sprintf("at most %v", limit)}
+		return &Error{Op: op, Account: account, Err: ErrTimeout, Detail: fmt.Sprintf("timeout %v", limit)}
 	case errors.Is(err, context.Canceled):
 		return &Error{Op: op, Account: account, Err: context.Canceled}
 	}
-	return wrapped(fail(ErrFailed, err.Error()), op, account, limit)
+	return wrapError(fail(ErrFailed, err.Error()), op, account, limit)
 }
 
-// scrub removes secret from an error's words: a service may echo what it was sent.
-func scrub(err error, secret credential.Secret) error {
+// redact removes secret from the text of err: a service may echo its input.
+func redact(err error, secret credential.Secret) error {
 	var e *Error
 	if errors.As(err, &e) {
 		return fail(e.Err, credential.Scrub(e.Detail, secret))
@@ -81,11 +95,8 @@ func scrub(err error, secret credential.Secret) error {
 	return fail(ErrFailed, credential.Scrub(err.Error(), secret))
 }
 
-// Missing says whether there is no such item, and nothing worse.
+// Missing reports whether the keychain has no such item.
 func (e *Error) Missing() bool { return errors.Is(e.Err, ErrNotFound) }
 
-// Locked says whether the keychain is locked.
+// Locked reports whether the keychain is locked.
 func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }
-
-// Absent says whether there is no keychain.
-func (e *Error) Absent() bool { return errors.Is(e.Err, ErrAbsent) }

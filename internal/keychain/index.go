@@ -11,40 +11,40 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-// IndexAccount is the item that lists all others, since an OS keychain cannot
-// be asked for a list. It holds account names, no secret.
+// IndexAccount is the account of the item that lists all others, as not every keychain
+// can list its items. It contains account names, no secrets.
 const IndexAccount = "index"
 
-// TokenPrefix begins the account of every cached token.
+// TokenPrefix is the prefix of the accounts of cached tokens.
 const TokenPrefix = "token:"
 
-// maxIndex bounds the index in bytes, for the reason of MaxItem.
+// maxIndex is the maximal size of the index in bytes.
 const maxIndex = MaxItem
 
-// ErrIndexFull: no more items can be listed.
-var ErrIndexFull = errors.New("too many items are stored")
+// ErrIndexFull means that the index has no space for another item.
+var ErrIndexFull = errors.New("the keychain has too many items of this program")
 
-// Items are the calls of a Keychain or a Patient that never show a dialog.
+// Items is implemented by *Keychain.
 type Items interface {
-	Peek(ctx context.Context, account string) (credential.Secret, error)
-	Put(ctx context.Context, account string, item credential.Secret) error
+	Get(ctx context.Context, account string) (credential.Secret, error)
+	Set(ctx context.Context, account string, item credential.Secret) error
 	Delete(ctx context.Context, account string) error
 }
 
-// Index lists what is stored. An account is listed before its item is written
-// and removed from the list after the item is deleted, so that no item is unlisted.
+// Index lists the stored items. An account is added before its item is stored, and
+// removed after its item is deleted, so that every item is listed.
 type Index struct {
 	items Items
 	lock  string
 }
 
-// NewIndex returns the index of items. lock is the path of a file that keeps two
-// processes from losing each other's entries; empty: there is none.
+// NewIndex returns the index of items. lock is the path of a lock file, which prevents
+// concurrent processes from losing entries; empty means no lock.
 func NewIndex(items Items, lock string) Index { return Index{items, lock} }
 
 // List returns the accounts, sorted.
 func (x Index) List(ctx context.Context) ([]string, error) {
-	text, err := x.items.Peek(ctx, IndexAccount)
+	text, err := x.items.Get(ctx, IndexAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +58,15 @@ func (x Index) List(ctx context.Context) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// Add lists account. If the list is full, the tokens on it are deleted: they can be
-// minted again.
+// Add adds account. If the index is full, it deletes all cached tokens, which can be
+// obtained again.
 func (x Index) Add(ctx context.Context, account string) error {
 	defer x.acquire(ctx)()
 	list, err := x.List(ctx)
 	if err == nil && slices.Contains(list, account) {
 		return nil
 	}
-	// An index that cannot be read now must not be overwritten.
+	// Do not overwrite an index that cannot be read now.
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -86,8 +86,8 @@ func (x Index) Add(ctx context.Context, account string) error {
 	return x.write(ctx, list)
 }
 
-// Remove deletes the accounts' items and removes them from the list. An item that
-// does not exist is no error.
+// Remove deletes the items of accounts and removes them from the index. It ignores items
+// that do not exist.
 func (x Index) Remove(ctx context.Context, accounts ...string) error {
 	defer x.acquire(ctx)()
 	for _, a := range accounts {
@@ -114,42 +114,42 @@ func (x Index) Remove(ctx context.Context, accounts ...string) error {
 
 func (x Index) write(ctx context.Context, list []string) error {
 	slices.Sort(list)
-	return x.items.Put(ctx, IndexAccount, credential.NewSecret(strings.Join(list, "\n")))
+	return x.items.Set(ctx, IndexAccount, credential.NewSecret(strings.Join(list, "\n")))
 }
 
 func size(list []string) int { return len(strings.Join(list, "\n")) }
 
-// indexWait bounds the wait for another process's change of the list. A change
-// without the lock is better than none.
-const indexWait = time.Second
+// indexLockTimeout limits the wait for another process. After it, the index is changed
+// without the lock.
+const indexLockTimeout = time.Second
 
 func (x Index) acquire(ctx context.Context) (unlock func()) {
 	if x.lock == "" {
 		return func() {}
 	}
-	ctx, cancel := context.WithTimeout(ctx, indexWait)
+	ctx, cancel := context.WithTimeout(ctx, indexLockTimeout)
 	defer cancel()
 	unlock, _, _ = filelock.Lock(ctx, x.lock)
 	return unlock
 }
 
-// Tokens keeps cached tokens as items of the keychain, with an ID for each.
+// Tokens stores cached tokens as items of the keychain, by ID.
 type Tokens struct{ Index }
 
-// Get reads a token's item.
+// Get returns a token's item.
 func (t Tokens) Get(ctx context.Context, id string) (credential.Secret, error) {
-	return t.items.Peek(ctx, TokenPrefix+id)
+	return t.items.Get(ctx, TokenPrefix+id)
 }
 
-// Set lists and stores a token's item. A keychain has no expiry.
+// Set stores a token's item. A keychain does not delete expired items.
 func (t Tokens) Set(ctx context.Context, id string, item credential.Secret, _ time.Time) error {
 	if err := t.Add(ctx, TokenPrefix+id); err != nil {
 		return err
 	}
-	return t.items.Put(ctx, TokenPrefix+id, item)
+	return t.items.Set(ctx, TokenPrefix+id, item)
 }
 
-// Delete removes tokens' items.
+// Delete removes the tokens' items.
 func (t Tokens) Delete(ctx context.Context, ids ...string) error {
 	if len(ids) == 0 {
 		return nil
@@ -161,7 +161,7 @@ func (t Tokens) Delete(ctx context.Context, ids ...string) error {
 	return t.Remove(ctx, accounts...)
 }
 
-// List returns the tokens' IDs. A keychain that does not exist has none.
+// List returns the tokens' IDs, none if there is no keychain.
 func (t Tokens) List(ctx context.Context) (ids []string, err error) {
 	accounts, err := t.Index.List(ctx)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAbsent) {

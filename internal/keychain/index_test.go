@@ -18,13 +18,17 @@ import (
 )
 
 func TestIndex(t *testing.T) {
-	store := &memory{items: map[string]string{}}
-	x := NewIndex(store, filepath.Join(t.TempDir(), "lock"))
+	store := &fakeBackend{items: map[string]string{IndexAccount: "\nnonsense\nsecret:h:c\nsecret:h:c\n"}}
+	if list, err := NewIndex(open(store), "").List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c"}) {
+		t.Errorf("got %v, %v; want secret:h:c only", list, err)
+	}
+	store = &fakeBackend{items: map[string]string{}}
+	x := NewIndex(open(store), filepath.Join(t.TempDir(), "lock"))
 	if list, err := x.List(t.Context()); !errors.Is(err, ErrNotFound) || len(list) != 0 {
-		t.Errorf("an empty store: %v, %v", list, err)
+		t.Errorf("empty store: got %v, %v; want ErrNotFound", list, err)
 	}
 	if err := x.Remove(t.Context(), "secret:h:c"); err != nil {
-		t.Errorf("removing what is not there: %v", err)
+		t.Errorf("removing a missing item: %v", err)
 	}
 	for _, a := range []string{"secret:h:c", "token:b", "token:a", "token:b"} {
 		if err := x.Add(t.Context(), a); err != nil {
@@ -33,29 +37,22 @@ func TestIndex(t *testing.T) {
 	}
 	store.items["secret:h:c"], store.items["token:a"] = "s", "t"
 	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c", "token:a", "token:b"}) {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("got %v, %v", list, err)
 	}
 	if err := x.Remove(t.Context(), "token:a", "token:b", "token:never"); err != nil {
 		t.Error(err)
 	}
-	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c"}) || store.text("token:a") != "" {
-		t.Errorf("%v, %v", list, err)
+	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c"}) || store.items["token:a"] != "" {
+		t.Errorf("got %v, %v", list, err)
 	}
 	if err := x.Remove(t.Context(), "secret:h:c"); err != nil || len(store.items) != 0 {
-		t.Errorf("%v, left: %v", err, store.items)
+		t.Errorf("got %v, left %v; want no items", err, store.items)
 	}
 }
 
-func TestIndexIgnoresWhatIsNoAccount(t *testing.T) {
-	store := &memory{items: map[string]string{IndexAccount: "\nnonsense\nsecret:h:c\nsecret:h:c\n"}}
-	if list, err := NewIndex(store, "").List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c"}) {
-		t.Errorf("%v, %v", list, err)
-	}
-}
-
-// full gives a store whose index has no room left, with n secrets in it.
-func full(secrets, tokens int) *memory {
-	store := &memory{items: map[string]string{}}
+// fullStore returns a store whose index has no space left.
+func fullStore(secrets, tokens int) *fakeBackend {
+	store := &fakeBackend{items: map[string]string{}}
 	var list []string
 	for i := range secrets {
 		list = append(list, fmt.Sprintf("secret:h%02d.example:%036d", i, i))
@@ -70,67 +67,67 @@ func full(secrets, tokens int) *memory {
 	return store
 }
 
-func TestIndexFullDropsTokensFirst(t *testing.T) {
-	store := full(4, 30)
+func TestIndexAdd_DeletesTokensIfFull(t *testing.T) {
+	store := fullStore(4, 30)
 	if n := len(store.items[IndexAccount]); n > maxIndex || n+59 < maxIndex {
-		t.Fatalf("the test's index has %d bytes", n)
+		t.Fatalf("got a test index of %d bytes, want about %d", n, maxIndex)
 	}
-	x := NewIndex(store, "")
+	x := NewIndex(open(store), "")
 	if err := x.Add(t.Context(), "secret:new.example:"+strings.Repeat("c", 40)); err != nil {
 		t.Fatal(err)
 	}
 	list, err := x.List(t.Context())
 	if err != nil || len(list) != 5 || slices.ContainsFunc(list, func(a string) bool { return strings.HasPrefix(a, TokenPrefix) }) {
-		t.Errorf("%v, %v", list, err)
+		t.Errorf("got %v, %v", list, err)
 	}
 	for a := range store.items {
 		if strings.HasPrefix(a, TokenPrefix) {
-			t.Errorf("%s is stored unlisted", a)
+			t.Errorf("%s is stored but not listed", a)
 		}
 	}
 	if slices.ContainsFunc(store.deletes, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
 		t.Errorf("a secret was deleted: %v", store.deletes)
 	}
-	if err := x.Add(t.Context(), TokenPrefix+"new"); err != nil { // there is room again
+	if err := x.Add(t.Context(), TokenPrefix+"new"); err != nil { // there is space again
 		t.Error(err)
 	}
 }
 
-func TestIndexFullOfSecrets(t *testing.T) {
-	store := full(43, 0)
+func TestIndexAdd_FullOfSecrets(t *testing.T) {
+	store := fullStore(43, 0)
 	before := store.items[IndexAccount]
-	x := NewIndex(store, "")
+	x := NewIndex(open(store), "")
 	err := x.Add(t.Context(), "secret:new.example:"+strings.Repeat("c", 40))
 	if !errors.Is(err, ErrIndexFull) || store.items[IndexAccount] != before || len(store.deletes) != 0 {
-		t.Errorf("%v, deleted %v", err, store.deletes)
+		t.Errorf("got %v, deleted %v; want ErrIndexFull and no change", err, store.deletes)
 	}
 }
 
-func TestUnreadableIndexIsNotWrittenOver(t *testing.T) {
-	store := &memory{items: map[string]string{IndexAccount: "secret:h:c", "token:x": "t"}, peek: func(a string) error {
-		if a == IndexAccount {
-			return ErrLocked
+func TestIndex_Unreadable(t *testing.T) {
+	store := &fakeBackend{items: map[string]string{IndexAccount: "secret:h:c", "token:x": "t"}, hook: func(op, a string, _ bool) error {
+		if op == "get" && a == IndexAccount {
+			return fail(ErrLocked, "")
 		}
 		return nil
 	}}
-	x := NewIndex(store, "")
+	x := NewIndex(open(store), "")
 	if err := x.Add(t.Context(), "token:y"); !errors.Is(err, ErrLocked) {
-		t.Errorf("Add: %v", err)
+		t.Errorf("Add: got %v, want ErrLocked", err)
 	}
 	if err := x.Remove(t.Context(), "token:x"); !errors.Is(err, ErrLocked) {
-		t.Errorf("Remove: %v", err)
+		t.Errorf("Remove: got %v, want ErrLocked", err)
 	}
 	if store.items[IndexAccount] != "secret:h:c" {
-		t.Errorf("the index is %q", store.items[IndexAccount])
+		t.Errorf("got index %q, want no change", store.items[IndexAccount])
 	}
 }
 
-func TestIndexOfTwoProcesses(t *testing.T) {
-	store, lock := &memory{slow: 2 * time.Millisecond}, filepath.Join(t.TempDir(), "lock")
+func TestIndex_ConcurrentProcesses(t *testing.T) {
+	store, lock := &fakeBackend{hook: func(string, string, bool) error { time.Sleep(time.Millisecond); return nil }}, filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
 	const each = 4
 	for p := range 5 {
-		x := NewIndex(store, lock)
+		x := NewIndex(open(store), lock)
 		wg.Go(func() {
 			for i := range each {
 				if err := x.Add(context.Background(), fmt.Sprintf("secret:h%d:%d", p, i)); err != nil {
@@ -143,13 +140,13 @@ func TestIndexOfTwoProcesses(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	list, err := NewIndex(store, "").List(t.Context())
+	list, err := NewIndex(open(store), "").List(t.Context())
 	if err != nil || len(list) != 5*(each-1) {
-		t.Errorf("%d entries, and not %d: %v, %v", len(list), 5*(each-1), list, err)
+		t.Errorf("got %d entries, %v; want %d", len(list), err, 5*(each-1))
 	}
 }
 
-// A stopped process that holds the lock delays a change, and does not prevent it.
+// A stopped process that holds the lock delays a change, but does not prevent it.
 func TestIndex_LockOfStoppedProcess(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	unlock, ok, err := filelock.TryLock(lock)
@@ -157,16 +154,21 @@ func TestIndex_LockOfStoppedProcess(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	defer unlock()
-	store := &memory{}
-	if err := NewIndex(store, lock).Add(t.Context(), "secret:h:c"); err != nil || store.text(IndexAccount) != "secret:h:c" {
-		t.Errorf("got %v, index %q; want the account listed", err, store.text(IndexAccount))
+	store := &fakeBackend{}
+	if err := NewIndex(open(store), lock).Add(t.Context(), "secret:h:c"); err != nil || store.items[IndexAccount] != "secret:h:c" {
+		t.Errorf("got %v, index %q; want the account listed", err, store.items[IndexAccount])
 	}
 }
 
-// An item that could not be deleted stays listed, whatever else could be.
+// An item that cannot be deleted stays listed.
 func TestIndex_RemoveKeepsWhatIsLeft(t *testing.T) {
-	store := &memory{items: map[string]string{IndexAccount: "token:x\ntoken:y", "token:x": "t", "token:y": "t"}, undeletable: "token:x"}
-	x := NewIndex(store, "")
+	store := &fakeBackend{items: map[string]string{IndexAccount: "token:x\ntoken:y", "token:x": "t", "token:y": "t"}, hook: func(op, a string, _ bool) error {
+		if op == "delete" && a == "token:x" {
+			return fail(ErrLocked, "")
+		}
+		return nil
+	}}
+	x := NewIndex(open(store), "")
 	if err := x.Remove(t.Context(), "token:x"); !errors.Is(err, ErrLocked) || store.items[IndexAccount] != "token:x\ntoken:y" {
 		t.Errorf("got %v, index %q; want both accounts", err, store.items[IndexAccount])
 	}
@@ -176,8 +178,8 @@ func TestIndex_RemoveKeepsWhatIsLeft(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	store := &memory{}
-	tokens := Tokens{NewIndex(store, "")}
+	store := &fakeBackend{}
+	tokens := Tokens{NewIndex(open(store), "")}
 	if ids, err := tokens.List(t.Context()); len(ids) != 0 || err != nil {
 		t.Errorf("got %v, %v from an empty keychain; want none", ids, err)
 	}
@@ -198,66 +200,10 @@ func TestTokens(t *testing.T) {
 	if ids, err := tokens.List(t.Context()); err != nil || !slices.Equal(ids, []string{"a", "b"}) {
 		t.Errorf("got %v, %v; want a and b", ids, err)
 	}
-	if err := tokens.Delete(t.Context(), "a", "b"); err != nil || store.text(IndexAccount) != "secret:h:c" || len(store.items) != 1 {
+	if err := tokens.Delete(t.Context(), "a", "b"); err != nil || store.items[IndexAccount] != "secret:h:c" || len(store.items) != 1 {
 		t.Errorf("got %v, left %v; want the secret alone listed", err, store.items)
 	}
 	if err := tokens.Delete(t.Context()); err != nil {
 		t.Error(err)
 	}
-}
-
-// memory is Items without a keychain.
-type memory struct {
-	mu          sync.Mutex
-	items       map[string]string
-	peek        func(account string) error // to fail with, where not nil
-	slow        time.Duration              // of each write
-	undeletable string
-	deletes     []string
-}
-
-func (s *memory) Peek(_ context.Context, account string) (credential.Secret, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.peek != nil {
-		if err := s.peek(account); err != nil {
-			return credential.Secret{}, err
-		}
-	}
-	text, ok := s.items[account]
-	if !ok {
-		return credential.Secret{}, &Error{Err: ErrNotFound}
-	}
-	return credential.NewSecret(text), nil
-}
-
-func (s *memory) Put(_ context.Context, account string, item credential.Secret) error {
-	time.Sleep(s.slow)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.items == nil {
-		s.items = map[string]string{}
-	}
-	s.items[account] = item.Reveal()
-	return nil
-}
-
-func (s *memory) Delete(_ context.Context, account string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if account == s.undeletable {
-		return &Error{Err: ErrLocked}
-	}
-	s.deletes = append(s.deletes, account)
-	if _, ok := s.items[account]; !ok {
-		return &Error{Err: ErrNotFound}
-	}
-	delete(s.items, account)
-	return nil
-}
-
-func (s *memory) text(account string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.items[account]
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// securityTool is the macOS keychain through /usr/bin/security, which go-keyring
-// runs. Items belong to that program, so every process of the same user reads
-// them without a dialog. No way is known to ask whether the keychain is locked
-// without a dialog: Peek and Put rely on their one second alone.
+// securityTool is the macOS keychain, accessed by /usr/bin/security, which go-keyring
+// runs. Items belong to that program, so all processes of the user read them without a
+// dialog. There is no known way to check without a dialog whether the keychain is locked:
+// a NonInteractive keychain relies on its timeout.
 type securityTool struct{}
 
 func newBackend(func(string) string) backend { return securityTool{} }
@@ -32,9 +32,8 @@ func (securityTool) remove(_ context.Context, account string) error {
 	return classify(keyring.Delete(Service, account))
 }
 
-// classify reads the exit status of security, which is the low byte of an
-// OSStatus (Apple, SecBase.h). The tool's own output is never kept: it may
-// repeat the command line.
+// classify maps the exit status of security, which is the low byte of an OSStatus
+// (Apple, SecBase.h). It ignores the output, which may contain the command line.
 func classify(err error) error {
 	var exit *exec.ExitError
 	switch {
@@ -49,12 +48,12 @@ func classify(err error) error {
 	case errors.As(err, &exit):
 		return fail(kindOf(exit.ExitCode()), fmt.Sprintf("security: exit status %d", exit.ExitCode()))
 	}
-	return fail(ErrFailed, "security could not be run, or its answer not read")
+	return fail(ErrFailed, "security could not be run, or its output not parsed")
 }
 
 func kindOf(status int) error {
 	switch status {
-	case 36: // errSecInteractionNotAllowed: locked, and no session to ask in, as over ssh
+	case 36: // errSecInteractionNotAllowed: locked, and no session for a dialog, as over ssh
 		return ErrLocked
 	case 51, 128: // errSecAuthFailed, userCanceledErr
 		return ErrDismissed

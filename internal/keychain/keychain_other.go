@@ -9,7 +9,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// noKeychain answers on systems that go-keyring does not know.
+// noKeychain is for systems that go-keyring does not support.
 type noKeychain struct{}
 
 func newBackend(func(string) string) backend { return noKeychain{} }

@@ -10,8 +10,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// credentialManager is the Windows Credential Manager. It never prompts and is
-// open for as long as its user is logged on.
+// credentialManager is the Windows Credential Manager. It never prompts, and is unlocked
+// while the user is logged on.
 type credentialManager struct{}
 
 func newBackend(func(string) string) backend { return credentialManager{} }

@@ -129,7 +129,7 @@ func (s storedSecrets) Get(ctx context.Context, account string) (credential.Secr
 }
 
 func (s storedSecrets) Read(ctx context.Context, account string) (credential.Secret, error) {
-	return secretfile.Chain{Files: s.Files, Keychain: nonInteractive{s.chain}}.Get(ctx, account)
+	return secretfile.Chain{Files: s.Files, Keychain: s.chain.NonInteractive()}.Get(ctx, account)
 }
 
 // Replace stores a refresh token where the one before it is stored.

@@ -24,16 +24,16 @@ type TokenStore struct {
 // TokenStores are the stores that this process can reach, and the one to use.
 type TokenStores struct {
 	All   []TokenStore
-	InUse string           // the --cache name of one of All, or "off"
-	Notes []string         // why a store is not in use
-	Dir   *securefile.Dir  // the runtime directory; nil without one
-	Items keychain.Patient // the keychain's items, with its full timeout
+	InUse string             // the --cache name of one of All, or "off"
+	Notes []string           // why a store is not in use
+	Dir   *securefile.Dir    // the runtime directory; nil without one
+	Items *keychain.Keychain // without dialogs, with its full timeout
 }
 
 // TokenStores opens the stores and picks one by --cache; auto takes the kernel's
 // keyring where it is private to the user, else the keychain. Errors: *config.Error.
 func (p *Environment) TokenStores(conf config.Config, chain *keychain.Keychain) (TokenStores, error) {
-	s := TokenStores{InUse: conf.Cache.Value, Items: chain.Patient()}
+	s := TokenStores{InUse: conf.Cache.Value, Items: chain.NonInteractive()}
 	dir, err := p.RuntimeDir(conf)
 	if err != nil && conf.RuntimeDir.Given() {
 		return s, err
@@ -46,7 +46,7 @@ func (p *Environment) TokenStores(conf config.Config, chain *keychain.Keychain) 
 	if kernelErr == nil {
 		s.All = append(s.All, TokenStore{config.CacheKernel, kernel})
 	}
-	s.All = append(s.All, TokenStore{config.CacheKeychain, keychain.Tokens{Index: s.index(chain)}})
+	s.All = append(s.All, TokenStore{config.CacheKeychain, keychain.Tokens{Index: s.index(s.Items.WithTimeout(keychain.CacheTimeout))}})
 	if dir != nil {
 		s.All = append(s.All, TokenStore{config.CacheFile, tokencache.FileStore{Dir: dir}})
 	}

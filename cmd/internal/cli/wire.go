@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"context"
 	"crypto/x509"
 	"os"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
@@ -210,16 +208,4 @@ func target(conf config.Config) string {
 	default:
 		return name
 	}
-}
-
-// nonInteractive is a keychain that shows no dialog.
-type nonInteractive struct{ chain *keychain.Keychain }
-
-func (n nonInteractive) Get(ctx context.Context, account string) (credential.Secret, error) {
-	return n.chain.Read(ctx, account)
-}
-
-// NonInteractiveSecrets finds stored secrets without a prompt.
-func (p *Environment) NonInteractiveSecrets(chain *keychain.Keychain) secretfile.Chain {
-	return p.Secrets(nonInteractive{chain})
 }

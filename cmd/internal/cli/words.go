@@ -24,7 +24,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		host  *broker.HostError
 		fixed interface{ Hint() string }
 		login *pglogin.Error
-		chain *keychain.Error
 		tried *retry.Error
 		room  *NoRuntimeDirError
 	)
@@ -35,6 +34,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	switch {
 	case errors.As(err, &login): // before fixed: its hint depends on conf
 		return sanitize.Escape(login.Error()), databaseHint(login, conf)
+	case errors.As(err, &none): // before fixed: a keychain's error within it has a hint
+		return noSecret(none, conf)
 	case errors.As(err, &fixed):
 		if call, ok := fixed.(*exchange.Error); ok {
 			return workspaceError(err, call, conf)
@@ -46,10 +47,6 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return sanitize.Line(conff.Error()), conff.Fix
 	case errors.As(err, &host):
 		return message, hostHint(host)
-	case errors.As(err, &none):
-		return noSecret(none, conf)
-	case errors.As(err, &chain):
-		return "the keychain: " + reason(chain), storeHint(chain)
 	case errors.As(err, &tried):
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow it more time with --timeout"
 	case errors.As(err, &room):
@@ -70,15 +67,21 @@ func hostHint(e *broker.HostError) string {
 
 // noSecret speaks of a secret that is not to be had.
 func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint string) {
-	message = fmt.Sprintf("no secret for client %s at %s: %s", e.ClientID, e.Host, reason(e.Err))
+	message = fmt.Sprintf("no secret for client %s at %s: %s", e.ClientID, e.Host, sanitize.Line(e.Err.Error()))
 	for _, n := range e.Notes {
 		if strings.HasPrefix(n.Name, "DATABRICKS_CLIENT_SECRET") {
 			message += fmt.Sprintf(" (%s is %s)", n.Name, n.Why)
 		}
 	}
 	var chain *keychain.Error
-	if errors.As(e.Err, &chain) && !errors.Is(chain, keychain.ErrNotFound) {
-		return message, keychainHint(chain) + nested(conf)
+	var hinted interface{ Hint() string }
+	switch {
+	case errors.As(e.Err, &chain):
+		if !errors.Is(chain, keychain.ErrNotFound) {
+			return message, secretHint(chain) + nested(conf)
+		}
+	case errors.As(e.Err, &hinted):
+		return message, hinted.Hint()
 	}
 	target := " --host " + e.Host + " --client-id " + e.ClientID
 	if ofProfile(conf) {
@@ -96,45 +99,10 @@ func nested(conf *config.Config) string {
 	return "; or, as this runs inside another lakebase-exec, turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET"
 }
 
-func reason(err error) string {
-	var chain *keychain.Error
-	if !errors.As(err, &chain) {
-		return sanitize.Line(err.Error())
+// secretHint is the hint of a keychain's error where a secret file would do as well.
+func secretHint(e *keychain.Error) string {
+	if errors.Is(e, keychain.ErrAbsent) { // its hint names the file
+		return e.Hint()
 	}
-	text := chain.Err.Error()
-	if chain.Detail != "" {
-		text += " (" + sanitize.Line(chain.Detail) + ")"
-	}
-	return text
-}
-
-// keychainHint names the way out for machines with and without a desktop.
-func keychainHint(e *keychain.Error) string {
-	const without = "give the secret in DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file"
-	switch {
-	case errors.Is(e, keychain.ErrNotFound):
-		return "store it with: lakebase-credential-helper login"
-	case errors.Is(e, keychain.ErrLocked):
-		return "unlock the keychain and try again, or " + without
-	case errors.Is(e, keychain.ErrTimeout):
-		return "look for a dialog that waits for you, allow it more time with --keychain-timeout, or " + without
-	case errors.Is(e, keychain.ErrTooBig):
-		return "check that it is the secret alone"
-	}
-	return "this machine has no keychain that answers: " + without + ", or store it with: lakebase-credential-helper login --store file"
-}
-
-// storeHint is for what works on the keychain itself and can do without no other.
-func storeHint(e *keychain.Error) string {
-	switch {
-	case errors.Is(e, keychain.ErrLocked):
-		return "unlock the keychain, and try again"
-	case errors.Is(e, keychain.ErrTimeout):
-		return "look for a dialog that waits for you, or allow it more time with --keychain-timeout"
-	case errors.Is(e, keychain.ErrTooBig):
-		return "check that it is the secret alone"
-	case errors.Is(e, keychain.ErrFailed):
-		return "try again; if it stays so, look at the keychain with the system's own tool"
-	}
-	return "on a machine without a keychain login --store file keeps the secret in a file; lakebase-exec takes it from DATABRICKS_CLIENT_SECRET_FILE or --client-secret-file too"
+	return e.Hint() + ", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)"
 }

@@ -78,7 +78,7 @@ func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint strin
 	}
 	var chain *keychain.Error
 	if errors.As(e.Err, &chain) && !errors.Is(chain, keychain.ErrNotFound) {
-		return fmt.Sprintf("no login at %s: %s", e.Host, reason(e.Err)), personStoreHint(chain)
+		return fmt.Sprintf("no login at %s: %s", e.Host, sanitize.Line(e.Err.Error())), loginStoreHint(chain)
 	}
 	if e.User != "" {
 		hint := "sign in with: " + userLogin(e.Host, conf)
@@ -91,12 +91,12 @@ func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint strin
 		"give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf)
 }
 
-// personStoreHint is for people, who have no secret to put into a file themselves.
-func personStoreHint(e *keychain.Error) string {
+// loginStoreHint is the hint of a keychain's error for users, who have no secret.
+func loginStoreHint(e *keychain.Error) string {
 	if errors.Is(e, keychain.ErrAbsent) {
-		return "on a machine without a keychain, login --user-login --store file keeps the login in a file"
+		return `store the login in a file with "lakebase-credential-helper login --user-login --store file"`
 	}
-	return storeHint(e)
+	return e.Hint()
 }
 
 func targetWords(e *broker.TargetError, conf *config.Config) (message, hint string) {
