@@ -77,7 +77,7 @@ func (d *diagnosis) TokenStore(conf config.Config) (string, []string, error) {
 }
 
 func (d *diagnosis) KeychainState(ctx context.Context, conf config.Config) error {
-	_, err := d.Keychain(conf).Read(ctx, keychain.IndexAccount)
+	_, err := d.Keychain(conf).NonInteractive().Get(ctx, keychain.IndexAccount)
 	return err
 }
 

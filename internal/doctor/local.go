@@ -161,7 +161,7 @@ func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 		r.Text = "present, and unlocked"
 		r.fact("state", "present")
 		return nil
-	case errors.As(err, &e) && e.Absent():
+	case errors.Is(err, keychain.ErrAbsent):
 		r.Text = "absent: this machine has none"
 		r.fact("state", "absent")
 		if x.keychainUsed {
