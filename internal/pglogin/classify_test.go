@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,16 +67,25 @@ func TestFromServer(t *testing.T) {
 	}
 }
 
-// Of several errors a final one decides, wherever it is.
-func TestClassify_FinalErrorDecides(t *testing.T) {
+func TestClassify(t *testing.T) {
 	final := &tls.CertificateVerificationError{Err: errors.New("x509: expired")}
-	for _, err := range []error{errors.Join(io.EOF, final), errors.Join(final, io.EOF)} {
-		if e := classify(t.Context(), err, nil, secret); e.Kind != Certificate || e.Retry {
-			t.Errorf("%v: got %+v, want kind %q", err, e, Certificate)
+	for _, c := range []struct {
+		err   error
+		kind  Kind
+		retry bool
+	}{
+		{errors.Join(io.EOF, final), Certificate, false}, // a final error decides, wherever it is
+		{errors.Join(final, io.EOF), Certificate, false},
+		{errors.Join(io.EOF, io.ErrUnexpectedEOF), Unreachable, true},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, NameNotResolved, false},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}}, NameNotResolved, true},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, Unreachable, true},
+		{&net.OpError{Op: "dial", Err: syscall.EPERM}, Unreachable, false},
+		{errors.New("something"), Other, false},
+	} {
+		if e := classify(t.Context(), c.err, nil, secret); e.Kind != c.kind || e.Retry != c.retry {
+			t.Errorf("%v: got %+v, want kind %q, retry %v", c.err, e, c.kind, c.retry)
 		}
-	}
-	if e := classify(t.Context(), errors.Join(io.EOF, io.ErrUnexpectedEOF), nil, secret); e.Kind != Unreachable || !e.Retry {
-		t.Errorf("got %+v, want kind %q", e, Unreachable)
 	}
 }
 

@@ -20,22 +20,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-const defaultHedgeDelay = time.Second
-
-// Status describes a login that is being retried.
-type Status struct {
-	Since    time.Time // when the login began
-	Attempts int       // started so far
-	InFlight int       // attempts that have not ended
-	Last     *Error    // the last failure, or a timeout if there was no other; nil before the first
-}
+// hedgeDelay is how long an attempt may go without an answer before a second one
+// starts, and how long each second one may last.
+const hedgeDelay = time.Second
 
 // Connector logs in to a server that may be asleep. It retries with the schedule
 // retry.Wake until a login succeeds, a failure is final, or the context ends,
 // which must have a deadline.
 //
 // The first attempt starts at once. An attempt without an answer is kept; a second
-// one is tried beside it and replaced after each HedgeDelay, so that a compute
+// one is tried beside it and replaced after each second, so that a compute
 // which dropped the first connection while it woke is found. At most two attempts
 // are open, and none when a method returns.
 //
@@ -44,16 +38,15 @@ type Status struct {
 //
 // A Connector may be used concurrently.
 type Connector struct {
-	// HedgeDelay is how long an attempt may go without an answer before a second
-	// one starts, and how long each second one may last. Zero means 1 s.
-	HedgeDelay time.Duration
 	// Cache, if set, is shared with other Connectors of the same target.
 	Cache *TLSCache
 	// Progress, if set, is called after each failure and when a second attempt
-	// starts. It must not block.
-	Progress func(Status)
+	// starts, with the last failure or nil. It must not block.
+	Progress func(last *Error)
 
-	schedule retry.Schedule // zero: retry.Wake; set by tests
+	// Set by tests.
+	schedule   retry.Schedule // zero: retry.Wake
+	hedgeDelay time.Duration  // zero: the constant
 }
 
 // Login logs in once and closes the connection.

@@ -1,6 +1,7 @@
 package pglogin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -28,7 +29,7 @@ type loop struct {
 	connect    connectFunc
 	backoff    *retry.Backoff
 	hedgeDelay time.Duration
-	progress   func(Status)
+	progress   func(*Error)
 	start      time.Time
 
 	inFlight []*attempt // oldest first
@@ -43,15 +44,7 @@ type loop struct {
 }
 
 func newLoop(ctx context.Context, c *Connector) *loop {
-	schedule := c.schedule
-	if schedule == (retry.Schedule{}) {
-		schedule = retry.Wake()
-	}
-	l := &loop{ctx: ctx, backoff: schedule.Backoff(), hedgeDelay: c.HedgeDelay, progress: c.Progress, start: time.Now(), results: make(chan result, 2)}
-	if l.hedgeDelay <= 0 {
-		l.hedgeDelay = defaultHedgeDelay
-	}
-	return l
+	return &loop{ctx: ctx, backoff: cmp.Or(c.schedule, retry.Wake()).Backoff(), hedgeDelay: cmp.Or(c.hedgeDelay, hedgeDelay), progress: c.Progress, start: time.Now(), results: make(chan result, 2)}
 }
 
 // run makes attempts until one succeeds, a failure is final, or ctx ends. No
@@ -191,7 +184,7 @@ func (l *loop) remove(a *attempt) {
 
 func (l *loop) report() {
 	if l.progress != nil {
-		l.progress(Status{Since: l.start, Attempts: l.attempts, InFlight: len(l.inFlight), Last: l.last})
+		l.progress(l.last)
 	}
 }
 

@@ -84,7 +84,7 @@ func TestProbe_Fails(t *testing.T) {
 		}
 		s.drain()
 	})
-	p, err := (&Connector{HedgeDelay: 50 * time.Millisecond}).Probe(ctx, silent.target())
+	p, err := (&Connector{hedgeDelay: 50 * time.Millisecond}).Probe(ctx, silent.target())
 	if e := wantKind(t, err, WakeTimeout); e.Last == nil || e.Last.Kind != NoAnswer || p.Version != "" {
 		t.Errorf("got %v, %+v", e, p)
 	}

@@ -143,9 +143,9 @@ func (p *Process) either(a, b string) string {
 }
 
 func connector(progress *Progress) *pglogin.Connector {
-	return &pglogin.Connector{Progress: func(s pglogin.Status) {
-		if s.Last != nil {
-			progress.SetDetail(string(s.Last.Kind))
+	return &pglogin.Connector{Progress: func(last *pglogin.Error) {
+		if last != nil {
+			progress.SetDetail(string(last.Kind))
 		}
 	}}
 }
