@@ -1,9 +1,9 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -11,31 +11,21 @@ import (
 
 const defaultPath = ""
 
-// Exec runs the command in a job object that ends with this process, waits for it
-// and returns its exit code: Windows cannot replace a process. Console events reach
-// the command directly, as it shares our console; we ignore them meanwhile. The
-// command is put into the job right after its start: what it starts in the first
-// instant may be outside. (Not run on Windows yet.)
+// Exec runs the command as Supervise does, waits for it and returns its exit code:
+// Windows cannot replace a process. (Not run on Windows yet.)
 //
 // Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
 func Exec(c Command, environ []string, stdio Stdio) (exitCode int, err error) {
-	events := make(chan os.Signal, 1)
-	signal.Notify(events, os.Interrupt)
-	defer signal.Stop(events)
-	// The job's handle stays open: closing it would end what the command left
-	// behind before our own end does.
-	p, _, err := startInJob(c, environ, stdio)
+	s, err := Supervise(context.Background(), c, environ, Options{Stdio: stdio})
 	if err != nil {
 		return 0, err
 	}
-	state, err := p.Wait()
-	if err != nil {
-		return 0, &StartError{Path: c.Path, Err: err}
-	}
-	return state.ExitCode(), nil
+	status, err := s.Wait()
+	return status.ExitCode, err
 }
 
-// startInJob starts the command in a new job object.
+// startInJob starts the command in a new job object. What the command starts in the
+// first instant may be outside of it.
 func startInJob(c Command, environ []string, stdio Stdio) (*os.Process, windows.Handle, error) {
 	job, err := newJob()
 	if err != nil {

@@ -150,98 +150,64 @@ func (d *Dir) Path() string { return d.path }
 // Close closes the directory. Open files stay open.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// maxOpenTries bounds how often Open retries when a file appears or disappears
-// between its steps: other processes of ours replace and remove files.
-const maxOpenTries = 10
+// maxReadTries bounds how often ReadFile retries when a file is replaced between its
+// steps: other processes of ours do that.
+const maxReadTries = 10
 
-var errRetry = errors.New("the file was replaced")
+var errReplaced = errors.New("replaced while it was opened")
 
-// Open opens a file of the directory for os.O_RDONLY, O_WRONLY or O_RDWR with any
-// of O_CREATE, O_EXCL, O_TRUNC and O_APPEND. A new file has mode 0600. A file that
-// is not regular (a symbolic link included), not ours, or accessible by others is
-// rejected, and not truncated.
+// ReadFile reads a file of at most max bytes. One that is not regular (a symbolic
+// link included), not ours, or accessible by others is rejected.
 //
-// Errors: *Error, which is also fs.ErrNotExist or fs.ErrExist where that applies.
-func (d *Dir) Open(name string, flag int) (*os.File, error) {
-	path := filepath.Join(d.path, name)
+// Errors: *Error, which is also fs.ErrNotExist if there is no file.
+func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	if !isPlainName(name) {
 		return nil, reject(d.path, "invalid file name %q", name)
 	}
-	for range maxOpenTries {
-		f, err := d.open(name, path, flag&^os.O_TRUNC)
-		if errors.Is(err, errRetry) {
+	path := filepath.Join(d.path, name)
+	for range maxReadTries {
+		f, err := d.open(name, path)
+		if errors.Is(err, errReplaced) {
 			continue
-		}
-		if err == nil && flag&os.O_TRUNC != 0 {
-			err = f.Truncate(0)
-		}
-		if err == nil {
-			return f, nil
-		}
-		if f != nil {
-			_ = f.Close()
-		}
-		if e := (*Error)(nil); errors.As(err, &e) {
-			return nil, e
-		}
-		return nil, systemError(path, err)
-	}
-	return nil, reject(path, "is replaced too often to be opened")
-}
-
-// open is one try of Open. The caller closes the file, which may be there with an
-// error. A link is detected before the file is opened, as os.Root follows those
-// inside the directory, and a file swapped in between by its identity.
-func (d *Dir) open(name, path string, flag int) (f *os.File, err error) {
-	create, exclusive := flag&os.O_CREATE != 0, flag&os.O_EXCL != 0
-	named, err := d.root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && create:
-		f, err = d.root.OpenFile(name, flag|os.O_EXCL|nonblock, 0o600)
-		if errors.Is(err, fs.ErrExist) && !exclusive {
-			return nil, errRetry
-		}
-		if err == nil {
-			err = restrictToOwner(f)
-		}
-	case err != nil:
-	case create && exclusive:
-		err = fs.ErrExist
-	case !named.Mode().IsRegular():
-		return nil, notRegular(path, named.Mode())
-	default:
-		f, err = d.root.OpenFile(name, flag&^os.O_CREATE|nonblock, 0)
-		if errors.Is(err, fs.ErrNotExist) && create {
-			return nil, errRetry
 		}
 		if err != nil {
 			return nil, err
 		}
-		if fi, err := f.Stat(); err != nil || !os.SameFile(fi, named) {
-			return f, errors.Join(err, errRetry)
-		}
+		defer f.Close()
+		return readAll(path, f, max)
 	}
-	if err != nil {
-		return f, err
-	}
-	m, err := metaOf(f)
-	if err != nil {
-		return f, err
-	}
-	if e := checkPrivate(path, m, os.Geteuid(), "600"); e != nil {
-		return f, e
-	}
-	return f, nil
+	return nil, reject(path, "is replaced too often to be read")
 }
 
-// ReadFile reads a file of at most max bytes, under the rules of Open.
-func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
-	f, err := d.Open(name, os.O_RDONLY)
-	if err != nil {
-		return nil, err
+// open is one try of ReadFile. A link is detected before the file is opened, as
+// os.Root follows links inside the directory, and a file that was swapped in
+// between by its identity.
+func (d *Dir) open(name, path string) (*os.File, error) {
+	named, err := d.root.Lstat(name)
+	switch {
+	case err != nil:
+		return nil, systemError(path, err)
+	case !named.Mode().IsRegular():
+		return nil, notRegular(path, named.Mode())
 	}
-	defer f.Close()
-	return readAll(filepath.Join(d.path, name), f, max)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	fi, err := f.Stat()
+	if err == nil && !os.SameFile(fi, named) {
+		err = errReplaced
+	}
+	m, metaErr := metaOf(f)
+	if err = errors.Join(err, metaErr); err == nil {
+		e := checkPrivate(path, m, os.Geteuid(), "600")
+		if e == nil {
+			return f, nil
+		}
+		err = e
+	}
+	_ = f.Close()
+	return nil, err
 }
 
 // WriteFile atomically replaces a file: readers see the old content or the new. It

@@ -23,11 +23,7 @@ func metaOf(f *os.File) (meta, error) {
 		return meta{}, err
 	}
 	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
-	if err != nil {
-		return meta{}, err
-	}
-	owner, err := ownerOf(sd)
-	return meta{mode: fi.Mode().Type() | 0o600, owner: owner}, err
+	return metaFrom(fi, sd, err)
 }
 
 func metaOfPath(path string) (meta, error) {
@@ -36,30 +32,29 @@ func metaOfPath(path string) (meta, error) {
 		return meta{}, err
 	}
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	return metaFrom(fi, sd, err)
+}
+
+// metaFrom sets the owner to os.Geteuid (-1 on Windows) for us, to 0 for the system
+// and the administrators, and to otherUser for others.
+func metaFrom(fi os.FileInfo, sd *windows.SECURITY_DESCRIPTOR, err error) (meta, error) {
 	if err != nil {
 		return meta{}, err
 	}
-	owner, err := ownerOf(sd)
-	return meta{mode: fi.Mode().Type() | 0o600, owner: owner}, err
-}
-
-// ownerOf returns os.Geteuid (-1 on Windows) for us, 0 for the system and the
-// administrators, and otherUser for others.
-func ownerOf(sd *windows.SECURITY_DESCRIPTOR) (int, error) {
+	m := meta{mode: fi.Mode().Type() | 0o600, owner: otherUser}
 	owner, _, err := sd.Owner()
 	if err != nil {
-		return otherUser, err
+		return m, err
 	}
 	user, err := windows.GetCurrentProcessToken().GetTokenUser()
 	switch {
 	case err != nil:
-		return otherUser, err
 	case owner.Equals(user.User.Sid):
-		return os.Geteuid(), nil
+		m.owner = os.Geteuid()
 	case owner.IsWellKnown(windows.WinBuiltinAdministratorsSid), owner.IsWellKnown(windows.WinLocalSystemSid):
-		return rootUID, nil
+		m.owner = rootUID
 	}
-	return otherUser, nil
+	return m, err
 }
 
 func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), ownerOnlyFile) }

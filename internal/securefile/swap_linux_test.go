@@ -45,8 +45,8 @@ func whileSwapping(t *testing.T, a, b string, open func() error) {
 	}
 }
 
-// A link that appears between two steps of Open is never followed.
-func TestDir_OpenWhileSwapped(t *testing.T) {
+// A link that appears between two steps of ReadFile is never followed.
+func TestDir_ReadFileWhileSwapped(t *testing.T) {
 	d := openTemp(t)
 	in := func(name string) string { return filepath.Join(d.Path(), name) }
 	put(t, in("file"), "ours", 0o600)
