@@ -68,7 +68,7 @@ func TestNotStarted(t *testing.T) {
 		{target, "--user a -U b -- true", 120, []string{"error: --user is given twice", "hint: leave one of them out"}},
 		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"/nonexistent.pem", "hint: "}},
 		{target, "--refresh on -- true", 120, []string{`error: --refresh: "on" is not one of off, passfile, proxy`}},
-		{target, "--on-refresh restart -- true", 120, []string{"error: --on-refresh: needs --refresh passfile or --refresh proxy"}},
+		{target, "--on-refresh restart -- true", 120, []string{"error: --on-refresh: requires --refresh passfile or --refresh proxy"}},
 		{target, "--refresh passfile --on-refresh signal:NOPE -- true", 120, []string{`error: --on-refresh: unknown signal "NOPE"`, "hint: run kill -l for a list of signals"}},
 		{target, "--refresh passfile --url-var U -- true", 120, []string{"error: --url-var: U: {url} holds the password", "hint: use {url_nopassword}, or --refresh proxy"}},
 		{target, "--refresh proxy --set E={expires_at} -- true", 120, []string{"error: --set: E: {expires_at} means nothing under --refresh proxy", "hint: leave it out of the template"}},

@@ -24,20 +24,20 @@ func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 	return rest[:i], rest[i+1:], true
 }
 
-// RecordAccount is the keychain account of what is known of that secret: when
-// it was made, and when it ends. No secret stands in it.
+// RecordAccount is the keychain account of the secret's metadata: when it was created
+// and when it expires. It holds no secret.
 func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
 
-// RecordAccount is the target's.
+// RecordAccount returns the configured identity's account.
 func (c *Config) RecordAccount() string {
 	return RecordAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
 
-// RefreshAccount is the keychain account of a person's refresh token: one for
-// each host and user name.
+// RefreshAccount is the keychain account of a user's refresh token: one for each host
+// and user name.
 func RefreshAccount(host, user string) string { return "refresh:" + host + ":" + user }
 
-// RefreshAccount is the target's, where a person signs in.
+// RefreshAccount returns the configured user's account.
 func (c *Config) RefreshAccount() string {
 	return RefreshAccount(c.Workspace.Value.HostPort(), c.User.Value)
 }

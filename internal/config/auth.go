@@ -8,81 +8,80 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// way is one way to sign in that somebody has named by giving what it starts from.
-type way struct {
-	word string // of credential.AuthWords
+// candidate is an authentication type whose credential is configured.
+type candidate struct {
+	auth string // of credential.AuthWords
 	from Source
-	// read checks what the way starts from and takes it; nothing is looked at
-	// before the way is chosen.
+	// read validates and returns the credential. It is called only for the chosen one.
 	read func() (SecretSource, error)
 }
 
-// auth decides on the way in: the one that is named by its word, else the one
-// that an option or a variable has something for, else what the section says.
-// Two of them are one too many. Nothing named leaves it to the keychain.
+// auth selects the authentication type: the stated one, else that of a configured
+// credential, else the section's. Credentials of two types are an error. Without any
+// of them the keychain decides.
 func (r *resolver) auth() {
-	if r.err != nil { // whose the variables are cannot be told
+	if r.err != nil { // the variables' target is unknown
 		return
 	}
 	c := &r.conf
-	stated, ways := r.stated(), r.ways()
+	stated, ways := r.statedAuth(), r.candidates()
 	if r.err != nil {
 		return
 	}
 	if !stated.Given() {
-		ways = r.oneWay(ways)
+		ways = r.singleType(ways)
 	}
 	switch {
 	case stated.Given():
 		c.Auth = stated
 		r.checkOption(ways)
 	case len(ways) > 0:
-		c.Auth = Value[string]{ways[0].word, ways[0].from}
+		c.Auth = Value[string]{ways[0].auth, ways[0].from}
 	case r.section != nil && r.section.auth.Given():
 		c.Auth = r.authWord(r.section.auth)
 	}
 	r.pick(ways)
-	r.serviceOrPerson()
+	r.dropClientID()
 }
 
-// oneWay refuses two different ways. A personal access token in the environment is
-// left out where an option or a profile names a service principal: a variable that
-// lies about must not turn it into somebody else.
-func (r *resolver) oneWay(ways []way) []way {
+// singleType rejects candidates of different types. It ignores a personal access token
+// in the environment if an option or a profile names a service principal: a stray
+// variable must not change the identity.
+func (r *resolver) singleType(ways []candidate) []candidate {
 	for _, w := range ways {
-		if w.word != ways[0].word {
-			r.fail(twoWays(ways[0].from, ways[0].word, w.from, w.word))
+		if w.auth != ways[0].auth {
+			r.fail(conflictError(ways[0].from, ways[0].auth, w.from, w.auth))
 			return nil
 		}
 	}
 	id := r.conf.ClientID
-	return slices.DeleteFunc(ways, func(w way) bool {
-		stray := w.word == credential.AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
+	return slices.DeleteFunc(ways, func(w candidate) bool {
+		stray := w.auth == credential.AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
 		if stray {
-			r.note(w.from.String(), "not used: "+id.Source.String()+" names a service principal; --auth "+w.word+" would choose it")
+			r.note(w.from.String(), "not used: "+id.Source.String()+" names a service principal; --auth "+w.auth+" would choose it")
 		}
 		return stray
 	})
 }
 
-// pick takes the first of the ways that the word means, and notes the others.
-func (r *resolver) pick(ways []way) {
+// pick selects the first candidate of the chosen type, and notes the others.
+func (r *resolver) pick(ways []candidate) {
 	word := r.conf.Auth
 	for _, w := range ways {
 		switch {
-		case w.word != word.Value:
+		case w.auth != word.Value:
 			r.note(w.from.String(), "not used: "+word.Source.String()+" says "+word.Value)
-		case r.way == nil:
-			r.way = &w
+		case r.candidate == nil:
+			r.candidate = &w
 		default:
-			r.note(w.from.String(), "not used: "+r.way.from.String()+" goes before it")
+			r.note(w.from.String(), "not used: "+r.candidate.from.String()+" takes precedence")
 		}
 	}
 }
 
-// stated is the word for the way in, where one is said. One of the environment is
-// for the target that the environment names.
-func (r *resolver) stated() Value[string] {
+// statedAuth returns the explicit authentication type. One in the environment is for
+// the environment's target only.
+func (r *resolver) statedAuth() Value[string] {
 	if im := r.in.Import; im != nil {
 		return r.statedByImport(im)
 	}
@@ -93,7 +92,7 @@ func (r *resolver) stated() Value[string] {
 	return r.authWord(v)
 }
 
-// statedByImport: what is imported is a service principal's secret.
+// statedByImport is statedAuth for an import, which is a service principal's secret.
 func (r *resolver) statedByImport(im *Import) Value[string] {
 	v := r.lookup(byOption("auth"))
 	switch {
@@ -105,7 +104,7 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 	return Value[string]{credential.AuthM2M, v.from}
 }
 
-// authWord takes one of our words; the Databricks SDKs have more of them.
+// authWord validates an authentication type; the Databricks SDKs have more.
 func (r *resolver) authWord(v Value[string]) Value[string] {
 	word := strings.TrimSpace(v.Value)
 	if !slices.Contains(credential.AuthWords(), word) {
@@ -118,11 +117,11 @@ func (r *resolver) authWord(v Value[string]) Value[string] {
 	return Value[string]{word, v.Source}
 }
 
-// ownOrNone is get, but a variable that belongs to another target is not used.
+// ownOrNone is get without variables that belong to another target.
 func ownOrNone(r *resolver, option string, parse func(string, Source) (string, error)) Value[string] {
 	v := r.lookup(byOption(option))
 	if v.text != nil && v.from.Origin == FromEnvironment {
-		if why := r.foreign(""); why != "" {
+		if why := r.foreignTo(""); why != "" {
 			r.note(v.from.String(), "not used: "+why)
 			return Value[string]{}
 		}
@@ -130,23 +129,22 @@ func ownOrNone(r *resolver, option string, parse func(string, Source) (string, e
 	return get(r, option, "", parse)
 }
 
-// checkOption refuses an option that the chosen way has no use for: it would
-// otherwise be as if it had not been given.
-func (r *resolver) checkOption(ways []way) {
+// checkOption rejects an option that the chosen type ignores.
+func (r *resolver) checkOption(ways []candidate) {
 	for _, w := range ways {
-		if w.from.Origin == FromOption && w.word != r.conf.Auth.Value {
-			r.fail(twoWays(w.from, w.word, r.conf.Auth.Source, r.conf.Auth.Value))
+		if w.from.Origin == FromOption && w.auth != r.conf.Auth.Value {
+			r.fail(conflictError(w.from, w.auth, r.conf.Auth.Source, r.conf.Auth.Value))
 		}
 	}
 }
 
-func twoWays(a Source, aWord string, b Source, bWord string) *Error {
-	return &Error{Name: a.String(), Problem: "is for signing in by " + aWord + ", and " + b.String() + " for " + bWord + ": which one counts?",
+func conflictError(a Source, aWord string, b Source, bWord string) *Error {
+	return &Error{Name: a.String(), Problem: "selects " + aWord + ", but " + b.String() + " selects " + bWord,
 		Fix: "choose with --auth " + aWord + " or --auth " + bWord + ", or leave one of them out"}
 }
 
-// serviceOrPerson drops a client id where the way is not a service principal's.
-func (r *resolver) serviceOrPerson() {
+// dropClientID ignores a client ID if the chosen type is not a service principal's.
+func (r *resolver) dropClientID() {
 	c := &r.conf
 	if !credential.IsPerson(c.Auth.Value) || c.ClientID.Value == "" {
 		return

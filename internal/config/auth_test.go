@@ -85,7 +85,7 @@ func TestTwoWaysNamed(t *testing.T) {
 				g.options["auth"] = named[k].word
 				if strings.HasPrefix(other.name, "--") { // an option is never put aside in silence
 					_, err := g.resolve()
-					refused(t, err, other.name, "--auth", "which one counts")
+					refused(t, err, other.name, "--auth", "selects")
 					continue
 				}
 				c := g.must(t)
@@ -100,7 +100,7 @@ func TestTwoWaysNamed(t *testing.T) {
 	checkWay(t, "an option", withWays(0, 1).must(t), 0)
 	c := withWays(4, 5).must(t)
 	checkWay(t, "a variable that is named", c, 5)
-	if n := notes(c, "DATABRICKS_OIDC_TOKEN"); !strings.Contains(n, "DATABRICKS_OIDC_TOKEN_ENV goes before it") {
+	if n := notes(c, "DATABRICKS_OIDC_TOKEN"); !strings.Contains(n, "DATABRICKS_OIDC_TOKEN_ENV takes precedence") {
 		t.Errorf("noted as %q", n)
 	}
 }
@@ -141,7 +141,7 @@ func TestWayStatedAndMissing(t *testing.T) {
 	for word, want := range map[string]string{"pat": "DATABRICKS_TOKEN", "env-oidc": "DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV", "file-oidc": "DATABRICKS_OIDC_TOKEN_FILEPATH",
 		"github-oidc": "ACTIONS_ID_TOKEN_REQUEST_URL is not set"} {
 		_, err := given{env: env(), options: map[string]string{"auth": word}}.resolve()
-		refused(t, err, "--auth", word+" needs", want, "choose another way")
+		refused(t, err, "--auth", word+" needs", want, "choose another authentication type")
 		_, err = given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
 		refused(t, err, "DATABRICKS_AUTH_TYPE", word+" needs", want)
 	}

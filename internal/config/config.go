@@ -1,8 +1,7 @@
-// Package config owns the answer to "which workspace, endpoint, database and
-// identity, how, and who said so". It turns options, environment and a profile
-// into one Config that is not changed afterwards; each value remembers its
-// source. It must never read the process itself, touch a keychain or the
-// network, or hold a secret that its caller did not hand in.
+// Package config resolves options, environment and a profile into one Config:
+// workspace, identity, target and settings, each value with its source. A Config is
+// not changed afterwards. The package reads neither the process environment nor files,
+// keychain or network; its caller passes in what it needs.
 package config
 
 import (
@@ -12,10 +11,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Origin is the kind of place a value came from.
+// Origin is the kind of source of a value.
 type Origin int
 
-// The places, from the weakest to the strongest.
+// The origins, from the weakest to the strongest.
 const (
 	FromDefault Origin = iota
 	FromProfile
@@ -23,7 +22,7 @@ const (
 	FromOption
 )
 
-// Source says where a value came from, in words by which its owner finds it.
+// Source identifies where a value comes from, for messages.
 type Source struct {
 	Origin Origin
 	Name   string // "--host", "DATABRICKS_HOST", `key host of profile "prod" (FILE:3)`
@@ -42,17 +41,17 @@ type Value[T any] struct {
 	Source Source
 }
 
-// Given says whether somebody set the value.
+// Given reports whether the value was set.
 func (v Value[T]) Given() bool { return v.Source.Origin != FromDefault }
 
-// SSL modes, in libpq's words (PostgreSQL manual, "SSL Support").
+// SSL modes of libpq (PostgreSQL manual, "SSL Support").
 const (
 	VerifyFull = "verify-full"
 	VerifyCA   = "verify-ca"
 	Require    = "require"
 )
 
-// The words of --wait, --cache, --refresh, --credential, --on-refresh and LAKEBASE_LOG.
+// Values of --wait, --cache, --refresh, --credential, --on-refresh and LAKEBASE_LOG.
 const (
 	WaitAuto   = "auto"
 	WaitAlways = "always"
@@ -80,37 +79,37 @@ const (
 	LogVerbose = "verbose"
 )
 
-// CacheWords lists the words of --cache.
+// CacheWords lists the values of --cache.
 func CacheWords() []string {
 	return []string{CacheAuto, CacheKernel, CacheKeychain, CacheFile, CacheOff}
 }
 
-// Config is a whole, checked configuration.
+// Config is a complete, validated configuration.
 type Config struct {
 	Profile   Value[string]
 	Workspace Value[Workspace]
-	ClientID  Value[string] // a service principal's; empty where a person signs in
+	ClientID  Value[string] // a service principal's; empty for a user
 	Endpoint  Value[string] // of Lakebase Autoscaling, whole or partial; at most one of Endpoint and Instance is set
 	Instance  Value[string] // of Lakebase Provisioned
 
-	Auth     Value[string] // a word of credential.AuthWords; empty: nobody named a way, and the keychain decides
-	Audience Value[string] // whom a workload's token is to be for; empty: the host's discovery document says it
-	Secret   SecretSource  // what that way starts from
-	GitHub   *GitHubSource // where GitHub Actions issues tokens; nil outside of it
-	// DatabricksProfile is the section of a .databrickscfg that gives the workspace.
-	// Empty and with a source: that source has put it aside.
+	Auth     Value[string] // authentication type of package credential; empty: the keychain decides
+	Audience Value[string] // of a workload's token; empty: from the host's discovery document
+	Secret   SecretSource  // the credential of that type
+	GitHub   *GitHubSource // GitHub Actions' token service; nil elsewhere
+	// DatabricksProfile is the section of a .databrickscfg that names the workspace.
+	// Empty with a source: that source overrides it.
 	DatabricksProfile Value[string]
 
-	Credential Value[string] // what the password is: database or workspace
-	ReadOnly   Value[bool]   // the target's read-only host is wanted
+	Credential Value[string] // kind of password: database or workspace
+	ReadOnly   Value[bool]   // use the target's read-only host
 
 	PGHost       Value[string]
 	PGHostAddr   Value[string]
 	PGPort       Value[int]
 	Database     Value[string]
-	User         Value[string] // empty where the workspace has to be asked who signs in
+	User         Value[string] // empty: the workspace has to be asked
 	SSLMode      Value[string]
-	ChildSSLMode Value[string] // what the child reads; SSLMode where not given
+	ChildSSLMode Value[string] // PGSSLMODE of the command; SSLMode by default
 	SSLRootCert  Value[string] // absolute, or empty: the system's
 	CACert       Value[string] // absolute, or empty: none
 
@@ -136,19 +135,19 @@ type Config struct {
 	// Nested reports that the environment is one that lakebase-exec made for a command.
 	Nested bool
 
-	// Notes lists what was given and not used, or used in another way.
+	// Notes lists values that were ignored or changed.
 	Notes []Note
-	// Warnings lists what a person is told always.
+	// Warnings lists what is always reported.
 	Warnings []Note
 }
 
-// SetVar is one more variable for the child, made from a template.
+// SetVar is an additional variable for the command, made from a template.
 type SetVar struct {
 	Name, Template string
 	Source         Source
 }
 
-// Note is one thing that was given and not taken as it stood.
+// Note is a value that was ignored or changed.
 type Note struct {
 	Name string // variable, option or key
 	Why  string
@@ -156,17 +155,16 @@ type Note struct {
 
 func (n Note) String() string { return n.Name + ": " + n.Why }
 
-// PGHostTrusted says whether the configured database host is used without
-// asking the endpoint: it was given as an option, ends in a Databricks database
-// domain, or is loopback as the workspace's host is. With ReadOnly it is either
-// an option or empty.
+// PGHostTrusted reports whether the configured database host is used without looking up
+// the endpoint: it is an option, in a Databricks database domain, or loopback like the
+// workspace. With ReadOnly it is either an option or empty.
 func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost
 	return h.Value != "" && (h.Source.Origin == FromOption || IsDatabaseDomain(h.Value) || IsLoopback(h.Value) && IsLoopback(c.Workspace.Value.Hostname()))
 }
 
-// Target is the endpoint's name, the instance's behind credential.InstancePrefix,
-// or empty.
+// Target returns the endpoint's name, or credential.InstancePrefix and the instance's,
+// or nothing.
 func (c *Config) Target() string {
 	if c.Instance.Value != "" {
 		return credential.InstancePrefix + c.Instance.Value
@@ -174,7 +172,7 @@ func (c *Config) Target() string {
 	return c.Endpoint.Value
 }
 
-// TargetFrom says who named the target.
+// TargetFrom returns the source of the target.
 func (c *Config) TargetFrom() Source {
 	if c.Instance.Value != "" {
 		return c.Instance.Source
@@ -182,8 +180,8 @@ func (c *Config) TargetFrom() Source {
 	return c.Endpoint.Source
 }
 
-// Key names the token that this configuration needs. Where nobody is named, a
-// section of a .databrickscfg keeps two persons of one host apart.
+// Key identifies the token that this configuration needs. Without a client ID or user,
+// the section of a .databrickscfg distinguishes two users of one host.
 func (c *Config) Key() credential.Key {
 	identity, principal := c.Auth.Value, c.ClientID.Value
 	if identity == "" {
@@ -207,7 +205,7 @@ func (c *Config) Key() credential.Key {
 	}
 }
 
-// Error is a value that cannot be used, or one that is missing.
+// Error is an invalid or missing value.
 type Error struct {
 	Name    string // the option, variable or key
 	Problem string // what is wrong with it

@@ -28,14 +28,13 @@ func ParseDatabricks(name string, data []byte) (*DatabricksFile, error) {
 	return &DatabricksFile{f}, nil
 }
 
-// Has says whether there is a profile called section.
+// Has reports whether there is a profile called section.
 func (d *DatabricksFile) Has(section string) bool {
 	_, ok := d.file.get(section)
 	return ok && section != databricksSettings
 }
 
-// Import is what a section of a .databrickscfg gives: a secret, and the host
-// and client id that it belongs to.
+// Import is a secret from a section of a .databrickscfg, with its host and client ID.
 type Import struct {
 	Section   string
 	File      string
@@ -46,11 +45,11 @@ type Import struct {
 
 func (im Import) String() string { return "section [" + im.Section + "] of " + im.File }
 
-// Import reads a section; chosen says who named it. Its errors name the section
-// or the key, and its line.
+// Import reads the section that chosen named. Its errors name the section or the key
+// and its line.
 func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
 	if !d.Has(section) {
-		e := &Error{Name: chosen.String(), Problem: "there is no section [" + section + "] in " + d.file.name}
+		e := &Error{Name: chosen.String(), Problem: "section [" + section + "] not found in " + d.file.name}
 		if able := d.able(); len(able) > 0 {
 			e.Fix = "with --databricks-profile, name one that has a secret: " + strings.Join(able, ", ")
 		}
@@ -82,7 +81,7 @@ func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
 	return im, nil
 }
 
-// from says where a key stands.
+// from returns the source of a key.
 func (d *DatabricksFile) from(section string, values map[string]iniValue, key string) Source {
 	return Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, section, d.file.name, values[key].line)}
 }
@@ -104,16 +103,15 @@ func (d *DatabricksFile) clientID(section string, values map[string]iniValue) (V
 
 func plainSecret(s string, from Source) (credential.Secret, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
-		return credential.Secret{}, errorf(from, "is not a secret: it has a space, a quote or a control character in it")
+		return credential.Secret{}, errorf(from, "is not a secret: it contains a space, a quote or a control character")
 	}
 	return credential.NewSecret(s), nil
 }
 
-// section reads what a section says of a target; chosen says who named it. Its
-// secrets are looked at when they are used.
+// section reads a section's target. Its secrets are validated when they are used.
 func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
 	if !d.Has(chosen.Value) {
-		e := &Error{Name: chosen.Source.String(), Problem: "there is no section [" + chosen.Value + "] in " + d.file.name}
+		e := &Error{Name: chosen.Source.String(), Problem: "section [" + chosen.Value + "] not found in " + d.file.name}
 		if there := d.sections(); len(there) > 0 {
 			e.Fix = "there are: " + strings.Join(there, ", ")
 		}
@@ -139,16 +137,16 @@ func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
 		return Value[string]{values[key].text, d.from(s.name, values, key)}
 	}
 	s.auth, s.audience = text("auth_type"), text("audience")
-	s.secret = sectionWay(credential.AuthM2M, text("client_secret"), plainSecret)
-	s.token = sectionWay(credential.AuthPAT, text("token"), token)
+	s.secret = sectionCandidate(credential.AuthM2M, text("client_secret"), plainSecret)
+	s.token = sectionCandidate(credential.AuthPAT, text("token"), token)
 	return s, nil
 }
 
-func sectionWay(word string, v Value[string], read func(string, Source) (credential.Secret, error)) *way {
+func sectionCandidate(word string, v Value[string], read func(string, Source) (credential.Secret, error)) *candidate {
 	if !v.Given() {
 		return nil
 	}
-	return &way{word, v.Source, func() (SecretSource, error) {
+	return &candidate{word, v.Source, func() (SecretSource, error) {
 		secret, err := read(v.Value, v.Source)
 		return SecretSource{Kind: SecretInSection, Text: secret, Source: v.Source}, err
 	}}
@@ -159,10 +157,10 @@ func (d *DatabricksFile) sections() []string {
 	return slices.DeleteFunc(d.file.sections(), func(s string) bool { return s == databricksSettings })
 }
 
-// importKeys are what a section needs.
+// importKeys are the keys that an import needs.
 var importKeys = []string{"host", "client_id", "client_secret"}
 
-// able lists the sections that have what an import needs.
+// able lists the sections that can be imported.
 func (d *DatabricksFile) able() []string {
 	var out []string
 	for _, s := range d.file.sections() {
@@ -178,9 +176,8 @@ func (d *DatabricksFile) able() []string {
 	return out
 }
 
-// WithoutSecret gives the file without the section's client_secret line; all
-// else in it stays byte for byte. False says that another secret stands there,
-// or none.
+// WithoutSecret returns the file without the section's client_secret line, otherwise
+// unchanged. It reports false if the section has another secret or none.
 func (d *DatabricksFile) WithoutSecret(section string, secret credential.Secret) ([]byte, bool) {
 	values, _ := d.file.get(section)
 	if secret.IsZero() || !credential.NewSecret(values["client_secret"].text).Equal(secret) {
@@ -190,9 +187,9 @@ func (d *DatabricksFile) WithoutSecret(section string, secret credential.Secret)
 	return d.file.bytes(), true
 }
 
-// imported takes host and client id from a section of a .databrickscfg. What
-// else names them has to agree: a secret belongs to its own section's.
-func (r *resolver) imported() {
+// applyImport uses the section's host and client ID. Other sources must agree: a secret
+// belongs to its own section's.
+func (r *resolver) applyImport() {
 	im, c := r.in.Import, &r.conf
 	if im == nil || r.err != nil {
 		return

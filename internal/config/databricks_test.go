@@ -49,8 +49,8 @@ func TestImport(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	const head = "[p]\nhost = h.example.test\nclient_id = i\n"
 	for _, c := range []struct{ text, section, name, words string }{
-		{databricksText, "nobody", "--databricks-profile", "there is no section [nobody]|prod, spog, account"},
-		{databricksText, "__settings__", "--databricks-profile", "there is no section"},
+		{databricksText, "nobody", "--databricks-profile", "section [nobody]|prod, spog, account"},
+		{databricksText, "__settings__", "--databricks-profile", "not found"},
 		{databricksText, "DEFAULT", "section [DEFAULT] of /home/u/.databrickscfg", "has no key client_id|prod, spog, account"},
 		{head, "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
 		{head + "client_secret =\n", "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
@@ -58,7 +58,7 @@ func TestImportRefuses(t *testing.T) {
 		{head + "client_secret = 'q'\n", "p", "key client_secret of [p] (/home/u/.databrickscfg:4)", "a quote"},
 		{head + "client_secret = a\x1bb\n", "p", "key client_secret of [p] (/home/u/.databrickscfg:4)", "a control character"},
 		{"[p]\nhost = http://h\nclient_id = i\nclient_secret = s\n", "p", "key host of [p] (/home/u/.databrickscfg:2)", "not https"},
-		{"[p]\nhost = h\nclient_id = a:b\nclient_secret = s\n", "p", "key client_id of [p] (/home/u/.databrickscfg:3)", "is not a client id"},
+		{"[p]\nhost = h\nclient_id = a:b\nclient_secret = s\n", "p", "key client_id of [p] (/home/u/.databrickscfg:3)", "is not a client ID"},
 	} {
 		_, err := databricks(t, c.text).Import(c.section, byHand)
 		refused(t, err, c.name, strings.Split(c.words, "|")...)

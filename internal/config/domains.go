@@ -19,8 +19,8 @@ var zones = []string{
 	".databricks.azure.cn",
 }
 
-// IsDatabaseDomain says whether host is NAME.database[.REGION].ZONE with one of
-// Databricks' own zones, the form that the endpoints API gives out
+// IsDatabaseDomain reports whether host is NAME.database[.REGION].ZONE with one of
+// Databricks' own zones, the form of the endpoints API
 // ("ep-….database.us-east-1.cloud.databricks.com", databricks/cli
 // acceptance/cmd/psql; Azure and Provisioned hosts have the same shape).
 func IsDatabaseDomain(host string) bool {
@@ -43,7 +43,7 @@ func IsDatabaseDomain(host string) bool {
 	return false
 }
 
-// IsWorkspaceDomain says whether host is a name in one of Databricks' own zones.
+// IsWorkspaceDomain reports whether host is a name in one of Databricks' own zones.
 func IsWorkspaceDomain(host string) bool {
 	for _, zone := range zones {
 		if front, ok := strings.CutSuffix(host, zone); ok {
@@ -53,22 +53,22 @@ func IsWorkspaceDomain(host string) bool {
 	return false
 }
 
-// WorkloadHost says whether a workload's token may be sent to the workspace: the
+// WorkloadHost reports whether a workload's token may be sent to the workspace: the
 // host is in a Databricks domain, is this machine, or was an option.
 func (c *Config) WorkloadHost() bool {
 	w := c.Workspace
 	return !w.Value.IsZero() && (w.Source.Origin == FromOption || IsWorkspaceDomain(w.Value.Hostname()) || IsLoopback(w.Value.Hostname()))
 }
 
-// IsPooler says whether host is the pooled one, which takes no OAuth roles
+// IsPooler reports whether host is a pooled one, which does not accept OAuth roles
 // (Databricks documentation, "Connection pooling").
 func IsPooler(host string) bool {
 	label, _, _ := strings.Cut(host, ".")
 	return strings.HasSuffix(label, "-pooler")
 }
 
-// IsLoopback says whether host is this machine by its name or address alone;
-// nothing is resolved.
+// IsLoopback reports whether host is localhost or a loopback address. It resolves
+// nothing.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true

@@ -13,9 +13,8 @@ const EndpointForm = "projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"
 // collections are the words between the ids of an endpoint's name.
 var collections = []string{"projects", "branches", "endpoints"}
 
-// endpoint takes an endpoint's name, a project's or a branch's: those are enough
-// where they leave one choice. The ids alone (PROJECT/BRANCH/ENDPOINT) are put
-// into the long form.
+// endpoint validates the name of an endpoint, branch or project; the latter two are
+// enough if they have one endpoint. It expands PROJECT/BRANCH/ENDPOINT to the long form.
 func endpoint(s string, from Source) (string, error) {
 	wrong := &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an endpoint's name",
 		Fix: "name it as " + EndpointForm + ", or as PROJECT or PROJECT/BRANCH where that leaves one choice"}
@@ -33,7 +32,7 @@ func endpoint(s string, from Source) (string, error) {
 		if len(parts)%2 == 1 {
 			return "", wrong
 		}
-	} else if e := bare(ids, from); e != nil {
+	} else if e := checkIDs(ids, from); e != nil {
 		return "", e
 	}
 	if len(ids) > len(collections) {
@@ -49,9 +48,9 @@ func endpoint(s string, from Source) (string, error) {
 	return strings.Join(long, "/"), nil
 }
 
-// bare looks at a name of ids alone. One that the console shows says nothing of
-// the project or branch that it stands in.
-func bare(ids []string, from Source) *Error {
+// checkIDs validates a short name. A UID of the console does not identify the project
+// or branch.
+func checkIDs(ids []string, from Source) *Error {
 	last, name := ids[len(ids)-1], strings.Join(ids, "/")
 	switch {
 	case slices.Contains(collections, ids[0]) || ids[0] == "instances":
@@ -66,14 +65,13 @@ func bare(ids []string, from Source) *Error {
 	return nil
 }
 
-// SplitEndpoint gives the ids of an endpoint's name in the long form; those that a
-// partial one leaves out are empty.
+// SplitEndpoint returns the IDs of an endpoint's long name; missing ones are empty.
 func SplitEndpoint(name string) (project, branch, endpoint string) {
 	parts := append(strings.Split(name, "/"), make([]string, 6)...)
 	return parts[1], parts[3], parts[5]
 }
 
-// IsUID says whether an id looks like one of those that the console's address and
+// IsUID reports whether an id looks like one of those that the console's address and
 // host names show: "br-" or "ep-", words, and random letters and digits ("ep-rapid-
 // cherry-y12fhu7x", Databricks documentation, "Computes and endpoints"). A branch
 // or endpoint may have a name of its own that looks so.
@@ -88,8 +86,8 @@ func IsUID(id string) bool {
 	return strings.Contains(rest, "-") || len(rest) >= 8 && strings.ContainsAny(rest, "0123456789")
 }
 
-// EndpointWhole says whether the endpoint needs no looking up: it is named to its
-// end by what may be resource ids, or there is none.
+// EndpointWhole reports whether the endpoint needs no lookup: its name is complete and
+// without UIDs, or there is none.
 func (c *Config) EndpointWhole() bool {
 	_, branch, endpoint := SplitEndpoint(c.Endpoint.Value)
 	return c.Endpoint.Value == "" || endpoint != "" && !IsUID(branch) && !IsUID(endpoint)

@@ -8,19 +8,18 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// ini is a file of [sections] with key = value lines that is written back
-// without losing anything else that stands in it: comments, order, spacing and
-// line ends stay. That is why it is not a library's parsed form.
+// ini is a file of [sections] with key = value lines. Writing it back keeps comments,
+// order, spacing and line ends, which libraries do not.
 type ini struct {
 	name  string
 	bom   bool
 	lines []iniLine
-	where map[string][]int // the lines of each section; nil: not known any more
+	where map[string][]int // the lines of each section; nil: outdated
 }
 
 type iniLine struct {
 	raw     string // with its line end
-	section string // the section that the line stands in
+	section string // the section of the line
 	key     string // empty: not a setting
 	value   string
 	header  bool
@@ -46,7 +45,7 @@ func parseINI(name string, data []byte) (*ini, error) {
 			section = l.section
 			id := l.section + "\x00" + l.key
 			if first, twice := seen[id]; twice {
-				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: fmt.Sprintf("%s stands already in line %d", l.what(), first)}
+				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: fmt.Sprintf("duplicate %s, first in line %d", l.what(), first)}
 			}
 			seen[id] = n + 1
 		}
@@ -70,7 +69,7 @@ func (l *iniLine) parse(text string) error {
 		rest := strings.TrimSpace(text[end+1:])
 		name := strings.TrimSpace(text[1:max(end, 1)])
 		if name == "" || !isComment(rest) {
-			return fmt.Errorf("this line is not a [profile] header") // not shown: a value may stand behind it
+			return fmt.Errorf("this line is not a [profile] header") // not shown: it may contain a value
 		}
 		l.header, l.section = true, name
 		return nil
@@ -81,12 +80,12 @@ func (l *iniLine) parse(text string) error {
 	case !found || key == "":
 		return fmt.Errorf("this line is neither a [profile], a key = value, nor a comment")
 	case l.section == "":
-		return fmt.Errorf("key %s stands before the first [profile]", sanitize.Quote(key))
+		return fmt.Errorf("key %s is before the first [profile]", sanitize.Quote(key))
 	}
 	if len(value) > 1 && value[0] == '"' {
 		if end := strings.IndexByte(value[1:], '"'); end >= 0 {
 			if !isComment(strings.TrimSpace(value[end+2:])) {
-				return fmt.Errorf("something stands behind the quoted value of key %s", sanitize.Quote(key))
+				return fmt.Errorf("unexpected text after the quoted value of key %s", sanitize.Quote(key))
 			}
 			l.key, l.value = key, value[1:end+1]
 			return nil
@@ -100,7 +99,7 @@ func (l *iniLine) parse(text string) error {
 	return nil
 }
 
-// isComment says whether text is one, or empty.
+// isComment reports whether text is one, or empty.
 func isComment(text string) bool { return text == "" || text[0] == '#' || text[0] == ';' }
 
 // sections lists the names in their order.
@@ -114,7 +113,7 @@ func (f *ini) sections() []string {
 	return out
 }
 
-// get gives a section's settings as key → (value, line number).
+// get returns a section's settings as key → (value, line number).
 func (f *ini) get(section string) (map[string]iniValue, bool) {
 	if f.where == nil { // a file of many sections is asked for each of them
 		f.where = map[string][]int{}
@@ -139,8 +138,8 @@ type iniValue struct {
 	line int
 }
 
-// set puts key = value into section, in place of an earlier line, else behind
-// the section's last setting, else in a new section at the end.
+// set writes key = value to section: in place of the key's line, else after the
+// section's last setting, else in a new section at the end.
 func (f *ini) set(section, key, value string) {
 	f.where = nil
 	eol := "\n"
@@ -180,7 +179,7 @@ func (f *ini) set(section, key, value string) {
 	f.lines = append(f.lines[:last+1], append([]iniLine{line}, f.lines[last+1:]...)...)
 }
 
-// remove takes a section's setting out.
+// remove deletes a section's setting.
 func (f *ini) remove(section, key string) {
 	f.where = nil
 	for i, l := range f.lines {

@@ -58,9 +58,9 @@ func TestINIErrors(t *testing.T) {
 		line int
 		text string
 	}{
-		"[a]\nhost = x\nhost = y\n":   {3, "key host stands already in line 2"},
-		"[a]\n\n[b]\n[a]\n":           {4, "[a] stands already in line 1"},
-		"host = x\n":                  {1, `key "host" stands before the first`},
+		"[a]\nhost = x\nhost = y\n":   {3, "duplicate key host, first in line 2"},
+		"[a]\n\n[b]\n[a]\n":           {4, "duplicate [a], first in line 1"},
+		"host = x\n":                  {1, `key "host" is before the first`},
 		"[a]\nhost\n":                 {2, "neither a [profile]"},
 		"[a]\n= x\n":                  {2, "neither a [profile]"},
 		"[a\n":                        {1, "not a [profile] header"},
@@ -69,10 +69,10 @@ func TestINIErrors(t *testing.T) {
 		"[a] x\n":                     {1, "not a [profile] header"},
 		"[a]]\n":                      {1, "not a [profile] header"},
 		"[a] client_secret = hunter2": {1, "not a [profile] header"},
-		"[a]\r\nhost = \"x\" y\r\n":   {2, "behind the quoted value"},
+		"[a]\r\nhost = \"x\" y\r\n":   {2, "after the quoted value"},
 		"\xef\xbb\xbf\xef\xbb\xbf[a]": {1, "neither a [profile]"},
 		"[a]\nclient_secret hunter2":  {2, "neither a [profile]"},
-		"[a]\nx = \"hunter2\"hunter2": {2, "behind the quoted value"},
+		"[a]\nx = \"hunter2\"hunter2": {2, "after the quoted value"},
 	} {
 		_, err := ParseProfiles("/p/profiles.ini", []byte(in))
 		refused(t, err, fmt.Sprintf("/p/profiles.ini:%d", want.line), want.text)

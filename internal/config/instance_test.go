@@ -33,16 +33,16 @@ func TestInstanceIsATarget(t *testing.T) {
 		refused(t, err, "LAKEBASE_INSTANCE", "is not an instance's name", "letters, digits and hyphens")
 	}
 	_, err := given{env: env(), options: map[string]string{"instance": anEndpoint}}.resolve()
-	refused(t, err, "--instance", "is no instance's name", "--endpoint")
+	refused(t, err, "--instance", "is not an instance's name", "--endpoint")
 }
 
 func TestTwoTargetsFromOnePlace(t *testing.T) {
 	_, err := given{env: env(), options: map[string]string{"endpoint": anEndpoint, "instance": "shop"}}.resolve()
-	refused(t, err, "--instance", "stands beside --endpoint", "give one of them")
+	refused(t, err, "--instance", "conflicts with --endpoint", "give one of them")
 	_, err = given{env: env("LAKEBASE_INSTANCE", "shop")}.resolve()
-	refused(t, err, "LAKEBASE_INSTANCE", "stands beside LAKEBASE_ENDPOINT")
+	refused(t, err, "LAKEBASE_INSTANCE", "conflicts with LAKEBASE_ENDPOINT")
 	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "instance = shop\n"}.resolve()
-	refused(t, err, `key instance of profile "prod" (`+profilesPath+`:5)`, `stands beside key endpoint of profile "prod"`)
+	refused(t, err, `key instance of profile "prod" (`+profilesPath+`:5)`, `conflicts with key endpoint of profile "prod"`)
 	// An option settles it, whatever stands below.
 	for option, want := range map[string]string{"endpoint": anEndpoint, "instance": "other"} {
 		g := given{options: map[string]string{"profile": "prod", option: want}, profiles: prodProfile + "instance = shop\n"}

@@ -10,7 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Profiles is the file of profiles as it was read.
+// Profiles is a parsed profiles file.
 type Profiles struct {
 	file *ini
 }
@@ -27,20 +27,20 @@ func ParseProfiles(name string, data []byte) (*Profiles, error) {
 // Names lists the profiles in the file's order.
 func (p *Profiles) Names() []string { return p.file.sections() }
 
-// Has says whether there is a profile called name.
+// Has reports whether a profile exists.
 func (p *Profiles) Has(name string) bool {
 	_, ok := p.file.get(name)
 	return ok
 }
 
-// Value gives the text of one key of a profile, as it stands.
+// Value returns the raw text of a key of a profile.
 func (p *Profiles) Value(profile, key string) string {
 	s, _ := p.file.get(profile)
 	return s[key].text
 }
 
-// Set puts keys into a profile, making it where there is none, and returns the
-// whole file. An empty value removes its key. All else in the file stays.
+// Set writes keys to a profile, which it creates if necessary, and returns the whole
+// file. An empty value removes its key. The rest of the file is unchanged.
 func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	if profile == "" || strings.ContainsAny(profile, "[]\r\n") || hasControl(profile) || profile != strings.TrimSpace(profile) {
 		return nil, &Error{Name: "--profile", Problem: sanitize.Quote(profile) + " cannot be a profile's name"}
@@ -69,8 +69,7 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	return out, nil
 }
 
-// profileValues gives the profile's settings by option name, or says which key
-// is unknown.
+// values returns the profile's settings by option name, or an error for an unknown key.
 func (p *Profiles) values(name string) (map[string]raw, error) {
 	section, _ := p.file.get(name)
 	out := map[string]raw{}
@@ -83,9 +82,9 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 		}
 		s := byKey(key)
 		if s == nil {
-			e := errorf(from, "there is no such key")
+			e := errorf(from, "unknown key")
 			if secretKey(key) {
-				e.Problem = "a profile holds no secret"
+				e.Problem = "profiles must not contain secrets"
 				e.Fix = "remove the line, then store the secret with: lakebase-credential-helper login --profile " + name
 			} else {
 				e.Fix = "known keys: " + strings.Join(keys(), ", ")

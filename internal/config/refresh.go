@@ -9,10 +9,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// refresh reads what only a command that outlives its token needs.
+// refresh resolves the settings of a command that outlives its token.
 func (r *resolver) refresh() {
 	c := &r.conf
-	c.Refresh = get(r, "refresh", RefreshOff, words(RefreshOff, RefreshPassfile, RefreshProxy))
+	c.Refresh = r.word("refresh")
 	c.OnRefresh = get(r, "on-refresh", OnRefreshNone, onRefresh)
 	c.Listen = get(r, "listen", "", r.listen)
 	c.StatusFile = get(r, "status-file", "", r.path)
@@ -22,11 +22,11 @@ func (r *resolver) refresh() {
 	}
 	for name, given := range map[string]bool{"--on-refresh": c.OnRefresh.Given(), "--status-file": c.StatusFile.Given(), "--health-listen": c.HealthListen.Given()} {
 		if given && c.Refresh.Value == RefreshOff {
-			r.fail(&Error{Name: name, Problem: "needs --refresh passfile or --refresh proxy: without one, nothing of us stays"})
+			r.fail(&Error{Name: name, Problem: "requires --refresh passfile or --refresh proxy"})
 		}
 	}
 	if c.Listen.Given() && c.Refresh.Value != RefreshProxy {
-		r.fail(&Error{Name: "--listen", Problem: "needs --refresh proxy"})
+		r.fail(&Error{Name: "--listen", Problem: "requires --refresh proxy"})
 	}
 }
 
@@ -42,7 +42,7 @@ func onRefresh(s string, from Source) (string, error) {
 	return OnRefreshSignal + name, nil
 }
 
-// listen takes HOST:PORT, or the path of a folder.
+// listen validates HOST:PORT or the path of a directory.
 func (r *resolver) listen(s string, from Source) (string, error) {
 	if filepath.IsAbs(s) {
 		return r.path(s, from)
@@ -50,8 +50,8 @@ func (r *resolver) listen(s string, from Source) (string, error) {
 	return listenAddress(s, from)
 }
 
-// listenAddress takes HOST:PORT with an IP address or localhost; port 0 is any
-// free one.
+// listenAddress validates HOST:PORT with an IP address or localhost; port 0 is any free
+// one.
 func listenAddress(s string, from Source) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)
@@ -62,7 +62,7 @@ func listenAddress(s string, from Source) (string, error) {
 		host = "127.0.0.1"
 	}
 	if net.ParseIP(host) == nil {
-		return "", errorf(from, "%s is no IP address", sanitize.Quote(host))
+		return "", errorf(from, "%s is not an IP address", sanitize.Quote(host))
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }

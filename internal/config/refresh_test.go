@@ -35,13 +35,13 @@ func TestRefresh(t *testing.T) {
 	}
 	for _, c := range []struct{ env, options, want string }{
 		{"passfil", "", `LAKEBASE_REFRESH: "passfil" is not one of off, passfile, proxy`},
-		{"", "on-refresh=restart", "--on-refresh: needs --refresh passfile or --refresh proxy"},
-		{"", "status-file=x", "--status-file: needs --refresh"},
-		{"", "health-listen=127.0.0.1:1", "--health-listen: needs --refresh"},
-		{"passfile", "listen=127.0.0.1:1", "--listen: needs --refresh proxy"},
+		{"", "on-refresh=restart", "--on-refresh: requires --refresh passfile or --refresh proxy"},
+		{"", "status-file=x", "--status-file: requires --refresh"},
+		{"", "health-listen=127.0.0.1:1", "--health-listen: requires --refresh"},
+		{"passfile", "listen=127.0.0.1:1", "--listen: requires --refresh proxy"},
 		{"proxy", "listen=5432", `--listen: "5432" is not HOST:PORT`},
 		{"proxy", "listen=127.0.0.1:70000", `is not HOST:PORT`},
-		{"proxy", "listen=db.example:5432", `"db.example" is no IP address`},
+		{"proxy", "listen=db.example:5432", `"db.example" is not an IP address`},
 		{"proxy", "on-refresh=signal:", `is not one of none, restart, signal:NAME`},
 		{"proxy", "on-refresh=signal:a/b", `is not one of none, restart, signal:NAME`},
 		{"proxy", "on-refresh=HUP", `is not one of none, restart, signal:NAME`},

@@ -9,43 +9,43 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Input is everything that a Config is made of. Nothing else is looked at.
+// Input is everything that a Config is made from.
 type Input struct {
 	Options  map[string][]string // by option name, without dashes
 	Environ  map[string]string   // an empty variable counts as unset
 	Dir      string              // the working directory, for relative paths
 	Profiles func() (*Profiles, error)
-	// Databricks reads the .databrickscfg when a section of it is chosen. No file:
-	// nil, or an error that is fs.ErrNotExist.
+	// Databricks reads the .databrickscfg when a section is chosen. Without a file it
+	// is nil or returns fs.ErrNotExist.
 	Databricks func() (*DatabricksFile, error)
 	// ProfilesPath is named in errors about a profile that does not exist.
 	ProfilesPath string
-	// NewProfile lets the profile be one that does not exist yet; the
-	// environment then gives what the options leave open.
+	// NewProfile allows a profile that does not exist yet; the environment then sets
+	// what the options do not.
 	NewProfile bool
-	// NoEndpoint lets endpoint and instance be left out.
+	// NoEndpoint makes endpoint and instance optional.
 	NoEndpoint bool
-	// NoTarget lets the whole target be left out.
+	// NoTarget resolves no target at all.
 	NoTarget bool
-	// Listens says that the program serves others itself, whatever --refresh is.
+	// Listens is set for a program that is a server itself, whatever --refresh is.
 	Listens bool
-	// Import gives host and client id, where it is not nil.
+	// Import, if not nil, sets host and client ID.
 	Import *Import
 }
 
-// raw is a setting's text and where it came from.
+// raw is a setting's text and its source.
 type raw struct {
 	text []string
 	from Source
 }
 
 type resolver struct {
-	in      Input
-	profile map[string]raw // nil: no profile in use
-	name    string
-	section *section // of a .databrickscfg; nil: none in use
-	way     *way     // what the chosen way in starts from; nil: nothing at hand
-	// noClient is the client id that a person's way in has no use for.
+	in        Input
+	profile   map[string]raw // nil: no profile in use
+	name      string
+	section   *section   // of a .databrickscfg; nil: none in use
+	candidate *candidate // the chosen credential; nil: none is configured
+	// noClient is the client ID that was ignored for a user.
 	noClient string
 	noGitHub string // why GitHub's token service cannot be used
 	conf     Config
@@ -53,7 +53,7 @@ type resolver struct {
 }
 
 // Resolve makes a Config. Its errors are *Error and name the option, variable
-// or key at fault and where it stands.
+// or key at fault and its place.
 func Resolve(in Input) (Config, error) {
 	r := &resolver{in: in}
 	r.conf.Nested = in.Environ["LAKEBASE_TOKEN_EXPIRES_AT"] != ""
@@ -64,7 +64,7 @@ func Resolve(in Input) (Config, error) {
 		r.target()
 		r.postgres()
 	}
-	r.behaviour()
+	r.behavior()
 	if r.err == nil && !in.NoTarget {
 		r.complete()
 	}
@@ -106,7 +106,7 @@ func (r *resolver) openProfile() error {
 		if r.in.NewProfile {
 			return nil
 		}
-		e := &Error{Name: v.from.String(), Problem: "there is no profile " + sanitize.Quote(name) + " in " + r.in.ProfilesPath,
+		e := &Error{Name: v.from.String(), Problem: "profile " + sanitize.Quote(name) + " not found in " + r.in.ProfilesPath,
 			Fix: "make it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"}
 		if profiles != nil && len(profiles.Names()) > 0 {
 			e.Fix = "there are: " + strings.Join(profiles.Names(), ", ")
@@ -127,18 +127,18 @@ func byOption(name string) Setting {
 	panic("config: no setting " + name)
 }
 
-// lookup finds a setting's text: an option first; of the target's settings then
-// the profile's alone, or without one the environment's; of the others the
-// environment's, then the profile's.
+// lookup returns a setting's text: the option's, else for the target's settings that of
+// the profile or, without a profile, of the environment; for the others that of the
+// environment, else of the profile.
 func (r *resolver) lookup(s Setting) raw {
 	if v := r.in.Options[s.Option]; len(v) > 0 {
 		return raw{v, Source{FromOption, "--" + s.Option}}
 	}
-	return r.below(s)
+	return r.lookupBelow(s)
 }
 
 // below is lookup without the options.
-func (r *resolver) below(s Setting) raw {
+func (r *resolver) lookupBelow(s Setting) raw {
 	if s.Target && r.profile != nil {
 		return r.profile[s.Option]
 	}
@@ -150,7 +150,7 @@ func (r *resolver) below(s Setting) raw {
 	return r.profile[s.Option]
 }
 
-// get reads one setting through its grammar; absent, it is def.
+// get parses one setting; def is its default.
 func get[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
 	v := r.lookup(byOption(option))
 	if v.text == nil {
@@ -172,8 +172,10 @@ func trimmed[T any](parse func(string, Source) (T, error)) func(string, Source) 
 	return func(s string, from Source) (T, error) { return parse(strings.TrimSpace(s), from) }
 }
 
-func words(list ...string) func(string, Source) (string, error) {
-	return func(s string, from Source) (string, error) { return oneOf(s, from, list...) }
+// word is get for a setting whose values and default are in the table.
+func (r *resolver) word(option string) Value[string] {
+	s := byOption(option)
+	return get(r, option, s.Default, oneOf(s.Words))
 }
 
 func between(min, max time.Duration) func(string, Source) (time.Duration, error) {
@@ -182,7 +184,7 @@ func between(min, max time.Duration) func(string, Source) (time.Duration, error)
 
 func (r *resolver) path(s string, from Source) (string, error) {
 	if strings.ContainsRune(s, 0) {
-		return "", errorf(from, "has a NUL in it")
+		return "", errorf(from, "contains a NUL")
 	}
 	if filepath.IsAbs(s) || r.in.Dir == "" {
 		return filepath.Clean(s), nil
@@ -190,7 +192,7 @@ func (r *resolver) path(s string, from Source) (string, error) {
 	return filepath.Join(r.in.Dir, s), nil
 }
 
-// ignoredVariables notes the target variables that a profile leaves unused.
+// ignoredVariables notes the target's variables that a profile overrides.
 func (r *resolver) ignoredVariables() {
 	if r.profile == nil {
 		return
@@ -207,7 +209,7 @@ func (r *resolver) ignoredVariables() {
 	}
 }
 
-// complete checks that the target is whole.
+// complete checks that the target is complete.
 func (r *resolver) complete() {
 	c := &r.conf
 	if c.User.Value == "" {

@@ -200,9 +200,9 @@ func TestUnknownProfile(t *testing.T) {
 
 func TestProfileWithUnknownKey(t *testing.T) {
 	_, err := given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "hots = x\nzzz = y\n"}.resolve()
-	refused(t, err, `key hots of profile "prod" (`+profilesPath+`:5)`, "no such key", "client_id, database")
+	refused(t, err, `key hots of profile "prod" (`+profilesPath+`:5)`, "unknown key", "client_id, database")
 	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "client_secret = hunter2\n"}.resolve()
-	refused(t, err, `key client_secret of profile "prod" (`+profilesPath+`:5)`, "holds no secret", "login --profile prod")
+	refused(t, err, `key client_secret of profile "prod" (`+profilesPath+`:5)`, "must not contain secrets", "login --profile prod")
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the secret is shown: %v", err)
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// SecretKind is where that is to be had which a way in starts from.
+// SecretKind is the kind of place of a credential.
 type SecretKind int
 
-// The places. SecretInKeychain is a client secret's or a person's refresh token's.
+// The places. SecretInKeychain is a client secret or a user's refresh token.
 const (
 	SecretInKeychain SecretKind = iota
 	SecretInFile
@@ -21,9 +21,8 @@ const (
 	SecretFromCLI    // the Databricks CLI is run
 )
 
-// SecretSource says where a client secret, a personal access token or a workload's
-// token is. Text is set for SecretInEnvironment and SecretInSection, Path for
-// SecretInFile.
+// SecretSource locates a client secret, a personal access token or a workload's token.
+// Text is set for SecretInEnvironment and SecretInSection, Path for SecretInFile.
 type SecretSource struct {
 	Kind   SecretKind
 	Path   string
@@ -31,51 +30,51 @@ type SecretSource struct {
 	Source Source
 }
 
-// GitHubSource is where a job of GitHub Actions gets a token of its own (GitHub
-// documentation, "OpenID Connect reference"). Token opens that service and no
-// other: it is not the workload's token.
+// GitHubSource is the OIDC token service of a GitHub Actions job (GitHub documentation,
+// "OpenID Connect reference"). Token authenticates to that service only: it is not the
+// workload's token.
 type GitHubSource struct {
 	URL   string
 	Token credential.Secret
 }
 
-// secret says where the chosen way's secret or token is to be had.
+// secret locates the credential of the chosen type.
 func (r *resolver) secret() {
 	c := &r.conf
 	if credential.IsWorkload(c.Auth.Value) && !c.WorkloadHost() {
 		host := c.Workspace.Value.HostPort()
-		r.fail(&Error{Name: c.Workspace.Source.String(), Problem: host + " is in no Databricks domain, and a workload's token goes nowhere else unasked", Fix: "if it is right, give it with --host " + host})
+		r.fail(&Error{Name: c.Workspace.Source.String(), Problem: host + " is not in a Databricks domain, and a workload's token is sent elsewhere only on request", Fix: "if it is right, pass it with --host " + host})
 		return
 	}
-	if r.way != nil {
-		s, err := r.way.read()
+	if r.candidate != nil {
+		s, err := r.candidate.read()
 		if err != nil {
 			r.fail(err)
 		}
 		c.Secret = s
-		if r.way.from.Origin == FromProfile && c.Auth.Value == credential.AuthM2M {
-			r.warnPlain()
+		if r.candidate.from.Origin == FromProfile && c.Auth.Value == credential.AuthM2M {
+			r.warnPlaintext()
 		}
 		return
 	}
 	switch c.Auth.Value {
 	case credential.AuthPAT:
-		r.missing(envToken)
+		r.missingVariable(envToken)
 	case credential.AuthEnvOIDC:
-		r.missing(envOIDC, envOIDCName)
+		r.missingVariable(envOIDC, envOIDCName)
 	case credential.AuthFileOIDC:
-		r.missing(envOIDCFile)
+		r.missingVariable(envOIDCFile)
 	case credential.AuthGitHubOIDC:
-		r.needGitHub()
+		r.requireGitHub()
 		c.Secret = SecretSource{Kind: SecretFromGitHub, Source: Source{FromEnvironment, envGitHubURL}}
 	case credential.AuthCLI:
 		c.Secret = SecretSource{Kind: SecretFromCLI}
 	}
 }
 
-// missing says which variable the chosen way needs, and why it does not count
-// where it is set.
-func (r *resolver) missing(names ...string) {
+// missingVariable is the error of a type without its variable, or with one that was
+// ignored.
+func (r *resolver) missingVariable(names ...string) {
 	auth, any := r.conf.Auth, strings.Join(names, " or ")
 	e := errorf(auth.Source, "%s needs %s", auth.Value, any)
 	for _, n := range r.conf.Notes {
@@ -83,13 +82,12 @@ func (r *resolver) missing(names ...string) {
 			e.Problem += "; " + n.String()
 		}
 	}
-	e.Fix = "set " + any + ", or choose another way with --auth"
+	e.Fix = "set " + any + ", or choose another authentication type with --auth"
 	r.fail(e)
 }
 
-// github takes the two variables that GitHub sets for a job that may have a token.
-// They lie about in every such job, whatever cloud it is about, so that they are no
-// way named.
+// github reads the two variables of a job that may request tokens. Every such job has
+// them, whatever cloud it is for, so they do not select an authentication type.
 func (r *resolver) github() {
 	address, secret := strings.TrimSpace(r.in.Environ[envGitHubURL]), r.in.Environ[envGitHub]
 	t, err := token(secret, Source{FromEnvironment, envGitHub})
@@ -113,10 +111,10 @@ func (r *resolver) github() {
 	}
 }
 
-func (r *resolver) needGitHub() {
+func (r *resolver) requireGitHub() {
 	if r.conf.GitHub == nil {
 		e := errorf(r.conf.Auth.Source, "%s needs a job of GitHub Actions that may have a token, and %s", r.conf.Auth.Value, r.noGitHub)
-		e.Fix = "give the job the permission id-token: write, or choose another way with --auth"
+		e.Fix = "give the job the permission id-token: write, or choose another authentication type with --auth"
 		r.fail(e)
 	}
 }

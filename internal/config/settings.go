@@ -192,8 +192,8 @@ func storedUser(c *Config) (string, bool) {
 	return "", c.ClientID.Source.Origin == FromOption && !c.User.Given()
 }
 
-// Variables that are read in ways of their own; those of the Databricks tools by
-// their names there (databricks-sdk-go, config/config.go).
+// Variables that the table does not cover or the code needs by name; those of the
+// Databricks tools as in databricks-sdk-go config/config.go.
 const (
 	envHost       = "DATABRICKS_HOST"
 	envClientID   = "DATABRICKS_CLIENT_ID"

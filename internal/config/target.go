@@ -11,7 +11,7 @@ func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
-	r.imported()
+	r.applyImport()
 	r.readSection()
 	c.Audience = r.audience()
 	r.auth()
@@ -19,19 +19,19 @@ func (r *resolver) target() {
 	c.Endpoint = ofEither(r, "endpoint", "instance", endpoint)
 	c.Instance = ofEither(r, "instance", "endpoint", instance)
 	if c.Endpoint.Value != "" && c.Instance.Value != "" {
-		r.fail(&Error{Name: c.Instance.Source.String(), Problem: "stands beside " + c.Endpoint.Source.String() + ": which one is the target?", Fix: "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned"})
+		r.fail(&Error{Name: c.Instance.Source.String(), Problem: "conflicts with " + c.Endpoint.Source.String(), Fix: "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned"})
 	}
-	c.Credential = get(r, "credential", CredentialDatabase, words(CredentialDatabase, CredentialWorkspace))
+	c.Credential = r.word("credential")
 	if r.in.Options["read-only"] != nil {
 		c.ReadOnly = Value[bool]{true, Source{FromOption, "--read-only"}}
 	}
 }
 
-// audience goes into the address that GitHub's token is asked for at.
+// audience is part of the URL of GitHub's token request.
 func (r *resolver) audience() Value[string] {
 	v := ownOrNone(r, "audience", func(s string, from Source) (string, error) {
 		if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > 512 {
-			return "", errorf(from, "is not an audience: it is blank, has a control character in it, or is longer than 512 bytes")
+			return "", errorf(from, "is not an audience: it is blank, contains a control character or is longer than 512 bytes")
 		}
 		return s, nil
 	})
@@ -41,8 +41,8 @@ func (r *resolver) audience() Value[string] {
 	return v
 }
 
-// ofEither is get for one of the two kinds of target: where an option names the
-// other kind, a lower source's value is dropped.
+// ofEither is get for one of the two kinds of target: if an option names the other kind,
+// weaker sources are ignored.
 func ofEither(r *resolver, option, other string, parse func(string, Source) (string, error)) Value[string] {
 	v := r.lookup(byOption(option))
 	if len(r.in.Options[other]) > 0 && v.text != nil && v.from.Origin != FromOption {
@@ -60,14 +60,14 @@ func (r *resolver) postgres() {
 	c.Database = get(r, "database", "databricks_postgres", database)
 	c.User = ofClient(r, get(r, "user", c.ClientID.Value, user))
 	c.SSLMode = get(r, "sslmode", VerifyFull, r.sslmode)
-	c.ChildSSLMode = get(r, "child-sslmode", c.SSLMode.Value, words(VerifyFull, VerifyCA, Require))
+	c.ChildSSLMode = get(r, "child-sslmode", c.SSLMode.Value, oneOf(byOption("child-sslmode").Words))
 	c.SSLRootCert = get(r, "sslrootcert", "", r.rootCert)
 	c.CACert = get(r, "cacert", "", r.path)
 }
 
-// ofTarget is get for what belongs to the target: where an option names the
-// target, a lower source's value is another one's and is not even looked at. A
-// lower source's host may be the read-write one, which --read-only must not use.
+// ofTarget is get for properties of the target: if an option names the target, values of
+// weaker sources belong to another one and are ignored. With --read-only their host may
+// be the read-write one.
 func ofTarget[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
 	v, why := r.lookup(byOption(option)), ""
 	switch from := r.conf.TargetFrom(); {
@@ -83,8 +83,8 @@ func ofTarget[T any](r *resolver, option string, def T, parse func(string, Sourc
 	return get(r, option, def, parse)
 }
 
-// ofClient drops a user of a lower source that is no more than that source's
-// client id, or the person who signs in there, where an option names another client.
+// ofClient ignores a user of a weaker source that is just that source's client ID or
+// signed-in user, if an option names another client.
 func ofClient(r *resolver, v Value[string]) Value[string] {
 	if r.noClient != "" && v.Value == r.noClient && v.Given() && v.Source.Origin != FromOption {
 		r.note(v.Source.String(), "not used: it is the client id, and "+r.conf.Auth.Value+" has none")
@@ -93,7 +93,7 @@ func ofClient(r *resolver, v Value[string]) Value[string] {
 	if r.conf.ClientID.Source.Origin != FromOption || !v.Given() || v.Source.Origin == FromOption {
 		return v
 	}
-	lower, auth := r.below(byOption("client-id")), r.below(byOption("auth"))
+	lower, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
 	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.Value
 	person := v.Source.Origin == FromProfile && auth.text != nil && credential.IsPerson(auth.text[0])
 	if !itself && !person {
@@ -103,7 +103,7 @@ func ofClient(r *resolver, v Value[string]) Value[string] {
 	return Value[string]{Value: r.conf.ClientID.Value}
 }
 
-// sslmode never lets anything but an option weaken the check of the server.
+// sslmode lets only an option weaken the verification of the server.
 func (r *resolver) sslmode(s string, from Source) (string, error) {
 	switch {
 	case s == VerifyFull:
@@ -120,8 +120,8 @@ func (r *resolver) sslmode(s string, from Source) (string, error) {
 	return VerifyFull, nil
 }
 
-// rootCert takes libpq's word "system" as what it means: the system's bundle,
-// by its path, since libpq before 16 reads the word as a file's name.
+// rootCert replaces libpq's "system" by the system's bundle, as libpq before 16 reads it
+// as a file name.
 func (r *resolver) rootCert(s string, from Source) (string, error) {
 	if s == "system" {
 		return "", nil

@@ -122,7 +122,7 @@ func TestWorkloadHost(t *testing.T) {
 		}
 		for _, host := range []string{"h.example", "cloud.databricks.com", "xcloud.databricks.com", "x.cloud.databricks.com.evil.example", "x.databricks.com", "x.databricksapps.com", "10.0.0.1", "x.azuredatabricks.net.example"} {
 			_, err := at(host).resolve()
-			refused(t, err, "DATABRICKS_HOST", host+" is in no Databricks domain", "give it with --host "+host)
+			refused(t, err, "DATABRICKS_HOST", host+" is not in a Databricks domain", "pass it with --host "+host)
 			g := at(host)
 			g.env["DATABRICKS_HOST"], g.options = "", map[string]string{"host": host}
 			if c := g.must(t); !c.WorkloadHost() {

@@ -8,8 +8,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Workspace is where a workspace answers: https on one host, and the ids that
-// some hosts need beside it.
+// Workspace is the address of a workspace: an https host, and the IDs that some hosts
+// need.
 type Workspace struct {
 	hostname, port string
 	WorkspaceID    string // ?o= or ?w=
@@ -25,7 +25,7 @@ func (w Workspace) HostPort() string { return joinHostPort(w.hostname, w.port) }
 // URL is https://HOST[:PORT].
 func (w Workspace) URL() string { return "https://" + w.HostPort() }
 
-// String is the URL with the ids behind it, in the form that ParseWorkspace takes.
+// String returns the URL with the IDs, in a form that ParseWorkspace accepts.
 func (w Workspace) String() string {
 	q := url.Values{}
 	if w.WorkspaceID != "" {
@@ -40,20 +40,20 @@ func (w Workspace) String() string {
 	return w.URL() + "/?" + q.Encode()
 }
 
-// IsZero says whether there is none.
+// IsZero reports whether w is unset.
 func (w Workspace) IsZero() bool { return w.hostname == "" }
 
-// ParseWorkspace takes a workspace's address as people have it: bare or with
-// https, with the ?o=, ?w= and ?a= that a browser's address bar shows
-// (databricks-sdk-go config/config.go strips the same).
+// ParseWorkspace parses a workspace's address, with or without https and the ?o=, ?w=
+// and ?a= of a browser's address bar (databricks-sdk-go config/config.go strips the
+// same).
 func ParseWorkspace(s string, from Source) (Workspace, error) {
 	s = strings.TrimSpace(s)
-	if strings.Contains(s, "@") { // first, and not shown: a password may stand there
-		return Workspace{}, errorf(from, "a user name or password before the host is not taken")
+	if strings.Contains(s, "@") { // first, and not shown: it may contain a password
+		return Workspace{}, errorf(from, "a user name or password before the host is not supported")
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' {
-			return Workspace{}, errorf(from, "%s has a character in it that no host has", sanitize.Quote(s))
+			return Workspace{}, errorf(from, "%s contains a character that is not valid in a host", sanitize.Quote(s))
 		}
 	}
 	scheme, rest, found := strings.Cut(s, "://")
@@ -64,12 +64,12 @@ func ParseWorkspace(s string, from Source) (Workspace, error) {
 		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + sanitize.Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
 	}
 	if strings.Contains(rest, "#") {
-		return Workspace{}, errorf(from, "%s has a fragment (#…)", sanitize.Quote(s))
+		return Workspace{}, errorf(from, "%s contains a fragment (#…)", sanitize.Quote(s))
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	rest = strings.TrimSuffix(rest, "/")
 	if strings.ContainsAny(rest, "/\\%") {
-		return Workspace{}, errorf(from, "%s has a path behind the host", sanitize.Quote(s))
+		return Workspace{}, errorf(from, "%s contains a path after the host", sanitize.Quote(s))
 	}
 	w := Workspace{}
 	if err := w.ids(query, from); err != nil {
@@ -93,7 +93,7 @@ func (w *Workspace) authority(s string, from Source) error {
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
 		host, p = s[:i], s[i:]
 	}
-	name, err := cleanName(host, from)
+	name, err := hostName(host, from)
 	if err != nil {
 		return err
 	}
@@ -111,12 +111,11 @@ func (w *Workspace) authority(s string, from Source) error {
 	return nil
 }
 
-// ids takes the query that the console's address carries; other keys are the
-// console's own business and mean nothing here.
+// ids reads the query of the console's address; other keys mean nothing here.
 func (w *Workspace) ids(query string, from Source) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return errorf(from, "what stands behind the ? cannot be read")
+		return errorf(from, "invalid query after the ?")
 	}
 	for _, id := range []struct {
 		key  string
@@ -128,7 +127,7 @@ func (w *Workspace) ids(query string, from Source) error {
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
 				return errorf(from, "?%s=%s is not an id", id.key, sanitize.Quote(v))
 			case *id.into != "" && *id.into != v:
-				return errorf(from, "two different ids stand behind the ?: %s and %s", *id.into, v)
+				return errorf(from, "two different IDs after the ?: %s and %s", *id.into, v)
 			default:
 				*id.into = v
 			}

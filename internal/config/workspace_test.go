@@ -57,10 +57,10 @@ func TestParseWorkspaceRefuses(t *testing.T) {
 		"h.exam%70le":                     "path",
 		"https://h.example#x":             "fragment",
 		"https://h.example/?o=1#x":        "fragment",
-		"https://hö.example":              "no host has",
-		"https://h\u202e.example":         "no host has",
-		"h.example\x00":                   "no host has",
-		"h exam.ple":                      "no host has",
+		"https://hö.example":              "not valid in a host",
+		"https://h\u202e.example":         "not valid in a host",
+		"h.example\x00":                   "not valid in a host",
+		"h exam.ple":                      "not valid in a host",
 		"h.example:":                      "port",
 		"[::1]:":                          "port",
 		"h.example:0":                     "port",
@@ -84,10 +84,10 @@ func TestParseWorkspaceRefuses(t *testing.T) {
 		"[fe80::1%25eth0]":                "path",
 		"https://https://h.example":       "path",
 		"?o=1":                            "not a host name",
-		"h.example?o=1&w=2":               "two different ids",
-		"h.example?o=1&o=2":               "two different ids",
+		"h.example?o=1&w=2":               "two different IDs",
+		"h.example?o=1&o=2":               "two different IDs",
 		"h.example?o=<x>":                 "not an id",
-		"h.example?o=%zz":                 "cannot be read",
+		"h.example?o=%zz":                 "invalid query",
 	} {
 		w, err := ParseWorkspace(in, option)
 		if err == nil {

@@ -24,7 +24,7 @@ type actions struct {
 	closed bool
 }
 
-// actionsPath is where the service answers; GitHub's has a path and a query too.
+// actionsPath is where the service answers; GitHub's contains a path and a query too.
 const actionsPath = "/idtoken"
 
 // ActionsURL is what a runner has in ACTIONS_ID_TOKEN_REQUEST_URL: https, with a

@@ -117,7 +117,7 @@ func (p *Process) databricksCLI(conf config.Config) func(context.Context) (crede
 		}
 		found, err := process.Find(argv, p.ToolSearch())
 		if err != nil {
-			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
+			return credential.Token{}, &WayError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
 		}
 		cmd := exec.CommandContext(ctx, found.Path)
 		cmd.Args, cmd.Env = found.Argv, pgenv.WithoutSecrets(p.Environ) // it signs in by what it has stored itself

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,11 +14,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// cleanName lower-cases one DNS name or takes an IP literal as it is.
-func cleanName(s string, from Source) (string, error) {
+// hostName validates a DNS name, which it lower-cases, or an IP address.
+func hostName(s string, from Source) (string, error) {
 	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		if ip.Zone() != "" {
-			return "", errorf(from, "%s: an address with a zone is not taken", sanitize.Quote(s))
+			return "", errorf(from, "%s: addresses with a zone are not supported", sanitize.Quote(s))
 		}
 		return ip.String(), nil
 	}
@@ -27,7 +28,7 @@ func cleanName(s string, from Source) (string, error) {
 	}
 	for _, label := range strings.Split(name, ".") {
 		if !isLabel(label) {
-			return "", errorf(from, "%s is not a host name: one DNS name or IP address is taken", sanitize.Quote(s))
+			return "", errorf(from, "%s is not a host name (give one DNS name or IP address)", sanitize.Quote(s))
 		}
 	}
 	if digitsOnly(name[strings.LastIndexByte(name, '.')+1:]) {
@@ -36,7 +37,7 @@ func cleanName(s string, from Source) (string, error) {
 	return name, nil
 }
 
-// unbracket takes the brackets off an IPv6 address.
+// unbracket removes the brackets of an IPv6 address.
 func unbracket(s string) string {
 	if in, ok := strings.CutPrefix(s, "["); ok && strings.Contains(in, ":") {
 		if in, ok = strings.CutSuffix(in, "]"); ok {
@@ -60,15 +61,15 @@ func isLabel(l string) bool {
 
 func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// databaseHost checks what goes into PGHOST.
+// databaseHost validates PGHOST.
 func databaseHost(s string, from Source) (string, error) {
 	if strings.Contains(s, ",") {
-		return "", errorf(from, "%s: one host is taken, not a list", sanitize.Quote(s))
+		return "", errorf(from, "%s: a list of hosts is not supported", sanitize.Quote(s))
 	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
 		return "", errorf(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
 	}
-	host, err := cleanName(s, from)
+	host, err := hostName(s, from)
 	if err != nil {
 		return "", err
 	}
@@ -95,25 +96,24 @@ func port(s string, from Source) (int, error) {
 	return n, nil
 }
 
-// database refuses what libpq's own tools would read as a connection string:
-// pgbench, vacuumdb and others expand PGDATABASE. Such strings may hold a
-// password and are not shown.
+// database rejects what libpq's tools read as a connection string: pgbench, vacuumdb and
+// others expand PGDATABASE. Such strings may contain a password and are not shown.
 func database(s string, from Source) (string, error) {
 	lower := strings.ToLower(s)
 	switch {
 	case strings.HasPrefix(lower, "postgres:") || strings.HasPrefix(lower, "postgresql:"):
 		return "", &Error{Name: from.String(), Problem: sanitize.Quote(redactURL(s)) + " is a connection URL, not a database's name", Fix: "give the name alone, as in databricks_postgres"}
 	case strings.Contains(s, "="):
-		return "", &Error{Name: from.String(), Problem: "has a '=' in it: libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
+		return "", &Error{Name: from.String(), Problem: "contains '=': libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
 	case hasControl(s):
-		return "", errorf(from, "%s has a control character in it", sanitize.Quote(s))
+		return "", errorf(from, "%s contains a control character", sanitize.Quote(s))
 	case !utf8.ValidString(s) || len(s) > 63:
 		return "", errorf(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
 	}
 	return s, nil
 }
 
-// redactURL keeps no more than the scheme of a URL, which may hold a password.
+// redactURL keeps only the scheme of a URL, which may contain a password.
 func redactURL(s string) string {
 	scheme, _, _ := strings.Cut(s, ":")
 	return scheme + ":..."
@@ -122,36 +122,36 @@ func redactURL(s string) string {
 func user(s string, from Source) (string, error) {
 	switch {
 	case hasControl(s):
-		return "", errorf(from, "%s has a control character in it", sanitize.Quote(s))
+		return "", errorf(from, "%s contains a control character", sanitize.Quote(s))
 	case !utf8.ValidString(s):
 		return "", errorf(from, "%s is not UTF-8", sanitize.Quote(s))
 	}
 	return s, nil
 }
 
-// clientID goes into HTTP Basic, where a colon would end it (RFC 7617).
+// clientID validates a client ID for HTTP Basic, where a colon would end it (RFC 7617).
 func clientID(s string, from Source) (string, error) {
 	for _, r := range s {
 		if r <= ' ' || r > '~' || r == ':' {
-			return "", errorf(from, "%s is not a client id: it is the service principal's application id, a UUID", sanitize.Quote(s))
+			return "", errorf(from, "%s is not a client ID: it is the service principal's application ID, a UUID", sanitize.Quote(s))
 		}
 	}
 	return s, nil
 }
 
-// instance takes the name of a Provisioned instance: up to 63 letters, digits
-// and hyphens (Databricks documentation, "Create and manage a database instance").
+// instance validates the name of a Provisioned instance: up to 63 letters, digits and
+// hyphens (Databricks documentation, "Create and manage a database instance").
 func instance(s string, from Source) (string, error) {
 	if strings.HasPrefix(s, "projects/") {
-		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is no instance's name", Fix: "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"}
+		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an instance's name", Fix: "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"}
 	}
 	if !isLabel(strings.ToLower(s)) {
-		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an instance's name", Fix: "give the name that stands in the console: letters, digits and hyphens"}
+		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an instance's name", Fix: "give the name that the console shows: letters, digits and hyphens"}
 	}
 	return s, nil
 }
 
-// duration takes Go's form ("90s", "1h30m") between min and max.
+// duration parses a Go duration ("90s", "1h30m") between min and max.
 func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
@@ -169,13 +169,13 @@ func short(d time.Duration) string {
 	return strings.TrimSuffix(s, "h0m") + map[bool]string{true: "h"}[strings.HasSuffix(s, "h0m")]
 }
 
-func oneOf(s string, from Source, words ...string) (string, error) {
-	for _, w := range words {
-		if s == w {
-			return s, nil
+func oneOf(words []string) func(string, Source) (string, error) {
+	return func(s string, from Source) (string, error) {
+		if !slices.Contains(words, s) {
+			return "", errorf(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", "))
 		}
+		return s, nil
 	}
-	return "", errorf(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", "))
 }
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
@@ -191,32 +191,32 @@ func joinHostPort(host, port string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// CheckDatabaseHost holds a database host that somebody else named to the same
-// rules as one that was configured. source names it in the error.
+// CheckDatabaseHost validates a database host that is not from the configuration by the
+// same rules. source names it in the error.
 func CheckDatabaseHost(host, source string) (string, error) {
 	named, err := databaseHost(host, Source{FromEnvironment, source})
 	var wrong *Error
-	if errors.As(err, &wrong) && wrong.Fix == "" { // nothing that the caller gave could be corrected
+	if errors.As(err, &wrong) && wrong.Fix == "" { // there is no configured value to correct
 		wrong.Fix = "name the host with --pghost"
 	}
 	return named, err
 }
 
-// CheckUser holds a user name that somebody else gave to the same rules as one
-// that was configured. source names it in the error.
+// CheckUser validates a user name that is not from the configuration by the same rules.
+// source names it in the error.
 func CheckUser(name, source string) (string, error) {
 	from := Source{FromEnvironment, source}
 	if name == "" {
 		return "", errorf(from, "is empty")
 	}
-	// Behind a host it would read as that host's port, and name another one's login.
+	// In a keychain account it would read as the host's port.
 	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		return "", errorf(from, "%s is not taken: it begins like a port", sanitize.Quote(name))
+		return "", errorf(from, "%s begins like a port", sanitize.Quote(name))
 	}
 	return user(name, from)
 }
 
-// ParseDuration reads the duration of an option that is no setting.
+// ParseDuration parses the duration of an option that is not in Settings.
 func ParseDuration(text, option string, min, max time.Duration) (time.Duration, error) {
 	return duration(text, Source{FromOption, option}, min, max)
 }

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-func (r *resolver) behaviour() {
+func (r *resolver) behavior() {
 	c := &r.conf
 	c.TTL = get(r, "ttl", 0, between(minTTL, maxTTL))
 	c.MinTTL = get(r, "min-ttl", 15*time.Minute, between(0, maxTTL))
-	c.Wait = get(r, "wait", WaitAuto, words(WaitAuto, WaitAlways, WaitNever))
+	c.Wait = r.word("wait")
 	c.WaitTimeout = get(r, "wait-timeout", time.Minute, between(minTimeout, maxWait))
 	c.Timeout = get(r, "timeout", time.Minute, between(minTimeout, maxWait))
 	c.KeychainTimeout = get(r, "keychain-timeout", 0, between(minTimeout, maxWait))
-	c.Cache = get(r, "cache", CacheAuto, words(CacheWords()...))
+	c.Cache = r.word("cache")
 	r.refresh()
 	c.RuntimeDir = get(r, "runtime-dir", "", r.path)
-	c.LogFormat = get(r, "log-format", "text", words("text", "json"))
+	c.LogFormat = r.word("log-format")
 	c.Keep = r.names("keep")
 	c.URLVar = r.names("url-var")
 	r.set()
 	r.log()
 }
 
-// names reads a setting that is a list of variables: an option is repeated, a
-// profile's key holds all of them.
+// names resolves a list of variables: the option is repeatable, a profile's key holds
+// all of them.
 func (r *resolver) names(option string) Value[[]string] {
 	v := r.lookup(byOption(option))
 	if v.text == nil {
@@ -45,8 +45,8 @@ func (r *resolver) names(option string) Value[[]string] {
 	return Value[[]string]{names, v.from}
 }
 
-// set reads --set NAME=TEMPLATE, and of the profile's set.NAME keys those that no
-// option replaces.
+// set resolves --set NAME=TEMPLATE, and the profile's set.NAME keys that no option
+// overrides.
 func (r *resolver) set() {
 	from := Source{FromOption, "--set"}
 	taken := map[string]bool{}
@@ -80,7 +80,7 @@ func (r *resolver) log() {
 	r.conf.Log = Value[string]{Value: LogNormal}
 	if v := r.in.Environ[envLog]; v != "" {
 		from := Source{FromEnvironment, envLog}
-		level, err := oneOf(v, from, LogQuiet, LogNormal, LogVerbose)
+		level, err := oneOf([]string{LogQuiet, LogNormal, LogVerbose})(v, from)
 		if err != nil {
 			r.fail(err)
 		}

@@ -18,7 +18,7 @@ func TestDatabaseHost(t *testing.T) {
 		}
 	}
 	for in, why := range map[string]string{
-		"a.example,b.example": "not a list",
+		"a.example,b.example": "a list of hosts",
 		"/var/run/postgresql": "Unix socket",
 		"@abstract":           "Unix socket",
 		"ep-x-pooler.database.us-east-1.cloud.databricks.com": "takes no OAuth roles",
@@ -111,7 +111,7 @@ func TestUserAndClientID(t *testing.T) {
 	}
 	for _, in := range []string{"a:b", "a b", "a\x00", "ä"} {
 		_, err := clientID(in, option)
-		refused(t, err, "--x", "not a client id")
+		refused(t, err, "--x", "not a client ID")
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// ambient lists the variables that give a way in what it starts from. Of one
-// way's variables the first that is set counts.
-var ambient = []struct {
+// authVariables lists the variables that hold or name a credential. Of one type's
+// variables the first that is set counts.
+var authVariables = []struct {
 	name, word string
 	read       func(*resolver, Source) (SecretSource, error)
 }{
@@ -21,19 +21,20 @@ var ambient = []struct {
 	{envOIDCFile, credential.AuthFileOIDC, (*resolver).fileVariable},
 }
 
-// ways lists what options, variables and the section give, the strongest first.
-func (r *resolver) ways() []way {
-	var out []way
+// candidates lists the credentials of options, variables and the section, the strongest
+// first.
+func (r *resolver) candidates() []candidate {
+	var out []candidate
 	const option = "client-secret-file"
 	byOption := len(r.in.Options[option]) > 0
 	if byOption {
-		out = append(out, way{credential.AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
+		out = append(out, candidate{credential.AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
 			v := get(r, option, "", r.path)
 			return SecretSource{Kind: SecretInFile, Path: v.Value, Source: v.Source}, nil
 		}})
 	}
-	env := r.variables(byOption)
-	section := r.section.ways(r)
+	env := r.fromVariables(byOption)
+	section := r.section.candidates(r)
 	if len(section) > 0 && r.conf.DatabricksProfile.Source.Origin == FromOption {
 		for _, w := range env {
 			r.note(w.from.String(), "not used: "+r.conf.DatabricksProfile.Source.String()+" names a section that has a secret")
@@ -43,27 +44,26 @@ func (r *resolver) ways() []way {
 	return append(append(out, env...), section...)
 }
 
-// variables lists the ways that variables give, those left out that are not the
-// target's.
-func (r *resolver) variables(secretByOption bool) []way {
-	var out []way
-	for _, a := range ambient {
+// fromVariables lists the candidates from variables, without those of another target.
+func (r *resolver) fromVariables(secretByOption bool) []candidate {
+	var out []candidate
+	for _, a := range authVariables {
 		if r.in.Environ[a.name] == "" || secretByOption && a.word == credential.AuthM2M {
 			continue
 		}
-		if why := r.foreign(a.word); why != "" {
+		if why := r.foreignTo(a.word); why != "" {
 			r.note(a.name, "not used: "+why)
 			continue
 		}
 		from := Source{FromEnvironment, a.name}
-		out = append(out, way{a.word, from, func() (SecretSource, error) { return a.read(r, from) }})
+		out = append(out, candidate{a.word, from, func() (SecretSource, error) { return a.read(r, from) }})
 	}
 	return out
 }
 
-// foreign says why what the environment holds for a way is another target's, or
-// nothing. A personal access token belongs to a host alone.
-func (r *resolver) foreign(word string) string {
+// foreignTo returns why the environment's credential of a type belongs to another
+// target, or nothing. A personal access token belongs to a host only.
+func (r *resolver) foreignTo(word string) string {
 	if h := r.in.Environ[envHost]; h != "" {
 		w, err := ParseWorkspace(h, Source{FromEnvironment, envHost})
 		if err != nil || w.HostPort() != r.conf.Workspace.Value.HostPort() {
@@ -84,11 +84,11 @@ func (r *resolver) foreign(word string) string {
 // secretVariable reads DATABRICKS_CLIENT_SECRET.
 func (r *resolver) secretVariable(from Source) (SecretSource, error) {
 	if r.in.Environ[envSecretFile] != "" {
-		return SecretSource{}, &Error{Name: envSecret, Problem: "stands beside " + envSecretFile + ": which one counts?", Fix: "unset one of them"}
+		return SecretSource{}, &Error{Name: envSecret, Problem: "conflicts with " + envSecretFile, Fix: "unset one of them"}
 	}
 	s := strings.TrimSpace(r.in.Environ[envSecret])
 	if s == "" || hasControl(s) {
-		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or has a control character in it"}
+		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or contains a control character"}
 	}
 	return SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), Source: from}, nil
 }
@@ -99,24 +99,23 @@ func (r *resolver) fileVariable(from Source) (SecretSource, error) {
 	return SecretSource{Kind: SecretInFile, Path: path, Source: from}, err
 }
 
-// tokenVariable reads a token that stands in the variable itself.
+// tokenVariable reads a token from the variable itself.
 func (r *resolver) tokenVariable(from Source) (SecretSource, error) {
 	s, err := token(r.in.Environ[from.Name], from)
 	return SecretSource{Kind: SecretInEnvironment, Text: s, Source: from}, err
 }
 
-// token takes what goes into an HTTP header or a form as it is, and shows it in no
-// error.
+// token validates a token for an HTTP header or a form. No error shows it.
 func token(s string, from Source) (credential.Secret, error) {
 	s = strings.TrimSpace(s)
 	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII || unicode.IsControl(c) || unicode.IsSpace(c) }) {
-		return credential.Secret{}, errorf(from, "is not a token: it is blank, or has a space, a control character or one beyond ASCII in it")
+		return credential.Secret{}, errorf(from, "is not a token: it is blank, or contains a space, a control character or a non-ASCII character")
 	}
 	return credential.NewSecret(s), nil
 }
 
 // namedVariable reads the token from the variable that DATABRICKS_OIDC_TOKEN_ENV
-// names. Who has put the token itself there sees it in no error.
+// names. If that holds the token itself, no error shows it.
 func (r *resolver) namedVariable(from Source) (SecretSource, error) {
 	name := strings.TrimSpace(r.in.Environ[envOIDCName])
 	if !isVariable(name) {

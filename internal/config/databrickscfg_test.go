@@ -88,7 +88,7 @@ func TestSectionGivesTheTarget(t *testing.T) {
 func TestSectionNotThere(t *testing.T) {
 	for _, name := range []string{"nobody", "__settings__"} {
 		_, err := bySection(name).resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "there is no section ["+name+"] in /home/u/.databrickscfg", "there are: sp, other, me")
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "there are: sp, other, me")
 	}
 	g := bySection("sp")
 	g.sections = ""
@@ -198,7 +198,7 @@ func TestSectionsWayBesideAnother(t *testing.T) {
 	}
 	// The same way from the environment goes before; an auth_type that nobody asked for gives way.
 	c := bySection("sp", "DATABRICKS_CLIENT_SECRET", "s").must(t)
-	if c.Secret.Text.Reveal() != "s" || len(c.Warnings) != 0 || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "DATABRICKS_CLIENT_SECRET goes before it") {
+	if c.Secret.Text.Reveal() != "s" || len(c.Warnings) != 0 || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "DATABRICKS_CLIENT_SECRET takes precedence") {
 		t.Errorf("%+v", c.Secret)
 	}
 	if c := bySection("me", "DATABRICKS_TOKEN", "t").must(t); c.Auth.Value != "pat" || c.Secret.Text.Reveal() != "t" {

@@ -10,19 +10,19 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// section is what a section of a .databrickscfg says of a target.
+// section is the target of a section of a .databrickscfg.
 type section struct {
 	name      string
 	workspace Value[Workspace]
 	clientID  Value[string]
-	auth      Value[string] // as it stands; it counts where nobody names a way
+	auth      Value[string] // not validated; used if nothing else selects a type
 	audience  Value[string]
-	secret    *way // nil where there is none, or where it is another target's
-	token     *way
+	secret    *candidate // nil: none, or another target's
+	token     *candidate
 }
 
-// readSection lets the section that is chosen give what it names. It stands where
-// its name stands: an option overrides it, and it overrides what is weaker.
+// readSection applies the chosen section. Its values have the precedence of what chose
+// it: an option overrides them, and they override weaker sources.
 func (r *resolver) readSection() {
 	if im := r.in.Import; im != nil {
 		r.conf.DatabricksProfile.Source = im.Workspace.Source
@@ -50,12 +50,11 @@ func (r *resolver) readSection() {
 	equal := func(a, b string) bool { return a == b }
 	merge(r, &c.ClientID, s.clientID, chosen, equal, func(id string) string { return id })
 	r.section, c.DatabricksProfile = s, chosen
-	r.owned(s)
+	r.dropForeignSecrets(s)
 }
 
-// merge takes a section's value where nothing stronger stands: an option says it
-// outright. What else is as strong has to agree. It says whether the section's value
-// is the one.
+// merge uses a section's value unless a stronger source has another one. An equally
+// strong source must agree. It reports whether the section's value is in use.
 func merge[T any](r *resolver, ours *Value[T], theirs Value[T], chosen Value[string], same func(a, b T) bool, show func(T) string) bool {
 	switch {
 	case !theirs.Given():
@@ -74,11 +73,11 @@ func merge[T any](r *resolver, ours *Value[T], theirs Value[T], chosen Value[str
 	return true
 }
 
-// owned drops secrets that are not the target's: each belongs to its own
-// section's host, and the client secret to its client id.
-func (r *resolver) owned(s *section) {
+// dropForeignSecrets ignores secrets of another target: each belongs to its section's
+// host, and the client secret to its client ID.
+func (r *resolver) dropForeignSecrets(s *section) {
 	c := r.conf
-	drop := func(w **way, why string) {
+	drop := func(w **candidate, why string) {
 		if *w != nil {
 			r.note((*w).from.String(), "not used: "+why)
 			*w = nil
@@ -97,18 +96,17 @@ func (r *resolver) owned(s *section) {
 	}
 }
 
-// ways lists the secrets that the section gives. Its auth_type tells which one of
-// its own two is meant.
-func (s *section) ways(r *resolver) []way {
+// candidates lists the section's secrets. Its auth_type selects one of two.
+func (s *section) candidates(r *resolver) []candidate {
 	if s == nil {
 		return nil
 	}
-	var out []way
-	for _, w := range []*way{s.secret, s.token} {
+	var out []candidate
+	for _, w := range []*candidate{s.secret, s.token} {
 		if w == nil {
 			continue
 		}
-		if s.secret != nil && s.token != nil && (s.auth.Value == credential.AuthM2M || s.auth.Value == credential.AuthPAT) && s.auth.Value != w.word {
+		if s.secret != nil && s.token != nil && (s.auth.Value == credential.AuthM2M || s.auth.Value == credential.AuthPAT) && s.auth.Value != w.auth {
 			r.note(w.from.String(), "not used: "+s.auth.Source.String()+" says "+s.auth.Value)
 			continue
 		}
@@ -143,9 +141,9 @@ func (r *resolver) openSection(chosen Value[string]) (*section, error) {
 	return file.section(chosen)
 }
 
-// warnPlain tells of a client secret in plain text, which has a better place.
-func (r *resolver) warnPlain() {
+// warnPlaintext recommends the keychain for a client secret in plain text.
+func (r *resolver) warnPlaintext() {
 	s := r.section
 	r.conf.Warnings = append(r.conf.Warnings, Note{s.secret.from.String(),
-		"the secret stands there in plain text; the keychain takes it with: lakebase-credential-helper login --import --databricks-profile " + s.name})
+		"the secret is stored in plain text; move it to the keychain with: lakebase-credential-helper login --import --databricks-profile " + s.name})
 }
