@@ -13,7 +13,7 @@ const (
 // suites are the parts of test/e2e, by how the names of their tests begin. The
 // first that fits counts.
 var suites = []struct{ begin, name string }{
-	{"TestMatrix", "matrix"},
+	{"TestFaults", "matrix"},
 	{stories + attack, "attacks"},
 	{"TestAttack", "attacks"},
 	{"TestScripts", "stories"},

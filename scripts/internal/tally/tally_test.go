@@ -157,7 +157,7 @@ func TestGoItselfFails(t *testing.T) {
 func TestSuites(t *testing.T) {
 	for name, want := range map[string]string{
 		"internal/pglogin TestRetry": "unit", "cmd/internal/cli FuzzPlain": "unit", "test/emulator TestStart": "tools", "scripts/internal/tally TestSuites": "tools", "test/archtest TestImports": "walls",
-		"test/e2e TestScripts/login": "stories", "test/e2e TestScripts/attack_path": "attacks", "test/e2e TestMatrix/token_503": "matrix", "test/e2e TestCrash/get": "crash",
+		"test/e2e TestScripts/login": "stories", "test/e2e TestScripts/attack_path": "attacks", "test/e2e TestFaults/token_503": "matrix", "test/e2e TestCrash/get": "crash",
 		"test/e2e TestGet_ThousandAtOnce": "load", "test/e2e TestSoak": "soak", "test/e2e TestClients/psql": "programs", "test/e2e it does not build": "programs",
 	} {
 		path, test, _ := strings.Cut(name, " ")

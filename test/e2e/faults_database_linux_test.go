@@ -1,0 +1,195 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// Hints that several cases have.
+const (
+	hintWait      = `^raise --wait-timeout \(get: --wait\), and check the state of the compute in the console$`
+	hintPort      = `^check host and port: a Lakebase endpoint does not answer like this$`
+	hintRole      = `^as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role\('[0-9a-f-]{36}', 'SERVICE_PRINCIPAL'\);$`
+	hintToken     = `^check this machine's clock, and that the workspace owns this database: a token is valid in its own workspace only$`
+	hintDBCA      = `^check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert$`
+	hintAgain     = `^try again; --verbose tells more$`
+	hintOtherHost = `^check PGHOST or --pghost, or leave it out to use the host that the workspace returns$`
+)
+
+// logins are set from the start.
+func logins(list ...emulator.LoginFault) emulator.Settings {
+	return emulator.Settings{LoginFaults: list}
+}
+
+// refuseAll refuses every login.
+func refuseAll(at emulator.Stage, code, message string) emulator.Settings {
+	return logins(emulator.LoginFault{At: at, Times: -1, Code: code, Message: message})
+}
+
+// atEachStage does the deed to six logins, each at another stage.
+func atEachStage(d emulator.Deed) emulator.Settings {
+	var list []emulator.LoginFault
+	for _, at := range emulator.Stages() {
+		list = append(list, emulator.LoginFault{At: at, Deed: d})
+	}
+	return logins(list...)
+}
+
+// sends has every login answered with these bytes, and the end of the connection.
+func sends(bytes string) emulator.Settings {
+	return logins(emulator.LoginFault{At: emulator.StageStartup, Times: -1, Deed: emulator.DeedClose, Send: bytes})
+}
+
+// refusedLogin wants the first login to be the last.
+func refusedLogin(message, hint string) wanted {
+	return fails(123, `refused the login: `+message, hint, 1, 1, 1)
+}
+
+// timesOut wants logins until --wait-timeout, and the last answer to be told.
+func timesOut(answer, hint string, logins int) wanted {
+	return fails(123, `did not wake in [0-9.]+m?s \([0-9]+ attempts?\); last error: `+answer, hint, 1, 1, logins)
+}
+
+// notPostgres wants a server that breaks the protocol to be left at once.
+func notPostgres(message string) wanted {
+	return fails(123, `cannot log in to the database at localhost: not Postgres: `+message, hintPort, 1, 1, 1)
+}
+
+// untrustedServer wants no login.
+func untrustedServer(message, hint string) wanted {
+	return fails(123, `(cannot log in to the database at localhost|refused the login): `+message, hint, 1, 1, 0)
+}
+
+// suspendWhile suspends the compute as soon as it wakes.
+func suspendWhileWaking(r *faultRun) {
+	eventually(r.t, "the compute wakes", func() bool { return r.lakebase.State() == emulator.Waking })
+	must(r.t, r.lakebase.Suspend(context.Background()))
+}
+
+var psqlSelect = []string{"psql", "-XAtqc", "select 1"}
+
+const short = "lakebase-exec --wait-timeout 3s"
+
+var databaseFaults = []faultCase{
+	// What passes: the command starts once, and nothing is said.
+	{name: "login: a reset at each stage", with: atEachStage(emulator.DeedReset), want: succeeds(1, 1, 7)},
+	{name: "login: an end at each stage", with: atEachStage(emulator.DeedClose), want: succeeds(1, 1, 7)},
+	{name: "login: silence at each stage", with: atEachStage(emulator.DeedQuiet), want: succeeds(1, 1, 7).atLeast(900 * time.Millisecond)},
+	{name: "login: temporary refusals", with: logins(
+		emulator.LoginFault{Code: "57P03", Message: "the database system is starting up"},
+		emulator.LoginFault{Code: "57P01", Message: "terminating connection due to administrator command"},
+		emulator.LoginFault{Code: "57P02", Message: "terminating connection because of crash of another server process"},
+		emulator.LoginFault{Code: "57014", Message: "canceling authentication due to timeout"},
+		emulator.LoginFault{Code: "08001", Message: "could not connect"},
+		emulator.LoginFault{Code: "08006", Message: "connection failure"},
+		emulator.LoginFault{Code: "53300", Message: "sorry, too many clients already"},
+		emulator.LoginFault{Severity: "ERROR", Message: "Couldn't connect to compute node"},
+		emulator.LoginFault{Severity: "ERROR", Message: "Control plane request failed"},
+		emulator.LoginFault{Severity: "ERROR", Message: "External authorization failed"},
+		emulator.LoginFault{Severity: "ERROR", Message: "Too many connections attempts"},
+		emulator.LoginFault{Severity: "ERROR", Message: "Failed to acquire permit to connect to the database. Too many database connection attempts are currently ongoing."},
+		emulator.LoginFault{Severity: "ERROR", Message: "ep-quiet-sea-1: endpoint is temporarily unavailable. Check your quotas and/or contact our support."},
+	), want: succeeds(1, 1, 14)},
+	{name: "login: unknown refusals", with: logins(emulator.LoginFault{Code: "53100", Message: "could not extend file"}, emulator.LoginFault{Code: "53200", Message: "out of memory"},
+		emulator.LoginFault{Code: "58030", Message: "could not read file"}, emulator.LoginFault{Message: "something else went wrong"}), want: succeeds(1, 1, 5)},
+	{name: "login: a notice", with: logins(emulator.LoginFault{At: emulator.StageReady, Deed: emulator.DeedReset, Send: "N\x00\x00\x00\x1bSNOTICE\x00C00000\x00Mhello\x00\x00"}), want: succeeds(1, 1, 2)},
+	{name: "login: one fault of each call, and a compute that starts", suspended: true,
+		with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: 300 * time.Millisecond, Faults: []emulator.Fault{once(callToken, 503), {Call: callCredentials, Drop: true}}}, want: succeeds(2, 2, retried)},
+	{name: "suspended again while it wakes: held", suspended: true, with: emulator.Settings{Wake: emulator.Held, WakeTime: 1500 * time.Millisecond}, during: suspendWhileWaking, child: psqlSelect,
+		want: succeeds(1, 1, retried).atLeast(1500 * time.Millisecond)},
+	{name: "suspended again while it wakes: 57P03", suspended: true, with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: 1500 * time.Millisecond}, during: suspendWhileWaking, child: psqlSelect,
+		want: succeeds(1, 1, retried).atLeast(1500 * time.Millisecond)},
+	{name: "suspended again while it wakes: silent", suspended: true, with: emulator.Settings{Wake: emulator.Silent, WakeTime: 1500 * time.Millisecond}, during: suspendWhileWaking, child: psqlSelect,
+		want: succeeds(1, 1, retried).atLeast(1500 * time.Millisecond)},
+	{name: "suspended once the command runs", with: emulator.Settings{Wake: emulator.Held, WakeTime: 1500 * time.Millisecond},
+		child: []string{"sh", "-c", `until test -e suspended; do sleep 0.1; done; psql -XAtqc "select 1"`},
+		during: func(r *faultRun) {
+			eventually(r.t, "the command runs", func() bool { _, err := os.Stat(r.startsFile()); return err == nil })
+			must(r.t, r.lakebase.Suspend(context.Background()))
+			write(r.t, filepath.Join(r.home, "suspended"), "")
+		},
+		want: succeeds(1, 1, 2).atLeast(1500 * time.Millisecond)},
+
+	// What does not pass within --wait-timeout.
+	{name: "timeout: reset", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Deed: emulator.DeedReset}),
+		want: timesOut(`unreachable: .*(connection reset by peer|broken pipe|closed the connection)`, hintWait, retried)},
+	{name: "timeout: silence before TLS", run: short, with: logins(emulator.LoginFault{At: emulator.StageAccept, Times: -1, Deed: emulator.DeedQuiet}),
+		want: timesOut(`no answer: connected, but no answer to the request for TLS$`, hintWait, 1)},
+	{name: "timeout: silence after the password", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Deed: emulator.DeedQuiet}),
+		want: timesOut(`no answer: connected, but no answer to the login$`, hintWait, 1)},
+	{name: "timeout: starting", run: short, suspended: true, with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: emulator.Never}, want: timesOut(`starting: the database system is starting up \(SQLSTATE 57P03\)$`, hintWait, retried)},
+	{name: "timeout: connection failure", run: short, with: refuseAll("startup", "08006", "connection failure"), want: timesOut(`unreachable: connection failure \(SQLSTATE 08006\)$`, hintWait, retried)},
+	{name: "timeout: too many clients", run: short, with: refuseAll("startup", "53300", "sorry, too many clients already"), want: timesOut(`too many connections: sorry, too many clients already \(SQLSTATE 53300\)$`, hintWait, retried)},
+	{name: "timeout: unavailable", run: short, with: refuseAll("startup", "", "ep-quiet-sea-1: endpoint is temporarily unavailable. Check your quotas and/or contact our support."),
+		want: timesOut(`temporarily unavailable: ep-quiet-sea-1: endpoint is temporarily unavailable\. Check your quotas and/or contact our support\. \(SQLSTATE XX000\)$`, hintWait, retried)},
+	{name: "timeout: external authorization", run: short, with: refuseAll("", "", "External authorization failed"),
+		want: timesOut(`external authorization failed: External authorization failed \(SQLSTATE XX000\)$`, `^check the project's IP access list; if the project is new, try again in a minute$`, retried)},
+	{name: "timeout: unknown", run: short, with: refuseAll("", "", "something else went wrong"), want: timesOut(`other: something else went wrong \(SQLSTATE XX000\)$`, hintWait, retried)},
+	{name: "timeout: MD5, then an end", run: short, with: sends("R\x00\x00\x00\x0c\x00\x00\x00\x05salt"), want: timesOut(`unreachable: the server closed the connection before the login was done$`, hintWait, retried)},
+	{name: "timeout: SCRAM, then an end", run: short, with: sends("R\x00\x00\x00\x17\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00"), want: timesOut(`unreachable: the server closed the connection before the login was done$`, hintWait, retried)},
+	{name: "refused: unknown for five seconds", with: refuseAll("", "", "something else went wrong"),
+		want: fails(123, `refused the login: other: something else went wrong \(SQLSTATE XX000\)$`, hintAgain, 1, 1, retried).atLeast(4500 * time.Millisecond)},
+
+	// What is final: one login.
+	{name: "refused: login", with: refuseAll("", "28P01", `password authentication failed for user "x"`), want: refusedLogin(`login refused: password authentication failed for user "x" \(SQLSTATE 28P01\)$`, hintRole)},
+	{name: "refused: role missing", with: refuseAll("", "28000", `role "x" does not exist`), want: refusedLogin(`role missing: role "x" does not exist \(SQLSTATE 28000\)$`, hintRole)},
+	{name: "refused: database missing", with: refuseAll("ready", "3D000", `database "x" does not exist`),
+		want: refusedLogin(`database missing: database "x" does not exist \(SQLSTATE 3D000\)$`, `^check the name of the database: databricks_postgres \(usually databricks_postgres\)$`)},
+	{name: "refused: connect denied", with: refuseAll("ready", "42501", `permission denied for database "x"`),
+		want: refusedLogin(`connect denied: permission denied for database "x" \(SQLSTATE 42501\)$`, `^as the project.s owner: GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]+";$`)},
+	{name: "refused: endpoint disabled", with: refuseAll("", "", "ep-quiet-sea-1: endpoint is disabled"),
+		want: refusedLogin(`endpoint disabled: ep-quiet-sea-1: endpoint is disabled \(SQLSTATE XX000\)$`, `^enable the endpoint in the console: a login cannot wake it$`)},
+	{name: "refused: endpoint not found", with: refuseAll("", "", "ep-quiet-sea-1: endpoint cannot be found"), want: refusedLogin(`endpoint not found: ep-quiet-sea-1: endpoint cannot be found \(SQLSTATE XX000\)$`, hintOtherHost)},
+	{name: "refused: address not allowed", with: refuseAll("", "", "This IP address 192.0.2.7 is not allowed to connect to this endpoint."),
+		want: refusedLogin(`address not allowed: This IP address 192\.0\.2\.7 is not allowed to connect to this endpoint\. \(SQLSTATE XX000\)$`, `^add this machine's address to the IP access list$`)},
+	{name: "refused: SNI missing", with: refuseAll("", "", "Endpoint ID is not specified. Either please upgrade the postgres client library (libpq) for SNI support"),
+		want: refusedLogin(`host name not sent: Endpoint ID is not specified\. .* for SNI support \(SQLSTATE XX000\)$`, hintPort)},
+	{name: "refused: pooler", with: refuseAll("", "08P01", "SASL authentication failed"), want: refusedLogin(`login refused: SASL authentication failed \(SQLSTATE 08P01\)$`, `^check PGHOST or --pghost: a pooled host accepts no OAuth roles$`)},
+	{name: "refused: unsupported", with: refuseAll("startup", "0A000", "unsupported frontend protocol 3.0"), want: refusedLogin(`other: unsupported frontend protocol 3\.0 \(SQLSTATE 0A000\)$`, hintAgain)},
+	{name: "token: expired", with: faults(reply(callCredentials, 200, `{"token":"${expired token}","expire_time":"${1h}"}`)), want: refusedLogin(`token refused: JWT token has expired \(exp=[0-9.]+\) \(SQLSTATE XX000\)$`, hintToken)},
+	{name: "token: not a JWT", with: faults(reply(callCredentials, 200, `{"token":"opaque-token-of-some-length","expire_time":"${1h}"}`)),
+		want: refusedLogin(`token refused: Provided authentication token is not a valid JWT encoding \(SQLSTATE XX000\)$`, hintToken)},
+	{name: "token: another key's", with: faults(reply(callCredentials, 200, `{"token":"${foreign token}","expire_time":"${1h}"}`)),
+		want: refusedLogin(`login refused: password authentication failed for user '[0-9a-f-]{36}' \(SQLSTATE 28P01\)$`, hintRole)},
+	{name: "token: another user's", with: faults(reply(callCredentials, 200, `{"token":"${other's token}","expire_time":"${1h}"}`)), want: refusedLogin(`login refused: password authentication failed for user`, hintRole)},
+	{name: "token: a workspace token", with: faults(reply(callCredentials, 200, `{"token":"${workspace token}","expire_time":"${1h}"}`)), want: refusedLogin(`login refused: password authentication failed for user`, hintRole)},
+	{name: "token: the API refuses it", with: faults(reply(callToken, 200, `{"access_token":"${foreign token}","token_type":"Bearer","expires_in":3600}`)),
+		want: fails(122, `workspace token rejected: HTTP 401 UNAUTHENTICATED: Invalid Token$`, `clock`, 1, 1, 0)},
+
+	// What a server says steers no terminal, and a hostile one is left.
+	{name: "text: refusal", with: refuseAll("", "42501", "a\x1b[31mred\x07\r\nlakebase-exec: hint: run evil\u202etxt\xff"),
+		want: refusedLogin(`connect denied: a\\x1B\[31mred\\x07 lakebase-exec: hint: run evil\\xE2\\x80\\xAEtxt(\\xFF|�) \(SQLSTATE 42501\)$`, `^as the project`)},
+	{name: "text: SQLSTATE", run: short, with: refuseAll("", "\x1b[2J", "m"), want: timesOut(`other: m \(SQLSTATE XXXXX\)$`, hintWait, retried)},
+	{name: "text: long", with: refuseAll("startup", "42501", strings.Repeat("y", 60_000)), want: refusedLogin(`connect denied: y{480,500}… \(SQLSTATE 42501\)$`, `^as the project`)},
+	{name: "protocol: notices without end", with: logins(emulator.LoginFault{At: emulator.StageReady, Times: -1, Deed: emulator.DeedFlood}), want: notPostgres(`the server sent too much before the login was done$`)},
+	{name: "protocol: 2 GB message", with: sends("E\x7f\xff\xff\xff"), want: notPostgres(`invalid body length: expected at most 65536, but got 2147483643$`)},
+	{name: "protocol: unknown authentication", with: sends("R\x00\x00\x00\x08\x00\x00\x00\x02"), want: notPostgres(`unknown authentication type: 2$`)},
+	{name: "protocol: unknown message", with: sends("!\x00\x00\x00\x08abcd"), want: notPostgres(`unknown message type: !$`)},
+
+	// The server in the database's place.
+	{name: "database: nothing is wrong", database: "forward", want: succeeds(1, 1, 1)},
+	{name: "database: no address", database: "no address", want: fails(123, `^cannot log in to the database at no-such-host.invalid: name not resolved: .*no such host`, hintOtherHost, 1, 1, 0)},
+	{name: "database: closed", database: "closed", run: short, want: timesOut(`unreachable: .*connection refused$`, hintWait, 0)},
+	{name: "database: silent TLS", database: "silent TLS", run: short, want: timesOut(`no answer: connected, but no answer to the login$`, hintWait, 0)},
+	{name: "database: no TLS", database: "plain", want: untrustedServer(`TLS refused: the server does not support TLS$`, hintPort)},
+	{name: "database: mail server", database: "raw", raw: "220 mail\x1b[2J\r\n", want: untrustedServer(`not Postgres: the server does not speak the Postgres protocol$`, hintPort)},
+	{name: "database: bytes before TLS", database: "raw", raw: "Sxxxxxxxxxxxxxxxx", want: untrustedServer(``, hintPort)},
+	{name: "database: TLS 1.1", database: "TLS 1.1", want: untrustedServer(`TLS refused: .*protocol version`, hintPort)},
+	{name: "database: client certificate", database: "client certificate", want: untrustedServer(`TLS refused: .*certificate required`, hintPort)},
+	{name: "database: expired", database: "expired", want: untrustedServer(`certificate not trusted: .*has expired or is not yet valid`, `^check this machine's clock; if it is right, the server's certificate must be renewed$`)},
+	{name: "database: other name", database: "other name", want: untrustedServer(`certificate not trusted: .*certificate is valid for other.example.test, not localhost`, `^check PGHOST or --pghost: the certificate is for another host$`)},
+	{name: "database: other CA", database: "other CA", want: untrustedServer(`certificate not trusted: .*signed by unknown authority`, hintDBCA)},
+	{name: "database: self-signed", database: "self-signed", want: untrustedServer(`certificate not trusted: .*signed by unknown authority`, hintDBCA)},
+	{name: "database: certificate for clients", database: "for clients", want: untrustedServer(`certificate not trusted: .*incompatible key usage`, hintDBCA)},
+
+	// get --wait.
+	{name: "get: waits until the compute is up", run: "lakebase-credential-helper get --wait 20s", suspended: true, with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: 300 * time.Millisecond}, want: succeeds(1, 1, retried)},
+	{name: "get: not up in time", run: "lakebase-credential-helper get --wait 3s", suspended: true, with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: emulator.Never},
+		want: timesOut(`starting: the database system is starting up \(SQLSTATE 57P03\)$`, `^raise --wait-timeout \(get: --wait\)`, retried)},
+	{name: "get: refused", run: "lakebase-credential-helper get --wait 5s", with: emulator.Settings{RoleMissing: true}, want: refusedLogin(`role missing: role "[0-9a-f-]+" does not exist \(SQLSTATE 28000\)$`, hintRole)},
+}

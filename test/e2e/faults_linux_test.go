@@ -1,0 +1,505 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+)
+
+// faultCase is one fault of the workspace or the database, and what a program has
+// to make of it. In Body, Location and env, ${NAME} stands for a value: see
+// faultRun.value.
+type faultCase struct {
+	name string
+
+	run      string   // command line; empty: lakebase-exec
+	child    []string // lakebase-exec's command; nil: true
+	env      []string // NAME=VALUE; an empty value unsets it
+	instance bool     // the target is an instance, not an endpoint
+
+	with                emulator.Settings // from the start
+	suspended           bool              // the compute is
+	workspace, database string            // a server in front of each: see frontServer
+	raw                 string            // what that server sends
+	during              func(r *faultRun) // called once the program has started
+	want                wanted
+}
+
+// wanted is how a run ends. Calls that are not named in it are not made.
+type wanted struct {
+	exit        int
+	error, hint string // patterns; both are empty with exit code 0
+	requests    map[emulator.Call]int
+	logins      int
+	life        time.Duration // of the token that get prints, which is a minute less than the real one; give or take 10 s
+	least       time.Duration // of the whole run
+}
+
+// Numbers of calls and logins that are not exact.
+const (
+	optional = -1 // none or one
+	retried  = -2 // two to sixty
+)
+
+// succeeds wants exit code 0 and these numbers of requests and logins.
+func succeeds(token, credentials, logins int) wanted {
+	return wanted{requests: map[emulator.Call]int{emulator.CallToken: token, emulator.CallCredentials: credentials}, logins: logins}
+}
+
+// fails wants an exit code other than 0, one error line and one hint, and that the
+// command is not started.
+func fails(exit int, message, hint string, token, credentials, logins int) wanted {
+	w := succeeds(token, credentials, logins)
+	w.exit, w.error, w.hint = exit, message, hint
+	return w
+}
+
+// call adds requests of another kind.
+func (w wanted) call(call emulator.Call, n int) wanted {
+	w.requests[call] = n
+	return w
+}
+
+func (w wanted) living(life time.Duration) wanted { w.life = life; return w }
+func (w wanted) atLeast(d time.Duration) wanted   { w.least = d; return w }
+func (c faultCase) commandLine() string {
+	return fmt.Sprintf("%t %q %q %q", c.instance, c.env, c.run, c.child)
+}
+func (c faultCase) program() string { return strings.Fields(c.run + " lakebase-exec")[0] }
+
+// TestFaults runs every case of faultCases. For each run it holds:
+//
+//   - the exit code, one error line and one hint as wanted, and no other output;
+//   - the numbers of requests and logins; the command started at most once, and
+//     only if the run succeeds;
+//   - no secret or token in any output or file, and no control character;
+//   - no connection to a server that the target does not name.
+//
+// The same command line without the fault has to succeed. No case bounds its time
+// from above: the counts show whether a fault was met with a retry, and a program
+// that hangs is killed after minutes.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	queue := make(chan faultCase)
+	var withoutFault sync.Map // by command line
+	var workers sync.WaitGroup
+	for range min(8, 4*runtime.GOMAXPROCS(0)) { // most of a case's time is waiting
+		workers.Go(func() {
+			l := startLakebase(t, emulator.Options{Instances: []string{faultInstance}})
+			for c := range queue {
+				t.Run(c.name, func(t *testing.T) {
+					runFault(t, l, c)
+					if _, done := withoutFault.LoadOrStore(c.commandLine(), true); c.want.exit == 0 || done || t.Failed() {
+						return
+					}
+					if runFault(t, l, c.withoutFault()); t.Failed() {
+						t.Error("the same command line fails without the fault")
+					}
+				})
+			}
+		})
+	}
+	for _, c := range slices.Concat(workspaceFaults, databaseFaults) {
+		queue <- c
+	}
+	close(queue)
+	workers.Wait()
+}
+
+// faultInstance is the instance beside the emulator's one endpoint.
+const faultInstance = "shop"
+
+// withoutFault is the same command line against healthy servers.
+func (c faultCase) withoutFault() faultCase {
+	h := faultCase{name: c.name, instance: c.instance, env: c.env, child: c.child, want: succeeds(optional, optional, optional)}
+	h.run = regexp.MustCompile(`(--timeout|--wait-timeout) \S+`).ReplaceAllString(c.run, "$1 60s") // a slow machine
+	for _, call := range []emulator.Call{emulator.CallEndpoint, emulator.CallInstanceCredentials, emulator.CallInstance} {
+		h.want.call(call, optional)
+	}
+	return h
+}
+
+// faultRun is one run of a case.
+type faultRun struct {
+	*fixture
+	c         faultCase
+	t         *testing.T
+	untrusted *listener
+	secrets   []string // beside the Lakebase's own
+	begin     time.Time
+	took      time.Duration
+	code      int
+	stdout    string
+	stderr    string
+}
+
+func runFault(t *testing.T, l *emulator.Lakebase, c faultCase) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if l.State() != emulator.Up || l.Clients() > 0 { // what the case before left
+		must(t, l.Suspend(ctx))
+	}
+	untrusted, err := newListener(ctx)
+	must(t, err)
+	t.Cleanup(untrusted.stop)
+	r := &faultRun{fixture: newFixture(t, l), c: c, t: t, untrusted: untrusted}
+	l.Set(func(s *emulator.Settings) { *s = emulator.Settings{} })
+	must(t, l.Resume(ctx))
+	if c.suspended {
+		must(t, l.Suspend(ctx))
+	}
+	l.ResetCounters()
+	with := r.switches()
+	l.Set(func(s *emulator.Settings) { *s = with })
+	r.environment()
+	r.execute(ctx)
+	r.check()
+}
+
+// switches are those of the case with its values in place.
+func (r *faultRun) switches() emulator.Settings {
+	s := r.c.with
+	s.WorkspacePassword = r.c.instance
+	s.Faults = slices.Clone(s.Faults)
+	for i, f := range s.Faults {
+		s.Faults[i].Body = r.expand(f.Body)
+		s.Faults[i].Header = http.Header{}
+		for name, values := range f.Header {
+			s.Faults[i].Header.Set(name, r.expand(values[0]))
+		}
+	}
+	return s
+}
+
+func (r *faultRun) expand(text string) string { return os.Expand(text, r.value) }
+
+// value is what ${NAME} stands for: the workspace's address and one that nothing
+// may connect to, the client ID and its secret, a token, or a time from now.
+func (r *faultRun) value(name string) string {
+	switch name {
+	case "workspace":
+		return strings.TrimPrefix(r.lakebase.WorkspaceURL(), "https://")
+	case "untrusted":
+		return r.untrusted.Addr().String()
+	case "client ID":
+		return r.lakebase.ClientID
+	case "secret":
+		return r.lakebase.ClientSecret
+	}
+	if d, err := time.ParseDuration(strings.TrimPrefix(name, "date ")); err == nil {
+		if at := time.Now().Add(d).UTC(); strings.HasPrefix(name, "date ") {
+			return at.Format(http.TimeFormat)
+		} else {
+			return at.Format(time.RFC3339)
+		}
+	}
+	spec, ok := map[string]emulator.TokenSpec{
+		"token": {}, "foreign token": {Foreign: true}, "expired token": {Life: -time.Hour}, "workspace token": {Kind: emulator.WorkspaceToken},
+		"other's token": {Subject: "00000000-0000-4000-8000-000000000000"}, "short token": {Life: 10 * time.Minute},
+	}[name]
+	if !ok {
+		r.t.Fatalf("${%s} has no value", name)
+	}
+	text, err := r.lakebase.MintToken(spec)
+	must(r.t, err)
+	r.secrets = append(r.secrets, text, base64.StdEncoding.EncodeToString([]byte(text)))
+	return text
+}
+
+// environment adds the case's to the fixture's, and starts its servers.
+func (r *faultRun) environment() {
+	r.set("LAKEBASE_CACHE=off", "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(r.home, "no-bus"))
+	if !r.c.instance {
+		delete(r.env, "LAKEBASE_INSTANCE")
+		r.set("ENDPOINT_NAME=" + r.lakebase.Endpoint)
+	}
+	roots, err := os.ReadFile(r.lakebase.CAFile())
+	must(r.t, err)
+	if r.c.workspace != "" {
+		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.workspace, raw: r.c.raw, behind: r.value("workspace"), roots: roots})
+		r.set("DATABRICKS_HOST=https://" + address)
+		roots = append(roots, ca...)
+	}
+	if r.c.database != "" {
+		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.database, raw: r.c.raw, behind: "127.0.0.1:" + r.lakebase.PGPort(), roots: roots, postgres: true})
+		host, port, _ := strings.Cut(address, ":")
+		r.set("PGPORT=" + port)
+		if host != "localhost" { // only an option is used unasked
+			r.c.run = "lakebase-exec --pghost " + host
+		}
+		roots = append(roots, ca...)
+	}
+	file := write(r.t, filepath.Join(r.t.TempDir(), "roots.pem"), string(roots))
+	r.set("LAKEBASE_CACERT="+file, "PGSSLROOTCERT="+file)
+	for _, e := range r.c.env {
+		r.set(e)
+		if name, value, _ := strings.Cut(e, "="); value == "" {
+			delete(r.env, name)
+		}
+	}
+}
+
+// startsFile gets a line each time lakebase-exec's command starts.
+func (r *faultRun) startsFile() string { return filepath.Join(r.home, "starts") }
+
+// execute runs the program to its end.
+func (r *faultRun) execute(ctx context.Context) {
+	argv := strings.Fields(r.c.run)
+	if len(argv) == 0 {
+		argv = []string{"lakebase-exec"}
+	}
+	if r.c.program() == "lakebase-exec" {
+		argv = append(argv, "--", "sh", "-c", `echo started >>"$0"; exec "$@"`, r.startsFile())
+		if argv = append(argv, r.c.child...); r.c.child == nil {
+			argv = append(argv, "true")
+		}
+	}
+	cmd := r.command(argv...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	r.begin = time.Now()
+	must(r.t, cmd.Start())
+	if r.c.during != nil {
+		r.c.during(r)
+	}
+	err := cmd.Wait()
+	r.took, r.code, r.stdout, r.stderr = time.Since(r.begin), cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		r.t.Fatalf("%v: %v", argv, err)
+	}
+	// All is counted once the Lakebase has seen that the program is gone. Connections
+	// that it does not read end with a suspend.
+	for i := 0; r.lakebase.Clients() > 0; i++ {
+		if i == 100 || r.lakebase.State() == emulator.Waking {
+			must(r.t, r.lakebase.Suspend(ctx))
+		}
+		if ctx.Err() != nil {
+			r.t.Fatalf("%d connections to the database are left open", r.lakebase.Clients())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (r *faultRun) check() {
+	r.t.Helper()
+	if r.code != r.c.want.exit {
+		r.t.Errorf("got exit code %d, want %d", r.code, r.c.want.exit)
+	}
+	if r.took < r.c.want.least {
+		r.t.Errorf("took %s, want at least %s", r.took, r.c.want.least)
+	}
+	r.checkStderr()
+	r.checkStdout()
+	r.checkCounts()
+	r.checkLeaks()
+	if n := r.untrusted.came.Load(); n != 0 {
+		r.t.Errorf("got %d connections to the untrusted server, want 0", n)
+	}
+	if r.t.Failed() {
+		r.t.Logf("%q: took %s\nstdout: %.60q (%d bytes)\nstderr: %s", r.c.run, r.took, r.stdout, len(r.stdout), r.stderr)
+	}
+}
+
+// checkStderr wants one error line and one hint, or neither, and nothing else but
+// progress, and notes with --verbose.
+func (r *faultRun) checkStderr() {
+	r.t.Helper()
+	lines := map[string][]string{}
+	for _, line := range strings.Split(strings.TrimSuffix(withoutProgress(r.stderr, r.took), "\n"), "\n") {
+		if why := notPlain(line); why != "" {
+			r.t.Errorf("stderr is not plain: %s", why)
+		}
+		if level, message := r.parse(line); level != "" {
+			lines[level] = append(lines[level], message)
+		}
+	}
+	if r.c.program() != "lakebase-exec" && len(lines["error"]) == 1 { // callers of get show one line
+		line := lines["error"][0]
+		if at := regexp.MustCompile(`; ` + strings.TrimPrefix(r.c.want.hint, "^")).FindStringIndex(line); r.c.want.hint != "" && at != nil {
+			lines["error"], lines["hint"] = []string{line[:at[0]]}, []string{line[at[0]+2:]}
+		}
+	}
+	for level, pattern := range map[string]string{"error": r.c.want.error, "hint": r.c.want.hint} {
+		got := lines[level]
+		delete(lines, level)
+		if r.c.want.exit == 0 && len(got) != 0 || r.c.want.exit != 0 && (len(got) != 1 || !regexp.MustCompile(pattern).MatchString(got[0])) {
+			r.t.Errorf("got %s %q, want one that matches %q", level, got, pattern)
+		}
+	}
+	if strings.Contains(r.c.run, "--verbose") {
+		delete(lines, "note")
+	}
+	if len(lines) != 0 {
+		r.t.Errorf("got more on stderr: %q", lines)
+	}
+}
+
+// parse splits a line of stderr into level and message.
+func (r *faultRun) parse(line string) (level, message string) {
+	if line == "" {
+		return "", ""
+	}
+	if strings.Contains(r.c.run, "--log-format json") {
+		var doc struct{ Program, Level, Message string }
+		if json.Unmarshal([]byte(line), &doc) != nil || doc.Program != r.c.program() {
+			return "other", line
+		}
+		if why := notPlain(doc.Message); why != "" {
+			r.t.Errorf("the message is not plain: %s", why)
+		}
+		return doc.Level, doc.Message
+	}
+	if rest, ok := strings.CutPrefix(line, r.c.program()+": "); ok {
+		level, message, _ = strings.Cut(rest, ": ")
+		if slices.Contains([]string{"error", "hint", "note", "warning"}, level) {
+			return level, message
+		}
+	}
+	return "other", line
+}
+
+// notPlain says what in a line a terminal would obey or could not show. A message
+// from a server has at most 500 bytes, each shown as four at most.
+func notPlain(line string) string {
+	if !utf8.ValidString(line) {
+		return fmt.Sprintf("not UTF-8: %q", line)
+	}
+	if len(line) > 2600 {
+		return fmt.Sprintf("a line of %d bytes", len(line))
+	}
+	for _, c := range line {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return fmt.Sprintf("%U in %q", c, line)
+		}
+	}
+	return ""
+}
+
+// checkStdout wants one document from get that succeeds, and else nothing but what
+// the command prints.
+func (r *faultRun) checkStdout() {
+	r.t.Helper()
+	if r.code != 0 || r.c.program() == "lakebase-exec" {
+		if r.code != 0 && r.stdout != "" {
+			r.t.Errorf("got stdout %.60q, want none", r.stdout)
+		}
+		return
+	}
+	var doc struct {
+		ExpiresAt time.Time `json:"expires_at"`
+		Expiry    time.Time `json:"expiry"`
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil {
+		r.t.Fatalf("stdout is not one JSON document: %v", err)
+	}
+	if doc.ExpiresAt.IsZero() {
+		doc.ExpiresAt = doc.Expiry
+	}
+	if life := doc.ExpiresAt.Sub(r.begin); r.c.want.life != 0 && (life < r.c.want.life-10*time.Second || life > r.c.want.life+r.took+10*time.Second) {
+		r.t.Errorf("got a token that expires in %s, want %s", life, r.c.want.life)
+	}
+}
+
+// checkCounts holds the requests, logins and starts against what is wanted. A run
+// may have one more login for each second: another is tried beside one that is held
+// for a second, and a busy machine holds them too.
+func (r *faultRun) checkCounts() {
+	r.t.Helper()
+	holds := func(got, want, slack int) bool {
+		switch want {
+		case optional:
+			return got <= 1+slack
+		case retried:
+			return got >= 2 && got <= 60+slack
+		}
+		return got >= want && got <= want+slack
+	}
+	n := r.lakebase.Counters()
+	for call, got := range n.ByCall {
+		if want := r.c.want.requests[call]; !holds(got, want, 0) {
+			r.t.Errorf("got %d requests of %s, want %d", got, call, want)
+		}
+	}
+	for call, want := range r.c.want.requests {
+		if n.ByCall[call] == 0 && !holds(0, want, 0) {
+			r.t.Errorf("got no request of %s, want %d", call, want)
+		}
+	}
+	slack := int(r.took / time.Second)
+	if r.c.want.logins == 0 {
+		slack = 0
+	}
+	if !holds(n.Logins, r.c.want.logins, slack) {
+		r.t.Errorf("got %d logins, want %d: %+v", n.Logins, r.c.want.logins, r.lakebase.Logins())
+	}
+	data, err := os.ReadFile(r.startsFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.t.Error(err)
+	}
+	want := 0
+	if r.c.program() == "lakebase-exec" && r.c.want.exit == 0 {
+		want = 1
+	}
+	if got := strings.Count(string(data), "started\n"); got != want {
+		r.t.Errorf("the command was started %d times, want %d", got, want)
+	}
+}
+
+// checkLeaks searches all output, except the token that get is asked for, and all files.
+func (r *faultRun) checkLeaks() {
+	r.t.Helper()
+	texts := map[string]string{"stderr": r.stderr, "stdout": r.stdout}
+	for _, dir := range []string{r.home, r.run} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			texts[path] = string(data)
+			return err
+		})
+		if err != nil {
+			r.t.Error(err)
+		}
+	}
+	for name, text := range texts {
+		found := leakIn(r.lakebase, text)
+		if name == "stdout" && r.code == 0 {
+			found = secretIn(r.lakebase, text)
+		}
+		for _, s := range r.secrets { // a part of one, too
+			for i := 0; i+24 <= len(s) && (name != "stdout" || r.code != 0); i += 8 {
+				if strings.Contains(text, s[i:i+24]) {
+					found = "a part of the case's token"
+				}
+			}
+		}
+		if strings.Contains(text, "DATA RACE") { // a command that follows hides its exit code
+			found = "a data race"
+		}
+		if found != "" {
+			r.t.Errorf("%s has %s in it", name, found)
+		}
+	}
+}
