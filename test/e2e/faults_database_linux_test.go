@@ -31,18 +31,18 @@ func refuseAll(at emulator.Stage, code, message string) emulator.Settings {
 	return logins(emulator.LoginFault{At: at, Times: -1, Code: code, Message: message})
 }
 
-// atEachStage does the deed to six logins, each at another stage.
-func atEachStage(d emulator.Deed) emulator.Settings {
+// atEachStage acts on six logins, each at another stage.
+func atEachStage(action emulator.Action) emulator.Settings {
 	var list []emulator.LoginFault
 	for _, at := range emulator.Stages() {
-		list = append(list, emulator.LoginFault{At: at, Deed: d})
+		list = append(list, emulator.LoginFault{At: at, Action: action})
 	}
 	return logins(list...)
 }
 
 // sends has every login answered with these bytes, and the end of the connection.
 func sends(bytes string) emulator.Settings {
-	return logins(emulator.LoginFault{At: emulator.StageStartup, Times: -1, Deed: emulator.DeedClose, Send: bytes})
+	return logins(emulator.LoginFault{At: emulator.StageStartup, Times: -1, Action: emulator.ActionClose, Send: bytes})
 }
 
 // refusedLogin wants the first login to be the last.
@@ -77,9 +77,9 @@ const short = "lakebase-exec --wait-timeout 3s"
 
 var databaseFaults = []faultCase{
 	// What passes: the command starts once, and nothing is said.
-	{name: "login: a reset at each stage", with: atEachStage(emulator.DeedReset), want: succeeds(1, 1, 7)},
-	{name: "login: an end at each stage", with: atEachStage(emulator.DeedClose), want: succeeds(1, 1, 7)},
-	{name: "login: silence at each stage", with: atEachStage(emulator.DeedQuiet), want: succeeds(1, 1, 7).atLeast(900 * time.Millisecond)},
+	{name: "login: a reset at each stage", with: atEachStage(emulator.ActionReset), want: succeeds(1, 1, 7)},
+	{name: "login: an end at each stage", with: atEachStage(emulator.ActionClose), want: succeeds(1, 1, 7)},
+	{name: "login: silence at each stage", with: atEachStage(emulator.ActionHang), want: succeeds(1, 1, 7).atLeast(900 * time.Millisecond)},
 	{name: "login: temporary refusals", with: logins(
 		emulator.LoginFault{Code: "57P03", Message: "the database system is starting up"},
 		emulator.LoginFault{Code: "57P01", Message: "terminating connection due to administrator command"},
@@ -97,7 +97,7 @@ var databaseFaults = []faultCase{
 	), want: succeeds(1, 1, 14)},
 	{name: "login: unknown refusals", with: logins(emulator.LoginFault{Code: "53100", Message: "could not extend file"}, emulator.LoginFault{Code: "53200", Message: "out of memory"},
 		emulator.LoginFault{Code: "58030", Message: "could not read file"}, emulator.LoginFault{Message: "something else went wrong"}), want: succeeds(1, 1, 5)},
-	{name: "login: a notice", with: logins(emulator.LoginFault{At: emulator.StageReady, Deed: emulator.DeedReset, Send: "N\x00\x00\x00\x1bSNOTICE\x00C00000\x00Mhello\x00\x00"}), want: succeeds(1, 1, 2)},
+	{name: "login: a notice", with: logins(emulator.LoginFault{At: emulator.StageReady, Action: emulator.ActionReset, Send: "N\x00\x00\x00\x1bSNOTICE\x00C00000\x00Mhello\x00\x00"}), want: succeeds(1, 1, 2)},
 	{name: "login: one fault of each call, and a compute that starts", suspended: true,
 		with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: 300 * time.Millisecond, Faults: []emulator.Fault{once(callToken, 503), {Call: callCredentials, Drop: true}}}, want: succeeds(2, 2, retried)},
 	{name: "suspended again while it wakes: held", suspended: true, with: emulator.Settings{Wake: emulator.Held, WakeTime: 1500 * time.Millisecond}, during: suspendWhileWaking, child: psqlSelect,
@@ -116,11 +116,11 @@ var databaseFaults = []faultCase{
 		want: succeeds(1, 1, 2).atLeast(1500 * time.Millisecond)},
 
 	// What does not pass within --wait-timeout.
-	{name: "timeout: reset", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Deed: emulator.DeedReset}),
+	{name: "timeout: reset", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Action: emulator.ActionReset}),
 		want: timesOut(`unreachable: .*(connection reset by peer|broken pipe|closed the connection)`, hintWait, retried)},
-	{name: "timeout: silence before TLS", run: short, with: logins(emulator.LoginFault{At: emulator.StageAccept, Times: -1, Deed: emulator.DeedQuiet}),
+	{name: "timeout: silence before TLS", run: short, with: logins(emulator.LoginFault{At: emulator.StageAccept, Times: -1, Action: emulator.ActionHang}),
 		want: timesOut(`no answer: connected, but no answer to the request for TLS$`, hintWait, 1)},
-	{name: "timeout: silence after the password", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Deed: emulator.DeedQuiet}),
+	{name: "timeout: silence after the password", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Action: emulator.ActionHang}),
 		want: timesOut(`no answer: connected, but no answer to the login$`, hintWait, 1)},
 	{name: "timeout: starting", run: short, suspended: true, with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: emulator.Never}, want: timesOut(`starting: the database system is starting up \(SQLSTATE 57P03\)$`, hintWait, retried)},
 	{name: "timeout: connection failure", run: short, with: refuseAll("startup", "08006", "connection failure"), want: timesOut(`unreachable: connection failure \(SQLSTATE 08006\)$`, hintWait, retried)},
@@ -166,7 +166,7 @@ var databaseFaults = []faultCase{
 		want: refusedLogin(`connect denied: a\\x1B\[31mred\\x07 lakebase-exec: hint: run evil\\xE2\\x80\\xAEtxt(\\xFF|�) \(SQLSTATE 42501\)$`, `^as the project`)},
 	{name: "text: SQLSTATE", run: short, with: refuseAll("", "\x1b[2J", "m"), want: timesOut(`other: m \(SQLSTATE XXXXX\)$`, hintWait, retried)},
 	{name: "text: long", with: refuseAll("startup", "42501", strings.Repeat("y", 60_000)), want: refusedLogin(`connect denied: y{480,500}… \(SQLSTATE 42501\)$`, `^as the project`)},
-	{name: "protocol: notices without end", with: logins(emulator.LoginFault{At: emulator.StageReady, Times: -1, Deed: emulator.DeedFlood}), want: notPostgres(`the server sent too much before the login was done$`)},
+	{name: "protocol: notices without end", with: logins(emulator.LoginFault{At: emulator.StageReady, Times: -1, Action: emulator.ActionFlood}), want: notPostgres(`the server sent too much before the login was done$`)},
 	{name: "protocol: 2 GB message", with: sends("E\x7f\xff\xff\xff"), want: notPostgres(`invalid body length: expected at most 65536, but got 2147483643$`)},
 	{name: "protocol: unknown authentication", with: sends("R\x00\x00\x00\x08\x00\x00\x00\x02"), want: notPostgres(`unknown authentication type: 2$`)},
 	{name: "protocol: unknown message", with: sends("!\x00\x00\x00\x08abcd"), want: notPostgres(`unknown message type: !$`)},
