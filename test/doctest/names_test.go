@@ -44,6 +44,7 @@ func readProofs(t *testing.T) proofs {
 		t.Fatal(err)
 	}
 	p.stories = bases(t, "test/e2e/testdata/script/*.txtar")
+	p.cases = bases(t, "test/e2e/testdata/matrix/*.txt")
 	return p
 }
 
