@@ -99,7 +99,7 @@ func login(ctx context.Context, c *call) error {
 	if c.given["user-login"] != nil {
 		return userLogin(ctx, c)
 	}
-	if err := c.noSecretLogin(); err != nil {
+	if err := c.requireServicePrincipal(); err != nil {
 		return err
 	}
 	profile, err := c.profileFile()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
@@ -18,47 +19,37 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
-// checkUserLogin refuses what does not go with a person's login, and has the
-// configuration be a person's.
+// checkUserLogin rejects options that contradict --user-login, which sets the
+// authentication type.
 func checkUserLogin(given map[string][]string, in *config.Input) error {
 	if given["user-login"] == nil {
 		if given["no-browser"] != nil {
-			return &cli.UsageError{Problem: "--no-browser goes with --user-login only", Fix: "add --user-login to sign in as a person"}
+			return &cli.UsageError{Problem: "--no-browser requires --user-login", Fix: "add --user-login to sign in as a user"}
 		}
 		return nil
 	}
 	for _, o := range []string{"client-id", "secret-stdin", "secret-file", "import"} {
 		if given[o] != nil {
-			return &cli.UsageError{Problem: "--user-login cannot be used with --" + o, Fix: "a person signs in with --user-login alone, a service principal with its client id and secret"}
+			return &cli.UsageError{Problem: "--user-login cannot be used with --" + o, Fix: "use --user-login for a user, or a client ID and secret for a service principal"}
 		}
 	}
 	if a := given["auth"]; a != nil && strings.TrimSpace(a[0]) != credential.AuthBrowser {
-		return &cli.UsageError{Problem: "--user-login is for " + credential.AuthBrowser + ", and --auth says " + sanitize.Quote(a[0]), Fix: "leave one of them out"}
+		return &cli.UsageError{Problem: "--user-login cannot be used with --auth " + sanitize.Line(a[0]), Fix: "leave one of them out"}
 	}
-	in.Options = withOption(in.Options, "auth", credential.AuthBrowser)
+	in.Options = maps.Clone(in.Options)
+	in.Options["auth"] = []string{credential.AuthBrowser}
 	return nil
 }
 
-// withOption is options with one more of them.
-func withOption(options map[string][]string, name, value string) map[string][]string {
-	out := map[string][]string{name: {value}}
-	for n, v := range options {
-		if n != name {
-			out[n] = v
-		}
-	}
-	return out
-}
-
-// userLogin signs a person in by a browser, proves what can be proved, stores the
-// login, and writes the profile, in the order of login.
+// userLogin signs a user in with a browser, gets the tokens that can be had, stores
+// the login, and writes the profile, in this order.
 func userLogin(ctx context.Context, c *call) error {
-	if _, err := c.profileFile(); err != nil { // before anybody signs in for nothing
+	if _, err := c.profileFile(); err != nil { // before the user signs in in vain
 		return err
 	}
 	chain := c.Keychain(c.conf)
 	if err := c.reachable(ctx, chain, keychain.IndexAccount); err != nil {
-		return c.personStore(err)
+		return c.userStoreError(err)
 	}
 	api, err := c.Workspace(c.conf)
 	if err != nil {
@@ -74,7 +65,7 @@ func userLogin(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	redirect, err := c.atBrowser(ctx, server, address)
+	redirect, err := c.waitForBrowser(ctx, server, address)
 	if err != nil {
 		return err
 	}
@@ -83,7 +74,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("signed in as %s at %s; the login is kept in %s", sanitize.Line(c.conf.User.Value), c.conf.Workspace.Value.HostPort(), where))
+		c.say.Progress(fmt.Sprintf("signed in as %s at %s; stored the login in %s", sanitize.Line(c.conf.User.Value), c.conf.Workspace.Value.HostPort(), where))
 	}
 	return nil
 }
@@ -98,7 +89,7 @@ func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *e
 	if err != nil {
 		return "", err
 	}
-	if err := c.asNamed(grant.User); err != nil {
+	if err := c.requireUser(grant.User); err != nil {
 		return "", err
 	}
 	stores, err := c.TokenStores(c.conf, chain)
@@ -121,7 +112,7 @@ func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *e
 	account := config.RefreshAccount(c.conf.Workspace.Value.HostPort(), grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
 	if where, err = c.keep(ctx, stores.Index(), chain, account, grant.Refresh); err != nil {
-		return "", c.personStore(err)
+		return "", c.userStoreError(err)
 	}
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
 		return d.Host == c.conf.Workspace.Value.HostPort() && d.Identity == auth.AuthBrowser && d.ClientID == grant.User
@@ -136,50 +127,50 @@ func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *e
 	return where, nil
 }
 
-// asNamed makes the one who has signed in the user. Somebody else than who is
-// named for the login is refused: a browser may know several people. A PGUSER of
-// the environment is a database's user and names nobody here.
-func (c *call) asNamed(person string) error {
+// requireUser makes the user who has signed in the user of the configuration. It
+// rejects another one than an option or the profile names: a browser may be signed in
+// as several. PGUSER in the environment is a database role.
+func (c *call) requireUser(name string) error {
 	user := c.conf.User
 	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
-	if named && !strings.EqualFold(user.Value, person) {
-		return &config.Error{Name: user.Source.String(), Problem: "names " + user.Value + ", and " + person + " has signed in; nothing was stored",
-			Fix: "sign in as " + user.Value + " in the browser, or give --user " + person}
+	if named && !strings.EqualFold(user.Value, name) {
+		return &config.Error{Name: user.Source.String(), Problem: "is " + user.Value + ", but " + name + " signed in; nothing was stored",
+			Fix: "sign in as " + user.Value + " in the browser, or use --user " + name}
 	}
-	c.conf.User = config.Value[string]{Value: person, Source: config.Source{Origin: config.FromOption, Name: "--user-login"}}
+	c.conf.User = config.Value[string]{Value: name, Source: config.Source{Origin: config.FromOption, Name: "--user-login"}}
 	return nil
 }
 
-// personStore puts a store's error into words for a person, who has no secret to
-// put anywhere.
-func (c *call) personStore(err error) error {
+// userStoreError returns the error for a login that could not be stored.
+func (c *call) userStoreError(err error) error {
 	var chain *keychain.Error
 	switch {
 	case errors.Is(err, keychain.ErrTooBig):
-		return &cli.WayError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "keep it in a file: add --store file"}
+		return &cli.WayError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "store it in a file with --store file"}
 	case errors.As(err, &chain):
 		return &auth.NoLoginError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
 	}
 	return err
 }
 
-// noSecretLogin says why a login without --user-login has nobody to store a secret
-// for; nil where it has.
-func (c *call) noSecretLogin() error {
+// requireServicePrincipal rejects a configuration for which login without --user-login
+// has no secret to store.
+func (c *call) requireServicePrincipal() error {
 	auth := c.conf.Auth
 	switch {
 	case auth.Value == credential.AuthBrowser:
-		return &cli.UsageError{Problem: auth.Source.String() + " says " + auth.Value + ": a person has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
+		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ": a user has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
 	case auth.Value != "" && auth.Value != credential.AuthM2M:
-		return &cli.UsageError{Problem: auth.Source.String() + " chooses " + auth.Value + ", and login stores the secret of " + credential.AuthM2M, Fix: "leave it out, or add --auth " + credential.AuthM2M}
+		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ", but login stores a secret for " + credential.AuthM2M, Fix: "leave it out, or add --auth " + credential.AuthM2M}
 	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
-			Fix: "give one of them for a service principal, or sign in as a person with: " + program + " login --user-login" + c.targetOption()}
+			Fix: "give one of them for a service principal, or sign in as a user with: " + program + " login --user-login" + c.targetOption()}
 	}
 	return nil
 }
 
-// targetOption names the profile, or else the host, for a command to run.
+// targetOption returns the option of a suggested command that names the profile, or
+// else the host.
 func (c *call) targetOption() string {
 	if c.conf.Profile.Value != "" {
 		return " --profile " + c.conf.Profile.Value

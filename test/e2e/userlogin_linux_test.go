@@ -143,7 +143,7 @@ func TestUserLogin_Terminal(t *testing.T) {
 	if status := s.end(); status != 0 {
 		t.Fatalf("%s: %q", exitStatus(status), s.output())
 	}
-	done := regexp.MustCompile(`lakebase-credential-helper: signed in as ada@example\.com at localhost:\d+; the login is kept in the keychain\r\n$`)
+	done := regexp.MustCompile(`lakebase-credential-helper: signed in as ada@example\.com at localhost:\d+; stored the login in the keychain\r\n$`)
 	if !done.MatchString(s.output()) || authorizeAddress.MatchString(s.output()) {
 		t.Errorf("shown: %q", s.output())
 	}
