@@ -155,7 +155,7 @@ func TestUserLogin_Terminal(t *testing.T) {
 		t.Errorf("the address is shown after %s", s.first)
 	}
 	s.typeText("hello\r")
-	eventually(t, "it is said that this is none", func() bool { return strings.Contains(s.output(), "still waited for") })
+	eventually(t, "it is said that this is none", func() bool { return strings.Contains(s.output(), "still waiting for the login") })
 	s.typeText(approved(t, p, authorizeAddress.FindString(s.output())) + "\r")
 	if status := s.end(); status != 0 || !done.MatchString(s.output()) {
 		t.Errorf("%s: %q", exitStatus(status), s.output())
