@@ -1,0 +1,301 @@
+package live
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// verdict is the outcome of a check.
+type verdict string
+
+const (
+	holds   verdict = "holds"
+	fails   verdict = "does not hold"
+	unknown verdict = "could not be seen"
+)
+
+func is(true bool) verdict {
+	if true {
+		return holds
+	}
+	return fails
+}
+
+// fact is one statement with its check, which returns what was seen. An error that
+// comes with no verdict means that it could not be seen.
+type fact struct {
+	name  string
+	needs need
+	check func(ctx context.Context, w *workspace) (seen any, v verdict, err error)
+}
+
+// need is what an earlier fact must have found.
+type need string
+
+const (
+	nothing  need = ""
+	bearer   need = "a workspace token"
+	endpoint need = "the endpoint's host"
+	host     need = "the database's host"
+	token    need = "a database token"
+)
+
+func (w *workspace) has(n need) bool {
+	return map[need]bool{nothing: true, bearer: !w.bearer.IsZero(), endpoint: w.host != "", host: w.databaseHost() != "",
+		token: w.databaseHost() != "" && !w.token.IsZero()}[n]
+}
+
+// check checks one fact. The compute may have to wake within the limit.
+func (w *workspace) check(ctx context.Context, f fact, limit time.Duration) (string, verdict) {
+	if !w.has(f.needs) {
+		return "needs " + string(f.needs), unknown
+	}
+	if w.patient {
+		limit += 7 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	seen, v, err := f.check(ctx, w)
+	if err != nil && v == "" {
+		v = unknown
+	}
+	if err != nil {
+		seen = err
+	}
+	return w.public(fmt.Sprint(seen)), v
+}
+
+// branch returns the part of the endpoint's name that is the branch's.
+func (w *workspace) branch() string {
+	branch, _, _ := strings.Cut(w.conf.Endpoint.Value, "/endpoints/")
+	return branch
+}
+
+const (
+	me        = "/api/2.0/preview/scim/v2/Me"
+	postgres  = "/api/2.0/postgres/"
+	discovery = "/.well-known/databricks-config"
+)
+
+func near(d, want time.Duration) bool { return (d - want).Abs() < 30*time.Second }
+
+// minted checks the life of a credential with further fields in its request.
+func minted(more map[string]any, life time.Duration, keep func(*workspace, reply)) func(context.Context, *workspace) (any, verdict, error) {
+	return func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.mint(ctx, w.bearer, more)
+		if keep != nil {
+			keep(w, r)
+		}
+		return fmt.Sprintf("%s, lives %s", r, r.life()), is(r.status == 200 && near(r.life(), life)), err
+	}
+}
+
+// refused checks that a login fails with all words in the server's message.
+func refused(ctx context.Context, w *workspace, host string, password credential.Secret, words ...string) (any, verdict, error) {
+	w.secrets = append(w.secrets, password)
+	user, err := w.login(ctx, host, password, "prefer")
+	if err == nil {
+		return "logged in as " + user, fails, nil
+	}
+	for _, word := range words {
+		if !strings.Contains(strings.ToLower(err.Error()), word) {
+			return nil, fails, err
+		}
+	}
+	return nil, holds, err
+}
+
+// rejectsStartup checks that a startup message is refused, or the connection closed.
+func rejectsStartup(ctx context.Context, w *workspace, cfg *tls.Config) (any, verdict, error) {
+	seen, err := w.startup(ctx, cfg)
+	if op := (*net.OpError)(nil); err != nil && !(errors.As(err, &op) && op.Op == "dial") {
+		return nil, holds, err
+	}
+	return seen, is(seen != asksForPassword), err
+}
+
+// facts are all statements, in the order of their needs.
+var facts = []fact{
+	{"the token endpoint is /oidc/v1/token", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.signIn(ctx, w.secret, "all-apis")
+		w.bearer = credential.NewSecret(r.field("access_token"))
+		return fmt.Sprintf("%s, token_type=%s scope=%s", r, r.field("token_type"), r.field("scope")), is(r.status == 200 && !w.bearer.IsZero()), err
+	}},
+	{"a workspace token lives 3600 s, as a JSON number", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.signIn(ctx, w.secret, "all-apis")
+		return "expires_in=" + r.field("expires_in"), is(r.fields["expires_in"] == 3600.0), err
+	}},
+	{"a wrong secret is 401 invalid_client", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.signIn(ctx, credential.NewSecret("dose"+strings.Repeat("0", 32)), "all-apis")
+		return r, is(r.status == 401 && r.field("error") == "invalid_client"), err
+	}},
+	{"the scope postgres is granted and mints a credential", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.signIn(ctx, w.secret, "postgres")
+		if err != nil || r.status != 200 {
+			return r, fails, err
+		}
+		c, err := w.mint(ctx, credential.NewSecret(r.field("access_token")), nil)
+		return fmt.Sprintf("scope=%s, then %s", r.field("scope"), c), is(c.status == 200), err
+	}},
+	{"the discovery document's token endpoint is on this host", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.call(ctx, http.MethodGet, discovery, credential.Secret{}, nil)
+		if r.field("oidc_endpoint") == "" {
+			return r, unknown, err
+		}
+		return fmt.Sprintf("host_type=%s oidc_endpoint=%s audiences=%s", r.field("host_type"), r.field("oidc_endpoint"), r.field("token_federation_default_oidc_audiences")),
+			is(strings.HasPrefix(r.field("oidc_endpoint"), w.conf.Workspace.Value.URL()+"/")), err
+	}},
+	{"a response has a Date, within a minute of our clock", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.call(ctx, http.MethodGet, discovery, credential.Secret{}, nil)
+		apart := time.Since(r.date)
+		return apart.Round(time.Second).String() + " apart", is(apart.Abs() < time.Minute), err
+	}},
+	{"SCIM Me returns a service principal's client ID as userName", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, me)
+		w.scimID = r.field("id")
+		w.shorten(r.field("userName"), w.scimID, r.field("displayName"))
+		return fmt.Sprintf("%s userName=%s", r, r.field("userName")), is(r.field("userName") == w.conf.ClientID.Value), err
+	}},
+	{"a service principal may list its own secrets", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, "/api/2.0/accounts/servicePrincipals/"+w.scimID+"/credentials/secrets")
+		return r, is(r.status == 200), err
+	}},
+	{"an endpoint is found by its name, with its host", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, postgres+w.conf.Endpoint.Value)
+		w.uid, w.host, w.pooled = r.field("uid"), r.field("status", "hosts", "host"), r.field("status", "hosts", "read_write_pooled_host")
+		w.shorten(w.uid, w.host, w.pooled)
+		return fmt.Sprintf("%s, state %s, host %s", r, r.field("status", "current_state"), w.host), is(r.status == 200 && w.host != ""), err
+	}},
+	{"an endpoint is suspended after 5 minutes by default", endpoint, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, postgres+w.conf.Endpoint.Value)
+		after := r.field("status", "suspend_timeout_duration")
+		if after == "" {
+			return r, unknown, err
+		}
+		return "suspend_timeout_duration=" + after, is(after == "300s"), err
+	}},
+	{"a database host's first label is the endpoint's uid", endpoint, func(_ context.Context, w *workspace) (any, verdict, error) {
+		label, _, _ := strings.Cut(w.host, ".")
+		if w.uid == "" {
+			return "no uid", unknown, nil
+		}
+		return label + " and " + w.uid, is(label == w.uid), nil
+	}},
+	{"an endpoint is also found by uids", endpoint, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, postgres+w.branch())
+		branch := r.field("uid")
+		if err != nil || branch == "" || w.uid == "" {
+			return "no uids", unknown, err
+		}
+		w.shorten(branch)
+		project, _, _ := strings.Cut(w.branch(), "/branches/")
+		r, err = w.get(ctx, postgres+project+"/branches/"+branch+"/endpoints/"+w.uid)
+		return r, is(r.status == 200), err
+	}},
+	{"an endpoint has a pooled host", endpoint, func(_ context.Context, w *workspace) (any, verdict, error) {
+		return "read_write_pooled_host=" + w.pooled, is(w.pooled != ""), nil
+	}},
+	{"a missing endpoint is 404 NOT_FOUND", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, postgres+w.branch()+"/endpoints/no-such-endpoint")
+		return r, is(r.status == 404 && r.field("error_code") == "NOT_FOUND"), err
+	}},
+	{"a database credential lives an hour", bearer, minted(nil, time.Hour, func(w *workspace, r reply) { w.token = credential.NewSecret(r.field("token")) })},
+	{"a database credential is a JWT", token, func(_ context.Context, w *workspace) (any, verdict, error) {
+		t := w.token.Reveal()
+		return fmt.Sprintf("%d bytes", len(t)), is(strings.HasPrefix(t, "eyJ") && strings.Count(t, ".") == 2), nil
+	}},
+	{"a credential's ttl is honored", bearer, minted(map[string]any{"ttl": "600s"}, 10*time.Minute, nil)},
+	{"a ttl below 300 s is refused", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.mint(ctx, w.bearer, map[string]any{"ttl": "60s"})
+		return r, is(r.status == 400), err
+	}},
+	{"a request without an endpoint is 400 INVALID_PARAMETER_VALUE", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.mint(ctx, w.bearer, map[string]any{"endpoint": nil})
+		return r, is(r.status == 400 && r.field("error_code") == "INVALID_PARAMETER_VALUE"), err
+	}},
+	{"the database's certificate is signed by a public authority", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		cfg := w.tls()
+		cfg.RootCAs = nil
+		c, err := w.startTLS(ctx, cfg)
+		if errors.As(err, new(*tls.CertificateVerificationError)) {
+			return nil, fails, err
+		}
+		if err != nil {
+			return nil, unknown, err
+		}
+		defer c.Close()
+		return c.(*tls.Conn).ConnectionState().PeerCertificates[0].Issuer, holds, nil
+	}},
+	{"the database asks for the password in clear text, inside TLS", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		seen, err := w.startup(ctx, w.tls())
+		if err != nil {
+			return nil, unknown, err
+		}
+		return seen, is(seen == asksForPassword), nil
+	}},
+	{"a startup message without TLS is refused", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		return rejectsStartup(ctx, w, nil)
+	}},
+	{"a startup message without SNI is refused", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		return rejectsStartup(ctx, w, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // no secret is sent
+	}},
+	{"a credential logs in as the client ID", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		user, err := w.login(ctx, w.databaseHost(), w.token, "prefer")
+		return user, is(user == w.conf.ClientID.Value), err
+	}},
+	{"channel binding is not available", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		user, err := w.login(ctx, w.databaseHost(), w.token, "require")
+		return "logged in as " + user, is(err != nil && strings.Contains(err.Error(), "channel binding")), err
+	}},
+	{"a workspace token is refused as the password", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		return refused(ctx, w, w.databaseHost(), w.bearer)
+	}},
+	{"a personal access token is refused as the password", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		pat := w.environ["DATABRICKS_TOKEN"]
+		if pat == "" {
+			return "DATABRICKS_TOKEN is not set", unknown, nil
+		}
+		return refused(ctx, w, w.databaseHost(), credential.NewSecret(pat))
+	}},
+	{"a password that is no JWT is refused as that", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		return refused(ctx, w, w.databaseHost(), credential.NewSecret("not-a-token"), "not a valid jwt encoding")
+	}},
+	{"a token with a wrong signature is refused", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		t := []byte(w.token.Reveal())
+		at := strings.LastIndexByte(string(t), '.') + 10
+		if at < 10 || at >= len(t) {
+			return "the token is no JWT", unknown, nil
+		}
+		t[at] = map[bool]byte{true: 'B', false: 'A'}[t[at] == 'A']
+		return refused(ctx, w, w.databaseHost(), credential.NewSecret(string(t)))
+	}},
+	{"the pooled host refuses a token", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		if w.pooled == "" {
+			return "no pooled host", unknown, nil
+		}
+		return refused(ctx, w, w.pooled, w.token)
+	}},
+	{"an ended token is refused as expired", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		if !w.patient {
+			return "give --patient", unknown, nil
+		}
+		r, err := w.mint(ctx, w.bearer, map[string]any{"ttl": "300s"})
+		if err != nil || !near(r.life(), 5*time.Minute) {
+			return r, unknown, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, unknown, ctx.Err()
+		case <-time.After(r.life() + 10*time.Second):
+		}
+		return refused(ctx, w, w.databaseHost(), credential.NewSecret(r.field("token")), "expired")
+	}},
+}
