@@ -76,7 +76,7 @@ func (p *fixture) watched(t *testing.T, name string, argv []string) {
 		p.env["DATABRICKS_CLIENT_ID"], p.env["DATABRICKS_CLIENT_SECRET"], p.env["PGUSER"] = "", "", ""
 	}
 	cmd := as(t, otherUID, p.command(argv...))
-	cmd.Cancel = gently(cmd)
+	cmd.Cancel = terminate(cmd)
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	r := p.start(cmd)
@@ -139,7 +139,7 @@ func (p *fixture) open(t *testing.T) {
 	for name, options := range map[string][]string{"passfile": {"--refresh", "passfile", "--cache", "file"}, "proxy": {"--refresh", "proxy", "--cache", "file"}} {
 		done := filepath.Join(p.home, name)
 		cmd := as(t, otherUID, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--", "sh", "-c", `env >"$0"; exec cat`, done)...))
-		cmd.Cancel = gently(cmd)
+		cmd.Cancel = terminate(cmd)
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -161,7 +161,7 @@ func (c *crash) wantTidy(dirs ...string) {
 	c.t.Helper()
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() && (path == dir || d.Name() == "secrets" || d.Name() == "door") {
+			if err != nil || d.IsDir() && (path == dir || d.Name() == "secrets" || d.Name() == "socket") {
 				return err
 			}
 			if !expectedFiles.MatchString(d.Name()) {

@@ -12,21 +12,21 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// crashSpan is how long a supervisor may live before it is killed: its start, and
-// some renewals of a token that lives for crashLife.
+// crashSpan is how long a supervisor lives at most before it is killed: its start, and
+// some refreshes of a token that lives for crashLife.
 const (
 	crashSpan = 3 * time.Second / 2
 	crashLife = 2 * time.Second
 )
 
-// useCompute gives the corner a place with the secret in its environment, in front of a
-// real Postgres.
+// useCompute sets the fixture to one with the secret in its environment and a real
+// Postgres.
 func (c *crash) useCompute() {
 	c.t.Helper()
 	c.fixture = newSandbox(c.t, startLakebase(c.t, emulator.Options{Settings: emulator.Settings{Latency: crashLatency, DatabaseTokenLife: crashLife}}))
 }
 
-// supervisor is a command behind a supervisor that ends with its standard input.
+// supervisor returns a supervised command that ends with its standard input.
 func (c *crash) supervisor(mode string, argv ...string) (*exec.Cmd, io.Closer) {
 	c.t.Helper()
 	cmd := c.command(append([]string{"lakebase-exec", "--refresh", mode, "--"}, argv...)...)
@@ -37,12 +37,12 @@ func (c *crash) supervisor(mode string, argv ...string) (*exec.Cmd, io.Closer) {
 	return cmd, feed
 }
 
-// psql is a psql behind a supervisor.
+// psql returns a supervised psql.
 func (c *crash) psql(mode string) *exec.Cmd {
 	return c.command("lakebase-exec", "--refresh", mode, "--", "psql", "-XwAtc", whoAmI)
 }
 
-// wantSwept runs a supervisor to its end, and wants that nothing is left of those that
+// wantSwept runs a supervisor to its end, and checks that nothing is left of those that
 // were killed.
 func (c *crash) wantSwept(mode string, usual time.Duration) {
 	c.t.Helper()
@@ -56,15 +56,15 @@ func (c *crash) wantSwept(mode string, usual time.Duration) {
 
 func (c *crash) me() string { return c.lakebase.ClientID + " in " + emulator.Database + "\n" }
 
-// crashPassfile: a supervisor that dies leaves a folder, which the next one clears
-// away; its command reads a whole file until the end.
+// crashPassfile: the next run removes the directory of a killed supervisor; the command
+// reads complete password files until the end.
 func crashPassfile(c *crash, kills int) {
 	c.useCompute()
 	usual := c.finish(c.psql("passfile")).wantExit(0).took
 	c.batches(kills, func(int) {
 		cmd, feed := c.supervisor("passfile", "cat")
 		c.kill(cmd, crashSpan, func() {
-			for _, dir := range c.folders() {
+			for _, dir := range c.runDirs() {
 				line, err := os.ReadFile(filepath.Join(dir, "passfile"))
 				if err == nil && !strings.HasSuffix(string(line), "\n") {
 					c.t.Errorf("the password file is cut short: %d bytes", len(line))
@@ -76,13 +76,13 @@ func crashPassfile(c *crash, kills int) {
 	c.nothingLeft()
 }
 
-// crashProxy: what a proxy leaves that dies, with a command or without one, and
-// with a session open or not, is cleared away by the next one, which listens at
-// the same place. The database is left by all.
+// crashProxy: the next run removes what a killed proxy left, with a command or without,
+// with a session open or not, and listens at the same address. No session is left at
+// the database.
 func crashProxy(c *crash, kills int) {
 	c.useCompute()
-	door := filepath.Join(c.run, "door")
-	if err := os.Mkdir(door, 0o700); err != nil {
+	socket := filepath.Join(c.run, "socket")
+	if err := os.Mkdir(socket, 0o700); err != nil {
 		c.t.Fatal(err)
 	}
 	usual := c.finish(c.psql("proxy")).wantExit(0).took
@@ -92,19 +92,19 @@ func crashProxy(c *crash, kills int) {
 			c.kill(cmd, crashSpan, func() { _ = feed.Close() })
 			return
 		}
-		c.kill(c.command("lakebase-credential-helper", "proxy", "--listen", door, "--trust-local"), crashSpan, nil)
+		c.kill(c.command("lakebase-credential-helper", "proxy", "--listen", socket, "--trust-local"), crashSpan, nil)
 	}, func() {
 		c.wantSwept("proxy", usual)
-		d := c.proxy("--listen", door, "--trust-local")
+		d := c.proxy("--listen", socket, "--trust-local")
 		if took := time.Since(d.begin); took > usual+busyMachineAllowance {
-			c.t.Errorf("the door is open after %s; a run usually takes %s", took, usual)
+			c.t.Errorf("the proxy listens after %s; a run usually takes %s", took, usual)
 		}
-		if o := c.finish(c.psqlAt(door, c.lakebase.PGPort(), "")).wantExit(0); o.stdout != c.me() {
+		if o := c.finish(c.psqlAt(socket, c.lakebase.PGPort(), "")).wantExit(0); o.stdout != c.me() {
 			c.t.Errorf("psql says %q", o.stdout)
 		}
 		d.term()
-		c.wantTidy(door)
-		eventually(c.t, fmt.Sprintf("nobody is left at the database after %d kills", c.kills), func() bool { return c.lakebase.Clients() == 0 })
+		c.wantTidy(socket)
+		eventually(c.t, fmt.Sprintf("no session is left at the database after %d kills", c.kills), func() bool { return c.lakebase.Clients() == 0 })
 	})
 	c.nothingLeft()
 }

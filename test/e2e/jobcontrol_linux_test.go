@@ -204,7 +204,7 @@ func (j *job) kill(sig syscall.Signal) {
 	}
 }
 
-// hangUps is how often a bare command is told of a hang-up. dash tells nobody,
+// hangUps is how often a bare command is told of a hang-up. dash tells no job,
 // so that the kernel's one SIGHUP is all; bash tells its jobs as well.
 var hangUps = map[string]int{"dash": 1, "bash": 2}
 

@@ -58,7 +58,7 @@ func newJobShell(t *testing.T, l *emulator.Lakebase, name string, env ...string)
 }
 
 // polled is the same file in Go's poller: only there is a file closed while
-// somebody reads from it.
+// it is being read.
 func polled(f *os.File) (*os.File, error) {
 	defer f.Close()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)

@@ -88,7 +88,7 @@ func proxysClients(t *testing.T) {
 		if !strings.Contains(o.stdout, secured) {
 			t.Errorf("psql says %q", o.stdout)
 		}
-		// Whoever verifies must not take our door for the database.
+		// A client that verifies certificates must not accept the proxy as the database.
 		p.do("lakebase-exec", "--refresh", "proxy", "--url-var", "DATABASE_URL", "--", "sh", "-c",
 			`psql "${DATABASE_URL%%\?*}?sslmode=verify-full&sslrootcert=`+l.CAFile()+`" -XwAt -c '\conninfo'`).wantExit(2).wantStderr("certificate verify failed")
 	})

@@ -18,11 +18,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// shortLife is how long a token of these tests lives.
+// shortLife is the life of a token in these tests.
 const shortLife = 12 * time.Second
 
-// longLivedSpan is how long a client goes on, and how many tokens it must get through
-// at the least.
+// longLivedSpan is how long a client runs, and how many tokens it must use at least.
 func longLivedSpan() (time.Duration, int) {
 	if testing.Short() {
 		return 30 * time.Second, 2
@@ -30,20 +29,20 @@ func longLivedSpan() (time.Duration, int) {
 	return 60 * time.Second, 4
 }
 
-// TestLongLived is about commands that outlive their token. What its parts do is
-// wait, so they run side by side.
+// TestLongLived is about commands that outlive their token. Its parts mostly wait, so
+// they run concurrently.
 func TestLongLived(t *testing.T) {
 	t.Parallel()
 	parts := map[string]func(*testing.T){
-		"passfile": passfileLives,
-		"killed":   killedSupervisor,
-		"proxy":    proxyLives,
-		"others":   otherUsersSeeNothing,
-		"outage":   workspaceIsDown,
-		"cancel":   cancelOnce,
-		"clients":  proxysClients,
-		"door":     proxyWithoutCommand,
-		"on":       onRefresh,
+		"passfile":  passfileLives,
+		"killed":    killedSupervisor,
+		"proxy":     proxyLives,
+		"others":    otherUsersSeeNothing,
+		"outage":    workspaceOutage,
+		"cancel":    cancelOnce,
+		"clients":   proxysClients,
+		"command":   proxyCommand,
+		"onrefresh": onRefresh,
 	}
 	var all sync.WaitGroup
 	for name, part := range parts {
@@ -52,7 +51,7 @@ func TestLongLived(t *testing.T) {
 	all.Wait()
 }
 
-// newSandbox is a place whose paths are short enough for a socket.
+// newSandbox returns a fixture whose paths are short enough for a socket.
 func newSandbox(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := newFixture(t, l)
@@ -67,40 +66,40 @@ func newSandbox(t *testing.T, l *emulator.Lakebase) *fixture {
 	return p
 }
 
-// fixtureVariable is a variable by which nothingLeft knows what was started here.
-const fixtureVariable = "E2E_PLACE"
+// fixtureVariable marks the processes that nothingLeft looks for.
+const fixtureVariable = "E2E_FIXTURE"
 
 func (p *fixture) mark() { p.set(fixtureVariable + "=" + p.home) }
 
-// supervised is a command that waits for its end under a supervisor, and what its
-// clients find in their environment.
+// supervised is a command that waits for the end of its standard input under a
+// supervisor, and the environment of its clients.
 type supervised struct {
 	*running
 	child int
 	env   []string
-	feed  io.Closer // its end is the command's
+	stdin io.Closer // closing it ends the command
 }
 
-// waits is a command that tells its number and waits.
-const waits = `echo $$ >"$0.new" && mv "$0.new" "$0" && exec cat`
+// writePIDAndWait is a command that writes its PID to a file and waits.
+const writePIDAndWait = `echo $$ >"$0.new" && mv "$0.new" "$0" && exec cat`
 
-// supervise starts the command behind these options.
+// supervise starts the command with these options.
 func (p *fixture) supervise(options ...string) *supervised {
 	p.t.Helper()
 	file := filepath.Join(p.home, fmt.Sprintf("pid-%d", time.Now().UnixNano()))
-	cmd := p.command(slices.Concat([]string{"lakebase-exec"}, options, []string{"--", "sh", "-c", waits, file})...)
-	cmd.Cancel = gently(cmd)
-	feed, err := cmd.StdinPipe()
+	cmd := p.command(slices.Concat([]string{"lakebase-exec"}, options, []string{"--", "sh", "-c", writePIDAndWait, file})...)
+	cmd.Cancel = terminate(cmd)
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s := &supervised{running: p.start(cmd), feed: feed}
+	s := &supervised{running: p.start(cmd), stdin: stdin}
 	eventually(p.t, "the command runs", func() bool {
 		data, err := os.ReadFile(file)
 		s.child, _ = strconv.Atoi(strings.TrimSpace(string(data)))
 		return err == nil && s.child > 0
 	})
-	eventually(p.t, "its environment can be read", func() bool { // not in the midst of an execve
+	eventually(p.t, "its environment can be read", func() bool { // not during an execve
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.child))
 		s.env = strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 		return err == nil && len(data) > 0
@@ -108,8 +107,8 @@ func (p *fixture) supervise(options ...string) *supervised {
 	return s
 }
 
-// slowly is eventually for what takes seconds.
-func slowly(t *testing.T, what string, ok func() bool) {
+// eventuallySlow is eventually for what takes seconds.
+func eventuallySlow(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	eventually(t, what, func() bool {
 		time.Sleep(100 * time.Millisecond)
@@ -117,12 +116,12 @@ func slowly(t *testing.T, what string, ok func() bool) {
 	})
 }
 
-// gently ends a supervisor of a test that has failed, so that its command ends too.
-func gently(cmd *exec.Cmd) func() error {
+// terminate ends a supervisor when its test has failed, so that its command ends too.
+func terminate(cmd *exec.Cmd) func() error {
 	return func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 }
 
-// value is of one variable of the command's.
+// value returns a variable of the command's environment.
 func (s *supervised) value(name string) string {
 	for _, e := range s.env {
 		if v, ok := strings.CutPrefix(e, name+"="); ok {
@@ -132,17 +131,17 @@ func (s *supervised) value(name string) string {
 	return ""
 }
 
-// end ends the command, and then nothing may be left.
+// end ends the command, after which nothing may be left.
 func (s *supervised) end() *result {
 	s.t.Helper()
-	_ = s.feed.Close()
+	_ = s.stdin.Close()
 	o := s.wait().wantExit(0)
 	s.nothingLeft()
 	return o
 }
 
-// folders are those of runs.
-func (p *fixture) folders() []string {
+// runDirs returns the run directories.
+func (p *fixture) runDirs() []string {
 	p.t.Helper()
 	found, err := filepath.Glob(filepath.Join(p.run, "lakebase", "run-*"))
 	if err != nil {
@@ -151,11 +150,11 @@ func (p *fixture) folders() []string {
 	return found
 }
 
-// nothingLeft fails the test where a run has left its folder or a process.
+// nothingLeft fails the test if a run has left its directory or a process.
 func (p *fixture) nothingLeft() {
 	p.t.Helper()
-	if left := p.folders(); len(left) != 0 {
-		p.t.Errorf("folders are left: %v", left)
+	if left := p.runDirs(); len(left) != 0 {
+		p.t.Errorf("run directories are left: %v", left)
 	}
 	found, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range found {
@@ -167,8 +166,8 @@ func (p *fixture) nothingLeft() {
 	}
 }
 
-// tokensIn is how many tokens these logins cannot do without: two that are
-// further apart than a token lives need two.
+// tokensIn returns how many tokens these logins need at least: two that are further
+// apart than the life of a token need two.
 func tokensIn(logins []emulator.Login, life time.Duration) (n int) {
 	var last time.Time
 	for _, l := range logins {
@@ -179,7 +178,7 @@ func tokensIn(logins []emulator.Login, life time.Duration) (n int) {
 	return n
 }
 
-// by is the logins of one program.
+// by returns the logins of one program.
 func by(app string, logins []emulator.Login) []emulator.Login {
 	return slices.DeleteFunc(slices.Clone(logins), func(l emulator.Login) bool { return l.Application != app })
 }

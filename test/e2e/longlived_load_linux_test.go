@@ -107,7 +107,7 @@ func (c *clientLoad) whole() {
 	}
 }
 
-// suspend puts the compute to sleep in the middle, while nobody asks. It stays
+// suspend puts the compute to sleep in the middle, while there are no logins. It stays
 // quiet for so long that a pool tests what it has kept.
 func (c *clientLoad) suspend() {
 	defer close(c.suspended)

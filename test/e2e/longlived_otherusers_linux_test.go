@@ -30,8 +30,8 @@ func asOtherUser(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// search looks at the parent in all the ways that a process has, and says what
-// could be read.
+// search reads everything of its parent that a process can, and prints what it
+// could read.
 const search = `
 for f in environ cmdline mem maps auxv syscall; do
   if head -c 200000 /proc/$PPID/$f 2>/dev/null; then echo "read $f"; fi
@@ -43,8 +43,8 @@ ps axeww
 env
 `
 
-// otherUsersSeeNothing: who is not root cannot look into the supervisor, not even
-// when it is his own, nor come in by its door.
+// otherUsersSeeNothing: a user other than root cannot read the supervisor's memory or
+// environment, not even of his own, and cannot log in through its proxy.
 func otherUsersSeeNothing(t *testing.T) {
 	l := startLakebase(t, emulator.Options{})
 	t.Run("whole run as another user", func(t *testing.T) {
@@ -75,10 +75,10 @@ func otherUsersSeeNothing(t *testing.T) {
 			}
 		}
 	})
-	t.Run("by the door", func(t *testing.T) { proxySocketIsPrivate(t, l) })
+	t.Run("proxy", func(t *testing.T) { proxySocketIsPrivate(t, l) })
 }
 
-// observed checks what a search has found; wait has looked for secret and tokens.
+// observed checks what a search has found; wait has checked for secrets and tokens.
 func observed(t *testing.T, mode string, o *result) {
 	t.Helper()
 	o.wantExit(0)
@@ -114,15 +114,15 @@ func otherUserFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	return p
 }
 
-// proxySocketIsPrivate is closed to other users of the machine: on a socket by its folder, on
-// loopback by its password.
+// proxySocketIsPrivate: the proxy is closed to other users of the machine, on a socket by
+// its directory's mode, on loopback by its password.
 func proxySocketIsPrivate(t *testing.T, l *emulator.Lakebase) {
 	p := newSandbox(t, l)
 	socket := p.supervise("--refresh", "proxy")
 	if dir, err := os.Stat(socket.value("PGHOST")); err != nil || dir.Mode().Perm() != 0o700 {
-		t.Errorf("the socket's folder: %v (%v)", dir, err)
+		t.Errorf("the socket's directory: %v (%v)", dir, err)
 	}
-	if err := os.Chmod(p.run, 0o711); err != nil { // so that it is the folder itself that is closed
+	if err := os.Chmod(p.run, 0o711); err != nil { // so that the directory itself is what is closed
 		t.Fatal(err)
 	}
 	if err := os.Chmod(filepath.Dir(socket.value("PGHOST")), 0o711); err != nil {
@@ -149,7 +149,7 @@ func proxySocketIsPrivate(t *testing.T, l *emulator.Lakebase) {
 	if !errors.As(err, &said) || said.Code != "28P01" {
 		t.Errorf("with a wrong password: %v", err)
 	}
-	_ = loopback.feed.Close()
+	_ = loopback.stdin.Close()
 	loopback.wait().wantExit(0)
 	socket.end()
 }

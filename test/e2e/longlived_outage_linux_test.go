@@ -10,10 +10,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// workspaceIsDown for half a minute, just when the token is to be replaced: with
-// the old one, logins go on, and afterwards all is as it was.
-func workspaceIsDown(t *testing.T) {
-	const life = 60 * time.Second // it is replaced after 37 to 43 s
+// workspaceOutage: the workspace fails for half a minute, just when the token is to be
+// replaced. Logins continue with the old one; afterwards there is a new one.
+func workspaceOutage(t *testing.T) {
+	const life = 60 * time.Second // refreshed after 37 to 43 s
 	span, from, turn, to := 63*time.Second, 22*time.Second, 45*time.Second, 52*time.Second
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: life}})
 	var all sync.WaitGroup
@@ -27,7 +27,7 @@ func workspaceIsDown(t *testing.T) {
 			r.run(span, []*sqlClient{s.psqlAs(mode)})
 			logins := by(mode, l.Logins())
 			if got := tokensIn(logins, life); got < 2 {
-				t.Errorf("%s: %d tokens", mode, got)
+				t.Errorf("%s: got %d tokens, want 2", mode, got)
 			}
 			for _, n := range logins {
 				if n.SQLState != "00000" {
@@ -45,21 +45,21 @@ func workspaceIsDown(t *testing.T) {
 	faults(to)
 	all.Wait()
 	for mode, s := range ends {
-		toldOnce(t, mode, s.end().stderrWithoutProgress())
+		assertOutageReported(t, mode, s.end().stderrWithoutProgress())
 	}
 	refused := map[int]int{}
 	for _, q := range l.Requests() {
 		refused[q.Status]++
 	}
-	t.Logf("requests by their status, 0 is a connection that was dropped: %v", refused)
+	t.Logf("requests by status, 0 is a dropped connection: %v", refused)
 	if refused[0] < 2 || refused[503] < 2 || refused[0]+refused[503] > 200 {
-		t.Error("that is not what an outage brings")
+		t.Error("want at least two requests of each kind, and at most 200")
 	}
 }
 
-// toldOnce checks what a supervisor said of an outage: when it began to be felt,
-// until when that does not matter, and that it is over.
-func toldOnce(t *testing.T, mode, stderr string) {
+// assertOutageReported checks that a supervisor reported an outage once, with the time
+// until which logins work, and its end.
+func assertOutageReported(t *testing.T, mode, stderr string) {
 	t.Helper()
 	const when = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
 	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
@@ -72,7 +72,7 @@ func toldOnce(t *testing.T, mode, stderr string) {
 		ok = ok && regexp.MustCompile(want[i]).MatchString(lines[i])
 	}
 	if !ok {
-		t.Errorf("%s: of the outage it said:\n%s", mode, stderr)
+		t.Errorf("%s: got\n%s\nwant %q", mode, stderr, want)
 	}
 	t.Logf("%s: %s", mode, lines[0])
 }

@@ -22,8 +22,8 @@ func passfileLives(t *testing.T) {
 	path := drivers(t)
 	s := p.supervise("--refresh", "passfile")
 	file := s.value("PGPASSFILE")
-	if dir, err := os.Stat(filepath.Dir(file)); err != nil || dir.Mode() != os.ModeDir|0o700 || !slices.Equal(p.folders(), []string{filepath.Dir(file)}) {
-		t.Fatalf("the folder of %q: %v (%v), of %v", file, dir, err, p.folders())
+	if dir, err := os.Stat(filepath.Dir(file)); err != nil || dir.Mode() != os.ModeDir|0o700 || !slices.Equal(p.runDirs(), []string{filepath.Dir(file)}) {
+		t.Fatalf("the folder of %q: %v (%v), of %v", file, dir, err, p.runDirs())
 	}
 	holdsNoToken(t, l, s)
 	w := watch(l, file)
@@ -50,7 +50,7 @@ func arguments(pid int) string {
 	return string(data)
 }
 
-// holdsNoToken: neither token nor secret stands in the environment.
+// holdsNoToken checks that neither token nor secret is in the environment.
 func holdsNoToken(t *testing.T, l *emulator.Lakebase, s *supervised) {
 	t.Helper()
 	if len(s.env) < 5 || s.value("PGUSER") != l.ClientID {
@@ -159,16 +159,16 @@ func killedSupervisor(t *testing.T) {
 		if err := s.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = s.feed.Close()
+		_ = s.stdin.Close()
 		if o := s.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGKILL {
 			t.Fatalf("%s: ended with %s", mode, exitStatus(o.status))
 		}
 		eventually(t, "the command ends", func() bool { return arguments(s.child) == "" })
-		if info, err := os.Lstat(s.value(name)); err != nil || len(p.folders()) != 2 {
-			t.Errorf("%s: the killed one has left %v (%v) in %v", mode, info, err, p.folders())
+		if info, err := os.Lstat(s.value(name)); err != nil || len(p.runDirs()) != 2 {
+			t.Errorf("%s: the killed one has left %v (%v) in %v", mode, info, err, p.runDirs())
 		}
 		p.do("lakebase-exec", "--refresh", mode, "--", "true").wantExit(0)
-		if got := p.folders(); !slices.Equal(got, []string{kept}) {
+		if got := p.runDirs(); !slices.Equal(got, []string{kept}) {
 			t.Errorf("%s: after the next run there are %v, not %v", mode, got, kept)
 		}
 	}

@@ -24,7 +24,7 @@ func proxyLives(t *testing.T) {
 	path := drivers(t)
 	status := filepath.Join(p.home, "status.json")
 	s := p.supervise("--refresh", "proxy", "--status-file", status)
-	if got := p.folders(); len(got) != 1 || s.value("PGHOST") != got[0] {
+	if got := p.runDirs(); len(got) != 1 || s.value("PGHOST") != got[0] {
 		t.Fatalf("the socket's folder is %q, of %v", s.value("PGHOST"), got)
 	}
 	holdsNoToken(t, l, s)
@@ -67,7 +67,7 @@ func descriptors(t *testing.T, pid int) int {
 	return len(list)
 }
 
-// statusDocument is what a status file tells, as far as it is looked at.
+// statusDocument is the part of a status file that the tests read.
 type statusDocument struct {
 	ChildPID        int       `json:"child_pid"`
 	TokenExpiresAt  time.Time `json:"token_expires_at"`

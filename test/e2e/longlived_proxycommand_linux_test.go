@@ -13,7 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// proxyProcess is a helper's proxy that has told its address.
+// proxyProcess is a proxy command that has printed its address.
 type proxyProcess struct {
 	*running
 	file    string // of its standard output
@@ -24,7 +24,7 @@ func (p *fixture) proxy(options ...string) *proxyProcess {
 	p.t.Helper()
 	o := &proxyProcess{file: filepath.Join(p.t.TempDir(), "stdout")}
 	o.running = p.start(p.command(append([]string{"sh", "-c", `exec lakebase-credential-helper proxy "$@" >"$0"`, o.file}, options...)...))
-	eventually(p.t, "the address is told", func() bool {
+	eventually(p.t, "the address is printed", func() bool {
 		data, err := os.ReadFile(o.file)
 		line, ended := strings.CutSuffix(string(data), "\n")
 		o.address = line
@@ -33,7 +33,7 @@ func (p *fixture) proxy(options ...string) *proxyProcess {
 	return o
 }
 
-// term ends it well: with nothing said but the one line.
+// term ends it by SIGTERM. It must have printed only its address.
 func (o *proxyProcess) term() {
 	o.t.Helper()
 	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -41,11 +41,11 @@ func (o *proxyProcess) term() {
 	}
 	end := o.wait().wantExit(0)
 	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || end.stderrWithoutProgress() != "" {
-		o.t.Errorf("it says %q (%v) and %q", said, err, end.stderr)
+		o.t.Errorf("got output %q (%v) and %q", said, err, end.stderr)
 	}
 }
 
-// psqlAt is a psql that is told where to.
+// psqlAt returns psql with this host, port and password.
 func (p *fixture) psqlAt(host, port, password string) *exec.Cmd {
 	p.t.Helper()
 	cmd := p.command("psql", "-XwAtc", whoAmI)
@@ -53,8 +53,8 @@ func (p *fixture) psqlAt(host, port, password string) *exec.Cmd {
 	return cmd
 }
 
-// proxyWithoutCommand is lakebase-credential-helper proxy.
-func proxyWithoutCommand(t *testing.T) {
+// proxyCommand tests lakebase-credential-helper proxy.
+func proxyCommand(t *testing.T) {
 	l := startLakebase(t, emulator.Options{})
 	p := newSandbox(t, l)
 	me := l.ClientID + " in " + emulator.Database + "\n"
@@ -71,12 +71,12 @@ func proxyWithoutCommand(t *testing.T) {
 		p.finish(p.psqlAt(host, port, "open barley")).wantExit(2).wantStderr("FATAL:  password authentication failed for user")
 		d.term()
 		if c, err := net.Dial("tcp", d.address); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("somebody still listens: %v (%v)", c, err)
+			t.Errorf("the address is still open: %v (%v)", c, err)
 		}
 	})
 	t.Run("trust", func(t *testing.T) {
 		p.t = t
-		dir := filepath.Join(p.run, "door")
+		dir := filepath.Join(p.run, "socket")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -92,13 +92,13 @@ func proxyWithoutCommand(t *testing.T) {
 			t.Errorf("it left %v (%v)", left, err)
 		}
 	})
-	t.Run("trust for all the world", func(t *testing.T) {
+	t.Run("trust beyond loopback", func(t *testing.T) {
 		p.t = t
 		l.ResetCounters()
 		o := p.do("lakebase-credential-helper", "proxy", "--listen", "0.0.0.0:0", "--trust-local").wantExit(120)
 		o.wantStderr(`error: --listen: "0.0.0.0:0" is not a loopback address; --trust-local requires one`)
 		if n := l.Counters(); o.stdout != "" || n.Requests != 0 {
-			t.Errorf("it tells %q, and made %d requests", o.stdout, n.Requests)
+			t.Errorf("got output %q and %d requests", o.stdout, n.Requests)
 		}
 	})
 	p.t = t

@@ -11,7 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// countingListener is a listener that counts who comes, and answers nobody.
+// countingListener counts connections, and answers none.
 type countingListener struct {
 	ln          net.Listener
 	connections atomic.Int64
@@ -38,7 +38,7 @@ func listenAndCount(t *testing.T, network, address string) *countingListener {
 	return d
 }
 
-// What only tells something, and what is wrong from the start, asks nobody:
+// Commands that only print something, and usage errors, make no request:
 // neither keychain nor network, and it leaves nothing behind.
 func TestCommands_AskNoServer(t *testing.T) {
 	l := startLakebase(t, emulator.Options{NoPostgres: true})

@@ -40,7 +40,7 @@ func TestSoak(t *testing.T) {
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "soak"), "-for", span.String(), "-token-life", life.String())
 	cmd.Env = append(os.Environ(), "PATH="+released(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	cmd.Cancel, cmd.WaitDelay = gently(cmd), time.Minute
+	cmd.Cancel, cmd.WaitDelay = terminate(cmd), time.Minute
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

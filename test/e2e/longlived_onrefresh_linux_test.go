@@ -17,82 +17,82 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// recordSignal writes a line for each signal, and its number when it starts.
+// recordSignal writes its PID when it starts, and a line for each signal.
 const recordSignal = `exec 2>/dev/null
 trap 'echo USR1 >>"$0"' USR1
 echo $$ >>"$0"
 while :; do sleep 1; done`
 
-// onRefresh: what the command gets to know of a new token, and what others do.
+// onRefresh: what --on-refresh does, and what the status file and the probes show.
 func onRefresh(t *testing.T) {
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: shortLife}})
 	p := newSandbox(t, l)
 	signalled := p.runWithStatus("signal:USR1", "proxy", "sh", "-c", recordSignal)
 	restarted := p.runWithStatus("restart", "passfile", "sh", "-c", `echo $$ >>"$0"; exec sleep 600`)
 	var ends []time.Time
-	for range 3 { // the end of the token moves on
+	for range 3 {
 		before := time.Time{}
 		if n := len(ends); n > 0 {
 			before = ends[n-1]
 		}
-		slowly(t, "the token is renewed", func() bool { return signalled.status(t).TokenExpiresAt.After(before) })
+		eventuallySlow(t, "the token is refreshed", func() bool { return signalled.status(t).TokenExpiresAt.After(before) })
 		ends = append(ends, signalled.status(t).TokenExpiresAt)
 	}
-	t.Logf("the token's end moves on: %s", ends)
+	t.Logf("expiry of the tokens: %s", ends)
 	for _, path := range []string{"/startup", "/readiness", "/liveness"} {
 		for _, r := range []*reportingRun{signalled, restarted} {
 			if code, text := r.probe(t, path); code != http.StatusOK {
-				t.Errorf("%s: %d %q", path, code, text)
+				t.Errorf("%s: got %d %q", path, code, text)
 			}
 		}
 	}
 
-	slowly(t, "one signal has come for each new token", func() bool {
-		s, heard := signalled.status(t), strings.Fields(signalled.signals(t))
-		return s.Refreshes >= 2 && s.Restarts == 0 && s.Ready && heard[0] == strconv.Itoa(s.ChildPID) &&
-			len(heard) == s.Refreshes+1 && strings.Count(strings.Join(heard, " "), " USR1") == s.Refreshes
+	eventuallySlow(t, "one signal for each new token", func() bool {
+		s, received := signalled.status(t), strings.Fields(signalled.signals(t))
+		return s.Refreshes >= 2 && s.Restarts == 0 && s.Ready && received[0] == strconv.Itoa(s.ChildPID) &&
+			len(received) == s.Refreshes+1 && strings.Count(strings.Join(received, " "), " USR1") == s.Refreshes
 	})
-	slowly(t, "the command was started again for each new token", func() bool {
+	eventuallySlow(t, "one restart for each new token", func() bool {
 		starts, s := strings.Fields(restarted.signals(t)), restarted.status(t)
 		return s.Restarts >= 2 && s.Restarts == s.Refreshes && len(starts) == s.Restarts+1 && starts[len(starts)-1] == strconv.Itoa(s.ChildPID)
 	})
 
-	// A token that ends is told, and the command is left alone.
+	// An expired token is reported, and the command is left alone.
 	l.Set(func(w *emulator.Settings) {
 		w.Faults = []emulator.Fault{emulator.Answer(emulator.AnyCall, -1, 503, "")}
 	})
-	slowly(t, "it is not ready", func() bool {
+	eventuallySlow(t, "it is not ready", func() bool {
 		code, text := signalled.probe(t, "/readiness")
 		return code == http.StatusServiceUnavailable && strings.HasPrefix(text, "not ready: the token expired at ")
 	})
 	for _, path := range []string{"/startup", "/liveness"} {
 		if code, text := signalled.probe(t, path); code != http.StatusOK {
-			t.Errorf("%s: %d %q", path, code, text)
+			t.Errorf("%s: got %d %q", path, code, text)
 		}
 	}
-	slowly(t, "the status file says so", func() bool { return !signalled.status(t).Ready })
+	eventuallySlow(t, "the status file is not ready", func() bool { return !signalled.status(t).Ready })
 	l.Set(func(w *emulator.Settings) { w.Faults = nil })
-	slowly(t, "it is ready again", func() bool { code, _ := signalled.probe(t, "/readiness"); return code == http.StatusOK })
+	eventuallySlow(t, "it is ready again", func() bool { code, _ := signalled.probe(t, "/readiness"); return code == http.StatusOK })
 	for _, r := range []*reportingRun{signalled, restarted} {
 		r.term(t)
 	}
 	p.nothingLeft()
 }
 
-// reportingRun is a supervisor that tells how it fares.
+// reportingRun is a supervisor with a status file and probes.
 type reportingRun struct {
 	*running
 	file, log, health string
 }
 
-// runWithStatus starts argv, which gets the name of a log as one more argument.
+// runWithStatus starts argv with the name of a log as its last argument.
 func (p *fixture) runWithStatus(on, mode string, argv ...string) *reportingRun {
 	p.t.Helper()
 	name := filepath.Join(p.home, mode)
 	r := &reportingRun{file: name + ".json", log: name + ".log", health: freeAddress(p.t)}
 	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health, "--timeout", "5s", "--"}
 	cmd := p.command(append(append(options, argv...), r.log)...)
-	cmd.Cancel = gently(cmd)
+	cmd.Cancel = terminate(cmd)
 	r.running = p.start(cmd)
 	eventually(p.t, "the command runs", func() bool {
 		_, err := os.Stat(r.file)
@@ -102,7 +102,7 @@ func (p *fixture) runWithStatus(on, mode string, argv ...string) *reportingRun {
 	return r
 }
 
-// freeAddress is one on which nobody listens at the moment.
+// freeAddress returns an address on which nothing listens at the moment.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -144,19 +144,19 @@ func (r *reportingRun) probe(t *testing.T, path string) (int, string) {
 	return answer.StatusCode, string(text)
 }
 
-// term ends it by a signal, which is the command's end too.
+// term ends the supervisor and its command by SIGTERM.
 func (r *reportingRun) term(t *testing.T) {
 	t.Helper()
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if o := r.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGTERM {
-		t.Errorf("it ended with %s:\n%s", exitStatus(o.status), o.stderr)
+		t.Errorf("ended with %s, want SIGTERM:\n%s", exitStatus(o.status), o.stderr)
 	}
 	if _, err := os.Stat(r.file); !os.IsNotExist(err) {
 		t.Errorf("the status file is left (%v)", err)
 	}
 	if code, text := r.probe(t, "/liveness"); code != 0 || !strings.Contains(text, "connection refused") {
-		t.Errorf("%s", fmt.Sprint("somebody answers: ", code, " ", text))
+		t.Errorf("%s", fmt.Sprint("the probes still answer: ", code, " ", text))
 	}
 }
