@@ -12,9 +12,9 @@ func open(path string) *flock.Flock {
 	return flock.New(path, flock.SetFlag(openFlags), flock.SetPermissions(0o600))
 }
 
-// TryLock takes the lock of the file at path, which it creates with mode 0600, and
-// reports whether it got it. Errors: the system's, such as for a file system
-// without locks. unlock is never nil.
+// TryLock locks the file at path, which it creates with mode 0600, and reports whether
+// it succeeded. It returns an error if the file cannot be opened, or the file system
+// does not support locks. unlock is never nil.
 func TryLock(path string) (unlock func(), ok bool, err error) {
 	l := open(path)
 	ok, err = l.TryLock()
@@ -24,8 +24,8 @@ func TryLock(path string) (unlock func(), ok bool, err error) {
 	return func() { _ = l.Unlock() }, true, nil
 }
 
-// Lock is TryLock that waits until ctx ends. The wait is in the kernel: polling
-// would take the processor from the holder. ok is false if ctx ended first.
+// Lock is like TryLock, but waits until ctx ends; ok is false if it ended first. It
+// waits in the kernel: polling would slow down the holder.
 func Lock(ctx context.Context, path string) (unlock func(), ok bool, err error) {
 	l := open(path)
 	free := func() { _ = l.Unlock() }

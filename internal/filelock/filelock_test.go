@@ -31,7 +31,7 @@ func TestTryLock(t *testing.T) {
 	}
 }
 
-func TestLock_WaitsForTheHolder(t *testing.T) {
+func TestLock_Waits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, _, _ := TryLock(path)
 	got := make(chan func())
@@ -51,7 +51,7 @@ func TestLock_WaitsForTheHolder(t *testing.T) {
 	(<-got)()
 }
 
-func TestLock_GivesUp(t *testing.T) {
+func TestLock_ContextEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, _, _ := TryLock(path)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -73,9 +73,9 @@ func TestLock_GivesUp(t *testing.T) {
 	}
 }
 
-func TestTryLock_FollowsNoLink(t *testing.T) {
+func TestTryLock_SymbolicLink(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // a link needs a privilege there
+		return // a link requires a privilege
 	}
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
 	if err := os.Symlink(outside, filepath.Join(dir, "lock")); err != nil {

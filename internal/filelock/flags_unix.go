@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// openFlags never follow a link: a lock file is a plain file of ours.
+// openFlags do not follow a symbolic link.
 const openFlags = os.O_CREATE | os.O_RDWR | syscall.O_NOFOLLOW | syscall.O_CLOEXEC

@@ -1,5 +1,5 @@
-// Package loginproof remembers for a short while that a database login has
-// succeeded, so that programs that start after each other need not all make one.
+// Package loginproof records successful database logins for a short time, so that
+// commands started in succession need not each make one.
 package loginproof
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Life is how long a successful login is trusted.
-const Life = 45 * time.Second
-
-// Files is a directory that belongs to the user and is closed to others.
+// Files reads and writes files of a private directory: a *securefile.Dir.
 type Files interface {
 	ReadFile(name string, max int64) ([]byte, error)
-	WriteFile(name string, data []byte) error // mode 0600, atomic
+	WriteFile(name string, data []byte) error
 }
+
+// Life is how long a recorded login is valid.
+const Life = 45 * time.Second
 
 // Proofs are the logins recorded in one directory.
 type Proofs struct {
@@ -26,7 +26,7 @@ type Proofs struct {
 	now   func() time.Time
 }
 
-// New returns the proofs in files; nil remembers none.
+// New returns the proofs in files. If files is nil, nothing is recorded.
 func New(files Files, now func() time.Time) Proofs { return Proofs{files, now} }
 
 // Login is everything that a database login depends on.
@@ -45,7 +45,7 @@ func (l Login) digest() string {
 
 func fileName(key credential.Key) string { return key.ID()[:32] + ".login" }
 
-// Recent reports whether this login succeeded within Life.
+// Recent reports whether the login succeeded less than Life ago.
 func (p Proofs) Recent(key credential.Key, l Login) bool {
 	if p.files == nil {
 		return false
@@ -63,7 +63,7 @@ func (p Proofs) Recent(key credential.Key, l Login) bool {
 	return age >= 0 && age < Life
 }
 
-// Record records that this login has just succeeded.
+// Record records that the login has just succeeded.
 func (p Proofs) Record(key credential.Key, l Login) error {
 	if p.files == nil {
 		return nil

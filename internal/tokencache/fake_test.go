@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,23 +13,24 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lockedError is what a locked keychain gives.
+// lockedError is like the error of a locked keychain.
 type lockedError struct{}
 
 func (lockedError) Error() string { return "the store is locked" }
 func (lockedError) Locked() bool  { return true }
 
-// memory is a Store. Its errors, where not nil, are returned by Get and Set.
+// memory is a Store. If set, its errors are returned by Get and Set.
 type memory struct {
 	mu             sync.Mutex
 	items          map[string]string
 	reads, writes  int
 	getErr, setErr error
-	onGet          func(read int) // called with the count before a read
+	onGet          func(read int) // called before the nth read
 }
 
 func (s *memory) Get(_ context.Context, id string) (credential.Secret, error) {
@@ -67,7 +67,7 @@ func (s *memory) Set(_ context.Context, id string, item credential.Secret, _ tim
 func (s *memory) Delete(context.Context, ...string) error { return nil }
 func (s *memory) List(context.Context) ([]string, error)  { return nil, nil }
 
-// events records what a Cache reports, and signals each wait.
+// events is an Observer that records failures and signals waits.
 type events struct {
 	mu     sync.Mutex
 	failed []string
@@ -84,7 +84,7 @@ func (e *events) CacheFailed(what string, err error) {
 
 func (e *events) CacheWaits() { e.waits <- struct{}{} }
 
-// guard ends a test that hangs.
+// guard ends tests that hang.
 const guard = 30 * time.Second
 
 // awaitWait returns when a Cache waits for another process.
@@ -93,7 +93,7 @@ func (e *events) awaitWait(t *testing.T) {
 	select {
 	case <-e.waits:
 	case <-time.After(guard):
-		t.Error("no process waits for the mint of another")
+		t.Error("timeout waiting for a process to wait")
 	}
 }
 
@@ -103,44 +103,24 @@ func (e *events) String() string {
 	return fmt.Sprint(e.failed)
 }
 
-// directory is Files over a plain directory.
-type directory string
-
-func (d directory) ReadFile(name string, max int64) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(string(d), name))
-	if err == nil && int64(len(data)) > max {
-		return nil, errors.New("too large")
+func openDir(t *testing.T) *securefile.Dir {
+	t.Helper()
+	dir, err := securefile.OpenDir([]string{filepath.Join(t.TempDir(), "private")})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return data, err
+	t.Cleanup(func() { _ = dir.Close() })
+	return dir
 }
 
-func (d directory) WriteFile(name string, data []byte) error {
-	return os.WriteFile(filepath.Join(string(d), name), data, 0o600)
-}
-
-func (d directory) Remove(name string) error {
-	if err := os.Remove(filepath.Join(string(d), name)); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func (d directory) Names(int) (names []string, err error) {
-	entries, err := os.ReadDir(string(d))
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, err
-}
-
-const tokenText = "eyJ-dose-token-0123456789"
+const tokenText = "eyJ-canary-token-0123456789"
 
 var (
 	key      = credential.Key{Identity: "oauth-m2m", Host: "h.example", Principal: "c", Target: "projects/p/branches/b/endpoints/e", Credential: "database"}
 	criteria = Criteria{MinLife: 15 * time.Minute}
 )
 
-// entry was minted now and lives for an hour.
+// entry returns an entry minted now, which expires in an hour.
 func entry(text string) Entry {
 	now := time.Now().UTC()
 	return Entry{Token: credential.Token{Value: credential.NewSecret(text), MintedAt: now, ExpiresAt: now.Add(time.Hour)},
@@ -171,7 +151,7 @@ func newCache(s Store, lockDir string, e *events) *Cache {
 	return New(Options{Store: s, LockDir: lockDir, Observer: e, Now: time.Now})
 }
 
-// mustNotMint is a mint that fails the test.
+// mustNotMint returns a mint that fails the test.
 func mustNotMint(t *testing.T) func(context.Context) (Entry, error) {
 	return func(context.Context) (Entry, error) {
 		t.Error("minted a token, want the cached one")

@@ -11,8 +11,8 @@ import (
 
 const itemVersion = 1
 
-// item is the stored form of an Entry. It holds the fields of its key in clear,
-// which are compared when it is read: an item of another key is a miss.
+// item is the stored form of an Entry. It includes the fields of its key, which are
+// compared when it is read.
 type item struct {
 	Version      int       `json:"version"`
 	Identity     string    `json:"identity"`
@@ -45,7 +45,7 @@ func encode(key credential.Key, e Entry) credential.Secret {
 		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
 		DatabaseHost: e.DatabaseHost, User: e.User, Fingerprint: e.Fingerprint,
 	})
-	if err != nil { // impossible: strings and times only
+	if err != nil { // not possible with strings and times
 		return credential.Secret{}
 	}
 	return credential.NewSecret(string(text))
@@ -59,7 +59,7 @@ var (
 func parse(text credential.Secret) (item, error) {
 	var it item
 	if json.Unmarshal([]byte(text.Reveal()), &it) != nil || it.Version != itemVersion {
-		return item{}, errUnreadable // json's error could quote the token
+		return item{}, errUnreadable // the error of encoding/json could contain the token
 	}
 	return it, nil
 }
@@ -80,7 +80,7 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 	}, nil
 }
 
-// Description is what is not secret about a stored token.
+// Description describes a stored token without its secret.
 type Description struct {
 	Host         string    `json:"host"`
 	Identity     string    `json:"identity"` // one of credential.AuthWords

@@ -16,16 +16,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Kernel keeps tokens in the kernel's key retention service (keyrings(7)): one key
-// of type "user" for each token, linked into the user keyring. Keys never touch a
-// disk, end with their token, and are readable by the processes of one user in one
-// user namespace.
+// Kernel stores tokens in the kernel's key retention service (keyrings(7)): one key of
+// type "user" for each token, linked into the user keyring. Keys are not written to
+// disk, expire with their token, and can be read by processes of the same user in the
+// same user namespace.
 type Kernel struct{}
 
-// keyPrefix begins the description of every key.
+// keyPrefix is the prefix of the description of every key.
 const keyPrefix = "lakebase:"
 
-// OpenKernel returns the store, or an error that says why this process has none.
+// OpenKernel returns the store, or an error if this process cannot use it.
 func OpenKernel() (Kernel, error) {
 	if _, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_USER_KEYRING, true); err != nil {
 		return Kernel{}, fmt.Errorf("kernel keyring: %w", err)
@@ -66,8 +66,8 @@ func namespace(kind string) (uint64, error) {
 	return st.Ino, nil
 }
 
-// Get reads a key. Most sessions have the user keyring linked; the others pay for a
-// thread.
+// Get returns a key. It starts a thread only in a session without a link to the user
+// keyring.
 func (Kernel) Get(_ context.Context, id string) (credential.Secret, error) {
 	var item []byte
 	find := func() error {
@@ -84,9 +84,9 @@ func (Kernel) Get(_ context.Context, id string) (credential.Secret, error) {
 	return credential.NewSecret(string(item)), keyError(err)
 }
 
-// Set adds a key that the kernel removes when the token expires. It gets its expiry
-// in the thread keyring and is linked then, so that no process that is killed
-// leaves a key without one. Linking replaces a key of the same description.
+// Set adds a key, which the kernel removes when the token expires. The key gets its
+// expiry in the thread keyring before it is linked, so that a killed process leaves no
+// key without one. Linking replaces a key of the same description.
 func (Kernel) Set(_ context.Context, id string, item credential.Secret, expires time.Time) error {
 	seconds := int(time.Until(expires).Seconds())
 	if seconds < 1 {
@@ -121,7 +121,7 @@ func (Kernel) Delete(_ context.Context, ids ...string) error {
 	}))
 }
 
-// List lists the keys.
+// List returns the IDs of all keys.
 func (Kernel) List(context.Context) (ids []string, err error) {
 	err = withUserKeyring(func() error {
 		keys, err := read(unix.KEY_SPEC_USER_KEYRING)
@@ -154,15 +154,14 @@ func read(key int) ([]byte, error) {
 	}
 }
 
-// withUserKeyring calls do with the user keyring linked into the thread keyring.
-// Only keys that are linked below a keyring of the caller can be read, and session
-// keyrings that systemd or a container runtime made do not have the user keyring.
-// The OS thread ends with do, and its keyring, which counts towards the user's
-// quota, with it.
+// withUserKeyring calls do with the user keyring linked into the thread keyring. Only
+// keys that are linked from a keyring of the caller can be read, and session keyrings
+// made by systemd or a container runtime have no link to the user keyring. The OS thread
+// ends after do, and with it its keyring, which counts towards the user's quota.
 func withUserKeyring(do func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: that ends the thread
+		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
 		_, err := unix.KeyctlInt(unix.KEYCTL_LINK, unix.KEY_SPEC_USER_KEYRING, unix.KEY_SPEC_THREAD_KEYRING, 0, 0)
 		if err == nil {
 			err = do()
@@ -184,7 +183,7 @@ func keyError(err error) error {
 	case isGone(err):
 		return errMissing
 	case errors.Is(err, unix.EDQUOT):
-		return errors.New("kernel keyring: the user's quota is used up (see /proc/sys/kernel/keys)")
+		return errors.New("kernel keyring: the user's quota is exceeded (see /proc/sys/kernel/keys)")
 	}
 	return fmt.Errorf("kernel keyring: %w", err)
 }

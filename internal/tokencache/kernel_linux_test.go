@@ -16,7 +16,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// getVariable has the test binary print a key instead of running tests.
+// getVariable makes the test binary print a key instead of running tests.
 const getVariable = "TOKENCACHE_TEST_GET"
 
 func init() {
@@ -32,7 +32,7 @@ func init() {
 	os.Exit(0)
 }
 
-// testID returns an ID that no other run uses, and removes its key at the end.
+// testID returns a unique ID, whose key is removed at the end.
 func testID(t *testing.T) string {
 	t.Helper()
 	id := "test-" + t.Name() + time.Now().Format("150405.000000000")
@@ -78,8 +78,8 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// The kernel, not this package, ends a key: /proc/keys shows its time.
-func TestKernel_KeysExpire(t *testing.T) {
+// The kernel removes expired keys: /proc/keys shows their remaining time.
+func TestKernel_Expiry(t *testing.T) {
 	k, id := openKernel(t), testID(t)
 	if err := k.Set(t.Context(), id, credential.NewSecret("x"), time.Now().Add(30*time.Minute)); err != nil {
 		t.Fatal(err)
@@ -104,23 +104,23 @@ func TestKernel_KeysExpire(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("the key does not end with its token")
+			t.Fatal("the key does not expire")
 		}
 	}
 	if err := k.Set(t.Context(), id, credential.NewSecret("z"), time.Now().Add(time.Hour)); err != nil {
-		t.Errorf("an expired key is not replaced: %v", err)
+		t.Errorf("replacing an expired key: %v", err)
 	}
 	if err := k.Set(t.Context(), id+"-ended", credential.NewSecret("z"), time.Now()); err != nil {
 		t.Error(err)
 	}
 	if _, err := k.Get(t.Context(), id+"-ended"); !IsMissing(err) {
-		t.Errorf("an expired token was stored: %v", err)
+		t.Errorf("expired token: got %v, want a missing key", err)
 	}
 }
 
-// A session keyring of systemd or a container runtime is not linked to the user
-// keyring. Two of them stand for two such sessions.
-func TestKernel_FreshSessionKeyrings(t *testing.T) {
+// Session keyrings made by systemd or a container runtime have no link to the user
+// keyring.
+func TestKernel_SessionKeyring(t *testing.T) {
 	k, id := openKernel(t), testID(t)
 	if err := k.Set(t.Context(), id, credential.NewSecret("shared"), time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestKernel_FreshSessionKeyrings(t *testing.T) {
 		done := make(chan error)
 		var out []byte
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with its session
+			runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
 			if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
 				done <- err
 				return
@@ -151,21 +151,9 @@ func TestKernel_FreshSessionKeyrings(t *testing.T) {
 	}
 }
 
-func TestKernel_LargerThanAKey(t *testing.T) {
+func TestKernel_TooLarge(t *testing.T) {
 	k, id := openKernel(t), testID(t)
 	if err := k.Set(t.Context(), id, credential.NewSecret(strings.Repeat("x", 1<<15)), time.Now().Add(time.Hour)); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("got %v, want %v", err, unix.EINVAL)
-	}
-}
-
-func BenchmarkKernelGet(b *testing.B) {
-	var k Kernel
-	if err := k.Set(b.Context(), "bench", credential.NewSecret("x"), time.Now().Add(time.Minute)); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if _, err := k.Get(b.Context(), "bench"); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -4,10 +4,10 @@ package tokencache
 
 import "errors"
 
-// Kernel is a store that Linux alone has.
+// Kernel is a store that exists on Linux only.
 type Kernel struct{ Store }
 
-var errNotLinux = errors.New("kernel keyring: only Linux has one")
+var errNotLinux = errors.New("kernel keyring: available on Linux only")
 
 // OpenKernel returns an error.
 func OpenKernel() (Kernel, error) { return Kernel{}, errNotLinux }

@@ -1,6 +1,6 @@
-// Package tokencache keeps database and workspace tokens between runs, and makes
-// one mint serve any number of processes. A store or lock that fails costs time,
-// never the result. It never prompts.
+// Package tokencache caches database and workspace tokens across processes, and lets
+// concurrent processes share one mint. If a store or a lock fails, it mints a token
+// itself. It never prompts.
 package tokencache
 
 import (
@@ -13,56 +13,56 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-// Store holds token items by ID, which is that of a credential.Key. No call
-// prompts. It is safe for use by several processes.
+// Store stores items by the ID of a credential.Key. It does not prompt, and is safe for
+// concurrent use by several processes.
 type Store interface {
 	// Get returns an item. IsMissing reports whether an error means "no such item".
 	Get(ctx context.Context, id string) (credential.Secret, error)
 	// Set replaces an item, which the store may drop after it expires.
 	Set(ctx context.Context, id string, item credential.Secret, expires time.Time) error
-	// Delete removes items. One that does not exist is no error.
+	// Delete removes items. It ignores items that do not exist.
 	Delete(ctx context.Context, ids ...string) error
-	// List returns the IDs of all items; for a store that does not exist, none.
+	// List returns the IDs of all items, none if the store does not exist.
 	List(ctx context.Context) ([]string, error)
 }
 
-// Observer is told what the caller's user may want to know.
+// Observer receives the events of a Cache.
 type Observer interface {
-	CacheFailed(what string, err error) // it cost time only
-	CacheWaits()                        // another process is minting
+	CacheFailed(what string, err error) // not returned to the caller
+	CacheWaits()                        // for the mint of another process
 }
 
 // Options configure a Cache.
 type Options struct {
-	Store    Store  // nil: nothing is cached
-	LockDir  string // belongs to the user and is closed to others; empty: no locks
+	Store    Store  // nil: no cache
+	LockDir  string // accessible to the user only; empty: no locks
 	Observer Observer
 	Now      func() time.Time
 }
 
-// Cache reads and fills one store. It is immutable and safe for concurrent use.
+// Cache caches tokens in one store. It is safe for concurrent use.
 type Cache struct{ o Options }
 
 // New returns a Cache. Observer and Now must be set.
 func New(o Options) *Cache { return &Cache{o} }
 
-// Entry is a cached token with what was learned when it was minted.
+// Entry is a token with the facts that were requested with it.
 type Entry struct {
 	Token        credential.Token
-	DatabaseHost string // that the endpoint named; empty if it was not asked
-	User         string // that the workspace named; empty if it was not asked
-	Fingerprint  string // of the secret it was minted with
+	DatabaseHost string // of the endpoint; empty if not requested
+	User         string // from the workspace; empty if not requested
+	Fingerprint  string // of the secret that the token was minted with
 }
 
-// Criteria decide which entries are acceptable.
+// Criteria are the requirements on a cached entry.
 type Criteria struct {
 	MinLife      time.Duration          // minimum remaining life
-	Fingerprint  string                 // if not empty: minted with this secret
+	Fingerprint  string                 // of the secret, if not empty
 	Refused      credential.Secret      // a token that the server has refused
-	DatabaseHost func(host string) bool // if not nil: accepts the entry's host
+	DatabaseHost func(host string) bool // if not nil: reports whether the host is acceptable
 }
 
-// Match reports whether e is acceptable at the time now.
+// Match reports whether e meets the criteria at the time now.
 func (c Criteria) Match(e Entry, now time.Time) bool {
 	switch {
 	case !e.Token.Fresh(now, c.MinLife):
@@ -81,9 +81,9 @@ type Result struct {
 	Cached bool
 }
 
-// Get returns an acceptable entry: the stored one, or one that mint makes while no
-// other process mints for the same key. ctx must have a deadline; another process
-// is waited for during half of the time left. Errors: those of mint.
+// Get returns the stored entry if it matches want, otherwise the result of mint, which it
+// stores. Only one process at a time mints for a key; the others wait for half of the
+// time left until the deadline of ctx. Its errors are those of mint.
 func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint func(context.Context) (Entry, error)) (Result, error) {
 	e, err := c.read(ctx, key)
 	if err == nil && want.Match(e, c.o.Now()) {
@@ -105,8 +105,8 @@ func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint
 	return Result{e, false}, nil
 }
 
-// lockMint takes the key's lock. A holder that was stopped keeps it, so the wait
-// is bounded and the caller then goes on without the lock.
+// lockMint takes the lock of key. A stopped process may hold it, so it waits for a
+// limited time, after which the caller continues without the lock.
 func (c *Cache) lockMint(ctx context.Context, key credential.Key) (unlock func()) {
 	name := key.ID()[:32] + ".lock"
 	if unlock, ok := c.TryLock(name); ok {
@@ -116,8 +116,8 @@ func (c *Cache) lockMint(ctx context.Context, key credential.Key) (unlock func()
 	return c.Lock(ctx, name)
 }
 
-// TryLock takes a lock by name and reports whether no other process holds it. It
-// reports true without a directory or on a file system without locks.
+// TryLock takes the named lock and reports false if another process holds it. It reports
+// true without a lock directory or support for locks.
 func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
 	if c.o.LockDir == "" {
 		return func() {}, true
@@ -130,8 +130,8 @@ func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
 	return unlock, ok
 }
 
-// Lock is TryLock that waits for half of the time left (of a minute, if ctx has no
-// deadline), and then goes on without the lock.
+// Lock is like TryLock, but waits for half of the time left until the deadline of ctx
+// (30 s without a deadline), and then continues without the lock.
 func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
 	if c.o.LockDir == "" {
 		return func() {}
@@ -149,8 +149,7 @@ func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
 	return unlock
 }
 
-// Lookup returns key's entry, acceptable or not. An item that cannot be read, or
-// that belongs to another key, is none.
+// Lookup returns the stored entry of key, without any criteria.
 func (c *Cache) Lookup(ctx context.Context, key credential.Key) (Entry, bool) {
 	e, err := c.read(ctx, key)
 	return e, err == nil
@@ -171,8 +170,7 @@ func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
 	return e, err
 }
 
-// saveTimeout bounds storing a token, which goes on if ctx ends: the mint was paid
-// for.
+// saveTimeout limits storing a token, which continues if ctx ends.
 const saveTimeout = 3 * time.Second
 
 // Save stores an entry.
@@ -189,20 +187,20 @@ func (c *Cache) Save(ctx context.Context, key credential.Key, e Entry) {
 
 var errNoStore = errors.New("no store")
 
-// usable reports whether a store that gave err on a read is worth locking for and
-// writing to. A locked one is: a mint may unlock it.
+// usable reports whether a store can be written to after a read that returned err. A
+// locked keychain can: minting may unlock it.
 func usable(err error) bool {
 	var locked interface{ Locked() bool }
 	return err == nil || IsMissing(err) || errors.Is(err, errUnreadable) || errors.Is(err, errForeign) || errors.As(err, &locked) && locked.Locked()
 }
 
-// IsMissing reports whether a store's error means "no such item".
+// IsMissing reports whether an error of a store means that the item does not exist.
 func IsMissing(err error) bool {
 	var m interface{ Missing() bool }
 	return errors.As(err, &m) && m.Missing()
 }
 
-// Describe returns what is not secret about a store's item.
+// Describe describes an item of a store.
 func Describe(ctx context.Context, s Store, id string) (Description, error) {
 	text, err := s.Get(ctx, id)
 	if err != nil {

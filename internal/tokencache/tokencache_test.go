@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,10 +24,9 @@ func TestLookup(t *testing.T) {
 	}{
 		{"as stored", changed(t, "", nil), true, true},
 		{"missing", "", false, false},
-		{"no JSON", "dose " + tokenText, false, false},
+		{"no JSON", "canary " + tokenText, false, false},
 		{"truncated", changed(t, "", nil)[:80], false, false},
 		{"other JSON", `{"token":"` + tokenText + `"}`, false, false},
-		{"a list", "[]", false, false},
 		{"other version", changed(t, "version", 2), false, false},
 		{"other host", changed(t, "host", "other.example"), false, false},
 		{"other identity", changed(t, "identity", "pat"), false, false},
@@ -88,7 +89,7 @@ func TestCriteria(t *testing.T) {
 	}
 }
 
-func TestGet_CachedTokenMintsNothing(t *testing.T) {
+func TestGet_Cached(t *testing.T) {
 	store := holding(changed(t, "", nil))
 	r, err := newCache(store, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, mustNotMint(t))
 	if err != nil || !r.Cached || r.Token.Value.Reveal() != tokenText || store.reads != 1 {
@@ -96,7 +97,7 @@ func TestGet_CachedTokenMintsNothing(t *testing.T) {
 	}
 }
 
-func TestGet_MintReplacesUnacceptable(t *testing.T) {
+func TestGet_NotMatching(t *testing.T) {
 	for name, want := range map[string]Criteria{"refused": {Refused: credential.NewSecret(tokenText)}, "fingerprint": {Fingerprint: "other"},
 		"host": {DatabaseHost: func(string) bool { return false }}} {
 		c := newCache(holding(changed(t, "", nil)), t.TempDir(), newEvents())
@@ -109,7 +110,7 @@ func TestGet_MintReplacesUnacceptable(t *testing.T) {
 }
 
 // Another process may finish its mint between the first read and the lock.
-func TestGet_ReadsAgainUnderLock(t *testing.T) {
+func TestGet_MintedMeanwhile(t *testing.T) {
 	store, item := &memory{items: map[string]string{}}, changed(t, "", nil)
 	store.onGet = func(read int) {
 		if read == 2 {
@@ -122,13 +123,13 @@ func TestGet_ReadsAgainUnderLock(t *testing.T) {
 	}
 }
 
-func TestGet_OneMintForAll(t *testing.T) {
+func TestGet_OneMint(t *testing.T) {
 	store, dir, events := &memory{}, t.TempDir(), newEvents()
 	const n = 50
 	var mints atomic.Int32
 	var wg sync.WaitGroup
 	for range n {
-		c := newCache(store, dir, events) // as another process has
+		c := newCache(store, dir, events) // as in another process
 		wg.Go(func() {
 			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
 				mints.Add(1)
@@ -146,8 +147,8 @@ func TestGet_OneMintForAll(t *testing.T) {
 	}
 }
 
-// The lock of a mint that failed passes to the next process.
-func TestGet_FailedMintIsRetriedByTheNext(t *testing.T) {
+// After a mint failed, the next process mints.
+func TestGet_MintFails(t *testing.T) {
 	store, dir, events := &memory{}, t.TempDir(), newEvents()
 	boom := errors.New("boom")
 	var mints, failed atomic.Int32
@@ -176,7 +177,7 @@ func TestGet_FailedMintIsRetriedByTheNext(t *testing.T) {
 	}
 }
 
-// A holder that was stopped keeps its lock: half of the time is spent on it.
+// A stopped process that holds the lock delays Get by half of the time left.
 func TestGet_StoppedHolder(t *testing.T) {
 	dir, events := t.TempDir(), newEvents()
 	unlock, ok, err := filelock.TryLock(dir + "/" + key.ID()[:32] + ".lock")
@@ -209,7 +210,7 @@ func TestGet_CancelledWhileWaiting(t *testing.T) {
 	}
 }
 
-// A store or lock that fails costs the sharing, not the token.
+// A store or lock that fails does not fail Get.
 func TestGet_Failures(t *testing.T) {
 	broken := errors.New("the store is broken")
 	for _, c := range []struct {
@@ -238,23 +239,17 @@ func TestGet_Failures(t *testing.T) {
 	}
 }
 
-func TestGet_WithoutStore(t *testing.T) {
-	for range 2 {
-		r, err := newCache(nil, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, minting("new"))
-		if err != nil || r.Cached {
-			t.Errorf("got %+v, %v; want a new token", r, err)
-		}
-	}
-}
-
-func TestGet_ReturnsMintError(t *testing.T) {
+func TestGet_MintError(t *testing.T) {
 	boom, dir := errors.New("boom"), t.TempDir()
 	for _, s := range []Store{nil, &memory{}} {
-		for range 2 { // the second one would wait for a lock that was left
+		for range 2 { // the second one would wait for a lock that was not released
 			_, err := newCache(s, dir, newEvents()).Get(t.Context(), key, criteria, func(context.Context) (Entry, error) { return Entry{}, boom })
 			if !errors.Is(err, boom) {
 				t.Errorf("got %v, want %v", err, boom)
 			}
+		}
+		if r, err := newCache(s, dir, newEvents()).Get(t.Context(), key, criteria, minting("new")); err != nil || r.Cached {
+			t.Errorf("got %+v, %v; want a new token", r, err)
 		}
 	}
 }
@@ -262,27 +257,20 @@ func TestGet_ReturnsMintError(t *testing.T) {
 func TestTryLock(t *testing.T) {
 	dir := t.TempDir()
 	first, second := newCache(nil, dir, newEvents()), newCache(nil, dir, newEvents())
-	unlock, ok := first.TryLock("a")
-	if !ok {
-		t.Fatal("the first lock was not taken")
+	expect := func(c *Cache, name string, want bool) (unlock func()) {
+		t.Helper()
+		unlock, ok := c.TryLock(name)
+		if ok != want {
+			t.Errorf("lock %s: got %v, want %v", name, ok, want)
+		}
+		return unlock
 	}
-	if _, ok := second.TryLock("a"); ok {
-		t.Error("a held lock was taken")
-	}
-	if unlock, ok := second.TryLock("b"); !ok {
-		t.Error("a free lock was not taken")
-	} else {
-		unlock()
-	}
+	unlock := expect(first, "a", true)
+	expect(second, "a", false)
+	expect(second, "b", true)()
 	unlock()
-	if unlock, ok := second.TryLock("a"); !ok {
-		t.Error("a released lock was not taken")
-	} else {
-		unlock()
-	}
-	if _, ok := newCache(nil, "", newEvents()).TryLock("a"); !ok {
-		t.Error("got no lock without a directory, want one")
-	}
+	expect(second, "a", true)()
+	expect(newCache(nil, "", newEvents()), "a", true)
 }
 
 func TestItem_InstanceAndReadOnly(t *testing.T) {
@@ -293,7 +281,7 @@ func TestItem_InstanceAndReadOnly(t *testing.T) {
 		t.Errorf("got %+v, %v; want the read-only instance shop", d, err)
 	}
 	if out, _ := json.Marshal(d); strings.Contains(string(out), tokenText) {
-		t.Error("a description holds the token")
+		t.Error("the description contains the token")
 	}
 	if d, err := describe(encode(key, entry(tokenText))); err != nil || d.Endpoint != key.Target || d.Instance != "" || d.ReadOnly {
 		t.Errorf("got %+v, %v; want the endpoint %s", d, err, key.Target)
@@ -301,12 +289,12 @@ func TestItem_InstanceAndReadOnly(t *testing.T) {
 	other := shop
 	other.ReadOnly = false
 	if _, err := decode(encode(shop, entry(tokenText)), other); !errors.Is(err, errForeign) {
-		t.Errorf("a run that is not read-only takes the read-only item: %v", err)
+		t.Errorf("got %v for the item of a read-only key, want errForeign", err)
 	}
 }
 
 func TestFileStore(t *testing.T) {
-	s := FileStore{directory(t.TempDir())}
+	s := FileStore{openDir(t)}
 	id := key.ID()
 	if _, err := s.Get(t.Context(), id); !IsMissing(err) {
 		t.Errorf("got %v, want a missing item", err)
@@ -331,5 +319,33 @@ func TestFileStore(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), id); !errors.Is(err, errUnreadable) {
 		t.Errorf("got %v for a file that is too large, want %v", err, errUnreadable)
+	}
+}
+
+// Only a FileStore writes the token to a file.
+func TestGet_FilesWithToken(t *testing.T) {
+	dir := openDir(t)
+	for _, c := range []struct {
+		Store
+		want int
+	}{{&memory{}, 0}, {FileStore{dir}, 1}} {
+		if _, err := newCache(c.Store, dir.Path(), newEvents()).Get(t.Context(), key, criteria, minting(tokenText)); err != nil {
+			t.Fatal(err)
+		}
+		names, err := dir.Names(10)
+		if err != nil || len(names) != c.want+1 { // and the lock
+			t.Errorf("got %v, %v; want %d files", names, err, c.want+1)
+		}
+		found := 0
+		for _, n := range names {
+			if data, err := os.ReadFile(filepath.Join(dir.Path(), n)); err != nil {
+				t.Error(err)
+			} else if strings.Contains(string(data)+n, tokenText) {
+				found++
+			}
+		}
+		if found != c.want {
+			t.Errorf("got %d files with the token, want %d", found, c.want)
+		}
 	}
 }
