@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -29,37 +30,45 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.ResetSIGQUIT()
-	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
-	r := &execution{Process: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
-	options := p.Args
-	if cut := slices.Index(p.Args, "--"); cut >= 0 && p.Args[0] != cli.CompletionCommand {
-		// The command's words are never parsed.
-		options, r.argv = p.Args[:cut], p.Args[cut+1:]
+	env := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
+	j := &job{Environment: env, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(env.Args))}
+	options := env.Args
+	if cut := slices.Index(env.Args, "--"); cut >= 0 && env.Args[0] != cli.CompletionCommand {
+		options, j.argv = env.Args[:cut], env.Args[cut+1:] // the command's arguments are never parsed
 	}
-	err := cli.Run(ctx, r.app(), program, options, stdout)
-	var died *signalError
-	if errors.As(err, &died) {
-		return process.RaiseSignal(died.signal)
+	err := cli.Run(ctx, j.app(), program, options, stdout)
+	var ended *signalError
+	switch {
+	case errors.As(err, &ended):
+		return process.RaiseSignal(ended.signal)
+	case err == nil:
+		return j.code
+	case j.resolved:
+		j.say.Error(cli.Describe(err, &j.conf))
+	default:
+		j.say.Error(cli.Describe(err, nil))
 	}
-	if err != nil {
-		r.say.Error(cli.Describe(err, r.conf))
-		return cli.ExitCode(err)
-	}
-	return r.code
+	return cli.ExitCode(err)
 }
 
-// execution is one run of the program.
-type execution struct {
-	*cli.Process
+// job is one run of the program.
+type job struct {
+	*cli.Environment
 	argv []string // the command
 	say  *cli.Logger
-	conf *config.Config // nil until it is resolved
-	code int            // exit code of a supervised command
+
+	conf     config.Config
+	resolved bool // conf is valid
+	vars     []variable
+	client   *cli.Client
+	session  lakebase.Session
+	cmd      process.Command
+	code     int // exit code of a supervised command
 }
 
 const usage = "lakebase-exec [options] -- COMMAND [ARG...]"
 
-func (r *execution) app() *urfave.App {
+func (j *job) app() *urfave.App {
 	printEnv := config.Setting{Option: "print-env", Usage: "print the environment of the command, without secret values, and start nothing"}
 	return &urfave.App{
 		Usage:     "run a command with a working login to a Databricks Lakebase database",
@@ -78,7 +87,7 @@ Examples:
   lakebase-exec -p prod --print-env`,
 		HideHelpCommand: true,
 		Flags:           cli.Flags([]config.Setting{printEnv}, func(config.Setting) bool { return true }),
-		Commands:        []*urfave.Command{cli.CompleteCommand(r.Process)},
+		Commands:        []*urfave.Command{cli.CompleteCommand(j.Environment)},
 		Action: func(c *urfave.Context) error {
 			if c.NArg() > 0 {
 				return &cli.UsageError{Problem: sanitize.Quote(c.Args().First()) + " is not an option; the command goes after --", Fix: usage}
@@ -87,88 +96,65 @@ Examples:
 			if err != nil {
 				return err
 			}
-			r.code, err = r.start(c.Context, given)
-			return err
+			return j.start(c.Context, given)
 		},
 	}
 }
 
-// start runs the command; on Unix it returns only if the command was not started
-// or is supervised.
-func (r *execution) start(ctx context.Context, given map[string][]string) (int, error) {
-	if len(r.argv) == 0 && given["print-env"] == nil {
-		return 0, &cli.UsageError{Problem: "no command is given", Fix: usage}
+// start runs the command. On Unix it returns only if the command was not started or
+// is supervised.
+func (j *job) start(ctx context.Context, given map[string][]string) error {
+	printOnly := given["print-env"] != nil
+	if len(j.argv) == 0 && !printOnly {
+		return &cli.UsageError{Problem: "no command is given", Fix: usage}
 	}
-	conf, err := r.Resolve(given, nil)
+	conf, err := j.Resolve(given, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	say := r.Voice(*conf)
-	r.conf, r.say = conf, say
-	if conf.Refresh.Value != config.RefreshOff && given["print-env"] == nil {
-		if err := r.ReexecWithoutSecrets(); err != nil { // before anything is said that would be said twice
-			say.Note("the secret stays in the supervisor's environment: %v", err)
+	j.conf, j.resolved = *conf, true
+	j.say = j.Voice(j.conf)
+	supervised := j.conf.Refresh.Value != config.RefreshOff
+	if supervised && !printOnly {
+		if err := j.ReexecWithoutSecrets(); err != nil { // before anything is logged that would be logged twice
+			j.say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
-	cli.TellWarnings(say, *conf)
-	cli.TellNotes(say, *conf)
+	cli.TellWarnings(j.say, j.conf)
+	cli.TellNotes(j.say, j.conf)
 	var keep *pgenv.KeepError
-	if err := pgenv.CheckKeep(conf.Keep.Value); errors.As(err, &keep) {
-		return 0, &config.Error{Name: conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}
+	if err := pgenv.CheckKeep(j.conf.Keep.Value); errors.As(err, &keep) {
+		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}
 	}
-	vars, err := variables(*conf)
-	if err != nil {
-		return 0, err
+	if j.vars, err = variables(j.conf); err != nil {
+		return err
 	}
-	if given["print-env"] != nil {
-		return 0, printEnv(ctx, r.Process, *conf, vars, say, r.argv)
+	if printOnly {
+		return j.printEnv(ctx)
 	}
-	if name, ok := warnEmptyArgument(vars, r.argv); ok {
-		say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", name, name)
+	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
+		j.say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
 	}
-	progress := cli.StartProgress(say, cli.Terminal(r.Stderr))
-	j := &job{Process: r.Process, conf: *conf, vars: vars, say: say, argv: r.argv}
+	progress := cli.StartProgress(j.say, cli.Terminal(j.Stderr))
 	err = j.prepare(ctx, progress)
 	progress.Stop()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if conf.Refresh.Value != config.RefreshOff {
-		return j.supervise(ctx)
+	if supervised {
+		j.code, err = j.supervise(ctx)
+		return err
 	}
 	environ, err := j.environ(nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	code, err := process.Exec(j.cmd, environ, r.Stdio())
-	return code, err
+	j.code, err = process.Exec(j.cmd, environ, j.Stdio())
+	return err
 }
 
-// job is one command on its way to its start.
-type job struct {
-	*cli.Process
-	conf config.Config
-	vars []variable
-	say  *cli.Logger
-	argv []string
-
-	client  *cli.Client
-	cmd     process.Command
-	session lakebase.Session
-}
-
-// environ is the command's environment.
-func (j *job) environ(login *clientLogin) ([]string, error) {
-	result, err := pgenv.Build(j.Environ, values(&j.conf, j.session.Target, j.session.Token, login, j.vars, j.argv), j.conf.Keep.Value)
-	if err != nil {
-		return nil, err
-	}
-	j.say.Note("removed from the command's environment: %s", list(result.Removed))
-	return result.Environ, nil
-}
-
-// prepare does all that comes before the command: what is wrong with the
-// command line and the command is found before anything is asked of anybody.
+// prepare does everything that precedes the command. It finds errors in the options,
+// the command and the environment before it asks for a token.
 func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.conf.Refresh.Value != config.RefreshOff {
 		if err := process.DisableCoreDumps(); err != nil {
@@ -181,13 +167,11 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.client, err = j.Client(j.conf, cli.MayPrompt, j.say, progress); err != nil {
 		return err
 	}
-	// A value that the child's environment cannot hold is found before a token
-	// is asked for.
 	probe := lakebase.Target(j.conf, j.client.Roots, "host")
-	if probe.User == "" { // the workspace tells it
+	if probe.User == "" { // the workspace names the user later
 		probe.User = "user"
 	}
-	if _, err := pgenv.Build(j.Environ, values(&j.conf, probe, credential.Token{}, nil, j.vars, j.argv), j.conf.Keep.Value); err != nil {
+	if _, err := pgenv.Build(j.Environ, j.values(probe, credential.Token{}, nil), j.conf.Keep.Value); err != nil {
 		return err
 	}
 	if j.cmd, err = process.Find(j.argv, j.Search()); err != nil {
@@ -200,4 +184,18 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 		j.conf.User.Value = j.session.Target.User
 	}
 	return err
+}
+
+// environ returns the command's environment.
+func (j *job) environ(login *clientLogin) ([]string, error) {
+	result, err := pgenv.Build(j.Environ, j.values(j.session.Target, j.session.Token, login), j.conf.Keep.Value)
+	if err != nil {
+		return nil, err
+	}
+	removed := "nothing"
+	if len(result.Removed) > 0 {
+		removed = strings.Join(result.Removed, " ")
+	}
+	j.say.Note("removed from the command's environment: %s", removed)
+	return result.Environ, nil
 }

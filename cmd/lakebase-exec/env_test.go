@@ -3,13 +3,13 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 func TestVariables(t *testing.T) {
@@ -20,9 +20,10 @@ func TestVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := pgenv.Values{Host: "h", Port: 5432, Database: "d", User: "a@b", Password: credential.NewSecret("t")}
+	j := &job{vars: vars}
+	v := j.values(pglogin.Target{Host: "h", Port: 5432, Database: "d", User: "a@b"}, credential.Token{Value: credential.NewSecret("t")}, nil)
 	want := []pgenv.Var{{Name: "DATABASE_URL", Value: "postgresql://a%40b:t@h:5432/d?sslmode="}, {Name: "DSN", Value: "a%40b@h"}}
-	if diff := cmp.Diff(want, extra(vars, answer(v, time.Time{}))); diff != "" {
+	if diff := cmp.Diff(want, v.Extra); diff != "" {
 		t.Error(diff)
 	}
 	for _, c := range []struct{ name, template, want string }{
@@ -37,20 +38,5 @@ func TestVariables(t *testing.T) {
 		if _, err := variables(bad); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s=%s: %v", c.name, c.template, err)
 		}
-	}
-}
-
-func TestEmptyArgumentIsSpokenOf(t *testing.T) {
-	vars := []variable{{name: "DATABASE_URL"}}
-	if name, ok := warnEmptyArgument(vars, []string{"psql", ""}); !ok || name != "DATABASE_URL" {
-		t.Error("an empty argument is not seen")
-	}
-	for _, argv := range [][]string{{"psql", "x"}, {"psql"}, nil} {
-		if _, ok := warnEmptyArgument(vars, argv); ok {
-			t.Errorf("%q", argv)
-		}
-	}
-	if _, ok := warnEmptyArgument(nil, []string{"psql", ""}); ok {
-		t.Error("no variable is set")
 	}
 }
