@@ -50,7 +50,7 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestNameNotResolved(t *testing.T) {
 	for _, tc := range []struct {
 		err   *net.DNSError
 		again bool

@@ -24,7 +24,7 @@ func TestServerTime(t *testing.T) {
 			w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 				date := now.Add(took / 2).Add(tc.ahead).UTC()
 				now = now.Add(took)
-				says(tc.status, `{}`, "Date", date.Format(http.TimeFormat), "Location", "https://stranger.example/")(rw, r)
+				says(tc.status, `{}`, "Date", date.Format(http.TimeFormat), "Location", "https://untrusted.example/")(rw, r)
 			})
 			c := w.client(t, func(o *Options) { o.Now = func() time.Time { return now } })
 			skew, err := c.ServerTime(soon(t))
@@ -44,7 +44,7 @@ func TestServerTime(t *testing.T) {
 	}
 }
 
-func TestNoServerTime(t *testing.T) {
+func TestServerTime_Errors(t *testing.T) {
 	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header()["Date"] = nil
 		says(200, `{}`)(rw, r)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -81,70 +80,5 @@ func TestLists(t *testing.T) {
 		if r.Method != "GET" || r.Header.Get("Authorization") != "Bearer "+bearer.Reveal() || r.Header.Get("X-Databricks-Workspace-Id") != "1234" {
 			t.Errorf("request %d: %s %v", i, r.Method, r.Header)
 		}
-	}
-}
-
-func TestListsThatAreRefused(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		status int
-		body   string
-		kind   Kind
-		again  bool
-	}{
-		{"no such thing", 404, `{"error_code":"NOT_FOUND","message":"project id not found"}`, KindEndpointNotFound, false},
-		{"malformed", 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"x"}`, KindEndpointMalformed, false},
-		{"no such API", 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found"}`, KindRefused, false},
-		{"bearer", 401, `{}`, KindBearerRefused, false},
-		{"denied", 403, `{"error_code":"PERMISSION_DENIED"}`, KindPermissionDenied, false},
-		{"rate", 429, `{}`, KindRateLimited, true},
-		{"no end", 200, `{"next_page_token":"again"}`, KindTooLarge, false},
-		{"token of the wrong type", 200, `{"next_page_token":7}`, KindBadReply, false},
-		{"no name", 200, `{"projects":[{}],"branches":[{}],"endpoints":[{}]}`, KindBadReply, false},
-		{"names of another kind", 200, `{"projects":[{"name":"projects/a/branches/b"}],"branches":[{"name":"projects/a"}],"endpoints":[{"name":"projects/a/branches/b/endpoints/e/x"}]}`, KindBadReply, false},
-		{"names that leave their place", 200, `{"projects":[{"name":"projects/.."}],"branches":[{"name":"projects/a/branches/b?x"}],"endpoints":[{"name":"projects/a/branches/b/endpoints/%2e"}]}`, KindBadReply, false},
-	} {
-		for _, call := range []Call{CallProjects, CallBranches, CallEndpoints} {
-			w := newWorkspace(t, false, says(tc.status, tc.body))
-			if e := wants(t, roads[call](soon(t), w.client(t)), tc.kind, tc.again); e.Call != call {
-				t.Errorf("%s: %+v", tc.name, e)
-			}
-			if tc.name == "no end" && len(w.seen) != maxPages {
-				t.Errorf("%d pages were asked for", len(w.seen))
-			}
-		}
-	}
-	w := newWorkspace(t, false, says(200, `{}`))
-	for _, call := range []Call{CallProjects, CallBranches, CallEndpoints} {
-		if err := roads[call](soon(t), w.client(t)); err != nil {
-			t.Errorf("an empty list: %v", err)
-		}
-	}
-}
-
-func TestParentsThatAreNotSent(t *testing.T) {
-	w := newWorkspace(t, false, says(200, `{}`))
-	c := w.client(t)
-	for _, parent := range []string{"", "shop", "projects/", "projects/..", "projects/a?b", "projects/a b", "projects/a/branches", "instances/shop", "projects/a/branches/b/endpoints/e", "projects/a%2fb"} {
-		_, err := c.Branches(soon(t), bearer, parent)
-		wants(t, err, KindEndpointMalformed, false)
-		_, err = c.Endpoints(soon(t), bearer, parent)
-		if e := wants(t, err, KindEndpointMalformed, false); e.Message != "not sent: the name is not projects/P/branches/B" {
-			t.Errorf("%q: %v", parent, e)
-		}
-	}
-	for call := range map[Call]bool{CallMe: true, CallProjects: true} {
-		empty := func() error {
-			if call == CallMe {
-				_, err := c.Me(soon(t), credential.Secret{})
-				return err
-			}
-			_, err := c.Projects(soon(t), credential.Secret{})
-			return err
-		}
-		wants(t, empty(), KindBearerRefused, false)
-	}
-	if len(w.seen) != 0 {
-		t.Errorf("%d requests were sent", len(w.seen))
 	}
 }

@@ -85,36 +85,36 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
-func TestAdoptedPlaceIsForAllTokens(t *testing.T) {
+func TestSetEndpoints(t *testing.T) {
 	w := newWorkspace(t, false, documents("", ""))
 	c := w.client(t)
 	c.SetEndpoints(Discovery{TokenEndpoint: w.URL + "/x/token", WorkspaceID: "77"})
 	_ = calls[CallWorkspaceToken](soon(t), c)
-	_ = roads[CallFederation](soon(t), c)
-	_ = roads[CallCode](soon(t), c)
-	_ = roads[CallMe](soon(t), c)
+	_ = calls[CallFederation](soon(t), c)
+	_ = calls[CallCode](soon(t), c)
+	_ = calls[CallMe](soon(t), c)
 	for i, path := range []string{"/x/token", "/x/token", "/x/token", "/api/2.0/preview/scim/v2/Me"} {
 		if w.seen[i].URL.Path != path || (path == "/api/2.0/preview/scim/v2/Me") != (w.seen[i].Header.Get("X-Databricks-Workspace-Id") == "77") {
 			t.Errorf("request %d: %s %v", i, w.seen[i].URL, w.seen[i].Header)
 		}
 	}
 	own := w.client(t, func(o *Options) { o.WorkspaceID = "1" })
-	own.SetEndpoints(Discovery{WorkspaceID: "77", TokenEndpoint: "https://stranger.example/oidc/v1/token", AuthorizationEndpoint: "http://" + w.Listener.Addr().String() + "/a"})
-	_ = roads[CallMe](soon(t), own)
-	_ = roads[CallRefresh](soon(t), own)
+	own.SetEndpoints(Discovery{WorkspaceID: "77", TokenEndpoint: "https://untrusted.example/oidc/v1/token", AuthorizationEndpoint: "http://" + w.Listener.Addr().String() + "/a"})
+	_ = calls[CallMe](soon(t), own)
+	_ = calls[CallRefresh](soon(t), own)
 	if r := w.seen[4]; r.Header.Get("X-Databricks-Workspace-Id") != "1" {
 		t.Errorf("the workspace id is %v", r.Header)
 	}
 	if w.seen[5].URL.Path != "/oidc/v1/token" || !strings.HasPrefix(own.AuthorizeURL("s", "c", redirectURI), w.URL+"/oidc/v1/authorize?") {
-		t.Error("a stranger's endpoint was adopted")
+		t.Error("a untrusted's endpoint was adopted")
 	}
 }
 
-func TestStrangers(t *testing.T) {
-	stranger := newWorkspace(t, false, documents(configOf("{host}/oidc", "workspace"), serverOwn))
+func TestDiscover_ForeignHost(t *testing.T) {
+	untrusted := newWorkspace(t, false, documents(configOf("{host}/oidc", "workspace"), serverOwn))
 	w := newWorkspace(t, false, nil)
 	host := strings.TrimPrefix(w.URL, "https://")
-	for _, at := range []string{stranger.URL + "/oidc", "http://" + host + "/oidc", "https://127.0.0.1/oidc", "https://user@" + host + "/oidc",
+	for _, at := range []string{untrusted.URL + "/oidc", "http://" + host + "/oidc", "https://127.0.0.1/oidc", "https://user@" + host + "/oidc",
 		"https://evil.example/oidc", "//" + host + "/oidc", "https://127.0.0.1.evil.example" + host[strings.IndexByte(host, ':'):] + "/oidc", "/oidc", "ftp://" + host} {
 		for name, handle := range map[string]http.HandlerFunc{
 			"oidc_endpoint":          documents(configOf(at, "workspace"), serverOwn),
@@ -136,8 +136,8 @@ func TestStrangers(t *testing.T) {
 	w.Config.Handler = documents(configOf("{host}/oidc", "workspace"), serverOwn)
 	_, err := w.client(t, func(o *Options) { o.AccountID = "another" }).Discover(soon(t))
 	wants(t, err, KindForeignHost, false)
-	if n := stranger.connections.Load(); n != 0 {
-		t.Errorf("the stranger was called %d times", n)
+	if n := untrusted.connections.Load(); n != 0 {
+		t.Errorf("the untrusted host was called %d times", n)
 	}
 	if _, err := w.client(t).Discover(soon(t)); err != nil {
 		t.Errorf("its own: %v", err)
@@ -182,7 +182,7 @@ func TestNoDocument(t *testing.T) {
 		}
 	}
 	w := newWorkspace(t, false, says(404, `{}`))
-	if e := wants(t, roads[CallMe](soon(t), w.client(t)), KindRefused, false); e.NoDocument() {
+	if e := wants(t, calls[CallMe](soon(t), w.client(t)), KindRefused, false); e.NoDocument() {
 		t.Error("a 404 to another call is no document")
 	}
 	w = newWorkspace(t, false, documents(`{"oidc_endpoint":"{host}/oidc/accounts/{account_id}"}`, serverOwn))
@@ -199,11 +199,11 @@ func TestAudience(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		d    Discovery
-		want string // empty: a stranger's
+		want string // empty: a untrusted's
 	}{
 		{"nothing known", Discovery{}, token},
 		{"its token endpoint", Discovery{TokenEndpoint: host + "/oidc/accounts/x/v1/token"}, host + "/oidc/accounts/x/v1/token"},
-		{"a stranger's token endpoint", Discovery{TokenEndpoint: "https://evil.example/token"}, token},
+		{"a untrusted's token endpoint", Discovery{TokenEndpoint: "https://evil.example/token"}, token},
 		{"named", Discovery{Audiences: []string{token}}, token},
 		{"the host itself", Discovery{Audiences: []string{host + ":443"}}, host + ":443"},
 		{"the account", Discovery{Audiences: []string{accountID}, AccountID: accountID}, accountID},

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -27,7 +26,7 @@ func speaks(t *testing.T, raw string) http.HandlerFunc {
 }
 
 // net/http puts what it cannot read into its own errors.
-func TestEchoesBelowHTTPAreHidden(t *testing.T) {
+func TestErrors_EchoesBelowHTTPAreRedacted(t *testing.T) {
 	for name, raw := range map[string]string{
 		"status":            "HTTP/1.1 %s\r\n\r\n",
 		"protocol":          "%s\r\n\r\n",
@@ -47,34 +46,5 @@ func TestEchoesBelowHTTPAreHidden(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A server has heard the secret in one call and may repeat it in another.
-func TestEchoesOfAnotherCallAreHidden(t *testing.T) {
-	fresh := jwt(`{"sub":"fresh"}`)
-	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/token"):
-			says(200, `{"access_token":"`+bearer.Reveal()+`","token_type":"Bearer","expires_in":3600}`)(rw, r)
-		case strings.HasSuffix(r.URL.Path, "/credentials"):
-			says(200, `{"token":"`+fresh+`"}`)(rw, r)
-		default:
-			says(400, `{"message":"you sent `+clientSecret+` for `+fresh+`"}`)(rw, r)
-		}
-	})
-	c := w.client(t)
-	if _, err := c.WorkspaceToken(soon(t), clientID, credential.NewSecret(clientSecret)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.DatabaseCredential(soon(t), bearer, endpointName, 0); err != nil {
-		t.Fatal(err)
-	}
-	_, err := c.Endpoint(soon(t), bearer, endpointName)
-	hides(t, err, clientSecret)
-	hides(t, err, fresh)
-	var e *Error
-	if errors.As(err, &e); e.Message != "you sent "+credential.Redacted+" for "+credential.Redacted {
-		t.Errorf("message %q", e.Message)
 	}
 }

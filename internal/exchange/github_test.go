@@ -61,30 +61,10 @@ func TestGitHubToken(t *testing.T) {
 }
 
 func TestGitHubRefuses(t *testing.T) {
-	for _, tc := range []struct {
-		name, body string
-		status     int
-		kind       Kind
-		again      bool
-	}{
-		{"401", `{"message":"x"}`, 401, KindBearerRefused, false},
-		{"403", `{"message":"x"}`, 403, KindPermissionDenied, false},
-		{"404", `{"message":"x"}`, 404, KindRefused, false},
-		{"503", ``, 503, KindUnavailable, true},
-		{"no value", `{}`, 200, KindBadReply, false},
-		{"a value of another type", `{"value":7}`, 200, KindBadReply, false},
-		{"a value that is no token", `{"value":"a b"}`, 200, KindBadReply, false},
-		{"a page", `<html>`, 200, KindNotJSON, false},
-	} {
-		w := newWorkspace(t, false, says(tc.status, tc.body))
-		if e := wants(t, roads[CallGitHub](soon(t), w.client(t)), tc.kind, tc.again); e.Call != CallGitHub || e.Host != strings.TrimPrefix(w.URL, "https://") {
-			t.Errorf("%s: %+v", tc.name, e)
-		}
-	}
 	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		says(403, fmt.Sprintf(`{"message":"you sent %s for value-0123456789","value":"value-0123456789"}`, r.Header.Get("Authorization")))(rw, r)
 	})
-	err := roads[CallGitHub](soon(t), w.client(t))
+	err := calls[CallGitHub](soon(t), w.client(t))
 	hides(t, err, bearer.Reveal())
 	hides(t, err, "value-0123456789")
 	untrusted := newWorkspace(t, false, says(200, `{}`))

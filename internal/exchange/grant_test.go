@@ -85,7 +85,7 @@ func TestAuthorizeURL(t *testing.T) {
 
 // What is no refresh token is as good as none: the access token is there, and
 // the old one may still work.
-func TestRefreshTokensThatAreNone(t *testing.T) {
+func TestGrant_InvalidRefreshToken(t *testing.T) {
 	for field, want := range map[string]string{
 		``:                          "",
 		`,"refresh_token":null`:     "",
@@ -106,80 +106,15 @@ func TestRefreshTokensThatAreNone(t *testing.T) {
 	}
 }
 
-func TestRefusedGrants(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		call   Call
-		status int
-		body   string
-		kind   Kind
-		again  bool
-	}{
-		{"revoked", CallRefresh, 400, `{"error":"invalid_grant","error_description":"revoked"}`, KindRefreshRefused, false},
-		{"revoked, with 401", CallRefresh, 401, `{"error":"invalid_grant"}`, KindRefreshRefused, false},
-		{"the workspace's own words", CallRefresh, 401, `{"error":"invalid_request","error_description":"Refresh token is invalid"}`, KindRefreshRefused, false},
-		{"and with 400", CallRefresh, 400, `{"error":"invalid_request","error_description":"Refresh token is invalid"}`, KindRefreshRefused, false},
-		{"another mistake", CallRefresh, 400, `{"error":"invalid_request","error_description":"scope"}`, KindRefused, false},
-		{"the public client is forbidden", CallRefresh, 401, `{"error":"invalid_client"}`, KindRefused, false},
-		{"an address that is not let in", CallRefresh, 403, `{"error_code":403,"message":"IP"}`, KindPermissionDenied, false},
-		{"a login page", CallRefresh, 401, `<html><title>Sign in</title>`, KindNotJSON, false},
-		{"no such path", CallRefresh, 404, `{"error_code":"ENDPOINT_NOT_FOUND"}`, KindRefused, false},
-		{"code", CallCode, 400, `{"error":"invalid_grant"}`, KindCodeRefused, false},
-		{"code 401", CallCode, 401, `{"error":"invalid_grant"}`, KindCodeRefused, false},
-		{"code of another client", CallCode, 400, `{"error":"unauthorized_client"}`, KindRefused, false},
-		{"no policy", CallFederation, 400, `{"error":"invalid_grant"}`, KindFederationRefused, false},
-		{"no such principal", CallFederation, 401, `{"error":"invalid_client"}`, KindFederationRefused, false},
-		{"audience", CallFederation, 400, `{"error":"invalid_request","error_description":"aud"}`, KindFederationRefused, false},
-		{"not a workspace", CallFederation, 404, `404 page not found`, KindNotJSON, false},
-		{"rate", CallFederation, 429, `{}`, KindRateLimited, true},
-		{"502", CallFederation, 502, ``, KindUnavailable, true},
-		{"no token", CallRefresh, 200, `{"refresh_token":"next"}`, KindBadReply, false},
-		{"a page", CallCode, 200, `<html>`, KindNotJSON, false},
-		{"cut short", CallRefresh, 200, `{"access_token":"at"`, KindBroken, false},
-		{"cut short, but exchanged again", CallFederation, 200, `{"access_token":"at"`, KindBroken, true},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			w := newWorkspace(t, false, says(tc.status, tc.body))
-			if e := wants(t, roads[tc.call](soon(t), w.client(t)), tc.kind, tc.again); e.Call != tc.call || e.NotSent {
-				t.Errorf("error = %+v", e)
-			}
-		})
-	}
-}
-
-func TestGrantsThatAreNotSent(t *testing.T) {
-	w := newWorkspace(t, false, says(200, tokenReply("at")))
-	c, good := w.client(t), codeSecret
-	for _, bad := range []string{"", "a b", "a\r\nb", "ü", strings.Repeat("a", maxToken+1)} {
-		s := credential.NewSecret(bad)
-		_, err := c.RefreshedToken(soon(t), s)
-		wants(t, err, KindRefreshRefused, false)
-		_, err = c.CodeToken(soon(t), s, good, redirectURI)
-		wants(t, err, KindCodeRefused, false)
-		_, err = c.CodeToken(soon(t), good, s, redirectURI)
-		wants(t, err, KindCodeRefused, false)
-		_, err = c.FederatedToken(soon(t), "", s)
-		if e := wants(t, err, KindFederationRefused, false); !e.NotSent || !strings.HasPrefix(e.Message, "not sent: ") {
-			t.Errorf("error = %+v", e)
-		}
-	}
-	if len(w.seen) != 0 {
-		t.Errorf("%d requests were sent", len(w.seen))
-	}
-	if _, err := c.RefreshedToken(soon(t), refreshSecret); err != nil {
-		t.Errorf("a good one: %v", err)
-	}
-}
-
 // Whatever was sent or received is in no error: of this call, or of a later one.
-func TestGrantsAreHidden(t *testing.T) {
+func TestGrant_SecretsAreRedacted(t *testing.T) {
 	for call, sent := range map[Call][]credential.Secret{
 		CallRefresh: {refreshSecret}, CallCode: {codeSecret, verifierSecret}, CallFederation: {subjectSecret},
 	} {
 		for _, s := range sent {
 			for _, echo := range []string{s.Reveal(), url.QueryEscape(s.Reveal())} {
 				w := newWorkspace(t, false, says(400, fmt.Sprintf(`{"error":"x","error_description":"you sent %s here"}`, echo)))
-				hides(t, roads[call](soon(t), w.client(t)), echo)
+				hides(t, calls[call](soon(t), w.client(t)), echo)
 			}
 		}
 	}
@@ -204,5 +139,5 @@ func TestGrantsAreHidden(t *testing.T) {
 		hides(t, err, "id-token-5555566666")
 	}
 	w := newWorkspace(t, false, says(400, `{"refresh_token":"refresh-9876543210","message":"you sent for refresh-9876543210"}`))
-	hides(t, roads[CallRefresh](soon(t), w.client(t)), "refresh-9876543210")
+	hides(t, calls[CallRefresh](soon(t), w.client(t)), "refresh-9876543210")
 }

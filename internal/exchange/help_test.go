@@ -140,30 +140,6 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// calls makes each call by its name.
-var calls = map[Call]func(context.Context, *Client) error{
-	CallWorkspaceToken: func(ctx context.Context, c *Client) error {
-		_, err := c.WorkspaceToken(ctx, clientID, credential.NewSecret(clientSecret))
-		return err
-	},
-	CallDatabaseCredential: func(ctx context.Context, c *Client) error {
-		_, err := c.DatabaseCredential(ctx, bearer, endpointName, 0)
-		return err
-	},
-	CallEndpoint: func(ctx context.Context, c *Client) error {
-		_, err := c.Endpoint(ctx, bearer, endpointName)
-		return err
-	},
-	CallInstanceCredential: func(ctx context.Context, c *Client) error {
-		_, err := c.DatabaseCredential(ctx, bearer, instanceTarget, 0)
-		return err
-	},
-	CallInstance: func(ctx context.Context, c *Client) error {
-		_, err := c.Endpoint(ctx, bearer, instanceTarget)
-		return err
-	},
-}
-
 // wants checks an error's kind and worth, and gives it back.
 func wants(t *testing.T, err error, kind Kind, again bool) *Error {
 	t.Helper()

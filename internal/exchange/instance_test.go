@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 const (
@@ -109,7 +106,7 @@ func TestInstanceStates(t *testing.T) {
 
 // A refusal whose body is cut short because the caller has given up is no word of
 // the workspace's.
-func TestRefusalThatWasGivenUp(t *testing.T) {
+func TestRefusal_Canceled(t *testing.T) {
 	const said = `{"error_code":"NOT_FOUND","message":"no such instance"}`
 	head := make(chan struct{}, 1)
 	slow := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
@@ -124,26 +121,4 @@ func TestRefusalThatWasGivenUp(t *testing.T) {
 	wants(t, calls[CallInstance](ctx, slow.client(t)), KindCanceled, false)
 	w := newWorkspace(t, false, says(404, said))
 	wants(t, calls[CallInstance](soon(t), w.client(t)), KindEndpointNotFound, false)
-}
-
-func TestInstanceNameStaysInItsPlace(t *testing.T) {
-	w := newWorkspace(t, false, says(200, instanceReply("")))
-	c := w.client(t)
-	for _, name := range []string{"", ".", "..", "a/b", "../credentials", "a?b", "a%2fb", "a#b", "a b", "ü"} {
-		_, err := c.Endpoint(soon(t), bearer, credential.InstancePrefix+name)
-		if e := wants(t, err, KindEndpointMalformed, false); !e.IsInstance() {
-			t.Errorf("%q: the call is %q", name, e.Call)
-		}
-	}
-	if len(w.seen) != 0 {
-		t.Errorf("%d requests were sent", len(w.seen))
-	}
-	if _, err := c.Endpoint(soon(t), bearer, "instances/My-Instance_2"); err != nil || w.seen[0].URL.Path != "/api/2.0/database/instances/My-Instance_2" {
-		t.Errorf("a good name: %v", err)
-	}
-	// An endpoint's call is none of an instance.
-	_, err := c.Endpoint(soon(t), bearer, "shop")
-	if e := wants(t, err, KindEndpointMalformed, false); e.IsInstance() || !strings.Contains(e.Message, "not sent") {
-		t.Errorf("%+v", e)
-	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestNewIsLazyAndRootsLoadOnce(t *testing.T) {
+func TestNew_IsLazy(t *testing.T) {
 	w := newWorkspace(t, false, lakebase)
 	loads, dials := 0, 0
 	c := w.client(t, func(o *Options) {
@@ -36,7 +36,7 @@ func TestNewIsLazyAndRootsLoadOnce(t *testing.T) {
 	}
 }
 
-func TestRootsThatDoNotLoad(t *testing.T) {
+func TestLoadRoots_Error(t *testing.T) {
 	w := newWorkspace(t, false, lakebase)
 	broken := errors.New("no bundle")
 	c := w.client(t, func(o *Options) { o.LoadRoots = func() (*x509.CertPool, error) { return nil, broken } })
@@ -46,7 +46,7 @@ func TestRootsThatDoNotLoad(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatIsNoHTTPSOrigin(t *testing.T) {
+func TestNew_InvalidHost(t *testing.T) {
 	for host, why := range map[string]string{
 		"":                                  "https://",
 		"http://dbc-1.cloud.databricks.com": "https://",
@@ -78,7 +78,7 @@ func TestNewRefusesWhatIsNoHTTPSOrigin(t *testing.T) {
 	}
 }
 
-func TestNewRefusesHeadersAndProxies(t *testing.T) {
+func TestNew_InvalidHeadersAndProxies(t *testing.T) {
 	for _, tc := range []struct {
 		o   Options
 		why string

@@ -112,7 +112,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-func TestTheProcessEnvironmentIsNotRead(t *testing.T) {
+func TestProxy_EnvironmentIsNotRead(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	t.Setenv("https_proxy", "http://127.0.0.1:1")
 	w := newWorkspace(t, false, lakebase)

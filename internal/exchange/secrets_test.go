@@ -1,8 +1,6 @@
 package exchange
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,67 +65,9 @@ func TestClientSecrets(t *testing.T) {
 	}
 }
 
-// ask makes one of the four calls.
-func ask(call Call, ctx context.Context, c *Client) (err error) {
-	switch call {
-	case CallPrincipal:
-		_, err = c.Principal(ctx, bearer)
-	case CallListSecrets:
-		_, err = c.ClientSecrets(ctx, bearer, "41")
-	case CallCreateSecret:
-		_, _, err = c.CreateClientSecret(ctx, bearer, "41", 0)
-	case CallDeleteSecret:
-		err = c.DeleteClientSecret(ctx, bearer, "41", "s-1")
-	}
-	return err
-}
-
-func TestWhatTheWorkspaceAnswersAboutSecrets(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		call   Call
-		status int
-		body   string
-		kind   Kind
-		again  bool
-		acted  bool
-	}{
-		{"no such secret", CallDeleteSecret, 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindSecretNotFound, false, false},
-		{"no such principal", CallListSecrets, 404, `{"error_code":"NOT_FOUND","message":"no"}`, KindSecretNotFound, false, false},
-		{"no such API", CallListSecrets, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`, KindRefused, false, false},
-		{"denied", CallCreateSecret, 403, `{"error_code":"PERMISSION_DENIED","message":"no"}`, KindPermissionDenied, false, false},
-		{"five", CallCreateSecret, 400, `{"error_code":"RESOURCE_LIMIT_EXCEEDED","message":"no"}`, KindTooManySecrets, false, false},
-		{"a quota elsewhere", CallListSecrets, 400, `{"error_code":"QUOTA_EXCEEDED","message":"no"}`, KindRefused, false, false},
-		{"lifetime", CallCreateSecret, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"lifetime"}`, KindRefused, false, false},
-		{"bearer", CallPrincipal, 401, `{"error_code":"UNAUTHENTICATED","message":"no"}`, KindBearerRefused, false, false},
-		{"rate", CallCreateSecret, 429, `{"error_code":"RESOURCE_EXHAUSTED","message":"later"}`, KindRateLimited, true, false},
-		{"503", CallCreateSecret, 503, ``, KindUnavailable, true, true},
-		{"500", CallCreateSecret, 500, ``, KindServerError, false, true},
-		{"a page", CallCreateSecret, 200, `<html>`, KindNotJSON, false, true},
-		{"cut short", CallCreateSecret, 200, made, KindBroken, true, true},
-		{"no secret", CallCreateSecret, 200, `{"id":"x"}`, KindBadReply, false, true},
-		{"no id", CallCreateSecret, 200, `{"secret":"dose-very-new-secret"}`, KindBadReply, false, true},
-		{"an id that leaves its place", CallListSecrets, 200, `{"secrets":[{"id":"../x"}]}`, KindBadReply, false, true},
-		{"no end", CallListSecrets, 200, `{"secrets":[{"id":"x"}],"next_page_token":"again"}`, KindTooLarge, false, true},
-		{"nobody", CallPrincipal, 200, `{"id":""}`, KindBadReply, false, true},
-		{"somebody else's path", CallPrincipal, 200, `{"id":"41/x"}`, KindBadReply, false, true},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			w := newWorkspace(t, false, says(tc.status, tc.body))
-			e := wants(t, ask(tc.call, soon(t), w.client(t)), tc.kind, tc.again)
-			if e.MayHaveApplied() != tc.acted || e.Call != tc.call {
-				t.Errorf("acted %v, want %v: %v", e.MayHaveApplied(), tc.acted, e)
-			}
-			if strings.Contains(fmt.Sprintf("%+v %v", e, e), "very-new") {
-				t.Errorf("the new secret is in %v", e)
-			}
-		})
-	}
-}
-
 // What was given once is hidden in every later answer, and so is a secret that
 // stands in a refusal by mistake.
-func TestNewSecretIsHidden(t *testing.T) {
+func TestCreateClientSecret_IsRedacted(t *testing.T) {
 	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			says(200, made+"}")(rw, r)
@@ -142,20 +82,5 @@ func TestNewSecretIsHidden(t *testing.T) {
 	e := wants(t, c.DeleteClientSecret(soon(t), bearer, "41", "s-1"), KindRefused, false)
 	if !strings.Contains(e.Message, "you have") || strings.Contains(e.Error(), "dose-") {
 		t.Errorf("%v", e)
-	}
-}
-
-func TestIDsThatAreNotSent(t *testing.T) {
-	w := newWorkspace(t, false, says(200, "{}"))
-	c := w.client(t)
-	for _, id := range []string{"", ".", "..", "a/b", "a?b", "a%2fb", "a b", "é", strings.Repeat("a", 129)} {
-		wants(t, c.DeleteClientSecret(soon(t), bearer, "41", id), KindSecretNotFound, false)
-		wants(t, c.DeleteClientSecret(soon(t), bearer, id, "s"), KindSecretNotFound, false)
-	}
-	if len(w.seen) != 0 {
-		t.Errorf("%d requests were sent", len(w.seen))
-	}
-	if err := c.DeleteClientSecret(soon(t), bearer, "41", "8c1f0a52-0000_x.y=~"); err != nil {
-		t.Error(err)
 	}
 }
