@@ -5,7 +5,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
@@ -21,7 +20,7 @@ type Services struct {
 	say       *Logger
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
-	upstream  *broker.Door
+	upstream  *pgproxy.Dialer
 }
 
 // NewServices prepares to refresh the token of a session. onToken is called with
@@ -56,7 +55,7 @@ func withShortFirstAttempt(m mint) mint {
 
 // UseProxy adds a proxy for clients that log in with password.
 func (v *Services) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
-	v.upstream = broker.NewDoor(t, v.refresher, func(err error) (string, string) { return Describe(err, &v.conf) })
+	v.upstream = pgproxy.NewDialer(t, v.refresher, func(err error) (string, string) { return Describe(err, &v.conf) })
 	v.proxy = pgproxy.New(pgproxy.Options{User: v.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: v.upstream,
 		LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
 }

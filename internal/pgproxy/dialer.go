@@ -1,0 +1,94 @@
+package pgproxy
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync/atomic"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+)
+
+// TokenSource supplies tokens for logins. Refresh replaces one that the server has
+// rejected.
+type TokenSource interface {
+	Token(ctx context.Context) (credential.Token, error)
+	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
+}
+
+// Dialer is the Upstream that logs in with tokens.
+type Dialer struct {
+	target    pglogin.Target
+	tokens    TokenSource
+	describe  func(error) (message, hint string)
+	connector pglogin.Connector
+	wakes     atomic.Int64
+}
+
+// NewDialer returns a Dialer for a target; clients choose the database. describe
+// returns the texts of errors that do not come from the server.
+func NewDialer(t pglogin.Target, tokens TokenSource, describe func(error) (message, hint string)) *Dialer {
+	return &Dialer{target: t, tokens: tokens, describe: describe, connector: pglogin.Connector{Cache: pglogin.NewTLSCache()}}
+}
+
+// Wakes returns the number of logins that waited for a suspended compute.
+func (d *Dialer) Wakes() int64 { return d.wakes.Load() }
+
+// Login logs in for a client. A token that the server refuses is replaced once.
+func (d *Dialer) Login(ctx context.Context, params map[string]string) (*ServerConn, error) {
+	t, rest := d.target, maps.Clone(params)
+	t.Database = params["database"]
+	delete(rest, "database")
+	delete(rest, "user")
+	token, err := d.tokens.Token(ctx)
+	if err != nil {
+		return nil, d.serverError(err)
+	}
+	conn, err := d.connector.Connect(ctx, t, token.Value, rest)
+	var e *pglogin.Error
+	if errors.As(err, &e) && e.TokenRefused() {
+		next, refreshErr := d.tokens.Refresh(ctx, token.Value)
+		if refreshErr == nil && !next.Value.Equal(token.Value) {
+			conn, err = d.connector.Connect(ctx, t, next.Value, rest)
+		}
+	}
+	if err != nil {
+		return nil, d.serverError(err)
+	}
+	if conn.Attempts > 1 {
+		d.wakes.Add(1)
+	}
+	return &ServerConn{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
+}
+
+// Cancel sends a cancel request.
+func (d *Dialer) Cancel(ctx context.Context, pid uint32, key []byte) error {
+	return d.connector.Cancel(ctx, d.target, pid, key)
+}
+
+// SQLSTATEs of errors that no server has sent (PostgreSQL manual, "PostgreSQL Error
+// Codes").
+const (
+	cannotConnectNow = "57P03"
+	unableToConnect  = "08001"
+)
+
+// serverError returns the error that a client receives: the server's own, or else
+// one with our texts. A client that has gone receives none.
+func (d *Dialer) serverError(err error) error {
+	var e *pglogin.Error
+	out := &ServerError{Code: unableToConnect}
+	if errors.As(err, &e) {
+		switch {
+		case e.Kind == pglogin.Canceled:
+			return err
+		case e.Kind == pglogin.WakeTimeout:
+			out.Code = cannotConnectNow
+		case e.Code != "":
+			return &ServerError{Code: e.Code, Message: e.Message}
+		}
+	}
+	out.Message, out.Hint = d.describe(err)
+	return out
+}
