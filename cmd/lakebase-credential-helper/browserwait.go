@@ -67,7 +67,7 @@ func (c *call) showAddress(address string, canPaste bool) {
 }
 
 func (w *browserWait) wait(ctx context.Context) (auth.Redirect, error) {
-	ctx, stop := context.WithTimeoutCause(ctx, w.timeout, &cli.WayError{Problem: fmt.Sprintf("no login within %s", w.timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
+	ctx, stop := context.WithTimeoutCause(ctx, w.timeout, &auth.SourceError{Problem: fmt.Sprintf("no login within %s", w.timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -112,7 +112,7 @@ func (w *browserWait) showWhenNeeded(done <-chan struct{}, opened <-chan error, 
 				continue
 			}
 			if !w.terminal {
-				cancel(&cli.WayError{Problem: "cannot start a browser (" + err.Error() + "), and there is no terminal to show the address on",
+				cancel(&auth.SourceError{Problem: "cannot start a browser (" + err.Error() + "), and there is no terminal to show the address on",
 					Fix: "run it on a terminal; or with --no-browser, which writes the address to standard error and reads the one that the browser ends up at from standard input"})
 				return
 			}

@@ -105,7 +105,7 @@ func TestBrowserWait_NoBrowserNoTerminal(t *testing.T) {
 	m := newFixture(t)
 	m.terminal = false
 	m.open = []func() error{func() error { return errors.New("broken") }}
-	var way *cli.WayError
+	var way *auth.SourceError
 	if _, err := m.wait(t.Context()); !errors.As(err, &way) || !strings.Contains(way.Problem, "cannot start a browser (broken)") || cli.ExitCode(err) != cli.ExitNoSecret {
 		t.Errorf("%v", err)
 	}
@@ -149,7 +149,7 @@ func TestBrowserWait_Timeout(t *testing.T) {
 	m.timeout, m.shown = 50*time.Millisecond, true
 	begun := time.Now()
 	_, err := m.wait(t.Context())
-	var way *cli.WayError
+	var way *auth.SourceError
 	if !errors.As(err, &way) || way.Problem != "no login within 50ms" || way.Fix == "" {
 		t.Errorf("%v", err)
 	}

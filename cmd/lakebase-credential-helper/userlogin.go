@@ -146,7 +146,7 @@ func (c *call) userStoreError(err error) error {
 	var chain *keychain.Error
 	switch {
 	case errors.Is(err, keychain.ErrTooBig):
-		return &cli.WayError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "store it in a file with --store file"}
+		return &auth.SourceError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "store it in a file with --store file"}
 	case errors.As(err, &chain):
 		return &auth.NoLoginError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
 	}

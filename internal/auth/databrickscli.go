@@ -55,7 +55,7 @@ func (s cliSource) Token(ctx context.Context) (credential.Token, error) {
 	var tool *ToolError
 	switch {
 	case errors.As(err, &tool) && tool.NotFound:
-		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another way with --auth"}
+		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
 	case err != nil:
 		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + s.conf.Workspace.Value.URL()}
 	}

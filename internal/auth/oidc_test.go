@@ -64,11 +64,15 @@ func TestFileOIDC(t *testing.T) {
 			t.Errorf("%d bytes: got %v, want %q", len(text), err, want)
 		}
 	}
-	if err := os.Remove(path); err != nil {
+	link := path + "-link" // as Kubernetes projects it
+	if err := os.Symlink(tokenFile(t, strings.Repeat("a", maxTokenFile)), link); err != nil {
 		t.Fatal(err)
 	}
-	if err := refreshed(t, chain); !errors.As(err, new(*SourceError)) {
-		t.Errorf("without a file: got %v", err)
+	for path, want := range map[string]string{link: "", path + "-missing": "no such file", t.TempDir(): "not a regular file", os.DevNull: "not a regular file"} {
+		_, err := readTokenFile(config.SecretSource{Path: path})
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
 	}
 }
 

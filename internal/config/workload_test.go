@@ -130,7 +130,7 @@ func TestWorkloadHost(t *testing.T) {
 			}
 		}
 	}
-	// Where no workload's token is chosen, that is the broker's question.
+	// Where no workload's token is chosen, that is auth's question.
 	c := given{env: env("DATABRICKS_HOST", "h.example", "ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken)}.must(t)
 	if c.WorkloadHost() || (&Config{}).WorkloadHost() {
 		t.Error("h.example is a host for tokens of workloads")

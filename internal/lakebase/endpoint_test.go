@@ -81,7 +81,7 @@ func TestHost_FromTheAPIIsChecked(t *testing.T) {
 	for host, want := range map[string]string{
 		"":                "names no ",
 		"ep-x-pooler.foo": "takes no OAuth roles",
-		"a.foo,b.foo":     "not a list",
+		"a.foo,b.foo":     "list of hosts",
 		"/tmp":            "Unix socket",
 	} {
 		for _, readOnly := range []bool{false, true} {

@@ -97,7 +97,6 @@ var leaves = []string{
 // that is not listed imports leaves only.
 var domain = map[string]string{
 	"internal/auth":       "internal/config internal/exchange",
-	"internal/broker":     "internal/auth internal/config internal/exchange internal/keychain internal/lakebase internal/loginproof internal/pglogin internal/pgproxy internal/tokencache",
 	"internal/lakebase":   "internal/auth internal/config internal/exchange internal/loginproof internal/pglogin internal/tokencache",
 	"internal/pgproxy":    "internal/pglogin",
 	"internal/rotate":     "internal/config internal/exchange",
@@ -206,15 +205,15 @@ func TestImportCheckFindsViolations(t *testing.T) {
 	}{
 		{in("internal/pglogin", module+"/internal/config"), "not listed in domain"},
 		{in("internal/credential", module+"/internal/config"), "leaves import leaves only"},
-		{in("internal/tokencache", module+"/internal/broker"), "not listed in domain"},
-		{in("internal/broker", module+"/cmd/internal/cli"), "not the other way round"},
+		{in("internal/tokencache", module+"/internal/lakebase"), "not listed in domain"},
+		{in("internal/lakebase", module+"/cmd/internal/cli"), "not the other way round"},
 		{in("internal/config", "github.com/urfave/cli/v2"), "only cmd/internal/cli and cmd/internal/gendocs and"},
 		{in("internal/rootcerts", "net/http"), "only internal/auth and internal/exchange and internal/supervisor may"},
 		{in("cmd/internal/cli", "net/http"), "only internal/auth and internal/exchange and internal/supervisor may"},
 		{in("internal/pglogin", "net/http/httptrace"), "only internal/auth and internal/exchange and internal/supervisor may"},
 		{in("internal/pglogin", "github.com/cenkalti/backoff/v4"), "only internal/retry may"},
 		{in("cmd/lakebase-exec", "github.com/zalando/go-keyring"), "only internal/keychain may"},
-		{in("internal/broker", "github.com/jackc/pgx/v5/pgconn"), "only internal/pglogin may"},
+		{in("internal/lakebase", "github.com/jackc/pgx/v5/pgconn"), "only internal/pglogin may"},
 		{in("internal/exchange", "golang.org/x/crypto/x509roots/fallback"), "only internal/rootcerts may"},
 		{in("internal/securefile", "github.com/gofrs/flock"), "only internal/filelock may"},
 		{in("internal/credformat", module+"/test/emulator"), "contain no test code"},
@@ -228,7 +227,7 @@ func TestImportCheckFindsViolations(t *testing.T) {
 		}
 	}
 	good := []pkg{in("internal/pglogin", module+"/internal/credential", "github.com/jackc/pgx/v5/pgconn", "net", "net/netip"),
-		in("internal/broker", module+"/internal/pglogin"), in("internal/exchange", module+"/internal/retry"), in("cmd/lakebase-exec", module+"/internal/process"), in("test/e2e", "net/http", module+"/test/emulator")}
+		in("internal/lakebase", module+"/internal/pglogin"), in("internal/exchange", module+"/internal/retry"), in("cmd/lakebase-exec", module+"/internal/process"), in("test/e2e", "net/http", module+"/test/emulator")}
 	if got := checkImports(good); len(got) != 0 {
 		t.Errorf("good imports are refused: %q", got)
 	}

@@ -5,11 +5,11 @@ import (
 	"slices"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
@@ -41,12 +41,12 @@ type exitRow struct {
 var exitTable = []exitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
-			is[*broker.SecretFileError](err) || is[*broker.HostError](err) || is[*broker.TargetError](err) || is[*rootcerts.Error](err) || is[*securefile.Error](err) || is[*credformat.Error](err) || badValue(err)
+			is[*auth.SecretFileError](err) || is[*lakebase.HostError](err) || is[*lakebase.TargetError](err) || is[*rootcerts.Error](err) || is[*securefile.Error](err) || is[*credformat.Error](err) || badValue(err)
 	}},
 	{ExitNotFound, "the command was not found", is[*process.NotFoundError]},
 	{ExitNotExecutable, "the command cannot be executed", is[*process.NotExecutableError]},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, absent or silent", func(err error) bool {
-		return is[*broker.NoSecretError](err) || is[*broker.NoPersonError](err) || is[*broker.SignedOutError](err) || is[*WayError](err) || is[*keychain.Error](err)
+		return is[*auth.NoSecretError](err) || is[*auth.NoLoginError](err) || is[*auth.LoginExpiredError](err) || is[*auth.SourceError](err) || is[*keychain.Error](err)
 	}},
 	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool {
 		return is[*exchange.Error](err) || is[*rotate.TooManyError](err) || is[*auth.DeniedError](err) || untried(err)

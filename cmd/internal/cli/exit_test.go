@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
@@ -28,15 +29,15 @@ func TestExitCode(t *testing.T) {
 		{&config.Error{Problem: "p"}, 120},
 		{&pgenv.KeepError{}, 120},
 		{&pgenv.ValueError{}, 120},
-		{&broker.SecretFileError{Err: errors.New("x")}, 120},
-		{&broker.HostError{}, 120},
+		{&auth.SecretFileError{Err: errors.New("x")}, 120},
+		{&lakebase.HostError{}, 120},
 		{&rootcerts.Error{Err: errors.New("x")}, 120},
 		{&securefile.Error{}, 120},
 		{&pglogin.Error{Kind: pglogin.BadTarget}, 120},
 		{&pglogin.Error{Kind: pglogin.BadRootCert}, 120},
 		{&process.NotFoundError{}, 127},
 		{&process.NotExecutableError{}, 126},
-		{&broker.NoSecretError{Err: &keychain.Error{Err: keychain.ErrNotFound}}, 121},
+		{&auth.NoSecretError{Err: &keychain.Error{Err: keychain.ErrNotFound}}, 121},
 		{&keychain.Error{Err: keychain.ErrLocked}, 121},
 		{&exchange.Error{Kind: exchange.KindInvalidClient}, 122},
 		{&exchange.Error{Kind: exchange.KindEndpointDisabled}, 122},
@@ -49,7 +50,7 @@ func TestExitCode(t *testing.T) {
 		{context.Canceled, 125},
 		// What is at the root of a failure counts, not the layer that met it.
 		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
-		{&broker.SecretFileError{Err: &securefile.Error{}}, 120},
+		{&auth.SecretFileError{Err: &securefile.Error{}}, 120},
 	} {
 		for name, err := range map[string]error{
 			"itself": c.err, "wrapped": fmt.Errorf("x: %w", c.err), "joined": errors.Join(errors.New("x"), c.err),

@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -85,38 +84,6 @@ type NoRuntimeDirError struct{ Why error }
 
 func (e *NoRuntimeDirError) Error() string { return "there is no runtime folder: " + e.Why.Error() }
 
-// Broker puts the rooms together for one configuration.
-func (p *Process) Broker(conf config.Config, say *Logger, progress *Progress) (*broker.Broker, error) {
-	roots, err := p.SSLRootCert(conf)
-	if err != nil {
-		return nil, err
-	}
-	if conf.CACert.Value != "" {
-		if err := rootcerts.Check(conf.CACert.Value); err != nil {
-			return nil, err
-		}
-	}
-	workspace, err := p.workspace(conf)
-	if err != nil {
-		return nil, err
-	}
-	chain := p.Keychain(conf)
-	stores, err := p.TokenStores(conf, chain)
-	if err != nil {
-		return nil, err
-	}
-	return &broker.Broker{
-		Config: conf, Secrets: p.Secrets(chain), Cache: stores.Cache(say, progress), Logins: stores.Logins(), SSLRootCert: roots, Now: time.Now,
-		Workspace:      workspace,
-		Waker:          connector(progress),
-		ReadSecretFile: p.ReadSecretFile,
-		Tell:           p.teller(conf, say, progress),
-		People:         workspace, Federation: workspace, Discovery: workspace, Directory: workspace, Browser: workspace,
-		Accounts: p.accounts(stores.Index()), Keep: p.keepRefresh(chain, stores.Index()),
-		WorkloadToken: p.workloadToken(conf), DatabricksCLI: p.databricksCLI(conf),
-	}, nil
-}
-
 func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 	finder := p.Roots()
 	client, err := exchange.New(exchange.Options{
@@ -148,27 +115,6 @@ func connector(progress *Progress) *pglogin.Connector {
 			progress.SetDetail(string(last.Kind))
 		}
 	}}
-}
-
-// teller turns the broker's stages into words.
-func (p *Process) teller(conf config.Config, say *Logger, progress *Progress) func(broker.Stage, string) {
-	return func(s broker.Stage, text string) {
-		switch s {
-		case broker.Note:
-			say.Note("%s", text)
-		case broker.Warning:
-			say.Warn("%s", text)
-		case broker.AtKeychain:
-			progress.SetStatus("waiting for the keychain")
-			say.Note("reading the stored secret")
-		case broker.AtExchange:
-			progress.SetStatus("signing in to " + text)
-			say.Note("signing in to %s as %s", text, identity(conf))
-		case broker.AtWake:
-			progress.SetStatus("waiting for the compute to wake")
-			say.Note("logging in to %s:%d as %s, at most %s", text, conf.PGPort.Value, conf.User.Value, conf.WaitTimeout.Value)
-		}
-	}
 }
 
 // TellWarnings says what a person has to know of the configuration.

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -20,8 +21,8 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	var (
 		usage *UsageError
 		conff *config.Error
-		none  *broker.NoSecretError
-		host  *broker.HostError
+		none  *auth.NoSecretError
+		host  *lakebase.HostError
 		fixed interface{ Hint() string }
 		login *pglogin.Error
 		tried *retry.Error
@@ -55,7 +56,7 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	return message, ""
 }
 
-func hostHint(e *broker.HostError) string {
+func hostHint(e *lakebase.HostError) string {
 	if e.Named == "" && e.ReadOnly {
 		return "enable readable secondaries for it in the console, leave --read-only out, or name the host with --pghost"
 	}
@@ -66,7 +67,7 @@ func hostHint(e *broker.HostError) string {
 }
 
 // noSecret speaks of a secret that is not to be had.
-func noSecret(e *broker.NoSecretError, conf *config.Config) (message, hint string) {
+func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string) {
 	message = fmt.Sprintf("no secret for client %s at %s: %s", e.ClientID, e.Host, sanitize.Line(e.Err.Error()))
 	for _, n := range e.Notes {
 		if strings.HasPrefix(n.Name, "DATABRICKS_CLIENT_SECRET") {

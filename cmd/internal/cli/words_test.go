@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
@@ -44,7 +45,7 @@ func TestEveryKeychainErrorHasWords(t *testing.T) {
 			chain := &keychain.Error{Op: "get", Account: "a", Err: kind, Detail: "words"}
 			message, hint := Describe(chain, c)
 			wellSaid(t, kind.Error(), message, hint)
-			message, hint = Describe(&broker.NoSecretError{Host: "w.example", ClientID: "client-1", Err: chain}, c)
+			message, hint = Describe(&auth.NoSecretError{Host: "w.example", ClientID: "client-1", Err: chain}, c)
 			wellSaid(t, "no secret: "+kind.Error(), message, hint)
 			if !strings.Contains(message, "w.example") || !strings.Contains(message, "client-1") || !strings.Contains(message, "words") {
 				t.Error(message)
@@ -61,10 +62,10 @@ func TestWordsOfOtherErrors(t *testing.T) {
 		{&UsageError{Problem: "p", Fix: "f"}, "p", "f"},
 		{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f"},
 		{&securefile.Error{Path: "/x", Reason: "open to others", Fix: "chmod 600 /x"}, `"/x": open to others`, "run: chmod 600 /x"},
-		{&broker.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &securefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
-		{&broker.HostError{Target: "E"}, "E names no host", "--pghost"},
-		{&broker.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
-		{&broker.HostError{Configured: config.Value[string]{Value: "a", Source: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
+		{&auth.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &securefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
+		{&lakebase.HostError{Target: "E"}, "E names no host", "--pghost"},
+		{&lakebase.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
+		{&lakebase.HostError{Configured: config.Value[string]{Value: "a", Source: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
 		{&rotate.TooManyError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, "no secret created: client c has 5 secrets at h", "delete a secret"},
 		{&rootcerts.Error{Path: "/x", Err: errors.New("r")}, "certificates in /x: r", "--sslrootcert"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, "certificates in /x: r", "--cacert"},
@@ -77,13 +78,13 @@ func TestWordsOfOtherErrors(t *testing.T) {
 			t.Errorf("%T: %q, hint %q", c.err, message, hint)
 		}
 	}
-	_, hint := Describe(&broker.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, nil)
+	_, hint := Describe(&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, nil)
 	if hint != "store it with: lakebase-credential-helper login --host w.example --client-id c" {
 		t.Error(hint)
 	}
 	c := conf()
 	c.Profile.Value, c.Workspace.Source.Origin, c.ClientID.Source.Origin = "prod", config.FromProfile, config.FromProfile
-	message, hint := Describe(&broker.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound},
+	message, hint := Describe(&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound},
 		Notes: []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}}, c)
 	if !strings.HasSuffix(hint, "login --profile prod") || !strings.Contains(message, "(DATABRICKS_CLIENT_SECRET is not used: x)") || strings.Contains(message, "PGHOST") {
 		t.Errorf("%q, %q", message, hint)
@@ -95,7 +96,7 @@ func TestWordsOfOtherErrors(t *testing.T) {
 	} {
 		c := *c
 		change(&c)
-		_, hint := Describe(&broker.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, &c)
+		_, hint := Describe(&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, &c)
 		if hint != "store it with: lakebase-credential-helper login --host w.example --client-id c" {
 			t.Error(hint)
 		}

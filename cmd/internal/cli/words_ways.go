@@ -6,10 +6,10 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
-	"github.com/lakebase-exec/lakebase-exec/internal/broker"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -18,11 +18,11 @@ import (
 // of short names of targets. ok is false where err is about none of them.
 func describeWay(err error, conf *config.Config) (message, hint string, ok bool) {
 	var (
-		person *broker.NoPersonError
-		over   *broker.SignedOutError
-		fed    *broker.FederationError
-		target *broker.TargetError
-		way    *WayError
+		person *auth.NoLoginError
+		over   *auth.LoginExpiredError
+		fed    *auth.FederationError
+		target *lakebase.TargetError
+		way    *auth.SourceError
 		denied *auth.DeniedError
 		ports  *auth.PortsError
 	)
@@ -64,7 +64,7 @@ func userLogin(host string, conf *config.Config) string {
 	return line + " --host " + host
 }
 
-func noPerson(e *broker.NoPersonError, conf *config.Config) (message, hint string) {
+func noPerson(e *auth.NoLoginError, conf *config.Config) (message, hint string) {
 	if len(e.Others) > 1 {
 		return sanitize.Line(fmt.Sprintf("several people have signed in at %s, and nobody says which one is meant", e.Host)),
 			"choose with --user: " + sanitize.Line(strings.Join(e.Others, ", "))
@@ -99,7 +99,7 @@ func loginStoreHint(e *keychain.Error) string {
 	return e.Hint()
 }
 
-func targetWords(e *broker.TargetError, conf *config.Config) (message, hint string) {
+func targetWords(e *lakebase.TargetError, conf *config.Config) (message, hint string) {
 	message = sanitize.Line(fmt.Sprintf("%s: %s %s", e.From, sanitize.Quote(e.Name), e.Problem))
 	if len(e.Choices) == 0 {
 		return message, "see what there is with: lakebase-credential-helper endpoints" + SameTarget(conf)
