@@ -1,13 +1,13 @@
 # shellcheck shell=bash source=scripts/lib.sh disable=SC2154 # work and keyrings are set elsewhere
-# Finds what a test run left behind. Sourced after lib.sh.
+# Finds processes and files that a test run leaves. Sourced after lib.sh.
 
-# nothing_left fails, naming each, when a process of the tests is still there, or
-# a file. All that tests start has this run's folder in its environment (TMPDIR)
-# or its arguments, daemons included; a test's own folder may be in GOTMPDIR.
+# nothing_left fails and names each process of the tests that still runs, and each file.
+# All processes that tests start, daemons included, have this run's directory in their
+# environment (TMPDIR) or arguments; a test's own directory may be in GOTMPDIR.
 nothing_left() {
   local i processes files
-  for ((i = 0; i < 50; i++)); do # what was killed a moment ago may take one
-    processes=$(ours)
+  for ((i = 0; i < 50; i++)); do # a process that was just killed may take a moment
+    processes=$(test_processes)
     [ -n "$processes" ] || break
     sleep 0.1
   done
@@ -17,27 +17,27 @@ nothing_left() {
   [ -z "$processes$files" ]
 }
 
-# end_ours is for finish: a go test that is ended by a signal leaves its tests
-# running, who end their daemons by the kernel's help.
-end_ours() {
+# on_exit is called by finish: a go test that a signal ends leaves its test
+# binaries running; their daemons end with them.
+on_exit() {
   local pid
-  for pid in $(ours | cut -d ' ' -f 1); do end_within 2 "$pid" TERM; done
+  for pid in $(test_processes | cut -d ' ' -f 1); do end_within 2 "$pid" TERM; done
 }
 
-# ours prints pid and command of each process. The pattern is given on standard
+# test_processes prints pid and command of each process. The pattern is given on standard
 # input and the environment is empty, or grep would find itself.
-ours() {
+test_processes() {
   local pid
   [ -d /proc/self ] || return 0
-  for pid in $(env -i PATH="$PATH" grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<<"$work/tmp"$'\n'"$work/go/Test" | cut -d/ -f3 | sort -u) $(hidden); do
+  for pid in $(env -i PATH="$PATH" grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<<"$work/tmp"$'\n'"$work/go/Test" | cut -d/ -f3 | sort -u) $(unreadable_keyrings); do
     case " $$ ${keyrings//$'\n'/ } " in *" $pid "*) continue ;; esac
     printf '%s %s\n' "$pid" "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
   done
 }
 
-# hidden prints gnome-keyrings whose environment cannot be read: on some systems
-# the program has a capability, which closes it to its own user.
-hidden() {
+# unreadable_keyrings prints gnome-keyring daemons whose environment cannot be read: on some
+# systems the program has a capability that hides it from its own user.
+unreadable_keyrings() {
   local path pid
   # shellcheck disable=SC2013 # no path there holds a space
   for path in $(grep -lsx gnome-keyring-d /proc/[0-9]*/comm); do

@@ -1,22 +1,22 @@
 # shellcheck shell=bash
-# What quickstart, test and bench share. Sourced, never run.
+# Functions that the scripts share. It is sourced, not run.
 
 program=scripts/$(basename "$0")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-work=        # this run's folder, closed to others, removed at the end
-background=() # pids of what start_lakebase and start_keychain started
+work=        # this run's private directory, removed at the end
+background=() # pids started by start_lakebase and start_keychain
 
-# A bare environment has no PATH, and a fresh shell may not know where Go went.
+# A bare environment has no PATH, and a fresh shell may lack Go's directory.
 export PATH="${PATH:-/usr/bin:/bin}:/usr/local/bin:/usr/local/go/bin:/opt/homebrew/bin:/usr/sbin:/sbin"
 
 say() { printf '%s: %s\n' "$program" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# begin makes $work (in $place, where that is set), sees to a HOME that Go can write to, and forgets what would
-# steer the programs, libpq or the keychain.
+# begin creates $work (in $work_parent if set) and a writable HOME if there is none, and
+# unsets the variables that affect the programs, libpq or the keychain.
 begin() {
   trap finish EXIT # runs after INT, TERM and HUP too
-  work=$(mktemp -d "${place:-${TMPDIR:-/tmp}}/lakebase.XXXXXX")
+  work=$(mktemp -d "${work_parent:-${TMPDIR:-/tmp}}/lakebase.XXXXXX")
   if [ -z "${HOME:-}" ]; then HOME=~; fi # the account's, from the password file
   if ! mkdir -p "$HOME" 2>/dev/null || [ ! -w "$HOME" ]; then
     HOME=$work/home
@@ -24,7 +24,7 @@ begin() {
     export GOFLAGS="${GOFLAGS:-} -modcacherw" # or it could not be removed
   fi
   export HOME
-  # Go's folders stay where they are when HOME and XDG_* change below.
+  # Go's directories stay the same when HOME and XDG_* change below.
   GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE) GOENV=$(go env GOENV)
   export GOCACHE GOMODCACHE GOENV GOTMPDIR=$work/go # a go that is killed leaves files
   mkdir "$GOTMPDIR"
@@ -37,8 +37,8 @@ begin() {
   done < <(compgen -e)
 }
 
-# tracked runs a command whose pid finish knows: when a signal ends this script
-# alone, the command in front is still running.
+# tracked runs a command and records its pid for finish: a signal may end only this
+# script, while its foreground command runs on.
 tracked() {
   local code=0
   # shellcheck disable=SC2016 # expanded there
@@ -47,12 +47,12 @@ tracked() {
   return "$code"
 }
 
-# finish leaves nothing behind.
+# finish ends what was started and removes $work.
 finish() {
   trap '' INT TERM HUP
   [ -n "$work" ] || return 0
   if [ -s "$work/front.pid" ]; then end_within 5 "$(cat "$work/front.pid")" TERM; fi
-  if declare -F end_ours >/dev/null; then end_ours; fi
+  if declare -F on_exit >/dev/null; then on_exit; fi
   if [ -n "${logout:-}" ]; then in_target "$root/bin/lakebase-credential-helper" logout || true; fi
   exec 9>&- # the end of their standard input ends the others
   local pid
@@ -71,13 +71,13 @@ end_within() {
   kill -KILL "$2" 2>/dev/null || true
 }
 
-# version is what --version says: git's word, else the newest in the CHANGELOG.
+# version prints what --version shows: git describe, or the newest version of the CHANGELOG.
 version() {
   git -C "$root" describe --tags --always --dirty 2>/dev/null ||
     sed -n 's/^## \[\{0,1\}\([0-9][0-9A-Za-z.+-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -n 1
 }
 
-# build DIR builds both programs as they are released, for GOOS and GOARCH.
+# build DIR builds both programs for GOOS and GOARCH, as they are released.
 build() {
   # -buildvcs=false: git refuses a directory of another owner, and go with it. The
   # tag leaves out urfave's man page generator, whose initialization costs 0.5 ms.
@@ -86,13 +86,13 @@ build() {
     ./cmd/lakebase-exec ./cmd/lakebase-credential-helper)
 }
 
-# build_tools PACKAGE... builds what only this run needs.
+# build_tools PACKAGE... builds tools for this run into $work/tools.
 build_tools() {
   (cd "$root" && CGO_ENABLED=0 tracked go build -trimpath -buildvcs=false -o "$work/tools/" "$@")
 }
 
-# start_lakebase OPTION... starts the local Lakebase. Its secret comes in a file
-# alone; store_secret deletes that.
+# start_lakebase OPTION... starts the local Lakebase. Only a file holds its secret;
+# store_secret deletes it.
 start_lakebase() {
   [ -p "$work/alive" ] || mkfifo -m 600 "$work/alive"
   exec 9<>"$work/alive"
@@ -102,20 +102,19 @@ start_lakebase() {
   wait_for "the local Lakebase" $! "$work/lakebase" '^# ready'
 }
 
-# start_keychain brings up a session bus with an unlocked gnome-keyring on it,
-# even where there is a desktop: nobody's own keyring is touched.
+# start_keychain starts a session bus with an unlocked gnome-keyring, also on a
+# desktop: the user's keyring is not touched.
 start_keychain() {
-  mkdir -p "$work/desk/run"
+  mkdir -p "$work/home/run"
   # shellcheck disable=SC2016 # expanded there
-  TMPDIR=$work detached "$work/tools/private-bus" --home "$work/desk" -- \
+  TMPDIR=$work detached "$work/tools/private-bus" --home "$work/home" -- \
     sh -c 'printf "%s\n" "$DBUS_SESSION_BUS_ADDRESS"; exec cat >/dev/null' \
     <"$work/alive" >"$work/bus.out" 2>"$work/bus.err" 9>&- &
   background+=($!)
   wait_for "the private keychain" $! "$work/bus" .
 }
 
-# detached runs a program out of reach of the terminal's Ctrl-C, which is for the
-# command in front. macOS has no setsid.
+# detached runs a program that the terminal's Ctrl-C does not reach. macOS has no setsid.
 detached() {
   if command -v setsid >/dev/null; then exec setsid "$@"; fi
   exec perl -e 'setpgrp; exec @ARGV or die' "$@"
@@ -133,38 +132,38 @@ wait_for() {
   die "$1 did not start"
 }
 
-# target_environment sets the local Lakebase's variables (the secret is not among
-# them) and those of the private keychain.
+# target_environment sets the variables of the local Lakebase, except the secret, and
+# those of the private keychain.
 target_environment() {
   # shellcheck source=/dev/null
   . "$work/lakebase.env"
-  export XDG_CONFIG_HOME="$work/desk/config" PATH="$root/bin:$PATH"
+  export XDG_CONFIG_HOME="$work/home/config" PATH="$root/bin:$PATH"
   if [ -s "$work/bus.out" ]; then
-    # On macOS HOME says which keychain is the user's, and stays.
-    export HOME="$work/desk" XDG_RUNTIME_DIR="$work/desk/run"
+    # On macOS, HOME selects the user's keychain and stays the same.
+    export HOME="$work/home" XDG_RUNTIME_DIR="$work/home/run"
     DBUS_SESSION_BUS_ADDRESS=$(cat "$work/bus.out")
     export DBUS_SESSION_BUS_ADDRESS
   fi
 }
 
-# in_target runs a command in that environment, which nothing else here sees.
+# in_target runs a command in that environment, in a subshell.
 in_target() (
   target_environment
   exec 9>&-
   tracked "$@"
 )
 
-# store_secret puts the secret into the keychain and deletes its file: it was
-# never an argument, nor in an environment.
+# store_secret stores the secret in the keychain and deletes its file: the secret is
+# never an argument or in an environment.
 store_secret() {
   if [ ! -s "$work/bus.out" ]; then logout=1; fi # a real keychain, cleared at the end
   in_target "$root/bin/lakebase-credential-helper" login --secret-file "$work/secret"
   rm -f "$work/secret"
 }
 
-# runs_in says whether a program can be started from a folder: containers mount
-# theirs noexec.
-runs_in() {
+# can_execute_in reports whether programs can run from a directory: containers mount
+# /dev/shm noexec.
+can_execute_in() {
   local try code=0
   try=$(mktemp "$1/lakebase.XXXXXX") || return 1
   printf '#!/bin/sh\n' >"$try"

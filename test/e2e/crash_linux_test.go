@@ -57,7 +57,6 @@ func TestCrash(t *testing.T) {
 				c := &crash{t: t, random: rand.New(rand.NewPCG(seed, uint64(i))), reach: 1}
 				corner.part(c, each)
 				t.Logf("%d of %d were killed before their end", c.dead, c.kills)
-				t.Attr("cases", strconv.Itoa(c.kills))
 				if c.kills < each || c.dead < c.kills/4 {
 					t.Errorf("%d of %d were killed before their end", c.dead, c.kills)
 				}

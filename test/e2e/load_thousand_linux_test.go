@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"strconv"
 	"sync/atomic"
 	"testing"
 )
@@ -18,7 +17,6 @@ func TestGet_ThousandAtOnce(t *testing.T) {
 	l := newLoad(t)
 	l.mark()
 	text, had := l.sameToken(l.runAll(n, nil, &atomic.Int32{}), false)
-	t.Attr("cases", strconv.Itoa(n))
 	if had != n {
 		t.Errorf("%d of %d had the token", had, n)
 	}
