@@ -141,14 +141,16 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-func TestServe_AcceptFails(t *testing.T) {
+func TestServe_ListenerErrors(t *testing.T) {
 	p := start(t, Options{}, echo)
 	ln, err := ListenTCP("127.0.0.1:0", Loopback)
+	must(t, err)
+	other, err := ListenUnix(t.TempDir(), 5432)
 	must(t, err)
 	failing := &failingListener{Listener: ln}
 	failing.left.Store(5)
 	done := make(chan error, 1)
-	go func() { done <- New(p.o).Serve(t.Context(), failing) }()
+	go func() { done <- New(p.o).Serve(t.Context(), failing, other) }()
 	dial(t, ln.Addr().String()).login().echo("hello")
 	for i, want := range []time.Duration{5, 10, 20, 40} {
 		if got := failing.times[i+1].Sub(failing.times[i]); got < want*time.Millisecond*8/10 { // the jitter is 20 %
@@ -161,24 +163,6 @@ func TestServe_AcceptFails(t *testing.T) {
 	must(t, ln.Close())
 	if err := <-done; !errors.Is(err, ErrListenerClosed) {
 		t.Errorf("got %v, want ErrListenerClosed", err)
-	}
-}
-
-func TestServe_ListenerClosed(t *testing.T) {
-	ln, err := ListenTCP("127.0.0.1:0", Loopback)
-	must(t, err)
-	other, err := ListenUnix(t.TempDir(), 5432)
-	must(t, err)
-	done := make(chan error, 1)
-	go func() { done <- New(Options{User: user}).Serve(t.Context(), ln, other) }()
-	must(t, ln.Close())
-	select {
-	case err := <-done:
-		if !errors.Is(err, ErrListenerClosed) {
-			t.Errorf("got %v, want ErrListenerClosed", err)
-		}
-	case <-time.After(guard):
-		t.Fatal("Serve did not return")
 	}
 	if _, err := net.Dial("unix", other.Addr().String()); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("other listener: got %v, want ENOENT", err)

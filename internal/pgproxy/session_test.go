@@ -22,9 +22,9 @@ func TestLogin(t *testing.T) {
 	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.pending = []byte("pending") })
 	for _, addr := range []string{p.unix, p.tcp} {
 		c := dial(t, addr)
-		c.send(startup(t, "user", user, "application_name", "psql", "options", "-c x=y"))
+		c.send(startup("user", user, "application_name", "psql", "options", "-c x=y"))
 		c.expectPasswordRequest()
-		c.send(passwordMessage(t, password))
+		c.send(passwordMessage(password))
 		eventually(t, "the login", func() bool { return len(p.events(LoggedIn)) > 0 })
 		b := make([]byte, 4096)
 		n, err := c.Read(b) // all in one write

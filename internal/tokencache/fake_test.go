@@ -3,7 +3,6 @@ package tokencache
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -149,14 +148,6 @@ func changed(t *testing.T, field string, value any) string {
 
 func newCache(s Store, lockDir string, e *events) *Cache {
 	return New(Options{Store: s, LockDir: lockDir, Observer: e, Now: time.Now})
-}
-
-// mustNotMint returns a mint that fails the test.
-func mustNotMint(t *testing.T) func(context.Context) (Entry, error) {
-	return func(context.Context) (Entry, error) {
-		t.Error("minted a token, want the cached one")
-		return Entry{}, errors.New("minted")
-	}
 }
 
 func minting(text string) func(context.Context) (Entry, error) {

@@ -76,6 +76,9 @@ func TestKernel(t *testing.T) {
 	if _, err := k.Get(t.Context(), id); !IsMissing(err) {
 		t.Errorf("got %v after Delete, want a missing key", err)
 	}
+	if err := k.Set(t.Context(), id, credential.NewSecret(strings.Repeat("x", 1<<15)), time.Now().Add(time.Hour)); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("too large: got %v, want %v", err, unix.EINVAL)
+	}
 }
 
 // The kernel removes expired keys: /proc/keys shows their remaining time.
@@ -148,12 +151,5 @@ func TestKernel_SessionKeyring(t *testing.T) {
 		if err := <-done; err != nil || string(out) != "shared" {
 			t.Errorf("got %q, %v; want the key of another session", out, err)
 		}
-	}
-}
-
-func TestKernel_TooLarge(t *testing.T) {
-	k, id := openKernel(t), testID(t)
-	if err := k.Set(t.Context(), id, credential.NewSecret(strings.Repeat("x", 1<<15)), time.Now().Add(time.Hour)); !errors.Is(err, unix.EINVAL) {
-		t.Errorf("got %v, want %v", err, unix.EINVAL)
 	}
 }

@@ -89,11 +89,19 @@ func TestCriteria(t *testing.T) {
 	}
 }
 
+// A stored token is used, also if another process stored it after the first read.
 func TestGet_Cached(t *testing.T) {
-	store := holding(changed(t, "", nil))
-	r, err := newCache(store, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, mustNotMint(t))
-	if err != nil || !r.Cached || r.Token.Value.Reveal() != tokenText || store.reads != 1 {
-		t.Errorf("got %+v, %v after %d reads; want the cached token after 1", r, err, store.reads)
+	for _, reads := range []int{1, 2} {
+		store, item := &memory{items: map[string]string{}}, changed(t, "", nil)
+		store.onGet = func(read int) {
+			if read == reads {
+				store.items[key.ID()] = item
+			}
+		}
+		r, err := newCache(store, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, minting("new"))
+		if err != nil || !r.Cached || r.Token.Value.Reveal() != tokenText || store.reads != reads {
+			t.Errorf("got %+v, %v after %d reads; want the cached token after %d", r, err, store.reads, reads)
+		}
 	}
 }
 
@@ -109,103 +117,61 @@ func TestGet_NotMatching(t *testing.T) {
 	}
 }
 
-// Another process may finish its mint between the first read and the lock.
-func TestGet_MintedMeanwhile(t *testing.T) {
-	store, item := &memory{items: map[string]string{}}, changed(t, "", nil)
-	store.onGet = func(read int) {
-		if read == 2 {
-			store.items[key.ID()] = item
+// Of concurrent processes one mints, and if that fails, another one.
+func TestGet_OneMint(t *testing.T) {
+	boom := errors.New("boom")
+	for name, failures := range map[string]int32{"success": 0, "first mint fails": 1} {
+		store, dir, events := &memory{}, t.TempDir(), newEvents()
+		var mints, failed atomic.Int32
+		var wg sync.WaitGroup
+		for range 50 {
+			c := newCache(store, dir, events) // as in another process
+			wg.Go(func() {
+				r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
+					n := mints.Add(1)
+					if n == 1 {
+						events.awaitWait(t)
+					}
+					if n <= failures {
+						return Entry{}, boom
+					}
+					return entry(tokenText), nil
+				})
+				switch {
+				case errors.Is(err, boom):
+					failed.Add(1)
+				case err != nil || r.Token.Value.Reveal() != tokenText:
+					t.Errorf("%s: got %+v, %v; want the shared token", name, r, err)
+				}
+			})
+		}
+		wg.Wait()
+		if mints.Load() != failures+1 || failed.Load() != failures || store.writes != 1 {
+			t.Errorf("%s: got %d mints, %d failures, %d writes; want %d, %d, 1", name, mints.Load(), failed.Load(), store.writes, failures+1, failures)
 		}
 	}
-	r, err := newCache(store, t.TempDir(), newEvents()).Get(t.Context(), key, criteria, mustNotMint(t))
-	if err != nil || !r.Cached {
-		t.Errorf("got %+v, %v; want the cached token", r, err)
-	}
 }
 
-func TestGet_OneMint(t *testing.T) {
-	store, dir, events := &memory{}, t.TempDir(), newEvents()
-	const n = 50
-	var mints atomic.Int32
-	var wg sync.WaitGroup
-	for range n {
-		c := newCache(store, dir, events) // as in another process
-		wg.Go(func() {
-			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
-				mints.Add(1)
-				events.awaitWait(t)
-				return entry(tokenText), nil
-			})
-			if err != nil || r.Token.Value.Reveal() != tokenText {
-				t.Errorf("got %+v, %v; want the shared token", r, err)
-			}
-		})
-	}
-	wg.Wait()
-	if mints.Load() != 1 || store.writes != 1 {
-		t.Errorf("got %d mints and %d writes, want 1 and 1", mints.Load(), store.writes)
-	}
-}
-
-// After a mint failed, the next process mints.
-func TestGet_MintFails(t *testing.T) {
-	store, dir, events := &memory{}, t.TempDir(), newEvents()
-	boom := errors.New("boom")
-	var mints, failed atomic.Int32
-	var wg sync.WaitGroup
-	for range 10 {
-		c := newCache(store, dir, events)
-		wg.Go(func() {
-			r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
-				if mints.Add(1) == 1 {
-					events.awaitWait(t)
-					return Entry{}, boom
-				}
-				return entry(tokenText), nil
-			})
-			switch {
-			case errors.Is(err, boom):
-				failed.Add(1)
-			case err != nil || r.Token.Value.Reveal() != tokenText:
-				t.Errorf("got %+v, %v; want the shared token", r, err)
-			}
-		})
-	}
-	wg.Wait()
-	if mints.Load() != 2 || failed.Load() != 1 {
-		t.Errorf("got %d mints and %d failures, want 2 and 1", mints.Load(), failed.Load())
-	}
-}
-
-// A stopped process that holds the lock delays Get by half of the time left.
-func TestGet_StoppedHolder(t *testing.T) {
+// A process that waits for the lock of a stopped one mints after half of the time left,
+// and returns if its context is cancelled.
+func TestGet_LockHeld(t *testing.T) {
 	dir, events := t.TempDir(), newEvents()
-	unlock, ok, err := filelock.TryLock(dir + "/" + key.ID()[:32] + ".lock")
-	if !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	r, err := newCache(&memory{}, dir, events).Get(ctx, key, criteria, func(ctx context.Context) (Entry, error) {
-		return entry(tokenText), ctx.Err()
-	})
-	if err != nil || r.Cached || len(events.waits) != 1 {
-		t.Errorf("got %+v, %v after %d waits; want a mint in time after 1 wait", r, err, len(events.waits))
-	}
-	unlock()
-}
-
-func TestGet_CancelledWhileWaiting(t *testing.T) {
-	dir, events := t.TempDir(), newEvents()
-	unlock, ok, err := filelock.TryLock(dir + "/" + key.ID()[:32] + ".lock")
+	unlock, ok, err := filelock.TryLock(filepath.Join(dir, key.ID()[:32]+".lock"))
 	if !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	defer unlock()
-	ctx, cancel := context.WithCancel(t.Context())
+	mint := func(ctx context.Context) (Entry, error) { return entry(tokenText), ctx.Err() }
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	r, err := newCache(&memory{}, dir, events).Get(ctx, key, criteria, mint)
+	if err != nil || r.Cached || len(events.waits) != 1 {
+		t.Errorf("got %+v, %v after %d waits; want a mint in time after 1 wait", r, err, len(events.waits))
+	}
+	<-events.waits
+	ctx, cancel = context.WithCancel(t.Context())
 	go func() { events.awaitWait(t); cancel() }()
-	_, err = newCache(&memory{}, dir, events).Get(ctx, key, criteria, func(ctx context.Context) (Entry, error) { return Entry{}, ctx.Err() })
-	if !errors.Is(err, context.Canceled) {
+	if _, err := newCache(&memory{}, dir, events).Get(ctx, key, criteria, mint); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
@@ -348,4 +314,35 @@ func TestGet_FilesWithToken(t *testing.T) {
 			t.Errorf("got %d files with the token, want %d", found, c.want)
 		}
 	}
+}
+
+// decode returns the entry that was encoded, or an error that does not quote the item.
+func FuzzItem(f *testing.F) {
+	for _, text := range []string{
+		encode(key, entry("token-of-the-corpus")).Reveal(), `{"version":2}`, `{"version":"2"}`, `{}`, `null`, `[`, "\x00", `{"token":{"a":[[[]]]}}`,
+		strings.Replace(encode(key, entry("x")).Reveal(), "h.example", "other.example", 1),
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := decode(credential.NewSecret(text), key)
+		d, described := describe(credential.NewSecret(text))
+		if err != nil {
+			if err != errForeign && err != errUnreadable || (err == errUnreadable) != (described != nil) {
+				t.Fatalf("got decode error %v, describe error %v", err, described)
+			}
+			return
+		}
+		if described != nil || d.Host != key.Host || d.ClientID != key.Principal || d.Endpoint != key.Target {
+			t.Fatalf("got description %+v, %v; want that of %+v", d, described, key)
+		}
+		if y := e.Token.ExpiresAt.Year(); y < 0 || y > 9999 { // not valid in JSON
+			return
+		}
+		again, err := decode(encode(key, e), key)
+		if err != nil || !again.Token.Value.Equal(e.Token.Value) || !again.Token.ExpiresAt.Equal(e.Token.ExpiresAt) ||
+			!again.Token.MintedAt.Equal(e.Token.MintedAt) || again.User != e.User || again.DatabaseHost != e.DatabaseHost || again.Fingerprint != e.Fingerprint {
+			t.Fatalf("got %+v, %v; want %+v", again, err, e)
+		}
+	})
 }
