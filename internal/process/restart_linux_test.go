@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -148,30 +147,6 @@ func TestRestart_AfterUnseenEnd(t *testing.T) {
 	}
 	if status, err := p.Wait(); err != nil || status.ExitCode != 0 || p.pid != 0 {
 		t.Errorf("got %+v, %v, PID %d", status, err, p.pid)
-	}
-}
-
-// Restarts and commands that end at about that time race: either the command is
-// restarted, or its own status is the end; never both.
-func TestRestart_RacesWithEnd(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "runs")
-	for i := range 12 {
-		if err := os.RemoveAll(file); err != nil {
-			t.Fatal(err)
-		}
-		s := start(t, `echo >>`+file+`; sleep 0.0`+string(rune('0'+i%5))+`; exit 9`)
-		var restarted error
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			time.Sleep(time.Duration(i%6) * 10 * time.Millisecond)
-			restarted = s.Restart(t.Context(), []string{"PATH=/bin:/usr/bin"}, time.Second)
-		})
-		status, err := s.Wait()
-		wg.Wait()
-		data, _ := os.ReadFile(file)
-		if err != nil || status != (Status{ExitCode: 9}) || len(data) > 2 || restarted != nil && (!errors.Is(restarted, ErrEnded) || len(data) != 1) {
-			t.Fatalf("got %+v, %v; restart %v; %d runs", status, err, restarted, len(data))
-		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // it with a system call.
 const catchesTSTP = true
 
-// setNotDumpable gives our /proc entry to root; we can still use it ourselves.
+// setNotDumpable makes root the owner of our /proc entry; we can still use it ourselves.
 func setNotDumpable() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // sigactiont is at least as large as the kernel's struct sigaction. Its first word

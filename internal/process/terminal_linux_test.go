@@ -152,8 +152,8 @@ func catches(pid int, sig syscall.Signal) bool {
 	return err == nil && mask&(1<<(sig-1)) != 0
 }
 
-// A session leader, as in a container with a terminal: the kernel tells it alone
-// of a hang-up.
+// A session leader, as in a container with a terminal, is the only process that the
+// kernel signals on a hang-up.
 func TestTerminal_SessionLeader(t *testing.T) {
 	t.Parallel()
 	x := openTerminal(t, "/usr/bin/env", stageEnv+"=supervise", "NEXT=log-signals", self(t), self(t))

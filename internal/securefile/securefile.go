@@ -62,7 +62,7 @@ func systemError(path string, err error) *Error {
 	return &Error{Path: path, Reason: inner.Error(), Err: err}
 }
 
-// meta is what a descriptor tells about its file.
+// meta describes an open file.
 type meta struct {
 	mode    fs.FileMode // type and permissions; on Windows the latter are always 0600
 	owner   int         // the UID; on Windows geteuid for us, 0 for the system and administrators, else -2
