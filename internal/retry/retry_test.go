@@ -121,10 +121,11 @@ func TestSchedules(t *testing.T) {
 
 func TestSchedule_Jitter(t *testing.T) {
 	seen := map[time.Duration]bool{}
+	s := Wake()
 	for range 50 {
-		w := Wake().Backoff().Next()
-		if w < 40*time.Millisecond || w > 60*time.Millisecond {
-			t.Fatalf("got first wait %v, want 50 ms ±20 %%", w)
+		w := s.Backoff().Next()
+		if off := (w - s.First).Abs(); off > s.First/5 {
+			t.Fatalf("got first wait %v, want %v ±20 %%", w, s.First)
 		}
 		seen[w] = true
 	}
