@@ -107,8 +107,30 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// client trusts the emulator's CA alone and follows no redirect.
-func client(t *testing.T, l *Lakebase) *http.Client {
+// workspace is an emulator and a client of its API, which trusts the emulator's CA alone
+// and follows no redirect.
+type workspace struct {
+	*Lakebase
+	t      *testing.T
+	http   *http.Client
+	bearer string // sent with calls of the API
+}
+
+// newWorkspace starts an emulator.
+func newWorkspace(t *testing.T, o Options) *workspace {
+	t.Helper()
+	l := begin(t, o)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots(t, l)}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	w := &workspace{Lakebase: l, t: t, bearer: mint(t, l, TokenSpec{Kind: WorkspaceToken}),
+		http: &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return w
+}
+
+// apiOnly starts an emulator without Postgres.
+func apiOnly(t *testing.T) *workspace { return newWorkspace(t, Options{NoPostgres: true}) }
+
+func roots(t *testing.T, l *Lakebase) *x509.CertPool {
 	t.Helper()
 	pem, err := os.ReadFile(l.CAFile())
 	if err != nil {
@@ -116,9 +138,7 @@ func client(t *testing.T, l *Lakebase) *http.Client {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
-	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return pool
 }
 
 type answer struct {
@@ -128,8 +148,25 @@ type answer struct {
 	text   string
 }
 
-func do(c *http.Client, r *http.Request) (answer, error) {
-	resp, err := c.Do(r)
+// str returns a field of the body if it is a string.
+func (a answer) str(key string) string {
+	s, _ := a.body[key].(string)
+	return s
+}
+
+// try sends a request; url may be a path.
+func (w *workspace) try(method, url, contentType, body string, set func(*http.Request)) (answer, error) {
+	w.t.Helper()
+	if strings.HasPrefix(url, "/") {
+		url = w.WorkspaceURL() + url
+	}
+	r, err := http.NewRequestWithContext(w.t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	set(r)
+	resp, err := w.http.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
@@ -140,44 +177,68 @@ func do(c *http.Client, r *http.Request) (answer, error) {
 	return a, err
 }
 
-func askToken(t *testing.T, c *http.Client, l *Lakebase, id, secret string) (answer, error) {
-	t.Helper()
-	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"all-apis"}}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.WorkspaceURL()+"/oidc/v1/token", strings.NewReader(form.Encode()))
+func (w *workspace) must(a answer, err error) answer {
+	w.t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(id, secret)
-	return do(c, r)
+	return a
 }
 
-func call(t *testing.T, c *http.Client, l *Lakebase, method, path, bearer, body string) (answer, error) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, l.WorkspaceURL()+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bearer != "" {
-		r.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	return do(c, r)
+// call calls the API with the bearer token.
+func (w *workspace) call(method, path, body string) answer {
+	w.t.Helper()
+	return w.must(w.try(method, path, "application/json", body, func(r *http.Request) {
+		if w.bearer != "" {
+			r.Header.Set("Authorization", "Bearer "+w.bearer)
+		}
+	}))
 }
+
+func (w *workspace) get(path string) answer { w.t.Helper(); return w.call("GET", path, "") }
+
+// as returns the workspace with another bearer token.
+func (w *workspace) as(bearer string) *workspace {
+	other := *w
+	other.bearer = bearer
+	return &other
+}
+
+// post sends a form without a client secret.
+func (w *workspace) post(url string, form url.Values) answer {
+	w.t.Helper()
+	return w.must(w.try("POST", url, "application/x-www-form-urlencoded", form.Encode(), func(*http.Request) {}))
+}
+
+const tokenPath = "/oidc/v1/token"
+
+// tryToken asks for a workspace token with a client secret.
+func (w *workspace) tryToken(id, secret string) (answer, error) {
+	w.t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"all-apis"}}
+	return w.try("POST", tokenPath, "application/x-www-form-urlencoded", form.Encode(), func(r *http.Request) { r.SetBasicAuth(id, secret) })
+}
+
+func (w *workspace) token(id, secret string) answer {
+	w.t.Helper()
+	return w.must(w.tryToken(id, secret))
+}
+
+const credentialsPath = "/api/2.0/postgres/credentials"
 
 // The whole flow of the guide: secret, workspace token, database token, login.
 func TestGuide(t *testing.T) {
-	l := begin(t, Options{})
-	c := client(t, l)
-	a, err := askToken(t, c, l, l.ClientID, l.ClientSecret)
-	if err != nil || a.status != 200 || a.body["expires_in"] != 3600.0 || a.body["token_type"] != "Bearer" {
-		t.Fatalf("token: %v %+v", err, a)
+	l := newWorkspace(t, Options{})
+	a := l.token(l.ClientID, l.ClientSecret)
+	if a.status != 200 || a.body["expires_in"] != 3600.0 || a.body["token_type"] != "Bearer" {
+		t.Fatalf("token: got %+v", a)
 	}
-	bearer := a.body["access_token"].(string)
-	a, err = call(t, c, l, "POST", "/api/2.0/postgres/credentials", bearer, `{"endpoint":"`+l.Endpoint+`"}`)
-	if err != nil || a.status != 200 {
-		t.Fatalf("credentials: %v %+v", err, a)
+	bearer := a.str("access_token")
+	a = l.as(bearer).call("POST", credentialsPath, `{"endpoint":"`+l.Endpoint+`"}`)
+	if a.status != 200 {
+		t.Fatalf("credentials: got %+v", a)
 	}
-	token := a.body["token"].(string)
+	token := a.str("token")
 	for name, s := range map[string]string{"workspace": bearer, "database": token} {
 		if len(s) < 800 || len(s) > 1200 {
 			t.Errorf("%s token has %d bytes, want 800 to 1200 as a real one", name, len(s))
@@ -187,7 +248,7 @@ func TestGuide(t *testing.T) {
 	if left := time.Until(at); err != nil || left < 59*time.Minute || left > time.Hour {
 		t.Errorf("expire_time %v: %v left, %v", a.body["expire_time"], left, err)
 	}
-	pg, err := connect(t.Context(), l, l.ClientID, token, l.Database)
+	pg, err := connect(t.Context(), l.Lakebase, l.ClientID, token, l.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
