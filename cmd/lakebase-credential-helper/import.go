@@ -15,10 +15,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-// defaultSection is the one that the Databricks tools take unasked.
+// defaultSection is the default of the Databricks tools.
 const defaultSection = "DEFAULT"
 
-// importSection reads the section of .databrickscfg that --import is about.
+// importSection reads the section of .databrickscfg that --import imports.
 func importSection(c *call, in *config.Input) error {
 	if c.given["import"] == nil {
 		return nil
@@ -26,7 +26,7 @@ func importSection(c *call, in *config.Input) error {
 	path := c.DatabricksPath()
 	file, err := c.Databricks()
 	if errors.Is(err, fs.ErrNotExist) {
-		return &config.Error{Name: "--import", Problem: "there is no " + path, Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
+		return &config.Error{Name: "--import", Problem: path + " does not exist", Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
 	}
 	if err != nil {
 		return err
@@ -35,12 +35,11 @@ func importSection(c *call, in *config.Input) error {
 	if err != nil {
 		return err
 	}
-	in.Import, c.taken = &im, &im
+	in.Import, c.imported = &im, &im
 	return nil
 }
 
-// section decides on the section's name: what names one for the Databricks
-// tools goes before our profile's name.
+// section returns the section's name, and what names it.
 func (c *call) section(file *config.DatabricksFile, in *config.Input) (string, config.Source) {
 	if name := c.given["databricks-profile"]; name != nil {
 		return name[0], config.Source{Origin: config.FromOption, Name: "--databricks-profile"}
@@ -58,18 +57,18 @@ func (c *call) section(file *config.DatabricksFile, in *config.Input) (string, c
 	return defaultSection, config.Source{Origin: config.FromOption, Name: "--import"}
 }
 
-// offerRemoval takes the plain-text secret out of the file that it was imported
-// from, where it is told to; else it says how.
+// offerRemoval removes the plain-text secret from the file that it was imported from,
+// if --remove-plaintext or the user says so; otherwise it logs how to.
 func (c *call) offerRemoval(ctx context.Context) error {
-	if c.taken == nil {
+	if c.imported == nil {
 		return nil
 	}
 	remove := c.given["remove-plaintext"] != nil
 	if !remove && cli.Terminal(c.Stdin) && cli.Terminal(c.Stderr) {
-		remove = c.confirm(ctx, fmt.Sprintf("Remove the plain-text secret from %s? Other tools that read it there would lose it.", c.taken))
+		remove = c.confirm(ctx, fmt.Sprintf("Remove the plain-text secret from %s? Other tools that read it there would lose it.", c.imported))
 	}
 	if !remove {
-		c.say.Hint("the secret still stands in plain text in %s; to take that line out, add --remove-plaintext", c.taken)
+		c.say.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", c.imported)
 		return nil
 	}
 	// Another program may have written it since.
@@ -77,18 +76,18 @@ func (c *call) offerRemoval(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, ok := file.WithoutSecret(c.taken.Section, c.taken.Secret)
+	text, ok := file.WithoutSecret(c.imported.Section, c.imported.Secret)
 	if !ok {
-		c.say.Warn("%s holds another secret by now, or none: it was left as it is", c.taken)
+		c.say.Warn("%s now holds another secret or none, and was not changed", c.imported)
 		return nil
 	}
-	return securefile.WriteFile(c.taken.File, text)
+	return securefile.WriteFile(c.imported.File, text)
 }
 
-// confirm asks a question on the terminal; no answer is a no.
+// confirm asks a question on the terminal; the default is no.
 func (c *call) confirm(ctx context.Context, question string) bool {
 	fmt.Fprintf(c.Stderr, "%s [y/N] ", sanitize.Escape(question))
-	text, err := within(ctx, typingTime, func() ([]byte, error) {
+	text, err := withTimeout(ctx, typeTimeout, func() ([]byte, error) {
 		line, err := bufio.NewReader(io.LimitReader(c.Stdin, maxSecret)).ReadString('\n')
 		return []byte(line), err
 	})

@@ -61,20 +61,20 @@ Examples:
 	}
 }
 
-// Where login keeps a secret: the words of --store.
+// Values of --store.
 const (
 	storeKeychain = "keychain"
 	storeFile     = "file"
 )
 
-// checkLogin looks at login's own options before anything else is done.
+// checkLogin checks login's own options before the configuration is resolved.
 func checkLogin(given map[string][]string, in *config.Input) error {
 	in.NewProfile, in.NoEndpoint = true, true
 	if err := checkUserLogin(given, in); err != nil {
 		return err
 	}
 	if s := given["store"]; s != nil && s[0] != storeKeychain && s[0] != storeFile {
-		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s[0]) + " is neither " + storeKeychain + " nor " + storeFile}
+		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s[0]) + " is not one of " + storeKeychain + ", " + storeFile}
 	}
 	var from []string
 	for _, o := range []string{"secret-file", "secret-stdin", "import"} {
@@ -85,16 +85,14 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 	if len(from) > 1 {
 		return &cli.UsageError{Problem: from[0] + " cannot be used with " + from[1], Fix: "leave one of them out"}
 	}
-	for _, o := range []string{"remove-plaintext"} {
-		if given[o] != nil && given["import"] == nil {
-			return &cli.UsageError{Problem: "--" + o + " goes with --import only", Fix: "add --import to take the secret from ~/.databrickscfg"}
-		}
+	if given["remove-plaintext"] != nil && given["import"] == nil {
+		return &cli.UsageError{Problem: "--remove-plaintext requires --import", Fix: "add --import to take the secret from ~/.databrickscfg"}
 	}
 	return nil
 }
 
-// login reads a secret, proves it, stores it and writes the profile, in this
-// order: what is stored works, and what a profile names is stored.
+// login reads a secret, tests it, stores it and writes the profile, in this order: a
+// stored secret works, and a profile names a stored one.
 func login(ctx context.Context, c *call) error {
 	if c.given["user-login"] != nil {
 		return userLogin(ctx, c)
@@ -111,7 +109,7 @@ func login(ctx context.Context, c *call) error {
 		return err
 	}
 	chain := c.Keychain(c.conf)
-	if err := c.reachable(ctx, chain, c.conf.SecretAccount()); err != nil {
+	if err := c.checkStore(ctx, chain, c.conf.SecretAccount()); err != nil {
 		return err
 	}
 	secret, err := read(ctx)
@@ -123,23 +121,23 @@ func login(ctx context.Context, c *call) error {
 		return err
 	}
 	cache := stores.Cache(c.say, nil)
-	unlock, alone := cache.TryLock(rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
-	if !alone {
-		return errors.New("a rotate or login of this secret is at work; nothing was stored")
+	unlock, ok := cache.TryLock(rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
+	if !ok {
+		return errors.New("another rotate or login of this secret is running; nothing was stored")
 	}
 	defer unlock()
 	var key credential.Key
 	var minted tokencache.Entry
 	if c.given["no-verify"] == nil {
-		if key, minted, err = c.proveSecret(ctx, secret); err != nil {
+		if key, minted, err = c.verifySecret(ctx, secret); err != nil {
 			return err
 		}
 	}
-	where, err := c.keep(ctx, stores.Index(), chain, c.conf.SecretAccount(), secret)
+	where, err := c.store(ctx, stores.Index(), chain, c.conf.SecretAccount(), secret)
 	if err != nil {
 		return err
 	}
-	c.warnKnown(ctx, stores, chain, secret)
+	c.warnStored(ctx, stores, chain, secret)
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
 		return d.Host == c.conf.Workspace.Value.HostPort() && d.ClientID == c.conf.ClientID.Value
 	})
@@ -170,12 +168,12 @@ func (c *call) forgetTokens(ctx context.Context, stores cli.TokenStores, match f
 	}
 }
 
-// toFile says whether the secret goes into a file.
+// toFile reports whether the secret is to be stored in a file.
 func (c *call) toFile() bool { return c.given["store"] != nil && c.given["store"][0] == storeFile }
 
-// keep stores the secret and says where. A file of an earlier login goes once
-// the keychain has the secret: it would be found first.
-func (c *call) keep(ctx context.Context, index keychain.Index, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
+// store stores the secret and returns where. It removes a file of an earlier login
+// after the keychain has the secret: the file would be used instead.
+func (c *call) store(ctx context.Context, index keychain.Index, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
@@ -190,9 +188,9 @@ func (c *call) keep(ctx context.Context, index keychain.Index, chain *keychain.K
 	return "the keychain", err
 }
 
-// reachable makes sure of the store before anybody types a secret for it, or signs
-// in. On a terminal a locked keychain may show its dialog.
-func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account string) error {
+// checkStore returns an error if the store cannot be used, before the user types a
+// secret or signs in. On a terminal a locked keychain may show its dialog.
+func (c *call) checkStore(ctx context.Context, chain *keychain.Keychain, account string) error {
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
@@ -205,9 +203,9 @@ func (c *call) reachable(ctx context.Context, chain *keychain.Keychain, account 
 	return nil
 }
 
-// proveSecret signs in with the secret, and gets a database token if the target is
+// verifySecret signs in with the secret, and gets a database token if the target is
 // known.
-func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
+func (c *call) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	defer progress.Stop()
 	conf := c.conf
@@ -219,9 +217,8 @@ func (c *call) proveSecret(ctx context.Context, secret credential.Secret) (key c
 	return client.Mint(ctx)
 }
 
-// profileFile makes the file of profiles as it is to be, or nil where no
-// profile was named. It is made before anything is stored, so that a file that
-// cannot be read stops the login while nothing has happened.
+// profileFile returns the new profiles file, or nil without a profile's name. It is
+// called before anything is stored, so that a file that cannot be read changes nothing.
 func (c *call) profileFile() ([]byte, error) {
 	name := c.conf.Profile.Value
 	if name == "" {

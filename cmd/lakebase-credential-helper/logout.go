@@ -30,8 +30,7 @@ holds no secret.`,
 	}
 }
 
-// checkLogout looks at logout's own options before anything else is done: who names
-// a target does not mean all that is stored. Variables may name one all the same.
+// checkLogout rejects --all with options that name a target. Variables may name one.
 func checkLogout(given map[string][]string, in *config.Input) error {
 	in.NoEndpoint, in.NoTarget = true, given["all"] != nil
 	if given["all"] == nil {
@@ -45,27 +44,27 @@ func checkLogout(given map[string][]string, in *config.Input) error {
 	return nil
 }
 
-// logout deletes a target's secret or login with its tokens, or all that is stored.
+// logout deletes a target's secret or login with its tokens, or everything stored.
 func logout(ctx context.Context, c *call) error {
 	chain := c.Keychain(c.conf)
 	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return err
 	}
-	l := &leaving{call: c, all: c.given["all"] != nil}
+	l := &logoutScope{call: c, all: c.given["all"] != nil}
 	if !l.all {
-		if err := l.decide(ctx, stores); err != nil {
+		if err := l.resolve(ctx, stores); err != nil {
 			return err
 		}
-		if l.person && len(l.accounts) > 0 {
-			defer c.refreshTurn(ctx, stores, l.accounts[0])()
+		if l.isUser && len(l.accounts) > 0 {
+			defer c.lockRefresh(ctx, stores, l.accounts[0])()
 		}
 	}
 	removed, err := l.removeFiles()
 	if err != nil {
 		return err
 	}
-	match := l.ours
+	match := l.match
 	if l.all {
 		match = nil
 	}
@@ -79,18 +78,18 @@ func logout(ctx context.Context, c *call) error {
 	return err
 }
 
-// leaving is what one logout takes out.
-type leaving struct {
+// logoutScope is what a logout deletes.
+type logoutScope struct {
 	*call
 	all      bool
-	person   bool
-	user     string   // the person's; empty: nobody has signed in
-	others   []string // who else has signed in at the host
-	accounts []string // of the keychain, listed there or not
+	isUser   bool     // a user's login, not a service principal's secret
+	user     string   // empty: no user has signed in
+	others   []string // other users who have signed in at the host
+	accounts []string // keychain accounts, listed in its index or not
 }
 
-// decide finds out who leaves.
-func (l *leaving) decide(ctx context.Context, stores cli.TokenStores) error {
+// resolve determines whose secret or login is deleted.
+func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error {
 	c := l.conf
 	switch {
 	case c.ClientID.Value != "":
@@ -99,31 +98,31 @@ func (l *leaving) decide(ctx context.Context, stores cli.TokenStores) error {
 	case c.Auth.Value != "" && c.Auth.Value != credential.AuthBrowser: // it has tokens alone
 		return nil
 	}
-	l.person = true
-	people, err := l.people(ctx, stores)
+	l.isUser = true
+	users, err := l.users(ctx, stores)
 	if err != nil {
 		return err
 	}
 	user := c.User
 	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
 	switch {
-	case user.Value != "" && (named || slices.Contains(people, user.Value)):
+	case user.Value != "" && (named || slices.Contains(users, user.Value)):
 		l.user = user.Value
-	case len(people) == 1: // a PGUSER of the environment may be a group's role
-		l.user = people[0]
-	case len(people) > 1:
-		return &auth.NoLoginError{Host: c.Workspace.Value.HostPort(), Others: people}
+	case len(users) == 1: // a PGUSER of the environment may be a group's role
+		l.user = users[0]
+	case len(users) > 1:
+		return &auth.NoLoginError{Host: c.Workspace.Value.HostPort(), Others: users}
 	}
-	l.others = slices.DeleteFunc(people, func(p string) bool { return p == l.user })
+	l.others = slices.DeleteFunc(users, func(u string) bool { return u == l.user })
 	if l.user != "" {
 		l.accounts = []string{config.RefreshAccount(c.Workspace.Value.HostPort(), l.user)}
 	}
 	return nil
 }
 
-// people are those who have signed in at the target's host. A file that cannot be
-// used names nobody.
-func (l *leaving) people(ctx context.Context, stores cli.TokenStores) ([]string, error) {
+// users returns the users who have signed in at the target's host. It ignores files
+// that cannot be used.
+func (l *logoutScope) users(ctx context.Context, stores cli.TokenStores) ([]string, error) {
 	accounts, _, err := l.SecretFiles().List()
 	if err != nil {
 		return nil, err
@@ -132,28 +131,28 @@ func (l *leaving) people(ctx context.Context, stores cli.TokenStores) ([]string,
 	if err != nil && !errors.Is(err, keychain.ErrNotFound) && !errors.Is(err, keychain.ErrAbsent) {
 		return nil, err
 	}
-	var people []string
+	var users []string
 	for _, a := range append(accounts, listed...) {
 		if host, user, ok := config.SplitRefreshAccount(a); ok && host == l.conf.Workspace.Value.HostPort() {
-			people = append(people, user)
+			users = append(users, user)
 		}
 	}
-	slices.Sort(people)
-	return slices.Compact(people), nil
+	slices.Sort(users)
+	return slices.Compact(users), nil
 }
 
-// turnTime bounds the wait for a process that refreshes the login just now: what
-// it gets would be stored after the logout.
-const turnTime = 10 * time.Second
+// refreshLockTimeout bounds the wait for a process that is refreshing the login, and
+// would store the result after the logout.
+const refreshLockTimeout = 10 * time.Second
 
-func (c *call) refreshTurn(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
-	ctx, cancel := context.WithTimeout(ctx, 2*turnTime) // Lock takes half of it
+func (c *call) lockRefresh(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
+	ctx, cancel := context.WithTimeout(ctx, 2*refreshLockTimeout) // Lock takes half of it
 	defer cancel()
 	return stores.Cache(c.say, nil).Lock(ctx, auth.RefreshLock(account))
 }
 
-// removeFiles removes secrets' files, and says whether there was one.
-func (l *leaving) removeFiles() (removed bool, err error) {
+// removeFiles removes secrets' files, and reports whether there was one.
+func (l *logoutScope) removeFiles() (removed bool, err error) {
 	files := l.SecretFiles()
 	if l.all {
 		return files.RemoveAll()
@@ -164,8 +163,8 @@ func (l *leaving) removeFiles() (removed bool, err error) {
 	return files.Remove(l.accounts[0])
 }
 
-// removeItems deletes the keychain's secrets, and with --all whatever is listed.
-func (l *leaving) removeItems(ctx context.Context, stores cli.TokenStores) error {
+// removeItems deletes the keychain's secrets, and with --all everything listed.
+func (l *logoutScope) removeItems(ctx context.Context, stores cli.TokenStores) error {
 	index, gone := stores.Index(), l.accounts
 	if l.all {
 		var err error
@@ -179,13 +178,13 @@ func (l *leaving) removeItems(ctx context.Context, stores cli.TokenStores) error
 	return nil
 }
 
-// ours reports whether a cached token belongs to the user or client that logs out. A
-// person's token may be for a group's role, so any that is not another person's counts.
-func (l *leaving) ours(d tokencache.Description) bool {
+// match reports whether a cached token belongs to the user or client that logs out. A
+// user's token may be for a group's role, so any that is not another user's counts.
+func (l *logoutScope) match(d tokencache.Description) bool {
 	switch {
 	case d.Host != l.conf.Workspace.Value.HostPort():
 		return false
-	case l.person:
+	case l.isUser:
 		return d.Identity == credential.AuthBrowser && !slices.Contains(l.others, d.ClientID)
 	case l.conf.ClientID.Value != "":
 		return d.ClientID == l.conf.ClientID.Value

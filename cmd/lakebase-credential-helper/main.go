@@ -24,7 +24,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.ResetSIGQUIT()
 	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
-	c := &call{Process: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
+	c := &call{Environment: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
 		message, hint := cli.Describe(err, c.described())
 		if hint != "" && c.isGet() { // its callers show one line
@@ -38,12 +38,12 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 
 // call is one run of one command.
 type call struct {
-	*cli.Process
-	say   *cli.Logger
-	given map[string][]string // the command's options, by name
-	conf  config.Config
-	known bool           // conf was resolved
-	taken *config.Import // from .databrickscfg; nil without --import
+	*cli.Environment
+	say      *cli.Logger
+	given    map[string][]string // the command's options, by name
+	conf     config.Config
+	known    bool           // conf was resolved
+	imported *config.Import // from .databrickscfg; nil without --import
 }
 
 func (c *call) described() *config.Config {
@@ -87,7 +87,7 @@ func (c *call) commands() (built []*urfave.Command) {
 		}
 		built = append(built, command.build(c))
 	}
-	return append(built, cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Process))
+	return append(built, cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Environment))
 }
 
 func (c *call) app() *urfave.App {

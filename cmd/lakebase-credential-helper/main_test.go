@@ -44,7 +44,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	refused(t, "completion tcsh", shells, `hint: run "lakebase-credential-helper completion --help"`)
 	refused(t, "get hunter2", `error: get takes no arguments, only options; run "lakebase-credential-helper get --help"`)
 	refused(t, "login --secret-stdin --import", "error: --secret-stdin cannot be used with --import", "hint: leave one of them out")
-	refused(t, "login --remove-plaintext", "error: --remove-plaintext goes with --import only", "hint: add --import to take the secret from ~/.databrickscfg")
+	refused(t, "login --remove-plaintext", "error: --remove-plaintext requires --import", "hint: add --import to take the secret from ~/.databrickscfg")
 	refused(t, "login --no-browser", "error: --no-browser requires --user-login", "hint: add --user-login to sign in as a user")
 	refused(t, "list --cache off --cache file", "error: --cache is given twice", "hint: leave one of them out")
 	refused(t, "rotate --delete-only --lifetime 1d", "error: --lifetime cannot be used with --delete-only", "hint: leave it out: --delete-only creates no secret")

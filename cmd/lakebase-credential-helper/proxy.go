@@ -42,7 +42,7 @@ Examples:
 	}
 }
 
-// checkProxy looks at proxy's own options before anything else is done.
+// checkProxy checks proxy's own options before the configuration is resolved.
 func checkProxy(given map[string][]string, in *config.Input) error {
 	in.Listens = true
 	switch {
@@ -56,7 +56,7 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 	return nil
 }
 
-// serve lets clients in until it is told to end.
+// serve runs the proxy until a signal ends it.
 func serve(ctx context.Context, c *call) error {
 	if err := process.DisableCoreDumps(); err != nil {
 		return err
@@ -74,26 +74,26 @@ func serve(ctx context.Context, c *call) error {
 		return &config.Error{Name: c.conf.Listen.Source.String(), Problem: err.Error()}
 	}
 	defer ln.Close()
-	came, release := cli.HoldSignals()
+	received, release := cli.HoldSignals()
 	defer release()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
-		case <-came:
+		case <-received:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	err = c.let(ctx, ln, password, trust)
+	err = c.runProxy(ctx, ln, password, trust)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return nil // it was told to end
+		return nil // ended by a signal
 	}
 	return err
 }
 
-// let walks the road once, and then keeps the door open.
-func (c *call) let(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
+// runProxy obtains a session, as a test, and then serves clients.
+func (c *call) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
 	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
 	client, err := c.Client(c.conf, cli.NoPrompt, c.say, progress)
 	if err != nil {
@@ -123,9 +123,9 @@ func (c *call) let(ctx context.Context, ln net.Listener, password credential.Sec
 	}
 }
 
-// listen opens the door. Other machines may come only where a password is asked
-// for, and are told of.
-func (c *call) listen(guarded bool) (net.Listener, error) {
+// listen opens the proxy's listener. An address that other machines can reach requires
+// a password, and a warning is logged.
+func (c *call) listen(hasPassword bool) (net.Listener, error) {
 	at := c.conf.Listen.Value
 	if filepath.IsAbs(at) {
 		dir, err := securefile.OpenDir([]string{at})
@@ -140,9 +140,9 @@ func (c *call) listen(guarded bool) (net.Listener, error) {
 	if !errors.As(err, &far) {
 		return ln, err
 	}
-	if !guarded {
+	if !hasPassword {
 		return nil, errors.New(far.Error() + "; --trust-local requires one")
 	}
-	c.say.Warn("--listen %s: other machines can come; what they send is only as private as the network, unless they use sslmode=require", at)
+	c.say.Warn("--listen %s: other machines can connect; without sslmode=require their traffic is not encrypted", at)
 	return pgproxy.ListenTCP(at, pgproxy.AnyAddress)
 }

@@ -22,18 +22,18 @@ import (
 // Bounds of reading a secret.
 const (
 	maxSecret   = 4 << 10
-	typingTime  = 5 * time.Minute
-	readingTime = time.Minute
+	typeTimeout = 5 * time.Minute
+	readTimeout = time.Minute
 )
 
-// secretReader says how the secret is to be had: from a file, which is read at
-// once, from standard input, .databrickscfg, or the terminal without echo. What is
-// wrong with the options is found here, before anybody is asked for anything.
+// secretReader returns a function that reads the secret: from .databrickscfg, a file,
+// standard input, or the terminal without echo. A file is read at once, so that an
+// error precedes all prompts.
 func (c *call) secretReader() (func(context.Context) (credential.Secret, error), error) {
 	file, stdin := c.given["secret-file"], c.given["secret-stdin"] != nil
 	switch {
-	case c.taken != nil:
-		return func(context.Context) (credential.Secret, error) { return c.taken.Secret, nil }, nil
+	case c.imported != nil:
+		return func(context.Context) (credential.Secret, error) { return c.imported.Secret, nil }, nil
 	case file != nil:
 		s, err := c.ReadSecretFile(file[0])
 		if err != nil {
@@ -51,7 +51,7 @@ func (c *call) secretReader() (func(context.Context) (credential.Secret, error),
 }
 
 func (c *call) stdinSecret(ctx context.Context) (credential.Secret, error) {
-	text, err := within(ctx, readingTime, func() ([]byte, error) { return io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1)) })
+	text, err := withTimeout(ctx, readTimeout, func() ([]byte, error) { return io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1)) })
 	if err != nil {
 		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
 	}
@@ -61,7 +61,7 @@ func (c *call) stdinSecret(ctx context.Context) (credential.Secret, error) {
 func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
 	in, ok := c.Stdin.(*os.File)
 	if !ok {
-		return credential.Secret{}, errors.New("standard input is no file")
+		return credential.Secret{}, errors.New("standard input is not a file")
 	}
 	fd := int(in.Fd())
 	state, err := term.GetState(fd)
@@ -71,10 +71,10 @@ func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
 	stop := cli.RestoreOnSignal(func() { _ = term.Restore(fd, state) })
 	defer stop()
 	go func() {
-		awaitSilence(fd, state)
+		awaitNoEcho(fd, state)
 		fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
 	}()
-	text, err := within(ctx, typingTime, func() ([]byte, error) { return term.ReadPassword(fd) })
+	text, err := withTimeout(ctx, typeTimeout, func() ([]byte, error) { return term.ReadPassword(fd) })
 	_ = term.Restore(fd, state)
 	fmt.Fprintln(c.Stderr)
 	if err != nil {
@@ -83,9 +83,9 @@ func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
 	return checkSecret("the secret", text)
 }
 
-// awaitSilence returns when the terminal's state is no longer what it was, at the
-// latest after a second: nobody is asked for a secret while it would be shown.
-func awaitSilence(fd int, before *term.State) {
+// awaitNoEcho returns when the terminal's state has changed, or after a second, so that
+// the prompt does not appear while typed characters are shown.
+func awaitNoEcho(fd int, before *term.State) {
 	for range 1000 {
 		if now, err := term.GetState(fd); err != nil || !reflect.DeepEqual(now, before) {
 			return
@@ -94,38 +94,38 @@ func awaitSilence(fd int, before *term.State) {
 	}
 }
 
-// checkSecret trims what pasting adds, and refuses what no secret has.
+// checkSecret trims space, and rejects what a secret cannot contain.
 func checkSecret(where string, text []byte) (credential.Secret, error) {
 	s := strings.TrimSpace(string(text))
 	switch {
 	case s == "":
-		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was made"}
+		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
 	case len(text) > maxSecret:
 		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret)}
 	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
-		return credential.Secret{}, &config.Error{Name: where, Problem: "has a space, a line end or a control character in it", Fix: "give the secret alone"}
+		return credential.Secret{}, &config.Error{Name: where, Problem: "contains a space, a line break or a control character", Fix: "give only the secret"}
 	}
 	return credential.NewSecret(s), nil
 }
 
-// within gives up on read when its time is over; the read itself cannot be
+// withTimeout calls read and returns when the timeout is over; the read itself cannot be
 // stopped, and ends with the process.
-func within(ctx context.Context, limit time.Duration, read func() ([]byte, error)) ([]byte, error) {
-	type answer struct {
+func withTimeout(ctx context.Context, timeout time.Duration, read func() ([]byte, error)) ([]byte, error) {
+	type result struct {
 		text []byte
 		err  error
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	done := make(chan answer, 1)
+	done := make(chan result, 1)
 	go func() {
 		text, err := read()
-		done <- answer{text, err}
+		done <- result{text, err}
 	}()
 	select {
-	case a := <-done:
-		return a.text, a.err
+	case r := <-done:
+		return r.text, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("nothing was given in %s", limit)
+		return nil, fmt.Errorf("no input within %s", timeout)
 	}
 }

@@ -23,7 +23,7 @@ func TestNobodyIsAskedWhileTheTerminalEchoes(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		silent := make(chan struct{})
-		go func() { awaitSilence(fd, before); close(silent) }()
+		go func() { awaitNoEcho(fd, before); close(silent) }()
 		time.Sleep(100 * time.Millisecond)
 		select {
 		case <-silent:

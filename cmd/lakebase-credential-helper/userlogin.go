@@ -48,7 +48,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	chain := c.Keychain(c.conf)
-	if err := c.reachable(ctx, chain, keychain.IndexAccount); err != nil {
+	if err := c.checkStore(ctx, chain, keychain.IndexAccount); err != nil {
 		return c.userStoreError(err)
 	}
 	api, err := c.Workspace(c.conf)
@@ -111,7 +111,7 @@ func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *e
 	// No other process may refresh the login that is replaced.
 	account := config.RefreshAccount(c.conf.Workspace.Value.HostPort(), grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	if where, err = c.keep(ctx, stores.Index(), chain, account, grant.Refresh); err != nil {
+	if where, err = c.store(ctx, stores.Index(), chain, account, grant.Refresh); err != nil {
 		return "", c.userStoreError(err)
 	}
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {

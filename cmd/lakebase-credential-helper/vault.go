@@ -134,9 +134,9 @@ func (c *call) warnLife(host, clientID string, expires time.Time) {
 	}
 }
 
-// warnKnown is warnLife for the secret that login has stored, where it is one
+// warnStored is warnLife for the secret that login has stored, where it is one
 // that an earlier rotate made.
-func (c *call) warnKnown(ctx context.Context, stores cli.TokenStores, chain *keychain.Keychain, secret credential.Secret) {
+func (c *call) warnStored(ctx context.Context, stores cli.TokenStores, chain *keychain.Keychain, secret credential.Secret) {
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
 	expires, _ := c.vault(stores, chain, host, clientID).life(ctx, secret)
 	c.warnLife(host, clientID, expires)

@@ -219,7 +219,7 @@ func TestRotate_Concurrent(t *testing.T) {
 	eventually(t, "the rotate is at work", func() bool { return r.lakebase.Counters().Requests > 0 })
 	login := r.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")
 	login.Stdin = strings.NewReader("dose-another")
-	if o := r.finish(login); o.status.ExitStatus() != 125 || !strings.Contains(o.stderr, "error: a rotate or login of this secret is at work; nothing was stored") {
+	if o := r.finish(login); o.status.ExitStatus() != 125 || !strings.Contains(o.stderr, "error: another rotate or login of this secret is running; nothing was stored") {
 		t.Errorf("%d: %s", o.status.ExitStatus(), o.stderr)
 	}
 	run.wait()
