@@ -106,7 +106,7 @@ func TestSetEndpoints(t *testing.T) {
 		t.Errorf("the workspace id is %v", r.Header)
 	}
 	if w.seen[5].URL.Path != "/oidc/v1/token" || !strings.HasPrefix(own.AuthorizeURL("s", "c", redirectURI), w.URL+"/oidc/v1/authorize?") {
-		t.Error("a untrusted's endpoint was adopted")
+		t.Error("an untrusted host's endpoint is used")
 	}
 }
 
@@ -199,11 +199,11 @@ func TestAudience(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		d    Discovery
-		want string // empty: a untrusted's
+		want string // empty: an untrusted host's
 	}{
 		{"nothing known", Discovery{}, token},
 		{"its token endpoint", Discovery{TokenEndpoint: host + "/oidc/accounts/x/v1/token"}, host + "/oidc/accounts/x/v1/token"},
-		{"a untrusted's token endpoint", Discovery{TokenEndpoint: "https://evil.example/token"}, token},
+		{"an untrusted host's token endpoint", Discovery{TokenEndpoint: "https://evil.example/token"}, token},
 		{"named", Discovery{Audiences: []string{token}}, token},
 		{"the host itself", Discovery{Audiences: []string{host + ":443"}}, host + ":443"},
 		{"the account", Discovery{Audiences: []string{accountID}, AccountID: accountID}, accountID},
