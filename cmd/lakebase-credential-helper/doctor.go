@@ -173,7 +173,7 @@ func printReport(w io.Writer, report doctor.Report, asJSON bool) error {
 	if g := report.Config.GitHub; g != nil {
 		secrets = append(secrets, g.Token)
 	}
-	hide := func(text string) string { return credential.HideSecrets(text, secrets...) }
+	hide := func(text string) string { return credential.Redact(text, secrets...) }
 	for i := range report.Results {
 		r := &report.Results[i]
 		r.Text, r.Fix = hide(r.Text), hide(r.Fix)

@@ -20,7 +20,7 @@ func TestChain_NamedStrategies(t *testing.T) {
 		if name == AuthFileOIDC {
 			more = append(more, "DATABRICKS_OIDC_TOKEN_FILEPATH", tokenFile(t, "workload"))
 		}
-		if credential.IsPerson(name) {
+		if credential.IsUser(name) {
 			more = append(more, "DATABRICKS_CLIENT_ID", "")
 			f.stored[config.RefreshAccount("dbc-1.cloud.databricks.com", ada)] = "refresh-0"
 		}

@@ -107,8 +107,8 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 // authWord validates an authentication type; the Databricks SDKs have more.
 func (r *resolver) authWord(v Value[string]) Value[string] {
 	word := strings.TrimSpace(v.Value)
-	if !slices.Contains(credential.AuthWords(), word) {
-		e := errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(credential.AuthWords(), ", "))
+	if !slices.Contains(credential.AuthTypes(), word) {
+		e := errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(credential.AuthTypes(), ", "))
 		if v.Source.Origin != FromOption {
 			e.Fix = "choose one of them with --auth"
 		}
@@ -146,7 +146,7 @@ func conflictError(a Source, aWord string, b Source, bWord string) *Error {
 // dropClientID ignores a client ID if the chosen type is not a service principal's.
 func (r *resolver) dropClientID() {
 	c := &r.conf
-	if !credential.IsPerson(c.Auth.Value) || c.ClientID.Value == "" {
+	if !credential.IsUser(c.Auth.Value) || c.ClientID.Value == "" {
 		return
 	}
 	if c.ClientID.Source.Origin == FromOption {

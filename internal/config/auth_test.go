@@ -106,7 +106,7 @@ func TestTwoWaysNamed(t *testing.T) {
 }
 
 func TestWayStated(t *testing.T) {
-	for _, word := range credential.AuthWords() {
+	for _, word := range credential.AuthTypes() {
 		for _, g := range []given{
 			{env: env("DATABRICKS_AUTH_TYPE", word)},
 			{env: env(), options: map[string]string{"auth": " " + word}},
@@ -121,7 +121,7 @@ func TestWayStated(t *testing.T) {
 			if c.Auth.Value != word || c.Secret.Kind != kind || c.ProfileKeys()["auth"] != word {
 				t.Errorf("%s: %+v by %+v, a profile would be %v", word, c.Auth, c.Secret, c.ProfileKeys())
 			}
-			if id, user := c.ClientID.Value != "", c.User.Value != ""; id == credential.IsPerson(word) || id != user {
+			if id, user := c.ClientID.Value != "", c.User.Value != ""; id == credential.IsUser(word) || id != user {
 				t.Errorf("%s: client id %q, user %q", word, c.ClientID.Value, c.User.Value)
 			}
 			if word == "github-oidc" && !c.Secret.Text.IsZero() {
@@ -131,9 +131,9 @@ func TestWayStated(t *testing.T) {
 	}
 	for _, word := range []string{"azure-cli", "google-id", "metadata-service", "basic", "github-oidc-azure", "PAT", "oauth", "  "} {
 		_, err := given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
-		refused(t, err, "DATABRICKS_AUTH_TYPE", "is not one of "+strings.Join(credential.AuthWords(), ", "))
+		refused(t, err, "DATABRICKS_AUTH_TYPE", "is not one of "+strings.Join(credential.AuthTypes(), ", "))
 		_, err = given{env: env(), options: map[string]string{"auth": word}}.resolve()
-		refused(t, err, "--auth", "is not one of "+strings.Join(credential.AuthWords(), ", "))
+		refused(t, err, "--auth", "is not one of "+strings.Join(credential.AuthTypes(), ", "))
 	}
 }
 

@@ -216,7 +216,7 @@ func (r *resolver) complete() {
 		c.User.Value = c.ClientID.Value
 	}
 	r.need("host", c.Workspace.Value.IsZero())
-	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && !credential.IsPerson(c.Auth.Value))
+	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && !credential.IsUser(c.Auth.Value))
 	if r.in.NoEndpoint {
 		return
 	}

@@ -70,7 +70,7 @@ var settings = []Setting{
 	{Option: "client-secret-file", Env: []string{envSecretFile}, Category: CategoryAuth, Decisive: true,
 		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
 	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "TYPE", Usage: "authentication type", Words: credential.AuthWords(), Default: "by the credentials found", stored: storedAuth},
+		Value: "TYPE", Usage: "authentication type", Words: credential.AuthTypes(), Default: "by the credentials found", stored: storedAuth},
 	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, Target: true, Decisive: true,
 		Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's",
 		stored: text(func(c *Config) Value[string] { return c.Audience })},
@@ -174,7 +174,7 @@ func storedClientID(c *Config) (string, bool) {
 	if id := c.ClientID; id.Given() && id.Value != "" {
 		return id.Value, true
 	}
-	return "", credential.IsPerson(c.Auth.Value) && c.ClientID.Value == ""
+	return "", credential.IsUser(c.Auth.Value) && c.ClientID.Value == ""
 }
 
 // storedAuth does not write an authentication type that only follows from a secret:

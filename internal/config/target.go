@@ -95,7 +95,7 @@ func ofClient(r *resolver, v Value[string]) Value[string] {
 	}
 	lower, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
 	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.Value
-	person := v.Source.Origin == FromProfile && auth.text != nil && credential.IsPerson(auth.text[0])
+	person := v.Source.Origin == FromProfile && auth.text != nil && credential.IsUser(auth.text[0])
 	if !itself && !person {
 		return v
 	}

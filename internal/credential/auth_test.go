@@ -5,29 +5,17 @@ import (
 	"testing"
 )
 
-func TestAuthWords(t *testing.T) {
-	// What a program prints, stores in keys and takes from files written by others
-	// must not change.
+func TestAuthTypes(t *testing.T) {
+	// Part of the public interface and of cache keys.
 	want := []string{"oauth-m2m", "external-browser", "env-oidc", "file-oidc", "github-oidc", "pat", "databricks-cli"}
-	if got := AuthWords(); !slices.Equal(got, want) {
+	if got := AuthTypes(); !slices.Equal(got, want) {
 		t.Errorf("%v", got)
 	}
-	kinds := map[string]string{"oauth-m2m": "", "external-browser": "person", "env-oidc": "workload", "file-oidc": "workload", "github-oidc": "workload",
-		"pat": "person", "databricks-cli": "person", "": "", "azure-cli": "", "PAT": ""}
+	kinds := map[string]string{"oauth-m2m": "", "external-browser": "user", "env-oidc": "workload", "file-oidc": "workload", "github-oidc": "workload",
+		"pat": "user", "databricks-cli": "user", "": "", "azure-cli": "", "PAT": ""}
 	for word, kind := range kinds {
-		if IsPerson(word) != (kind == "person") || IsWorkload(word) != (kind == "workload") {
-			t.Errorf("%q is no %q", word, kind)
+		if IsUser(word) != (kind == "user") || IsWorkload(word) != (kind == "workload") {
+			t.Errorf("%q: want kind %q", word, kind)
 		}
-	}
-}
-
-func TestKeysOfWaysNeverMix(t *testing.T) {
-	seen := map[string]string{}
-	for _, word := range AuthWords() {
-		id := Key{Identity: word, Host: "h.example", Principal: "p"}.ID()
-		if seen[id] != "" {
-			t.Errorf("%s and %s have one key", word, seen[id])
-		}
-		seen[id] = word
 	}
 }

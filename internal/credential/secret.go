@@ -1,6 +1,6 @@
-// Package credential owns the types that carry key material: Secret, Token and
-// Key. It must never print, log, store or send one; whoever needs the text of a
-// secret calls Reveal, so that a search for that word finds every use.
+// Package credential has the types that carry secrets: Secret, Token and Key. They are
+// redacted wherever they are printed, logged or marshaled; Reveal returns the text, so
+// that a search for it finds every use.
 package credential
 
 import (
@@ -9,12 +9,12 @@ import (
 	"fmt"
 )
 
-// Redacted is what every way of printing a Secret shows.
+// Redacted is printed in place of a Secret.
 const Redacted = "[redacted]"
 
-// Secret is a password, client secret or token. Its zero value is "none". The
-// text stands behind a pointer: fmt calls no method of a value in somebody
-// else's unexported field, and would print a string there.
+// Secret is a password, client secret or token. The zero value is no secret. The text is
+// behind a pointer because fmt calls no methods of unexported fields and would print a
+// string there.
 type Secret struct{ text *string }
 
 // NewSecret wraps s.
@@ -25,8 +25,8 @@ func NewSecret(s string) Secret {
 	return Secret{text: &s}
 }
 
-// Reveal returns the text itself. It is for the wire, the keychain and the
-// child's environment, never for people.
+// Reveal returns the text. It is for the network, the keychain and the command's
+// environment, never for output to users.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -34,7 +34,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// IsZero says whether there is no secret.
+// IsZero reports whether there is no secret.
 func (s Secret) IsZero() bool { return s.text == nil }
 
 // Equal compares in constant time.
@@ -49,8 +49,8 @@ func (s Secret) GoString() string { return Redacted }
 // Format implements fmt.Formatter.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
 
-// MarshalJSON redacts. A secret that has to be written is revealed by its writer.
+// MarshalJSON redacts.
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(Redacted) }
 
-// MarshalText redacts, in log/slog too.
+// MarshalText redacts, also in log/slog.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }

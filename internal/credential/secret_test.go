@@ -27,18 +27,10 @@ func held() holder {
 	return holder{s, s, &s, &s, map[string]Secret{"k": s}, []Secret{s}, s}
 }
 
-// shows says whether out holds the secret, in clear or as the hex of %x.
+// shows reports whether out contains the secret, in clear or as the hex of %x.
 func shows(out string) bool {
 	low := strings.ToLower(out)
 	return strings.Contains(low, text) || strings.Contains(low, fmt.Sprintf("%x", text)) || strings.Contains(low, "hunter2")
-}
-
-func TestShowsFinds(t *testing.T) {
-	for _, out := range []string{"a " + text, fmt.Sprintf("%x", text), fmt.Sprintf("%X", text), fmt.Sprintf("%q", text)} {
-		if !shows(out) {
-			t.Errorf("the test would not see the secret in %q", out)
-		}
-	}
 }
 
 func TestSecretRedactsInEveryVerb(t *testing.T) {
@@ -50,11 +42,11 @@ func TestSecretRedactsInEveryVerb(t *testing.T) {
 		}
 		out := fmt.Sprintf(verb, args...)
 		if shows(out) || !strings.Contains(out, Redacted) {
-			t.Errorf("%s gives %q", verb, out)
+			t.Errorf("%s prints %q", verb, out)
 		}
 		for _, v := range []any{&s, []Secret{s}, map[string]Secret{"k": s}, map[Secret]int{s: 1}, held(), &holder{private: s}, struct{ in holder }{held()}} {
 			if out := fmt.Sprintf(verb, v, v); shows(out) {
-				t.Errorf("%s of a %T gives %q", verb, v, out)
+				t.Errorf("%s of a %T prints %q", verb, v, out)
 			}
 		}
 	}
@@ -99,7 +91,7 @@ func TestSecretItself(t *testing.T) {
 	s, same, other := NewSecret(text), NewSecret(strings.Clone(text)), NewSecret(text+"x")
 	switch {
 	case s.Reveal() != text || none.Reveal() != "" || NewSecret("").Reveal() != "":
-		t.Error("Reveal does not give the text")
+		t.Error("Reveal does not return the text")
 	case s.IsZero() || !none.IsZero() || !NewSecret("").IsZero():
 		t.Error("IsZero is wrong")
 	case !s.Equal(same) || s.Equal(other) || s.Equal(none) || !none.Equal(NewSecret("")):

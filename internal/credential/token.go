@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// MaxLife is the longest that a token is believed to live: both tokens end
-// after 60 minutes (Databricks, "Connect an external app to Lakebase by API").
+// MaxLife is the longest credible lifetime of a token: both kinds expire after 60 minutes
+// (Databricks, "Connect an external app to Lakebase by API").
 const MaxLife = time.Hour
 
-// Token is a short-lived credential and its times on our own clock, in UTC.
+// Token is a short-lived credential and its times by the local clock, in UTC.
 type Token struct {
 	Value     Secret
 	MintedAt  time.Time
 	ExpiresAt time.Time
 }
 
-// Fresh says whether the token has at least min of its life left, where min is
-// cut to half of the token's whole life. A token minted in the future, or that
-// claims to live longer than MaxLife, is never fresh: a clock has jumped.
+// Fresh reports whether the token is valid for at least min, or for half of its lifetime
+// if that is shorter. A token from the future, or with a lifetime above MaxLife, is never
+// fresh: a clock has jumped.
 func (t Token) Fresh(now time.Time, min time.Duration) bool {
 	life := t.ExpiresAt.Sub(t.MintedAt)
 	if t.Value.IsZero() || life <= 0 || life > MaxLife || t.MintedAt.After(now) {
@@ -30,8 +30,8 @@ func (t Token) Fresh(now time.Time, min time.Duration) bool {
 	return t.ExpiresAt.Sub(now) >= max(MinLife(min, life), 1)
 }
 
-// MinLife is the shortest rest that a token of the given life may have: min,
-// or half of the life where that is less.
+// MinLife returns the required remaining lifetime of a token: min, or half of its whole
+// lifetime if that is shorter.
 func MinLife(min, life time.Duration) time.Duration {
 	if half := life / 2; min > half {
 		return half
@@ -39,15 +39,15 @@ func MinLife(min, life time.Duration) time.Duration {
 	return min
 }
 
-// Key names one cached token: everything that decides what the workspace would
-// mint. Two keys with an equal ID stand for the same token.
+// Key identifies a cached token by everything that the workspace's token depends on. Keys
+// with the same ID are the same token's.
 type Key struct {
-	Identity    string        // how we sign in: "oauth-m2m"
+	Identity    string        // authentication type: "oauth-m2m"
 	Host        string        // the workspace, host or host:port
 	WorkspaceID string        // from ?o= or ?w=, often empty
-	Principal   string        // client id, or a person's user name
+	Principal   string        // client ID, or a user name
 	Target      string        // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
-	TTL         time.Duration // asked for; 0 leaves it to the server
+	TTL         time.Duration // requested; 0: the server's default
 	Credential  string        // "database", or "workspace": the workspace token itself
 	ReadOnly    bool          // for the target's read-only host: the two hosts are never remembered in one place
 }

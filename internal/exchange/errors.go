@@ -208,7 +208,7 @@ func (e *Error) Detail() string {
 }
 
 func (e *Error) identity() string {
-	if credential.IsPerson(e.Origins.Auth) {
+	if credential.IsUser(e.Origins.Auth) {
 		return "user"
 	}
 	return "service principal"

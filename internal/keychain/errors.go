@@ -87,12 +87,12 @@ func wrapError(err error, op, account string, limit time.Duration) error {
 func redact(err error, secret credential.Secret) error {
 	var e *Error
 	if errors.As(err, &e) {
-		return fail(e.Err, credential.Scrub(e.Detail, secret))
+		return fail(e.Err, credential.Redact(e.Detail, secret))
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fail(ErrFailed, credential.Scrub(err.Error(), secret))
+	return fail(ErrFailed, credential.Redact(err.Error(), secret))
 }
 
 // Missing reports whether the keychain has no such item.

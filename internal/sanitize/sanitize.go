@@ -55,7 +55,7 @@ func Line(text string, secrets ...credential.Secret) string {
 			text = text[:i]
 		}
 	}
-	text = Escape(fold(credential.HideSecrets(text, secrets...)))
+	text = Escape(fold(credential.Redact(text, secrets...)))
 	if cut {
 		text += ellipsis
 	}

@@ -142,7 +142,7 @@ func given(flags []urfave.Flag) (map[string][]string, error) {
 		if !ok || len(f.parsed) == 0 || len(f.parsed[0].values) == 0 {
 			continue
 		}
-		if slices.ContainsFunc(f.parsed[0].values, credential.HoldsSecret) {
+		if slices.ContainsFunc(f.parsed[0].values, credential.ContainsSecret) {
 			return nil, &UsageError{Problem: "--" + f.Option + ": the value looks like a secret; every user of this machine can read a program's arguments",
 				Fix: `create a new secret and store it with "lakebase-credential-helper login", or name a file with --client-secret-file`}
 		}
@@ -200,7 +200,7 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 	switch {
 	case strings.Contains(name, "@"): // a URL, in which a password may be
 		shown = sanitize.Quote(shown)
-	case credential.HoldsSecret(name) || credential.HoldsSecret(name[1:]):
+	case credential.ContainsSecret(name) || credential.ContainsSecret(name[1:]):
 	default:
 		if fix := suggestFlag(cmd.Flags, shown, joined); fix != "" {
 			see = fix

@@ -115,7 +115,7 @@ func TestFlags(t *testing.T) {
 		if option == "auth" { // each type with what it starts from
 			environ = map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_OIDC_TOKEN": "t", "DATABRICKS_OIDC_TOKEN_FILEPATH": "/t",
 				"ACTIONS_ID_TOKEN_REQUEST_URL": "https://localhost/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
-			if credential.IsPerson(value) {
+			if credential.IsUser(value) {
 				delete(options, "client-id")
 			}
 		}
@@ -188,7 +188,7 @@ func FuzzFlags(f *testing.F) {
 			t.Fatalf("%q leaves %q", args, rest)
 		}
 		for name, values := range given {
-			if slices.ContainsFunc(values, credential.HoldsSecret) {
+			if slices.ContainsFunc(values, credential.ContainsSecret) {
 				t.Fatalf("--%s has %q", name, values)
 			}
 		}

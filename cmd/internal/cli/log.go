@@ -103,7 +103,7 @@ func (l *Logger) write(level slog.Level, format string, args ...any) {
 	if !l.shows(level) {
 		return
 	}
-	l.log.Log(context.Background(), level, sanitize.Escape(credential.HideSecrets(fmt.Sprintf(format, args...))))
+	l.log.Log(context.Background(), level, sanitize.Escape(credential.Redact(fmt.Sprintf(format, args...))))
 }
 
 // lineHandler is a slog.Handler of lines such as "program: error: message".

@@ -58,7 +58,7 @@ func ConnectSQL(conf config.Config) string {
 // identityType is what databricks_create_role calls the one who logs in. A
 // service principal's user name is its client id, a UUID.
 func identityType(conf config.Config) string {
-	if credential.IsPerson(conf.Auth.Value) && !credential.IsUUID(conf.User.Value) || strings.Contains(conf.User.Value, "@") {
+	if credential.IsUser(conf.Auth.Value) && !credential.IsUUID(conf.User.Value) || strings.Contains(conf.User.Value, "@") {
 		return "USER"
 	}
 	return "SERVICE_PRINCIPAL"

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestScrub(t *testing.T) {
+func TestRedact_Known(t *testing.T) {
 	const s = "dose/9f8e+7d6c?5b4a=3210"
 	std := base64.StdEncoding.EncodeToString([]byte(s))
 	raw := base64.RawURLEncoding.EncodeToString([]byte(s))
@@ -25,22 +25,22 @@ func TestScrub(t *testing.T) {
 		{"nothing of it", "nothing to hide: 12345678 dose", "nothing to hide: 12345678 dose"},
 		{"empty", "", ""},
 	} {
-		if got := Scrub(c.in, NewSecret(s)); got != c.want {
-			t.Errorf("%s: %q, and not %q", c.name, got, c.want)
+		if got := Redact(c.in, NewSecret(s)); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
-	if got := Scrub("a pin 1234 b 123", NewSecret("1234")); got != "a pin [redacted] b 123" {
+	if got := Redact("a pin 1234 b 123", NewSecret("1234")); got != "a pin [redacted] b 123" {
 		t.Errorf("a short secret: %q", got)
 	}
-	if got := Scrub("one onesecret two twosecret", NewSecret("onesecret"), NewSecret("twosecret")); got != "one [redacted] two [redacted]" {
+	if got := Redact("one onesecret two twosecret", NewSecret("onesecret"), NewSecret("twosecret")); got != "one [redacted] two [redacted]" {
 		t.Errorf("two secrets: %q", got)
 	}
-	if got := Scrub("text", Secret{}); got != "text" {
+	if got := Redact("text", Secret{}); got != "text" {
 		t.Errorf("no secret: %q", got)
 	}
 }
 
-// runs says whether text holds a run of eight bytes of any form of the secret.
+// runs reports whether text contains a run of eight bytes of any form of the secret.
 func runs(text, secret string) bool {
 	for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)),
 		base64.RawURLEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret)} {
@@ -54,7 +54,7 @@ func runs(text, secret string) bool {
 	return false
 }
 
-func FuzzScrub(f *testing.F) {
+func FuzzRedact(f *testing.F) {
 	f.Add("before ", "dose0123456789abcdef", " after", 3, 12)
 	f.Add("", "a", "", 0, 1)
 	f.Add("\xff", "pass word/+=", "\xe2\x80", 0, 100)
@@ -65,13 +65,36 @@ func FuzzScrub(f *testing.F) {
 		from = max(0, min(from, len(secret)))
 		to = max(from, min(to, len(secret)))
 		text := before + secret[from:to] + after + secret + base64.StdEncoding.EncodeToString([]byte(secret)) + url.QueryEscape(secret)
-		out := Scrub(text, NewSecret(secret))
+		out := Redact(text, NewSecret(secret))
 		// The mark itself is not the secret's, whatever the secret is.
 		if left := strings.ReplaceAll(out, Redacted, "\x00"); runs(left, secret) {
 			t.Errorf("of %q a run survives in %q", secret, out)
 		}
-		if !runs(before, secret) && Scrub(before, NewSecret(secret)) != before {
+		if !runs(before, secret) && !ContainsSecret(before) && Redact(before, NewSecret(secret)) != before {
 			t.Errorf("%q was changed without need", before)
 		}
 	})
+}
+
+func TestRedact_Shape(t *testing.T) {
+	const hex = "0123456789abcdef0123456789ABCDEF"
+	for _, secret := range []string{"dose" + hex, "dapi" + hex, "dapi" + hex + "-2", "eyJhbGciOiJSUzI1NiJ9xx.eyJhIjoxfQ.c2ln", "eyJhbGciOiJSUzI1NiJ9"} {
+		for _, around := range []string{"%", "--client-id=%", `"%" is no option`, "https://%.example", "a%b"} {
+			text := strings.ReplaceAll(around, "%", secret)
+			got := Redact(text)
+			if !ContainsSecret(text) || strings.Contains(got, secret[:20]) || !strings.Contains(got, "[redacted]") {
+				t.Errorf("%q is redacted to %q", text, got)
+			}
+		}
+	}
+	// What is known of a token leaves no rest of it.
+	const token = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl"
+	if got := Redact("you sent dose-known and "+token+" here", NewSecret("dose-known"), NewSecret(token[:12])); got != "you sent [redacted] and [redacted] here" {
+		t.Errorf("shown as %q", got)
+	}
+	for _, text := range []string{"", "dose", "a dose of it", "dose" + hex[1:], "doser", "eyJ", "6f3b8e2d-1111-4c0a-9a51-0c6f3b8e2d11", "projects/shop/branches/dapi/endpoints/e"} {
+		if ContainsSecret(text) || Redact(text) != text {
+			t.Errorf("%q is taken for a secret", text)
+		}
+	}
 }
