@@ -14,13 +14,13 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// atOneTime is how many shells run side by side; what they do is mostly wait.
-const atOneTime = 8
+// maxShells is how many shells run concurrently; they mostly wait.
+const maxShells = 8
 
-// jobMode is one way to run a command.
+// jobMode is how a command is run.
 type jobMode struct {
-	name, words string
-	supervised  bool
+	name, prefix string
+	supervised   bool
 }
 
 var (
@@ -32,12 +32,12 @@ var (
 	}
 )
 
-// jobResult is what became of a job: the signals that the command saw and who sent
-// them, and each status that the shell saw.
+// jobResult is the signals that the command received, with the kind of their sender,
+// and the statuses that the shell reported.
 type jobResult struct{ Signals, Statuses []string }
 
-// job is a command under way: top is whom the shell started, command is the
-// command itself.
+// job is a running command: top is the process that the shell started, command is the
+// command itself. They differ under a supervisor.
 type job struct {
 	*jobShell
 	top, command int
@@ -45,56 +45,56 @@ type job struct {
 
 var jobCases = []struct {
 	name string
-	ends int    // so many signals that ask for its end end the command
-	then string // what is typed behind the command
+	ends int    // the command ends after this many signals that ask for it
+	then string // typed after the command
 	do   func(j *job) (statuses []string)
 	want jobResult
 }{
-	// A shell breaks a list off when a command has died of SIGINT, and only then.
+	// A shell aborts a list only if a command has ended by SIGINT.
 	{"Ctrl-C", 1, "; true", func(j *job) []string { j.typeText("\x03"); return nil },
 		jobResult{[]string{"SIGINT kernel"}, []string{"130"}}},
 	{"Ctrl-backslash", 1, "", func(j *job) []string { j.typeText("\x1c"); return nil },
 		jobResult{[]string{"SIGQUIT kernel"}, []string{"131 Quit"}}},
-	{"Ctrl-Z and fg", 1, "", stopAndResume,
+	{"Ctrl-Z and fg", 1, "", stopAndContinue,
 		jobResult{[]string{"SIGCONT process", "SIGTERM process"}, []string{"148 Stopped", "143 Terminated"}}},
 	{"SIGTERM", 1, "", func(j *job) []string { j.kill(syscall.SIGTERM); return nil },
 		jobResult{[]string{"SIGTERM process"}, []string{"143 Terminated"}}},
 	{"two SIGTERMs", 2, "", func(j *job) []string {
 		j.kill(syscall.SIGTERM)
-		j.saw("SIGTERM")
+		j.waitSignal("SIGTERM")
 		j.kill(syscall.SIGTERM)
 		return nil
 	}, jobResult{[]string{"SIGTERM process", "SIGTERM process"}, []string{"143 Terminated"}}},
 	{"window change", 1, "", func(j *job) []string {
 		j.resize()
-		j.saw("SIGWINCH")
+		j.waitSignal("SIGWINCH")
 		j.kill(syscall.SIGTERM)
 		return nil
 	}, jobResult{[]string{"SIGWINCH kernel", "SIGTERM process"}, []string{"143 Terminated"}}},
 }
 
-func stopAndResume(j *job) (statuses []string) {
+func stopAndContinue(j *job) (statuses []string) {
 	j.typeText("\x1a")
-	statuses = append(statuses, j.back())
+	statuses = append(statuses, j.waitPrompt())
 	for _, pid := range []int{j.top, j.command} {
-		if s := letter(pid); s != 'T' {
-			j.t.Errorf("the prompt is back after Ctrl-Z, and %d is in the state %c", pid, s)
+		if s := processState(pid); s != 'T' {
+			j.t.Errorf("after Ctrl-Z process %d has state %c, want T", pid, s)
 		}
 	}
 	j.typeText("fg\n")
-	j.saw("SIGCONT")
+	j.waitSignal("SIGCONT")
 	if group := j.foreground(); group != j.top {
-		j.t.Errorf("after fg the terminal is the process group %d's, not the job's, %d", group, j.top)
+		j.t.Errorf("after fg: got foreground group %d, want %d", group, j.top)
 	}
-	if s := letter(j.top); s == 'T' {
-		j.t.Error("after fg the job is still stopped")
+	if s := processState(j.top); s == 'T' {
+		j.t.Error("after fg: the job is still stopped")
 	}
 	j.kill(syscall.SIGTERM)
 	return statuses
 }
 
-// letter is the state of proc(5); 0 is no process.
-func letter(pid int) byte {
+// processState returns the state letter of proc(5); 0 if there is no process.
+func processState(pid int) byte {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, ok := strings.Cut(string(data), ") ")
 	if err != nil || !ok {
@@ -103,15 +103,15 @@ func letter(pid int) byte {
 	return rest[0]
 }
 
-// TestJobControl does the same to a command and, in the same shell, to that
-// command behind lakebase-exec: the command sees the same signals, from the same
-// side, and the shell sees the same end, and has its terminal back.
+// TestJobControl does the same to a command and, in the same shell, to that command
+// under lakebase-exec: it receives the same signals from the same kind of sender, and
+// the shell reports the same status and has its terminal back.
 //
-// It is not parallel to other tests: it is busy, and some of them take the time.
+// It is not parallel to other tests: it is busy, and some of them measure time.
 func TestJobControl(t *testing.T) {
 	client(t, "/usr/bin/python3")
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
-	slots := make(chan struct{}, atOneTime)
+	slots := make(chan struct{}, maxShells)
 	var all sync.WaitGroup
 	run := func(name string, test func(*testing.T)) {
 		all.Go(func() {
@@ -122,32 +122,32 @@ func TestJobControl(t *testing.T) {
 	}
 	for shell := range jobShells {
 		for i := range jobCases {
-			run(shell+"/"+jobCases[i].name, func(t *testing.T) { sameAsBare(t, newJobShell(t, l, shell), i) })
+			run(shell+"/"+jobCases[i].name, func(t *testing.T) { testSameAsBare(t, newJobShell(t, l, shell), i) })
 		}
 		for _, m := range append([]jobMode{jobBare}, jobModes...) {
-			run(shell+"/hang-up/"+m.name, func(t *testing.T) { hangUp(t, newJobShell(t, l, shell), shell, m) })
+			run(shell+"/hang-up/"+m.name, func(t *testing.T) { testHangUp(t, newJobShell(t, l, shell), shell, m) })
 		}
 	}
 	all.Wait()
 }
 
-func sameAsBare(t *testing.T, x *jobShell, i int) {
+func testSameAsBare(t *testing.T, x *jobShell, i int) {
 	c := jobCases[i]
-	once := func(m jobMode) jobResult {
+	run := func(m jobMode) jobResult {
 		j := x.start(m, c.ends, c.then)
-		statuses := append(c.do(j), j.back())
-		j.nothing()
+		statuses := append(c.do(j), j.waitPrompt())
+		j.assertNothingLeft()
 		return jobResult{j.signals(), statuses}
 	}
-	// The shell's own ways are known, so that both are not wrong in the same way.
-	if got := once(jobBare); !reflect.DeepEqual(got, c.want) {
-		t.Fatalf("bare: %q, not %q", got, c.want)
+	// The shell's own result is known, so that both cannot be wrong in the same way.
+	if got := run(jobBare); !reflect.DeepEqual(got, c.want) {
+		t.Fatalf("bare: got %q, want %q", got, c.want)
 	}
 	for _, m := range jobModes {
 		ok := t.Run(m.name, func(t *testing.T) {
 			x.t = t
-			if got := once(m); !reflect.DeepEqual(got, c.want) {
-				t.Errorf("%q, not %q as the bare command", got, c.want)
+			if got := run(m); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %q, want %q as for the bare command", got, c.want)
 			}
 		})
 		if !ok { // the shell is not at its prompt any more
@@ -156,21 +156,21 @@ func sameAsBare(t *testing.T, x *jobShell, i int) {
 	}
 }
 
-// start types the command and waits until it counts.
+// start types the command and waits until it logs signals.
 func (x *jobShell) start(m jobMode, ends int, then string) *job {
 	x.t.Helper()
-	script, err := filepath.Abs(filepath.Join("testdata", "tally.py"))
+	script, err := filepath.Abs(filepath.Join("testdata", "logsignals.py"))
 	if err != nil {
 		x.t.Fatal(err)
 	}
 	if err := os.RemoveAll(x.log); err != nil {
 		x.t.Fatal(err)
 	}
-	x.typeText(fmt.Sprintf("%s%s -IS '%s' '%s' %d%s\n", m.words, "/usr/bin/python3", script, x.log, ends, then))
+	x.typeText(fmt.Sprintf("%s%s -IS '%s' '%s' %d%s\n", m.prefix, "/usr/bin/python3", script, x.log, ends, then))
 	j := &job{jobShell: x}
 	var parent int
 	eventually(x.t, "the command runs", func() bool {
-		n, _ := fmt.Sscanf(x.tallied()[0], "ready %d %d", &j.command, &parent)
+		n, _ := fmt.Sscanf(x.logLines()[0], "ready %d %d", &j.command, &parent)
 		return n == 2
 	})
 	j.top = j.command
@@ -178,25 +178,25 @@ func (x *jobShell) start(m jobMode, ends int, then string) *job {
 		j.top = parent
 	}
 	if supervised := j.top != j.command; supervised != m.supervised {
-		x.t.Fatalf("the command %d has the parent %d, the shell is %d", j.command, parent, x.cmd.Process.Pid)
+		x.t.Fatalf("the command %d has parent %d, the shell is %d", j.command, parent, x.cmd.Process.Pid)
 	}
 	if group := x.foreground(); group != j.top {
-		x.t.Fatalf("the terminal is the process group %d's, not the job's, %d", group, j.top)
+		x.t.Fatalf("got foreground group %d, want %d", group, j.top)
 	}
-	processes, folders := []int{j.top}, 0
+	processes, dirs := []int{j.top}, 0
 	if m.supervised {
-		processes, folders = []int{j.top, j.command}, 1
+		processes, dirs = []int{j.top, j.command}, 1
 	}
-	got := x.members()
+	got := x.sessionProcesses()
 	slices.Sort(got)
 	slices.Sort(processes)
-	if !slices.Equal(got, processes) || len(x.runFolders()) != folders {
-		x.t.Errorf("the job has the processes %d, not %d, and the folders %q, not %d", got, processes, x.runFolders(), folders)
+	if !slices.Equal(got, processes) || len(x.runDirectories()) != dirs {
+		x.t.Errorf("got processes %d, want %d; run directories %q, want %d", got, processes, x.runDirectories(), dirs)
 	}
 	return j
 }
 
-// kill is kill(1) with the number that the shell calls the job's.
+// kill signals the process that the shell started.
 func (j *job) kill(sig syscall.Signal) {
 	j.t.Helper()
 	if err := syscall.Kill(j.top, sig); err != nil {
@@ -204,28 +204,28 @@ func (j *job) kill(sig syscall.Signal) {
 	}
 }
 
-// hangUps is how often a bare command is told of a hang-up. dash tells no job,
-// so that the kernel's one SIGHUP is all; bash tells its jobs as well.
-var hangUps = map[string]int{"dash": 1, "bash": 2}
+// maxHangUps is how many SIGHUPs a bare command receives on a hang-up: one from the
+// kernel, and with bash another from the shell.
+var maxHangUps = map[string]int{"dash": 1, "bash": 2}
 
-// hangUp closes the terminal. The shell ends by it, and so does all that runs.
-func hangUp(t *testing.T, x *jobShell, shell string, m jobMode) {
+// testHangUp closes the terminal, by which the shell and its jobs end.
+func testHangUp(t *testing.T, x *jobShell, shell string, m jobMode) {
 	j := x.start(m, 1, "")
 	if err := x.pty.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all processes of the session are gone", func() bool { return len(j.members()) == 0 && letter(x.cmd.Process.Pid) == 'Z' })
-	j.nothing()
+	eventually(t, "all processes of the session are gone", func() bool { return len(j.sessionProcesses()) == 0 && processState(x.cmd.Process.Pid) == 'Z' })
+	j.assertNothingLeft()
 	count := map[string]int{}
 	for _, s := range j.signals() {
 		sig, _, _ := strings.Cut(s, " ")
 		count[sig]++
 	}
-	if n := count["SIGHUP"]; n < 1 || n > hangUps[shell] || count["SIGCONT"] > hangUps[shell] || len(j.signals()) != n+count["SIGCONT"] {
-		t.Errorf("the command saw %q; a bare one sees SIGHUP %d times at the most, and after each SIGCONT", j.signals(), hangUps[shell])
+	if n := count["SIGHUP"]; n < 1 || n > maxHangUps[shell] || count["SIGCONT"] > maxHangUps[shell] || len(j.signals()) != n+count["SIGCONT"] {
+		t.Errorf("the command got %q, want at most %d SIGHUP, each followed by SIGCONT", j.signals(), maxHangUps[shell])
 	}
-	if m.supervised && slices.ContainsFunc(j.tallied(), func(s string) bool { return strings.HasSuffix(s, fmt.Sprintf(" process %d", j.top)) }) {
-		t.Errorf("lakebase-exec, %d, sent it again: %q", j.top, j.tallied())
+	if m.supervised && slices.ContainsFunc(j.logLines(), func(s string) bool { return strings.HasSuffix(s, fmt.Sprintf(" process %d", j.top)) }) {
+		t.Errorf("lakebase-exec (%d) forwarded it: %q", j.top, j.logLines())
 	}
-	t.Logf("the command saw %q", j.tallied())
+	t.Logf("the command got %q", j.logLines())
 }

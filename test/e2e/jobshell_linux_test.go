@@ -21,17 +21,17 @@ import (
 
 const jobPrompt = "pr0mpt> "
 
-// jobShells are the interactive shells that the terminal suite types into.
+// jobShells are the interactive shells of TestJobControl.
 var jobShells = map[string][]string{
 	"bash": {"bash", "--norc", "--noprofile", "--noediting", "-i"},
 	"dash": {"dash", "-i"},
 }
 
-// jobShell is an interactive shell with job control on a terminal of its own.
+// jobShell is an interactive shell with job control on its own terminal.
 type jobShell struct {
 	*terminal
-	log      string // what tally.py wrote
-	read     int    // of what was shown, by expect
+	log      string // the file of logsignals.py
+	read     int    // how much of the output expect has consumed
 	rows     uint16
 	settings unix.Termios // the terminal's, at the first prompt
 }
@@ -46,20 +46,19 @@ func newJobShell(t *testing.T, l *emulator.Lakebase, name string, env ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.pty, err = polled(master); err != nil {
+	if s.pty, err = inPoller(master); err != nil {
 		t.Fatal(err)
 	}
-	go s.watch()
-	x := &jobShell{terminal: s, log: filepath.Join(p.home, "tally"), rows: 20}
+	go s.readOutput()
+	x := &jobShell{terminal: s, log: filepath.Join(p.home, "signals"), rows: 20}
 	t.Cleanup(func() { x.close(t) })
 	x.expect(jobPrompt)
 	x.settings = x.termios()
 	return x
 }
 
-// polled is the same file in Go's poller: only there is a file closed while
-// it is being read.
-func polled(f *os.File) (*os.File, error) {
+// inPoller returns the same file in Go's poller, where Close interrupts a Read.
+func inPoller(f *os.File) (*os.File, error) {
 	defer f.Close()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err == nil {
@@ -68,8 +67,8 @@ func polled(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), err
 }
 
-// watch keeps what is shown.
-func (s *terminal) watch() {
+// readOutput stores the output.
+func (s *terminal) readOutput() {
 	defer close(s.done)
 	b := make([]byte, 4096)
 	for {
@@ -83,11 +82,11 @@ func (s *terminal) watch() {
 	}
 }
 
-// close ends the shell, and after a failed test all that it has left.
+// close ends the shell and what it has left.
 func (x *jobShell) close(t *testing.T) {
 	_ = x.pty.Close()
 	_ = x.cmd.Process.Kill()
-	for _, pid := range x.members() {
+	for _, pid := range x.sessionProcesses() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	_ = x.cmd.Wait()
@@ -100,8 +99,8 @@ func (x *jobShell) close(t *testing.T) {
 	}
 }
 
-// expect waits until text is shown, behind all that was expected before, and
-// gives what was shown ahead of it.
+// expect waits for text in the output that it has not consumed yet, and returns what
+// precedes it.
 func (x *jobShell) expect(text string) (ahead string) {
 	x.t.Helper()
 	eventually(x.t, fmt.Sprintf("the terminal shows %q", text), func() bool {
@@ -113,22 +112,22 @@ func (x *jobShell) expect(text string) (ahead string) {
 	return ahead
 }
 
-// jobWords is what a shell says of a job. An exit code of 128+n is not the same as
-// a death: it says nothing then.
-var jobWords = regexp.MustCompile("Stopped|Terminated|Quit")
+// jobStatusWord is what a shell prints about a job that was stopped or ended by a
+// signal; it prints nothing for an exit code of 128+n.
+var jobStatusWord = regexp.MustCompile("Stopped|Terminated|Quit")
 
-// back waits for the prompt, and gives the status that the shell saw, and its
-// word. The terminal is the shell's again, and set as it was.
-func (x *jobShell) back() (status string) {
+// waitPrompt waits for the prompt and returns the shell's $? and status word. It checks
+// that the shell has its terminal back, with its settings.
+func (x *jobShell) waitPrompt() (status string) {
 	x.t.Helper()
-	word := jobWords.FindString(x.expect(jobPrompt))
+	word := jobStatusWord.FindString(x.expect(jobPrompt))
 	if group := x.foreground(); group != x.cmd.Process.Pid {
-		x.t.Errorf("the prompt is back, and the terminal is the process group %d's, not the shell's, %d", group, x.cmd.Process.Pid)
+		x.t.Errorf("at the prompt: got foreground group %d, want the shell %d", group, x.cmd.Process.Pid)
 	}
 	if now := x.termios(); now != x.settings {
-		x.t.Errorf("the terminal's settings were %+v, and are %+v", x.settings, now)
+		x.t.Errorf("got terminal settings %+v, want %+v", now, x.settings)
 	}
-	x.typeText("echo st''atus=$?,\n") // quoted, so that what is typed is another text
+	x.typeText("echo st''atus=$?,\n") // quoted, so that the echo of what is typed differs
 	x.expect("status=")
 	status = x.expect(",")
 	x.expect(jobPrompt)
@@ -147,14 +146,14 @@ func (x *jobShell) control(f func(fd int) error) {
 	}
 }
 
-// foreground is tcgetpgrp.
+// foreground returns the foreground process group.
 func (x *jobShell) foreground() (group int) {
 	x.t.Helper()
 	x.control(func(fd int) (err error) { group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP); return err })
 	return group
 }
 
-// termios is the slave's: on Linux the master has no settings of its own.
+// termios returns the terminal's settings.
 func (x *jobShell) termios() (settings unix.Termios) {
 	x.t.Helper()
 	x.control(func(fd int) error {
@@ -167,7 +166,7 @@ func (x *jobShell) termios() (settings unix.Termios) {
 	return settings
 }
 
-// resize gives the window a size that it did not have.
+// resize changes the window size.
 func (x *jobShell) resize() {
 	x.t.Helper()
 	x.rows++
@@ -176,9 +175,9 @@ func (x *jobShell) resize() {
 	})
 }
 
-// members are the processes of the shell's session, zombies and the shell
-// itself aside. Nothing that we start leaves the session.
-func (x *jobShell) members() (pids []int) {
+// sessionProcesses returns the processes of the shell's session, except zombies and the
+// shell itself. Nothing that the tests start leaves the session.
+func (x *jobShell) sessionProcesses() (pids []int) {
 	list, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range list {
 		var pid, ppid, group, session int
@@ -197,8 +196,8 @@ func (x *jobShell) members() (pids []int) {
 	return pids
 }
 
-// runFolders are the folders of runs, finished or not.
-func (x *jobShell) runFolders() []string {
+// runDirectories returns the run directories, complete or not.
+func (x *jobShell) runDirectories() []string {
 	x.t.Helper()
 	var found []string
 	for _, pattern := range []string{"run-*", "new-*"} {
@@ -211,26 +210,26 @@ func (x *jobShell) runFolders() []string {
 	return found
 }
 
-// nothing checks that no process and no folder of a run is left.
-func (x *jobShell) nothing() {
+// assertNothingLeft checks that no process and no run directory is left.
+func (x *jobShell) assertNothingLeft() {
 	x.t.Helper()
-	if pids := x.members(); len(pids) != 0 {
-		x.t.Errorf("the processes %d are left", pids)
+	if pids := x.sessionProcesses(); len(pids) != 0 {
+		x.t.Errorf("processes are left: %d", pids)
 	}
-	if left := x.runFolders(); len(left) != 0 {
-		x.t.Errorf("the folders %q are left", left)
+	if left := x.runDirectories(); len(left) != 0 {
+		x.t.Errorf("run directories are left: %q", left)
 	}
 }
 
-// tallied is what tally.py wrote, in lines.
-func (x *jobShell) tallied() []string {
+// logLines returns what logsignals.py wrote.
+func (x *jobShell) logLines() []string {
 	data, _ := os.ReadFile(x.log)
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 }
 
-// signals are those that the command saw, each with its kind of sender.
+// signals returns the signals that the command received, each with the kind of sender.
 func (x *jobShell) signals() (list []string) {
-	for _, line := range x.tallied() {
+	for _, line := range x.logLines() {
 		if words := strings.Fields(line); len(words) > 1 && strings.HasPrefix(line, "SIG") {
 			list = append(list, words[0]+" "+words[1])
 		}
@@ -238,10 +237,10 @@ func (x *jobShell) signals() (list []string) {
 	return list
 }
 
-// saw waits until the command has seen a signal.
-func (x *jobShell) saw(sig string) {
+// waitSignal waits until the command has received a signal.
+func (x *jobShell) waitSignal(sig string) {
 	x.t.Helper()
-	eventually(x.t, "the command sees "+sig, func() bool {
+	eventually(x.t, "the command receives "+sig, func() bool {
 		return slices.ContainsFunc(x.signals(), func(s string) bool { return strings.HasPrefix(s, sig+" ") })
 	})
 }

@@ -1,8 +1,8 @@
-"""tally.py LOG N: writes a line to LOG for each signal that it sees, and whether
-the kernel or which process sent it. What a terminal sends comes from the kernel.
+"""logsignals.py LOG N: appends a line to LOG for each signal that it receives, with
+its sender: the kernel (which includes the terminal) or a process.
 
-It dies of the Nth signal that asks for an end, after a moment in which one too
-many would be seen."""
+It ends by the Nth signal that asks for an end, after a moment in which an unexpected
+one would be seen."""
 
 import os
 import resource
@@ -17,7 +17,7 @@ SI_KERNEL = 0x80  # asm-generic/siginfo.h
 ENDS = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 SEEN = ENDS | {signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGWINCH, signal.SIGCONT}
 
-# A blocked signal waits to be asked for, even one whose default is to be ignored.
+# A blocked signal stays pending, even one that is ignored by default.
 signal.pthread_sigmask(signal.SIG_BLOCK, SEEN)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
