@@ -145,29 +145,42 @@ func TestLoop_Success(t *testing.T) {
 	}
 }
 
-func TestLoop_FinalErrorEndsAll(t *testing.T) {
-	a := simulate(t, func(ctx context.Context, n int, _ time.Duration) error {
-		if n == 1 {
-			return &Error{Kind: EndpointDisabled}
-		}
-		return noAnswer(ctx)
-	})
-	if e := wantKind(t, a.err, EndpointDisabled); a.took != sec || e.Attempts != 2 || e.Elapsed != sec {
-		t.Errorf("got %#v after %v", e, a.took)
-	}
-}
-
-// A timeout does not hide what was said before it.
-func TestLoop_Deadline(t *testing.T) {
-	a := simulate(t, func(ctx context.Context, n int, _ time.Duration) error {
-		if n == 0 {
+func TestLoop_Failure(t *testing.T) {
+	refused := &Error{Kind: EndpointDisabled}
+	for _, c := range []struct {
+		name    string
+		connect func(ctx context.Context, n int) error
+		kind    Kind
+		last    *Error
+		took    time.Duration
+	}{
+		{"a final error ends all attempts", func(ctx context.Context, n int) error {
+			if n == 1 {
+				return refused
+			}
+			return noAnswer(ctx)
+		}, EndpointDisabled, nil, sec},
+		{"a timeout does not hide an earlier failure", func(ctx context.Context, n int) error {
+			if n == 0 {
+				return starting
+			}
+			return noAnswer(ctx)
+		}, WakeTimeout, starting, time.Minute},
+		{"attempts that ignore their context", func(ctx context.Context, n int) error { // still at most two
+			time.Sleep(7 * sec)
 			return starting
-		}
-		return noAnswer(ctx)
-	})
-	e := wantKind(t, a.err, WakeTimeout)
-	if a.took != time.Minute || e.Last == nil || e.Last.Kind != Starting || !errors.Is(e, context.DeadlineExceeded) {
-		t.Errorf("got %v after %v", e, a.took)
+		}, WakeTimeout, starting, 63 * sec},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := simulate(t, func(ctx context.Context, n int, _ time.Duration) error { return c.connect(ctx, n) })
+			e := wantKind(t, a.err, c.kind)
+			if a.took < c.took || a.took > c.took+7*sec || e.Elapsed != a.took || e.Attempts != len(a.began) || e.Last != c.last {
+				t.Errorf("got %#v after %v, want last error %v after %v", e, a.took, c.last, c.took)
+			}
+			if c.kind == WakeTimeout && !errors.Is(e, context.DeadlineExceeded) {
+				t.Errorf("got %v, want context.DeadlineExceeded in it", e)
+			}
+		})
 	}
 }
 
@@ -192,14 +205,6 @@ func TestLoop_RepeatedErrorBecomesFinal(t *testing.T) {
 		if a.took < c.least || a.took > c.least+3*sec || e.Attempts != len(a.began) {
 			t.Errorf("%v: gave up after %v, want about %v", c.kind, a.took, c.least)
 		}
-	}
-}
-
-func TestLoop_AttemptIgnoresItsContext(t *testing.T) { // still at most two
-	a := simulate(t, func(ctx context.Context, n int, _ time.Duration) error { time.Sleep(7 * sec); return starting })
-	wantKind(t, a.err, WakeTimeout)
-	if a.max != 2 || a.took > time.Minute+7*sec {
-		t.Errorf("got %d at once and an end after %v", a.max, a.took)
 	}
 }
 
