@@ -24,7 +24,7 @@ var named = []struct {
 }
 
 // withWays is a whole target of the environment's and the named ways.
-func withWays(names ...int) given {
+func withCandidates(names ...int) given {
 	g := given{env: env("CI_JWT", "eyJ.ci.b"), options: map[string]string{}}
 	for _, i := range names {
 		if o, ok := strings.CutPrefix(named[i].name, "--"); ok {
@@ -36,21 +36,21 @@ func withWays(names ...int) given {
 	return g
 }
 
-func checkWay(t *testing.T, what string, c Config, i int) {
+func checkCandidate(t *testing.T, what string, c Config, i int) {
 	t.Helper()
 	w, s := named[i], c.Secret
 	if c.Auth.Value != w.word || s.Kind != w.kind || s.Path != w.path || s.Text.Reveal() != w.text || s.Source.Name != w.name {
-		t.Errorf("%s: %s by %+v (text right: %v), and not %+v", what, c.Auth.Value, s, s.Text.Reveal() == w.text, w)
+		t.Errorf("%s: %s by %+v (text right: %v), want %+v", what, c.Auth.Value, s, s.Text.Reveal() == w.text, w)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", c), "dapi1") {
 		t.Errorf("%s: the token is printed", what)
 	}
 }
 
-func TestOneWayNamed(t *testing.T) {
+func TestAuth_OneCredential(t *testing.T) {
 	for i, w := range named {
-		c := withWays(i).must(t)
-		checkWay(t, w.name, c, i)
+		c := withCandidates(i).must(t)
+		checkCandidate(t, w.name, c, i)
 		if c.Auth.Source.Name != w.name || len(c.Warnings) != 0 {
 			t.Errorf("%s: auth is from %s, warnings %v", w.name, c.Auth.Source, c.Warnings)
 		}
@@ -63,7 +63,7 @@ func TestOneWayNamed(t *testing.T) {
 	}
 	c := given{env: env()}.must(t)
 	if c.Auth.Value != "" || c.Auth.Given() || c.Secret.Kind != SecretInKeychain || len(c.Notes) != 0 {
-		t.Errorf("nobody named a way, and it is %+v by %+v", c.Auth, c.Secret)
+		t.Errorf("without a credential, auth is %+v by %+v", c.Auth, c.Secret)
 	}
 	c = given{env: map[string]string{"DATABRICKS_HOST": "h.example", "LAKEBASE_ENDPOINT": "shop"}}.must(t)
 	if c.Auth.Value != "" || c.ClientID.Value != "" || c.User.Value != "" {
@@ -72,16 +72,16 @@ func TestOneWayNamed(t *testing.T) {
 }
 
 // Each pair of different ways is refused, and --auth settles it either way.
-func TestTwoWaysNamed(t *testing.T) {
+func TestAuth_TwoTypes(t *testing.T) {
 	for i, a := range named {
 		for j, b := range named {
 			if i >= j || a.word == b.word {
 				continue
 			}
-			_, err := withWays(i, j).resolve()
+			_, err := withCandidates(i, j).resolve()
 			refused(t, err, a.name, a.word, b.name, b.word, "--auth "+a.word+" or --auth "+b.word)
 			for _, k := range []int{i, j} {
-				g, other := withWays(i, j), named[i+j-k]
+				g, other := withCandidates(i, j), named[i+j-k]
 				g.options["auth"] = named[k].word
 				if strings.HasPrefix(other.name, "--") { // an option is never put aside in silence
 					_, err := g.resolve()
@@ -89,7 +89,7 @@ func TestTwoWaysNamed(t *testing.T) {
 					continue
 				}
 				c := g.must(t)
-				checkWay(t, a.name+" and "+b.name, c, k)
+				checkCandidate(t, a.name+" and "+b.name, c, k)
 				if n := notes(c, other.name); n != "not used: --auth says "+named[k].word {
 					t.Errorf("%s is noted as %q", other.name, n)
 				}
@@ -97,15 +97,15 @@ func TestTwoWaysNamed(t *testing.T) {
 		}
 	}
 	// Of one way's, the option and then the first variable count.
-	checkWay(t, "an option", withWays(0, 1).must(t), 0)
-	c := withWays(4, 5).must(t)
-	checkWay(t, "a variable that is named", c, 5)
+	checkCandidate(t, "an option", withCandidates(0, 1).must(t), 0)
+	c := withCandidates(4, 5).must(t)
+	checkCandidate(t, "a variable that is named", c, 5)
 	if n := notes(c, "DATABRICKS_OIDC_TOKEN"); !strings.Contains(n, "DATABRICKS_OIDC_TOKEN_ENV takes precedence") {
 		t.Errorf("noted as %q", n)
 	}
 }
 
-func TestWayStated(t *testing.T) {
+func TestAuth_Explicit(t *testing.T) {
 	for _, word := range credential.AuthTypes() {
 		for _, g := range []given{
 			{env: env("DATABRICKS_AUTH_TYPE", word)},
@@ -137,7 +137,7 @@ func TestWayStated(t *testing.T) {
 	}
 }
 
-func TestWayStatedAndMissing(t *testing.T) {
+func TestAuth_MissingVariable(t *testing.T) {
 	for word, want := range map[string]string{"pat": "DATABRICKS_TOKEN", "env-oidc": "DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV", "file-oidc": "DATABRICKS_OIDC_TOKEN_FILEPATH",
 		"github-oidc": "ACTIONS_ID_TOKEN_REQUEST_URL is not set"} {
 		_, err := given{env: env(), options: map[string]string{"auth": word}}.resolve()
@@ -160,7 +160,7 @@ func TestWayStatedAndMissing(t *testing.T) {
 	}
 }
 
-func TestWayOfAnotherTarget(t *testing.T) {
+func TestAuth_ForeignVariables(t *testing.T) {
 	variables := []string{"DATABRICKS_TOKEN", "t", "DATABRICKS_AUTH_TYPE", "pat", "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_ENV", "X", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f",
 		"DATABRICKS_TOKEN_AUDIENCE", "a", "DATABRICKS_CLIENT_SECRET", "s"}
 	for option, why := range map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"} {
@@ -185,8 +185,8 @@ func TestWayOfAnotherTarget(t *testing.T) {
 	}
 }
 
-// A token that lies about makes nobody of a service principal that is named.
-func TestTokenBesideAServicePrincipal(t *testing.T) {
+// A stray token does not replace a named service principal.
+func TestAuth_StrayToken(t *testing.T) {
 	for name, g := range map[string]given{
 		"--client-id": {env: env(), options: map[string]string{"client-id": "other"}},
 		`key client_id of profile "prod" (` + profilesPath + `:3)`: {env: map[string]string{}, options: map[string]string{"profile": "prod"}, profiles: prodProfile},
@@ -207,7 +207,7 @@ func TestTokenBesideAServicePrincipal(t *testing.T) {
 	}
 }
 
-func TestPersonHasNoClientID(t *testing.T) {
+func TestAuth_UserHasNoClientID(t *testing.T) {
 	for _, word := range []string{"external-browser", "pat", "databricks-cli"} {
 		g := given{env: env("DATABRICKS_TOKEN", "t", "PGUSER", "env-client"), options: map[string]string{"auth": word}}
 		c := g.must(t)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestConfigKey(t *testing.T) {
+func TestKey(t *testing.T) {
 	all := map[string]string{"host": "h.example:8443/?o=1", "client-id": "c", "endpoint": "projects/p/branches/b/endpoints/e", "ttl": "30m"}
 	k := given{options: all}.key(t)
 	if k.Host != "h.example:8443" || k.WorkspaceID != "1" || k.Principal != "c" || k.Target != all["endpoint"] || k.TTL.String() != "30m0s" || k.Identity != "oauth-m2m" || k.Credential != "database" {
@@ -29,12 +29,12 @@ func TestSettingsTable(t *testing.T) {
 	for _, s := range Settings() {
 		for _, v := range s.Env {
 			if variables[v] {
-				t.Errorf("%s stands twice", v)
+				t.Errorf("%s is listed twice", v)
 			}
 			variables[v] = true
 		}
 		if options[s.Option] || s.Alias != "" && options[s.Alias] || s.Key != "" && keys[s.Key] {
-			t.Errorf("--%s stands twice", s.Option)
+			t.Errorf("--%s is listed twice", s.Option)
 		}
 		options[s.Option], options[s.Alias], keys[s.Key] = true, true, true
 		if s.Target && (s.Key == "" || len(s.Env) == 0) {
@@ -46,7 +46,7 @@ func TestSettingsTable(t *testing.T) {
 	}
 }
 
-func TestWordsOfSourceValueNote(t *testing.T) {
+func TestStrings(t *testing.T) {
 	if s := (Source{}).String(); s != "the default" {
 		t.Error(s)
 	}

@@ -46,7 +46,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-func TestImportRefuses(t *testing.T) {
+func TestImport_Rejects(t *testing.T) {
 	const head = "[p]\nhost = h.example.test\nclient_id = i\n"
 	for _, c := range []struct{ text, section, name, words string }{
 		{databricksText, "nobody", "--databricks-profile", "section [nobody]|prod, spog, account"},
@@ -93,7 +93,7 @@ func TestWithoutSecret(t *testing.T) {
 	}
 }
 
-func TestImportHasToAgree(t *testing.T) {
+func TestImport_Conflict(t *testing.T) {
 	im, err := databricks(t, databricksText).Import("prod", byHand)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func key(key, section string, line string) string {
 	return "key " + key + " of [" + section + "] (/home/u/.databrickscfg:" + line + ")"
 }
 
-func TestSectionGivesTheTarget(t *testing.T) {
+func TestSection_Target(t *testing.T) {
 	inProfile := func(name string) given {
 		return given{options: map[string]string{"profile": "p"}, profiles: "[p]\nendpoint = shop\ndatabricks_profile = " + name + "\n", sections: sectionsText}
 	}
@@ -85,7 +85,7 @@ func TestSectionGivesTheTarget(t *testing.T) {
 	}
 }
 
-func TestSectionNotThere(t *testing.T) {
+func TestSection_NotFound(t *testing.T) {
 	for _, name := range []string{"nobody", "__settings__"} {
 		_, err := bySection(name).resolve()
 		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "there are: sp, other, me")
@@ -104,7 +104,7 @@ func TestSectionNotThere(t *testing.T) {
 	if _, err := g.resolve(); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
-	// Nobody chose one: nobody looks.
+	// Without a chosen section the file is not read.
 	g.env = env()
 	g.must(t)
 	for _, name := range []string{" ", "a\x01"} {
@@ -114,7 +114,7 @@ func TestSectionNotThere(t *testing.T) {
 }
 
 // What is as strong as the section's choice has to agree with it.
-func TestSectionAndEnvironmentDisagree(t *testing.T) {
+func TestSection_Conflict(t *testing.T) {
 	_, err := bySection("sp", "DATABRICKS_HOST", "b.cloud.databricks.com").resolve()
 	refused(t, err, "DATABRICKS_HOST", `names "b.cloud.databricks.com"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]", "is for env.cloud.databricks.com", "leave DATABRICKS_HOST out")
 	_, err = bySection("sp", "DATABRICKS_CLIENT_ID", "b").resolve()
@@ -131,7 +131,7 @@ func TestSectionAndEnvironmentDisagree(t *testing.T) {
 	g.must(t)
 }
 
-func TestSectionIsStrongerOrWeaker(t *testing.T) {
+func TestSection_Precedence(t *testing.T) {
 	// An option's section replaces what environment or profile say.
 	g := bySection("", "DATABRICKS_HOST", "b.cloud.databricks.com", "DATABRICKS_CLIENT_ID", "b", "DATABRICKS_CLIENT_SECRET", "s", "DATABRICKS_TOKEN", "t")
 	g.options["databricks-profile"] = "sp"
@@ -172,7 +172,7 @@ func TestSectionIsStrongerOrWeaker(t *testing.T) {
 	}
 }
 
-func TestSecretsOfASectionWithoutAHost(t *testing.T) {
+func TestSection_SecretWithoutHost(t *testing.T) {
 	c := bySection("nohost", "DATABRICKS_HOST", "b.cloud.databricks.com").must(t)
 	if c.Auth.Value != "" || c.Secret.Kind != SecretInKeychain || c.ClientID.Value != "env-client" || !strings.Contains(notes(c, key("client_secret", "nohost", "35")), "names no host") ||
 		!strings.Contains(notes(c, key("token", "nohost", "36")), "names no host") {
@@ -186,7 +186,7 @@ func TestSecretsOfASectionWithoutAHost(t *testing.T) {
 	refused(t, err, "--host", "DATABRICKS_HOST not set")
 }
 
-func TestSectionsWayBesideAnother(t *testing.T) {
+func TestSection_AnotherType(t *testing.T) {
 	_, err := bySection("sp", "DATABRICKS_OIDC_TOKEN", "j").resolve()
 	refused(t, err, "DATABRICKS_OIDC_TOKEN", key("client_secret", "sp", "6"), "--auth env-oidc or --auth oauth-m2m")
 	for word, kind := range map[string]SecretKind{"env-oidc": SecretInEnvironment, "oauth-m2m": SecretInSection} {
@@ -196,7 +196,7 @@ func TestSectionsWayBesideAnother(t *testing.T) {
 			t.Errorf("--auth %s: %+v", word, c.Secret)
 		}
 	}
-	// The same way from the environment goes before; an auth_type that nobody asked for gives way.
+	// The same way from the environment goes before; an auth_type is weaker than a credential.
 	c := bySection("sp", "DATABRICKS_CLIENT_SECRET", "s").must(t)
 	if c.Secret.Text.Reveal() != "s" || len(c.Warnings) != 0 || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "DATABRICKS_CLIENT_SECRET takes precedence") {
 		t.Errorf("%+v", c.Secret)
@@ -209,7 +209,7 @@ func TestSectionsWayBesideAnother(t *testing.T) {
 	}
 }
 
-func TestImportIsAServicePrincipals(t *testing.T) {
+func TestImport_AuthType(t *testing.T) {
 	im, err := databricks(t, sectionsText).Import("sp", byHand)
 	if err != nil {
 		t.Fatal(err)

@@ -7,17 +7,12 @@ import (
 
 func TestEndpoint(t *testing.T) {
 	for in, want := range map[string]string{
-		"projects/p/branches/b/endpoints/e":          "",
-		"projects/my-shop/branches/br-1/endpoints/e": "",
-		"projects/p/branches/b/endpoints/ep_2":       "",
-		"projects/shop":                              "",
-		"projects/shop/branches/dev":                 "",
-		"shop":                                       "projects/shop",
-		"shop/dev":                                   "projects/shop/branches/dev",
-		"shop/dev/primary":                           "projects/shop/branches/dev/endpoints/primary",
-		"shop/br-cool-wind-a1b2c3d4":                 "projects/shop/branches/br-cool-wind-a1b2c3d4",
-		"shop/dev/ep-cool-wind-a1b2c3d4":             "projects/shop/branches/dev/endpoints/ep-cool-wind-a1b2c3d4",
-		"projects/p/branches/br-cool-wind-a1b2c3d4":  "",
+		"projects/p/branches/b/endpoints/e": "", "projects/my-shop/branches/br-1/endpoints/e": "", "projects/p/branches/b/endpoints/ep_2": "",
+		"projects/shop": "", "projects/shop/branches/dev": "", "shop": "projects/shop", "shop/dev": "projects/shop/branches/dev",
+		"shop/dev/primary":                          "projects/shop/branches/dev/endpoints/primary",
+		"shop/br-cool-wind-a1b2c3d4":                "projects/shop/branches/br-cool-wind-a1b2c3d4",
+		"shop/dev/ep-cool-wind-a1b2c3d4":            "projects/shop/branches/dev/endpoints/ep-cool-wind-a1b2c3d4",
+		"projects/p/branches/br-cool-wind-a1b2c3d4": "",
 		"ep-x":                       "projects/ep-x", // a project may be called so
 		"br-1":                       "projects/br-1",
 		"projects/ep-cool-wind-a1b2": "",
@@ -40,7 +35,7 @@ func TestEndpoint(t *testing.T) {
 }
 
 // An id of the console's is told apart from a project's, which it is not.
-func TestEndpointOfTheConsole(t *testing.T) {
+func TestEndpoint_ConsoleID(t *testing.T) {
 	for in, why := range map[string]string{
 		"ep-cool-wind-a1b2c3d4":      "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",
 		"shop/ep-cool-wind-a1b2c3d4": "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",
@@ -58,13 +53,8 @@ func TestEndpointWhole(t *testing.T) {
 		"p/b/e":                             true,
 		"projects/p/branches/br-1/endpoints/ep-1":   true,
 		"projects/ep-a-b-c1/branches/b/endpoints/e": true, // a project has no such uid
-		"projects/p/branches/b":                     false,
-		"projects/p":                                false,
-		"p":                                         false,
-		"p/b":                                       false,
-		"projects/p/branches/br-cool-wind-a1b2c3d4/endpoints/e":           false,
-		"projects/p/branches/b/endpoints/ep-cool-wind-a1b2c3d4":           false,
-		"projects/p/branches/br-1a2b3c4d/endpoints/ep-local-0123456789ab": false,
+		"projects/p/branches/b":                     false, "projects/p": false, "p": false, "p/b": false, "projects/p/branches/br-cool-wind-a1b2c3d4/endpoints/e": false,
+		"projects/p/branches/b/endpoints/ep-cool-wind-a1b2c3d4": false, "projects/p/branches/br-1a2b3c4d/endpoints/ep-local-0123456789ab": false,
 	} {
 		c := Config{}
 		if in != "" {

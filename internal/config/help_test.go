@@ -71,7 +71,7 @@ func refused(t *testing.T, err error, name string, texts ...string) {
 		t.Fatalf("the error is %v (%T), and no *Error", err, err)
 	}
 	if e.Name != name {
-		t.Errorf("the error names %q, and not %q: %v", e.Name, name, e)
+		t.Errorf("the error names %q, want %q: %v", e.Name, name, e)
 	}
 	for _, s := range texts {
 		if !strings.Contains(e.Error()+" | "+e.Fix, s) {

@@ -15,7 +15,7 @@ func onlyInstance(more ...string) map[string]string {
 	return env(append([]string{"LAKEBASE_ENDPOINT", "", "LAKEBASE_INSTANCE", "shop"}, more...)...)
 }
 
-func TestInstanceIsATarget(t *testing.T) {
+func TestTarget_Instance(t *testing.T) {
 	c := given{env: onlyInstance()}.must(t)
 	if c.Instance.Value != "shop" || c.Endpoint.Value != "" || c.Target() != "instances/shop" || c.TargetFrom().Name != "LAKEBASE_INSTANCE" {
 		t.Errorf("%+v", c)
@@ -36,14 +36,14 @@ func TestInstanceIsATarget(t *testing.T) {
 	refused(t, err, "--instance", "is not an instance's name", "--endpoint")
 }
 
-func TestTwoTargetsFromOnePlace(t *testing.T) {
+func TestTarget_Conflict(t *testing.T) {
 	_, err := given{env: env(), options: map[string]string{"endpoint": anEndpoint, "instance": "shop"}}.resolve()
 	refused(t, err, "--instance", "conflicts with --endpoint", "give one of them")
 	_, err = given{env: env("LAKEBASE_INSTANCE", "shop")}.resolve()
 	refused(t, err, "LAKEBASE_INSTANCE", "conflicts with LAKEBASE_ENDPOINT")
 	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "instance = shop\n"}.resolve()
 	refused(t, err, `key instance of profile "prod" (`+profilesPath+`:5)`, `conflicts with key endpoint of profile "prod"`)
-	// An option settles it, whatever stands below.
+	// An option overrides both.
 	for option, want := range map[string]string{"endpoint": anEndpoint, "instance": "other"} {
 		g := given{options: map[string]string{"profile": "prod", option: want}, profiles: prodProfile + "instance = shop\n"}
 		if c := g.must(t); strings.TrimPrefix(c.Target(), "instances/") != want {
@@ -57,7 +57,7 @@ func TestTwoTargetsFromOnePlace(t *testing.T) {
 	}
 }
 
-func TestTargetOptionDropsTheOtherKind(t *testing.T) {
+func TestTarget_OptionDropsOtherKind(t *testing.T) {
 	for _, tc := range []struct{ option, value, lower, other string }{
 		{"instance", "shop", "LAKEBASE_ENDPOINT", "not even looked at"},
 		{"endpoint", anEndpoint, "LAKEBASE_INSTANCE", "not/even/looked/at"},
@@ -83,7 +83,7 @@ func TestTargetOptionDropsTheOtherKind(t *testing.T) {
 	}
 }
 
-func TestNeitherTarget(t *testing.T) {
+func TestTarget_Missing(t *testing.T) {
 	_, err := given{env: env("LAKEBASE_ENDPOINT", "")}.resolve()
 	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME", "--instance (LAKEBASE_INSTANCE)")
 	_, err = given{options: map[string]string{"profile": "p"}, profiles: "[p]\nhost = h.example\nclient_id = c\n"}.resolve()
@@ -92,7 +92,7 @@ func TestNeitherTarget(t *testing.T) {
 }
 
 // The read-write host of a lower source is not where --read-only goes.
-func TestReadOnlyDropsLowerHost(t *testing.T) {
+func TestReadOnly_DropsLowerHost(t *testing.T) {
 	const rw = "ep-x.database.us-east-1.cloud.databricks.com"
 	only := func(g given) given {
 		g.many = map[string][]string{"read-only": {"true"}}
@@ -119,7 +119,7 @@ func TestReadOnlyDropsLowerHost(t *testing.T) {
 	}
 }
 
-func TestKeysOfTargetsNeverMix(t *testing.T) {
+func TestKey_Targets(t *testing.T) {
 	seen := map[string]string{}
 	for name, g := range map[string]given{
 		"endpoint":                {env: env()},
@@ -144,7 +144,7 @@ func TestKeysOfTargetsNeverMix(t *testing.T) {
 	}
 }
 
-func TestCredentialWordsAndTTL(t *testing.T) {
+func TestCredential(t *testing.T) {
 	if c := (given{env: env()}).must(t); c.Credential.Value != CredentialDatabase || c.Credential.Given() {
 		t.Errorf("%v", c.Credential)
 	}

@@ -37,7 +37,7 @@ var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want
 	"cacert":             {"cacert", "LAKEBASE_CACERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
 }
 
-func TestEveryTargetSettingIsInTheTable(t *testing.T) {
+func TestPrecedence_CoversSettings(t *testing.T) {
 	for _, s := range Settings() {
 		row, ok := targets[s.Option]
 		if ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
@@ -81,7 +81,7 @@ func TestPrecedence(t *testing.T) {
 				return
 			}
 			if got, want := shown(c)[name], fmt.Sprintf(row.want, value)+" from "+from; got != want {
-				t.Errorf("%s %s: %s, and not %s", name, what, got, want)
+				t.Errorf("%s %s: %s, want %s", name, what, got, want)
 			}
 		}
 		byKey := fmt.Sprintf("key %s of profile \"prod\" (%s:%d)", row.key, profilesPath, line)
@@ -106,14 +106,14 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-func TestProfileLeavesNothingToTheEnvironment(t *testing.T) {
+func TestProfile_OverridesEnvironment(t *testing.T) {
 	variables := env("PGHOST", "env.example", "PGPORT", "6000", "PGDATABASE", "envdb", "PGUSER", "envuser", "PGSSLROOTCERT", "/env.pem")
 	c := given{env: variables, options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
 	want := map[string]string{"pghost": " from the default", "pgport": "5432 from the default", "database": "databricks_postgres from the default",
 		"user": "prod-client from the default", "sslrootcert": " from the default"}
 	for name, w := range want {
 		if got := shown(c)[name]; got != w {
-			t.Errorf("%s: %s, and not %s", name, got, w)
+			t.Errorf("%s: %s, want %s", name, got, w)
 		}
 	}
 	for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "LAKEBASE_ENDPOINT", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT"} {
@@ -126,7 +126,7 @@ func TestProfileLeavesNothingToTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestEmptyVariableIsUnset(t *testing.T) {
+func TestEmptyVariable(t *testing.T) {
 	c := given{env: env("PGHOST", "", "PGPORT", "", "LAKEBASE_PROFILE", "", "LAKEBASE_LOG", "", "LAKEBASE_TTL", "", "DATABRICKS_CLIENT_SECRET", "")}.must(t)
 	if c.PGHost.Given() || c.PGPort.Value != 5432 || c.Profile.Given() || c.Log.Value != LogNormal || c.Secret.Kind != SecretInKeychain {
 		t.Errorf("an empty variable counts: %+v", c)
@@ -141,7 +141,7 @@ func TestEmptyVariableIsUnset(t *testing.T) {
 	}
 }
 
-func TestEmptyOptionIsRefused(t *testing.T) {
+func TestEmptyOption(t *testing.T) {
 	for _, s := range Settings() {
 		if s.Bool {
 			continue
@@ -151,7 +151,7 @@ func TestEmptyOptionIsRefused(t *testing.T) {
 	}
 }
 
-func TestEndpointOptionDropsLowerHost(t *testing.T) {
+func TestEndpointOption_DropsLowerHost(t *testing.T) {
 	const other = "projects/o/branches/b/endpoints/e"
 	for _, g := range []given{
 		{env: env("PGHOST", "env.example", "PGPORT", "6000")},
@@ -187,7 +187,7 @@ func TestEndpointOptionDropsLowerHost(t *testing.T) {
 	}
 }
 
-func TestUnknownProfile(t *testing.T) {
+func TestProfile_NotFound(t *testing.T) {
 	_, err := given{env: env(), options: map[string]string{"profile": "nope"}, profiles: prodProfile + "[other]\n"}.resolve()
 	refused(t, err, "--profile", `"nope"`, profilesPath, "prod, other")
 	_, err = given{env: env("LAKEBASE_PROFILE", "nope")}.resolve()
@@ -198,7 +198,7 @@ func TestUnknownProfile(t *testing.T) {
 	}
 }
 
-func TestProfileWithUnknownKey(t *testing.T) {
+func TestProfile_UnknownKey(t *testing.T) {
 	_, err := given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "hots = x\nzzz = y\n"}.resolve()
 	refused(t, err, `key hots of profile "prod" (`+profilesPath+`:5)`, "unknown key", "client_id, database")
 	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "client_secret = hunter2\n"}.resolve()
@@ -208,7 +208,7 @@ func TestProfileWithUnknownKey(t *testing.T) {
 	}
 }
 
-func TestHalfConfiguredTarget(t *testing.T) {
+func TestResolve_Incomplete(t *testing.T) {
 	_, err := given{options: map[string]string{"host": "h.example", "auth": "oauth-m2m"}}.resolve()
 	refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID", "--profile")
 	_, err = given{options: map[string]string{"host": "h.example"}}.resolve() // a person may sign in
@@ -226,7 +226,7 @@ func TestHalfConfiguredTarget(t *testing.T) {
 	given{change: func(in *Input) { in.NoTarget = true }}.must(t)
 }
 
-func TestMalformedValueNamesItsSource(t *testing.T) {
+func TestErrors_NameTheSource(t *testing.T) {
 	_, err := given{env: env("PGPORT", "x")}.resolve()
 	refused(t, err, "PGPORT", `"x"`)
 	_, err = given{env: env(), options: map[string]string{"pgport": "x"}}.resolve()
@@ -237,7 +237,7 @@ func TestMalformedValueNamesItsSource(t *testing.T) {
 	refused(t, err, "LAKEBASE_LOG", "quiet, normal, verbose")
 }
 
-func TestBehaviour(t *testing.T) {
+func TestSettings(t *testing.T) {
 	c := given{env: env()}.must(t)
 	if c.MinTTL.Value != 15*time.Minute || c.TTL.Value != 0 || c.Wait.Value != WaitAuto || c.WaitTimeout.Value != time.Minute || c.Timeout.Value != time.Minute ||
 		c.KeychainTimeout.Value != 0 || c.Cache.Value != CacheAuto || c.Log.Value != LogNormal || c.LogFormat.Value != "text" || c.Keep.Value != nil {

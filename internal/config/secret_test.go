@@ -11,9 +11,9 @@ const (
 	theSecret  = "dose-0123456789"
 )
 
-// TestWhoseSecret goes through all combinations of what the environment says of
+// TestSecret_Owner goes through all combinations of what the environment says of
 // its target with where a secret is given.
-func TestWhoseSecret(t *testing.T) {
+func TestSecret_Owner(t *testing.T) {
 	hosts := map[string]bool{ // value of DATABRICKS_HOST → belongs to the target
 		"": true, "t.cloud.databricks.com": true, "HTTPS://t.cloud.databricks.com.": true, "other.cloud.databricks.com": false,
 		"t.cloud.databricks.com:8443": false, "not a host": false,
@@ -64,7 +64,7 @@ func checkWhose(t *testing.T, name string, c Config, err error, ours bool, what 
 	}
 	got := c.Secret
 	if got.Kind != want.Kind || got.Path != want.Path || got.Source != want.Source || (got.Kind == SecretInEnvironment) != (got.Text.Reveal() == theSecret) {
-		t.Errorf("%s: %+v, and not %+v", name, got, want)
+		t.Errorf("%s: %+v, want %+v", name, got, want)
 	}
 	for variable, in := range map[string]string{"DATABRICKS_CLIENT_SECRET": "text", "DATABRICKS_CLIENT_SECRET_FILE": "file"} {
 		ignored := !byOption && !ours && (what == in || what == "both")
@@ -77,7 +77,7 @@ func checkWhose(t *testing.T, name string, c Config, err error, ours bool, what 
 	}
 }
 
-func TestSecretBesideAProfile(t *testing.T) {
+func TestSecret_WithProfile(t *testing.T) {
 	g := given{env: map[string]string{"DATABRICKS_CLIENT_SECRET": theSecret}, options: map[string]string{"profile": "prod"}, profiles: prodProfile}
 	if c := g.must(t); c.Secret.Text.Reveal() != theSecret {
 		t.Errorf("a secret of no named target is not used: %+v, %v", c.Secret, c.Notes)
@@ -89,7 +89,7 @@ func TestSecretBesideAProfile(t *testing.T) {
 	}
 }
 
-func TestSecretThatIsNone(t *testing.T) {
+func TestSecret_Invalid(t *testing.T) {
 	for _, s := range []string{" \n", "a\x01b", "a\nb"} {
 		_, err := given{env: env("DATABRICKS_CLIENT_SECRET", s)}.resolve()
 		refused(t, err, "DATABRICKS_CLIENT_SECRET", "not a secret")

@@ -14,7 +14,7 @@ func TestDatabaseHost(t *testing.T) {
 		"a_b.example": "a_b.example", "h.example": "h.example",
 	} {
 		if got, err := databaseHost(in, option); err != nil || got != want {
-			t.Errorf("%q is %q, %v, and not %q", in, got, err, want)
+			t.Errorf("%q is %q, %v, want %q", in, got, err, want)
 		}
 	}
 	for in, why := range map[string]string{
@@ -71,18 +71,10 @@ func TestDatabase(t *testing.T) {
 		}
 	}
 	for in, why := range map[string]string{
-		"host=127.0.0.9 sslmode=disable dbname=x": "connection string",
-		"a=b":                               "connection string",
-		"postgres://u:hunter2@h/db":         "connection URL",
-		"postgresql://u:hunter2@h/db":       "connection URL",
-		"POSTGRES://u:hunter2@h/db":         "connection URL",
-		"PostgreSQL:x":                      "connection URL",
-		"postgres://u:hunter2@h/db\n":       "connection URL",
-		"host=h password=hunter2\n":         "connection string",
-		"a\x00b":                            "control character",
-		"a\nb":                              "control character",
-		"a\u0085b":                          "control character",
-		"a\xffb":                            "UTF-8",
+		"host=127.0.0.9 sslmode=disable dbname=x": "connection string", "a=b": "connection string", "postgres://u:hunter2@h/db": "connection URL",
+		"postgresql://u:hunter2@h/db": "connection URL", "POSTGRES://u:hunter2@h/db": "connection URL", "PostgreSQL:x": "connection URL",
+		"postgres://u:hunter2@h/db\n": "connection URL", "host=h password=hunter2\n": "connection string", "a\x00b": "control character",
+		"a\nb": "control character", "a\u0085b": "control character", "a\xffb": "UTF-8",
 		strings.Repeat("a", 64):             "63 bytes",
 		"password=hunter2\x00 host=h":       "connection string",
 		"postgres:hunter2\x1b[31m":          "connection URL",

@@ -7,7 +7,7 @@ import (
 )
 
 // What is no token is refused by its variable's name, and not shown.
-func TestTokensThatAreNone(t *testing.T) {
+func TestToken_Invalid(t *testing.T) {
 	for _, name := range []string{"DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN"} {
 		for _, v := range []string{" \n", "hunter2\x01", "hunter2\nx", "hunter2 x", "hunter2\u202e", "\x7fhunter2"} {
 			_, err := given{env: env(name, v)}.resolve()
@@ -28,7 +28,7 @@ func TestTokensThatAreNone(t *testing.T) {
 	refused(t, err, "DATABRICKS_OIDC_TOKEN_FILEPATH", "NUL")
 }
 
-func TestTokenOfANamedVariable(t *testing.T) {
+func TestToken_NamedVariable(t *testing.T) {
 	c := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", " CI_JWT ", "CI_JWT", "eyJ.x.y")}.must(t)
 	if c.Auth.Value != "env-oidc" || c.Secret.Text.Reveal() != "eyJ.x.y" || c.Secret.Source.Name != "DATABRICKS_OIDC_TOKEN_ENV" {
 		t.Errorf("%+v", c.Secret)
@@ -57,13 +57,13 @@ const (
 
 // The two variables that GitHub sets in every such job are no way named: the job
 // may be about another cloud.
-func TestGitHubIsNoConflict(t *testing.T) {
+func TestGitHub_NoConflict(t *testing.T) {
 	both := []string{"ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken}
 	for i, w := range named {
-		g := withWays(i)
+		g := withCandidates(i)
 		g.env[both[0]], g.env[both[2]] = both[1], both[3]
 		c := g.must(t)
-		checkWay(t, w.name, c, i)
+		checkCandidate(t, w.name, c, i)
 		if c.GitHub == nil || c.GitHub.URL != actionsURL || c.GitHub.Token.Reveal() != actionsToken || len(notes(c, both[0])+notes(c, both[2])) != 0 {
 			t.Errorf("%s: %+v, notes %v", w.name, c.GitHub, c.Notes)
 		}
@@ -81,7 +81,7 @@ func TestGitHubIsNoConflict(t *testing.T) {
 	}
 }
 
-func TestGitHubThatIsOfNoUse(t *testing.T) {
+func TestGitHub_Unusable(t *testing.T) {
 	for _, tc := range []struct{ address, token, name, why string }{
 		{actionsURL, "", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "is not set"},
 		{"", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not set"},

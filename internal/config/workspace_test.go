@@ -8,26 +8,18 @@ import (
 
 func TestParseWorkspace(t *testing.T) {
 	for in, want := range map[string]string{
-		"h.example":                              "https://h.example",
-		"https://h.example":                      "https://h.example",
-		"https://h.example/":                     "https://h.example",
-		"HTTPS://H.Example.":                     "https://h.example",
-		"  h.example\n":                          "https://h.example",
-		"h.example:443":                          "https://h.example",
-		"h.example:0443":                         "https://h.example",
-		"h.example:8443":                         "https://h.example:8443",
-		"h.example:08443":                        "https://h.example:8443",
-		"https://h.example/?o=123":               "https://h.example/?o=123",
-		"https://h.example?w=123":                "https://h.example/?o=123",
-		"https://h.example?o=123&w=123&o=123":    "https://h.example/?o=123",
-		"https://h.example/?o=123&a=ab-12&x=y#z": "",
-		"https://h.example/?o=123&a=ab-12&x=y":   "https://h.example/?a=ab-12&o=123",
-		"127.0.0.1:9000":                         "https://127.0.0.1:9000",
-		"[::1]":                                  "https://[::1]",
-		"[::1]:443":                              "https://[::1]",
-		"https://[2001:DB8::1]:8443/":            "https://[2001:db8::1]:8443",
-		"localhost":                              "https://localhost",
-		"adb-1.2.azuredatabricks.net":            "https://adb-1.2.azuredatabricks.net",
+		"h.example": "https://h.example", "https://h.example": "https://h.example", "https://h.example/": "https://h.example",
+		"HTTPS://H.Example.": "https://h.example", "  h.example\n": "https://h.example", "h.example:443": "https://h.example",
+		"h.example:0443": "https://h.example", "h.example:8443": "https://h.example:8443", "h.example:08443": "https://h.example:8443",
+		"https://h.example/?o=123": "https://h.example/?o=123", "https://h.example?w=123": "https://h.example/?o=123",
+		"https://h.example?o=123&w=123&o=123": "https://h.example/?o=123", "https://h.example/?o=123&a=ab-12&x=y#z": "",
+		"https://h.example/?o=123&a=ab-12&x=y": "https://h.example/?a=ab-12&o=123",
+		"127.0.0.1:9000":                       "https://127.0.0.1:9000",
+		"[::1]":                                "https://[::1]",
+		"[::1]:443":                            "https://[::1]",
+		"https://[2001:DB8::1]:8443/":          "https://[2001:db8::1]:8443",
+		"localhost":                            "https://localhost",
+		"adb-1.2.azuredatabricks.net":          "https://adb-1.2.azuredatabricks.net",
 	} {
 		w, err := ParseWorkspace(in, option)
 		switch {
@@ -36,58 +28,27 @@ func TestParseWorkspace(t *testing.T) {
 				t.Errorf("%q is taken for %s", in, w)
 			}
 		case err != nil || w.String() != want:
-			t.Errorf("%q is %s, %v, and not %s", in, w, err, want)
+			t.Errorf("%q is %s, %v, want %s", in, w, err, want)
 		}
 	}
 }
 
-func TestParseWorkspaceRefuses(t *testing.T) {
+func TestParseWorkspace_Rejects(t *testing.T) {
 	for in, why := range map[string]string{
-		"":                                "not a host name",
-		"http://h.example":                `scheme "http"`,
-		"HTTP://h.example":                "is not https",
-		"ftp://h.example":                 "is not https",
-		"https://user:hunter2@h.example":  "user name or password",
-		"user:hunter2@h.example":          "user name or password",
-		"https://us er:hunter2@h.example": "user name or password",
-		"https://h.example/sql":           "path",
-		"h.example/a":                     "path",
-		"h.example//":                     "path",
-		`h.example\evil.com`:              "path",
-		"h.exam%70le":                     "path",
-		"https://h.example#x":             "fragment",
-		"https://h.example/?o=1#x":        "fragment",
-		"https://hö.example":              "not valid in a host",
-		"https://h\u202e.example":         "not valid in a host",
-		"h.example\x00":                   "not valid in a host",
-		"h exam.ple":                      "not valid in a host",
-		"h.example:":                      "port",
-		"[::1]:":                          "port",
-		"h.example:0":                     "port",
-		"h.example:65536":                 "port",
-		"h.example:443:443":               "port",
-		"h.example:-1":                    "port",
-		"h.example:+443":                  "port",
-		"h.example..":                     "not a host name",
-		".h.example":                      "not a host name",
-		"h..example":                      "not a host name",
-		"-h.example":                      "not a host name",
-		"h.example,i.example":             "not a host name",
-		strings.Repeat("a", 64):           "not a host name",
-		strings.Repeat("a.", 130) + "b":   "not a host name",
-		"1.2.3":                           "neither a host name nor an IP",
-		"::1":                             "not a host name",
-		"[::1":                            "not a host",
-		"[::1]x":                          "not a host",
-		"[[::1]]":                         "not a host",
-		"[1.2.3.4]":                       "not a host name",
-		"[fe80::1%25eth0]":                "path",
-		"https://https://h.example":       "path",
-		"?o=1":                            "not a host name",
-		"h.example?o=1&w=2":               "two different IDs",
-		"h.example?o=1&o=2":               "two different IDs",
-		"h.example?o=<x>":                 "not an id",
-		"h.example?o=%zz":                 "invalid query",
+		"": "not a host name", "http://h.example": `scheme "http"`, "HTTP://h.example": "is not https", "ftp://h.example": "is not https",
+		"https://user:hunter2@h.example": "user name or password", "user:hunter2@h.example": "user name or password",
+		"https://us er:hunter2@h.example": "user name or password", "https://h.example/sql": "path", "h.example/a": "path", "h.example//": "path",
+		`h.example\evil.com`: "path", "h.exam%70le": "path", "https://h.example#x": "fragment", "https://h.example/?o=1#x": "fragment",
+		"https://hö.example": "not valid in a host", "https://h\u202e.example": "not valid in a host", "h.example\x00": "not valid in a host",
+		"h exam.ple": "not valid in a host", "h.example:": "port", "[::1]:": "port", "h.example:0": "port", "h.example:65536": "port",
+		"h.example:443:443": "port", "h.example:-1": "port", "h.example:+443": "port", "h.example..": "not a host name", ".h.example": "not a host name",
+		"h..example": "not a host name", "-h.example": "not a host name", "h.example,i.example": "not a host name",
+		strings.Repeat("a", 64):         "not a host name",
+		strings.Repeat("a.", 130) + "b": "not a host name",
+		"1.2.3":                         "neither a host name nor an IP", "::1": "not a host name", "[::1": "not a host", "[::1]x": "not a host", "[[::1]]": "not a host",
+		"[1.2.3.4]": "not a host name", "[fe80::1%25eth0]": "path", "https://https://h.example": "path", "?o=1": "not a host name",
+		"h.example?o=1&w=2": "two different IDs", "h.example?o=1&o=2": "two different IDs", "h.example?o=<x>": "not an id",
+		"h.example?o=%zz": "invalid query",
 	} {
 		w, err := ParseWorkspace(in, option)
 		if err == nil {

@@ -89,24 +89,14 @@ func checkTimes(t *testing.T, token credential.Token, life time.Duration) {
 
 func TestWorkspaceTokenLife(t *testing.T) {
 	for field, want := range map[string]time.Duration{
-		`,"expires_in":3600`:    time.Hour,
-		`,"expires_in":"1800"`:  30 * time.Minute,
-		`,"expires_in":900.5`:   15*time.Minute + 500*time.Millisecond,
-		`,"expires_in":7200`:    time.Hour,
-		`,"expires_in":86400`:   time.Hour,
-		`,"expires_in":86401`:   defaultLifetime,
-		`,"expires_in":1e300`:   defaultLifetime,
-		`,"expires_in":1e999`:   defaultLifetime,
-		`,"expires_in":0`:       defaultLifetime,
-		`,"expires_in":0.5`:     defaultLifetime,
-		`,"expires_in":-60`:     defaultLifetime,
-		`,"expires_in":"NaN"`:   defaultLifetime,
-		`,"expires_in":"Inf"`:   defaultLifetime,
-		`,"expires_in":"soon"`:  defaultLifetime,
-		`,"expires_in":null`:    defaultLifetime,
-		`,"expires_in":[3600]`:  defaultLifetime,
-		`,"expires_in":{"s":1}`: defaultLifetime,
-		``:                      defaultLifetime,
+		`,"expires_in":3600`:   time.Hour,
+		`,"expires_in":"1800"`: 30 * time.Minute,
+		`,"expires_in":900.5`:  15*time.Minute + 500*time.Millisecond,
+		`,"expires_in":7200`:   time.Hour, `,"expires_in":86400`: time.Hour, `,"expires_in":86401`: defaultLifetime, `,"expires_in":1e300`: defaultLifetime,
+		`,"expires_in":1e999`: defaultLifetime, `,"expires_in":0`: defaultLifetime, `,"expires_in":0.5`: defaultLifetime,
+		`,"expires_in":-60`: defaultLifetime, `,"expires_in":"NaN"`: defaultLifetime, `,"expires_in":"Inf"`: defaultLifetime,
+		`,"expires_in":"soon"`: defaultLifetime, `,"expires_in":null`: defaultLifetime, `,"expires_in":[3600]`: defaultLifetime,
+		`,"expires_in":{"s":1}`: defaultLifetime, ``: defaultLifetime,
 	} {
 		t.Run(field, func(t *testing.T) {
 			w := newWorkspace(t, false, says(200, `{"access_token":"opaque"`+field+`}`))

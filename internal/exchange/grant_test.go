@@ -87,15 +87,8 @@ func TestAuthorizeURL(t *testing.T) {
 // the old one may still work.
 func TestGrant_InvalidRefreshToken(t *testing.T) {
 	for field, want := range map[string]string{
-		``:                          "",
-		`,"refresh_token":null`:     "",
-		`,"refresh_token":""`:       "",
-		`,"refresh_token":[7]`:      "",
-		`,"refresh_token":["a"]`:    "",
-		`,"refresh_token":"a b"`:    "",
-		`,"refresh_token":"a\nb"`:   "",
-		`,"refresh_token":"ü"`:      "",
-		`,"refresh_token":"a/b+c="`: "a/b+c=",
+		``: "", `,"refresh_token":null`: "", `,"refresh_token":""`: "", `,"refresh_token":[7]`: "", `,"refresh_token":["a"]`: "",
+		`,"refresh_token":"a b"`: "", `,"refresh_token":"a\nb"`: "", `,"refresh_token":"ü"`: "", `,"refresh_token":"a/b+c="`: "a/b+c=",
 		`,"refresh_token":"` + strings.Repeat("x", maxToken+1) + `"`: "",
 	} {
 		w := newWorkspace(t, false, says(200, `{"access_token":"at"`+field+`}`))

@@ -75,14 +75,9 @@ func TestInstanceStates(t *testing.T) {
 		`"state":"AVAILABLE",`:                         "",
 		`"state":"UPDATING",`:                          "",
 		`"state":"STARTING",`:                          "", // a login waits for it
-		`"state":"STARTING","effective_stopped":true,`: "",
-		`"state":"A_STATE_OF_TOMORROW",`:               "",
-		``:                                             "",
-		`"state":"STOPPED",`:                           KindInstanceStopped,
-		`"state":"AVAILABLE","effective_stopped":true,`:  KindInstanceStopped,
-		`"state":"FAILING_OVER",`:                        KindInstanceFailingOver,
-		`"state":"DELETING",`:                            KindInstanceDeleting,
-		`"state":"DELETING","effective_stopped":true,`:   KindInstanceDeleting,
+		`"state":"STARTING","effective_stopped":true,`: "", `"state":"A_STATE_OF_TOMORROW",`: "", ``: "", `"state":"STOPPED",`: KindInstanceStopped,
+		`"state":"AVAILABLE","effective_stopped":true,`: KindInstanceStopped, `"state":"FAILING_OVER",`: KindInstanceFailingOver,
+		`"state":"DELETING",`: KindInstanceDeleting, `"state":"DELETING","effective_stopped":true,`: KindInstanceDeleting,
 		`"state":"AVAILABLE","effective_stopped":false,`: "",
 	} {
 		w := newWorkspace(t, false, says(200, instanceReply(more)))

@@ -48,20 +48,10 @@ func TestLoadRoots_Error(t *testing.T) {
 
 func TestNew_InvalidHost(t *testing.T) {
 	for host, why := range map[string]string{
-		"":                                  "https://",
-		"http://dbc-1.cloud.databricks.com": "https://",
-		"dbc-1.cloud.databricks.com":        "https://",
-		"https://":                          "no name",
-		"https://:443":                      "no name",
-		"https:dbc-1.cloud.databricks.com":  "no name",
-		"https://user:hunter22@dbc-1":       "user or password",
-		"https://dbc-1/":                    "path",
-		"https://dbc-1/oidc":                "path",
-		"https://dbc-1?o=1":                 "query",
-		"https://dbc-1?":                    "query",
-		"https://dbc-1#x":                   "fragment",
-		"https://user:hunter22@dbc-1:x":     "not a URL",
-		"https://dbc-1\n":                   "not a URL",
+		"": "https://", "http://dbc-1.cloud.databricks.com": "https://", "dbc-1.cloud.databricks.com": "https://", "https://": "no name",
+		"https://:443": "no name", "https:dbc-1.cloud.databricks.com": "no name", "https://user:hunter22@dbc-1": "user or password",
+		"https://dbc-1/": "path", "https://dbc-1/oidc": "path", "https://dbc-1?o=1": "query", "https://dbc-1?": "query", "https://dbc-1#x": "fragment",
+		"https://user:hunter22@dbc-1:x": "not a URL", "https://dbc-1\n": "not a URL",
 	} {
 		_, err := New(Options{Host: host})
 		if err == nil || !strings.Contains(err.Error(), why) {
