@@ -1,5 +1,4 @@
-// Package doctest holds the tests that the documents are true: what README,
-// SECURITY, CONTRIBUTING, CHANGELOG and docs/ name is there, and their examples
-// parse and run. Each check is shown to find what it is for. It must never fetch
-// a link of the web, and never repeat a document's text to compare with.
+// Package doctest checks the pages for users and contributors: paths, links, options,
+// variables, exit codes and names of tests exist, and the examples parse and run. It
+// fetches no link of the web.
 package doctest

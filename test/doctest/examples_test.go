@@ -6,18 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
 // tool runs a program that reads an example on its standard input.
 func tool(ctx context.Context, text, program string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin = strings.NewReader(text)
@@ -30,17 +34,14 @@ func tool(ctx context.Context, text, program string, args ...string) ([]byte, er
 	return out.Bytes(), nil
 }
 
-// yamlToJSON takes whichever library the system's Python has; the AWS CLI, which
-// the tests drive, brings one of them.
-const yamlToJSON = `
-import json, sys
+const readYAML = `
+import sys
 try:
     import yaml
-    tree = yaml.safe_load(sys.stdin)
+    yaml.safe_load(sys.stdin)
 except ImportError:
     from ruamel.yaml import YAML
-    tree = YAML(typ="safe").load(sys.stdin)
-json.dump(tree, sys.stdout)
+    YAML(typ="safe").load(sys.stdin)
 `
 
 const readINI = `
@@ -50,108 +51,8 @@ c.read_file(sys.stdin)
 if not c.sections(): sys.exit("no section")
 `
 
-// prompted are the lines behind "$ " in a console, with those that go on.
-func prompted(text string) string {
-	var out []string
-	goesOn := false
-	for _, line := range strings.Split(text, "\n") {
-		command, begins := strings.CutPrefix(line, "$ ")
-		if begins || goesOn {
-			out = append(out, command)
-			goesOn = strings.HasSuffix(line, `\`)
-		}
-	}
-	return strings.Join(out, "\n") + "\n"
-}
-
-var hclList = regexp.MustCompile(`= (\[.*\])`)
-
-// parseExample reads one block in its own language.
-func parseExample(ctx context.Context, b fence) (err error) {
-	switch b.language {
-	case "sh", "bash":
-		_, err = tool(ctx, b.text, "bash", "-n")
-	case "console":
-		_, err = tool(ctx, prompted(b.text), "bash", "-n")
-	case "json":
-		d := json.NewDecoder(strings.NewReader(b.text))
-		var tree any
-		if err = d.Decode(&tree); err == nil && !errors.Is(d.Decode(&tree), io.EOF) {
-			err = errors.New("more than one document")
-		}
-	case "yaml":
-		_, err = tool(ctx, b.text, "/usr/bin/python3", "-c", yamlToJSON)
-	case "ini":
-		_, err = tool(ctx, b.text, "/usr/bin/python3", "-c", readINI)
-	case "hcl": // no parser is at hand for more than its lists
-		for _, list := range submatches(hclList, b.text) {
-			err = errors.Join(err, json.Unmarshal([]byte(list), new([]string)))
-		}
-		if strings.Count(b.text, "{") != strings.Count(b.text, "}") {
-			err = errors.Join(err, errors.New("unbalanced braces"))
-		}
-	case "sql", "text": // sql: by a real Postgres, in TestSQL
-	default:
-		err = fmt.Errorf("nothing here reads %q", b.language)
-	}
-	return err
-}
-
-func TestExamplesParse(t *testing.T) {
-	seen := map[string]int{}
-	for _, d := range pages(t) {
-		_, blocks := d.split()
-		for _, b := range blocks {
-			seen[b.language]++
-			if err := parseExample(t.Context(), b); err != nil {
-				t.Errorf("%s:%d: %v", d.name, b.line, err)
-			}
-		}
-		if strings.Count(d.text, "\n```")%2 != 0 {
-			t.Errorf("%s: a block is left open", d.name)
-		}
-	}
-	if seen["sh"] < 12 || seen["yaml"] < 4 || seen["json"] < 1 || seen["ini"] < 2 {
-		t.Errorf("only these examples were found: %v", seen)
-	}
-}
-
-func TestExampleCheckFinds(t *testing.T) {
-	for _, b := range []fence{
-		{language: "sh", text: "if true; then\n"},
-		{language: "sh", text: "echo \"it\n"},
-		{language: "console", text: "$ f (x\noutput\n"},
-		{language: "json", text: `{"a":1,}`},
-		{language: "json", text: `{} {}`},
-		{language: "yaml", text: "a: [b\n"},
-		{language: "yaml", text: "a: b\n c: d\n"},
-		{language: "ini", text: "a = b\n"},
-		{language: "hcl", text: "program = [\"a\", b]\n"},
-		{language: "hcl", text: "data {\n"},
-		{language: "ruby", text: "x"},
-		{text: "x"},
-	} {
-		if err := parseExample(t.Context(), b); err == nil {
-			t.Errorf("%s is taken: %q", b.language, b.text)
-		}
-	}
-	for _, b := range []fence{
-		{language: "sh", text: "a | b # it's\n"},
-		{language: "console", text: "$ a \\\n  b\noutput ( \" '\n$ c\n"},
-		{language: "json", text: `{"a":"…"}`},
-		{language: "yaml", text: "- run: a 'b' ${{ c }}\n  env: {D: e}\n"},
-		{language: "ini", text: "[a]\nb = %s\n"},
-		{language: "hcl", text: "a {\n  program = [\"a\"]\n}\n"},
-	} {
-		if err := parseExample(t.Context(), b); err != nil {
-			t.Errorf("%s is refused: %q: %v", b.language, b.text, err)
-		}
-	}
-}
-
-// prelude puts functions in place of our programs, and of go, and takes away all
-// others, so that an example starts nothing. A call is told in one write, as some
-// are made in the background; bash would break it after a line's end.
+// prelude replaces our programs and go by functions that record a call in one write,
+// as some run in the background, and removes PATH, so that an example starts nothing.
 const prelude = `
 record() { printf '%s\0' "$@" $'\036' >&3; }
 lakebase-exec() { record lakebase-exec "$@"; }
@@ -162,37 +63,255 @@ command_not_found_handle() { :; }
 PATH=/nonexistent
 `
 
-// record runs an example under bash and returns the calls in it, as words.
-func record(ctx context.Context, dir, example string) ([][]string, error) {
+// calls runs a shell example and returns the calls in it, as words.
+func calls(ctx context.Context, example string) (all [][]string, err error) {
+	if _, err := tool(ctx, example, "bash", "-n"); err != nil {
+		return nil, err
+	}
 	example = strings.ReplaceAll(example, "/usr/local/bin/"+helper, helper)
-	script := "exec 3>&1 >&2\nHOME=" + dir + "\ncd " + dir + "\n" + prelude + example + "\nwait\nexit 0\n"
-	out, err := tool(ctx, script, "bash", "-s")
+	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {
 		return nil, err
 	}
-	var calls [][]string
+	defer os.RemoveAll(dir)
+	out, err := tool(ctx, "exec 3>&1 >&2\nHOME="+dir+"\ncd "+dir+"\n"+prelude+example+"\nwait\nexit 0\n", "bash", "-s")
 	for _, call := range strings.Split(string(out), "\x00\x1e\x00") {
-		if words := strings.Split(call, "\x00"); call != "" {
-			calls = append(calls, words)
+		if call != "" {
+			all = append(all, strings.Split(call, "\x00"))
 		}
 	}
-	return calls, nil
+	return all, err
 }
 
-func TestRecord(t *testing.T) {
-	got, err := record(t.Context(), t.TempDir(), `eval "$(/usr/local/bin/lakebase-credential-helper get -p 'a b')"; umask 077
-lakebase-exec --set "X={url}" -- sh -c 'f "$X"' | jq . >file
-no-such-program --x; scripts/test
-go run ./x --y & . ./missing.env
-ctl() { go run ./z ctl "$@"; }
-ctl set a=1   # said`)
-	want := [][]string{{helper, "get", "-p", "a b"}, {wrapper, "--set", "X={url}", "--", "sh", "-c", `f "$X"`}, {"go", "run", "./x", "--y"}, {"go", "run", "./z", "ctl", "set", "a=1"}}
-	for _, w := range want {
-		if !slices.ContainsFunc(got, func(g []string) bool { return slices.Equal(g, w) }) {
-			t.Errorf("%q is not among %q", w, got)
+var (
+	ourLine      = regexp.MustCompile(`(?m)^(?:/usr/local/bin/)?(?:lakebase-exec|lakebase-credential-helper) .*$`)
+	processOfAWS = regexp.MustCompile(`(?m)^credential_process *= *(.*)$`)
+	consoleLine  = regexp.MustCompile(`(?m)^\$ ((?:.*\\\n)*.*)$`)
+	runLine      = regexp.MustCompile(`(?m)^ *(?:- )?run: (.*)$`)
+)
+
+// callsIn parses a block and returns the calls in it.
+func callsIn(ctx context.Context, b fence) (all [][]string, err error) {
+	switch b.language {
+	case "sh", "bash":
+		return calls(ctx, b.text)
+	case "console":
+		return calls(ctx, strings.Join(submatches(consoleLine, b.text), "\n"))
+	case "text":
+		return calls(ctx, strings.Join(ourLine.FindAllString(b.text, -1), "\n"))
+	case "json":
+		return nil, json.Unmarshal([]byte(b.text), new(any))
+	case "ini":
+		if _, err := tool(ctx, b.text, "/usr/bin/python3", "-c", readINI); err != nil {
+			return nil, err
+		}
+		return calls(ctx, strings.Join(submatches(processOfAWS, b.text), "\n"))
+	case "yaml": // the AWS CLI, which tests need, brings one of the libraries
+		if _, err := tool(ctx, b.text, "/usr/bin/python3", "-c", readYAML); err != nil {
+			return nil, err
+		}
+		return calls(ctx, strings.Join(submatches(runLine, b.text), "\n"))
+	case "hcl": // there is no parser here
+		return nil, nil
+	case "sql": // see TestSQL
+		return nil, nil
+	}
+	return nil, fmt.Errorf("no check for blocks of %q", b.language)
+}
+
+// environment is a home with the profiles of the examples, whose target is a local
+// Lakebase, and whose secret login stored. There is no keychain.
+type environment struct {
+	dir      string
+	lakebase *emulator.Lakebase
+	environ  []string
+}
+
+func newEnvironment(t *testing.T) *environment {
+	t.Helper()
+	l, err := emulator.Start(t.Context(), emulator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	e := &environment{dir: t.TempDir(), lakebase: l}
+	ca, err := os.ReadFile(l.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := "host = " + l.WorkspaceURL() + "\nclient_id = " + l.ClientID + "\nendpoint = " + l.Endpoint + "\npgport = " + l.PGPort() +
+		"\ncacert = " + l.CAFile() + "\nsslrootcert = " + l.CAFile() + "\n"
+	for name, text := range map[string]string{
+		"secret": l.ClientSecret + "\n", "FILE": "of-the-clients\n", "ca.pem": string(ca), "github-env": "",
+		"profiles.ini": "[prod]\n" + profile + "[me]\n" + profile,
+	} {
+		if err := os.WriteFile(filepath.Join(e.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err != nil || len(got) != len(want) {
-		t.Errorf("%q, %v", got, err)
+	runtime := filepath.Join(e.dir, "run")
+	if err := os.Mkdir(runtime, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// No server listens at the proxy, so that no example reaches a real host.
+	e.environ = []string{"HOME=" + e.dir, "PATH=" + bin, "XDG_RUNTIME_DIR=" + runtime, "LAKEBASE_CONFIG_FILE=" + filepath.Join(e.dir, "profiles.ini"),
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(e.dir, "no-bus"), "HTTPS_PROXY=http://127.0.0.1:1", "LAKEBASE_TIMEOUT=5s",
+		"GITHUB_ACTIONS=true", "GITHUB_ENV=" + filepath.Join(e.dir, "github-env")}
+	if code, out := e.run(t.Context(), nil, helper, "login", "-p", "prod", "--secret-file", "secret", "--store", "file"); code != 0 {
+		t.Fatalf("login: got exit code %d\n%s", code, out)
+	}
+	return e
+}
+
+// run returns a program's exit code and all its output.
+func (e *environment) run(ctx context.Context, extra []string, program string, args ...string) (int, string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, program), args...)
+	cmd.Dir, cmd.Env = e.dir, append(slices.Clone(e.environ), extra...)
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return -1, err.Error()
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// concrete replaces what an example stands for: the command, a workspace, ports, files.
+func (e *environment) concrete(words []string) []string {
+	words = slices.Clone(words)
+	words[0] = filepath.Base(words[0])
+	if cut := slices.Index(words, "--"); words[0] == wrapper && cut >= 0 {
+		words = append(words[:cut+1], "/bin/true")
+	}
+	values := map[string]string{"--host": e.lakebase.WorkspaceURL(), "--client-id": e.lakebase.ClientID, "--pgport": e.lakebase.PGPort(),
+		"--listen": "127.0.0.1:0", "--health-listen": "127.0.0.1:0", "--password-file": "FILE"}
+	for i := range words[:len(words)-1] {
+		if value, ok := values[words[i]]; ok {
+			words[i+1] = value
+		}
+	}
+	if words[1] == "login" && !slices.Contains(words, "--user-login") {
+		words = append(words, "--secret-file", "secret", "--store", "file") // there is no terminal
+	}
+	return words
+}
+
+// try runs a call of one of the programs, and returns an error unless it works.
+func (e *environment) try(ctx context.Context, words []string) error {
+	words = e.concrete(words)
+	var extra []string
+	if !slices.Contains(words, "-p") {
+		extra = e.lakebase.Env() // the variables of Databricks' guide
+	}
+	want := []int{0}
+	switch words[1] {
+	case "proxy": // it would not end
+		words = append(words, "--help")
+	case "login":
+		extra = append(extra, "LAKEBASE_CONFIG_FILE="+filepath.Join(e.dir, "other.ini"))
+		if slices.Contains(words, "--user-login") {
+			want = []int{121, 122} // no browser, and no certificate for this host
+		}
+	}
+	code, out := e.run(ctx, extra, words[0], words[1:]...)
+	if !slices.Contains(want, code) {
+		return fmt.Errorf("got exit code %d, want %v\n%s", code, want, out)
+	}
+	if words[1] == "get" && out == "" {
+		return errors.New("no output")
+	}
+	return nil
+}
+
+// tryGo runs a call of go: install, or the local Lakebase and its ctl.
+func (e *environment) tryGo(ctx context.Context, words []string) error {
+	if len(words) > 2 && words[1] == "install" {
+		pattern, _, hasVersion := strings.Cut(words[len(words)-1], "@")
+		if _, inside, _ := strings.Cut(pattern, "/lakebase-exec/lakebase-exec/"); !hasVersion || inside == "" || !exists(strings.TrimSuffix(inside, "/...")) {
+			return fmt.Errorf("%s does not exist", pattern)
+		}
+		return nil
+	}
+	if len(words) < 3 || words[1] != "run" || words[2] != "./test/emulator/local-lakebase" {
+		return errors.New("no check for this call")
+	}
+	if words = words[3:]; len(words) > 0 && words[0] == "ctl" {
+		_, err := control.Do(ctx, e.lakebase, words[1:])
+		return err
+	}
+	_, err := tool(ctx, "", filepath.Join(bin, "local-lakebase"), append(slices.Clone(words), "--help")...)
+	return err
+}
+
+// TestExamples parses every block, and runs the calls in blocks against a local
+// Lakebase; of those in prose it checks the options.
+func TestExamples(t *testing.T) {
+	e := newEnvironment(t)
+	inBlocks, inProse := 0, 0
+	for _, d := range pages(t) {
+		for _, b := range d.blocks {
+			all, err := callsIn(t.Context(), b)
+			if err != nil {
+				t.Errorf("%s:%d: %v", d.name, b.line, err)
+			}
+			for _, words := range all {
+				inBlocks++
+				try := e.try
+				if words[0] == "go" {
+					try = e.tryGo
+				}
+				if err := try(t.Context(), words); err != nil {
+					t.Errorf("%s:%d: %q: %v", d.name, b.line, words, err)
+				}
+			}
+		}
+		for _, span := range submatches(spanPattern, d.prose) {
+			if !strings.Contains(span, wrapper+" ") && !strings.Contains(span, helper+" ") {
+				continue
+			}
+			all, err := calls(t.Context(), strings.ReplaceAll(strings.Join(strings.Fields(span), " "), `\|`, "|"))
+			if err != nil {
+				t.Errorf("%s: `%s`: %v", d.name, span, err)
+			}
+			for _, words := range all {
+				inProse++
+				if cut := slices.Index(words, "--"); cut >= 0 {
+					words = words[:cut]
+				}
+				if len(words) == 3 && words[1] == "completion" {
+					words = words[:2]
+				}
+				if code, out := e.run(t.Context(), nil, words[0], append(words[1:], "--help")...); code != 0 {
+					t.Errorf("%s: `%s`: got exit code %d\n%s", d.name, span, code, out)
+				}
+			}
+		}
+	}
+	if inBlocks < 30 || inProse < 10 {
+		t.Errorf("got %d calls in blocks and %d in prose, want more", inBlocks, inProse)
+	}
+}
+
+// TestSQL has a real Postgres read README.md's statements. It lacks what Databricks
+// adds, which is another error than one of syntax.
+func TestSQL(t *testing.T) {
+	e := newEnvironment(t)
+	found := 0
+	for _, b := range page(t, "README.md").blocks {
+		if b.language != "sql" {
+			continue
+		}
+		for _, s := range strings.SplitAfter(strings.TrimSpace(b.text), ";") {
+			if s = strings.ReplaceAll(strings.TrimSpace(s), "CLIENT-ID", e.lakebase.ClientID); s == "" {
+				continue
+			}
+			found++
+			if _, err := e.lakebase.SQL(t.Context(), s); err != nil && !strings.Contains(err.Error(), "42883") && !strings.Contains(s, "EXTENSION IF NOT EXISTS databricks_auth;") {
+				t.Errorf("%s: %v", s, err)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("got %d statements, want more", found)
 	}
 }

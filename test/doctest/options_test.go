@@ -2,7 +2,8 @@ package doctest
 
 import (
 	"context"
-	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -19,10 +20,19 @@ const (
 	helper  = "lakebase-credential-helper"
 )
 
-// help is what a program prints, with nothing of this process's environment.
+var (
+	spanPattern   = regexp.MustCompile("`([^`]+)`")
+	optionLine    = regexp.MustCompile(`(?m)^  (?:-\w, |    )?--?([a-z][a-z-]+)`)
+	commandLine   = regexp.MustCompile(`(?m)^  ([a-z]+) +\S`)
+	codeLine      = regexp.MustCompile(`(?m)^  (1\d\d)  (.+)$`)
+	optionPattern = regexp.MustCompile("(?m)(?:^|[\\s`(\\[\"|])--([a-z][a-z-]*)")
+	exitInProse   = regexp.MustCompile(`exit\s+code(?:\s+is)?\s+(\d+)`)
+)
+
+// help is what a program prints in an empty environment.
 func help(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append(args, "--help")...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
@@ -33,198 +43,184 @@ func help(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
-var (
-	optionLine    = regexp.MustCompile(`(?m)^  (?:-\w, |    )?--?([a-z][a-z-]+)`)
-	commandLine   = regexp.MustCompile(`(?m)^  ([a-z]+) +\S`)
-	codeLine      = regexp.MustCompile(`(?m)^  (1\d\d)  (.+)$`)
-	optionPattern = regexp.MustCompile("(?m)(?:^|[\\s`(\\[\"|])--([a-z][a-z-]*)")
-	exitInProse   = regexp.MustCompile(`exit\s+code(?:\s+is)?\s+(\d+)`)
-)
-
-func submatches(pattern *regexp.Regexp, text string) (out []string) {
-	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
-		out = append(out, m[1])
-	}
-	return out
-}
-
-// ourOptions are those of both programs and of each command.
-func ourOptions(t *testing.T) []string {
-	t.Helper()
-	options := submatches(optionLine, help(t, filepath.Join(bin, wrapper)))
+// TestOptions checks that pages name existing options, and that docs/options.md
+// names all options and commands.
+func TestOptions(t *testing.T) {
 	top := help(t, filepath.Join(bin, helper))
-	names := submatches(commandLine, top)
-	if len(options) < 30 || len(names) < 8 {
-		t.Fatalf("the help has the options %q and the commands %q", options, names)
+	commands := submatches(commandLine, top)
+	ours := append(submatches(optionLine, help(t, filepath.Join(bin, wrapper))), submatches(optionLine, top)...)
+	for _, name := range commands {
+		ours = append(ours, submatches(optionLine, help(t, filepath.Join(bin, helper), name))...)
 	}
-	options = append(options, submatches(optionLine, top)...)
-	for _, name := range names {
-		options = append(options, submatches(optionLine, help(t, filepath.Join(bin, helper), name))...)
+	if len(ours) < 30 || len(commands) < 8 {
+		t.Fatalf("got options %q and commands %q", ours, commands)
 	}
-	slices.Sort(options)
-	return slices.Compact(options)
-}
-
-// checkOptions lists the options of a page that no help has.
-func checkOptions(d document, options []string) (wrong []string) {
-	for _, name := range submatches(optionPattern, d.text) {
-		if !slices.Contains(options, name) && !slices.Contains(wrong, name) {
-			wrong = append(wrong, name)
-		}
-	}
-	return wrong
-}
-
-// missing lists the options that a page does not name.
-func missing(d document, options []string) (wrong []string) {
-	named := submatches(optionPattern, d.text)
-	for _, name := range options {
-		if !slices.Contains(named, name) {
-			wrong = append(wrong, name)
-		}
-	}
-	return wrong
-}
-
-func TestOptionsAreThoseOfTheHelp(t *testing.T) {
-	ours := ourOptions(t)
-	// A page may name those of the tool that it is about.
-	tools := map[string]string{
+	tools := map[string]string{ // options of another tool
 		"docs/local-lakebase.md": help(t, filepath.Join(bin, "local-lakebase")),
-		"docs/doctor.md":         strings.ReplaceAll(help(t, filepath.Join(root, "scripts/verify-live")), "[--", "\n  --"),
+		"docs/doctor.md":         "  --patient",
 	}
 	for _, d := range pages(t) {
-		options := append(slices.Clone(ours), submatches(optionLine, tools[d.name])...)
-		for _, w := range checkOptions(d, options) {
-			t.Errorf("%s: there is no option --%s", d.name, w)
-		}
-	}
-	for _, w := range missing(page(t, "docs/options.md"), ours) {
-		t.Errorf("docs/options.md does not name --%s", w)
-	}
-	names := submatches(commandLine, help(t, filepath.Join(bin, helper)))
-	for _, w := range checkCommands(page(t, "docs/options.md"), names) {
-		t.Errorf("docs/options.md: the table of commands has %s", w)
-	}
-}
-
-// checkCommands compares the first cells of a table headed "command" with the
-// commands that there are.
-func checkCommands(d document, names []string) (wrong []string) {
-	prose, _ := d.split()
-	var told []string
-	for _, r := range rows(prose) {
-		told = append(told, spans(r["command"])...)
-	}
-	for _, name := range names {
-		if !slices.Contains(told, name) {
-			wrong = append(wrong, "no "+name)
-		}
-	}
-	for _, name := range told {
-		if !slices.Contains(names, name) {
-			wrong = append(wrong, "an unknown "+name)
-		}
-	}
-	return wrong
-}
-
-func TestOptionChecksFind(t *testing.T) {
-	options := []string{"host", "wait", "wait-timeout"}
-	text := "`--host X`, --wait 3s [--wait-tmeout D] and\n--hots; a -- CMD, x--y, ---, |--|"
-	if got := checkOptions(document{"x.md", text}, options); !slices.Equal(got, []string{"wait-tmeout", "hots"}) {
-		t.Errorf("%q", got)
-	}
-	if got := missing(document{"x.md", text}, options); !slices.Equal(got, []string{"wait-timeout"}) {
-		t.Errorf("%q", got)
-	}
-	table := "| command | |\n|---|---|\n| `get` | `x` |\n| `lsit` | |\n"
-	if got := checkCommands(document{"x.md", table}, []string{"get", "list"}); !slices.Equal(got, []string{"no list", "an unknown lsit"}) {
-		t.Errorf("%q", got)
-	}
-}
-
-// checkExits compares the table of a page, and the codes in its words, with
-// those of a help page.
-func checkExits(d document, help string, wantTable bool) (wrong []string) {
-	meanings := map[string]string{}
-	for _, m := range codeLine.FindAllStringSubmatch(help, -1) {
-		meanings[m[1]] = m[2]
-	}
-	prose, _ := d.split()
-	told := 0
-	for _, r := range rows(prose) {
-		if code, is := r["code"]; is {
-			told++
-			if r["meaning"] != meanings[code] {
-				wrong = append(wrong, fmt.Sprintf("%s is %q, not %q", code, meanings[code], r["meaning"]))
+		for _, name := range submatches(optionPattern, d.text()) {
+			if !slices.Contains(ours, name) && !slices.Contains(submatches(optionLine, tools[d.name]), name) {
+				t.Errorf("%s: there is no option --%s", d.name, name)
 			}
 		}
 	}
-	if wantTable && told != len(meanings) {
-		wrong = append(wrong, fmt.Sprintf("%d codes are told of %d", told, len(meanings)))
-	}
-	for _, code := range submatches(exitInProse, prose) {
-		if meanings[code] == "" && code != "0" {
-			wrong = append(wrong, "there is no exit code "+code)
+	options := page(t, "docs/options.md")
+	named := submatches(optionPattern, options.text())
+	for _, name := range ours {
+		if !slices.Contains(named, name) {
+			t.Errorf("docs/options.md does not name --%s", name)
 		}
 	}
-	return wrong
+	got := submatches(spanPattern, strings.Join(options.column("command"), " "))
+	slices.Sort(got)
+	if slices.Sort(commands); !slices.Equal(got, commands) {
+		t.Errorf("docs/options.md: got commands %q, want %q", got, commands)
+	}
 }
 
-func TestExitCodesAreThoseOfTheHelp(t *testing.T) {
-	text := help(t, filepath.Join(bin, wrapper))
-	codes := codeLine.FindAllString(text, -1)
+// TestExitCodes compares README.md's table, and all codes in prose, with the help.
+func TestExitCodes(t *testing.T) {
+	var codes, meanings []string
+	for _, m := range codeLine.FindAllStringSubmatch(help(t, filepath.Join(bin, wrapper)), -1) {
+		codes, meanings = append(codes, m[1]), append(meanings, m[2])
+	}
 	if len(codes) != 7 {
-		t.Fatalf("%s tells %d exit codes", wrapper, len(codes))
+		t.Fatalf("got exit codes %q", codes)
+	}
+	readme := page(t, "README.md")
+	if got := readme.column("code"); !slices.Equal(got, codes) {
+		t.Errorf("README.md: got exit codes %q, want %q", got, codes)
+	}
+	if got := readme.column("meaning"); !slices.Equal(got, meanings) {
+		t.Errorf("README.md: got meanings %q, want %q", got, meanings)
 	}
 	for _, d := range pages(t) {
-		for _, w := range checkExits(d, text, d.name == "README.md") {
-			t.Errorf("%s: %s", d.name, w)
+		for _, code := range submatches(exitInProse, d.prose) {
+			if code != "0" && !slices.Contains(codes, code) {
+				t.Errorf("%s: there is no exit code %s", d.name, code)
+			}
 		}
 	}
-	// The helper starts no command, so it has none of 126 and 127.
-	if got := codeLine.FindAllString(help(t, filepath.Join(bin, helper)), -1); !slices.Equal(got, codes[:5]) {
-		t.Errorf("%s tells %q, and not %q", helper, got, codes[:5])
-	}
-	table := "  120  usage\n  121  no secret\n"
-	head := "| code | meaning | retry? |\n|---|---|---|\n"
-	for text, want := range map[string]string{
-		head + "| 120 | usage | no |\n| 121 | no secrets | no |\n":                         `121 is "no secret"`,
-		head + "| 120 | usage | no |\n":                                                    "1 codes are told of 2",
-		head + "| 120 | usage | no |\n| 122 | x | no |\n":                                  `122 is ""`,
-		head + "| 120 | usage | |\n| 121 | no secret | |\n\nexit\ncode 0, exit\ncode 124.": "there is no exit code 124",
-	} {
-		if got := checkExits(document{"x.md", text}, table, true); len(got) != 1 || !strings.Contains(got[0], want) {
-			t.Errorf("%s: found %q", text, got)
-		}
+	// The helper starts no command, so that it has neither 126 nor 127.
+	if got := submatches(codeLine, help(t, filepath.Join(bin, helper))); !slices.Equal(got, codes[:5]) {
+		t.Errorf("%s: got exit codes %q, want %q", helper, got, codes[:5])
 	}
 }
 
-// The keys of a profile are those of the table that profiles are read by.
+// TestProfileKeys compares docs/options.md with the settings table.
 func TestProfileKeys(t *testing.T) {
-	keys := []string{"set.NAME"}
+	want := []string{"set.NAME"}
 	for _, s := range config.Settings() {
 		if s.Key != "" {
-			keys = append(keys, s.Key)
+			want = append(want, s.Key)
 		}
 	}
-	slices.Sort(keys)
-	check := func(d document) []string {
-		prose, _ := d.split()
-		for _, s := range spans(prose) {
-			if strings.HasPrefix(s, "host client_id ") {
-				named := strings.Fields(s)
-				slices.Sort(named)
-				return named
+	slices.Sort(want)
+	for _, span := range submatches(spanPattern, page(t, "docs/options.md").prose) {
+		if got := strings.Fields(span); strings.HasPrefix(span, "host client_id ") {
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("got keys %q, want %q", got, want)
+			}
+			return
+		}
+	}
+	t.Error("docs/options.md has no list of keys")
+}
+
+// foreign are variables of other programs: a placeholder, Django, commands, pgAdmin, and
+// the Terraform provider cyrilgdn/postgresql.
+var foreign = []string{"CLIENT_ID", "CONN_HEALTH_CHECKS", "DATABASE_URL", "ENABLE_SERVER_PASS_EXEC_CMD", "PGSUPERUSER"}
+
+var variablePattern = regexp.MustCompile(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bPG[A-Z]+\b|\bBROWSER\b|\bAPPDATA\b`)
+
+// TestVariables checks that pages name variables that occur in code or scripts.
+func TestVariables(t *testing.T) {
+	known := map[string]bool{}
+	for _, dir := range []string{"cmd", "internal", "scripts", "test/emulator", "test/e2e"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			isTest := strings.HasSuffix(path, "_test.go")
+			if err != nil || !d.Type().IsRegular() || isTest != (dir == "test/e2e") || strings.Contains(path, "node_modules") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, name := range variablePattern.FindAllString(string(text), -1) {
+				known[name] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range pages(t) {
+		for _, name := range variablePattern.FindAllString(d.text(), -1) {
+			if !known[name] && !slices.Contains(foreign, name) {
+				t.Errorf("%s: no code has the variable %s", d.name, name)
 			}
 		}
-		return nil
 	}
-	if got := check(page(t, "docs/options.md")); !slices.Equal(got, keys) {
-		t.Errorf("docs/options.md has the keys %q, not %q", got, keys)
+}
+
+var printed = regexp.MustCompile(`(?m)^(?:unset )?([A-Z][A-Z0-9_]*)(?:=.*)?$`)
+
+// TestEnvironmentLists compares the lists of variables that lakebase-exec sets,
+// keeps and removes with --print-env.
+func TestEnvironmentLists(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"secret": "s3cret\n", "p.ini": "[prod]\nhost = https://dbc-a1b2c3.cloud.databricks.com\nclient_id = id\nendpoint = projects/p/branches/b/endpoints/e\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := check(document{"x.md", "Keys: `host client_id auht`."}); slices.Equal(got, keys) || len(got) != 3 {
-		t.Errorf("%q", got)
+	printEnv := func(caller ...string) (set, unset []string) {
+		e := &environment{dir: dir, environ: append([]string{"HOME=" + dir, "LAKEBASE_CONFIG_FILE=" + filepath.Join(dir, "p.ini")}, caller...)}
+		code, out := e.run(t.Context(), nil, wrapper, "-p", "prod", "--auth", "oauth-m2m", "--quiet", "--print-env", "--", "psql")
+		if code != 0 {
+			t.Fatalf("%q: got exit code %d, want 0\n%s", caller, code, out)
+		}
+		for line := range strings.Lines(out) {
+			if names := submatches(printed, line); strings.HasPrefix(line, "unset ") {
+				unset = append(unset, names...)
+			} else {
+				set = append(set, names...)
+			}
+		}
+		slices.Sort(set)
+		return set, unset
+	}
+	named := func(page document, begin string) []string {
+		names := variablePattern.FindAllString(page.paragraph(begin), -1)
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	options := page(t, "docs/options.md")
+	set, _ := printEnv()
+	for _, d := range []document{options, page(t, "README.md")} {
+		if got := named(d, "Set: "); !slices.Equal(got, set) {
+			t.Errorf("%s: got variables that are set %q, want %q", d.name, got, set)
+		}
+	}
+	kept, removed := named(options, "Kept of libpq's: "), named(options, "Removed: ")
+	for _, name := range kept {
+		if set, unset := printEnv(name + "=1"); name != "PGAPPNAME" && (slices.Contains(set, name) || slices.Contains(unset, name)) {
+			t.Errorf("%s is not kept", name)
+		}
+	}
+	for _, name := range removed {
+		caller := []string{name + "=x"}
+		switch name {
+		case "DATABRICKS_CLIENT_SECRET_FILE":
+			caller = []string{name + "=" + filepath.Join(dir, "secret")}
+		case "DATABRICKS_OIDC_TOKEN_ENV": // the variable that it names is removed
+			caller, name = []string{name + "=MINE_IS", "MINE_IS=x"}, "MINE_IS"
+		}
+		if _, unset := printEnv(caller...); !slices.Contains(unset, name) {
+			t.Errorf("%s is not removed", name)
+		}
+	}
+	if len(kept) < 7 || len(removed) < 10 {
+		t.Errorf("got only %q kept and %q removed", kept, removed)
 	}
 }

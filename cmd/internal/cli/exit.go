@@ -48,7 +48,7 @@ var exitTable = []exitRow{
 	{ExitNoSecret, "no secret or login, or the keychain is locked, absent or silent", func(err error) bool {
 		return is[*auth.NoSecretError](err) || is[*auth.NoLoginError](err) || is[*auth.LoginExpiredError](err) || is[*auth.SourceError](err) || is[*keychain.Error](err)
 	}},
-	{ExitWorkspace, "the workspace refused, says that the endpoint is disabled, or could not be reached", func(err error) bool {
+	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", func(err error) bool {
 		return is[*exchange.Error](err) || is[*rotate.TooManyError](err) || is[*auth.DeniedError](err) || untried(err)
 	}},
 	{ExitDatabase, "the database refused the login or did not wake in time", is[*pglogin.Error]},
