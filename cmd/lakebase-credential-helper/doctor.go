@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
-	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -149,13 +147,7 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 func (d *diagnosis) Note(text string) { d.say.Note("%s", text) }
 
 func (d *diagnosis) Explain(err error, conf *config.Config) (text, fix string) {
-	text, fix = cli.Describe(err, conf)
-	if e := (*pglogin.Error)(nil); errors.As(err, &e) && conf != nil {
-		if sql := cli.GrantSQL(e.Kind, *conf); sql != "" {
-			fix = "as the project's owner, in " + conf.Database.Value + ": " + sql
-		}
-	}
-	return text, fix
+	return cli.Describe(err, conf)
 }
 
 // reportJSON is what --json prints.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -88,9 +89,7 @@ func (x *run) checkDatabase(ctx context.Context, r *Result) error {
 	ctx, cancel := context.WithTimeout(ctx, x.conf.WaitTimeout.Value)
 	defer cancel()
 	t := x.target()
-	if t.User == "" {
-		t.User = "unknown" // it is not sent
-	}
+	t.User = cmp.Or(t.User, "unknown") // it is not sent
 	peer, err := x.conn.Database.Probe(ctx, t)
 	x.describePeer(r, peer, err)
 	if err == nil {
@@ -105,10 +104,7 @@ func (x *run) checkCredential(ctx context.Context, r *Result) error {
 	if x.conf.Credential.Value != config.CredentialWorkspace {
 		ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
 		defer cancel()
-		name := x.endpoint.Name
-		if name == "" {
-			name = x.conf.Target()
-		}
+		name := cmp.Or(x.endpoint.Name, x.conf.Target())
 		kind = "a database token"
 		var err error
 		x.password, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {

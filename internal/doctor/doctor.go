@@ -93,7 +93,15 @@ type Result struct {
 	Facts  map[string]string `json:"facts,omitempty"`
 
 	Err error `json:"-"` // of a failed check
+
+	optional bool // the others can do without it if it failed
 }
+
+// problem is an error of doctor's own, with what to do about it.
+type problem struct{ text, hint string }
+
+func (p *problem) Error() string { return p.text }
+func (p *problem) Hint() string  { return p.hint }
 
 // warning is an error that does not keep a run from working.
 type warning struct{ error }
@@ -214,18 +222,17 @@ type Doctor struct {
 	Connector Connector
 	Observer  Observer
 	Roots     rootcerts.Finder
-	Search    process.Search // where libpq's programs are looked for
+	Search    process.Search // for libpq's programs
 	Now       func() time.Time
 }
 
 // run is one run of a Doctor.
 type run struct {
 	Doctor
-	conf     config.Config
-	known    bool // conf was resolved
-	results  []Result
-	blocked  map[CheckID]CheckID // checks that must not run, and why
-	optional map[CheckID]bool    // checks that others can do without although they failed
+	conf    config.Config
+	known   bool // conf was resolved
+	results []Result
+	blocked map[CheckID]CheckID // checks that must not run, and why
 
 	noRuntimeDir bool
 	keychainUsed bool // the token store in use is the keychain
@@ -242,7 +249,7 @@ type run struct {
 
 // Run runs all checks.
 func (d Doctor) Run(ctx context.Context) Report {
-	x := &run{Doctor: d, blocked: map[CheckID]CheckID{}, optional: map[CheckID]bool{}}
+	x := &run{Doctor: d, blocked: map[CheckID]CheckID{}}
 	for _, c := range checks {
 		x.check(ctx, c)
 	}
@@ -267,7 +274,8 @@ func (x *run) missing(c check) CheckID {
 		return by
 	}
 	for _, id := range c.needs {
-		if s := x.result(id).Status; (s == Failed || s == NotTried) && !x.optional[id] {
+		r := x.result(id)
+		if s := r.Status; s == NotTried || s == Failed && !r.optional {
 			return id
 		}
 	}

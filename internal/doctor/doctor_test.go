@@ -177,7 +177,7 @@ func TestWithoutUserinfo(t *testing.T) {
 		"proxy:3128":                   "proxy:3128",
 		"http://me:pass@proxy:3128/":   "http://proxy:3128",
 		"me:pass@proxy:3128":           "proxy:3128",
-		"http://me:p%zz@proxy":         "(not a URL)",
+		"http://me:p/z@proxy":          "http://proxy",
 		"localhost,.example.com":       "localhost,.example.com",
 		"socks5://me:p@ss@proxy:1080/": "socks5://proxy:1080",
 	} {

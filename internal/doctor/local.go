@@ -1,10 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -40,9 +40,15 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	if workspaceErr != nil {
 		return workspaceErr
 	}
-	s := sources{r: r}
+	s, rootsSource := sources{r: r}, "the default"
+	switch {
+	case conf.SSLRootCert.Value != "":
+		rootsSource = conf.SSLRootCert.Source.String()
+	case x.Settings.Env("SSL_CERT_FILE") != "":
+		rootsSource = "SSL_CERT_FILE"
+	}
 	s.add("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
-	s.add("sslrootcert", roots, x.rootsSource())
+	s.add("sslrootcert", roots, rootsSource)
 	s.add("cacert", conf.CACert.Value, conf.CACert.Source.String())
 	if conf.SSLRootCert.Value != "" {
 		s.add("workspace_roots", x.Settings.Env("SSL_CERT_FILE"), "SSL_CERT_FILE")
@@ -74,33 +80,18 @@ func (x *run) sslRootCert() (string, error) {
 	return x.Roots.Bundle(x.conf.SSLRootCert.Value)
 }
 
-func (x *run) rootsSource() string {
-	switch {
-	case x.conf.SSLRootCert.Value != "":
-		return x.conf.SSLRootCert.Source.String()
-	case x.Settings.Env("SSL_CERT_FILE") != "":
-		return "SSL_CERT_FILE"
-	}
-	return "the default"
-}
-
-// withoutUserinfo removes the user and password from a proxy's address.
+// withoutUserinfo returns a proxy's address without its user, password and path.
 func withoutUserinfo(address string) string {
-	if !strings.Contains(address, "@") {
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
 		return address
 	}
-	scheme, rest, found := strings.Cut(address, "://")
-	if !found {
-		scheme, rest = "http", address
+	scheme, _, found := strings.Cut(address, "://")
+	host, _, _ := strings.Cut(address[i+1:], "/")
+	if found {
+		host = scheme + "://" + host
 	}
-	u, err := url.Parse(scheme + "://" + rest)
-	switch {
-	case err != nil:
-		return "(not a URL)"
-	case !found:
-		return u.Host
-	}
-	return u.Scheme + "://" + u.Host
+	return host
 }
 
 // checkRuntimeDir opens the directory for locks and records of logins.
@@ -184,17 +175,11 @@ func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 
 // checkChild describes the environment of a command, without its secrets.
 func (x *run) checkChild(_ context.Context, r *Result) error {
-	const hidden = "<not shown>"
+	const hidden, later = "<not shown>", "<asked at start>"
 	conf := x.conf
-	orLater := func(s string) string {
-		if s == "" {
-			return "<asked at start>"
-		}
-		return s
-	}
 	roots, _ := x.sslRootCert() // see checkTrust
 	result, err := pgenv.Build(x.Environ, pgenv.Values{
-		Host: orLater(x.host), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: orLater(conf.User.Value),
+		Host: cmp.Or(x.host, later), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: cmp.Or(conf.User.Value, later),
 		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: roots, Profile: conf.Profile.Value,
 		Password: credential.NewSecret(hidden), ExpiresAt: x.password.ExpiresAt,
 	}, conf.Keep.Value)
@@ -261,13 +246,10 @@ func (x *run) version(ctx context.Context, found process.Command) (string, error
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, found.Path)
-	cmd.Args = found.Argv
+	cmd.Args, cmd.Dir, cmd.WaitDelay = found.Argv, os.TempDir(), time.Second
 	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
-		if v := x.Settings.Env(name); v != "" {
-			cmd.Env = append(cmd.Env, name+"="+v)
-		}
+		cmd.Env = append(cmd.Env, name+"="+x.Settings.Env(name))
 	}
-	cmd.Dir, cmd.WaitDelay = os.TempDir(), time.Second
 	out, err := cmd.Output()
 	return string(out[:min(len(out), 1024)]), err
 }

@@ -25,7 +25,10 @@ type httpsProber struct {
 // NewProber returns a Prober for the workspace of o, whose DialContext it sets. It
 // fails for a bad proxy setting.
 func NewProber(workspace config.Workspace, o exchange.Options) (Prober, error) {
-	p := &httpsProber{roots: o.LoadRoots, host: workspace.Hostname(), address: net.JoinHostPort(workspace.Hostname(), port(workspace))}
+	p := &httpsProber{roots: o.LoadRoots, host: workspace.Hostname(), address: workspace.HostPort()}
+	if _, _, err := net.SplitHostPort(p.address); err != nil {
+		p.address = net.JoinHostPort(p.host, "443")
+	}
 	o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address != p.address {
 			p.proxy.Store(address)
@@ -35,13 +38,6 @@ func NewProber(workspace config.Workspace, o exchange.Options) (Prober, error) {
 	client, err := exchange.New(o)
 	p.client = client
 	return p, err
-}
-
-func port(w config.Workspace) string {
-	if _, port, err := net.SplitHostPort(w.HostPort()); err == nil {
-		return port
-	}
-	return "443"
 }
 
 func dial(ctx context.Context, network, address string) (net.Conn, error) {

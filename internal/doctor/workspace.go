@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -39,21 +40,18 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	r.fact("user", x.conf.User.Value)
 	if e := (*keychain.Error)(nil); errors.As(err, &e) && !e.Missing() {
 		// That the keychain cannot be read is the finding, not what it holds.
-		x.finish(x.result(Keychain).reset(), err)
+		locked := x.result(Keychain)
+		locked.Text, locked.Fix = "", ""
+		x.finish(locked, err)
 		r.notTried(Keychain)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	r.Text = secretName(x.conf.Auth.Value) + " of " + x.principal()
+	r.Text = secretName(x.conf.Auth.Value) + " of " + cmp.Or(x.conf.ClientID.Value, x.conf.User.Value, "an unknown user")
 	x.describeStored(ctx, r, id)
 	return nil
-}
-
-func (r *Result) reset() *Result {
-	r.Text, r.Fix = "", ""
-	return r
 }
 
 func secretName(auth string) string {
@@ -68,16 +66,6 @@ func secretName(auth string) string {
 		return "a workload's token"
 	}
 	return "the secret"
-}
-
-func (x *run) principal() string {
-	switch {
-	case x.conf.ClientID.Value != "":
-		return x.conf.ClientID.Value
-	case x.conf.User.Value != "":
-		return x.conf.User.Value
-	}
-	return "an unknown user"
 }
 
 // describeStored adds where a stored secret or login is, and when it expires.
@@ -176,35 +164,26 @@ const (
 	failSkew = 5 * time.Minute
 )
 
-// ClockError reports that this machine's clock differs from a host's.
-type ClockError struct {
-	Host  string
-	Ahead time.Duration // of the host's clock; negative: behind
-}
-
-func (e *ClockError) Error() string {
+// clockError reports that the workspace's clock is ahead of this machine's; negative:
+// behind.
+func (x *run) clockError(ahead time.Duration) error {
 	direction := "behind"
-	if e.Ahead < 0 {
+	if ahead < 0 {
 		direction = "ahead of"
 	}
-	return fmt.Sprintf("this machine's clock is %s %s that of %s", e.Ahead.Abs().Round(time.Second), direction, e.Host)
-}
-
-// Hint returns what to do about it.
-func (e *ClockError) Hint() string {
-	return "set this machine's clock and keep it synchronized (timedatectl set-ntp true; restart a VM or WSL): tokens are checked against it"
+	return &problem{fmt.Sprintf("this machine's clock is %s %s that of %s", ahead.Abs().Round(time.Second), direction, x.workspaceHost()),
+		"set this machine's clock and keep it synchronized (timedatectl set-ntp true; restart a VM or WSL): tokens are checked against it"}
 }
 
 func (x *run) checkClock(_ context.Context, r *Result) error {
 	r.fact("ahead_seconds", fmt.Sprintf("%.0f", -x.skew.Seconds()))
-	wrong := &ClockError{Host: x.workspaceHost(), Ahead: x.skew}
 	switch {
 	case x.skewErr != nil:
 		return warning{x.skewErr}
 	case x.skew.Abs() > failSkew:
-		return wrong
+		return x.clockError(x.skew)
 	case x.skew.Abs() > maxSkew:
-		return warning{wrong}
+		return warning{x.clockError(x.skew)}
 	}
 	r.Text = fmt.Sprintf("within %s of that of %s", (x.skew.Abs() + time.Second).Truncate(time.Second), x.workspaceHost())
 	return nil
@@ -248,19 +227,6 @@ func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 	return nil
 }
 
-// ArchivedError reports that a target's branch is archived. The first login restores
-// it, which takes longer than a usual wake (Neon documentation, "Branch archiving").
-type ArchivedError struct{ Target, Branch string }
-
-func (e *ArchivedError) Error() string {
-	return fmt.Sprintf("the branch of %s, %s, is archived", e.Target, e.Branch)
-}
-
-// Hint returns what to do about it.
-func (e *ArchivedError) Hint() string {
-	return "allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"
-}
-
 // checkTarget looks up the endpoint or instance and its branch.
 func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
@@ -272,7 +238,7 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	if e.Name == "" {
 		// A run with a trusted host does not look up the target, so that it works
 		// without permission to.
-		x.optional[Target] = x.conf.PGHostTrusted() && x.conf.EndpointWhole()
+		r.optional = x.conf.PGHostTrusted() && x.conf.EndpointWhole()
 		return err
 	}
 	x.endpoint = e
@@ -285,7 +251,10 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	case err != nil:
 		return err
 	case b.Archived:
-		return warning{&ArchivedError{Target: e.Name, Branch: b.Name}}
+		// The login restores it, in more time than a wake (Neon documentation, "Branch
+		// archiving").
+		return warning{&problem{fmt.Sprintf("the branch of %s, %s, is archived", e.Name, b.Name),
+			"allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"}}
 	}
 	r.Text = fmt.Sprintf("%s is %s", e.Name, e.State)
 	if b.State != "" {

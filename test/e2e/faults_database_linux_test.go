@@ -14,7 +14,7 @@ import (
 const (
 	hintWait      = `^raise --wait-timeout \(get: --wait\), and check the state of the compute in the console$`
 	hintPort      = `^check host and port: a Lakebase endpoint does not answer like this$`
-	hintRole      = `^as the project's owner: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role\('[0-9a-f-]{36}', 'SERVICE_PRINCIPAL'\);$`
+	hintRole      = `^as the project's owner, in databricks_postgres: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role\('[0-9a-f-]{36}', 'SERVICE_PRINCIPAL'\); GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]{36}";$`
 	hintToken     = `^check this machine's clock, and that the workspace owns this database: a token is valid in its own workspace only$`
 	hintDBCA      = `^check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert$`
 	hintAgain     = `^try again; --verbose tells more$`
@@ -141,7 +141,7 @@ var databaseFaults = []faultCase{
 	{name: "refused: database missing", with: refuseAll("ready", "3D000", `database "x" does not exist`),
 		want: refusedLogin(`database missing: database "x" does not exist \(SQLSTATE 3D000\)$`, `^check the name of the database: databricks_postgres \(usually databricks_postgres\)$`)},
 	{name: "refused: connect denied", with: refuseAll("ready", "42501", `permission denied for database "x"`),
-		want: refusedLogin(`connect denied: permission denied for database "x" \(SQLSTATE 42501\)$`, `^as the project.s owner: GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]+";$`)},
+		want: refusedLogin(`connect denied: permission denied for database "x" \(SQLSTATE 42501\)$`, `^as the project.s owner, in databricks_postgres: GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]+";$`)},
 	{name: "refused: endpoint disabled", with: refuseAll("", "", "ep-quiet-sea-1: endpoint is disabled"),
 		want: refusedLogin(`endpoint disabled: ep-quiet-sea-1: endpoint is disabled \(SQLSTATE XX000\)$`, `^enable the endpoint in the console: a login cannot wake it$`)},
 	{name: "refused: endpoint not found", with: refuseAll("", "", "ep-quiet-sea-1: endpoint cannot be found"), want: refusedLogin(`endpoint not found: ep-quiet-sea-1: endpoint cannot be found \(SQLSTATE XX000\)$`, hintOtherHost)},

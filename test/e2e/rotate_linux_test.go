@@ -13,8 +13,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// rotation is a place whose stored secret was made by rotate, beside the first
-// one, whose id nobody has recorded.
+// rotation is a sandbox whose stored secret was created by rotate, beside a first one
+// with an unknown ID.
 type rotation struct {
 	*fixture
 	first string // its id
@@ -32,7 +32,7 @@ func newRotating(t *testing.T, o testkeyring.Options) *rotation {
 	return r
 }
 
-// works wants that what the keychain holds signs in.
+// works checks that the stored secret signs in.
 func (r *rotation) works(when string) {
 	r.t.Helper()
 	o := r.do("lakebase-exec", "--wait", "never", "--", "true")
@@ -41,8 +41,8 @@ func (r *rotation) works(when string) {
 	}
 }
 
-// killed starts a rotate, kills it when the time has come, and looks at what it
-// has left. It says whether the run was still going on.
+// killed starts a rotate, kills it when when returns, and checks what it left behind. It
+// reports whether the rotate was still running.
 func (r *rotation) killed(at string, when func(*running)) bool {
 	r.t.Helper()
 	before := ids(r.lakebase)
@@ -70,32 +70,32 @@ func (r *rotation) killed(at string, when func(*running)) bool {
 	return dead
 }
 
-// wantRepaired rotates once more: that works, and leaves the first secret, the stored
-// one, and at the most a stray, which it names. The stray is then deleted.
+// wantRepaired rotates once more, which must work and leave the first secret, the stored
+// one, and at most one orphan, which it names. It then deletes the orphan.
 func (r *rotation) wantRepaired(at string, before, left []string) {
 	r.t.Helper()
 	o := r.do("lakebase-credential-helper", "rotate").wantExit(0)
 	r.works(at + ", and after the next rotate,")
-	var strays []string
+	var orphans []string
 	for _, id := range ids(r.lakebase) {
 		switch {
 		case id == r.first:
 		case slices.Contains(left, id):
-			strays = append(strays, id)
+			orphans = append(orphans, id)
 		}
 	}
 	total := len(ids(r.lakebase))
-	if total != 2+len(strays) || len(strays) > 1 {
+	if total != 2+len(orphans) || len(orphans) > 1 {
 		r.t.Fatalf("%s: %d secrets after the next rotate: before %v, left %v, now %v\n%s", at, total, before, left, ids(r.lakebase), o.stderr)
 	}
-	for _, id := range strays {
+	for _, id := range orphans {
 		if slices.Contains(before, id) {
 			r.t.Errorf("%s: an old secret is left: %s", at, id)
 		}
 		o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created", "created while an interrupted rotate waited for its new secret")
 		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 	}
-	if len(strays) == 0 && o.stderr != "" && o.took < progressAfter {
+	if len(orphans) == 0 && o.stderr != "" && o.took < progressAfter {
 		r.t.Errorf("%s: the next rotate says: %s", at, o.stderr)
 	}
 	if got := len(ids(r.lakebase)); got != 2 {
@@ -111,8 +111,8 @@ func ids(l *emulator.Lakebase) []string {
 	return out
 }
 
-// Killed while the workspace's answer to any of its calls is on the way: the
-// workspace has acted, and rotate does not know it yet.
+// rotate is killed while it waits for a response: the workspace has acted, and rotate
+// does not know it.
 func TestRotate_KilledAtAPICall(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	steps := []struct {
@@ -139,11 +139,11 @@ func TestRotate_KilledAtAPICall(t *testing.T) {
 	}
 }
 
-// slowKeychain is how long the slow keychain takes for each answer.
+// slowKeychain is the slow keychain's delay per call.
 const slowKeychain = 12 * time.Millisecond
 
-// Killed at each of its writes to a slow keychain, which carries out what it was
-// asked for after the asker is dead, and at every second reading.
+// rotate is killed at each write to a slow keychain, which completes the write
+// afterwards, and at every second read.
 func TestRotate_KilledAtKeychainCall(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Slow, Delay: slowKeychain})
 	begin := r.keyring.Calls()
@@ -167,7 +167,7 @@ func TestRotate_KilledAtKeychainCall(t *testing.T) {
 	}
 }
 
-// Killed at moments spread evenly over its whole road.
+// rotate is killed at moments spread evenly over its duration.
 func TestRotate_KilledAtRandom(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	const latency = 15 * time.Millisecond
@@ -188,7 +188,7 @@ func TestRotate_KilledAtRandom(t *testing.T) {
 	}
 }
 
-// Of two that rotate at once, one does, and the other says so.
+// Of two concurrent rotates, one rotates and the other one reports that.
 func TestRotate_Concurrent(t *testing.T) {
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
 	r.lakebase.Set(func(s *emulator.Settings) { s.Latency = 300 * time.Millisecond })

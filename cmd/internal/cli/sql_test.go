@@ -54,27 +54,26 @@ func loginAs(user, database, auth string) config.Config {
 	return c
 }
 
-func TestGrantSQL(t *testing.T) {
+func TestDatabaseHint_SQL(t *testing.T) {
 	const id = "5f2b1c3d-0000-4000-8000-0123456789ab"
+	const role = `as the project's owner, in db: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('`
 	for _, c := range []struct {
 		kind pglogin.Kind
 		conf config.Config
 		want string
 	}{
-		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthM2M), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
-		{pglogin.Refused, loginAs("ada@example.com", "db", credential.AuthBrowser), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
-		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthPAT), `CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('` + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
-		{pglogin.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, credential.AuthM2M), `GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
-		{pglogin.DatabaseMissing, loginAs(id, "db", credential.AuthM2M), ""},
-		{pglogin.TokenInvalid, loginAs(id, "db", credential.AuthM2M), ""},
+		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthM2M), role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthPAT), role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.Refused, loginAs("ada@example.com", "db", credential.AuthBrowser), role + `ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
+		{pglogin.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, credential.AuthM2M), `as the project's owner, in d"; DROP TABLE t: GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
 	} {
-		if got := GrantSQL(c.kind, c.conf); got != c.want {
+		if got := databaseHint(&pglogin.Error{Kind: c.kind}, &c.conf); got != c.want {
 			t.Errorf("%s: got %s\nwant %s", c.kind, got, c.want)
 		}
 	}
 	c := loginAs(id, "db", credential.AuthM2M)
 	c.Credential.Value = config.CredentialWorkspace
-	if got := GrantSQL(pglogin.Refused, c); got != "" {
-		t.Errorf("wrong kind of token: got %s, want none", got)
+	if got := databaseHint(&pglogin.Error{Kind: pglogin.Refused}, &c); strings.Contains(got, "CREATE") {
+		t.Errorf("wrong kind of token: got %s, want no SQL", got)
 	}
 }
