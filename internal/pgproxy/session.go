@@ -179,23 +179,24 @@ func (s *session) connect(ctx context.Context, params map[string]string) (*Serve
 }
 
 // login calls Upstream.Login, and cancels it when the client closes. What the client
-// sends meanwhile is added to s.buf.
-func (s *session) login(ctx context.Context, params map[string]string) (*ServerConn, error) {
+// sends meanwhile is added to s.buf. Upstream.Login has a goroutine of its own, so that
+// its large stack is not kept while the session lasts.
+func (s *session) login(ctx context.Context, params map[string]string) (server *ServerConn, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, s.p.o.LoginTimeout, errLoginTimeout)
 	defer stop()
 	_ = s.conn.SetDeadline(time.Time{})
-	watched := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(watched)
-		if !s.bufferInput() {
-			cancel(errClientGone)
-		}
+		defer close(done)
+		server, err = s.p.o.Upstream.Login(ctx, params)
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
 	}()
-	server, err := s.p.o.Upstream.Login(ctx, params)
-	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
-	<-watched
+	if !s.bufferInput() {
+		cancel(errClientGone)
+	}
+	<-done
 	_ = s.conn.SetReadDeadline(time.Time{})
 	cause := context.Cause(ctx)
 	switch {
