@@ -2,6 +2,7 @@ package credential
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -101,5 +102,33 @@ func TestFingerprint(t *testing.T) {
 		t.Error("the fingerprint tells that two targets have the same secret")
 	case len(k.Fingerprint(a)) != 32:
 		t.Error("the fingerprint is not 16 bytes in hex")
+	}
+}
+
+func TestIsUUID(t *testing.T) {
+	for s, want := range map[string]bool{
+		"181693c3-0c6d-40f7-99b0-95e07f337ab8": true, "181693C3-0C6D-40F7-99B0-95E07F337AB8": true, "": false, "181693c30c6d40f799b095e07f337ab8": false,
+		"181693c3-0c6d-40f7-99b0-95e07f337ab": false, "181693c3-0c6d-40f7-99b0-95e07f337ab88": false, "181693c3-0c6d-40f7-99b0-95e07f337ab8\n": false,
+		"181693c3-0c6d-40f7-99b0_95e07f337ab8": false, "181693c-30c6d-40f7-99b0-95e07f337ab8": false, "181693cg-0c6d-40f7-99b0-95e07f337ab8": false,
+		"181693c3-0c6d-40f7-99b0-95e07f337a-8": false, "/81693c3-0c6d-40f7-99b0-95e07f337ab:": false,
+	} {
+		if IsUUID(s) != want {
+			t.Errorf("%q: want %v", s, want)
+		}
+	}
+}
+
+func TestAuthTypes(t *testing.T) {
+	// Part of the public interface and of cache keys.
+	want := []string{"oauth-m2m", "external-browser", "env-oidc", "file-oidc", "github-oidc", "pat", "databricks-cli"}
+	if got := AuthTypes(); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	kinds := map[string]string{"oauth-m2m": "", "external-browser": "user", "env-oidc": "workload", "file-oidc": "workload", "github-oidc": "workload",
+		"pat": "user", "databricks-cli": "user", "": "", "azure-cli": "", "PAT": ""}
+	for word, kind := range kinds {
+		if IsUser(word) != (kind == "user") || IsWorkload(word) != (kind == "workload") {
+			t.Errorf("%q: want kind %q", word, kind)
+		}
 	}
 }
