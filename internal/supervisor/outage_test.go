@@ -84,14 +84,14 @@ func TestOutage_Backoff(t *testing.T) {
 
 func TestOutage_MintHangs(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.mintTakes = time.Hour }, func(w *fakeWorkspace) {
-		w.sleepUntil(41*time.Minute + 59*time.Second)
+		w.sleepUntil(40*time.Minute + firstAttempt - time.Second)
 		w.assertEvents()
-		w.sleepUntil(42*time.Minute + time.Second) // the timeout of an attempt
+		w.sleepUntil(40*time.Minute + firstAttempt + time.Second)
 		w.assertEvents(Failing)
 		if !errors.Is(w.events[0].Err, context.DeadlineExceeded) {
 			t.Errorf("got %v", w.events[0].Err)
 		}
-		w.with(func() { w.mintTakes = 0 })
+		w.with(func() { w.mintTakes = attemptTimeout - time.Second }) // after a failure there is more time
 		w.sleepUntil(45 * time.Minute)
 		w.assertEvents(Failing, Recovered)
 	})

@@ -144,15 +144,18 @@ func (l *refreshLoop) start(ctx context.Context, now instant) {
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.begin = now
-	old, pending := l.state().token, l.pending.token
-	go func() { l.results <- l.attempt(ctx, old, pending) }()
+	old, pending, timeout := l.state().token, l.pending.token, firstAttempt
+	if l.failing {
+		timeout = attemptTimeout
+	}
+	go func() { l.results <- l.attempt(ctx, old, pending, timeout) }()
 }
 
-// attempt mints a token, unless one is pending, and delivers it.
-func (r *Refresher) attempt(ctx context.Context, old, pending credential.Token) result {
+// attempt mints a token within timeout, unless one is pending, and delivers it.
+func (r *Refresher) attempt(ctx context.Context, old, pending credential.Token, timeout time.Duration) result {
 	res := result{token: pending}
 	if pending.Value.IsZero() {
-		t, err := r.mintValid(ctx, old)
+		t, err := r.mintValid(ctx, old, timeout)
 		if err != nil {
 			return result{err: err}
 		}
@@ -173,8 +176,8 @@ func (r *Refresher) attempt(ctx context.Context, old, pending credential.Token) 
 	return res
 }
 
-func (r *Refresher) mintValid(ctx context.Context, old credential.Token) (credential.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+func (r *Refresher) mintValid(ctx context.Context, old credential.Token, timeout time.Duration) (credential.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	t, err := r.Mint(ctx, old.Value)
 	if err != nil {

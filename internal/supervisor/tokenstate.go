@@ -16,6 +16,10 @@ const (
 	clockCheck     = 10 * time.Second // the longest time between two looks at the wall clock
 	shortestWait   = 100 * time.Millisecond
 	attemptTimeout = 2 * time.Minute // of one call of Mint, and of one of OnToken
+
+	// firstAttempt is the timeout of Mint unless the last refresh failed: the warning
+	// should come while there is time to act. A slow workspace is one that works.
+	firstAttempt = 15 * time.Second
 )
 
 // instant is one instant on two clocks. A token expires by the wall clock, also

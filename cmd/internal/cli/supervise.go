@@ -27,30 +27,8 @@ type Services struct {
 // each new token and may be nil.
 func (p *Environment) NewServices(conf config.Config, say *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
 	v := &Services{conf: conf, say: say}
-	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: withShortFirstAttempt(c.Refresh), OnToken: onToken, OnEvent: v.logOutage})
+	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
-}
-
-// firstAttempt bounds the first attempt at a refresh, which may retry within itself
-// for all of --timeout: the warning should come while there is time to act.
-const firstAttempt = 15 * time.Second
-
-type mint = func(ctx context.Context, old credential.Secret) (credential.Token, error)
-
-// withShortFirstAttempt bounds an attempt by firstAttempt unless the last one
-// failed: a slow workspace is one that works.
-func withShortFirstAttempt(m mint) mint {
-	failed := false
-	return func(ctx context.Context, old credential.Secret) (t credential.Token, err error) {
-		if !failed {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, firstAttempt)
-			defer cancel()
-		}
-		t, err = m(ctx, old)
-		failed = err != nil
-		return t, err
-	}
 }
 
 // UseProxy adds a proxy for clients that log in with password.
