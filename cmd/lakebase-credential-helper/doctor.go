@@ -130,7 +130,7 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 		return
 	}
 	if d.progress == nil {
-		d.say = d.Voice(conf)
+		d.say = d.Logger(conf)
 		d.progress = cli.StartProgress(d.say, cli.Terminal(d.Stderr))
 	}
 	switch id {

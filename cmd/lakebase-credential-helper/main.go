@@ -153,11 +153,11 @@ func (c *call) action(check func(given map[string][]string, in *config.Input) er
 			return err
 		}
 		c.conf, c.known = *conf, true
-		c.say = c.Voice(c.conf)
+		c.say = c.Logger(c.conf)
 		if !c.isGet() {
-			cli.TellWarnings(c.say, c.conf)
+			cli.LogWarnings(c.say, c.conf)
 		}
-		cli.TellNotes(c.say, c.conf)
+		cli.LogNotes(c.say, c.conf)
 		return run(u.Context, c)
 	}
 }

@@ -113,15 +113,15 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		return err
 	}
 	j.conf, j.resolved = *conf, true
-	j.say = j.Voice(j.conf)
+	j.say = j.Logger(j.conf)
 	supervised := j.conf.Refresh.Value != config.RefreshOff
 	if supervised && !printOnly {
 		if err := j.ReexecWithoutSecrets(); err != nil { // before anything is logged that would be logged twice
 			j.say.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
-	cli.TellWarnings(j.say, j.conf)
-	cli.TellNotes(j.say, j.conf)
+	cli.LogWarnings(j.say, j.conf)
+	cli.LogNotes(j.say, j.conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(j.conf.Keep.Value); errors.As(err, &keep) {
 		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}

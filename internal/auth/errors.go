@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
 // ErrNotConfigured reports that a strategy has nothing to sign in with.
@@ -50,6 +51,8 @@ func (e *NoLoginError) Error() string {
 		return fmt.Sprintf("no login of %s at %s: %v", e.User, e.Host, e.Err)
 	case e.Err != nil:
 		return fmt.Sprintf("no client ID given, and stored logins for %s could not be read: %v", e.Host, e.Err)
+	case e.User != "":
+		return fmt.Sprintf("%s has not signed in at %s", e.User, e.Host)
 	}
 	return fmt.Sprintf("no client ID given, and no user has signed in at %s", e.Host)
 }
@@ -64,7 +67,7 @@ type LoginExpiredError struct {
 }
 
 func (e *LoginExpiredError) Error() string {
-	return fmt.Sprintf("the login of %s at %s has expired: %v", e.User, e.Host, e.Err)
+	return fmt.Sprintf("the login of %s at %s has expired: %s", e.User, e.Host, reason(e.Err))
 }
 
 func (e *LoginExpiredError) Unwrap() error { return e.Err }
@@ -76,7 +79,21 @@ type FederationError struct {
 }
 
 func (e *FederationError) Error() string {
-	return fmt.Sprintf("%v (the token's iss is %q, sub %q, aud %q)", e.Err, e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience)
+	return fmt.Sprintf("the workspace rejects the workload's token (iss %q, sub %q, aud %q): %s", e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience, reason(e.Err))
+}
+
+// Hint returns what to do about it.
+func (e *FederationError) Hint() string {
+	return "create a federation policy with this iss, sub and aud for the service principal; --audience changes aud"
+}
+
+// reason returns what the workspace says about a refusal.
+func reason(err error) string {
+	var call *exchange.Error
+	if errors.As(err, &call) && call.Detail() != "" {
+		return call.Detail()
+	}
+	return err.Error()
 }
 
 func (e *FederationError) Unwrap() error { return e.Err }

@@ -219,6 +219,9 @@ func (e *Error) Error() string {
 	return e.Name + ": " + e.Problem
 }
 
+// Hint returns what to do about it; it may be empty.
+func (e *Error) Hint() string { return e.Fix }
+
 func errorf(from Source, format string, args ...any) *Error {
 	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...)}
 }

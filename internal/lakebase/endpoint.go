@@ -72,7 +72,17 @@ type TargetError struct {
 	Choices []string // full names of endpoints, or of the branches that exist
 }
 
-func (e *TargetError) Error() string { return fmt.Sprintf("%s: %s %s", e.From, e.Name, e.Problem) }
+func (e *TargetError) Error() string {
+	return fmt.Sprintf("%s: %s %s", e.From, sanitize.Quote(e.Name), e.Problem)
+}
+
+// Hint returns the choices; empty if there are none.
+func (e *TargetError) Hint() string {
+	if len(e.Choices) == 0 {
+		return ""
+	}
+	return "use one of " + sanitize.Line(strings.Join(e.Choices, ", "))
+}
 
 // Resolver finds the endpoint or instance that a configuration names, and its host.
 type Resolver struct {

@@ -279,5 +279,5 @@ func TestLogout_DuringRenewal(t *testing.T) {
 	if o := p.do("lakebase-credential-helper", "list").wantExit(0); o.stdout != "" {
 		t.Errorf("after the logout there is %s", o.stdout)
 	}
-	p.do("lakebase-exec", "--", "true").wantExit(121).wantStderr("no person has signed in")
+	p.do("lakebase-exec", "--", "true").wantExit(121).wantStderr("no user has signed in")
 }

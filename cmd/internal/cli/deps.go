@@ -14,8 +14,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-// Resolve makes the configuration from the snapshot and the options given.
-func (p *Process) Resolve(given map[string][]string, change func(*config.Input) error) (*config.Config, error) {
+// Resolve returns the configuration from the options given, the environment and the
+// files. change may change what it is resolved from; it may be nil.
+func (p *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (*config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
 	in := config.Input{Options: given, Environ: p.vars, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath(), Databricks: p.Databricks}
 	if change != nil {
@@ -30,33 +31,33 @@ func (p *Process) Resolve(given map[string][]string, change func(*config.Input) 
 	if conf.KeychainTimeout.Value == 0 {
 		conf.KeychainTimeout.Value = 5 * time.Second
 		if Terminal(p.Stdin) && Terminal(p.Stderr) {
-			conf.KeychainTimeout.Value = time.Minute // nobody types a password in five seconds
+			conf.KeychainTimeout.Value = time.Minute // enough to type a password
 		}
 	}
 	return &conf, nil
 }
 
-// Voice makes the program's voice as the configuration wants it.
-func (p *Process) Voice(conf config.Config) *Logger {
+// Logger returns the logger that the configuration asks for.
+func (p *Environment) Logger(conf config.Config) *Logger {
 	return NewLogger(p.Program, p.Stderr, conf.Log.Value, conf.LogFormat.Value == "json")
 }
 
-// Roots is the finder of root certificates for this process.
-func (p *Process) Roots() rootcerts.Finder {
+// Roots returns the finder of root certificates.
+func (p *Environment) Roots() rootcerts.Finder {
 	return rootcerts.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir()}
 }
 
-// SSLRootCert is the file that the login and the child verify the server by. It
-// is empty under --sslmode require, where libpq would take it for verify-ca.
-func (p *Process) SSLRootCert(conf config.Config) (string, error) {
+// SSLRootCert returns the file with which the login and the command verify the server.
+// It is empty with --sslmode require, where libpq would take it for verify-ca.
+func (p *Environment) SSLRootCert(conf config.Config) (string, error) {
 	if conf.SSLMode.Value == config.Require {
 		return "", nil
 	}
 	return p.Roots().Bundle(conf.SSLRootCert.Value)
 }
 
-// Keychain opens the keychain; nothing is touched before its first use.
-func (p *Process) Keychain(conf config.Config) *keychain.Keychain {
+// Keychain returns the keychain; it is not accessed before its first use.
+func (p *Environment) Keychain(conf config.Config) *keychain.Keychain {
 	p.SanitizeProcess()
 	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.Value, Environ: os.Getenv})
 }
@@ -66,25 +67,28 @@ func (p *Environment) Secrets(chain secretfile.Getter) secretfile.Chain {
 	return secretfile.Chain{Files: p.SecretFiles(), Keychain: chain}
 }
 
-// RuntimeDir opens the folder for what does not outlive a session. Errors:
-// *config.Error for one that was named, else *NoRuntimeDirError.
-func (p *Process) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
+// RuntimeDir opens the runtime directory. Errors: *config.Error for one that was named,
+// else *NoRuntimeDirError.
+func (p *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, p.Env, os.Geteuid(), p.Home()))
 	switch {
 	case err == nil:
 		return dir, nil
-	case conf.RuntimeDir.Given(): // no chmod is advised: the folder may be a system's
-		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a folder of yours that is closed to others (mode 0700), or one that is not there yet"}
+	case conf.RuntimeDir.Given(): // without chmod: it may be a system directory
+		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a directory of your own with mode 0700, or one that does not exist yet"}
 	}
-	return nil, &NoRuntimeDirError{Why: err}
+	return nil, &NoRuntimeDirError{Err: err}
 }
 
-// NoRuntimeDirError says that there is no folder for what a supervisor needs.
-type NoRuntimeDirError struct{ Why error }
+// NoRuntimeDirError reports that no directory for locks and run directories can be used.
+type NoRuntimeDirError struct{ Err error }
 
-func (e *NoRuntimeDirError) Error() string { return "there is no runtime folder: " + e.Why.Error() }
+func (e *NoRuntimeDirError) Error() string { return "no runtime directory: " + e.Err.Error() }
 
-func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
+// Hint returns what to do about it.
+func (e *NoRuntimeDirError) Hint() string { return "name a private directory with --runtime-dir" }
+
+func (p *Environment) workspace(conf config.Config) (*exchange.Client, error) {
 	finder := p.Roots()
 	client, err := exchange.New(exchange.Options{
 		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: p.Program + "/" + Version(),
@@ -98,11 +102,11 @@ func (p *Process) workspace(conf config.Config) (*exchange.Client, error) {
 }
 
 // ProxySettings returns the proxy settings of the environment.
-func (p *Process) ProxySettings() exchange.ProxySettings {
+func (p *Environment) ProxySettings() exchange.ProxySettings {
 	return exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")}
 }
 
-func (p *Process) either(a, b string) string {
+func (p *Environment) either(a, b string) string {
 	if v := p.Env(a); v != "" {
 		return v
 	}
@@ -117,15 +121,15 @@ func connector(progress *Progress) *pglogin.Connector {
 	}}
 }
 
-// TellWarnings says what a person has to know of the configuration.
-func TellWarnings(say *Logger, conf config.Config) {
+// LogWarnings logs the warnings of the configuration.
+func LogWarnings(say *Logger, conf config.Config) {
 	for _, w := range conf.Warnings {
 		say.Warn("%s", w)
 	}
 }
 
-// TellNotes says, with --verbose, what was given and not taken as it stood.
-func TellNotes(say *Logger, conf config.Config) {
+// LogNotes logs, with --verbose, values that were ignored or changed, and the target.
+func LogNotes(say *Logger, conf config.Config) {
 	for _, n := range conf.Notes {
 		say.Note("%s", n)
 	}
@@ -134,7 +138,7 @@ func TellNotes(say *Logger, conf config.Config) {
 	}
 }
 
-// identity is who signs in, as far as it is known.
+// identity names who signs in, as far as that is known.
 func identity(conf config.Config) string {
 	switch {
 	case conf.ClientID.Value != "":
@@ -142,7 +146,7 @@ func identity(conf config.Config) string {
 	case conf.User.Value != "":
 		return conf.User.Value
 	}
-	return "whoever is signed in"
+	return "the signed-in user"
 }
 
 func target(conf config.Config) string {

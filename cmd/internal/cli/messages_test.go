@@ -20,8 +20,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-// wellSaid holds message and hint to the form of all words for people.
-func wellSaid(t *testing.T, name, message, hint string) {
+// checkForm checks the form of a message and its hint.
+func checkForm(t *testing.T, name, message, hint string) {
 	t.Helper()
 	for what, text := range map[string]string{"message": message, "hint": hint} {
 		if text == "" || strings.ContainsAny(text, "\n\r") || strings.HasSuffix(text, ".") || strings.HasSuffix(text, " ") || strings.HasPrefix(text, " ") ||
@@ -39,14 +39,14 @@ func conf() *config.Config {
 	return &c
 }
 
-func TestEveryKeychainErrorHasWords(t *testing.T) {
+func TestDescribe_Keychain(t *testing.T) {
 	for _, c := range []*config.Config{nil, conf()} {
 		for _, kind := range []error{keychain.ErrNotFound, keychain.ErrLocked, keychain.ErrDismissed, keychain.ErrAbsent, keychain.ErrTimeout, keychain.ErrTooBig, keychain.ErrFailed} {
 			chain := &keychain.Error{Op: "get", Account: "a", Err: kind, Detail: "words"}
 			message, hint := Describe(chain, c)
-			wellSaid(t, kind.Error(), message, hint)
+			checkForm(t, kind.Error(), message, hint)
 			message, hint = Describe(&auth.NoSecretError{Host: "w.example", ClientID: "client-1", Err: chain}, c)
-			wellSaid(t, "no secret: "+kind.Error(), message, hint)
+			checkForm(t, "no secret: "+kind.Error(), message, hint)
 			if !strings.Contains(message, "w.example") || !strings.Contains(message, "client-1") || !strings.Contains(message, "words") {
 				t.Error(message)
 			}
@@ -54,7 +54,7 @@ func TestEveryKeychainErrorHasWords(t *testing.T) {
 	}
 }
 
-func TestWordsOfOtherErrors(t *testing.T) {
+func TestDescribe(t *testing.T) {
 	for _, c := range []struct {
 		err                 error
 		message, hintsAmong string
@@ -105,7 +105,7 @@ func TestWordsOfOtherErrors(t *testing.T) {
 
 // The troubleshooting table of the Databricks guide "Connect an external app to
 // Lakebase by API", row by row.
-func TestTroubleshootingHints(t *testing.T) {
+func TestDescribe_Troubleshooting(t *testing.T) {
 	for _, c := range []struct {
 		row   string
 		err   error
@@ -129,7 +129,7 @@ func TestTroubleshootingHints(t *testing.T) {
 
 // A workspace token is no password for an endpoint; where it is one, the hint is
 // another.
-func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
+func TestDescribe_WorkspaceTokenAsPassword(t *testing.T) {
 	c := conf()
 	refused := &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}
 	c.Credential.Value = config.CredentialWorkspace
@@ -142,7 +142,7 @@ func TestHintForAWorkspaceTokenAsPassword(t *testing.T) {
 	}
 }
 
-func TestHintsQuoteForSQL(t *testing.T) {
+func TestDescribe_QuotesSQL(t *testing.T) {
 	c := conf()
 	c.User.Value, c.Database.Value = `o'x"y`, `d"b`
 	if _, hint := Describe(&pglogin.Error{Kind: pglogin.RoleMissing}, c); !strings.Contains(hint, `databricks_create_role('o''x"y', `) {
@@ -150,5 +150,71 @@ func TestHintsQuoteForSQL(t *testing.T) {
 	}
 	if _, hint := Describe(&pglogin.Error{Kind: pglogin.ConnectDenied}, c); !strings.Contains(hint, `GRANT CONNECT ON DATABASE "d""b" TO "o'x""y";`) {
 		t.Error(hint)
+	}
+}
+
+// Each authentication type has its own messages and exit code.
+func TestDescribe_Auth(t *testing.T) {
+	conf := config.Config{}
+	conf.Profile.Value = "prod"
+	refused := &exchange.Error{Call: exchange.CallRefresh, Host: "w.example", Kind: exchange.KindRefreshRefused, Status: 401, Code: "invalid_request", Message: "Refresh token is invalid"}
+	for name, c := range map[string]struct {
+		err     error
+		message string
+		hint    string
+		code    int
+	}{
+		"nobody":      {&auth.NoLoginError{Host: "w.example"}, "no client ID given, and no user has signed in at w.example", "login --user-login --profile prod", ExitNoSecret},
+		"not she":     {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "login --user-login", ExitNoSecret},
+		"a PGUSER":    {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal", ExitNoSecret},
+		"two":         {&auth.NoLoginError{Host: "w.example", Others: []string{"ada", "bob"}}, "several users have signed in at w.example: ada, bob", "choose one with --user", ExitNoSecret},
+		"locked":      {&auth.NoLoginError{Host: "w.example", User: "ada", Err: &keychain.Error{Op: "read", Err: keychain.ErrLocked}}, "no login of ada at w.example: ", "unlock the keychain", ExitNoSecret},
+		"no keychain": {&auth.NoLoginError{Host: "w.example", Err: &keychain.Error{Op: "read", Err: keychain.ErrAbsent}}, "stored logins for w.example could not be read: ", "login --user-login --store file", ExitNoSecret},
+		"over":        {&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: refused}, "the login of ada at w.example has expired: HTTP 401 invalid_request: Refresh token is invalid", "sign in again with: lakebase-credential-helper login --user-login --profile prod", ExitNoSecret},
+		"workload":    {&auth.FederationError{Claims: auth.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, `(iss "i", sub "s\a", aud "a"): HTTP 401`, "federation policy", ExitWorkspace},
+		"target":      {&lakebase.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, `--endpoint: "shop" may mean any of 2 endpoints`, "use one of a, b", ExitUsage},
+		"no target":   {&lakebase.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "has no endpoint"}, `--endpoint: "shop" has no endpoint`, "lakebase-credential-helper endpoints", ExitUsage},
+		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, "names an endpoint or audience on another host", "its discovery document points elsewhere", ExitWorkspace},
+	} {
+		conf := conf
+		if name == "a PGUSER" {
+			conf.User.Source.Origin = config.FromEnvironment
+		}
+		message, hint := Describe(c.err, &conf)
+		if !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) || ExitCode(c.err) != c.code {
+			t.Errorf("%s: %d\n%s\n%s", name, ExitCode(c.err), message, hint)
+		}
+	}
+}
+
+// A hint's command means the target of the run that failed.
+func TestDescribe_SameTarget(t *testing.T) {
+	option := config.Source{Origin: config.FromOption, Name: "--host"}
+	variable := config.Source{Origin: config.FromEnvironment, Name: "DATABRICKS_HOST"}
+	profile := config.Source{Origin: config.FromProfile, Name: "key host of profile"}
+	host, err := config.ParseWorkspace("a.cloud.databricks.com", option)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, conf := range map[string]*config.Config{
+		"":                {},
+		" --profile prod": {Profile: config.Value[string]{Value: "prod"}, Workspace: config.Value[config.Workspace]{Value: host, Source: profile}, ClientID: config.Value[string]{Value: "id", Source: profile}},
+		" --host a.cloud.databricks.com --client-id other": {Profile: config.Value[string]{Value: "prod"}, Workspace: config.Value[config.Workspace]{Value: host, Source: profile}, ClientID: config.Value[string]{Value: "other", Source: option}},
+		" --host a.cloud.databricks.com --client-id id":    {Workspace: config.Value[config.Workspace]{Value: host, Source: option}, ClientID: config.Value[string]{Value: "id", Source: option}},
+		" --client-id id":           {Workspace: config.Value[config.Workspace]{Value: host, Source: variable}, ClientID: config.Value[string]{Value: "id", Source: option}},
+		" --databricks-profile DEV": {Workspace: config.Value[config.Workspace]{Value: host}, DatabricksProfile: config.Value[string]{Value: "DEV", Source: option}},
+	} {
+		for _, c := range []struct {
+			err  *exchange.Error
+			hint string
+		}{
+			{&exchange.Error{Kind: exchange.KindInvalidClient}, "; store a new one with: lakebase-credential-helper login"},
+			{&exchange.Error{Kind: exchange.KindEndpointNotFound}, "; list the endpoints with: lakebase-credential-helper endpoints"},
+			{&exchange.Error{Kind: exchange.KindPermissionDenied, Call: exchange.CallCreateSecret}, ", and store it with: lakebase-credential-helper login"},
+		} {
+			if _, hint := Describe(c.err, conf); !strings.HasSuffix(hint, c.hint+want) {
+				t.Errorf("%s, and not %s%s", hint, c.hint, want)
+			}
+		}
 	}
 }
