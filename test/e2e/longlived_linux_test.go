@@ -34,15 +34,15 @@ func longLivedSpan() (time.Duration, int) {
 func TestLongLived(t *testing.T) {
 	t.Parallel()
 	parts := map[string]func(*testing.T){
-		"passfile":  passfileLives,
-		"killed":    killedSupervisor,
-		"proxy":     proxyLives,
-		"others":    otherUsersSeeNothing,
-		"outage":    workspaceOutage,
-		"cancel":    cancelOnce,
-		"clients":   proxysClients,
-		"command":   proxyCommand,
-		"onrefresh": onRefresh,
+		"passfile":   passfileLives,
+		"killed":     killedSupervisor,
+		"proxy":      proxyLives,
+		"otherusers": otherUsersSeeNothing,
+		"outage":     workspaceOutage,
+		"cancel":     cancelOnce,
+		"clients":    proxysClients,
+		"command":    proxyCommand,
+		"onrefresh":  onRefresh,
 	}
 	var all sync.WaitGroup
 	for name, part := range parts {

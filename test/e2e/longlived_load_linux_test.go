@@ -16,7 +16,7 @@ import (
 // the other.
 type clientLoad struct {
 	*supervised
-	rhythm    *renewals
+	renewals  *renewals
 	span      time.Duration
 	begin     time.Time
 	suspended chan struct{} // closed when the compute was
@@ -32,7 +32,7 @@ const (
 
 func newClientLoad(s *supervised, r *renewals, span time.Duration) *clientLoad {
 	s.t.Helper()
-	c := &clientLoad{supervised: s, rhythm: r, span: span, suspended: make(chan struct{})}
+	c := &clientLoad{supervised: s, renewals: r, span: span, suspended: make(chan struct{})}
 	c.good("pgbench", "pgbench", "-i", "-q", "-I", "dtgp")
 	var sql strings.Builder
 	sql.WriteString("create schema shop;")
@@ -64,10 +64,10 @@ func (c *clientLoad) good(app string, argv ...string) string {
 // is suspended.
 func (c *clientLoad) pgbench() {
 	for _, span := range []time.Duration{c.span * 4 / 10, c.span * 3 / 10} {
-		c.rhythm.gate.RLock()
+		c.renewals.gate.RLock()
 		seconds := int(span.Seconds())
 		out := c.good("pgbench", "pgbench", "-n", "-S", "-C", "-c", "20", "-j", "2", "-T", strconv.Itoa(seconds), "--rate", strconv.Itoa(benchRate))
-		c.rhythm.gate.RUnlock()
+		c.renewals.gate.RUnlock()
 		m := regexp.MustCompile(`number of transactions actually processed: (\d+)\nnumber of failed transactions: 0 `).FindStringSubmatch(out)
 		if m == nil {
 			c.t.Errorf("pgbench says:\n%s", out)
@@ -85,13 +85,13 @@ func (c *clientLoad) dumps() {
 		if now := time.Since(c.begin); now > c.span*4/10 && now < c.span/2 {
 			<-c.suspended
 		}
-		c.rhythm.gate.RLock()
+		c.renewals.gate.RLock()
 		dir := filepath.Join(c.home, "dump-"+strconv.Itoa(c.dumped))
 		c.good("pg_dump", "pg_dump", "-Fd", "-j", "4", "-n", "shop", "-f", dir)
 		c.good("psql", "psql", "-Xqc", "set client_min_messages = error", "-c", "drop schema shop cascade")
 		c.good("pg_restore", "pg_restore", "-j", "4", "--exit-on-error", "-d", emulator.Database, dir)
 		c.whole()
-		c.rhythm.gate.RUnlock()
+		c.renewals.gate.RUnlock()
 		time.Sleep(3 * time.Second)
 	}
 }
@@ -112,8 +112,8 @@ func (c *clientLoad) whole() {
 func (c *clientLoad) suspend() {
 	defer close(c.suspended)
 	time.Sleep(c.span / 2)
-	c.rhythm.gate.Lock()
-	defer c.rhythm.gate.Unlock()
+	c.renewals.gate.Lock()
+	defer c.renewals.gate.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c.lakebase.SetWake(emulator.StartingUp, 1500*time.Millisecond)
