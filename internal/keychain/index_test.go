@@ -103,25 +103,6 @@ func TestIndexAdd_FullOfSecrets(t *testing.T) {
 	}
 }
 
-func TestIndex_Unreadable(t *testing.T) {
-	store := &fakeBackend{items: map[string]string{IndexAccount: "secret:h:c", "token:x": "t"}, hook: func(op, a string, _ bool) error {
-		if op == "get" && a == IndexAccount {
-			return fail(ErrLocked, "")
-		}
-		return nil
-	}}
-	x := NewIndex(open(store), "")
-	if err := x.Add(t.Context(), "token:y"); !errors.Is(err, ErrLocked) {
-		t.Errorf("Add: got %v, want ErrLocked", err)
-	}
-	if err := x.Remove(t.Context(), "token:x"); !errors.Is(err, ErrLocked) {
-		t.Errorf("Remove: got %v, want ErrLocked", err)
-	}
-	if store.items[IndexAccount] != "secret:h:c" {
-		t.Errorf("got index %q, want no change", store.items[IndexAccount])
-	}
-}
-
 func TestIndex_ConcurrentProcesses(t *testing.T) {
 	store, lock := &fakeBackend{hook: func(string, string, bool) error { time.Sleep(time.Millisecond); return nil }}, filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
@@ -160,21 +141,29 @@ func TestIndex_LockOfStoppedProcess(t *testing.T) {
 	}
 }
 
-// An item that cannot be deleted stays listed.
-func TestIndex_RemoveKeepsWhatIsLeft(t *testing.T) {
+// An index that cannot be read is not overwritten, and an item that cannot be deleted
+// stays listed.
+func TestIndex_Locked(t *testing.T) {
+	failing := ""
 	store := &fakeBackend{items: map[string]string{IndexAccount: "token:x\ntoken:y", "token:x": "t", "token:y": "t"}, hook: func(op, a string, _ bool) error {
-		if op == "delete" && a == "token:x" {
+		if failing == op+" "+a {
 			return fail(ErrLocked, "")
 		}
 		return nil
 	}}
 	x := NewIndex(open(store), "")
-	if err := x.Remove(t.Context(), "token:x"); !errors.Is(err, ErrLocked) || store.items[IndexAccount] != "token:x\ntoken:y" {
-		t.Errorf("got %v, index %q; want both accounts", err, store.items[IndexAccount])
+	expect := func(err, want error, index string) {
+		t.Helper()
+		if !errors.Is(err, want) || store.items[IndexAccount] != index {
+			t.Errorf("got %v, index %q; want %v, %q", err, store.items[IndexAccount], want, index)
+		}
 	}
-	if err := x.Remove(t.Context(), "token:y"); err != nil || store.items[IndexAccount] != "token:x" {
-		t.Errorf("got %v, index %q; want token:x", err, store.items[IndexAccount])
-	}
+	failing = "get " + IndexAccount
+	expect(x.Add(t.Context(), "token:z"), ErrLocked, "token:x\ntoken:y")
+	expect(x.Remove(t.Context(), "token:unknown"), ErrLocked, "token:x\ntoken:y")
+	failing = "delete token:x"
+	expect(x.Remove(t.Context(), "token:x"), ErrLocked, "token:x\ntoken:y")
+	expect(x.Remove(t.Context(), "token:y"), nil, "token:x")
 }
 
 func TestTokens(t *testing.T) {

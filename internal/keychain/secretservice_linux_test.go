@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
