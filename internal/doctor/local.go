@@ -248,7 +248,9 @@ func (x *run) version(ctx context.Context, found process.Command) (string, error
 	cmd := exec.CommandContext(ctx, found.Path)
 	cmd.Args, cmd.Dir, cmd.WaitDelay = found.Argv, os.TempDir(), time.Second
 	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
-		cmd.Env = append(cmd.Env, name+"="+x.Settings.Env(name))
+		if v := x.Settings.Env(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
 	}
 	out, err := cmd.Output()
 	return string(out[:min(len(out), 1024)]), err

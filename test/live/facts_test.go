@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,8 +30,8 @@ func is(true bool) verdict {
 	return fails
 }
 
-// fact is one statement with its check, which returns what was seen. An error that
-// comes with no verdict means that it could not be seen.
+// fact is one statement with its check, which returns what was seen; an error is seen
+// too.
 type fact struct {
 	name  string
 	needs need
@@ -64,8 +65,8 @@ func (w *workspace) check(ctx context.Context, f fact, limit time.Duration) (str
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	seen, v, err := f.check(ctx, w)
-	if err != nil && v == "" {
-		v = unknown
+	if op := (*net.OpError)(nil); errors.As(err, new(*url.Error)) || errors.As(err, &op) && op.Op == "dial" {
+		v = unknown // no response
 	}
 	if err != nil {
 		seen = err
@@ -98,10 +99,9 @@ func minted(more map[string]any, life time.Duration, keep func(*workspace, reply
 	}
 }
 
-// refused checks that a login fails with all words in the server's message.
+// refused checks that a password is refused with all words in the server's message.
 func refused(ctx context.Context, w *workspace, host string, password credential.Secret, words ...string) (any, verdict, error) {
-	w.secrets = append(w.secrets, password)
-	user, err := w.login(ctx, host, password, "prefer")
+	user, _, err := w.login(ctx, login{host: host, tls: w.tls(host), password: password})
 	if err == nil {
 		return "logged in as " + user, fails, nil
 	}
@@ -113,13 +113,11 @@ func refused(ctx context.Context, w *workspace, host string, password credential
 	return nil, holds, err
 }
 
-// rejectsStartup checks that a startup message is refused, or the connection closed.
+// rejectsStartup checks that the server refuses or closes the connection before it asks
+// for a password.
 func rejectsStartup(ctx context.Context, w *workspace, cfg *tls.Config) (any, verdict, error) {
-	seen, err := w.startup(ctx, cfg)
-	if op := (*net.OpError)(nil); err != nil && !(errors.As(err, &op) && op.Op == "dial") {
-		return nil, holds, err
-	}
-	return seen, is(seen != asksForPassword), err
+	_, asked, err := w.login(ctx, login{host: w.databaseHost(), tls: cfg, password: noPassword})
+	return nil, is(!asked), err
 }
 
 // facts are all statements, in the order of their needs.
@@ -222,24 +220,17 @@ var facts = []fact{
 		return r, is(r.status == 400 && r.field("error_code") == "INVALID_PARAMETER_VALUE"), err
 	}},
 	{"the database's certificate is signed by a public authority", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
-		cfg := w.tls()
+		cfg := w.tls(w.databaseHost())
 		cfg.RootCAs = nil
-		c, err := w.startTLS(ctx, cfg)
+		_, asked, err := w.login(ctx, login{host: w.databaseHost(), tls: cfg, password: noPassword})
 		if errors.As(err, new(*tls.CertificateVerificationError)) {
 			return nil, fails, err
 		}
-		if err != nil {
-			return nil, unknown, err
-		}
-		defer c.Close()
-		return c.(*tls.Conn).ConnectionState().PeerCertificates[0].Issuer, holds, nil
+		return nil, map[bool]verdict{true: holds, false: unknown}[asked], err
 	}},
 	{"the database asks for the password in clear text, inside TLS", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
-		seen, err := w.startup(ctx, w.tls())
-		if err != nil {
-			return nil, unknown, err
-		}
-		return seen, is(seen == asksForPassword), nil
+		_, asked, err := w.login(ctx, login{host: w.databaseHost(), tls: w.tls(w.databaseHost()), password: noPassword})
+		return nil, is(asked), err
 	}},
 	{"a startup message without TLS is refused", host, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		return rejectsStartup(ctx, w, nil)
@@ -248,11 +239,11 @@ var facts = []fact{
 		return rejectsStartup(ctx, w, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // no secret is sent
 	}},
 	{"a credential logs in as the client ID", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
-		user, err := w.login(ctx, w.databaseHost(), w.token, "prefer")
+		user, _, err := w.login(ctx, login{host: w.databaseHost(), tls: w.tls(w.databaseHost()), password: w.token})
 		return user, is(user == w.conf.ClientID.Value), err
 	}},
 	{"channel binding is not available", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
-		user, err := w.login(ctx, w.databaseHost(), w.token, "require")
+		user, _, err := w.login(ctx, login{host: w.databaseHost(), tls: w.tls(w.databaseHost()), password: w.token, binding: "require"})
 		return "logged in as " + user, is(err != nil && strings.Contains(err.Error(), "channel binding")), err
 	}},
 	{"a workspace token is refused as the password", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
@@ -266,7 +257,7 @@ var facts = []fact{
 		return refused(ctx, w, w.databaseHost(), credential.NewSecret(pat))
 	}},
 	{"a password that is no JWT is refused as that", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
-		return refused(ctx, w, w.databaseHost(), credential.NewSecret("not-a-token"), "not a valid jwt encoding")
+		return refused(ctx, w, w.databaseHost(), noPassword, "not a valid jwt encoding")
 	}},
 	{"a token with a wrong signature is refused", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		t := []byte(w.token.Reveal())
