@@ -14,7 +14,7 @@ import (
 
 // browsers returns functions that open address in a browser, in order of preference:
 // those of $BROWSER, as xdg-open reads it (xdg-utils, open_envvar), else the system's.
-func (c *call) browsers(address string) []func() error {
+func (c *invocation) browsers(address string) []func() error {
 	separator := ":"
 	if runtime.GOOS == "windows" { // where C:\ has one
 		separator = ";"
@@ -76,7 +76,7 @@ const launchTime = 5 * time.Second
 
 // launch runs a browser, or a program that passes the address to one, until it ends.
 // It gets no secret, no standard streams, and no signal of our terminal.
-func (c *call) launch(argv []string) error {
+func (c *invocation) launch(argv []string) error {
 	found, err := process.Find(argv, c.ToolSearch())
 	if err != nil {
 		return err

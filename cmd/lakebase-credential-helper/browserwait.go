@@ -36,14 +36,14 @@ type browserWait struct {
 
 // waitForBrowser sends the user to address and waits for the redirect, to the server
 // or pasted on standard input.
-func (c *call) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string) (auth.Redirect, error) {
+func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string) (auth.Redirect, error) {
 	noBrowser := c.given["no-browser"] != nil
 	w := &browserWait{server: server, timeout: browserTimeout, showAfter: showAddressAfter, terminal: cli.Terminal(c.Stderr), shown: noBrowser}
 	if noBrowser || cli.Terminal(c.Stdin) { // otherwise it may be a script's
 		w.paste = c.Stdin
 	}
 	w.show = func() { c.showAddress(address, w.paste != nil) }
-	w.warn = func(err error) { c.say.Warn("%s; still waiting for the login", err) }
+	w.warn = func(err error) { c.log.Warn("%s; still waiting for the login", err) }
 	if noBrowser {
 		w.show()
 	} else {
@@ -54,9 +54,9 @@ func (c *call) waitForBrowser(ctx context.Context, server *auth.CallbackServer, 
 
 // showAddress writes the address on a line of its own, so that it can be copied, even
 // with --quiet.
-func (c *call) showAddress(address string, canPaste bool) {
+func (c *invocation) showAddress(address string, canPaste bool) {
 	text := "to sign in, open this address in a browser:"
-	if c.say.JSON() {
+	if c.log.JSON() {
 		cli.NewLogger(program, c.Stderr, config.LogNormal, true).Progress(text + " " + address)
 		return
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/completions"
 )
 
-func completionCommand(c *call) *urfave.Command {
+func completionCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "completion", Usage: "print a shell's completion script for both programs", Category: categorySupport,
 		UsageText: program + " completion " + strings.Join(completionArgs(), "|"),

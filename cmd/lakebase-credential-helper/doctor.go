@@ -21,7 +21,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-func doctorCommand(c *call) *urfave.Command {
+func doctorCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "doctor", Category: categorySupport, Usage: "check each step of the connection and suggest fixes",
 		UsageText: program + " doctor [options]",
@@ -39,8 +39,8 @@ Examples:
 	}
 }
 
-func runDoctor(ctx context.Context, c *call) error {
-	d := &diagnosis{call: c}
+func runDoctor(ctx context.Context, c *invocation) error {
+	d := &diagnosis{invocation: c}
 	report := doctor.Doctor{
 		Options: c.given, Environ: c.Environ, Settings: c, Local: d, Connector: d, Observer: d,
 		Roots: c.Roots(), Search: c.ToolSearch(), Now: time.Now,
@@ -50,18 +50,18 @@ func runDoctor(ctx context.Context, c *call) error {
 		return err
 	}
 	// The report has shown the error and its fix; what is left is the exit code.
-	c.say = cli.NewLogger(program, io.Discard, config.LogNormal, false)
+	c.log = cli.NewLogger(program, io.Discard, config.LogNormal, false)
 	return report.Err()
 }
 
 // diagnosis implements what doctor's checks need.
 type diagnosis struct {
-	*call
+	*invocation
 	progress *cli.Progress // nil before the configuration is resolved
 }
 
 func (d *diagnosis) RuntimeDir(conf config.Config) (string, error) {
-	dir, err := d.call.RuntimeDir(conf)
+	dir, err := d.invocation.RuntimeDir(conf)
 	if err != nil {
 		return "", err
 	}
@@ -95,10 +95,10 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	if err != nil {
 		return stored
 	}
-	v := d.vault(stores, chain, host, clientID)
+	v := d.secretStore(stores, chain, host, clientID)
 	if secret, err := v.peek(ctx); err == nil {
 		stored.Known = true
-		stored.Expires, _ = v.life(ctx, secret)
+		stored.Expires, _ = v.expiry(ctx, secret)
 	}
 	return stored
 }
@@ -117,7 +117,7 @@ func (d *diagnosis) Prober(conf config.Config) (doctor.Prober, error) {
 }
 
 func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {
-	c, err := d.Client(conf, cli.NoPrompt, d.say, d.progress)
+	c, err := d.Client(conf, cli.NoPrompt, d.log, d.progress)
 	if err != nil {
 		return doctor.Connection{}, err
 	}
@@ -130,8 +130,8 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 		return
 	}
 	if d.progress == nil {
-		d.say = d.Logger(conf)
-		d.progress = cli.StartProgress(d.say, cli.Terminal(d.Stderr))
+		d.log = d.Logger(conf)
+		d.progress = cli.StartProgress(d.log, cli.Terminal(d.Stderr))
 	}
 	switch id {
 	case doctor.Secret:
@@ -141,10 +141,10 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 	case doctor.Database, doctor.Login:
 		d.progress.SetStatus("waiting for the compute to wake")
 	}
-	d.say.Note("checking: %s", id)
+	d.log.Note("checking: %s", id)
 }
 
-func (d *diagnosis) Note(text string) { d.say.Note("%s", text) }
+func (d *diagnosis) Note(text string) { d.log.Note("%s", text) }
 
 func (d *diagnosis) Explain(err error, conf *config.Config) (text, fix string) {
 	return cli.Describe(err, conf)

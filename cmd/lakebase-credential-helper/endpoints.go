@@ -15,7 +15,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-func endpointsCommand(c *call) *urfave.Command {
+func endpointsCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "endpoints", Category: categorySupport, Usage: "list projects, branches and endpoints with their state and host",
 		UsageText: program + " endpoints [options]",
@@ -45,7 +45,7 @@ type listedPlace struct {
 	Default      bool   `json:"default_branch"`
 }
 
-func endpoints(ctx context.Context, c *call) error {
+func endpoints(ctx context.Context, c *invocation) error {
 	if c.given["endpoint"] == nil { // a profile's endpoint is where one is, not what is asked for
 		c.conf.Endpoint = config.Value[string]{}
 	}
@@ -75,10 +75,10 @@ func endpoints(ctx context.Context, c *call) error {
 	return w.Flush()
 }
 
-func (c *call) catalog(ctx context.Context) ([]lakebase.EndpointInfo, error) {
-	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+func (c *invocation) catalog(ctx context.Context) ([]lakebase.EndpointInfo, error) {
+	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
 	defer progress.Stop()
-	client, err := c.Client(c.conf, cli.MayPrompt, c.say, progress)
+	client, err := c.Client(c.conf, cli.MayPrompt, c.log, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 var update = flag.Bool("update", false, "write the generated files")
 
 func TestGeneratedFiles_AreCurrent(t *testing.T) {
-	app := (&call{Environment: cli.NewEnvironment(program, nil, nil, nil, nil, nil)}).app()
+	app := (&invocation{Environment: cli.NewEnvironment(program, nil, nil, nil, nil, nil)}).app()
 	cli.Configure(app, program, nil, io.Discard)
 	stale, err := gendocs.Sync("../..", app, *update)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-func getCommand(c *call) *urfave.Command {
+func getCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "get", Category: categoryTokens, Usage: "print a database token",
 		UsageText: program + " get [options]",
@@ -70,7 +70,7 @@ func checkGet(given map[string][]string, in *config.Input) error {
 
 // get prints one token. Nobody is asked for anything: a locked keychain is an
 // error at once.
-func get(ctx context.Context, c *call) error {
+func get(ctx context.Context, c *invocation) error {
 	wait := time.Duration(0)
 	if w := c.given["wait"]; w != nil {
 		var err error
@@ -85,7 +85,7 @@ func get(ctx context.Context, c *call) error {
 		c.conf.Wait.Value = config.WaitAuto
 	}
 	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
-	client, err := c.Client(c.conf, cli.NoPrompt, c.say, nil)
+	client, err := c.Client(c.conf, cli.NoPrompt, c.log, nil)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func get(ctx context.Context, c *call) error {
 }
 
 // printToken prints a token in the format asked for.
-func (c *call) printToken(ctx context.Context, client *cli.Client) error {
+func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	format, err := formatOf(c.given)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (c *call) printToken(ctx context.Context, client *cli.Client) error {
 }
 
 // answer obtains a token of the workspace or of the database.
-func (c *call) answer(ctx context.Context, client *cli.Client, workspace bool) (credformat.Answer, error) {
+func (c *invocation) answer(ctx context.Context, client *cli.Client, workspace bool) (credformat.Answer, error) {
 	if workspace {
 		t, err := client.WorkspaceToken(ctx)
 		return credformat.Answer{Password: t.Value, ExpiresAt: t.ExpiresAt}, err

@@ -19,7 +19,7 @@ import (
 const defaultSection = "DEFAULT"
 
 // importSection reads the section of .databrickscfg that --import imports.
-func importSection(c *call, in *config.Input) error {
+func importSection(c *invocation, in *config.Input) error {
 	if c.given["import"] == nil {
 		return nil
 	}
@@ -40,7 +40,7 @@ func importSection(c *call, in *config.Input) error {
 }
 
 // section returns the section's name, and what names it.
-func (c *call) section(file *config.DatabricksFile, in *config.Input) (string, config.Source) {
+func (c *invocation) section(file *config.DatabricksFile, in *config.Input) (string, config.Source) {
 	if name := c.given["databricks-profile"]; name != nil {
 		return name[0], config.Source{Origin: config.FromOption, Name: "--databricks-profile"}
 	}
@@ -59,7 +59,7 @@ func (c *call) section(file *config.DatabricksFile, in *config.Input) (string, c
 
 // offerRemoval removes the plain-text secret from the file that it was imported from,
 // if --remove-plaintext or the user says so; otherwise it logs how to.
-func (c *call) offerRemoval(ctx context.Context) error {
+func (c *invocation) offerRemoval(ctx context.Context) error {
 	if c.imported == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (c *call) offerRemoval(ctx context.Context) error {
 		remove = c.confirm(ctx, fmt.Sprintf("Remove the plain-text secret from %s? Other tools that read it there would lose it.", c.imported))
 	}
 	if !remove {
-		c.say.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", c.imported)
+		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", c.imported)
 		return nil
 	}
 	// Another program may have written it since.
@@ -78,14 +78,14 @@ func (c *call) offerRemoval(ctx context.Context) error {
 	}
 	text, ok := file.WithoutSecret(c.imported.Section, c.imported.Secret)
 	if !ok {
-		c.say.Warn("%s now holds another secret or none, and was not changed", c.imported)
+		c.log.Warn("%s now holds another secret or none, and was not changed", c.imported)
 		return nil
 	}
 	return securefile.WriteFile(c.imported.File, text)
 }
 
 // confirm asks a question on the terminal; the default is no.
-func (c *call) confirm(ctx context.Context, question string) bool {
+func (c *invocation) confirm(ctx context.Context, question string) bool {
 	fmt.Fprintf(c.Stderr, "%s [y/N] ", sanitize.Escape(question))
 	text, err := withTimeout(ctx, typeTimeout, func() ([]byte, error) {
 		line, err := bufio.NewReader(io.LimitReader(c.Stdin, maxSecret)).ReadString('\n')

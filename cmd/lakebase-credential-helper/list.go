@@ -22,7 +22,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
-func listCommand(c *call) *urfave.Command {
+func listCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "list", Category: categoryStored, Usage: "show what is stored, without secrets",
 		UsageText: program + " list [--json]",
@@ -77,7 +77,7 @@ type listedProfile struct {
 	Instance string `json:"instance,omitempty"`
 }
 
-func list(ctx context.Context, c *call) error {
+func list(ctx context.Context, c *invocation) error {
 	l := listing{Version: 1, Secrets: []storedSecret{}, Logins: []storedLogin{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
@@ -119,16 +119,16 @@ func (l *listing) addProfile(p *config.Profiles, name string) {
 
 // listFiles adds the secrets that are in files, and reports whether there are any
 // files. It warns of one that cannot be used.
-func (c *call) listFiles(l *listing) (exist bool, err error) {
+func (c *invocation) listFiles(l *listing) (exist bool, err error) {
 	accounts, unusable, err := c.SecretFiles().List()
 	if err != nil {
 		return false, err
 	}
 	for _, err := range unusable {
 		message, hint := cli.Describe(err, nil)
-		c.say.Warn("%s", message)
+		c.log.Warn("%s", message)
 		if hint != "" {
-			c.say.Hint("%s", hint)
+			c.log.Hint("%s", hint)
 		}
 	}
 	for _, a := range accounts {
@@ -160,7 +160,7 @@ func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
 
 // listKeychain adds the secrets that the keychain's index names. An account is
 // listed before its secret is stored, so one that does not exist is left out.
-func (c *call) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
+func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
 	accounts, err := stores.Index().List(ctx)
 	if err != nil && !isEmpty(err, stores) {
 		return err
@@ -190,10 +190,10 @@ func (l *listing) add(account, store string) {
 
 // addLifetimes adds what is known about the expiry of each secret, which it reads for
 // that, and warns of one that expires soon.
-func (c *call) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores, chain *keychain.Keychain) {
+func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores, chain *keychain.Keychain) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
-		v := c.vault(stores, chain, s.Host, s.ClientID)
+		v := c.secretStore(stores, chain, s.Host, s.ClientID)
 		if (v.files != nil) != (s.Store == storeFile) {
 			continue // a file takes precedence, and the keychain's secret is not used
 		}
@@ -201,11 +201,11 @@ func (c *call) addLifetimes(ctx context.Context, l *listing, stores cli.TokenSto
 		if err != nil {
 			continue
 		}
-		expires, scheduled := v.life(ctx, secret)
+		expires, scheduled := v.expiry(ctx, secret)
 		s.Scheduled = scheduled
 		if !expires.IsZero() {
 			s.ExpiresAt = &expires
-			c.warnLife(s.Host, s.ClientID, expires)
+			c.warnExpiry(s.Host, s.ClientID, expires)
 		}
 	}
 }

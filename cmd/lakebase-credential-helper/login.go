@@ -17,7 +17,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
-func loginCommand(c *call) *urfave.Command {
+func loginCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "login", Category: categoryStored, Usage: "store a service principal's secret, or sign in a user",
 		UsageText: program + " login [options]",
@@ -93,7 +93,7 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 
 // login reads a secret, tests it, stores it and writes the profile, in this order: a
 // stored secret works, and a profile names a stored one.
-func login(ctx context.Context, c *call) error {
+func login(ctx context.Context, c *invocation) error {
 	if c.given["user-login"] != nil {
 		return userLogin(ctx, c)
 	}
@@ -120,7 +120,7 @@ func login(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	cache := stores.Cache(c.say, nil)
+	cache := stores.Cache(c.log, nil)
 	unlock, ok := cache.TryLock(rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
 	if !ok {
 		return errors.New("another rotate or login of this secret is running; nothing was stored")
@@ -150,30 +150,32 @@ func login(ctx context.Context, c *call) error {
 		}
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort(), where))
+		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort(), where))
 	}
 	return c.offerRemoval(ctx)
 }
 
 // forgetTokens deletes the matching tokens of an earlier login from every store:
 // another --cache might find them later. What a store keeps expires within an hour.
-func (c *call) forgetTokens(ctx context.Context, stores cli.TokenStores, match func(tokencache.Description) bool) {
+func (c *invocation) forgetTokens(ctx context.Context, stores cli.TokenStores, match func(tokencache.Description) bool) {
 	if c.toFile() { // the keychain may be the reason for the file
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Second)
 		defer cancel()
 	}
 	if err := stores.Forget(ctx, match); err != nil {
-		c.say.Note("deleting the tokens of the earlier login: %v", err)
+		c.log.Note("deleting the tokens of the earlier login: %v", err)
 	}
 }
 
 // toFile reports whether the secret is to be stored in a file.
-func (c *call) toFile() bool { return c.given["store"] != nil && c.given["store"][0] == storeFile }
+func (c *invocation) toFile() bool {
+	return c.given["store"] != nil && c.given["store"][0] == storeFile
+}
 
 // store stores the secret and returns where. It removes a file of an earlier login
 // after the keychain has the secret: the file would be used instead.
-func (c *call) store(ctx context.Context, index keychain.Index, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
+func (c *invocation) store(ctx context.Context, index keychain.Index, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
@@ -190,7 +192,7 @@ func (c *call) store(ctx context.Context, index keychain.Index, chain *keychain.
 
 // checkStore returns an error if the store cannot be used, before the user types a
 // secret or signs in. On a terminal a locked keychain may show its dialog.
-func (c *call) checkStore(ctx context.Context, chain *keychain.Keychain, account string) error {
+func (c *invocation) checkStore(ctx context.Context, chain *keychain.Keychain, account string) error {
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
@@ -205,12 +207,12 @@ func (c *call) checkStore(ctx context.Context, chain *keychain.Keychain, account
 
 // verifySecret signs in with the secret, and gets a database token if the target is
 // known.
-func (c *call) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
-	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
+	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
 	defer progress.Stop()
 	conf := c.conf
 	conf.Secret = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}
-	client, err := c.Client(conf, cli.MayPrompt, c.say, progress)
+	client, err := c.Client(conf, cli.MayPrompt, c.log, progress)
 	if err != nil {
 		return key, e, err
 	}
@@ -219,7 +221,7 @@ func (c *call) verifySecret(ctx context.Context, secret credential.Secret) (key 
 
 // profileFile returns the new profiles file, or nil without a profile's name. It is
 // called before anything is stored, so that a file that cannot be read changes nothing.
-func (c *call) profileFile() ([]byte, error) {
+func (c *invocation) profileFile() ([]byte, error) {
 	name := c.conf.Profile.Value
 	if name == "" {
 		return nil, nil

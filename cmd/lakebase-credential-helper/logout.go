@@ -16,7 +16,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
-func logoutCommand(c *call) *urfave.Command {
+func logoutCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "logout", Category: categoryStored, Usage: "delete a stored secret or login, and its tokens",
 		UsageText: program + " logout [options] | --all",
@@ -45,13 +45,13 @@ func checkLogout(given map[string][]string, in *config.Input) error {
 }
 
 // logout deletes a target's secret or login with its tokens, or everything stored.
-func logout(ctx context.Context, c *call) error {
+func logout(ctx context.Context, c *invocation) error {
 	chain := c.Keychain(c.conf)
 	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return err
 	}
-	l := &logoutScope{call: c, all: c.given["all"] != nil}
+	l := &logoutScope{invocation: c, all: c.given["all"] != nil}
 	if !l.all {
 		if err := l.resolve(ctx, stores); err != nil {
 			return err
@@ -80,7 +80,7 @@ func logout(ctx context.Context, c *call) error {
 
 // logoutScope is what a logout deletes.
 type logoutScope struct {
-	*call
+	*invocation
 	all      bool
 	isUser   bool     // a user's login, not a service principal's secret
 	user     string   // empty: no user has signed in
@@ -145,10 +145,10 @@ func (l *logoutScope) users(ctx context.Context, stores cli.TokenStores) ([]stri
 // would store the result after the logout.
 const refreshLockTimeout = 10 * time.Second
 
-func (c *call) lockRefresh(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
+func (c *invocation) lockRefresh(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
 	ctx, cancel := context.WithTimeout(ctx, 2*refreshLockTimeout) // Lock takes half of it
 	defer cancel()
-	return stores.Cache(c.say, nil).Lock(ctx, auth.RefreshLock(account))
+	return stores.Cache(c.log, nil).Lock(ctx, auth.RefreshLock(account))
 }
 
 // removeFiles removes secrets' files, and reports whether there was one.

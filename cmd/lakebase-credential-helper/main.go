@@ -24,30 +24,30 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.ResetSIGQUIT()
 	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
-	c := &call{Environment: p, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
+	c := &invocation{Environment: p, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
-		message, hint := cli.Describe(err, c.described())
+		message, hint := cli.Describe(err, c.resolvedConf())
 		if hint != "" && c.isGet() { // its callers show one line
 			message, hint = message+"; "+hint, ""
 		}
-		c.say.Error(message, hint)
+		c.log.Error(message, hint)
 		return cli.ExitCode(err)
 	}
 	return 0
 }
 
-// call is one run of one command.
-type call struct {
+// invocation is one run of one command.
+type invocation struct {
 	*cli.Environment
-	say      *cli.Logger
+	log      *cli.Logger
 	given    map[string][]string // the command's options, by name
 	conf     config.Config
-	known    bool           // conf was resolved
+	resolved bool           // conf is valid
 	imported *config.Import // from .databrickscfg; nil without --import
 }
 
-func (c *call) described() *config.Config {
-	if !c.known {
+func (c *invocation) resolvedConf() *config.Config {
+	if !c.resolved {
 		return nil
 	}
 	return &c.conf
@@ -55,7 +55,7 @@ func (c *call) described() *config.Config {
 
 // isGet reports whether the command is get. Its callers take any line on stderr
 // for a failure, and show one.
-func (c *call) isGet() bool { return len(c.Args) > 0 && c.Args[0] == "get" }
+func (c *invocation) isGet() bool { return len(c.Args) > 0 && c.Args[0] == "get" }
 
 // Categories of commands.
 const (
@@ -66,7 +66,7 @@ const (
 
 // commands returns the commands of the program. Only the one that the arguments name
 // is built, if they name one: building all slows down each start.
-func (c *call) commands() (built []*urfave.Command) {
+func (c *invocation) commands() (built []*urfave.Command) {
 	first := ""
 	if len(c.Args) > 0 {
 		first = c.Args[0]
@@ -76,7 +76,7 @@ func (c *call) commands() (built []*urfave.Command) {
 	}
 	for _, command := range []struct {
 		name  string
-		build func(*call) *urfave.Command
+		build func(*invocation) *urfave.Command
 	}{
 		{"login", loginCommand}, {"logout", logoutCommand}, {"rotate", rotateCommand}, {"list", listCommand},
 		{"get", getCommand}, {"proxy", proxyCommand},
@@ -90,7 +90,7 @@ func (c *call) commands() (built []*urfave.Command) {
 	return append(built, cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Environment))
 }
 
-func (c *call) app() *urfave.App {
+func (c *invocation) app() *urfave.App {
 	return &urfave.App{
 		Usage:     "keep a Lakebase secret in the keychain, and hand out its tokens",
 		UsageText: program + " COMMAND [options]",
@@ -124,7 +124,7 @@ func flags(own []config.Setting, omitted []config.Category, omit ...string) []ur
 }
 
 // commandAction returns the action of a command that resolves no configuration.
-func (c *call) commandAction(run func(context.Context, *call) error) urfave.ActionFunc {
+func (c *invocation) commandAction(run func(context.Context, *invocation) error) urfave.ActionFunc {
 	return func(u *urfave.Context) error {
 		if err := c.parse(u); err != nil {
 			return err
@@ -134,7 +134,7 @@ func (c *call) commandAction(run func(context.Context, *call) error) urfave.Acti
 }
 
 // parse takes the options of the command that urfave calls.
-func (c *call) parse(u *urfave.Context) (err error) {
+func (c *invocation) parse(u *urfave.Context) (err error) {
 	if c.given, err = cli.Given(u); err == nil && u.NArg() > 0 { // not shown: it may be a secret
 		err = &cli.UsageError{Problem: u.Command.Name + " takes no arguments, only options", Fix: cli.SeeHelp(u.Command.HelpName)}
 	}
@@ -143,7 +143,7 @@ func (c *call) parse(u *urfave.Context) (err error) {
 
 // action returns what urfave calls for a command: check may refuse its options and
 // change what the configuration is resolved from; run does the command's work.
-func (c *call) action(check func(given map[string][]string, in *config.Input) error, run func(context.Context, *call) error) urfave.ActionFunc {
+func (c *invocation) action(check func(given map[string][]string, in *config.Input) error, run func(context.Context, *invocation) error) urfave.ActionFunc {
 	return func(u *urfave.Context) error {
 		if err := c.parse(u); err != nil {
 			return err
@@ -152,12 +152,12 @@ func (c *call) action(check func(given map[string][]string, in *config.Input) er
 		if err != nil {
 			return err
 		}
-		c.conf, c.known = *conf, true
-		c.say = c.Logger(c.conf)
+		c.conf, c.resolved = *conf, true
+		c.log = c.Logger(c.conf)
 		if !c.isGet() {
-			cli.LogWarnings(c.say, c.conf)
+			cli.LogWarnings(c.log, c.conf)
 		}
-		cli.LogNotes(c.say, c.conf)
+		cli.LogNotes(c.log, c.conf)
 		return run(u.Context, c)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-func proxyCommand(c *call) *urfave.Command {
+func proxyCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "proxy", Category: categoryTokens, Usage: "serve Postgres clients without tokens",
 		UsageText: program + " proxy [options] --listen ADDR (--password-file PATH | --trust-local)",
@@ -57,7 +57,7 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 }
 
 // serve runs the proxy until a signal ends it.
-func serve(ctx context.Context, c *call) error {
+func serve(ctx context.Context, c *invocation) error {
 	if err := process.DisableCoreDumps(); err != nil {
 		return err
 	}
@@ -93,9 +93,9 @@ func serve(ctx context.Context, c *call) error {
 }
 
 // runProxy obtains a session, as a test, and then serves clients.
-func (c *call) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
-	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
-	client, err := c.Client(c.conf, cli.NoPrompt, c.say, progress)
+func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
+	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	client, err := c.Client(c.conf, cli.NoPrompt, c.log, progress)
 	if err != nil {
 		progress.Stop()
 		return err
@@ -105,7 +105,7 @@ func (c *call) runProxy(ctx context.Context, ln net.Listener, password credentia
 	if err != nil {
 		return err
 	}
-	services := c.NewServices(c.conf, c.say, client, session, nil)
+	services := c.NewServices(c.conf, c.log, client, session, nil)
 	services.UseProxy(session.Target, password, trust)
 	defer services.Stop()
 	if err := services.Start(ctx, nil, ln); err != nil {
@@ -125,7 +125,7 @@ func (c *call) runProxy(ctx context.Context, ln net.Listener, password credentia
 
 // listen opens the proxy's listener. An address that other machines can reach requires
 // a password, and a warning is logged.
-func (c *call) listen(hasPassword bool) (net.Listener, error) {
+func (c *invocation) listen(hasPassword bool) (net.Listener, error) {
 	at := c.conf.Listen.Value
 	if filepath.IsAbs(at) {
 		dir, err := securefile.OpenDir([]string{at})
@@ -143,6 +143,6 @@ func (c *call) listen(hasPassword bool) (net.Listener, error) {
 	if !hasPassword {
 		return nil, errors.New(far.Error() + "; --trust-local requires one")
 	}
-	c.say.Warn("--listen %s: other machines can connect; without sslmode=require their traffic is not encrypted", at)
+	c.log.Warn("--listen %s: other machines can connect; without sslmode=require their traffic is not encrypted", at)
 	return pgproxy.ListenTCP(at, pgproxy.AnyAddress)
 }

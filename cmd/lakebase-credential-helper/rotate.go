@@ -21,7 +21,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-func rotateCommand(c *call) *urfave.Command {
+func rotateCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "rotate", Category: categoryStored, Usage: "replace the stored secret with a new one",
 		UsageText: program + " rotate [options]",
@@ -69,7 +69,7 @@ func checkRotate(given map[string][]string, in *config.Input) error {
 }
 
 // rotateSecret replaces the stored secret by a new one.
-func rotateSecret(ctx context.Context, c *call) error {
+func rotateSecret(ctx context.Context, c *invocation) error {
 	r, err := c.rotation()
 	if err != nil {
 		return err
@@ -78,41 +78,41 @@ func rotateSecret(ctx context.Context, c *call) error {
 	r.Observer = observer
 	result, err := c.runRotation(ctx, r, observer)
 	for _, w := range observer.warnings {
-		c.say.Warn("%s", w)
+		c.log.Warn("%s", w)
 	}
 	c.printRotation(result, err)
 	return err
 }
 
 // runRotation runs r unless another process rotates or stores the same secret.
-func (c *call) runRotation(ctx context.Context, r *rotate.Rotation, observer *rotateObserver) (rotate.Result, error) {
+func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observer *rotateObserver) (rotate.Result, error) {
 	chain := c.Keychain(c.conf)
 	stores, err := c.TokenStores(c.conf, chain)
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	unlock, ok := stores.Cache(c.say, nil).TryLock(rotateLock(r.Host, r.ClientID))
+	unlock, ok := stores.Cache(c.log, nil).TryLock(rotateLock(r.Host, r.ClientID))
 	if !ok {
 		return rotate.Result{}, errors.New("another rotate or login of this secret is running; nothing was done")
 	}
 	defer unlock()
-	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
 	defer progress.Stop()
 	api, err := c.Workspace(c.conf)
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	v := c.vault(stores, chain, r.Host, r.ClientID)
-	observer.Observer, observer.host = c.Observer(c.conf, c.say, progress), r.Host
+	v := c.secretStore(stores, chain, r.Host, r.ClientID)
+	observer.Observer, observer.host = c.Observer(c.conf, c.log, progress), r.Host
 	r.Secrets, r.State, r.Auth, r.API = rotatedSecret{v}, v, api, api
 	return r.Run(ctx)
 }
 
-// rotatedSecret is a vault whose read errors name the service principal.
-type rotatedSecret struct{ *vault }
+// rotatedSecret is a secretStore whose read errors name the service principal.
+type rotatedSecret struct{ *secretStore }
 
 func (s rotatedSecret) Get(ctx context.Context) (credential.Secret, error) {
-	secret, err := s.vault.Get(ctx)
+	secret, err := s.secretStore.Get(ctx)
 	if err != nil {
 		err = &auth.NoSecretError{Host: s.host, ClientID: s.clientID, Err: err}
 	}
@@ -139,7 +139,7 @@ func (o *rotateObserver) Step(s rotate.Step) {
 func (o *rotateObserver) Warn(text string) { o.warnings = append(o.warnings, text) }
 
 // rotation reads rotate's own options.
-func (c *call) rotation() (*rotate.Rotation, error) {
+func (c *invocation) rotation() (*rotate.Rotation, error) {
 	if err := c.requireClientID(); err != nil {
 		return nil, err
 	}
@@ -163,13 +163,13 @@ func (c *call) rotation() (*rotate.Rotation, error) {
 		}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {
-		c.say.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.Source)
+		c.log.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.Source)
 	}
 	return r, nil
 }
 
 // requireClientID refuses a target without a service principal.
-func (c *call) requireClientID() error {
+func (c *invocation) requireClientID() error {
 	auth := c.conf.Auth
 	switch {
 	case credential.IsUser(auth.Value):
@@ -210,9 +210,9 @@ func rotateLock(host, clientID string) string {
 }
 
 // printRotation prints what the user has to know or to do.
-func (c *call) printRotation(result rotate.Result, err error) {
+func (c *invocation) printRotation(result rotate.Result, err error) {
 	if result.New.ID != "" && cli.Terminal(c.Stderr) {
-		c.say.Progress("stored a new secret: " + describeSecret(result.New))
+		c.log.Progress("stored a new secret: " + describeSecret(result.New))
 	}
 	list := func(secrets []exchange.ClientSecret) {
 		for _, s := range secrets {
@@ -220,24 +220,24 @@ func (c *call) printRotation(result rotate.Result, err error) {
 			if slices.Contains(result.Orphans, s.ID) {
 				text += ", created while an interrupted rotate waited for its new secret"
 			}
-			c.say.Warn("%s", text)
+			c.log.Warn("%s", text)
 		}
 	}
 	var full *rotate.TooManyError
 	switch {
 	case errors.As(err, &full):
-		c.say.Warn("the service principal has these secrets:")
+		c.log.Warn("the service principal has these secrets:")
 		list(full.Secrets)
 		return
 	case result.OldUnknown && len(result.Unknown) > 0:
-		c.say.Warn("the old secret was not deleted, because its ID is not known here. It is one of these:")
+		c.log.Warn("the old secret was not deleted, because its ID is not known here. It is one of these:")
 	case len(result.Orphans) > 0:
-		c.say.Warn("one of these may be a secret that an interrupted rotate requested:")
+		c.log.Warn("one of these may be a secret that an interrupted rotate requested:")
 	default:
 		return
 	}
 	list(result.Unknown)
-	c.say.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
+	c.log.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
 }
 
 // describeSecret is one line about a secret, without its value.

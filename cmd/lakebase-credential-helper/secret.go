@@ -29,7 +29,7 @@ const (
 // secretReader returns a function that reads the secret: from .databrickscfg, a file,
 // standard input, or the terminal without echo. A file is read at once, so that an
 // error precedes all prompts.
-func (c *call) secretReader() (func(context.Context) (credential.Secret, error), error) {
+func (c *invocation) secretReader() (func(context.Context) (credential.Secret, error), error) {
 	file, stdin := c.given["secret-file"], c.given["secret-stdin"] != nil
 	switch {
 	case c.imported != nil:
@@ -50,7 +50,7 @@ func (c *call) secretReader() (func(context.Context) (credential.Secret, error),
 	return c.typedSecret, nil
 }
 
-func (c *call) stdinSecret(ctx context.Context) (credential.Secret, error) {
+func (c *invocation) stdinSecret(ctx context.Context) (credential.Secret, error) {
 	text, err := withTimeout(ctx, readTimeout, func() ([]byte, error) { return io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1)) })
 	if err != nil {
 		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
@@ -58,7 +58,7 @@ func (c *call) stdinSecret(ctx context.Context) (credential.Secret, error) {
 	return checkSecret("--secret-stdin", text)
 }
 
-func (c *call) typedSecret(ctx context.Context) (credential.Secret, error) {
+func (c *invocation) typedSecret(ctx context.Context) (credential.Secret, error) {
 	in, ok := c.Stdin.(*os.File)
 	if !ok {
 		return credential.Secret{}, errors.New("standard input is not a file")

@@ -43,7 +43,7 @@ func checkUserLogin(given map[string][]string, in *config.Input) error {
 
 // userLogin signs a user in with a browser, gets the tokens that can be had, stores
 // the login, and writes the profile, in this order.
-func userLogin(ctx context.Context, c *call) error {
+func userLogin(ctx context.Context, c *invocation) error {
 	if _, err := c.profileFile(); err != nil { // before the user signs in in vain
 		return err
 	}
@@ -61,7 +61,7 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	defer server.Close()
-	address, err := auth.AuthorizeURL(ctx, c.conf, api, c.Observer(c.conf, c.say, nil), login, server.RedirectURI())
+	address, err := auth.AuthorizeURL(ctx, c.conf, api, c.Observer(c.conf, c.log, nil), login, server.RedirectURI())
 	if err != nil {
 		return err
 	}
@@ -74,17 +74,17 @@ func userLogin(ctx context.Context, c *call) error {
 		return err
 	}
 	if cli.Terminal(c.Stderr) {
-		c.say.Progress(fmt.Sprintf("signed in as %s at %s; stored the login in %s", sanitize.Line(c.conf.User.Value), c.conf.Workspace.Value.HostPort(), where))
+		c.log.Progress(fmt.Sprintf("signed in as %s at %s; stored the login in %s", sanitize.Line(c.conf.User.Value), c.conf.Workspace.Value.HostPort(), where))
 	}
 	return nil
 }
 
 // finishLogin exchanges the code, gets a database token if the target is known, and
 // stores the login. It returns where.
-func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
-	progress := cli.StartProgress(c.say, cli.Terminal(c.Stderr))
+func (c *invocation) finishLogin(ctx context.Context, chain *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
+	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
 	defer progress.Stop()
-	observer := c.Observer(c.conf, c.say, progress)
+	observer := c.Observer(c.conf, c.log, progress)
 	grant, err := auth.ExchangeCode(ctx, c.conf, api, observer, login, code, redirectURI)
 	if err != nil {
 		return "", err
@@ -96,7 +96,7 @@ func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *e
 	if err != nil {
 		return "", err
 	}
-	cache, id := stores.Cache(c.say, nil), grant.Identity(c.conf)
+	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
 	var minted tokencache.Entry
 	if c.given["no-verify"] == nil && c.conf.Target() != "" {
 		source := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer)
@@ -130,7 +130,7 @@ func (c *call) finishLogin(ctx context.Context, chain *keychain.Keychain, api *e
 // requireUser makes the user who has signed in the user of the configuration. It
 // rejects another one than an option or the profile names: a browser may be signed in
 // as several. PGUSER in the environment is a database role.
-func (c *call) requireUser(name string) error {
+func (c *invocation) requireUser(name string) error {
 	user := c.conf.User
 	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
 	if named && !strings.EqualFold(user.Value, name) {
@@ -142,7 +142,7 @@ func (c *call) requireUser(name string) error {
 }
 
 // userStoreError returns the error for a login that could not be stored.
-func (c *call) userStoreError(err error) error {
+func (c *invocation) userStoreError(err error) error {
 	var chain *keychain.Error
 	switch {
 	case errors.Is(err, keychain.ErrTooBig):
@@ -155,7 +155,7 @@ func (c *call) userStoreError(err error) error {
 
 // requireServicePrincipal rejects a configuration for which login without --user-login
 // has no secret to store.
-func (c *call) requireServicePrincipal() error {
+func (c *invocation) requireServicePrincipal() error {
 	auth := c.conf.Auth
 	switch {
 	case auth.Value == credential.AuthBrowser:
@@ -171,7 +171,7 @@ func (c *call) requireServicePrincipal() error {
 
 // targetOption returns the option of a suggested command that names the profile, or
 // else the host.
-func (c *call) targetOption() string {
+func (c *invocation) targetOption() string {
 	if c.conf.Profile.Value != "" {
 		return " --profile " + c.conf.Profile.Value
 	}

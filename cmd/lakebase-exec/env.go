@@ -133,7 +133,7 @@ func (j *job) printEnv(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if e, ok := stores.Cache(j.say, nil).Lookup(ctx, auth.KnownIdentity(conf).Key(conf)); ok {
+		if e, ok := stores.Cache(j.log, nil).Lookup(ctx, auth.KnownIdentity(conf).Key(conf)); ok {
 			if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
 				target.Host = h
 			}

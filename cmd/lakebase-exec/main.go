@@ -31,7 +31,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.ResetSIGQUIT()
 	env := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
-	j := &job{Environment: env, say: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(env.Args))}
+	j := &job{Environment: env, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(env.Args))}
 	options := env.Args
 	if cut := slices.Index(env.Args, "--"); cut >= 0 && env.Args[0] != cli.CompletionCommand {
 		options, j.argv = env.Args[:cut], env.Args[cut+1:] // the command's arguments are never parsed
@@ -44,9 +44,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	case err == nil:
 		return j.code
 	case j.resolved:
-		j.say.Error(cli.Describe(err, &j.conf))
+		j.log.Error(cli.Describe(err, &j.conf))
 	default:
-		j.say.Error(cli.Describe(err, nil))
+		j.log.Error(cli.Describe(err, nil))
 	}
 	return cli.ExitCode(err)
 }
@@ -55,7 +55,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 type job struct {
 	*cli.Environment
 	argv []string // the command
-	say  *cli.Logger
+	log  *cli.Logger
 
 	conf     config.Config
 	resolved bool // conf is valid
@@ -113,15 +113,15 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		return err
 	}
 	j.conf, j.resolved = *conf, true
-	j.say = j.Logger(j.conf)
+	j.log = j.Logger(j.conf)
 	supervised := j.conf.Refresh.Value != config.RefreshOff
 	if supervised && !printOnly {
 		if err := j.ReexecWithoutSecrets(); err != nil { // before anything is logged that would be logged twice
-			j.say.Note("the secret stays in the supervisor's environment: %v", err)
+			j.log.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
-	cli.LogWarnings(j.say, j.conf)
-	cli.LogNotes(j.say, j.conf)
+	cli.LogWarnings(j.log, j.conf)
+	cli.LogNotes(j.log, j.conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(j.conf.Keep.Value); errors.As(err, &keep) {
 		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: "leave it out there"}
@@ -133,9 +133,9 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		return j.printEnv(ctx)
 	}
 	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
-		j.say.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
+		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
 	}
-	progress := cli.StartProgress(j.say, cli.Terminal(j.Stderr))
+	progress := cli.StartProgress(j.log, cli.Terminal(j.Stderr))
 	err = j.prepare(ctx, progress)
 	progress.Stop()
 	if err != nil {
@@ -164,7 +164,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if _, err := refreshSignal(j.conf); err != nil {
 		return err
 	}
-	if j.client, err = j.Client(j.conf, cli.MayPrompt, j.say, progress); err != nil {
+	if j.client, err = j.Client(j.conf, cli.MayPrompt, j.log, progress); err != nil {
 		return err
 	}
 	probe := lakebase.Target(j.conf, j.client.Roots, "host")
@@ -178,7 +178,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 		return err
 	}
 	if j.conf.SSLMode.Value == config.Require {
-		j.say.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
+		j.log.Warn("--sslmode %s: the server's certificate is not checked", config.Require)
 	}
 	if j.session, err = j.client.Open(ctx); err == nil {
 		j.conf.User.Value = j.session.Target.User
@@ -196,6 +196,6 @@ func (j *job) environ(login *clientLogin) ([]string, error) {
 	if len(result.Removed) > 0 {
 		removed = strings.Join(result.Removed, " ")
 	}
-	j.say.Note("removed from the command's environment: %s", removed)
+	j.log.Note("removed from the command's environment: %s", removed)
 	return result.Environ, nil
 }

@@ -76,12 +76,12 @@ func (j *job) supervise(ctx context.Context) (int, error) {
 	}
 	defer func() {
 		if err := dir.RemoveAll(); err != nil {
-			j.say.Warn("could not remove %s: %v", dir.Path(), err)
+			j.log.Warn("could not remove %s: %v", dir.Path(), err)
 		}
 	}()
 	s := &supervisedJob{job: j, dir: dir}
 	s.signal, _ = refreshSignal(j.conf)
-	s.services = j.NewServices(j.conf, j.say, j.client, j.session, s.deliver)
+	s.services = j.NewServices(j.conf, j.log, j.client, j.session, s.deliver)
 	defer s.services.Stop()
 	if err := s.start(ctx); err != nil {
 		return 0, err
@@ -105,7 +105,7 @@ func (j *job) runDir() (*securefile.RunDir, error) {
 	}
 	defer dir.Close()
 	if n, err := dir.SweepRunDirs(); err != nil || n > 0 {
-		j.say.Note("removed the directories of %d killed runs (%v)", n, err)
+		j.log.Note("removed the directories of %d killed runs (%v)", n, err)
 	}
 	return dir.NewRunDir()
 }
@@ -167,8 +167,8 @@ func (s *supervisedJob) run(ctx context.Context, received <-chan os.Signal, stop
 		select {
 		case err := <-s.services.Failed():
 			message, hint := cli.Describe(err, &s.conf)
-			s.say.Warn("new connections will fail: %s", message)
-			s.say.Hint("%s", hint)
+			s.log.Warn("new connections will fail: %s", message)
+			s.log.Hint("%s", hint)
 		case <-c.Done():
 			ended = true
 		}
@@ -203,7 +203,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
 			return err
 		}
 	}
-	s.say.Note("token refreshed; valid until %s", t.ExpiresAt.UTC().Format(time.RFC3339))
+	s.log.Note("token refreshed; valid until %s", t.ExpiresAt.UTC().Format(time.RFC3339))
 	c := s.child.Load()
 	if c == nil {
 		return nil
@@ -211,7 +211,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
 	switch {
 	case s.signal != 0:
 		if err := c.Signal(s.signal); err != nil && !errors.Is(err, process.ErrEnded) {
-			s.say.Warn("--on-refresh %s: %v", s.conf.OnRefresh.Value, err)
+			s.log.Warn("--on-refresh %s: %v", s.conf.OnRefresh.Value, err)
 		}
 	case s.conf.OnRefresh.Value == config.OnRefreshRestart:
 		err := c.Restart(ctx, s.env, restartGrace)
@@ -219,7 +219,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
 		case err == nil:
 			s.restarts.Add(1)
 		case !errors.Is(err, process.ErrEnded) && !errors.Is(err, process.ErrRestartCanceled):
-			s.say.Warn("--on-refresh restart: %v", err)
+			s.log.Warn("--on-refresh restart: %v", err)
 		}
 	}
 	return nil
@@ -251,7 +251,7 @@ func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 	ln, login, err := listenUnix(s.dir.Path())
 	var long *pgproxy.PathTooLongError
 	if errors.As(err, &long) {
-		s.say.Note("%v; listening on loopback", long)
+		s.log.Note("%v; listening on loopback", long)
 		return listenLoopback(anyPort)
 	}
 	return ln, login, err

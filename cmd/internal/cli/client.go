@@ -48,7 +48,7 @@ const (
 )
 
 // Client returns the client for conf.
-func (p *Environment) Client(conf config.Config, prompt Prompting, say *Logger, progress *Progress) (*Client, error) {
+func (p *Environment) Client(conf config.Config, prompt Prompting, log *Logger, progress *Progress) (*Client, error) {
 	roots, err := p.SSLRootCert(conf)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (p *Environment) Client(conf config.Config, prompt Prompting, say *Logger, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{API: api, Cache: stores.Cache(say, progress), Observer: p.Observer(conf, say, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
+	c := &Client{API: api, Cache: stores.Cache(log, progress), Observer: p.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
 	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: p.Secrets(chain), chain: chain, index: stores.Index(), prompt: prompt},
 		Process: outside{p, conf}, Locks: c.Cache, Observer: c.Observer}
 	c.Chain = auth.NewChain(conf, deps)
@@ -86,30 +86,30 @@ func (p *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 }
 
 // Observer returns what shows an operation's stages, and its notes with --verbose.
-func (p *Environment) Observer(conf config.Config, say *Logger, progress *Progress) auth.Observer {
-	return observer{conf, say, progress}
+func (p *Environment) Observer(conf config.Config, log *Logger, progress *Progress) auth.Observer {
+	return observer{conf, log, progress}
 }
 
 type observer struct {
 	conf     config.Config
-	say      *Logger
+	log      *Logger
 	progress *Progress
 }
 
-func (o observer) Note(text string) { o.say.Note("%s", text) }
-func (o observer) Warn(text string) { o.say.Warn("%s", text) }
+func (o observer) Note(text string) { o.log.Note("%s", text) }
+func (o observer) Warn(text string) { o.log.Warn("%s", text) }
 
 func (o observer) Stage(s auth.Stage, detail string) {
 	switch s {
 	case auth.StageKeychain:
 		o.progress.SetStatus("waiting for the keychain")
-		o.say.Note("reading the stored secret")
+		o.log.Note("reading the stored secret")
 	case auth.StageExchange:
 		o.progress.SetStatus("signing in to " + detail)
-		o.say.Note("signing in to %s as %s", detail, identity(o.conf))
+		o.log.Note("signing in to %s as %s", detail, identity(o.conf))
 	case auth.StageLogin:
 		o.progress.SetStatus("waiting for the compute to wake")
-		o.say.Note("logging in to %s:%d as %s, at most %s", detail, o.conf.PGPort.Value, o.conf.User.Value, o.conf.WaitTimeout.Value)
+		o.log.Note("logging in to %s:%d as %s, at most %s", detail, o.conf.PGPort.Value, o.conf.User.Value, o.conf.WaitTimeout.Value)
 	}
 }
 

@@ -122,19 +122,19 @@ func connector(progress *Progress) *pglogin.Connector {
 }
 
 // LogWarnings logs the warnings of the configuration.
-func LogWarnings(say *Logger, conf config.Config) {
+func LogWarnings(log *Logger, conf config.Config) {
 	for _, w := range conf.Warnings {
-		say.Warn("%s", w)
+		log.Warn("%s", w)
 	}
 }
 
 // LogNotes logs, with --verbose, values that were ignored or changed, and the target.
-func LogNotes(say *Logger, conf config.Config) {
+func LogNotes(log *Logger, conf config.Config) {
 	for _, n := range conf.Notes {
-		say.Note("%s", n)
+		log.Note("%s", n)
 	}
-	if say.Verbose() {
-		say.Note("target: %s at %s, from %s", target(conf), conf.Workspace.Value.HostPort(), conf.Workspace.Source)
+	if log.Verbose() {
+		log.Note("target: %s at %s, from %s", target(conf), conf.Workspace.Value.HostPort(), conf.Workspace.Source)
 	}
 }
 

@@ -32,9 +32,6 @@ type Environment struct {
 	reexecuted bool // secrets came over a pipe: see ReexecWithoutSecrets
 }
 
-// Process is the name of Environment in code that is being moved.
-type Process = Environment
-
 // NewEnvironment returns the environment of a program. args begin with the program's
 // name. The first of two variables of one name counts, as for getenv and so for libpq.
 func NewEnvironment(program string, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) *Environment {

@@ -17,7 +17,7 @@ import (
 type Services struct {
 	*supervisor.Supervisor
 	conf      config.Config
-	say       *Logger
+	log       *Logger
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
 	upstream  *pgproxy.Dialer
@@ -25,8 +25,8 @@ type Services struct {
 
 // NewServices prepares to refresh the token of a session. onToken is called with
 // each new token and may be nil.
-func (p *Environment) NewServices(conf config.Config, say *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
-	v := &Services{conf: conf, say: say}
+func (p *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
+	v := &Services{conf: conf, log: log}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
 }
@@ -50,7 +50,7 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 	}
 	v.Supervisor = supervisor.New(v.refresher, supervisor.Config{
 		Version: Version(), Mode: v.conf.Refresh.Value, Probes: probes, StatusFile: v.conf.StatusFile.Value,
-		OnStatusError: func(err error) { v.say.Warn("--status-file: %v", err) },
+		OnStatusError: func(err error) { v.log.Warn("--status-file: %v", err) },
 		Extend: func(s *supervisor.State) {
 			if v.proxy != nil {
 				n := v.proxy.Stats()
@@ -88,13 +88,13 @@ func (v *Services) logOutage(e supervisor.Event) {
 	}
 	switch {
 	case e.Kind == supervisor.Recovered:
-		v.say.Progress("token refreshed again; valid until " + until)
+		v.log.Progress("token refreshed again; valid until " + until)
 	case e.Kind == supervisor.Expired:
-		v.say.Warn("the token expired at %s and could not be refreshed; new logins fail: %s", until, why)
+		v.log.Warn("the token expired at %s and could not be refreshed; new logins fail: %s", until, why)
 	case e.Rejected:
-		v.say.Warn("the database rejects the token and it could not be refreshed; new logins may fail: %s", why)
+		v.log.Warn("the database rejects the token and it could not be refreshed; new logins may fail: %s", why)
 	default:
-		v.say.Warn("the token could not be refreshed; new logins work until %s: %s", until, why)
+		v.log.Warn("the token could not be refreshed; new logins work until %s: %s", until, why)
 	}
 }
 
@@ -102,12 +102,12 @@ func (v *Services) logOutage(e supervisor.Event) {
 func (v *Services) logClient(e pgproxy.Event) {
 	switch e.Kind {
 	case pgproxy.LoggedIn:
-		v.say.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
+		v.log.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
 	case pgproxy.LoginFailed, pgproxy.Rejected:
-		v.say.Note("proxy: client rejected: %v", e.Err)
+		v.log.Note("proxy: client rejected: %v", e.Err)
 	case pgproxy.CancelFailed:
-		v.say.Note("proxy: cancel request failed: %v", e.Err)
+		v.log.Note("proxy: cancel request failed: %v", e.Err)
 	case pgproxy.AcceptFailed:
-		v.say.Note("proxy: accept failed: %v", e.Err)
+		v.log.Note("proxy: accept failed: %v", e.Err)
 	}
 }

@@ -83,11 +83,11 @@ func (s TokenStores) index(items keychain.Items) keychain.Index {
 }
 
 // Cache is the token cache over the store in use.
-func (s TokenStores) Cache(say *Logger, progress *Progress) *tokencache.Cache {
+func (s TokenStores) Cache(log *Logger, progress *Progress) *tokencache.Cache {
 	for _, n := range s.Notes {
-		say.Note("cache: %s", n)
+		log.Note("cache: %s", n)
 	}
-	o := tokencache.Options{Store: s.Store(), Observer: cacheObserver{say, progress}, Now: time.Now}
+	o := tokencache.Options{Store: s.Store(), Observer: cacheObserver{log, progress}, Now: time.Now}
 	if s.Dir != nil {
 		o.LockDir = s.Dir.Path()
 	}
@@ -141,11 +141,11 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 
 // cacheObserver logs failures with --verbose, and shows waits in the progress line.
 type cacheObserver struct {
-	say      *Logger
+	log      *Logger
 	progress *Progress // nil: no wait is shown
 }
 
-func (o cacheObserver) CacheFailed(what string, err error) { o.say.Note("%s: %v", what, err) }
+func (o cacheObserver) CacheFailed(what string, err error) { o.log.Note("%s: %v", what, err) }
 
 func (o cacheObserver) CacheWaits() {
 	o.progress.SetStatus("waiting for another process that is signing in")

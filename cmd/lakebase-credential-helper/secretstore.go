@@ -15,17 +15,17 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 )
 
-// vault stores one secret and the state of its rotations: in a file if there is
+// secretStore stores one secret and the state of its rotations: in a file if there is
 // one, else in the keychain.
-type vault struct {
+type secretStore struct {
 	host, clientID string
 	files          *secretfile.Store // nil for the keychain
 	chain          *keychain.Keychain
 	index          keychain.Index
 }
 
-func (c *call) vault(stores cli.TokenStores, chain *keychain.Keychain, host, clientID string) *vault {
-	v := &vault{host: host, clientID: clientID, chain: chain, index: stores.Index()}
+func (c *invocation) secretStore(stores cli.TokenStores, chain *keychain.Keychain, host, clientID string) *secretStore {
+	v := &secretStore{host: host, clientID: clientID, chain: chain, index: stores.Index()}
 	files := c.SecretFiles()
 	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
 		v.files = &files // one that cannot be used says so when it is read
@@ -33,11 +33,11 @@ func (c *call) vault(stores cli.TokenStores, chain *keychain.Keychain, host, cli
 	return v
 }
 
-func (v *vault) account() string      { return config.SecretAccount(v.host, v.clientID) }
-func (v *vault) stateAccount() string { return config.RecordAccount(v.host, v.clientID) }
+func (v *secretStore) account() string      { return config.SecretAccount(v.host, v.clientID) }
+func (v *secretStore) stateAccount() string { return config.RecordAccount(v.host, v.clientID) }
 
 // Get reads the secret. A locked keychain may show its dialog.
-func (v *vault) Get(ctx context.Context) (credential.Secret, error) {
+func (v *secretStore) Get(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
@@ -45,7 +45,7 @@ func (v *vault) Get(ctx context.Context) (credential.Secret, error) {
 }
 
 // peek is Get without a dialog.
-func (v *vault) peek(ctx context.Context) (credential.Secret, error) {
+func (v *secretStore) peek(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
@@ -53,7 +53,7 @@ func (v *vault) peek(ctx context.Context) (credential.Secret, error) {
 }
 
 // Set stores the secret and reads it back.
-func (v *vault) Set(ctx context.Context, secret credential.Secret) error {
+func (v *secretStore) Set(ctx context.Context, secret credential.Secret) error {
 	if v.files != nil {
 		return v.files.Set(v.account(), secret)
 	}
@@ -65,14 +65,16 @@ func (v *vault) Set(ctx context.Context, secret credential.Secret) error {
 
 // Load reads the rotation's state. State that cannot be parsed counts as none:
 // rotate then lists the secrets that it knew about, and deletes none of them.
-func (v *vault) Load(ctx context.Context) (rotate.State, error) { return v.load(ctx, v.chain.Get) }
+func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
+	return v.load(ctx, v.chain.Get)
+}
 
 // look is Load without a dialog.
-func (v *vault) look(ctx context.Context) (rotate.State, error) {
+func (v *secretStore) look(ctx context.Context) (rotate.State, error) {
 	return v.load(ctx, v.chain.NonInteractive().Get)
 }
 
-func (v *vault) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (rotate.State, error) {
+func (v *secretStore) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (rotate.State, error) {
 	var text string
 	var err error
 	if v.files != nil {
@@ -96,7 +98,7 @@ func (v *vault) load(ctx context.Context, read func(context.Context, string) (cr
 }
 
 // Save writes the state. The index lists it before it exists.
-func (v *vault) Save(ctx context.Context, s rotate.State) error {
+func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -110,9 +112,9 @@ func (v *vault) Save(ctx context.Context, s rotate.State) error {
 	return v.chain.Set(ctx, v.stateAccount(), credential.NewSecret(string(text)))
 }
 
-// life returns when the secret expires, if that is known, and which older secrets
+// expiry returns when the secret expires, if that is known, and which older secrets
 // are scheduled for deletion. It shows no dialog.
-func (v *vault) life(ctx context.Context, secret credential.Secret) (expires time.Time, scheduled []rotate.Scheduled) {
+func (v *secretStore) expiry(ctx context.Context, secret credential.Secret) (expires time.Time, scheduled []rotate.Scheduled) {
 	s, err := v.look(ctx)
 	if err != nil {
 		return time.Time{}, nil
@@ -124,20 +126,20 @@ func (v *vault) life(ctx context.Context, secret credential.Secret) (expires tim
 	return expires, s.ScheduledWith(fingerprint)
 }
 
-// warnLife speaks of a secret whose life ends soon.
-func (c *call) warnLife(host, clientID string, expires time.Time) {
+// warnExpiry warns of a secret that expires within warnBefore.
+func (c *invocation) warnExpiry(host, clientID string, expires time.Time) {
 	if expires.IsZero() {
 		return
 	}
 	if left := expires.Sub(time.Now()); left < rotate.RenewBefore {
-		c.say.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, rotate.DescribeLifetime(left), program)
+		c.log.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, rotate.DescribeLifetime(left), program)
 	}
 }
 
-// warnStored is warnLife for the secret that login has stored, where it is one
-// that an earlier rotate made.
-func (c *call) warnStored(ctx context.Context, stores cli.TokenStores, chain *keychain.Keychain, secret credential.Secret) {
+// warnStored calls warnExpiry for the secret that login has stored, if it is one
+// that an earlier rotate created.
+func (c *invocation) warnStored(ctx context.Context, stores cli.TokenStores, chain *keychain.Keychain, secret credential.Secret) {
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	expires, _ := c.vault(stores, chain, host, clientID).life(ctx, secret)
-	c.warnLife(host, clientID, expires)
+	expires, _ := c.secretStore(stores, chain, host, clientID).expiry(ctx, secret)
+	c.warnExpiry(host, clientID, expires)
 }
