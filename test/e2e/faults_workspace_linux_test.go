@@ -172,7 +172,7 @@ var workspaceFaults = []faultCase{
 	{name: "endpoint: host with more than a host", env: []string{"PGHOST="}, with: emulator.Settings{EndpointHost: "localhost user=postgres"},
 		want: fails(120, `the host of projects/shop`, `^name the host with --pghost$`, 1, optional, 0).call(callEndpoint, 1)},
 	{name: "endpoint: list of hosts", env: []string{"PGHOST="}, with: emulator.Settings{EndpointHost: "localhost,evil.example.test"},
-		want: fails(120, `one host is taken, not a list$`, `^name the host with --pghost$`, 1, optional, 0).call(callEndpoint, 1)},
+		want: fails(120, `a list of hosts is not supported$`, `^name the host with --pghost$`, 1, optional, 0).call(callEndpoint, 1)},
 	{name: "endpoint: pooled host", env: []string{"PGHOST="}, with: emulator.Settings{EndpointHost: "ep-x-pooler.database.us-east-1.cloud.databricks.com"},
 		want: fails(120, `pooled host, which takes no OAuth roles`, `^use the host without -pooler$`, 1, optional, 0).call(callEndpoint, 1)},
 	{name: "endpoint: Unix socket", env: []string{"PGHOST="}, with: emulator.Settings{EndpointHost: "/tmp"},
