@@ -308,7 +308,7 @@ func TestParseWorkspace_Rejects(t *testing.T) {
 		strings.Repeat("a.", 130) + "b": "not a host name",
 		"1.2.3":                         "neither a host name nor an IP", "::1": "not a host name", "[::1": "not a host", "[::1]x": "not a host", "[[::1]]": "not a host",
 		"[1.2.3.4]": "not a host name", "[fe80::1%25eth0]": "path", "https://https://h.example": "path", "?o=1": "not a host name",
-		"h.example?o=1&w=2": "two different IDs", "h.example?o=1&o=2": "two different IDs", "h.example?o=<x>": "not an id",
+		"h.example?o=1&w=2": "two different IDs", "h.example?o=1&o=2": "two different IDs", "h.example?o=<x>": "not an ID",
 		"h.example?o=%zz": "invalid query",
 	} {
 		w, err := ParseWorkspace(in, option)

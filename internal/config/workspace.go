@@ -125,7 +125,7 @@ func (w *Workspace) ids(query string, from Source) error {
 			switch {
 			case v == "":
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
-				return errorf(from, "?%s=%s is not an id", id.key, sanitize.Quote(v))
+				return errorf(from, "?%s=%s is not an ID", id.key, sanitize.Quote(v))
 			case *id.into != "" && *id.into != v:
 				return errorf(from, "two different IDs after the ?: %s and %s", *id.into, v)
 			default:
