@@ -11,7 +11,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -95,7 +94,7 @@ func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error
 	case c.ClientID.Value != "":
 		l.accounts = []string{c.SecretAccount(), c.RecordAccount()}
 		return nil
-	case c.Auth.Value != "" && c.Auth.Value != credential.AuthBrowser: // it has tokens alone
+	case c.Auth.Value != "" && c.Auth.Value != auth.AuthBrowser: // it has tokens alone
 		return nil
 	}
 	l.isUser = true
@@ -185,7 +184,7 @@ func (l *logoutScope) match(d tokencache.Description) bool {
 	case d.Host != l.conf.Workspace.Value.HostPort():
 		return false
 	case l.isUser:
-		return d.Identity == credential.AuthBrowser && !slices.Contains(l.others, d.ClientID)
+		return d.Identity == auth.AuthBrowser && !slices.Contains(l.others, d.ClientID)
 	case l.conf.ClientID.Value != "":
 		return d.ClientID == l.conf.ClientID.Value
 	}

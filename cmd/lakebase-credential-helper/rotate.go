@@ -172,7 +172,7 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 func (c *invocation) requireClientID() error {
 	auth := c.conf.Auth
 	switch {
-	case credential.IsUser(auth.Value):
+	case auth.Given() && !c.conf.AuthType().ClientID:
 		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
 	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}

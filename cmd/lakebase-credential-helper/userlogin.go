@@ -33,11 +33,11 @@ func checkUserLogin(given map[string][]string, in *config.Input) error {
 			return &cli.UsageError{Problem: "--user-login cannot be used with --" + o, Fix: "use --user-login for a user, or a client ID and secret for a service principal"}
 		}
 	}
-	if a := given["auth"]; a != nil && strings.TrimSpace(a[0]) != credential.AuthBrowser {
+	if a := given["auth"]; a != nil && strings.TrimSpace(a[0]) != auth.AuthBrowser {
 		return &cli.UsageError{Problem: "--user-login cannot be used with --auth " + sanitize.Line(a[0]), Fix: "leave one of them out"}
 	}
 	in.Options = maps.Clone(in.Options)
-	in.Options["auth"] = []string{credential.AuthBrowser}
+	in.Options["auth"] = []string{auth.AuthBrowser}
 	return nil
 }
 
@@ -156,12 +156,12 @@ func (c *invocation) userStoreError(err error) error {
 // requireServicePrincipal rejects a configuration for which login without --user-login
 // has no secret to store.
 func (c *invocation) requireServicePrincipal() error {
-	auth := c.conf.Auth
+	stated := c.conf.Auth
 	switch {
-	case auth.Value == credential.AuthBrowser:
-		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ": a user has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
-	case auth.Value != "" && auth.Value != credential.AuthM2M:
-		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ", but login stores a secret for " + credential.AuthM2M, Fix: "leave it out, or add --auth " + credential.AuthM2M}
+	case stated.Value == auth.AuthBrowser:
+		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
+	case stated.Value != "" && stated.Value != auth.AuthM2M:
+		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ", but login stores a secret for " + auth.AuthM2M, Fix: "leave it out, or add --auth " + auth.AuthM2M}
 	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
 			Fix: "give one of them for a service principal, or sign in as a user with: " + program + " login --user-login" + c.targetOption()}

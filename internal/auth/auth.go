@@ -43,9 +43,10 @@ type Strategy interface {
 // Hinter is a Strategy that knows better than the general text what a refusal
 // means.
 type Hinter interface {
-	// TokenName says where a workspace token comes from; empty: from a sign-in.
+	// TokenName returns what supplies the workspace token.
 	TokenName(conf config.Config) string
-	// Hint returns what to do about e; empty: nothing particular.
+	// Hint returns what to do if the workspace rejects the token with e; empty: nothing
+	// particular.
 	Hint(e *exchange.Error, conf config.Config) string
 }
 
@@ -84,6 +85,7 @@ func (id Identity) Key(conf config.Config) credential.Key {
 		Host:        conf.Workspace.Value.HostPort(),
 		WorkspaceID: conf.Workspace.Value.WorkspaceID,
 		Principal:   id.Principal,
+		Options:     conf.AuthOptions.Digest(id.Type),
 		Target:      conf.Target(),
 		TTL:         conf.TTL.Value,
 		Credential:  conf.Credential.Value,

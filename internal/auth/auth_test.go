@@ -2,7 +2,9 @@ package auth
 
 import (
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -20,7 +22,7 @@ func TestChain_NamedStrategies(t *testing.T) {
 		if name == AuthFileOIDC {
 			more = append(more, "DATABRICKS_OIDC_TOKEN_FILEPATH", tokenFile(t, "workload"))
 		}
-		if credential.IsUser(name) {
+		if !configType(name).ClientID {
 			more = append(more, "DATABRICKS_CLIENT_ID", "")
 			f.stored[config.RefreshAccount("dbc-1.cloud.databricks.com", ada)] = "refresh-0"
 		}
@@ -115,7 +117,7 @@ func TestChain_KeepsToWhatWorked(t *testing.T) {
 }
 
 func TestHinterFor(t *testing.T) {
-	for name, want := range map[string]bool{AuthPAT: true, AuthCLI: true, AuthGitHubOIDC: true, AuthM2M: false, "": false} {
+	for name, want := range map[string]bool{AuthPAT: true, AuthCLI: true, AuthGitHubOIDC: false, AuthM2M: false, "": false} {
 		conf := config.Config{Auth: config.Value[string]{Value: name}}
 		if got := HinterFor(conf) != nil; got != want {
 			t.Errorf("%s: got %v", name, got)
@@ -126,5 +128,54 @@ func TestHinterFor(t *testing.T) {
 func TestErrors_NotConfigured(t *testing.T) {
 	if !errors.Is(&NoSecretError{Err: errMissing{}}, ErrNotConfigured) || errors.Is(&NoLoginError{}, ErrNotConfigured) {
 		t.Error("NoSecretError alone lets the chain go on")
+	}
+}
+
+func configType(name string) config.AuthType {
+	t, _ := config.LookupAuthType(name)
+	return t
+}
+
+// The table of config and the strategies have the same authentication types.
+func TestStrategies_AreThoseOfTheConfiguration(t *testing.T) {
+	var got []string
+	for _, s := range strategies(Deps{}) {
+		got = append(got, s.Name())
+	}
+	want := config.AuthTypeNames()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got the strategies %q, want %q", got, want)
+	}
+}
+
+// Each setting that decides about the token changes its key.
+func TestIdentity_KeyOfEachSetting(t *testing.T) {
+	key := func(more ...string) credential.Key {
+		conf := resolve(t, append([]string{"DATABRICKS_HOST", "h.example:8443/?o=1", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "ttl", "30m"}, more...)...)
+		return KnownIdentity(conf).Key(conf)
+	}
+	want := credential.Key{Identity: AuthM2M, Host: "h.example:8443", WorkspaceID: "1", Principal: client, Target: "projects/p/branches/b/endpoints/e", TTL: 30 * time.Minute, Credential: "database"}
+	if got := key(); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	seen := map[string]string{key().ID(): "none"}
+	for _, more := range [][]string{{"DATABRICKS_HOST", "i.example:8443/?o=1"}, {"DATABRICKS_HOST", "h.example:8443/?o=2"}, {"DATABRICKS_CLIENT_ID", "d"},
+		{"endpoint", "projects/q/branches/b/endpoints/e"}, {"ttl", "31m"}, {"read-only", "true"},
+		{"DATABRICKS_HOST", "localhost", "DATABRICKS_OIDC_TOKEN", "j"}, {"DATABRICKS_CLIENT_ID", "", "DATABRICKS_TOKEN", "t"}} {
+		id := key(more...).ID()
+		if seen[id] != "" {
+			t.Errorf("%q and %s have the same key", more, seen[id])
+		}
+		seen[id] = more[0]
+	}
+	github := []string{"DATABRICKS_HOST", "localhost", "auth", AuthGitHubOIDC, "ACTIONS_ID_TOKEN_REQUEST_URL", "https://g.example/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"}
+	a, b := key(append(github, "audience", "a")...), key(append(github, "audience", "b")...)
+	if a.ID() == b.ID() || a.Options == "" || key(github...).Options != "" {
+		t.Errorf("an option of the authentication type is not part of the key: %+v, %+v", a, b)
+	}
+	if other := key("audience", "a"); other.Options != "" {
+		t.Errorf("an option of another authentication type is part of the key: %+v", other)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // AuthBrowser is a user who has signed in with a browser: the refresh token of
 // that login is stored.
-const AuthBrowser = credential.AuthBrowser
+const AuthBrowser = "external-browser"
 
 type browser struct{ Deps }
 

@@ -13,7 +13,7 @@ import (
 
 // AuthCLI is the login of the Databricks CLI, which refreshes what it has stored
 // (databricks/cli, cmd/auth/token.go).
-const AuthCLI = credential.AuthCLI
+const AuthCLI = "databricks-cli"
 
 type databricksCLI struct{ Deps }
 
@@ -26,7 +26,7 @@ func (s databricksCLI) Configure(_ context.Context, conf config.Config) (Source,
 	return cliSource{s, conf}, Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
 }
 
-func (databricksCLI) TokenName(config.Config) string { return "the token that the Databricks CLI gave" }
+func (databricksCLI) TokenName(config.Config) string { return "the Databricks CLI" }
 
 func (databricksCLI) Hint(e *exchange.Error, conf config.Config) string {
 	if e.Kind == exchange.KindBearerRefused {

@@ -8,7 +8,7 @@ import (
 )
 
 // AuthEnvOIDC is a workload whose token is in an environment variable.
-const AuthEnvOIDC = credential.AuthEnvOIDC
+const AuthEnvOIDC = "env-oidc"
 
 type envOIDC struct{ Deps }
 

@@ -13,7 +13,7 @@ import (
 
 // AuthFileOIDC is a workload whose token is in a file. The platform replaces it from
 // time to time, so it is read for each sign-in.
-const AuthFileOIDC = credential.AuthFileOIDC
+const AuthFileOIDC = "file-oidc"
 
 type fileOIDC struct{ Deps }
 

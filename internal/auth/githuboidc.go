@@ -10,7 +10,7 @@ import (
 
 // AuthGitHubOIDC is a job of GitHub Actions, which issues a token for it. It is also
 // used unasked, if a service principal has no stored secret.
-const AuthGitHubOIDC = credential.AuthGitHubOIDC
+const AuthGitHubOIDC = "github-oidc"
 
 type githubOIDC struct{ Deps }
 
@@ -41,7 +41,7 @@ func (s githubOIDC) Configure(_ context.Context, conf config.Config) (Source, Id
 // audience returns the configured audience, or the one that the host's discovery
 // document names.
 func (s githubOIDC) audience(ctx context.Context, conf config.Config, d *discovery) (string, error) {
-	if a := conf.Audience.Value; a != "" {
+	if a := conf.AuthOptions["audience"].Value; a != "" {
 		return a, nil
 	}
 	found, err := d.ask(ctx)
@@ -49,13 +49,4 @@ func (s githubOIDC) audience(ctx context.Context, conf config.Config, d *discove
 		return "", err
 	}
 	return s.Workspace.Audience(found)
-}
-
-func (githubOIDC) TokenName(config.Config) string { return "" }
-
-func (githubOIDC) Hint(e *exchange.Error, _ config.Config) string {
-	if e.Call == exchange.CallGitHub {
-		return "give the job the permission id-token: write, and check that GitHub's token service can be reached"
-	}
-	return ""
 }

@@ -11,7 +11,7 @@ import (
 
 // AuthM2M is a service principal with a client ID and a secret (OAuth client
 // credentials).
-const AuthM2M = credential.AuthM2M
+const AuthM2M = config.AuthM2M
 
 type m2m struct{ Deps }
 

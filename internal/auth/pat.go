@@ -10,7 +10,7 @@ import (
 )
 
 // AuthPAT is a personal access token.
-const AuthPAT = credential.AuthPAT
+const AuthPAT = config.AuthPAT
 
 type pat struct{}
 
@@ -24,11 +24,11 @@ func (pat) Configure(_ context.Context, conf config.Config) (Source, Identity, e
 	return patSource{token}, Identity{Type: AuthPAT, Principal: unnamed(conf), User: conf.User.Value, Given: token}, nil
 }
 
-func (pat) TokenName(conf config.Config) string { return "the token of " + conf.Secret.Source.String() }
+func (pat) TokenName(conf config.Config) string { return conf.Secret.Source.String() }
 
 func (pat) Hint(e *exchange.Error, _ config.Config) string {
 	if e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied {
-		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is of this workspace"
+		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
 	}
 	return ""
 }

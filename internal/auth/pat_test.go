@@ -19,7 +19,7 @@ func TestPAT(t *testing.T) {
 		t.Error(err)
 	}
 	h := HinterFor(conf)
-	if got := h.TokenName(conf); got != "the token of DATABRICKS_TOKEN" {
+	if got := h.TokenName(conf); got != "DATABRICKS_TOKEN" {
 		t.Errorf("got %q", got)
 	}
 	if got := h.Hint(&exchange.Error{Kind: exchange.KindBearerRefused}, conf); !strings.Contains(got, "DATABRICKS_TOKEN") || h.Hint(&exchange.Error{Kind: exchange.KindUnavailable}, conf) != "" {

@@ -4,13 +4,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // candidate is an authentication type whose credential is configured.
 type candidate struct {
-	auth string // of credential.AuthWords
+	auth string // name of an AuthType
 	from Source
 	// read validates and returns the credential. It is called only for the chosen one.
 	read func() (SecretSource, error)
@@ -56,7 +55,7 @@ func (r *resolver) singleType(ways []candidate) []candidate {
 	}
 	id := r.conf.ClientID
 	return slices.DeleteFunc(ways, func(w candidate) bool {
-		stray := w.auth == credential.AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
+		stray := w.auth == AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
 		if stray {
 			r.note(w.from.String(), "not used: "+id.Source.String()+" names a service principal; --auth "+w.auth+" would choose it")
 		}
@@ -97,18 +96,18 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 	v := r.lookup(byOption("auth"))
 	switch {
 	case v.text == nil || v.from.Origin == FromEnvironment:
-		return Value[string]{credential.AuthM2M, im.ClientID.Source}
-	case v.text[0] != credential.AuthM2M:
-		r.fail(&Error{Name: v.from.String(), Problem: "says " + sanitize.Quote(v.text[0]) + ", and " + im.String() + " has a secret for " + credential.AuthM2M, Fix: "give --auth " + credential.AuthM2M})
+		return Value[string]{AuthM2M, im.ClientID.Source}
+	case v.text[0] != AuthM2M:
+		r.fail(&Error{Name: v.from.String(), Problem: "says " + sanitize.Quote(v.text[0]) + ", and " + im.String() + " has a secret for " + AuthM2M, Fix: "give --auth " + AuthM2M})
 	}
-	return Value[string]{credential.AuthM2M, v.from}
+	return Value[string]{AuthM2M, v.from}
 }
 
 // authWord validates an authentication type; the Databricks SDKs have more.
 func (r *resolver) authWord(v Value[string]) Value[string] {
 	word := strings.TrimSpace(v.Value)
-	if !slices.Contains(credential.AuthTypes(), word) {
-		e := errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(credential.AuthTypes(), ", "))
+	if !slices.Contains(AuthTypeNames(), word) {
+		e := errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(AuthTypeNames(), ", "))
 		if v.Source.Origin != FromOption {
 			e.Fix = "choose one of them with --auth"
 		}
@@ -146,12 +145,12 @@ func conflictError(a Source, aWord string, b Source, bWord string) *Error {
 // dropClientID ignores a client ID if the chosen type is not a service principal's.
 func (r *resolver) dropClientID() {
 	c := &r.conf
-	if !credential.IsUser(c.Auth.Value) || c.ClientID.Value == "" {
+	if hasClientID(c.Auth.Value) || c.ClientID.Value == "" {
 		return
 	}
 	if c.ClientID.Source.Origin == FromOption {
 		r.fail(&Error{Name: c.ClientID.Source.String(), Problem: "names a service principal, and " + c.Auth.Source.String() + " chooses " + c.Auth.Value + ", which has none",
-			Fix: "leave it out, or choose with --auth " + credential.AuthM2M})
+			Fix: "leave it out, or choose with --auth " + AuthM2M})
 		return
 	}
 	r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client id")

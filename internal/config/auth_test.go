@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // named lists what names a way, each with the way's word and where its secret is.
@@ -17,10 +15,10 @@ var named = []struct {
 	{"--client-secret-file", "s.txt", "oauth-m2m", SecretInFile, "", "/home/me/dir/s.txt"},
 	{"DATABRICKS_CLIENT_SECRET", " dose1\n", "oauth-m2m", SecretInEnvironment, "dose1", ""},
 	{"DATABRICKS_CLIENT_SECRET_FILE", "s.txt", "oauth-m2m", SecretInFile, "", "/home/me/dir/s.txt"},
-	{"DATABRICKS_TOKEN", " dapi1\n", "pat", SecretInEnvironment, "dapi1", ""},
 	{"DATABRICKS_OIDC_TOKEN", "eyJ.a.b\n", "env-oidc", SecretInEnvironment, "eyJ.a.b", ""},
 	{"DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "env-oidc", SecretInEnvironment, "eyJ.ci.b", ""},
 	{"DATABRICKS_OIDC_TOKEN_FILEPATH", "/run/token", "file-oidc", SecretInFile, "", "/run/token"},
+	{"DATABRICKS_TOKEN", " dapi1\n", "pat", SecretInEnvironment, "dapi1", ""},
 }
 
 // withWays is a whole target of the environment's and the named ways.
@@ -98,15 +96,15 @@ func TestAuth_TwoTypes(t *testing.T) {
 	}
 	// Of one way's, the option and then the first variable count.
 	checkCandidate(t, "an option", withCandidates(0, 1).must(t), 0)
-	c := withCandidates(4, 5).must(t)
-	checkCandidate(t, "a variable that is named", c, 5)
+	c := withCandidates(3, 4).must(t)
+	checkCandidate(t, "a variable that is named", c, 4)
 	if n := notes(c, "DATABRICKS_OIDC_TOKEN"); !strings.Contains(n, "DATABRICKS_OIDC_TOKEN_ENV takes precedence") {
 		t.Errorf("noted as %q", n)
 	}
 }
 
 func TestAuth_Explicit(t *testing.T) {
-	for _, word := range credential.AuthTypes() {
+	for _, word := range AuthTypeNames() {
 		for _, g := range []given{
 			{env: env("DATABRICKS_AUTH_TYPE", word)},
 			{env: env(), options: map[string]string{"auth": " " + word}},
@@ -121,7 +119,7 @@ func TestAuth_Explicit(t *testing.T) {
 			if c.Auth.Value != word || c.Secret.Kind != kind || c.ProfileKeys()["auth"] != word {
 				t.Errorf("%s: %+v by %+v, a profile would be %v", word, c.Auth, c.Secret, c.ProfileKeys())
 			}
-			if id, user := c.ClientID.Value != "", c.User.Value != ""; id == credential.IsUser(word) || id != user {
+			if id, user := c.ClientID.Value != "", c.User.Value != ""; id != hasClientID(word) || id != user {
 				t.Errorf("%s: client id %q, user %q", word, c.ClientID.Value, c.User.Value)
 			}
 			if word == "github-oidc" && !c.Secret.Text.IsZero() {
@@ -131,9 +129,9 @@ func TestAuth_Explicit(t *testing.T) {
 	}
 	for _, word := range []string{"azure-cli", "google-id", "metadata-service", "basic", "github-oidc-azure", "PAT", "oauth", "  "} {
 		_, err := given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
-		refused(t, err, "DATABRICKS_AUTH_TYPE", "is not one of "+strings.Join(credential.AuthTypes(), ", "))
+		refused(t, err, "DATABRICKS_AUTH_TYPE", "is not one of "+strings.Join(AuthTypeNames(), ", "))
 		_, err = given{env: env(), options: map[string]string{"auth": word}}.resolve()
-		refused(t, err, "--auth", "is not one of "+strings.Join(credential.AuthTypes(), ", "))
+		refused(t, err, "--auth", "is not one of "+strings.Join(AuthTypeNames(), ", "))
 	}
 }
 
@@ -165,7 +163,7 @@ func TestAuth_ForeignVariables(t *testing.T) {
 		"DATABRICKS_TOKEN_AUDIENCE", "a", "DATABRICKS_CLIENT_SECRET", "s"}
 	for option, why := range map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"} {
 		c, err := given{env: env(variables...), options: map[string]string{option: "other"}}.resolve()
-		if err != nil || c.Auth.Value != "" || c.Audience.Value != "" || c.Secret.Kind != SecretInKeychain {
+		if err != nil || c.Auth.Value != "" || c.AuthOptions["audience"].Value != "" || c.Secret.Kind != SecretInKeychain {
 			t.Errorf("--%s: %v, %+v", option, err, c)
 			continue
 		}
@@ -180,7 +178,7 @@ func TestAuth_ForeignVariables(t *testing.T) {
 		}
 	}
 	c := given{env: env(append(variables, "X", "j2")...)}.must(t)
-	if c.Auth.Value != "pat" || c.Audience.Value != "a" || c.Secret.Text.Reveal() != "t" {
+	if c.Auth.Value != "pat" || c.AuthOptions["audience"].Value != "a" || c.Secret.Text.Reveal() != "t" {
 		t.Errorf("the environment's own target: %+v", c)
 	}
 }
@@ -374,10 +372,10 @@ func TestWorkloadHost(t *testing.T) {
 func TestAudience(t *testing.T) {
 	for _, v := range []string{" ", "a\x01b", strings.Repeat("a", 513)} {
 		_, err := given{env: env("DATABRICKS_TOKEN_AUDIENCE", v)}.resolve()
-		refused(t, err, "DATABRICKS_TOKEN_AUDIENCE", "is not an audience")
+		refused(t, err, "DATABRICKS_TOKEN_AUDIENCE", "is blank")
 	}
-	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.Audience.Value != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
-		t.Errorf("%q", c.Audience.Value)
+	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.AuthOptions["audience"].Value != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
+		t.Errorf("%q", c.AuthOptions["audience"].Value)
 	}
 }
 

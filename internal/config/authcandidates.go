@@ -7,20 +7,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// authVariables lists the variables that hold or name a credential. Of one type's
-// variables the first that is set counts.
-var authVariables = []struct {
-	name, word string
-	read       func(*resolver, Source) (SecretSource, error)
-}{
-	{envSecret, credential.AuthM2M, (*resolver).secretVariable},
-	{envSecretFile, credential.AuthM2M, (*resolver).fileVariable},
-	{envToken, credential.AuthPAT, (*resolver).tokenVariable},
-	{envOIDCName, credential.AuthEnvOIDC, (*resolver).namedVariable},
-	{envOIDC, credential.AuthEnvOIDC, (*resolver).tokenVariable},
-	{envOIDCFile, credential.AuthFileOIDC, (*resolver).fileVariable},
-}
-
 // candidates lists the credentials of options, variables and the section, the strongest
 // first.
 func (r *resolver) candidates() []candidate {
@@ -28,7 +14,7 @@ func (r *resolver) candidates() []candidate {
 	const option = "client-secret-file"
 	byOption := len(r.in.Options[option]) > 0
 	if byOption {
-		out = append(out, candidate{credential.AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
+		out = append(out, candidate{AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
 			v := get(r, option, "", r.path)
 			return SecretSource{Kind: SecretInFile, Path: v.Value, Source: v.Source}, nil
 		}})
@@ -47,22 +33,24 @@ func (r *resolver) candidates() []candidate {
 // fromVariables lists the candidates from variables, without those of another target.
 func (r *resolver) fromVariables(secretByOption bool) []candidate {
 	var out []candidate
-	for _, a := range authVariables {
-		if r.in.Environ[a.name] == "" || secretByOption && a.word == credential.AuthM2M {
-			continue
+	for _, t := range authTypes {
+		for _, v := range t.variables {
+			if r.in.Environ[v.name] == "" || secretByOption && t.Name == AuthM2M {
+				continue
+			}
+			if why := r.foreignTo(t.Name); why != "" {
+				r.note(v.name, "not used: "+why)
+				continue
+			}
+			from := Source{FromEnvironment, v.name}
+			out = append(out, candidate{t.Name, from, func() (SecretSource, error) { return v.read(r, from) }})
 		}
-		if why := r.foreignTo(a.word); why != "" {
-			r.note(a.name, "not used: "+why)
-			continue
-		}
-		from := Source{FromEnvironment, a.name}
-		out = append(out, candidate{a.word, from, func() (SecretSource, error) { return a.read(r, from) }})
 	}
 	return out
 }
 
 // foreignTo returns why the environment's credential of a type belongs to another
-// target, or nothing. A personal access token belongs to a host only.
+// target, or nothing. One without a client ID belongs to a host only.
 func (r *resolver) foreignTo(word string) string {
 	if h := r.in.Environ[envHost]; h != "" {
 		w, err := ParseWorkspace(h, Source{FromEnvironment, envHost})
@@ -72,7 +60,7 @@ func (r *resolver) foreignTo(word string) string {
 	}
 	id := strings.TrimSpace(r.in.Environ[envClientID])
 	switch target := r.conf.ClientID.Value; {
-	case id == "" || id == target || word == credential.AuthPAT:
+	case id == "" || id == target || !hasClientID(word):
 		return ""
 	case target == "":
 		return "it belongs to " + envClientID + ", and the target has no client id"

@@ -92,10 +92,10 @@ type Config struct {
 	Endpoint  Value[string] // of Lakebase Autoscaling, whole or partial; at most one of Endpoint and Instance is set
 	Instance  Value[string] // of Lakebase Provisioned
 
-	Auth     Value[string] // authentication type of package credential; empty: the keychain decides
-	Audience Value[string] // of a workload's token; empty: from the host's discovery document
-	Secret   SecretSource  // the credential of that type
-	GitHub   *GitHubSource // GitHub Actions' token service; nil elsewhere
+	Auth        Value[string] // name of an AuthType; empty: the stored secrets decide
+	AuthOptions AuthOptions   // settings of single authentication types
+	Secret      SecretSource  // the credential of that type
+	GitHub      *GitHubSource // GitHub Actions' token service; nil elsewhere
 	// DatabricksProfile is the section of a .databrickscfg that names the workspace.
 	// Empty with a source: that source overrides it.
 	DatabricksProfile Value[string]
@@ -178,31 +178,6 @@ func (c *Config) TargetFrom() Source {
 		return c.Instance.Source
 	}
 	return c.Endpoint.Source
-}
-
-// Key identifies the token that this configuration needs. Without a client ID or user,
-// the section of a .databrickscfg distinguishes two users of one host.
-func (c *Config) Key() credential.Key {
-	identity, principal := c.Auth.Value, c.ClientID.Value
-	if identity == "" {
-		identity = credential.AuthM2M
-	}
-	if principal == "" {
-		principal = c.User.Value
-	}
-	if principal == "" && c.DatabricksProfile.Value != "" {
-		principal = "[" + c.DatabricksProfile.Value + "]"
-	}
-	return credential.Key{
-		Identity:    identity,
-		Host:        c.Workspace.Value.HostPort(),
-		WorkspaceID: c.Workspace.Value.WorkspaceID,
-		Principal:   principal,
-		Target:      c.Target(),
-		TTL:         c.TTL.Value,
-		Credential:  c.Credential.Value,
-		ReadOnly:    c.ReadOnly.Value,
-	}
 }
 
 // Error is an invalid or missing value.

@@ -18,8 +18,8 @@ type section struct {
 	workspace Value[Workspace]
 	clientID  Value[string]
 	auth      Value[string] // not validated; used if nothing else selects a type
-	audience  Value[string]
-	secret    *candidate // nil: none, or another target's
+	options   AuthOptions   // by profile key
+	secret    *candidate    // nil: none, or another target's
 	token     *candidate
 }
 
@@ -108,7 +108,7 @@ func (s *section) candidates(r *resolver) []candidate {
 		if w == nil {
 			continue
 		}
-		if s.secret != nil && s.token != nil && (s.auth.Value == credential.AuthM2M || s.auth.Value == credential.AuthPAT) && s.auth.Value != w.auth {
+		if s.secret != nil && s.token != nil && (s.auth.Value == AuthM2M || s.auth.Value == AuthPAT) && s.auth.Value != w.auth {
 			r.note(w.from.String(), "not used: "+s.auth.Source.String()+" says "+s.auth.Value)
 			continue
 		}
@@ -276,9 +276,9 @@ func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
 		}
 		return Value[string]{values[key].text, d.from(s.name, values, key)}
 	}
-	s.auth, s.audience = text("auth_type"), text("audience")
-	s.secret = sectionCandidate(credential.AuthM2M, text("client_secret"), plainSecret)
-	s.token = sectionCandidate(credential.AuthPAT, text("token"), token)
+	s.auth, s.options = text("auth_type"), AuthOptions{"audience": text("audience")}
+	s.secret = sectionCandidate(AuthM2M, text("client_secret"), plainSecret)
+	s.token = sectionCandidate(AuthPAT, text("token"), token)
 	return s, nil
 }
 

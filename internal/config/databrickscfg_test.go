@@ -49,7 +49,7 @@ func TestSection_Target(t *testing.T) {
 		},
 	} {
 		c := choose("sp").must(t)
-		if c.Workspace.Value.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.Value != "env-client" || c.User.Value != "env-client" || c.Auth.Value != "oauth-m2m" || c.Audience.Value != "api://sp" ||
+		if c.Workspace.Value.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.Value != "env-client" || c.User.Value != "env-client" || c.Auth.Value != "oauth-m2m" || c.AuthOptions["audience"].Value != "api://sp" ||
 			c.Secret.Kind != SecretInSection || c.Secret.Text.Reveal() != "dose1" || c.DatabricksProfile.Value != "sp" {
 			t.Errorf("sp: %+v", c)
 		}

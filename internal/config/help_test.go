@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 const profilesPath = "/home/u/profiles.ini"
@@ -55,12 +53,6 @@ func (g given) must(t *testing.T) Config {
 		t.Fatalf("refused: %v", err)
 	}
 	return c
-}
-
-func (g given) key(t *testing.T) credential.Key {
-	t.Helper()
-	c := g.must(t)
-	return c.Key()
 }
 
 // refused wants an *Error of that name, with each text in its words or its fix.

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -216,7 +215,7 @@ func (r *resolver) complete() {
 		c.User.Value = c.ClientID.Value
 	}
 	r.need("host", c.Workspace.Value.IsZero())
-	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && !credential.IsUser(c.Auth.Value))
+	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && hasClientID(c.Auth.Value))
 	if r.in.NoEndpoint {
 		return
 	}

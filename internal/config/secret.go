@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -41,7 +40,8 @@ type GitHubSource struct {
 // secret locates the credential of the chosen type.
 func (r *resolver) secret() {
 	c := &r.conf
-	if credential.IsWorkload(c.Auth.Value) && !c.WorkloadHost() {
+	t, _ := LookupAuthType(c.Auth.Value)
+	if t.Workload && !c.WorkloadHost() {
 		host := c.Workspace.Value.HostPort()
 		r.fail(&Error{Name: c.Workspace.Source.String(), Problem: host + " is not in a Databricks domain, and a workload's token is sent elsewhere only on request", Fix: "if it is right, pass it with --host " + host})
 		return
@@ -52,38 +52,19 @@ func (r *resolver) secret() {
 			r.fail(err)
 		}
 		c.Secret = s
-		if r.candidate.from.Origin == FromProfile && c.Auth.Value == credential.AuthM2M {
+		if r.candidate.from.Origin == FromProfile && c.Auth.Value == AuthM2M {
 			r.warnPlaintext()
 		}
 		return
 	}
-	switch c.Auth.Value {
-	case credential.AuthPAT:
-		r.missingVariable(envToken)
-	case credential.AuthEnvOIDC:
-		r.missingVariable(envOIDC, envOIDCName)
-	case credential.AuthFileOIDC:
-		r.missingVariable(envOIDCFile)
-	case credential.AuthGitHubOIDC:
-		r.requireGitHub()
-		c.Secret = SecretSource{Kind: SecretFromGitHub, Source: Source{FromEnvironment, envGitHubURL}}
-	case credential.AuthCLI:
-		c.Secret = SecretSource{Kind: SecretFromCLI}
+	switch {
+	case t.require != nil:
+		t.require(r)
+	case t.Name != AuthM2M && len(t.variables) > 0:
+		r.requireVariable(t)
+	default:
+		c.Secret = SecretSource{Kind: t.Kind}
 	}
-}
-
-// missingVariable is the error of a type without its variable, or with one that was
-// ignored.
-func (r *resolver) missingVariable(names ...string) {
-	auth, any := r.conf.Auth, strings.Join(names, " or ")
-	e := errorf(auth.Source, "%s needs %s", auth.Value, any)
-	for _, n := range r.conf.Notes {
-		if slices.Contains(names, n.Name) {
-			e.Problem += "; " + n.String()
-		}
-	}
-	e.Fix = "set " + any + ", or choose another authentication type with --auth"
-	r.fail(e)
 }
 
 // github reads the two variables of a job that may request tokens. Every such job has
@@ -117,4 +98,5 @@ func (r *resolver) requireGitHub() {
 		e.Fix = "give the job the permission id-token: write, or choose another authentication type with --auth"
 		r.fail(e)
 	}
+	r.conf.Secret = SecretSource{Kind: SecretFromGitHub, Source: Source{FromEnvironment, envGitHubURL}}
 }

@@ -160,23 +160,3 @@ func TestCheckUser(t *testing.T) {
 		refused(t, err, "the workspace", why)
 	}
 }
-
-func TestKey_AuthTypes(t *testing.T) {
-	sections := "[S]\nhost = env.cloud.databricks.com\n"
-	for name, c := range map[string]struct {
-		given               given
-		identity, principal string
-	}{
-		"no auth type":     {given{env: env()}, "oauth-m2m", "env-client"},
-		"a client id":      {given{env: env("DATABRICKS_AUTH_TYPE", "oauth-m2m")}, "oauth-m2m", "env-client"},
-		"a workload":       {given{env: env("DATABRICKS_OIDC_TOKEN", "j")}, "env-oidc", "env-client"},
-		"a person":         {given{env: env("DATABRICKS_AUTH_TYPE", "external-browser", "PGUSER", "ada")}, "external-browser", "ada"},
-		"no user":          {given{env: env("DATABRICKS_TOKEN", "t")}, "pat", ""},
-		"no user, section": {given{env: env("DATABRICKS_AUTH_TYPE", "databricks-cli", "DATABRICKS_CONFIG_PROFILE", "S"), sections: sections}, "databricks-cli", "[S]"},
-	} {
-		k := c.given.key(t)
-		if k.Identity != c.identity || k.Principal != c.principal || strings.Contains(k.Target, "//") {
-			t.Errorf("%s: %+v", name, k)
-		}
-	}
-}

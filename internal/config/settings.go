@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // Setting is a row of the table from which the options, the environment variables,
@@ -18,6 +16,7 @@ type Setting struct {
 	Category Category
 	Target   bool     // part of the target, which comes as a whole from the options and either a profile or the environment
 	Decisive bool     // decides about workspace, identity or target: doctor cannot continue where it is wrong
+	AuthType string   // the only authentication type that uses it; its value is in Config.AuthOptions
 	Many     bool     // the option can be repeated
 	Bool     bool     // the option takes no value
 	Value    string   // placeholder of the value in help
@@ -70,10 +69,10 @@ var settings = []Setting{
 	{Option: "client-secret-file", Env: []string{envSecretFile}, Category: CategoryAuth, Decisive: true,
 		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
 	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "TYPE", Usage: "authentication type", Words: credential.AuthTypes(), Default: "by the credentials found", stored: storedAuth},
+		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found", stored: storedAuth},
 	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, Target: true, Decisive: true,
 		Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's",
-		stored: text(func(c *Config) Value[string] { return c.Audience })},
+		AuthType: "github-oidc", stored: storedAuthOption("audience")},
 	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Category: CategoryAuth, Target: true, Decisive: true,
 		Value: "NAME", Usage: "read host and identity from this section of ~/.databrickscfg",
 		stored: func(c *Config) (string, bool) { return c.DatabricksProfile.Value, c.DatabricksProfile.Given() }},
@@ -174,7 +173,7 @@ func storedClientID(c *Config) (string, bool) {
 	if id := c.ClientID; id.Given() && id.Value != "" {
 		return id.Value, true
 	}
-	return "", credential.IsUser(c.Auth.Value) && c.ClientID.Value == ""
+	return "", !hasClientID(c.Auth.Value) && c.ClientID.Value == ""
 }
 
 // storedAuth does not write an authentication type that only follows from a secret:
@@ -182,6 +181,11 @@ func storedClientID(c *Config) (string, bool) {
 func storedAuth(c *Config) (string, bool) {
 	auth := c.Auth
 	return auth.Value, auth.Value != "" && auth.Given() && auth.Source != c.Secret.Source && auth.Source != c.ClientID.Source
+}
+
+// storedAuthOption writes the value of a setting of one authentication type.
+func storedAuthOption(option string) func(*Config) (string, bool) {
+	return func(c *Config) (string, bool) { v, ok := c.AuthOptions[option]; return v.Value, ok }
 }
 
 // storedUser writes a user's own name even where the workspace named it.

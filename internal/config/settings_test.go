@@ -8,25 +8,6 @@ import (
 	"testing"
 )
 
-func TestKey(t *testing.T) {
-	all := map[string]string{"host": "h.example:8443/?o=1", "client-id": "c", "endpoint": "projects/p/branches/b/endpoints/e", "ttl": "30m"}
-	k := given{options: all}.key(t)
-	if k.Host != "h.example:8443" || k.WorkspaceID != "1" || k.Principal != "c" || k.Target != all["endpoint"] || k.TTL.String() != "30m0s" || k.Identity != "oauth-m2m" || k.Credential != "database" {
-		t.Errorf("%+v", k)
-	}
-	for option, v := range map[string]string{"host": "i.example:8443/?o=1", "client-id": "d", "endpoint": "projects/q/branches/b/endpoints/e", "ttl": "31m"} {
-		other := map[string]string{option: v}
-		for o, v := range all {
-			if o != option {
-				other[o] = v
-			}
-		}
-		if (given{options: other}).key(t).ID() == k.ID() {
-			t.Errorf("--%s does not change the token's key", option)
-		}
-	}
-}
-
 func TestSettingsTable(t *testing.T) {
 	options, keys, variables := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, s := range Settings() {
@@ -131,4 +112,17 @@ func FuzzListenAddress(f *testing.F) {
 			t.Fatalf("%q gives %q, and that %q, %v", s, got, again, err)
 		}
 	})
+}
+
+func TestAuthTypeNames(t *testing.T) {
+	// Part of the public interface and of cache keys.
+	want := []string{"oauth-m2m", "external-browser", "env-oidc", "file-oidc", "github-oidc", "pat", "databricks-cli"}
+	if got := AuthTypeNames(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, a := range AuthTypes() {
+		if user := a.Subject == "user"; user == a.ClientID || a.Workload && user {
+			t.Errorf("%s: got %+v", a.Name, a)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -13,7 +12,7 @@ func (r *resolver) target() {
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.applyImport()
 	r.readSection()
-	c.Audience = r.audience()
+	c.AuthOptions = r.authOptions()
 	r.auth()
 	r.github()
 	c.Endpoint = ofEither(r, "endpoint", "instance", endpoint)
@@ -25,20 +24,6 @@ func (r *resolver) target() {
 	if r.in.Options["read-only"] != nil {
 		c.ReadOnly = Value[bool]{true, Source{FromOption, "--read-only"}}
 	}
-}
-
-// audience is part of the URL of GitHub's token request.
-func (r *resolver) audience() Value[string] {
-	v := ownOrNone(r, "audience", func(s string, from Source) (string, error) {
-		if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > 512 {
-			return "", errorf(from, "is not an audience: it is blank, contains a control character or is longer than 512 bytes")
-		}
-		return s, nil
-	})
-	if !v.Given() && r.section != nil {
-		return r.section.audience
-	}
-	return v
 }
 
 // ofEither is get for one of the two kinds of target: if an option names the other kind,
@@ -95,7 +80,7 @@ func ofClient(r *resolver, v Value[string]) Value[string] {
 	}
 	lower, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
 	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.Value
-	person := v.Source.Origin == FromProfile && auth.text != nil && credential.IsUser(auth.text[0])
+	person := v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.text[0])
 	if !itself && !person {
 		return v
 	}

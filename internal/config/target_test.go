@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 const anEndpoint = "projects/x/branches/b/endpoints/e"
@@ -116,31 +114,6 @@ func TestReadOnly_DropsLowerHost(t *testing.T) {
 	c := only(given{env: env("PGHOST", rw), options: map[string]string{"pghost": "ro.private.example"}}).must(t)
 	if c.PGHost.Value != "ro.private.example" || !c.PGHostTrusted() {
 		t.Errorf("the option is dropped: %v", c.PGHost)
-	}
-}
-
-func TestKey_Targets(t *testing.T) {
-	seen := map[string]string{}
-	for name, g := range map[string]given{
-		"endpoint":                {env: env()},
-		"instance":                {env: onlyInstance()},
-		"another instance":        {env: onlyInstance("LAKEBASE_INSTANCE", "Shop")},
-		"endpoint, read-only":     {env: env(), many: map[string][]string{"read-only": {"true"}}},
-		"instance, read-only":     {env: onlyInstance(), many: map[string][]string{"read-only": {"true"}}},
-		"instance, its workspace": {env: onlyInstance(), options: map[string]string{"credential": "workspace"}},
-		"endpoint, its workspace": {env: env(), options: map[string]string{"credential": "workspace"}},
-	} {
-		id := g.key(t).ID()
-		if seen[id] != "" {
-			t.Errorf("%s and %s have one key", name, seen[id])
-		}
-		seen[id] = name
-	}
-	k := given{env: onlyInstance(), options: map[string]string{"credential": "workspace"}, many: map[string][]string{"read-only": {"true"}}}.key(t)
-	want := given{env: env()}.key(t)
-	want.Target, want.Credential, want.ReadOnly = "instances/shop", "workspace", true
-	if diff := cmp.Diff(want, k); diff != "" {
-		t.Error(diff)
 	}
 }
 

@@ -46,6 +46,7 @@ type Key struct {
 	Host        string        // the workspace, host or host:port
 	WorkspaceID string        // from ?o= or ?w=, often empty
 	Principal   string        // client ID, or a user name
+	Options     string        // hash of the settings of the authentication type; empty: none
 	Target      string        // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
 	TTL         time.Duration // requested; 0: the server's default
 	Credential  string        // "database", or "workspace": the workspace token itself
@@ -63,7 +64,11 @@ const keyVersion = "1"
 // length so that no two keys run into each other.
 func (k Key) ID() string {
 	h := sha256.New()
-	for _, f := range []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target, k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)} {
+	fields := []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target, k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)}
+	if k.Options != "" {
+		fields = append(fields, k.Options)
+	}
+	for _, f := range fields {
 		h.Write([]byte(strconv.Itoa(len(f)) + ":" + f))
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,9 +204,10 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 		r.fact("secret_from", source)
 		r.Text += ", secret from " + source
 	}
-	if conf.Audience.Value != "" {
-		r.fact("audience", conf.Audience.Value)
-		r.Text += fmt.Sprintf(", audience %s (%s)", conf.Audience.Value, conf.Audience.Source)
+	for _, option := range slices.Sorted(maps.Keys(conf.AuthOptions)) {
+		v := conf.AuthOptions[option]
+		r.fact(strings.ReplaceAll(option, "-", "_"), v.Value)
+		r.Text += fmt.Sprintf(", %s %s (%s)", option, v.Value, v.Source)
 	}
 	return nil
 }

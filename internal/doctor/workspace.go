@@ -11,7 +11,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
@@ -49,23 +48,9 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.Text = secretName(x.conf.Auth.Value) + " of " + cmp.Or(x.conf.ClientID.Value, x.conf.User.Value, "an unknown user")
+	r.Text = x.conf.AuthType().Credential + " of " + cmp.Or(x.conf.ClientID.Value, x.conf.User.Value, "an unknown user")
 	x.describeStored(ctx, r, id)
 	return nil
-}
-
-func secretName(auth string) string {
-	switch {
-	case auth == credential.AuthBrowser:
-		return "the login"
-	case auth == credential.AuthPAT:
-		return "a personal access token"
-	case auth == credential.AuthCLI:
-		return "the Databricks CLI's token"
-	case credential.IsWorkload(auth):
-		return "a workload's token"
-	}
-	return "the secret"
 }
 
 // describeStored adds where a stored secret or login is, and when it expires.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
@@ -89,8 +88,9 @@ type Origins struct {
 	Host      string // what named the workspace, such as DATABRICKS_HOST
 	Target    string // what named the endpoint or instance
 	TTL       string // what set the database token's lifetime; empty: nothing
-	Secret    string // what gave a personal access token
-	Auth      string // authentication type, in the words of package credential
+	Subject   string // who signs in: "user"; empty: a service principal
+	Token     string // what supplied the workspace token; empty: a sign-in
+	TokenFix  string // what to do if that token is rejected; empty: nothing particular
 	SameSetup string // options with which the helper uses this workspace and identity, such as " --profile prod"
 }
 
@@ -148,11 +148,8 @@ func (e *Error) summary() string {
 	case KindTooManySecrets:
 		return "the service principal has the maximum number of secrets"
 	case KindBearerRefused:
-		switch e.Origins.Auth {
-		case credential.AuthPAT:
-			return "token from " + e.Origins.Secret + " rejected"
-		case credential.AuthCLI:
-			return "token from the Databricks CLI rejected"
+		if e.Origins.Token != "" {
+			return "token from " + e.Origins.Token + " rejected"
 		}
 		return "workspace token rejected"
 	case KindPermissionDenied, KindSecretNotFound, KindServerError:
@@ -208,8 +205,8 @@ func (e *Error) Detail() string {
 }
 
 func (e *Error) identity() string {
-	if credential.IsUser(e.Origins.Auth) {
-		return "user"
+	if e.Origins.Subject != "" {
+		return e.Origins.Subject
 	}
 	return "service principal"
 }
@@ -235,16 +232,13 @@ func (e *Error) Hint() string {
 	if target == "" {
 		target = "the target's name"
 	}
-	pat := e.Origins.Auth == credential.AuthPAT && (e.Kind == KindBearerRefused || e.Kind == KindPermissionDenied)
 	switch {
 	case e.Kind == KindPermissionDenied && strings.Contains(e.Message, "IP ACL"): // omnigent-ai/omnigent#4463
 		return "add this machine's address to the workspace's IP access list"
 	case e.Call == CallGitHub:
 		return "give the job the permission id-token: write, and allow connections to GitHub's token service"
-	case pat:
-		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
-	case e.Origins.Auth == credential.AuthCLI && e.Kind == KindBearerRefused:
-		return "run: databricks auth login --host https://" + e.Host
+	case e.Origins.TokenFix != "":
+		return e.Origins.TokenFix
 	}
 	switch e.Kind {
 	case KindForeignHost:

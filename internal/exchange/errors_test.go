@@ -193,7 +193,7 @@ func TestContexts(t *testing.T) {
 // Each kind has a message and a hint, for an endpoint and for an instance, a service
 // principal and a user.
 func TestErrorMessages(t *testing.T) {
-	origins := Origins{Host: "DATABRICKS_HOST", Target: "--endpoint", TTL: "--ttl", Secret: "DATABRICKS_TOKEN", SameSetup: " --profile prod"}
+	origins := Origins{Host: "DATABRICKS_HOST", Target: "--endpoint", TTL: "--ttl", SameSetup: " --profile prod"}
 	for _, tc := range []struct {
 		e             Error
 		message, hint string
@@ -204,7 +204,7 @@ func TestErrorMessages(t *testing.T) {
 		{Error{Kind: KindEndpointMalformed, Call: CallInstanceCredential}, "invalid instance name", "as the console shows it"},
 		{Error{Kind: KindEndpointNotFound, Call: CallEndpoint}, "endpoint not found, or not visible to this service principal", "lakebase-credential-helper endpoints --profile prod"},
 		{Error{Kind: KindEndpointNotFound, Call: CallInstance}, "instance not found", "name its endpoint with --endpoint"},
-		{Error{Kind: KindEndpointNotFound, Origins: Origins{Auth: credential.AuthBrowser}}, "not visible to this user", "the user may use the project"},
+		{Error{Kind: KindEndpointNotFound, Origins: Origins{Subject: "user"}}, "not visible to this user", "the user may use the project"},
 		{Error{Kind: KindEndpointDisabled}, "the endpoint is disabled", "enable the endpoint"},
 		{Error{Kind: KindSecretNotFound}, "secret not found", "try again"},
 		{Error{Kind: KindTooManySecrets}, "maximum number of secrets", "delete a secret"},
@@ -218,8 +218,7 @@ func TestErrorMessages(t *testing.T) {
 		{Error{Kind: KindPermissionDenied, Call: CallWorkspaceToken}, "permission denied", "let the service principal sign in"},
 		{Error{Kind: KindPermissionDenied, Message: "blocked by IP ACL"}, "permission denied", "IP access list"},
 		{Error{Kind: KindBearerRefused}, "workspace token rejected", "check this machine's clock"},
-		{Error{Kind: KindBearerRefused, Origins: Origins{Auth: credential.AuthPAT, Secret: "DATABRICKS_TOKEN"}}, "token from DATABRICKS_TOKEN rejected", "was revoked or has expired"},
-		{Error{Kind: KindBearerRefused, Origins: Origins{Auth: credential.AuthCLI}}, "token from the Databricks CLI rejected", "run: databricks auth login --host https://w.example"},
+		{Error{Kind: KindBearerRefused, Origins: Origins{Token: "DATABRICKS_TOKEN", TokenFix: "check the token"}}, "token from DATABRICKS_TOKEN rejected", "check the token"},
 		{Error{Kind: KindRateLimited}, "rate limit exceeded", "try again later"},
 		{Error{Kind: KindUnavailable}, "server error", "--timeout allows more time"},
 		{Error{Kind: KindServerError}, "server error", "Databricks' support"},

@@ -19,6 +19,7 @@ type item struct {
 	Host         string    `json:"host"`
 	WorkspaceID  string    `json:"workspace_id,omitempty"`
 	Principal    string    `json:"principal"`
+	Options      string    `json:"options,omitempty"`
 	Target       string    `json:"target"`
 	TTL          string    `json:"ttl,omitempty"`
 	Credential   string    `json:"credential"`
@@ -41,7 +42,7 @@ func ttlText(d time.Duration) string {
 func encode(key credential.Key, e Entry) credential.Secret {
 	text, err := json.Marshal(item{
 		Version: itemVersion, Identity: key.Identity, Host: key.Host, WorkspaceID: key.WorkspaceID,
-		Principal: key.Principal, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
+		Principal: key.Principal, Options: key.Options, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
 		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
 		DatabaseHost: e.DatabaseHost, User: e.User, Fingerprint: e.Fingerprint,
 	})
@@ -70,7 +71,7 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 		return Entry{}, err
 	}
 	if it.Identity != key.Identity || it.Host != key.Host || it.WorkspaceID != key.WorkspaceID || it.Principal != key.Principal ||
-		it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential || it.ReadOnly != key.ReadOnly {
+		it.Options != key.Options || it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential || it.ReadOnly != key.ReadOnly {
 		return Entry{}, errForeign
 	}
 	return Entry{
@@ -83,7 +84,7 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 // Description describes a stored token without its secret.
 type Description struct {
 	Host         string    `json:"host"`
-	Identity     string    `json:"identity"` // one of credential.AuthWords
+	Identity     string    `json:"identity"` // name of a config.AuthType
 	ClientID     string    `json:"client_id"`
 	Endpoint     string    `json:"endpoint"`           // empty with Instance
 	Instance     string    `json:"instance,omitempty"` // of Lakebase Provisioned

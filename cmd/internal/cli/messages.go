@@ -124,7 +124,7 @@ func userLogin(host string, conf *config.Config) string {
 func workspaceError(err error, e *exchange.Error, conf *config.Config) (message, hint string) {
 	told := *e
 	if conf != nil {
-		told.Origins = origins(conf)
+		told.Origins = origins(e, conf)
 	}
 	text := told.Error()
 	var tried *retry.Error
@@ -137,8 +137,11 @@ func workspaceError(err error, e *exchange.Error, conf *config.Config) (message,
 }
 
 // origins says where conf comes from, for messages and hints of calls.
-func origins(conf *config.Config) exchange.Origins {
-	o := exchange.Origins{Host: conf.Workspace.Source.String(), Auth: conf.Auth.Value, Secret: conf.Secret.Source.String(), SameSetup: SameTarget(conf)}
+func origins(e *exchange.Error, conf *config.Config) exchange.Origins {
+	o := exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: SameTarget(conf)}
+	if h := auth.HinterFor(*conf); h != nil {
+		o.Token, o.TokenFix = h.TokenName(*conf), h.Hint(e, *conf)
+	}
 	if from := conf.TargetFrom(); from.Origin != config.FromDefault {
 		o.Target = from.String()
 	}

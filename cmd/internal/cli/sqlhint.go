@@ -45,7 +45,7 @@ func connectSQL(conf config.Config) string {
 // identityType returns the type of the user for databricks_create_role. A service
 // principal's user name is its client ID, a UUID.
 func identityType(conf config.Config) string {
-	if credential.IsUser(conf.Auth.Value) && !credential.IsUUID(conf.User.Value) || strings.Contains(conf.User.Value, "@") {
+	if !conf.AuthType().ClientID && !credential.IsUUID(conf.User.Value) || strings.Contains(conf.User.Value, "@") {
 		return "USER"
 	}
 	return "SERVICE_PRINCIPAL"

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
@@ -62,16 +62,16 @@ func TestDatabaseHint_SQL(t *testing.T) {
 		conf config.Config
 		want string
 	}{
-		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthM2M), role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
-		{pglogin.RoleMissing, loginAs(id, "db", credential.AuthPAT), role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
-		{pglogin.Refused, loginAs("ada@example.com", "db", credential.AuthBrowser), role + `ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
-		{pglogin.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, credential.AuthM2M), `as the project's owner, in d"; DROP TABLE t: GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
+		{pglogin.RoleMissing, loginAs(id, "db", auth.AuthM2M), role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.RoleMissing, loginAs(id, "db", auth.AuthPAT), role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
+		{pglogin.Refused, loginAs("ada@example.com", "db", auth.AuthBrowser), role + `ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
+		{pglogin.ConnectDenied, loginAs(`a"b`, `d"; DROP TABLE t`, auth.AuthM2M), `as the project's owner, in d"; DROP TABLE t: GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
 	} {
 		if got := databaseHint(&pglogin.Error{Kind: c.kind}, &c.conf); got != c.want {
 			t.Errorf("%s: got %s\nwant %s", c.kind, got, c.want)
 		}
 	}
-	c := loginAs(id, "db", credential.AuthM2M)
+	c := loginAs(id, "db", auth.AuthM2M)
 	c.Credential.Value = config.CredentialWorkspace
 	if got := databaseHint(&pglogin.Error{Kind: pglogin.Refused}, &c); strings.Contains(got, "CREATE") {
 		t.Errorf("wrong kind of token: got %s, want no SQL", got)
