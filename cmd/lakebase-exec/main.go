@@ -174,6 +174,9 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if _, err := pgenv.Build(j.Environ, j.values(probe, credential.Token{}, nil), j.conf.Keep.Value); err != nil {
 		return err
 	}
+	if err := j.client.Chain.Prepare(ctx); err != nil {
+		return err
+	}
 	if j.cmd, err = process.Find(j.argv, j.Search()); err != nil {
 		return err
 	}

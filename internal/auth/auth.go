@@ -196,27 +196,46 @@ type Observer interface {
 // Chain signs in by the strategy that conf names, or else by the first one that
 // is configured. It keeps to the one that worked. It is safe for concurrent use.
 type Chain struct {
-	conf       config.Config
-	strategies []Strategy
+	conf config.Config
 
-	mu       sync.Mutex
-	source   Source // of the strategy that worked; nil: none yet
+	mu    sync.Mutex
+	links []link // in the order in which they are tried; only the one that worked, once there is one
+}
+
+// link is a strategy, and what it configured.
+type link struct {
+	strategy Strategy
+	source   Source // nil: not configured yet
 	identity Identity
 }
 
 // NewChain returns the chain for a configuration.
 func NewChain(conf config.Config, d Deps) *Chain {
-	all := strategies(d)
-	if name := conf.Auth.Value; name != "" {
-		named := all[:0]
-		for _, s := range all {
-			if s.Name() == name {
-				named = append(named, s)
-			}
+	c := &Chain{conf: conf}
+	for _, s := range strategies(d) {
+		if name := conf.Auth.Value; name == "" || name == s.Name() {
+			c.links = append(c.links, link{strategy: s})
 		}
-		all = named
 	}
-	return &Chain{conf: conf, strategies: all}
+	return c
+}
+
+// Prepare reads a given secret, such as that of a file, so that an error is found
+// before anything else is done.
+func (c *Chain) Prepare(ctx context.Context) error {
+	if c.conf.Secret.Kind != config.SecretInFile {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.links[0].configure(ctx, c.conf)
+}
+
+func (l *link) configure(ctx context.Context, conf config.Config) (err error) {
+	if l.source == nil {
+		l.source, l.identity, err = l.strategy.Configure(ctx, conf)
+	}
+	return err
 }
 
 // Do calls use with the configured source and its identity. While errors are
@@ -224,22 +243,18 @@ func NewChain(conf config.Config, d Deps) *Chain {
 // then is the first one that says what is missing.
 func (c *Chain) Do(ctx context.Context, use func(Source, Identity) error) error {
 	c.mu.Lock()
-	source, id := c.source, c.identity
+	links := c.links
 	c.mu.Unlock()
-	if source != nil {
-		return use(source, id)
-	}
 	missing := ErrNotConfigured
-	for _, s := range c.strategies {
-		source, id, err := s.Configure(ctx, c.conf)
+	for _, l := range links {
+		err := l.configure(ctx, c.conf)
 		if err == nil {
-			err = use(source, id)
+			err = use(l.source, l.identity)
 		}
 		if err == nil {
 			c.mu.Lock()
-			c.source, c.identity = source, id
+			c.links = []link{l}
 			c.mu.Unlock()
-			return nil
 		}
 		if !errors.Is(err, ErrNotConfigured) {
 			return err

@@ -79,7 +79,7 @@ func (g UserGrant) Identity(conf config.Config) Identity { return browserIdentit
 
 // Chain returns a chain that signs in with the new token alone.
 func (g UserGrant) Chain(conf config.Config) *Chain {
-	return &Chain{source: grantSource{g.Token}, identity: g.Identity(conf)}
+	return &Chain{conf: conf, links: []link{{source: grantSource{g.Token}, identity: g.Identity(conf)}}}
 }
 
 // grantSource is the Source of a login that has just been made.

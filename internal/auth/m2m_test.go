@@ -77,6 +77,16 @@ func TestM2M_GivenSecret(t *testing.T) {
 	if id, err := token(t, f.chain(conf)); err != nil || f.took() != "file:/run/secrets/x sign-in" || id.Given.Reveal() != secretText {
 		t.Errorf("from a file: got %v", err)
 	}
+	chain := f.chain(conf)
+	if err := chain.Prepare(t.Context()); err != nil || f.took() != "file:/run/secrets/x" {
+		t.Errorf("Prepare: got %v", err)
+	}
+	if _, err := token(t, chain); err != nil || f.took() != "sign-in" {
+		t.Errorf("after Prepare: got %v", err)
+	}
+	if err := f.chain(resolve(t)).Prepare(t.Context()); err != nil || f.took() != "" {
+		t.Errorf("Prepare of a stored secret: got %v", err)
+	}
 	f.fileErr = errors.New("boom")
 	_, err := token(t, f.chain(conf))
 	if !errors.As(err, new(*SecretFileError)) || !errors.Is(err, f.fileErr) || !strings.HasPrefix(err.Error(), "--client-secret-file: ") {
