@@ -15,6 +15,7 @@ import (
 // TestAttack_ForeignFiles: what another user has put where we look is refused by its
 // owner, or costs a new token, and stays as it was.
 func TestAttack_ForeignFiles(t *testing.T) {
+	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	p := otherUserFixture(t, l)
 	p.set("LAKEBASE_WAIT=never")
@@ -72,6 +73,7 @@ func TestAttack_ForeignFiles(t *testing.T) {
 // TestAttack_RuntimeDirectoryExists: in a folder that everybody can write, such as a
 // shared TMPDIR, somebody else was there first.
 func TestAttack_RuntimeDirectoryExists(t *testing.T) {
+	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	p := otherUserFixture(t, l)
 	p.set("LAKEBASE_WAIT=never")

@@ -48,6 +48,7 @@ true
 // TestAttack_OtherUser: what another user of the machine can see of each program
 // while it has something to hide.
 func TestAttack_OtherUser(t *testing.T) {
+	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
 	p := otherUserFixture(t, l)
 	l.Set(func(s *emulator.Settings) { s.Latency = 4 * time.Second }) // two requests are within get's ten seconds

@@ -23,6 +23,7 @@ import (
 // up, Allow is clicked, the browser follows the redirect and shows our page. Then
 // they are who the database knows.
 func TestUserLogin_Chromium(t *testing.T) {
+	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
 	p := userFixture(t, l)
 	c := newChromium(t, p)

@@ -61,6 +61,7 @@ var queries = []query{
 // TestCompletion asks real shells what they offer, with the script that the
 // helper prints.
 func TestCompletion(t *testing.T) {
+	t.Parallel()
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.env["MARKED_NAME"] = "1"
 	p.env["XDG_CONFIG_HOME"] = p.home

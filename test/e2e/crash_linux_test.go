@@ -43,6 +43,7 @@ func number(t *testing.T, name string, fallback uint64) uint64 {
 // leave has to work, and the next run has to clear it away. CRASH_KILLS says how
 // often; CRASH_SEED repeats the moments of an earlier test.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	seed := number(t, "CRASH_SEED", rand.Uint64())
 	corners := []struct {
 		name string

@@ -185,6 +185,7 @@ process.stdout.write(JSON.stringify(process.argv.slice(1).flatMap(read)));`}, pa
 
 // URLs with any user name and password mean the same to libpq, urllib and pgjdbc.
 func TestFormats_URLWithAnyName(t *testing.T) {
+	t.Parallel()
 	run := func(t *testing.T, docs []rendered, argv ...string) {
 		t.Helper()
 		p := &fixture{t: t, home: t.TempDir(), env: map[string]string{"PATH": os.Getenv("PATH"), "LC_ALL": "C.UTF-8"}}

@@ -45,6 +45,7 @@ func reader(t *testing.T, name string) string {
 // TestFormats_Readers gives each format to the program that it is made
 // for. Nothing but the profile says where to: the callers know a path and a name.
 func TestFormats_Readers(t *testing.T) {
+	t.Parallel()
 	f := newFormats(t)
 	t.Run("credential-process by the AWS CLI", f.aws)
 	t.Run("exec-credential by kubectl", f.kubectl)

@@ -109,6 +109,7 @@ func processState(pid int) byte {
 //
 // It is not parallel to other tests: it is busy, and some of them measure time.
 func TestJobControl(t *testing.T) {
+	t.Parallel()
 	client(t, "/usr/bin/python3")
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	slots := make(chan struct{}, maxShells)

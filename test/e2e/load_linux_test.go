@@ -19,8 +19,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// loadCallers is how many callers there are in all.
-const loadCallers = 200
+// loadCallers is how many helpers start in the tests of faults, defaultHelpers in
+// TestGet_OneMintForAll without LOAD_HELPERS.
+const (
+	loadCallers    = 60
+	defaultHelpers = 1000
+)
 
 // atOnce is how many programs run at the same time. get has ten seconds in all: more
 // than a slow machine finishes in that time must not run at once.
@@ -134,18 +138,27 @@ func (l *load) wantMints(least, most int) {
 	}
 }
 
-// One signs in for two hundred.
+// TestGet_OneMintForAll starts LOAD_HELPERS helpers, atOnce at a time, with an empty
+// cache: one signs in for all, each has its token, and the token stays cached.
 func TestGet_OneMintForAll(t *testing.T) {
 	t.Parallel()
+	n := int(number(t, "LOAD_HELPERS", defaultHelpers))
 	l := newLoad(t)
-	_, had := l.sameToken(l.runAll(loadCallers, nil, &atomic.Int32{}), false)
+	l.mark()
+	text, had := l.sameToken(l.runAll(n, nil, &atomic.Int32{}), false)
+	if had != n {
+		t.Errorf("got %d of %d tokens", had, n)
+	}
 	l.wantMints(1, 1)
-	if had != loadCallers {
-		t.Errorf("%d answers", had)
+	if c := l.lakebase.Counters(); c.Requests != 2 || c.Handshakes > 2 {
+		t.Errorf("got %d requests over %d connections, want 2: %v", c.Requests, c.Handshakes, c.ByCall)
 	}
-	if n := l.lakebase.Counters(); n.Requests != 2 {
-		t.Errorf("the requests are %v", n.ByCall)
+	l.nothingLeft()
+	l.lakebase.ResetCounters()
+	if again, had := l.sameToken([]*getProcess{l.startGet().wait()}, false); had != 1 || again != text {
+		t.Error("the token was not cached")
 	}
+	l.wantMints(0, 0)
 }
 
 // holdToken keeps back the answer to the next request of a workspace token.

@@ -10,6 +10,7 @@ import (
 
 // The manual pages are read without a warning, and show what they should.
 func TestManualPages(t *testing.T) {
+	t.Parallel()
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.env["MANWIDTH"] = "80"
 	client(t, "man")

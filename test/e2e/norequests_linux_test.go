@@ -41,6 +41,7 @@ func listenAndCount(t *testing.T, network, address string) *countingListener {
 // Commands that only print something, and usage errors, make no request:
 // neither keychain nor network, and it leaves nothing behind.
 func TestCommands_AskNoServer(t *testing.T) {
+	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	p := newFixture(t, l)
 	bus := listenAndCount(t, "unix", filepath.Join(t.TempDir(), "bus"))

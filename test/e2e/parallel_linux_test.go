@@ -10,7 +10,7 @@ import (
 )
 
 // coldStarts is how many commands start.
-const coldStarts = 30
+const coldStarts = 16
 
 // longTimeouts is an environment in which no deadline of the programs ends on a slow machine.
 var longTimeouts = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "LAKEBASE_WAIT_TIMEOUT=5m"}

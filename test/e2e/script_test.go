@@ -47,6 +47,7 @@ import (
 //	twice NAME=VALUE... CODE PROGRAM   runs it with names that occur twice in the environment; stdout
 //	                               holds both of its outputs, tokens are allowed
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setupScript,

@@ -188,6 +188,7 @@ func endPid(t *testing.T, p *fixture) {
 // However many start at once with an access token that has ended, one trades the
 // refresh token, which the server takes once; nobody is locked out.
 func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
+	t.Parallel()
 	const starts = 50
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
 	p := userFixture(t, l)
@@ -239,6 +240,7 @@ func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 // Without a cache each start renews the login, one after the other, whatever it
 // is for: the refresh token is the person's, not the workspace's.
 func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
+	t.Parallel()
 	const starts = 12
 	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true}})
 	p := userFixture(t, l)
@@ -262,6 +264,7 @@ func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
 // A logout while another process renews the login waits for it, so that what the
 // workspace gives then is not left behind.
 func TestLogout_DuringRenewal(t *testing.T) {
+	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true}})
 	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
