@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/doctor"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -80,9 +78,9 @@ func (d *diagnosis) KeychainState(ctx context.Context, conf config.Config) error
 }
 
 func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Identity) doctor.Stored {
-	host, clientID := conf.Workspace.Value.HostPort(), conf.ClientID.Value
+	host, clientID, ofUser := conf.Workspace.Value.HostPort(), conf.ClientID.Value, id.Type == auth.AuthBrowser
 	account := config.SecretAccount(host, clientID)
-	if id.Type == auth.AuthBrowser {
+	if ofUser {
 		account = config.RefreshAccount(host, id.Principal)
 	}
 	stored := doctor.Stored{Store: storeKeychain}
@@ -92,28 +90,20 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	}
 	chain := d.Keychain(conf)
 	stores, err := d.TokenStores(conf, chain)
-	if err != nil {
+	if ofUser || err != nil {
 		return stored
 	}
 	v := d.secretStore(stores, chain, host, clientID)
-	if secret, err := v.peek(ctx); err == nil {
-		stored.Known = true
+	secret, err := v.peek(ctx)
+	if stored.Known = err == nil; stored.Known {
 		stored.Expires, _ = v.expiry(ctx, secret)
 	}
 	return stored
 }
 
 func (d *diagnosis) Prober(conf config.Config) (doctor.Prober, error) {
-	finder := d.Roots()
-	prober, err := doctor.NewProber(conf.Workspace.Value, exchange.Options{
-		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, UserAgent: program + "/" + cli.Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-		Proxy:     d.ProxySettings(),
-	})
-	if err != nil {
-		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
-	}
-	return prober, nil
+	prober, err := doctor.NewProber(conf.Workspace.Value, d.WorkspaceOptions(conf))
+	return prober, cli.ProxyError(err)
 }
 
 func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {

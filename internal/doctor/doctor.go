@@ -147,7 +147,7 @@ type Local interface {
 type Stored struct {
 	Store   string    // "keychain" or "file"
 	Path    string    // of a file
-	Known   bool      // whether it was read
+	Known   bool      // a secret that was read, so that its expiry may be known
 	Expires time.Time // zero: unknown
 }
 

@@ -130,7 +130,11 @@ func (w *fakeWorld) TokenStore(config.Config) (string, []string, error) {
 }
 func (w *fakeWorld) KeychainState(context.Context, config.Config) error { return w.keychainErr }
 
-func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) Stored { return w.stored }
+func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) Stored {
+	s := w.stored
+	s.Known = s.Known && w.userName == ""
+	return s
+}
 
 func (w *fakeWorld) Prober(config.Config) (Prober, error) { return w, w.proxyErr }
 

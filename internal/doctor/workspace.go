@@ -55,20 +55,19 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 
 // describeStored adds where a stored secret or login is, and when it expires.
 func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
-	ofUser := id.Type == auth.AuthBrowser
-	if x.conf.Secret.Kind != config.SecretInKeychain || !ofUser && id.Type != auth.AuthM2M {
+	if x.conf.Secret.Kind != config.SecretInKeychain || id.Type != auth.AuthBrowser && id.Type != auth.AuthM2M {
 		return
 	}
 	stored := x.Local.Stored(ctx, x.usable(), id)
 	r.fact("store", stored.Store)
 	r.fact("path", stored.Path)
+	from := ", from the keychain"
 	if stored.Path != "" {
-		r.Text += ", from the file " + stored.Path
-	} else {
-		r.Text += ", from the keychain"
+		from = ", from the file " + stored.Path
 	}
+	r.Text += from
 	switch left := stored.Expires.Sub(x.Now()); {
-	case ofUser || !stored.Known: // only the workspace knows when a login ends
+	case !stored.Known: // only the workspace knows when a login ends
 	case stored.Expires.IsZero():
 		r.Text += "; its expiry is not known here"
 	default:

@@ -184,7 +184,7 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 	return exchange.GitHubToken(ctx, exchange.GitHub{
 		URL: from.URL, Token: from.Token, Audience: audience, Options: exchange.Options{UserAgent: o.Program + "/" + Version(),
 			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(o.conf.CACert.Value) },
-			Proxy:     o.ProxySettings()},
+			Proxy:     o.proxySettings()},
 	})
 }
 

@@ -89,20 +89,30 @@ func (e *NoRuntimeDirError) Error() string { return "no runtime directory: " + e
 func (e *NoRuntimeDirError) Hint() string { return "name a private directory with --runtime-dir" }
 
 func (p *Environment) workspace(conf config.Config) (*exchange.Client, error) {
-	finder := p.Roots()
-	client, err := exchange.New(exchange.Options{
-		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: p.Program + "/" + Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-		Proxy:     p.ProxySettings(),
-	})
-	if err != nil { // the host was checked before: it is the proxy
-		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
-	}
-	return client, nil
+	client, err := exchange.New(p.WorkspaceOptions(conf))
+	return client, ProxyError(err)
 }
 
-// ProxySettings returns the proxy settings of the environment.
-func (p *Environment) ProxySettings() exchange.ProxySettings {
+// WorkspaceOptions returns the options of a client for conf's workspace.
+func (p *Environment) WorkspaceOptions(conf config.Config) exchange.Options {
+	finder := p.Roots()
+	return exchange.Options{
+		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: p.Program + "/" + Version(),
+		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
+		Proxy:     p.proxySettings(),
+	}
+}
+
+// ProxyError explains an error of exchange.New. The host is valid, so it is the proxy.
+func ProxyError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
+}
+
+// proxySettings returns the proxy settings of the environment.
+func (p *Environment) proxySettings() exchange.ProxySettings {
 	return exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")}
 }
 
