@@ -31,8 +31,8 @@ func (f *formats) aws(t *testing.T) {
 		t.Errorf("the AWS CLI reads the end as %q (%v)", got.Expiration, err)
 	}
 	_, stderr, code := f.run(t, env, "/usr/bin/aws", "configure", "export-credentials", "--profile", "wrong")
-	if code == 0 || !strings.Contains(stderr, `no profile "none"`) {
-		t.Errorf("a failure is not handed on: exit code %d: %s", code, stderr)
+	if code == 0 || !strings.Contains(stderr, `profile "none" not found`) {
+		t.Errorf("a failure is not passed on: exit code %d: %s", code, stderr)
 	}
 }
 

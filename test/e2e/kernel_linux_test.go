@@ -226,7 +226,7 @@ func TestKernelCache_OtherUser(t *testing.T) {
 		}
 	}
 	requests(t, l, "a full quota", 4)
-	if stderr := get("--verbose"); !strings.Contains(stderr, "note: storing the token: kernel keyring: the user's quota is used up") {
+	if stderr := get("--verbose"); !strings.Contains(stderr, "note: storing the token: kernel keyring: the user's quota is exceeded") {
 		t.Errorf("stderr does not name the quota:\n%s", stderr)
 	}
 }
