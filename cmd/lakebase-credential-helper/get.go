@@ -68,8 +68,7 @@ func checkGet(given map[string][]string, in *config.Input) error {
 	return nil
 }
 
-// get prints one token. Nobody is asked for anything: a locked keychain is an
-// error at once.
+// get prints one token. It never prompts: a locked keychain is an error.
 func get(ctx context.Context, c *invocation) error {
 	wait := time.Duration(0)
 	if w := c.given["wait"]; w != nil {

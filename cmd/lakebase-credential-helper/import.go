@@ -58,7 +58,7 @@ func (c *invocation) section(file *config.DatabricksFile, in *config.Input) (str
 }
 
 // offerRemoval removes the plain-text secret from the file that it was imported from,
-// if --remove-plaintext or the user says so; otherwise it logs how to.
+// if --remove-plaintext is given or the user agrees; otherwise it logs how to.
 func (c *invocation) offerRemoval(ctx context.Context) error {
 	if c.imported == nil {
 		return nil

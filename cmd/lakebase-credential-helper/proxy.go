@@ -47,7 +47,7 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 	in.Listens = true
 	switch {
 	case given["listen"] == nil:
-		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a folder for its socket"}
+		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a directory for its socket"}
 	case given["password-file"] != nil && given["trust-local"] != nil:
 		return &cli.UsageError{Problem: "--trust-local cannot be used with --password-file", Fix: "clients give that file's password, or none"}
 	case given["password-file"] == nil && given["trust-local"] == nil:

@@ -28,7 +28,7 @@ func (c *invocation) secretStore(stores cli.TokenStores, chain *keychain.Keychai
 	v := &secretStore{host: host, clientID: clientID, chain: chain, index: stores.Index()}
 	files := c.SecretFiles()
 	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
-		v.files = &files // one that cannot be used says so when it is read
+		v.files = &files // even one that cannot be used: Get returns why
 	}
 	return v
 }

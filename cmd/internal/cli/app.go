@@ -74,8 +74,8 @@ func groupFlags(flags []urfave.Flag) (groups []FlagGroup) {
 	return groups
 }
 
-// Configure gives app the conventions of both programs: it writes to out alone,
-// prints no errors and never exits. args are the words after the program's name.
+// Configure gives app the conventions of both programs: it writes to out only,
+// prints no errors and never exits. args are the arguments.
 func Configure(app *urfave.App, program string, args []string, out io.Writer) {
 	app.Name, app.HelpName = program, program
 	app.Version = "see VersionPrinter" // to find it out takes time
@@ -142,7 +142,7 @@ func HelpCommand() *urfave.Command {
 }
 
 // CompletionCommand is the hidden command that the shells' completion scripts call
-// with the words of a command line up to the cursor, without the program's name.
+// with the arguments up to the cursor.
 const CompletionCommand = "__complete"
 
 // CompleteCommand returns that command.

@@ -12,22 +12,23 @@ import (
 // completeFiles tells the scripts to complete the name of a file.
 const completeFiles = ":files"
 
-// complete returns what the last of words, which is being typed, can become: one
-// candidate a line, with a description after a tab where there is one. The words
-// before it are as the shell splits them; bash makes three of --wait=auto.
-func (e *Environment) complete(app *urfave.App, words []string) []string {
-	if len(words) == 0 {
+// complete returns the completions of the last of args, which is being typed: one in
+// a line, some with a description after a tab. args are as the shell splits them; bash
+// makes three of --wait=auto.
+func (e *Environment) complete(app *urfave.App, args []string) []string {
+	if len(args) == 0 {
 		return nil
 	}
-	before, word := words[:len(words)-1], words[len(words)-1]
+	before, word := args[:len(args)-1], args[len(args)-1]
 	flags, choices := app.Flags, []string(nil)
 	var commands []*urfave.Command
-	if name := first(before); app.Command(name) != nil {
-		flags, choices = app.Command(name).Flags, strings.Fields(app.Command(name).ArgsUsage)
+	if len(before) > 0 && app.Command(before[0]) != nil {
+		c := app.Command(before[0])
+		flags, choices = c.Flags, strings.Fields(c.ArgsUsage)
 	} else {
 		commands = app.VisibleCommands()
 	}
-	lead := "" // what stands before the value in the same word
+	lead := "" // what precedes the value in the same argument
 	switch name, value, joined := strings.Cut(word, "="); {
 	case joined && strings.HasPrefix(name, "-"):
 		before, word, lead = append(slices.Clone(before), name), value, name+"="
@@ -59,13 +60,6 @@ func (e *Environment) complete(app *urfave.App, words []string) []string {
 		}
 	}
 	return matching(out, "", word)
-}
-
-func first(words []string) string {
-	if len(words) == 0 {
-		return ""
-	}
-	return words[0]
 }
 
 // matching returns the candidates that begin with word, each after lead.

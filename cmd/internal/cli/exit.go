@@ -36,8 +36,8 @@ type exitRow struct {
 	Is      func(error) bool
 }
 
-// exitTable maps errors to exit codes; the first row that matches counts. The
-// rows stand in this order because an error may hold another one as its reason.
+// exitTable maps errors to exit codes; the first row that matches counts. The order
+// matters because an error may wrap another one.
 var exitTable = []exitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
@@ -60,14 +60,14 @@ func is[T error](err error) bool {
 	return errors.As(err, &t)
 }
 
-// badValue says whether a login failed for what we were told to use, before
-// anything was asked of the database.
+// badValue reports whether a login failed before it started, because of a value that
+// it was given.
 func badValue(err error) bool {
 	var e *pglogin.Error
 	return errors.As(err, &e) && (e.Kind == pglogin.BadTarget || e.Kind == pglogin.BadRootCert)
 }
 
-// untried says whether the workspace was not even asked before time was up.
+// untried reports whether the time limit ended before the workspace was asked.
 func untried(err error) bool {
 	var e *retry.Error
 	return errors.As(err, &e) && e.Last == nil
@@ -92,7 +92,7 @@ func ExitMeanings(starts bool) []ExitMeaning {
 	return out
 }
 
-// ExitCode is the code for err; 0 for nil.
+// ExitCode returns the exit code for err; 0 for nil.
 func ExitCode(err error) int {
 	if err == nil {
 		return 0

@@ -18,7 +18,7 @@ import (
 )
 
 // Describe returns an error's message, one line, and the hint what to do about it. Both
-// are the error's own; Describe adds what only the configuration knows. conf is nil if
+// are the error's own; Describe adds what depends on the configuration. conf is nil if
 // there is none.
 func Describe(err error, conf *config.Config) (message, hint string) {
 	var (
@@ -122,21 +122,21 @@ func userLogin(host string, conf *config.Config) string {
 // workspaceError returns the message of a call that failed, with its attempts, and
 // what to do about it.
 func workspaceError(err error, e *exchange.Error, conf *config.Config) (message, hint string) {
-	told := *e
+	call := *e
 	if conf != nil {
-		told.Origins = origins(e, conf)
+		call.Origins = origins(e, conf)
 	}
-	text := told.Error()
+	text := call.Error()
 	var tried *retry.Error
 	if errors.As(err, &tried) && tried.After > 0 {
 		text += fmt.Sprintf(" (server asks to wait for %s)", tried.After.Round(time.Second))
 	} else if errors.As(err, &tried) && tried.Attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts in %s)", tried.Attempts, tried.Elapsed.Round(100*time.Millisecond))
 	}
-	return text, told.Hint()
+	return text, call.Hint()
 }
 
-// origins says where conf comes from, for messages and hints of calls.
+// origins returns where the values of conf come from, for messages and hints of calls.
 func origins(e *exchange.Error, conf *config.Config) exchange.Origins {
 	o := exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: SameTarget(conf)}
 	if h := auth.HinterFor(*conf); h != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-// ProfilesPath is where the profiles stand: LAKEBASE_CONFIG_FILE, else
-// lakebase/profiles.ini in the user's configuration folder.
+// ProfilesPath returns the path of the profiles file: LAKEBASE_CONFIG_FILE, else
+// lakebase/profiles.ini in the user's configuration directory.
 func (e *Environment) ProfilesPath() string {
 	if f := e.Env("LAKEBASE_CONFIG_FILE"); f != "" {
 		return f
@@ -31,7 +31,7 @@ func (e *Environment) configDir() string {
 	return filepath.Join("/", e.Home(), ".config") // without a home: not the working directory's
 }
 
-// cacheDir is the user's cache folder, or empty.
+// cacheDir returns the user's cache directory, or an empty string.
 func (e *Environment) cacheDir() string {
 	if runtime.GOOS == "windows" {
 		return e.Env("LOCALAPPDATA")
@@ -49,8 +49,8 @@ func (e *Environment) cacheDir() string {
 	return filepath.Join(home, ".cache")
 }
 
-// DatabricksPath is where the Databricks tools keep their profiles:
-// DATABRICKS_CONFIG_FILE, else .databrickscfg in the home folder
+// DatabricksPath returns the path of the Databricks tools' profiles:
+// DATABRICKS_CONFIG_FILE, else .databrickscfg in the home directory
 // (databricks-sdk-go, config/config_file.go, which takes "~" too).
 func (e *Environment) DatabricksPath() string {
 	f := e.Env("DATABRICKS_CONFIG_FILE")
@@ -68,8 +68,8 @@ func (e *Environment) SecretFiles() secretfile.Store {
 	return secretfile.Store{Dir: filepath.Join(e.configDir(), "lakebase", "secrets")}
 }
 
-// Databricks reads that file. It decides where a secret is sent, so one that
-// others can write is refused. Errors: *securefile.Error, *config.Error.
+// Databricks reads that file. It decides where a secret is sent, so one that others
+// can write is rejected. Errors: *securefile.Error, *config.Error.
 func (e *Environment) Databricks() (*config.DatabricksFile, error) {
 	path := e.DatabricksPath()
 	data, err := securefile.ReadProfile(path)
@@ -79,7 +79,7 @@ func (e *Environment) Databricks() (*config.DatabricksFile, error) {
 	return config.ParseDatabricks(path, data)
 }
 
-// Profiles reads the file of profiles; nil where there is none.
+// Profiles reads the profiles file; nil if there is none.
 func (e *Environment) Profiles() (*config.Profiles, error) {
 	path := e.ProfilesPath()
 	data, err := securefile.ReadProfile(path)

@@ -32,10 +32,7 @@ var fish string
 // page is the data of the manual page.
 type page struct {
 	*urfave.App
-	Options     []option // of a program without commands, or shared by its commands
-	Environment [][2]string
-	Files       [][2]string
-	SeeAlso     string
+	Options []option // of a program without commands, or shared by its commands
 }
 
 // option is an option with the commands that take it.
@@ -61,11 +58,10 @@ func files(app *urfave.App) (map[string]string, error) {
 }
 
 func manual(app *urfave.App) (string, error) {
-	p := page{App: app, Environment: environment, Files: paths, SeeAlso: "**lakebase-credential-helper**(1)"}
-	commands := []*urfave.Command{{Flags: app.Flags}}
-	if visible := app.VisibleCommands(); len(visible) > 0 {
-		p.Environment, p.Files, p.SeeAlso = append(environment, helperEnvironment...), append(paths, helperPaths...), "**lakebase-exec**(1)"
-		commands = visible
+	p := page{App: app}
+	commands := app.VisibleCommands()
+	if len(commands) == 0 {
+		commands = []*urfave.Command{{Flags: app.Flags}}
 	}
 	for _, c := range commands {
 		for _, f := range c.Flags {
@@ -145,27 +141,3 @@ func Sync(root string, app *urfave.App, write bool) (stale []string, err error) 
 	}
 	return stale, nil
 }
-
-// Variables and files that the manual names besides those of the options.
-var (
-	environment = [][2]string{
-		{"DATABRICKS_CLIENT_SECRET", "the secret itself, instead of the keychain's; used only for the host and client ID that it belongs to"},
-		{"LAKEBASE_CONFIG_FILE", "the profiles file"},
-		{"LAKEBASE_LOG", "quiet, normal or verbose"},
-		{"HTTPS_PROXY, NO_PROXY", "HTTP proxy for the workspace; not used for the database"},
-		{"SSL_CERT_FILE", "root certificates, instead of the system's"},
-	}
-	helperEnvironment = [][2]string{
-		{"DATABRICKS_CONFIG_FILE, DATABRICKS_CONFIG_PROFILE", "file and section that login --import reads"},
-		{"KUBERNETES_EXEC_INFO", "set by the caller of get --format exec-credential; its apiVersion is returned"},
-		{"GITHUB_ENV", "file that get --format github-env appends to"},
-	}
-	paths = [][2]string{
-		{"~/.config/lakebase/profiles.ini", "profiles, without secrets; under $XDG_CONFIG_HOME if that is set"},
-		{"$XDG_RUNTIME_DIR/lakebase", "locks and records of logins, with --cache file the tokens, and with --refresh a directory for each run; $RUNTIME_DIRECTORY, /run/user/UID/lakebase and ~/.local/state/lakebase/run are used instead if they are set or exist"},
-	}
-	helperPaths = [][2]string{
-		{"~/.config/lakebase/secrets", "secrets stored by login --store file, in plain text and mode 0600"},
-		{"~/.databrickscfg", "read by login --import"},
-	}
-)
