@@ -5,7 +5,7 @@ import (
 )
 
 // SecretAccount is the keychain account of the secret: one for each host and
-// client id, so that a secret cannot be read for another host.
+// client ID, so that a secret cannot be read for another host.
 func (c *Config) SecretAccount() string {
 	return SecretAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
@@ -13,7 +13,7 @@ func (c *Config) SecretAccount() string {
 // SecretAccount is the keychain account of a service principal's secret.
 func SecretAccount(host, clientID string) string { return "secret:" + host + ":" + clientID }
 
-// SplitSecretAccount is the reverse of SecretAccount. The client id has no
+// SplitSecretAccount is the reverse of SecretAccount. The client ID has no
 // colon in it; the host may.
 func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 	rest, ok := strings.CutPrefix(account, "secret:")

@@ -153,6 +153,6 @@ func (r *resolver) dropClientID() {
 			Fix: "leave it out, or choose with --auth " + AuthM2M})
 		return
 	}
-	r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client id")
+	r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client ID")
 	r.noClient, c.ClientID = c.ClientID.Value, Value[string]{}
 }

@@ -56,7 +56,7 @@ func TestAuth_OneCredential(t *testing.T) {
 			t.Errorf("%s: what happens to be at hand is written to a profile", w.name)
 		}
 		if person := w.word == "pat"; person != (c.ClientID.Value == "") || person != (c.User.Value == "") {
-			t.Errorf("%s: client id %q, user %q", w.name, c.ClientID.Value, c.User.Value)
+			t.Errorf("%s: client ID %q, user %q", w.name, c.ClientID.Value, c.User.Value)
 		}
 	}
 	c := given{env: env()}.must(t)
@@ -120,7 +120,7 @@ func TestAuth_Explicit(t *testing.T) {
 				t.Errorf("%s: %+v by %+v, a profile would be %v", word, c.Auth, c.Secret, c.ProfileKeys())
 			}
 			if id, user := c.ClientID.Value != "", c.User.Value != ""; id != hasClientID(word) || id != user {
-				t.Errorf("%s: client id %q, user %q", word, c.ClientID.Value, c.User.Value)
+				t.Errorf("%s: client ID %q, user %q", word, c.ClientID.Value, c.User.Value)
 			}
 			if word == "github-oidc" && !c.Secret.Text.IsZero() {
 				t.Error("the key to GitHub's token service is taken for the workload's token")
@@ -201,7 +201,7 @@ func TestAuth_StrayToken(t *testing.T) {
 	}
 	g = given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "me"}, profiles: "[me]\nhost = h.example\nendpoint = shop\n"}
 	if c := g.must(t); c.Auth.Value != "pat" {
-		t.Errorf("a profile without a client id: %+v", c.Auth)
+		t.Errorf("a profile without a client ID: %+v", c.Auth)
 	}
 }
 
@@ -209,11 +209,11 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 	for _, word := range []string{"external-browser", "pat", "databricks-cli"} {
 		g := given{env: env("DATABRICKS_TOKEN", "t", "PGUSER", "env-client"), options: map[string]string{"auth": word}}
 		c := g.must(t)
-		if c.ClientID.Value != "" || c.User.Value != "" || notes(c, "DATABRICKS_CLIENT_ID") != "not used: "+word+" has no client id" || !strings.Contains(notes(c, "PGUSER"), "it is the client id") {
+		if c.ClientID.Value != "" || c.User.Value != "" || notes(c, "DATABRICKS_CLIENT_ID") != "not used: "+word+" has no client ID" || !strings.Contains(notes(c, "PGUSER"), "it is the client ID") {
 			t.Errorf("%s: %q %q, notes %v", word, c.ClientID.Value, c.User.Value, c.Notes)
 		}
 		if v, removed := c.ProfileKeys()["client_id"]; !removed || v != "" {
-			t.Errorf("%s: a profile would keep its client id", word)
+			t.Errorf("%s: a profile would keep its client ID", word)
 		}
 		g.env["PGUSER"] = "analysts"
 		if c := g.must(t); c.User.Value != "analysts" || c.ProfileKeys()["user"] != "analysts" {

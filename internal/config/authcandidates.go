@@ -63,9 +63,9 @@ func (r *resolver) foreignTo(word string) string {
 	case id == "" || id == target || !hasClientID(word):
 		return ""
 	case target == "":
-		return "it belongs to " + envClientID + ", and the target has no client id"
+		return "it belongs to " + envClientID + ", and the target has no client ID"
 	default:
-		return "it belongs to " + envClientID + ", and the target's client id is " + target
+		return "it belongs to " + envClientID + ", and the target's client ID is " + target
 	}
 }
 

@@ -93,8 +93,8 @@ func (r *resolver) dropForeignSecrets(s *section) {
 	case !s.clientID.Given():
 		drop(&s.secret, "its section names no client_id")
 	case c.ClientID.Value != s.clientID.Value:
-		drop(&s.secret, "it belongs to the section's client_id, and the target's client id is "+c.ClientID.Value)
-		drop(&s.token, "the target's client id is "+c.ClientID.Value)
+		drop(&s.secret, "it belongs to the section's client_id, and the target's client ID is "+c.ClientID.Value)
+		drop(&s.token, "the target's client ID is "+c.ClientID.Value)
 	}
 }
 
@@ -336,7 +336,7 @@ func (r *resolver) applyImport() {
 	}
 	disagree := func(from Source, given, theirs string) {
 		r.fail(&Error{Name: from.String(), Problem: fmt.Sprintf("names %s, and %s is for %s", sanitize.Quote(given), im, theirs),
-			Fix: "a secret belongs to its own section's host and client id: leave " + from.String() + " out, or name another section with --databricks-profile"})
+			Fix: "a secret belongs to its own section's host and client ID: leave " + from.String() + " out, or name another section with --databricks-profile"})
 	}
 	if theirs := im.Workspace.Value.HostPort(); c.Workspace.Given() && c.Workspace.Value.HostPort() != theirs {
 		disagree(c.Workspace.Source, c.Workspace.Value.HostPort(), theirs)

@@ -160,7 +160,7 @@ func TestSection_Precedence(t *testing.T) {
 	if c := g.must(t); c.Secret.Kind != SecretInKeychain || c.Workspace.Value.HostPort() != "b.example" || notes(c, "--databricks-profile") != "not used: --host names another workspace" {
 		t.Errorf("%+v", c)
 	}
-	// Another client id leaves the host, and the secret to its owner.
+	// Another client ID leaves the host, and the secret to its owner.
 	g = bySection("sp")
 	g.options["client-id"] = "mine"
 	c = g.must(t)

@@ -72,7 +72,7 @@ func ofTarget[T any](r *resolver, option string, def T, parse func(string, Sourc
 // signed-in user, if an option names another client.
 func ofClient(r *resolver, v Value[string]) Value[string] {
 	if r.noClient != "" && v.Value == r.noClient && v.Given() && v.Source.Origin != FromOption {
-		r.note(v.Source.String(), "not used: it is the client id, and "+r.conf.Auth.Value+" has none")
+		r.note(v.Source.String(), "not used: it is the client ID, and "+r.conf.Auth.Value+" has none")
 		return Value[string]{}
 	}
 	if r.conf.ClientID.Source.Origin != FromOption || !v.Given() || v.Source.Origin == FromOption {
