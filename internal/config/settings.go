@@ -169,6 +169,49 @@ func ofStoredTarget(of func(*Config) (string, bool)) func(*Config) (string, bool
 	}
 }
 
+// Authentication types that the configuration treats specially. The names of all
+// types are those of the Databricks SDKs (databricks-sdk-go config: auth_type).
+const (
+	AuthM2M = "oauth-m2m"
+	AuthPAT = "pat"
+)
+
+// AuthType is a row of the table of authentication types. Package auth has a strategy
+// for each.
+type AuthType struct {
+	Name       string // the value of --auth, and part of the key of cached tokens
+	Credential string // what it signs in with, as messages call it
+	Subject    string // who signs in, as messages call it
+	ClientID   bool   // signs in as the service principal of --client-id; else only the workspace knows who signs in
+	Workload   bool   // sends a workload's token, which goes to a Databricks domain only
+	Kind       SecretKind
+
+	variables []authVariable
+	require   func(*resolver) // if set: checks what it needs besides variables
+}
+
+// authVariable is an environment variable that contains or names the credential. Of
+// one type's variables the first that is set counts.
+type authVariable struct {
+	name string
+	read func(*resolver, Source) (SecretSource, error)
+}
+
+var authTypes = []AuthType{
+	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
+		variables: []authVariable{{envSecret, (*resolver).secretVariable}, {envSecretFile, (*resolver).fileVariable}}},
+	{Name: "external-browser", Credential: "the login", Subject: "user"},
+	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInEnvironment,
+		variables: []authVariable{{envOIDCName, (*resolver).namedVariable}, {envOIDC, (*resolver).tokenVariable}}},
+	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInFile,
+		variables: []authVariable{{envOIDCFile, (*resolver).fileVariable}}},
+	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretFromGitHub,
+		require: (*resolver).requireGitHub},
+	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
+		variables: []authVariable{{envToken, (*resolver).tokenVariable}}},
+	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretFromCLI},
+}
+
 func storedClientID(c *Config) (string, bool) {
 	if id := c.ClientID; id.Given() && id.Value != "" {
 		return id.Value, true
