@@ -80,8 +80,8 @@ func ofClient(r *resolver, v Value[string]) Value[string] {
 	}
 	lower, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
 	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.Value
-	person := v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.text[0])
-	if !itself && !person {
+	signedIn := v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.text[0])
+	if !itself && !signedIn {
 		return v
 	}
 	r.note(v.Source.String(), "not used: --client-id names another identity")
