@@ -31,13 +31,12 @@ type Desktop struct {
 	address string
 	procs   *processes
 	conn    *dbus.Conn // ours: the fake, the prompter, Lock and Unlock
-	fake    *fake      // nil where gnome-keyring or nobody answers
+	fake    *fake      // nil with gnome-keyring and without a provider
 	calls   *counter
 }
 
-// Start brings up a desktop and returns when its secret service answers. The
-// caller must Close it; should the caller be killed, the kernel kills the
-// processes too.
+// Start starts a session and returns when its secret service answers. The caller
+// must Close it. If the caller is killed, the kernel kills the processes too.
 func Start(ctx context.Context, o Options) (*Desktop, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -75,7 +74,8 @@ func (d *Desktop) start(ctx context.Context, o Options) error {
 	return fmt.Errorf("unknown mode %q", o.Mode)
 }
 
-// folders makes the home, and a short folder for sockets: their paths end at 107 bytes.
+// folders creates the home, and a directory with a short path for sockets, which have
+// at most 107 bytes.
 func (d *Desktop) folders(dir string) error {
 	home, err := filepath.Abs(dir)
 	if err != nil || dir == "" {
@@ -96,7 +96,7 @@ func (d *Desktop) folders(dir string) error {
 // Address is the address of the private bus.
 func (d *Desktop) Address() string { return d.address }
 
-// Env lists, as NAME=value, what a program needs in order to live on this desktop.
+// Env returns the variables that a program in this session needs, as NAME=value.
 func (d *Desktop) Env() []string {
 	return []string{
 		"DBUS_SESSION_BUS_ADDRESS=" + d.address,
@@ -109,8 +109,7 @@ func (d *Desktop) Env() []string {
 }
 
 // Calls counts the calls that the fake received, by method name. With
-// gnome-keyring it counts BeginPrompting: dialogs asked for. There is nobody to
-// show them, and each counts as dismissed.
+// gnome-keyring it counts BeginPrompting: requests for a dialog, which are refused.
 func (d *Desktop) Calls() map[string]int { return d.calls.snapshot() }
 
 // Lock locks the login collection.

@@ -1,7 +1,6 @@
 package testkeyring
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -22,11 +21,11 @@ type processes struct {
 	end  sync.Once
 }
 
-// process is one child. Its words are kept for error messages.
+// process is one child, with its output for error messages.
 type process struct {
-	cmd   *exec.Cmd
-	words *head
-	gone  chan struct{} // closed when it has been waited for
+	cmd    *exec.Cmd
+	output *head
+	gone   chan struct{} // closed when it has been waited for
 }
 
 func newProcesses() *processes {
@@ -45,8 +44,8 @@ func (p *processes) start(debian string, cmd *exec.Cmd) (*process, error) {
 	if cmd.Err != nil {
 		return nil, fmt.Errorf("%w (Debian package %s)", cmd.Err, debian)
 	}
-	child := &process{cmd: cmd, words: &head{}, gone: make(chan struct{})}
-	cmd.Stderr = child.words
+	child := &process{cmd: cmd, output: &head{}, gone: make(chan struct{})}
+	cmd.Stderr = child.output
 	cmd.WaitDelay = time.Second
 	// A group of its own: Ctrl-C is for the command under test.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -91,23 +90,21 @@ func (c *process) kill() error {
 	}
 }
 
-// head keeps the first 4 KiB of what a child says.
+// head keeps the first 4 KiB of a child's output.
 type head struct {
 	mu  sync.Mutex
-	buf bytes.Buffer
+	buf []byte
 }
 
 func (h *head) Write(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if room := 4096 - h.buf.Len(); room > 0 {
-		h.buf.Write(b[:min(room, len(b))])
-	}
+	h.buf = append(h.buf, b[:min(4096-len(h.buf), len(b))]...)
 	return len(b), nil
 }
 
 func (h *head) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.buf.String()
+	return string(h.buf)
 }

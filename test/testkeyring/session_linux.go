@@ -15,7 +15,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// busConfig has no service folders: nothing is ever started by the bus. The limits
+// busConfig has no service directories: the bus starts nothing. The limits
 // are those of a desktop (dbus, session.conf); without them there are 256
 // connections.
 const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -64,7 +64,7 @@ func (d *Desktop) startBus(ctx context.Context) error {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("dbus-daemon gave no address: %w: %s", err, p.words)
+		return fmt.Errorf("dbus-daemon gave no address: %w: %s", err, p.output)
 	}
 	d.address = strings.TrimSpace(line)
 	return nil
@@ -113,15 +113,15 @@ func (d *Desktop) runKeyring(ctx context.Context, unlock bool) (*process, error)
 	}
 	v, err := d.conn.Object(serviceName, loginPath).GetProperty("org.freedesktop.Secret.Collection.Locked")
 	if err != nil {
-		return nil, fmt.Errorf("gnome-keyring has no login collection: %w: %s", err, p.words)
+		return nil, fmt.Errorf("gnome-keyring has no login collection: %w: %s", err, p.output)
 	}
 	if locked, ok := v.Value().(bool); !ok || locked == unlock {
-		return nil, fmt.Errorf("gnome-keyring: property Locked is %v: %s", v, p.words)
+		return nil, fmt.Errorf("gnome-keyring: property Locked is %v: %s", v, p.output)
 	}
 	return p, nil
 }
 
-// waitOwner waits until somebody owns the name of the secret service, or nobody.
+// waitOwner waits until the name of the secret service has an owner, or has none.
 func (d *Desktop) waitOwner(ctx context.Context, p *process, want bool) error {
 	for {
 		var has bool
@@ -137,9 +137,9 @@ func (d *Desktop) waitOwner(ctx context.Context, p *process, want bool) error {
 		}
 		select {
 		case <-gone:
-			return fmt.Errorf("gnome-keyring-daemon ended: %v: %s", p.cmd.ProcessState, p.words)
+			return fmt.Errorf("gnome-keyring-daemon ended: %v: %s", p.cmd.ProcessState, p.output)
 		case <-ctx.Done():
-			return fmt.Errorf("gnome-keyring-daemon: %w: %s", ctx.Err(), p.words)
+			return fmt.Errorf("gnome-keyring-daemon: %w: %s", ctx.Err(), p.output)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -150,13 +150,12 @@ func (d *Desktop) daemonEnv() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.home, "LC_ALL=C.UTF-8"}
 }
 
-// ownPrompter stands where the desktop's dialogs would come from. It counts and
-// refuses.
+// ownPrompter takes the place of the desktop's dialogs: it counts and refuses them.
 func ownPrompter(conn *dbus.Conn, calls *counter) error {
 	table := map[string]any{
 		"BeginPrompting": func(dbus.ObjectPath) *dbus.Error {
 			calls.add("BeginPrompting")
-			return dbus.MakeFailedError(errors.New("no one is at this desktop"))
+			return dbus.MakeFailedError(errors.New("there is no user"))
 		},
 	}
 	if err := conn.ExportMethodTable(table, "/org/gnome/keyring/Prompter", "org.gnome.keyring.internal.Prompter"); err != nil {
@@ -168,7 +167,7 @@ func ownPrompter(conn *dbus.Conn, calls *counter) error {
 func ownName(conn *dbus.Conn, name string) error {
 	reply, err := conn.RequestName(name, dbus.NameFlagDoNotQueue)
 	if err == nil && reply != dbus.RequestNameReplyPrimaryOwner {
-		err = errors.New("somebody owns it")
+		err = errors.New("it has another owner")
 	}
 	if err != nil {
 		return fmt.Errorf("own %s: %w", name, err)

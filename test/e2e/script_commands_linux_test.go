@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lakebase-exec/lakebase-exec/test/emulator"
+	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
 // listener is a stranger: a TCP port on loopback that counts who comes, and
@@ -155,4 +158,74 @@ func (s *scriptEnv) keyringCalls(ts *testscript.TestScript, neg bool, args []str
 	if got := fmt.Sprint(s.keyring.Calls()[args[0]]); (got == args[1]) == neg {
 		ts.Fatalf("%s was called %s times\n%v", args[0], got, s.keyring.Calls())
 	}
+}
+
+// authVariables are those that one way in sets and another must not find.
+var authVariables = []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH",
+	"DATABRICKS_OIDC_TOKEN_ENV", "DATABRICKS_AUTH_TYPE", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PGUSER"}
+
+// auth sets the variables of one way in, as "lakebase env" prints them, and
+// removes those of every other.
+func (s *scriptEnv) auth(ts *testscript.TestScript, neg bool, args []string) {
+	l := s.lakebases["first"]
+	if l == nil || len(args) == 0 || neg {
+		ts.Fatalf("way WAY [WORD…], after lakebase start")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	out, err := control.Do(ctx, l, append([]string{"env"}, args...))
+	ts.Check(err)
+	for _, name := range authVariables {
+		ts.Setenv(name, "")
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(out, "\n"), "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		ts.Setenv(name, value)
+	}
+	if emulator.AuthType(args[0]) == emulator.AuthM2M {
+		ts.Setenv("DATABRICKS_CLIENT_SECRET", "")
+	}
+}
+
+// findLeak finds a secret, or unless they are allowed a token, in text.
+func (s *scriptEnv) findLeak(text string, tokens bool) string {
+	for _, l := range s.lakebases {
+		if what := secretIn(l, text); what != "" {
+			return what
+		}
+	}
+	if !tokens && token.MatchString(text) {
+		return "a token"
+	}
+	return ""
+}
+
+// searchFiles looks through every file that a run may have left, the keyring's own
+// aside (gnome-keyring encrypts it, so a secret in clear is found there too).
+func (s *scriptEnv) searchFiles(ts *testscript.TestScript) string {
+	found := ""
+	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || mayHoldSecret(path) {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err == nil && found == "" {
+			// A token is allowed in a file under --cache file alone.
+			if what := s.findLeak(string(data), strings.HasPrefix(filepath.Base(path), "token-")); what != "" {
+				found = fmt.Sprintf("file %s has %s in it", path, what)
+			}
+		}
+		return nil
+	})
+	return found
+}
+
+// mayHoldSecret names the files in which a secret stands by the story's own
+// doing: its own, .databrickscfg, and those of login --store file.
+func mayHoldSecret(path string) bool {
+	switch filepath.Base(path) {
+	case "secret", "secret2", ".databrickscfg":
+		return true
+	}
+	return strings.Contains(filepath.Dir(path), "/lakebase/secrets")
 }

@@ -1,13 +1,12 @@
 // Command private-bus runs a command on a private session bus with an unlocked
 // gnome-keyring, for scripts on machines without a desktop session:
 //
-//	go run ./test/testkeyring/private-bus -- CMD ARG…
+//	go run ./test/testkeyring/private-bus -- CMD ARG...
 //
-// The keyring lives in a temporary folder and is gone at the end. The command
-// keeps the caller's environment, HOME included unless --home names another, and
-// gets the bus address. Its exit code is returned, 128+n when a signal ended it
-// (by `go run` any failure is 1: build the program where the code matters). TERM
-// and HUP are passed on; INT and QUIT reach the command from the terminal.
+// The keyring is in a temporary directory, which is removed at the end. The command
+// gets the caller's environment, HOME too unless --home is given, and the address of
+// the bus. Its exit code is returned, 128+n if a signal ended it. TERM and HUP are
+// forwarded; INT and QUIT reach the command from the terminal.
 package main
 
 import (
@@ -18,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
@@ -61,46 +59,26 @@ func run(home string, argv []string) (code int, err error) {
 
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = environment(os.Environ(), d.Address(), home)
+	cmd.Env = append(os.Environ(), "DBUS_SESSION_BUS_ADDRESS="+d.Address()) // the last one counts
+	if home != "" {
+		cmd.Env = append(cmd.Env, "HOME="+home)
+	}
 	if err := cmd.Start(); err != nil {
 		return failed, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		select {
-		case s := <-signals:
+	go func() {
+		for s := range signals {
 			if s == syscall.SIGTERM || s == syscall.SIGHUP {
-				_ = cmd.Process.Signal(s) // it may have ended just now
+				_ = cmd.Process.Signal(s) // the command may have ended
 			}
-		case err := <-ended:
-			return exitCode(cmd.ProcessState, err)
 		}
-	}
-}
-
-func environment(caller []string, address, home string) []string {
-	var env []string
-	for _, kv := range caller {
-		name, _, _ := strings.Cut(kv, "=")
-		if name == "DBUS_SESSION_BUS_ADDRESS" || name == "GNOME_KEYRING_CONTROL" || name == "HOME" && home != "" {
-			continue
-		}
-		env = append(env, kv)
-	}
-	if home != "" {
-		env = append(env, "HOME="+home)
-	}
-	return append(env, "DBUS_SESSION_BUS_ADDRESS="+address)
-}
-
-func exitCode(state *os.ProcessState, err error) (int, error) {
+	}()
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		return failed, err
 	}
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return 128 + int(ws.Signal()), nil
 	}
-	return state.ExitCode(), nil
+	return cmd.ProcessState.ExitCode(), nil
 }

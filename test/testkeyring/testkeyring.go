@@ -1,14 +1,13 @@
-// Package testkeyring gives tests, end-to-end stories and scripts a desktop session
-// of their own: a private session bus with a real gnome-keyring, without a
-// secret service, or with a fake one that misbehaves in one known way.
+// Package testkeyring starts a private session bus for tests and scripts: with a real
+// gnome-keyring, without a secret service, or with a fake one that has one known fault.
 //
-// It must never touch the caller's own bus, keyring or environment, never skip
-// for want of a program, and never leave a process behind.
+// It does not touch the caller's bus, keyring or environment, fails if a program is
+// missing, and leaves no process.
 package testkeyring
 
 import "time"
 
-// Mode says what stands behind org.freedesktop.secrets.
+// Mode is the kind of provider of org.freedesktop.secrets.
 type Mode string
 
 const (
@@ -20,12 +19,12 @@ const (
 	// NoCollection is gnome-keyring for a fresh user, who has no login
 	// collection. Options.Dir must not hold one.
 	NoCollection Mode = "no-collection"
-	// NoProvider is a bus on which nobody owns the name, nor can be started.
+	// NoProvider is a bus where the name has no owner, and none can be started.
 	NoProvider Mode = "no-provider"
 
-	// The fakes. Where they are locked, Unlock of the API returns a prompt.
+	// The fakes. If locked, Unlock of the API returns a prompt.
 
-	// Silent takes every call and answers none.
+	// Silent answers no call.
 	Silent Mode = "silent"
 	// HungPrompt is locked, and its prompt never completes.
 	HungPrompt Mode = "hung-prompt"
@@ -49,8 +48,8 @@ const (
 
 // Options of Start.
 type Options struct {
-	// Dir is the home directory of this desktop; it is made, and not removed.
-	// Keyrings stay there from one desktop to the next.
+	// Dir is the home directory; it is created if missing, and not removed, so that
+	// its keyrings can be used again.
 	Dir  string
 	Mode Mode
 	// Delay is how long Slow takes for each answer.
