@@ -200,7 +200,7 @@ func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 	}
 	r.fact("user_name", me.UserName)
 	if x.conf.User.Value == "" {
-		if x.conf.User.Value, err = config.CheckUser(me.UserName, "the user name that "+x.workspaceHost()+" gives"); err != nil {
+		if x.conf.User.Value, err = config.CheckUser(me.UserName, "the user name from "+x.workspaceHost()); err != nil {
 			return err
 		}
 	}

@@ -103,7 +103,7 @@ func (s State) reconcile(stored string, existing []string) State {
 	}
 	if s.Pending != nil {
 		for _, id := range existing {
-			if !slices.Contains(s.Pending.Known, id) && !s.knows(id) {
+			if !slices.Contains(s.Pending.Known, id) && !s.isRecorded(id) {
 				s.Orphans = append(s.Orphans, id)
 			}
 		}
@@ -121,7 +121,7 @@ func (s State) isScheduled(id string) bool {
 	return slices.ContainsFunc(s.Scheduled, func(d Scheduled) bool { return d.ID == id })
 }
 
-func (s State) knows(id string) bool {
+func (s State) isRecorded(id string) bool {
 	return s.isCurrent(id) || slices.Contains(s.Orphans, id) || s.isScheduled(id)
 }
 

@@ -149,16 +149,16 @@ func crashRotate(c *crash, kills int) {
 		c.makeOld(dir)
 		o := c.wantQuick(usual, c.command("lakebase-credential-helper", "rotate"))
 		c.wantSignsIn("after the next rotate")
-		var strays []string
+		var orphans []string
 		for _, id := range ids(c.lakebase) {
 			if id != r.first && slices.Contains(before, id) {
-				strays = append(strays, id)
+				orphans = append(orphans, id)
 			}
 		}
-		if total := len(ids(c.lakebase)); total != 2+len(strays) || len(strays) > left {
-			c.t.Fatalf("%d secrets after %d kills and the next rotate, %d of them from before:\n%s", total, left, len(strays), o.stderr)
+		if total := len(ids(c.lakebase)); total != 2+len(orphans) || len(orphans) > left {
+			c.t.Fatalf("%d secrets after %d kills and the next rotate, %d of them from before:\n%s", total, left, len(orphans), o.stderr)
 		}
-		for _, id := range strays {
+		for _, id := range orphans {
 			o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created", "created while an interrupted rotate waited for its new secret")
 			c.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 		}

@@ -195,12 +195,12 @@ func TestRotate_Concurrent(t *testing.T) {
 	}
 	r.works("after both")
 
-	// A login waits for nobody either: it would be undone by the rotate.
+	// A login does not wait either: the rotate would undo it.
 	r.lakebase.ResetCounters()
 	run := r.start(r.command("lakebase-credential-helper", "rotate", "--delete-only"))
 	eventually(t, "the rotate is at work", func() bool { return r.lakebase.Counters().Requests > 0 })
 	login := r.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")
-	login.Stdin = strings.NewReader("dose-another")
+	login.Stdin = strings.NewReader("canary-another")
 	if o := r.finish(login); o.status.ExitStatus() != 125 || !strings.Contains(o.stderr, "error: another rotate or login of this secret is running; nothing was stored") {
 		t.Errorf("%d: %s", o.status.ExitStatus(), o.stderr)
 	}
