@@ -31,6 +31,18 @@ type Source interface {
 	Check(ctx context.Context) error
 }
 
+// sourceFunc is a Source that signs in the same way each time and starts from nothing
+// stored.
+type sourceFunc func(ctx context.Context) (credential.Token, error)
+
+func (f sourceFunc) Token(ctx context.Context) (credential.Token, error) { return f(ctx) }
+
+func (f sourceFunc) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return f(ctx)
+}
+
+func (sourceFunc) Check(context.Context) error { return nil }
+
 // Strategy is one way of signing in to a workspace.
 type Strategy interface {
 	// Name is the word of --auth, and part of the key of cached tokens.

@@ -23,7 +23,8 @@ func (s databricksCLI) Configure(_ context.Context, conf config.Config) (Source,
 	if conf.Auth.Value != AuthCLI {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	return cliSource{s, conf}, Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
+	source := func(ctx context.Context) (credential.Token, error) { return s.token(ctx, conf) }
+	return sourceFunc(source), Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
 }
 
 func (databricksCLI) TokenName(config.Config) string { return "the Databricks CLI" }
@@ -35,20 +36,15 @@ func (databricksCLI) Hint(e *exchange.Error, conf config.Config) string {
 	return ""
 }
 
-type cliSource struct {
-	databricksCLI
-	conf config.Config
-}
-
 // cliTimeout bounds a run of the Databricks CLI, which asks nothing.
 const cliTimeout = 30 * time.Second
 
-func (s cliSource) Token(ctx context.Context) (credential.Token, error) {
-	s.Observer.Stage(StageExchange, s.conf.Workspace.Value.HostPort())
+func (s databricksCLI) token(ctx context.Context, conf config.Config) (credential.Token, error) {
+	s.Observer.Stage(StageExchange, conf.Workspace.Value.HostPort())
 	ctx, cancel := context.WithTimeout(ctx, cliTimeout)
 	defer cancel()
-	argv := []string{"databricks", "auth", "token", "--host", s.conf.Workspace.Value.URL(), "--output", "json"}
-	if section := s.conf.DatabricksProfile.Value; section != "" {
+	argv := []string{"databricks", "auth", "token", "--host", conf.Workspace.Value.URL(), "--output", "json"}
+	if section := conf.DatabricksProfile.Value; section != "" {
 		argv = append(argv, "--profile", section)
 	}
 	out, err := s.Process.RunTool(ctx, argv...)
@@ -57,16 +53,10 @@ func (s cliSource) Token(ctx context.Context) (credential.Token, error) {
 	case errors.As(err, &tool) && tool.NotFound:
 		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
 	case err != nil:
-		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + s.conf.Workspace.Value.URL()}
+		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + conf.Workspace.Value.URL()}
 	}
 	return parseCLIToken(out, time.Now())
 }
-
-func (s cliSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
-	return s.Token(ctx)
-}
-
-func (cliSource) Check(context.Context) error { return nil }
 
 // parseCLIToken reads the CLI's JSON. Its text is not shown in errors: it contains
 // the token.

@@ -79,14 +79,6 @@ func (g UserGrant) Identity(conf config.Config) Identity { return browserIdentit
 
 // Chain returns a chain that signs in with the new token alone.
 func (g UserGrant) Chain(conf config.Config) *Chain {
-	return &Chain{conf: conf, links: []link{{source: grantSource{g.Token}, identity: g.Identity(conf)}}}
+	source := func(context.Context) (credential.Token, error) { return g.Token, nil }
+	return &Chain{conf: conf, links: []link{{source: sourceFunc(source), identity: g.Identity(conf)}}}
 }
-
-// grantSource is the Source of a login that has just been made.
-type grantSource struct{ token credential.Token }
-
-func (s grantSource) Token(context.Context) (credential.Token, error) { return s.token, nil }
-func (s grantSource) Refresh(context.Context, credential.Secret) (credential.Token, error) {
-	return s.token, nil
-}
-func (grantSource) Check(context.Context) error { return nil }

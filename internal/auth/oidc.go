@@ -12,35 +12,30 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-// oidcSource exchanges a workload's own token (RFC 8693). subject returns that token
-// as it is now.
-type oidcSource struct {
-	Deps
-	conf      config.Config
-	discovery *discovery
-	subject   func(ctx context.Context, d *discovery) (credential.Secret, error)
+// subjectFunc returns a workload's own token as it is now.
+type subjectFunc func(ctx context.Context, d *discovery) (credential.Secret, error)
+
+// workload returns the source that exchanges a workload's token (RFC 8693).
+func (d Deps) workload(conf config.Config, name string, given credential.Secret, subject subjectFunc) (Source, Identity, error) {
+	endpoint := newDiscovery(d, conf)
+	source := func(ctx context.Context) (credential.Token, error) { return d.federate(ctx, conf, endpoint, subject) }
+	return sourceFunc(source), Identity{Type: name, Principal: conf.ClientID.Value, User: conf.User.Value, Given: given}, nil
 }
 
-// workload is configured with what is common to the ways of a workload.
-func (d Deps) workload(conf config.Config, name string, given credential.Secret, subject func(context.Context, *discovery) (credential.Secret, error)) (Source, Identity, error) {
-	id := Identity{Type: name, Principal: conf.ClientID.Value, User: conf.User.Value, Given: given}
-	return &oidcSource{Deps: d, conf: conf, discovery: newDiscovery(d, conf), subject: subject}, id, nil
-}
-
-func (s *oidcSource) Token(ctx context.Context) (credential.Token, error) {
-	if !s.conf.WorkloadHost() {
-		host := s.conf.Workspace
+func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discovery, subjectOf subjectFunc) (credential.Token, error) {
+	if !conf.WorkloadHost() {
+		host := conf.Workspace
 		return credential.Token{}, &config.Error{Name: host.Source.String(), Problem: host.Value.HostPort() + " is in no Databricks domain, and a workload's token is not sent to it",
 			Fix: "if it is right, give it with --host"}
 	}
-	ctx, cancel := signInContext(ctx, s.Deps, s.conf)
+	ctx, cancel := signInContext(ctx, d, conf)
 	defer cancel()
-	subject, err := s.subject(ctx, s.discovery)
+	subject, err := subjectOf(ctx, endpoint)
 	if err != nil {
 		return credential.Token{}, err
 	}
-	token, err := withTokenEndpoint(ctx, s.discovery, func(ctx context.Context) (credential.Token, error) {
-		return s.Workspace.FederatedToken(ctx, s.conf.ClientID.Value, subject)
+	token, err := withTokenEndpoint(ctx, endpoint, func(ctx context.Context) (credential.Token, error) {
+		return d.Workspace.FederatedToken(ctx, conf.ClientID.Value, subject)
 	})
 	var e *exchange.Error
 	if errors.As(err, &e) && e.Kind == exchange.KindFederationRefused {
@@ -48,12 +43,6 @@ func (s *oidcSource) Token(ctx context.Context) (credential.Token, error) {
 	}
 	return token, err
 }
-
-func (s *oidcSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
-	return s.Token(ctx)
-}
-
-func (s *oidcSource) Check(context.Context) error { return nil }
 
 // Claims are what a workload's token says about itself. They are not verified.
 type Claims struct{ Issuer, Subject, Audience string }

@@ -21,7 +21,12 @@ func (pat) Configure(_ context.Context, conf config.Config) (Source, Identity, e
 		return nil, Identity{}, ErrNotConfigured
 	}
 	token := conf.Secret.Text
-	return patSource{token}, Identity{Type: AuthPAT, Principal: unnamed(conf), User: conf.User.Value, Given: token}, nil
+	// How long it lives is not known.
+	source := func(context.Context) (credential.Token, error) {
+		now := time.Now().UTC()
+		return credential.Token{Value: token, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
+	}
+	return sourceFunc(source), Identity{Type: AuthPAT, Principal: unnamed(conf), User: conf.User.Value, Given: token}, nil
 }
 
 func (pat) TokenName(conf config.Config) string { return conf.Secret.Source.String() }
@@ -32,17 +37,3 @@ func (pat) Hint(e *exchange.Error, _ config.Config) string {
 	}
 	return ""
 }
-
-type patSource struct{ token credential.Secret }
-
-// Token returns the personal access token. How long it lives is not known.
-func (s patSource) Token(context.Context) (credential.Token, error) {
-	now := time.Now().UTC()
-	return credential.Token{Value: s.token, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
-}
-
-func (s patSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
-	return s.Token(ctx)
-}
-
-func (patSource) Check(context.Context) error { return nil }
