@@ -67,10 +67,7 @@ func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string)
 			message += fmt.Sprintf(" (%s is %s)", n.Name, n.Why)
 		}
 	}
-	nested := ""
-	if conf != nil && conf.Nested { // the outer lakebase-exec has removed the secret from the environment
-		nested = "; or, as this runs inside another lakebase-exec, turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET"
-	}
+	nested := nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
 	var chain *keychain.Error
 	var hinted interface{ Hint() string }
 	switch isChain := errors.As(e.Err, &chain); {
@@ -97,17 +94,26 @@ func noLoginHint(e *auth.NoLoginError, conf *config.Config) string {
 	case errors.As(e.Err, &file):
 		return file.Hint()
 	case isChain && errors.Is(chain, keychain.ErrAbsent):
-		return `store the login in a file with "lakebase-credential-helper login --user-login --store file"`
+		return `store the login in a file with "lakebase-credential-helper login --user-login --store file"` + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
 	case isChain && !errors.Is(chain, keychain.ErrNotFound):
 		return chain.Hint()
 	case e.User == "":
-		return "give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf)
+		return "give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf) + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
 	}
 	hint := "sign in with: " + userLogin(e.Host, conf)
 	if conf != nil && conf.Auth.Value == "" && conf.User.Source.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
 		hint += "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal"
 	}
-	return hint
+	return hint + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
+}
+
+// nestedHint returns what else helps a run inside another lakebase-exec, which has
+// removed the credentials from the environment.
+func nestedHint(conf *config.Config, fix string) string {
+	if conf == nil || !conf.Nested {
+		return ""
+	}
+	return "; or, as this runs inside another lakebase-exec, " + fix
 }
 
 // userLogin returns the command that signs a user in.
