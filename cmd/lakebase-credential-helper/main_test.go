@@ -18,7 +18,7 @@ func do(environ []string, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// refused runs a command line that is refused as it stands: lines are all that is
+// refused runs a command line that is a usage error: lines are all that is
 // said of it.
 func refused(t *testing.T, args string, lines ...string) {
 	t.Helper()
@@ -28,7 +28,7 @@ func refused(t *testing.T, args string, lines ...string) {
 	}
 }
 
-func TestLogoutOfAllNamesNoTarget(t *testing.T) {
+func TestLogout_AllWithTarget(t *testing.T) {
 	for option, args := range map[string]string{
 		"profile": "-p prod", "host": "--host h", "client-id": "--client-id i", "user": "-U u", "endpoint": "--endpoint e", "instance": "--instance i",
 		"auth": "--auth pat", "database": "-d d", "pghost": "--pghost h",
@@ -38,7 +38,7 @@ func TestLogoutOfAllNamesNoTarget(t *testing.T) {
 }
 
 // What is refused here has a second line, which says what to do about it.
-func TestRefusalsSayWhatToDo(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	shells := "error: completion takes one of bash, zsh, fish, profiles"
 	refused(t, "completion", shells, `hint: run "lakebase-credential-helper completion --help"`)
 	refused(t, "completion tcsh", shells, `hint: run "lakebase-credential-helper completion --help"`)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestLifeOption(t *testing.T) {
+func TestParseLifetime(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90d": 90 * 24 * time.Hour, " 730d ": 730 * 24 * time.Hour, "1h": time.Hour, "36h30m": 36*time.Hour + 30*time.Minute, "17520h": 730 * 24 * time.Hour,
 	} {

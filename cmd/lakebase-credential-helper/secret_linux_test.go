@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-func TestNobodyIsAskedWhileTheTerminalEchoes(t *testing.T) {
+func TestAwaitNoEcho(t *testing.T) {
 	master, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)

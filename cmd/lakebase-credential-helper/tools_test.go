@@ -11,7 +11,7 @@ import (
 
 // docs/tools.md names every format, and only formats, options and tests that
 // there are.
-func TestToolsDocument(t *testing.T) {
+func TestToolsPage(t *testing.T) {
 	read := func(name string) string {
 		text, err := os.ReadFile(name)
 		if err != nil {

@@ -94,7 +94,7 @@ func TestNotStarted(t *testing.T) {
 
 func TestPrintEnv(t *testing.T) {
 	environ := []string{"DATABRICKS_HOST=w.example", "DATABRICKS_CLIENT_ID=c", "LAKEBASE_ENDPOINT=projects/p/branches/b/endpoints/e", "LAKEBASE_CACHE=off",
-		"DATABRICKS_CLIENT_SECRET=dose-hunter2", "PGPASSWORD=hunter2", "PGSSLMODE=require", "PGHOSTADDR=10.0.0.1", "PGSERVICE=x"}
+		"DATABRICKS_CLIENT_SECRET=canary-hunter2", "PGPASSWORD=hunter2", "PGSSLMODE=require", "PGHOSTADDR=10.0.0.1", "PGSERVICE=x"}
 	code, out, errs := exec(environ, "--print-env", "--sslmode", "require")
 	if code != 0 || strings.Contains(out+errs, "hunter2") {
 		t.Fatalf("%d %q %q", code, out, errs)

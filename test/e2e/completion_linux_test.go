@@ -41,6 +41,7 @@ var queries = []query{
 	{line: []string{"lakebase-exec", "-q", "--cache", "f"}, want: []string{"file"}, all: true},
 	{line: []string{"lakebase-exec", "-p", "pr"}, want: []string{"prod", "preview"}, all: true},
 	{line: []string{"lakebase-exec", "--profile", "d"}, want: []string{"dev"}, all: true},
+	{line: []string{"lakebase-exec", "--endpoint", "projects/sh"}, want: []string{"projects/shop/branches/a/endpoints/b"}, all: true},
 	{line: []string{"lakebase-exec", "--host", ""}, all: true},
 	{line: []string{"lakebase-exec", "--sslrootcert", "root"}, want: []string{"roots.pem"}, all: true},
 	{line: []string{"lakebase-exec", "--keep", "MARKED_"}, want: []string{"MARKED_NAME"}, all: true},
@@ -65,7 +66,7 @@ func TestCompletion(t *testing.T) {
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.env["MARKED_NAME"] = "1"
 	p.env["XDG_CONFIG_HOME"] = p.home
-	fileWith(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
+	fileWith(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
 	fileWith(t, filepath.Join(p.home, "roots.pem"), "")
 	if o := p.do("lakebase-credential-helper", "completion", "profiles").wantExit(0); o.stdout != "prod\ndev\npreview\nx y"+hostile+"\n" || o.stderr != "" {
 		t.Errorf("%q %q", o.stdout, o.stderr)

@@ -16,7 +16,7 @@ func newEnvironment(environ ...string) *Environment {
 	return NewEnvironment("prog", []string{"prog", "a", "b"}, environ, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{})
 }
 
-func TestNewProcess(t *testing.T) {
+func TestNewEnvironment(t *testing.T) {
 	p := newEnvironment("A=first", "A=second", "B=", "B=late", "C=x=y", "=C:=C:\\", "noequals", "LAKEBASE_WAIT=never")
 	for name, want := range map[string]string{"A": "first", "B": "", "C": "x=y", "D": "", "": "", "noequals": "", "LAKEBASE_WAIT": "never"} {
 		if got := p.Env(name); got != want {
@@ -34,8 +34,8 @@ func TestNewProcess(t *testing.T) {
 	}
 }
 
-// A program that we start ourselves is not taken from where the caller stands.
-func TestToolsAreFoundInAbsoluteFolders(t *testing.T) {
+// A tool is not looked for in relative directories of PATH.
+func TestToolSearch_AbsoluteOnly(t *testing.T) {
 	list := func(dirs ...string) string { return strings.Join(dirs, string(filepath.ListSeparator)) }
 	root := filepath.Join(t.TempDir(), "bin")
 	for path, want := range map[string]string{list(".", root, "", "bin"): root, list(root, root+"2"): list(root, root+"2")} {
@@ -50,7 +50,7 @@ func TestToolsAreFoundInAbsoluteFolders(t *testing.T) {
 	}
 }
 
-func TestIsolateClearsPG(t *testing.T) {
+func TestSanitizeProcess(t *testing.T) {
 	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", "DBUS_SESSION_BUS_ADDRESS": os.Getenv("DBUS_SESSION_BUS_ADDRESS")} {
 		t.Setenv(name, v)
 	}
@@ -115,7 +115,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func TestResolveKeychainTimeout(t *testing.T) {
+func TestResolve_KeychainTimeout(t *testing.T) {
 	c, err := newEnvironment().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 	if err != nil || c.KeychainTimeout.Value != 5*time.Second {
 		t.Errorf("off a terminal: %v, %v", c.KeychainTimeout, err)

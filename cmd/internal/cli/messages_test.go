@@ -164,7 +164,7 @@ func TestDescribe_Auth(t *testing.T) {
 		hint    string
 		code    int
 	}{
-		"nobody":      {&auth.NoLoginError{Host: "w.example"}, "no client ID given, and no user has signed in at w.example", "login --user-login --profile prod", ExitNoSecret},
+		"no user":     {&auth.NoLoginError{Host: "w.example"}, "no client ID given, and no user has signed in at w.example", "login --user-login --profile prod", ExitNoSecret},
 		"not she":     {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "login --user-login", ExitNoSecret},
 		"a PGUSER":    {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal", ExitNoSecret},
 		"two":         {&auth.NoLoginError{Host: "w.example", Others: []string{"ada", "bob"}}, "several users have signed in at w.example: ada, bob", "choose one with --user", ExitNoSecret},

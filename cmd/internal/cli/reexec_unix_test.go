@@ -13,16 +13,16 @@ import (
 )
 
 // The variable that another one names is found as it is found to be read.
-func TestHideable(t *testing.T) {
+func TestSecretVars(t *testing.T) {
 	for named, want := range map[string]bool{"": false, "MINE": true, " MINE\n": true, "OTHER": false} {
-		p := NewEnvironment("prog", nil, []string{"MINE=dose", "DATABRICKS_OIDC_TOKEN_ENV=" + named}, nil, nil, nil)
+		p := NewEnvironment("prog", nil, []string{"MINE=canary", "DATABRICKS_OIDC_TOKEN_ENV=" + named}, nil, nil, nil)
 		if got := slices.Contains(p.secretVars(), "MINE"); got != want {
 			t.Errorf("%q: %v", named, p.secretVars())
 		}
 	}
 }
 
-func TestTakeSecret(t *testing.T) {
+func TestReadPipedSecrets(t *testing.T) {
 	pipe := func(text string) string {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -33,7 +33,7 @@ func TestTakeSecret(t *testing.T) {
 		return handedOn(t, r)
 	}
 	path := filepath.Join(t.TempDir(), "file") // short, or it would be refused for its length
-	if err := os.WriteFile(path, []byte("dose-file"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("canary-file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Open(path)
@@ -46,19 +46,19 @@ func TestTakeSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	_, _ = io.WriteString(w, "A_SECRET=dose-of-another")
+	_, _ = io.WriteString(w, "A_SECRET=canary-of-another")
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = syscall.Write(ends[1], []byte("A_SECRET=dose-of-a-socket"))
+	_, _ = syscall.Write(ends[1], []byte("A_SECRET=canary-of-a-socket"))
 	_ = syscall.Close(ends[1]) // it reads like a pipe that has ended
 	for _, c := range []struct {
 		name, fd string
 		secrets  []string
 	}{
-		{"a pipe", pipe("A_SECRET=dose-hidden"), []string{"A_SECRET=dose-hidden"}},
-		{"two", pipe("A_SECRET=dose-hidden\x00B_SECRET=a=b"), []string{"A_SECRET=dose-hidden", "B_SECRET=a=b"}},
+		{"a pipe", pipe("A_SECRET=canary-hidden"), []string{"A_SECRET=canary-hidden"}},
+		{"two", pipe("A_SECRET=canary-hidden\x00B_SECRET=a=b"), []string{"A_SECRET=canary-hidden", "B_SECRET=a=b"}},
 		{"an empty pipe", pipe(""), nil},
 		{"too long", pipe(long), nil},
 		{"a pipe of somebody else's", handedOn(t, r), nil},
