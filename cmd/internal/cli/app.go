@@ -107,7 +107,8 @@ func Run(ctx context.Context, app *urfave.App, program string, args []string, st
 	return err
 }
 
-// Given returns the values of the options given to the command that c runs.
+// Given returns the values of the options given to the command that c runs, by their long
+// names. A value that looks like a secret is an error.
 func Given(c *urfave.Context) (map[string][]string, error) { return given(c.Command.Flags) }
 
 // UnknownCommand returns the error for a command that app does not have.
