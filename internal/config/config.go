@@ -123,6 +123,8 @@ type Config struct {
 	Refresh         Value[string]
 	OnRefresh       Value[string] // none, restart, or signal: and a name in capitals without SIG
 	Listen          Value[string] // HOST:PORT, or the absolute path of a folder for a Unix socket
+	MaxConnections  Value[int]    // of the proxy
+	MaxWaiting      Value[int]    // of the proxy; MaxConnections by default
 	StatusFile      Value[string] // absolute, or empty: none
 	HealthListen    Value[string] // HOST:PORT, or empty: none
 	RuntimeDir      Value[string]

@@ -108,6 +108,8 @@ func (r *resolver) refresh() {
 	c.Refresh = r.word("refresh")
 	c.OnRefresh = get(r, "on-refresh", OnRefreshNone, onRefresh)
 	c.Listen = get(r, "listen", "", r.listen)
+	c.MaxConnections = get(r, "max-connections", 1000, connections)
+	c.MaxWaiting = get(r, "max-waiting", c.MaxConnections.Value, connections)
 	c.StatusFile = get(r, "status-file", "", r.path)
 	c.HealthListen = get(r, "health-listen", "", listenAddress)
 	if r.in.Listens {
@@ -118,9 +120,22 @@ func (r *resolver) refresh() {
 			r.fail(&Error{Name: name, Problem: "requires --refresh passfile or --refresh proxy"})
 		}
 	}
-	if c.Listen.Given() && c.Refresh.Value != RefreshProxy {
-		r.fail(&Error{Name: "--listen", Problem: "requires --refresh proxy"})
+	for name, given := range map[string]bool{"--listen": c.Listen.Given(), "--max-connections": c.MaxConnections.Given(), "--max-waiting": c.MaxWaiting.Given()} {
+		if given && c.Refresh.Value != RefreshProxy {
+			r.fail(&Error{Name: name, Problem: "requires --refresh proxy"})
+		}
 	}
+}
+
+// connections validates a number of connections. Each takes up to three descriptors,
+// and systems allow a process about a million.
+func connections(s string, from Source) (int, error) {
+	const most = 100_000
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n < 1 || n > most {
+		return 0, errorf(from, "%s is not a number from 1 to %d", sanitize.Quote(s), most)
+	}
+	return int(n), nil
 }
 
 func onRefresh(s string, from Source) (string, error) {

@@ -72,7 +72,20 @@ func TestRefresh(t *testing.T) {
 	if c, err = resolve("", "refresh=proxy", "listen=/run/x/"); err != nil || c.Listen.Value != "/run/x" {
 		t.Errorf("%q, %v", c.Listen.Value, err)
 	}
+	for options, want := range map[string][2]int{"": {1000, 1000}, "max-connections=20": {20, 20}, "max-waiting=7": {1000, 7}, "max-connections=100000 max-waiting=1": {100_000, 1}} {
+		c, err := resolve(RefreshProxy, strings.Fields(options)...)
+		if got := [2]int{c.MaxConnections.Value, c.MaxWaiting.Value}; err != nil || got != want {
+			t.Errorf("%q: got %v, %v; want %v", options, got, err, want)
+		}
+	}
 	for _, c := range []struct{ env, options, want string }{
+		{"passfile", "max-connections=5", "--max-connections: requires --refresh proxy"},
+		{"", "max-waiting=5", "--max-waiting: requires --refresh proxy"},
+		{"proxy", "max-connections=0", `--max-connections: "0" is not a number from 1 to 100000`},
+		{"proxy", "max-waiting=-1", `--max-waiting: "-1" is not a number from 1 to 100000`},
+		{"proxy", "max-waiting=all", `"all" is not a number`},
+		{"proxy", "max-connections=1e3", `"1e3" is not a number`},
+		{"proxy", "max-connections=100001", "is not a number from 1 to 100000"},
 		{"passfil", "", `LAKEBASE_REFRESH: "passfil" is not one of off, passfile, proxy`},
 		{"", "on-refresh=restart", "--on-refresh: requires --refresh passfile or --refresh proxy"},
 		{"", "status-file=x", "--status-file: requires --refresh"},

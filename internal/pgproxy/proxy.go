@@ -50,7 +50,7 @@ type Options struct {
 
 	MaxConns       int           // authenticated clients; 1000
 	MaxStartups    int           // clients that are not authenticated yet; 200
-	MaxWaiting     int           // logins in progress upstream; 100
+	MaxWaiting     int           // logins in progress upstream; MaxConns
 	StartupTimeout time.Duration // until the client is authenticated; 10 s
 	LoginTimeout   time.Duration // of a login upstream, wake-up included; 60 s
 
@@ -94,7 +94,7 @@ type Proxy struct {
 func New(o Options) *Proxy {
 	setDefault(&o.MaxConns, 1000)
 	setDefault(&o.MaxStartups, 200)
-	setDefault(&o.MaxWaiting, 100)
+	setDefault(&o.MaxWaiting, o.MaxConns)
 	setDefault(&o.StartupTimeout, 10*time.Second)
 	setDefault(&o.LoginTimeout, 60*time.Second)
 	return &Proxy{

@@ -19,14 +19,14 @@ func TestMaxConnsAndMaxWaiting(t *testing.T) {
 	a, b := dial(t, p.unix).authenticate(), dial(t, p.unix).authenticate()
 	eventually(t, "two logins", func() bool { return p.Stats().Waiting == 2 })
 	e := dial(t, p.unix).authenticate().failure()
-	if e.Code != "53300" || e.Message != "sorry, too many clients already" || e.Hint != "The local proxy allows 2 logins in progress." {
+	if e.Code != "53300" || e.Message != "sorry, too many clients already" || e.Hint != "The local proxy allows 2 connections that wait for the database (--max-waiting)." {
 		t.Errorf("MaxWaiting: got %+v, want 53300", e)
 	}
 	close(resume)
 	a.expectReady().echo("hello")
 	b.expectReady().echo("hello")
 	dial(t, p.unix).login().echo("hello")
-	if e := dial(t, p.unix).authenticate().failure(); e.Code != "53300" || e.Hint != "The local proxy allows 3 connections." {
+	if e := dial(t, p.unix).authenticate().failure(); e.Code != "53300" || e.Hint != "The local proxy allows 3 connections (--max-connections)." {
 		t.Errorf("MaxConns: got %+v, want 53300", e)
 	}
 	a.echo("hello")
@@ -35,6 +35,25 @@ func TestMaxConnsAndMaxWaiting(t *testing.T) {
 	dial(t, p.unix).login().echo("hello")
 	if n := p.up.logins.Load(); n != 4 {
 		t.Errorf("got %d logins upstream, want 4", n)
+	}
+}
+
+// A pool may open all its connections at once while the compute is suspended.
+func TestMaxWaiting_DefaultIsMaxConns(t *testing.T) {
+	const pool = 130
+	resume := make(chan struct{})
+	p := start(t, Options{MaxConns: pool}, echo, suspended(resume))
+	var clients []*client
+	for range pool {
+		clients = append(clients, dial(t, p.unix).authenticate())
+	}
+	eventually(t, "all logins", func() bool { return p.Stats().Waiting == pool })
+	close(resume)
+	for _, c := range clients {
+		c.expectReady().echo("hello")
+	}
+	if n := p.Stats().Rejected; n != 0 {
+		t.Errorf("got %d rejections, want 0", n)
 	}
 }
 

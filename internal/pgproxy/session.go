@@ -71,7 +71,7 @@ func (s *session) run(ctx context.Context) error {
 	s.startup()
 	defer s.p.clients.Add(-1)
 	if s.p.clients.Add(1) > int64(s.p.o.MaxConns) {
-		return s.rejection(tooMany(s.p.o.MaxConns, "connections"))
+		return s.rejection(tooMany(s.p.o.MaxConns, "connections (--max-connections)"))
 	}
 	return s.serve(ctx, first.params)
 }
@@ -162,7 +162,7 @@ func (s *session) serve(ctx context.Context, params map[string]string) error {
 func (s *session) connect(ctx context.Context, params map[string]string) (*ServerConn, error) {
 	defer s.p.n.waiting.Add(-1)
 	if s.p.n.waiting.Add(1) > int64(s.p.o.MaxWaiting) {
-		return nil, s.rejection(tooMany(s.p.o.MaxWaiting, "logins in progress"))
+		return nil, s.rejection(tooMany(s.p.o.MaxWaiting, "connections that wait for the database (--max-waiting)"))
 	}
 	server, err := s.login(ctx, params)
 	switch {

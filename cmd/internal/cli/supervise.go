@@ -35,7 +35,7 @@ func (p *Environment) NewServices(conf config.Config, log *Logger, c *Client, s 
 func (v *Services) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
 	v.upstream = pgproxy.NewDialer(t, v.refresher, func(err error) (string, string) { return Describe(err, &v.conf) })
 	v.proxy = pgproxy.New(pgproxy.Options{User: v.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: v.upstream,
-		LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
+		MaxConns: v.conf.MaxConnections.Value, MaxWaiting: v.conf.MaxWaiting.Value, LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
 }
 
 // Start starts the services; listeners are the proxy's. extend adds to the state
