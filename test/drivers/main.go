@@ -1,8 +1,8 @@
-// Command drivers is a Postgres client with one of Go's drivers. It connects with
-// nothing but its environment. For each line on its input it makes a new login and
-// asks one question; the answer, or what went wrong, is one line of its output.
+// Command drivers is a Postgres client with one of Go's drivers, which it configures by
+// its environment only. For each line of its input it logs in anew and runs one query;
+// the result, or the error, is one line of its output.
 //
-//	drivers pq|pgxpool QUESTION
+//	drivers pq|pgxpool QUERY
 package main
 
 import (
@@ -19,8 +19,8 @@ import (
 	_ "github.com/lib/pq"
 )
 
-// patience bounds one login, the wake of a compute included.
-const patience = 30 * time.Second
+// queryTimeout bounds one login and query, including the wake of a compute.
+const queryTimeout = 30 * time.Second
 
 func main() {
 	if err := run(os.Args[1], os.Args[2]); err != nil {
@@ -29,14 +29,14 @@ func main() {
 	}
 }
 
-func run(driver, question string) error {
-	ask, done, err := open(driver, question)
+func run(driver, query string) error {
+	ask, done, err := open(driver, query)
 	if err != nil {
 		return err
 	}
 	defer done()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 		answer, err := ask(ctx)
 		cancel()
 		if err != nil {
@@ -47,16 +47,16 @@ func run(driver, question string) error {
 	return nil
 }
 
-func open(driver, question string) (ask func(context.Context) (string, error), done func(), err error) {
+func open(driver, query string) (ask func(context.Context) (string, error), done func(), err error) {
 	switch driver {
 	case "pq":
 		db, err := sql.Open("postgres", "")
 		if err != nil {
 			return nil, nil, err
 		}
-		db.SetMaxIdleConns(-1) // so that each question has a login of its own
+		db.SetMaxIdleConns(-1) // so that each query logs in anew
 		return func(ctx context.Context) (answer string, err error) {
-			err = db.QueryRowContext(ctx, question).Scan(&answer)
+			err = db.QueryRowContext(ctx, query).Scan(&answer)
 			return answer, err
 		}, func() { _ = db.Close() }, nil
 	case "pgxpool":
@@ -64,14 +64,14 @@ func open(driver, question string) (ask func(context.Context) (string, error), d
 		if err != nil {
 			return nil, nil, err
 		}
-		return func(ctx context.Context) (string, error) { return pooled(ctx, pool, question) }, pool.Close, nil
+		return func(ctx context.Context) (string, error) { return pooled(ctx, pool, query) }, pool.Close, nil
 	}
 	return nil, nil, errors.New("no such driver: " + driver)
 }
 
 // pooled asks on two connections: one that the pool has kept, which may have
 // died in the meantime, and a new one, which it does not keep.
-func pooled(ctx context.Context, pool *pgxpool.Pool, question string) (answer string, err error) {
+func pooled(ctx context.Context, pool *pgxpool.Pool, query string) (answer string, err error) {
 	kept, err := pool.Acquire(ctx)
 	if err != nil {
 		return "", err
@@ -84,10 +84,10 @@ func pooled(ctx context.Context, pool *pgxpool.Pool, question string) (answer st
 	once := fresh.Hijack()
 	defer once.Close(ctx)
 	var other string
-	if err := kept.QueryRow(ctx, question).Scan(&other); err != nil {
+	if err := kept.QueryRow(ctx, query).Scan(&other); err != nil {
 		return "", err
 	}
-	err = once.QueryRow(ctx, question).Scan(&answer)
+	err = once.QueryRow(ctx, query).Scan(&answer)
 	if err == nil && answer != other {
 		err = fmt.Errorf("%q and %q", answer, other)
 	}

@@ -71,7 +71,7 @@ func TestAttack_ForeignFiles(t *testing.T) {
 }
 
 // TestAttack_RuntimeDirectoryExists: in a folder that everybody can write, such as a
-// shared TMPDIR, somebody else was there first.
+// shared TMPDIR, another user created the directory first.
 func TestAttack_RuntimeDirectoryExists(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
@@ -118,7 +118,7 @@ func TestAttack_RuntimeDirectoryExists(t *testing.T) {
 		t.Errorf("their file was changed: %q, %v", data, err)
 	}
 
-	// The twin: where nobody was, the folder is made, and is ours.
+	// If there is no directory, it is created, and is ours.
 	run("lakebase-exec", "--cache", "file", "--", "true").wantExit(0)
 	if fi, err := os.Stat(made); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", fi, err)

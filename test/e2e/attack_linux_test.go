@@ -16,7 +16,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// attacker is a second user of the machine; the first one is stranger.
+// attacker is a second user of the machine, beside otherUID.
 const attacker = 65533
 
 // as has cmd run as a user who is not root.
@@ -104,7 +104,7 @@ func (p *fixture) watched(t *testing.T, name string, argv []string) {
 	}
 }
 
-// of is the same place for a part of a test.
+// of is the same fixture for a subtest.
 func (p *fixture) of(t *testing.T) *fixture {
 	again := *p
 	again.t, again.env = t, map[string]string{}

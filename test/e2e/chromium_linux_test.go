@@ -99,7 +99,7 @@ func newChromium(t *testing.T, p *fixture) *chromium {
 	}
 	p.browserIs(fmt.Sprintf(`exec %s --headless --no-sandbox --no-first-run --disable-gpu --disable-dev-shm-usage --no-proxy-server \
   --user-data-dir=%s --ignore-certificate-errors-spki-list=%s --remote-debugging-pipe "$1" 3<%s/in 4>%s/out`, program, c.dir, keyOf(t, p), p.home, p.home))
-	// Opened for both, so that nobody waits for the other.
+	// Opened for reading and writing, which does not block.
 	c.in, c.out = c.pipe("in"), c.pipe("out")
 	c.read = bufio.NewReader(c.out)
 	t.Cleanup(c.end)

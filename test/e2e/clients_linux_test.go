@@ -53,9 +53,9 @@ func TestClients(t *testing.T) {
 }
 
 type clients struct {
-	base  *emulator.Lakebase
-	place *fixture
-	turn  int
+	lakebase *emulator.Lakebase
+	fixture  *fixture
+	turn     int
 }
 
 // wake puts the compute to sleep, runs argv through lakebase-exec, and checks
@@ -64,17 +64,17 @@ func (c *clients) wake(t *testing.T, app string, argv ...string) *result {
 	t.Helper()
 	o := c.attempt(t, argv...).wantExit(0)
 	mine := 0
-	for _, n := range c.base.Logins() {
-		if n.Application != app || n.Time.Before(c.base.UpAt()) {
+	for _, n := range c.lakebase.Logins() {
+		if n.Application != app || n.Time.Before(c.lakebase.UpAt()) {
 			continue
 		}
 		mine++
-		if n.SQLState != "00000" || n.User != c.base.ClientID || n.Database != emulator.Database {
+		if n.SQLState != "00000" || n.User != c.lakebase.ClientID || n.Database != emulator.Database {
 			t.Errorf("%s: a login of the command itself: %+v", app, n)
 		}
 	}
 	if mine == 0 {
-		t.Errorf("%s: the command itself made no login: %+v", app, c.base.Logins())
+		t.Errorf("%s: the command itself made no login: %+v", app, c.lakebase.Logins())
 	}
 	return o
 }
@@ -83,11 +83,11 @@ func (c *clients) attempt(t *testing.T, argv ...string) *result {
 	t.Helper()
 	client(t, argv[0])
 	modes := []emulator.WakeMode{emulator.StartingUp, emulator.Refused, emulator.Reset, emulator.Held, emulator.NoCompute}
-	suspend(t, c.base, modes[c.turn%len(modes)], 700*time.Millisecond)
+	suspend(t, c.lakebase, modes[c.turn%len(modes)], 700*time.Millisecond)
 	c.turn++
-	c.place.t = t
-	o := c.place.do(append([]string{"lakebase-exec", "--"}, argv...)...)
-	if c.base.WokenAt().IsZero() || c.base.UpAt().IsZero() {
+	c.fixture.t = t
+	o := c.fixture.do(append([]string{"lakebase-exec", "--"}, argv...)...)
+	if c.lakebase.WokenAt().IsZero() || c.lakebase.UpAt().IsZero() {
 		t.Errorf("%v did not wake the compute", argv)
 	}
 	return o
@@ -95,14 +95,14 @@ func (c *clients) attempt(t *testing.T, argv ...string) *result {
 
 func (c *clients) psql(t *testing.T) {
 	o := c.wake(t, "psql", "psql", "-Atc", "select current_user, current_database(), count(*) from wares")
-	if want := c.base.ClientID + "|" + emulator.Database + "|3\n"; o.stdout != want || o.stderrWithoutProgress() != "" {
+	if want := c.lakebase.ClientID + "|" + emulator.Database + "|3\n"; o.stdout != want || o.stderrWithoutProgress() != "" {
 		t.Errorf("psql says %q and %q, not %q", o.stdout, o.stderr, want)
 	}
 }
 
 func (c *clients) pgDump(t *testing.T) {
 	o := c.wake(t, "pg_dump", "pg_dump", "--table", "wares")
-	for _, want := range []string{"CREATE TABLE public.wares", "1\tanchor\n2\tbell\n3\tchart\n\\.\n", `OWNER TO "` + c.base.ClientID + `"`, "PostgreSQL database dump complete"} {
+	for _, want := range []string{"CREATE TABLE public.wares", "1\tanchor\n2\tbell\n3\tchart\n\\.\n", `OWNER TO "` + c.lakebase.ClientID + `"`, "PostgreSQL database dump complete"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("the dump has no %q:\n%s", want, o.stdout)
 		}
@@ -118,7 +118,7 @@ func (c *clients) pgbench(t *testing.T) {
 			t.Errorf("pgbench does not say %q:\n%s", want, o.stdout)
 		}
 	}
-	if got := len(c.base.Logins()); got < 11 { // ours, and one for each transaction at the least
+	if got := len(c.lakebase.Logins()); got < 11 { // ours, and one for each transaction at the least
 		t.Errorf("%d logins; each transaction makes one", got)
 	}
 }
@@ -143,7 +143,7 @@ func (c *clients) tables(t *testing.T, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
-	rows, err := c.base.SQL(ctx, "select tablename from pg_tables where tablename in ('orders', 'customers') order by 1")
+	rows, err := c.lakebase.SQL(ctx, "select tablename from pg_tables where tablename in ('orders', 'customers') order by 1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ print(*cursor.fetchone())
 		t.Fatalf("psycopg2 is missing: install %s\n%s", packages["/usr/bin/python3"], out)
 	}
 	o := c.wake(t, "python3", "/usr/bin/python3", "-c", script)
-	if want := c.base.ClientID + " 3\n"; o.stdout != want {
+	if want := c.lakebase.ClientID + " 3\n"; o.stdout != want {
 		t.Errorf("psycopg2 says %q, not %q", o.stdout, want)
 	}
 }
@@ -201,9 +201,9 @@ func (c *clients) node(t *testing.T) {
 	if !strings.Contains(o.stderr, "certificate") {
 		t.Errorf("without the root, node fails for another reason than the certificate:\n%s", o.stderr)
 	}
-	c.place.set("NODE_EXTRA_CA_CERTS=" + c.base.CAFile())
+	c.fixture.set("NODE_EXTRA_CA_CERTS=" + c.lakebase.CAFile())
 	o = c.wake(t, "node", "node", script)
-	if want := c.base.ClientID + " 3\n"; o.stdout != want {
+	if want := c.lakebase.ClientID + " 3\n"; o.stdout != want {
 		t.Errorf("node says %q, not %q", o.stdout, want)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // crashLatency spreads the steps of a short run.
 const crashLatency = 15 * time.Millisecond
 
-// useKeyring gives the corner a keychain with a secret in it.
+// useKeyring gives the run a keychain with a secret in it.
 func (c *crash) useKeyring() {
 	c.t.Helper()
 	l := startLakebase(c.t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: crashLatency}})
@@ -76,7 +76,7 @@ func crashLogin(c *crash, kills int) {
 func crashGet(c *crash, kills int) {
 	c.useKeyring()
 	file := filepath.Join(c.t.TempDir(), "token")
-	get := func(i int, store string) *exec.Cmd { // each of another life has a place of its own
+	get := func(i int, store string) *exec.Cmd { // each lifetime has its own cache key
 		return c.command("sh", "-c", `exec lakebase-credential-helper get --format password --ttl "$1" --cache "$2" >"$0"`, file, fmt.Sprintf("%ds", 600+i%40), store)
 	}
 	stores := []string{"keychain", "file"}

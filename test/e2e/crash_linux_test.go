@@ -22,7 +22,7 @@ const (
 )
 
 // busyMachineAllowance is what a run may take longer than usual on a busy machine. One that meets
-// a lock that nobody frees takes longer still.
+// a lock that is not released takes longer still.
 const busyMachineAllowance = 15 * time.Second
 
 // number reads a variable that steers the test; absent, it is fallback.
@@ -45,18 +45,18 @@ func number(t *testing.T, name string, fallback uint64) uint64 {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	seed := number(t, "CRASH_SEED", rand.Uint64())
-	corners := []struct {
+	areas := []struct {
 		name string
 		part func(c *crash, kills int)
 	}{{"login", crashLogin}, {"get", crashGet}, {"rotate", crashRotate}, {"passfile", crashPassfile}, {"proxy", crashProxy}}
-	each := max(1, int(number(t, "CRASH_KILLS", defaultKills))/len(corners))
-	t.Logf("%d kills in each of %d corners; CRASH_SEED=%d has the same moments", each, len(corners), seed)
+	each := max(1, int(number(t, "CRASH_KILLS", defaultKills))/len(areas))
+	t.Logf("%d kills in each of %d areas; CRASH_SEED=%d repeats them", each, len(areas), seed)
 	var all sync.WaitGroup
-	for i, corner := range corners {
+	for i, area := range areas {
 		all.Go(func() {
-			t.Run(corner.name, func(t *testing.T) {
+			t.Run(area.name, func(t *testing.T) {
 				c := &crash{t: t, random: rand.New(rand.NewPCG(seed, uint64(i))), reach: 1}
-				corner.part(c, each)
+				area.part(c, each)
 				t.Logf("%d of %d were killed before their end", c.dead, c.kills)
 				if c.kills < each || c.dead < c.kills/4 {
 					t.Errorf("%d of %d were killed before their end", c.dead, c.kills)
@@ -67,7 +67,7 @@ func TestCrash(t *testing.T) {
 	all.Wait()
 }
 
-// crash is one corner in which programs are killed.
+// crash is one area in which programs are killed.
 type crash struct {
 	*fixture
 	t           *testing.T
@@ -137,7 +137,7 @@ func (c *crash) wantSignsIn(when string) {
 }
 
 // makeOld makes all that lies in a folder look as if it had been left minutes ago.
-// What is younger may be somebody's who is still at it.
+// Younger files may belong to a running program.
 func (c *crash) makeOld(dirs ...string) {
 	c.t.Helper()
 	past := time.Now().Add(-5 * time.Minute)

@@ -63,7 +63,7 @@ func wakeAtOnce(t testing.TB, l *emulator.Lakebase) {
 	}
 }
 
-// fixture is a user's corner of the machine: home, runtime folder, environment.
+// fixture is a user: home, runtime directory, environment.
 type fixture struct {
 	t        testing.TB
 	lakebase *emulator.Lakebase
@@ -73,7 +73,7 @@ type fixture struct {
 	env      map[string]string
 }
 
-// newFixture has no desktop; the secret stands in the environment.
+// newFixture has no session bus; the secret is in the environment.
 func newFixture(t testing.TB, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := &fixture{t: t, lakebase: l, home: t.TempDir(), run: filepath.Join(t.TempDir(), "run")}
@@ -92,8 +92,8 @@ func newFixture(t testing.TB, l *emulator.Lakebase) *fixture {
 	return p
 }
 
-// newKeyringFixture has a private desktop with the keychain in this mode; the secret is
-// not in the environment.
+// newKeyringFixture has a private session bus with the keychain in this mode; the
+// secret is not in the environment.
 func newKeyringFixture(t testing.TB, l *emulator.Lakebase, mode testkeyring.Mode) *fixture {
 	t.Helper()
 	return newKeyringFixtureWith(t, l, testkeyring.Options{Mode: mode})
@@ -111,7 +111,7 @@ func newKeyringFixtureWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Opt
 	}
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
-			t.Errorf("the desktop did not end well: %v", err)
+			t.Errorf("the session bus did not end well: %v", err)
 		}
 	})
 	p.keyring = d
@@ -143,8 +143,8 @@ func (p *fixture) login() {
 	p.finish(cmd).wantExit(0)
 }
 
-// command is argv in this place, not yet started. Programs of the project are
-// found first.
+// command is argv with the fixture's environment, not yet started. Programs of the
+// project come first.
 func (p *fixture) command(argv ...string) *exec.Cmd {
 	p.t.Helper()
 	path := argv[0]
@@ -275,7 +275,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(runLimit); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it did not come to this: %s", what)
+			t.Fatalf("timed out: %s", what)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (f *formats) aws(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if got.AccessKeyId != f.base.ClientID || got.SecretAccessKey != f.token {
+	if got.AccessKeyId != f.lakebase.ClientID || got.SecretAccessKey != f.token {
 		t.Errorf("the AWS CLI reads other values")
 	}
 	if end, err := time.Parse(time.RFC3339, got.Expiration); err != nil || time.Until(end) < 50*time.Minute || time.Until(end) > time.Hour-50*time.Second {

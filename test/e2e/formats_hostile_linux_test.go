@@ -94,7 +94,7 @@ func paths(docs []rendered) (out []string) {
 	return out
 }
 
-// zeros splits what stands between NULs.
+// zeros splits text at NULs.
 func zeros(s string) []string { return strings.Split(strings.TrimSuffix(s, "\x00"), "\x00") }
 
 // steering are variables that would send the token elsewhere.
@@ -108,7 +108,7 @@ func (f *formats) evaluated(t *testing.T, user, environ string) {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
 	}
-	for name, want := range map[string]string{"PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost", "PGPORT": f.base.PGPort(), "PGSSLMODE": "verify-full"} {
+	for name, want := range map[string]string{"PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost", "PGPORT": f.lakebase.PGPort(), "PGSSLMODE": "verify-full"} {
 		if env[name] != want {
 			t.Errorf("user %q: %s is another one (%d bytes, not %d)", user, name, len(env[name]), len(want))
 		}
@@ -167,9 +167,9 @@ func (f *formats) dotenv(t *testing.T) {
 		t.Errorf("dotenv refuses %d of %d", len(refused), len(docs)+len(refused))
 	}
 	own := write(t, filepath.Join(t.TempDir(), "own"), f.get(t, "dotenv"))
-	docs = append(docs, rendered{f.base.ClientID, f.token, own, ""})
-	f.place.t = t
-	cmd := f.place.command(append([]string{"node", "--input-type=module", "-e", `
+	docs = append(docs, rendered{f.lakebase.ClientID, f.token, own, ""})
+	f.fixture.t = t
+	cmd := f.fixture.command(append([]string{"node", "--input-type=module", "-e", `
 import dotenv from "dotenv";
 import { readFileSync } from "node:fs";
 const read = (f) => { const e = dotenv.parse(readFileSync(f)); return [e.PGUSER, e.PGPASSWORD]; };

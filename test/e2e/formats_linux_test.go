@@ -62,16 +62,16 @@ func TestFormats_Readers(t *testing.T) {
 	t.Run("github-env by the runner's rules", f.gitHub)
 	t.Run("terraform and json by their documented rules", f.objects)
 	t.Run("workspace-token by the workspace", f.workspace)
-	if n := f.base.Counters(); n.ByCall[emulator.CallCredentials] != 1 {
+	if n := f.lakebase.Counters(); n.ByCall[emulator.CallCredentials] != 1 {
 		t.Errorf("all callers together made the requests %v, not one credential", n.ByCall)
 	}
 }
 
 type formats struct {
-	base   *emulator.Lakebase
-	place  *fixture
-	helper string // its absolute path
-	token  string // the cached one
+	lakebase *emulator.Lakebase
+	fixture  *fixture
+	helper   string // its absolute path
+	token    string // the cached one
 }
 
 func newFormats(t *testing.T) *formats {
@@ -86,7 +86,7 @@ func newFormats(t *testing.T) *formats {
 			delete(p.env, name)
 		}
 	}
-	f := &formats{base: l, place: p, helper: filepath.Join(bin, "lakebase-credential-helper")}
+	f := &formats{lakebase: l, fixture: p, helper: filepath.Join(bin, "lakebase-credential-helper")}
 	f.token = strings.TrimSuffix(f.get(t, "password"), "\n")
 	if !token.MatchString(f.token) {
 		t.Fatal("get gives no token")
@@ -107,8 +107,8 @@ func (f *formats) get(t *testing.T, format string, more ...string) string {
 // run runs a reader, whose output may hold the token but not the secret.
 func (f *formats) run(t *testing.T, env []string, argv ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	f.place.t = t
-	cmd := f.place.command(argv...)
+	f.fixture.t = t
+	cmd := f.fixture.command(argv...)
 	cmd.Env = append(cmd.Env, env...)
 	return f.runCmd(t, cmd)
 }
@@ -121,7 +121,7 @@ func (f *formats) runCmd(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, co
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		t.Fatalf("%s: %v", cmd.Args[0], err)
 	}
-	if containsSecret(f.base, out.String()+said.String()) {
+	if containsSecret(f.lakebase, out.String()+said.String()) {
 		t.Errorf("%s: the secret is in its output", cmd.Args[0])
 	}
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
@@ -150,11 +150,11 @@ func write(t *testing.T, path, text string) string {
 
 const whoAmI = "select current_user || ' in ' || current_database()"
 
-func (f *formats) me() string { return f.base.ClientID + " in " + emulator.Database + "\n" }
+func (f *formats) me() string { return f.lakebase.ClientID + " in " + emulator.Database + "\n" }
 
 // plainly is a connection string without a password.
 func (f *formats) plainly() string {
-	return fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s", f.base.PGPort(), f.base.ClientID, emulator.Database, f.base.CAFile())
+	return fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s", f.lakebase.PGPort(), f.lakebase.ClientID, emulator.Database, f.lakebase.CAFile())
 }
 
 func (f *formats) pgpass(t *testing.T) {
@@ -179,8 +179,8 @@ from urllib.parse import urlsplit, unquote
 u = urlsplit(os.environ["THE_URL"])
 json.dump([u.scheme, unquote(u.username), unquote(u.password), u.hostname, u.port, unquote(u.path)], sys.stdout)`
 	out := f.good(t, []string{"THE_URL=" + text}, reader(t, "/usr/bin/python3"), "-c", script)
-	port, _ := strconv.Atoi(f.base.PGPort())
-	want, _ := json.Marshal([]any{"postgresql", f.base.ClientID, f.token, "localhost", port, "/" + emulator.Database})
+	port, _ := strconv.Atoi(f.lakebase.PGPort())
+	want, _ := json.Marshal([]any{"postgresql", f.lakebase.ClientID, f.token, "localhost", port, "/" + emulator.Database})
 	if diff := cmp.Diff(string(want), strings.ReplaceAll(out, ", ", ",")); diff != "" {
 		t.Error(diff)
 	}
@@ -218,7 +218,7 @@ import json, os, psycopg2
 c = psycopg2.connect(**json.loads(os.environ["DOCUMENT"])).cursor()
 c.execute(os.environ["STATEMENT"])
 print(c.fetchone()[0])`
-	env := []string{"DOCUMENT=" + f.get(t, "libpq"), "STATEMENT=" + whoAmI, "PGSSLROOTCERT=" + f.base.CAFile()}
+	env := []string{"DOCUMENT=" + f.get(t, "libpq"), "STATEMENT=" + whoAmI, "PGSSLROOTCERT=" + f.lakebase.CAFile()}
 	if out := f.good(t, env, reader(t, "/usr/bin/python3"), "-c", script); out != f.me() {
 		t.Errorf("libpq says %q", out)
 	}
@@ -247,7 +247,7 @@ func (f *formats) objects(t *testing.T) {
 	if err := json.Unmarshal([]byte(f.get(t, "terraform")), &flat); err != nil {
 		t.Errorf("Terraform takes strings only: %v", err)
 	}
-	if flat["password"] != f.token || flat["user"] != f.base.ClientID || flat["host"] != "localhost" || flat["port"] != f.base.PGPort() || flat["dbname"] != emulator.Database {
+	if flat["password"] != f.token || flat["user"] != f.lakebase.ClientID || flat["host"] != "localhost" || flat["port"] != f.lakebase.PGPort() || flat["dbname"] != emulator.Database {
 		t.Error("Terraform reads other values")
 	}
 	var ours struct {
@@ -271,9 +271,9 @@ d = json.loads(os.environ["DOCUMENT"])
 assert d["token_type"] == "Bearer" and datetime.strptime(d["expiry"], "%Y-%m-%dT%H:%M:%SZ")
 r = urllib.request.Request(os.environ["HOST"] + "/api/2.0/preview/scim/v2/Me", headers={"Authorization": "Bearer " + os.environ.get("BEARER", d["access_token"])})
 print(json.load(urllib.request.urlopen(r, timeout=300, context=ssl.create_default_context(cafile=os.environ["CA"])))["userName"])`
-	env := []string{"DOCUMENT=" + f.get(t, "workspace-token"), "HOST=" + f.base.WorkspaceURL(), "CA=" + f.base.CAFile()}
+	env := []string{"DOCUMENT=" + f.get(t, "workspace-token"), "HOST=" + f.lakebase.WorkspaceURL(), "CA=" + f.lakebase.CAFile()}
 	python := reader(t, "/usr/bin/python3")
-	if out := f.good(t, env, python, "-c", script); out != f.base.ClientID+"\n" {
+	if out := f.good(t, env, python, "-c", script); out != f.lakebase.ClientID+"\n" {
 		t.Errorf("the workspace says %q", out)
 	}
 	// The token for the database is another one.

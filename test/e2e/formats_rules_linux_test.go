@@ -13,10 +13,10 @@ import (
 
 // powershell reads by the rule of about_Quoting_Rules: in a single-quoted string
 // two quotes are one, and the typographic ones count as quotes. There is no
-// PowerShell in Debian; this reader stands for it.
+// PowerShell in Debian; this reader replaces it.
 func (f *formats) powershell(t *testing.T) {
 	got, err := readPowerShell(f.get(t, "powershell"))
-	if err != nil || got["PGUSER"] != f.base.ClientID || got["PGPASSWORD"] != f.token || got["PGHOST"] != "localhost" {
+	if err != nil || got["PGUSER"] != f.lakebase.ClientID || got["PGPASSWORD"] != f.token || got["PGHOST"] != "localhost" {
 		t.Errorf("%v; the values are other ones", err)
 	}
 	docs, refused := documents(t, "powershell")
@@ -60,7 +60,7 @@ func readPowerShell(text string) (map[string]string, error) {
 			value = append(value, runes[i])
 		}
 		if i+1 >= len(runes) || runes[i+1] != '\n' {
-			return env, fmt.Errorf("something stands behind the string: %q", text)
+			return env, fmt.Errorf("there is more after the string: %q", text)
 		}
 		env[name], text = string(value), string(runes[i+2:])
 	}
@@ -70,7 +70,7 @@ func readPowerShell(text string) (map[string]string, error) {
 // gitHub reads as actions/runner does: FileCommandManager for the file, whose
 // blocks end at a line that is the delimiter, ActionCommand for stdout.
 func (f *formats) gitHub(t *testing.T) {
-	for _, user := range append([]string{f.base.ClientID}, hostileUsers...) {
+	for _, user := range append([]string{f.lakebase.ClientID}, hostileUsers...) {
 		file := write(t, filepath.Join(t.TempDir(), "env"), "BEFORE=stays\n")
 		out, stderr, code := f.run(t, []string{"GITHUB_ENV=" + file}, f.helper, "get", "-p", "prod", "--format", "github-env", "--user="+user)
 		if code != 0 || stderr != "" {
@@ -86,8 +86,8 @@ func (f *formats) gitHub(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := readGitHub(string(data))
-		want := map[string]string{"BEFORE": "stays", "PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost", "PGPORT": f.base.PGPort(),
-			"PGDATABASE": f.base.Database, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": f.base.CAFile(), "LAKEBASE_TOKEN_EXPIRES_AT": got["LAKEBASE_TOKEN_EXPIRES_AT"]}
+		want := map[string]string{"BEFORE": "stays", "PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost", "PGPORT": f.lakebase.PGPort(),
+			"PGDATABASE": f.lakebase.Database, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": f.lakebase.CAFile(), "LAKEBASE_TOKEN_EXPIRES_AT": got["LAKEBASE_TOKEN_EXPIRES_AT"]}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v %s", err, diff)
 		}

@@ -30,7 +30,7 @@ const (
 // than a slow machine finishes in that time must not run at once.
 func atOnce() int { return min(16*runtime.GOMAXPROCS(0), 128) }
 
-// load is a place with an unlocked keyring and a helper without the race
+// load is a fixture with an unlocked keyring and a helper without the race
 // detector, which would make each process ten times as expensive.
 type load struct {
 	*fixture
@@ -197,7 +197,7 @@ func (p *fixture) settle(pids ...int) {
 	}
 }
 
-// hasLock reports whether a process has a lock file of this place open.
+// hasLock reports whether a process has a lock file of this fixture open.
 func (p *fixture) hasLock(pid int) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	list, _ := os.ReadDir(dir)

@@ -34,7 +34,7 @@ func TestExec_ColdStartsAtOnce(t *testing.T) {
 	}
 }
 
-// When the one that signs in is killed, another takes its place.
+// If the process that signs in is killed, another one signs in.
 func TestExec_MintingProcessKilled(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{Latency: 200 * time.Millisecond}})

@@ -17,8 +17,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
-// listener is a stranger: a TCP port on loopback that counts who comes, and
-// closes the door on them.
+// listener is an untrusted server: a TCP port on loopback that counts connections and
+// closes them.
 type listener struct {
 	net.Listener
 	came atomic.Int64
@@ -73,7 +73,7 @@ func (s *scriptEnv) listener(ts *testscript.TestScript, neg bool, args []string)
 	if len(args) != 2 || args[0] != "count" || s.untrusted == nil {
 		ts.Fatalf("usage: listener [count N]")
 	}
-	// A connection that stands in the queue counts too.
+	// A connection in the queue counts too.
 	for end := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
 		got := strconv.FormatInt(s.untrusted.came.Load(), 10)
 		if got == args[1] && (got != "0" || time.Now().After(end.Add(-900*time.Millisecond))) {
@@ -87,7 +87,7 @@ func (s *scriptEnv) listener(ts *testscript.TestScript, neg bool, args []string)
 
 // twice runs BIN/PROGRAM with names that stand twice in its environment, which
 // os/exec would not let through: the words NAME=VALUE before the program stand
-// in front of the story's own.
+// before the script's own.
 func (s *scriptEnv) twice(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("twice: say the exit code that is wanted")
@@ -143,8 +143,8 @@ func spawn(path string, argv, environ []string, dir, out string) (int, error) {
 	return state.ExitCode(), nil
 }
 
-// environ is the story's environment, each name once. testscript does not give
-// it away, so a program tells it.
+// environ is the script's environment, each name once. testscript has no function for
+// it, so a program prints it.
 func (s *scriptEnv) environ(ts *testscript.TestScript) []string {
 	ts.Check(ts.Exec("env", "-0"))
 	return strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")
@@ -220,8 +220,7 @@ func (s *scriptEnv) searchFiles(ts *testscript.TestScript) string {
 	return found
 }
 
-// mayHoldSecret names the files in which a secret stands by the story's own
-// doing: its own, .databrickscfg, and those of login --store file.
+// mayHoldSecret reports whether a script itself puts a secret into this file: its own, .databrickscfg, and those of login --store file.
 func mayHoldSecret(path string) bool {
 	switch filepath.Base(path) {
 	case "secret", "secret2", ".databrickscfg":

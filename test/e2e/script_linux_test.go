@@ -123,14 +123,14 @@ func setupScript(env *testscript.Env) error {
 	return nil
 }
 
-// limit bounds what a story's own words may take.
+// limit bounds what a script's own commands may take.
 const limit = 5 * time.Minute
 
 func (s *scriptEnv) lakebaseCommand(ts *testscript.TestScript, neg bool, args []string, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if len(args) == 0 {
-		ts.Fatalf("lakebase: a command is wanted")
+		ts.Fatalf("lakebase: needs a command")
 	}
 	if args[0] == "start" {
 		s.start(ctx, ts, args[1:], name)
@@ -153,7 +153,7 @@ func (s *scriptEnv) lakebaseCommand(ts *testscript.TestScript, neg bool, args []
 		out, err = control.Do(ctx, l, []string{"status"})
 		ts.Check(err)
 		if got := value(out, args[1]); (got == args[2]) == neg {
-			ts.Fatalf("%s is %s, not as wanted (%s)\n%s", args[1], got, args[2], out)
+			ts.Fatalf("got %s %s, want %s\n%s", args[1], got, args[2], out)
 		}
 		return
 	default:

@@ -218,7 +218,7 @@ func (s *soak) session(random *rand.Rand, queries int) {
 
 // otherUser has to be refused.
 func (s *soak) otherUser(*rand.Rand) {
-	conn, err := s.connect("somebody")
+	conn, err := s.connect("other")
 	var refusal *pgconn.PgError
 	switch {
 	case err == nil:

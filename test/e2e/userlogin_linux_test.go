@@ -22,7 +22,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// userFixture is a desktop on which nobody has signed in, of a person.
+// userFixture belongs to a user who has not signed in.
 func userFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := newKeyringFixture(t, l, testkeyring.Unlocked)
@@ -109,10 +109,10 @@ func TestUserLogin_PastedURL(t *testing.T) {
 			}
 			back := approved(t, p, address)
 			u, _ := url.Parse(back)
-			stranger := u.Query()
-			stranger.Set("state", "stranger")
-			u.RawQuery = stranger.Encode()
-			fmt.Fprintf(in, "hello\n\n%s\nhttps://stranger.example/?%s\n%s\n", u, strings.SplitN(back, "?", 2)[1], form(back))
+			forged := u.Query()
+			forged.Set("state", "forged")
+			u.RawQuery = forged.Encode()
+			fmt.Fprintf(in, "hello\n\n%s\nhttps://other.example/?%s\n%s\n", u, strings.SplitN(back, "?", 2)[1], form(back))
 			_ = in.Close()
 			rest, err := io.ReadAll(lines)
 			if err := cmd.Wait(); err != nil {
@@ -186,7 +186,7 @@ func endPid(t *testing.T, p *fixture) {
 }
 
 // However many start at once with an access token that has ended, one trades the
-// refresh token, which the server takes once; nobody is locked out.
+// refresh token, which the server takes once; no process loses its login.
 func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	const starts = 50
