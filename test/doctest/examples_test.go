@@ -176,7 +176,7 @@ func (e *environment) run(ctx context.Context, extra []string, program string, a
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// concrete replaces what an example stands for: the command, a workspace, ports, files.
+// concrete replaces the placeholders of an example: the command, a workspace, ports, files.
 func (e *environment) concrete(words []string) []string {
 	words = slices.Clone(words)
 	words[0] = filepath.Base(words[0])

@@ -26,7 +26,7 @@ import (
 )
 
 // faultCase is one fault of the workspace or the database, and what a program has
-// to make of it. In Body, Location and env, ${NAME} stands for a value: see
+// to make of it. In Body, Location and env, ${NAME} is replaced by a value: see
 // faultRun.value.
 type faultCase struct {
 	name string
@@ -193,7 +193,7 @@ func (r *faultRun) switches() emulator.Settings {
 
 func (r *faultRun) expand(text string) string { return os.Expand(text, r.value) }
 
-// value is what ${NAME} stands for: the workspace's address and one that nothing
+// value replaces ${NAME}: the workspace's address and one that nothing
 // may connect to, the client ID and its secret, a token, or a time from now.
 func (r *faultRun) value(name string) string {
 	switch name {

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// frontServer stands in front of the workspace or the compute. Its modes:
+// frontServer is in front of the workspace or the compute. Its modes:
 //
 //	closed          no server listens
 //	no address      its name has none
