@@ -54,7 +54,7 @@ func TestBrowser_SelectUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		users  []string
 		more   []string
-		want   string // who signs in; empty: nobody
+		want   string // who signs in; empty: no one
 		others int
 	}{
 		"one":                    {users: []string{ada}, want: ada},

@@ -98,7 +98,7 @@ func TestParsePasted(t *testing.T) {
 	if e := (&DeniedError{Code: "server_error"}).Error(); e != "the workspace refused the login: server_error" {
 		t.Error(e)
 	}
-	// A login that was never made has no state, and so has nobody's redirect.
+	// A login that was never made has no state, so no redirect matches it.
 	if _, err := (Login{}).ParsePasted("?code=" + code + "&state="); !errors.Is(err, ErrState) {
 		t.Errorf("no state: %v", err)
 	}

@@ -52,7 +52,7 @@ func hasClientID(name string) bool {
 type AuthOptions map[string]Value[string]
 
 // Digest returns a hash of the options that a type uses, for the key of cached tokens:
-// with other options it may sign in as somebody else. It is empty without options.
+// with other options it may sign in as another identity. It is empty without options.
 func (o AuthOptions) Digest(authType string) string {
 	h, n := sha256.New(), 0
 	for _, s := range settings {

@@ -247,7 +247,7 @@ func TestServerTime(t *testing.T) {
 		"a server in trouble":       {503, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// The clock stands still but for the request, which takes four seconds.
+			// The fake clock advances only by the request, which takes four seconds.
 			now := ours
 			w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 				date := now.Add(took / 2).Add(tc.ahead).UTC()

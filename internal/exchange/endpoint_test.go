@@ -251,7 +251,7 @@ func TestClientSecrets(t *testing.T) {
 }
 
 // What was given once is hidden in every later answer, and so is a secret that
-// stands in a refusal by mistake.
+// is in a refusal by mistake.
 func TestCreateClientSecret_IsRedacted(t *testing.T) {
 	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

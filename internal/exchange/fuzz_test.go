@@ -114,7 +114,7 @@ func FuzzTokenReplies(f *testing.F) {
 	})
 }
 
-// Whatever a list holds, each of its names can be asked for again, each id stands
+// Whatever a list holds, each of its names can be asked for again, each ID is
 // in a path as it is, and no text breaks a line. A page that names a next one ends.
 func FuzzLists(f *testing.F) {
 	for _, s := range []string{

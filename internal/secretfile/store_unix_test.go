@@ -74,7 +74,7 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// A person's login stands beside the secrets, in a form of its own; what an earlier
+// A user's login is stored beside the secrets, in its own form; what an earlier
 // version wrote is read.
 func TestStore_UserLogins(t *testing.T) {
 	f := stored(t)

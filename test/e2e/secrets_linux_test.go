@@ -118,7 +118,7 @@ func wantNoLeak(t *testing.T, l *emulator.Lakebase, when string, seen map[string
 	}
 }
 
-// containsSecret says whether the secret is in text, in clear or encoded.
+// containsSecret reports whether the secret is in text, in clear or encoded.
 func containsSecret(l *emulator.Lakebase, text string) bool { return secretIn(l, text) != "" }
 
 // wantNoLeakInFiles fails the test where a file below the folders holds the secret, or

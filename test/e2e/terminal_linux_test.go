@@ -88,7 +88,7 @@ func (s *terminal) end() syscall.WaitStatus {
 	return s.cmd.ProcessState.Sys().(syscall.WaitStatus)
 }
 
-// echo says whether the terminal shows what is typed. On Linux the master's
+// echo reports whether the terminal shows what is typed. On Linux the master's
 // settings are those of the slave.
 func (s *terminal) echo() bool {
 	s.t.Helper()

@@ -27,7 +27,7 @@ func (a *api) authorize(r *http.Request, s Settings) reply {
 	}
 	user := orDefault(s.User, a.user)
 	form := r.Form
-	switch { // whom nobody can be sent back to
+	switch { // errors that are shown, because there is no URL to redirect to
 	case repeated(form) != "":
 		return page(http.StatusBadRequest, "The parameter "+repeated(form)+" is repeated.", "")
 	case form.Get("client_id") != publicClient:

@@ -25,7 +25,7 @@ type Fault struct {
 	Hold     <-chan struct{} // keep the answer back until this is closed
 	Echo     bool            // append to the body what the client sent: the Authorization header and the form
 	Pad      int             // append this many spaces to the body, which stays JSON
-	Gzip     int             // compress the body this often, though nobody asked for it
+	Gzip     int             // compress the body this many times, unasked
 }
 
 // Answer is a fault with a plain JSON error body, and Retry-After when it is
@@ -111,13 +111,13 @@ func (f Fault) send(w http.ResponseWriter, r *http.Request, rep reply) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case f.Slow > 0:
-		const pieces = 10
+		const parts = 10
 		_ = http.NewResponseController(w).Flush()
-		for i := range pieces {
-			if pause(r.Context(), f.Slow/pieces) != nil {
+		for i := range parts {
+			if pause(r.Context(), f.Slow/parts) != nil {
 				panic(http.ErrAbortHandler)
 			}
-			_, _ = w.Write(rep.body[len(rep.body)*i/pieces : len(rep.body)*(i+1)/pieces])
+			_, _ = w.Write(rep.body[len(rep.body)*i/parts : len(rep.body)*(i+1)/parts])
 			_ = http.NewResponseController(w).Flush()
 		}
 	default:

@@ -10,7 +10,7 @@ import (
 )
 
 // actions is the token service of a GitHub-like runner. It listens from the
-// moment when somebody asks where.
+// first call of ActionsURL.
 type actions struct {
 	api  *api
 	cert tls.Certificate

@@ -24,10 +24,9 @@ func (l *Lakebase) PGHost() string { return "localhost" }
 // PGPort is the gateway's port. The API names a host alone, so clients must be told.
 func (l *Lakebase) PGPort() string { return port(l.pgAddr) }
 
-// Env is the guide's variables for this emulator, and those that name its CA:
-// NAME=VALUE, the client secret included. An instance stands in the endpoint's
-// place where there is one. LOCAL_LAKEBASE_USER is of no guide: who signs in
-// at the browser.
+// Env returns the variables of the Databricks guide for this emulator, and those
+// that name its CA, as NAME=VALUE with the client secret. An instance, if there is
+// one, replaces the endpoint. LOCAL_LAKEBASE_USER is the user of the browser login.
 func (l *Lakebase) Env() []string {
 	return append(l.target(), "DATABRICKS_CLIENT_ID="+l.ClientID, "DATABRICKS_CLIENT_SECRET="+l.ClientSecret, "PGUSER="+l.ClientID)
 }

@@ -146,7 +146,7 @@ func (l *Lakebase) Secrets() []Secret {
 	return out
 }
 
-// AddSecret makes one more secret of ClientID, as somebody else would in the
+// AddSecret makes another secret of ClientID, as an administrator would in the
 // console.
 func (l *Lakebase) AddSecret() (Secret, error) {
 	now := l.Settings().clock()
@@ -180,10 +180,10 @@ func (l *Lakebase) EverySecret() []string {
 	return slices.Clone(l.principals.values)
 }
 
-// defaultUser signs in where Options.User names nobody.
+// defaultUser signs in if Options.User is empty.
 const defaultUser = "ada@example.com"
 
-// User is somebody who signs in at a browser.
+// User signs in with a browser.
 type User struct {
 	UserName string // "" is ada@example.com
 }
@@ -255,7 +255,7 @@ func (l *Lakebase) AddUser(ctx context.Context, userName string) error {
 func (l *Lakebase) PAT() string { return l.principals.patOf(l.User) }
 
 // IssueRefresh makes a refresh token of a user, as a browser would have
-// fetched it; "" is Lakebase.User. It is empty for somebody unknown.
+// fetched it; "" is Lakebase.User. It is empty for an unknown user.
 func (l *Lakebase) IssueRefresh(userName string) string {
 	userName = orDefault(userName, l.User)
 	if !l.principals.isUser(userName) {

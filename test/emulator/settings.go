@@ -160,7 +160,7 @@ func (s Settings) host() string {
 	return s.EndpointHost
 }
 
-// NoHost, as ReadOnlyHost, stands for a target without one.
+// NoHost, as ReadOnlyHost, means a target without a read-only host.
 const NoHost = "none"
 
 // readOnlyHost is by default the gateway's other name.

@@ -164,17 +164,17 @@ func TestDescribe_Auth(t *testing.T) {
 		hint    string
 		code    int
 	}{
-		"no user":     {&auth.NoLoginError{Host: "w.example"}, "no client ID given, and no user has signed in at w.example", "login --user-login --profile prod", ExitNoSecret},
-		"not she":     {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "login --user-login", ExitNoSecret},
-		"a PGUSER":    {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal", ExitNoSecret},
-		"two":         {&auth.NoLoginError{Host: "w.example", Others: []string{"ada", "bob"}}, "several users have signed in at w.example: ada, bob", "choose one with --user", ExitNoSecret},
-		"locked":      {&auth.NoLoginError{Host: "w.example", User: "ada", Err: &keychain.Error{Op: "read", Err: keychain.ErrLocked}}, "no login of ada at w.example: ", "unlock the keychain", ExitNoSecret},
-		"no keychain": {&auth.NoLoginError{Host: "w.example", Err: &keychain.Error{Op: "read", Err: keychain.ErrAbsent}}, "stored logins for w.example could not be read: ", "login --user-login --store file", ExitNoSecret},
-		"over":        {&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: refused}, "the login of ada at w.example has expired: HTTP 401 invalid_request: Refresh token is invalid", "sign in again with: lakebase-credential-helper login --user-login --profile prod", ExitNoSecret},
-		"workload":    {&auth.FederationError{Claims: auth.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, `(iss "i", sub "s\a", aud "a"): HTTP 401`, "federation policy", ExitWorkspace},
-		"target":      {&lakebase.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, `--endpoint: "shop" may mean any of 2 endpoints`, "use one of a, b", ExitUsage},
-		"no target":   {&lakebase.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "has no endpoint"}, `--endpoint: "shop" has no endpoint`, "lakebase-credential-helper endpoints", ExitUsage},
-		"stranger":    {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, "names an endpoint or audience on another host", "its discovery document points elsewhere", ExitWorkspace},
+		"no user":      {&auth.NoLoginError{Host: "w.example"}, "no client ID given, and no user has signed in at w.example", "login --user-login --profile prod", ExitNoSecret},
+		"not she":      {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "login --user-login", ExitNoSecret},
+		"a PGUSER":     {&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada has not signed in at w.example", "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal", ExitNoSecret},
+		"two":          {&auth.NoLoginError{Host: "w.example", Others: []string{"ada", "bob"}}, "several users have signed in at w.example: ada, bob", "choose one with --user", ExitNoSecret},
+		"locked":       {&auth.NoLoginError{Host: "w.example", User: "ada", Err: &keychain.Error{Op: "read", Err: keychain.ErrLocked}}, "no login of ada at w.example: ", "unlock the keychain", ExitNoSecret},
+		"no keychain":  {&auth.NoLoginError{Host: "w.example", Err: &keychain.Error{Op: "read", Err: keychain.ErrAbsent}}, "stored logins for w.example could not be read: ", "login --user-login --store file", ExitNoSecret},
+		"over":         {&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: refused}, "the login of ada at w.example has expired: HTTP 401 invalid_request: Refresh token is invalid", "sign in again with: lakebase-credential-helper login --user-login --profile prod", ExitNoSecret},
+		"workload":     {&auth.FederationError{Claims: auth.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, `(iss "i", sub "s\a", aud "a"): HTTP 401`, "federation policy", ExitWorkspace},
+		"target":       {&lakebase.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, `--endpoint: "shop" may mean any of 2 endpoints`, "use one of a, b", ExitUsage},
+		"no target":    {&lakebase.TargetError{Name: "shop", From: config.Source{Origin: config.FromOption, Name: "--endpoint"}, Problem: "has no endpoint"}, `--endpoint: "shop" has no endpoint`, "lakebase-credential-helper endpoints", ExitUsage},
+		"foreign host": {&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, "names an endpoint or audience on another host", "its discovery document points elsewhere", ExitWorkspace},
 	} {
 		conf := conf
 		if name == "a PGUSER" {

@@ -18,7 +18,7 @@
 //	ctl clear-faults
 //	ctl status                     name=value lines: state, up_at (Unix nanoseconds), counters
 //	ctl secrets                    the service principal's: id, made at, expires at (Unix seconds)
-//	ctl add-secret                 one more, whose value nobody gets; prints its id
+//	ctl add-secret                 another secret, whose value is not shown; prints its ID
 //	ctl delete-secret ID
 //	ctl requests|logins [--reset]  one line each
 //	ctl reset                      forget requests, logins and counts
@@ -27,7 +27,7 @@
 //	ctl workload-token [WORD...]   subject=S audience=A issuer=I life=DURATION foreign
 //	ctl workspace-token [WORD...]  a bearer of the API: subject=S life=DURATION
 //	ctl refresh-token [USER]       a user's, as a browser would have fetched it
-//	ctl add-user NAME            somebody else, who signs in after set user=NAME
+//	ctl add-user NAME              another user, who signs in after set user=NAME
 //	ctl put NAME [WORD...]         a project, branch or endpoint: archived disabled read-only
 //	ctl remove NAME                one, with all below it
 //	ctl resources                  name, uid and words of each

@@ -215,7 +215,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// An instance stands in the exports in the endpoint's place, and is steered.
+// TestInstance checks that the exports name an instance instead of the endpoint.
 func TestInstance(t *testing.T) {
 	p := launch(t, "--stdin", "--no-postgres", "--instance", "shop")
 	if p.env["LAKEBASE_INSTANCE"] != "shop" || p.env["ENDPOINT_NAME"] != "" {
