@@ -71,17 +71,22 @@ func (c *invocation) offerRemoval(ctx context.Context) error {
 		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", c.imported)
 		return nil
 	}
-	// Another program may have written it since.
-	file, err := c.Databricks()
+	err := securefile.UpdateFile(context.WithoutCancel(ctx), c.imported.File, func(old []byte) ([]byte, error) { // another program may have written it since
+		file, err := config.ParseDatabricks(c.imported.File, old)
+		if err != nil {
+			return nil, err
+		}
+		text, ok := file.WithoutSecret(c.imported.Section, c.imported.Secret)
+		if !ok {
+			c.log.Warn("%s now holds another secret or none, and was not changed", c.imported)
+			return nil, nil
+		}
+		return text, nil
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("the secret was stored, but is still in plain text in %s: %w", c.imported, err)
 	}
-	text, ok := file.WithoutSecret(c.imported.Section, c.imported.Secret)
-	if !ok {
-		c.log.Warn("%s now holds another secret or none, and was not changed", c.imported)
-		return nil
-	}
-	return securefile.WriteFile(c.imported.File, text)
+	return nil
 }
 
 // confirm asks a question on the terminal; the default is no.

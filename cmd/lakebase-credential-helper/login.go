@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -100,8 +102,7 @@ func login(ctx context.Context, c *invocation) error {
 	if err := c.requireServicePrincipal(); err != nil {
 		return err
 	}
-	profile, err := c.profileFile()
-	if err != nil {
+	if err := c.checkProfile(); err != nil {
 		return err
 	}
 	read, err := c.secretReader()
@@ -121,9 +122,9 @@ func login(ctx context.Context, c *invocation) error {
 		return err
 	}
 	cache := stores.Cache(c.log, nil)
-	unlock, ok := cache.TryLock(rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
-	if !ok {
-		return errors.New("another rotate or login of this secret is running; nothing was stored")
+	unlock, err := c.awaitTurn(ctx, cache, rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
+	if err != nil {
+		return err
 	}
 	defer unlock()
 	var key credential.Key
@@ -144,10 +145,8 @@ func login(ctx context.Context, c *invocation) error {
 	if !minted.Token.Value.IsZero() {
 		cache.Save(ctx, key, minted)
 	}
-	if profile != nil {
-		if err := securefile.WriteFile(c.ProfilesPath(), profile); err != nil {
-			return err
-		}
+	if err := c.writeProfile(ctx, where); err != nil {
+		return err
 	}
 	if cli.Terminal(c.Stderr) {
 		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort(), where))
@@ -219,21 +218,113 @@ func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret)
 	return client.Mint(ctx)
 }
 
-// profileFile returns the new profiles file, or nil without a profile's name. It is
-// called before anything is stored, so that a file that cannot be read changes nothing.
-func (c *invocation) profileFile() ([]byte, error) {
-	name := c.conf.Profile.Value
-	if name == "" {
-		return nil, nil
+// checkProfile returns why the profile could not be written. It is called before
+// anything is stored, so that a file that cannot be read or written changes nothing.
+func (c *invocation) checkProfile() error {
+	if c.conf.Profile.Value == "" {
+		return nil
 	}
-	profiles, err := c.Profiles()
+	old, err := securefile.ReadProfile(c.ProfilesPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	profiles, err := config.ParseProfiles(c.ProfilesPath(), old)
+	if err != nil {
+		return err
+	}
+	found := map[string]string{}
+	for key := range c.conf.ProfileKeys() {
+		found[key] = profiles.Value(c.conf.Profile.Value, key)
+	}
+	c.profileFound = found
+	text, err := c.withProfile(old)
+	if err != nil {
+		return err
+	}
+	if err := securefile.CheckWritable(c.ProfilesPath(), len(text)); err != nil {
+		return &profileError{Path: c.ProfilesPath(), Err: err}
+	}
+	return nil
+}
+
+// writeProfile writes the profile, if one is named, into the file as it is now. where
+// is the place of the secret.
+func (c *invocation) writeProfile(ctx context.Context, where string) error {
+	if c.conf.Profile.Value == "" {
+		return nil
+	}
+	if err := securefile.UpdateFile(context.WithoutCancel(ctx), c.ProfilesPath(), c.withProfile); err != nil {
+		return &profileError{Path: c.ProfilesPath(), Stored: where, Err: err}
+	}
+	return nil
+}
+
+// withProfile returns a profiles file with the profile in it. A key that login does not
+// change keeps what the file has, except for host and client ID: the secret is theirs.
+func (c *invocation) withProfile(old []byte) ([]byte, error) {
+	profiles, err := config.ParseProfiles(c.ProfilesPath(), old)
 	if err != nil {
 		return nil, err
 	}
-	if profiles == nil {
-		if profiles, err = config.ParseProfiles(c.ProfilesPath(), nil); err != nil {
-			return nil, err
-		}
-	}
-	return profiles.Set(name, c.conf.ProfileKeys())
+	keys := c.conf.ProfileKeys()
+	maps.DeleteFunc(keys, func(key, text string) bool {
+		return key != "host" && key != "client_id" && text == c.profileFound[key]
+	})
+	return profiles.Set(c.conf.Profile.Value, keys)
 }
+
+// profileError reports that the profile cannot be written.
+type profileError struct {
+	Path   string
+	Stored string // where the secret was stored; empty: nothing was
+	Err    error
+}
+
+func (e *profileError) Error() string {
+	if e.Stored == "" {
+		return "the profile cannot be written, and nothing was stored: " + e.Err.Error()
+	}
+	return "the secret was stored in " + e.Stored + ", but the profile could not be written: " + e.Err.Error()
+}
+
+func (e *profileError) Unwrap() error { return e.Err }
+
+func (e *profileError) Hint() string {
+	const other = "name another file in LAKEBASE_CONFIG_FILE, or leave out --profile"
+	var hinted interface{ Hint() string }
+	if errors.As(e.Err, &hinted) && hinted.Hint() != "" {
+		return hinted.Hint() + "; or " + other
+	}
+	return other
+}
+
+// turnTimeout limits the wait for other logins and rotates of the same secret.
+const turnTimeout = 2 * time.Minute
+
+// awaitTurn takes the named lock. Logins of one secret at the same time wait for each
+// other, and the last one wins.
+func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache, name string) (unlock func(), err error) {
+	if unlock, ok := cache.TryLock(name); ok {
+		return unlock, nil
+	}
+	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	defer progress.Stop()
+	progress.SetStatus("waiting for another login or rotate of this secret")
+	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
+	defer cancel()
+	unlock, ok := cache.WaitLock(ctx, name)
+	if !ok {
+		return nil, errTurn
+	}
+	return unlock, nil
+}
+
+// errTurn means that another process held the lock of the secret for too long.
+var errTurn = &busyError{"another rotate or login of this secret is running; nothing was stored"}
+
+// busyError reports that another process of ours is at work on the same secret.
+type busyError struct{ problem string }
+
+func (e *busyError) Error() string { return e.problem }
+
+func (e *busyError) Hint() string { return "wait until it has ended, then run this command again" }

@@ -44,6 +44,8 @@ type invocation struct {
 	conf     config.Config
 	resolved bool           // conf is valid
 	imported *config.Import // from .databrickscfg; nil without --import
+
+	profileFound map[string]string // login: the profile's keys before it asked for the secret
 }
 
 func (c *invocation) resolvedConf() *config.Config {

@@ -93,7 +93,7 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 	}
 	unlock, ok := stores.Cache(c.log, nil).TryLock(rotateLock(r.Host, r.ClientID))
 	if !ok {
-		return rotate.Result{}, errors.New("another rotate or login of this secret is running; nothing was done")
+		return rotate.Result{}, &busyError{"another rotate or login of this secret is running; nothing was done"}
 	}
 	defer unlock()
 	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))

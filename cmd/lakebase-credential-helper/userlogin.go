@@ -15,7 +15,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
-	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
@@ -44,7 +43,7 @@ func checkUserLogin(given map[string][]string, in *config.Input) error {
 // userLogin signs a user in with a browser, gets the tokens that can be had, stores
 // the login, and writes the profile, in this order.
 func userLogin(ctx context.Context, c *invocation) error {
-	if _, err := c.profileFile(); err != nil { // before the user signs in in vain
+	if err := c.checkProfile(); err != nil { // before the user signs in in vain
 		return err
 	}
 	chain := c.Keychain(c.conf)
@@ -104,10 +103,6 @@ func (c *invocation) finishLogin(ctx context.Context, chain *keychain.Keychain, 
 			return "", err
 		}
 	}
-	profile, err := c.profileFile()
-	if err != nil {
-		return "", err
-	}
 	// No other process may refresh the login that is replaced.
 	account := config.RefreshAccount(c.conf.Workspace.Value.HostPort(), grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
@@ -121,10 +116,7 @@ func (c *invocation) finishLogin(ctx context.Context, chain *keychain.Keychain, 
 	if !minted.Token.Value.IsZero() {
 		cache.Save(ctx, id.Key(c.conf), minted)
 	}
-	if profile != nil {
-		return where, securefile.WriteFile(c.ProfilesPath(), profile)
-	}
-	return where, nil
+	return where, c.writeProfile(ctx, where)
 }
 
 // requireUser makes the user who has signed in the user of the configuration. It

@@ -34,13 +34,14 @@ type Items interface {
 // Index lists the stored items. An account is added before its item is stored, and
 // removed after its item is deleted, so that every item is listed.
 type Index struct {
-	items Items
-	lock  string
+	items   Items
+	lock    string
+	timeout time.Duration // of the wait for the lock
 }
 
 // NewIndex returns the index of items. lock is the path of a lock file, which prevents
 // concurrent processes from losing entries; empty means no lock.
-func NewIndex(items Items, lock string) Index { return Index{items, lock} }
+func NewIndex(items Items, lock string) Index { return Index{items, lock, indexLockTimeout} }
 
 // List returns the accounts, sorted.
 func (x Index) List(ctx context.Context) ([]string, error) {
@@ -119,15 +120,16 @@ func (x Index) write(ctx context.Context, list []string) error {
 
 func size(list []string) int { return len(strings.Join(list, "\n")) }
 
-// indexLockTimeout limits the wait for another process. After it, the index is changed
-// without the lock.
-const indexLockTimeout = time.Second
+// indexLockTimeout limits the wait for other processes, of which each makes a few calls
+// of the keychain. After it, as the holder may be stopped, the index is changed without
+// the lock.
+const indexLockTimeout = 30 * time.Second
 
 func (x Index) acquire(ctx context.Context) (unlock func()) {
 	if x.lock == "" {
 		return func() {}
 	}
-	ctx, cancel := context.WithTimeout(ctx, indexLockTimeout)
+	ctx, cancel := context.WithTimeout(ctx, x.timeout)
 	defer cancel()
 	unlock, _, _ = filelock.Lock(ctx, x.lock)
 	return unlock

@@ -103,11 +103,13 @@ func TestIndexAdd_FullOfSecrets(t *testing.T) {
 	}
 }
 
+// Eight processes change the index of a keychain so slow that the last one waits for
+// more than a second.
 func TestIndex_ConcurrentProcesses(t *testing.T) {
-	store, lock := &fakeBackend{hook: func(string, string, bool) error { time.Sleep(time.Millisecond); return nil }}, filepath.Join(t.TempDir(), "lock")
+	store, lock := &fakeBackend{hook: func(string, string, bool) error { time.Sleep(20 * time.Millisecond); return nil }}, filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
-	const each = 4
-	for p := range 5 {
+	const processes, each = 8, 3
+	for p := range processes {
 		x := NewIndex(open(store), lock)
 		wg.Go(func() {
 			for i := range each {
@@ -122,8 +124,8 @@ func TestIndex_ConcurrentProcesses(t *testing.T) {
 	}
 	wg.Wait()
 	list, err := NewIndex(open(store), "").List(t.Context())
-	if err != nil || len(list) != 5*(each-1) {
-		t.Errorf("got %d entries, %v; want %d", len(list), err, 5*(each-1))
+	if err != nil || len(list) != processes*(each-1) {
+		t.Errorf("got %d entries, %v; want %d", len(list), err, processes*(each-1))
 	}
 }
 
@@ -136,7 +138,9 @@ func TestIndex_LockOfStoppedProcess(t *testing.T) {
 	}
 	defer unlock()
 	store := &fakeBackend{}
-	if err := NewIndex(open(store), lock).Add(t.Context(), "secret:h:c"); err != nil || store.items[IndexAccount] != "secret:h:c" {
+	x := NewIndex(open(store), lock)
+	x.timeout = time.Millisecond
+	if err := x.Add(t.Context(), "secret:h:c"); err != nil || store.items[IndexAccount] != "secret:h:c" {
 		t.Errorf("got %v, index %q; want the account listed", err, store.items[IndexAccount])
 	}
 }

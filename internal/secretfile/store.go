@@ -47,13 +47,14 @@ func isFileName(name string) bool {
 	return ok && err == nil && len(sum) == sha256.Size
 }
 
-// Ready creates the directory, or returns why it cannot be used.
+// Ready creates the directory, or returns why no secret can be written to it.
 func (s Store) Ready() error {
 	d, err := securefile.OpenDir([]string{s.Dir})
 	if err != nil {
 		return err
 	}
-	return d.Close()
+	defer d.Close()
+	return d.CheckWritable(maxItem)
 }
 
 // Get returns the secret of account.
@@ -110,7 +111,8 @@ func (s Store) reject(name, reason string) error {
 	return &securefile.Error{Path: filepath.Join(s.Dir, name), Reason: reason}
 }
 
-// Set stores the secret of account and reads it back.
+// Set stores the secret of account and reads it back. Of several writers at once the
+// last one wins.
 func (s Store) Set(account string, secret credential.Secret) error {
 	it, ok := newItem(account, secret)
 	if !ok {
@@ -120,6 +122,9 @@ func (s Store) Set(account string, secret credential.Secret) error {
 	if err != nil {
 		return err
 	}
+	if again, ok := parseItem(data); !ok || again.account() != account || again.secret() != secret.Reveal() {
+		return s.reject(fileName(account), "it would read back differently")
+	}
 	d, err := securefile.OpenDir([]string{s.Dir})
 	if err != nil {
 		return err
@@ -128,13 +133,8 @@ func (s Store) Set(account string, secret credential.Secret) error {
 	if err := d.WriteFileSync(fileName(account), append(data, '\n')); err != nil {
 		return err
 	}
-	switch stored, err := s.read(d, account); {
-	case err != nil:
-		return err
-	case !stored.Equal(secret):
-		return s.reject(fileName(account), "it reads back differently")
-	}
-	return nil
+	_, err = s.read(d, account)
+	return err
 }
 
 // Record returns the rotation record of account's secret.

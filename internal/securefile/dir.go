@@ -221,7 +221,7 @@ func (d *Dir) write(name string, data []byte, durable bool) error {
 	if !isPlainName(name) {
 		return reject(d.path, "invalid file name %q", name)
 	}
-	if err := replace(d.root, name, data, 0o600, durable); err != nil {
+	if err := replace(d.root, name, data, 0o600, durable, nil); err != nil {
 		return systemError(filepath.Join(d.path, name), err)
 	}
 	removeTemporary(d.root, ".")

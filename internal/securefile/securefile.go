@@ -14,6 +14,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
@@ -31,10 +34,41 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it; empty if no single command helps.
 func (e *Error) Hint() string {
-	if e.Fix == "" {
-		return ""
+	if e.Fix != "" {
+		return "run: " + e.Fix
 	}
-	return "run: " + e.Fix
+	return faultHint(e.Err, e.Path)
+}
+
+// faultHint is what to do about a fault of the machine.
+func faultHint(err error, path string) string {
+	for _, f := range environmentFaults {
+		if errors.Is(err, f.errno) {
+			return strings.ReplaceAll(f.fix, "PATH", sanitize.ShellQuote(path))
+		}
+	}
+	return ""
+}
+
+// fault is an error of the system that no configuration causes.
+type fault struct {
+	errno syscall.Errno
+	fix   string
+}
+
+// Fixes of faults.
+const (
+	fixSpace    = "free space on the file system of PATH"
+	fixReadOnly = "make the file system of PATH writable"
+	fixFiles    = "raise the limit of open files (ulimit -n)"
+	fixMemory   = "free memory, or raise the limit of this process"
+	fixDisk     = "check the disk of PATH"
+)
+
+// IsEnvironmentFault reports whether err is at root a fault of the machine, such as a
+// full or read-only file system, and not of what the user configured.
+func IsEnvironmentFault(err error) bool {
+	return slices.ContainsFunc(environmentFaults, func(f fault) bool { return errors.Is(err, f.errno) })
 }
 
 func reject(path, format string, args ...any) *Error {

@@ -12,6 +12,11 @@ import (
 // nonblock keeps open(2) from waiting for the other end of a FIFO.
 const nonblock = syscall.O_NONBLOCK
 
+var environmentFaults = []fault{
+	{syscall.ENOSPC, fixSpace}, {syscall.EDQUOT, fixSpace}, {syscall.EROFS, fixReadOnly}, {syscall.EIO, fixDisk},
+	{syscall.EMFILE, fixFiles}, {syscall.ENFILE, fixFiles}, {syscall.ENOMEM, fixMemory},
+}
+
 func metaOf(f *os.File) (meta, error) {
 	fi, err := f.Stat()
 	if err != nil {

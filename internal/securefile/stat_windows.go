@@ -8,6 +8,12 @@ import (
 
 const nonblock = 0
 
+var environmentFaults = []fault{
+	{windows.ERROR_DISK_FULL, fixSpace}, {windows.ERROR_HANDLE_DISK_FULL, fixSpace}, {windows.ERROR_DISK_QUOTA_EXCEEDED, fixSpace},
+	{windows.ERROR_WRITE_PROTECT, fixReadOnly}, {windows.ERROR_TOO_MANY_OPEN_FILES, "close programs that have many files open"},
+	{windows.ERROR_NOT_ENOUGH_MEMORY, fixMemory}, {windows.ERROR_OUTOFMEMORY, fixMemory},
+}
+
 // Access lists for the owner and the system alone; a directory's is inherited.
 const (
 	ownerOnlyFile = "D:P(A;;FA;;;OW)(A;;FA;;;SY)"

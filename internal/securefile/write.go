@@ -1,6 +1,8 @@
 package securefile
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
 // maxLinks is how many symbolic links in a row Linux follows (path_resolution(7)).
@@ -22,6 +26,16 @@ const maxLinks = 40
 //
 // Errors: *Error.
 func WriteFile(path string, data []byte) error {
+	target, err := makeTarget(path)
+	if err != nil {
+		return err
+	}
+	return replacePath(target, data, true, nil)
+}
+
+// makeTarget follows the symbolic links of path to a file that may not exist yet, and
+// makes its directory.
+func makeTarget(path string) (string, error) {
 	target := path
 	for range maxLinks { // resolved by hand: the target may not exist yet
 		fi, err := os.Lstat(target)
@@ -30,7 +44,7 @@ func WriteFile(path string, data []byte) error {
 		}
 		link, err := os.Readlink(target)
 		if err != nil {
-			return systemError(target, err)
+			return "", systemError(target, err)
 		}
 		if !filepath.IsAbs(link) {
 			link = filepath.Join(filepath.Dir(target), link)
@@ -38,21 +52,108 @@ func WriteFile(path string, data []byte) error {
 		target = link
 	}
 	if fi, err := os.Lstat(target); err == nil && fi.Mode()&fs.ModeSymlink != 0 {
-		return reject(path, "too many symbolic links")
+		return "", reject(path, "too many symbolic links")
 	}
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return "", systemError(filepath.Dir(target), err)
+	}
+	return target, nil
+}
+
+// updateTimeout limits how long UpdateFile waits for another process. After it, it
+// continues without the lock: the check before the rename remains.
+const updateTimeout = 30 * time.Second
+
+// errChanged means that a file changed between reading and replacing it.
+var errChanged = errors.New("another program keeps changing it")
+
+// UpdateFile replaces a configuration file by what change makes of its content, which
+// is nil if there is no file. A lock file beside it keeps other callers away
+// meanwhile. If a program that does not take the lock changes the file in between,
+// UpdateFile reads it again. If change returns nil, the file is not written. Reading
+// has the rules of ReadProfile, writing those of WriteFile.
+//
+// Errors: *Error, and those of change.
+func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byte, error)) error {
+	target, err := makeTarget(path)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
+	defer cancel()
+	unlock, _, err := filelock.Lock(ctx, lockPath(target))
+	if err != nil && IsEnvironmentFault(err) { // the file could not be written either
 		return systemError(filepath.Dir(target), err)
 	}
-	return replacePath(target, data, true)
+	defer unlock()
+	for range maxReadTries {
+		if err = updateOnce(target, change); !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return err
 }
+
+func updateOnce(path string, change func(old []byte) ([]byte, error)) error {
+	seen, statErr := os.Stat(path)
+	old, err := ReadProfile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	data, err := change(old)
+	if err != nil || data == nil || old != nil && bytes.Equal(data, old) {
+		return err
+	}
+	return replacePath(path, data, true, func() error {
+		now, err := os.Stat(path)
+		if (err == nil) == (statErr == nil) && (err != nil || os.SameFile(now, seen) && now.Size() == seen.Size() && now.ModTime().Equal(seen.ModTime())) {
+			return nil
+		}
+		return errChanged
+	})
+}
+
+// lockPath is the lock file of a file that is updated. It stays: removing it would
+// let two processes hold a lock each.
+func lockPath(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+".lock")
+}
+
+// CheckWritable returns why WriteFile could not write a file of this size. It writes a
+// temporary file and removes it.
+//
+// Errors: *Error.
+func CheckWritable(path string, size int) error {
+	target, err := makeTarget(path)
+	if err != nil {
+		return err
+	}
+	err = replacePath(target, make([]byte, size), true, func() error { return errChecked })
+	if errors.Is(err, errChecked) {
+		return nil
+	}
+	return err
+}
+
+// CheckWritable returns why WriteFile could not write a file of this size.
+func (d *Dir) CheckWritable(size int) error {
+	err := replace(d.root, "check", make([]byte, size), 0o600, true, func() error { return errChecked })
+	if errors.Is(err, errChecked) {
+		return nil
+	}
+	return systemError(d.path, err)
+}
+
+var errChecked = errors.New("only a check")
 
 // ReplaceFile is WriteFile for a file that is rewritten often: it makes no
 // directories, follows no symbolic link, and does not sync.
 //
 // Errors: *Error.
-func ReplaceFile(path string, data []byte) error { return replacePath(path, data, false) }
+func ReplaceFile(path string, data []byte) error { return replacePath(path, data, false, nil) }
 
-func replacePath(path string, data []byte, durable bool) error {
+// replacePath calls check, unless it is nil, immediately before the rename.
+func replacePath(path string, data []byte, durable bool, check func() error) error {
 	mode := fs.FileMode(0o600)
 	switch fi, err := os.Lstat(path); {
 	case err == nil && !fi.Mode().IsRegular():
@@ -68,7 +169,7 @@ func replacePath(path string, data []byte, durable bool) error {
 	}
 	defer root.Close()
 	name := filepath.Base(path)
-	if err := replace(root, name, data, mode, durable); err != nil {
+	if err := replace(root, name, data, mode, durable, check); err != nil {
 		return systemError(path, err)
 	}
 	removeTemporary(root, "."+name+".")
@@ -78,7 +179,7 @@ func replacePath(path string, data []byte, durable bool) error {
 // replace writes a temporary file and renames it to name. There is no better
 // function in a library: renameio works on paths, which can be swapped for a link,
 // and on Unix only.
-func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable bool) error {
+func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable bool, check func() error) error {
 	temp := "." + name + "." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -92,7 +193,10 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable 
 	if durable {
 		err = errors.Join(err, f.Sync())
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = errors.Join(err, f.Close()); err == nil && check != nil {
+		err = check()
+	}
+	if err == nil {
 		err = root.Rename(temp, name)
 	}
 	if err != nil {

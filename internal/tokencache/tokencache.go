@@ -133,20 +133,27 @@ func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
 // Lock is like TryLock, but waits for half of the time left until the deadline of ctx
 // (30 s without a deadline), and then continues without the lock.
 func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
-	if c.o.LockDir == "" {
-		return func() {}
-	}
 	left := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
 	ctx, cancel := context.WithTimeout(ctx, left/2)
 	defer cancel()
-	unlock, _, err := filelock.Lock(ctx, filepath.Join(c.o.LockDir, name))
+	unlock, _ = c.WaitLock(ctx, name)
+	return unlock
+}
+
+// WaitLock is like TryLock, but waits until ctx ends.
+func (c *Cache) WaitLock(ctx context.Context, name string) (unlock func(), ok bool) {
+	if c.o.LockDir == "" {
+		return func() {}, true
+	}
+	unlock, ok, err := filelock.Lock(ctx, filepath.Join(c.o.LockDir, name))
 	if err != nil {
 		c.o.Observer.CacheFailed("taking a lock", err)
+		return unlock, true
 	}
-	return unlock
+	return unlock, ok
 }
 
 // Lookup returns the stored entry of key, without any criteria.
