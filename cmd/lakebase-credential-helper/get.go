@@ -102,6 +102,11 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	if err := format.Check(from); errors.As(err, &env) { // before a token is minted
 		return &config.Error{Name: env.Name, Problem: env.Problem}
 	}
+	if format.Roots {
+		if err := client.CheckRootsFile(); err != nil {
+			return err
+		}
+	}
 	answer, err := c.answer(ctx, client, format.Workspace)
 	if err != nil {
 		return err

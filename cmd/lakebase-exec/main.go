@@ -167,6 +167,11 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.client, err = j.Client(j.conf, cli.MayPrompt, j.log, progress); err != nil {
 		return err
 	}
+	if j.conf.Refresh.Value != config.RefreshProxy { // under the proxy the command verifies nothing
+		if err := j.client.CheckRootsFile(); err != nil {
+			return err
+		}
+	}
 	probe := lakebase.Target(j.conf, j.client.Roots, "host")
 	if probe.User == "" { // the workspace names the user later
 		probe.User = "user"

@@ -19,13 +19,13 @@ var formats = []Format{
 	{Name: "exec-credential", check: checkExecInfo, render: renderExecCredential},
 	{Name: "terraform", render: renderTerraform},
 	{Name: "pgpass", render: renderPGPass},
-	{Name: "env", render: renderPOSIX},
-	{Name: "fish", render: renderFish},
-	{Name: "powershell", render: renderPowerShell},
-	{Name: "dotenv", render: renderDotenv},
-	{Name: "url", render: renderURL},
-	{Name: "jdbc", render: renderJDBC},
-	{Name: "github-env", check: checkGitHubEnv, render: renderGitHubEnv},
+	{Name: "env", Roots: true, render: renderPOSIX},
+	{Name: "fish", Roots: true, render: renderFish},
+	{Name: "powershell", Roots: true, render: renderPowerShell},
+	{Name: "dotenv", Roots: true, render: renderDotenv},
+	{Name: "url", Roots: true, render: renderURL},
+	{Name: "jdbc", Roots: true, render: renderJDBC},
+	{Name: "github-env", Roots: true, check: checkGitHubEnv, render: renderGitHubEnv},
 	{Name: "workspace-token", Workspace: true, render: renderWorkspaceToken},
 }
 
@@ -33,6 +33,7 @@ var formats = []Format{
 type Format struct {
 	Name      string
 	Workspace bool // renders a workspace token, not a database token
+	Roots     bool // names the file of root certificates
 
 	check  func(Context) error // nil: every context will do
 	render func(Answer, Context) (Output, error)

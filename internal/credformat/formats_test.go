@@ -86,6 +86,17 @@ func TestFormats_Documents(t *testing.T) {
 	}
 }
 
+// Only a format that names the file of root certificates needs one.
+func TestFormats_Roots(t *testing.T) {
+	for _, name := range Names() {
+		f, _ := Lookup(name)
+		out, err := render(name, answer, in("GITHUB_ENV", "/file"))
+		if shown := strings.Contains(string(out.Stdout)+string(out.Append), answer.SSLRootCert) || strings.Contains(string(out.Stdout), url.QueryEscape(answer.SSLRootCert)); err != nil || shown != f.Roots {
+			t.Errorf("%s: got Roots %v, %v, want %v", name, f.Roots, err, shown)
+		}
+	}
+}
+
 func TestExecCredential_Version(t *testing.T) {
 	for info, want := range map[string]string{
 		`{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}`: "",

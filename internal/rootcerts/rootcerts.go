@@ -44,10 +44,35 @@ func (e *Error) Hint() string {
 	return "pass a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
 }
 
+// WriteError reports that a file of root certificates is needed, the system has
+// none, and the built-in roots could not be written to one.
+type WriteError struct {
+	Dir string // empty: there is no cache directory
+	Err error
+}
+
+func (e *WriteError) Error() string {
+	at := fmt.Sprintf("could not be written to %q", e.Dir)
+	if e.Dir == "" {
+		at = "could not be written to a file"
+	}
+	return fmt.Sprintf("the system has no root certificates, and the built-in ones %s: %v", at, e.Err)
+}
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Hint returns what to do about the error.
+func (e *WriteError) Hint() string {
+	return "pass a PEM file of root certificates with --sslrootcert (PGSSLROOTCERT) or SSL_CERT_FILE, or set " + cacheVariable + " to a directory that can be written"
+}
+
+// BuiltIn stands for the built-in roots where a path is expected. Load takes it; other
+// programs do not. It is no absolute path, as those of Bundle are.
+const BuiltIn = "built-in"
+
 // Bundle returns the absolute path of the roots that verify the database: path if
 // it is not empty, else SSL_CERT_FILE, else the system's bundle, else Mozilla's
 // roots, which it writes to the cache directory. It never returns libpq's keyword
-// "system", which libpq before 16 takes for a file name.
+// "system", which libpq before 16 takes for a file name. Errors: *Error, *WriteError.
 func (f Finder) Bundle(path string) (string, error) {
 	if path == "" {
 		path = f.SSLCertFile
@@ -86,7 +111,7 @@ func (f Finder) system() string {
 // contains their digest, so that the file of another release is not used.
 func (f Finder) writeMozillaRoots() (string, error) {
 	if f.CacheDir == "" {
-		return "", &Error{"the user's cache directory", errors.New("there is none, and the system has no bundle of certificates")}
+		return "", &WriteError{Err: errors.New("there is no home directory and no " + cacheVariable)}
 	}
 	var text bytes.Buffer
 	for root := range bundle.Roots() {
@@ -96,58 +121,95 @@ func (f Finder) writeMozillaRoots() (string, error) {
 		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate})
 	}
 	sum := sha256.Sum256(text.Bytes())
-	path := filepath.Join(f.CacheDir, "lakebase", "roots-"+hex.EncodeToString(sum[:8])+".pem")
+	dir := filepath.Join(f.CacheDir, "lakebase")
+	path := filepath.Join(dir, "roots-"+hex.EncodeToString(sum[:8])+".pem")
 	if have, err := read(path); err == nil && bytes.Equal(have, text.Bytes()) {
 		return path, nil
 	}
 	if err := securefile.WriteFile(path, text.Bytes()); err != nil {
-		return "", &Error{path, err}
+		return "", &WriteError{dir, cause(err)}
 	}
 	return path, nil
 }
 
-// Workspace returns the roots that verify the workspace: one bundle, and those at
-// extra if it is not empty. A nil pool means the platform's own verifier, which
-// also knows what its keychain distrusts.
-func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
-	base := f.SSLCertFile
-	if base == "" && !platformVerifies {
-		var err error
-		if base, err = f.Bundle(""); err != nil {
-			return nil, err
+// cause returns the system's error of a file that could not be written.
+func cause(err error) error {
+	var file *securefile.Error
+	if !errors.As(err, &file) {
+		return err
+	}
+	if file.Err == nil {
+		return errors.New(file.Reason)
+	}
+	return unwrapPath(file.Err)
+}
+
+// builtIn returns the roots that this program contains.
+func builtIn() *x509.CertPool {
+	pool := x509.NewCertPool()
+	for root := range bundle.Roots() {
+		cert, err := x509.ParseCertificate(root.Certificate)
+		switch {
+		case err != nil: // a root that this version of Go does not take
+		case root.Constraint == nil:
+			pool.AddCert(cert)
+		default:
+			pool.AddCertWithConstraint(cert, root.Constraint)
 		}
 	}
-	if base == "" && extra == "" {
+	return pool
+}
+
+// Workspace returns the roots that verify the workspace: one bundle or the built-in
+// roots, and those at extra if it is not empty. It writes no file. A nil pool means
+// the platform's own verifier, which also knows what its keychain distrusts.
+func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
+	if platformVerifies && f.SSLCertFile == "" && extra == "" {
 		return nil, nil
 	}
-	pool := x509.NewCertPool()
-	if base == "" {
-		var err error
-		if pool, err = x509.SystemCertPool(); err != nil {
-			return nil, &Error{"the system's store", err}
-		}
+	pool, err := f.base()
+	if err == nil && extra != "" {
+		err = addFile(pool, extra)
 	}
-	for _, path := range []string{base, extra} {
-		if path == "" {
-			continue
-		}
-		if err := addTo(pool, path); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	return pool, nil
 }
 
-// Load returns the certificates of the bundle at path.
-func Load(path string) (*x509.CertPool, error) {
+// base returns the roots of SSL_CERT_FILE, else the platform's, else the built-in ones.
+func (f Finder) base() (*x509.CertPool, error) {
+	path := f.SSLCertFile
+	if path == "" && platformVerifies {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, &Error{"the system's store", err}
+		}
+		return pool, nil
+	}
+	if path == "" {
+		path = f.system()
+	}
+	if path == "" {
+		return builtIn(), nil
+	}
 	pool := x509.NewCertPool()
-	return pool, addTo(pool, path)
+	return pool, addFile(pool, path)
+}
+
+// Load returns the certificates of the bundle at path, or the BuiltIn ones.
+func Load(path string) (*x509.CertPool, error) {
+	if path == BuiltIn {
+		return builtIn(), nil
+	}
+	pool := x509.NewCertPool()
+	return pool, addFile(pool, path)
 }
 
 // Check returns an error if the file at path cannot be used as a bundle.
-func Check(path string) error { return addTo(x509.NewCertPool(), path) }
+func Check(path string) error { return addFile(x509.NewCertPool(), path) }
 
-func addTo(pool *x509.CertPool, path string) error {
+func addFile(pool *x509.CertPool, path string) error {
 	text, err := read(path)
 	if err != nil {
 		return err

@@ -168,14 +168,50 @@ func TestBundle_MozillaRoots(t *testing.T) {
 	}
 }
 
-func TestBundle_MozillaRootsCannotBeWritten(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
+// Without a bundle and a directory for one, the built-in roots verify the workspace, and
+// a login by this process. Only a file for other programs cannot be had.
+func TestNoBundleAndNoCacheDir(t *testing.T) {
+	if platformVerifies {
+		t.Skip("the platform verifies")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o600))
-	for dir, want := range map[string]string{file: filepath.Join(file, "lakebase", "roots-"), "": "there is none"} {
-		var e *Error
-		if _, err := (Finder{System: []string{}, CacheDir: dir}).Bundle(""); !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %v, want %q", dir, err, want)
+	extraPath, extra := authority(t, dir, "extra")
+	full := builtIn()
+	for cache, want := range map[string]string{
+		file:    fmt.Sprintf("%q: not a directory", filepath.Join(file, "lakebase")),
+		"/proc": `"/proc/lakebase": no such file or directory`,
+		"":      "there is no home directory and no XDG_CACHE_HOME",
+	} {
+		f := Finder{System: []string{filepath.Join(dir, "none.pem")}, CacheDir: cache}
+		pool, err := f.Workspace("")
+		if err != nil || !pool.Equal(full) {
+			t.Errorf("%q: got pool %v, %v, want the built-in roots", cache, pool != nil, err)
 		}
+		if pool, err = f.Workspace(extraPath); err != nil || !trusts(pool, extra) || pool.Equal(full) {
+			t.Errorf("%q: with one more: got pool %v, %v", cache, pool != nil, err)
+		}
+		if path, err := f.Bundle(extraPath); err != nil || path != extraPath {
+			t.Errorf("%q: got %q, %v, want the named file", cache, path, err)
+		}
+		var e *WriteError
+		if _, err := f.Bundle(""); !errors.As(err, &e) || !strings.Contains(err.Error(), want) || !strings.Contains(e.Hint(), "--sslrootcert") || !strings.Contains(e.Hint(), cacheVariable) {
+			t.Errorf("%q: got %v, want %q", cache, err, want)
+		}
+	}
+	if pool, err := Load(BuiltIn); err != nil || !pool.Equal(full) {
+		t.Errorf("Load: got %v", err)
+	}
+	if err := Check(BuiltIn); err == nil {
+		t.Error("Check takes a user's file name for the built-in roots")
+	}
+	cache := filepath.Join(dir, "cache")
+	if _, err := (Finder{System: []string{}, CacheDir: cache}).Workspace(""); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(cache); err == nil {
+		t.Error("the workspace's roots were written to a file")
 	}
 }
 

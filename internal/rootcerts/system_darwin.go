@@ -4,4 +4,7 @@ package rootcerts
 // and LibreSSL, libpq among them.
 var systemBundles = []string{"/etc/ssl/cert.pem"}
 
+// cacheVariable moves the user's cache directory.
+const cacheVariable = "HOME"
+
 const platformVerifies = true

@@ -16,4 +16,7 @@ var systemBundles = []string{
 	"/etc/openssl/certs/ca-certificates.crt",            // NetBSD
 }
 
+// cacheVariable moves the user's cache directory.
+const cacheVariable = "XDG_CACHE_HOME"
+
 const platformVerifies = false

@@ -32,10 +32,11 @@ type Client struct {
 	API       *exchange.Client
 	Cache     *tokencache.Cache
 	Observer  auth.Observer
-	Roots     string // the file of root certificates; empty under sslmode=require
+	Roots     string // the file of root certificates, or rootcerts.BuiltIn; empty under sslmode=require
 	Connector *pglogin.Connector
 
-	proofs loginproof.Proofs
+	rootsErr error // why Roots is not a file
+	proofs   loginproof.Proofs
 }
 
 // Prompting is whether reading a stored secret may show the keychain's dialog.
@@ -50,7 +51,10 @@ const (
 // Client returns the client for conf.
 func (p *Environment) Client(conf config.Config, prompt Prompting, log *Logger, progress *Progress) (*Client, error) {
 	roots, err := p.SSLRootCert(conf)
-	if err != nil {
+	rootsErr := err
+	if is[*rootcerts.WriteError](err) {
+		roots = rootcerts.BuiltIn
+	} else if err != nil {
 		return nil, err
 	}
 	api, err := p.Workspace(conf)
@@ -62,13 +66,17 @@ func (p *Environment) Client(conf config.Config, prompt Prompting, log *Logger, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{API: api, Cache: stores.Cache(log, progress), Observer: p.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
+	c := &Client{rootsErr: rootsErr, API: api, Cache: stores.Cache(log, progress), Observer: p.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
 	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: p.Secrets(chain), chain: chain, index: stores.Index(), prompt: prompt},
 		Process: outside{p, conf}, Locks: c.Cache, Observer: c.Observer}
 	c.Chain = auth.NewChain(conf, deps)
 	c.Source = lakebase.NewSource(conf, c.Chain, api, c.Cache, c.Observer)
 	return c, nil
 }
+
+// CheckRootsFile returns an error if the roots that verify the database are not in a
+// file, as another program needs them. It is a *rootcerts.WriteError.
+func (c *Client) CheckRootsFile() error { return c.rootsErr }
 
 // Open returns a session; see lakebase.Open.
 func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {

@@ -32,6 +32,7 @@ func TestExitCode(t *testing.T) {
 		{&auth.SecretFileError{Err: errors.New("x")}, 120},
 		{&lakebase.HostError{}, 120},
 		{&rootcerts.Error{Err: errors.New("x")}, 120},
+		{&rootcerts.WriteError{Err: errors.New("x")}, 125},
 		{&securefile.Error{}, 120},
 		{&pglogin.Error{Kind: pglogin.BadTarget}, 120},
 		{&pglogin.Error{Kind: pglogin.BadRootCert}, 120},
