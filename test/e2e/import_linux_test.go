@@ -34,7 +34,7 @@ func TestImport_Prompts(t *testing.T) {
 		if err != nil || string(got) != want {
 			t.Errorf("after the answer %q: %v, and the secret is gone: %t", answer, err, string(got) == rest)
 		}
-		if hinted := strings.Contains(s.output(), "to take that line out, add --remove-plaintext"); hinted != (want == whole) {
+		if hinted := strings.Contains(s.output(), "add --remove-plaintext to remove that line"); hinted != (want == whole) {
 			t.Errorf("after the answer %q the hint is shown: %t\n%q", answer, hinted, s.output())
 		}
 	}
