@@ -31,7 +31,7 @@ func (h home) path(name string) string { return filepath.Join(h.dir, name) }
 // login runs login with the secret from stdin, without any exchange.
 func (h home) login(stdin io.Reader, args ...string) (code int, stderr string) {
 	var out, errs bytes.Buffer
-	environ := []string{"HOME=" + h.dir, "XDG_CONFIG_HOME=" + h.dir, "LAKEBASE_RUNTIME_DIR=" + h.path("run"), "LAKEBASE_CACHE=off"}
+	environ := []string{"HOME=" + h.dir, "XDG_CONFIG_HOME=" + h.dir, "XDG_RUNTIME_DIR=" + h.path("run"), "LAKEBASE_CACHE=off"}
 	code = run(context.Background(), append([]string{program, "login", "--no-verify", "--store", "file"}, args...), environ, stdin, &out, &errs)
 	return code, errs.String()
 }

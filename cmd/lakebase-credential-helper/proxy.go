@@ -71,7 +71,7 @@ func serve(ctx context.Context, c *invocation) error {
 	}
 	ln, err := c.listen(!trust)
 	if err != nil {
-		return &config.Error{Name: c.conf.Listen.Source.String(), Problem: err.Error()}
+		return &config.Error{Name: c.conf.Listen.Source.String(), Problem: err.Error(), Err: err}
 	}
 	defer ln.Close()
 	received, release := cli.HoldSignals()

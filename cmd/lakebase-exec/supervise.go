@@ -107,7 +107,11 @@ func (j *job) runDir() (*securefile.RunDir, error) {
 	if n, err := dir.SweepRunDirs(); err != nil || n > 0 {
 		j.log.Note("removed the directories of %d killed runs (%v)", n, err)
 	}
-	return dir.NewRunDir()
+	run, err := dir.NewRunDir()
+	if err != nil {
+		return nil, &cli.NoRuntimeDirError{Err: err}
+	}
+	return run, nil
 }
 
 // start makes the password file or the proxy's listener, and starts the services.
@@ -229,7 +233,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
 // socket cannot be used.
 func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 	listenError := func(err error) error {
-		return &config.Error{Name: s.conf.Listen.Source.String(), Problem: err.Error()}
+		return &config.Error{Name: s.conf.Listen.Source.String(), Problem: err.Error(), Err: err}
 	}
 	switch at := s.conf.Listen.Value; {
 	case filepath.IsAbs(at):

@@ -100,9 +100,13 @@ func (e *FederationError) Unwrap() error { return e.Err }
 
 // SourceError reports that a token's source outside of the workspace, such as a
 // file or a program, supplied none.
-type SourceError struct{ Problem, Fix string }
+type SourceError struct {
+	Problem, Fix string
+	Err          error // the cause, which Problem contains; may be nil
+}
 
 func (e *SourceError) Error() string { return e.Problem }
+func (e *SourceError) Unwrap() error { return e.Err }
 
 // Hint returns what to do about it.
 func (e *SourceError) Hint() string { return e.Fix }

@@ -34,23 +34,23 @@ const maxTokenFile = 64 << 10
 // readTokenFile reads a token that a platform has put into a file, such as
 // Kubernetes' projected one. Its owner and mode are the platform's business.
 func readTokenFile(from config.SecretSource) (credential.Secret, error) {
-	fail := func(problem string) (credential.Secret, error) {
-		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + problem, Fix: "name a file that contains the workload's token and nothing else"}
+	fail := func(problem string, cause error) (credential.Secret, error) {
+		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + problem, Fix: "name a file that contains the workload's token and nothing else", Err: cause}
 	}
 	f, err := securefile.OpenRegular(from.Path, os.O_RDONLY)
 	if err != nil {
-		return fail(err.Error())
+		return fail(err.Error(), err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
 	text := strings.TrimSpace(string(data))
 	switch {
 	case err != nil:
-		return fail(err.Error())
+		return fail(err.Error(), err)
 	case text == "":
-		return fail(from.Path + " is empty")
+		return fail(from.Path+" is empty", nil)
 	case len(data) > maxTokenFile:
-		return fail(from.Path + " is longer than 64 KiB")
+		return fail(from.Path+" is longer than 64 KiB", nil)
 	}
 	return credential.NewSecret(text), nil
 }

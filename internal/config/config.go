@@ -187,6 +187,7 @@ type Error struct {
 	Name    string // the option, variable or key
 	Problem string // what is wrong with it
 	Fix     string // what to do about it; may be empty
+	Err     error  // the cause, which Problem contains; may be nil
 }
 
 func (e *Error) Error() string {
@@ -198,6 +199,9 @@ func (e *Error) Error() string {
 
 // Hint returns what to do about it; it may be empty.
 func (e *Error) Hint() string { return e.Fix }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
 
 func errorf(from Source, format string, args ...any) *Error {
 	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...)}

@@ -37,16 +37,21 @@ type RunDir struct {
 	unlock     func()
 }
 
-// NewRunDir creates a directory for this run in d. Errors: the system's.
+// NewRunDir creates a directory for this run in d. Errors: *Error.
 func (d *Dir) NewRunDir() (*RunDir, error) {
 	parent, err := d.root.OpenRoot(".")
 	if err != nil {
-		return nil, err
+		return nil, systemError(d.path, err)
 	}
 	id := strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
 	r := &RunDir{parent: parent, parentPath: d.path, name: newPrefix + id, unlock: func() {}}
 	if err := r.create(runPrefix + id); err != nil {
-		return nil, errors.Join(err, r.RemoveAll())
+		_ = r.RemoveAll()
+		var known *Error
+		if errors.As(err, &known) {
+			return nil, err
+		}
+		return nil, systemError(d.path, err)
 	}
 	return r, nil
 }

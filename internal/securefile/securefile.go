@@ -37,13 +37,16 @@ func (e *Error) Hint() string {
 	if e.Fix != "" {
 		return "run: " + e.Fix
 	}
-	return faultHint(e.Err, e.Path)
+	return FaultHint(e.Err, e.Path)
 }
 
-// faultHint is what to do about a fault of the machine.
-func faultHint(err error, path string) string {
+// FaultHint returns what to do about a fault of the machine; empty if err is none.
+func FaultHint(err error, path string) string {
 	for _, f := range environmentFaults {
 		if errors.Is(err, f.errno) {
+			if path == "" {
+				return strings.ReplaceAll(f.fix, " of PATH", "")
+			}
 			return strings.ReplaceAll(f.fix, "PATH", sanitize.ShellQuote(path))
 		}
 	}

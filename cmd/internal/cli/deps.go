@@ -2,6 +2,7 @@ package cli
 
 import (
 	"crypto/x509"
+	"errors"
 	"os"
 	"time"
 
@@ -74,8 +75,10 @@ func (p *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 	switch {
 	case err == nil:
 		return dir, nil
+	case conf.RuntimeDir.Given() && securefile.IsEnvironmentFault(err):
+		return nil, &NoRuntimeDirError{Err: err}
 	case conf.RuntimeDir.Given(): // without chmod: it may be a system directory
-		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a directory of your own with mode 0700, or one that does not exist yet"}
+		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a directory of your own with mode 0700, or one that does not exist yet", Err: err}
 	}
 	return nil, &NoRuntimeDirError{Err: err}
 }
@@ -84,9 +87,17 @@ func (p *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 type NoRuntimeDirError struct{ Err error }
 
 func (e *NoRuntimeDirError) Error() string { return "no runtime directory: " + e.Err.Error() }
+func (e *NoRuntimeDirError) Unwrap() error { return e.Err }
 
 // Hint returns what to do about it.
-func (e *NoRuntimeDirError) Hint() string { return "name a private directory with --runtime-dir" }
+func (e *NoRuntimeDirError) Hint() string {
+	const other = "name a private directory with --runtime-dir"
+	var file *securefile.Error
+	if errors.As(e.Err, &file) && securefile.IsEnvironmentFault(file) {
+		return file.Hint() + "; or " + other
+	}
+	return other
+}
 
 func (p *Environment) workspace(conf config.Config) (*exchange.Client, error) {
 	client, err := exchange.New(p.WorkspaceOptions(conf))

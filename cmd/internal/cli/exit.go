@@ -97,6 +97,9 @@ func ExitCode(err error) int {
 	if err == nil {
 		return 0
 	}
+	if securefile.IsEnvironmentFault(err) { // whatever it made fail
+		return ExitOther
+	}
 	for _, row := range exitTable {
 		if row.Is(err) {
 			return row.Code

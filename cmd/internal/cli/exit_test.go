@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -64,5 +69,39 @@ func TestExitCode(t *testing.T) {
 	}
 	if ExitCode(nil) != 0 {
 		t.Error("no error has an exit code")
+	}
+}
+
+// A fault of the machine is never an error of the configuration, whatever it made fail,
+// and has a hint.
+func TestExitCode_EnvironmentFaults(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("its error numbers are others")
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		file := &securefile.Error{Path: "/d/f", Reason: errno.Error(), Err: &fs.PathError{Op: "open", Path: "f", Err: errno}}
+		for _, err := range []error{
+			file,
+			&config.Error{Name: "--listen", Problem: file.Error(), Err: file, Fix: "name another directory"},
+			&auth.SecretFileError{From: config.Source{Name: "--secret-file"}, Err: file},
+			&auth.NoSecretError{Err: file},
+			&auth.NoLoginError{Err: file},
+			&auth.SourceError{Problem: file.Error(), Err: file},
+			&rootcerts.Error{Path: "/d/f", Err: file},
+			&NoRuntimeDirError{Err: file},
+			&exchange.Error{Kind: exchange.KindBroken, Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}},
+			&process.StartError{Path: "/d/f", Err: errno},
+			&process.NotExecutableError{Path: "/d/f", Err: errno},
+			os.NewSyscallError("pipe2", errno),
+			&retry.Error{Last: file, Attempts: 2},
+			fmt.Errorf("tokens: %w", errors.Join(errors.New("x"), file)),
+		} {
+			if got := ExitCode(err); got != 125 {
+				t.Errorf("%T %v: got exit code %d, want 125", err, err, got)
+			}
+			if message, hint := Describe(err, nil); message == "" || hint == "" {
+				t.Errorf("%T %v: got %q, hint %q", err, err, message, hint)
+			}
+		}
 	}
 }

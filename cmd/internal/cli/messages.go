@@ -33,6 +33,9 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		late     *retry.Error
 	)
 	message = sanitize.Line(err.Error())
+	if securefile.IsEnvironmentFault(err) {
+		return message, faultHint(err)
+	}
 	switch { // an error before those that it may hold
 	case errors.As(err, &login):
 		return sanitize.Escape(login.Error()), databaseHint(login, conf)
@@ -57,6 +60,17 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow more time with --timeout"
 	}
 	return message, ""
+}
+
+// faultHint returns what to do about a fault of the machine. Other layers' hints would
+// lead astray.
+func faultHint(err error) string {
+	var file *securefile.Error
+	var hinted interface{ Hint() string }
+	if errors.As(err, &file) && errors.As(err, &hinted) && hinted.Hint() != "" {
+		return hinted.Hint()
+	}
+	return securefile.FaultHint(err, "")
 }
 
 // noSecret returns message and hint for a service principal's secret that cannot be read.

@@ -67,7 +67,7 @@ func (p *Environment) TokenStores(conf config.Config, chain *keychain.Keychain) 
 		s.InUse = config.CacheOff
 		s.Notes = append(s.Notes, kernelErr.Error())
 	case s.InUse == config.CacheFile && dir == nil:
-		return s, &config.Error{Name: conf.Cache.Source.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir"}
+		return s, &config.Error{Name: conf.Cache.Source.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir", Err: err}
 	}
 	return s, nil
 }
