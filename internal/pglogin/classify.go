@@ -112,7 +112,7 @@ func classify(ctx context.Context, err error, conn *startupConn, password creden
 	e := fromError(err, conn, password)
 	// What fails at the deadline failed because of the deadline.
 	if cause := ctxErr(ctx); cause != nil && e.Code == "" && (e.Retry || e.Kind == Protocol) {
-		return &Error{Kind: NoAnswer, Retry: true, Message: progress(conn), cause: cause}
+		return &Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn == nil || conn.silent(), cause: cause}
 	}
 	return e
 }

@@ -113,7 +113,7 @@ func (c *Connector) run(ctx context.Context, t Target, prepare func() (connectFu
 		return nil, l.annotate(err, t)
 	}
 	if l.conn != nil {
-		l.conn.Attempts = l.attempts
+		l.conn.Waited = l.waited || l.conn.Waited && l.attempts > 1
 	}
 	return l.conn, nil
 }

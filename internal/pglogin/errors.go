@@ -53,6 +53,7 @@ type Error struct {
 	Elapsed  time.Duration // since the method was called
 
 	maxRepeat time.Duration // how long it may repeat; 0: until the deadline
+	silent    bool          // with NoAnswer: see startupConn.silent
 	cause     error
 }
 

@@ -25,6 +25,10 @@ var (
 // login ended.
 const handoverTimeout = 5 * time.Second
 
+// silenceOfWake is how long a server is silent at least while its compute wakes. It is
+// less than hedgeDelay, after which an attempt may be replaced.
+const silenceOfWake = hedgeDelay / 2
+
 // maxStartup bounds what a server sends until the login is done, usually a few KB.
 const maxStartup = 1 << 20
 
@@ -53,7 +57,7 @@ type Conn struct {
 	Parameters map[string]string
 	TxStatus   byte
 	Pending    []byte // messages that the server sent besides the login, still to be read
-	Attempts   int    // that it took; more than one if the compute had to wake
+	Waited     bool   // for the compute: attempts failed because it did not run, or the server was silent for long
 }
 
 // connect makes one attempt to log in, and keeps the connection.
@@ -75,7 +79,7 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credent
 	}
 	_ = h.Conn.SetDeadline(time.Time{})
 	raw.done.Store(true)
-	return &Conn{Conn: h.Conn, PID: h.PID, SecretKey: h.SecretKey, Parameters: maps.Clone(h.ParameterStatuses), TxStatus: h.TxStatus, Pending: pending}, nil
+	return &Conn{Conn: h.Conn, Waited: raw.silent(), PID: h.PID, SecretKey: h.SecretKey, Parameters: maps.Clone(h.ParameterStatuses), TxStatus: h.TxStatus, Pending: pending}, nil
 }
 
 // readPending appends what the server has sent since the login. During a slow
@@ -142,13 +146,14 @@ func authenticate(ctx context.Context, t Target, cfg *pgconn.Config, password cr
 	return conn, raw, nil
 }
 
-// startupConn records the first byte that it reads, which answers our SSLRequest,
-// and limits what a server sends until the login is done.
+// startupConn records the first byte that it reads, which answers our SSLRequest, and
+// for how long the server was silent, and limits what it sends until the login is done.
 type startupConn struct {
 	net.Conn
-	first atomic.Int32 // the byte, plus one
-	total atomic.Int64
-	done  atomic.Bool // the login is done: no limit
+	silence atomic.Int64 // the longest wait of a Read, in ns
+	first   atomic.Int32 // the byte, plus one
+	total   atomic.Int64
+	done    atomic.Bool // the login is done: no limit
 }
 
 func (c *startupConn) Read(b []byte) (int, error) {
@@ -158,7 +163,9 @@ func (c *startupConn) Read(b []byte) (int, error) {
 	if c.total.Load() >= maxStartup {
 		return 0, errTooMuch
 	}
+	start := time.Now()
 	n, err := c.Conn.Read(b)
+	c.silence.Store(max(c.silence.Load(), int64(time.Since(start))))
 	if n > 0 {
 		c.first.CompareAndSwap(0, int32(b[0])+1)
 		c.total.Add(int64(n))
@@ -168,6 +175,10 @@ func (c *startupConn) Read(b []byte) (int, error) {
 
 // NetConn returns the socket.
 func (c *startupConn) NetConn() net.Conn { return c.Conn }
+
+// silent reports whether the server was silent for so long that its compute may have
+// been suspended.
+func (c *startupConn) silent() bool { return time.Duration(c.silence.Load()) >= silenceOfWake }
 
 // answer returns the server's answer to our SSLRequest; ok is false if there was
 // none.

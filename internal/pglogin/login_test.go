@@ -174,7 +174,7 @@ func TestConnect_HandsOver(t *testing.T) {
 	c, err := connector().Connect(within(t, testTimeout), target, secret, map[string]string{"application_name": "app", "options": "-c work_mem=1MB"})
 	must(t, err)
 	defer c.Close()
-	if c.PID != 7 || !slices.Equal(c.SecretKey, []byte{1, 2, 3, 4}) || c.Parameters["server_version"] != "17.5" || c.TxStatus != 'I' || c.Attempts != 1 {
+	if c.PID != 7 || !slices.Equal(c.SecretKey, []byte{1, 2, 3, 4}) || c.Parameters["server_version"] != "17.5" || c.TxStatus != 'I' || c.Waited {
 		t.Errorf("got %+v", c)
 	}
 	want, err := notice.Encode(nil)
@@ -191,6 +191,58 @@ func TestConnect_HandsOver(t *testing.T) {
 	startup := map[string]string{"user": "a user", "database": "another", "application_name": "app", "options": "-c work_mem=1MB"}
 	if got := f.ended()[0].startup; !maps.Equal(got, startup) {
 		t.Errorf("got start-up parameters %v, want %v", got, startup)
+	}
+}
+
+// Only a server that says so, or is silent for long, may have been suspended.
+func TestConnect_Waited(t *testing.T) {
+	silent := func(_ int, s *session) {
+		if s.ask() {
+			time.Sleep(silenceOfWake + 50*time.Millisecond)
+			s.accept()
+		}
+	}
+	refusedAtFirst := func(code, text string) func(int, *session) {
+		return func(n int, s *session) {
+			if n == 0 {
+				refuse(s, "FATAL", code, text)
+			} else if s.ask() {
+				s.accept()
+			}
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		hedge  time.Duration
+		script func(int, *session)
+		waited bool
+	}{
+		{"at once", time.Hour, func(_ int, s *session) { _ = s.ask() && s.accept() }, false},
+		{"starting up", time.Hour, refusedAtFirst("57P03", "the database system is starting up"), true},
+		{"no compute", time.Hour, refusedAtFirst("XX000", "Couldn't connect to compute node"), true},
+		{"closed", time.Hour, func(n int, s *session) { _ = n > 0 && s.ask() && s.accept() }, true},
+		{"awake, with too many connections", time.Hour, refusedAtFirst("53300", "sorry, too many clients already"), false},
+		{"held", 10 * time.Millisecond, silent, true},
+		{"slow, but never silent for long", 10 * time.Millisecond, func(_ int, s *session) {
+			if s.ask() {
+				time.Sleep(100 * time.Millisecond)
+				s.accept()
+			}
+		}, false},
+	} {
+		f := newFakeServer(t, c.script)
+		connector := connector()
+		connector.hedgeDelay = c.hedge
+		conn, err := connector.Connect(within(t, testTimeout), f.target(), secret, nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if conn.Waited != c.waited {
+			t.Errorf("%s: got Waited %v, want %v", c.name, conn.Waited, c.waited)
+		}
+		_ = conn.Close()
+		f.ended()
 	}
 }
 

@@ -36,6 +36,7 @@ type loop struct {
 	results  chan result
 	next     <-chan time.Time // when to start another attempt, or to replace the younger one
 	attempts int
+	waited   bool   // a failure says that the compute did not run
 	last     *Error // the last failure; a timeout does not replace a telling one
 	conn     *Conn  // of the first login that succeeded
 
@@ -197,6 +198,7 @@ func (l *loop) annotate(err error, t Target) *Error {
 
 func (l *loop) recordError(err error) *Error {
 	e := asError(err)
+	l.waited = l.waited || e.Kind == Starting || e.Kind == Unreachable || e.Kind == NoAnswer && e.silent
 	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer {
 		l.last = e
 	}

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
@@ -23,7 +24,10 @@ type Dialer struct {
 	tokens    TokenSource
 	describe  func(error) (message, hint string)
 	connector pglogin.Connector
-	wakes     atomic.Int64
+
+	mu    sync.Mutex
+	wakes int64
+	awake time.Time // when a login last succeeded
 }
 
 // NewDialer returns a Dialer for a target; clients choose the database. describe
@@ -32,8 +36,24 @@ func NewDialer(t pglogin.Target, tokens TokenSource, describe func(error) (messa
 	return &Dialer{target: t, tokens: tokens, describe: describe, connector: pglogin.Connector{Cache: pglogin.NewTLSCache()}}
 }
 
-// Wakes returns the number of logins that waited for a suspended compute.
-func (d *Dialer) Wakes() int64 { return d.wakes.Load() }
+// Wakes returns how often logins have waited until the compute was up. All that wait at
+// the same time count as one.
+func (d *Dialer) Wakes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.wakes
+}
+
+// countLogin records a login that began at begin and has succeeded. If another one
+// succeeded meanwhile, what this one waited for was counted then, or was no wake.
+func (d *Dialer) countLogin(begin time.Time, waited bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if waited && !d.awake.After(begin) {
+		d.wakes++
+	}
+	d.awake = time.Now()
+}
 
 // Login logs in for a client. A token that the server refuses is replaced once.
 func (d *Dialer) Login(ctx context.Context, params map[string]string) (*ServerConn, error) {
@@ -45,6 +65,7 @@ func (d *Dialer) Login(ctx context.Context, params map[string]string) (*ServerCo
 	if err != nil {
 		return nil, d.serverError(err)
 	}
+	begin := time.Now()
 	conn, err := d.connector.Connect(ctx, t, token.Value, rest)
 	var e *pglogin.Error
 	if errors.As(err, &e) && e.TokenRefused() {
@@ -56,9 +77,7 @@ func (d *Dialer) Login(ctx context.Context, params map[string]string) (*ServerCo
 	if err != nil {
 		return nil, d.serverError(err)
 	}
-	if conn.Attempts > 1 {
-		d.wakes.Add(1)
-	}
+	d.countLogin(begin, conn.Waited)
 	return &ServerConn{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -165,4 +166,43 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, passwords(), c.sent)
 		}
 	}
+}
+
+// Logins that wait at the same time wait for one wake.
+func TestDialer_CountsEachWakeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDialer(pglogin.Target{}, &tokenList{}, describe)
+		login := func(takes time.Duration, waited bool) {
+			begin := time.Now()
+			time.Sleep(takes)
+			d.countLogin(begin, waited)
+		}
+		var all sync.WaitGroup
+		for i := range 300 {
+			all.Go(func() { login(3*time.Second+time.Duration(i)*time.Millisecond, true) })
+		}
+		all.Wait()
+		for _, c := range []struct {
+			name   string
+			takes  time.Duration
+			waited bool
+			want   int64
+		}{
+			{"300 at once", 0, false, 1},
+			{"awake", time.Second, false, 1},
+			{"suspended again", time.Second, true, 2},
+		} {
+			if login(c.takes, c.waited); d.Wakes() != c.want {
+				t.Errorf("%s: got %d wakes, want %d", c.name, d.Wakes(), c.want)
+			}
+		}
+		// A login that answers meanwhile shows that the compute is not suspended.
+		all.Go(func() { login(2*time.Second, true) })
+		time.Sleep(time.Second)
+		login(time.Millisecond, false)
+		all.Wait()
+		if n := d.Wakes(); n != 2 {
+			t.Errorf("a slow login at an awake compute: got %d wakes, want 2", n)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package pgproxy
 
 import (
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -12,7 +13,7 @@ type Stats struct {
 	Open     int64 // relayed
 
 	Logins       int64 // succeeded upstream
-	FailedLogins int64 // failed upstream
+	FailedLogins int64 // ended with an error, here (wrong password or user, a limit) or upstream
 	Rejected     int64 // over a limit, or wrong user, password or packet
 	Cancels      int64 // sent upstream
 }
@@ -36,10 +37,10 @@ type EventKind int
 // The kinds of events. Err is nil unless the kind names it.
 const (
 	LoggedIn     EventKind = iota + 1 // Took: duration of the login upstream
-	LoginFailed                       // Err: from Upstream.Login
+	LoginFailed                       // Err: from Upstream.Login; Peer
 	ClientGone                        // the client closed during its login upstream
 	Closed                            // Took: how long the connection was relayed
-	Rejected                          // Err: the *ServerError sent to the client
+	Rejected                          // Err: the *ServerError sent to the client; Peer
 	CancelDone                        // a cancel request was sent upstream
 	CancelFailed                      // Err: from Upstream.Cancel, or ErrUnknownKey
 	AcceptFailed                      // Err: from the listener; Accept is tried again
@@ -49,6 +50,7 @@ const (
 type Event struct {
 	Kind EventKind
 	Took time.Duration
+	Peer string // the client's address or, on a Unix socket, its process
 	Err  error
 }
 
@@ -58,7 +60,15 @@ func (p *Proxy) event(e Event) {
 	}
 }
 
-func (p *Proxy) countRejected(e *ServerError) {
+func (p *Proxy) countRejected(e *ServerError, c net.Conn) {
 	p.n.rejected.Add(1)
-	p.event(Event{Kind: Rejected, Err: e})
+	p.event(Event{Kind: Rejected, Peer: peerOf(c), Err: e})
+}
+
+// peerOf describes the client of a socket.
+func peerOf(c net.Conn) string {
+	if u, ok := c.(*net.UnixConn); ok {
+		return unixPeer(u)
+	}
+	return c.RemoteAddr().String()
 }

@@ -216,7 +216,7 @@ func (p *Proxy) admit(ctx context.Context, full bool) bool {
 // block: the send buffer of a new socket has room for the error.
 func (p *Proxy) reject(c net.Conn) {
 	e := tooMany(p.o.MaxStartups, "unauthenticated connections")
-	p.countRejected(e)
+	p.countRejected(e, c)
 	_ = c.SetDeadline(time.Now().Add(lingerTimeout))
 	_, _ = c.Write(e.encode())
 	select {

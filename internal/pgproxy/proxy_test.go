@@ -33,8 +33,8 @@ func TestMaxConnsAndMaxWaiting(t *testing.T) {
 	must(t, b.Close())
 	eventually(t, "a session to end", func() bool { return p.Stats().Open == 2 })
 	dial(t, p.unix).login().echo("hello")
-	if n := p.up.logins.Load(); n != 4 {
-		t.Errorf("got %d logins upstream, want 4", n)
+	if s := p.Stats(); p.up.logins.Load() != 4 || s.Logins != 4 || s.FailedLogins != 2 {
+		t.Errorf("got %+v and %d logins upstream, want 4 logins and 2 failed", s, p.up.logins.Load())
 	}
 }
 

@@ -65,6 +65,15 @@ func (s *session) run(ctx context.Context) error {
 		s.p.cancel(ctx, first.cancel.ProcessID, first.cancel.SecretKey)
 		return nil
 	}
+	err = s.logIn(ctx, first)
+	if ctx.Err() == nil && errors.As(err, new(*ServerError)) {
+		s.p.n.failed.Add(1)
+	}
+	return err
+}
+
+// logIn logs a client in, here and upstream, and relays.
+func (s *session) logIn(ctx context.Context, first packet) error {
 	if err := s.authenticate(first); err != nil {
 		return s.rejection(err)
 	}
@@ -80,7 +89,7 @@ func (s *session) run(ctx context.Context) error {
 func (s *session) rejection(err error) error {
 	var e *ServerError
 	if errors.As(err, &e) {
-		s.p.countRejected(e)
+		s.p.countRejected(e, s.sock)
 	}
 	return err
 }
@@ -172,8 +181,7 @@ func (s *session) connect(ctx context.Context, params map[string]string) (*Serve
 		s.p.event(Event{Kind: ClientGone})
 		return nil, err
 	case ctx.Err() == nil:
-		s.p.n.failed.Add(1)
-		s.p.event(Event{Kind: LoginFailed, Err: err})
+		s.p.event(Event{Kind: LoginFailed, Peer: peerOf(s.sock), Err: err})
 	}
 	return nil, s.loginError(err)
 }

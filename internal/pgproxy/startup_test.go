@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -288,8 +291,18 @@ func TestAuth_Rejects(t *testing.T) {
 	if n := p.up.logins.Load(); n != 0 {
 		t.Fatalf("got %d logins upstream, want 0", n)
 	}
-	if n := p.Stats().Rejected; n != int64(len(cases)) || len(p.events(Rejected)) != len(cases) {
-		t.Errorf("got %d rejections, want %d", n, len(cases))
+	if s := p.Stats(); s.Rejected != int64(len(cases)) || s.FailedLogins != s.Rejected || len(p.events(Rejected)) != len(cases) {
+		t.Errorf("got %+v, want %d rejections and failed logins", s, len(cases))
+	}
+	for _, e := range p.events(Rejected) {
+		if want := fmt.Sprintf("process %d of user %d", os.Getpid(), os.Getuid()); runtime.GOOS == "linux" && e.Peer != want {
+			t.Errorf("got peer %q, want %q", e.Peer, want)
+		}
+	}
+	tcp := dial(t, p.tcp)
+	tcp.authenticateWith(startup("user", user), passwordMessage("guess")).failure()
+	if all := p.events(Rejected); all[len(all)-1].Peer != tcp.LocalAddr().String() || p.Stats().FailedLogins != int64(len(cases))+1 {
+		t.Errorf("got %+v, want peer %s", all[len(all)-1], tcp.LocalAddr())
 	}
 	dial(t, p.unix).login().echo("hello")
 
@@ -298,8 +311,8 @@ func TestAuth_Rejects(t *testing.T) {
 	gone.expectPasswordRequest()
 	_ = gone.Close()
 	eventually(t, "the session to end", func() bool { return p.Stats().HalfOpen == 0 })
-	if n := p.Stats().Rejected; n != int64(len(cases)) {
-		t.Errorf("a client that closed is counted as rejected: %d", n)
+	if n := p.Stats().FailedLogins; n != int64(len(cases))+1 {
+		t.Errorf("a client that closed is counted as failed: %d", n)
 	}
 }
 

@@ -95,16 +95,16 @@ func TestOutage_MintHangs(t *testing.T) {
 		w.sleepUntil(45 * time.Minute)
 		w.assertEvents(Failing, Recovered)
 	})
-	// Across the expiry it is reported, though nothing has failed yet.
+	// It fails before the token expires, so that the reason is known then.
 	runFakeTime(t, 12*time.Second, func(w *fakeWorkspace) { w.mintTakes = time.Minute }, func(w *fakeWorkspace) {
 		w.sleepUntil(12*time.Second + time.Millisecond)
-		w.assertEvents(Expired)
-		if w.events[0].Err != errPending {
-			t.Errorf("got %v, want %v", w.events[0].Err, errPending)
+		w.assertEvents(Failing, Expired)
+		if s := w.Stats(); !errors.Is(w.events[1].Err, context.DeadlineExceeded) || s.Failed != 1 || s.LastError == "" {
+			t.Errorf("got %v, %+v; want a failed refresh", w.events[1].Err, s)
 		}
 		w.with(func() { w.mintTakes = 0 })
-		w.sleepUntil(69 * time.Second)
-		w.assertEvents(Expired, Recovered)
+		w.sleepUntil(2 * time.Minute)
+		w.assertEvents(Failing, Expired, Recovered)
 	})
 }
 

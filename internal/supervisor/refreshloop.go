@@ -144,11 +144,14 @@ func (l *refreshLoop) start(ctx context.Context, now instant) {
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.begin = now
-	old, pending, timeout := l.state().token, l.pending.token, firstAttempt
-	if l.failing {
+	s, pending, timeout := l.state(), l.pending.token, firstAttempt
+	switch left := s.left(now); {
+	case l.failing:
 		timeout = attemptTimeout
+	case left > 0:
+		timeout = min(timeout, left-left/10)
 	}
-	go func() { l.results <- l.attempt(ctx, old, pending, timeout) }()
+	go func() { l.results <- l.attempt(ctx, s.token, pending, timeout) }()
 }
 
 // attempt mints a token within timeout, unless one is pending, and delivers it.

@@ -21,8 +21,8 @@ type State struct {
 	OpenConnections int       `json:"open_connections"`
 	WaitingLogins   int       `json:"waiting_logins"`
 	Logins          int       `json:"logins"`
-	FailedLogins    int       `json:"failed_logins"`
-	Wakes           int       `json:"wakes"` // logins that waited for a suspended compute
+	FailedLogins    int       `json:"failed_logins"` // ended with an error, wrong passwords included
+	Wakes           int       `json:"wakes"`         // of the compute, for which logins waited
 	Restarts        int       `json:"restarts"`
 	Goroutines      int       `json:"goroutines"` // of this process; set when the file is written, which it does not cause
 	Ready           bool      `json:"ready"`      // as /readiness; set when the file is written

@@ -17,8 +17,9 @@ const (
 	shortestWait   = 100 * time.Millisecond
 	attemptTimeout = 2 * time.Minute // of one call of Mint, and of one of OnToken
 
-	// firstAttempt is the timeout of Mint unless the last refresh failed: the warning
-	// should come while there is time to act. A slow workspace is one that works.
+	// firstAttempt is the timeout of Mint unless the last refresh failed, or most of
+	// what the token has left, if that is less: the warning should come while there is time to
+	// act, and say why. A slow workspace is one that works.
 	firstAttempt = 15 * time.Second
 )
 

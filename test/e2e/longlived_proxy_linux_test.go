@@ -73,6 +73,8 @@ type statusDocument struct {
 	TokenExpiresAt  time.Time `json:"token_expires_at"`
 	Refreshes       int       `json:"refreshes"`
 	FailedRefreshes int       `json:"failed_refreshes"`
+	LastError       string    `json:"last_error"`
+	Logins          int       `json:"logins"`
 	FailedLogins    int       `json:"failed_logins"`
 	Wakes           int       `json:"wakes"`
 	Restarts        int       `json:"restarts"`

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,4 +60,81 @@ func TestProxyLimits_PoolOnSuspendedCompute(t *testing.T) {
 		}
 	}
 	o.term()
+}
+
+// TestProxyCounters compares the status file of a proxy with what the emulator has
+// counted.
+func TestProxyCounters(t *testing.T) {
+	t.Parallel()
+	const life = 16 * time.Second // refreshed after 10 to 11 s
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: life}})
+	p := newSandbox(t, l)
+	status := filepath.Join(p.home, "status.json")
+	file := write(t, filepath.Join(t.TempDir(), "password"), "sesame\n")
+	o := p.proxy("--cache", "off", "--listen", "127.0.0.1:0", "--password-file", file, "--status-file", status)
+	l.ResetCounters()
+	connect := func(n int, password string) (failed int) {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range n {
+			all.Go(func() {
+				c, err := connectTo(l, o.address, password)
+				if err == nil {
+					_ = c.Close(context.Background())
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				failed++
+			})
+		}
+		all.Wait()
+		return failed
+	}
+	failed := connect(90, "sesame") // awake
+	const wakes = 2
+	for _, mode := range []emulator.WakeMode{emulator.Held, emulator.StartingUp} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		l.SetWake(mode, 1500*time.Millisecond)
+		if err := l.Suspend(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		failed += connect(40, "sesame")
+	}
+	failed += connect(50, "guess")
+	l.Set(func(s *emulator.Settings) {
+		s.Faults = []emulator.Fault{emulator.Answer(emulator.AnyCall, -1, 429, "")}
+	})
+	var got statusDocument
+	read := func(what string, ok func() bool) {
+		t.Helper()
+		eventually(t, what, func() bool { got = readStatus(t, status); return ok() })
+	}
+	read("the failure to refresh and the token's end", func() bool { return got.FailedRefreshes > 0 && !got.Ready })
+	if !strings.Contains(got.LastError, "429") {
+		t.Errorf("while the workspace answers 429: got %+v", got)
+	}
+	l.Set(func(s *emulator.Settings) { s.Faults = nil })
+	read("the refresh", func() bool { return got.Refreshes > 0 })
+	n := l.Counters()
+	if n.Wakes != wakes || got.Wakes != n.Wakes {
+		t.Errorf("got %d wakes; the emulator counts %d, the test made %d", got.Wakes, n.Wakes, wakes)
+	}
+	if got.Logins+failed != 90+wakes*40+50 || got.Logins > n.LoginsOK { // of two attempts beside each other both may succeed
+		t.Errorf("got %d logins; %d failed, the emulator counts %d", got.Logins, failed, n.LoginsOK)
+	}
+	if failed < 50 || got.FailedLogins != failed {
+		t.Errorf("got %d failed logins; %d clients were refused", got.FailedLogins, failed)
+	}
+	if granted := n.Granted[emulator.GrantClientCredentials]; got.Refreshes != granted || got.LastError != "" {
+		t.Errorf("got %+v; the emulator counts %d sign-ins", got, granted)
+	}
+	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	said := o.wait().wantExit(0).stderr
+	if n := strings.Count(said, "password authentication failed"); n < 1 || n > 2 || !strings.Contains(said, "warning: proxy: login from 127.0.0.1:") {
+		t.Errorf("want one or two lines about 50 wrong passwords, with the peer:\n%s", said)
+	}
 }

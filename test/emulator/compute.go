@@ -76,6 +76,7 @@ func (c *compute) requestWake() *wake {
 		ctx, cancel := context.WithCancel(c.ctx)
 		w := &wake{mode: s.wake(), cancel: cancel, finish: make(chan struct{}), done: make(chan struct{})}
 		c.state, c.wake, c.wokenAt, c.upAt = Waking, w, time.Now(), time.Time{}
+		c.gateway.record.count(func(n *Counters) { n.Wakes++ })
 		if w.mode == Refused {
 			c.gateway.closeListener()
 		}

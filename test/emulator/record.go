@@ -88,6 +88,7 @@ type Counters struct {
 	LoginsOK    int
 	Cancels     int
 	LoginFaults int // applied
+	Wakes       int // of the compute, by a login
 }
 
 // keptRecords bounds the memory of a long run; counters go on.

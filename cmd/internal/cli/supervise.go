@@ -2,7 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -21,12 +25,13 @@ type Services struct {
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
 	upstream  *pgproxy.Dialer
+	guesses   failedLogins
 }
 
 // NewServices prepares to refresh the token of a session. onToken is called with
 // each new token and may be nil.
 func (p *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
-	v := &Services{conf: conf, log: log}
+	v := &Services{conf: conf, log: log, guesses: failedLogins{log: log}}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
 }
@@ -76,6 +81,7 @@ func (v *Services) Stop() {
 	if v.Supervisor != nil {
 		v.Supervisor.Stop()
 	}
+	v.guesses.flush()
 }
 
 // logOutage logs one warning when an outage begins, one when the token expires, and
@@ -98,16 +104,63 @@ func (v *Services) logOutage(e supervisor.Event) {
 	}
 }
 
-// logClient logs a proxy event under --verbose.
+// logClient logs a proxy event under --verbose; wrong passwords and users always.
 func (v *Services) logClient(e pgproxy.Event) {
 	switch e.Kind {
 	case pgproxy.LoggedIn:
 		v.log.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
 	case pgproxy.LoginFailed, pgproxy.Rejected:
-		v.log.Note("proxy: client rejected: %v", e.Err)
+		var told *pgproxy.ServerError
+		if e.Kind == pgproxy.Rejected && errors.As(e.Err, &told) && strings.HasPrefix(told.Code, "28") {
+			v.guesses.add(e.Peer, e.Err)
+		} else {
+			v.log.Note("proxy: client rejected (%s): %v", e.Peer, e.Err)
+		}
 	case pgproxy.CancelFailed:
 		v.log.Note("proxy: cancel request failed: %v", e.Err)
 	case pgproxy.AcceptFailed:
 		v.log.Note("proxy: accept failed: %v", e.Err)
 	}
+}
+
+// failedLoginsInterval is the least time between two warnings about failed logins.
+const failedLoginsInterval = time.Minute
+
+// failedLogins logs logins with a wrong password or user: the first one, and then at
+// most one line each minute for all others.
+type failedLogins struct {
+	log *Logger
+
+	mu     sync.Mutex
+	logged time.Time // when the last line was
+	more   int       // since then
+	last   string    // the last of them
+}
+
+func (f *failedLogins) add(peer string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.more++
+	f.last = fmt.Sprintf("login from %s failed: %v", peer, err)
+	if time.Since(f.logged) >= failedLoginsInterval {
+		f.write()
+	}
+}
+
+// flush logs what add has not logged yet.
+func (f *failedLogins) flush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.more > 0 {
+		f.write()
+	}
+}
+
+func (f *failedLogins) write() {
+	others := ""
+	if f.more > 1 {
+		others = fmt.Sprintf(" (and %d others since %s)", f.more-1, f.logged.UTC().Format(time.RFC3339))
+	}
+	f.log.Warn("proxy: %s%s", f.last, others)
+	f.logged, f.more = time.Now(), 0
 }

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+// However many logins fail, there is at most one line a minute, with the last peer.
+func TestFailedLogins_BoundedRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		f := failedLogins{log: NewLogger("prog", &out, config.LogNormal, false)}
+		wrong := errors.New("password authentication failed")
+		for range 200 {
+			f.add("127.0.0.1:5555", wrong)
+		}
+		const first = "prog: warning: proxy: login from 127.0.0.1:5555 failed: password authentication failed\n"
+		if out.String() != first {
+			t.Errorf("got %q, want %q", out.String(), first)
+		}
+		time.Sleep(failedLoginsInterval)
+		f.add("10.0.0.7:1", wrong)
+		_, second, _ := strings.Cut(out.String(), "\n")
+		if !strings.Contains(second, "from 10.0.0.7:1 failed") || !strings.Contains(second, "(and 199 others since ") || strings.Count(second, "\n") != 1 {
+			t.Errorf("after a minute: got %q", second)
+		}
+		f.add("10.0.0.8:1", wrong)
+		f.flush()
+		f.flush()
+		if got := strings.Split(out.String(), "\n"); len(got) != 4 || !strings.HasSuffix(got[2], "login from 10.0.0.8:1 failed: password authentication failed") {
+			t.Errorf("at the end: got %q", got)
+		}
+	})
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package pgproxy
+
+import "net"
+
+func unixPeer(*net.UnixConn) string { return "the Unix socket" }
