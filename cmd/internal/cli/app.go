@@ -16,8 +16,8 @@ import (
 )
 
 func init() {
-	urfave.HelpFlag = &Flag{Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
-	urfave.VersionFlag = &Flag{Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
+	urfave.HelpFlag = &Flag{shared: true, Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
+	urfave.VersionFlag = &Flag{shared: true, Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
 	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, Version()) }
 	urfave.HelpPrinter = func(w io.Writer, template string, data any) {
 		urfave.HelpPrinterCustom(w, template, data, map[string]any{"options": groupFlags, "exitCodes": ExitMeanings})

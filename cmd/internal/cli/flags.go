@@ -21,6 +21,7 @@ import (
 type Flag struct {
 	config.Setting
 
+	shared bool // belongs to all Apps of the process, so it keeps no state
 	names  []string
 	parsed []flagValue // by name
 	err    error       // why a value was refused
@@ -73,6 +74,9 @@ func (f *Flag) Note() string {
 
 // Names returns the option without its dashes, the long form first.
 func (f *Flag) Names() []string {
+	if f.shared {
+		return []string{f.Option, f.Alias}
+	}
 	if f.names == nil {
 		f.names = []string{f.Option}
 		if f.Alias != "" {
@@ -84,6 +88,9 @@ func (f *Flag) Names() []string {
 
 // Apply registers the option with the flag set that a command line is parsed by.
 func (f *Flag) Apply(set *flag.FlagSet) error {
+	if f.shared {
+		f = &Flag{Setting: f.Setting}
+	}
 	f.err, f.parsed = nil, make([]flagValue, len(f.Names()))
 	for i, name := range f.Names() {
 		f.parsed[i].flag = f
@@ -185,6 +192,9 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 	if name, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
 		name, _, _ = strings.Cut(name, "=")
 		return &UsageError{Problem: "unknown option " + name, Fix: see}
+	}
+	if _, why, ok := strings.Cut(text, ": --"); ok { // the error of a shared Flag's value
+		return &UsageError{Problem: "--" + why, Fix: see}
 	}
 	name, ok := strings.CutPrefix(text, "flag provided but not defined: -")
 	if !ok {
