@@ -10,7 +10,8 @@
 // default and keeps ignored ones ignored. One thing is lost: a signal other than
 // HUP and INT that was ignored when the wrapper started has its default action
 // in the command, because the Go runtime installs its own handler (runtime,
-// sigInstallGoHandler). Supervise passes on the same things except PID and parent.
+// sigInstallGoHandler). Supervise passes on the same things except PID, parent and
+// process group.
 package process
 
 import (

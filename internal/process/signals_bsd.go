@@ -3,6 +3,7 @@
 package process
 
 import (
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -11,8 +12,8 @@ import (
 // This file is for macOS; it also compiles on BSDs with the same system call.
 // (Not run there yet.)
 
-// catchesTSTP: here Ctrl-Z stops us together with the command, because only on
-// Linux can the Go runtime's handler be put back afterwards.
+// catchesTSTP: only on Linux can the Go runtime's handler be put back afterwards. Here
+// a SIGTSTP to our group stops us, and the command runs on in the background.
 const catchesTSTP = false
 
 // setNotDumpable does nothing: macOS has no such call, and shows a process's
@@ -23,13 +24,32 @@ func setNotDumpable() error { return nil }
 // CONT.
 func isIgnored(syscall.Signal) bool { return false }
 
-// stopSelf stops this process like the child. In an orphaned process group the
-// kernel discards the signal (POSIX).
-func stopSelf(sig syscall.Signal) {
+// stopSelf stops this process, or its whole process group, like the child. In an
+// orphaned process group the kernel discards the signal (POSIX).
+func stopSelf(sig syscall.Signal, group bool) {
 	if sig == syscall.SIGSTOP {
 		sig = syscall.SIGTSTP
 	}
-	_ = syscall.Kill(syscall.Getpid(), sig)
+	pid := syscall.Getpid()
+	if group {
+		pid = 0
+	}
+	_ = syscall.Kill(pid, sig)
+}
+
+// withSIGTTOUBlocked calls f with SIGTTOU blocked in its thread.
+func withSIGTTOUBlocked(f func()) {
+	const block, setMask = 1, 3 // SIG_BLOCK and SIG_SETMASK
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var set, before [4]uint32 // at least as large as sigset_t
+	set[0] = 1 << (syscall.SIGTTOU - 1)
+	if _, _, e := syscall.RawSyscall(syscall.SYS_SIGPROCMASK, block, uintptr(unsafe.Pointer(&set)), uintptr(unsafe.Pointer(&before))); e == 0 {
+		defer func() {
+			_, _, _ = syscall.RawSyscall(syscall.SYS_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&before)), 0)
+		}()
+	}
+	f()
 }
 
 // raiseDefault sets the default action with a system call: the Go runtime would

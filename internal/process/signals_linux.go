@@ -42,22 +42,38 @@ func isIgnored(sig syscall.Signal) bool {
 // returns.
 func raise(sig syscall.Signal) { _ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig) }
 
-// stopSelf stops this process like the child and returns once it is continued. It
-// never uses SIGSTOP: in an orphaned process group, where no shell could continue
-// us, the kernel discards the others (POSIX). A Ctrl-Z in the instant before the
-// handler is restored stops us before the command.
-func stopSelf(sig syscall.Signal) {
+// stopSelf stops this process, or its whole process group, like the child and returns
+// once it is continued. It never uses SIGSTOP: in an orphaned process group, where no
+// shell could continue us, the kernel discards the others (POSIX). A Ctrl-Z in the
+// instant before the handler is restored stops us before the command.
+func stopSelf(sig syscall.Signal, group bool) {
 	if sig == syscall.SIGSTOP {
 		sig = syscall.SIGTSTP
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before sigactiont
-	if sigaction(sig, &sigactiont{}, &before) != nil {
+	if sigaction(sig, &sigactiont{sigIgn}, &before) != nil {
 		return
 	}
+	if group { // only the others: we would receive it at some time, perhaps after SIGCONT
+		_ = syscall.Kill(0, sig)
+	}
+	_ = sigaction(sig, &sigactiont{}, nil)
 	raise(sig)
 	_ = sigaction(sig, &before, nil)
+}
+
+// withSIGTTOUBlocked calls f with SIGTTOU blocked in its thread.
+func withSIGTTOUBlocked(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var set, before unix.Sigset_t
+	set.Val[0] = 1 << (unix.SIGTTOU - 1)
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &set, &before) == nil {
+		defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }()
+	}
+	f()
 }
 
 // raiseDefault restores the signal's default action, unblocks it and raises it.

@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // forwarded are the signals that are caught and passed on to the command, as often
@@ -32,17 +30,16 @@ import (
 // report our own faults, KILL and STOP cannot be caught. HUP and INT that the
 // caller ignores (nohup) stay ignored; the command inherits that.
 //
-// On a terminal the command is in our process group. What the terminal sends goes
-// to the whole group, so it is not forwarded again. The kernel does not tell Go
-// the sender of a signal; terminalMaySend decides by what the terminal can have
-// sent at that moment. Everything else is forwarded to the command's process. Two
-// consequences: INT, QUIT, TSTP or WINCH sent by a process to us alone, while we
-// are in the foreground, is lost (send it to the group); and another signal sent
-// to the whole group, such as TERM by kill %1, reaches the command twice.
+// The command has its own process group, so none of these reaches it unless we send
+// it: a signal to us or to our group arrives once. What the keyboard sends goes to the
+// terminal's foreground group: to the command's group if it has the terminal, otherwise
+// to ours and from us to the command (see hasOwnJob).
 //
-// Ctrl-Z: on Linux we catch TSTP and stop only after the command has, because a
-// command that restores the terminal first must be done before the shell resumes.
-// TTIN and TTOU stop us directly, as the kernel sends them to the whole group.
+// Ctrl-Z: we stop only after the command has, because a command that restores the
+// terminal first must be done before the shell resumes. With a terminal TTIN and TTOU
+// are not caught: the kernel sends them to our group when another process of the job
+// uses the terminal in the background, and stops us too. A session leader catches them:
+// it cannot be stopped by them.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
 	syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT,
@@ -62,7 +59,7 @@ func catchSignals(terminal bool) *caughtSignals {
 	signal.Notify(s.child, syscall.SIGCHLD)
 	list := append([]os.Signal{syscall.SIGPIPE}, forwarded...)
 	switch {
-	case !terminal:
+	case !terminal || isSessionLeader():
 		list = append(list, stopSignals...)
 	case catchesTSTP:
 		list = append(list, syscall.SIGTSTP)
@@ -81,23 +78,18 @@ func (s *caughtSignals) release() {
 }
 
 // handle processes a signal that was sent to us.
-func (p *parent) handle(sig syscall.Signal) (ended bool) {
-	switch {
-	case sig == syscall.SIGPIPE:
-	case sig == syscall.SIGCONT && p.terminal:
-		// fg continues the whole group. If CONT was sent to us alone, the command is
-		// still stopped.
-		if p.reap() {
-			return true
+func (p *parent) handle(sig syscall.Signal) {
+	switch sig {
+	case syscall.SIGPIPE:
+		return
+	case syscall.SIGCONT:
+		p.unstoppable = nil
+		if p.foreground {
+			p.giveTerminal()
 		}
-		if p.stopped {
-			_ = p.send(sig)
-		}
-	case !p.terminal || !terminalMaySend(sig):
-		_ = p.send(sig)
 	}
+	_ = p.send(sig)
 	p.cancelRestart(sig)
-	return false
 }
 
 // cancelRestart cancels a restart in progress if a signal asks the command to end.
@@ -110,46 +102,4 @@ func (p *parent) cancelRestart(sig os.Signal) {
 			p.finishRestart(ErrRestartCanceled)
 		}
 	}
-}
-
-// terminalMaySend reports whether the terminal can have sent the signal.
-func terminalMaySend(sig syscall.Signal) bool {
-	group, err := foregroundGroup()
-	switch sig {
-	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGWINCH:
-		return err == nil && group == syscall.Getpgrp()
-	case syscall.SIGHUP:
-		// On a hang-up only the session leader is signalled; the foreground group when
-		// the leader ends, or by a shell (tty_ioctl(4), setsid(2)).
-		sid, _ := unix.Getsid(0)
-		return err != nil && sid != syscall.Getpid()
-	}
-	return false
-}
-
-func hasTerminal() bool {
-	_, err := foregroundGroup()
-	return err == nil
-}
-
-// foregroundGroup returns the foreground process group of our controlling
-// terminal. It fails without one, and after a hang-up.
-func foregroundGroup() (group int, err error) {
-	for fd := range 3 { // these need no file to be opened, and no /dev
-		if group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil {
-			return group, nil
-		}
-	}
-	var fd int
-	for {
-		fd, err = unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	return unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 }

@@ -78,9 +78,8 @@ func (s *Supervised) Wait() (Status, error) {
 	return s.status, s.err
 }
 
-// Signal sends a signal to the command's process, or to its process group if it
-// has its own. Errors: ErrEnded, errors.ErrUnsupported (always on Windows) and the
-// system's own.
+// Signal sends a signal to the command's process group. Errors: ErrEnded,
+// errors.ErrUnsupported (always on Windows) and the system's own.
 func (s *Supervised) Signal(sig os.Signal) error {
 	q := signalRequest{sig, make(chan error, 1)}
 	select {

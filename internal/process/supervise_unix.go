@@ -15,30 +15,37 @@ import (
 // child, so that no signal can go to a PID that is free again.
 type parent struct {
 	*Supervised
-	command    Command
-	pid1       bool // reap all children, not only the command
-	terminal   bool // the child is in our own process group, on a terminal
-	pid        int  // the child, and its process group unless terminal; 0 between two
-	stopped    bool // by a signal such as SIGTSTP
-	caught     *caughtSignals
-	restarting *restartRequest
-	grace      <-chan time.Time // when the child that is being restarted is killed
+	command     Command
+	pid1        bool // reap all children, not only the command
+	terminal    bool // there is a controlling terminal
+	foreground  bool // the child's group gets the terminal whenever our group has it
+	pid         int  // the child, and its process group; 0 between two
+	stopped     bool // by a signal such as SIGTSTP
+	caught      *caughtSignals
+	restarting  *restartRequest
+	grace       <-chan time.Time // when the child that is being restarted is killed
+	unstoppable <-chan time.Time // when a stopped child is continued, as we have not been stopped
 }
+
+// continueAfter is how long SIGCONT may take to arrive after we have been stopped and
+// continued. Without one we were not stopped, because our process group is orphaned.
+const continueAfter = 100 * time.Millisecond
 
 // Supervise starts the command as a child, with exactly the environment given, and
 // returns. It starts nothing if ctx has ended; later, ctx has no effect. The child
 // has descriptors 0 to 2 and those that our caller left open for it (a shell's
 // <(...)), and none that we opened.
 //
-// With a controlling terminal the child stays in our process group, as the shell's
-// job control requires; otherwise it leads its own. See forwarded for the signals.
+// The child leads a process group of its own, so that every signal to us or to our
+// group can be forwarded to it, and reaches it once. See forwarded for the signals,
+// and hasOwnJob for the terminal.
 //
 // Errors: as for Exec, and ctx's. There is at most one Supervise at a time.
 func Supervise(ctx context.Context, c Command, environ []string, o Options) (*Supervised, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p := &parent{Supervised: newSupervised(), command: c, terminal: hasTerminal(), pid1: o.PID1}
+	p := &parent{Supervised: newSupervised(), command: c, terminal: hasTerminal(), foreground: hasOwnJob(), pid1: o.PID1}
 	p.caught = catchSignals(p.terminal)
 	if o.SignalsCaught != nil {
 		o.SignalsCaught()
@@ -52,7 +59,7 @@ func Supervise(ctx context.Context, c Command, environ []string, o Options) (*Su
 }
 
 func (p *parent) start(environ []string) error {
-	attr := &syscall.ProcAttr{Env: environ, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: !p.terminal}}
+	attr := &syscall.ProcAttr{Env: environ, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true}}
 	pid := 0
 	err := p.command.start(func(path string, argv []string) error {
 		return withCallersCoreLimit(func() (err error) {
@@ -65,6 +72,9 @@ func (p *parent) start(environ []string) error {
 	}
 	p.pid, p.stopped = pid, false
 	p.Supervised.pid.Store(int64(pid))
+	if p.foreground {
+		p.giveTerminal()
+	}
 	return nil
 }
 
@@ -79,13 +89,16 @@ func (p *parent) loop() {
 		case <-p.caught.child:
 			ended = p.reap()
 		case sig := <-p.caught.others:
-			ended = p.handle(sig.(syscall.Signal))
+			p.handle(sig.(syscall.Signal))
 		case q := <-p.signals:
 			q.reply <- p.sendRequested(q.signal)
 		case q := <-restarts:
 			ended = p.beginRestart(q)
 		case <-p.grace:
 			_ = p.send(syscall.SIGKILL)
+		case <-p.unstoppable:
+			p.unstoppable = nil
+			_ = p.send(syscall.SIGCONT)
 		}
 	}
 }
@@ -109,16 +122,12 @@ func (p *parent) reap() (ended bool) {
 		case pid != p.pid: // an orphan
 		case ws.Stopped():
 			p.stopped = true
-			switch {
-			case p.terminal: // the shell must see its job stopped to take the terminal back
-				stopSelf(ws.StopSignal())
-			case p.restarting != nil: // it must receive SIGTERM
-				_ = p.send(syscall.SIGCONT)
-			}
+			p.childStopped(ws.StopSignal())
 		case ws.Continued():
 			p.stopped = false
 		default:
-			p.pid = 0 // it may be reused from now on
+			p.takeTerminal()
+			p.pid, p.unstoppable = 0, nil // the PID may be reused from now on
 			p.drainSignals()
 			if p.restarting == nil {
 				return p.end(statusOf(ws), nil)
@@ -190,14 +199,12 @@ func (p *parent) sendRequested(sig os.Signal) error {
 	return p.send(s)
 }
 
-// send signals the child: its process on a terminal, where the group is ours too,
-// otherwise its group. The child is not reaped yet, so the PID is its own.
+// send signals the child's process group. The child is not reaped yet, so the PID is
+// its own.
 func (p *parent) send(sig syscall.Signal) error {
-	if !p.terminal {
-		// The group does not exist if the child has moved to another one.
-		if err := syscall.Kill(-p.pid, sig); err != syscall.ESRCH {
-			return err
-		}
+	// The group does not exist if the child has moved to another one.
+	if err := syscall.Kill(-p.pid, sig); err != syscall.ESRCH {
+		return err
 	}
 	return syscall.Kill(p.pid, sig)
 }

@@ -35,9 +35,16 @@ type terminal struct {
 
 func openTerminal(t *testing.T, name string, args ...string) *terminal {
 	t.Helper()
+	return openTerminalAs(t, 0, nil, name, args...)
+}
+
+// openTerminalAs starts a program with clone flags and additional variables.
+func openTerminalAs(t *testing.T, clone uintptr, env []string, name string, args ...string) *terminal {
+	t.Helper()
 	x := &terminal{t: t, cmd: exec.Command(name, args...), log: newJournal(t), done: make(chan struct{})}
 	x.cmd.Env = []string{noExitDelay, "PS1=" + prompt, "TERM=dumb", "PATH=/bin:/usr/bin", "LOG=" + string(x.log), "HISTFILE=", "BIN=" + self(t)}
-	master, err := pty.Start(x.cmd)
+	x.cmd.Env = append(x.cmd.Env, env...)
+	master, err := pty.StartWithAttrs(x.cmd, nil, &syscall.SysProcAttr{Setsid: true, Setctty: true, Cloneflags: clone})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +176,11 @@ func TestTerminal_SessionLeader(t *testing.T) {
 	for _, pid := range []int{supervisor, command} {
 		eventually(t, "the end", func() bool { s := state(pid); return s == 0 || s == 'Z' })
 	}
-	// The kernel sends another SIGHUP when the leader ends: the command has ended by then.
-	if got := x.log.signals(); !slices.Equal(got, []string{"SIGUSR2", "SIGHUP"}) {
+	// The kernel sends the leader both signals. It sends another SIGHUP to the foreground
+	// group when the leader ends: the command has ended by then.
+	got := x.log.signals()
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"SIGCONT", "SIGHUP", "SIGUSR2"}) {
 		t.Errorf("the command got %q", got)
 	}
 }
@@ -189,12 +199,12 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 	send(t, supervisor, syscall.SIGCONT)
 	x.log.waitSignal(t, "SIGCONT")
 	x.typeText("fg\n")
-	x.waitForeground(supervisor)
+	x.waitForeground(supervisor) // a shell does not say this to a job that runs
 	// When the command is stopped alone, the shell gets its terminal all the same.
 	send(t, command, syscall.SIGSTOP)
 	x.waitPrompt(3)
 	x.typeText("fg\n")
-	x.waitForeground(supervisor)
+	x.waitForeground(command)
 	eventually(t, "the continued command", func() bool { return state(command) != 'T' && catches(supervisor, syscall.SIGTSTP) })
 	x.typeText("\x1a") // as the first time
 	x.waitPrompt(4)
@@ -202,7 +212,7 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 		t.Errorf("the second time: got %q", got)
 	}
 	x.typeText("fg\n")
-	x.waitForeground(supervisor)
+	x.waitForeground(command)
 	eventually(t, "the continued command", func() bool { return state(command) != 'T' })
 	x.typeText("\x03")
 	x.waitPrompt(5)
@@ -211,31 +221,6 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 	}
 	got := slices.DeleteFunc(x.log.signals(), func(s string) bool { return s == "SIGCONT" })
 	if !slices.Equal(got, []string{"SIGTSTP", "SIGTSTP", "SIGINT"}) {
-		t.Errorf("the command got %q", got)
-	}
-}
-
-// In the background the terminal cannot have sent SIGINT, so it is forwarded. In
-// the foreground it is not, while SIGHUP and SIGUSR1 are.
-func TestTerminal_SignalsFromProcess(t *testing.T) {
-	t.Parallel()
-	x := openShell(t)
-	supervisor, _ := x.run("", " &")
-	x.waitPrompt(2)
-	send(t, supervisor, syscall.SIGINT)
-	x.log.waitSignal(t, "SIGINT")
-	eventually(t, "the end", func() bool { return state(supervisor) == 0 })
-	if err := os.Remove(string(x.log)); err != nil {
-		t.Fatal(err)
-	}
-	supervisor, _ = x.run("", "")
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGUSR1} {
-		send(t, supervisor, sig)
-	}
-	x.log.waitSignal(t, "SIGUSR1")
-	send(t, supervisor, syscall.SIGHUP)
-	eventually(t, "the end", func() bool { return state(supervisor) == 0 })
-	if got := x.log.signals(); !slices.Equal(got, []string{"SIGUSR1", "SIGHUP"}) {
 		t.Errorf("the command got %q", got)
 	}
 }
@@ -271,5 +256,197 @@ func TestTerminal_Pipeline(t *testing.T) {
 		if got := j.signals(); !slices.Equal(got, []string{"SIGINT"}) {
 			t.Errorf("%s: got %q, want SIGINT", j, got)
 		}
+	}
+}
+
+// catchAll is a shell's prefix that keeps it alive when a signal is sent to its group,
+// and lets what it starts have the default actions.
+const catchAll = "trap : HUP INT QUIT TERM USR1 USR2 ALRM WINCH TSTP; "
+
+// TestSignals_Once sends each signal in each way to a supervisor in each arrangement of
+// sessions, process groups and terminals: the command gets each exactly once.
+func TestSignals_Once(t *testing.T) {
+	t.Parallel()
+	keyboard := map[string]string{"SIGINT": "\x03", "SIGQUIT": "\x1c", "SIGTSTP": "\x1a"}
+	keys := []string{"SIGINT", "SIGQUIT", "SIGTSTP", "SIGWINCH"}
+	sent := []string{"SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH", "SIGCONT", "SIGTSTP"}
+	for name, c := range map[string]struct {
+		clone    uintptr
+		terminal bool
+		shell    string // what an interactive shell runs; empty: the supervisor has no shell
+		stops    bool   // TTIN and TTOU are forwarded, too
+	}{
+		"no terminal":                 {stops: true},
+		"no terminal, PID 1":          {clone: syscall.CLONE_NEWPID, stops: true},
+		"terminal, session leader":    {terminal: true, stops: true},
+		"terminal, PID 1":             {terminal: true, clone: syscall.CLONE_NEWPID, stops: true},
+		"terminal, shell":             {terminal: true, shell: `"$BIN" "$BIN"`},
+		"terminal, script":            {terminal: true, shell: `sh -c '` + catchAll + `"$BIN" "$BIN"; true'`},
+		"terminal, first in pipeline": {terminal: true, shell: `"$BIN" "$BIN" | sh -c '` + catchAll + `while sleep 0.01; do :; done'`},
+		"terminal, last in pipeline":  {terminal: true, shell: `sh -c '` + catchAll + `sleep 600; sleep 600' | "$BIN" "$BIN"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			signals := sent
+			if c.stops {
+				signals = append(slices.Clone(sent), "SIGTTIN", "SIGTTOU")
+			}
+			env := []string{stageEnv + "=supervise", "NEXT=log-signals", "CATCH=all", "ENDS=10"}
+			if !c.terminal {
+				env[3] = "ENDS=8"
+			}
+			var x *terminal
+			switch {
+			case c.shell != "":
+				x = openTerminalAs(t, 0, env, "bash", "--norc", "--noprofile", "--noediting", "-i")
+				x.waitPrompt(1)
+				x.typeText(c.shell + "\n")
+			case c.terminal:
+				x = openTerminalAs(t, c.clone, env, self(t), self(t))
+			default:
+				x = &terminal{log: newJournal(t)}
+				x.cmd = detached(t, append(env, "LOG="+string(x.log)), self(t))
+				x.cmd.SysProcAttr.Cloneflags = c.clone
+				if err := x.cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = x.cmd.Process.Kill(); _ = x.cmd.Wait() })
+			}
+			_, supervisor, _ := x.log.waitReady(t, 1)
+			if c.shell == "" {
+				supervisor = x.cmd.Process.Pid // in our PID namespace
+			}
+			group, err := syscall.Getpgid(supervisor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			expect := func(how, name string) {
+				t.Helper()
+				want = append(want, name)
+				eventually(t, how+" "+name, func() bool { return len(x.log.signals()) >= len(want) })
+			}
+			if c.terminal {
+				for _, name := range keys {
+					if text, ok := keyboard[name]; ok {
+						x.typeText(text)
+					} else if err := pty.Setsize(x.master, &pty.Winsize{Rows: 33, Cols: 44}); err != nil {
+						t.Fatal(err)
+					}
+					expect("keyboard", name)
+				}
+			}
+			for _, name := range signals {
+				send(t, supervisor, unix.SignalNum(name))
+				expect("to the supervisor", name)
+				if name == "SIGTERM" { // the last one to the group ends the command
+					continue
+				}
+				send(t, -group, unix.SignalNum(name))
+				expect("to the group", name)
+			}
+			send(t, -group, syscall.SIGTERM)
+			expect("to the group", "SIGTERM")
+			eventually(t, "the end", func() bool { s := state(supervisor); return s == 0 || s == 'Z' })
+			if got := x.log.signals(); !slices.Equal(got, want) {
+				t.Errorf("the command got\n%q, want\n%q", got, want)
+			}
+			if c.clone != 0 { // the kernel does not let PID 1 end by it
+				if err := x.cmd.Wait(); err == nil || err.Error() != "exit status 143" {
+					t.Errorf("got %v, want exit status 143", err)
+				}
+			}
+		})
+	}
+}
+
+// In a script the command gets the terminal when it reads from it. Ctrl-Z stops the
+// script too, and fg continues both.
+func TestTerminal_Script(t *testing.T) {
+	t.Parallel()
+	x := openShell(t)
+	x.typeText(`sh -c 'export ` + stageEnv + `=supervise; "$BIN" /bin/cat; echo af""ter=$?'` + "\n")
+	eventually(t, "the command reads", func() bool {
+		g := x.foreground()
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", g))
+		return string(name) == "cat\n"
+	})
+	command := x.foreground()
+	x.typeText("one\n")
+	x.waitFor("one\r\none\r\n")
+	x.typeText("\x1a")
+	x.waitPrompt(2)
+	x.waitFor("Stopped")
+	x.typeText("fg\n")
+	x.waitForeground(command)
+	x.typeText("two\n")
+	x.waitFor("two\r\ntwo\r\n")
+	x.typeText("\x04")
+	x.waitFor("after=0\r\n")
+	x.waitPrompt(3)
+}
+
+// Ctrl-C ends a script too whose command does not read from the terminal.
+func TestTerminal_ScriptInterrupted(t *testing.T) {
+	t.Parallel()
+	x := openShell(t)
+	x.typeText(`sh -c 'LOG="$LOG" NEXT=log-signals ` + stageEnv + `=supervise "$BIN" "$BIN"; echo not"" here'` + "\n")
+	x.log.waitReady(t, 1)
+	x.typeText("\x03")
+	x.waitPrompt(2)
+	if got := x.status(); got != "130" || strings.Contains(x.output(), "not here") {
+		t.Errorf("got status %s, want 130", got)
+	}
+}
+
+// In a pipeline another process may read from the terminal, as a pager does.
+func TestTerminal_Pager(t *testing.T) {
+	t.Parallel()
+	x := openShell(t)
+	x.typeText(stageEnv + `=supervise "$BIN" /bin/sh -c 'echo page; exec sleep 600' | sh -c 'read a; echo $a; read b </dev/tty; echo got=$b; kill 0'` + "\n")
+	x.waitFor("\r\npage\r\n")
+	x.typeText("key\n")
+	x.waitFor("got=key\r\n")
+	x.waitPrompt(2)
+}
+
+// No shell could continue a session leader after Ctrl-Z, so the command goes on.
+func TestTerminal_CannotStop(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{"leader": `exec "$BIN" /bin/cat`, "script": `"$BIN" /bin/cat; echo`} {
+		for how, clone := range map[string]uintptr{"": 0, " as PID 1": syscall.CLONE_NEWPID} {
+			t.Run(name+how, func(t *testing.T) {
+				x := openTerminalAs(t, clone, []string{stageEnv + "=supervise"}, "/bin/sh", "-c", script)
+				x.typeText("one\n")
+				x.waitFor("one\r\none\r\n")
+				x.typeText("\x1a")
+				x.waitFor("^Z")
+				x.typeText("two\n")
+				x.waitFor("two\r\ntwo\r\n")
+			})
+		}
+	}
+}
+
+// The command may be a shell with job control of its own.
+func TestTerminal_ShellAsCommand(t *testing.T) {
+	t.Parallel()
+	x := openShell(t)
+	x.typeText(stageEnv + `=supervise "$BIN" /bin/bash --norc --noprofile --noediting -i` + "\n")
+	eventually(t, "the inner prompt", func() bool { return strings.Count(x.output(), prompt) == 2 })
+	inner := x.foreground()
+	x.typeText("/bin/cat\n")
+	eventually(t, "cat", func() bool { return x.foreground() != inner })
+	x.typeText("\x1a")
+	eventually(t, "the inner prompt", func() bool { return strings.Count(x.output(), prompt) == 3 })
+	x.waitForeground(inner)
+	x.typeText("suspend\n")
+	x.waitPrompt(4)
+	x.typeText("fg\n")
+	x.waitForeground(inner)
+	x.typeText("kill -9 $$\n") // it cannot give the terminal back
+	x.waitPrompt(5)
+	if got := x.status(); got != "137" {
+		t.Errorf("got status %s, want 137", got)
 	}
 }

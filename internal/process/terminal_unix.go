@@ -1,0 +1,128 @@
+//go:build unix
+
+package process
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hasOwnJob reports whether we are the only process of the shell's job, or a session
+// leader as in a container with a terminal: we lead our process group, and our output
+// is not the input of another process. Then the command gets the terminal at its start,
+// as a shell gives it to a job.
+//
+// In a pipeline or a script the other processes need the terminal too: "| less" reads
+// the keyboard, and Ctrl-C must also end the script. There the command gets the terminal
+// when it first reads from it or changes its settings, for which the kernel stops it.
+func hasOwnJob() bool {
+	if syscall.Getpgrp() != syscall.Getpid() {
+		return false
+	}
+	var stdout unix.Stat_t
+	if unix.Fstat(1, &stdout) != nil {
+		return true
+	}
+	kind := stdout.Mode & unix.S_IFMT
+	return kind != unix.S_IFIFO && kind != unix.S_IFSOCK // ksh connects a pipeline by sockets
+}
+
+func isSessionLeader() bool {
+	sid, err := unix.Getsid(0)
+	return err == nil && sid == syscall.Getpid()
+}
+
+// childStopped follows the command when a signal has stopped it.
+func (p *parent) childStopped(sig syscall.Signal) {
+	wantsTerminal := sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
+	switch {
+	case p.restarting != nil: // it must receive SIGTERM
+		_ = p.send(syscall.SIGCONT)
+	case !p.terminal:
+	case wantsTerminal && p.giveTerminal():
+		p.foreground = true
+		_ = p.send(syscall.SIGCONT)
+	default:
+		// The shell must see its whole job stopped to take the terminal back. If our
+		// group has the terminal, the keyboard has stopped the rest of the job.
+		if took := p.takeTerminal(); !isSessionLeader() {
+			stopSelf(sig, took || wantsTerminal)
+		}
+		if sig != syscall.SIGSTOP {
+			p.unstoppable = time.After(continueAfter)
+		}
+	}
+}
+
+// giveTerminal makes the child's process group the foreground group if ours is. It
+// reports whether the child's is.
+func (p *parent) giveTerminal() bool {
+	current, err := foregroundGroup()
+	if err != nil {
+		return false
+	}
+	group, err := syscall.Getpgid(p.pid)
+	if err != nil {
+		return false
+	}
+	return current == group || current == syscall.Getpgrp() && setForegroundGroup(group) == nil
+}
+
+// takeTerminal makes our process group the foreground group if the child's is, or if
+// the child has left the terminal to a group that is gone. It reports whether it did.
+func (p *parent) takeTerminal() bool {
+	if !p.terminal {
+		return false
+	}
+	current, err := foregroundGroup()
+	if err != nil || current != p.pid && syscall.Kill(-current, 0) != syscall.ESRCH {
+		return false
+	}
+	return setForegroundGroup(syscall.Getpgrp()) == nil
+}
+
+func hasTerminal() bool {
+	_, err := foregroundGroup()
+	return err == nil
+}
+
+// foregroundGroup returns the foreground process group of our controlling terminal. It
+// fails without one, and after a hang-up.
+func foregroundGroup() (group int, err error) {
+	err = onTerminal(func(fd int) (err error) {
+		group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+		return err
+	})
+	return group, err
+}
+
+// setForegroundGroup sets the foreground process group of our controlling terminal.
+func setForegroundGroup(group int) (err error) {
+	withSIGTTOUBlocked(func() { // it would stop a process in the background that does this
+		err = onTerminal(func(fd int) error { return unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, group) })
+	})
+	return err
+}
+
+// onTerminal calls f with descriptors until one is that of our controlling terminal.
+func onTerminal(f func(fd int) error) (err error) {
+	for fd := range 3 { // these need no file to be opened, and no /dev
+		if err = f(fd); err == nil {
+			return nil
+		}
+	}
+	var fd int
+	for {
+		fd, err = unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return f(fd)
+}
