@@ -97,11 +97,15 @@ func list(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := c.listKeychain(ctx, &l, stores); err != nil && !(files && errors.Is(err, keychain.ErrAbsent)) {
-		return err
+	keychainErr := c.listKeychain(ctx, &l, stores)
+	if keychainErr != nil && !errors.Is(keychainErr, keychain.ErrAbsent) {
+		return keychainErr
 	}
 	c.addLifetimes(ctx, &l, stores, chain)
 	l.addTokens(ctx, stores)
+	if !files && len(l.Secrets)+len(l.Logins)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
+		c.logNothing(keychainErr)
+	}
 	if c.given["json"] != nil {
 		return printJSON(c.Stdout, l)
 	}
@@ -158,14 +162,17 @@ func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
 	}
 }
 
-// listKeychain adds the secrets that the keychain's index names. An account is
-// listed before its secret is stored, so one that does not exist is left out.
+// listKeychain adds the secrets that the keychain holds. An account is listed before
+// its secret is stored, so one that does not exist is left out.
 func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
-	accounts, err := stores.Index().List(ctx)
-	if err != nil && !isEmpty(err, stores) {
+	items, err := c.storedItems(ctx, stores)
+	if err != nil {
 		return err
 	}
-	for _, a := range accounts {
+	if !items.complete && len(items.accounts) > 0 {
+		c.warnIncomplete("secrets that no profile names, and cached tokens, are not listed")
+	}
+	for _, a := range items.accounts {
 		_, _, secret := config.SplitSecretAccount(a)
 		_, _, login := config.SplitRefreshAccount(a)
 		if !secret && !login {

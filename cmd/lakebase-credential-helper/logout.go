@@ -51,30 +51,133 @@ func logout(ctx context.Context, c *invocation) error {
 		return err
 	}
 	l := &logoutScope{invocation: c, all: c.given["all"] != nil}
-	if !l.all {
-		if err := l.resolve(ctx, stores); err != nil {
+	if l.all {
+		return l.removeAll(ctx, stores)
+	}
+	if err := l.resolve(ctx, stores); err != nil {
+		return err
+	}
+	if l.isUser && len(l.accounts) > 0 {
+		defer c.lockRefresh(ctx, stores, l.accounts[0])()
+	}
+	removed := false
+	if len(l.accounts) > 0 {
+		if removed, err = l.SecretFiles().Remove(l.accounts[0]); err != nil {
 			return err
 		}
-		if l.isUser && len(l.accounts) > 0 {
-			defer c.lockRefresh(ctx, stores, l.accounts[0])()
-		}
 	}
-	removed, err := l.removeFiles()
+	unlisted := l.isUnlisted(ctx, stores)
+	if err := stores.Forget(ctx, l.match); err != nil {
+		return err
+	}
+	err = stores.Index().Remove(ctx, l.accounts...)
+	switch {
+	case removed && errors.Is(err, keychain.ErrAbsent): // the file was all that such a machine can have
+	case err != nil && !isEmpty(err, stores):
+		return err
+	case unlisted:
+		l.warnIncomplete("cached tokens may be left in it")
+	}
+	return nil
+}
+
+// isUnlisted reports whether the target's secret is in a keychain whose index is gone,
+// and which cannot be searched.
+func (l *logoutScope) isUnlisted(ctx context.Context, stores cli.TokenStores) bool {
+	if _, complete, err := stores.Index().All(ctx); complete || err != nil || len(l.accounts) == 0 {
+		return false
+	}
+	_, err := stores.Items.Get(ctx, l.accounts[0])
+	return err == nil
+}
+
+// removeAll deletes everything stored. Without a keychain that is what is in files and
+// in the kernel.
+func (l *logoutScope) removeAll(ctx context.Context, stores cli.TokenStores) error {
+	items, keychainErr := l.storedItems(ctx, stores)
+	tokens := 0
+	for _, s := range stores.All {
+		ids, _ := s.List(ctx)
+		tokens += len(ids)
+	}
+	removed, err := l.SecretFiles().RemoveAll()
 	if err != nil {
 		return err
 	}
-	match := l.match
-	if l.all {
-		match = nil
-	}
-	if err := stores.Forget(ctx, match); err != nil {
+	if err := stores.Forget(ctx, nil); err != nil {
 		return err
 	}
-	err = l.removeItems(ctx, stores)
-	if removed && errors.Is(err, keychain.ErrAbsent) {
-		return nil // the file was all that such a machine can have
+	switch {
+	case errors.Is(keychainErr, keychain.ErrAbsent):
+	case keychainErr != nil:
+		return keychainErr
+	default:
+		if err := stores.Index().Remove(ctx, items.accounts...); err != nil {
+			return err
+		}
+		if !items.complete && len(items.accounts) > 0 {
+			l.warnIncomplete("secrets that no profile names, and cached tokens, may be left in it")
+		}
 	}
-	return err
+	if !removed && tokens == 0 && len(items.accounts) == 0 {
+		l.logNothing(keychainErr)
+	}
+	return nil
+}
+
+// logNothing logs that nothing is stored, and why the keychain was not asked.
+func (c *invocation) logNothing(keychainErr error) {
+	if keychainErr != nil {
+		c.log.Progress("nothing is stored; " + keychainErr.Error())
+		return
+	}
+	c.log.Progress("nothing is stored")
+}
+
+// warnIncomplete warns that the keychain's index is gone, and it cannot be searched.
+func (c *invocation) warnIncomplete(left string) {
+	c.log.Warn("the keychain's list of what is stored is missing: %s", left)
+	c.log.Hint("look for items of %q with the keychain program of the system", keychain.Service)
+}
+
+// storedItems are accounts of the keychain.
+type storedItems struct {
+	accounts []string
+	complete bool // false: others may exist
+}
+
+// storedItems returns the accounts of what the keychain holds. Those that profiles
+// name are looked up if they may be the only ones known.
+func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (storedItems, error) {
+	all, complete, err := stores.Index().All(ctx)
+	if err != nil || complete {
+		return storedItems{all, complete}, err
+	}
+	profiles, err := c.Profiles()
+	if err != nil || profiles == nil {
+		return storedItems{all, complete}, err
+	}
+	for _, name := range profiles.Names() {
+		host, id, user := profiles.Value(name, "host"), profiles.Value(name, "client_id"), profiles.Value(name, "user")
+		workspace, err := config.ParseWorkspace(host, config.Source{})
+		if err != nil {
+			continue
+		}
+		host = workspace.HostPort()
+		var named []string
+		if id != "" {
+			named = append(named, config.SecretAccount(host, id), config.RecordAccount(host, id))
+		}
+		if user != "" {
+			named = append(named, config.RefreshAccount(host, user))
+		}
+		for _, a := range named {
+			if _, err := stores.Items.Get(ctx, a); err == nil && !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return storedItems{all, complete}, nil
 }
 
 // logoutScope is what a logout deletes.
@@ -148,33 +251,6 @@ func (c *invocation) lockRefresh(ctx context.Context, stores cli.TokenStores, ac
 	ctx, cancel := context.WithTimeout(ctx, 2*refreshLockTimeout) // Lock takes half of it
 	defer cancel()
 	return stores.Cache(c.log, nil).Lock(ctx, auth.RefreshLock(account))
-}
-
-// removeFiles removes secrets' files, and reports whether there was one.
-func (l *logoutScope) removeFiles() (removed bool, err error) {
-	files := l.SecretFiles()
-	if l.all {
-		return files.RemoveAll()
-	}
-	if len(l.accounts) == 0 {
-		return false, nil
-	}
-	return files.Remove(l.accounts[0])
-}
-
-// removeItems deletes the keychain's secrets, and with --all everything listed.
-func (l *logoutScope) removeItems(ctx context.Context, stores cli.TokenStores) error {
-	index, gone := stores.Index(), l.accounts
-	if l.all {
-		var err error
-		if gone, err = index.List(ctx); err != nil && !isEmpty(err, stores) {
-			return err
-		}
-	}
-	if err := index.Remove(ctx, gone...); !isEmpty(err, stores) {
-		return err
-	}
-	return nil
 }
 
 // match reports whether a cached token belongs to the user or client that logs out. A

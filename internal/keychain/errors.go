@@ -24,12 +24,14 @@ var (
 	ErrTimeout = errors.New("the keychain did not respond in time")
 	// ErrTooBig means that the item or its account is longer than all platforms allow.
 	ErrTooBig = errors.New("too long for the keychain")
+	// ErrNoList means that the platform's keychain is not searched for items.
+	ErrNoList = errors.New("the keychain cannot list its items")
 	ErrFailed = errors.New("the keychain failed")
 )
 
 // Error is the error of an operation.
 type Error struct {
-	Op      string // get, set or delete
+	Op      string // get, set, delete or list
 	Account string
 	Err     error  // one of the kinds above, or context.Canceled
 	Detail  string // from the keychain service; one safe line

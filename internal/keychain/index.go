@@ -29,10 +29,12 @@ type Items interface {
 	Get(ctx context.Context, account string) (credential.Secret, error)
 	Set(ctx context.Context, account string, item credential.Secret) error
 	Delete(ctx context.Context, account string) error
+	Accounts(ctx context.Context) ([]string, error)
 }
 
 // Index lists the stored items. An account is added before its item is stored, and
-// removed after its item is deleted, so that every item is listed.
+// removed after its item is deleted, so that every item is listed. If the index itself
+// is gone, the keychain is searched, where that is possible.
 type Index struct {
 	items   Items
 	lock    string
@@ -43,20 +45,45 @@ type Index struct {
 // concurrent processes from losing entries; empty means no lock.
 func NewIndex(items Items, lock string) Index { return Index{items, lock, indexLockTimeout} }
 
-// List returns the accounts, sorted.
+// List returns the accounts, sorted. The error is ErrNotFound if there is no index and
+// a search finds none.
 func (x Index) List(ctx context.Context) ([]string, error) {
 	text, err := x.items.Get(ctx, IndexAccount)
+	if errors.Is(err, ErrNotFound) {
+		if found, searchErr := x.items.Accounts(ctx); searchErr == nil {
+			if found = accounts(found); len(found) > 0 {
+				return found, nil
+			}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return accounts(strings.Split(text.Reveal(), "\n")), nil
+}
+
+// All returns the accounts that are listed, and those that a search finds, sorted.
+// complete is whether that is all: without an index, and where the keychain is not
+// searched, items may be missing.
+func (x Index) All(ctx context.Context) (all []string, complete bool, err error) {
+	text, err := x.items.Get(ctx, IndexAccount)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, false, err
+	}
+	found, searchErr := x.items.Accounts(ctx)
+	return accounts(append(strings.Split(text.Reveal(), "\n"), found...)), err == nil || searchErr == nil, nil
+}
+
+// accounts returns the names that are accounts of the index, sorted.
+func accounts(names []string) []string {
 	var out []string
-	for _, l := range strings.Split(text.Reveal(), "\n") {
-		if strings.Contains(l, ":") {
-			out = append(out, l)
+	for _, n := range names {
+		if strings.Contains(n, ":") {
+			out = append(out, n)
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out), nil
+	return slices.Compact(out)
 }
 
 // Add adds account. If the index is full, it deletes all cached tokens, which can be
@@ -104,11 +131,11 @@ func (x Index) Remove(ctx context.Context, accounts ...string) error {
 		return err
 	}
 	left := slices.DeleteFunc(slices.Clone(list), func(a string) bool { return slices.Contains(accounts, a) })
-	if len(left) == len(list) {
-		return nil
-	}
 	if len(left) == 0 {
 		return x.items.Delete(ctx, IndexAccount)
+	}
+	if len(left) == len(list) {
+		return nil
 	}
 	return x.write(ctx, left)
 }
@@ -165,8 +192,8 @@ func (t Tokens) Delete(ctx context.Context, ids ...string) error {
 
 // List returns the tokens' IDs, none if there is no keychain.
 func (t Tokens) List(ctx context.Context) (ids []string, err error) {
-	accounts, err := t.Index.List(ctx)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAbsent) {
+	accounts, _, err := t.All(ctx)
+	if errors.Is(err, ErrAbsent) {
 		return nil, nil
 	}
 	for _, a := range accounts {

@@ -50,6 +50,43 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// The index item may be gone while items remain, and may be incomplete.
+func TestIndex_Gone(t *testing.T) {
+	items := func() map[string]string { return map[string]string{"secret:h:c": "s", "token:a": "t", "foreign": "x"} }
+	want := []string{"secret:h:c", "token:a"}
+	store := &fakeBackend{items: items(), search: true}
+	x := NewIndex(open(store), "")
+	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, want) {
+		t.Errorf("List: got %v, %v, want %v", list, err, want)
+	}
+	if ids, err := (Tokens{x}).List(t.Context()); err != nil || !cmp.Equal(ids, []string{"a"}) {
+		t.Errorf("Tokens.List: got %v, %v", ids, err)
+	}
+	if err := x.Add(t.Context(), "token:b"); err != nil || store.items[IndexAccount] != "secret:h:c\ntoken:a\ntoken:b" {
+		t.Errorf("Add: got %q, %v, want an index of all items", store.items[IndexAccount], err)
+	}
+	for name, c := range map[string]struct {
+		index    string
+		search   bool
+		want     []string
+		complete bool
+	}{
+		"gone":                      {"", true, want, true},
+		"incomplete":                {"token:a\n", true, want, true},
+		"damaged":                   {"\x00{}", true, want, true},
+		"gone, without a search":    {"", false, nil, false},
+		"present, without a search": {"token:a", false, []string{"token:a"}, true},
+	} {
+		store := &fakeBackend{items: items(), search: c.search}
+		if c.index != "" {
+			store.items[IndexAccount] = c.index
+		}
+		if all, complete, err := NewIndex(open(store), "").All(t.Context()); err != nil || !cmp.Equal(all, c.want) || complete != c.complete {
+			t.Errorf("%s: got %v, %v, %v, want %v, %v", name, all, complete, err, c.want, c.complete)
+		}
+	}
+}
+
 // fullStore returns a store whose index has no space left.
 func fullStore(secrets, tokens int) *fakeBackend {
 	store := &fakeBackend{items: map[string]string{}}

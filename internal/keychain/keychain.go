@@ -42,6 +42,7 @@ type backend interface {
 	get(ctx context.Context, account string, prompt bool) (credential.Secret, error)
 	set(ctx context.Context, account string, secret credential.Secret, prompt bool) error
 	remove(ctx context.Context, account string) error
+	list(ctx context.Context) ([]string, error) // fail(ErrNoList, "") if the platform cannot
 }
 
 // Options configure a Keychain.
@@ -123,6 +124,19 @@ func (k *Keychain) Delete(ctx context.Context, account string) error {
 		return credential.Secret{}, k.backend.remove(ctx, account)
 	})
 	return err
+}
+
+// Accounts searches the keychain for the items of Service and returns their accounts,
+// in no order. Where that is not possible the error is ErrNoList. It shows no dialog.
+func (k *Keychain) Accounts(ctx context.Context) ([]string, error) {
+	text, err := k.call(ctx, "list", IndexAccount, func(ctx context.Context) (credential.Secret, error) {
+		accounts, err := k.backend.list(ctx)
+		return credential.NewSecret(strings.Join(accounts, "\n")), err // no account has a line end: see checkAccount
+	})
+	if err != nil || text.IsZero() {
+		return nil, err
+	}
+	return strings.Split(text.Reveal(), "\n"), nil
 }
 
 type result struct {

@@ -28,6 +28,8 @@ func (securityTool) set(_ context.Context, account string, secret credential.Sec
 	return classify(keyring.Set(Service, account, secret.Reveal()))
 }
 
+func (securityTool) list(context.Context) ([]string, error) { return nil, fail(ErrNoList, "") }
+
 func (securityTool) remove(_ context.Context, account string) error {
 	return classify(keyring.Delete(Service, account))
 }

@@ -23,3 +23,5 @@ func (n noKeychain) get(context.Context, string, bool) (credential.Secret, error
 func (n noKeychain) set(context.Context, string, credential.Secret, bool) error { return n.absent() }
 
 func (n noKeychain) remove(context.Context, string) error { return n.absent() }
+
+func (n noKeychain) list(context.Context) ([]string, error) { return nil, n.absent() }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,7 @@ type fakeBackend struct {
 	hook    func(op, account string, prompt bool) error
 	altered string // stored instead of the given value
 	deletes []string
+	search  bool // list works
 }
 
 func (f *fakeBackend) call(op, account string, prompt bool, do func() error) error {
@@ -60,6 +63,15 @@ func (f *fakeBackend) remove(_ context.Context, account string) error {
 		delete(f.items, account)
 		return nil
 	})
+}
+
+func (f *fakeBackend) list(context.Context) ([]string, error) {
+	if !f.search {
+		return nil, fail(ErrNoList, "")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.items)), nil
 }
 
 // fails returns a hook that fails for op.

@@ -25,6 +25,8 @@ func (credentialManager) set(_ context.Context, account string, secret credentia
 	return classify(keyring.Set(Service, account, secret.Reveal()))
 }
 
+func (credentialManager) list(context.Context) ([]string, error) { return nil, fail(ErrNoList, "") }
+
 func (credentialManager) remove(_ context.Context, account string) error {
 	return classify(keyring.Delete(Service, account))
 }

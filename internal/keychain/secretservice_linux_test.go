@@ -98,6 +98,11 @@ func (st step) run(k *Keychain) (r stepResult) {
 		err = k.Set(ctx, st.Account, credential.NewSecret(st.Value))
 	case "delete":
 		err = k.Delete(ctx, st.Account)
+	case "list":
+		var accounts []string
+		accounts, err = k.Accounts(ctx)
+		slices.Sort(accounts)
+		got = credential.NewSecret(strings.Join(accounts, " "))
 	case "connect":
 		_, err = dbus.SessionBus()
 	}
@@ -241,6 +246,28 @@ func TestSecretService_Unlocked(t *testing.T) {
 	}
 	if n := d.Calls()["BeginPrompting"]; n != 0 {
 		t.Errorf("got %d dialogs, want none", n)
+	}
+}
+
+// The search finds the items of this program alone, also those of another release.
+func TestSecretService_Accounts(t *testing.T) {
+	for _, mode := range []testkeyring.Mode{testkeyring.Unlocked, testkeyring.Slow} { // gnome-keyring, the fake
+		d := startKeyring(t, testkeyring.Options{Mode: mode})
+		list := step{Op: "list", Quiet: true}
+		other := set
+		other.Account = "token:x y"
+		r := expect(t, d.Env(), steps(list, set, other, list, remove, list), "ok, ok, ok, ok, ok, ok")
+		if r[0].Value != "" || r[3].Value != account+" token:x y" || r[5].Value != "token:x y" {
+			t.Errorf("got %q, %q and %q", r[0].Value, r[3].Value, r[5].Value)
+		}
+		if err := d.Lock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := d.Calls()
+		expect(t, d.Env(), steps(list), "locked")
+		if c := d.Calls(); c["Prompt"]+c["BeginPrompting"] != before["Prompt"]+before["BeginPrompting"] {
+			t.Error("a search showed a dialog")
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package keychain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -113,6 +114,42 @@ func (b *secretService) remove(ctx context.Context, account string) error {
 		return fail(ErrDismissed, "the item was not deleted")
 	}
 	return nil
+}
+
+// list searches the login collection. A locked one may hide its items.
+func (b *secretService) list(context.Context) ([]string, error) {
+	c, err := b.open()
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.SearchItems(c.object, map[string]string{"service": Service})
+	switch {
+	case isNoObject(err):
+		return nil, nil
+	case err != nil:
+		return nil, classify(err)
+	}
+	if locked, err := c.locked(); err != nil || locked {
+		return nil, cmp.Or(classify(err), fail(ErrLocked, ""))
+	}
+	var accounts []string
+	for _, item := range items {
+		v, err := c.Object(serviceName, item).GetProperty(itemInterface + ".Attributes")
+		if isNoObject(err) { // deleted meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, classify(err)
+		}
+		attributes, ok := v.Value().(map[string]string)
+		if !ok {
+			return nil, fail(ErrFailed, "property Attributes is not a map")
+		}
+		if account := attributes["username"]; checkAccount(account) == nil {
+			accounts = append(accounts, account)
+		}
+	}
+	return accounts, nil
 }
 
 // read never prompts: only Unlock and Prompt do, and GetSecret of a locked item is an

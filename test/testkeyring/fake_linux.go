@@ -213,7 +213,9 @@ func (f *fake) createItem(properties map[string]dbus.Variant, s secret, replace 
 		"GetSecret": func(session dbus.ObjectPath) (secret, *dbus.Error) { return f.getSecret(path, session) },
 		"Delete":    func() (dbus.ObjectPath, *dbus.Error) { return f.remove(path) },
 	}
-	if err := f.conn.ExportMethodTable(table, path, "org.freedesktop.Secret.Item"); err != nil {
+	err := errors.Join(f.conn.ExportMethodTable(table, path, "org.freedesktop.Secret.Item"),
+		f.conn.ExportMethodTable(map[string]any{"Get": func(string, string) (dbus.Variant, *dbus.Error) { return dbus.MakeVariant(attributes), nil }}, path, "org.freedesktop.DBus.Properties"))
+	if err != nil {
 		return noPath, noPath, dbus.MakeFailedError(err)
 	}
 	return path, noPath, nil
