@@ -36,7 +36,7 @@ Examples:
 					text += name + "\n"
 				}
 			}
-			_, err := io.WriteString(c.Stdout, text)
+			_, err := io.WriteString(c.Output(), text)
 			return err
 		},
 	}

@@ -107,6 +107,9 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 			return err
 		}
 	}
+	if err := c.CheckOutput(); err != nil {
+		return err
+	}
 	answer, err := c.answer(ctx, client, format.Workspace)
 	if err != nil {
 		return err
@@ -120,7 +123,7 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 			return fmt.Errorf("%s: %w", out.AppendTo, err)
 		}
 	}
-	_, err = c.Stdout.Write(out.Stdout)
+	_, err = c.Output().Write(out.Stdout)
 	return err
 }
 

@@ -107,9 +107,9 @@ func list(ctx context.Context, c *invocation) error {
 		c.logNothing(keychainErr)
 	}
 	if c.given["json"] != nil {
-		return printJSON(c.Stdout, l)
+		return printJSON(c.Output(), l)
 	}
-	return l.print(c.Stdout, time.Now())
+	return l.print(c.Output(), time.Now())
 }
 
 func (l *listing) addProfile(p *config.Profiles, name string) {

@@ -168,7 +168,7 @@ func (j *job) printEnv(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return printResult(j.Stdout, result, shown)
+	return printResult(j.Output(), result, shown)
 }
 
 // printResult prints NAME=VALUE for each variable that is set, and "unset NAME" for

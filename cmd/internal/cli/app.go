@@ -102,7 +102,7 @@ func Run(ctx context.Context, app *urfave.App, program string, args []string, st
 		err = notFound
 	}
 	if err == nil && out.Len() > 0 {
-		_, err = stdout.Write(out.Bytes())
+		_, err = output{Writer: stdout}.Write(out.Bytes())
 	}
 	return err
 }

@@ -33,6 +33,10 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		late     *retry.Error
 	)
 	message = sanitize.Line(err.Error())
+	if is[*OutputError](err) {
+		errors.As(err, &hinted)
+		return message, hinted.Hint()
+	}
 	if securefile.IsEnvironmentFault(err) {
 		return message, faultHint(err)
 	}

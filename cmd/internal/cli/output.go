@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Output returns the writer of a command's answer: standard output. Its errors are
+// *OutputError.
+func (e *Environment) Output() io.Writer { return output{e.Stdout, true} }
+
+// CheckOutput returns an *OutputError if standard output is closed. Output checks it,
+// too; a command that does much for its answer checks it first.
+func (e *Environment) CheckOutput() error { return output{e.Stdout, true}.check() }
+
+// OutputError reports that an answer could not be written to standard output.
+type OutputError struct{ Err error }
+
+func (e *OutputError) Error() string {
+	reason := e.Err
+	var path *fs.PathError
+	if errors.As(reason, &path) {
+		reason = path.Err
+	}
+	return "standard output: " + reason.Error()
+}
+
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// Hint returns what to do about it.
+func (e *OutputError) Hint() string {
+	if errors.Is(e.Err, errClosed) {
+		return "redirect standard output to a file or a pipe, or with >/dev/null to discard it"
+	}
+	return "redirect standard output to a file or a pipe that can take the answer"
+}
+
+var errClosed = errors.New("is closed")
+
+// output writes to standard output.
+type output struct {
+	io.Writer
+	open bool // fail if it is closed
+}
+
+func (o output) check() error {
+	if f, ok := o.Writer.(*os.File); ok && o.open && isClosed(f) {
+		return &OutputError{errClosed}
+	}
+	return nil
+}
+
+func (o output) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := o.check(); err != nil {
+		return 0, err
+	}
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		err = &OutputError{err}
+	}
+	return n, err
+}
