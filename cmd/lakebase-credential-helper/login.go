@@ -41,7 +41,7 @@ cannot reach this machine (ssh, containers, WSL), --no-browser prints the addres
 to open and reads the address that the browser ends up at from standard input.
 
 Examples:
-  lakebase-credential-helper login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \\
+  lakebase-credential-helper login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \
       --client-id 5f2b… --endpoint projects/shop/branches/production/endpoints/primary
   lakebase-credential-helper login -p me --user-login --host https://dbc-a1b2c3.cloud.databricks.com --endpoint shop`,
 		Flags: flags([]config.Setting{

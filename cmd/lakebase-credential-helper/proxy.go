@@ -49,9 +49,9 @@ func checkProxy(given map[string][]string, in *config.Input) error {
 	case given["listen"] == nil:
 		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a directory for its socket"}
 	case given["password-file"] != nil && given["trust-local"] != nil:
-		return &cli.UsageError{Problem: "--trust-local cannot be used with --password-file", Fix: "clients give that file's password, or none"}
+		return &cli.UsageError{Problem: "--trust-local cannot be used with --password-file", Fix: "leave one of them out"}
 	case given["password-file"] == nil && given["trust-local"] == nil:
-		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or let in whoever reaches the address"}
+		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or accept every client that can reach the address"}
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (c *invocation) warnExpiry(host, clientID string, expires time.Time) {
 	if expires.IsZero() {
 		return
 	}
-	if left := expires.Sub(time.Now()); left < rotate.RenewBefore {
+	if left := time.Until(expires); left < rotate.RenewBefore {
 		c.log.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, rotate.DescribeLifetime(left), program)
 	}
 }

@@ -15,8 +15,8 @@ import (
 // The ports to which the public client may be redirected (databricks-sdk-go
 // credentials/u2m).
 const (
-	FirstPort = 8020
-	LastPort  = 8040
+	firstPort = 8020
+	lastPort  = 8040
 )
 
 // Limits on what other programs may cost.
@@ -63,7 +63,7 @@ type CallbackServer struct {
 
 // Listen starts a server on the first free port of the public client. The error is a
 // *PortsError. The server must be closed.
-func (l Login) Listen() (*CallbackServer, error) { return l.ListenPorts(FirstPort, LastPort) }
+func (l Login) Listen() (*CallbackServer, error) { return l.ListenPorts(firstPort, lastPort) }
 
 // ListenPorts is Listen for a range of ports.
 func (l Login) ListenPorts(first, last int) (*CallbackServer, error) {
@@ -165,14 +165,14 @@ func (s *CallbackServer) Wait(ctx context.Context) (Redirect, error) {
 }
 
 // Paste passes on what a user has pasted. An error of Login.ParsePasted does not end
-// the wait. After a redirect that counted, and after Close, the error is ErrUsed.
+// the wait. After a redirect that counted, and after Close, the error is errUsed.
 func (s *CallbackServer) Paste(text string) error {
 	redirect, err := s.login.ParsePasted(text)
 	if err != nil {
 		return err
 	}
 	if !s.claim() {
-		return ErrUsed
+		return errUsed
 	}
 	s.resolve(callbackResult{redirect: redirect}, nil)
 	return nil

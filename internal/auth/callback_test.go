@@ -151,7 +151,7 @@ func TestCallback_Redirect(t *testing.T) {
 			t.Errorf("a second redirect: got %d %s", resp.StatusCode, body)
 		}
 	}
-	if err := s.Paste("another-0123456789"); !errors.Is(err, ErrUsed) {
+	if err := s.Paste("another-0123456789"); !errors.Is(err, errUsed) {
 		t.Errorf("a second, pasted: got %v", err)
 	}
 	assertCode(t, s)
@@ -164,7 +164,7 @@ func TestCallback_LocalhostByEachAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if s.port < FirstPort || s.port > LastPort {
+	if s.port < firstPort || s.port > lastPort {
 		t.Errorf("got port %d", s.port)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -280,7 +280,7 @@ func TestCallback_ConcurrentRedirects(t *testing.T) {
 
 func TestCallback_Paste(t *testing.T) {
 	l, s := listen(t, time.Hour)
-	if err := s.Paste("?code=" + code + "&state=x"); !errors.Is(err, ErrState) {
+	if err := s.Paste("?code=" + code + "&state=x"); !errors.Is(err, errState) {
 		t.Errorf("got %v", err)
 	}
 	if err := s.Paste("?error=access_denied&state=" + l.State); !errors.As(err, new(*DeniedError)) {
@@ -322,7 +322,7 @@ func TestCallback_WaitEnds(t *testing.T) {
 		_ = conn.Close()
 		t.Error("the port is still open")
 	}
-	if err := s.Paste(l.target()); !errors.Is(err, ErrUsed) {
+	if err := s.Paste(l.target()); !errors.Is(err, errUsed) {
 		t.Errorf("pasted: got %v", err)
 	}
 }

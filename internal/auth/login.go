@@ -71,7 +71,7 @@ func UserName(ctx context.Context, conf config.Config, api interface {
 	if err != nil {
 		return "", err
 	}
-	return config.CheckUser(me.UserName, "the user name that "+conf.Workspace.Value.HostPort()+" gives")
+	return config.CheckUser(me.UserName, "the user name from "+conf.Workspace.Value.HostPort())
 }
 
 // Identity returns who has signed in.

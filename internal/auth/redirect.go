@@ -41,10 +41,10 @@ type Redirect struct{ Code credential.Secret }
 var (
 	// ErrNotRedirect reports a pasted text that is neither a redirect nor a code.
 	ErrNotRedirect = errors.New("that is neither the address that the browser was sent back to nor a code")
-	// ErrState reports a redirect of another login.
-	ErrState = errors.New("that address belongs to another login")
-	// ErrUsed reports that this login has its code already.
-	ErrUsed = errors.New("this login has its code already")
+	// errState reports a redirect of another login.
+	errState = errors.New("that address belongs to another login")
+	// errUsed reports that this login has its code already.
+	errUsed = errors.New("this login has its code already")
 	// ErrClosed is returned by Wait after Close.
 	ErrClosed = errors.New("auth: the callback server is closed")
 )
@@ -103,7 +103,7 @@ func (l Login) parseQuery(query string) (callbackResult, error) {
 		if !values.Has("code") && !values.Has("error") {
 			return callbackResult{}, ErrNotRedirect
 		}
-		return callbackResult{}, ErrState
+		return callbackResult{}, errState
 	}
 	if code := sanitize.Line(values.Get("error")); code != "" {
 		return callbackResult{denied: &DeniedError{Code: code, Description: sanitize.Line(values.Get("error_description"))}}, nil
@@ -118,7 +118,7 @@ func (l Login) parseQuery(query string) (callbackResult, error) {
 // sent to, with or without its scheme, its query alone, or the bare code. An address
 // must be on loopback and have this login's state. A bare code has no state; only
 // the verifier proves that it is of this login. The error is ErrNotRedirect,
-// ErrState or a *DeniedError.
+// errState or a *DeniedError.
 func (l Login) ParsePasted(text string) (Redirect, error) {
 	text = strings.Trim(strings.TrimSpace(text), `"'<>`)
 	if len(text) > maxPasted {

@@ -78,11 +78,11 @@ func TestParsePasted(t *testing.T) {
 		"http://localhost:8020/?code=a%zz&state=" + l.State:             ErrNotRedirect,
 		"http://localhost:8020/?" + right + "&code=another":             ErrNotRedirect,
 		"http://localhost:8020/?" + right + "&state=" + l.State:         ErrNotRedirect,
-		"http://localhost:8020/?code=" + code:                           ErrState,
-		"http://localhost:8020/?code=" + code + "&state=":               ErrState,
-		"http://localhost:8020/?code=" + code + "&state=" + other.State: ErrState,
-		"code=" + code + "&state=" + strings.ToLower(l.State):           ErrState,
-		"http://localhost:8020/?error=access_denied&state=x":            ErrState,
+		"http://localhost:8020/?code=" + code:                           errState,
+		"http://localhost:8020/?code=" + code + "&state=":               errState,
+		"http://localhost:8020/?code=" + code + "&state=" + other.State: errState,
+		"code=" + code + "&state=" + strings.ToLower(l.State):           errState,
+		"http://localhost:8020/?error=access_denied&state=x":            errState,
 		strings.Repeat("a", maxPasted+1):                                ErrNotRedirect,
 		"?code=" + strings.Repeat("a", maxCode+1) + "&state=" + l.State: ErrNotRedirect,
 	} {
@@ -99,7 +99,7 @@ func TestParsePasted(t *testing.T) {
 		t.Error(e)
 	}
 	// A login that was never made has no state, so no redirect matches it.
-	if _, err := (Login{}).ParsePasted("?code=" + code + "&state="); !errors.Is(err, ErrState) {
+	if _, err := (Login{}).ParsePasted("?code=" + code + "&state="); !errors.Is(err, errState) {
 		t.Errorf("no state: %v", err)
 	}
 }

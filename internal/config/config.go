@@ -47,7 +47,7 @@ func (v Value[T]) Given() bool { return v.Source.Origin != FromDefault }
 // SSL modes of libpq (PostgreSQL manual, "SSL Support").
 const (
 	VerifyFull = "verify-full"
-	VerifyCA   = "verify-ca"
+	verifyCA   = "verify-ca"
 	Require    = "require"
 )
 
@@ -70,7 +70,7 @@ const (
 	CredentialDatabase  = "database"
 	CredentialWorkspace = "workspace"
 
-	OnRefreshNone    = "none"
+	onRefreshNone    = "none"
 	OnRefreshRestart = "restart"
 	OnRefreshSignal  = "signal:" // and a signal's name
 
@@ -79,8 +79,8 @@ const (
 	LogVerbose = "verbose"
 )
 
-// CacheWords lists the values of --cache.
-func CacheWords() []string {
+// cacheWords lists the values of --cache.
+func cacheWords() []string {
 	return []string{CacheAuto, CacheKernel, CacheKeychain, CacheFile, CacheOff}
 }
 

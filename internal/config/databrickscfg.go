@@ -126,19 +126,19 @@ func sectionName(s string, from Source) (string, error) {
 
 func (r *resolver) openSection(chosen Value[string]) (*section, error) {
 	fail := func(why string) error {
-		return &Error{Name: chosen.Source.String(), Problem: fmt.Sprintf("names the section [%s], and %s", chosen.Value, why), Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave " + chosen.Source.String() + " out"}
+		return &Error{Name: chosen.Source.String(), Problem: fmt.Sprintf("section [%s] not found: %s", chosen.Value, why), Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave " + chosen.Source.String() + " out"}
 	}
 	if r.in.Databricks == nil {
-		return nil, fail("there is no .databrickscfg")
+		return nil, fail("no .databrickscfg")
 	}
 	file, err := r.in.Databricks()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail("there is no such file: " + err.Error())
+		return nil, fail(err.Error())
 	case err != nil:
 		return nil, err
 	case file == nil:
-		return nil, fail("there is no .databrickscfg")
+		return nil, fail("no .databrickscfg")
 	}
 	return file.section(chosen)
 }

@@ -95,11 +95,11 @@ func TestSection_NotFound(t *testing.T) {
 	g := bySection("sp")
 	g.sections = ""
 	_, err := g.resolve()
-	refused(t, err, "DATABRICKS_CONFIG_PROFILE", "names the section [sp], and there is no such file", "/home/u/.databrickscfg", "DATABRICKS_CONFIG_FILE")
+	refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section [sp] not found: ", "/home/u/.databrickscfg", "DATABRICKS_CONFIG_FILE")
 	for _, f := range []func() (*DatabricksFile, error){nil, func() (*DatabricksFile, error) { return nil, nil }} {
 		g.change = func(in *Input) { in.Databricks = f }
 		_, err = g.resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "there is no .databrickscfg")
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "no .databrickscfg")
 	}
 	broken := errors.New("others can write it")
 	g.change = func(in *Input) { in.Databricks = func() (*DatabricksFile, error) { return nil, broken } }

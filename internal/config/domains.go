@@ -43,8 +43,8 @@ func IsDatabaseDomain(host string) bool {
 	return false
 }
 
-// IsWorkspaceDomain reports whether host is a name in one of Databricks' own zones.
-func IsWorkspaceDomain(host string) bool {
+// isWorkspaceDomain reports whether host is a name in one of Databricks' own zones.
+func isWorkspaceDomain(host string) bool {
 	for _, zone := range zones {
 		if front, ok := strings.CutSuffix(host, zone); ok {
 			return !slices.ContainsFunc(strings.Split(front, "."), func(l string) bool { return !isLabel(l) })
@@ -57,12 +57,12 @@ func IsWorkspaceDomain(host string) bool {
 // host is in a Databricks domain, is this machine, or was an option.
 func (c *Config) WorkloadHost() bool {
 	w := c.Workspace
-	return !w.Value.IsZero() && (w.Source.Origin == FromOption || IsWorkspaceDomain(w.Value.Hostname()) || IsLoopback(w.Value.Hostname()))
+	return !w.Value.IsZero() && (w.Source.Origin == FromOption || isWorkspaceDomain(w.Value.Hostname()) || IsLoopback(w.Value.Hostname()))
 }
 
-// IsPooler reports whether host is a pooled one, which does not accept OAuth roles
+// isPooler reports whether host is a pooled one, which does not accept OAuth roles
 // (Databricks documentation, "Connection pooling").
-func IsPooler(host string) bool {
+func isPooler(host string) bool {
 	label, _, _ := strings.Cut(host, ".")
 	return strings.HasSuffix(label, "-pooler")
 }

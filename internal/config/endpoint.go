@@ -55,10 +55,10 @@ func checkIDs(ids []string, from Source) *Error {
 	switch {
 	case slices.Contains(collections, ids[0]) || ids[0] == "instances":
 		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is not an endpoint's name", Fix: "name it as " + EndpointForm}
-	case strings.HasPrefix(last, "ep-") && IsUID(last) && len(ids) < 3:
+	case strings.HasPrefix(last, "ep-") && isUID(last) && len(ids) < 3:
 		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is an endpoint's id in host names, not its name",
 			Fix: "name its project and branch too, as in PROJECT/BRANCH/" + last + "; lakebase-credential-helper endpoints lists them"}
-	case strings.HasPrefix(last, "br-") && IsUID(last) && len(ids) < 2:
+	case strings.HasPrefix(last, "br-") && isUID(last) && len(ids) < 2:
 		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is a branch's id in the console, not its name",
 			Fix: "name its project too, as in PROJECT/" + last + "; lakebase-credential-helper endpoints lists them"}
 	}
@@ -71,11 +71,11 @@ func SplitEndpoint(name string) (project, branch, endpoint string) {
 	return parts[1], parts[3], parts[5]
 }
 
-// IsUID reports whether an id looks like one of those that the console's address and
+// isUID reports whether an id looks like one of those that the console's address and
 // host names show: "br-" or "ep-", words, and random letters and digits ("ep-rapid-
 // cherry-y12fhu7x", Databricks documentation, "Computes and endpoints"). A branch
 // or endpoint may have a name of its own that looks so.
-func IsUID(id string) bool {
+func isUID(id string) bool {
 	rest, ok := strings.CutPrefix(id, "ep-")
 	if !ok {
 		rest, ok = strings.CutPrefix(id, "br-")
@@ -90,5 +90,5 @@ func IsUID(id string) bool {
 // without UIDs, or there is none.
 func (c *Config) EndpointWhole() bool {
 	_, branch, endpoint := SplitEndpoint(c.Endpoint.Value)
-	return c.Endpoint.Value == "" || endpoint != "" && !IsUID(branch) && !IsUID(endpoint)
+	return c.Endpoint.Value == "" || endpoint != "" && !isUID(branch) && !isUID(endpoint)
 }

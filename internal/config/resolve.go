@@ -106,7 +106,7 @@ func (r *resolver) openProfile() error {
 			return nil
 		}
 		e := &Error{Name: v.from.String(), Problem: "profile " + sanitize.Quote(name) + " not found in " + r.in.ProfilesPath,
-			Fix: "make it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"}
+			Fix: "create it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"}
 		if profiles != nil && len(profiles.Names()) > 0 {
 			e.Fix = "there are: " + strings.Join(profiles.Names(), ", ")
 		}
@@ -136,7 +136,7 @@ func (r *resolver) lookup(s Setting) raw {
 	return r.lookupBelow(s)
 }
 
-// below is lookup without the options.
+// lookupBelow is lookup without the options.
 func (r *resolver) lookupBelow(s Setting) raw {
 	if s.Target && r.profile != nil {
 		return r.profile[s.Option]
@@ -202,7 +202,7 @@ func (r *resolver) ignoredVariables() {
 		}
 		for _, name := range s.Env {
 			if r.in.Environ[name] != "" && !(r.in.Import != nil && s.Option == "databricks-profile") {
-				r.note(name, "not used: profile "+sanitize.Quote(r.name)+" gives the target")
+				r.note(name, "not used: profile "+sanitize.Quote(r.name)+" defines the target")
 			}
 		}
 	}

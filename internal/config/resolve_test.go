@@ -264,7 +264,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestSSLMode(t *testing.T) {
-	for _, m := range []string{Require, VerifyCA} {
+	for _, m := range []string{Require, verifyCA} {
 		c := given{env: env("PGSSLMODE", m)}.must(t)
 		if c.SSLMode.Value != VerifyFull || !strings.Contains(notes(c, "PGSSLMODE"), m+" is raised to verify-full") {
 			t.Errorf("PGSSLMODE=%s: %v, notes %v", m, c.SSLMode, c.Notes)

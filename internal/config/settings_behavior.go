@@ -106,7 +106,7 @@ func (r *resolver) log() {
 func (r *resolver) refresh() {
 	c := &r.conf
 	c.Refresh = r.word("refresh")
-	c.OnRefresh = get(r, "on-refresh", OnRefreshNone, onRefresh)
+	c.OnRefresh = get(r, "on-refresh", onRefreshNone, onRefresh)
 	c.Listen = get(r, "listen", "", r.listen)
 	c.MaxConnections = get(r, "max-connections", 1000, connections)
 	c.MaxWaiting = get(r, "max-waiting", c.MaxConnections.Value, connections)
@@ -139,7 +139,7 @@ func connections(s string, from Source) (int, error) {
 }
 
 func onRefresh(s string, from Source) (string, error) {
-	if s == OnRefreshNone || s == OnRefreshRestart {
+	if s == onRefreshNone || s == OnRefreshRestart {
 		return s, nil
 	}
 	name, ok := strings.CutPrefix(s, OnRefreshSignal)

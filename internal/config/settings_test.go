@@ -62,7 +62,7 @@ func TestRefresh(t *testing.T) {
 		return Resolve(in)
 	}
 	c, err := resolve("")
-	if err != nil || c.Refresh.Value != RefreshOff || c.OnRefresh.Value != OnRefreshNone || c.Listen.Value != "" {
+	if err != nil || c.Refresh.Value != RefreshOff || c.OnRefresh.Value != onRefreshNone || c.Listen.Value != "" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = resolve(RefreshProxy, "on-refresh=signal:sighup", "listen=localhost:0", "status-file=s.json", "health-listen=[::1]:8080")

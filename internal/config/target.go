@@ -94,7 +94,7 @@ func (r *resolver) sslmode(s string, from Source) (string, error) {
 	case s == VerifyFull:
 	case s == Require && from.Origin == FromOption:
 		return Require, nil
-	case (s == Require || s == VerifyCA) && from.Origin != FromOption:
+	case (s == Require || s == verifyCA) && from.Origin != FromOption:
 		r.note(from.String(), s+" is raised to "+VerifyFull)
 	case s == "disable" || s == "allow" || s == "prefer":
 		return "", &Error{Name: from.String(), Problem: s + " would send the token over a connection that is not verified",

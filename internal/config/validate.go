@@ -73,7 +73,7 @@ func databaseHost(s string, from Source) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if IsPooler(host) {
+	if isPooler(host) {
 		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is a pooled host, which takes no OAuth roles",
 			Fix: "use the host without -pooler"}
 	}

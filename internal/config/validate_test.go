@@ -161,7 +161,7 @@ func TestPaths(t *testing.T) {
 
 // goodHost is what any accepted database host must be.
 func goodHost(h string) bool {
-	return h != "" && h == strings.ToLower(h) && !strings.ContainsAny(h, "/@,=?#%\\[] '\"") && !strings.HasSuffix(h, ".") && !IsPooler(h) &&
+	return h != "" && h == strings.ToLower(h) && !strings.ContainsAny(h, "/@,=?#%\\[] '\"") && !strings.HasSuffix(h, ".") && !isPooler(h) &&
 		!strings.ContainsFunc(h, func(r rune) bool { return r > '~' || unicode.IsControl(r) })
 }
 
@@ -226,7 +226,7 @@ func TestIsDatabaseDomain(t *testing.T) {
 
 func TestIsPoolerAndLoopback(t *testing.T) {
 	for host, want := range map[string]bool{"ep-x-pooler.database.cloud.databricks.com": true, "x-pooler": true, "ep-x.database.cloud.databricks.com": false, "ep-pooler-x.example": false, "x.y-pooler.example": false} {
-		if IsPooler(host) != want {
+		if isPooler(host) != want {
 			t.Errorf("pooler: %q", host)
 		}
 	}

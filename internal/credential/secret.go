@@ -42,8 +42,10 @@ func (s Secret) Equal(o Secret) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
 }
 
-// String, GoString and Format redact in every verb of package fmt.
-func (s Secret) String() string   { return Redacted }
+// String returns Redacted.
+func (s Secret) String() string { return Redacted }
+
+// GoString returns Redacted.
 func (s Secret) GoString() string { return Redacted }
 
 // Format implements fmt.Formatter.

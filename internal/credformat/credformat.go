@@ -14,9 +14,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Margin is how much earlier than it does a token is said to expire: some callers
+// margin is how much earlier than it does a token is said to expire: some callers
 // keep it until the very second that they are told (client-go does).
-const Margin = time.Minute
+const margin = time.Minute
 
 // Answer is a token and how to connect with it. An answer with a workspace token has
 // Password and ExpiresAt only.
@@ -44,7 +44,7 @@ func (e *Error) Error() string {
 
 // expiry returns RFC 3339 in UTC with whole seconds and a Z, which all callers read.
 func expiry(t time.Time) string {
-	return t.Add(-Margin).UTC().Truncate(time.Second).Format(time.RFC3339)
+	return t.Add(-margin).UTC().Truncate(time.Second).Format(time.RFC3339)
 }
 
 // field is a libpq keyword, its environment variable, and its value.

@@ -80,7 +80,7 @@ type Client struct {
 	paths   endpoints
 }
 
-// places is what SetEndpoints changes.
+// endpoints are the paths that SetEndpoints changes.
 type endpoints struct{ token, authorize, workspaceID string }
 
 // New checks o and returns a Client. It neither connects nor loads certificates.

@@ -15,11 +15,8 @@ import (
 // can list its items. It contains account names, no secrets.
 const IndexAccount = "index"
 
-// TokenPrefix is the prefix of the accounts of cached tokens.
-const TokenPrefix = "token:"
-
-// maxIndex is the maximal size of the index in bytes.
-const maxIndex = MaxItem
+// tokenPrefix is the prefix of the accounts of cached tokens.
+const tokenPrefix = "token:"
 
 // ErrIndexFull means that the index has no space for another item.
 var ErrIndexFull = errors.New("the keychain has too many items of this program")
@@ -99,16 +96,16 @@ func (x Index) Add(ctx context.Context, account string) error {
 		return err
 	}
 	list = append(list, account)
-	if size(list) > maxIndex {
+	if size(list) > maxItem {
 		list = slices.DeleteFunc(list, func(a string) bool {
-			if !strings.HasPrefix(a, TokenPrefix) || a == account {
+			if !strings.HasPrefix(a, tokenPrefix) || a == account {
 				return false
 			}
 			_ = x.items.Delete(ctx, a)
 			return true
 		})
 	}
-	if size(list) > maxIndex {
+	if size(list) > maxItem {
 		return ErrIndexFull
 	}
 	return x.write(ctx, list)
@@ -167,15 +164,15 @@ type Tokens struct{ Index }
 
 // Get returns a token's item.
 func (t Tokens) Get(ctx context.Context, id string) (credential.Secret, error) {
-	return t.items.Get(ctx, TokenPrefix+id)
+	return t.items.Get(ctx, tokenPrefix+id)
 }
 
 // Set stores a token's item. A keychain does not delete expired items.
 func (t Tokens) Set(ctx context.Context, id string, item credential.Secret, _ time.Time) error {
-	if err := t.Add(ctx, TokenPrefix+id); err != nil {
+	if err := t.Add(ctx, tokenPrefix+id); err != nil {
 		return err
 	}
-	return t.items.Set(ctx, TokenPrefix+id, item)
+	return t.items.Set(ctx, tokenPrefix+id, item)
 }
 
 // Delete removes the tokens' items.
@@ -185,7 +182,7 @@ func (t Tokens) Delete(ctx context.Context, ids ...string) error {
 	}
 	accounts := make([]string, len(ids))
 	for i, id := range ids {
-		accounts[i] = TokenPrefix + id
+		accounts[i] = tokenPrefix + id
 	}
 	return t.Remove(ctx, accounts...)
 }
@@ -197,7 +194,7 @@ func (t Tokens) List(ctx context.Context) (ids []string, err error) {
 		return nil, nil
 	}
 	for _, a := range accounts {
-		if id, ok := strings.CutPrefix(a, TokenPrefix); ok {
+		if id, ok := strings.CutPrefix(a, tokenPrefix); ok {
 			ids = append(ids, id)
 		}
 	}

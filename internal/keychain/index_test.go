@@ -95,7 +95,7 @@ func fullStore(secrets, tokens int) *fakeBackend {
 		list = append(list, fmt.Sprintf("secret:h%02d.example:%036d", i, i))
 	}
 	for i := range tokens {
-		list = append(list, fmt.Sprintf("%s%064d", TokenPrefix, i))
+		list = append(list, fmt.Sprintf("%s%064d", tokenPrefix, i))
 	}
 	for _, a := range list {
 		store.items[a] = "x"
@@ -106,26 +106,26 @@ func fullStore(secrets, tokens int) *fakeBackend {
 
 func TestIndexAdd_DeletesTokensIfFull(t *testing.T) {
 	store := fullStore(4, 30)
-	if n := len(store.items[IndexAccount]); n > maxIndex || n+59 < maxIndex {
-		t.Fatalf("got a test index of %d bytes, want about %d", n, maxIndex)
+	if n := len(store.items[IndexAccount]); n > maxItem || n+59 < maxItem {
+		t.Fatalf("got a test index of %d bytes, want about %d", n, maxItem)
 	}
 	x := NewIndex(open(store), "")
 	if err := x.Add(t.Context(), "secret:new.example:"+strings.Repeat("c", 40)); err != nil {
 		t.Fatal(err)
 	}
 	list, err := x.List(t.Context())
-	if err != nil || len(list) != 5 || slices.ContainsFunc(list, func(a string) bool { return strings.HasPrefix(a, TokenPrefix) }) {
+	if err != nil || len(list) != 5 || slices.ContainsFunc(list, func(a string) bool { return strings.HasPrefix(a, tokenPrefix) }) {
 		t.Errorf("got %v, %v", list, err)
 	}
 	for a := range store.items {
-		if strings.HasPrefix(a, TokenPrefix) {
+		if strings.HasPrefix(a, tokenPrefix) {
 			t.Errorf("%s is stored but not listed", a)
 		}
 	}
 	if slices.ContainsFunc(store.deletes, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
 		t.Errorf("a secret was deleted: %v", store.deletes)
 	}
-	if err := x.Add(t.Context(), TokenPrefix+"new"); err != nil { // there is space again
+	if err := x.Add(t.Context(), tokenPrefix+"new"); err != nil { // there is space again
 		t.Error(err)
 	}
 }

@@ -23,9 +23,9 @@ import (
 // Service is the service name of every item.
 const Service = "lakebase"
 
-// MaxItem is the maximal size of an item in bytes. Windows allows 2,560 bytes, and
+// maxItem is the maximal size of an item in bytes. Windows allows 2,560 bytes, and
 // macOS a command line of 4,096 in base64 (go-keyring, ErrSetDataTooBig).
-const MaxItem = 2400
+const maxItem = 2400
 
 // maxAccount is the maximal size of an account name in bytes: on macOS it shares the
 // 4,096 bytes with the item.
@@ -93,11 +93,11 @@ func (k *Keychain) Get(ctx context.Context, account string) (credential.Secret, 
 }
 
 // Set stores or replaces the item of account, and reads it back. It may show the unlock
-// dialog of a locked keychain. An item longer than MaxItem is not stored: ErrTooBig.
+// dialog of a locked keychain. An item longer than maxItem is not stored: ErrTooBig.
 // After ErrTimeout the item may still be stored later.
 func (k *Keychain) Set(ctx context.Context, account string, secret credential.Secret) error {
-	if n := len(secret.Reveal()); n > MaxItem {
-		return &Error{Op: "set", Account: account, Err: ErrTooBig, Detail: fmt.Sprintf("%d bytes, maximum %d", n, MaxItem)}
+	if n := len(secret.Reveal()); n > maxItem {
+		return &Error{Op: "set", Account: account, Err: ErrTooBig, Detail: fmt.Sprintf("%d bytes, maximum %d", n, maxItem)}
 	}
 	_, err := k.call(ctx, "set", account, func(ctx context.Context) (credential.Secret, error) {
 		if err := k.backend.set(ctx, account, secret, k.prompt); err != nil {

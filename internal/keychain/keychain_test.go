@@ -190,11 +190,11 @@ func TestGet_Panic(t *testing.T) {
 func TestSet_Fails(t *testing.T) {
 	ctx := t.Context()
 	f := &fakeBackend{}
-	if err := open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", MaxItem))); err != nil {
-		t.Errorf("%d bytes: %v", MaxItem, err)
+	if err := open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem))); err != nil {
+		t.Errorf("%d bytes: %v", maxItem, err)
 	}
 	f.hook = func(string, string, bool) error { t.Error("the backend was called"); return nil }
-	wantError(t, open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", MaxItem+1))), "set", ErrTooBig, "2401 bytes")
+	wantError(t, open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem+1))), "set", ErrTooBig, "2401 bytes")
 
 	wantError(t, open(&fakeBackend{altered: "something else"}).Set(ctx, account, canary), "set", ErrFailed, "reads back differently")
 	notStored := &fakeBackend{hook: fails("get", func() error { return fail(ErrNotFound, "") })}

@@ -240,9 +240,9 @@ func TestSecretService_Unlocked(t *testing.T) {
 		t.Errorf("got %q, %q and %q", r[4].Value, r[5].Value, r[7].Value)
 	}
 	large := set
-	large.Value = strings.Repeat("é", MaxItem/2)
+	large.Value = strings.Repeat("é", maxItem/2)
 	if r := expect(t, d.Env(), steps(large, quietGet), "ok, ok"); r[1].Value != large.Value {
-		t.Errorf("got %d bytes, want %d", len(r[1].Value), MaxItem)
+		t.Errorf("got %d bytes, want %d", len(r[1].Value), maxItem)
 	}
 	if n := d.Calls()["BeginPrompting"]; n != 0 {
 		t.Errorf("got %d dialogs, want none", n)

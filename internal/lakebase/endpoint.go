@@ -61,7 +61,7 @@ func (e *HostError) Hint() string {
 	case e.Named == "":
 		return "it may still be in the making: look at it in the console, or name the host with --pghost"
 	}
-	return "correct " + e.Configured.Source.String() + ", or leave it out and the workspace is asked; --pghost takes any host, such as one of a private DNS"
+	return "correct " + e.Configured.Source.String() + ", or unset it to use the host that the workspace returns; --pghost accepts any host, such as one of a private DNS"
 }
 
 // TargetError reports that a target's short name does not name exactly one endpoint.

@@ -129,7 +129,7 @@ func (e *Error) Hint() string {
 	case TLSRefused, Protocol, SNIMissing:
 		return "check host and port: a Lakebase endpoint does not answer like this"
 	}
-	return "try again; --verbose tells more"
+	return "try again with --verbose"
 }
 
 // Unwrap returns the last failure and the cause, if any.

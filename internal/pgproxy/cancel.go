@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// ErrUnknownKey is reported for a cancel request whose key belongs to no open connection.
-var ErrUnknownKey = errors.New("cancel request for an unknown connection")
+// errUnknownKey is reported for a cancel request whose key belongs to no open connection.
+var errUnknownKey = errors.New("cancel request for an unknown connection")
 
 // clientKeySize is the size of a secret key in protocol 3.0.
 const clientKeySize = 4
@@ -87,7 +87,7 @@ func (ks *cancelKeys) find(pid uint32, client []byte) *cancelKey {
 func (p *Proxy) cancel(ctx context.Context, pid uint32, client []byte) {
 	k := p.keys.find(pid, client)
 	if k == nil {
-		p.event(Event{Kind: CancelFailed, Err: ErrUnknownKey})
+		p.event(Event{Kind: CancelFailed, Err: errUnknownKey})
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)

@@ -33,8 +33,8 @@ func TestCancel(t *testing.T) {
 	dial(t, p.unix).cancel(c.pid, append(slices.Clone(c.key), 0))
 	dial(t, p.tcp).cancel(c.pid+1, c.key)
 	expect()
-	if ev := p.events(CancelFailed); len(ev) != 3 || !errors.Is(ev[0].Err, ErrUnknownKey) {
-		t.Errorf("got events %+v, want 3 with ErrUnknownKey", ev)
+	if ev := p.events(CancelFailed); len(ev) != 3 || !errors.Is(ev[0].Err, errUnknownKey) {
+		t.Errorf("got events %+v, want 3 with errUnknownKey", ev)
 	}
 
 	const want = "1/c0de0001"

@@ -42,7 +42,7 @@ const (
 	Closed                            // Took: how long the connection was relayed
 	Rejected                          // Err: the *ServerError sent to the client; Peer
 	CancelDone                        // a cancel request was sent upstream
-	CancelFailed                      // Err: from Upstream.Cancel, or ErrUnknownKey
+	CancelFailed                      // Err: from Upstream.Cancel, or errUnknownKey
 	AcceptFailed                      // Err: from the listener; Accept is tried again
 )
 

@@ -113,8 +113,8 @@ func setDefault[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// ErrListenerClosed is returned by Serve if a listener was closed by another.
-var ErrListenerClosed = errors.New("listener closed unexpectedly")
+// errListenerClosed is returned by Serve if a listener was closed by another.
+var errListenerClosed = errors.New("listener closed unexpectedly")
 
 // Serve accepts clients until ctx ends. It then closes the listeners and all
 // connections and returns nil once all goroutines have ended. It can be called once.
@@ -124,7 +124,7 @@ func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, ln := range listeners {
 		p.wg.Go(func() {
 			p.accept(ctx, ln)
-			stop(ErrListenerClosed)
+			stop(errListenerClosed)
 		})
 	}
 	<-ctx.Done()
@@ -133,7 +133,7 @@ func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	p.closeAll()
 	p.wg.Wait()
-	if cause := context.Cause(ctx); errors.Is(cause, ErrListenerClosed) {
+	if cause := context.Cause(ctx); errors.Is(cause, errListenerClosed) {
 		return cause
 	}
 	return nil

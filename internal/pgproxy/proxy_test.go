@@ -180,8 +180,8 @@ func TestServe_ListenerErrors(t *testing.T) {
 		t.Errorf("got events %+v, want 5 with EMFILE", ev)
 	}
 	must(t, ln.Close())
-	if err := <-done; !errors.Is(err, ErrListenerClosed) {
-		t.Errorf("got %v, want ErrListenerClosed", err)
+	if err := <-done; !errors.Is(err, errListenerClosed) {
+		t.Errorf("got %v, want errListenerClosed", err)
 	}
 	if _, err := net.Dial("unix", other.Addr().String()); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("other listener: got %v, want ENOENT", err)

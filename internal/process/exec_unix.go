@@ -72,7 +72,7 @@ func execError(path string, err error) error {
 	case !exists(path):
 		return &NotFoundError{Name: path}
 	case strings.HasSuffix(interpreter, "\r"):
-		reason, err = ErrLineEndings.Error(), ErrLineEndings
+		reason, err = errLineEndings.Error(), errLineEndings
 	case interpreter != "":
 		reason = fmt.Sprintf("interpreter %q not found", interpreter)
 	default:

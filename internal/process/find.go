@@ -85,11 +85,11 @@ func lookPath(path string) (string, error) {
 	fi, statErr := os.Stat(path)
 	switch {
 	case statErr == nil && fi.IsDir():
-		err = ErrDirectory
+		err = errDirectory
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
 		return "", &NotFoundError{Name: path}
 	case statErr == nil && fi.Mode()&0o111 == 0:
-		err = ErrMode
+		err = errMode
 	}
 	return "", &NotExecutableError{Path: path, Reason: err.Error(), Err: err}
 }

@@ -38,7 +38,7 @@ type Search struct {
 // the command inherits descriptors 0 to 2.
 type Stdio struct{ In, Out, Err *os.File }
 
-// NotFoundError: there is no such command. A shell exits with 127.
+// NotFoundError reports that a command does not exist. A shell exits with 127.
 type NotFoundError struct {
 	Name   string
 	InPath bool // Name was looked up in PATH
@@ -51,17 +51,17 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("command %q not found", e.Name)
 }
 
-// Hint is what to do about it.
+// Hint returns what to do about it.
 func (e *NotFoundError) Hint() string { return "check the command's name and PATH" }
 
 // Errors with a hint of their own, as the Err of a NotExecutableError.
 var (
-	ErrDirectory   = errors.New("is a directory")
-	ErrMode        = errors.New("no execute permission")
-	ErrLineEndings = errors.New("script has Windows line endings")
+	errDirectory   = errors.New("is a directory")
+	errMode        = errors.New("no execute permission")
+	errLineEndings = errors.New("script has Windows line endings")
 )
 
-// NotExecutableError: the file exists, but the system does not run it. A shell
+// NotExecutableError reports that the system cannot run an existing file. A shell
 // exits with 126. Err is the system's error or one of this package's.
 type NotExecutableError struct {
 	Path   string
@@ -75,21 +75,21 @@ func (e *NotExecutableError) Error() string {
 
 func (e *NotExecutableError) Unwrap() error { return e.Err }
 
-// Hint is what to do about it.
+// Hint returns what to do about it.
 func (e *NotExecutableError) Hint() string {
 	switch {
-	case errors.Is(e, ErrDirectory):
+	case errors.Is(e, errDirectory):
 		return "name a program inside the directory"
-	case errors.Is(e, ErrMode):
+	case errors.Is(e, errMode):
 		return "run: chmod +x " + sanitize.ShellQuote(e.Path)
-	case errors.Is(e, ErrLineEndings):
+	case errors.Is(e, errLineEndings):
 		return "save the script with Unix line endings"
 	}
 	return "check that the command runs from a shell on this machine"
 }
 
-// StartError: the system could not start an executable file, for example for lack
-// of memory or processes.
+// StartError reports that the system could not start an executable file, for example
+// for lack of memory or processes.
 type StartError struct {
 	Path string
 	Err  error

@@ -9,8 +9,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// MaxSecret is the size limit of a secret file in bytes.
-const MaxSecret = 4 << 10
+// maxSecret is the size limit of a secret file in bytes.
+const maxSecret = 4 << 10
 
 // SecretRules widen which secret files are accepted.
 type SecretRules struct {
@@ -22,7 +22,7 @@ type SecretRules struct {
 // secretMounts is where Docker and Podman mount secrets.
 const secretMounts = "/run/secrets"
 
-// ReadSecret reads a secret from a regular file of at most MaxSecret bytes. The
+// ReadSecret reads a secret from a regular file of at most maxSecret bytes. The
 // file must be ours and closed to others, or root's and writable by root alone, or
 // on a read-only tmpfs, or below CredentialsDir or /run/secrets. White space at
 // both ends is removed; the rest must be one non-empty line without control
@@ -39,7 +39,7 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	if e := checkSecret(path, m, os.Geteuid()); e != nil && !isUnder(f, path, rules.CredentialsDir) && !isUnder(f, path, secretMounts) {
 		return credential.Secret{}, e
 	}
-	data, err := readAll(path, f, MaxSecret)
+	data, err := readAll(path, f, maxSecret)
 	if err != nil {
 		return credential.Secret{}, err
 	}

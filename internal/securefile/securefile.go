@@ -198,10 +198,10 @@ func readAll(path string, f *os.File, max int64) ([]byte, error) {
 	return data, nil
 }
 
-// MaxProfile is the size limit of a configuration file in bytes.
-const MaxProfile = 1 << 20
+// maxProfile is the size limit of a configuration file in bytes.
+const maxProfile = 1 << 20
 
-// ReadProfile reads a configuration file: regular, at most MaxProfile bytes, owned
+// ReadProfile reads a configuration file: regular, at most maxProfile bytes, owned
 // by us or root, and writable by no one else, as it decides where a secret is
 // sent. Others may read it.
 //
@@ -215,7 +215,7 @@ func ReadProfile(path string) ([]byte, error) {
 	if e := checkProfile(path, m, os.Geteuid()); e != nil {
 		return nil, e
 	}
-	return readAll(path, f, MaxProfile)
+	return readAll(path, f, maxProfile)
 }
 
 func checkProfile(path string, m meta, uid int) *Error {

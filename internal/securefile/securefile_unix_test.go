@@ -89,8 +89,8 @@ func TestReadSecret_Content(t *testing.T) {
 	for _, c := range []struct{ name, text, want, reason string }{
 		{"plain", "canary123", "canary123", ""},
 		{"white space around", "\r\n\t canary 123 \r\n", "canary 123", ""},
-		{"longest", strings.Repeat("x", MaxSecret), strings.Repeat("x", MaxSecret), ""},
-		{"too long by white space", "canary" + strings.Repeat("\n", MaxSecret), "", "larger than 4096 bytes"},
+		{"longest", strings.Repeat("x", maxSecret), strings.Repeat("x", maxSecret), ""},
+		{"too long by white space", "canary" + strings.Repeat("\n", maxSecret), "", "larger than 4096 bytes"},
 		{"blank", " \n\n", "", "is empty"},
 		{"two lines", "canary123\nother", "", "more than one line"},
 		{"escape", "canary\x1b[2J", "", "control character"},
@@ -195,8 +195,8 @@ func TestReadProfile(t *testing.T) {
 		reason, fix string
 	}{
 		"readable":  {text: "[a]\n", mode: 0o644},
-		"largest":   {text: strings.Repeat("x", MaxProfile), mode: 0o600},
-		"too-large": {text: strings.Repeat("x", MaxProfile+1), mode: 0o600, reason: "larger than 1048576 bytes"},
+		"largest":   {text: strings.Repeat("x", maxProfile), mode: 0o600},
+		"too-large": {text: strings.Repeat("x", maxProfile+1), mode: 0o600, reason: "larger than 1048576 bytes"},
 		"by-group":  {mode: 0o620, reason: "writable by others (mode 0620)", fix: "chmod go-w " + d + "/by-group"},
 		"by-others": {mode: 0o602, reason: "writable by others (mode 0602)", fix: "chmod go-w " + d + "/by-others"},
 	} {

@@ -28,7 +28,7 @@ type Event struct {
 	Err       error     // Mint's or OnToken's; nil when recovered
 }
 
-// DeliveryError: there is a new token, but OnToken failed.
+// DeliveryError reports that OnToken failed for a new token.
 type DeliveryError struct{ Err error }
 
 func (e *DeliveryError) Error() string { return "delivering the new token: " + e.Err.Error() }

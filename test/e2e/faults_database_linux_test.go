@@ -17,7 +17,7 @@ const (
 	hintRole      = `^as the project's owner, in databricks_postgres: CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role\('[0-9a-f-]{36}', 'SERVICE_PRINCIPAL'\); GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]{36}";$`
 	hintToken     = `^check this machine's clock, and that the workspace owns this database: a token is valid in its own workspace only$`
 	hintDBCA      = `^check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert$`
-	hintAgain     = `^try again; --verbose tells more$`
+	hintAgain     = `^try again with --verbose$`
 	hintOtherHost = `^check PGHOST or --pghost, or leave it out to use the host that the workspace returns$`
 )
 

@@ -20,14 +20,13 @@ const (
 	AuthPAT        AuthType = "pat"              // a user's personal access token
 )
 
-// Ways lists every one.
+// AuthTypes lists every type.
 func AuthTypes() []AuthType {
 	return []AuthType{AuthM2M, AuthBrowser, AuthEnvOIDC, AuthFileOIDC, AuthGitHubOIDC, AuthPAT}
 }
 
-// EnvFor is Env for another authentication type: the variables of that way alone, so that
-// they name one way and its identity. The workload token is as spec says; other
-// ways do not look at it.
+// EnvFor returns the variables of an authentication type and of no other. spec describes
+// the workload token; other types ignore it.
 func (l *Lakebase) EnvFor(auth AuthType, spec WorkloadSpec) ([]string, error) {
 	machine := append(l.target(), "DATABRICKS_CLIENT_ID="+l.ClientID, "PGUSER="+l.ClientID)
 	switch auth {

@@ -29,7 +29,7 @@ const (
 // WakeModes lists every mode.
 func WakeModes() []WakeMode { return []WakeMode{Held, Refused, Reset, StartingUp, NoCompute, Silent} }
 
-// Never, as a wake's duration, keeps the compute from ever coming up.
+// Never is the duration of a wake that does not end.
 const Never time.Duration = -1
 
 // Field describes how a field of a reply is spoiled.
@@ -160,7 +160,7 @@ func (s Settings) host() string {
 	return s.EndpointHost
 }
 
-// NoHost, as ReadOnlyHost, means a target without a read-only host.
+// NoHost is the ReadOnlyHost of a target without a read-only host.
 const NoHost = "none"
 
 // readOnlyHost is by default the gateway's other name.

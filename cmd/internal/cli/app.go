@@ -50,24 +50,24 @@ Usage: {{.UsageText}}
 {{end}}`
 )
 
-// FlagGroup is a category of options.
-type FlagGroup struct {
+// flagGroup is a category of options.
+type flagGroup struct {
 	Name  config.Category
 	Flags []urfave.Flag
 }
 
 // groupFlags returns flags by category, in the order of their first options. Those
 // of the command itself have none.
-func groupFlags(flags []urfave.Flag) (groups []FlagGroup) {
+func groupFlags(flags []urfave.Flag) (groups []flagGroup) {
 	for _, f := range flags {
 		name := f.(*Flag).Category
 		if name == "" {
 			name = "Options"
 		}
-		i := slices.IndexFunc(groups, func(g FlagGroup) bool { return g.Name == name })
+		i := slices.IndexFunc(groups, func(g flagGroup) bool { return g.Name == name })
 		if i < 0 {
 			i = len(groups)
-			groups = append(groups, FlagGroup{Name: name})
+			groups = append(groups, flagGroup{Name: name})
 		}
 		groups[i].Flags = append(groups[i].Flags, f)
 	}
@@ -147,13 +147,13 @@ func HelpCommand() *urfave.Command {
 const CompletionCommand = "__complete"
 
 // CompleteCommand returns that command.
-func CompleteCommand(p *Environment) *urfave.Command {
+func CompleteCommand(e *Environment) *urfave.Command {
 	return &urfave.Command{Name: CompletionCommand, Hidden: true, SkipFlagParsing: true, Action: func(c *urfave.Context) error {
 		var out strings.Builder
-		for _, candidate := range p.complete(c.App, c.Args().Slice()) {
+		for _, candidate := range e.complete(c.App, c.Args().Slice()) {
 			out.WriteString(candidate + "\n")
 		}
-		_, err := io.WriteString(p.Stdout, out.String())
+		_, err := io.WriteString(e.Stdout, out.String())
 		return err
 	}}
 }

@@ -49,26 +49,26 @@ const (
 )
 
 // Client returns the client for conf.
-func (p *Environment) Client(conf config.Config, prompt Prompting, log *Logger, progress *Progress) (*Client, error) {
-	roots, err := p.SSLRootCert(conf)
+func (e *Environment) Client(conf config.Config, prompt Prompting, log *Logger, progress *Progress) (*Client, error) {
+	roots, err := e.SSLRootCert(conf)
 	rootsErr := err
 	if is[*rootcerts.WriteError](err) {
 		roots = rootcerts.BuiltIn
 	} else if err != nil {
 		return nil, err
 	}
-	api, err := p.Workspace(conf)
+	api, err := e.Workspace(conf)
 	if err != nil {
 		return nil, err
 	}
-	chain := p.Keychain(conf)
-	stores, err := p.TokenStores(conf, chain)
+	chain := e.Keychain(conf)
+	stores, err := e.TokenStores(conf, chain)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{rootsErr: rootsErr, API: api, Cache: stores.Cache(log, progress), Observer: p.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
-	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: p.Secrets(chain), chain: chain, index: stores.Index(), prompt: prompt},
-		Process: outside{p, conf}, Locks: c.Cache, Observer: c.Observer}
+	c := &Client{rootsErr: rootsErr, API: api, Cache: stores.Cache(log, progress), Observer: e.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
+	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: e.Secrets(chain), chain: chain, index: stores.Index(), prompt: prompt},
+		Process: outside{e, conf}, Locks: c.Cache, Observer: c.Observer}
 	c.Chain = auth.NewChain(conf, deps)
 	c.Source = lakebase.NewSource(conf, c.Chain, api, c.Cache, c.Observer)
 	return c, nil
@@ -84,17 +84,18 @@ func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {
 }
 
 // Workspace returns the client of the workspace's API.
-func (p *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
+func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 	if conf.CACert.Value != "" {
 		if err := rootcerts.Check(conf.CACert.Value); err != nil {
 			return nil, err
 		}
 	}
-	return p.workspace(conf)
+	client, err := exchange.New(e.WorkspaceOptions(conf))
+	return client, ProxyError(err)
 }
 
 // Observer returns what shows an operation's stages, and its notes with --verbose.
-func (p *Environment) Observer(conf config.Config, log *Logger, progress *Progress) auth.Observer {
+func (e *Environment) Observer(conf config.Config, log *Logger, progress *Progress) auth.Observer {
 	return observer{conf, log, progress}
 }
 
@@ -235,6 +236,6 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 }
 
 // ReadSecretFile reads a secret from a file that is closed to others.
-func (p *Environment) ReadSecretFile(path string) (credential.Secret, error) {
-	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: p.Env("CREDENTIALS_DIRECTORY")})
+func (e *Environment) ReadSecretFile(path string) (credential.Secret, error) {
+	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY")})
 }

@@ -17,9 +17,9 @@ import (
 
 // Resolve returns the configuration from the options given, the environment and the
 // files. change may change what it is resolved from; it may be nil.
-func (p *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (*config.Config, error) {
+func (e *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (*config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
-	in := config.Input{Options: given, Environ: p.vars, Dir: dir, Profiles: p.Profiles, ProfilesPath: p.ProfilesPath(), Databricks: p.Databricks}
+	in := config.Input{Options: given, Environ: e.vars, Dir: dir, Profiles: e.Profiles, ProfilesPath: e.ProfilesPath(), Databricks: e.Databricks}
 	if change != nil {
 		if err := change(&in); err != nil {
 			return nil, err
@@ -31,7 +31,7 @@ func (p *Environment) Resolve(given map[string][]string, change func(*config.Inp
 	}
 	if conf.KeychainTimeout.Value == 0 {
 		conf.KeychainTimeout.Value = 5 * time.Second
-		if Terminal(p.Stdin) && Terminal(p.Stderr) {
+		if Terminal(e.Stdin) && Terminal(e.Stderr) {
 			conf.KeychainTimeout.Value = time.Minute // enough to type a password
 		}
 	}
@@ -39,39 +39,39 @@ func (p *Environment) Resolve(given map[string][]string, change func(*config.Inp
 }
 
 // Logger returns the logger that the configuration asks for.
-func (p *Environment) Logger(conf config.Config) *Logger {
-	return NewLogger(p.Program, p.Stderr, conf.Log.Value, conf.LogFormat.Value == "json")
+func (e *Environment) Logger(conf config.Config) *Logger {
+	return NewLogger(e.Program, e.Stderr, conf.Log.Value, conf.LogFormat.Value == "json")
 }
 
 // Roots returns the finder of root certificates.
-func (p *Environment) Roots() rootcerts.Finder {
-	return rootcerts.Finder{SSLCertFile: p.Env("SSL_CERT_FILE"), CacheDir: p.cacheDir()}
+func (e *Environment) Roots() rootcerts.Finder {
+	return rootcerts.Finder{SSLCertFile: e.Env("SSL_CERT_FILE"), CacheDir: e.cacheDir()}
 }
 
 // SSLRootCert returns the file with which the login and the command verify the server.
 // It is empty with --sslmode require, where libpq would take it for verify-ca.
-func (p *Environment) SSLRootCert(conf config.Config) (string, error) {
+func (e *Environment) SSLRootCert(conf config.Config) (string, error) {
 	if conf.SSLMode.Value == config.Require {
 		return "", nil
 	}
-	return p.Roots().Bundle(conf.SSLRootCert.Value)
+	return e.Roots().Bundle(conf.SSLRootCert.Value)
 }
 
 // Keychain returns the keychain; it is not accessed before its first use.
-func (p *Environment) Keychain(conf config.Config) *keychain.Keychain {
-	p.SanitizeProcess()
+func (e *Environment) Keychain(conf config.Config) *keychain.Keychain {
+	e.SanitizeProcess()
 	return keychain.Open(keychain.Options{Timeout: conf.KeychainTimeout.Value, Environ: os.Getenv})
 }
 
 // Secrets finds stored secrets, in files and in this keychain.
-func (p *Environment) Secrets(chain secretfile.Getter) secretfile.Chain {
-	return secretfile.Chain{Files: p.SecretFiles(), Keychain: chain}
+func (e *Environment) Secrets(chain secretfile.Getter) secretfile.Chain {
+	return secretfile.Chain{Files: e.SecretFiles(), Keychain: chain}
 }
 
 // RuntimeDir opens the runtime directory. Errors: *config.Error for one that was named,
 // else *NoRuntimeDirError.
-func (p *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
-	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, p.Env, os.Geteuid(), p.Home()))
+func (e *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
+	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, e.Env, os.Geteuid(), e.Home()))
 	switch {
 	case err == nil:
 		return dir, nil
@@ -99,18 +99,13 @@ func (e *NoRuntimeDirError) Hint() string {
 	return other
 }
 
-func (p *Environment) workspace(conf config.Config) (*exchange.Client, error) {
-	client, err := exchange.New(p.WorkspaceOptions(conf))
-	return client, ProxyError(err)
-}
-
 // WorkspaceOptions returns the options of a client for conf's workspace.
-func (p *Environment) WorkspaceOptions(conf config.Config) exchange.Options {
-	finder := p.Roots()
+func (e *Environment) WorkspaceOptions(conf config.Config) exchange.Options {
+	finder := e.Roots()
 	return exchange.Options{
-		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: p.Program + "/" + Version(),
+		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: e.Program + "/" + Version(),
 		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-		Proxy:     p.proxySettings(),
+		Proxy:     e.proxySettings(),
 	}
 }
 
@@ -123,15 +118,15 @@ func ProxyError(err error) error {
 }
 
 // proxySettings returns the proxy settings of the environment.
-func (p *Environment) proxySettings() exchange.ProxySettings {
-	return exchange.ProxySettings{HTTPSProxy: p.either("HTTPS_PROXY", "https_proxy"), NoProxy: p.either("NO_PROXY", "no_proxy")}
+func (e *Environment) proxySettings() exchange.ProxySettings {
+	return exchange.ProxySettings{HTTPSProxy: e.either("HTTPS_PROXY", "https_proxy"), NoProxy: e.either("NO_PROXY", "no_proxy")}
 }
 
-func (p *Environment) either(a, b string) string {
-	if v := p.Env(a); v != "" {
+func (e *Environment) either(a, b string) string {
+	if v := e.Env(a); v != "" {
 		return v
 	}
-	return p.Env(b)
+	return e.Env(b)
 }
 
 func connector(progress *Progress) *pglogin.Connector {

@@ -30,22 +30,16 @@ const (
 	ExitNotFound      = 127
 )
 
-type exitRow struct {
-	Code    int
-	Meaning string
-	Is      func(error) bool
-}
-
 // exitTable maps errors to exit codes; the first row that matches counts. The order
 // matters because an error may wrap another one.
-var exitTable = []exitRow{
+var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
 			is[*auth.SecretFileError](err) || is[*lakebase.HostError](err) || is[*lakebase.TargetError](err) || is[*rootcerts.Error](err) || is[*securefile.Error](err) || is[*credformat.Error](err) || badValue(err)
 	}},
 	{ExitNotFound, "the command was not found", is[*process.NotFoundError]},
 	{ExitNotExecutable, "the command cannot be executed", is[*process.NotExecutableError]},
-	{ExitNoSecret, "no secret or login, or the keychain is locked, absent or silent", func(err error) bool {
+	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", func(err error) bool {
 		return is[*auth.NoSecretError](err) || is[*auth.NoLoginError](err) || is[*auth.LoginExpiredError](err) || is[*auth.SourceError](err) || is[*keychain.Error](err)
 	}},
 	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", func(err error) bool {
@@ -73,23 +67,22 @@ func untried(err error) bool {
 	return errors.As(err, &e) && e.Last == nil
 }
 
-// ExitMeaning is one line of the table of exit codes.
-type ExitMeaning struct {
+// ExitRow is one row of the table of exit codes.
+type ExitRow struct {
 	Code    int
 	Meaning string
+
+	is func(error) bool
 }
 
-// ExitMeanings lists the exit codes of a program that started no command, in
-// order. starts reports whether the program starts any.
-func ExitMeanings(starts bool) []ExitMeaning {
-	var out []ExitMeaning
-	for _, row := range exitTable {
-		if starts || row.Code != ExitNotFound && row.Code != ExitNotExecutable {
-			out = append(out, ExitMeaning{row.Code, row.Meaning})
-		}
-	}
-	slices.SortFunc(out, func(a, b ExitMeaning) int { return a.Code - b.Code })
-	return out
+// ExitMeanings returns the table in the order of the codes. starts reports whether the
+// program starts a command.
+func ExitMeanings(starts bool) []ExitRow {
+	rows := slices.DeleteFunc(slices.Clone(exitTable), func(r ExitRow) bool {
+		return !starts && (r.Code == ExitNotFound || r.Code == ExitNotExecutable)
+	})
+	slices.SortFunc(rows, func(a, b ExitRow) int { return a.Code - b.Code })
+	return rows
 }
 
 // ExitCode returns the exit code for err; 0 for nil.
@@ -101,7 +94,7 @@ func ExitCode(err error) int {
 		return ExitOther
 	}
 	for _, row := range exitTable {
-		if row.Is(err) {
+		if row.is(err) {
 			return row.Code
 		}
 	}

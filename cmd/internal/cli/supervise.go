@@ -30,7 +30,7 @@ type Services struct {
 
 // NewServices prepares to refresh the token of a session. onToken is called with
 // each new token and may be nil.
-func (p *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
+func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
 	v := &Services{conf: conf, log: log, guesses: failedLogins{log: log}}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
