@@ -118,7 +118,7 @@ func (r *hookReader) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// What others write while login waits for the secret is kept.
+// Changes to the profiles file while login waits for the secret are kept.
 func TestLogin_EditedWhileWaiting(t *testing.T) {
 	for _, c := range []struct{ name, before, edited string }{
 		{"new file", "", "# by an editor\n[other]\nhost = o.example\n"},

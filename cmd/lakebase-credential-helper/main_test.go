@@ -37,7 +37,7 @@ func TestLogout_AllWithTarget(t *testing.T) {
 	}
 }
 
-// What is refused here has a second line, which says what to do about it.
+// Each usage error has a hint.
 func TestUsageErrors(t *testing.T) {
 	shells := "error: completion takes one of bash, zsh, fish, profiles"
 	refused(t, "completion", shells, `hint: run "lakebase-credential-helper completion --help"`)

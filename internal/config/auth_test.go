@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// named lists what names a way, each with the way's word and where its secret is.
+// named lists the settings that imply an authentication type, with the type and the
+// place of its secret.
 var named = []struct {
 	name, value, word string
 	kind              SecretKind
@@ -21,7 +22,8 @@ var named = []struct {
 	{"DATABRICKS_TOKEN", " dapi1\n", "pat", SecretInEnvironment, "dapi1", ""},
 }
 
-// withWays is a whole target of the environment's and the named ways.
+// withCandidates returns a complete target in the environment, with the named
+// candidates.
 func withCandidates(names ...int) given {
 	g := given{env: env("CI_JWT", "eyJ.ci.b"), options: map[string]string{}}
 	for _, i := range names {
@@ -69,7 +71,7 @@ func TestAuth_OneCredential(t *testing.T) {
 	}
 }
 
-// Each pair of different ways is refused, and --auth settles it either way.
+// Two different types are refused; --auth selects either.
 func TestAuth_TwoTypes(t *testing.T) {
 	for i, a := range named {
 		for j, b := range named {
@@ -94,7 +96,7 @@ func TestAuth_TwoTypes(t *testing.T) {
 			}
 		}
 	}
-	// Of one way's, the option and then the first variable count.
+	// Within one type the option takes precedence, then the first variable.
 	checkCandidate(t, "an option", withCandidates(0, 1).must(t), 0)
 	c := withCandidates(3, 4).must(t)
 	checkCandidate(t, "a variable that is named", c, 4)
@@ -147,7 +149,7 @@ func TestAuth_MissingVariable(t *testing.T) {
 	for _, word := range []string{"oauth-m2m", "external-browser", "databricks-cli"} {
 		given{env: env(), options: map[string]string{"auth": word}}.must(t)
 	}
-	// One that is set and another target's is told of.
+	// A credential of another target is named in a note.
 	g := given{env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"auth": "pat", "host": "b.cloud.databricks.com"}}
 	_, err := g.resolve()
 	refused(t, err, "--auth", "DATABRICKS_TOKEN: not used: it belongs to DATABRICKS_HOST, and the target is b.cloud.databricks.com")
@@ -183,7 +185,7 @@ func TestAuth_ForeignVariables(t *testing.T) {
 	}
 }
 
-// A stray token does not replace a named service principal.
+// A token in the environment does not replace a named service principal.
 func TestAuth_StrayToken(t *testing.T) {
 	for name, g := range map[string]given{
 		"--client-id": {env: env(), options: map[string]string{"client-id": "other"}},
@@ -223,14 +225,14 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 		_, err := g.resolve()
 		refused(t, err, "--client-id", "names a service principal, and --auth chooses "+word, "--auth oauth-m2m")
 	}
-	// A profile that was a person's becomes a service principal's.
+	// A user's profile becomes a service principal's.
 	c := given{options: map[string]string{"profile": "me", "client-id": "sp", "auth": "oauth-m2m"},
 		profiles: "[me]\nhost = h.example\nauth = external-browser\nuser = ada@example.com\nendpoint = shop\n"}.must(t)
 	keys := c.ProfileKeys()
 	if v, removed := keys["user"]; c.User.Value != "sp" || !removed || v != "" || keys["auth"] != "oauth-m2m" || keys["client_id"] != "sp" {
 		t.Errorf("%q, and the profile would be %v", c.User.Value, keys)
 	}
-	// A login has learned who the person is.
+	// A login knows the user's name.
 	c = given{options: map[string]string{"host": "h.example", "auth": "external-browser"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
 	c.User.Value = "ada@example.com"
 	if keys := c.ProfileKeys(); keys["user"] != "ada@example.com" || keys["auth"] != "external-browser" {
@@ -238,7 +240,7 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 	}
 }
 
-// What is no token is refused by its variable's name, and not shown.
+// An invalid token is refused by the name of its variable, and is not shown.
 func TestToken_Invalid(t *testing.T) {
 	for _, name := range []string{"DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN"} {
 		for _, v := range []string{" \n", "hunter2\x01", "hunter2\nx", "hunter2 x", "hunter2\u202e", "\x7fhunter2"} {
@@ -272,7 +274,7 @@ func TestToken_NamedVariable(t *testing.T) {
 	}
 	_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", "hunter2\x01")}.resolve()
 	refused(t, err, "CI_JWT", "is not a token")
-	// Who puts the token itself there is told so, and it is not shown.
+	// A token in place of a variable's name is refused and not shown.
 	for _, v := range []string{"eyJhunter2.x.y", "9x", "a-b", "a=b", strings.Repeat("A", 65), "\x01", " "} {
 		_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", v)}.resolve()
 		refused(t, err, "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable", "DATABRICKS_OIDC_TOKEN")
@@ -287,8 +289,8 @@ const (
 	actionsToken = "eyJ.r.q"
 )
 
-// The two variables that GitHub sets in every such job are no way named: the job
-// may be about another cloud.
+// The two variables that GitHub sets in every such job do not select a type: the job
+// may use another cloud.
 func TestGitHub_NoConflict(t *testing.T) {
 	both := []string{"ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken}
 	for i, w := range named {

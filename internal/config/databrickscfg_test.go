@@ -115,7 +115,7 @@ func TestSection_NotFound(t *testing.T) {
 	}
 }
 
-// What is as strong as the section's choice has to agree with it.
+// Values with the same precedence as the choice of the section must agree with it.
 func TestSection_Conflict(t *testing.T) {
 	_, err := bySection("sp", "DATABRICKS_HOST", "b.cloud.databricks.com").resolve()
 	refused(t, err, "DATABRICKS_HOST", `names "b.cloud.databricks.com"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]", "is for env.cloud.databricks.com", "leave DATABRICKS_HOST out")
@@ -198,7 +198,8 @@ func TestSection_AnotherType(t *testing.T) {
 			t.Errorf("--auth %s: %+v", word, c.Secret)
 		}
 	}
-	// The same way from the environment goes before; an auth_type is weaker than a credential.
+	// The same type from the environment takes precedence; an auth_type is weaker than
+	// a credential.
 	c := bySection("sp", "DATABRICKS_CLIENT_SECRET", "s").must(t)
 	if c.Secret.Text.Reveal() != "s" || len(c.Warnings) != 0 || !strings.Contains(notes(c, key("client_secret", "sp", "6")), "DATABRICKS_CLIENT_SECRET takes precedence") {
 		t.Errorf("%+v", c.Secret)

@@ -145,7 +145,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// What login writes into a profile is what a run with that profile reads.
+// A run with a profile reads the values that login wrote to it.
 func TestProfileKeysRoundTrip(t *testing.T) {
 	options := map[string]string{"host": "https://H.example:8443/?o=12&a=34", "client-id": "c", "endpoint": "projects/p/branches/b/endpoints/e",
 		"pghost": "x.database.cloud.databricks.com", "pgport": "5433", "database": "my #db", "user": "u", "sslrootcert": "ca.pem", "cacert": "/b.pem",

@@ -162,7 +162,7 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// An id of the console's is told apart from a project's, which it is not.
+// An ID of the console is distinguished from a project's name.
 func TestEndpoint_ConsoleID(t *testing.T) {
 	for in, why := range map[string]string{
 		"ep-cool-wind-a1b2c3d4":      "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",

@@ -87,7 +87,7 @@ func TestRedact_Shape(t *testing.T) {
 			}
 		}
 	}
-	// What is known of a token leaves no rest of it.
+	// A registered token is redacted as a whole.
 	const token = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl"
 	if got := Redact("you sent dose-known and "+token+" here", NewSecret("dose-known"), NewSecret(token[:12])); got != "you sent [redacted] and [redacted] here" {
 		t.Errorf("shown as %q", got)

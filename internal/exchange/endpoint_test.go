@@ -175,8 +175,8 @@ func TestInstanceStates(t *testing.T) {
 	}
 }
 
-// A refusal whose body is cut short because the caller has given up is no word of
-// the workspace's.
+// If the caller cancels while the body of an error response is read, the error is the
+// cancellation.
 func TestRefusal_Canceled(t *testing.T) {
 	const said = `{"error_code":"NOT_FOUND","message":"no such instance"}`
 	head := make(chan struct{}, 1)
@@ -250,8 +250,8 @@ func TestClientSecrets(t *testing.T) {
 	}
 }
 
-// What was given once is hidden in every later answer, and so is a secret that
-// is in a refusal by mistake.
+// A created secret is redacted in all later responses, and so is a secret that an error
+// response contains.
 func TestCreateClientSecret_IsRedacted(t *testing.T) {
 	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

@@ -77,8 +77,8 @@ func newReplies(f *testing.F) *replies {
 	return r
 }
 
-// Whatever a reply is, a token from it is usable and lives, and an error has a kind
-// and one line.
+// For any reply, a token is usable and has not expired, and an error has a kind and one
+// line.
 func FuzzTokenReplies(f *testing.F) {
 	for _, s := range []string{
 		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"` + jwt(`{"iat":1,"exp":1e308}`) + `"}`,
@@ -114,8 +114,8 @@ func FuzzTokenReplies(f *testing.F) {
 	})
 }
 
-// Whatever a list holds, each of its names can be asked for again, each ID is
-// in a path as it is, and no text breaks a line. A page that names a next one ends.
+// For any list, each name can be requested again, each ID can be part of a path, and no
+// text contains a line break. Paging ends.
 func FuzzLists(f *testing.F) {
 	for _, s := range []string{
 		`{"projects":[{"name":"projects/p","uid":1,"status":{"display_name":"d\u001b[0m","default_branch":"b"}}]}`,
@@ -172,7 +172,8 @@ func FuzzLists(f *testing.F) {
 	})
 }
 
-// Whatever a document says, what is adopted is a path on the host itself.
+// For any discovery document, an endpoint that is accepted is a path on the host
+// itself.
 func FuzzDiscovery(f *testing.F) {
 	for _, s := range []string{"https://dbc-1/oidc", "https://dbc-1:443/oidc/accounts/{account_id}", "https://dbc-1@evil/", "https://dbc-1\\@evil/x", "https://dbc-1/..//x", "//dbc-1/x", "HTTPS://DBC-1/x", "https://dbc-1/\r\nX"} {
 		f.Add(s, accountID, `["a"]`)

@@ -177,7 +177,7 @@ func TestBadReplies(t *testing.T) {
 	}
 }
 
-// What every call does with a reply that is too large, a web page or a list.
+// Every call rejects a reply that is too large, an HTML page or a list.
 func TestRepliesAreBounded(t *testing.T) {
 	endless := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {

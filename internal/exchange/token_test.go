@@ -202,8 +202,8 @@ func TestAuthorizeURL(t *testing.T) {
 	}
 }
 
-// What is no refresh token is as good as none: the access token is there, and
-// the old one may still work.
+// An invalid refresh token is ignored: the access token is valid, and the old refresh
+// token may still work.
 func TestGrant_InvalidRefreshToken(t *testing.T) {
 	for field, want := range map[string]string{
 		``: "", `,"refresh_token":null`: "", `,"refresh_token":""`: "", `,"refresh_token":[7]`: "", `,"refresh_token":["a"]`: "",
@@ -218,7 +218,7 @@ func TestGrant_InvalidRefreshToken(t *testing.T) {
 	}
 }
 
-// Whatever was sent or received is in no error: of this call, or of a later one.
+// No error of this or a later call contains a secret that was sent or received.
 func TestGrant_SecretsAreRedacted(t *testing.T) {
 	for call, sent := range map[Call][]credential.Secret{
 		CallRefresh: {refreshSecret}, CallCode: {codeSecret, verifierSecret}, CallFederation: {subjectSecret},

@@ -261,7 +261,7 @@ func TestEndpoint_ShortNames(t *testing.T) {
 	}
 }
 
-// What the search has brought is not asked for again, the host included.
+// The result of the search, including the host, is not requested again.
 func TestEndpoint_ShortNameBringsTheHost(t *testing.T) {
 	const primary = "projects/lone/branches/main/endpoints/primary"
 	f := shop()

@@ -274,8 +274,8 @@ func TestConnect_LeavesNoReadBehind(t *testing.T) {
 	wantEcho(t, c)
 }
 
-// What follows the login in the same record: the beginning of a message is
-// completed, and nonsense closes the connection.
+// Data after the login in the same TLS record: the beginning of a message is completed,
+// and an invalid message closes the connection.
 func TestConnect_DataBehindTheLogin(t *testing.T) {
 	status, err := (&pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"}).Encode(nil)
 	must(t, err)

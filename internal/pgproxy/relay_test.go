@@ -159,7 +159,7 @@ type halfCloser struct {
 
 func (c halfCloser) CloseWrite() error { close(c.closedWrite); return nil }
 
-// When one side ends, the other is told at once, and has a deadline to end, too.
+// When one side closes, the other side is closed too, at the latest after a deadline.
 func TestRelay_OneSideStays(t *testing.T) {
 	for _, c := range []struct {
 		name       string

@@ -97,7 +97,7 @@ func TestSignals_ProcessGroup(t *testing.T) {
 	}
 }
 
-// What the caller ignores, the command ignores.
+// The command ignores the signals that the caller ignores.
 func TestSignals_Ignored(t *testing.T) {
 	t.Parallel()
 	for trap, want := range map[string]string{`trap "" HUP INT`: "0000000000000003", `:`: "0000000000000000"} {

@@ -168,8 +168,8 @@ func TestBundle_MozillaRoots(t *testing.T) {
 	}
 }
 
-// Without a bundle and a directory for one, the built-in roots verify the workspace, and
-// a login by this process. Only a file for other programs cannot be had.
+// Without a bundle and a cache directory, the built-in roots verify the workspace and
+// the login of this process. A file for other programs is an error.
 func TestNoBundleAndNoCacheDir(t *testing.T) {
 	if platformVerifies {
 		t.Skip("the platform verifies")

@@ -7,7 +7,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// A file of a stored secret is a service principal's or a person's, whole, or none.
+// A valid file holds either a service principal's secret or a user's login.
 func FuzzItem(f *testing.F) {
 	for _, s := range []string{
 		`{"version":1,"host":"h","client_id":"c","client_secret":"s"}`, `{"version":1,"host":"h","user":"u","refresh_token":"r"}`,
@@ -23,7 +23,7 @@ func FuzzItem(f *testing.F) {
 		if it.secret() == "" || strings.ContainsAny(it.secret(), "\x00\r\n") || (it.ClientSecret == "") == (it.RefreshToken == "") {
 			t.Fatalf("%q is taken", data)
 		}
-		// What a file says is for the account that its content names, whatever its own name.
+		// The account is that of the content, not of the file's name.
 		if again, ok := newItem(it.account(), credential.NewSecret(it.secret())); ok && again.account() != it.account() {
 			t.Fatalf("%q is for %q and %q", data, it.account(), again.account())
 		}

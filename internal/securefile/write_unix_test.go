@@ -76,7 +76,7 @@ func TestReplaceFile(t *testing.T) {
 	wantError(t, ReplaceFile(d+"/none/f", nil), "no such file", "")
 }
 
-// What a killed writer left is removed by the next write, and nothing else is.
+// The next write removes the temporary files of a killed writer, and no other files.
 func TestWrite_RemovesTemporaryFiles(t *testing.T) {
 	for _, c := range []struct {
 		name  string

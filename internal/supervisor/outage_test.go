@@ -53,7 +53,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// Waits grow to 30 s, and begin anew after a success.
+// Waits grow to 30 s, and start again at the minimum after a success.
 func TestOutage_Backoff(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
 		w.sleepUntil(45 * time.Minute)

@@ -116,7 +116,7 @@ func TestToken_MinimumLife(t *testing.T) {
 	}
 }
 
-// However many callers there are, a failing workspace is called once a second.
+// A failing workspace is called once a second, for any number of callers.
 func TestToken_RateDuringOutage(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
 		w.sleepUntil(61 * time.Minute)

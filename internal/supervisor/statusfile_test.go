@@ -131,7 +131,7 @@ func TestStatusFile_NotWritable(t *testing.T) {
 	})
 }
 
-// What is not a regular file is left alone.
+// A path that is not a regular file is not replaced.
 func TestStatusFile_NotRegular(t *testing.T) {
 	dir := t.TempDir()
 	other, path := filepath.Join(dir, "other"), filepath.Join(dir, "status.json")

@@ -117,7 +117,7 @@ func TestGet_NotMatching(t *testing.T) {
 	}
 }
 
-// Of concurrent processes one mints, and if that fails, another one.
+// One of several concurrent processes mints; if that fails, another one does.
 func TestGet_OneMint(t *testing.T) {
 	boom := errors.New("boom")
 	for name, failures := range map[string]int32{"success": 0, "first mint fails": 1} {

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// bin is the folder of the programs that the documents are about, built once.
+// bin is the directory of the programs that the documents describe, built once.
 var bin string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

@@ -1,5 +1,5 @@
 // Command drivers is a Postgres client with one of Go's drivers, which it configures by
-// its environment only. For each line of its input it logs in anew and runs one query;
+// its environment only. For each line of its input it logs in again and runs one query;
 // the result, or the error, is one line of its output.
 //
 //	drivers pq|pgxpool QUERY

@@ -51,8 +51,7 @@ func (a *api) authorize(r *http.Request, s Settings) reply {
 	return page(http.StatusOK, publicClient+" asks for access to this workspace.", user)
 }
 
-// badRequest describes in OAuth's words what is wrong with a request whose client can
-// be told.
+// badRequest returns the OAuth error of a request with a valid client and redirect URI.
 func badRequest(form url.Values) (code, why string) {
 	switch {
 	case form.Get("response_type") != "code":

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// AuthType is a way to sign in to the workspace, by databricks-sdk-go's name.
+// AuthType is an authentication type, by databricks-sdk-go's name.
 type AuthType string
 
-// The ways for which the emulator has what a program needs.
+// The types that the emulator supports.
 const (
 	AuthM2M        AuthType = "oauth-m2m"        // the service principal's secret
 	AuthBrowser    AuthType = "external-browser" // a user, at the authorize page

@@ -121,7 +121,7 @@ func (c *compute) run(ctx context.Context, w *wake, takes time.Duration, finish 
 	c.resetTimer()
 }
 
-// finishWake ends a wake under way as soon as the server accepts connections.
+// finishWake ends a wake in progress as soon as the server accepts connections.
 func (c *compute) finishWake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +159,7 @@ func (c *compute) resetTimer() {
 
 func (c *compute) isIdle() bool { return c.state == Up && c.clients == 0 }
 
-// cancelWake ends a wake under way and waits for that.
+// cancelWake ends a wake in progress and waits for its end.
 func (c *compute) cancelWake() {
 	c.mu.Lock()
 	w := c.wake
@@ -186,8 +186,8 @@ func (c *compute) suspend(ctx context.Context) error {
 	return err
 }
 
-// resume brings the server up without a login and without WakeTime. It does not end a
-// wake under way, and only waits until the server accepts connections.
+// resume starts the server without a login and without WakeTime. It does not end a wake
+// in progress: it only waits until the server accepts connections.
 func (c *compute) resume(ctx context.Context) error {
 	c.ops.Lock()
 	defer c.ops.Unlock()

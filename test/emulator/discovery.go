@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// What the workspace and its account are called.
+// The IDs of the workspace and its account.
 const (
 	accountID   = "7f2d9c1e-5b34-4c0a-9a51-0c6f3b8e2d11"
 	workspaceID = "7405606120045173"

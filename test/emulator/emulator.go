@@ -175,8 +175,7 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 	return nil
 }
 
-// Close stops Postgres and both servers, and removes the emulator's folder. It
-// returns when nothing of it is left.
+// Close stops Postgres and both servers, and removes the emulator's directory.
 func (l *Lakebase) Close() error {
 	l.closing.Do(func() {
 		l.cancel()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Fault spoils the answer to one kind of call. With Status 0 the call's own
-// answer is computed, and what it asks for done, and then sent in the spoiled way.
+// Fault changes the response of one kind of call. With Status 0 the call is made, and
+// its response is then sent as the fault says.
 type Fault struct {
 	Call  Call // AnyCall matches all
 	Times int  // how many calls; 0 and 1: one; below 0: until the fault is removed
@@ -92,7 +92,7 @@ func (f Fault) apply(own reply, r *http.Request) reply {
 	return own
 }
 
-// send writes an answer in the way that the fault asks for.
+// send writes a response as the fault says.
 func (f Fault) send(w http.ResponseWriter, r *http.Request, rep reply) {
 	if f.Hold != nil {
 		select {

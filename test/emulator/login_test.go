@@ -145,7 +145,7 @@ func packet(code uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, code)
 }
 
-// A client of protocol 3.2 with options is brought down to 3.0.
+// A client of protocol 3.2 with options is negotiated down to 3.0.
 func TestLogin_NegotiatesProtocol(t *testing.T) {
 	t.Parallel()
 	l := begin(t, Options{})

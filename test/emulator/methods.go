@@ -15,13 +15,13 @@ func (l *Lakebase) WorkspaceURL() string { return l.api.url }
 // CAFile is the PEM file of the CA that signed both servers' certificates.
 func (l *Lakebase) CAFile() string { return l.caFile }
 
-// Dir is the emulator's own folder, which Close removes.
+// Dir is the emulator's directory, which Close removes.
 func (l *Lakebase) Dir() string { return l.dir }
 
 // PGHost is the gateway's name in its certificate.
 func (l *Lakebase) PGHost() string { return "localhost" }
 
-// PGPort is the gateway's port. The API names a host alone, so clients must be told.
+// PGPort is the gateway's port, which the API does not return.
 func (l *Lakebase) PGPort() string { return port(l.pgAddr) }
 
 // Env returns the variables of the Databricks guide for this emulator, and those
@@ -61,8 +61,8 @@ func (l *Lakebase) SetWake(mode WakeMode, takes time.Duration) {
 	l.Set(func(s *Settings) { s.Wake, s.WakeTime = mode, takes })
 }
 
-// Suspend stops Postgres and drops every client; a wake under way is ended.
-// Postgres is killed when it has not stopped at the end of ctx, or after 10 s.
+// Suspend stops Postgres, closes all connections, and ends a wake in progress. At the
+// end of ctx, or after 10 s, Postgres is killed.
 func (l *Lakebase) Suspend(ctx context.Context) error {
 	if l.compute == nil {
 		return errNoCompute
@@ -78,8 +78,8 @@ func (l *Lakebase) Resume(ctx context.Context) error {
 	return l.compute.resume(ctx)
 }
 
-// FinishWake ends a wake under way as soon as Postgres accepts connections, however
-// long SetWake has said.
+// FinishWake ends a wake in progress as soon as Postgres accepts connections, before
+// the time of SetWake.
 func (l *Lakebase) FinishWake() {
 	if l.compute != nil {
 		l.compute.finishWake()

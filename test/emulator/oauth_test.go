@@ -121,7 +121,8 @@ func TestUserLogin(t *testing.T) {
 	}
 }
 
-// An error that the client cannot be told is a page, any other goes back to it.
+// An error that must not be sent to the redirect URI is a page; any other is a
+// redirect.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	l := apiOnly(t)
@@ -256,7 +257,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// Of concurrent uses of one token, one succeeds where it rotates.
+// With rotation, one of several concurrent uses of a token succeeds.
 func TestRefresh_Rotates(t *testing.T) {
 	t.Parallel()
 	l := newWorkspace(t, Options{NoPostgres: true, Settings: Settings{RefreshRotates: true}})

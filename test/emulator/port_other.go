@@ -4,7 +4,7 @@ package emulator
 
 import "net"
 
-// holdPort only finds a free port: the gateway binds it anew each time, and retries
+// holdPort only finds a free port: the gateway binds it again each time, and retries
 // until it can.
 func holdPort(addr string) (held string, release func(), err error) {
 	ln, err := net.Listen("tcp", addr)

@@ -35,7 +35,7 @@ const Never time.Duration = -1
 // Field describes how a field of a reply is spoiled.
 type Field string
 
-// The ways in which expires_in can be wrong; expire_time knows Missing alone.
+// Faults of expires_in; expire_time supports Missing only.
 const (
 	Normal   Field = ""
 	Missing  Field = "missing"

@@ -54,7 +54,7 @@ func TestExitCode(t *testing.T) {
 		{&process.StartError{Err: errors.New("x")}, 125},
 		{errors.New("anything"), 125},
 		{context.Canceled, 125},
-		// What is at the root of a failure counts, not the layer that met it.
+		// The cause of a failure decides, not the layer that wraps it.
 		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
 		{&auth.SecretFileError{Err: &securefile.Error{}}, 120},
 	} {

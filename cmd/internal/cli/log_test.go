@@ -10,7 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// What looks like a secret is redacted, in each format and at each level.
+// Values that look like secrets are redacted in each format and at each level.
 func TestLogger_Redacts(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		var out bytes.Buffer

@@ -127,8 +127,8 @@ func TestDescribe_Troubleshooting(t *testing.T) {
 	}
 }
 
-// A workspace token is no password for an endpoint; where it is one, the hint is
-// another.
+// An endpoint does not accept a workspace token as a password; an instance does, so its
+// hint is another.
 func TestDescribe_WorkspaceTokenAsPassword(t *testing.T) {
 	c := conf()
 	refused := &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}

@@ -56,7 +56,7 @@ func TestProgress_OffTerminal(t *testing.T) {
 	})
 }
 
-// Of a slow run a quick stage is not the one that is waited for.
+// A stage that ends quickly is not shown, also in a slow run.
 func TestProgress_QuickStage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen

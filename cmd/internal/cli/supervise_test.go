@@ -11,7 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// However many logins fail, there is at most one line a minute, with the last peer.
+// Failed logins are logged at most once a minute, with the last peer.
 func TestFailedLogins_BoundedRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -186,7 +186,7 @@ func wakeTime(d time.Duration) string {
 	return d.String()
 }
 
-// Modes lists the ways in which a compute wakes.
+// Modes lists the wake modes.
 func Modes() string {
 	var out []string
 	for _, m := range emulator.WakeModes() {

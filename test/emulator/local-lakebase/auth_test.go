@@ -12,8 +12,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
-// The exports are those of the way in that --auth names; --without-secret leaves
-// out each way's own.
+// The exports are those of the type that --auth names; --without-secret leaves out its
+// secret.
 func TestAuth(t *testing.T) {
 	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint", "projects/lab/branches/main/endpoints/e",
 		"--endpoint", "projects/lab/branches/dev/endpoints/e", "--set", "page-size=1", "--set", "refresh-rotates=true")

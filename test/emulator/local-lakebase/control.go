@@ -14,7 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
-// server serves ctl over a Unix socket in the emulator's folder, mode 0600.
+// server serves ctl over a Unix socket in the emulator's directory, mode 0600.
 type server struct {
 	l      *emulator.Lakebase
 	server *http.Server

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A killed local-lakebase leaves no Postgres, and the next one sweeps its folder.
+// A killed local-lakebase leaves no Postgres, and the next one removes its directory.
 func TestKilled(t *testing.T) {
 	p := launch(t)
 	dir := p.must(t, "status")["dir"]

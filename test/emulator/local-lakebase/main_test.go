@@ -51,7 +51,8 @@ func launch(t *testing.T, args ...string) *program {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	p := &program{cmd: exec.CommandContext(ctx, self, args...), env: map[string]string{}}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	// Killed, it would leave its folder for a next start, and there may be none.
+	// If it is killed, it leaves its directory for the next start, and there may be
+	// none.
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = 20 * time.Second
 	p.cmd.Stderr = &p.stderr
@@ -98,7 +99,7 @@ func (p *program) must(t *testing.T, words ...string) map[string]string {
 	return values
 }
 
-// gone waits until no process works in the emulator's folder.
+// gone waits until no process works in the emulator's directory.
 func gone(t *testing.T, pids []int) {
 	t.Helper()
 	for end := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -131,7 +132,7 @@ func postmaster(t *testing.T, dir string) int {
 	return pid
 }
 
-// The exports, steering, and a clean end when standard input ends.
+// The exports, the control commands, and a clean end when standard input ends.
 func TestProgram(t *testing.T) {
 	files := t.TempDir()
 	envFile, secretFile := filepath.Join(files, "env"), filepath.Join(files, "secret")
