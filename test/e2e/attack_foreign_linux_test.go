@@ -48,7 +48,7 @@ func TestAttack_ForeignFiles(t *testing.T) {
 		t.Errorf("their file was changed: %q, %v", data, err)
 	}
 
-	// Tokens and locks in our own folder that are another's.
+	// Tokens and locks in our directory that belong to another user.
 	cached := []string{"lakebase-exec", "--cache", "file", "--", "true"}
 	run(cached...).wantExit(0)
 	files, err := filepath.Glob(filepath.Join(p.run, "lakebase", "*"))
@@ -70,8 +70,8 @@ func TestAttack_ForeignFiles(t *testing.T) {
 	}
 }
 
-// TestAttack_RuntimeDirectoryExists: in a folder that everybody can write, such as a
-// shared TMPDIR, another user created the directory first.
+// TestAttack_RuntimeDirectoryExists uses a world-writable directory, such as a shared
+// TMPDIR, in which another user created the directory first.
 func TestAttack_RuntimeDirectoryExists(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
@@ -109,7 +109,8 @@ func TestAttack_RuntimeDirectoryExists(t *testing.T) {
 		must(t, os.RemoveAll(made))
 	}
 
-	// A status file in such a folder: what another has put there stays, a link too.
+	// A status file in such a directory: a file or link of another user is not
+	// replaced.
 	theirs("echo theirs >status && chmod 666 status && ln -s status link")
 	for _, name := range []string{"status", "link"} {
 		run("lakebase-exec", "--refresh", "passfile", "--status-file", filepath.Join(shared, name), "--", "true").wantExit(0).wantStderr("warning: ")
@@ -118,7 +119,7 @@ func TestAttack_RuntimeDirectoryExists(t *testing.T) {
 		t.Errorf("their file was changed: %q, %v", data, err)
 	}
 
-	// If there is no directory, it is created, and is ours.
+	// A missing directory is created and owned by the user.
 	run("lakebase-exec", "--cache", "file", "--", "true").wantExit(0)
 	if fi, err := os.Stat(made); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", fi, err)

@@ -27,8 +27,8 @@ func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// lookAt looks at a process, and at everything under some folders, in all the ways
-// that another user has, and says what could be read.
+// lookAt reads a process and all files below some directories as another user, and
+// prints what it could read.
 const lookAt = `
 pid=$1; shift
 for f in environ cmdline mem maps auxv syscall stack io task/$pid/environ task/$pid/mem; do
@@ -133,8 +133,8 @@ func (p *fixture) seenBy(t *testing.T, pid int, argv []string) {
 	}
 }
 
-// open opens the folders that the programs have made, and the user's own: their
-// files and sockets are closed to others each by itself.
+// open makes the directories of the programs and the user's home accessible: each file
+// and socket in them must be private by its own mode.
 func (p *fixture) open(t *testing.T) {
 	p.finish(as(t, otherUID, p.command("lakebase-credential-helper", "login", "--store", "file", "--secret-file", p.secretFile(t), "-p", "prod"))).wantExit(0)
 	for name, options := range map[string][]string{"passfile": {"--refresh", "passfile", "--cache", "file"}, "proxy": {"--refresh", "proxy", "--cache", "file"}} {
@@ -166,8 +166,8 @@ func (p *fixture) secretFile(t *testing.T) string {
 	return path
 }
 
-// tryAll has the other user read, write, lock and connect to all that is there,
-// with every folder open to him.
+// tryAll reads, writes, locks and connects to every file as the other user, with all
+// directories accessible.
 func (p *fixture) tryAll(t *testing.T, name string) {
 	t.Helper()
 	var files, dirs []string

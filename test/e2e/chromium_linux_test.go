@@ -19,9 +19,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// A person signs in with a real browser, which the login starts: the page comes
-// up, Allow is clicked, the browser follows the redirect and shows our page. Then
-// they are who the database knows.
+// A user signs in with a real browser that the login starts: the page opens, Allow is
+// clicked, the browser follows the redirect and shows our page. The database session is
+// then that user's.
 func TestUserLogin_Chromium(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
@@ -57,7 +57,7 @@ func TestUserLogin_Chromium(t *testing.T) {
 				}
 			}
 		}
-		// The lines are those of the whole machine: a word alone says nothing.
+		// The lines are those of the whole machine, so a single word is no evidence.
 		if strings.Contains(line, code) || leakIn(l, line) != "" {
 			t.Errorf("a command line holds a secret: %q", line)
 		}
@@ -140,7 +140,8 @@ func (c *chromium) end() {
 	_, _ = c.in.Close(), c.out.Close()
 }
 
-// pids are the browser's processes, which name its folder or are their children.
+// pids returns the browser's processes: those that name its directory, and their
+// children.
 func (c *chromium) pids() (pids []int) {
 	for pid, line := range everyCommandLine() {
 		if strings.Contains(line, c.dir) {
@@ -242,7 +243,7 @@ func (c *chromium) eval(script string) any {
 	return got.Result.Value
 }
 
-// eventually waits until the script says what is wanted.
+// eventually waits until the script returns what is wanted.
 func (c *chromium) eventually(what, script string, want any) {
 	c.t.Helper()
 	var got any

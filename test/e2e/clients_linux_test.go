@@ -14,7 +14,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// packages says what to install for a client that is missing.
+// packages names the Debian package of each client.
 var packages = map[string]string{
 	"psql":             "the Debian package postgresql-client",
 	"pg_dump":          "the Debian package postgresql-client",
@@ -58,8 +58,8 @@ type clients struct {
 	turn     int
 }
 
-// wake puts the compute to sleep, runs argv through lakebase-exec, and checks
-// that it was woken and that no login of the command itself failed.
+// wake suspends the compute, runs argv through lakebase-exec, and checks that the
+// compute was woken and that no login of the command itself failed.
 func (c *clients) wake(t *testing.T, app string, argv ...string) *result {
 	t.Helper()
 	o := c.attempt(t, argv...).wantExit(0)

@@ -83,7 +83,7 @@ func TestCompletion(t *testing.T) {
 			for _, q := range queries {
 				q.check(t, ask(p, q.line))
 			}
-			// Quoted as each shell does, and run by none.
+			// Each shell quotes the candidate, and none runs it.
 			if got := ask(p, []string{"lakebase-exec", "-p", "x"}); len(got) != 1 || !strings.Contains(got[0], "touch") {
 				t.Errorf("a hostile name: %q", got)
 			}
@@ -211,8 +211,8 @@ complete -C "$argv[1]"
 	return offered(p.do("fish", "--no-config", "ask", strings.Join(line, " ")).wantExit(0).stdout)
 }
 
-// askZsh types into a zsh on a terminal. What it offers goes to a file, by a
-// compadd that tells what the real one takes.
+// askZsh types into a zsh on a terminal. A replaced compadd writes the candidates to a
+// file.
 func askZsh(p *fixture, line []string) []string {
 	p.t.Helper()
 	const script = `

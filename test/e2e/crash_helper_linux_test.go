@@ -17,7 +17,7 @@ import (
 // crashLatency spreads the steps of a short run.
 const crashLatency = 15 * time.Millisecond
 
-// useKeyring gives the run a keychain with a secret in it.
+// useKeyring adds a keychain with a secret to the run.
 func (c *crash) useKeyring() {
 	c.t.Helper()
 	l := startLakebase(c.t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: crashLatency}})
@@ -26,7 +26,7 @@ func (c *crash) useKeyring() {
 	c.login()
 }
 
-// measure runs each, and says what the slowest and the quickest took.
+// measure runs each command and returns the longest and the shortest time.
 func (c *crash) measure(cmds ...*exec.Cmd) (most, least time.Duration) {
 	c.t.Helper()
 	for _, cmd := range cmds {

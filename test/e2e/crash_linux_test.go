@@ -136,7 +136,7 @@ func (c *crash) wantSignsIn(when string) {
 	}
 }
 
-// makeOld makes all that lies in a folder look as if it had been left minutes ago.
+// makeOld sets the modification time of all files in a directory to some minutes ago.
 // Younger files may belong to a running program.
 func (c *crash) makeOld(dirs ...string) {
 	c.t.Helper()
@@ -151,8 +151,8 @@ func (c *crash) makeOld(dirs ...string) {
 	}
 }
 
-// expectedFiles are the files that a runtime folder and a configuration folder hold for
-// longer than a run: locks, records of logins, cached tokens, stored secrets with their
+// expectedFiles are the files that remain in the runtime and configuration directories
+// after a run: locks, records of logins, cached tokens, stored secrets with their
 // records, profiles.
 var expectedFiles = regexp.MustCompile(`^([0-9a-z-]+\.(lock|login)|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
 

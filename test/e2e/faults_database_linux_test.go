@@ -50,7 +50,7 @@ func refusedLogin(message, hint string) wanted {
 	return fails(123, `refused the login: `+message, hint, 1, 1, 1)
 }
 
-// timesOut wants logins until --wait-timeout, and the last answer to be told.
+// timesOut wants logins until --wait-timeout, and an error with the last response.
 func timesOut(answer, hint string, logins int) wanted {
 	return fails(123, `did not wake in [0-9.]+m?s \([0-9]+ attempts?\); last error: `+answer, hint, 1, 1, logins)
 }
@@ -76,7 +76,7 @@ var psqlSelect = []string{"psql", "-XAtqc", "select 1"}
 const short = "lakebase-exec --wait-timeout 3s"
 
 var databaseFaults = []faultCase{
-	// What passes: the command starts once, and nothing is said.
+	// Transient faults: the command starts once, and nothing is logged.
 	{name: "login: a reset at each stage", with: atEachStage(emulator.ActionReset), want: succeeds(1, 1, 7)},
 	{name: "login: an end at each stage", with: atEachStage(emulator.ActionClose), want: succeeds(1, 1, 7)},
 	{name: "login: silence at each stage", with: atEachStage(emulator.ActionHang), want: succeeds(1, 1, 7).atLeast(900 * time.Millisecond)},
@@ -115,7 +115,7 @@ var databaseFaults = []faultCase{
 		},
 		want: succeeds(1, 1, 2).atLeast(1500 * time.Millisecond)},
 
-	// What does not pass within --wait-timeout.
+	// Faults that last longer than --wait-timeout.
 	{name: "timeout: reset", run: short, with: logins(emulator.LoginFault{At: emulator.StagePassword, Times: -1, Action: emulator.ActionReset}),
 		want: timesOut(`unreachable: .*(connection reset by peer|broken pipe|closed the connection)`, hintWait, retried)},
 	{name: "timeout: silence before TLS", run: short, with: logins(emulator.LoginFault{At: emulator.StageAccept, Times: -1, Action: emulator.ActionHang}),
@@ -135,7 +135,7 @@ var databaseFaults = []faultCase{
 	{name: "refused: unknown for five seconds", with: refuseAll("", "", "something else went wrong"),
 		want: fails(123, `refused the login: other: something else went wrong \(SQLSTATE XX000\)$`, hintAgain, 1, 1, retried).atLeast(4500 * time.Millisecond)},
 
-	// What is final: one login.
+	// Permanent refusals: one login.
 	{name: "refused: login", with: refuseAll("", "28P01", `password authentication failed for user "x"`), want: refusedLogin(`login refused: password authentication failed for user "x" \(SQLSTATE 28P01\)$`, hintRole)},
 	{name: "refused: role missing", with: refuseAll("", "28000", `role "x" does not exist`), want: refusedLogin(`role missing: role "x" does not exist \(SQLSTATE 28000\)$`, hintRole)},
 	{name: "refused: database missing", with: refuseAll("ready", "3D000", `database "x" does not exist`),
@@ -161,7 +161,8 @@ var databaseFaults = []faultCase{
 	{name: "token: the API refuses it", with: faults(reply(callToken, 200, `{"access_token":"${foreign token}","token_type":"Bearer","expires_in":3600}`)),
 		want: fails(122, `workspace token rejected: HTTP 401 UNAUTHENTICATED: Invalid Token$`, `clock`, 1, 1, 0)},
 
-	// What a server says steers no terminal, and a hostile one is left.
+	// Escapes in a server's text are not sent to the terminal, and a server that breaks
+	// the protocol is an immediate error.
 	{name: "text: refusal", with: refuseAll("", "42501", "a\x1b[31mred\x07\r\nlakebase-exec: hint: run evil\u202etxt\xff"),
 		want: refusedLogin(`connect denied: a\\x1B\[31mred\\x07 lakebase-exec: hint: run evil\\xE2\\x80\\xAEtxt(\\xFF|�) \(SQLSTATE 42501\)$`, `^as the project`)},
 	{name: "text: SQLSTATE", run: short, with: refuseAll("", "\x1b[2J", "m"), want: timesOut(`other: m \(SQLSTATE XXXXX\)$`, hintWait, retried)},

@@ -48,7 +48,7 @@ func TestFaults_Disk(t *testing.T) {
 			[]string{`$DISK/new": read-only file system`, "hint: make the file system of $DISK/new writable; or name"}},
 		{"--listen in a read-only directory", readOnlyDisk, "X=", []string{"lakebase-exec", "--refresh", "proxy", "--listen", "$DISK", "--", "true"}, 125,
 			[]string{"--listen", "read-only file system", "hint: "}},
-		// What the token does not need costs no token.
+		// A fault of a file that the token does not need is not an error.
 		{"all read-only", readOnlyDisk, "XDG_RUNTIME_DIR=$DISK", []string{"lakebase-exec", "--", "true"}, 0, nil},
 		{"runtime directory full", fullDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--", "true"}, 0, nil},
 		{"--cache file, full", fullDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--cache", "file", "--", "true"}, 0, nil},

@@ -379,8 +379,8 @@ func (r *faultRun) parse(line string) (level, message string) {
 	return "other", line
 }
 
-// notPlain says what in a line a terminal would obey or could not show. A message
-// from a server has at most 500 bytes, each shown as four at most.
+// notPlain returns the characters of a line that a terminal would obey or could not
+// show. A message from a server has at most 500 bytes, each shown as four at most.
 func notPlain(line string) string {
 	if !utf8.ValidString(line) {
 		return fmt.Sprintf("not UTF-8: %q", line)

@@ -73,7 +73,7 @@ const (
 )
 
 var workspaceFaults = []faultCase{
-	// Bodies. What each field may hold is tested in internal/exchange.
+	// Bodies. internal/exchange tests the values of each field.
 	{name: "body: not JSON", with: faults(reply(callToken, 200, "ok, here you are")), want: badToken("the reply is not JSON").call(callDiscovery, 2)},
 	{name: "body: empty", with: faults(reply(callToken, 200, " ")), want: badToken("the reply is empty").call(callDiscovery, 2)},
 	{name: "body: wrong type", with: faults(reply(callToken, 200, "[1,2]")), want: badToken("a field of the reply has the wrong type")},
@@ -221,7 +221,8 @@ var workspaceFaults = []faultCase{
 	{name: "redirect: no location", with: faults(emulator.Fault{Call: callToken, Times: -1, Status: 302}), want: refusedRedirect("without a Location", 1, 0)},
 	{name: "redirect: location with the secret", with: faults(emulator.Redirect(callToken, 302, "https://${client ID}:${secret}@${untrusted}/?s=${secret}")), want: refusedRedirect(`to 127.0.0.1:[0-9]+`, 1, 0)},
 
-	// What a server says steers no terminal and shows no secret.
+	// Escapes in a server's text are not sent to the terminal, and secrets in it are
+	// redacted.
 	{name: "text: token call", with: faults(reply(callToken, 400, `{"error":"invalid_request","error_description":"`+hostileText+`"}`)), want: fails(122, `request rejected: HTTP 400 invalid_request: `+escapedText+`$`, hintClientID, 1, 0, 0)},
 	{name: "text: code and request ID", run: "lakebase-exec --verbose",
 		with: faults(reply(callCredentials, 400, `{"error_code":"A\u001b[1mB","message":"m","details":[{"@type":"google.rpc.RequestInfo","request_id":"r\u001b[0m\n1"}]}`)),

@@ -134,8 +134,8 @@ func (p *fixture) set(env ...string) {
 	}
 }
 
-// login puts the secret into the keychain. Nothing is minted by it, so that the
-// cache is empty afterwards.
+// login stores the secret in the keychain. It mints no token, so the cache is empty
+// afterwards.
 func (p *fixture) login() {
 	p.t.Helper()
 	cmd := p.command("lakebase-credential-helper", "login", "--secret-stdin", "--no-verify")

@@ -84,7 +84,7 @@ func (f *formats) allBrought(t *testing.T, bearers []string) {
 	}
 }
 
-// kubectl: Debian's knows v1beta1 alone.
+// kubectl: Debian's version supports v1beta1 only.
 func (f *formats) kubectl(t *testing.T) {
 	config, bearers := f.apiServer(t, "client.authentication.k8s.io/v1beta1")
 	if out := f.good(t, []string{"KUBECONFIG=" + config}, reader(t, "kubectl"), "get", "--raw", "/"); out != "hello" {

@@ -44,8 +44,8 @@ type rendered struct {
 	path, text     string
 }
 
-// documents renders each value as user and as password. What is refused must say
-// which format and field, and is told apart.
+// documents renders each value as user and as password. The error for a value that is
+// refused names the format and the field.
 func documents(t *testing.T, format string) (docs []rendered, refused []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -97,8 +97,8 @@ func paths(docs []rendered) (out []string) {
 // zeros splits text at NULs.
 func zeros(s string) []string { return strings.Split(strings.TrimSuffix(s, "\x00"), "\x00") }
 
-// steering are variables that would send the token elsewhere.
-var steering = []string{"PGHOSTADDR=127.0.0.9", "PGSERVICE=evil", "PGSERVICEFILE=/evil", "PGPASSFILE=/evil", "PGPASSWORD=stale"}
+// redirecting are variables that would send the token elsewhere.
+var redirecting = []string{"PGHOSTADDR=127.0.0.9", "PGSERVICE=evil", "PGSERVICEFILE=/evil", "PGPASSFILE=/evil", "PGPASSWORD=stale"}
 
 // evaluated checks what a shell has in its environment after it took the values.
 func (f *formats) evaluated(t *testing.T, user, environ string) {
@@ -128,7 +128,7 @@ func (f *formats) posix(t *testing.T) {
 	for _, shell := range []string{"bash", "dash"} {
 		reader(t, shell)
 		for _, user := range hostileUsers {
-			out := f.good(t, append(steering, "WHO="+user), shell, "-euc", `eval "$("$0" get -p prod --format env --user="$WHO")"; exec env -0`, f.helper)
+			out := f.good(t, append(redirecting, "WHO="+user), shell, "-euc", `eval "$("$0" get -p prod --format env --user="$WHO")"; exec env -0`, f.helper)
 			f.evaluated(t, user, out)
 		}
 		out := f.good(t, nil, append([]string{shell, "-euc", `for f; do eval "$(cat "$f")"; printf '%s\0%s\0' "$PGUSER" "$PGPASSWORD"; done`, shell}, paths(docs)...)...)
@@ -140,7 +140,7 @@ func (f *formats) fish(t *testing.T) {
 	const utf8 = "LC_ALL=C.UTF-8" // in the locale C, fish itself garbles other letters
 	reader(t, "fish")
 	for _, user := range hostileUsers {
-		out := f.good(t, append(steering, "WHO="+user, utf8), "fish", "--no-config", "-c", `$argv[1] get -p prod --format fish --user="$WHO" | source; env -0`, f.helper)
+		out := f.good(t, append(redirecting, "WHO="+user, utf8), "fish", "--no-config", "-c", `$argv[1] get -p prod --format fish --user="$WHO" | source; env -0`, f.helper)
 		f.evaluated(t, user, out)
 	}
 	docs, refused := documents(t, "fish")

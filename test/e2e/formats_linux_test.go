@@ -18,7 +18,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// readers says what to install for a format's reader that is missing.
+// readers names the Debian package of each format's reader.
 var readers = map[string]string{
 	"psql":             "postgresql-client",
 	"/usr/bin/python3": "python3 and python3-psycopg2",
@@ -42,8 +42,8 @@ func reader(t *testing.T, name string) string {
 	return path
 }
 
-// TestFormats_Readers gives each format to the program that it is made
-// for. Nothing but the profile says where to: the callers know a path and a name.
+// TestFormats_Readers passes each format to the program that it is for. The target is
+// in the profile only: the callers have the helper's path and the profile's name.
 func TestFormats_Readers(t *testing.T) {
 	t.Parallel()
 	f := newFormats(t)
@@ -94,7 +94,7 @@ func newFormats(t *testing.T) *formats {
 	return f
 }
 
-// get is what the helper prints; it says nothing beside.
+// get returns what the helper prints; stderr must be empty.
 func (f *formats) get(t *testing.T, format string, more ...string) string {
 	t.Helper()
 	out, stderr, code := f.run(t, nil, append([]string{f.helper, "get", "-p", "prod", "--format", format}, more...)...)

@@ -11,9 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// powershell reads by the rule of about_Quoting_Rules: in a single-quoted string
-// two quotes are one, and the typographic ones count as quotes. There is no
-// PowerShell in Debian; this reader replaces it.
+// powershell parses by about_Quoting_Rules: in a single-quoted string two quotes are
+// one, and typographic quotes count as quotes. Debian has no PowerShell.
 func (f *formats) powershell(t *testing.T) {
 	got, err := readPowerShell(f.get(t, "powershell"))
 	if err != nil || got["PGUSER"] != f.lakebase.ClientID || got["PGPASSWORD"] != f.token || got["PGHOST"] != "localhost" {
@@ -67,8 +66,8 @@ func readPowerShell(text string) (map[string]string, error) {
 	return env, nil
 }
 
-// gitHub reads as actions/runner does: FileCommandManager for the file, whose
-// blocks end at a line that is the delimiter, ActionCommand for stdout.
+// gitHub parses as actions/runner does: FileCommandManager for the file, whose blocks
+// end at a line that is the delimiter, ActionCommand for stdout.
 func (f *formats) gitHub(t *testing.T) {
 	for _, user := range append([]string{f.lakebase.ClientID}, hostileUsers...) {
 		file := write(t, filepath.Join(t.TempDir(), "env"), "BEFORE=stays\n")

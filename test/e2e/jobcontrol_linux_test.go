@@ -140,7 +140,7 @@ func testSameAsBare(t *testing.T, x *jobShell, i int) {
 		j.assertNothingLeft()
 		return jobResult{j.signals(), statuses}
 	}
-	// The shell's own result is known, so that both cannot be wrong in the same way.
+	// The shell's own result is checked too, so that both cannot be wrong.
 	if got := run(jobBare); !reflect.DeepEqual(got, c.want) {
 		t.Fatalf("bare: got %q, want %q", got, c.want)
 	}

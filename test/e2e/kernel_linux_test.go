@@ -21,11 +21,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// These tests use the kernel's keyring of real users. Programs of one user share
-// it, so none of them runs beside a "logout --all" of the scripts.
+// These tests use the kernel's keyring of real users. All programs of a user share it,
+// so no test may run in parallel with a "logout --all" of the scripts.
 
-// withoutKeyrings has the test binary refuse itself the system calls of the kernel's
-// keyrings, and then become another program.
+// withoutKeyrings makes the test binary block the system calls of the kernel's keyrings
+// by seccomp and then execute another program.
 const withoutKeyrings = "E2E_WITHOUT_KEYRINGS"
 
 func init() {
@@ -121,7 +121,7 @@ func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
 	}
 }
 
-// Two logins of one user share a token, in whatever way the session came about.
+// Two sessions of one user share a token, however the sessions were created.
 func TestKernelCache_SessionsShare(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
@@ -145,8 +145,7 @@ func TestKernelCache_SessionsShare(t *testing.T) {
 	requests(t, l, "--cache file", 2)
 }
 
-// Where the keyring may be read by others, or not at all, there is no token, and
-// nothing is said unless asked.
+// Without a private keyring no token is cached, which is reported with --verbose only.
 func TestKernelCache_NotShared(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
@@ -183,7 +182,7 @@ func TestKernelCache_NotShared(t *testing.T) {
 	requests(t, l, "two runs in one user namespace", 2)
 }
 
-// Another user reads nothing; a user whose quota is used up has no cache.
+// Another user cannot read the token; a user whose quota is used up has no cache.
 func TestKernelCache_OtherUser(t *testing.T) {
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
 	p := otherUserFixture(t, l).defaultCache()
@@ -204,7 +203,7 @@ func TestKernelCache_OtherUser(t *testing.T) {
 	get()
 	requests(t, l, "the other user again", 0)
 
-	// The key is read by its owner alone, and in the owner's user namespace alone.
+	// Only the owner, in the owner's user namespace, can read the key.
 	key := p.finish(as(t, otherUID, p.command("sh", "-c", "keyctl show @u | sed -n 's/^ *\\([0-9]*\\) .*user: lakebase:.*/\\1/p'"))).wantExit(0)
 	id := strings.TrimSpace(key.stdout)
 	if id == "" {

@@ -95,8 +95,9 @@ func (l *load) runAll(n int, full func(first []*getProcess), ended *atomic.Int32
 	return list
 }
 
-// tokensOf checks that each has a token, or, where it is allowed, says that the
-// keychain is locked. It returns the tokens, each once, and how many had one.
+// tokensOf checks that each process printed a token or, if locked allows it, the error
+// of a locked keychain. It returns the distinct tokens, and the number of processes
+// that printed one.
 func (l *load) tokensOf(list []*getProcess, lockedToo bool) (tokens []string, had int) {
 	l.t.Helper()
 	seen := map[string]bool{}
@@ -180,9 +181,9 @@ func (l *load) leader() (leader *getProcess, release func()) {
 	return leader, release
 }
 
-// settle gives processes the time to come to the lock at which they wait for the one
-// that signs in, but no longer than a get of ten seconds that is held can spare. What
-// follows has to work out also for those that are not there yet.
+// settle waits until the processes block at the lock of the one that signs in, but not
+// longer than a get of ten seconds allows. The test must also pass for processes that
+// are not there yet.
 func (p *fixture) settle(pids ...int) {
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		there := 0
@@ -216,8 +217,8 @@ func pids(list []*getProcess) (pids []int) {
 	return pids
 }
 
-// One that signs in is killed, or stopped, in the midst of it. Those that wait for
-// one that is stopped may sign in each for itself.
+// The process that signs in is killed or stopped meanwhile. Processes that wait for a
+// stopped one may each sign in.
 func TestGet_MintingProcessKilled(t *testing.T) {
 	t.Parallel()
 	for name, sig := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stopped": syscall.SIGSTOP} {

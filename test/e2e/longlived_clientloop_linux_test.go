@@ -124,7 +124,7 @@ func (s *supervised) readers(drivers string) []*sqlClient {
 	}
 }
 
-// node's drivers know no PGSSLROOTCERT; pg says that it will give up PGPASSFILE.
+// node's drivers do not read PGSSLROOTCERT; pg announces the removal of PGPASSFILE.
 func (s *supervised) node(driver string) *sqlClient {
 	s.t.Helper()
 	script, err := filepath.Abs(filepath.Join("node", "logins.js"))

@@ -23,7 +23,7 @@ type clientLoad struct {
 	dumped    int
 }
 
-// What pgbench and the dumps work on.
+// The database of pgbench and the dumps.
 const (
 	benchRate = 10 // connections per second
 	tables    = 8
@@ -46,8 +46,7 @@ func newClientLoad(s *supervised, r *renewals, span time.Duration) *clientLoad {
 	return c
 }
 
-// good runs a client to its end, and gives what it says. It may be called from
-// any goroutine.
+// good runs a client and returns its output. It may be called from any goroutine.
 func (c *clientLoad) good(app string, argv ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
@@ -107,8 +106,8 @@ func (c *clientLoad) whole() {
 	}
 }
 
-// suspend puts the compute to sleep in the middle, while there are no logins. It stays
-// quiet for so long that a pool tests what it has kept.
+// suspend suspends the compute in the middle of the run, while there are no logins, for
+// so long that a pool checks its idle connections.
 func (c *clientLoad) suspend() {
 	defer close(c.suspended)
 	time.Sleep(c.span / 2)
@@ -123,8 +122,8 @@ func (c *clientLoad) suspend() {
 	time.Sleep(1200 * time.Millisecond)
 }
 
-// check looks at the server's records: with how many tokens each came through,
-// and that none was refused but for the sleep.
+// check reads the server's records: each client logged in with at least so many tokens,
+// and no login was refused except during the suspension.
 func (c *clientLoad) check(least int) {
 	c.t.Helper()
 	if c.lakebase.WokenAt().IsZero() {

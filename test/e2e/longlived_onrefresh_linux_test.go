@@ -57,7 +57,7 @@ func onRefresh(t *testing.T) {
 		return s.Restarts >= 2 && s.Restarts == s.Refreshes && len(starts) == s.Restarts+1 && starts[len(starts)-1] == strconv.Itoa(s.ChildPID)
 	})
 
-	// An expired token is reported, and the command is left alone.
+	// An expired token is reported, and the command keeps running.
 	l.Set(func(w *emulator.Settings) {
 		w.Faults = []emulator.Fault{emulator.Answer(emulator.AnyCall, -1, 503, "")}
 	})

@@ -148,8 +148,8 @@ func (w *watched) check(t *testing.T, least int) {
 	}
 }
 
-// killedSupervisor: what it leaves is swept by the next one, and what belongs to
-// one that lives is not.
+// killedSupervisor checks that the next supervisor removes the directory of a killed
+// one, but not that of a running one.
 func killedSupervisor(t *testing.T) {
 	p := newSandbox(t, startLakebase(t, emulator.Options{}))
 	lives := p.supervise("--refresh", "passfile")

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// bin is the folder of the programs under test, built once.
+// bin is the directory of the programs under test, built once.
 var bin string
 
 func TestMain(m *testing.M) {

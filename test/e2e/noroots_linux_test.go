@@ -41,7 +41,8 @@ func TestNoRootCertificates(t *testing.T) {
 		run("/proc", "lakebase-exec", "--refresh", refresh, "--", "true").wantExit(125).
 			wantStderr(`could not be written to "/proc/.cache/lakebase": no such file or directory`, "hint: pass a PEM file of root certificates with --sslrootcert")
 	}
-	// What needs no file works: the server's certificate is verified, and refused here.
+	// Without a file the programs still verify the server's certificate, which is
+	// refused here.
 	for _, argv := range [][]string{
 		{"lakebase-exec", "--refresh", "proxy", "--", "true"},
 		{"lakebase-credential-helper", "get", "--wait", "30s"},

@@ -8,7 +8,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// A command whose answer cannot be written to standard output says so and fails.
+// A command that cannot write its result to standard output reports that and fails.
 func TestStdout_NotWritable(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
@@ -32,7 +32,8 @@ func TestStdout_NotWritable(t *testing.T) {
 			requests(t, l, command, 0)
 		}
 	}
-	// Nothing is lost here: there is no answer, or the descriptors of a daemon.
+	// No output is lost in these cases: there is none, or the descriptors are those of
+	// a daemon.
 	p.do("sh", "-c", "lakebase-exec -- true >&-").wantExit(0)
 	p.do("sh", "-c", "lakebase-credential-helper get <>/dev/null >&0 2>&0").wantExit(0)
 }

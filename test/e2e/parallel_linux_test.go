@@ -15,8 +15,8 @@ const coldStarts = 16
 // longTimeouts is an environment in which no deadline of the programs ends on a slow machine.
 var longTimeouts = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "LAKEBASE_WAIT_TIMEOUT=5m"}
 
-// Whatever number of commands starts at once, with nothing in the cache, one
-// signs in for all.
+// Of any number of commands that start together with an empty cache, one signs in for
+// all.
 func TestExec_ColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{Latency: 200 * time.Millisecond}})

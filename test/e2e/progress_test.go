@@ -21,7 +21,7 @@ func withoutProgress(stderr string, took time.Duration) string {
 	return progress.ReplaceAllString(stderr, "")
 }
 
-// What is dropped is these lines, in a run that took long, and no others.
+// Only the progress lines of a slow run are dropped.
 func TestWithoutProgress(t *testing.T) {
 	t.Parallel()
 	const lines = "lakebase-exec: signing in to localhost:443\nlakebase-exec: waiting for the keychain\n" +

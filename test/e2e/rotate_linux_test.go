@@ -169,7 +169,7 @@ func TestRotate_KilledAtKeychainCall(t *testing.T) {
 	}
 }
 
-// Of two concurrent rotates, one rotates and the other one reports that.
+// One of two concurrent rotates succeeds; the other one reports it.
 func TestRotate_Concurrent(t *testing.T) {
 	t.Parallel()
 	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})

@@ -150,7 +150,7 @@ func (s *scriptEnv) environ(ts *testscript.TestScript) []string {
 	return strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")
 }
 
-// keyringCalls checks how often the keychain was asked for something.
+// keyringCalls checks the number of calls to the keychain.
 func (s *scriptEnv) keyringCalls(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: desktop calls METHOD N")
@@ -160,12 +160,12 @@ func (s *scriptEnv) keyringCalls(ts *testscript.TestScript, neg bool, args []str
 	}
 }
 
-// authVariables are those that one way in sets and another must not find.
+// authVariables are set by one authentication type and must be unset for the others.
 var authVariables = []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH",
 	"DATABRICKS_OIDC_TOKEN_ENV", "DATABRICKS_AUTH_TYPE", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PGUSER"}
 
-// auth sets the variables of one way in, as "lakebase env" prints them, and
-// removes those of every other.
+// auth sets the variables of one authentication type, as "lakebase env" prints them,
+// and unsets those of the others.
 func (s *scriptEnv) auth(ts *testscript.TestScript, neg bool, args []string) {
 	l := s.lakebases["first"]
 	if l == nil || len(args) == 0 || neg {
@@ -210,7 +210,7 @@ func (s *scriptEnv) searchFiles(ts *testscript.TestScript) string {
 		}
 		data, err := os.ReadFile(path)
 		if err == nil && found == "" {
-			// A token is allowed in a file under --cache file alone.
+			// Only --cache file may store a token in a file.
 			if what := s.findLeak(string(data), strings.HasPrefix(filepath.Base(path), "token-")); what != "" {
 				found = fmt.Sprintf("file %s has %s in it", path, what)
 			}

@@ -69,7 +69,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptEnv is what one script has brought up.
+// scriptEnv holds the servers and processes of one script.
 type scriptEnv struct {
 	dir       string
 	lakebases map[string]*emulator.Lakebase
@@ -105,7 +105,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("BIN", bin)
 	// A program with the race detector sleeps for a second before it ends well.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
-	// Without a desktop there is no bus: the caller's own keychain is left alone.
+	// Without a desktop there is no bus, so that the caller's own keychain is not used.
 	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(env.WorkDir, "no-bus"))
 	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
 	env.Defer(func() {
@@ -248,7 +248,7 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// run runs a program, and searches all that it says.
+// run runs a program and searches its output for secrets.
 func (s *scriptEnv) run(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("run: say the exit code that is wanted")

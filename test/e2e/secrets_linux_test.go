@@ -121,8 +121,8 @@ func wantNoLeak(t *testing.T, l *emulator.Lakebase, when string, seen map[string
 // containsSecret reports whether the secret is in text, in clear or encoded.
 func containsSecret(l *emulator.Lakebase, text string) bool { return secretIn(l, text) != "" }
 
-// wantNoLeakInFiles fails the test where a file below the folders holds the secret, or
-// there is none at all.
+// wantNoLeakInFiles fails the test if a file below the directories contains the secret,
+// or if there is no file.
 func wantNoLeakInFiles(t *testing.T, l *emulator.Lakebase, dirs ...string) {
 	t.Helper()
 	for _, dir := range dirs {

@@ -56,7 +56,7 @@ func TestSignal_BeforeStart(t *testing.T) {
 	}
 }
 
-// longTimeoutsFixture is one in which a wait does not end by itself.
+// longTimeoutsFixture returns a fixture in which waits do not time out.
 func longTimeoutsFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := newFixture(t, l)
@@ -131,7 +131,7 @@ func TestExec_SameProcess(t *testing.T) {
 	})
 }
 
-// What nohup and background jobs ignore is ignored on, while the wrapper waits
+// Signals that nohup and background jobs ignore stay ignored, in the waiting wrapper
 // and in the command.
 func TestSignal_Ignored(t *testing.T) {
 	t.Parallel()

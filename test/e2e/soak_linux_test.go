@@ -327,8 +327,8 @@ func (s *soak) loginFaults() []soakFault {
 		{"login closed", login(emulator.LoginFault{At: emulator.StageReady, Action: emulator.ActionClose, Times: 2})},
 		{"compute starting", login(emulator.LoginFault{Code: "57P03", Message: "starting", Times: 3})},
 		{"too many connections", login(emulator.LoginFault{Code: "53300", Message: "full", Times: 3})},
-		// A token is refused that has just come, and the next one follows: the client hears of
-		// a refusal before, and of one whose successor is late (see supervisor.Refresher.Token).
+		// A new token is refused: the client gets the error, or the next token if it
+		// arrives in time (see supervisor.Refresher.Token).
 		{"token refused", func(ctx context.Context, random *rand.Rand) error {
 			if err := nextToken(ctx); err != nil {
 				return err

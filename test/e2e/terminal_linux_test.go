@@ -151,8 +151,8 @@ func TestTerminal_Progress(t *testing.T) {
 		}
 	})
 	t.Run("short", func(t *testing.T) {
-		// On a busy machine a short wait may be a long one: then it is no example, and
-		// all that may be said is what is waited for.
+		// On a busy machine a short wait may take long; then only the text of the
+		// progress is checked.
 		short := func(run func() (said string)) {
 			for range 5 {
 				suspend(t, l, emulator.Held, 800*time.Millisecond)
@@ -226,8 +226,8 @@ func TestLogin_Prompt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ask(t, p)
 			s.typeText(l.ClientSecret[:8])
-			// The kernel takes in what is typed in its own time, and would show it
-			// when the signal had brought the echo back before.
+			// The kernel reads typed text asynchronously, and would echo it if the
+			// signal had restored the echo before.
 			time.Sleep(200 * time.Millisecond)
 			interrupt(s)
 			if status := s.end(); !status.Signaled() || status.Signal() != signals[name] {

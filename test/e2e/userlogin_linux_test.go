@@ -44,8 +44,7 @@ func (p *fixture) browserIs(script string) {
 
 const curlBrowser = `exec curl -sS -L -o /dev/null --cacert "$LAKEBASE_CACERT" "$1&approve=1"`
 
-// approved does what a person does at the address, and gives the one that the
-// browser is then sent to.
+// approved approves the request at the address and returns the redirect's URL.
 func approved(t *testing.T, p *fixture, address string) string {
 	t.Helper()
 	pem, err := os.ReadFile(p.env["LAKEBASE_CACERT"])
@@ -71,8 +70,8 @@ func approved(t *testing.T, p *fixture, address string) string {
 
 var authorizeAddress = regexp.MustCompile(`https://localhost:\d+/\S+`)
 
-// Where the browser is on another machine, the address is printed, and what the
-// browser shows at the end is pasted. What is not this login's is turned away.
+// With a browser on another machine, the address is printed and the URL of the last
+// page is pasted. A URL of another login is rejected.
 func TestUserLogin_PastedURL(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
@@ -129,9 +128,9 @@ func TestUserLogin_PastedURL(t *testing.T) {
 	}
 }
 
-// At a terminal nothing is said while the browser works; the address comes after
-// two seconds, an address may be pasted though a browser was opened, and one line
-// says who has signed in.
+// On a terminal nothing is printed while the browser works; the address is printed
+// after two seconds, a URL may be pasted although a browser was opened, and one line
+// names the user.
 func TestUserLogin_Terminal(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
@@ -171,7 +170,7 @@ func TestUserLogin_Terminal(t *testing.T) {
 	endPid(t, p) // the browser is the person's, and is left alone
 }
 
-// endPid ends the browser that the script has told of, which must be running.
+// endPid ends the browser whose process ID the script has written; it must be running.
 func endPid(t *testing.T, p *fixture) {
 	t.Helper()
 	var pid int
@@ -185,8 +184,8 @@ func endPid(t *testing.T, p *fixture) {
 	_ = os.Remove(filepath.Join(p.home, "pid"))
 }
 
-// However many start at once with an access token that has ended, one trades the
-// refresh token, which the server takes once; no process loses its login.
+// Of any number of processes that start with an expired access token, one exchanges the
+// refresh token, which the server accepts once; none loses its login.
 func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	const starts = 50
@@ -237,8 +236,8 @@ func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	}
 }
 
-// Without a cache each start renews the login, one after the other, whatever it
-// is for: the refresh token is the person's, not the workspace's.
+// Without a cache each start refreshes the login, one after the other, for any
+// workspace: the refresh token belongs to the user.
 func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
 	t.Parallel()
 	const starts = 12
@@ -261,8 +260,8 @@ func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
 	}
 }
 
-// A logout while another process renews the login waits for it, so that what the
-// workspace gives then is not left behind.
+// A logout waits for a process that is refreshing the login, so that the new refresh
+// token is deleted too.
 func TestLogout_DuringRenewal(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true}})

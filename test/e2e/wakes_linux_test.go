@@ -16,10 +16,9 @@ import (
 // stamp is a command that appends the moment of its start, in ns, to a file.
 const stamp = `date +%s%N >> "$1"`
 
-// TestWake wakes a compute again and again, in each way in which one may look
-// while it wakes: the command starts once, and not before the compute is up. How
-// soon after it is for scripts/bench to measure. The modes run side by side, for they
-// only wait. E2E_SEED repeats a run.
+// TestWake wakes a compute repeatedly, in each wake mode: the command starts once, and
+// not before the compute is up. scripts/bench measures the delay. The modes run in
+// parallel, as they only wait. E2E_SEED repeats a run.
 func TestWake(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -55,9 +54,9 @@ func wakes(t *testing.T, mode emulator.WakeMode, random *rand.Rand, times int, l
 	}
 }
 
-// wakeOnce runs a command against a sleeping compute and tells how late it
-// started. A stamp of an earlier login is never there: each run has a runtime
-// folder of its own.
+// wakeOnce runs a command against a suspended compute and returns the delay of its
+// start. Each run has its own runtime directory, so there is no record of an earlier
+// login.
 func wakeOnce(t *testing.T, l *emulator.Lakebase, mode emulator.WakeMode, takes time.Duration, cached bool) time.Duration {
 	t.Helper()
 	p := newFixture(t, l)
@@ -106,8 +105,8 @@ func starts(t *testing.T, file string) (at []time.Time) {
 	return at
 }
 
-// TestWake_Never gives up when --wait-timeout is over, says what was heard last
-// and what to do, and does not start the command.
+// TestWake_Never checks that the error after --wait-timeout names the last response and
+// what to do, and that the command is not started.
 func TestWake_Never(t *testing.T) {
 	t.Parallel()
 	const wait = 3 * time.Second
