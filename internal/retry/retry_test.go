@@ -110,7 +110,7 @@ func TestSchedules(t *testing.T) {
 				}
 				time.Sleep(30*time.Second - 1)
 				equal(t, "early waits", next(len(c.early)), c.early)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				equal(t, "late waits", next(len(c.late)), c.late)
 				b.Reset()
 				equal(t, "wait after Reset", next(1)[0], c.reset)
