@@ -25,7 +25,7 @@ const (
 // a lock that is not released takes longer still.
 const busyMachineAllowance = 15 * time.Second
 
-// number reads a variable that steers the test; absent, it is fallback.
+// number returns the number in a variable of the test, or fallback.
 func number(t *testing.T, name string, fallback uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(name)

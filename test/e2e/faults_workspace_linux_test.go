@@ -66,7 +66,7 @@ func refusedRedirect(to string, token, credentials int) wanted {
 	return fails(122, `request redirected, and credentials are never sent to a redirect target: HTTP 30[0-9]: `+to+`$`, hintHost, token, credentials, 0)
 }
 
-// hostileText would steer a terminal; escapedText is how it is shown.
+// hostileText contains terminal escapes; escapedText is how it is shown.
 const (
 	hostileText = `a\u001b[31mred\u001b]0;title\u0007\b\r\u009b2J\u202etxt\u200b\u0000end`
 	escapedText = `a\\x1B\[31mred\\x1B\]0;title\\x07\\x08( |\\x0D)*\\xC2\\x9B2J\\xE2\\x80\\xAEtxt\\xE2\\x80\\x8B\\x00end`
