@@ -46,7 +46,7 @@ type listedPlace struct {
 }
 
 func endpoints(ctx context.Context, c *invocation) error {
-	if c.given["endpoint"] == nil { // a profile's endpoint is where one is, not what is asked for
+	if c.given["endpoint"] == nil { // the endpoint of a profile does not limit the list
 		c.conf.Endpoint = config.Value[string]{}
 	}
 	places, err := c.catalog(ctx)
@@ -96,7 +96,7 @@ func stateOf(p lakebase.EndpointInfo) string {
 	return p.Endpoint.State
 }
 
-// nameOf is the whole name of the least thing in a row.
+// nameOf returns the full name of the most specific resource in a row.
 func nameOf(r listedPlace) string {
 	for _, name := range []string{r.Endpoint, r.Branch} {
 		if name != "" {

@@ -52,8 +52,7 @@ type Strategy interface {
 	Configure(ctx context.Context, conf config.Config) (Source, Identity, error)
 }
 
-// Hinter is a Strategy that knows better than the general text what a refusal
-// means.
+// Hinter is a Strategy with its own hints for a refusal.
 type Hinter interface {
 	// TokenName returns what supplies the workspace token.
 	TokenName(conf config.Config) string
@@ -128,9 +127,9 @@ func KnownIdentity(conf config.Config) Identity {
 	return id
 }
 
-// unnamed returns the principal of an identity that only the workspace knows. The
-// user is part of it, since a cached token may come with the user that the
-// workspace named; the section, since another one is another identity.
+// unnamed returns the principal of an identity that only the workspace can name. It
+// contains the user, since a cached token may come with the user that the workspace
+// named, and the section, since another one is another identity.
 func unnamed(conf config.Config) string {
 	section := conf.DatabricksProfile.Value
 	if section != "" {
@@ -179,7 +178,7 @@ type Process interface {
 	// RunTool runs a program from an absolute directory of PATH, without secrets in
 	// its environment, and returns its standard output. The error is a *ToolError.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
-	// GitHubToken asks GitHub Actions for a token of this job.
+	// GitHubToken requests a token of this job from GitHub Actions.
 	GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error)
 }
 
@@ -188,7 +187,7 @@ type Locks interface {
 	Lock(ctx context.Context, name string) (unlock func())
 }
 
-// Stage is a step that may take long enough for people to be told.
+// Stage is a step that may take so long that it is shown.
 type Stage int
 
 // The stages.
@@ -198,7 +197,7 @@ const (
 	StageLogin          // detail: the database host
 )
 
-// Observer is told what goes on.
+// Observer receives the progress, notes and warnings of a run.
 type Observer interface {
 	Stage(s Stage, detail string)
 	Note(text string) // for --verbose
@@ -251,8 +250,8 @@ func (l *link) configure(ctx context.Context, conf config.Config) (err error) {
 }
 
 // Do calls use with the configured source and its identity. While errors are
-// ErrNotConfigured, it goes on to the next strategy; the error that is returned
-// then is the first one that says what is missing.
+// ErrNotConfigured, the next strategy is tried; if none is left, the error is the
+// first one that names what is missing.
 func (c *Chain) Do(ctx context.Context, use func(Source, Identity) error) error {
 	c.mu.Lock()
 	links := c.links

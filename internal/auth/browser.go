@@ -137,8 +137,8 @@ func (s *browserSource) exchange(ctx context.Context, refresh credential.Secret)
 	})
 }
 
-// replaceTimeout bounds the storing of a refresh token. It goes on when the caller
-// has given up: without it the user would be signed out.
+// replaceTimeout bounds the storing of a refresh token. It continues when the
+// caller's context ends: otherwise the user would be signed out.
 const replaceTimeout = 5 * time.Second
 
 func (s *browserSource) replace(ctx context.Context, refresh credential.Secret) {

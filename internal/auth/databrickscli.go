@@ -36,7 +36,7 @@ func (databricksCLI) Hint(e *exchange.Error, conf config.Config) string {
 	return ""
 }
 
-// cliTimeout bounds a run of the Databricks CLI, which asks nothing.
+// cliTimeout bounds a run of the Databricks CLI, which does not prompt.
 const cliTimeout = 30 * time.Second
 
 func (s databricksCLI) token(ctx context.Context, conf config.Config) (credential.Token, error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-// discovery asks a host at most once where its token endpoint is.
+// discovery requests the token endpoint of a host, at most once.
 type discovery struct {
 	api       Discovery
 	workspace config.Workspace

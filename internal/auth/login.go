@@ -63,7 +63,7 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	return UserGrant{User: user, Token: grant.Token, Refresh: grant.Refresh}, err
 }
 
-// UserName asks the workspace who has signed in.
+// UserName returns the user name of the token's owner.
 func UserName(ctx context.Context, conf config.Config, api interface {
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
 }, bearer credential.Secret) (string, error) {

@@ -122,7 +122,7 @@ type Config struct {
 	Cache           Value[string]
 	Refresh         Value[string]
 	OnRefresh       Value[string] // none, restart, or signal: and a name in capitals without SIG
-	Listen          Value[string] // HOST:PORT, or the absolute path of a folder for a Unix socket
+	Listen          Value[string] // HOST:PORT, or the absolute path of a directory for a Unix socket
 	MaxConnections  Value[int]    // of the proxy
 	MaxWaiting      Value[int]    // of the proxy; MaxConnections by default
 	StatusFile      Value[string] // absolute, or empty: none

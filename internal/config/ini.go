@@ -115,7 +115,7 @@ func (f *ini) sections() []string {
 
 // get returns a section's settings as key → (value, line number).
 func (f *ini) get(section string) (map[string]iniValue, bool) {
-	if f.where == nil { // a file of many sections is asked for each of them
+	if f.where == nil { // makes the lookup of all sections linear
 		f.where = map[string][]int{}
 		for n, l := range f.lines {
 			f.where[l.section] = append(f.where[l.section], n)

@@ -115,16 +115,15 @@ func (r *resolver) refresh() {
 	if r.in.Listens {
 		return
 	}
-	for name, given := range map[string]bool{"--on-refresh": c.OnRefresh.Given(), "--status-file": c.StatusFile.Given(), "--health-listen": c.HealthListen.Given()} {
-		if given && c.Refresh.Value == RefreshOff {
-			r.fail(&Error{Name: name, Problem: "requires --refresh passfile or --refresh proxy"})
+	require := func(mode string, satisfied bool, options ...string) {
+		for _, o := range options {
+			if !satisfied && len(r.in.Options[o]) > 0 {
+				r.fail(&Error{Name: "--" + o, Problem: "requires " + mode})
+			}
 		}
 	}
-	for name, given := range map[string]bool{"--listen": c.Listen.Given(), "--max-connections": c.MaxConnections.Given(), "--max-waiting": c.MaxWaiting.Given()} {
-		if given && c.Refresh.Value != RefreshProxy {
-			r.fail(&Error{Name: name, Problem: "requires --refresh proxy"})
-		}
-	}
+	require("--refresh passfile or --refresh proxy", c.Refresh.Value != RefreshOff, "on-refresh", "status-file", "health-listen")
+	require("--refresh proxy", c.Refresh.Value == RefreshProxy, "listen", "max-connections", "max-waiting")
 }
 
 // connections validates a number of connections. Each takes up to three descriptors,

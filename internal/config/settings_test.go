@@ -90,6 +90,7 @@ func TestRefresh(t *testing.T) {
 		{"", "on-refresh=restart", "--on-refresh: requires --refresh passfile or --refresh proxy"},
 		{"", "status-file=x", "--status-file: requires --refresh"},
 		{"", "health-listen=127.0.0.1:1", "--health-listen: requires --refresh"},
+		{"", "health-listen=127.0.0.1:1 listen=127.0.0.1:1 max-waiting=5 status-file=x on-refresh=restart", "--on-refresh: requires --refresh"},
 		{"passfile", "listen=127.0.0.1:1", "--listen: requires --refresh proxy"},
 		{"proxy", "listen=5432", `--listen: "5432" is not HOST:PORT`},
 		{"proxy", "listen=127.0.0.1:70000", `is not HOST:PORT`},
@@ -107,7 +108,7 @@ func TestRefresh(t *testing.T) {
 }
 
 // An address to listen on has a literal IP address: a name would be resolved, and
-// could be anybody's.
+// could belong to another host.
 func FuzzListenAddress(f *testing.F) {
 	for _, s := range []string{"localhost:0", "127.0.0.1:5432", "[::1]:1", "0.0.0.0:65535", ":1", "h:1", "127.0.0.1:65536", "[fe80::1%eth0]:1", "127.0.0.1:+1", ""} {
 		f.Add(s)

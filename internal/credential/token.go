@@ -74,8 +74,8 @@ func (k Key) ID() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Fingerprint tells whether a cached token was made with this secret, without
-// giving the secret away: a SHA-256 over the key's ID and the secret.
+// Fingerprint identifies the secret that a cached token was minted with, without
+// revealing it: a SHA-256 over the key's ID and the secret.
 func (k Key) Fingerprint(s Secret) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{"fingerprint", k.ID(), s.Reveal()}, "\x00")))
 	return hex.EncodeToString(sum[:16])

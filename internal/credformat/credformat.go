@@ -14,8 +14,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// margin is how much earlier than it does a token is said to expire: some callers
-// keep it until the very second that they are told (client-go does).
+// margin is subtracted from the reported expiry: some callers use a token until the
+// last second (client-go does).
 const margin = time.Minute
 
 // Answer is a token and how to connect with it. An answer with a workspace token has

@@ -156,7 +156,7 @@ func renderCredentialProcess(a Answer, _ Context) (Output, error) {
 // execVersions are the API versions whose status holds a bare token (client-go).
 var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"}
 
-// execVersion returns the apiVersion that KUBERNETES_EXEC_INFO asks for, which the
+// execVersion returns the apiVersion that KUBERNETES_EXEC_INFO requests, which the
 // document must echo; v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
 func execVersion(info string) (string, error) {
 	if info == "" {

@@ -142,8 +142,8 @@ func (x *run) checkCache(_ context.Context, r *Result) error {
 	return nil
 }
 
-// checkKeychain asks whether there is a keychain and whether it is unlocked. It is
-// no failure if nothing of it is needed.
+// checkKeychain checks that there is a keychain and that it is unlocked. A failure is
+// a warning only if the keychain is needed.
 func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 	err := x.Local.KeychainState(ctx, x.conf)
 	var e *keychain.Error
@@ -215,7 +215,7 @@ const lastWithoutSNI = 13
 
 var libpqVersion = regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
 
-// checkLibpq asks psql or pg_config for the version of libpq.
+// checkLibpq reads the version of libpq from psql or pg_config.
 func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 	r.Status, r.Text = NotTried, "neither psql nor pg_config is in PATH"
 	for _, name := range []string{"psql", "pg_config"} {

@@ -184,8 +184,8 @@ func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 	return nil
 }
 
-// checkIdentity asks who has signed in. A run with a configured user does not ask,
-// so a failure is then only a warning.
+// checkIdentity requests the identity from the workspace. A run with a configured user
+// does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
 	defer cancel()

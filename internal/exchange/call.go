@@ -191,12 +191,12 @@ func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
 	case len(body) > maxBody:
 		return nil, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
 	case isCompressed(resp):
-		return nil, &Error{Kind: KindNotJSON, Message: "the reply is compressed, which was not asked for"}
+		return nil, &Error{Kind: KindNotJSON, Message: "the response is compressed, although the request did not allow it"}
 	}
 	return body, nil
 }
 
-// isCompressed reports whether the body is encoded, which no request asks for.
+// isCompressed reports whether the body is encoded, which no request accepts.
 func isCompressed(resp *http.Response) bool {
 	enc := resp.Header.Get("Content-Encoding")
 	return enc != "" && enc != "identity"
@@ -225,7 +225,7 @@ func decode(body []byte, v any) *Error {
 		return &Error{Kind: KindBadReply, Message: "the reply is not a JSON object"}
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return &Error{Kind: KindNotJSON, Message: "the reply goes on after its JSON"}
+		return &Error{Kind: KindNotJSON, Message: "data after the JSON document"}
 	}
 	return nil
 }

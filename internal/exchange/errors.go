@@ -73,7 +73,7 @@ const (
 
 // Failures without a reply.
 const (
-	KindBroken          Kind = "connection broken" // refused, reset, closed, cut short or silent
+	KindBroken          Kind = "connection broken" // refused, reset, closed, cut short or without a response
 	KindNameNotResolved Kind = "name not resolved"
 	KindCertificate     Kind = "certificate" // not trusted, expired, or for another name
 	KindTLS             Kind = "TLS"

@@ -216,8 +216,8 @@ func grantRefusalKind(call Call, status int, said refusal) Kind {
 	return ""
 }
 
-// notFound tells a missing endpoint or secret from a missing API, which Databricks
-// calls ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"
+// notFound distinguishes a missing endpoint or secret from a missing API, which
+// Databricks calls ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"
 // (apache/airflow#60444).
 func notFound(status int, said refusal) bool {
 	switch said.code {

@@ -7,7 +7,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-// Retry makes a call until it succeeds, is refused for good, or ctx's time is over.
+// Retry repeats a call until it succeeds, fails permanently, or ctx ends.
 // The error is the call's, inside a *retry.Error after several attempts.
 func Retry[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	return retry.Do(ctx, retry.Exchange(), call, Verdict)

@@ -99,8 +99,8 @@ func NewResolver(conf config.Config, api Directory, o auth.Observer) *Resolver {
 // maxSearched bounds the branches whose endpoints are listed for a short name.
 const maxSearched = 50
 
-// Endpoint returns the endpoint that the configured name means. A full name costs
-// no request and comes back as it is. Errors: *TargetError, *exchange.Error.
+// Endpoint resolves the configured name. A full name is returned as it is, without a
+// request. Errors: *TargetError, *exchange.Error.
 func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
 	name := r.conf.Endpoint
 	if name.Value == "" || r.conf.EndpointWhole() {

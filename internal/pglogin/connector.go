@@ -1,11 +1,11 @@
 // Package pglogin logs in to Postgres over TLS, with exactly the values that the
 // child will get, and repeats that until the compute is awake. It schedules the
 // attempts and classifies what a server answers. It never runs a query, never
-// sends a password before TLS is established as the target asks for, never falls
+// sends a password before TLS is established as the target requires, never falls
 // back to plain text, and never puts a password in an error.
 //
 // Connections are pgx's pgconn. Its ParseConfig reads PG* variables from the
-// process. Target gives every value that they could set, so they have no effect;
+// process. Target sets every value that they could set, so they have no effect;
 // but PGSERVICE names a file that is read first, and a login fails if that file or
 // service is missing. The program must clear PG* from its own environment before
 // it calls this package.
@@ -29,8 +29,8 @@ const hedgeDelay = time.Second
 // which must have a deadline.
 //
 // The first attempt starts at once. An attempt without an answer is kept; a second
-// one is tried beside it and replaced after each second, so that a compute
-// which dropped the first connection while it woke is found. At most two attempts
+// one is tried concurrently and replaced each second, in case the compute dropped the
+// first connection while it woke. At most two attempts
 // are open, and none when a method returns.
 //
 // Every error is an *Error: WakeTimeout at the deadline, Canceled if the context

@@ -14,7 +14,7 @@ import (
 // attempt is one that is in flight.
 type attempt struct {
 	cancel   context.CancelFunc
-	replaced bool // canceled, to make room for another
+	replaced bool // canceled in favor of a newer one
 }
 
 type result struct {
@@ -79,7 +79,7 @@ func (l *loop) run() error {
 	}
 }
 
-// begin starts an attempt, and sets when to start one beside it.
+// begin starts an attempt, and the timer of a concurrent one.
 func (l *loop) begin() {
 	ctx, cancel := context.WithCancel(l.ctx)
 	a := &attempt{cancel: cancel}
@@ -189,7 +189,7 @@ func (l *loop) report() {
 	}
 }
 
-// annotate returns err with what only the loop knows.
+// annotate returns err with the statistics of the loop.
 func (l *loop) annotate(err error, t Target) *Error {
 	e := *asError(err)
 	e.Target, e.Attempts, e.Elapsed = t, l.attempts, time.Since(l.start)

@@ -101,8 +101,8 @@ func (p *Peer) AddCertificate(cert *x509.Certificate) {
 	p.Subject, p.Issuer, p.NotAfter = sanitize.Line(cert.Subject.String()), sanitize.Line(cert.Issuer.String()), cert.NotAfter
 }
 
-// Handshake does a TLS handshake on c. The Peer tells whose certificate it was
-// also if that is not trusted.
+// Handshake does a TLS handshake on c. The Peer names the certificate also
+// if it is not trusted.
 func Handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer, error) {
 	p := Peer{}
 	if a := c.RemoteAddr(); a != nil {
@@ -124,7 +124,7 @@ func Handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer
 	return encrypted, p, err
 }
 
-// dialTLS connects to the target, asks for TLS and does the handshake. ctx bounds
+// dialTLS connects to the target, requests TLS and does the handshake. ctx bounds
 // that and every later use of the connection. Errors: *Error.
 func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, error) {
 	raw, err := dialContext(ctx, "tcp", net.JoinHostPort(t.dialHost(), strconv.Itoa(t.Port)))
@@ -152,7 +152,7 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, er
 	return nil, peer, classify(ctx, err, c, credential.Secret{})
 }
 
-// Cancel asks the server of t to cancel the query of the connection with this
+// Cancel requests the server of t to cancel the query of the connection with this
 // process ID and key. The server closes the connection once it has read the
 // request; it sends no answer. ctx must have a deadline. Errors: *Error.
 func (c *Connector) Cancel(ctx context.Context, t Target, pid uint32, key []byte) error {

@@ -46,7 +46,7 @@ const (
 	AcceptFailed                      // Err: from the listener; Accept is tried again
 )
 
-// Event is one thing that happened. It contains no secret.
+// Event is an event of the proxy. It contains no secret.
 type Event struct {
 	Kind EventKind
 	Took time.Duration

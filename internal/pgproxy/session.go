@@ -242,8 +242,8 @@ func terminate(c net.Conn) {
 	}
 }
 
-// loginError is what a client is told about a failed login: the upstream's error if
-// it is meant for clients, otherwise no details.
+// loginError returns the error of a failed login for the client: the upstream's error
+// if it is meant for clients, otherwise one without details.
 func (s *session) loginError(err error) error {
 	var e *ServerError
 	switch {

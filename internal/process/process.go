@@ -7,10 +7,10 @@
 // all other descriptors of a Go program are close-on-exec. syscall.Exec restores
 // the soft limit of open files that the Go runtime raised at start, unless
 // syscall.Setrlimit was called for it. Execve resets caught signals to their
-// default and keeps ignored ones ignored. One thing is lost: a signal other than
+// default and keeps ignored ones ignored. One exception: a signal other than
 // HUP and INT that was ignored when the wrapper started has its default action
 // in the command, because the Go runtime installs its own handler (runtime,
-// sigInstallGoHandler). Supervise passes on the same things except PID, parent and
+// sigInstallGoHandler). Supervise passes on the same except PID, parent and
 // process group.
 package process
 

@@ -1,7 +1,7 @@
 // Package rotate replaces a service principal's stored secret. At every moment the
 // store holds a secret that works: the old secret is deleted only after the new
-// one has signed in and was stored. A State beside the secret tells the next
-// rotation what an interrupted one left behind.
+// one has signed in and was stored. The State, stored with the
+// secret, records what an interrupted rotation left for the next one.
 package rotate
 
 import (
@@ -24,7 +24,7 @@ type SecretStore interface {
 	Set(ctx context.Context, secret credential.Secret) error
 }
 
-// StateStore keeps the State beside the secret. Load returns a zero State if there
+// StateStore stores the State with the secret. Load returns a zero State if there
 // is none.
 type StateStore interface {
 	Load(ctx context.Context) (State, error)

@@ -27,8 +27,8 @@ const (
 	maxRecord   = 64 << 10
 	maxFiles    = 10_000
 
-	// recordSuffix ends the name of the file beside a secret's that records its
-	// rotation. It holds no secret, and is removed with the secret's.
+	// recordSuffix ends the name of the file that records the rotation of a secret. It
+	// contains no secret, and is removed with the secret's file.
 	recordSuffix = ".rotation"
 )
 

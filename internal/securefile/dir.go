@@ -97,7 +97,7 @@ func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) *Error 
 }
 
 // makeDir creates the directory unless something exists there. It checks the
-// nearest existing ancestor: whoever can rename in it can replace our directory.
+// nearest existing ancestor: a user who can rename in it can replace our directory.
 // Nothing is created in another user's directory, such as root would with a
 // user's HOME.
 func makeDir(path string, uid int) *Error {

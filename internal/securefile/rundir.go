@@ -28,7 +28,7 @@ const (
 var runName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(` + newPrefix + `|` + runPrefix + `)[a-z2-7]{8}$`) })
 
 // RunDir is a directory of one run inside the runtime directory. It is locked while
-// the run lives, and swept by a later run if this one is killed.
+// the run exists, and removed by a later run if this one is killed.
 type RunDir struct {
 	*Dir
 	parent     *os.Root
@@ -118,7 +118,7 @@ func removeDir(parent *os.Root, name string) error {
 }
 
 // SweepRunDirs removes the directories of runs that were killed, and returns their
-// number. It never removes one whose run lives or that is not a run's, and follows
+// number. It never removes one whose run still exists or that is not a run's, and follows
 // no link. Errors: the system's; what could not be removed is left for the next
 // sweep.
 func (d *Dir) SweepRunDirs() (removed int, err error) {

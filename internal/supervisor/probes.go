@@ -26,7 +26,7 @@ const (
 // text, until ctx ends:
 //
 //	/startup    200 once State.Started was true
-//	/readiness  200 while a new login would succeed: started, and the token lives
+//	/readiness  200 while a new login would succeed: started, and the token is valid
 //	/liveness   200 while State.Beat is not older than 30 s
 //
 // and 503 with the reason otherwise. state is called for each request, from any

@@ -108,7 +108,7 @@ func (r *Refresher) Stats() RefreshStats {
 	return r.stats
 }
 
-// LastBeat is when Run's loop last turned, which it does at least every 10 s; zero
+// LastBeat returns the time of the last iteration of Run's loop, at least every 10 s; zero
 // before the first time. It keeps the monotonic clock, so that sleep of the machine
 // is not mistaken for a hang.
 func (r *Refresher) LastBeat() time.Time {
@@ -122,9 +122,9 @@ func (r *Refresher) LastBeat() time.Time {
 // of its life are left, whichever is less. Otherwise it waits for a refresh; any
 // number of callers share it, and while refreshes fail there is at most one per
 // second. If the refresh fails or ctx ends first, the current token is returned as
-// long as it lives.
+// long as it is valid.
 //
-// Errors: Mint's or ctx's if no token lives; ErrStopped after Run.
+// Errors: Mint's or ctx's if no token is valid; ErrStopped after Run.
 func (r *Refresher) Token(ctx context.Context) (credential.Token, error) {
 	return r.Refresh(ctx, credential.Secret{})
 }

@@ -60,9 +60,9 @@ func (s State) notReady(now time.Time) string {
 // maxBeatAge is how old the last heartbeat may be. There is one every 10 s.
 const maxBeatAge = 30 * time.Second
 
-// notAlive returns which sign of life is missing; empty if none is. Before the
-// start nothing beats, and every step has a limit of its own. serving is since when
-// the probes are served.
+// notAlive returns why the process is not alive; empty if it is. Before the start
+// there is no heartbeat, and every step has its own time limit. serving is the time
+// at which the probes were started.
 func (s State) notAlive(serving, now time.Time) string {
 	last := s.Beat
 	if last.IsZero() {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	statusInterval  = time.Second      // between two looks at the state
+	statusInterval  = time.Second      // between two checks of the state
 	statusHeartbeat = 10 * time.Second // after which the file is written without a change
 )
 

@@ -1,4 +1,4 @@
-// Package supervisor does what continues beside a command or a proxy: it keeps one
+// Package supervisor runs in the background of a command or a proxy: it keeps one
 // database token fresh, writes the status file and answers health probes. It never
 // mints by itself and never ends the process.
 package supervisor

@@ -11,9 +11,9 @@ const (
 	refreshJitter = 0.05    // part of a token's life that jitter adds or subtracts
 
 	maxInterval    = 10 * time.Second // the longest minimum between scheduled refreshes
-	maxOnDemand    = time.Second      // the same between refreshes that Token asks for
+	maxOnDemand    = time.Second      // the same between refreshes requested by Token
 	minUsable      = 5 * time.Second  // what a token must have left for a new login
-	clockCheck     = 10 * time.Second // the longest time between two looks at the wall clock
+	clockCheck     = 10 * time.Second // the longest time between two readings of the wall clock
 	shortestWait   = 100 * time.Millisecond
 	attemptTimeout = 2 * time.Minute // of one call of Mint, and of one of OnToken
 
@@ -81,6 +81,6 @@ func (s tokenState) usable(now instant) bool {
 func (s tokenState) tenth() time.Duration { return s.life / 10 }
 
 // minInterval limits the rate of refreshes if Mint returns tokens that are old
-// already; minOnDemand that of refreshes that Token asks for.
+// already; minOnDemand that of refreshes requested by Token.
 func (s tokenState) minInterval() time.Duration { return min(maxInterval, s.tenth()) }
 func (s tokenState) minOnDemand() time.Duration { return min(maxOnDemand, s.tenth()) }

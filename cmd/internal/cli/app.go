@@ -74,7 +74,7 @@ func groupFlags(flags []urfave.Flag) (groups []flagGroup) {
 	return groups
 }
 
-// Configure gives app the conventions of both programs: it writes to out only,
+// Configure applies the conventions of both programs to app: it writes to out only,
 // prints no errors and never exits. args are the arguments.
 func Configure(app *urfave.App, program string, args []string, out io.Writer) {
 	app.Name, app.HelpName = program, program

@@ -187,7 +187,7 @@ type outside struct {
 	conf config.Config
 }
 
-// GitHubToken asks GitHub Actions for a token of this job.
+// GitHubToken requests a token of this job from GitHub Actions.
 func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error) {
 	finder := o.Roots()
 	return exchange.GitHubToken(ctx, exchange.GitHub{

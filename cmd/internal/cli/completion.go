@@ -9,7 +9,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// completeFiles tells the scripts to complete the name of a file.
+// completeFiles makes the scripts complete file names.
 const completeFiles = ":files"
 
 // complete returns the completions of the last of args, which is being typed: one in

@@ -38,7 +38,7 @@ func (e *Environment) Resolve(given map[string][]string, change func(*config.Inp
 	return &conf, nil
 }
 
-// Logger returns the logger that the configuration asks for.
+// Logger returns a logger for the configuration.
 func (e *Environment) Logger(conf config.Config) *Logger {
 	return NewLogger(e.Program, e.Stderr, conf.Log.Value, conf.LogFormat.Value == "json")
 }

@@ -33,7 +33,7 @@ func (e *Environment) secretVars() []string {
 }
 
 // ReexecWithoutSecrets executes the program again without the secrets in its
-// environment, which can be read for as long as a process lives: on macOS by every
+// environment, which can be read while a process runs: on macOS by every
 // program of the same user (ps eww), on Linux by root. The secrets go over a pipe. It
 // returns if there are none, or with an error.
 func (e *Environment) ReexecWithoutSecrets() error {

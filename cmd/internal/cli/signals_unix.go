@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// restoreBeforeQuit is called before the process dies of SIGQUIT; nil: nothing is.
+// restoreBeforeQuit, unless nil, is called before SIGQUIT ends the process.
 var restoreBeforeQuit atomic.Pointer[func()]
 
 var quit = make(chan os.Signal, 1)

@@ -8,8 +8,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
-// databaseHint returns what to do about a login that failed. It adds to e's own
-// hint what the configuration knows: the identity, and where its values come from.
+// databaseHint returns what to do about a login that failed. It adds the
+// configured identity, and the sources of values, to e's own hint.
 func databaseHint(e *pglogin.Error, conf *config.Config) string {
 	if conf == nil {
 		return e.Hint()
@@ -54,7 +54,7 @@ func identityType(conf config.Config) string {
 // identifier quotes a name for SQL (PostgreSQL manual, "Lexical Structure").
 func identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
-// literal quotes a text for SQL, whatever standard_conforming_strings says, as
+// literal quotes a text for SQL, for any standard_conforming_strings, as
 // libpq's PQescapeLiteral does.
 func literal(s string) string {
 	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
