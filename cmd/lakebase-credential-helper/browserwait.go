@@ -112,7 +112,7 @@ func (w *browserWait) showWhenNeeded(done <-chan struct{}, opened <-chan error, 
 				continue
 			}
 			if !w.terminal {
-				cancel(&auth.SourceError{Problem: "cannot start a browser (" + err.Error() + "), and there is no terminal to show the address on",
+				cancel(&auth.SourceError{Problem: "cannot start a browser (" + err.Error() + "), and no terminal to show the address",
 					Fix: "run it on a terminal; or with --no-browser, which writes the address to standard error and reads the one that the browser ends up at from standard input"})
 				return
 			}

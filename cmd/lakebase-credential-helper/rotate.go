@@ -39,7 +39,7 @@ Examples:
 			{Option: "lifetime", Value: "TIME", Usage: "lifetime of the new secret, such as 90d, at most 730d", Default: "the server's"},
 			{Option: "keep-old", Value: "TIME", Usage: "keep the old one for this long; the first rotate after that deletes it"},
 			{Option: "delete-id", Value: "ID", Usage: "delete this secret too"},
-			{Option: "delete-only", Usage: "create none: delete those that are due, and --delete-id"},
+			{Option: "delete-only", Usage: "create no secret: delete those that are due, and --delete-id"},
 		}, ofStart, "client-secret-file", "endpoint", "instance", "credential", "read-only", "pghost", "pgport", "database", "user",
 			"sslmode", "sslrootcert", "ttl", "min-ttl", "cache"),
 		Action: c.action(checkRotate, rotateSecret),

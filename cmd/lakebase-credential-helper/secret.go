@@ -45,7 +45,7 @@ func (c *invocation) secretReader() (func(context.Context) (credential.Secret, e
 	case stdin:
 		return c.stdinSecret, nil
 	case !cli.Terminal(c.Stdin):
-		return nil, &cli.UsageError{Problem: "there is no terminal to ask for the secret on", Fix: "give it with --secret-stdin or --secret-file PATH"}
+		return nil, &cli.UsageError{Problem: "no terminal to read the secret from", Fix: "give it with --secret-stdin or --secret-file PATH"}
 	}
 	return c.typedSecret, nil
 }

@@ -83,7 +83,7 @@ func (l Login) listen(first, last int, timeout time.Duration) (*CallbackServer, 
 			DisableGeneralOptionsHandler: true, ConnState: s.limitConns}
 		s.server.SetKeepAlivesEnabled(false)
 		for _, ln := range listeners {
-			s.serving.Go(func() { _ = s.server.Serve(patientListener{ln}) })
+			s.serving.Go(func() { _ = s.server.Serve(retryListener{ln}) })
 		}
 		return s, nil
 	}
@@ -109,10 +109,10 @@ func listenLoopback(port int) ([]net.Listener, error) {
 	return []net.Listener{four}, nil
 }
 
-// patientListener retries errors that may pass, such as too many open files.
-type patientListener struct{ net.Listener }
+// retryListener retries errors that may pass, such as too many open files.
+type retryListener struct{ net.Listener }
 
-func (l patientListener) Accept() (net.Conn, error) {
+func (l retryListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err == nil || errors.Is(err, net.ErrClosed) {

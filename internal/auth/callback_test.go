@@ -418,7 +418,7 @@ func (f *failingListener) Accept() (net.Conn, error) {
 }
 
 func TestPatientListener(t *testing.T) {
-	if _, err := (patientListener{&failingListener{left: 2}}).Accept(); !errors.Is(err, net.ErrClosed) {
+	if _, err := (retryListener{&failingListener{left: 2}}).Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }

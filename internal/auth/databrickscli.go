@@ -66,14 +66,14 @@ func parseCLIToken(text []byte, now time.Time) (credential.Token, error) {
 		Expiry      time.Time `json:"expiry"`
 	}
 	if json.Unmarshal(text, &a) != nil || a.AccessToken == "" {
-		return credential.Token{}, &SourceError{Problem: "databricks auth token gave no access_token", Fix: "run it to see what it says, and check that its version is 0.200 or later"}
+		return credential.Token{}, &SourceError{Problem: "databricks auth token returned no access_token", Fix: "run it to see its output, and check that its version is 0.200 or later"}
 	}
 	t := credential.Token{Value: credential.NewSecret(a.AccessToken), MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}
 	if !a.Expiry.IsZero() && a.Expiry.Before(t.ExpiresAt) {
 		t.ExpiresAt = a.Expiry.UTC()
 	}
 	if !t.ExpiresAt.After(now) {
-		return credential.Token{}, &SourceError{Problem: "databricks auth token gave a token that has expired", Fix: "compare this machine's clock with the workspace's"}
+		return credential.Token{}, &SourceError{Problem: "databricks auth token returned an expired token", Fix: "compare this machine's clock with the workspace's"}
 	}
 	return t, nil
 }

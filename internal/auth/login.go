@@ -57,7 +57,7 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 		return UserGrant{}, err
 	}
 	if grant.Refresh.IsZero() {
-		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply, Message: "it gave no refresh token"}
+		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply, Message: "it contains no refresh token"}
 	}
 	user, err := UserName(ctx, conf, api, grant.Token.Value)
 	return UserGrant{User: user, Token: grant.Token, Refresh: grant.Refresh}, err

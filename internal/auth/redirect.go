@@ -40,11 +40,11 @@ type Redirect struct{ Code credential.Secret }
 // Errors of a CallbackServer.
 var (
 	// ErrNotRedirect reports a pasted text that is neither a redirect nor a code.
-	ErrNotRedirect = errors.New("that is neither the address that the browser was sent back to nor a code")
+	ErrNotRedirect = errors.New("neither the redirect URL of the browser nor a code")
 	// errState reports a redirect of another login.
-	errState = errors.New("that address belongs to another login")
-	// errUsed reports that this login has its code already.
-	errUsed = errors.New("this login has its code already")
+	errState = errors.New("the URL belongs to another login")
+	// errUsed reports that this login already has its code.
+	errUsed = errors.New("this login already has its code")
 	// ErrClosed is returned by Wait after Close.
 	ErrClosed = errors.New("auth: the callback server is closed")
 )

@@ -59,7 +59,7 @@ func (e *HostError) Hint() string {
 	case e.Named == "" && e.ReadOnly:
 		return "enable readable secondaries for it in the console, leave --read-only out, or name the host with --pghost"
 	case e.Named == "":
-		return "it may still be in the making: look at it in the console, or name the host with --pghost"
+		return "wait until it is ready (the console shows its state), or name the host with --pghost"
 	}
 	return "correct " + e.Configured.Source.String() + ", or unset it to use the host that the workspace returns; --pghost accepts any host, such as one of a private DNS"
 }

@@ -52,7 +52,7 @@ func Open(ctx context.Context, s *Source, c Connector, proofs loginproof.Proofs,
 	}
 	err = s.login(ctx, c, session)
 	if session.Cached && isTokenRefused(err) {
-		s.observer.Note("the database refused the cached token; asking for a new one")
+		s.observer.Note("the database refused the cached token; requesting a new one")
 		if got, err = s.get(ctx, session.Token.Value, false); err != nil {
 			return Session{}, err
 		}

@@ -228,7 +228,7 @@ func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Ide
 		return tokencache.Entry{}, err
 	}
 	e.Token = token
-	s.observer.Note(fmt.Sprintf("%s gave a token, valid until %s", s.conf.Workspace.Value.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
+	s.observer.Note(fmt.Sprintf("%s issued a token, valid until %s", s.conf.Workspace.Value.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
 	return e, nil
 }
 

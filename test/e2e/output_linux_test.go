@@ -20,7 +20,7 @@ func TestStdout_NotWritable(t *testing.T) {
 		"lakebase-credential-helper completion bash", "lakebase-exec --print-env -- true",
 		"lakebase-credential-helper --version", "lakebase-exec --help",
 	} {
-		p.do("sh", "-c", command+" >/dev/full").wantExit(125).wantStderr("error: standard output: no space left on device", "redirect standard output to a file or a pipe that can take the answer")
+		p.do("sh", "-c", command+" >/dev/full").wantExit(125).wantStderr("error: standard output: no space left on device", "redirect standard output to a writable file or pipe")
 		p.do("sh", "-c", command+" 1</dev/null").wantExit(125).wantStderr("error: standard output: bad file descriptor")
 		p.do("sh", "-c", command+" >/dev/null").wantExit(0)
 		if strings.Contains(command, "--version") || strings.Contains(command, "--help") {

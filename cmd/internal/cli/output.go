@@ -34,7 +34,7 @@ func (e *OutputError) Hint() string {
 	if errors.Is(e.Err, errClosed) {
 		return "redirect standard output to a file or a pipe, or with >/dev/null to discard it"
 	}
-	return "redirect standard output to a file or a pipe that can take the answer"
+	return "redirect standard output to a writable file or pipe"
 }
 
 var errClosed = errors.New("is closed")
