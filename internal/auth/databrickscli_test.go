@@ -43,7 +43,7 @@ func TestParseCLIToken(t *testing.T) {
 		`{"access_token":"t","expiry":"2026-03-01T13:30:00+01:00"}`: 30 * time.Minute,
 		`{"access_token":"t","expiry":"2026-03-01T15:00:00Z"}`:      credential.MaxLife,
 		`{"access_token":"t"}`:                                 credential.MaxLife,
-		`{"access_token":"t","expiry":"2026-03-01T11:00:00Z"}`: "has expired",
+		`{"access_token":"t","expiry":"2026-03-01T11:00:00Z"}`: "expired token",
 		`{"access_token":7}`:                                   "no access_token",
 		`{"access_token":"secret that","expiry":"x"}`:          "no access_token",
 		`{"expiry":"2026-03-01T15:00:00Z"}`:                    "no access_token",
