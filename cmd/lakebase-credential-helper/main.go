@@ -22,7 +22,7 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cli.ResetSIGQUIT()
+	cli.EndBySignal()
 	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
 	c := &invocation{Environment: p, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {

@@ -29,7 +29,7 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	cli.ResetSIGQUIT()
+	cli.EndBySignal()
 	env := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
 	j := &job{Environment: env, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(env.Args))}
 	options := env.Args

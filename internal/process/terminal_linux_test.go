@@ -109,6 +109,17 @@ func (x *terminal) waitForeground(pid int) {
 	eventually(x.t, "the foreground", func() bool { return x.foreground() == pid })
 }
 
+// waitForegroundCat waits until the foreground group is that of a cat.
+func (x *terminal) waitForegroundCat() (group int) {
+	x.t.Helper()
+	eventually(x.t, "cat in the foreground", func() bool {
+		group = x.foreground()
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", group))
+		return string(name) == "cat\n"
+	})
+	return group
+}
+
 func (x *terminal) foreground() (group int) {
 	raw, err := x.master.SyscallConn()
 	if err == nil {
@@ -366,12 +377,7 @@ func TestTerminal_Script(t *testing.T) {
 	t.Parallel()
 	x := openShell(t)
 	x.typeText(`sh -c 'export ` + stageEnv + `=supervise; "$BIN" /bin/cat; echo af""ter=$?'` + "\n")
-	eventually(t, "the command reads", func() bool {
-		g := x.foreground()
-		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", g))
-		return string(name) == "cat\n"
-	})
-	command := x.foreground()
+	command := x.waitForegroundCat()
 	x.typeText("one\n")
 	x.waitFor("one\r\none\r\n")
 	x.typeText("\x1a")
@@ -436,7 +442,7 @@ func TestTerminal_ShellAsCommand(t *testing.T) {
 	eventually(t, "the inner prompt", func() bool { return strings.Count(x.output(), prompt) == 2 })
 	inner := x.foreground()
 	x.typeText("/bin/cat\n")
-	eventually(t, "cat", func() bool { return x.foreground() != inner })
+	x.waitForegroundCat()
 	x.typeText("\x1a")
 	eventually(t, "the inner prompt", func() bool { return strings.Count(x.output(), prompt) == 3 })
 	x.waitForeground(inner)

@@ -98,6 +98,43 @@ func interrupted(t *testing.T, p *fixture, sig syscall.Signal, there func() bool
 	}
 }
 
+// As PID 1, which the kernel lets no signal end, the exit code is that of a shell: of
+// each program in each mode.
+func TestSignal_BeforeStartAsPID1(t *testing.T) {
+	t.Parallel()
+	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: time.Hour}})
+	for name, argv := range map[string][]string{
+		"exec":     {"lakebase-exec", "--", "touch", "started"},
+		"passfile": {"lakebase-exec", "--refresh", "passfile", "--", "touch", "started"},
+		"proxy":    {"lakebase-exec", "--refresh", "proxy", "--on-refresh", "restart", "--", "touch", "started"},
+		"get":      {"lakebase-credential-helper", "get"},
+		"get-wait": {"lakebase-credential-helper", "get", "--wait", "5m"},
+		"doctor":   {"lakebase-credential-helper", "doctor"},
+	} {
+		for _, sig := range ending {
+			t.Run(name+" "+sig.String(), func(t *testing.T) {
+				l.ResetCounters()
+				p := longTimeoutsFixture(t, l)
+				c := p.command(argv...)
+				c.Dir = t.TempDir()
+				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+				r := p.start(c)
+				eventually(t, "the program waits", func() bool { return l.Counters().Handshakes > 0 })
+				if err := c.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				o := r.wait().wantExit(128 + int(sig))
+				if strings.Contains(o.stderr, "goroutine") {
+					t.Errorf("it shows stacks: %s", o.stderr)
+				}
+				if left, err := os.ReadDir(c.Dir); err != nil || len(left) != 0 {
+					t.Errorf("it left %v (%v)", left, err)
+				}
+			})
+		}
+	}
+}
+
 // Once started, the command is the process that the caller knows.
 func TestExec_SameProcess(t *testing.T) {
 	t.Parallel()

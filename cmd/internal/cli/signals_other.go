@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// ResetSIGQUIT does nothing on a system without SIGQUIT.
-func ResetSIGQUIT() {}
+// EndBySignal does nothing: the Go runtime ends the process on console events.
+func EndBySignal() {}
 
 // HoldSignals catches the signals that would end this process, until release.
 func HoldSignals() (caught <-chan os.Signal, release func()) {

@@ -9,18 +9,42 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
-// restoreBeforeQuit, unless nil, is called before SIGQUIT ends the process.
-var restoreBeforeQuit atomic.Pointer[func()]
+// restoreAtEnd, unless nil, is called before a signal ends the process.
+var restoreAtEnd atomic.Pointer[func()]
 
-var quit = make(chan os.Signal, 1)
+// ending receives the signals that end the process.
+var ending = make(chan os.Signal, 1)
+
+// EndBySignal makes the signals that end processes end this one as they end others. The
+// Go runtime does so for HUP, INT and TERM, but on QUIT it would dump all stacks, in
+// which arguments and so secrets may be, and exit with 2. As PID 1, which the kernel
+// lets no signal end, it would exit with 2 on all four; the exit code is 128+n instead.
+func EndBySignal() {
+	list := []os.Signal{syscall.SIGQUIT}
+	if os.Getpid() == 1 {
+		list = append(list, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	}
+	notify(ending, list...)
+	go func() { end(<-ending) }()
+}
+
+// end ends the process by a signal.
+func end(sig os.Signal) {
+	if restore := restoreAtEnd.Load(); restore != nil {
+		(*restore)()
+	}
+	os.Exit(process.RaiseSignal(sig.(syscall.Signal)))
+}
 
 // HoldSignals catches the signals that would end this process, until release.
 func HoldSignals() (caught <-chan os.Signal, release func()) {
 	c := make(chan os.Signal, 8)
 	notify(c, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-	signal.Stop(quit)
+	signal.Stop(ending)
 	return c, func() { signal.Stop(c) }
 }
 
@@ -36,39 +60,14 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 // SignalNumber returns the signal of a name without SIG; 0 if there is none.
 func SignalNumber(name string) syscall.Signal { return unix.SignalNum("SIG" + name) }
 
-// ResetSIGQUIT makes SIGQUIT kill the process as it kills others. Go would dump all
-// stacks, in which arguments and so secrets may be, and exit with 2. A shell has the
-// signal's default action, and no core is dumped.
-func ResetSIGQUIT() {
-	if signal.Ignored(syscall.SIGQUIT) {
-		return
-	}
-	signal.Notify(quit, syscall.SIGQUIT)
-	go func() {
-		<-quit
-		if restore := restoreBeforeQuit.Load(); restore != nil {
-			(*restore)()
-		}
-		_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
-		_ = syscall.Exec("/bin/sh", []string{"sh", "-c", "kill -s QUIT $$"}, nil)
-		os.Exit(128 + int(syscall.SIGQUIT))
-	}()
-}
-
 // RestoreOnSignal calls restore before a signal ends the process, until stop.
 func RestoreOnSignal(restore func()) (stop func()) {
-	c := make(chan os.Signal, 1)
-	done := make(chan struct{})
-	notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	restoreBeforeQuit.Store(&restore)
-	go func() {
-		select {
-		case s := <-c:
-			restore()
-			signal.Reset()
-			_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
-		case <-done:
+	restoreAtEnd.Store(&restore)
+	notify(ending, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	return func() {
+		restoreAtEnd.Store(nil)
+		if os.Getpid() != 1 {
+			signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		}
-	}()
-	return func() { restoreBeforeQuit.Store(nil); signal.Stop(c); close(done) }
+	}
 }
