@@ -88,12 +88,12 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	if _, err := files.Get(account); err == nil {
 		stored.Store, stored.Path = storeFile, files.Path(account)
 	}
-	chain := d.Keychain(conf)
-	stores, err := d.TokenStores(conf, chain)
+	kc := d.Keychain(conf)
+	stores, err := d.TokenStores(conf, kc)
 	if ofUser || err != nil {
 		return stored
 	}
-	v := d.secretStore(stores, chain, host, clientID)
+	v := d.secretStore(stores, kc, host, clientID)
 	secret, err := v.peek(ctx)
 	if stored.Known = err == nil; stored.Known {
 		stored.Expires, _ = v.expiry(ctx, secret)

@@ -92,8 +92,8 @@ func list(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	chain := c.Keychain(c.conf)
-	stores, err := c.TokenStores(c.conf, chain)
+	kc := c.Keychain(c.conf)
+	stores, err := c.TokenStores(c.conf, kc)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func list(ctx context.Context, c *invocation) error {
 	if keychainErr != nil && !errors.Is(keychainErr, keychain.ErrAbsent) {
 		return keychainErr
 	}
-	c.addLifetimes(ctx, &l, stores, chain)
+	c.addLifetimes(ctx, &l, stores, kc)
 	l.addTokens(ctx, stores)
 	if !files && len(l.Secrets)+len(l.Logins)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
 		c.logNothing(keychainErr)
@@ -197,10 +197,10 @@ func (l *listing) add(account, store string) {
 
 // addLifetimes adds what is known about the expiry of each secret, which it reads for
 // that, and warns of one that expires soon.
-func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores, chain *keychain.Keychain) {
+func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores, kc *keychain.Keychain) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
-		v := c.secretStore(stores, chain, s.Host, s.ClientID)
+		v := c.secretStore(stores, kc, s.Host, s.ClientID)
 		if (v.files != nil) != (s.Store == storeFile) {
 			continue // a file takes precedence, and the keychain's secret is not used
 		}

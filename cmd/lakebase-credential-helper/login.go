@@ -109,15 +109,15 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	chain := c.Keychain(c.conf)
-	if err := c.checkStore(ctx, chain, c.conf.SecretAccount()); err != nil {
+	kc := c.Keychain(c.conf)
+	if err := c.checkStore(ctx, kc, c.conf.SecretAccount()); err != nil {
 		return err
 	}
 	secret, err := read(ctx)
 	if err != nil {
 		return err
 	}
-	stores, err := c.TokenStores(c.conf, chain)
+	stores, err := c.TokenStores(c.conf, kc)
 	if err != nil {
 		return err
 	}
@@ -134,11 +134,11 @@ func login(ctx context.Context, c *invocation) error {
 			return err
 		}
 	}
-	where, err := c.store(ctx, stores.Index(), chain, c.conf.SecretAccount(), secret)
+	where, err := c.store(ctx, stores.Index(), kc, c.conf.SecretAccount(), secret)
 	if err != nil {
 		return err
 	}
-	c.warnStored(ctx, stores, chain, secret)
+	c.warnStored(ctx, stores, kc, secret)
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
 		return d.Host == c.conf.Workspace.Value.HostPort() && d.ClientID == c.conf.ClientID.Value
 	})
@@ -174,7 +174,7 @@ func (c *invocation) toFile() bool {
 
 // store stores the secret and returns where. It removes a file of an earlier login
 // after the keychain has the secret: the file would be used instead.
-func (c *invocation) store(ctx context.Context, index keychain.Index, chain *keychain.Keychain, account string, secret credential.Secret) (string, error) {
+func (c *invocation) store(ctx context.Context, index keychain.Index, kc *keychain.Keychain, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
@@ -182,7 +182,7 @@ func (c *invocation) store(ctx context.Context, index keychain.Index, chain *key
 	if err := index.Add(ctx, account); err != nil {
 		return "", err
 	}
-	if err := chain.Set(ctx, account, secret); err != nil {
+	if err := kc.Set(ctx, account, secret); err != nil {
 		return "", err
 	}
 	_, err := files.Remove(account)
@@ -191,14 +191,14 @@ func (c *invocation) store(ctx context.Context, index keychain.Index, chain *key
 
 // checkStore returns an error if the store cannot be used, before the user types a
 // secret or signs in. On a terminal a locked keychain may show its dialog.
-func (c *invocation) checkStore(ctx context.Context, chain *keychain.Keychain, account string) error {
+func (c *invocation) checkStore(ctx context.Context, kc *keychain.Keychain, account string) error {
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
 	if !cli.Terminal(c.Stdin) {
-		chain = chain.NonInteractive()
+		kc = kc.NonInteractive()
 	}
-	if _, err := chain.Get(ctx, account); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if _, err := kc.Get(ctx, account); err != nil && !errors.Is(err, keychain.ErrNotFound) {
 		return err
 	}
 	return nil

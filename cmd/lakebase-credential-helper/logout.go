@@ -45,8 +45,8 @@ func checkLogout(given map[string][]string, in *config.Input) error {
 
 // logout deletes a target's secret or login with its tokens, or everything stored.
 func logout(ctx context.Context, c *invocation) error {
-	chain := c.Keychain(c.conf)
-	stores, err := c.TokenStores(c.conf, chain)
+	kc := c.Keychain(c.conf)
+	stores, err := c.TokenStores(c.conf, kc)
 	if err != nil {
 		return err
 	}

@@ -86,8 +86,8 @@ func rotateSecret(ctx context.Context, c *invocation) error {
 
 // runRotation runs r unless another process rotates or stores the same secret.
 func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observer *rotateObserver) (rotate.Result, error) {
-	chain := c.Keychain(c.conf)
-	stores, err := c.TokenStores(c.conf, chain)
+	kc := c.Keychain(c.conf)
+	stores, err := c.TokenStores(c.conf, kc)
 	if err != nil {
 		return rotate.Result{}, err
 	}
@@ -102,7 +102,7 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	v := c.secretStore(stores, chain, r.Host, r.ClientID)
+	v := c.secretStore(stores, kc, r.Host, r.ClientID)
 	observer.Observer, observer.host = c.Observer(c.conf, c.log, progress), r.Host
 	r.Secrets, r.State, r.Auth, r.API = rotatedSecret{v}, v, api, api
 	return r.Run(ctx)

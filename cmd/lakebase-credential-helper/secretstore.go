@@ -20,12 +20,12 @@ import (
 type secretStore struct {
 	host, clientID string
 	files          *secretfile.Store // nil for the keychain
-	chain          *keychain.Keychain
+	kc             *keychain.Keychain
 	index          keychain.Index
 }
 
-func (c *invocation) secretStore(stores cli.TokenStores, chain *keychain.Keychain, host, clientID string) *secretStore {
-	v := &secretStore{host: host, clientID: clientID, chain: chain, index: stores.Index()}
+func (c *invocation) secretStore(stores cli.TokenStores, kc *keychain.Keychain, host, clientID string) *secretStore {
+	v := &secretStore{host: host, clientID: clientID, kc: kc, index: stores.Index()}
 	files := c.SecretFiles()
 	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
 		v.files = &files // even one that cannot be used: Get returns why
@@ -41,7 +41,7 @@ func (v *secretStore) Get(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
-	return v.chain.Get(ctx, v.account())
+	return v.kc.Get(ctx, v.account())
 }
 
 // peek is Get without a dialog.
@@ -49,7 +49,7 @@ func (v *secretStore) peek(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
-	return v.chain.NonInteractive().Get(ctx, v.account())
+	return v.kc.NonInteractive().Get(ctx, v.account())
 }
 
 // Set stores the secret and reads it back.
@@ -60,18 +60,18 @@ func (v *secretStore) Set(ctx context.Context, secret credential.Secret) error {
 	if err := v.index.Add(ctx, v.account()); err != nil {
 		return err
 	}
-	return v.chain.Set(ctx, v.account(), secret)
+	return v.kc.Set(ctx, v.account(), secret)
 }
 
 // Load reads the rotation's state. State that cannot be parsed counts as none:
 // rotate then lists the secrets that it knew about, and deletes none of them.
 func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
-	return v.load(ctx, v.chain.Get)
+	return v.load(ctx, v.kc.Get)
 }
 
 // look is Load without a dialog.
 func (v *secretStore) look(ctx context.Context) (rotate.State, error) {
-	return v.load(ctx, v.chain.NonInteractive().Get)
+	return v.load(ctx, v.kc.NonInteractive().Get)
 }
 
 func (v *secretStore) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (rotate.State, error) {
@@ -109,7 +109,7 @@ func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 	if err := v.index.Add(ctx, v.stateAccount()); err != nil {
 		return err
 	}
-	return v.chain.Set(ctx, v.stateAccount(), credential.NewSecret(string(text)))
+	return v.kc.Set(ctx, v.stateAccount(), credential.NewSecret(string(text)))
 }
 
 // expiry returns when the secret expires, if that is known, and which older secrets
@@ -138,8 +138,8 @@ func (c *invocation) warnExpiry(host, clientID string, expires time.Time) {
 
 // warnStored calls warnExpiry for the secret that login has stored, if it is one
 // that an earlier rotate created.
-func (c *invocation) warnStored(ctx context.Context, stores cli.TokenStores, chain *keychain.Keychain, secret credential.Secret) {
+func (c *invocation) warnStored(ctx context.Context, stores cli.TokenStores, kc *keychain.Keychain, secret credential.Secret) {
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	expires, _ := c.secretStore(stores, chain, host, clientID).expiry(ctx, secret)
+	expires, _ := c.secretStore(stores, kc, host, clientID).expiry(ctx, secret)
 	c.warnExpiry(host, clientID, expires)
 }

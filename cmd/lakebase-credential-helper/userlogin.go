@@ -46,8 +46,8 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err := c.checkProfile(); err != nil { // before the user signs in in vain
 		return err
 	}
-	chain := c.Keychain(c.conf)
-	if err := c.checkStore(ctx, chain, keychain.IndexAccount); err != nil {
+	kc := c.Keychain(c.conf)
+	if err := c.checkStore(ctx, kc, keychain.IndexAccount); err != nil {
 		return c.userStoreError(err)
 	}
 	api, err := c.Workspace(c.conf)
@@ -68,7 +68,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	where, err := c.finishLogin(ctx, chain, api, login, redirect.Code, server.RedirectURI())
+	where, err := c.finishLogin(ctx, kc, api, login, redirect.Code, server.RedirectURI())
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 
 // finishLogin exchanges the code, gets a database token if the target is known, and
 // stores the login. It returns where.
-func (c *invocation) finishLogin(ctx context.Context, chain *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
+func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
 	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
 	defer progress.Stop()
 	observer := c.Observer(c.conf, c.log, progress)
@@ -91,7 +91,7 @@ func (c *invocation) finishLogin(ctx context.Context, chain *keychain.Keychain, 
 	if err := c.requireUser(grant.User); err != nil {
 		return "", err
 	}
-	stores, err := c.TokenStores(c.conf, chain)
+	stores, err := c.TokenStores(c.conf, kc)
 	if err != nil {
 		return "", err
 	}
@@ -106,7 +106,7 @@ func (c *invocation) finishLogin(ctx context.Context, chain *keychain.Keychain, 
 	// No other process may refresh the login that is replaced.
 	account := config.RefreshAccount(c.conf.Workspace.Value.HostPort(), grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	if where, err = c.store(ctx, stores.Index(), chain, account, grant.Refresh); err != nil {
+	if where, err = c.store(ctx, stores.Index(), kc, account, grant.Refresh); err != nil {
 		return "", c.userStoreError(err)
 	}
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
@@ -135,11 +135,11 @@ func (c *invocation) requireUser(name string) error {
 
 // userStoreError returns the error for a login that could not be stored.
 func (c *invocation) userStoreError(err error) error {
-	var chain *keychain.Error
+	var kc *keychain.Error
 	switch {
 	case errors.Is(err, keychain.ErrTooBig):
 		return &auth.SourceError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "store it in a file with --store file"}
-	case errors.As(err, &chain):
+	case errors.As(err, &kc):
 		return &auth.NoLoginError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
 	}
 	return err

@@ -61,13 +61,13 @@ func (e *Environment) Client(conf config.Config, prompt Prompting, log *Logger, 
 	if err != nil {
 		return nil, err
 	}
-	chain := e.Keychain(conf)
-	stores, err := e.TokenStores(conf, chain)
+	kc := e.Keychain(conf)
+	stores, err := e.TokenStores(conf, kc)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{rootsErr: rootsErr, API: api, Cache: stores.Cache(log, progress), Observer: e.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
-	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: e.Secrets(chain), chain: chain, index: stores.Index(), prompt: prompt},
+	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: e.Secrets(kc), kc: kc, index: stores.Index(), prompt: prompt},
 		Process: outside{e, conf}, Locks: c.Cache, Observer: c.Observer}
 	c.Chain = auth.NewChain(conf, deps)
 	c.Source = lakebase.NewSource(conf, c.Chain, api, c.Cache, c.Observer)
@@ -125,7 +125,7 @@ func (o observer) Stage(s auth.Stage, detail string) {
 // storedSecrets are the secrets in files and in the keychain.
 type storedSecrets struct {
 	secretfile.Chain
-	chain  *keychain.Keychain
+	kc     *keychain.Keychain
 	index  keychain.Index
 	prompt Prompting
 }
@@ -138,7 +138,7 @@ func (s storedSecrets) Get(ctx context.Context, account string) (credential.Secr
 }
 
 func (s storedSecrets) Read(ctx context.Context, account string) (credential.Secret, error) {
-	return secretfile.Chain{Files: s.Files, Keychain: s.chain.NonInteractive()}.Get(ctx, account)
+	return secretfile.Chain{Files: s.Files, Keychain: s.kc.NonInteractive()}.Get(ctx, account)
 }
 
 // Replace stores a refresh token where the one before it is stored.
@@ -146,7 +146,7 @@ func (s storedSecrets) Replace(ctx context.Context, account string, secret crede
 	if _, err := s.Files.Get(account); err == nil {
 		return s.Files.Set(account, secret)
 	}
-	return replaceItem(ctx, s.chain, s.index, account, secret)
+	return replaceItem(ctx, s.kc, s.index, account, secret)
 }
 
 // Accounts lists what is stored, in files and in the keychain. A keychain that

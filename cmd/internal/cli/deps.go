@@ -64,8 +64,8 @@ func (e *Environment) Keychain(conf config.Config) *keychain.Keychain {
 }
 
 // Secrets finds stored secrets, in files and in this keychain.
-func (e *Environment) Secrets(chain secretfile.Getter) secretfile.Chain {
-	return secretfile.Chain{Files: e.SecretFiles(), Keychain: chain}
+func (e *Environment) Secrets(kc secretfile.Getter) secretfile.Chain {
+	return secretfile.Chain{Files: e.SecretFiles(), Keychain: kc}
 }
 
 // RuntimeDir opens the runtime directory. Errors: *config.Error for one that was named,

@@ -86,14 +86,14 @@ func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string)
 		}
 	}
 	nested := nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
-	var chain *keychain.Error
+	var keychainErr *keychain.Error
 	var hinted interface{ Hint() string }
-	switch isChain := errors.As(e.Err, &chain); {
-	case isChain && errors.Is(chain, keychain.ErrAbsent): // its hint names the file
-		return message, chain.Hint() + nested
-	case isChain && !errors.Is(chain, keychain.ErrNotFound):
-		return message, chain.Hint() + ", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)" + nested
-	case !isChain && errors.As(e.Err, &hinted):
+	switch isKeychain := errors.As(e.Err, &keychainErr); {
+	case isKeychain && errors.Is(keychainErr, keychain.ErrAbsent): // its hint names the file
+		return message, keychainErr.Hint() + nested
+	case isKeychain && !errors.Is(keychainErr, keychain.ErrNotFound):
+		return message, keychainErr.Hint() + ", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)" + nested
+	case !isKeychain && errors.As(e.Err, &hinted):
 		return message, hinted.Hint()
 	}
 	options := " --host " + e.Host + " --client-id " + e.ClientID
@@ -105,16 +105,16 @@ func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string)
 
 func noLoginHint(e *auth.NoLoginError, conf *config.Config) string {
 	var file *securefile.Error
-	var chain *keychain.Error
-	switch isChain := errors.As(e.Err, &chain); {
+	var keychainErr *keychain.Error
+	switch isKeychain := errors.As(e.Err, &keychainErr); {
 	case len(e.Others) > 1:
 		return "choose one with --user"
 	case errors.As(e.Err, &file):
 		return file.Hint()
-	case isChain && errors.Is(chain, keychain.ErrAbsent):
+	case isKeychain && errors.Is(keychainErr, keychain.ErrAbsent):
 		return `store the login in a file with "lakebase-credential-helper login --user-login --store file"` + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
-	case isChain && !errors.Is(chain, keychain.ErrNotFound):
-		return chain.Hint()
+	case isKeychain && !errors.Is(keychainErr, keychain.ErrNotFound):
+		return keychainErr.Hint()
 	case e.User == "":
 		return "give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf) + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
 	}

@@ -42,10 +42,10 @@ func conf() *config.Config {
 func TestDescribe_Keychain(t *testing.T) {
 	for _, c := range []*config.Config{nil, conf()} {
 		for _, kind := range []error{keychain.ErrNotFound, keychain.ErrLocked, keychain.ErrDismissed, keychain.ErrAbsent, keychain.ErrTimeout, keychain.ErrTooBig, keychain.ErrFailed} {
-			chain := &keychain.Error{Op: "get", Account: "a", Err: kind, Detail: "words"}
-			message, hint := Describe(chain, c)
+			err := &keychain.Error{Op: "get", Account: "a", Err: kind, Detail: "words"}
+			message, hint := Describe(err, c)
 			checkForm(t, kind.Error(), message, hint)
-			message, hint = Describe(&auth.NoSecretError{Host: "w.example", ClientID: "client-1", Err: chain}, c)
+			message, hint = Describe(&auth.NoSecretError{Host: "w.example", ClientID: "client-1", Err: err}, c)
 			checkForm(t, "no secret: "+kind.Error(), message, hint)
 			if !strings.Contains(message, "w.example") || !strings.Contains(message, "client-1") || !strings.Contains(message, "words") {
 				t.Error(message)

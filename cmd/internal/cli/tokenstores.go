@@ -32,8 +32,8 @@ type TokenStores struct {
 
 // TokenStores opens the stores and picks one by --cache; auto takes the kernel's
 // keyring where it is private to the user, else the keychain. Errors: *config.Error.
-func (e *Environment) TokenStores(conf config.Config, chain *keychain.Keychain) (TokenStores, error) {
-	s := TokenStores{InUse: conf.Cache.Value, Items: chain.NonInteractive()}
+func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (TokenStores, error) {
+	s := TokenStores{InUse: conf.Cache.Value, Items: kc.NonInteractive()}
 	dir, err := e.RuntimeDir(conf)
 	if err != nil && conf.RuntimeDir.Given() {
 		return s, err
