@@ -26,7 +26,7 @@ type counters struct {
 // Stats returns the current numbers. It may be called at any time.
 func (p *Proxy) Stats() Stats {
 	return Stats{
-		HalfOpen: int64(len(p.startups)), Waiting: p.n.waiting.Load(), Open: p.n.open.Load(),
+		HalfOpen: int64(p.halfOpen.len()), Waiting: p.n.waiting.Load(), Open: p.n.open.Load(),
 		Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(), Rejected: p.n.rejected.Load(), Cancels: p.n.cancel.Load(),
 	}
 }

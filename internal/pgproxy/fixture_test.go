@@ -224,8 +224,9 @@ func inFakeTime(t *testing.T, o Options, f func(t *testing.T, p *Proxy, dial fun
 		p := New(o)
 		f(t, p, func() *client {
 			near, far := net.Pipe()
-			p.startups <- struct{}{}
-			p.wg.Go(func() { p.handle(t.Context(), far) })
+			s := newSession(p, far)
+			p.halfOpen.admit(t.Context(), s)
+			p.wg.Go(func() { p.handle(t.Context(), s) })
 			return &client{Conn: near, t: t}
 		})
 		p.closeAll()

@@ -60,10 +60,9 @@ type Options struct {
 
 // Limits that are not configurable.
 const (
-	admitTimeout   = 250 * time.Millisecond // wait for a startup slot before rejecting
 	writeTimeout   = 5 * time.Second        // for the startup reply or an error
 	lingerTimeout  = 500 * time.Millisecond // for a rejected client to read the error
-	maxLingering   = 100                    // clients without a startup slot that are still read from
+	maxLingering   = 100                    // clients without a startup slot that get time to read the error
 	maxLingerBytes = 256 << 10              // read and discarded from a rejected client
 	drainTimeout   = 10 * time.Second       // for the server's remaining data after the client closed
 	closeTimeout   = time.Second            // for the client to close after the server did
@@ -75,7 +74,7 @@ const (
 // Proxy serves clients of one database user. New makes one.
 type Proxy struct {
 	o         Options
-	startups  chan struct{} // semaphore of MaxStartups
+	halfOpen  *halfOpen
 	lingering chan struct{} // semaphore of maxLingering
 	cancels   chan struct{} // semaphore of maxCancels
 	tls       func() (*tls.Config, error)
@@ -99,7 +98,7 @@ func New(o Options) *Proxy {
 	setDefault(&o.LoginTimeout, 60*time.Second)
 	return &Proxy{
 		o:         o,
-		startups:  make(chan struct{}, o.MaxStartups),
+		halfOpen:  newHalfOpen(o.MaxStartups),
 		lingering: make(chan struct{}, maxLingering),
 		cancels:   make(chan struct{}, maxCancels),
 		tls:       sync.OnceValues(newTLSConfig),
@@ -168,7 +167,6 @@ func (p *Proxy) closeAll() {
 // accept accepts clients until ln is closed. It retries after any other error: a
 // process that has no free descriptors may have some later.
 func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
-	full := false
 	backoff := retry.Accept().Backoff()
 	for {
 		c, err := ln.Accept()
@@ -184,50 +182,12 @@ func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 			continue
 		}
 		backoff.Reset()
-		if full = !p.admit(ctx, full); full {
-			p.reject(c)
-			continue
-		}
-		p.wg.Go(func() { p.handle(ctx, c) })
-	}
-}
-
-// admit takes a startup slot and reports whether it got one. It waits up to
-// admitTimeout, but not if full: the client before this one has waited in vain.
-func (p *Proxy) admit(ctx context.Context, full bool) bool {
-	select {
-	case p.startups <- struct{}{}:
-		return true
-	default:
-	}
-	if full {
-		return false
-	}
-	select {
-	case p.startups <- struct{}{}:
-		return true
-	case <-time.After(admitTimeout):
-	case <-ctx.Done():
-	}
-	return false
-}
-
-// reject sends an error to a client for which there is no startup slot. It does not
-// block: the send buffer of a new socket has room for the error.
-func (p *Proxy) reject(c net.Conn) {
-	e := tooMany(p.o.MaxStartups, "unauthenticated connections")
-	p.countRejected(e, c)
-	_ = c.SetDeadline(time.Now().Add(lingerTimeout))
-	_, _ = c.Write(e.encode())
-	select {
-	case p.lingering <- struct{}{}:
-		p.wg.Go(func() {
-			defer func() { <-p.lingering }()
-			linger(c)
+		s := newSession(p, c)
+		if !p.halfOpen.admit(ctx, s) {
 			_ = c.Close()
-		})
-	default:
-		_ = c.Close()
+			return
+		}
+		p.wg.Go(func() { p.handle(ctx, s) })
 	}
 }
 

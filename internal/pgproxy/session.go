@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -16,11 +17,14 @@ import (
 
 // session is the connection of one client.
 type session struct {
-	p       *Proxy
-	sock    net.Conn
-	conn    net.Conn // sock, or TLS on it
-	buf     []byte   // read from conn and not consumed
-	startup func()   // releases the startup slot
+	p    *Proxy
+	sock net.Conn
+	conn net.Conn // sock, or TLS on it
+	buf  []byte   // read from conn and not consumed
+
+	addr    netip.Prefix // see clientAddr
+	since   time.Time
+	evicted atomic.Bool // has lost its startup slot
 
 	unix    bool // a Unix socket, where encryption is not offered
 	sslDone bool // TLS was requested or is in use
@@ -35,24 +39,39 @@ var (
 
 var errLoginTimeout = errors.New("login timed out")
 
-// handle serves one client from its first byte to its last.
-func (p *Proxy) handle(ctx context.Context, c net.Conn) {
-	s := &session{p: p, sock: c, conn: c, startup: sync.OnceFunc(func() { <-p.startups })}
+// newSession returns the session of a client that has just connected.
+func newSession(p *Proxy, c net.Conn) *session {
+	s := &session{p: p, sock: c, conn: c, addr: clientAddr(c), since: time.Now()}
 	_, s.unix = c.(*net.UnixConn)
-	defer s.startup()
-	forget, ok := p.track(c)
+	enableKeepAlive(c)
+	_ = c.SetDeadline(s.since.Add(p.o.StartupTimeout))
+	return s
+}
+
+// handle serves one client, which has a startup slot, from its first byte to its last.
+func (p *Proxy) handle(ctx context.Context, s *session) {
+	defer p.halfOpen.remove(s)
+	forget, ok := p.track(s.sock)
 	defer forget()
-	defer func() { _ = c.Close() }()
+	defer func() { _ = s.sock.Close() }()
 	if !ok {
 		return
 	}
-	enableKeepAlive(c)
-	_ = c.SetDeadline(time.Now().Add(p.o.StartupTimeout))
 	err := s.run(ctx)
 	var e *ServerError
 	if errors.As(err, &e) && ctx.Err() == nil {
 		s.sendError(e)
 	}
+}
+
+// evict ends the startup phase of a session that has lost its slot.
+func (s *session) evict() {
+	s.evicted.Store(true)
+	_ = s.sock.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (s *session) tooManyStartups() *ServerError {
+	return tooMany(s.p.o.MaxStartups, "connections without a password yet, and closes the oldest")
 }
 
 // run returns when the session has ended. A *ServerError has not been sent yet.
@@ -77,7 +96,9 @@ func (s *session) logIn(ctx context.Context, first packet) error {
 	if err := s.authenticate(first); err != nil {
 		return s.rejection(err)
 	}
-	s.startup()
+	if !s.p.halfOpen.authenticated(s) {
+		return s.rejection(s.tooManyStartups())
+	}
 	defer s.p.clients.Add(-1)
 	if s.p.clients.Add(1) > int64(s.p.o.MaxConns) {
 		return s.rejection(tooMany(s.p.o.MaxConns, "connections (--max-connections)"))
@@ -94,8 +115,19 @@ func (s *session) rejection(err error) error {
 	return err
 }
 
-// sendError sends e and waits until the client has had time to read it.
+// sendError sends e and waits until the client has had time to read it. There is no limit
+// on the number of sessions without a startup slot but this: most of them do not wait.
 func (s *session) sendError(e *ServerError) {
+	if s.evicted.Load() {
+		select {
+		case s.p.lingering <- struct{}{}:
+			defer func() { <-s.p.lingering }()
+		default:
+			_ = s.sock.SetDeadline(time.Now().Add(lingerTimeout))
+			_, _ = s.conn.Write(e.encode()) // the send buffer has room for it
+			return
+		}
+	}
 	_ = s.sock.SetDeadline(time.Now().Add(writeTimeout))
 	if _, err := s.conn.Write(e.encode()); err != nil {
 		return
@@ -120,10 +152,13 @@ func (s *session) read(want int) error {
 	if n > 0 || err == nil {
 		return nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.Join(errUnreachable, err)
+	case s.evicted.Load():
+		return s.tooManyStartups()
 	}
-	return errors.Join(errUnreachable, err)
+	return err
 }
 
 // serve logs in upstream for an authenticated client and relays.

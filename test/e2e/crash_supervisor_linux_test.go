@@ -102,7 +102,7 @@ func crashProxy(c *crash, kills int) {
 		if o := c.finish(c.psqlAt(socket, c.lakebase.PGPort(), "")).wantExit(0); o.stdout != c.me() {
 			c.t.Errorf("psql says %q", o.stdout)
 		}
-		d.term()
+		d.term(false)
 		c.wantTidy(socket)
 		eventually(c.t, fmt.Sprintf("no session is left at the database after %d kills", c.kills), func() bool { return c.lakebase.Clients() == 0 })
 	})

@@ -104,14 +104,15 @@ func (v *Services) logOutage(e supervisor.Event) {
 	}
 }
 
-// logClient logs a proxy event under --verbose; wrong passwords and users always.
+// logClient logs a proxy event under --verbose; wrong passwords and users, and clients
+// over a limit, always.
 func (v *Services) logClient(e pgproxy.Event) {
 	switch e.Kind {
 	case pgproxy.LoggedIn:
 		v.log.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
 	case pgproxy.LoginFailed, pgproxy.Rejected:
 		var told *pgproxy.ServerError
-		if e.Kind == pgproxy.Rejected && errors.As(e.Err, &told) && strings.HasPrefix(told.Code, "28") {
+		if e.Kind == pgproxy.Rejected && errors.As(e.Err, &told) && (strings.HasPrefix(told.Code, "28") || told.Code == "53300") {
 			v.guesses.add(e.Peer, e.Err)
 		} else {
 			v.log.Note("proxy: client rejected (%s): %v", e.Peer, e.Err)
@@ -126,7 +127,7 @@ func (v *Services) logClient(e pgproxy.Event) {
 // failedLoginsInterval is the least time between two warnings about failed logins.
 const failedLoginsInterval = time.Minute
 
-// failedLogins logs logins with a wrong password or user: the first one, and then at
+// failedLogins logs logins with a wrong password or user, or over a limit: the first one, and then at
 // most one line each minute for all others.
 type failedLogins struct {
 	log *Logger

@@ -1,0 +1,144 @@
+package pgproxy
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Bounds of halfOpen.protect.
+const (
+	maxProtect = time.Second
+	minProtect = 50 * time.Millisecond
+)
+
+// halfOpen holds the sessions that are not authenticated yet, at most limit of them. If
+// there are more, the oldest one of the address that has the most loses its slot: a
+// client that connects and then does nothing keeps no other out.
+type halfOpen struct {
+	limit int
+	freed chan struct{} // has an element if a slot may be free
+
+	mu     sync.Mutex
+	n      int
+	byAddr map[netip.Prefix][]*session // oldest first
+	// protect is how old a session is at least when it loses its slot. It shrinks with
+	// each one that does and grows with each that authenticates: many clients at once
+	// get the time that they need, and a flood does not fill the queue of the listener.
+	protect time.Duration
+}
+
+func newHalfOpen(limit int) *halfOpen {
+	return &halfOpen{limit: limit, freed: make(chan struct{}, 1), byAddr: map[netip.Prefix][]*session{}, protect: maxProtect}
+}
+
+// admit takes a slot for s. If there is none, it waits until there is one or another
+// session can lose its own. It returns false if ctx ends first.
+func (h *halfOpen) admit(ctx context.Context, s *session) bool {
+	for {
+		wait := h.add(s)
+		if wait <= 0 {
+			return true
+		}
+		select {
+		case <-h.freed:
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// add takes a slot for s, or returns when to try again.
+func (h *halfOpen) add(s *session) (wait time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.n >= h.limit {
+		oldest := h.oldest()
+		if wait := h.protect - time.Since(oldest.since); wait > 0 {
+			return wait
+		}
+		h.protect = max(minProtect, h.protect*4/5)
+		h.delete(oldest)
+		oldest.evict()
+	}
+	h.byAddr[s.addr] = append(h.byAddr[s.addr], s)
+	if h.n++; h.n < h.limit {
+		h.signal() // another listener may wait, too
+	}
+	return 0
+}
+
+// oldest returns the oldest session of the address that has the most.
+func (h *halfOpen) oldest() *session {
+	var most []*session
+	for _, all := range h.byAddr {
+		if len(all) > len(most) || len(all) == len(most) && all[0].since.Before(most[0].since) {
+			most = all
+		}
+	}
+	return most[0]
+}
+
+// authenticated is remove for a session that has authenticated.
+func (h *halfOpen) authenticated(s *session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.protect = min(maxProtect, h.protect*2)
+	return h.delete(s)
+}
+
+// remove releases the slot of s. It returns false if s has lost it.
+func (h *halfOpen) remove(s *session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.delete(s)
+}
+
+func (h *halfOpen) delete(s *session) bool {
+	all := h.byAddr[s.addr]
+	for i, other := range all {
+		if other != s {
+			continue
+		}
+		if all = append(all[:i:i], all[i+1:]...); len(all) > 0 {
+			h.byAddr[s.addr] = all
+		} else {
+			delete(h.byAddr, s.addr)
+		}
+		h.n--
+		h.signal()
+		return true
+	}
+	return false
+}
+
+func (h *halfOpen) signal() {
+	select {
+	case h.freed <- struct{}{}:
+	default:
+	}
+}
+
+func (h *halfOpen) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.n
+}
+
+// clientAddr returns what clients are told apart by: the address, for IPv6 its network,
+// as a host may use all addresses of that. All clients of Unix sockets are one.
+func clientAddr(c net.Conn) netip.Prefix {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	addr, bits := tcp.AddrPort().Addr().Unmap().WithZone(""), 32
+	if addr.Is6() {
+		bits = 64
+	}
+	p, _ := addr.Prefix(bits)
+	return p
+}
