@@ -94,7 +94,7 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 		return stored
 	}
 	v := d.secretStore(stores, kc, host, clientID)
-	secret, err := v.peek(ctx)
+	secret, err := v.nonInteractive().Get(ctx)
 	if stored.Known = err == nil; stored.Known {
 		stored.Expires, _ = v.expiry(ctx, secret)
 	}

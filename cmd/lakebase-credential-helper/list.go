@@ -204,7 +204,7 @@ func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.To
 		if (v.files != nil) != (s.Store == storeFile) {
 			continue // a file takes precedence, and the keychain's secret is not used
 		}
-		secret, err := v.peek(ctx)
+		secret, err := v.nonInteractive().Get(ctx)
 		if err != nil {
 			continue
 		}

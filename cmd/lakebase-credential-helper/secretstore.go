@@ -36,20 +36,19 @@ func (c *invocation) secretStore(stores cli.TokenStores, kc *keychain.Keychain, 
 func (v *secretStore) account() string      { return config.SecretAccount(v.host, v.clientID) }
 func (v *secretStore) stateAccount() string { return config.RecordAccount(v.host, v.clientID) }
 
+// nonInteractive returns a store that shows no dialog.
+func (v *secretStore) nonInteractive() *secretStore {
+	n := *v
+	n.kc = v.kc.NonInteractive()
+	return &n
+}
+
 // Get reads the secret. A locked keychain may show its dialog.
 func (v *secretStore) Get(ctx context.Context) (credential.Secret, error) {
 	if v.files != nil {
 		return v.files.Get(v.account())
 	}
 	return v.kc.Get(ctx, v.account())
-}
-
-// peek is Get without a dialog.
-func (v *secretStore) peek(ctx context.Context) (credential.Secret, error) {
-	if v.files != nil {
-		return v.files.Get(v.account())
-	}
-	return v.kc.NonInteractive().Get(ctx, v.account())
 }
 
 // Set stores the secret and reads it back.
@@ -64,24 +63,15 @@ func (v *secretStore) Set(ctx context.Context, secret credential.Secret) error {
 }
 
 // Load reads the rotation's state. State that cannot be parsed counts as none:
-// rotate then lists the secrets that it knew about, and deletes none of them.
+// rotate then lists the secrets of the service principal and deletes none of them.
 func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
-	return v.load(ctx, v.kc.Get)
-}
-
-// look is Load without a dialog.
-func (v *secretStore) look(ctx context.Context) (rotate.State, error) {
-	return v.load(ctx, v.kc.NonInteractive().Get)
-}
-
-func (v *secretStore) load(ctx context.Context, read func(context.Context, string) (credential.Secret, error)) (rotate.State, error) {
 	var text string
 	var err error
 	if v.files != nil {
 		text, err = v.files.Record(v.account())
 	} else {
 		var item credential.Secret
-		item, err = read(ctx, v.stateAccount())
+		item, err = v.kc.Get(ctx, v.stateAccount())
 		text = item.Reveal()
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keychain.ErrNotFound) {
@@ -115,7 +105,7 @@ func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 // expiry returns when the secret expires, if that is known, and which older secrets
 // are scheduled for deletion. It shows no dialog.
 func (v *secretStore) expiry(ctx context.Context, secret credential.Secret) (expires time.Time, scheduled []rotate.Scheduled) {
-	s, err := v.look(ctx)
+	s, err := v.nonInteractive().Load(ctx)
 	if err != nil {
 		return time.Time{}, nil
 	}
@@ -126,7 +116,7 @@ func (v *secretStore) expiry(ctx context.Context, secret credential.Secret) (exp
 	return expires, s.ScheduledWith(fingerprint)
 }
 
-// warnExpiry warns of a secret that expires within warnBefore.
+// warnExpiry warns of a secret that expires within rotate.RenewBefore.
 func (c *invocation) warnExpiry(host, clientID string, expires time.Time) {
 	if expires.IsZero() {
 		return
