@@ -76,7 +76,7 @@ func checkLogin(given map[string][]string, in *config.Input) error {
 		return err
 	}
 	if s := given["store"]; s != nil && s[0] != storeKeychain && s[0] != storeFile {
-		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s[0]) + " is not one of " + storeKeychain + ", " + storeFile}
+		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s[0]) + " is not one of " + storeKeychain + ", " + storeFile, Fix: "give one of them"}
 	}
 	var from []string
 	for _, o := range []string{"secret-file", "secret-stdin", "import"} {

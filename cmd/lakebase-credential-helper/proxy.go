@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -71,7 +72,7 @@ func serve(ctx context.Context, c *invocation) error {
 	}
 	ln, err := c.listen(!trust)
 	if err != nil {
-		return &config.Error{Name: c.conf.Listen.Source.String(), Problem: err.Error(), Err: err}
+		return cli.ListenError(c.conf.Listen.Source, err)
 	}
 	defer ln.Close()
 	received, release := cli.HoldSignals()
@@ -141,7 +142,7 @@ func (c *invocation) listen(hasPassword bool) (net.Listener, error) {
 		return ln, err
 	}
 	if !hasPassword {
-		return nil, errors.New(far.Error() + "; --trust-local requires one")
+		return nil, fmt.Errorf("%w; --trust-local requires one", far)
 	}
 	c.log.Warn("--listen %s: other machines can connect; without sslmode=require their traffic is not encrypted", at)
 	return pgproxy.ListenTCP(at, pgproxy.AnyAddress)

@@ -186,10 +186,10 @@ func parseLifetime(option, text, least string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
 	d, err := parseDays(text)
 	if err != nil {
-		return 0, &config.Error{Name: option, Problem: sanitize.Quote(text) + " is not a duration, such as 12h or 90d"}
+		return 0, &config.Error{Name: option, Problem: sanitize.Quote(text) + " is not a duration, such as 12h or 90d", Fix: "give a number with a unit, as in 90d"}
 	}
 	if min, _ := time.ParseDuration(least); d < min || d > maxDays*24*time.Hour {
-		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not between %s and %dd", text, least, maxDays)}
+		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not between %s and %dd", text, least, maxDays), Fix: fmt.Sprintf("give a duration from %s to %dd", least, maxDays)}
 	}
 	return d, nil
 }

@@ -101,7 +101,7 @@ func checkSecret(where string, text []byte) (credential.Secret, error) {
 	case s == "":
 		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
 	case len(text) > maxSecret:
-		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret)}
+		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret), Fix: "give only the secret"}
 	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
 		return credential.Secret{}, &config.Error{Name: where, Problem: "contains a space, a line break or a control character", Fix: "give only the secret"}
 	}

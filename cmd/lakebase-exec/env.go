@@ -76,7 +76,7 @@ func variables(conf config.Config) ([]variable, error) {
 		names = append(names, s.Name)
 		var extra *pgenv.ExtraError
 		if err := pgenv.CheckExtra(names); errors.As(err, &extra) {
-			return nil, &config.Error{Name: s.Source.String(), Problem: extra.Error(), Fix: "choose another name: letters, digits and _, no digit first, and not one that lakebase-exec sets or removes"}
+			return nil, &config.Error{Name: s.Source.String(), Problem: extra.Error(), Fix: extra.Hint()}
 		}
 		vars = append(vars, variable{s.Name, template, s.Source})
 	}

@@ -124,7 +124,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	cli.LogNotes(j.log, j.conf)
 	var keep *pgenv.KeepError
 	if err := pgenv.CheckKeep(j.conf.Keep.Value); errors.As(err, &keep) {
-		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: "remove it there"}
+		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: keep.Hint()}
 	}
 	if j.vars, err = variables(j.conf); err != nil {
 		return err

@@ -62,7 +62,7 @@ func TestNotStarted(t *testing.T) {
 		{append(target, "PATH=/nonexistent"), "-q -- -- x", 127, []string{`command "--" not found`}},
 		{nil, "-- psql", 120, []string{"error: --host: not given, and DATABRICKS_HOST not set"}},
 		{append(target, "PGPORT=x"), "-- psql", 120, []string{`error: PGPORT: "x" is not one port`}},
-		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR", "hint: remove it there"}},
+		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR", `hint: leave "PGHOSTADDR" out`}},
 		{target, "--url-var 1X -- true", 120, []string{`error: --url-var: "1X" cannot be set: not a variable name`, "hint: choose another name: letters, digits and _"}},
 		{target, "--set X={nope} -- true", 120, []string{"error: --set: X: unknown placeholder {nope}", "hint: see --set in: lakebase-exec --help"}},
 		{target, "--user a -U b -- true", 120, []string{"error: --user is given twice", "hint: leave one of them out"}},

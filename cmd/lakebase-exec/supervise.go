@@ -233,7 +233,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
 // socket cannot be used.
 func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 	listenError := func(err error) error {
-		return &config.Error{Name: s.conf.Listen.Source.String(), Problem: err.Error(), Err: err}
+		return cli.ListenError(s.conf.Listen.Source, err)
 	}
 	switch at := s.conf.Listen.Value; {
 	case filepath.IsAbs(at):

@@ -118,3 +118,6 @@ type ToolError struct {
 }
 
 func (e *ToolError) Error() string { return e.Message }
+
+// Hint returns what to do about it.
+func (e *ToolError) Hint() string { return "run the program by itself to see why it fails" }

@@ -107,11 +107,7 @@ func (r *resolver) statedByImport(im *Import) Value[string] {
 func (r *resolver) authWord(v Value[string]) Value[string] {
 	word := strings.TrimSpace(v.Value)
 	if !slices.Contains(AuthTypeNames(), word) {
-		e := errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(AuthTypeNames(), ", "))
-		if v.Source.Origin != FromOption {
-			e.Fix = "choose one of them with --auth"
-		}
-		r.fail(e)
+		r.fail(errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(AuthTypeNames(), ", ")).withFix("choose one of them with --auth"))
 	}
 	return Value[string]{word, v.Source}
 }

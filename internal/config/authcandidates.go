@@ -76,7 +76,7 @@ func (r *resolver) secretVariable(from Source) (SecretSource, error) {
 	}
 	s := strings.TrimSpace(r.in.Environ[envSecret])
 	if s == "" || hasControl(s) {
-		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or contains a control character"}
+		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or contains a control character", Fix: "copy the secret again, whole and on one line"}
 	}
 	return SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), Source: from}, nil
 }
@@ -97,7 +97,7 @@ func (r *resolver) tokenVariable(from Source) (SecretSource, error) {
 func token(s string, from Source) (credential.Secret, error) {
 	s = strings.TrimSpace(s)
 	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII || unicode.IsControl(c) || unicode.IsSpace(c) }) {
-		return credential.Secret{}, errorf(from, "is not a token: it is blank, or contains a space, a control character or a non-ASCII character")
+		return credential.Secret{}, errorf(from, "is not a token: it is blank, or contains a space, a control character or a non-ASCII character").withFix("copy the token again, whole and on one line")
 	}
 	return credential.NewSecret(s), nil
 }

@@ -79,7 +79,7 @@ func (r *resolver) authOptions() AuthOptions {
 		}
 		v := ownOrNone(r, s.Option, func(text string, from Source) (string, error) {
 			if text = strings.TrimSpace(text); text == "" || hasControl(text) || len(text) > maxAuthOption {
-				return "", errorf(from, "is blank, contains a control character or is longer than %d bytes", maxAuthOption)
+				return "", errorf(from, "is blank, contains a control character or is longer than %d bytes", maxAuthOption).withFix("give a value, or leave it out")
 			}
 			return text, nil
 		})

@@ -5,6 +5,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -198,10 +199,22 @@ func (e *Error) Error() string {
 }
 
 // Hint returns what to do about it; it may be empty.
-func (e *Error) Hint() string { return e.Fix }
+func (e *Error) Hint() string {
+	var cause interface{ Hint() string }
+	if e.Fix == "" && errors.As(e.Err, &cause) {
+		return cause.Hint()
+	}
+	return e.Fix
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// withFix sets the hint.
+func (e *Error) withFix(fix string) *Error {
+	e.Fix = fix
+	return e
+}
 
 func errorf(from Source, format string, args ...any) *Error {
 	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...)}

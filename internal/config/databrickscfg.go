@@ -119,7 +119,7 @@ func (s *section) candidates(r *resolver) []candidate {
 
 func sectionName(s string, from Source) (string, error) {
 	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
-		return "", errorf(from, "%s is not the name of a section", sanitize.Quote(s))
+		return "", errorf(from, "%s is not the name of a section", sanitize.Quote(s)).withFix("give the name that stands between [ and ] in the file")
 	}
 	return s, nil
 }
@@ -185,11 +185,14 @@ type Import struct {
 
 func (im Import) String() string { return "section [" + im.Section + "] of " + im.File }
 
+// noOtherSection is the hint if no other section would do.
+const noOtherSection = "name another file in DATABRICKS_CONFIG_FILE, or give --host and --client-id"
+
 // Import reads the section that chosen named. Its errors name the section or the key
 // and its line.
 func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
 	if !d.Has(section) {
-		e := &Error{Name: chosen.String(), Problem: "section [" + section + "] not found in " + d.file.name}
+		e := &Error{Name: chosen.String(), Problem: "section [" + section + "] not found in " + d.file.name, Fix: noOtherSection}
 		if able := d.able(); len(able) > 0 {
 			e.Fix = "with --databricks-profile, name one that has a secret: " + strings.Join(able, ", ")
 		}
@@ -199,7 +202,7 @@ func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
 	im := Import{Section: section, File: d.file.name}
 	for _, key := range importKeys {
 		if values[key].text == "" {
-			e := &Error{Name: im.String(), Problem: "has no key " + key}
+			e := &Error{Name: im.String(), Problem: "has no key " + key, Fix: noOtherSection}
 			if able := d.able(); len(able) > 0 {
 				e.Fix = "with --databricks-profile, name one that has all of " + strings.Join(importKeys, ", ") + ": " + strings.Join(able, ", ")
 			}
@@ -243,7 +246,7 @@ func (d *DatabricksFile) clientID(section string, values map[string]iniValue) (V
 
 func plainSecret(s string, from Source) (credential.Secret, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
-		return credential.Secret{}, errorf(from, "is not a secret: it contains a space, a quote or a control character")
+		return credential.Secret{}, errorf(from, "is not a secret: it contains a space, a quote or a control character").withFix("copy the secret again, whole and on one line")
 	}
 	return credential.NewSecret(s), nil
 }
@@ -251,9 +254,9 @@ func plainSecret(s string, from Source) (credential.Secret, error) {
 // section reads a section's target. Its secrets are validated when they are used.
 func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
 	if !d.Has(chosen.Value) {
-		e := &Error{Name: chosen.Source.String(), Problem: "section [" + chosen.Value + "] not found in " + d.file.name}
+		e := &Error{Name: chosen.Source.String(), Problem: "section [" + chosen.Value + "] not found in " + d.file.name, Fix: noOtherSection}
 		if there := d.sections(); len(there) > 0 {
-			e.Fix = "there are: " + strings.Join(there, ", ")
+			e.Fix = "name one of these with --databricks-profile: " + strings.Join(there, ", ")
 		}
 		return nil, e
 	}

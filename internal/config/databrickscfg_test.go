@@ -90,7 +90,7 @@ func TestSection_Target(t *testing.T) {
 func TestSection_NotFound(t *testing.T) {
 	for _, name := range []string{"nobody", "__settings__"} {
 		_, err := bySection(name).resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "there are: sp, other, me")
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "--databricks-profile: sp, other, me")
 	}
 	g := bySection("sp")
 	g.sections = ""

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -40,12 +41,16 @@ func parseINI(name string, data []byte) (*ini, error) {
 		text := strings.TrimSpace(raw)
 		if text != "" && text[0] != '#' && text[0] != ';' {
 			if err := l.parse(text); err != nil {
-				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: err.Error()}
+				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: err.Error(), Fix: "correct line " + strconv.Itoa(n+1) + " of " + name + ": it holds [name], key = value, or # and a comment"}
 			}
 			section = l.section
 			id := l.section + "\x00" + l.key
 			if first, twice := seen[id]; twice {
-				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: fmt.Sprintf("duplicate %s, first in line %d", l.what(), first)}
+				fix := fmt.Sprintf("delete line %d or line %d of %s", first, n+1, name)
+				if l.header {
+					fix = fmt.Sprintf("rename one of the two sections, in lines %d and %d of %s, or merge them", first, n+1, name)
+				}
+				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: fmt.Sprintf("duplicate %s, first in line %d", l.what(), first), Fix: fix}
 			}
 			seen[id] = n + 1
 		}

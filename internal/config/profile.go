@@ -43,7 +43,7 @@ func (p *Profiles) Value(profile, key string) string {
 // file. An empty value removes its key. The rest of the file is unchanged.
 func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	if profile == "" || strings.ContainsAny(profile, "[]\r\n") || hasControl(profile) || profile != strings.TrimSpace(profile) {
-		return nil, &Error{Name: "--profile", Problem: sanitize.Quote(profile) + " cannot be a profile's name"}
+		return nil, &Error{Name: "--profile", Problem: sanitize.Quote(profile) + " cannot be a profile's name", Fix: "choose a name without brackets, line ends and white space around it"}
 	}
 	for _, s := range settings { // in the table's order, so that files read alike
 		v, given := keys[s.Key]
@@ -63,7 +63,7 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	got, _ := again.get(profile)
 	for k, v := range keys {
 		if got[k].text != v {
-			return nil, &Error{Name: "key " + k, Problem: sanitize.Quote(v) + " cannot be written to a profile"}
+			return nil, &Error{Name: "key " + k, Problem: sanitize.Quote(v) + " cannot be written to a profile", Fix: "give a value without line ends and quotes"}
 		}
 	}
 	return out, nil

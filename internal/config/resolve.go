@@ -94,7 +94,7 @@ func (r *resolver) openProfile() error {
 	}
 	name := v.text[len(v.text)-1]
 	if name == "" {
-		return errorf(v.from, "is empty")
+		return errorf(v.from, "is empty").withFix("give a value, or leave the option out")
 	}
 	r.conf.Profile = Value[string]{name, v.from}
 	profiles, err := r.in.Profiles()
@@ -108,7 +108,7 @@ func (r *resolver) openProfile() error {
 		e := &Error{Name: v.from.String(), Problem: "profile " + sanitize.Quote(name) + " not found in " + r.in.ProfilesPath,
 			Fix: "create it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"}
 		if profiles != nil && len(profiles.Names()) > 0 {
-			e.Fix = "there are: " + strings.Join(profiles.Names(), ", ")
+			e.Fix = "name one of these with --profile: " + strings.Join(profiles.Names(), ", ")
 		}
 		return e
 	}
@@ -157,7 +157,7 @@ func get[T any](r *resolver, option string, def T, parse func(string, Source) (T
 	}
 	text := v.text[len(v.text)-1]
 	if text == "" { // only an option can be given and empty
-		r.fail(errorf(v.from, "is empty"))
+		r.fail(errorf(v.from, "is empty").withFix("give a value, or leave the option out"))
 		return Value[T]{Value: def}
 	}
 	t, err := parse(text, v.from)
@@ -183,7 +183,7 @@ func between(min, max time.Duration) func(string, Source) (time.Duration, error)
 
 func (r *resolver) path(s string, from Source) (string, error) {
 	if strings.ContainsRune(s, 0) {
-		return "", errorf(from, "contains a NUL")
+		return "", errorf(from, "contains a NUL").withFix("remove the NUL character")
 	}
 	if filepath.IsAbs(s) || r.in.Dir == "" {
 		return filepath.Clean(s), nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"path/filepath"
 	"sort"
@@ -40,7 +41,7 @@ func (r *resolver) names(option string) Value[[]string] {
 	for _, t := range v.text {
 		if v.from.Origin == FromOption {
 			if t == "" {
-				r.fail(errorf(v.from, "is empty"))
+				r.fail(errorf(v.from, "is empty").withFix("give a name, or leave the option out"))
 			}
 			names = append(names, t)
 			continue
@@ -57,7 +58,7 @@ func (r *resolver) set() {
 	taken := map[string]bool{}
 	for _, text := range r.in.Options["set"] {
 		if text == "" {
-			r.fail(errorf(from, "is empty"))
+			r.fail(errorf(from, "is empty").withFix("write it as --set DATABASE_URL={url}"))
 			continue
 		}
 		name, template, ok := strings.Cut(text, "=")
@@ -94,7 +95,7 @@ func (r *resolver) log() {
 	verbose, quiet := r.in.Options["verbose"] != nil, r.in.Options["quiet"] != nil
 	switch {
 	case verbose && quiet:
-		r.fail(&Error{Name: "--verbose", Problem: "cannot be used with --quiet"})
+		r.fail(&Error{Name: "--verbose", Problem: "cannot be used with --quiet", Fix: "leave one of them out"})
 	case verbose:
 		r.conf.Log = Value[string]{LogVerbose, Source{FromOption, "--verbose"}}
 	case quiet:
@@ -118,7 +119,7 @@ func (r *resolver) refresh() {
 	require := func(mode string, satisfied bool, options ...string) {
 		for _, o := range options {
 			if !satisfied && len(r.in.Options[o]) > 0 {
-				r.fail(&Error{Name: "--" + o, Problem: "requires " + mode})
+				r.fail(&Error{Name: "--" + o, Problem: "requires " + mode, Fix: "add --refresh proxy, or leave --" + o + " out"})
 			}
 		}
 	}
@@ -132,7 +133,7 @@ func connections(s string, from Source) (int, error) {
 	const most = 100_000
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n < 1 || n > most {
-		return 0, errorf(from, "%s is not a number from 1 to %d", sanitize.Quote(s), most)
+		return 0, errorf(from, "%s is not a number from 1 to %d", sanitize.Quote(s), most).withFix(fmt.Sprintf("give a number from 1 to %d", most))
 	}
 	return int(n), nil
 }
@@ -144,7 +145,7 @@ func onRefresh(s string, from Source) (string, error) {
 	name, ok := strings.CutPrefix(s, OnRefreshSignal)
 	name = strings.TrimPrefix(strings.ToUpper(name), "SIG")
 	if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") != "" {
-		return "", errorf(from, "%s is not one of none, restart, signal:NAME", sanitize.Quote(s))
+		return "", errorf(from, "%s is not one of none, restart, signal:NAME", sanitize.Quote(s)).withFix("write it as --on-refresh signal:HUP, or restart")
 	}
 	return OnRefreshSignal + name, nil
 }
@@ -157,19 +158,27 @@ func (r *resolver) listen(s string, from Source) (string, error) {
 	return listenAddress(s, from)
 }
 
+// portHint returns the port that s seems to name, as in "5432" or ":5432".
+func portHint(s string) string {
+	if p := strings.TrimPrefix(s, ":"); digitsOnly(p) && len(p) <= 5 {
+		return p
+	}
+	return "5432"
+}
+
 // listenAddress validates HOST:PORT with an IP address or localhost; port 0 is any free
 // one.
 func listenAddress(s string, from Source) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)
 	if err != nil || err2 != nil {
-		return "", errorf(from, "%s is not HOST:PORT", sanitize.Quote(s))
+		return "", errorf(from, "%s is not HOST:PORT", sanitize.Quote(s)).withFix("write it as 127.0.0.1:" + portHint(s))
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if net.ParseIP(host) == nil {
-		return "", errorf(from, "%s is not an IP address", sanitize.Quote(host))
+		return "", errorf(from, "%s is not an IP address", sanitize.Quote(host)).withFix("give an IP address or localhost, as in 127.0.0.1:5432")
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }

@@ -100,7 +100,7 @@ func (r *resolver) sslmode(s string, from Source) (string, error) {
 		return "", &Error{Name: from.String(), Problem: s + " would send the token over a connection that is not verified",
 			Fix: "use " + VerifyFull + ", or as an option --sslmode " + Require}
 	default:
-		return "", errorf(from, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require)
+		return "", errorf(from, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require).withFix("use " + VerifyFull + ", or as an option --sslmode " + Require)
 	}
 	return VerifyFull, nil
 }

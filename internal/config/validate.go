@@ -18,21 +18,21 @@ import (
 func hostName(s string, from Source) (string, error) {
 	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		if ip.Zone() != "" {
-			return "", errorf(from, "%s: addresses with a zone are not supported", sanitize.Quote(s))
+			return "", errorf(from, "%s: addresses with a zone are not supported", sanitize.Quote(s)).withFix("leave out the % and what follows it")
 		}
 		return ip.String(), nil
 	}
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
 	if name == "" || len(name) > 253 {
-		return "", errorf(from, "%s is not a host name", sanitize.Quote(s))
+		return "", errorf(from, "%s is not a host name", sanitize.Quote(s)).withFix("give one DNS name or IP address")
 	}
 	for _, label := range strings.Split(name, ".") {
 		if !isLabel(label) {
-			return "", errorf(from, "%s is not a host name (give one DNS name or IP address)", sanitize.Quote(s))
+			return "", errorf(from, "%s is not a host name", sanitize.Quote(s)).withFix("give one DNS name or IP address")
 		}
 	}
 	if digitsOnly(name[strings.LastIndexByte(name, '.')+1:]) {
-		return "", errorf(from, "%s is neither a host name nor an IP address", sanitize.Quote(s))
+		return "", errorf(from, "%s is neither a host name nor an IP address", sanitize.Quote(s)).withFix("give one DNS name or IP address")
 	}
 	return name, nil
 }
@@ -64,10 +64,10 @@ func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789")
 // databaseHost validates PGHOST.
 func databaseHost(s string, from Source) (string, error) {
 	if strings.Contains(s, ",") {
-		return "", errorf(from, "%s: a list of hosts is not supported", sanitize.Quote(s))
+		return "", errorf(from, "%s: a list of hosts is not supported", sanitize.Quote(s)).withFix("give one host, that of the endpoint")
 	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
-		return "", errorf(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
+		return "", errorf(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s)).withFix("give the host of the endpoint, or leave it out to ask the workspace")
 	}
 	host, err := hostName(s, from)
 	if err != nil {
@@ -83,7 +83,7 @@ func databaseHost(s string, from Source) (string, error) {
 func databaseHostAddr(s string, from Source) (string, error) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || ip.Zone() != "" {
-		return "", errorf(from, "%s is not an IP address", sanitize.Quote(s))
+		return "", errorf(from, "%s is not an IP address", sanitize.Quote(s)).withFix("give one IPv4 or IPv6 address, or leave it out")
 	}
 	return ip.String(), nil
 }
@@ -91,7 +91,7 @@ func databaseHostAddr(s string, from Source) (string, error) {
 func port(s string, from Source) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
-		return 0, errorf(from, "%s is not one port between 1 and 65535", sanitize.Quote(s))
+		return 0, errorf(from, "%s is not one port between 1 and 65535", sanitize.Quote(s)).withFix("give one number from 1 to 65535; Lakebase listens on 5432")
 	}
 	return n, nil
 }
@@ -106,9 +106,9 @@ func database(s string, from Source) (string, error) {
 	case strings.Contains(s, "="):
 		return "", &Error{Name: from.String(), Problem: "contains '=': libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
 	case hasControl(s):
-		return "", errorf(from, "%s contains a control character", sanitize.Quote(s))
+		return "", errorf(from, "%s contains a control character", sanitize.Quote(s)).withFix("give the name alone, as in databricks_postgres")
 	case !utf8.ValidString(s) || len(s) > 63:
-		return "", errorf(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
+		return "", errorf(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s)).withFix("give the name alone, as in databricks_postgres")
 	}
 	return s, nil
 }
@@ -122,9 +122,9 @@ func redactURL(s string) string {
 func user(s string, from Source) (string, error) {
 	switch {
 	case hasControl(s):
-		return "", errorf(from, "%s contains a control character", sanitize.Quote(s))
+		return "", errorf(from, "%s contains a control character", sanitize.Quote(s)).withFix("give the name of a database role")
 	case !utf8.ValidString(s):
-		return "", errorf(from, "%s is not UTF-8", sanitize.Quote(s))
+		return "", errorf(from, "%s is not UTF-8", sanitize.Quote(s)).withFix("give the name of a database role")
 	}
 	return s, nil
 }
@@ -133,7 +133,7 @@ func user(s string, from Source) (string, error) {
 func clientID(s string, from Source) (string, error) {
 	for _, r := range s {
 		if r <= ' ' || r > '~' || r == ':' {
-			return "", errorf(from, "%s is not a client ID: it is the service principal's application ID, a UUID", sanitize.Quote(s))
+			return "", errorf(from, "%s is not a client ID: it is the service principal's application ID, a UUID", sanitize.Quote(s)).withFix("copy the application ID from the service principal's page in the workspace's settings")
 		}
 	}
 	return s, nil
@@ -155,10 +155,10 @@ func instance(s string, from Source) (string, error) {
 func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, errorf(from, "%s is not a duration, such as 30s or 5m", sanitize.Quote(s))
+		return 0, errorf(from, "%s is not a duration, such as 30s or 5m", sanitize.Quote(s)).withFix("give a number with a unit, as in 30s or 5m")
 	}
 	if d < min || d > max {
-		return 0, errorf(from, "%s is not between %s and %s", s, short(min), short(max))
+		return 0, errorf(from, "%s is not between %s and %s", s, short(min), short(max)).withFix("give a duration from " + short(min) + " to " + short(max))
 	}
 	return d, nil
 }
@@ -172,7 +172,7 @@ func short(d time.Duration) string {
 func oneOf(words []string) func(string, Source) (string, error) {
 	return func(s string, from Source) (string, error) {
 		if !slices.Contains(words, s) {
-			return "", errorf(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", "))
+			return "", errorf(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", ")).withFix("give one of " + strings.Join(words, ", "))
 		}
 		return s, nil
 	}
@@ -196,7 +196,7 @@ func joinHostPort(host, port string) string {
 func CheckDatabaseHost(host, source string) (string, error) {
 	named, err := databaseHost(host, Source{FromEnvironment, source})
 	var wrong *Error
-	if errors.As(err, &wrong) && wrong.Fix == "" { // there is no configured value to correct
+	if errors.As(err, &wrong) && !isPooler(host) { // there is no configured value to correct
 		wrong.Fix = "name the host with --pghost"
 	}
 	return named, err
@@ -207,11 +207,11 @@ func CheckDatabaseHost(host, source string) (string, error) {
 func CheckUser(name, source string) (string, error) {
 	from := Source{FromEnvironment, source}
 	if name == "" {
-		return "", errorf(from, "is empty")
+		return "", errorf(from, "is empty").withFix("name the database role with --user")
 	}
 	// In a keychain account it would read as the host's port.
 	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		return "", errorf(from, "%s begins like a port", sanitize.Quote(name))
+		return "", errorf(from, "%s begins like a port", sanitize.Quote(name)).withFix("name the database role with --user")
 	}
 	return user(name, from)
 }

@@ -49,11 +49,11 @@ func (w Workspace) IsZero() bool { return w.hostname == "" }
 func ParseWorkspace(s string, from Source) (Workspace, error) {
 	s = strings.TrimSpace(s)
 	if strings.Contains(s, "@") { // first, and not shown: it may contain a password
-		return Workspace{}, errorf(from, "a user name or password before the host is not supported")
+		return Workspace{}, errorf(from, "a user name or password before the host is not supported").withFix("give https://HOST, or the host alone")
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' {
-			return Workspace{}, errorf(from, "%s contains a character that is not valid in a host", sanitize.Quote(s))
+			return Workspace{}, errorf(from, "%s contains a character that is not valid in a host", sanitize.Quote(s)).withFix("copy the workspace's address from the browser, as https://HOST")
 		}
 	}
 	scheme, rest, found := strings.Cut(s, "://")
@@ -64,12 +64,12 @@ func ParseWorkspace(s string, from Source) (Workspace, error) {
 		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + sanitize.Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
 	}
 	if strings.Contains(rest, "#") {
-		return Workspace{}, errorf(from, "%s contains a fragment (#…)", sanitize.Quote(s))
+		return Workspace{}, errorf(from, "%s contains a fragment (#…)", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	rest = strings.TrimSuffix(rest, "/")
 	if strings.ContainsAny(rest, "/\\%") {
-		return Workspace{}, errorf(from, "%s contains a path after the host", sanitize.Quote(s))
+		return Workspace{}, errorf(from, "%s contains a path after the host", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
 	}
 	w := Workspace{}
 	if err := w.ids(query, from); err != nil {
@@ -84,11 +84,11 @@ func (w *Workspace) authority(s string, from Source) error {
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {
-			return errorf(from, "%s is not a host", sanitize.Quote(s))
+			return errorf(from, "%s is not a host", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
 		}
 		host, p = s[:end+1], s[end+1:]
 		if p != "" && p[0] != ':' {
-			return errorf(from, "%s is not a host", sanitize.Quote(s))
+			return errorf(from, "%s is not a host", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
 		}
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
 		host, p = s[:i], s[i:]
@@ -115,7 +115,7 @@ func (w *Workspace) authority(s string, from Source) error {
 func (w *Workspace) ids(query string, from Source) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return errorf(from, "invalid query after the ?")
+		return errorf(from, "invalid query after the ?").withFix("give https://HOST, or the host alone")
 	}
 	for _, id := range []struct {
 		key  string
@@ -125,9 +125,9 @@ func (w *Workspace) ids(query string, from Source) error {
 			switch {
 			case v == "":
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
-				return errorf(from, "?%s=%s is not an ID", id.key, sanitize.Quote(v))
+				return errorf(from, "?%s=%s is not an ID", id.key, sanitize.Quote(v)).withFix("give https://HOST, or the host alone")
 			case *id.into != "" && *id.into != v:
-				return errorf(from, "two different IDs after the ?: %s and %s", *id.into, v)
+				return errorf(from, "two different IDs after the ?: %s and %s", *id.into, v).withFix("give https://HOST, or the host alone")
 			default:
 				*id.into = v
 			}

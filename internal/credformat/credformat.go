@@ -42,6 +42,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("format %s cannot represent %s in %s", e.Format, e.What, e.Field)
 }
 
+// Hint returns what to do about it.
+func (e *Error) Hint() string { return "choose another --format" }
+
 // expiry returns RFC 3339 in UTC with whole seconds and a Z, which all callers read.
 func expiry(t time.Time) string {
 	return t.Add(-margin).UTC().Truncate(time.Second).Format(time.RFC3339)

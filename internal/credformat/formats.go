@@ -57,6 +57,14 @@ type EnvError struct{ Name, Problem string }
 
 func (e *EnvError) Error() string { return e.Name + ": " + e.Problem }
 
+// Hint returns what to do about it.
+func (e *EnvError) Hint() string {
+	if e.Name == "GITHUB_ENV" {
+		return "run it in a step of GitHub Actions, or choose another --format"
+	}
+	return "unset " + e.Name + " if no Kubernetes client runs this, else update the client"
+}
+
 // Names returns the names of all formats, the default first.
 func Names() []string {
 	var out []string

@@ -2,6 +2,7 @@ package pgenv
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -65,6 +66,9 @@ type KeepError struct{ Name, Reason string }
 
 func (e *KeepError) Error() string { return fmt.Sprintf("%q cannot be kept: %s", e.Name, e.Reason) }
 
+// Hint returns what to do about it.
+func (e *KeepError) Hint() string { return "leave " + strconv.Quote(e.Name) + " out" }
+
 // CheckKeep returns a *KeepError for a name that is malformed, that Build sets
 // itself, or that selects another server or password. A name that Build would not
 // remove is no error.
@@ -91,6 +95,11 @@ func checkKeep(names []string, fold bool) error {
 type ExtraError struct{ Name, Reason string }
 
 func (e *ExtraError) Error() string { return fmt.Sprintf("%q cannot be set: %s", e.Name, e.Reason) }
+
+// Hint returns what to do about it.
+func (e *ExtraError) Hint() string {
+	return "choose another name: letters, digits and _, no digit first, and not one that lakebase-exec sets or removes"
+}
 
 // CheckExtra returns an *ExtraError for a name that is malformed, given twice, or
 // that Build sets or removes itself.

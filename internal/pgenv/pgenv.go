@@ -48,6 +48,9 @@ type ValueError struct{ Name, Reason string }
 
 func (e *ValueError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.Reason) }
 
+// Hint returns what to do about it.
+func (e *ValueError) Hint() string { return "correct the value of " + e.Name }
+
 // foldNames: on Windows, names that differ in case only are equal.
 const foldNames = runtime.GOOS == "windows"
 

@@ -23,6 +23,9 @@ func (e *PathTooLongError) Error() string {
 	return fmt.Sprintf("socket path %q is too long: %d bytes, maximum %d", e.Path, len(e.Path), e.Max)
 }
 
+// Hint returns what to do about it.
+func (e *PathTooLongError) Hint() string { return "name a shorter directory, or 127.0.0.1:5432" }
+
 // maxSocketPath returns the size of sun_path without the terminating NUL, which libpq
 // requires.
 func maxSocketPath() int {
@@ -81,6 +84,9 @@ type NotLoopbackError struct{ Addr string }
 func (e *NotLoopbackError) Error() string {
 	return fmt.Sprintf("%q is not a loopback address", e.Addr)
 }
+
+// Hint returns what to do about it.
+func (e *NotLoopbackError) Hint() string { return "give 127.0.0.1 or [::1] as the host" }
 
 // ListenTCP listens on addr, host:port. For the scope Loopback the host is localhost or
 // a loopback IP address. Port 0 means any free port. The error is a *NotLoopbackError or

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
@@ -45,14 +46,31 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
+	if name, ok := e.assigned(); ok { // the value may be a secret
+		return fmt.Sprintf("command %q not found", name+"=…")
+	}
 	if e.InPath {
 		return fmt.Sprintf("command %q not found in PATH", e.Name)
 	}
 	return fmt.Sprintf("command %q not found", e.Name)
 }
 
-// Hint returns what to do about it.
-func (e *NotFoundError) Hint() string { return "check the command's name and PATH" }
+// Hint is what to do about it.
+func (e *NotFoundError) Hint() string {
+	if name, ok := e.assigned(); ok {
+		return "no shell sets variables here: write env before " + name + "=…, as in -- env " + name + "=… COMMAND"
+	}
+	if word, _, found := strings.Cut(strings.TrimSpace(e.Name), " "); found && word != "" {
+		return "leave out the quotes around the whole command, as in -- " + word + " ARG, or write: -- sh -c " + sanitize.ShellQuote(e.Name)
+	}
+	return "check the command's name and PATH"
+}
+
+// assigned returns NAME where the command is NAME=VALUE, which only a shell takes.
+func (e *NotFoundError) assigned() (name string, ok bool) {
+	name, _, ok = strings.Cut(e.Name, "=")
+	return name, ok && name != "" && !strings.ContainsAny(name, "/. -")
+}
 
 // Errors with a hint of their own, as the Err of a NotExecutableError.
 var (
@@ -97,3 +115,8 @@ type StartError struct {
 
 func (e *StartError) Error() string { return fmt.Sprintf("cannot start %q: %v", e.Path, e.Err) }
 func (e *StartError) Unwrap() error { return e.Err }
+
+// Hint is what to do about it.
+func (e *StartError) Hint() string {
+	return "check the limits on memory, processes and arguments (ulimit -a), then try again"
+}

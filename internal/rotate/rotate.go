@@ -198,7 +198,7 @@ func (x *run) checkDeleteID() error {
 	switch id := x.DeleteID; {
 	case id == "":
 	case !slices.Contains(secretIDs(x.list), id):
-		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + sanitize.Quote(id)}
+		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + sanitize.Quote(id), Fix: "leave --delete-id out to see the IDs of its secrets"}
 	case x.DeleteOnly && !x.state.safeToDelete(id, x.stored):
 		return &config.Error{Name: "--delete-id", Problem: "this may be the stored secret", Fix: "leave out --delete-only, so that a new one is stored first"}
 	}

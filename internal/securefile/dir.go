@@ -49,9 +49,9 @@ func openDir(candidate string, uid int) (*Dir, *Error) {
 	path, err := filepath.Abs(candidate)
 	switch {
 	case candidate == "" || err != nil:
-		return nil, reject(candidate, "is not a path")
+		return nil, reject(candidate, "is not a path").advise("name a directory of your own with mode 0700, or one that does not exist yet")
 	case slices.Contains(sharedDirs, path):
-		return nil, reject(path, "is a shared directory")
+		return nil, reject(path, "is a shared directory").advise("name a directory of your own with mode 0700, or one that does not exist yet")
 	}
 	if e := makeDir(path, uid); e != nil {
 		return nil, e
@@ -61,7 +61,7 @@ func openDir(candidate string, uid int) (*Dir, *Error) {
 	case err != nil:
 		return nil, systemError(path, err)
 	case !named.IsDir():
-		return nil, reject(path, "is %s, not a directory", fileType(named.Mode()))
+		return nil, reject(path, "is %s, not a directory", fileType(named.Mode())).advise("name a directory of your own with mode 0700, or one that does not exist yet")
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -112,7 +112,7 @@ func makeDir(path string, uid int) *Error {
 		return e
 	}
 	if ancestor != parent && (strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")) {
-		return reject(path, "%s does not exist", parent)
+		return reject(path, "%s does not exist", parent).advise("create " + parent + " as root, or name another directory")
 	}
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return systemError(path, err)
@@ -135,7 +135,7 @@ func checkAncestor(path, ancestor string, uid int) *Error {
 	case err != nil:
 		return systemError(ancestor, err)
 	case m.owner != uid && m.owner != rootUID:
-		return reject(path, "parent %s belongs to uid %d, not to uid %d", ancestor, m.owner, uid)
+		return reject(path, "parent %s belongs to uid %d, not to uid %d", ancestor, m.owner, uid).advise("name a directory of your own with mode 0700, or one that does not exist yet")
 	case m.mode&othersWrite != 0 && m.mode&fs.ModeSticky == 0:
 		e := rejectWithFix(ancestor, "chmod go-w", "parent %s is writable by others (mode %04o)", ancestor, m.mode.Perm())
 		e.Path = path

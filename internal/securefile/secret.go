@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // maxSecret is the size limit of a secret file in bytes.
@@ -46,9 +47,9 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	text := strings.TrimSpace(string(data))
 	switch {
 	case text == "":
-		return credential.Secret{}, reject(path, "is empty")
+		return credential.Secret{}, reject(path, "is empty").advise("write the secret to " + sanitize.ShellQuote(path) + " as one line, or name another file")
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return credential.Secret{}, reject(path, "contains more than one line or a control character")
+		return credential.Secret{}, reject(path, "contains more than one line or a control character").advise("write only the secret to " + sanitize.ShellQuote(path) + ", as one line")
 	}
 	return credential.NewSecret(text), nil
 }

@@ -26,18 +26,39 @@ type Error struct {
 	Path   string
 	Reason string
 	Fix    string // a shell command, or empty
+	Advice string // what to do where no command helps; may be empty
 	Err    error  // the system's error, if there was one
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%q: %s", e.Path, e.Reason) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what to do about it; empty if no single command helps.
+// Hint is what to do about it.
 func (e *Error) Hint() string {
 	if e.Fix != "" {
 		return "run: " + e.Fix
 	}
-	return FaultHint(e.Err, e.Path)
+	if fault := FaultHint(e.Err, e.Path); fault != "" {
+		return fault
+	}
+	path := sanitize.ShellQuote(e.Path)
+	switch {
+	case e.Advice != "":
+		return e.Advice
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "check the path: nothing is at " + path
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "check owner and mode of " + path + " and of the directories above it: ls -ld " + path
+	case errors.Is(e.Err, syscall.ENOTDIR):
+		return "check the path: one of its directories is a file"
+	}
+	return "check " + path + ", or name another path"
+}
+
+// advise sets the hint.
+func (e *Error) advise(advice string) *Error {
+	e.Advice = advice
+	return e
 }
 
 // FaultHint returns what to do about a fault of the machine; empty if err is none.

@@ -124,15 +124,19 @@ func TestCheckWritable(t *testing.T) {
 
 // Faults of the machine have a hint that names the path.
 func TestError_Faults(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EACCES, unix.ENOENT} {
+		if e := systemError("/a b", errno); IsEnvironmentFault(e) || !strings.Contains(e.Hint(), "'/a b'") {
+			t.Errorf("%v: got hint %q, fault %t", errno, e.Hint(), IsEnvironmentFault(e))
+		}
+	}
 	for errno, hint := range map[unix.Errno]string{
 		unix.ENOSPC: "free space on the file system of '/a b'", unix.EDQUOT: "free space on the file system of '/a b'",
 		unix.EROFS: "make the file system of '/a b' writable", unix.EIO: "check the disk of '/a b'",
 		unix.EMFILE: "raise the limit of open files (ulimit -n)", unix.ENFILE: "raise the limit of open files (ulimit -n)",
 		unix.ENOMEM: "free memory, or raise the limit of this process",
-		unix.EACCES: "", unix.ENOENT: "",
 	} {
 		e := systemError("/a b", &os.LinkError{Op: "rename", Old: "x", New: "y", Err: errno})
-		if got := e.Hint(); got != hint || IsEnvironmentFault(e) != (hint != "") {
+		if got := e.Hint(); got != hint || !IsEnvironmentFault(e) {
 			t.Errorf("%v: got hint %q, fault %t; want %q", errno, got, IsEnvironmentFault(e), hint)
 		}
 	}

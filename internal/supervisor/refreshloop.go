@@ -33,6 +33,15 @@ type DeliveryError struct{ Err error }
 
 func (e *DeliveryError) Error() string { return "delivering the new token: " + e.Err.Error() }
 
+// Hint returns what to do about it; the next refresh tries again.
+func (e *DeliveryError) Hint() string {
+	var cause interface{ Hint() string }
+	if errors.As(e.Err, &cause) && cause.Hint() != "" {
+		return cause.Hint()
+	}
+	return "check the file system of the runtime directory: a later refresh tries again"
+}
+
 // Unwrap returns OnToken's error.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 

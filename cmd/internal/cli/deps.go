@@ -3,7 +3,9 @@ package cli
 import (
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -97,6 +99,23 @@ func (e *NoRuntimeDirError) Hint() string {
 		return file.Hint() + "; or " + other
 	}
 	return other
+}
+
+// ListenError explains why an address cannot be listened on.
+func ListenError(from config.Source, err error) error {
+	fix := "choose another address or port"
+	var hinted interface{ Hint() string }
+	switch {
+	case errors.As(err, &hinted) && hinted.Hint() != "":
+		fix = ""
+	case errors.Is(err, syscall.EADDRINUSE):
+		fix = "end the program that listens there, or choose another port"
+	case errors.Is(err, fs.ErrPermission):
+		fix = "choose a port of 1024 or above, or a directory of your own"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		fix = "give an address of this machine, as in 127.0.0.1:5432"
+	}
+	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}
 }
 
 // WorkspaceOptions returns the options of a client for conf's workspace.

@@ -121,7 +121,7 @@ func (v *flagValue) Set(value string) error {
 	case f.Value != "":
 		v.values = append(v.values, value)
 	case err != nil:
-		f.err = &UsageError{Problem: "--" + f.Option + " takes no value"}
+		f.err = &UsageError{Problem: "--" + f.Option + " takes no value", Fix: "write --" + f.Option + " alone"}
 	case on:
 		v.values = []string{"true"}
 	default:

@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -36,6 +37,10 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 	if is[*OutputError](err) {
 		errors.As(err, &hinted)
 		return message, hinted.Hint()
+	}
+	var roots *rootcerts.WriteError
+	if errors.As(err, &roots) {
+		return message, roots.Hint()
 	}
 	if securefile.IsEnvironmentFault(err) {
 		return message, faultHint(err)

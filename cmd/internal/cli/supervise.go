@@ -50,7 +50,7 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 	if addr := v.conf.HealthListen.Value; addr != "" {
 		var err error
 		if probes, err = net.Listen("tcp", addr); err != nil {
-			return &config.Error{Name: v.conf.HealthListen.Source.String(), Problem: err.Error(), Err: err}
+			return ListenError(v.conf.HealthListen.Source, err)
 		}
 	}
 	v.Supervisor = supervisor.New(v.refresher, supervisor.Config{
