@@ -49,6 +49,8 @@ func TestMain(m *testing.M) {
 		parentAccessStage()
 	case "caller":
 		callerStage(os.Args[1], os.Args[2])
+	case "signal-caller":
+		signalCallerStage(os.Args[1], os.Args[2])
 	case "wrapper", "supervisor":
 		wrapperStage(stage, os.Args[1])
 	case "exec":
@@ -198,6 +200,31 @@ func callerStage(next, report string) {
 	}
 	must(syscall.Exec("/bin/"+report, reports[report], reportEnv))
 }
+
+// signalCallerStage blocks or ignores all signals that can be, apart from those of the C
+// library's threads, then becomes the next stage.
+func signalCallerStage(next, how string) {
+	runtime.LockOSThread()
+	var mask unix.Sigset_t
+	for sig := syscall.Signal(1); sig <= 64; sig++ {
+		if 32 <= sig && sig <= 34 {
+			continue
+		}
+		if how == "ignore" {
+			_ = sigaction(sig, &sigactiont{sigIgn}, nil) // fails for KILL and STOP
+		}
+		mask.Val[0] |= signalBit(sig)
+	}
+	if how == "block" {
+		must(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
+	}
+	self, err := os.Executable()
+	must(err)
+	must(syscall.Exec(self, []string{self, "cat"}, append(reportEnv, stageEnv+"="+next)))
+}
+
+// signalBit is the signal in a mask of proc(5).
+func signalBit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
 
 // wrapperStage has open files, goroutines and signal handlers, as the real program
 // has, and runs a report in its place or as its child.

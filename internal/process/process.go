@@ -7,11 +7,12 @@
 // all other descriptors of a Go program are close-on-exec. syscall.Exec restores
 // the soft limit of open files that the Go runtime raised at start, unless
 // syscall.Setrlimit was called for it. Execve resets caught signals to their
-// default and keeps ignored ones ignored. One exception: a signal other than
-// HUP and INT that was ignored when the wrapper started has its default action
-// in the command, because the Go runtime installs its own handler (runtime,
-// sigInstallGoHandler). Supervise passes on the same except PID, parent and
-// process group.
+// default and keeps ignored ones ignored. Two things are lost,
+// because the Go runtime replaces them before any code of ours runs: ignored signals
+// other than HUP, INT, CONT, TSTP, TTIN and TTOU have their default action in the
+// command (runtime, initsig), and HUP, INT, QUIT, TERM, ABRT, CHLD, URG, PROF, SYS and
+// those of faults are not blocked (runtime, blockableSig). Supervise
+// passes on the same except PID, parent and process group.
 package process
 
 import (
