@@ -154,7 +154,7 @@ func (c *crash) makeOld(dirs ...string) {
 // expectedFiles are the files that remain in the runtime and configuration directories
 // after a run: locks, records of logins, cached tokens, stored secrets with their
 // records, profiles.
-var expectedFiles = regexp.MustCompile(`^([0-9a-z-]+\.(lock|login)|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|profiles\.ini)$`)
+var expectedFiles = regexp.MustCompile(`^([0-9a-z-]+\.(lock|login)|token-[0-9a-f]{64}\.json|[0-9a-f]{64}\.json(\.rotation)?|\.?profiles\.ini(\.lock)?)$`)
 
 // wantTidy wants that the folders hold nothing but what belongs there.
 func (c *crash) wantTidy(dirs ...string) {

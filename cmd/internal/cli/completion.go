@@ -50,8 +50,8 @@ func (e *Environment) complete(app *urfave.App, args []string) []string {
 	if strings.HasPrefix(word, "-") || len(out) == 0 {
 		for _, f := range flags {
 			if f, ok := f.(*Flag); ok {
-				for i := range f.Names() {
-					out = append(out, dashes(f.names[i])+"\t"+f.Usage)
+				for _, name := range f.Names() {
+					out = append(out, dashes(name)+"\t"+f.Usage)
 				}
 			}
 		}
