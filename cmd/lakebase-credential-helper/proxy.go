@@ -66,7 +66,7 @@ func serve(ctx context.Context, c *invocation) error {
 	trust := c.given["trust-local"] != nil
 	if !trust {
 		var err error
-		if password, err = c.ReadSecretFile(c.given["password-file"][0]); err != nil {
+		if password, err = c.ReadPasswordFile(c.given["password-file"][0]); err != nil {
 			return err
 		}
 	}

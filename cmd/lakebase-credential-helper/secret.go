@@ -7,9 +7,7 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 
@@ -96,16 +94,18 @@ func awaitNoEcho(fd int, before *term.State) {
 
 // checkSecret trims space, and rejects what a secret cannot contain.
 func checkSecret(where string, text []byte) (credential.Secret, error) {
-	s := strings.TrimSpace(string(text))
-	switch {
-	case s == "":
-		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
-	case len(text) > maxSecret:
+	if len(text) > maxSecret {
 		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret), Fix: "give only the secret"}
-	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
-		return credential.Secret{}, &config.Error{Name: where, Problem: "contains a space, a line break or a control character", Fix: "give only the secret"}
 	}
-	return credential.NewSecret(s), nil
+	secret, err := credential.ParseSecret(string(text))
+	var character *credential.CharacterError
+	switch {
+	case errors.As(err, &character):
+		return credential.Secret{}, &config.Error{Name: where, Problem: "is not a secret: it " + err.Error(), Fix: character.Hint()}
+	case err != nil:
+		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
+	}
+	return secret, nil
 }
 
 // withTimeout calls read and returns when the timeout is over; the read itself cannot be

@@ -2,9 +2,9 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -43,14 +43,17 @@ func readTokenFile(from config.SecretSource) (credential.Secret, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	text := strings.TrimSpace(string(data))
+	token, invalid := credential.ParseSecret(string(data))
 	switch {
 	case err != nil:
 		return fail(err.Error(), err)
-	case text == "":
+	case errors.Is(invalid, credential.ErrBlank):
 		return fail(from.Path+" is empty", nil)
 	case len(data) > maxTokenFile:
 		return fail(from.Path+" is longer than 64 KiB", nil)
 	}
-	return credential.NewSecret(text), nil
+	if invalid != nil {
+		return fail(from.Path+": it "+invalid.Error(), nil)
+	}
+	return token, nil
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -56,7 +57,10 @@ func (s *m2mSource) readGiven() (credential.Secret, error) {
 func (s *m2mSource) stored(ctx context.Context, read reader) (credential.Secret, error) {
 	secret, err := readStored(ctx, s.Deps, s.conf, s.conf.SecretAccount(), read)
 	if err == nil {
-		return secret, nil
+		if err = credential.CheckCharacters(secret.Reveal()); err == nil {
+			return secret, nil
+		}
+		err = fmt.Errorf("the stored one %v", err) // hint: store it again
 	}
 	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 		return credential.Secret{}, cause

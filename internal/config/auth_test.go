@@ -243,14 +243,14 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 // An invalid token is refused by the name of its variable, and is not shown.
 func TestToken_Invalid(t *testing.T) {
 	for _, name := range []string{"DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN"} {
-		for _, v := range []string{" \n", "hunter2\x01", "hunter2\nx", "hunter2 x", "hunter2\u202e", "\x7fhunter2"} {
+		for _, v := range []string{" \n", "\ufeff", `"hunter2"`, "hunter2\u200b", "hunter2\u00a0x", "hunter2\x01", "hunter2\nx", "hunter2 x", "hunter2\u202e", "\x7fhunter2"} {
 			_, err := given{env: env(name, v)}.resolve()
 			refused(t, err, name, "is not a token")
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the value is shown: %v", err)
 			}
 		}
-		c := given{env: env(name, "\teyJhbGciOi.J9-_~+/=.x \r\n")}.must(t)
+		c := given{env: env(name, "\ufeff\teyJhbGciOi.J9-_~+/=.x \r\n")}.must(t)
 		if c.Secret.Text.Reveal() != "eyJhbGciOi.J9-_~+/=.x" {
 			t.Errorf("%s is taken as another token", name)
 		}

@@ -1,8 +1,8 @@
 package config
 
 import (
+	"errors"
 	"strings"
-	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
@@ -58,7 +58,7 @@ func (r *resolver) foreignTo(word string) string {
 			return "it belongs to " + envHost + ", and the target is " + r.conf.Workspace.Value.HostPort()
 		}
 	}
-	id := strings.TrimSpace(r.in.Environ[envClientID])
+	id := credential.Trim(r.in.Environ[envClientID])
 	switch target := r.conf.ClientID.Value; {
 	case id == "" || id == target || !hasClientID(word):
 		return ""
@@ -74,11 +74,8 @@ func (r *resolver) secretVariable(from Source) (SecretSource, error) {
 	if r.in.Environ[envSecretFile] != "" {
 		return SecretSource{}, &Error{Name: envSecret, Problem: "conflicts with " + envSecretFile, Fix: "unset one of them"}
 	}
-	s := strings.TrimSpace(r.in.Environ[envSecret])
-	if s == "" || hasControl(s) {
-		return SecretSource{}, &Error{Name: envSecret, Problem: "is not a secret: it is blank or contains a control character", Fix: "copy the secret again, whole and on one line"}
-	}
-	return SecretSource{Kind: SecretInEnvironment, Text: credential.NewSecret(s), Source: from}, nil
+	s, err := plainSecret(r.in.Environ[envSecret], from)
+	return SecretSource{Kind: SecretInEnvironment, Text: s, Source: from}, err
 }
 
 // fileVariable reads the name of a file.
@@ -94,12 +91,30 @@ func (r *resolver) tokenVariable(from Source) (SecretSource, error) {
 }
 
 // token validates a token for an HTTP header or a form. No error shows it.
-func token(s string, from Source) (credential.Secret, error) {
-	s = strings.TrimSpace(s)
-	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII || unicode.IsControl(c) || unicode.IsSpace(c) }) {
-		return credential.Secret{}, errorf(from, "is not a token: it is blank, or contains a space, a control character or a non-ASCII character").withFix("copy the token again, whole and on one line")
+func token(s string, from Source) (credential.Secret, error) { return secretText("a token", s, from) }
+
+// plainSecret validates a client secret. No error shows it.
+func plainSecret(s string, from Source) (credential.Secret, error) {
+	return secretText("a secret", s, from)
+}
+
+func secretText(what, s string, from Source) (credential.Secret, error) {
+	secret, err := credential.ParseSecret(s)
+	if err != nil {
+		return credential.Secret{}, notA(what, err, from)
 	}
-	return credential.NewSecret(s), nil
+	return secret, nil
+}
+
+// notA is the error for a text with a character that the thing never contains. A text
+// that may be a secret is not shown.
+func notA(what string, err error, from Source) *Error {
+	e := errorf(from, "is not %s: it %v", what, err).withFix("copy it again, whole and on one line")
+	var character *credential.CharacterError
+	if errors.As(err, &character) {
+		e.Fix = character.Hint()
+	}
+	return e
 }
 
 // namedVariable reads the token from the variable that DATABRICKS_OIDC_TOKEN_ENV

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -240,15 +239,8 @@ func (d *DatabricksFile) workspace(section string, values map[string]iniValue) (
 
 func (d *DatabricksFile) clientID(section string, values map[string]iniValue) (Value[string], error) {
 	from := d.from(section, values, "client_id")
-	id, err := clientID(strings.TrimSpace(values["client_id"].text), from)
+	id, err := clientID(credential.Trim(values["client_id"].text), from)
 	return Value[string]{id, from}, err
-}
-
-func plainSecret(s string, from Source) (credential.Secret, error) {
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == '\'' || r == '"' }) {
-		return credential.Secret{}, errorf(from, "is not a secret: it contains a space, a quote or a control character").withFix("copy the secret again, whole and on one line")
-	}
-	return credential.NewSecret(s), nil
 }
 
 // section reads a section's target. Its secrets are validated when they are used.

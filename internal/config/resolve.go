@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -168,7 +169,7 @@ func get[T any](r *resolver, option string, def T, parse func(string, Source) (T
 }
 
 func trimmed[T any](parse func(string, Source) (T, error)) func(string, Source) (T, error) {
-	return func(s string, from Source) (T, error) { return parse(strings.TrimSpace(s), from) }
+	return func(s string, from Source) (T, error) { return parse(credential.Trim(s), from) }
 }
 
 // word is get for a setting whose values and default are in the table.

@@ -160,3 +160,40 @@ func TestCheckUser(t *testing.T) {
 		refused(t, err, "the workspace", why)
 	}
 }
+
+// What is copied with a secret, a client ID or a host is removed, or refused by its name
+// and position; a secret is not shown.
+func TestCopiedCharacters(t *testing.T) {
+	for name, want := range map[string]struct{ value, what string }{
+		"DATABRICKS_CLIENT_SECRET": {"dose-canary", "is not a secret: it contains"},
+		"DATABRICKS_TOKEN":         {"dapi-canary", "is not a token: it contains"},
+		"DATABRICKS_CLIENT_ID":     {"5f2b-client", "is not a client ID: it contains"},
+		"DATABRICKS_HOST":          {"https://h.example", "not valid in a host"},
+	} {
+		get := func(c Config) string {
+			switch name {
+			case "DATABRICKS_CLIENT_ID":
+				return c.ClientID.Value
+			case "DATABRICKS_HOST":
+				return c.Workspace.Value.String()
+			}
+			return c.Secret.Text.Reveal()
+		}
+		for _, around := range []string{"\ufeff%s", "%s\r\n", "\u00a0%s\u2003", "\ufeff \t%s\ufeff\n"} {
+			c := given{env: env(name, strings.ReplaceAll(around, "%s", want.value))}.must(t)
+			if get(c) != want.value {
+				t.Errorf("%s=%q: got %q", name, around, get(c))
+			}
+		}
+		for around, character := range map[string]string{
+			`"%s"`: `a quotation mark (") at position 1`, "'%s'": "a quotation mark (') at position 1", "\u200b%s": "a zero-width space (U+200B) at position 1",
+			"\u201c%s\u201d": "a quotation mark (U+201C) at position 1", "%s\u2060": "a word joiner (U+2060) at position", "%s\x00x": "a NUL (U+0000) at position", "%s x": "a space (U+0020) at position",
+		} {
+			_, err := given{env: env(name, strings.ReplaceAll(around, "%s", want.value))}.resolve()
+			refused(t, err, name, want.what, character)
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("%s: the secret is shown: %v", name, err)
+			}
+		}
+	}
+}

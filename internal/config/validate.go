@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -131,10 +132,12 @@ func user(s string, from Source) (string, error) {
 
 // clientID validates a client ID for HTTP Basic, where a colon would end it (RFC 7617).
 func clientID(s string, from Source) (string, error) {
-	for _, r := range s {
-		if r <= ' ' || r > '~' || r == ':' {
-			return "", errorf(from, "%s is not a client ID: it is the service principal's application ID, a UUID", sanitize.Quote(s)).withFix("copy the application ID from the service principal's page in the workspace's settings")
-		}
+	const fix = "copy the application ID, a UUID, from the service principal's page in the workspace's settings"
+	if err := credential.CheckCharacters(s); err != nil {
+		return "", errorf(from, "%s is not a client ID: it %v", sanitize.Quote(s), err).withFix(fix)
+	}
+	if i := strings.IndexByte(s, ':'); i >= 0 {
+		return "", errorf(from, "%s is not a client ID: it contains a colon at position %d", sanitize.Quote(s), i+1).withFix(fix)
 	}
 	return s, nil
 }

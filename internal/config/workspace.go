@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -47,14 +48,12 @@ func (w Workspace) IsZero() bool { return w.hostname == "" }
 // and ?a= of a browser's address bar (databricks-sdk-go config/config.go strips the
 // same).
 func ParseWorkspace(s string, from Source) (Workspace, error) {
-	s = strings.TrimSpace(s)
+	s = credential.Trim(s)
 	if strings.Contains(s, "@") { // first, and not shown: it may contain a password
 		return Workspace{}, errorf(from, "a user name or password before the host is not supported").withFix("give https://HOST, or the host alone")
 	}
-	for i := 0; i < len(s); i++ {
-		if s[i] <= ' ' || s[i] > '~' {
-			return Workspace{}, errorf(from, "%s contains a character that is not valid in a host", sanitize.Quote(s)).withFix("copy the workspace's address from the browser, as https://HOST")
-		}
+	if err := credential.CheckCharacters(s); err != nil {
+		return Workspace{}, errorf(from, "%s %v, which is not valid in a host", sanitize.Quote(s), err).withFix("copy the workspace's address from the browser, as https://HOST")
 	}
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {

@@ -18,6 +18,8 @@ type SecretRules struct {
 	// CredentialsDir is $CREDENTIALS_DIRECTORY, where systemd puts a service's
 	// credentials (systemd.exec, "Credentials"); empty if there is none.
 	CredentialsDir string
+	// Password accepts any line of text, and not only what a secret of a workspace is.
+	Password bool
 }
 
 // secretMounts is where Docker and Podman mount secrets.
@@ -26,8 +28,8 @@ const secretMounts = "/run/secrets"
 // ReadSecret reads a secret from a regular file of at most maxSecret bytes. The
 // file must be ours and closed to others, or root's and writable by root alone, or
 // on a read-only tmpfs, or below CredentialsDir or /run/secrets. White space at
-// both ends is removed; the rest must be one non-empty line without control
-// characters.
+// both ends is removed, and a byte order mark; the rest must be a secret as
+// credential.ParseSecret takes it.
 //
 // Errors: *Error, which is also fs.ErrNotExist if there is no file. None contains
 // the file's content.
@@ -44,10 +46,16 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	if err != nil {
 		return credential.Secret{}, err
 	}
-	text := strings.TrimSpace(string(data))
+	text := credential.Trim(string(data))
 	switch {
 	case text == "":
 		return credential.Secret{}, reject(path, "is empty").advise("write the secret to " + sanitize.ShellQuote(path) + " as one line, or name another file")
+	case !rules.Password:
+		secret, err := credential.ParseSecret(text)
+		if err != nil {
+			return credential.Secret{}, &Error{Path: path, Reason: err.Error(), Err: err}
+		}
+		return secret, nil
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return credential.Secret{}, reject(path, "contains more than one line or a control character").advise("write only the secret to " + sanitize.ShellQuote(path) + ", as one line")
 	}

@@ -41,6 +41,10 @@ func (e *Error) Hint() string {
 	if fault := FaultHint(e.Err, e.Path); fault != "" {
 		return fault
 	}
+	var hinted interface{ Hint() string }
+	if errors.As(e.Err, &hinted) {
+		return hinted.Hint()
+	}
 	path := sanitize.ShellQuote(e.Path)
 	switch {
 	case e.Advice != "":

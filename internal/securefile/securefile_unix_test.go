@@ -86,16 +86,26 @@ func doesNotBlock(t *testing.T, do func()) {
 }
 
 func TestReadSecret_Content(t *testing.T) {
-	for _, c := range []struct{ name, text, want, reason string }{
-		{"plain", "canary123", "canary123", ""},
-		{"white space around", "\r\n\t canary 123 \r\n", "canary 123", ""},
-		{"longest", strings.Repeat("x", maxSecret), strings.Repeat("x", maxSecret), ""},
-		{"too long by white space", "canary" + strings.Repeat("\n", maxSecret), "", "larger than 4096 bytes"},
-		{"blank", " \n\n", "", "is empty"},
-		{"two lines", "canary123\nother", "", "more than one line"},
-		{"escape", "canary\x1b[2J", "", "control character"},
+	password := SecretRules{Password: true}
+	for _, c := range []struct {
+		name, text, want, reason string
+		rules                    SecretRules
+	}{
+		{"plain", "canary123", "canary123", "", SecretRules{}},
+		{"white space around", "\r\n\t canary123 \r\n", "canary123", "", SecretRules{}},
+		{"byte order mark", "\ufeffcanary123\r\n", "canary123", "", SecretRules{}},
+		{"password", "\ufeff pass \"w\u00f6rd\"\n", "pass \"w\u00f6rd\"", "", password},
+		{"longest", strings.Repeat("x", maxSecret), strings.Repeat("x", maxSecret), "", SecretRules{}},
+		{"too long by white space", "canary" + strings.Repeat("\n", maxSecret), "", "larger than 4096 bytes", SecretRules{}},
+		{"blank", " \n\n", "", "is empty", SecretRules{}},
+		{"two lines", "canary123\nother", "", "a line break (U+000A) at position 10", SecretRules{}},
+		{"escape", "canary\x1b[2J", "", "a control character (U+001B) at position 7", SecretRules{}},
+		{"quotes", "\"canary\"\n", "", "a quotation mark (\") at position 1", SecretRules{}},
+		{"zero-width space", "canary\u200b", "", "a zero-width space (U+200B) at position 7", SecretRules{}},
+		{"password of two lines", "canary123\nother", "", "more than one line", password},
+		{"password with an escape", "canary\x1b[2J", "", "control character", password},
 	} {
-		got, err := ReadSecret(put(t, t.TempDir()+"/s", c.text, 0o600), SecretRules{})
+		got, err := ReadSecret(put(t, t.TempDir()+"/s", c.text, 0o600), c.rules)
 		switch {
 		case c.reason == "" && (err != nil || got.Reveal() != c.want):
 			t.Errorf("%s: got %q, %v", c.name, got.Reveal(), err)

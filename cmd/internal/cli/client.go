@@ -235,7 +235,12 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// ReadSecretFile reads a secret from a file that is closed to others.
+// ReadSecretFile reads a workspace's secret from a file that is closed to others.
 func (e *Environment) ReadSecretFile(path string) (credential.Secret, error) {
 	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY")})
+}
+
+// ReadPasswordFile reads any password from such a file.
+func (e *Environment) ReadPasswordFile(path string) (credential.Secret, error) {
+	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY"), Password: true})
 }

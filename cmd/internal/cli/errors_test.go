@@ -105,7 +105,8 @@ func errorCases() map[string][]errorCase {
 
 // notShown are error types that no user sees as such.
 var notShown = map[string]string{
-	"pgproxy.ServerError": "an answer to a client of the proxy",
+	"pgproxy.ServerError":       "an answer to a client of the proxy",
+	"credential.CharacterError": "the reason in another error, with its hint",
 }
 
 // Every error type is here, with a message, a hint and its exit code.

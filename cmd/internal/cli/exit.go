@@ -97,8 +97,11 @@ func ExitCode(err error) int {
 	if err == nil {
 		return 0
 	}
-	if securefile.IsEnvironmentFault(err) { // whatever it made fail
+	switch {
+	case securefile.IsEnvironmentFault(err), is[*NoRuntimeDirError](err): // whatever it made fail
 		return ExitOther
+	case is[*auth.SourceError](err): // not the code of the file that it names
+		return ExitNoSecret
 	}
 	for _, row := range exitTable {
 		if row.is(err) {

@@ -57,6 +57,8 @@ func TestExitCode(t *testing.T) {
 		// The cause of a failure decides, not the layer that wraps it.
 		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
 		{&auth.SecretFileError{Err: &securefile.Error{}}, 120},
+		{&auth.SourceError{Err: &securefile.Error{}}, 121},
+		{&NoRuntimeDirError{Err: &securefile.Error{}}, 125},
 	} {
 		for name, err := range map[string]error{
 			"itself": c.err, "wrapped": fmt.Errorf("x: %w", c.err), "joined": errors.Join(errors.New("x"), c.err),
