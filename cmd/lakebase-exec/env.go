@@ -93,6 +93,10 @@ func checkRefreshed(conf config.Config, vars []variable) error {
 		changing = []string{"expires_at"}
 	}
 	for _, v := range vars {
+		if filepath.IsAbs(conf.Listen.Value) && v.template.HostInAddress() {
+			return &config.Error{Name: v.from.String(), Problem: v.name + ": {host} is a directory with " + conf.Listen.Source.String() + " " + sanitize.Quote(conf.Listen.Value),
+				Fix: "use {url}, write the host as ?host={host:uri}, or give --listen 127.0.0.1:0"}
+		}
 		switch name := v.template.Uses(changing...); name {
 		case "":
 		case "expires_at":

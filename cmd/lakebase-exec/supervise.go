@@ -251,6 +251,9 @@ func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 		return ln, login, nil
 	case runtime.GOOS == "windows" || s.needsTCP():
 		return listenLoopback(anyPort)
+	case !config.IsSocketDir(s.dir.Path()):
+		s.log.Note("PGHOST cannot name %s; listening on loopback", sanitize.Quote(s.dir.Path()))
+		return listenLoopback(anyPort)
 	}
 	ln, login, err := listenUnix(s.dir.Path())
 	var long *pgproxy.PathTooLongError
@@ -261,11 +264,11 @@ func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 	return ln, login, err
 }
 
-// needsTCP reports whether a template contains a URL: no form of it that names a
-// socket works with all clients.
+// needsTCP reports whether a template contains a URL or an address: no form of it that
+// names a socket works with all clients.
 func (s *supervisedJob) needsTCP() bool {
 	for _, v := range s.vars {
-		if v.template.Uses("url", "url_nopassword", "jdbc_url") != "" {
+		if v.template.Uses("url", "url_nopassword", "jdbc_url") != "" || v.template.HostInAddress() {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
@@ -153,6 +154,10 @@ func onRefresh(s string, from Source) (string, error) {
 // listen validates HOST:PORT or the path of a directory.
 func (r *resolver) listen(s string, from Source) (string, error) {
 	if filepath.IsAbs(s) {
+		if !IsSocketDir(s) {
+			return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " contains a comma or a control character, which no PGHOST can contain",
+				Fix: "choose another directory, or give --listen 127.0.0.1:0"}
+		}
 		return r.path(s, from)
 	}
 	return listenAddress(s, from)
@@ -164,6 +169,12 @@ func portHint(s string) string {
 		return p
 	}
 	return "5432"
+}
+
+// IsSocketDir reports whether PGHOST can name the directory of a Unix socket: libpq takes
+// a comma as the end of a host (PostgreSQL manual, "Specifying Multiple Hosts").
+func IsSocketDir(path string) bool {
+	return !strings.ContainsFunc(path, func(c rune) bool { return c == ',' || unicode.IsControl(c) || c == unicode.ReplacementChar })
 }
 
 // listenAddress validates HOST:PORT with an IP address or localhost; port 0 is any free

@@ -79,6 +79,8 @@ func TestRefresh(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ env, options, want string }{
+		{"proxy", "listen=/run/a,b", `--listen: "/run/a,b" contains a comma`},
+		{"proxy", "listen=/run/a\x01b", `which no PGHOST can contain`},
 		{"passfile", "max-connections=5", "--max-connections: requires --refresh proxy"},
 		{"", "max-waiting=5", "--max-waiting: requires --refresh proxy"},
 		{"proxy", "max-connections=0", `--max-connections: "0" is not a number from 1 to 100000`},

@@ -78,6 +78,26 @@ func (t Template) Uses(names ...string) string {
 	return ""
 }
 
+// HostInAddress reports whether the host is in a position where only a name or an IP
+// address is understood, and not the directory of a socket: in the authority of a URL, or
+// in front of a colon and the port.
+func (t Template) HostInAddress() bool {
+	authority := false
+	for i, p := range t.parts {
+		switch {
+		case p.value == nil:
+			if scheme := strings.LastIndex(p.text, "://"); scheme >= 0 {
+				authority = !strings.ContainsAny(p.text[scheme+3:], "/?# ")
+			} else if strings.ContainsAny(p.text, "/?# ") {
+				authority = false
+			}
+		case p.name == "host" && (authority || i+2 < len(t.parts) && t.parts[i+1].text == ":" && t.parts[i+2].name == "port"):
+			return true
+		}
+	}
+	return false
+}
+
 // Expand replaces the placeholders, with percent-encoded values for {…:uri}.
 func (t Template) Expand(a Answer) string {
 	var b strings.Builder

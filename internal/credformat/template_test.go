@@ -53,3 +53,28 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+func TestTemplate_HostInAddress(t *testing.T) {
+	for text, want := range map[string]bool{
+		"postgres://{user}:{password}@{host:uri}":                                     true,
+		"postgresql+asyncpg://{user:uri}:{password:uri}@{host}:{port}/{database:uri}": true,
+		"jdbc:postgresql://{host}:{port}/{database}":                                  true,
+		"postgres://{host}":                           true,
+		"{host}:{port}":                               true,
+		"//{user}@tcp({host}:{port})/x":               true,
+		"postgres:///{database}?host={host:uri}":      false,
+		"postgres://localhost/{database}?host={host}": false,
+		"host={host} port={port}":                     false,
+		"see http://localhost then {host}":            false,
+		"{url} {host}":                                false,
+		"{user}@{database}":                           false,
+	} {
+		parsed, err := ParseTemplate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parsed.HostInAddress(); got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}
