@@ -210,7 +210,7 @@ func TestIdleTimeout(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	base := t.TempDir()
-	dead, alive := filepath.Join(base, folderPrefix+"dead"), filepath.Join(base, folderPrefix+"alive")
+	dead, alive := filepath.Join(base, dirPrefix+"dead"), filepath.Join(base, dirPrefix+"alive")
 	for _, d := range []string{dead, alive} {
 		if err := errors.Join(os.Mkdir(d, 0o700), claim(d)); err != nil {
 			t.Fatal(err)
@@ -218,7 +218,7 @@ func TestSweep(t *testing.T) {
 	}
 	_ = locks.files[dead].Close() // what the kernel does for a process that died
 	delete(locks.files, dead)
-	sweep(filepath.Join(base, folderPrefix+"*"))
+	sweep(filepath.Join(base, dirPrefix+"*"))
 	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the dead one's folder: %v", err)
 	}

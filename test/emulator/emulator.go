@@ -22,7 +22,7 @@ const (
 // Options say how to start. The zero value is a complete Lakebase on free
 // loopback ports, with a compute that is up.
 type Options struct {
-	Dir        string   // existing folder for the CA's file; "" is a private one
+	Dir        string   // existing directory for the CA's file; empty: a private one
 	APIAddr    string   // "" is 127.0.0.1:0
 	PGAddr     string   // "" is 127.0.0.1:0
 	Endpoints  []string // full names; all share the one compute

@@ -119,7 +119,7 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	o, s := &f.options, &f.options.Settings
 	fs.StringVar(&o.APIAddr, "api-addr", "", "`address` of the workspace API (default 127.0.0.1 and a free port)")
 	fs.StringVar(&o.PGAddr, "pg-addr", "", "`address` of the gateway (default 127.0.0.1 and a free port)")
-	fs.StringVar(&o.BinDir, "bindir", "", "`folder` of the Postgres server's programs (default: found)")
+	fs.StringVar(&o.BinDir, "bindir", "", "`directory` of the Postgres server's programs (default: searched for)")
 	fs.BoolVar(&o.NoPostgres, "no-postgres", false, "the workspace API alone")
 	fs.BoolVar(&o.Suspended, "suspended", false, "start with the compute asleep")
 	fs.DurationVar(&o.IdleTimeout, "idle-timeout", 0, "suspend the compute after this time without a client (0: never)")
@@ -127,7 +127,7 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	fs.DurationVar(&s.ConnectLatency, "connect-latency", 0, "added to every new API connection")
 	fs.DurationVar(&s.WorkspaceTokenLife, "workspace-token-life", 0, "life of a workspace token (0: 1h)")
 	fs.DurationVar(&s.DatabaseTokenLife, "token-life", 0, "life of a database token (0: 1h)")
-	fs.StringVar(&f.wake, "wake", "held", "what a client sees while the compute wakes: `mode` "+control.Modes())
+	fs.StringVar(&f.wake, "wake", "held", "`mode` of a wake, as a client sees it: "+control.Modes())
 	fs.StringVar(&f.wakeTime, "wake-time", "0s", "how long a wake takes at least: `duration`, or never")
 	fs.StringVar(&f.envFile, "env-file", "", "write the exports to `path` too, mode 0600")
 	fs.BoolVar(&f.withoutSecret, "without-secret", false, "leave DATABRICKS_CLIENT_SECRET, and every other secret, out of the exports")

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// folderPrefix begins the name of every directory that the package makes.
-const folderPrefix = "local-lakebase-"
+// dirPrefix begins the name of every directory that the package makes.
+const dirPrefix = "local-lakebase-"
 
 // privateDir makes a directory that only this user can write to. If that is root, other
 // users can traverse it, because Postgres runs as one of them below it. Its path is
@@ -20,8 +20,8 @@ func privateDir() (string, error) {
 	if len(base) > 60 || err == nil && who.other && !traversable(base) {
 		base = "/tmp"
 	}
-	sweep(filepath.Join(base, folderPrefix+"*"))
-	dir, err := os.MkdirTemp(base, folderPrefix)
+	sweep(filepath.Join(base, dirPrefix+"*"))
+	dir, err := os.MkdirTemp(base, dirPrefix)
 	if err != nil {
 		return "", err
 	}
