@@ -169,10 +169,10 @@ func replacePath(path string, data []byte, durable bool, check func() error) err
 	}
 	defer root.Close()
 	name := filepath.Base(path)
+	defer removeTemporary(root, "."+name+".")
 	if err := replace(root, name, data, mode, durable, check); err != nil {
 		return systemError(path, err)
 	}
-	removeTemporary(root, "."+name+".")
 	return nil
 }
 

@@ -430,7 +430,7 @@ func (s *soak) check(measured []usage) {
 	first, last := measured[0], measured[len(measured)-1]
 	cuts := s.faults["compute suspended"] + s.faults["connections cut"]
 	life := s.lakebase.Settings().DatabaseTokenLife
-	check(d.FailedLogins == 0, "got %d failed logins, want 0", d.FailedLogins)
+	check(int64(d.FailedLogins) == s.refused.Load(), "got %d failed logins, want %d, those of another user", d.FailedLogins, s.refused.Load())
 	check(s.logins.Load() > 0 && s.refused.Load() > 0 && int64(d.Logins) >= s.logins.Load(), "got %d logins in the status file, %d of clients", d.Logins, s.logins.Load())
 	check(s.cut.Load() <= int64((cuts+1)*(soakClients+soakSessions)), "got %d sessions cut by %d faults", s.cut.Load(), cuts)
 	check(d.Refreshes >= int(last.after/(2*life)), "got %d renewals in %s", d.Refreshes, last.after) // after two thirds of its life; a silent keychain takes a whole one
