@@ -211,7 +211,7 @@ func rotateLock(host, clientID string) string {
 
 // printRotation prints what the user has to know or to do.
 func (c *invocation) printRotation(result rotate.Result, err error) {
-	if result.New.ID != "" && cli.Terminal(c.Stderr) {
+	if result.New.ID != "" {
 		c.log.Progress("stored a new secret: " + describeSecret(result.New))
 	}
 	list := func(secrets []exchange.ClientSecret) {

@@ -2,9 +2,13 @@ package exchange
 
 import (
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -180,8 +184,14 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 
 // readBody reads a 2xx body, complete and within its bound.
 func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	plain, unknown := decoded(resp)
+	if unknown != nil {
+		return nil, unknown
+	}
+	body, err := io.ReadAll(io.LimitReader(plain, maxBody+1))
 	switch {
+	case errors.Is(err, errEncoding):
+		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	case err != nil:
 		return nil, transportError(ctx, err)
 	case ctx.Err() != nil && !json.Valid(body):
@@ -190,16 +200,55 @@ func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
 		return nil, transportError(ctx, io.ErrUnexpectedEOF)
 	case len(body) > maxBody:
 		return nil, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
-	case isCompressed(resp):
-		return nil, &Error{Kind: KindNotJSON, Message: "the response is compressed, although the request did not allow it"}
 	}
 	return body, nil
 }
 
-// isCompressed reports whether the body is encoded, which no request accepts.
-func isCompressed(resp *http.Response) bool {
-	enc := resp.Header.Get("Content-Encoding")
-	return enc != "" && enc != "identity"
+// errEncoding reports a body that is not encoded as its header says.
+var errEncoding = errors.New("invalid compression")
+
+// decoded returns the body without its compression. No request allows one, but some
+// proxies compress all the same. The bound on the body is the reader's: it counts the
+// bytes after decompression.
+func decoded(resp *http.Response) (io.Reader, *Error) {
+	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip", "x-gzip":
+		return &inflater{body: resp.Body, open: func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }}, nil
+	case "deflate":
+		return &inflater{body: resp.Body, open: func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }}, nil
+	default:
+		return nil, &Error{Kind: KindNotJSON, Message: "the reply has the unsupported encoding " + sanitize.Quote(enc)}
+	}
+}
+
+// inflater decompresses a body from its first Read on.
+type inflater struct {
+	body  io.Reader
+	open  func(io.Reader) (io.Reader, error)
+	plain io.Reader
+}
+
+func (f *inflater) Read(p []byte) (int, error) {
+	if f.plain == nil {
+		var err error
+		if f.plain, err = f.open(f.body); err != nil {
+			return 0, encodingError(err)
+		}
+	}
+	n, err := f.plain.Read(p)
+	return n, encodingError(err)
+}
+
+// encodingError keeps the errors of the connection.
+func encodingError(err error) error {
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrChecksum):
+		return fmt.Errorf("%w: %w", errEncoding, err)
+	}
+	return err
 }
 
 // decode reads a body that must be one JSON object into v.
@@ -233,12 +282,12 @@ func decode(body []byte, v any) *Error {
 // refused reads a 4xx or 5xx reply. A body that is cut short or too long is read as
 // far as it goes; after a cancellation it may be cut short for that alone.
 func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	var body []byte
+	if plain, unknown := decoded(resp); unknown == nil {
+		body, _ = io.ReadAll(io.LimitReader(plain, maxErrorBody))
+	}
 	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
 		return c.fail(r, transportError(ctx, cause))
-	}
-	if isCompressed(resp) {
-		body = nil
 	}
 	said := parseRefusal(body)
 	if said.requestID == "" {

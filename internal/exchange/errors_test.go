@@ -2,6 +2,9 @@ package exchange
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -74,8 +77,45 @@ func TestDecode_Rejects(t *testing.T) {
 	if err := calls[CallWorkspaceToken](soon(t), w.client(t)); err != nil {
 		t.Errorf("token_type in another case: %v", err)
 	}
-	w = newWorkspace(t, false, says(200, `{"status":{}}`, "Content-Encoding", "gzip"))
-	wants(t, calls[CallEndpoint](soon(t), w.client(t)), KindNotJSON, false)
+}
+
+// Some proxies compress replies that must not be compressed.
+func TestReply_Compressed(t *testing.T) {
+	packed := func(text string, w io.WriteCloser, b *bytes.Buffer) string {
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.String()
+	}
+	gz := func(text string) string { var b bytes.Buffer; return packed(text, gzip.NewWriter(&b), &b) }
+	zl := func(text string) string { var b bytes.Buffer; return packed(text, zlib.NewWriter(&b), &b) }
+	for _, c := range []struct {
+		name, encoding string
+		status         int
+		body           string
+		kind           Kind // empty: a token
+		message        string
+	}{
+		{"gzip", "gzip", 200, gz(tokenReply("abc")), "", ""},
+		{"in capitals", "GZIP", 200, gz(tokenReply("abc")), "", ""},
+		{"x-gzip", "x-gzip", 200, gz(tokenReply("abc")), "", ""},
+		{"deflate", "deflate", 200, zl(tokenReply("abc")), "", ""},
+		{"identity", "identity", 200, tokenReply("abc"), "", ""},
+		{"a refusal", "gzip", 403, gz(`{"error_code":"PERMISSION_DENIED","message":"not yours"}`), KindPermissionDenied, "not yours"},
+		{"another encoding", "br", 200, "x", KindNotJSON, `unsupported encoding "br"`},
+		{"not compressed", "gzip", 200, tokenReply("abc"), KindNotJSON, "not compressed as it claims"},
+		{"a bomb", "gzip", 200, gz(strings.Repeat(" ", 20<<20)), KindTooLarge, "larger than 1 MiB"},
+		{"cut short", "gzip", 200, gz(tokenReply("abc"))[:40], KindBroken, ""},
+	} {
+		w := newWorkspace(t, false, says(c.status, c.body, "Content-Encoding", c.encoding))
+		err := calls[CallWorkspaceToken](soon(t), w.client(t))
+		var e *Error
+		switch {
+		case c.kind == "" && err != nil:
+			t.Errorf("%s: got %v", c.name, err)
+		case c.kind != "" && (!errors.As(err, &e) || e.Kind != c.kind || !strings.Contains(err.Error(), c.message)):
+			t.Errorf("%s: got %v, want %s, %q", c.name, err, c.kind, c.message)
+		}
+	}
 }
 
 func TestRetryAfterIsKept(t *testing.T) {

@@ -88,7 +88,11 @@ func (k *Keychain) WithTimeout(d time.Duration) *Keychain {
 // Get returns the item of account. It may show the unlock dialog of a locked keychain.
 func (k *Keychain) Get(ctx context.Context, account string) (credential.Secret, error) {
 	return k.call(ctx, "get", account, func(ctx context.Context) (credential.Secret, error) {
-		return k.backend.get(ctx, account, k.prompt)
+		secret, err := k.backend.get(ctx, account, k.prompt)
+		if err == nil && strings.TrimSpace(secret.Reveal()) == "" {
+			err = fail(ErrNotFound, "the item is empty")
+		}
+		return secret, err
 	})
 }
 

@@ -105,6 +105,16 @@ func wantError(t *testing.T, err error, op string, kind error, detail string) {
 
 func open(f *fakeBackend) *Keychain { return &Keychain{backend: f, timeout: time.Minute, prompt: true} }
 
+// Nothing can sign in with an empty item.
+func TestKeychain_EmptyItem(t *testing.T) {
+	for _, text := range []string{"", " ", "\n"} {
+		k := open(&fakeBackend{items: map[string]string{"a": text}})
+		if _, err := k.Get(t.Context(), "a"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "the item is empty") {
+			t.Errorf("%q: got %v, want ErrNotFound", text, err)
+		}
+	}
+}
+
 func TestKeychain(t *testing.T) {
 	var prompts []bool
 	note := func(op, _ string, prompt bool) error { prompts = append(prompts, prompt); return nil }

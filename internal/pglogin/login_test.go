@@ -150,6 +150,27 @@ func TestLogin_ServerEchoesThePassword(t *testing.T) {
 	}
 }
 
+// A server that wants no password is described in our words.
+func TestLogin_OtherAuthentication(t *testing.T) {
+	for name, m := range map[string]pgproto3.BackendMessage{"GSS": &pgproto3.AuthenticationGSS{}, "SSPI": &sspi{}} {
+		f := newFakeServer(t, func(_ int, s *session) {
+			if s.start() {
+				s.be.Send(m)
+				_ = s.be.Flush()
+			}
+		})
+		err := connector().Login(within(t, testTimeout), f.target(), secret)
+		if err == nil || !strings.Contains(err.Error(), "asks for GSSAPI, SSPI") || strings.Contains(err.Error(), "http") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// sspi is a request for SSPI, which pgproto3 does not have.
+type sspi struct{ pgproto3.AuthenticationGSS }
+
+func (sspi) Encode(dst []byte) ([]byte, error) { return append(dst, 'R', 0, 0, 0, 8, 0, 0, 0, 9), nil }
+
 func TestConnector_ContextWithoutDeadline(t *testing.T) {
 	f := newFakeServer(t, func(_ int, s *session) { t.Error("a connection was made") })
 	if e := wantKind(t, connector().Login(context.Background(), f.target(), secret), BadTarget); !strings.Contains(e.Message, "no deadline") {

@@ -82,7 +82,7 @@ var workspaceFaults = []faultCase{
 	{name: "body: login page", with: faults(emulator.HTML(callToken)), want: badToken("a web page Databricks - Sign In").call(callDiscovery, 2)},
 	{name: "body: login page for credentials", with: faults(emulator.HTML(callCredentials)), want: badCredentials("a web page Databricks - Sign In")},
 	{name: "body: gzip bomb", with: faults(emulator.Fault{Call: callToken, Times: -1, Gzip: 1, Pad: 2_000_000}),
-		want: badToken("HTTP 200: the response is compressed, although the request did not allow it").call(callDiscovery, 2)},
+		want: badToken("HTTP 200: the reply is larger than 1 MiB").call(callDiscovery, 2)},
 	{name: "body: larger than 1 MiB", with: faults(emulator.Fault{Call: callCredentials, Times: -1, Pad: 2_000_000}),
 		want: badCredentials("HTTP 200: the reply is larger than 1 MiB")},
 	{name: "body: just under 1 MiB", with: faults(emulator.Fault{Call: callToken, Pad: 1_000_000}), want: succeeds(1, 1, 1)},
