@@ -9,6 +9,9 @@ import (
 func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
+	if v := r.lookup(byOption("host")); v.text != nil && namesPage(v.text[len(v.text)-1]) && !c.Workspace.Value.IsZero() {
+		r.note(v.from.String(), "the page is not used, only "+c.Workspace.Value.String())
+	}
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.applyImport()
 	r.readSection()

@@ -273,14 +273,19 @@ func TestParseWorkspace(t *testing.T) {
 		"HTTPS://H.Example.": "https://h.example", "  h.example\n": "https://h.example", "h.example:443": "https://h.example",
 		"h.example:0443": "https://h.example", "h.example:8443": "https://h.example:8443", "h.example:08443": "https://h.example:8443",
 		"https://h.example/?o=123": "https://h.example/?o=123", "https://h.example?w=123": "https://h.example/?o=123",
-		"https://h.example?o=123&w=123&o=123": "https://h.example/?o=123", "https://h.example/?o=123&a=ab-12&x=y#z": "",
-		"https://h.example/?o=123&a=ab-12&x=y": "https://h.example/?a=ab-12&o=123",
-		"127.0.0.1:9000":                       "https://127.0.0.1:9000",
-		"[::1]":                                "https://[::1]",
-		"[::1]:443":                            "https://[::1]",
-		"https://[2001:DB8::1]:8443/":          "https://[2001:db8::1]:8443",
-		"localhost":                            "https://localhost",
-		"adb-1.2.azuredatabricks.net":          "https://adb-1.2.azuredatabricks.net",
+		"https://h.example?o=123&w=123&o=123": "https://h.example/?o=123", "https://h.example/?o=123&a=ab-12&x=y#z": "https://h.example/?a=ab-12&o=123",
+		"https://h.example/browse?o=7":                         "https://h.example/?o=7",
+		"https://h.example/sql/editor/12-34?o=7#run":           "https://h.example/?o=7",
+		"https://h.example/?o=7#workspace/Users/me@h2.example": "https://h.example/?o=7",
+		"https://h.example:8443/login.html?next_url=%2F":       "https://h.example:8443",
+		"HTTPS://h.example/#/x?o=9":                            "https://h.example",
+		"https://h.example/?o=123&a=ab-12&x=y":                 "https://h.example/?a=ab-12&o=123",
+		"127.0.0.1:9000":                                       "https://127.0.0.1:9000",
+		"[::1]":                                                "https://[::1]",
+		"[::1]:443":                                            "https://[::1]",
+		"https://[2001:DB8::1]:8443/":                          "https://[2001:db8::1]:8443",
+		"localhost":                                            "https://localhost",
+		"adb-1.2.azuredatabricks.net":                          "https://adb-1.2.azuredatabricks.net",
 	} {
 		w, err := ParseWorkspace(in, option)
 		switch {
@@ -298,8 +303,9 @@ func TestParseWorkspace_Rejects(t *testing.T) {
 	for in, why := range map[string]string{
 		"": "not a host name", "http://h.example": `scheme "http"`, "HTTP://h.example": "is not https", "ftp://h.example": "is not https",
 		"https://user:hunter2@h.example": "user name or password", "user:hunter2@h.example": "user name or password",
-		"https://us er:hunter2@h.example": "user name or password", "https://h.example/sql": "path", "h.example/a": "path", "h.example//": "path",
-		`h.example\evil.com`: "path", "h.exam%70le": "path", "https://h.example#x": "fragment", "https://h.example/?o=1#x": "fragment",
+		"https://us er:hunter2@h.example": "user name or password", "https://h.example//sql": "path", "h.example/a": "path", "h.example//": "path",
+		`h.example\evil.com`: "path", "h.exam%70le": "path", "https://h.example#x": "fragment", "h.example/?o=1#x": "fragment", "https://user:hunter2/x@h.example": "user name or password", `https://h.example\\x/y`: "path",
+		"https://h.example/browse?o=<x>": "not an ID", "http://h.example/browse?o=1": `scheme "http"`, "https://user:hunter2@h.example/browse?o=1#x": "user name or password",
 		"https://hö.example": "not valid in a host", "https://h\u202e.example": "not valid in a host", "h.example\x00": "not valid in a host",
 		"h exam.ple": "not valid in a host", "h.example:": "port", "[::1]:": "port", "h.example:0": "port", "h.example:65536": "port",
 		"h.example:443:443": "port", "h.example:-1": "port", "h.example:+443": "port", "h.example..": "not a host name", ".h.example": "not a host name",
@@ -319,6 +325,15 @@ func TestParseWorkspace_Rejects(t *testing.T) {
 		refused(t, err, "--x", why)
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the password is shown: %v", err)
+		}
+	}
+}
+
+func TestResolve_NotesPageOfHost(t *testing.T) {
+	for host, want := range map[string]int{"https://h.example/browse?o=7": 1, "https://h.example/?o=7#x": 1, "https://h.example/?o=7": 0, "https://h.example/": 0, "h.example": 0} {
+		c, err := Resolve(Input{NoEndpoint: true, Environ: map[string]string{envHost: host, envClientID: "0a1b2c3d-0000-4000-8000-000000000001"}})
+		if err != nil || len(c.Notes) != want || want == 1 && c.Notes[0].String() != "DATABRICKS_HOST: the page is not used, only https://h.example/?o=7" {
+			t.Errorf("%s: got %v, %v; want %d notes", host, c.Notes, err, want)
 		}
 	}
 }
@@ -356,7 +371,7 @@ func FuzzParseWorkspace(f *testing.F) {
 		if err != nil || u.Scheme != "https" || u.Host != w.HostPort() || u.Hostname() != w.Hostname() || u.User != nil || u.Path != "" {
 			t.Fatalf("%q: net/url reads %s as %+v, %v", s, w.URL(), u, err)
 		}
-		if strings.Contains(s, "@") {
+		if address, _, _ := strings.Cut(s, "#"); strings.Contains(address, "@") {
 			t.Fatalf("%q: userinfo is taken", s)
 		}
 	})

@@ -44,11 +44,36 @@ func (w Workspace) String() string {
 // IsZero reports whether w is unset.
 func (w Workspace) IsZero() bool { return w.hostname == "" }
 
-// ParseWorkspace parses a workspace's address, with or without https and the ?o=, ?w=
-// and ?a= of a browser's address bar (databricks-sdk-go config/config.go strips the
-// same).
-func ParseWorkspace(s string, from Source) (Workspace, error) {
+// withoutPage removes path and fragment from an address that a browser's address bar
+// shows, https://HOST/PATH?QUERY#FRAGMENT. Anything else is returned as it is.
+func withoutPage(s string) string {
+	const scheme = "https://"
+	address, _, _ := strings.Cut(s, "#")
+	if len(s) < len(scheme) || !strings.EqualFold(s[:len(scheme)], scheme) || strings.ContainsAny(address, "@\\") {
+		return s
+	}
+	host, page, found := strings.Cut(address[len(scheme):], "/")
+	if !found || strings.HasPrefix(page, "/") || strings.ContainsAny(host, "?%") {
+		return s
+	}
+	if _, query, _ := strings.Cut(page, "?"); query != "" {
+		return s[:len(scheme)] + host + "/?" + query
+	}
+	return s[:len(scheme)] + host
+}
+
+// namesPage reports whether s names a page that ParseWorkspace ignores.
+func namesPage(s string) bool {
 	s = credential.Trim(s)
+	short := withoutPage(s)
+	return short != s && short+"/" != s
+}
+
+// ParseWorkspace parses a workspace's address, with or without https, or what a browser's
+// address bar shows: of that the host and the IDs ?o=, ?w= and ?a= count
+// (databricks-sdk-go config/config.go strips the same).
+func ParseWorkspace(s string, from Source) (Workspace, error) {
+	s = withoutPage(credential.Trim(s))
 	if strings.Contains(s, "@") { // first, and not shown: it may contain a password
 		return Workspace{}, errorf(from, "a user name or password before the host is not supported").withFix("give https://HOST, or the host alone")
 	}
