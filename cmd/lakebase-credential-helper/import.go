@@ -72,11 +72,7 @@ func (c *invocation) offerRemoval(ctx context.Context) error {
 		return nil
 	}
 	err := securefile.UpdateFile(context.WithoutCancel(ctx), c.imported.File, func(old []byte) ([]byte, error) { // another program may have written it since
-		file, err := config.ParseDatabricks(c.imported.File, old)
-		if err != nil {
-			return nil, err
-		}
-		text, ok := file.WithoutSecret(c.imported.Section, c.imported.Secret)
+		text, ok := config.ParseDatabricks(c.imported.File, old).WithoutSecret(c.imported.Section, c.imported.Secret)
 		if !ok {
 			c.log.Warn("%s now holds another secret or none, and was not changed", c.imported)
 			return nil, nil

@@ -157,14 +157,10 @@ const databricksSettings = "__settings__"
 // profiles, secrets included (databricks-sdk-go, config/config_file.go).
 type DatabricksFile struct{ file *ini }
 
-// ParseDatabricks reads the file called name. Its errors name file and line,
-// and show no value.
-func ParseDatabricks(name string, data []byte) (*DatabricksFile, error) {
-	f, err := parseINI(name, data)
-	if err != nil {
-		return nil, err
-	}
-	return &DatabricksFile{f}, nil
+// ParseDatabricks reads the file called name. A line that cannot be read is an error of
+// its section, which names file and line and shows no value.
+func ParseDatabricks(name string, data []byte) *DatabricksFile {
+	return &DatabricksFile{parseDatabricksINI(name, data)}
 }
 
 // Has reports whether there is a profile called section.
@@ -196,6 +192,9 @@ func (d *DatabricksFile) Import(section string, chosen Source) (Import, error) {
 			e.Fix = "with --databricks-profile, name one that has a secret: " + strings.Join(able, ", ")
 		}
 		return Import{}, e
+	}
+	if err := d.file.problem(section); err != nil {
+		return Import{}, err
 	}
 	values, _ := d.file.get(section)
 	im := Import{Section: section, File: d.file.name}
@@ -251,6 +250,9 @@ func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
 			e.Fix = "name one of these with --databricks-profile: " + strings.Join(there, ", ")
 		}
 		return nil, e
+	}
+	if err := d.file.problem(chosen.Value); err != nil {
+		return nil, err
 	}
 	values, _ := d.file.get(chosen.Value)
 	s := &section{name: chosen.Value}

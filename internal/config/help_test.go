@@ -38,7 +38,7 @@ func (g given) resolve() (Config, error) {
 		if g.sections == "" {
 			return nil, fmt.Errorf("open /home/u/.databrickscfg: %w", fs.ErrNotExist)
 		}
-		return ParseDatabricks("/home/u/.databrickscfg", []byte(g.sections))
+		return ParseDatabricks("/home/u/.databrickscfg", []byte(g.sections)), nil
 	}
 	if g.change != nil {
 		g.change(&in)

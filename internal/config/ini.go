@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,9 @@ type ini struct {
 }
 
 type iniLine struct {
-	raw     string // with its line end
+	raw     string // with its line end; a value of several lines has them all
+	number  int    // of the line in the file
+	problem string // why a line of a .databrickscfg is not read
 	section string // the section of the line
 	key     string // empty: not a setting
 	value   string
@@ -37,7 +40,7 @@ func parseINI(name string, data []byte) (*ini, error) {
 		if raw == "" {
 			continue
 		}
-		l := iniLine{raw: raw, section: section}
+		l := iniLine{raw: raw, number: n + 1, section: section}
 		text := strings.TrimSpace(raw)
 		if text != "" && text[0] != '#' && text[0] != ';' {
 			if err := l.parse(text); err != nil {
@@ -110,8 +113,10 @@ func isComment(text string) bool { return text == "" || text[0] == '#' || text[0
 // sections lists the names in their order.
 func (f *ini) sections() []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, l := range f.lines {
-		if l.header {
+		if (l.header || l.key != "") && !seen[l.section] {
+			seen[l.section] = true
 			out = append(out, l.section)
 		}
 	}
@@ -129,10 +134,9 @@ func (f *ini) get(section string) (map[string]iniValue, bool) {
 	out, found := map[string]iniValue{}, false
 	for _, n := range f.where[section] {
 		l := f.lines[n]
-		if l.header {
-			found = true
-		} else if l.key != "" {
-			out[l.key] = iniValue{l.value, n + 1}
+		found = found || l.header || l.key != ""
+		if l.key != "" {
+			out[l.key] = iniValue{l.value, l.number}
 		}
 	}
 	return out, found
@@ -184,15 +188,10 @@ func (f *ini) set(section, key, value string) {
 	f.lines = append(f.lines[:last+1], append([]iniLine{line}, f.lines[last+1:]...)...)
 }
 
-// remove deletes a section's setting.
+// remove deletes a section's setting, with all its lines.
 func (f *ini) remove(section, key string) {
 	f.where = nil
-	for i, l := range f.lines {
-		if l.section == section && l.key == key && !l.header {
-			f.lines = append(f.lines[:i], f.lines[i+1:]...)
-			return
-		}
-	}
+	f.lines = slices.DeleteFunc(f.lines, func(l iniLine) bool { return l.section == section && l.key == key && !l.header })
 }
 
 func (f *ini) bytes() []byte {

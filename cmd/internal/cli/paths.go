@@ -76,7 +76,7 @@ func (e *Environment) Databricks() (*config.DatabricksFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.ParseDatabricks(path, data)
+	return config.ParseDatabricks(path, data), nil
 }
 
 // Profiles reads the profiles file; nil if there is none.
