@@ -15,6 +15,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -83,12 +85,28 @@ func get(ctx context.Context, c *invocation) error {
 	if wait > 0 {
 		c.conf.Wait.Value = config.WaitAuto
 	}
+	capped := c.conf.Timeout.Value > getLimit
 	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
 	client, err := c.Client(c.conf, cli.NoPrompt, c.log, nil)
 	if err != nil {
 		return err
 	}
-	return c.printToken(ctx, client)
+	return limitedByGet(ctx, c.printToken(ctx, client), capped, getLimit+wait)
+}
+
+// limitedByGet names the limit of get as the one that ended err, if it did. capped reports
+// whether that limit replaced --timeout, whose end retry.Do does not wait for.
+func limitedByGet(ctx context.Context, err error, capped bool, limit time.Duration) error {
+	var tried *retry.Error
+	var login *pglogin.Error
+	switch {
+	case err == nil || errors.As(err, &login) && login.Kind == pglogin.WakeTimeout: // its hint names --wait
+		return err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), capped && errors.As(err, &tried) && tried.Cause == retry.CauseBudget:
+		return &cli.LimitError{Limit: fmt.Sprintf("get's time limit of %v", limit), Err: err,
+			Fix: "give --wait TIME, which adds to the limit, or use lakebase-exec, which has --timeout and --keychain-timeout"}
+	}
+	return err
 }
 
 // printToken prints a token in the format asked for.

@@ -152,7 +152,11 @@ type result struct {
 // forever: an abandoned goroutine ends when they return. This is acceptable, as the
 // process is about to exec or exit, and only one goroutine at a time shows a dialog.
 func (k *Keychain) call(ctx context.Context, op, account string, do func(context.Context) (credential.Secret, error)) (credential.Secret, error) {
-	wrap := func(err error) error { return wrapError(err, op, account, k.timeout) }
+	limit := k.timeout
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < limit*9/10 { // and not a caller's timer for the same limit
+		limit = max(0, time.Until(deadline)).Round(time.Millisecond)
+	}
+	wrap := func(err error) error { return wrapError(err, op, account, limit) }
 	if err := checkAccount(account); err != nil {
 		return credential.Secret{}, wrap(err)
 	}

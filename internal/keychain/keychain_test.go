@@ -174,7 +174,7 @@ func TestTimeout(t *testing.T) {
 
 				short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 				defer cancel()
-				expect(short, k, time.Millisecond, ErrTimeout, "")
+				expect(short, k, time.Millisecond, ErrTimeout, "timeout 1ms")
 
 				cancelled, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Millisecond, cancel)

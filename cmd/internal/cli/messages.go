@@ -18,6 +18,20 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
+// LimitError reports that a time limit of a whole command ended Err, which has a limit of
+// its own that is longer.
+type LimitError struct {
+	Limit string // such as "get's time limit of 10s"
+	Fix   string
+	Err   error
+}
+
+func (e *LimitError) Error() string { return e.Limit + " is over: " + e.Err.Error() }
+func (e *LimitError) Unwrap() error { return e.Err }
+
+// Hint returns which option raises the limit.
+func (e *LimitError) Hint() string { return e.Fix }
+
 // Describe returns an error's message, one line, and the hint what to do about it. Both
 // are the error's own; Describe adds what depends on the configuration. conf is nil if
 // there is none.
@@ -33,6 +47,10 @@ func Describe(err error, conf *config.Config) (message, hint string) {
 		hinted   interface{ Hint() string }
 		late     *retry.Error
 	)
+	if limit, ok := err.(*LimitError); ok {
+		message, _ = Describe(limit.Err, conf)
+		return limit.Limit + " is over: " + message, limit.Fix
+	}
 	message = sanitize.Line(err.Error())
 	if is[*OutputError](err) {
 		errors.As(err, &hinted)
