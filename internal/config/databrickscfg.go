@@ -118,7 +118,7 @@ func (s *section) candidates(r *resolver) []candidate {
 
 func sectionName(s string, from Source) (string, error) {
 	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
-		return "", errorf(from, "%s is not the name of a section", sanitize.Quote(s)).withFix("give the name that stands between [ and ] in the file")
+		return "", errorf(from, "%s is not the name of a section", sanitize.Quote(s)).withFix("give the name between [ and ] in the file")
 	}
 	return s, nil
 }

@@ -195,7 +195,7 @@ func fromText(err error, conn *startupConn, password credential.Secret) *Error {
 	case conn == nil:
 		e.Kind = Other
 	case strings.Contains(err.Error(), "failed GSS auth"), strings.HasPrefix(cause, "unknown authentication type"), strings.HasPrefix(cause, "AuthType") && strings.HasSuffix(cause, "unimplemented"):
-		e.Message = "the server asks for GSSAPI, SSPI or another authentication that is no password; a Lakebase server asks for a password"
+		e.Message = "the server requires GSSAPI, SSPI or another method; a Lakebase server requires a password"
 	case strings.Contains(err.Error(), "failed SASL auth"):
 		e.Kind = Refused
 	case strings.HasPrefix(cause, "tls: "):

@@ -160,7 +160,7 @@ func TestLogin_OtherAuthentication(t *testing.T) {
 			}
 		})
 		err := connector().Login(within(t, testTimeout), f.target(), secret)
-		if err == nil || !strings.Contains(err.Error(), "asks for GSSAPI, SSPI") || strings.Contains(err.Error(), "http") {
+		if err == nil || !strings.Contains(err.Error(), "requires GSSAPI, SSPI") || strings.Contains(err.Error(), "http") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -128,8 +128,8 @@ func (h *halfOpen) len() int {
 	return h.n
 }
 
-// clientAddr returns what clients are told apart by: the address, for IPv6 its network,
-// as a host may use all addresses of that. All clients of Unix sockets are one.
+// clientAddr returns the key by which connections are grouped: the IPv4 address, or the
+// IPv6 network, since a host may use all its addresses. Unix sockets are one group.
 func clientAddr(c net.Conn) netip.Prefix {
 	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {

@@ -65,7 +65,7 @@ func (e *WriteError) Hint() string {
 	return "pass a PEM file of root certificates with --sslrootcert (PGSSLROOTCERT) or SSL_CERT_FILE, or set " + cacheVariable + " to a directory that can be written"
 }
 
-// BuiltIn stands for the built-in roots where a path is expected. Load takes it; other
+// BuiltIn is the path that selects the built-in roots. Load takes it; other
 // programs do not. It is no absolute path, as those of Bundle are.
 const BuiltIn = "built-in"
 
@@ -162,7 +162,7 @@ func builtIn() *x509.CertPool {
 
 // Workspace returns the roots that verify the workspace: one bundle or the built-in
 // roots, and those at extra if it is not empty. It writes no file. A nil pool means
-// the platform's own verifier, which also knows what its keychain distrusts.
+// the platform's own verifier, which also rejects what its keychain distrusts.
 func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 	if platformVerifies && f.SSLCertFile == "" && extra == "" {
 		return nil, nil
