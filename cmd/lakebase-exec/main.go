@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -135,6 +137,10 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
 		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
 	}
+	if j.conf.Refresh.Value == config.RefreshPassfile && reusesPassword(j.argv) {
+		j.log.Warn("%s with several jobs connects again with the first password, which --refresh passfile cannot replace", filepath.Base(j.argv[0]))
+		j.log.Hint("use --refresh proxy if it may run for longer than a token is valid")
+	}
 	progress := cli.StartProgress(j.log, cli.Terminal(j.Stderr))
 	err = j.prepare(ctx, progress)
 	progress.Stop()
@@ -151,6 +157,35 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	}
 	j.code, err = process.Exec(j.cmd, environ, j.Stdio())
 	return err
+}
+
+// reusesPassword reports whether a command is one of PostgreSQL's programs that open
+// parallel connections, in the course of their work, with the password that they began
+// with (PostgreSQL, src/bin/pg_dump/pg_backup_db.c and src/fe_utils/parallel_slot.c).
+func reusesPassword(argv []string) bool {
+	if !slices.Contains([]string{"pg_restore", "pg_dump", "vacuumdb", "reindexdb"}, strings.TrimSuffix(filepath.Base(argv[0]), ".exe")) {
+		return false
+	}
+	for i, a := range argv[1:] {
+		jobs, ok := strings.CutPrefix(a, "--jobs=")
+		switch {
+		case ok:
+		case a == "--": // operands
+			return false
+		case (a == "-j" || a == "--jobs") && i+2 < len(argv):
+			jobs = argv[i+2]
+		case strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--"): // -j4, -vj4
+			if _, jobs, ok = strings.Cut(a, "j"); !ok {
+				continue
+			}
+		default:
+			continue
+		}
+		if n, err := strconv.Atoi(jobs); err == nil && n > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // prepare does everything that precedes the command. It finds errors in the options,
