@@ -96,7 +96,7 @@ func (x Index) Add(ctx context.Context, account string) error {
 		return err
 	}
 	list = append(list, account)
-	if size(list) > maxItem {
+	if size(list) > smallItem {
 		list = slices.DeleteFunc(list, func(a string) bool {
 			if !strings.HasPrefix(a, tokenPrefix) || a == account {
 				return false
@@ -105,7 +105,7 @@ func (x Index) Add(ctx context.Context, account string) error {
 			return true
 		})
 	}
-	if size(list) > maxItem {
+	if size(list) > smallItem {
 		return ErrIndexFull
 	}
 	return x.write(ctx, list)

@@ -106,8 +106,8 @@ func fullStore(secrets, tokens int) *fakeBackend {
 
 func TestIndexAdd_DeletesTokensIfFull(t *testing.T) {
 	store := fullStore(4, 30)
-	if n := len(store.items[IndexAccount]); n > maxItem || n+59 < maxItem {
-		t.Fatalf("got a test index of %d bytes, want about %d", n, maxItem)
+	if n := len(store.items[IndexAccount]); n > smallItem || n+59 < smallItem {
+		t.Fatalf("got a test index of %d bytes, want about %d", n, smallItem)
 	}
 	x := NewIndex(open(store), "")
 	if err := x.Add(t.Context(), "secret:new.example:"+strings.Repeat("c", 40)); err != nil {

@@ -197,6 +197,14 @@ func TestGet_Panic(t *testing.T) {
 	wantError(t, k.Set(t.Context(), account, canary), "set", ErrFailed, "unexpected reply")
 }
 
+func TestItemLimit(t *testing.T) {
+	for goos, want := range map[string]int{"windows": 2400, "darwin": 2400, "linux": 64 << 10, "freebsd": 64 << 10} {
+		if got := itemLimit(goos); got != want {
+			t.Errorf("%s: got %d, want %d", goos, got, want)
+		}
+	}
+}
+
 func TestSet_Fails(t *testing.T) {
 	ctx := t.Context()
 	f := &fakeBackend{}
@@ -204,7 +212,7 @@ func TestSet_Fails(t *testing.T) {
 		t.Errorf("%d bytes: %v", maxItem, err)
 	}
 	f.hook = func(string, string, bool) error { t.Error("the backend was called"); return nil }
-	wantError(t, open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem+1))), "set", ErrTooBig, "2401 bytes")
+	wantError(t, open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem+1))), "set", ErrTooBig, fmt.Sprintf("%d bytes", maxItem+1))
 
 	wantError(t, open(&fakeBackend{altered: "something else"}).Set(ctx, account, canary), "set", ErrFailed, "reads back differently")
 	notStored := &fakeBackend{hook: fails("get", func() error { return fail(ErrNotFound, "") })}

@@ -183,7 +183,7 @@ func keyError(err error) error {
 	case isGone(err):
 		return errMissing
 	case errors.Is(err, unix.EDQUOT):
-		return errors.New("kernel keyring: the user's quota is exceeded (see /proc/sys/kernel/keys)")
+		return ErrQuota
 	}
 	return fmt.Errorf("kernel keyring: %w", err)
 }

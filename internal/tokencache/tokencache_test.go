@@ -14,6 +14,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 func TestLookup(t *testing.T) {
@@ -345,4 +346,26 @@ func FuzzItem(f *testing.F) {
 			t.Fatalf("got %+v, %v; want %+v", again, err, e)
 		}
 	})
+}
+
+// A token of more than 2,400 bytes, which is the limit of other platforms' keychains, is kept.
+func TestFileStore_LargeToken(t *testing.T) {
+	d, err := securefile.OpenDir([]string{t.TempDir() + "/run"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s := FileStore{Dir: d}
+	for _, size := range []int{2401, 20_000, maxItem} {
+		want := credential.NewSecret(strings.Repeat("x", size))
+		if err := s.Set(t.Context(), "id", want, time.Now()); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if got, err := s.Get(t.Context(), "id"); err != nil || !got.Equal(want) {
+			t.Errorf("%d bytes: got %d, %v", size, len(got.Reveal()), err)
+		}
+	}
+	if err := s.Set(t.Context(), "id", credential.NewSecret(strings.Repeat("x", maxItem+1)), time.Now()); !errors.Is(err, ErrTooBig) {
+		t.Errorf("got %v, want %v", err, ErrTooBig)
+	}
 }

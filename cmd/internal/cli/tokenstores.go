@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -87,7 +88,7 @@ func (s TokenStores) Cache(log *Logger, progress *Progress) *tokencache.Cache {
 	for _, n := range s.Notes {
 		log.Note("cache: %s", n)
 	}
-	o := tokencache.Options{Store: s.Store(), Observer: cacheObserver{log, progress}, Now: time.Now}
+	o := tokencache.Options{Store: s.Store(), Observer: cacheObserver{log, progress, &sync.Once{}}, Now: time.Now}
 	if s.Dir != nil {
 		o.LockDir = s.Dir.Path()
 	}
@@ -143,9 +144,19 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 type cacheObserver struct {
 	log      *Logger
 	progress *Progress // nil: no wait is shown
+	warned   *sync.Once
 }
 
-func (o cacheObserver) CacheFailed(what string, err error) { o.log.Note("%s: %v", what, err) }
+func (o cacheObserver) CacheFailed(what string, err error) {
+	tooBig := errors.Is(err, keychain.ErrTooBig) || errors.Is(err, tokencache.ErrTooBig) || errors.Is(err, tokencache.ErrQuota)
+	if !tooBig || o.progress == nil { // get, which shows none, has no warnings either
+		o.log.Note("%s: %v", what, err)
+		return
+	}
+	o.warned.Do(func() {
+		o.log.Warn("the token cannot be cached, so that each start signs in again: %v; use --cache file", err)
+	})
+}
 
 func (o cacheObserver) CacheWaits() {
 	o.progress.SetStatus("waiting for another process that is signing in")
