@@ -68,9 +68,9 @@ func TestMaxStartups_EvictsOldest(t *testing.T) {
 		told bool
 	}{
 		{"silent", func(*client) {}, true},
-		{"in the middle of a packet", func(c *client) { c.send(startup("user", user)[:6]) }, true},
-		{"without a password", func(c *client) { c.send(startup("user", user)); c.expectPasswordRequest() }, true},
-		{"in the TLS handshake", func(c *client) { c.send(request(codeSSL)); c.bytes(1) }, false},
+		{"in a packet", func(c *client) { c.send(startup("user", user)[:6]) }, true},
+		{"no password", func(c *client) { c.send(startup("user", user)); c.expectPasswordRequest() }, true},
+		{"in TLS", func(c *client) { c.send(request(codeSSL)); c.bytes(1) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := start(t, Options{MaxStartups: 3}, echo)
