@@ -1,15 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -61,35 +59,20 @@ func (c *invocation) typedSecret(ctx context.Context) (credential.Secret, error)
 	if !ok {
 		return credential.Secret{}, errors.New("standard input is not a file")
 	}
-	fd := int(in.Fd())
-	state, err := term.GetState(fd)
+	read, restore, err := readSecret(in, c.Stderr, fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort()))
 	if err != nil {
-		return credential.Secret{}, err
+		return credential.Secret{}, fmt.Errorf("asking for the secret on the terminal: %w", err)
 	}
-	stop := cli.RestoreOnSignal(func() { _ = term.Restore(fd, state) })
-	defer stop()
-	go func() {
-		awaitNoEcho(fd, state)
-		fmt.Fprintf(c.Stderr, "Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
-	}()
-	text, err := withTimeout(ctx, typeTimeout, func() ([]byte, error) { return term.ReadPassword(fd) })
-	_ = term.Restore(fd, state)
+	text, err := withTimeout(ctx, typeTimeout, read)
+	restore()
 	fmt.Fprintln(c.Stderr)
-	if err != nil {
+	switch {
+	case err != nil:
 		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
+	case len(bytes.TrimSpace(text)) == 0:
+		return credential.Secret{}, &cli.NoAnswerError{Question: "secret", Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
 	}
 	return checkSecret("the secret", text)
-}
-
-// awaitNoEcho returns when the terminal's state has changed, or after a second, so that
-// the prompt does not appear while typed characters are shown.
-func awaitNoEcho(fd int, before *term.State) {
-	for range 1000 {
-		if now, err := term.GetState(fd); err != nil || !reflect.DeepEqual(now, before) {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // checkSecret trims space, and rejects what a secret cannot contain.

@@ -37,6 +37,14 @@ func stopSelf(sig syscall.Signal, group bool) {
 	_ = syscall.Kill(pid, sig)
 }
 
+// StopByTSTP stops this process as SIGTSTP does, although it is caught, and returns once
+// it is continued. A session leader is not stopped: no shell could continue it.
+func StopByTSTP() {
+	if !isSessionLeader() {
+		_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
+	}
+}
+
 // withSIGTTOUBlocked calls f with SIGTTOU blocked in its thread.
 func withSIGTTOUBlocked(f func()) {
 	const block, setMask = 1, 3 // SIG_BLOCK and SIG_SETMASK

@@ -64,6 +64,21 @@ func stopSelf(sig syscall.Signal, group bool) {
 	_ = sigaction(sig, &before, nil)
 }
 
+// StopByTSTP stops this process as SIGTSTP does, although it is caught, and returns once
+// it is continued. A signal that ends processes ends this one as soon as it is continued:
+// if it were caught, a read from the terminal in the background could stop us first.
+func StopByTSTP() {
+	_ = DisableCoreDumps()
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		var before sigactiont
+		if isIgnored(sig) || sigaction(sig, &sigactiont{}, &before) != nil {
+			continue
+		}
+		defer func() { _ = sigaction(sig, &before, nil) }()
+	}
+	stopSelf(syscall.SIGTSTP, false)
+}
+
 // withSIGTTOUBlocked calls f with SIGTTOU blocked in its thread.
 func withSIGTTOUBlocked(f func()) {
 	runtime.LockOSThread()

@@ -72,6 +72,9 @@ func catchSignals(terminal bool) *caughtSignals {
 	return s
 }
 
+// IgnoresTSTP reports whether our caller has us ignore SIGTSTP.
+func IgnoresTSTP() bool { return isIgnored(syscall.SIGTSTP) }
+
 func (s *caughtSignals) release() {
 	signal.Stop(s.child)
 	signal.Stop(s.others)

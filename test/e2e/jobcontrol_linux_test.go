@@ -10,6 +10,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
@@ -224,4 +227,50 @@ func testHangUp(t *testing.T, x *jobShell, shell string, m jobMode) {
 		t.Errorf("the command got %q, want at most %d SIGHUP, each followed by SIGCONT", j.signals(), maxHangUps[shell])
 	}
 	t.Logf("the command got %q", j.logLines())
+}
+
+// Ctrl-Z at the secret prompt, a stop by another process, and an end while stopped: the
+// shell has its echo, no part of the secret, and login asks without echo again.
+func TestLogin_Stopped(t *testing.T) {
+	t.Parallel()
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	const prompt, typed = "(not shown): ", "dose1234"
+	for shell := range jobShells {
+		for name, stop := range map[string]func(x *jobShell, login int){
+			"ctrl-z": func(x *jobShell, _ int) { x.typeText("\x1a") },
+			"tstp":   func(x *jobShell, login int) { _ = syscall.Kill(login, syscall.SIGTSTP) },
+			"stop":   func(x *jobShell, login int) { _ = syscall.Kill(login, syscall.SIGSTOP) },
+		} {
+			t.Run(shell+" "+name, func(t *testing.T) {
+				x := newJobShell(t, l, shell)
+				x.typeText("lakebase-credential-helper login --store file --no-verify\n")
+				x.expect(prompt)
+				login := x.foreground()
+				if name != "stop" { // which no program can catch
+					x.typeText(typed)
+					time.Sleep(100 * time.Millisecond) // the kernel takes it in
+				}
+				stop(x, login)
+				x.expect(jobPrompt)
+				if now := x.termios(); name != "stop" && now != x.settings {
+					t.Errorf("stopped: got terminal settings %+v, want %+v", now, x.settings)
+				}
+				x.typeText("fg\n")
+				if name != "stop" {
+					x.expect(prompt)
+				}
+				eventually(t, "the terminal is login's and does not echo", func() bool { return x.foreground() == login && x.termios().Lflag&unix.ECHO == 0 })
+				x.typeText(typed + "\x1a")
+				x.expect(jobPrompt)
+				_ = syscall.Kill(login, syscall.SIGTERM)
+				_ = syscall.Kill(login, syscall.SIGCONT)
+				eventually(t, "login ends", func() bool { s := processState(login); return s == 0 || s == 'Z' })
+				x.typeText("echo e''cho\n")
+				x.expect("echo\r\n")
+				if strings.Contains(x.output(), typed) || strings.Contains(x.output(), "not found") {
+					t.Errorf("the terminal shows what was typed: %q", x.output())
+				}
+			})
+		}
+	}
 }

@@ -215,13 +215,26 @@ func TestLogin_Prompt(t *testing.T) {
 			t.Errorf("the secret is not in the keychain:\n%s", o.stdout)
 		}
 	})
+	for name, answer := range map[string]string{"ctrl-d": "\x04", "empty": "\r", "blank": "  \r", "ctrl-d after text is no end": " \x04\x04"} {
+		t.Run(name, func(t *testing.T) {
+			s := ask(t, p)
+			s.typeText(answer)
+			if status := s.end(); status.ExitStatus() != 121 {
+				t.Errorf("ended with %s, not with exit code 121", exitStatus(status))
+			}
+			if !s.echo() || !strings.Contains(s.output(), "error: no secret was given\r\n") || !strings.Contains(s.output(), "hint: run the command again") {
+				t.Errorf("echo is %v, the terminal shows %q", s.echo(), s.output())
+			}
+		})
+	}
 	interrupts := map[string]func(*terminal){
 		"ctrl-c": func(s *terminal) { s.typeText("\x03") },
 		"term":   func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
 		"hup":    func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGHUP) },
 		"quit":   func(s *terminal) { s.typeText("\x1c") },
+		"abrt":   func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGABRT) },
 	}
-	signals := map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "term": syscall.SIGTERM, "hup": syscall.SIGHUP, "quit": syscall.SIGQUIT}
+	signals := map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "term": syscall.SIGTERM, "hup": syscall.SIGHUP, "quit": syscall.SIGQUIT, "abrt": syscall.SIGABRT}
 	for name, interrupt := range interrupts {
 		t.Run(name, func(t *testing.T) {
 			s := ask(t, p)

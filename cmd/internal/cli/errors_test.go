@@ -99,6 +99,7 @@ func errorCases() map[string][]errorCase {
 		"supervisor.DeliveryError": {{&supervisor.DeliveryError{Err: x}, "delivering the new token", "file system", 125}, {&supervisor.DeliveryError{Err: file(syscall.ENOSPC)}, "/a b", "free space", 125}},
 		"cli.NoRuntimeDirError":    {{&NoRuntimeDirError{Err: x}, "no runtime directory", "--runtime-dir", 125}},
 		"cli.UsageError":           {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
+		"cli.NoAnswerError":        {{&NoAnswerError{Question: "secret", Fix: "f"}, "no secret was given", "f", 121}},
 		"cli.LimitError":           {{&LimitError{Limit: "get's limit", Fix: "f", Err: &keychain.Error{Err: keychain.ErrTimeout}}, "get's limit is over: the keychain", "f", 121}},
 		"cli.OutputError":          {{&OutputError{Err: syscall.EPIPE}, "standard output", "redirect", 125}},
 	}

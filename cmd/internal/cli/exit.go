@@ -40,7 +40,7 @@ var exitTable = []ExitRow{
 	{ExitNotFound, "the command was not found", is[*process.NotFoundError]},
 	{ExitNotExecutable, "the command cannot be executed", is[*process.NotExecutableError]},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", func(err error) bool {
-		return is[*auth.NoSecretError](err) || is[*auth.NoLoginError](err) || is[*auth.LoginExpiredError](err) || is[*auth.SourceError](err) || is[*keychain.Error](err)
+		return is[*NoAnswerError](err) || is[*auth.NoSecretError](err) || is[*auth.NoLoginError](err) || is[*auth.LoginExpiredError](err) || is[*auth.SourceError](err) || is[*keychain.Error](err)
 	}},
 	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", func(err error) bool {
 		return is[*exchange.Error](err) || is[*rotate.TooManyError](err) || is[*auth.DeniedError](err) || untried(err)

@@ -166,6 +166,14 @@ func (e *UsageError) Error() string { return e.Problem }
 // Hint returns what to do about the error.
 func (e *UsageError) Hint() string { return e.Fix }
 
+// NoAnswerError reports that a question on the terminal was not answered.
+type NoAnswerError struct{ Question, Fix string }
+
+func (e *NoAnswerError) Error() string { return "no " + e.Question + " was given" }
+
+// Hint returns what to do about the error.
+func (e *NoAnswerError) Hint() string { return e.Fix }
+
 func givenTwice(option string) error {
 	return &UsageError{Problem: option + " is given twice", Fix: "leave one of them out"}
 }

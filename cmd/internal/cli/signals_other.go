@@ -20,6 +20,3 @@ func HoldSignals() (caught <-chan os.Signal, release func()) {
 
 // SignalNumber returns 0: no signal can be sent here.
 func SignalNumber(string) syscall.Signal { return 0 }
-
-// RestoreOnSignal does nothing: the console restores itself.
-func RestoreOnSignal(func()) (stop func()) { return func() {} }

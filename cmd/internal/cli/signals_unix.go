@@ -60,14 +60,34 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 // SignalNumber returns the signal of a name without SIG; 0 if there is none.
 func SignalNumber(name string) syscall.Signal { return unix.SignalNum("SIG" + name) }
 
-// RestoreOnSignal calls restore before a signal ends the process, until stop.
-func RestoreOnSignal(restore func()) (stop func()) {
+// RestoreOnSignal calls restore before a signal ends the process, until stop, and before
+// one stops it; it calls resume when the process is continued. Both may be called after
+// stop: once SIGTSTP was caught, only we can stop the process.
+func RestoreOnSignal(restore, resume func()) (stop func()) {
 	restoreAtEnd.Store(&restore)
-	notify(ending, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	atEnd := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGABRT}
+	notify(ending, atEnd...)
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE) // a write to a closed pipe must not end us
+	jobs := make(chan os.Signal, 8)
+	signal.Notify(jobs, syscall.SIGCONT)
+	if !process.IgnoresTSTP() {
+		signal.Notify(jobs, syscall.SIGTSTP)
+	}
+	go func() {
+		for sig := range jobs {
+			if sig == syscall.SIGTSTP {
+				restore()
+				process.StopByTSTP()
+			}
+			resume()
+		}
+	}()
 	return func() {
 		restoreAtEnd.Store(nil)
+		signal.Stop(pipe)
 		if os.Getpid() != 1 {
-			signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+			signal.Reset(atEnd...)
 		}
 	}
 }

@@ -1,0 +1,129 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+)
+
+// secretPrompt asks for a line on a terminal without echo. The terminal echoes again
+// whenever a shell could have it: while we are stopped, and after each end.
+type secretPrompt struct {
+	fd     int
+	out    io.Writer
+	text   string
+	mu     sync.Mutex
+	before *unix.Termios // the settings before; nil while the terminal echoes
+	asking unix.Termios  // the settings without echo
+	ended  bool          // nothing is asked any more
+}
+
+// readSecret prompts, and returns a function that reads the answer. restore must be
+// called afterwards; read may still wait then.
+func readSecret(in *os.File, out io.Writer, text string) (read func() ([]byte, error), restore func(), err error) {
+	p := &secretPrompt{fd: int(in.Fd()), out: out, text: text}
+	stop := cli.RestoreOnSignal(p.abandon, p.resume)
+	if err := p.ask(); err != nil {
+		p.end(p.abandon)
+		stop()
+		return nil, nil, err
+	}
+	return p.readLine, func() { p.end(p.abandon); stop() }, nil
+}
+
+// ask turns the echo off, then shows the prompt.
+func (p *secretPrompt) ask() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return nil
+	}
+	now, err := unix.IoctlGetTermios(p.fd, getTermios)
+	if err != nil || p.before != nil && *now == p.asking {
+		return err
+	}
+	p.asking = *now
+	p.asking.Lflag = p.asking.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	p.asking.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(p.fd, setTermios, &p.asking); err != nil {
+		return err
+	}
+	p.before = now
+	_, err = io.WriteString(p.out, p.text)
+	return err
+}
+
+// resume asks again after we were stopped, unless a shell has the terminal.
+func (p *secretPrompt) resume() {
+	if p.inForeground() {
+		_ = p.ask()
+	}
+}
+
+// abandon restores the terminal. What has been typed is discarded: a shell would take it
+// for a command, and show it.
+func (p *secretPrompt) abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.before == nil || !p.inForeground() { // then the shell has its own settings, and this would stop us
+		return
+	}
+	discardInput(p.fd)
+	_ = unix.IoctlSetTermios(p.fd, setTermios, p.before)
+	p.before = nil
+}
+
+// end restores the terminal for good.
+func (p *secretPrompt) end(restore func()) {
+	restore()
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+}
+
+// restore restores the terminal and keeps what was typed after the secret.
+func (p *secretPrompt) restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.before != nil {
+		_ = unix.IoctlSetTermios(p.fd, setTermios, p.before)
+		p.before = nil
+	}
+}
+
+// inForeground reports whether no shell has the terminal. It may be that of another
+// session, where there is no job control for us.
+func (p *secretPrompt) inForeground() bool {
+	group, err := unix.IoctlGetInt(p.fd, unix.TIOCGPGRP)
+	return err != nil || group == syscall.Getpgrp()
+}
+
+// readLine reads until the end of the line, or the end of the input (Ctrl-D).
+func (p *secretPrompt) readLine() (line []byte, err error) {
+	defer p.end(p.restore)
+	buf := make([]byte, maxSecret)
+	for len(line) <= maxSecret {
+		n, err := unix.Read(p.fd, buf)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return line, nil
+		}
+		line = append(line, buf[:n]...)
+		if text, _, ok := bytes.Cut(line, []byte("\n")); ok {
+			return text, nil
+		}
+	}
+	return line, nil
+}
