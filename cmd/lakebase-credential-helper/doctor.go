@@ -44,7 +44,7 @@ func runDoctor(ctx context.Context, c *invocation) error {
 		Roots: c.Roots(), Search: c.ToolSearch(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()
-	if err := printReport(c.Output(), report, c.given["json"] != nil); err != nil {
+	if err := printReport(c.ReportOutput(), report, c.given["json"] != nil); err != nil {
 		return err
 	}
 	// The report has shown the error and its fix; what is left is the exit code.

@@ -60,12 +60,12 @@ func endpoints(ctx context.Context, c *invocation) error {
 			ReadOnly: p.Endpoint.Type == "ENDPOINT_TYPE_READ_ONLY", Default: p.Branch.Default})
 	}
 	if c.given["json"] != nil {
-		return printJSON(c.Output(), struct {
+		return printJSON(c.ReportOutput(), struct {
 			Version   int           `json:"version"`
 			Endpoints []listedPlace `json:"endpoints"`
 		}{1, rows})
 	}
-	w := tabwriter.NewWriter(c.Output(), 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(c.ReportOutput(), 0, 8, 2, ' ', 0)
 	if len(rows) > 0 {
 		fmt.Fprintln(w, "ENDPOINT\tSTATE\tHOST")
 	}

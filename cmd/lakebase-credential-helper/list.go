@@ -107,9 +107,9 @@ func list(ctx context.Context, c *invocation) error {
 		c.logNothing(keychainErr)
 	}
 	if c.given["json"] != nil {
-		return printJSON(c.Output(), l)
+		return printJSON(c.ReportOutput(), l)
 	}
-	return l.print(c.Output(), time.Now())
+	return l.print(c.ReportOutput(), time.Now())
 }
 
 func (l *listing) addProfile(p *config.Profiles, name string) {

@@ -81,6 +81,16 @@ func newFormats(t *testing.T) *formats {
 	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--no-verify")
 	login.Stdin = strings.NewReader(l.ClientSecret + "\n")
 	p.finish(login).wantExit(0)
+	// The profile, as the environment is not handed on: other tests delete all tokens
+	// from the kernel keyring of the user.
+	profiles := filepath.Join(p.home, ".config", "lakebase", "profiles.ini")
+	text, err := os.ReadFile(profiles)
+	if err == nil {
+		err = os.WriteFile(profiles, append(text, "cache = keychain\n"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name := range p.env {
 		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || strings.HasPrefix(name, "LAKEBASE_") || name == "ENDPOINT_NAME" {
 			delete(p.env, name)

@@ -23,7 +23,7 @@ func TestStdout_NotWritable(t *testing.T) {
 		p.do("sh", "-c", command+" >/dev/full").wantExit(125).wantStderr("error: standard output: no space left on device", "redirect standard output to a writable file or pipe")
 		p.do("sh", "-c", command+" 1</dev/null").wantExit(125).wantStderr("error: standard output: bad file descriptor")
 		p.do("sh", "-c", command+" >/dev/null").wantExit(0)
-		if strings.Contains(command, "--version") || strings.Contains(command, "--help") {
+		if !strings.Contains(command, " get") && !strings.Contains(command, "completion") && !strings.Contains(command, "--print-env") { // a report
 			continue
 		}
 		l.ResetCounters()

@@ -35,7 +35,7 @@ const (
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", func(err error) bool {
 		return is[*UsageError](err) || is[*config.Error](err) || is[*pgenv.KeepError](err) || is[*pgenv.ValueError](err) ||
-			is[*auth.SecretFileError](err) || is[*lakebase.HostError](err) || is[*lakebase.TargetError](err) || is[*rootcerts.Error](err) || badFile(err) || is[*credformat.Error](err) || badValue(err)
+			is[*auth.SecretFileError](err) || is[*lakebase.HostError](err) || is[*lakebase.TargetError](err) || is[*rootcerts.Error](err) || is[*securefile.Error](err) || is[*credformat.Error](err) || badValue(err)
 	}},
 	{ExitNotFound, "the command was not found", is[*process.NotFoundError]},
 	{ExitNotExecutable, "the command cannot be executed", is[*process.NotExecutableError]},
@@ -52,13 +52,6 @@ var exitTable = []ExitRow{
 func is[T error](err error) bool {
 	var t T
 	return errors.As(err, &t)
-}
-
-// badFile reports whether a file that an option, variable or profile names cannot be
-// used. The runtime directory is chosen by this program, and a workload's token is a
-// way of signing in.
-func badFile(err error) bool {
-	return is[*securefile.Error](err) && !is[*NoRuntimeDirError](err) && !is[*auth.SourceError](err)
 }
 
 // badValue reports whether a login failed before it started, because of a value that
@@ -98,7 +91,7 @@ func ExitCode(err error) int {
 		return 0
 	}
 	switch {
-	case securefile.IsEnvironmentFault(err), is[*NoRuntimeDirError](err): // whatever it made fail
+	case securefile.IsEnvironmentFault(err), is[*NoRuntimeDirError](err) && !is[*config.Error](err): // whatever it made fail
 		return ExitOther
 	case is[*auth.SourceError](err): // not the code of the file that it names
 		return ExitNoSecret
