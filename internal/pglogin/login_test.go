@@ -244,12 +244,6 @@ func TestConnect_Waited(t *testing.T) {
 		{"closed", time.Hour, func(n int, s *session) { _ = n > 0 && s.ask() && s.accept() }, true},
 		{"awake, with too many connections", time.Hour, refusedAtFirst("53300", "sorry, too many clients already"), false},
 		{"held", 10 * time.Millisecond, silent, true},
-		{"slow, but never silent for long", 10 * time.Millisecond, func(_ int, s *session) {
-			if s.ask() {
-				time.Sleep(100 * time.Millisecond)
-				s.accept()
-			}
-		}, false},
 	} {
 		f := newFakeServer(t, c.script)
 		connector := connector()

@@ -169,7 +169,7 @@ var databaseFaults = []faultCase{
 	{name: "text: long", with: refuseAll("startup", "42501", strings.Repeat("y", 60_000)), want: refusedLogin(`connect denied: y{480,500}… \(SQLSTATE 42501\)$`, `^as the project`)},
 	{name: "protocol: notices without end", with: logins(emulator.LoginFault{At: emulator.StageReady, Times: -1, Action: emulator.ActionFlood}), want: notPostgres(`the server sent too much before the login was done$`)},
 	{name: "protocol: 2 GB message", with: sends("E\x7f\xff\xff\xff"), want: notPostgres(`invalid body length: expected at most 65536, but got 2147483643$`)},
-	{name: "protocol: unknown authentication", with: sends("R\x00\x00\x00\x08\x00\x00\x00\x02"), want: notPostgres(`unknown authentication type: 2$`)},
+	{name: "protocol: unknown authentication", with: sends("R\x00\x00\x00\x08\x00\x00\x00\x02"), want: notPostgres(`the server requires GSSAPI, SSPI or another method; a Lakebase server requires a password$`)},
 	{name: "protocol: unknown message", with: sends("!\x00\x00\x00\x08abcd"), want: notPostgres(`unknown message type: !$`)},
 
 	// The server in the database's place.

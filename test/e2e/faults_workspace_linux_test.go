@@ -82,7 +82,7 @@ var workspaceFaults = []faultCase{
 	{name: "body: login page", with: faults(emulator.HTML(callToken)), want: badToken("a web page Databricks - Sign In").call(callDiscovery, 2)},
 	{name: "body: login page for credentials", with: faults(emulator.HTML(callCredentials)), want: badCredentials("a web page Databricks - Sign In")},
 	{name: "body: gzip bomb", with: faults(emulator.Fault{Call: callToken, Times: -1, Gzip: 1, Pad: 2_000_000}),
-		want: badToken("HTTP 200: the reply is larger than 1 MiB").call(callDiscovery, 2)},
+		want: badToken("HTTP 200: the reply is larger than 1 MiB")},
 	{name: "body: larger than 1 MiB", with: faults(emulator.Fault{Call: callCredentials, Times: -1, Pad: 2_000_000}),
 		want: badCredentials("HTTP 200: the reply is larger than 1 MiB")},
 	{name: "body: just under 1 MiB", with: faults(emulator.Fault{Call: callToken, Pad: 1_000_000}), want: succeeds(1, 1, 1)},
@@ -245,7 +245,7 @@ var workspaceFaults = []faultCase{
 	{name: "get: secret revoked", run: "lakebase-credential-helper get", with: emulator.Settings{SecretRevoked: true},
 		want: fails(122, `invalid client ID or secret: HTTP 401 invalid_client: Client authentication failed, request `, `^check the client ID`, 1, 0, 0)},
 	{name: "get: ten seconds at most", run: "lakebase-credential-helper get --timeout 60s", with: emulator.Settings{Latency: 30 * time.Second},
-		want: fails(122, `not reachable, or no response`, hintNetwork, 0, 0, 0).atLeast(9 * time.Second)},
+		want: fails(122, `get's time limit of 10s is over: workspace .*not reachable, or no response`, `^give --wait TIME, which adds to the limit`, 0, 0, 0).atLeast(9 * time.Second)},
 
 	// TLS.
 	{name: "workspace: nothing is wrong", workspace: "forward", want: succeeds(1, 1, 1)},
