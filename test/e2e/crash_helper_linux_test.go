@@ -108,7 +108,8 @@ func crashGet(c *crash, kills int) {
 	}
 	c.do("lakebase-credential-helper", "logout").wantExit(0)
 	if got := c.stored(); len(got) != 0 {
-		c.t.Errorf("after logout the keychain holds %q", got)
+		index := c.do("secret-tool", "lookup", "service", "lakebase", "username", "index")
+		c.t.Errorf("after logout the keychain holds %q; the index lists %q", got, index.stdout)
 	}
 }
 

@@ -134,7 +134,9 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 	if match != nil {
 		ids = slices.DeleteFunc(ids, func(id string) bool {
 			d, err := tokencache.Describe(ctx, store, id)
-			return err != nil || !match(d)
+			// The keychain's index may list a token whose process was killed
+			// before it was stored.
+			return !tokencache.IsMissing(err) && (err != nil || !match(d))
 		})
 	}
 	return store.Delete(ctx, ids...)
