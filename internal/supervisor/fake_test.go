@@ -15,7 +15,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A server lingers for half a second after it has closed a connection.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 var errDown = errors.New("the workspace is down")
 
