@@ -250,7 +250,8 @@ func (s *soak) inject(ctx context.Context, kinds []soakFault, random *rand.Rand)
 			limited, cancel := context.WithTimeout(ctx, soakFaultLimit)
 			err := kinds[i].put(limited, random)
 			cancel()
-			if ctx.Err() != nil {
+			// A connection's deadline may pass before that of ctx, which is the same.
+			if end, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(end) {
 				return
 			}
 			if err != nil {
