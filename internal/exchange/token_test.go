@@ -316,6 +316,6 @@ func TestGitHubRefuses(t *testing.T) {
 	_, err = GitHubToken(soon(t), GitHub{URL: untrusted.URL, Token: bearer, Audience: "a"})
 	wants(t, err, KindCertificate, false)
 	if len(untrusted.seen) != 0 {
-		t.Error("the token was sent over TLS that nobody vouches for")
+		t.Error("the token was sent over TLS without a trusted certificate")
 	}
 }
