@@ -2,13 +2,17 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -35,5 +39,34 @@ func TestCacheFailed_Warns(t *testing.T) {
 		if n := strings.Count(out.String(), "p: warning: the token cannot be cached, so that each start signs in again: "); n != c.warns {
 			t.Errorf("%v: got %d warnings, want %d: %s", c.err, n, c.warns, out.String())
 		}
+	}
+}
+
+// brokenStore lists tokens whose items cannot be read, for the errors given by ID.
+type brokenStore struct {
+	errs    map[string]error
+	deleted []string
+}
+
+func (s *brokenStore) Get(_ context.Context, id string) (credential.Secret, error) {
+	return credential.Secret{}, s.errs[id]
+}
+
+func (s *brokenStore) Set(context.Context, string, credential.Secret, time.Time) error { return nil }
+
+func (s *brokenStore) Delete(_ context.Context, ids ...string) error {
+	s.deleted = append(s.deleted, ids...)
+	return nil
+}
+
+func (s *brokenStore) List(context.Context) ([]string, error) { return []string{"locked", "missing"}, nil }
+
+// A logout deletes the entry of a token whose process was killed before it was stored.
+// One that cannot be read may belong to another target.
+func TestForget_MissingItem(t *testing.T) {
+	s := &brokenStore{errs: map[string]error{"missing": &keychain.Error{Err: keychain.ErrNotFound}, "locked": &keychain.Error{Err: keychain.ErrLocked}}}
+	err := forget(t.Context(), s, func(tokencache.Description) bool { return true })
+	if want := []string{"missing"}; err != nil || !slices.Equal(s.deleted, want) {
+		t.Errorf("got %q deleted (%v), want %q", s.deleted, err, want)
 	}
 }
