@@ -59,7 +59,9 @@ func (s *brokenStore) Delete(_ context.Context, ids ...string) error {
 	return nil
 }
 
-func (s *brokenStore) List(context.Context) ([]string, error) { return []string{"locked", "missing"}, nil }
+func (s *brokenStore) List(context.Context) ([]string, error) {
+	return []string{"locked", "missing"}, nil
+}
 
 // A logout deletes the entry of a token whose process was killed before it was stored.
 // One that cannot be read may belong to another target.
