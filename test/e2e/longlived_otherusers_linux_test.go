@@ -66,11 +66,12 @@ func otherUsersSeeNothing(t *testing.T) {
 	})
 	t.Run("command as another user", func(t *testing.T) {
 		p := newSandbox(t, l)
+		const uid = otherUID - 1 // of no other test, whose processes ps would show
 		for _, mode := range []string{"passfile", "proxy"} {
-			o := p.do("lakebase-exec", "--refresh", mode, "--", "setpriv", fmt.Sprintf("--reuid=%d", otherUID), fmt.Sprintf("--regid=%d", otherUID),
+			o := p.do("lakebase-exec", "--refresh", mode, "--", "setpriv", fmt.Sprintf("--reuid=%d", uid), fmt.Sprintf("--regid=%d", uid),
 				"--clear-groups", "sh", "-c", "cd /; id -u;"+search)
 			observed(t, mode, o)
-			if !strings.HasPrefix(o.stdout, fmt.Sprint(otherUID)+"\n") {
+			if !strings.HasPrefix(o.stdout, fmt.Sprint(uid)+"\n") {
 				t.Errorf("%s: the search ran as another user: %.20q", mode, o.stdout)
 			}
 		}
