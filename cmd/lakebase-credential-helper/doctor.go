@@ -121,7 +121,7 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 	}
 	if d.progress == nil {
 		d.log = d.Logger(conf)
-		d.progress = cli.StartProgress(d.log, cli.Terminal(d.Stderr))
+		d.progress = d.StartProgress(d.log)
 	}
 	switch id {
 	case doctor.Secret:

@@ -76,7 +76,7 @@ func endpoints(ctx context.Context, c *invocation) error {
 }
 
 func (c *invocation) catalog(ctx context.Context) ([]lakebase.EndpointInfo, error) {
-	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	client, err := c.Client(c.conf, cli.MayPrompt, c.log, progress)
 	if err != nil {

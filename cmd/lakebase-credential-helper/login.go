@@ -207,7 +207,7 @@ func (c *invocation) checkStore(ctx context.Context, kc *keychain.Keychain, acco
 // verifySecret signs in with the secret, and gets a database token if the target is
 // known.
 func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
-	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	conf := c.conf
 	conf.Secret = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}
@@ -307,7 +307,7 @@ func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache, nam
 	if unlock, ok := cache.TryLock(name); ok {
 		return unlock, nil
 	}
-	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	progress.SetStatus("waiting for another login or rotate of this secret")
 	ctx, cancel := context.WithTimeout(ctx, turnTimeout)

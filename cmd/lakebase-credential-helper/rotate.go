@@ -96,7 +96,7 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 		return rotate.Result{}, &busyError{"another rotate or login of this secret is running; nothing was done"}
 	}
 	defer unlock()
-	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	api, err := c.Workspace(c.conf)
 	if err != nil {

@@ -81,7 +81,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 // finishLogin exchanges the code, gets a database token if the target is known, and
 // stores the login. It returns where.
 func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
-	progress := cli.StartProgress(c.log, cli.Terminal(c.Stderr))
+	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	observer := c.Observer(c.conf, c.log, progress)
 	grant, err := auth.ExchangeCode(ctx, c.conf, api, observer, login, code, redirectURI)

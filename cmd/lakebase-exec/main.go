@@ -141,7 +141,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		j.log.Warn("%s with several jobs connects again with the first password, which --refresh passfile cannot replace", filepath.Base(j.argv[0]))
 		j.log.Hint("use --refresh proxy if it may run for longer than a token is valid")
 	}
-	progress := cli.StartProgress(j.log, cli.Terminal(j.Stderr))
+	progress := j.StartProgress(j.log)
 	err = j.prepare(ctx, progress)
 	progress.Stop()
 	if err != nil {

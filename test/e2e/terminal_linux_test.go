@@ -99,6 +99,12 @@ func (s *terminal) echo() bool {
 	return settings.Lflag&unix.ECHO != 0
 }
 
+// redrawing has the programs of a fixture find a terminal that can show the spinner.
+func redrawing(p *fixture) *fixture {
+	p.set("TERM=xterm", "LC_ALL=C.UTF-8")
+	return p
+}
+
 // A wait that is long is shown; one that is short is not. On a terminal it is a
 // spinner, wiped before the command writes; elsewhere one plain line. The compute
 // wakes when what is waited for has been shown.
@@ -112,7 +118,7 @@ func TestTerminal_Progress(t *testing.T) {
 
 	t.Run("spinner", func(t *testing.T) {
 		suspend(t, l, emulator.StartingUp, emulator.Never)
-		s := startOnTerminal(newFixture(t, l), argv...)
+		s := startOnTerminal(redrawing(newFixture(t, l)), argv...)
 		eventually(t, "the spinner turns", func() bool { return strings.Count(s.output(), words) >= 5 && strings.Contains(s.output(), "starting") })
 		wakeAtOnce(t, l)
 		if status := s.end(); status != 0 {
@@ -137,6 +143,24 @@ func TestTerminal_Progress(t *testing.T) {
 			t.Errorf("it does not spin: %q", wait)
 		}
 	})
+	for name, c := range map[string]struct {
+		end  func(*terminal)
+		want syscall.Signal
+	}{
+		"ctrl-c": {func(s *terminal) { s.typeText("\x03") }, syscall.SIGINT},
+		"quit":   {func(s *terminal) { s.typeText("\x1c") }, syscall.SIGQUIT},
+		"term":   {func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGTERM) }, syscall.SIGTERM},
+	} {
+		t.Run(name+" clears it", func(t *testing.T) {
+			suspend(t, l, emulator.Held, emulator.Never)
+			s := startOnTerminal(redrawing(newFixture(t, l)), argv...)
+			eventually(t, "the spinner turns", func() bool { return strings.Contains(s.output(), words) })
+			c.end(s)
+			if status := s.end(); !status.Signaled() || status.Signal() != c.want || !strings.HasSuffix(s.output(), "\r\x1b[K") {
+				t.Errorf("ended with %s, want %s; the terminal shows %q", exitStatus(status), c.want, s.output())
+			}
+		})
+	}
 	t.Run("plain", func(t *testing.T) {
 		suspend(t, l, emulator.Held, emulator.Never)
 		p := newFixture(t, l)

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"os/user"
@@ -115,4 +116,21 @@ func (e *Environment) Stdio() process.Stdio {
 func Terminal(f any) bool {
 	file, ok := f.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// StartProgress returns a Progress that is shown on standard error. Stop must be called
+// before anything else is written to it.
+func (e *Environment) StartProgress(log *Logger) *Progress {
+	return newProgress(log, Terminal(e.Stderr) && canRedraw(runtime.GOOS, e.Env))
+}
+
+// canRedraw reports whether a terminal can redraw a line and show characters outside
+// ASCII. The spinner has no color, so NO_COLOR changes nothing.
+func canRedraw(goos string, env func(string) string) bool {
+	if goos == "windows" {
+		return true
+	}
+	locale := cmp.Or(env("LC_ALL"), env("LC_CTYPE"), env("LANG")) // POSIX, Internationalization Variables
+	charset := strings.ReplaceAll(strings.ToLower(locale), "-", "")
+	return env("TERM") != "" && env("TERM") != "dumb" && strings.Contains(charset, "utf8")
 }

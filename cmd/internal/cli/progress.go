@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -19,6 +21,7 @@ const (
 type Progress struct {
 	log      *Logger
 	terminal bool
+	width    func() int // of the terminal; read for each frame, as it may change
 	begin    time.Time
 	stop     chan struct{}
 	start    sync.Once // starts run
@@ -28,12 +31,24 @@ type Progress struct {
 	status string
 	detail string
 	since  time.Time
+
+	draw  sync.Mutex // held while the spinner is drawn or cleared
+	ended bool       // the spinner was cleared for good
 }
 
-// StartProgress returns a Progress. Stop must be called before anything else is
-// written to the terminal.
-func StartProgress(log *Logger, terminal bool) *Progress {
-	return &Progress{log: log, terminal: terminal && !log.json, begin: time.Now(), stop: make(chan struct{})}
+func newProgress(log *Logger, terminal bool) *Progress {
+	return &Progress{log: log, begin: time.Now(), stop: make(chan struct{}),
+		terminal: terminal && !log.json && log.shows(levelProgress), width: func() int { return columns(log.out.w) }}
+}
+
+// columns returns the width of a terminal; 80 if it is unknown.
+func columns(w io.Writer) int {
+	if f, ok := w.(interface{ Fd() uintptr }); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
 }
 
 // SetStatus sets what the run waits for. The first call starts a goroutine: a run
@@ -79,6 +94,8 @@ func (p *Progress) run() {
 	interval := time.Second
 	if p.terminal {
 		interval = 100 * time.Millisecond
+		defer p.clear()
+		defer cleanUpOnSignal(p.clear)()
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -87,14 +104,24 @@ func (p *Progress) run() {
 		shown = p.show(n, shown)
 		select {
 		case <-p.stop:
-			if p.terminal && shown != "" {
-				_, _ = io.WriteString(p.log.out, "\r\x1b[K")
-			}
 			return
 		case <-tick.C:
 		}
 	}
 }
+
+// clear removes the spinner for good.
+func (p *Progress) clear() {
+	p.draw.Lock()
+	defer p.draw.Unlock()
+	if !p.ended {
+		_, _ = io.WriteString(p.log.out, clearLine)
+	}
+	p.ended = true
+}
+
+// clearLine returns to the first column and erases the line (ECMA-48, EL).
+const clearLine = "\r\x1b[K"
 
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
@@ -105,14 +132,19 @@ func (p *Progress) show(n int, shown string) string {
 	status, detail, since := p.status, p.detail, p.since
 	p.mu.Unlock()
 	switch {
-	case status == "" || !p.log.shows(levelProgress):
+	case status == "":
 		return shown
 	case p.terminal:
 		waited := fmt.Sprintf("%d s", int(time.Since(since).Seconds()))
 		if detail != "" {
 			waited += ", " + sanitize.Escape(detail)
 		}
-		fmt.Fprintf(p.log.out, "\r%c %s: %s (%s)\x1b[K", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), waited)
+		line := []rune(fmt.Sprintf("%c %s: %s (%s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), waited))
+		p.draw.Lock()
+		defer p.draw.Unlock()
+		if !p.ended { // the last column would wrap on some terminals
+			_, _ = io.WriteString(p.log.out, "\r"+string(line[:max(0, min(len(line), p.width()-1))])+"\x1b[K")
+		}
 	case status == shown || time.Since(since) < minStage:
 		return shown
 	default:

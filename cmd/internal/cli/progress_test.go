@@ -2,8 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,10 +32,13 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
+// The goroutine of os/signal starts here, and so in no bubble of synctest.
+func init() { signal.Notify(make(chan os.Signal, 1), os.Interrupt) }
+
 func TestProgress_OffTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen
-		p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), false)
+		p := newProgress(NewLogger("prog", &out, config.LogNormal, false), false)
 		p.SetStatus("signing in")
 		time.Sleep(showAfter - time.Millisecond)
 		if synctest.Wait(); out.String() != "" {
@@ -60,7 +66,7 @@ func TestProgress_OffTerminal(t *testing.T) {
 func TestProgress_QuickStage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen
-		p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), false)
+		p := newProgress(NewLogger("prog", &out, config.LogNormal, false), false)
 		p.SetStatus("signing in")
 		time.Sleep(3 * time.Second)
 		p.SetStatus("looking")
@@ -80,7 +86,7 @@ func TestProgress_QuickRun(t *testing.T) {
 	for _, terminal := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			var out screen
-			p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), terminal)
+			p := newProgress(NewLogger("prog", &out, config.LogNormal, false), terminal)
 			p.SetStatus("signing in")
 			time.Sleep(showAfter - time.Millisecond)
 			p.Stop()
@@ -95,7 +101,7 @@ func TestProgress_QuickRun(t *testing.T) {
 func TestProgress_OnTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out screen
-		p := StartProgress(NewLogger("prog", &out, config.LogNormal, false), true)
+		p := newProgress(NewLogger("prog", &out, config.LogNormal, false), true)
 		p.SetStatus("waiting\x1b[31m")
 		p.SetDetail("no\nanswer")
 		time.Sleep(showAfter + 1050*time.Millisecond)
@@ -124,7 +130,7 @@ func TestProgress_Silent(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out screen
-			p := StartProgress(NewLogger("p", &out, c.level, c.json), true)
+			p := newProgress(NewLogger("p", &out, c.level, c.json), true)
 			if c.status != "" {
 				p.SetStatus(c.status)
 			}
@@ -134,5 +140,50 @@ func TestProgress_Silent(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", name, got, c.want)
 			}
 		})
+	}
+}
+
+// A frame never wraps, also after the terminal has become narrower.
+func TestProgress_FitsTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out screen
+		p := newProgress(NewLogger("prog", &out, config.LogNormal, false), true)
+		var width atomic.Int64
+		width.Store(40)
+		p.width = func() int { return int(width.Load()) }
+		p.SetStatus("signing in to a-workspace-with-a-long-name.cloud.databricks.com")
+		time.Sleep(showAfter + time.Second)
+		width.Store(12)
+		time.Sleep(time.Second)
+		p.Stop()
+		widths := map[int]bool{}
+		for _, frame := range strings.Split(out.String(), "\r") {
+			widths[len([]rune(strings.TrimSuffix(frame, "\x1b[K")))] = true
+		}
+		if !widths[39] || !widths[11] || len(widths) != 3 { // and the empty line at the end
+			t.Errorf("got widths %v, want 0, 11 and 39", widths)
+		}
+	})
+}
+
+func TestCanRedraw(t *testing.T) {
+	for env, want := range map[string]bool{
+		"TERM=xterm LANG=de_DE.UTF-8":            true,
+		"TERM=xterm LC_CTYPE=C.utf8 LANG=C":      true,
+		"TERM=xterm LANG=en_US.UTF-8 NO_COLOR=1": true,
+		"TERM=dumb LANG=de_DE.UTF-8":             false,
+		"TERM=xterm":                             false,
+		"LANG=C.UTF-8":                           false,
+		"TERM=xterm LC_ALL=C LANG=de_DE.UTF-8":   false,
+		"TERM=xterm LANG=de_DE.ISO-8859-1":       false,
+	} {
+		vars := map[string]string{}
+		for _, v := range strings.Fields(env) {
+			name, value, _ := strings.Cut(v, "=")
+			vars[name] = value
+		}
+		if got := canRedraw("linux", func(name string) string { return vars[name] }); got != want {
+			t.Errorf("%s: got %v, want %v", env, got, want)
+		}
 	}
 }

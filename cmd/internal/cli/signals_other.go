@@ -18,5 +18,8 @@ func HoldSignals() (caught <-chan os.Signal, release func()) {
 	return c, func() { signal.Stop(c) }
 }
 
+// cleanUpOnSignal does nothing: the line stays.
+func cleanUpOnSignal(func()) (stop func()) { return func() {} }
+
 // SignalNumber returns 0: no signal can be sent here.
 func SignalNumber(string) syscall.Signal { return 0 }

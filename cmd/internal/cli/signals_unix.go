@@ -7,14 +7,20 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
-// restoreAtEnd, unless nil, is called before a signal ends the process.
-var restoreAtEnd atomic.Pointer[func()]
+var (
+	cleanUp atomic.Pointer[func()] // called before a signal ends the process, unless nil
+	held    atomic.Bool            // HoldSignals has been called
+)
+
+// cleanUpTimeout bounds the cleanup: a terminal whose output is stopped (Ctrl-S) blocks it.
+const cleanUpTimeout = time.Second
 
 // ending receives the signals that end the process.
 var ending = make(chan os.Signal, 1)
@@ -34,14 +40,20 @@ func EndBySignal() {
 
 // end ends the process by a signal.
 func end(sig os.Signal) {
-	if restore := restoreAtEnd.Load(); restore != nil {
-		(*restore)()
+	if f := cleanUp.Load(); f != nil {
+		done := make(chan struct{})
+		go func() { (*f)(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(cleanUpTimeout):
+		}
 	}
 	os.Exit(process.RaiseSignal(sig.(syscall.Signal)))
 }
 
 // HoldSignals catches the signals that would end this process, until release.
 func HoldSignals() (caught <-chan os.Signal, release func()) {
+	held.Store(true)
 	c := make(chan os.Signal, 8)
 	notify(c, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	signal.Stop(ending)
@@ -60,13 +72,34 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 // SignalNumber returns the signal of a name without SIG; 0 if there is none.
 func SignalNumber(name string) syscall.Signal { return unix.SignalNum("SIG" + name) }
 
+// cleanUpOnSignal calls f before a signal ends the process, until stop. A signal that has
+// arrived when stop is called still ends it. There is one f at a time.
+func cleanUpOnSignal(f func()) (stop func()) {
+	if held.Load() { // their holder ends the process
+		return func() {}
+	}
+	cleanUp.Store(&f)
+	caught, done := make(chan os.Signal, 1), make(chan struct{})
+	notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGABRT)
+	go func() {
+		defer close(done)
+		if sig, ok := <-caught; ok {
+			end(sig)
+		}
+	}()
+	return func() {
+		signal.Stop(caught)
+		close(caught)
+		<-done
+		cleanUp.Store(nil)
+	}
+}
+
 // RestoreOnSignal calls restore before a signal ends the process, until stop, and before
 // one stops it; it calls resume when the process is continued. Both may be called after
 // stop: once SIGTSTP was caught, only we can stop the process.
 func RestoreOnSignal(restore, resume func()) (stop func()) {
-	restoreAtEnd.Store(&restore)
-	atEnd := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGABRT}
-	notify(ending, atEnd...)
+	stopCleanUp := cleanUpOnSignal(restore)
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE) // a write to a closed pipe must not end us
 	jobs := make(chan os.Signal, 8)
@@ -84,10 +117,7 @@ func RestoreOnSignal(restore, resume func()) (stop func()) {
 		}
 	}()
 	return func() {
-		restoreAtEnd.Store(nil)
+		stopCleanUp()
 		signal.Stop(pipe)
-		if os.Getpid() != 1 {
-			signal.Reset(atEnd...)
-		}
 	}
 }

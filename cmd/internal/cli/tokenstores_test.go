@@ -29,7 +29,7 @@ func TestCacheFailed_Warns(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		log := NewLogger("p", &out, config.LogNormal, false)
-		o := cacheObserver{log, StartProgress(log, false), &sync.Once{}}
+		o := cacheObserver{log, newProgress(log, false), &sync.Once{}}
 		if c.get {
 			o.progress = nil
 		}
