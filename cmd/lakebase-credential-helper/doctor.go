@@ -102,8 +102,7 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 }
 
 func (d *diagnosis) Prober(conf config.Config) (doctor.Prober, error) {
-	prober, err := doctor.NewProber(conf.Workspace.Value, d.WorkspaceOptions(conf))
-	return prober, cli.ProxyError(err)
+	return d.Workspace(conf)
 }
 
 func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {

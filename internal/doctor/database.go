@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -18,63 +17,29 @@ import (
 func (x *run) checkDatabaseHost(_ context.Context, r *Result) error {
 	configured := x.conf.PGHost
 	x.host = configured.Value
-	var err error
 	if x.endpoint.Name != "" {
-		var named string
-		named, err = x.conn.Targets.Host(x.endpoint)
-		if configured.Value == "" {
-			x.host = named
+		named, err := x.conn.Targets.Host(x.endpoint)
+		x.host = cmp.Or(x.host, named)
+		switch {
+		case err != nil && configured.Source.Origin == config.FromOption:
+			err = warning{err}
+			fallthrough
+		case err != nil:
+			r.fact("host", x.host)
+			return err
 		}
 	}
 	r.fact("host", x.host)
-	if err != nil {
-		text, _ := x.explain(err)
-		r.Text = text + x.otherRegion()
-		if configured.Source.Origin == config.FromOption {
-			return warning{err}
-		}
-		return err
-	}
 	r.Text = x.host
-	switch {
+	switch source := configured.Source.String(); {
 	case configured.Value == "":
 		r.Text += ", from the workspace"
 	case x.endpoint.Host == "":
-		r.Text += " (" + configured.Source.String() + "), not checked against the workspace"
+		r.Text += " (" + source + "), not checked against the workspace"
 	default:
-		r.Text += " (" + configured.Source.String() + "), the target's host"
+		r.Text += " (" + source + "), the target's host"
 	}
 	return nil
-}
-
-// otherRegion describes the regions of the configured host and the target's, if
-// they differ.
-func (x *run) otherRegion() string {
-	want := x.endpoint.Host
-	if x.conf.ReadOnly.Value {
-		want = x.endpoint.ReadOnlyHost
-	}
-	configured, target := region(x.conf.PGHost.Value), region(want)
-	switch {
-	case configured == "" || want == "" || configured == target:
-		return ""
-	case target == "":
-		return "; it is in the region " + configured
-	}
-	return "; it is in the region " + configured + ", and the target in " + target
-}
-
-// region returns REGION of the host NAME.database.REGION.DOMAIN; empty for others.
-func region(host string) string {
-	if !config.IsDatabaseDomain(host) {
-		return ""
-	}
-	_, rest, _ := strings.Cut(host, ".database.")
-	region, domain, _ := strings.Cut(rest, ".")
-	if !config.IsDatabaseDomain("x.database." + domain) {
-		return "" // the name has no region
-	}
-	return region
 }
 
 // target returns what to connect to.

@@ -4,8 +4,11 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -127,7 +130,6 @@ func (r Report) Err() error {
 // Settings resolves the configuration.
 type Settings interface {
 	Resolve(options map[string][]string, change func(*config.Input) error) (*config.Config, error)
-	Profiles() (*config.Profiles, error)
 	Env(name string) string
 }
 
@@ -139,7 +141,6 @@ type Local interface {
 	TokenStore(conf config.Config) (name string, notes []string, err error)
 	// KeychainState returns an error if the keychain does not answer. It shows no dialog.
 	KeychainState(ctx context.Context, conf config.Config) error
-	// Stored returns where the secret or login of id is stored.
 	Stored(ctx context.Context, conf config.Config, id auth.Identity) Stored
 }
 
@@ -158,31 +159,28 @@ type Connector interface {
 	Connect(conf config.Config) (Connection, error)
 }
 
-// Prober looks at the workspace without credentials.
+// Prober sends requests without a credential; *exchange.Client implements it.
 type Prober interface {
 	// ServerTime returns how far the workspace's clock is ahead, from one attempt.
 	ServerTime(ctx context.Context) (time.Duration, error)
-	// Peer returns the workspace's certificate; zero if a proxy hides it.
-	Peer(ctx context.Context) pglogin.Peer
-	// Proxy returns the address of the proxy that was used; empty for none.
+	// Proxy returns the address of the proxy in use; empty for none.
 	Proxy() string
 }
 
 // Connection is what a run uses to obtain a database login.
 type Connection struct {
-	Auth      Auth // *auth.Chain
+	Auth      Auth
 	Targets   Targets
 	Workspace WorkspaceAPI
 	Database  DatabaseLogin
 }
 
-// Auth finds out who signs in.
+// Auth finds out who signs in; *auth.Chain implements it.
 type Auth interface {
 	Do(ctx context.Context, use func(auth.Source, auth.Identity) error) error
 }
 
-// Targets finds the configured endpoint or instance. *lakebase.Resolver implements
-// it.
+// Targets finds the configured endpoint or instance; *lakebase.Resolver implements it.
 type Targets interface {
 	Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error)
 	// Describe completes an endpoint. For one that no login can reach it returns both.
@@ -251,21 +249,16 @@ type run struct {
 func (d Doctor) Run(ctx context.Context) Report {
 	x := &run{Doctor: d, blocked: map[CheckID]CheckID{}}
 	for _, c := range checks {
-		x.check(ctx, c)
+		r := Result{ID: c.id, Facts: map[string]string{}}
+		if needs := x.missing(c); needs != "" {
+			r.notTried(needs)
+		} else {
+			x.Observer.Checking(c.id, x.conf)
+			x.finish(&r, c.run(x, ctx, &r))
+		}
+		x.results = append(x.results, r)
 	}
 	return Report{Results: x.results, Config: x.conf}
-}
-
-// check runs one check and records its result.
-func (x *run) check(ctx context.Context, c check) {
-	r := Result{ID: c.id, Facts: map[string]string{}}
-	if needs := x.missing(c); needs != "" {
-		r.notTried(needs)
-	} else {
-		x.Observer.Checking(c.id, x.conf)
-		x.finish(&r, c.run(x, ctx, &r))
-	}
-	x.results = append(x.results, r)
 }
 
 // missing returns the check that keeps c from running; empty for none.
@@ -274,8 +267,7 @@ func (x *run) missing(c check) CheckID {
 		return by
 	}
 	for _, id := range c.needs {
-		r := x.result(id)
-		if s := r.Status; s == NotTried || s == Failed && !r.optional {
+		if r := x.result(id); r.Status == NotTried || r.Status == Failed && !r.optional {
 			return id
 		}
 	}
@@ -284,20 +276,13 @@ func (x *run) missing(c check) CheckID {
 
 // result returns the result of an earlier check.
 func (x *run) result(id CheckID) *Result {
-	for i := range x.results {
-		if x.results[i].ID == id {
-			return &x.results[i]
-		}
-	}
-	return &Result{}
+	return &x.results[slices.IndexFunc(x.results, func(r Result) bool { return r.ID == id })]
 }
 
 // finish sets what the check has not set itself.
 func (x *run) finish(r *Result, err error) {
 	if err == nil {
-		if r.Status == "" {
-			r.Status = OK
-		}
+		r.Status = cmp.Or(r.Status, OK)
 		return
 	}
 	r.Status, r.Err = Failed, err
@@ -305,15 +290,7 @@ func (x *run) finish(r *Result, err error) {
 		r.Status, r.Err = Warning, nil
 	}
 	text, fix := x.explain(err)
-	if r.Text == "" {
-		r.Text = text
-	}
-	if r.Fix == "" {
-		r.Fix = fix
-	}
-	if r.Fix == "" {
-		r.Fix = "try again with --verbose"
-	}
+	r.Text, r.Fix = cmp.Or(r.Text, text), cmp.Or(r.Fix, fix, "try again with --verbose")
 }
 
 func (x *run) explain(err error) (text, fix string) {
@@ -336,6 +313,18 @@ func (r *Result) fact(name, value string) {
 	if value != "" {
 		r.Facts[name] = value
 	}
+}
+
+// add appends a value with its source to the text, unless it is empty, and records both.
+func (r *Result) add(name, value, source string) {
+	if value == "" {
+		return
+	}
+	if r.Text != "" {
+		r.Text += ", "
+	}
+	r.Text += fmt.Sprintf("%s %s (%s)", name, value, source)
+	r.Facts[name], r.Facts[name+"_from"] = value, source
 }
 
 // timestamp formats a time for JSON; empty for zero.

@@ -148,8 +148,7 @@ func (w *fakeWorld) Connect(conf config.Config) (Connection, error) {
 func (w *fakeWorld) ServerTime(context.Context) (time.Duration, error) {
 	return w.skew, w.called("clock", w.clockErr)
 }
-func (w *fakeWorld) Peer(context.Context) pglogin.Peer { return pglogin.Peer{Issuer: "CN=workspace"} }
-func (w *fakeWorld) Proxy() string                     { return "" }
+func (w *fakeWorld) Proxy() string { return "" }
 
 func (w *fakeWorld) Do(_ context.Context, use func(auth.Source, auth.Identity) error) error {
 	id := auth.Identity{Type: auth.AuthM2M, Principal: clientID, User: clientID}

@@ -40,18 +40,18 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	if workspaceErr != nil {
 		return workspaceErr
 	}
-	s, rootsSource := sources{r: r}, "the default"
+	rootsSource := "the default"
 	switch {
 	case conf.SSLRootCert.Value != "":
 		rootsSource = conf.SSLRootCert.Source.String()
 	case x.Settings.Env("SSL_CERT_FILE") != "":
 		rootsSource = "SSL_CERT_FILE"
 	}
-	s.add("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
-	s.add("sslrootcert", roots, rootsSource)
-	s.add("cacert", conf.CACert.Value, conf.CACert.Source.String())
+	r.add("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
+	r.add("sslrootcert", roots, rootsSource)
+	r.add("cacert", conf.CACert.Value, conf.CACert.Source.String())
 	if conf.SSLRootCert.Value != "" {
-		s.add("workspace_roots", x.Settings.Env("SSL_CERT_FILE"), "SSL_CERT_FILE")
+		r.add("workspace_roots", x.Settings.Env("SSL_CERT_FILE"), "SSL_CERT_FILE")
 	}
 	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
 		value, from := x.Settings.Env(name), name
@@ -59,12 +59,11 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 			from = strings.ToLower(name)
 			value = x.Settings.Env(from)
 		}
-		s.add(strings.ToLower(name), withoutUserinfo(value), from)
+		r.add(strings.ToLower(name), withoutUserinfo(value), from)
 	}
 	if r.Facts["https_proxy"] == "" {
-		s.parts = append(s.parts, "no proxy")
+		r.Text += ", no proxy"
 	}
-	r.Text = strings.Join(s.parts, ", ")
 	if conf.SSLMode.Value == config.Require {
 		r.Status, r.Fix = Warning, "leave out --sslmode require: with it the database's certificate is not verified"
 	}
@@ -80,19 +79,10 @@ func (x *run) sslRootCert() (string, error) {
 	return x.Roots.Bundle(x.conf.SSLRootCert.Value)
 }
 
-// withoutUserinfo returns a proxy's address without its user, password and path.
-func withoutUserinfo(address string) string {
-	i := strings.LastIndexByte(address, '@')
-	if i < 0 {
-		return address
-	}
-	scheme, _, found := strings.Cut(address, "://")
-	host, _, _ := strings.Cut(address[i+1:], "/")
-	if found {
-		host = scheme + "://" + host
-	}
-	return host
-}
+var userinfo = regexp.MustCompile(`^(\w+://)?.*@`)
+
+// withoutUserinfo returns a proxy's address without its user and password.
+func withoutUserinfo(address string) string { return userinfo.ReplaceAllString(address, "$1") }
 
 // checkRuntimeDir opens the directory for locks and records of logins.
 func (x *run) checkRuntimeDir(_ context.Context, r *Result) error {
@@ -147,29 +137,27 @@ func (x *run) checkCache(_ context.Context, r *Result) error {
 func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 	err := x.Local.KeychainState(ctx, x.conf)
 	var e *keychain.Error
+	state := "failed"
 	switch {
 	case err == nil || errors.As(err, &e) && e.Missing():
-		r.Text = "present, and unlocked"
-		r.fact("state", "present")
-		return nil
+		state, r.Text, err = "present", "present, and unlocked", nil
 	case errors.Is(err, keychain.ErrAbsent):
-		r.Text = "absent: this machine has none"
-		r.fact("state", "absent")
+		state, r.Text, err = "absent", "absent: this machine has none", nil
 		if x.keychainUsed {
 			r.Text += ", so each start signs in"
 		}
-		return nil
 	case errors.As(err, &e) && e.Locked():
-		r.fact("state", "locked")
+		state = "locked"
 	case errors.Is(err, keychain.ErrTimeout):
-		r.fact("state", "silent")
-	default:
-		r.fact("state", "failed")
+		state = "silent"
 	}
-	if x.keychainUsed {
+	r.fact("state", state)
+	if err != nil && x.keychainUsed {
 		return warning{err}
 	}
-	r.Text, _ = x.explain(err)
+	if err != nil {
+		r.Text, _ = x.explain(err)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http/httptrace"
 	"strings"
 	"time"
 
@@ -88,16 +89,20 @@ const maxProbe = 15 * time.Second
 func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
 	ctx, cancel := context.WithTimeout(ctx, min(x.conf.Timeout.Value, maxProbe))
 	defer cancel()
-	skew, err := exchange.Retry(ctx, x.prober.ServerTime)
+	var peer pglogin.Peer
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		peer = pglogin.PeerOf(info.Conn)
+	}})
+	var err error
+	x.skew, err = exchange.Retry(ctx, x.prober.ServerTime)
 	var e *exchange.Error
 	if errors.As(err, &e) && e.Kind == exchange.KindBadReply && e.Status != 0 { // a response without a date
 		x.skewErr, err = err, nil
 	}
-	x.skew = skew
-	peer, proxy := x.prober.Peer(ctx), x.prober.Proxy()
-	if wrong := (*tls.CertificateVerificationError)(nil); peer.Issuer == "" && errors.As(err, &wrong) && len(wrong.UnverifiedCertificates) > 0 {
+	if wrong := (*tls.CertificateVerificationError)(nil); errors.As(err, &wrong) && len(wrong.UnverifiedCertificates) > 0 {
 		peer.AddCertificate(wrong.UnverifiedCertificates[0])
 	}
+	proxy := x.prober.Proxy()
 	r.fact("proxy", proxy)
 	x.describePeer(r, peer, err)
 	if err == nil {
@@ -148,29 +153,26 @@ const (
 	failSkew = 5 * time.Minute
 )
 
-// clockError reports that the workspace's clock is ahead of this machine's; negative:
-// behind.
-func (x *run) clockError(ahead time.Duration) error {
+func (x *run) checkClock(_ context.Context, r *Result) error {
+	off := x.skew.Abs()
+	r.fact("ahead_seconds", fmt.Sprintf("%.0f", -x.skew.Seconds()))
+	if x.skewErr != nil {
+		return warning{x.skewErr}
+	}
+	if off <= maxSkew {
+		r.Text = fmt.Sprintf("within %s of that of %s", (off + time.Second).Truncate(time.Second), x.workspaceHost())
+		return nil
+	}
 	direction := "behind"
-	if ahead < 0 {
+	if x.skew < 0 {
 		direction = "ahead of"
 	}
-	return &problem{fmt.Sprintf("this machine's clock is %s %s that of %s", ahead.Abs().Round(time.Second), direction, x.workspaceHost()),
+	err := &problem{fmt.Sprintf("this machine's clock is %s %s that of %s", off.Round(time.Second), direction, x.workspaceHost()),
 		"set this machine's clock and keep it synchronized (timedatectl set-ntp true; restart a VM or WSL): tokens are checked against it"}
-}
-
-func (x *run) checkClock(_ context.Context, r *Result) error {
-	r.fact("ahead_seconds", fmt.Sprintf("%.0f", -x.skew.Seconds()))
-	switch {
-	case x.skewErr != nil:
-		return warning{x.skewErr}
-	case x.skew.Abs() > failSkew:
-		return x.clockError(x.skew)
-	case x.skew.Abs() > maxSkew:
-		return warning{x.clockError(x.skew)}
+	if off > failSkew {
+		return err
 	}
-	r.Text = fmt.Sprintf("within %s of that of %s", (x.skew.Abs() + time.Second).Truncate(time.Second), x.workspaceHost())
-	return nil
+	return warning{err}
 }
 
 func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {

@@ -43,6 +43,10 @@ type ProxySettings struct {
 	NoProxy    string
 }
 
+func (s ProxySettings) proxyFunc() func(*url.URL) (*url.URL, error) {
+	return (&httpproxy.Config{HTTPSProxy: s.HTTPSProxy, NoProxy: s.NoProxy}).ProxyFunc()
+}
+
 // Options configures a Client. Only Host is required.
 type Options struct {
 	// Host is the workspace, "https://host[:port]", without user, path or query.
@@ -69,6 +73,7 @@ type Options struct {
 // connection open between calls.
 type Client struct {
 	base      url.URL
+	proxy     ProxySettings
 	accountID string
 	userAgent string
 	now       func() time.Time
@@ -105,7 +110,7 @@ func New(o Options) (*Client, error) {
 		o.Now = time.Now
 	}
 	c := &Client{
-		base: base, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
+		base: base, proxy: o.Proxy, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 	}
 	c.transport = sync.OnceValues(func() (*http.Transport, error) {
@@ -145,6 +150,14 @@ func parseHost(host string) (url.URL, error) {
 		return url.URL{}, errors.New("exchange: the host must not contain a path, query or fragment")
 	}
 	return url.URL{Scheme: "https", Host: u.Host}, nil
+}
+
+// Proxy returns the host and port of the proxy in use; empty for none.
+func (c *Client) Proxy() string {
+	if proxy, err := c.proxy.proxyFunc()(&c.base); err == nil && proxy != nil {
+		return proxy.Host
+	}
+	return ""
 }
 
 // checkProxy rejects what httpproxy would silently ignore and connect directly. Its
@@ -189,7 +202,7 @@ func newTransport(o Options) (*http.Transport, error) {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
-	proxy := (&httpproxy.Config{HTTPSProxy: o.Proxy.HTTPSProxy, NoProxy: o.Proxy.NoProxy}).ProxyFunc()
+	proxy := o.Proxy.proxyFunc()
 	return &http.Transport{
 		DialContext:            dial,
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },

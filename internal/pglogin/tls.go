@@ -101,25 +101,30 @@ func (p *Peer) AddCertificate(cert *x509.Certificate) {
 	p.Subject, p.Issuer, p.NotAfter = sanitize.Line(cert.Subject.String()), sanitize.Line(cert.Issuer.String()), cert.NotAfter
 }
 
-// Handshake does a TLS handshake on c. The Peer names the certificate also
-// if it is not trusted.
-func Handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer, error) {
+// PeerOf returns the other end of a connection.
+func PeerOf(c net.Conn) Peer {
 	p := Peer{}
 	if a := c.RemoteAddr(); a != nil {
 		p.Address = a.String()
 	}
-	encrypted := tls.Client(c, cfg)
-	err := encrypted.HandshakeContext(ctx)
-	state := encrypted.ConnectionState()
-	var untrusted *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &untrusted) && len(untrusted.UnverifiedCertificates) > 0:
-		p.AddCertificate(untrusted.UnverifiedCertificates[0])
-	case err == nil:
-		p.Version = tls.VersionName(state.Version)
-		if len(state.PeerCertificates) > 0 {
+	if encrypted, ok := c.(*tls.Conn); ok {
+		if state := encrypted.ConnectionState(); state.HandshakeComplete {
+			p.Version = tls.VersionName(state.Version)
 			p.AddCertificate(state.PeerCertificates[0])
 		}
+	}
+	return p
+}
+
+// handshake does a TLS handshake on c. The Peer names the certificate also if it is not
+// trusted.
+func handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer, error) {
+	encrypted := tls.Client(c, cfg)
+	err := encrypted.HandshakeContext(ctx)
+	p := PeerOf(encrypted)
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) && len(untrusted.UnverifiedCertificates) > 0 {
+		p.AddCertificate(untrusted.UnverifiedCertificates[0])
 	}
 	return encrypted, p, err
 }
@@ -144,7 +149,7 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, er
 	}
 	if err == nil && answer[0] == 'S' {
 		var encrypted net.Conn
-		if encrypted, peer, err = Handshake(ctx, c, cfg); err == nil {
+		if encrypted, peer, err = handshake(ctx, c, cfg); err == nil {
 			return encrypted, peer, nil
 		}
 	}

@@ -90,8 +90,16 @@ func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 			return nil, err
 		}
 	}
-	client, err := exchange.New(e.WorkspaceOptions(conf))
-	return client, ProxyError(err)
+	finder, workspace := e.Roots(), conf.Workspace.Value
+	client, err := exchange.New(exchange.Options{
+		Host: workspace.URL(), WorkspaceID: workspace.WorkspaceID, AccountID: workspace.AccountID, UserAgent: e.Program + "/" + Version(),
+		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
+		Proxy:     e.proxySettings(),
+	})
+	if err != nil { // the host is valid, so it is the proxy
+		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
+	}
+	return client, nil
 }
 
 // Observer returns what shows an operation's stages, and its notes with --verbose.

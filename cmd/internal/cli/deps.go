@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"crypto/x509"
 	"errors"
 	"io/fs"
 	"os"
@@ -116,24 +115,6 @@ func ListenError(from config.Source, err error) error {
 		fix = "give an address of this machine, as in 127.0.0.1:5432"
 	}
 	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}
-}
-
-// WorkspaceOptions returns the options of a client for conf's workspace.
-func (e *Environment) WorkspaceOptions(conf config.Config) exchange.Options {
-	finder := e.Roots()
-	return exchange.Options{
-		Host: conf.Workspace.Value.URL(), WorkspaceID: conf.Workspace.Value.WorkspaceID, AccountID: conf.Workspace.Value.AccountID, UserAgent: e.Program + "/" + Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-		Proxy:     e.proxySettings(),
-	}
-}
-
-// ProxyError explains an error of exchange.New. The host is valid, so it is the proxy.
-func ProxyError(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
 }
 
 // proxySettings returns the proxy settings of the environment.
