@@ -17,7 +17,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
-	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
 // CheckID names a check, in the output and in JSON.
@@ -135,6 +134,9 @@ type Settings interface {
 
 // Local looks at what is stored on this machine.
 type Local interface {
+	// SSLRootCert returns the file with the database's root certificates; empty with
+	// sslmode=require.
+	SSLRootCert(conf config.Config) (string, error)
 	RuntimeDir(conf config.Config) (path string, err error)
 	// TokenStore returns the token store in use, by its --cache name, and why others
 	// are not used.
@@ -219,7 +221,6 @@ type Doctor struct {
 	Local     Local
 	Connector Connector
 	Observer  Observer
-	Roots     rootcerts.Finder
 	Search    process.Search // for libpq's programs
 	Now       func() time.Time
 }
@@ -272,6 +273,13 @@ func (x *run) missing(c check) CheckID {
 		}
 	}
 	return ""
+}
+
+// block keeps checks from running.
+func (x *run) block(by CheckID, ids ...CheckID) {
+	for _, id := range ids {
+		x.blocked[id] = by
+	}
 }
 
 // result returns the result of an earlier check.

@@ -69,7 +69,7 @@ func TestRun_Needs(t *testing.T) {
 		{"runtime directory given", func(w *fakeWorld) { w.runtimeErr = errors.New("none") }, []string{"runtime-dir", "/x"}, "runtime folder:failed"},
 		{"proxy setting", func(w *fakeWorld) { w.proxyErr = errors.New("bad") }, nil, "trust:failed, secret<trust, workspace<trust, clock<workspace, sign-in<secret, " + afterSignIn},
 		{"roots of the database", func(*fakeWorld) {}, []string{"sslrootcert", "/nowhere.pem"}, "trust:failed, database<trust, login<database"},
-		{"roots of the workspace", func(*fakeWorld) {}, []string{"cacert", "/nowhere.pem"}, "trust:failed, workspace<trust, clock<workspace, sign-in<workspace, " + afterSignIn},
+		{"roots of the workspace", func(*fakeWorld) {}, []string{"cacert", "/nowhere.pem"}, "trust:failed, secret<trust, workspace<trust, clock<workspace, sign-in<secret, " + afterSignIn},
 		{"no TLS verification", func(*fakeWorld) {}, []string{"sslmode", "require"}, "trust:warning"},
 		{"dispensable settings", func(*fakeWorld) {}, []string{"timeout", "never", "PGSSLMODE", "prefer"}, "configuration:failed"},
 		{"no endpoint", func(*fakeWorld) {}, []string{"LAKEBASE_ENDPOINT", ""}, "configuration:failed, target<configuration, " + afterTarget},

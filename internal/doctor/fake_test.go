@@ -16,7 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
-	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
 const (
@@ -53,7 +52,6 @@ func newFakeWorld(t *testing.T) *fakeWorld {
 		stored:   Stored{Store: "keychain", Known: true},
 		now:      time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
 	}
-	t.Setenv("SSL_CERT_FILE", "")
 	return w
 }
 
@@ -72,7 +70,6 @@ func (w *fakeWorld) run(t *testing.T, more ...string) Report {
 	w.calls = nil
 	return Doctor{
 		Options: options, Settings: w, Local: w, Connector: w, Observer: w,
-		Roots:  rootcerts.Finder{CacheDir: t.TempDir()},
 		Search: process.Search{Path: t.TempDir(), PathSet: true}, Now: func() time.Time { return w.now },
 	}.Run(t.Context())
 }
@@ -136,7 +133,21 @@ func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) Stored
 	return s
 }
 
-func (w *fakeWorld) Prober(config.Config) (Prober, error) { return w, w.proxyErr }
+func (w *fakeWorld) SSLRootCert(conf config.Config) (string, error) {
+	return "/roots.pem", readable(conf.SSLRootCert.Value)
+}
+
+func (w *fakeWorld) Prober(conf config.Config) (Prober, error) {
+	return w, errors.Join(w.proxyErr, readable(conf.CACert.Value))
+}
+
+// readable returns an error for a named file.
+func readable(path string) error {
+	if path != "" {
+		return errors.New(path + " does not exist")
+	}
+	return nil
+}
 
 func (w *fakeWorld) Connect(conf config.Config) (Connection, error) {
 	if conf.Cache.Value != config.CacheOff {

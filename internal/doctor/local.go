@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -20,38 +21,175 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
+// checkConfiguration resolves the configuration. It leaves out what is wrong if the
+// other checks can do without it, so that it finds several mistakes at once.
+func (x *run) checkConfiguration(_ context.Context, r *Result) error {
+	options, noEndpoint := maps.Clone(x.Options), false
+	var omitted []string // variables
+	var problems []error
+	for range len(config.Settings()) {
+		conf, err := x.Settings.Resolve(options, func(in *config.Input) error {
+			in.Environ, in.NoEndpoint = maps.Clone(in.Environ), noEndpoint
+			maps.DeleteFunc(in.Environ, func(name, _ string) bool { return slices.Contains(omitted, name) })
+			return nil
+		})
+		if err == nil {
+			x.conf, x.known = *conf, true
+			break
+		}
+		if len(problems) == 0 || problems[len(problems)-1].Error() != err.Error() {
+			problems = append(problems, err)
+		}
+		var named *config.Error
+		var setting config.Setting
+		if errors.As(err, &named) {
+			setting, _ = config.LookupSetting(named.Name)
+		}
+		leaveOut := setting.Option != "" && !setting.Decisive
+		if !leaveOut {
+			if noEndpoint {
+				break
+			}
+			noEndpoint = true
+			leaveOut = setting.Option == "endpoint" || setting.Option == "instance"
+		}
+		if leaveOut {
+			delete(options, setting.Option)
+			omitted = append(omitted, setting.Env...)
+		}
+	}
+	switch {
+	case !x.known:
+		x.block(Configuration, AuthType, Secret, Workspace, Child)
+		defaults := func(in *config.Input) error { in.NoTarget, in.Environ = true, nil; return nil }
+		if conf, err := x.Settings.Resolve(nil, defaults); err == nil {
+			x.conf = *conf
+		}
+	case noEndpoint:
+		x.block(Configuration, Target)
+	}
+	if len(problems) == 0 {
+		x.describeSettings(r)
+		return nil
+	}
+	var texts, fixes []string
+	for _, err := range problems {
+		text, fix := x.Observer.Explain(err, nil)
+		texts, fixes = append(texts, text), append(fixes, cmp.Or(fix, "correct it there"))
+	}
+	r.Text, r.Fix = strings.Join(texts, "; also: "), strings.Join(fixes, "; also: ")
+	return problems[0]
+}
+
+// describeSettings lists each part of the target with its source.
+func (x *run) describeSettings(r *Result) {
+	conf := x.conf
+	add := func(name string, v config.Value[string]) { r.add(name, v.Value, v.Source.String()) }
+	add("profile", conf.Profile)
+	r.add("host", conf.Workspace.Value.String(), conf.Workspace.Source.String())
+	add("endpoint", conf.Endpoint)
+	add("instance", conf.Instance)
+	add("pghost", conf.PGHost)
+	add("pghostaddr", conf.PGHostAddr)
+	r.add("pgport", fmt.Sprint(conf.PGPort.Value), conf.PGPort.Source.String())
+	add("database", conf.Database)
+	r.add("user", conf.User.Value, userSource(conf))
+	if conf.ReadOnly.Value {
+		r.add("read_only", "true", conf.ReadOnly.Source.String())
+	}
+	if conf.Credential.Given() {
+		add("credential", conf.Credential)
+	}
+	for i, n := range conf.Notes {
+		r.fact(fmt.Sprintf("note_%d", i+1), n.String())
+		r.Text += "; " + n.String()
+	}
+	for i, n := range conf.Warnings {
+		r.fact(fmt.Sprintf("warning_%d", i+1), n.String())
+	}
+	if len(conf.Warnings) > 0 {
+		r.Status, r.Fix = Warning, conf.Warnings[0].String()
+	}
+}
+
+func userSource(conf config.Config) string {
+	if !conf.User.Given() && conf.ClientID.Value != "" {
+		return "the client ID"
+	}
+	return conf.User.Source.String()
+}
+
+// checkAuthType describes who signs in, and how.
+func (x *run) checkAuthType(_ context.Context, r *Result) error {
+	conf := x.conf
+	auth, from := conf.Auth.Value, conf.Auth.Source.String()
+	if auth == "" {
+		auth, from = "what the keychain has", "no other is given"
+	}
+	r.fact("auth", auth)
+	r.fact("auth_from", from)
+	r.Text = auth + " (" + from + ")"
+	if id := conf.ClientID; id.Value != "" {
+		r.fact("client_id", id.Value)
+		r.fact("client_id_from", id.Source.String())
+		r.Text += fmt.Sprintf(", client ID %s (%s)", id.Value, id.Source)
+	}
+	if source := secretSource(conf); source != "" && source != from {
+		r.fact("secret_from", source)
+		r.Text += ", secret from " + source
+	}
+	for _, option := range slices.Sorted(maps.Keys(conf.AuthOptions)) {
+		v := conf.AuthOptions[option]
+		r.fact(strings.ReplaceAll(option, "-", "_"), v.Value)
+		r.Text += fmt.Sprintf(", %s %s (%s)", option, v.Value, v.Source)
+	}
+	return nil
+}
+
+// secretSource returns where the secret comes from; empty for the keychain.
+func secretSource(conf config.Config) string {
+	switch conf.Secret.Kind {
+	case config.SecretInKeychain:
+		return ""
+	case config.SecretInFile:
+		return fmt.Sprintf("the file %s (%s)", conf.Secret.Path, conf.Secret.Source)
+	case config.SecretFromCLI:
+		return "the Databricks CLI"
+	case config.SecretFromGitHub:
+		return "GitHub's token service"
+	}
+	return conf.Secret.Source.String()
+}
+
 // checkTrust describes the root certificates and the proxy in use.
 func (x *run) checkTrust(_ context.Context, r *Result) error {
 	conf := x.conf
-	_, workspaceErr := x.Roots.Workspace(conf.CACert.Value)
-	if workspaceErr == nil && !conf.Workspace.Value.IsZero() {
-		if x.prober, workspaceErr = x.Connector.Prober(conf); workspaceErr != nil && x.blocked[Secret] == "" {
-			x.blocked[Secret] = Trust // no client can be made
+	var workspaceErr error
+	if !conf.Workspace.Value.IsZero() {
+		if x.prober, workspaceErr = x.Connector.Prober(conf); workspaceErr != nil {
+			x.block(Trust, Secret, Workspace)
 		}
 	}
-	if workspaceErr != nil {
-		x.blocked[Workspace] = Trust
-	}
-	roots, databaseErr := x.sslRootCert()
-	if databaseErr != nil {
-		x.blocked[Database] = Trust
-		return databaseErr
+	roots, err := x.Local.SSLRootCert(conf)
+	if err != nil {
+		x.block(Trust, Database)
+		return err
 	}
 	if workspaceErr != nil {
 		return workspaceErr
 	}
+	certFile := x.Settings.Env("SSL_CERT_FILE")
 	rootsSource := "the default"
-	switch {
-	case conf.SSLRootCert.Value != "":
+	if conf.SSLRootCert.Value != "" {
 		rootsSource = conf.SSLRootCert.Source.String()
-	case x.Settings.Env("SSL_CERT_FILE") != "":
+	} else if certFile != "" {
 		rootsSource = "SSL_CERT_FILE"
 	}
 	r.add("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
 	r.add("sslrootcert", roots, rootsSource)
 	r.add("cacert", conf.CACert.Value, conf.CACert.Source.String())
 	if conf.SSLRootCert.Value != "" {
-		r.add("workspace_roots", x.Settings.Env("SSL_CERT_FILE"), "SSL_CERT_FILE")
+		r.add("workspace_roots", certFile, "SSL_CERT_FILE")
 	}
 	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
 		value, from := x.Settings.Env(name), name
@@ -68,15 +206,6 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 		r.Status, r.Fix = Warning, "leave out --sslmode require: with it the database's certificate is not verified"
 	}
 	return nil
-}
-
-// sslRootCert returns the file with the database's root certificates; empty with
-// sslmode=require.
-func (x *run) sslRootCert() (string, error) {
-	if x.conf.SSLMode.Value == config.Require {
-		return "", nil
-	}
-	return x.Roots.Bundle(x.conf.SSLRootCert.Value)
 }
 
 var userinfo = regexp.MustCompile(`^(\w+://)?.*@`)
@@ -101,9 +230,6 @@ func (x *run) usable() config.Config {
 	conf := x.conf
 	if x.noRuntimeDir {
 		conf.RuntimeDir = config.Value[string]{}
-	}
-	if x.blocked[Workspace] == Trust {
-		conf.CACert = config.Value[string]{}
 	}
 	if x.blocked[Database] == Trust {
 		conf.SSLMode.Value = config.Require
@@ -165,7 +291,7 @@ func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 func (x *run) checkChild(_ context.Context, r *Result) error {
 	const hidden, later = "<not shown>", "<asked at start>"
 	conf := x.conf
-	roots, _ := x.sslRootCert() // see checkTrust
+	roots, _ := x.Local.SSLRootCert(conf) // see checkTrust
 	result, err := pgenv.Build(x.Environ, pgenv.Values{
 		Host: cmp.Or(x.host, later), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: cmp.Or(conf.User.Value, later),
 		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: roots, Profile: conf.Profile.Value,
@@ -211,9 +337,8 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 		if err != nil {
 			continue
 		}
-		out, err := x.version(ctx, found)
-		m := libpqVersion.FindStringSubmatch(out)
-		if err != nil || m == nil {
+		m := libpqVersion.FindStringSubmatch(x.output(ctx, found))
+		if m == nil {
 			r.Text = found.Path + " does not print its version"
 			continue
 		}
@@ -230,7 +355,8 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 	return nil
 }
 
-func (x *run) version(ctx context.Context, found process.Command) (string, error) {
+// output returns what a command prints; it gets no secret.
+func (x *run) output(ctx context.Context, found process.Command) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, found.Path)
@@ -240,6 +366,6 @@ func (x *run) version(ctx context.Context, found process.Command) (string, error
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	out, err := cmd.Output()
-	return string(out[:min(len(out), 1024)]), err
+	out, _ := cmd.Output()
+	return string(out[:min(len(out), 1024)])
 }
