@@ -104,7 +104,7 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 	}
 	v := c.secretStore(stores, kc, r.Host, r.ClientID)
 	observer.Observer, observer.host = c.Observer(c.conf, c.log, progress), r.Host
-	r.Secrets, r.State, r.Auth, r.API = rotatedSecret{v}, v, api, api
+	r.Store, r.API = rotatedSecret{v}, api
 	return r.Run(ctx)
 }
 

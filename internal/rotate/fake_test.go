@@ -139,7 +139,7 @@ func (w *fakeWorld) Warn(text string) { w.warnings = append(w.warnings, text) }
 func (w *fakeWorld) rotate(t *testing.T, change func(*Rotation)) (result Result, dead bool, err error) {
 	t.Helper()
 	w.steps, w.warnings = nil, nil
-	r := Rotation{Secrets: w, State: w, Auth: w, API: w, Observer: w, Now: func() time.Time { return w.now },
+	r := Rotation{Store: w, API: w, Observer: w, Now: func() time.Time { return w.now },
 		Host: "w.example", ClientID: clientID, Timeout: 2 * time.Second}
 	if change != nil {
 		change(&r)

@@ -1,7 +1,7 @@
 // Package rotate replaces a service principal's stored secret. At every moment the
-// store holds a secret that works: the old secret is deleted only after the new
-// one has signed in and was stored. The State, stored with the
-// secret, records what an interrupted rotation left for the next one.
+// store holds a secret that works: the old one is deleted only after the new one has
+// signed in and was stored. The State, stored with the secret, records what an
+// interrupted rotation left for the next one.
 package rotate
 
 import (
@@ -18,27 +18,18 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// SecretStore holds the service principal's secret. Set verifies what it wrote.
-type SecretStore interface {
+// Store holds the service principal's secret and the State.
+type Store interface {
 	Get(ctx context.Context) (credential.Secret, error)
-	Set(ctx context.Context, secret credential.Secret) error
-}
-
-// StateStore stores the State with the secret. Load returns a zero State if there
-// is none.
-type StateStore interface {
-	Load(ctx context.Context) (State, error)
+	Set(ctx context.Context, secret credential.Secret) error // verifies what it wrote
+	Load(ctx context.Context) (State, error)                 // zero if there is none
 	Save(ctx context.Context, s State) error
 }
 
-// Authenticator signs in to the workspace. Each method makes one attempt.
-type Authenticator interface {
+// API makes one attempt at each call; *exchange.Client implements it.
+type API interface {
 	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
 	Principal(ctx context.Context, bearer credential.Secret) (string, error)
-}
-
-// SecretsAPI manages a service principal's secrets. Each method makes one attempt.
-type SecretsAPI interface {
 	ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]exchange.ClientSecret, error)
 	CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (exchange.ClientSecret, credential.Secret, error)
 	DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error
@@ -63,10 +54,8 @@ const (
 // Rotation replaces one stored secret. All fields down to Now are required. The
 // caller must keep two rotations of the same secret from running at once.
 type Rotation struct {
-	Secrets  SecretStore
-	State    StateStore
-	Auth     Authenticator
-	API      SecretsAPI
+	Store    Store
+	API      API
 	Observer Observer
 	Now      func() time.Time
 
@@ -162,28 +151,28 @@ func (x *run) result() Result {
 // principal's secrets.
 func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	x.Observer.Step(ReadSecret)
-	old, err := x.Secrets.Get(ctx)
+	old, err := x.Store.Get(ctx)
 	if err != nil {
 		return old, err
 	}
-	if x.state, err = x.State.Load(ctx); err != nil {
+	if x.state, err = x.Store.Load(ctx); err != nil {
 		return old, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
 	x.Observer.Step(SignIn)
-	token, err := attempt(ctx, func(ctx context.Context) (credential.Token, error) {
-		return x.Auth.WorkspaceToken(ctx, x.ClientID, old)
+	token, err := exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
+		return x.API.WorkspaceToken(ctx, x.ClientID, old)
 	})
 	if err != nil {
 		return old, err
 	}
 	x.bearer = token.Value
-	x.principal, err = attempt(ctx, func(ctx context.Context) (string, error) { return x.Auth.Principal(ctx, x.bearer) })
+	x.principal, err = exchange.Retry(ctx, func(ctx context.Context) (string, error) { return x.API.Principal(ctx, x.bearer) })
 	if err != nil {
 		return old, err
 	}
-	x.list, err = attempt(ctx, func(ctx context.Context) ([]exchange.ClientSecret, error) {
+	x.list, err = exchange.Retry(ctx, func(ctx context.Context) ([]exchange.ClientSecret, error) {
 		return x.API.ClientSecrets(ctx, x.bearer, x.principal)
 	})
 	if err != nil {
@@ -228,7 +217,7 @@ func (x *run) schedule(id, fingerprint string) Scheduled {
 
 func (x *run) save(ctx context.Context) error {
 	x.state.Version = StateVersion
-	return x.State.Save(ctx, x.state)
+	return x.Store.Save(ctx, x.state)
 }
 
 // saveOrNote is save where a failure changes nothing: the next rotation finds the
@@ -265,11 +254,10 @@ func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Sec
 		next.Supersedes = append(next.Supersedes, x.schedule(id, ""))
 	}
 	x.state.Next, x.state.Pending = next, nil
-	if err := x.save(ctx); err != nil {
+	if err = x.save(ctx); err != nil {
 		x.discard(ctx, created.ID)
-		return created, secret, err
 	}
-	return created, secret, nil
+	return created, secret, err
 }
 
 // request calls CreateClientSecret, again only if the server did nothing.
@@ -280,10 +268,9 @@ func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret c
 		info, s, err = x.API.CreateClientSecret(ctx, x.bearer, x.principal, x.Lifetime)
 		return s, err
 	}, func(err error) retry.Verdict {
-		if mayHaveApplied(err) {
-			return retry.Verdict{}
-		}
-		return verdict(err)
+		v := exchange.Verdict(err)
+		v.Retry = v.Retry && !mayHaveApplied(err)
+		return v
 	})
 	return info, secret, err
 }
@@ -298,9 +285,9 @@ func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 	defer cancel()
 	x.Observer.Step(SignIn)
 	token, err := retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (credential.Token, error) {
-		return x.Auth.WorkspaceToken(ctx, x.ClientID, secret)
+		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
 	}, func(err error) retry.Verdict {
-		v := verdict(err)
+		v := exchange.Verdict(err)
 		var e *exchange.Error
 		v.Retry = v.Retry || errors.As(err, &e) && e.Kind == exchange.KindInvalidClient
 		return v
@@ -314,17 +301,17 @@ func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 // store replaces the old secret in the store. After a failed write the store may
 // hold the new secret, the old one, or something else.
 func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
-	err := x.Secrets.Set(ctx, secret)
+	err := x.Store.Set(ctx, secret)
 	if err == nil {
 		return nil
 	}
-	stored, readErr := x.Secrets.Get(ctx)
+	stored, readErr := x.Store.Get(ctx)
 	switch {
 	case readErr == nil && stored.Equal(secret):
 		return nil
 	case readErr == nil && stored.Equal(old):
 		x.Observer.Warn("the new secret could not be stored; the old one stays, and the next rotate deletes the new one")
-	case x.Secrets.Set(ctx, old) == nil:
+	case x.Store.Set(ctx, old) == nil:
 		x.Observer.Warn("the new secret could not be stored; the old one was restored, and the next rotate deletes the new one")
 	default:
 		x.Observer.Warn("neither the new secret nor the old one could be stored: store the old one again with login")
@@ -337,7 +324,7 @@ func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
 func (x *run) discard(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.Timeout)
 	defer cancel()
-	if err := x.delete(ctx, id); err != nil {
+	if x.delete(ctx, id) != nil {
 		x.Observer.Warn("the new secret " + id + " does not work and could not be deleted; the next rotate tries again")
 		return
 	}
@@ -371,7 +358,7 @@ func (x *run) deleteScheduled(ctx context.Context) error {
 
 // delete deletes a secret; one that does not exist is no error.
 func (x *run) delete(ctx context.Context, id string) error {
-	_, err := attempt(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err := exchange.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, x.API.DeleteClientSecret(ctx, x.bearer, x.principal, id)
 	})
 	var e *exchange.Error
@@ -379,20 +366,6 @@ func (x *run) delete(ctx context.Context, id string) error {
 		return nil
 	}
 	return err
-}
-
-// attempt repeats a call until it succeeds, is refused, or ctx ends.
-func attempt[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	return retry.Do(ctx, retry.Exchange(), call, verdict)
-}
-
-func verdict(err error) retry.Verdict {
-	var e *exchange.Error
-	if !errors.As(err, &e) {
-		return retry.Verdict{}
-	}
-	again, after := e.Retryable()
-	return retry.Verdict{Retry: again, After: after}
 }
 
 func mayHaveApplied(err error) bool {
