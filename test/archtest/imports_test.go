@@ -72,7 +72,7 @@ func list(t *testing.T, goos string, args ...string) []pkg {
 
 // restricted are imports that only some packages may have.
 var restricted = []struct{ prefix, owners string }{
-	{"net/http", "internal/auth internal/exchange internal/supervisor"},
+	{"net/http", "internal/auth internal/doctor internal/exchange internal/supervisor"},
 	{"golang.org/x/net/http", "internal/exchange"},
 	{"github.com/cenkalti/backoff", "internal/retry"},
 	{"github.com/zalando/go-keyring", "internal/keychain"},
@@ -208,9 +208,9 @@ func TestImportCheckFindsViolations(t *testing.T) {
 		{in("internal/tokencache", module+"/internal/lakebase"), "not listed in domain"},
 		{in("internal/lakebase", module+"/cmd/internal/cli"), "not the other way round"},
 		{in("internal/config", "github.com/urfave/cli/v2"), "only cmd/internal/cli and cmd/internal/gendocs and"},
-		{in("internal/rootcerts", "net/http"), "only internal/auth and internal/exchange and internal/supervisor may"},
-		{in("cmd/internal/cli", "net/http"), "only internal/auth and internal/exchange and internal/supervisor may"},
-		{in("internal/pglogin", "net/http/httptrace"), "only internal/auth and internal/exchange and internal/supervisor may"},
+		{in("internal/rootcerts", "net/http"), "only internal/auth and internal/doctor and internal/exchange and internal/supervisor may"},
+		{in("cmd/internal/cli", "net/http"), "only internal/auth and internal/doctor and internal/exchange and internal/supervisor may"},
+		{in("internal/pglogin", "net/http/httptrace"), "only internal/auth and internal/doctor and internal/exchange and internal/supervisor may"},
 		{in("internal/pglogin", "github.com/cenkalti/backoff/v4"), "only internal/retry may"},
 		{in("cmd/lakebase-exec", "github.com/zalando/go-keyring"), "only internal/keychain may"},
 		{in("internal/lakebase", "github.com/jackc/pgx/v5/pgconn"), "only internal/pglogin may"},
