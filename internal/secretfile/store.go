@@ -13,24 +13,77 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-// Store is a directory of such files. Errors are *securefile.Error, or fs.ErrNotExist.
-type Store struct{ Dir string }
-
 const (
 	itemVersion = 1
-	maxItem     = 32 << 10 // a secret of 4 KiB, escaped
+	maxItem     = 32 << 10 // bytes: a secret of 4 KiB, escaped
 	maxRecord   = 64 << 10
-	maxFiles    = 10_000
 
 	// recordSuffix ends the name of the file that records the rotation of a secret. It
 	// contains no secret, and is removed with the secret's file.
 	recordSuffix = ".rotation"
 )
+
+// item is the content of a file: the secret of a service principal, or the refresh
+// token of a user. It names its owner, so that a renamed file is not used.
+type item struct {
+	Version      int    `json:"version"`
+	Host         string `json:"host"`
+	ClientID     string `json:"client_id,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"`
+	User         string `json:"user,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// newItem returns the item of account; ok is false if that is neither of a service
+// principal nor of a user.
+func newItem(account string, secret credential.Secret) (it item, ok bool) {
+	it.Version = itemVersion
+	if it.Host, it.ClientID, ok = config.SplitSecretAccount(account); ok {
+		it.ClientSecret = secret.Reveal()
+	} else if it.Host, it.User, ok = config.SplitRefreshAccount(account); ok {
+		it.RefreshToken = secret.Reveal()
+	}
+	return it, ok
+}
+
+// parseItem parses an item of one of the two kinds; a mixture is not ok.
+func parseItem(data []byte) (it item, ok bool) {
+	if json.Unmarshal(data, &it) != nil || it.Version != itemVersion {
+		return item{}, false
+	}
+	if it.ofUser() {
+		ok = it.User != "" && it.ClientID == "" && it.ClientSecret == ""
+	} else {
+		ok = it.User == ""
+	}
+	return it, ok && it.secret() != "" && !strings.ContainsFunc(it.secret(), unicode.IsControl)
+}
+
+func (it item) ofUser() bool { return it.RefreshToken != "" }
+
+func (it item) account() string {
+	if it.ofUser() {
+		return config.RefreshAccount(it.Host, it.User)
+	}
+	return config.SecretAccount(it.Host, it.ClientID)
+}
+
+func (it item) secret() string {
+	if it.ofUser() {
+		return it.RefreshToken
+	}
+	return it.ClientSecret
+}
+
+// Store is a directory of such files. Errors are *securefile.Error, or fs.ErrNotExist.
+type Store struct{ Dir string }
 
 // Path returns the file of account. Its name does not reveal the account.
 func (s Store) Path(account string) string { return filepath.Join(s.Dir, fileName(account)) }
@@ -59,50 +112,38 @@ func (s Store) Ready() error {
 
 // Get returns the secret of account.
 func (s Store) Get(account string) (credential.Secret, error) {
-	d, err := s.open(s.Path(account))
+	d, err := s.open(fileName(account))
 	if err != nil {
 		return credential.Secret{}, err
 	}
 	defer d.Close()
-	return s.read(d, account)
+	it, err := s.read(d, fileName(account))
+	return credential.NewSecret(it.secret()), err
 }
 
-// open opens the directory if path, in it, exists.
-func (s Store) open(path string) (*securefile.Dir, error) {
-	switch _, err := os.Lstat(path); {
-	case errors.Is(err, syscall.ENOTDIR): // a home that is not a directory has none either
+// open opens the directory if it contains name. It does not create it.
+func (s Store) open(name string) (*securefile.Dir, error) {
+	_, err := os.Lstat(filepath.Join(s.Dir, name))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a home that is not a directory has none either
 		return nil, fs.ErrNotExist
-	case err != nil:
-		reason := err.Error()
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			reason = pe.Err.Error()
-		}
-		return nil, &securefile.Error{Path: path, Reason: reason, Err: err}
 	}
 	return securefile.OpenDir([]string{s.Dir})
 }
 
-func (s Store) read(d *securefile.Dir, account string) (credential.Secret, error) {
-	it, err := s.item(d, fileName(account))
-	if err != nil {
-		return credential.Secret{}, err
-	}
-	if it.account() != account {
-		return credential.Secret{}, s.reject(fileName(account), it.mismatch())
-	}
-	return credential.NewSecret(it.secret()), nil
-}
-
-// item reads a file. The error does not quote a parser, which could quote the secret.
-func (s Store) item(d *securefile.Dir, name string) (item, error) {
+// read reads a file. The error does not quote a parser, which could quote the secret.
+func (s Store) read(d *securefile.Dir, name string) (item, error) {
 	data, err := d.ReadFile(name, maxItem)
 	if err != nil {
 		return item{}, err
 	}
 	it, ok := parseItem(data)
-	if !ok {
+	switch {
+	case !ok:
 		return item{}, s.reject(name, "not a secret stored by login")
+	case fileName(it.account()) != name && it.ofUser():
+		return item{}, s.reject(name, "it holds the login of another host or user")
+	case fileName(it.account()) != name:
+		return item{}, s.reject(name, "it holds the secret of another host or client ID")
 	}
 	return it, nil
 }
@@ -111,8 +152,7 @@ func (s Store) reject(name, reason string) error {
 	return &securefile.Error{Path: filepath.Join(s.Dir, name), Reason: reason}
 }
 
-// Set stores the secret of account and reads it back. Of several writers at once the
-// last one wins.
+// Set stores the secret of account. Of several writers at once the last one wins.
 func (s Store) Set(account string, secret credential.Secret) error {
 	it, ok := newItem(account, secret)
 	if !ok {
@@ -122,25 +162,25 @@ func (s Store) Set(account string, secret credential.Secret) error {
 	if err != nil {
 		return err
 	}
-	if again, ok := parseItem(data); !ok || again.account() != account || again.secret() != secret.Reveal() {
+	if again, ok := parseItem(data); !ok || again != it || again.account() != account {
 		return s.reject(fileName(account), "it would read back differently")
 	}
+	return s.write(fileName(account), data)
+}
+
+func (s Store) write(name string, data []byte) error {
 	d, err := securefile.OpenDir([]string{s.Dir})
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if err := d.WriteFileSync(fileName(account), append(data, '\n')); err != nil {
-		return err
-	}
-	_, err = s.read(d, account)
-	return err
+	return d.WriteFileSync(name, append(data, '\n'))
 }
 
 // Record returns the rotation record of account's secret.
 func (s Store) Record(account string) (string, error) {
 	name := fileName(account) + recordSuffix
-	d, err := s.open(filepath.Join(s.Dir, name))
+	d, err := s.open(name)
 	if err != nil {
 		return "", err
 	}
@@ -151,56 +191,23 @@ func (s Store) Record(account string) (string, error) {
 
 // SetRecord replaces the rotation record of account's secret.
 func (s Store) SetRecord(account, text string) error {
-	d, err := securefile.OpenDir([]string{s.Dir})
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.WriteFileSync(fileName(account)+recordSuffix, []byte(text+"\n"))
+	return s.write(fileName(account)+recordSuffix, []byte(text))
 }
 
 // List returns the accounts of the stored secrets, and an error for each file that
 // cannot be used.
 func (s Store) List() (accounts []string, unusable []error, err error) {
-	d, names, err := s.names()
-	if d == nil || err != nil {
-		return nil, nil, err
-	}
-	defer d.Close()
-	for _, n := range names {
-		if !isFileName(n) {
-			continue
-		}
-		it, err := s.item(d, n)
-		account := it.account()
-		switch {
+	err = s.each(isFileName, func(d *securefile.Dir, name string) error {
+		switch it, err := s.read(d, name); {
 		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
 			unusable = append(unusable, err)
-		case fileName(account) != n:
-			unusable = append(unusable, s.reject(n, it.mismatch()))
 		default:
-			accounts = append(accounts, account)
+			accounts = append(accounts, it.account())
 		}
-	}
-	return accounts, unusable, nil
-}
-
-// names lists the directory; nil if there is none.
-func (s Store) names() (*securefile.Dir, []string, error) {
-	d, err := s.open(s.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	names, err := d.Names(maxFiles)
-	if err != nil {
-		_ = d.Close()
-		return nil, nil, err
-	}
-	return d, names, nil
+		return nil
+	})
+	return accounts, unusable, err
 }
 
 // Remove removes the file of account and what a killed writer of it left, and reports
@@ -220,25 +227,36 @@ func (s Store) RemoveAll() (bool, error) {
 }
 
 func (s Store) remove(match func(name string) bool) (removed bool, err error) {
-	d, names, err := s.names()
-	if d == nil || err != nil {
-		return false, err
+	err = s.each(func(name string) bool {
+		if temp, ok := strings.CutPrefix(name, "."); ok { // ".NAME.RANDOM" is being written
+			name = strings.TrimSuffix(temp, filepath.Ext(temp))
+		}
+		return match(strings.TrimSuffix(name, recordSuffix))
+	}, func(d *securefile.Dir, name string) error {
+		removed = true
+		return d.Remove(name)
+	})
+	return removed, err
+}
+
+// each calls do for the names in the directory that match, until an error. There are
+// none without a directory.
+func (s Store) each(match func(name string) bool, do func(d *securefile.Dir, name string) error) error {
+	d, err := s.open("")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	defer d.Close()
-	for _, n := range names {
-		whole := n
-		if temp, ok := strings.CutPrefix(n, "."); ok { // ".NAME.RANDOM" is being written
-			whole = strings.TrimSuffix(temp, filepath.Ext(temp))
+	names, err := d.Names()
+	for _, name := range names {
+		if err == nil && match(name) {
+			err = do(d, name)
 		}
-		if !match(strings.TrimSuffix(whole, recordSuffix)) {
-			continue
-		}
-		if err := d.Remove(n); err != nil {
-			return removed, err
-		}
-		removed = true
 	}
-	return removed, nil
+	return err
 }
 
 // Getter returns stored secrets, as a keychain does.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,171 +20,32 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-var (
-	shopAccount = config.SecretAccount("shop.example.test:8443", "id-1")
-	barAccount  = config.SecretAccount("bar.example.test", "id-1")
-	shopSecret  = credential.NewSecret(`dose"1\é`)
+const (
+	shop     = "shop.example.test:8443"
+	shopFile = `{"version":1,"host":"shop.example.test:8443","client_id":"id-1","client_secret":"canary\"1\\é"}`
+	adaFile  = `{"version":1,"host":"shop.example.test:8443","user":"ada@example.test","refresh_token":"canary\"1\\é"}`
 )
 
-// stored gives files with the secret of shopAccount among them.
+var (
+	shopAccount = config.SecretAccount(shop, "id-1")
+	adaAccount  = config.RefreshAccount(shop, "ada@example.test")
+	barAccount  = config.SecretAccount("bar.example.test", "id-1")
+	secret      = credential.NewSecret(`canary"1\é`)
+)
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stored returns a store that holds the secret of shopAccount.
 func stored(t *testing.T) Store {
 	t.Helper()
-	f := Store{Dir: filepath.Join(t.TempDir(), "lakebase", "secrets")}
-	if err := f.Set(shopAccount, shopSecret); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-// fileRefused wants a *securefile.Error with these words and this command.
-func fileRefused(t *testing.T, err error, reason, fix string) {
-	t.Helper()
-	var e *securefile.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Reason, reason) || e.Fix != fix {
-		t.Errorf("%T %v (%+v), and not %q with %q", err, err, e, reason, fix)
-	}
-}
-
-func TestStore(t *testing.T) {
-	f := stored(t)
-	if got, err := f.Get(shopAccount); err != nil || !got.Equal(shopSecret) {
-		t.Errorf("read back: %v", err)
-	}
-	for path, mode := range map[string]fs.FileMode{f.Dir: 0o700, f.Path(shopAccount): 0o600} {
-		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != mode {
-			t.Errorf("%s: %v %v", path, fi, err)
-		}
-	}
-	for _, other := range []string{barAccount, config.SecretAccount("shop.example.test:8443", "id-2")} {
-		if _, err := f.Get(other); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: %v", other, err)
-		}
-	}
-	if err := f.Set(shopAccount, credential.NewSecret("new")); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := f.Get(shopAccount); err != nil || got.Reveal() != "new" {
-		t.Errorf("after it was replaced: %v", err)
-	}
-	if err := f.Set(barAccount, shopSecret); err != nil {
-		t.Fatal(err)
-	}
-	accounts, unusable, err := f.List()
-	if len(accounts) != 2 || len(unusable) > 0 || err != nil {
-		t.Errorf("%v %v %v", accounts, unusable, err)
-	}
-}
-
-// A user's login is stored beside the secrets, in its own form; what an earlier
-// version wrote is read.
-func TestStore_UserLogins(t *testing.T) {
-	f := stored(t)
-	ada := config.RefreshAccount("shop.example.test:8443", "ada@example.test")
-	if _, err := f.Get(ada); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("before: %v", err)
-	}
-	if err := f.Set(ada, shopSecret); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := f.Get(ada); err != nil || !got.Equal(shopSecret) {
-		t.Errorf("read back: %v", err)
-	}
-	text, err := os.ReadFile(f.Path(ada))
-	if d := cmp.Diff(`{"version":1,"host":"shop.example.test:8443","user":"ada@example.test","refresh_token":"dose\"1\\é"}`+"\n", string(text)); d != "" || err != nil {
-		t.Errorf("%v\n%s", err, d)
-	}
-	old := `{"version":1,"host":"shop.example.test:8443","client_id":"id-1","client_secret":"old"}`
-	if err := os.WriteFile(f.Path(shopAccount), []byte(old), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := f.Get(shopAccount); err != nil || got.Reveal() != "old" {
-		t.Errorf("an old file: %v", err)
-	}
-	accounts, unusable, err := f.List()
-	slices.Sort(accounts)
-	if d := cmp.Diff([]string{ada, shopAccount}, accounts); d != "" || len(unusable) > 0 || err != nil {
-		t.Errorf("%v %v\n%s", unusable, err, d)
-	}
-	if removed, err := f.Remove(ada); !removed || err != nil {
-		t.Errorf("%t %v", removed, err)
-	}
-	if _, err := f.Get(shopAccount); err != nil {
-		t.Errorf("the secret went too: %v", err)
-	}
-	if err := f.Set("token:x", shopSecret); err == nil || !strings.Contains(err.Error(), "not the account of a secret") {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestStore_Remove(t *testing.T) {
-	f := stored(t)
-	put := func(name string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(f.Dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	left := func() (names []string) {
-		t.Helper()
-		entries, err := os.ReadDir(f.Dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return names
-	}
-	if err := f.SetRecord(shopAccount, "{}"); err != nil {
-		t.Fatal(err)
-	}
-	put("." + fileName(shopAccount) + ".KILLED")
-	put("." + fileName(shopAccount) + recordSuffix + ".KILLED")
-	put("notes.txt")
-	if err := f.Set(barAccount, shopSecret); err != nil {
-		t.Fatal(err)
-	}
-	if removed, err := f.Remove(shopAccount); !removed || err != nil {
-		t.Errorf("%t %v", removed, err)
-	}
-	if d := cmp.Diff([]string{fileName(barAccount), "notes.txt"}, left()); d != "" {
-		t.Error(d)
-	}
-	if removed, err := f.Remove(shopAccount); removed || err != nil {
-		t.Errorf("again: %t %v", removed, err)
-	}
-	if removed, err := f.RemoveAll(); !removed || err != nil {
-		t.Errorf("all: %t %v", removed, err)
-	}
-	if d := cmp.Diff([]string{"notes.txt"}, left()); d != "" {
-		t.Error(d)
-	}
-	f = stored(t)
-	if removed, err := f.RemoveAll(); !removed || err != nil {
-		t.Errorf("all: %t %v", removed, err)
-	}
-	if _, err := os.Lstat(f.Dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the folder is left: %v", err)
-	}
-}
-
-// Nothing is made where nothing is stored.
-func TestStore_Missing(t *testing.T) {
-	for _, dir := range []string{filepath.Join(t.TempDir(), "lakebase", "secrets"), "/dev/null/.config/lakebase/secrets"} {
-		f := Store{Dir: dir}
-		if _, err := f.Get(shopAccount); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%v", err)
-		}
-		if accounts, unusable, err := f.List(); len(accounts)+len(unusable) > 0 || err != nil {
-			t.Errorf("%v %v %v", accounts, unusable, err)
-		}
-		if removed, err := f.RemoveAll(); removed || err != nil {
-			t.Errorf("%t %v", removed, err)
-		}
-		if _, err := os.Lstat(filepath.Dir(dir)); err == nil {
-			t.Errorf("%s was made", filepath.Dir(dir))
-		}
-	}
+	s := Store{Dir: filepath.Join(t.TempDir(), "lakebase", "secrets")}
+	must(t, s.Set(shopAccount, secret))
+	return s
 }
 
 // found is a keychain that has every secret.
@@ -193,13 +55,166 @@ func (found) Get(context.Context, string) (credential.Secret, error) {
 	return credential.NewSecret("the keychain's"), nil
 }
 
-func TestChain(t *testing.T) {
-	f := stored(t)
-	s := Chain{f, found{}}
-	if got, err := s.Get(context.Background(), shopAccount); err != nil || !got.Equal(shopSecret) {
-		t.Errorf("the file does not go first: %v", err)
+// A secret and a login are stored in this form, and read again; Chain prefers them to
+// the keychain's.
+func TestStore(t *testing.T) {
+	s := stored(t)
+	must(t, s.Set(adaAccount, credential.NewSecret("before")), s.Set(adaAccount, secret))
+	for account, text := range map[string]string{shopAccount: shopFile, adaAccount: adaFile} {
+		if got, err := s.Get(account); err != nil || !got.Equal(secret) {
+			t.Errorf("%s: got %v", account, err)
+		}
+		if got, err := (Chain{s, found{}}).Get(t.Context(), account); err != nil || !got.Equal(secret) {
+			t.Errorf("%s by Chain: got %q, %v", account, got.Reveal(), err)
+		}
+		if data, err := os.ReadFile(s.Path(account)); err != nil || string(data) != text+"\n" {
+			t.Errorf("%s: got file %s, %v", account, data, err)
+		}
 	}
-	if got, err := s.Get(context.Background(), barAccount); err != nil || got.Reveal() != "the keychain's" {
-		t.Errorf("the keychain is not asked: %v", err)
+	for path, mode := range map[string]fs.FileMode{s.Dir: 0o700, s.Path(shopAccount): 0o600} {
+		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != mode {
+			t.Errorf("%s: got %v, %v", path, fi, err)
+		}
+	}
+	if got, err := (Chain{s, found{}}).Get(t.Context(), barAccount); err != nil || got.Reveal() != "the keychain's" {
+		t.Errorf("got %q, %v, want the keychain's", got.Reveal(), err)
+	}
+	accounts, unusable, err := s.List()
+	slices.Sort(accounts)
+	if !slices.Equal(accounts, []string{adaAccount, shopAccount}) || len(unusable) > 0 || err != nil {
+		t.Errorf("List: got %v, %v, %v", accounts, unusable, err)
+	}
+	if err := s.Set("token:x", secret); err == nil || !strings.Contains(err.Error(), "not the account of a secret") {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Set(barAccount, credential.NewSecret("a\xff")); err == nil || !strings.Contains(err.Error(), "read back differently") {
+		t.Errorf("got %v", err)
+	}
+	must(t, s.Ready())
+	if _, err := s.Record(shopAccount); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want no record", err)
+	}
+	must(t, s.SetRecord(shopAccount, "{}"))
+	if got, err := s.Record(shopAccount); got != "{}\n" || err != nil {
+		t.Errorf("got record %q, %v", got, err)
+	}
+}
+
+// A file is used only if it and its directory are private, and if it holds one secret
+// of this account. One that is not hides the keychain's.
+func TestStore_Rejects(t *testing.T) {
+	const notStored = "not a secret stored by login"
+	text := func(old, new string) func(Store, string) error {
+		return func(_ Store, path string) error {
+			return os.WriteFile(path, []byte(strings.Replace(shopFile, old, new, 1)), 0o600)
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil  func(s Store, path string) error
+		reason string
+		fix    string // with %D for the directory and %F for the file
+	}{
+		"mode":              {func(_ Store, path string) error { return os.Chmod(path, 0o640) }, "mode 0640", "chmod 600 %F"},
+		"directory's mode":  {func(s Store, _ string) error { return os.Chmod(s.Dir, 0o711) }, "mode 0711", "chmod 700 %D"},
+		"parent's mode":     {func(s Store, _ string) error { return os.Chmod(filepath.Dir(s.Dir), 0o777) }, "is writable by others", "chmod go-w %P"},
+		"owner":             {func(_ Store, path string) error { return os.Chown(path, 12345, 0) }, "belongs to uid 12345", "chown 0 %F"},
+		"directory's owner": {func(s Store, _ string) error { return os.Chown(s.Dir, 12345, 0) }, "belongs to uid 12345", "chown 0 %D"},
+		"link": {func(_ Store, path string) error {
+			return errors.Join(os.Rename(path, path+".real"), os.Symlink(path+".real", path))
+		}, "a symbolic link, not a regular file", ""},
+		"directory's link": {func(s Store, _ string) error {
+			return errors.Join(os.Rename(s.Dir, s.Dir+".real"), os.Symlink(s.Dir+".real", s.Dir))
+		}, "a symbolic link, not a directory", ""},
+		"pipe":           {func(_ Store, path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) }, "a pipe, not a regular file", ""},
+		"too large":      {text("}", "}"+strings.Repeat(" ", maxItem)), "larger than", ""},
+		"no JSON":        {text("{", "canary"), notStored, ""},
+		"version":        {text("1", "2"), notStored, ""},
+		"no secret":      {text(`canary\"1\\é`, ""), notStored, ""},
+		"control":        {text("canary", `canary\n`), notStored, ""},
+		"both kinds":     {text("}", `,"user":"ada@example.test","refresh_token":"canary"}`), notStored, ""},
+		"no token":       {text(`"client_id":"id-1","client_secret"`, `"user":"ada@example.test","x"`), notStored, ""},
+		"another host":   {text("8443", "443"), "the secret of another host or client ID", ""},
+		"another client": {text("id-1", "id-2"), "the secret of another host or client ID", ""},
+		"a user's":       {text(shopFile, adaFile), "the login of another host or user", ""},
+	} {
+		if strings.Contains(name, "owner") && os.Geteuid() != 0 {
+			continue
+		}
+		s := stored(t)
+		path := s.Path(shopAccount)
+		must(t, c.spoil(s, path))
+		got, err := Chain{s, found{}}.Get(t.Context(), shopAccount)
+		var e *securefile.Error
+		if !errors.As(err, &e) || !strings.Contains(e.Reason, c.reason) || !got.IsZero() || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: got %q, %v, want %q", name, got.Reveal(), err, c.reason)
+			continue
+		}
+		fix := strings.NewReplacer("%F", path, "%D", s.Dir, "%P", filepath.Dir(s.Dir)).Replace(c.fix)
+		if c.fix != "" && e.Hint() != "run: "+fix {
+			t.Errorf("%s: got hint %q, want %q", name, e.Hint(), fix)
+		}
+	}
+}
+
+// A file that cannot be used is listed as such, and hides no other.
+func TestStore_ListUnusable(t *testing.T) {
+	s := stored(t)
+	must(t, s.Set(barAccount, secret), os.Chmod(s.Path(barAccount), 0o644), os.Link(s.Path(shopAccount), s.Path("secret:x:y")))
+	accounts, unusable, err := s.List()
+	if !slices.Equal(accounts, []string{shopAccount}) || err != nil {
+		t.Errorf("got %v, %v", accounts, err)
+	}
+	if all := errors.Join(unusable...); len(unusable) != 2 || !strings.Contains(all.Error(), "mode 0644") || !strings.Contains(all.Error(), "another host") {
+		t.Errorf("got %v", unusable)
+	}
+}
+
+func TestStore_Remove(t *testing.T) {
+	s := stored(t)
+	must(t, s.SetRecord(shopAccount, "{}"), s.Set(barAccount, secret))
+	for _, name := range []string{"." + fileName(shopAccount) + ".KILLED", "." + fileName(shopAccount) + recordSuffix + ".KILLED", "notes.txt"} {
+		must(t, os.WriteFile(filepath.Join(s.Dir, name), nil, 0o600))
+	}
+	expect := func(removed bool, err error, want bool, left ...string) {
+		t.Helper()
+		var names []string
+		entries, readErr := os.ReadDir(s.Dir)
+		must(t, readErr)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if diff := cmp.Diff(left, names); removed != want || err != nil || diff != "" {
+			t.Errorf("got %t, %v, want %t\n%s", removed, err, want, diff)
+		}
+	}
+	removed, err := s.Remove(shopAccount)
+	expect(removed, err, true, fileName(barAccount), "notes.txt")
+	removed, err = s.Remove(shopAccount)
+	expect(removed, err, false, fileName(barAccount), "notes.txt")
+	removed, err = s.RemoveAll()
+	expect(removed, err, true, "notes.txt")
+
+	s = stored(t)
+	if removed, err := s.RemoveAll(); !removed || err != nil {
+		t.Errorf("got %t, %v", removed, err)
+	}
+	if _, err := os.Lstat(s.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is left: %v", err)
+	}
+}
+
+// Nothing is created where nothing is stored.
+func TestStore_Missing(t *testing.T) {
+	for _, dir := range []string{filepath.Join(t.TempDir(), "lakebase", "secrets"), "/dev/null/.config/lakebase/secrets"} {
+		s := Store{Dir: dir}
+		_, getErr := s.Get(shopAccount)
+		accounts, unusable, listErr := s.List()
+		removed, removeErr := s.RemoveAll()
+		if !errors.Is(getErr, fs.ErrNotExist) || len(accounts)+len(unusable) > 0 || listErr != nil || removed || removeErr != nil {
+			t.Errorf("got %v; %v, %v, %v; %t, %v", getErr, accounts, unusable, listErr, removed, removeErr)
+		}
+		if _, err := os.Lstat(filepath.Dir(dir)); err == nil {
+			t.Errorf("%s was created", filepath.Dir(dir))
+		}
 	}
 }

@@ -1,12 +1,15 @@
 package securefile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -36,110 +39,90 @@ func OpenDir(candidates []string) (*Dir, error) {
 			failed = fmt.Errorf("%w; %w", failed, err)
 		}
 	}
-	if failed == nil {
-		failed = errors.New("no candidate directory")
-	}
-	return nil, failed
+	return nil, cmp.Or(failed, errors.New("no candidate directory"))
 }
 
 // sharedDirs belong to everybody, whatever their mode is.
 var sharedDirs = []string{"/", "/tmp", "/var/tmp", "/private/tmp", "/dev/shm", "/run", "/var/run"}
 
-func openDir(candidate string, uid int) (*Dir, *Error) {
+const useOwnDir = "name a directory of your own with mode 0700, or one that does not exist yet"
+
+func openDir(candidate string, uid int) (*Dir, error) {
 	path, err := filepath.Abs(candidate)
 	switch {
 	case candidate == "" || err != nil:
-		return nil, reject(candidate, "is not a path").advise("name a directory of your own with mode 0700, or one that does not exist yet")
+		return nil, reject(candidate, useOwnDir, "is not a path")
 	case slices.Contains(sharedDirs, path):
-		return nil, reject(path, "is a shared directory").advise("name a directory of your own with mode 0700, or one that does not exist yet")
+		return nil, reject(path, useOwnDir, "is a shared directory")
 	}
-	if e := makeDir(path, uid); e != nil {
-		return nil, e
+	if err := checkAncestor(path, uid); err != nil {
+		return nil, err
+	}
+	made := os.MkdirAll(filepath.Dir(path), 0o700)
+	if made == nil {
+		made = mkdirPrivate(path)
 	}
 	named, err := os.Lstat(path)
 	switch {
 	case err != nil:
-		return nil, systemError(path, err)
+		return nil, systemError(path, cmp.Or(made, err))
 	case !named.IsDir():
-		return nil, reject(path, "is %s, not a directory", fileType(named.Mode())).advise("name a directory of your own with mode 0700, or one that does not exist yet")
+		return nil, reject(path, useOwnDir, "is %s, not a directory", fileType(named.Mode()))
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	if e := checkOpened(root, path, named, uid); e != nil {
+	if err := checkOpened(root, path, named, uid); err != nil {
 		_ = root.Close()
-		return nil, e
+		return nil, err
 	}
 	return &Dir{root: root, path: path}, nil
 }
 
 // checkOpened checks the directory that was opened: it must be the one that was
 // seen not to be a link.
-func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) *Error {
+func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) error {
 	f, err := root.Open(".")
 	if err != nil {
 		return systemError(path, err)
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil {
+	m, metaErr := metaOf(f)
+	if err := errors.Join(err, metaErr); err != nil {
 		return systemError(path, err)
 	}
 	if !os.SameFile(fi, named) {
-		return reject(path, "was replaced during the check")
+		return reject(path, "", "was replaced during the check")
 	}
-	m, err := metaOf(f)
-	if err != nil {
-		return systemError(path, err)
-	}
-	return checkPrivate(path, m, uid, "700")
-}
-
-// makeDir creates the directory unless something exists there. It checks the
-// nearest existing ancestor: a user who can rename in it can replace our directory.
-// Nothing is created in another user's directory, such as root would with a
-// user's HOME.
-func makeDir(path string, uid int) *Error {
-	parent := filepath.Dir(path)
-	ancestor := parent
-	for ; filepath.Dir(ancestor) != ancestor; ancestor = filepath.Dir(ancestor) {
-		if _, err := os.Stat(ancestor); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	if e := checkAncestor(path, ancestor, uid); e != nil {
+	if e := checkPrivate(path, m, uid, "700"); e != nil {
 		return e
-	}
-	if ancestor != parent && (strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")) {
-		return reject(path, "%s does not exist", parent).advise("create " + parent + " as root, or name another directory")
-	}
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return systemError(path, err)
-	}
-	err := os.Mkdir(path, 0o700)
-	if err == nil {
-		err = restrictDirToOwner(path)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return systemError(path, err)
 	}
 	return nil
 }
 
-// checkAncestor accepts directories of ours or root's that only their owner can
-// write in, or that have the sticky bit.
-func checkAncestor(path, ancestor string, uid int) *Error {
+// checkAncestor checks the nearest existing directory above path, as a user who can
+// rename in it can replace ours. It must be ours or root's, and writable by its owner
+// alone or sticky: nothing is created in another user's directory, such as root would
+// with a user's HOME.
+func checkAncestor(path string, uid int) error {
+	parent := filepath.Dir(path)
+	ancestor := parent
 	m, err := metaOfPath(ancestor)
+	for errors.Is(err, fs.ErrNotExist) && ancestor != filepath.Dir(ancestor) {
+		ancestor = filepath.Dir(ancestor)
+		m, err = metaOfPath(ancestor)
+	}
 	switch {
 	case err != nil:
 		return systemError(ancestor, err)
 	case m.owner != uid && m.owner != rootUID:
-		return reject(path, "parent %s belongs to uid %d, not to uid %d", ancestor, m.owner, uid).advise("name a directory of your own with mode 0700, or one that does not exist yet")
+		return reject(ancestor, useOwnDir, "belongs to uid %d, not to uid %d", m.owner, uid)
 	case m.mode&othersWrite != 0 && m.mode&fs.ModeSticky == 0:
-		e := rejectWithFix(ancestor, "chmod go-w", "parent %s is writable by others (mode %04o)", ancestor, m.mode.Perm())
-		e.Path = path
-		return e
+		return writableByOthers(ancestor, m, uid)
+	case ancestor != parent && (strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")):
+		return reject(parent, "create "+parent+" as root, or name another directory", "does not exist")
 	}
 	return nil
 }
@@ -150,64 +133,32 @@ func (d *Dir) Path() string { return d.path }
 // Close closes the directory. Open files stay open.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// maxReadTries bounds how often ReadFile retries when a file is replaced between its
-// steps: other processes of ours do that.
-const maxReadTries = 10
-
-var errReplaced = errors.New("replaced while it was opened")
-
 // ReadFile reads a file of at most max bytes. One that is not regular (a symbolic
 // link included), not ours, or accessible by others is rejected.
 //
 // Errors: *Error, which is also fs.ErrNotExist if there is no file.
 func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
-	if !isPlainName(name) {
-		return nil, reject(d.path, "invalid file name %q", name)
-	}
 	path := filepath.Join(d.path, name)
-	for range maxReadTries {
-		f, err := d.open(name, path)
-		if errors.Is(err, errReplaced) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return readAll(path, f, max)
-	}
-	return nil, reject(path, "is replaced too often to be read")
-}
-
-// open is one try of ReadFile. A link is detected before the file is opened, as
-// os.Root follows links inside the directory, and a file that was swapped in
-// between by its identity.
-func (d *Dir) open(name, path string) (*os.File, error) {
-	named, err := d.root.Lstat(name)
+	fi, err := d.root.Lstat(name) // os.Root would follow a link to another of our files
 	switch {
 	case err != nil:
 		return nil, systemError(path, err)
-	case !named.Mode().IsRegular():
-		return nil, notRegular(path, named.Mode())
+	case !fi.Mode().IsRegular():
+		return nil, notRegular(path, fi.Mode())
 	}
 	f, err := d.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	fi, err := f.Stat()
-	if err == nil && !os.SameFile(fi, named) {
-		err = errReplaced
+	defer f.Close()
+	m, err := metaOf(f)
+	if err != nil {
+		return nil, systemError(path, err)
 	}
-	m, metaErr := metaOf(f)
-	if err = errors.Join(err, metaErr); err == nil {
-		e := checkPrivate(path, m, os.Geteuid(), "600")
-		if e == nil {
-			return f, nil
-		}
-		err = e
+	if e := checkPrivate(path, m, os.Geteuid(), "600"); e != nil {
+		return nil, e
 	}
-	_ = f.Close()
-	return nil, err
+	return readAll(path, f, max)
 }
 
 // WriteFile atomically replaces a file: readers see the old content or the new. It
@@ -218,9 +169,6 @@ func (d *Dir) WriteFile(name string, data []byte) error { return d.write(name, d
 func (d *Dir) WriteFileSync(name string, data []byte) error { return d.write(name, data, true) }
 
 func (d *Dir) write(name string, data []byte, durable bool) error {
-	if !isPlainName(name) {
-		return reject(d.path, "invalid file name %q", name)
-	}
 	if err := replace(d.root, name, data, 0o600, durable, nil); err != nil {
 		return systemError(filepath.Join(d.path, name), err)
 	}
@@ -228,33 +176,61 @@ func (d *Dir) write(name string, data []byte, durable bool) error {
 	return nil
 }
 
-// Names returns the sorted names in the directory; more than max are an error.
-func (d *Dir) Names(max int) ([]string, error) {
-	names, more, err := readNames(d.root, max)
-	switch {
-	case err != nil:
+// CheckWritable returns why WriteFile could not write a file of this size.
+func (d *Dir) CheckWritable(size int) error {
+	err := replace(d.root, "check", make([]byte, size), 0o600, true, func() error { return errChecked })
+	if errors.Is(err, errChecked) {
+		return nil
+	}
+	return systemError(d.path, err)
+}
+
+// Names returns the sorted names in the directory.
+func (d *Dir) Names() ([]string, error) {
+	names, err := readNames(d.root, -1)
+	if err != nil {
 		return nil, systemError(d.path, err)
-	case more:
-		return nil, reject(d.path, "contains more than %d files", max)
 	}
 	return names, nil
 }
 
 // Remove removes a file if it exists.
 func (d *Dir) Remove(name string) error {
-	if !isPlainName(name) {
-		return reject(d.path, "invalid file name %q", name)
-	}
 	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return systemError(filepath.Join(d.path, name), err)
 	}
 	return nil
 }
 
-// maxName is the longest file name that most file systems support, in bytes.
-const maxName = 255
-
-// isPlainName reports whether name is one path element on every system.
-func isPlainName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) <= maxName && !strings.ContainsAny(name, "/\\:\x00") && filepath.IsLocal(name)
+// RuntimeDirs lists the runtime directories to try, in order: only the option if it
+// is set; on macOS the one in the user's caches, which Time Machine skips; on
+// Windows the one in the local application data; elsewhere systemd's
+// RUNTIME_DIRECTORY (systemd.exec; it may list several), the user's runtime
+// directory (XDG Base Directory Specification), and one in the home directory.
+// Relative values count as unset, as in XDG. uid is the effective one; home may be
+// empty.
+func RuntimeDirs(option string, env func(string) string, uid int, home string) []string {
+	if option != "" {
+		return []string{option}
+	}
+	var list []string
+	add := func(base string, below ...string) {
+		if filepath.IsAbs(base) {
+			list = append(list, filepath.Join(append([]string{base}, below...)...))
+		}
+	}
+	switch runtime.GOOS {
+	case "darwin":
+		add(home, "Library", "Caches", "lakebase", "run")
+	case "windows":
+		add(env("LOCALAPPDATA"), "lakebase", "run")
+	default:
+		for dir := range strings.SplitSeq(env("RUNTIME_DIRECTORY"), ":") {
+			add(dir)
+		}
+		add(env("XDG_RUNTIME_DIR"), "lakebase")
+		add("/run/user/"+strconv.Itoa(uid), "lakebase")
+		add(home, ".local", "state", "lakebase", "run")
+	}
+	return list
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -22,10 +21,7 @@ func TestRunDir(t *testing.T) {
 		t.Errorf("got %v, %v", fi, err)
 	}
 	must(t, r.WriteFile("passfile", nil))
-	if n, err := d.SweepRunDirs(); n != 0 || err != nil {
-		t.Errorf("got %d swept beside a living run, %v", n, err)
-	}
-	if got := names(t, d.Path()); len(got) != 1 || !strings.HasPrefix(got[0], runPrefix) {
+	if got := names(t, d.Path()); len(got) != 2 || got[0] != runLockName(got[1]) || !strings.HasPrefix(got[1], "run-") {
 		t.Errorf("got %q", got)
 	}
 	must(t, r.RemoveAll())
@@ -38,7 +34,7 @@ func TestRunDir(t *testing.T) {
 // created, or is not a run's stays, and no link is followed.
 func TestSweepRunDirs(t *testing.T) {
 	d, outside := openTemp(t), t.TempDir()
-	in := func(names ...string) string { return filepath.Join(append([]string{d.Path()}, names...)...) }
+	in := func(name string) string { return filepath.Join(d.Path(), name) }
 	alive, err := d.NewRunDir()
 	must(t, err)
 	killed, err := d.NewRunDir()
@@ -46,37 +42,28 @@ func TestSweepRunDirs(t *testing.T) {
 	killed.unlock() // as the kernel does
 	defer killed.parent.Close()
 	defer killed.Close()
-	want := []string{filepath.Base(alive.Path())}
-	dir := func(name string, old time.Duration, swept bool, make ...func(lock string) error) {
-		must(t, os.Mkdir(in(name), 0o700))
-		for _, m := range make {
-			must(t, m(in(name, lockFile)))
-		}
-		at := time.Now().Add(-old)
-		must(t, os.Chtimes(in(name), at, at))
-		if !swept {
-			want = append(want, name)
-		}
+	age(t, in(runLockName(alive.name)))
+	age(t, in(runLockName(killed.name)))
+
+	put(t, outside+"/file", "", 0o600)
+	must(t, os.Symlink(outside, in("run-linklink")), os.Symlink(outside+"/file", in(".run-linklock.lock")), syscall.Mkfifo(in(".run-fifofifo.lock"), 0o600))
+	age(t, put(t, in(".run-linklink.lock"), "", 0o600))
+	age(t, put(t, in(".run-onlylock.lock"), "", 0o600))
+	put(t, in("run-youngyou/file"), "", 0o600)
+	put(t, in(".run-youngyou.lock"), "", 0o600)
+	want := []string{alive.name, runLockName(alive.name), ".run-fifofifo.lock", "run-fifofifo", ".run-linklock.lock", "run-linklock", ".run-youngyou.lock", "run-youngyou"}
+	for _, name := range []string{"run-fifofifo", "run-linklock", "run-aaaaaaaa", "run-data"} { // those without a lock are a service's own
+		put(t, in(name+"/file"), "", 0o600)
+		age(t, in(name))
 	}
-	write := func(text string) func(string) error {
-		return func(path string) error { return os.WriteFile(path, []byte(text), 0o600) }
+	for _, name := range []string{".run-data.lock", ".run-AAAAAAAA.lock", ".other.lock"} {
+		age(t, put(t, in(name), "", 0o600))
+		want = append(want, name)
 	}
-	dir("new-youngone", 0, false)
-	dir("new-oldoldol", time.Hour, true)
-	dir("new-younglok", 0, false, write(""))
-	dir("new-oldlockd", time.Hour, true, write(""))
-	dir("run-nolocknl", time.Hour, true)
-	dir("run-freelock", time.Hour, true, write(""))
-	dir("run-fifofifo", time.Hour, false, func(path string) error { return syscall.Mkfifo(path, 0o600) })
-	dir("run-linklock", time.Hour, false, func(path string) error { return os.Symlink("elsewhere", path) })
-	dir("run-dirdirdi", time.Hour, false, func(path string) error { return os.Mkdir(path, 0o700) })
-	for _, name := range []string{"run-data", "new-uploads", "run-aaaaaaaa", "run-", "run-AAAAAAAA", "run-aaaaaaaaa", "other"} { // a service's own
-		dir(name, time.Hour, false, write("not empty"))
-	}
-	must(t, os.WriteFile(in("run-filefile"), nil, 0o600), os.Symlink(outside, in("run-linklink")), write("")(filepath.Join(outside, lockFile)))
-	want = append(want, "run-filefile", "run-linklink")
-	if n, err := d.SweepRunDirs(); n != 5 || err != nil {
-		t.Errorf("got %d swept, %v; want 5", n, err)
+	age(t, put(t, in(".run-notempty.lock"), "x", 0o600))
+	want = append(want, "run-aaaaaaaa", "run-data", ".run-notempty.lock")
+	if n, err := d.SweepRunDirs(); n != 3 || err != nil {
+		t.Errorf("got %d swept, %v; want 3", n, err)
 	}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, names(t, d.Path())); diff != "" {
@@ -88,23 +75,20 @@ func TestSweepRunDirs(t *testing.T) {
 	must(t, alive.RemoveAll())
 }
 
-// The lock is removed last: a directory without one is empty.
-func TestRemoveDir_LockLast(t *testing.T) {
+// What cannot be removed keeps its lock, so that the next sweep tries again.
+func TestSweepRunDirs_Fails(t *testing.T) {
+	if os.Geteuid() == 0 {
+		return // root can remove everything
+	}
 	d := openTemp(t)
-	for _, name := range []string{"agent", lockFile, "passfile"} {
-		put(t, filepath.Join(d.Path(), "run", name), "", 0o600)
+	put(t, d.Path()+"/run-aaaaaaaa/stuck/file", "", 0o600)
+	age(t, put(t, d.Path()+"/.run-aaaaaaaa.lock", "", 0o600))
+	must(t, os.Chmod(d.Path()+"/run-aaaaaaaa/stuck", 0o500))
+	if _, err := d.SweepRunDirs(); err == nil || len(names(t, d.Path())) != 2 {
+		t.Errorf("got %v, left %q", err, names(t, d.Path()))
 	}
-	must(t, os.Mkdir(filepath.Join(d.Path(), "run", "stuck"), 0o700))
-	put(t, filepath.Join(d.Path(), "run", "stuck", "file"), "", 0o600)
-	if os.Geteuid() != 0 { // root removes it anyway
-		must(t, os.Chmod(filepath.Join(d.Path(), "run", "stuck"), 0o500))
-		if err := removeDir(d.root, "run"); err == nil || !slices.Equal(names(t, filepath.Join(d.Path(), "run")), []string{lockFile, "stuck"}) {
-			t.Errorf("got %v, left %q", err, names(t, filepath.Join(d.Path(), "run")))
-		}
-		must(t, os.Chmod(filepath.Join(d.Path(), "run", "stuck"), 0o700))
-	}
-	must(t, removeDir(d.root, "run"))
-	if got := names(t, d.Path()); len(got) != 0 {
-		t.Errorf("left: %q", got)
+	must(t, os.Chmod(d.Path()+"/run-aaaaaaaa/stuck", 0o700))
+	if n, err := d.SweepRunDirs(); n != 1 || err != nil || len(names(t, d.Path())) != 0 {
+		t.Errorf("got %d, %v, left %q", n, err, names(t, d.Path()))
 	}
 }

@@ -1,6 +1,7 @@
 package securefile
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,22 +35,20 @@ const secretMounts = "/run/secrets"
 // Errors: *Error, which is also fs.ErrNotExist if there is no file. None contains
 // the file's content.
 func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
-	f, m, err := openRegular(path, os.O_RDONLY)
+	data, err := read(path, maxSecret, func(f *os.File, m meta) *Error {
+		e := checkSecret(path, m, os.Geteuid())
+		if e == nil || isReadOnlyTmpfs(f) || isUnder(f, path, rules.CredentialsDir) || isUnder(f, path, secretMounts) {
+			return nil
+		}
+		return e
+	})
 	if err != nil {
 		return credential.Secret{}, err
 	}
-	defer f.Close()
-	if e := checkSecret(path, m, os.Geteuid()); e != nil && !isUnder(f, path, rules.CredentialsDir) && !isUnder(f, path, secretMounts) {
-		return credential.Secret{}, e
-	}
-	data, err := readAll(path, f, maxSecret)
-	if err != nil {
-		return credential.Secret{}, err
-	}
-	text := credential.Trim(string(data))
+	text, quoted := credential.Trim(string(data)), sanitize.ShellQuote(path)
 	switch {
 	case text == "":
-		return credential.Secret{}, reject(path, "is empty").advise("write the secret to " + sanitize.ShellQuote(path) + " as one line, or name another file")
+		return credential.Secret{}, reject(path, "write the secret to "+quoted+" as one line, or name another file", "is empty")
 	case !rules.Password:
 		secret, err := credential.ParseSecret(text)
 		if err != nil {
@@ -57,17 +56,17 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 		}
 		return secret, nil
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return credential.Secret{}, reject(path, "contains more than one line or a control character").advise("write only the secret to " + sanitize.ShellQuote(path) + ", as one line")
+		return credential.Secret{}, reject(path, "write only the secret to "+quoted+", as one line", "contains more than one line or a control character")
 	}
 	return credential.NewSecret(text), nil
 }
 
 func checkSecret(path string, m meta, uid int) *Error {
 	switch {
-	case m.roTmpfs, m.owner == rootUID && m.mode&othersWrite == 0:
+	case m.owner == rootUID && m.mode&othersWrite == 0:
 		return nil
 	case m.owner == rootUID && uid != rootUID:
-		return rejectWithFix(path, "sudo chmod go-w", "is writable by others (mode %04o)", m.mode.Perm())
+		return writableByOthers(path, m, uid)
 	}
 	return checkPrivate(path, m, uid, "600")
 }
@@ -79,20 +78,11 @@ func isUnder(f *os.File, path, dir string) bool {
 	if !filepath.IsAbs(dir) || filepath.Clean(dir) == "/" {
 		return false
 	}
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return false
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return false
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return false
-	}
-	opened, err := f.Stat()
-	if err != nil {
-		return false
-	}
+	dir, dirErr := filepath.EvalSymlinks(dir)
+	path, absErr := filepath.Abs(path)
+	path, linkErr := filepath.EvalSymlinks(path)
+	opened, openErr := f.Stat()
 	named, err := os.Lstat(path)
-	return err == nil && os.SameFile(opened, named) && strings.HasPrefix(path, dir+string(filepath.Separator))
+	return errors.Join(dirErr, absErr, linkErr, openErr, err) == nil &&
+		os.SameFile(opened, named) && strings.HasPrefix(path, dir+string(filepath.Separator))
 }

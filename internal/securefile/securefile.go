@@ -25,8 +25,7 @@ import (
 type Error struct {
 	Path   string
 	Reason string
-	Fix    string // a shell command, or empty
-	Advice string // what to do where no command helps; may be empty
+	Advice string // what to do; may be empty
 	Err    error  // the system's error, if there was one
 }
 
@@ -35,8 +34,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it.
 func (e *Error) Hint() string {
-	if e.Fix != "" {
-		return "run: " + e.Fix
+	if e.Advice != "" {
+		return e.Advice
 	}
 	if fault := FaultHint(e.Err, e.Path); fault != "" {
 		return fault
@@ -47,8 +46,6 @@ func (e *Error) Hint() string {
 	}
 	path := sanitize.ShellQuote(e.Path)
 	switch {
-	case e.Advice != "":
-		return e.Advice
 	case errors.Is(e.Err, fs.ErrNotExist):
 		return "check the path: nothing is at " + path
 	case errors.Is(e.Err, fs.ErrPermission):
@@ -59,23 +56,29 @@ func (e *Error) Hint() string {
 	return "check " + path + ", or name another path"
 }
 
-// advise sets the hint.
-func (e *Error) advise(advice string) *Error {
-	e.Advice = advice
-	return e
+// reject returns an Error with advice, which may be empty.
+func reject(path, advice, format string, args ...any) *Error {
+	return &Error{Path: path, Advice: advice, Reason: fmt.Sprintf(format, args...)}
 }
 
-// FaultHint returns what to do about a fault of the machine; empty if err is none.
-func FaultHint(err error, path string) string {
-	for _, f := range environmentFaults {
-		if errors.Is(err, f.errno) {
-			if path == "" {
-				return strings.ReplaceAll(f.fix, " of PATH", "")
-			}
-			return strings.ReplaceAll(f.fix, "PATH", sanitize.ShellQuote(path))
-		}
+// run is the advice to apply a command to path.
+func run(command, path string) string { return "run: " + command + " " + sanitize.ShellQuote(path) }
+
+// systemError wraps an error of the operating system without the path in it.
+func systemError(path string, err error) *Error {
+	var known *Error
+	var pathError *fs.PathError
+	var linkError *os.LinkError
+	inner := err
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &pathError):
+		inner = pathError.Err
+	case errors.As(err, &linkError):
+		inner = linkError.Err
 	}
-	return ""
+	return &Error{Path: path, Reason: inner.Error(), Err: err}
 }
 
 // fault is an error of the system that no configuration causes.
@@ -93,42 +96,30 @@ const (
 	fixDisk     = "check the disk of PATH"
 )
 
+// FaultHint returns what to do about a fault of the machine; empty if err is none.
+func FaultHint(err error, path string) string {
+	for _, f := range environmentFaults {
+		switch {
+		case !errors.Is(err, f.errno):
+		case path == "":
+			return strings.ReplaceAll(f.fix, " of PATH", "")
+		default:
+			return strings.ReplaceAll(f.fix, "PATH", sanitize.ShellQuote(path))
+		}
+	}
+	return ""
+}
+
 // IsEnvironmentFault reports whether err is at root a fault of the machine, such as a
 // full or read-only file system, and not of what the user configured.
 func IsEnvironmentFault(err error) bool {
 	return slices.ContainsFunc(environmentFaults, func(f fault) bool { return errors.Is(err, f.errno) })
 }
 
-func reject(path, format string, args ...any) *Error {
-	return &Error{Path: path, Reason: fmt.Sprintf(format, args...)}
-}
-
-// rejectWithFix is reject with a command that is applied to path.
-func rejectWithFix(path, fix, format string, args ...any) *Error {
-	e := reject(path, format, args...)
-	e.Fix = fix + " " + sanitize.ShellQuote(path)
-	return e
-}
-
-// systemError wraps an error of the operating system without the path in it.
-func systemError(path string, err error) *Error {
-	inner := err
-	var pathError *fs.PathError
-	var linkError *os.LinkError
-	switch {
-	case errors.As(err, &pathError):
-		inner = pathError.Err
-	case errors.As(err, &linkError):
-		inner = linkError.Err
-	}
-	return &Error{Path: path, Reason: inner.Error(), Err: err}
-}
-
 // meta describes an open file.
 type meta struct {
-	mode    fs.FileMode // type and permissions; on Windows the latter are always 0600
-	owner   int         // the UID; on Windows geteuid for us, 0 for the system and administrators, else -2
-	roTmpfs bool        // it is on a tmpfs that is mounted read-only
+	mode  fs.FileMode // type and permissions; on Windows the latter are always 0600
+	owner int         // the UID; on Windows geteuid for us, 0 for the system and administrators, else -2
 }
 
 const (
@@ -143,24 +134,28 @@ func checkPrivate(path string, m meta, uid int, fixMode string) *Error {
 	case m.owner != uid:
 		return wrongOwner(path, m, uid)
 	case m.mode&othersAny != 0:
-		return rejectWithFix(path, "chmod "+fixMode, "is accessible by others (mode %04o)", m.mode.Perm())
+		return reject(path, run("chmod "+fixMode, path), "is accessible by others (mode %04o)", m.mode.Perm())
 	}
 	return nil
 }
 
 func wrongOwner(path string, m meta, uid int) *Error {
 	if uid < 0 || m.owner < 0 {
-		return reject(path, "belongs to another user")
+		return reject(path, "", "belongs to another user")
 	}
-	return rejectWithFix(path, sudo(uid)+fmt.Sprintf("chown %d", uid), "belongs to uid %d, not to uid %d", m.owner, uid)
+	chown := fmt.Sprintf("chown %d", uid)
+	if uid != rootUID {
+		chown = "sudo " + chown
+	}
+	return reject(path, run(chown, path), "belongs to uid %d, not to uid %d", m.owner, uid)
 }
 
-// sudo is the prefix of a command that root must run.
-func sudo(uid int) string {
-	if uid == rootUID {
-		return ""
+func writableByOthers(path string, m meta, uid int) *Error {
+	chmod := "chmod go-w"
+	if m.owner != uid {
+		chmod = "sudo " + chmod
 	}
-	return "sudo "
+	return reject(path, run(chmod, path), "is writable by others (mode %04o)", m.mode.Perm())
 }
 
 // OpenRegular opens a regular file whose owner and mode are not checked, such as
@@ -192,20 +187,20 @@ func openRegular(path string, flag int) (*os.File, meta, error) {
 }
 
 func notRegular(path string, m fs.FileMode) *Error {
-	return reject(path, "is %s, not a regular file", fileType(m))
+	return reject(path, "", "is %s, not a regular file", fileType(m))
 }
 
 func fileType(m fs.FileMode) string {
-	switch {
-	case m.IsRegular():
+	switch m.Type() {
+	case 0:
 		return "a file"
-	case m.IsDir():
+	case fs.ModeDir:
 		return "a directory"
-	case m&fs.ModeNamedPipe != 0:
+	case fs.ModeNamedPipe:
 		return "a pipe"
-	case m&fs.ModeSocket != 0:
+	case fs.ModeSocket:
 		return "a socket"
-	case m&fs.ModeSymlink != 0:
+	case fs.ModeSymlink:
 		return "a symbolic link"
 	}
 	return "a device"
@@ -214,11 +209,11 @@ func fileType(m fs.FileMode) string {
 // readAll reads at most max bytes; more is an error.
 func readAll(path string, f *os.File, max int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, systemError(path, err)
-	}
-	if int64(len(data)) > max {
-		return nil, reject(path, "is larger than %d bytes", max)
+	case int64(len(data)) > max:
+		return nil, reject(path, "", "is larger than %d bytes", max)
 	}
 	return data, nil
 }
@@ -232,25 +227,28 @@ const maxProfile = 1 << 20
 //
 // Errors: *Error, which is also fs.ErrNotExist if there is no file.
 func ReadProfile(path string) ([]byte, error) {
+	return read(path, maxProfile, func(_ *os.File, m meta) *Error { return checkProfile(path, m, os.Geteuid()) })
+}
+
+// read reads a regular file of at most max bytes that check accepts.
+func read(path string, max int64, check func(*os.File, meta) *Error) ([]byte, error) {
 	f, m, err := openRegular(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if e := checkProfile(path, m, os.Geteuid()); e != nil {
+	if e := check(f, m); e != nil {
 		return nil, e
 	}
-	return readAll(path, f, maxProfile)
+	return readAll(path, f, max)
 }
 
 func checkProfile(path string, m meta, uid int) *Error {
 	switch {
 	case m.owner != uid && m.owner != rootUID:
 		return wrongOwner(path, m, uid)
-	case m.mode&othersWrite != 0 && m.owner == uid:
-		return rejectWithFix(path, "chmod go-w", "is writable by others (mode %04o)", m.mode.Perm())
 	case m.mode&othersWrite != 0:
-		return rejectWithFix(path, "sudo chmod go-w", "is writable by others (mode %04o)", m.mode.Perm())
+		return writableByOthers(path, m, uid)
 	}
 	return nil
 }

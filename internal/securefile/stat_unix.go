@@ -3,7 +3,6 @@
 package securefile
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -19,38 +18,22 @@ var environmentFaults = []fault{
 
 func metaOf(f *os.File) (meta, error) {
 	fi, err := f.Stat()
-	if err != nil {
-		return meta{}, err
-	}
-	m, err := metaFrom(fi)
-	m.roTmpfs = isReadOnlyTmpfs(f)
-	return m, err
+	return metaFrom(fi, err)
 }
 
 func metaOfPath(path string) (meta, error) {
 	fi, err := os.Stat(path)
+	return metaFrom(fi, err)
+}
+
+func metaFrom(fi fs.FileInfo, err error) (meta, error) {
 	if err != nil {
 		return meta{}, err
 	}
-	return metaFrom(fi)
-}
-
-func metaFrom(fi fs.FileInfo) (meta, error) {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return meta{}, errors.New("the system does not report the owner")
-	}
-	return meta{mode: fi.Mode(), owner: int(st.Uid)}, nil
+	return meta{mode: fi.Mode(), owner: int(fi.Sys().(*syscall.Stat_t).Uid)}, nil
 }
 
 // On Unix the mode that a file is created with is enough.
-func restrictToOwner(*os.File) error  { return nil }
-func restrictDirToOwner(string) error { return nil }
+func restrictToOwner(*os.File) error { return nil }
 
-// syncDir makes a rename survive a crash, if the file system can do that.
-func syncDir(root *os.Root) {
-	if f, err := root.Open("."); err == nil {
-		_ = f.Sync()
-		_ = f.Close()
-	}
-}
+func mkdirPrivate(path string) error { return os.Mkdir(path, 0o700) }

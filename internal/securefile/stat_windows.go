@@ -22,32 +22,27 @@ const (
 
 const otherUser = -2
 
-// metaOf returns the owner, and a mode that is closed to others.
+func metaOfPath(path string) (meta, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return meta{}, err
+	}
+	defer f.Close()
+	return metaOf(f)
+}
+
+// metaOf returns a mode that is closed to others, and the owner: os.Geteuid (-1 on
+// Windows) for us, 0 for the system and the administrators, otherUser for others.
 func metaOf(f *os.File) (meta, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return meta{}, err
 	}
-	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
-	return metaFrom(fi, sd, err)
-}
-
-func metaOfPath(path string) (meta, error) {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return meta{}, err
-	}
-	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
-	return metaFrom(fi, sd, err)
-}
-
-// metaFrom sets the owner to os.Geteuid (-1 on Windows) for us, to 0 for the system
-// and the administrators, and to otherUser for others.
-func metaFrom(fi os.FileInfo, sd *windows.SECURITY_DESCRIPTOR, err error) (meta, error) {
-	if err != nil {
-		return meta{}, err
-	}
 	m := meta{mode: fi.Mode().Type() | 0o600, owner: otherUser}
+	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return m, err
+	}
 	owner, _, err := sd.Owner()
 	if err != nil {
 		return m, err
@@ -65,7 +60,12 @@ func metaFrom(fi os.FileInfo, sd *windows.SECURITY_DESCRIPTOR, err error) (meta,
 
 func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), ownerOnlyFile) }
 
-func restrictDirToOwner(path string) error { return setAccessList(path, ownerOnlyDir) }
+func mkdirPrivate(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	return setAccessList(path, ownerOnlyDir)
+}
 
 func setAccessList(path, sddl string) error {
 	sd, err := windows.SecurityDescriptorFromString(sddl)
@@ -78,5 +78,3 @@ func setAccessList(path, sddl string) error {
 	}
 	return windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
 }
-
-func syncDir(*os.Root) {}

@@ -16,13 +16,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-// maxLinks is how many symbolic links in a row Linux follows (path_resolution(7)).
-const maxLinks = 40
-
 // WriteFile atomically replaces a file: readers see the old content or the new. Its
 // mode is 0600, or the part of 0600 that the old file had. If path is a symbolic
-// link, its target is replaced. Missing directories are made with mode 0700. The
-// file survives a crash of the machine, if the file system can do that.
+// link, its target, which must exist, is replaced. Missing directories are made with
+// mode 0700. The file survives a crash of the machine, if the file system can do that.
 //
 // Errors: *Error.
 func WriteFile(path string, data []byte) error {
@@ -33,36 +30,27 @@ func WriteFile(path string, data []byte) error {
 	return replacePath(target, data, true, nil)
 }
 
-// makeTarget follows the symbolic links of path to a file that may not exist yet, and
-// makes its directory.
+// makeTarget follows the symbolic links of path, and makes its directory.
 func makeTarget(path string) (string, error) {
-	target := path
-	for range maxLinks { // resolved by hand: the target may not exist yet
-		fi, err := os.Lstat(target)
-		if err != nil || fi.Mode()&fs.ModeSymlink == 0 {
-			break
-		}
-		link, err := os.Readlink(target)
-		if err != nil {
-			return "", systemError(target, err)
-		}
-		if !filepath.IsAbs(link) {
-			link = filepath.Join(filepath.Dir(target), link)
-		}
-		target = link
+	target, err := filepath.EvalSymlinks(path)
+	switch {
+	case err == nil:
+		return target, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", systemError(path, err)
 	}
-	if fi, err := os.Lstat(target); err == nil && fi.Mode()&fs.ModeSymlink != 0 {
-		return "", reject(path, "too many symbolic links")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", systemError(filepath.Dir(path), err)
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return "", systemError(filepath.Dir(target), err)
-	}
-	return target, nil
+	return path, nil
 }
 
 // updateTimeout limits how long UpdateFile waits for another process. After it, it
 // continues without the lock: the check before the rename remains.
 const updateTimeout = 30 * time.Second
+
+// maxUpdateTries limits how often UpdateFile begins again.
+const maxUpdateTries = 10
 
 // errChanged means that a file changed between reading and replacing it.
 var errChanged = errors.New("another program keeps changing it")
@@ -86,7 +74,7 @@ func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byt
 		return systemError(filepath.Dir(target), err)
 	}
 	defer unlock()
-	for range maxReadTries {
+	for range maxUpdateTries {
 		if err = updateOnce(target, change); !errors.Is(err, errChanged) {
 			return err
 		}
@@ -133,15 +121,6 @@ func CheckWritable(path string, size int) error {
 		return nil
 	}
 	return err
-}
-
-// CheckWritable returns why WriteFile could not write a file of this size.
-func (d *Dir) CheckWritable(size int) error {
-	err := replace(d.root, "check", make([]byte, size), 0o600, true, func() error { return errChecked })
-	if errors.Is(err, errChecked) {
-		return nil
-	}
-	return systemError(d.path, err)
 }
 
 var errChecked = errors.New("only a check")
@@ -203,22 +182,25 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable 
 		_ = root.Remove(temp)
 		return err
 	}
-	if durable {
-		syncDir(root)
+	if durable { // the rename, too, if the file system can do that
+		if dir, err := root.Open("."); err == nil {
+			_ = dir.Sync()
+			_ = dir.Close()
+		}
 	}
 	return nil
 }
 
 const (
 	abandonedAfter = time.Minute // the age of a temporary file whose writer was killed
-	maxScanned     = 10_000      // names of a directory
+	maxScanned     = 10_000      // names of a directory that are looked at
 )
 
 // removeTemporary removes what writers that were killed left in a directory: files
 // called ".NAME.RANDOM" that begin with prefix.
 func removeTemporary(root *os.Root, prefix string) {
-	names, more, err := readNames(root, maxScanned)
-	if err != nil || more {
+	names, err := readNames(root, maxScanned)
+	if err != nil {
 		return
 	}
 	for _, name := range names {
@@ -232,18 +214,17 @@ func removeTemporary(root *os.Root, prefix string) {
 	}
 }
 
-// readNames returns the sorted names in a directory, and whether there are more
-// than max.
-func readNames(root *os.Root, max int) (names []string, more bool, err error) {
+// readNames returns the sorted names in a directory, at most max unless that is -1.
+func readNames(root *os.Root, max int) ([]string, error) {
 	f, err := root.Open(".")
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer f.Close()
-	names, err = f.Readdirnames(max + 1)
+	names, err := f.Readdirnames(max)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, false, err
+		return nil, err
 	}
 	slices.Sort(names)
-	return names, len(names) > max, nil
+	return names, nil
 }

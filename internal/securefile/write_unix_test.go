@@ -3,27 +3,23 @@
 package securefile
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
+	"golang.org/x/sys/unix"
 
-func checkFile(t *testing.T, path, text string, mode fs.FileMode) {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	must(t, err)
-	fi, err := os.Stat(path)
-	must(t, err)
-	if string(data) != text || fi.Mode().Perm() != mode {
-		t.Errorf("%s: got %q, mode %o; want %q, %o", path, data, fi.Mode(), text, mode)
-	}
-}
+	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
+)
 
 func TestWriteFile(t *testing.T) {
 	d := t.TempDir()
@@ -40,18 +36,17 @@ func TestWriteFile(t *testing.T) {
 		must(t, WriteFile(path, []byte("new")))
 		checkFile(t, path, "new", after)
 	}
-	for link, target := range map[string]string{"l1": "dots/real", "l2": d + "/l1", "l3": "dots/missing", "loop": "loop"} {
+	for link, target := range map[string]string{"l1": "dots/real", "l2": d + "/l1", "loop": "loop", "nowhere": "missing"} {
 		must(t, os.Symlink(target, filepath.Join(d, link)))
 	}
 	put(t, d+"/dots/real", "old", 0o600)
-	for link, target := range map[string]string{"l2": "dots/real", "l3": "dots/missing"} {
-		must(t, WriteFile(d+"/"+link, []byte("by "+link)))
-		checkFile(t, d+"/"+target, "by "+link, 0o600)
-		if fi, err := os.Lstat(d + "/" + link); err != nil || fi.Mode()&fs.ModeSymlink == 0 {
-			t.Errorf("the link was replaced: %v, %v", fi, err)
-		}
+	must(t, WriteFile(d+"/l2", []byte("by a link")))
+	checkFile(t, d+"/dots/real", "by a link", 0o600)
+	if fi, err := os.Lstat(d + "/l2"); err != nil || fi.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v, %v", fi, err)
 	}
-	wantError(t, WriteFile(d+"/loop", nil), "too many symbolic links", "")
+	wantError(t, WriteFile(d+"/loop", nil), "too many links", "")
+	wantError(t, WriteFile(d+"/nowhere", nil), "is a symbolic link, not a regular file", "")
 	wantError(t, WriteFile(d, nil), "is a directory", "")
 	wantError(t, WriteFile(path+"/x", nil), "not a directory", "")
 	if left, _ := filepath.Glob(d + "/.*"); len(left) > 0 {
@@ -110,14 +105,130 @@ func TestWrite_RemovesTemporaryFiles(t *testing.T) {
 	}
 }
 
-// The temporary names are those that are removed; a failed write leaves none.
-func TestReplace_TemporaryName(t *testing.T) {
-	d := openTemp(t)
-	must(t, os.Mkdir(filepath.Join(d.Path(), "dir"), 0o700))
-	if err := d.WriteFile("dir", []byte("x")); err == nil {
+func TestUpdateFile_ConcurrentWriters(t *testing.T) {
+	path := t.TempDir() + "/lakebase/profiles.ini"
+	var wg sync.WaitGroup
+	const writers, each = 8, 25
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				err := UpdateFile(context.Background(), path, func(old []byte) ([]byte, error) { return fmt.Appendf(old, "%d.%d\n", w, i), nil })
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	data, err := os.ReadFile(path)
+	if lines := strings.Count(string(data), "\n"); err != nil || lines != writers*each {
+		t.Errorf("got %d lines, %v; want %d", lines, err, writers*each)
+	}
+}
+
+// An editor takes no lock, and may save the file between our reading and replacing it.
+func TestUpdateFile_ChangedMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(path string) error
+		want string
+	}{
+		{"in place", func(path string) error { return os.WriteFile(path, []byte("edited\n"), 0o600) }, "edited\nours\n"},
+		{"same size", func(path string) error { return os.WriteFile(path, []byte("OLD\n"), 0o600) }, "OLD\nours\n"},
+		{"replaced", func(path string) error {
+			return errors.Join(os.WriteFile(path+"~", []byte("edited\n"), 0o600), os.Rename(path+"~", path))
+		}, "edited\nours\n"},
+		{"removed", os.Remove, "ours\n"},
+	} {
+		path, edited := put(t, t.TempDir()+"/f", "old\n", 0o600), false
+		age(t, path)
+		err := UpdateFile(t.Context(), path, func(old []byte) ([]byte, error) {
+			if !edited {
+				edited = true
+				must(t, c.edit(path))
+			}
+			return append(old, "ours\n"...), nil
+		})
+		if data, _ := os.ReadFile(path); err != nil || string(data) != c.want {
+			t.Errorf("%s: got %q, %v; want %q", c.name, data, err, c.want)
+		}
+	}
+	path := put(t, t.TempDir()+"/f", "", 0o600)
+	err := UpdateFile(t.Context(), path, func(old []byte) ([]byte, error) { return append(old, 'x'), os.WriteFile(path, append(old, 'y'), 0o600) })
+	wantError(t, err, "another program keeps changing it", "")
+}
+
+func TestUpdateFile_Unchanged(t *testing.T) {
+	path := put(t, t.TempDir()+"/f", "old", 0o644)
+	before, err := os.Stat(path)
+	must(t, err)
+	failed := errors.New("x")
+	for _, c := range []struct {
+		text []byte
+		err  error
+	}{{nil, nil}, {[]byte("old"), nil}, {[]byte("new"), failed}} {
+		if err := UpdateFile(t.Context(), path, func([]byte) ([]byte, error) { return c.text, c.err }); err != c.err {
+			t.Errorf("got %v, want %v", err, c.err)
+		}
+		if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("the file was written: %v", err)
+		}
+	}
+	must(t, os.Chmod(path, 0o666))
+	wantError(t, UpdateFile(t.Context(), path, nil), "is writable by others", "chmod go-w "+path)
+}
+
+// A stopped process that holds the lock delays an update, but does not prevent it.
+func TestUpdateFile_LockHeld(t *testing.T) {
+	path := t.TempDir() + "/f"
+	unlock, ok, err := filelock.TryLock(lockPath(path))
+	if must(t, err); !ok {
+		t.Fatal("not locked")
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	must(t, UpdateFile(ctx, path, func([]byte) ([]byte, error) { return []byte("x"), nil }))
+	checkFile(t, path, "x", 0o600)
+}
+
+func TestCheckWritable(t *testing.T) {
+	d := t.TempDir()
+	must(t, CheckWritable(d+"/new/f", 100))
+	if got := names(t, d+"/new"); len(got) != 0 {
+		t.Errorf("got files %v, want none", got)
+	}
+	path := put(t, d+"/f", "old", 0o600)
+	must(t, CheckWritable(path, 100))
+	checkFile(t, path, "old", 0o600)
+	wantError(t, CheckWritable(d, 1), "is a directory", "")
+	wantError(t, CheckWritable(filepath.Join(path, "f"), 1), "not a directory", "")
+	dir := openTemp(t)
+	must(t, dir.CheckWritable(100), os.Mkdir(dir.Path()+"/dir", 0o700))
+	if err := dir.WriteFile("dir", nil); err == nil {
 		t.Error("a directory was replaced")
 	}
-	if got := names(t, d.Path()); !slices.Equal(got, []string{"dir"}) {
-		t.Errorf("got %q, want dir", got)
+	if got := names(t, dir.Path()); !slices.Equal(got, []string{"dir"}) {
+		t.Errorf("got files %v, want no temporary one", got)
+	}
+}
+
+// Faults of the machine have a hint that names the path.
+func TestError_Faults(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EACCES, unix.ENOENT} {
+		if e := systemError("/a b", errno); IsEnvironmentFault(e) || !strings.Contains(e.Hint(), "'/a b'") {
+			t.Errorf("%v: got hint %q, fault %t", errno, e.Hint(), IsEnvironmentFault(e))
+		}
+	}
+	for errno, hint := range map[unix.Errno]string{
+		unix.ENOSPC: "free space on the file system of '/a b'", unix.EDQUOT: "free space on the file system of '/a b'",
+		unix.EROFS: "make the file system of '/a b' writable", unix.EIO: "check the disk of '/a b'",
+		unix.EMFILE: "raise the limit of open files (ulimit -n)", unix.ENFILE: "raise the limit of open files (ulimit -n)",
+		unix.ENOMEM: "free memory, or raise the limit of this process",
+	} {
+		e := systemError("/a b", &os.LinkError{Op: "rename", Old: "x", New: "y", Err: errno})
+		if got := e.Hint(); got != hint || !IsEnvironmentFault(e) {
+			t.Errorf("%v: got hint %q, fault %t; want %q", errno, got, IsEnvironmentFault(e), hint)
+		}
 	}
 }

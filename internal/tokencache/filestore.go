@@ -19,7 +19,6 @@ const (
 	filePrefix = "token-"
 	fileSuffix = ".json"
 	maxItem    = 64 << 10 // bytes
-	maxFiles   = 10_000   // returned by List
 )
 
 // Errors of a store that cannot keep a token.
@@ -59,7 +58,7 @@ func (s FileStore) Delete(_ context.Context, ids ...string) error {
 
 // List returns the IDs of all items.
 func (s FileStore) List(context.Context) (ids []string, err error) {
-	names, err := s.Dir.Names(maxFiles)
+	names, err := s.Dir.Names()
 	for _, n := range names {
 		if id, ok := strings.CutPrefix(n, filePrefix); ok && strings.HasSuffix(id, fileSuffix) {
 			ids = append(ids, strings.TrimSuffix(id, fileSuffix))

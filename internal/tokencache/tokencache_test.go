@@ -299,7 +299,7 @@ func TestGet_FilesWithToken(t *testing.T) {
 		if _, err := newCache(c.Store, dir.Path(), newEvents()).Get(t.Context(), key, criteria, minting(tokenText)); err != nil {
 			t.Fatal(err)
 		}
-		names, err := dir.Names(10)
+		names, err := dir.Names()
 		if err != nil || len(names) != c.want+1 { // and the lock
 			t.Errorf("got %v, %v; want %d files", names, err, c.want+1)
 		}

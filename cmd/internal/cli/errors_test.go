@@ -89,7 +89,7 @@ func errorCases() map[string][]errorCase {
 		"rootcerts.WriteError": {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
 		"rotate.TooManyError":  {{&rotate.TooManyError{Host: "h", ClientID: "c"}, "c", "delete a secret", 122}},
 		"securefile.Error": {
-			{&securefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}, "/x", "run: chmod 600 /x", 120},
+			{&securefile.Error{Path: "/x", Reason: "r", Advice: "run: chmod 600 /x"}, "/x", "run: chmod 600 /x", 120},
 			{file(fs.ErrNotExist), "/a b", "nothing is at '/a b'", 120},
 			{file(syscall.EACCES), "/a b", "ls -ld '/a b'", 120},
 			{file(syscall.ENOSPC), "/a b", "free space", 125},

@@ -61,8 +61,8 @@ func TestDescribe(t *testing.T) {
 	}{
 		{&UsageError{Problem: "p", Fix: "f"}, "p", "f"},
 		{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f"},
-		{&securefile.Error{Path: "/x", Reason: "open to others", Fix: "chmod 600 /x"}, `"/x": open to others`, "run: chmod 600 /x"},
-		{&auth.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &securefile.Error{Path: "/x", Reason: "r", Fix: "chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
+		{&securefile.Error{Path: "/x", Reason: "open to others", Advice: "run: chmod 600 /x"}, `"/x": open to others`, "run: chmod 600 /x"},
+		{&auth.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--client-secret-file"}, Err: &securefile.Error{Path: "/x", Reason: "r", Advice: "run: chmod 600 /x"}}, `--client-secret-file: "/x": r`, "run: chmod 600 /x"},
 		{&lakebase.HostError{Target: "E"}, "E names no host", "--pghost"},
 		{&lakebase.HostError{Target: "instances/i", ReadOnly: true}, "instances/i names no read-only host", "enable readable secondaries"},
 		{&lakebase.HostError{Configured: config.Value[string]{Value: "a", Source: config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}}, Target: "E", Named: "b"}, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
