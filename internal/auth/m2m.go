@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -80,16 +81,22 @@ func (s *m2mSource) Token(ctx context.Context) (credential.Token, error) {
 }
 
 // Refresh reads the secret again, for it may have been rotated. If it cannot be
-// read now, the one that worked last is used.
+// read within half of the time, the one that worked last is used.
 func (s *m2mSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	s.mu.Lock()
+	proven := s.proven
+	s.mu.Unlock()
 	secret, err := s.readGiven()
 	if err == nil && secret.IsZero() {
-		secret, err = s.stored(ctx, s.Secrets.Read)
+		reading, cancel := ctx, context.CancelFunc(func() {})
+		if deadline, ok := ctx.Deadline(); ok && !proven.IsZero() {
+			reading, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		}
+		secret, err = s.stored(reading, s.Secrets.Read)
+		cancel()
 	}
 	if err != nil {
-		s.mu.Lock()
-		secret = s.proven
-		s.mu.Unlock()
+		secret = proven
 		if secret.IsZero() {
 			return credential.Token{}, err
 		}

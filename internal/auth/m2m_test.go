@@ -128,6 +128,35 @@ func TestM2M_Refresh(t *testing.T) {
 	}
 }
 
+// silentSecrets do not answer a Read.
+type silentSecrets struct{ *fake }
+
+func (silentSecrets) Read(ctx context.Context, _ string) (credential.Secret, error) {
+	<-ctx.Done()
+	return credential.Secret{}, ctx.Err()
+}
+
+// A keychain that does not answer leaves half of the time for the secret that worked last.
+func TestM2M_RefreshSilentKeychain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := withSecret()
+		chain := NewChain(resolve(t), Deps{Workspace: f, Secrets: silentSecrets{f}, Process: f, Locks: f, Observer: f})
+		if _, err := token(t, chain); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		err := chain.Do(ctx, func(s Source, _ Identity) error {
+			_, err := s.Refresh(ctx, credential.Secret{})
+			return err
+		})
+		if took := time.Since(begun); err != nil || f.secret != secretText || took != 1500*time.Millisecond {
+			t.Errorf("got %v after %s, want a token after 1.5s", err, took)
+		}
+	})
+}
+
 func TestM2M_Check(t *testing.T) {
 	check := func(f *fake, conf config.Config) error {
 		return f.chain(conf).Do(t.Context(), func(s Source, _ Identity) error { return s.Check(t.Context()) })

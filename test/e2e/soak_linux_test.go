@@ -35,7 +35,8 @@ const (
 
 // TestSoak runs a proxy whose tokens live for seconds, clients that come and go, and
 // faults of workspace, database and keychain all the time. No client may fail, except
-// one whose server is taken from it, and the proxy may not grow. SOAK_TIME is the
+// one whose server is taken from it, and one whose token the server refuses while the
+// renewal fails. The proxy may not grow. SOAK_TIME is the
 // duration; SOAK_SEED repeats the order of faults and the clients' pauses.
 func TestSoak(t *testing.T) {
 	t.Parallel()
@@ -77,7 +78,7 @@ type soak struct {
 	cuts       atomic.Int64  // beginnings and ends of what cuts sessions; odd while one is under way
 	ending     atomic.Bool
 
-	logins, cut, queries, refused atomic.Int64
+	logins, cut, queries, refused, outages atomic.Int64
 
 	mu     sync.Mutex
 	faults map[string]int
@@ -90,6 +91,7 @@ func newSoak(t *testing.T, life time.Duration, seed uint64) *soak {
 	// As released: the race detector has memory of its own.
 	p.set("PATH=" + released(t) + string(os.PathListSeparator) + p.env["PATH"])
 	p.login()
+	p.set("LAKEBASE_CACHE=off") // a locked keychain as a cache would delay each renewal
 	s := &soak{fixture: p, t: t, seed: seed, begin: time.Now(), faults: map[string]int{}}
 	conn, err := dbus.Connect(p.keyring.Address())
 	must(t, err)
@@ -106,6 +108,7 @@ func (s *soak) statusFile() string { return filepath.Join(s.home, "status.json")
 // soakStatus is the part of the status file that the test reads.
 type soakStatus struct {
 	Refreshes       int       `json:"refreshes"`
+	FailedRefreshes int       `json:"failed_refreshes"`
 	Logins          int       `json:"logins"`
 	FailedLogins    int       `json:"failed_logins"`
 	OpenConnections int       `json:"open_connections"`
@@ -190,9 +193,15 @@ func (s *soak) query(conn *pgconn.PgConn, random *rand.Rand) error {
 // only if its server was taken from it, and it hears so at once.
 func (s *soak) session(random *rand.Rand, queries int) {
 	seen, begin := s.cuts.Load(), time.Now()
+	before, _ := s.status()
 	conn, err := s.connect(s.lakebase.ClientID)
 	if err != nil {
-		s.failed("login after %s: %v", time.Since(begin), err)
+		if s.isOutage(err, before) {
+			s.outages.Add(1)
+			s.t.Logf("after %s: login refused during an outage: %v", time.Since(s.begin).Round(100*time.Millisecond), err)
+		} else {
+			s.failed("login after %s: %v", time.Since(begin), err)
+		}
 		return
 	}
 	s.logins.Add(1)
@@ -214,6 +223,19 @@ func (s *soak) session(random *rand.Rand, queries int) {
 	default:
 		s.failed("session after %s: %v", time.Since(begin), err)
 	}
+}
+
+// isOutage reports whether a login failed because the server refused the token, and a
+// refresh has failed since before: clients are told so.
+func (s *soak) isOutage(err error, before soakStatus) bool {
+	var refusal *pgconn.PgError
+	if !errors.As(err, &refusal) || refusal.Code != "28P01" && !strings.Contains(refusal.Message, "JWT token has expired") {
+		return false
+	}
+	ended := time.Now()
+	var d soakStatus
+	eventually(s.t, "the status file shows the failed login", func() bool { d, err = s.status(); return err == nil && d.UpdatedAt.After(ended) })
+	return d.FailedRefreshes > before.FailedRefreshes
 }
 
 // otherUser has to be refused.
@@ -409,6 +431,7 @@ func (s *soak) check(measured []usage) {
 	must(s.t, err)
 	must(s.t, s.proxy.cmd.Process.Signal(syscall.SIGTERM))
 	end := s.proxy.wait().wantExit(0)
+	s.t.Logf("output of the proxy:\n%s", end.stderr)
 	for line := range strings.Lines(end.stderr) {
 		if !strings.HasPrefix(line, "lakebase-credential-helper: ") {
 			s.t.Errorf("got output %q", line)
@@ -422,7 +445,7 @@ func (s *soak) check(measured []usage) {
 		s.t.Logf("%-26s %d", name, s.faults[name])
 		injected += s.faults[name]
 	}
-	s.t.Logf("%d logins, %d queries, %d sessions cut, %d refused, %d renewals, %d faults", s.logins.Load(), s.queries.Load(), s.cut.Load(), s.refused.Load(), d.Refreshes, injected)
+	s.t.Logf("%d logins, %d queries, %d sessions cut, %d refused, %d during outages, %d renewals, %d faults", s.logins.Load(), s.queries.Load(), s.cut.Load(), s.refused.Load(), s.outages.Load(), d.Refreshes, injected)
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
 			s.t.Errorf(format, args...)
@@ -431,7 +454,9 @@ func (s *soak) check(measured []usage) {
 	first, last := measured[0], measured[len(measured)-1]
 	cuts := s.faults["compute suspended"] + s.faults["connections cut"]
 	life := s.lakebase.Settings().DatabaseTokenLife
-	check(int64(d.FailedLogins) == s.refused.Load(), "got %d failed logins, want %d, those of another user", d.FailedLogins, s.refused.Load())
+	failed := s.refused.Load() + s.outages.Load()
+	check(int64(d.FailedLogins) == failed, "got %d failed logins, want %d, those of another user and during outages", d.FailedLogins, failed)
+	check(s.outages.Load() <= s.logins.Load()/20, "got %d logins refused during outages, of %d", s.outages.Load(), s.logins.Load())
 	check(s.logins.Load() > 0 && s.refused.Load() > 0 && int64(d.Logins) >= s.logins.Load(), "got %d logins in the status file, %d of clients", d.Logins, s.logins.Load())
 	check(s.cut.Load() <= int64((cuts+1)*(soakClients+soakSessions)), "got %d sessions cut by %d faults", s.cut.Load(), cuts)
 	check(d.Refreshes >= int(last.after/(2*life)), "got %d renewals in %s", d.Refreshes, last.after) // after two thirds of its life; a silent keychain takes a whole one
