@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -67,14 +66,8 @@ var unknown = Error{Kind: Other, Retry: true, maxRepeat: maxRepeatUnknown}
 
 const noSQLState = "XXXXX"
 
-// fromServer classifies an ErrorResponse.
-func fromServer(pe *pgconn.PgError, password credential.Secret) *Error {
-	e := classifyMessage(sqlState(pe.Code), strings.ToLower(pe.Message))
-	e.Code, e.Message = sqlState(pe.Code), sanitize.Line(pe.Message, password)
-	return &e
-}
-
-func classifyMessage(code, text string) Error {
+// fromServer classifies an ErrorResponse; text is its message in lower case.
+func fromServer(code, text string) Error {
 	switch code {
 	case "3D000":
 		return Error{Kind: DatabaseMissing}
@@ -106,15 +99,18 @@ func sqlState(code string) string {
 // classify turns an error of pgconn, crypto/tls or net into an *Error. conn is nil
 // if there was no connection.
 func classify(ctx context.Context, err error, conn *startupConn, password credential.Secret) *Error {
+	var e Error
 	if b, ok := conn.answer(); ok && b != 'S' {
-		return noTLS(b)
+		e = noTLS(b)
+	} else {
+		e = fromError(err, conn)
+		// What fails at the deadline failed because of the deadline.
+		if cause := ctxErr(ctx); cause != nil && e.Code == "" && (e.Retry || e.Kind == Protocol) {
+			e = Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn.silent(), cause: cause}
+		}
 	}
-	e := fromError(err, conn, password)
-	// What fails at the deadline failed because of the deadline.
-	if cause := ctxErr(ctx); cause != nil && e.Code == "" && (e.Retry || e.Kind == Protocol) {
-		return &Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn == nil || conn.silent(), cause: cause}
-	}
-	return e
+	e.Message = sanitize.Line(e.Message, password)
+	return &e
 }
 
 // ctxErr is ctx.Err, but not late: net.Dialer has a timer of its own for the
@@ -128,41 +124,40 @@ func ctxErr(ctx context.Context) error {
 
 // noTLS classifies any other answer to SSLRequest than "S" (PostgreSQL manual,
 // protocol-flow): "N" is no TLS, "E" an error of a server too old or too busy.
-func noTLS(answer byte) *Error {
+func noTLS(answer byte) Error {
 	switch answer {
 	case 'N':
-		return &Error{Kind: TLSRefused, Message: "the server does not support TLS"}
+		return Error{Kind: TLSRefused, Message: "the server does not support TLS"}
 	case 'E':
-		return &Error{Kind: TLSRefused, Retry: true, maxRepeat: maxRepeatUnknown, Message: "the server answered with an error before TLS"}
+		return Error{Kind: TLSRefused, Retry: true, maxRepeat: maxRepeatUnknown, Message: "the server answered with an error before TLS"}
 	}
-	return &Error{Kind: Protocol, Message: "the server does not speak the Postgres protocol"}
+	return Error{Kind: Protocol, Message: "the server does not speak the Postgres protocol"}
 }
 
 // fromError classifies err by the types and values in its tree: what is final
 // before what may be retried, and the server's word before the system's.
-func fromError(err error, conn *startupConn, password credential.Secret) *Error {
-	newError := func(k Kind, retry bool, cause error) *Error {
-		return &Error{Kind: k, Retry: retry, Message: sanitize.Line(cause.Error(), password), cause: cause}
-	}
+func fromError(err error, conn *startupConn) Error {
 	var (
 		certificate *tls.CertificateVerificationError
 		record      tls.RecordHeaderError
 		server      *pgconn.PgError
 		dns         *net.DNSError
 		network     *net.OpError
-		errno       syscall.Errno
 	)
 	switch {
 	case errors.As(err, &certificate):
-		return newError(Certificate, false, certificate)
+		return Error{Kind: Certificate, Message: certificate.Error(), cause: certificate}
 	case errors.As(err, &record): // not as the cause: it holds the open connection
-		return &Error{Kind: Protocol, Message: sanitize.Line(record.Error(), password)}
+		return Error{Kind: Protocol, Message: record.Error()}
 	case errors.As(err, &server):
-		return fromServer(server, password)
+		code := sqlState(server.Code)
+		e := fromServer(code, strings.ToLower(server.Message))
+		e.Code, e.Message = code, server.Message
+		return e
 	case errors.As(err, &dns):
-		return newError(NameNotResolved, !dns.IsNotFound, dns)
+		return Error{Kind: NameNotResolved, Retry: !dns.IsNotFound, Message: dns.Error(), cause: dns}
 	case errors.As(err, &network) && (network.Op == "remote error" || network.Op == "local error"): // a TLS alert
-		e := newError(TLSRefused, false, network)
+		e := Error{Kind: TLSRefused, Message: network.Error(), cause: network}
 		if strings.Contains(network.Err.Error(), "internal error") {
 			e.Retry, e.maxRepeat = true, maxRepeatUnknown
 		}
@@ -170,31 +165,24 @@ func fromError(err error, conn *startupConn, password credential.Secret) *Error 
 	case errors.As(err, &network):
 		// Names of errors differ between systems, and the compute may be starting:
 		// only what the operating system forbids is final.
-		return newError(Unreachable, !errors.Is(network, fs.ErrPermission), network)
-	case errors.As(err, &errno):
-		return newError(Unreachable, !errors.Is(errno, fs.ErrPermission), errno)
+		return Error{Kind: Unreachable, Retry: !errors.Is(network, fs.ErrPermission), Message: network.Error(), cause: network}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return Error{Kind: Unreachable, Retry: true, Message: "the server closed the connection before the login was done", cause: io.ErrUnexpectedEOF}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return Error{Kind: NoAnswer, Retry: true}
 	}
-	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
-		if errors.Is(err, closed) {
-			return &Error{Kind: Unreachable, Retry: true, Message: "the server closed the connection before the login was done", cause: closed}
-		}
-	}
-	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, ended) {
-			return newError(NoAnswer, true, ended)
-		}
-	}
-	return fromText(err, conn, password)
+	return fromText(err, conn)
 }
 
 // fromText classifies an error of pgconn that has no type.
-func fromText(err error, conn *startupConn, password credential.Secret) *Error {
+func fromText(err error, conn *startupConn) Error {
 	cause := innermost(err).Error()
-	e := &Error{Kind: Protocol, Message: sanitize.Line(cause, password)}
+	e := Error{Kind: Protocol, Message: cause}
 	switch {
 	case conn == nil:
 		e.Kind = Other
-	case strings.Contains(err.Error(), "failed GSS auth"), strings.HasPrefix(cause, "unknown authentication type"), strings.HasPrefix(cause, "AuthType") && strings.HasSuffix(cause, "unimplemented"):
+	case strings.Contains(err.Error(), "failed GSS auth"), strings.HasPrefix(cause, "unknown authentication type"),
+		strings.HasPrefix(cause, "AuthType") && strings.HasSuffix(cause, "unimplemented"):
 		e.Message = "the server requires GSSAPI, SSPI or another method; a Lakebase server requires a password"
 	case strings.Contains(err.Error(), "failed SASL auth"):
 		e.Kind = Refused

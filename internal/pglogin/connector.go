@@ -12,9 +12,15 @@
 package pglogin
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
@@ -36,10 +42,9 @@ const hedgeDelay = time.Second
 // Every error is an *Error: WakeTimeout at the deadline, Canceled if the context
 // was canceled (errors.Is finds context.Canceled), else what went wrong.
 //
-// A Connector may be used concurrently.
+// The zero Connector is ready to use, also concurrently. Its logins share the root
+// certificates, which take milliseconds to read, and TLS sessions.
 type Connector struct {
-	// Cache, if set, is shared with other Connectors of the same target.
-	Cache *TLSCache
 	// Progress, if set, is called after each failure and when a second attempt
 	// starts, with the last failure or nil. It must not block.
 	Progress func(last *Error)
@@ -47,73 +52,74 @@ type Connector struct {
 	// Set by tests.
 	schedule   retry.Schedule // zero: retry.Wake
 	hedgeDelay time.Duration  // zero: the constant
+
+	mu        sync.Mutex
+	sessions  tls.ClientSessionCache
+	roots     *x509.CertPool
+	rootsPath string
+	rootsRead time.Time
 }
 
 // Login logs in once and closes the connection.
 func (c *Connector) Login(ctx context.Context, t Target, password credential.Secret) error {
-	_, err := c.run(ctx, t, func() (connectFunc, error) {
-		cfg, err := t.config(password, c.Cache)
-		return func(ctx context.Context) (*Conn, error) { return nil, login(ctx, t, cfg, password) }, err
-	})
+	conn, err := c.Connect(ctx, t, password, map[string]string{"application_name": appName})
+	if err == nil {
+		conn.Terminate()
+	}
 	return err
 }
 
 // Connect logs in and returns the connection. params are start-up parameters
 // besides user and database, by their protocol names.
 func (c *Connector) Connect(ctx context.Context, t Target, password credential.Secret, params map[string]string) (*Conn, error) {
-	return c.run(ctx, t, func() (connectFunc, error) {
-		cfg, err := t.config(password, c.Cache)
-		if err != nil {
-			return nil, err
-		}
-		cfg.RuntimeParams = params
-		return func(ctx context.Context) (*Conn, error) { return connect(ctx, t, cfg, password) }, nil
-	})
+	tlsConfig, err := c.tlsConfig(t)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := t.config(tlsConfig, password, params)
+	if err != nil {
+		return nil, err
+	}
+	return c.run(ctx, t, func(ctx context.Context) (*Conn, *Error) { return connect(ctx, t, cfg) })
 }
 
 // Probe connects to the target, does the TLS handshake and closes: it sends no
-// password and does not log in. A connection wakes a compute. The Peer is that of
-// the last attempt that reached one, also when Probe fails.
+// password and does not log in. A connection wakes a compute. If Probe fails, the
+// Peer is that of the last failure.
 func (c *Connector) Probe(ctx context.Context, t Target) (Peer, error) {
-	var mu sync.Mutex
-	var last Peer
-	_, err := c.run(ctx, t, func() (connectFunc, error) {
-		cfg, err := t.tls(c.Cache)
-		return func(ctx context.Context) (*Conn, error) {
-			conn, peer, err := dialTLS(ctx, t, cfg)
-			if conn != nil {
-				_ = conn.Close()
-			}
-			if peer != (Peer{}) {
-				mu.Lock()
-				last = peer
-				mu.Unlock()
-			}
-			return nil, err
-		}, err
-	})
-	return last, err
+	cfg, err := c.tlsConfig(t)
+	if err != nil {
+		return Peer{}, err
+	}
+	conn, err := c.run(ctx, t, func(ctx context.Context) (*Conn, *Error) { return dialTLS(ctx, t, cfg) })
+	if err == nil {
+		defer conn.Close()
+		return PeerOf(conn.Conn), nil
+	}
+	e, _ := errors.AsType[*Error](err)
+	return cmp.Or(e.Last, e).peer, err
 }
 
-// connectFunc makes one attempt. Login's and Probe's return no connection.
-type connectFunc func(context.Context) (*Conn, error)
-
-// run calls prepare for what all attempts share, so that the roots are read once,
-// and makes the attempts.
-func (c *Connector) run(ctx context.Context, t Target, prepare func() (connectFunc, error)) (*Conn, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		return nil, badTarget("the context has no deadline")
+// Cancel requests the server of t to cancel the query of the connection with this
+// process ID and key. The server closes the connection once it has read the
+// request; it sends no answer. ctx must have a deadline. Errors: *Error.
+func (c *Connector) Cancel(ctx context.Context, t Target, pid uint32, key []byte) error {
+	cfg, err := c.tlsConfig(t)
+	if err != nil {
+		return err
 	}
-	l := newLoop(ctx, c)
-	var err error
-	if l.connect, err = prepare(); err == nil {
-		err = l.run()
+	conn, failure := dialTLS(ctx, t, cfg)
+	if failure != nil {
+		return failure
+	}
+	defer conn.Close()
+	request, err := (&pgproto3.CancelRequest{ProcessID: pid, SecretKey: key}).Encode(nil)
+	if err == nil {
+		_, err = conn.Write(request)
 	}
 	if err != nil {
-		return nil, l.annotate(err, t)
+		return classify(ctx, err, nil, credential.Secret{})
 	}
-	if l.conn != nil {
-		l.conn.Waited = l.waited || l.conn.Waited && l.attempts > 1
-	}
-	return l.conn, nil
+	_, _ = conn.Read(make([]byte, 1)) // returns when the server has closed
+	return nil
 }

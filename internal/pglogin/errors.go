@@ -1,6 +1,7 @@
 package pglogin
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ type Error struct {
 
 	maxRepeat time.Duration // how long it may repeat; 0: until the deadline
 	silent    bool          // with NoAnswer: see startupConn.silent
+	peer      Peer          // of dialTLS
 	cause     error
 }
 
@@ -92,44 +94,38 @@ func (e *Error) reason() string {
 	return text
 }
 
+// hints say what to do about an error of a kind.
+var hints = map[Kind]string{
+	WakeTimeout:      "raise --wait-timeout (get: --wait), and check the state of the compute in the console",
+	Refused:          "check that the role exists and may log in",
+	RoleMissing:      "create the role in the database",
+	TokenInvalid:     "check this machine's clock, and that the workspace owns this database: a token is valid in its own workspace only",
+	ConnectDenied:    "grant the role CONNECT on the database",
+	EndpointDisabled: "enable the endpoint in the console: a login cannot wake it",
+	EndpointNotFound: "check PGHOST or --pghost, or leave it out to use the host that the workspace returns",
+	NameNotResolved:  "check PGHOST or --pghost, or leave it out to use the host that the workspace returns",
+	NotAllowed:       "add this machine's address to the IP access list",
+	ExternalAuth:     "add this machine's address to the IP access list",
+	Certificate:      "check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert",
+	BadRootCert:      "pass a PEM file of root certificates with --sslrootcert",
+	TLSRefused:       "check host and port: a Lakebase endpoint does not answer like this",
+	Protocol:         "check host and port: a Lakebase endpoint does not answer like this",
+	SNIMissing:       "check host and port: a Lakebase endpoint does not answer like this",
+}
+
 // Hint returns what to do about the error.
 func (e *Error) Hint() string {
-	switch e.Kind {
-	case WakeTimeout:
-		if e.Last != nil && e.Last.Kind == ExternalAuth {
-			return "check the project's IP access list; if the project is new, try again in a minute"
-		}
-		return "raise --wait-timeout (get: --wait), and check the state of the compute in the console"
-	case Refused:
-		if e.PooledHost() {
-			return "check PGHOST or --pghost: a pooled host accepts no OAuth roles"
-		}
-		return "check that the role exists and may log in"
-	case RoleMissing:
-		return "create the role in the database"
-	case TokenInvalid:
-		return "check this machine's clock, and that the workspace owns this database: a token is valid in its own workspace only"
-	case DatabaseMissing:
+	switch {
+	case e.Kind == WakeTimeout && e.Last != nil && e.Last.Kind == ExternalAuth:
+		return "check the project's IP access list; if the project is new, try again in a minute"
+	case e.Kind == Refused && e.PooledHost():
+		return "check PGHOST or --pghost: a pooled host accepts no OAuth roles"
+	case e.Kind == DatabaseMissing:
 		return "check the name of the database: " + e.Target.Database + " (usually databricks_postgres)"
-	case ConnectDenied:
-		return "grant the role CONNECT on the database"
-	case EndpointDisabled:
-		return "enable the endpoint in the console: a login cannot wake it"
-	case EndpointNotFound, NameNotResolved:
-		return "check PGHOST or --pghost, or leave it out to use the host that the workspace returns"
-	case NotAllowed, ExternalAuth:
-		return "add this machine's address to the IP access list"
-	case Certificate:
-		if hint := rootcerts.VerifyHint(e, "PGHOST or --pghost"); hint != "" {
-			return hint
-		}
-		return "check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert"
-	case BadRootCert:
-		return "pass a PEM file of root certificates with --sslrootcert"
-	case TLSRefused, Protocol, SNIMissing:
-		return "check host and port: a Lakebase endpoint does not answer like this"
+	case e.Kind == Certificate:
+		return cmp.Or(rootcerts.VerifyHint(e, "PGHOST or --pghost"), hints[Certificate])
 	}
-	return "try again with --verbose"
+	return cmp.Or(hints[e.Kind], "try again with --verbose")
 }
 
 // Unwrap returns the last failure and the cause, if any.

@@ -31,10 +31,7 @@ import (
 // testTimeout bounds what must happen: it passes only when something hangs.
 const testTimeout = 30 * time.Second
 
-func TestMain(m *testing.M) {
-	closeTimeout = testTimeout
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	host     = "db.example.com"
@@ -56,6 +53,9 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// connector returns one that does not hedge.
+func connector() *Connector { return &Connector{hedgeDelay: testTimeout} }
+
 // wantKind fails unless err is an *Error of kind k without the password.
 func wantKind(t *testing.T, err error, k Kind) *Error {
 	t.Helper()
@@ -69,64 +69,26 @@ func wantKind(t *testing.T, err error, k Kind) *Error {
 	return e
 }
 
-// manualDeadline is a context whose deadline comes when end is called.
-type manualDeadline struct {
-	context.Context
-	done chan struct{}
-	end  func()
-}
-
-func newManualDeadline() manualDeadline {
-	done := make(chan struct{})
-	return manualDeadline{context.Background(), done, sync.OnceFunc(func() { close(done) })}
-}
-
-func (m manualDeadline) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
-func (m manualDeadline) Done() <-chan struct{}       { return m.done }
-
-func (m manualDeadline) Err() error {
-	select {
-	case <-m.done:
-		return context.DeadlineExceeded
-	default:
-		return nil
-	}
-}
-
-// authority returns a certificate for names, and the path of the root that signed
-// it.
-func authority(t *testing.T, names ...string) (tls.Certificate, string) {
+// newCertificate returns a self-signed certificate for host, and its path.
+func newCertificate(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test root"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
-	must(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "server"}, DNSNames: names,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test server"}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	must(t, err)
 	path := filepath.Join(t.TempDir(), "root.pem")
-	must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), 0o600))
+	must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
 }
 
 // fakeServer is a server that answers its n-th connection (from 0) by a script.
 type fakeServer struct {
-	cert   tls.Certificate
-	root   string
-	addr   string
-	script func(n int, s *session)
-	ln     net.Listener
-	wg     sync.WaitGroup
+	cert tls.Certificate
+	root string
+	ln   net.Listener
+	wg   sync.WaitGroup
 
 	mu       sync.Mutex
 	sessions []*session
@@ -134,9 +96,9 @@ type fakeServer struct {
 
 // session is one connection, and what the client sent on it.
 type session struct {
-	net.Conn
-	f          *fakeServer
+	net.Conn   // with TLS, once there is one
 	raw        net.Conn
+	cert       tls.Certificate
 	be         *pgproto3.Backend
 	startup    map[string]string
 	password   string
@@ -147,47 +109,37 @@ type session struct {
 
 func newFakeServer(t *testing.T, script func(n int, s *session)) *fakeServer {
 	t.Helper()
-	f := &fakeServer{script: script}
-	f.cert, f.root = authority(t, host)
-	f.listen(t, "127.0.0.1:0")
-	return f
-}
-
-func (f *fakeServer) listen(t *testing.T, addr string) {
-	ln, err := net.Listen("tcp", addr)
+	f := &fakeServer{}
+	f.cert, f.root = newCertificate(t)
+	var err error
+	f.ln, err = net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	f.ln, f.addr = ln, ln.Addr().String()
 	f.wg.Go(func() {
-		for {
-			c, err := ln.Accept()
+		for n := 0; ; n++ {
+			c, err := f.ln.Accept()
 			if err != nil {
 				return
 			}
-			f.serve(c)
+			s := &session{Conn: c, raw: c, cert: f.cert}
+			f.mu.Lock()
+			f.sessions = append(f.sessions, s)
+			f.mu.Unlock()
+			f.wg.Go(func() {
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(2 * testTimeout))
+				script(n, s)
+			})
 		}
 	})
-	t.Cleanup(f.close)
-}
-
-func (f *fakeServer) close() { f.ln.Close(); f.wg.Wait() }
-
-func (f *fakeServer) serve(c net.Conn) {
-	s := &session{Conn: c, raw: c, f: f}
-	f.mu.Lock()
-	n := len(f.sessions)
-	f.sessions = append(f.sessions, s)
-	f.mu.Unlock()
-	f.wg.Go(func() {
-		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(2 * testTimeout))
-		f.script(n, s)
-	})
+	t.Cleanup(func() { f.ended() })
+	return f
 }
 
 // ended closes the server and returns all sessions, after their scripts have ended.
 // It hangs if a client has left a connection open.
 func (f *fakeServer) ended() []*session {
-	f.close()
+	f.ln.Close()
+	f.wg.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.sessions)
@@ -198,22 +150,22 @@ func (f *fakeServer) target() Target {
 		Database: "databricks_postgres", User: "a user", SSLMode: VerifyFull, SSLRootCert: f.root}
 }
 
-// readSSLRequest reports whether the client asked for TLS.
-func (s *session) readSSLRequest() bool {
+// answer reads the SSLRequest and answers it.
+func (s *session) answer(text string) bool {
 	var req [8]byte
-	_, err := io.ReadFull(s.raw, req[:])
-	return err == nil && req == [8]byte{0, 0, 0, 8, 4, 210, 22, 47}
+	if _, err := io.ReadFull(s.raw, req[:]); err != nil || req != [8]byte{0, 0, 0, 8, 4, 210, 22, 47} {
+		return false
+	}
+	_, err := s.raw.Write([]byte(text))
+	return err == nil
 }
 
 // tls answers the SSLRequest and does the handshake.
 func (s *session) tls() bool {
-	if !s.readSSLRequest() {
+	if !s.answer("S") {
 		return false
 	}
-	if _, err := s.raw.Write([]byte("S")); err != nil {
-		return false
-	}
-	t := tls.Server(s.raw, &tls.Config{Certificates: []tls.Certificate{s.f.cert}})
+	t := tls.Server(s.raw, &tls.Config{Certificates: []tls.Certificate{s.cert}})
 	if t.Handshake() != nil {
 		return false
 	}
@@ -228,39 +180,35 @@ func (s *session) start() bool {
 		return false
 	}
 	m, err := s.be.ReceiveStartupMessage()
-	if err != nil {
-		return false
+	if err == nil {
+		s.startup = m.(*pgproto3.StartupMessage).Parameters
 	}
-	s.startup = m.(*pgproto3.StartupMessage).Parameters
-	return true
+	return err == nil
+}
+
+func (s *session) send(messages ...pgproto3.BackendMessage) bool {
+	for _, m := range messages {
+		s.be.Send(m)
+	}
+	return s.be.Flush() == nil
 }
 
 // ask asks for the password in clear text.
 func (s *session) ask() bool {
-	if !s.start() {
-		return false
-	}
-	s.be.Send(&pgproto3.AuthenticationCleartextPassword{})
-	if s.be.Flush() != nil || s.be.SetAuthType(pgproto3.AuthTypeCleartextPassword) != nil {
+	if !s.start() || !s.send(&pgproto3.AuthenticationCleartextPassword{}) || s.be.SetAuthType(pgproto3.AuthTypeCleartextPassword) != nil {
 		return false
 	}
 	m, err := s.be.Receive()
-	if err != nil {
-		return false
+	if err == nil {
+		s.password = m.(*pgproto3.PasswordMessage).Password
 	}
-	s.password = m.(*pgproto3.PasswordMessage).Password
-	return true
+	return err == nil
 }
 
 // accept finishes the login, and sends more behind it.
 func (s *session) accept(more ...pgproto3.BackendMessage) bool {
-	s.be.Send(&pgproto3.AuthenticationOk{})
-	s.be.Send(&pgproto3.ParameterStatus{Name: "server_version", Value: "17.5"})
-	s.be.Send(&pgproto3.BackendKeyData{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}})
-	for _, m := range append([]pgproto3.BackendMessage{&pgproto3.ReadyForQuery{TxStatus: 'I'}}, more...) {
-		s.be.Send(m)
-	}
-	return s.be.Flush() == nil
+	return s.send(append([]pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "server_version", Value: "17.5"},
+		&pgproto3.BackendKeyData{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'}}, more...)...)
 }
 
 // acceptLogin finishes the login and waits for Terminate.
@@ -271,6 +219,16 @@ func acceptLogin(s *session) {
 		s.terminated = err == nil && ok
 	}
 }
+
+// refuse answers the password with an error.
+func refuse(s *session, code, message string) {
+	if s.ask() {
+		s.send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: message})
+	}
+}
+
+// drain reads until the client has closed, and answers nothing.
+func (s *session) drain() { s.bytes, _ = io.ReadAll(s.raw) }
 
 // echo returns what the client sends after the login.
 func (s *session) echo() {
@@ -291,20 +249,3 @@ func wantEcho(t *testing.T, c net.Conn) {
 		t.Errorf("got answer %q, %v", word, err)
 	}
 }
-
-// refuse answers the password with an error.
-func refuse(s *session, severity, code, message string) {
-	if s.ask() {
-		s.be.Send(&pgproto3.ErrorResponse{Severity: severity, Code: code, Message: message})
-		_ = s.be.Flush()
-	}
-}
-
-// reset closes the connection with RST.
-func (s *session) reset() {
-	_ = s.raw.(*net.TCPConn).SetLinger(0)
-	s.raw.Close()
-}
-
-// drain reads until the client has closed, and answers nothing.
-func (s *session) drain() { s.bytes, _ = io.ReadAll(s.raw) }

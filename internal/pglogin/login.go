@@ -15,71 +15,90 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Variables for the tests.
-var (
-	closeTimeout = 100 * time.Millisecond // to write Terminate and close the socket
-	dialContext  = new(net.Dialer).DialContext
+// dialContext is a variable for the tests.
+var dialContext = new(net.Dialer).DialContext
+
+const (
+	closeTimeout = 100 * time.Millisecond // to write Terminate
+
+	// handoverTimeout bounds reading the rest of a message that had begun when the
+	// login ended.
+	handoverTimeout = 5 * time.Second
+
+	// silenceOfWake is how long a server is silent at least while its compute wakes. It is
+	// less than hedgeDelay, after which an attempt may be replaced.
+	silenceOfWake = hedgeDelay / 2
+
+	// maxStartup bounds what a server sends until the login is done, usually a few KB.
+	maxStartup = 1 << 20
 )
-
-// handoverTimeout bounds reading the rest of a message that had begun when the
-// login ended.
-const handoverTimeout = 5 * time.Second
-
-// silenceOfWake is how long a server is silent at least while its compute wakes. It is
-// less than hedgeDelay, after which an attempt may be replaced.
-const silenceOfWake = hedgeDelay / 2
-
-// maxStartup bounds what a server sends until the login is done, usually a few KB.
-const maxStartup = 1 << 20
 
 var (
 	errDialedTwice = errors.New("a login dials once")
 	errTooMuch     = errors.New("the server sent too much before the login was done")
 )
 
-// login makes one attempt to log in, and closes the connection.
-func login(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) error {
-	conn, _, err := authenticate(ctx, t, cfg.Copy(), password)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	_ = conn.Close(ctx)
-	return nil
-}
-
 // Conn is a connection that has logged in and is idle.
 type Conn struct {
 	net.Conn
 	PID        uint32
-	SecretKey  []byte // for a cancel request
+	SecretKey  []byte // for a cancel request; empty: the connection cannot be canceled
 	Parameters map[string]string
-	TxStatus   byte
+	TxStatus   byte   // of ReadyForQuery
 	Pending    []byte // messages that the server sent besides the login, still to be read
 	Waited     bool   // for the compute: attempts failed because it did not run, or the server was silent for long
 }
 
-// connect makes one attempt to log in, and keeps the connection.
-func connect(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*Conn, error) {
+// Terminate ends the session and closes the connection.
+func (c *Conn) Terminate() {
+	_ = c.SetDeadline(time.Now().Add(closeTimeout))
+	if b, err := (&pgproto3.Terminate{}).Encode(nil); err == nil {
+		_, _ = c.Write(b)
+	}
+	_ = c.Close()
+}
+
+// connect makes one attempt to log in.
+func connect(ctx context.Context, t Target, cfg *pgconn.Config) (*Conn, *Error) {
 	cfg = cfg.Copy()
 	var pending []byte
 	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { pending = appendNotice(pending, n) }
-	conn, raw, err := authenticate(ctx, t, cfg, password)
-	if err != nil {
-		return nil, err
+	var dialed atomic.Bool
+	var raw *startupConn
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		// When a connection breaks during start-up, pgconn dials a second time in the
+		// background to send a cancel request, for up to 15 s.
+		if dialed.Swap(true) {
+			return nil, errDialedTwice
+		}
+		c, err := dialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		raw = &startupConn{Conn: c}
+		return raw, nil
 	}
-	h, err := conn.Hijack()
+	// One "address", the name itself: net.Dialer then resolves it and races IPv6
+	// against IPv4. pgconn would wait for a silent address before it tries the next
+	// one, and send the password to a second server after the first refused it.
+	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{t.dialHost()}, nil }
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	var h *pgconn.HijackedConn
 	if err == nil {
-		pending, err = readPending(h, pending)
+		if h, err = conn.Hijack(); err == nil {
+			pending, err = readPending(h, pending)
+		}
+		if err != nil {
+			_ = raw.Close()
+		}
 	}
 	if err != nil {
-		_ = raw.Close()
-		return nil, classify(ctx, err, raw, password)
+		return nil, classify(ctx, err, raw, credential.NewSecret(cfg.Password))
 	}
 	_ = h.Conn.SetDeadline(time.Time{})
 	raw.done.Store(true)
-	return &Conn{Conn: h.Conn, Waited: raw.silent(), PID: h.PID, SecretKey: h.SecretKey, Parameters: maps.Clone(h.ParameterStatuses), TxStatus: h.TxStatus, Pending: pending}, nil
+	return &Conn{Conn: h.Conn, Waited: raw.silent(), PID: h.PID, SecretKey: h.SecretKey, Parameters: maps.Clone(h.ParameterStatuses),
+		TxStatus: h.TxStatus, Pending: pending}, nil
 }
 
 // readPending appends what the server has sent since the login. During a slow
@@ -118,34 +137,6 @@ func appendNotice(to []byte, n *pgconn.Notice) []byte {
 	return out
 }
 
-// authenticate connects and logs in. It changes cfg.
-func authenticate(ctx context.Context, t Target, cfg *pgconn.Config, password credential.Secret) (*pgconn.PgConn, *startupConn, error) {
-	var dialed atomic.Bool
-	var raw *startupConn
-	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		// When a connection breaks during start-up, pgconn dials a second time in the
-		// background to send a cancel request, for up to 15 s.
-		if dialed.Swap(true) {
-			return nil, errDialedTwice
-		}
-		c, err := dialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		raw = &startupConn{Conn: c}
-		return raw, nil
-	}
-	// One "address", the name itself: net.Dialer then resolves it and races IPv6
-	// against IPv4. pgconn would wait for a silent address before it tries the next
-	// one, and send the password to a second server after the first refused it.
-	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{t.dialHost()}, nil }
-	conn, err := pgconn.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return nil, nil, classify(ctx, err, raw, password)
-	}
-	return conn, raw, nil
-}
-
 // startupConn records the first byte that it reads, which answers our SSLRequest, and
 // for how long the server was silent, and limits what it sends until the login is done.
 type startupConn struct {
@@ -177,8 +168,10 @@ func (c *startupConn) Read(b []byte) (int, error) {
 func (c *startupConn) NetConn() net.Conn { return c.Conn }
 
 // silent reports whether the server was silent for so long that its compute may have
-// been suspended.
-func (c *startupConn) silent() bool { return time.Duration(c.silence.Load()) >= silenceOfWake }
+// been suspended, or there was no connection at all.
+func (c *startupConn) silent() bool {
+	return c == nil || time.Duration(c.silence.Load()) >= silenceOfWake
+}
 
 // answer returns the server's answer to our SSLRequest; ok is false if there was
 // none.

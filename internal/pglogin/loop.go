@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
+
+// connectFunc makes one attempt.
+type connectFunc func(context.Context) (*Conn, *Error)
 
 // attempt is one that is in flight.
 type attempt struct {
@@ -20,17 +22,15 @@ type attempt struct {
 type result struct {
 	attempt *attempt
 	conn    *Conn
-	err     error
+	err     *Error
 }
 
 // loop is the state of one login. Only its goroutine uses it.
 type loop struct {
-	ctx        context.Context
-	connect    connectFunc
-	backoff    *retry.Backoff
-	hedgeDelay time.Duration
-	progress   func(*Error)
-	start      time.Time
+	*Connector
+	ctx     context.Context
+	connect connectFunc
+	backoff *retry.Backoff
 
 	inFlight []*attempt // oldest first
 	results  chan result
@@ -38,27 +38,37 @@ type loop struct {
 	attempts int
 	waited   bool   // a failure says that the compute did not run
 	last     *Error // the last failure; a timeout does not replace a telling one
-	conn     *Conn  // of the first login that succeeded
 
 	repeated      Kind // the kind of the last failures, if its repeats are limited
 	repeatedSince time.Time
 }
 
-func newLoop(ctx context.Context, c *Connector) *loop {
-	return &loop{ctx: ctx, backoff: cmp.Or(c.schedule, retry.Wake()).Backoff(), hedgeDelay: cmp.Or(c.hedgeDelay, hedgeDelay), progress: c.Progress, start: time.Now(), results: make(chan result, 2)}
-}
-
 // run makes attempts until one succeeds, a failure is final, or ctx ends. No
 // attempt is in flight when it returns.
-func (l *loop) run() error {
-	if l.ctx.Err() != nil {
-		return l.finish()
+func (c *Connector) run(ctx context.Context, t Target, connect connectFunc) (*Conn, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		return nil, t.bad("the context has no deadline")
 	}
-	l.begin()
+	start := time.Now()
+	l := &loop{Connector: c, ctx: ctx, connect: connect, backoff: cmp.Or(c.schedule, retry.Wake()).Backoff(), results: make(chan result, 2)}
+	conn, err := l.run()
+	if err != nil {
+		e := *err
+		e.Target, e.Attempts, e.Elapsed = t, l.attempts, time.Since(start)
+		return nil, &e
+	}
+	conn.Waited = l.waited || conn.Waited && l.attempts > 1
+	return conn, nil
+}
+
+func (l *loop) run() (*Conn, *Error) {
+	if l.ctx.Err() == nil {
+		l.begin()
+	}
 	for {
 		select {
 		case <-l.ctx.Done():
-			return l.finish()
+			return l.end(nil, nil)
 		case <-l.next:
 			l.next = nil
 			if len(l.inFlight) == 2 {
@@ -72,8 +82,21 @@ func (l *loop) run() error {
 				l.report()
 			}
 		case r := <-l.results:
-			if done, err := l.handle(r); done {
-				return err
+			l.record(r)
+			switch {
+			case r.err == nil:
+				return l.end(r.conn, nil)
+			case r.err.Kind == NoAnswer && l.ctx.Err() != nil:
+				return l.end(nil, nil)
+			case r.err.Kind == NoAnswer && r.attempt.replaced:
+				if l.next == nil {
+					l.begin()
+				}
+			case l.isFinal(r.err):
+				return l.end(nil, r.err)
+			default:
+				l.next = time.After(l.backoff.Next())
+				l.report()
 			}
 		}
 	}
@@ -85,45 +108,30 @@ func (l *loop) begin() {
 	a := &attempt{cancel: cancel}
 	l.inFlight = append(l.inFlight, a)
 	l.attempts++
-	l.next = time.After(l.hedgeDelay)
+	l.next = time.After(cmp.Or(l.hedgeDelay, hedgeDelay))
 	go func() {
 		conn, err := l.connect(ctx)
 		l.results <- result{a, conn, err}
 	}()
 }
 
-// handle records the end of an attempt; done means that the loop ends.
-func (l *loop) handle(r result) (done bool, err error) {
-	l.remove(r.attempt)
-	if r.err == nil {
-		l.conn = r.conn
-		if errors.Is(l.ctx.Err(), context.Canceled) {
-			return true, l.finish()
-		}
-		l.cancelAll()
-		return true, nil
+// record removes an attempt that has ended and remembers its failure.
+func (l *loop) record(r result) {
+	r.attempt.cancel()
+	l.inFlight = slices.DeleteFunc(l.inFlight, func(o *attempt) bool { return o == r.attempt })
+	e := r.err
+	if e == nil {
+		return
 	}
-	e := l.recordError(r.err)
-	switch {
-	case e.Kind == NoAnswer && l.ctx.Err() != nil:
-		return true, l.finish()
-	case e.Kind == NoAnswer && r.attempt.replaced:
-		if l.next == nil {
-			l.begin()
-		}
-		return false, nil
-	case l.final(e):
-		l.cancelAll()
-		return true, e
+	l.waited = l.waited || e.Kind == Starting || e.Kind == Unreachable || e.Kind == NoAnswer && e.silent
+	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer {
+		l.last = e
 	}
-	l.next = time.After(l.backoff.Next())
-	l.report()
-	return false, nil
 }
 
-// final reports whether e ends the loop: by its kind, or because it has repeated
+// isFinal reports whether e ends the loop: by its kind, or because it has repeated
 // for too long.
-func (l *loop) final(e *Error) bool {
+func (l *loop) isFinal(e *Error) bool {
 	switch {
 	case !e.Retry:
 		return true
@@ -138,81 +146,39 @@ func (l *loop) final(e *Error) bool {
 	return time.Since(l.repeatedSince) >= e.maxRepeat
 }
 
-// finish ends the loop because ctx ended. A login that succeeds together with the
-// deadline counts; one that succeeds after a cancellation is closed.
-func (l *loop) finish() error {
-	succeeded := l.cancelAll()
-	if errors.Is(l.ctx.Err(), context.Canceled) {
-		if l.conn != nil {
-			_ = l.conn.Close()
-		}
-		return &Error{Kind: Canceled, cause: errors.Join(l.ctx.Err(), context.Cause(l.ctx))}
-	}
-	if succeeded {
-		return nil
-	}
-	return &Error{Kind: WakeTimeout, Last: l.last, cause: l.ctx.Err()}
-}
-
-// cancelAll cancels the attempts in flight and waits for their ends. It reports
-// whether one of them succeeded.
-func (l *loop) cancelAll() (succeeded bool) {
+// end cancels the attempts in flight and waits for their ends. conn is the
+// connection of a login that has succeeded, err a final failure; with neither, the
+// context has ended. A login that succeeds together with the deadline or with the
+// failure of another attempt counts; one that succeeds after a cancellation is closed.
+func (l *loop) end(conn *Conn, err *Error) (*Conn, *Error) {
 	for _, a := range l.inFlight {
 		a.cancel()
 	}
 	for len(l.inFlight) > 0 {
 		r := <-l.results
-		l.remove(r.attempt)
-		if r.err == nil {
-			succeeded = true
-		} else {
-			l.recordError(r.err)
-		}
-		switch {
-		case l.conn == nil:
-			l.conn = r.conn
-		case r.conn != nil:
+		l.record(r)
+		if conn == nil {
+			conn = r.conn
+		} else if r.conn != nil {
 			_ = r.conn.Close()
 		}
 	}
-	return succeeded
-}
-
-func (l *loop) remove(a *attempt) {
-	a.cancel()
-	l.inFlight = slices.DeleteFunc(l.inFlight, func(o *attempt) bool { return o == a })
+	switch {
+	case errors.Is(l.ctx.Err(), context.Canceled):
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return nil, &Error{Kind: Canceled, cause: errors.Join(l.ctx.Err(), context.Cause(l.ctx))}
+	case conn != nil:
+		return conn, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, &Error{Kind: WakeTimeout, Last: l.last, cause: l.ctx.Err()}
 }
 
 func (l *loop) report() {
-	if l.progress != nil {
-		l.progress(l.last)
+	if l.Progress != nil {
+		l.Progress(l.last)
 	}
-}
-
-// annotate returns err with the statistics of the loop.
-func (l *loop) annotate(err error, t Target) *Error {
-	e := *asError(err)
-	e.Target, e.Attempts, e.Elapsed = t, l.attempts, time.Since(l.start)
-	return &e
-}
-
-func (l *loop) recordError(err error) *Error {
-	e := asError(err)
-	l.waited = l.waited || e.Kind == Starting || e.Kind == Unreachable || e.Kind == NoAnswer && e.silent
-	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer {
-		l.last = e
-	}
-	return e
-}
-
-// asError returns err as an *Error.
-func asError(err error) *Error {
-	var e *Error
-	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &Error{Kind: NoAnswer, Retry: true, cause: err}
-	}
-	return &Error{Kind: Other, Message: sanitize.Line(err.Error()), cause: err}
 }

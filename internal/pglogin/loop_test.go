@@ -21,215 +21,6 @@ var pauses = retry.Schedule{First: 100 * ms, Factor: 2, Max: 400 * ms}
 
 var starting = &Error{Kind: Starting, Retry: true, Code: "57P03"}
 
-// attempts is what a loop did in a test.
-type attempts struct {
-	start     time.Time
-	began     []time.Duration
-	mu        sync.Mutex
-	open, max int
-	took      time.Duration
-	err       error
-	progress  []*Error
-}
-
-func (a *attempts) begin() (n int, at time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n, at = len(a.began), time.Since(a.start)
-	a.began = append(a.began, at)
-	a.open++
-	a.max = max(a.max, a.open)
-	return n, at
-}
-
-func (a *attempts) end() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.open--
-}
-
-// simulate runs a loop on a fake clock with a deadline of 60 s, whose n-th attempt
-// (from 0) ends as connect does.
-func simulate(t *testing.T, connect func(ctx context.Context, n int, at time.Duration) error) *attempts {
-	t.Helper()
-	a := &attempts{}
-	synctest.Test(t, func(t *testing.T) {
-		a.start = time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		l := newLoop(ctx, &Connector{schedule: pauses, Progress: func(last *Error) { a.progress = append(a.progress, last) }})
-		l.connect = func(ctx context.Context) (*Conn, error) {
-			n, at := a.begin()
-			defer a.end()
-			return nil, connect(ctx, n, at)
-		}
-		if a.err = l.run(); a.err != nil {
-			a.err = l.annotate(a.err, Target{})
-		}
-		a.took = time.Since(a.start)
-	})
-	if a.open != 0 || a.max > 2 {
-		t.Errorf("got %d attempts in flight at the end and %d at once, want 0 and at most 2", a.open, a.max)
-	}
-	return a
-}
-
-// noAnswer ends with the context.
-func noAnswer(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-
-// after ends after d with err.
-func after(ctx context.Context, d time.Duration, err error) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return err
-	}
-}
-
-func TestLoop_Success(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		connect func(ctx context.Context, n int, at time.Duration) error
-		began   []time.Duration // the first ones
-		took    time.Duration
-	}{
-		{"at once", func(context.Context, int, time.Duration) error { return nil }, []time.Duration{0}, 0},
-		{"after failures, with growing waits", func(_ context.Context, n int, _ time.Duration) error {
-			if n == 4 {
-				return nil
-			}
-			return starting
-		}, []time.Duration{0, 100 * ms, 300 * ms, 700 * ms, 1100 * ms}, 1100 * ms},
-		{"found beside an attempt without an answer", func(ctx context.Context, n int, at time.Duration) error {
-			if n > 0 && at >= 4300*ms {
-				return nil
-			}
-			return noAnswer(ctx)
-		}, []time.Duration{0, sec, 2 * sec, 3 * sec, 4 * sec, 5 * sec}, 5 * sec},
-		{"of the first attempt, which is kept", func(ctx context.Context, n int, _ time.Duration) error {
-			if n == 0 {
-				return after(ctx, 45*sec, nil)
-			}
-			return noAnswer(ctx)
-		}, []time.Duration{0, sec, 2 * sec}, 45 * sec},
-		{"of the first, while those beside it fail", func(ctx context.Context, n int, _ time.Duration) error {
-			if n == 0 {
-				return after(ctx, 1750*ms, nil)
-			}
-			return starting
-		}, []time.Duration{0, 1000 * ms, 1100 * ms, 1300 * ms, 1700 * ms}, 1750 * ms},
-		{"of the second, which is kept once the first has failed", func(ctx context.Context, n int, _ time.Duration) error {
-			switch n {
-			case 0:
-				return after(ctx, 1500*ms, starting)
-			case 1:
-				return after(ctx, 20*sec, nil)
-			}
-			return noAnswer(ctx)
-		}, []time.Duration{0, sec, 1600 * ms, 2600 * ms, 3600 * ms}, 21 * sec},
-		{"of an attempt that is being canceled", func(ctx context.Context, n int, _ time.Duration) error {
-			<-ctx.Done() // the second one is, after a second
-			return nil
-		}, []time.Duration{0, sec}, 2 * sec},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			a := simulate(t, c.connect)
-			if a.err != nil || a.took != c.took {
-				t.Errorf("got error %v after %v, want success after %v", a.err, a.took, c.took)
-			}
-			if len(a.began) < len(c.began) || !slices.Equal(a.began[:len(c.began)], c.began) {
-				t.Errorf("attempts began at %v, want %v", a.began, c.began)
-			}
-		})
-	}
-}
-
-func TestLoop_Failure(t *testing.T) {
-	refused := &Error{Kind: EndpointDisabled}
-	for _, c := range []struct {
-		name    string
-		connect func(ctx context.Context, n int) error
-		kind    Kind
-		last    *Error
-		took    time.Duration
-	}{
-		{"a final error ends all attempts", func(ctx context.Context, n int) error {
-			if n == 1 {
-				return refused
-			}
-			return noAnswer(ctx)
-		}, EndpointDisabled, nil, sec},
-		{"a timeout does not hide an earlier failure", func(ctx context.Context, n int) error {
-			if n == 0 {
-				return starting
-			}
-			return noAnswer(ctx)
-		}, WakeTimeout, starting, time.Minute},
-		{"attempts that ignore their context", func(ctx context.Context, n int) error { // still at most two
-			time.Sleep(7 * sec)
-			return starting
-		}, WakeTimeout, starting, 63 * sec},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			a := simulate(t, func(ctx context.Context, n int, _ time.Duration) error { return c.connect(ctx, n) })
-			e := wantKind(t, a.err, c.kind)
-			if a.took < c.took || a.took > c.took+7*sec || e.Elapsed != a.took || e.Attempts != len(a.began) || e.Last != c.last {
-				t.Errorf("got %#v after %v, want last error %v after %v", e, a.took, c.last, c.took)
-			}
-			if c.kind == WakeTimeout && !errors.Is(e, context.DeadlineExceeded) {
-				t.Errorf("got %v, want context.DeadlineExceeded in it", e)
-			}
-		})
-	}
-}
-
-func TestLoop_RepeatedErrorBecomesFinal(t *testing.T) {
-	for _, c := range []struct {
-		kind      Kind
-		maxRepeat time.Duration
-		other     bool // another failure in between, at about 4 s
-		least     time.Duration
-	}{
-		{Other, maxRepeatUnknown, false, maxRepeatUnknown},
-		{ExternalAuth, maxRepeatExternalAuth, false, maxRepeatExternalAuth},
-		{Other, maxRepeatUnknown, true, maxRepeatUnknown + 3*sec},
-	} {
-		a := simulate(t, func(_ context.Context, n int, _ time.Duration) error {
-			if c.other && n == 10 {
-				return starting
-			}
-			return &Error{Kind: c.kind, Retry: true, maxRepeat: c.maxRepeat}
-		})
-		e := wantKind(t, a.err, c.kind)
-		if a.took < c.least || a.took > c.least+3*sec || e.Attempts != len(a.began) {
-			t.Errorf("%v: gave up after %v, want about %v", c.kind, a.took, c.least)
-		}
-	}
-}
-
-func TestLoop_Progress(t *testing.T) {
-	a := simulate(t, func(ctx context.Context, n int, _ time.Duration) error {
-		if n == 0 {
-			return starting
-		}
-		return after(ctx, 1500*ms, nil)
-	})
-	if want := []*Error{starting, starting}; !slices.Equal(a.progress, want) { // the failure, and the second attempt beside the next
-		t.Errorf("got progress %+v, want %+v", a.progress, want)
-	}
-}
-
-func TestLoop_ContextEndedBefore(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	cancel()
-	l := newLoop(ctx, &Connector{})
-	l.connect = func(context.Context) (*Conn, error) { t.Error("an attempt was made"); return nil, nil }
-	if err := l.run(); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want context.Canceled", err)
-	}
-}
-
 // closeRecorder is a connection that records whether it was closed.
 type closeRecorder struct {
 	net.Conn
@@ -238,56 +29,154 @@ type closeRecorder struct {
 
 func (c *closeRecorder) Close() error { c.closed.Store(true); return nil }
 
+// A step is how an attempt ends.
+type step func(ctx context.Context) *Error
+
+// after ends after d, or with the context.
+func after(d time.Duration, err *Error) step {
+	return func(ctx context.Context) *Error {
+		select {
+		case <-ctx.Done():
+			return &Error{Kind: NoAnswer, Retry: true}
+		case <-time.After(d):
+			return err
+		}
+	}
+}
+
+var (
+	succeeds = after(0, nil)
+	fails    = after(0, starting)
+	silent   = after(time.Hour, nil)
+	repeats  = after(0, &unknown)
+)
+
+// The clock is fake and the deadline is 60 s.
+func TestLoop(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		steps    []step          // of the attempts; the last one repeats
+		began    []time.Duration // the first attempts
+		took     time.Duration
+		kind     Kind // empty: success
+		last     *Error
+		waited   bool
+		progress []*Error
+	}{
+		{name: "success at once", steps: []step{succeeds}, began: []time.Duration{0}},
+		{name: "too many connections, which a suspended compute does not have",
+			steps: []step{after(0, &Error{Kind: TooManyConnections, Retry: true}), succeeds}, took: 100 * ms},
+		{name: "failures, with growing waits", steps: []step{fails, fails, fails, fails, succeeds},
+			began: []time.Duration{0, 100 * ms, 300 * ms, 700 * ms, 1100 * ms}, took: 1100 * ms, waited: true},
+		{name: "success beside an attempt without an answer", steps: []step{silent, silent, silent, silent, silent, succeeds},
+			began: []time.Duration{0, sec, 2 * sec, 3 * sec, 4 * sec, 5 * sec}, took: 5 * sec},
+		{name: "success while a second attempt runs", steps: []step{fails, after(1500*ms, nil)},
+			took: 1600 * ms, waited: true, progress: []*Error{starting, starting}},
+		{name: "success of the first attempt, which is kept", steps: []step{after(45*sec, nil), silent},
+			began: []time.Duration{0, sec, 2 * sec}, took: 45 * sec},
+		{name: "success of the first, while those beside it fail", steps: []step{after(1750*ms, nil), fails},
+			began: []time.Duration{0, 1000 * ms, 1100 * ms, 1300 * ms, 1700 * ms}, took: 1750 * ms, waited: true},
+		{name: "success of the second, which is kept once the first has failed", steps: []step{after(1500*ms, starting), after(20*sec, nil), silent},
+			began: []time.Duration{0, sec, 1600 * ms, 2600 * ms, 3600 * ms}, took: 21 * sec, waited: true},
+		{name: "success of the second, which is being canceled", steps: []step{func(ctx context.Context) *Error { <-ctx.Done(); return nil }},
+			began: []time.Duration{0, sec}, took: 2 * sec},
+		{name: "a final error ends all attempts", steps: []step{silent, after(0, &Error{Kind: EndpointDisabled})}, took: sec, kind: EndpointDisabled},
+		{name: "a timeout does not hide an earlier failure", steps: []step{fails, silent}, took: time.Minute, kind: WakeTimeout, last: starting},
+		{name: "attempts that ignore their context", steps: []step{func(context.Context) *Error { time.Sleep(7 * sec); return starting }},
+			took: 67 * sec, kind: WakeTimeout, last: starting},
+		{name: "an unknown error for 5 s", steps: []step{repeats}, took: 5100 * ms, kind: Other},
+		{name: "an unknown error for 5 s since another one", steps: append(slices.Repeat([]step{repeats}, 10), fails, repeats), took: 9100 * ms, kind: Other},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var began []time.Duration
+			var open, most int
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				var progress []*Error
+				connector := &Connector{schedule: pauses, Progress: func(last *Error) { progress = append(progress, last) }}
+				conn, err := connector.run(within(t, time.Minute), Target{}, func(ctx context.Context) (*Conn, *Error) {
+					mu.Lock()
+					n := len(began)
+					began = append(began, time.Since(start))
+					open++
+					most = max(most, open)
+					mu.Unlock()
+					err := c.steps[min(n, len(c.steps)-1)](ctx)
+					mu.Lock()
+					open--
+					mu.Unlock()
+					if err != nil {
+						return nil, err
+					}
+					return &Conn{Conn: &closeRecorder{}}, nil
+				})
+				if took := time.Since(start); took != c.took || open != 0 || most > 2 {
+					t.Errorf("took %v, %d attempts at once, %d in the end; want %v, at most 2, 0", took, most, open, c.took)
+				}
+				if c.kind == "" {
+					must(t, err)
+					if conn.Waited != c.waited || c.progress != nil && !slices.Equal(progress, c.progress) {
+						t.Errorf("got Waited %v, progress %v; want %v, %v", conn.Waited, progress, c.waited, c.progress)
+					}
+				} else if e := wantKind(t, err, c.kind); e.Elapsed != c.took || e.Attempts != len(began) || e.Last != c.last || c.kind == WakeTimeout && !errors.Is(e, context.DeadlineExceeded) {
+					t.Errorf("got %#v, want last error %v", e, c.last)
+				}
+			})
+			if len(began) < len(c.began) || !slices.Equal(began[:len(c.began)], c.began) {
+				t.Errorf("attempts began at %v, want %v", began, c.began)
+			}
+		})
+	}
+}
+
+func TestLoop_CanceledBefore(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(within(t, testTimeout))
+	cause := errors.New("interrupt")
+	cancel(cause)
+	_, err := connector().run(ctx, Target{}, func(context.Context) (*Conn, *Error) { t.Error("an attempt was made"); return nil, nil })
+	if wantKind(t, err, Canceled); !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
+		t.Errorf("got %v, want the context's error and its cause", err)
+	}
+}
+
 // Of two logins that succeed at once one is returned and the other one closed; if
-// the caller has canceled, both are closed.
-func TestLoop_ClosesUnusedConnections(t *testing.T) {
-	for _, canceled := range []bool{false, true} {
+// the caller has canceled, both are closed. A login counts even if another fails.
+func TestLoop_TwoLoginsAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name                  string
+		canceled, secondFails bool
+	}{{"both succeed", false, false}, {"both succeed after a cancellation", true, false}, {"one succeeds, one is refused", false, true}} {
 		first, second := &closeRecorder{}, &closeRecorder{}
 		ctx, cancel := context.WithCancel(within(t, testTimeout))
 		defer cancel()
 		var n atomic.Int32
 		started := make(chan struct{})
-		l := newLoop(ctx, &Connector{hedgeDelay: 10 * ms})
-		l.connect = func(attempt context.Context) (*Conn, error) {
+		conn, err := (&Connector{hedgeDelay: 10 * ms}).run(ctx, Target{}, func(attempt context.Context) (*Conn, *Error) {
 			if n.Add(1) == 1 {
 				<-started
-				if canceled {
+				if c.canceled || c.secondFails {
 					<-attempt.Done()
 				}
 				return &Conn{Conn: first}, nil
 			}
 			close(started)
-			if canceled {
+			if c.secondFails {
+				return nil, &Error{Kind: RoleMissing}
+			}
+			if c.canceled {
 				cancel()
 			}
 			<-attempt.Done()
 			return &Conn{Conn: second}, nil
-		}
-		err := l.run()
-		if canceled {
+		})
+		if c.canceled {
 			wantKind(t, err, Canceled)
-		} else if must(t, err); l.conn.Conn != first {
-			t.Error("got the second connection, want the first")
+		} else if must(t, err); conn.Conn != first {
+			t.Errorf("%s: got the second connection, want the first", c.name)
 		}
-		if first.closed.Load() != canceled || !second.closed.Load() {
-			t.Errorf("canceled: %v; got closed %v and %v", canceled, first.closed.Load(), second.closed.Load())
-		}
-	}
-}
-
-// A login whose result arrives after a cancellation is closed.
-func TestLoop_LoginDuringCancel(t *testing.T) {
-	for _, canceled := range []bool{false, true} {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		if canceled {
-			cancel()
-		}
-		conn, a := &closeRecorder{}, &attempt{cancel: func() {}}
-		l := &loop{ctx: ctx, inFlight: []*attempt{a}, results: make(chan result, 2)}
-		done, err := l.handle(result{attempt: a, conn: &Conn{Conn: conn}})
-		if !done || (err != nil) != canceled || conn.closed.Load() != canceled {
-			t.Errorf("canceled: %v; got done %v, error %v, closed %v", canceled, done, err, conn.closed.Load())
+		if first.closed.Load() != c.canceled || second.closed.Load() == c.secondFails {
+			t.Errorf("%s: got closed %v and %v", c.name, first.closed.Load(), second.closed.Load())
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package pglogin
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -50,72 +50,53 @@ func (t Target) dialHost() string {
 func (t Target) check() error {
 	switch {
 	case t.Host == "" || t.User == "" || t.Database == "":
-		return badTarget("host, user and database must be set")
+		return t.bad("host, user and database must be set")
 	case strings.ContainsAny(t.Host, ",/\\"):
-		return badTarget("host must be one DNS name or IP address")
+		return t.bad("host must be one DNS name or IP address")
 	case t.Port < 1 || t.Port > 65535:
-		return badTarget("port %d is not between 1 and 65535", t.Port)
+		return t.bad("port %d is not between 1 and 65535", t.Port)
 	case strings.Contains(t.Host+t.User+t.Database, "\x00"):
-		return badTarget("host, user or database contains a NUL byte")
+		return t.bad("host, user or database contains a NUL byte")
 	case t.SSLMode == VerifyFull && t.SSLRootCert == "":
-		return badTarget("sslmode verify-full requires sslrootcert")
+		return t.bad("sslmode verify-full requires sslrootcert")
 	case t.SSLMode == Require && t.SSLRootCert != "":
 		// libpq would read the two together as verify-ca.
-		return badTarget("sslmode require takes no sslrootcert")
+		return t.bad("sslmode require takes no sslrootcert")
 	case t.SSLMode != VerifyFull && t.SSLMode != Require:
-		return badTarget("sslmode %q is neither verify-full nor require", t.SSLMode)
+		return t.bad("sslmode %q is neither verify-full nor require", t.SSLMode)
 	}
 	if _, err := netip.ParseAddr(t.HostAddr); t.HostAddr != "" && err != nil {
-		return badTarget("hostaddr %q is not an IP address", t.HostAddr)
+		return t.bad("hostaddr %q is not an IP address", t.HostAddr)
 	}
 	return nil
 }
 
-// connString sets every keyword that a PG* variable or a file in the home
-// directory could set (PostgreSQL manual, libpq-connect and libpq-envars; pgconn's
-// parseEnvSettings). It holds no password.
-func (t Target) connString() string {
-	var b strings.Builder
-	for _, kv := range [][2]string{
-		{"host", t.Host}, {"port", strconv.Itoa(t.Port)}, {"dbname", t.Database}, {"user", t.User},
-		{"password", ""}, {"passfile", ""},
-		{"sslmode", t.SSLMode}, {"sslrootcert", ""}, {"sslcert", ""}, {"sslkey", ""}, {"sslpassword", ""},
-		{"sslcertmode", "disable"}, {"sslsni", "1"}, {"sslnegotiation", "postgres"},
-		{"target_session_attrs", "any"}, {"connect_timeout", "0"}, {"channel_binding", "prefer"}, {"require_auth", ""},
-		{"min_protocol_version", "3.0"}, {"max_protocol_version", "3.0"}, {"krbsrvname", ""}, {"krbspn", ""},
-	} {
-		b.WriteString(kv[0] + "='" + escape.Replace(kv[1]) + "' ")
-	}
-	return b.String()
-}
+// settings sets every keyword that a PG* variable or a file in the home directory
+// could set (PostgreSQL manual, libpq-connect and libpq-envars; pgconn's
+// parseEnvSettings). The values of a target replace the first four.
+const settings = "host=localhost port=5432 dbname=none user=none password='' passfile='' " +
+	"sslmode=require sslrootcert='' sslcert='' sslkey='' sslpassword='' sslcertmode=disable sslsni=1 sslnegotiation=postgres " +
+	"target_session_attrs=any connect_timeout=0 channel_binding=prefer require_auth='' " +
+	"min_protocol_version=3.0 max_protocol_version=3.0 krbsrvname='' krbspn=''"
 
-var escape = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
-
-// config returns the settings for pgconn, after checking that they came out as
-// asked: one host, TLS, no fallback.
-func (t Target) config(password credential.Secret, cache *TLSCache) (*pgconn.Config, error) {
-	tlsConfig, err := t.tls(cache)
-	if err != nil {
-		return nil, err
-	}
+// config returns the settings for pgconn: one host, TLS, no fallback.
+func (t Target) config(tlsConfig *tls.Config, password credential.Secret, params map[string]string) (*pgconn.Config, error) {
 	if password.IsZero() || strings.Contains(password.Reveal(), "\x00") {
-		return nil, badTarget("the password is empty or contains a NUL byte")
+		return nil, t.bad("the password is empty or contains a NUL byte")
 	}
-	cfg, err := pgconn.ParseConfig(t.connString())
+	cfg, err := pgconn.ParseConfig(settings)
 	if err != nil {
-		return nil, &Error{Kind: BadTarget, Message: sanitize.Line(err.Error(), password)}
+		return nil, t.bad("%v", err)
 	}
-	same := cfg.Host == t.Host && int(cfg.Port) == t.Port && cfg.Database == t.Database && cfg.User == t.User
-	if !same || len(cfg.Fallbacks) != 0 || cfg.TLSConfig == nil || cfg.ValidateConnect != nil {
-		return nil, badTarget("host, port, database, user or TLS settings were not accepted unchanged")
-	}
-	cfg.TLSConfig, cfg.Password = tlsConfig, password.Reveal()
-	cfg.RuntimeParams = map[string]string{"application_name": appName}
+	cfg.Host, cfg.Port, cfg.Database, cfg.User = t.Host, uint16(t.Port), t.Database, t.User
+	cfg.TLSConfig, cfg.Password, cfg.RuntimeParams = tlsConfig, password.Reveal(), params
+	cfg.Fallbacks, cfg.ValidateConnect = nil, nil
 	cfg.ConnectTimeout = 0 // the context decides
 	cfg.MaxProtocolMessageBodyLen = maxMessage
 	return cfg, nil
 }
 
-func badTarget(format string, args ...any) *Error {
-	return &Error{Kind: BadTarget, Message: sanitize.Line(fmt.Sprintf(format, args...))}
+// bad returns an error for values that cannot be used.
+func (t Target) bad(format string, args ...any) *Error {
+	return &Error{Kind: BadTarget, Target: t, Message: sanitize.Line(fmt.Sprintf(format, args...))}
 }

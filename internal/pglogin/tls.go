@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -18,72 +17,38 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// TLSCache is what logins to one target share: the roots, which take milliseconds
-// to read, and TLS sessions to resume. A nil TLSCache shares nothing.
-type TLSCache struct {
-	sessions tls.ClientSessionCache
-
-	mu    sync.Mutex
-	path  string
-	roots *x509.CertPool
-	read  time.Time
-}
-
 // rootsMaxAge is how long roots are used before they are read again: the system
 // updates its bundle under programs that run for weeks.
 const rootsMaxAge = time.Hour
 
-// NewTLSCache returns an empty cache.
-func NewTLSCache() *TLSCache { return &TLSCache{sessions: tls.NewLRUClientSessionCache(4)} }
-
-// pool returns the roots at path. Roots that cannot be read again stay in use.
-func (c *TLSCache) pool(path string) (*x509.CertPool, error) {
-	if c == nil {
-		return loadRoots(path)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	cached := c.roots != nil && c.path == path
-	if cached && time.Since(c.read) < rootsMaxAge {
-		return c.roots, nil
-	}
-	pool, err := loadRoots(path)
-	if err != nil && cached {
-		return c.roots, nil
-	}
-	if err == nil {
-		c.path, c.roots, c.read = path, pool, time.Now()
-	}
-	return pool, err
-}
-
-func loadRoots(path string) (*x509.CertPool, error) {
-	pool, err := rootcerts.Load(path)
-	if err != nil {
-		return nil, &Error{Kind: BadRootCert, Message: sanitize.Line(err.Error()), cause: err}
-	}
-	return pool, nil
-}
-
-// tls checks the target and returns its TLS settings. It reads the roots itself: pgconn
-// would block on a FIFO, and its errors do not tell an unreadable bundle from
-// other faults.
-func (t Target) tls(cache *TLSCache) (*tls.Config, error) {
+// tlsConfig checks the target and returns its TLS settings.
+func (c *Connector) tlsConfig(t Target) (*tls.Config, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	// Without small first records, as the proxy sends bulk data over the connection.
-	cfg := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
-	if cache != nil {
-		cfg.ClientSessionCache = cache.sessions
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions == nil {
+		c.sessions = tls.NewLRUClientSessionCache(4)
 	}
+	// Without small first records, as the proxy sends bulk data over the connection.
+	cfg := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12, ClientSessionCache: c.sessions, DynamicRecordSizingDisabled: true}
 	if t.SSLMode == Require {
 		cfg.InsecureSkipVerify = true
 		return cfg, nil
 	}
-	var err error
-	cfg.RootCAs, err = cache.pool(t.SSLRootCert)
-	return cfg, err
+	if known := c.roots != nil && c.rootsPath == t.SSLRootCert; !known || time.Since(c.rootsRead) > rootsMaxAge {
+		// pgconn would block on a FIFO, and its errors do not tell an unreadable
+		// bundle from other faults.
+		pool, err := rootcerts.Load(t.SSLRootCert)
+		if err == nil {
+			c.roots, c.rootsPath, c.rootsRead = pool, t.SSLRootCert, time.Now()
+		} else if !known { // roots that cannot be read again stay in use
+			return nil, &Error{Kind: BadRootCert, Target: t, Message: sanitize.Line(err.Error()), cause: err}
+		}
+	}
+	cfg.RootCAs = c.roots
+	return cfg, nil
 }
 
 // Peer is the other end of a connection. Subject and Issuer come from its
@@ -116,29 +81,16 @@ func PeerOf(c net.Conn) Peer {
 	return p
 }
 
-// handshake does a TLS handshake on c. The Peer names the certificate also if it is not
-// trusted.
-func handshake(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, Peer, error) {
-	encrypted := tls.Client(c, cfg)
-	err := encrypted.HandshakeContext(ctx)
-	p := PeerOf(encrypted)
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) && len(untrusted.UnverifiedCertificates) > 0 {
-		p.AddCertificate(untrusted.UnverifiedCertificates[0])
-	}
-	return encrypted, p, err
-}
-
 // dialTLS connects to the target, requests TLS and does the handshake. ctx bounds
-// that and every later use of the connection. Errors: *Error.
-func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, error) {
+// that and every later use of the connection.
+func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (*Conn, *Error) {
 	raw, err := dialContext(ctx, "tcp", net.JoinHostPort(t.dialHost(), strconv.Itoa(t.Port)))
 	if err != nil {
-		return nil, Peer{}, classify(ctx, err, nil, credential.Secret{})
+		return nil, classify(ctx, err, nil, credential.Secret{})
 	}
 	context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	c := &startupConn{Conn: raw}
-	peer := Peer{Address: raw.RemoteAddr().String()}
+	peer := PeerOf(c)
 	var answer [1]byte
 	request, err := (&pgproto3.SSLRequest{}).Encode(nil)
 	if err == nil {
@@ -148,35 +100,17 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (net.Conn, Peer, er
 		_, err = io.ReadFull(c, answer[:])
 	}
 	if err == nil && answer[0] == 'S' {
-		var encrypted net.Conn
-		if encrypted, peer, err = handshake(ctx, c, cfg); err == nil {
-			return encrypted, peer, nil
+		encrypted := tls.Client(c, cfg)
+		if err = encrypted.HandshakeContext(ctx); err == nil {
+			return &Conn{Conn: encrypted}, nil
+		}
+		// The peer of an error is told even if its certificate is not trusted.
+		if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			peer.AddCertificate(untrusted.UnverifiedCertificates[0])
 		}
 	}
 	_ = raw.Close()
-	return nil, peer, classify(ctx, err, c, credential.Secret{})
-}
-
-// Cancel requests the server of t to cancel the query of the connection with this
-// process ID and key. The server closes the connection once it has read the
-// request; it sends no answer. ctx must have a deadline. Errors: *Error.
-func (c *Connector) Cancel(ctx context.Context, t Target, pid uint32, key []byte) error {
-	cfg, err := t.tls(c.Cache)
-	if err != nil {
-		return err
-	}
-	conn, _, err := dialTLS(ctx, t, cfg)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	request, err := (&pgproto3.CancelRequest{ProcessID: pid, SecretKey: key}).Encode(nil)
-	if err == nil {
-		_, err = conn.Write(request)
-	}
-	if err != nil {
-		return classify(ctx, err, nil, credential.Secret{})
-	}
-	_, _ = conn.Read(make([]byte, 1)) // returns when the server has closed
-	return nil
+	e := classify(ctx, err, c, credential.Secret{})
+	e.peer = peer
+	return nil, e
 }

@@ -3,109 +3,84 @@ package pglogin
 import (
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-func TestTLSCache(t *testing.T) {
-	_, path := authority(t, host)
-	_, other := authority(t, host)
-	cache := NewTLSCache()
-	first, err := cache.pool(path)
+func TestConnector_SharesRoots(t *testing.T) {
+	_, path := newCertificate(t)
+	_, other := newCertificate(t)
+	c := connector()
+	target := Target{Host: host, Port: 1, User: "u", Database: "d", SSLMode: VerifyFull}
+	age := func() { c.rootsRead = c.rootsRead.Add(-2 * rootsMaxAge) }
+	previous, err := c.tlsConfig(target.withRoots(path))
 	must(t, err)
-	renewed, err := os.ReadFile(other)
-	must(t, err)
-	must(t, os.WriteFile(path, renewed, 0o600))
-	if again, err := cache.pool(path); err != nil || again != first {
-		t.Errorf("roots were read again at once (%v)", err)
+	for _, step := range []struct {
+		name   string
+		change func()
+		path   string
+		same   bool
+	}{
+		{"changed at once", func() { must(t, os.Rename(other, path)) }, path, true},
+		{"changed long ago", age, path, false},
+		{"removed", func() { age(); must(t, os.Remove(path)) }, path, true},
+	} {
+		step.change()
+		cfg, err := c.tlsConfig(target.withRoots(step.path))
+		must(t, err)
+		if same := cfg.RootCAs.Equal(previous.RootCAs); same != step.same {
+			t.Errorf("%s: got the same roots %v, want %v", step.name, same, step.same)
+		}
+		previous = cfg
 	}
-	cache.read = cache.read.Add(-2 * rootsMaxAge)
-	second, err := cache.pool(path)
-	if err != nil || second.Equal(first) {
-		t.Errorf("renewed roots were not read (%v)", err)
-	}
-	must(t, os.Remove(path))
-	cache.read = cache.read.Add(-2 * rootsMaxAge)
-	if again, err := cache.pool(path); err != nil || again != second {
-		t.Errorf("roots that cannot be read again are not used (%v)", err)
-	}
-	if third, err := cache.pool(other); err != nil || third == second {
-		t.Errorf("got the roots of another file (%v)", err)
-	}
-	_, err = cache.pool("/nonexistent")
-	if e := wantKind(t, err, BadRootCert); !strings.Contains(e.Message, "/nonexistent") {
-		t.Errorf("got %v, want the path in it", e)
-	}
+	_, err = c.tlsConfig(target.withRoots("/nonexistent"))
+	wantKind(t, err, BadRootCert)
 }
+
+func (t Target) withRoots(path string) Target { t.SSLRootCert = path; return t }
 
 // A probe sees whose certificate it is, and sends neither a start-up message nor a
 // password.
 func TestProbe(t *testing.T) {
-	f := newFakeServer(t, func(n int, s *session) {
-		if n < 2 {
-			s.reset()
-		} else if s.tls() {
-			s.drain()
+	_, otherRoot := newCertificate(t)
+	for name, untrusted := range map[string]bool{"success": false, "untrusted": true} {
+		f := newFakeServer(t, func(n int, s *session) {
+			if n > 1 && s.tls() {
+				s.drain()
+			}
+		})
+		target := f.target()
+		if untrusted {
+			target.SSLRootCert = otherRoot
 		}
-	})
-	p, err := connector().Probe(within(t, testTimeout), f.target())
-	must(t, err)
-	if p.Address != f.addr || p.Version != "TLS 1.3" || p.Subject != "CN=server" || p.Issuer != "CN=test root" || p.NotAfter.Before(time.Now()) {
-		t.Errorf("got %+v", p)
-	}
-	all := f.ended()
-	if s := all[len(all)-1]; len(all) != 3 || s.sni != host || s.startup != nil || s.password != "" {
-		t.Errorf("got %d connections, the last %+v", len(all), s)
-	}
-}
-
-func TestProbe_Fails(t *testing.T) {
-	untrusted := newFakeServer(t, func(_ int, s *session) { s.tls() })
-	target := untrusted.target()
-	_, target.SSLRootCert = authority(t, host)
-	p, err := connector().Probe(within(t, testTimeout), target)
-	wantKind(t, err, Certificate)
-	if p.Issuer != "CN=test root" || p.Address != untrusted.addr || p.Version != "" {
-		t.Errorf("got %+v, want the certificate that is not trusted", p)
-	}
-	ctx := newManualDeadline()
-	silent := newFakeServer(t, func(n int, s *session) {
-		s.readSSLRequest()
-		if n > 0 {
-			ctx.end()
+		p, err := connector().Probe(within(t, testTimeout), target)
+		if untrusted {
+			wantKind(t, err, Certificate)
+		} else {
+			must(t, err)
 		}
-		s.drain()
-	})
-	p, err = (&Connector{hedgeDelay: 50 * time.Millisecond}).Probe(ctx, silent.target())
-	if e := wantKind(t, err, WakeTimeout); e.Last == nil || e.Last.Kind != NoAnswer || p.Version != "" {
-		t.Errorf("got %v, %+v", e, p)
+		if p.Address != f.ln.Addr().String() || (p.Version == "TLS 1.3") == untrusted || p.Subject != "CN=test server" || p.Issuer != p.Subject || p.NotAfter.Before(time.Now()) {
+			t.Errorf("%s: got %+v", name, p)
+		}
+		all := f.ended()
+		if s := all[len(all)-1]; len(all) != 3 || s.startup != nil || s.password != "" {
+			t.Errorf("%s: got %d connections, the last %+v", name, len(all), s)
+		}
 	}
-	plain := newFakeServer(t, func(_ int, s *session) {
-		s.readSSLRequest()
-		_, _ = s.raw.Write([]byte("N"))
-	})
-	target = plain.target()
-	_, err = connector().Probe(within(t, testTimeout), target)
-	wantKind(t, err, TLSRefused)
-	target.SSLRootCert = "/nonexistent"
-	_, err = connector().Probe(within(t, testTimeout), target)
-	wantKind(t, err, BadRootCert)
-	target.Port = 0
-	_, err = connector().Probe(within(t, testTimeout), target)
-	wantKind(t, err, BadTarget)
 }
 
 func TestCancel(t *testing.T) {
 	got := make(chan *pgproto3.CancelRequest, 1)
-	f := newFakeServer(t, func(_ int, s *session) {
-		if !s.tls() {
-			return
-		}
-		if m, err := s.be.ReceiveStartupMessage(); err == nil {
-			got <- m.(*pgproto3.CancelRequest)
+	f := newFakeServer(t, func(n int, s *session) {
+		if n > 0 {
+			s.answer("N")
+			s.drain()
+		} else if s.tls() {
+			if m, err := s.be.ReceiveStartupMessage(); err == nil {
+				got <- m.(*pgproto3.CancelRequest)
+			}
 		}
 	})
 	key := []byte{1, 2, 3, 4}
@@ -113,21 +88,8 @@ func TestCancel(t *testing.T) {
 	if m := <-got; m.ProcessID != 7 || !slices.Equal(m.SecretKey, key) {
 		t.Errorf("got %+v", m)
 	}
-	target := f.target()
-	_, target.SSLRootCert = authority(t, host)
-	wantKind(t, connector().Cancel(within(t, testTimeout), target, 7, key), Certificate)
-
-	ctx := newManualDeadline()
-	silent := newFakeServer(t, func(_ int, s *session) { s.readSSLRequest(); ctx.end(); s.drain() })
-	wantKind(t, connector().Cancel(ctx, silent.target(), 7, key), NoAnswer)
-
-	plain := newFakeServer(t, func(_ int, s *session) {
-		s.readSSLRequest()
-		_, _ = s.raw.Write([]byte("N"))
-		s.drain()
-	})
-	wantKind(t, connector().Cancel(within(t, testTimeout), plain.target(), 7, key), TLSRefused)
-	if s := plain.ended()[0]; len(s.bytes) != 0 {
+	wantKind(t, connector().Cancel(within(t, testTimeout), f.target(), 7, key), TLSRefused)
+	if s := f.ended()[1]; len(s.bytes) != 0 {
 		t.Errorf("a server without TLS got %q", s.bytes)
 	}
 }

@@ -33,7 +33,7 @@ type Dialer struct {
 // NewDialer returns a Dialer for a target; clients choose the database. describe
 // returns the texts of errors that do not come from the server.
 func NewDialer(t pglogin.Target, tokens TokenSource, describe func(error) (message, hint string)) *Dialer {
-	return &Dialer{target: t, tokens: tokens, describe: describe, connector: pglogin.Connector{Cache: pglogin.NewTLSCache()}}
+	return &Dialer{target: t, tokens: tokens, describe: describe}
 }
 
 // Wakes returns how often logins have waited until the compute was up. All that wait at
