@@ -106,7 +106,7 @@ func (d *diagnosis) Prober(conf config.Config) (doctor.Prober, error) {
 }
 
 func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {
-	c, err := d.Client(conf, cli.NoPrompt, d.log, d.progress)
+	c, err := d.Client(conf, d.Keychain(conf).NonInteractive(), d.log, d.progress)
 	if err != nil {
 		return doctor.Connection{}, err
 	}
@@ -135,7 +135,7 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 
 func (d *diagnosis) Note(text string) { d.log.Note("%s", text) }
 
-func (d *diagnosis) Explain(err error, conf *config.Config) (text, fix string) {
+func (d *diagnosis) Explain(err error, conf config.Config) (text, fix string) {
 	return cli.Describe(err, conf)
 }
 

@@ -8,7 +8,6 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
@@ -78,7 +77,7 @@ func endpoints(ctx context.Context, c *invocation) error {
 func (c *invocation) catalog(ctx context.Context) ([]lakebase.EndpointInfo, error) {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
-	client, err := c.Client(c.conf, cli.MayPrompt, c.log, progress)
+	client, err := c.Client(c.conf, c.Keychain(c.conf), c.log, progress)
 	if err != nil {
 		return nil, err
 	}

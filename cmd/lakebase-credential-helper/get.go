@@ -87,7 +87,7 @@ func get(ctx context.Context, c *invocation) error {
 	}
 	capped := c.conf.Timeout.Value > getLimit
 	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
-	client, err := c.Client(c.conf, cli.NoPrompt, c.log, nil)
+	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, nil)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
@@ -36,7 +37,7 @@ func TestGet_LimitNamed(t *testing.T) {
 		{"wake", over, &pglogin.Error{Kind: pglogin.WakeTimeout}, true, false},
 	} {
 		err := limitedByGet(c.ctx, c.err, c.capped, getLimit)
-		message, hint := cli.Describe(err, nil)
+		message, hint := cli.Describe(err, config.Config{})
 		if named := strings.HasPrefix(message, "get's time limit of 10s is over: ") && strings.Contains(hint, "--wait TIME"); named != c.named {
 			t.Errorf("%s: got %q, %q", c.name, message, hint)
 		}

@@ -129,7 +129,7 @@ func (c *invocation) listFiles(l *listing) (exist bool, err error) {
 		return false, err
 	}
 	for _, err := range unusable {
-		message, hint := cli.Describe(err, nil)
+		message, hint := cli.Describe(err, config.Config{})
 		c.log.Warn("%s", message)
 		if hint != "" {
 			c.log.Hint("%s", hint)

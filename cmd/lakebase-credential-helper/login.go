@@ -211,7 +211,7 @@ func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret)
 	defer progress.Stop()
 	conf := c.conf
 	conf.Secret = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}
-	client, err := c.Client(conf, cli.MayPrompt, c.log, progress)
+	client, err := c.Client(conf, c.Keychain(conf), c.log, progress)
 	if err != nil {
 		return key, e, err
 	}

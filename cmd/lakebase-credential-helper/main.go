@@ -26,7 +26,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
 	c := &invocation{Environment: p, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
-		message, hint := cli.Describe(err, c.resolvedConf())
+		message, hint := cli.Describe(err, c.conf)
 		if hint != "" && c.isGet() { // its callers show one line
 			message, hint = message+"; "+hint, ""
 		}
@@ -42,17 +42,9 @@ type invocation struct {
 	log      *cli.Logger
 	given    map[string][]string // the command's options, by name
 	conf     config.Config
-	resolved bool           // conf is valid
 	imported *config.Import // from .databrickscfg; nil without --import
 
 	profileFound map[string]string // login: the profile's keys before it asked for the secret
-}
-
-func (c *invocation) resolvedConf() *config.Config {
-	if !c.resolved {
-		return nil
-	}
-	return &c.conf
 }
 
 // isGet reports whether the command is get. Its callers take any line on stderr
@@ -154,7 +146,7 @@ func (c *invocation) action(check func(given map[string][]string, in *config.Inp
 		if err != nil {
 			return err
 		}
-		c.conf, c.resolved = *conf, true
+		c.conf = conf
 		c.log = c.Logger(c.conf)
 		if !c.isGet() {
 			cli.LogWarnings(c.log, c.conf)

@@ -96,7 +96,7 @@ func serve(ctx context.Context, c *invocation) error {
 // runProxy obtains a session, as a test, and then serves clients.
 func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
 	progress := c.StartProgress(c.log)
-	client, err := c.Client(c.conf, cli.NoPrompt, c.log, progress)
+	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, progress)
 	if err != nil {
 		progress.Stop()
 		return err

@@ -237,7 +237,7 @@ func (c *invocation) printRotation(result rotate.Result, err error) {
 		return
 	}
 	list(result.Unknown)
-	c.log.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(&c.conf))
+	c.log.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(c.conf))
 }
 
 // describeSecret is one line about a secret, without its value.

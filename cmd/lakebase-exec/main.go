@@ -45,11 +45,8 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		return process.RaiseSignal(ended.signal)
 	case err == nil:
 		return j.code
-	case j.resolved:
-		j.log.Error(cli.Describe(err, &j.conf))
-	default:
-		j.log.Error(cli.Describe(err, nil))
 	}
+	j.log.Error(cli.Describe(err, j.conf))
 	return cli.ExitCode(err)
 }
 
@@ -59,13 +56,12 @@ type job struct {
 	argv []string // the command
 	log  *cli.Logger
 
-	conf     config.Config
-	resolved bool // conf is valid
-	vars     []variable
-	client   *cli.Client
-	session  lakebase.Session
-	cmd      process.Command
-	code     int // exit code of a supervised command
+	conf    config.Config
+	vars    []variable
+	client  *cli.Client
+	session lakebase.Session
+	cmd     process.Command
+	code    int // exit code of a supervised command
 }
 
 const usage = "lakebase-exec [options] -- COMMAND [ARG...]"
@@ -114,7 +110,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	if err != nil {
 		return err
 	}
-	j.conf, j.resolved = *conf, true
+	j.conf = conf
 	j.log = j.Logger(j.conf)
 	supervised := j.conf.Refresh.Value != config.RefreshOff
 	if supervised && !printOnly {
@@ -199,7 +195,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if _, err := refreshSignal(j.conf); err != nil {
 		return err
 	}
-	if j.client, err = j.Client(j.conf, cli.MayPrompt, j.log, progress); err != nil {
+	if j.client, err = j.Client(j.conf, j.Keychain(j.conf), j.log, progress); err != nil {
 		return err
 	}
 	if j.conf.Refresh.Value != config.RefreshProxy { // under the proxy the command verifies nothing

@@ -170,7 +170,7 @@ func (s *supervisedJob) run(ctx context.Context, received <-chan os.Signal, stop
 	for ended := false; !ended; {
 		select {
 		case err := <-s.services.Failed():
-			message, hint := cli.Describe(err, &s.conf)
+			message, hint := cli.Describe(err, s.conf)
 			s.log.Warn("new connections will fail: %s", message)
 			s.log.Hint("%s", hint)
 		case <-c.Done():

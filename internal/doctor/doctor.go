@@ -128,7 +128,7 @@ func (r Report) Err() error {
 
 // Settings resolves the configuration.
 type Settings interface {
-	Resolve(options map[string][]string, change func(*config.Input) error) (*config.Config, error)
+	Resolve(options map[string][]string, change func(*config.Input) error) (config.Config, error)
 	Env(name string) string
 }
 
@@ -210,7 +210,7 @@ type Observer interface {
 	Note(text string)
 	// Explain returns one line about an error and one about its fix, which may be
 	// empty. conf is nil if no configuration could be resolved.
-	Explain(err error, conf *config.Config) (text, fix string)
+	Explain(err error, conf config.Config) (text, fix string)
 }
 
 // Doctor runs the checks. All fields are required.
@@ -307,9 +307,9 @@ func (x *run) explain(err error) (text, fix string) {
 		err = w.error
 	}
 	if !x.known {
-		return x.Observer.Explain(err, nil)
+		return x.Observer.Explain(err, config.Config{})
 	}
-	return x.Observer.Explain(err, &x.conf)
+	return x.Observer.Explain(err, x.conf)
 }
 
 func (r *Result) notTried(needs CheckID) {

@@ -106,13 +106,12 @@ func (w *fakeWorld) called(name string, err error) error {
 	return err
 }
 
-func (w *fakeWorld) Resolve(options map[string][]string, change func(*config.Input) error) (*config.Config, error) {
+func (w *fakeWorld) Resolve(options map[string][]string, change func(*config.Input) error) (config.Config, error) {
 	in := config.Input{Options: options, Environ: w.environ, Dir: "/", Profiles: w.Profiles}
 	if err := change(&in); err != nil {
-		return nil, err
+		return config.Config{}, err
 	}
-	conf, err := config.Resolve(in)
-	return &conf, err
+	return config.Resolve(in)
 }
 
 func (w *fakeWorld) Profiles() (*config.Profiles, error) {
@@ -214,7 +213,7 @@ func (w *fakeWorld) Login(_ context.Context, t pglogin.Target, password credenti
 func (w *fakeWorld) Checking(CheckID, config.Config) {}
 func (w *fakeWorld) Note(string)                     {}
 
-func (w *fakeWorld) Explain(err error, _ *config.Config) (text, fix string) {
+func (w *fakeWorld) Explain(err error, _ config.Config) (text, fix string) {
 	var hint interface{ Hint() string }
 	if errors.As(err, &hint) {
 		fix = hint.Hint()

@@ -34,7 +34,7 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 			return nil
 		})
 		if err == nil {
-			x.conf, x.known = *conf, true
+			x.conf, x.known = conf, true
 			break
 		}
 		if len(problems) == 0 || problems[len(problems)-1].Error() != err.Error() {
@@ -63,7 +63,7 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 		x.block(Configuration, AuthType, Secret, Workspace, Child)
 		defaults := func(in *config.Input) error { in.NoTarget, in.Environ = true, nil; return nil }
 		if conf, err := x.Settings.Resolve(nil, defaults); err == nil {
-			x.conf = *conf
+			x.conf = conf
 		}
 	case noEndpoint:
 		x.block(Configuration, Target)
@@ -74,7 +74,7 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 	}
 	var texts, fixes []string
 	for _, err := range problems {
-		text, fix := x.Observer.Explain(err, nil)
+		text, fix := x.Observer.Explain(err, config.Config{})
 		texts, fixes = append(texts, text), append(fixes, cmp.Or(fix, "correct it there"))
 	}
 	r.Text, r.Fix = strings.Join(texts, "; also: "), strings.Join(fixes, "; also: ")

@@ -2,11 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -16,8 +17,8 @@ import (
 )
 
 func init() {
-	urfave.HelpFlag = &Flag{shared: true, Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
-	urfave.VersionFlag = &Flag{shared: true, Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
+	urfave.HelpFlag = &Flag{Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
+	urfave.VersionFlag = &Flag{Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
 	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, Version()) }
 	urfave.HelpPrinter = func(w io.Writer, template string, data any) {
 		urfave.HelpPrinterCustom(w, template, data, map[string]any{"options": groupFlags, "exitCodes": ExitMeanings})
@@ -60,10 +61,7 @@ type flagGroup struct {
 // of the command itself have none.
 func groupFlags(flags []urfave.Flag) (groups []flagGroup) {
 	for _, f := range flags {
-		name := f.(*Flag).Category
-		if name == "" {
-			name = "Options"
-		}
+		name := cmp.Or(f.(*Flag).Category, "Options")
 		i := slices.IndexFunc(groups, func(g flagGroup) bool { return g.Name == name })
 		if i < 0 {
 			i = len(groups)
@@ -94,30 +92,21 @@ func Run(ctx context.Context, app *urfave.App, program string, args []string, st
 	var out bytes.Buffer
 	Configure(app, program, args, &out)
 	var notFound error
-	app.CommandNotFound = func(*urfave.Context, string) {
+	app.CommandNotFound = func(*urfave.Context, string) { // not shown: it may be a secret
 		notFound = &UsageError{Problem: "--help takes no arguments", Fix: "leave them out"}
 	}
 	err := app.RunContext(ctx, append([]string{program}, args...))
-	if err == nil {
-		err = notFound
-	}
-	if err == nil && out.Len() > 0 {
+	if err = cmp.Or(err, notFound); err == nil && out.Len() > 0 {
 		_, err = output{Writer: stdout}.Write(out.Bytes())
 	}
 	return err
 }
 
-// Given returns the values of the options given to the command that c runs, by their long
-// names. A value that looks like a secret is an error.
-func Given(c *urfave.Context) (map[string][]string, error) { return given(c.Command.Flags) }
-
 // UnknownCommand returns the error for a command that app does not have.
 func UnknownCommand(app *urfave.App, name string) error {
 	var names []string
-	for _, c := range app.Commands {
-		if !c.Hidden {
-			names = append(names, c.Name)
-		}
+	for _, c := range app.VisibleCommands() {
+		names = append(names, c.Name)
 	}
 	see := SeeHelp(app.Name)
 	if best := closest(name, names); best != "" {
@@ -126,14 +115,12 @@ func UnknownCommand(app *urfave.App, name string) error {
 	return &UsageError{Problem: "unknown command " + sanitize.Quote(name), Fix: see}
 }
 
-// HelpCommand returns the command that shows the help of another one.
+// HelpCommand returns the command that shows the help of the program or a command.
 func HelpCommand() *urfave.Command {
-	return &urfave.Command{Name: "help", Hidden: true, Usage: "show the help of a command", Action: func(c *urfave.Context) error {
+	return &urfave.Command{Name: "help", Hidden: true, Action: func(c *urfave.Context) error {
 		switch name := c.Args().First(); {
-		case c.NArg() == 0:
+		case name == "":
 			return urfave.ShowAppHelp(c)
-		case c.NArg() > 1:
-			return &UsageError{Problem: "help takes the name of one command", Fix: SeeHelp(c.App.Name)}
 		case c.App.Command(name) == nil:
 			return UnknownCommand(c.App, name)
 		default:
@@ -142,26 +129,24 @@ func HelpCommand() *urfave.Command {
 	}}
 }
 
-// CompletionCommand is the hidden command that the shells' completion scripts call
-// with the arguments up to the cursor.
-const CompletionCommand = "__complete"
-
-// CompleteCommand returns that command.
-func CompleteCommand(e *Environment) *urfave.Command {
-	return &urfave.Command{Name: CompletionCommand, Hidden: true, SkipFlagParsing: true, Action: func(c *urfave.Context) error {
-		var out strings.Builder
-		for _, candidate := range e.complete(c.App, c.Args().Slice()) {
-			out.WriteString(candidate + "\n")
-		}
-		_, err := io.WriteString(e.Stdout, out.String())
-		return err
-	}}
-}
-
 // VersionCommand returns the command that prints the version.
 func VersionCommand() *urfave.Command {
-	return &urfave.Command{Name: "version", Hidden: true, Usage: "print the version", Action: func(c *urfave.Context) error {
+	return &urfave.Command{Name: "version", Hidden: true, Action: func(c *urfave.Context) error {
 		urfave.ShowVersion(c)
 		return nil
 	}}
+}
+
+// version is set by the linker in releases.
+var version string
+
+// Version is the release, or the module's version, or "devel".
+func Version() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
 }

@@ -1,9 +1,8 @@
 package cli
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"os/exec"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // Client signs in and connects, for one configuration.
@@ -30,7 +28,6 @@ type Client struct {
 	*lakebase.Source
 	Chain     *auth.Chain
 	API       *exchange.Client
-	Cache     *tokencache.Cache
 	Observer  auth.Observer
 	Roots     string // the file of root certificates, or rootcerts.BuiltIn; empty under sslmode=require
 	Connector *pglogin.Connector
@@ -39,17 +36,9 @@ type Client struct {
 	proofs   loginproof.Proofs
 }
 
-// Prompting is whether reading a stored secret may show the keychain's dialog.
-type Prompting bool
-
-// The values of Prompting.
-const (
-	MayPrompt Prompting = true
-	NoPrompt  Prompting = false
-)
-
-// Client returns the client for conf.
-func (e *Environment) Client(conf config.Config, prompt Prompting, log *Logger, progress *Progress) (*Client, error) {
+// Client returns the client for conf. It reads stored secrets from kc, and so shows the
+// keychain's dialog unless kc is not interactive.
+func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Logger, progress *Progress) (*Client, error) {
 	roots, err := e.SSLRootCert(conf)
 	rootsErr := err
 	if is[*rootcerts.WriteError](err) {
@@ -61,17 +50,20 @@ func (e *Environment) Client(conf config.Config, prompt Prompting, log *Logger, 
 	if err != nil {
 		return nil, err
 	}
-	kc := e.Keychain(conf)
 	stores, err := e.TokenStores(conf, kc)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{rootsErr: rootsErr, API: api, Cache: stores.Cache(log, progress), Observer: e.Observer(conf, log, progress), Roots: roots, Connector: connector(progress), proofs: stores.Logins()}
-	deps := auth.Deps{Workspace: api, Secrets: storedSecrets{Chain: e.Secrets(kc), kc: kc, index: stores.Index(), prompt: prompt},
-		Process: outside{e, conf}, Locks: c.Cache, Observer: c.Observer}
-	c.Chain = auth.NewChain(conf, deps)
-	c.Source = lakebase.NewSource(conf, c.Chain, api, c.Cache, c.Observer)
-	return c, nil
+	cache, observer := stores.Cache(log, progress), e.Observer(conf, log, progress)
+	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{secretfile.Chain{Files: e.SecretFiles(), Keychain: kc}, kc, stores.Index()},
+		Process: outside{e, conf}, Locks: cache, Observer: observer})
+	connector := &pglogin.Connector{Progress: func(last *pglogin.Error) {
+		if last != nil {
+			progress.SetDetail(string(last.Kind))
+		}
+	}}
+	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Chain: chain, API: api, Observer: observer,
+		Roots: roots, Connector: connector, rootsErr: rootsErr, proofs: stores.Logins()}, nil
 }
 
 // CheckRootsFile returns an error if the roots that verify the database are not in a
@@ -90,12 +82,7 @@ func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 			return nil, err
 		}
 	}
-	finder, workspace := e.Roots(), conf.Workspace.Value
-	client, err := exchange.New(exchange.Options{
-		Host: workspace.URL(), WorkspaceID: workspace.WorkspaceID, AccountID: workspace.AccountID, UserAgent: e.Program + "/" + Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(conf.CACert.Value) },
-		Proxy:     e.proxySettings(),
-	})
+	client, err := exchange.New(e.workspaceOptions(conf))
 	if err != nil { // the host is valid, so it is the proxy
 		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
 	}
@@ -123,7 +110,7 @@ func (o observer) Stage(s auth.Stage, detail string) {
 		o.log.Note("reading the stored secret")
 	case auth.StageExchange:
 		o.progress.SetStatus("signing in to " + detail)
-		o.log.Note("signing in to %s as %s", detail, identity(o.conf))
+		o.log.Note("signing in to %s as %s", detail, cmp.Or(o.conf.ClientID.Value, o.conf.User.Value, "the signed-in user"))
 	case auth.StageLogin:
 		o.progress.SetStatus("waiting for the compute to wake")
 		o.log.Note("logging in to %s:%d as %s, at most %s", detail, o.conf.PGPort.Value, o.conf.User.Value, o.conf.WaitTimeout.Value)
@@ -133,16 +120,8 @@ func (o observer) Stage(s auth.Stage, detail string) {
 // storedSecrets are the secrets in files and in the keychain.
 type storedSecrets struct {
 	secretfile.Chain
-	kc     *keychain.Keychain
-	index  keychain.Index
-	prompt Prompting
-}
-
-func (s storedSecrets) Get(ctx context.Context, account string) (credential.Secret, error) {
-	if s.prompt == NoPrompt {
-		return s.Read(ctx, account)
-	}
-	return s.Chain.Get(ctx, account)
+	kc    *keychain.Keychain
+	index keychain.Index
 }
 
 func (s storedSecrets) Read(ctx context.Context, account string) (credential.Secret, error) {
@@ -154,7 +133,17 @@ func (s storedSecrets) Replace(ctx context.Context, account string, secret crede
 	if _, err := s.Files.Get(account); err == nil {
 		return s.Files.Set(account, secret)
 	}
-	return replaceItem(ctx, s.kc, s.index, account, secret)
+	return replaceItem(func() error { return s.kc.Set(ctx, account, secret) }, func() error { return s.index.Add(ctx, account) })
+}
+
+// replaceItem stores an item that was listed before. The one that it replaces may be
+// invalid already, so a list that fails does not keep it from being stored.
+func replaceItem(store, list func() error) error {
+	err := store()
+	if err == nil {
+		_ = list()
+	}
+	return err
 }
 
 // Accounts lists what is stored, in files and in the keychain. A keychain that
@@ -171,24 +160,6 @@ func (s storedSecrets) Accounts(ctx context.Context) ([]string, error) {
 	return append(files, listed...), nil
 }
 
-type setter interface {
-	Set(ctx context.Context, account string, s credential.Secret) error
-}
-
-type adder interface {
-	Add(ctx context.Context, account string) error
-}
-
-// replaceItem stores an item that was listed before. The one that it replaces may be
-// invalid already, so a list that fails does not keep it from being stored.
-func replaceItem(ctx context.Context, store setter, list adder, account string, s credential.Secret) error {
-	if err := store.Set(ctx, account, s); err != nil {
-		return err
-	}
-	_ = list.Add(ctx, account)
-	return nil
-}
-
 // outside is the auth.Process of this process.
 type outside struct {
 	*Environment
@@ -197,19 +168,10 @@ type outside struct {
 
 // GitHubToken requests a token of this job from GitHub Actions.
 func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error) {
-	finder := o.Roots()
-	return exchange.GitHubToken(ctx, exchange.GitHub{
-		URL: from.URL, Token: from.Token, Audience: audience, Options: exchange.Options{UserAgent: o.Program + "/" + Version(),
-			LoadRoots: func() (*x509.CertPool, error) { return finder.Workspace(o.conf.CACert.Value) },
-			Proxy:     o.proxySettings()},
-	})
+	options := o.workspaceOptions(o.conf)
+	options.WorkspaceID, options.AccountID = "", ""
+	return exchange.GitHubToken(ctx, exchange.GitHub{URL: from.URL, Token: from.Token, Audience: audience, Options: options})
 }
-
-// Bounds on what a tool writes, in bytes.
-const (
-	maxToolOutput = 64 << 10
-	maxToolErrors = 4 << 10
-)
 
 // RunTool runs a program without secrets in its environment and returns what it
 // writes to standard output. The error is an *auth.ToolError.
@@ -219,28 +181,17 @@ func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
 		return nil, &auth.ToolError{NotFound: true, Message: err.Error()}
 	}
 	cmd := exec.CommandContext(ctx, found.Path)
-	cmd.Args, cmd.Env = found.Argv, pgenv.WithoutSecrets(o.Environ)
-	cmd.WaitDelay = time.Second
-	out, errs := limitedBuffer{max: maxToolOutput}, limitedBuffer{max: maxToolErrors}
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		line, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n")
-		return nil, &auth.ToolError{Message: err.Error() + ": " + line}
+	cmd.Args, cmd.Env, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(o.Environ), time.Second
+	out, err := cmd.Output()
+	if err == nil {
+		return out, nil
 	}
-	return out.Bytes(), nil
-}
-
-// limitedBuffer refuses more than max bytes.
-type limitedBuffer struct {
-	bytes.Buffer
-	max int
-}
-
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.max {
-		return 0, errors.New("too much output")
+	message := err.Error()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		line, _, _ := strings.Cut(strings.TrimSpace(string(exit.Stderr)), "\n")
+		message += ": " + line
 	}
-	return b.Buffer.Write(p)
+	return nil, &auth.ToolError{Message: message}
 }
 
 // ReadSecretFile reads a workspace's secret from a file that is closed to others.

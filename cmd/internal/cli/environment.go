@@ -5,7 +5,9 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -15,8 +17,11 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
+	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Environment is what a program was started with, read once. It does not change.
@@ -56,20 +61,18 @@ func NewEnvironment(program string, args, environ []string, stdin io.Reader, std
 // Env returns a variable; an empty one counts as unset.
 func (e *Environment) Env(name string) string { return e.vars[name] }
 
-// SanitizeProcess removes from the process itself what libraries would read: pgconn
+// sanitizeProcess removes from the process itself what libraries would read: pgconn
 // reads every PG* variable and the service file, and godbus executes dbus-launch if
 // there is no bus address. The command's environment is not made from it.
-func (e *Environment) SanitizeProcess() {
+func (e *Environment) sanitizeProcess() {
 	for name := range e.vars {
 		if strings.HasPrefix(name, "PG") {
 			_ = os.Unsetenv(name)
 		}
 	}
-	address, ok := keychain.BusAddress(e.Env, os.Getuid())
-	switch {
-	case !ok:
+	if address, ok := keychain.BusAddress(e.Env, os.Getuid()); !ok {
 		_ = os.Unsetenv("DBUS_SESSION_BUS_ADDRESS")
-	case address != "":
+	} else if address != "" {
 		_ = os.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
 	}
 }
@@ -87,6 +90,61 @@ func (e *Environment) Home() string {
 		return u.HomeDir
 	}
 	return ""
+}
+
+// ProfilesPath returns the path of the profiles file: LAKEBASE_CONFIG_FILE, else
+// lakebase/profiles.ini in the user's configuration directory.
+func (e *Environment) ProfilesPath() string {
+	return cmp.Or(e.Env("LAKEBASE_CONFIG_FILE"), filepath.Join(e.configDir(), "lakebase", "profiles.ini"))
+}
+
+// configDir differs from os.UserConfigDir on macOS, where ~/.config is used too.
+func (e *Environment) configDir() string {
+	if d := e.Env("APPDATA"); runtime.GOOS == "windows" && filepath.IsAbs(d) {
+		return d
+	}
+	if d := e.Env("XDG_CONFIG_HOME"); filepath.IsAbs(d) {
+		return d
+	}
+	return filepath.Join("/", e.Home(), ".config") // without a home: not the working directory's
+}
+
+// DatabricksPath returns the path of the Databricks tools' profiles:
+// DATABRICKS_CONFIG_FILE, else .databrickscfg in the home directory
+// (databricks-sdk-go, config/config_file.go, which takes "~" too).
+func (e *Environment) DatabricksPath() string {
+	f := cmp.Or(e.Env("DATABRICKS_CONFIG_FILE"), "~/.databrickscfg")
+	if rest, ok := strings.CutPrefix(f, "~/"); ok {
+		return filepath.Join("/", e.Home(), rest)
+	}
+	return f
+}
+
+// SecretFiles returns the secrets that login --store file stores.
+func (e *Environment) SecretFiles() secretfile.Store {
+	return secretfile.Store{Dir: filepath.Join(e.configDir(), "lakebase", "secrets")}
+}
+
+// Databricks reads the Databricks tools' profiles. They decide where a secret is sent, so
+// a file that others can write is rejected. Errors: *securefile.Error, *config.Error.
+func (e *Environment) Databricks() (*config.DatabricksFile, error) {
+	data, err := securefile.ReadProfile(e.DatabricksPath())
+	if err != nil {
+		return nil, err
+	}
+	return config.ParseDatabricks(e.DatabricksPath(), data), nil
+}
+
+// Profiles reads the profiles file; nil if there is none.
+func (e *Environment) Profiles() (*config.Profiles, error) {
+	data, err := securefile.ReadProfile(e.ProfilesPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return config.ParseProfiles(e.ProfilesPath(), data)
 }
 
 // Search returns where the command is looked for: where the caller would find it.

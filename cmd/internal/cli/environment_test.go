@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,14 +24,8 @@ func TestNewEnvironment(t *testing.T) {
 			t.Errorf("%s is %q, and not %q", name, got, want)
 		}
 	}
-	if len(p.Args) != 2 || len(p.Environ) != 8 {
-		t.Errorf("%q %q", p.Args, p.Environ)
-	}
-	if p := NewEnvironment("prog", nil, nil, nil, nil, nil); p.Args != nil || p.Env("A") != "" {
-		t.Error("a process without arguments")
-	}
-	if Terminal(p.Stdin) || Terminal(p.Stdout) || Terminal(nil) {
-		t.Error("a buffer is taken for a terminal")
+	if len(p.Args) != 2 || len(p.Environ) != 8 || Terminal(p.Stdin) || Terminal(nil) {
+		t.Errorf("got %q, %q, want 2 arguments, 8 variables and no terminal", p.Args, p.Environ)
 	}
 }
 
@@ -54,41 +49,33 @@ func TestSanitizeProcess(t *testing.T) {
 	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", "DBUS_SESSION_BUS_ADDRESS": os.Getenv("DBUS_SESSION_BUS_ADDRESS")} {
 		t.Setenv(name, v)
 	}
-	newEnvironment("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").SanitizeProcess()
+	newEnvironment("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").sanitizeProcess()
 	if _, ok := os.LookupEnv("PGSERVICE"); ok || os.Getenv("PGPASSWORD") != "" || os.Getenv("OTHER_FOR_TEST") != "z" {
 		t.Error("the process keeps PG variables, or loses others")
 	}
 }
 
-func TestPaths(t *testing.T) {
+func TestProfilesPath(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		p := newEnvironment(`APPDATA=C:\r`, `LOCALAPPDATA=C:\l`)
-		if p.ProfilesPath() != `C:\r\lakebase\profiles.ini` || p.cacheDir() != `C:\l` {
-			t.Error(p.ProfilesPath(), p.cacheDir())
+		if got := newEnvironment(`APPDATA=C:\r`).ProfilesPath(); got != `C:\r\lakebase\profiles.ini` {
+			t.Error(got)
 		}
 		return
 	}
-	cacheOf := func(linux, darwin string) string {
-		return map[bool]string{true: darwin, false: linux}[runtime.GOOS == "darwin"]
-	}
-	for _, c := range []struct {
-		environ         []string
-		profiles, cache string
-	}{
-		{[]string{"HOME=/h"}, "/h/.config/lakebase/profiles.ini", cacheOf("/h/.cache", "/h/Library/Caches")},
-		{[]string{"HOME=/h", "XDG_CONFIG_HOME=/c", "XDG_CACHE_HOME=/k"}, "/c/lakebase/profiles.ini", cacheOf("/k", "/h/Library/Caches")},
-		{[]string{"HOME=/h", "XDG_CONFIG_HOME=rel", "XDG_CACHE_HOME=rel"}, "/h/.config/lakebase/profiles.ini", cacheOf("/h/.cache", "/h/Library/Caches")},
-		{[]string{"HOME=/h", "XDG_CONFIG_HOME="}, "/h/.config/lakebase/profiles.ini", cacheOf("/h/.cache", "/h/Library/Caches")},
-		{[]string{"HOME=/h", "LAKEBASE_CONFIG_FILE=f.ini"}, "f.ini", cacheOf("/h/.cache", "/h/Library/Caches")},
-		{[]string{"HOME=rel"}, "/rel/.config/lakebase/profiles.ini", ""},
+	for environ, want := range map[string]string{
+		"HOME=/h":                     "/h/.config/lakebase/profiles.ini",
+		"HOME=/h XDG_CONFIG_HOME=/c":  "/c/lakebase/profiles.ini",
+		"HOME=/h XDG_CONFIG_HOME=rel": "/h/.config/lakebase/profiles.ini",
+		"HOME=/h XDG_CONFIG_HOME=":    "/h/.config/lakebase/profiles.ini",
+		"LAKEBASE_CONFIG_FILE=f.ini":  "f.ini",
+		"HOME=rel":                    "/rel/.config/lakebase/profiles.ini",
 	} {
-		p := newEnvironment(c.environ...)
-		if p.ProfilesPath() != c.profiles || p.cacheDir() != c.cache {
-			t.Errorf("%v: %s, %s", c.environ, p.ProfilesPath(), p.cacheDir())
+		if got := newEnvironment(strings.Fields(environ)...).ProfilesPath(); got != want {
+			t.Errorf("%s: got %s, want %s", environ, got, want)
 		}
 	}
-	if h := newEnvironment().Home(); h == "" || !filepath.IsAbs(newEnvironment().ProfilesPath()) {
-		t.Errorf("without HOME: %q, %q", h, newEnvironment().ProfilesPath())
+	if got := newEnvironment().ProfilesPath(); !filepath.IsAbs(got) {
+		t.Errorf("without HOME: got %s, want an absolute path", got)
 	}
 }
 
@@ -116,12 +103,21 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestResolve_KeychainTimeout(t *testing.T) {
-	c, err := newEnvironment().Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
-	if err != nil || c.KeychainTimeout.Value != 5*time.Second {
-		t.Errorf("off a terminal: %v, %v", c.KeychainTimeout, err)
+	for environ, want := range map[string]time.Duration{"": 5 * time.Second, "LAKEBASE_KEYCHAIN_TIMEOUT=7s": 7 * time.Second} {
+		c, err := newEnvironment(environ).Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
+		if err != nil || c.KeychainTimeout.Value != want {
+			t.Errorf("%q off a terminal: got %v, %v, want %v", environ, c.KeychainTimeout, err, want)
+		}
 	}
-	c, err = newEnvironment("LAKEBASE_KEYCHAIN_TIMEOUT=7s").Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
-	if err != nil || c.KeychainTimeout.Value != 7*time.Second {
-		t.Errorf("as it was told: %v, %v", c.KeychainTimeout, err)
+}
+
+func TestReplaceItem_StoresBeforeListing(t *testing.T) {
+	slow := errors.New("the keychain did not answer in time")
+	for _, c := range []struct{ stored, listed, want error }{{nil, nil, nil}, {nil, slow, nil}, {slow, nil, slow}} {
+		lists := 0
+		err := replaceItem(func() error { return c.stored }, func() error { lists++; return c.listed })
+		if !errors.Is(err, c.want) || (lists == 1) != (c.stored == nil) {
+			t.Errorf("%+v: got %v, listed %d times", c, err, lists)
+		}
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"maps"
+	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,17 +46,15 @@ func errorCases() map[string][]errorCase {
 	option := config.Source{Origin: config.FromOption, Name: "--endpoint"}
 	file := func(err error) *securefile.Error { return &securefile.Error{Path: "/a b", Reason: "r", Err: err} }
 	return map[string][]errorCase{
-		"auth.DeniedError":     {{&auth.DeniedError{Code: "access_denied"}, "access_denied", "run the login again", 122}},
-		"auth.FederationError": {{&auth.FederationError{Err: &exchange.Error{Kind: exchange.KindPermissionDenied}}, "iss", "federation policy", 122}},
-		"auth.LoginExpiredError": {
-			{&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: x}, "has expired", "login --user-login --host w.example", 121},
-		},
-		"auth.NoLoginError":    {{&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada", "sign in with", 121}},
-		"auth.NoSecretError":   {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "login --host w.example --client-id c", 121}},
-		"auth.PortsError":      {{&auth.PortsError{First: 1, Last: 2, Err: x}, "1 to 2", "end one of the programs", 125}},
-		"auth.SecretFileError": {{&auth.SecretFileError{From: option, Err: file(fs.ErrNotExist)}, "--endpoint", "'/a b'", 120}},
-		"auth.SourceError":     {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
-		"auth.ToolError":       {{&auth.ToolError{Message: "m"}, "m", "run the program", 125}},
+		"auth.DeniedError":       {{&auth.DeniedError{Code: "access_denied"}, "access_denied", "run the login again", 122}},
+		"auth.FederationError":   {{&auth.FederationError{Err: &exchange.Error{Kind: exchange.KindPermissionDenied}}, "iss", "federation policy", 122}},
+		"auth.LoginExpiredError": {{&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: x}, "has expired", "login --user-login --host w.example", 121}},
+		"auth.NoLoginError":      {{&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada", "sign in with", 121}},
+		"auth.NoSecretError":     {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "login --host w.example --client-id c", 121}},
+		"auth.PortsError":        {{&auth.PortsError{First: 1, Last: 2, Err: x}, "1 to 2", "end one of the programs", 125}},
+		"auth.SecretFileError":   {{&auth.SecretFileError{From: option, Err: file(fs.ErrNotExist)}, "--endpoint", "'/a b'", 120}},
+		"auth.SourceError":       {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
+		"auth.ToolError":         {{&auth.ToolError{Message: "m"}, "m", "run the program", 125}},
 		"config.Error": {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
 			{&config.Error{Name: "--listen", Problem: "p", Err: &pgproxy.NotLoopbackError{}}, "--listen", "127.0.0.1", 120},
@@ -63,20 +63,23 @@ func errorCases() map[string][]errorCase {
 			{&credformat.EnvError{Name: "GITHUB_ENV", Problem: "not set"}, "GITHUB_ENV: not set", "step of GitHub Actions", 125},
 			{&credformat.EnvError{Name: "KUBERNETES_EXEC_INFO", Problem: "p"}, "p", "unset KUBERNETES_EXEC_INFO", 125},
 		},
-		"credformat.Error":         {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
-		"exchange.Error":           {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
-		"keychain.Error":           {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
-		"lakebase.HostError":       {{&lakebase.HostError{Target: "E"}, "E", "--pghost", 120}},
-		"lakebase.TargetError":     {{&lakebase.TargetError{Name: "shop", From: option, Problem: "has no endpoint"}, "--endpoint", "lakebase-credential-helper endpoints", 120}},
-		"pgenv.ExtraError":         {{&pgenv.ExtraError{Name: "A", Reason: "r"}, `"A"`, "choose another name", 125}},
-		"pgenv.KeepError":          {{&pgenv.KeepError{Name: "A", Reason: "r"}, `"A"`, "leave \"A\" out", 120}},
-		"pgenv.ValueError":         {{&pgenv.ValueError{Name: "A", Reason: "r"}, "A: r", "correct the value of A", 120}},
-		"pglogin.Error":            {{&pglogin.Error{Kind: pglogin.WakeTimeout}, "", "--wait-timeout", 123}},
-		"pgproxy.NotLoopbackError": {{&pgproxy.NotLoopbackError{Addr: "10.0.0.1:1"}, "10.0.0.1", "127.0.0.1", 125}},
-		"pgproxy.PathTooLongError": {{&pgproxy.PathTooLongError{Path: "/x", Max: 1}, "/x", "shorter directory", 125}},
-		"process.NotExecutableError": {
-			{&process.NotExecutableError{Path: "/x", Reason: "r", Err: x}, "/x", "from a shell", 126},
+		"credformat.Error":     {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
+		"exchange.Error":       {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
+		"keychain.Error":       {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
+		"lakebase.HostError":   {{&lakebase.HostError{Target: "E"}, "E", "--pghost", 120}},
+		"lakebase.TargetError": {{&lakebase.TargetError{Name: "shop", From: option, Problem: "has no endpoint"}, "--endpoint", "lakebase-credential-helper endpoints", 120}},
+		"pgenv.ExtraError":     {{&pgenv.ExtraError{Name: "A", Reason: "r"}, `"A"`, "choose another name", 125}},
+		"pgenv.KeepError":      {{&pgenv.KeepError{Name: "A", Reason: "r"}, `"A"`, "leave \"A\" out", 120}},
+		"pgenv.ValueError":     {{&pgenv.ValueError{Name: "A", Reason: "r"}, "A: r", "correct the value of A", 120}},
+		"pglogin.Error": {
+			{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, "", "--wait-timeout", 123},
+			{&pglogin.Error{Kind: pglogin.RoleMissing}, "", "CREATE EXTENSION", 123},
+			{&pglogin.Error{Kind: pglogin.BadTarget}, "", "", 120},
+			{&pglogin.Error{Kind: pglogin.BadRootCert}, "", "", 120},
 		},
+		"pgproxy.NotLoopbackError":   {{&pgproxy.NotLoopbackError{Addr: "10.0.0.1:1"}, "10.0.0.1", "127.0.0.1", 125}},
+		"pgproxy.PathTooLongError":   {{&pgproxy.PathTooLongError{Path: "/x", Max: 1}, "/x", "shorter directory", 125}},
+		"process.NotExecutableError": {{&process.NotExecutableError{Path: "/x", Reason: "r", Err: x}, "/x", "from a shell", 126}},
 		"process.NotFoundError": {
 			{&process.NotFoundError{Name: "psq", InPath: true}, `"psq" not found in PATH`, "PATH", 127},
 			{&process.NotFoundError{Name: "psql -c 'select 1'"}, "not found", `-- psql ARG, or write: -- sh -c 'psql -c '\''select 1'\'''`, 127},
@@ -111,7 +114,7 @@ var notShown = map[string]string{
 	"credential.CharacterError": "the reason in another error, with its hint",
 }
 
-// Every error type is here, with a message, a hint and its exit code.
+// Every error type is here, with a message, a hint and its exit code, however it is wrapped.
 func TestErrorTypes(t *testing.T) {
 	cases := errorCases()
 	var found []string
@@ -135,16 +138,70 @@ func TestErrorTypes(t *testing.T) {
 			t.Errorf("%s has no case here", name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(cases)) {
+	for name, list := range cases {
 		if !slices.Contains(found, name) {
 			t.Errorf("%s is no error type", name)
 		}
-		for _, c := range cases[name] {
-			message, hint := Describe(fmt.Errorf("%w", c.err), nil)
-			if c.hint == "" || !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) || ExitCode(c.err) != c.code {
-				t.Errorf("%s: got %d, %q, hint %q, want %d, %q, hint %q", name, ExitCode(c.err), message, hint, c.code, c.message, c.hint)
+		for _, c := range list {
+			message, hint := Describe(fmt.Errorf("%w", c.err), config.Config{})
+			if !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) {
+				t.Errorf("%s: got %q, hint %q, want %q, hint %q", name, message, hint, c.message, c.hint)
 			}
 			checkForm(t, name, message, hint)
+			for _, err := range []error{c.err, fmt.Errorf("x: %w", c.err), errors.Join(errors.New("x"), c.err)} {
+				if got := ExitCode(err); got != c.code {
+					t.Errorf("%s as %T: got exit code %d, want %d", name, err, got, c.code)
+				}
+			}
+		}
+	}
+}
+
+// The cause of a failure decides about the exit code, not the layer that wraps it.
+func TestExitCode(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{nil, 0},
+		{errors.New("anything"), 125},
+		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
+		{&auth.SourceError{Err: &securefile.Error{}}, 121},
+		{&retry.Error{Last: &rootcerts.Error{Err: errors.New("x")}, Attempts: 3}, 120},
+		{&NoRuntimeDirError{Err: &securefile.Error{}}, 125},
+	} {
+		if got := ExitCode(c.err); got != c.code {
+			t.Errorf("%v: got exit code %d, want %d", c.err, got, c.code)
+		}
+	}
+}
+
+// A fault of the machine is never an error of the configuration, whatever it made fail,
+// and has a hint.
+func TestExitCode_EnvironmentFaults(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("its error numbers are others")
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		file := &securefile.Error{Path: "/d/f", Reason: errno.Error(), Err: &fs.PathError{Op: "open", Path: "f", Err: errno}}
+		for _, err := range []error{
+			file,
+			&config.Error{Name: "--listen", Problem: file.Error(), Err: file, Fix: "name another directory"},
+			&auth.SecretFileError{From: config.Source{Name: "--secret-file"}, Err: file},
+			&auth.NoSecretError{Err: file},
+			&auth.NoLoginError{Err: file},
+			&auth.SourceError{Problem: file.Error(), Err: file},
+			&rootcerts.Error{Path: "/d/f", Err: file},
+			&NoRuntimeDirError{Err: file},
+			&exchange.Error{Kind: exchange.KindBroken, Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}},
+			&process.StartError{Path: "/d/f", Err: errno},
+			&process.NotExecutableError{Path: "/d/f", Err: errno},
+			&retry.Error{Last: file, Attempts: 2},
+		} {
+			message, hint := Describe(err, config.Config{})
+			if got := ExitCode(err); got != 125 || message == "" || hint == "" {
+				t.Errorf("%T %v: got exit code %d, %q, hint %q, want 125 and both", err, err, got, message, hint)
+			}
 		}
 	}
 }
@@ -174,85 +231,50 @@ func parseAll(t *testing.T) (files []parsedFile) {
 }
 
 // Every place that makes an error of the configuration, the command line or a source of
-// tokens gives it a hint.
+// tokens gives it a hint: at once, with withFix, or where it is a variable first.
 func TestErrorConstructors(t *testing.T) {
 	n := 0
 	for _, f := range parseAll(t) {
-		var excused []ast.Node // what gets its hint afterwards
+		hinted := map[ast.Node]bool{}
+		hasHint := func(node ast.Node) bool {
+			lit, ok := node.(*ast.CompositeLit)
+			return ok && slices.ContainsFunc(lit.Elts, func(e ast.Expr) bool {
+				kv, ok := e.(*ast.KeyValueExpr)
+				return ok && slices.Contains([]string{"Fix", "Err"}, kv.Key.(*ast.Ident).Name)
+			})
+		}
 		ast.Inspect(f.file, func(node ast.Node) bool {
-			switch v := node.(type) {
-			case *ast.FuncDecl: // errorf itself
-				if v.Name.Name == "errorf" {
-					ast.Inspect(v, func(n ast.Node) bool { excused = append(excused, n); return true })
-				}
-			case *ast.SelectorExpr: // errorf(…).withFix
-				if v.Sel.Name == "withFix" || v.Sel.Name == "advise" {
-					excused = append(excused, v.X)
-				}
-			case *ast.BlockStmt: // e := errorf(…), and e.Fix = … behind it
-				for _, s := range v.List {
-					assign, ok := s.(*ast.AssignStmt)
-					if ok && len(assign.Rhs) == 1 && assignsFix(v, assign.Lhs[0]) {
-						excused = append(excused, assign.Rhs[0])
-						if u, ok := assign.Rhs[0].(*ast.UnaryExpr); ok {
-							excused = append(excused, u.X)
-						}
-					}
-				}
-			}
-			return true
-		})
-		ast.Inspect(f.file, func(node ast.Node) bool {
-			if node == nil || slices.Contains(excused, node) {
-				return node != nil
-			}
 			name := ""
 			switch v := node.(type) {
+			case *ast.FuncDecl:
+				return v.Name.Name != "errorf"
+			case *ast.SelectorExpr:
+				hinted[v.X] = v.Sel.Name == "withFix"
+			case *ast.AssignStmt:
+				hinted[v.Rhs[0]] = v.Tok == token.DEFINE
+			case *ast.UnaryExpr:
+				hinted[v.X] = hinted[v]
 			case *ast.CompositeLit:
-				name = typeName(f.file.Name.Name, v.Type)
-				if !slices.Contains([]string{"config.Error", "cli.UsageError", "auth.SourceError"}, name) {
+				if name = typeName(f.file.Name.Name, v.Type); !slices.Contains([]string{"config.Error", "cli.UsageError", "auth.SourceError"}, name) {
 					return true
-				}
-				n++
-				for _, e := range v.Elts {
-					if kv, ok := e.(*ast.KeyValueExpr); ok && slices.Contains([]string{"Fix", "Err"}, kv.Key.(*ast.Ident).Name) {
-						return true
-					}
 				}
 			case *ast.CallExpr:
-				if id, ok := v.Fun.(*ast.Ident); !ok || id.Name != "errorf" {
-					return true
+				if id, ok := v.Fun.(*ast.Ident); ok && id.Name == "errorf" {
+					name = "errorf"
 				}
-				n++
-				name = "errorf"
-			default:
+			}
+			if name == "" {
 				return true
 			}
-			t.Errorf("%s: an error without a hint (%s, after byte %d)", f.path, name, node.Pos())
+			if n++; !hinted[node] && !hasHint(node) {
+				t.Errorf("%s: an error without a hint (%s, after byte %d)", f.path, name, node.Pos())
+			}
 			return true
 		})
 	}
 	if n < 50 {
 		t.Errorf("got %d places, the search is wrong", n)
 	}
-}
-
-// assignsFix reports whether block assigns to the field Fix of variable v.
-func assignsFix(block *ast.BlockStmt, v ast.Expr) (found bool) {
-	id, ok := v.(*ast.Ident)
-	if !ok {
-		return false
-	}
-	ast.Inspect(block, func(n ast.Node) bool {
-		if a, ok := n.(*ast.AssignStmt); ok {
-			if sel, ok := a.Lhs[0].(*ast.SelectorExpr); ok && sel.Sel.Name == "Fix" {
-				x, ok := sel.X.(*ast.Ident)
-				found = found || ok && x.Name == id.Name
-			}
-		}
-		return true
-	})
-	return found
 }
 
 func typeName(pkg string, e ast.Expr) string {

@@ -21,15 +21,12 @@ import (
 type Flag struct {
 	config.Setting
 
-	shared bool // belongs to all Apps of the process, so it keeps no state
-	names  []string
-	parsed []flagValue // by name
-	err    error       // why a value was refused
+	values []string
+	err    error // why a value was refused
 }
 
 // Flags returns an option for each of own and for each setting that take accepts.
-func Flags(own []config.Setting, take func(config.Setting) bool) []urfave.Flag {
-	var flags []urfave.Flag
+func Flags(own []config.Setting, take func(config.Setting) bool) (flags []urfave.Flag) {
 	for _, s := range own {
 		flags = append(flags, &Flag{Setting: s})
 	}
@@ -72,29 +69,23 @@ func (f *Flag) Note() string {
 	return strings.Join(parts, "; ")
 }
 
-// Names returns the option without its dashes, the long form first.
-func (f *Flag) Names() []string {
-	if f.shared {
-		return []string{f.Option, f.Alias}
+// Names returns the long form. urfave need not know the short one, whose value it
+// would copy.
+func (f *Flag) Names() []string { return []string{f.Option} }
+
+// spellings returns the forms in which the option can be typed.
+func (f *Flag) spellings() []string {
+	if f.Alias == "" {
+		return []string{"--" + f.Option}
 	}
-	if f.names == nil {
-		f.names = []string{f.Option}
-		if f.Alias != "" {
-			f.names = append(f.names, f.Alias)
-		}
-	}
-	return f.names
+	return []string{"--" + f.Option, "-" + f.Alias}
 }
 
 // Apply registers the option with the flag set that a command line is parsed by.
 func (f *Flag) Apply(set *flag.FlagSet) error {
-	if f.shared {
-		f = &Flag{Setting: f.Setting}
-	}
-	f.err, f.parsed = nil, make([]flagValue, len(f.Names()))
-	for i, name := range f.Names() {
-		f.parsed[i].flag = f
-		set.Var(&f.parsed[i], name, "")
+	f.values, f.err = nil, nil
+	for _, spelling := range f.spellings() {
+		set.Var((*flagValue)(f), strings.TrimLeft(spelling, "-"), "")
 	}
 	return nil
 }
@@ -105,87 +96,57 @@ func (f *Flag) IsSet() bool { return false }
 // IsVisible makes urfave list the option in the help.
 func (f *Flag) IsVisible() bool { return true }
 
-// flagValue collects the values given by one name of an option. Once the command
-// line is parsed, urfave copies those of a short name to the long one.
-type flagValue struct {
-	flag   *Flag
-	values []string
-}
+// flagValue is a Flag as package flag sees it.
+type flagValue Flag
 
 // Set records a value.
-func (v *flagValue) Set(value string) error {
-	f := v.flag
+func (f *flagValue) Set(value string) error {
 	switch on, err := strconv.ParseBool(value); {
-	case f.Value != "" && len(v.values) > 0 && !f.Many:
-		f.err = givenTwice("--" + f.Option)
+	case f.Value != "" && len(f.values) > 0 && !f.Many:
+		f.err = &UsageError{Problem: "--" + f.Option + " is given twice", Fix: "leave one of them out"}
 	case f.Value != "":
-		v.values = append(v.values, value)
+		f.values = append(f.values, value)
 	case err != nil:
 		f.err = &UsageError{Problem: "--" + f.Option + " takes no value", Fix: "write --" + f.Option + " alone"}
 	case on:
-		v.values = []string{"true"}
+		f.values = []string{"true"}
 	default:
-		v.values = nil
+		f.values = nil
 	}
 	return f.err
 }
 
-func (v *flagValue) String() string {
-	if v.IsBoolFlag() {
-		return strconv.FormatBool(len(v.values) > 0)
-	}
-	return strings.Join(v.values, " ")
-}
+// String returns what urfave reads of a switch.
+func (f *flagValue) String() string { return strconv.FormatBool(len(f.values) > 0) }
 
 // IsBoolFlag reports whether the option takes no value (see package flag).
-func (v *flagValue) IsBoolFlag() bool { return v.flag != nil && v.flag.Value == "" }
+func (f *flagValue) IsBoolFlag() bool { return f.Value == "" }
 
-// given returns the values of the options on the command line, by their long
+// Given returns the values of the options given to the command that c runs, by their long
 // names. A value that looks like a secret is an error.
-func given(flags []urfave.Flag) (map[string][]string, error) {
-	values := map[string][]string{}
-	for _, f := range flags {
-		f, ok := f.(*Flag)
-		if !ok || len(f.parsed) == 0 || len(f.parsed[0].values) == 0 {
-			continue
-		}
-		if slices.ContainsFunc(f.parsed[0].values, credential.ContainsSecret) {
+func Given(c *urfave.Context) (map[string][]string, error) {
+	given := map[string][]string{}
+	for _, f := range c.Command.Flags {
+		f := f.(*Flag)
+		if slices.ContainsFunc(f.values, credential.ContainsSecret) {
 			return nil, &UsageError{Problem: "--" + f.Option + ": the value looks like a secret; every user of this machine can read a program's arguments",
 				Fix: `create a new secret and store it with "lakebase-credential-helper login", or name a file with --client-secret-file`}
 		}
-		values[f.Option] = f.parsed[0].values
+		if len(f.values) > 0 {
+			given[f.Option] = f.values
+		}
 	}
-	return values, nil
-}
-
-// UsageError is a command line that cannot be understood.
-type UsageError struct{ Problem, Fix string }
-
-func (e *UsageError) Error() string { return e.Problem }
-
-// Hint returns what to do about the error.
-func (e *UsageError) Hint() string { return e.Fix }
-
-// NoAnswerError reports that a question on the terminal was not answered.
-type NoAnswerError struct{ Question, Fix string }
-
-func (e *NoAnswerError) Error() string { return "no " + e.Question + " was given" }
-
-// Hint returns what to do about the error.
-func (e *NoAnswerError) Hint() string { return e.Fix }
-
-func givenTwice(option string) error {
-	return &UsageError{Problem: option + " is given twice", Fix: "leave one of them out"}
+	return given, nil
 }
 
 // SeeHelp is the hint that names the help of a program or command.
 func SeeHelp(name string) string { return fmt.Sprintf("run %q", name+" --help") }
 
-// parseError turns an error of package flag or urfave into a UsageError. typed is
-// the command line. The value of an option is never shown.
+// parseError turns an error of package flag into a UsageError. typed is the command
+// line. The value of an option is never shown.
 func parseError(cmd *urfave.Command, err error, typed []string) error {
 	for _, f := range cmd.Flags {
-		if f, ok := f.(*Flag); ok && f.err != nil {
+		if f := f.(*Flag); f.err != nil {
 			return f.err
 		}
 	}
@@ -193,25 +154,18 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return &UsageError{Problem: dashes(name) + " needs a value", Fix: see}
 	}
-	if names, ok := strings.CutPrefix(text, "Cannot use two forms of the same flag: "); ok {
-		_, long, _ := strings.Cut(names, " ")
-		return givenTwice("--" + long)
-	}
 	if name, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
 		name, _, _ = strings.Cut(name, "=")
 		return &UsageError{Problem: "unknown option " + name, Fix: see}
-	}
-	if _, why, ok := strings.Cut(text, ": --"); ok { // the error of a shared Flag's value
-		return &UsageError{Problem: "--" + why, Fix: see}
 	}
 	name, ok := strings.CutPrefix(text, "flag provided but not defined: -")
 	if !ok {
 		return &UsageError{Problem: text, Fix: see}
 	}
-	shown, joined := dashes(name), false
+	shown := dashes(name)
 	for _, word := range typed {
-		if w, _, eq := strings.Cut(word, "="); strings.TrimLeft(w, "-") == name && w != name {
-			shown, joined = w, eq
+		if w, _, _ := strings.Cut(word, "="); strings.TrimLeft(w, "-") == name && w != name {
+			shown = w
 			break
 		}
 	}
@@ -220,7 +174,7 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 		shown = sanitize.Quote(shown)
 	case credential.ContainsSecret(name) || credential.ContainsSecret(name[1:]):
 	default:
-		if fix := suggestFlag(cmd.Flags, shown, joined); fix != "" {
+		if fix := suggestFlag(cmd.Flags, shown); fix != "" {
 			see = fix
 		}
 	}
@@ -228,24 +182,15 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 }
 
 // suggestFlag returns a hint for an option that is not known; empty if there is none.
-func suggestFlag(flags []urfave.Flag, typed string, joined bool) string {
-	name := strings.TrimLeft(typed, "-")
+func suggestFlag(flags []urfave.Flag, typed string) string {
 	var names []string
 	for _, f := range flags {
-		for _, n := range f.Names() {
-			if len(n) > 1 {
-				names = append(names, n)
-			} else if f, ok := f.(*Flag); ok && !joined && len(name) > 1 && !strings.HasPrefix(typed, "--") && strings.HasPrefix(name, n) {
-				if f.Value != "" {
-					return "write it as -" + n + " " + name[1:]
-				}
-				if len(name) == 2 {
-					return "write it as -" + n + " -" + name[1:]
-				}
-			}
+		f := f.(*Flag)
+		if names = append(names, f.Option); f.Alias != "" && f.Value != "" && strings.HasPrefix(typed, "-"+f.Alias) {
+			return "write it as -" + f.Alias + " " + f.Value
 		}
 	}
-	if best := closest(name, names); best != "" {
+	if best := closest(strings.TrimLeft(typed, "-"), names); best != "" {
 		return "did you mean --" + best + "?"
 	}
 	return ""
@@ -255,11 +200,21 @@ func suggestFlag(flags []urfave.Flag, typed string, joined bool) string {
 func closest(word string, candidates []string) (best string) {
 	most := 0.85
 	for _, c := range candidates {
-		if s := smetrics.JaroWinkler(word, c, 0.7, 4); s > most {
+		s := smetrics.JaroWinkler(word, c, 0.7, 4)
+		if sortedBytes(word) == sortedBytes(c) { // letters in another order, which decide nothing in a short word
+			s = 1
+		}
+		if s > most {
 			best, most = c, s
 		}
 	}
 	return best
+}
+
+func sortedBytes(s string) string {
+	b := []byte(s)
+	slices.Sort(b)
+	return string(b)
 }
 
 func dashes(name string) string {
@@ -280,7 +235,7 @@ func WantsJSON(args []string) bool {
 		if !joined && i+1 < len(args) {
 			value = args[i+1]
 		}
-		if strings.TrimLeft(name, "-") == "log-format" && name != "log-format" && value == "json" {
+		if (name == "--log-format" || name == "-log-format") && value == "json" {
 			return true
 		}
 	}

@@ -21,33 +21,20 @@ const (
 	levelError    = slog.LevelError
 )
 
-func levelName(level slog.Level) string {
-	switch level {
-	case levelNote:
-		return "note"
-	case levelProgress:
-		return "progress"
-	case levelHint:
-		return "hint"
-	case levelWarning:
-		return "warning"
-	}
-	return "error"
-}
+var levelNames = map[slog.Level]string{levelNote: "note", levelProgress: "progress", levelHint: "hint", levelWarning: "warning", levelError: "error"}
 
 // Logger writes a program's messages to stderr, one line each, as text or as JSON.
 // What looks like a secret is redacted, and unsafe characters are escaped.
 type Logger struct {
 	program string
 	out     *lockedWriter
-	json    bool
 	level   slog.Level
-	log     *slog.Logger
+	json    *slog.Logger // nil: text
 }
 
 // NewLogger returns a Logger. level is one of config's LogQuiet, LogNormal and LogVerbose.
 func NewLogger(program string, out io.Writer, level string, json bool) *Logger {
-	l := &Logger{program: program, out: &lockedWriter{w: out}, json: json, level: levelProgress}
+	l := &Logger{program: program, out: &lockedWriter{w: out}, level: levelProgress}
 	switch level {
 	case config.LogQuiet:
 		l.level = levelError
@@ -55,19 +42,20 @@ func NewLogger(program string, out io.Writer, level string, json bool) *Logger {
 		l.level = levelNote
 	}
 	if json {
-		l.log = slog.New(slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: l.level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			switch a.Key {
-			case slog.MessageKey:
-				a.Key = "message"
-			case slog.LevelKey:
-				a.Value = slog.StringValue(levelName(a.Value.Any().(slog.Level)))
-			}
-			return a
-		}})).With("program", program)
-	} else {
-		l.log = slog.New(lineHandler{l})
+		l.json = slog.New(slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: l.level, ReplaceAttr: jsonAttr})).With("program", program)
 	}
 	return l
+}
+
+// jsonAttr gives the attributes of slog our names.
+func jsonAttr(_ []string, a slog.Attr) slog.Attr {
+	switch a.Key {
+	case slog.MessageKey:
+		a.Key = "message"
+	case slog.LevelKey:
+		a.Value = slog.StringValue(levelNames[a.Value.Any().(slog.Level)])
+	}
+	return a
 }
 
 // Error logs why the command was not started, and what to do about it.
@@ -90,39 +78,26 @@ func (l *Logger) Note(format string, args ...any) { l.write(levelNote, format, a
 // Progress logs what the program waits for, or has done.
 func (l *Logger) Progress(text string) { l.write(levelProgress, "%s", text) }
 
+// JSON reports whether lines are JSON.
+func (l *Logger) JSON() bool { return l.json != nil }
+
 // shows reports whether lines of the level are shown.
 func (l *Logger) shows(level slog.Level) bool { return level >= l.level }
-
-// Verbose reports whether notes are shown.
-func (l *Logger) Verbose() bool { return l.shows(levelNote) }
-
-// JSON reports whether lines are JSON.
-func (l *Logger) JSON() bool { return l.json }
 
 func (l *Logger) write(level slog.Level, format string, args ...any) {
 	if !l.shows(level) {
 		return
 	}
-	l.log.Log(context.Background(), level, sanitize.Escape(credential.Redact(fmt.Sprintf(format, args...))))
-}
-
-// lineHandler is a slog.Handler of lines such as "program: error: message".
-type lineHandler struct{ l *Logger }
-
-func (h lineHandler) Enabled(_ context.Context, level slog.Level) bool { return h.l.shows(level) }
-
-func (h lineHandler) Handle(_ context.Context, r slog.Record) error {
-	kind := levelName(r.Level) + ": "
-	if r.Level == levelProgress {
-		kind = ""
+	message := sanitize.Escape(credential.Redact(fmt.Sprintf(format, args...)))
+	switch {
+	case l.json != nil:
+		l.json.Log(context.Background(), level, message)
+	case level == levelProgress:
+		fmt.Fprintf(l.out, "%s: %s\n", l.program, message)
+	default:
+		fmt.Fprintf(l.out, "%s: %s: %s\n", l.program, levelNames[level], message)
 	}
-	_, err := io.WriteString(h.l.out, h.l.program+": "+kind+r.Message+"\n")
-	return err
 }
-
-func (h lineHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
-
-func (h lineHandler) WithGroup(string) slog.Handler { return h }
 
 // lockedWriter keeps lines and the spinner apart.
 type lockedWriter struct {

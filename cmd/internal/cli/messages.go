@@ -18,90 +18,95 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
+// UsageError is a command line that cannot be understood.
+type UsageError struct{ Problem, Fix string }
+
+func (e *UsageError) Error() string { return e.Problem }
+
+// Hint returns what to do about the error.
+func (e *UsageError) Hint() string { return e.Fix }
+
+// NoAnswerError reports that a question on the terminal was not answered.
+type NoAnswerError struct{ Question, Fix string }
+
+func (e *NoAnswerError) Error() string { return "no " + e.Question + " was given" }
+
+// Hint returns what to do about the error.
+func (e *NoAnswerError) Hint() string { return e.Fix }
+
 // LimitError reports that a time limit of a whole command ended Err, which has a limit of
 // its own that is longer.
 type LimitError struct {
 	Limit string // such as "get's time limit of 10s"
-	Fix   string
+	Fix   string // which option raises the limit
 	Err   error
 }
 
 func (e *LimitError) Error() string { return e.Limit + " is over: " + e.Err.Error() }
 func (e *LimitError) Unwrap() error { return e.Err }
 
-// Hint returns which option raises the limit.
+// Hint returns what to do about the error.
 func (e *LimitError) Hint() string { return e.Fix }
 
+// hinter is an error that has advice.
+type hinter interface {
+	error
+	Hint() string
+}
+
+// ownHint returns the hint of the outermost error of err that has one.
+func ownHint(err error) string {
+	if h, ok := errors.AsType[hinter](err); ok {
+		return h.Hint()
+	}
+	return ""
+}
+
 // Describe returns an error's message, one line, and the hint what to do about it. Both
-// are the error's own; Describe adds what depends on the configuration. conf is nil if
-// there is none.
-func Describe(err error, conf *config.Config) (message, hint string) {
-	var (
-		login    *pglogin.Error
-		secret   *auth.NoSecretError
-		user     *auth.NoLoginError
-		expired  *auth.LoginExpiredError
-		workload *auth.FederationError
-		target   *lakebase.TargetError
-		call     *exchange.Error
-		hinted   interface{ Hint() string }
-		late     *retry.Error
-	)
-	if limit, ok := err.(*LimitError); ok {
-		message, _ = Describe(limit.Err, conf)
-		return limit.Limit + " is over: " + message, limit.Fix
-	}
-	message = sanitize.Line(err.Error())
-	if is[*OutputError](err) {
-		errors.As(err, &hinted)
-		return message, hinted.Hint()
-	}
-	var roots *rootcerts.WriteError
-	if errors.As(err, &roots) {
-		return message, roots.Hint()
+// are the error's own; Describe adds what depends on the configuration, as far as conf
+// has been resolved.
+func Describe(err error, conf config.Config) (message, hint string) {
+	message, hint = sanitize.Line(err.Error()), ownHint(err)
+	if is[*LimitError](err) || is[*OutputError](err) {
+		return message, hint
 	}
 	if securefile.IsEnvironmentFault(err) {
-		return message, faultHint(err)
+		if hint == "" || !is[*securefile.Error](err) && !is[*rootcerts.WriteError](err) { // another layer's hint would not help
+			hint = securefile.FaultHint(err, "")
+		}
+		return message, hint
 	}
-	switch { // an error before those that it may hold
+	var (
+		login  *pglogin.Error
+		secret *auth.NoSecretError
+		user   *auth.NoLoginError
+		over   *auth.LoginExpiredError
+		target *lakebase.TargetError
+		call   *exchange.Error
+	)
+	switch { // an error before those that it may wrap
 	case errors.As(err, &login):
 		return sanitize.Escape(login.Error()), databaseHint(login, conf)
 	case errors.As(err, &secret):
 		return noSecret(secret, conf)
 	case errors.As(err, &user):
-		return sanitize.Line(user.Error()), noLoginHint(user, conf)
-	case errors.As(err, &expired):
-		return sanitize.Line(expired.Error()), "sign in again with: " + userLogin(expired.Host, conf)
-	case errors.As(err, &workload):
-		return sanitize.Line(workload.Error()), workload.Hint()
-	case errors.As(err, &target):
-		if hint = target.Hint(); hint == "" {
-			hint = "list the endpoints with: lakebase-credential-helper endpoints" + SameTarget(conf)
-		}
+		return message, noLoginHint(user, conf)
+	case errors.As(err, &over):
+		return message, "sign in again with: " + userLogin(over.Host, conf)
+	case errors.As(err, &target) && len(target.Choices) == 0:
+		return message, "list the endpoints with: lakebase-credential-helper endpoints" + SameTarget(conf)
+	case is[*auth.FederationError](err):
 		return message, hint
 	case errors.As(err, &call):
-		return workspaceError(err, call, conf)
-	case errors.As(err, &hinted):
-		return message, hinted.Hint()
-	case errors.As(err, &late):
+		return describeCall(err, *call, conf)
+	case hint == "" && untried(err):
 		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow more time with --timeout"
 	}
-	return message, ""
-}
-
-// faultHint returns what to do about a fault of the machine. Other layers' hints would
-// lead astray.
-func faultHint(err error) string {
-	var file *securefile.Error
-	var hinted interface{ Hint() string }
-	if errors.As(err, &file) && errors.As(err, &hinted) && hinted.Hint() != "" {
-		return hinted.Hint()
-	}
-	return securefile.FaultHint(err, "")
+	return message, hint
 }
 
 // noSecret returns message and hint for a service principal's secret that cannot be read.
-func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string) {
+func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) {
 	message = sanitize.Line(e.Error())
 	for _, n := range e.Notes {
 		if strings.HasPrefix(n.Name, "DATABRICKS_CLIENT_SECRET") {
@@ -109,15 +114,13 @@ func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string)
 		}
 	}
 	nested := nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
-	var keychainErr *keychain.Error
-	var hinted interface{ Hint() string }
-	switch isKeychain := errors.As(e.Err, &keychainErr); {
-	case isKeychain && errors.Is(keychainErr, keychain.ErrAbsent): // its hint names the file
-		return message, keychainErr.Hint() + nested
-	case isKeychain && !errors.Is(keychainErr, keychain.ErrNotFound):
-		return message, keychainErr.Hint() + ", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)" + nested
-	case !isKeychain && errors.As(e.Err, &hinted):
-		return message, hinted.Hint()
+	switch hint, missing := ownHint(e.Err), errors.Is(e.Err, keychain.ErrNotFound); {
+	case errors.Is(e.Err, keychain.ErrAbsent): // its hint names the file
+		return message, hint + nested
+	case is[*keychain.Error](e.Err) && !missing:
+		return message, hint + ", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)" + nested
+	case hint != "" && !missing:
+		return message, hint
 	}
 	options := " --host " + e.Host + " --client-id " + e.ClientID
 	if ofProfile(conf) {
@@ -126,68 +129,63 @@ func noSecret(e *auth.NoSecretError, conf *config.Config) (message, hint string)
 	return message, "store it with: lakebase-credential-helper login" + options + nested
 }
 
-func noLoginHint(e *auth.NoLoginError, conf *config.Config) string {
-	var file *securefile.Error
-	var keychainErr *keychain.Error
-	switch isKeychain := errors.As(e.Err, &keychainErr); {
+func noLoginHint(e *auth.NoLoginError, conf config.Config) string {
+	nested := nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
+	switch {
 	case len(e.Others) > 1:
 		return "choose one with --user"
-	case errors.As(e.Err, &file):
-		return file.Hint()
-	case isKeychain && errors.Is(keychainErr, keychain.ErrAbsent):
-		return `store the login in a file with "lakebase-credential-helper login --user-login --store file"` + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
-	case isKeychain && !errors.Is(keychainErr, keychain.ErrNotFound):
-		return keychainErr.Hint()
+	case errors.Is(e.Err, keychain.ErrAbsent):
+		return `store the login in a file with "lakebase-credential-helper login --user-login --store file"` + nested
+	case is[*securefile.Error](e.Err), is[*keychain.Error](e.Err) && !errors.Is(e.Err, keychain.ErrNotFound):
+		return ownHint(e.Err)
 	case e.User == "":
-		return "give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf) + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
+		return "give --client-id (DATABRICKS_CLIENT_ID) for a service principal, or sign in with: " + userLogin(e.Host, conf) + nested
 	}
 	hint := "sign in with: " + userLogin(e.Host, conf)
-	if conf != nil && conf.Auth.Value == "" && conf.User.Source.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
+	if conf.Auth.Value == "" && conf.User.Source.Origin == config.FromEnvironment { // PGUSER may be a service principal's role
 		hint += "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal"
 	}
-	return hint + nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
+	return hint + nested
 }
 
 // nestedHint returns what else helps a run inside another lakebase-exec, which has
 // removed the credentials from the environment.
-func nestedHint(conf *config.Config, fix string) string {
-	if conf == nil || !conf.Nested {
+func nestedHint(conf config.Config, fix string) string {
+	if !conf.Nested {
 		return ""
 	}
 	return "; or, as this runs inside another lakebase-exec, " + fix
 }
 
 // userLogin returns the command that signs a user in.
-func userLogin(host string, conf *config.Config) string {
-	line := "lakebase-credential-helper login --user-login"
-	if conf != nil && conf.Profile.Value != "" {
-		return line + " --profile " + conf.Profile.Value
+func userLogin(host string, conf config.Config) string {
+	if conf.Profile.Value != "" {
+		return "lakebase-credential-helper login --user-login --profile " + conf.Profile.Value
 	}
-	return line + " --host " + host
+	return "lakebase-credential-helper login --user-login --host " + host
 }
 
-// workspaceError returns the message of a call that failed, with its attempts, and
+// describeCall returns the message of a call that failed, with its attempts, and
 // what to do about it.
-func workspaceError(err error, e *exchange.Error, conf *config.Config) (message, hint string) {
-	call := *e
-	if conf != nil {
-		call.Origins = origins(e, conf)
-	}
+func describeCall(err error, call exchange.Error, conf config.Config) (message, hint string) {
+	call.Origins = origins(&call, conf)
 	text := call.Error()
-	var tried *retry.Error
-	if errors.As(err, &tried) && tried.After > 0 {
+	if tried, ok := errors.AsType[*retry.Error](err); ok && tried.After > 0 {
 		text += fmt.Sprintf(" (server asks to wait for %s)", tried.After.Round(time.Second))
-	} else if errors.As(err, &tried) && tried.Attempts > 1 {
+	} else if ok && tried.Attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts in %s)", tried.Attempts, tried.Elapsed.Round(100*time.Millisecond))
 	}
 	return text, call.Hint()
 }
 
 // origins returns where the values of conf come from, for messages and hints of calls.
-func origins(e *exchange.Error, conf *config.Config) exchange.Origins {
-	o := exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: SameTarget(conf)}
-	if h := auth.HinterFor(*conf); h != nil {
-		o.Token, o.TokenFix = h.TokenName(*conf), h.Hint(e, *conf)
+func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
+	if conf.Workspace.Value.IsZero() {
+		return o
+	}
+	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: SameTarget(conf)}
+	if h := auth.HinterFor(conf); h != nil {
+		o.Token, o.TokenFix = h.TokenName(conf), h.Hint(e, conf)
 	}
 	if from := conf.TargetFrom(); from.Origin != config.FromDefault {
 		o.Target = from.String()
@@ -201,29 +199,23 @@ func origins(e *exchange.Error, conf *config.Config) exchange.Origins {
 // SameTarget returns the options with which a command of lakebase-credential-helper
 // uses the same workspace and identity: the profile, or else the options that named
 // them. The environment is the same for the next command.
-func SameTarget(conf *config.Config) string {
-	switch {
-	case conf == nil:
-		return ""
-	case ofProfile(conf):
+func SameTarget(conf config.Config) (text string) {
+	if ofProfile(conf) {
 		return " --profile " + conf.Profile.Value
 	}
-	named := func(s config.Source) bool { return s.Origin == config.FromOption || s.Origin == config.FromProfile }
-	var text string
-	if s := conf.DatabricksProfile; s.Value != "" && named(s.Source) {
-		text += " --databricks-profile " + s.Value
+	add := func(option, value string, from config.Source) {
+		if value != "" && (from.Origin == config.FromOption || from.Origin == config.FromProfile) {
+			text += " --" + option + " " + value
+		}
 	}
-	if h := conf.Workspace; named(h.Source) {
-		text += " --host " + h.Value.HostPort()
-	}
-	if id := conf.ClientID; id.Value != "" && named(id.Source) {
-		text += " --client-id " + id.Value
-	}
+	add("databricks-profile", conf.DatabricksProfile.Value, conf.DatabricksProfile.Source)
+	add("host", conf.Workspace.Value.HostPort(), conf.Workspace.Source)
+	add("client-id", conf.ClientID.Value, conf.ClientID.Source)
 	return text
 }
 
 // ofProfile reports whether workspace and identity are the profile's. If an option
 // changes them, login --profile would store a secret for others.
-func ofProfile(conf *config.Config) bool {
-	return conf != nil && conf.Profile.Value != "" && conf.Workspace.Source.Origin != config.FromOption && conf.ClientID.Source.Origin != config.FromOption
+func ofProfile(conf config.Config) bool {
+	return conf.Profile.Value != "" && conf.Workspace.Source.Origin != config.FromOption && conf.ClientID.Source.Origin != config.FromOption
 }

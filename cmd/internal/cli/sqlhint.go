@@ -8,47 +8,31 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
-// databaseHint returns what to do about a login that failed. It adds the
-// configured identity, and the sources of values, to e's own hint.
-func databaseHint(e *pglogin.Error, conf *config.Config) string {
-	if conf == nil {
-		return e.Hint()
-	}
+// databaseHint returns what to do about a login that failed. It adds the configured
+// identity, and the sources of values, to e's own hint.
+func databaseHint(e *pglogin.Error, conf config.Config) string {
 	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "remove --credential workspace: an endpoint accepts database credentials, not workspace tokens"
 	}
+	user := conf.User.Value
 	owner := "as the project's owner, in " + conf.Database.Value + ": "
+	connect := "GRANT CONNECT ON DATABASE " + identifier(conf.Database.Value) + " TO " + identifier(user) + ";"
 	switch {
 	case e.Kind == pglogin.ConnectDenied:
-		return owner + connectSQL(*conf)
-	case e.Kind == pglogin.RoleMissing || e.Kind == pglogin.Refused && !e.PooledHost():
-		hint := owner + roleSQL(*conf) + " " + connectSQL(*conf)
-		if conf.ClientID.Value != "" && conf.User.Value != conf.ClientID.Value { // a group's role, or one that does not exist
-			hint = "check " + conf.User.Source.String() + ": a service principal's own role is its client ID; or " + hint
-		}
-		return hint
+		return owner + connect
+	case e.Kind != pglogin.RoleMissing && (e.Kind != pglogin.Refused || e.PooledHost()):
+		return e.Hint()
 	}
-	return e.Hint()
-}
-
-// roleSQL creates the role of a login (Databricks documentation, "Create OAuth
-// roles").
-func roleSQL(conf config.Config) string {
-	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(conf.User.Value) + ", '" + identityType(conf) + "');"
-}
-
-// connectSQL lets the role of a login connect.
-func connectSQL(conf config.Config) string {
-	return "GRANT CONNECT ON DATABASE " + identifier(conf.Database.Value) + " TO " + identifier(conf.User.Value) + ";"
-}
-
-// identityType returns the type of the user for databricks_create_role. A service
-// principal's user name is its client ID, a UUID.
-func identityType(conf config.Config) string {
-	if !conf.AuthType().ClientID && !credential.IsUUID(conf.User.Value) || strings.Contains(conf.User.Value, "@") {
-		return "USER"
+	kind := "SERVICE_PRINCIPAL" // whose user name is its client ID, a UUID
+	if !conf.AuthType().ClientID && !credential.IsUUID(user) || strings.Contains(user, "@") {
+		kind = "USER"
 	}
-	return "SERVICE_PRINCIPAL"
+	// Databricks documentation, "Create OAuth roles".
+	hint := owner + "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(user) + ", '" + kind + "'); " + connect
+	if conf.ClientID.Value != "" && user != conf.ClientID.Value { // a group's role, or one that does not exist
+		hint = "check " + conf.User.Source.String() + ": a service principal's own role is its client ID; or " + hint
+	}
+	return hint
 }
 
 // identifier quotes a name for SQL (PostgreSQL manual, "Lexical Structure").

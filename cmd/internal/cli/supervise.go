@@ -38,7 +38,7 @@ func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s 
 
 // UseProxy adds a proxy for clients that log in with password.
 func (v *Services) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
-	v.upstream = pgproxy.NewDialer(t, v.refresher, func(err error) (string, string) { return Describe(err, &v.conf) })
+	v.upstream = pgproxy.NewDialer(t, v.refresher, func(err error) (string, string) { return Describe(err, v.conf) })
 	v.proxy = pgproxy.New(pgproxy.Options{User: v.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: v.upstream,
 		MaxConns: v.conf.MaxConnections.Value, MaxWaiting: v.conf.MaxWaiting.Value, LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
 }
@@ -90,7 +90,7 @@ func (v *Services) logOutage(e supervisor.Event) {
 	until := e.ExpiresAt.UTC().Format(time.RFC3339)
 	why := ""
 	if e.Err != nil {
-		why, _ = Describe(e.Err, &v.conf)
+		why, _ = Describe(e.Err, v.conf)
 	}
 	switch {
 	case e.Kind == supervisor.Recovered:
