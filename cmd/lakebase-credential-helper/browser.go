@@ -77,7 +77,7 @@ const launchTime = 5 * time.Second
 // launch runs a browser, or a program that passes the address to one, until it ends.
 // It gets no secret, no standard streams, and no signal of our terminal.
 func (c *invocation) launch(argv []string) error {
-	found, err := process.Find(argv, c.ToolSearch())
+	found, err := process.Find(argv, c.ToolPath())
 	if err != nil {
 		return err
 	}

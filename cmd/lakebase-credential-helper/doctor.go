@@ -41,7 +41,7 @@ func runDoctor(ctx context.Context, c *invocation) error {
 	d := &diagnosis{invocation: c}
 	report := doctor.Doctor{
 		Options: c.given, Environ: c.Environ, Settings: c, Local: d, Connector: d, Observer: d,
-		Search: c.ToolSearch(), Now: time.Now,
+		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()
 	if err := printReport(c.ReportOutput(), report, c.given["json"] != nil); err != nil {

@@ -151,7 +151,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	if err != nil {
 		return err
 	}
-	j.code, err = process.Exec(j.cmd, environ, j.Stdio())
+	j.code, err = process.Exec(j.cmd, environ)
 	return err
 }
 
@@ -213,7 +213,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if err := j.client.Chain.Prepare(ctx); err != nil {
 		return err
 	}
-	if j.cmd, err = process.Find(j.argv, j.Search()); err != nil {
+	if j.cmd, err = process.Find(j.argv, j.SearchPath()); err != nil {
 		return err
 	}
 	if j.conf.SSLMode.Value == config.Require {

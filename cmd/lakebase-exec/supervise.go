@@ -94,7 +94,7 @@ func (j *job) supervise(ctx context.Context) (int, error) {
 		return 0, errors.New("interrupted")
 	default:
 	}
-	return s.run(ctx, received, stop)
+	return s.run(received, stop)
 }
 
 // runDir creates the run directory, and removes those of killed runs.
@@ -159,8 +159,8 @@ func (s *supervisedJob) writePassFile(t credential.Token) error {
 }
 
 // run starts the command and waits for its end.
-func (s *supervisedJob) run(ctx context.Context, received <-chan os.Signal, stop func()) (int, error) {
-	c, err := process.Supervise(ctx, s.cmd, s.env, process.Options{Stdio: s.Stdio(), PID1: os.Getpid() == 1, SignalsCaught: stop})
+func (s *supervisedJob) run(received <-chan os.Signal, stop func()) (int, error) {
+	c, err := process.Supervise(s.cmd, s.env, stop)
 	if err != nil {
 		return 0, err
 	}
@@ -193,7 +193,7 @@ func forwardReceived(c *process.Supervised, received <-chan os.Signal) {
 	for {
 		select {
 		case sig := <-received:
-			_ = c.Signal(sig)
+			_ = c.Signal(sig.(syscall.Signal))
 		default:
 			return
 		}
@@ -222,7 +222,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
 		switch {
 		case err == nil:
 			s.restarts.Add(1)
-		case !errors.Is(err, process.ErrEnded) && !errors.Is(err, process.ErrRestartCanceled):
+		case !errors.Is(err, process.ErrEnded):
 			s.log.Warn("--on-refresh restart: %v", err)
 		}
 	}

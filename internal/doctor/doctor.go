@@ -16,7 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
-	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 // CheckID names a check, in the output and in JSON.
@@ -221,7 +220,7 @@ type Doctor struct {
 	Local     Local
 	Connector Connector
 	Observer  Observer
-	Search    process.Search // for libpq's programs
+	ToolPath  string // a list as in PATH, for libpq's programs
 	Now       func() time.Time
 }
 

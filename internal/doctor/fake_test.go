@@ -15,7 +15,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
-	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 const (
@@ -70,7 +69,7 @@ func (w *fakeWorld) run(t *testing.T, more ...string) Report {
 	w.calls = nil
 	return Doctor{
 		Options: options, Settings: w, Local: w, Connector: w, Observer: w,
-		Search: process.Search{Path: t.TempDir(), PathSet: true}, Now: func() time.Time { return w.now },
+		ToolPath: t.TempDir(), Now: func() time.Time { return w.now },
 	}.Run(t.Context())
 }
 

@@ -333,7 +333,7 @@ var libpqVersion = regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
 func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 	r.Status, r.Text = NotTried, "neither psql nor pg_config is in PATH"
 	for _, name := range []string{"psql", "pg_config"} {
-		found, err := process.Find([]string{name, "--version"}, x.Search)
+		found, err := process.Find([]string{name, "--version"}, x.ToolPath)
 		if err != nil {
 			continue
 		}

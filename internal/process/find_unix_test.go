@@ -44,41 +44,44 @@ func TestFind(t *testing.T) {
 	writeFile(t, d, "plain/cmd", script, 0o644)
 	writeFile(t, d, "isdir/cmd/x", script, 0o755)
 	writeFile(t, d, "here", script, 0o755)
-	if err := errors.Join(os.Symlink("nowhere", filepath.Join(d, "dangling")), unix.Mkfifo(filepath.Join(d, "fifo"), 0o600)); err != nil {
+	writeFile(t, d, "others", script, 0o010)
+	if err := unix.Mkfifo(filepath.Join(d, "fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(d)
+	others := `cannot execute "./others": permission denied` // except for root
+	if os.Geteuid() == 0 {
+		others = ""
+	}
 	for _, c := range []struct {
 		name, typed, path string
-		unset             bool
 		want              string // the file, or
 		err               string // the error, and
 		hint              string
 	}{
 		{name: "first entry wins", typed: "cmd", path: d + "/one:" + d + "/two", want: d + "/one/cmd"},
 		{name: "skips missing directories", typed: "cmd", path: "/nowhere:" + d + "/here:" + d + "/one", want: d + "/one/cmd"},
-		{name: "skips files without x", typed: "cmd", path: d + "/plain:" + d + "/one", want: d + "/one/cmd"},
-		{name: "skips directories", typed: "cmd", path: d + "/isdir:" + d + "/one", want: d + "/one/cmd"},
-		{name: "reports a file without x", typed: "cmd", path: d + "/plain:/nowhere", err: `cannot execute "` + d + `/plain/cmd": no execute permission`, hint: "run: chmod +x " + d + "/plain/cmd"},
-		{name: "reports a directory", typed: "cmd", path: d + "/isdir:/nowhere", err: `cannot execute "` + d + `/isdir/cmd": is a directory`, hint: "name a program inside the directory"},
+		{name: "skips what is not executable", typed: "cmd", path: d + "/plain:" + d + "/isdir:" + d + "/one", want: d + "/one/cmd"},
+		{name: "reports a file without x", typed: "cmd", path: d + "/plain:/nowhere",
+			err: `cannot execute "` + d + `/plain/cmd": no execute permission`, hint: "run: chmod +x " + d + "/plain/cmd"},
+		{name: "reports a directory", typed: "cmd", path: d + "/isdir:/nowhere",
+			err: `cannot execute "` + d + `/isdir/cmd": is a directory`, hint: "name a program inside the directory"},
 		{name: "not found", typed: "cmd", path: "/nowhere", err: `command "cmd" not found in PATH`, hint: "check the command's name and PATH"},
 		{name: "empty entry", typed: "here", path: "/nowhere::/bin", want: "./here"},
 		{name: "empty PATH", typed: "here", want: "./here"},
-		{name: "no PATH", typed: "sh", unset: true, want: "/bin/sh"},
-		{name: "no PATH is not the working directory", typed: "here", unset: true, err: `command "here" not found in PATH`},
 		{name: "relative entry", typed: "cmd", path: "one/", want: "one/cmd"},
 		{name: "a path is not searched", typed: "./here", path: d + "/one", want: "./here"},
 		{name: "a missing path", typed: "./cmd", path: d + "/one", err: `command "./cmd" not found`},
 		{name: "absolute path", typed: d + "/one/cmd", want: d + "/one/cmd"},
 		{name: "path through a file", typed: "./here/x", err: `command "./here/x" not found`},
-		{name: "dangling link", typed: "./dangling", err: `command "./dangling" not found`},
 		{name: "long name", typed: strings.Repeat("x", 300), path: d, err: `command "` + strings.Repeat("x", 300) + `" not found in PATH`},
 		{name: "empty name", typed: "", path: d, err: `command "" not found`},
 		{name: "FIFO", typed: "./fifo", err: `cannot execute "./fifo": no execute permission`},
+		{name: "permission of others", typed: "./others", want: "./others", err: others},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			argv := []string{c.typed, "a", ""}
-			got, err := Find(argv, Search{Path: c.path, PathSet: !c.unset})
+			got, err := Find(argv, c.path)
 			if c.err == "" {
 				if diff := cmp.Diff(Command{Path: c.want, Argv: argv}, got); err != nil || diff != "" {
 					t.Errorf("got error %v, diff %s", err, diff)
@@ -90,18 +93,5 @@ func TestFind(t *testing.T) {
 				t.Errorf("got error %q, hint %v; want %q, %q", err, hint, c.err, c.hint)
 			}
 		})
-	}
-	if _, err := Find(nil, Search{}); err == nil {
-		t.Error("got no error without argv")
-	}
-}
-
-// An x bit of another class does not help, except for root.
-func TestFind_PermissionOfOthers(t *testing.T) {
-	path := writeFile(t, t.TempDir(), "cmd", script, 0o010)
-	_, err := Find([]string{path}, Search{})
-	var refused *NotExecutableError
-	if root := os.Geteuid() == 0; root != (err == nil) || !root && (!errors.As(err, &refused) || !errors.Is(err, unix.EACCES)) {
-		t.Errorf("got %v as uid %d", err, os.Geteuid())
 	}
 }

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -37,24 +36,15 @@ func TestMain(m *testing.M) {
 		superviseStage()
 	case "log-signals":
 		logSignalsStage()
-	case "raise":
-		os.Exit(RaiseSignal(syscall.Signal(atoi(os.Args[1]))))
-	case "released": // after Wait, SIGTERM ends the process again
-		s, err := Supervise(context.Background(), Command{Path: "/bin/true", Argv: []string{"true"}}, nil, Options{})
-		must(err)
-		_, err = s.Wait()
-		must(errors.Join(err, syscall.Kill(os.Getpid(), syscall.SIGTERM)))
-		time.Sleep(time.Minute)
 	case "parent-access":
 		parentAccessStage()
 	case "caller":
-		callerStage(os.Args[1], os.Args[2])
-	case "signal-caller":
-		signalCallerStage(os.Args[1], os.Args[2])
+		callerStage(os.Args[1], os.Args[2], os.Args[3])
 	case "wrapper", "supervisor":
 		wrapperStage(stage, os.Args[1])
 	case "exec":
-		_, err := Exec(Command{Path: os.Args[1], Argv: os.Args[1:]}, []string{"BIG=" + strings.Repeat("x", atoi(os.Getenv("BIG")))}, Stdio{})
+		must(os.Chdir(os.Getenv("DIR")))
+		_, err := Exec(Command{Path: os.Args[1], Argv: os.Args[1:]}, []string{"BIG=" + strings.Repeat("x", atoi(os.Getenv("BIG")))})
 		fmt.Printf("%T %v", err, err)
 		os.Exit(0)
 	}
@@ -76,16 +66,10 @@ func must(err error) {
 func superviseStage() {
 	if os.Getenv("NO_DUMP") != "" {
 		must(DisableCoreDumps())
-		must(DisableCoreDumps()) // twice is fine
-		var l unix.Rlimit
-		must(unix.Getrlimit(unix.RLIMIT_CORE, &l))
-		if l.Cur != 0 {
-			must(fmt.Errorf("core limit %d", l.Cur))
-		}
 	}
 	environ := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, stageEnv+"=") })
 	environ = append(environ, stageEnv+"="+os.Getenv("NEXT"))
-	s, err := Supervise(context.Background(), Command{Path: os.Args[1], Argv: os.Args[1:]}, environ, Options{PID1: os.Getenv("PID1") != ""})
+	s, err := Supervise(Command{Path: os.Args[1], Argv: os.Args[1:]}, environ, nil)
 	must(err)
 	status, err := s.Wait()
 	must(err)
@@ -154,18 +138,13 @@ func logLine(format string, args ...any) {
 func parentAccessStage() {
 	d, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	must(err)
-	fmt.Printf("uid %d dumpable %d\n", os.Getuid(), d)
+	fmt.Printf("uid %d dumpable %d", os.Getuid(), d)
 	for _, file := range []string{"environ", "maps", "mem", "fd/0"} {
 		f, err := os.Open(fmt.Sprintf("/proc/%d/%s", os.Getppid(), file))
-		switch {
-		case os.IsPermission(err):
-			fmt.Println(file, "denied")
-		case err != nil:
-			fmt.Println(file, err)
-		default:
-			fmt.Println(file, "open")
-			_ = f.Close()
+		if err == nil {
+			must(f.Close())
 		}
+		fmt.Printf(" %s %v", file, errors.Is(err, os.ErrPermission))
 	}
 	os.Exit(0)
 }
@@ -181,30 +160,17 @@ var reports = map[string][]string{
 var reportEnv = []string{noExitDelay, "ZED=1", "A=2", "PATH=/bin:/usr/bin", "EMPTY="}
 
 // callerStage is the wrapper's caller: it sets everything that is inherited to an
-// unusual value, then becomes the report or the next stage.
-func callerStage(next, report string) {
+// unusual value, blocks or ignores all signals apart from those of the C library's
+// threads, then becomes the report or the next stage.
+func callerStage(next, report, how string) {
 	runtime.LockOSThread()
 	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
 	must(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
 	syscall.Umask(0o027)
 	must(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5))
 	must(os.Chdir("/usr"))
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
-	var mask unix.Sigset_t
-	mask.Val[0] = 1 << (unix.SIGUSR2 - 1)
-	must(unix.PthreadSigmask(unix.SIG_BLOCK, &mask, nil))
-	if next != "direct" {
-		self, err := os.Executable()
-		must(err)
-		must(syscall.Exec(self, []string{self, report}, append(reportEnv, stageEnv+"="+next)))
-	}
-	must(syscall.Exec("/bin/"+report, reports[report], reportEnv))
-}
-
-// signalCallerStage blocks or ignores all signals that can be, apart from those of the C
-// library's threads, then becomes the next stage.
-func signalCallerStage(next, how string) {
-	runtime.LockOSThread()
+	self, err := os.Executable()
+	must(err)
 	var mask unix.Sigset_t
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		if 32 <= sig && sig <= 34 {
@@ -218,38 +184,33 @@ func signalCallerStage(next, how string) {
 	if how == "block" {
 		must(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
 	}
-	self, err := os.Executable()
-	must(err)
-	must(syscall.Exec(self, []string{self, "cat"}, append(reportEnv, stageEnv+"="+next)))
+	if next != "direct" {
+		must(syscall.Exec(self, []string{self, report}, append(reportEnv, stageEnv+"="+next)))
+	}
+	must(syscall.Exec("/bin/"+report, reports[report], reportEnv))
 }
 
 // signalBit is the signal in a mask of proc(5).
 func signalBit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
 
-// wrapperStage has open files, goroutines and signal handlers, as the real program
-// has, and runs a report in its place or as its child.
+// wrapperStage has open files and signal handlers, as the real program has, and runs a
+// report in its place or as its child.
 func wrapperStage(stage, report string) {
 	f, err := os.Open("/etc/passwd")
 	must(err)
 	defer f.Close()
-	r, w, err := os.Pipe()
-	must(err)
-	defer r.Close()
-	defer w.Close()
-	c, err := Find(reports[report], Search{Path: "/nowhere:/bin", PathSet: true})
+	c, err := Find(reports[report], "/nowhere:/bin")
 	must(err)
 	if stage == "supervisor" {
 		must(DisableCoreDumps())
-		s, err := Supervise(context.Background(), c, reportEnv, Options{})
+		s, err := Supervise(c, reportEnv, nil)
 		must(err)
 		status, err := s.Wait()
 		must(err)
 		os.Exit(status.ExitCode)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
-	go func() { <-ctx.Done() }()
-	defer stop()
-	_, err = Exec(c, reportEnv, Stdio{})
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	_, err = Exec(c, reportEnv)
 	must(err)
 }
 
@@ -340,3 +301,6 @@ func state(pid int) byte {
 	}
 	return rest[0]
 }
+
+// hasEnded reports whether a process has ended, though its parent may not know it yet.
+func hasEnded(pid int) bool { s := state(pid); return s == 0 || s == 'Z' }

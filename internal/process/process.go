@@ -2,24 +2,27 @@
 // or as its child (Supervise). It starts a command once, unless Restart is called,
 // with exactly the environment that it is given, and never prints.
 //
-// On Unix, Exec replaces this process. The command keeps our PID, parent,
-// terminal, working directory, umask, nice value, limits and descriptors 0 to 2;
-// all other descriptors of a Go program are close-on-exec. syscall.Exec restores
-// the soft limit of open files that the Go runtime raised at start, unless
-// syscall.Setrlimit was called for it. Execve resets caught signals to their
-// default and keeps ignored ones ignored. Two things are lost,
-// because the Go runtime replaces them before any code of ours runs: ignored signals
-// other than HUP, INT, CONT, TSTP, TTIN and TTOU have their default action in the
-// command (runtime, initsig), and HUP, INT, QUIT, TERM, ABRT, CHLD, URG, PROF, SYS and
-// those of faults are not blocked (runtime, blockableSig). Supervise
-// passes on the same except PID, parent and process group.
+// On Unix, Exec replaces this process. The command keeps our PID, parent, terminal,
+// working directory, umask, nice value, limits and descriptors 0 to 2; all other
+// descriptors of a Go program are close-on-exec. Caught signals get their default
+// action, ignored ones stay ignored. Two things are lost, because the Go runtime
+// replaces them before any code of ours runs: ignored signals other than HUP, INT,
+// CONT, TSTP, TTIN and TTOU have their default action in the command (runtime,
+// initsig), and HUP, INT, QUIT, TERM, ABRT, CHLD, URG, PROF, SYS and those of faults
+// are not blocked (runtime, blockableSig). Supervise passes on the same except PID,
+// parent and process group.
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
@@ -30,15 +33,59 @@ type Command struct {
 	Argv []string // Argv[0] is the name as it was typed
 }
 
-// Search is where Find looks.
-type Search struct {
-	Path    string // the caller's PATH
-	PathSet bool   // false: the caller has no PATH, and the C library's default is used
+// Find looks up a command as execvp and shells do: a name with a separator is a
+// path, any other is searched in the directories of path, which is a list as in PATH.
+// An empty entry is the working directory (on Windows it is skipped). A file that
+// cannot be executed does not end the search; it is reported if nothing better is
+// found. The system checks the file's format when the command is started.
+//
+// Unlike exec.LookPath, Find distinguishes 126 from 127, and returns commands in the
+// working directory if path names it.
+//
+// Errors: *NotFoundError, *NotExecutableError.
+func Find(argv []string, path string) (Command, error) {
+	if len(argv) == 0 || argv[0] == "" {
+		return Command{}, &NotFoundError{}
+	}
+	name := argv[0]
+	files, inPath := []string{name}, filepath.Base(name) == name
+	if inPath {
+		files = nil
+		for _, dir := range strings.Split(path, string(filepath.ListSeparator)) {
+			if dir != "" || runtime.GOOS != "windows" {
+				files = append(files, strings.TrimSuffix(cmp.Or(dir, "."), "/")+"/"+name)
+			}
+		}
+	}
+	var refused *NotExecutableError
+	for _, file := range files {
+		found, err := exec.LookPath(file) // on Windows with an extension of PATHEXT
+		if err == nil {
+			return Command{Path: found, Argv: argv}, nil
+		}
+		if refused == nil {
+			refused = whyNotExecutable(file, errors.Unwrap(err))
+		}
+	}
+	if refused != nil {
+		return Command{}, refused
+	}
+	return Command{}, &NotFoundError{Name: name, InPath: inPath}
 }
 
-// Stdio is what the command reads and writes. It is used on Windows only: on Unix
-// the command inherits descriptors 0 to 2.
-type Stdio struct{ In, Out, Err *os.File }
+// whyNotExecutable explains an error of exec.LookPath; nil if there is no such file.
+func whyNotExecutable(file string, err error) *NotExecutableError {
+	info, statErr := os.Stat(file)
+	switch {
+	case statErr == nil && info.IsDir():
+		return &NotExecutableError{Path: file, Reason: "is a directory", fix: "name a program inside the directory", Err: err}
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, exec.ErrNotFound), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
+		return nil
+	case statErr == nil && info.Mode()&0o111 == 0:
+		return &NotExecutableError{Path: file, Reason: "no execute permission", fix: "run: chmod +x " + sanitize.ShellQuote(file), Err: err}
+	}
+	return &NotExecutableError{Path: file, Reason: err.Error(), Err: err}
+}
 
 // NotFoundError reports that a command does not exist. A shell exits with 127.
 type NotFoundError struct {
@@ -73,19 +120,13 @@ func (e *NotFoundError) assigned() (name string, ok bool) {
 	return name, ok && name != "" && !strings.ContainsAny(name, "/. -")
 }
 
-// Errors with a hint of their own, as the Err of a NotExecutableError.
-var (
-	errDirectory   = errors.New("is a directory")
-	errMode        = errors.New("no execute permission")
-	errLineEndings = errors.New("script has Windows line endings")
-)
-
-// NotExecutableError reports that the system cannot run an existing file. A shell
-// exits with 126. Err is the system's error or one of this package's.
+// NotExecutableError reports that a file exists but cannot be executed. A shell exits
+// with 126.
 type NotExecutableError struct {
 	Path   string
 	Reason string
 	Err    error
+	fix    string
 }
 
 func (e *NotExecutableError) Error() string {
@@ -94,17 +135,9 @@ func (e *NotExecutableError) Error() string {
 
 func (e *NotExecutableError) Unwrap() error { return e.Err }
 
-// Hint returns what to do about it.
+// Hint is what to do about it.
 func (e *NotExecutableError) Hint() string {
-	switch {
-	case errors.Is(e, errDirectory):
-		return "name a program inside the directory"
-	case errors.Is(e, errMode):
-		return "run: chmod +x " + sanitize.ShellQuote(e.Path)
-	case errors.Is(e, errLineEndings):
-		return "save the script with Unix line endings"
-	}
-	return "check that the command runs from a shell on this machine"
+	return cmp.Or(e.fix, "check that the command runs from a shell on this machine")
 }
 
 // StartError reports that the system could not start an executable file, for example

@@ -25,6 +25,10 @@ func generation(log journal, name string) []string {
 func TestRestart(t *testing.T) {
 	s, log := startLogger(t)
 	first, _, _ := log.waitReady(t, 1)
+	if err := s.Signal(syscall.SIGSTOP); err != nil { // it is continued, so that it receives SIGTERM
+		t.Fatal(err)
+	}
+	eventually(t, "the stop", func() bool { return state(first) == 'T' })
 	if err := s.Restart(t.Context(), generation(log, "two"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +42,8 @@ func TestRestart(t *testing.T) {
 	if status, err := s.Wait(); err != nil || status != (Status{ExitCode: 130, Signal: syscall.SIGINT}) {
 		t.Errorf("got %+v, %v", status, err)
 	}
-	if got, want := log.signals(), []string{"SIGTERM", "SIGINT"}; !slices.Equal(got, want) {
+	got := slices.DeleteFunc(log.signals(), func(s string) bool { return s == "SIGCONT" })
+	if want := []string{"SIGTERM", "SIGINT"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := s.Restart(t.Context(), nil, time.Second); !errors.Is(err, ErrEnded) {
@@ -64,22 +69,6 @@ func TestRestart_Kills(t *testing.T) {
 	eventually(t, "the second run", runs(2))
 }
 
-// A stopped command is continued, so that it receives SIGTERM.
-func TestRestart_Stopped(t *testing.T) {
-	s, log := startLogger(t)
-	pid, _, _ := log.waitReady(t, 1)
-	if err := s.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the stop", func() bool { return state(pid) == 'T' })
-	if err := s.Restart(t.Context(), generation(log, "two"), time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	if got := log.signals(); !slices.Contains(got, "SIGTERM") || !slices.Contains(got, "SIGCONT") {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestRestart_CanceledBySignal(t *testing.T) {
 	s, log := startLogger(t, "ENDS=2")
 	log.waitReady(t, 1)
@@ -87,8 +76,8 @@ func TestRestart_CanceledBySignal(t *testing.T) {
 	go func() { result <- s.Restart(t.Context(), generation(log, "two"), time.Minute) }()
 	log.waitSignal(t, "SIGTERM") // the restart's
 	send(t, os.Getpid(), syscall.SIGTERM)
-	if err := <-result; !errors.Is(err, ErrRestartCanceled) {
-		t.Errorf("got %v, want %v", err, ErrRestartCanceled)
+	if err := <-result; !errors.Is(err, ErrEnded) {
+		t.Errorf("got %v, want %v", err, ErrEnded)
 	}
 	if status, err := s.Wait(); err != nil || status.Signal != syscall.SIGTERM {
 		t.Errorf("got %+v, %v", status, err)
@@ -98,35 +87,36 @@ func TestRestart_CanceledBySignal(t *testing.T) {
 	}
 }
 
-// startParent starts a command without the goroutine of Supervise.
-func startParent(t *testing.T) *parent {
-	p := &parent{Supervised: newSupervised(), command: Command{Path: "/bin/true", Argv: []string{"true"}}, caught: catchSignals(false)}
-	if err := p.start(nil); err != nil {
+// startUnwatched starts a command without the goroutine of Supervise.
+func startUnwatched(t *testing.T) *Supervised {
+	s := newSupervised(Command{Path: "/bin/true", Argv: []string{"true"}})
+	s.catchSignals()
+	if err := s.start(nil); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return s
 }
 
 // The signal that ended the command arrives after SIGCHLD.
 func TestRestart_CanceledAfterChildEnded(t *testing.T) {
 	for sig, want := range map[syscall.Signal]bool{syscall.SIGINT: true, syscall.SIGUSR1: false} {
-		p := startParent(t)
-		p.command = Command{Path: "/bin/sleep", Argv: []string{"sleep", "10"}}
+		s := startUnwatched(t)
+		s.command = Command{Path: "/bin/sleep", Argv: []string{"sleep", "10"}}
 		q := restartRequest{grace: time.Second, reply: make(chan error, 1)}
-		p.restarting = &q
-		<-p.caught.child
-		p.caught.others <- sig
-		ended := p.reap()
-		if err := <-q.reply; ended != want || errors.Is(err, ErrRestartCanceled) != want || (p.pid == 0) != want {
-			t.Errorf("%v: got ended %v, PID %d, %v", sig, ended, p.pid, err)
+		s.restarting = &q
+		<-s.changed
+		s.caught <- sig
+		ended := s.reap()
+		if err := <-q.reply; ended != want || errors.Is(err, ErrEnded) != want || (s.PID() == 0) != want {
+			t.Errorf("%v: got ended %v, PID %d, %v", sig, ended, s.PID(), err)
 		}
 		if !ended {
-			if err := p.send(syscall.SIGKILL); err != nil {
+			if err := s.send(syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 			for !ended {
-				<-p.caught.child
-				ended = p.reap()
+				<-s.changed
+				ended = s.reap()
 			}
 		}
 	}
@@ -135,18 +125,18 @@ func TestRestart_CanceledAfterChildEnded(t *testing.T) {
 // A restart requested when the command has ended, but is not reaped yet, starts
 // nothing.
 func TestRestart_AfterUnseenEnd(t *testing.T) {
-	p := startParent(t)
-	pid := p.pid
+	s := startUnwatched(t)
+	pid := s.PID()
 	eventually(t, "the end", func() bool { return state(pid) == 'Z' })
 	q := restartRequest{grace: time.Minute, reply: make(chan error, 1)}
-	if !p.beginRestart(q) {
+	if !s.beginRestart(q) {
 		t.Fatal("the restart continues")
 	}
 	if err := <-q.reply; !errors.Is(err, ErrEnded) {
 		t.Errorf("got %v, want %v", err, ErrEnded)
 	}
-	if status, err := p.Wait(); err != nil || status.ExitCode != 0 || p.pid != 0 {
-		t.Errorf("got %+v, %v, PID %d", status, err, p.pid)
+	if status, err := s.Wait(); err != nil || status.ExitCode != 0 || s.PID() != 0 {
+		t.Errorf("got %+v, %v, PID %d", status, err, s.PID())
 	}
 }
 

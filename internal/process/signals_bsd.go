@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // This file is for macOS; it also compiles on BSDs with the same system call.
@@ -16,13 +18,20 @@ import (
 // a SIGTSTP to our group stops us, and the command runs on in the background.
 const catchesTSTP = false
 
-// setNotDumpable does nothing: macOS has no such call, and shows a process's
-// initial environment to processes of the same user (ps -E).
-func setNotDumpable() error { return nil }
+// DisableCoreDumps prevents core dumps of this process and of the command. macOS shows a
+// process's initial environment to processes of the same user all the same (ps -E).
+func DisableCoreDumps() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = 0
+	return unix.Setrlimit(unix.RLIMIT_CORE, &limit)
+}
 
-// isIgnored leaves it to signal.Ignored, which does not cover TSTP, TTIN, TTOU and
+// IsIgnored leaves it to signal.Ignored, which does not cover TSTP, TTIN, TTOU and
 // CONT.
-func isIgnored(syscall.Signal) bool { return false }
+func IsIgnored(syscall.Signal) bool { return false }
 
 // stopSelf stops this process, or its whole process group, like the child. In an
 // orphaned process group the kernel discards the signal (POSIX).
@@ -47,16 +56,14 @@ func StopByTSTP() {
 
 // withSIGTTOUBlocked calls f with SIGTTOU blocked in its thread.
 func withSIGTTOUBlocked(f func()) {
-	const block, setMask = 1, 3 // SIG_BLOCK and SIG_SETMASK
+	const block, unblock = 1, 2 // SIG_BLOCK and SIG_UNBLOCK
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var set, before [4]uint32 // at least as large as sigset_t
-	set[0] = 1 << (syscall.SIGTTOU - 1)
-	if _, _, e := syscall.RawSyscall(syscall.SYS_SIGPROCMASK, block, uintptr(unsafe.Pointer(&set)), uintptr(unsafe.Pointer(&before))); e == 0 {
-		defer func() {
-			_, _, _ = syscall.RawSyscall(syscall.SYS_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&before)), 0)
-		}()
-	}
+	set := [4]uint32{1 << (syscall.SIGTTOU - 1)} // at least as large as sigset_t
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SIGPROCMASK, block, uintptr(unsafe.Pointer(&set)), 0)
+	defer func() {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_SIGPROCMASK, unblock, uintptr(unsafe.Pointer(&set)), 0)
+	}()
 	f()
 }
 

@@ -13,8 +13,12 @@ import (
 // it with a system call.
 const catchesTSTP = true
 
-// setNotDumpable makes root the owner of our /proc entry; we can still use it ourselves.
-func setNotDumpable() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
+// DisableCoreDumps protects this process's memory, which holds the secret: there is no
+// core dump, and other processes of the same user, the command included, can neither
+// read our /proc entry nor trace us (PR_SET_DUMPABLE(2const); root still can). The
+// command is unaffected: execve makes it dumpable again. Call it before the secret is
+// read.
+func DisableCoreDumps() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // sigactiont is at least as large as the kernel's struct sigaction. Its first word
 // is the handler on amd64 and arm64; the zero value is SIG_DFL.
@@ -31,9 +35,9 @@ func sigaction(sig syscall.Signal, set, old *sigactiont) error {
 	return nil
 }
 
-// isIgnored adds to signal.Ignored the signals whose disposition Go does not
+// IsIgnored adds to signal.Ignored the signals whose disposition Go does not
 // change at start: TSTP, TTIN, TTOU and CONT.
-func isIgnored(sig syscall.Signal) bool {
+func IsIgnored(sig syscall.Signal) bool {
 	var current sigactiont
 	return sigaction(sig, nil, &current) == nil && current[0] == sigIgn
 }
@@ -71,7 +75,7 @@ func StopByTSTP() {
 	_ = DisableCoreDumps()
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		var before sigactiont
-		if isIgnored(sig) || sigaction(sig, &sigactiont{}, &before) != nil {
+		if IsIgnored(sig) || sigaction(sig, &sigactiont{}, &before) != nil {
 			continue
 		}
 		defer func() { _ = sigaction(sig, &before, nil) }()

@@ -1,56 +1,45 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
-	"sync/atomic"
+	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// Options configure Supervise.
-type Options struct {
-	Stdio Stdio // Windows only, as for Exec
-	// PID1: this process is the first one of a container, or a subreaper, and reaps
-	// orphans. It must then not wait for other children of its own. Unix only.
-	PID1 bool
-	// SignalsCaught, if not nil, is called before the command is started, when
-	// signals to this process are caught and will be forwarded to the command.
-	SignalsCaught func()
-}
-
 // Status is how a command ended.
 type Status struct {
-	ExitCode   int            // its own, or 128+n after a signal
-	Signal     syscall.Signal // the signal that ended it; 0 if none. Unix only
-	CoreDumped bool
+	ExitCode int            // its own, or 128+n after a signal
+	Signal   syscall.Signal // the signal that ended it; 0 if none. Unix only
 }
 
-var (
-	// ErrEnded: the command has ended and cannot be signalled or restarted.
-	ErrEnded = errors.New("the command has ended")
-	// ErrRestartCanceled: a signal asked for the end of the command during Restart;
-	// it is not started again.
-	ErrRestartCanceled = errors.New("restart canceled by a signal")
-	// ErrStatusLost: other code in this process waited for the command.
-	ErrStatusLost = errors.New("the command's exit status is lost")
-)
+// ErrEnded: the command has ended, or a signal has asked for its end during Restart. It
+// is not started again.
+var ErrEnded = errors.New("the command has ended")
 
 // Supervised is a command that runs as our child. Its methods are safe for
 // concurrent use.
 type Supervised struct {
-	signals  chan signalRequest
 	restarts chan restartRequest
 	done     chan struct{}
 	status   Status // status and err are written before done is closed
 	err      error
-	pid      atomic.Int64
-}
 
-type signalRequest struct {
-	signal os.Signal
-	reply  chan error
+	// Only loop writes what follows. It holds mu while it reaps the child, so that no
+	// signal can go to a PID that is free again.
+	mu  sync.Mutex
+	pid int // also its process group; 0 when it does not run
+	child
+	command     Command
+	changed     chan os.Signal // the child's status may have changed
+	caught      chan os.Signal
+	restarting  *restartRequest
+	timer       <-chan time.Time
+	timerSignal syscall.Signal // sent to the child when the timer fires
 }
 
 type restartRequest struct {
@@ -59,35 +48,74 @@ type restartRequest struct {
 	reply   chan error // buffered: the caller may have stopped waiting
 }
 
-func newSupervised() *Supervised {
-	return &Supervised{signals: make(chan signalRequest), restarts: make(chan restartRequest), done: make(chan struct{})}
+// Supervise starts the command as a child, with exactly the environment given, and
+// returns. signalsCaught, unless nil, is called before the start, when signals to this
+// process are caught and will be forwarded to the command.
+//
+// On Unix the child leads a process group of its own, so that every signal to us or to
+// our group can be forwarded to it, and reaches it once. See forwarded for the signals,
+// and hasOwnJob for the terminal. The child has descriptors 0 to 2 and those that our
+// caller left open for it (a shell's <(...)), and none that we opened. As PID 1, this
+// process also reaps orphans, and must not wait for other children of its own.
+//
+// On Windows the child and what it starts end with this process, and its descendants
+// with the child. Console events reach it directly; we ignore them. (Not run there yet.)
+//
+// Errors: as for Exec. There is at most one Supervise at a time.
+func Supervise(c Command, environ []string, signalsCaught func()) (*Supervised, error) {
+	s := newSupervised(c)
+	s.catchSignals()
+	if signalsCaught != nil {
+		signalsCaught()
+	}
+	if err := s.start(environ); err != nil {
+		s.releaseSignals()
+		return nil, err
+	}
+	go s.loop()
+	return s, nil
+}
+
+func newSupervised(c Command) *Supervised {
+	return &Supervised{
+		command: c, restarts: make(chan restartRequest), done: make(chan struct{}),
+		changed: make(chan os.Signal, 1),  // one is enough, as one reap sees all changes
+		caught:  make(chan os.Signal, 64), // os/signal drops signals that do not fit
+	}
+}
+
+func (s *Supervised) releaseSignals() {
+	signal.Stop(s.changed)
+	signal.Stop(s.caught)
 }
 
 // PID returns the command's PID; 0 when it does not run.
-func (s *Supervised) PID() int { return int(s.pid.Load()) }
+func (s *Supervised) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pid
+}
 
 // Done is closed when the command has ended and is not started again.
 func (s *Supervised) Done() <-chan struct{} { return s.done }
 
 // Wait waits for Done. Afterwards no zombie, goroutine or signal handler is left;
-// a caller with cleanup to do after Wait needs a signal.Notify of its own.
-//
-// Errors: those of a Restart that could not start the command, or ErrStatusLost.
+// a caller with cleanup to do after Wait needs a signal.Notify of its own. Errors:
+// those of a Restart that could not start the command.
 func (s *Supervised) Wait() (Status, error) {
 	<-s.done
 	return s.status, s.err
 }
 
-// Signal sends a signal to the command's process group. Errors: ErrEnded,
-// errors.ErrUnsupported (always on Windows) and the system's own.
-func (s *Supervised) Signal(sig os.Signal) error {
-	q := signalRequest{sig, make(chan error, 1)}
-	select {
-	case s.signals <- q:
-		return <-q.reply
-	case <-s.done:
+// Signal sends a signal to the command's process group. Errors: ErrEnded and the
+// system's own; on Windows only SIGTERM and SIGKILL are supported, both end the command.
+func (s *Supervised) Signal(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pid == 0 {
 		return ErrEnded
 	}
+	return s.send(sig)
 }
 
 // Restart ends the command with SIGTERM, and after grace with SIGKILL (on Windows
@@ -97,8 +125,8 @@ func (s *Supervised) Signal(sig os.Signal) error {
 // to end meanwhile. A second Restart waits for the first. When ctx ends, only the
 // waiting ends: a restart that has begun continues.
 //
-// Errors: ErrEnded, ErrRestartCanceled, ctx's, and those of Exec if the command
-// does not start again; then Wait returns the same error.
+// Errors: ErrEnded, ctx's, and those of Exec if the command does not start again; then
+// Wait returns the same error.
 func (s *Supervised) Restart(ctx context.Context, environ []string, grace time.Duration) error {
 	q := restartRequest{environ, grace, make(chan error, 1)}
 	select {
@@ -116,9 +144,80 @@ func (s *Supervised) Restart(ctx context.Context, environ []string, grace time.D
 	}
 }
 
-// finish records the end and unblocks all callers.
-func (s *Supervised) finish(status Status, err error) {
-	s.pid.Store(0)
+// loop runs until the command has ended.
+func (s *Supervised) loop() {
+	for ended := false; !ended; {
+		restarts := s.restarts
+		if s.restarting != nil {
+			restarts = nil
+		}
+		select {
+		case <-s.changed:
+			ended = s.reap()
+		case sig := <-s.caught:
+			s.handle(sig)
+		case q := <-restarts:
+			ended = s.beginRestart(q)
+		case <-s.timer:
+			s.timer = nil
+			_ = s.send(s.timerSignal)
+		}
+	}
+}
+
+// sendLater sends the child a signal after d, instead of one that was to be sent.
+func (s *Supervised) sendLater(sig syscall.Signal, d time.Duration) {
+	s.timer, s.timerSignal = time.After(d), sig
+}
+
+// reap follows what the child does. It reports whether the command has ended for good.
+func (s *Supervised) reap() (ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reapChild()
+}
+
+// beginRestart asks the child to end; childEnded starts it again.
+func (s *Supervised) beginRestart(q restartRequest) (ended bool) {
+	if s.reap() { // it has ended by itself
+		q.reply <- ErrEnded
+		return true
+	}
+	s.restarting = &q
+	s.sendLater(syscall.SIGKILL, q.grace)
+	s.terminate()
+	return false
+}
+
+// finishRestart answers the Restart in progress, if there is one.
+func (s *Supervised) finishRestart(err error) {
+	if s.restarting != nil {
+		s.restarting.reply <- err
+	}
+	s.restarting, s.timer = nil, nil
+}
+
+// childEnded starts the command again if a restart is in progress. It reports whether
+// the command has ended for good.
+func (s *Supervised) childEnded(status Status) (ended bool) {
+	s.pid, s.timer = 0, nil
+	s.drainSignals()
+	if s.restarting == nil {
+		return s.end(status, nil)
+	}
+	if err := s.start(s.restarting.environ); err != nil {
+		return s.end(Status{}, err)
+	}
+	s.finishRestart(nil)
+	return false
+}
+
+// end records the end and unblocks all callers.
+func (s *Supervised) end(status Status, err error) (ended bool) {
+	s.pid = 0
+	s.finishRestart(cmp.Or(err, ErrEnded))
+	s.releaseSignals()
 	s.status, s.err = status, err
 	close(s.done)
+	return true
 }

@@ -3,11 +3,17 @@
 package process
 
 import (
+	"os"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// continueAfter is how long SIGCONT may take to arrive after we have been stopped and
+// continued. Without one we were not stopped, because our process group is orphaned,
+// and the child must be continued.
+const continueAfter = 100 * time.Millisecond
 
 // hasOwnJob reports whether we are the only process of the shell's job, or a session
 // leader as in a container with a terminal: we lead our process group, and our output
@@ -21,12 +27,8 @@ func hasOwnJob() bool {
 	if syscall.Getpgrp() != syscall.Getpid() {
 		return false
 	}
-	var stdout unix.Stat_t
-	if unix.Fstat(1, &stdout) != nil {
-		return true
-	}
-	kind := stdout.Mode & unix.S_IFMT
-	return kind != unix.S_IFIFO && kind != unix.S_IFSOCK // ksh connects a pipeline by sockets
+	info, err := os.Stdout.Stat()
+	return err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 // ksh connects a pipeline by sockets
 }
 
 func isSessionLeader() bool {
@@ -35,49 +37,45 @@ func isSessionLeader() bool {
 }
 
 // childStopped follows the command when a signal has stopped it.
-func (p *parent) childStopped(sig syscall.Signal) {
+func (s *Supervised) childStopped(sig syscall.Signal) {
 	wantsTerminal := sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
 	switch {
-	case p.restarting != nil: // it must receive SIGTERM
-		_ = p.send(syscall.SIGCONT)
-	case !p.terminal:
-	case wantsTerminal && p.giveTerminal():
-		p.foreground = true
-		_ = p.send(syscall.SIGCONT)
+	case s.restarting != nil: // it must receive SIGTERM
+		_ = s.send(syscall.SIGCONT)
+	case !s.terminal:
+	case wantsTerminal && s.giveTerminal():
+		s.foreground = true
+		_ = s.send(syscall.SIGCONT)
 	default:
 		// The shell must see its whole job stopped to take the terminal back. If our
 		// group has the terminal, the keyboard has stopped the rest of the job.
-		if took := p.takeTerminal(); !isSessionLeader() {
+		if took := s.takeTerminal(); !isSessionLeader() {
 			stopSelf(sig, took || wantsTerminal)
 		}
 		if sig != syscall.SIGSTOP {
-			p.unstoppable = time.After(continueAfter)
+			s.sendLater(syscall.SIGCONT, continueAfter)
 		}
 	}
 }
 
 // giveTerminal makes the child's process group the foreground group if ours is. It
 // reports whether the child's is.
-func (p *parent) giveTerminal() bool {
+func (s *Supervised) giveTerminal() bool {
 	current, err := foregroundGroup()
 	if err != nil {
 		return false
 	}
-	group, err := syscall.Getpgid(p.pid)
-	if err != nil {
-		return false
-	}
-	return current == group || current == syscall.Getpgrp() && setForegroundGroup(group) == nil
+	return current == s.pid || current == syscall.Getpgrp() && setForegroundGroup(s.pid) == nil
 }
 
 // takeTerminal makes our process group the foreground group if the child's is, or if
 // the child has left the terminal to a group that is gone. It reports whether it did.
-func (p *parent) takeTerminal() bool {
-	if !p.terminal {
+func (s *Supervised) takeTerminal() bool {
+	if !s.terminal {
 		return false
 	}
 	current, err := foregroundGroup()
-	if err != nil || current != p.pid && syscall.Kill(-current, 0) != syscall.ESRCH {
+	if err != nil || current != s.pid && syscall.Kill(-current, 0) != syscall.ESRCH {
 		return false
 	}
 	return setForegroundGroup(syscall.Getpgrp()) == nil
@@ -107,22 +105,16 @@ func setForegroundGroup(group int) (err error) {
 }
 
 // onTerminal calls f with descriptors until one is that of our controlling terminal.
-func onTerminal(f func(fd int) error) (err error) {
+func onTerminal(f func(fd int) error) error {
 	for fd := range 3 { // these need no file to be opened, and no /dev
-		if err = f(fd); err == nil {
+		if err := f(fd); err == nil {
 			return nil
 		}
 	}
-	var fd int
-	for {
-		fd, err = unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		if err != unix.EINTR {
-			break
-		}
-	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(fd) }()
-	return f(fd)
+	defer tty.Close()
+	return f(int(tty.Fd()))
 }

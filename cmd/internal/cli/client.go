@@ -176,7 +176,7 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 // RunTool runs a program without secrets in its environment and returns what it
 // writes to standard output. The error is an *auth.ToolError.
 func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
-	found, err := process.Find(argv, o.ToolSearch())
+	found, err := process.Find(argv, o.ToolPath())
 	if err != nil {
 		return nil, &auth.ToolError{NotFound: true, Message: err.Error()}
 	}

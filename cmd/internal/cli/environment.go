@@ -147,27 +147,22 @@ func (e *Environment) Profiles() (*config.Profiles, error) {
 	return config.ParseProfiles(e.ProfilesPath(), data)
 }
 
-// Search returns where the command is looked for: where the caller would find it.
-func (e *Environment) Search() process.Search {
-	path, set := e.vars["PATH"]
-	return process.Search{Path: path, PathSet: set}
+// SearchPath returns where the command is looked for: PATH, or the system's default
+// without one.
+func (e *Environment) SearchPath() string {
+	if path, ok := e.vars["PATH"]; ok {
+		return path
+	}
+	return process.DefaultPath
 }
 
-// ToolSearch returns where programs that are not the command are looked for: in the
+// ToolPath returns where programs that are not the command are looked for: in the
 // absolute directories of PATH. A relative one depends on the working directory,
 // which another user may have filled (os/exec, ErrDot).
-func (e *Environment) ToolSearch() process.Search {
-	s := e.Search()
-	dirs := slices.DeleteFunc(filepath.SplitList(s.Path), func(dir string) bool { return !filepath.IsAbs(dir) })
-	s.Path = strings.Join(dirs, string(filepath.ListSeparator))
-	s.PathSet = s.PathSet && len(dirs) > 0 // an empty PATH would be the working directory
-	return s
-}
-
-// Stdio returns the standard files of a supervised command.
-func (e *Environment) Stdio() process.Stdio {
-	file := func(f any) *os.File { o, _ := f.(*os.File); return o }
-	return process.Stdio{In: file(e.Stdin), Out: file(e.Stdout), Err: file(e.Stderr)}
+func (e *Environment) ToolPath() string {
+	dirs := slices.DeleteFunc(filepath.SplitList(e.SearchPath()), func(dir string) bool { return !filepath.IsAbs(dir) })
+	// An empty PATH would be the working directory.
+	return cmp.Or(strings.Join(dirs, string(filepath.ListSeparator)), process.DefaultPath)
 }
 
 // Terminal reports whether f is a terminal.

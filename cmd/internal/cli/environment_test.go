@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
 func newEnvironment(environ ...string) *Environment {
@@ -30,17 +31,13 @@ func TestNewEnvironment(t *testing.T) {
 }
 
 // A tool is not looked for in relative directories of PATH.
-func TestToolSearch_AbsoluteOnly(t *testing.T) {
+func TestToolPath_AbsoluteOnly(t *testing.T) {
 	list := func(dirs ...string) string { return strings.Join(dirs, string(filepath.ListSeparator)) }
 	root := filepath.Join(t.TempDir(), "bin")
-	for path, want := range map[string]string{list(".", root, "", "bin"): root, list(root, root+"2"): list(root, root+"2")} {
-		if got := newEnvironment("PATH=" + path).ToolSearch(); got.Path != want || !got.PathSet {
-			t.Errorf("%q: %+v", path, got)
-		}
-	}
-	for _, path := range []string{".", list("", "")} { // what is left is no empty PATH, which is the working directory
-		if got := newEnvironment("PATH=" + path).ToolSearch(); got.PathSet || newEnvironment("PATH="+path).Search().Path != path {
-			t.Errorf("%q: %+v", path, got)
+	for path, want := range map[string]string{list(".", root, "", "bin"): root, list(root, root+"2"): list(root, root+"2"),
+		".": process.DefaultPath, list("", ""): process.DefaultPath} { // an empty PATH is the working directory
+		if e := newEnvironment("PATH=" + path); e.ToolPath() != want || e.SearchPath() != path {
+			t.Errorf("%q: got tool path %q, search path %q; want %q", path, e.ToolPath(), e.SearchPath(), want)
 		}
 	}
 }

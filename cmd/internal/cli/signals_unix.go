@@ -104,7 +104,7 @@ func RestoreOnSignal(restore, resume func()) (stop func()) {
 	signal.Notify(pipe, syscall.SIGPIPE) // a write to a closed pipe must not end us
 	jobs := make(chan os.Signal, 8)
 	signal.Notify(jobs, syscall.SIGCONT)
-	if !process.IgnoresTSTP() {
+	if !process.IsIgnored(syscall.SIGTSTP) {
 		signal.Notify(jobs, syscall.SIGTSTP)
 	}
 	go func() {
