@@ -48,7 +48,8 @@ func Find(argv []string, path string) (Command, error) {
 		return Command{}, &NotFoundError{}
 	}
 	name := argv[0]
-	files, inPath := []string{name}, filepath.Base(name) == name
+	named, _ := filepath.Split(name)
+	files, inPath := []string{name}, named == ""
 	if inPath {
 		files = nil
 		for _, dir := range strings.Split(path, string(filepath.ListSeparator)) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -37,14 +36,8 @@ func Exec(c Command, environ []string) (exitCode int, err error) {
 
 // child is the state of the child on Windows.
 type child struct {
-	process *os.Process
+	process windows.Handle
 	job     windows.Handle // ends its processes when it is closed, at the latest with ours
-	exit    atomic.Pointer[exit]
-}
-
-type exit struct {
-	state *os.ProcessState
-	err   error
 }
 
 // start starts the command in a new job object. What the command starts in the first
@@ -54,18 +47,18 @@ func (s *Supervised) start(environ []string) error {
 	if err != nil {
 		return &StartError{Path: s.command.Path, Err: err}
 	}
-	p, err := os.StartProcess(s.command.Path, s.command.Argv, &os.ProcAttr{Env: environ, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	pid, handle, err := syscall.StartProcess(s.command.Path, s.command.Argv, &syscall.ProcAttr{
+		Env: environ, Files: []uintptr{uintptr(syscall.Stdin), uintptr(syscall.Stdout), uintptr(syscall.Stderr)}})
 	if err != nil {
 		_ = windows.CloseHandle(job)
 		return startError(s.command.Path, err)
 	}
-	_ = p.WithHandle(func(h uintptr) { _ = windows.AssignProcessToJobObject(job, windows.Handle(h)) }) // fails if it has ended
-	s.process, s.job, s.pid = p, job, p.Pid
-	s.exit.Store(nil)
+	process := windows.Handle(handle)
+	_ = windows.AssignProcessToJobObject(job, process) // fails if it has ended already
+	s.process, s.job, s.pid = process, job, pid
 	go func() {
-		state, err := p.Wait()
-		s.exit.Store(&exit{state, err})
-		s.changed <- os.Interrupt // reap has taken that of the child before
+		_, _ = windows.WaitForSingleObject(process, windows.INFINITE)
+		s.changed <- os.Interrupt // loop has received that of the child before
 	}()
 	return nil
 }
@@ -100,15 +93,16 @@ func startError(path string, err error) error {
 }
 
 func (s *Supervised) reapChild() (ended bool) {
-	e := s.exit.Load()
-	if e == nil {
+	if event, _ := windows.WaitForSingleObject(s.process, 0); event != windows.WAIT_OBJECT_0 {
 		return false
 	}
-	_ = windows.CloseHandle(s.job)
-	if e.err != nil {
-		return s.end(Status{}, e.err)
+	var code uint32
+	err := windows.GetExitCodeProcess(s.process, &code)
+	_ = errors.Join(windows.CloseHandle(s.process), windows.CloseHandle(s.job))
+	if err != nil {
+		return s.end(Status{}, err)
 	}
-	return s.childEnded(Status{ExitCode: e.state.ExitCode()})
+	return s.childEnded(Status{ExitCode: int(code)})
 }
 
 // terminate ends the child at once: Windows has no signal that asks for it.
@@ -120,7 +114,7 @@ func (s *Supervised) send(sig syscall.Signal) error {
 		return fmt.Errorf("cannot send %v on Windows: %w", sig, errors.ErrUnsupported)
 	}
 	_ = windows.TerminateJobObject(s.job, 1)
-	return s.process.Kill() // it may be outside the job
+	return windows.TerminateProcess(s.process, 1) // it may be outside the job
 }
 
 func (s *Supervised) catchSignals() { signal.Notify(s.caught, os.Interrupt) }

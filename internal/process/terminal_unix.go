@@ -27,8 +27,10 @@ func hasOwnJob() bool {
 	if syscall.Getpgrp() != syscall.Getpid() {
 		return false
 	}
-	info, err := os.Stdout.Stat()
-	return err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 // ksh connects a pipeline by sockets
+	var stdout unix.Stat_t
+	err := unix.Fstat(1, &stdout)
+	kind := stdout.Mode & unix.S_IFMT
+	return err != nil || kind != unix.S_IFIFO && kind != unix.S_IFSOCK // ksh connects a pipeline by sockets
 }
 
 func isSessionLeader() bool {
