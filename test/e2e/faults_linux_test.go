@@ -220,8 +220,7 @@ func (r *faultRun) value(name string) string {
 	if !ok {
 		r.t.Fatalf("${%s} has no value", name)
 	}
-	text, err := r.lakebase.MintToken(spec)
-	must(r.t, err)
+	text := r.lakebase.MintToken(spec)
 	r.secrets = append(r.secrets, text, base64.StdEncoding.EncodeToString([]byte(text)))
 	return text
 }

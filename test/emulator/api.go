@@ -15,20 +15,21 @@ import (
 	"time"
 )
 
-// api is the workspace: an HTTPS server for OAuth, Lakebase and SCIM.
+// api is the workspace: an HTTPS server for OAuth, Lakebase, SCIM, and the token service
+// of GitHub Actions.
 type api struct {
-	settings   *settingsStore
-	record     *recorder
-	sign       *signer
-	principals *principals
-	user       string // who sits at the browser, unless a setting overrides it
-	catalog    *catalog
-	awake      func() State
-	traceID    func() string
-
-	sessions   *sessions
-	federation *federation
-	instances  []string // of Lakebase Provisioned, by name
+	settings     *settingsStore
+	record       *recorder
+	sign         *signer // of the workspace's tokens
+	issuer       *signer // of workload tokens
+	actionsToken string
+	principals   *principals
+	clientID     string // whose federation policy there is
+	user         string // who sits at the browser, unless a setting overrides it
+	catalog      *catalog
+	sessions     *sessions
+	instances    []string // of Lakebase Provisioned, by name
+	awake        func() State
 
 	url    string
 	server *http.Server
@@ -53,42 +54,23 @@ func jsonReply(status int, v any) reply {
 	return reply{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
-func (rep reply) writeHead(w http.ResponseWriter) {
-	for k, v := range rep.header {
-		w.Header()[k] = v
-	}
-	if rep.status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(len(rep.body)))
-	}
-	w.WriteHeader(rep.status)
-}
-
 // start listens on addr and serves until stop. Every handler's context ends
 // with ctx, so that no latency outlives the emulator.
-func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) (err error) {
-	a.server, a.url, err = a.listen(ctx, addr, cert, a.serve)
-	return err
-}
-
-// listen opens one HTTPS server; its URL is known, to handlers too, before it
-// serves.
-func (a *api) listen(ctx context.Context, addr string, cert tls.Certificate, serve http.HandlerFunc) (*http.Server, string, error) {
+func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) error {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	url := "https://localhost:" + port(ln.Addr().String())
-	if a.url == "" {
-		a.url, a.sign.issuer = url, url
-	}
-	config := &tls.Config{
-		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			return nil, pause(hello.Context(), a.settings.get().ConnectLatency)
+	a.url = "https://localhost:" + port(ln.Addr().String())
+	a.sign.issuer = a.url
+	a.server = &http.Server{
+		Handler: http.HandlerFunc(a.serve),
+		TLSConfig: &tls.Config{
+			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+			GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				return nil, pause(hello.Context(), a.settings.get().ConnectLatency)
+			},
 		},
-	}
-	server := &http.Server{
-		Handler: serve, TLSConfig: config,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog:  log.New(io.Discard, "", 0),
@@ -97,8 +79,8 @@ func (a *api) listen(ctx context.Context, addr string, cert tls.Certificate, ser
 			return context.WithValue(ctx, handshake{}, &sync.Once{})
 		},
 	}
-	a.done.Go(func() { _ = server.ServeTLS(ln, "", "") })
-	return server, url, nil
+	a.done.Go(func() { _ = a.server.ServeTLS(ln, "", "") })
+	return nil
 }
 
 // handshake is the context key under which a connection counts its own once.
@@ -125,21 +107,19 @@ func (a *api) stop() {
 // serve answers one request: latency, then the call's own answer, spoiled by a
 // waiting fault. It is recorded before it is sent, so that a client that has its
 // answer finds it counted.
-func (a *api) serve(w http.ResponseWriter, r *http.Request) { a.handle(w, r, classify(r), a.answer) }
-
-func (a *api) handle(w http.ResponseWriter, r *http.Request, call Call, answer func(Call, *http.Request, Settings) reply) {
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	r.Context().Value(handshake{}).(*sync.Once).Do(func() { a.record.count(func(n *Counters) { n.Handshakes++ }) })
-	q := Request{Time: time.Now(), Call: call, Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
+	q := Request{Time: time.Now(), Call: classify(r), Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s := a.settings.get()
 	if pause(r.Context(), s.Latency) != nil {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
-	fault, _ := a.settings.take(q.Call)
+	fault := a.settings.take(q.Call)
 	var rep reply
 	if fault.Status == 0 || fault.Echo { // else nothing is done for the caller
-		rep = answer(q.Call, r, s)
+		rep = a.answer(q.Call, r, s)
 	}
 	rep = fault.apply(rep, r)
 	if q.Status = rep.status; fault.Drop {
@@ -158,6 +138,8 @@ func classify(r *http.Request) Call {
 		return CallAuthorize
 	case path == configPath, oidcPath(path) == serverPath:
 		return CallDiscovery
+	case path == actionsPath:
+		return CallActions
 	case path == "/api/2.0/postgres/credentials":
 		return CallCredentials
 	case path == "/api/2.0/database/credentials":
@@ -170,7 +152,7 @@ func classify(r *http.Request) Call {
 		return resourceCall(path)
 	}
 	if _, secret, ok := secretsPath(path); ok {
-		return secretCall(r, secret)
+		return secretCall(r.Method, secret)
 	}
 	return CallOther
 }
@@ -178,10 +160,6 @@ func classify(r *http.Request) Call {
 func (a *api) answer(call Call, r *http.Request, s Settings) reply {
 	method := http.MethodGet
 	switch call {
-	case CallAuthorize: // its form posts
-		if r.Method == http.MethodPost {
-			method = http.MethodPost
-		}
 	case CallToken, CallCredentials, CallInstanceCredentials, CallSecretCreate:
 		method = http.MethodPost
 	case CallSecretDelete:
@@ -190,7 +168,7 @@ func (a *api) answer(call Call, r *http.Request, s Settings) reply {
 	switch {
 	case call == CallOther:
 		return apiError(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "No API found for '"+r.Method+" "+r.URL.Path+"'")
-	case r.Method != method:
+	case r.Method != method && (call != CallAuthorize || r.Method != http.MethodPost): // its form posts
 		return apiError(http.StatusMethodNotAllowed, "BAD_REQUEST", "method not allowed")
 	case call == CallToken:
 		return a.token(r, s)
@@ -198,8 +176,10 @@ func (a *api) answer(call Call, r *http.Request, s Settings) reply {
 		return a.authorize(r, s)
 	case call == CallDiscovery:
 		return a.discovery(r, s)
+	case call == CallActions:
+		return a.actions(r)
 	case s.WorkspaceHeader && r.Header.Get("X-Databricks-Workspace-Id") != workspaceID:
-		return apiError(http.StatusBadRequest, "INVALID_PARAMETER_VALUE", "This host serves many workspaces: X-Databricks-Workspace-Id must name one of yours")
+		return invalidParameter("This host serves many workspaces: X-Databricks-Workspace-Id must name one of yours")
 	}
 	who, refused := a.bearer(r, s)
 	if refused != nil {
@@ -220,43 +200,57 @@ func (a *api) answer(call Call, r *http.Request, s Settings) reply {
 	return a.resource(r, s)
 }
 
-// bearer checks the workspace token and the entitlement of its principal.
-func (a *api) bearer(r *http.Request, s Settings) (string, *reply) {
+// bearer returns the principal of a workspace token or personal access token, or why it
+// is refused.
+func (a *api) bearer(r *http.Request, s Settings) (who string, refused *reply) {
+	refuse := func(status int, code, message string) (string, *reply) {
+		rep := apiError(status, code, message)
+		return "", &rep
+	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
 	}
-	who, refused := a.whose(token, s)
-	if refused == nil && s.NoWorkspaceAccess {
+	if strings.HasPrefix(token, "dapi") {
+		if who = a.principals.byPAT(token); who == "" || s.PATRevoked {
+			return refuse(http.StatusForbidden, "403", "Invalid access token.")
+		}
+	} else {
+		c, err := a.sign.verify(token, WorkspaceToken, s.clock())
+		switch {
+		case errors.Is(err, errExpiredJWT):
+			return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Access token is expired.")
+		case err != nil || a.principals.get(c.Subject).id == "":
+			return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
+		}
+		who = c.Subject
+	}
+	if s.NoWorkspaceAccess {
 		return refuse(http.StatusForbidden, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement")
 	}
-	return who, refused
-}
-
-// whose names the principal of a workspace token or personal access token.
-func (a *api) whose(token string, s Settings) (string, *reply) {
-	if strings.HasPrefix(token, "dapi") {
-		if user := a.principals.byPAT(token); user != "" && !s.PATRevoked {
-			return user, nil
-		}
-		return refuse(http.StatusForbidden, "403", "Invalid access token.")
-	}
-	c, err := a.sign.verify(token, WorkspaceToken, s.clock())
-	switch {
-	case errors.Is(err, errExpiredJWT):
-		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Access token is expired.")
-	case err != nil || !a.principals.known(c.Subject):
-		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
-	}
-	return c.Subject, nil
-}
-
-func refuse(status int, code, message string) (string, *reply) {
-	rep := apiError(status, code, message)
-	return "", &rep
+	return who, nil
 }
 
 // apiError has the form of databricks-sdk-go apierr.
 func apiError(status int, code, message string) reply {
 	return jsonReply(status, map[string]string{"error_code": code, "message": message})
+}
+
+func invalidParameter(message string) reply {
+	return apiError(http.StatusBadRequest, "INVALID_PARAMETER_VALUE", message)
+}
+
+// timestamp is a time as the API writes it.
+func timestamp(t time.Time) string {
+	return t.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+}
+
+func (rep reply) writeHead(w http.ResponseWriter) {
+	for k, v := range rep.header {
+		w.Header()[k] = v
+	}
+	if rep.status != http.StatusNoContent {
+		w.Header().Set("Content-Length", strconv.Itoa(len(rep.body)))
+	}
+	w.WriteHeader(rep.status)
 }

@@ -2,11 +2,11 @@ package emulator
 
 import (
 	"compress/gzip"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,72 +16,64 @@ import (
 
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	l := apiOnly(t)
-	known := `{"endpoint":"` + l.Endpoint + `"`
-	token := func(spec TokenSpec) string { return mint(t, l.Lakebase, spec) }
+	l := begin(t, Options{NoPostgres: true, Instances: []string{"shop", "other"}})
+	known, instance := `{"endpoint":"`+l.Endpoint+`"`, "/api/2.0/database/credentials"
 	for _, tt := range []struct {
-		name, bearer, body string
-		status             int
-		message            string
+		name, bearer, path, body string
+		status                   int
+		message                  string
 	}{
-		{"no bearer", "", known + "}", 401, "Credential was not sent"},
-		{"expired bearer", token(TokenSpec{Kind: WorkspaceToken, Life: -time.Second}), known + "}", 401, "expired"},
-		{"foreign bearer", token(TokenSpec{Kind: WorkspaceToken, Foreign: true}), known + "}", 401, "Invalid Token"},
-		{"database token as bearer", token(TokenSpec{}), known + "}", 401, "Invalid Token"},
-		{"no endpoint", l.bearer, "{}", 400, `Field 'endpoint' is required, expected non-default value (not "")!`},
-		{"unknown endpoint", l.bearer, `{"endpoint":"projects/shop/branches/production/endpoints/none"}`, 404, "endpoint id not found [TraceId: "},
-		{"not JSON", l.bearer, "endpoint=x", 400, "Invalid JSON"},
-		{"ttl too short", l.bearer, known + `,"ttl":"299s"}`, 400, "life must be between"},
-		{"ttl too long", l.bearer, known + `,"ttl":"3601s"}`, 400, "life must be between"},
-		{"ttl no duration", l.bearer, known + `,"ttl":"15m"}`, 400, "no duration"},
-		{"shortest ttl", l.bearer, known + `,"ttl":"300s"}`, 200, ""},
+		{"no bearer", "", credentialsPath, known + "}", 401, "Credential was not sent"},
+		{"expired bearer", l.MintToken(TokenSpec{Kind: WorkspaceToken, Life: -time.Second}), credentialsPath, known + "}", 401, "expired"},
+		{"foreign bearer", l.MintToken(TokenSpec{Kind: WorkspaceToken, Foreign: true}), credentialsPath, known + "}", 401, "Invalid Token"},
+		{"database token as bearer", l.MintToken(TokenSpec{}), credentialsPath, known + "}", 401, "Invalid Token"},
+		{"no endpoint", l.bearer, credentialsPath, "{}", 400, `Field 'endpoint' is required, expected non-default value (not "")!`},
+		{"unknown endpoint", l.bearer, credentialsPath, `{"endpoint":"projects/shop/branches/production/endpoints/none"}`, 404, "endpoint id not found [TraceId: "},
+		{"not JSON", l.bearer, credentialsPath, "endpoint=x", 400, "Invalid JSON"},
+		{"ttl too short", l.bearer, credentialsPath, known + `,"ttl":"299s"}`, 400, "life must be between"},
+		{"ttl too long", l.bearer, credentialsPath, known + `,"ttl":"3601s"}`, 400, "life must be between"},
+		{"ttl no duration", l.bearer, credentialsPath, known + `,"ttl":"15m"}`, 400, "no duration"},
+		{"shortest ttl", l.bearer, credentialsPath, known + `,"ttl":"300s"}`, 200, "expire_time"},
+		{"instance, no bearer", "", instance, `{"instance_names":["shop"]}`, 401, "Credential was not sent"},
+		{"no instance", l.bearer, instance, `{"request_id":"x"}`, 400, "Field 'instance_names' is required"},
+		{"unknown instance", l.bearer, instance, `{"instance_names":["shop","none"]}`, 404, "Database instance 'none' not found"},
+		{"instance", l.bearer, instance, `{"instance_names":["shop"]}`, 200, "expiration_time"},
 	} {
-		a := l.as(tt.bearer).call("POST", credentialsPath, tt.body)
-		if a.status != tt.status || !strings.Contains(a.str("message"), tt.message) {
-			t.Errorf("%s: got %+v, want status %d and %q", tt.name, a, tt.status, tt.message)
-		}
-		if tt.status == 200 {
+		begun := time.Now()
+		a := l.as(tt.bearer).call("POST", tt.path, tt.body)
+		a.want(t, tt.name, tt.status, tt.message)
+		if tt.name == "shortest ttl" {
 			at, err := time.Parse(time.RFC3339Nano, a.str("expire_time"))
-			if left := time.Until(at); err != nil || left < 200*time.Second || left > 300*time.Second {
-				t.Errorf("%s: expires in %v, %v", tt.name, left, err)
+			if life := at.Sub(begun); err != nil || life < 299*time.Second || life > 300*time.Second+time.Since(begun) {
+				t.Errorf("%s: got a life of %v, %v", tt.name, life, err)
 			}
 		}
 	}
+	l.get(instance).want(t, "GET", 405, "method not allowed")
 	l.Set(func(s *Settings) { s.NoWorkspaceAccess = true })
-	if a := l.call("POST", credentialsPath, known+"}"); a.status != 403 || !strings.Contains(a.text, "API is disabled for users without workspace-access entitlement") {
-		t.Errorf("no entitlement: got %+v", a)
-	}
+	l.call("POST", credentialsPath, known+"}").want(t, "no entitlement", 403, "API is disabled for users without workspace-access entitlement")
 }
 
 // Faults are used up in order, by the call that they name.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	l := apiOnly(t)
-	token := func() (answer, error) { return l.tryToken(l.ClientID, l.ClientSecret) }
 	l.Set(func(s *Settings) {
 		s.Faults = []Fault{Answer(CallCredentials, 1, 500, ""), Answer(CallToken, 2, 429, "7"), {Call: CallToken, Drop: true},
 			{Call: CallToken, Truncate: true}, {Call: CallToken, Echo: true, Status: 500}, {Call: CallToken, Slow: 50 * time.Millisecond}}
 	})
-	for range 2 {
-		if a, err := token(); err != nil || a.status != 429 || a.header.Get("Retry-After") != "7" || a.body["error_code"] != "REQUEST_LIMIT_EXCEEDED" {
-			t.Errorf("429: got %+v, %v", a, err)
+	for _, want := range []struct {
+		status int
+		fails  bool
+		text   string
+	}{{429, false, "REQUEST_LIMIT_EXCEEDED"}, {429, false, "emulated fault 429"}, {0, true, ""}, {200, true, ""}, {500, false, l.ClientSecret}, {200, false, "access_token"}, {200, false, "access_token"}} {
+		a, err := l.tryToken(l.ClientID, l.ClientSecret)
+		if (err != nil) != want.fails {
+			t.Errorf("got %+v, %v, want an error %v", a, err, want.fails)
 		}
-	}
-	if a, err := token(); err == nil {
-		t.Errorf("dropped: got %+v", a)
-	}
-	if a, err := token(); err == nil || a.status != 200 {
-		t.Errorf("truncated: got %+v, %v", a, err)
-	}
-	if a, err := token(); err != nil || a.status != 500 || !strings.Contains(a.text, l.ClientSecret) || !strings.Contains(a.text, "Basic ") {
-		t.Errorf("echo: got %+v, %v", a, err)
-	}
-	at := time.Now()
-	if a, err := token(); err != nil || a.str("access_token") == "" || time.Since(at) < 50*time.Millisecond {
-		t.Errorf("slow: got %+v, %v after %v", a, err, time.Since(at))
-	}
-	if a, err := token(); err != nil || a.status != 200 {
-		t.Errorf("after the faults: got %+v, %v", a, err)
+		if a.want(t, "token", want.status, want.text); want.status == 429 && a.header.Get("Retry-After") != "7" {
+			t.Errorf("got Retry-After %q", a.header.Get("Retry-After"))
+		}
 	}
 	if left := l.Settings().Faults; len(left) != 1 || left[0].Call != CallCredentials {
 		t.Errorf("got %+v left", left)
@@ -95,23 +87,17 @@ func TestFaults(t *testing.T) {
 	}
 	l.Set(func(s *Settings) { s.Faults = []Fault{Redirect(AnyCall, 307, "https://other.example/")} })
 	for range 2 {
-		if a, err := token(); err != nil || a.status != 307 || a.header.Get("Location") != "https://other.example/" {
-			t.Errorf("redirect: got %+v, %v", a, err)
+		if a := l.token(l.ClientID, l.ClientSecret); a.status != 307 || a.header.Get("Location") != "https://other.example/" {
+			t.Errorf("redirect: got %+v", a)
 		}
 	}
 	l.Set(func(s *Settings) { s.Faults = []Fault{HTML(CallToken)} })
-	if a, err := token(); err != nil || a.status != 200 || !strings.HasPrefix(a.text, "<!doctype html>") {
-		t.Errorf("HTML: got %+v, %v", a, err)
-	}
+	l.token(l.ClientID, l.ClientSecret).want(t, "HTML", 200, "<!doctype html>")
 	// Go's client undoes once what it thinks that it asked for.
 	l.Set(func(s *Settings) { s.Faults = []Fault{{Call: CallToken, Gzip: 2, Pad: 3}} })
-	a, err := token()
+	z, err := gzip.NewReader(strings.NewReader(l.token(l.ClientID, l.ClientSecret).text))
 	if err != nil {
 		t.Fatal(err)
-	}
-	z, err := gzip.NewReader(strings.NewReader(a.text))
-	if err != nil {
-		t.Fatalf("%v: %q", err, a.text)
 	}
 	if text, err := io.ReadAll(z); err != nil || !strings.HasPrefix(string(text), "{") || !strings.HasSuffix(string(text), "}   ") {
 		t.Errorf("gzip: got %q, %v", text, err)
@@ -121,7 +107,7 @@ func TestFaults(t *testing.T) {
 func TestSpoiledFields(t *testing.T) {
 	t.Parallel()
 	l := apiOnly(t)
-	for field, want := range map[Field]any{Normal: 3600.0, Missing: nil, String: "3600", Zero: 0.0, Negative: -3600.0} {
+	for field, want := range map[Field]any{"": 3600.0, Missing: nil, String: "3600", Zero: 0.0, Negative: -3600.0} {
 		l.Set(func(s *Settings) { s.ExpiresIn = field })
 		if a := l.token(l.ClientID, l.ClientSecret); a.body["expires_in"] != want || a.str("access_token") == "" {
 			t.Errorf("%q: got %+v", field, a)
@@ -138,7 +124,8 @@ func TestSpoiledFields(t *testing.T) {
 	}
 }
 
-// Latency is added to each request, connect latency to each connection.
+// Latency is added to each request, connect latency to each connection. Close waits for
+// neither.
 func TestLatency(t *testing.T) {
 	t.Parallel()
 	l := apiOnly(t)
@@ -152,126 +139,282 @@ func TestLatency(t *testing.T) {
 	if n := l.Counters(); n.Connections != 1 || n.Handshakes != 1 || n.Requests != 2 {
 		t.Errorf("got counters %+v", n)
 	}
-}
-
-// Close does not wait for a slow answer.
-func TestClose_DuringRequest(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
 	l.Set(func(s *Settings) { s.Latency = time.Hour })
+	l.http.CloseIdleConnections()
 	failed := make(chan error, 1)
 	go func() {
 		_, err := l.tryToken(l.ClientID, l.ClientSecret)
 		failed <- err
 	}()
-	waitFor(t, "the connection", func() bool { return l.Counters().Handshakes == 1 })
+	waitFor(t, "the connection", func() bool { return l.Counters().Handshakes == 2 })
 	if err := l.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	if err := <-failed; err == nil {
 		t.Error("the request was answered")
 	}
-}
-
-func TestNoPostgres(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
 	if c, err := net.Dial("tcp", "127.0.0.1:"+l.PGPort()); err == nil {
 		c.Close()
-		t.Error("something listens on PGPort")
-	}
-	if err := l.Suspend(t.Context()); !errors.Is(err, errNoCompute) {
-		t.Errorf("Suspend: got %v", err)
+		t.Error("something listens on PGPort without Postgres")
 	}
 }
 
 // On a unified host, only the account's endpoints work; elsewhere, only the workspace's.
-func TestDiscovery_Unified(t *testing.T) {
+func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	l := apiOnly(t)
+	const audiences = "token_federation_default_oidc_audiences"
 	own, account := l.WorkspaceURL()+"/oidc", l.WorkspaceURL()+"/oidc/accounts/"+accountID
-	isLoginPage := func(a answer) bool { return a.status == 200 && strings.HasPrefix(a.text, "<!doctype html>") }
 	check := func(base string, works bool) {
 		t.Helper()
-		if a := l.post(base+"/v1/token", refreshForm(l.IssueRefresh(""))); isLoginPage(a) == works || (a.str("access_token") != "") != works {
+		if a := l.post(base+"/v1/token", refreshForm(l.IssueRefresh(""))); (a.str("access_token") != "") != works {
 			t.Errorf("token endpoint of %s: got %+v, want it to work: %v", base, a, works)
 		}
-		if a := l.get(strings.TrimPrefix(base, l.WorkspaceURL()) + "/v1/authorize?" + authorizeForm("approve", "1").Encode()); isLoginPage(a) == works {
+		a := l.get(strings.TrimPrefix(base, l.WorkspaceURL()) + "/v1/authorize?" + authorizeForm("approve", "1").Encode())
+		if page := a.status == 200 && strings.HasPrefix(a.text, "<!doctype html>"); page == works {
 			t.Errorf("authorization endpoint of %s: got %+v, want it to work: %v", base, a, works)
+		}
+	}
+	config := func(want map[string]any) {
+		t.Helper()
+		got := l.get(configPath).body
+		for name, value := range want {
+			if diff := cmp.Diff(value, got[name]); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
 		}
 	}
 	check(own, true)
 	check(account, false)
-	if a := l.get(configPath); a.body["host_type"] != "workspace" || a.body["workspace_id"] != workspaceID || a.body["oidc_endpoint"] != own {
-		t.Errorf("got %+v", a)
-	}
-	if a := l.get("/oidc" + serverPath); a.body["token_endpoint"] != own+"/v1/token" {
-		t.Errorf("got %+v", a)
-	}
+	config(map[string]any{"host_type": "workspace", "workspace_id": workspaceID, "oidc_endpoint": own, audiences: []any{own + "/v1/token"}})
 	l.Set(func(s *Settings) { s.Unified = true })
 	check(own, false)
 	check(l.WorkspaceURL()+"/oidc/accounts/other", false)
 	check(account, true)
-	if a := l.get(configPath); a.body["host_type"] != "unified" || a.body["workspace_id"] != nil || a.body["oidc_endpoint"] != account || a.body["account_id"] != accountID {
-		t.Errorf("got %+v", a)
-	}
+	config(map[string]any{"host_type": "unified", "workspace_id": nil, "oidc_endpoint": account, "account_id": accountID, audiences: []any{account + "/v1/token"}})
 	if a := l.get("/oidc/accounts/" + accountID + serverPath); a.body["token_endpoint"] != account+"/v1/token" || a.body["authorization_endpoint"] != account+"/v1/authorize" {
 		t.Errorf("got %+v", a)
 	}
-	if a := l.post(account+"/v1/token", exchangeForm(l, l.IssueWorkload("", account+"/v1/token", 0))); a.status != 200 {
-		t.Errorf("the audience follows: got %+v", a)
-	}
-	l.Set(func(s *Settings) { s.AccountPlaceholder = true })
-	if a := l.get(configPath); a.body["oidc_endpoint"] != l.WorkspaceURL()+"/oidc/accounts/{account_id}" {
+	l.Set(func(s *Settings) { s.AccountPlaceholder, s.Audiences = true, []string{"one", "two"} })
+	config(map[string]any{"oidc_endpoint": l.WorkspaceURL() + "/oidc/accounts/{account_id}", audiences: []any{"one", "two"}})
+	l.Set(func(s *Settings) {
+		*s = Settings{ForeignOIDCEndpoint: "https://o.example", ForeignTokenEndpoint: "https://t.example", ForeignAuthorizationEndpoint: "https://a.example", Audiences: []string{}}
+	})
+	config(map[string]any{"oidc_endpoint": "https://o.example", audiences: nil})
+	if a := l.get("/oidc" + serverPath); a.body["token_endpoint"] != "https://t.example" || a.body["authorization_endpoint"] != "https://a.example" {
 		t.Errorf("got %+v", a)
 	}
-}
-
-func TestDiscovery_ForeignEndpoints(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
-	const audiences = "token_federation_default_oidc_audiences"
-	wantAudiences := func(want any) {
-		t.Helper()
-		if diff := cmp.Diff(want, l.get(configPath).body[audiences]); diff != "" {
-			t.Errorf("audiences (-want +got):\n%s", diff)
-		}
-	}
-	wantAudiences([]any{l.WorkspaceURL() + "/oidc/v1/token"})
-	l.Set(func(s *Settings) {
-		s.ForeignOIDCEndpoint, s.ForeignTokenEndpoint, s.ForeignAuthorizationEndpoint = "https://o.example", "https://t.example", "https://a.example"
-		s.Audiences = []string{"one", "two"}
-	})
-	wantAudiences([]any{"one", "two"})
-	server := l.get("/oidc" + serverPath)
-	if o := l.get(configPath).str("oidc_endpoint"); o != "https://o.example" || server.str("token_endpoint") != "https://t.example" || server.str("authorization_endpoint") != "https://a.example" {
-		t.Errorf("got %s, %+v", o, server)
-	}
-	l.Set(func(s *Settings) { s.Audiences = []string{} })
-	wantAudiences(nil)
-}
-
-// roundTripper adds a header.
-type roundTripper struct {
-	http.RoundTripper
-	name, value string
-}
-
-func (h roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set(h.name, h.value)
-	return h.RoundTripper.RoundTrip(r)
-}
-
-func TestWorkspaceHeader(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
-	l.Set(func(s *Settings) { s.WorkspaceHeader = true })
-	transport := l.http.Transport
+	l.Set(func(s *Settings) { *s = Settings{WorkspaceHeader: true} })
 	for id, status := range map[string]int{workspaceID: 200, "1": 400} {
-		l.http.Transport = roundTripper{transport, "X-Databricks-Workspace-Id", id}
-		if a := l.get("/api/2.0/preview/scim/v2/Me"); a.status != status {
-			t.Errorf("%s: got %+v, want %d", id, a, status)
+		l.must(l.try("GET", mePath, "", "", func(r *http.Request) {
+			r.Header.Set("X-Databricks-Workspace-Id", id)
+			r.Header.Set("Authorization", "Bearer "+l.bearer)
+		})).want(t, "workspace "+id, status, "")
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	l := apiOnly(t)
+	path := secretsPrefix + l.get(mePath).str("id") + secretsSuffix
+	a := l.call("POST", path, `{"lifetime":"7776000s"}`)
+	value := a.str("secret")
+	created, _ := time.Parse(time.RFC3339Nano, a.str("create_time"))
+	expires, _ := time.Parse(time.RFC3339Nano, a.str("expire_time"))
+	if a.status != 200 || !strings.HasPrefix(value, "dose") || a.body["status"] != "ACTIVE" || a.body["secret_hash"] == "" || expires.Sub(created) != 90*24*time.Hour {
+		t.Fatalf("create: got %+v", a)
+	}
+	signsIn := func(secret string, want bool) {
+		t.Helper()
+		if got := l.token(l.ClientID, secret).status == 200; got != want {
+			t.Errorf("the secret signs in: %v, want %v", got, want)
 		}
 	}
+	signsIn(l.ClientSecret, true)
+	signsIn(value, true)
+	for _, query := range []string{"", "?page_token=1", "?page_size=10"} { // it is shown once
+		if a := l.get(path + query); a.status != 200 || strings.Contains(a.text, value) || a.body["secrets"] == nil {
+			t.Errorf("list%s: got %+v", query, a)
+		}
+	}
+	first := l.Secrets()[0].ID
+	for _, status := range []int{200, 404} {
+		l.call("DELETE", path+"/"+first, "").want(t, "delete", status, "")
+	}
+	signsIn(l.ClientSecret, false)
+	for name, body := range map[string]string{"no unit": `{"lifetime":"90"}`, "too long": `{"lifetime":"63072001s"}`, "zero": `{"lifetime":"0s"}`, "not JSON": `x`} {
+		l.call("POST", path, body).want(t, name, 400, "")
+	}
+	for range 4 {
+		l.call("POST", path, "").want(t, "create", 200, "")
+	}
+	l.call("POST", path, "").want(t, "the sixth", 400, "RESOURCE_LIMIT_EXCEEDED")
+	seen, pages := 0, 0
+	for token := ""; pages == 0 || token != ""; pages++ {
+		a := l.get(path + "?page_token=" + token)
+		list, _ := a.body["secrets"].([]any)
+		seen, token = seen+len(list), a.str("next_page_token")
+	}
+	if seen != 5 || pages != 3 {
+		t.Errorf("got %d secrets on %d pages, want 5 on 3", seen, pages)
+	}
+	l.get(secretsPrefix+"42"+secretsSuffix).want(t, "another's", 404, "")
+	l.as(l.PAT()).get(path).want(t, "a service principal's, by a user", 404, "")
+	l.Set(func(s *Settings) { s.SecretsDenied = true })
+	l.get(path).want(t, "denied", 403, "")
+	l.Set(func(s *Settings) { s.SecretsDenied, s.SecretDelay = false, time.Hour })
+	for _, s := range l.Secrets()[3:] {
+		if err := l.DeleteSecret(s.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := l.AddSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signsIn(made.Value, true)
+	signsIn(l.call("POST", path, "").str("secret"), false) // before SecretDelay
+	l.Set(func(s *Settings) { s.ClockSkew = 91 * 24 * time.Hour })
+	signsIn(value, false) // expired
+}
+
+func TestResources(t *testing.T) {
+	t.Parallel()
+	l := apiOnly(t)
+	const reader = "projects/lab/branches/main/endpoints/reader"
+	for _, r := range []Resource{{Name: "projects/shop/branches/dev"}, {Name: "projects/lab/branches/main/endpoints/primary"}, {Name: "projects/empty"},
+		{Name: "projects/shop/branches/old", Archived: true}, {Name: reader, ReadOnly: true, Disabled: true}} {
+		if err := l.Put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"", "shop", "projects/Shop", "projects/shop/branches", "projects/shop/endpoints/e", "projects/shop/branches/b/endpoints/e/x"} {
+		if err := l.Put(Resource{Name: name}); err == nil {
+			t.Errorf("%q was accepted", name)
+		}
+	}
+	var names []string
+	for _, r := range l.Resources() {
+		names = append(names, r.Name)
+	}
+	if diff := cmp.Diff([]string{"projects/shop", "projects/shop/branches/production", Endpoint, "projects/shop/branches/dev", "projects/lab", "projects/lab/branches/main",
+		"projects/lab/branches/main/endpoints/primary", "projects/empty", "projects/shop/branches/old", reader}, names); diff != "" {
+		t.Error(diff)
+	}
+	status := func(name string) map[string]any {
+		s, _ := l.get(resourcesPath + name).body["status"].(map[string]any)
+		return s
+	}
+	hosts := func(s map[string]any) any { return s["hosts"].(map[string]any)["host"] }
+	for name, want := range map[string]map[string]any{
+		"projects/lab":               {"default_branch": "projects/lab/branches/main"},
+		"projects/shop":              {"default_branch": "projects/shop/branches/production"},
+		"projects/empty":             {"default_branch": ""},
+		"projects/shop/branches/old": {"current_state": "ARCHIVED", "default": false},
+		"projects/lab/branches/main": {"current_state": "READY", "default": true},
+		reader:                       {"disabled": true, "endpoint_type": "ENDPOINT_TYPE_READ_ONLY"},
+		Endpoint:                     {"disabled": false, "current_state": "ACTIVE"},
+	} {
+		got := status(name)
+		for key, value := range want {
+			if got[key] != value {
+				t.Errorf("%s: got %s %v, want %v", name, key, got[key], value)
+			}
+		}
+		if uid := l.get(resourcesPath + name).str("uid"); uid == "" || uid != UID(name) {
+			t.Errorf("%s: got uid %q", name, uid)
+		}
+	}
+	if got := hosts(status(reader)); got != "127.0.0.1" {
+		t.Errorf("got read-only host %v", got)
+	}
+	l.Set(func(s *Settings) { s.EndpointDisabled, s.EndpointHost = true, "ep-x.database.example.com" })
+	if s := status(Endpoint); s["disabled"] != true || hosts(s) != "ep-x.database.example.com" {
+		t.Errorf("got %+v", s)
+	}
+	for _, path := range []string{"projects/none", "projects/shop/branches/none", "projects/none/branches", "projects/shop/x/y", Endpoint + "/more/still", "projects/" + UID("projects/shop")} {
+		l.get(resourcesPath+path).want(t, path, 404, "NOT_FOUND")
+	}
+	if err := l.Remove("projects/lab"); err != nil || len(l.Resources()) != 6 || l.Remove("projects/lab") == nil {
+		t.Errorf("got %v, %d left", err, len(l.Resources()))
+	}
+}
+
+func TestResources_Pages(t *testing.T) {
+	t.Parallel()
+	l := apiOnly(t)
+	want := []string{"production"}
+	for i := range 7 {
+		want = append(want, "b"+strconv.Itoa(i))
+		if err := l.Put(Resource{Name: "projects/shop/branches/" + want[i+1] + "/endpoints/e"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const path = resourcesPath + "projects/shop/branches?page_size="
+	all := func(size string, wantPages int) {
+		t.Helper()
+		var names []string
+		pages := 0
+		for token := ""; pages == 0 || token != "" && pages < 20; pages++ {
+			a := l.get(path + size + "&page_token=" + token)
+			items, _ := a.body["branches"].([]any)
+			for _, i := range items {
+				names = append(names, i.(map[string]any)["branch_id"].(string))
+			}
+			token = a.str("next_page_token")
+		}
+		if diff := cmp.Diff(want, names); diff != "" || pages != wantPages {
+			t.Errorf("by %q: got %d pages, %s", size, pages, diff)
+		}
+	}
+	for size, pages := range map[string]int{"": 1, "0": 1, "100": 1, "3": 3, "8": 1, "1": 8} {
+		all(size, pages)
+	}
+	l.Set(func(s *Settings) { s.PageSize = 2 })
+	all("100", 4)
+	other := l.get(path).str("next_page_token")
+	for _, bad := range []string{path + "101", path + "x", path + "&page_token=x", resourcesPath + "projects?page_token=" + other} {
+		l.get(bad).want(t, bad, 400, "INVALID_PARAMETER_VALUE")
+	}
+	if n := l.Counters().ByCall; n[CallProjects] != 1 || n[CallEndpoint] != 0 || n[CallBranches] < 20 {
+		t.Errorf("got counters %+v", n)
+	}
+}
+
+func TestInstances(t *testing.T) {
+	t.Parallel()
+	l := begin(t, Options{Instances: []string{"shop", "other"}, Suspended: true})
+	const path = "/api/2.0/database/instances"
+	for _, want := range []InstanceState{Starting, Available} {
+		if a := l.get(path + "/shop"); a.body["state"] != string(want) || a.body["read_write_dns"] != "localhost" || a.body["read_only_dns"] != "127.0.0.1" {
+			t.Errorf("got %+v, want %s", a, want)
+		}
+		if err := l.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := l.get(path); len(a.body["database_instances"].([]any)) != 2 {
+		t.Errorf("got %+v", a)
+	}
+	l.get(path+"/none").want(t, "none", 404, "Database instance 'none' not found")
+	l.Set(func(w *Settings) { w.InstanceState, w.ReadOnlyHost, w.EndpointHost = Stopped, NoHost, "i.example" })
+	if a := l.get(path + "/other"); a.body["state"] != "STOPPED" || a.body["effective_stopped"] != true || a.body["read_only_dns"] != nil || a.body["read_write_dns"] != "i.example" {
+		t.Errorf("got %+v", a)
+	}
+	// A workspace token is a password of its own principal.
+	if err := l.AddUser(t.Context(), "eve@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	login := func(user, password, code, message string) {
+		t.Helper()
+		_, err := l.connect(t.Context(), user, password, l.Database)
+		wantState(t, err, code, message)
+	}
+	login(l.ClientID, l.bearer, "", "")
+	login(l.ClientID, l.MintToken(TokenSpec{}), "", "")
+	login("eve@example.com", l.bearer, "28P01", "password authentication failed")
+	login(l.ClientID, l.MintToken(TokenSpec{Kind: WorkspaceToken, Life: -time.Minute}), "XX000", "JWT token has expired")
+	login(l.ClientID, l.MintToken(TokenSpec{Kind: WorkspaceToken, Foreign: true}), "28P01", "password authentication failed")
+	l.Set(func(s *Settings) { s.WorkspacePassword = false })
+	login(l.ClientID, l.bearer, "28P01", "password authentication failed")
 }

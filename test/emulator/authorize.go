@@ -34,17 +34,17 @@ func (a *api) authorize(r *http.Request, s Settings) reply {
 		return page(http.StatusBadRequest, "The client is unknown.", "")
 	case !redirectForm.MatchString(form.Get("redirect_uri")):
 		return page(http.StatusBadRequest, "The redirect_uri is not registered for the client.", "")
-	case !a.principals.isUser(user):
-		return page(http.StatusForbidden, "Nobody of that name may sign in.", "")
+	case !a.principals.get(user).user:
+		return page(http.StatusForbidden, "No user of that name may sign in.", "")
 	}
 	if code, why := badRequest(form); code != "" {
 		return sendBack(form, url.Values{"error": {code}, "error_description": {why}})
 	}
 	switch form.Get("approve") {
 	case "1":
-		c := code{challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"), scope: form.Get("scope"),
-			expires: s.clock().Add(lifeOr(s.CodeLife, defaultCodeLife))}
-		return sendBack(form, url.Values{"code": {a.sessions.grantCode(c, user)}})
+		c := code{family: &family{user: user}, challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"),
+			scope: form.Get("scope"), expires: s.clock().Add(lifeOr(s.CodeLife, defaultCodeLife))}
+		return sendBack(form, url.Values{"code": {a.sessions.grantCode(c)}})
 	case "0":
 		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {user + " denied the request"}})
 	}
@@ -73,19 +73,32 @@ func sendBack(form, answer url.Values) reply {
 	if state := form.Get("state"); state != "" {
 		answer.Set("state", state)
 	}
-	return reply{status: http.StatusFound, header: http.Header{"Location": {form.Get("redirect_uri") + "?" + answer.Encode()}, "Cache-Control": {"no-store"}}}
+	location := form.Get("redirect_uri") + "?" + answer.Encode()
+	return reply{status: http.StatusFound, header: http.Header{"Location": {location}, "Cache-Control": {"no-store"}}}
 }
+
+const pageHTML = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Local Lakebase - Authorize</title></head><body>
+<h1>Local Lakebase</h1>
+<p>%s</p>
+%s</body></html>
+`
+
+const buttonsHTML = `<p>Signed in as <b id="user">%s</b>.</p>
+<form method="post">
+<button id="allow" name="approve" value="1">Allow</button>
+<button id="deny" name="approve" value="0">Deny</button>
+</form>
+`
 
 // page is what the user sees; with a user it has the two buttons. Its form
 // goes to the page's own address, which holds the request.
 func page(status int, words, user string) reply {
 	buttons := ""
 	if user != "" {
-		buttons = fmt.Sprintf("<p>Signed in as <b id=\"user\">%s</b>.</p>\n<form method=\"post\">\n"+
-			"<button id=\"allow\" name=\"approve\" value=\"1\">Allow</button>\n<button id=\"deny\" name=\"approve\" value=\"0\">Deny</button>\n</form>\n", html.EscapeString(user))
+		buttons = fmt.Sprintf(buttonsHTML, html.EscapeString(user))
 	}
-	body := fmt.Sprintf("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Local Lakebase - Authorize</title></head><body>\n<h1>Local Lakebase</h1>\n<p>%s</p>\n%s</body></html>\n",
-		html.EscapeString(words), buttons)
+	body := fmt.Sprintf(pageHTML, html.EscapeString(words), buttons)
 	return reply{status: status, body: []byte(body),
 		header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Cache-Control": {"no-store"}, "X-Frame-Options": {"DENY"}}}
 }

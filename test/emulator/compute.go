@@ -41,14 +41,13 @@ type compute struct {
 type wake struct {
 	mode   WakeMode
 	cancel context.CancelFunc
-	finish chan struct{} // closed to end WakeTime early; then nil
 	done   chan struct{} // closed when the wake has ended, well or not
 }
 
 // status returns the state, and what a login sees of it: of a sleeping compute the
 // mode that its next wake will have. It wakes nothing.
 func (c *compute) status() (State, WakeMode) {
-	mode := c.settings.get().wake()
+	mode := c.settings.get().Wake
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == Waking {
@@ -74,16 +73,16 @@ func (c *compute) requestWake() *wake {
 	defer c.mu.Unlock()
 	if c.state == Suspended && c.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(c.ctx)
-		w := &wake{mode: s.wake(), cancel: cancel, finish: make(chan struct{}), done: make(chan struct{})}
+		w := &wake{mode: s.Wake, cancel: cancel, done: make(chan struct{})}
 		c.state, c.wake, c.wokenAt, c.upAt = Waking, w, time.Now(), time.Time{}
 		c.gateway.record.count(func(n *Counters) { n.Wakes++ })
 		if w.mode == Refused {
 			c.gateway.closeListener()
 		}
-		go func(finish <-chan struct{}) {
+		go func() {
 			defer cancel()
-			c.run(ctx, w, s.WakeTime, finish)
-		}(w.finish)
+			c.run(ctx, w, s.WakeTime)
+		}()
 	}
 	if c.state == Up {
 		return nil
@@ -92,7 +91,7 @@ func (c *compute) requestWake() *wake {
 }
 
 // run brings the compute up, or back to sleep if it cannot.
-func (c *compute) run(ctx context.Context, w *wake, takes time.Duration, finish <-chan struct{}) {
+func (c *compute) run(ctx context.Context, w *wake, takes time.Duration) {
 	defer close(w.done)
 	var over <-chan time.Time // never, with Never
 	if takes >= 0 {
@@ -102,7 +101,6 @@ func (c *compute) run(ctx context.Context, w *wake, takes time.Duration, finish 
 	if err == nil {
 		select {
 		case <-over:
-		case <-finish:
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -119,16 +117,6 @@ func (c *compute) run(ctx context.Context, w *wake, takes time.Duration, finish 
 	}
 	c.state, c.upAt = Up, up
 	c.resetTimer()
-}
-
-// finishWake ends a wake in progress as soon as the server accepts connections.
-func (c *compute) finishWake() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state == Waking && c.wake.finish != nil {
-		close(c.wake.finish)
-		c.wake.finish = nil
-	}
 }
 
 // addClients changes the number of clients that are joined to the server.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,35 +23,35 @@ func (a *api) credentials(r *http.Request, s Settings, who string) reply {
 		TTL        string `json:"ttl"`
 		ExpireTime string `json:"expire_time"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+	if json.NewDecoder(r.Body).Decode(&in) != nil {
 		return apiError(http.StatusBadRequest, "MALFORMED_REQUEST", "Invalid JSON given in the body of the request")
 	}
 	if in.Endpoint == "" {
-		return apiError(http.StatusBadRequest, "INVALID_PARAMETER_VALUE", `Field 'endpoint' is required, expected non-default value (not "")!`)
+		return invalidParameter(`Field 'endpoint' is required, expected non-default value (not "")!`)
 	}
-	now := s.clock()
-	life, err := lifeAsked(in.TTL, in.ExpireTime, now)
+	life, err := lifeAsked(in.TTL, in.ExpireTime, s.clock())
 	if err != nil {
-		return apiError(http.StatusBadRequest, "INVALID_PARAMETER_VALUE", err.Error())
+		return invalidParameter(err.Error())
 	}
 	if _, ok := a.catalog.get(in.Endpoint); !ok || depth(in.Endpoint) != 3 {
-		return a.notFound("endpoint")
+		return notFound("endpoint")
 	}
-	expires := now.Add(lifeOr(life, lifeOr(s.DatabaseTokenLife, time.Hour)))
-	token, err := a.sign.mint(ticket{kind: DatabaseToken, subject: who, endpoint: in.Endpoint, issued: now, expires: expires})
-	if err != nil {
-		return apiError(http.StatusInternalServerError, "INTERNAL_ERROR", "token could not be signed")
-	}
-	body := map[string]string{"token": token}
+	return a.credential(s, ticket{subject: who, endpoint: in.Endpoint}, life, "expire_time")
+}
+
+// credential is the reply with a database token; expiry is the name of a field.
+func (a *api) credential(s Settings, t ticket, life time.Duration, expiry string) reply {
+	now := s.clock()
+	t.kind, t.issued, t.expires = DatabaseToken, now, now.Add(lifeOr(life, lifeOr(s.DatabaseTokenLife, time.Hour)))
+	body := map[string]string{"token": a.sign.mint(t)}
 	if s.ExpireTime != Missing {
-		body["expire_time"] = expires.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+		body[expiry] = timestamp(t.expires)
 	}
 	return jsonReply(http.StatusOK, body)
 }
 
 // lifeAsked reads ttl ("900s") or expire_time; 0 when neither is set.
-func lifeAsked(ttl, expireTime string, now time.Time) (time.Duration, error) {
-	var life time.Duration
+func lifeAsked(ttl, expireTime string, now time.Time) (life time.Duration, err error) {
 	switch {
 	case ttl == "" && expireTime == "":
 		return 0, nil
@@ -76,19 +77,76 @@ func lifeAsked(ttl, expireTime string, now time.Time) (time.Duration, error) {
 	return life, nil
 }
 
-func (a *api) notFound(what string) reply {
-	return apiError(http.StatusNotFound, "NOT_FOUND", what+" id not found [TraceId: "+a.traceID()+"]")
+// InstanceState is what the API says of every instance.
+type InstanceState string
+
+// States of an instance of Lakebase Provisioned; databricks-sdk-go service/database has
+// more.
+const (
+	Available InstanceState = "AVAILABLE"
+	Starting  InstanceState = "STARTING"
+	Stopped   InstanceState = "STOPPED"
+)
+
+const instancesPath = "/api/2.0/database/instances"
+
+// instanceCredentials is POST /api/2.0/database/credentials. Its tokens have no
+// life to choose.
+func (a *api) instanceCredentials(r *http.Request, s Settings, who string) reply {
+	var in struct {
+		RequestID     string   `json:"request_id"`
+		InstanceNames []string `json:"instance_names"`
+	}
+	if json.NewDecoder(r.Body).Decode(&in) != nil {
+		return apiError(http.StatusBadRequest, "MALFORMED_REQUEST", "Invalid JSON given in the body of the request")
+	}
+	if len(in.InstanceNames) == 0 {
+		return invalidParameter("Field 'instance_names' is required, expected non-default value (not [])!")
+	}
+	for _, name := range in.InstanceNames {
+		if !slices.Contains(a.instances, name) {
+			return noInstance(name)
+		}
+	}
+	return a.credential(s, ticket{subject: who}, 0, "expiration_time")
 }
 
-// me is the SCIM user of the caller: a service principal's user name is its client id.
-func (a *api) me(who string) reply {
-	user := map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"},
-		"id":      a.principals.scimID(who), "userName": who, "displayName": "local-lakebase", "active": true,
+// instance is GET /api/2.0/database/instances, the list, or one by name.
+func (a *api) instance(path string, s Settings) reply {
+	name := strings.TrimPrefix(strings.TrimPrefix(path, instancesPath), "/")
+	if slices.Contains(a.instances, name) {
+		return jsonReply(http.StatusOK, a.describeInstance(name, s))
 	}
-	if a.principals.isUser(who) {
-		user["displayName"], _, _ = strings.Cut(who, "@")
-		user["emails"] = []map[string]any{{"value": who, "type": "work", "primary": true}}
+	if name != "" {
+		return noInstance(name)
 	}
-	return jsonReply(http.StatusOK, user)
+	items := []any{}
+	for _, n := range a.instances {
+		items = append(items, a.describeInstance(n, s))
+	}
+	return jsonReply(http.StatusOK, map[string]any{"database_instances": items, "next_page_token": ""})
+}
+
+func (a *api) describeInstance(name string, s Settings) map[string]any {
+	state := s.InstanceState
+	if state == "" {
+		state = Available
+		if a.awake() != Up {
+			state = Starting
+		}
+	}
+	out := map[string]any{"name": name, "uid": UID(name), "state": state, "pg_version": "PG_VERSION_16",
+		"capacity": "CU_1", "effective_stopped": state == Stopped, "read_write_dns": s.host()}
+	if h := s.readOnlyHost(); h != "" {
+		out["read_only_dns"] = h
+	}
+	return out
+}
+
+func noInstance(name string) reply {
+	return apiError(http.StatusNotFound, "NOT_FOUND", fmt.Sprintf("Database instance '%s' not found. [TraceId: %x]", name, random(16)))
+}
+
+func notFound(what string) reply {
+	return apiError(http.StatusNotFound, "NOT_FOUND", fmt.Sprintf("%s id not found [TraceId: %x]", what, random(16)))
 }

@@ -50,8 +50,11 @@ func loginPage() reply {
 	return reply{status: page.Status, header: page.Header, body: []byte(page.Body)}
 }
 
-// tokenEndpoint is the URL of the one that works.
-func (a *api) tokenEndpoint(s Settings) string { return a.url + oidcRoot(s) + "/v1/token" }
+// audience is what the federation policy wants: by default the URL of the token endpoint
+// that works.
+func (a *api) audience(s Settings) string {
+	return orDefault(s.Audience, a.url+oidcRoot(s)+"/v1/token")
+}
 
 // discovery answers the two documents that databricks-sdk-go asks for before it
 // mints a token.

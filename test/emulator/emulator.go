@@ -1,16 +1,29 @@
+// Package emulator is a local Lakebase for tests, the quickstart and benchmarks,
+// and for application developers who want to run offline: a workspace API over
+// TLS that mints tokens, and a TLS gateway in front of a real Postgres that
+// sleeps and wakes.
+//
+// It speaks the wire forms of the public clients (databricks-sdk-go
+// service/postgres, databricks/cli libs/testserver, neondatabase/neon proxy);
+// if a live workspace may differ, a setting selects.
+//
+// It must never be linked into a program of this project, and never hold a real
+// credential: its secrets are random, and die with it.
 package emulator
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
 // Names of the one database and, without Options.Endpoints, the one endpoint.
@@ -22,7 +35,6 @@ const (
 // Options say how to start. The zero value is a complete Lakebase on free
 // loopback ports, with a compute that is up.
 type Options struct {
-	Dir        string   // existing directory for the CA's file; empty: a private one
 	APIAddr    string   // "" is 127.0.0.1:0
 	PGAddr     string   // "" is 127.0.0.1:0
 	Endpoints  []string // full names; all share the one compute
@@ -43,7 +55,7 @@ type Lakebase struct {
 	ClientSecret string // "dose" and 32 hex digits
 	User         string // the user name of Options.User
 	Endpoint     string // the first one
-	Instance     string // the first one; "" where there is none
+	Instance     string // the first one; "" if there is none
 	Database     string
 
 	dir, caFile string
@@ -52,7 +64,6 @@ type Lakebase struct {
 	sign        *signer
 	principals  *principals
 	api         *api
-	actions     *actions // not before api has started
 	gateway     *gateway // nil with NoPostgres, as is compute
 	compute     *compute
 	pgAddr      string
@@ -71,8 +82,8 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	run, cancel := context.WithCancel(context.Background())
 	l := &Lakebase{
 		ClientID: newUUID(), ClientSecret: newSecret(), User: orDefault(o.User.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
-		dir: dir, caFile: filepath.Join(orDefault(o.Dir, dir), "ca.pem"),
-		settings: &settingsStore{now: o.Settings}, record: &recorder{}, principals: &principals{}, cancel: cancel,
+		dir: dir, caFile: filepath.Join(dir, "ca.pem"), cancel: cancel,
+		settings: &settingsStore{now: o.Settings}, record: newRecorder(), sign: newSigner(), principals: &principals{},
 	}
 	if len(o.Endpoints) > 0 {
 		l.Endpoint = o.Endpoints[0]
@@ -82,7 +93,12 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 		l.Set(func(s *Settings) { s.WorkspacePassword = true })
 	}
 	l.principals.add(l.ClientID, l.ClientSecret)
-	l.principals.addUser(l.User)
+	l.principals.add(l.User, "")
+	l.api = &api{
+		settings: l.settings, record: l.record, sign: l.sign, issuer: newSigner(), actionsToken: newOpaque(), principals: l.principals,
+		clientID: l.ClientID, user: l.User, catalog: &catalog{}, sessions: newSessions(l.principals.remember), instances: o.Instances, awake: l.State,
+	}
+	l.principals.remember(l.api.actionsToken)
 	if err := l.start(ctx, run, o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -90,61 +106,33 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 }
 
 func (l *Lakebase) start(ctx, run context.Context, o Options) error {
-	ca, err := newAuthority()
+	ca, cert, err := newCertificate("localhost", "127.0.0.1", "::1")
 	if err != nil {
 		return err
 	}
-	cert, err := ca.issue("localhost", "127.0.0.1", "::1")
-	if err != nil {
+	if err := os.WriteFile(l.caFile, ca, 0o644); err != nil {
 		return err
 	}
-	if l.sign, err = newSigner(); err != nil {
-		return err
-	}
-	if err := os.WriteFile(l.caFile, ca.pem, 0o644); err != nil {
-		return err
-	}
-	if err := l.newAPI(o); err != nil {
-		return err
-	}
-	addr := orDefault(o.PGAddr, "127.0.0.1:0")
-	if o.NoPostgres {
-		if l.pgAddr, l.release, err = holdPort(addr); err != nil {
-			return err
-		}
-	} else if err := l.startCompute(ctx, run, o, addr, cert); err != nil {
-		return err
-	}
-	if err := l.api.start(run, orDefault(o.APIAddr, "127.0.0.1:0"), cert); err != nil {
-		return err
-	}
-	l.actions = &actions{api: l.api, cert: cert, ctx: run}
-	return nil
-}
-
-// newAPI makes the workspace API, which does not listen yet.
-func (l *Lakebase) newAPI(o Options) error {
-	l.api = &api{
-		settings: l.settings, record: l.record, sign: l.sign, principals: l.principals, user: l.User,
-		sessions: &sessions{remember: l.principals.remember}, federation: newFederation(l.ClientID),
-		catalog: &catalog{}, instances: o.Instances, awake: l.State,
-		traceID: func() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(newUUID())))[:32] },
-	}
-	if len(o.Endpoints) == 0 {
-		return l.AddEndpoint("shop", "production", "primary")
-	}
-	for _, name := range o.Endpoints {
+	for _, name := range append(o.Endpoints, l.Endpoint) {
 		if err := l.Put(Resource{Name: name}); err != nil {
 			return err
 		}
 	}
-	return nil
+	addr := orDefault(o.PGAddr, "127.0.0.1:0")
+	if o.NoPostgres {
+		l.pgAddr, l.release, err = holdPort(addr)
+	} else {
+		err = l.startCompute(ctx, run, o, addr, cert)
+	}
+	if err != nil {
+		return err
+	}
+	return l.api.start(run, orDefault(o.APIAddr, "127.0.0.1:0"), cert)
 }
 
-func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string, cert tls.Certificate) error {
+func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string, cert tls.Certificate) (err error) {
 	bin := o.BinDir
 	if bin == "" {
-		var err error
 		if bin, err = findServer(); err != nil {
 			return err
 		}
@@ -154,7 +142,8 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 		return err
 	}
 	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended, idle: o.IdleTimeout}
-	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, catalog: l.api.catalog, label: label("ep", l.Endpoint), ctx: run,
+	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, catalog: l.api.catalog,
+		label: UID(l.Endpoint), ctx: run, conns: map[net.Conn]struct{}{},
 		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
 	l.compute.gateway = l.gateway
 	if err := l.compute.resume(ctx); err != nil {
@@ -168,11 +157,9 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 			return err
 		}
 	}
-	if err := l.gateway.start(addr); err != nil {
-		return err
-	}
+	err = l.gateway.start(addr)
 	l.pgAddr = l.gateway.addr
-	return nil
+	return err
 }
 
 // Close stops Postgres and both servers, and removes the emulator's directory.
@@ -181,50 +168,160 @@ func (l *Lakebase) Close() error {
 		l.cancel()
 		if l.compute != nil {
 			l.closeErr = l.compute.close()
-		}
-		if l.gateway != nil {
 			l.gateway.close()
 		}
 		if l.release != nil {
 			l.release()
 		}
-		if l.actions != nil { // before the api, which waits for both
-			l.closeErr = errors.Join(l.closeErr, l.actions.stop())
-		}
-		if l.api != nil {
-			l.api.stop()
-		}
-		_ = os.Remove(l.caFile) // in Options.Dir, which stays
-		l.closeErr = errors.Join(l.closeErr, l.forgetTokens())
-		l.closeErr = errors.Join(l.closeErr, discard(l.dir))
+		l.api.stop()
+		l.closeErr = errors.Join(l.closeErr, l.forgetTokens(), discard(l.dir))
 	})
 	return l.closeErr
 }
 
-// AddPrincipal makes one more service principal, with a Postgres role of the
-// same name. A sleeping server is started for it, and stays up.
-func (l *Lakebase) AddPrincipal(ctx context.Context, clientID, secret string) error {
-	l.principals.add(clientID, secret)
-	if l.compute == nil {
+// forgetTokens deletes the tokens of this workspace from the kernel's keyring,
+// where programs that used it have left them: they would count towards the user's
+// quota for an hour.
+func (l *Lakebase) forgetTokens() error {
+	kernel, err := tokencache.OpenKernel()
+	if err != nil {
 		return nil
 	}
-	if err := l.compute.resume(ctx); err != nil {
+	u, err := url.Parse(l.api.url)
+	if err != nil || u.Port() == "" {
 		return err
 	}
-	return l.compute.server.createRoles(ctx, clientID)
-}
-
-// AddPrincipalWithoutRole makes a service principal whose login Postgres itself
-// refuses with 28000, as before databricks_create_role.
-func (l *Lakebase) AddPrincipalWithoutRole(clientID, secret string) {
-	l.principals.add(clientID, secret)
-}
-
-func orDefault(s, fallback string) string {
-	if s == "" {
-		return fallback
+	ctx := context.Background()
+	ids, err := kernel.List(ctx)
+	for _, id := range ids {
+		if d, gone := tokencache.Describe(ctx, kernel, id); gone == nil && strings.HasSuffix(d.Host, ":"+u.Port()) {
+			err = errors.Join(err, kernel.Delete(ctx, id))
+		}
 	}
-	return s
+	return err
+}
+
+// errNoCompute answers what an API-only emulator cannot do.
+var errNoCompute = errors.New("emulator: started with NoPostgres")
+
+// WorkspaceURL is https://localhost and the API's port.
+func (l *Lakebase) WorkspaceURL() string { return l.api.url }
+
+// CAFile is the PEM file of the CA that signed both servers' certificates.
+func (l *Lakebase) CAFile() string { return l.caFile }
+
+// Dir is the emulator's directory, which Close removes.
+func (l *Lakebase) Dir() string { return l.dir }
+
+// PGPort is the port of the gateway at localhost, which the API does not return.
+func (l *Lakebase) PGPort() string { return port(l.pgAddr) }
+
+// Set changes settings; f must not block.
+func (l *Lakebase) Set(f func(*Settings)) { l.settings.set(f) }
+
+// Settings returns a copy of what is set.
+func (l *Lakebase) Settings() Settings { return l.settings.get() }
+
+// SetWake sets what a client sees while the compute wakes, and how long that
+// takes at least (Postgres itself takes some 50 ms). It holds from the next wake on.
+func (l *Lakebase) SetWake(mode WakeMode, takes time.Duration) {
+	l.Set(func(s *Settings) { s.Wake, s.WakeTime = mode, takes })
+}
+
+// Suspend stops Postgres, closes all connections, and ends a wake in progress. At the
+// end of ctx, or after 10 s, Postgres is killed.
+func (l *Lakebase) Suspend(ctx context.Context) error {
+	if l.compute == nil {
+		return errNoCompute
+	}
+	return l.compute.suspend(ctx)
+}
+
+// Resume brings the compute up at once, without a login.
+func (l *Lakebase) Resume(ctx context.Context) error {
+	if l.compute == nil {
+		return errNoCompute
+	}
+	return l.compute.resume(ctx)
+}
+
+// State describes what the compute is doing; an API-only emulator is Up.
+func (l *Lakebase) State() State {
+	if l.compute == nil {
+		return Up
+	}
+	state, _ := l.compute.status()
+	return state
+}
+
+// UpAt is the moment from which a login goes through, zero while there is none.
+func (l *Lakebase) UpAt() (at time.Time) {
+	if l.compute != nil {
+		_, at = l.compute.times()
+	}
+	return at
+}
+
+// WokenAt is the moment at which a login triggered the last wake, zero when none
+// has since the last Suspend.
+func (l *Lakebase) WokenAt() (at time.Time) {
+	if l.compute != nil {
+		at, _ = l.compute.times()
+	}
+	return at
+}
+
+// SQL runs statements as superuser over the local socket and returns the rows of
+// the last. A sleeping server is started; no client's login is recorded.
+func (l *Lakebase) SQL(ctx context.Context, statements ...string) ([][]string, error) {
+	if err := l.Resume(ctx); err != nil {
+		return nil, err
+	}
+	return l.compute.server.query(ctx, Database, statements...)
+}
+
+// Clients counts the connections to the gateway that are open, and those beyond
+// it to Postgres.
+func (l *Lakebase) Clients() int {
+	if l.gateway == nil {
+		return 0
+	}
+	l.gateway.mu.Lock()
+	defer l.gateway.mu.Unlock()
+	return len(l.gateway.conns)
+}
+
+// Requests returns what the API was asked (the last 10,000 at most).
+func (l *Lakebase) Requests() []Request { r, _, _ := l.record.read(); return r }
+
+// Logins returns the gateway's logins (the last 10,000 at most).
+func (l *Lakebase) Logins() []Login { _, n, _ := l.record.read(); return n }
+
+// Counters returns the counts since the start or the last ResetCounters.
+func (l *Lakebase) Counters() Counters { _, _, n := l.record.read(); return n }
+
+// ResetCounters forgets requests, logins and counts.
+func (l *Lakebase) ResetCounters() { l.record.reset() }
+
+// TokenSpec describes a token for a test.
+type TokenSpec struct {
+	Kind     Kind          // "" is DatabaseToken
+	Subject  string        // "" is ClientID
+	Life     time.Duration // from now; 0 is one hour, below 0 has expired
+	Foreign  bool          // signed by another key
+	Endpoint string        // of a database token: the one it opens; "" leaves it out
+}
+
+// MintToken makes a token without a request.
+func (l *Lakebase) MintToken(spec TokenSpec) string {
+	sign := l.sign
+	if spec.Foreign {
+		sign = newSigner()
+		sign.issuer = l.sign.issuer
+	}
+	now := l.settings.get().clock()
+	return sign.mint(ticket{kind: Kind(orDefault(string(spec.Kind), string(DatabaseToken))), subject: orDefault(spec.Subject, l.ClientID),
+		endpoint: spec.Endpoint, issued: now, expires: now.Add(lifeOr(spec.Life, time.Hour))})
 }
 
 // port is the last part of an address that is known to have one.

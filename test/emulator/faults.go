@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -32,7 +32,7 @@ type Fault struct {
 // not empty (seconds, or an HTTP date).
 func Answer(call Call, times, status int, retryAfter string) Fault {
 	f := Fault{Call: call, Times: times, Status: status, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: `{"error_code":` + strconv.Quote(codeOf(status)) + `,"message":"emulated fault ` + strconv.Itoa(status) + `"}`}
+		Body: fmt.Sprintf(`{"error_code":%q,"message":"emulated fault %d"}`, orDefault(faultCodes[status], "INTERNAL_ERROR"), status)}
 	if retryAfter != "" {
 		f.Header.Set("Retry-After", retryAfter)
 	}
@@ -50,20 +50,9 @@ func HTML(call Call) Fault {
 		Body: "<!doctype html><html><head><title>Databricks - Sign In</title></head><body><pre>Sign in</pre></body></html>\n"}
 }
 
-func codeOf(status int) string {
-	switch status {
-	case http.StatusTooManyRequests:
-		return "REQUEST_LIMIT_EXCEEDED"
-	case http.StatusServiceUnavailable:
-		return "TEMPORARILY_UNAVAILABLE"
-	case http.StatusForbidden:
-		return "PERMISSION_DENIED"
-	case http.StatusNotFound:
-		return "NOT_FOUND"
-	case http.StatusBadRequest:
-		return "BAD_REQUEST"
-	}
-	return "INTERNAL_ERROR"
+var faultCodes = map[int]string{
+	http.StatusTooManyRequests: "REQUEST_LIMIT_EXCEEDED", http.StatusServiceUnavailable: "TEMPORARILY_UNAVAILABLE",
+	http.StatusForbidden: "PERMISSION_DENIED", http.StatusNotFound: "NOT_FOUND", http.StatusBadRequest: "BAD_REQUEST",
 }
 
 // apply turns the call's own answer into the faulty one.

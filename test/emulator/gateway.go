@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -120,9 +121,6 @@ func (g *gateway) track(c net.Conn) bool {
 	if g.ctx.Err() != nil {
 		return false
 	}
-	if g.conns == nil {
-		g.conns = map[net.Conn]struct{}{}
-	}
 	g.conns[c] = struct{}{}
 	return true
 }
@@ -138,16 +136,14 @@ func (g *gateway) serve(c net.Conn) {
 	l := Login{Time: time.Now(), Remote: c.RemoteAddr().String()}
 	if state, mode := g.compute.status(); state != Up && g.rejectAll(c.RemoteAddr()) == nil {
 		switch mode {
-		case Refused, Reset:
+		case Refused, Reset, Silent:
 			g.compute.requestWake()
-			reset(c)
-			g.forget(c)
+			if mode != Silent { // which stays open, unread, until the gateway drops it
+				reset(c)
+				g.forget(c)
+			}
 			g.recordLogin(l, "", string(mode))
 			return
-		case Silent:
-			g.compute.requestWake()
-			g.recordLogin(l, "", string(mode))
-			return // it stays open, unread, until the gateway drops it
 		}
 	}
 	defer g.forget(c)
@@ -180,4 +176,21 @@ func reset(c net.Conn) {
 		_ = t.SetLinger(0)
 	}
 	_ = c.Close()
+}
+
+// relay copies bytes both ways until the server has closed. When the client closes its
+// writing side, so does the server's; when the server closes, both close.
+func relay(client, backend net.Conn) {
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		_, _ = io.Copy(backend, client)
+		if u, ok := backend.(*net.UnixConn); ok {
+			_ = u.CloseWrite()
+		}
+	}()
+	_, _ = io.Copy(client, backend)
+	_ = client.Close()
+	_ = backend.Close()
+	<-up
 }

@@ -1,15 +1,13 @@
 package emulator
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
 )
@@ -49,18 +47,21 @@ type claims struct {
 	Details  string      `json:"authorization_details,omitempty"`
 }
 
-// signer signs with ES256.
+// signer signs with HS256, as only the emulator verifies its tokens.
 type signer struct {
-	key    *ecdsa.PrivateKey
+	key    []byte
 	issuer string
 }
 
-func newSigner() (*signer, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	return &signer{key: key}, err
+func newSigner() *signer { return &signer{key: random(32)} }
+
+func (s *signer) signature(body string) []byte {
+	h := hmac.New(sha256.New, s.key)
+	h.Write([]byte(body))
+	return h.Sum(nil)
 }
 
-// ticket describes what a token of the workspace's own is to hold.
+// ticket describes a token of the workspace.
 type ticket struct {
 	kind            Kind
 	subject         string
@@ -70,10 +71,12 @@ type ticket struct {
 }
 
 // mint makes a token of the workspace.
-func (s *signer) mint(t ticket) (string, error) {
+func (s *signer) mint(t ticket) string {
 	c := claims{
 		Kind: t.kind, ClientID: orDefault(t.client, t.subject), Subject: t.subject, Scope: "all-apis",
-		Issuer: s.issuer + "/oidc", Audience: workspaceID, Endpoint: t.endpoint, Details: detailsOf(t.subject),
+		Issuer: s.issuer + "/oidc", Audience: workspaceID, Endpoint: t.endpoint,
+		Details: `[{"type":"unity_catalog_permission","securable_type":"table","securable_object_name":"*","operation":"READ"},` +
+			`{"type":"database_permission","instance":"*","identity":"` + t.subject + `","role":"CAN_CONNECT"}]`,
 	}
 	if t.kind == DatabaseToken {
 		c.Scope = "iam.current-user:read iam.groups:read iam.service-principals:read iam.users:read"
@@ -82,75 +85,52 @@ func (s *signer) mint(t ticket) (string, error) {
 }
 
 // seal signs claims with iat and exp of whole seconds, or of milliseconds when
-// the token lives for less than ten seconds: tests use such lives.
-func (s *signer) seal(typ string, c claims, issued, expires time.Time) (string, error) {
-	short := expires.Sub(issued).Abs() < 10*time.Second
+// the token lives for less than ten seconds: tests use such lives. A token that has
+// expired was issued before that.
+func (s *signer) seal(typ string, c claims, issued, expires time.Time) string {
+	if !issued.Before(expires) {
+		issued = expires.Add(-time.Second)
+	}
+	short := expires.Sub(issued) < 10*time.Second
 	c.IssuedAt, c.Expires, c.ID = numericDate(issued, short), numericDate(expires, short), newUUID()
 	payload, err := json.Marshal(c)
 	if err != nil {
-		return "", err
+		panic(err) // claims are strings and numbers
 	}
-	head := fmt.Sprintf(`{"kid":"%x","typ":"%s","alg":"ES256"}`, sha256.Sum256(s.key.X.Bytes()), typ)
+	head := fmt.Sprintf(`{"kid":"%x","typ":"%s","alg":"HS256"}`, sha256.Sum256(s.key), typ)
 	body := encode([]byte(head)) + "." + encode(payload)
-	sum := sha256.Sum256([]byte(body))
-	r, t, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
-	if err != nil {
-		return "", err
-	}
-	sig := make([]byte, 64)
-	r.FillBytes(sig[:32])
-	t.FillBytes(sig[32:])
-	return body + "." + encode(sig), nil
-}
-
-func detailsOf(subject string) string {
-	return `[{"type":"unity_catalog_permission","securable_type":"table","securable_object_name":"*","operation":"READ"},` +
-		`{"type":"database_permission","instance":"*","identity":"` + subject + `","role":"CAN_CONNECT"}]`
+	return body + "." + encode(s.signature(body))
 }
 
 // verify returns the claims of a token that this emulator signed, of the kind
 // wanted. A token past its end comes back with its claims and errExpiredJWT.
-func (s *signer) verify(token string, kind Kind, now time.Time) (claims, error) {
-	c, sum, sig, err := parse(token)
-	if err != nil {
-		return c, err
-	}
-	if !ecdsa.Verify(&s.key.PublicKey, sum, new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
-		return c, errSignature
-	}
-	if c.Kind != kind {
-		return c, errKind
-	}
-	exp, err := c.Expires.Float64()
-	if err != nil {
-		return c, errNotJWT
-	}
-	if float64(now.UnixNano())/1e9 >= exp {
-		return c, errExpiredJWT
-	}
-	return c, nil
-}
-
-// parse takes a compact JWS apart: claims, the digest that was signed, and the
-// 64 bytes of its signature.
-func parse(token string) (claims, []byte, []byte, error) {
-	var c claims
+func (s *signer) verify(token string, kind Kind, now time.Time) (c claims, err error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return c, nil, nil, errNotJWT
+		return c, errNotJWT
 	}
 	for i, into := range []any{&struct{}{}, &c} {
 		raw, err := base64.RawURLEncoding.DecodeString(parts[i])
 		if err != nil || json.Unmarshal(raw, into) != nil {
-			return c, nil, nil, errNotJWT
+			return c, errNotJWT
 		}
 	}
 	sig, err := base64.RawURLEncoding.DecodeString(parts[2])
-	if err != nil || len(sig) != 64 {
-		return c, nil, nil, errNotJWT
+	if err != nil {
+		return c, errNotJWT
 	}
-	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	return c, sum[:], sig, nil
+	exp, err := c.Expires.Float64()
+	switch {
+	case !hmac.Equal(sig, s.signature(parts[0]+"."+parts[1])):
+		return c, errSignature
+	case c.Kind != kind:
+		return c, errKind
+	case err != nil:
+		return c, errNotJWT
+	case float64(now.UnixNano())/1e9 >= exp:
+		return c, errExpiredJWT
+	}
+	return c, nil
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -163,17 +143,21 @@ func numericDate(t time.Time, fraction bool) json.Number {
 	return json.Number(fmt.Sprint(t.Unix()))
 }
 
-// newUUID is a random one, version 4.
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // it does not fail
+	return b
+}
+
+// newUUID returns a random one, version 4.
 func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
+	b := random(16)
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // newSecret has the form of a service principal's: "dose" and 32 hex digits.
-func newSecret() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return fmt.Sprintf("dose%x", b)
-}
+func newSecret() string { return fmt.Sprintf("dose%x", random(16)) }
+
+// newOpaque is a random word of 43 characters.
+func newOpaque() string { return encode(random(32)) }

@@ -1,12 +1,12 @@
 package emulator
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -14,12 +14,33 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// startupTimeout bounds the start-up of a connection, waiting for the compute aside.
-const startupTimeout = 30 * time.Second
+const (
+	startupTimeout = 30 * time.Second // of the start-up of a connection, waiting for the compute aside
+	maxMessage     = 1 << 20          // more than any message of a login
+)
+
+var errProtocol = errors.New("not a PostgreSQL start-up packet")
 
 // noCompute is the error of neondatabase/neon's proxy for a compute that it cannot
 // reach; all its errors have severity ERROR and SQLSTATE XX000.
 var noCompute = &refusal{"ERROR", "XX000", "Couldn't connect to compute node", ""}
+
+// refusal is an ErrorResponse that ends a login.
+type refusal struct {
+	severity, code, message, detail string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+// send writes one message.
+func send(w io.Writer, m pgproto3.BackendMessage) error {
+	b, err := m.Encode(nil)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
 
 // login handles one connection from its first byte to the end of the session.
 func (g *gateway) login(raw net.Conn, l Login) {
@@ -36,20 +57,15 @@ func (g *gateway) login(raw net.Conn, l Login) {
 		}
 		return
 	}
-	l.User, l.Database, l.Application = start.Parameters["user"], start.Parameters["database"], start.Parameters["application_name"]
-	if l.Database == "" {
-		l.Database = l.User
+	l.User, l.Application = start.Parameters["user"], start.Parameters["application_name"]
+	l.Database = orDefault(start.Parameters["database"], l.User)
+	if err = g.inject(fault, StageStartup, raw, c); err == nil {
+		err = g.authenticate(c, l.User, &l)
 	}
-	if err := g.inject(fault, StageStartup, raw, c); err != nil {
-		g.reject(c, l, err)
-		return
+	if err == nil {
+		err = cmp.Or(g.inject(fault, StagePassword, raw, c), g.injectReady(fault, raw, c))
 	}
-	br := bufio.NewReader(c)
-	if err := g.authenticate(c, br, start, &l); err != nil {
-		g.reject(c, l, err)
-		return
-	}
-	if err := cmp.Or(g.inject(fault, StagePassword, raw, c), g.injectReady(fault, raw, c)); err != nil {
+	if err != nil {
 		g.reject(c, l, err)
 		return
 	}
@@ -60,13 +76,13 @@ func (g *gateway) login(raw net.Conn, l Login) {
 	}
 	defer g.forget(backend)
 	defer backend.Close()
-	if err := g.relayLogin(c, backend, l); err != nil {
+	if g.relayLogin(c, backend, l) != nil {
 		return
 	}
 	_ = raw.SetDeadline(time.Time{})
 	g.compute.addClients(1)
 	defer g.compute.addClients(-1)
-	relay(c, br, backend)
+	relay(c, backend)
 }
 
 // startup reads packets until the start-up message, which counts over TLS only.
@@ -74,17 +90,16 @@ func (g *gateway) login(raw net.Conn, l Login) {
 func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.StartupMessage, error) {
 	c := raw
 	for range 4 { // GSS, SSL, start-up; a client has no reason to ask again
-		code, packet, err := readStartup(c)
+		m, err := pgproto3.NewBackend(c, c).ReceiveStartupMessage()
 		if err != nil {
 			return c, nil, err
 		}
 		_, secure := c.(*tls.Conn)
-		switch {
-		case code == gssEncRequest, code == sslRequest && secure:
-			if _, err := c.Write([]byte("N")); err != nil {
-				return c, nil, err
+		switch m := m.(type) {
+		case *pgproto3.SSLRequest:
+			if secure {
+				return c, nil, errProtocol
 			}
-		case code == sslRequest:
 			if err := g.inject(fault, StageRequest, raw, c); err != nil {
 				return c, nil, err
 			}
@@ -99,16 +114,17 @@ func (g *gateway) startup(raw net.Conn, fault LoginFault) (net.Conn, *pgproto3.S
 				return c, nil, fmt.Errorf("TLS: %w", err)
 			}
 			c = t
-		case code == cancelRequest:
+		case *pgproto3.GSSEncRequest:
+			if _, err := c.Write([]byte("N")); err != nil {
+				return c, nil, err
+			}
+		case *pgproto3.CancelRequest:
 			g.record.count(func(n *Counters) { n.Cancels++ })
-			return c, nil, g.passCancel(packet)
-		case !secure:
-			return c, nil, &refusal{"FATAL", "08P01", fmt.Sprintf("Invalid protocol version. Protocol version: %d", code),
-				"Ensure that connection is using SSL. Try using `sslmode=require` in the connection string."}
-		default:
-			m := &pgproto3.StartupMessage{}
-			if err := m.Decode(packet[4:]); err != nil {
-				return c, nil, &refusal{"FATAL", "08P01", "invalid startup packet", ""}
+			return c, nil, g.passCancel(m)
+		case *pgproto3.StartupMessage:
+			if !secure {
+				return c, nil, &refusal{"FATAL", "08P01", fmt.Sprintf("Invalid protocol version. Protocol version: %d", m.ProtocolVersion),
+					"Ensure that connection is using SSL. Try using `sslmode=require` in the connection string."}
 			}
 			return c, m, negotiate(c, m)
 		}
@@ -135,67 +151,59 @@ func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 
 // authenticate waits for the compute, depending on the wake mode, asks for the password
 // and checks it.
-func (g *gateway) authenticate(c net.Conn, br *bufio.Reader, start *pgproto3.StartupMessage, l *Login) error {
+func (g *gateway) authenticate(c net.Conn, user string, l *Login) error {
 	if err := g.rejectAll(c.RemoteAddr()); err != nil {
 		return err
 	}
 	// A client that waits is read from, so that its leaving is noticed. It has nothing
 	// to send before it is asked for its password.
-	first := make(chan error, 1)
-	g.serving.Go(func() { _, err := br.Peek(1); first <- err })
+	b := pgproto3.NewBackend(c, c)
+	b.SetMaxBodyLen(maxMessage)
+	if err := b.SetAuthType(pgproto3.AuthTypeCleartextPassword); err != nil {
+		return err
+	}
+	password, failed := make(chan string, 1), make(chan error, 1)
+	g.serving.Go(func() {
+		m, err := b.Receive()
+		if p, ok := m.(*pgproto3.PasswordMessage); ok && err == nil {
+			password <- p.Password
+			return
+		}
+		failed <- cmp.Or(err, error(&refusal{"FATAL", "08P01", "expected password response", ""}))
+	})
 	w := g.compute.requestWake()
-	if w != nil {
-		switch w.mode {
-		case StartingUp:
-			return &refusal{"FATAL", "57P03", "the database system is starting up", ""}
-		case NoCompute: // after the password
-		default:
-			if err := g.waitForWake(c, w, first); err != nil {
-				return err
+	switch {
+	case w == nil || w.mode == NoCompute: // the latter after the password
+	case w.mode == StartingUp:
+		return &refusal{"FATAL", "57P03", "the database system is starting up", ""}
+	default:
+		_ = c.SetDeadline(time.Time{})
+		select {
+		case <-w.done:
+			if state, _ := g.compute.status(); state != Up {
+				return noCompute
 			}
+		case err := <-failed:
+			return fmt.Errorf("client left while it waited: %w", err)
+		case <-password:
+			return errProtocol
+		case <-g.ctx.Done():
+			return g.ctx.Err()
 		}
 	}
 	_ = c.SetDeadline(time.Now().Add(startupTimeout))
 	if err := send(c, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return err
 	}
-	if err := <-first; err != nil {
-		return err
-	}
-	kind, m, err := readMessage(br)
-	if err != nil {
-		return err
-	}
-	var password pgproto3.PasswordMessage
-	if kind != 'p' || password.Decode(m[5:]) != nil {
-		return &refusal{"FATAL", "08P01", "expected password response", ""}
-	}
-	id, err := g.verifyToken(password.Password, start.Parameters["user"])
-	if l.Token = id; err != nil {
-		return err
-	}
-	if w != nil && w.mode == NoCompute {
-		return noCompute
-	}
-	return nil
-}
-
-// waitForWake waits until the wake has ended or the client has left.
-func (g *gateway) waitForWake(c net.Conn, w *wake, first chan error) error {
-	_ = c.SetDeadline(time.Time{})
 	select {
-	case <-w.done:
-		if state, _ := g.compute.status(); state != Up {
-			return noCompute
+	case err := <-failed:
+		return err
+	case token := <-password:
+		id, err := g.verifyToken(token, user)
+		if l.Token = id; err == nil && w != nil && w.mode == NoCompute {
+			err = noCompute
 		}
-		return nil
-	case err := <-first:
-		if err == nil {
-			return errProtocol
-		}
-		return errors.Join(errors.New("client left while it waited"), err)
-	case <-g.ctx.Done():
-		return g.ctx.Err()
+		return err
 	}
 }
 
@@ -221,7 +229,7 @@ func (g *gateway) verifyToken(token, user string) (string, error) {
 	}
 	// A name in the client's TLS would tell the endpoint; here its token does.
 	if r, ok := g.catalog.get(c.Endpoint); ok && r.Disabled {
-		return c.ID, &refusal{"ERROR", "XX000", label("ep", r.Name) + ": endpoint is disabled", ""}
+		return c.ID, &refusal{"ERROR", "XX000", UID(r.Name) + ": endpoint is disabled", ""}
 	}
 	return c.ID, nil
 }
@@ -246,19 +254,71 @@ func (g *gateway) dialBackend(start *pgproto3.StartupMessage) (net.Conn, error) 
 	return backend, nil
 }
 
+// relayLogin passes on the server's messages until ReadyForQuery, after which the server
+// sends nothing by itself, or an error. It does so in one write, and records the login.
+// It reads beyond AuthenticationOk because a server that trusts the socket sends that
+// before it looks for the role and the database.
+func (g *gateway) relayLogin(c, backend net.Conn, l Login) error {
+	f := pgproto3.NewFrontend(backend, backend)
+	var all []byte
+	for {
+		m, err := f.Receive()
+		if err != nil {
+			g.reject(c, l, noCompute)
+			return err
+		}
+		if all, err = m.Encode(all); err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *pgproto3.ReadyForQuery:
+			g.recordLogin(l, "00000", "ok")
+			_, err := c.Write(all)
+			return errors.Join(err, backend.SetDeadline(time.Time{}))
+		case *pgproto3.ErrorResponse:
+			g.recordLogin(l, m.Code, m.Message)
+			_, _ = c.Write(all)
+			return errors.New("refused by the server")
+		}
+	}
+}
+
 // reject sends the client an error, if it can be sent, and records it.
 func (g *gateway) reject(c net.Conn, l Login, err error) {
 	_ = c.SetDeadline(time.Now().Add(startupTimeout))
 	var r *refusal
-	if errors.As(err, &r) {
-		g.recordLogin(l, r.code, r.message)
-		_ = send(c, r.response())
-		if t, ok := c.(*tls.Conn); ok {
-			_ = t.CloseWrite()
-		} else {
-			finish(c, c)
-		}
+	if !errors.As(err, &r) {
+		g.recordLogin(l, "", err.Error())
 		return
 	}
-	g.recordLogin(l, "", err.Error())
+	g.recordLogin(l, r.code, r.message)
+	_ = send(c, &pgproto3.ErrorResponse{Severity: r.severity, SeverityUnlocalized: r.severity, Code: r.code, Message: r.message, Detail: r.detail})
+	if t, ok := c.(*tls.Conn); ok {
+		_ = t.CloseWrite()
+	} else {
+		finish(c, c)
+	}
+}
+
+// passCancel passes a cancel request to the server, which sends no answer. A sleeping
+// compute has nothing to cancel, and is not woken.
+func (g *gateway) passCancel(m *pgproto3.CancelRequest) error {
+	if state, _ := g.compute.status(); state != Up {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, startupTimeout)
+	defer cancel()
+	backend, err := g.compute.server.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	_ = backend.SetDeadline(time.Now().Add(startupTimeout))
+	packet, err := m.Encode(nil)
+	if err == nil {
+		_, err = backend.Write(packet)
+	}
+	// The server closes once it has acted; the client sees our close after that.
+	_, _ = io.Copy(io.Discard, backend)
+	return err
 }

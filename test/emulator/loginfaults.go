@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -93,24 +92,6 @@ func (g *gateway) injectReady(f LoginFault, raw, c net.Conn) error {
 		return err
 	}
 	return g.inject(f, StageReady, raw, c)
-}
-
-// takeLogin uses up one turn of the first fault; the zero fault has no stage.
-func (b *settingsStore) takeLogin() LoginFault {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.now.LoginFaults) == 0 {
-		return LoginFault{}
-	}
-	f := b.now.LoginFaults[0]
-	switch {
-	case f.Times > 1:
-		b.now.LoginFaults[0].Times--
-	case f.Times >= 0:
-		b.now.LoginFaults = slices.Delete(slices.Clone(b.now.LoginFaults), 0, 1)
-	}
-	f.At = Stage(orDefault(string(f.At), string(StagePassword)))
-	return f
 }
 
 // finish closes the writing side of c, and reads what the client still sends: closing

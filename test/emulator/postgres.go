@@ -13,32 +13,19 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // superuser owns the cluster. No principal can log in as it: the gateway accepts the
 // token's own subject only.
 const superuser = "cloud_admin"
 
-// The bounds of starting and stopping the server.
 const (
 	startTimeout = 30 * time.Second
 	fastShutdown = 10 * time.Second
+	sqlTimeout   = 2 * time.Minute
 )
-
-// settings are appended to postgresql.conf. Durability is off: the data is removed with
-// the emulator.
-const settings = `
-listen_addresses = ''
-max_connections = 120
-shared_buffers = 16MB
-fsync = off
-full_page_writes = off
-synchronous_commit = off
-wal_level = minimal
-max_wal_senders = 0
-timezone = 'UTC'
-log_timezone = 'UTC'
-`
 
 // server is one Postgres cluster in a directory of its own. It listens only on a Unix
 // socket in a directory that is closed to other users.
@@ -126,9 +113,8 @@ func (s *server) ready(ctx context.Context) error {
 	done := s.done
 	s.mu.Unlock()
 	for {
-		c, err := s.login(ctx, "postgres")
+		_, err := s.query(ctx, "postgres")
 		if err == nil {
-			c.close()
 			return nil
 		}
 		select {
@@ -173,14 +159,76 @@ func (s *server) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (s *server) logTail() string {
-	b, err := os.ReadFile(s.log)
-	if err != nil {
-		return ""
-	}
+	b, _ := os.ReadFile(s.log)
 	return strings.TrimSpace(string(b[max(0, len(b)-1000):]))
 }
 
 // serverEnv returns the environment of the server's programs.
-func serverEnv() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+func serverEnv() []string { return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"} }
+
+// query logs in as superuser, runs statements in order, each in a transaction of its own,
+// and returns the rows of the last. It uses the protocol directly, because pgconn reads
+// PG* variables, which tests set.
+func (s *server) query(ctx context.Context, database string, statements ...string) ([][]string, error) {
+	conn, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(sqlTimeout))
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	f := pgproto3.NewFrontend(conn, conn)
+	f.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30,
+		Parameters: map[string]string{"user": superuser, "database": database, "application_name": "local-lakebase"}})
+	rows, err := roundTrip(f)
+	for _, q := range statements {
+		if err != nil {
+			return nil, err
+		}
+		f.Send(&pgproto3.Query{String: q})
+		rows, err = roundTrip(f)
+	}
+	f.Send(&pgproto3.Terminate{})
+	_ = f.Flush()
+	return rows, err
+}
+
+// roundTrip flushes, reads up to ReadyForQuery and returns the rows as text, NULL as "".
+func roundTrip(f *pgproto3.Frontend) (rows [][]string, failed error) {
+	if err := f.Flush(); err != nil {
+		return nil, err
+	}
+	for {
+		m, err := f.Receive()
+		if err != nil {
+			return nil, errors.Join(failed, err)
+		}
+		switch m := m.(type) {
+		case *pgproto3.DataRow:
+			row := make([]string, len(m.Values))
+			for i, v := range m.Values {
+				row[i] = string(v)
+			}
+			rows = append(rows, row)
+		case *pgproto3.ErrorResponse:
+			failed = fmt.Errorf("%s: %s (SQLSTATE %s)", m.Severity, m.Message, m.Code)
+		case *pgproto3.ReadyForQuery:
+			return rows, failed
+		}
+	}
+}
+
+// createRoles creates roles as databricks_create_role does, with the grants of the guide
+// and those that migrations, pg_dump and pgbench -i need. It is one round trip, because
+// every test runs it.
+func (s *server) createRoles(ctx context.Context, names ...string) error {
+	var all []string
+	for _, name := range names {
+		role := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		all = append(all, "CREATE ROLE "+role+" LOGIN CREATEDB IN ROLE databricks_superuser",
+			"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "+Database+" TO "+role,
+			"GRANT USAGE, CREATE ON SCHEMA public TO "+role)
+	}
+	_, err := s.query(ctx, Database, strings.Join(all, "; "))
+	return err
 }

@@ -82,7 +82,7 @@ type Counters struct {
 	ByCall      map[Call]int
 	Granted     map[Grant]int // tokens given, by the grant; a Fault with a Status is neither this nor Refused
 	Refused     map[Grant]int
-	Connections int // TCP connections that the API, or the Actions service, accepted
+	Connections int // TCP connections that the API accepted
 	Handshakes  int // of these, how many completed TLS and carried a request
 	Logins      int
 	LoginsOK    int
@@ -102,38 +102,17 @@ type recorder struct {
 	n        Counters
 }
 
-func (r *recorder) request(q Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.requests = appendBounded(r.requests, q)
-	r.n.Requests++
-	if r.n.ByCall == nil {
-		r.n.ByCall = map[Call]int{}
-	}
-	r.n.ByCall[q.Call]++
+func newRecorder() *recorder {
+	r := &recorder{}
+	r.reset()
+	return r
 }
 
-func (r *recorder) login(l Login) {
+func (r *recorder) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.logins = appendBounded(r.logins, l)
-	r.n.Logins++
-	if l.Result == "ok" {
-		r.n.LoginsOK++
-	}
-}
-
-func (r *recorder) grant(g Grant, given bool) {
-	r.count(func(n *Counters) {
-		if n.Granted == nil {
-			n.Granted, n.Refused = map[Grant]int{}, map[Grant]int{}
-		}
-		if given {
-			n.Granted[g]++
-		} else {
-			n.Refused[g]++
-		}
-	})
+	r.requests, r.logins = nil, nil
+	r.n = Counters{ByCall: map[Call]int{}, Granted: map[Grant]int{}, Refused: map[Grant]int{}}
 }
 
 func (r *recorder) count(f func(*Counters)) {
@@ -142,25 +121,40 @@ func (r *recorder) count(f func(*Counters)) {
 	f(&r.n)
 }
 
-func (r *recorder) reset() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.requests, r.logins, r.n = nil, nil, Counters{}
+func (r *recorder) request(q Request) {
+	r.count(func(n *Counters) {
+		r.requests = appendBounded(r.requests, q)
+		n.Requests++
+		n.ByCall[q.Call]++
+	})
+}
+
+func (r *recorder) login(l Login) {
+	r.count(func(n *Counters) {
+		r.logins = appendBounded(r.logins, l)
+		n.Logins++
+		if l.Result == "ok" {
+			n.LoginsOK++
+		}
+	})
+}
+
+func (r *recorder) grant(g Grant, given bool) {
+	r.count(func(n *Counters) {
+		if given {
+			n.Granted[g]++
+		} else {
+			n.Refused[g]++
+		}
+	})
 }
 
 func (r *recorder) read() ([]Request, []Login, Counters) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.n
-	n.ByCall, n.Granted, n.Refused = copied(n.ByCall), copied(n.Granted), copied(n.Refused)
+	n.ByCall, n.Granted, n.Refused = maps.Clone(n.ByCall), maps.Clone(n.Granted), maps.Clone(n.Refused)
 	return slices.Clone(r.requests), slices.Clone(r.logins), n
-}
-
-// copied is never nil.
-func copied[K comparable](m map[K]int) map[K]int {
-	out := make(map[K]int, len(m))
-	maps.Copy(out, m)
-	return out
 }
 
 func appendBounded[T any](s []T, v T) []T {

@@ -1,10 +1,8 @@
 package emulator
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"maps"
 	"regexp"
 	"sync"
@@ -49,17 +47,17 @@ type sessions struct {
 	refresh map[string]*refreshToken
 }
 
+func newSessions(remember func(string)) *sessions {
+	return &sessions{remember: remember, codes: map[string]*code{}, refresh: map[string]*refreshToken{}}
+}
+
 // grantCode returns a code for one token request.
-func (b *sessions) grantCode(c code, user string) string {
+func (b *sessions) grantCode(c code) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.codes == nil {
-		b.codes = map[string]*code{}
-	}
 	if len(b.codes) >= keptRecords { // a long run forgets what cannot be used
 		maps.DeleteFunc(b.codes, func(_ string, c *code) bool { return c.used })
 	}
-	c.family = &family{user: user}
 	value := newOpaque()
 	b.codes[value] = &c
 	return value
@@ -70,49 +68,38 @@ var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 // redeem takes a code, which is spent by that whatever comes of it. A code that
 // comes again takes with it what its first use gave (RFC 6749, 4.1.2).
-func (b *sessions) redeem(value, redirect, verifier string, now time.Time) (code, string) {
+func (b *sessions) redeem(value, redirect, verifier string, now time.Time) (c code, wrong string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.codes[value]
-	if c == nil {
-		return code{}, "The authorization code is unknown"
+	known := b.codes[value]
+	if known == nil {
+		return c, "The authorization code is unknown"
 	}
-	if c.used {
-		c.family.revoked = true
-		return code{}, "The authorization code was used before"
+	if known.used {
+		known.family.revoked = true
+		return c, "The authorization code was used before"
 	}
-	c.used = true
+	known.used = true
 	sum := sha256.Sum256([]byte(verifier))
 	switch {
-	case !now.Before(c.expires):
-		return code{}, "The authorization code has expired"
-	case redirect != c.redirect:
-		return code{}, "redirect_uri is not that of the authorization request"
-	case !verifierForm.MatchString(verifier) || subtle.ConstantTimeCompare([]byte(encode(sum[:])), []byte(c.challenge)) != 1:
-		return code{}, "code_verifier does not match the challenge"
+	case !now.Before(known.expires):
+		return c, "The authorization code has expired"
+	case redirect != known.redirect:
+		return c, "redirect_uri is not that of the authorization request"
+	case !verifierForm.MatchString(verifier) || subtle.ConstantTimeCompare([]byte(encode(sum[:])), []byte(known.challenge)) != 1:
+		return c, "code_verifier does not match the challenge"
 	}
-	return *c, ""
+	return *known, ""
 }
 
-// begin starts a family without a code.
-func (b *sessions) begin(user string, s Settings) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.issue(&family{user: user}, s)
-}
-
-// give makes the first refresh token of a code's family.
-func (b *sessions) give(f *family, s Settings) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.issue(f, s)
-}
-
-// issue makes a refresh token; mu is held.
+// issue makes a refresh token.
 func (b *sessions) issue(f *family, s Settings) string {
-	if b.refresh == nil {
-		b.refresh = map[string]*refreshToken{}
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.issueLocked(f, s)
+}
+
+func (b *sessions) issueLocked(f *family, s Settings) string {
 	if len(b.refresh) >= keptRecords {
 		maps.DeleteFunc(b.refresh, func(_ string, t *refreshToken) bool { return t.dead })
 	}
@@ -122,7 +109,7 @@ func (b *sessions) issue(f *family, s Settings) string {
 	return value
 }
 
-// renew uses a refresh token: whose it is, and the next one where they rotate.
+// renew uses a refresh token. It returns the user, and the next token if they rotate.
 func (b *sessions) renew(value string, s Settings) (user, next string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,21 +123,7 @@ func (b *sessions) renew(value string, s Settings) (user, next string, ok bool) 
 	}
 	if s.RefreshRotates {
 		t.dead = true
-		next = b.issue(t.family, s)
+		next = b.issueLocked(t.family, s)
 	}
 	return t.family.user, next, true
-}
-
-// newOpaque is a random word of 43 characters.
-func newOpaque() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:])
-	return encode(b[:])
-}
-
-// newPAT has the form of a personal access token.
-func newPAT() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return fmt.Sprintf("dapi%x", b)
 }

@@ -37,7 +37,6 @@ type Field string
 
 // Faults of expires_in; expire_time supports Missing only.
 const (
-	Normal   Field = ""
 	Missing  Field = "missing"
 	String   Field = "string" // "3600", as databricks/cli libs/testserver sends it
 	Zero     Field = "zero"
@@ -46,59 +45,64 @@ const (
 
 // Settings steer a running emulator. Their zero value is a healthy workspace
 // with tokens of one hour and a compute that wakes as fast as Postgres starts.
+// `ctl set` knows a field by its tag, and of a field with values no others.
 type Settings struct {
-	Latency        time.Duration // added to every API request
-	ConnectLatency time.Duration // added once to every API connection, before its TLS handshake
+	Latency        time.Duration `ctl:"latency"`         // added to every API request
+	ConnectLatency time.Duration `ctl:"connect-latency"` // added once to every API connection, before its TLS handshake
 
-	WorkspaceTokenLife time.Duration // 0: 1 h
-	DatabaseTokenLife  time.Duration // 0: 1 h; a ttl that the client asks for goes before it
-	ClockSkew          time.Duration // the server's clock minus ours: Date, iat, exp, expire_time, and its own checks
+	WorkspaceTokenLife time.Duration `ctl:"workspace-token-life"` // 0: 1 h
+	DatabaseTokenLife  time.Duration `ctl:"token-life"`           // 0: 1 h; a ttl that the client asks for goes before it
+	// ClockSkew is the server's clock minus ours: Date, iat, exp, expire_time, and its own checks.
+	ClockSkew time.Duration `ctl:"clock-skew"`
 
-	SecretDelay time.Duration // a new secret is refused with invalid_client for this long
+	SecretDelay time.Duration `ctl:"secret-delay"` // a new secret is refused with invalid_client for this long
 
-	ExpiresIn  Field // of the workspace token's reply
-	ExpireTime Field // of the database credential's reply
+	ExpiresIn  Field `ctl:"expires-in" values:"missing string zero negative"` // of the workspace token's reply
+	ExpireTime Field `ctl:"expire-time" values:"missing"`                     // of the database credential's reply
 
-	SecretRevoked     bool // every secret is answered with invalid_client
-	SecretsDenied     bool // 403 to all that concerns a service principal's secrets
-	NoWorkspaceAccess bool // 403, as without the entitlement "Workspace access"
-	EndpointDisabled  bool // status.disabled, and no login
-	RoleMissing       bool // every login fails with 28000
-	PlainExpiredText  bool // an expired token is told as "Invalid authorization", not as "JWT token has expired"
+	SecretRevoked     bool `ctl:"secret-revoked"`      // every secret is answered with invalid_client
+	SecretsDenied     bool `ctl:"secrets-denied"`      // 403 to all that concerns a service principal's secrets
+	NoWorkspaceAccess bool `ctl:"no-workspace-access"` // 403, as without the entitlement "Workspace access"
+	EndpointDisabled  bool `ctl:"endpoint-disabled"`   // status.disabled, and no login
+	RoleMissing       bool `ctl:"role-missing"`        // every login fails with 28000
+	PlainExpiredText  bool `ctl:"plain-expired-text"`  // an expired token is "Invalid authorization", not "JWT token has expired"
 
-	EndpointHost string // the host that the API names for every endpoint and instance; "" is localhost. The API names no port.
-	ReadOnlyHost string // their read-only host; "" is 127.0.0.1, NoHost none
+	// EndpointHost is the host that the API names for every endpoint and instance; "" is localhost. The API names no port.
+	EndpointHost string `ctl:"endpoint-host"`
+	ReadOnlyHost string `ctl:"read-only-host"` // their read-only host; "" is 127.0.0.1, NoHost none
 
-	InstanceState     InstanceState // "": AVAILABLE while the compute is up, else STARTING. Logins do not look at it.
-	WorkspacePassword bool          // a workspace token is taken as a password; Start sets it where there are instances
+	// InstanceState "" is AVAILABLE while the compute is up, else STARTING. Logins do not look at it.
+	InstanceState     InstanceState `ctl:"instance-state" values:"AVAILABLE STARTING STOPPED UPDATING FAILING_OVER DELETING"`
+	WorkspacePassword bool          `ctl:"workspace-password"` // a workspace token is taken as a password; Start sets it if there are instances
 
-	PageSize     int  // the most that a page of projects, branches or endpoints holds; 0: 100
-	IPNotAllowed bool // every login fails, as by an IP access list
+	PageSize     int  `ctl:"page-size"`      // the most that a page of projects, branches or endpoints holds; 0: 100
+	IPNotAllowed bool `ctl:"ip-not-allowed"` // every login fails, as by an IP access list
 
-	// People: the authorization code and what it gives.
-	User                string        // who sits at the browser; "" is Lakebase.User
-	CodeLife            time.Duration // 0: 5 min
-	RefreshLife         time.Duration // of each refresh token from its making; 0: 30 days
-	RefreshRotates      bool          // each use gives a new refresh token, and the old one is dead at once
-	RefreshReuseRevokes bool          // a dead one that comes again takes its whole family with it
-	RefreshRevoked      bool          // every refresh token is refused
-	RefreshInvalidGrant bool          // a refusal is 400 invalid_grant, not 401 invalid_request "Refresh token is invalid"
-	PATRevoked          bool          // every personal access token is refused
+	// Users: the authorization code and what it gives.
+	User                string        `ctl:"user"`                  // who sits at the browser; "" is Lakebase.User
+	CodeLife            time.Duration `ctl:"code-life"`             // 0: 5 min
+	RefreshLife         time.Duration `ctl:"refresh-life"`          // of each refresh token from its making; 0: 30 days
+	RefreshRotates      bool          `ctl:"refresh-rotates"`       // each use gives a new refresh token, and the old one is dead at once
+	RefreshReuseRevokes bool          `ctl:"refresh-reuse-revokes"` // a dead one that comes again takes its whole family with it
+	RefreshRevoked      bool          `ctl:"refresh-revoked"`       // every refresh token is refused
+	RefreshInvalidGrant bool          `ctl:"refresh-invalid-grant"` // with 400 invalid_grant, not 401 invalid_request
+	PATRevoked          bool          `ctl:"pat-revoked"`           // every personal access token is refused
 
 	// Workloads: the federation policy of the service principal, and the tokens
 	// of the Actions service.
-	Audience     string        // "" is the URL of the token endpoint that works
-	Subject      string        // "" is WorkloadSubject
-	WorkloadLife time.Duration // 0: 10 min
+	Audience     string        `ctl:"audience"`      // "" is the URL of the token endpoint that works
+	Subject      string        `ctl:"subject"`       // "" is WorkloadSubject
+	WorkloadLife time.Duration `ctl:"workload-life"` // 0: 10 min
 
 	// Discovery.
-	Unified                      bool     // only an account's token endpoint works, and host_type says unified
-	AccountPlaceholder           bool     // with Unified: oidc_endpoint holds {account_id} itself
-	WorkspaceHeader              bool     // the API refuses calls without X-Databricks-Workspace-Id
-	Audiences                    []string // token_federation_default_oidc_audiences; nil: Audience, empty: the field is left out
-	ForeignOIDCEndpoint          string   // "" is the true one, as for the next two
-	ForeignTokenEndpoint         string
-	ForeignAuthorizationEndpoint string
+	Unified            bool `ctl:"unified"`             // only an account's token endpoint works, and host_type says unified
+	AccountPlaceholder bool `ctl:"account-placeholder"` // with Unified: oidc_endpoint holds {account_id} itself
+	WorkspaceHeader    bool `ctl:"workspace-header"`    // the API refuses calls without X-Databricks-Workspace-Id
+	// Audiences are token_federation_default_oidc_audiences; nil: Audience, empty: the field is left out.
+	Audiences                    []string `ctl:"audiences"`
+	ForeignOIDCEndpoint          string   `ctl:"foreign-oidc-endpoint"` // "" is the true one, as for the next two
+	ForeignTokenEndpoint         string   `ctl:"foreign-token-endpoint"`
+	ForeignAuthorizationEndpoint string   `ctl:"foreign-authorization-endpoint"`
 
 	Wake     WakeMode      // "" is Held
 	WakeTime time.Duration // from the first login to up; Never
@@ -118,6 +122,7 @@ func (b *settingsStore) get() Settings {
 	defer b.mu.Unlock()
 	s := b.now
 	s.Faults, s.LoginFaults = slices.Clone(s.Faults), slices.Clone(s.LoginFaults)
+	s.Wake = WakeMode(orDefault(string(s.Wake), string(Held)))
 	return s
 }
 
@@ -128,50 +133,52 @@ func (b *settingsStore) set(f func(*Settings)) {
 }
 
 // take uses up one turn of the first fault that waits for this call.
-func (b *settingsStore) take(call Call) (Fault, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i, f := range b.now.Faults {
-		if f.Call != call && f.Call != AnyCall {
-			continue
+func (b *settingsStore) take(call Call) (f Fault) {
+	b.set(func(s *Settings) {
+		i := slices.IndexFunc(s.Faults, func(f Fault) bool { return f.Call == call || f.Call == AnyCall })
+		if i < 0 {
+			return
 		}
+		f, s.Faults = s.Faults[i], slices.Clone(s.Faults)
 		switch {
 		case f.Times > 1:
-			b.now.Faults[i].Times--
+			s.Faults[i].Times--
 		case f.Times >= 0:
-			b.now.Faults = slices.Delete(slices.Clone(b.now.Faults), i, i+1)
+			s.Faults = slices.Delete(s.Faults, i, i+1)
 		}
-		return f, true
-	}
-	return Fault{}, false
+	})
+	return f
 }
 
-func (s Settings) wake() WakeMode {
-	if s.Wake == "" {
-		return Held
-	}
-	return s.Wake
+// takeLogin uses up one turn of the first fault; the zero fault has no stage.
+func (b *settingsStore) takeLogin() (f LoginFault) {
+	b.set(func(s *Settings) {
+		if len(s.LoginFaults) == 0 {
+			return
+		}
+		f, s.LoginFaults = s.LoginFaults[0], slices.Clone(s.LoginFaults)
+		switch {
+		case f.Times > 1:
+			s.LoginFaults[0].Times--
+		case f.Times >= 0:
+			s.LoginFaults = s.LoginFaults[1:]
+		}
+		f.At = Stage(orDefault(string(f.At), string(StagePassword)))
+	})
+	return f
 }
 
-func (s Settings) host() string {
-	if s.EndpointHost == "" {
-		return "localhost"
-	}
-	return s.EndpointHost
-}
+func (s Settings) host() string { return orDefault(s.EndpointHost, "localhost") }
 
 // NoHost is the ReadOnlyHost of a target without a read-only host.
 const NoHost = "none"
 
 // readOnlyHost is by default the gateway's other name.
 func (s Settings) readOnlyHost() string {
-	switch s.ReadOnlyHost {
-	case "":
-		return "127.0.0.1"
-	case NoHost:
+	if s.ReadOnlyHost == NoHost {
 		return ""
 	}
-	return s.ReadOnlyHost
+	return orDefault(s.ReadOnlyHost, "127.0.0.1")
 }
 
 // clock is the server's, skew included.
@@ -182,4 +189,11 @@ func lifeOr(d, fallback time.Duration) time.Duration {
 		return fallback
 	}
 	return d
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
 }

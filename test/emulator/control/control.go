@@ -1,5 +1,5 @@
 // Package control is the language that steers a running local Lakebase: one
-// command, as words, at a time. Both `local-lakebase ctl` and the tests' script tests
+// command, as words, at a time. Both `local-lakebase ctl` and the tests' scripts
 // speak it. It must never do what the emulator's own methods cannot.
 package control
 
@@ -24,32 +24,29 @@ type command func(ctx context.Context, l *emulator.Lakebase, args []string) (str
 
 // commands are those that Do knows.
 var commands = map[string]command{
-	"suspend":       func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Suspend(ctx) },
-	"resume":        func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Resume(ctx) },
-	"wake":          wake,
-	"set":           func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) { return "", set(l, args) },
-	"fault":         fault,
-	"login-fault":   loginFault,
-	"clear-faults":  clearFaults,
-	"status":        func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return status(l), nil },
-	"secrets":       secrets,
-	"add-secret":    addSecret,
-	"delete-secret": one("delete-secret ID", func(l *emulator.Lakebase, id string) error { return l.DeleteSecret(id) }),
-	"requests":      records,
-	"logins":        logins,
-	"reset": func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
-		l.ResetCounters()
-		return "", nil
-	},
+	"suspend":         func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Suspend(ctx) },
+	"resume":          func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Resume(ctx) },
+	"wake":            wake,
+	"set":             func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) { return "", set(l, args) },
+	"fault":           fault,
+	"login-fault":     loginFault,
+	"clear-faults":    prints(func(l *emulator.Lakebase) string { l.Set(noFaults); return "" }),
+	"status":          prints(status),
+	"secrets":         prints(secrets),
+	"add-secret":      addSecret,
+	"delete-secret":   one("delete-secret ID", func(_ context.Context, l *emulator.Lakebase, id string) error { return l.DeleteSecret(id) }),
+	"requests":        requests,
+	"logins":          logins,
+	"reset":           prints(func(l *emulator.Lakebase) string { l.ResetCounters(); return "" }),
 	"env":             env,
-	"pat":             func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return l.PAT() + "\n", nil },
+	"pat":             prints(func(l *emulator.Lakebase) string { return l.PAT() + "\n" }),
 	"refresh-token":   refreshToken,
 	"workload-token":  workloadToken,
 	"workspace-token": workspaceToken,
-	"add-user":        addUser,
+	"add-user":        one("add-user NAME", func(ctx context.Context, l *emulator.Lakebase, name string) error { return l.AddUser(ctx, name) }),
 	"put":             put,
-	"remove":          one("remove NAME", func(l *emulator.Lakebase, name string) error { return l.Remove(name) }),
-	"resources":       resources,
+	"remove":          one("remove NAME", func(_ context.Context, l *emulator.Lakebase, name string) error { return l.Remove(name) }),
+	"resources":       prints(resources),
 }
 
 // Do carries out one command and returns what it prints. ErrUsage marks words
@@ -66,14 +63,21 @@ func Do(ctx context.Context, l *emulator.Lakebase, words []string) (string, erro
 }
 
 // one is a command with exactly one word.
-func one(usage string, do func(l *emulator.Lakebase, word string) error) command {
-	return func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+func one(usage string, do func(ctx context.Context, l *emulator.Lakebase, word string) error) command {
+	return func(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
 		if len(args) != 1 {
 			return "", fmt.Errorf("%w: ctl %s", ErrUsage, usage)
 		}
-		return "", do(l, args[0])
+		return "", do(ctx, l, args[0])
 	}
 }
+
+// prints is a command without words that cannot fail.
+func prints(do func(l *emulator.Lakebase) string) command {
+	return func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return do(l), nil }
+}
+
+func noFaults(s *emulator.Settings) { s.Faults, s.LoginFaults = nil, nil }
 
 func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	if len(args) != 2 {
@@ -86,33 +90,12 @@ func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error
 	return "", err
 }
 
-func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
-	f, err := parseFault(args)
-	if err == nil {
-		l.Set(func(s *emulator.Settings) { s.Faults = append(s.Faults, f) })
-	}
-	return "", err
-}
-
-func clearFaults(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
-	l.Set(func(s *emulator.Settings) { s.Faults, s.LoginFaults = nil, nil })
-	return "", nil
-}
-
-func loginFault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
-	f, err := parseLoginFault(args)
-	if err == nil {
-		l.Set(func(s *emulator.Settings) { s.LoginFaults = append(s.LoginFaults, f) })
-	}
-	return "", err
-}
-
-func secrets(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
+func secrets(l *emulator.Lakebase) string {
 	var b strings.Builder
 	for _, s := range l.Secrets() {
 		fmt.Fprintf(&b, "%s %d %d\n", s.ID, s.Created.Unix(), s.Expire.Unix())
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 func addSecret(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) {
@@ -120,13 +103,13 @@ func addSecret(_ context.Context, l *emulator.Lakebase, _ []string) (string, err
 	return s.ID + "\n", err
 }
 
-// records prints one line for each request; times are Unix nanoseconds.
-func records(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+// requests prints one line for each request; times are Unix nanoseconds.
+func requests(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	var b strings.Builder
 	for _, q := range l.Requests() {
 		fmt.Fprintf(&b, "%d %s %s %s %d %s %s\n", q.Time.UnixNano(), q.Call, q.Method, q.Path, q.Status, q.Proto, q.Remote)
 	}
-	return b.String(), forget(l, args)
+	return b.String(), reset(l, args)
 }
 
 // logins prints one line for each login.
@@ -135,23 +118,28 @@ func logins(_ context.Context, l *emulator.Lakebase, args []string) (string, err
 	for _, n := range l.Logins() {
 		fmt.Fprintf(&b, "%d %d %q %q %q %q %q\n", n.Time.UnixNano(), n.Decided.UnixNano(), n.User, n.Database, n.Application, n.SQLState, n.Result)
 	}
-	return b.String(), forget(l, args)
+	return b.String(), reset(l, args)
 }
 
-// forget does what --reset says.
-func forget(l *emulator.Lakebase, args []string) error {
+// reset does what --reset says.
+func reset(l *emulator.Lakebase, args []string) error {
 	if slices.Contains(args, "--reset") {
 		l.ResetCounters()
 	}
 	return nil
 }
 
-// status is plain name=value lines; a time that there is not is 0.
+// status is plain name=value lines; a time that has not come is 0.
 func status(l *emulator.Lakebase) string {
 	n, s := l.Counters(), l.Settings()
+	takes := s.WakeTime.String()
+	if s.WakeTime == emulator.Never {
+		takes = "never"
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "state=%s\nup_at=%d\nwoken_at=%d\nwake=%s\nwake_time=%s\n", l.State(), nanos(l.UpAt()), nanos(l.WokenAt()), wakeName(s.Wake), wakeTime(s.WakeTime))
-	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\ncancels=%d\n", n.Requests, n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Cancels)
+	fmt.Fprintf(&b, "state=%s\nup_at=%d\nwoken_at=%d\nwake=%s\nwake_time=%s\n", l.State(), nanos(l.UpAt()), nanos(l.WokenAt()), s.Wake, takes)
+	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\ncancels=%d\n",
+		n.Requests, n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Cancels)
 	for _, call := range emulator.Calls() {
 		if call != emulator.AnyCall {
 			fmt.Fprintf(&b, "requests_%s=%d\n", call, n.ByCall[call])
@@ -172,43 +160,23 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-func wakeName(m emulator.WakeMode) emulator.WakeMode {
-	if m == "" {
-		return emulator.Held
-	}
-	return m
-}
-
-func wakeTime(d time.Duration) string {
-	if d == emulator.Never {
-		return "never"
-	}
-	return d.String()
-}
-
 // Modes lists the wake modes.
 func Modes() string {
-	var out []string
-	for _, m := range emulator.WakeModes() {
-		out = append(out, string(m))
-	}
-	return strings.Join(out, ", ")
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(emulator.WakeModes()), " ", ", "), "[]")
 }
 
 // ParseWake reads a mode and a duration, which may be "never".
 func ParseWake(mode, takes string) (emulator.WakeMode, time.Duration, error) {
-	for _, m := range emulator.WakeModes() {
-		if string(m) != mode {
-			continue
-		}
-		if takes == "never" {
-			return m, emulator.Never, nil
-		}
-		d, err := time.ParseDuration(takes)
-		if err != nil || d < 0 {
-			return m, 0, fmt.Errorf("%w: wake duration %q", ErrUsage, takes)
-		}
-		return m, d, nil
+	m := emulator.WakeMode(mode)
+	if !slices.Contains(emulator.WakeModes(), m) {
+		return "", 0, fmt.Errorf("%w: wake mode %q is none of %s", ErrUsage, mode, Modes())
 	}
-	return "", 0, fmt.Errorf("%w: wake mode %q is none of %s", ErrUsage, mode, Modes())
+	if takes == "never" {
+		return m, emulator.Never, nil
+	}
+	d, err := time.ParseDuration(takes)
+	if err != nil || d < 0 {
+		return m, 0, fmt.Errorf("%w: wake duration %q", ErrUsage, takes)
+	}
+	return m, d, nil
 }

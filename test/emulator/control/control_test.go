@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -15,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// started returns an emulator without Postgres, and what steers it.
-func started(t *testing.T) (*emulator.Lakebase, func(words ...string) (string, error)) {
+// start returns an emulator without Postgres, and what steers it.
+func start(t *testing.T) (*emulator.Lakebase, func(line string) (string, error)) {
 	t.Helper()
 	l, err := emulator.Start(t.Context(), emulator.Options{NoPostgres: true})
 	if err != nil {
@@ -27,154 +26,108 @@ func started(t *testing.T) (*emulator.Lakebase, func(words ...string) (string, e
 			t.Error(err)
 		}
 	})
-	return l, func(words ...string) (string, error) { return Do(t.Context(), l, words) }
+	return l, func(line string) (string, error) { return Do(t.Context(), l, strings.Fields(line)) }
 }
 
-// Every switch has a word, which sets it and nothing else.
-func TestEverySwitchHasAWord(t *testing.T) {
-	elsewhere := []string{"Wake", "WakeTime", "Faults", "LoginFaults"} // words of their own
-	reached := map[string]string{}
-	for word := range setters {
+// Every field of Settings can be set but those with a command of their own, and a set is
+// whole or nothing.
+func TestSet(t *testing.T) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[emulator.Settings]()) {
+		name := f.Tag.Get("ctl")
+		if own := slices.Contains([]string{"Wake", "WakeTime", "Faults", "LoginFaults"}, f.Name); own != (name == "") {
+			t.Errorf("%s has the tag %q", f.Name, name)
+		} else if own {
+			continue
+		}
 		var s emulator.Settings
 		for _, value := range []string{"true", "3s", "7", "STOPPED", "missing"} { // one of each kind
-			if Apply(&s, word+"="+value) == nil && !reflect.ValueOf(s).IsZero() {
+			if Apply(&s, name+"="+value) == nil && !reflect.ValueOf(s).FieldByIndex(f.Index).IsZero() {
 				break
 			}
 		}
-		v := reflect.ValueOf(s)
-		for i := range v.NumField() {
-			if name := v.Type().Field(i).Name; !v.Field(i).IsZero() {
-				if other := reached[name]; other != "" {
-					t.Errorf("%s and %s both set %s", other, word, name)
-				}
-				reached[name] = word
-			}
+		if reflect.ValueOf(s).FieldByIndex(f.Index).IsZero() {
+			t.Errorf("%s sets nothing", name)
 		}
 	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[emulator.Settings]()) {
-		if reached[f.Name] == "" && !slices.Contains(elsewhere, f.Name) {
-			t.Errorf("no word sets %s", f.Name)
-		}
+	l, do := start(t)
+	if _, err := do("set refresh-rotates=true page-size=-1"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "page-size") || l.Settings().RefreshRotates {
+		t.Errorf("got %v, %+v", err, l.Settings())
 	}
-	if len(reached) != len(setters) {
-		t.Errorf("%d words set %d settings", len(setters), len(reached))
-	}
-}
-
-func TestSetIsWholeOrNothing(t *testing.T) {
-	l, do := started(t)
-	if _, err := do("set", "refresh-rotates=true", "page-size=-1"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "page-size") || l.Settings().RefreshRotates {
-		t.Errorf("%v, %+v", err, l.Settings())
-	}
-	if _, err := do("set", "refresh-rotates=true", "audiences=a,b", "page-size=2"); err != nil {
-		t.Fatal(err)
-	}
-	if s := l.Settings(); !s.RefreshRotates || !slices.Equal(s.Audiences, []string{"a", "b"}) || s.PageSize != 2 {
-		t.Errorf("%+v", s)
-	}
-	for value, want := range map[string][]string{"none": {}, "": nil} {
-		if _, err := do("set", "audiences="+value); err != nil || !reflect.DeepEqual(l.Settings().Audiences, want) {
-			t.Errorf("%q: %v, %#v", value, err, l.Settings().Audiences)
+	for value, want := range map[string][]string{"a,b": {"a", "b"}, "none": {}, "": nil} {
+		if _, err := do("set audiences=" + value); err != nil || !reflect.DeepEqual(l.Settings().Audiences, want) {
+			t.Errorf("%q: got %v, %#v, want %#v", value, err, l.Settings().Audiences, want)
 		}
 	}
 }
 
-// each authentication type has its own variables, and none that names another auth.
+// Each authentication type has its own variables, and none that names another.
 func TestEnv(t *testing.T) {
-	l, do := started(t)
-	own := map[emulator.AuthType][]string{
-		emulator.AuthM2M:        {"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"},
-		emulator.AuthBrowser:    nil,
-		emulator.AuthEnvOIDC:    {"DATABRICKS_CLIENT_ID", "DATABRICKS_OIDC_TOKEN"},
-		emulator.AuthFileOIDC:   {"DATABRICKS_CLIENT_ID", "DATABRICKS_OIDC_TOKEN_FILEPATH"},
-		emulator.AuthGitHubOIDC: {"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "DATABRICKS_CLIENT_ID"},
-		emulator.AuthPAT:        {"DATABRICKS_TOKEN"},
-	}
-	common := []string{"DATABRICKS_HOST", "ENDPOINT_NAME", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT", "LAKEBASE_CACERT", "LOCAL_LAKEBASE_USER"}
-	for _, auth := range emulator.AuthTypes() {
-		out, err := do("env", string(auth))
-		if err != nil {
-			t.Errorf("%s: %v", auth, err)
-			continue
-		}
+	l, do := start(t)
+	const common = "DATABRICKS_HOST ENDPOINT_NAME PGHOST PGPORT PGDATABASE PGUSER PGSSLROOTCERT LAKEBASE_CACERT LOCAL_LAKEBASE_USER "
+	for auth, own := range map[emulator.AuthType]string{
+		emulator.AuthM2M:        "DATABRICKS_CLIENT_ID DATABRICKS_CLIENT_SECRET",
+		emulator.AuthBrowser:    "",
+		emulator.AuthEnvOIDC:    "DATABRICKS_CLIENT_ID DATABRICKS_OIDC_TOKEN",
+		emulator.AuthFileOIDC:   "DATABRICKS_CLIENT_ID DATABRICKS_OIDC_TOKEN_FILEPATH",
+		emulator.AuthGitHubOIDC: "DATABRICKS_CLIENT_ID ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_ID_TOKEN_REQUEST_URL",
+		emulator.AuthPAT:        "DATABRICKS_TOKEN",
+	} {
+		out, err := do("env " + string(auth))
 		var names []string
 		for line := range strings.Lines(out) {
 			name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 			if !ok || value == "" || strings.ContainsAny(value, " '\"$`\\") {
-				t.Errorf("%s: %q", auth, line)
+				t.Errorf("%s: got %q", auth, line)
 			}
 			names = append(names, name)
 		}
-		want := append(slices.Clone(common), own[auth]...)
+		want := strings.Fields(common + own)
 		slices.Sort(names)
-		slices.Sort(want)
-		if !slices.Equal(names, want) {
-			t.Errorf("%s has %v, want %v", auth, names, want)
+		if slices.Sort(want); err != nil || !slices.Equal(names, want) {
+			t.Errorf("%s: got %v, %v, want %v", auth, names, err, want)
 		}
 		user := l.ClientID
 		if auth == emulator.AuthPAT || auth == emulator.AuthBrowser {
 			user = l.User
 		}
 		if !strings.Contains(out, "PGUSER="+user+"\n") {
-			t.Errorf("%s: %s", auth, out)
+			t.Errorf("%s: got %s, want user %s", auth, out, user)
 		}
 	}
 }
 
-func TestTokens(t *testing.T) {
-	l, do := started(t)
-	for _, words := range [][]string{{"workload-token"}, {"workload-token", "subject=s", "audience=a", "issuer=i", "life=3s", "foreign"}, {"workspace-token", "subject=" + l.User, "life=1m"}} {
-		if out, err := do(words...); err != nil || strings.Count(out, ".") != 2 || !strings.HasSuffix(out, "\n") {
-			t.Errorf("%v: %q, %v", words, out, err)
+func TestCommands(t *testing.T) {
+	l, do := start(t)
+	uid := emulator.UID
+	for _, c := range []struct{ line, want string }{
+		{"workload-token subject=s audience=a issuer=i life=3s foreign", "eyJ"}, {"workspace-token life=1m subject=" + l.User, "eyJ"},
+		{"pat", l.PAT() + "\n"}, {"add-user eve@example.com", ""}, {"refresh-token eve@example.com", ""}, {"wake held 1s", ""},
+		{"put projects/lab/branches/main/endpoints/e read-only disabled", ""}, {"put projects/shop/branches/old archived", ""},
+		{"remove projects/shop/branches/production", ""},
+		{"resources", "projects/shop " + uid("projects/shop") + "\nprojects/lab " + uid("projects/lab") + "\nprojects/lab/branches/main " +
+			uid("projects/lab/branches/main") + "\nprojects/lab/branches/main/endpoints/e " + uid("projects/lab/branches/main/endpoints/e") +
+			" disabled read-only\nprojects/shop/branches/old " + uid("projects/shop/branches/old") + " archived\n"},
+		{"fault token times=3 status=503 retry-after=1", ""}, {"login-fault startup times=2 reset", ""},
+		{"status", "\nfaults=2\n"}, {"status", "\nuser=ada@example.com\n"}, {"status", "\ngranted_refresh_token=0\n"}, {"status", "\nwake_time=1s\n"},
+	} {
+		if out, err := do(c.line); err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("%s: got %q, %v, want %q", c.line, out, err, c.want)
 		}
 	}
-	if out, err := do("pat"); err != nil || out != l.PAT()+"\n" {
-		t.Errorf("%q, %v", out, err)
+	if f := l.Settings().Faults; len(f) != 1 || f[0].Times != 3 || f[0].Status != 503 || f[0].Header.Get("Retry-After") != "1" || !strings.Contains(f[0].Body, "TEMPORARILY") {
+		t.Errorf("got faults %+v", f)
 	}
-	if out, err := do("refresh-token", l.User); err != nil || len(out) != 44 {
-		t.Errorf("%q, %v", out, err)
-	}
-	if _, err := do("add-user", "eve@example.com"); err != nil {
-		t.Error(err)
-	}
-	if out, err := do("refresh-token", "eve@example.com"); err != nil || len(out) != 44 {
-		t.Errorf("%q, %v", out, err)
-	}
-	for _, words := range [][]string{{"workload-token", "life=soon"}, {"workload-token", "aud=x"}, {"workspace-token", "kind=x"}, {"refresh-token", "nobody"}, {"refresh-token", "a", "b"},
-		{"env"}, {"env", "azure-cli"}, {"env", "env-oidc", "x"}, {"add-user"}} {
-		if _, err := do(words...); !errors.Is(err, ErrUsage) {
-			t.Errorf("%v: %v, want a usage error", words, err)
+	for _, line := range []string{"", "sleep", "wake softly 1s", "wake held", "wake held -1s", "set", "set latency", "set latency=soon", "set latency=9s no=1",
+		"set instance-state=RESTING", "set expire-time=zero", "fault nothing", "fault token times=x", "login-fault startup spin", "workload-token life=soon",
+		"workload-token aud=x", "workspace-token kind=x", "refresh-token nobody", "refresh-token a b", "env", "env azure-cli", "env env-oidc x", "add-user",
+		"put", "put shop", "put projects/x asleep", "remove"} {
+		if _, err := do(line); !errors.Is(err, ErrUsage) {
+			t.Errorf("%s: got %v, want a usage error", line, err)
 		}
 	}
-}
-
-func TestResources(t *testing.T) {
-	_, do := started(t)
-	for _, words := range [][]string{{"put", "projects/lab/branches/main/endpoints/e", "read-only", "disabled"}, {"put", "projects/shop/branches/old", "archived"}, {"remove", "projects/shop/branches/production"}} {
-		if _, err := do(words...); err != nil {
-			t.Errorf("%v: %v", words, err)
+	for _, line := range []string{"remove projects/none", "suspend"} {
+		if _, err := do(line); err == nil || errors.Is(err, ErrUsage) {
+			t.Errorf("%s: got %v, want an error that is not of usage", line, err)
 		}
-	}
-	var want strings.Builder
-	for _, line := range [][]string{{"projects/shop"}, {"projects/lab"}, {"projects/lab/branches/main"}, {"projects/lab/branches/main/endpoints/e", "disabled", "read-only"}, {"projects/shop/branches/old", "archived"}} {
-		want.WriteString(strings.Join(append([]string{line[0], emulator.UID(line[0])}, line[1:]...), " ") + "\n")
-	}
-	if out, err := do("resources"); err != nil || out != want.String() {
-		t.Errorf("%v\n%swant\n%s", err, out, want.String())
-	}
-	for _, words := range [][]string{{"put"}, {"put", "shop"}, {"put", "projects/x", "asleep"}, {"remove"}} {
-		if _, err := do(words...); !errors.Is(err, ErrUsage) {
-			t.Errorf("%v: %v, want a usage error", words, err)
-		}
-	}
-	if _, err := do("remove", "projects/none"); err == nil || errors.Is(err, ErrUsage) {
-		t.Errorf("%v", err)
-	}
-	out, err := do("status")
-	if err != nil || !strings.Contains(out, "\ngranted_refresh_token=0\n") || !strings.Contains(out, "\nrefused_token_exchange=0\n") || !strings.Contains(out, "\nrequests_authorize=0\n") || !strings.Contains(out, "\nuser=ada@example.com\n") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if _, err := do("wake", "held", time.Second.String()); err != nil {
-		t.Error(err)
 	}
 }

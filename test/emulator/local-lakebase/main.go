@@ -48,6 +48,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
@@ -91,7 +92,6 @@ func parse(args []string) (flags, error) {
 	fs := flag.NewFlagSet("local-lakebase", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are told once, by main
 	f.declare(fs)
-	f.declareAuth(fs)
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(os.Stdout)
@@ -135,11 +135,6 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.instance, "instance", "", "offer the instance `name` of Lakebase Provisioned too; the exports name it in place of the endpoint")
 	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
 	fs.BoolVar(&f.stdin, "exit-with-parent", false, "the same as --stdin")
-}
-
-// declareAuth is what is asked for of authentication, and of any setting.
-func (f *flags) declareAuth(fs *flag.FlagSet) {
-	o := &f.options
 	fs.StringVar(&f.auth, "auth", string(emulator.AuthM2M), fmt.Sprintf("the exports are for this `type` of authentication: %v", emulator.AuthTypes()))
 	fs.StringVar(&o.User.UserName, "user-name", "", "user `name` of who signs in at a browser (default ada@example.com)")
 	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")", func(name string) error {
@@ -178,17 +173,15 @@ func serve(ctx context.Context, l *emulator.Lakebase, f flags) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.secretFile != "" {
-		if err := writePrivate(f.secretFile, l.ClientSecret+"\n"); err != nil {
+	// The environment comes last: who waits for it finds the secret.
+	for _, file := range [][2]string{{f.secretFile, l.ClientSecret + "\n"}, {f.envFile, text}} {
+		if file[0] == "" {
+			continue
+		}
+		if err := securefile.WriteFile(file[0], []byte(file[1])); err != nil {
 			return err
 		}
-		defer os.Remove(f.secretFile)
-	}
-	if f.envFile != "" {
-		if err := writePrivate(f.envFile, text); err != nil {
-			return err
-		}
-		defer os.Remove(f.envFile)
+		defer os.Remove(file[0])
 	}
 	if _, err := fmt.Fprint(os.Stdout, text, "\n# ready\n"); err != nil {
 		return err
@@ -222,20 +215,4 @@ func exports(l *emulator.Lakebase, socket string, f flags) (string, error) {
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 	}
 	return b.String(), nil
-}
-
-// writePrivate replaces path by a file that only its owner can read.
-func writePrivate(path, text string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".local-lakebase-")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.WriteString(text)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
-	return err
 }

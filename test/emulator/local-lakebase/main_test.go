@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +37,7 @@ func TestMain(m *testing.M) {
 
 // program is a running local-lakebase.
 type program struct {
+	t      *testing.T
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	env    map[string]string
@@ -44,16 +47,10 @@ type program struct {
 
 func launch(t *testing.T, args ...string) *program {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	p := &program{cmd: exec.CommandContext(ctx, self, args...), env: map[string]string{}}
+	p := &program{t: t, cmd: exec.CommandContext(ctx, os.Args[0], args...), env: map[string]string{}}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	// If it is killed, it leaves its directory for the next start, and there may be
-	// none.
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // a kill would leave its directory
 	p.cmd.WaitDelay = 20 * time.Second
 	p.cmd.Stderr = &p.stderr
 	in, err1 := p.cmd.StdinPipe()
@@ -77,43 +74,33 @@ func launch(t *testing.T, args ...string) *program {
 	return p
 }
 
-// ctl runs `local-lakebase ctl` in-process.
-func (p *program) ctl(t *testing.T, words ...string) (map[string]string, error) {
-	t.Helper()
+// ctl runs `local-lakebase ctl` in-process, and returns the name=value lines that it
+// prints.
+func (p *program) ctl(line string) map[string]string {
+	p.t.Helper()
 	var out bytes.Buffer
-	err := ctl(append([]string{"--control", p.env[controlVar]}, words...), &out)
+	if err := ctl(append([]string{"--control", p.env[controlVar]}, strings.Fields(line)...), &out); err != nil {
+		p.t.Fatalf("ctl %s: %v", line, err)
+	}
 	values := map[string]string{}
 	for line := range strings.Lines(out.String()) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		values[name] = value
 	}
-	return values, err
-}
-
-func (p *program) must(t *testing.T, words ...string) map[string]string {
-	t.Helper()
-	values, err := p.ctl(t, words...)
-	if err != nil {
-		t.Fatalf("ctl %v: %v", words, err)
-	}
 	return values
 }
 
-// gone waits until no process works in the emulator's directory.
-func gone(t *testing.T, pids []int) {
+// wantGone waits until a process has ended, and checks that the files are gone.
+func wantGone(t *testing.T, pid int, files ...string) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		alive := 0
-		for _, pid := range pids {
-			if syscall.Kill(pid, 0) == nil {
-				alive++
-			}
-		}
-		if alive == 0 {
-			return
-		}
+	for end := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("of processes %v %d are left", pids, alive)
+			t.Fatalf("process %d is left", pid)
+		}
+	}
+	for _, path := range files {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
 		}
 	}
 }
@@ -122,12 +109,9 @@ func gone(t *testing.T, pids []int) {
 func postmaster(t *testing.T, dir string) int {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.SplitN(string(b), "\n", 2)[0])
-	if err != nil {
-		t.Fatal(err)
+	pid, err2 := strconv.Atoi(strings.SplitN(string(b), "\n", 2)[0])
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
 	}
 	return pid
 }
@@ -137,94 +121,101 @@ func TestProgram(t *testing.T) {
 	files := t.TempDir()
 	envFile, secretFile := filepath.Join(files, "env"), filepath.Join(files, "secret")
 	p := launch(t, "--stdin", "--suspended", "--without-secret", "--wake", "57P03", "--wake-time", "never", "--env-file", envFile, "--secret-file", secretFile)
-	for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "ENDPOINT_NAME", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT", "LAKEBASE_CACERT"} {
-		if p.env[name] == "" {
-			t.Errorf("%s is not exported", name)
-		}
-	}
-	if strings.Contains(p.lines, "dose") || p.env["DATABRICKS_CLIENT_SECRET"] != "" {
-		t.Errorf("the secret is on stdout in spite of --without-secret")
+	if strings.Contains(p.lines, "dose") || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["DATABRICKS_CLIENT_ID"] == "" {
+		t.Errorf("got exports %q", p.lines)
 	}
 	for path, want := range map[string]string{envFile: "export PGPORT='" + p.env["PGPORT"] + "'\n", secretFile: "dose"} {
 		b, err := os.ReadFile(path)
-		if err != nil || !strings.Contains(string(b), want) {
-			t.Errorf("%s: %v, want it to hold %q", path, err, want)
-		}
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v %v", path, info.Mode(), err)
+		info, err2 := os.Stat(path)
+		if err != nil || err2 != nil || !strings.Contains(string(b), want) || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: got %v, %v, %v, want it to hold %q", path, info.Mode(), err, err2, want)
 		}
 	}
-	s := p.must(t, "status")
-	if s["state"] != "suspended" || s["up_at"] != "0" || s["wake"] != "57P03" || s["wake_time"] != "never" {
-		t.Errorf("status %v", s)
+	want := func(line string, values map[string]string) map[string]string {
+		t.Helper()
+		p.ctl(line)
+		got := p.ctl("status")
+		for name, value := range values {
+			if got[name] != value {
+				t.Errorf("after %s: got %s %q, want %q", line, name, got[name], value)
+			}
+		}
+		return got
 	}
-	p.must(t, "resume")
-	s = p.must(t, "status")
-	if at, err := strconv.ParseInt(s["up_at"], 10, 64); s["state"] != "up" || err != nil || time.Since(time.Unix(0, at)).Abs() > 10*time.Second {
-		t.Errorf("status after resume %v", s)
+	want("reset", map[string]string{"state": "suspended", "up_at": "0", "wake": "57P03", "wake_time": "never"})
+	s := want("resume", map[string]string{"state": "up"})
+	if at, err := strconv.ParseInt(s["up_at"], 10, 64); err != nil || time.Since(time.Unix(0, at)).Abs() > time.Minute {
+		t.Errorf("got up_at %q", s["up_at"])
 	}
 	pid := postmaster(t, s["dir"])
-	p.must(t, "wake", "refused", "250ms")
-	p.must(t, "set", "latency=5ms", "role-missing=true", "expires-in=string")
-	p.must(t, "fault", "token", "times=3", "status=503", "retry-after=1")
-	if s = p.must(t, "status"); s["wake"] != "refused" || s["wake_time"] != "250ms" || s["faults"] != "1" {
-		t.Errorf("status after set %v", s)
+	want("wake refused 250ms", map[string]string{"wake": "refused", "wake_time": "250ms"})
+	want("fault token times=3 status=503", map[string]string{"faults": "1"})
+	for _, args := range [][]string{{"--control", p.env[controlVar], "sleep"}, {"--control"}, {"--control-x", "y"}} {
+		if err := ctl(args, io.Discard); !errors.Is(err, control.ErrUsage) {
+			t.Errorf("ctl %v: got %v, want a usage error", args, err)
+		}
+	}
+	if err := ctl([]string{"--control=" + p.env[controlVar], "remove", "projects/none"}, io.Discard); err == nil || errors.Is(err, control.ErrUsage) {
+		t.Errorf("got %v, want an error that is not of usage", err)
 	}
 	_ = p.stdin.Close()
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("end: %v %s", err, p.stderr.String())
 	}
-	gone(t, []int{pid})
-	for _, path := range []string{s["dir"], envFile, secretFile} {
-		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left: %v", path, err)
-		}
-	}
+	wantGone(t, pid, s["dir"], envFile, secretFile)
 }
 
-func TestBadWords(t *testing.T) {
-	p := launch(t, "--stdin", "--no-postgres")
-	for _, words := range [][]string{{}, {"sleep"}, {"wake", "softly", "1s"}, {"wake", "held"}, {"wake", "held", "-1s"}, {"set", "latency"}, {"set", "latency=soon"},
-		{"set", "latency=9s", "no=1"}, {"fault", "nothing"}, {"fault", "token", "times=x"}} {
-		if _, err := p.ctl(t, words...); !errors.Is(err, control.ErrUsage) {
-			t.Errorf("ctl %v: %v, want a usage error", words, err)
-		}
-	}
-	if _, err := p.ctl(t, "suspend"); err == nil || errors.Is(err, control.ErrUsage) || !strings.Contains(err.Error(), "NoPostgres") {
-		t.Errorf("suspend without Postgres: %v", err)
-	}
-	p.must(t, "set", "latency=1ms")
-	for _, args := range [][]string{{"--wake", "softly"}, {"--no-such"}, {"surplus"}, {"--wake-time", "soon"}} {
-		if _, err := parse(args); !errors.Is(err, control.ErrUsage) {
-			t.Errorf("%v: %v, want a usage error", args, err)
-		}
-	}
-}
-
-// TERM ends it cleanly.
+// TERM ends it cleanly. A killed one leaves no Postgres, and the next one removes its
+// directory.
 func TestEnds(t *testing.T) {
-	p := launch(t)
-	s := p.must(t, "status")
-	pid := postmaster(t, s["dir"])
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("after TERM: %v %s", err, p.stderr.String())
-	}
-	gone(t, []int{pid})
-	if _, err := os.Stat(s["dir"]); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("folder after TERM: %v", err)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if sig == syscall.SIGKILL && runtime.GOOS != "linux" { // which alone has parent-death signals
+			continue
+		}
+		p := launch(t)
+		dir := p.ctl("status")["dir"]
+		pid := postmaster(t, dir)
+		_ = p.cmd.Process.Signal(sig)
+		if err := p.cmd.Wait(); err != nil && sig == syscall.SIGTERM {
+			t.Errorf("after TERM: %v %s", err, p.stderr.String())
+		}
+		if sig == syscall.SIGKILL {
+			wantGone(t, pid)
+			launch(t, "--no-postgres", "--stdin")
+		}
+		wantGone(t, pid, dir)
 	}
 }
 
-// TestInstance checks that the exports name an instance instead of the endpoint.
-func TestInstance(t *testing.T) {
-	p := launch(t, "--stdin", "--no-postgres", "--instance", "shop")
-	if p.env["LAKEBASE_INSTANCE"] != "shop" || p.env["ENDPOINT_NAME"] != "" {
-		t.Errorf("the exports are %v", p.env)
+func TestParse(t *testing.T) {
+	for _, args := range [][]string{{"--wake", "softly"}, {"--no-such"}, {"surplus"}, {"--wake-time", "soon"}, {"--auth", "azure-cli"}, {"--set", "page-size"}, {"--set", "no=1"}} {
+		if _, err := parse(args); !errors.Is(err, control.ErrUsage) {
+			t.Errorf("%v: got %v, want a usage error", args, err)
+		}
 	}
-	p.must(t, "set", "instance-state=STOPPED", "read-only-host=none", "workspace-password=false")
-	p.must(t, "set", "instance-state=")
-	if _, err := p.ctl(t, "set", "instance-state=RESTING"); !errors.Is(err, control.ErrUsage) || !strings.Contains(err.Error(), "FAILING_OVER") {
-		t.Errorf("an unknown state: %v", err)
+	f, err := parse([]string{"--set", "audiences=a,b", "--endpoint", "projects/p"})
+	if err != nil || !slices.Equal(f.options.Settings.Audiences, []string{"a", "b"}) || len(f.options.Endpoints) != 1 {
+		t.Errorf("got %+v, %v", f, err)
+	}
+}
+
+// The exports are those of the type that --auth names, without its secret if
+// --without-secret is given; an instance replaces the endpoint.
+func TestExports(t *testing.T) {
+	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint", "projects/lab/branches/main/endpoints/e",
+		"--endpoint", "projects/lab/branches/dev/endpoints/e", "--set", "page-size=1")
+	if p.env["PGUSER"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["ENDPOINT_NAME"] != "projects/lab/branches/main/endpoints/e" || len(p.ctl("resources")) != 5 {
+		t.Errorf("got exports %v, resources %v", p.env, p.ctl("resources"))
+	}
+	if _, ok := p.ctl("pat")[p.env["DATABRICKS_TOKEN"]]; !ok {
+		t.Errorf("got DATABRICKS_TOKEN %q, want %v", p.env["DATABRICKS_TOKEN"], p.ctl("pat"))
+	}
+	p = launch(t, "--stdin", "--no-postgres", "--auth", "github-oidc", "--without-secret", "--instance", "shop")
+	if p.env["ACTIONS_ID_TOKEN_REQUEST_URL"] == "" || p.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] != "" || p.env["LAKEBASE_INSTANCE"] != "shop" || p.env["ENDPOINT_NAME"] != "" {
+		t.Errorf("got exports %v", p.env)
+	}
+	file := p.ctl("env file-oidc life=1m")["DATABRICKS_OIDC_TOKEN_FILEPATH"]
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%s: got %v, %v", file, info, err)
 	}
 }

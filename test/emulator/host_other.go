@@ -2,7 +2,16 @@
 
 package emulator
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
+
+// dieWithParent does nothing: only Linux has parent-death signals.
+func dieWithParent(*syscall.SysProcAttr) {}
+
+// fastDir returns "": there is no such directory.
+func fastDir() string { return "" }
 
 // holdPort only finds a free port: the gateway binds it again each time, and retries
 // until it can.

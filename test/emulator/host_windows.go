@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"errors"
+	"os"
 	"syscall"
 )
 
@@ -13,5 +14,9 @@ func serverOwner() (owner, error) {
 }
 
 func (owner) attr() *syscall.SysProcAttr { return nil }
+func (owner) give(string) error          { return nil }
 
-func (owner) give(string) error { return nil }
+// A killed process leaves one small file, which is not swept.
+func claim(string) error       { return nil }
+func sweep(string)             {}
+func discard(dir string) error { return os.RemoveAll(dir) }

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package emulator
-
-// fastDir returns "": there is no such directory.
-func fastDir() string { return "" }
