@@ -156,10 +156,10 @@ type Workspace interface {
 	Discovery
 }
 
-// Discovery finds a host's token endpoint, and the audience it accepts.
+// Discovery finds a host's endpoints, which its later calls use, and the audience it
+// accepts.
 type Discovery interface {
 	Discover(ctx context.Context) (exchange.Discovery, error)
-	SetEndpoints(d exchange.Discovery)
 	Audience(d exchange.Discovery) (string, error)
 }
 

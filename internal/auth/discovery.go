@@ -38,7 +38,6 @@ func (d *discovery) ask(ctx context.Context) (exchange.Discovery, error) {
 	var e *exchange.Error
 	switch {
 	case err == nil:
-		d.api.SetEndpoints(found)
 		d.found = found
 	case errors.As(err, &e) && e.Kind == exchange.KindForeignHost, ctx.Err() != nil:
 		return exchange.Discovery{}, err

@@ -180,8 +180,6 @@ func (f *fake) Discover(context.Context) (exchange.Discovery, error) {
 	return f.doc, f.docErr
 }
 
-func (f *fake) SetEndpoints(exchange.Discovery) { f.record("set-endpoints") }
-
 func (f *fake) Audience(d exchange.Discovery) (string, error) {
 	return "audience-of-" + d.AccountID, nil
 }

@@ -23,14 +23,11 @@ type LoginAPI interface {
 func AuthorizeURL(ctx context.Context, conf config.Config, api LoginAPI, o Observer, l Login, redirectURI string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, conf.Timeout.Value)
 	defer cancel()
-	found, err := exchange.Retry(ctx, api.Discover)
+	_, err := exchange.Retry(ctx, api.Discover)
 	var e *exchange.Error
-	switch {
-	case err == nil:
-		api.SetEndpoints(found)
-	case errors.As(err, &e) && e.NoDocument():
+	if errors.As(err, &e) && e.NoDocument() {
 		o.Note("no discovery document: " + err.Error())
-	default:
+	} else if err != nil {
 		return "", err
 	}
 	return api.AuthorizeURL(l.State, l.Challenge, redirectURI), nil

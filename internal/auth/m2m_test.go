@@ -190,9 +190,9 @@ func TestDiscovery(t *testing.T) {
 		kind     exchange.Kind
 	}{
 		"workspace":            {host: "w.example/?o=12", want: "sign-in"},
-		"account":              {host: "accounts.example/?a=7f2d9c1e-5b34-4c0a-9a51-0c6f3b8e2d11", want: "discover set-endpoints sign-in"},
-		"moved endpoint":       {host: "w.example", endpoint: "https://w.example/oidc/accounts/7/v1/token", signIn: notJSON, want: "sign-in discover set-endpoints sign-in"},
-		"HTML":                 {host: "w.example", endpoint: "https://w.example/oidc/v1/token", signIn: notJSON, want: "sign-in discover set-endpoints", kind: exchange.KindNotJSON},
+		"account":              {host: "accounts.example/?a=7f2d9c1e-5b34-4c0a-9a51-0c6f3b8e2d11", want: "discover sign-in"},
+		"moved endpoint":       {host: "w.example", endpoint: "https://w.example/oidc/accounts/7/v1/token", signIn: notJSON, want: "sign-in discover sign-in"},
+		"HTML":                 {host: "w.example", endpoint: "https://w.example/oidc/v1/token", signIn: notJSON, want: "sign-in discover", kind: exchange.KindNotJSON},
 		"foreign endpoint":     {host: "accounts.example", docErr: &exchange.Error{Kind: exchange.KindForeignHost}, want: "discover", kind: exchange.KindForeignHost},
 		"account, no document": {host: "accounts.example", docErr: &exchange.Error{Kind: exchange.KindRefused, Status: 404}, want: "discover sign-in"},
 	} {

@@ -83,7 +83,7 @@ func TestGitHubOIDC(t *testing.T) {
 		fails  error
 		want   string
 	}{
-		"no secret":  {conf: job(t), want: "get discover set-endpoints github:audience-of-7 federation"},
+		"no secret":  {conf: job(t), want: "get discover github:audience-of-7 federation"},
 		"audience":   {conf: job(t, "audience", "mine"), want: "get github:mine federation"},
 		"a secret":   {conf: job(t), stored: true, want: "get sign-in"},
 		"fails once": {conf: job(t, "audience", "a"), fails: &exchange.Error{Call: exchange.CallGitHub, Kind: exchange.KindUnavailable, Status: 503}, want: "get github:a github:a federation"},

@@ -2,13 +2,12 @@ package exchange
 
 import (
 	"bytes"
-	"compress/flate"
+	"cmp"
 	"compress/gzip"
 	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -33,17 +32,13 @@ const (
 
 // request is a call to be made.
 type request struct {
-	call          Call
-	method        string
-	path          string
-	rawPath       string // path as it was escaped, if that differs
-	query         url.Values
-	contentType   string
-	body          []byte
-	authorization credential.Secret   // the header's whole value; zero: not sent
-	workspaceID   string              // empty: not sent
-	bearer        *credential.Secret  // of an API call
-	secrets       []credential.Secret // redacted from what the server says
+	call    Call
+	method  string
+	url     url.URL
+	header  http.Header
+	body    []byte
+	secrets []credential.Secret // redacted from what the server says
+	invalid *Error              // why it must not be sent; nil: it may be
 }
 
 // reply is a 2xx reply.
@@ -53,53 +48,74 @@ type reply struct {
 	date   time.Time // the server's Date; zero: none
 }
 
+// newRequest returns an unauthenticated request.
+func (c *Client) newRequest(call Call, method, path string) request {
+	u := c.base
+	u.Path = path
+	return request{call: call, method: method, url: u, header: http.Header{"Accept": {"application/json"}, "User-Agent": {c.userAgent}}}
+}
+
 // apiRequest is an API call with a workspace token.
 func (c *Client) apiRequest(call Call, method, path string, bearer credential.Secret) request {
-	return request{
-		call: call, method: method, path: path, workspaceID: c.endpoints().workspaceID, bearer: &bearer,
-		authorization: credential.NewSecret("Bearer " + bearer.Reveal()),
-		secrets:       []credential.Secret{bearer},
+	r := c.newRequest(call, method, path)
+	r.secrets = []credential.Secret{bearer}
+	r.header.Set("Authorization", "Bearer "+bearer.Reveal())
+	if id := c.endpoints().workspaceID; id != "" {
+		r.header.Set("X-Databricks-Workspace-Id", id)
 	}
+	r.requireToken(bearer, KindBearerRefused, "workspace token")
+	return r
 }
 
 // jsonRequest is an API call with a body.
 func (c *Client) jsonRequest(call Call, path string, bearer credential.Secret, body any) request {
 	r := c.apiRequest(call, http.MethodPost, path, bearer)
-	r.body, _ = json.Marshal(body) // structs of strings: it cannot fail
-	r.contentType = "application/json"
+	r.body, _ = json.Marshal(body) // maps of strings: it cannot fail
+	r.header.Set("Content-Type", "application/json")
 	return r
 }
 
 // formRequest is a POST to the token endpoint.
 func (c *Client) formRequest(call Call, form url.Values, secrets ...credential.Secret) request {
-	return request{
-		call: call, method: http.MethodPost, path: c.endpoints().token,
-		contentType: "application/x-www-form-urlencoded", body: []byte(form.Encode()), secrets: secrets,
+	r := c.newRequest(call, http.MethodPost, c.endpoints().token)
+	r.body, r.secrets = []byte(form.Encode()), secrets
+	r.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
+}
+
+// require has the request not sent unless ok.
+func (r *request) require(ok bool, kind Kind, problem string) {
+	if !ok && r.invalid == nil {
+		r.invalid = &Error{Kind: kind, Message: "not sent: " + problem, NotSent: true}
 	}
+}
+
+// requireToken has the request not sent unless s can be a token.
+func (r *request) requireToken(s credential.Secret, kind Kind, name string) {
+	problem := badToken(s.Reveal())
+	r.require(problem == "", kind, "the "+name+" "+problem)
 }
 
 // send makes one attempt and returns the response, whatever its status, and our clock
 // before the request left. It follows no redirect: that is http.Client's work, and
 // this is the transport's RoundTrip.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, time.Time, *Error) {
-	c.addSecrets(r.secrets...)
-	if r.bearer != nil { // net/http would call it a broken request
-		if why := badToken(r.bearer.Reveal()); why != "" {
-			return nil, time.Time{}, c.notSent(r, KindBearerRefused, "the workspace token "+why)
-		}
+	if r.invalid != nil {
+		return nil, time.Time{}, c.fail(r, r.invalid)
 	}
-	transport, err := c.transport()
-	if err != nil {
+	c.addSecrets(r.secrets...)
+	if err := c.loadRoots(); err != nil {
 		return nil, time.Time{}, c.fail(r, &Error{Kind: KindCertificate, Err: err, NotSent: true})
 	}
 	var connected atomic.Bool // without a connection nothing can have been sent
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	req, err := c.newRequest(traced, r)
-	if err != nil {
-		return nil, time.Time{}, c.fail(r, &Error{Kind: KindRefused, Message: "the request cannot be written", NotSent: true})
-	}
+	var resp *http.Response
 	sentAt := c.now()
-	resp, err := transport.RoundTrip(req)
+	req, err := http.NewRequestWithContext(traced, r.method, r.url.String(), bytes.NewReader(r.body))
+	if err == nil {
+		req.Header = r.header
+		resp, err = c.transport.RoundTrip(req)
+	}
 	if err != nil {
 		failed := transportError(ctx, err)
 		failed.NotSent = !connected.Load()
@@ -117,7 +133,7 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 	defer resp.Body.Close()
 	switch resp.StatusCode / 100 {
 	case 2:
-		body, failed := readBody(ctx, resp)
+		body, failed := readBody(ctx, resp, maxBody)
 		if failed != nil {
 			failed.Status, failed.RequestID = resp.StatusCode, requestID(resp.Header)
 			return reply{}, c.fail(r, failed)
@@ -125,7 +141,8 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 		date, _ := http.ParseTime(resp.Header.Get("Date"))
 		return reply{body: body, sentAt: sentAt.Round(0).UTC(), date: date}, nil
 	case 3:
-		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode, Message: redirectTarget(resp), RequestID: requestID(resp.Header)})
+		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode,
+			Message: redirectTarget(resp), RequestID: requestID(resp.Header)})
 	}
 	return reply{}, c.refused(ctx, r, resp)
 }
@@ -141,114 +158,70 @@ func (c *Client) doJSON(ctx context.Context, r request, v any) *Error {
 	return failed
 }
 
-// pages makes the call for each page of a list. read returns the next page's token,
-// empty at the end.
-func (c *Client) pages(ctx context.Context, r request, read func(body []byte) (next string, failed *Error)) *Error {
-	if r.query == nil {
-		r.query = url.Values{}
-	}
+// list makes the call for each page of a list, and returns the elements of its field.
+// valid reports whether an element can be named in another request.
+func list[W any](ctx context.Context, c *Client, r request, field string, valid func(W) bool) ([]W, *Error) {
+	var out []W
+	query := r.url.Query()
 	for range maxPages {
-		rep, failed := c.do(ctx, r)
-		if failed != nil {
-			return failed
+		var fields map[string]json.RawMessage
+		var page []W
+		var next string
+		if failed := c.doJSON(ctx, r, &fields); failed != nil {
+			return nil, failed
 		}
-		next, failed := read(rep.body)
-		if failed != nil {
-			return c.fail(r, failed)
+		for name, v := range map[string]any{field: &page, "next_page_token": &next} {
+			if raw, ok := fields[name]; ok && json.Unmarshal(raw, v) != nil {
+				return nil, c.badReply(r, "a field of the reply has the wrong type")
+			}
 		}
-		if next == "" {
-			return nil
+		if slices.ContainsFunc(page, func(w W) bool { return !valid(w) }) {
+			return nil, c.badReply(r, "an element of the list has no valid name")
 		}
-		r.query.Set("page_token", next)
+		if out = append(out, page...); next == "" {
+			return out, nil
+		}
+		query.Set("page_token", next)
+		r.url.RawQuery = query.Encode()
 	}
-	return c.fail(r, &Error{Kind: KindTooLarge, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
+	return nil, c.fail(r, &Error{Kind: KindTooLarge, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
 }
 
-func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
-	u := c.base
-	u.Path, u.RawPath, u.RawQuery = r.path, r.rawPath, r.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/json")
-	for name, value := range map[string]string{
-		"Authorization": r.authorization.Reveal(), "User-Agent": c.userAgent, "Content-Type": r.contentType, "X-Databricks-Workspace-Id": r.workspaceID,
-	} {
-		if value != "" {
-			req.Header.Set(name, value)
-		}
-	}
-	return req, nil
-}
-
-// readBody reads a 2xx body, complete and within its bound.
-func readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
-	plain, unknown := decoded(resp)
-	if unknown != nil {
-		return nil, unknown
-	}
-	body, err := io.ReadAll(io.LimitReader(plain, maxBody+1))
-	switch {
-	case errors.Is(err, errEncoding):
-		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
-	case err != nil:
-		return nil, transportError(ctx, err)
-	case ctx.Err() != nil && !json.Valid(body):
-		// A server that notices the cancellation can end its reply in good form before
-		// net/http has closed the connection.
-		return nil, transportError(ctx, io.ErrUnexpectedEOF)
-	case len(body) > maxBody:
-		return nil, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
-	}
-	return body, nil
-}
-
-// errEncoding reports a body that is not encoded as its header says.
-var errEncoding = errors.New("invalid compression")
-
-// decoded returns the body without its compression. No request allows one, but some
-// proxies compress all the same. The bound on the body is the reader's: it counts the
-// bytes after decompression.
-func decoded(resp *http.Response) (io.Reader, *Error) {
+// readBody reads a body of at most limit bytes, before and after decompression: some
+// proxies compress although no request allows it. What was read is returned with an
+// error, too.
+func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *Error) {
+	sent, broken := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	var plain io.Reader = bytes.NewReader(sent)
+	var err error
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
-		return resp.Body, nil
 	case "gzip", "x-gzip":
-		return &inflater{body: resp.Body, open: func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }}, nil
+		plain, err = gzip.NewReader(plain)
 	case "deflate":
-		return &inflater{body: resp.Body, open: func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }}, nil
+		plain, err = zlib.NewReader(plain)
 	default:
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply has the unsupported encoding " + sanitize.Quote(enc)}
 	}
-}
-
-// inflater decompresses a body from its first Read on.
-type inflater struct {
-	body  io.Reader
-	open  func(io.Reader) (io.Reader, error)
-	plain io.Reader
-}
-
-func (f *inflater) Read(p []byte) (int, error) {
-	if f.plain == nil {
-		var err error
-		if f.plain, err = f.open(f.body); err != nil {
-			return 0, encodingError(err)
-		}
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(plain, limit+1))
 	}
-	n, err := f.plain.Read(p)
-	return n, encodingError(err)
-}
-
-// encodingError keeps the errors of the connection.
-func encodingError(err error) error {
-	var corrupt flate.CorruptInputError
 	switch {
-	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrChecksum):
-		return fmt.Errorf("%w: %w", errEncoding, err)
+	case broken != nil:
+		return body, transportError(ctx, broken)
+	case ctx.Err() != nil && !json.Valid(body):
+		// A server that notices the cancellation can end its reply in good form before
+		// net/http has closed the connection.
+		return body, transportError(ctx, io.ErrUnexpectedEOF)
+	case int64(max(len(sent), len(body))) > limit:
+		return body, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return body, &Error{Kind: KindBroken, Message: "the reply is cut short", Err: err}
+	case err != nil:
+		return body, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	}
-	return err
+	return body, nil
 }
 
 // decode reads a body that must be one JSON object into v.
@@ -265,7 +238,7 @@ func decode(body []byte, v any) *Error {
 	var wrongType *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &Error{Kind: KindBroken, Message: "the reply is cut short", Err: io.ErrUnexpectedEOF}
+		return &Error{Kind: KindBroken, Message: "the reply is cut short", Err: err}
 	case errors.As(err, &wrongType):
 		return &Error{Kind: KindBadReply, Message: "a field of the reply has the wrong type"}
 	case err != nil:
@@ -282,10 +255,7 @@ func decode(body []byte, v any) *Error {
 // refused reads a 4xx or 5xx reply. A body that is cut short or too long is read as
 // far as it goes; after a cancellation it may be cut short for that alone.
 func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
-	var body []byte
-	if plain, unknown := decoded(resp); unknown == nil {
-		body, _ = io.ReadAll(io.LimitReader(plain, maxErrorBody))
-	}
+	body, _ := readBody(ctx, resp, maxErrorBody)
 	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
 		return c.fail(r, transportError(ctx, cause))
 	}
@@ -307,20 +277,15 @@ func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *E
 
 // requestID returns the request's ID from the headers.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); id != "" {
-		return id
-	}
-	return h.Get("X-Databricks-Request-Id")
+	return cmp.Or(h.Get("X-Request-Id"), h.Get("X-Databricks-Request-Id"))
 }
 
 // parseRetryAfter reads seconds or a date (RFC 9110 10.2.3), the latter counted from
 // now. It returns 0 for what it cannot read.
 func parseRetryAfter(value string, now time.Time) time.Duration {
 	var wait time.Duration
-	if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+	if n, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		wait = time.Duration(min(n, uint64(maxRetryAfter/time.Second))) * time.Second
-	} else if errors.Is(err, strconv.ErrRange) {
-		wait = maxRetryAfter
 	} else if at, err := http.ParseTime(value); err == nil {
 		wait = at.Sub(now)
 	}
@@ -329,15 +294,14 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 
 // redirectTarget names the host only: path and query may hold what was sent.
 func redirectTarget(resp *http.Response) string {
-	loc := resp.Header.Get("Location")
-	if loc == "" {
+	switch u, err := resp.Location(); {
+	case errors.Is(err, http.ErrNoLocation):
 		return "without a Location"
-	}
-	u, err := resp.Request.URL.Parse(loc)
-	if err != nil || u.Host == "" {
+	case err != nil || u.Host == "":
 		return "to an invalid URL"
+	default:
+		return "to " + u.Host
 	}
-	return "to " + u.Host
 }
 
 // addSecrets has secrets redacted from every later error.
@@ -349,11 +313,6 @@ func (c *Client) addSecrets(secrets ...credential.Secret) {
 			c.secrets = append(c.secrets, s)
 		}
 	}
-}
-
-// notSent is the error of a call that was not made.
-func (c *Client) notSent(r request, kind Kind, why string) *Error {
-	return c.fail(r, &Error{Kind: kind, Message: "not sent: " + why, NotSent: true})
 }
 
 // badReply is the error of a reply without a valid value.
@@ -390,16 +349,13 @@ func (r redacted) Unwrap() error { return r.cause }
 // badToken returns why s cannot be a token, or nothing. A token becomes a header or a
 // Postgres password: visible ASCII without spaces.
 func badToken(s string) string {
-	if s == "" {
+	switch {
+	case s == "":
 		return "is empty"
-	}
-	if len(s) > maxToken {
+	case len(s) > maxToken:
 		return "is longer than 64 KiB"
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] <= 0x20 || s[i] > 0x7e {
-			return "holds characters that no token has"
-		}
+	case strings.ContainsFunc(s, func(c rune) bool { return c <= 0x20 || c > 0x7e }):
+		return "holds characters that no token has"
 	}
 	return ""
 }

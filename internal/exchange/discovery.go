@@ -1,8 +1,8 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -19,80 +19,83 @@ const (
 	serverDocument = "/.well-known/oauth-authorization-server"
 )
 
-// maxAudiences bounds what is taken from a document.
-const maxAudiences = 16
-
-// Discovery is a host's own description. Its endpoints are https, and on exactly the
-// host that was asked.
+// Discovery is a host's own description. Its token endpoint is https, and on exactly
+// the host that was asked.
 type Discovery struct {
-	TokenEndpoint         string
-	AuthorizationEndpoint string   // empty: not named
-	Audiences             []string // for a workload's token; Audience selects one
-	AccountID             string
-	WorkspaceID           string
-	HostType              string // workspace, account, unified
+	TokenEndpoint string
+	Audiences     []string // for a workload's token; Audience selects one
+	AccountID     string
+	HostType      string // workspace, account, unified
 }
 
-// Discover requests the host's token endpoint, unauthenticated. Plain workspace hosts
-// do without; account and unified hosts have one for each account. An endpoint on
-// another host is KindForeignHost, and nothing is sent there; Error.NoDocument reports
-// a host without such documents.
+// Discover requests the host's endpoints and, where none was configured, its workspace
+// ID, unauthenticated; all later calls use them. Plain workspace hosts do without;
+// account and unified hosts have an endpoint for each account. An endpoint on another
+// host is KindForeignHost, and nothing is sent there; Error.NoDocument reports a host
+// without such documents.
 func (c *Client) Discover(ctx context.Context) (Discovery, error) {
-	r := request{call: CallDiscovery, method: http.MethodGet, path: configDocument}
-	var w wireConfig
+	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument)
+	var w struct { // databricks-sdk-go config, HostMetadata
+		OIDCEndpoint string     `json:"oidc_endpoint"`
+		AccountID    flexString `json:"account_id"`
+		WorkspaceID  flexString `json:"workspace_id"`
+		HostType     string     `json:"host_type"` // workspace or WORKSPACE_HOST
+		Audiences    []string   `json:"token_federation_default_oidc_audiences"`
+	}
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return Discovery{}, failed
 	}
-	d := w.discovery()
-	issuer, failed := c.issuer(w, &d)
+	d := Discovery{Audiences: w.Audiences, AccountID: string(w.AccountID), HostType: strings.TrimSuffix(strings.ToLower(w.HostType), "_host")}
+	issuer, failed := c.issuer(w.OIDCEndpoint, &d)
 	if failed != nil {
 		return Discovery{}, c.fail(r, failed)
 	}
-	r.path = issuer + serverDocument
+	r.url.Path = issuer + serverDocument
 	var server struct {
-		Authorization flexString `json:"authorization_endpoint"`
-		Token         flexString `json:"token_endpoint"`
+		Authorization string `json:"authorization_endpoint"`
+		Token         string `json:"token_endpoint"`
 	}
 	if failed := c.doJSON(ctx, r, &server); failed != nil {
 		return Discovery{}, failed
 	}
-	if _, failed := c.ownPath("token_endpoint", string(server.Token)); failed != nil {
+	next := c.endpoints()
+	if next.token, failed = c.ownPath("token_endpoint", server.Token); failed != nil {
 		return Discovery{}, c.fail(r, failed)
 	}
 	if server.Authorization != "" {
-		if _, failed := c.ownPath("authorization_endpoint", string(server.Authorization)); failed != nil {
+		if next.authorize, failed = c.ownPath("authorization_endpoint", server.Authorization); failed != nil {
 			return Discovery{}, c.fail(r, failed)
 		}
 	}
-	d.TokenEndpoint, d.AuthorizationEndpoint = string(server.Token), string(server.Authorization)
+	if id := string(w.WorkspaceID); next.workspaceID == "" && isSegment(id) {
+		next.workspaceID = id
+	}
+	c.mu.Lock()
+	c.paths = next
+	c.mu.Unlock()
+	d.TokenEndpoint = server.Token
 	return d, nil
 }
 
 // issuer returns the path of the authorization server, and sets the account.
-func (c *Client) issuer(w wireConfig, d *Discovery) (string, *Error) {
+func (c *Client) issuer(endpoint string, d *Discovery) (string, *Error) {
 	switch {
 	case c.accountID != "" && d.AccountID != "" && !strings.EqualFold(c.accountID, d.AccountID):
 		return "", &Error{Kind: KindForeignHost, Message: "account_id is " + d.AccountID + ", want " + c.accountID}
-	case c.accountID != "":
-		d.AccountID = c.accountID
-	case d.AccountID != "" && !isID(d.AccountID):
+	case c.accountID == "" && d.AccountID != "" && !isSegment(d.AccountID):
 		return "", &Error{Kind: KindBadReply, Message: "invalid account_id"}
 	}
-	endpoint := string(w.OIDCEndpoint)
-	switch {
-	case endpoint != "":
-	case d.AccountID != "" && (d.HostType == "account" || d.HostType == "unified"):
-		endpoint = c.base.String() + "/oidc/accounts/{account_id}"
-	default:
+	d.AccountID = cmp.Or(c.accountID, d.AccountID)
+	if endpoint == "" {
 		endpoint = c.base.String() + "/oidc"
-	}
-	if strings.Contains(endpoint, "{account_id}") {
-		if d.AccountID == "" {
-			return "", &Error{Kind: KindBadReply, Message: "its oidc_endpoint needs an account ID, and it names none"}
+		if d.AccountID != "" && (d.HostType == "account" || d.HostType == "unified") {
+			endpoint += "/accounts/{account_id}"
 		}
-		endpoint = strings.ReplaceAll(endpoint, "{account_id}", d.AccountID)
 	}
-	path, failed := c.ownPath("oidc_endpoint", endpoint)
+	if strings.Contains(endpoint, "{account_id}") && d.AccountID == "" {
+		return "", &Error{Kind: KindBadReply, Message: "its oidc_endpoint needs an account ID, and it names none"}
+	}
+	path, failed := c.ownPath("oidc_endpoint", strings.ReplaceAll(endpoint, "{account_id}", d.AccountID))
 	return strings.TrimSuffix(path, "/"), failed
 }
 
@@ -101,17 +104,12 @@ func (c *Client) ownPath(name, endpoint string) (string, *Error) {
 	if endpoint == "" {
 		return "", &Error{Kind: KindBadReply, Message: "it has no " + name}
 	}
-	port := func(u *url.URL) string {
-		if p := u.Port(); p != "" {
-			return p
-		}
-		return "443"
-	}
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil || u.Opaque != "":
 		return "", &Error{Kind: KindBadReply, Message: "its " + name + " is not a URL"}
-	case u.Scheme != "https" || u.User != nil || !strings.EqualFold(u.Hostname(), c.base.Hostname()) || port(u) != port(&c.base):
+	case u.Scheme != "https" || u.User != nil || !strings.EqualFold(u.Hostname(), c.base.Hostname()),
+		cmp.Or(u.Port(), "443") != cmp.Or(c.base.Port(), "443"):
 		return "", &Error{Kind: KindForeignHost, Message: name + " is at " + u.Scheme + "://" + u.Host + ", not at " + c.base.String()}
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.RawPath != "" || !isPath(u.Path):
 		return "", &Error{Kind: KindBadReply, Message: "its " + name + " is not a plain address"}
@@ -128,31 +126,12 @@ func isPath(p string) bool {
 	if !ok || len(p) > sanitize.MaxLine {
 		return false
 	}
-	for _, s := range strings.Split(strings.TrimSuffix(rest, "/"), "/") {
+	for s := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
 		if !isSegment(s) {
 			return false
 		}
 	}
 	return true
-}
-
-// SetEndpoints has all later calls use the endpoints of d and, where none was
-// configured, its workspace ID. Endpoints on other hosts are ignored: a Discovery may
-// come from a file.
-func (c *Client) SetEndpoints(d Discovery) {
-	next := c.endpoints()
-	if path, failed := c.ownPath("token_endpoint", d.TokenEndpoint); failed == nil {
-		next.token = path
-	}
-	if path, failed := c.ownPath("authorization_endpoint", d.AuthorizationEndpoint); failed == nil {
-		next.authorize = path
-	}
-	if next.workspaceID == "" && isID(d.WorkspaceID) {
-		next.workspaceID = d.WorkspaceID
-	}
-	c.mu.Lock()
-	c.paths = next
-	c.mu.Unlock()
 }
 
 func (c *Client) endpoints() endpoints {
@@ -173,47 +152,21 @@ func (c *Client) Audience(d Discovery) (string, error) {
 			return a, nil
 		}
 	}
-	if len(d.Audiences) > 0 {
+	switch {
+	case len(d.Audiences) > 0:
 		return "", c.fail(request{call: CallDiscovery}, &Error{Kind: KindForeignHost, NotSent: true,
 			Message: "the audience " + d.Audiences[0] + " is neither " + c.base.String() + " nor its account"})
-	}
-	if d.HostType == "account" && credential.IsUUID(d.AccountID) {
+	case d.HostType == "account" && credential.IsUUID(d.AccountID):
 		return d.AccountID, nil
 	}
-	if _, failed := c.ownPath("token_endpoint", d.TokenEndpoint); failed == nil {
-		return d.TokenEndpoint, nil
-	}
-	return c.base.String() + c.endpoints().token, nil
-}
-
-// wireConfig is databricks-sdk-go config, HostMetadata. Types are not trusted.
-type wireConfig struct {
-	OIDCEndpoint flexString      `json:"oidc_endpoint"`
-	AccountID    flexString      `json:"account_id"`
-	WorkspaceID  flexString      `json:"workspace_id"`
-	HostType     flexString      `json:"host_type"`
-	Audiences    json.RawMessage `json:"token_federation_default_oidc_audiences"`
-}
-
-func (w wireConfig) discovery() Discovery {
-	// host_type is workspace or WORKSPACE_HOST.
-	kind := strings.TrimSuffix(strings.ToLower(sanitize.Line(string(w.HostType))), "_host")
-	d := Discovery{AccountID: sanitize.Line(string(w.AccountID)), WorkspaceID: sanitize.Line(string(w.WorkspaceID)), HostType: kind}
-	var list []flexString
-	_ = json.Unmarshal(w.Audiences, &list) // of another type: none
-	for _, a := range list[:min(len(list), maxAudiences)] {
-		if a != "" {
-			d.Audiences = append(d.Audiences, sanitize.Truncate(string(a), sanitize.MaxLine))
-		}
-	}
-	return d
+	return cmp.Or(d.TokenEndpoint, c.base.String()+c.endpoints().token), nil
 }
 
 // ServerTime returns how far the workspace's clock is ahead of ours; negative if it is
 // behind. It compares the Date of any reply, unauthenticated, with the middle of the
 // request, so it may be off by half of the request's duration and a second.
 func (c *Client) ServerTime(ctx context.Context) (skew time.Duration, err error) {
-	r := request{call: CallClock, method: http.MethodGet, path: configDocument}
+	r := c.newRequest(CallClock, http.MethodGet, configDocument)
 	resp, sentAt, failed := c.send(ctx, r)
 	if failed != nil {
 		return 0, failed

@@ -1,11 +1,9 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -66,33 +64,22 @@ func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name st
 		return c.instance(ctx, bearer, instance)
 	}
 	r := c.apiRequest(CallEndpoint, http.MethodGet, postgresPath+name, bearer)
-	if !isName(name, levels...) {
-		return Endpoint{}, c.badName(r)
-	}
-	var w wireEndpoint
+	r.require(isName(name, "projects", "branches", "endpoints"), KindEndpointMalformed, "the name is not projects/P/branches/B/endpoints/E")
+	var w wireResource
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return Endpoint{}, failed
 	}
 	if w.Status == nil {
 		return Endpoint{}, c.badReply(r, "it has no status")
 	}
-	e := w.endpoint()
-	if e.Name == "" {
-		e.Name = name
-	}
-	return e, nil
-}
-
-func (c *Client) badName(r request) *Error {
-	return c.notSent(r, KindEndpointMalformed, "the name is neither projects/P/branches/B/endpoints/E nor an instance's")
+	w.Name = cmp.Or(w.Name, name)
+	return w.endpoint(), nil
 }
 
 // instance requests an instance of Lakebase Provisioned.
 func (c *Client) instance(ctx context.Context, bearer credential.Secret, name string) (Endpoint, error) {
 	r := c.apiRequest(CallInstance, http.MethodGet, "/api/2.0/database/instances/"+name, bearer)
-	if strings.Contains(name, "/") || !isSegment(name) {
-		return Endpoint{}, c.badName(r)
-	}
+	r.require(isSegment(name), KindEndpointMalformed, "the name is not an instance's")
 	var w struct {
 		State            string `json:"state"`
 		ReadWriteDNS     string `json:"read_write_dns"`
@@ -113,14 +100,14 @@ func (c *Client) instance(ctx context.Context, bearer credential.Secret, name st
 
 // Projects lists the projects that the bearer may see.
 func (c *Client) Projects(ctx context.Context, bearer credential.Secret) ([]Project, error) {
-	return list(ctx, c, CallProjects, bearer, "", func(w wireResource) Project {
+	return children(ctx, c, CallProjects, bearer, "", func(w wireResource) Project {
 		p := Project{Name: w.Name, UID: sanitize.Line(string(w.UID)), DefaultBranch: string(w.Status.DefaultBranch)}
 		// Not escaped: emoji need format characters.
 		p.DisplayName = sanitize.Truncate(strings.Join(strings.Fields(string(w.Status.DisplayName)), " "), sanitize.MaxLine)
-		if isSegment(p.DefaultBranch) && !strings.Contains(p.DefaultBranch, "/") {
+		if isSegment(p.DefaultBranch) {
 			p.DefaultBranch = p.Name + "/branches/" + p.DefaultBranch
 		}
-		if !isName(p.DefaultBranch, levels[:2]...) {
+		if !isName(p.DefaultBranch, "projects", "branches") {
 			p.DefaultBranch = ""
 		}
 		return p
@@ -129,94 +116,64 @@ func (c *Client) Projects(ctx context.Context, bearer credential.Secret) ([]Proj
 
 // Branches lists the branches of a project, projects/P.
 func (c *Client) Branches(ctx context.Context, bearer credential.Secret, project string) ([]Branch, error) {
-	return list(ctx, c, CallBranches, bearer, project, func(w wireResource) Branch {
-		state := sanitize.Line(string(w.Status.CurrentState))
+	return children(ctx, c, CallBranches, bearer, project, func(w wireResource) Branch {
+		state := sanitize.Line(w.Status.CurrentState)
 		return Branch{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: state, Default: w.Status.Default, Archived: state == "ARCHIVED"}
 	})
 }
 
 // Endpoints lists the endpoints of a branch, projects/P/branches/B.
 func (c *Client) Endpoints(ctx context.Context, bearer credential.Secret, branch string) ([]Endpoint, error) {
-	return list(ctx, c, CallEndpoints, bearer, branch, wireEndpoint.endpoint)
+	return children(ctx, c, CallEndpoints, bearer, branch, wireResource.endpoint)
 }
 
 const postgresPath = "/api/2.0/postgres/"
 
-// levels are the kinds of resources, from the top.
-var levels = []string{"projects", "branches", "endpoints"}
-
-// wireResource is a project or a branch. Types are not trusted.
+// wireResource is a project, a branch or an endpoint.
 type wireResource struct {
-	Name   string     `json:"name"`
-	UID    flexString `json:"uid"`
-	Status struct {
-		DisplayName   flexString `json:"display_name"`
-		DefaultBranch flexString `json:"default_branch"`
-		CurrentState  flexString `json:"current_state"`
-		Default       bool       `json:"default"`
-	} `json:"status"`
+	Name   string      `json:"name"`
+	UID    flexString  `json:"uid"`
+	Status *wireStatus `json:"status"`
 }
 
-// wireEndpoint is databricks-sdk-go service/postgres, Endpoint.
-type wireEndpoint struct {
-	Name   string     `json:"name"`
-	UID    flexString `json:"uid"`
-	Status *struct {
-		CurrentState string `json:"current_state"`
-		EndpointType string `json:"endpoint_type"`
-		Disabled     bool   `json:"disabled"`
-		Hosts        struct {
-			Host                string `json:"host"`
-			ReadOnlyHost        string `json:"read_only_host"`
-			ReadWritePooledHost string `json:"read_write_pooled_host"`
-		} `json:"hosts"`
-	} `json:"status"`
+type wireStatus struct {
+	DisplayName   flexString `json:"display_name"`   // of a project
+	DefaultBranch flexString `json:"default_branch"` // of a project
+	Default       bool       `json:"default"`        // of a branch
+	CurrentState  string     `json:"current_state"`
+	EndpointType  string     `json:"endpoint_type"`
+	Disabled      bool       `json:"disabled"`
+	Hosts         struct {
+		Host                string `json:"host"`
+		ReadOnlyHost        string `json:"read_only_host"`
+		ReadWritePooledHost string `json:"read_write_pooled_host"`
+	} `json:"hosts"`
 }
 
-func (w wireResource) name() string { return w.Name }
-func (w wireEndpoint) name() string { return w.Name }
-
-func (w wireEndpoint) endpoint() Endpoint {
-	e := Endpoint{Name: w.Name, UID: sanitize.Line(string(w.UID))}
-	if s := w.Status; s != nil {
-		e.State, e.Type, e.Disabled = s.CurrentState, s.EndpointType, s.Disabled
-		e.Host, e.ReadOnlyHost, e.PooledHost = s.Hosts.Host, s.Hosts.ReadOnlyHost, s.Hosts.ReadWritePooledHost
-	}
-	return e
+func (w wireResource) endpoint() Endpoint {
+	s := w.Status
+	return Endpoint{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: s.CurrentState, Type: s.EndpointType, Disabled: s.Disabled,
+		Host: s.Hosts.Host, ReadOnlyHost: s.Hosts.ReadOnlyHost, PooledHost: s.Hosts.ReadWritePooledHost}
 }
 
-// list requests the children of parent. Each must have a name that can be requested.
-func list[W interface{ name() string }, T any](ctx context.Context, c *Client, call Call, bearer credential.Secret, parent string, convert func(W) T) ([]T, error) {
-	path, depth := postgresPath, map[Call]int{CallProjects: 0, CallBranches: 1, CallEndpoints: 2}[call]
-	if depth > 0 {
-		path += parent + "/"
-	}
-	r := c.apiRequest(call, http.MethodGet, path+levels[depth], bearer)
-	if depth > 0 && !isName(parent, levels[:depth]...) {
-		return nil, c.notSent(r, KindEndpointMalformed, "the name is not "+strings.Join([]string{"projects/P", "branches/B"}[:depth], "/"))
-	}
-	r.query = url.Values{"page_size": {pageSize}}
-	var out []T
-	failed := c.pages(ctx, r, func(body []byte) (string, *Error) {
-		var page struct {
-			Projects      []W    `json:"projects"`
-			Branches      []W    `json:"branches"`
-			Endpoints     []W    `json:"endpoints"`
-			NextPageToken string `json:"next_page_token"`
-		}
-		if failed := decode(body, &page); failed != nil {
-			return "", failed
-		}
-		for _, w := range [][]W{page.Projects, page.Branches, page.Endpoints}[depth] {
-			if !isName(w.name(), levels[:depth+1]...) {
-				return "", &Error{Kind: KindBadReply, Message: "an element of the list has no valid name"}
-			}
-			out = append(out, convert(w))
-		}
-		return page.NextPageToken, nil
-	})
+// children lists the children of parent: the projects, the branches of a project or
+// the endpoints of a branch. Each must have a name that can be requested.
+func children[T any](ctx context.Context, c *Client, call Call, bearer credential.Secret, parent string, convert func(wireResource) T) ([]T, error) {
+	kinds := []string{"projects", "branches", "endpoints"}[:1+map[Call]int{CallBranches: 1, CallEndpoints: 2}[call]]
+	kind, above := kinds[len(kinds)-1], kinds[:len(kinds)-1]
+	r := c.apiRequest(call, http.MethodGet, postgresPath+strings.TrimPrefix(parent+"/"+kind, "/"), bearer)
+	r.require(call == CallProjects || isName(parent, above...), KindEndpointMalformed, "the name is not that of a project or branch")
+	r.url.RawQuery = "page_size=" + pageSize
+	found, failed := list(ctx, c, r, kind, func(w wireResource) bool { return isName(w.Name, kinds...) })
 	if failed != nil {
 		return nil, failed
+	}
+	var out []T
+	for _, w := range found {
+		if w.Status == nil {
+			w.Status = &wireStatus{}
+		}
+		out = append(out, convert(w))
 	}
 	return out, nil
 }
@@ -237,13 +194,6 @@ func isName(name string, kinds ...string) bool {
 
 // isSegment reports whether s is one segment of a path that needs no escape.
 func isSegment(s string) bool {
-	return s != "" && s != "." && s != ".." && isPrintable(s) && !strings.ContainsAny(s, `\%?# `)
-}
-
-// newUUID returns a random UUID (RFC 9562, version 4).
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, since Go 1.24
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return s != "" && s != "." && s != ".." && len(s) <= 128 &&
+		!strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/\%?#`, c) })
 }

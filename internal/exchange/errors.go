@@ -1,12 +1,17 @@
 package exchange
 
 import (
+	"cmp"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
@@ -36,22 +41,22 @@ const (
 	CallGitHub             Call = "GitHub's token" // from the job's token service, not from the workspace
 )
 
-// Kind classifies an Error for retries and hints.
+// Kind classifies an Error for retries and hints. kindTexts explains each.
 type Kind string
 
-// Kinds of replies.
+// The kinds.
 const (
-	KindInvalidClient     Kind = "invalid client"     // wrong client ID or secret
-	KindEntitlement       Kind = "entitlement"        // no "Workspace access"
-	KindEndpointMalformed Kind = "endpoint malformed" // INVALID_PARAMETER_VALUE
-	KindEndpointNotFound  Kind = "endpoint not found" // no such project, branch, endpoint or instance, or not visible
-	KindEndpointDisabled  Kind = "endpoint disabled"  // a login does not resume it
-	KindSecretNotFound    Kind = "secret not found"   // no such secret or service principal
+	KindInvalidClient     Kind = "invalid client"
+	KindEntitlement       Kind = "entitlement"
+	KindEndpointMalformed Kind = "endpoint malformed"
+	KindEndpointNotFound  Kind = "endpoint not found"
+	KindEndpointDisabled  Kind = "endpoint disabled"
+	KindSecretNotFound    Kind = "secret not found"
 	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets exist
 	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has expired, was revoked or was used before
 	KindCodeRefused       Kind = "code refused"       // expired, used before, or for another verifier or redirect URI
 	KindFederationRefused Kind = "federation refused" // no federation policy matches the workload's token
-	KindForeignHost       Kind = "foreign host"       // a discovery document names another host: nothing was sent there
+	KindForeignHost       Kind = "foreign host"       // a discovery document names another host
 	KindPermissionDenied  Kind = "permission denied"  // 403
 	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
 	KindRateLimited       Kind = "rate limited"       // 429
@@ -62,17 +67,13 @@ const (
 	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
 	KindTooLarge          Kind = "too large"          // more than 1 MiB
 	KindBadReply          Kind = "bad reply"          // JSON without a required field
-)
 
-// States of an instance in which it accepts no login (databricks-sdk-go service/database).
-const (
+	// States of an instance in which it accepts no login (databricks-sdk-go service/database).
 	KindInstanceStopped     Kind = "instance stopped"
-	KindInstanceFailingOver Kind = "instance failing over" // temporary
+	KindInstanceFailingOver Kind = "instance failing over"
 	KindInstanceDeleting    Kind = "instance deleting"
-)
 
-// Failures without a reply.
-const (
+	// Failures without a reply.
 	KindBroken          Kind = "connection broken" // refused, reset, closed, cut short or without a response
 	KindNameNotResolved Kind = "name not resolved"
 	KindCertificate     Kind = "certificate" // not trusted, expired, or for another name
@@ -81,6 +82,70 @@ const (
 	KindCanceled        Kind = "canceled"
 	KindDeadline        Kind = "deadline" // of the call's context
 )
+
+const (
+	hintNotWorkspace = "check {host}: it must be the workspace's own address; a proxy or login page in between answers like this too"
+	hintUnreachable  = "check {host} and the network, and try again; --timeout allows more time"
+)
+
+// kindTexts are the message and the hint of each kind. {host} and {target} are what
+// named them, {object} is endpoint or instance, {who} is the kind of identity, and
+// {setup} are options.
+var kindTexts = map[Kind]struct{ message, hint string }{
+	KindInvalidClient: {"invalid client ID or secret",
+		"check the client ID, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login{setup}"},
+	KindEntitlement:       {"the {who} has no workspace access", `ask a workspace admin to enable "Workspace access" for the {who}`},
+	KindEndpointMalformed: {"invalid {object} name", "check {target}: its form is projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"},
+	KindEndpointNotFound: {"{object} not found, or not visible to this {who}",
+		"check {target}, and that the {who} may use the project; list the endpoints with: lakebase-credential-helper endpoints{setup}"},
+	KindEndpointDisabled: {"the endpoint is disabled", "enable the endpoint in the console: a login cannot wake it"},
+	KindSecretNotFound:   {"secret not found", hintUnreachable},
+	KindTooManySecrets: {"the service principal has the maximum number of secrets",
+		"delete a secret that is no longer used in the workspace's settings, and try again"},
+	KindRefreshRefused:    {"refresh token rejected", hintUnreachable},
+	KindCodeRefused:       {"authorization code rejected", "start the login again: a code can be used once, and for minutes only"},
+	KindFederationRefused: {"workload token rejected", hintUnreachable},
+	KindForeignHost: {"names an endpoint or audience on another host, and nothing was sent there",
+		"check {host}: its discovery document points elsewhere; --audience or another authentication type does without it"},
+	KindPermissionDenied: {"permission denied", "give the {who} CAN USE on the project"},
+	KindBearerRefused:    {"workspace token rejected", "check this machine's clock, and try again"},
+	KindRateLimited:      {"rate limit exceeded", "try again later; processes that share the token cache need one call only"},
+	KindUnavailable:      {"server error", hintUnreachable},
+	KindServerError:      {"server error", "try again later; if it persists, ask Databricks' support, and tell the time and the request ID"},
+	KindRefused:          {"request rejected", "check {host} and {target}, and try again"},
+	KindRedirect:         {"request redirected, and credentials are never sent to a redirect target", hintNotWorkspace},
+	KindNotJSON:          {"unexpected response", hintNotWorkspace},
+	KindTooLarge:         {"unexpected response", hintNotWorkspace},
+	KindBadReply:         {"unexpected response", hintNotWorkspace},
+
+	KindInstanceStopped:     {"the instance is stopped", "start the instance in the console: a login does not start it"},
+	KindInstanceFailingOver: {"the instance is failing over", "try again in a minute"},
+	KindInstanceDeleting: {"the instance is being deleted",
+		"check {target}; if the instance was moved to Lakebase Autoscaling, name its endpoint with --endpoint"},
+
+	KindBroken:          {"not reachable, or no response", hintUnreachable},
+	KindDeadline:        {"not reachable, or no response", hintUnreachable},
+	KindCanceled:        {"not reachable, or no response", hintUnreachable},
+	KindNameNotResolved: {"host name not resolved", "check {host} for a typing error, and this machine's name resolution"},
+	KindCertificate: {"certificate not trusted",
+		"if a company proxy or private authority signed the certificate, pass the root certificate of that authority with --cacert"},
+	KindTLS:   {"TLS handshake failed", hintNotWorkspace},
+	KindProxy: {"connection through the proxy failed", "check HTTPS_PROXY and NO_PROXY"},
+}
+
+// callHints replace the hints of kindTexts for some calls.
+var callHints = map[Kind]map[Call]string{
+	KindEndpointMalformed: {CallInstance: "check {target}: use the instance's name as the console shows it"},
+	KindEndpointNotFound: {CallInstance: "check {target}, and that the {who} may use the instance; " +
+		"if it was moved to Lakebase Autoscaling, name its endpoint with --endpoint"},
+	KindPermissionDenied: {
+		CallListSecrets: "ask a workspace admin to make the service principal a manager of itself; " +
+			"or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login{setup}",
+		CallWorkspaceToken: "ask a workspace admin to let the service principal sign in, and this machine's address if there is an IP access list",
+		CallInstance:       "give the {who} CAN USE on the instance",
+	},
+	KindRefused: {CallWorkspaceToken: "check {host} and the client ID, and try again"},
+}
 
 // Origins says where the configuration comes from, for messages and hints. All fields
 // are optional.
@@ -119,69 +184,15 @@ func (e *Error) Error() string {
 	if e.Call == CallGitHub {
 		text = "GitHub token service " + e.Host + ": "
 	}
-	text += e.summary()
+	if e.Kind == KindBearerRefused && e.Origins.Token != "" {
+		text += "token from " + e.Origins.Token + " rejected"
+	} else {
+		text += e.expand(kindTexts[e.Kind].message)
+	}
 	if d := e.Detail(); d != "" {
 		text += ": " + d
 	}
 	return text
-}
-
-// summary is the message of the kind.
-func (e *Error) summary() string {
-	switch e.Kind {
-	case KindInvalidClient:
-		return "invalid client ID or secret"
-	case KindEntitlement:
-		return "the " + e.identity() + " has no workspace access"
-	case KindEndpointMalformed:
-		return "invalid " + e.target() + " name"
-	case KindEndpointNotFound:
-		return e.target() + " not found, or not visible to this " + e.identity()
-	case KindEndpointDisabled:
-		return "the endpoint is disabled"
-	case KindInstanceStopped:
-		return "the instance is stopped"
-	case KindInstanceFailingOver:
-		return "the instance is failing over"
-	case KindInstanceDeleting:
-		return "the instance is being deleted"
-	case KindTooManySecrets:
-		return "the service principal has the maximum number of secrets"
-	case KindBearerRefused:
-		if e.Origins.Token != "" {
-			return "token from " + e.Origins.Token + " rejected"
-		}
-		return "workspace token rejected"
-	case KindPermissionDenied, KindSecretNotFound, KindServerError:
-		return string(e.Kind)
-	case KindUnavailable:
-		return "server error"
-	case KindRateLimited:
-		return "rate limit exceeded"
-	case KindRefreshRefused:
-		return "refresh token rejected"
-	case KindCodeRefused:
-		return "authorization code rejected"
-	case KindFederationRefused:
-		return "workload token rejected"
-	case KindForeignHost:
-		return "names an endpoint or audience on another host, and nothing was sent there"
-	case KindNotJSON, KindTooLarge, KindBadReply:
-		return "unexpected response"
-	case KindRedirect:
-		return "request redirected, and credentials are never sent to a redirect target"
-	case KindNameNotResolved:
-		return "host name not resolved"
-	case KindCertificate:
-		return "certificate not trusted"
-	case KindTLS:
-		return "TLS handshake failed"
-	case KindProxy:
-		return "connection through the proxy failed"
-	case KindBroken, KindDeadline, KindCanceled:
-		return "not reachable, or no response"
-	}
-	return "request rejected"
 }
 
 // Detail returns what the server or the system said: status, code, message, request ID.
@@ -204,34 +215,25 @@ func (e *Error) Detail() string {
 	return text
 }
 
-func (e *Error) identity() string {
-	if e.Origins.Subject != "" {
-		return e.Origins.Subject
+// expand fills in the placeholders of kindTexts.
+func (e *Error) expand(text string) string {
+	object := "endpoint"
+	if e.isInstance() {
+		object = "instance"
 	}
-	return "service principal"
+	return strings.NewReplacer("{host}", cmp.Or(e.Origins.Host, "the host"), "{target}", cmp.Or(e.Origins.Target, "the target's name"),
+		"{object}", object, "{who}", cmp.Or(e.Origins.Subject, "service principal"), "{setup}", e.Origins.SameSetup).Replace(text)
 }
 
-func (e *Error) target() string {
-	if e.IsInstance() {
-		return "instance"
-	}
-	return "endpoint"
-}
-
-// IsInstance reports whether the call was about an instance of Lakebase Provisioned.
-func (e *Error) IsInstance() bool {
+func (e *Error) isInstance() bool {
 	return e.Call == CallInstance || e.Call == CallInstanceCredential
 }
 
 // Hint returns what to do about the error.
-func (e *Error) Hint() string {
-	host, target, who := e.Origins.Host, e.Origins.Target, e.identity()
-	if host == "" {
-		host = "the host"
-	}
-	if target == "" {
-		target = "the target's name"
-	}
+func (e *Error) Hint() string { return e.expand(e.hint()) }
+
+func (e *Error) hint() string {
+	var file *rootcerts.Error
 	switch {
 	case e.Kind == KindPermissionDenied && strings.Contains(e.Message, "IP ACL"): // omnigent-ai/omnigent#4463
 		return "add this machine's address to the workspace's IP access list"
@@ -239,79 +241,25 @@ func (e *Error) Hint() string {
 		return "give the job the permission id-token: write, and allow connections to GitHub's token service"
 	case e.Origins.TokenFix != "":
 		return e.Origins.TokenFix
-	}
-	switch e.Kind {
-	case KindForeignHost:
-		return "check " + host + ": its discovery document points elsewhere; --audience or another authentication type does without it"
-	case KindCodeRefused:
-		return "start the login again: a code can be used once, and for minutes only"
-	case KindInstanceStopped:
-		return "start the instance in the console: a login does not start it"
-	case KindInstanceFailingOver:
-		return "try again in a minute"
-	case KindInstanceDeleting:
-		return "check " + target + "; if the instance was moved to Lakebase Autoscaling, name its endpoint with --endpoint"
-	case KindInvalidClient:
-		return "check the client ID, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login" + e.Origins.SameSetup
-	case KindEntitlement:
-		return `ask a workspace admin to enable "Workspace access" for the ` + who
-	case KindEndpointMalformed:
-		if e.IsInstance() {
-			return "check " + target + ": use the instance's name as the console shows it"
-		}
-		return "check " + target + ": its form is projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"
-	case KindEndpointNotFound:
-		if e.IsInstance() {
-			return "check " + target + ", and that the " + who + " may use the instance; if it was moved to Lakebase Autoscaling, name its endpoint with --endpoint"
-		}
-		return "check " + target + ", and that the " + who + " may use the project; list the endpoints with: lakebase-credential-helper endpoints" + e.Origins.SameSetup
-	case KindEndpointDisabled:
-		return "enable the endpoint in the console: a login cannot wake it"
-	case KindTooManySecrets:
-		return "delete a secret that is no longer used in the workspace's settings, and try again"
-	case KindPermissionDenied:
-		switch e.Call {
-		case CallListSecrets, CallCreateSecret, CallDeleteSecret:
-			return "ask a workspace admin to make the service principal a manager of itself; or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login" + e.Origins.SameSetup
-		case CallWorkspaceToken:
-			return "ask a workspace admin to let the service principal sign in, and this machine's address if there is an IP access list"
-		case CallInstance, CallInstanceCredential:
-			return "give the " + who + " CAN USE on the instance"
-		}
-		return "give the " + who + " CAN USE on the project"
-	case KindRateLimited:
-		return "try again later; processes that share the token cache need one call only"
-	case KindNotJSON, KindTooLarge, KindBadReply, KindRedirect, KindTLS:
-		return "check " + host + ": it must be the workspace's own address; a proxy or login page in between answers like this too"
-	case KindNameNotResolved:
-		return "check " + host + " for a typing error, and this machine's name resolution"
-	case KindCertificate:
-		var file *rootcerts.Error
-		if errors.As(e.Err, &file) {
-			return file.Hint()
-		}
-		if hint := rootcerts.VerifyHint(e.Err, host); hint != "" {
+	case e.Kind == KindCertificate && errors.As(e.Err, &file):
+		return file.Hint()
+	case e.Kind == KindCertificate:
+		if hint := rootcerts.VerifyHint(e.Err, "{host}"); hint != "" {
 			return hint
 		}
-		return "if a company proxy or private authority signed the certificate, pass the root certificate of that authority with --cacert"
-	case KindProxy:
-		return "check HTTPS_PROXY and NO_PROXY"
-	case KindBearerRefused:
-		return "check this machine's clock, and try again"
-	case KindServerError:
-		return "try again later; if it persists, ask Databricks' support, and tell the time and the request ID"
-	case KindRefused:
-		switch {
-		case e.Call == CallWorkspaceToken:
-			return "check " + host + " and the client ID, and try again"
-		case e.Call == CallInstanceCredential && e.Status == 404:
-			return "if the workspace has no such call, use its own token as the password: --credential workspace"
-		case e.Call == CallDatabaseCredential && e.Origins.TTL != "":
-			return "check " + e.Origins.TTL + " and " + target + ", and try again"
-		}
-		return "check " + host + " and " + target + ", and try again"
+	case e.Kind == KindRefused && e.Call == CallInstanceCredential && e.Status == 404:
+		return "if the workspace has no such call, use its own token as the password: --credential workspace"
+	case e.Kind == KindRefused && e.Call == CallDatabaseCredential && e.Origins.TTL != "":
+		return "check " + e.Origins.TTL + " and {target}, and try again"
 	}
-	return "check " + host + " and the network, and try again; --timeout allows more time"
+	call := e.Call
+	switch call {
+	case CallInstanceCredential:
+		call = CallInstance
+	case CallCreateSecret, CallDeleteSecret:
+		call = CallListSecrets
+	}
+	return cmp.Or(callHints[e.Kind][call], kindTexts[e.Kind].hint)
 }
 
 // Retryable reports whether the same call may succeed later, and how long the server
@@ -367,4 +315,60 @@ func (e *Error) MayHaveApplied() bool {
 		return true
 	}
 	return false
+}
+
+// Retry repeats a call until it succeeds, fails permanently, or ctx ends.
+// The error is the call's, inside a *retry.Error after several attempts.
+func Retry[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	return retry.Do(ctx, retry.Exchange(), call, Verdict)
+}
+
+// Verdict judges an error of a call for retry.Do.
+func Verdict(err error) retry.Verdict {
+	var e *Error
+	if !errors.As(err, &e) {
+		return retry.Verdict{}
+	}
+	again, after := e.Retryable()
+	return retry.Verdict{Retry: again, After: after}
+}
+
+// transportError describes a call without a reply.
+func transportError(ctx context.Context, err error) *Error {
+	var proxy *Error // of refuseProxy
+	var op *net.OpError
+	switch cause := ctx.Err(); {
+	case errors.Is(cause, context.DeadlineExceeded):
+		return &Error{Kind: KindDeadline, Err: cause}
+	case cause != nil:
+		return &Error{Kind: KindCanceled, Err: cause}
+	case errors.As(err, &proxy):
+		return proxy
+	case errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks")): // net/http's names
+		return &Error{Kind: KindProxy, Err: err}
+	}
+	return &Error{Kind: transportKind(err), Err: err}
+}
+
+// transportKind classifies a failure below HTTP. An unknown one is a broken
+// connection: HTTP/2 alone has a dozen unexported errors for that.
+func transportKind(err error) Kind {
+	var dns *net.DNSError
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &dns):
+		return KindNameNotResolved
+	case errors.As(err, &verification):
+		return KindCertificate
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch), strings.HasPrefix(err.Error(), "tls: "),
+		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // crypto/tls's names of alerts
+		return KindTLS
+	case strings.Contains(err.Error(), "malformed HTTP"):
+		return KindBadReply
+	case strings.Contains(err.Error(), "response headers exceeded"):
+		return KindTooLarge
+	}
+	return KindBroken
 }

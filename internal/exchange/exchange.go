@@ -9,6 +9,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -43,10 +44,6 @@ type ProxySettings struct {
 	NoProxy    string
 }
 
-func (s ProxySettings) proxyFunc() func(*url.URL) (*url.URL, error) {
-	return (&httpproxy.Config{HTTPSProxy: s.HTTPSProxy, NoProxy: s.NoProxy}).ProxyFunc()
-}
-
 // Options configures a Client. Only Host is required.
 type Options struct {
 	// Host is the workspace, "https://host[:port]", without user, path or query.
@@ -73,88 +70,67 @@ type Options struct {
 // connection open between calls.
 type Client struct {
 	base      url.URL
-	proxy     ProxySettings
 	accountID string
 	userAgent string
 	now       func() time.Time
-	transport func() (*http.Transport, error) // built once, at the first call
+	transport *http.Transport
+	loadRoots func() error // sets the transport's roots, once, before the first call
 
 	mu      sync.Mutex
-	built   *http.Transport     // for Close
 	secrets []credential.Secret // all that were sent and received: a reply may repeat another's
 	paths   endpoints
 }
 
-// endpoints are the paths that SetEndpoints changes.
+// endpoints are what Discover changes.
 type endpoints struct{ token, authorize, workspaceID string }
 
 // New checks o and returns a Client. It neither connects nor loads certificates.
 func New(o Options) (*Client, error) {
-	base, err := parseHost(o.Host)
-	if err != nil {
-		return nil, err
+	base, err := url.Parse(o.Host)
+	if err != nil || base.Scheme != "https" || base.Hostname() == "" || o.Host != "https://"+base.Host {
+		return nil, errors.New("exchange: the host is not https://host[:port]") // without it: it may hold a password
 	}
 	if err := checkProxy(o.Proxy.HTTPSProxy); err != nil {
 		return nil, err
 	}
-	if o.UserAgent == "" {
-		o.UserAgent = "lakebase-exec"
-	}
-	if !isPrintable(o.UserAgent) || !isPrintable(o.WorkspaceID) {
-		return nil, errors.New("exchange: the user agent and the workspace ID must be printable ASCII")
-	}
-	if o.AccountID != "" && !isID(o.AccountID) {
-		return nil, errors.New("exchange: invalid account ID")
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Client{
-		base: base, proxy: o.Proxy, accountID: o.AccountID, userAgent: o.UserAgent, now: o.Now,
-		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
+	if o.DialContext == nil {
+		o.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
-	c.transport = sync.OnceValues(func() (*http.Transport, error) {
-		t, err := newTransport(o)
-		if err == nil {
-			c.mu.Lock()
-			c.built = t
-			c.mu.Unlock()
+	proxy := (&httpproxy.Config{HTTPSProxy: o.Proxy.HTTPSProxy, NoProxy: o.Proxy.NoProxy}).ProxyFunc()
+	c := &Client{
+		base: *base, accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.Now,
+		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
+		transport: &http.Transport{
+			DialContext:            o.DialContext,
+			Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+			OnProxyConnectResponse: refuseProxy,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true, // readBody bounds what it decompresses
+			TLSHandshakeTimeout:    tlsHandshakeTimeout,
+			ResponseHeaderTimeout:  responseHeaderTimeout,
+			IdleConnTimeout:        idleConnTimeout,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+		},
+	}
+	c.loadRoots = sync.OnceValue(func() (err error) {
+		if o.LoadRoots != nil {
+			c.transport.TLSClientConfig.RootCAs, err = o.LoadRoots()
 		}
-		return t, err
+		return err
 	})
 	return c, nil
 }
 
 // Close closes idle connections. The Client stays usable.
-func (c *Client) Close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.built != nil {
-		c.built.CloseIdleConnections()
-	}
-}
-
-// parseHost accepts an https origin and nothing more.
-func parseHost(host string) (url.URL, error) {
-	u, err := url.Parse(host)
-	switch {
-	case err != nil:
-		return url.URL{}, errors.New("exchange: the host is not a URL") // url.Error would show a password
-	case u.Scheme != "https":
-		return url.URL{}, errors.New("exchange: the host must begin with https://")
-	case u.User != nil:
-		return url.URL{}, errors.New("exchange: the host must not contain a user or password")
-	case u.Hostname() == "" || u.Opaque != "":
-		return url.URL{}, errors.New("exchange: the host has no name")
-	case u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return url.URL{}, errors.New("exchange: the host must not contain a path, query or fragment")
-	}
-	return url.URL{Scheme: "https", Host: u.Host}, nil
-}
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Proxy returns the host and port of the proxy in use; empty for none.
 func (c *Client) Proxy() string {
-	if proxy, err := c.proxy.proxyFunc()(&c.base); err == nil && proxy != nil {
+	if proxy, err := c.transport.Proxy(&http.Request{URL: &c.base}); err == nil && proxy != nil {
 		return proxy.Host
 	}
 	return ""
@@ -175,46 +151,9 @@ func checkProxy(proxy string) error {
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
-	default:
-		return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
+		return nil
 	}
-	return nil
-}
-
-func isPrintable(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
-		}
-	}
-	return true
-}
-
-func newTransport(o Options) (*http.Transport, error) {
-	var roots *x509.CertPool
-	if o.LoadRoots != nil {
-		var err error
-		if roots, err = o.LoadRoots(); err != nil {
-			return nil, err
-		}
-	}
-	dial := o.DialContext
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	}
-	proxy := o.Proxy.proxyFunc()
-	return &http.Transport{
-		DialContext:            dial,
-		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
-		OnProxyConnectResponse: refuseProxy,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // the bound on the body is the bound on what is parsed
-		TLSHandshakeTimeout:    tlsHandshakeTimeout,
-		ResponseHeaderTimeout:  responseHeaderTimeout,
-		IdleConnTimeout:        idleConnTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-	}, nil
+	return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
 }
 
 // refuseProxy keeps the status of a failed CONNECT; net/http keeps its text only.
@@ -222,5 +161,5 @@ func refuseProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyError{status: resp.StatusCode}
+	return &Error{Kind: KindProxy, Status: resp.StatusCode, Message: "the proxy answered CONNECT with " + resp.Status}
 }

@@ -31,99 +31,74 @@ func lakebase(w http.ResponseWriter, r *http.Request) {
 	case "GET /api/2.0/postgres/" + endpointName:
 		says(200, endpointReply)(w, r)
 	default:
-		says(404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found for '`+r.Method+` `+r.URL.Path+`'"}`)(w, r)
+		says(404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found"}`)(w, r)
 	}
 }
 
 func TestCalls_OneConnection(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
-		t.Run(map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[h2], func(t *testing.T) {
-			w := newWorkspace(t, h2, lakebase)
-			c := w.client(t, func(o *Options) { o.WorkspaceID, o.UserAgent = "1234", "lakebase-exec/1.2" })
-			ctx := soon(t)
-			token, err := c.WorkspaceToken(ctx, clientID, credential.NewSecret(clientSecret))
-			if err != nil || !token.Value.Equal(bearer) {
-				t.Fatalf("WorkspaceToken: %v", err)
-			}
-			db, err := c.DatabaseCredential(ctx, token.Value, endpointName, 15*time.Minute)
-			if err != nil || db.Value.Reveal() != jwt(`{"sub":"db"}`) {
-				t.Fatalf("DatabaseCredential: %v", err)
-			}
-			got, err := c.Endpoint(ctx, token.Value, endpointName)
-			if err != nil {
-				t.Fatalf("Endpoint: %v", err)
-			}
-			want := Endpoint{Name: endpointName, UID: "ep-x", State: "IDLE", Type: "ENDPOINT_TYPE_READ_WRITE", Disabled: true,
-				Host:         "ep-x.database.us-east-1.cloud.databricks.com",
-				ReadOnlyHost: "ep-x-ro.database.us-east-1.cloud.databricks.com",
-				PooledHost:   "ep-x-pooler.database.us-east-1.cloud.databricks.com"}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("endpoint:\n%s", diff)
-			}
-			if n := w.connections.Load(); n != 1 {
-				t.Errorf("%d connections, want 1", n)
-			}
-			for i, r := range w.seen {
-				if r.ProtoMajor == 2 != h2 {
-					t.Errorf("request %d came over %s", i, r.Proto)
-				}
-			}
-			checkRequests(t, w)
-		})
+		w := newWorkspace(t, h2, lakebase)
+		c, ctx := w.client(t, func(o *Options) { o.WorkspaceID, o.UserAgent = "1234", "lakebase-exec/1.2" }), soon(t)
+		token, err := c.WorkspaceToken(ctx, clientID, credential.NewSecret(clientSecret))
+		if err != nil || !token.Value.Equal(bearer) || token.MintedAt != token.MintedAt.Round(0) {
+			t.Fatalf("WorkspaceToken: %v", err)
+		}
+		db, err := c.DatabaseCredential(ctx, token.Value, endpointName, 15*time.Minute)
+		if err != nil || db.Value.Reveal() != jwt(`{"sub":"db"}`) {
+			t.Fatalf("DatabaseCredential: %v", err)
+		}
+		got, err := c.Endpoint(ctx, token.Value, endpointName)
+		want := Endpoint{Name: endpointName, UID: "ep-x", State: "IDLE", Type: "ENDPOINT_TYPE_READ_WRITE", Disabled: true,
+			Host:         "ep-x.database.us-east-1.cloud.databricks.com",
+			ReadOnlyHost: "ep-x-ro.database.us-east-1.cloud.databricks.com",
+			PooledHost:   "ep-x-pooler.database.us-east-1.cloud.databricks.com"}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("Endpoint: %v\n%s", err, diff)
+		}
+		if n := w.connections.Load(); n != 1 || w.seen[0].ProtoMajor == 2 != h2 {
+			t.Errorf("got %d connections, %s, want 1", n, w.seen[0].Proto)
+		}
+		checkRequests(t, w)
 	}
 }
 
 func checkRequests(t *testing.T, w *workspace) {
 	t.Helper()
-	id, secret, ok := w.seen[0].BasicAuth()
-	if !ok || id != clientID || secret != clientSecret {
-		t.Errorf("Basic = %q, %v", id, ok)
+	if id, secret, ok := w.seen[0].BasicAuth(); !ok || id != clientID || secret != clientSecret {
+		t.Errorf("got the user %q by HTTP Basic", id)
 	}
 	want := []string{"grant_type=client_credentials&scope=all-apis", `{"endpoint":"` + endpointName + `","ttl":"900s"}`, ""}
 	if diff := cmp.Diff(want, w.bodies); diff != "" {
 		t.Errorf("bodies:\n%s", diff)
 	}
-	for i, typ := range []string{"application/x-www-form-urlencoded", "application/json", ""} {
+	for i, contentType := range []string{"application/x-www-form-urlencoded", "application/json", ""} {
 		h := w.seen[i].Header
-		if h.Get("Content-Type") != typ || h.Get("Accept") != "application/json" || h.Get("User-Agent") != "lakebase-exec/1.2" {
-			t.Errorf("request %d has headers %v", i, h)
-		}
-		if h.Get("Expect") != "" || h.Get("Accept-Encoding") != "" {
-			t.Errorf("request %d asks for more than it should: %v", i, h)
-		}
 		id, auth := "1234", "Bearer "+bearer.Reveal()
 		if i == 0 {
 			id, auth = "", h.Get("Authorization")
 		}
-		if h.Get("X-Databricks-Workspace-Id") != id || h.Get("Authorization") != auth {
-			t.Errorf("request %d: workspace id %q, authorization ok %v", i, h.Get("X-Databricks-Workspace-Id"), h.Get("Authorization") == auth)
+		for name, want := range map[string]string{"Content-Type": contentType, "Accept": "application/json", "User-Agent": "lakebase-exec/1.2",
+			"Accept-Encoding": "", "X-Databricks-Workspace-Id": id, "Authorization": auth} {
+			if got := h.Get(name); got != want {
+				t.Errorf("request %d, %s: got %q, want %q", i, name, got, want)
+			}
 		}
 	}
 }
 
-func TestBasicIsFormEncoded(t *testing.T) {
+func TestCalls_Defaults(t *testing.T) {
 	w := newWorkspace(t, false, lakebase)
 	if _, err := w.client(t).WorkspaceToken(soon(t), "a:b", credential.NewSecret("c d%+")); err != nil {
 		t.Fatal(err)
 	}
-	if id, secret, _ := w.seen[0].BasicAuth(); id != "a%3Ab" || secret != "c+d%25%2B" {
-		t.Errorf("Basic = %q, %q", id, secret)
+	if id, secret, _ := w.seen[0].BasicAuth(); id != "a%3Ab" || secret != "c+d%25%2B" { // form-encoded
+		t.Errorf("got %q, %q by HTTP Basic", id, secret)
 	}
-}
-
-func TestNoTTLAndNoWorkspaceIDUnlessAskedFor(t *testing.T) {
-	w := newWorkspace(t, false, lakebase)
-	if _, err := w.client(t).DatabaseCredential(soon(t), bearer, endpointName, 0); err != nil {
-		t.Fatal(err)
+	if err := w.try(t, CallDatabaseCredential); err != nil || w.bodies[1] != `{"endpoint":"`+endpointName+`"}` {
+		t.Errorf("without a ttl: got %s, %v", w.bodies[1], err)
 	}
-	if w.bodies[0] != `{"endpoint":"`+endpointName+`"}` {
-		t.Errorf("body = %s", w.bodies[0])
-	}
-	if _, ok := w.seen[0].Header["X-Databricks-Workspace-Id"]; ok {
-		t.Error("a workspace id was sent")
-	}
-	if ua := w.seen[0].UserAgent(); ua != "lakebase-exec" {
-		t.Errorf("user agent = %q", ua)
+	if _, ok := w.seen[1].Header["X-Databricks-Workspace-Id"]; ok || w.seen[1].UserAgent() != "lakebase-exec" {
+		t.Errorf("got the headers %v", w.seen[1].Header)
 	}
 }
 
@@ -133,29 +108,23 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 		w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 			http.Redirect(rw, r, untrusted.URL+r.URL.Path+"?echo="+clientSecret, status)
 		})
-		for call, do := range calls {
-			e := wants(t, do(soon(t), w.client(t)), KindRedirect, false)
+		for call := range calls {
+			e := wants(t, w.try(t, call), KindRedirect, false)
 			if e.Message != "to "+strings.TrimPrefix(untrusted.URL, "https://") || e.Status != status || e.Call != call {
-				t.Errorf("%d: error = %+v", status, e)
+				t.Errorf("%d: got %+v", status, e)
 			}
 		}
 	}
 	if n := untrusted.connections.Load(); n != 0 {
 		t.Errorf("the untrusted host was called %d times", n)
 	}
-}
-
-func TestRedirectTarget(t *testing.T) {
 	for location, want := range map[string]string{
-		"":                             "without a Location",
-		"https://":                     "to an invalid URL",
-		"http://[::1":                  "to an invalid URL",
-		"https://u:p@evil.example/x":   "to evil.example",
-		"https://" + clientSecret + "": "to " + credential.Redacted,
+		"": "without a Location", "https://": "to an invalid URL", "http://[::1": "to an invalid URL",
+		"https://u:p@evil.example/x": "to evil.example", "https://" + clientSecret: "to " + credential.Redacted,
 	} {
-		w := newWorkspace(t, false, says(302, "", "Location", location))
-		if e := wants(t, calls[CallWorkspaceToken](soon(t), w.client(t)), KindRedirect, false); e.Message != want {
-			t.Errorf("Location %q: message %q, want %q", location, e.Message, want)
+		w := serve(t, 302, "", "Location", location)
+		if e := wants(t, w.try(t, CallWorkspaceToken), KindRedirect, false); e.Message != want {
+			t.Errorf("Location %q: got %q, want %q", location, e.Message, want)
 		}
 	}
 }
@@ -170,74 +139,46 @@ func TestNew_IsLazy(t *testing.T) {
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
 		}
 	})
-	if loads+dials != 0 {
-		t.Errorf("New loaded %d times and dialled %d times", loads, dials)
-	}
-	for range 2 {
-		if err := calls[CallEndpoint](soon(t), c); err != nil {
-			t.Fatal(err)
+	for i, want := range []int{0, 1, 1, 2} { // connections; one after Close
+		if i == 3 {
+			c.Close()
 		}
-	}
-	c.Close()
-	if err := calls[CallEndpoint](soon(t), c); err != nil {
-		t.Fatal(err)
-	}
-	if loads != 1 || dials != 2 {
-		t.Errorf("loads %d, want 1; dials %d, want one before Close and one after", loads, dials)
+		if i > 0 {
+			if err := calls[CallEndpoint](soon(t), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if dials != want || loads != min(i, 1) {
+			t.Errorf("after %d calls: got %d loads and %d connections, want %d", i, loads, dials, want)
+		}
 	}
 }
 
 func TestLoadRoots_Error(t *testing.T) {
-	w := newWorkspace(t, false, lakebase)
-	broken := errors.New("no bundle")
-	c := w.client(t, func(o *Options) { o.LoadRoots = func() (*x509.CertPool, error) { return nil, broken } })
-	e := wants(t, calls[CallEndpoint](soon(t), c), KindCertificate, false)
-	if !errors.Is(e, broken) || w.connections.Load() != 0 {
-		t.Errorf("error = %v, connections %d", e, w.connections.Load())
+	w, broken := newWorkspace(t, false, lakebase), errors.New("no bundle")
+	err := w.try(t, CallEndpoint, func(o *Options) { o.LoadRoots = func() (*x509.CertPool, error) { return nil, broken } })
+	if e := wants(t, err, KindCertificate, false); !errors.Is(e, broken) || w.connections.Load() != 0 {
+		t.Errorf("got %v after %d connections", e, w.connections.Load())
 	}
 }
 
-func TestNew_InvalidHost(t *testing.T) {
-	for host, why := range map[string]string{
-		"": "https://", "http://dbc-1.cloud.databricks.com": "https://", "dbc-1.cloud.databricks.com": "https://", "https://": "no name",
-		"https://:443": "no name", "https:dbc-1.cloud.databricks.com": "no name", "https://user:hunter22@dbc-1": "user or password",
-		"https://dbc-1/": "path", "https://dbc-1/oidc": "path", "https://dbc-1?o=1": "query", "https://dbc-1?": "query", "https://dbc-1#x": "fragment",
-		"https://user:hunter22@dbc-1:x": "not a URL", "https://dbc-1\n": "not a URL",
-	} {
-		_, err := New(Options{Host: host})
-		if err == nil || !strings.Contains(err.Error(), why) {
-			t.Errorf("New(%q) = %v, want an error about %q", host, err, why)
+func TestNew_Invalid(t *testing.T) {
+	check := func(o Options, want string) {
+		t.Helper()
+		_, err := New(o)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter22")) {
+			t.Errorf("New(%+v): got %v, want %q", o, err, want)
 		}
-		if err != nil && strings.Contains(err.Error(), "hunter22") {
-			t.Errorf("New(%q) shows the password: %v", host, err)
-		}
+	}
+	for _, host := range []string{"", "http://dbc-1", "dbc-1", "https://", "https://:443", "https:dbc-1", "https://user:hunter22@dbc-1",
+		"https://dbc-1/", "https://dbc-1/oidc", "https://dbc-1?o=1", "https://dbc-1?", "https://dbc-1#x", "https://user:hunter22@dbc-1:x", "https://dbc-1\n"} {
+		check(Options{Host: host}, "the host is not https://host[:port]")
 	}
 	for _, host := range []string{"https://dbc-1.cloud.databricks.com", "https://127.0.0.1:8443", "https://[::1]:8443"} {
-		if _, err := New(Options{Host: host}); err != nil {
-			t.Errorf("New(%q) = %v", host, err)
-		}
+		check(Options{Host: host}, "")
 	}
-}
-
-func TestNew_InvalidHeadersAndProxies(t *testing.T) {
-	for _, tc := range []struct {
-		o   Options
-		why string
-	}{
-		{Options{UserAgent: "a\r\nX: y"}, "printable"},
-		{Options{WorkspaceID: "1\n"}, "printable"},
-		{Options{Proxy: ProxySettings{HTTPSProxy: "ftp://u:hunter22@proxy"}}, "scheme"},
-		{Options{Proxy: ProxySettings{HTTPSProxy: "http://u:hunter22@pro xy"}}, "the proxy"},
-	} {
-		tc.o.Host = "https://dbc-1"
-		_, err := New(tc.o)
-		if err == nil || !strings.Contains(err.Error(), tc.why) || strings.Contains(err.Error(), "hunter22") {
-			t.Errorf("New(%+v) = %v, want an error about %q", tc.o, err, tc.why)
-		}
-	}
-	for _, proxy := range []string{"proxy:3128", "http://u:p@proxy:3128", "https://proxy", "socks5://proxy:1080"} {
-		if _, err := New(Options{Host: "https://dbc-1", Proxy: ProxySettings{HTTPSProxy: proxy}}); err != nil {
-			t.Errorf("proxy %q: %v", proxy, err)
-		}
+	for proxy, want := range map[string]string{"ftp://u:hunter22@proxy": "scheme", "http://u:hunter22@pro xy": "the proxy",
+		"proxy:3128": "", "http://u:p@proxy:3128": "", "https://proxy": "", "socks5://proxy:1080": ""} {
+		check(Options{Host: "https://dbc-1", Proxy: ProxySettings{HTTPSProxy: proxy}}, want)
 	}
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -14,10 +15,9 @@ type flexString string
 func (f *flexString) UnmarshalJSON(b []byte) error {
 	var s string
 	var n json.Number
-	switch {
-	case json.Unmarshal(b, &s) == nil:
+	if json.Unmarshal(b, &s) == nil {
 		*f = flexString(s)
-	case json.Unmarshal(b, &n) == nil:
+	} else if json.Unmarshal(b, &n) == nil {
 		*f = flexString(n)
 	}
 	return nil
@@ -75,25 +75,14 @@ func parseRefusal(body []byte) refusal {
 }
 
 func (w wireError) refusal() refusal {
-	r := refusal{json: true, code: string(w.ErrorCode), message: string(w.Message), requestID: requestInfo(w.Details)}
-	if r.requestID == "" {
-		r.requestID = string(w.ErrorID)
-	}
-	switch {
-	case r.message != "":
-	case w.ErrorDescription != "":
-		r.message = string(w.ErrorDescription)
-	case w.Detail != "":
-		r.message = strings.TrimSpace(string(w.SCIMType + " " + w.Detail))
-	}
+	scim := flexString(strings.TrimSpace(string(w.SCIMType + " " + w.Detail)))
+	r := refusal{json: true, code: string(w.ErrorCode), message: string(cmp.Or(w.Message, w.ErrorDescription, scim)),
+		requestID: cmp.Or(requestInfo(w.Details), string(w.ErrorID))}
 	// OAuth's error is a code; a gateway's ("Bad Target: /api/…") is a sentence.
-	oauth := string(w.OAuthError)
-	if strings.ContainsAny(oauth, " :") {
-		if r.message == "" {
-			r.message = oauth
-		}
-	} else if r.code == "" {
-		r.code = oauth
+	if oauth := string(w.OAuthError); strings.ContainsAny(oauth, " :") {
+		r.message = cmp.Or(r.message, oauth)
+	} else {
+		r.code = cmp.Or(r.code, oauth)
 	}
 	for _, t := range []flexString{w.AccessToken, w.Token, w.Secret, w.RefreshToken, w.IDToken, w.Value} {
 		r.tokens = append(r.tokens, credential.NewSecret(string(t)))
@@ -104,9 +93,7 @@ func (w wireError) refusal() refusal {
 // requestInfo returns the request ID of google.rpc.RequestInfo among an error's details.
 func requestInfo(details json.RawMessage) string {
 	var list []json.RawMessage
-	if json.Unmarshal(details, &list) != nil {
-		return ""
-	}
+	_ = json.Unmarshal(details, &list) // of another type: none
 	for _, item := range list {
 		var d struct {
 			Type      flexString `json:"@type"`
@@ -154,35 +141,36 @@ func refusalKind(call Call, status int, said refusal) Kind {
 	return KindRefused
 }
 
-// callRefusalKind returns what a refusal means for this call only, or nothing.
+// callRefusalKind returns what a refusal means for this call only, or nothing. An
+// invalid grant is a refusal of the token or code that was sent (RFC 6749 5.2); one
+// about the public client, which an account can forbid, is not.
 func callRefusalKind(call Call, status int, said refusal) Kind {
+	about := func(text string) bool { return strings.Contains(strings.ToLower(said.message), text) }
+	client := said.code == "invalid_client" || said.code == "unauthorized_client"
+	grant := said.json && (status == 401 && !client || status == 400 && said.code == "invalid_grant")
 	switch call {
 	case CallWorkspaceToken:
-		if status == 401 || said.code == "invalid_client" || strings.Contains(said.message, "Missing client authentication") {
+		if status == 401 || said.code == "invalid_client" || about("missing client authentication") {
 			return KindInvalidClient
 		}
-		return ""
-	case CallRefresh, CallCode, CallFederation:
-		return grantRefusalKind(call, status, said)
-	case CallDiscovery, CallClock: // unauthenticated
-		return ""
-	}
-	if status == 401 {
-		return KindBearerRefused
-	}
-	switch call {
-	case CallDatabaseCredential, CallEndpoint, CallInstanceCredential, CallInstance, CallProjects, CallBranches, CallEndpoints:
-		aboutTTL := call == CallDatabaseCredential && strings.Contains(strings.ToLower(said.message), "ttl")
-		switch {
-		case strings.Contains(said.message, "endpoint is disabled"):
-			return KindEndpointDisabled
-		case said.code == "INVALID_PARAMETER_VALUE" && !aboutTTL:
-			return KindEndpointMalformed
-		case notFound(status, said):
-			return KindEndpointNotFound
+	case CallRefresh: // its own words are "Refresh token is invalid" (databricks-sdk-go credentials/u2m)
+		if grant || status == 400 && said.code == "invalid_request" && about("refresh token") {
+			return KindRefreshRefused
 		}
+	case CallCode:
+		if grant {
+			return KindCodeRefused
+		}
+	case CallFederation: // its client is the service principal, so each refusal is about the policy
+		if said.json && (status == 400 || status == 401) {
+			return KindFederationRefused
+		}
+	case CallDiscovery, CallClock: // unauthenticated
 	case CallPrincipal, CallListSecrets, CallCreateSecret, CallDeleteSecret:
-		if notFound(status, said) {
+		switch {
+		case status == 401:
+			return KindBearerRefused
+		case notFound(status, said):
 			return KindSecretNotFound
 		}
 		switch said.code { // databricks-sdk-go apierr; which of them this API uses is not documented
@@ -191,27 +179,21 @@ func callRefusalKind(call Call, status int, said refusal) Kind {
 				return KindTooManySecrets
 			}
 		}
-	}
-	return ""
-}
-
-// grantRefusalKind recognizes the refusals of the token or code that was sent:
-// invalid_grant (RFC 6749 5.2), and the workspace's own "Refresh token is invalid"
-// (databricks-sdk-go credentials/u2m). One about the public client, which an account
-// can forbid, is not among them.
-func grantRefusalKind(call Call, status int, said refusal) Kind {
-	if status != 400 && status != 401 || !said.json {
-		return ""
-	}
-	client := said.code == "invalid_client" || said.code == "unauthorized_client"
-	grant := status == 401 && !client || said.code == "invalid_grant"
-	switch {
-	case call == CallFederation: // its client is the service principal, so each refusal is about the policy
-		return KindFederationRefused
-	case call == CallRefresh && (grant || said.code == "invalid_request" && strings.Contains(strings.ToLower(said.message), "refresh token")):
-		return KindRefreshRefused
-	case call == CallCode && grant:
-		return KindCodeRefused
+	case CallMe, CallGitHub:
+		if status == 401 {
+			return KindBearerRefused
+		}
+	default:
+		switch {
+		case status == 401:
+			return KindBearerRefused
+		case about("endpoint is disabled"):
+			return KindEndpointDisabled
+		case said.code == "INVALID_PARAMETER_VALUE" && !(call == CallDatabaseCredential && about("ttl")):
+			return KindEndpointMalformed
+		case notFound(status, said):
+			return KindEndpointNotFound
+		}
 	}
 	return ""
 }

@@ -2,9 +2,12 @@ package exchange
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -41,12 +44,9 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	// The RFC form-encodes both first, which leaves a UUID and a Databricks secret unchanged.
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
-	r := c.formRequest(CallWorkspaceToken, nil, secret, credential.NewSecret(basic))
-	r.body = []byte("grant_type=client_credentials&scope=all-apis")
-	r.authorization = credential.NewSecret("Basic " + basic)
-	if clientID == "" || secret.IsZero() {
-		return credential.Token{}, c.fail(r, &Error{Kind: KindInvalidClient, Message: "the client ID or the secret is empty"})
-	}
+	r := c.formRequest(CallWorkspaceToken, url.Values{"grant_type": {"client_credentials"}, "scope": {"all-apis"}}, secret, credential.NewSecret(basic))
+	r.header.Set("Authorization", "Basic "+basic)
+	r.require(clientID != "" && !secret.IsZero(), KindInvalidClient, "the client ID or the secret is empty")
 	g, err := c.grant(ctx, r)
 	return g.Token, err
 }
@@ -72,12 +72,8 @@ func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret
 		"grant_type": {"authorization_code"}, "client_id": {publicClient}, "code": {code.Reveal()},
 		"redirect_uri": {redirectURI}, "code_verifier": {verifier.Reveal()},
 	}, code, verifier)
-	if why := badToken(code.Reveal()); why != "" {
-		return Grant{}, c.notSent(r, KindCodeRefused, "the code "+why)
-	}
-	if why := badToken(verifier.Reveal()); why != "" {
-		return Grant{}, c.notSent(r, KindCodeRefused, "the verifier "+why)
-	}
+	r.requireToken(code, KindCodeRefused, "code")
+	r.requireToken(verifier, KindCodeRefused, "verifier")
 	return c.grant(ctx, r)
 }
 
@@ -88,9 +84,7 @@ func (c *Client) RefreshedToken(ctx context.Context, refresh credential.Secret) 
 	r := c.formRequest(CallRefresh, url.Values{
 		"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()},
 	}, refresh)
-	if why := badToken(refresh.Reveal()); why != "" {
-		return Grant{}, c.notSent(r, KindRefreshRefused, "the refresh token "+why)
-	}
+	r.requireToken(refresh, KindRefreshRefused, "refresh token")
 	return c.grant(ctx, r)
 }
 
@@ -107,9 +101,7 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 		form.Set("client_id", clientID)
 	}
 	r := c.formRequest(CallFederation, form, subject)
-	if why := badToken(subject.Reveal()); why != "" {
-		return credential.Token{}, c.notSent(r, KindFederationRefused, "the workload's token "+why)
-	}
+	r.requireToken(subject, KindFederationRefused, "workload's token")
 	g, err := c.grant(ctx, r)
 	return g.Token, err
 }
@@ -123,30 +115,25 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 	if failed != nil {
 		return Grant{}, failed
 	}
-	var lenient struct {
-		Access  flexString `json:"access_token"`
-		Refresh flexString `json:"refresh_token"`
-		ID      flexString `json:"id_token"`
-	}
-	_ = json.Unmarshal(rep.body, &lenient) // an error is found below
-	refresh := credential.NewSecret(string(lenient.Refresh))
-	c.addSecrets(credential.NewSecret(string(lenient.Access)), refresh, credential.NewSecret(string(lenient.ID)))
-	if badToken(refresh.Reveal()) != "" {
-		refresh = credential.Secret{}
-	}
 	var w struct {
-		AccessToken string     `json:"access_token"`
-		TokenType   string     `json:"token_type"`
-		ExpiresIn   flexString `json:"expires_in"`
+		AccessToken  string     `json:"access_token"`
+		TokenType    string     `json:"token_type"`
+		ExpiresIn    flexString `json:"expires_in"`
+		RefreshToken flexString `json:"refresh_token"`
+		IDToken      flexString `json:"id_token"`
 	}
-	if failed := decode(rep.body, &w); failed != nil {
+	failed = decode(rep.body, &w)
+	refresh := credential.NewSecret(string(w.RefreshToken))
+	c.addSecrets(credential.NewSecret(w.AccessToken), refresh, credential.NewSecret(string(w.IDToken)))
+	switch problem := badToken(w.AccessToken); {
+	case failed != nil:
 		return Grant{}, c.fail(r, failed)
-	}
-	if why := badToken(w.AccessToken); why != "" {
-		return Grant{}, c.badReply(r, "its access_token "+why)
-	}
-	if w.TokenType != "" && !strings.EqualFold(w.TokenType, "Bearer") {
+	case problem != "":
+		return Grant{}, c.badReply(r, "its access_token "+problem)
+	case w.TokenType != "" && !strings.EqualFold(w.TokenType, "Bearer"):
 		return Grant{}, c.badReply(r, "its token_type is not Bearer")
+	case badToken(refresh.Reveal()) != "":
+		refresh = credential.Secret{}
 	}
 	var lifetime time.Duration
 	if n, err := strconv.ParseFloat(string(w.ExpiresIn), 64); err == nil && !math.IsNaN(n) && n >= 1 && n <= maxExpiresIn.Seconds() {
@@ -197,17 +184,12 @@ func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secre
 
 func (c *Client) databaseCredentialRequest(bearer credential.Secret, target string, ttl time.Duration) request {
 	if instance, ok := strings.CutPrefix(target, credential.InstancePrefix); ok {
-		return c.jsonRequest(CallInstanceCredential, "/api/2.0/database/credentials", bearer, struct {
-			RequestID     string   `json:"request_id"` // new for each attempt
-			InstanceNames []string `json:"instance_names"`
-		}{newUUID(), []string{instance}})
+		body := map[string]any{"request_id": newUUID(), "instance_names": []string{instance}}
+		return c.jsonRequest(CallInstanceCredential, "/api/2.0/database/credentials", bearer, body)
 	}
-	body := struct {
-		Endpoint string `json:"endpoint"`
-		TTL      string `json:"ttl,omitempty"`
-	}{Endpoint: target}
+	body := map[string]any{"endpoint": target}
 	if ttl > 0 {
-		body.TTL = strconv.FormatFloat(ttl.Seconds(), 'f', -1, 64) + "s"
+		body["ttl"] = strconv.FormatFloat(ttl.Seconds(), 'f', -1, 64) + "s"
 	}
 	return c.jsonRequest(CallDatabaseCredential, "/api/2.0/postgres/credentials", bearer, body)
 }
@@ -225,17 +207,73 @@ func newToken(value string, sentAt time.Time, lifetime time.Duration) credential
 	}
 }
 
-// claimedLifetime is exp less iat of a JWT whose signature is not verified: it can only
-// shorten what MaxLife allows. Without these claims it is defaultLifetime.
+// claimedLifetime is exp less iat of a JWT: it can only shorten what MaxLife allows.
+// Without these claims it is defaultLifetime.
 func claimedLifetime(token string) time.Duration {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return defaultLifetime
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var claims struct{ Exp, Iat float64 }
-	if err != nil || json.Unmarshal(text, &claims) != nil || claims.Exp <= 0 || claims.Iat <= 0 || claims.Exp-claims.Iat < 1 {
+	if !UnverifiedClaims(token, &claims) || claims.Exp <= 0 || claims.Iat <= 0 || claims.Exp-claims.Iat < 1 {
 		return defaultLifetime
 	}
 	return time.Duration(min(claims.Exp-claims.Iat, credential.MaxLife.Seconds()) * float64(time.Second))
+}
+
+// UnverifiedClaims decodes the claims of a JWT (RFC 7519) into v, without checking its
+// signature, and reports whether it is one.
+func UnverifiedClaims(token string, v any) bool {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return err == nil && json.Unmarshal(text, v) == nil
+}
+
+// GitHub is a GitHub Actions job's access to its OIDC token service (GitHub, "OpenID
+// Connect reference"). The token is sent to the URL's host only.
+type GitHub struct {
+	URL      string            // ACTIONS_ID_TOKEN_REQUEST_URL: https, with a query
+	Token    credential.Secret // ACTIONS_ID_TOKEN_REQUEST_TOKEN
+	Audience string            // of the new token; required
+	Options  Options           // how to connect; Host is the URL's
+}
+
+// GitHubToken requests the job's token for the audience, in one attempt. The error is
+// an *Error and names the service's host.
+func GitHubToken(ctx context.Context, g GitHub) (credential.Secret, error) {
+	notSent := &Error{Call: CallGitHub, Kind: KindRefused, NotSent: true}
+	u, err := url.Parse(g.URL)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		notSent.Message = "not sent: the token service's address is not a plain https:// URL"
+		return credential.Secret{}, notSent
+	}
+	g.Options.Host = "https://" + u.Host
+	c, err := New(g.Options)
+	if err != nil {
+		notSent.Message = "not sent: " + err.Error()
+		return credential.Secret{}, notSent
+	}
+	defer c.Close()
+	query := u.Query()
+	query.Set("audience", g.Audience)
+	r := c.apiRequest(CallGitHub, http.MethodGet, "", g.Token)
+	r.url = *u
+	r.url.RawQuery = query.Encode()
+	var w struct {
+		Value string `json:"value"`
+	}
+	if failed := c.doJSON(ctx, r, &w); failed != nil {
+		return credential.Secret{}, failed
+	}
+	if why := badToken(w.Value); why != "" {
+		return credential.Secret{}, c.badReply(r, "its value "+why)
+	}
+	return credential.NewSecret(w.Value), nil
+}
+
+// newUUID returns a random UUID (RFC 9562, version 4).
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, since Go 1.24
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

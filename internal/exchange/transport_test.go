@@ -2,43 +2,25 @@ package exchange
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 )
 
+// dialing has connections opened by f; nil: as always.
 func dialing(f func(ctx context.Context) (net.Conn, error)) func(*Options) {
 	return func(o *Options) {
-		o.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return f(ctx) }
+		if f != nil {
+			o.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return f(ctx) }
+		}
 	}
 }
 
 func TestBrokenConnections(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := closed.Addr().String()
-	closed.Close()
-	w := newWorkspace(t, false, lakebase)
-	refused := w.client(t, dialing(func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	}))
-	e := wants(t, calls[CallEndpoint](soon(t), refused), KindBroken, true)
-	if !strings.Contains(e.Error(), "refused") {
-		t.Errorf("error = %v", e)
-	}
 	for name, handle := range map[string]http.HandlerFunc{
 		"before a reply": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"within a reply": func(rw http.ResponseWriter, _ *http.Request) {
@@ -49,116 +31,73 @@ func TestBrokenConnections(t *testing.T) {
 		},
 	} {
 		for _, h2 := range []bool{false, true} {
-			w := newWorkspace(t, h2, handle)
-			e := wants(t, calls[CallDatabaseCredential](soon(t), w.client(t)), KindBroken, true)
-			if e.Err == nil {
+			if e := wants(t, newWorkspace(t, h2, handle).try(t, CallDatabaseCredential), KindBroken, true); e.Err == nil {
 				t.Errorf("%s: no cause", name)
 			}
 		}
 	}
-}
-
-func TestNameNotResolved(t *testing.T) {
-	for _, tc := range []struct {
-		err   *net.DNSError
-		again bool
-	}{
-		{&net.DNSError{Err: "no such host", Name: "dbc-1", IsNotFound: true}, false},
-		{&net.DNSError{Err: "server misbehaving", Name: "dbc-1", IsTemporary: true}, true},
-		{&net.DNSError{Err: "i/o timeout", Name: "dbc-1", IsTimeout: true}, true},
-	} {
-		w := newWorkspace(t, false, lakebase)
-		c := w.client(t, dialing(func(context.Context) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: tc.err}
-		}))
-		wants(t, calls[CallEndpoint](soon(t), c), KindNameNotResolved, tc.again)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	err := serve(t, 200, "").try(t, CallEndpoint, func(o *Options) { o.Host = "https://" + closed.Listener.Addr().String() })
+	if e := wants(t, err, KindBroken, true); !strings.Contains(e.Error(), "refused") {
+		t.Errorf("got %v", e)
+	}
+	for _, dns := range []*net.DNSError{{Err: "no such host", IsNotFound: true}, {Err: "server misbehaving", IsTemporary: true}, {Err: "i/o timeout", IsTimeout: true}} {
+		err := serve(t, 200, "").try(t, CallEndpoint, dialing(func(context.Context) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: dns} }))
+		wants(t, err, KindNameNotResolved, !dns.IsNotFound)
 	}
 }
 
-func TestCertificates(t *testing.T) {
-	w := newWorkspace(t, true, lakebase)
-	w2 := newWorkspace(t, true, lakebase)
+func TestTLS(t *testing.T) {
+	w, unknown := newWorkspace(t, true, lakebase), newWorkspace(t, true, lakebase)
 	there := dialing(func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", w.Listener.Addr().String())
 	})
-	if err := calls[CallEndpoint](soon(t), w.client(t, there, func(o *Options) { o.Host = "https://example.com" })); err != nil {
-		t.Errorf("the name of the certificate: %v", err)
+	if err := w.try(t, CallEndpoint, there, func(o *Options) { o.Host = "https://example.com" }); err != nil {
+		t.Errorf("the name of the certificate: got %v", err)
 	}
-	for name, c := range map[string]*Client{
-		"another name":      w.client(t, there, func(o *Options) { o.Host = "https://dbc-1.cloud.databricks.com" }),
-		"unknown authority": w2.client(t, func(o *Options) { o.LoadRoots = nil }),
-	} {
-		t.Run(name, func(t *testing.T) {
-			wants(t, calls[CallWorkspaceToken](soon(t), c), KindCertificate, false)
-		})
-	}
-	if len(w.seen) != 1 || len(w2.seen) != 0 {
-		t.Errorf("requests: %d and %d, want only the good one", len(w.seen), len(w2.seen))
-	}
-}
+	wants(t, w.try(t, CallWorkspaceToken, there, func(o *Options) { o.Host = "https://dbc-1.cloud.databricks.com" }), KindCertificate, false)
+	wants(t, unknown.try(t, CallWorkspaceToken, func(o *Options) { o.LoadRoots = nil }), KindCertificate, false)
 
-func TestOldTLSAndNoTLS(t *testing.T) {
-	w := newWorkspace(t, false, lakebase)
-	w.TLS.MaxVersion = tls.VersionTLS11
-	w.TLS.MinVersion = tls.VersionTLS10
-	wants(t, calls[CallWorkspaceToken](soon(t), w.client(t)), KindTLS, false)
-
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := &http.Server{Handler: http.HandlerFunc(lakebase), ReadHeaderTimeout: guard}
-	go func() { _ = srv.Serve(plain) }()
-	defer srv.Close()
-	c := w.client(t, func(o *Options) { o.Host = "https://" + plain.Addr().String() })
-	wants(t, calls[CallWorkspaceToken](soon(t), c), KindTLS, false)
-	if len(w.seen) != 0 {
-		t.Errorf("%d requests came over old TLS", len(w.seen))
+	old := newWorkspace(t, false, lakebase)
+	old.TLS.MinVersion, old.TLS.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	wants(t, old.try(t, CallWorkspaceToken), KindTLS, false)
+	plain := httptest.NewServer(http.HandlerFunc(lakebase))
+	defer plain.Close()
+	wants(t, w.try(t, CallWorkspaceToken, func(o *Options) { o.Host = "https://" + plain.Listener.Addr().String() }), KindTLS, false)
+	if len(w.seen) != 1 || len(unknown.seen)+len(old.seen) != 0 {
+		t.Errorf("got %d and %d requests, want only the good one", len(w.seen), len(unknown.seen)+len(old.seen))
 	}
 }
 
 // newProxy answers CONNECT with status; with 200 it joins the caller to target.
-func newProxy(t *testing.T, status int, target string) *httptest.Server {
+func newProxy(t *testing.T, status int, target string) string {
 	t.Helper()
 	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect || r.Host != "example.com:443" || r.Header.Get("Proxy-Authorization") == "" {
-			t.Errorf("the proxy was asked for %s %s", r.Method, r.Host)
+		if r.Method != http.MethodConnect || r.Host != "example.com:443" || r.Header.Get("Proxy-Authorization") == "" || r.Header.Get("Authorization") != "" {
+			t.Errorf("the proxy was asked for %s %s with %v", r.Method, r.Host, r.Header)
 		}
-		if r.Header.Get("Authorization") != "" {
-			t.Error("the proxy was given the workspace's secret")
-		}
+		w.WriteHeader(status)
 		if status != http.StatusOK {
-			w.WriteHeader(status)
 			return
 		}
-		join(w, target)
+		down, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		up, err := net.Dial("tcp", target)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		done := make(chan struct{})
+		go func() { _, _ = io.Copy(up, buffered); up.Close(); close(done) }()
+		_, _ = io.Copy(down, up)
+		down.Close()
+		<-done
 	}))
 	t.Cleanup(p.Close)
-	return p
-}
-
-func join(w http.ResponseWriter, target string) {
-	up, err := net.Dial("tcp", target)
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer up.Close()
-	w.WriteHeader(http.StatusOK)
-	down, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer down.Close()
-	done := make(chan struct{}, 2)
-	for _, pair := range []struct {
-		to   net.Conn
-		from io.Reader
-	}{{up, buffered}, {down, up}} {
-		go func() { _, _ = io.Copy(pair.to, pair.from); up.Close(); down.Close(); done <- struct{}{} }()
-	}
-	<-done
-	<-done
+	return p.Listener.Addr().String()
 }
 
 // through sends a client for https://example.com to proxy, by a name that only
@@ -178,92 +117,34 @@ func through(addrs map[string]string, noProxy string) func(*Options) {
 }
 
 func TestProxy(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // is not read
 	w := newWorkspace(t, true, lakebase)
 	direct := w.Listener.Addr().String()
-
-	p := newProxy(t, 200, direct)
-	c := w.client(t, through(map[string]string{"proxy.test:3128": p.Listener.Addr().String()}, "other.example"))
+	c := w.client(t, through(map[string]string{"proxy.test:3128": newProxy(t, 200, direct)}, "other.example"))
 	if err := calls[CallWorkspaceToken](soon(t), c); err != nil {
-		t.Errorf("through the proxy: %v", err)
+		t.Errorf("through the proxy: got %v", err)
 	}
 	c.Close()
-	if err := calls[CallWorkspaceToken](soon(t), w.client(t, through(map[string]string{"example.com:443": direct}, "example.com"))); err != nil {
-		t.Errorf("past the proxy: %v", err)
-	}
-	for status, again := range map[int]bool{407: false, 403: false, 502: true, 503: true, 504: true, 429: true} {
-		p := newProxy(t, status, "")
-		c := w.client(t, through(map[string]string{"proxy.test:3128": p.Listener.Addr().String(), "example.com:443": direct}, ""))
-		e := wants(t, calls[CallWorkspaceToken](soon(t), c), KindProxy, again)
-		if e.Status != status || strings.Contains(e.Error(), "hunter22") {
-			t.Errorf("error = %v", e)
+	past := map[string]string{"example.com:443": direct}
+	for name, change := range map[string]func(*Options){"NO_PROXY": func(*Options) {}, "no proxy": func(o *Options) { o.Proxy = ProxySettings{} }} {
+		if err := w.try(t, CallWorkspaceToken, through(past, "example.com"), change); err != nil {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	e := wants(t, calls[CallWorkspaceToken](soon(t), w.client(t, through(nil, ""))), KindProxy, false)
-	if !strings.Contains(e.Error(), "no such host") {
-		t.Errorf("error = %v", e)
+	for status, again := range map[int]bool{407: false, 403: false, 502: true, 503: true, 504: true, 429: true} {
+		addrs := map[string]string{"proxy.test:3128": newProxy(t, status, ""), "example.com:443": direct}
+		e := wants(t, w.try(t, CallWorkspaceToken, through(addrs, "")), KindProxy, again)
+		if e.Status != status || strings.Contains(e.Error(), "hunter22") {
+			t.Errorf("got %v", e)
+		}
+	}
+	if e := wants(t, w.try(t, CallWorkspaceToken, through(nil, "")), KindProxy, false); !strings.Contains(e.Error(), "no such host") {
+		t.Errorf("got %v", e)
 	}
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	c = w.client(t, through(map[string]string{"proxy.test:3128": gone.Listener.Addr().String()}, ""))
-	wants(t, calls[CallWorkspaceToken](soon(t), c), KindProxy, true)
-	if n := len(w.seen); n != 2 {
-		t.Errorf("%d requests arrived, want the two good ones", n)
-	}
-}
-
-func TestProxy_EnvironmentIsNotRead(t *testing.T) {
-	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-	t.Setenv("https_proxy", "http://127.0.0.1:1")
-	w := newWorkspace(t, false, lakebase)
-	there := map[string]string{"example.com:443": w.Listener.Addr().String()}
-	c := w.client(t, through(there, ""), func(o *Options) { o.Proxy = ProxySettings{} })
-	if err := calls[CallEndpoint](soon(t), c); err != nil {
-		t.Error(err)
-	}
-}
-
-// certificate is self-signed, for 127.0.0.1.
-func certificate(t *testing.T, from, until time.Time) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: until, IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, x, x, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
-func TestExpiredCertificate(t *testing.T) {
-	for name, until := range map[string]time.Time{"good": time.Now().Add(time.Hour), "expired": time.Now().Add(-time.Hour)} {
-		t.Run(name, func(t *testing.T) {
-			cert, pool := certificate(t, time.Now().Add(-2*time.Hour), until)
-			w := newWorkspace(t, false, lakebase)
-			w.TLS.Certificates = []tls.Certificate{cert}
-			err := calls[CallEndpoint](soon(t), w.client(t, func(o *Options) {
-				o.LoadRoots = func() (*x509.CertPool, error) { return pool, nil }
-			}))
-			if name == "good" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			e := wants(t, err, KindCertificate, false)
-			var invalid x509.CertificateInvalidError
-			if !errors.As(e, &invalid) || invalid.Reason != x509.Expired {
-				t.Errorf("error = %v, want an expired certificate", e)
-			}
-		})
+	wants(t, w.try(t, CallWorkspaceToken, through(map[string]string{"proxy.test:3128": gone.Listener.Addr().String()}, "")), KindProxy, true)
+	if n := len(w.seen); n != 3 {
+		t.Errorf("got %d requests, want the three good ones", n)
 	}
 }

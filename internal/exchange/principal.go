@@ -4,11 +4,43 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
+
+// Identity is the owner of a workspace token.
+type Identity struct {
+	UserName string // an email address, or a service principal's client ID
+	ID       string // the numeric ID in SCIM
+}
+
+// Me requests the bearer's identity, by SCIM Me. The user name is the Postgres role.
+func (c *Client) Me(ctx context.Context, bearer credential.Secret) (Identity, error) {
+	return c.me(ctx, CallMe, bearer)
+}
+
+// Principal requests the numeric ID of the bearer's service principal, which is not
+// its client ID.
+func (c *Client) Principal(ctx context.Context, bearer credential.Secret) (string, error) {
+	me, err := c.me(ctx, CallPrincipal, bearer)
+	return me.ID, err
+}
+
+func (c *Client) me(ctx context.Context, call Call, bearer credential.Secret) (Identity, error) {
+	r := c.apiRequest(call, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer)
+	var w struct{ UserName, ID flexString }
+	if failed := c.doJSON(ctx, r, &w); failed != nil {
+		return Identity{}, failed
+	}
+	me := Identity{UserName: string(w.UserName), ID: string(w.ID)}
+	if me.UserName == "" || len(me.UserName) > sanitize.MaxLine || strings.ContainsFunc(me.UserName, sanitize.IsUnsafe) || !isSegment(me.ID) {
+		return Identity{}, c.badReply(r, "it has no valid userName and id")
+	}
+	return me, nil
+}
 
 // MaxSecrets is how many secrets a service principal can have (Databricks, "Authorize
 // service principal access with OAuth").
@@ -27,28 +59,14 @@ type ClientSecret struct {
 // service-principal-secrets-proxy (databricks-sdk-go service/oauth2).
 func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]ClientSecret, error) {
 	r := c.apiRequest(CallListSecrets, http.MethodGet, secretsPath(principal), bearer)
-	if !isID(principal) {
-		return nil, c.badID(r)
-	}
-	var out []ClientSecret
-	failed := c.pages(ctx, r, func(body []byte) (string, *Error) {
-		var page struct {
-			Secrets       []wireSecret `json:"secrets"`
-			NextPageToken string       `json:"next_page_token"`
-		}
-		if failed := decode(body, &page); failed != nil {
-			return "", failed
-		}
-		for _, s := range page.Secrets {
-			if !isID(string(s.ID)) {
-				return "", &Error{Kind: KindBadReply, Message: "a secret of the list has no valid id"}
-			}
-			out = append(out, s.clientSecret())
-		}
-		return page.NextPageToken, nil
-	})
+	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
+	found, failed := list(ctx, c, r, "secrets", func(s wireSecret) bool { return isSegment(string(s.ID)) })
 	if failed != nil {
 		return nil, failed
+	}
+	var out []ClientSecret
+	for _, s := range found {
+		out = append(out, s.clientSecret())
 	}
 	return out, nil
 }
@@ -57,27 +75,20 @@ func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, pr
 // leaves that to the server. Do not call it again after an error for which
 // MayHaveApplied is true.
 func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (ClientSecret, credential.Secret, error) {
-	var body struct {
-		Lifetime string `json:"lifetime,omitempty"`
-	}
+	body := map[string]string{}
 	if lifetime > 0 {
-		body.Lifetime = strconv.FormatInt(int64(lifetime/time.Second), 10) + "s"
+		body["lifetime"] = strconv.FormatInt(int64(lifetime/time.Second), 10) + "s"
 	}
 	r := c.jsonRequest(CallCreateSecret, secretsPath(principal), bearer, body)
-	if !isID(principal) {
-		return ClientSecret{}, credential.Secret{}, c.badID(r)
-	}
+	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
 	var w wireSecret
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return ClientSecret{}, credential.Secret{}, failed
 	}
 	value := credential.NewSecret(string(w.Secret))
 	c.addSecrets(value)
-	if !isID(string(w.ID)) {
-		return ClientSecret{}, credential.Secret{}, c.badReply(r, "it has no valid id")
-	}
-	if why := badToken(string(w.Secret)); why != "" {
-		return ClientSecret{}, credential.Secret{}, c.badReply(r, "its secret "+why)
+	if !isSegment(string(w.ID)) || badToken(string(w.Secret)) != "" {
+		return ClientSecret{}, credential.Secret{}, c.badReply(r, "it has no valid id and secret")
 	}
 	return w.clientSecret(), value, nil
 }
@@ -86,9 +97,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 // KindSecretNotFound.
 func (c *Client) DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error {
 	r := c.apiRequest(CallDeleteSecret, http.MethodDelete, secretsPath(principal)+"/"+id, bearer)
-	if !isID(principal) || !isID(id) {
-		return c.badID(r)
-	}
+	r.require(isSegment(principal) && isSegment(id), KindSecretNotFound, "invalid ID")
 	if _, failed := c.do(ctx, r); failed != nil {
 		return failed
 	}
@@ -98,8 +107,6 @@ func (c *Client) DeleteClientSecret(ctx context.Context, bearer credential.Secre
 func secretsPath(principal string) string {
 	return "/api/2.0/accounts/servicePrincipals/" + principal + "/credentials/secrets"
 }
-
-func (c *Client) badID(r request) *Error { return c.notSent(r, KindSecretNotFound, "invalid ID") }
 
 // wireSecret is SecretInfo and CreateServicePrincipalSecretResponse in one
 // (databricks-sdk-go service/oauth2).

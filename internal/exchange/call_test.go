@@ -1,0 +1,316 @@
+package exchange
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+func TestRequestIDs(t *testing.T) {
+	info := `{"error_code":"X","message":"m","details":["odd",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"R"},
+		{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"body-1"}]}`
+	for _, tc := range []struct {
+		body    string
+		headers []string
+		want    string
+	}{
+		{info, []string{"X-Request-Id", "head-1"}, "body-1"},
+		{`{"error":"invalid_scope","error_id":"oauth-1"}`, []string{"X-Request-Id", "head-1"}, "oauth-1"},
+		{`{}`, []string{"X-Request-Id", "head-1", "X-Databricks-Request-Id", "head-2"}, "head-1"},
+		{`{}`, []string{"X-Databricks-Request-Id", "head-2"}, "head-2"},
+		{`{}`, nil, ""},
+	} {
+		w := serve(t, 400, tc.body, tc.headers...)
+		if e := wants(t, w.try(t, CallDatabaseCredential), KindRefused, false); e.RequestID != tc.want || e.Status != 400 {
+			t.Errorf("%s %v: got %+v, want request %q", tc.body, tc.headers, e, tc.want)
+		}
+	}
+}
+
+func TestDecode_Rejects(t *testing.T) {
+	for _, tc := range []struct {
+		name, body string
+		kind       Kind
+		again      bool
+	}{
+		{"empty", "", KindNotJSON, false},
+		{"page", "<html><title>Databricks - Sign In</title>", KindNotJSON, false},
+		{"text", "hello", KindNotJSON, false},
+		{"two values", `{"access_token":"abc"}{}`, KindNotJSON, false},
+		{"cut short", `{"access_token":"abc`, KindBroken, true},
+		{"cut after a value", `{"access_token":"abc"`, KindBroken, true},
+		{"list", `[]`, KindBadReply, false},
+		{"null", `null`, KindBadReply, false},
+		{"no token", `{}`, KindBadReply, false},
+		{"wrong type", `{"access_token":7,"token":7,"status":7,"state":7}`, KindBadReply, false},
+		{"line break", `{"access_token":"a\nb","token":"a\nb"}`, KindBadReply, false},
+		{"not ASCII", `{"access_token":"ü","token":"ü"}`, KindBadReply, false},
+	} {
+		w := serve(t, 200, tc.body)
+		for _, call := range []Call{CallWorkspaceToken, CallDatabaseCredential, CallEndpoint, CallInstance} {
+			if e := wants(t, w.try(t, call), tc.kind, tc.again); strings.Contains(e.Error(), "abc") {
+				t.Errorf("%s, %s: the token is in %v", tc.name, call, e)
+			}
+		}
+	}
+	wants(t, serve(t, 200, `{"access_token":"abc","token_type":"mac"}`).try(t, CallWorkspaceToken), KindBadReply, false)
+	if err := serve(t, 200, `{"access_token":"abc","token_type":"bEARER"}`).try(t, CallWorkspaceToken); err != nil {
+		t.Errorf("token_type in another case: got %v", err)
+	}
+}
+
+// Some proxies compress replies that must not be compressed.
+func TestReply_Compressed(t *testing.T) {
+	packed := func(text string, w io.WriteCloser, b *bytes.Buffer) string {
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.String()
+	}
+	gz := func(text string) string { var b bytes.Buffer; return packed(text, gzip.NewWriter(&b), &b) }
+	zl := func(text string) string { var b bytes.Buffer; return packed(text, zlib.NewWriter(&b), &b) }
+	for _, c := range []struct {
+		name, encoding string
+		status         int
+		body           string
+		kind           Kind // empty: a token
+		message        string
+	}{
+		{"gzip", "gzip", 200, gz(tokenReply("abc")), "", ""},
+		{"in capitals", "GZIP", 200, gz(tokenReply("abc")), "", ""},
+		{"x-gzip", "x-gzip", 200, gz(tokenReply("abc")), "", ""},
+		{"deflate", "deflate", 200, zl(tokenReply("abc")), "", ""},
+		{"identity", "identity", 200, tokenReply("abc"), "", ""},
+		{"a refusal", "gzip", 403, gz(`{"error_code":"PERMISSION_DENIED","message":"not yours"}`), KindPermissionDenied, "not yours"},
+		{"another encoding", "br", 200, "x", KindNotJSON, `unsupported encoding "br"`},
+		{"not compressed", "gzip", 200, tokenReply("abc"), KindNotJSON, "not compressed as it claims"},
+		{"a bomb", "gzip", 200, gz(strings.Repeat(" ", 20<<20)), KindTooLarge, "larger than 1 MiB"},
+		{"cut short", "gzip", 200, gz(tokenReply("abc"))[:40], KindBroken, ""},
+	} {
+		err := serve(t, c.status, c.body, "Content-Encoding", c.encoding).try(t, CallWorkspaceToken)
+		var e *Error
+		switch {
+		case c.kind == "" && err != nil:
+			t.Errorf("%s: got %v", c.name, err)
+		case c.kind != "" && (!errors.As(err, &e) || e.Kind != c.kind || !strings.Contains(err.Error(), c.message)):
+			t.Errorf("%s: got %v, want %s, %q", c.name, err, c.kind, c.message)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
+	for value, want := range map[string]time.Duration{
+		"7": 7 * time.Second, at(45 * time.Second): 45 * time.Second, at(-time.Hour): 0, "999999": maxRetryAfter,
+		"99999999999999999999999": maxRetryAfter, at(9 * time.Hour): maxRetryAfter, "-5": 0, "soon": 0,
+	} {
+		if got := parseRetryAfter(value, now); got != want {
+			t.Errorf("%s: got %s, want %s", value, got, want)
+		}
+	}
+	for status, want := range map[int]time.Duration{429: 30 * time.Second, 503: 30 * time.Second, 403: 0} { // by the server's clock
+		w := serve(t, status, `{}`, "Retry-After", at(10*time.Minute+30*time.Second), "Date", at(10*time.Minute))
+		var e *Error
+		if err := w.try(t, CallEndpoint); !errors.As(err, &e) {
+			t.Fatal(err)
+		}
+		if v := Verdict(e); v.Retry != (want > 0) || v.After != want {
+			t.Errorf("%d: got %+v, want %s", status, v, want)
+		}
+	}
+}
+
+func TestErrors_EchoedSecretsAreRedacted(t *testing.T) {
+	basic := base64.StdEncoding.EncodeToString([]byte(clientID + ":" + clientSecret))
+	for _, secret := range []string{clientSecret, clientSecret[5:17], basic, basic[len(basic)-20:], base64.StdEncoding.EncodeToString([]byte(clientSecret))} {
+		for _, body := range []string{
+			`{"error":"x","error_description":"you sent ` + secret + ` here"}`,
+			`{"error_code":"` + secret + `","message":"you sent it here"}`,
+			`{"error":"x","error_id":"` + secret + `","message":"you sent it here"}`,
+			"you sent " + secret + " here",
+			"<pre>you sent " + secret + " here</pre>",
+			"<title>you sent " + secret + " here</title>",
+			`{"error":"x","message":"you sent it here ` + strings.Repeat("-", 450) + secret + `"}`,
+		} {
+			hides(t, serve(t, 400, body, "X-Request-Id", secret).try(t, CallWorkspaceToken), secret)
+		}
+	}
+	fresh, other := jwt(`{"sub":"fresh"}`), bearer.Reveal()[:12]+"another"+jwt(`{"sub":"another"}`)[12:]
+	for secret, body := range map[string]string{
+		bearer.Reveal(): `{"message":"you sent Bearer ` + bearer.Reveal() + ` here"}`,
+		fresh:           `{"token":"` + fresh + `","message":"you sent for ` + fresh + ` here"}`,
+		other:           `{"message":"you sent ` + other + ` here"}`, // another's token, like ours
+	} {
+		hides(t, serve(t, 400, body).try(t, CallDatabaseCredential), secret)
+	}
+	cut := serve(t, 400, `{"token":"`+fresh+`","message":"`+strings.Repeat("you sent", maxErrorBody)+`"}`)
+	if err := cut.try(t, CallDatabaseCredential); err == nil || strings.Contains(err.Error(), fresh[:8]) {
+		t.Errorf("a refusal that is cut short: got %v", err)
+	}
+}
+
+// net/http puts what it cannot read into its own errors.
+func TestErrors_EchoesBelowHTTPAreRedacted(t *testing.T) {
+	for _, raw := range []string{"HTTP/1.1 %s\r\n\r\n", "%s\r\n\r\n", "HTTP/1.1 200 OK\r\nyou sent %s\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: you sent %s\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: you sent %s\r\n\r\n"} {
+		w := newWorkspace(t, false, func(rw http.ResponseWriter, _ *http.Request) {
+			if conn, _, err := http.NewResponseController(rw).Hijack(); err == nil {
+				_, _ = fmt.Fprintf(conn, raw, clientSecret)
+				_ = conn.Close()
+			}
+		})
+		hides(t, w.try(t, CallWorkspaceToken), clientSecret)
+	}
+}
+
+func TestContexts(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		ended, stop := context.WithCancel(soon(t))
+		var during func()
+		w := newWorkspace(t, h2, func(rw http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(rw, `{"status":`) // and then nothing
+			_ = http.NewResponseController(rw).Flush()
+			during()
+			<-r.Context().Done()
+		})
+		during = func() {}
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if e := wants(t, calls[CallEndpoint](short, w.client(t)), KindDeadline, true); !errors.Is(e, context.DeadlineExceeded) {
+			t.Errorf("got %v", e)
+		}
+		during = stop
+		if e := wants(t, calls[CallEndpoint](ended, w.client(t)), KindCanceled, false); !errors.Is(e, context.Canceled) {
+			t.Errorf("got %v", e)
+		}
+	}
+}
+
+// If the caller cancels while the body of a refusal is read, the error is the
+// cancellation.
+func TestContexts_CanceledDuringRefusal(t *testing.T) {
+	ctx, cancel := context.WithCancel(soon(t))
+	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Length", "100")
+		rw.WriteHeader(404)
+		_ = http.NewResponseController(rw).Flush()
+		time.AfterFunc(50*time.Millisecond, cancel) // once the header is there
+		<-r.Context().Done()
+	})
+	wants(t, calls[CallInstance](ctx, w.client(t)), KindCanceled, false)
+}
+
+// Replies of 200 that do not hold what they must.
+func TestBadReplies(t *testing.T) {
+	lists := []Call{CallProjects, CallBranches, CallEndpoints}
+	for _, tc := range []struct {
+		calls []Call
+		body  string
+		kind  Kind
+	}{
+		{append(lists, CallListSecrets), `{"next_page_token":"again"}`, KindTooLarge},
+		{append(lists, CallListSecrets), `{"next_page_token":7}`, KindBadReply},
+		{lists, `{"projects":[{}],"branches":[{}],"endpoints":[{}]}`, KindBadReply},
+		{lists, `{"projects":[{"name":"projects/a/branches/b"}],"branches":[{"name":"projects/a"}],
+			"endpoints":[{"name":"projects/a/branches/b/endpoints/e/x"}]}`, KindBadReply},
+		{lists, `{"projects":[{"name":"projects/.."}],"branches":[{"name":"projects/a/branches/b?x"}],
+			"endpoints":[{"name":"projects/a/branches/b/endpoints/%2e"}]}`, KindBadReply},
+		{[]Call{CallListSecrets}, `{"secrets":[{"id":"../x"}]}`, KindBadReply},
+		{[]Call{CallPrincipal}, `{"userName":"x","id":"41/x"}`, KindBadReply},
+		{[]Call{CallCreateSecret}, `{"id":"x"}`, KindBadReply},
+		{[]Call{CallCreateSecret}, `{"secret":"dose-very-new-secret"}`, KindBadReply},
+		{[]Call{CallGitHub}, `{}`, KindBadReply},
+		{[]Call{CallGitHub}, `{"value":"a b"}`, KindBadReply},
+		{[]Call{CallRefresh}, `{"refresh_token":"next"}`, KindBadReply},
+		{[]Call{CallInstance}, `{"name":"shop"}`, KindBadReply},
+	} {
+		for _, call := range tc.calls {
+			w := serve(t, 200, tc.body)
+			e := wants(t, w.try(t, call), tc.kind, false)
+			if e.Call != call || tc.kind == KindTooLarge && len(w.seen) != maxPages || strings.Contains(e.Error(), "very-new") || !e.MayHaveApplied() {
+				t.Errorf("%s, %s: got %+v after %d requests", call, tc.body, e, len(w.seen))
+			}
+		}
+	}
+}
+
+// Every call rejects a reply that is too large, an HTML page or a list.
+func TestRepliesAreBounded(t *testing.T) {
+	endless := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(rw, strings.Repeat(" ", 1<<16)); err != nil {
+				return
+			}
+		}
+	})
+	huge := serve(t, 200, `{}`, "X-Pad", strings.Repeat("x", 2*maxHeaderBytes))
+	page, array := serve(t, 200, `<html><title>Sign in</title>`), serve(t, 200, `[]`)
+	for call := range calls {
+		wants(t, endless.try(t, call), KindTooLarge, false)
+		wants(t, huge.try(t, call), KindTooLarge, false)
+		if call != CallDeleteSecret { // its body is not read
+			wants(t, page.try(t, call), KindNotJSON, false)
+			wants(t, array.try(t, call), KindBadReply, false)
+		}
+	}
+	const around = `{"status":{},"pad":""}`
+	for extra, ok := range map[int]bool{0: true, 1: false} {
+		body := strings.Replace(around, `""`, `"`+strings.Repeat("x", maxBody-len(around)+extra)+`"`, 1)
+		if err := serve(t, 200, body).try(t, CallEndpoint); (err == nil) != ok {
+			t.Errorf("1 MiB and %d: got %v", extra, err)
+		}
+	}
+}
+
+// Names, IDs and tokens that would leave their place in a URL, a header or a form are
+// not sent.
+func TestNotSent(t *testing.T) {
+	w := serve(t, 200, `{}`)
+	c, ctx := w.client(t), soon(t)
+	check := func(value string, kind Kind, errs ...error) {
+		t.Helper()
+		for _, err := range errs {
+			if e := wants(t, err, kind, false); !e.NotSent || e.MayHaveApplied() || !strings.HasPrefix(e.Message, "not sent: ") {
+				t.Errorf("%q: got %+v", value, e)
+			}
+		}
+	}
+	for _, name := range []string{"", "shop", "projects/shop/branches/b/endpoints/", "projects/../branches/b/endpoints/e", "projects/p/branches/b/endpoints/e/x",
+		"projects/p/branches/b/endpoints/e?x", "projects/p/branches/b/endpoints/%2e", "instances/", "instances/..", "instances/a/b", "instances/a b", "instances/ü"} {
+		check(name, KindEndpointMalformed, second(c.Endpoint(ctx, bearer, name)))
+	}
+	for _, parent := range []string{"", "shop", "projects/", "projects/..", "projects/a?b", "projects/a/branches", "instances/shop", "projects/a/branches/b/endpoints/e"} {
+		check(parent, KindEndpointMalformed, second(c.Branches(ctx, bearer, parent)), second(c.Endpoints(ctx, bearer, parent)))
+	}
+	for _, id := range []string{"", ".", "..", "a/b", "a?b", "a%2fb", "a b", "é", strings.Repeat("a", 129)} {
+		check(id, KindSecretNotFound, c.DeleteClientSecret(ctx, bearer, "41", id), c.DeleteClientSecret(ctx, bearer, id, "s"), second(c.ClientSecrets(ctx, bearer, id)))
+	}
+	good := credential.NewSecret("good-0123456789")
+	for _, bad := range []string{"", "a b", "a\nb", "ü", strings.Repeat("a", maxToken+1)} {
+		s := credential.NewSecret(bad)
+		check(bad, KindBearerRefused, second(c.DatabaseCredential(ctx, s, endpointName, 0)), second(c.Me(ctx, s)), second(c.Projects(ctx, s)))
+		check(bad, KindRefreshRefused, second(c.RefreshedToken(ctx, s)))
+		check(bad, KindCodeRefused, second(c.CodeToken(ctx, s, good, redirectURI)), second(c.CodeToken(ctx, good, s, redirectURI)))
+		check(bad, KindFederationRefused, second(c.FederatedToken(ctx, "", s)))
+	}
+	check("no secret", KindInvalidClient, second(c.WorkspaceToken(ctx, clientID, credential.Secret{})))
+	if len(w.seen) != 0 {
+		t.Errorf("%d requests were sent", len(w.seen))
+	}
+	_ = c.DeleteClientSecret(ctx, bearer, "41", "8c1f0a52-0000_x.y=~")
+	_, _ = c.Endpoint(ctx, bearer, "instances/My-Instance_2")
+	if len(w.seen) != 2 || w.seen[1].URL.Path != "/api/2.0/database/instances/My-Instance_2" {
+		t.Errorf("valid names: got %d requests", len(w.seen))
+	}
+}
