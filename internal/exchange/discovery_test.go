@@ -207,7 +207,7 @@ func TestServerTime(t *testing.T) {
 			now = now.Add(took)
 			says(status, `{}`, "Date", date.Format(http.TimeFormat), "Location", "https://untrusted.example/")(rw, r)
 		})
-		c := w.client(t, func(o *Options) { o.Now = func() time.Time { return now } })
+		c := w.client(t, func(o *Options) { o.now = func() time.Time { return now } })
 		skew, err := c.ServerTime(soon(t))
 		if err != nil || (skew-ahead).Abs() > time.Second || len(w.seen) != 1 || w.seen[0].Header.Get("Authorization") != "" {
 			t.Errorf("%d: got %v, %v; want %v", status, skew, err, ahead)

@@ -59,11 +59,10 @@ type Options struct {
 	// first connection. Nil: the platform's own.
 	LoadRoots func() (*x509.CertPool, error)
 	Proxy     ProxySettings
-	UserAgent string           // "lakebase-exec" when empty
-	Now       func() time.Time // time.Now when nil
-	// DialContext opens the TCP connection, to the proxy if there is one. Nil: a
-	// net.Dialer.
-	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	UserAgent string // "lakebase-exec" when empty
+
+	now  func() time.Time                                                  // time.Now, but for tests
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer, but for tests
 }
 
 // Client makes calls to one workspace. It is safe for concurrent use and keeps its
@@ -93,18 +92,18 @@ func New(o Options) (*Client, error) {
 	if err := checkProxy(o.Proxy.HTTPSProxy); err != nil {
 		return nil, err
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.now == nil {
+		o.now = time.Now
 	}
-	if o.DialContext == nil {
-		o.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	if o.dial == nil {
+		o.dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 	proxy := (&httpproxy.Config{HTTPSProxy: o.Proxy.HTTPSProxy, NoProxy: o.Proxy.NoProxy}).ProxyFunc()
 	c := &Client{
-		base: *base, accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.Now,
+		base: *base, accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.now,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 		transport: &http.Transport{
-			DialContext:            o.DialContext,
+			DialContext:            o.dial,
 			Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 			OnProxyConnectResponse: refuseProxy,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},

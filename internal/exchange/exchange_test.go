@@ -134,7 +134,7 @@ func TestNew_IsLazy(t *testing.T) {
 	loads, dials := 0, 0
 	c := w.client(t, func(o *Options) {
 		o.LoadRoots = func() (*x509.CertPool, error) { loads++; return w.roots() }
-		o.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		o.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials++
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
 		}

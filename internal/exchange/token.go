@@ -122,12 +122,14 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 		RefreshToken flexString `json:"refresh_token"`
 		IDToken      flexString `json:"id_token"`
 	}
-	failed = decode(rep.body, &w)
+	if failed = decode(rep.body, &w); failed != nil {
+		_ = c.fail(r, failed) // before the tokens count as secrets: the text is ours
+	}
 	refresh := credential.NewSecret(string(w.RefreshToken))
 	c.addSecrets(credential.NewSecret(w.AccessToken), refresh, credential.NewSecret(string(w.IDToken)))
 	switch problem := badToken(w.AccessToken); {
 	case failed != nil:
-		return Grant{}, c.fail(r, failed)
+		return Grant{}, failed
 	case problem != "":
 		return Grant{}, c.badReply(r, "its access_token "+problem)
 	case w.TokenType != "" && !strings.EqualFold(w.TokenType, "Bearer"):

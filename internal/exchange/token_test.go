@@ -20,7 +20,7 @@ var (
 	theirs = ours.Truncate(time.Second).Add(30 * time.Minute).UTC()
 )
 
-func atOurs(o *Options) { o.Now = func() time.Time { return ours } }
+func atOurs(o *Options) { o.now = func() time.Time { return ours } }
 
 func stamp(t time.Time) string { return `"` + t.UTC().Format(time.RFC3339Nano) + `"` }
 

@@ -15,7 +15,7 @@ import (
 func dialing(f func(ctx context.Context) (net.Conn, error)) func(*Options) {
 	return func(o *Options) {
 		if f != nil {
-			o.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return f(ctx) }
+			o.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return f(ctx) }
 		}
 	}
 }
@@ -106,7 +106,7 @@ func through(addrs map[string]string, noProxy string) func(*Options) {
 	return func(o *Options) {
 		o.Host = "https://example.com"
 		o.Proxy = ProxySettings{HTTPSProxy: "http://user:hunter22@proxy.test:3128", NoProxy: noProxy}
-		o.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		o.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			to, ok := addrs[addr]
 			if !ok {
 				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}}
