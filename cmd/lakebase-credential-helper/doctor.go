@@ -44,7 +44,7 @@ func runDoctor(ctx context.Context, c *invocation) error {
 		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()
-	if err := printReport(c.ReportOutput(), report, c.given["json"] != nil); err != nil {
+	if err := printReport(c.ReportOutput(), report, c.given.has("json")); err != nil {
 		return err
 	}
 	// The report has shown the error and its fix; what is left is the exit code.

@@ -1,9 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"strings"
 	"text/tabwriter"
 
 	urfave "github.com/urfave/cli/v2"
@@ -11,7 +10,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func endpointsCommand(c *invocation) *urfave.Command {
@@ -26,12 +24,13 @@ Examples:
   lakebase-credential-helper endpoints -p prod --endpoint shop`,
 		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}},
 			ofStart, "instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"),
-		Action: c.action(func(_ map[string][]string, in *config.Input) error { in.NoEndpoint = true; return nil }, endpoints),
+		Action: c.action(func(_ options, in *config.Input) error { in.NoEndpoint = true; return nil }, endpoints),
 	}
 }
 
-// listedPlace is one line of what endpoints prints.
-type listedPlace struct {
+// listedEndpoint is one line of what endpoints prints: an endpoint, or a branch or
+// project without one.
+type listedEndpoint struct {
 	Endpoint     string `json:"endpoint,omitempty"`
 	Branch       string `json:"branch,omitempty"`
 	Project      string `json:"project"`
@@ -45,43 +44,37 @@ type listedPlace struct {
 }
 
 func endpoints(ctx context.Context, c *invocation) error {
-	if c.given["endpoint"] == nil { // the endpoint of a profile does not limit the list
+	if !c.given.has("endpoint") { // the endpoint of a profile does not limit the list
 		c.conf.Endpoint = config.Value[string]{}
 	}
-	places, err := c.catalog(ctx)
-	if err != nil {
-		return err
-	}
-	rows := []listedPlace{}
-	for _, p := range places {
-		rows = append(rows, listedPlace{Endpoint: p.Endpoint.Name, Branch: p.Branch.Name, Project: p.Project.Name, DisplayName: p.Project.DisplayName,
-			State: stateOf(p), Host: p.Endpoint.Host, ReadOnlyHost: p.Endpoint.ReadOnlyHost, UID: p.Endpoint.UID,
-			ReadOnly: p.Endpoint.Type == "ENDPOINT_TYPE_READ_ONLY", Default: p.Branch.Default})
-	}
-	if c.given["json"] != nil {
-		return printJSON(c.ReportOutput(), struct {
-			Version   int           `json:"version"`
-			Endpoints []listedPlace `json:"endpoints"`
-		}{1, rows})
-	}
-	w := tabwriter.NewWriter(c.ReportOutput(), 0, 8, 2, ' ', 0)
-	if len(rows) > 0 {
-		fmt.Fprintln(w, "ENDPOINT\tSTATE\tHOST")
-	}
-	for _, r := range rows {
-		fmt.Fprintln(w, strings.Join([]string{sanitize.Escape(nameOf(r)), sanitize.Escape(r.State), sanitize.Escape(r.Host)}, "\t"))
-	}
-	return w.Flush()
-}
-
-func (c *invocation) catalog(ctx context.Context) ([]lakebase.EndpointInfo, error) {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	client, err := c.Client(c.conf, c.Keychain(c.conf), c.log, progress)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return client.List(ctx)
+	infos, err := client.List(ctx)
+	progress.Stop()
+	if err != nil {
+		return err
+	}
+	list, rows := []listedEndpoint{}, [][]string{}
+	for _, p := range infos {
+		e := listedEndpoint{Endpoint: p.Endpoint.Name, Branch: p.Branch.Name, Project: p.Project.Name, DisplayName: p.Project.DisplayName,
+			State: stateOf(p), Host: p.Endpoint.Host, ReadOnlyHost: p.Endpoint.ReadOnlyHost, UID: p.Endpoint.UID,
+			ReadOnly: p.Endpoint.Type == "ENDPOINT_TYPE_READ_ONLY", Default: p.Branch.Default}
+		list = append(list, e)
+		rows = append(rows, []string{cmp.Or(e.Endpoint, e.Branch, e.Project), e.State, e.Host})
+	}
+	if c.given.has("json") {
+		return printJSON(c.ReportOutput(), struct {
+			Version   int              `json:"version"`
+			Endpoints []listedEndpoint `json:"endpoints"`
+		}{1, list})
+	}
+	w := tabwriter.NewWriter(c.ReportOutput(), 0, 8, 2, ' ', 0)
+	writeTable(w, "ENDPOINT\tSTATE\tHOST", rows)
+	return w.Flush()
 }
 
 // stateOf is an endpoint's state, or that of the branch that keeps it from having one.
@@ -93,14 +86,4 @@ func stateOf(p lakebase.EndpointInfo) string {
 		return p.Branch.State
 	}
 	return p.Endpoint.State
-}
-
-// nameOf returns the full name of the most specific resource in a row.
-func nameOf(r listedPlace) string {
-	for _, name := range []string{r.Endpoint, r.Branch} {
-		if name != "" {
-			return name
-		}
-	}
-	return r.Project
 }

@@ -45,10 +45,10 @@ Examples:
 const getLimit = 10 * time.Second
 
 // formatOf returns the format that --format names.
-func formatOf(given map[string][]string) (credformat.Format, error) {
+func formatOf(given options) (credformat.Format, error) {
 	name := credformat.Names()[0]
-	if f := given["format"]; f != nil {
-		name = f[0]
+	if given.has("format") {
+		name = given.get("format")
 	}
 	format, ok := credformat.Lookup(name)
 	if !ok {
@@ -58,7 +58,7 @@ func formatOf(given map[string][]string) (credformat.Format, error) {
 }
 
 // checkGet checks get's own options before anything else is done.
-func checkGet(given map[string][]string, in *config.Input) error {
+func checkGet(given options, in *config.Input) error {
 	format, err := formatOf(given)
 	if err != nil {
 		return err
@@ -73,18 +73,16 @@ func checkGet(given map[string][]string, in *config.Input) error {
 // get prints one token. It never prompts: a locked keychain is an error.
 func get(ctx context.Context, c *invocation) error {
 	wait := time.Duration(0)
-	if w := c.given["wait"]; w != nil {
+	c.conf.Wait.Value = config.WaitNever
+	if c.given.has("wait") {
 		var err error
-		if wait, err = config.ParseDuration(w[0], "--wait", time.Millisecond, time.Hour); err != nil {
+		if wait, err = config.ParseDuration(c.given.get("wait"), "--wait", time.Millisecond, time.Hour); err != nil {
 			return err
 		}
+		c.conf.Wait.Value, c.conf.WaitTimeout.Value = config.WaitAuto, wait
 	}
 	ctx, cancel := context.WithTimeout(ctx, getLimit+wait)
 	defer cancel()
-	c.conf.Wait.Value, c.conf.WaitTimeout.Value = config.WaitNever, wait
-	if wait > 0 {
-		c.conf.Wait.Value = config.WaitAuto
-	}
 	capped := c.conf.Timeout.Value > getLimit
 	c.conf.Timeout.Value = min(c.conf.Timeout.Value, getLimit)
 	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, nil)

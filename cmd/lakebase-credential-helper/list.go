@@ -31,7 +31,7 @@ tokens, and the profiles. A token for the workspace, not for a database, has
 (workspace) as its endpoint; in JSON its kind is workspace, else database.`,
 		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}}, []config.Category{config.CategoryTarget, config.CategoryAuth, config.CategoryToken,
 			config.CategoryConnection, config.CategoryLogin, config.CategoryCommand, config.CategoryService}),
-		Action: c.action(func(_ map[string][]string, in *config.Input) error { in.NoTarget = true; return nil }, list),
+		Action: c.action(func(_ options, in *config.Input) error { in.NoTarget = true; return nil }, list),
 	}
 }
 
@@ -88,9 +88,19 @@ func list(ctx context.Context, c *invocation) error {
 			l.addProfile(profiles, n)
 		}
 	}
-	files, err := c.listFiles(&l)
+	files, unusable, err := c.SecretFiles().List()
 	if err != nil {
 		return err
+	}
+	for _, err := range unusable {
+		message, hint := cli.Describe(err, config.Config{})
+		c.log.Warn("%s", message)
+		if hint != "" {
+			c.log.Hint("%s", hint)
+		}
+	}
+	for _, a := range files {
+		l.add(a, storeFile)
 	}
 	kc := c.Keychain(c.conf)
 	stores, err := c.TokenStores(c.conf, kc)
@@ -103,42 +113,33 @@ func list(ctx context.Context, c *invocation) error {
 	}
 	c.addLifetimes(ctx, &l, stores, kc)
 	l.addTokens(ctx, stores)
-	if !files && len(l.Secrets)+len(l.Logins)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
+	if len(files)+len(unusable)+len(l.Secrets)+len(l.Logins)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
 		c.logNothing(keychainErr)
 	}
-	if c.given["json"] != nil {
+	if c.given.has("json") {
 		return printJSON(c.ReportOutput(), l)
 	}
 	return l.print(c.ReportOutput(), time.Now())
 }
 
 func (l *listing) addProfile(p *config.Profiles, name string) {
-	listed := listedProfile{Name: name, Host: p.Value(name, "host"), ClientID: p.Value(name, "client_id"), Auth: p.Value(name, "auth"),
-		Endpoint: p.Value(name, "endpoint"), Instance: p.Value(name, "instance")}
+	value := func(key string) string { return p.Value(name, key) }
+	listed := listedProfile{Name: name, Host: value("host"), ClientID: value("client_id"), Auth: value("auth"),
+		Endpoint: value("endpoint"), Instance: value("instance")}
 	if listed.ClientID == "" {
-		listed.User = p.Value(name, "user")
+		listed.User = value("user")
 	}
 	l.Profiles = append(l.Profiles, listed)
 }
 
-// listFiles adds the secrets that are in files, and reports whether there are any
-// files. It warns of one that cannot be used.
-func (c *invocation) listFiles(l *listing) (exist bool, err error) {
-	accounts, unusable, err := c.SecretFiles().List()
-	if err != nil {
-		return false, err
+// add adds the secret or login of account.
+func (l *listing) add(account, store string) {
+	if host, user, ok := config.SplitRefreshAccount(account); ok {
+		l.Logins = append(l.Logins, storedLogin{Host: host, User: user, Store: store})
 	}
-	for _, err := range unusable {
-		message, hint := cli.Describe(err, config.Config{})
-		c.log.Warn("%s", message)
-		if hint != "" {
-			c.log.Hint("%s", hint)
-		}
+	if host, id, ok := config.SplitSecretAccount(account); ok {
+		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
 	}
-	for _, a := range accounts {
-		l.add(a, storeFile)
-	}
-	return len(accounts)+len(unusable) > 0, nil
 }
 
 // addTokens adds the tokens of the store in use. One that cannot be read, such as a
@@ -165,14 +166,14 @@ func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
 // listKeychain adds the secrets that the keychain holds. An account is listed before
 // its secret is stored, so one that does not exist is left out.
 func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
-	items, err := c.storedItems(ctx, stores)
+	accounts, complete, err := c.storedItems(ctx, stores)
 	if err != nil {
 		return err
 	}
-	if !items.complete && len(items.accounts) > 0 {
+	if !complete && len(accounts) > 0 {
 		c.warnIncomplete("secrets that no profile names, and cached tokens, are not listed")
 	}
-	for _, a := range items.accounts {
+	for _, a := range accounts {
 		_, _, secret := config.SplitSecretAccount(a)
 		_, _, login := config.SplitRefreshAccount(a)
 		if !secret && !login {
@@ -183,16 +184,6 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 		}
 	}
 	return nil
-}
-
-// add adds the secret or login of account.
-func (l *listing) add(account, store string) {
-	if host, user, ok := config.SplitRefreshAccount(account); ok {
-		l.Logins = append(l.Logins, storedLogin{Host: host, User: user, Store: store})
-	}
-	if host, id, ok := config.SplitSecretAccount(account); ok {
-		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
-	}
 }
 
 // addLifetimes adds what is known about the expiry of each secret, which it reads for
@@ -217,64 +208,55 @@ func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.To
 	}
 }
 
-// isEmpty reports whether err means that the keychain holds nothing. A machine
-// without one may keep its tokens elsewhere.
-func isEmpty(err error, stores cli.TokenStores) bool {
-	return errors.Is(err, keychain.ErrNotFound) ||
-		errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain
-}
-
 // print prints the listing as tables; empty ones are left out.
 func (l listing) print(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	row := func(cells ...string) {
+	var secrets, old, logins, tokens, profiles [][]string
+	for _, s := range l.Secrets {
+		secrets = append(secrets, []string{s.ClientID, s.Host, s.Store, daysLeft(s.ExpiresAt, now)})
+		for _, o := range s.Scheduled {
+			when := "at once"
+			if !o.After.IsZero() {
+				when = "after " + o.After.UTC().Format(time.RFC3339)
+			}
+			old = append(old, []string{o.ID, s.ClientID, s.Host, when})
+		}
+	}
+	for _, u := range l.Logins {
+		logins = append(logins, []string{u.User, u.Host, u.Store})
+	}
+	for _, t := range l.Tokens {
+		target, expires := formatTarget(t.Endpoint, t.Instance, t.ReadOnly), "expired"
+		if t.Kind == config.CredentialWorkspace {
+			target = "(workspace)"
+		}
+		if left := t.ExpiresAt.Sub(now); left > 0 {
+			expires = "in " + left.Round(time.Second).String()
+		}
+		tokens = append(tokens, []string{t.ClientID, t.Host, target, t.Store, expires})
+	}
+	for _, p := range l.Profiles {
+		profiles = append(profiles, []string{p.Name, p.Host, p.ClientID + p.User, formatTarget(p.Endpoint, p.Instance, false)})
+	}
+	writeTable(w, "SECRET OF\tHOST\tSTORE\tEXPIRES", secrets)
+	writeTable(w, "OLD SECRET\tOF\tHOST\tDELETED BY THE NEXT ROTATE", old)
+	writeTable(w, "LOGIN OF\tHOST\tSTORE", logins)
+	writeTable(w, "TOKEN OF\tHOST\tENDPOINT\tSTORE\tEXPIRES", tokens)
+	writeTable(w, "PROFILE\tHOST\tCLIENT\tENDPOINT", profiles)
+	return w.Flush()
+}
+
+// writeTable writes rows below a header, and nothing without rows.
+func writeTable(w io.Writer, header string, rows [][]string) {
+	if len(rows) > 0 {
+		fmt.Fprintln(w, header)
+	}
+	for _, cells := range rows {
 		for i := range cells {
 			cells[i] = sanitize.Escape(cells[i])
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
-	header := func(rows int, cells ...string) {
-		if rows > 0 {
-			row(cells...)
-		}
-	}
-	header(len(l.Secrets), "SECRET OF", "HOST", "STORE", "EXPIRES")
-	scheduled := 0
-	for _, s := range l.Secrets {
-		row(s.ClientID, s.Host, s.Store, daysLeft(s.ExpiresAt, now))
-		scheduled += len(s.Scheduled)
-	}
-	header(scheduled, "OLD SECRET", "OF", "HOST", "DELETED BY THE NEXT ROTATE")
-	for _, s := range l.Secrets {
-		for _, old := range s.Scheduled {
-			when := "at once"
-			if !old.After.IsZero() {
-				when = "after " + old.After.UTC().Format(time.RFC3339)
-			}
-			row(old.ID, s.ClientID, s.Host, when)
-		}
-	}
-	header(len(l.Logins), "LOGIN OF", "HOST", "STORE")
-	for _, u := range l.Logins {
-		row(u.User, u.Host, u.Store)
-	}
-	header(len(l.Tokens), "TOKEN OF", "HOST", "ENDPOINT", "STORE", "EXPIRES")
-	for _, t := range l.Tokens {
-		target := formatTarget(t.Endpoint, t.Instance, t.ReadOnly)
-		if t.Kind == config.CredentialWorkspace {
-			target = "(workspace)"
-		}
-		expires := "expired"
-		if left := t.ExpiresAt.Sub(now); left > 0 {
-			expires = "in " + left.Round(time.Second).String()
-		}
-		row(t.ClientID, t.Host, target, t.Store, expires)
-	}
-	header(len(l.Profiles), "PROFILE", "HOST", "CLIENT", "ENDPOINT")
-	for _, p := range l.Profiles {
-		row(p.Name, p.Host, p.ClientID+p.User, formatTarget(p.Endpoint, p.Instance, false))
-	}
-	return w.Flush()
 }
 
 // formatTarget returns the cell of an endpoint or instance.
@@ -315,14 +297,12 @@ func printJSON(out io.Writer, v any) error {
 func escapeJSON(text string) string {
 	var out strings.Builder
 	for _, r := range text {
-		switch {
-		case !sanitize.IsUnsafe(r):
+		if !sanitize.IsUnsafe(r) {
 			out.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
 		}
 	}
 	return out.String()

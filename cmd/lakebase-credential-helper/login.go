@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -54,7 +57,7 @@ Examples:
 			{Option: "store", Value: "STORE", Usage: "where to store it: keychain, file", Default: storeKeychain, Words: []string{storeKeychain, storeFile}},
 			{Option: "no-verify", Usage: "store the secret without an exchange; a user login without asking for a database token"},
 		}, ofStart, "client-secret-file", "read-only", "ttl", "min-ttl"),
-		Action: c.action(func(given map[string][]string, in *config.Input) error {
+		Action: c.action(func(given options, in *config.Input) error {
 			if err := checkLogin(given, in); err != nil {
 				return err
 			}
@@ -70,33 +73,31 @@ const (
 )
 
 // checkLogin checks login's own options before the configuration is resolved.
-func checkLogin(given map[string][]string, in *config.Input) error {
+func checkLogin(given options, in *config.Input) error {
 	in.NewProfile, in.NoEndpoint = true, true
-	if err := checkUserLogin(given, in); err != nil {
-		return err
+	if s := given.get("store"); s != storeKeychain && s != storeFile && given.has("store") {
+		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s) + " is not one of " + storeKeychain + ", " + storeFile, Fix: "give one of them"}
 	}
-	if s := given["store"]; s != nil && s[0] != storeKeychain && s[0] != storeFile {
-		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s[0]) + " is not one of " + storeKeychain + ", " + storeFile, Fix: "give one of them"}
-	}
-	var from []string
-	for _, o := range []string{"secret-file", "secret-stdin", "import"} {
-		if given[o] != nil {
-			from = append(from, "--"+o)
+	if given.has("user-login") {
+		if a := given.get("auth"); a != "" && strings.TrimSpace(a) != auth.AuthBrowser {
+			return &cli.UsageError{Problem: "--user-login cannot be used with --auth " + sanitize.Line(a), Fix: "leave one of them out"}
 		}
+		in.Options = maps.Clone(in.Options)
+		in.Options["auth"] = []string{auth.AuthBrowser}
 	}
-	if len(from) > 1 {
-		return &cli.UsageError{Problem: from[0] + " cannot be used with " + from[1], Fix: "leave one of them out"}
-	}
-	if given["remove-plaintext"] != nil && given["import"] == nil {
-		return &cli.UsageError{Problem: "--remove-plaintext requires --import", Fix: "add --import to take the secret from ~/.databrickscfg"}
-	}
-	return nil
+	const leaveOut = "leave one of them out"
+	return cmp.Or(
+		given.requires("no-browser", "user-login", "add --user-login to sign in as a user"),
+		given.conflict("user-login", "use --user-login for a user, or a client ID and secret for a service principal", "client-id", "secret-stdin", "secret-file", "import"),
+		given.conflict("secret-file", leaveOut, "secret-stdin", "import"),
+		given.conflict("secret-stdin", leaveOut, "import"),
+		given.requires("remove-plaintext", "import", "add --import to take the secret from ~/.databrickscfg"))
 }
 
 // login reads a secret, tests it, stores it and writes the profile, in this order: a
 // stored secret works, and a profile names a stored one.
 func login(ctx context.Context, c *invocation) error {
-	if c.given["user-login"] != nil {
+	if c.given.has("user-login") {
 		return userLogin(ctx, c)
 	}
 	if err := c.requireServicePrincipal(); err != nil {
@@ -122,14 +123,14 @@ func login(ctx context.Context, c *invocation) error {
 		return err
 	}
 	cache := stores.Cache(c.log, nil)
-	unlock, err := c.awaitTurn(ctx, cache, rotateLock(c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value))
+	unlock, err := c.awaitTurn(ctx, cache)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	var key credential.Key
 	var minted tokencache.Entry
-	if c.given["no-verify"] == nil {
+	if !c.given.has("no-verify") {
 		if key, minted, err = c.verifySecret(ctx, secret); err != nil {
 			return err
 		}
@@ -138,10 +139,10 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	c.warnStored(ctx, stores, kc, secret)
-	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
-		return d.Host == c.conf.Workspace.Value.HostPort() && d.ClientID == c.conf.ClientID.Value
-	})
+	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
+	expires, _ := c.secretStore(stores, kc, host, clientID).expiry(ctx, secret) // known for one that a rotate created
+	c.warnExpiry(host, clientID, expires)
+	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool { return d.Host == host && d.ClientID == clientID })
 	if !minted.Token.Value.IsZero() {
 		cache.Save(ctx, key, minted)
 	}
@@ -149,9 +150,34 @@ func login(ctx context.Context, c *invocation) error {
 		return err
 	}
 	if cli.Terminal(c.Stderr) {
-		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort(), where))
+		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", clientID, host, where))
 	}
 	return c.offerRemoval(ctx)
+}
+
+// requireServicePrincipal rejects a configuration for which login without --user-login
+// has no secret to store.
+func (c *invocation) requireServicePrincipal() error {
+	stated, signIn := c.conf.Auth, program+" login --user-login"+c.targetOption()
+	switch {
+	case stated.Value == auth.AuthBrowser:
+		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}
+	case stated.Value != "" && stated.Value != auth.AuthM2M:
+		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ", but login stores a secret for " + auth.AuthM2M, Fix: "leave it out, or add --auth " + auth.AuthM2M}
+	case c.conf.ClientID.Value == "":
+		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
+			Fix: "give one of them for a service principal, or sign in as a user with: " + signIn}
+	}
+	return nil
+}
+
+// targetOption returns the option of a suggested command that names the profile, or
+// else the host.
+func (c *invocation) targetOption() string {
+	if c.conf.Profile.Value != "" {
+		return " --profile " + c.conf.Profile.Value
+	}
+	return " --host " + c.conf.Workspace.Value.HostPort()
 }
 
 // forgetTokens deletes the matching tokens of an earlier login from every store:
@@ -168,9 +194,7 @@ func (c *invocation) forgetTokens(ctx context.Context, stores cli.TokenStores, m
 }
 
 // toFile reports whether the secret is to be stored in a file.
-func (c *invocation) toFile() bool {
-	return c.given["store"] != nil && c.given["store"][0] == storeFile
-}
+func (c *invocation) toFile() bool { return c.given.get("store") == storeFile }
 
 // store stores the secret and returns where. It removes a file of an earlier login
 // after the keychain has the secret: the file would be used instead.
@@ -179,10 +203,7 @@ func (c *invocation) store(ctx context.Context, index keychain.Index, kc *keycha
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
 	}
-	if err := index.Add(ctx, account); err != nil {
-		return "", err
-	}
-	if err := kc.Set(ctx, account, secret); err != nil {
+	if err := setItem(ctx, index, kc, account, secret); err != nil {
 		return "", err
 	}
 	_, err := files.Remove(account)
@@ -198,7 +219,7 @@ func (c *invocation) checkStore(ctx context.Context, kc *keychain.Keychain, acco
 	if !cli.Terminal(c.Stdin) {
 		kc = kc.NonInteractive()
 	}
-	if _, err := kc.Get(ctx, account); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if _, err := kc.Get(ctx, account); !errors.Is(err, keychain.ErrNotFound) {
 		return err
 	}
 	return nil
@@ -224,25 +245,25 @@ func (c *invocation) checkProfile() error {
 	if c.conf.Profile.Value == "" {
 		return nil
 	}
-	old, err := securefile.ReadProfile(c.ProfilesPath())
+	path := c.ProfilesPath()
+	old, err := securefile.ReadProfile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	profiles, err := config.ParseProfiles(c.ProfilesPath(), old)
+	profiles, err := config.ParseProfiles(path, old)
 	if err != nil {
 		return err
 	}
-	found := map[string]string{}
+	c.profileFound = map[string]string{}
 	for key := range c.conf.ProfileKeys() {
-		found[key] = profiles.Value(c.conf.Profile.Value, key)
+		c.profileFound[key] = profiles.Value(c.conf.Profile.Value, key)
 	}
-	c.profileFound = found
 	text, err := c.withProfile(old)
 	if err != nil {
 		return err
 	}
-	if err := securefile.CheckWritable(c.ProfilesPath(), len(text)); err != nil {
-		return &profileError{Path: c.ProfilesPath(), Err: err}
+	if err := securefile.CheckWritable(path, len(text)); err != nil {
+		return &profileError{"the profile cannot be written, and nothing was stored", err}
 	}
 	return nil
 }
@@ -254,7 +275,7 @@ func (c *invocation) writeProfile(ctx context.Context, where string) error {
 		return nil
 	}
 	if err := securefile.UpdateFile(context.WithoutCancel(ctx), c.ProfilesPath(), c.withProfile); err != nil {
-		return &profileError{Path: c.ProfilesPath(), Stored: where, Err: err}
+		return &profileError{"the secret was stored in " + where + ", but the profile could not be written", err}
 	}
 	return nil
 }
@@ -275,24 +296,17 @@ func (c *invocation) withProfile(old []byte) ([]byte, error) {
 
 // profileError reports that the profile cannot be written.
 type profileError struct {
-	Path   string
-	Stored string // where the secret was stored; empty: nothing was
-	Err    error
+	problem string
+	err     error
 }
 
-func (e *profileError) Error() string {
-	if e.Stored == "" {
-		return "the profile cannot be written, and nothing was stored: " + e.Err.Error()
-	}
-	return "the secret was stored in " + e.Stored + ", but the profile could not be written: " + e.Err.Error()
-}
-
-func (e *profileError) Unwrap() error { return e.Err }
+func (e *profileError) Error() string { return e.problem + ": " + e.err.Error() }
+func (e *profileError) Unwrap() error { return e.err }
 
 func (e *profileError) Hint() string {
 	const other = "name another file in LAKEBASE_CONFIG_FILE, or leave out --profile"
 	var hinted interface{ Hint() string }
-	if errors.As(e.Err, &hinted) && hinted.Hint() != "" {
+	if errors.As(e.err, &hinted) && hinted.Hint() != "" {
 		return hinted.Hint() + "; or " + other
 	}
 	return other
@@ -301,9 +315,10 @@ func (e *profileError) Hint() string {
 // turnTimeout limits the wait for other logins and rotates of the same secret.
 const turnTimeout = 2 * time.Minute
 
-// awaitTurn takes the named lock. Logins of one secret at the same time wait for each
-// other, and the last one wins.
-func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache, name string) (unlock func(), err error) {
+// awaitTurn takes the lock of the secret. Logins of one secret at the same time wait for
+// each other, and the last one wins.
+func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (unlock func(), err error) {
+	name := c.rotateLock()
 	if unlock, ok := cache.TryLock(name); ok {
 		return unlock, nil
 	}
@@ -314,17 +329,17 @@ func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache, nam
 	defer cancel()
 	unlock, ok := cache.WaitLock(ctx, name)
 	if !ok {
-		return nil, errTurn
+		return nil, &busyError{"stored"}
 	}
 	return unlock, nil
 }
 
-// errTurn means that another process held the lock of the secret for too long.
-var errTurn = &busyError{"another rotate or login of this secret is running; nothing was stored"}
+// busyError reports that another process of ours is at work on the same secret, so that
+// nothing was done.
+type busyError struct{ done string }
 
-// busyError reports that another process of ours is at work on the same secret.
-type busyError struct{ problem string }
-
-func (e *busyError) Error() string { return e.problem }
+func (e *busyError) Error() string {
+	return "another rotate or login of this secret is running; nothing was " + e.done
+}
 
 func (e *busyError) Hint() string { return "wait until it has ended, then run this command again" }

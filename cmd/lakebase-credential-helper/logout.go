@@ -30,50 +30,54 @@ holds no secret.`,
 }
 
 // checkLogout rejects --all with options that name a target. Variables may name one.
-func checkLogout(given map[string][]string, in *config.Input) error {
-	in.NoEndpoint, in.NoTarget = true, given["all"] != nil
-	if given["all"] == nil {
-		return nil
-	}
+func checkLogout(given options, in *config.Input) error {
+	in.NoEndpoint, in.NoTarget = true, given.has("all")
+	targets := []string{"profile"}
 	for _, s := range config.Settings() {
-		if given[s.Option] != nil && (s.Target || s.Option == "profile") {
-			return &cli.UsageError{Problem: "--all cannot be used with --" + s.Option, Fix: "leave --all out to delete what is stored for that target alone"}
+		if s.Target {
+			targets = append(targets, s.Option)
 		}
 	}
-	return nil
+	return given.conflict("all", "leave --all out to delete what is stored for that target alone", targets...)
 }
 
 // logout deletes a target's secret or login with its tokens, or everything stored.
 func logout(ctx context.Context, c *invocation) error {
-	kc := c.Keychain(c.conf)
-	stores, err := c.TokenStores(c.conf, kc)
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
 		return err
 	}
-	l := &logoutScope{invocation: c, all: c.given["all"] != nil}
-	if l.all {
-		return l.removeAll(ctx, stores)
+	if c.given.has("all") {
+		return c.removeAll(ctx, stores)
 	}
+	l := &logoutScope{invocation: c}
 	if err := l.resolve(ctx, stores); err != nil {
 		return err
 	}
-	if l.isUser && len(l.accounts) > 0 {
-		defer c.lockRefresh(ctx, stores, l.accounts[0])()
-	}
-	removed := false
+	removed, unlisted := false, false
 	if len(l.accounts) > 0 {
-		if removed, err = l.SecretFiles().Remove(l.accounts[0]); err != nil {
+		account := l.accounts[0]
+		if l.isUser { // a process that refreshes the login would store it again
+			ctx, cancel := context.WithTimeout(ctx, 2*refreshLockTimeout) // Lock takes half of it
+			defer cancel()
+			defer stores.Cache(c.log, nil).Lock(ctx, auth.RefreshLock(account))()
+		}
+		if removed, err = l.SecretFiles().Remove(account); err != nil {
 			return err
 		}
+		if _, complete, err := stores.Index().All(ctx); err == nil && !complete {
+			_, err = stores.Items.Get(ctx, account)
+			unlisted = err == nil
+		}
 	}
-	unlisted := l.isUnlisted(ctx, stores)
 	if err := stores.Forget(ctx, l.match); err != nil {
 		return err
 	}
 	err = stores.Index().Remove(ctx, l.accounts...)
 	switch {
 	case removed && errors.Is(err, keychain.ErrAbsent): // the file was all that such a machine can have
-	case err != nil && !isEmpty(err, stores):
+	case errors.Is(err, keychain.ErrNotFound), errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain:
+	case err != nil:
 		return err
 	case unlisted:
 		l.warnIncomplete("cached tokens may be left in it")
@@ -81,26 +85,19 @@ func logout(ctx context.Context, c *invocation) error {
 	return nil
 }
 
-// isUnlisted reports whether the target's secret is in a keychain whose index is gone,
-// and which cannot be searched.
-func (l *logoutScope) isUnlisted(ctx context.Context, stores cli.TokenStores) bool {
-	if _, complete, err := stores.Index().All(ctx); complete || err != nil || len(l.accounts) == 0 {
-		return false
-	}
-	_, err := stores.Items.Get(ctx, l.accounts[0])
-	return err == nil
-}
+// refreshLockTimeout bounds the wait for a process that is refreshing the login.
+const refreshLockTimeout = 10 * time.Second
 
 // removeAll deletes everything stored. Without a keychain that is what is in files and
 // in the kernel.
-func (l *logoutScope) removeAll(ctx context.Context, stores cli.TokenStores) error {
-	items, keychainErr := l.storedItems(ctx, stores)
-	tokens := 0
+func (c *invocation) removeAll(ctx context.Context, stores cli.TokenStores) error {
+	accounts, complete, keychainErr := c.storedItems(ctx, stores)
+	found := len(accounts) > 0
 	for _, s := range stores.All {
 		ids, _ := s.List(ctx)
-		tokens += len(ids)
+		found = found || len(ids) > 0
 	}
-	removed, err := l.SecretFiles().RemoveAll()
+	removed, err := c.SecretFiles().RemoveAll()
 	if err != nil {
 		return err
 	}
@@ -112,26 +109,26 @@ func (l *logoutScope) removeAll(ctx context.Context, stores cli.TokenStores) err
 	case keychainErr != nil:
 		return keychainErr
 	default:
-		if err := stores.Index().Remove(ctx, items.accounts...); err != nil {
+		if err := stores.Index().Remove(ctx, accounts...); err != nil {
 			return err
 		}
-		if !items.complete && len(items.accounts) > 0 {
-			l.warnIncomplete("secrets that no profile names, and cached tokens, may be left in it")
+		if !complete && len(accounts) > 0 {
+			c.warnIncomplete("secrets that no profile names, and cached tokens, may be left in it")
 		}
 	}
-	if !removed && tokens == 0 && len(items.accounts) == 0 {
-		l.logNothing(keychainErr)
+	if !removed && !found {
+		c.logNothing(keychainErr)
 	}
 	return nil
 }
 
 // logNothing logs that nothing is stored, and why the keychain was not asked.
 func (c *invocation) logNothing(keychainErr error) {
+	text := "nothing is stored"
 	if keychainErr != nil {
-		c.log.Progress("nothing is stored; " + keychainErr.Error())
-		return
+		text += "; " + keychainErr.Error()
 	}
-	c.log.Progress("nothing is stored")
+	c.log.Progress(text)
 }
 
 // warnIncomplete warns that the keychain's index is gone, and it cannot be searched.
@@ -140,59 +137,43 @@ func (c *invocation) warnIncomplete(left string) {
 	c.log.Hint("look for items of %q with the keychain program of the system", keychain.Service)
 }
 
-// storedItems are accounts of the keychain.
-type storedItems struct {
-	accounts []string
-	complete bool // false: others may exist
-}
-
-// storedItems returns the accounts of what the keychain holds. Those that profiles
-// name are looked up if they may be the only ones known.
-func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (storedItems, error) {
-	all, complete, err := stores.Index().All(ctx)
+// storedItems returns the accounts of what the keychain holds. Those that profiles name
+// are looked up if they may be the only ones known; others may exist unless complete.
+func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (all []string, complete bool, err error) {
+	all, complete, err = stores.Index().All(ctx)
 	if err != nil || complete {
-		return storedItems{all, complete}, err
+		return all, complete, err
 	}
 	profiles, err := c.Profiles()
 	if err != nil || profiles == nil {
-		return storedItems{all, complete}, err
+		return all, false, err
 	}
 	for _, name := range profiles.Names() {
-		host, id, user := profiles.Value(name, "host"), profiles.Value(name, "client_id"), profiles.Value(name, "user")
-		workspace, err := config.ParseWorkspace(host, config.Source{})
+		workspace, err := config.ParseWorkspace(profiles.Value(name, "host"), config.Source{})
 		if err != nil {
 			continue
 		}
-		host = workspace.HostPort()
-		var named []string
-		if id != "" {
-			named = append(named, config.SecretAccount(host, id), config.RecordAccount(host, id))
-		}
-		if user != "" {
-			named = append(named, config.RefreshAccount(host, user))
-		}
-		for _, a := range named {
+		host, id, user := workspace.HostPort(), profiles.Value(name, "client_id"), profiles.Value(name, "user")
+		for _, a := range []string{config.SecretAccount(host, id), config.RecordAccount(host, id), config.RefreshAccount(host, user)} {
 			if _, err := stores.Items.Get(ctx, a); err == nil && !slices.Contains(all, a) {
 				all = append(all, a)
 			}
 		}
 	}
-	return storedItems{all, complete}, nil
+	return all, false, nil
 }
 
 // logoutScope is what a logout deletes.
 type logoutScope struct {
 	*invocation
-	all      bool
 	isUser   bool     // a user's login, not a service principal's secret
-	user     string   // empty: no user has signed in
 	others   []string // other users who have signed in at the host
 	accounts []string // keychain accounts, listed in its index or not
 }
 
 // resolve determines whose secret or login is deleted.
 func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error {
-	c := l.conf
+	c, host := l.conf, l.conf.Workspace.Value.HostPort()
 	switch {
 	case c.ClientID.Value != "":
 		l.accounts = []string{c.SecretAccount(), c.RecordAccount()}
@@ -205,20 +186,18 @@ func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error
 	if err != nil {
 		return err
 	}
-	user := c.User
-	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
+	user := c.User.Value
 	switch {
-	case user.Value != "" && (named || slices.Contains(users, user.Value)):
-		l.user = user.Value
+	case user != "" && (namesUser(c.User) || slices.Contains(users, user)):
 	case len(users) == 1: // a PGUSER of the environment may be a group's role
-		l.user = users[0]
+		user = users[0]
 	case len(users) > 1:
-		return &auth.NoLoginError{Host: c.Workspace.Value.HostPort(), Others: users}
+		return &auth.NoLoginError{Host: host, Others: users}
+	default:
+		return nil
 	}
-	l.others = slices.DeleteFunc(users, func(u string) bool { return u == l.user })
-	if l.user != "" {
-		l.accounts = []string{config.RefreshAccount(c.Workspace.Value.HostPort(), l.user)}
-	}
+	l.others = slices.DeleteFunc(users, func(u string) bool { return u == user })
+	l.accounts = []string{config.RefreshAccount(host, user)}
 	return nil
 }
 
@@ -241,16 +220,6 @@ func (l *logoutScope) users(ctx context.Context, stores cli.TokenStores) ([]stri
 	}
 	slices.Sort(users)
 	return slices.Compact(users), nil
-}
-
-// refreshLockTimeout bounds the wait for a process that is refreshing the login, and
-// would store the result after the logout.
-const refreshLockTimeout = 10 * time.Second
-
-func (c *invocation) lockRefresh(ctx context.Context, stores cli.TokenStores, account string) (unlock func()) {
-	ctx, cancel := context.WithTimeout(ctx, 2*refreshLockTimeout) // Lock takes half of it
-	defer cancel()
-	return stores.Cache(c.log, nil).Lock(ctx, auth.RefreshLock(account))
 }
 
 // match reports whether a cached token belongs to the user or client that logs out. A

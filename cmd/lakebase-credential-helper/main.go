@@ -40,11 +40,42 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 type invocation struct {
 	*cli.Environment
 	log      *cli.Logger
-	given    map[string][]string // the command's options, by name
+	given    options
 	conf     config.Config
 	imported *config.Import // from .databrickscfg; nil without --import
 
 	profileFound map[string]string // login: the profile's keys before it asked for the secret
+}
+
+// options are the options that the command was given, by name.
+type options map[string][]string
+
+func (o options) has(name string) bool { return o[name] != nil }
+
+// get returns an option's value; empty if it is not given.
+func (o options) get(name string) string {
+	if o.has(name) {
+		return o[name][0]
+	}
+	return ""
+}
+
+// conflict rejects an option that is given together with one of others.
+func (o options) conflict(name, fix string, others ...string) error {
+	for _, other := range others {
+		if o.has(name) && o.has(other) {
+			return &cli.UsageError{Problem: "--" + name + " cannot be used with --" + other, Fix: fix}
+		}
+	}
+	return nil
+}
+
+// requires rejects an option that is given without another.
+func (o options) requires(name, other, fix string) error {
+	if o.has(name) && !o.has(other) {
+		return &cli.UsageError{Problem: "--" + name + " requires --" + other, Fix: fix}
+	}
+	return nil
 }
 
 // isGet reports whether the command is get. Its callers take any line on stderr
@@ -119,29 +150,21 @@ func flags(own []config.Setting, omitted []config.Category, omit ...string) []ur
 
 // commandAction returns the action of a command that resolves no configuration.
 func (c *invocation) commandAction(run func(context.Context, *invocation) error) urfave.ActionFunc {
-	return func(u *urfave.Context) error {
-		if err := c.parse(u); err != nil {
+	return func(u *urfave.Context) (err error) {
+		if c.given, err = cli.Given(u); err != nil {
 			return err
+		}
+		if u.NArg() > 0 { // not shown: it may be a secret
+			return &cli.UsageError{Problem: u.Command.Name + " takes no arguments, only options", Fix: cli.SeeHelp(u.Command.HelpName)}
 		}
 		return run(u.Context, c)
 	}
 }
 
-// parse takes the options of the command that urfave calls.
-func (c *invocation) parse(u *urfave.Context) (err error) {
-	if c.given, err = cli.Given(u); err == nil && u.NArg() > 0 { // not shown: it may be a secret
-		err = &cli.UsageError{Problem: u.Command.Name + " takes no arguments, only options", Fix: cli.SeeHelp(u.Command.HelpName)}
-	}
-	return err
-}
-
 // action returns what urfave calls for a command: check may refuse its options and
 // change what the configuration is resolved from; run does the command's work.
-func (c *invocation) action(check func(given map[string][]string, in *config.Input) error, run func(context.Context, *invocation) error) urfave.ActionFunc {
-	return func(u *urfave.Context) error {
-		if err := c.parse(u); err != nil {
-			return err
-		}
+func (c *invocation) action(check func(given options, in *config.Input) error, run func(context.Context, *invocation) error) urfave.ActionFunc {
+	return c.commandAction(func(ctx context.Context, c *invocation) error {
 		conf, err := c.Resolve(c.given, func(in *config.Input) error { return check(c.given, in) })
 		if err != nil {
 			return err
@@ -152,6 +175,6 @@ func (c *invocation) action(check func(given map[string][]string, in *config.Inp
 			cli.LogWarnings(c.log, c.conf)
 		}
 		cli.LogNotes(c.log, c.conf)
-		return run(u.Context, c)
-	}
+		return run(ctx, c)
+	})
 }

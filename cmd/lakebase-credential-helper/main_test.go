@@ -74,14 +74,14 @@ func TestHelp(t *testing.T) {
 // The values that completion offers for the commands' own options are those that
 // the commands accept.
 func TestChoices(t *testing.T) {
-	for option, check := range map[string]func(map[string][]string, *config.Input) error{"format": checkGet, "store": checkLogin} {
+	for option, check := range map[string]func(options, *config.Input) error{"format": checkGet, "store": checkLogin} {
 		command := map[string]string{"format": "get", "store": "login"}[option]
 		code, out, _ := do(nil, cli.CompletionCommand, command, "--"+option, "")
 		if code != 0 || out == "" {
 			t.Errorf("%s --%s: got %d %q", command, option, code, out)
 		}
 		for _, word := range append(strings.Fields(out), "no-such-word") {
-			err := check(map[string][]string{option: {word}}, &config.Input{})
+			err := check(options{option: {word}}, &config.Input{})
 			if (err == nil) != (word != "no-such-word") {
 				t.Errorf("--%s %s: got %v", option, word, err)
 			}

@@ -2,6 +2,4 @@ package main
 
 import "golang.org/x/sys/unix"
 
-const getTermios, setTermios = unix.TCGETS, unix.TCSETS
-
-func discardInput(fd int) { _ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH) }
+const getTermios, setTermios, flushAndSetTermios = unix.TCGETS, unix.TCSETS, unix.TCSETSF

@@ -17,12 +17,12 @@ import (
 // secretPrompt asks for a line on a terminal without echo. The terminal echoes again
 // whenever a shell could have it: while we are stopped, and after each end.
 type secretPrompt struct {
-	fd     int
-	out    io.Writer
-	text   string
+	fd   int
+	out  io.Writer
+	text string
+
 	mu     sync.Mutex
 	before *unix.Termios // the settings before; nil while the terminal echoes
-	asking unix.Termios  // the settings without echo
 	ended  bool          // nothing is asked any more
 }
 
@@ -30,73 +30,55 @@ type secretPrompt struct {
 // called afterwards; read may still wait then.
 func readSecret(in *os.File, out io.Writer, text string) (read func() ([]byte, error), restore func(), err error) {
 	p := &secretPrompt{fd: int(in.Fd()), out: out, text: text}
-	stop := cli.RestoreOnSignal(p.abandon, p.resume)
-	if err := p.ask(); err != nil {
-		p.end(p.abandon)
+	stop := cli.RestoreOnSignal(p.restore, func() { _ = p.ask() })
+	restore = func() {
+		p.restore()
+		p.mu.Lock()
+		p.ended = true
+		p.mu.Unlock()
 		stop()
+	}
+	if err := p.ask(); err != nil {
+		restore()
 		return nil, nil, err
 	}
-	return p.readLine, func() { p.end(p.abandon); stop() }, nil
+	return p.readLine, restore, nil
 }
 
-// ask turns the echo off, then shows the prompt.
+// ask turns the echo off, then shows the prompt, unless a shell has the terminal.
 func (p *secretPrompt) ask() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
+	if p.ended || !p.inForeground() {
 		return nil
 	}
 	now, err := unix.IoctlGetTermios(p.fd, getTermios)
-	if err != nil || p.before != nil && *now == p.asking {
+	if err != nil {
 		return err
 	}
-	p.asking = *now
-	p.asking.Lflag = p.asking.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
-	p.asking.Iflag |= unix.ICRNL
-	if err := unix.IoctlSetTermios(p.fd, setTermios, &p.asking); err != nil {
+	if p.before == nil {
+		before := *now
+		p.before = &before
+	}
+	now.Lflag = now.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	now.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(p.fd, setTermios, now); err != nil {
 		return err
 	}
-	p.before = now
 	_, err = io.WriteString(p.out, p.text)
 	return err
 }
 
-// resume asks again after we were stopped, unless a shell has the terminal.
-func (p *secretPrompt) resume() {
-	if p.inForeground() {
-		_ = p.ask()
-	}
-}
-
-// abandon restores the terminal. What has been typed is discarded: a shell would take it
+// restore restores the terminal. What has been typed is discarded: a shell would take it
 // for a command, and show it.
-func (p *secretPrompt) abandon() {
+func (p *secretPrompt) restore() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.before == nil || !p.inForeground() { // then the shell has its own settings, and this would stop us
 		return
 	}
-	discardInput(p.fd)
-	_ = unix.IoctlSetTermios(p.fd, setTermios, p.before)
+	_ = unix.IoctlSetTermios(p.fd, flushAndSetTermios, p.before)
 	p.before = nil
-}
-
-// end restores the terminal for good.
-func (p *secretPrompt) end(restore func()) {
-	restore()
-	p.mu.Lock()
-	p.ended = true
-	p.mu.Unlock()
-}
-
-// restore restores the terminal and keeps what was typed after the secret.
-func (p *secretPrompt) restore() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.before != nil {
-		_ = unix.IoctlSetTermios(p.fd, setTermios, p.before)
-		p.before = nil
-	}
 }
 
 // inForeground reports whether no shell has the terminal. It may be that of another
@@ -108,7 +90,6 @@ func (p *secretPrompt) inForeground() bool {
 
 // readLine reads until the end of the line, or the end of the input (Ctrl-D).
 func (p *secretPrompt) readLine() (line []byte, err error) {
-	defer p.end(p.restore)
 	buf := make([]byte, maxSecret)
 	for len(line) <= maxSecret {
 		n, err := unix.Read(p.fd, buf)

@@ -33,7 +33,7 @@ Examples:
 			{Option: "password-file", Value: "PATH", Usage: "clients give the password of this file"},
 			{Option: "trust-local", Usage: "clients give no password, on loopback and Unix sockets only"},
 		}, ofCommand),
-		Action: c.action(func(given map[string][]string, in *config.Input) error {
+		Action: c.action(func(given options, in *config.Input) error {
 			if err := checkProxy(given, in); err != nil {
 				return err
 			}
@@ -44,17 +44,15 @@ Examples:
 }
 
 // checkProxy checks proxy's own options before the configuration is resolved.
-func checkProxy(given map[string][]string, in *config.Input) error {
+func checkProxy(given options, in *config.Input) error {
 	in.Listens = true
 	switch {
-	case given["listen"] == nil:
+	case !given.has("listen"):
 		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a directory for its socket"}
-	case given["password-file"] != nil && given["trust-local"] != nil:
-		return &cli.UsageError{Problem: "--trust-local cannot be used with --password-file", Fix: "leave one of them out"}
-	case given["password-file"] == nil && given["trust-local"] == nil:
+	case !given.has("password-file") && !given.has("trust-local"):
 		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or accept every client that can reach the address"}
 	}
-	return nil
+	return given.conflict("trust-local", "leave one of them out", "password-file")
 }
 
 // serve runs the proxy until a signal ends it.
@@ -63,10 +61,10 @@ func serve(ctx context.Context, c *invocation) error {
 		return err
 	}
 	var password credential.Secret
-	trust := c.given["trust-local"] != nil
+	trust := c.given.has("trust-local")
 	if !trust {
 		var err error
-		if password, err = c.ReadPasswordFile(c.given["password-file"][0]); err != nil {
+		if password, err = c.ReadPasswordFile(c.given.get("password-file")); err != nil {
 			return err
 		}
 	}
@@ -96,9 +94,9 @@ func serve(ctx context.Context, c *invocation) error {
 // runProxy obtains a session, as a test, and then serves clients.
 func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
 	progress := c.StartProgress(c.log)
+	defer progress.Stop()
 	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, progress)
 	if err != nil {
-		progress.Stop()
 		return err
 	}
 	session, err := client.Open(ctx)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -55,17 +56,10 @@ const (
 )
 
 // checkRotate checks rotate's own options before the configuration is resolved.
-func checkRotate(given map[string][]string, in *config.Input) error {
+func checkRotate(given options, in *config.Input) error {
 	in.NoEndpoint = true
-	if given["delete-only"] == nil {
-		return nil
-	}
-	for _, o := range []string{"lifetime", "keep-old"} {
-		if given[o] != nil {
-			return &cli.UsageError{Problem: "--" + o + " cannot be used with --delete-only", Fix: "leave it out: --delete-only creates no secret"}
-		}
-	}
-	return nil
+	const fix = "leave it out: --delete-only creates no secret"
+	return cmp.Or(given.conflict("lifetime", fix, "delete-only"), given.conflict("keep-old", fix, "delete-only"))
 }
 
 // rotateSecret replaces the stored secret by a new one.
@@ -74,8 +68,7 @@ func rotateSecret(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	observer := &rotateObserver{}
-	r.Observer = observer
+	observer := &rotateObserver{host: r.Host}
 	result, err := c.runRotation(ctx, r, observer)
 	for _, w := range observer.warnings {
 		c.log.Warn("%s", w)
@@ -91,9 +84,9 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	unlock, ok := stores.Cache(c.log, nil).TryLock(rotateLock(r.Host, r.ClientID))
+	unlock, ok := stores.Cache(c.log, nil).TryLock(c.rotateLock())
 	if !ok {
-		return rotate.Result{}, &busyError{"another rotate or login of this secret is running; nothing was done"}
+		return rotate.Result{}, &busyError{"done"}
 	}
 	defer unlock()
 	progress := c.StartProgress(c.log)
@@ -102,9 +95,8 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	v := c.secretStore(stores, kc, r.Host, r.ClientID)
-	observer.Observer, observer.host = c.Observer(c.conf, c.log, progress), r.Host
-	r.Store, r.API = rotatedSecret{v}, api
+	observer.Observer = c.Observer(c.conf, c.log, progress)
+	r.Store, r.API, r.Observer = rotatedSecret{c.secretStore(stores, kc, r.Host, r.ClientID)}, api, observer
 	return r.Run(ctx)
 }
 
@@ -128,56 +120,44 @@ type rotateObserver struct {
 }
 
 func (o *rotateObserver) Step(s rotate.Step) {
-	switch s {
-	case rotate.ReadSecret:
+	if s == rotate.ReadSecret {
 		o.Stage(auth.StageKeychain, "")
-	case rotate.SignIn:
+	} else {
 		o.Stage(auth.StageExchange, o.host)
 	}
 }
 
 func (o *rotateObserver) Warn(text string) { o.warnings = append(o.warnings, text) }
 
-// rotation reads rotate's own options.
+// rotation reads rotate's own options. It rejects a target without a service principal.
 func (c *invocation) rotation() (*rotate.Rotation, error) {
-	if err := c.requireClientID(); err != nil {
-		return nil, err
+	stated := c.conf.Auth
+	switch {
+	case stated.Given() && !c.conf.AuthType().ClientID:
+		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
+	case c.conf.ClientID.Value == "":
+		return nil, &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}
-	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: time.Now, DeleteOnly: c.given["delete-only"] != nil}
-	for _, o := range []struct {
-		name, min string
-		to        *time.Duration
-	}{{"lifetime", minLifetime, &r.Lifetime}, {"keep-old", minKept, &r.KeepOld}} {
-		if t := c.given[o.name]; t != nil {
-			d, err := parseLifetime("--"+o.name, t[0], o.min)
-			if err != nil {
-				return nil, err
-			}
-			*o.to = d
+	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: time.Now,
+		DeleteID: strings.TrimSpace(c.given.get("delete-id")), DeleteOnly: c.given.has("delete-only")}
+	var err error
+	if c.given.has("lifetime") {
+		if r.Lifetime, err = parseLifetime("--lifetime", c.given.get("lifetime"), minLifetime); err != nil {
+			return nil, err
 		}
 	}
-	if id := c.given["delete-id"]; id != nil {
-		r.DeleteID = strings.TrimSpace(id[0])
-		if r.DeleteID == "" {
-			return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give a secret's ID, as rotate and the workspace's settings show it"}
+	if c.given.has("keep-old") {
+		if r.KeepOld, err = parseLifetime("--keep-old", c.given.get("keep-old"), minKept); err != nil {
+			return nil, err
 		}
+	}
+	if c.given.has("delete-id") && r.DeleteID == "" {
+		return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give a secret's ID, as rotate and the workspace's settings show it"}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {
 		c.log.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.Source)
 	}
 	return r, nil
-}
-
-// requireClientID refuses a target without a service principal.
-func (c *invocation) requireClientID() error {
-	auth := c.conf.Auth
-	switch {
-	case auth.Given() && !c.conf.AuthType().ClientID:
-		return &cli.UsageError{Problem: auth.Source.String() + " is " + auth.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
-	case c.conf.ClientID.Value == "":
-		return &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
-	}
-	return nil
 }
 
 // parseLifetime parses a duration between least and maxDays that may be a number
@@ -202,10 +182,9 @@ func parseDays(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// rotateLock returns the name of a secret's lock file, which reveals nothing
-// about the secret.
-func rotateLock(host, clientID string) string {
-	sum := sha256.Sum256([]byte(config.SecretAccount(host, clientID)))
+// rotateLock returns the name of the secret's lock file, which reveals nothing about it.
+func (c *invocation) rotateLock() string {
+	sum := sha256.Sum256([]byte(c.conf.SecretAccount()))
 	return fmt.Sprintf("rotate-%x.lock", sum[:16])
 }
 
@@ -246,7 +225,7 @@ func describeSecret(s exchange.ClientSecret) string {
 		if t.IsZero() {
 			return "unknown"
 		}
-		return t.UTC().Format("2006-01-02T15:04:05Z")
+		return t.UTC().Format(time.RFC3339)
 	}
 	text := fmt.Sprintf("%s, created %s, expires %s", s.ID, date(s.CreatedAt), date(s.ExpiresAt))
 	if s.Status != "" {

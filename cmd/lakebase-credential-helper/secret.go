@@ -1,18 +1,23 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Bounds of reading a secret.
@@ -26,21 +31,24 @@ const (
 // standard input, or the terminal without echo. A file is read at once, so that an
 // error precedes all prompts.
 func (c *invocation) secretReader() (func(context.Context) (credential.Secret, error), error) {
-	file, stdin := c.given["secret-file"], c.given["secret-stdin"] != nil
+	known := func(s credential.Secret) func(context.Context) (credential.Secret, error) {
+		return func(context.Context) (credential.Secret, error) { return s, nil }
+	}
+	stdin, terminal := c.given.has("secret-stdin"), cli.Terminal(c.Stdin)
 	switch {
 	case c.imported != nil:
-		return func(context.Context) (credential.Secret, error) { return c.imported.Secret, nil }, nil
-	case file != nil:
-		s, err := c.ReadSecretFile(file[0])
+		return known(c.imported.Secret), nil
+	case c.given.has("secret-file"):
+		s, err := c.ReadSecretFile(c.given.get("secret-file"))
 		if err != nil {
 			return nil, &auth.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
 		}
-		return func(context.Context) (credential.Secret, error) { return s, nil }, nil
-	case stdin && cli.Terminal(c.Stdin):
+		return known(s), nil
+	case stdin && terminal:
 		return nil, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
 	case stdin:
 		return c.stdinSecret, nil
-	case !cli.Terminal(c.Stdin):
+	case !terminal:
 		return nil, &cli.UsageError{Problem: "no terminal to read the secret from", Fix: "give it with --secret-stdin or --secret-file PATH"}
 	}
 	return c.typedSecret, nil
@@ -55,11 +63,8 @@ func (c *invocation) stdinSecret(ctx context.Context) (credential.Secret, error)
 }
 
 func (c *invocation) typedSecret(ctx context.Context) (credential.Secret, error) {
-	in, ok := c.Stdin.(*os.File)
-	if !ok {
-		return credential.Secret{}, errors.New("standard input is not a file")
-	}
-	read, restore, err := readSecret(in, c.Stderr, fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort()))
+	prompt := fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
+	read, restore, err := readSecret(c.Stdin.(*os.File), c.Stderr, prompt)
 	if err != nil {
 		return credential.Secret{}, fmt.Errorf("asking for the secret on the terminal: %w", err)
 	}
@@ -84,31 +89,105 @@ func checkSecret(where string, text []byte) (credential.Secret, error) {
 	var character *credential.CharacterError
 	switch {
 	case errors.As(err, &character):
-		return credential.Secret{}, &config.Error{Name: where, Problem: "is not a secret: it " + err.Error(), Fix: character.Hint()}
+		err = &config.Error{Name: where, Problem: "is not a secret: it " + err.Error(), Fix: character.Hint()}
 	case err != nil:
-		return credential.Secret{}, &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
+		err = &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
 	}
-	return secret, nil
+	return secret, err
 }
 
 // withTimeout calls read and returns when the timeout is over; the read itself cannot be
 // stopped, and ends with the process.
-func withTimeout(ctx context.Context, timeout time.Duration, read func() ([]byte, error)) ([]byte, error) {
-	type result struct {
-		text []byte
-		err  error
-	}
+func withTimeout(ctx context.Context, timeout time.Duration, read func() ([]byte, error)) (text []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	done := make(chan result, 1)
+	done := make(chan func() ([]byte, error), 1)
 	go func() {
 		text, err := read()
-		done <- result{text, err}
+		done <- func() ([]byte, error) { return text, err }
 	}()
 	select {
-	case r := <-done:
-		return r.text, r.err
+	case result := <-done:
+		return result()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("no input within %s", timeout)
 	}
+}
+
+// importSection reads the section of .databrickscfg that --import imports.
+func importSection(c *invocation, in *config.Input) error {
+	if !c.given.has("import") {
+		return nil
+	}
+	file, err := c.Databricks()
+	if errors.Is(err, fs.ErrNotExist) {
+		return &config.Error{Name: "--import", Problem: c.DatabricksPath() + " does not exist", Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
+	}
+	if err != nil {
+		return err
+	}
+	im, err := file.Import(c.section(file))
+	if err != nil {
+		return err
+	}
+	in.Import, c.imported = &im, &im
+	return nil
+}
+
+// section returns the section's name, and what names it.
+func (c *invocation) section(file *config.DatabricksFile) (string, config.Source) {
+	if c.given.has("databricks-profile") {
+		return c.given.get("databricks-profile"), config.Source{Origin: config.FromOption, Name: "--databricks-profile"}
+	}
+	if name := c.Env("DATABRICKS_CONFIG_PROFILE"); name != "" {
+		return name, config.Source{Origin: config.FromEnvironment, Name: "DATABRICKS_CONFIG_PROFILE"}
+	}
+	name := c.Env("LAKEBASE_PROFILE")
+	if c.given.has("profile") {
+		name = c.given.get("profile")
+	}
+	if name != "" && file.Has(name) {
+		return name, config.Source{Origin: config.FromOption, Name: "--profile"}
+	}
+	return "DEFAULT", config.Source{Origin: config.FromOption, Name: "--import"} // as the Databricks tools do
+}
+
+// offerRemoval removes the plain-text secret from the file that it was imported from,
+// if --remove-plaintext is given or the user agrees; otherwise it logs how to.
+func (c *invocation) offerRemoval(ctx context.Context) error {
+	if c.imported == nil {
+		return nil
+	}
+	from := c.imported
+	ask := cli.Terminal(c.Stdin) && cli.Terminal(c.Stderr)
+	if !c.given.has("remove-plaintext") && !(ask && c.confirm(ctx, fmt.Sprintf("Remove the plain-text secret from %s? Other tools that read it there would lose it.", from))) {
+		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", from)
+		return nil
+	}
+	err := securefile.UpdateFile(context.WithoutCancel(ctx), from.File, func(old []byte) ([]byte, error) { // another program may have written it since
+		text, ok := config.ParseDatabricks(from.File, old).WithoutSecret(from.Section, from.Secret)
+		if !ok {
+			c.log.Warn("%s now holds another secret or none, and was not changed", from)
+			return nil, nil
+		}
+		return text, nil
+	})
+	if err != nil {
+		return fmt.Errorf("the secret was stored, but is still in plain text in %s: %w", from, err)
+	}
+	return nil
+}
+
+// confirm asks a question on the terminal; the default is no.
+func (c *invocation) confirm(ctx context.Context, question string) bool {
+	fmt.Fprintf(c.Stderr, "%s [y/N] ", sanitize.Escape(question))
+	line, err := withTimeout(ctx, typeTimeout, func() ([]byte, error) {
+		return bufio.NewReader(io.LimitReader(c.Stdin, maxSecret)).ReadBytes('\n')
+	})
+	if err != nil {
+		fmt.Fprintln(c.Stderr)
+		return false
+	}
+	answer := strings.ToLower(string(bytes.TrimSpace(line)))
+	return answer == "y" || answer == "yes"
 }

@@ -56,10 +56,15 @@ func (v *secretStore) Set(ctx context.Context, secret credential.Secret) error {
 	if v.files != nil {
 		return v.files.Set(v.account(), secret)
 	}
-	if err := v.index.Add(ctx, v.account()); err != nil {
+	return setItem(ctx, v.index, v.kc, v.account(), secret)
+}
+
+// setItem stores an item of the keychain. The index lists it before it exists.
+func setItem(ctx context.Context, index keychain.Index, kc *keychain.Keychain, account string, item credential.Secret) error {
+	if err := index.Add(ctx, account); err != nil {
 		return err
 	}
-	return v.kc.Set(ctx, v.account(), secret)
+	return kc.Set(ctx, account, item)
 }
 
 // Load reads the rotation's state. State that cannot be parsed counts as none:
@@ -87,7 +92,7 @@ func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
 	return s, nil
 }
 
-// Save writes the state. The index lists it before it exists.
+// Save writes the state.
 func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -96,10 +101,7 @@ func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 	if v.files != nil {
 		return v.files.SetRecord(v.account(), string(text))
 	}
-	if err := v.index.Add(ctx, v.stateAccount()); err != nil {
-		return err
-	}
-	return v.kc.Set(ctx, v.stateAccount(), credential.NewSecret(string(text)))
+	return setItem(ctx, v.index, v.kc, v.stateAccount(), credential.NewSecret(string(text)))
 }
 
 // expiry returns when the secret expires, if that is known, and which older secrets
@@ -124,12 +126,4 @@ func (c *invocation) warnExpiry(host, clientID string, expires time.Time) {
 	if left := time.Until(expires); left < rotate.RenewBefore {
 		c.log.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, rotate.DescribeLifetime(left), program)
 	}
-}
-
-// warnStored calls warnExpiry for the secret that login has stored, if it is one
-// that an earlier rotate created.
-func (c *invocation) warnStored(ctx context.Context, stores cli.TokenStores, kc *keychain.Keychain, secret credential.Secret) {
-	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	expires, _ := c.secretStore(stores, kc, host, clientID).expiry(ctx, secret)
-	c.warnExpiry(host, clientID, expires)
 }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -14,31 +19,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
-
-// checkUserLogin rejects options that contradict --user-login, which sets the
-// authentication type.
-func checkUserLogin(given map[string][]string, in *config.Input) error {
-	if given["user-login"] == nil {
-		if given["no-browser"] != nil {
-			return &cli.UsageError{Problem: "--no-browser requires --user-login", Fix: "add --user-login to sign in as a user"}
-		}
-		return nil
-	}
-	for _, o := range []string{"client-id", "secret-stdin", "secret-file", "import"} {
-		if given[o] != nil {
-			return &cli.UsageError{Problem: "--user-login cannot be used with --" + o, Fix: "use --user-login for a user, or a client ID and secret for a service principal"}
-		}
-	}
-	if a := given["auth"]; a != nil && strings.TrimSpace(a[0]) != auth.AuthBrowser {
-		return &cli.UsageError{Problem: "--user-login cannot be used with --auth " + sanitize.Line(a[0]), Fix: "leave one of them out"}
-	}
-	in.Options = maps.Clone(in.Options)
-	in.Options["auth"] = []string{auth.AuthBrowser}
-	return nil
-}
 
 // userLogin signs a user in with a browser, gets the tokens that can be had, stores
 // the login, and writes the profile, in this order.
@@ -64,7 +49,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	redirect, err := c.waitForBrowser(ctx, server, address)
+	redirect, err := c.waitForBrowser(ctx, server, address, browserTimeout)
 	if err != nil {
 		return err
 	}
@@ -97,20 +82,21 @@ func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
 	var minted tokencache.Entry
-	if c.given["no-verify"] == nil && c.conf.Target() != "" {
+	if !c.given.has("no-verify") && c.conf.Target() != "" {
 		source := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer)
 		if _, minted, err = source.Mint(ctx); err != nil {
 			return "", err
 		}
 	}
 	// No other process may refresh the login that is replaced.
-	account := config.RefreshAccount(c.conf.Workspace.Value.HostPort(), grant.User)
+	host := c.conf.Workspace.Value.HostPort()
+	account := config.RefreshAccount(host, grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
 	if where, err = c.store(ctx, stores.Index(), kc, account, grant.Refresh); err != nil {
 		return "", c.userStoreError(err)
 	}
 	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
-		return d.Host == c.conf.Workspace.Value.HostPort() && d.Identity == auth.AuthBrowser && d.ClientID == grant.User
+		return d.Host == host && d.Identity == auth.AuthBrowser && d.ClientID == grant.User
 	})
 	cache.Save(ctx, id.WorkspaceKey(c.conf), tokencache.Entry{Token: grant.Token})
 	if !minted.Token.Value.IsZero() {
@@ -121,16 +107,20 @@ func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api
 
 // requireUser makes the user who has signed in the user of the configuration. It
 // rejects another one than an option or the profile names: a browser may be signed in
-// as several. PGUSER in the environment is a database role.
+// as several.
 func (c *invocation) requireUser(name string) error {
-	user := c.conf.User
-	named := user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
-	if named && !strings.EqualFold(user.Value, name) {
+	if user := c.conf.User; namesUser(user) && !strings.EqualFold(user.Value, name) {
 		return &config.Error{Name: user.Source.String(), Problem: "is " + user.Value + ", but " + name + " signed in; nothing was stored",
 			Fix: "sign in as " + user.Value + " in the browser, or use --user " + name}
 	}
 	c.conf.User = config.Value[string]{Value: name, Source: config.Source{Origin: config.FromOption, Name: "--user-login"}}
 	return nil
+}
+
+// namesUser reports whether a configured user is the one who signs in. PGUSER in the
+// environment may be a database role.
+func namesUser(user config.Value[string]) bool {
+	return user.Source.Origin == config.FromOption || user.Source.Origin == config.FromProfile
 }
 
 // userStoreError returns the error for a login that could not be stored.
@@ -145,27 +135,141 @@ func (c *invocation) userStoreError(err error) error {
 	return err
 }
 
-// requireServicePrincipal rejects a configuration for which login without --user-login
-// has no secret to store.
-func (c *invocation) requireServicePrincipal() error {
-	stated := c.conf.Auth
+const (
+	browserTimeout = 5 * time.Minute
+	maxPastedLine  = 64 << 10        // an address is far shorter
+	launchTime     = 5 * time.Second // a browser that runs this long has opened the address, however it ends
+)
+
+// waitForBrowser sends the user to address and waits for the redirect, to the server
+// or pasted on standard input.
+func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (auth.Redirect, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, timeout, &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	noBrowser, visible := c.given.has("no-browser"), cli.Terminal(c.Stderr)
+	paste := noBrowser || cli.Terminal(c.Stdin) // otherwise it may be a script's
+	if noBrowser || visible {
+		c.showAddress(address, paste)
+	}
+	if paste {
+		go c.readPasted(server, cancel)
+	}
+	if !noBrowser {
+		go func() {
+			if err := c.openBrowser(address); err != nil && !visible {
+				cancel(&auth.SourceError{Problem: "cannot start a browser (" + err.Error() + "), and no terminal to show the address",
+					Fix: "run it on a terminal; or with --no-browser, which writes the address to standard error and reads the one that the browser ends up at from standard input"})
+			}
+		}()
+	}
+	redirect, err := server.Wait(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
+	}
+	return redirect, err
+}
+
+// showAddress writes the address on a line of its own, so that it can be copied, even
+// with --quiet.
+func (c *invocation) showAddress(address string, canPaste bool) {
+	const text = "to sign in, open this address in a browser:"
+	if c.log.JSON() {
+		cli.NewLogger(program, c.Stderr, config.LogNormal, true).Progress(text + " " + address)
+		return
+	}
+	fmt.Fprintf(c.Stderr, "%s: %s\n\n  %s\n\n", program, text, sanitize.Escape(address))
+	if canPaste {
+		fmt.Fprintln(c.Stderr, "If the browser then cannot reach this machine, paste the address that it shows here, and press Enter.")
+	}
+}
+
+// readPasted reads lines until one is the redirect. The read cannot be stopped, and
+// ends with the process.
+func (c *invocation) readPasted(server *auth.CallbackServer, cancel context.CancelCauseFunc) {
+	warn := func(err error) { c.log.Warn("%s; still waiting for the login", err) }
+	lines := bufio.NewScanner(c.Stdin)
+	lines.Buffer(nil, maxPastedLine)
+	for lines.Scan() {
+		if lines.Text() == "" {
+			continue
+		}
+		err := server.Paste(lines.Text())
+		if errors.As(err, new(*auth.DeniedError)) {
+			cancel(err)
+		} else if err != nil {
+			warn(err)
+			continue
+		}
+		return
+	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		warn(err)
+	}
+}
+
+// openBrowser opens address in the first browser that works: those of $BROWSER, as
+// xdg-open reads it (xdg-utils, open_envvar), else the system's.
+func (c *invocation) openBrowser(address string) error {
+	commands := parseBrowser(c.Env("BROWSER"), address, string(filepath.ListSeparator))
+	if len(commands) == 0 {
+		commands = systemBrowser(runtime.GOOS, c.Env, address)
+	}
+	err := errors.New("none found")
+	for _, argv := range commands {
+		if err = c.launch(argv); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// parseBrowser parses a list of commands. %s in one is the address, which is otherwise
+// the last argument. No shell runs them: an address has characters that one interprets.
+func parseBrowser(browser, address, separator string) (out [][]string) {
+	for _, command := range strings.Split(browser, separator) {
+		argv := strings.Fields(command)
+		if len(argv) == 0 {
+			continue
+		}
+		if !strings.Contains(command, "%s") {
+			argv = append(argv, "%s")
+		}
+		for i := range argv {
+			argv[i] = strings.ReplaceAll(argv[i], "%s", address)
+		}
+		out = append(out, argv)
+	}
+	return out
+}
+
+// systemBrowser returns the system's command for an address.
+func systemBrowser(goos string, env func(string) string, address string) [][]string {
 	switch {
-	case stated.Value == auth.AuthBrowser:
-		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + program + " login --user-login" + c.targetOption()}
-	case stated.Value != "" && stated.Value != auth.AuthM2M:
-		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ", but login stores a secret for " + auth.AuthM2M, Fix: "leave it out, or add --auth " + auth.AuthM2M}
-	case c.conf.ClientID.Value == "":
-		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
-			Fix: "give one of them for a service principal, or sign in as a user with: " + program + " login --user-login" + c.targetOption()}
+	case goos == "darwin":
+		return [][]string{{"/usr/bin/open", address}}
+	case goos == "windows": // not cmd's start, for which & ends a command
+		return [][]string{{filepath.Join(cmp.Or(env("SYSTEMROOT"), `C:\Windows`), "System32", "rundll32.exe"), "url.dll,FileProtocolHandler", address}}
+	case env("DISPLAY")+env("WAYLAND_DISPLAY")+env("WSL_DISTRO_NAME") != "": // else xdg-open would start one for terminals
+		return [][]string{{"xdg-open", address}}
 	}
 	return nil
 }
 
-// targetOption returns the option of a suggested command that names the profile, or
-// else the host.
-func (c *invocation) targetOption() string {
-	if c.conf.Profile.Value != "" {
-		return " --profile " + c.conf.Profile.Value
+// launch runs a browser, or a program that passes the address to one, until it ends.
+// It gets no secret, no standard streams, and no signal of our terminal.
+func (c *invocation) launch(argv []string) error {
+	found, err := process.Find(argv, c.ToolPath())
+	if err != nil {
+		return err
 	}
-	return " --host " + c.conf.Workspace.Value.HostPort()
+	cmd := exec.Command(found.Path)
+	cmd.Args, cmd.Env = found.Argv, pgenv.WithoutSecrets(c.Environ)
+	detach(cmd)
+	begin := time.Now()
+	if err := cmd.Run(); err != nil && time.Since(begin) < launchTime {
+		return fmt.Errorf("%s: %w", argv[0], err)
+	}
+	return nil
 }

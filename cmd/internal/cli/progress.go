@@ -24,6 +24,7 @@ type Progress struct {
 	width    func() int // of the terminal; read for each frame, as it may change
 	begin    time.Time
 	stop     chan struct{}
+	stopOnce sync.Once
 	start    sync.Once // starts run
 	done     sync.WaitGroup
 
@@ -75,10 +76,10 @@ func (p *Progress) SetDetail(text string) {
 	p.detail = text
 }
 
-// Stop clears the spinner. Nothing is shown after it.
+// Stop clears the spinner. Nothing is shown after it. It may be called again.
 func (p *Progress) Stop() {
 	if p != nil {
-		close(p.stop)
+		p.stopOnce.Do(func() { close(p.stop) })
 		p.done.Wait()
 	}
 }

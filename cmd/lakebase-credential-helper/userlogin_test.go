@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+)
+
+func TestParseBrowser(t *testing.T) {
+	const at = "https://h/?a=1&b=%2F;`x`"
+	for browser, want := range map[string][][]string{
+		"":                         nil,
+		" : :":                     nil,
+		"firefox:chromium -n":      {{"firefox", at}, {"chromium", "-n", at}},
+		"open -u %s --x":           {{"open", "-u", at, "--x"}},
+		"a --url=%s:sh -c 'b $1'":  {{"a", "--url=" + at}, {"sh", "-c", "'b", "$1'", at}},
+		"/opt/a b::/usr/bin/w3m  ": {{"/opt/a", "b", at}, {"/usr/bin/w3m", at}},
+	} {
+		if d := cmp.Diff(want, parseBrowser(browser, at, ":")); d != "" {
+			t.Errorf("%q: %s", browser, d)
+		}
+	}
+	if d := cmp.Diff([][]string{{`C:\b.exe`, at}, {"c", at}}, parseBrowser(`C:\b.exe;c`, at, ";")); d != "" {
+		t.Error(d)
+	}
+}
+
+// waitForPaste waits for a login with --no-browser; input makes standard input from the
+// redirect's address and state.
+func waitForPaste(t *testing.T, timeout time.Duration, input func(address, state string) string) (code, stderr string, err error) {
+	t.Helper()
+	login := auth.NewLogin()
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	_ = free.Close()
+	server, err := login.ListenPorts(port, port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	var out, errs bytes.Buffer
+	c := &invocation{Environment: cli.NewEnvironment(program, nil, nil, strings.NewReader(input(server.RedirectURI(), login.State)), &out, &errs),
+		log: cli.NewLogger(program, &errs, config.LogNormal, false), given: options{"no-browser": {"true"}}}
+	redirect, err := c.waitForBrowser(context.Background(), server, "https://w.example/authorize", timeout)
+	return redirect.Code.Reveal(), errs.String(), err
+}
+
+func TestWaitForBrowser_Paste(t *testing.T) {
+	code, stderr, err := waitForPaste(t, time.Minute, func(address, state string) string {
+		return "\nhello\n" + address + "/?" + url.Values{"code": {"code-of-this-login"}, "state": {state}}.Encode() + "\nlate\n"
+	})
+	if err != nil || code != "code-of-this-login" || strings.Count(stderr, "https://w.example/authorize") != 1 || strings.Count(stderr, "still waiting for the login") != 1 {
+		t.Errorf("got code %q, error %v\n%s", code, err, stderr)
+	}
+	_, _, err = waitForPaste(t, time.Minute, func(address, state string) string { return address + "/?error=access_denied&state=" + state + "\n" })
+	if !errors.As(err, new(*auth.DeniedError)) || cli.ExitCode(err) != cli.ExitWorkspace {
+		t.Errorf("denied: got error %v", err)
+	}
+	// Neither the end of standard input nor a line that is too long ends the wait.
+	for _, input := range []string{"", strings.Repeat("x", maxPastedLine+1) + "\n"} {
+		_, stderr, err = waitForPaste(t, 100*time.Millisecond, func(string, string) string { return input })
+		var late *auth.SourceError
+		if !errors.As(err, &late) || late.Problem != "no login within 100ms" || late.Fix == "" || strings.Contains(stderr, "too long") != (input != "") {
+			t.Errorf("got error %v\n%s", err, stderr)
+		}
+	}
+}
