@@ -63,29 +63,28 @@ func (s *session) checkPassword(user string) error {
 // readPassword reads a PasswordMessage. A client that has no password closes the
 // connection instead, asks its user, and connects again.
 func (s *session) readPassword() (string, error) {
-	const header = 5 // type and length
-	for {
-		if len(s.buf) > 0 && s.buf[0] != 'p' {
-			return "", violation(fmt.Sprintf("expected password response, got message type %d", s.buf[0]))
-		}
-		want := header
-		if len(s.buf) >= header {
-			length := binary.BigEndian.Uint32(s.buf[1:])
-			if length < 5 || length > maxStartupPacket {
-				return "", violation("invalid password packet size")
-			}
-			want = 1 + int(length)
-		}
-		if want > header && len(s.buf) >= want {
-			var m pgproto3.PasswordMessage
-			if m.Decode(s.buf[header:want]) != nil || len(m.Password)+header+1 != want {
-				return "", violation("invalid password packet size")
-			}
-			s.buf = s.buf[want:]
-			return m.Password, nil
-		}
-		if err := s.read(want); err != nil {
-			return "", err
-		}
+	if err := s.fill(1); err != nil {
+		return "", err
 	}
+	if s.buf[0] != 'p' {
+		return "", violation(fmt.Sprintf("expected password response, got message type %d", s.buf[0]))
+	}
+	if err := s.fill(5); err != nil {
+		return "", err
+	}
+	const sizeError = "invalid password packet size"
+	length := binary.BigEndian.Uint32(s.buf[1:])
+	if length < 5 || length > maxStartupPacket {
+		return "", violation(sizeError)
+	}
+	end := 1 + int(length)
+	if err := s.fill(end); err != nil {
+		return "", err
+	}
+	var m pgproto3.PasswordMessage
+	if m.Decode(s.buf[5:end]) != nil || 5+len(m.Password)+1 != end {
+		return "", violation(sizeError)
+	}
+	s.buf = s.buf[end:]
+	return m.Password, nil
 }

@@ -18,12 +18,18 @@ type TokenSource interface {
 	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
 }
 
+// connector is a *pglogin.Connector, or a fake.
+type connector interface {
+	Connect(ctx context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error)
+	Cancel(ctx context.Context, t pglogin.Target, pid uint32, key []byte) error
+}
+
 // Dialer is the Upstream that logs in with tokens.
 type Dialer struct {
 	target    pglogin.Target
 	tokens    TokenSource
 	describe  func(error) (message, hint string)
-	connector pglogin.Connector
+	connector connector
 
 	mu    sync.Mutex
 	wakes int64
@@ -33,7 +39,7 @@ type Dialer struct {
 // NewDialer returns a Dialer for a target; clients choose the database. describe
 // returns the texts of errors that do not come from the server.
 func NewDialer(t pglogin.Target, tokens TokenSource, describe func(error) (message, hint string)) *Dialer {
-	return &Dialer{target: t, tokens: tokens, describe: describe}
+	return &Dialer{target: t, tokens: tokens, describe: describe, connector: &pglogin.Connector{}}
 }
 
 // Wakes returns how often logins have waited until the compute was up. All that wait at
@@ -56,7 +62,7 @@ func (d *Dialer) countLogin(begin time.Time, waited bool) {
 }
 
 // Login logs in for a client. A token that the server refuses is replaced once.
-func (d *Dialer) Login(ctx context.Context, params map[string]string) (*ServerConn, error) {
+func (d *Dialer) Login(ctx context.Context, params map[string]string) (*pglogin.Conn, error) {
 	t, rest := d.target, maps.Clone(params)
 	t.Database = params["database"]
 	delete(rest, "database")
@@ -78,7 +84,7 @@ func (d *Dialer) Login(ctx context.Context, params map[string]string) (*ServerCo
 		return nil, d.serverError(err)
 	}
 	d.countLogin(begin, conn.Waited)
-	return &ServerConn{Conn: conn.Conn, PID: conn.PID, SecretKey: conn.SecretKey, Parameters: conn.Parameters, TxStatus: conn.TxStatus, Pending: conn.Pending}, nil
+	return conn, nil
 }
 
 // Cancel sends a cancel request.
@@ -86,24 +92,18 @@ func (d *Dialer) Cancel(ctx context.Context, pid uint32, key []byte) error {
 	return d.connector.Cancel(ctx, d.target, pid, key)
 }
 
-// SQLSTATEs of errors that no server has sent (PostgreSQL manual, "PostgreSQL Error
-// Codes").
-const (
-	cannotConnectNow = "57P03"
-	unableToConnect  = "08001"
-)
-
 // serverError returns the error that a client receives: the server's own, or else
-// one with our texts. A client that has gone receives none.
+// one with our texts and the SQLSTATE sqlclient_unable_to_establish_sqlconnection or
+// cannot_connect_now. A client that has gone receives none.
 func (d *Dialer) serverError(err error) error {
 	var e *pglogin.Error
-	out := &ServerError{Code: unableToConnect}
+	out := &ServerError{Code: "08001"}
 	if errors.As(err, &e) {
 		switch {
 		case e.Kind == pglogin.Canceled:
 			return err
 		case e.Kind == pglogin.WakeTimeout:
-			out.Code = cannotConnectNow
+			out.Code = "57P03"
 		case e.Code != "":
 			return &ServerError{Code: e.Code, Message: e.Message}
 		}

@@ -2,18 +2,14 @@ package pgproxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
@@ -64,84 +60,23 @@ func TestDialer_ServerErrors(t *testing.T) {
 	}
 }
 
-func TestDialer_NeverLogsInUnverified(t *testing.T) {
-	d := NewDialer(pglogin.Target{Host: "h.example", Port: 1, User: "u", SSLMode: pglogin.VerifyFull, SSLRootCert: "/nonexistent"}, &tokenList{"a"}, describe)
-	ctx, cancel := context.WithTimeout(t.Context(), guard)
-	defer cancel()
-	params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
-	var e *ServerError
-	if _, err := d.Login(ctx, params); !errors.As(err, &e) || e.Code != unableToConnect {
-		t.Errorf("got %v", err)
-	}
-	if len(params) != 3 {
-		t.Errorf("the client's parameters were changed: %v", params)
-	}
-	if err := d.Cancel(ctx, 1, nil); !errors.As(err, new(*pglogin.Error)) {
-		t.Errorf("cancel: got %v", err)
-	}
+// fakeConnector accepts one password and records all.
+type fakeConnector struct {
+	right     string
+	passwords []string
+	target    pglogin.Target
+	params    map[string]string
 }
 
-// postgres accepts logins with the right password, and records the passwords.
-func postgres(t *testing.T, right string) (target pglogin.Target, passwords func() []string) {
-	t.Helper()
-	config, err := newTLSConfig()
-	must(t, err)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	var mu sync.Mutex
-	var seen []string
-	var wg sync.WaitGroup
-	serve := func(c net.Conn) {
-		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(guard))
-		if _, err := io.ReadFull(c, make([]byte, 8)); err != nil {
-			return
-		}
-		_, _ = c.Write([]byte("S"))
-		s := tls.Server(c, config)
-		be := pgproto3.NewBackend(s, s)
-		if _, err := be.ReceiveStartupMessage(); err != nil {
-			return
-		}
-		be.Send(&pgproto3.AuthenticationCleartextPassword{})
-		if be.Flush() != nil || be.SetAuthType(pgproto3.AuthTypeCleartextPassword) != nil {
-			return
-		}
-		m, err := be.Receive()
-		if err != nil {
-			return
-		}
-		given := m.(*pgproto3.PasswordMessage).Password
-		mu.Lock()
-		seen = append(seen, given)
-		mu.Unlock()
-		if given != right {
-			be.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: "password authentication failed"})
-			_ = be.Flush()
-			return
-		}
-		be.Send(&pgproto3.AuthenticationOk{})
-		be.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
-		_ = be.Flush()
-		_, _ = io.Copy(io.Discard, s)
+func (f *fakeConnector) Connect(_ context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error) {
+	f.passwords, f.target, f.params = append(f.passwords, password.Reveal()), t, params
+	if password.Reveal() != f.right {
+		return nil, &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}
 	}
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { serve(c) })
-		}
-	})
-	t.Cleanup(func() { _ = ln.Close(); wg.Wait() })
-	passwords = func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(seen)
-	}
-	return pglogin.Target{Host: "localhost", HostAddr: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "u", SSLMode: pglogin.Require}, passwords
+	return &pglogin.Conn{}, nil
 }
+
+func (f *fakeConnector) Cancel(context.Context, pglogin.Target, uint32, []byte) error { return nil }
 
 // A token that the server refuses is replaced once, and only by another one.
 func TestDialer_ReplacesARefusedToken(t *testing.T) {
@@ -154,16 +89,16 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 		{[]string{"old"}, []string{"old"}, false},
 		{[]string{"new"}, []string{"new"}, true},
 	} {
-		target, passwords := postgres(t, "new")
-		list := tokenList(c.tokens)
-		ctx, cancel := context.WithTimeout(t.Context(), guard)
-		s, err := NewDialer(target, &list, describe).Login(ctx, map[string]string{"user": "u", "database": "d"})
-		cancel()
-		if err == nil {
-			_ = s.Conn.Close()
+		list, fake := tokenList(c.tokens), &fakeConnector{right: "new"}
+		d := NewDialer(pglogin.Target{Host: "h"}, &list, describe)
+		d.connector = fake
+		params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
+		_, err := d.Login(t.Context(), params)
+		if (err == nil) != c.ok || !slices.Equal(fake.passwords, c.sent) || err != nil && !strings.Contains(err.Error(), "password authentication failed") {
+			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, fake.passwords, c.sent)
 		}
-		if (err == nil) != c.ok || !slices.Equal(passwords(), c.sent) || err != nil && !strings.Contains(err.Error(), "password authentication failed") {
-			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, passwords(), c.sent)
+		if len(params) != 3 || fake.target != (pglogin.Target{Host: "h", Database: "d"}) || !maps.Equal(fake.params, map[string]string{"application_name": "x"}) {
+			t.Errorf("got target %+v, parameters %v; the client's are %v", fake.target, fake.params, params)
 		}
 	}
 }

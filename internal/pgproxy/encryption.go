@@ -1,13 +1,14 @@
 package pgproxy
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
+	"io"
 	"math/big"
 	"net"
 	"time"
@@ -22,7 +23,7 @@ const tlsHandshake = 0x16
 // negotiate reads packets until one is a startup or a cancel request, and enables TLS
 // if the client requests it.
 func (s *session) negotiate() (packet, error) {
-	if err := s.read(1); err != nil {
+	if err := s.fill(1); err != nil {
 		return packet{}, err
 	}
 	if s.buf[0] == tlsHandshake && !s.unix {
@@ -61,9 +62,7 @@ func (s *session) negotiate() (packet, error) {
 // before the answer: an attacker may have inserted it (CVE-2021-23214).
 func (s *session) answer(b byte, unexpected string) error {
 	if len(s.buf) > 0 {
-		e := violation(unexpected)
-		e.Detail = "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."
-		return e
+		return violation(unexpected)
 	}
 	_, err := s.conn.Write([]byte{b})
 	return err
@@ -88,29 +87,22 @@ func (s *session) enableTLS() error {
 	if err != nil {
 		return err
 	}
-	conn := tls.Server(&prefixConn{Conn: s.sock, prefix: s.buf}, config)
+	conn := tls.Server(&prefixConn{s.sock, io.MultiReader(bytes.NewReader(s.buf), s.sock)}, config)
 	s.buf = nil
 	if err := conn.Handshake(); err != nil {
-		return errors.Join(errUnreachable, err)
+		return err
 	}
 	s.conn = conn
 	return nil
 }
 
-// prefixConn is a connection of which a prefix has been read already.
+// prefixConn is a connection of which a part has been read already.
 type prefixConn struct {
 	net.Conn
-	prefix []byte
+	r io.Reader
 }
 
-func (c *prefixConn) Read(b []byte) (int, error) {
-	if len(c.prefix) > 0 {
-		n := copy(b, c.prefix)
-		c.prefix = c.prefix[n:]
-		return n, nil
-	}
-	return c.Conn.Read(b)
-}
+func (c *prefixConn) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 // NetConn returns the socket; see the function socket.
 func (c *prefixConn) NetConn() net.Conn { return c.Conn }
@@ -122,12 +114,8 @@ func newTLSConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return nil, err
-	}
 	template := &x509.Certificate{
-		SerialNumber: serial,
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "localhost"},
 		NotBefore:    time.Now().Add(-24 * time.Hour), // the clock may be set back
 		NotAfter:     time.Now().AddDate(10, 0, 0),

@@ -37,11 +37,8 @@ type EventKind int
 // The kinds of events. Err is nil unless the kind names it.
 const (
 	LoggedIn     EventKind = iota + 1 // Took: duration of the login upstream
-	LoginFailed                       // Err: from Upstream.Login; Peer
-	ClientGone                        // the client closed during its login upstream
-	Closed                            // Took: how long the connection was relayed
+	LoginFailed                       // Err: the *ServerError of Upstream.Login; Peer
 	Rejected                          // Err: the *ServerError sent to the client; Peer
-	CancelDone                        // a cancel request was sent upstream
 	CancelFailed                      // Err: from Upstream.Cancel, or errUnknownKey
 	AcceptFailed                      // Err: from the listener; Accept is tried again
 )
@@ -58,11 +55,6 @@ func (p *Proxy) event(e Event) {
 	if p.o.Event != nil {
 		p.o.Event(e)
 	}
-}
-
-func (p *Proxy) countRejected(e *ServerError, c net.Conn) {
-	p.n.rejected.Add(1)
-	p.event(Event{Kind: Rejected, Peer: peerOf(c), Err: e})
 }
 
 // peerOf describes the client of a socket.

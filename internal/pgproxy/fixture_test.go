@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 const (
@@ -50,42 +51,36 @@ type fakeUpstream struct {
 	t        testing.TB
 	serve    func(net.Conn)
 	tls      *tls.Config
-	before   func(context.Context, map[string]string) (*ServerConn, error) // if set; both results nil: connect
-	key      []byte
+	before   func(context.Context) (*pglogin.Conn, error) // if set; both results nil: connect
+	noKey    bool
 	pending  []byte
 	onCancel func(context.Context) error
 
 	logins  atomic.Int64
-	nextPID atomic.Uint32
 	mu      sync.Mutex
-	params  map[string]string
-	cancels []string
+	params  map[string]string // of the last login
+	cancels []string          // pid/key
 }
 
-func (f *fakeUpstream) Login(ctx context.Context, params map[string]string) (*ServerConn, error) {
-	f.logins.Add(1)
+func (f *fakeUpstream) Login(ctx context.Context, params map[string]string) (*pglogin.Conn, error) {
+	pid := uint32(f.logins.Add(1))
 	f.mu.Lock()
 	f.params = params
 	f.mu.Unlock()
 	if f.before != nil {
-		if s, err := f.before(ctx, params); s != nil || err != nil {
+		if s, err := f.before(ctx); s != nil || err != nil {
 			return s, err
 		}
 	}
-	c, err := f.dial(ctx)
-	if err != nil {
-		return nil, err
+	conn := &pglogin.Conn{Conn: f.dial(), PID: pid, SecretKey: fmt.Appendf(nil, "a key of protocol 3.2, %d", pid), Pending: f.pending, TxStatus: 'I',
+		Parameters: map[string]string{"server_version": "17.5", "client_encoding": "UTF8"}}
+	if f.noKey {
+		conn.SecretKey = nil
 	}
-	pid := f.nextPID.Add(1)
-	key := f.key
-	if key == nil {
-		key = binary.BigEndian.AppendUint32(nil, 0xC0DE0000+pid)
-	}
-	return &ServerConn{Conn: c, PID: pid, SecretKey: key, Pending: f.pending, TxStatus: 'I',
-		Parameters: map[string]string{"server_version": "17.5", "client_encoding": "UTF8", "application_name": params["application_name"]}}, nil
+	return conn, nil
 }
 
-func (f *fakeUpstream) dial(ctx context.Context) (net.Conn, error) {
+func (f *fakeUpstream) dial() net.Conn {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(f.t, err)
 	defer func() { _ = ln.Close() }()
@@ -103,12 +98,13 @@ func (f *fakeUpstream) dial(ctx context.Context) (net.Conn, error) {
 	}()
 	f.t.Cleanup(func() { _ = far.Close(); <-done })
 	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true}) // the test's own server
-	return conn, conn.HandshakeContext(ctx)
+	must(f.t, conn.Handshake())
+	return conn
 }
 
 func (f *fakeUpstream) Cancel(ctx context.Context, pid uint32, key []byte) error {
 	f.mu.Lock()
-	f.cancels = append(f.cancels, fmt.Sprintf("%d/%x", pid, key))
+	f.cancels = append(f.cancels, fmt.Sprintf("%d/%s", pid, key))
 	f.mu.Unlock()
 	if f.onCancel != nil {
 		return f.onCancel(ctx)
@@ -116,18 +112,30 @@ func (f *fakeUpstream) Cancel(ctx context.Context, pid uint32, key []byte) error
 	return nil
 }
 
-// cancelled returns the cancel requests, as pid/key.
 func (f *fakeUpstream) cancelled() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.cancels)
 }
 
-// lastParams returns the parameters of the last login.
 func (f *fakeUpstream) lastParams() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.params)
+}
+
+// suspended makes logins wait for resume.
+func suspended(resume <-chan struct{}) func(*fakeUpstream) {
+	return func(f *fakeUpstream) {
+		f.before = func(ctx context.Context) (*pglogin.Conn, error) {
+			select {
+			case <-resume:
+				return nil, nil
+			case <-ctx.Done():
+				return nil, (&Dialer{describe: describe}).serverError(&pglogin.Error{Kind: pglogin.WakeTimeout})
+			}
+		}
+	}
 }
 
 // testProxy is a running proxy with a Unix socket and a TCP listener.
@@ -187,8 +195,8 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 		if err := p.stop(); err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if s := p.Stats(); s.HalfOpen+s.Waiting+s.Open != 0 || p.clients.Load() != 0 || len(p.conns) != 0 {
-			t.Errorf("after Serve: got %+v, %d clients, %d tracked sockets; want none", s, p.clients.Load(), len(p.conns))
+		if s := p.Stats(); s.HalfOpen+s.Waiting+s.Open != 0 || p.clients.Load() != 0 || len(p.keys) != 0 {
+			t.Errorf("after Serve: got %+v, %d clients, %d keys; want none", s, p.clients.Load(), len(p.keys))
 		}
 	})
 	return p
@@ -222,14 +230,15 @@ func inFakeTime(t *testing.T, o Options, f func(t *testing.T, p *Proxy, dial fun
 	synctest.Test(t, func(t *testing.T) {
 		o.User, o.Password = user, credential.NewSecret(password)
 		p := New(o)
+		ctx, cancel := context.WithCancel(t.Context())
 		f(t, p, func() *client {
 			near, far := net.Pipe()
 			s := newSession(p, far)
-			p.halfOpen.admit(t.Context(), s)
-			p.wg.Go(func() { p.handle(t.Context(), s) })
+			p.halfOpen.admit(ctx, s)
+			p.wg.Go(func() { s.handle(ctx) })
 			return &client{Conn: near, t: t}
 		})
-		p.closeAll()
+		cancel()
 		p.wg.Wait()
 	})
 }
@@ -398,18 +407,4 @@ func (c *client) authenticateWith(startup, answer []byte) *client {
 func raw(version uint32, body string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
 	return append(binary.BigEndian.AppendUint32(b, version), body...)
-}
-
-// suspended makes logins wait for resume.
-func suspended(resume <-chan struct{}) func(*fakeUpstream) {
-	return func(f *fakeUpstream) {
-		f.before = func(ctx context.Context, _ map[string]string) (*ServerConn, error) {
-			select {
-			case <-resume:
-				return nil, nil
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-	}
 }

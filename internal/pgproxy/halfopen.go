@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,9 +22,8 @@ type halfOpen struct {
 	limit int
 	freed chan struct{} // has an element if a slot may be free
 
-	mu     sync.Mutex
-	n      int
-	byAddr map[netip.Prefix][]*session // oldest first
+	mu       sync.Mutex
+	sessions []*session // oldest first
 	// protect is how old a session is at least when it loses its slot. It shrinks with
 	// each one that does and grows with each that authenticates: many clients at once
 	// get the time that they need, and a flood does not fill the queue of the listener.
@@ -31,7 +31,7 @@ type halfOpen struct {
 }
 
 func newHalfOpen(limit int) *halfOpen {
-	return &halfOpen{limit: limit, freed: make(chan struct{}, 1), byAddr: map[netip.Prefix][]*session{}, protect: maxProtect}
+	return &halfOpen{limit: limit, freed: make(chan struct{}, 1), protect: maxProtect}
 }
 
 // admit takes a slot for s. If there is none, it waits until there is one or another
@@ -55,7 +55,7 @@ func (h *halfOpen) admit(ctx context.Context, s *session) bool {
 func (h *halfOpen) add(s *session) (wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.n >= h.limit {
+	if len(h.sessions) >= h.limit {
 		oldest := h.oldest()
 		if wait := h.protect - time.Since(oldest.since); wait > 0 {
 			return wait
@@ -64,8 +64,7 @@ func (h *halfOpen) add(s *session) (wait time.Duration) {
 		h.delete(oldest)
 		oldest.evict()
 	}
-	h.byAddr[s.addr] = append(h.byAddr[s.addr], s)
-	if h.n++; h.n < h.limit {
+	if h.sessions = append(h.sessions, s); len(h.sessions) < h.limit {
 		h.signal() // another listener may wait, too
 	}
 	return 0
@@ -73,13 +72,13 @@ func (h *halfOpen) add(s *session) (wait time.Duration) {
 
 // oldest returns the oldest session of the address that has the most.
 func (h *halfOpen) oldest() *session {
-	var most []*session
-	for _, all := range h.byAddr {
-		if len(all) > len(most) || len(all) == len(most) && all[0].since.Before(most[0].since) {
-			most = all
-		}
+	count := map[netip.Prefix]int{}
+	most := 0
+	for _, s := range h.sessions {
+		count[s.addr]++
+		most = max(most, count[s.addr])
 	}
-	return most[0]
+	return h.sessions[slices.IndexFunc(h.sessions, func(s *session) bool { return count[s.addr] == most })]
 }
 
 // authenticated is remove for a session that has authenticated.
@@ -98,21 +97,13 @@ func (h *halfOpen) remove(s *session) bool {
 }
 
 func (h *halfOpen) delete(s *session) bool {
-	all := h.byAddr[s.addr]
-	for i, other := range all {
-		if other != s {
-			continue
-		}
-		if all = append(all[:i:i], all[i+1:]...); len(all) > 0 {
-			h.byAddr[s.addr] = all
-		} else {
-			delete(h.byAddr, s.addr)
-		}
-		h.n--
-		h.signal()
-		return true
+	i := slices.Index(h.sessions, s)
+	if i < 0 {
+		return false
 	}
-	return false
+	h.sessions = slices.Delete(h.sessions, i, i+1)
+	h.signal()
+	return true
 }
 
 func (h *halfOpen) signal() {
@@ -125,7 +116,7 @@ func (h *halfOpen) signal() {
 func (h *halfOpen) len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.n
+	return len(h.sessions)
 }
 
 // clientAddr returns the key by which connections are grouped: the IPv4 address, or the

@@ -8,6 +8,7 @@
 package pgproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,27 +19,18 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // Upstream connects to the database.
 type Upstream interface {
 	// Login logs in with the client's startup parameters, which include user and
-	// database, and waits for a suspended compute until ctx ends. If the error is a
-	// *ServerError, the client receives it as it is.
-	Login(ctx context.Context, params map[string]string) (*ServerConn, error)
+	// database, and waits for a suspended compute until ctx ends. Unless ctx was
+	// canceled, an error is a *ServerError, which the client receives.
+	Login(ctx context.Context, params map[string]string) (*pglogin.Conn, error)
 	// Cancel sends one cancel request.
 	Cancel(ctx context.Context, pid uint32, key []byte) error
-}
-
-// ServerConn is a logged-in connection that has just become ready for a query.
-type ServerConn struct {
-	Conn       net.Conn
-	PID        uint32
-	SecretKey  []byte            // empty: the connection cannot be cancelled
-	Parameters map[string]string // ParameterStatus messages
-	TxStatus   byte              // of ReadyForQuery; 0 means 'I'
-	Pending    []byte            // read after ReadyForQuery
 }
 
 // Options configure a Proxy. Limits that are zero have the defaults named here.
@@ -62,7 +54,6 @@ type Options struct {
 const (
 	writeTimeout   = 5 * time.Second        // for the startup reply or an error
 	lingerTimeout  = 500 * time.Millisecond // for a rejected client to read the error
-	maxLingering   = 100                    // clients without a startup slot that get time to read the error
 	maxLingerBytes = 256 << 10              // read and discarded from a rejected client
 	drainTimeout   = 10 * time.Second       // for the server's remaining data after the client closed
 	closeTimeout   = time.Second            // for the client to close after the server did
@@ -73,42 +64,32 @@ const (
 
 // Proxy serves clients of one database user. New makes one.
 type Proxy struct {
-	o         Options
-	halfOpen  *halfOpen
-	lingering chan struct{} // semaphore of maxLingering
-	cancels   chan struct{} // semaphore of maxCancels
-	tls       func() (*tls.Config, error)
-	keys      cancelKeys
-	clients   atomic.Int64 // authenticated: waiting and open
-	n         counters
+	o        Options
+	halfOpen *halfOpen
+	cancels  chan struct{} // semaphore of maxCancels
+	tls      func() (*tls.Config, error)
+	clients  atomic.Int64 // authenticated: waiting and open
+	n        counters
+	wg       sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	conns  map[net.Conn]struct{} // sockets that Serve closes when it ends
-	wg     sync.WaitGroup
+	mu   sync.Mutex
+	keys map[cancelID][]byte // the server's keys of open connections
 }
 
 // New makes a Proxy. With an empty password and without TrustLocal it rejects all
 // clients.
 func New(o Options) *Proxy {
-	setDefault(&o.MaxConns, 1000)
-	setDefault(&o.MaxStartups, 200)
-	setDefault(&o.MaxWaiting, o.MaxConns)
-	setDefault(&o.StartupTimeout, 10*time.Second)
-	setDefault(&o.LoginTimeout, 60*time.Second)
+	o.MaxConns = cmp.Or(o.MaxConns, 1000)
+	o.MaxStartups = cmp.Or(o.MaxStartups, 200)
+	o.MaxWaiting = cmp.Or(o.MaxWaiting, o.MaxConns)
+	o.StartupTimeout = cmp.Or(o.StartupTimeout, 10*time.Second)
+	o.LoginTimeout = cmp.Or(o.LoginTimeout, 60*time.Second)
 	return &Proxy{
-		o:         o,
-		halfOpen:  newHalfOpen(o.MaxStartups),
-		lingering: make(chan struct{}, maxLingering),
-		cancels:   make(chan struct{}, maxCancels),
-		tls:       sync.OnceValues(newTLSConfig),
-		conns:     map[net.Conn]struct{}{},
-	}
-}
-
-func setDefault[T int | time.Duration](v *T, d T) {
-	if *v <= 0 {
-		*v = d
+		o:        o,
+		halfOpen: newHalfOpen(o.MaxStartups),
+		cancels:  make(chan struct{}, maxCancels),
+		tls:      sync.OnceValues(newTLSConfig),
+		keys:     map[cancelID][]byte{},
 	}
 }
 
@@ -130,7 +111,6 @@ func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}
-	p.closeAll()
 	p.wg.Wait()
 	if cause := context.Cause(ctx); errors.Is(cause, errListenerClosed) {
 		return cause
@@ -138,30 +118,10 @@ func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return nil
 }
 
-// track registers the socket of c to be closed when Serve ends, until forget is
-// called. It returns false if Serve has ended already.
-func (p *Proxy) track(c net.Conn) (forget func(), ok bool) {
+// closeWhenDone closes the socket of c when ctx ends, unless stop is called before.
+func closeWhenDone(ctx context.Context, c net.Conn) (stop func() bool) {
 	c = socket(c) // closing a TLS connection may block on its peer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return func() {}, false
-	}
-	p.conns[c] = struct{}{}
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.conns, c)
-	}, true
-}
-
-func (p *Proxy) closeAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	for c := range p.conns {
-		_ = c.Close()
-	}
+	return context.AfterFunc(ctx, func() { _ = c.Close() })
 }
 
 // accept accepts clients until ln is closed. It retries after any other error: a
@@ -187,7 +147,7 @@ func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 			_ = c.Close()
 			return
 		}
-		p.wg.Go(func() { p.handle(ctx, s) })
+		p.wg.Go(func() { s.handle(ctx) })
 	}
 }
 

@@ -173,7 +173,7 @@ func TestHalfOpen(t *testing.T) {
 		h.protect = 0
 		admit(newPeer(other), 0) // the oldest of all, if addresses have equally many
 		if !old.evicted.Load() || c.evicted.Load() {
-			t.Errorf("got %v", h.byAddr)
+			t.Error("the wrong session was evicted")
 		}
 		for range 100 {
 			admit(newPeer(neighbor), 0)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -47,28 +48,21 @@ func (e *ServerError) encode() []byte {
 	return b
 }
 
-// startupReply returns all messages from AuthenticationOk to ReadyForQuery.
-func (s *ServerConn) startupReply(key []byte) ([]byte, error) {
-	b, err := (&pgproto3.AuthenticationOk{}).Encode(nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Parameters)) {
-		if b, err = (&pgproto3.ParameterStatus{Name: name, Value: s.Parameters[name]}).Encode(b); err != nil {
-			return nil, err
-		}
+// sendReady sends all messages from AuthenticationOk to ReadyForQuery, and what the
+// server has sent since.
+func (s *session) sendReady(server *pglogin.Conn, key []byte) error {
+	to := pgproto3.NewBackend(nil, s.conn)
+	to.Send(&pgproto3.AuthenticationOk{})
+	for _, name := range slices.Sorted(maps.Keys(server.Parameters)) {
+		to.Send(&pgproto3.ParameterStatus{Name: name, Value: server.Parameters[name]})
 	}
 	if len(key) > 0 {
-		if b, err = (&pgproto3.BackendKeyData{ProcessID: s.PID, SecretKey: key}).Encode(b); err != nil {
-			return nil, err
-		}
+		to.Send(&pgproto3.BackendKeyData{ProcessID: server.PID, SecretKey: key})
 	}
-	tx := s.TxStatus
-	if tx == 0 {
-		tx = 'I'
+	to.Send(&pgproto3.ReadyForQuery{TxStatus: server.TxStatus})
+	if err := to.Flush(); err != nil || len(server.Pending) == 0 {
+		return err
 	}
-	if b, err = (&pgproto3.ReadyForQuery{TxStatus: tx}).Encode(b); err != nil {
-		return nil, err
-	}
-	return append(b, s.Pending...), nil
+	_, err := s.conn.Write(server.Pending)
+	return err
 }

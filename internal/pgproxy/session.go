@@ -3,7 +3,6 @@ package pgproxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -12,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
 // session is the connection of one client.
@@ -26,18 +25,14 @@ type session struct {
 	since   time.Time
 	evicted atomic.Bool // has lost its startup slot
 
-	unix    bool // a Unix socket, where encryption is not offered
-	sslDone bool // TLS was requested or is in use
-	gssDone bool // GSSAPI encryption was requested, or TLS is in use
+	unix     bool // a Unix socket, where encryption is not offered
+	sslDone  bool // TLS was requested or is in use
+	gssDone  bool // GSSAPI encryption was requested, or TLS is in use
+	login    bool // a startup message has arrived
+	upstream bool // the login upstream has begun
 }
 
-// Errors that end a session without an error message to the client.
-var (
-	errUnreachable = errors.New("client closed or does not speak the protocol")
-	errClientGone  = errors.New("client closed the connection")
-)
-
-var errLoginTimeout = errors.New("login timed out")
+var errClientGone = errors.New("client closed the connection")
 
 // newSession returns the session of a client that has just connected.
 func newSession(p *Proxy, c net.Conn) *session {
@@ -48,20 +43,25 @@ func newSession(p *Proxy, c net.Conn) *session {
 	return s
 }
 
-// handle serves one client, which has a startup slot, from its first byte to its last.
-func (p *Proxy) handle(ctx context.Context, s *session) {
-	defer p.halfOpen.remove(s)
-	forget, ok := p.track(s.sock)
-	defer forget()
+// handle serves the client, which has a startup slot, from its first byte to its last.
+func (s *session) handle(ctx context.Context) {
+	defer s.p.halfOpen.remove(s)
+	defer closeWhenDone(ctx, s.sock)()
 	defer func() { _ = s.sock.Close() }()
-	if !ok {
+	e, ok := errors.AsType[*ServerError](s.run(ctx))
+	if !ok || ctx.Err() != nil {
 		return
 	}
-	err := s.run(ctx)
-	var e *ServerError
-	if errors.As(err, &e) && ctx.Err() == nil {
-		s.sendError(e)
+	kind := LoginFailed
+	if !s.upstream {
+		kind = Rejected
+		s.p.n.rejected.Add(1)
 	}
+	if s.login {
+		s.p.n.failed.Add(1)
+	}
+	s.p.event(Event{Kind: kind, Peer: peerOf(s.sock), Err: e})
+	s.sendError(e)
 }
 
 // evict ends the startup phase of a session that has lost its slot.
@@ -74,161 +74,78 @@ func (s *session) tooManyStartups() *ServerError {
 	return tooMany(s.p.o.MaxStartups, "connections without a password yet, and closes the oldest")
 }
 
-// run returns when the session has ended. A *ServerError has not been sent yet.
+// run returns when the session has ended. The client has not received a *ServerError yet.
 func (s *session) run(ctx context.Context) error {
 	first, err := s.negotiate()
 	if err != nil {
-		return s.rejection(err)
+		return err
 	}
 	if first.kind == cancelPacket {
-		s.p.cancel(ctx, first.cancel.ProcessID, first.cancel.SecretKey)
+		s.p.cancel(ctx, first.cancel)
 		return nil
 	}
-	err = s.logIn(ctx, first)
-	if ctx.Err() == nil && errors.As(err, new(*ServerError)) {
-		s.p.n.failed.Add(1)
-	}
-	return err
-}
-
-// logIn logs a client in, here and upstream, and relays.
-func (s *session) logIn(ctx context.Context, first packet) error {
+	s.login = true
 	if err := s.authenticate(first); err != nil {
-		return s.rejection(err)
+		return err
 	}
 	if !s.p.halfOpen.authenticated(s) {
-		return s.rejection(s.tooManyStartups())
+		return s.tooManyStartups()
 	}
 	defer s.p.clients.Add(-1)
 	if s.p.clients.Add(1) > int64(s.p.o.MaxConns) {
-		return s.rejection(tooMany(s.p.o.MaxConns, "connections (--max-connections)"))
+		return tooMany(s.p.o.MaxConns, "connections (--max-connections)")
 	}
-	return s.serve(ctx, first.params)
-}
-
-// rejection counts err, if the client will be told, and returns it.
-func (s *session) rejection(err error) error {
-	var e *ServerError
-	if errors.As(err, &e) {
-		s.p.countRejected(e, s.sock)
-	}
-	return err
-}
-
-// sendError sends e and waits until the client has had time to read it. There is no limit
-// on the number of sessions without a startup slot but this: most of them do not wait.
-func (s *session) sendError(e *ServerError) {
-	if s.evicted.Load() {
-		select {
-		case s.p.lingering <- struct{}{}:
-			defer func() { <-s.p.lingering }()
-		default:
-			_ = s.sock.SetDeadline(time.Now().Add(lingerTimeout))
-			_, _ = s.conn.Write(e.encode()) // the send buffer has room for it
-			return
-		}
-	}
-	_ = s.sock.SetDeadline(time.Now().Add(writeTimeout))
-	if _, err := s.conn.Write(e.encode()); err != nil {
-		return
-	}
-	closeWrite(s.conn)
-	linger(s.sock)
-}
-
-// linger reads what the client still sends, until it closes: closing a socket with
-// unread data would reset the connection, and the client would lose the error.
-func linger(c net.Conn) {
-	closeWrite(c)
-	_ = c.SetReadDeadline(time.Now().Add(lingerTimeout))
-	_, _ = io.CopyN(io.Discard, c, maxLingerBytes)
-}
-
-// read reads once into buf, with space for at least want bytes in all.
-func (s *session) read(want int) error {
-	s.buf = slices.Grow(s.buf, max(512, want-len(s.buf)))
-	n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
-	s.buf = s.buf[:len(s.buf)+n]
-	if n > 0 || err == nil {
-		return nil
-	}
-	switch {
-	case !errors.Is(err, os.ErrDeadlineExceeded):
-		return errors.Join(errUnreachable, err)
-	case s.evicted.Load():
-		return s.tooManyStartups()
-	}
-	return err
-}
-
-// serve logs in upstream for an authenticated client and relays.
-func (s *session) serve(ctx context.Context, params map[string]string) error {
 	start := time.Now()
-	server, err := s.connect(ctx, params)
+	server, err := s.connect(ctx, first.params)
 	if err != nil {
 		return err
 	}
-	conn := server.Conn
-	defer func() { _ = conn.Close() }()
-	forget, ok := s.p.track(conn)
-	defer forget()
-	if !ok {
-		return errUnreachable
+	defer func() { _ = server.Close() }()
+	defer closeWhenDone(ctx, server.Conn)()
+	return s.serve(server, start)
+}
+
+// sendError sends e and waits until the client has had time to read it.
+func (s *session) sendError(e *ServerError) {
+	_ = s.sock.SetDeadline(time.Now().Add(writeTimeout))
+	if _, err := s.conn.Write(e.encode()); err != nil || s.evicted.Load() {
+		return // the number of sessions without a startup slot is not limited: they do not wait
 	}
-	enableKeepAlive(conn)
-	key := s.p.keys.add(server.PID, server.SecretKey)
-	defer s.p.keys.remove(key)
-	reply, err := server.startupReply(key.clientKey())
-	if err != nil {
-		return &ServerError{Message: "startup reply of the server is too long"}
+	closeWrite(s.conn)
+	// Closing a socket with unread data would reset the connection, and the client
+	// would lose the error.
+	_ = s.sock.SetReadDeadline(time.Now().Add(lingerTimeout))
+	_, _ = io.CopyN(io.Discard, s.sock, maxLingerBytes)
+}
+
+// fill reads until buf has at least n bytes.
+func (s *session) fill(n int) error {
+	for len(s.buf) < n {
+		s.buf = slices.Grow(s.buf, max(512, n-len(s.buf)))
+		got, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+got]
+		switch {
+		case got > 0:
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.evicted.Load():
+			return s.tooManyStartups()
+		case err != nil:
+			return err
+		}
 	}
-	s.p.n.logins.Add(1)
-	s.p.n.open.Add(1)
-	defer s.p.n.open.Add(-1)
-	s.p.event(Event{Kind: LoggedIn, Took: time.Since(start)})
-	opened := time.Now()
-	_ = s.conn.SetWriteDeadline(opened.Add(writeTimeout))
-	if _, err := s.conn.Write(reply); err == nil {
-		_ = s.conn.SetDeadline(time.Time{})
-		_ = conn.SetDeadline(time.Time{})
-		buffered := s.buf
-		s.buf = nil // not kept while the session lasts
-		relay(s.conn, conn, buffered)
-	} else {
-		terminate(conn)
-	}
-	s.p.event(Event{Kind: Closed, Took: time.Since(opened)})
 	return nil
 }
 
-// connect logs in upstream, as one of at most MaxWaiting. Its error is what the
-// client is told.
-func (s *session) connect(ctx context.Context, params map[string]string) (*ServerConn, error) {
+// connect logs in upstream, as one of at most MaxWaiting, and cancels that when the
+// client closes. What the client sends meanwhile is added to s.buf. Upstream.Login has a
+// goroutine of its own, so that its large stack is not kept while the session lasts.
+func (s *session) connect(ctx context.Context, params map[string]string) (server *pglogin.Conn, err error) {
 	defer s.p.n.waiting.Add(-1)
 	if s.p.n.waiting.Add(1) > int64(s.p.o.MaxWaiting) {
-		return nil, s.rejection(tooMany(s.p.o.MaxWaiting, "connections that wait for the database (--max-waiting)"))
+		return nil, tooMany(s.p.o.MaxWaiting, "connections that wait for the database (--max-waiting)")
 	}
-	server, err := s.login(ctx, params)
-	switch {
-	case err == nil:
-		return server, nil
-	case errors.Is(err, errClientGone):
-		s.p.event(Event{Kind: ClientGone})
-		return nil, err
-	case ctx.Err() == nil:
-		s.p.event(Event{Kind: LoginFailed, Peer: peerOf(s.sock), Err: err})
-	}
-	return nil, s.loginError(err)
-}
-
-// login calls Upstream.Login, and cancels it when the client closes. What the client
-// sends meanwhile is added to s.buf. Upstream.Login has a goroutine of its own, so that
-// its large stack is not kept while the session lasts.
-func (s *session) login(ctx context.Context, params map[string]string) (server *ServerConn, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(ctx, s.p.o.LoginTimeout, errLoginTimeout)
-	defer stop()
+	s.upstream = true
+	ctx, cancel := context.WithTimeout(ctx, s.p.o.LoginTimeout)
+	defer cancel()
 	_ = s.conn.SetDeadline(time.Time{})
 	done := make(chan struct{})
 	go func() {
@@ -236,21 +153,17 @@ func (s *session) login(ctx context.Context, params map[string]string) (server *
 		server, err = s.p.o.Upstream.Login(ctx, params)
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
 	}()
-	if !s.bufferInput() {
-		cancel(errClientGone)
+	gone := !s.bufferInput()
+	if gone {
+		cancel()
 	}
 	<-done
 	_ = s.conn.SetReadDeadline(time.Time{})
-	cause := context.Cause(ctx)
-	switch {
-	case errors.Is(cause, errClientGone):
+	if gone {
 		if err == nil {
-			terminate(server.Conn)
-			_ = server.Conn.Close()
+			server.Terminate()
 		}
 		return nil, errClientGone
-	case err != nil && errors.Is(cause, errLoginTimeout):
-		return nil, errors.Join(errLoginTimeout, err)
 	}
 	return server, err
 }
@@ -269,25 +182,24 @@ func (s *session) bufferInput() bool {
 	return true
 }
 
-// terminate ends a server session whose client has gone.
-func terminate(c net.Conn) {
-	_ = c.SetDeadline(time.Now().Add(closeTimeout))
-	if b, err := (&pgproto3.Terminate{}).Encode(nil); err == nil {
-		_, _ = c.Write(b)
+// serve completes the client's login, which began at start, and relays.
+func (s *session) serve(server *pglogin.Conn, start time.Time) error {
+	enableKeepAlive(server.Conn)
+	key, forget := s.p.addKey(server.PID, server.SecretKey)
+	defer forget()
+	s.p.n.logins.Add(1)
+	s.p.n.open.Add(1)
+	defer s.p.n.open.Add(-1)
+	s.p.event(Event{Kind: LoggedIn, Took: time.Since(start)})
+	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if err := s.sendReady(server, key); err != nil {
+		server.Terminate()
+		return err
 	}
-}
-
-// loginError returns the error of a failed login for the client: the upstream's error
-// if it is meant for clients, otherwise one without details.
-func (s *session) loginError(err error) error {
-	var e *ServerError
-	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.Is(err, errLoginTimeout), errors.Is(err, context.DeadlineExceeded):
-		return &ServerError{Code: "57P03",
-			Message: fmt.Sprintf("login to the database timed out after %v", s.p.o.LoginTimeout),
-			Hint:    "A suspended compute usually resumes within seconds. Connect again, or see the output of the proxy."}
-	}
-	return &ServerError{Message: "login to the database failed", Hint: "See the output of the proxy for the cause."}
+	_ = s.conn.SetDeadline(time.Time{})
+	_ = server.SetDeadline(time.Time{})
+	buffered := s.buf
+	s.buf = nil // not kept while the session lasts
+	relay(s.conn, server.Conn, buffered)
+	return nil
 }

@@ -3,6 +3,7 @@ package pgproxy
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -34,23 +35,6 @@ type packet struct {
 	cancel  pgproto3.CancelRequest
 }
 
-// readPacket reads a packet of the startup phase.
-func (s *session) readPacket() (packet, error) {
-	for {
-		p, n, want, err := parsePacket(s.buf)
-		if err != nil {
-			return p, err
-		}
-		if n > 0 {
-			s.buf = s.buf[n:]
-			return p, nil
-		}
-		if err := s.read(want); err != nil {
-			return p, err
-		}
-	}
-}
-
 func violation(text string) *ServerError { return &ServerError{Code: "08P01", Message: text} }
 
 func unsupported(version uint32) *ServerError {
@@ -58,22 +42,16 @@ func unsupported(version uint32) *ServerError {
 		"unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", version>>16, version&0xffff)}
 }
 
-// parsePacket parses the packet at the start of b and returns its length n. If b is
-// too short, n is 0, and want the length that b must at least have.
-func parsePacket(b []byte) (p packet, n, want int, err error) {
-	if len(b) < 4 {
-		return p, 0, 4, nil
+// readPacket reads a packet of the startup phase.
+func (s *session) readPacket() (p packet, err error) {
+	if err := s.fill(8); err != nil {
+		return p, err
 	}
-	length := binary.BigEndian.Uint32(b)
+	length, code := binary.BigEndian.Uint32(s.buf), binary.BigEndian.Uint32(s.buf[4:])
+	const lengthError = "invalid length of startup packet"
 	if length < 8 || length > maxStartupPacket+4 {
-		return p, 0, 0, violation("invalid length of startup packet")
+		return p, violation(lengthError)
 	}
-	n = int(length)
-	if len(b) < 8 {
-		return p, 0, n, nil
-	}
-	// An unsupported version is rejected before the rest of the packet arrives.
-	code := binary.BigEndian.Uint32(b[4:])
 	switch {
 	case code == codeSSL:
 		p.kind = sslPacket
@@ -83,46 +61,44 @@ func parsePacket(b []byte) (p packet, n, want int, err error) {
 		p.kind = cancelPacket
 	case code>>16 == 3:
 		p.kind, p.minor = startupPacket, code&0xffff
-	default:
-		return p, 0, 0, unsupported(code)
+	default: // rejected before the rest of the packet arrives
+		return p, unsupported(code)
 	}
-	if p.kind != startupPacket && p.kind != cancelPacket && n != 8 {
-		return p, 0, 0, violation("invalid length of startup packet")
+	if (p.kind == sslPacket || p.kind == gssPacket) && length != 8 {
+		return p, violation(lengthError)
 	}
-	if len(b) < n {
-		return p, 0, n, nil
+	if err := s.fill(int(length)); err != nil {
+		return p, err
 	}
+	b := s.buf[4:length]
+	s.buf = s.buf[length:]
 	switch p.kind {
 	case cancelPacket:
-		if p.cancel.Decode(b[4:n]) != nil {
-			return p, 0, 0, violation("invalid length of query cancel packet")
+		if p.cancel.Decode(b) != nil {
+			return p, violation("invalid length of query cancel packet")
 		}
 	case startupPacket:
-		err = p.parseParams(b[8:n])
+		err = p.decodeParams(b)
 	}
-	return p, n, n, err
+	return p, err
 }
 
-// parseParams parses pairs of strings, terminated by an empty name.
-func (p *packet) parseParams(b []byte) error {
-	rest := string(b)
-	p.params = map[string]string{}
-	for {
-		name, after, ok := strings.Cut(rest, "\x00")
-		if ok && name == "" && after == "" {
-			break
-		}
-		value, after, ok := strings.Cut(after, "\x00")
-		if !ok || name == "" {
-			return violation("invalid startup packet layout: expected terminator as last byte")
-		}
+// decodeParams decodes the parameters of a startup message.
+func (p *packet) decodeParams(b []byte) error {
+	binary.BigEndian.PutUint32(b, pgproto3.ProtocolVersion30) // Decode accepts few minor versions
+	var m pgproto3.StartupMessage
+	err := m.Decode(b)
+	if _, unnamed := m.Parameters[""]; unnamed || err != nil {
+		return violation("invalid startup packet layout: expected terminator as last byte")
+	}
+	p.params = m.Parameters
+	for name := range p.params {
 		if strings.HasPrefix(name, "_pq_.") {
 			p.options = append(p.options, name)
-		} else {
-			p.params[name] = value
+			delete(p.params, name)
 		}
-		rest = after
 	}
+	slices.Sort(p.options)
 	if p.params["user"] == "" {
 		return &ServerError{Code: "28000", Message: "no PostgreSQL user name specified in startup packet"}
 	}
