@@ -14,7 +14,7 @@ import (
 // authenticate verifies the client's password, then its user.
 func (s *session) authenticate(first packet) error {
 	var b []byte
-	if first.minor > 0 || len(first.options) > 0 {
+	if first.code != pgproto3.ProtocolVersion30 || len(first.options) > 0 {
 		// PostgreSQL sends the whole version number, not only the minor one.
 		b, _ = (&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: pgproto3.ProtocolVersion30, UnrecognizedOptions: first.options}).Encode(b)
 	}

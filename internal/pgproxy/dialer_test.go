@@ -117,27 +117,22 @@ func TestDialer_CountsEachWakeOnce(t *testing.T) {
 			all.Go(func() { login(3*time.Second+time.Duration(i)*time.Millisecond, true) })
 		}
 		all.Wait()
-		for _, c := range []struct {
-			name   string
-			takes  time.Duration
-			waited bool
-			want   int64
-		}{
-			{"300 at once", 0, false, 1},
-			{"awake", time.Second, false, 1},
-			{"suspended again", time.Second, true, 2},
-		} {
-			if login(c.takes, c.waited); d.Wakes() != c.want {
-				t.Errorf("%s: got %d wakes, want %d", c.name, d.Wakes(), c.want)
+		expect := func(name string, want int64) {
+			t.Helper()
+			if n := d.Wakes(); n != want {
+				t.Errorf("%s: got %d wakes, want %d", name, n, want)
 			}
 		}
+		expect("300 at once", 1)
+		login(time.Second, false)
+		expect("awake", 1)
+		login(time.Second, true)
+		expect("suspended again", 2)
 		// A login that answers meanwhile shows that the compute is not suspended.
 		all.Go(func() { login(2*time.Second, true) })
 		time.Sleep(time.Second)
 		login(time.Millisecond, false)
 		all.Wait()
-		if n := d.Wakes(); n != 2 {
-			t.Errorf("a slow login at an awake compute: got %d wakes, want 2", n)
-		}
+		expect("a slow login at an awake compute", 2)
 	})
 }

@@ -36,48 +36,31 @@ func (s *session) negotiate() (packet, error) {
 	}
 	for {
 		first, err := s.readPacket()
+		if err != nil || first.code != codeSSL && first.code != codeGSS {
+			return first, err
+		}
+		name, done := "SSL", &s.sslDone
+		if first.code == codeGSS {
+			name, done = "GSSAPI encryption", &s.gssDone
+		}
+		if *done {
+			return first, unsupported(first.code)
+		}
+		*done = true
+		if len(s.buf) > 0 { // an attacker may have inserted it (CVE-2021-23214)
+			return first, violation("received unencrypted data after " + name + " request")
+		}
+		answer := "N"
+		if first.code == codeSSL && !s.unix {
+			answer = "S"
+		}
+		if _, err = s.conn.Write([]byte(answer)); err == nil && answer == "S" {
+			err = s.enableTLS()
+		}
 		if err != nil {
-			return packet{}, err
-		}
-		switch {
-		case first.kind == sslPacket && !s.sslDone:
-			err = s.answerSSL()
-		case first.kind == gssPacket && !s.gssDone:
-			s.gssDone = true
-			err = s.answer('N', "received unencrypted data after GSSAPI encryption request")
-		case first.kind == sslPacket:
-			err = unsupported(codeSSL)
-		case first.kind == gssPacket:
-			err = unsupported(codeGSS)
-		default:
-			return first, nil
-		}
-		if err != nil {
-			return packet{}, err
+			return first, err
 		}
 	}
-}
-
-// answer replies to an encryption request. It rejects data that the client sent
-// before the answer: an attacker may have inserted it (CVE-2021-23214).
-func (s *session) answer(b byte, unexpected string) error {
-	if len(s.buf) > 0 {
-		return violation(unexpected)
-	}
-	_, err := s.conn.Write([]byte{b})
-	return err
-}
-
-func (s *session) answerSSL() error {
-	s.sslDone = true
-	const unexpected = "received unencrypted data after SSL request"
-	if s.unix {
-		return s.answer('N', unexpected)
-	}
-	if err := s.answer('S', unexpected); err != nil {
-		return err
-	}
-	return s.enableTLS()
 }
 
 // enableTLS performs the server's side of the TLS handshake, which may begin in buf.

@@ -80,7 +80,7 @@ func (s *session) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if first.kind == cancelPacket {
+	if first.code == codeCancel {
 		s.p.cancel(ctx, first.cancel)
 		return nil
 	}

@@ -17,21 +17,11 @@ const (
 	codeGSS          = 1234<<16 | 5680
 )
 
-type packetKind int
-
-const (
-	startupPacket packetKind = iota + 1
-	sslPacket
-	gssPacket
-	cancelPacket
-)
-
 // packet is a packet of the startup phase.
 type packet struct {
-	kind    packetKind
-	minor   uint32            // startupPacket: minor version of protocol 3
-	params  map[string]string // startupPacket: includes user and database
-	options []string          // startupPacket: names of protocol options (_pq_.*)
+	code    uint32            // codeCancel, codeSSL, codeGSS, or the version of protocol 3
+	params  map[string]string // of a startup message: includes user and database
+	options []string          // of a startup message: names of protocol options (_pq_.*)
 	cancel  pgproto3.CancelRequest
 }
 
@@ -47,40 +37,27 @@ func (s *session) readPacket() (p packet, err error) {
 	if err := s.fill(8); err != nil {
 		return p, err
 	}
-	length, code := binary.BigEndian.Uint32(s.buf), binary.BigEndian.Uint32(s.buf[4:])
-	const lengthError = "invalid length of startup packet"
-	if length < 8 || length > maxStartupPacket+4 {
-		return p, violation(lengthError)
-	}
+	length := binary.BigEndian.Uint32(s.buf)
+	p.code = binary.BigEndian.Uint32(s.buf[4:])
+	startup := p.code>>16 == 3
 	switch {
-	case code == codeSSL:
-		p.kind = sslPacket
-	case code == codeGSS:
-		p.kind = gssPacket
-	case code == codeCancel:
-		p.kind = cancelPacket
-	case code>>16 == 3:
-		p.kind, p.minor = startupPacket, code&0xffff
-	default: // rejected before the rest of the packet arrives
-		return p, unsupported(code)
-	}
-	if (p.kind == sslPacket || p.kind == gssPacket) && length != 8 {
-		return p, violation(lengthError)
+	case length < 8 || length > maxStartupPacket+4 || (p.code == codeSSL || p.code == codeGSS) && length != 8:
+		return p, violation("invalid length of startup packet")
+	case !startup && p.code != codeSSL && p.code != codeGSS && p.code != codeCancel:
+		return p, unsupported(p.code) // before the rest of the packet arrives
 	}
 	if err := s.fill(int(length)); err != nil {
 		return p, err
 	}
 	b := s.buf[4:length]
 	s.buf = s.buf[length:]
-	switch p.kind {
-	case cancelPacket:
-		if p.cancel.Decode(b) != nil {
-			return p, violation("invalid length of query cancel packet")
-		}
-	case startupPacket:
-		err = p.decodeParams(b)
+	if startup {
+		return p, p.decodeParams(b)
 	}
-	return p, err
+	if p.code == codeCancel && p.cancel.Decode(b) != nil {
+		return p, violation("invalid length of query cancel packet")
+	}
+	return p, nil
 }
 
 // decodeParams decodes the parameters of a startup message.
