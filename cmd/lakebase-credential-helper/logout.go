@@ -176,7 +176,7 @@ func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error
 	c, host := l.conf, l.conf.Workspace.Value.HostPort()
 	switch {
 	case c.ClientID.Value != "":
-		l.accounts = []string{c.SecretAccount(), c.RecordAccount()}
+		l.accounts = []string{c.SecretAccount(), config.RecordAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)}
 		return nil
 	case c.Auth.Value != "" && c.Auth.Value != auth.AuthBrowser: // it has tokens alone
 		return nil

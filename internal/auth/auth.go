@@ -91,17 +91,20 @@ type Identity struct {
 // Key returns the cache key of the database token for conf. It contains every
 // setting that the strategy can read.
 func (id Identity) Key(conf config.Config) credential.Key {
-	return credential.Key{
+	key := credential.Key{
 		Identity:    id.Type,
 		Host:        conf.Workspace.Value.HostPort(),
 		WorkspaceID: conf.Workspace.Value.WorkspaceID,
 		Principal:   id.Principal,
-		Options:     conf.AuthOptions.Digest(id.Type),
 		Target:      conf.Target(),
 		TTL:         conf.TTL.Value,
 		Credential:  conf.Credential.Value,
 		ReadOnly:    conf.ReadOnly.Value,
 	}
+	if id.Type == AuthGitHubOIDC {
+		key.Audience = conf.Audience.Value
+	}
+	return key
 }
 
 // WorkspaceKey returns the cache key of the workspace token.

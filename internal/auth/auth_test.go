@@ -168,10 +168,10 @@ func TestIdentity_KeyOfEachSetting(t *testing.T) {
 	}
 	github := []string{"DATABRICKS_HOST", "localhost", "auth", AuthGitHubOIDC, "ACTIONS_ID_TOKEN_REQUEST_URL", "https://g.example/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"}
 	a, b := key(append(github, "audience", "a")...), key(append(github, "audience", "b")...)
-	if a.ID() == b.ID() || a.Options == "" || key(github...).Options != "" {
+	if a.ID() == b.ID() || a.Audience == "" || key(github...).Audience != "" {
 		t.Errorf("an option of the authentication type is not part of the key: %+v, %+v", a, b)
 	}
-	if other := key("audience", "a"); other.Options != "" {
+	if other := key("audience", "a"); other.Audience != "" {
 		t.Errorf("an option of another authentication type is part of the key: %+v", other)
 	}
 }

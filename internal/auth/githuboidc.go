@@ -41,7 +41,7 @@ func (s githubOIDC) Configure(_ context.Context, conf config.Config) (Source, Id
 // audience returns the configured audience, or the one that the host's discovery
 // document names.
 func (s githubOIDC) audience(ctx context.Context, conf config.Config, d *discovery) (string, error) {
-	if a := conf.AuthOptions["audience"].Value; a != "" {
+	if a := conf.Audience.Value; a != "" {
 		return a, nil
 	}
 	found, err := d.ask(ctx)

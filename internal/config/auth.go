@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
+	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -23,38 +26,62 @@ func (r *resolver) auth() {
 		return
 	}
 	c := &r.conf
-	stated, ways := r.statedAuth(), r.candidates()
+	stated, found := r.statedAuth(), r.candidates()
 	if r.err != nil {
 		return
 	}
 	if !stated.Given() {
-		ways = r.singleType(ways)
+		found = r.singleType(found)
 	}
 	switch {
 	case stated.Given():
 		c.Auth = stated
-		r.checkOption(ways)
-	case len(ways) > 0:
-		c.Auth = Value[string]{ways[0].auth, ways[0].from}
+	case len(found) > 0:
+		c.Auth = Value[string]{found[0].auth, found[0].from}
 	case r.section != nil && r.section.auth.Given():
 		c.Auth = r.authWord(r.section.auth)
 	}
-	r.pick(ways)
+	r.pick(found)
 	r.dropClientID()
+}
+
+// statedAuth returns the explicit authentication type. One in the environment is for
+// the environment's target only. An import is a service principal's secret.
+func (r *resolver) statedAuth() Value[string] {
+	v := getOwn(r, "auth", func(s string, _ Source) (string, error) { return s, nil })
+	im := r.in.Import
+	switch {
+	case im != nil && (!v.Given() || v.Source.Origin == FromEnvironment):
+		return Value[string]{AuthM2M, im.section.clientID.Source}
+	case im != nil && v.Value != AuthM2M:
+		r.fail(invalid(v.Source, "give --auth "+AuthM2M, "says %s, and %s has a secret for %s", sanitize.Quote(v.Value), im, AuthM2M))
+	case v.Given():
+		return r.authWord(v)
+	}
+	return v
+}
+
+// authWord validates an authentication type; the Databricks SDKs have more.
+func (r *resolver) authWord(v Value[string]) Value[string] {
+	v.Value = strings.TrimSpace(v.Value)
+	if !slices.Contains(AuthTypeNames(), v.Value) {
+		r.fail(invalid(v.Source, "choose one of them with --auth", "%s is not one of %s", sanitize.Quote(v.Value), strings.Join(AuthTypeNames(), ", ")))
+	}
+	return v
 }
 
 // singleType rejects candidates of different types. It ignores a personal access token
 // in the environment if an option or a profile names a service principal: a stray
 // variable must not change the identity.
-func (r *resolver) singleType(ways []candidate) []candidate {
-	for _, w := range ways {
-		if w.auth != ways[0].auth {
-			r.fail(conflictError(ways[0].from, ways[0].auth, w.from, w.auth))
+func (r *resolver) singleType(found []candidate) []candidate {
+	for _, w := range found {
+		if w.auth != found[0].auth {
+			r.fail(conflictError(found[0].from, found[0].auth, w.from, w.auth))
 			return nil
 		}
 	}
 	id := r.conf.ClientID
-	return slices.DeleteFunc(ways, func(w candidate) bool {
+	return slices.DeleteFunc(found, func(w candidate) bool {
 		stray := w.auth == AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
 		if stray {
 			r.note(w.from.String(), "not used: "+id.Source.String()+" names a service principal; --auth "+w.auth+" would choose it")
@@ -63,13 +90,20 @@ func (r *resolver) singleType(ways []candidate) []candidate {
 	})
 }
 
-// pick selects the first candidate of the chosen type, and notes the others.
-func (r *resolver) pick(ways []candidate) {
-	word := r.conf.Auth
-	for _, w := range ways {
+func conflictError(a Source, aWord string, b Source, bWord string) *Error {
+	return invalid(a, "choose with --auth "+aWord+" or --auth "+bWord+", or leave one of them out", "selects %s, but %s selects %s", aWord, b, bWord)
+}
+
+// pick selects the first candidate of the chosen type, and notes the others. An option
+// for another type is an error.
+func (r *resolver) pick(found []candidate) {
+	auth := r.conf.Auth
+	for _, w := range found {
 		switch {
-		case w.auth != word.Value:
-			r.note(w.from.String(), "not used: "+word.Source.String()+" says "+word.Value)
+		case w.auth != auth.Value && w.from.Origin == FromOption:
+			r.fail(conflictError(w.from, w.auth, auth.Source, auth.Value))
+		case w.auth != auth.Value:
+			r.note(w.from.String(), "not used: "+auth.Source.String()+" says "+auth.Value)
 		case r.candidate == nil:
 			r.candidate = &w
 		default:
@@ -78,77 +112,175 @@ func (r *resolver) pick(ways []candidate) {
 	}
 }
 
-// statedAuth returns the explicit authentication type. One in the environment is for
-// the environment's target only.
-func (r *resolver) statedAuth() Value[string] {
-	if im := r.in.Import; im != nil {
-		return r.statedByImport(im)
-	}
-	v := ownOrNone(r, "auth", func(s string, _ Source) (string, error) { return s, nil })
-	if !v.Given() {
-		return v
-	}
-	return r.authWord(v)
-}
-
-// statedByImport is statedAuth for an import, which is a service principal's secret.
-func (r *resolver) statedByImport(im *Import) Value[string] {
-	v := r.lookup(byOption("auth"))
-	switch {
-	case v.text == nil || v.from.Origin == FromEnvironment:
-		return Value[string]{AuthM2M, im.ClientID.Source}
-	case v.text[0] != AuthM2M:
-		r.fail(&Error{Name: v.from.String(), Problem: "says " + sanitize.Quote(v.text[0]) + ", and " + im.String() + " has a secret for " + AuthM2M, Fix: "give --auth " + AuthM2M})
-	}
-	return Value[string]{AuthM2M, v.from}
-}
-
-// authWord validates an authentication type; the Databricks SDKs have more.
-func (r *resolver) authWord(v Value[string]) Value[string] {
-	word := strings.TrimSpace(v.Value)
-	if !slices.Contains(AuthTypeNames(), word) {
-		r.fail(errorf(v.Source, "%s is not one of %s", sanitize.Quote(word), strings.Join(AuthTypeNames(), ", ")).withFix("choose one of them with --auth"))
-	}
-	return Value[string]{word, v.Source}
-}
-
-// ownOrNone is get without variables that belong to another target.
-func ownOrNone(r *resolver, option string, parse func(string, Source) (string, error)) Value[string] {
-	v := r.lookup(byOption(option))
-	if v.text != nil && v.from.Origin == FromEnvironment {
-		if why := r.foreignTo(""); why != "" {
-			r.note(v.from.String(), "not used: "+why)
-			return Value[string]{}
-		}
-	}
-	return get(r, option, "", parse)
-}
-
-// checkOption rejects an option that the chosen type ignores.
-func (r *resolver) checkOption(ways []candidate) {
-	for _, w := range ways {
-		if w.from.Origin == FromOption && w.auth != r.conf.Auth.Value {
-			r.fail(conflictError(w.from, w.auth, r.conf.Auth.Source, r.conf.Auth.Value))
-		}
-	}
-}
-
-func conflictError(a Source, aWord string, b Source, bWord string) *Error {
-	return &Error{Name: a.String(), Problem: "selects " + aWord + ", but " + b.String() + " selects " + bWord,
-		Fix: "choose with --auth " + aWord + " or --auth " + bWord + ", or leave one of them out"}
-}
-
 // dropClientID ignores a client ID if the chosen type is not a service principal's.
 func (r *resolver) dropClientID() {
 	c := &r.conf
-	if hasClientID(c.Auth.Value) || c.ClientID.Value == "" {
-		return
+	switch {
+	case hasClientID(c.Auth.Value) || c.ClientID.Value == "":
+	case c.ClientID.Source.Origin == FromOption:
+		r.fail(invalid(c.ClientID.Source, "leave it out, or choose with --auth "+AuthM2M,
+			"names a service principal, and %s chooses %s, which has none", c.Auth.Source, c.Auth.Value))
+	default:
+		r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client ID")
+		r.noClient, c.ClientID = c.ClientID.Value, Value[string]{}
 	}
-	if c.ClientID.Source.Origin == FromOption {
-		r.fail(&Error{Name: c.ClientID.Source.String(), Problem: "names a service principal, and " + c.Auth.Source.String() + " chooses " + c.Auth.Value + ", which has none",
-			Fix: "leave it out, or choose with --auth " + AuthM2M})
-		return
+}
+
+// candidates lists the credentials of options, variables and the section, the strongest
+// first.
+func (r *resolver) candidates() []candidate {
+	var out, env []candidate
+	const option = "client-secret-file"
+	byOption := len(r.in.Options[option]) > 0
+	if byOption {
+		out = append(out, candidate{AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
+			v := get(r, option, "", r.path)
+			return SecretSource{Kind: SecretInFile, Path: v.Value, Source: v.Source}, nil
+		}})
 	}
-	r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client ID")
-	r.noClient, c.ClientID = c.ClientID.Value, Value[string]{}
+	section := r.section.candidates(r)
+	for _, t := range authTypes {
+		for _, v := range t.variables {
+			switch why := r.foreignTo(t.Name); {
+			case r.in.Environ[v.name] == "" || byOption && t.Name == AuthM2M:
+			case why != "":
+				r.note(v.name, "not used: "+why)
+			case len(section) > 0 && r.conf.DatabricksProfile.Source.Origin == FromOption:
+				r.note(v.name, "not used: "+r.conf.DatabricksProfile.Source.String()+" names a section that has a secret")
+			default:
+				env = append(env, candidate{t.Name, Source{FromEnvironment, v.name}, func() (SecretSource, error) { return r.readVariable(v) }})
+			}
+		}
+	}
+	return slices.Concat(out, env, section)
+}
+
+// foreignTo returns why the environment's credential of a type belongs to another
+// target, or nothing. One without a client ID belongs to a host only.
+func (r *resolver) foreignTo(auth string) string {
+	if h := r.in.Environ[envHost]; h != "" {
+		w, err := ParseWorkspace(h, Source{FromEnvironment, envHost})
+		if err != nil || w.HostPort() != r.conf.Workspace.Value.HostPort() {
+			return "it belongs to " + envHost + ", and the target is " + r.conf.Workspace.Value.HostPort()
+		}
+	}
+	id := credential.Trim(r.in.Environ[envClientID])
+	switch target := r.conf.ClientID.Value; {
+	case id == "" || id == target || !hasClientID(auth):
+		return ""
+	case target == "":
+		return "it belongs to " + envClientID + ", and the target has no client ID"
+	default:
+		return "it belongs to " + envClientID + ", and the target's client ID is " + target
+	}
+}
+
+// readVariable reads the credential that a variable contains or names. If
+// DATABRICKS_OIDC_TOKEN_ENV holds the token itself, no error shows it.
+func (r *resolver) readVariable(v authVariable) (SecretSource, error) {
+	from := Source{FromEnvironment, v.name}
+	value, holder, what := r.in.Environ[v.name], from, v.holds
+	switch v.holds {
+	case aPath:
+		path, err := r.path(value, from)
+		return SecretSource{Kind: SecretInFile, Path: path, Source: from}, err
+	case aSecret:
+		if r.in.Environ[envSecretFile] != "" {
+			return SecretSource{}, invalid(from, "unset one of them", "conflicts with "+envSecretFile)
+		}
+	case aVariable:
+		name := strings.TrimSpace(value)
+		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+		if name == "" || len(name) > 64 || digitsOnly(name[:1]) || strings.Trim(name, letters) != "" {
+			return SecretSource{}, invalid(from, "name the variable that holds the token, or put the token into "+envOIDC, "does not hold the name of a variable")
+		}
+		if value, holder.Name, what = r.in.Environ[name], name, aToken; value == "" {
+			return SecretSource{}, invalid(from, "set "+name+" to the workload's token, or unset "+v.name, "names %s, which is not set", name)
+		}
+	}
+	s, err := parseSecret(what, value, holder)
+	return SecretSource{Kind: SecretInEnvironment, Text: s, Source: from}, err
+}
+
+// parseSecret validates a client secret or a token. No error shows it.
+func parseSecret(what, s string, from Source) (credential.Secret, error) {
+	secret, err := credential.ParseSecret(s)
+	if err == nil {
+		return secret, nil
+	}
+	fix := "copy it again, whole and on one line"
+	if e := (*credential.CharacterError)(nil); errors.As(err, &e) {
+		fix = e.Hint()
+	}
+	return credential.Secret{}, invalid(from, fix, "is not %s: it %v", what, err)
+}
+
+// secret locates the credential of the chosen type.
+func (r *resolver) secret() {
+	c := &r.conf
+	t, _ := LookupAuthType(c.Auth.Value)
+	switch {
+	case t.Workload && !c.WorkloadHost():
+		host := c.Workspace.Value.HostPort()
+		r.fail(invalid(c.Workspace.Source, "if it is right, pass it with --host "+host,
+			"%s is not in a Databricks domain, and a workload's token is sent elsewhere only on request", host))
+	case r.candidate != nil:
+		s, err := r.candidate.read()
+		if err != nil {
+			r.fail(err)
+		}
+		if c.Secret = s; s.Kind == SecretInSection && t.Name == AuthM2M {
+			c.Warnings = append(c.Warnings, Note{s.Source.String(), "the secret is stored in plain text; move it to the keychain with: " +
+				"lakebase-credential-helper login --import --databricks-profile " + r.section.name})
+		}
+	case t.Kind == SecretFromGitHub && c.GitHub == nil:
+		r.fail(invalid(c.Auth.Source, "give the job the permission id-token: write, or choose another authentication type with --auth",
+			"%s needs a job of GitHub Actions that may have a token, and %s", c.Auth.Value, r.noGitHub))
+	case t.Name != AuthM2M && len(t.variables) > 0:
+		r.requireVariable(t)
+	default:
+		c.Secret = SecretSource{Kind: t.Kind}
+	}
+}
+
+// requireVariable fails for a type whose variables are not set, or were ignored.
+func (r *resolver) requireVariable(t AuthType) {
+	var names []string
+	for _, v := range t.variables {
+		names = append(names, v.name)
+	}
+	slices.Reverse(names) // the plain one first
+	oneOf := strings.Join(names, " or ")
+	e := invalid(r.conf.Auth.Source, "set "+oneOf+", or choose another authentication type with --auth", "%s needs %s", t.Name, oneOf)
+	for _, n := range r.conf.Notes {
+		if slices.Contains(names, n.Name) {
+			e.Problem += "; " + n.String()
+		}
+	}
+	r.fail(e)
+}
+
+// github reads the two variables of a job that may request tokens. Every such job has
+// them, whatever cloud it is for, so they do not select an authentication type.
+func (r *resolver) github() {
+	address, secret := strings.TrimSpace(r.in.Environ[envGitHubURL]), r.in.Environ[envGitHub]
+	t, err := parseSecret(aToken, secret, Source{FromEnvironment, envGitHub})
+	unusable := func(name, why string) {
+		r.noGitHub = name + " " + why
+		if r.in.Environ[name] != "" {
+			r.note(name, "not used: it "+why)
+		}
+	}
+	switch u, bad := url.Parse(address); {
+	case r.in.Environ[envGitHubURL] == "":
+		unusable(envGitHubURL, "is not set")
+	case secret == "":
+		unusable(envGitHub, "is not set")
+	case bad != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
+		unusable(envGitHubURL, "is not an https address")
+	case err != nil:
+		unusable(envGitHub, "is not a token")
+	default:
+		r.conf.GitHub = &GitHubSource{URL: address, Token: t}
+	}
 }

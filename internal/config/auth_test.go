@@ -17,7 +17,7 @@ var named = []struct {
 	{"DATABRICKS_CLIENT_SECRET", " dose1\n", "oauth-m2m", SecretInEnvironment, "dose1", ""},
 	{"DATABRICKS_CLIENT_SECRET_FILE", "s.txt", "oauth-m2m", SecretInFile, "", "/home/me/dir/s.txt"},
 	{"DATABRICKS_OIDC_TOKEN", "eyJ.a.b\n", "env-oidc", SecretInEnvironment, "eyJ.a.b", ""},
-	{"DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "env-oidc", SecretInEnvironment, "eyJ.ci.b", ""},
+	{"DATABRICKS_OIDC_TOKEN_ENV", " CI_JWT ", "env-oidc", SecretInEnvironment, "eyJ.ci.b", ""},
 	{"DATABRICKS_OIDC_TOKEN_FILEPATH", "/run/token", "file-oidc", SecretInFile, "", "/run/token"},
 	{"DATABRICKS_TOKEN", " dapi1\n", "pat", SecretInEnvironment, "dapi1", ""},
 }
@@ -40,34 +40,48 @@ func checkCandidate(t *testing.T, what string, c Config, i int) {
 	t.Helper()
 	w, s := named[i], c.Secret
 	if c.Auth.Value != w.word || s.Kind != w.kind || s.Path != w.path || s.Text.Reveal() != w.text || s.Source.Name != w.name {
-		t.Errorf("%s: %s by %+v (text right: %v), want %+v", what, c.Auth.Value, s, s.Text.Reveal() == w.text, w)
+		t.Errorf("%s: got %s by %+v (text right: %v), want %+v", what, c.Auth.Value, s, s.Text.Reveal() == w.text, w)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", c), "dapi1") {
 		t.Errorf("%s: the token is printed", what)
 	}
 }
 
+const (
+	actionsURL   = "https://pipelines.actions.example/x?api-version=2.0"
+	actionsToken = "eyJ.r.q"
+)
+
+var actions = []string{"ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken}
+
+// GitHub's two variables, which every such job has, do not select a type beside it.
 func TestAuth_OneCredential(t *testing.T) {
 	for i, w := range named {
-		c := withCandidates(i).must(t)
-		checkCandidate(t, w.name, c, i)
-		if c.Auth.Source.Name != w.name || len(c.Warnings) != 0 {
-			t.Errorf("%s: auth is from %s, warnings %v", w.name, c.Auth.Source, c.Warnings)
-		}
-		if _, written := c.ProfileKeys()["auth"]; written {
-			t.Errorf("%s: what happens to be at hand is written to a profile", w.name)
-		}
-		if person := w.word == "pat"; person != (c.ClientID.Value == "") || person != (c.User.Value == "") {
-			t.Errorf("%s: client ID %q, user %q", w.name, c.ClientID.Value, c.User.Value)
+		for _, github := range []bool{false, true} {
+			g := withCandidates(i)
+			if github {
+				g.env[actions[0]], g.env[actions[2]] = actions[1], actions[3]
+			}
+			c := g.must(t)
+			checkCandidate(t, w.name, c, i)
+			if c.Auth.Source.Name != w.name || len(c.Warnings) != 0 || (c.GitHub != nil) != github || len(c.Notes) != 0 && c.ClientID.Value != "" {
+				t.Errorf("%s: got auth from %s, warnings %v, notes %v, GitHub %+v", w.name, c.Auth.Source, c.Warnings, c.Notes, c.GitHub)
+			}
+			if _, written := c.ProfileKeys()["auth"]; written {
+				t.Errorf("%s: a type that follows from a variable is written to a profile", w.name)
+			}
+			if user := w.word == "pat"; user != (c.ClientID.Value == "") || user != (c.User.Value == "") {
+				t.Errorf("%s: got client ID %q, user %q", w.name, c.ClientID.Value, c.User.Value)
+			}
 		}
 	}
-	c := given{env: env()}.must(t)
-	if c.Auth.Value != "" || c.Auth.Given() || c.Secret.Kind != SecretInKeychain || len(c.Notes) != 0 {
-		t.Errorf("without a credential, auth is %+v by %+v", c.Auth, c.Secret)
+	c := given{env: env(actions...)}.must(t)
+	if c.Auth.Given() || c.Secret.Kind != SecretInKeychain || len(c.Notes) != 0 || c.GitHub.URL != actionsURL || c.GitHub.Token.Reveal() != actionsToken {
+		t.Errorf("without a credential: got auth %+v by %+v, GitHub %+v", c.Auth, c.Secret, c.GitHub)
 	}
 	c = given{env: map[string]string{"DATABRICKS_HOST": "h.example", "LAKEBASE_ENDPOINT": "shop"}}.must(t)
-	if c.Auth.Value != "" || c.ClientID.Value != "" || c.User.Value != "" {
-		t.Errorf("a person in the keychain: %+v", c)
+	if c.Auth.Value != "" || c.ClientID.Value != "" || c.User.Value != "" || c.AuthType().Name != "external-browser" {
+		t.Errorf("a user in the keychain: got %+v", c)
 	}
 }
 
@@ -83,7 +97,7 @@ func TestAuth_TwoTypes(t *testing.T) {
 			for _, k := range []int{i, j} {
 				g, other := withCandidates(i, j), named[i+j-k]
 				g.options["auth"] = named[k].word
-				if strings.HasPrefix(other.name, "--") { // an option is never put aside in silence
+				if strings.HasPrefix(other.name, "--") { // an option is never ignored
 					_, err := g.resolve()
 					refused(t, err, other.name, "--auth", "selects")
 					continue
@@ -91,7 +105,7 @@ func TestAuth_TwoTypes(t *testing.T) {
 				c := g.must(t)
 				checkCandidate(t, a.name+" and "+b.name, c, k)
 				if n := notes(c, other.name); n != "not used: --auth says "+named[k].word {
-					t.Errorf("%s is noted as %q", other.name, n)
+					t.Errorf("%s: got note %q", other.name, n)
 				}
 			}
 		}
@@ -99,63 +113,60 @@ func TestAuth_TwoTypes(t *testing.T) {
 	// Within one type the option takes precedence, then the first variable.
 	checkCandidate(t, "an option", withCandidates(0, 1).must(t), 0)
 	c := withCandidates(3, 4).must(t)
-	checkCandidate(t, "a variable that is named", c, 4)
+	checkCandidate(t, "a named variable", c, 4)
 	if n := notes(c, "DATABRICKS_OIDC_TOKEN"); !strings.Contains(n, "DATABRICKS_OIDC_TOKEN_ENV takes precedence") {
-		t.Errorf("noted as %q", n)
+		t.Errorf("got note %q", n)
 	}
 }
 
 func TestAuth_Explicit(t *testing.T) {
+	kinds := map[string]SecretKind{"pat": SecretInEnvironment, "env-oidc": SecretInEnvironment, "file-oidc": SecretInFile, "github-oidc": SecretFromGitHub, "databricks-cli": SecretFromCLI}
+	all := "is not one of " + strings.Join(AuthTypeNames(), ", ")
 	for _, word := range AuthTypeNames() {
 		for _, g := range []given{
 			{env: env("DATABRICKS_AUTH_TYPE", word)},
 			{env: env(), options: map[string]string{"auth": " " + word}},
 			{env: map[string]string{}, options: map[string]string{"profile": "prod"}, profiles: prodProfile + "auth = " + word + "\n"},
 		} {
-			for name, v := range map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_OIDC_TOKEN": "j", "DATABRICKS_OIDC_TOKEN_FILEPATH": "/f", "ACTIONS_ID_TOKEN_REQUEST_URL": "https://gh.example/t",
-				"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "r"} {
-				g.env[name] = v
+			for i, more := 0, append(actions, "DATABRICKS_TOKEN", "t", "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f"); i < len(more); i += 2 {
+				g.env[more[i]] = more[i+1]
 			}
 			c := g.must(t)
-			kind := map[string]SecretKind{"pat": SecretInEnvironment, "env-oidc": SecretInEnvironment, "file-oidc": SecretInFile, "github-oidc": SecretFromGitHub, "databricks-cli": SecretFromCLI}[word]
-			if c.Auth.Value != word || c.Secret.Kind != kind || c.ProfileKeys()["auth"] != word {
-				t.Errorf("%s: %+v by %+v, a profile would be %v", word, c.Auth, c.Secret, c.ProfileKeys())
+			if c.Auth.Value != word || c.Secret.Kind != kinds[word] || c.ProfileKeys()["auth"] != word || word == "github-oidc" && !c.Secret.Text.IsZero() {
+				t.Errorf("%s: got %+v by %+v, profile keys %v", word, c.Auth, c.Secret, c.ProfileKeys())
 			}
 			if id, user := c.ClientID.Value != "", c.User.Value != ""; id != hasClientID(word) || id != user {
-				t.Errorf("%s: client ID %q, user %q", word, c.ClientID.Value, c.User.Value)
-			}
-			if word == "github-oidc" && !c.Secret.Text.IsZero() {
-				t.Error("the key to GitHub's token service is taken for the workload's token")
+				t.Errorf("%s: got client ID %q, user %q", word, c.ClientID.Value, c.User.Value)
 			}
 		}
 	}
-	for _, word := range []string{"azure-cli", "google-id", "metadata-service", "basic", "github-oidc-azure", "PAT", "oauth", "  "} {
+	for _, word := range []string{"azure-cli", "github-oidc-azure", "PAT", "  "} {
 		_, err := given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
-		refused(t, err, "DATABRICKS_AUTH_TYPE", "is not one of "+strings.Join(AuthTypeNames(), ", "))
+		refused(t, err, "DATABRICKS_AUTH_TYPE", all)
 		_, err = given{env: env(), options: map[string]string{"auth": word}}.resolve()
-		refused(t, err, "--auth", "is not one of "+strings.Join(AuthTypeNames(), ", "))
+		refused(t, err, "--auth", all)
+	}
+	// Part of the public interface and of cache keys.
+	const want = "oauth-m2m, external-browser, env-oidc, file-oidc, github-oidc, pat, databricks-cli"
+	if all != "is not one of "+want {
+		t.Errorf("got %s, want %s", all, want)
 	}
 }
 
 func TestAuth_MissingVariable(t *testing.T) {
 	for word, want := range map[string]string{"pat": "DATABRICKS_TOKEN", "env-oidc": "DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV", "file-oidc": "DATABRICKS_OIDC_TOKEN_FILEPATH",
 		"github-oidc": "ACTIONS_ID_TOKEN_REQUEST_URL is not set"} {
-		_, err := given{env: env(), options: map[string]string{"auth": word}}.resolve()
-		refused(t, err, "--auth", word+" needs", want, "choose another authentication type")
-		_, err = given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
-		refused(t, err, "DATABRICKS_AUTH_TYPE", word+" needs", want)
+		_, err := given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
+		refused(t, err, "DATABRICKS_AUTH_TYPE", word+" needs", want, "choose another authentication type")
 	}
-	// Those without anything at hand have a store of their own.
-	for _, word := range []string{"oauth-m2m", "external-browser", "databricks-cli"} {
+	for _, word := range []string{"oauth-m2m", "external-browser", "databricks-cli"} { // these have a store of their own
 		given{env: env(), options: map[string]string{"auth": word}}.must(t)
 	}
-	// A credential of another target is named in a note.
-	g := given{env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"auth": "pat", "host": "b.cloud.databricks.com"}}
-	_, err := g.resolve()
+	// A credential of another target is named.
+	_, err := given{env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"auth": "pat", "host": "b.cloud.databricks.com"}}.resolve()
 	refused(t, err, "--auth", "DATABRICKS_TOKEN: not used: it belongs to DATABRICKS_HOST, and the target is b.cloud.databricks.com")
 	for _, word := range []string{"oauth-m2m", "env-oidc", "file-oidc", "github-oidc"} {
-		g := given{env: env("DATABRICKS_CLIENT_ID", "", "DATABRICKS_OIDC_TOKEN", "t", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f"), options: map[string]string{"auth": word}}
-		_, err := g.resolve()
+		_, err := given{env: env("DATABRICKS_CLIENT_ID", "", "DATABRICKS_OIDC_TOKEN", "t", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f"), options: map[string]string{"auth": word}}.resolve()
 		refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID not set")
 	}
 }
@@ -163,47 +174,44 @@ func TestAuth_MissingVariable(t *testing.T) {
 func TestAuth_ForeignVariables(t *testing.T) {
 	variables := []string{"DATABRICKS_TOKEN", "t", "DATABRICKS_AUTH_TYPE", "pat", "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_ENV", "X", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f",
 		"DATABRICKS_TOKEN_AUDIENCE", "a", "DATABRICKS_CLIENT_SECRET", "s"}
-	for option, why := range map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"} {
-		c, err := given{env: env(variables...), options: map[string]string{option: "other"}}.resolve()
-		if err != nil || c.Auth.Value != "" || c.AuthOptions["audience"].Value != "" || c.Secret.Kind != SecretInKeychain {
-			t.Errorf("--%s: %v, %+v", option, err, c)
-			continue
+	for option, owner := range map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"} {
+		c := given{env: env(variables...), options: map[string]string{option: "other"}}.must(t)
+		if c.Auth.Value != "" || c.Audience.Value != "" || c.Secret.Kind != SecretInKeychain {
+			t.Errorf("--%s: got %+v", option, c)
 		}
 		for i := 0; i < len(variables); i += 2 {
+			why := owner
 			if variables[i] == "DATABRICKS_TOKEN" && option == "client-id" {
-				why = "--client-id names a service principal" // a token is for a host, and this identity is not its
+				why = "--client-id names a service principal" // a token is for a host, and for another identity
 			}
-			if n := notes(c, variables[i]); !strings.HasPrefix(n, "not used: "+strings.Split(why, ";")[0]) {
-				t.Errorf("--%s: %s is noted as %q", option, variables[i], n)
+			if n := notes(c, variables[i]); !strings.HasPrefix(n, "not used: "+why) {
+				t.Errorf("--%s: %s: got note %q", option, variables[i], n)
 			}
-			why = map[string]string{"host": "it belongs to DATABRICKS_HOST", "client-id": "it belongs to DATABRICKS_CLIENT_ID"}[option]
 		}
 	}
 	c := given{env: env(append(variables, "X", "j2")...)}.must(t)
-	if c.Auth.Value != "pat" || c.AuthOptions["audience"].Value != "a" || c.Secret.Text.Reveal() != "t" {
-		t.Errorf("the environment's own target: %+v", c)
+	if c.Auth.Value != "pat" || c.Audience.Value != "a" || c.Secret.Text.Reveal() != "t" {
+		t.Errorf("the environment's own target: got %+v", c)
 	}
 }
 
 // A token in the environment does not replace a named service principal.
 func TestAuth_StrayToken(t *testing.T) {
+	token := map[string]string{"DATABRICKS_TOKEN": "t"}
 	for name, g := range map[string]given{
-		"--client-id": {env: env(), options: map[string]string{"client-id": "other"}},
-		`key client_id of profile "prod" (` + profilesPath + `:3)`: {env: map[string]string{}, options: map[string]string{"profile": "prod"}, profiles: prodProfile},
+		"--client-id": {env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"client-id": "other"}},
+		`key client_id of profile "prod" (` + profilesPath + `:3)`: {env: token, options: map[string]string{"profile": "prod"}, profiles: prodProfile},
 	} {
-		g.env["DATABRICKS_TOKEN"] = "t"
 		c := g.must(t)
 		if n := notes(c, "DATABRICKS_TOKEN"); c.Auth.Value != "" || c.ClientID.Value == "" || !c.Secret.Text.IsZero() || n != "not used: "+name+" names a service principal; --auth pat would choose it" {
-			t.Errorf("%s: %+v, noted as %q", name, c.Auth, n)
+			t.Errorf("%s: got %+v, note %q", name, c.Auth, n)
 		}
 	}
-	g := given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "prod", "auth": "pat"}, profiles: prodProfile}
-	if c := g.must(t); c.Secret.Text.Reveal() != "t" || c.ClientID.Value != "" || c.User.Value != "" {
-		t.Errorf("--auth pat: %+v", c)
+	if c := (given{env: token, options: map[string]string{"profile": "prod", "auth": "pat"}, profiles: prodProfile}).must(t); c.Secret.Text.Reveal() != "t" || c.ClientID.Value != "" || c.User.Value != "" {
+		t.Errorf("--auth pat: got %+v", c)
 	}
-	g = given{env: map[string]string{"DATABRICKS_TOKEN": "t"}, options: map[string]string{"profile": "me"}, profiles: "[me]\nhost = h.example\nendpoint = shop\n"}
-	if c := g.must(t); c.Auth.Value != "pat" {
-		t.Errorf("a profile without a client ID: %+v", c.Auth)
+	if c := (given{env: token, options: map[string]string{"profile": "me"}, profiles: "[me]\nhost = h.example\nendpoint = shop\n"}).must(t); c.Auth.Value != "pat" {
+		t.Errorf("a profile without a client ID: got %+v", c.Auth)
 	}
 }
 
@@ -212,14 +220,14 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 		g := given{env: env("DATABRICKS_TOKEN", "t", "PGUSER", "env-client"), options: map[string]string{"auth": word}}
 		c := g.must(t)
 		if c.ClientID.Value != "" || c.User.Value != "" || notes(c, "DATABRICKS_CLIENT_ID") != "not used: "+word+" has no client ID" || !strings.Contains(notes(c, "PGUSER"), "it is the client ID") {
-			t.Errorf("%s: %q %q, notes %v", word, c.ClientID.Value, c.User.Value, c.Notes)
+			t.Errorf("%s: got %q %q, notes %v", word, c.ClientID.Value, c.User.Value, c.Notes)
 		}
 		if v, removed := c.ProfileKeys()["client_id"]; !removed || v != "" {
 			t.Errorf("%s: a profile would keep its client ID", word)
 		}
 		g.env["PGUSER"] = "analysts"
 		if c := g.must(t); c.User.Value != "analysts" || c.ProfileKeys()["user"] != "analysts" {
-			t.Errorf("%s: %q", word, c.User.Value)
+			t.Errorf("%s: got user %q", word, c.User.Value)
 		}
 		g.options["client-id"] = "x"
 		_, err := g.resolve()
@@ -230,88 +238,25 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 		profiles: "[me]\nhost = h.example\nauth = external-browser\nuser = ada@example.com\nendpoint = shop\n"}.must(t)
 	keys := c.ProfileKeys()
 	if v, removed := keys["user"]; c.User.Value != "sp" || !removed || v != "" || keys["auth"] != "oauth-m2m" || keys["client_id"] != "sp" {
-		t.Errorf("%q, and the profile would be %v", c.User.Value, keys)
+		t.Errorf("got user %q and profile keys %v", c.User.Value, keys)
 	}
-	// A login knows the user's name.
+	// A login returns the user's name.
 	c = given{options: map[string]string{"host": "h.example", "auth": "external-browser"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
 	c.User.Value = "ada@example.com"
 	if keys := c.ProfileKeys(); keys["user"] != "ada@example.com" || keys["auth"] != "external-browser" {
-		t.Errorf("the profile would be %v", keys)
+		t.Errorf("got profile keys %v", keys)
 	}
 }
 
-// An invalid token is refused by the name of its variable, and is not shown.
-func TestToken_Invalid(t *testing.T) {
-	for _, name := range []string{"DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN"} {
-		for _, v := range []string{" \n", "\ufeff", `"hunter2"`, "hunter2\u200b", "hunter2\u00a0x", "hunter2\x01", "hunter2\nx", "hunter2 x", "hunter2\u202e", "\x7fhunter2"} {
-			_, err := given{env: env(name, v)}.resolve()
-			refused(t, err, name, "is not a token")
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the value is shown: %v", err)
-			}
-		}
-		c := given{env: env(name, "\ufeff\teyJhbGciOi.J9-_~+/=.x \r\n")}.must(t)
-		if c.Secret.Text.Reveal() != "eyJhbGciOi.J9-_~+/=.x" {
-			t.Errorf("%s is taken as another token", name)
-		}
-		if c := (given{env: env(name, "")}).must(t); c.Auth.Value != "" {
-			t.Errorf("an empty %s counts: %+v", name, c.Auth)
-		}
-	}
-	_, err := given{env: env("DATABRICKS_OIDC_TOKEN_FILEPATH", "a\x00b")}.resolve()
-	refused(t, err, "DATABRICKS_OIDC_TOKEN_FILEPATH", "NUL")
-}
-
-func TestToken_NamedVariable(t *testing.T) {
-	c := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", " CI_JWT ", "CI_JWT", "eyJ.x.y")}.must(t)
-	if c.Auth.Value != "env-oidc" || c.Secret.Text.Reveal() != "eyJ.x.y" || c.Secret.Source.Name != "DATABRICKS_OIDC_TOKEN_ENV" {
-		t.Errorf("%+v", c.Secret)
-	}
-	for _, unset := range []map[string]string{env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT"), env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", ""),
-		env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "DATABRICKS_OIDC_TOKEN", "another")} {
-		_, err := given{env: unset}.resolve()
-		refused(t, err, "DATABRICKS_OIDC_TOKEN_ENV", "names CI_JWT, which is not set", "set CI_JWT")
-	}
-	_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", "hunter2\x01")}.resolve()
+// A variable that names another one: a token in its place is refused and not shown.
+func TestAuth_NamedVariable(t *testing.T) {
+	_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "DATABRICKS_OIDC_TOKEN", "another")}.resolve()
+	refused(t, err, "DATABRICKS_OIDC_TOKEN_ENV", "names CI_JWT, which is not set", "set CI_JWT")
+	_, err = given{env: env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", "hunter2\x01")}.resolve()
 	refused(t, err, "CI_JWT", "is not a token")
-	// A token in place of a variable's name is refused and not shown.
-	for _, v := range []string{"eyJhunter2.x.y", "9x", "a-b", "a=b", strings.Repeat("A", 65), "\x01", " "} {
+	for _, v := range []string{"eyJhunter2.x.y", "9x", "a-b", strings.Repeat("A", 65), "\x01", " "} {
 		_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", v)}.resolve()
 		refused(t, err, "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable", "DATABRICKS_OIDC_TOKEN")
-		if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the value is shown: %v", err)
-		}
-	}
-}
-
-const (
-	actionsURL   = "https://pipelines.actions.example/x?api-version=2.0"
-	actionsToken = "eyJ.r.q"
-)
-
-// The two variables that GitHub sets in every such job do not select a type: the job
-// may use another cloud.
-func TestGitHub_NoConflict(t *testing.T) {
-	both := []string{"ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken}
-	for i, w := range named {
-		g := withCandidates(i)
-		g.env[both[0]], g.env[both[2]] = both[1], both[3]
-		c := g.must(t)
-		checkCandidate(t, w.name, c, i)
-		if c.GitHub == nil || c.GitHub.URL != actionsURL || c.GitHub.Token.Reveal() != actionsToken || len(notes(c, both[0])+notes(c, both[2])) != 0 {
-			t.Errorf("%s: %+v, notes %v", w.name, c.GitHub, c.Notes)
-		}
-	}
-	c := given{env: env(both...)}.must(t)
-	if c.Auth.Value != "" || c.Secret.Kind != SecretInKeychain || c.GitHub == nil {
-		t.Errorf("nothing else is there: %+v", c)
-	}
-	if strings.Contains(fmt.Sprintf("%+v %+v", c, *c.GitHub), actionsToken) {
-		t.Error("the token is printed")
-	}
-	c = given{env: env(append(both, "DATABRICKS_AUTH_TYPE", "github-oidc")...)}.must(t)
-	if c.Secret.Kind != SecretFromGitHub || c.GitHub == nil || !c.Secret.Text.IsZero() {
-		t.Errorf("chosen: %+v", c.Secret)
 	}
 }
 
@@ -323,51 +268,47 @@ func TestGitHub_Unusable(t *testing.T) {
 		{"https://u:p@gh.example/", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
 		{"https://gh.example/#x", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
 		{"https:gh.example", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
-		{"https://gh.example/\x01", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
 		{" ", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
 		{actionsURL, "hunter2\x01", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "is not a token"},
 	} {
 		g := given{env: env("ACTIONS_ID_TOKEN_REQUEST_URL", tc.address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", tc.token), options: map[string]string{}}
 		c := g.must(t)
 		if n := notes(c, tc.name); c.GitHub != nil || (n == "not used: it "+tc.why) != (tc.why != "is not set") {
-			t.Errorf("%+v: %+v, noted as %q", tc, c.GitHub, n)
+			t.Errorf("%+v: got %+v, note %q", tc, c.GitHub, n)
 		}
 		g.options["auth"] = "github-oidc"
 		_, err := g.resolve()
 		refused(t, err, "--auth", tc.name+" "+tc.why, "id-token: write")
-		if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the value is shown: %v", err)
-		}
 	}
 }
 
+// A workload's token is sent to Databricks domains, to this machine, or on request.
 func TestWorkloadHost(t *testing.T) {
 	ours := []string{"x.cloud.databricks.com", "adb-1.2.azuredatabricks.net", "1.2.gcp.databricks.com", "x.cloud.databricks.us", "adb-1.2.databricks.azure.us", "adb-1.2.databricks.azure.cn",
 		"x.dev.databricks.com", "x.staging.cloud.databricks.com", "localhost", "127.0.0.1:8443", "[::1]:1"}
 	for _, word := range []string{"env-oidc", "file-oidc", "github-oidc"} {
 		at := func(host string) given {
-			return given{env: env("DATABRICKS_HOST", host, "DATABRICKS_AUTH_TYPE", word, "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f",
-				"ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken)}
+			return given{env: env(append(actions, "DATABRICKS_HOST", host, "DATABRICKS_AUTH_TYPE", word, "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f")...)}
 		}
 		for _, host := range ours {
 			if c := at(host).must(t); !c.WorkloadHost() {
-				t.Errorf("%s: it is not sent", host)
+				t.Errorf("%s: got false", host)
 			}
 		}
-		for _, host := range []string{"h.example", "cloud.databricks.com", "xcloud.databricks.com", "x.cloud.databricks.com.evil.example", "x.databricks.com", "x.databricksapps.com", "10.0.0.1", "x.azuredatabricks.net.example"} {
+		for _, host := range []string{"h.example", "cloud.databricks.com", "xcloud.databricks.com", "x.cloud.databricks.com.evil.example", "x.databricks.com", "10.0.0.1"} {
 			_, err := at(host).resolve()
 			refused(t, err, "DATABRICKS_HOST", host+" is not in a Databricks domain", "pass it with --host "+host)
 			g := at(host)
 			g.env["DATABRICKS_HOST"], g.options = "", map[string]string{"host": host}
 			if c := g.must(t); !c.WorkloadHost() {
-				t.Errorf("--host %s: it is not sent", host)
+				t.Errorf("--host %s: got false", host)
 			}
 		}
 	}
-	// Where no workload's token is chosen, that is auth's question.
-	c := given{env: env("DATABRICKS_HOST", "h.example", "ACTIONS_ID_TOKEN_REQUEST_URL", actionsURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", actionsToken)}.must(t)
+	// Where no workload's token is chosen, package auth asks.
+	c := given{env: env(append(actions, "DATABRICKS_HOST", "h.example")...)}.must(t)
 	if c.WorkloadHost() || (&Config{}).WorkloadHost() {
-		t.Error("h.example is a host for tokens of workloads")
+		t.Error("h.example: got true")
 	}
 }
 
@@ -376,20 +317,7 @@ func TestAudience(t *testing.T) {
 		_, err := given{env: env("DATABRICKS_TOKEN_AUDIENCE", v)}.resolve()
 		refused(t, err, "DATABRICKS_TOKEN_AUDIENCE", "is blank")
 	}
-	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.AuthOptions["audience"].Value != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
-		t.Errorf("%q", c.AuthOptions["audience"].Value)
+	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.Audience.Value != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
+		t.Errorf("got %q", c.Audience.Value)
 	}
-}
-
-func FuzzToken(f *testing.F) {
-	for _, s := range []string{"t", " t\n", "a b", "a\x00", "\u202e", "eyJ.x.y", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		v, err := token(s, option)
-		text := v.Reveal()
-		if (err == nil) == (text == "") || !strings.Contains(s, text) || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			t.Fatalf("%q is taken as %q, %v", s, text, err)
-		}
-	})
 }

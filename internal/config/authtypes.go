@@ -1,15 +1,55 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// AuthTypes returns the table of authentication types.
-func AuthTypes() []AuthType { return authTypes }
+// Authentication types that the configuration treats specially. The names of all
+// types are those of the Databricks SDKs (databricks-sdk-go config: auth_type).
+const (
+	AuthM2M = "oauth-m2m"
+	AuthPAT = "pat"
+)
+
+// AuthType is a row of the table of authentication types. Package auth has a strategy
+// for each.
+type AuthType struct {
+	Name       string // the value of --auth, and part of the key of cached tokens
+	Credential string // what it signs in with, as messages call it
+	Subject    string // who signs in, as messages call it
+	ClientID   bool   // signs in as the service principal of --client-id; else only the workspace knows who signs in
+	Workload   bool   // sends a workload's token, which goes to a Databricks domain only
+	Kind       SecretKind
+
+	variables []authVariable // of one type's variables the first that is set counts
+}
+
+// authVariable is an environment variable that contains or names the credential.
+type authVariable struct{ name, holds string }
+
+// What a variable holds, as messages call it.
+const (
+	aSecret   = "a secret"
+	aToken    = "a token"
+	aPath     = "a path"
+	aVariable = "the name of a variable"
+)
+
+var authTypes = []AuthType{
+	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
+		variables: []authVariable{{envSecret, aSecret}, {envSecretFile, aPath}}},
+	{Name: "external-browser", Credential: "the login", Subject: "user"},
+	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInEnvironment,
+		variables: []authVariable{{envOIDCName, aVariable}, {envOIDC, aToken}}},
+	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInFile,
+		variables: []authVariable{{envOIDCFile, aPath}}},
+	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretFromGitHub},
+	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
+		variables: []authVariable{{envToken, aToken}}},
+	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretFromCLI},
+}
 
 // AuthTypeNames returns the values of --auth.
 func AuthTypeNames() (names []string) {
@@ -48,65 +88,32 @@ func hasClientID(name string) bool {
 	return !ok || t.ClientID
 }
 
-// AuthOptions are the values of the settings that only some authentication types use.
-type AuthOptions map[string]Value[string]
+// SecretKind is the kind of place of a credential.
+type SecretKind int
 
-// Digest returns a hash of the options that a type uses, for the key of cached tokens:
-// with other options it may sign in as another identity. It is empty without options.
-func (o AuthOptions) Digest(authType string) string {
-	h, n := sha256.New(), 0
-	for _, s := range settings {
-		if v := o[s.Option]; s.AuthType == authType && v.Value != "" {
-			fmt.Fprintf(h, "%q=%q ", s.Option, v.Value)
-			n++
-		}
-	}
-	if n == 0 {
-		return ""
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+// The places. SecretInKeychain is a client secret or a user's refresh token.
+const (
+	SecretInKeychain SecretKind = iota
+	SecretInFile
+	SecretInEnvironment
+	SecretInSection  // of a .databrickscfg
+	SecretFromGitHub // Config.GitHub says where
+	SecretFromCLI    // the Databricks CLI is run
+)
+
+// SecretSource locates a client secret, a personal access token or a workload's token.
+// Text is set for SecretInEnvironment and SecretInSection, Path for SecretInFile.
+type SecretSource struct {
+	Kind   SecretKind
+	Path   string
+	Text   credential.Secret
+	Source Source
 }
 
-// maxAuthOption bounds the value of a setting of one authentication type, in bytes.
-const maxAuthOption = 512
-
-// authOptions reads the settings of single authentication types.
-func (r *resolver) authOptions() AuthOptions {
-	options := AuthOptions{}
-	for _, s := range settings {
-		if s.AuthType == "" {
-			continue
-		}
-		v := ownOrNone(r, s.Option, func(text string, from Source) (string, error) {
-			if text = strings.TrimSpace(text); text == "" || hasControl(text) || len(text) > maxAuthOption {
-				return "", errorf(from, "is blank, contains a control character or is longer than %d bytes", maxAuthOption).withFix("give a value, or leave it out")
-			}
-			return text, nil
-		})
-		if !v.Given() && r.section != nil {
-			v = r.section.options[s.Key]
-		}
-		if v.Given() {
-			options[s.Option] = v
-		}
-	}
-	return options
-}
-
-// requireVariable fails for a type whose variables are not set, or were ignored.
-func (r *resolver) requireVariable(t AuthType) {
-	var names []string
-	for _, v := range t.variables {
-		names = append(names, v.name)
-	}
-	slices.Reverse(names) // the plain one first
-	auth, any := r.conf.Auth, strings.Join(names, " or ")
-	e := errorf(auth.Source, "%s needs %s", auth.Value, any)
-	for _, n := range r.conf.Notes {
-		if slices.Contains(names, n.Name) {
-			e.Problem += "; " + n.String()
-		}
-	}
-	e.Fix = "set " + any + ", or choose another authentication type with --auth"
-	r.fail(e)
+// GitHubSource is the OIDC token service of a GitHub Actions job (GitHub documentation,
+// "OpenID Connect reference"). Token authenticates to that service only: it is not the
+// workload's token.
+type GitHubSource struct {
+	URL   string
+	Token credential.Secret
 }

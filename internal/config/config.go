@@ -80,11 +80,6 @@ const (
 	LogVerbose = "verbose"
 )
 
-// cacheWords lists the values of --cache.
-func cacheWords() []string {
-	return []string{CacheAuto, CacheKernel, CacheKeychain, CacheFile, CacheOff}
-}
-
 // Config is a complete, validated configuration.
 type Config struct {
 	Profile   Value[string]
@@ -93,10 +88,10 @@ type Config struct {
 	Endpoint  Value[string] // of Lakebase Autoscaling, whole or partial; at most one of Endpoint and Instance is set
 	Instance  Value[string] // of Lakebase Provisioned
 
-	Auth        Value[string] // name of an AuthType; empty: the stored secrets decide
-	AuthOptions AuthOptions   // settings of single authentication types
-	Secret      SecretSource  // the credential of that type
-	GitHub      *GitHubSource // GitHub Actions' token service; nil elsewhere
+	Auth     Value[string] // name of an AuthType; empty: the stored secrets decide
+	Audience Value[string] // of the token requested from GitHub
+	Secret   SecretSource  // the credential of that type
+	GitHub   *GitHubSource // GitHub Actions' token service; nil elsewhere
 	// DatabricksProfile is the section of a .databrickscfg that names the workspace.
 	// Empty with a source: that source overrides it.
 	DatabricksProfile Value[string]
@@ -210,12 +205,7 @@ func (e *Error) Hint() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// withFix sets the hint.
-func (e *Error) withFix(fix string) *Error {
-	e.Fix = fix
-	return e
-}
-
-func errorf(from Source, format string, args ...any) *Error {
-	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...)}
+// invalid returns the error of a value, with what to do about it.
+func invalid(from Source, fix, format string, args ...any) *Error {
+	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...), Fix: fix}
 }

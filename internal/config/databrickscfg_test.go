@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 const (
@@ -49,7 +47,7 @@ func TestSection_Target(t *testing.T) {
 		},
 	} {
 		c := choose("sp").must(t)
-		if c.Workspace.Value.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.Value != "env-client" || c.User.Value != "env-client" || c.Auth.Value != "oauth-m2m" || c.AuthOptions["audience"].Value != "api://sp" ||
+		if c.Workspace.Value.String() != "https://env.cloud.databricks.com/?o=7" || c.ClientID.Value != "env-client" || c.User.Value != "env-client" || c.Auth.Value != "oauth-m2m" || c.Audience.Value != "api://sp" ||
 			c.Secret.Kind != SecretInSection || c.Secret.Text.Reveal() != "dose1" || c.DatabricksProfile.Value != "sp" {
 			t.Errorf("sp: %+v", c)
 		}
@@ -90,17 +88,12 @@ func TestSection_Target(t *testing.T) {
 func TestSection_NotFound(t *testing.T) {
 	for _, name := range []string{"nobody", "__settings__"} {
 		_, err := bySection(name).resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "--databricks-profile: sp, other, me")
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "name one of these: sp, other, me")
 	}
 	g := bySection("sp")
 	g.sections = ""
 	_, err := g.resolve()
 	refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section [sp] not found: ", "/home/u/.databrickscfg", "DATABRICKS_CONFIG_FILE")
-	for _, f := range []func() (*DatabricksFile, error){nil, func() (*DatabricksFile, error) { return nil, nil }} {
-		g.change = func(in *Input) { in.Databricks = f }
-		_, err = g.resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "no .databrickscfg")
-	}
 	broken := errors.New("others can write it")
 	g.change = func(in *Input) { in.Databricks = func() (*DatabricksFile, error) { return nil, broken } }
 	if _, err := g.resolve(); !errors.Is(err, broken) {
@@ -118,9 +111,9 @@ func TestSection_NotFound(t *testing.T) {
 // Values with the same precedence as the choice of the section must agree with it.
 func TestSection_Conflict(t *testing.T) {
 	_, err := bySection("sp", "DATABRICKS_HOST", "b.cloud.databricks.com").resolve()
-	refused(t, err, "DATABRICKS_HOST", `names "b.cloud.databricks.com"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]", "is for env.cloud.databricks.com", "leave DATABRICKS_HOST out")
+	refused(t, err, "DATABRICKS_HOST", `names "b.cloud.databricks.com"`, "section [sp] of /home/u/.databrickscfg is for env.cloud.databricks.com", "leave DATABRICKS_HOST out")
 	_, err = bySection("sp", "DATABRICKS_CLIENT_ID", "b").resolve()
-	refused(t, err, "DATABRICKS_CLIENT_ID", `names "b"`, "DATABRICKS_CONFIG_PROFILE chooses the section [sp]")
+	refused(t, err, "DATABRICKS_CLIENT_ID", `names "b"`, "section [sp] of /home/u/.databrickscfg is for env-client")
 	c := bySection("sp", "DATABRICKS_HOST", "ENV.cloud.databricks.com:443", "DATABRICKS_CLIENT_ID", "env-client").must(t)
 	if c.Workspace.Source.Name != "DATABRICKS_HOST" || c.Workspace.Value.WorkspaceID != "7" || c.Secret.Text.Reveal() != "dose1" {
 		t.Errorf("they agree: %+v", c)
@@ -128,7 +121,7 @@ func TestSection_Conflict(t *testing.T) {
 	const profile = "[p]\nendpoint = shop\ndatabricks_profile = sp\n"
 	g := given{options: map[string]string{"profile": "p"}, profiles: profile + "host = b.example\n", sections: sectionsText}
 	_, err = g.resolve()
-	refused(t, err, `key host of profile "p" (`+profilesPath+`:4)`, "key databricks_profile of profile")
+	refused(t, err, `key host of profile "p" (`+profilesPath+`:4)`, "section [sp] of")
 	g.profiles = profile + "host = env.cloud.databricks.com\nclient_id = env-client\n"
 	g.must(t)
 }
@@ -213,7 +206,7 @@ func TestSection_AnotherType(t *testing.T) {
 }
 
 func TestImport_AuthType(t *testing.T) {
-	im, err := databricks(t, sectionsText).Import("sp", byHand)
+	im, err := databricks(sectionsText).Import("sp", byHand)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,13 +244,8 @@ const databricksText = "\xef\xbb\xbf; the tools' own\r\n[__settings__]\r\ndefaul
 
 var byHand = Source{FromOption, "--databricks-profile"}
 
-func databricks(t *testing.T, text string) *DatabricksFile {
-	t.Helper()
-	return ParseDatabricks("/home/u/.databrickscfg", []byte(text))
-}
-
 func TestImport(t *testing.T) {
-	d := databricks(t, databricksText)
+	d := databricks(databricksText)
 	for _, c := range []struct{ section, host, id, secret string }{
 		{"prod", "https://one.example.test/?o=7", "id-1", "dose#1;x"},
 		{"spog", "https://two.example.test/?o=42", "id-2", "dose2"},
@@ -268,10 +256,10 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: %v", c.section, err)
 			continue
 		}
-		if im.Workspace.Value.String() != c.host || im.ClientID.Value != c.id || im.Secret.Reveal() != c.secret {
-			t.Errorf("%s: %s, %s, and the secret is right: %t", c.section, im.Workspace.Value, im.ClientID.Value, im.Secret.Reveal() == c.secret)
+		if im.section.workspace.Value.String() != c.host || im.section.clientID.Value != c.id || im.Secret.Reveal() != c.secret {
+			t.Errorf("%s: %s, %s, and the secret is right: %t", c.section, im.section.workspace.Value, im.section.clientID.Value, im.Secret.Reveal() == c.secret)
 		}
-		if from := im.Workspace.Source.Name; !strings.Contains(from, "key host of ["+c.section+"] (/home/u/.databrickscfg:") {
+		if from := im.section.workspace.Source.Name; !strings.Contains(from, "key host of ["+c.section+"] (/home/u/.databrickscfg:") {
 			t.Errorf("the host is said to come from %s", from)
 		}
 	}
@@ -280,7 +268,7 @@ func TestImport(t *testing.T) {
 func TestImport_Rejects(t *testing.T) {
 	const head = "[p]\nhost = h.example.test\nclient_id = i\n"
 	for _, c := range []struct{ text, section, name, words string }{
-		{databricksText, "nobody", "--databricks-profile", "section [nobody]|prod, spog, account"},
+		{databricksText, "nobody", "--databricks-profile", "section [nobody]|DEFAULT, prod, spog, account"},
 		{databricksText, "__settings__", "--databricks-profile", "not found"},
 		{databricksText, "DEFAULT", "section [DEFAULT] of /home/u/.databrickscfg", "has no key client_id|prod, spog, account"},
 		{head, "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
@@ -291,93 +279,13 @@ func TestImport_Rejects(t *testing.T) {
 		{"[p]\nhost = http://h\nclient_id = i\nclient_secret = s\n", "p", "key host of [p] (/home/u/.databrickscfg:2)", "not https"},
 		{"[p]\nhost = h\nclient_id = a:b\nclient_secret = s\n", "p", "key client_id of [p] (/home/u/.databrickscfg:3)", "is not a client ID"},
 	} {
-		_, err := databricks(t, c.text).Import(c.section, byHand)
+		_, err := databricks(c.text).Import(c.section, byHand)
 		refused(t, err, c.name, strings.Split(c.words, "|")...)
 	}
 }
 
-// What the parser of the Databricks SDK reads is read with the same result.
-func TestParseDatabricks(t *testing.T) {
-	for text, want := range map[string]string{
-		"[p]\nhost: h.example\nclient_id = a:b\n":                "host=h.example client_id=a:b",
-		"[p]\nhost = https://h.example:8443\n":                   "host=https://h.example:8443",
-		"[p]\nhost = \"h.example\" # c\nclient_id = 'i' ; c\n":   "host=h.example client_id=i",
-		"[p]\nhost = \"a\" b\nclient_id = it's\n":                "host=\"a\" b client_id=it's",
-		"[p]\nhost = old\nhost = new\n":                          "host=new",
-		"[p]\nhost = h\n[q]\nhost = x\n[p]\nclient_id = i\n":     "host=h client_id=i",
-		"\ufeffhost = d\n[p]\nhost = h\n":                        "host=h",
-		"[p] trailing\n\"host\" = h\n`client_id`: i\n":           "host=h client_id=i",
-		"[p]\nhost = `h`\nclient_id = \"\"\"i # x\"\"\" ; c\n":   "host=h client_id=i # x",
-		"[p]\nscopes = `a,\n[q]\nhost = b`\nhost = h\n":          "scopes=a,\n[q]\nhost = b host=h",
-		"[p]\nhost = h.ex\\\n  ample\nclient_id = i\n":           "host=h.example client_id=i",
-		"nonsense\n[q\nhost = x\n[p]\nhost = h\n[r]\nnonsense\n": "host=h", // in other sections
-	} {
-		d := databricks(t, text)
-		values, ok := d.file.get("p")
-		var got []string
-		for _, key := range []string{"scopes", "host", "client_id"} {
-			if v, ok := values[key]; ok {
-				got = append(got, key+"="+v.text)
-			}
-		}
-		if err := d.file.problem("p"); !ok || err != nil || strings.Join(got, " ") != want {
-			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
-		}
-		if string(d.file.bytes()) != text {
-			t.Errorf("%q: written back as %q", text, d.file.bytes())
-		}
-	}
-	if values, _ := databricks(t, "host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").file.get("DEFAULT"); values["host"].text != "d.example" || values["client_id"].text != "i" {
-		t.Errorf("keys before the first section: got %v", values)
-	}
-	for text, line := range map[string]string{"[p]\r\nhost = h\r\nnonsense dose1\r\n": "3", "[p]\nhost = h\n[q dose1\n": "3", "[p]\n= dose1\n": "2", "[p]\nhost = `dose1\n": "2"} {
-		_, err := databricks(t, text).Import("p", byHand)
-		refused(t, err, "/home/u/.databrickscfg:"+line, "this line")
-		if strings.Contains(err.Error(), "dose1") {
-			t.Errorf("the line is shown: %v", err)
-		}
-	}
-}
-
-// The secret is removed with all its lines, and nothing else.
-func TestWithoutSecret_Forms(t *testing.T) {
-	for text, want := range map[string]string{
-		"[p]\nclient_secret: \"dose1\" # c\nhost: h\n":                            "[p]\nhost: h\n",
-		"client_secret = x\n[p]\nclient_secret = old\nclient_secret = dose1\n":    "client_secret = x\n[p]\n",
-		"[p]\nhost = h\n[q]\nnonsense\n[p]\nclient_secret = `dose1`\n[q]\nhost=x": "[p]\nhost = h\n[q]\nnonsense\n[p]\n[q]\nhost=x",
-		"[p]\nclient_secret = dose\\\n1\nhost = h\n":                              "[p]\nhost = h\n",
-	} {
-		if got, ok := databricks(t, text).WithoutSecret("p", credential.NewSecret("dose1")); !ok || string(got) != want {
-			t.Errorf("%q: got %q, %t; want %q", text, got, ok, want)
-		}
-	}
-}
-
-func TestWithoutSecret(t *testing.T) {
-	for _, c := range []struct{ section, secret, gone string }{
-		{"prod", "dose#1;x", "\tclient_secret\t=\tdose#1;x \t# until August\r\n"},
-		{"spog", "dose2", "client_secret = dose2\r\n"},
-		{"account", "dose3", "client_secret = dose3"},
-	} {
-		d := databricks(t, databricksText)
-		if _, ok := d.WithoutSecret(c.section, credential.NewSecret("another")); ok {
-			t.Errorf("%s: another secret's line was removed", c.section)
-		}
-		got, ok := d.WithoutSecret(c.section, credential.NewSecret(c.secret))
-		if want := strings.Replace(databricksText, c.gone, "", 1); !ok || string(got) != want {
-			t.Errorf("%s: %t\n%q\nis not\n%q", c.section, ok, got, want)
-		}
-		if _, ok := d.WithoutSecret(c.section, credential.NewSecret(c.secret)); ok {
-			t.Errorf("%s: it was removed twice", c.section)
-		}
-	}
-	if _, ok := databricks(t, databricksText).WithoutSecret("DEFAULT", credential.Secret{}); ok {
-		t.Error("no secret was removed")
-	}
-}
-
 func TestImport_Conflict(t *testing.T) {
-	im, err := databricks(t, databricksText).Import("prod", byHand)
+	im, err := databricks(databricksText).Import("prod", byHand)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,24 +316,4 @@ func TestImport_Conflict(t *testing.T) {
 		_, err := g.resolve()
 		refused(t, err, name, "section [prod] of /home/u/.databrickscfg is for", "leave "+name+" out")
 	}
-}
-
-func FuzzWithoutSecret(f *testing.F) {
-	f.Add([]byte(databricksText), "prod")
-	f.Add([]byte("[a]\nhost=h\nclient_id=i\nclient_secret=\"s\" # c\n[b]\nclient_secret=s"), "a")
-	f.Fuzz(func(t *testing.T, text []byte, section string) {
-		d := ParseDatabricks("f", text)
-		im, err := d.Import(section, byHand)
-		if err != nil {
-			return
-		}
-		out, ok := d.WithoutSecret(section, im.Secret)
-		if !ok || len(out) >= len(text) {
-			t.Fatalf("%t: %q → %q", ok, text, out)
-		}
-		again := ParseDatabricks("f", out)
-		if _, err := again.Import(section, byHand); err == nil {
-			t.Fatalf("the secret is still in %q", out)
-		}
-	})
 }

@@ -16,31 +16,25 @@ var collections = []string{"projects", "branches", "endpoints"}
 // endpoint validates the name of an endpoint, branch or project; the latter two are
 // enough if they have one endpoint. It expands PROJECT/BRANCH/ENDPOINT to the long form.
 func endpoint(s string, from Source) (string, error) {
-	wrong := &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an endpoint's name",
-		Fix: "name it as " + EndpointForm + ", or as PROJECT or PROJECT/BRANCH where that leaves one choice"}
-	parts := strings.Split(s, "/")
-	ids := parts
-	if parts[0] == collections[0] {
+	wrong := invalid(from, "name it as "+EndpointForm+", or as PROJECT or PROJECT/BRANCH where that leaves one choice", "%s is not an endpoint's name", sanitize.Quote(s))
+	ids := strings.Split(s, "/")
+	if ids[0] != collections[0] {
+		if e := checkShortName(s, ids, from); e != nil {
+			return "", e
+		}
+	} else {
+		parts := ids
 		ids = nil
-		for i, p := range parts {
-			if i%2 == 1 {
-				ids = append(ids, p)
-			} else if i/2 >= len(collections) || p != collections[i/2] {
+		for i := 0; i < len(parts); i += 2 {
+			if i/2 >= len(collections) || parts[i] != collections[i/2] || i+1 == len(parts) {
 				return "", wrong
 			}
+			ids = append(ids, parts[i+1])
 		}
-		if len(parts)%2 == 1 {
-			return "", wrong
-		}
-	} else if e := checkIDs(ids, from); e != nil {
-		return "", e
-	}
-	if len(ids) > len(collections) {
-		return "", wrong
 	}
 	var long []string
 	for i, id := range ids {
-		if !isLabel(id) {
+		if i >= len(collections) || !isLabel(id) {
 			return "", wrong
 		}
 		long = append(long, collections[i], id)
@@ -48,19 +42,18 @@ func endpoint(s string, from Source) (string, error) {
 	return strings.Join(long, "/"), nil
 }
 
-// checkIDs validates a short name. A UID of the console does not identify the project
-// or branch.
-func checkIDs(ids []string, from Source) *Error {
-	last, name := ids[len(ids)-1], strings.Join(ids, "/")
+// checkShortName rejects words that begin longer names. A UID of the console does not
+// identify the project or branch.
+func checkShortName(name string, ids []string, from Source) *Error {
+	last := ids[len(ids)-1]
+	const list = "; lakebase-credential-helper endpoints lists them"
 	switch {
 	case slices.Contains(collections, ids[0]) || ids[0] == "instances":
-		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is not an endpoint's name", Fix: "name it as " + EndpointForm}
-	case strings.HasPrefix(last, "ep-") && isUID(last) && len(ids) < 3:
-		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is an endpoint's id in host names, not its name",
-			Fix: "name its project and branch too, as in PROJECT/BRANCH/" + last + "; lakebase-credential-helper endpoints lists them"}
-	case strings.HasPrefix(last, "br-") && isUID(last) && len(ids) < 2:
-		return &Error{Name: from.String(), Problem: sanitize.Quote(name) + " is a branch's id in the console, not its name",
-			Fix: "name its project too, as in PROJECT/" + last + "; lakebase-credential-helper endpoints lists them"}
+		return invalid(from, "name it as "+EndpointForm, "%s is not an endpoint's name", sanitize.Quote(name))
+	case strings.HasPrefix(last, "ep-") && IsUID(last) && len(ids) < 3:
+		return invalid(from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list, "%s is an endpoint's id in host names, not its name", sanitize.Quote(name))
+	case strings.HasPrefix(last, "br-") && IsUID(last) && len(ids) < 2:
+		return invalid(from, "name its project too, as in PROJECT/"+last+list, "%s is a branch's id in the console, not its name", sanitize.Quote(name))
 	}
 	return nil
 }
@@ -71,16 +64,13 @@ func SplitEndpoint(name string) (project, branch, endpoint string) {
 	return parts[1], parts[3], parts[5]
 }
 
-// isUID reports whether an id looks like one of those that the console's address and
+// IsUID reports whether an id looks like one of those that the console's address and
 // host names show: "br-" or "ep-", words, and random letters and digits ("ep-rapid-
 // cherry-y12fhu7x", Databricks documentation, "Computes and endpoints"). A branch
 // or endpoint may have a name of its own that looks so.
-func isUID(id string) bool {
-	rest, ok := strings.CutPrefix(id, "ep-")
-	if !ok {
-		rest, ok = strings.CutPrefix(id, "br-")
-	}
-	if !ok || !isLabel(id) {
+func IsUID(id string) bool {
+	prefix, rest, _ := strings.Cut(id, "-")
+	if prefix != "ep" && prefix != "br" || !isLabel(id) {
 		return false
 	}
 	return strings.Contains(rest, "-") || len(rest) >= 8 && strings.ContainsAny(rest, "0123456789")
@@ -90,5 +80,5 @@ func isUID(id string) bool {
 // without UIDs, or there is none.
 func (c *Config) EndpointWhole() bool {
 	_, branch, endpoint := SplitEndpoint(c.Endpoint.Value)
-	return c.Endpoint.Value == "" || endpoint != "" && !isUID(branch) && !isUID(endpoint)
+	return c.Endpoint.Value == "" || endpoint != "" && !IsUID(branch) && !IsUID(endpoint)
 }

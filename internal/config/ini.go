@@ -4,111 +4,183 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// ini is a file of [sections] with key = value lines. Writing it back keeps comments,
-// order, spacing and line ends, which libraries do not.
+// ini is a file of [sections] with key = value lines, read as the parser of the Databricks
+// SDK does (gopkg.in/ini.v1): "key: value", quoted keys and values, and values of several
+// lines. Writing it back keeps comments, order, spacing and line ends, which libraries do not.
 type ini struct {
 	name  string
 	bom   bool
 	lines []iniLine
-	where map[string][]int // the lines of each section; nil: outdated
+	index map[string][]int // the lines of each section; nil: outdated
 }
 
 type iniLine struct {
 	raw     string // with its line end; a value of several lines has them all
 	number  int    // of the line in the file
-	problem string // why a line of a .databrickscfg is not read
+	problem string // why the line is not read; it does not show the line, which may contain a secret
 	section string // the section of the line
 	key     string // empty: not a setting
 	value   string
 	header  bool
 }
 
-// parseINI reads data; its errors name file and line.
-func parseINI(name string, data []byte) (*ini, error) {
+// parseINI reads data. Keys before the first header belong to section implicit. A line that
+// cannot be read is an error of its section alone: see problem.
+func parseINI(name string, data []byte, implicit string) *ini {
 	f := &ini{name: name}
-	if rest, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
-		f.bom, data = true, rest
-	}
-	section, seen := "", map[string]int{}
-	for n, raw := range strings.SplitAfter(string(data), "\n") {
-		if raw == "" {
+	data, f.bom = bytes.CutPrefix(data, []byte("\xef\xbb\xbf"))
+	section := implicit
+	lines := strings.SplitAfter(string(data), "\n")
+	for n := 0; n < len(lines); n++ {
+		if lines[n] == "" {
 			continue
 		}
-		l := iniLine{raw: raw, number: n + 1, section: section}
-		text := strings.TrimSpace(raw)
-		if text != "" && text[0] != '#' && text[0] != ';' {
-			if err := l.parse(text); err != nil {
-				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: err.Error(), Fix: "correct line " + strconv.Itoa(n+1) + " of " + name + ": it holds [name], key = value, or # and a comment"}
+		l := iniLine{raw: lines[n], number: n + 1, section: section}
+		switch text := strings.TrimSpace(l.raw); {
+		case isComment(text):
+		case text[0] == '[':
+			if end := strings.LastIndexByte(text, ']'); end > 0 && strings.TrimSpace(text[1:end]) != "" {
+				section = strings.TrimSpace(text[1:end])
+				l.header, l.section = true, section
+			} else {
+				l.problem = "this line is not a [profile] header"
 			}
-			section = l.section
-			id := l.section + "\x00" + l.key
-			if first, twice := seen[id]; twice {
-				fix := fmt.Sprintf("delete line %d or line %d of %s", first, n+1, name)
-				if l.header {
-					fix = fmt.Sprintf("rename one of the two sections, in lines %d and %d of %s, or merge them", first, n+1, name)
-				}
-				return nil, &Error{Name: fmt.Sprintf("%s:%d", name, n+1), Problem: fmt.Sprintf("duplicate %s, first in line %d", l.what(), first), Fix: fix}
-			}
-			seen[id] = n + 1
+		default:
+			used := l.parse(text, lines[n+1:])
+			l.raw += strings.Join(lines[n+1:n+1+used], "")
+			n += used
 		}
 		f.lines = append(f.lines, l)
 	}
-	return f, nil
+	return f
 }
 
-func (l *iniLine) what() string {
-	if l.header {
-		return "[" + l.section + "]"
+// parse reads a setting and returns how many of the next lines belong to it.
+func (l *iniLine) parse(text string, next []string) (used int) {
+	key, value, ok := cutKey(text)
+	if !ok {
+		l.problem = "this line is neither a [profile], a key = value, nor a comment"
+		return 0
 	}
-	return "key " + l.key
-}
-
-// parse reads a header or a setting. A comment at the end of a line needs a
-// space before it, so that a value may hold a '#'.
-func (l *iniLine) parse(text string) error {
-	if text[0] == '[' {
-		end := strings.IndexByte(text, ']')
-		rest := strings.TrimSpace(text[end+1:])
-		name := strings.TrimSpace(text[1:max(end, 1)])
-		if name == "" || !isComment(rest) {
-			return fmt.Errorf("this line is not a [profile] header") // not shown: it may contain a value
+	for _, quote := range []string{`"""`, "`"} {
+		rest, ok := strings.CutPrefix(value, quote)
+		if !ok {
+			continue
 		}
-		l.header, l.section = true, name
-		return nil
-	}
-	key, value, found := strings.Cut(text, "=")
-	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-	switch {
-	case !found || key == "":
-		return fmt.Errorf("this line is neither a [profile], a key = value, nor a comment")
-	case l.section == "":
-		return fmt.Errorf("key %s is before the first [profile]", sanitize.Quote(key))
-	}
-	if len(value) > 1 && value[0] == '"' {
-		if end := strings.IndexByte(value[1:], '"'); end >= 0 {
-			if !isComment(strings.TrimSpace(value[end+2:])) {
-				return fmt.Errorf("unexpected text after the quoted value of key %s", sanitize.Quote(key))
+		if end := strings.LastIndex(rest, quote); end >= 0 {
+			l.key, l.value = key, rest[:end]
+			return 0
+		}
+		rest += "\n"
+		for i, line := range next {
+			if end := strings.LastIndex(line, quote); end >= 0 {
+				l.key, l.value = key, rest+line[:end]
+				return i + 1
 			}
-			l.key, l.value = key, value[1:end+1]
-			return nil
+			rest += line
+		}
+		l.problem = "the quoted value of this line does not end"
+		return 0
+	}
+	for strings.HasSuffix(value, `\`) && used < len(next) { // continued in the next line
+		line := strings.TrimSpace(next[used])
+		value = value[:len(value)-1] + line
+		if used++; line == "" {
+			break
+		}
+	}
+	l.key, l.value = key, unquoteValue(value)
+	return used
+}
+
+// cutKey splits a setting at the first '=' or ':' behind its key, which may be quoted.
+func cutKey(text string) (key, value string, ok bool) {
+	rest := text
+	for _, quote := range []string{`"""`, `"`, "`"} {
+		if in, quoted := strings.CutPrefix(text, quote); quoted {
+			if key, rest, ok = strings.Cut(in, quote); !ok {
+				return "", "", false
+			}
+			break
+		}
+	}
+	i := strings.IndexAny(rest, "=:")
+	if i < 0 {
+		return "", "", false
+	}
+	if !ok {
+		key = rest[:i]
+	}
+	key = strings.TrimSpace(key)
+	return key, strings.TrimSpace(rest[i+1:]), key != ""
+}
+
+// unquoteValue removes the comment, which a space precedes, and the quotation marks of
+// a value.
+func unquoteValue(value string) string {
+	if value != "" && (value[0] == '"' || value[0] == '\'') {
+		if end := strings.IndexByte(value[1:], value[0]); end >= 0 && isComment(strings.TrimSpace(value[end+2:])) {
+			return value[1 : end+1]
 		}
 	}
 	value = " " + value
 	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
 		value, _, _ = strings.Cut(value, mark)
 	}
-	l.key, l.value = key, strings.TrimSpace(value)
-	return nil
+	return strings.TrimSpace(value)
 }
 
 // isComment reports whether text is one, or empty.
 func isComment(text string) bool { return text == "" || text[0] == '#' || text[0] == ';' }
+
+// problem returns the error of the first line of a section that could not be read.
+func (f *ini) problem(section string) error {
+	for _, l := range f.lines {
+		if l.section == section && l.problem != "" {
+			return f.lineError(l, l.problem)
+		}
+	}
+	return nil
+}
+
+func (f *ini) lineError(l iniLine, problem string) *Error {
+	return &Error{Name: fmt.Sprintf("%s:%d", f.name, l.number), Problem: problem,
+		Fix: fmt.Sprintf("correct line %d of %s: it holds [name], key = value, or # and a comment", l.number, f.name)}
+}
+
+// strict returns an error for what the SDK's parser ignores: lines that cannot be read,
+// keys before the first section, and sections and keys that are given twice.
+func (f *ini) strict() error {
+	seen := map[[2]string]int{}
+	for _, l := range f.lines {
+		what := "key " + l.key
+		switch {
+		case l.problem != "":
+			return f.lineError(l, l.problem)
+		case l.header && strings.ContainsAny(l.section, "[]"):
+			return f.lineError(l, "this line is not a [profile] header")
+		case l.header:
+			what = "[" + l.section + "]"
+		case l.key == "":
+			continue
+		case l.section == "":
+			return f.lineError(l, "key "+sanitize.Quote(l.key)+" is before the first [profile]")
+		}
+		id := [2]string{l.section, l.key}
+		if first, twice := seen[id]; twice {
+			e := f.lineError(l, fmt.Sprintf("duplicate %s, first in line %d", what, first))
+			e.Fix = fmt.Sprintf("delete or rename it in line %d or line %d of %s", first, l.number, f.name)
+			return e
+		}
+		seen[id] = l.number
+	}
+	return nil
+}
 
 // sections lists the names in their order.
 func (f *ini) sections() []string {
@@ -123,74 +195,72 @@ func (f *ini) sections() []string {
 	return out
 }
 
-// get returns a section's settings as key → (value, line number).
-func (f *ini) get(section string) (map[string]iniValue, bool) {
-	if f.where == nil { // makes the lookup of all sections linear
-		f.where = map[string][]int{}
-		for n, l := range f.lines {
-			f.where[l.section] = append(f.where[l.section], n)
-		}
-	}
-	out, found := map[string]iniValue{}, false
-	for _, n := range f.where[section] {
-		l := f.lines[n]
-		found = found || l.header || l.key != ""
-		if l.key != "" {
-			out[l.key] = iniValue{l.value, l.number}
-		}
-	}
-	return out, found
-}
-
 type iniValue struct {
 	text string
 	line int
 }
 
+// get returns a section's settings by key. Of a key that is given twice the last counts.
+func (f *ini) get(section string) (values map[string]iniValue, found bool) {
+	if f.index == nil { // makes the lookup of all sections linear
+		f.index = map[string][]int{}
+		for n, l := range f.lines {
+			f.index[l.section] = append(f.index[l.section], n)
+		}
+	}
+	values = map[string]iniValue{}
+	for _, n := range f.index[section] {
+		l := f.lines[n]
+		found = found || l.header || l.key != ""
+		if l.key != "" {
+			values[l.key] = iniValue{l.value, l.number}
+		}
+	}
+	return values, found
+}
+
 // set writes key = value to section: in place of the key's line, else after the
 // section's last setting, else in a new section at the end.
 func (f *ini) set(section, key, value string) {
-	f.where = nil
+	f.index = nil
 	eol := "\n"
 	if len(f.lines) > 0 && strings.HasSuffix(f.lines[0].raw, "\r\n") {
 		eol = "\r\n"
 	}
 	written := value
-	if value != strings.TrimSpace(value) || strings.ContainsAny(value, "#;") || strings.HasPrefix(value, `"`) {
+	if value != unquoteValue(value) || strings.HasSuffix(value, `\`) || strings.HasPrefix(value, "`") {
 		written = `"` + value + `"`
 	}
 	line := iniLine{raw: key + " = " + written + eol, section: section, key: key, value: value}
 	last := -1
 	for i, l := range f.lines {
-		if l.section != section {
-			continue
-		}
-		if l.key == key && !l.header {
-			if l.value != value { // one that is the same keeps its comment and spacing
-				f.lines[i] = line
-			}
+		switch {
+		case l.section != section:
+		case l.key == key && l.value == value: // keeps its comment and spacing
 			return
-		}
-		if l.header || l.key != "" {
+		case l.key == key:
+			f.lines[i] = line
+			return
+		case l.header || l.key != "":
 			last = i
 		}
 	}
 	if n := len(f.lines); n > 0 && !strings.HasSuffix(f.lines[n-1].raw, "\n") {
 		f.lines[n-1].raw += eol
 	}
-	if last < 0 {
-		if len(f.lines) > 0 {
-			f.lines = append(f.lines, iniLine{raw: eol})
-		}
-		f.lines = append(f.lines, iniLine{raw: "[" + section + "]" + eol, section: section, header: true}, line)
+	if last >= 0 {
+		f.lines = slices.Insert(f.lines, last+1, line)
 		return
 	}
-	f.lines = append(f.lines[:last+1], append([]iniLine{line}, f.lines[last+1:]...)...)
+	if len(f.lines) > 0 {
+		f.lines = append(f.lines, iniLine{raw: eol})
+	}
+	f.lines = append(f.lines, iniLine{raw: "[" + section + "]" + eol, section: section, header: true}, line)
 }
 
 // remove deletes a section's setting, with all its lines.
 func (f *ini) remove(section, key string) {
-	f.where = nil
+	f.index = nil
 	f.lines = slices.DeleteFunc(f.lines, func(l iniLine) bool { return l.section == section && l.key == key && !l.header })
 }
 

@@ -4,21 +4,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Profiles is a parsed profiles file.
-type Profiles struct {
-	file *ini
-}
+type Profiles struct{ file *ini }
 
 // ParseProfiles reads the file called name. Its errors name file and line.
 func ParseProfiles(name string, data []byte) (*Profiles, error) {
-	f, err := parseINI(name, data)
-	if err != nil {
+	f := parseINI(name, data, "")
+	if err := f.strict(); err != nil {
 		return nil, err
 	}
 	return &Profiles{f}, nil
@@ -42,12 +40,12 @@ func (p *Profiles) Value(profile, key string) string {
 // Set writes keys to a profile, which it creates if necessary, and returns the whole
 // file. An empty value removes its key. The rest of the file is unchanged.
 func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
-	if profile == "" || strings.ContainsAny(profile, "[]\r\n") || hasControl(profile) || profile != strings.TrimSpace(profile) {
-		return nil, &Error{Name: "--profile", Problem: sanitize.Quote(profile) + " cannot be a profile's name", Fix: "choose a name without brackets, line ends and white space around it"}
+	if profile == "" || strings.ContainsAny(profile, "[]") || hasControl(profile) || profile != strings.TrimSpace(profile) {
+		return nil, &Error{Name: "--profile", Problem: sanitize.Quote(profile) + " cannot be a profile's name",
+			Fix: "choose a name without brackets, line ends and white space around it"}
 	}
 	for _, s := range settings { // in the table's order, so that files read alike
-		v, given := keys[s.Key]
-		switch {
+		switch v, given := keys[s.Key]; {
 		case s.Key == "" || !given:
 		case v == "":
 			p.file.remove(profile, s.Key)
@@ -56,17 +54,13 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 		}
 	}
 	out := p.file.bytes()
-	again, err := parseINI(p.file.name, out)
-	if err != nil {
-		return nil, err
-	}
-	got, _ := again.get(profile)
-	for k, v := range keys {
-		if got[k].text != v {
-			return nil, &Error{Name: "key " + k, Problem: sanitize.Quote(v) + " cannot be written to a profile", Fix: "give a value without line ends and quotes"}
+	again, err := ParseProfiles(p.file.name, out)
+	for _, l := range p.file.lines { // everything must be read back as it was written
+		if err == nil && l.key != "" && again.Value(l.section, l.key) != l.value {
+			err = &Error{Name: "key " + l.key, Problem: sanitize.Quote(l.value) + " cannot be written to a profile", Fix: "give a value without line ends and quotes"}
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // values returns the profile's settings by option name, or an error for an unknown key.
@@ -76,23 +70,17 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].line - section[b].line }) {
 		v := section[key]
 		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.file.name, v.line)}
-		if strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix) {
+		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })
+		switch {
+		case strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix):
 			out[key] = raw{[]string{v.text}, from}
-			continue
-		}
-		s := byKey(key)
-		if s == nil {
-			e := errorf(from, "unknown key")
-			if secretKey(key) {
-				e.Problem = "profiles must not contain secrets"
-				e.Fix = "remove the line, then store the secret with: lakebase-credential-helper login --profile " + name
-			} else {
-				e.Fix = "known keys: " + strings.Join(keys(), ", ")
-			}
-			return nil, e
-		}
-		if v.text != "" {
-			out[s.Option] = raw{[]string{v.text}, from}
+		case i >= 0 && v.text != "":
+			out[settings[i].Option] = raw{[]string{v.text}, from}
+		case i >= 0:
+		case slices.Contains([]string{"client_secret", "password", "token", "secret", "pgpassword"}, strings.ToLower(key)):
+			return nil, invalid(from, "remove the line, then store the secret with: lakebase-credential-helper login --profile "+name, "profiles must not contain secrets")
+		default:
+			return nil, invalid(from, "known keys: "+strings.Join(keys(), ", "), "unknown key")
 		}
 	}
 	return out, nil
@@ -100,15 +88,6 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 
 // setPrefix begins the keys of a profile that set a variable by a template.
 const setPrefix = "set."
-
-func byKey(key string) *Setting {
-	for i := range settings {
-		if settings[i].Key == key && key != "" {
-			return &settings[i]
-		}
-	}
-	return nil
-}
 
 // keys lists the profile's keys, sorted.
 func keys() []string {
@@ -118,29 +97,86 @@ func keys() []string {
 			out = append(out, s.Key)
 		}
 	}
-	sort.Strings(out)
+	slices.Sort(out)
 	return append(out, setPrefix+"NAME")
 }
 
-func secretKey(key string) bool {
-	switch strings.ToLower(key) {
-	case "client_secret", "password", "token", "secret", "pgpassword":
-		return true
-	}
-	return false
-}
-
 // ProfileKeys returns what login writes to a profile, by key. An empty value removes
-// the key.
+// the key: where an option names another target or identity, those of the old one go.
 func (c Config) ProfileKeys() map[string]string {
 	keys := map[string]string{}
-	for _, s := range settings {
-		if s.stored == nil {
-			continue
-		}
-		if text, ok := s.stored(&c); ok {
-			keys[s.Key] = text
+	write := func(key, value string, given, remove bool) {
+		if given && value != "" {
+			keys[key] = value
+		} else if remove {
+			keys[key] = ""
 		}
 	}
+	port := ""
+	if c.PGPort.Given() {
+		port = strconv.Itoa(c.PGPort.Value)
+	}
+	newTarget := c.TargetFrom().Origin == FromOption
+	write("host", c.Workspace.Value.String(), c.Workspace.Given(), false)
+	write("client_id", c.ClientID.Value, c.ClientID.Given(), c.ClientID.Value == "" && !hasClientID(c.Auth.Value))
+	// A type that only follows from a secret may be gone at the next start.
+	write("auth", c.Auth.Value, c.Auth.Given() && c.Auth.Source != c.Secret.Source && c.Auth.Source != c.ClientID.Source, false)
+	write("audience", c.Audience.Value, c.Audience.Given(), false)
+	write("databricks_profile", c.DatabricksProfile.Value, true, c.DatabricksProfile.Given())
+	write("endpoint", c.Endpoint.Value, c.Endpoint.Given(), newTarget)
+	write("instance", c.Instance.Value, c.Instance.Given(), newTarget)
+	write("pghost", c.PGHost.Value, c.PGHost.Given(), newTarget)
+	write("pgport", port, c.PGPort.Given(), newTarget)
+	write("database", c.Database.Value, c.Database.Given(), false)
+	// A user's own name is written even where the workspace named it.
+	write("user", c.User.Value, c.User.Given() || c.ClientID.Value == "", c.ClientID.Source.Origin == FromOption && !c.User.Given())
+	write("sslrootcert", c.SSLRootCert.Value, c.SSLRootCert.Given(), false)
+	write("cacert", c.CACert.Value, c.CACert.Given(), false)
 	return keys
+}
+
+// SecretAccount is the keychain account of a service principal's secret: one for each
+// host and client ID, so that a secret cannot be read for another host.
+func SecretAccount(host, clientID string) string { return "secret:" + host + ":" + clientID }
+
+// SecretAccount returns the configured identity's account.
+func (c *Config) SecretAccount() string {
+	return SecretAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
+}
+
+// SplitSecretAccount is the reverse of SecretAccount. The client ID has no
+// colon in it; the host may.
+func SplitSecretAccount(account string) (host, clientID string, ok bool) {
+	rest, ok := strings.CutPrefix(account, "secret:")
+	i := strings.LastIndexByte(rest, ':')
+	if !ok || i < 0 {
+		return "", "", false
+	}
+	return rest[:i], rest[i+1:], true
+}
+
+// RecordAccount is the keychain account of the secret's metadata: when it was created
+// and when it expires. It holds no secret.
+func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
+
+// RefreshAccount is the keychain account of a user's refresh token: one for each host
+// and user name.
+func RefreshAccount(host, user string) string { return "refresh:" + host + ":" + user }
+
+// SplitRefreshAccount is the reverse of RefreshAccount. The host is read first: a
+// user name may have colons in it, but does not begin like a port (see CheckUser).
+func SplitRefreshAccount(account string) (host, user string, ok bool) {
+	rest, ok := strings.CutPrefix(account, "refresh:")
+	end := strings.IndexByte(rest, ':')
+	if strings.HasPrefix(rest, "[") {
+		end = strings.IndexByte(rest, ']') + 1
+	}
+	if !ok || end <= 0 || !strings.HasPrefix(rest[end:], ":") {
+		return "", "", false
+	}
+	host, user = rest[:end], rest[end+1:]
+	if port, after, found := strings.Cut(user, ":"); found && digitsOnly(port) {
+		host, user = host+":"+port, after
+	}
+	return host, user, user != ""
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -16,21 +15,14 @@ type Input struct {
 	Dir      string              // the working directory, for relative paths
 	Profiles func() (*Profiles, error)
 	// Databricks reads the .databrickscfg when a section is chosen. Without a file it
-	// is nil or returns fs.ErrNotExist.
-	Databricks func() (*DatabricksFile, error)
-	// ProfilesPath is named in errors about a profile that does not exist.
-	ProfilesPath string
-	// NewProfile allows a profile that does not exist yet; the environment then sets
-	// what the options do not.
-	NewProfile bool
-	// NoEndpoint makes endpoint and instance optional.
-	NoEndpoint bool
-	// NoTarget resolves no target at all.
-	NoTarget bool
-	// Listens is set for a program that is a server itself, whatever --refresh is.
-	Listens bool
-	// Import, if not nil, sets host and client ID.
-	Import *Import
+	// returns fs.ErrNotExist.
+	Databricks   func() (*DatabricksFile, error)
+	ProfilesPath string  // for errors about a profile that does not exist
+	NewProfile   bool    // the profile need not exist; the environment then sets what the options do not
+	NoEndpoint   bool    // endpoint and instance are optional
+	NoTarget     bool    // no target is resolved at all
+	Listens      bool    // the program is a server itself, whatever --refresh is
+	Import       *Import // if not nil, sets host and client ID
 }
 
 // raw is a setting's text and its source.
@@ -39,17 +31,17 @@ type raw struct {
 	from Source
 }
 
+func (v raw) last() string { return v.text[len(v.text)-1] }
+
 type resolver struct {
 	in        Input
 	profile   map[string]raw // nil: no profile in use
-	name      string
-	section   *section   // of a .databrickscfg; nil: none in use
-	candidate *candidate // the chosen credential; nil: none is configured
-	// noClient is the client ID that was ignored for a user.
-	noClient string
-	noGitHub string // why GitHub's token service cannot be used
-	conf     Config
-	err      error
+	section   *section       // of a .databrickscfg; nil: none in use
+	candidate *candidate     // the chosen credential; nil: none is configured
+	noClient  string         // the client ID that was ignored for a user
+	noGitHub  string         // why GitHub's token service cannot be used
+	conf      Config
+	err       error
 }
 
 // Resolve makes a Config. Its errors are *Error and name the option, variable
@@ -93,29 +85,26 @@ func (r *resolver) openProfile() error {
 	if v.text == nil {
 		return nil
 	}
-	name := v.text[len(v.text)-1]
+	name := v.last()
 	if name == "" {
-		return errorf(v.from, "is empty").withFix("give a value, or leave the option out")
+		return emptyError(v.from)
 	}
 	r.conf.Profile = Value[string]{name, v.from}
 	profiles, err := r.in.Profiles()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case profiles != nil && profiles.Has(name):
+		r.profile, err = profiles.values(name)
+		return err
+	case r.in.NewProfile:
+		return nil
 	}
-	if profiles == nil || !profiles.Has(name) {
-		if r.in.NewProfile {
-			return nil
-		}
-		e := &Error{Name: v.from.String(), Problem: "profile " + sanitize.Quote(name) + " not found in " + r.in.ProfilesPath,
-			Fix: "create it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"}
-		if profiles != nil && len(profiles.Names()) > 0 {
-			e.Fix = "name one of these with --profile: " + strings.Join(profiles.Names(), ", ")
-		}
-		return e
+	fix := "create it with: lakebase-credential-helper login --profile " + name + " --host … --client-id … --endpoint …"
+	if profiles != nil && len(profiles.Names()) > 0 {
+		fix = "name one of these with --profile: " + strings.Join(profiles.Names(), ", ")
 	}
-	r.name = name
-	r.profile, err = profiles.values(name)
-	return err
+	return invalid(v.from, fix, "profile %s not found in %s", sanitize.Quote(name), r.in.ProfilesPath)
 }
 
 func byOption(name string) Setting {
@@ -152,20 +141,41 @@ func (r *resolver) lookupBelow(s Setting) raw {
 
 // get parses one setting; def is its default.
 func get[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
+	return getUnless(r, option, def, "", parse)
+}
+
+// getUnless is get without the value of a weaker source than an option if there is a
+// reason to ignore it, which is noted.
+func getUnless[T any](r *resolver, option string, def T, why string, parse func(string, Source) (T, error)) Value[T] {
 	v := r.lookup(byOption(option))
-	if v.text == nil {
+	switch {
+	case v.text == nil:
+		return Value[T]{Value: def}
+	case why != "" && v.from.Origin != FromOption:
+		r.note(v.from.String(), "not used: "+why)
+		return Value[T]{Value: def}
+	case v.last() == "": // only an option can be given and empty
+		r.fail(emptyError(v.from))
 		return Value[T]{Value: def}
 	}
-	text := v.text[len(v.text)-1]
-	if text == "" { // only an option can be given and empty
-		r.fail(errorf(v.from, "is empty").withFix("give a value, or leave the option out"))
-		return Value[T]{Value: def}
-	}
-	t, err := parse(text, v.from)
+	t, err := parse(v.last(), v.from)
 	if err != nil {
 		r.fail(err)
 	}
 	return Value[T]{t, v.from}
+}
+
+func emptyError(from Source) *Error {
+	return invalid(from, "give a value, or leave the option out", "is empty")
+}
+
+// getOwn is get without variables that belong to another target.
+func getOwn(r *resolver, option string, parse func(string, Source) (string, error)) Value[string] {
+	why := ""
+	if r.lookup(byOption(option)).from.Origin == FromEnvironment {
+		why = r.foreignTo("")
+	}
+	return getUnless(r, option, "", why, parse)
 }
 
 func trimmed[T any](parse func(string, Source) (T, error)) func(string, Source) (T, error) {
@@ -178,13 +188,9 @@ func (r *resolver) word(option string) Value[string] {
 	return get(r, option, s.Default, oneOf(s.Words))
 }
 
-func between(min, max time.Duration) func(string, Source) (time.Duration, error) {
-	return func(s string, from Source) (time.Duration, error) { return duration(s, from, min, max) }
-}
-
 func (r *resolver) path(s string, from Source) (string, error) {
 	if strings.ContainsRune(s, 0) {
-		return "", errorf(from, "contains a NUL").withFix("remove the NUL character")
+		return "", invalid(from, "remove the NUL character", "contains a NUL")
 	}
 	if filepath.IsAbs(s) || r.in.Dir == "" {
 		return filepath.Clean(s), nil
@@ -194,16 +200,13 @@ func (r *resolver) path(s string, from Source) (string, error) {
 
 // ignoredVariables notes the target's variables that a profile overrides.
 func (r *resolver) ignoredVariables() {
-	if r.profile == nil {
-		return
-	}
 	for _, s := range settings {
-		if !s.Target || len(r.in.Options[s.Option]) > 0 {
+		if r.profile == nil || !s.Target || len(r.in.Options[s.Option]) > 0 {
 			continue
 		}
 		for _, name := range s.Env {
-			if r.in.Environ[name] != "" && !(r.in.Import != nil && s.Option == "databricks-profile") {
-				r.note(name, "not used: profile "+sanitize.Quote(r.name)+" defines the target")
+			if r.in.Environ[name] != "" && (r.in.Import == nil || s.Option != "databricks-profile") {
+				r.note(name, "not used: profile "+sanitize.Quote(r.conf.Profile.Value)+" defines the target")
 			}
 		}
 	}
@@ -221,24 +224,25 @@ func (r *resolver) complete() {
 		return
 	}
 	r.need("endpoint", c.Target() == "")
-	if c.TTL.Value != 0 && r.err == nil && (c.Instance.Value != "" || c.Credential.Value == CredentialWorkspace) {
-		r.fail(&Error{Name: c.TTL.Source.String(), Problem: "is for the database credentials of an endpoint alone; other tokens live as long as the workspace says", Fix: "leave it out"})
+	if c.TTL.Value != 0 && (c.Instance.Value != "" || c.Credential.Value == CredentialWorkspace) {
+		r.fail(invalid(c.TTL.Source, "leave it out", "is for the database credentials of an endpoint alone; other tokens live as long as the workspace says"))
 	}
 }
 
 func (r *resolver) need(option string, missing bool) {
-	if !missing || r.err != nil {
+	if !missing {
 		return
 	}
 	s := byOption(option)
 	key, or, and := s.Key, "", ""
 	if option == "endpoint" {
-		i := byOption("instance")
-		key, or, and = key+" or "+i.Key, " or --"+i.Option, ", or --"+i.Option+" ("+i.Env[0]+") for Lakebase Provisioned"
+		key, or, and = "endpoint or instance", " or --instance", ", or --instance (LAKEBASE_INSTANCE) for Lakebase Provisioned"
 	}
 	if r.profile != nil {
-		r.fail(&Error{Name: "profile " + sanitize.Quote(r.name), Problem: "has no key " + key + " (" + r.in.ProfilesPath + ")", Fix: "add it to the profile, or give --" + option + or})
+		r.fail(&Error{Name: "profile " + sanitize.Quote(r.conf.Profile.Value), Problem: "has no key " + key + " (" + r.in.ProfilesPath + ")",
+			Fix: "add it to the profile, or give --" + option + or})
 		return
 	}
-	r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set", Fix: "give one of them" + and + ", or name a profile with --profile"})
+	r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set",
+		Fix: "give one of them" + and + ", or name a profile with --profile"})
 }

@@ -14,7 +14,7 @@ func shown(c Config) map[string]string {
 		"host": s(c.Workspace.Value, c.Workspace.Source), "client-id": s(c.ClientID.Value, c.ClientID.Source), "endpoint": s(c.Endpoint.Value, c.Endpoint.Source), "instance": s(c.Instance.Value, c.Instance.Source),
 		"pghost": s(c.PGHost.Value, c.PGHost.Source), "pgport": s(c.PGPort.Value, c.PGPort.Source), "database": s(c.Database.Value, c.Database.Source),
 		"user": s(c.User.Value, c.User.Source), "sslmode": s(c.SSLMode.Value, c.SSLMode.Source), "sslrootcert": s(c.SSLRootCert.Value, c.SSLRootCert.Source),
-		"cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source), "audience": s(c.AuthOptions["audience"].Value, c.AuthOptions["audience"].Source),
+		"cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source), "audience": s(c.Audience.Value, c.Audience.Source),
 		"databricks-profile": s(c.DatabricksProfile.Value, c.DatabricksProfile.Source),
 	}
 }
@@ -40,9 +40,6 @@ var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want
 func TestPrecedence_CoversSettings(t *testing.T) {
 	for _, s := range Settings() {
 		row, ok := targets[s.Option]
-		if !ok && s.AuthType != "" { // all of these are read as audience is
-			continue
-		}
 		if ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
 			t.Errorf("--%s: the setting and its row of the test differ", s.Option)
 		}

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"slices"
-	"strconv"
-	"time"
-)
+import "slices"
 
 // Setting is a row of the table from which the options, the environment variables,
 // the profile keys, the help, the manual and the shell completion are made.
@@ -16,17 +12,12 @@ type Setting struct {
 	Category Category
 	Target   bool     // part of the target, which comes as a whole from the options and either a profile or the environment
 	Decisive bool     // decides about workspace, identity or target: doctor cannot continue where it is wrong
-	AuthType string   // the only authentication type that uses it; its value is in Config.AuthOptions
 	Many     bool     // the option can be repeated
 	Bool     bool     // the option takes no value
 	Value    string   // placeholder of the value in help
 	Usage    string   // help line
 	Words    []string // all values, for completion; nil: others are valid too
 	Default  string   // as help shows it; where it is one of Words, it is the value itself
-
-	// stored returns what login writes to the profile's key: an empty text removes the
-	// key, false leaves it as it is. It is nil for a key that login does not write.
-	stored func(*Config) (text string, ok bool)
 }
 
 // Category groups settings in help, and by the commands for which they mean something.
@@ -62,53 +53,43 @@ var settings = []Setting{
 	{Option: "profile", Alias: "p", Env: []string{"LAKEBASE_PROFILE"}, Category: CategoryTarget, Decisive: true,
 		Value: "NAME", Usage: "read the target from this profile"},
 	{Option: "host", Env: []string{envHost}, Key: "host", Category: CategoryTarget, Target: true, Decisive: true,
-		Value: "HOST", Usage: "workspace host",
-		stored: func(c *Config) (string, bool) { return c.Workspace.Value.String(), c.Workspace.Given() }},
+		Value: "HOST", Usage: "workspace host"},
 	{Option: "client-id", Env: []string{envClientID}, Key: "client_id", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "ID", Usage: "application ID of the service principal", stored: storedClientID},
+		Value: "ID", Usage: "application ID of the service principal"},
 	{Option: "client-secret-file", Env: []string{envSecretFile}, Category: CategoryAuth, Decisive: true,
 		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
 	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found", stored: storedAuth},
+		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found"},
 	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's",
-		AuthType: "github-oidc", stored: storedAuthOption("audience")},
+		Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's"},
 	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "NAME", Usage: "read host and identity from this section of ~/.databrickscfg",
-		stored: func(c *Config) (string, bool) { return c.DatabricksProfile.Value, c.DatabricksProfile.Given() }},
+		Value: "NAME", Usage: "read host and identity from this section of ~/.databrickscfg"},
 	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Category: CategoryTarget, Target: true, Decisive: true,
-		Value: "NAME", Usage: "projects/P/branches/B/endpoints/E, or a part that is unambiguous",
-		stored: ofStoredTarget(func(c *Config) (string, bool) { return c.Endpoint.Value, c.Endpoint.Given() })},
+		Value: "NAME", Usage: "projects/P/branches/B/endpoints/E, or a part that is unambiguous"},
 	{Option: "instance", Env: []string{"LAKEBASE_INSTANCE"}, Key: "instance", Category: CategoryTarget, Target: true, Decisive: true,
-		Value: "NAME", Usage: "Lakebase Provisioned instance, instead of --endpoint",
-		stored: ofStoredTarget(func(c *Config) (string, bool) { return c.Instance.Value, c.Instance.Given() })},
+		Value: "NAME", Usage: "Lakebase Provisioned instance, instead of --endpoint"},
 	{Option: "credential", Category: CategoryToken, Decisive: true,
 		Value: "KIND", Usage: "password for the database: database token or workspace token", Words: []string{CredentialDatabase, CredentialWorkspace}, Default: CredentialDatabase},
 	{Option: "read-only", Category: CategoryTarget, Bool: true,
 		Usage: "connect to the target's read-only host"},
 	{Option: "pghost", Env: []string{"PGHOST"}, Key: "pghost", Category: CategoryTarget, Target: true,
-		Value: "HOST", Usage: "database host; given as an option, it is not verified with the workspace", Default: "looked up",
-		stored: ofStoredTarget(func(c *Config) (string, bool) { return c.PGHost.Value, c.PGHost.Given() })},
+		Value: "HOST", Usage: "database host; given as an option, it is not verified with the workspace", Default: "looked up"},
 	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Category: CategoryTarget, Target: true,
-		Value: "PORT", Usage: "database port", Default: "5432",
-		stored: ofStoredTarget(func(c *Config) (string, bool) { return strconv.Itoa(c.PGPort.Value), c.PGPort.Given() })},
+		Value: "PORT", Usage: "database port", Default: "5432"},
 	{Option: "pghostaddr", Category: CategoryLogin,
 		Value: "IP", Usage: "connect to this address; the certificate is still verified for PGHOST"},
 	{Option: "database", Alias: "d", Env: []string{"PGDATABASE"}, Key: "database", Category: CategoryTarget, Target: true,
-		Value: "NAME", Usage: "database name", Default: "databricks_postgres",
-		stored: text(func(c *Config) Value[string] { return c.Database })},
+		Value: "NAME", Usage: "database name", Default: "databricks_postgres"},
 	{Option: "user", Alias: "U", Env: []string{"PGUSER"}, Key: "user", Category: CategoryTarget, Target: true, Decisive: true,
-		Value: "ROLE", Usage: "Postgres role", Default: "the client ID, or the user who signs in", stored: storedUser},
+		Value: "ROLE", Usage: "Postgres role", Default: "the client ID, or the user who signs in"},
 	{Option: "sslmode", Env: []string{"PGSSLMODE"}, Key: "sslmode", Category: CategoryConnection, Target: true,
 		Value: "MODE", Usage: "verify-full, or require (the server is not verified)", Words: []string{VerifyFull, Require}, Default: VerifyFull},
 	{Option: "child-sslmode", Category: CategoryCommand,
 		Value: "MODE", Usage: "PGSSLMODE of the command", Words: []string{VerifyFull, verifyCA, Require}, Default: "as --sslmode"},
 	{Option: "sslrootcert", Env: []string{"PGSSLROOTCERT"}, Key: "sslrootcert", Category: CategoryConnection, Target: true,
-		Value: "PATH", Usage: "root certificates for the database", Default: "the system's",
-		stored: text(func(c *Config) Value[string] { return c.SSLRootCert })},
+		Value: "PATH", Usage: "root certificates for the database", Default: "the system's"},
 	{Option: "cacert", Env: []string{"LAKEBASE_CACERT"}, Key: "cacert", Category: CategoryConnection, Target: true,
-		Value: "PATH", Usage: "additional root certificates for the workspace",
-		stored: text(func(c *Config) Value[string] { return c.CACert })},
+		Value: "PATH", Usage: "additional root certificates for the workspace"},
 	{Option: "ttl", Env: []string{"LAKEBASE_TTL"}, Category: CategoryToken,
 		Value: "TIME", Usage: "lifetime of the database token, 5m to 1h", Default: "the server's"},
 	{Option: "min-ttl", Env: []string{"LAKEBASE_MIN_TTL"}, Category: CategoryToken,
@@ -142,7 +123,7 @@ var settings = []Setting{
 	{Option: "health-listen", Category: CategoryService,
 		Value: "ADDR", Usage: "serve /startup, /readiness and /liveness on HOST:PORT"},
 	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Key: "cache", Category: CategoryGeneral,
-		Value: "STORE", Usage: "token cache: auto, kernel, keychain, file, off", Words: cacheWords(), Default: CacheAuto},
+		Value: "STORE", Usage: "token cache: auto, kernel, keychain, file, off", Words: []string{CacheAuto, CacheKernel, CacheKeychain, CacheFile, CacheOff}, Default: CacheAuto},
 	{Option: "runtime-dir", Category: CategoryGeneral,
 		Value: "PATH", Usage: "directory for locks and login records"},
 	{Option: "verbose", Category: CategoryGeneral, Bool: true,
@@ -151,96 +132,6 @@ var settings = []Setting{
 		Usage: "report errors only"},
 	{Option: "log-format", Category: CategoryGeneral,
 		Value: "FORMAT", Usage: "text or json", Words: []string{"text", "json"}, Default: "text"},
-}
-
-// text is the stored form of a text that counts where it is given and not empty.
-func text(of func(*Config) Value[string]) func(*Config) (string, bool) {
-	return func(c *Config) (string, bool) {
-		v := of(c)
-		return v.Value, v.Given() && v.Value != ""
-	}
-}
-
-// ofStoredTarget removes a key that is not given where an option names the target: its
-// value in the profile belongs to another one.
-func ofStoredTarget(of func(*Config) (string, bool)) func(*Config) (string, bool) {
-	return func(c *Config) (string, bool) {
-		text, given := of(c)
-		if !given || text == "" {
-			return "", !given && c.TargetFrom().Origin == FromOption
-		}
-		return text, true
-	}
-}
-
-// Authentication types that the configuration treats specially. The names of all
-// types are those of the Databricks SDKs (databricks-sdk-go config: auth_type).
-const (
-	AuthM2M = "oauth-m2m"
-	AuthPAT = "pat"
-)
-
-// AuthType is a row of the table of authentication types. Package auth has a strategy
-// for each.
-type AuthType struct {
-	Name       string // the value of --auth, and part of the key of cached tokens
-	Credential string // what it signs in with, as messages call it
-	Subject    string // who signs in, as messages call it
-	ClientID   bool   // signs in as the service principal of --client-id; else only the workspace knows who signs in
-	Workload   bool   // sends a workload's token, which goes to a Databricks domain only
-	Kind       SecretKind
-
-	variables []authVariable
-	require   func(*resolver) // if set: checks what it needs besides variables
-}
-
-// authVariable is an environment variable that contains or names the credential. Of
-// one type's variables the first that is set counts.
-type authVariable struct {
-	name string
-	read func(*resolver, Source) (SecretSource, error)
-}
-
-var authTypes = []AuthType{
-	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
-		variables: []authVariable{{envSecret, (*resolver).secretVariable}, {envSecretFile, (*resolver).fileVariable}}},
-	{Name: "external-browser", Credential: "the login", Subject: "user"},
-	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInEnvironment,
-		variables: []authVariable{{envOIDCName, (*resolver).namedVariable}, {envOIDC, (*resolver).tokenVariable}}},
-	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInFile,
-		variables: []authVariable{{envOIDCFile, (*resolver).fileVariable}}},
-	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretFromGitHub,
-		require: (*resolver).requireGitHub},
-	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
-		variables: []authVariable{{envToken, (*resolver).tokenVariable}}},
-	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretFromCLI},
-}
-
-func storedClientID(c *Config) (string, bool) {
-	if id := c.ClientID; id.Given() && id.Value != "" {
-		return id.Value, true
-	}
-	return "", !hasClientID(c.Auth.Value) && c.ClientID.Value == ""
-}
-
-// storedAuth does not write an authentication type that only follows from a secret:
-// that may be gone at the next start.
-func storedAuth(c *Config) (string, bool) {
-	auth := c.Auth
-	return auth.Value, auth.Value != "" && auth.Given() && auth.Source != c.Secret.Source && auth.Source != c.ClientID.Source
-}
-
-// storedAuthOption writes the value of a setting of one authentication type.
-func storedAuthOption(option string) func(*Config) (string, bool) {
-	return func(c *Config) (string, bool) { v, ok := c.AuthOptions[option]; return v.Value, ok }
-}
-
-// storedUser writes a user's own name even where the workspace named it.
-func storedUser(c *Config) (string, bool) {
-	if (c.User.Given() || c.ClientID.Value == "") && c.User.Value != "" {
-		return c.User.Value, true
-	}
-	return "", c.ClientID.Source.Origin == FromOption && !c.User.Given()
 }
 
 // Variables that the table does not cover or the code needs by name; those of the
@@ -258,12 +149,4 @@ const (
 	envGitHubURL  = "ACTIONS_ID_TOKEN_REQUEST_URL"
 	envGitHub     = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 	envLog        = "LAKEBASE_LOG"
-)
-
-// Bounds of the settings that are durations.
-const (
-	minTTL     = 5 * time.Minute // databricks-sdk-go, service/postgres: ttl is 300 s to 3600 s
-	maxTTL     = time.Hour
-	maxWait    = time.Hour
-	minTimeout = time.Millisecond
 )

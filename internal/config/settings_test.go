@@ -138,7 +138,7 @@ func TestAuthTypeNames(t *testing.T) {
 			t.Errorf("got %q, want %q among them", got, name)
 		}
 	}
-	for _, a := range AuthTypes() {
+	for _, a := range authTypes {
 		if a.Credential == "" || a.Subject == "" || a.Workload && !a.ClientID {
 			t.Errorf("%s: got %+v", a.Name, a)
 		}

@@ -1,27 +1,36 @@
 package config
 
 import (
+	"cmp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
+// target resolves workspace, identity, and endpoint or instance.
 func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
-	if v := r.lookup(byOption("host")); v.text != nil && namesPage(v.text[len(v.text)-1]) && !c.Workspace.Value.IsZero() {
-		r.note(v.from.String(), "the page is not used, only "+c.Workspace.Value.String())
+	if v := r.lookup(byOption("host")); v.text != nil {
+		if _, _, page, _ := splitAddress(v.last()); page != "" && page != "/" {
+			r.note(v.from.String(), "the page is not used, only "+c.Workspace.Value.String())
+		}
 	}
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
-	r.applyImport()
 	r.readSection()
-	c.AuthOptions = r.authOptions()
+	c.Audience = getOwn(r, "audience", audience)
+	if !c.Audience.Given() && r.section != nil {
+		c.Audience = r.section.audience
+	}
 	r.auth()
 	r.github()
-	c.Endpoint = ofEither(r, "endpoint", "instance", endpoint)
-	c.Instance = ofEither(r, "instance", "endpoint", instance)
+	c.Endpoint = r.ofEither("endpoint", "instance", endpoint)
+	c.Instance = r.ofEither("instance", "endpoint", instance)
 	if c.Endpoint.Value != "" && c.Instance.Value != "" {
-		r.fail(&Error{Name: c.Instance.Source.String(), Problem: "conflicts with " + c.Endpoint.Source.String(), Fix: "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned"})
+		r.fail(invalid(c.Instance.Source, "give one of them: an endpoint of Lakebase Autoscaling, or an instance of Lakebase Provisioned",
+			"conflicts with %s", c.Endpoint.Source))
 	}
 	c.Credential = r.word("credential")
 	if r.in.Options["read-only"] != nil {
@@ -29,70 +38,64 @@ func (r *resolver) target() {
 	}
 }
 
-// ofEither is get for one of the two kinds of target: if an option names the other kind,
+// ofEither resolves one of the two kinds of target: if an option names the other kind,
 // weaker sources are ignored.
-func ofEither(r *resolver, option, other string, parse func(string, Source) (string, error)) Value[string] {
-	v := r.lookup(byOption(option))
-	if len(r.in.Options[other]) > 0 && v.text != nil && v.from.Origin != FromOption {
-		r.note(v.from.String(), "not used: --"+other+" names another target")
-		return Value[string]{}
+func (r *resolver) ofEither(option, other string, parse func(string, Source) (string, error)) Value[string] {
+	why := ""
+	if len(r.in.Options[other]) > 0 {
+		why = "--" + other + " names another target"
 	}
-	return get(r, option, "", trimmed(parse))
+	return getUnless(r, option, "", why, trimmed(parse))
 }
 
+// postgres resolves how to connect to the database. If an option names the target, host
+// and port of weaker sources belong to another one and are ignored. With --read-only
+// their host may be the read-write one.
 func (r *resolver) postgres() {
 	c := &r.conf
-	c.PGHost = ofTarget(r, "pghost", "", trimmed(databaseHost))
-	c.PGPort = ofTarget(r, "pgport", 5432, trimmed(port))
+	otherPort := ""
+	if from := c.TargetFrom(); from.Origin == FromOption {
+		otherPort = from.Name + " names another target"
+	}
+	otherHost := otherPort
+	if c.ReadOnly.Value {
+		otherHost = cmp.Or(otherPort, "with --read-only the workspace is asked for the host")
+	}
+	c.PGHost = getUnless(r, "pghost", "", otherHost, trimmed(databaseHost))
+	c.PGPort = getUnless(r, "pgport", 5432, otherPort, trimmed(port))
 	c.PGHostAddr = get(r, "pghostaddr", "", trimmed(databaseHostAddr))
 	c.Database = get(r, "database", "databricks_postgres", database)
-	c.User = ofClient(r, get(r, "user", c.ClientID.Value, user))
+	c.User = r.ofClient(get(r, "user", c.ClientID.Value, user))
 	c.SSLMode = get(r, "sslmode", VerifyFull, r.sslmode)
 	c.ChildSSLMode = get(r, "child-sslmode", c.SSLMode.Value, oneOf(byOption("child-sslmode").Words))
 	c.SSLRootCert = get(r, "sslrootcert", "", r.rootCert)
 	c.CACert = get(r, "cacert", "", r.path)
 }
 
-// ofTarget is get for properties of the target: if an option names the target, values of
-// weaker sources belong to another one and are ignored. With --read-only their host may
-// be the read-write one.
-func ofTarget[T any](r *resolver, option string, def T, parse func(string, Source) (T, error)) Value[T] {
-	v, why := r.lookup(byOption(option)), ""
-	switch from := r.conf.TargetFrom(); {
-	case from.Origin == FromOption:
-		why = from.Name + " names another target"
-	case option == "pghost" && r.conf.ReadOnly.Value:
-		why = "with --read-only the workspace is asked for the host"
-	}
-	if why != "" && v.text != nil && v.from.Origin != FromOption {
-		r.note(v.from.String(), "not used: "+why)
-		return Value[T]{Value: def}
-	}
-	return get(r, option, def, parse)
-}
-
 // ofClient ignores a user of a weaker source that is just that source's client ID or
 // signed-in user, if an option names another client.
-func ofClient(r *resolver, v Value[string]) Value[string] {
-	if r.noClient != "" && v.Value == r.noClient && v.Given() && v.Source.Origin != FromOption {
+func (r *resolver) ofClient(v Value[string]) Value[string] {
+	client := r.conf.ClientID
+	if !v.Given() || v.Source.Origin == FromOption {
+		return v
+	}
+	if r.noClient != "" && v.Value == r.noClient {
 		r.note(v.Source.String(), "not used: it is the client ID, and "+r.conf.Auth.Value+" has none")
 		return Value[string]{}
 	}
-	if r.conf.ClientID.Source.Origin != FromOption || !v.Given() || v.Source.Origin == FromOption {
-		return v
-	}
 	lower, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
-	itself := lower.text != nil && strings.TrimSpace(lower.text[0]) == v.Value
-	signedIn := v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.text[0])
-	if !itself && !signedIn {
-		return v
+	itself := lower.text != nil && strings.TrimSpace(lower.last()) == v.Value
+	signedIn := v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.last())
+	if client.Source.Origin == FromOption && (itself || signedIn) {
+		r.note(v.Source.String(), "not used: --client-id names another identity")
+		return Value[string]{Value: client.Value}
 	}
-	r.note(v.Source.String(), "not used: --client-id names another identity")
-	return Value[string]{Value: r.conf.ClientID.Value}
+	return v
 }
 
 // sslmode lets only an option weaken the verification of the server.
 func (r *resolver) sslmode(s string, from Source) (string, error) {
+	const fix = "use " + VerifyFull + ", or as an option --sslmode " + Require
 	switch {
 	case s == VerifyFull:
 	case s == Require && from.Origin == FromOption:
@@ -100,10 +103,9 @@ func (r *resolver) sslmode(s string, from Source) (string, error) {
 	case (s == Require || s == verifyCA) && from.Origin != FromOption:
 		r.note(from.String(), s+" is raised to "+VerifyFull)
 	case s == "disable" || s == "allow" || s == "prefer":
-		return "", &Error{Name: from.String(), Problem: s + " would send the token over a connection that is not verified",
-			Fix: "use " + VerifyFull + ", or as an option --sslmode " + Require}
+		return "", invalid(from, fix, "%s would send the token over a connection that is not verified", s)
 	default:
-		return "", errorf(from, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require).withFix("use " + VerifyFull + ", or as an option --sslmode " + Require)
+		return "", invalid(from, fix, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require)
 	}
 	return VerifyFull, nil
 }
@@ -115,4 +117,111 @@ func (r *resolver) rootCert(s string, from Source) (string, error) {
 		return "", nil
 	}
 	return r.path(s, from)
+}
+
+// behavior resolves the settings that are not part of the target.
+func (r *resolver) behavior() {
+	c := &r.conf
+	c.TTL = get(r, "ttl", 0, between(minTTL, maxTTL))
+	c.MinTTL = get(r, "min-ttl", 15*time.Minute, between(0, maxTTL))
+	c.Wait = r.word("wait")
+	c.WaitTimeout = get(r, "wait-timeout", time.Minute, between(minTimeout, maxWait))
+	c.Timeout = get(r, "timeout", time.Minute, between(minTimeout, maxWait))
+	c.KeychainTimeout = get(r, "keychain-timeout", 0, between(minTimeout, maxWait))
+	c.Cache = r.word("cache")
+	r.refresh()
+	c.RuntimeDir = get(r, "runtime-dir", "", r.path)
+	c.LogFormat = r.word("log-format")
+	c.Keep = r.names("keep")
+	c.URLVar = r.names("url-var")
+	r.set()
+	r.log()
+}
+
+// refresh resolves the settings of a command that outlives its token.
+func (r *resolver) refresh() {
+	c := &r.conf
+	c.Refresh = r.word("refresh")
+	c.OnRefresh = get(r, "on-refresh", onRefreshNone, onRefresh)
+	c.Listen = get(r, "listen", "", r.listen)
+	c.MaxConnections = get(r, "max-connections", 1000, connections)
+	c.MaxWaiting = get(r, "max-waiting", c.MaxConnections.Value, connections)
+	c.StatusFile = get(r, "status-file", "", r.path)
+	c.HealthListen = get(r, "health-listen", "", listenAddress)
+	require := func(mode string, satisfied bool, options ...string) {
+		for _, o := range options {
+			if !satisfied && !r.in.Listens && len(r.in.Options[o]) > 0 {
+				r.fail(&Error{Name: "--" + o, Problem: "requires " + mode, Fix: "add --refresh proxy, or leave --" + o + " out"})
+			}
+		}
+	}
+	require("--refresh passfile or --refresh proxy", c.Refresh.Value != RefreshOff, "on-refresh", "status-file", "health-listen")
+	require("--refresh proxy", c.Refresh.Value == RefreshProxy, "listen", "max-connections", "max-waiting")
+}
+
+// names resolves a list of variables: the option is repeatable, a profile's key holds
+// all of them.
+func (r *resolver) names(option string) Value[[]string] {
+	v := r.lookup(byOption(option))
+	var names []string
+	for _, t := range v.text {
+		switch {
+		case v.from.Origin != FromOption:
+			names = append(names, strings.FieldsFunc(t, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })...)
+		case t == "":
+			r.fail(emptyError(v.from))
+		default:
+			names = append(names, t)
+		}
+	}
+	return Value[[]string]{names, v.from}
+}
+
+// set resolves --set NAME=TEMPLATE, and the profile's set.NAME keys that no option
+// overrides.
+func (r *resolver) set() {
+	from := Source{FromOption, "--set"}
+	taken := map[string]bool{}
+	for _, text := range r.in.Options["set"] {
+		const fix = "write it as --set DATABASE_URL={url}"
+		name, template, ok := strings.Cut(text, "=")
+		switch {
+		case text == "":
+			r.fail(invalid(from, fix, "is empty"))
+		case !ok || name == "":
+			r.fail(invalid(from, fix, "is not NAME=TEMPLATE"))
+		}
+		taken[name] = true
+		r.conf.Set = append(r.conf.Set, SetVar{name, template, from})
+	}
+	var profile []SetVar
+	for key, v := range r.profile {
+		if name, ok := strings.CutPrefix(key, setPrefix); ok && !taken[name] {
+			profile = append(profile, SetVar{name, v.last(), v.from})
+		}
+	}
+	slices.SortFunc(profile, func(a, b SetVar) int { return cmp.Compare(a.Name, b.Name) })
+	r.conf.Set = append(r.conf.Set, profile...)
+}
+
+func (r *resolver) log() {
+	log := &r.conf.Log
+	log.Value = LogNormal
+	if v := r.in.Environ[envLog]; v != "" {
+		from := Source{FromEnvironment, envLog}
+		level, err := oneOf([]string{LogQuiet, LogNormal, LogVerbose})(v, from)
+		if err != nil {
+			r.fail(err)
+		}
+		*log = Value[string]{level, from}
+	}
+	verbose, quiet := r.in.Options["verbose"] != nil, r.in.Options["quiet"] != nil
+	switch {
+	case verbose && quiet:
+		r.fail(&Error{Name: "--verbose", Problem: "cannot be used with --quiet", Fix: "leave one of them out"})
+	case verbose:
+		*log = Value[string]{LogVerbose, Source{FromOption, "--verbose"}}
+	case quiet:
+		*log = Value[string]{LogQuiet, Source{FromOption, "--quiet"}}
+	}
 }

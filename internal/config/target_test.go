@@ -204,7 +204,7 @@ func TestIsUID(t *testing.T) {
 		"": false, "primary": false, "ep-": false, "br-": false, "ep-x": false, "br-1": false, "br-staging": false, "ep_cool_wind_a1b2": false,
 		"xep-cool-wind-a1b2": false, "EP-COOL-WIND-A1B2": false, "ep-cool-wind-": false, "ep-cool/wind-a1b2c3": false,
 	} {
-		if isUID(id) != want {
+		if IsUID(id) != want {
 			t.Errorf("%q: %v", id, !want)
 		}
 	}

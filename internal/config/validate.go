@@ -2,8 +2,10 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,23 +19,20 @@ import (
 
 // hostName validates a DNS name, which it lower-cases, or an IP address.
 func hostName(s string, from Source) (string, error) {
+	const fix = "give one DNS name or IP address"
 	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		if ip.Zone() != "" {
-			return "", errorf(from, "%s: addresses with a zone are not supported", sanitize.Quote(s)).withFix("leave out the % and what follows it")
+			return "", invalid(from, "leave out the % and what follows it", "%s: addresses with a zone are not supported", sanitize.Quote(s))
 		}
 		return ip.String(), nil
 	}
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
-	if name == "" || len(name) > 253 {
-		return "", errorf(from, "%s is not a host name", sanitize.Quote(s)).withFix("give one DNS name or IP address")
-	}
-	for _, label := range strings.Split(name, ".") {
-		if !isLabel(label) {
-			return "", errorf(from, "%s is not a host name", sanitize.Quote(s)).withFix("give one DNS name or IP address")
-		}
-	}
-	if digitsOnly(name[strings.LastIndexByte(name, '.')+1:]) {
-		return "", errorf(from, "%s is neither a host name nor an IP address", sanitize.Quote(s)).withFix("give one DNS name or IP address")
+	labels := strings.Split(name, ".")
+	switch {
+	case len(name) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }):
+		return "", invalid(from, fix, "%s is not a host name", sanitize.Quote(s))
+	case digitsOnly(labels[len(labels)-1]):
+		return "", invalid(from, fix, "%s is neither a host name nor an IP address", sanitize.Quote(s))
 	}
 	return name, nil
 }
@@ -49,149 +48,33 @@ func unbracket(s string) string {
 }
 
 func isLabel(l string) bool {
-	if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
-		return false
-	}
-	for i := 0; i < len(l); i++ {
-		if c := l[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return l != "" && len(l) <= 63 && l[0] != '-' && l[len(l)-1] != '-' && strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
 func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// databaseHost validates PGHOST.
-func databaseHost(s string, from Source) (string, error) {
-	if strings.Contains(s, ",") {
-		return "", errorf(from, "%s: a list of hosts is not supported", sanitize.Quote(s)).withFix("give one host, that of the endpoint")
-	}
-	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
-		return "", errorf(from, "%s: a Unix socket is not a Lakebase host", sanitize.Quote(s)).withFix("give the host of the endpoint, or leave it out to ask the workspace")
-	}
-	host, err := hostName(s, from)
-	if err != nil {
-		return "", err
-	}
-	if isPooler(host) {
-		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is a pooled host, which takes no OAuth roles",
-			Fix: "use the host without -pooler"}
-	}
-	return host, nil
-}
-
-func databaseHostAddr(s string, from Source) (string, error) {
-	ip, err := netip.ParseAddr(s)
-	if err != nil || ip.Zone() != "" {
-		return "", errorf(from, "%s is not an IP address", sanitize.Quote(s)).withFix("give one IPv4 or IPv6 address, or leave it out")
-	}
-	return ip.String(), nil
-}
-
-func port(s string, from Source) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
-		return 0, errorf(from, "%s is not one port between 1 and 65535", sanitize.Quote(s)).withFix("give one number from 1 to 65535; Lakebase listens on 5432")
-	}
-	return n, nil
-}
-
-// database rejects what libpq's tools read as a connection string: pgbench, vacuumdb and
-// others expand PGDATABASE. Such strings may contain a password and are not shown.
-func database(s string, from Source) (string, error) {
-	lower := strings.ToLower(s)
-	switch {
-	case strings.HasPrefix(lower, "postgres:") || strings.HasPrefix(lower, "postgresql:"):
-		return "", &Error{Name: from.String(), Problem: sanitize.Quote(redactURL(s)) + " is a connection URL, not a database's name", Fix: "give the name alone, as in databricks_postgres"}
-	case strings.Contains(s, "="):
-		return "", &Error{Name: from.String(), Problem: "contains '=': libpq would read it as a connection string", Fix: "give the database's name alone, as in databricks_postgres"}
-	case hasControl(s):
-		return "", errorf(from, "%s contains a control character", sanitize.Quote(s)).withFix("give the name alone, as in databricks_postgres")
-	case !utf8.ValidString(s) || len(s) > 63:
-		return "", errorf(from, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s)).withFix("give the name alone, as in databricks_postgres")
-	}
-	return s, nil
-}
-
-// redactURL keeps only the scheme of a URL, which may contain a password.
-func redactURL(s string) string {
-	scheme, _, _ := strings.Cut(s, ":")
-	return scheme + ":..."
-}
-
-func user(s string, from Source) (string, error) {
-	switch {
-	case hasControl(s):
-		return "", errorf(from, "%s contains a control character", sanitize.Quote(s)).withFix("give the name of a database role")
-	case !utf8.ValidString(s):
-		return "", errorf(from, "%s is not UTF-8", sanitize.Quote(s)).withFix("give the name of a database role")
-	}
-	return s, nil
-}
-
-// clientID validates a client ID for HTTP Basic, where a colon would end it (RFC 7617).
-func clientID(s string, from Source) (string, error) {
-	const fix = "copy the application ID, a UUID, from the service principal's page in the workspace's settings"
-	if err := credential.CheckCharacters(s); err != nil {
-		return "", errorf(from, "%s is not a client ID: it %v", sanitize.Quote(s), err).withFix(fix)
-	}
-	if i := strings.IndexByte(s, ':'); i >= 0 {
-		return "", errorf(from, "%s is not a client ID: it contains a colon at position %d", sanitize.Quote(s), i+1).withFix(fix)
-	}
-	return s, nil
-}
-
-// instance validates the name of a Provisioned instance: up to 63 letters, digits and
-// hyphens (Databricks documentation, "Create and manage a database instance").
-func instance(s string, from Source) (string, error) {
-	if strings.HasPrefix(s, "projects/") {
-		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an instance's name", Fix: "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"}
-	}
-	if !isLabel(strings.ToLower(s)) {
-		return "", &Error{Name: from.String(), Problem: sanitize.Quote(s) + " is not an instance's name", Fix: "give the name that the console shows: letters, digits and hyphens"}
-	}
-	return s, nil
-}
-
-// duration parses a Go duration ("90s", "1h30m") between min and max.
-func duration(s string, from Source, min, max time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, errorf(from, "%s is not a duration, such as 30s or 5m", sanitize.Quote(s)).withFix("give a number with a unit, as in 30s or 5m")
-	}
-	if d < min || d > max {
-		return 0, errorf(from, "%s is not between %s and %s", s, short(min), short(max)).withFix("give a duration from " + short(min) + " to " + short(max))
-	}
-	return d, nil
-}
-
-func short(d time.Duration) string {
-	s := d.String()
-	s = strings.TrimSuffix(s, "m0s") + map[bool]string{true: "m"}[strings.HasSuffix(s, "m0s")]
-	return strings.TrimSuffix(s, "h0m") + map[bool]string{true: "h"}[strings.HasSuffix(s, "h0m")]
-}
-
-func oneOf(words []string) func(string, Source) (string, error) {
-	return func(s string, from Source) (string, error) {
-		if !slices.Contains(words, s) {
-			return "", errorf(from, "%s is not one of %s", sanitize.Quote(s), strings.Join(words, ", ")).withFix("give one of " + strings.Join(words, ", "))
-		}
-		return s, nil
-	}
-}
-
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
-// joinHostPort is net.JoinHostPort, without the port where it is empty.
-func joinHostPort(host, port string) string {
-	if port == "" {
-		if strings.Contains(host, ":") {
-			return "[" + host + "]"
-		}
-		return host
+// databaseHost validates PGHOST. A pooled host does not accept OAuth roles (Databricks
+// documentation, "Connection pooling").
+func databaseHost(s string, from Source) (string, error) {
+	if strings.Contains(s, ",") {
+		return "", invalid(from, "give one host, that of the endpoint", "%s: a list of hosts is not supported", sanitize.Quote(s))
 	}
-	return net.JoinHostPort(host, port)
+	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
+		return "", invalid(from, "give the host of the endpoint, or leave it out to ask the workspace",
+			"%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
+	}
+	host, err := hostName(s, from)
+	if err == nil && isPooler(host) {
+		return "", invalid(from, "use the host without -pooler", "%s is a pooled host, which takes no OAuth roles", sanitize.Quote(s))
+	}
+	return host, err
+}
+
+func isPooler(host string) bool {
+	label, _, _ := strings.Cut(host, ".")
+	return strings.HasSuffix(label, "-pooler")
 }
 
 // CheckDatabaseHost validates a database host that is not from the configuration by the
@@ -205,21 +88,198 @@ func CheckDatabaseHost(host, source string) (string, error) {
 	return named, err
 }
 
+func databaseHostAddr(s string, from Source) (string, error) {
+	ip, err := netip.ParseAddr(s)
+	if err != nil || ip.Zone() != "" {
+		return "", invalid(from, "give one IPv4 or IPv6 address, or leave it out", "%s is not an IP address", sanitize.Quote(s))
+	}
+	return ip.String(), nil
+}
+
+func port(s string, from Source) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
+		return 0, invalid(from, "give one number from 1 to 65535; Lakebase listens on 5432", "%s is not one port between 1 and 65535", sanitize.Quote(s))
+	}
+	return n, nil
+}
+
+// database rejects what libpq's tools read as a connection string: pgbench, vacuumdb and
+// others expand PGDATABASE. Such strings may contain a password and are not shown.
+func database(s string, from Source) (string, error) {
+	const fix = "give the database's name alone, as in databricks_postgres"
+	scheme, _, found := strings.Cut(s, ":")
+	switch {
+	case found && (strings.EqualFold(scheme, "postgres") || strings.EqualFold(scheme, "postgresql")):
+		return "", invalid(from, fix, "%s is a connection URL, not a database's name", sanitize.Quote(scheme+":..."))
+	case strings.Contains(s, "="):
+		return "", invalid(from, fix, "contains '=': libpq would read it as a connection string")
+	case hasControl(s):
+		return "", invalid(from, fix, "%s contains a control character", sanitize.Quote(s))
+	case !utf8.ValidString(s) || len(s) > 63:
+		return "", invalid(from, fix, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
+	}
+	return s, nil
+}
+
+func user(s string, from Source) (string, error) {
+	switch {
+	case hasControl(s):
+		return "", invalid(from, "give the name of a database role", "%s contains a control character", sanitize.Quote(s))
+	case !utf8.ValidString(s):
+		return "", invalid(from, "give the name of a database role", "%s is not UTF-8", sanitize.Quote(s))
+	}
+	return s, nil
+}
+
 // CheckUser validates a user name that is not from the configuration by the same rules.
 // source names it in the error.
 func CheckUser(name, source string) (string, error) {
+	const fix = "name the database role with --user"
 	from := Source{FromEnvironment, source}
 	if name == "" {
-		return "", errorf(from, "is empty").withFix("name the database role with --user")
+		return "", invalid(from, fix, "is empty")
 	}
 	// In a keychain account it would read as the host's port.
 	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		return "", errorf(from, "%s begins like a port", sanitize.Quote(name)).withFix("name the database role with --user")
+		return "", invalid(from, fix, "%s begins like a port", sanitize.Quote(name))
 	}
 	return user(name, from)
 }
 
+// clientID validates a client ID for HTTP Basic, where a colon would end it (RFC 7617).
+func clientID(s string, from Source) (string, error) {
+	const fix = "copy the application ID, a UUID, from the service principal's page in the workspace's settings"
+	if err := credential.CheckCharacters(s); err != nil {
+		return "", invalid(from, fix, "%s is not a client ID: it %v", sanitize.Quote(s), err)
+	}
+	if i := strings.IndexByte(s, ':'); i >= 0 {
+		return "", invalid(from, fix, "%s is not a client ID: it contains a colon at position %d", sanitize.Quote(s), i+1)
+	}
+	return s, nil
+}
+
+func audience(s string, from Source) (string, error) {
+	const limit = 512
+	if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > limit {
+		return "", invalid(from, "give a value, or leave it out", "is blank, contains a control character or is longer than %d bytes", limit)
+	}
+	return s, nil
+}
+
+// instance validates the name of a Provisioned instance: up to 63 letters, digits and
+// hyphens (Databricks documentation, "Create and manage a database instance").
+func instance(s string, from Source) (string, error) {
+	fix := "give the name that the console shows: letters, digits and hyphens"
+	if strings.HasPrefix(s, "projects/") {
+		fix = "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"
+	}
+	if !isLabel(strings.ToLower(s)) {
+		return "", invalid(from, fix, "%s is not an instance's name", sanitize.Quote(s))
+	}
+	return s, nil
+}
+
+// Bounds of the settings that are durations.
+const (
+	minTTL     = 5 * time.Minute // databricks-sdk-go, service/postgres: ttl is 300 s to 3600 s
+	maxTTL     = time.Hour
+	maxWait    = time.Hour
+	minTimeout = time.Millisecond
+)
+
+// between returns a parser of Go durations ("90s", "1h30m") between min and max.
+func between(min, max time.Duration) func(string, Source) (time.Duration, error) {
+	return func(s string, from Source) (time.Duration, error) {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return 0, invalid(from, "give a number with a unit, as in 30s or 5m", "%s is not a duration, such as 30s or 5m", sanitize.Quote(s))
+		}
+		if d < min || d > max {
+			return 0, invalid(from, "give a duration from "+short(min)+" to "+short(max), "%s is not between %s and %s", s, short(min), short(max))
+		}
+		return d, nil
+	}
+}
+
 // ParseDuration parses the duration of an option that is not in Settings.
 func ParseDuration(text, option string, min, max time.Duration) (time.Duration, error) {
-	return duration(text, Source{FromOption, option}, min, max)
+	return between(min, max)(text, Source{FromOption, option})
+}
+
+// short returns 1h for 1h0m0s, and 5m for 5m0s.
+func short(d time.Duration) string {
+	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(d.String())
+}
+
+func oneOf(words []string) func(string, Source) (string, error) {
+	return func(s string, from Source) (string, error) {
+		if !slices.Contains(words, s) {
+			list := strings.Join(words, ", ")
+			return "", invalid(from, "give one of "+list, "%s is not one of %s", sanitize.Quote(s), list)
+		}
+		return s, nil
+	}
+}
+
+// connections validates a number of connections. Each takes up to three descriptors,
+// and systems allow a process about a million.
+func connections(s string, from Source) (int, error) {
+	const most = 100_000
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n < 1 || n > most {
+		return 0, invalid(from, fmt.Sprintf("give a number from 1 to %d", most), "%s is not a number from 1 to %d", sanitize.Quote(s), most)
+	}
+	return int(n), nil
+}
+
+func onRefresh(s string, from Source) (string, error) {
+	if s == onRefreshNone || s == OnRefreshRestart {
+		return s, nil
+	}
+	name, ok := strings.CutPrefix(s, OnRefreshSignal)
+	name = strings.TrimPrefix(strings.ToUpper(name), "SIG")
+	if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") != "" {
+		return "", invalid(from, "write it as --on-refresh signal:HUP, or restart", "%s is not one of none, restart, signal:NAME", sanitize.Quote(s))
+	}
+	return OnRefreshSignal + name, nil
+}
+
+// listen validates HOST:PORT or the path of a directory.
+func (r *resolver) listen(s string, from Source) (string, error) {
+	switch {
+	case !filepath.IsAbs(s):
+		return listenAddress(s, from)
+	case !IsSocketDir(s):
+		return "", invalid(from, "choose another directory, or give --listen 127.0.0.1:0",
+			"%s contains a comma or a control character, which no PGHOST can contain", sanitize.Quote(s))
+	}
+	return r.path(s, from)
+}
+
+// IsSocketDir reports whether PGHOST can name the directory of a Unix socket: libpq takes
+// a comma as the end of a host (PostgreSQL manual, "Specifying Multiple Hosts").
+func IsSocketDir(path string) bool {
+	return !strings.ContainsFunc(path, func(c rune) bool { return c == ',' || unicode.IsControl(c) || c == unicode.ReplacementChar })
+}
+
+// listenAddress validates HOST:PORT with an IP address or localhost; port 0 is any free
+// one.
+func listenAddress(s string, from Source) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	n, err2 := strconv.ParseUint(port, 10, 16)
+	if err != nil || err2 != nil {
+		example := "5432"
+		if p := strings.TrimPrefix(s, ":"); digitsOnly(p) && len(p) <= 5 { // a port alone
+			example = p
+		}
+		return "", invalid(from, "write it as 127.0.0.1:"+example, "%s is not HOST:PORT", sanitize.Quote(s))
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if net.ParseIP(host) == nil {
+		return "", invalid(from, "give an IP address or localhost, as in 127.0.0.1:5432", "%s is not an IP address", sanitize.Quote(host))
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }

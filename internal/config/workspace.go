@@ -1,7 +1,10 @@
 package config
 
 import (
+	"net"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +24,12 @@ type Workspace struct {
 func (w Workspace) Hostname() string { return w.hostname }
 
 // HostPort is host, or host:port where the port is not 443.
-func (w Workspace) HostPort() string { return joinHostPort(w.hostname, w.port) }
+func (w Workspace) HostPort() string {
+	if w.port != "" {
+		return net.JoinHostPort(w.hostname, w.port)
+	}
+	return strings.TrimSuffix(net.JoinHostPort(w.hostname, ""), ":")
+}
 
 // URL is https://HOST[:PORT].
 func (w Workspace) URL() string { return "https://" + w.HostPort() }
@@ -44,118 +52,122 @@ func (w Workspace) String() string {
 // IsZero reports whether w is unset.
 func (w Workspace) IsZero() bool { return w.hostname == "" }
 
-// withoutPage removes path and fragment from an address that a browser's address bar
-// shows, https://HOST/PATH?QUERY#FRAGMENT. Anything else is returned as it is.
-func withoutPage(s string) string {
-	const scheme = "https://"
-	address, _, _ := strings.Cut(s, "#")
-	if len(s) < len(scheme) || !strings.EqualFold(s[:len(scheme)], scheme) || strings.ContainsAny(address, "@\\") {
-		return s
-	}
-	host, page, found := strings.Cut(address[len(scheme):], "/")
-	if !found || strings.HasPrefix(page, "/") || strings.ContainsAny(host, "?%") {
-		return s
-	}
-	if _, query, _ := strings.Cut(page, "?"); query != "" {
-		return s[:len(scheme)] + host + "/?" + query
-	}
-	return s[:len(scheme)] + host
-}
-
-// namesPage reports whether s names a page that ParseWorkspace ignores.
-func namesPage(s string) bool {
+// splitAddress splits [SCHEME://]HOST[/PATH][?QUERY][#FRAGMENT]. The page is the path and
+// the fragment.
+func splitAddress(s string) (scheme, host, page, query string) {
 	s = credential.Trim(s)
-	short := withoutPage(s)
-	return short != s && short+"/" != s
+	if i := strings.Index(s, "://"); i >= 0 {
+		scheme, s = s[:i+3], s[i+3:]
+	}
+	fragment := ""
+	if i := strings.IndexByte(s, '#'); i >= 0 {
+		s, fragment = s[:i], s[i:]
+	}
+	s, query, _ = strings.Cut(s, "?")
+	if i := strings.IndexByte(s, '/'); i >= 0 {
+		s, page = s[:i], s[i:]
+	}
+	return scheme, s, page + fragment, query
 }
 
 // ParseWorkspace parses a workspace's address, with or without https, or what a browser's
 // address bar shows: of that the host and the IDs ?o=, ?w= and ?a= count
 // (databricks-sdk-go config/config.go strips the same).
-func ParseWorkspace(s string, from Source) (Workspace, error) {
-	s = withoutPage(credential.Trim(s))
-	if strings.Contains(s, "@") { // first, and not shown: it may contain a password
-		return Workspace{}, errorf(from, "a user name or password before the host is not supported").withFix("give https://HOST, or the host alone")
+func ParseWorkspace(s string, from Source) (w Workspace, err error) {
+	const fix = "give https://HOST, or the host alone"
+	scheme, host, page, query := splitAddress(s)
+	if address, _, _ := strings.Cut(s, "#"); strings.Contains(address, "@") { // first, and not shown: it may contain a password
+		return w, invalid(from, fix, "a user name or password before the host is not supported")
 	}
-	if err := credential.CheckCharacters(s); err != nil {
-		return Workspace{}, errorf(from, "%s %v, which is not valid in a host", sanitize.Quote(s), err).withFix("copy the workspace's address from the browser, as https://HOST")
+	if err := credential.CheckCharacters(scheme + host); err != nil {
+		return w, invalid(from, "copy the workspace's address from the browser, as https://HOST", "%s %v, which is not valid in a host", sanitize.Quote(s), err)
 	}
-	scheme, rest, found := strings.Cut(s, "://")
-	if !found {
-		scheme, rest = "https", s
-	}
-	if strings.ToLower(scheme) != "https" {
-		return Workspace{}, &Error{Name: from.String(), Problem: "the scheme " + sanitize.Quote(scheme) + " is not https", Fix: "give https://HOST, or the host alone"}
-	}
-	if strings.Contains(rest, "#") {
-		return Workspace{}, errorf(from, "%s contains a fragment (#…)", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
-	}
-	rest, query, _ := strings.Cut(rest, "?")
-	rest = strings.TrimSuffix(rest, "/")
-	if strings.ContainsAny(rest, "/\\%") {
-		return Workspace{}, errorf(from, "%s contains a path after the host", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
-	}
-	w := Workspace{}
-	if err := w.ids(query, from); err != nil {
-		return Workspace{}, err
-	}
-	return w, w.authority(rest, from)
-}
-
-// authority sets host and port.
-func (w *Workspace) authority(s string, from Source) error {
-	host, p := s, ""
-	if strings.HasPrefix(s, "[") {
-		end := strings.IndexByte(s, ']')
-		if end < 0 {
-			return errorf(from, "%s is not a host", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
-		}
-		host, p = s[:end+1], s[end+1:]
-		if p != "" && p[0] != ':' {
-			return errorf(from, "%s is not a host", sanitize.Quote(s)).withFix("give https://HOST, or the host alone")
-		}
-	} else if i := strings.IndexByte(s, ':'); i >= 0 {
-		host, p = s[:i], s[i:]
-	}
-	name, err := hostName(host, from)
-	if err != nil {
-		return err
-	}
-	w.hostname, w.port = name, ""
-	if p == "" {
-		return nil
-	}
-	n, err := port(p[1:], from)
-	if err != nil {
-		return err
-	}
-	if n != 443 {
-		w.port = strconv.Itoa(n)
-	}
-	return nil
-}
-
-// ids reads the query of the console's address; other keys mean nothing here.
-func (w *Workspace) ids(query string, from Source) error {
 	values, err := url.ParseQuery(query)
-	if err != nil {
-		return errorf(from, "invalid query after the ?").withFix("give https://HOST, or the host alone")
+	switch {
+	case scheme != "" && !strings.EqualFold(scheme, "https://"):
+		return w, invalid(from, fix, "the scheme %s is not https", sanitize.Quote(strings.TrimSuffix(scheme, "://")))
+	case scheme == "" && page != "" && page != "/", strings.HasPrefix(page, "//"), strings.ContainsAny(host, "\\%"):
+		return w, invalid(from, fix, "%s contains a path or a fragment after the host", sanitize.Quote(s))
+	case err != nil:
+		return w, invalid(from, fix, "invalid query after the ?")
+	}
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		n, err := port(host[i+1:], from)
+		if err != nil {
+			return w, err
+		}
+		if host = host[:i]; n != 443 {
+			w.port = strconv.Itoa(n)
+		}
+	}
+	if strings.Contains(host, ":") && host[0] != '[' {
+		return Workspace{}, invalid(from, fix, "%s is not a host name", sanitize.Quote(host))
+	}
+	if w.hostname, err = hostName(host, from); err != nil {
+		return Workspace{}, err
 	}
 	for _, id := range []struct {
 		key  string
 		into *string
-	}{{"o", &w.WorkspaceID}, {"w", &w.WorkspaceID}, {"a", &w.AccountID}} {
+	}{{"o", &w.WorkspaceID}, {"w", &w.WorkspaceID}, {"a", &w.AccountID}} { // other keys mean nothing here
 		for _, v := range values[id.key] {
 			switch {
-			case v == "":
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
-				return errorf(from, "?%s=%s is not an ID", id.key, sanitize.Quote(v)).withFix("give https://HOST, or the host alone")
-			case *id.into != "" && *id.into != v:
-				return errorf(from, "two different IDs after the ?: %s and %s", *id.into, v).withFix("give https://HOST, or the host alone")
-			default:
+				return Workspace{}, invalid(from, fix, "?%s=%s is not an ID", id.key, sanitize.Quote(v))
+			case v != "" && *id.into != "" && *id.into != v:
+				return Workspace{}, invalid(from, fix, "two different IDs after the ?: %s and %s", *id.into, v)
+			case v != "":
 				*id.into = v
 			}
 		}
 	}
+	return w, nil
+}
+
+// zones are the DNS zones under which Databricks runs workspaces and databases
+// (databricks-sdk-go, common/environment/environments.go, whose development and
+// staging zones lie inside of these).
+var zones = []string{
+	".cloud.databricks.com", ".cloud.databricks.us", ".gcp.databricks.com", ".dev.databricks.com",
+	".azuredatabricks.net", ".databricks.azure.us", ".databricks.azure.cn",
+}
+
+// zoneLabels returns the labels of a host in front of its Databricks zone; nil if it is
+// in none.
+func zoneLabels(host string) []string {
+	for _, zone := range zones {
+		front, ok := strings.CutSuffix(host, zone)
+		labels := strings.Split(front, ".")
+		if ok && !slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }) {
+			return labels
+		}
+	}
 	return nil
+}
+
+// IsDatabaseDomain reports whether host is NAME.database[.REGION].ZONE with one of
+// Databricks' own zones, the form of the endpoints API
+// ("ep-….database.us-east-1.cloud.databricks.com", databricks/cli
+// acceptance/cmd/psql; Azure and Provisioned hosts have the same shape).
+func IsDatabaseDomain(host string) bool {
+	labels := zoneLabels(host)
+	n := len(labels)
+	return n >= 2 && labels[n-1] == "database" || n >= 3 && labels[n-2] == "database"
+}
+
+// WorkloadHost reports whether a workload's token may be sent to the workspace: the
+// host is in a Databricks domain, is this machine, or was an option.
+func (c *Config) WorkloadHost() bool {
+	host := c.Workspace.Value.Hostname()
+	return host != "" && (c.Workspace.Source.Origin == FromOption || zoneLabels(host) != nil || IsLoopback(host))
+}
+
+// IsLoopback reports whether host is localhost or a loopback address. It resolves
+// nothing.
+func IsLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(unbracket(host))
+	return err == nil && ip.Unmap().IsLoopback()
 }

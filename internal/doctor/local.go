@@ -138,10 +138,9 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 		r.fact("secret_from", source)
 		r.Text += ", secret from " + source
 	}
-	for _, option := range slices.Sorted(maps.Keys(conf.AuthOptions)) {
-		v := conf.AuthOptions[option]
-		r.fact(strings.ReplaceAll(option, "-", "_"), v.Value)
-		r.Text += fmt.Sprintf(", %s %s (%s)", option, v.Value, v.Source)
+	if v := conf.Audience; v.Given() {
+		r.fact("audience", v.Value)
+		r.Text += fmt.Sprintf(", audience %s (%s)", v.Value, v.Source)
 	}
 	return nil
 }

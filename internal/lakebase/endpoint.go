@@ -106,7 +106,7 @@ func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exch
 	if name.Value == "" || r.conf.EndpointWhole() {
 		return exchange.Endpoint{Name: r.conf.Target()}, nil
 	}
-	project, branch, endpoint := nameParts(name.Value)
+	project, branch, endpoint := config.SplitEndpoint(name.Value)
 	branches, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
 		return r.api.Branches(ctx, bearer, "projects/"+project)
 	})
@@ -128,22 +128,10 @@ func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exch
 		found = append(found, list...)
 	}
 	e, err := r.pickEndpoint(found, endpoint)
-	if err == nil && (isUID(branch) || isUID(endpoint)) {
+	if err == nil && (config.IsUID(branch) || config.IsUID(endpoint)) {
 		r.observer.Warn(fmt.Sprintf("%s: %s is an ID of the console; the endpoint's name is %s", name.Source, name.Value, e.Name))
 	}
 	return e, err
-}
-
-// nameParts splits projects/P[/branches/B[/endpoints/E]].
-func nameParts(name string) (project, branch, endpoint string) {
-	parts := append(strings.Split(name, "/"), "", "", "", "", "")
-	return parts[1], parts[3], parts[5]
-}
-
-// isUID reports whether part has the form of the IDs in the console's addresses and
-// in host names, which are not names of resources.
-func isUID(part string) bool {
-	return strings.HasPrefix(part, "br-") || strings.HasPrefix(part, "ep-")
 }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
@@ -24,7 +25,7 @@ const listConcurrency = 4
 // project and branch that the configured endpoint begins with. ctx must have a
 // deadline. The error is an *exchange.Error.
 func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]EndpointInfo, error) {
-	project, branch, _ := nameParts(r.conf.Endpoint.Value)
+	project, branch, _ := config.SplitEndpoint(r.conf.Endpoint.Value)
 	projects := []exchange.Project{{Name: "projects/" + project}}
 	if project == "" {
 		var err error

@@ -19,7 +19,7 @@ type item struct {
 	Host         string    `json:"host"`
 	WorkspaceID  string    `json:"workspace_id,omitempty"`
 	Principal    string    `json:"principal"`
-	Options      string    `json:"options,omitempty"`
+	Audience     string    `json:"audience,omitempty"`
 	Target       string    `json:"target"`
 	TTL          string    `json:"ttl,omitempty"`
 	Credential   string    `json:"credential"`
@@ -42,7 +42,7 @@ func ttlText(d time.Duration) string {
 func encode(key credential.Key, e Entry) credential.Secret {
 	text, err := json.Marshal(item{
 		Version: itemVersion, Identity: key.Identity, Host: key.Host, WorkspaceID: key.WorkspaceID,
-		Principal: key.Principal, Options: key.Options, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
+		Principal: key.Principal, Audience: key.Audience, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
 		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
 		DatabaseHost: e.DatabaseHost, User: e.User, Fingerprint: e.Fingerprint,
 	})
@@ -71,7 +71,7 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 		return Entry{}, err
 	}
 	if it.Identity != key.Identity || it.Host != key.Host || it.WorkspaceID != key.WorkspaceID || it.Principal != key.Principal ||
-		it.Options != key.Options || it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential || it.ReadOnly != key.ReadOnly {
+		it.Audience != key.Audience || it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential || it.ReadOnly != key.ReadOnly {
 		return Entry{}, errForeign
 	}
 	return Entry{
