@@ -106,14 +106,13 @@ func (d *DatabricksFile) otherSection(keys ...string) string {
 		values, _ := d.file.get(s)
 		return s == databricksSettings || slices.ContainsFunc(keys, func(key string) bool { return values[key].text == "" })
 	})
-	what := "one of these"
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return "name another file in DATABRICKS_CONFIG_FILE, or give --host and --client-id"
+	case len(keys) == 0:
+		return "name one of these with --databricks-profile: " + strings.Join(names, ", ")
 	}
-	if len(keys) > 0 {
-		what = "one that has all of " + strings.Join(keys, ", ")
-	}
-	return "with --databricks-profile, name " + what + ": " + strings.Join(names, ", ")
+	return "with --databricks-profile, name one that has all of " + strings.Join(keys, ", ") + ": " + strings.Join(names, ", ")
 }
 
 // Import is a secret from a section of a .databrickscfg, with its host and client ID.

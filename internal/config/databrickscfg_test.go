@@ -88,7 +88,7 @@ func TestSection_Target(t *testing.T) {
 func TestSection_NotFound(t *testing.T) {
 	for _, name := range []string{"nobody", "__settings__"} {
 		_, err := bySection(name).resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "name one of these: sp, other, me")
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section ["+name+"] not found in /home/u/.databrickscfg", "name one of these with --databricks-profile: sp, other, me")
 	}
 	g := bySection("sp")
 	g.sections = ""

@@ -162,7 +162,7 @@ func (f *ini) strict() error {
 		switch {
 		case l.problem != "":
 			return f.lineError(l, l.problem)
-		case l.header && strings.ContainsAny(l.section, "[]"):
+		case l.header && strings.Contains(l.section, "]"):
 			return f.lineError(l, "this line is not a [profile] header")
 		case l.header:
 			what = "[" + l.section + "]"
