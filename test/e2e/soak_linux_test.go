@@ -225,11 +225,11 @@ func (s *soak) session(random *rand.Rand, queries int) {
 	}
 }
 
-// isOutage reports whether a login failed because the server refused the token, and a
-// refresh has failed since before: clients are told so.
+// isOutage reports whether a login failed because the server refused the token or
+// there was none, and a refresh has failed since before: clients are told so.
 func (s *soak) isOutage(err error, before soakStatus) bool {
 	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) || refusal.Code != "28P01" && !strings.Contains(refusal.Message, "JWT token has expired") {
+	if !errors.As(err, &refusal) || refusal.Code != "28P01" && refusal.Code != "08001" && !strings.Contains(refusal.Message, "JWT token has expired") {
 		return false
 	}
 	ended := time.Now()
@@ -287,11 +287,22 @@ func (s *soak) inject(ctx context.Context, kinds []soakFault, random *rand.Rand)
 	}
 }
 
+// refreshed waits until the proxy has another token than the one of the status seen.
+func (s *soak) refreshed(ctx context.Context, seen soakStatus) error {
+	return until(ctx, func() bool { d, err := s.status(); return err == nil && d.Refreshes > seen.Refreshes })
+}
+
 func (s *soak) renewalFaults() []soakFault {
+	// Faults do not add up in one renewal, which would then come too late.
 	call := func(f emulator.Fault) func(context.Context, *rand.Rand) error {
 		return func(ctx context.Context, _ *rand.Rand) error {
+			seen, err := s.status()
+			if err != nil {
+				return err
+			}
 			s.lakebase.Set(func(w *emulator.Settings) { w.Faults = []emulator.Fault{f} })
-			return until(ctx, func() bool { return len(s.lakebase.Settings().Faults) == 0 })
+			err = until(ctx, func() bool { return len(s.lakebase.Settings().Faults) == 0 })
+			return errors.Join(err, s.refreshed(ctx, seen))
 		}
 	}
 	// renewed waits for a new token, which does not need the keychain.
@@ -335,7 +346,7 @@ func (s *soak) loginFaults() []soakFault {
 		if err != nil {
 			return err
 		}
-		err = until(ctx, func() bool { d, err := s.status(); return err == nil && d.Refreshes > seen.Refreshes })
+		err = s.refreshed(ctx, seen)
 		time.Sleep(s.lakebase.Settings().DatabaseTokenLife / 10)
 		return err
 	}
