@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -26,9 +25,26 @@ type RefresherConfig struct {
 	// current until it succeeds; if it fails, the same token is delivered again
 	// later. It may be nil.
 	OnToken func(ctx context.Context, t credential.Token) error
-	// OnEvent is called about outages, from Run's goroutine. It must not block and
-	// may be nil.
+	// OnEvent is called about outages, from Run's goroutine. It must not block.
 	OnEvent func(Event)
+}
+
+// EventKind is what an Event reports.
+type EventKind int
+
+// The kinds. An outage has at most one of each, in this order.
+const (
+	Failing   EventKind = iota + 1 // warning: new logins work until ExpiresAt
+	Expired                        // warning: ExpiresAt has passed, new logins fail
+	Recovered                      // there is a new token, valid until ExpiresAt
+)
+
+// Event is a change that users should know about.
+type Event struct {
+	Kind      EventKind
+	ExpiresAt time.Time // of the current token, in UTC
+	Rejected  bool      // the server has rejected the current token: logins may fail before ExpiresAt
+	Err       error     // Mint's or OnToken's; nil when recovered
 }
 
 // Refresher keeps a database token fresh while Run runs. There is at most one
@@ -38,16 +54,14 @@ type Refresher struct {
 	schedule retry.Schedule
 	now      func() time.Time // the wall clock
 	jitter   func() float64   // in [0, 1)
-
-	beat    atomic.Pointer[time.Time]
-	wakeup  chan struct{} // wakes Run when demanded has changed
-	stopped chan struct{} // closed when Run returns
+	wakeup   chan struct{}    // wakes Run when demanded has changed
 
 	mu          sync.Mutex
 	current     tokenState
 	flight      *flight // that callers of Token wait for; nil: no one does
 	demanded    bool    // by Token, since the last refresh ended
 	rejected    bool    // the server has rejected the current token
+	stopped     bool    // Run has returned
 	lastRefusal instant // when a refresh ended that a rejection had asked for
 	stats       RefreshStats
 }
@@ -58,6 +72,10 @@ type RefreshStats struct {
 	Failed    int       // refreshes that failed, in minting or delivery
 	LastError string    // one safe line; empty if the last refresh succeeded
 	ExpiresAt time.Time // of the current token, in UTC
+	// Beat is the time of the last iteration of Run's loop, at least every 10 s; zero
+	// before the first. It keeps the monotonic clock, so that sleep of the machine is
+	// not mistaken for a hang.
+	Beat time.Time
 }
 
 // flight is the refresh in progress or, if there is none, the next one.
@@ -66,13 +84,20 @@ type flight struct {
 	err  error // read after done is closed
 }
 
+func (f *flight) finish(err error) {
+	if f != nil {
+		f.err = err
+		close(f.done)
+	}
+}
+
 // NewRefresher returns a Refresher that begins with the token First.
 func NewRefresher(c RefresherConfig) *Refresher {
 	return newRefresher(c, time.Now, rand.Float64, retry.Refresh())
 }
 
 func newRefresher(c RefresherConfig, now func() time.Time, jitter func() float64, schedule retry.Schedule) *Refresher {
-	r := &Refresher{RefresherConfig: c, now: now, jitter: jitter, schedule: schedule, wakeup: make(chan struct{}, 1), stopped: make(chan struct{})}
+	r := &Refresher{RefresherConfig: c, now: now, jitter: jitter, schedule: schedule, wakeup: make(chan struct{}, 1)}
 	r.current = newTokenState(c.First, r.instant(), jitter())
 	r.stats.ExpiresAt = r.current.token.ExpiresAt
 	return r
@@ -86,19 +111,17 @@ func (r *Refresher) Run(ctx context.Context) {
 	l.run(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	close(r.stopped)
-	if r.flight != nil {
-		r.flight.err = ErrStopped
-		close(r.flight.done)
-		r.flight = nil
-	}
+	r.stopped = true
+	r.flight.finish(ErrStopped)
 }
 
 // Current returns the current token, whatever is left of its life.
-func (r *Refresher) Current() credential.Token {
+func (r *Refresher) Current() credential.Token { return r.state().token }
+
+func (r *Refresher) state() tokenState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.current.token
+	return r.current
 }
 
 // Stats returns what was done so far.
@@ -106,16 +129,6 @@ func (r *Refresher) Stats() RefreshStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stats
-}
-
-// LastBeat returns the time of the last iteration of Run's loop, at least every 10 s; zero
-// before the first time. It keeps the monotonic clock, so that sleep of the machine
-// is not mistaken for a hang.
-func (r *Refresher) LastBeat() time.Time {
-	if t := r.beat.Load(); t != nil {
-		return *t
-	}
-	return time.Time{}
 }
 
 // Token returns a token for a new login: the current one if at least 5 s or a tenth
@@ -147,7 +160,7 @@ func (r *Refresher) Refresh(ctx context.Context, rejected credential.Secret) (cr
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.hasStopped():
+	case r.stopped:
 		return credential.Token{}, ErrStopped
 	case r.current.left(r.instant()) > 0:
 		return r.current.token, nil
@@ -161,7 +174,7 @@ func (r *Refresher) Refresh(ctx context.Context, rejected credential.Secret) (cr
 func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flight, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hasStopped() {
+	if r.stopped {
 		return credential.Token{}, nil, ErrStopped
 	}
 	now := r.instant()
@@ -182,13 +195,4 @@ func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flig
 	default: // Run has not received the last one yet
 	}
 	return credential.Token{}, r.flight, nil
-}
-
-func (r *Refresher) hasStopped() bool {
-	select {
-	case <-r.stopped:
-		return true
-	default:
-		return false
-	}
 }

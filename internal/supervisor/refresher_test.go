@@ -173,7 +173,7 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 			<-ctx.Done()
 			return credential.Token{}, ctx.Err()
 		}})
-		if tok, err := r.Token(t.Context()); err != nil || !tok.Value.Equal(first.Value) || !r.LastBeat().IsZero() {
+		if tok, err := r.Token(t.Context()); err != nil || !tok.Value.Equal(first.Value) || !r.Stats().Beat.IsZero() {
 			t.Errorf("before Run: got %v, %v", tok, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -280,7 +280,7 @@ func TestLastBeat(t *testing.T) {
 		runFakeTime(t, life, nil, func(w *fakeWorkspace) {
 			for at := time.Second; at < time.Minute; at += 700 * time.Millisecond {
 				w.sleepUntil(at)
-				if age := time.Since(w.LastBeat()); age > oldest {
+				if age := time.Since(w.Stats().Beat); age > oldest {
 					t.Errorf("life %v: got a beat %v old, want %v", life, age, oldest)
 				}
 			}

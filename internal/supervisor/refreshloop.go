@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -10,47 +12,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// EventKind is what an Event reports.
-type EventKind int
-
-// The kinds. An outage has at most one of each, in this order.
-const (
-	Failing   EventKind = iota + 1 // warning: new logins work until ExpiresAt
-	Expired                        // warning: ExpiresAt has passed, new logins fail
-	Recovered                      // there is a new token, valid until ExpiresAt
-)
-
-// Event is a change that users should know about.
-type Event struct {
-	Kind      EventKind
-	ExpiresAt time.Time // of the current token, in UTC
-	Rejected  bool      // the server has rejected the current token: logins may fail before ExpiresAt
-	Err       error     // Mint's or OnToken's; nil when recovered
-}
-
-// DeliveryError reports that OnToken failed for a new token.
-type DeliveryError struct{ Err error }
-
-func (e *DeliveryError) Error() string { return "delivering the new token: " + e.Err.Error() }
-
-// Hint returns what to do about it; the next refresh tries again.
-func (e *DeliveryError) Hint() string {
-	var cause interface{ Hint() string }
-	if errors.As(e.Err, &cause) && cause.Hint() != "" {
-		return cause.Hint()
-	}
-	return "check the file system of the runtime directory: a later refresh tries again"
-}
-
-// Unwrap returns OnToken's error.
-func (e *DeliveryError) Unwrap() error { return e.Err }
-
-var (
-	errInvalid = errors.New("the new token is invalid")
-	errSame    = errors.New("the new token is the old one")
-	errExpired = errors.New("the new token has already expired")
-	errPending = errors.New("the refresh has not finished yet")
-)
+var errExpired = errors.New("the new token has already expired")
 
 // refreshLoop is the state of Run. Only its goroutine uses it.
 type refreshLoop struct {
@@ -62,11 +24,10 @@ type refreshLoop struct {
 	begin   instant            // when it began
 
 	end      instant       // when the last refresh ended
-	failing  bool          // it failed
+	err      error         // why it failed
 	pause    time.Duration // the wait before the next one, if it failed
-	err      error
-	pending  tokenState // minted, but not delivered; zero: none
-	reported EventKind  // the last event of this outage; zero: none
+	pending  tokenState    // minted, but not delivered; zero: none
+	reported EventKind     // the last event of this outage; zero: none
 }
 
 // result is a refresh that ended. With an error, token is one that waits for its
@@ -81,9 +42,10 @@ func (l *refreshLoop) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		beat := time.Now()
-		l.beat.Store(&beat)
 		now := l.instant()
+		l.mu.Lock()
+		l.stats.Beat = now.mono
+		l.mu.Unlock()
 		if required, pause := l.required(now); l.cancel == nil && ctx.Err() == nil && required && now.since(l.end) >= pause {
 			l.start(ctx, now)
 		}
@@ -104,21 +66,15 @@ func (l *refreshLoop) run(ctx context.Context) {
 	}
 }
 
-func (l *refreshLoop) state() tokenState {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.current
-}
-
 // required reports whether a refresh is required, and the minimum time between the
 // end of the last one and its start.
 func (l *refreshLoop) required(now instant) (bool, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch s := l.current; {
-	case l.failing && l.demanded:
+	case l.err != nil && l.demanded:
 		return true, min(l.pause, s.minOnDemand())
-	case l.failing:
+	case l.err != nil:
 		return true, l.pause
 	case l.rejected:
 		return true, 0
@@ -155,7 +111,7 @@ func (l *refreshLoop) start(ctx context.Context, now instant) {
 	l.begin = now
 	s, pending, timeout := l.state(), l.pending.token, firstAttempt
 	switch left := s.left(now); {
-	case l.failing:
+	case l.err != nil:
 		timeout = attemptTimeout
 	case left > 0:
 		timeout = min(timeout, left-left/10)
@@ -178,12 +134,8 @@ func (r *Refresher) attempt(ctx context.Context, old, pending credential.Token, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	err := ctx.Err()
-	if err == nil {
-		err = r.OnToken(ctx, res.token)
-	}
-	if err != nil {
-		res.err = &DeliveryError{Err: err}
+	if err := r.OnToken(ctx, res.token); err != nil {
+		res.err = fmt.Errorf("delivering the new token: %w", err)
 	}
 	return res
 }
@@ -199,9 +151,9 @@ func (r *Refresher) mintValid(ctx context.Context, old credential.Token, timeout
 	s := newTokenState(t, now, 0)
 	switch {
 	case t.Value.IsZero() || s.life <= 0:
-		return credential.Token{}, errInvalid
+		return credential.Token{}, errors.New("the new token is invalid")
 	case t.Value.Equal(old.Value):
-		return credential.Token{}, errSame
+		return credential.Token{}, errors.New("the new token is the old one")
 	case s.left(now) <= 0:
 		return credential.Token{}, errExpired
 	}
@@ -225,14 +177,10 @@ func (l *refreshLoop) finish(ctx context.Context, res result) {
 	} else {
 		l.fail(res, now)
 	}
-	waited := l.flight
+	l.flight.finish(res.err)
 	l.flight, l.demanded = nil, false
 	left := l.current.left(now)
 	l.mu.Unlock()
-	if waited != nil {
-		waited.err = res.err
-		close(waited.done)
-	}
 	switch {
 	case l.err == nil && l.reported != 0:
 		l.report(Recovered, nil)
@@ -248,7 +196,7 @@ func (l *refreshLoop) succeed(res result, now instant) {
 	if l.rejected {
 		l.lastRefusal = now
 	}
-	l.failing, l.rejected = false, false
+	l.rejected = false
 	l.stats.LastError, l.stats.ExpiresAt = "", l.current.token.ExpiresAt
 	l.backoff.Reset()
 }
@@ -258,7 +206,6 @@ func (l *refreshLoop) fail(res result, now instant) {
 	if !res.token.Value.IsZero() {
 		l.pending = newTokenState(res.token, now, 0)
 	}
-	l.failing = true
 	l.stats.Failed++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
 	l.pause = min(l.backoff.Next(), l.current.tenth())
@@ -269,21 +216,14 @@ func (l *refreshLoop) fail(res result, now instant) {
 func (l *refreshLoop) reportExpiry(now instant) {
 	s := l.state()
 	late := l.cancel != nil && now.mono.Sub(l.begin.mono) >= s.minInterval()
-	if l.reported == Expired || s.left(now) > 0 || !l.failing && !late {
+	if l.reported == Expired || s.left(now) > 0 || l.err == nil && !late {
 		return
 	}
-	err := l.err
-	if !l.failing {
-		err = errPending
-	}
-	l.report(Expired, err)
+	l.report(Expired, cmp.Or(l.err, errors.New("the refresh has not finished yet")))
 }
 
 func (l *refreshLoop) report(kind EventKind, err error) {
 	l.reported = kind
-	if l.OnEvent == nil {
-		return
-	}
 	l.mu.Lock()
 	e := Event{Kind: kind, ExpiresAt: l.current.token.ExpiresAt, Rejected: l.rejected, Err: err}
 	l.mu.Unlock()

@@ -20,11 +20,13 @@ func running() State {
 func TestState_JSON(t *testing.T) {
 	at := time.Date(2026, 3, 1, 13, 30, 15, 999_999_999, time.FixedZone("", 3600))
 	s := State{
-		Version: "1.2.3", Mode: "passfile", PID: 1, ChildPID: 2, StartedAt: at, TokenExpiresAt: at.Add(time.Hour), Refreshes: 3, FailedRefreshes: 4,
-		LastError: "no", OpenConnections: 5, WaitingLogins: 6, Logins: 7, FailedLogins: 8, Wakes: 9, Restarts: 10, Goroutines: 11, Ready: true, UpdatedAt: at, Started: true, Beat: at,
+		Version: "1.2.3", Mode: "passfile", PID: 1, ChildPID: 2, StartedAt: at, TokenExpiresAt: at.Add(time.Hour),
+		Refreshes: 3, FailedRefreshes: 4, LastError: "no", OpenConnections: 5, WaitingLogins: 6, Logins: 7, FailedLogins: 8,
+		Wakes: 9, Restarts: 10, Goroutines: 11, Ready: true, UpdatedAt: at, Started: true, Beat: at,
 	}
-	const want = `{"version":"1.2.3","mode":"passfile","pid":1,"child_pid":2,"started_at":"2026-03-01T12:30:15Z","token_expires_at":"2026-03-01T13:30:15Z",` +
-		`"refreshes":3,"failed_refreshes":4,"last_error":"no","open_connections":5,"waiting_logins":6,"logins":7,"failed_logins":8,"wakes":9,"restarts":10,"goroutines":11,"ready":true,"updated_at":"2026-03-01T12:30:15Z"}`
+	const want = `{"version":"1.2.3","mode":"passfile","pid":1,"child_pid":2,"started_at":"2026-03-01T12:30:15Z",` +
+		`"token_expires_at":"2026-03-01T13:30:15Z","refreshes":3,"failed_refreshes":4,"last_error":"no","open_connections":5,` +
+		`"waiting_logins":6,"logins":7,"failed_logins":8,"wakes":9,"restarts":10,"goroutines":11,"ready":true,"updated_at":"2026-03-01T12:30:15Z"}`
 	got, err := json.Marshal(s)
 	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)

@@ -25,8 +25,9 @@ type statusTest struct {
 	warned []error
 }
 
-// runStatusFile calls f while the file is kept, and after when that has ended.
-func runStatusFile(t *testing.T, path string, f, after func(*statusTest)) {
+// runStatusFile calls f while the file is kept, and returns the warnings and the names
+// of the files that are there when that has ended.
+func runStatusFile(t *testing.T, path string, f func(*statusTest)) (warned []error, left []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &statusTest{t: t, path: path, state: running()}
@@ -45,8 +46,16 @@ func runStatusFile(t *testing.T, path string, f, after func(*statusTest)) {
 		f(s)
 		cancel()
 		<-done
-		after(s)
+		warned = s.warned
 	})
+	list, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		left = append(left, e.Name())
+	}
+	return warned, left
 }
 
 func (s *statusTest) set(f func(*State)) {
@@ -68,25 +77,12 @@ func (s *statusTest) sleep(d time.Duration) (State, time.Duration) {
 	return state, time.Since(state.UpdatedAt).Truncate(time.Second)
 }
 
-func fileNames(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range list {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
 func TestStatusFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "status.json")
+	path := filepath.Join(t.TempDir(), "status.json")
 	if err := os.WriteFile(path, []byte("left by a killed run"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	runStatusFile(t, path, func(s *statusTest) {
+	warned, left := runStatusFile(t, path, func(s *statusTest) {
 		state, age := s.sleep(500 * time.Millisecond)
 		if fi, err := os.Lstat(path); err != nil || fi.Mode() != 0o600 || state.PID != 7 || !state.Ready || state.Goroutines == 0 || age != 0 {
 			t.Errorf("got %v, %v, %+v", fi, err, state)
@@ -106,72 +102,57 @@ func TestStatusFile(t *testing.T) {
 		if state, _ := s.sleep(4 * time.Second); state.Ready { // it expires by itself
 			t.Errorf("got %+v", state)
 		}
-	}, func(s *statusTest) {
-		if left := fileNames(t, dir); len(left) != 0 || len(s.warned) != 0 {
-			t.Errorf("got %q left, warnings %v", left, s.warned)
-		}
 	})
+	if len(left) != 0 || len(warned) != 0 {
+		t.Errorf("got %q left, warnings %v", left, warned)
+	}
 }
 
 // A write that fails is reported once and tried again.
 func TestStatusFile_NotWritable(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "dir")
-	runStatusFile(t, filepath.Join(dir, "status.json"), func(s *statusTest) {
+	path := filepath.Join(t.TempDir(), "dir", "status.json")
+	warned, left := runStatusFile(t, path, func(s *statusTest) {
 		time.Sleep(time.Minute)
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if state, _ := s.sleep(time.Second); state.PID != 7 {
 			t.Errorf("got %+v", state)
 		}
-	}, func(s *statusTest) {
-		if left := fileNames(t, dir); len(left) != 0 || len(s.warned) != 1 || !strings.Contains(s.warned[0].Error(), "no such file") {
-			t.Errorf("got %q left, warnings %v", left, s.warned)
-		}
 	})
+	if len(left) != 0 || len(warned) != 1 || !strings.Contains(warned[0].Error(), "no such file") {
+		t.Errorf("got %q left, warnings %v", left, warned)
+	}
 }
 
 // A path that is not a regular file is not replaced.
 func TestStatusFile_NotRegular(t *testing.T) {
-	dir := t.TempDir()
-	other, path := filepath.Join(dir, "other"), filepath.Join(dir, "status.json")
-	if err := errors.Join(os.WriteFile(other, []byte("theirs"), 0o600), os.Symlink("other", path)); err != nil {
+	path := filepath.Join(t.TempDir(), "status.json")
+	if err := os.Symlink("other", path); err != nil {
 		t.Fatal(err)
 	}
-	runStatusFile(t, path, func(s *statusTest) { time.Sleep(30 * time.Second) }, func(s *statusTest) {
-		if len(s.warned) != 1 || !strings.Contains(s.warned[0].Error(), "is a symbolic link, not a regular file") {
-			t.Errorf("got warnings %v", s.warned)
-		}
-	})
-	if text, err := os.ReadFile(other); err != nil || string(text) != "theirs" || !slices.Equal(fileNames(t, dir), []string{"other", "status.json"}) {
-		t.Errorf("got %q, %v, %q", text, err, fileNames(t, dir))
+	warned, left := runStatusFile(t, path, func(s *statusTest) { time.Sleep(30 * time.Second) })
+	if len(warned) != 1 || !strings.Contains(warned[0].Error(), "is a symbolic link, not a regular file") || !slices.Equal(left, []string{"status.json"}) {
+		t.Errorf("got warnings %v, files %q", warned, left)
 	}
 }
 
 // A file that another process has put there is not removed.
 func TestStatusFile_Replaced(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "status.json")
-	for name, replace := range map[string]func(modified time.Time) error{
-		"later": func(time.Time) error {
-			return errors.Join(os.WriteFile(path, []byte("theirs"), 0o600), os.Chtimes(path, time.Time{}, time.Now()))
-		},
-		"at the same time": func(modified time.Time) error {
-			return errors.Join(os.Rename(path, filepath.Join(t.TempDir(), "kept")), os.WriteFile(path, []byte("theirs"), 0o600), os.Chtimes(path, time.Time{}, modified))
-		},
-	} {
-		runStatusFile(t, path, func(*statusTest) {
+	for name, after := range map[string]time.Duration{"later": time.Second, "at the same time": 0} {
+		path := filepath.Join(t.TempDir(), "status.json")
+		warned, _ := runStatusFile(t, path, func(*statusTest) {
 			fi, err := os.Lstat(path)
-			if err == nil {
-				err = replace(fi.ModTime())
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
-		}, func(s *statusTest) {
-			if text, err := os.ReadFile(path); err != nil || string(text) != "theirs" || len(s.warned) != 0 {
-				t.Errorf("%s: got %q, %v, warnings %v", name, text, err, s.warned)
+			err = errors.Join(os.Rename(path, path+".kept"), os.WriteFile(path, []byte("theirs"), 0o600), os.Chtimes(path, time.Time{}, fi.ModTime().Add(after)))
+			if err != nil {
+				t.Fatal(err)
 			}
 		})
+		if text, err := os.ReadFile(path); err != nil || string(text) != "theirs" || len(warned) != 0 {
+			t.Errorf("%s: got %q, %v, warnings %v", name, text, err, warned)
+		}
 	}
 }

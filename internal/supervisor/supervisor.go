@@ -82,7 +82,7 @@ func (s *Supervisor) Stop() {
 func (s *Supervisor) State() State {
 	r := s.refresher.Stats()
 	state := State{Version: s.Version, Mode: s.Mode, PID: os.Getpid(), StartedAt: s.startedAt, TokenExpiresAt: r.ExpiresAt,
-		Refreshes: r.Refreshes, FailedRefreshes: r.Failed, LastError: r.LastError, Started: s.started.Load(), Beat: s.refresher.LastBeat()}
+		Refreshes: r.Refreshes, FailedRefreshes: r.Failed, LastError: r.LastError, Started: s.started.Load(), Beat: r.Beat}
 	if s.Extend != nil {
 		s.Extend(&state)
 	}

@@ -99,7 +99,6 @@ func errorCases() map[string][]errorCase {
 			{file(syscall.ENOTDIR), "/a b", "is a file", 120},
 			{file(nil), "/a b", "'/a b'", 120},
 		},
-		"supervisor.DeliveryError": {{&supervisor.DeliveryError{Err: x}, "delivering the new token", "file system", 125}, {&supervisor.DeliveryError{Err: file(syscall.ENOSPC)}, "/a b", "free space", 125}},
 		"cli.NoRuntimeDirError":    {{&NoRuntimeDirError{Err: x}, "no runtime directory", "--runtime-dir", 125}},
 		"cli.UsageError":           {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
 		"cli.NoAnswerError":        {{&NoAnswerError{Question: "secret", Fix: "f"}, "no secret was given", "f", 121}},
