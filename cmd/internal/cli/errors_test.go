@@ -30,7 +30,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
-	"github.com/lakebase-exec/lakebase-exec/internal/supervisor"
 )
 
 // errorCase is an error as it reaches the user.
@@ -99,11 +98,11 @@ func errorCases() map[string][]errorCase {
 			{file(syscall.ENOTDIR), "/a b", "is a file", 120},
 			{file(nil), "/a b", "'/a b'", 120},
 		},
-		"cli.NoRuntimeDirError":    {{&NoRuntimeDirError{Err: x}, "no runtime directory", "--runtime-dir", 125}},
-		"cli.UsageError":           {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
-		"cli.NoAnswerError":        {{&NoAnswerError{Question: "secret", Fix: "f"}, "no secret was given", "f", 121}},
-		"cli.LimitError":           {{&LimitError{Limit: "get's limit", Fix: "f", Err: &keychain.Error{Err: keychain.ErrTimeout}}, "get's limit is over: the keychain", "f", 121}},
-		"cli.OutputError":          {{&OutputError{Err: syscall.EPIPE}, "standard output", "redirect", 125}},
+		"cli.NoRuntimeDirError": {{&NoRuntimeDirError{Err: x}, "no runtime directory", "--runtime-dir", 125}},
+		"cli.UsageError":        {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
+		"cli.NoAnswerError":     {{&NoAnswerError{Question: "secret", Fix: "f"}, "no secret was given", "f", 121}},
+		"cli.LimitError":        {{&LimitError{Limit: "get's limit", Fix: "f", Err: &keychain.Error{Err: keychain.ErrTimeout}}, "get's limit is over: the keychain", "f", 121}},
+		"cli.OutputError":       {{&OutputError{Err: syscall.EPIPE}, "standard output", "redirect", 125}},
 	}
 }
 
