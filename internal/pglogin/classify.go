@@ -60,6 +60,7 @@ var codes = map[string]Error{
 	"53300": {Kind: TooManyConnections, Retry: true},
 	"08":    {Kind: Unreachable, Retry: true}, "28": {Kind: Refused},
 	"08P01": unknown, noSQLState: unknown, "53": unknown, "57": unknown, "58": unknown, "XX": unknown,
+	"3D000": {Kind: DatabaseMissing}, "42501": {Kind: ConnectDenied},
 }
 
 var unknown = Error{Kind: Other, Retry: true, maxRepeat: maxRepeatUnknown}
@@ -68,22 +69,18 @@ const noSQLState = "XXXXX"
 
 // fromServer classifies an ErrorResponse; text is its message in lower case.
 func fromServer(code, text string) Error {
-	switch code {
-	case "3D000":
-		return Error{Kind: DatabaseMissing}
-	case "42501":
-		return Error{Kind: ConnectDenied}
+	if code == "3D000" || code == "42501" { // the message quotes a name
+		return codes[code]
 	}
 	for _, m := range messages {
 		if strings.Contains(text, m.contains) && strings.Contains(text, m.and) {
 			return m.Error
 		}
 	}
-	if e, ok := codes[code]; ok {
-		return e
-	}
-	if e, ok := codes[code[:2]]; ok {
-		return e
+	for _, c := range []string{code, code[:2]} {
+		if e, ok := codes[c]; ok {
+			return e
+		}
 	}
 	return Error{Kind: Other}
 }
@@ -100,31 +97,24 @@ func sqlState(code string) string {
 // if there was no connection.
 func classify(ctx context.Context, err error, conn *startupConn, password credential.Secret) *Error {
 	var e Error
-	if b, ok := conn.answer(); ok && b != 'S' {
+	if b := conn.answer(); b >= 0 && b != 'S' {
 		e = noTLS(b)
 	} else {
 		e = fromError(err, conn)
-		// What fails at the deadline failed because of the deadline.
-		if cause := ctxErr(ctx); cause != nil && e.Code == "" && (e.Retry || e.Kind == Protocol) {
-			e = Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn.silent(), cause: cause}
+		// What fails at the deadline failed because of the deadline, which a timer of
+		// net.Dialer may notice before the context does.
+		ended := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
+		if ended && e.Code == "" && (e.Retry || e.Kind == Protocol || e.Kind == Other) {
+			e = Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn.silent()}
 		}
 	}
 	e.Message = sanitize.Line(e.Message, password)
 	return &e
 }
 
-// ctxErr is ctx.Err, but not late: net.Dialer has a timer of its own for the
-// deadline, which may fire first.
-func ctxErr(ctx context.Context) error {
-	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
-		return context.DeadlineExceeded
-	}
-	return ctx.Err()
-}
-
 // noTLS classifies any other answer to SSLRequest than "S" (PostgreSQL manual,
 // protocol-flow): "N" is no TLS, "E" an error of a server too old or too busy.
-func noTLS(answer byte) Error {
+func noTLS(answer int32) Error {
 	switch answer {
 	case 'N':
 		return Error{Kind: TLSRefused, Message: "the server does not support TLS"}
@@ -168,8 +158,6 @@ func fromError(err error, conn *startupConn) Error {
 		return Error{Kind: Unreachable, Retry: !errors.Is(network, fs.ErrPermission), Message: network.Error(), cause: network}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Error{Kind: Unreachable, Retry: true, Message: "the server closed the connection before the login was done", cause: io.ErrUnexpectedEOF}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return Error{Kind: NoAnswer, Retry: true}
 	}
 	return fromText(err, conn)
 }
@@ -206,10 +194,10 @@ func innermost(err error) error {
 
 // progress describes how far an attempt came that was not answered.
 func progress(conn *startupConn) string {
-	if conn == nil {
+	switch {
+	case conn == nil:
 		return "no connection"
-	}
-	if _, ok := conn.answer(); !ok {
+	case conn.answer() < 0:
 		return "connected, but no answer to the request for TLS"
 	}
 	return "connected, but no answer to the login"

@@ -36,8 +36,8 @@ const hedgeDelay = time.Second
 //
 // The first attempt starts at once. An attempt without an answer is kept; a second
 // one is tried concurrently and replaced each second, in case the compute dropped the
-// first connection while it woke. At most two attempts
-// are open, and none when a method returns.
+// first connection while it woke. At most two attempts are open, and none when a
+// method returns.
 //
 // Every error is an *Error: WakeTimeout at the deadline, Canceled if the context
 // was canceled (errors.Is finds context.Canceled), else what went wrong.
@@ -72,11 +72,7 @@ func (c *Connector) Login(ctx context.Context, t Target, password credential.Sec
 // Connect logs in and returns the connection. params are start-up parameters
 // besides user and database, by their protocol names.
 func (c *Connector) Connect(ctx context.Context, t Target, password credential.Secret, params map[string]string) (*Conn, error) {
-	tlsConfig, err := c.tlsConfig(t)
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := t.config(tlsConfig, password, params)
+	cfg, err := c.config(t, password, params)
 	if err != nil {
 		return nil, err
 	}

@@ -128,17 +128,8 @@ func (e *Error) Hint() string {
 	return cmp.Or(hints[e.Kind], "try again with --verbose")
 }
 
-// Unwrap returns the last failure and the cause, if any.
-func (e *Error) Unwrap() []error {
-	var all []error
-	if e.Last != nil {
-		all = append(all, e.Last)
-	}
-	if e.cause != nil {
-		all = append(all, e.cause)
-	}
-	return all
-}
+// Unwrap returns the cause, or nil: with WakeTimeout, the context's error and Last.
+func (e *Error) Unwrap() error { return e.cause }
 
 // PooledHost reports whether a connection pooler refused the login: poolers accept
 // no OAuth roles, and say so in terms of SASL.

@@ -1,6 +1,7 @@
 package pglogin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -81,7 +82,7 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config) (*Conn, *Error) 
 	// One "address", the name itself: net.Dialer then resolves it and races IPv6
 	// against IPv4. pgconn would wait for a silent address before it tries the next
 	// one, and send the password to a second server after the first refused it.
-	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{t.dialHost()}, nil }
+	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{cmp.Or(t.HostAddr, t.Host)}, nil }
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	var h *pgconn.HijackedConn
 	if err == nil {
@@ -173,11 +174,10 @@ func (c *startupConn) silent() bool {
 	return c == nil || time.Duration(c.silence.Load()) >= silenceOfWake
 }
 
-// answer returns the server's answer to our SSLRequest; ok is false if there was
-// none.
-func (c *startupConn) answer() (b byte, ok bool) {
-	if c == nil || c.first.Load() == 0 {
-		return 0, false
+// answer returns the server's answer to our SSLRequest, or -1 if there was none.
+func (c *startupConn) answer() int32 {
+	if c == nil {
+		return -1
 	}
-	return byte(c.first.Load() - 1), true
+	return c.first.Load() - 1
 }

@@ -174,7 +174,11 @@ func (l *loop) end(conn *Conn, err *Error) (*Conn, *Error) {
 	case err != nil:
 		return nil, err
 	}
-	return nil, &Error{Kind: WakeTimeout, Last: l.last, cause: l.ctx.Err()}
+	e := &Error{Kind: WakeTimeout, Last: l.last, cause: l.ctx.Err()}
+	if l.last != nil {
+		e.cause = errors.Join(e.cause, l.last)
+	}
+	return nil, e
 }
 
 func (l *loop) report() {

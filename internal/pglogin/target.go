@@ -1,7 +1,6 @@
 package pglogin
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -35,14 +34,6 @@ type Target struct {
 	User        string
 	SSLMode     string // VerifyFull or Require
 	SSLRootCert string // path of a PEM bundle; empty, and only empty, with Require
-}
-
-// dialHost returns what to dial.
-func (t Target) dialHost() string {
-	if t.HostAddr != "" {
-		return t.HostAddr
-	}
-	return t.Host
 }
 
 // check rejects values that would make the login go elsewhere, or be weaker, than
@@ -79,8 +70,13 @@ const settings = "host=localhost port=5432 dbname=none user=none password='' pas
 	"target_session_attrs=any connect_timeout=0 channel_binding=prefer require_auth='' " +
 	"min_protocol_version=3.0 max_protocol_version=3.0 krbsrvname='' krbspn=''"
 
-// config returns the settings for pgconn: one host, TLS, no fallback.
-func (t Target) config(tlsConfig *tls.Config, password credential.Secret, params map[string]string) (*pgconn.Config, error) {
+// config checks the target and returns the settings for pgconn: one host, TLS, no
+// fallback.
+func (c *Connector) config(t Target, password credential.Secret, params map[string]string) (*pgconn.Config, error) {
+	tlsConfig, err := c.tlsConfig(t)
+	if err != nil {
+		return nil, err
+	}
 	if password.IsZero() || strings.Contains(password.Reveal(), "\x00") {
 		return nil, t.bad("the password is empty or contains a NUL byte")
 	}

@@ -1,6 +1,7 @@
 package pglogin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -84,7 +85,7 @@ func PeerOf(c net.Conn) Peer {
 // dialTLS connects to the target, requests TLS and does the handshake. ctx bounds
 // that and every later use of the connection.
 func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (*Conn, *Error) {
-	raw, err := dialContext(ctx, "tcp", net.JoinHostPort(t.dialHost(), strconv.Itoa(t.Port)))
+	raw, err := dialContext(ctx, "tcp", net.JoinHostPort(cmp.Or(t.HostAddr, t.Host), strconv.Itoa(t.Port)))
 	if err != nil {
 		return nil, classify(ctx, err, nil, credential.Secret{})
 	}
