@@ -2,16 +2,11 @@ package pgproxy
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
 	"time"
 )
-
-func cancelRequest(pid uint32, key []byte) []byte {
-	return raw(codeCancel, string(binary.BigEndian.AppendUint32(nil, pid))+string(key))
-}
 
 // cancel sends a cancel request on a connection of its own and waits for its end.
 func (c *client) cancel(pid uint32, key []byte) {
@@ -29,7 +24,7 @@ func TestCancel(t *testing.T) {
 	}
 	expect := func(want ...string) {
 		t.Helper()
-		if got := p.up.cancelled(); !slices.Equal(got, want) {
+		if _, got := p.up.received(); !slices.Equal(got, want) {
 			t.Fatalf("got cancel requests %v, want %v", got, want)
 		}
 	}
@@ -81,7 +76,7 @@ func TestCancel_LimitAndFailure(t *testing.T) {
 		conn.send(cancelRequest(c.pid, c.key))
 		conns = append(conns, conn)
 	}
-	count := func() int { return len(p.up.cancelled()) }
+	count := func() int { _, cancels := p.up.received(); return len(cancels) }
 	eventually(t, "the limit to be reached", func() bool { return count() == maxCancels })
 	time.Sleep(50 * time.Millisecond)
 	if n := count(); n != maxCancels {

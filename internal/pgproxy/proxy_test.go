@@ -14,9 +14,9 @@ import (
 func TestMaxConnsAndMaxWaiting(t *testing.T) {
 	resume := make(chan struct{})
 	p := start(t, Options{MaxConns: 3, MaxWaiting: 2}, echo, suspended(resume))
-	a, b := dial(t, p.unix).authenticate(), dial(t, p.unix).authenticate()
+	a, b := dial(t, p.unix).begin(), dial(t, p.unix).begin()
 	eventually(t, "two logins", func() bool { return p.Stats().Waiting == 2 })
-	e := dial(t, p.unix).authenticate().failure()
+	e := dial(t, p.unix).begin().failure()
 	if e.Code != "53300" || e.Message != "sorry, too many clients already" || e.Hint != "The local proxy allows 2 connections that wait for the database (--max-waiting)." {
 		t.Errorf("MaxWaiting: got %+v, want 53300", e)
 	}
@@ -24,7 +24,7 @@ func TestMaxConnsAndMaxWaiting(t *testing.T) {
 	a.expectReady().echo("hello")
 	b.expectReady().echo("hello")
 	dial(t, p.unix).login().echo("hello")
-	if e := dial(t, p.unix).authenticate().failure(); e.Code != "53300" || e.Hint != "The local proxy allows 3 connections (--max-connections)." {
+	if e := dial(t, p.unix).begin().failure(); e.Code != "53300" || e.Hint != "The local proxy allows 3 connections (--max-connections)." {
 		t.Errorf("MaxConns: got %+v, want 53300", e)
 	}
 	a.echo("hello")
@@ -47,7 +47,7 @@ func TestMaxStartups_EvictsOldest(t *testing.T) {
 		{"silent", func(*client) {}, true},
 		{"in a packet", func(c *client) { c.send(startup("user", user)[:6]) }, true},
 		{"no password", func(c *client) { c.send(startup("user", user)); c.expectPasswordRequest() }, true},
-		{"in TLS", func(c *client) { c.send(request(codeSSL)); c.bytes(1) }, false},
+		{"in TLS", func(c *client) { c.request(codeSSL, "S") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := start(t, Options{MaxStartups: 3}, echo)

@@ -93,7 +93,7 @@ func TestRelay_ClientCloses(t *testing.T) {
 	received := make(chan []byte, 3)
 	serve := func(c net.Conn) { b, _ := io.ReadAll(c); received <- b }
 	forEachTransport(t, serve, func(t *testing.T, p *testProxy, c *client) {
-		c.send(bytes.Repeat([]byte("x"), 300_000), []byte("X\x00\x00\x00\x04"))
+		c.send(append(bytes.Repeat([]byte("x"), 300_000), "X\x00\x00\x00\x04"...))
 		must(t, c.Close())
 		select {
 		case b := <-received:

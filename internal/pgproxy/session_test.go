@@ -29,7 +29,8 @@ func TestLogin(t *testing.T) {
 		}
 		c.echo("select 1")
 		want := map[string]string{"user": user, "database": user, "application_name": "psql", "options": "-c x=y"}
-		if diff := cmp.Diff(want, p.up.lastParams()); diff != "" {
+		got, _ := p.up.received()
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -37,8 +38,8 @@ func TestLogin(t *testing.T) {
 	if diff := cmp.Diff([]string{"client_encoding\x00UTF8\x00", "server_version\x0017.5\x00"}, c.params); diff != "" {
 		t.Error(diff)
 	}
-	if got := p.up.lastParams()["database"]; c.pid != 3 || got != "shop" {
-		t.Errorf("got pid %d, database %q; want 3, shop", c.pid, got)
+	if got, _ := p.up.received(); c.pid != 3 || got["database"] != "shop" {
+		t.Errorf("got pid %d, parameters %v; want 3, database shop", c.pid, got)
 	}
 	if s := p.Stats(); s.Logins != 3 || s.Open != 3 || s.Waiting+s.HalfOpen+s.Rejected+s.FailedLogins != 0 {
 		t.Errorf("got %+v, want 3 logins, 3 open", s)
@@ -48,9 +49,9 @@ func TestLogin(t *testing.T) {
 func TestLogin_BuffersInput(t *testing.T) {
 	resume := make(chan struct{})
 	p := start(t, Options{}, echo, suspended(resume))
-	unix := dial(t, p.unix).authenticate()
-	tls := dial(t, p.tcp).startTLS().authenticate()
-	large := dial(t, p.unix).authenticate()
+	unix := dial(t, p.unix).begin()
+	tls := dial(t, p.tcp).startTLS().begin()
+	large := dial(t, p.unix).begin()
 	eventually(t, "three logins", func() bool { return p.Stats().Waiting == 3 })
 	text := strings.Repeat("x", 3*maxBuffered)
 	go func() { _, _ = large.Write([]byte(text)) }()
@@ -72,7 +73,7 @@ func TestLogin_BuffersInput(t *testing.T) {
 
 func TestLogin_ClientCloses(t *testing.T) {
 	p := start(t, Options{}, echo, suspended(nil))
-	conns := []*client{dial(t, p.unix).authenticate(), dial(t, p.tcp).authenticate(), dial(t, p.tcp).startTLS().authenticate()}
+	conns := []*client{dial(t, p.unix).begin(), dial(t, p.tcp).begin(), dial(t, p.tcp).startTLS().begin()}
 	eventually(t, "three logins", func() bool { return p.Stats().Waiting == 3 })
 	for _, c := range conns {
 		must(t, c.Close())
@@ -89,7 +90,7 @@ func TestLogin_SucceedsAfterClientClosed(t *testing.T) {
 	p := start(t, Options{}, func(c net.Conn) { b, _ := io.ReadAll(c); received <- b }, func(f *fakeUpstream) {
 		f.before = func(ctx context.Context) (*pglogin.Conn, error) { <-ctx.Done(); return nil, nil } // succeeds nevertheless
 	})
-	must(t, dial(t, p.unix).authenticate().Close())
+	must(t, dial(t, p.unix).begin().Close())
 	select {
 	case b := <-received:
 		if string(b) != "X\x00\x00\x00\x04" {
@@ -105,7 +106,7 @@ func TestLogin_Fails(t *testing.T) {
 	p := start(t, Options{}, echo, func(f *fakeUpstream) {
 		f.before = func(context.Context) (*pglogin.Conn, error) { return nil, fmt.Errorf("x: %w", failure) }
 	})
-	e := dial(t, p.unix).authenticate().failure()
+	e := dial(t, p.unix).begin().failure()
 	if e.Code != failure.Code || e.Severity != "ERROR" || e.Message != `no\x1B[31m such role` || e.Hint != failure.Hint {
 		t.Errorf("got %+v, want %+v", e, failure)
 	}
@@ -117,9 +118,9 @@ func TestLogin_Fails(t *testing.T) {
 func TestLogin_Timeout(t *testing.T) {
 	up := &fakeUpstream{}
 	suspended(nil)(up)
-	inFakeTime(t, Options{LoginTimeout: 3 * time.Second, StartupTimeout: 2 * time.Second, Upstream: up}, func(t *testing.T, _ *Proxy, dial func() *client) {
+	inFakeTime(t, Options{LoginTimeout: 3 * time.Second, StartupTimeout: 2 * time.Second, Upstream: up}, func(t *testing.T, dial func() *client) {
 		start := time.Now()
-		e := dial().authenticate().failure()
+		e := dial().begin().failure()
 		if took := time.Since(start); took < 3*time.Second || took > 3*time.Second+lingerTimeout {
 			t.Errorf("got an error after %v, want 3s", took)
 		}
@@ -131,7 +132,7 @@ func TestLogin_Timeout(t *testing.T) {
 
 func TestLogin_ServeEnds(t *testing.T) {
 	p := start(t, Options{LoginTimeout: time.Hour}, echo, suspended(nil))
-	c := dial(t, p.unix).authenticate()
+	c := dial(t, p.unix).begin()
 	eventually(t, "the login", func() bool { return p.Stats().Waiting == 1 })
 	must(t, p.stop())
 	c.ended()

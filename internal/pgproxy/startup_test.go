@@ -3,7 +3,6 @@ package pgproxy
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -40,8 +39,8 @@ func TestReadPacket(t *testing.T) {
 			packet{code: 3 << 16, params: map[string]string{"user": "robot", "database": "robot", "options": "-c a=b", "replication": "database"}}},
 		{raw(3<<16|2, "_pq_.a\x00x\x00database\x00shop\x00user\x00u\x00_pq_.b\x00\x00\x00"),
 			packet{code: 3<<16 | 2, params: map[string]string{"user": "u", "database": "shop"}, options: []string{"_pq_.a", "_pq_.b"}}},
-		{request(codeSSL), packet{code: codeSSL}},
-		{request(codeGSS), packet{code: codeGSS}},
+		{raw(codeSSL, ""), packet{code: codeSSL}},
+		{raw(codeGSS, ""), packet{code: codeGSS}},
 		{cancelRequest(7, []byte("5678")), packet{code: codeCancel, cancel: pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte("5678")}}},
 	} {
 		got, rest, err := parse(append(slices.Clone(c.b), "more"...))
@@ -89,7 +88,7 @@ func TestReadPacket_Invalid(t *testing.T) {
 func FuzzStartup(f *testing.F) {
 	f.Add(raw(3<<16, "user\x00robot\x00database\x00shop\x00\x00"))
 	f.Add(raw(3<<16|2, "user\x00r\x00_pq_.x\x001\x00\x00tail"))
-	f.Add(request(codeSSL))
+	f.Add(raw(codeSSL, ""))
 	f.Add(cancelRequest(1, []byte("abcd")))
 	f.Add([]byte{0x40, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -109,17 +108,10 @@ func FuzzStartup(f *testing.F) {
 
 func TestStartup_Encryption(t *testing.T) {
 	p := start(t, Options{}, echo)
-	request := func(c *client, code uint32, want byte) *client {
-		c.send(request(code))
-		if b := c.bytes(1); b[0] != want {
-			t.Errorf("request %d: got %q, want %q", code, b, want)
-		}
-		return c
-	}
 	dial(t, p.tcp).login().echo("without encryption")
-	request(request(dial(t, p.unix), codeSSL, 'N'), codeGSS, 'N').login().echo("hello")
+	dial(t, p.unix).request(codeSSL, "N").request(codeGSS, "N").login().echo("hello")
 	dial(t, p.tcp).startTLS().login().echo("hello")
-	request(dial(t, p.tcp), codeGSS, 'N').startTLS().login().echo("hello")
+	dial(t, p.tcp).request(codeGSS, "N").startTLS().login().echo("hello")
 	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
 		dial(t, p.tcp).handshake(name, "postgresql").login().echo("direct TLS")
 	}
@@ -142,10 +134,10 @@ func TestStartup_Rejects(t *testing.T) {
 		send             []byte
 	}{
 		{"not Postgres", "08P01", "invalid length of startup packet", false, append([]byte("GET / HTTP/1.1\r\n\r\n"), make([]byte, 100<<10)...)},
-		{"bytes after SSLRequest", "08P01", "received unencrypted data after SSL request", false, append(request(codeSSL), startup("user", user)...)},
-		{"bytes after GSSENCRequest", "08P01", "received unencrypted data after GSSAPI encryption request", false, append(request(codeGSS), 0)},
-		{"SSLRequest in TLS", "0A000", "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0", true, request(codeSSL)},
-		{"GSSENCRequest in TLS", "0A000", "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", true, request(codeGSS)},
+		{"bytes after SSLRequest", "08P01", "received unencrypted data after SSL request", false, append(raw(codeSSL, ""), startup("user", user)...)},
+		{"bytes after GSSENCRequest", "08P01", "received unencrypted data after GSSAPI encryption request", false, append(raw(codeGSS, ""), 0)},
+		{"SSLRequest in TLS", "0A000", "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0", true, raw(codeSSL, "")},
+		{"GSSENCRequest in TLS", "0A000", "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", true, raw(codeGSS, "")},
 	} {
 		conn := dial(t, p.tcp)
 		if c.tls {
@@ -157,10 +149,8 @@ func TestStartup_Rejects(t *testing.T) {
 		}
 	}
 	for _, code := range []uint32{codeSSL, codeGSS} {
-		c := dial(t, p.unix)
-		c.send(request(code))
-		c.bytes(1)
-		_, _ = c.Write(bytes.Repeat(request(code), 1000)) // the proxy closes after the first one
+		c := dial(t, p.unix).request(code, "N")
+		_, _ = c.Write(bytes.Repeat(raw(code, ""), 1000)) // the proxy closes after the first one
 		if e := c.failure(); e.Code != "0A000" {
 			t.Errorf("repeated request %d: got %+v", code, e)
 		}
@@ -177,7 +167,7 @@ func TestStartup_Timeout(t *testing.T) {
 		go echo(far)
 		return &pglogin.Conn{Conn: near, TxStatus: 'I'}, nil
 	}}
-	inFakeTime(t, Options{StartupTimeout: limit, Upstream: up}, func(t *testing.T, p *Proxy, dial func() *client) {
+	inFakeTime(t, Options{StartupTimeout: limit, Upstream: up}, func(t *testing.T, dial func() *client) {
 		slow := dial()
 		packet := startup("user", user, "database", "shop")
 		for _, b := range packet { // slower, but within the limit
@@ -192,8 +182,7 @@ func TestStartup_Timeout(t *testing.T) {
 
 		began := time.Now()
 		silent, noHandshake, noPassword := dial(), dial(), dial()
-		noHandshake.send(request(codeSSL))
-		noHandshake.bytes(1)
+		noHandshake.request(codeSSL, "S")
 		noPassword.send(startup("user", user))
 		noPassword.expectPasswordRequest()
 		silent.ended()
@@ -215,22 +204,16 @@ func TestStartup_ProtocolNegotiation(t *testing.T) {
 		option string
 	}{{2, ""}, {9999, "_pq_.grease"}, {0, "_pq_.x"}} {
 		conn := dial(t, p.unix)
-		body, want := "user\x00"+user+"\x00\x00", binary.BigEndian.AppendUint32(nil, 3<<16)
-		if c.option == "" {
-			want = append(want, 0, 0, 0, 0)
-		} else {
-			body = c.option + "\x00on\x00" + body
-			want = append(append(want, 0, 0, 0, 1), c.option+"\x00"...)
+		body, want := "user\x00"+user+"\x00\x00", "\x00\x03\x00\x00\x00\x00\x00\x00"
+		if c.option != "" {
+			body, want = c.option+"\x00on\x00"+body, "\x00\x03\x00\x00\x00\x00\x00\x01"+c.option+"\x00"
 		}
 		conn.send(raw(3<<16|c.minor, body))
-		if kind, got := conn.message(); kind != 'v' || !bytes.Equal(got, want) {
-			t.Errorf("3.%d %s: got %q %q, want v %q", c.minor, c.option, kind, got, want)
-		}
-		conn.expectPasswordRequest()
+		conn.expect('v', want).expectPasswordRequest()
 		conn.send(passwordMessage(password))
 		conn.expectReady().echo("hello")
-		if len(p.up.lastParams()) != 2 {
-			t.Errorf("got parameters %v, want user and database", p.up.lastParams())
+		if params, _ := p.up.received(); len(params) != 2 {
+			t.Errorf("got parameters %v, want user and database", params)
 		}
 	}
 }
@@ -249,7 +232,7 @@ func TestAuth_Rejects(t *testing.T) {
 		{"two strings", user, "08P01", "invalid password packet size", "", "p\x00\x00\x00\x08a\x00b\x00"},
 	}
 	for _, c := range cases {
-		e := dial(t, p.unix).authenticateWith(startup("user", c.user), []byte(c.answer)).failure()
+		e := dial(t, p.unix).authenticate(startup("user", c.user), []byte(c.answer)).failure()
 		if e.Code != c.code || e.Message != c.text || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%s: got %+v, want %s %s", c.name, e, c.code, c.text)
 		}
@@ -266,7 +249,7 @@ func TestAuth_Rejects(t *testing.T) {
 		}
 	}
 	tcp := dial(t, p.tcp)
-	tcp.authenticateWith(startup("user", user), passwordMessage("guess")).failure()
+	tcp.authenticate(startup("user", user), passwordMessage("guess")).failure()
 	if all := p.events(Rejected); all[len(all)-1].Peer != tcp.LocalAddr().String() {
 		t.Errorf("got %+v, want peer %s", all[len(all)-1], tcp.LocalAddr())
 	}
@@ -281,7 +264,7 @@ func TestAuth_Rejects(t *testing.T) {
 
 	p.o.Password = credential.Secret{} // all clients are rejected
 	for _, guess := range []string{"", "x"} {
-		if e := dial(t, p.unix).authenticateWith(startup("user", user), passwordMessage(guess)).failure(); e.Code != "28P01" {
+		if e := dial(t, p.unix).authenticate(startup("user", user), passwordMessage(guess)).failure(); e.Code != "28P01" {
 			t.Errorf("no password configured, %q given: got %+v, want 28P01", guess, e)
 		}
 	}
