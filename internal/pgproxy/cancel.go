@@ -50,15 +50,7 @@ func (p *Proxy) cancel(ctx context.Context, r pgproto3.CancelRequest) {
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
-	var err error
-	select {
-	case p.cancels <- struct{}{}:
-		err = p.o.Upstream.Cancel(ctx, r.ProcessID, key)
-		<-p.cancels
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil {
+	if err := p.o.Upstream.Cancel(ctx, r.ProcessID, key); err != nil {
 		p.event(Event{Kind: CancelFailed, Err: err})
 		return
 	}

@@ -121,8 +121,8 @@ func (h *halfOpen) len() int {
 
 // clientAddr returns the key by which connections are grouped: the IPv4 address, or the
 // IPv6 network, since a host may use all its addresses. Unix sockets are one group.
-func clientAddr(c net.Conn) netip.Prefix {
-	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+func clientAddr(a net.Addr) netip.Prefix {
+	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
 		return netip.Prefix{}
 	}

@@ -58,7 +58,6 @@ const (
 	drainTimeout   = 10 * time.Second       // for the server's remaining data after the client closed
 	closeTimeout   = time.Second            // for the client to close after the server did
 	cancelTimeout  = 10 * time.Second
-	maxCancels     = 20       // cancel requests in progress
 	maxBuffered    = 16 << 10 // read from a client during its login
 )
 
@@ -66,7 +65,6 @@ const (
 type Proxy struct {
 	o        Options
 	halfOpen *halfOpen
-	cancels  chan struct{} // semaphore of maxCancels
 	tls      func() (*tls.Config, error)
 	clients  atomic.Int64 // authenticated: waiting and open
 	n        counters
@@ -87,7 +85,6 @@ func New(o Options) *Proxy {
 	return &Proxy{
 		o:        o,
 		halfOpen: newHalfOpen(o.MaxStartups),
-		cancels:  make(chan struct{}, maxCancels),
 		tls:      sync.OnceValues(newTLSConfig),
 		keys:     map[cancelID][]byte{},
 	}

@@ -36,7 +36,7 @@ var errClientGone = errors.New("client closed the connection")
 
 // newSession returns the session of a client that has just connected.
 func newSession(p *Proxy, c net.Conn) *session {
-	s := &session{p: p, sock: c, conn: c, addr: clientAddr(c), since: time.Now()}
+	s := &session{p: p, sock: c, conn: c, addr: clientAddr(c.RemoteAddr()), since: time.Now()}
 	_, s.unix = c.(*net.UnixConn)
 	enableKeepAlive(c)
 	_ = c.SetDeadline(s.since.Add(p.o.StartupTimeout))
