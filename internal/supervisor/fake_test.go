@@ -30,7 +30,8 @@ type fakeWorkspace struct {
 	start time.Time // on the monotonic clock
 	life  time.Duration
 
-	jitter func() float64
+	// set before the start
+	jitter float64
 	mint   func(ctx context.Context, old credential.Secret) (credential.Token, error)
 	onTok  func(context.Context, credential.Token) error
 
@@ -51,14 +52,15 @@ type fakeWorkspace struct {
 func runFakeTime(t *testing.T, life time.Duration, set func(*fakeWorkspace), f func(*fakeWorkspace)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &fakeWorkspace{t: t, start: time.Now(), life: life, jitter: func() float64 { return 0.5 }}
+		w := &fakeWorkspace{t: t, start: time.Now(), life: life, jitter: 0.5}
 		w.mint = w.mintToken
 		if set != nil {
 			set(w)
 		}
 		schedule := retry.Refresh()
 		schedule.Jitter = 0
-		w.Refresher = newRefresher(RefresherConfig{First: w.token(0), Mint: w.mint, OnToken: w.onTok, OnEvent: w.onEvent}, w.wallClock, w.jitter, schedule)
+		c := RefresherConfig{First: w.token(0), Mint: w.mint, OnToken: w.onTok, OnEvent: w.onEvent}
+		w.Refresher = newRefresher(c, w.wallClock, func() float64 { return w.jitter }, schedule)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); w.Run(ctx) }()
@@ -110,15 +112,14 @@ func (w *fakeWorkspace) mintToken(ctx context.Context, old credential.Secret) (c
 	case <-ctx.Done():
 		return credential.Token{}, ctx.Err()
 	}
-	var n int
-	var down bool
+	n := 0
 	w.with(func() {
-		if down = w.down; !down {
+		if !w.down {
 			w.minted = append(w.minted, time.Since(w.start))
+			n = len(w.minted)
 		}
-		n = len(w.minted)
 	})
-	if down {
+	if n == 0 {
 		return credential.Token{}, errDown
 	}
 	return w.token(n), nil
@@ -142,58 +143,40 @@ func (w *fakeWorkspace) assertEvents(want ...EventKind) {
 	}
 }
 
-func (w *fakeWorkspace) counts() (minted, asked int) {
-	w.lock.Lock()
-	defer w.lock.Unlock()
-	return len(w.minted), len(w.asked)
+func (w *fakeWorkspace) attempts() (n int) {
+	w.with(func() { n = len(w.asked) })
+	return n
 }
 
 func (w *fakeWorkspace) assertMinted(want int) {
 	w.t.Helper()
-	if got, _ := w.counts(); got != want {
-		w.t.Errorf("at %v: got %d minted, want %d: %v", time.Since(w.start), got, want, w.minted)
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	if len(w.minted) != want {
+		w.t.Errorf("at %v: got tokens minted at %v, want %d", time.Since(w.start), w.minted, want)
 	}
 }
 
 // near reports whether got is want, apart from rounding.
 func near(got, want time.Duration) bool { return (got - want).Abs() <= 2*time.Millisecond }
 
-// answer is what one caller of Token or Refresh got.
-type answer struct {
-	token string
-	err   error
-	after time.Duration
-}
-
-// callRefresh calls Refresh n times at once. A zero rejected is Token.
-func (w *fakeWorkspace) callRefresh(n int, rejected credential.Secret) []answer {
-	w.with(func() {})
-	got := make(chan answer)
-	begin := time.Now()
-	for range n {
-		go func() {
-			t, err := w.Refresh(w.t.Context(), rejected)
-			got <- answer{t.Value.Reveal(), err, time.Since(begin)}
-		}()
-	}
-	var all []answer
-	for range n {
-		all = append(all, <-got)
-	}
-	return all
-}
-
-// assertAll checks that all callers got the same token, at the same time, with
-// this many mints started so far.
-func (w *fakeWorkspace) assertAll(all []answer, token int, after time.Duration, asked int) {
+// assertRefresh calls Refresh n times at once. All callers must get the same token, at
+// the same time, with this many mints started so far. A zero rejected is Token.
+func (w *fakeWorkspace) assertRefresh(n int, rejected credential.Secret, token int, after time.Duration, asked int) {
 	w.t.Helper()
-	for _, a := range all {
-		if a.err != nil || a.token != tokenValue(token) || !near(a.after, after) {
-			w.t.Errorf("at %v: got %q, %v after %v; want token %d after %v", time.Since(w.start), a.token, a.err, a.after, token, after)
-			break
-		}
+	w.with(func() {})
+	begin := time.Now()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			t, err := w.Refresh(w.t.Context(), rejected)
+			if took := time.Since(begin); err != nil || t.Value.Reveal() != tokenValue(token) || !near(took, after) {
+				w.t.Errorf("at %v: got %q, %v after %v; want token %d after %v", time.Since(w.start), t.Value.Reveal(), err, took, token, after)
+			}
+		})
 	}
-	if _, got := w.counts(); got != asked {
+	all.Wait()
+	if got := w.attempts(); got != asked {
 		w.t.Errorf("at %v: got %d mints started, want %d", time.Since(w.start), got, asked)
 	}
 }

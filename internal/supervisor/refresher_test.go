@@ -3,6 +3,8 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +16,14 @@ var noToken credential.Secret
 
 func TestToken_SharedRefresh(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.mintTakes = 3 * time.Second }, func(w *fakeWorkspace) {
-		w.assertAll(w.callRefresh(100, noToken), 0, 0, 0)
+		w.assertRefresh(100, noToken, 0, 0, 0)
 		w.jumpClock(2 * time.Hour)
-		w.assertAll(w.callRefresh(100, noToken), 1, 3*time.Second, 1)
+		w.assertRefresh(100, noToken, 1, 3*time.Second, 1)
 	})
 	// Callers join a scheduled refresh that is in progress.
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.mintTakes = time.Second }, func(w *fakeWorkspace) {
 		w.sleepUntil(40*time.Minute + 500*time.Millisecond)
-		w.assertAll(w.callRefresh(10, w.Current().Value), 1, 500*time.Millisecond, 1)
+		w.assertRefresh(10, w.Current().Value, 1, 500*time.Millisecond, 1)
 	})
 }
 
@@ -29,65 +31,43 @@ func TestRefresh_ReplacesRejectedOnce(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.mintTakes = time.Second }, func(w *fakeWorkspace) {
 		zero, other := w.Current().Value, credential.NewSecret("another token")
 		w.sleepUntil(time.Minute)
-		w.assertAll(w.callRefresh(5, other), 0, 0, 0)
-		w.assertAll(w.callRefresh(100, zero), 1, time.Second, 1)
-		w.assertAll(w.callRefresh(100, zero), 1, 0, 1) // late callers
+		w.assertRefresh(5, other, 0, 0, 0)
+		w.assertRefresh(100, zero, 1, time.Second, 1)
+		w.assertRefresh(100, zero, 1, 0, 1) // late callers
 		if !w.old[0].Equal(zero) {
 			t.Error("Mint did not get the rejected token")
 		}
 		// The new one is rejected too: another would not help for a while.
 		one := w.Current().Value
-		w.assertAll(w.callRefresh(10, one), 1, 0, 1)
+		w.assertRefresh(10, one, 1, 0, 1)
 		w.sleepUntil(2 * time.Minute)
-		w.assertAll(w.callRefresh(10, one), 2, time.Second, 2)
+		w.assertRefresh(10, one, 2, time.Second, 2)
 	})
 	// That wait is for tokens that a rejection brought, not for scheduled ones.
 	runFakeTime(t, time.Hour, nil, func(w *fakeWorkspace) {
 		w.sleepUntil(40*time.Minute + 10*time.Millisecond)
 		w.assertMinted(1)
-		w.assertAll(w.callRefresh(10, w.Current().Value), 2, 0, 2)
+		w.assertRefresh(10, w.Current().Value, 2, 0, 2)
 	})
 	// A rejection of an expired token says nothing about the next one.
-	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
-		zero := w.Current().Value
-		w.sleepUntil(time.Hour + time.Second)
-		if _, err := w.Refresh(w.t.Context(), zero); !errors.Is(err, errDown) {
-			t.Errorf("got %v", err)
-		}
-		w.setFailing(false)
-		if a := w.callRefresh(3, zero); a[0].token != tokenValue(1) {
-			t.Errorf("got %v", a)
-		}
-		if a := w.callRefresh(3, w.Current().Value); a[0].token != tokenValue(2) {
-			t.Errorf("got %v", a)
-		}
+	runFakeTime(t, time.Minute, nil, func(w *fakeWorkspace) {
+		w.jumpClock(time.Minute)
+		w.assertRefresh(3, w.Current().Value, 1, 0, 1)
+		w.sleepUntil(7 * time.Second)
+		w.assertRefresh(3, w.Current().Value, 2, 0, 2)
 	})
 }
 
 func TestRefresh_RejectedDuringOutage(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down, w.mintTakes = true, 100*time.Millisecond }, func(w *fakeWorkspace) {
-		zero := w.Current().Value
-		w.assertAll(w.callRefresh(100, zero), 0, 100*time.Millisecond, 1) // the old one: it still lives
+		w.assertRefresh(100, w.Current().Value, 0, 100*time.Millisecond, 1) // the old one: it still lives
 		w.assertEvents(Failing)
-		if !w.events[0].Rejected {
-			t.Error("the event does not report the rejection")
-		}
 		w.setFailing(false)
 		w.sleepUntil(time.Second) // it is retried by itself
 		w.assertEvents(Failing, Recovered)
-		if w.events[1].Rejected {
-			t.Error("the new token is reported as rejected")
+		if !w.events[0].Rejected || w.events[1].Rejected {
+			t.Errorf("got %+v, want the first token reported as rejected", w.events)
 		}
-	})
-}
-
-func TestToken_ClockSetBack(t *testing.T) {
-	runFakeTime(t, time.Hour, nil, func(w *fakeWorkspace) {
-		w.sleepUntil(time.Minute)
-		w.jumpClock(-30 * time.Second)
-		w.assertAll(w.callRefresh(1, noToken), 0, 0, 0)
-		w.jumpClock(-31 * time.Second)
-		w.assertAll(w.callRefresh(1, noToken), 1, 0, 1)
 	})
 }
 
@@ -95,22 +75,19 @@ func TestToken_MinimumLife(t *testing.T) {
 	for life, least := range map[time.Duration]time.Duration{time.Hour: 5 * time.Second, 12 * time.Second: 1200 * time.Millisecond} {
 		runFakeTime(t, life, func(w *fakeWorkspace) { w.down, w.mintTakes = true, time.Millisecond }, func(w *fakeWorkspace) {
 			w.sleepUntil(life - least)
-			if all := w.callRefresh(1, noToken); all[0].after != 0 {
-				t.Errorf("life %v: with %v left got a wait of %v", life, least, all[0].after)
-			}
-			_, before := w.counts()
+			w.assertRefresh(1, noToken, 0, 0, w.attempts())
+			before := w.attempts()
 			w.sleepUntil(life - least + 100*time.Millisecond)
-			all := w.callRefresh(1, noToken)
-			if _, after := w.counts(); after <= before || all[0].token != tokenValue(0) || all[0].after > time.Second+2*time.Millisecond {
-				t.Errorf("life %v: got %+v, %d mints, then %d; want the old token", life, all, before, after)
+			if tok, err := w.Token(w.t.Context()); err != nil || tok.Value.Reveal() != tokenValue(0) || w.attempts() <= before {
+				t.Errorf("life %v: got %v, %d mints, then %d; want the old token", life, err, before, w.attempts())
 			}
 			w.sleepUntil(life)
 			if _, err := w.Token(w.t.Context()); !errors.Is(err, errDown) || err.Error() != "no fresh token: the workspace is down" {
 				t.Errorf("life %v: got %v", life, err)
 			}
 			w.setFailing(false)
-			if a := w.callRefresh(3, noToken); a[0].token != tokenValue(1) {
-				t.Errorf("life %v: got %v", life, a)
+			if tok, err := w.Token(w.t.Context()); err != nil || tok.Value.Reveal() != tokenValue(1) {
+				t.Errorf("life %v: got %v", life, err)
 			}
 		})
 	}
@@ -120,22 +97,15 @@ func TestToken_MinimumLife(t *testing.T) {
 func TestToken_RateDuringOutage(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
 		w.sleepUntil(61 * time.Minute)
-		_, before := w.counts()
-		for range 60 {
-			for _, a := range w.callRefresh(20, noToken) {
-				if !errors.Is(a.err, errDown) || a.after > time.Second+5*time.Millisecond {
-					t.Fatalf("got %v after %v", a.err, a.after)
-				}
+		before := w.attempts()
+		begin := time.Now()
+		for time.Since(begin) < time.Minute {
+			if _, err := w.Token(w.t.Context()); !errors.Is(err, errDown) {
+				t.Fatalf("got %v", err)
 			}
 		}
-		_, after := w.counts()
-		if after-before < 59 {
-			t.Errorf("got %d attempts, want 60", after-before)
-		}
-		for i := before + 1; i < after; i++ {
-			if gap := w.asked[i] - w.asked[i-1]; gap < time.Second {
-				t.Errorf("got two attempts within %v", gap)
-			}
+		if got := w.attempts() - before; got < 58 || got > 61 {
+			t.Errorf("got %d attempts, want 60", got)
 		}
 		w.assertEvents(Failing, Expired)
 	})
@@ -158,10 +128,7 @@ func TestToken_Context(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		w.sleepUntil(2 * time.Minute) // a caller that gave up does not end the refresh
-		if tok, err := short(noToken); err != nil || tok.Value.Reveal() != tokenValue(1) {
-			t.Errorf("got %v", err)
-		}
-		w.assertMinted(1)
+		w.assertRefresh(1, noToken, 1, 0, 2)
 	})
 }
 
@@ -169,8 +136,11 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		first := credential.Token{Value: credential.NewSecret("first"), MintedAt: now, ExpiresAt: now.Add(time.Hour)}
+		minting := true
 		r := NewRefresher(RefresherConfig{First: first, Mint: func(ctx context.Context, _ credential.Secret) (credential.Token, error) {
 			<-ctx.Done()
+			time.Sleep(time.Second)
+			minting = false
 			return credential.Token{}, ctx.Err()
 		}})
 		if tok, err := r.Token(t.Context()); err != nil || !tok.Value.Equal(first.Value) || !r.Stats().Beat.IsZero() {
@@ -185,9 +155,9 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 		}()
 		synctest.Wait()
 		cancel()
-		<-done
-		if err := <-got; !errors.Is(err, ErrStopped) {
-			t.Errorf("waiting when Run ended: got %v", err)
+		<-done // Run waits for the mint, and does not count its failure
+		if err := <-got; !errors.Is(err, ErrStopped) || minting || r.Stats().Failed != 0 {
+			t.Errorf("waiting when Run ended: got %v, %+v", err, r.Stats())
 		}
 		if _, err := r.Token(t.Context()); !errors.Is(err, ErrStopped) {
 			t.Errorf("after Run: got %v", err)
@@ -198,22 +168,18 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 func TestRun_Schedule(t *testing.T) {
 	for _, life := range []time.Duration{12 * time.Second, time.Minute, time.Hour} {
 		for jitter, part := range map[float64]float64{0: 2.0/3 - 0.05, 0.5: 2.0 / 3, 0.999999: 2.0/3 + 0.05} {
-			runFakeTime(t, life, func(w *fakeWorkspace) { w.jitter = func() float64 { return jitter } }, func(w *fakeWorkspace) {
+			runFakeTime(t, life, func(w *fakeWorkspace) { w.jitter = jitter }, func(w *fakeWorkspace) {
 				w.sleepUntil(3 * life)
 				want := time.Duration(part * float64(life))
 				w.assertMinted(int(3 / part))
 				for i, at := range w.minted {
-					if off := (at - time.Duration(i+1)*want).Abs(); off > life/10000+5*time.Millisecond {
+					if off := (at - time.Duration(i+1)*want).Abs(); off > life/10000+5*time.Millisecond || w.old[i].Reveal() != tokenValue(i) {
 						t.Errorf("life %v, jitter %v: got token %d at %v, want %v", life, jitter, i+1, at, time.Duration(i+1)*want)
 					}
 				}
-				for i, old := range w.old {
-					if want := w.token(i).Value; !old.Equal(want) {
-						t.Errorf("mint %d did not get the token to replace", i)
-					}
-				}
 				w.assertEvents()
-				if s := w.Stats(); s.Refreshes != len(w.minted) || s.Failed != 0 || s.LastError != "" || !s.ExpiresAt.Equal(w.Current().ExpiresAt) {
+				s := w.Stats()
+				if s.Refreshes != len(w.minted) || s.Failed != 0 || s.LastError != "" || !s.ExpiresAt.Equal(w.Current().ExpiresAt) || time.Since(s.Beat) > 10*time.Second {
 					t.Errorf("got %+v", s)
 				}
 			})
@@ -221,8 +187,8 @@ func TestRun_Schedule(t *testing.T) {
 	}
 }
 
-// After sleep of the machine the clock is checked within 10 s, also during a wait
-// for the next attempt, and no warning comes before a refresh was tried.
+// After sleep of the machine the clock is checked within 10 s, and no warning comes
+// before a refresh was tried.
 func TestRun_MachineSleep(t *testing.T) {
 	for asleep, want := range map[time.Duration]int{20 * time.Minute: 0, 31 * time.Minute: 1, 51 * time.Minute: 1, 8 * time.Hour: 1} {
 		runFakeTime(t, time.Hour, nil, func(w *fakeWorkspace) {
@@ -233,15 +199,12 @@ func TestRun_MachineSleep(t *testing.T) {
 			w.assertEvents()
 		})
 	}
+	// The first event may be the expiry.
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
-		w.sleepUntil(45 * time.Minute) // each wait is 30 s now
-		_, before := w.counts()
-		w.jumpClock(time.Minute)
-		w.setFailing(false)
-		w.sleepUntil(45*time.Minute + 10*time.Second)
-		if _, after := w.counts(); after != before+1 {
-			t.Errorf("got %d attempts, want 1", after-before)
-		}
+		w.sleepUntil(10 * time.Minute)
+		w.jumpClock(2 * time.Hour)
+		w.sleepUntil(20 * time.Minute)
+		w.assertEvents(Expired)
 	})
 }
 
@@ -249,9 +212,8 @@ func TestRun_ClockSetBack(t *testing.T) {
 	runFakeTime(t, time.Hour, nil, func(w *fakeWorkspace) { // to before the token
 		w.sleepUntil(30 * time.Minute)
 		w.jumpClock(-31 * time.Minute)
-		w.sleepUntil(30*time.Minute + 10*time.Second)
-		w.assertMinted(1)
-		w.sleepUntil(70 * time.Minute)
+		w.assertRefresh(1, noToken, 1, 0, 1)
+		w.sleepUntil(69 * time.Minute)
 		w.assertMinted(1)
 		w.sleepUntil(71 * time.Minute)
 		w.assertMinted(2)
@@ -264,33 +226,11 @@ func TestRun_ClockSetBack(t *testing.T) {
 		w.sleepUntil(40*time.Minute + time.Second)
 		w.assertMinted(1)
 	})
-	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) { // during an outage
-		w.sleepUntil(45 * time.Minute)
-		_, before := w.counts()
-		w.jumpClock(-10 * time.Minute)
-		w.sleepUntil(46 * time.Minute)
-		if _, after := w.counts(); after != before+2 {
-			t.Errorf("got %d attempts in a minute, want 2", after-before)
-		}
-	})
 }
 
-func TestLastBeat(t *testing.T) {
-	for life, oldest := range map[time.Duration]time.Duration{time.Hour: 10 * time.Second, 30 * time.Second: 3 * time.Second} {
-		runFakeTime(t, life, nil, func(w *fakeWorkspace) {
-			for at := time.Second; at < time.Minute; at += 700 * time.Millisecond {
-				w.sleepUntil(at)
-				if age := time.Since(w.Stats().Beat); age > oldest {
-					t.Errorf("life %v: got a beat %v old, want %v", life, age, oldest)
-				}
-			}
-		})
-	}
-}
-
-// A cached token may be old when it is received. If Mint returns only such tokens,
-// it is called at a limited rate.
-func TestRun_OldTokens(t *testing.T) {
+// A token from Mint may be old, and is assumed to live for an hour at most. If Mint
+// returns only old ones, it is called at a limited rate.
+func TestRun_UnusualTokens(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.mintedAge = 45 * time.Minute }, func(w *fakeWorkspace) {
 		w.assertMinted(1)
 		w.sleepUntil(time.Minute)
@@ -299,14 +239,141 @@ func TestRun_OldTokens(t *testing.T) {
 		w.sleepUntil(2 * time.Minute)
 		w.assertMinted(8)
 	})
-}
-
-func TestRun_LifeIsLimited(t *testing.T) {
 	runFakeTime(t, 24*time.Hour, nil, func(w *fakeWorkspace) {
 		w.sleepUntil(41 * time.Minute)
 		w.assertMinted(1)
-		if left := w.Current().ExpiresAt.Sub(w.wallClock()); left > time.Hour {
-			t.Errorf("got %v left, want at most an hour", left)
+	})
+	for want, give := range map[string]func(w *fakeWorkspace, old credential.Token) credential.Token{
+		"the new token is invalid":          func(*fakeWorkspace, credential.Token) credential.Token { return credential.Token{} },
+		"the new token is the old one":      func(_ *fakeWorkspace, old credential.Token) credential.Token { return old },
+		"the new token has already expired": func(w *fakeWorkspace, _ credential.Token) credential.Token { w.mintedAge = w.life; return w.token(1) },
+	} {
+		runFakeTime(t, time.Minute, func(w *fakeWorkspace) {
+			w.mint = func(context.Context, credential.Secret) (credential.Token, error) { return give(w, w.Current()), nil }
+		}, func(w *fakeWorkspace) {
+			w.sleepUntil(41 * time.Second)
+			if len(w.events) != 1 || w.events[0].Err.Error() != want {
+				t.Errorf("got %v, want %v", w.events, want)
+			}
+		})
+	}
+}
+
+// The events, statistics and attempts of an outage with short tokens.
+func TestOutage(t *testing.T) {
+	runFakeTime(t, 12*time.Second, nil, func(w *fakeWorkspace) {
+		first := w.Current()
+		w.sleepUntil(6 * time.Second)
+		w.setFailing(true)
+		w.sleepUntil(11 * time.Second)
+		w.assertEvents(Failing)
+		if e := w.events[0]; !e.ExpiresAt.Equal(first.ExpiresAt) || !errors.Is(e.Err, errDown) || e.Rejected || !near(w.eventAt[0], 8*time.Second) {
+			t.Errorf("got %+v at %v", e, w.eventAt[0])
+		}
+		if s := w.Stats(); s.Failed == 0 || s.Refreshes != 0 || s.LastError != errDown.Error() || !w.Current().Value.Equal(first.Value) {
+			t.Errorf("got %+v", s)
+		}
+		w.sleepUntil(36 * time.Second)
+		w.assertEvents(Failing, Expired)
+		if !near(w.eventAt[1], 12*time.Second) || !errors.Is(w.events[1].Err, errDown) {
+			t.Errorf("got %+v at %v", w.events[1], w.eventAt[1])
+		}
+		for i := 1; i < len(w.asked); i++ { // a tenth of the life is the longest wait
+			if w.asked[i]-w.asked[i-1] > 1205*time.Millisecond {
+				t.Errorf("got a wait of %v", w.asked[i]-w.asked[i-1])
+			}
+		}
+		w.setFailing(false)
+		w.sleepUntil(36*time.Second + 1205*time.Millisecond)
+		w.assertEvents(Failing, Expired, Recovered)
+		if e, s := w.events[2], w.Stats(); e.Err != nil || !e.ExpiresAt.Equal(w.Current().ExpiresAt) || s.LastError != "" || s.Refreshes != 1 {
+			t.Errorf("got %+v, %+v", e, s)
+		}
+		w.setFailing(true) // another outage is reported again
+		w.sleepUntil(80 * time.Second)
+		w.assertEvents(Failing, Expired, Recovered, Failing, Expired)
+	})
+}
+
+// Waits grow to 30 s, and start again at the minimum after a success.
+func TestOutage_Backoff(t *testing.T) {
+	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
+		w.sleepUntil(45 * time.Minute)
+		wait := 200 * time.Millisecond
+		for i := range 10 {
+			if got := w.asked[i+1] - w.asked[i]; !near(got, wait) {
+				t.Errorf("wait %d: got %v, want %v", i, got, wait)
+			}
+			wait = min(2*wait, 30*time.Second)
+		}
+		w.setFailing(false)
+		w.sleepUntil(46 * time.Minute)
+		w.assertMinted(1)
+		w.setFailing(true)
+		w.with(func() { w.asked = nil })
+		w.sleepUntil(100 * time.Minute)
+		if got := w.asked[1] - w.asked[0]; !near(got, 200*time.Millisecond) {
+			t.Errorf("got first wait %v, want 200ms", got)
+		}
+	})
+}
+
+// A mint that hangs fails before the token expires, so that the reason is known then.
+func TestOutage_MintHangs(t *testing.T) {
+	for life, before := range map[time.Duration]time.Duration{time.Hour: 40*time.Minute + firstAttempt, 12 * time.Second: 12 * time.Second} {
+		runFakeTime(t, life, func(w *fakeWorkspace) { w.mintTakes = time.Hour }, func(w *fakeWorkspace) {
+			w.sleepUntil(before - 500*time.Millisecond)
+			if life == time.Hour {
+				w.assertEvents()
+			}
+			w.sleepUntil(before - time.Millisecond + 10*time.Millisecond)
+			if s := w.Stats(); len(w.events) == 0 || !errors.Is(w.events[0].Err, context.DeadlineExceeded) || w.events[0].Kind != Failing || s.Failed != 1 || s.LastError == "" {
+				t.Errorf("life %v: got %v, %+v; want a failed refresh", life, w.events, s)
+			}
+			w.with(func() { w.mintTakes = attemptTimeout - time.Second }) // after a failure there is more time
+			w.sleepUntil(before + 3*attemptTimeout)
+			if w.Stats().Refreshes == 0 {
+				t.Errorf("life %v: got no token", life)
+			}
+		})
+	}
+}
+
+// A delivery that failed is repeated with the same token, until that is old.
+func TestOutage_DeliveryFails(t *testing.T) {
+	full := errors.New("no space left")
+	var delivered []string
+	fails := true
+	runFakeTime(t, 12*time.Second, func(w *fakeWorkspace) {
+		w.onTok = func(ctx context.Context, tok credential.Token) (err error) {
+			if _, ok := ctx.Deadline(); !ok {
+				t.Error("no deadline")
+			}
+			w.with(func() {
+				delivered = append(delivered, tok.Value.Reveal())
+				if fails {
+					err = full
+				}
+			})
+			return err
+		}
+	}, func(w *fakeWorkspace) {
+		w.sleepUntil(9 * time.Second)
+		w.assertEvents(Failing)
+		if s := w.Stats(); !errors.Is(w.events[0].Err, full) || s.LastError != "delivering the new token: no space left" || w.Current().Value.Reveal() != tokenValue(0) {
+			t.Errorf("got %v, %+v; want the old token as the current one", w.events[0].Err, s)
+		}
+		w.with(func() { fails = false })
+		w.sleepUntil(11 * time.Second)
+		w.assertEvents(Failing, Recovered)
+		w.assertMinted(1)
+		if w.Current().Value.Reveal() != tokenValue(1) || len(delivered) < 3 || len(slices.Compact(slices.Clone(delivered))) != 1 {
+			t.Errorf("got %q", delivered)
+		}
+		w.with(func() { fails = true })
+		w.sleepUntil(40 * time.Second)
+		if last := delivered[len(delivered)-1]; strings.HasSuffix(last, "-2") || w.Stats().Refreshes < 3 {
+			t.Errorf("%s is still delivered; %+v", last, w.Stats())
 		}
 	})
 }

@@ -37,21 +37,6 @@ func TestState_JSON(t *testing.T) {
 	}
 }
 
-func TestState_NotReady(t *testing.T) {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	good := State{Started: true, TokenExpiresAt: now.Add(time.Nanosecond)}
-	for want, s := range map[string]State{
-		"":                           good,
-		"no login has succeeded yet": {TokenExpiresAt: good.TokenExpiresAt},
-		"no token":                   {Started: true},
-		"the token expired at 2026-03-01T12:00:00Z": {Started: true, TokenExpiresAt: now},
-	} {
-		if got := s.notReady(now); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
 func TestState_NotAlive(t *testing.T) {
 	now := time.Now()
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -61,7 +46,6 @@ func TestState_NotAlive(t *testing.T) {
 		want    string
 	}{
 		{State{Started: true, Beat: ago(30 * time.Second)}, ago(time.Hour), ""},
-		{State{Started: true, Beat: ago(31 * time.Second)}, now, "no heartbeat for 31 s"},
 		{State{Beat: ago(31 * time.Second)}, now, "no heartbeat for 31 s"},
 		{State{}, ago(time.Hour), ""}, // nothing runs yet
 		{State{Started: true}, ago(time.Second), ""},

@@ -1,12 +1,10 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -134,27 +132,6 @@ func TestProbes_ManySlowClients(t *testing.T) {
 	if c, err := net.Dial("tcp", p.addr); err == nil {
 		_ = c.Close()
 		t.Error("the server still listens")
-	}
-}
-
-// A panic of state costs the client its answer, and is not logged.
-func TestProbes_NothingIsLogged(t *testing.T) {
-	var out bytes.Buffer
-	log.SetOutput(&out)
-	defer log.SetOutput(os.Stderr)
-	ctx, cancel := context.WithCancel(t.Context())
-	ln := listen(t)
-	done := make(chan error)
-	go func() { done <- serveProbes(ctx, ln, func() State { panic("canary") }) }()
-	if _, err := http.Get("http://" + ln.Addr().String() + "/liveness"); err == nil {
-		t.Error("got an answer")
-	}
-	cancel()
-	if err := <-done; err != nil || out.Len() != 0 {
-		t.Errorf("got %v, logged %q", err, out.String())
-	}
-	if err := serveProbes(t.Context(), ln, running); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("closed listener: got %v", err)
 	}
 }
 
