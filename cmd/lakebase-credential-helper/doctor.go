@@ -88,16 +88,12 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	if _, err := files.Get(account); err == nil {
 		stored.Store, stored.Path = storeFile, files.Path(account)
 	}
-	kc := d.Keychain(conf)
-	stores, err := d.TokenStores(conf, kc)
+	stores, err := d.TokenStores(conf, d.Keychain(conf))
 	if ofUser || err != nil {
 		return stored
 	}
-	v := d.secretStore(stores, kc, host, clientID)
-	secret, err := v.nonInteractive().Get(ctx)
-	if stored.Known = err == nil; stored.Known {
-		stored.Expires, _ = v.expiry(ctx, secret)
-	}
+	life := d.secretStore(stores, host, clientID).lifetime(ctx)
+	stored.Known, stored.Expires = life.known, life.expires
 	return stored
 }
 

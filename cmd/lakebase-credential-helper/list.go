@@ -102,8 +102,7 @@ func list(ctx context.Context, c *invocation) error {
 	for _, a := range files {
 		l.add(a, storeFile)
 	}
-	kc := c.Keychain(c.conf)
-	stores, err := c.TokenStores(c.conf, kc)
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
 		return err
 	}
@@ -111,7 +110,7 @@ func list(ctx context.Context, c *invocation) error {
 	if keychainErr != nil && !errors.Is(keychainErr, keychain.ErrAbsent) {
 		return keychainErr
 	}
-	c.addLifetimes(ctx, &l, stores, kc)
+	c.addLifetimes(ctx, &l, stores)
 	l.addTokens(ctx, stores)
 	if len(files)+len(unusable)+len(l.Secrets)+len(l.Logins)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
 		c.logNothing(keychainErr)
@@ -188,22 +187,18 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 
 // addLifetimes adds what is known about the expiry of each secret, which it reads for
 // that, and warns of one that expires soon.
-func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores, kc *keychain.Keychain) {
+func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
-		v := c.secretStore(stores, kc, s.Host, s.ClientID)
+		v := c.secretStore(stores, s.Host, s.ClientID)
 		if (v.files != nil) != (s.Store == storeFile) {
 			continue // a file takes precedence, and the keychain's secret is not used
 		}
-		secret, err := v.nonInteractive().Get(ctx)
-		if err != nil {
-			continue
-		}
-		expires, scheduled := v.expiry(ctx, secret)
-		s.Scheduled = scheduled
-		if !expires.IsZero() {
-			s.ExpiresAt = &expires
-			c.warnExpiry(s.Host, s.ClientID, expires)
+		life := v.lifetime(ctx)
+		s.Scheduled = life.scheduled
+		if !life.expires.IsZero() {
+			s.ExpiresAt = &life.expires
+			c.warnExpiry(s.Host, s.ClientID, life.expires)
 		}
 	}
 }

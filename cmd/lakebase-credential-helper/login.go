@@ -114,7 +114,7 @@ func login(ctx context.Context, c *invocation) error {
 	if err := c.checkStore(ctx, kc, c.conf.SecretAccount()); err != nil {
 		return err
 	}
-	secret, err := read(ctx)
+	secret, err := read()
 	if err != nil {
 		return err
 	}
@@ -122,37 +122,46 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	cache := stores.Cache(c.log, nil)
-	unlock, err := c.awaitTurn(ctx, cache)
+	unlock, err := c.awaitTurn(ctx, stores.Cache(c.log, nil))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	var key credential.Key
-	var minted tokencache.Entry
+	minted := map[credential.Key]tokencache.Entry{}
 	if !c.given.has("no-verify") {
-		if key, minted, err = c.verifySecret(ctx, secret); err != nil {
+		key, e, err := c.verifySecret(ctx, secret)
+		if err != nil {
 			return err
 		}
-	}
-	where, err := c.store(ctx, stores.Index(), kc, c.conf.SecretAccount(), secret)
-	if err != nil {
-		return err
+		minted[key] = e
 	}
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	expires, _ := c.secretStore(stores, kc, host, clientID).expiry(ctx, secret) // known for one that a rotate created
-	c.warnExpiry(host, clientID, expires)
-	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool { return d.Host == host && d.ClientID == clientID })
-	if !minted.Token.Value.IsZero() {
-		cache.Save(ctx, key, minted)
-	}
-	if err := c.writeProfile(ctx, where); err != nil {
+	where, err := c.save(ctx, stores, c.conf.SecretAccount(), secret, minted,
+		func(d tokencache.Description) bool { return d.Host == host && d.ClientID == clientID })
+	if err != nil {
 		return err
 	}
 	if cli.Terminal(c.Stderr) {
 		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", clientID, host, where))
 	}
-	return c.offerRemoval(ctx)
+	return c.removePlaintext(ctx)
+}
+
+// save stores a secret or refresh token, replaces the tokens of the login before, which
+// match selects, and writes the profile. It returns where the secret is.
+func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret,
+	minted map[credential.Key]tokencache.Entry, match func(tokencache.Description) bool) (where string, err error) {
+	if where, err = c.store(ctx, stores, account, secret); err != nil {
+		return "", err
+	}
+	c.forgetTokens(ctx, stores, match)
+	cache := stores.Cache(c.log, nil)
+	for key, e := range minted {
+		if !e.Token.Value.IsZero() {
+			cache.Save(ctx, key, e)
+		}
+	}
+	return where, c.writeProfile(ctx, where)
 }
 
 // requireServicePrincipal rejects a configuration for which login without --user-login
@@ -198,12 +207,12 @@ func (c *invocation) toFile() bool { return c.given.get("store") == storeFile }
 
 // store stores the secret and returns where. It removes a file of an earlier login
 // after the keychain has the secret: the file would be used instead.
-func (c *invocation) store(ctx context.Context, index keychain.Index, kc *keychain.Keychain, account string, secret credential.Secret) (string, error) {
+func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
 		return files.Path(account), files.Set(account, secret)
 	}
-	if err := setItem(ctx, index, kc, account, secret); err != nil {
+	if err := setItem(ctx, stores.Index(), stores.Keychain, account, secret); err != nil {
 		return "", err
 	}
 	_, err := files.Remove(account)
@@ -263,7 +272,7 @@ func (c *invocation) checkProfile() error {
 		return err
 	}
 	if err := securefile.CheckWritable(path, len(text)); err != nil {
-		return &profileError{"the profile cannot be written, and nothing was stored", err}
+		return profileError("the profile cannot be written, and nothing was stored", err)
 	}
 	return nil
 }
@@ -275,7 +284,7 @@ func (c *invocation) writeProfile(ctx context.Context, where string) error {
 		return nil
 	}
 	if err := securefile.UpdateFile(context.WithoutCancel(ctx), c.ProfilesPath(), c.withProfile); err != nil {
-		return &profileError{"the secret was stored in " + where + ", but the profile could not be written", err}
+		return profileError("the secret was stored in "+where+", but the profile could not be written", err)
 	}
 	return nil
 }
@@ -295,22 +304,23 @@ func (c *invocation) withProfile(old []byte) ([]byte, error) {
 }
 
 // profileError reports that the profile cannot be written.
-type profileError struct {
-	problem string
-	err     error
-}
-
-func (e *profileError) Error() string { return e.problem + ": " + e.err.Error() }
-func (e *profileError) Unwrap() error { return e.err }
-
-func (e *profileError) Hint() string {
-	const other = "name another file in LAKEBASE_CONFIG_FILE, or leave out --profile"
+func profileError(problem string, err error) error {
+	hint := "name another file in LAKEBASE_CONFIG_FILE, or leave out --profile"
 	var hinted interface{ Hint() string }
-	if errors.As(e.err, &hinted) && hinted.Hint() != "" {
-		return hinted.Hint() + "; or " + other
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		hint = hinted.Hint() + "; or " + hint
 	}
-	return other
+	return &hintedError{fmt.Errorf("%s: %w", problem, err), hint}
 }
+
+// hintedError adds to an error what to do about it.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+func (e *hintedError) Hint() string  { return e.hint }
 
 // turnTimeout limits the wait for other logins and rotates of the same secret.
 const turnTimeout = 2 * time.Minute
@@ -329,17 +339,13 @@ func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (un
 	defer cancel()
 	unlock, ok := cache.WaitLock(ctx, name)
 	if !ok {
-		return nil, &busyError{"stored"}
+		return nil, busy("stored")
 	}
 	return unlock, nil
 }
 
-// busyError reports that another process of ours is at work on the same secret, so that
+// busy reports that another process of ours is at work on the same secret, so that
 // nothing was done.
-type busyError struct{ done string }
-
-func (e *busyError) Error() string {
-	return "another rotate or login of this secret is running; nothing was " + e.done
+func busy(done string) error {
+	return &hintedError{errors.New("another rotate or login of this secret is running; nothing was " + done), "wait until it has ended, then run this command again"}
 }
-
-func (e *busyError) Hint() string { return "wait until it has ended, then run this command again" }

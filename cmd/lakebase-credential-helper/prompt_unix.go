@@ -26,23 +26,24 @@ type secretPrompt struct {
 	ended  bool          // nothing is asked any more
 }
 
-// readSecret prompts, and returns a function that reads the answer. restore must be
-// called afterwards; read may still wait then.
-func readSecret(in *os.File, out io.Writer, text string) (read func() ([]byte, error), restore func(), err error) {
+// readSecret prompts, and reads the answer.
+func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	p := &secretPrompt{fd: int(in.Fd()), out: out, text: text}
 	stop := cli.RestoreOnSignal(p.restore, func() { _ = p.ask() })
-	restore = func() {
-		p.restore()
-		p.mu.Lock()
-		p.ended = true
-		p.mu.Unlock()
-		stop()
-	}
+	defer stop()
+	defer p.end()
 	if err := p.ask(); err != nil {
-		restore()
-		return nil, nil, err
+		return nil, err
 	}
-	return p.readLine, restore, nil
+	return p.readLine()
+}
+
+// end restores the terminal for good.
+func (p *secretPrompt) end() {
+	p.restore()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
 }
 
 // ask turns the echo off, then shows the prompt, unless a shell has the terminal.

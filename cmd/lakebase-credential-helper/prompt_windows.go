@@ -8,14 +8,9 @@ import (
 )
 
 // readSecret prompts and reads a line from the console without echo.
-func readSecret(in *os.File, out io.Writer, text string) (read func() ([]byte, error), restore func(), err error) {
-	fd := int(in.Fd())
-	state, err := term.GetState(fd)
-	if err != nil {
-		return nil, nil, err
-	}
+func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	if _, err := io.WriteString(out, text); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return func() ([]byte, error) { return term.ReadPassword(fd) }, func() { _ = term.Restore(fd, state) }, nil
+	return term.ReadPassword(int(in.Fd()))
 }

@@ -79,14 +79,13 @@ func rotateSecret(ctx context.Context, c *invocation) error {
 
 // runRotation runs r unless another process rotates or stores the same secret.
 func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observer *rotateObserver) (rotate.Result, error) {
-	kc := c.Keychain(c.conf)
-	stores, err := c.TokenStores(c.conf, kc)
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
 		return rotate.Result{}, err
 	}
 	unlock, ok := stores.Cache(c.log, nil).TryLock(c.rotateLock())
 	if !ok {
-		return rotate.Result{}, &busyError{"done"}
+		return rotate.Result{}, busy("done")
 	}
 	defer unlock()
 	progress := c.StartProgress(c.log)
@@ -96,7 +95,7 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 		return rotate.Result{}, err
 	}
 	observer.Observer = c.Observer(c.conf, c.log, progress)
-	r.Store, r.API, r.Observer = rotatedSecret{c.secretStore(stores, kc, r.Host, r.ClientID)}, api, observer
+	r.Store, r.API, r.Observer = rotatedSecret{c.secretStore(stores, r.Host, r.ClientID)}, api, observer
 	return r.Run(ctx)
 }
 

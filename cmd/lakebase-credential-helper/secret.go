@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,30 +8,23 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-// Bounds of reading a secret.
-const (
-	maxSecret   = 4 << 10
-	typeTimeout = 5 * time.Minute
-	readTimeout = time.Minute
-)
+// maxSecret is the maximum length of a secret.
+const maxSecret = 4 << 10
 
 // secretReader returns a function that reads the secret: from .databrickscfg, a file,
 // standard input, or the terminal without echo. A file is read at once, so that an
 // error precedes all prompts.
-func (c *invocation) secretReader() (func(context.Context) (credential.Secret, error), error) {
-	known := func(s credential.Secret) func(context.Context) (credential.Secret, error) {
-		return func(context.Context) (credential.Secret, error) { return s, nil }
+func (c *invocation) secretReader() (func() (credential.Secret, error), error) {
+	known := func(s credential.Secret) func() (credential.Secret, error) {
+		return func() (credential.Secret, error) { return s, nil }
 	}
 	stdin, terminal := c.given.has("secret-stdin"), cli.Terminal(c.Stdin)
 	switch {
@@ -54,22 +46,16 @@ func (c *invocation) secretReader() (func(context.Context) (credential.Secret, e
 	return c.typedSecret, nil
 }
 
-func (c *invocation) stdinSecret(ctx context.Context) (credential.Secret, error) {
-	text, err := withTimeout(ctx, readTimeout, func() ([]byte, error) { return io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1)) })
+func (c *invocation) stdinSecret() (credential.Secret, error) {
+	text, err := io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1))
 	if err != nil {
 		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
 	}
 	return checkSecret("--secret-stdin", text)
 }
 
-func (c *invocation) typedSecret(ctx context.Context) (credential.Secret, error) {
-	prompt := fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
-	read, restore, err := readSecret(c.Stdin.(*os.File), c.Stderr, prompt)
-	if err != nil {
-		return credential.Secret{}, fmt.Errorf("asking for the secret on the terminal: %w", err)
-	}
-	text, err := withTimeout(ctx, typeTimeout, read)
-	restore()
+func (c *invocation) typedSecret() (credential.Secret, error) {
+	text, err := readSecret(c.Stdin.(*os.File), c.Stderr, fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort()))
 	fmt.Fprintln(c.Stderr)
 	switch {
 	case err != nil:
@@ -94,24 +80,6 @@ func checkSecret(where string, text []byte) (credential.Secret, error) {
 		err = &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
 	}
 	return secret, err
-}
-
-// withTimeout calls read and returns when the timeout is over; the read itself cannot be
-// stopped, and ends with the process.
-func withTimeout(ctx context.Context, timeout time.Duration, read func() ([]byte, error)) (text []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	done := make(chan func() ([]byte, error), 1)
-	go func() {
-		text, err := read()
-		done <- func() ([]byte, error) { return text, err }
-	}()
-	select {
-	case result := <-done:
-		return result()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("no input within %s", timeout)
-	}
 }
 
 // importSection reads the section of .databrickscfg that --import imports.
@@ -152,15 +120,14 @@ func (c *invocation) section(file *config.DatabricksFile) (string, config.Source
 	return "DEFAULT", config.Source{Origin: config.FromOption, Name: "--import"} // as the Databricks tools do
 }
 
-// offerRemoval removes the plain-text secret from the file that it was imported from,
-// if --remove-plaintext is given or the user agrees; otherwise it logs how to.
-func (c *invocation) offerRemoval(ctx context.Context) error {
-	if c.imported == nil {
+// removePlaintext removes the plain-text secret from the file that it was imported from
+// if --remove-plaintext is given; otherwise it logs how to.
+func (c *invocation) removePlaintext(ctx context.Context) error {
+	from := c.imported
+	if from == nil {
 		return nil
 	}
-	from := c.imported
-	ask := cli.Terminal(c.Stdin) && cli.Terminal(c.Stderr)
-	if !c.given.has("remove-plaintext") && !(ask && c.confirm(ctx, fmt.Sprintf("Remove the plain-text secret from %s? Other tools that read it there would lose it.", from))) {
+	if !c.given.has("remove-plaintext") {
 		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", from)
 		return nil
 	}
@@ -176,18 +143,4 @@ func (c *invocation) offerRemoval(ctx context.Context) error {
 		return fmt.Errorf("the secret was stored, but is still in plain text in %s: %w", from, err)
 	}
 	return nil
-}
-
-// confirm asks a question on the terminal; the default is no.
-func (c *invocation) confirm(ctx context.Context, question string) bool {
-	fmt.Fprintf(c.Stderr, "%s [y/N] ", sanitize.Escape(question))
-	line, err := withTimeout(ctx, typeTimeout, func() ([]byte, error) {
-		return bufio.NewReader(io.LimitReader(c.Stdin, maxSecret)).ReadBytes('\n')
-	})
-	if err != nil {
-		fmt.Fprintln(c.Stderr)
-		return false
-	}
-	answer := strings.ToLower(string(bytes.TrimSpace(line)))
-	return answer == "y" || answer == "yes"
 }

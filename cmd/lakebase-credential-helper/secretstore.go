@@ -24,8 +24,8 @@ type secretStore struct {
 	index          keychain.Index
 }
 
-func (c *invocation) secretStore(stores cli.TokenStores, kc *keychain.Keychain, host, clientID string) *secretStore {
-	v := &secretStore{host: host, clientID: clientID, kc: kc, index: stores.Index()}
+func (c *invocation) secretStore(stores cli.TokenStores, host, clientID string) *secretStore {
+	v := &secretStore{host: host, clientID: clientID, kc: stores.Keychain, index: stores.Index()}
 	files := c.SecretFiles()
 	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
 		v.files = &files // even one that cannot be used: Get returns why
@@ -35,13 +35,6 @@ func (c *invocation) secretStore(stores cli.TokenStores, kc *keychain.Keychain, 
 
 func (v *secretStore) account() string      { return config.SecretAccount(v.host, v.clientID) }
 func (v *secretStore) stateAccount() string { return config.RecordAccount(v.host, v.clientID) }
-
-// nonInteractive returns a store that shows no dialog.
-func (v *secretStore) nonInteractive() *secretStore {
-	n := *v
-	n.kc = v.kc.NonInteractive()
-	return &n
-}
 
 // Get reads the secret. A locked keychain may show its dialog.
 func (v *secretStore) Get(ctx context.Context) (credential.Secret, error) {
@@ -70,26 +63,23 @@ func setItem(ctx context.Context, index keychain.Index, kc *keychain.Keychain, a
 // Load reads the rotation's state. State that cannot be parsed counts as none:
 // rotate then lists the secrets of the service principal and deletes none of them.
 func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
-	var text string
+	var item credential.Secret
 	var err error
 	if v.files != nil {
+		var text string
 		text, err = v.files.Record(v.account())
+		item = credential.NewSecret(text)
 	} else {
-		var item credential.Secret
 		item, err = v.kc.Get(ctx, v.stateAccount())
-		text = item.Reveal()
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keychain.ErrNotFound) {
-		return rotate.State{}, nil
-	}
-	if err != nil {
-		return rotate.State{}, err
+		err = nil
 	}
 	var s rotate.State
-	if json.Unmarshal([]byte(text), &s) != nil || s.Version != rotate.StateVersion {
-		return rotate.State{}, nil
+	if json.Unmarshal([]byte(item.Reveal()), &s) != nil || s.Version != rotate.StateVersion {
+		return rotate.State{}, err
 	}
-	return s, nil
+	return s, err
 }
 
 // Save writes the state.
@@ -104,26 +94,36 @@ func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 	return setItem(ctx, v.index, v.kc, v.stateAccount(), credential.NewSecret(string(text)))
 }
 
-// expiry returns when the secret expires, if that is known, and which older secrets
-// are scheduled for deletion. It shows no dialog.
-func (v *secretStore) expiry(ctx context.Context, secret credential.Secret) (expires time.Time, scheduled []rotate.Scheduled) {
-	s, err := v.nonInteractive().Load(ctx)
+// lifetime is what is known about a stored secret without a dialog of the keychain.
+type lifetime struct {
+	known     bool               // the secret could be read
+	expires   time.Time          // zero: unknown
+	scheduled []rotate.Scheduled // older secrets that are deleted later
+}
+
+func (v *secretStore) lifetime(ctx context.Context) (l lifetime) {
+	quiet := *v
+	quiet.kc = v.kc.NonInteractive()
+	secret, err := quiet.Get(ctx)
 	if err != nil {
-		return time.Time{}, nil
+		return l
+	}
+	l.known = true
+	s, err := quiet.Load(ctx)
+	if err != nil {
+		return l
 	}
 	fingerprint := rotate.Fingerprint(v.host, v.clientID, secret)
 	if known, ok := s.Find(fingerprint); ok {
-		expires = known.ExpiresAt
+		l.expires = known.ExpiresAt
 	}
-	return expires, s.ScheduledWith(fingerprint)
+	l.scheduled = s.ScheduledWith(fingerprint)
+	return l
 }
 
 // warnExpiry warns of a secret that expires within rotate.RenewBefore.
 func (c *invocation) warnExpiry(host, clientID string, expires time.Time) {
-	if expires.IsZero() {
-		return
-	}
-	if left := time.Until(expires); left < rotate.RenewBefore {
+	if left := time.Until(expires); !expires.IsZero() && left < rotate.RenewBefore {
 		c.log.Warn("the secret of %s for %s %s; make a new one with: %s rotate", clientID, host, rotate.DescribeLifetime(left), program)
 	}
 }

@@ -81,28 +81,22 @@ func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api
 		return "", err
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
-	var minted tokencache.Entry
+	minted := map[credential.Key]tokencache.Entry{id.WorkspaceKey(c.conf): {Token: grant.Token}}
 	if !c.given.has("no-verify") && c.conf.Target() != "" {
-		source := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer)
-		if _, minted, err = source.Mint(ctx); err != nil {
+		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer).Mint(ctx)
+		if err != nil {
 			return "", err
 		}
+		minted[id.Key(c.conf)] = e
 	}
 	// No other process may refresh the login that is replaced.
 	host := c.conf.Workspace.Value.HostPort()
 	account := config.RefreshAccount(host, grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	if where, err = c.store(ctx, stores.Index(), kc, account, grant.Refresh); err != nil {
-		return "", c.userStoreError(err)
-	}
-	c.forgetTokens(ctx, stores, func(d tokencache.Description) bool {
+	where, err = c.save(ctx, stores, account, grant.Refresh, minted, func(d tokencache.Description) bool {
 		return d.Host == host && d.Identity == auth.AuthBrowser && d.ClientID == grant.User
 	})
-	cache.Save(ctx, id.WorkspaceKey(c.conf), tokencache.Entry{Token: grant.Token})
-	if !minted.Token.Value.IsZero() {
-		cache.Save(ctx, id.Key(c.conf), minted)
-	}
-	return where, c.writeProfile(ctx, where)
+	return where, c.userStoreError(err)
 }
 
 // requireUser makes the user who has signed in the user of the configuration. It

@@ -24,17 +24,18 @@ type TokenStore struct {
 
 // TokenStores are the stores that this process can reach, and the one to use.
 type TokenStores struct {
-	All   []TokenStore
-	InUse string             // the --cache name of one of All, or "off"
-	Notes []string           // why a store is not in use
-	Dir   *securefile.Dir    // the runtime directory; nil without one
-	Items *keychain.Keychain // without dialogs, with its full timeout
+	All      []TokenStore
+	InUse    string             // the --cache name of one of All, or "off"
+	Notes    []string           // why a store is not in use
+	Dir      *securefile.Dir    // the runtime directory; nil without one
+	Items    *keychain.Keychain // without dialogs, with its full timeout
+	Keychain *keychain.Keychain // may show a dialog
 }
 
 // TokenStores opens the stores and picks one by --cache; auto takes the kernel's
 // keyring where it is private to the user, else the keychain. Errors: *config.Error.
 func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (TokenStores, error) {
-	s := TokenStores{InUse: conf.Cache.Value, Items: kc.NonInteractive()}
+	s := TokenStores{InUse: conf.Cache.Value, Items: kc.NonInteractive(), Keychain: kc}
 	dir, err := e.RuntimeDir(conf)
 	if err != nil && conf.RuntimeDir.Given() {
 		return s, err
