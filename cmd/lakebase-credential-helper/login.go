@@ -141,6 +141,7 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
+	c.warnExpiry(host, clientID, c.secretStore(stores, host, clientID).lifetime(ctx).expires) // known for one that a rotate created
 	if cli.Terminal(c.Stderr) {
 		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", clientID, host, where))
 	}
