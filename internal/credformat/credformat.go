@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,23 +82,14 @@ func (a Answer) variables() []field {
 func (a Answer) check(format, characters string) error {
 	for _, f := range a.fields() {
 		if i := strings.IndexAny(f.value, characters); i >= 0 {
-			return &Error{format, f.keyword, characterName(f.value[i])}
+			return &Error{format, f.keyword, characterNames[f.value[i]]}
 		}
 	}
 	return nil
 }
 
-func characterName(c byte) string {
-	switch c {
-	case 0:
-		return "a NUL"
-	case '\n':
-		return "a line feed"
-	case '\r':
-		return "a carriage return"
-	}
-	return strconv.QuoteRuneToASCII(rune(c))
-}
+// characterNames are those that formats cannot represent.
+var characterNames = map[byte]string{0: "a NUL", '\n': "a line feed", '\r': "a carriage return"}
 
 // URL returns a connection URL as libpq reads it; user, password and database are
 // percent-encoded (PostgreSQL manual, "Connection URIs").
@@ -106,30 +98,24 @@ func (a Answer) URL(withPassword bool) string {
 	if withPassword {
 		user += ":" + escape(a.Password.Reveal())
 	}
-	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + query(a.tls())
+	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + a.query("sslmode", "sslrootcert")
 }
 
 // JDBC returns a URL as pgjdbc reads it, which takes user and password only as
 // parameters and ignores PGPASSWORD.
 func (a Answer) JDBC() string {
-	return "jdbc:postgresql://" + a.hostPort() + "/" + escape(a.Database) +
-		query(append([][2]string{{"user", a.User}, {"password", a.Password.Reveal()}}, a.tls()...))
+	return "jdbc:postgresql://" + a.hostPort() + "/" + escape(a.Database) + a.query("user", "password", "sslmode", "sslrootcert")
 }
 
 func (a Answer) hostPort() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
-func (a Answer) tls() [][2]string {
-	out := [][2]string{{"sslmode", a.SSLMode}}
-	if a.SSLRootCert != "" {
-		out = append(out, [2]string{"sslrootcert", a.SSLRootCert})
-	}
-	return out
-}
-
-func query(pairs [][2]string) string {
+// query encodes the fields with these keywords.
+func (a Answer) query(keywords ...string) string {
 	var parts []string
-	for _, p := range pairs {
-		parts = append(parts, p[0]+"="+escape(p[1]))
+	for _, f := range a.fields() {
+		if slices.Contains(keywords, f.keyword) {
+			parts = append(parts, f.keyword+"="+escape(f.value))
+		}
 	}
 	return "?" + strings.Join(parts, "&")
 }

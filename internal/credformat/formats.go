@@ -16,7 +16,7 @@ var formats = []Format{
 	{Name: "password", render: renderPassword},
 	{Name: "libpq", render: renderLibpq},
 	{Name: "credential-process", render: renderCredentialProcess},
-	{Name: "exec-credential", check: checkExecInfo, render: renderExecCredential},
+	{Name: "exec-credential", render: renderExecCredential},
 	{Name: "terraform", render: renderTerraform},
 	{Name: "pgpass", render: renderPGPass},
 	{Name: "env", Roots: true, render: renderPOSIX},
@@ -25,7 +25,7 @@ var formats = []Format{
 	{Name: "dotenv", Roots: true, render: renderDotenv},
 	{Name: "url", Roots: true, render: renderURL},
 	{Name: "jdbc", Roots: true, render: renderJDBC},
-	{Name: "github-env", Roots: true, check: checkGitHubEnv, render: renderGitHubEnv},
+	{Name: "github-env", Roots: true, render: renderGitHubEnv},
 	{Name: "workspace-token", Workspace: true, render: renderWorkspaceToken},
 }
 
@@ -34,9 +34,7 @@ type Format struct {
 	Name      string
 	Workspace bool // renders a workspace token, not a database token
 	Roots     bool // names the file of root certificates
-
-	check  func(Context) error // nil: every context will do
-	render func(Answer, Context) (Output, error)
+	render    func(Answer, Context) (Output, error)
 }
 
 // Context is what a format may use of the process that prints it.
@@ -85,20 +83,15 @@ func Lookup(name string) (Format, bool) {
 }
 
 // Check returns an *EnvError if the context does not allow the format. It needs no
-// token, so that it can come first.
+// token: what fails for an empty answer depends on the context alone.
 func (f Format) Check(c Context) error {
-	if f.check == nil {
-		return nil
-	}
-	return f.check(c)
+	_, err := f.render(Answer{}, c)
+	return err
 }
 
 // Render returns the document of the format. Errors: *EnvError, and *Error for a
 // value that the format cannot represent.
 func (f Format) Render(a Answer, c Context) (Output, error) {
-	if err := f.Check(c); err != nil {
-		return Output{}, err
-	}
 	if err := a.check(f.Name, "\x00"); err != nil {
 		return Output{}, err
 	}
@@ -116,18 +109,27 @@ func document(v any) (Output, error) {
 	return Output{Stdout: b.Bytes()}, err
 }
 
+// connection is what three documents share, with libpq's keywords.
+type connection struct {
+	Host     string `json:"host"`
+	Port     any    `json:"port"` // a number or its text
+	Database string `json:"dbname"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+	SSLMode  string `json:"sslmode"`
+}
+
+func (a Answer) connection(port any) connection {
+	return connection{a.Host, port, a.Database, a.User, a.Password.Reveal(), a.SSLMode}
+}
+
 // renderJSON is the format of this program's own.
 func renderJSON(a Answer, _ Context) (Output, error) {
 	return document(struct {
-		Version   int    `json:"version"`
-		Host      string `json:"host"`
-		Port      int    `json:"port"`
-		Database  string `json:"dbname"`
-		User      string `json:"user"`
-		Password  string `json:"password"`
-		SSLMode   string `json:"sslmode"`
+		Version int `json:"version"`
+		connection
 		ExpiresAt string `json:"expires_at"`
-	}{1, a.Host, a.Port, a.Database, a.User, a.Password.Reveal(), a.SSLMode, expiry(a.ExpiresAt)})
+	}{1, a.connection(a.Port), expiry(a.ExpiresAt)})
 }
 
 // renderPassword is for pgAdmin, which trims it, and DBeaver, which reads one line.
@@ -140,14 +142,15 @@ func renderPassword(a Answer, _ Context) (Output, error) {
 
 // renderLibpq is for Postico: an object of libpq's keywords and nothing else.
 func renderLibpq(a Answer, _ Context) (Output, error) {
+	return document(a.connection(strconv.Itoa(a.Port)))
+}
+
+// renderTerraform is for the data source "external": a flat object of strings.
+func renderTerraform(a Answer, _ Context) (Output, error) {
 	return document(struct {
-		Host     string `json:"host"`
-		Port     string `json:"port"`
-		Database string `json:"dbname"`
-		User     string `json:"user"`
-		Password string `json:"password"`
-		SSLMode  string `json:"sslmode"`
-	}{a.Host, strconv.Itoa(a.Port), a.Database, a.User, a.Password.Reveal(), a.SSLMode})
+		connection
+		ExpiresAt string `json:"expires_at"`
+	}{a.connection(strconv.Itoa(a.Port)), expiry(a.ExpiresAt)})
 }
 
 // renderCredentialProcess is the document of AWS's credential_process, with user and
@@ -166,7 +169,9 @@ var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentic
 
 // execVersion returns the apiVersion that KUBERNETES_EXEC_INFO requests, which the
 // document must echo; v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
-func execVersion(info string) (string, error) {
+func execVersion(c Context) (string, error) {
+	const name = "KUBERNETES_EXEC_INFO"
+	info := c.Getenv(name)
 	if info == "" {
 		return execVersions[0], nil
 	}
@@ -174,24 +179,17 @@ func execVersion(info string) (string, error) {
 		APIVersion string `json:"apiVersion"`
 	}
 	if err := json.Unmarshal([]byte(info), &asked); err != nil {
-		return "", fmt.Errorf("not JSON: %w", err)
+		return "", &EnvError{name, "not JSON: " + err.Error()}
 	}
 	if !slices.Contains(execVersions, asked.APIVersion) {
-		return "", fmt.Errorf("unsupported apiVersion %q; supported are %s", asked.APIVersion, strings.Join(execVersions, " and "))
+		return "", &EnvError{name, fmt.Sprintf("unsupported apiVersion %q; supported are %s", asked.APIVersion, strings.Join(execVersions, " and "))}
 	}
 	return asked.APIVersion, nil
 }
 
-func checkExecInfo(c Context) error {
-	if _, err := execVersion(c.Getenv("KUBERNETES_EXEC_INFO")); err != nil {
-		return &EnvError{"KUBERNETES_EXEC_INFO", err.Error()}
-	}
-	return nil
-}
-
 // renderExecCredential is for Kubernetes clients.
 func renderExecCredential(a Answer, c Context) (Output, error) {
-	version, err := execVersion(c.Getenv("KUBERNETES_EXEC_INFO"))
+	version, err := execVersion(c)
 	if err != nil {
 		return Output{}, err
 	}
@@ -204,19 +202,6 @@ func renderExecCredential(a Answer, c Context) (Output, error) {
 		Kind       string `json:"kind"`
 		Status     status `json:"status"`
 	}{version, "ExecCredential", status{a.Password.Reveal(), expiry(a.ExpiresAt)}})
-}
-
-// renderTerraform is for the data source "external": a flat object of strings.
-func renderTerraform(a Answer, _ Context) (Output, error) {
-	return document(struct {
-		Host      string `json:"host"`
-		Port      string `json:"port"`
-		Database  string `json:"dbname"`
-		User      string `json:"user"`
-		Password  string `json:"password"`
-		SSLMode   string `json:"sslmode"`
-		ExpiresAt string `json:"expires_at"`
-	}{a.Host, strconv.Itoa(a.Port), a.Database, a.User, a.Password.Reveal(), a.SSLMode, expiry(a.ExpiresAt)})
 }
 
 // renderPGPass is a line of ~/.pgpass for every database of the server. A field
@@ -232,17 +217,14 @@ func renderPGPass(a Answer, _ Context) (Output, error) {
 func renderURL(a Answer, _ Context) (Output, error)  { return line(a.URL(true)), nil }
 func renderJDBC(a Answer, _ Context) (Output, error) { return line(a.JDBC()), nil }
 
-func checkGitHubEnv(c Context) error {
-	if c.Getenv("GITHUB_ENV") == "" {
-		return &EnvError{"GITHUB_ENV", "not set: format github-env works in a step of GitHub Actions only"}
-	}
-	return nil
-}
-
 // renderGitHubEnv is for a workflow step: it masks the token on stdout, and appends
 // the variables to the file that GITHUB_ENV names (GitHub documentation, "Workflow
 // commands").
 func renderGitHubEnv(a Answer, c Context) (Output, error) {
+	const name = "GITHUB_ENV"
+	if c.Getenv(name) == "" {
+		return Output{}, &EnvError{name, "not set: format github-env works in a step of GitHub Actions only"}
+	}
 	if err := a.check("github-env", "\r"); err != nil {
 		return Output{}, err
 	}
@@ -257,7 +239,7 @@ func renderGitHubEnv(a Answer, c Context) (Output, error) {
 		b.WriteString(f.env + "<<" + c.Delimiter + "\n" + f.value + "\n" + c.Delimiter + "\n")
 	}
 	out := line("::add-mask::" + strings.ReplaceAll(a.Password.Reveal(), "%", "%25"))
-	out.Append, out.AppendTo = []byte(b.String()), "GITHUB_ENV"
+	out.Append, out.AppendTo = []byte(b.String()), name
 	return out, nil
 }
 

@@ -11,15 +11,13 @@ import (
 
 // Template is a text with placeholders, such as
 // "postgres://{user:uri}:{password:uri}@{host}/{database:uri}".
-type Template struct {
-	parts []part
-}
+type Template []part
 
+// part is a literal text, or a placeholder.
 type part struct {
-	name  string // of the placeholder
-	text  string
-	value func(Answer) string // nil: literal text
-	uri   bool
+	text string
+	name string // of the placeholder; empty: literal text
+	uri  bool
 }
 
 var placeholders = map[string]func(Answer) string{
@@ -45,18 +43,17 @@ func ParseTemplate(text string) (Template, error) {
 			literal.WriteByte(text[i])
 			i += 2
 		case text[i] == '}':
-			return Template{}, errors.New("unmatched }; write }} for a literal brace")
+			return nil, errors.New("unmatched }; write }} for a literal brace")
 		case text[i] == '{':
 			end := strings.IndexByte(text[i:], '}')
 			if end < 0 {
-				return Template{}, errors.New("unclosed {; write {{ for a literal brace")
+				return nil, errors.New("unclosed {; write {{ for a literal brace")
 			}
 			name, uri := strings.CutSuffix(text[i+1:i+end], ":uri")
-			value := placeholders[name]
-			if value == nil {
-				return Template{}, fmt.Errorf("unknown placeholder {%s}", name)
+			if placeholders[name] == nil {
+				return nil, fmt.Errorf("unknown placeholder {%s}", name)
 			}
-			t.parts = append(t.parts, part{text: literal.String()}, part{name: name, value: value, uri: uri})
+			t = append(t, part{text: literal.String()}, part{name: name, uri: uri})
 			literal.Reset()
 			i += end + 1
 		default:
@@ -64,14 +61,13 @@ func ParseTemplate(text string) (Template, error) {
 			i++
 		}
 	}
-	t.parts = append(t.parts, part{text: literal.String()})
-	return t, nil
+	return append(t, part{text: literal.String()}), nil
 }
 
 // Uses returns the first of the named placeholders in the template, or "".
 func (t Template) Uses(names ...string) string {
-	for _, p := range t.parts {
-		if p.value != nil && slices.Contains(names, p.name) {
+	for _, p := range t {
+		if p.name != "" && slices.Contains(names, p.name) {
 			return p.name
 		}
 	}
@@ -83,15 +79,15 @@ func (t Template) Uses(names ...string) string {
 // in front of a colon and the port.
 func (t Template) HostInAddress() bool {
 	authority := false
-	for i, p := range t.parts {
+	for i, p := range t {
 		switch {
-		case p.value == nil:
+		case p.name == "":
 			if scheme := strings.LastIndex(p.text, "://"); scheme >= 0 {
 				authority = !strings.ContainsAny(p.text[scheme+3:], "/?# ")
 			} else if strings.ContainsAny(p.text, "/?# ") {
 				authority = false
 			}
-		case p.name == "host" && (authority || i+2 < len(t.parts) && t.parts[i+1].text == ":" && t.parts[i+2].name == "port"):
+		case p.name == "host" && (authority || i+2 < len(t) && t[i+1].text == ":" && t[i+2].name == "port"):
 			return true
 		}
 	}
@@ -101,15 +97,15 @@ func (t Template) HostInAddress() bool {
 // Expand replaces the placeholders, with percent-encoded values for {…:uri}.
 func (t Template) Expand(a Answer) string {
 	var b strings.Builder
-	for _, p := range t.parts {
-		switch {
-		case p.value == nil:
-			b.WriteString(p.text)
-		case p.uri:
-			b.WriteString(escape(p.value(a)))
-		default:
-			b.WriteString(p.value(a))
+	for _, p := range t {
+		text := p.text
+		if p.name != "" {
+			text = placeholders[p.name](a)
 		}
+		if p.uri {
+			text = escape(text)
+		}
+		b.WriteString(text)
 	}
 	return b.String()
 }
