@@ -74,7 +74,7 @@ func variables(conf config.Config) ([]variable, error) {
 			return nil, &config.Error{Name: s.Source.String(), Problem: s.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}
 		}
 		names = append(names, s.Name)
-		var extra *pgenv.ExtraError
+		var extra *pgenv.Error
 		if err := pgenv.CheckExtra(names); errors.As(err, &extra) {
 			return nil, &config.Error{Name: s.Source.String(), Problem: extra.Error(), Fix: extra.Hint()}
 		}

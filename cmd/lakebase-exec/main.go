@@ -120,7 +120,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	}
 	cli.LogWarnings(j.log, j.conf)
 	cli.LogNotes(j.log, j.conf)
-	var keep *pgenv.KeepError
+	var keep *pgenv.Error
 	if err := pgenv.CheckKeep(j.conf.Keep.Value); errors.As(err, &keep) {
 		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: keep.Hint()}
 	}

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,18 +39,19 @@ func CheckCharacters(text string) error {
 	position := 0
 	for i, r := range text {
 		position++
-		if r == utf8.RuneError {
-			if _, n := utf8.DecodeRuneInString(text[i:]); n == 1 {
-				return &CharacterError{Name: fmt.Sprintf("a byte that is not UTF-8 (0x%02X)", text[i]), Position: position, encoding: true}
-			}
-		}
-		if r <= ' ' || r > '~' {
-			return &CharacterError{Name: characterName(r), Position: position, encoding: r == 0}
+		_, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return &CharacterError{fmt.Sprintf("a byte that is not UTF-8 (0x%02X)", text[i]), position, "save it as UTF-8 text"}
+		case r == 0: // as in UTF-16
+			return &CharacterError{characterName(r), position, "save it as UTF-8 text"}
+		case r <= ' ' || r > '~':
+			return &CharacterError{characterName(r), position, "copy it again, without that character"}
 		}
 	}
 	for i, c := range []byte(text) {
-		if at := i == 0 || i == len(text)-1; at && strings.IndexByte("\"'`", c) >= 0 {
-			return &CharacterError{Name: fmt.Sprintf("a quotation mark (%c)", c), Position: i + 1, quote: true}
+		if (i == 0 || i == len(text)-1) && strings.IndexByte("\"'`", c) >= 0 {
+			return &CharacterError{fmt.Sprintf("a quotation mark (%c)", c), i + 1, "remove the quotation marks: docker --env-file, for one, keeps them"}
 		}
 	}
 	return nil
@@ -60,8 +62,7 @@ func CheckCharacters(text string) error {
 type CharacterError struct {
 	Name     string // with its code
 	Position int    // from 1
-	quote    bool
-	encoding bool // the text is not UTF-8
+	Fix      string
 }
 
 func (e *CharacterError) Error() string {
@@ -69,15 +70,7 @@ func (e *CharacterError) Error() string {
 }
 
 // Hint returns what to do about it.
-func (e *CharacterError) Hint() string {
-	switch {
-	case e.quote:
-		return "remove the quotation marks: docker --env-file, for one, keeps them"
-	case e.encoding:
-		return "save it as UTF-8 text"
-	}
-	return "copy it again, without that character"
-}
+func (e *CharacterError) Hint() string { return e.Fix }
 
 func characterName(r rune) string {
 	name, ok := characterNames[r]
@@ -102,4 +95,14 @@ var characterNames = map[rune]string{
 	'\u200D': "a zero-width joiner", '\u2060': "a word joiner", byteOrderMark: "a byte order mark",
 	'\u2018': "a quotation mark", '\u2019': "a quotation mark", '\u201C': "a quotation mark", '\u201D': "a quotation mark",
 	'\u2010': "a hyphen that is not ASCII", '\u2011': "a hyphen that is not ASCII", '\u2013': "a dash", '\u2014': "a dash",
+}
+
+// IsUUID reports whether s is a UUID in its text form (RFC 9562, section 4): 8-4-4-4-12
+// hexadecimal digits of either case.
+func IsUUID(s string) bool {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return false
+	}
+	_, err := hex.DecodeString(s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:])
+	return err == nil
 }

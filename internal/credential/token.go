@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -19,25 +18,20 @@ type Token struct {
 	ExpiresAt time.Time
 }
 
-// Fresh reports whether the token is valid for at least min, or for half of its lifetime
+// Fresh reports whether the token is valid for the given time, or for half of its lifetime
 // if that is shorter. A token from the future, or with a lifetime above MaxLife, is never
 // fresh: a clock has jumped.
-func (t Token) Fresh(now time.Time, min time.Duration) bool {
+func (t Token) Fresh(now time.Time, least time.Duration) bool {
 	life := t.ExpiresAt.Sub(t.MintedAt)
 	if t.Value.IsZero() || life <= 0 || life > MaxLife || t.MintedAt.After(now) {
 		return false
 	}
-	return t.ExpiresAt.Sub(now) >= max(MinLife(min, life), 1)
+	return t.ExpiresAt.Sub(now) >= max(MinLife(least, life), 1)
 }
 
-// MinLife returns the required remaining lifetime of a token: min, or half of its whole
+// MinLife returns the required remaining lifetime of a token: least, or half of its whole
 // lifetime if that is shorter.
-func MinLife(min, life time.Duration) time.Duration {
-	if half := life / 2; min > half {
-		return half
-	}
-	return min
-}
+func MinLife(least, life time.Duration) time.Duration { return min(least, life/2) }
 
 // Key identifies a cached token by everything that the workspace's token depends on. Keys
 // with the same ID are the same token's.
@@ -77,6 +71,6 @@ func (k Key) ID() string {
 // Fingerprint identifies the secret that a cached token was minted with, without
 // revealing it: a SHA-256 over the key's ID and the secret.
 func (k Key) Fingerprint(s Secret) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{"fingerprint", k.ID(), s.Reveal()}, "\x00")))
+	sum := sha256.Sum256([]byte("fingerprint\x00"+k.ID()+"\x00"+s.Reveal()))
 	return hex.EncodeToString(sum[:16])
 }

@@ -61,65 +61,67 @@ func isLibpq(name string) bool {
 	return allowed[name] || unsafe[name] || unsafeOther[name] || managed[name]
 }
 
-// KeepError is a variable that --keep cannot name.
-type KeepError struct{ Name, Reason string }
+// Error is a variable that cannot be kept or set, or a value that cannot be passed to
+// the child.
+type Error struct {
+	Name    string
+	Problem string // with the name; without the value
+	Fix     string
+}
 
-func (e *KeepError) Error() string { return fmt.Sprintf("%q cannot be kept: %s", e.Name, e.Reason) }
+func (e *Error) Error() string { return e.Problem }
 
 // Hint returns what to do about it.
-func (e *KeepError) Hint() string { return "leave " + strconv.Quote(e.Name) + " out" }
+func (e *Error) Hint() string { return e.Fix }
 
-// CheckKeep returns a *KeepError for a name that is malformed, that Build sets
+// CheckKeep returns an *Error for a name that is malformed, that Build sets
 // itself, or that selects another server or password. A name that Build would not
 // remove is no error.
 func CheckKeep(names []string) error { return checkKeep(names, foldNames) }
 
 func checkKeep(names []string, fold bool) error {
 	for _, n := range names {
-		k := key(n, fold)
-		switch {
+		why := ""
+		switch k := key(n, fold); {
 		case !isName(n):
-			return &KeepError{n, "not a variable name"}
+			why = "not a variable name"
 		case managed[k]:
-			return &KeepError{n, "lakebase-exec sets it"}
+			why = "lakebase-exec sets it"
 		case k == pgHostAddr, strings.HasPrefix(k, "PGSERVICE"), k == "PGSYSCONFDIR":
-			return &KeepError{n, "it could send the token to another server"}
+			why = "it could send the token to another server"
 		case k == pgPassFile:
-			return &KeepError{n, "it could replace the token with another password"}
+			why = "it could replace the token with another password"
+		default:
+			continue
 		}
+		return &Error{n, fmt.Sprintf("%q cannot be kept: %s", n, why), "leave " + strconv.Quote(n) + " out"}
 	}
 	return nil
 }
 
-// ExtraError is a variable that cannot be set for the child.
-type ExtraError struct{ Name, Reason string }
-
-func (e *ExtraError) Error() string { return fmt.Sprintf("%q cannot be set: %s", e.Name, e.Reason) }
-
-// Hint returns what to do about it.
-func (e *ExtraError) Hint() string {
-	return "choose another name: letters, digits and _, no digit first, and not one that lakebase-exec sets or removes"
-}
-
-// CheckExtra returns an *ExtraError for a name that is malformed, given twice, or
+// CheckExtra returns an *Error for a name that is malformed, given twice, or
 // that Build sets or removes itself.
 func CheckExtra(names []string) error { return checkExtra(names, foldNames) }
 
 func checkExtra(names []string, fold bool) error {
 	seen := map[string]bool{}
 	for _, n := range names {
-		k := key(n, fold)
+		k, why := key(n, fold), ""
 		switch {
 		case !isName(n):
-			return &ExtraError{n, "not a variable name"}
+			why = "not a variable name"
 		case managed[k], k == pgAppName:
-			return &ExtraError{n, "lakebase-exec sets it"}
+			why = "lakebase-exec sets it"
 		case unsafe[k], unsafeOther[k], secrets[k]:
-			return &ExtraError{n, "lakebase-exec removes it"}
+			why = "lakebase-exec removes it"
 		case seen[k]:
-			return &ExtraError{n, "given twice"}
+			why = "given twice"
+		default:
+			seen[k] = true
+			continue
 		}
-		seen[k] = true
+		return &Error{n, fmt.Sprintf("%q cannot be set: %s", n, why),
+			"choose another name: letters, digits and _, no digit first, and not one that lakebase-exec sets or removes"}
 	}
 	return nil
 }
@@ -127,15 +129,8 @@ func checkExtra(names []string, fold bool) error {
 // isName reports whether name is a portable variable name (POSIX, "Environment
 // Variable Definition"): letters, digits and underscores, and no digit first.
 func isName(name string) bool {
-	for i, r := range name {
-		switch {
-		case r == '_', 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z':
-		case '0' <= r && r <= '9' && i > 0:
-		default:
-			return false
-		}
-	}
-	return name != ""
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+	return name != "" && strings.Trim(name, letters+"0123456789") == "" && strings.ContainsAny(name[:1], letters)
 }
 
 func set(names ...string) map[string]bool {

@@ -71,12 +71,12 @@ func TestCheckKeep(t *testing.T) {
 		"": "not a variable name", "A=B": "not a variable name", "A B": "not a variable name", "1A": "not a variable name", "Ä": "not a variable name",
 	} {
 		err := CheckKeep([]string{"FINE", name})
-		var bad *KeepError
-		if !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Reason, reason) {
+		var bad *Error
+		if !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Problem, reason) {
 			t.Errorf("%q: got %v, want %q", name, err, reason)
 		}
 		if _, err := Build(nil, minimal, []string{name}); !errors.As(err, &bad) {
-			t.Errorf("%q: Build returned %v, want a *KeepError", name, err)
+			t.Errorf("%q: Build returned %v, want an *Error", name, err)
 		}
 	}
 	if err := CheckKeep([]string{"PGSSLCERT", "DATABRICKS_TOKEN", "_x1", "PGREQUIREAUTH", "PGAPPNAME", "pgservice"}); err != nil && !foldNames {
@@ -92,14 +92,14 @@ func TestCheckExtra(t *testing.T) {
 		"PGHOST": "sets it", "PGPASSWORD": "sets it", "PGAPPNAME": "sets it", "LAKEBASE_PROFILE": "sets it", "DATABASE_URL": "given twice",
 		"PGSERVICE": "removes it", "PGSSL": "removes it", "DATABRICKS_TOKEN": "removes it", "1A": "not a variable name", "A B": "not a variable name", "": "not a variable name",
 	} {
-		var bad *ExtraError
-		if err := CheckExtra([]string{"DATABASE_URL", name}); !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Reason, reason) {
+		var bad *Error
+		if err := CheckExtra([]string{"DATABASE_URL", name}); !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Problem, reason) {
 			t.Errorf("%q: got %v, want %q", name, err, reason)
 		}
 		v := minimal
 		v.Extra = []Var{{"DATABASE_URL", ""}, {name, ""}}
 		if _, err := Build(nil, v, nil); !errors.As(err, &bad) {
-			t.Errorf("%q: Build returned %v, want an *ExtraError", name, err)
+			t.Errorf("%q: Build returned %v, want an *Error", name, err)
 		}
 	}
 	if err := checkExtra([]string{"Pghost"}, true); err == nil {

@@ -4,7 +4,6 @@
 package pgenv
 
 import (
-	"fmt"
 	"runtime"
 	"slices"
 	"strconv"
@@ -43,13 +42,9 @@ type Result struct {
 	Removed []string // the names that only the caller has, sorted
 }
 
-// ValueError is a value that cannot be passed to the child.
-type ValueError struct{ Name, Reason string }
-
-func (e *ValueError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.Reason) }
-
-// Hint returns what to do about it.
-func (e *ValueError) Hint() string { return "correct the value of " + e.Name }
+func valueError(name, problem string) *Error {
+	return &Error{name, name + ": " + problem, "correct the value of " + name}
+}
 
 // foldNames: on Windows, names that differ in case only are equal.
 const foldNames = runtime.GOOS == "windows"
@@ -60,8 +55,7 @@ const foldNames = runtime.GOOS == "windows"
 // with one name the first stays: getenv, and so libpq, reads that one. Empty
 // variables of libpq are removed, and entries without a name or "=" are dropped.
 //
-// Errors: *KeepError for keep, *ExtraError for the names of v.Extra, *ValueError
-// for v's values, and for a NUL byte anywhere.
+// Errors: *Error for keep and v, and for a NUL byte anywhere.
 func Build(caller []string, v Values, keep []string) (Result, error) {
 	return build(caller, v, keep, foldNames)
 }
@@ -75,54 +69,45 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	kept := map[string]bool{}
-	for _, n := range keep {
-		kept[key(n, fold)] = true
-	}
-	r := Result{Environ: make([]string, 0, len(inherited)+len(own))}
-	tokenVar := inherited.oidcTokenVar(fold)
-	for _, e := range inherited {
-		switch {
-		case own.has(e.key): // replaced, below
-		case isRemoved(e, tokenVar, kept):
-			r.Removed = append(r.Removed, e.name)
-		case strings.ContainsRune(e.name+e.value, 0):
-			return Result{}, &ValueError{strconv.Quote(e.name), "contains a NUL byte"}
-		default:
-			r.Environ = append(r.Environ, e.String())
-		}
-	}
+	r := inherit(inherited, own, keep, fold)
 	for _, e := range own {
 		r.Environ = append(r.Environ, e.String())
 		r.Set = append(r.Set, e.name)
 	}
-	slices.Sort(r.Removed)
+	for _, s := range r.Environ {
+		if name, _, _ := split(s, fold); strings.ContainsRune(s, 0) {
+			return Result{}, valueError(strings.Trim(strconv.Quote(name), `"`), "contains a NUL byte")
+		}
+	}
 	return r, nil
 }
 
 // WithoutSecrets returns the environment for a program that gets no token, such as a
 // browser: the caller's, without secrets and without what Build removes.
 func WithoutSecrets(caller []string) []string {
-	inherited := parse(caller, foldNames)
-	tokenVar := inherited.oidcTokenVar(foldNames)
-	var out []string
-	for _, e := range inherited {
-		if !isRemoved(e, tokenVar, nil) {
-			out = append(out, e.String())
-		}
-	}
-	return out
+	return inherit(parse(caller, foldNames), nil, nil, foldNames).Environ
 }
 
-// isRemoved reports whether the child does not get an inherited variable.
-func isRemoved(e entry, tokenVar string, kept map[string]bool) bool {
-	switch {
-	case managed[e.key], isLibpq(e.key) && e.value == "":
-		return true
-	case kept[e.key]:
-		return false
+// inherit returns the inherited variables that the child gets, without its own.
+func inherit(inherited, own environ, keep []string, fold bool) Result {
+	kept := map[string]bool{}
+	for _, n := range keep {
+		kept[key(n, fold)] = true
 	}
-	return unsafe[e.key] || unsafeOther[e.key] || secrets[e.key] || e.key == tokenVar && tokenVar != ""
+	// Space around the name is ignored, as when the token is read.
+	tokenVar := key(strings.TrimSpace(inherited.value(oidcTokenEnv)), fold)
+	r := Result{Environ: []string{}} // nil would be the whole environment for os/exec
+	for _, e := range inherited {
+		switch k := e.key; {
+		case own.has(k): // replaced
+		case managed[k], isLibpq(k) && e.value == "", !kept[k] && (unsafe[k] || unsafeOther[k] || secrets[k] || k == tokenVar):
+			r.Removed = append(r.Removed, e.name)
+		default:
+			r.Environ = append(r.Environ, e.String())
+		}
+	}
+	slices.Sort(r.Removed)
+	return r
 }
 
 // environ returns the variables to set, in order.
@@ -147,7 +132,7 @@ func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
 		case e.Value != "":
 			own = append(own, entry{e.Name, e.Name, e.Value})
 		case required:
-			return nil, &ValueError{e.Name, "missing or invalid"}
+			return nil, valueError(e.Name, "missing or invalid")
 		}
 	}
 	var names []string
@@ -157,11 +142,6 @@ func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
 	}
 	if err := checkExtra(names, fold); err != nil {
 		return nil, err
-	}
-	for _, e := range own {
-		if strings.ContainsRune(e.value, 0) {
-			return nil, &ValueError{e.name, "contains a NUL byte"}
-		}
 	}
 	return own, nil
 }
@@ -186,12 +166,6 @@ func (es environ) value(name string) string {
 		}
 	}
 	return ""
-}
-
-// oidcTokenVar returns the key of the variable that DATABRICKS_OIDC_TOKEN_ENV names.
-// Space around the name is ignored, as when the token is read.
-func (es environ) oidcTokenVar(fold bool) string {
-	return key(strings.TrimSpace(es.value(oidcTokenEnv)), fold)
 }
 
 // key returns the form of name in which names are compared.

@@ -122,13 +122,13 @@ func TestBuild_BadValues(t *testing.T) {
 		{"PGPASSWORD", func(v *Values) { v.Password = credential.NewSecret("secret\x00") }, nil},
 		{"LAKEBASE_PROFILE", func(v *Values) { v.Profile = "\x00" }, nil},
 		{"X", func(v *Values) { v.Extra = []Var{{"X", "\x00"}} }, nil},
-		{`"A"`, func(*Values) {}, []string{"A=1\x002"}},
-		{`"A\x00B"`, func(*Values) {}, []string{"A\x00B=1"}},
+		{"A", func(*Values) {}, []string{"A=1\x002"}},
+		{`A\x00B`, func(*Values) {}, []string{"A\x00B=1"}},
 	} {
 		v := full
 		c.change(&v)
 		_, err := Build(c.caller, v, nil)
-		var bad *ValueError
+		var bad *Error
 		if !errors.As(err, &bad) || bad.Name != c.name || strings.Contains(err.Error(), "secret") {
 			t.Errorf("got error %v, want one for %s", err, c.name)
 		}
@@ -141,5 +141,8 @@ func TestWithoutSecrets(t *testing.T) {
 	want := []string{"PATH=/bin", "DATABRICKS_OIDC_TOKEN_ENV=JOB ", "DISPLAY=:0", "LAKEBASE_CACERT=/ca.pem"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	if WithoutSecrets([]string{"DATABRICKS_TOKEN=s"}) == nil {
+		t.Error("got nil, with which os/exec passes on the whole environment")
 	}
 }

@@ -67,9 +67,7 @@ func errorCases() map[string][]errorCase {
 		"keychain.Error":       {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
 		"lakebase.HostError":   {{&lakebase.HostError{Target: "E"}, "E", "--pghost", 120}},
 		"lakebase.TargetError": {{&lakebase.TargetError{Name: "shop", From: option, Problem: "has no endpoint"}, "--endpoint", "lakebase-credential-helper endpoints", 120}},
-		"pgenv.ExtraError":     {{&pgenv.ExtraError{Name: "A", Reason: "r"}, `"A"`, "choose another name", 125}},
-		"pgenv.KeepError":      {{&pgenv.KeepError{Name: "A", Reason: "r"}, `"A"`, "leave \"A\" out", 120}},
-		"pgenv.ValueError":     {{&pgenv.ValueError{Name: "A", Reason: "r"}, "A: r", "correct the value of A", 120}},
+		"pgenv.Error":          {{&pgenv.Error{Name: "A", Problem: `"A" cannot be kept`, Fix: "leave it out"}, `"A" cannot be kept`, "leave it out", 120}},
 		"pglogin.Error": {
 			{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, "", "--wait-timeout", 123},
 			{&pglogin.Error{Kind: pglogin.RoleMissing}, "", "CREATE EXTENSION", 123},

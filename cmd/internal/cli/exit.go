@@ -43,7 +43,7 @@ type ExitRow struct {
 // matters because an error may wrap another one.
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
-		is[*UsageError], is[*config.Error], is[*pgenv.KeepError], is[*pgenv.ValueError], is[*auth.SecretFileError], is[*lakebase.HostError],
+		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*auth.SecretFileError], is[*lakebase.HostError],
 		is[*lakebase.TargetError], is[*rootcerts.Error], is[*securefile.Error], is[*credformat.Error], badValue}},
 	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
