@@ -2,12 +2,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 )
 
-// shown gives the settings of the target by option name, with their sources.
+// shown returns the settings of the target by option name, with their sources.
 func shown(c Config) map[string]string {
 	s := func(v any, from Source) string { return fmt.Sprintf("%v from %s", v, from) }
 	return map[string]string{
@@ -31,22 +32,18 @@ var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want
 	"pghost":             {"pghost", "PGHOST", "p.example", "e.example", "o.example", "%s", ""},
 	"pgport":             {"pgport", "PGPORT", "1", "2", "3", "%s", "5432"},
 	"database":           {"database", "PGDATABASE", "p", "e", "o", "%s", "databricks_postgres"},
-	"user":               {"user", "PGUSER", "p", "e", "o", "%s", "CLIENT"},
+	"user":               {"user", "PGUSER", "p", "e", "o", "%s", "e"},
 	"sslmode":            {"sslmode", "PGSSLMODE", "verify-full", "verify-full", "require", "%s", "verify-full"},
 	"sslrootcert":        {"sslrootcert", "PGSSLROOTCERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
 	"cacert":             {"cacert", "LAKEBASE_CACERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
 }
 
-func TestPrecedence_CoversSettings(t *testing.T) {
+func TestPrecedence(t *testing.T) {
 	for _, s := range Settings() {
-		row, ok := targets[s.Option]
-		if ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
+		if row, ok := targets[s.Option]; ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
 			t.Errorf("--%s: the setting and its row of the test differ", s.Option)
 		}
 	}
-}
-
-func TestPrecedence(t *testing.T) {
 	for name, row := range targets {
 		variables, options := map[string]string{}, map[string]string{}
 		profile := "[prod]\n"
@@ -57,51 +54,44 @@ func TestPrecedence(t *testing.T) {
 			}
 		}
 		profile += row.key + " = " + row.byProfile + "\n"
-		line := strings.Count(profile, "\n")
-		variables[row.variable], options[name] = row.byEnv, row.byOption
-		with := func(useProfile, useOptions, noVariable bool) (Config, error) {
-			g := given{env: map[string]string{}, profiles: profile, options: map[string]string{}, sections: "[p]\n[e]\n[o]\n"}
-			for k, v := range variables {
-				g.env[k] = v
+		byKey := fmt.Sprintf("key %s of profile \"prod\" (%s:%d)", row.key, profilesPath, strings.Count(profile, "\n"))
+		options[name] = row.byOption
+		for _, c := range []struct {
+			useProfile, useOptions, useVariable bool
+			value, from                         string
+		}{
+			{false, false, true, row.byEnv, row.variable},
+			{true, false, true, row.byProfile, byKey},
+			{true, true, true, row.byOption, "--" + name},
+			{false, true, true, row.byOption, "--" + name},
+			{false, false, false, row.def, "the default"},
+		} {
+			g := given{env: maps.Clone(variables), profiles: profile, sections: "[p]\n[e]\n[o]\n"}
+			if c.useVariable {
+				g.env[row.variable] = row.byEnv
 			}
-			if noVariable {
-				delete(g.env, row.variable)
-			}
-			if useOptions {
+			if c.useOptions {
 				g.options = options
 			}
-			if useProfile {
+			if c.useProfile {
 				g.env["LAKEBASE_PROFILE"] = "prod"
 			}
-			return g.resolve()
-		}
-		check := func(what string, c Config, err error, value, from string) {
-			if err != nil {
-				t.Errorf("%s %s: %v", name, what, err)
-				return
+			if !c.useVariable && (name == "host" || name == "endpoint" || name == "instance") {
+				_, err := g.resolve()
+				refused(t, err, strings.Replace("--"+name, "instance", "endpoint", 1), row.variable, "--profile") // one of the two is needed
+				continue
 			}
-			if got, want := shown(c)[name], fmt.Sprintf(row.want, value)+" from "+from; got != want {
-				t.Errorf("%s %s: %s, want %s", name, what, got, want)
+			conf := g.must(t)
+			want := c.value + " from " + c.from
+			if c.value != "" {
+				want = fmt.Sprintf(row.want, c.value) + " from " + c.from
 			}
-		}
-		byKey := fmt.Sprintf("key %s of profile \"prod\" (%s:%d)", row.key, profilesPath, line)
-		c, err := with(false, false, false)
-		check("from the environment", c, err, row.byEnv, row.variable)
-		c, err = with(true, false, false)
-		check("from the profile", c, err, row.byProfile, byKey)
-		if got := notes(c, row.variable); !strings.Contains(got, `profile "prod"`) {
-			t.Errorf("%s: the ignored %s is noted as %q", name, row.variable, got)
-		}
-		c, err = with(true, true, false)
-		check("from the option over the profile", c, err, row.byOption, "--"+name)
-		c, err = with(false, true, false)
-		check("from the option over the environment", c, err, row.byOption, "--"+name)
-		if c, err = with(false, false, true); row.def == "" && (name == "host" || name == "endpoint" || name == "instance") {
-			refused(t, err, strings.Replace("--"+name, "instance", "endpoint", 1), row.variable, "--profile") // one of the two is needed
-		} else if err == nil {
-			check("by default", c, err, strings.Replace(row.def, "CLIENT", "e", 1), "the default")
-		} else {
-			t.Error(err)
+			if got := shown(conf)[name]; got != want {
+				t.Errorf("%s, %+v: got %s, want %s", name, c, got, want)
+			}
+			if n := notes(conf, row.variable); c.useProfile && !c.useOptions && !strings.Contains(n, `profile "prod"`) {
+				t.Errorf("%s: got note %q on %s", name, n, row.variable)
+			}
 		}
 	}
 }
@@ -109,184 +99,223 @@ func TestPrecedence(t *testing.T) {
 func TestProfile_OverridesEnvironment(t *testing.T) {
 	variables := env("PGHOST", "env.example", "PGPORT", "6000", "PGDATABASE", "envdb", "PGUSER", "envuser", "PGSSLROOTCERT", "/env.pem")
 	c := given{env: variables, options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
-	want := map[string]string{"pghost": " from the default", "pgport": "5432 from the default", "database": "databricks_postgres from the default",
-		"user": "prod-client from the default", "sslrootcert": " from the default"}
-	for name, w := range want {
-		if got := shown(c)[name]; got != w {
-			t.Errorf("%s: %s, want %s", name, got, w)
+	for name, want := range map[string]string{"pghost": " from the default", "pgport": "5432 from the default", "database": "databricks_postgres from the default",
+		"user": "prod-client from the default", "sslrootcert": " from the default"} {
+		if got := shown(c)[name]; got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "LAKEBASE_ENDPOINT", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLROOTCERT"} {
+	for name := range variables {
 		if notes(c, name) == "" {
 			t.Errorf("%s is ignored and not noted", name)
 		}
 	}
 	if c := (given{env: variables}).must(t); len(c.Notes) != 0 || c.User.Value != "envuser" {
-		t.Errorf("without a profile: notes %v, user %s", c.Notes, c.User.Value)
+		t.Errorf("without a profile: got notes %v, user %s", c.Notes, c.User.Value)
 	}
 }
 
-func TestEmptyVariable(t *testing.T) {
+// An empty variable counts as unset, an empty option is an error.
+func TestEmpty(t *testing.T) {
 	c := given{env: env("PGHOST", "", "PGPORT", "", "LAKEBASE_PROFILE", "", "LAKEBASE_LOG", "", "LAKEBASE_TTL", "", "DATABRICKS_CLIENT_SECRET", "")}.must(t)
 	if c.PGHost.Given() || c.PGPort.Value != 5432 || c.Profile.Given() || c.Log.Value != LogNormal || c.Secret.Kind != SecretInKeychain {
-		t.Errorf("an empty variable counts: %+v", c)
+		t.Errorf("got %+v", c)
 	}
-	c = given{env: env("LAKEBASE_ENDPOINT", "", "ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
-	if c.Endpoint.Source.Name != "ENDPOINT_NAME" {
-		t.Errorf("the endpoint is from %s", c.Endpoint.Source)
+	for first, want := range map[string]string{"": "ENDPOINT_NAME", "projects/x/branches/b/endpoints/e": "LAKEBASE_ENDPOINT"} {
+		c := given{env: env("LAKEBASE_ENDPOINT", first, "ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
+		if c.Endpoint.Source.Name != want {
+			t.Errorf("got the endpoint from %s, want %s", c.Endpoint.Source, want)
+		}
 	}
-	c = given{env: env("ENDPOINT_NAME", "projects/x/branches/b/endpoints/e")}.must(t)
-	if c.Endpoint.Source.Name != "LAKEBASE_ENDPOINT" {
-		t.Errorf("of two variables the second one counts: %s", c.Endpoint.Source)
-	}
-}
-
-func TestEmptyOption(t *testing.T) {
 	for _, s := range Settings() {
-		if s.Bool {
-			continue
+		if !s.Bool {
+			_, err := given{env: env(), options: map[string]string{s.Option: ""}, profiles: prodProfile}.resolve()
+			refused(t, err, "--"+s.Option, "is empty")
 		}
-		_, err := given{env: env(), options: map[string]string{s.Option: ""}, profiles: prodProfile}.resolve()
-		refused(t, err, "--"+s.Option, "is empty")
-	}
-}
-
-func TestEndpointOption_DropsLowerHost(t *testing.T) {
-	const other = "projects/o/branches/b/endpoints/e"
-	for _, g := range []given{
-		{env: env("PGHOST", "env.example", "PGPORT", "6000")},
-		{env: env("PGHOST", "/var/run/postgresql", "PGPORT", "x")}, // not even looked at
-		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pghost = prof.example\npgport = 7000\n"},
-	} {
-		with := map[string]string{"endpoint": other}
-		for k, v := range g.options {
-			with[k] = v
-		}
-		g.options = with
-		c := g.must(t)
-		if c.PGHost.Value != "" || c.PGPort.Value != 5432 || c.PGHost.Given() || c.PGPort.Given() {
-			t.Errorf("host %v and port %v of another endpoint stay", c.PGHost, c.PGPort)
-		}
-		dropped := 0
-		for _, n := range c.Notes {
-			if strings.Contains(n.Why, "--endpoint names another target") {
-				dropped++
-			}
-		}
-		if dropped != 2 {
-			t.Errorf("host and port are not both noted: %v", c.Notes)
-		}
-		g.options["pghost"], g.options["pgport"] = "opt.example", "9000"
-		if c := g.must(t); c.PGHost.Value != "opt.example" || c.PGPort.Value != 9000 {
-			t.Errorf("the options are dropped too: %v %v", c.PGHost, c.PGPort)
-		}
-	}
-	c := given{env: env("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
-	if c.PGHost.Value != "env.example" || c.PGPort.Value != 6000 {
-		t.Errorf("without the option: %v %v", c.PGHost, c.PGPort)
 	}
 }
 
 func TestProfile_NotFound(t *testing.T) {
-	_, err := given{env: env(), options: map[string]string{"profile": "nope"}, profiles: prodProfile + "[other]\n"}.resolve()
-	refused(t, err, "--profile", `"nope"`, profilesPath, "prod, other")
-	_, err = given{env: env("LAKEBASE_PROFILE", "nope")}.resolve()
-	refused(t, err, "LAKEBASE_PROFILE", `"nope"`, "login --profile nope")
 	c := given{env: env("LAKEBASE_PROFILE", "new"), change: func(in *Input) { in.NewProfile = true }}.must(t)
 	if c.Profile.Value != "new" || c.Workspace.Source.Name != "DATABRICKS_HOST" {
-		t.Errorf("a profile to be made: %v, host from %s", c.Profile, c.Workspace.Source)
+		t.Errorf("a new profile: got %v, host from %s", c.Profile, c.Workspace.Source)
 	}
 }
 
-func TestProfile_UnknownKey(t *testing.T) {
-	_, err := given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "hots = x\nzzz = y\n"}.resolve()
-	refused(t, err, `key hots of profile "prod" (`+profilesPath+`:5)`, "unknown key", "client_id, database")
-	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "client_secret = hunter2\n"}.resolve()
-	refused(t, err, `key client_secret of profile "prod" (`+profilesPath+`:5)`, "must not contain secrets", "login --profile prod")
-	if strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the secret is shown: %v", err)
+// What is missing or wrong is named by its source.
+func TestResolve_Errors(t *testing.T) {
+	profile := func(text string) given { return given{options: map[string]string{"profile": "prod"}, profiles: text} }
+	options := func(nameValue ...string) given {
+		g := given{env: env(), options: map[string]string{}}
+		for i := 0; i < len(nameValue); i += 2 {
+			g.options[nameValue[i]] = nameValue[i+1]
+		}
+		return g
 	}
-}
-
-func TestResolve_Incomplete(t *testing.T) {
-	_, err := given{options: map[string]string{"host": "h.example", "auth": "oauth-m2m"}}.resolve()
-	refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID", "--profile")
-	_, err = given{options: map[string]string{"host": "h.example"}}.resolve() // a person may sign in
-	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME")
-	_, err = given{options: map[string]string{"host": "h.example", "client-id": "c"}}.resolve()
-	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME")
-	_, err = given{}.resolve()
-	refused(t, err, "--host", "DATABRICKS_HOST")
-	_, err = given{env: env(), options: map[string]string{"profile": "prod"}, profiles: "[prod]\nhost = h.example\nauth = oauth-m2m\nendpoint = projects/p/branches/b/endpoints/e\n"}.resolve()
-	refused(t, err, `profile "prod"`, "has no key client_id", "--client-id", profilesPath)
+	alone := func(nameValue ...string) given {
+		g := options(nameValue...)
+		g.env = nil
+		return g
+	}
+	key := func(name string) string { return "key " + name + ` of profile "prod" (` + profilesPath + ":5)" }
+	both := given{env: env(), many: map[string][]string{"verbose": {"true"}, "quiet": {"true"}}}
+	for _, c := range []struct {
+		given
+		name, texts string
+	}{
+		{alone("host", "h.example", "auth", "oauth-m2m"), "--client-id", "DATABRICKS_CLIENT_ID|--profile"},
+		{alone("host", "h.example"), "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME"}, // a user may sign in
+		{alone("host", "h.example", "client-id", "c"), "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME|--instance (LAKEBASE_INSTANCE)"},
+		{alone(), "--host", "DATABRICKS_HOST"},
+		{profile("[prod]\nhost = h.example\nauth = oauth-m2m\nendpoint = shop\n"), `profile "prod"`, "has no key client_id|--client-id|" + profilesPath},
+		{profile("[prod]\nhost = h.example\nclient_id = c\n"), `profile "prod"`, "has no key endpoint or instance|--endpoint or --instance"},
+		{profile(prodProfile + "hots = x\nzzz = y\n"), key("hots"), "unknown key|client_id, database"},
+		{profile(prodProfile + "client_secret = hunter2\n"), key("client_secret"), "must not contain secrets|login --profile prod"},
+		{profile("[other]\n[more]\n"), "--profile", `"prod"|` + profilesPath + "|other, more"},
+		{given{env: env("LAKEBASE_PROFILE", "nope")}, "LAKEBASE_PROFILE", `"nope"|login --profile nope`},
+		{given{env: env("PGPORT", "x")}, "PGPORT", `"x"`}, {options("pgport", "x"), "--pgport", `"x"`}, {profile(prodProfile + "pgport = x\n"), key("pgport"), `"x"`},
+		{given{env: env("LAKEBASE_LOG", "loud")}, "LAKEBASE_LOG", "quiet, normal, verbose"}, {both, "--verbose", "--quiet"},
+		{options("wait", "Always"), "--wait", "is not one of |Always"}, {options("cache", "disk"), "--cache", "is not one of |disk"},
+		{options("log-format", "xml"), "--log-format", "is not one of |xml"}, {options("child-sslmode", "disable"), "--child-sslmode", "is not one of |disable"},
+		{options("credential", "pat"), "--credential", "database, workspace"},
+		{given{env: onlyInstance("LAKEBASE_TTL", "10m")}, "LAKEBASE_TTL", "for the database credentials of an endpoint alone|leave it out"},
+		{options("credential", "workspace", "ttl", "10m"), "--ttl", "for the database credentials of an endpoint alone"},
+		{options("ttl", "299s"), "--ttl", "between 5m and 1h"}, {options("ttl", "1h1s"), "--ttl", "between 5m and 1h"}, {options("ttl", "300"), "--ttl", "not a duration"},
+		{options("min-ttl", "61m"), "--min-ttl", "between 0s and 1h"}, {options("min-ttl", "-1s"), "--min-ttl", "between"},
+		{options("wait-timeout", "0s"), "--wait-timeout", "between 1ms and 1h"}, {options("timeout", " 1s "), "--timeout", "not a duration"}, {options("keychain-timeout", "0s"), "--keychain-timeout", "between"},
+		{options("set", "X"), "--set", "is not NAME=TEMPLATE"}, {options("set", "=x"), "--set", "is not NAME=TEMPLATE"},
+	} {
+		_, err := c.resolve()
+		refused(t, err, c.name, strings.Split(c.texts, "|")...)
+	}
 	c := given{options: map[string]string{"host": "h.example", "client-id": "c"}, change: func(in *Input) { in.NoEndpoint = true }}.must(t)
 	if c.Endpoint.Value != "" || c.User.Value != "c" {
-		t.Errorf("without an endpoint: %+v", c)
+		t.Errorf("without an endpoint: got %+v", c)
 	}
 	given{change: func(in *Input) { in.NoTarget = true }}.must(t)
 }
 
-func TestErrors_NameTheSource(t *testing.T) {
-	_, err := given{env: env("PGPORT", "x")}.resolve()
-	refused(t, err, "PGPORT", `"x"`)
-	_, err = given{env: env(), options: map[string]string{"pgport": "x"}}.resolve()
-	refused(t, err, "--pgport", `"x"`)
-	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pgport = x\n"}.resolve()
-	refused(t, err, `key pgport of profile "prod" (`+profilesPath+`:5)`, `"x"`)
-	_, err = given{env: env("LAKEBASE_LOG", "loud")}.resolve()
-	refused(t, err, "LAKEBASE_LOG", "quiet, normal, verbose")
-}
-
 func TestSettings(t *testing.T) {
 	c := given{env: env()}.must(t)
-	if c.MinTTL.Value != 15*time.Minute || c.TTL.Value != 0 || c.Wait.Value != WaitAuto || c.WaitTimeout.Value != time.Minute || c.Timeout.Value != time.Minute ||
-		c.KeychainTimeout.Value != 0 || c.Cache.Value != CacheAuto || c.Log.Value != LogNormal || c.LogFormat.Value != "text" || c.Keep.Value != nil {
-		t.Errorf("the defaults are %+v", c)
+	if c.MinTTL.Value != 15*time.Minute || c.TTL.Value != 0 || c.Wait.Value != WaitAuto || c.WaitTimeout.Value != time.Minute || c.Timeout.Value != time.Minute || c.Credential.Value != CredentialDatabase ||
+		c.KeychainTimeout.Value != 0 || c.Cache.Value != CacheAuto || c.Log.Value != LogNormal || c.LogFormat.Value != "text" || c.Keep.Value != nil || c.Refresh.Value != RefreshOff || c.Listen.Value != "" {
+		t.Errorf("defaults: got %+v", c)
 	}
-	c = given{env: env("LAKEBASE_WAIT", "never", "LAKEBASE_WAIT_TIMEOUT", "10s"), options: map[string]string{"wait": "always", "profile": "prod"},
-		profiles: prodProfile + "wait_timeout = 20s\nkeep = A, B C\n"}.must(t)
-	if c.Wait.Value != WaitAlways || c.WaitTimeout.Value != 10*time.Second || strings.Join(c.Keep.Value, "|") != "A|B|C" {
-		t.Errorf("wait %v, time %v, keep %q", c.Wait, c.WaitTimeout, c.Keep.Value)
+	c = given{env: env("LAKEBASE_WAIT", "never", "LAKEBASE_WAIT_TIMEOUT", "10s", "LAKEBASE_TTL", "5m"), profiles: prodProfile + "wait_timeout = 20s\nkeep = A, B C\nset.B = {url}\nset.A = {host}\n",
+		options: map[string]string{"wait": "always", "profile": "prod", "set": "B={port}", "min-ttl": "0", "timeout": "1ms", "sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
+	if c.Wait.Value != WaitAlways || c.WaitTimeout.Value != 10*time.Second || strings.Join(c.Keep.Value, "|") != "A|B|C" || c.TTL.Value != 5*time.Minute || c.MinTTL.Value != 0 || c.Timeout.Value != time.Millisecond {
+		t.Errorf("got wait %v, time %v, keep %q, %v, %v", c.Wait, c.WaitTimeout, c.Keep.Value, c.TTL, c.MinTTL)
 	}
-	c = given{env: env(), many: map[string][]string{"keep": {"A,B", "C"}}}.must(t)
-	if strings.Join(c.Keep.Value, "|") != "A,B|C" {
-		t.Errorf("keep as an option is %q", c.Keep.Value)
+	if len(c.Set) != 2 || c.Set[0].Name != "B" || c.Set[0].Template != "{port}" || c.Set[1].Name != "A" || !strings.Contains(c.Set[1].Source.Name, "key set.A") {
+		t.Errorf("got %+v", c.Set)
 	}
-	c = given{env: env("LAKEBASE_LOG", "quiet"), many: map[string][]string{"verbose": {"true"}}}.must(t)
-	if c.Log.Value != LogVerbose || c.Log.Source.Name != "--verbose" {
-		t.Errorf("log is %v", c.Log)
+	if c.SSLRootCert.Value != "/home/me/dir/ca.pem" || c.CACert.Value != "/abs/ca.pem" || c.RuntimeDir.Value != "/home/me/dir/run" {
+		t.Errorf("got paths %q %q %q", c.SSLRootCert.Value, c.CACert.Value, c.RuntimeDir.Value)
 	}
-	_, err := given{env: env(), many: map[string][]string{"verbose": {"true"}, "quiet": {"true"}}}.resolve()
-	refused(t, err, "--verbose", "--quiet")
+	c = given{env: env("LAKEBASE_LOG", "quiet", "PGSSLROOTCERT", "system"), many: map[string][]string{"verbose": {"true"}, "keep": {"A,B", "C"}}}.must(t)
+	if strings.Join(c.Keep.Value, "|") != "A,B|C" || c.Log.Value != LogVerbose || c.Log.Source.Name != "--verbose" || c.SSLRootCert.Value != "" {
+		t.Errorf("got keep %q, log %v, roots %q", c.Keep.Value, c.Log, c.SSLRootCert.Value)
+	}
 }
 
+// Only an option weakens the verification of the server.
 func TestSSLMode(t *testing.T) {
+	inProfile := func(mode string) given {
+		return given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + mode + "\n"}
+	}
+	name := `key sslmode of profile "prod" (` + profilesPath + `:5)`
 	for _, m := range []string{Require, verifyCA} {
-		c := given{env: env("PGSSLMODE", m)}.must(t)
-		if c.SSLMode.Value != VerifyFull || !strings.Contains(notes(c, "PGSSLMODE"), m+" is raised to verify-full") {
-			t.Errorf("PGSSLMODE=%s: %v, notes %v", m, c.SSLMode, c.Notes)
-		}
-		c = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + m + "\n"}.must(t)
-		if c.SSLMode.Value != VerifyFull || len(c.Notes) != 1 || !strings.Contains(c.Notes[0].String(), `profile "prod"`) {
-			t.Errorf("sslmode = %s: %v, notes %v", m, c.SSLMode, c.Notes)
+		for from, g := range map[string]given{"PGSSLMODE": {env: env("PGSSLMODE", m)}, name: inProfile(m)} {
+			if c := g.must(t); c.SSLMode.Value != VerifyFull || notes(c, from) != m+" is raised to verify-full" {
+				t.Errorf("%s %s: got %v, notes %v", from, m, c.SSLMode, c.Notes)
+			}
 		}
 	}
-	for _, m := range []string{"disable", "allow", "prefer"} {
-		_, err := given{env: env("PGSSLMODE", m)}.resolve()
-		refused(t, err, "PGSSLMODE", m, "not verified")
-		_, err = given{env: env(), options: map[string]string{"sslmode": m}}.resolve()
-		refused(t, err, "--sslmode", m, "not verified")
-		_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + m + "\n"}.resolve()
-		refused(t, err, `key sslmode of profile "prod" (`+profilesPath+`:5)`, m, "not verified")
+	for _, m := range []string{"disable", "allow", "prefer", "Verify-Full"} {
+		for from, g := range map[string]given{"PGSSLMODE": {env: env("PGSSLMODE", m)}, "--sslmode": {env: env(), options: map[string]string{"sslmode": m}}, name: inProfile(m)} {
+			_, err := g.resolve()
+			refused(t, err, from, m, "use verify-full")
+		}
 	}
 	if c := (given{env: env(), options: map[string]string{"sslmode": "require"}}).must(t); c.SSLMode.Value != Require || c.ChildSSLMode.Value != Require || len(c.Notes) != 0 {
-		t.Errorf("--sslmode require: %v, the child's %v", c.SSLMode, c.ChildSSLMode)
+		t.Errorf("--sslmode require: got %v, the command's %v", c.SSLMode, c.ChildSSLMode)
 	}
 	_, err := given{env: env(), options: map[string]string{"sslmode": "verify-ca"}}.resolve()
 	refused(t, err, "--sslmode", "verify-ca")
-	_, err = given{env: env("PGSSLMODE", "Verify-Full")}.resolve()
-	refused(t, err, "PGSSLMODE", "Verify-Full")
-	if c := (given{env: env(), options: map[string]string{"child-sslmode": "require"}}).must(t); c.SSLMode.Value != VerifyFull || c.ChildSSLMode.Value != Require {
-		t.Errorf("--child-sslmode changes our login: %v, the child's %v", c.SSLMode, c.ChildSSLMode)
+	if c := (given{env: env(), options: map[string]string{"child-sslmode": "verify-ca"}}).must(t); c.SSLMode.Value != VerifyFull || c.ChildSSLMode.Value != verifyCA {
+		t.Errorf("--child-sslmode: got %v, the command's %v", c.SSLMode, c.ChildSSLMode)
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	resolve := func(mode, options string) (Config, error) {
+		g := given{env: env("LAKEBASE_REFRESH", mode), options: map[string]string{}}
+		for o := range strings.FieldsSeq(options) {
+			name, value, _ := strings.Cut(o, "=")
+			g.options[name] = value
+		}
+		return g.resolve()
+	}
+	c, err := resolve(RefreshProxy, "on-refresh=signal:sighup listen=localhost:0 status-file=s.json health-listen=[::1]:8080")
+	if err != nil || c.Refresh.Value != RefreshProxy || c.OnRefresh.Value != "signal:HUP" || c.Listen.Value != "127.0.0.1:0" || c.StatusFile.Value != "/home/me/dir/s.json" || c.HealthListen.Value != "[::1]:8080" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if c, err = resolve("", "refresh=proxy listen=/run/x/"); err != nil || c.Listen.Value != "/run/x" {
+		t.Errorf("got %q, %v", c.Listen.Value, err)
+	}
+	for options, want := range map[string][2]int{"": {1000, 1000}, "max-connections=20": {20, 20}, "max-waiting=7": {1000, 7}, "max-connections=100000 max-waiting=1": {100_000, 1}} {
+		c, err := resolve(RefreshProxy, options)
+		if got := [2]int{c.MaxConnections.Value, c.MaxWaiting.Value}; err != nil || got != want {
+			t.Errorf("%q: got %v, %v; want %v", options, got, err, want)
+		}
+	}
+	for _, c := range []struct{ mode, options, name, want string }{
+		{"proxy", "listen=/run/a,b", "--listen", `"/run/a,b" contains a comma`},
+		{"proxy", "listen=/run/a\x01b", "--listen", "which no PGHOST can contain"},
+		{"passfile", "max-connections=5", "--max-connections", "requires --refresh proxy"},
+		{"", "max-waiting=5", "--max-waiting", "requires --refresh proxy"},
+		{"proxy", "max-connections=0", "--max-connections", `"0" is not a number from 1 to 100000`},
+		{"proxy", "max-waiting=-1", "--max-waiting", `"-1" is not a number`},
+		{"proxy", "max-connections=1e3", "--max-connections", `"1e3" is not a number`},
+		{"proxy", "max-connections=100001", "--max-connections", "is not a number from 1 to 100000"},
+		{"passfil", "", "LAKEBASE_REFRESH", `"passfil" is not one of off, passfile, proxy`},
+		{"", "on-refresh=restart", "--on-refresh", "requires --refresh passfile or --refresh proxy"},
+		{"", "status-file=x", "--status-file", "requires --refresh"},
+		{"", "health-listen=127.0.0.1:1", "--health-listen", "requires --refresh"},
+		{"", "health-listen=127.0.0.1:1 listen=127.0.0.1:1 max-waiting=5 status-file=x on-refresh=restart", "--on-refresh", "requires --refresh"},
+		{"passfile", "listen=127.0.0.1:1", "--listen", "requires --refresh proxy"},
+		{"proxy", "listen=5433", "--listen", `"5433" is not HOST:PORT|127.0.0.1:5433`},
+		{"proxy", "listen=127.0.0.1:70000", "--listen", "is not HOST:PORT"},
+		{"proxy", "listen=db.example:5432", "--listen", `"db.example" is not an IP address`},
+		{"proxy", "on-refresh=signal:", "--on-refresh", "is not one of none, restart, signal:NAME"},
+		{"proxy", "on-refresh=signal:a/b", "--on-refresh", "is not one of none, restart, signal:NAME"},
+		{"proxy", "on-refresh=HUP", "--on-refresh", "is not one of none, restart, signal:NAME"},
+	} {
+		_, err := resolve(c.mode, c.options)
+		refused(t, err, c.name, strings.Split(c.want, "|")...)
+	}
+}
+
+func TestSettingsTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range Settings() {
+		names := append([]string{"--" + s.Option, "-" + s.Alias, "key " + s.Key}, s.Env...)
+		for _, name := range names {
+			if name != "-" && name != "key " && seen[name] {
+				t.Errorf("%s is listed twice", name)
+			}
+			seen[name] = true
+		}
+		if s.Target && (s.Key == "" || len(s.Env) == 0) {
+			t.Errorf("--%s is of the target, and cannot be given by profile or environment", s.Option)
+		}
+		if s.Option == "pghostaddr" && (s.Key != "" || len(s.Env) != 0) {
+			t.Error("--pghostaddr can be inherited")
+		}
+	}
+	for _, a := range authTypes {
+		if a.Credential == "" || a.Subject == "" || a.Workload && !a.ClientID {
+			t.Errorf("%s: got %+v", a.Name, a)
+		}
 	}
 }

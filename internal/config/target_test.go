@@ -1,9 +1,9 @@
 package config
 
 import (
+	"maps"
 	"strings"
 	"testing"
-	"time"
 )
 
 const anEndpoint = "projects/x/branches/b/endpoints/e"
@@ -16,14 +16,14 @@ func onlyInstance(more ...string) map[string]string {
 func TestTarget_Instance(t *testing.T) {
 	c := given{env: onlyInstance()}.must(t)
 	if c.Instance.Value != "shop" || c.Endpoint.Value != "" || c.Target() != "instances/shop" || c.TargetFrom().Name != "LAKEBASE_INSTANCE" {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	if c := (given{env: env()}).must(t); c.Target() != env()["LAKEBASE_ENDPOINT"] || c.TargetFrom().Name != "LAKEBASE_ENDPOINT" {
-		t.Errorf("%q from %s", c.Target(), c.TargetFrom())
+		t.Errorf("got %q from %s", c.Target(), c.TargetFrom())
 	}
-	for _, name := range []string{"shop", "My-Instance2", strings.Repeat("a", 63)} {
+	for _, name := range []string{"My-Instance2", strings.Repeat("a", 63)} {
 		if c := (given{env: onlyInstance("LAKEBASE_INSTANCE", name)}).must(t); c.Instance.Value != name {
-			t.Errorf("%q became %q", name, c.Instance.Value)
+			t.Errorf("%q: got %q", name, c.Instance.Value)
 		}
 	}
 	for _, name := range []string{"a/b", "..", "a b", "-a", "a-", "instances/a", "a?b", "ä", strings.Repeat("a", 64)} {
@@ -45,91 +45,78 @@ func TestTarget_Conflict(t *testing.T) {
 	for option, want := range map[string]string{"endpoint": anEndpoint, "instance": "other"} {
 		g := given{options: map[string]string{"profile": "prod", option: want}, profiles: prodProfile + "instance = shop\n"}
 		if c := g.must(t); strings.TrimPrefix(c.Target(), "instances/") != want {
-			t.Errorf("--%s: %q", option, c.Target())
+			t.Errorf("--%s: got %q", option, c.Target())
 		}
 	}
-	// The profile gives the whole target: the variable is another one's.
+	// A profile defines the whole target: the variable is another one's.
 	c := given{env: env("LAKEBASE_INSTANCE", "shop"), options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
 	if c.Instance.Given() || notes(c, "LAKEBASE_INSTANCE") == "" {
-		t.Errorf("%+v", c.Instance)
+		t.Errorf("got %+v", c.Instance)
 	}
 }
 
-func TestTarget_OptionDropsOtherKind(t *testing.T) {
-	for _, tc := range []struct{ option, value, lower, other string }{
-		{"instance", "shop", "LAKEBASE_ENDPOINT", "not even looked at"},
-		{"endpoint", anEndpoint, "LAKEBASE_INSTANCE", "not/even/looked/at"},
+// If an option names the target, endpoint or instance, host and port of weaker sources
+// are another one's; they are not even validated.
+func TestTarget_OptionDropsWeakerValues(t *testing.T) {
+	for _, tc := range []struct{ option, value, weaker, other string }{
+		{"instance", "shop", "LAKEBASE_ENDPOINT", "not valid"}, {"endpoint", anEndpoint, "LAKEBASE_INSTANCE", "not/valid"},
 	} {
-		g := given{env: env("LAKEBASE_ENDPOINT", "", tc.lower, tc.other, "PGHOST", "env.example", "PGPORT", "6000"), options: map[string]string{tc.option: tc.value}}
+		why := "not used: --" + tc.option + " names another target"
+		g := given{env: env("LAKEBASE_ENDPOINT", "", tc.weaker, tc.other, "PGHOST", "/var/run/postgresql", "PGPORT", "x"), options: map[string]string{tc.option: tc.value}}
 		c := g.must(t)
-		if c.PGHost.Given() || c.PGPort.Value != 5432 || c.TargetFrom().Name != "--"+tc.option {
-			t.Errorf("--%s: %+v", tc.option, c)
+		if c.PGHost.Given() || c.PGPort.Value != 5432 || c.PGPort.Given() || c.TargetFrom().Name != "--"+tc.option {
+			t.Errorf("--%s: got %+v", tc.option, c)
 		}
-		for _, name := range []string{tc.lower, "PGHOST", "PGPORT"} {
-			if notes(c, name) != "not used: --"+tc.option+" names another target" {
-				t.Errorf("--%s: %s is noted as %q", tc.option, name, notes(c, name))
+		for _, name := range []string{tc.weaker, "PGHOST", "PGPORT"} {
+			if notes(c, name) != why {
+				t.Errorf("--%s: %s: got note %q", tc.option, name, notes(c, name))
 			}
 		}
 		keys := c.ProfileKeys()
-		if v, ok := keys[map[string]string{"instance": "endpoint", "endpoint": "instance"}[tc.option]]; v != "" || !ok || keys[tc.option] != tc.value {
-			t.Errorf("--%s: a profile would get %v", tc.option, keys)
+		for _, key := range []string{"endpoint", "instance", "pghost", "pgport"} {
+			want := map[string]string{tc.option: tc.value}[key]
+			if got, ok := keys[key]; got != want || !ok {
+				t.Errorf("--%s: got profile keys %v", tc.option, keys)
+			}
+		}
+		g.options = maps.Clone(g.options)
+		g.options["pghost"], g.options["pgport"] = "opt.example", "9000"
+		if c := g.must(t); c.PGHost.Value != "opt.example" || c.PGPort.Value != 9000 {
+			t.Errorf("--pghost: got %v %v", c.PGHost, c.PGPort)
+		}
+		g = given{options: map[string]string{"profile": "prod", tc.option: tc.value}, profiles: prodProfile + "pghost = prof.example\npgport = 7000\n"}
+		if c := g.must(t); c.PGHost.Given() || c.PGPort.Given() {
+			t.Errorf("--%s and a profile: got %v %v", tc.option, c.PGHost, c.PGPort)
 		}
 	}
 	c := given{env: onlyInstance("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
 	if _, drops := c.ProfileKeys()["endpoint"]; c.PGHost.Value != "env.example" || c.PGPort.Value != 6000 || drops {
-		t.Errorf("without an option: %+v", c)
+		t.Errorf("without an option: got %+v", c)
 	}
 }
 
-func TestTarget_Missing(t *testing.T) {
-	_, err := given{env: env("LAKEBASE_ENDPOINT", "")}.resolve()
-	refused(t, err, "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME", "--instance (LAKEBASE_INSTANCE)")
-	_, err = given{options: map[string]string{"profile": "p"}, profiles: "[p]\nhost = h.example\nclient_id = c\n"}.resolve()
-	refused(t, err, `profile "p"`, "has no key endpoint or instance", "--endpoint or --instance")
-	given{env: env("LAKEBASE_ENDPOINT", ""), change: func(in *Input) { in.NoEndpoint = true }}.must(t)
-}
-
-// The read-write host of a lower source is not where --read-only goes.
-func TestReadOnly_DropsLowerHost(t *testing.T) {
+// With --read-only the host of a weaker source, which may be the read-write one, is not used.
+func TestReadOnly_DropsWeakerHost(t *testing.T) {
 	const rw = "ep-x.database.us-east-1.cloud.databricks.com"
-	only := func(g given) given {
-		g.many = map[string][]string{"read-only": {"true"}}
-		return g
-	}
 	for _, g := range []given{
 		{env: env("PGHOST", rw, "PGPORT", "6000")},
 		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pghost = " + rw + "\npgport = 6000\n"},
 	} {
-		c := only(g).must(t)
-		if c.PGHost.Given() || c.PGHostTrusted() || c.PGPort.Value != 6000 || !c.ReadOnly.Value {
-			t.Errorf("%v %v", c.PGHost, c.PGPort)
-		}
-		if len(c.Notes) != 1 || !strings.Contains(c.Notes[0].Why, "--read-only") {
-			t.Errorf("notes %v", c.Notes)
-		}
 		if c := g.must(t); c.PGHost.Value != rw || !c.PGHostTrusted() || c.ReadOnly.Value {
-			t.Errorf("without it: %v", c.PGHost)
+			t.Errorf("without it: got %v", c.PGHost)
 		}
-	}
-	c := only(given{env: env("PGHOST", rw), options: map[string]string{"pghost": "ro.private.example"}}).must(t)
-	if c.PGHost.Value != "ro.private.example" || !c.PGHostTrusted() {
-		t.Errorf("the option is dropped: %v", c.PGHost)
-	}
-}
-
-func TestCredential(t *testing.T) {
-	if c := (given{env: env()}).must(t); c.Credential.Value != CredentialDatabase || c.Credential.Given() {
-		t.Errorf("%v", c.Credential)
-	}
-	_, err := given{env: env(), options: map[string]string{"credential": "pat"}}.resolve()
-	refused(t, err, "--credential", "database, workspace")
-	const alone = "for the database credentials of an endpoint alone"
-	_, err = given{env: onlyInstance("LAKEBASE_TTL", "10m")}.resolve()
-	refused(t, err, "LAKEBASE_TTL", alone, "leave it out")
-	_, err = given{env: env(), options: map[string]string{"credential": "workspace", "ttl": "10m"}}.resolve()
-	refused(t, err, "--ttl", alone)
-	if c := (given{env: env("LAKEBASE_TTL", "10m")}).must(t); c.TTL.Value != 10*time.Minute {
-		t.Errorf("%v", c.TTL)
+		g.many = map[string][]string{"read-only": {"true"}}
+		c := g.must(t)
+		if c.PGHost.Given() || c.PGHostTrusted() || c.PGPort.Value != 6000 || !c.ReadOnly.Value || len(c.Notes) != 1 || !strings.Contains(c.Notes[0].Why, "--read-only") {
+			t.Errorf("got %v %v, notes %v", c.PGHost, c.PGPort, c.Notes)
+		}
+		g.options = map[string]string{"pghost": "ro.private.example", "profile": g.options["profile"]}
+		if g.env != nil {
+			delete(g.options, "profile")
+		}
+		if c := g.must(t); c.PGHost.Value != "ro.private.example" || !c.PGHostTrusted() {
+			t.Errorf("--pghost: got %v", c.PGHost)
+		}
 	}
 }
 
@@ -137,19 +124,16 @@ func TestEndpoint(t *testing.T) {
 	for in, want := range map[string]string{
 		"projects/p/branches/b/endpoints/e": "", "projects/my-shop/branches/br-1/endpoints/e": "", "projects/p/branches/b/endpoints/ep_2": "",
 		"projects/shop": "", "projects/shop/branches/dev": "", "shop": "projects/shop", "shop/dev": "projects/shop/branches/dev",
-		"shop/dev/primary":                          "projects/shop/branches/dev/endpoints/primary",
-		"shop/br-cool-wind-a1b2c3d4":                "projects/shop/branches/br-cool-wind-a1b2c3d4",
+		"shop/dev/primary": "projects/shop/branches/dev/endpoints/primary", "shop/br-cool-wind-a1b2c3d4": "projects/shop/branches/br-cool-wind-a1b2c3d4",
 		"shop/dev/ep-cool-wind-a1b2c3d4":            "projects/shop/branches/dev/endpoints/ep-cool-wind-a1b2c3d4",
-		"projects/p/branches/br-cool-wind-a1b2c3d4": "",
-		"ep-x":                       "projects/ep-x", // a project may be called so
-		"br-1":                       "projects/br-1",
-		"projects/ep-cool-wind-a1b2": "",
+		"projects/p/branches/br-cool-wind-a1b2c3d4": "", "projects/ep-cool-wind-a1b2": "",
+		"ep-x": "projects/ep-x", "br-1": "projects/br-1", // projects may be called so
 	} {
 		if want == "" {
 			want = in
 		}
 		if got, err := endpoint(in, option); err != nil || got != want {
-			t.Errorf("%q: %q, %v", in, got, err)
+			t.Errorf("%q: got %q, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{"", "/", "/projects/p/branches/b/endpoints/e", "projects/p/branches/b/endpoints/e/", "projects//branches/b/endpoints/e", "projects/p/",
@@ -160,14 +144,9 @@ func TestEndpoint(t *testing.T) {
 		_, err := endpoint(in, option)
 		refused(t, err, "--x", "not an endpoint's name", EndpointForm)
 	}
-}
-
-// An ID of the console is distinguished from a project's name.
-func TestEndpoint_ConsoleID(t *testing.T) {
-	for in, why := range map[string]string{
-		"ep-cool-wind-a1b2c3d4":      "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",
-		"shop/ep-cool-wind-a1b2c3d4": "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",
-		"br-cool-wind-a1b2c3d4":      "PROJECT/br-cool-wind-a1b2c3d4",
+	for in, why := range map[string]string{ // an ID of the console is not a project's name
+		"ep-cool-wind-a1b2c3d4": "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4", "shop/ep-cool-wind-a1b2c3d4": "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",
+		"br-cool-wind-a1b2c3d4": "PROJECT/br-cool-wind-a1b2c3d4",
 	} {
 		_, err := endpoint(in, option)
 		refused(t, err, "--x", `"`+in+`"`, "not its name", why, "lakebase-credential-helper endpoints")
@@ -176,47 +155,25 @@ func TestEndpoint_ConsoleID(t *testing.T) {
 
 func TestEndpointWhole(t *testing.T) {
 	for in, want := range map[string]bool{
-		"":                                  true, // nothing to look up
-		"projects/p/branches/b/endpoints/e": true,
-		"p/b/e":                             true,
-		"projects/p/branches/br-1/endpoints/ep-1":   true,
-		"projects/ep-a-b-c1/branches/b/endpoints/e": true, // a project has no such uid
-		"projects/p/branches/b":                     false, "projects/p": false, "p": false, "p/b": false, "projects/p/branches/br-cool-wind-a1b2c3d4/endpoints/e": false,
+		"p/b/e": true, "projects/p/branches/br-1/endpoints/ep-1": true, "projects/ep-a-b-c1/branches/b/endpoints/e": true, // a project has no such UID
+		"projects/p/branches/b": false, "projects/p": false, "p": false, "p/b": false, "projects/p/branches/br-cool-wind-a1b2c3d4/endpoints/e": false,
 		"projects/p/branches/b/endpoints/ep-cool-wind-a1b2c3d4": false, "projects/p/branches/br-1a2b3c4d/endpoints/ep-local-0123456789ab": false,
 	} {
-		c := Config{}
-		if in != "" {
-			name, err := endpoint(in, option)
-			if err != nil {
-				t.Errorf("%q: %v", in, err)
-			}
-			c.Endpoint.Value = name
-		}
-		if c.EndpointWhole() != want {
-			t.Errorf("%q: %v", in, !want)
+		name, err := endpoint(in, option)
+		if c := (Config{Endpoint: Value[string]{Value: name}}); err != nil || c.EndpointWhole() != want {
+			t.Errorf("%q: got %v, %v", in, !want, err)
 		}
 	}
-}
-
-func TestIsUID(t *testing.T) {
+	if !(&Config{}).EndpointWhole() {
+		t.Error("no endpoint: got false")
+	}
 	for id, want := range map[string]bool{
 		"ep-cool-wind-a1b2c3d4": true, "br-cool-wind-123456": true, "ep-local-0123456789a": true, "br-1a2b3c4d5e6f": true,
 		"": false, "primary": false, "ep-": false, "br-": false, "ep-x": false, "br-1": false, "br-staging": false, "ep_cool_wind_a1b2": false,
 		"xep-cool-wind-a1b2": false, "EP-COOL-WIND-A1B2": false, "ep-cool-wind-": false, "ep-cool/wind-a1b2c3": false,
 	} {
 		if IsUID(id) != want {
-			t.Errorf("%q: %v", id, !want)
-		}
-	}
-}
-
-func TestSplitEndpoint(t *testing.T) {
-	for name, want := range map[string][3]string{
-		"": {}, "projects/p": {"p"}, "projects/p/branches/b": {"p", "b"}, "projects/p/branches/b/endpoints/e": {"p", "b", "e"},
-	} {
-		p, b, e := SplitEndpoint(name)
-		if [3]string{p, b, e} != want {
-			t.Errorf("%q: %q %q %q", name, p, b, e)
+			t.Errorf("IsUID(%q): got %v", id, !want)
 		}
 	}
 }
@@ -232,17 +189,14 @@ func FuzzEndpoint(f *testing.F) {
 			return
 		}
 		if again, err := endpoint(name, option); err != nil || again != name {
-			t.Fatalf("%q is %q, and that again is %q, %v", s, name, again, err)
+			t.Fatalf("%q: got %q, and from that %q, %v", s, name, again, err)
 		}
 		if !strings.HasPrefix(name, "projects/") || strings.HasPrefix(s, "projects/") && name != s || strings.ContainsAny(name, "?#%.\\ ") || strings.Contains(name, "//") {
-			t.Fatalf("%q is taken as %q", s, name)
+			t.Fatalf("%q: got %q", s, name)
 		}
 		p, b, e := SplitEndpoint(name)
-		if p == "" || b == "" && e != "" {
-			t.Fatalf("%q has the ids %q %q %q", name, p, b, e)
-		}
-		if long := strings.TrimRight("projects/"+p+"/branches/"+b+"/endpoints/"+e, "/"); !strings.HasPrefix(long, name) {
-			t.Fatalf("%q has the ids %q %q %q", name, p, b, e)
+		if long := strings.TrimRight("projects/"+p+"/branches/"+b+"/endpoints/"+e, "/"); p == "" || b == "" && e != "" || !strings.HasPrefix(long, name) {
+			t.Fatalf("%q: got the IDs %q %q %q", name, p, b, e)
 		}
 	})
 }

@@ -2,161 +2,57 @@ package config
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 )
 
-func TestDatabaseHost(t *testing.T) {
-	for in, want := range map[string]string{
-		"EP-x.database.us-east-1.cloud.databricks.com.": "ep-x.database.us-east-1.cloud.databricks.com",
-		"localhost": "localhost", "127.0.0.1": "127.0.0.1", "::1": "::1", "[::1]": "::1", "2001:DB8::1": "2001:db8::1",
-		"a_b.example": "a_b.example", "h.example": "h.example",
-	} {
-		if got, err := databaseHost(in, option); err != nil || got != want {
-			t.Errorf("%q is %q, %v, want %q", in, got, err, want)
-		}
+// TestParsers checks what each parser returns, or its error in parentheses.
+func TestParsers(t *testing.T) {
+	text := func(parse func(string, Source) (string, error)) func(string) (string, error) {
+		return func(s string) (string, error) { return parse(s, option) }
 	}
-	for in, why := range map[string]string{
-		"a.example,b.example": "a list of hosts",
-		"/var/run/postgresql": "Unix socket",
-		"@abstract":           "Unix socket",
-		"ep-x-pooler.database.us-east-1.cloud.databricks.com": "takes no OAuth roles",
-		"EP-X-POOLER.database.cloud.databricks.com":           "takes no OAuth roles",
-		"h.example:5432": "not a host name", "h.example..": "not a host name", "https://h.example": "not a host name",
-		"user@h.example": "not a host name", "h example": "not a host name", "hö.example": "not a host name", "": "not a host name",
-		"fe80::1%eth0": "zone", "1.2.3": "neither", "h.example\x00": "not a host name", "[h.example]": "not a host name", "]::1[": "not a host name",
-		"host=evil": "not a host name",
-	} {
-		got, err := databaseHost(in, option)
-		if err == nil {
-			t.Errorf("%q is taken as %q", in, got)
-			continue
-		}
-		refused(t, err, "--x", why)
-	}
-	if _, err := CheckDatabaseHost("x-pooler.example", "the host of E"); err == nil || !strings.HasPrefix(err.Error(), "the host of E: ") {
-		t.Errorf("the API's host: %v", err)
-	}
-}
-
-func TestDatabaseHostAddr(t *testing.T) {
-	for in, want := range map[string]string{"10.0.0.1": "10.0.0.1", "2001:DB8::1": "2001:db8::1"} {
-		if got, err := databaseHostAddr(in, option); err != nil || got != want {
-			t.Errorf("%q is %q, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"h.example", "", "fe80::1%eth0", "1.2.3", "10.0.0.1,10.0.0.2", "[::1]"} {
-		_, err := databaseHostAddr(in, option)
-		refused(t, err, "--x", "not an IP address")
-	}
-}
-
-func TestPort(t *testing.T) {
-	for in, want := range map[string]int{"1": 1, "5432": 5432, "65535": 65535} {
-		if got, err := port(in, option); err != nil || got != want {
-			t.Errorf("%q is %d, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "0", "65536", "-1", "+5432", "5432,5433", "0x10", " 1", "1e3", "99999999999999999999", "postgres"} {
-		_, err := port(in, option)
-		refused(t, err, "--x", "one port between 1 and 65535")
-	}
-}
-
-func TestDatabase(t *testing.T) {
-	for _, in := range []string{"databricks_postgres", "my db", "Größe", "a/b", "postgresql", "x;y", strings.Repeat("a", 63)} {
-		if got, err := database(in, option); err != nil || got != in {
-			t.Errorf("%q is %q, %v", in, got, err)
-		}
-	}
-	for in, why := range map[string]string{
-		"host=127.0.0.9 sslmode=disable dbname=x": "connection string", "a=b": "connection string", "postgres://u:hunter2@h/db": "connection URL",
-		"postgresql://u:hunter2@h/db": "connection URL", "POSTGRES://u:hunter2@h/db": "connection URL", "PostgreSQL:x": "connection URL",
-		"postgres://u:hunter2@h/db\n": "connection URL", "host=h password=hunter2\n": "connection string", "a\x00b": "control character",
-		"a\nb": "control character", "a\u0085b": "control character", "a\xffb": "UTF-8",
-		strings.Repeat("a", 64):             "63 bytes",
-		"password=hunter2\x00 host=h":       "connection string",
-		"postgres:hunter2\x1b[31m":          "connection URL",
-		"dbname = x\tpassword = hunter2 \r": "connection string",
-	} {
-		_, err := database(in, option)
-		refused(t, err, "--x", why)
-		if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the password is shown: %v", err)
-		}
-	}
-}
-
-func TestUserAndClientID(t *testing.T) {
-	for _, in := range []string{"5f2b7c1e-0000-4000-8000-000000000000", "ann@example.com", "a b"} {
-		if got, err := user(in, option); err != nil || got != in {
-			t.Errorf("user %q: %q, %v", in, got, err)
-		}
-	}
-	for in, why := range map[string]string{"a\x00b": "control character", "a\nb": "control character", "\x7f": "control character", "a\xff": "not UTF-8"} {
-		_, err := user(in, option)
-		refused(t, err, "--x", why)
-	}
-	if got, err := clientID("5f2b-x", option); err != nil || got != "5f2b-x" {
-		t.Errorf("%q, %v", got, err)
-	}
-	for _, in := range []string{"a:b", "a b", "a\x00", "ä"} {
-		_, err := clientID(in, option)
-		refused(t, err, "--x", "not a client ID")
-	}
-}
-
-func TestDurations(t *testing.T) {
-	for _, c := range []struct {
-		option, in string
-		want       time.Duration
-		why        string
+	number := func(s string) (string, error) { n, err := port(s, option); return strconv.Itoa(n), err }
+	for name, c := range map[string]struct {
+		parse func(string) (string, error)
+		rows  map[string]string
 	}{
-		{"ttl", "5m", 5 * time.Minute, ""}, {"ttl", "1h", time.Hour, ""}, {"ttl", "299s", 0, "between 5m and 1h"}, {"ttl", "1h1s", 0, "between 5m and 1h"},
-		{"ttl", "300", 0, "not a duration"}, {"ttl", "x", 0, "not a duration"}, {"ttl", "-5m", 0, "between"},
-		{"min-ttl", "0", 0, ""}, {"min-ttl", "1h", time.Hour, ""}, {"min-ttl", "61m", 0, "between 0s and 1h"}, {"min-ttl", "-1s", 0, "between"},
-		{"wait-timeout", "90s", 90 * time.Second, ""}, {"wait-timeout", "0s", 0, "between 1ms and 1h"}, {"wait-timeout", "2h", 0, "between"},
-		{"timeout", "1ms", time.Millisecond, ""}, {"timeout", "0", 0, "between"}, {"timeout", " 1s ", 0, "not a duration"},
-		{"keychain-timeout", "3s", 3 * time.Second, ""}, {"keychain-timeout", "0s", 0, "between"},
+		"databaseHost": {text(databaseHost), map[string]string{
+			"EP-x.database.us-east-1.cloud.databricks.com.": "ep-x.database.us-east-1.cloud.databricks.com", "localhost": "localhost", "127.0.0.1": "127.0.0.1", "::1": "::1", "[::1]": "::1",
+			"2001:DB8::1": "2001:db8::1", "a_b.example": "a_b.example", "h.example": "h.example", "a.example,b.example": "(a list of hosts)", "/var/run/postgresql": "(Unix socket)",
+			"@abstract": "(Unix socket)", "EP-X-POOLER.database.cloud.databricks.com": "(takes no OAuth roles)", "h.example:5432": "(not a host name)", "h.example..": "(not a host name)",
+			"https://h.example": "(not a host name)", "user@h.example": "(not a host name)", "h example": "(not a host name)", "hö.example": "(not a host name)", "": "(not a host name)",
+			"fe80::1%eth0": "(zone)", "1.2.3": "(neither)", "h.example\x00": "(not a host name)", "[h.example]": "(not a host name)", "]::1[": "(not a host name)", "host=evil": "(not a host name)",
+		}},
+		"databaseHostAddr": {text(databaseHostAddr), map[string]string{"10.0.0.1": "10.0.0.1", "2001:DB8::1": "2001:db8::1", "h.example": "(not an IP address)", "": "(not an IP address)",
+			"fe80::1%eth0": "(not an IP address)", "1.2.3": "(not an IP address)", "10.0.0.1,10.0.0.2": "(not an IP address)", "[::1]": "(not an IP address)"}},
+		"port": {number, map[string]string{"1": "1", "5432": "5432", "65535": "65535", "": "(one port)", "0": "(one port)", "65536": "(one port)", "-1": "(one port)", "+5432": "(one port)",
+			"5432,5433": "(one port)", "0x10": "(one port)", " 1": "(one port)", "99999999999999999999": "(one port)"}},
+		"database": {text(database), map[string]string{
+			"databricks_postgres": "databricks_postgres", "my db": "my db", "Größe": "Größe", "a/b": "a/b", "postgresql": "postgresql", "x;y": "x;y", strings.Repeat("a", 63): strings.Repeat("a", 63),
+			"host=127.0.0.9 sslmode=disable dbname=x": "(connection string)", "postgres://u:hunter2@h/db": "(connection URL)", "postgresql://u:hunter2@h/db\n": "(connection URL)",
+			"POSTGRES://u:hunter2@h/db": "(connection URL)", "PostgreSQL:x": "(connection URL)", "host=h password=hunter2\n": "(connection string)", "a\x00b": "(control character)",
+			"a\u0085b": "(control character)", "a\xffb": "(UTF-8)", strings.Repeat("a", 64): "(63 bytes)", "dbname = x\tpassword = hunter2 \r": "(connection string)",
+		}},
+		"user": {text(user), map[string]string{"5f2b7c1e-0000-4000-8000-000000000000": "5f2b7c1e-0000-4000-8000-000000000000", "ann@example.com": "ann@example.com", "a b": "a b",
+			"a\x00b": "(control character)", "a\nb": "(control character)", "\x7f": "(control character)", "a\xff": "(not UTF-8)"}},
+		"clientID":      {text(clientID), map[string]string{"5f2b-x": "5f2b-x", "a:b": "(not a client ID)", "a b": "(not a client ID)", "a\x00": "(not a client ID)", "ä": "(not a client ID)"}},
+		"listenAddress": {text(listenAddress), map[string]string{"[::1]:1": "[::1]:1", "0.0.0.0:65535": "0.0.0.0:65535", ":1": "(not an IP address)", "[fe80::1%eth0]:1": "(not an IP address)", "127.0.0.1:+1": "(not HOST:PORT)"}},
 	} {
-		conf, err := given{env: env(), options: map[string]string{c.option: c.in}}.resolve()
-		if c.why != "" {
-			refused(t, err, "--"+c.option, c.why)
-			continue
-		}
-		got := map[string]time.Duration{"ttl": conf.TTL.Value, "min-ttl": conf.MinTTL.Value, "wait-timeout": conf.WaitTimeout.Value, "timeout": conf.Timeout.Value, "keychain-timeout": conf.KeychainTimeout.Value}[c.option]
-		if err != nil || got != c.want {
-			t.Errorf("--%s %s is %s, %v", c.option, c.in, got, err)
-		}
-	}
-}
-
-func TestWords(t *testing.T) {
-	for _, c := range []struct{ option, good, bad string }{
-		{"wait", "always", "Always"}, {"cache", "file", "disk"}, {"log-format", "json", "xml"}, {"child-sslmode", "verify-ca", "disable"},
-	} {
-		if _, err := (given{env: env(), options: map[string]string{c.option: c.good}}).resolve(); err != nil {
-			t.Errorf("--%s %s: %v", c.option, c.good, err)
-		}
-		_, err := given{env: env(), options: map[string]string{c.option: c.bad}}.resolve()
-		refused(t, err, "--"+c.option, "is not one of ", c.bad)
-	}
-}
-
-func TestPaths(t *testing.T) {
-	c := given{env: env(), options: map[string]string{"sslrootcert": "sub/../ca.pem", "cacert": "/abs/./ca.pem", "runtime-dir": "run"}}.must(t)
-	if c.SSLRootCert.Value != "/home/me/dir/ca.pem" || c.CACert.Value != "/abs/ca.pem" || c.RuntimeDir.Value != "/home/me/dir/run" {
-		t.Errorf("paths are %q %q %q", c.SSLRootCert.Value, c.CACert.Value, c.RuntimeDir.Value)
-	}
-	_, err := given{env: env(), options: map[string]string{"cacert": "a\x00b"}}.resolve()
-	refused(t, err, "--cacert", "NUL")
-	for _, g := range []given{{env: env("PGSSLROOTCERT", "system")}, {env: env(), options: map[string]string{"sslrootcert": "system"}}} {
-		if c := g.must(t); c.SSLRootCert.Value != "" {
-			t.Errorf("the word system became %q", c.SSLRootCert.Value)
+		for in, want := range c.rows {
+			got, err := c.parse(in)
+			if why, refusal := strings.CutPrefix(want, "("); refusal {
+				refused(t, err, "--x", strings.TrimSuffix(why, ")"))
+			} else if err != nil || got != want {
+				t.Errorf("%s(%q): got %q, %v; want %q", name, in, got, err, want)
+			}
 		}
 	}
+	_, err := CheckDatabaseHost("x y", "the host of E")
+	refused(t, err, "the host of E", "not a host name", "--pghost")
+	_, err = CheckDatabaseHost("x-pooler.example", "the host of E")
+	refused(t, err, "the host of E", "without -pooler")
 }
 
 // goodHost is what any accepted database host must be.
@@ -176,22 +72,6 @@ func FuzzDatabaseHost(f *testing.F) {
 		}
 		if again, err := databaseHost(h, option); err != nil || again != h || !goodHost(h) {
 			t.Fatalf("%q is %q, and that again is %q, %v", s, h, again, err)
-		}
-	})
-}
-
-func FuzzDatabase(f *testing.F) {
-	for _, s := range []string{"db", "a=b", "postgres://x", "PostgreSQL://x", "a\x00"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		d, err := database(s, option)
-		if err != nil {
-			return
-		}
-		low := strings.ToLower(d)
-		if d != s || strings.Contains(d, "=") || strings.HasPrefix(low, "postgres://") || strings.HasPrefix(low, "postgresql://") || strings.ContainsFunc(d, unicode.IsControl) {
-			t.Fatalf("%q is taken as %q", s, d)
 		}
 	})
 }

@@ -71,6 +71,6 @@ func (k Key) ID() string {
 // Fingerprint identifies the secret that a cached token was minted with, without
 // revealing it: a SHA-256 over the key's ID and the secret.
 func (k Key) Fingerprint(s Secret) string {
-	sum := sha256.Sum256([]byte("fingerprint\x00"+k.ID()+"\x00"+s.Reveal()))
+	sum := sha256.Sum256([]byte("fingerprint\x00" + k.ID() + "\x00" + s.Reveal()))
 	return hex.EncodeToString(sum[:16])
 }
