@@ -220,23 +220,11 @@ func acceptLogin(s *session) {
 	}
 }
 
-// refuse answers the password with an error.
-func refuse(s *session, code, message string) {
-	if s.ask() {
-		s.send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: message})
-	}
-}
-
 // drain reads until the client has closed, and answers nothing.
 func (s *session) drain() { s.bytes, _ = io.ReadAll(s.raw) }
 
 // echo returns what the client sends after the login.
-func (s *session) echo() {
-	var word [4]byte
-	if _, err := io.ReadFull(s.Conn, word[:]); err == nil {
-		_, _ = s.Conn.Write(word[:])
-	}
-}
+func (s *session) echo() { _, _ = io.CopyN(s.Conn, s.Conn, 4) }
 
 // wantEcho fails unless the other end echoes.
 func wantEcho(t *testing.T, c net.Conn) {

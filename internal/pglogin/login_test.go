@@ -13,87 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-func TestLogin_Success(t *testing.T) {
-	f := newFakeServer(t, func(_ int, s *session) { acceptLogin(s) })
-	must(t, connector().Login(within(t, testTimeout), f.target(), secret))
-	all := f.ended()
-	if len(all) != 1 {
-		t.Fatalf("got %d connections, want 1", len(all))
-	}
-	s := all[0]
-	if s.password != password || !s.terminated || s.sni != host {
-		t.Errorf("got password %q, terminated %v, SNI %q", s.password, s.terminated, s.sni)
-	}
-	if want := map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}; !maps.Equal(s.startup, want) {
-		t.Errorf("got start-up parameters %v, want %v", s.startup, want)
-	}
-}
-
-// A compute may fail in each of these ways while it wakes.
-func TestLogin_RetriesUntilAwake(t *testing.T) {
-	fails := []func(*session){
-		func(s *session) { refuse(s, "57P03", "the database system is starting up") },
-		func(s *session) { refuse(s, "53300", "sorry, too many clients already") },
-		func(s *session) { s.answer("Eno") },
-		func(s *session) { _ = s.raw.(*net.TCPConn).SetLinger(0) }, // the server resets the connection
-		func(s *session) { s.tls() },
-		func(s *session) { s.start() },
-		func(s *session) { s.ask() },
-	}
-	f := newFakeServer(t, func(n int, s *session) {
-		if n < len(fails) {
-			fails[n](s)
-		} else {
-			acceptLogin(s)
-		}
-	})
-	failures := 0
-	c := connector()
-	c.Progress = func(*Error) { failures++ }
-	must(t, c.Login(within(t, testTimeout), f.target(), secret))
-	// A further connection would be a cancel request of pgconn.
-	if all := f.ended(); len(all) != len(fails)+1 || !all[len(fails)].terminated || failures != len(fails) {
-		t.Errorf("got %d connections and %d failures, want %d failures", len(all), failures, len(fails))
-	}
-}
-
-// The certificate is checked before the password is sent.
-func TestLogin_VerifiesTheServer(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*Target)
-		kind   Kind // empty: the login succeeds
-		hint   string
-	}{
-		{"require", func(target *Target) {
-			target.Host, target.SSLMode, target.SSLRootCert = "other.example.com", Require, ""
-		}, "", ""},
-		{"other name", func(target *Target) { target.Host = "other.example.com" }, Certificate, "the certificate is for another host"},
-		{"an address", func(target *Target) { target.Host = "127.0.0.1" }, Certificate, "the certificate is for another host"},
-		{"other root", func(target *Target) { _, target.SSLRootCert = newCertificate(t) }, Certificate, "--sslrootcert"},
-		{"no root", func(target *Target) { target.SSLRootCert = "/nonexistent" }, BadRootCert, "--sslrootcert"},
-	} {
-		f := newFakeServer(t, func(_ int, s *session) { acceptLogin(s) })
-		target := f.target()
-		c.change(&target)
-		err := connector().Login(within(t, testTimeout), target, secret)
-		all := f.ended()
-		if c.kind == "" {
-			must(t, err)
-			continue
-		}
-		if e := wantKind(t, err, c.kind); !strings.Contains(e.Hint(), c.hint) {
-			t.Errorf("%s: got hint %q", c.name, e.Hint())
-		}
-		for _, s := range all {
-			if len(all) > 1 || s.password != "" || s.startup != nil {
-				t.Errorf("%s: got %d connections, start-up %v", c.name, len(all), s.startup)
-			}
-		}
-	}
-}
-
-func TestLogin_PeerIsNotPostgres(t *testing.T) {
+// The password is sent to a Postgres server only, whose certificate is trusted.
+func TestLogin_OtherServers(t *testing.T) {
 	answer := func(text string) func(*session) { return func(s *session) { s.answer(text) } }
 	inTLS := func(text string) func(*session) {
 		return func(s *session) {
@@ -103,30 +24,42 @@ func TestLogin_PeerIsNotPostgres(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name  string
-		serve func(*session)
-		kind  Kind
-		text  string
+		name   string
+		change func(*Target)
+		serve  func(*session)
+		kind   Kind
+		text   string // of message or hint
 	}{
-		{"plain server", answer("N"), TLSRefused, "does not support TLS"},
-		{"S, then junk", answer("Shello there, I am no TLS server"), Protocol, ""},
-		{"text in TLS", inTLS("HTTP/1.1 200 OK\r\n\r\n"), Protocol, ""},
-		{"huge", inTLS("E\x7f\xff\xff\xff"), Protocol, "expected at most 65536"},
-		{"GSS", inTLS("R\x00\x00\x00\x08\x00\x00\x00\x07"), Protocol, "requires GSSAPI, SSPI"},
-		{"SSPI", inTLS("R\x00\x00\x00\x08\x00\x00\x00\x09"), Protocol, "requires GSSAPI, SSPI"},
-		{"endless", func(s *session) {
+		{"other name", func(to *Target) { to.Host = "other.example.com" }, acceptLogin, Certificate, "the certificate is for another host"},
+		{"an address", func(to *Target) { to.Host = "127.0.0.1" }, acceptLogin, Certificate, "the certificate is for another host"},
+		{"other root", func(to *Target) { _, to.SSLRootCert = newCertificate(t) }, acceptLogin, Certificate, "--sslrootcert"},
+		{"no root", func(to *Target) { to.SSLRootCert = "/nonexistent" }, acceptLogin, BadRootCert, "--sslrootcert"},
+		{"plain server", nil, answer("N"), TLSRefused, "does not support TLS"},
+		{"S, then junk", nil, answer("Shello there, I am no TLS server"), Protocol, ""},
+		{"text in TLS", nil, inTLS("HTTP/1.1 200 OK\r\n\r\n"), Protocol, ""},
+		{"huge", nil, inTLS("E\x7f\xff\xff\xff"), Protocol, "expected at most 65536"},
+		{"GSS", nil, inTLS("R\x00\x00\x00\x08\x00\x00\x00\x07"), Protocol, "requires GSSAPI, SSPI"},
+		{"SSPI", nil, inTLS("R\x00\x00\x00\x08\x00\x00\x00\x09"), Protocol, "requires GSSAPI, SSPI"},
+		{"endless", nil, func(s *session) {
 			for s.start(); s.send(&pgproto3.ParameterStatus{Name: "x", Value: strings.Repeat("y", 10_000)}); {
 			}
 		}, Protocol, "sent too much"},
 	} {
 		f := newFakeServer(t, func(_ int, s *session) { c.serve(s); s.drain() })
-		err := connector().Login(within(t, testTimeout), f.target(), secret)
-		if e := wantKind(t, err, c.kind); !strings.Contains(e.Message, c.text) {
-			t.Errorf("%s: got %v, want %q", c.name, err, c.text)
+		target := f.target()
+		if c.change != nil {
+			c.change(&target)
+		}
+		e := wantKind(t, connector().Login(within(t, testTimeout), target, secret), c.kind)
+		if !strings.Contains(e.Message+e.Hint(), c.text) {
+			t.Errorf("%s: got %v, hint %q, want %q", c.name, e, e.Hint(), c.text)
 		}
 		all := f.ended()
-		if len(all) != 1 || c.name == "plain server" && len(all[0].bytes) != 0 || strings.Contains(string(all[0].bytes), password) {
-			t.Errorf("%s: got %d connections, the client sent %q", c.name, len(all), all[0].bytes)
+		for _, s := range all {
+			encrypted := c.kind == Protocol
+			if len(all) > 1 || s.password != "" || strings.Contains(string(s.bytes), password) || !encrypted && (s.startup != nil || len(s.bytes) != 0) {
+				t.Errorf("%s: got %d connections; the client sent %q, %v", c.name, len(all), s.bytes, s.startup)
+			}
 		}
 	}
 }
@@ -167,22 +100,6 @@ func TestConnect_HandsOver(t *testing.T) {
 	if got := f.ended()[0].startup; !maps.Equal(got, params) {
 		t.Errorf("got start-up parameters %v, want %v", got, params)
 	}
-}
-
-// A server that is silent for long may have been suspended.
-func TestConnect_Waited(t *testing.T) {
-	f := newFakeServer(t, func(_ int, s *session) {
-		if s.ask() {
-			time.Sleep(silenceOfWake + 50*time.Millisecond)
-			s.accept()
-		}
-	})
-	conn, err := (&Connector{hedgeDelay: 10 * time.Millisecond}).Connect(within(t, testTimeout), f.target(), secret, nil)
-	must(t, err)
-	if !conn.Waited {
-		t.Error("got Waited false, want true")
-	}
-	_ = conn.Close()
 }
 
 // slowWrites returns long after it has written, as on a busy machine.

@@ -2,6 +2,7 @@ package pglogin
 
 import (
 	"context"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -41,6 +42,9 @@ func TestLogin_EnvironmentHasNoEffect(t *testing.T) {
 	for _, service := range []string{"", "evil", "missing"} { // a service that exists cannot redirect either
 		f := newFakeServer(t, func(_ int, s *session) { acceptLogin(s) })
 		target := f.target() // before HOME changes
+		if service == "evil" {
+			target.Host, target.SSLMode, target.SSLRootCert = "other.example.com", Require, "" // nothing is verified
+		}
 		hostileEnvironment(t, other.ln.Addr().String())
 		if service != "" {
 			t.Setenv("PGSERVICE", service)
@@ -54,8 +58,9 @@ func TestLogin_EnvironmentHasNoEffect(t *testing.T) {
 			continue
 		}
 		must(t, err)
-		if len(all) != 1 || all[0].password != password || len(all[0].startup) != 3 || all[0].startup["user"] != target.User || all[0].sni != host {
-			t.Errorf("service %q: got %d connections, start-up parameters %v", service, len(all), all[0].startup)
+		s, want := all[0], map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}
+		if len(all) != 1 || s.password != password || !s.terminated || s.sni != target.Host || !maps.Equal(s.startup, want) {
+			t.Errorf("service %q: got %d connections, SNI %q, start-up parameters %v, terminated %v", service, len(all), s.sni, s.startup, s.terminated)
 		}
 	}
 	if n := len(other.ended()); n != 0 {

@@ -1,6 +1,7 @@
 package pgproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -14,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -150,7 +150,7 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	for _, f := range extra {
 		f(p.up)
 	}
-	o.Upstream, o.User, o.Password, o.StartupTimeout = p.up, user, credential.NewSecret(password), time.Minute
+	o.Upstream, o.User, o.Password, o.StartupTimeout = p.up, user, credential.NewSecret(password), cmp.Or(o.StartupTimeout, time.Minute)
 	o.Event = func(e Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -187,25 +187,6 @@ func (p *testProxy) events(kind EventKind) (found []Event) {
 		}
 	}
 	return found
-}
-
-// inFakeTime runs f under synctest, with a proxy and clients that are connected in memory.
-func inFakeTime(t *testing.T, o Options, f func(t *testing.T, dial func() *client)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		o.User, o.Password = user, credential.NewSecret(password)
-		p := New(o)
-		ctx, cancel := context.WithCancel(t.Context())
-		f(t, func() *client {
-			near, far := net.Pipe()
-			s := newSession(p, far)
-			p.halfOpen.admit(ctx, s)
-			p.wg.Go(func() { s.handle(ctx) })
-			return &client{Conn: near, t: t}
-		})
-		cancel()
-		p.wg.Wait()
-	})
 }
 
 // raw returns a startup packet with its length.
