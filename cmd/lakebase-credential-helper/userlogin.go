@@ -49,11 +49,11 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	redirect, err := c.waitForBrowser(ctx, server, address, browserTimeout)
+	code, err := c.waitForBrowser(ctx, server, address, browserTimeout)
 	if err != nil {
 		return err
 	}
-	where, err := c.finishLogin(ctx, kc, api, login, redirect.Code, server.RedirectURI())
+	where, err := c.finishLogin(ctx, kc, api, login, code, server.RedirectURI())
 	if err != nil {
 		return err
 	}
@@ -135,9 +135,9 @@ const (
 	launchTime     = 5 * time.Second // a browser that runs this long has opened the address, however it ends
 )
 
-// waitForBrowser sends the user to address and waits for the redirect, to the server
+// waitForBrowser sends the user to address and returns the code of the redirect, to the server
 // or pasted on standard input.
-func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (auth.Redirect, error) {
+func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (credential.Secret, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, timeout, &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -158,11 +158,11 @@ func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackSe
 			}
 		}()
 	}
-	redirect, err := server.Wait(ctx)
+	code, err := server.Wait(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = context.Cause(ctx)
 	}
-	return redirect, err
+	return code, err
 }
 
 // showAddress writes the address on a line of its own, so that it can be copied, even

@@ -56,7 +56,7 @@ func waitForPaste(t *testing.T, timeout time.Duration, input func(address, state
 	c := &invocation{Environment: cli.NewEnvironment(program, nil, nil, strings.NewReader(input(server.RedirectURI(), login.State)), &out, &errs),
 		log: cli.NewLogger(program, &errs, config.LogNormal, false), given: options{"no-browser": {"true"}}}
 	redirect, err := c.waitForBrowser(context.Background(), server, "https://w.example/authorize", timeout)
-	return redirect.Code.Reveal(), errs.String(), err
+	return redirect.Reveal(), errs.String(), err
 }
 
 func TestWaitForBrowser_Paste(t *testing.T) {

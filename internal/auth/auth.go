@@ -179,7 +179,7 @@ type Process interface {
 	// ReadSecretFile reads a secret from a file that is closed to other users.
 	ReadSecretFile(path string) (credential.Secret, error)
 	// RunTool runs a program from an absolute directory of PATH, without secrets in
-	// its environment, and returns its standard output. The error is a *ToolError.
+	// its environment, and returns its standard output. Errors: ErrNoTool.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
 	// GitHubToken requests a token of this job from GitHub Actions.
 	GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error)

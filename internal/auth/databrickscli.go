@@ -48,9 +48,8 @@ func (s databricksCLI) token(ctx context.Context, conf config.Config) (credentia
 		argv = append(argv, "--profile", section)
 	}
 	out, err := s.Process.RunTool(ctx, argv...)
-	var tool *ToolError
 	switch {
-	case errors.As(err, &tool) && tool.NotFound:
+	case errors.Is(err, ErrNoTool):
 		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
 	case err != nil:
 		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + conf.Workspace.Value.URL()}

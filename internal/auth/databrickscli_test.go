@@ -23,7 +23,7 @@ func TestDatabricksCLI(t *testing.T) {
 	if err := refreshed(t, chain); err != nil || f.took() == "" {
 		t.Errorf("got %v", err)
 	}
-	for want, err := range map[string]error{"is not in PATH": &ToolError{NotFound: true}, "databricks auth token: exit status 1: no login": &ToolError{Message: "exit status 1: no login"}} {
+	for want, err := range map[string]error{"is not in PATH": ErrNoTool, "databricks auth token: exit status 1: no login": errors.New("exit status 1: no login")} {
 		f.toolErr = err
 		var e *SourceError
 		if err := refreshed(t, chain); !errors.As(err, &e) || !strings.Contains(e.Problem, want) || e.Fix == "" {

@@ -56,10 +56,10 @@ func withTokenEndpoint[T any](ctx context.Context, d *discovery, call func(conte
 			var zero T
 			return zero, err
 		}
-		return exchange.Retry(ctx, call)
 	}
 	result, err := exchange.Retry(ctx, call)
-	if isTokenEndpointMissing(err) && d.moved(ctx) {
+	var e *exchange.Error
+	if errors.As(err, &e) && (e.Kind == exchange.KindNotJSON || e.Status == 404 || e.Status == 405) && d.moved(ctx) {
 		return exchange.Retry(ctx, call)
 	}
 	return result, err
@@ -76,11 +76,6 @@ func (d *discovery) moved(ctx context.Context) bool {
 	}
 	found, err := d.ask(ctx)
 	return err == nil && found.TokenEndpoint != "" && found.TokenEndpoint != d.workspace.URL()+"/oidc/v1/token"
-}
-
-func isTokenEndpointMissing(err error) bool {
-	var e *exchange.Error
-	return errors.As(err, &e) && (e.Kind == exchange.KindNotJSON || e.Status == 404 || e.Status == 405)
 }
 
 func isAccountHost(w config.Workspace) bool {

@@ -9,8 +9,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-// ErrNotConfigured reports that a strategy has nothing to sign in with.
-var ErrNotConfigured = errors.New("no way of signing in is configured")
+var (
+	// ErrNotConfigured reports that a strategy has nothing to sign in with.
+	ErrNotConfigured = errors.New("no way of signing in is configured")
+	// ErrNoTool reports that a program is not in PATH.
+	ErrNoTool = errors.New("not found in PATH")
+)
 
 // NoSecretError reports that the service principal's secret cannot be read. It is
 // ErrNotConfigured.
@@ -87,6 +91,8 @@ func (e *FederationError) Hint() string {
 	return "create a federation policy with this iss, sub and aud for the service principal; --audience changes aud"
 }
 
+func (e *FederationError) Unwrap() error { return e.Err }
+
 // reason returns what the workspace says about a refusal.
 func reason(err error) string {
 	var call *exchange.Error
@@ -95,8 +101,6 @@ func reason(err error) string {
 	}
 	return err.Error()
 }
-
-func (e *FederationError) Unwrap() error { return e.Err }
 
 // SourceError reports that a token's source outside of the workspace, such as a
 // file or a program, supplied none.
@@ -110,14 +114,3 @@ func (e *SourceError) Unwrap() error { return e.Err }
 
 // Hint returns what to do about it.
 func (e *SourceError) Hint() string { return e.Fix }
-
-// ToolError reports that a program that was run failed.
-type ToolError struct {
-	NotFound bool   // not in PATH
-	Message  string // why, with the first line that it wrote to standard error
-}
-
-func (e *ToolError) Error() string { return e.Message }
-
-// Hint returns what to do about it.
-func (e *ToolError) Hint() string { return "run the program by itself to see why it fails" }

@@ -2,15 +2,116 @@ package auth
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
+
+// The ways in which a workload gets its own token, which is exchanged for one of the
+// workspace (RFC 8693).
+const (
+	// AuthEnvOIDC is a token in an environment variable.
+	AuthEnvOIDC = "env-oidc"
+	// AuthFileOIDC is a token in a file. The platform replaces it from time to time, so
+	// it is read for each sign-in.
+	AuthFileOIDC = "file-oidc"
+	// AuthGitHubOIDC is a job of GitHub Actions, which issues a token for it. It is also
+	// used unasked, if a service principal has no stored secret.
+	AuthGitHubOIDC = "github-oidc"
+)
+
+type envOIDC struct{ Deps }
+
+func (envOIDC) Name() string { return AuthEnvOIDC }
+
+func (s envOIDC) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.Auth.Value != AuthEnvOIDC {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	token := conf.Secret.Text
+	return s.workload(conf, AuthEnvOIDC, token, func(context.Context, *discovery) (credential.Secret, error) { return token, nil })
+}
+
+type fileOIDC struct{ Deps }
+
+func (fileOIDC) Name() string { return AuthFileOIDC }
+
+func (s fileOIDC) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.Auth.Value != AuthFileOIDC {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	return s.workload(conf, AuthFileOIDC, credential.Secret{}, func(context.Context, *discovery) (credential.Secret, error) {
+		return readTokenFile(conf.Secret)
+	})
+}
+
+// maxTokenFile bounds the file of a workload's token, in bytes.
+const maxTokenFile = 64 << 10
+
+// readTokenFile reads a token that a platform has put into a file, such as
+// Kubernetes' projected one. Its owner and mode are the platform's business.
+func readTokenFile(from config.SecretSource) (credential.Secret, error) {
+	fail := func(problem string, cause error) (credential.Secret, error) {
+		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + problem, Fix: "name a file that contains the workload's token and nothing else", Err: cause}
+	}
+	f, err := securefile.OpenRegular(from.Path, os.O_RDONLY)
+	if err != nil {
+		return fail(err.Error(), err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	token, invalid := credential.ParseSecret(string(data))
+	switch {
+	case err != nil:
+		return fail(err.Error(), err)
+	case errors.Is(invalid, credential.ErrBlank):
+		return fail(from.Path+" is empty", nil)
+	case len(data) > maxTokenFile:
+		return fail(from.Path+" is longer than 64 KiB", nil)
+	case invalid != nil:
+		return fail(from.Path+": it "+invalid.Error(), nil)
+	}
+	return token, nil
+}
+
+type githubOIDC struct{ Deps }
+
+func (githubOIDC) Name() string { return AuthGitHubOIDC }
+
+func (s githubOIDC) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+	if conf.GitHub == nil || conf.ClientID.Value == "" {
+		return nil, Identity{}, ErrNotConfigured
+	}
+	if conf.Auth.Value == "" {
+		if !conf.WorkloadHost() {
+			s.Observer.Note("GitHub's token is not used: " + conf.Workspace.Value.HostPort() + " is in no Databricks domain, and --host was not given")
+			return nil, Identity{}, ErrNotConfigured
+		}
+		s.Observer.Note("no secret is stored; using GitHub's token")
+	}
+	return s.workload(conf, AuthGitHubOIDC, credential.Secret{}, func(ctx context.Context, d *discovery) (credential.Secret, error) {
+		audience := conf.Audience.Value
+		if audience == "" {
+			found, err := d.ask(ctx)
+			if err == nil {
+				audience, err = s.Workspace.Audience(found)
+			}
+			if err != nil {
+				return credential.Secret{}, err
+			}
+		}
+		return exchange.Retry(ctx, func(ctx context.Context) (credential.Secret, error) {
+			return s.Process.GitHubToken(ctx, *conf.GitHub, audience)
+		})
+	})
+}
 
 // subjectFunc returns a workload's own token as it is now.
 type subjectFunc func(ctx context.Context, d *discovery) (credential.Secret, error)
@@ -48,36 +149,20 @@ func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discov
 type Claims struct{ Issuer, Subject, Audience string }
 
 // claimsOf returns the claims of a JWT (RFC 7519, 4.1) for people to compare with a
-// federation policy. They are not verified. Other texts have none.
+// federation policy. Other texts have none.
 func claimsOf(token credential.Secret) Claims {
-	parts := strings.Split(token.Reveal(), ".")
-	if len(parts) != 3 {
-		return Claims{}
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return Claims{}
-	}
 	var c struct {
-		Iss string `json:"iss"`
-		Sub string `json:"sub"`
-		Aud any    `json:"aud"`
+		Iss, Sub string
+		Aud      json.RawMessage // a string or several
 	}
-	if json.Unmarshal(text, &c) != nil {
+	if !exchange.UnverifiedClaims(token.Reveal(), &c) {
 		return Claims{}
 	}
-	out := Claims{Issuer: c.Iss, Subject: c.Sub}
-	switch aud := c.Aud.(type) {
-	case string:
-		out.Audience = aud
-	case []any:
-		var all []string
-		for _, a := range aud {
-			if s, ok := a.(string); ok {
-				all = append(all, s)
-			}
-		}
-		out.Audience = strings.Join(all, " ")
+	var one string
+	var all []string
+	_ = json.Unmarshal(c.Aud, &all)
+	if json.Unmarshal(c.Aud, &one) == nil {
+		all = []string{one}
 	}
-	return out
+	return Claims{Issuer: c.Iss, Subject: c.Sub, Audience: strings.Join(all, " ")}
 }

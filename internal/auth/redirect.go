@@ -34,9 +34,6 @@ func challenge(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Redirect is what the browser returned.
-type Redirect struct{ Code credential.Secret }
-
 // Errors of a CallbackServer.
 var (
 	// ErrNotRedirect reports a pasted text that is neither a redirect nor a code.
@@ -57,10 +54,7 @@ type DeniedError struct {
 }
 
 func (e *DeniedError) Error() string {
-	if e.Description == "" {
-		return "the workspace refused the login: " + e.Code
-	}
-	return "the workspace refused the login: " + e.Code + ": " + e.Description
+	return strings.TrimSuffix("the workspace refused the login: "+e.Code+": "+e.Description, ": ")
 }
 
 // Hint returns what to do about it.
@@ -80,98 +74,61 @@ func isCode(s string) bool {
 	return s != "" && len(s) <= maxCode && !strings.ContainsFunc(s, func(c rune) bool { return c <= 0x20 || c > 0x7e })
 }
 
-// callbackResult is what a redirect of this login says.
-type callbackResult struct {
-	redirect Redirect
-	denied   *DeniedError // set: there is no code
-}
-
-// parseQuery parses a redirect's query. A repeated parameter is refused (RFC 6749
-// 3.1): it is ambiguous.
-func (l Login) parseQuery(query string) (callbackResult, error) {
+// parseQuery returns the code in a redirect's query. A repeated parameter is refused
+// (RFC 6749 3.1): it is ambiguous. The error is ErrNotRedirect, errState or a
+// *DeniedError.
+func (l Login) parseQuery(query string) (code credential.Secret, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return callbackResult{}, ErrNotRedirect // its text would contain the code
+		return code, ErrNotRedirect // its text would contain the code
 	}
 	for _, name := range []string{"state", "code", "error", "error_description"} {
 		if len(values[name]) > 1 {
-			return callbackResult{}, ErrNotRedirect
+			return code, ErrNotRedirect
 		}
 	}
-	state := values.Get("state")
-	if l.State == "" || subtle.ConstantTimeCompare([]byte(state), []byte(l.State)) != 1 {
-		if !values.Has("code") && !values.Has("error") {
-			return callbackResult{}, ErrNotRedirect
-		}
-		return callbackResult{}, errState
+	ours := l.State != "" && subtle.ConstantTimeCompare([]byte(values.Get("state")), []byte(l.State)) == 1
+	switch denied := sanitize.Line(values.Get("error")); {
+	case !ours && (values.Has("code") || values.Has("error")):
+		return code, errState
+	case ours && denied != "":
+		return code, &DeniedError{Code: denied, Description: sanitize.Line(values.Get("error_description"))}
+	case !ours || !isCode(values.Get("code")):
+		return code, ErrNotRedirect
 	}
-	if code := sanitize.Line(values.Get("error")); code != "" {
-		return callbackResult{denied: &DeniedError{Code: code, Description: sanitize.Line(values.Get("error_description"))}}, nil
-	}
-	if !isCode(values.Get("code")) {
-		return callbackResult{}, ErrNotRedirect
-	}
-	return callbackResult{redirect: Redirect{Code: credential.NewSecret(values.Get("code"))}}, nil
+	return credential.NewSecret(values.Get("code")), nil
 }
 
-// ParsePasted parses what a user copied from the browser: the address that it was
-// sent to, with or without its scheme, its query alone, or the bare code. An address
-// must be on loopback and have this login's state. A bare code has no state; only
-// the verifier proves that it is of this login. The error is ErrNotRedirect,
-// errState or a *DeniedError.
-func (l Login) ParsePasted(text string) (Redirect, error) {
+// ParsePasted returns the code in what a user copied from the browser: the address
+// that it was sent to, with or without its scheme, its query alone, or the bare code.
+// An address must be on loopback and have this login's state. A bare code has no
+// state; only the verifier proves that it is of this login. The errors are those of
+// parseQuery.
+func (l Login) ParsePasted(text string) (code credential.Secret, err error) {
 	text = strings.Trim(strings.TrimSpace(text), `"'<>`)
-	if len(text) > maxPasted {
-		return Redirect{}, ErrNotRedirect
-	}
-	query, ok := pastedQuery(text)
-	if !ok {
-		return Redirect{}, ErrNotRedirect
-	}
-	if query == "" {
-		return Redirect{Code: credential.NewSecret(text)}, nil
-	}
-	result, err := l.parseQuery(query)
-	if err == nil && result.denied != nil {
-		err = result.denied
-	}
-	return result.redirect, err
-}
-
-// pastedQuery returns the query of an address; for a bare code, none and true.
-func pastedQuery(text string) (query string, ok bool) {
 	address, query, found := strings.Cut(text, "?")
-	if !found {
-		if strings.Contains(text, "&") || strings.HasPrefix(text, "code=") || strings.HasPrefix(text, "state=") {
-			return text, true
-		}
-		return "", isCode(text) && len(text) >= minCode && !strings.ContainsAny(text, `:\#%`)
+	switch {
+	case len(text) > maxPasted:
+	case found && isLoopback(address):
+		query, _, _ = strings.Cut(query, "#")
+		return l.parseQuery(query)
+	case found:
+	case strings.Contains(text, "&") || strings.HasPrefix(text, "code=") || strings.HasPrefix(text, "state="):
+		return l.parseQuery(text)
+	case isCode(text) && len(text) >= minCode && !strings.ContainsAny(text, `:\#%`):
+		return credential.NewSecret(text), nil
 	}
-	query, _, _ = strings.Cut(query, "#")
-	return query, query != "" && isLoopback(address)
+	return code, ErrNotRedirect
 }
 
 // isLoopback reports whether address can be a CallbackServer's as a browser shows
-// it. The port is not compared: the state is stronger.
+// it, or is empty. The port is not compared: the state is stronger.
 func isLoopback(address string) bool {
-	rest := address
-	if scheme, after, ok := strings.Cut(address, "://"); ok {
-		if !strings.EqualFold(scheme, "http") {
-			return false
-		}
-		rest = after
-	}
-	rest = strings.TrimSuffix(rest, "/")
-	if rest == "" {
-		return address == "" || address == "/"
-	}
-	u, err := url.Parse("http://" + rest)
-	if err != nil || u.Host != rest {
-		return false
-	}
-	switch strings.ToLower(u.Hostname()) {
-	case "localhost", "127.0.0.1", "::1":
+	host := strings.ToLower(strings.TrimSuffix(address, "/"))
+	if host == "" {
 		return true
 	}
-	return false
+	host = strings.TrimPrefix(host, "http://")
+	u, err := url.Parse("http://" + host)
+	return err == nil && u.Host == host && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")
 }

@@ -138,24 +138,18 @@ func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')
 
 // pickBranches returns the branches that the name may mean.
 func (r *Resolver) pickBranches(all []exchange.Branch, project, branch string) ([]exchange.Branch, error) {
-	alive := slices.DeleteFunc(slices.Clone(all), func(br exchange.Branch) bool { return br.State == "DELETED" })
-	if branch == "" {
-		if len(alive) == 0 {
-			return nil, r.targetError("names a project without branches", nil)
-		}
-		return alive, nil
-	}
-	for _, matches := range []func(exchange.Branch) bool{
-		func(br exchange.Branch) bool { return lastPart(br.Name) == branch },
-		func(br exchange.Branch) bool { return br.UID == branch },
-	} {
-		if i := slices.IndexFunc(alive, matches); i >= 0 {
-			return alive[i : i+1], nil
-		}
+	all = slices.DeleteFunc(all, func(br exchange.Branch) bool { return br.State == "DELETED" })
+	switch {
+	case branch == "" && len(all) == 0:
+		return nil, r.targetError("names a project without branches", nil)
+	case branch == "":
+		return all, nil
 	}
 	var names []string
-	for _, br := range alive {
-		names = append(names, br.Name)
+	for i, br := range all {
+		if names = append(names, br.Name); lastPart(br.Name) == branch || br.UID == branch {
+			return all[i : i+1], nil
+		}
 	}
 	return nil, r.targetError(fmt.Sprintf("names the branch %s, which project %s does not have", sanitize.Quote(branch), sanitize.Quote(project)), names)
 }
@@ -170,14 +164,13 @@ func (r *Resolver) pickEndpoint(all []exchange.Endpoint, endpoint string) (excha
 			return e, nil
 		}
 	}
-	if endpoint != "" {
-		return exchange.Endpoint{}, r.targetError(fmt.Sprintf("names the endpoint %s, which does not exist", sanitize.Quote(endpoint)), names)
-	}
 	writable := slices.DeleteFunc(slices.Clone(all), func(e exchange.Endpoint) bool { return e.Type == "ENDPOINT_TYPE_READ_ONLY" })
 	switch {
+	case endpoint != "":
+		return exchange.Endpoint{}, r.targetError(fmt.Sprintf("names the endpoint %s, which does not exist", sanitize.Quote(endpoint)), names)
 	case len(writable) == 1:
 		return writable[0], nil
-	case len(writable) == 0 && len(all) == 1:
+	case len(all) == 1:
 		return all[0], nil
 	case len(all) == 0:
 		return exchange.Endpoint{}, r.targetError("has no endpoint", nil)

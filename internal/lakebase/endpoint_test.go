@@ -280,6 +280,7 @@ func TestEndpoint_ShortNameBringsTheHost(t *testing.T) {
 		t.Errorf("without a state: got %q, %v: %s", s.Target.Host, err, got)
 	}
 	f = shop()
+	f.target = primary
 	f.endpoints["projects/lone/branches/main"][0].Disabled = true
 	var ex *exchange.Error
 	if _, err := f.open(t.Context(), resolve(t, "endpoint", "lone")); !errors.As(err, &ex) || ex.Kind != exchange.KindEndpointDisabled {

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -77,23 +78,15 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 // parallelMap calls f for each item, listConcurrency at a time, and joins the
 // results. The first error cancels the other calls.
 func parallelMap[T any](ctx context.Context, items []T, f func(context.Context, T) ([]EndpointInfo, error)) ([]EndpointInfo, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	results, errs := make([][]EndpointInfo, len(items)), make([]error, len(items))
-	slots := make(chan struct{}, listConcurrency)
-	var wg sync.WaitGroup
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listConcurrency)
+	results := make([][]EndpointInfo, len(items))
 	for i, item := range items {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if errs[i] = ctx.Err(); errs[i] != nil {
-				return
-			}
-			if results[i], errs[i] = f(ctx, item); errs[i] != nil {
-				cancel()
-			}
+		group.Go(func() (err error) {
+			results[i], err = f(ctx, item)
+			return err
 		})
 	}
-	wg.Wait()
-	return slices.Concat(results...), firstError(errs...)
+	err := group.Wait()
+	return slices.Concat(results...), err
 }

@@ -4,6 +4,7 @@
 package lakebase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,11 +78,7 @@ func (s *Source) login(ctx context.Context, c Connector, session Session) error 
 }
 
 func (s *Source) session(r result, roots string) Session {
-	host := s.conf.PGHost.Value
-	if host == "" {
-		host = r.DatabaseHost
-	}
-	t := Target(s.conf, roots, host)
+	t := Target(s.conf, roots, cmp.Or(s.conf.PGHost.Value, r.DatabaseHost))
 	t.User = r.user
 	return Session{Target: t, Token: r.Token, Cached: r.cached}
 }
@@ -101,6 +98,6 @@ func (s Session) login() loginproof.Login {
 // isTokenRefused reports whether a login failed for its token, and another token may
 // help.
 func isTokenRefused(err error) bool {
-	var e *pglogin.Error
-	return errors.As(err, &e) && e.TokenRefused()
+	e, ok := errors.AsType[*pglogin.Error](err)
+	return ok && e.TokenRefused()
 }

@@ -1,10 +1,12 @@
 package lakebase
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -60,30 +62,26 @@ func (s *Source) get(ctx context.Context, rejected credential.Secret, background
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
 		key := id.Key(s.conf)
 		want := tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Refused: rejected, DatabaseHost: s.hostMatches}
-		switch {
-		case background:
+		if background {
 			want.MinLife = credential.MaxLife // of which Criteria take half at most
-		case !id.Given.IsZero():
-			want.Fingerprint = key.Fingerprint(id.Given)
+		} else {
+			want.Fingerprint = fingerprint(key, id.Given)
 		}
-		ctx, cancel := context.WithTimeout(ctx, s.lockTimeout())
+		ctx, cancel := s.withTimeout(ctx)
 		defer cancel()
 		r, err := s.cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
 			return s.mint(ctx, s.bearer(login, id), id, rejected, background)
 		})
-		got = result{Entry: r.Entry, cached: r.Cached, key: key, user: id.User}
-		if got.user == "" {
-			got.user = r.User
-		}
+		got = result{Entry: r.Entry, cached: r.Cached, key: key, user: cmp.Or(id.User, r.User)}
 		return err
 	})
 	return got, err
 }
 
-// lockTimeout bounds a whole get. The lock is waited for within it; the keychain and
+// withTimeout bounds a whole call. The lock is waited for within it; the keychain and
 // the exchange have limits of their own inside it.
-func (s *Source) lockTimeout() time.Duration {
-	return s.conf.Timeout.Value + s.conf.KeychainTimeout.Value
+func (s *Source) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.conf.Timeout.Value+s.conf.KeychainTimeout.Value)
 }
 
 // bearer returns the source of workspace tokens for mint.
@@ -91,9 +89,18 @@ func (s *Source) bearer(login auth.Source, id auth.Identity) auth.TokenSource {
 	if !id.Shared {
 		return login
 	}
-	c := cached{TokenSource: login, cache: s.cache, key: id.WorkspaceKey(s.conf), minLife: minBearerLife}
+	c := s.cached(login, id)
 	if s.conf.Credential.Value == config.CredentialWorkspace {
 		c.minLife, c.whole = s.conf.MinTTL.Value, true
+	}
+	return c
+}
+
+// cached returns login with the cache in front.
+func (s *Source) cached(login auth.Source, id auth.Identity) cached {
+	c := cached{TokenSource: login, cache: s.cache, key: id.WorkspaceKey(s.conf), minLife: s.conf.MinTTL.Value, given: id.Given}
+	if id.Shared {
+		c.minLife = minBearerLife
 	}
 	return c
 }
@@ -109,11 +116,7 @@ type cached struct {
 }
 
 func (c cached) Token(ctx context.Context) (credential.Token, error) {
-	want := tokencache.Criteria{MinLife: c.minLife}
-	if !c.given.IsZero() {
-		want.Fingerprint = c.key.Fingerprint(c.given)
-	}
-	return c.get(ctx, want, c.TokenSource.Token)
+	return c.get(ctx, tokencache.Criteria{MinLife: c.minLife, Fingerprint: fingerprint(c.key, c.given)}, c.TokenSource.Token)
 }
 
 func (c cached) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
@@ -145,13 +148,9 @@ func fingerprint(key credential.Key, given credential.Secret) string {
 // does not depend on the target.
 func (s *Source) WorkspaceToken(ctx context.Context) (t credential.Token, err error) {
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
-		ctx, cancel := context.WithTimeout(ctx, s.lockTimeout())
+		ctx, cancel := s.withTimeout(ctx)
 		defer cancel()
-		minLife := s.conf.MinTTL.Value
-		if id.Shared {
-			minLife = minBearerLife
-		}
-		t, err = cached{TokenSource: login, cache: s.cache, key: id.WorkspaceKey(s.conf), minLife: minLife, given: id.Given}.Token(ctx)
+		t, err = s.cached(login, id).Token(ctx)
 		return err
 	})
 	return t, err
@@ -205,49 +204,33 @@ func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Ide
 	if err != nil {
 		return tokencache.Entry{}, err
 	}
-	e := tokencache.Entry{Token: bearer}
-	e.Fingerprint = fingerprint(id.Key(s.conf), id.Given)
-	host := s.start(cancel, !s.conf.PGHostTrusted(), func() (err error) {
-		e.DatabaseHost, err = s.host(ctx, bearer.Value, endpoint)
-		return err
-	})
-	user := s.start(cancel, id.User == "", func() (err error) {
-		e.User, err = auth.UserName(ctx, s.conf, s.api, bearer.Value)
-		return err
-	})
-	token := bearer
-	if !whole {
-		token, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
-			return s.api.DatabaseCredential(ctx, bearer.Value, endpoint.Name, s.conf.TTL.Value)
+	e := tokencache.Entry{Token: bearer, Fingerprint: fingerprint(id.Key(s.conf), id.Given)}
+	group, ctx := errgroup.WithContext(ctx)
+	if !s.conf.PGHostTrusted() {
+		group.Go(func() (err error) {
+			e.DatabaseHost, err = s.host(ctx, bearer.Value, endpoint)
+			return err
 		})
-		if err != nil {
-			cancel()
-		}
 	}
-	if err := firstError(<-host, err, <-user); err != nil {
+	if id.User == "" {
+		group.Go(func() (err error) {
+			e.User, err = auth.UserName(ctx, s.conf, s.api, bearer.Value)
+			return err
+		})
+	}
+	if !whole {
+		group.Go(func() (err error) {
+			e.Token, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
+				return s.api.DatabaseCredential(ctx, bearer.Value, endpoint.Name, s.conf.TTL.Value)
+			})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return tokencache.Entry{}, err
 	}
-	e.Token = token
-	s.observer.Note(fmt.Sprintf("%s issued a token, valid until %s", s.conf.Workspace.Value.HostPort(), token.ExpiresAt.UTC().Format("15:04:05Z")))
+	s.observer.Note(fmt.Sprintf("%s issued a token, valid until %s", s.conf.Workspace.Value.HostPort(), e.Token.ExpiresAt.UTC().Format("15:04:05Z")))
 	return e, nil
-}
-
-// start makes a call concurrently, if it is needed. If it fails, the results of the
-// other calls are useless and they are cancelled.
-func (s *Source) start(cancel func(), needed bool, call func() error) <-chan error {
-	done := make(chan error, 1)
-	if !needed {
-		done <- nil
-		return done
-	}
-	go func() {
-		err := call()
-		if err != nil {
-			cancel()
-		}
-		done <- err
-	}()
-	return done
 }
 
 func (s *Source) host(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (string, error) {
@@ -260,28 +243,8 @@ func (s *Source) host(ctx context.Context, bearer credential.Secret, e exchange.
 
 // hostMatches reports whether a cached entry's host settles which host to use.
 func (s *Source) hostMatches(remembered string) bool {
-	h := s.conf.PGHost.Value
-	switch {
-	case h == "":
-		return remembered != ""
-	case s.conf.PGHostTrusted():
-		return true
+	if h := s.conf.PGHost.Value; h != "" {
+		return s.conf.PGHostTrusted() || remembered == h
 	}
-	return remembered == h
-}
-
-// firstError returns the most telling error: a call that was cancelled because
-// another one failed is not it.
-func firstError(errs ...error) error {
-	var last error
-	for _, err := range errs {
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, context.Canceled) {
-			return err
-		}
-		last = err
-	}
-	return last
+	return remembered != ""
 }

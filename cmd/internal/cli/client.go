@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"time"
@@ -174,11 +175,11 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 }
 
 // RunTool runs a program without secrets in its environment and returns what it
-// writes to standard output. The error is an *auth.ToolError.
+// writes to standard output. Errors: auth.ErrNoTool.
 func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
 	found, err := process.Find(argv, o.ToolPath())
 	if err != nil {
-		return nil, &auth.ToolError{NotFound: true, Message: err.Error()}
+		return nil, fmt.Errorf("%w: %w", auth.ErrNoTool, err)
 	}
 	cmd := exec.CommandContext(ctx, found.Path)
 	cmd.Args, cmd.Env, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(o.Environ), time.Second
@@ -186,12 +187,11 @@ func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
 	if err == nil {
 		return out, nil
 	}
-	message := err.Error()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(exit.Stderr)), "\n")
-		message += ": " + line
+		err = fmt.Errorf("%w: %s", err, line)
 	}
-	return nil, &auth.ToolError{Message: message}
+	return nil, err
 }
 
 // ReadSecretFile reads a workspace's secret from a file that is closed to others.

@@ -53,7 +53,6 @@ func errorCases() map[string][]errorCase {
 		"auth.PortsError":        {{&auth.PortsError{First: 1, Last: 2, Err: x}, "1 to 2", "end one of the programs", 125}},
 		"auth.SecretFileError":   {{&auth.SecretFileError{From: option, Err: file(fs.ErrNotExist)}, "--endpoint", "'/a b'", 120}},
 		"auth.SourceError":       {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
-		"auth.ToolError":         {{&auth.ToolError{Message: "m"}, "m", "run the program", 125}},
 		"config.Error": {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
 			{&config.Error{Name: "--listen", Problem: "p", Err: &pgproxy.NotLoopbackError{}}, "--listen", "127.0.0.1", 120},
