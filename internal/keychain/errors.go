@@ -17,8 +17,8 @@ var (
 	ErrLocked   = errors.New("the keychain is locked")
 	// ErrDismissed is ErrLocked after an attempt to unlock.
 	ErrDismissed = fmt.Errorf("%w: its dialog was dismissed or could not be shown", ErrLocked)
-	// ErrAbsent means that there is no session bus, no Secret Service, no login keyring to
-	// write to, or that the system is not supported.
+	// ErrAbsent means that there is no session bus, no Secret Service, or no login keyring
+	// to write to.
 	ErrAbsent = errors.New("no keychain is available")
 	// ErrTimeout means that the keychain, or the user at its dialog, did not respond.
 	ErrTimeout = errors.New("the keychain did not respond in time")
@@ -31,14 +31,10 @@ var (
 
 // Error is the error of an operation.
 type Error struct {
-	Op      string // get, set, delete or list
-	Account string
-	Err     error  // one of the kinds above, or context.Canceled
-	Detail  string // from the keychain service; one safe line
+	Err    error  // one of the kinds above, or context.Canceled
+	Detail string // from the keychain service; one safe line
 }
 
-// Error names the kind and the detail. It omits the operation and the account, which
-// are internal names.
 func (e *Error) Error() string {
 	if e.Detail == "" {
 		return e.Err.Error()
@@ -48,6 +44,12 @@ func (e *Error) Error() string {
 
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Missing reports whether the keychain has no such item.
+func (e *Error) Missing() bool { return errors.Is(e.Err, ErrNotFound) }
+
+// Locked reports whether the keychain is locked.
+func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }
 
 // Hint says what to do about the error.
 func (e *Error) Hint() string {
@@ -66,39 +68,32 @@ func (e *Error) Hint() string {
 	return "try again; if the error persists, check the keychain with the tools of the system"
 }
 
-// fail returns an Error without operation and account; see wrapError.
 func fail(kind error, detail string) error {
 	return &Error{Err: kind, Detail: sanitize.Line(detail)}
 }
 
-// wrapError adds operation and account to err, and maps context errors to their kinds.
-func wrapError(err error, op, account string, limit time.Duration) error {
+// wrapError makes any error of a backend an *Error.
+func wrapError(err error, limit time.Duration) error {
 	var e *Error
 	switch {
-	case errors.As(err, &e):
-		return &Error{Op: op, Account: account, Err: e.Err, Detail: e.Detail}
+	case err == nil, errors.As(err, &e):
+		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return &Error{Op: op, Account: account, Err: ErrTimeout, Detail: fmt.Sprintf("timeout %v", limit)}
+		return fail(ErrTimeout, fmt.Sprintf("timeout %v", limit))
 	case errors.Is(err, context.Canceled):
-		return &Error{Op: op, Account: account, Err: context.Canceled}
+		return &Error{Err: context.Canceled}
 	}
-	return wrapError(fail(ErrFailed, err.Error()), op, account, limit)
+	return fail(ErrFailed, err.Error())
 }
 
 // redact removes secret from the text of err: a service may echo its input.
 func redact(err error, secret credential.Secret) error {
-	var e *Error
-	if errors.As(err, &e) {
-		return fail(e.Err, credential.Redact(e.Detail, secret))
-	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fail(ErrFailed, credential.Redact(err.Error(), secret))
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Err: ErrFailed, Detail: err.Error()}
+	}
+	return fail(e.Err, credential.Redact(e.Detail, secret))
 }
-
-// Missing reports whether the keychain has no such item.
-func (e *Error) Missing() bool { return errors.Is(e.Err, ErrNotFound) }
-
-// Locked reports whether the keychain is locked.
-func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }

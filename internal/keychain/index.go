@@ -21,36 +21,27 @@ const tokenPrefix = "token:"
 // ErrIndexFull means that the index has no space for another item.
 var ErrIndexFull = errors.New("the keychain has too many items of this program")
 
-// Items is implemented by *Keychain.
-type Items interface {
-	Get(ctx context.Context, account string) (credential.Secret, error)
-	Set(ctx context.Context, account string, item credential.Secret) error
-	Delete(ctx context.Context, account string) error
-	Accounts(ctx context.Context) ([]string, error)
-}
-
 // Index lists the stored items. An account is added before its item is stored, and
 // removed after its item is deleted, so that every item is listed. If the index itself
 // is gone, the keychain is searched, where that is possible.
 type Index struct {
-	items   Items
+	items   *Keychain
 	lock    string
 	timeout time.Duration // of the wait for the lock
 }
 
 // NewIndex returns the index of items. lock is the path of a lock file, which prevents
 // concurrent processes from losing entries; empty means no lock.
-func NewIndex(items Items, lock string) Index { return Index{items, lock, indexLockTimeout} }
+func NewIndex(items *Keychain, lock string) Index { return Index{items, lock, indexLockTimeout} }
 
 // List returns the accounts, sorted. The error is ErrNotFound if there is no index and
 // a search finds none.
 func (x Index) List(ctx context.Context) ([]string, error) {
 	text, err := x.items.Get(ctx, IndexAccount)
 	if errors.Is(err, ErrNotFound) {
-		if found, searchErr := x.items.Accounts(ctx); searchErr == nil {
-			if found = accounts(found); len(found) > 0 {
-				return found, nil
-			}
+		found, _ := x.items.Accounts(ctx)
+		if list := accounts(found); len(list) > 0 {
+			return list, nil
 		}
 	}
 	if err != nil {
@@ -73,14 +64,9 @@ func (x Index) All(ctx context.Context) (all []string, complete bool, err error)
 
 // accounts returns the names that are accounts of the index, sorted.
 func accounts(names []string) []string {
-	var out []string
-	for _, n := range names {
-		if strings.Contains(n, ":") {
-			out = append(out, n)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	list := slices.DeleteFunc(names, func(n string) bool { return !strings.Contains(n, ":") })
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Add adds account. If the index is full, it deletes all cached tokens, which can be
@@ -121,17 +107,17 @@ func (x Index) Remove(ctx context.Context, accounts ...string) error {
 		}
 	}
 	list, err := x.List(ctx)
-	if err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
 		return err
 	}
 	left := slices.DeleteFunc(slices.Clone(list), func(a string) bool { return slices.Contains(accounts, a) })
-	if len(left) == 0 {
+	switch len(left) {
+	case 0:
 		return x.items.Delete(ctx, IndexAccount)
-	}
-	if len(left) == len(list) {
+	case len(list):
 		return nil
 	}
 	return x.write(ctx, left)

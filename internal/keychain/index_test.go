@@ -17,48 +17,59 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-func TestIndex(t *testing.T) {
-	store := &fakeBackend{items: map[string]string{IndexAccount: "\nnonsense\nsecret:h:c\nsecret:h:c\n"}}
-	if list, err := NewIndex(open(store), "").List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c"}) {
-		t.Errorf("got %v, %v; want secret:h:c only", list, err)
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
 	}
-	store = &fakeBackend{items: map[string]string{}}
+}
+
+func wantList(t *testing.T, x Index, want ...string) {
+	t.Helper()
+	if got, err := x.List(t.Context()); err != nil || !cmp.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+}
+
+func TestIndex(t *testing.T) {
+	store := &fakeBackend{}
 	x := NewIndex(open(store), filepath.Join(t.TempDir(), "lock"))
 	if list, err := x.List(t.Context()); !errors.Is(err, ErrNotFound) || len(list) != 0 {
 		t.Errorf("empty store: got %v, %v; want ErrNotFound", list, err)
 	}
-	if err := x.Remove(t.Context(), "secret:h:c"); err != nil {
-		t.Errorf("removing a missing item: %v", err)
+	must(t, x.Remove(t.Context(), "secret:h:c"))
+	tokens := Tokens{x}
+	if ids, err := tokens.List(t.Context()); len(ids) != 0 || err != nil {
+		t.Errorf("got %v, %v from an empty keychain; want none", ids, err)
 	}
-	for _, a := range []string{"secret:h:c", "token:b", "token:a", "token:b"} {
-		if err := x.Add(t.Context(), a); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := tokens.Get(t.Context(), "a"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, want %v", err, ErrNotFound)
 	}
-	store.items["secret:h:c"], store.items["token:a"] = "s", "t"
-	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c", "token:a", "token:b"}) {
-		t.Errorf("got %v, %v", list, err)
+	for _, id := range []string{"b", "a", "b"} {
+		must(t, tokens.Set(t.Context(), id, credential.NewSecret("value of "+id), time.Time{}))
 	}
-	if err := x.Remove(t.Context(), "token:a", "token:b", "token:never"); err != nil {
-		t.Error(err)
+	must(t, x.Add(t.Context(), "secret:h:c"))
+	wantList(t, x, "secret:h:c", "token:a", "token:b")
+	if got, err := tokens.Get(t.Context(), "b"); err != nil || got.Reveal() != "value of b" {
+		t.Errorf("got %q, %v", got.Reveal(), err)
 	}
-	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, []string{"secret:h:c"}) || store.items["token:a"] != "" {
-		t.Errorf("got %v, %v", list, err)
+	if ids, err := tokens.List(t.Context()); err != nil || !slices.Equal(ids, []string{"a", "b"}) {
+		t.Errorf("got %v, %v; want a and b", ids, err)
 	}
-	if err := x.Remove(t.Context(), "secret:h:c"); err != nil || len(store.items) != 0 {
-		t.Errorf("got %v, left %v; want no items", err, store.items)
+	must(t, tokens.Delete(t.Context()), tokens.Delete(t.Context(), "a", "b", "never"))
+	wantList(t, x, "secret:h:c")
+	if must(t, x.Remove(t.Context(), "secret:h:c")); len(store.items) != 0 {
+		t.Errorf("left %v; want no items", store.items)
 	}
 }
 
-// The index item may be gone while items remain, and may be incomplete.
+// The index item may be gone while items remain, and may be incomplete or damaged.
 func TestIndex_Gone(t *testing.T) {
 	items := func() map[string]string { return map[string]string{"secret:h:c": "s", "token:a": "t", "foreign": "x"} }
 	want := []string{"secret:h:c", "token:a"}
 	store := &fakeBackend{items: items(), search: true}
 	x := NewIndex(open(store), "")
-	if list, err := x.List(t.Context()); err != nil || !cmp.Equal(list, want) {
-		t.Errorf("List: got %v, %v, want %v", list, err, want)
-	}
+	wantList(t, x, want...)
 	if ids, err := (Tokens{x}).List(t.Context()); err != nil || !cmp.Equal(ids, []string{"a"}) {
 		t.Errorf("Tokens.List: got %v, %v", ids, err)
 	}
@@ -72,7 +83,7 @@ func TestIndex_Gone(t *testing.T) {
 		complete bool
 	}{
 		"gone":                      {"", true, want, true},
-		"incomplete":                {"token:a\n", true, want, true},
+		"incomplete":                {"token:a\n\ntoken:a\n", true, want, true},
 		"damaged":                   {"\x00{}", true, want, true},
 		"gone, without a search":    {"", false, nil, false},
 		"present, without a search": {"token:a", false, []string{"token:a"}, true},
@@ -81,61 +92,40 @@ func TestIndex_Gone(t *testing.T) {
 		if c.index != "" {
 			store.items[IndexAccount] = c.index
 		}
-		if all, complete, err := NewIndex(open(store), "").All(t.Context()); err != nil || !cmp.Equal(all, c.want) || complete != c.complete {
+		if all, complete, err := NewIndex(open(store), "").All(t.Context()); err != nil || !slices.Equal(all, c.want) || complete != c.complete {
 			t.Errorf("%s: got %v, %v, %v, want %v, %v", name, all, complete, err, c.want, c.complete)
 		}
 	}
 }
 
-// fullStore returns a store whose index has no space left.
-func fullStore(secrets, tokens int) *fakeBackend {
-	store := &fakeBackend{items: map[string]string{}}
-	var list []string
-	for i := range secrets {
-		list = append(list, fmt.Sprintf("secret:h%02d.example:%036d", i, i))
-	}
-	for i := range tokens {
-		list = append(list, fmt.Sprintf("%s%064d", tokenPrefix, i))
-	}
-	for _, a := range list {
-		store.items[a] = "x"
-	}
-	store.items[IndexAccount] = strings.Join(list, "\n")
-	return store
-}
-
-func TestIndexAdd_DeletesTokensIfFull(t *testing.T) {
-	store := fullStore(4, 30)
-	if n := len(store.items[IndexAccount]); n > smallItem || n+59 < smallItem {
-		t.Fatalf("got a test index of %d bytes, want about %d", n, smallItem)
-	}
-	x := NewIndex(open(store), "")
-	if err := x.Add(t.Context(), "secret:new.example:"+strings.Repeat("c", 40)); err != nil {
-		t.Fatal(err)
-	}
-	list, err := x.List(t.Context())
-	if err != nil || len(list) != 5 || slices.ContainsFunc(list, func(a string) bool { return strings.HasPrefix(a, tokenPrefix) }) {
-		t.Errorf("got %v, %v", list, err)
-	}
-	for a := range store.items {
-		if strings.HasPrefix(a, tokenPrefix) {
-			t.Errorf("%s is stored but not listed", a)
+// A full index deletes the tokens, which can be obtained again, and never a secret.
+func TestIndexAdd_Full(t *testing.T) {
+	fill := func(secrets, tokens int) (*fakeBackend, Index) {
+		var list []string
+		for i := range secrets {
+			list = append(list, fmt.Sprintf("secret:h%02d.example:%036d", i, i))
 		}
+		for i := range tokens {
+			list = append(list, fmt.Sprintf("%s%064d", tokenPrefix, i))
+		}
+		store := &fakeBackend{items: map[string]string{IndexAccount: strings.Join(list, "\n")}}
+		for _, a := range list {
+			store.items[a] = "x"
+		}
+		return store, NewIndex(open(store), "")
 	}
-	if slices.ContainsFunc(store.deletes, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
-		t.Errorf("a secret was deleted: %v", store.deletes)
+	another := "secret:new.example:" + strings.Repeat("c", 40)
+	store, x := fill(4, 30)
+	must(t, x.Add(t.Context(), another))
+	list, err := x.List(t.Context())
+	if err != nil || len(list) != 5 || len(store.items) != 5 || len(store.deletes) != 30 { // the fifth item is the index
+		t.Errorf("got %v, %v, left %v, deleted %v", list, err, store.items, store.deletes)
 	}
-	if err := x.Add(t.Context(), tokenPrefix+"new"); err != nil { // there is space again
-		t.Error(err)
-	}
-}
+	must(t, x.Add(t.Context(), tokenPrefix+"new")) // there is space again
 
-func TestIndexAdd_FullOfSecrets(t *testing.T) {
-	store := fullStore(43, 0)
+	store, x = fill(43, 0)
 	before := store.items[IndexAccount]
-	x := NewIndex(open(store), "")
-	err := x.Add(t.Context(), "secret:new.example:"+strings.Repeat("c", 40))
-	if !errors.Is(err, ErrIndexFull) || store.items[IndexAccount] != before || len(store.deletes) != 0 {
+	if err := x.Add(t.Context(), another); !errors.Is(err, ErrIndexFull) || store.items[IndexAccount] != before || len(store.deletes) != 0 {
 		t.Errorf("got %v, deleted %v; want ErrIndexFull and no change", err, store.deletes)
 	}
 }
@@ -143,7 +133,8 @@ func TestIndexAdd_FullOfSecrets(t *testing.T) {
 // Eight processes change the index of a keychain so slow that the last one waits for
 // more than a second.
 func TestIndex_ConcurrentProcesses(t *testing.T) {
-	store, lock := &fakeBackend{hook: func(string, string, bool) error { time.Sleep(20 * time.Millisecond); return nil }}, filepath.Join(t.TempDir(), "lock")
+	store := &fakeBackend{hook: func(string, string, bool) error { time.Sleep(20 * time.Millisecond); return nil }}
+	lock := filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
 	const processes, each = 8, 3
 	for p := range processes {
@@ -174,12 +165,10 @@ func TestIndex_LockOfStoppedProcess(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	defer unlock()
-	store := &fakeBackend{}
-	x := NewIndex(open(store), lock)
+	x := NewIndex(open(&fakeBackend{}), lock)
 	x.timeout = time.Millisecond
-	if err := x.Add(t.Context(), "secret:h:c"); err != nil || store.items[IndexAccount] != "secret:h:c" {
-		t.Errorf("got %v, index %q; want the account listed", err, store.items[IndexAccount])
-	}
+	must(t, x.Add(t.Context(), "secret:h:c"))
+	wantList(t, x, "secret:h:c")
 }
 
 // An index that cannot be read is not overwritten, and an item that cannot be deleted
@@ -205,35 +194,4 @@ func TestIndex_Locked(t *testing.T) {
 	failing = "delete token:x"
 	expect(x.Remove(t.Context(), "token:x"), ErrLocked, "token:x\ntoken:y")
 	expect(x.Remove(t.Context(), "token:y"), nil, "token:x")
-}
-
-func TestTokens(t *testing.T) {
-	store := &fakeBackend{}
-	tokens := Tokens{NewIndex(open(store), "")}
-	if ids, err := tokens.List(t.Context()); len(ids) != 0 || err != nil {
-		t.Errorf("got %v, %v from an empty keychain; want none", ids, err)
-	}
-	if _, err := tokens.Get(t.Context(), "a"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("got %v, want %v", err, ErrNotFound)
-	}
-	for _, id := range []string{"a", "b"} {
-		if err := tokens.Set(t.Context(), id, credential.NewSecret("value of "+id), time.Time{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tokens.Add(t.Context(), "secret:h:c"); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := tokens.Get(t.Context(), "b"); err != nil || got.Reveal() != "value of b" {
-		t.Errorf("got %q, %v", got.Reveal(), err)
-	}
-	if ids, err := tokens.List(t.Context()); err != nil || !slices.Equal(ids, []string{"a", "b"}) {
-		t.Errorf("got %v, %v; want a and b", ids, err)
-	}
-	if err := tokens.Delete(t.Context(), "a", "b"); err != nil || store.items[IndexAccount] != "secret:h:c" || len(store.items) != 1 {
-		t.Errorf("got %v, left %v; want the secret alone listed", err, store.items)
-	}
-	if err := tokens.Delete(t.Context()); err != nil {
-		t.Error(err)
-	}
 }

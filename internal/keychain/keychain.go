@@ -46,27 +46,13 @@ const maxAccount = 512
 // tokens.
 const CacheTimeout = time.Second
 
-// backend is the keychain of one platform. It returns an *Error without Op and Account,
-// or the error of ctx; any other error means ErrFailed. It may block after ctx has ended:
-// its caller does not wait.
+// backend is the keychain of one platform. It returns an *Error or the error of ctx; any
+// other error means ErrFailed. It may block after ctx has ended: its caller does not wait.
 type backend interface {
 	get(ctx context.Context, account string, prompt bool) (credential.Secret, error)
 	set(ctx context.Context, account string, secret credential.Secret, prompt bool) error
 	remove(ctx context.Context, account string) error
-	list(ctx context.Context) ([]string, error) // fail(ErrNoList, "") if the platform cannot
-}
-
-// Options configure a Keychain.
-type Options struct {
-	// Timeout limits each call, including a user's input. With zero, calls time out at
-	// once.
-	Timeout time.Duration
-
-	// Environ looks up an environment variable of this process: os.Getenv. It is required
-	// on Linux and BSD, where go-keyring reads DBUS_SESSION_BUS_ADDRESS itself: the program
-	// has set it to the result of BusAddress. If it is unset, all calls return ErrAbsent
-	// without calling go-keyring.
-	Environ func(string) string
+	list() ([]string, error) // ErrNoList if the platform cannot
 }
 
 // Keychain accesses the items of Service. It is safe for concurrent use.
@@ -77,12 +63,14 @@ type Keychain struct {
 }
 
 // Open returns the user's keychain, which may show dialogs. It does not connect: the
-// first call does.
-func Open(o Options) *Keychain {
-	if o.Environ == nil {
-		o.Environ = func(string) string { return "" }
-	}
-	return &Keychain{backend: newBackend(o.Environ), timeout: o.Timeout, prompt: true}
+// first call does. Each call is limited by timeout, including a user's input; with zero,
+// calls time out at once.
+//
+// On Linux and BSD, go-keyring reads DBUS_SESSION_BUS_ADDRESS itself: the program has set
+// it to the result of BusAddress. Without it, which environ tells, all calls return
+// ErrAbsent without calling go-keyring.
+func Open(timeout time.Duration, environ func(string) string) *Keychain {
+	return &Keychain{backend: newBackend(environ), timeout: timeout, prompt: true}
 }
 
 // NonInteractive returns a keychain whose Get and Set return ErrLocked instead of
@@ -98,7 +86,7 @@ func (k *Keychain) WithTimeout(d time.Duration) *Keychain {
 
 // Get returns the item of account. It may show the unlock dialog of a locked keychain.
 func (k *Keychain) Get(ctx context.Context, account string) (credential.Secret, error) {
-	return k.call(ctx, "get", account, func(ctx context.Context) (credential.Secret, error) {
+	return call(ctx, k.timeout, account, func(ctx context.Context) (credential.Secret, error) {
 		secret, err := k.backend.get(ctx, account, k.prompt)
 		if err == nil && strings.TrimSpace(secret.Reveal()) == "" {
 			err = fail(ErrNotFound, "the item is empty")
@@ -112,11 +100,11 @@ func (k *Keychain) Get(ctx context.Context, account string) (credential.Secret, 
 // After ErrTimeout the item may still be stored later.
 func (k *Keychain) Set(ctx context.Context, account string, secret credential.Secret) error {
 	if n := len(secret.Reveal()); n > maxItem {
-		return &Error{Op: "set", Account: account, Err: ErrTooBig, Detail: fmt.Sprintf("%d bytes, maximum %d", n, maxItem)}
+		return fail(ErrTooBig, fmt.Sprintf("%d bytes, maximum %d", n, maxItem))
 	}
-	_, err := k.call(ctx, "set", account, func(ctx context.Context) (credential.Secret, error) {
+	_, err := call(ctx, k.timeout, account, func(ctx context.Context) (struct{}, error) {
 		if err := k.backend.set(ctx, account, secret, k.prompt); err != nil {
-			return credential.Secret{}, redact(err, secret)
+			return struct{}{}, redact(err, secret)
 		}
 		got, err := k.backend.get(ctx, account, false)
 		switch {
@@ -127,7 +115,7 @@ func (k *Keychain) Set(ctx context.Context, account string, secret credential.Se
 		case !got.Equal(secret):
 			err = fail(ErrFailed, "the item reads back differently")
 		}
-		return credential.Secret{}, err
+		return struct{}{}, err
 	})
 	return err
 }
@@ -135,8 +123,8 @@ func (k *Keychain) Set(ctx context.Context, account string, secret credential.Se
 // Delete removes the item of account. It may show the unlock dialog of a locked
 // keychain, also if the keychain is NonInteractive.
 func (k *Keychain) Delete(ctx context.Context, account string) error {
-	_, err := k.call(ctx, "delete", account, func(ctx context.Context) (credential.Secret, error) {
-		return credential.Secret{}, k.backend.remove(ctx, account)
+	_, err := call(ctx, k.timeout, account, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, k.backend.remove(ctx, account)
 	})
 	return err
 }
@@ -144,51 +132,44 @@ func (k *Keychain) Delete(ctx context.Context, account string) error {
 // Accounts searches the keychain for the items of Service and returns their accounts,
 // in no order. Where that is not possible the error is ErrNoList. It shows no dialog.
 func (k *Keychain) Accounts(ctx context.Context) ([]string, error) {
-	text, err := k.call(ctx, "list", IndexAccount, func(ctx context.Context) (credential.Secret, error) {
-		accounts, err := k.backend.list(ctx)
-		return credential.NewSecret(strings.Join(accounts, "\n")), err // no account has a line end: see checkAccount
-	})
-	if err != nil || text.IsZero() {
-		return nil, err
-	}
-	return strings.Split(text.Reveal(), "\n"), nil
+	return call(ctx, k.timeout, IndexAccount, func(context.Context) ([]string, error) { return k.backend.list() })
 }
 
-type result struct {
-	secret credential.Secret
-	err    error
+type result[T any] struct {
+	value T
+	err   error
 }
 
 // call runs do until ctx ends or the timeout has passed. The libraries may block
 // forever: an abandoned goroutine ends when they return. This is acceptable, as the
 // process is about to exec or exit, and only one goroutine at a time shows a dialog.
-func (k *Keychain) call(ctx context.Context, op, account string, do func(context.Context) (credential.Secret, error)) (credential.Secret, error) {
-	limit := k.timeout
+func call[T any](ctx context.Context, timeout time.Duration, account string, do func(context.Context) (T, error)) (T, error) {
+	var none T
+	limit := timeout
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < limit*9/10 { // and not a caller's timer for the same limit
 		limit = max(0, time.Until(deadline)).Round(time.Millisecond)
 	}
-	wrap := func(err error) error { return wrapError(err, op, account, limit) }
 	if err := checkAccount(account); err != nil {
-		return credential.Secret{}, wrap(err)
+		return none, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return credential.Secret{}, wrap(err)
+		return none, wrapError(err, limit)
 	}
-	done := make(chan result, 1)
+	done := make(chan result[T], 1)
 	go func() {
-		r := result{err: fail(ErrFailed, "the keychain library ended the goroutine")}
+		r := result[T]{err: fail(ErrFailed, "the keychain library ended the goroutine")}
 		defer func() {
 			// go-keyring panics on D-Bus replies of an unexpected type.
 			if p := recover(); p != nil {
-				r = result{err: panicError(p)}
+				r = result[T]{err: panicError(p)}
 			}
 			done <- r
 		}()
-		r.secret, r.err = do(ctx)
+		r.value, r.err = do(ctx)
 	}()
-	var r result
+	var r result[T]
 	select {
 	case r = <-done:
 	case <-ctx.Done():
@@ -199,9 +180,9 @@ func (k *Keychain) call(ctx context.Context, op, account string, do func(context
 		}
 	}
 	if r.err != nil {
-		return credential.Secret{}, wrap(r.err)
+		return none, wrapError(r.err, limit)
 	}
-	return r.secret, nil
+	return r.value, nil
 }
 
 // panicError includes the text of a panic only if it is a runtime error, which

@@ -65,7 +65,7 @@ func (f *fakeBackend) remove(_ context.Context, account string) error {
 	})
 }
 
-func (f *fakeBackend) list(context.Context) ([]string, error) {
+func (f *fakeBackend) list() ([]string, error) {
 	if !f.search {
 		return nil, fail(ErrNoList, "")
 	}
@@ -74,46 +74,23 @@ func (f *fakeBackend) list(context.Context) ([]string, error) {
 	return slices.Collect(maps.Keys(f.items)), nil
 }
 
-// fails returns a hook that fails for op.
-func fails(op string, err func() error) func(string, string, bool) error {
-	return func(called, _ string, _ bool) error {
-		if called != op {
-			return nil
-		}
-		return err()
-	}
-}
-
 const account = "secret:adb-1.azuredatabricks.net:11111111-2222-3333-4444-555555555555"
 
 var canary = credential.NewSecret("canary0123456789abcdef")
 
-// wantError checks operation, account, kind and a part of the detail.
-func wantError(t *testing.T, err error, op string, kind error, detail string) {
+// wantError checks the kind and a part of the detail.
+func wantError(t *testing.T, err, kind error, detail string) {
 	t.Helper()
 	var e *Error
-	if !errors.As(err, &e) {
-		t.Fatalf("%s: got %v, want an *Error of kind %q", op, err, kind)
+	if !errors.As(err, &e) || !errors.Is(err, kind) || !strings.Contains(e.Detail, detail) {
+		t.Errorf("got %+v, want an *Error of kind %q with %q", err, kind, detail)
 	}
-	if !errors.Is(err, kind) || e.Op != op || e.Account != account || !strings.Contains(e.Detail, detail) {
-		t.Errorf("got %+v, want %s of kind %q with %q", e, op, kind, detail)
-	}
-	if strings.Contains(err.Error(), canary.Reveal()) {
+	if err != nil && strings.Contains(err.Error(), canary.Reveal()) {
 		t.Errorf("the error contains the secret: %v", err)
 	}
 }
 
 func open(f *fakeBackend) *Keychain { return &Keychain{backend: f, timeout: time.Minute, prompt: true} }
-
-// Nothing can sign in with an empty item.
-func TestKeychain_EmptyItem(t *testing.T) {
-	for _, text := range []string{"", " ", "\n"} {
-		k := open(&fakeBackend{items: map[string]string{"a": text}})
-		if _, err := k.Get(t.Context(), "a"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "the item is empty") {
-			t.Errorf("%q: got %v, want ErrNotFound", text, err)
-		}
-	}
-}
 
 func TestKeychain(t *testing.T) {
 	var prompts []bool
@@ -123,14 +100,12 @@ func TestKeychain(t *testing.T) {
 		k    *Keychain
 		want string
 	}{
-		{k, "[true true false true]"}, // Set reads back without a dialog
-		{k.WithTimeout(time.Second), "[true true false true]"},
-		{k.NonInteractive(), "[false false false false]"},
+		{k.WithTimeout(time.Second), "[true true false true]"}, // Set reads back without a dialog
 		{k.NonInteractive().WithTimeout(time.Second), "[false false false false]"},
 	} {
 		prompts = nil
 		_, err := c.k.Get(ctx, account)
-		wantError(t, err, "get", ErrNotFound, "")
+		wantError(t, err, ErrNotFound, "")
 		if err := c.k.Set(ctx, account, canary); err != nil {
 			t.Fatal(err)
 		}
@@ -143,18 +118,17 @@ func TestKeychain(t *testing.T) {
 		if err := c.k.Delete(ctx, account); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, c.k.Delete(ctx, account), "delete", ErrNotFound, "")
+		wantError(t, c.k.Delete(ctx, account), ErrNotFound, "")
 	}
 }
 
 // The backend ignores its context, as go-keyring does.
 func TestTimeout(t *testing.T) {
-	calls := map[string]func(context.Context, *Keychain) error{
+	for op, call := range map[string]func(context.Context, *Keychain) error{
 		"get":    func(ctx context.Context, k *Keychain) error { _, err := k.Get(ctx, account); return err },
 		"set":    func(ctx context.Context, k *Keychain) error { return k.Set(ctx, account, canary) },
 		"delete": func(ctx context.Context, k *Keychain) error { return k.Delete(ctx, account) },
-	}
-	for op, call := range calls {
+	} {
 		t.Run(op, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
@@ -163,19 +137,16 @@ func TestTimeout(t *testing.T) {
 				expect := func(ctx context.Context, k *Keychain, after time.Duration, kind error, detail string) {
 					t.Helper()
 					start := time.Now()
-					wantError(t, call(ctx, k), op, kind, detail)
+					wantError(t, call(ctx, k), kind, detail)
 					if took := time.Since(start); took != after {
 						t.Errorf("returned after %v, want %v", took, after)
 					}
 				}
 				expect(t.Context(), k, time.Minute, ErrTimeout, "1m0s")
-				expect(t.Context(), k.WithTimeout(CacheTimeout), time.Second, ErrTimeout, "1s")
 				expect(t.Context(), k.WithTimeout(0), 0, ErrTimeout, "")
-
 				short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 				defer cancel()
-				expect(short, k, time.Millisecond, ErrTimeout, "timeout 1ms")
-
+				expect(short, k, time.Millisecond, ErrTimeout, "timeout 1ms") // the limit that ended it
 				cancelled, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Millisecond, cancel)
 				expect(cancelled, k, time.Millisecond, context.Canceled, "")
@@ -184,7 +155,10 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestGet_Panic(t *testing.T) {
+// An empty item signs nobody in. A panic of the library does not quote its values.
+func TestGet_Fails(t *testing.T) {
+	_, err := open(&fakeBackend{items: map[string]string{account: " \n"}}).Get(t.Context(), account)
+	wantError(t, err, ErrNotFound, "the item is empty")
 	k := open(&fakeBackend{hook: func(op, _ string, _ bool) error {
 		if op == "set" {
 			panic("cannot store " + canary.Reveal())
@@ -192,39 +166,9 @@ func TestGet_Panic(t *testing.T) {
 		var v any = "a string"
 		return fmt.Errorf("%v", v.([]int))
 	}})
-	_, err := k.Get(t.Context(), account)
-	wantError(t, err, "get", ErrFailed, "unexpected reply: interface conversion")
-	wantError(t, k.Set(t.Context(), account, canary), "set", ErrFailed, "unexpected reply")
-}
-
-func TestItemLimit(t *testing.T) {
-	for goos, want := range map[string]int{"windows": 2400, "darwin": 2400, "linux": 64 << 10, "freebsd": 64 << 10} {
-		if got := itemLimit(goos); got != want {
-			t.Errorf("%s: got %d, want %d", goos, got, want)
-		}
-	}
-}
-
-func TestSet_Fails(t *testing.T) {
-	ctx := t.Context()
-	f := &fakeBackend{}
-	if err := open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem))); err != nil {
-		t.Errorf("%d bytes: %v", maxItem, err)
-	}
-	f.hook = func(string, string, bool) error { t.Error("the backend was called"); return nil }
-	wantError(t, open(f).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem+1))), "set", ErrTooBig, fmt.Sprintf("%d bytes", maxItem+1))
-
-	wantError(t, open(&fakeBackend{altered: "something else"}).Set(ctx, account, canary), "set", ErrFailed, "reads back differently")
-	notStored := &fakeBackend{hook: fails("get", func() error { return fail(ErrNotFound, "") })}
-	wantError(t, open(notStored).Set(ctx, account, canary), "set", ErrFailed, "not stored")
-
-	for _, echo := range []error{fail(ErrFailed, "cannot store "+canary.Reveal()+" today"), errors.New("cannot store " + canary.Reveal() + " today")} {
-		k := open(&fakeBackend{hook: fails("set", func() error { return echo })})
-		wantError(t, k.Set(ctx, account, canary), "set", ErrFailed, "cannot store [redacted] today")
-	}
-}
-
-func TestGet_Accounts(t *testing.T) {
+	_, err = k.Get(t.Context(), account)
+	wantError(t, err, ErrFailed, "unexpected reply: interface conversion")
+	wantError(t, k.Set(t.Context(), account, canary), ErrFailed, "unexpected reply")
 	for account, want := range map[string]error{
 		"refresh:host:jürgen@example.com": ErrNotFound, // valid
 		strings.Repeat("x", maxAccount):   ErrNotFound,
@@ -240,16 +184,42 @@ func TestGet_Accounts(t *testing.T) {
 	}
 }
 
+func TestSet_Fails(t *testing.T) {
+	ctx := t.Context()
+	for goos, want := range map[string]int{"windows": 2400, "darwin": 2400, "linux": 64 << 10} {
+		if got := itemLimit(goos); got != want {
+			t.Errorf("%s: got %d, want %d", goos, got, want)
+		}
+	}
+	if err := open(&fakeBackend{}).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem))); err != nil {
+		t.Errorf("%d bytes: %v", maxItem, err)
+	}
+	fails := func(op string, err error) *fakeBackend {
+		return &fakeBackend{hook: func(called, _ string, _ bool) error {
+			if called != op {
+				return nil
+			}
+			return err
+		}}
+	}
+	unused := &fakeBackend{hook: func(string, string, bool) error { t.Error("the backend was called"); return nil }}
+	wantError(t, open(unused).Set(ctx, account, credential.NewSecret(strings.Repeat("x", maxItem+1))), ErrTooBig, fmt.Sprintf("%d bytes", maxItem+1))
+	wantError(t, open(&fakeBackend{altered: "something else"}).Set(ctx, account, canary), ErrFailed, "reads back differently")
+	wantError(t, open(fails("get", fail(ErrNotFound, ""))).Set(ctx, account, canary), ErrFailed, "not stored")
+	for _, echo := range []error{fail(ErrFailed, "cannot store "+canary.Reveal()+" today"), errors.New("cannot store " + canary.Reveal() + " today")} {
+		wantError(t, open(fails("set", echo)).Set(ctx, account, canary), ErrFailed, "cannot store [redacted] today")
+	}
+}
+
 func TestError(t *testing.T) {
 	if !errors.Is(ErrDismissed, ErrLocked) || errors.Is(ErrLocked, ErrDismissed) {
 		t.Error("ErrDismissed must be ErrLocked, but not vice versa")
 	}
-	err := wrapError(fail(ErrDismissed, "x\x1b[2J"), "get", account, time.Minute)
-	if got, want := err.Error(), `the keychain is locked: its dialog was dismissed or could not be shown (x\x1B[2J)`; got != want {
+	if got, want := fail(ErrDismissed, "x\x1b[2J").Error(), `the keychain is locked: its dialog was dismissed or could not be shown (x\x1B[2J)`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	var e *Error
-	if err := wrapError(errors.New(strings.Repeat("x", 10_000)), "get", account, time.Minute); !errors.As(err, &e) || len(e.Detail) != sanitize.MaxLine {
+	if err := wrapError(errors.New(strings.Repeat("x", 10_000)), time.Minute); !errors.As(err, &e) || len(e.Detail) != sanitize.MaxLine {
 		t.Errorf("got a detail of %d bytes, want %d", len(e.Detail), sanitize.MaxLine)
 	}
 	hints := map[string]bool{}

@@ -1,4 +1,4 @@
-//go:build linux || freebsd || openbsd || netbsd || dragonfly
+//go:build unix && !darwin
 
 package keychain
 
@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -15,6 +17,32 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
+
+const busVariable = "DBUS_SESSION_BUS_ADDRESS"
+
+// BusAddress returns the address of the session bus of user uid:
+// DBUS_SESSION_BUS_ADDRESS unless it is empty or "autolaunch:", else the socket
+// /run/user/UID/bus. If it is empty, there is no bus and no keychain.
+//
+// A program must set DBUS_SESSION_BUS_ADDRESS to the result, or unset it, before it uses
+// a Keychain: without an address godbus executes dbus-launch from PATH and sets the
+// variable.
+func BusAddress(environ func(string) string, uid int) string {
+	return busAddress(environ(busVariable), fmt.Sprintf("/run/user/%d/bus", uid))
+}
+
+func busAddress(address, socket string) string {
+	if isBusAddress(address) {
+		return address
+	}
+	if _, err := os.Stat(socket); err != nil {
+		return ""
+	}
+	return "unix:path=" + dbus.EscapeBusAddressValue(socket)
+}
+
+// isBusAddress reports whether godbus uses this address as it is.
+func isBusAddress(address string) bool { return address != "" && address != "autolaunch:" }
 
 // Names of the Secret Service API (freedesktop.org, Secret Service 0.2).
 const (
@@ -35,7 +63,7 @@ var promptSlot = make(chan struct{}, 1)
 // collection. Its items are the same.
 type secretService struct{ environ func(string) string }
 
-func newBackend(environ func(string) string) backend { return &secretService{environ} }
+func newBackend(environ func(string) string) backend { return secretService{environ} }
 
 // collection is the collection "login" or else the default one, as in go-keyring, with
 // its connection.
@@ -44,64 +72,66 @@ type collection struct {
 	object dbus.BusObject
 }
 
-func (b *secretService) open() (*collection, error) {
+func (b secretService) open() (collection, error) {
 	if !isBusAddress(b.environ(busVariable)) {
-		return nil, fail(ErrAbsent, "no session bus: "+busVariable+" is not set")
+		return collection{}, fail(ErrAbsent, "no session bus: "+busVariable+" is not set")
 	}
 	svc, err := ss.NewSecretService()
 	if err != nil {
-		return nil, fail(ErrAbsent, "no session bus: "+err.Error())
+		return collection{}, fail(ErrAbsent, "no session bus: "+err.Error())
 	}
 	// GetLoginCollection lists the collections. The first call must be a harmless one:
 	// gnome-keyring 42 may process it before it has registered the client, and then fails
 	// a search and crashes in OpenSession.
-	return &collection{svc, svc.GetLoginCollection()}, nil
+	return collection{svc, svc.GetLoginCollection()}, nil
 }
 
-func (b *secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {
+func (b secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {
 	c, err := b.open()
 	if err != nil {
 		return credential.Secret{}, err
 	}
 	secret, item, err := c.read(account)
-	if !prompt || !errors.Is(err, ErrLocked) {
-		return secret, err
+	if prompt && errors.Is(err, ErrLocked) {
+		if err := c.unlock(ctx, item); err != nil {
+			return credential.Secret{}, err
+		}
+		secret, _, err = c.read(account)
 	}
-	if err := c.unlock(ctx, item); err != nil {
-		return credential.Secret{}, err
-	}
-	secret, _, err = c.read(account)
 	return secret, err
 }
 
-func (b *secretService) set(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
+func (b secretService) set(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
 	c, err := b.open()
 	if err != nil {
 		return err
 	}
-	err = c.create(ctx, account, secret, prompt)
-	if !prompt || !errors.Is(err, ErrLocked) || errors.Is(err, ErrDismissed) {
+	session, err := c.OpenSession()
+	if err != nil {
+		return classify(err)
+	}
+	defer c.end(session)
+	label := "Password for '" + account + "' on '" + Service + "'"
+	value := ss.NewSecret(session.Path(), secret.Reveal())
+	err = c.create(ctx, label, account, value)
+	if !prompt || !errors.Is(err, ErrLocked) {
 		return err
 	}
 	if err := c.unlock(ctx, noPath); err != nil {
 		return err
 	}
-	return c.create(ctx, account, secret, true)
+	return withPrompt(ctx, func() error { return c.CreateItem(c.object, label, attributes(account), value) })
 }
 
 // remove searches again after deleting: go-keyring does not report that the user
 // dismissed the dialog.
-func (b *secretService) remove(ctx context.Context, account string) error {
+func (b secretService) remove(ctx context.Context, account string) error {
 	c, err := b.open()
 	if err != nil {
 		return err
 	}
-	if locked, err := c.locked(); err != nil && !isNoObject(err) {
-		return classify(err)
-	} else if locked {
-		if err := c.unlock(ctx, noPath); err != nil {
-			return err
-		}
+	if err := c.unlock(ctx, noPath); err != nil {
+		return err
 	}
 	item, err := c.find(account)
 	if err != nil {
@@ -117,7 +147,7 @@ func (b *secretService) remove(ctx context.Context, account string) error {
 }
 
 // list searches the login collection. A locked one may hide its items.
-func (b *secretService) list(context.Context) ([]string, error) {
+func (b secretService) list() (accounts []string, err error) {
 	c, err := b.open()
 	if err != nil {
 		return nil, err
@@ -132,21 +162,16 @@ func (b *secretService) list(context.Context) ([]string, error) {
 	if locked, err := c.locked(); err != nil || locked {
 		return nil, cmp.Or(classify(err), fail(ErrLocked, ""))
 	}
-	var accounts []string
 	for _, item := range items {
 		v, err := c.Object(serviceName, item).GetProperty(itemInterface + ".Attributes")
-		if isNoObject(err) { // deleted meanwhile
-			continue
-		}
-		if err != nil {
+		switch {
+		case isNoObject(err): // deleted meanwhile
+		case err != nil:
 			return nil, classify(err)
-		}
-		attributes, ok := v.Value().(map[string]string)
-		if !ok {
-			return nil, fail(ErrFailed, "property Attributes is not a map")
-		}
-		if account := attributes["username"]; checkAccount(account) == nil {
-			accounts = append(accounts, account)
+		default:
+			if account := v.Value().(map[string]string)["username"]; checkAccount(account) == nil {
+				accounts = append(accounts, account)
+			}
 		}
 	}
 	return accounts, nil
@@ -154,7 +179,7 @@ func (b *secretService) list(context.Context) ([]string, error) {
 
 // read never prompts: only Unlock and Prompt do, and GetSecret of a locked item is an
 // error.
-func (c *collection) read(account string) (credential.Secret, dbus.ObjectPath, error) {
+func (c collection) read(account string) (credential.Secret, dbus.ObjectPath, error) {
 	item, err := c.find(account)
 	if err != nil {
 		return credential.Secret{}, noPath, err
@@ -173,7 +198,7 @@ func (c *collection) read(account string) (credential.Secret, dbus.ObjectPath, e
 
 // find returns the item of account. It does not exist without a login collection, which
 // gnome-keyring creates at the first login or when the first item is stored.
-func (c *collection) find(account string) (dbus.ObjectPath, error) {
+func (c collection) find(account string) (dbus.ObjectPath, error) {
 	items, err := c.SearchItems(c.object, attributes(account))
 	switch {
 	case isNoObject(err):
@@ -183,68 +208,51 @@ func (c *collection) find(account string) (dbus.ObjectPath, error) {
 	case len(items) > 0:
 		return items[0], nil
 	}
-	// A locked collection may hide its items.
-	locked, err := c.locked()
-	switch {
-	case err != nil:
-		return noPath, classify(err)
-	case locked:
-		return noPath, fail(ErrLocked, "")
+	if locked, err := c.locked(); err != nil || locked { // a locked one may hide its items
+		return noPath, cmp.Or(classify(err), fail(ErrLocked, ""))
 	}
 	return noPath, fail(ErrNotFound, "")
 }
 
-func (c *collection) locked() (bool, error) {
+func (c collection) locked() (bool, error) {
 	v, err := c.object.GetProperty(collectionInterface + ".Locked")
 	if err != nil {
 		return false, err
 	}
-	locked, ok := v.Value().(bool)
-	if !ok {
-		return false, fail(ErrFailed, "property Locked is not a boolean")
-	}
-	return locked, nil
+	return v.Value().(bool), nil
 }
 
 // unlock unlocks the collection, or the item if the collection is not locked.
-func (c *collection) unlock(ctx context.Context, item dbus.ObjectPath) error {
+func (c collection) unlock(ctx context.Context, item dbus.ObjectPath) error {
 	return withPrompt(ctx, func() error {
 		target := c.object.Path()
-		if locked, err := c.locked(); err == nil && !locked {
-			if item == noPath {
-				return nil // unlocked by another call meanwhile
-			}
+		switch locked, err := c.locked(); {
+		case isNoObject(err), err == nil && !locked && item == noPath: // another call has unlocked it meanwhile
+			return nil
+		case err != nil:
+			return err
+		case !locked:
 			target = item
 		}
 		return c.Unlock(target)
 	})
 }
 
-// create stores the item as go-keyring does. Without prompt, it dismisses the dialog
-// that a service requests.
-func (c *collection) create(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
-	session, err := c.OpenSession()
-	if err != nil {
-		return classify(err)
-	}
-	defer c.end(session)
-	label := "Password for '" + account + "' on '" + Service + "'"
-	value := ss.NewSecret(session.Path(), secret.Reveal())
-	if prompt {
-		return withPrompt(ctx, func() error {
-			return collectionError(c.CreateItem(c.object, label, attributes(account), value))
-		})
-	}
+// create stores the item as go-keyring does, but dismisses the dialog that a service
+// requests.
+func (c collection) create(ctx context.Context, label, account string, value ss.Secret) error {
 	properties := map[string]dbus.Variant{
 		itemInterface + ".Label":      dbus.MakeVariant(label),
 		itemInterface + ".Attributes": dbus.MakeVariant(attributes(account)),
 	}
 	var item, asks dbus.ObjectPath
-	err = c.object.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
-	if err != nil {
-		return classify(collectionError(err))
-	}
-	if asks != noPath {
+	err := c.object.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
+	switch {
+	case isNoObject(err): // creating a collection would ask the user for a new password
+		return fail(ErrAbsent, "no login keyring to write to")
+	case err != nil:
+		return classify(err)
+	case asks != noPath:
 		c.Object(serviceName, asks).Go(promptInterface+".Dismiss", dbus.FlagNoReplyExpected, nil)
 		return fail(ErrLocked, "the keychain requires a confirmation")
 	}
@@ -252,7 +260,7 @@ func (c *collection) create(ctx context.Context, account string, secret credenti
 }
 
 // end closes a session without waiting for the reply.
-func (c *collection) end(session dbus.BusObject) {
+func (c collection) end(session dbus.BusObject) {
 	session.Go(sessionInterface+".Close", dbus.FlagNoReplyExpected, nil)
 }
 
@@ -277,15 +285,6 @@ func withPrompt(ctx context.Context, do func() error) error {
 // busError is the prefix of the error names of the D-Bus specification.
 const busError = "org.freedesktop.DBus.Error."
 
-// collectionError maps the error of a write to a missing collection. This package
-// cannot create one: it would have to ask the user for a new password.
-func collectionError(err error) error {
-	if isNoObject(err) {
-		return fail(ErrAbsent, "no login keyring to write to")
-	}
-	return err
-}
-
 // isNoObject reports whether the object of a call does not exist. gnome-keyring returns
 // UnknownMethod for a missing collection.
 func isNoObject(err error) bool {
@@ -304,6 +303,7 @@ func isNoObject(err error) bool {
 func classify(err error) error {
 	var own *Error
 	var reply dbus.Error
+	var op *net.OpError
 	switch {
 	case err == nil:
 		return nil
@@ -313,7 +313,7 @@ func classify(err error) error {
 		return fail(kindOf(reply.Name), reply.Name+": "+reply.Error())
 	case strings.HasPrefix(err.Error(), "failed to unlock correct collection"):
 		return fail(ErrDismissed, "")
-	case isConnectionError(err):
+	case errors.Is(err, io.EOF), errors.Is(err, dbus.ErrClosed), errors.As(err, &op):
 		return fail(ErrAbsent, "lost the connection to the session bus: "+err.Error())
 	}
 	return fail(ErrFailed, err.Error())
@@ -335,10 +335,4 @@ func kindOf(name string) error {
 		return ErrAbsent
 	}
 	return ErrFailed
-}
-
-// isConnectionError reports whether the bus failed, not the service.
-func isConnectionError(err error) bool {
-	var op *net.OpError
-	return errors.Is(err, io.EOF) || errors.Is(err, dbus.ErrClosed) || errors.As(err, &op)
 }

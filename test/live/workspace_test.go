@@ -101,7 +101,7 @@ func open(ctx context.Context, args []string, environ map[string]string) (*works
 	case config.SecretInFile:
 		w.secret, err = securefile.ReadSecret(s.Path, securefile.SecretRules{CredentialsDir: environ["CREDENTIALS_DIRECTORY"]})
 	case config.SecretInKeychain:
-		w.secret, err = keychain.Open(keychain.Options{Timeout: time.Minute, Environ: os.Getenv}).Get(ctx, w.conf.SecretAccount())
+		w.secret, err = keychain.Open(time.Minute, os.Getenv).Get(ctx, w.conf.SecretAccount())
 	default:
 		w.secret = s.Text
 	}

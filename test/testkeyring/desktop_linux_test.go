@@ -147,6 +147,6 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(d.procs.all[0].cmd.Process.Pid, d.procs.all[1].cmd.Process.Pid)
+	fmt.Println(d.daemons[0].cmd.Process.Pid, d.daemons[1].cmd.Process.Pid)
 	time.Sleep(time.Minute) // until we are killed
 }

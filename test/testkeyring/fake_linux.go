@@ -13,6 +13,9 @@ import (
 const (
 	sessionPath = dbus.ObjectPath("/org/freedesktop/secrets/session/s1")
 	promptPath  = dbus.ObjectPath("/org/freedesktop/secrets/prompt/p1")
+
+	api        = "org.freedesktop.Secret."
+	properties = "org.freedesktop.DBus.Properties"
 )
 
 // secret is the struct (oayays) of the Secret Service API.
@@ -30,7 +33,7 @@ type fake struct {
 	delay time.Duration
 	calls *counter
 	done  chan struct{}
-	once  sync.Once
+	stop  func()
 
 	mu     sync.Mutex
 	locked bool
@@ -45,8 +48,9 @@ type item struct {
 
 func newFake(conn *dbus.Conn, o Options, calls *counter) *fake {
 	f := &fake{conn: conn, mode: o.Mode, calls: calls, done: make(chan struct{}), items: map[dbus.ObjectPath]*item{}}
+	f.stop = sync.OnceFunc(func() { close(f.done) })
 	switch o.Mode {
-	case HungPrompt, Dismissed, Accepted, GarbagePrompt:
+	case HungPrompt, Dismissed, Accepted:
 		f.locked = true
 	case Slow:
 		f.delay = o.Delay
@@ -56,23 +60,24 @@ func newFake(conn *dbus.Conn, o Options, calls *counter) *fake {
 
 // own exports the objects and takes the name.
 func (f *fake) own() error {
-	const api = "org.freedesktop.Secret."
-	properties := map[string]any{"Get": f.property}
-	err := errors.Join(
-		f.conn.ExportMethodTable(map[string]any{"OpenSession": f.openSession, "Unlock": f.unlock}, servicePath, api+"Service"),
-		f.conn.ExportMethodTable(properties, servicePath, "org.freedesktop.DBus.Properties"),
-		f.conn.ExportMethodTable(map[string]any{"Close": f.closeSession}, sessionPath, api+"Session"),
-		f.conn.ExportMethodTable(map[string]any{"SearchItems": f.searchItems, "CreateItem": f.createItem}, loginPath, api+"Collection"),
-		f.conn.ExportMethodTable(properties, loginPath, "org.freedesktop.DBus.Properties"),
-		f.conn.ExportMethodTable(map[string]any{"Prompt": f.prompt, "Dismiss": f.dismiss}, promptPath, api+"Prompt"),
-	)
-	if err != nil {
-		return err
+	for _, x := range []struct {
+		path  dbus.ObjectPath
+		name  string
+		table map[string]any
+	}{
+		{servicePath, api + "Service", map[string]any{"OpenSession": f.openSession, "Unlock": f.unlock}},
+		{servicePath, properties, map[string]any{"Get": f.property}},
+		{sessionPath, api + "Session", map[string]any{"Close": func() *dbus.Error { f.enter("Close"); return nil }}},
+		{loginPath, api + "Collection", map[string]any{"SearchItems": f.searchItems, "CreateItem": f.createItem}},
+		{loginPath, properties, map[string]any{"Get": f.property}},
+		{promptPath, api + "Prompt", map[string]any{"Prompt": f.prompt, "Dismiss": func() *dbus.Error { f.enter("Dismiss"); return nil }}},
+	} {
+		if err := f.conn.ExportMethodTable(x.table, x.path, x.name); err != nil {
+			return err
+		}
 	}
 	return ownName(f.conn, serviceName)
 }
-
-func (f *fake) stop() { f.once.Do(func() { close(f.done) }) }
 
 func (f *fake) setLocked(locked bool) {
 	f.mu.Lock()
@@ -99,12 +104,10 @@ func (f *fake) property(iface, name string) (dbus.Variant, *dbus.Error) {
 	f.enter(name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case name == "Collections" && f.mode == Garbage:
-		return dbus.MakeVariant("none of your business"), nil
-	case name == "Collections":
+	switch name {
+	case "Collections":
 		return dbus.MakeVariant([]dbus.ObjectPath{loginPath}), nil
-	case name == "Locked":
+	case "Locked":
 		return dbus.MakeVariant(f.locked), nil
 	}
 	return dbus.Variant{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{iface + "." + name})
@@ -115,11 +118,6 @@ func (f *fake) openSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath,
 	return dbus.MakeVariant(""), sessionPath, nil
 }
 
-func (f *fake) closeSession() *dbus.Error {
-	f.enter("Close")
-	return nil
-}
-
 func (f *fake) unlock(objects []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
 	f.enter("Unlock")
 	f.mu.Lock()
@@ -127,37 +125,21 @@ func (f *fake) unlock(objects []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.Object
 	if f.locked {
 		return []dbus.ObjectPath{}, promptPath, nil
 	}
-	known := []dbus.ObjectPath{}
-	for _, o := range objects {
-		if o == loginPath || f.items[o] != nil {
-			known = append(known, o)
-		}
-	}
-	return known, noPath, nil
+	return objects, noPath, nil
 }
 
 // prompt completes by a signal, as the mode has it.
 func (f *fake) prompt(string) *dbus.Error {
 	f.enter("Prompt")
+	dismissed, result := true, []dbus.ObjectPath{}
 	switch f.mode {
 	case HungPrompt:
+		return nil
 	case Accepted:
 		f.setLocked(false)
-		go f.complete(false, dbus.MakeVariant([]dbus.ObjectPath{loginPath}))
-	case GarbagePrompt:
-		go f.complete("yes", int32(7))
-	default:
-		go f.complete(true, dbus.MakeVariant([]dbus.ObjectPath{}))
+		dismissed, result = false, []dbus.ObjectPath{loginPath}
 	}
-	return nil
-}
-
-func (f *fake) complete(values ...any) {
-	_ = f.conn.Emit(promptPath, "org.freedesktop.Secret.Prompt.Completed", values...) // fails only when we are closed
-}
-
-func (f *fake) dismiss() *dbus.Error {
-	f.enter("Dismiss")
+	go func() { _ = f.conn.Emit(promptPath, api+"Prompt.Completed", dismissed, dbus.MakeVariant(result)) }() // fails only when we are closed
 	return nil
 }
 
@@ -167,35 +149,24 @@ func (f *fake) searchItems(want map[string]string) ([]dbus.ObjectPath, *dbus.Err
 	defer f.mu.Unlock()
 	found := []dbus.ObjectPath{}
 	for path, it := range f.items {
-		if matches(it.attributes, want) {
+		both := maps.Clone(it.attributes)
+		if maps.Copy(both, want); maps.Equal(both, it.attributes) {
 			found = append(found, path)
 		}
 	}
 	return found, nil
 }
 
-func matches(has, want map[string]string) bool {
-	for k, v := range want {
-		if has[k] != v {
-			return false
-		}
-	}
-	return true
-}
-
-func (f *fake) createItem(properties map[string]dbus.Variant, s secret, replace bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
+func (f *fake) createItem(values map[string]dbus.Variant, s secret, replace bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
 	f.enter("CreateItem")
-	attributes, ok := properties["org.freedesktop.Secret.Item.Attributes"].Value().(map[string]string)
+	attributes, ok := values[api+"Item.Attributes"].Value().(map[string]string)
 	if !ok {
 		return noPath, noPath, dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs", []any{"no attributes"})
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.locked:
+	if f.locked {
 		return noPath, noPath, isLocked()
-	case f.mode == Forgetful:
-		s.Value = append([]byte("not "), s.Value...)
 	}
 	for path, it := range f.items {
 		if replace && maps.Equal(it.attributes, attributes) {
@@ -209,12 +180,14 @@ func (f *fake) createItem(properties map[string]dbus.Variant, s secret, replace 
 	f.next++
 	path := dbus.ObjectPath(fmt.Sprintf("%s/%d", loginPath, f.next))
 	f.items[path] = &item{attributes, s.Value}
-	table := map[string]any{
-		"GetSecret": func(session dbus.ObjectPath) (secret, *dbus.Error) { return f.getSecret(path, session) },
-		"Delete":    func() (dbus.ObjectPath, *dbus.Error) { return f.remove(path) },
-	}
-	err := errors.Join(f.conn.ExportMethodTable(table, path, "org.freedesktop.Secret.Item"),
-		f.conn.ExportMethodTable(map[string]any{"Get": func(string, string) (dbus.Variant, *dbus.Error) { return dbus.MakeVariant(attributes), nil }}, path, "org.freedesktop.DBus.Properties"))
+	err := errors.Join(
+		f.conn.ExportMethodTable(map[string]any{
+			"GetSecret": func(session dbus.ObjectPath) (secret, *dbus.Error) { return f.getSecret(path, session) },
+			"Delete":    func() (dbus.ObjectPath, *dbus.Error) { return f.remove(path) },
+		}, path, api+"Item"),
+		f.conn.ExportMethodTable(map[string]any{
+			"Get": func(string, string) (dbus.Variant, *dbus.Error) { return dbus.MakeVariant(attributes), nil },
+		}, path, properties))
 	if err != nil {
 		return noPath, noPath, dbus.MakeFailedError(err)
 	}
@@ -228,7 +201,7 @@ func (f *fake) getSecret(path, session dbus.ObjectPath) (secret, *dbus.Error) {
 	it := f.items[path]
 	switch {
 	case it == nil:
-		return secret{Session: noPath}, dbus.NewError("org.freedesktop.Secret.Error.NoSuchObject", []any{string(path)})
+		return secret{Session: noPath}, dbus.NewError(api+"Error.NoSuchObject", []any{string(path)})
 	case f.locked:
 		return secret{Session: noPath}, isLocked()
 	}
@@ -250,7 +223,7 @@ func (f *fake) remove(path dbus.ObjectPath) (dbus.ObjectPath, *dbus.Error) {
 }
 
 func isLocked() *dbus.Error {
-	return dbus.NewError("org.freedesktop.Secret.Error.IsLocked", []any{"the collection is locked"})
+	return dbus.NewError(api+"Error.IsLocked", []any{"the collection is locked"})
 }
 
 // counter counts by name.
@@ -258,8 +231,6 @@ type counter struct {
 	mu sync.Mutex
 	n  map[string]int
 }
-
-func newCounter() *counter { return &counter{n: map[string]int{}} }
 
 func (c *counter) add(name string) {
 	c.mu.Lock()

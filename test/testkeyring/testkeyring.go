@@ -37,13 +37,6 @@ const (
 	Asking Mode = "asking"
 	// Slow is unlocked and takes Options.Delay for each answer.
 	Slow Mode = "slow"
-	// Forgetful is unlocked and stores each secret altered.
-	Forgetful Mode = "forgetful"
-	// Garbage answers the property Collections with a string.
-	Garbage Mode = "garbage"
-	// GarbagePrompt is locked, and its prompt completes with values of the
-	// wrong types.
-	GarbagePrompt Mode = "garbage-prompt"
 )
 
 // Options of Start.

@@ -70,9 +70,8 @@ func (e *Environment) sanitizeProcess() {
 			_ = os.Unsetenv(name)
 		}
 	}
-	if address, ok := keychain.BusAddress(e.Env, os.Getuid()); !ok {
-		_ = os.Unsetenv("DBUS_SESSION_BUS_ADDRESS")
-	} else if address != "" {
+	_ = os.Unsetenv("DBUS_SESSION_BUS_ADDRESS")
+	if address := keychain.BusAddress(e.Env, os.Getuid()); address != "" {
 		_ = os.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
 	}
 }

@@ -79,8 +79,8 @@ func TestDescribe(t *testing.T) {
 		{&auth.NoLoginError{Host: "w.example", User: "ada"}, nil, "ada has not signed in at w.example", "login --user-login --host w.example"},
 		{&auth.NoLoginError{Host: "w.example", User: "ada"}, func(c *config.Config) { c.User.Source.Origin, c.Auth.Value = config.FromEnvironment, "" }, "", "; or give --client-id (DATABRICKS_CLIENT_ID) for a service principal"},
 		{&auth.NoLoginError{Host: "w.example", Others: []string{"ada", "bob"}}, nil, "several users have signed in at w.example: ada, bob", "choose one with --user"},
-		{&auth.NoLoginError{Host: "w.example", User: "ada", Err: &keychain.Error{Op: "read", Err: keychain.ErrLocked}}, nil, "no login of ada at w.example: ", "unlock the keychain"},
-		{&auth.NoLoginError{Host: "w.example", Err: &keychain.Error{Op: "read", Err: keychain.ErrAbsent}}, nil, "stored logins for w.example could not be read: ", "login --user-login --store file"},
+		{&auth.NoLoginError{Host: "w.example", User: "ada", Err: &keychain.Error{Err: keychain.ErrLocked}}, nil, "no login of ada at w.example: ", "unlock the keychain"},
+		{&auth.NoLoginError{Host: "w.example", Err: &keychain.Error{Err: keychain.ErrAbsent}}, nil, "stored logins for w.example could not be read: ", "login --user-login --store file"},
 		{&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: refused}, ofProd, "the login of ada at w.example has expired: HTTP 401 invalid_request: Refresh token is invalid", "sign in again with: lakebase-credential-helper login --user-login --profile prod"},
 		{&auth.FederationError{Claims: auth.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, nil, `(iss "i", sub "s\a", aud "a"): HTTP 401`, "federation policy"},
 
@@ -103,7 +103,7 @@ func TestDescribe(t *testing.T) {
 
 func TestDescribe_Keychain(t *testing.T) {
 	for _, kind := range []error{keychain.ErrNotFound, keychain.ErrLocked, keychain.ErrDismissed, keychain.ErrAbsent, keychain.ErrTimeout, keychain.ErrTooBig, keychain.ErrFailed} {
-		err := &keychain.Error{Op: "get", Account: "a", Err: kind, Detail: "words"}
+		err := &keychain.Error{Err: kind, Detail: "words"}
 		message, hint := Describe(err, testConf(nil))
 		checkForm(t, kind.Error(), message, hint)
 		message, hint = Describe(&auth.NoSecretError{Host: "w.example", ClientID: "client-1", Err: err}, testConf(nil))

@@ -77,7 +77,7 @@ func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (To
 // Index is the keychain's list of what is stored.
 func (s TokenStores) Index() keychain.Index { return s.index(s.Items) }
 
-func (s TokenStores) index(items keychain.Items) keychain.Index {
+func (s TokenStores) index(items *keychain.Keychain) keychain.Index {
 	if s.Dir == nil {
 		return keychain.NewIndex(items, "")
 	}

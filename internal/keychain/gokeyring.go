@@ -1,0 +1,41 @@
+//go:build darwin || windows
+
+package keychain
+
+import (
+	"context"
+
+	"github.com/zalando/go-keyring"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+)
+
+// goKeyring is the keychain as go-keyring accesses it.
+//
+// On macOS that is by /usr/bin/security. Items belong to that program, so all processes
+// of the user read them without a dialog. There is no known way to check without a dialog
+// whether the keychain is locked: a NonInteractive keychain relies on its timeout.
+//
+// The Windows Credential Manager never prompts, and is unlocked while the user is logged
+// on.
+type goKeyring struct{}
+
+func newBackend(func(string) string) backend { return goKeyring{} }
+
+func (goKeyring) get(_ context.Context, account string, _ bool) (credential.Secret, error) {
+	text, err := keyring.Get(Service, account)
+	return credential.NewSecret(text), classify(err)
+}
+
+func (goKeyring) set(_ context.Context, account string, secret credential.Secret, _ bool) error {
+	return classify(keyring.Set(Service, account, secret.Reveal()))
+}
+
+func (goKeyring) list() ([]string, error) { return nil, fail(ErrNoList, "") }
+
+func (goKeyring) remove(_ context.Context, account string) error {
+	return classify(keyring.Delete(Service, account))
+}
+
+// BusAddress returns "": the keychain of this system needs no bus.
+func BusAddress(func(string) string, int) string { return "" }
