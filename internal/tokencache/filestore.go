@@ -60,8 +60,9 @@ func (s FileStore) Delete(_ context.Context, ids ...string) error {
 func (s FileStore) List(context.Context) (ids []string, err error) {
 	names, err := s.Dir.Names()
 	for _, n := range names {
-		if id, ok := strings.CutPrefix(n, filePrefix); ok && strings.HasSuffix(id, fileSuffix) {
-			ids = append(ids, strings.TrimSuffix(id, fileSuffix))
+		id, isToken := strings.CutPrefix(n, filePrefix)
+		if id, isJSON := strings.CutSuffix(id, fileSuffix); isToken && isJSON {
+			ids = append(ids, id)
 		}
 	}
 	return ids, err

@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -11,19 +12,10 @@ import (
 
 const itemVersion = 1
 
-// item is the stored form of an Entry. It includes the fields of its key, which are
-// compared when it is read.
+// item is the stored form of an Entry.
 type item struct {
-	Version      int       `json:"version"`
-	Identity     string    `json:"identity"`
-	Host         string    `json:"host"`
-	WorkspaceID  string    `json:"workspace_id,omitempty"`
-	Principal    string    `json:"principal"`
-	Audience     string    `json:"audience,omitempty"`
-	Target       string    `json:"target"`
-	TTL          string    `json:"ttl,omitempty"`
-	Credential   string    `json:"credential"`
-	ReadOnly     bool      `json:"read_only,omitempty"`
+	Version int `json:"version"`
+	keyFields
 	Token        string    `json:"token"`
 	Minted       time.Time `json:"minted"`
 	Expires      time.Time `json:"expires"`
@@ -32,23 +24,32 @@ type item struct {
 	Fingerprint  string    `json:"fingerprint,omitempty"`
 }
 
-func ttlText(d time.Duration) string {
-	if d == 0 {
-		return ""
+// keyFields are those of an item's key, which are compared when it is read.
+type keyFields struct {
+	Identity    string `json:"identity"`
+	Host        string `json:"host"`
+	WorkspaceID string `json:"workspace_id,omitempty"`
+	Principal   string `json:"principal"`
+	Audience    string `json:"audience,omitempty"`
+	Target      string `json:"target"`
+	TTL         string `json:"ttl,omitempty"`
+	Credential  string `json:"credential"`
+	ReadOnly    bool   `json:"read_only,omitempty"`
+}
+
+func fieldsOf(key credential.Key) keyFields {
+	ttl := ""
+	if key.TTL != 0 {
+		ttl = key.TTL.String()
 	}
-	return d.String()
+	return keyFields{key.Identity, key.Host, key.WorkspaceID, key.Principal, key.Audience, key.Target, ttl, key.Credential, key.ReadOnly}
 }
 
 func encode(key credential.Key, e Entry) credential.Secret {
-	text, err := json.Marshal(item{
-		Version: itemVersion, Identity: key.Identity, Host: key.Host, WorkspaceID: key.WorkspaceID,
-		Principal: key.Principal, Audience: key.Audience, Target: key.Target, TTL: ttlText(key.TTL), Credential: key.Credential, ReadOnly: key.ReadOnly,
-		Token: e.Token.Value.Reveal(), Minted: e.Token.MintedAt.UTC(), Expires: e.Token.ExpiresAt.UTC(),
-		DatabaseHost: e.DatabaseHost, User: e.User, Fingerprint: e.Fingerprint,
+	text, _ := json.Marshal(item{ // cannot fail with strings and times
+		itemVersion, fieldsOf(key), e.Token.Value.Reveal(), e.Token.MintedAt.UTC(), e.Token.ExpiresAt.UTC(),
+		e.DatabaseHost, e.User, e.Fingerprint,
 	})
-	if err != nil { // not possible with strings and times
-		return credential.Secret{}
-	}
 	return credential.NewSecret(string(text))
 }
 
@@ -67,18 +68,14 @@ func parse(text credential.Secret) (item, error) {
 
 func decode(text credential.Secret, key credential.Key) (Entry, error) {
 	it, err := parse(text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Entry{}, err
-	}
-	if it.Identity != key.Identity || it.Host != key.Host || it.WorkspaceID != key.WorkspaceID || it.Principal != key.Principal ||
-		it.Audience != key.Audience || it.Target != key.Target || it.TTL != ttlText(key.TTL) || it.Credential != key.Credential || it.ReadOnly != key.ReadOnly {
+	case it.keyFields != fieldsOf(key):
 		return Entry{}, errForeign
 	}
-	return Entry{
-		Token:        credential.Token{Value: credential.NewSecret(it.Token), MintedAt: it.Minted, ExpiresAt: it.Expires},
-		DatabaseHost: it.DatabaseHost, User: it.User,
-		Fingerprint: it.Fingerprint,
-	}, nil
+	token := credential.Token{Value: credential.NewSecret(it.Token), MintedAt: it.Minted, ExpiresAt: it.Expires}
+	return Entry{Token: token, DatabaseHost: it.DatabaseHost, User: it.User, Fingerprint: it.Fingerprint}, nil
 }
 
 // Description describes a stored token without its secret.
@@ -94,14 +91,20 @@ type Description struct {
 	ExpiresAt    time.Time `json:"expires_at"`
 }
 
-func describe(text credential.Secret) (Description, error) {
-	it, err := parse(text)
+// Describe describes an item of a store.
+func Describe(ctx context.Context, s Store, id string) (Description, error) {
+	text, err := s.Get(ctx, id)
 	if err != nil {
 		return Description{}, err
 	}
+	return describe(text)
+}
+
+func describe(text credential.Secret) (Description, error) {
+	it, err := parse(text)
 	d := Description{Host: it.Host, Identity: it.Identity, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
 	if name, ok := strings.CutPrefix(it.Target, credential.InstancePrefix); ok {
 		d.Endpoint, d.Instance = "", name
 	}
-	return d, nil
+	return d, err
 }

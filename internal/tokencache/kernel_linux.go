@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,37 +33,25 @@ func OpenKernel() (Kernel, error) {
 	return Kernel{}, nil
 }
 
-// Inode numbers of the initial namespaces (Linux, include/linux/proc_ns.h).
+// The initial namespaces (Linux, include/linux/proc_ns.h).
 const (
-	initialUserNS = 0xEFFFFFFD
-	initialPIDNS  = 0xEFFFFFFC
+	initialUserNS = "user:[4026531837]"
+	initialPIDNS  = "pid:[4026531836]"
 )
 
 // KernelIsPrivate returns an error if processes of other containers may share the
 // user keyring: it belongs to a user ID of a user namespace, and containers usually
 // have a PID namespace of their own but the host's user namespace.
 func KernelIsPrivate() error {
-	user, err := namespace("user")
-	if err != nil {
-		return err
-	}
-	pid, err := namespace("pid")
-	if err != nil {
-		return err
-	}
-	if user == initialUserNS && pid != initialPIDNS {
+	user, userErr := os.Readlink("/proc/self/ns/user")
+	pid, pidErr := os.Readlink("/proc/self/ns/pid")
+	switch {
+	case userErr != nil || pidErr != nil:
+		return cmp.Or(userErr, pidErr)
+	case user == initialUserNS && pid != initialPIDNS:
 		return errors.New("kernel keyring: shared with other containers, which have the same user namespace")
 	}
 	return nil
-}
-
-func namespace(kind string) (uint64, error) {
-	var st syscall.Stat_t
-	path := "/proc/self/ns/" + kind
-	if err := syscall.Stat(path, &st); err != nil {
-		return 0, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return st.Ino, nil
 }
 
 // Get returns a key. It starts a thread only in a session without a link to the user

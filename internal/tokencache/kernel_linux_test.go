@@ -44,25 +44,21 @@ func testID(t *testing.T) string {
 	return id
 }
 
-func openKernel(t *testing.T) Kernel {
+func set(t *testing.T, id, value string, life time.Duration) {
 	t.Helper()
-	k, err := OpenKernel()
-	if err != nil {
+	if err := (Kernel{}).Set(t.Context(), id, credential.NewSecret(value), time.Now().Add(life)); err != nil {
 		t.Fatal(err)
 	}
-	return k
 }
 
 func TestKernel(t *testing.T) {
-	k, id := openKernel(t), testID(t)
+	k, id := Kernel{}, testID(t)
 	if _, err := k.Get(t.Context(), id); !IsMissing(err) {
 		t.Errorf("got %v, want a missing key", err)
 	}
 	large := strings.Repeat("x", 10_000)
 	for _, value := range []string{"first", "second", large} {
-		if err := k.Set(t.Context(), id, credential.NewSecret(value), time.Now().Add(time.Hour)); err != nil {
-			t.Fatal(err)
-		}
+		set(t, id, value, time.Hour)
 		if got, err := k.Get(t.Context(), id); err != nil || got.Reveal() != value {
 			t.Errorf("got %d bytes, %v; want %d", len(got.Reveal()), err, len(value))
 		}
@@ -83,10 +79,8 @@ func TestKernel(t *testing.T) {
 
 // The kernel removes expired keys: /proc/keys shows their remaining time.
 func TestKernel_Expiry(t *testing.T) {
-	k, id := openKernel(t), testID(t)
-	if err := k.Set(t.Context(), id, credential.NewSecret("x"), time.Now().Add(30*time.Minute)); err != nil {
-		t.Fatal(err)
-	}
+	k, id := Kernel{}, testID(t)
+	set(t, id, "x", 30*time.Minute)
 	keys, err := os.ReadFile("/proc/keys")
 	if err != nil {
 		t.Fatal(err)
@@ -99,9 +93,7 @@ func TestKernel_Expiry(t *testing.T) {
 	if !strings.Contains(string(keys), keyPrefix+id) {
 		t.Error("the key is not in /proc/keys")
 	}
-	if err := k.Set(t.Context(), id, credential.NewSecret("y"), time.Now().Add(1500*time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
+	set(t, id, "y", 1500*time.Millisecond)
 	for end := time.Now().Add(guard); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := k.Get(t.Context(), id); IsMissing(err) {
 			break
@@ -110,12 +102,8 @@ func TestKernel_Expiry(t *testing.T) {
 			t.Fatal("the key does not expire")
 		}
 	}
-	if err := k.Set(t.Context(), id, credential.NewSecret("z"), time.Now().Add(time.Hour)); err != nil {
-		t.Errorf("replacing an expired key: %v", err)
-	}
-	if err := k.Set(t.Context(), id+"-ended", credential.NewSecret("z"), time.Now()); err != nil {
-		t.Error(err)
-	}
+	set(t, id, "z", time.Hour) // replaces an expired key
+	set(t, id+"-ended", "z", 0)
 	if _, err := k.Get(t.Context(), id+"-ended"); !IsMissing(err) {
 		t.Errorf("expired token: got %v, want a missing key", err)
 	}
@@ -124,10 +112,8 @@ func TestKernel_Expiry(t *testing.T) {
 // Session keyrings made by systemd or a container runtime have no link to the user
 // keyring.
 func TestKernel_SessionKeyring(t *testing.T) {
-	k, id := openKernel(t), testID(t)
-	if err := k.Set(t.Context(), id, credential.NewSecret("shared"), time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	id := testID(t)
+	set(t, id, "shared", time.Hour)
 	for range 2 {
 		done := make(chan error)
 		var out []byte

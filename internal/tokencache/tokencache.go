@@ -119,10 +119,19 @@ func (c *Cache) lockMint(ctx context.Context, key credential.Key) (unlock func()
 // TryLock takes the named lock and reports false if another process holds it. It reports
 // true without a lock directory or support for locks.
 func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
+	return c.takeLock(name, filelock.TryLock)
+}
+
+// WaitLock is like TryLock, but waits until ctx ends.
+func (c *Cache) WaitLock(ctx context.Context, name string) (unlock func(), ok bool) {
+	return c.takeLock(name, func(path string) (func(), bool, error) { return filelock.Lock(ctx, path) })
+}
+
+func (c *Cache) takeLock(name string, take func(path string) (func(), bool, error)) (unlock func(), ok bool) {
 	if c.o.LockDir == "" {
 		return func() {}, true
 	}
-	unlock, ok, err := filelock.TryLock(filepath.Join(c.o.LockDir, name))
+	unlock, ok, err := take(filepath.Join(c.o.LockDir, name))
 	if err != nil {
 		c.o.Observer.CacheFailed("taking a lock", err)
 		return unlock, true
@@ -130,7 +139,7 @@ func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
 	return unlock, ok
 }
 
-// Lock is like TryLock, but waits for half of the time left until the deadline of ctx
+// Lock is like WaitLock, but waits for half of the time left until the deadline of ctx
 // (30 s without a deadline), and then continues without the lock.
 func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
 	left := time.Minute
@@ -141,19 +150,6 @@ func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
 	defer cancel()
 	unlock, _ = c.WaitLock(ctx, name)
 	return unlock
-}
-
-// WaitLock is like TryLock, but waits until ctx ends.
-func (c *Cache) WaitLock(ctx context.Context, name string) (unlock func(), ok bool) {
-	if c.o.LockDir == "" {
-		return func() {}, true
-	}
-	unlock, ok, err := filelock.Lock(ctx, filepath.Join(c.o.LockDir, name))
-	if err != nil {
-		c.o.Observer.CacheFailed("taking a lock", err)
-		return unlock, true
-	}
-	return unlock, ok
 }
 
 // Lookup returns the stored entry of key, without any criteria.
@@ -205,13 +201,4 @@ func usable(err error) bool {
 func IsMissing(err error) bool {
 	var m interface{ Missing() bool }
 	return errors.As(err, &m) && m.Missing()
-}
-
-// Describe describes an item of a store.
-func Describe(ctx context.Context, s Store, id string) (Description, error) {
-	text, err := s.Get(ctx, id)
-	if err != nil {
-		return Description{}, err
-	}
-	return describe(text)
 }

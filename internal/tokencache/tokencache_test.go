@@ -106,18 +106,6 @@ func TestGet_Cached(t *testing.T) {
 	}
 }
 
-func TestGet_NotMatching(t *testing.T) {
-	for name, want := range map[string]Criteria{"refused": {Refused: credential.NewSecret(tokenText)}, "fingerprint": {Fingerprint: "other"},
-		"host": {DatabaseHost: func(string) bool { return false }}} {
-		c := newCache(holding(changed(t, "", nil)), t.TempDir(), newEvents())
-		r, err := c.Get(t.Context(), key, want, minting("new"))
-		stored, _ := c.Lookup(t.Context(), key)
-		if err != nil || r.Cached || r.Token.Value.Reveal() != "new" || stored.Token.Value.Reveal() != "new" {
-			t.Errorf("%s: got %+v, %v, stored %+v; want a new token stored", name, r, err, stored)
-		}
-	}
-}
-
 // One of several concurrent processes mints; if that fails, another one does.
 func TestGet_OneMint(t *testing.T) {
 	boom := errors.New("boom")
@@ -177,31 +165,39 @@ func TestGet_LockHeld(t *testing.T) {
 	}
 }
 
-// A store or lock that fails does not fail Get.
-func TestGet_Failures(t *testing.T) {
+// A store or lock that fails does not fail Get, and what cannot be used is replaced.
+func TestGet_Mints(t *testing.T) {
 	broken := errors.New("the store is broken")
+	ours := func() *memory { return holding(changed(t, "", nil)) }
 	for _, c := range []struct {
 		name          string
 		store         *memory
+		want          Criteria
 		lockDir       string
 		reads, writes int
 		report        string
 	}{
-		{"write fails", &memory{setErr: broken}, t.TempDir(), 2, 1, "storing the token: the store is broken"},
-		{"read fails: no lock, no write", &memory{getErr: broken}, t.TempDir(), 1, 0, "reading the cached token: the store is broken"},
-		{"locked: a mint may unlock it", &memory{getErr: lockedError{}}, t.TempDir(), 2, 1, "the store is locked"},
-		{"foreign item is replaced", holding(changed(t, "host", "other")), t.TempDir(), 2, 1, "item of another target"},
-		{"unreadable item is replaced", holding("x"), t.TempDir(), 2, 1, "unreadable item"},
-		{"no lock directory", &memory{}, "", 2, 1, "[]"},
-		{"lock fails", &memory{}, t.TempDir() + "/missing", 2, 1, "taking a lock"},
+		{"refused", ours(), Criteria{Refused: credential.NewSecret(tokenText)}, t.TempDir(), 2, 1, "[]"},
+		{"other secret", ours(), Criteria{Fingerprint: "other"}, t.TempDir(), 2, 1, "[]"},
+		{"write fails", &memory{setErr: broken}, criteria, t.TempDir(), 2, 1, "storing the token: the store is broken"},
+		{"read fails: no lock, no write", &memory{getErr: broken}, criteria, t.TempDir(), 1, 0, "reading the cached token: the store is broken"},
+		{"locked: a mint may unlock it", &memory{getErr: lockedError{}}, criteria, t.TempDir(), 2, 1, "the store is locked"},
+		{"foreign item", holding(changed(t, "host", "other")), criteria, t.TempDir(), 2, 1, "item of another target"},
+		{"unreadable item", holding("x"), criteria, t.TempDir(), 2, 1, "unreadable item"},
+		{"no lock directory", &memory{}, criteria, "", 2, 1, "[]"},
+		{"lock fails", &memory{}, criteria, t.TempDir() + "/missing", 2, 1, "taking a lock"},
 	} {
 		events := newEvents()
-		r, err := newCache(c.store, c.lockDir, events).Get(t.Context(), key, criteria, minting("new"))
-		if err != nil || r.Token.Value.Reveal() != "new" {
+		cache := newCache(c.store, c.lockDir, events)
+		r, err := cache.Get(t.Context(), key, c.want, minting("new"))
+		if err != nil || r.Cached || r.Token.Value.Reveal() != "new" {
 			t.Errorf("%s: got %+v, %v; want a new token", c.name, r, err)
 		}
 		if c.store.reads != c.reads || c.store.writes != c.writes || !strings.Contains(events.String(), c.report) {
 			t.Errorf("%s: got %d reads, %d writes, reported %s; want %d, %d, %q", c.name, c.store.reads, c.store.writes, events, c.reads, c.writes, c.report)
+		}
+		if stored, _ := cache.Lookup(t.Context(), key); c.store.getErr == nil && c.store.setErr == nil && stored.Token.Value.Reveal() != "new" {
+			t.Errorf("%s: stored %+v", c.name, stored)
 		}
 	}
 }
@@ -214,9 +210,6 @@ func TestGet_MintError(t *testing.T) {
 			if !errors.Is(err, boom) {
 				t.Errorf("got %v, want %v", err, boom)
 			}
-		}
-		if r, err := newCache(s, dir, newEvents()).Get(t.Context(), key, criteria, minting("new")); err != nil || r.Cached {
-			t.Errorf("got %+v, %v; want a new token", r, err)
 		}
 	}
 }
@@ -261,111 +254,43 @@ func TestItem_InstanceAndReadOnly(t *testing.T) {
 }
 
 func TestFileStore(t *testing.T) {
-	s := FileStore{openDir(t)}
-	id := key.ID()
+	dir, err := securefile.OpenDir([]string{filepath.Join(t.TempDir(), "private")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	s, id := FileStore{dir}, key.ID()
 	if _, err := s.Get(t.Context(), id); !IsMissing(err) {
 		t.Errorf("got %v, want a missing item", err)
 	}
-	if err := s.Set(t.Context(), id, credential.NewSecret("x"), time.Time{}); err != nil {
-		t.Fatal(err)
+	for _, size := range []int{1, 2401, maxItem} { // 2,400 is the limit of other platforms' keychains
+		want := credential.NewSecret(strings.Repeat("x", size))
+		if err := s.Set(t.Context(), id, want, time.Now()); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if got, err := s.Get(t.Context(), id); err != nil || !got.Equal(want) {
+			t.Errorf("%d bytes: got %d, %v", size, len(got.Reveal()), err)
+		}
 	}
-	if got, err := s.Get(t.Context(), id); err != nil || got.Reveal() != "x" {
-		t.Errorf("got %v, want the item", err)
+	if err := s.Set(t.Context(), id, credential.NewSecret(strings.Repeat("x", maxItem+1)), time.Now()); !errors.Is(err, ErrTooBig) {
+		t.Errorf("got %v, want %v", err, ErrTooBig)
+	}
+	if err := dir.WriteFile("other.json", nil); err != nil {
+		t.Fatal(err)
 	}
 	if ids, err := s.List(t.Context()); err != nil || len(ids) != 1 || ids[0] != id {
 		t.Errorf("got %v, %v; want %s", ids, err, id)
+	}
+	if err := os.Chmod(filepath.Join(dir.Path(), filePrefix+id+fileSuffix), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), id); !errors.Is(err, errUnreadable) {
+		t.Errorf("got %v for a file that others can read, want %v", err, errUnreadable)
 	}
 	if err := s.Delete(t.Context(), id, "never"); err != nil {
 		t.Error(err)
 	}
 	if ids, err := s.List(t.Context()); err != nil || len(ids) != 0 {
 		t.Errorf("got %v, %v after Delete; want none", ids, err)
-	}
-	if err := s.Dir.WriteFile("token-"+id+".json", make([]byte, maxItem+1)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Get(t.Context(), id); !errors.Is(err, errUnreadable) {
-		t.Errorf("got %v for a file that is too large, want %v", err, errUnreadable)
-	}
-}
-
-// Only a FileStore writes the token to a file.
-func TestGet_FilesWithToken(t *testing.T) {
-	dir := openDir(t)
-	for _, c := range []struct {
-		Store
-		want int
-	}{{&memory{}, 0}, {FileStore{dir}, 1}} {
-		if _, err := newCache(c.Store, dir.Path(), newEvents()).Get(t.Context(), key, criteria, minting(tokenText)); err != nil {
-			t.Fatal(err)
-		}
-		names, err := dir.Names()
-		if err != nil || len(names) != c.want+1 { // and the lock
-			t.Errorf("got %v, %v; want %d files", names, err, c.want+1)
-		}
-		found := 0
-		for _, n := range names {
-			if data, err := os.ReadFile(filepath.Join(dir.Path(), n)); err != nil {
-				t.Error(err)
-			} else if strings.Contains(string(data)+n, tokenText) {
-				found++
-			}
-		}
-		if found != c.want {
-			t.Errorf("got %d files with the token, want %d", found, c.want)
-		}
-	}
-}
-
-// decode returns the entry that was encoded, or an error that does not quote the item.
-func FuzzItem(f *testing.F) {
-	for _, text := range []string{
-		encode(key, entry("token-of-the-corpus")).Reveal(), `{"version":2}`, `{"version":"2"}`, `{}`, `null`, `[`, "\x00", `{"token":{"a":[[[]]]}}`,
-		strings.Replace(encode(key, entry("x")).Reveal(), "h.example", "other.example", 1),
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		e, err := decode(credential.NewSecret(text), key)
-		d, described := describe(credential.NewSecret(text))
-		if err != nil {
-			if err != errForeign && err != errUnreadable || (err == errUnreadable) != (described != nil) {
-				t.Fatalf("got decode error %v, describe error %v", err, described)
-			}
-			return
-		}
-		if described != nil || d.Host != key.Host || d.ClientID != key.Principal || d.Endpoint != key.Target {
-			t.Fatalf("got description %+v, %v; want that of %+v", d, described, key)
-		}
-		if y := e.Token.ExpiresAt.Year(); y < 0 || y > 9999 { // not valid in JSON
-			return
-		}
-		again, err := decode(encode(key, e), key)
-		if err != nil || !again.Token.Value.Equal(e.Token.Value) || !again.Token.ExpiresAt.Equal(e.Token.ExpiresAt) ||
-			!again.Token.MintedAt.Equal(e.Token.MintedAt) || again.User != e.User || again.DatabaseHost != e.DatabaseHost || again.Fingerprint != e.Fingerprint {
-			t.Fatalf("got %+v, %v; want %+v", again, err, e)
-		}
-	})
-}
-
-// A token of more than 2,400 bytes, which is the limit of other platforms' keychains, is kept.
-func TestFileStore_LargeToken(t *testing.T) {
-	d, err := securefile.OpenDir([]string{t.TempDir() + "/run"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	s := FileStore{Dir: d}
-	for _, size := range []int{2401, 20_000, maxItem} {
-		want := credential.NewSecret(strings.Repeat("x", size))
-		if err := s.Set(t.Context(), "id", want, time.Now()); err != nil {
-			t.Errorf("%d bytes: %v", size, err)
-		}
-		if got, err := s.Get(t.Context(), "id"); err != nil || !got.Equal(want) {
-			t.Errorf("%d bytes: got %d, %v", size, len(got.Reveal()), err)
-		}
-	}
-	if err := s.Set(t.Context(), "id", credential.NewSecret(strings.Repeat("x", maxItem+1)), time.Now()); !errors.Is(err, ErrTooBig) {
-		t.Errorf("got %v, want %v", err, ErrTooBig)
 	}
 }
