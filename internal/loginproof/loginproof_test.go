@@ -14,23 +14,17 @@ import (
 
 var key = credential.Key{Identity: "oauth-m2m", Host: "h.example", Principal: "c", Target: "projects/p/branches/b/endpoints/e", Credential: "database"}
 
-func openDir(t *testing.T) *securefile.Dir {
-	t.Helper()
-	dir, err := securefile.OpenDir([]string{filepath.Join(t.TempDir(), "private")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = dir.Close() })
-	return dir
-}
-
 func testLogin() Login {
 	return Login{Host: "h", HostAddr: "10.0.0.1", Database: "d", User: "u", SSLMode: "verify-full", SSLRootCert: "/r.pem", Port: 5432, Token: credential.NewSecret("eyJ-token")}
 }
 
 func TestProofs(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	dir := openDir(t)
+	dir, err := securefile.OpenDir([]string{filepath.Join(t.TempDir(), "private")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
 	c := New(dir, func() time.Time { return now })
 	if c.Recent(key, testLogin()) {
 		t.Error("got a recent login, want none")
@@ -72,6 +66,9 @@ func TestProofs(t *testing.T) {
 		t.Error("a login of another target is recent")
 	}
 	name := filepath.Join(dir.Path(), fileName(key))
+	if data, err := os.ReadFile(name); err != nil || len(data) == 0 || strings.Contains(string(data), testLogin().Token.Reveal()) {
+		t.Errorf("got %q, %v; want a record without the token", data, err)
+	}
 	for _, text := range []string{"", "x", testLogin().digest(), testLogin().digest() + " x", strings.Repeat("9", 300)} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -80,18 +77,7 @@ func TestProofs(t *testing.T) {
 			t.Errorf("with the record %q: got a recent login, want none", text)
 		}
 	}
-}
-
-func TestRecord(t *testing.T) {
 	if p := New(nil, time.Now); p.Record(key, testLogin()) != nil || p.Recent(key, testLogin()) {
 		t.Error("got an error or a recent login without a directory")
-	}
-	dir := openDir(t)
-	if err := New(dir, time.Now).Record(key, testLogin()); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(filepath.Join(dir.Path(), fileName(key)))
-	if err != nil || len(data) == 0 || strings.Contains(string(data), testLogin().Token.Reveal()) {
-		t.Errorf("got %q, %v; want a record without the token", data, err)
 	}
 }

@@ -3,7 +3,6 @@ package retry
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,30 +21,24 @@ var (
 // judge retries everything but errRefused.
 func judge(err error) Verdict { return Verdict{Retry: !errors.Is(err, errRefused)} }
 
-// server fails with errs in turn, then succeeds. Without an end it stays busy.
+// server is busy for a number of calls, then succeeds.
 type server struct {
-	errs    []error
-	endless bool
-	start   time.Time
-	calls   []time.Duration
+	busy  int
+	start time.Time
+	calls []time.Duration
 }
 
-func newServer(errs ...error) *server { return &server{errs: errs, start: time.Now()} }
-
-func busyServer() *server { return &server{endless: true, start: time.Now()} }
+func newServer(busy int) *server { return &server{busy: busy, start: time.Now()} }
 
 func (s *server) call(context.Context) (string, error) {
 	s.calls = append(s.calls, time.Since(s.start).Truncate(time.Millisecond))
-	if s.endless {
+	if len(s.calls) <= s.busy {
 		return "", errBusy
 	}
-	if len(s.errs) == 0 {
-		return "token", nil
-	}
-	err := s.errs[0]
-	s.errs = s.errs[1:]
-	return "", err
+	return "token", nil
 }
+
+const forever = 1000
 
 // within runs f on a fake clock, with a context that expires after d.
 func within(t *testing.T, d time.Duration, f func(t *testing.T, ctx context.Context)) {
@@ -134,92 +127,65 @@ func TestSchedule_Jitter(t *testing.T) {
 	}
 }
 
-func TestDo_WaitsGrowUntilSuccess(t *testing.T) {
-	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-		s := newServer(errBusy, errBusy, errBusy, errBusy, errBusy, errBusy, errBusy, errBusy)
-		got, err := Do(ctx, exact(Exchange()), s.call, judge)
-		if err != nil || got != "token" {
-			t.Fatalf("got %q, %v", got, err)
-		}
-		equal(t, "calls", s.calls, ms(0, 200, 600, 1400, 3000, 6200, 11200, 16200, 21200))
-	})
-}
-
-func TestDo_RefusalIsFinal(t *testing.T) {
-	for _, errs := range [][]error{{errRefused}, {errors.New("first"), errRefused}} {
-		within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-			s := newServer(errs...)
-			if _, err := Do(ctx, Exchange(), s.call, judge); err != errRefused {
-				t.Errorf("got error %v, want the refusal itself", err)
-			}
-			equal(t, "number of calls", len(s.calls), len(errs))
-		})
-	}
-}
-
-func TestDo_RetryAfter(t *testing.T) {
+func TestDo_Calls(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		after time.Duration
-		calls []time.Duration
-		fits  bool
+		name   string
+		budget time.Duration
+		busy   int
+		after  map[int]time.Duration // by the number of the call: what the server asks for
+		calls  []time.Duration
+		cause  Cause // empty for success
+		text   string
 	}{
-		{"longer than the schedule's wait", 3 * time.Second, ms(0, 3000), true},
-		{"shorter than the schedule's wait", 100 * time.Millisecond, ms(0, 200), true},
-		{"just within the time left", 10*time.Second - 1, ms(0, 9999), true},
-		{"all of the time left", 10 * time.Second, ms(0), false},
-		{"far too long", time.Hour, ms(0), false},
+		{"waits grow until success", time.Minute, 8, nil, ms(0, 200, 600, 1400, 3000, 6200, 11200, 16200, 21200), "", ""},
+		{"Retry-After is longer than the wait", 10 * time.Second, 1, map[int]time.Duration{1: 3 * time.Second}, ms(0, 3000), "", ""},
+		{"Retry-After is shorter", 10 * time.Second, 1, map[int]time.Duration{1: 100 * time.Millisecond}, ms(0, 200), "", ""},
+		{"Retry-After just fits", 10 * time.Second, 1, map[int]time.Duration{1: 10*time.Second - 1}, ms(0, 9999), "", ""},
+		{"Retry-After is all of the time left", 10 * time.Second, 1, map[int]time.Duration{1: 10 * time.Second}, ms(0), CauseRetryAfter,
+			"busy; gave up after 1 attempt in 0s: the server asks to wait for longer than the time that is left (10s)"},
+		// At 6.2 s the next wait is 5 s with 3.8 s left: then halves, down to the first wait.
+		{"last waits are cut", 10 * time.Second, forever, nil, ms(0, 200, 600, 1400, 3000, 6200, 8100, 9050, 9525, 9762), CauseBudget,
+			"busy; gave up after 10 attempts in 9.8s: no time left"},
+		{"but Retry-After is honoured", 10 * time.Second, forever, map[int]time.Duration{6: 3 * time.Second}, ms(0, 200, 600, 1400, 3000, 6200, 9200, 9600, 9800), CauseBudget,
+			"busy; gave up after 9 attempts in 9.8s: no time left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			within(t, 10*time.Second, func(t *testing.T, ctx context.Context) {
-				s := newServer(errors.New("429"))
-				got, err := Do(ctx, exact(Exchange()), s.call, func(error) Verdict { return Verdict{Retry: true, After: c.after} })
+			within(t, c.budget, func(t *testing.T, ctx context.Context) {
+				s := newServer(c.busy)
+				got, err := Do(ctx, exact(Exchange()), s.call, func(error) Verdict { return Verdict{Retry: true, After: c.after[len(s.calls)]} })
 				equal(t, "calls", s.calls, c.calls)
-				if c.fits {
+				if c.cause == "" {
 					if err != nil || got != "token" {
 						t.Errorf("got %q, %v", got, err)
 					}
 					return
 				}
-				e := wantCause(t, err, CauseRetryAfter)
-				if e.After != c.after || e.Elapsed != 0 || e.Last.Error() != "429" {
-					t.Errorf("got error %+v", e)
-				}
-				if want := "429; gave up after 1 attempt in 0s: the server asks to wait"; !strings.HasPrefix(err.Error(), want) {
-					t.Errorf("got error %q, want prefix %q", err, want)
+				e := wantCause(t, err, c.cause)
+				if e.Attempts != len(c.calls) || !errors.Is(err, errBusy) || errors.Is(err, context.DeadlineExceeded) || err.Error() != c.text {
+					t.Errorf("got error %v (%+v), want %s", err, e, c.text)
 				}
 			})
 		})
 	}
 }
 
-func TestDo_LastWaitIsCut(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		after time.Duration // asked for by the sixth failure, at 6.2 s
-		calls []time.Duration
-	}{
-		// At 6.2 s the next wait is 5 s with 3.8 s left: then halves, down to the first wait.
-		{"halves of the time left", 0, ms(0, 200, 600, 1400, 3000, 6200, 8100, 9050, 9525, 9762)},
-		{"but Retry-After is honoured", 3 * time.Second, ms(0, 200, 600, 1400, 3000, 6200, 9200, 9600, 9800)},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			within(t, 10*time.Second, func(t *testing.T, ctx context.Context) {
-				s := busyServer()
-				_, err := Do(ctx, exact(Exchange()), s.call, func(error) Verdict {
-					if len(s.calls) == 6 {
-						return Verdict{Retry: true, After: c.after}
-					}
-					return Verdict{Retry: true}
-				})
-				equal(t, "calls", s.calls, c.calls)
-				e := wantCause(t, err, CauseBudget)
-				if e.Attempts != len(c.calls) || !errors.Is(err, errBusy) || errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got error %+v", e)
-				}
-			})
-		})
-	}
+func TestDo_RefusalIsFinal(t *testing.T) {
+	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
+		n := 0
+		_, err := Do(ctx, Exchange(), func(context.Context) (int, error) {
+			if n++; n == 1 {
+				return 0, errBusy
+			}
+			return 0, errRefused
+		}, judge)
+		if err != errRefused || n != 2 {
+			t.Errorf("got error %v after %d calls, want the refusal itself after 2", err, n)
+		}
+		s := newServer(0)
+		if _, err := Do(context.Background(), Exchange(), s.call, judge); err != ErrNoDeadline || len(s.calls) != 0 {
+			t.Errorf("got error %v after %d calls, want ErrNoDeadline and none", err, len(s.calls))
+		}
+	})
 }
 
 func TestDo_ContextEndedBefore(t *testing.T) {
@@ -233,7 +199,7 @@ func TestDo_ContextEndedBefore(t *testing.T) {
 			want Cause
 			is   error
 		}{{canceled, CauseCanceled, context.Canceled}, {expired, CauseBudget, context.DeadlineExceeded}} {
-			s := newServer()
+			s := newServer(0)
 			_, err := Do(c.ctx, Exchange(), s.call, judge)
 			e := wantCause(t, err, c.want)
 			if e.Attempts != 0 || e.Last != nil || !errors.Is(err, c.is) || len(s.calls) != 0 {
@@ -246,27 +212,24 @@ func TestDo_ContextEndedBefore(t *testing.T) {
 	})
 }
 
+// A wait that ends together with the context may end by either.
 func TestDo_CanceledDuringWait(t *testing.T) {
-	within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-		ctx, cancel := context.WithCancel(ctx)
-		time.AfterFunc(2*time.Second, cancel)
-		_, err := Do(ctx, exact(Exchange()), busyServer().call, judge)
-		e := wantCause(t, err, CauseCanceled)
-		if !errors.Is(err, errBusy) || !errors.Is(err, context.Canceled) || e.Elapsed != 2*time.Second || e.Attempts != 4 {
-			t.Errorf("got error %+v", e)
+	for _, c := range []struct {
+		after    time.Duration
+		attempts int
+	}{{2 * time.Second, 4}, {200 * time.Millisecond, 0}} {
+		for range 25 {
+			within(t, time.Minute, func(t *testing.T, ctx context.Context) {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(c.after, cancel)
+				s := newServer(forever)
+				_, err := Do(ctx, exact(Exchange()), s.call, judge)
+				e := wantCause(t, err, CauseCanceled)
+				if !errors.Is(err, errBusy) || !errors.Is(err, context.Canceled) || e.Elapsed != c.after || c.attempts != 0 && e.Attempts != c.attempts {
+					t.Errorf("got error %+v", e)
+				}
+			})
 		}
-	})
-}
-
-// Timer and cancellation come together: the wait may end by either.
-func TestDo_CanceledAtEndOfWait(t *testing.T) {
-	for range 50 {
-		within(t, time.Minute, func(t *testing.T, ctx context.Context) {
-			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(200*time.Millisecond, cancel)
-			_, err := Do(ctx, exact(Exchange()), func(context.Context) (int, error) { return 0, errBusy }, judge)
-			wantCause(t, err, CauseCanceled)
-		})
 	}
 }
 
@@ -285,11 +248,4 @@ func TestDo_DeadlineDuringAttempt(t *testing.T) {
 			t.Errorf("got error %+v, want the first attempt's, as the second was cut short", e)
 		}
 	})
-}
-
-func TestDo_NoDeadline(t *testing.T) {
-	s := newServer()
-	if _, err := Do(context.Background(), Exchange(), s.call, judge); err != ErrNoDeadline || len(s.calls) != 0 {
-		t.Errorf("got error %v after calls %v, want ErrNoDeadline and none", err, s.calls)
-	}
 }
