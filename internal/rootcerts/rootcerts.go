@@ -5,6 +5,7 @@ package rootcerts
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -12,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
@@ -52,11 +55,11 @@ type WriteError struct {
 }
 
 func (e *WriteError) Error() string {
-	at := fmt.Sprintf("could not be written to %q", e.Dir)
-	if e.Dir == "" {
-		at = "could not be written to a file"
+	at := "a file"
+	if e.Dir != "" {
+		at = strconv.Quote(e.Dir)
 	}
-	return fmt.Sprintf("the system has no root certificates, and the built-in ones %s: %v", at, e.Err)
+	return fmt.Sprintf("the system has no root certificates, and the built-in ones could not be written to %s: %v", at, e.Err)
 }
 func (e *WriteError) Unwrap() error { return e.Err }
 
@@ -74,10 +77,7 @@ const BuiltIn = "built-in"
 // roots, which it writes to the cache directory. It never returns libpq's keyword
 // "system", which libpq before 16 takes for a file name. Errors: *Error, *WriteError.
 func (f Finder) Bundle(path string) (string, error) {
-	if path == "" {
-		path = f.SSLCertFile
-	}
-	if path == "" {
+	if path = cmp.Or(path, f.SSLCertFile); path == "" {
 		if path = f.system(); path != "" {
 			return path, nil
 		}
@@ -99,7 +99,7 @@ func (f Finder) system() string {
 		list = systemBundles
 	}
 	for _, path := range list {
-		if file, err := open(path); err == nil {
+		if file, err := securefile.OpenRegular(path, os.O_RDONLY); err == nil {
 			_ = file.Close()
 			return path
 		}
@@ -132,42 +132,49 @@ func (f Finder) writeMozillaRoots() (string, error) {
 	return path, nil
 }
 
-// cause returns the system's error of a file that could not be written.
+// cause removes the path from an error of a file that is shown with it.
 func cause(err error) error {
+	var path *fs.PathError
 	var file *securefile.Error
-	if !errors.As(err, &file) {
-		return err
-	}
-	if file.Err == nil {
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &file):
 		return errors.New(file.Reason)
 	}
-	return unwrapPath(file.Err)
+	return err
 }
 
 // builtIn returns the roots that this program contains.
 func builtIn() *x509.CertPool {
 	pool := x509.NewCertPool()
 	for root := range bundle.Roots() {
-		cert, err := x509.ParseCertificate(root.Certificate)
-		switch {
-		case err != nil: // a root that this version of Go does not take
-		case root.Constraint == nil:
-			pool.AddCert(cert)
-		default:
+		if cert, err := x509.ParseCertificate(root.Certificate); err == nil { // else this version of Go does not take it
 			pool.AddCertWithConstraint(cert, root.Constraint)
 		}
 	}
 	return pool
 }
 
-// Workspace returns the roots that verify the workspace: one bundle or the built-in
-// roots, and those at extra if it is not empty. It writes no file. A nil pool means
-// the platform's own verifier, which also rejects what its keychain distrusts.
+// Workspace returns the roots that verify the workspace: those of SSL_CERT_FILE, else
+// the platform's, else the built-in ones, and those at extra if it is not empty. It
+// writes no file. A nil pool means the platform's own verifier, which also rejects what
+// its keychain distrusts.
 func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
-	if platformVerifies && f.SSLCertFile == "" && extra == "" {
+	var pool *x509.CertPool
+	var err error
+	switch {
+	case f.SSLCertFile != "":
+		pool, err = Load(f.SSLCertFile)
+	case platformVerifies && extra == "":
 		return nil, nil
+	case platformVerifies:
+		if pool, err = x509.SystemCertPool(); err != nil {
+			err = &Error{"the system's store", err}
+		}
+	default:
+		pool, err = Load(cmp.Or(f.system(), BuiltIn))
 	}
-	pool, err := f.base()
 	if err == nil && extra != "" {
 		err = addFile(pool, extra)
 	}
@@ -175,26 +182,6 @@ func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 		return nil, err
 	}
 	return pool, nil
-}
-
-// base returns the roots of SSL_CERT_FILE, else the platform's, else the built-in ones.
-func (f Finder) base() (*x509.CertPool, error) {
-	path := f.SSLCertFile
-	if path == "" && platformVerifies {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, &Error{"the system's store", err}
-		}
-		return pool, nil
-	}
-	if path == "" {
-		path = f.system()
-	}
-	if path == "" {
-		return builtIn(), nil
-	}
-	pool := x509.NewCertPool()
-	return pool, addFile(pool, path)
 }
 
 // Load returns the certificates of the bundle at path, or the BuiltIn ones.
@@ -222,44 +209,19 @@ func addFile(pool *x509.CertPool, path string) error {
 
 // read reads a regular file of at most maxBundle bytes.
 func read(path string) ([]byte, error) {
-	file, err := open(path)
+	file, err := securefile.OpenRegular(path, os.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return nil, &Error{path, cause(err)}
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxBundle+1))
-	if err == nil && len(text) > maxBundle {
-		err = fmt.Errorf("more than %d bytes", maxBundle)
-	}
-	if err != nil {
-		return nil, &Error{path, unwrapPath(err)}
+	switch {
+	case err != nil:
+		return nil, &Error{path, cause(err)}
+	case len(text) > maxBundle:
+		return nil, &Error{path, fmt.Errorf("more than %d bytes", maxBundle)}
 	}
 	return text, nil
-}
-
-// open opens a regular file for reading. It checks that before, as opening a FIFO
-// may block.
-func open(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	var file *os.File
-	if err == nil {
-		file, err = os.Open(path)
-	}
-	if err != nil {
-		return nil, &Error{path, unwrapPath(err)}
-	}
-	return file, nil
-}
-
-// unwrapPath removes the path from an error that is shown with it.
-func unwrapPath(err error) error {
-	if p, ok := err.(*os.PathError); ok {
-		return p.Err
-	}
-	return err
 }
 
 // VerifyHint returns what to do about a certificate that no other roots would
