@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
@@ -38,14 +37,18 @@ func (d *Dir) NewRunDir() (*RunDir, error) {
 		return nil, systemError(d.path, err)
 	}
 	name := "run-" + strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
-	unlock, ok, err := filelock.TryLock(filepath.Join(d.path, runLockName(name)))
+	lock := runLockName(name)
+	temp := "." + lock + "." + rand.Text() // no sweep sees the lock before it is held
+	unlock, ok, err := filelock.TryLock(filepath.Join(d.path, temp))
 	r := &RunDir{parent: parent, name: name, unlock: unlock}
 	switch {
 	case err != nil && !errors.Is(err, errors.ErrUnsupported):
 	case err == nil && !ok:
-		err = fmt.Errorf("the lock of %s is held by another process", name)
+		err = fmt.Errorf("%s is locked by another process", temp)
 	default:
-		r.Dir, err = OpenDir([]string{filepath.Join(d.path, name)})
+		if err = parent.Rename(temp, lock); err == nil {
+			r.Dir, err = OpenDir([]string{filepath.Join(d.path, name)})
+		}
 	}
 	if err != nil {
 		_ = r.RemoveAll()
@@ -78,8 +81,7 @@ func removeRun(parent *os.Root, name string, unlock func()) error {
 
 // SweepRunDirs removes the directories of runs that were killed, and returns their
 // number. It never removes one whose run still exists or that is not a run's, and follows
-// no link. A lock may be young because its run has not locked it yet. Errors: the
-// system's; what could not be removed is left for the next sweep.
+// no link. Errors: the system's; what could not be removed is left for the next sweep.
 func (d *Dir) SweepRunDirs() (removed int, err error) {
 	names, err := readNames(d.root, maxScanned)
 	failed := []error{err}
@@ -89,7 +91,7 @@ func (d *Dir) SweepRunDirs() (removed int, err error) {
 			continue
 		}
 		info, err := d.root.Lstat(name)
-		if err != nil || !info.Mode().IsRegular() || info.Size() != 0 || time.Since(info.ModTime()) < abandonedAfter {
+		if err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
 			continue
 		}
 		if unlock, ok, err := filelock.TryLock(filepath.Join(d.path, name)); ok && err == nil {

@@ -3,6 +3,7 @@
 package securefile
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,25 +43,19 @@ func TestSweepRunDirs(t *testing.T) {
 	killed.unlock() // as the kernel does
 	defer killed.parent.Close()
 	defer killed.Close()
-	age(t, in(runLockName(alive.name)))
-	age(t, in(runLockName(killed.name)))
-
 	put(t, outside+"/file", "", 0o600)
 	must(t, os.Symlink(outside, in("run-linklink")), os.Symlink(outside+"/file", in(".run-linklock.lock")), syscall.Mkfifo(in(".run-fifofifo.lock"), 0o600))
-	age(t, put(t, in(".run-linklink.lock"), "", 0o600))
-	age(t, put(t, in(".run-onlylock.lock"), "", 0o600))
-	put(t, in("run-youngyou/file"), "", 0o600)
-	put(t, in(".run-youngyou.lock"), "", 0o600)
-	want := []string{alive.name, runLockName(alive.name), ".run-fifofifo.lock", "run-fifofifo", ".run-linklock.lock", "run-linklock", ".run-youngyou.lock", "run-youngyou"}
+	put(t, in(".run-linklink.lock"), "", 0o600)
+	put(t, in(".run-onlylock.lock"), "", 0o600)
+	want := []string{alive.name, runLockName(alive.name), ".run-fifofifo.lock", "run-fifofifo", ".run-linklock.lock", "run-linklock"}
 	for _, name := range []string{"run-fifofifo", "run-linklock", "run-aaaaaaaa", "run-data"} { // those without a lock are a service's own
 		put(t, in(name+"/file"), "", 0o600)
-		age(t, in(name))
 	}
-	for _, name := range []string{".run-data.lock", ".run-AAAAAAAA.lock", ".other.lock"} {
-		age(t, put(t, in(name), "", 0o600))
+	for _, name := range []string{".run-data.lock", ".run-AAAAAAAA.lock", ".other.lock", ".run-youngyou.lock." + rand.Text()} {
+		put(t, in(name), "", 0o600)
 		want = append(want, name)
 	}
-	age(t, put(t, in(".run-notempty.lock"), "x", 0o600))
+	put(t, in(".run-notempty.lock"), "x", 0o600)
 	want = append(want, "run-aaaaaaaa", "run-data", ".run-notempty.lock")
 	if n, err := d.SweepRunDirs(); n != 3 || err != nil {
 		t.Errorf("got %d swept, %v; want 3", n, err)
@@ -82,7 +77,7 @@ func TestSweepRunDirs_Fails(t *testing.T) {
 	}
 	d := openTemp(t)
 	put(t, d.Path()+"/run-aaaaaaaa/stuck/file", "", 0o600)
-	age(t, put(t, d.Path()+"/.run-aaaaaaaa.lock", "", 0o600))
+	put(t, d.Path()+"/.run-aaaaaaaa.lock", "", 0o600)
 	must(t, os.Chmod(d.Path()+"/run-aaaaaaaa/stuck", 0o500))
 	if _, err := d.SweepRunDirs(); err == nil || len(names(t, d.Path())) != 2 {
 		t.Errorf("got %v, left %q", err, names(t, d.Path()))

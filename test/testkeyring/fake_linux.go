@@ -165,8 +165,11 @@ func (f *fake) createItem(values map[string]dbus.Variant, s secret, replace bool
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.locked {
+	switch {
+	case f.locked:
 		return noPath, noPath, isLocked()
+	case f.mode == Forgetful:
+		s.Value = append([]byte("not "), s.Value...)
 	}
 	for path, it := range f.items {
 		if replace && maps.Equal(it.attributes, attributes) {

@@ -37,6 +37,8 @@ const (
 	Asking Mode = "asking"
 	// Slow is unlocked and takes Options.Delay for each answer.
 	Slow Mode = "slow"
+	// Forgetful is unlocked and stores each secret altered.
+	Forgetful Mode = "forgetful"
 )
 
 // Options of Start.
