@@ -107,7 +107,7 @@ func (s Store) Ready() error {
 		return err
 	}
 	defer d.Close()
-	return d.CheckWritable(maxItem)
+	return securefile.CheckWritable(filepath.Join(s.Dir, "check"), maxItem)
 }
 
 // Get returns the secret of account.

@@ -30,14 +30,13 @@ func OpenDir(candidates []string) (*Dir, error) {
 	var failed error
 	for _, c := range candidates {
 		d, err := openDir(c, os.Geteuid())
-		switch {
-		case err == nil:
+		if err == nil {
 			return d, nil
-		case failed == nil:
-			failed = err
-		default:
-			failed = fmt.Errorf("%w; %w", failed, err)
 		}
+		if failed != nil {
+			err = fmt.Errorf("%w; %w", failed, err)
+		}
+		failed = err
 	}
 	return nil, cmp.Or(failed, errors.New("no candidate directory"))
 }
@@ -89,17 +88,13 @@ func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) error {
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	m, metaErr := metaOf(f)
-	if err := errors.Join(err, metaErr); err != nil {
+	switch {
+	case err != nil:
 		return systemError(path, err)
-	}
-	if !os.SameFile(fi, named) {
+	case !os.SameFile(fi, named):
 		return reject(path, "", "was replaced during the check")
 	}
-	if e := checkPrivate(path, m, uid, "700"); e != nil {
-		return e
-	}
-	return nil
+	return checkPrivateFile(path, f, uid, "700")
 }
 
 // checkAncestor checks the nearest existing directory above path, as a user who can
@@ -119,8 +114,8 @@ func checkAncestor(path string, uid int) error {
 		return systemError(ancestor, err)
 	case m.owner != uid && m.owner != rootUID:
 		return reject(ancestor, useOwnDir, "belongs to uid %d, not to uid %d", m.owner, uid)
-	case m.mode&othersWrite != 0 && m.mode&fs.ModeSticky == 0:
-		return writableByOthers(ancestor, m, uid)
+	case m.mode&fs.ModeSticky == 0 && m.checkTrusted(ancestor, uid) != nil:
+		return m.checkTrusted(ancestor, uid)
 	case ancestor != parent && (strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")):
 		return reject(parent, "create "+parent+" as root, or name another directory", "does not exist")
 	}
@@ -151,12 +146,8 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 		return nil, systemError(path, err)
 	}
 	defer f.Close()
-	m, err := metaOf(f)
-	if err != nil {
-		return nil, systemError(path, err)
-	}
-	if e := checkPrivate(path, m, os.Geteuid(), "600"); e != nil {
-		return nil, e
+	if err := checkPrivateFile(path, f, os.Geteuid(), "600"); err != nil {
+		return nil, err
 	}
 	return readAll(path, f, max)
 }
@@ -169,27 +160,21 @@ func (d *Dir) WriteFile(name string, data []byte) error { return d.write(name, d
 func (d *Dir) WriteFileSync(name string, data []byte) error { return d.write(name, data, true) }
 
 func (d *Dir) write(name string, data []byte, durable bool) error {
-	if err := replace(d.root, name, data, 0o600, durable, nil); err != nil {
+	if err := replace(d.root, name, data, durable, nil); err != nil {
 		return systemError(filepath.Join(d.path, name), err)
 	}
 	removeTemporary(d.root, ".")
 	return nil
 }
 
-// CheckWritable returns why WriteFile could not write a file of this size.
-func (d *Dir) CheckWritable(size int) error {
-	err := replace(d.root, "check", make([]byte, size), 0o600, true, func() error { return errChecked })
-	if errors.Is(err, errChecked) {
-		return nil
-	}
-	return systemError(d.path, err)
-}
-
 // Names returns the sorted names in the directory.
-func (d *Dir) Names() ([]string, error) {
-	names, err := readNames(d.root, -1)
+func (d *Dir) Names() (names []string, err error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
 		return nil, systemError(d.path, err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
 	}
 	return names, nil
 }

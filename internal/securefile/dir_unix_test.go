@@ -129,24 +129,12 @@ func TestDir_Concurrent(t *testing.T) {
 	all.Wait()
 }
 
-func TestUmask(t *testing.T) {
+func TestDir_Files(t *testing.T) {
 	parent := t.TempDir()
 	defer syscall.Umask(syscall.Umask(0))
 	d, err := OpenDir([]string{parent + "/run"})
 	must(t, err)
 	defer d.Close()
-	must(t, d.WriteFile("f", nil), d.WriteFileSync("g", nil), WriteFile(d.Path()+"/h", nil))
-	for path, want := range map[string]fs.FileMode{"": 0o700, "f": 0o600, "g": 0o600, "h": 0o600} {
-		fi, err := os.Stat(filepath.Join(d.Path(), path))
-		must(t, err)
-		if fi.Mode().Perm() != want {
-			t.Errorf("%q: got mode %o, want %o", path, fi.Mode().Perm(), want)
-		}
-	}
-}
-
-func TestDir_Files(t *testing.T) {
-	d := openTemp(t)
 	if _, err := d.ReadFile("f", 10); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -155,8 +143,12 @@ func TestDir_Files(t *testing.T) {
 		if data, err := d.ReadFile("f", 10); err != nil || string(data) != text {
 			t.Errorf("got %q, %v", data, err)
 		}
+		checkFile(t, d.Path()+"/f", text, 0o600)
 	}
-	_, err := d.ReadFile("f", 4)
+	if fi, err := os.Stat(d.Path()); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("got %v, %v", fi, err)
+	}
+	_, err = d.ReadFile("f", 4)
 	wantError(t, err, "larger than 4 bytes", "")
 	put(t, d.Path()+"/.a", "", 0o600)
 	if names, err := d.Names(); err != nil || !cmp.Equal(names, []string{".a", "f"}) {

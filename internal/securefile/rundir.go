@@ -83,18 +83,17 @@ func removeRun(parent *os.Root, name string, unlock func()) error {
 // number. It never removes one whose run still exists or that is not a run's, and follows
 // no link. Errors: the system's; what could not be removed is left for the next sweep.
 func (d *Dir) SweepRunDirs() (removed int, err error) {
-	names, err := readNames(d.root, maxScanned)
+	entries, err := fs.ReadDir(d.root.FS(), ".")
 	failed := []error{err}
-	for _, name := range names {
-		match := runLock().FindStringSubmatch(name)
+	for _, e := range entries {
+		match := runLock().FindStringSubmatch(e.Name())
 		if match == nil {
 			continue
 		}
-		info, err := d.root.Lstat(name)
-		if err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
+		if info, err := e.Info(); err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
 			continue
 		}
-		if unlock, ok, err := filelock.TryLock(filepath.Join(d.path, name)); ok && err == nil {
+		if unlock, ok, err := filelock.TryLock(filepath.Join(d.path, e.Name())); ok && err == nil {
 			failed = append(failed, removeRun(d.root, match[1], unlock))
 			removed++
 		}

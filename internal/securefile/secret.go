@@ -35,12 +35,12 @@ const secretMounts = "/run/secrets"
 // Errors: *Error, which is also fs.ErrNotExist if there is no file. None contains
 // the file's content.
 func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
-	data, err := read(path, maxSecret, func(f *os.File, m meta) *Error {
-		e := checkSecret(path, m, os.Geteuid())
-		if e == nil || isReadOnlyTmpfs(f) || isUnder(f, path, rules.CredentialsDir) || isUnder(f, path, secretMounts) {
+	data, err := read(path, maxSecret, func(f *os.File, m meta) error {
+		err := m.checkSecret(path, os.Geteuid())
+		if err == nil || isReadOnlyTmpfs(f) || isUnder(f, path, rules.CredentialsDir) || isUnder(f, path, secretMounts) {
 			return nil
 		}
-		return e
+		return err
 	})
 	if err != nil {
 		return credential.Secret{}, err
@@ -61,14 +61,12 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	return credential.NewSecret(text), nil
 }
 
-func checkSecret(path string, m meta, uid int) *Error {
-	switch {
-	case m.owner == rootUID && m.mode&othersWrite == 0:
-		return nil
-	case m.owner == rootUID && uid != rootUID:
-		return writableByOthers(path, m, uid)
+// checkSecret checks that a file is root's, as those of a platform are, or private to uid.
+func (m meta) checkSecret(path string, uid int) error {
+	if m.owner == rootUID && (uid != rootUID || m.mode&othersWrite == 0) {
+		return m.checkTrusted(path, uid)
 	}
-	return checkPrivate(path, m, uid, "600")
+	return m.checkPrivate(path, uid, "600")
 }
 
 // isUnder reports whether the opened file is inside dir. The path is resolved, so

@@ -128,18 +128,42 @@ const (
 	othersWrite fs.FileMode = 0o022
 )
 
-// checkPrivate checks that a file is owned by uid and closed to others.
-func checkPrivate(path string, m meta, uid int, fixMode string) *Error {
+// checkPrivateFile checks that an open file is owned by uid and closed to others.
+func checkPrivateFile(path string, f *os.File, uid int, fixMode string) error {
+	m, err := metaOf(f)
+	if err != nil {
+		return systemError(path, err)
+	}
+	return m.checkPrivate(path, uid, fixMode)
+}
+
+func (m meta) checkPrivate(path string, uid int, fixMode string) error {
 	switch {
 	case m.owner != uid:
-		return wrongOwner(path, m, uid)
+		return m.wrongOwner(path, uid)
 	case m.mode&othersAny != 0:
 		return reject(path, run("chmod "+fixMode, path), "is accessible by others (mode %04o)", m.mode.Perm())
 	}
 	return nil
 }
 
-func wrongOwner(path string, m meta, uid int) *Error {
+// checkTrusted checks that a file or directory belongs to uid or root, and can be written by
+// its owner alone.
+func (m meta) checkTrusted(path string, uid int) error {
+	sudo := ""
+	if m.owner != uid {
+		sudo = "sudo "
+	}
+	switch {
+	case m.owner != uid && m.owner != rootUID:
+		return m.wrongOwner(path, uid)
+	case m.mode&othersWrite != 0:
+		return reject(path, run(sudo+"chmod go-w", path), "is writable by others (mode %04o)", m.mode.Perm())
+	}
+	return nil
+}
+
+func (m meta) wrongOwner(path string, uid int) error {
 	if uid < 0 || m.owner < 0 {
 		return reject(path, "", "belongs to another user")
 	}
@@ -148,14 +172,6 @@ func wrongOwner(path string, m meta, uid int) *Error {
 		chown = "sudo " + chown
 	}
 	return reject(path, run(chown, path), "belongs to uid %d, not to uid %d", m.owner, uid)
-}
-
-func writableByOthers(path string, m meta, uid int) *Error {
-	chmod := "chmod go-w"
-	if m.owner != uid {
-		chmod = "sudo " + chmod
-	}
-	return reject(path, run(chmod, path), "is writable by others (mode %04o)", m.mode.Perm())
 }
 
 // OpenRegular opens a regular file whose owner and mode are not checked, such as
@@ -227,28 +243,18 @@ const maxProfile = 1 << 20
 //
 // Errors: *Error, which is also fs.ErrNotExist if there is no file.
 func ReadProfile(path string) ([]byte, error) {
-	return read(path, maxProfile, func(_ *os.File, m meta) *Error { return checkProfile(path, m, os.Geteuid()) })
+	return read(path, maxProfile, func(_ *os.File, m meta) error { return m.checkTrusted(path, os.Geteuid()) })
 }
 
 // read reads a regular file of at most max bytes that check accepts.
-func read(path string, max int64, check func(*os.File, meta) *Error) ([]byte, error) {
+func read(path string, max int64, check func(*os.File, meta) error) ([]byte, error) {
 	f, m, err := openRegular(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if e := check(f, m); e != nil {
-		return nil, e
+	if err := check(f, m); err != nil {
+		return nil, err
 	}
 	return readAll(path, f, max)
-}
-
-func checkProfile(path string, m meta, uid int) *Error {
-	switch {
-	case m.owner != uid && m.owner != rootUID:
-		return wrongOwner(path, m, uid)
-	case m.mode&othersWrite != 0:
-		return writableByOthers(path, m, uid)
-	}
-	return nil
 }

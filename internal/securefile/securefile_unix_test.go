@@ -134,64 +134,61 @@ func TestReadSecret_Content(t *testing.T) {
 // The checks of owner and mode, for owners that a test cannot create.
 func TestOwnerAndMode(t *testing.T) {
 	const me, other = 1000, 1001
+	dir := func(m meta, path string, uid int) error { return m.checkPrivate(path, uid, "700") }
 	for _, c := range []struct {
 		name        string
-		check       func(string, meta, int) *Error
+		check       func(meta, string, int) error
 		m           meta
 		uid         int
 		reason, fix string // empty if accepted
 	}{
-		{name: "ours", check: checkSecret, m: meta{mode: 0o600, owner: me}, uid: me},
-		{name: "ours, group may read", check: checkSecret, m: meta{mode: 0o640, owner: me}, uid: me, reason: "accessible by others (mode 0640)", fix: "chmod 600 /f"},
-		{name: "ours, others may execute", check: checkSecret, m: meta{mode: 0o601, owner: me}, uid: me, reason: "mode 0601", fix: "chmod 600 /f"},
-		{name: "root's, readable", check: checkSecret, m: meta{mode: 0o644, owner: 0}, uid: me},
-		{name: "root's, writable by others", check: checkSecret, m: meta{mode: 0o646, owner: 0}, uid: me, reason: "writable by others (mode 0646)", fix: "sudo chmod go-w /f"},
-		{name: "root's, writable by group", check: checkSecret, m: meta{mode: 0o660, owner: 0}, uid: me, reason: "writable by others (mode 0660)", fix: "sudo chmod go-w /f"},
-		{name: "root's for root", check: checkSecret, m: meta{mode: 0o644, owner: 0}, uid: 0},
-		{name: "root's for root, writable by others", check: checkSecret, m: meta{mode: 0o666, owner: 0}, uid: 0, reason: "mode 0666", fix: "chmod 600 /f"},
-		{name: "another's", check: checkSecret, m: meta{mode: 0o600, owner: other}, uid: me, reason: "belongs to uid 1001, not to uid 1000", fix: "sudo chown 1000 /f"},
-		{name: "another's for root", check: checkSecret, m: meta{mode: 0o600, owner: other}, uid: 0, reason: "belongs to uid 1001, not to uid 0", fix: "chown 0 /f"},
-		{name: "Windows, ours", check: checkSecret, m: meta{mode: 0o600, owner: -1}, uid: -1},
-		{name: "Windows, another's", check: checkSecret, m: meta{mode: 0o600, owner: -2}, uid: -1, reason: "belongs to another user"},
-		{name: "profile, readable", check: checkProfile, m: meta{mode: 0o644, owner: me}, uid: me},
-		{name: "profile of root", check: checkProfile, m: meta{mode: 0o644, owner: 0}, uid: me},
-		{name: "profile of root, writable", check: checkProfile, m: meta{mode: 0o664, owner: 0}, uid: me, reason: "mode 0664", fix: "sudo chmod go-w /f"},
-		{name: "profile of another", check: checkProfile, m: meta{mode: 0o600, owner: other}, uid: me, reason: "uid 1001", fix: "sudo chown 1000 /f"},
-		{name: "private, root's", check: checkDir, m: meta{mode: 0o700, owner: 0}, uid: me, reason: "belongs to uid 0", fix: "sudo chown 1000 /f"},
-		{name: "private, open", check: checkDir, m: meta{mode: 0o750, owner: me}, uid: me, reason: "mode 0750", fix: "chmod 700 /f"},
+		{name: "ours", check: meta.checkSecret, m: meta{mode: 0o600, owner: me}, uid: me},
+		{name: "ours, group may read", check: meta.checkSecret, m: meta{mode: 0o640, owner: me}, uid: me, reason: "accessible by others (mode 0640)", fix: "chmod 600 /f"},
+		{name: "ours, others may execute", check: meta.checkSecret, m: meta{mode: 0o601, owner: me}, uid: me, reason: "mode 0601", fix: "chmod 600 /f"},
+		{name: "root's, readable", check: meta.checkSecret, m: meta{mode: 0o644, owner: 0}, uid: me},
+		{name: "root's, writable by others", check: meta.checkSecret, m: meta{mode: 0o646, owner: 0}, uid: me, reason: "writable by others (mode 0646)", fix: "sudo chmod go-w /f"},
+		{name: "root's, writable by group", check: meta.checkSecret, m: meta{mode: 0o660, owner: 0}, uid: me, reason: "writable by others (mode 0660)", fix: "sudo chmod go-w /f"},
+		{name: "root's for root", check: meta.checkSecret, m: meta{mode: 0o644, owner: 0}, uid: 0},
+		{name: "root's for root, writable by others", check: meta.checkSecret, m: meta{mode: 0o666, owner: 0}, uid: 0, reason: "mode 0666", fix: "chmod 600 /f"},
+		{name: "another's", check: meta.checkSecret, m: meta{mode: 0o600, owner: other}, uid: me, reason: "belongs to uid 1001, not to uid 1000", fix: "sudo chown 1000 /f"},
+		{name: "another's for root", check: meta.checkSecret, m: meta{mode: 0o600, owner: other}, uid: 0, reason: "belongs to uid 1001, not to uid 0", fix: "chown 0 /f"},
+		{name: "Windows, ours", check: meta.checkSecret, m: meta{mode: 0o600, owner: -1}, uid: -1},
+		{name: "Windows, another's", check: meta.checkSecret, m: meta{mode: 0o600, owner: -2}, uid: -1, reason: "belongs to another user"},
+		{name: "profile, readable", check: meta.checkTrusted, m: meta{mode: 0o644, owner: me}, uid: me},
+		{name: "profile of root", check: meta.checkTrusted, m: meta{mode: 0o644, owner: 0}, uid: me},
+		{name: "profile of root, writable", check: meta.checkTrusted, m: meta{mode: 0o664, owner: 0}, uid: me, reason: "mode 0664", fix: "sudo chmod go-w /f"},
+		{name: "profile of another", check: meta.checkTrusted, m: meta{mode: 0o600, owner: other}, uid: me, reason: "uid 1001", fix: "sudo chown 1000 /f"},
+		{name: "private, root's", check: dir, m: meta{mode: 0o700, owner: 0}, uid: me, reason: "belongs to uid 0", fix: "sudo chown 1000 /f"},
+		{name: "private, open", check: dir, m: meta{mode: 0o750, owner: me}, uid: me, reason: "mode 0750", fix: "chmod 700 /f"},
 	} {
-		e := c.check("/f", c.m, c.uid)
+		err := c.check(c.m, "/f", c.uid)
 		switch {
-		case c.reason == "" && e != nil:
-			t.Errorf("%s: got %v", c.name, e)
+		case c.reason == "" && err != nil:
+			t.Errorf("%s: got %v", c.name, err)
 		case c.reason != "":
-			wantError(t, e, c.reason, c.fix)
+			wantError(t, err, c.reason, c.fix)
 		}
 	}
 }
 
-func checkDir(path string, m meta, uid int) *Error { return checkPrivate(path, m, uid, "700") }
-
 // ReadSecret, ReadProfile and OpenRegular reject what is not a regular file, without
-// blocking, and follow links.
-func TestReaders_FileTypes(t *testing.T) {
+// blocking, and follow links; the first two check owner and mode.
+func TestReaders(t *testing.T) {
 	d := t.TempDir()
 	must(t, unix.Mkfifo(d+"/fifo", 0o600), os.Symlink("file", d+"/link"))
 	put(t, d+"/file", "text", 0o600)
+	put(t, d+"/wide", "text", 0o602)
 	put(t, d+"/given", "x", 0o600)
 	given := giveAway(t, d+"/given")
-	open := func(flag int) func(string) error {
-		return func(path string) error {
-			f, err := OpenRegular(path, flag)
-			_ = f.Close()
-			return err
-		}
+	open := func(path string) error {
+		f, err := OpenRegular(path, os.O_WRONLY|os.O_APPEND)
+		_ = f.Close()
+		return err
 	}
 	for name, read := range map[string]func(path string) error{
-		"secret":         func(path string) error { _, err := ReadSecret(path, SecretRules{}); return err },
-		"profile":        func(path string) error { _, err := ReadProfile(path); return err },
-		"open to read":   open(os.O_RDONLY),
-		"open to append": open(os.O_WRONLY | os.O_APPEND),
+		"secret":  func(path string) error { _, err := ReadSecret(path, SecretRules{}); return err },
+		"profile": func(path string) error { _, err := ReadProfile(path); return err },
+		"open":    open,
 	} {
 		t.Run(name, func(t *testing.T) {
 			must(t, read(d+"/file"), read(d+"/link"))
@@ -202,36 +199,22 @@ func TestReaders_FileTypes(t *testing.T) {
 			doesNotBlock(t, func() { wantError(t, read(d+"/fifo"), "is a pipe, not a regular file", "") })
 			wantError(t, read("/dev/null"), "is a device, not a regular file", "")
 			wantError(t, read(d), "is a directory, not a regular file", "")
-			if given && !strings.HasPrefix(name, "open") {
+			if name == "open" {
+				return
+			}
+			if err := read(d + "/wide"); err == nil || !strings.Contains(err.Error(), "by others (mode 0602)") {
+				t.Errorf("got %v for a file that others can write", err)
+			}
+			if given {
 				wantError(t, read(d+"/given"), "belongs to uid 12345, not to uid 0", "chown 0 "+d+"/given")
 			}
 		})
 	}
-}
-
-func TestReadProfile(t *testing.T) {
-	d := t.TempDir()
-	for name, c := range map[string]struct {
-		text        string
-		mode        fs.FileMode
-		reason, fix string
-	}{
-		"readable":  {text: "[a]\n", mode: 0o644},
-		"largest":   {text: strings.Repeat("x", maxProfile), mode: 0o600},
-		"too-large": {text: strings.Repeat("x", maxProfile+1), mode: 0o600, reason: "larger than 1048576 bytes"},
-		"by-group":  {mode: 0o620, reason: "writable by others (mode 0620)", fix: "chmod go-w " + d + "/by-group"},
-		"by-others": {mode: 0o602, reason: "writable by others (mode 0602)", fix: "chmod go-w " + d + "/by-others"},
-	} {
-		data, err := ReadProfile(put(t, d+"/"+name, c.text, c.mode))
-		if c.reason != "" {
-			wantError(t, err, c.reason, c.fix)
-		} else if err != nil || string(data) != c.text {
-			t.Errorf("%s: got %v", name, err)
-		}
+	if data, err := ReadProfile(put(t, d+"/readable", strings.Repeat("x", maxProfile), 0o644)); err != nil || len(data) != maxProfile {
+		t.Errorf("got %d bytes, %v", len(data), err)
 	}
-	if _, err := ReadProfile("/etc/passwd"); err != nil {
-		t.Errorf("root's: got %v", err)
-	}
+	_, err := ReadProfile(put(t, d+"/large", strings.Repeat("x", maxProfile+1), 0o600))
+	wantError(t, err, "larger than 1048576 bytes", "")
 }
 
 // A kubelet's layout of secrets, and systemd's credentials.

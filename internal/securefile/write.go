@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +15,9 @@ import (
 )
 
 // WriteFile atomically replaces a file: readers see the old content or the new. Its
-// mode is 0600, or the part of 0600 that the old file had. If path is a symbolic
-// link, its target, which must exist, is replaced. Missing directories are made with
-// mode 0700. The file survives a crash of the machine, if the file system can do that.
+// mode is 0600. If path is a symbolic link, its target, which must exist, is replaced.
+// Missing directories are made with mode 0700. The file survives a crash of the machine,
+// if the file system can do that.
 //
 // Errors: *Error.
 func WriteFile(path string, data []byte) error {
@@ -108,9 +106,7 @@ func lockPath(path string) string {
 }
 
 // CheckWritable returns why WriteFile could not write a file of this size. It writes a
-// temporary file and removes it.
-//
-// Errors: *Error.
+// temporary file and removes it. Errors: *Error.
 func CheckWritable(path string, size int) error {
 	target, err := makeTarget(path)
 	if err != nil {
@@ -126,19 +122,14 @@ func CheckWritable(path string, size int) error {
 var errChecked = errors.New("only a check")
 
 // ReplaceFile is WriteFile for a file that is rewritten often: it makes no
-// directories, follows no symbolic link, and does not sync.
-//
-// Errors: *Error.
+// directories, follows no symbolic link, and does not sync. Errors: *Error.
 func ReplaceFile(path string, data []byte) error { return replacePath(path, data, false, nil) }
 
 // replacePath calls check, unless it is nil, immediately before the rename.
 func replacePath(path string, data []byte, durable bool, check func() error) error {
-	mode := fs.FileMode(0o600)
 	switch fi, err := os.Lstat(path); {
 	case err == nil && !fi.Mode().IsRegular():
 		return notRegular(path, fi.Mode())
-	case err == nil && durable:
-		mode &= fi.Mode()
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return systemError(path, err)
 	}
@@ -149,7 +140,7 @@ func replacePath(path string, data []byte, durable bool, check func() error) err
 	defer root.Close()
 	name := filepath.Base(path)
 	defer removeTemporary(root, "."+name+".")
-	if err := replace(root, name, data, mode, durable, check); err != nil {
+	if err := replace(root, name, data, durable, check); err != nil {
 		return systemError(path, err)
 	}
 	return nil
@@ -158,7 +149,7 @@ func replacePath(path string, data []byte, durable bool, check func() error) err
 // replace writes a temporary file and renames it to name. There is no better
 // function in a library: renameio works on paths, which can be swapped for a link,
 // and on Unix only.
-func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable bool, check func() error) error {
+func replace(root *os.Root, name string, data []byte, durable bool, check func() error) error {
 	temp := "." + name + "." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -166,9 +157,6 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable 
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, restrictToOwner(f))
-	if mode != 0o600 {
-		err = errors.Join(err, f.Chmod(mode))
-	}
 	if durable {
 		err = errors.Join(err, f.Sync())
 	}
@@ -182,49 +170,30 @@ func replace(root *os.Root, name string, data []byte, mode fs.FileMode, durable 
 		_ = root.Remove(temp)
 		return err
 	}
-	if durable { // the rename, too, if the file system can do that
-		if dir, err := root.Open("."); err == nil {
-			_ = dir.Sync()
-			_ = dir.Close()
-		}
+	if !durable {
+		return nil
+	}
+	if dir, err := root.Open("."); err == nil {
+		_ = dir.Sync() // so that the rename survives, too, if the file system can do that
+		_ = dir.Close()
 	}
 	return nil
 }
 
-const (
-	abandonedAfter = time.Minute // the age of a temporary file whose writer was killed
-	maxScanned     = 10_000      // names of a directory that are looked at
-)
+// abandonedAfter is the age of a temporary file whose writer was killed.
+const abandonedAfter = time.Minute
 
 // removeTemporary removes what writers that were killed left in a directory: files
 // called ".NAME.RANDOM" that begin with prefix.
 func removeTemporary(root *os.Root, prefix string) {
-	names, err := readNames(root, maxScanned)
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		random := strings.TrimPrefix(filepath.Ext(name), ".")
-		if !strings.HasPrefix(name, prefix) || len(random) != len(rand.Text()) || strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+	entries, _ := fs.ReadDir(root.FS(), ".")
+	for _, e := range entries {
+		random := strings.TrimPrefix(filepath.Ext(e.Name()), ".")
+		if !strings.HasPrefix(e.Name(), prefix) || len(random) != len(rand.Text()) || strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 			continue
 		}
-		if fi, err := root.Lstat(name); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > abandonedAfter {
-			_ = root.Remove(name)
+		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > abandonedAfter {
+			_ = root.Remove(e.Name())
 		}
 	}
-}
-
-// readNames returns the sorted names in a directory, at most max unless that is -1.
-func readNames(root *os.Root, max int) ([]string, error) {
-	f, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(max)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	slices.Sort(names)
-	return names, nil
 }
