@@ -32,21 +32,12 @@ func TestMain(m *testing.M) {
 		must(os.Setenv("GORACE", strings.TrimPrefix(noExitDelay, "GORACE=")))
 		goleak.VerifyTestMain(m)
 		return
-	case "supervise":
-		superviseStage()
+	case "exec", "supervise":
+		wrapperStage(stage)
 	case "log-signals":
 		logSignalsStage()
-	case "parent-access":
-		parentAccessStage()
 	case "caller":
-		callerStage(os.Args[1], os.Args[2], os.Args[3])
-	case "wrapper", "supervisor":
-		wrapperStage(stage, os.Args[1])
-	case "exec":
-		must(os.Chdir(os.Getenv("DIR")))
-		_, err := Exec(Command{Path: os.Args[1], Argv: os.Args[1:]}, []string{"BIG=" + strings.Repeat("x", atoi(os.Getenv("BIG")))})
-		fmt.Printf("%T %v", err, err)
-		os.Exit(0)
+		callerStage(os.Args[1], os.Args[2], os.Args[3:])
 	}
 	fmt.Println("stage", stage, "returned")
 	os.Exit(99)
@@ -61,15 +52,31 @@ func must(err error) {
 	}
 }
 
-// superviseStage is a small lakebase-exec --refresh: it runs its arguments, with
-// NEXT as their stage, and ends as they did.
-func superviseStage() {
+// wrapperStage is a small lakebase-exec: it runs its arguments, with NEXT as their
+// stage, in its place or as its child, and ends as they did. It has open files and
+// signal handlers, as the real program has.
+func wrapperStage(stage string) {
+	f, err := os.Open("/etc/passwd")
+	must(err)
+	defer f.Close()
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	environ := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, stageEnv+"=") })
+	if next := os.Getenv("NEXT"); next != "" {
+		environ = append(environ, stageEnv+"="+next)
+	}
+	c := Command{Path: os.Args[1], Argv: os.Args[1:]}
+	if stage == "exec" {
+		if n := atoi(os.Getenv("BIG")); n > 0 {
+			environ = append(environ, strings.Repeat("x", n))
+		}
+		_, err := Exec(c, environ)
+		fmt.Printf("%T %v", err, err)
+		os.Exit(0)
+	}
 	if os.Getenv("NO_DUMP") != "" {
 		must(DisableCoreDumps())
 	}
-	environ := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, stageEnv+"=") })
-	environ = append(environ, stageEnv+"="+os.Getenv("NEXT"))
-	s, err := Supervise(Command{Path: os.Args[1], Argv: os.Args[1:]}, environ, nil)
+	s, err := Supervise(c, environ, nil)
 	must(err)
 	status, err := s.Wait()
 	must(err)
@@ -80,11 +87,10 @@ func superviseStage() {
 }
 
 // logSignalsStage appends each signal that it receives to the file LOG. After ENDS
-// (1) of those that ask for an end, and once the file UNTIL exists, if one is
-// named, it stays for 300 ms, so that an unexpected signal is seen, and ends by
-// the last one.
+// (1) of those that ask for an end it stays for 300 ms, so that an unexpected signal is
+// seen, and ends by the last one.
 func logSignalsStage() {
-	left, until := max(1, atoi(os.Getenv("ENDS"))), os.Getenv("UNTIL")
+	left := max(1, atoi(os.Getenv("ENDS")))
 	c := make(chan os.Signal, 64)
 	list := append([]os.Signal{syscall.SIGPIPE, syscall.SIGVTALRM}, forwarded...)
 	switch os.Getenv("CATCH") {
@@ -104,13 +110,9 @@ func logSignalsStage() {
 			switch sig {
 			case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM:
 				last = sig.(syscall.Signal)
-				if left--; left > 0 {
-					continue
+				if left--; left == 0 {
+					end = time.After(300 * time.Millisecond)
 				}
-				for _, err := os.Stat(until); until != "" && err != nil; _, err = os.Stat(until) {
-					time.Sleep(5 * time.Millisecond)
-				}
-				end = time.After(300 * time.Millisecond)
 			case syscall.SIGTSTP: // a program that restores the terminal first
 				if os.Getenv("CATCH") == "tstp" {
 					time.Sleep(300 * time.Millisecond)
@@ -133,36 +135,10 @@ func logLine(format string, args ...any) {
 	must(errors.Join(err, f.Close()))
 }
 
-// parentAccessStage prints whether it is dumpable, and what it can read of its
-// parent.
-func parentAccessStage() {
-	d, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
-	must(err)
-	fmt.Printf("uid %d dumpable %d", os.Getuid(), d)
-	for _, file := range []string{"environ", "maps", "mem", "fd/0"} {
-		f, err := os.Open(fmt.Sprintf("/proc/%d/%s", os.Getppid(), file))
-		if err == nil {
-			must(f.Close())
-		}
-		fmt.Printf(" %s %v", file, errors.Is(err, os.ErrPermission))
-	}
-	os.Exit(0)
-}
-
-// reports print what a process inherits. They are plain programs: a Go program or
-// a shell would change signals and limits first.
-var reports = map[string][]string{
-	"cat": {"cat", "/proc/self/status", "/proc/self/stat", "/proc/self/limits", "/proc/self/environ", "/proc/self/cmdline", "/dev/null"},
-	"ls":  {"ls", "/proc/self/fd"},
-	"pwd": {"pwd"},
-}
-
-var reportEnv = []string{noExitDelay, "ZED=1", "A=2", "PATH=/bin:/usr/bin", "EMPTY="}
-
 // callerStage is the wrapper's caller: it sets everything that is inherited to an
 // unusual value, blocks or ignores all signals apart from those of the C library's
-// threads, then becomes the report or the next stage.
-func callerStage(next, report, how string) {
+// threads, then becomes a stage with argv, or argv itself.
+func callerStage(how, next string, argv []string) {
 	runtime.LockOSThread()
 	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
 	must(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
@@ -184,35 +160,15 @@ func callerStage(next, report, how string) {
 	if how == "block" {
 		must(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
 	}
-	if next != "direct" {
-		must(syscall.Exec(self, []string{self, report}, append(reportEnv, stageEnv+"="+next)))
+	environ := []string{noExitDelay, "ZED=1", "A=2", "NO_DUMP=1", "EMPTY="}
+	if next == "direct" {
+		must(syscall.Exec(argv[0], argv, environ))
 	}
-	must(syscall.Exec("/bin/"+report, reports[report], reportEnv))
+	must(syscall.Exec(self, append([]string{self}, argv...), append(environ, stageEnv+"="+next)))
 }
 
 // signalBit is the signal in a mask of proc(5).
 func signalBit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
-
-// wrapperStage has open files and signal handlers, as the real program has, and runs a
-// report in its place or as its child.
-func wrapperStage(stage, report string) {
-	f, err := os.Open("/etc/passwd")
-	must(err)
-	defer f.Close()
-	c, err := Find(reports[report], "/nowhere:/bin")
-	must(err)
-	if stage == "supervisor" {
-		must(DisableCoreDumps())
-		s, err := Supervise(c, reportEnv, nil)
-		must(err)
-		status, err := s.Wait()
-		must(err)
-		os.Exit(status.ExitCode)
-	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
-	_, err = Exec(c, reportEnv)
-	must(err)
-}
 
 func self(t *testing.T) string {
 	t.Helper()

@@ -28,6 +28,7 @@ type terminal struct {
 	log    journal
 	sync.Mutex
 	out  strings.Builder
+	seen int           // what dialogue has waited for
 	done chan struct{} // closed when the terminal is
 }
 
@@ -85,11 +86,6 @@ func (x *terminal) output() string {
 	return x.out.String()
 }
 
-func (x *terminal) waitFor(text string) {
-	x.t.Helper()
-	eventually(x.t, fmt.Sprintf("%q on the terminal", text), func() bool { return strings.Contains(x.output(), text) })
-}
-
 // waitPrompt waits for the n-th prompt, and for the shell to be in the foreground.
 func (x *terminal) waitPrompt(n int) {
 	x.t.Helper()
@@ -100,17 +96,6 @@ func (x *terminal) waitPrompt(n int) {
 func (x *terminal) waitForeground(pid int) {
 	x.t.Helper()
 	eventually(x.t, "the foreground", func() bool { return x.foreground() == pid })
-}
-
-// waitForegroundCat waits until the foreground group is that of a cat.
-func (x *terminal) waitForegroundCat() (group int) {
-	x.t.Helper()
-	eventually(x.t, "cat in the foreground", func() bool {
-		group = x.foreground()
-		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", group))
-		return string(name) == "cat\n"
-	})
-	return group
 }
 
 func (x *terminal) foreground() (group int) {
@@ -131,18 +116,21 @@ func (x *terminal) typeText(text string) {
 	}
 }
 
-// status returns the shell's $?.
-func (x *terminal) status() string {
+// dialogue types a text, waits for another to be shown after what was shown before, and
+// so on.
+func (x *terminal) dialogue(steps ...string) {
 	x.t.Helper()
-	x.typeText("echo st''atus=$?,\n") // quoted, so that the echo of our typing differs
-	var code string
-	eventually(x.t, "the status", func() bool {
-		_, rest, _ := strings.Cut(x.output(), "status=")
-		var ok bool
-		code, _, ok = strings.Cut(rest, ",")
-		return ok
-	})
-	return code
+	for i := 0; i < len(steps); i += 2 {
+		x.typeText(steps[i])
+		eventually(x.t, fmt.Sprintf("%q on the terminal", steps[i+1]), func() bool {
+			shown := x.output()
+			at := strings.Index(shown[x.seen:], steps[i+1])
+			if at >= 0 {
+				x.seen += at + len(steps[i+1])
+			}
+			return at >= 0
+		})
+	}
 }
 
 // A session leader, as in a container with a terminal, is the only process that the
@@ -193,30 +181,10 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 	eventually(t, "the continued command", func() bool { return state(command) != 'T' })
 	x.typeText("\x03")
 	x.waitPrompt(4)
-	if got := x.status(); got != "130" {
-		t.Errorf("got status %s, want 130", got)
-	}
+	x.dialogue(status, "status=130\r\n")
 	got := slices.DeleteFunc(x.log.signals(), func(s string) bool { return s == "SIGCONT" })
 	if !slices.Equal(got, []string{"SIGTSTP", "SIGINT"}) {
 		t.Errorf("the command got %q", got)
-	}
-}
-
-// A command that reads in the background is a stopped job, and continues in the
-// foreground.
-func TestTerminal_BackgroundRead(t *testing.T) {
-	t.Parallel()
-	x := openShell(t, stageEnv+"=supervise")
-	x.typeText(`set -b; "$BIN" /bin/cat &` + "\n")
-	x.waitFor("Stopped")
-	x.typeText("fg\n")
-	eventually(t, "the foreground", func() bool { return x.foreground() != x.cmd.Process.Pid })
-	x.typeText("line\n")
-	x.waitFor("line\r\nline\r\n")
-	x.typeText("\x04")
-	x.waitForeground(x.cmd.Process.Pid)
-	if got := x.status(); got != "0" {
-		t.Errorf("got status %s, want 0", got)
 	}
 }
 
@@ -323,88 +291,51 @@ func TestSignals_Once(t *testing.T) {
 	}
 }
 
-// In a script the command gets the terminal when it reads from it. Ctrl-Z stops the
-// script too, and fg continues both.
-func TestTerminal_Script(t *testing.T) {
-	t.Parallel()
-	x := openShell(t, stageEnv+"=supervise")
-	x.typeText(`sh -c '"$BIN" /bin/cat; echo af""ter=$?'` + "\n")
-	command := x.waitForegroundCat()
-	x.typeText("one\n")
-	x.waitFor("one\r\none\r\n")
-	x.typeText("\x1a")
-	x.waitPrompt(2)
-	x.waitFor("Stopped")
-	x.typeText("fg\n")
-	x.waitForeground(command)
-	x.typeText("two\n")
-	x.waitFor("two\r\ntwo\r\n")
-	x.typeText("\x04")
-	x.waitFor("after=0\r\n")
-	x.waitPrompt(3)
-}
+// status is a command that shows $?; it is quoted, so that the echo of our typing differs.
+const status = "echo st''atus=$?\n"
 
-// Ctrl-C ends a script too whose command does not read from the terminal.
-func TestTerminal_ScriptInterrupted(t *testing.T) {
+// TestTerminal_Dialogue types at an interactive shell, or at a script that leads its
+// session, with which no shell could continue a stopped command.
+func TestTerminal_Dialogue(t *testing.T) {
 	t.Parallel()
-	x := openShell(t, stageEnv+"=supervise", "NEXT=log-signals")
-	x.typeText(`sh -c '"$BIN" "$BIN"; echo not"" here'` + "\n")
-	x.log.waitReady(t, 1)
-	x.typeText("\x03")
-	x.waitPrompt(2)
-	if got := x.status(); got != "130" || strings.Contains(x.output(), "not here") {
-		t.Errorf("got status %s, want 130", got)
-	}
-}
-
-// In a pipeline another process may read from the terminal, as a pager does.
-func TestTerminal_Pager(t *testing.T) {
-	t.Parallel()
-	x := openShell(t, stageEnv+"=supervise")
-	x.typeText(`"$BIN" /bin/sh -c 'echo page; exec sleep 600' | sh -c 'read a; echo $a; read b </dev/tty; echo got=$b; kill 0'` + "\n")
-	x.waitFor("\r\npage\r\n")
-	x.typeText("key\n")
-	x.waitFor("got=key\r\n")
-	x.waitPrompt(2)
-}
-
-// No shell could continue a session leader after Ctrl-Z, so the command goes on.
-func TestTerminal_CannotStop(t *testing.T) {
-	t.Parallel()
-	for name, script := range map[string]string{"leader": `exec "$BIN" /bin/cat`, "script": `"$BIN" /bin/cat; echo`} {
-		for how, clone := range map[string]uintptr{"": 0, " as PID 1": syscall.CLONE_NEWPID} {
-			t.Run(name+how, func(t *testing.T) {
-				x := openTerminal(t, clone, []string{stageEnv + "=supervise"}, "/bin/sh", "-c", script)
-				x.typeText("one\n")
-				x.waitFor("one\r\none\r\n")
-				x.typeText("\x1a")
-				x.waitFor("^Z")
-				x.typeText("two\n")
-				x.waitFor("two\r\ntwo\r\n")
-			})
-		}
-	}
-}
-
-// The command may be a shell with job control of its own.
-func TestTerminal_ShellAsCommand(t *testing.T) {
-	t.Parallel()
-	x := openShell(t, stageEnv+"=supervise")
-	x.typeText(`"$BIN" /bin/bash --norc --noprofile --noediting -i` + "\n")
-	eventually(t, "the inner prompt", func() bool { return strings.Count(x.output(), prompt) == 2 })
-	inner := x.foreground()
-	x.typeText("/bin/cat\n")
-	x.waitForegroundCat()
-	x.typeText("\x1a")
-	eventually(t, "the inner prompt", func() bool { return strings.Count(x.output(), prompt) == 3 })
-	x.waitForeground(inner)
-	x.typeText("suspend\n")
-	x.waitPrompt(4)
-	x.typeText("fg\n")
-	x.waitForeground(inner)
-	x.typeText("kill -9 $$\n") // it cannot give the terminal back
-	x.waitPrompt(5)
-	if got := x.status(); got != "137" {
-		t.Errorf("got status %s, want 137", got)
+	stay := []string{"one\n", "one\r\none\r\n", "\x1a", "^Z", "two\n", "two\r\ntwo\r\n"}
+	for name, c := range map[string]struct {
+		script string // empty: an interactive shell
+		clone  uintptr
+		steps  []string
+	}{
+		"command": {steps: []string{`"$BIN" /bin/cat` + "\n", "", "one\n", "one\r\none\r\n", "\x1a", "Stopped", "", prompt, "fg\n", "/bin/cat",
+			"two\n", "two\r\ntwo\r\n", "\x04", prompt, status, "status=0\r\n"}},
+		// It is a stopped job, and continues in the foreground.
+		"read in the background": {steps: []string{`set -b; "$BIN" /bin/cat &` + "\n", "Stopped", "", "/bin/cat", "fg\n", "/bin/cat",
+			"line\n", "line\r\nline\r\n", "\x04", prompt, status, "status=0\r\n"}},
+		// The command gets the terminal when it reads from it. Ctrl-Z stops the script, too.
+		"script": {steps: []string{`sh -c '"$BIN" /bin/cat; echo af""ter=$?'` + "\n", "", "one\n", "one\r\none\r\n", "\x1a", "Stopped", "", prompt,
+			"fg\n", "/bin/cat", "two\n", "two\r\ntwo\r\n", "\x04", "after=0\r\n", "", prompt}},
+		// Ctrl-C ends the script, too, although its command does not read.
+		"script interrupted": {steps: []string{`sh -c '"$BIN" /bin/sh -c "echo u\p; exec sleep 600"; echo st""atus=wrong'` + "\n", "up\r\n",
+			"\x03", prompt, status, "status=130\r\n"}},
+		// Another process of the pipeline reads from the terminal.
+		"pager": {steps: []string{`"$BIN" /bin/sh -c 'echo page; exec sleep 600' | sh -c 'read a; echo $a; read b </dev/tty; echo got=$b; kill 0'` + "\n",
+			"\r\npage\r\n", "key\n", "got=key\r\n", "", prompt}},
+		// The command is a shell with job control. Killed, it cannot give the terminal back.
+		"shell": {steps: []string{`"$BIN" /bin/bash --norc --noprofile --noediting -i` + "\n", prompt, "/bin/cat\n", "", "one\n", "one\r\none\r\n",
+			"\x1a", prompt, "suspend\n", prompt, "fg\n", prompt, "kill -9 $$\n", prompt, status, "status=137\r\n"}},
+		"leader":           {script: `exec "$BIN" /bin/cat`, steps: stay},
+		"leader, PID 1":    {script: `exec "$BIN" /bin/cat`, clone: syscall.CLONE_NEWPID, steps: stay},
+		"of leader":        {script: `"$BIN" /bin/cat; echo`, steps: stay},
+		"of leader, PID 1": {script: `"$BIN" /bin/cat; echo`, clone: syscall.CLONE_NEWPID, steps: stay},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var x *terminal
+			if c.script == "" {
+				x = openShell(t, stageEnv+"=supervise")
+				x.dialogue("", prompt)
+			} else {
+				x = openTerminal(t, c.clone, []string{stageEnv + "=supervise"}, "/bin/sh", "-c", c.script)
+			}
+			x.dialogue(c.steps...)
+		})
 	}
 }
