@@ -153,7 +153,7 @@ func callerStage(how, next string, argv []string) {
 			continue
 		}
 		if how == "ignore" {
-			_ = sigaction(sig, &sigactiont{sigIgn}, nil) // fails for KILL and STOP
+			sigaction(sig, &sigactiont{sigIgn}, nil)
 		}
 		mask.Val[0] |= signalBit(sig)
 	}

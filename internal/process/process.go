@@ -95,13 +95,14 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
-	if name, ok := e.assigned(); ok { // the value may be a secret
-		return fmt.Sprintf("command %q not found", name+"=…")
+	name, where := e.Name, ""
+	if variable, ok := e.assigned(); ok { // the value may be a secret
+		name = variable + "=…"
 	}
 	if e.InPath {
-		return fmt.Sprintf("command %q not found in PATH", e.Name)
+		where = " in PATH"
 	}
-	return fmt.Sprintf("command %q not found", e.Name)
+	return fmt.Sprintf("command %q not found%s", name, where)
 }
 
 // Hint is what to do about it.

@@ -26,20 +26,17 @@ type sigactiont [8]uint64
 
 const sigIgn = 1 // SIG_IGN
 
-// sigaction calls rt_sigaction directly, without the Go runtime.
-func sigaction(sig syscall.Signal, set, old *sigactiont) error {
+// sigaction calls rt_sigaction directly, without the Go runtime. It fails for KILL and STOP.
+func sigaction(sig syscall.Signal, set, old *sigactiont) (ok bool) {
 	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
-	if e != 0 {
-		return e
-	}
-	return nil
+	return e == 0
 }
 
 // IsIgnored adds to signal.Ignored the signals whose disposition Go does not
 // change at start: TSTP, TTIN, TTOU and CONT.
 func IsIgnored(sig syscall.Signal) bool {
 	var current sigactiont
-	return sigaction(sig, nil, &current) == nil && current[0] == sigIgn
+	return sigaction(sig, nil, &current) && current[0] == sigIgn
 }
 
 // raise sends a signal to the current thread: it has taken effect when raise
@@ -57,15 +54,13 @@ func stopSelf(sig syscall.Signal, group bool) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before sigactiont
-	if sigaction(sig, &sigactiont{sigIgn}, &before) != nil {
-		return
-	}
+	sigaction(sig, &sigactiont{sigIgn}, &before)
 	if group { // only the others: we would receive it at some time, perhaps after SIGCONT
 		_ = syscall.Kill(0, sig)
 	}
-	_ = sigaction(sig, &sigactiont{}, nil)
+	sigaction(sig, &sigactiont{}, nil)
 	raise(sig)
-	_ = sigaction(sig, &before, nil)
+	sigaction(sig, &before, nil)
 }
 
 // StopByTSTP stops this process as SIGTSTP does, although it is caught, and returns once
@@ -75,10 +70,10 @@ func StopByTSTP() {
 	_ = DisableCoreDumps()
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		var before sigactiont
-		if IsIgnored(sig) || sigaction(sig, &sigactiont{}, &before) != nil {
-			continue
+		if !IsIgnored(sig) {
+			sigaction(sig, &sigactiont{}, &before)
+			defer sigaction(sig, &before, nil)
 		}
-		defer func() { _ = sigaction(sig, &before, nil) }()
 	}
 	stopSelf(syscall.SIGTSTP, false)
 }
@@ -99,7 +94,7 @@ func withSIGTTOUBlocked(f func()) {
 func raiseDefault(sig syscall.Signal) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	_ = sigaction(sig, &sigactiont{}, nil)
+	sigaction(sig, &sigactiont{}, nil)
 	var set unix.Sigset_t
 	if n := uint(sig) - 1; n < 64 { // the caller may have blocked it
 		set.Val[0] = 1 << n
