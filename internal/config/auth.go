@@ -10,12 +10,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// candidate is an authentication type whose credential is configured.
+// candidate is a configured credential, and the authentication type that it implies.
 type candidate struct {
-	auth string // name of an AuthType
-	from Source
-	// read validates and returns the credential. It is called only for the chosen one.
-	read func() (SecretSource, error)
+	auth  string // name of an AuthType
+	from  Source
+	holds string // aSecret, aToken, aPath or aVariable
+	value string
 }
 
 // auth selects the authentication type: the stated one, else that of a configured
@@ -131,24 +131,21 @@ func (r *resolver) dropClientID() {
 func (r *resolver) candidates() []candidate {
 	var out, env []candidate
 	const option = "client-secret-file"
-	byOption := len(r.in.Options[option]) > 0
-	if byOption {
-		out = append(out, candidate{AuthM2M, Source{FromOption, "--" + option}, func() (SecretSource, error) {
-			v := get(r, option, "", r.path)
-			return SecretSource{Kind: SecretInFile, Path: v.Value, Source: v.Source}, nil
-		}})
+	byOption := r.in.Options[option]
+	if len(byOption) > 0 {
+		out = append(out, candidate{AuthM2M, Source{FromOption, "--" + option}, aPath, byOption[len(byOption)-1]})
 	}
 	section := r.section.candidates(r)
 	for _, t := range authTypes {
 		for _, v := range t.variables {
 			switch why := r.foreignTo(t.Name); {
-			case r.in.Environ[v.name] == "" || byOption && t.Name == AuthM2M:
+			case r.in.Environ[v.name] == "" || len(byOption) > 0 && t.Name == AuthM2M:
 			case why != "":
 				r.note(v.name, "not used: "+why)
 			case len(section) > 0 && r.conf.DatabricksProfile.Source.Origin == FromOption:
 				r.note(v.name, "not used: "+r.conf.DatabricksProfile.Source.String()+" names a section that has a secret")
 			default:
-				env = append(env, candidate{t.Name, Source{FromEnvironment, v.name}, func() (SecretSource, error) { return r.readVariable(v) }})
+				env = append(env, candidate{t.Name, Source{FromEnvironment, v.name}, v.holds, r.in.Environ[v.name]})
 			}
 		}
 	}
@@ -175,31 +172,32 @@ func (r *resolver) foreignTo(auth string) string {
 	}
 }
 
-// readVariable reads the credential that a variable contains or names. If
-// DATABRICKS_OIDC_TOKEN_ENV holds the token itself, no error shows it.
-func (r *resolver) readVariable(v authVariable) (SecretSource, error) {
-	from := Source{FromEnvironment, v.name}
-	value, holder, what := r.in.Environ[v.name], from, v.holds
-	switch v.holds {
-	case aPath:
-		path, err := r.path(value, from)
-		return SecretSource{Kind: SecretInFile, Path: path, Source: from}, err
-	case aSecret:
-		if r.in.Environ[envSecretFile] != "" {
-			return SecretSource{}, invalid(from, "unset one of them", "conflicts with "+envSecretFile)
-		}
-	case aVariable:
+// read validates and returns a credential. If DATABRICKS_OIDC_TOKEN_ENV holds the token
+// itself, no error shows it.
+func (r *resolver) read(c candidate) (SecretSource, error) {
+	value, holder, what, kind := c.value, c.from, c.holds, SecretInEnvironment
+	switch {
+	case value == "":
+		return SecretSource{}, emptyError(c.from)
+	case c.from.Origin == FromProfile:
+		kind = SecretInSection
+	case what == aPath:
+		path, err := r.path(value, c.from)
+		return SecretSource{Kind: SecretInFile, Path: path, Source: c.from}, err
+	case what == aSecret && r.in.Environ[envSecretFile] != "":
+		return SecretSource{}, invalid(c.from, "unset one of them", "conflicts with "+envSecretFile)
+	case what == aVariable:
 		name := strings.TrimSpace(value)
 		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 		if name == "" || len(name) > 64 || digitsOnly(name[:1]) || strings.Trim(name, letters) != "" {
-			return SecretSource{}, invalid(from, "name the variable that holds the token, or put the token into "+envOIDC, "does not hold the name of a variable")
+			return SecretSource{}, invalid(c.from, "name the variable that holds the token, or put the token into "+envOIDC, "does not hold the name of a variable")
 		}
 		if value, holder.Name, what = r.in.Environ[name], name, aToken; value == "" {
-			return SecretSource{}, invalid(from, "set "+name+" to the workload's token, or unset "+v.name, "names %s, which is not set", name)
+			return SecretSource{}, invalid(c.from, "set "+name+" to the workload's token, or unset "+c.from.Name, "names %s, which is not set", name)
 		}
 	}
 	s, err := parseSecret(what, value, holder)
-	return SecretSource{Kind: SecretInEnvironment, Text: s, Source: from}, err
+	return SecretSource{Kind: kind, Text: s, Source: c.from}, err
 }
 
 // parseSecret validates a client secret or a token. No error shows it.
@@ -225,7 +223,7 @@ func (r *resolver) secret() {
 		r.fail(invalid(c.Workspace.Source, "if it is right, pass it with --host "+host,
 			"%s is not in a Databricks domain, and a workload's token is sent elsewhere only on request", host))
 	case r.candidate != nil:
-		s, err := r.candidate.read()
+		s, err := r.read(*r.candidate)
 		if err != nil {
 			r.fail(err)
 		}
@@ -265,22 +263,22 @@ func (r *resolver) requireVariable(t AuthType) {
 func (r *resolver) github() {
 	address, secret := strings.TrimSpace(r.in.Environ[envGitHubURL]), r.in.Environ[envGitHub]
 	t, err := parseSecret(aToken, secret, Source{FromEnvironment, envGitHub})
-	unusable := func(name, why string) {
-		r.noGitHub = name + " " + why
-		if r.in.Environ[name] != "" {
-			r.note(name, "not used: it "+why)
-		}
-	}
+	name, why := envGitHubURL, ""
 	switch u, bad := url.Parse(address); {
 	case r.in.Environ[envGitHubURL] == "":
-		unusable(envGitHubURL, "is not set")
+		why = "is not set"
 	case secret == "":
-		unusable(envGitHub, "is not set")
+		name, why = envGitHub, "is not set"
 	case bad != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
-		unusable(envGitHubURL, "is not an https address")
+		why = "is not an https address"
 	case err != nil:
-		unusable(envGitHub, "is not a token")
+		name, why = envGitHub, "is not a token"
 	default:
 		r.conf.GitHub = &GitHubSource{URL: address, Token: t}
+		return
+	}
+	r.noGitHub = name + " " + why
+	if r.in.Environ[name] != "" {
+		r.note(name, "not used: it "+why)
 	}
 }

@@ -42,8 +42,7 @@ type section struct {
 	clientID   Value[string]
 	auth       Value[string] // not validated; used if nothing else selects a type
 	audience   Value[string]
-	secret     *candidate // nil: none, or another target's
-	token      *candidate
+	secrets    []candidate // client_secret and token
 }
 
 func (s *section) String() string { return "section [" + s.name + "] of " + s.file }
@@ -59,19 +58,24 @@ func (d *DatabricksFile) section(name string, chosen Source) (*section, error) {
 	values, _ := d.file.get(name)
 	text := func(key string) Value[string] {
 		v := values[key]
-		if v.text == "" {
+		if v.value == "" {
 			return Value[string]{}
 		}
-		return Value[string]{v.text, Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, name, d.file.name, v.line)}}
+		return Value[string]{v.value, Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, name, d.file.name, v.number)}}
 	}
-	s := &section{name: name, file: d.file.name, auth: text("auth_type"), audience: text("audience"),
-		secret: sectionCandidate(AuthM2M, aSecret, text("client_secret")), token: sectionCandidate(AuthPAT, aToken, text("token"))}
+	s := &section{name: name, file: d.file.name, auth: text("auth_type"), audience: text("audience")}
+	if v := text("client_secret"); v.Given() {
+		s.secrets = append(s.secrets, candidate{AuthM2M, v.Source, aSecret, v.Value})
+	}
+	if v := text("token"); v.Given() {
+		s.secrets = append(s.secrets, candidate{AuthPAT, v.Source, aToken, v.Value})
+	}
 	if host := text("host"); host.Given() {
 		w, err := ParseWorkspace(host.Value, host.Source)
 		if err != nil {
 			return nil, err
 		}
-		if id := values["workspace_id"].text; w.WorkspaceID == "" && digitsOnly(id) {
+		if id := values["workspace_id"].value; w.WorkspaceID == "" && digitsOnly(id) {
 			w.WorkspaceID = id
 		}
 		s.workspace = Value[Workspace]{w, host.Source}
@@ -86,16 +90,6 @@ func (d *DatabricksFile) section(name string, chosen Source) (*section, error) {
 	return s, nil
 }
 
-func sectionCandidate(auth, what string, v Value[string]) *candidate {
-	if !v.Given() {
-		return nil
-	}
-	return &candidate{auth, v.Source, func() (SecretSource, error) {
-		secret, err := parseSecret(what, v.Value, v.Source)
-		return SecretSource{Kind: SecretInSection, Text: secret, Source: v.Source}, err
-	}}
-}
-
 // importKeys are the keys that an import needs.
 var importKeys = []string{"host", "client_id", "client_secret"}
 
@@ -104,7 +98,7 @@ var importKeys = []string{"host", "client_id", "client_secret"}
 func (d *DatabricksFile) otherSection(keys ...string) string {
 	names := slices.DeleteFunc(d.file.sections(), func(s string) bool {
 		values, _ := d.file.get(s)
-		return s == databricksSettings || slices.ContainsFunc(keys, func(key string) bool { return values[key].text == "" })
+		return s == databricksSettings || slices.ContainsFunc(keys, func(key string) bool { return values[key].value == "" })
 	})
 	switch {
 	case len(names) == 0:
@@ -133,20 +127,20 @@ func (d *DatabricksFile) Import(name string, chosen Source) (Import, error) {
 	if err != nil {
 		return Import{}, err
 	}
-	for i, given := range []bool{s.workspace.Given(), s.clientID.Given(), s.secret != nil} {
+	for i, given := range []bool{s.workspace.Given(), s.clientID.Given(), len(s.secrets) > 0 && s.secrets[0].auth == AuthM2M} {
 		if !given {
 			return Import{}, &Error{Name: s.String(), Problem: "has no key " + importKeys[i], Fix: d.otherSection(importKeys...)}
 		}
 	}
-	secret, err := s.secret.read()
-	return Import{Section: name, File: d.file.name, Secret: secret.Text, section: s}, err
+	secret, err := parseSecret(aSecret, s.secrets[0].value, s.secrets[0].from)
+	return Import{Section: name, File: d.file.name, Secret: secret, section: s}, err
 }
 
 // WithoutSecret returns the file without the section's client_secret line, otherwise
 // unchanged. It reports false if the section has another secret or none.
 func (d *DatabricksFile) WithoutSecret(section string, secret credential.Secret) ([]byte, bool) {
 	values, _ := d.file.get(section)
-	if secret.IsZero() || !credential.NewSecret(values["client_secret"].text).Equal(secret) {
+	if secret.IsZero() || !credential.NewSecret(values["client_secret"].value).Equal(secret) {
 		return nil, false
 	}
 	d.file.remove(section, "client_secret")
@@ -188,7 +182,6 @@ func (r *resolver) readSection() {
 		return
 	}
 	r.section, c.DatabricksProfile = s, chosen
-	r.dropForeignSecrets(s)
 }
 
 // merge uses a section's value unless a stronger source has another one. An equally
@@ -212,43 +205,29 @@ func merge[T any](r *resolver, ours *Value[T], theirs Value[T], s *section, chos
 	return true
 }
 
-// dropForeignSecrets ignores secrets of another target: each belongs to its section's
-// host, and the client secret to its client ID.
-func (r *resolver) dropForeignSecrets(s *section) {
-	id := r.conf.ClientID.Value
-	drop := func(w **candidate, why string) {
-		if *w != nil {
-			r.note((*w).from.String(), "not used: "+why)
-			*w = nil
-		}
-	}
-	if !s.workspace.Given() {
-		drop(&s.secret, "its section names no host")
-		drop(&s.token, "its section names no host")
-	}
-	switch {
-	case !s.clientID.Given():
-		drop(&s.secret, "its section names no client_id")
-	case id != s.clientID.Value:
-		drop(&s.secret, "it belongs to the section's client_id, and the target's client ID is "+id)
-		drop(&s.token, "the target's client ID is "+id)
-	}
-}
-
-// candidates lists the section's secrets. Its auth_type selects one of two.
+// candidates lists the section's secrets without those of another target: each belongs to
+// its section's host, and to its client ID. An auth_type selects one of two.
 func (s *section) candidates(r *resolver) []candidate {
 	if s == nil {
 		return nil
 	}
 	var out []candidate
-	for _, w := range []*candidate{s.secret, s.token} {
+	for _, w := range s.secrets {
+		why, id := "", r.conf.ClientID.Value
 		switch {
-		case w == nil:
-		case s.secret != nil && s.token != nil && (s.auth.Value == AuthM2M || s.auth.Value == AuthPAT) && s.auth.Value != w.auth:
-			r.note(w.from.String(), "not used: "+s.auth.Source.String()+" says "+s.auth.Value)
+		case !s.workspace.Given():
+			why = "its section names no host"
+		case w.auth == AuthM2M && !s.clientID.Given():
+			why = "its section names no client_id"
+		case s.clientID.Given() && id != s.clientID.Value:
+			why = "it belongs to the section's client_id, and the target's client ID is " + id
+		case len(s.secrets) > 1 && (s.auth.Value == AuthM2M || s.auth.Value == AuthPAT) && s.auth.Value != w.auth:
+			why = s.auth.Source.String() + " says " + s.auth.Value
 		default:
-			out = append(out, *w)
+			out = append(out, w)
+			continue
 		}
+		r.note(w.from.String(), "not used: "+why)
 	}
 	return out
 }

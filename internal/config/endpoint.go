@@ -18,6 +18,9 @@ var collections = []string{"projects", "branches", "endpoints"}
 func endpoint(s string, from Source) (string, error) {
 	wrong := invalid(from, "name it as "+EndpointForm+", or as PROJECT or PROJECT/BRANCH where that leaves one choice", "%s is not an endpoint's name", sanitize.Quote(s))
 	ids := strings.Split(s, "/")
+	if slices.Contains(collections[1:], ids[0]) || ids[0] == "instances" {
+		return "", wrong
+	}
 	if ids[0] != collections[0] {
 		if e := checkShortName(s, ids, from); e != nil {
 			return "", e
@@ -42,14 +45,11 @@ func endpoint(s string, from Source) (string, error) {
 	return strings.Join(long, "/"), nil
 }
 
-// checkShortName rejects words that begin longer names. A UID of the console does not
-// identify the project or branch.
+// checkShortName rejects a UID of the console, which does not identify the project or branch.
 func checkShortName(name string, ids []string, from Source) *Error {
 	last := ids[len(ids)-1]
 	const list = "; lakebase-credential-helper endpoints lists them"
 	switch {
-	case slices.Contains(collections, ids[0]) || ids[0] == "instances":
-		return invalid(from, "name it as "+EndpointForm, "%s is not an endpoint's name", sanitize.Quote(name))
 	case strings.HasPrefix(last, "ep-") && IsUID(last) && len(ids) < 3:
 		return invalid(from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list, "%s is an endpoint's id in host names, not its name", sanitize.Quote(name))
 	case strings.HasPrefix(last, "br-") && IsUID(last) && len(ids) < 2:

@@ -68,24 +68,18 @@ func (l *iniLine) parse(text string, next []string) (used int) {
 		return 0
 	}
 	for _, quote := range []string{`"""`, "`"} {
-		rest, ok := strings.CutPrefix(value, quote)
-		if !ok {
-			continue
-		}
-		if end := strings.LastIndex(rest, quote); end >= 0 {
-			l.key, l.value = key, rest[:end]
-			return 0
-		}
-		rest += "\n"
-		for i, line := range next {
+		line, ok := strings.CutPrefix(value, quote)
+		for line += "\n"; ok; used++ { // up to the last mark in a line
 			if end := strings.LastIndex(line, quote); end >= 0 {
-				l.key, l.value = key, rest+line[:end]
-				return i + 1
+				l.key, l.value = key, l.value+line[:end]
+				return used
 			}
-			rest += line
+			if used == len(next) {
+				l.value, l.problem = "", "the quoted value of this line does not end"
+				return 0
+			}
+			l.value, line = l.value+line, next[used]
 		}
-		l.problem = "the quoted value of this line does not end"
-		return 0
 	}
 	for strings.HasSuffix(value, `\`) && used < len(next) { // continued in the next line
 		line := strings.TrimSpace(next[used])
@@ -195,25 +189,20 @@ func (f *ini) sections() []string {
 	return out
 }
 
-type iniValue struct {
-	text string
-	line int
-}
-
 // get returns a section's settings by key. Of a key that is given twice the last counts.
-func (f *ini) get(section string) (values map[string]iniValue, found bool) {
+func (f *ini) get(section string) (values map[string]iniLine, found bool) {
 	if f.index == nil { // makes the lookup of all sections linear
 		f.index = map[string][]int{}
 		for n, l := range f.lines {
 			f.index[l.section] = append(f.index[l.section], n)
 		}
 	}
-	values = map[string]iniValue{}
+	values = map[string]iniLine{}
 	for _, n := range f.index[section] {
 		l := f.lines[n]
 		found = found || l.header || l.key != ""
 		if l.key != "" {
-			values[l.key] = iniValue{l.value, l.number}
+			values[l.key] = l
 		}
 	}
 	return values, found

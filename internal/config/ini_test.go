@@ -40,14 +40,14 @@ func TestParseINI(t *testing.T) {
 		var got []string
 		for _, key := range []string{"scopes", "host", "client_id"} {
 			if v, ok := values[key]; ok {
-				got = append(got, key+"="+v.text)
+				got = append(got, key+"="+v.value)
 			}
 		}
 		if err := d.file.problem("p"); !ok || err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
 		}
 	}
-	if values, _ := databricks("host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").file.get("DEFAULT"); values["host"] != (iniValue{"d.example", 1}) || values["client_id"] != (iniValue{"i", 5}) {
+	if values, _ := databricks("host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").file.get("DEFAULT"); values["host"].value != "d.example" || values["host"].number != 1 || values["client_id"].value != "i" || values["client_id"].number != 5 {
 		t.Errorf("keys before the first section: got %v", values)
 	}
 	for text, line := range map[string]string{"[p]\r\nhost = h\r\nnonsense hunter2\r\n": "3", "[p]\nhost = h\n[q hunter2\n": "3", "[p]\n= hunter2\n": "2", "[p]\nhost = `hunter2\n": "2"} {
@@ -212,8 +212,8 @@ func FuzzSet(f *testing.F) {
 		for _, s := range before.Names() {
 			was, _ := before.file.get(s)
 			for k, v := range was {
-				if (s != profile || k != key) && after.Value(s, k) != v.text {
-					t.Fatalf("[%s] %s was %q and is %q", s, k, v.text, after.Value(s, k))
+				if (s != profile || k != key) && after.Value(s, k) != v.value {
+					t.Fatalf("[%s] %s was %q and is %q", s, k, v.value, after.Value(s, k))
 				}
 			}
 		}

@@ -34,7 +34,7 @@ func (p *Profiles) Has(name string) bool {
 // Value returns the raw text of a key of a profile.
 func (p *Profiles) Value(profile, key string) string {
 	s, _ := p.file.get(profile)
-	return s[key].text
+	return s[key].value
 }
 
 // Set writes keys to a profile, which it creates if necessary, and returns the whole
@@ -67,15 +67,15 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 func (p *Profiles) values(name string) (map[string]raw, error) {
 	section, _ := p.file.get(name)
 	out := map[string]raw{}
-	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].line - section[b].line }) {
+	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].number - section[b].number }) {
 		v := section[key]
-		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.file.name, v.line)}
+		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.file.name, v.number)}
 		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })
 		switch {
 		case strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix):
-			out[key] = raw{[]string{v.text}, from}
-		case i >= 0 && v.text != "":
-			out[settings[i].Option] = raw{[]string{v.text}, from}
+			out[key] = raw{[]string{v.value}, from}
+		case i >= 0 && v.value != "":
+			out[settings[i].Option] = raw{[]string{v.value}, from}
 		case i >= 0:
 		case slices.Contains([]string{"client_secret", "password", "token", "secret", "pgpassword"}, strings.ToLower(key)):
 			return nil, invalid(from, "remove the line, then store the secret with: lakebase-credential-helper login --profile "+name, "profiles must not contain secrets")
