@@ -68,7 +68,7 @@ var documents = map[string]string{
 	"workspace-token": `{"access_token":"tok.en","token_type":"Bearer","expiry":"2026-01-01T00:00:00Z"}` + "\n",
 }
 
-func TestFormats_Documents(t *testing.T) {
+func TestFormats(t *testing.T) {
 	for _, name := range Names() {
 		got, err := render(name, answer, in("", ""))
 		if err != nil {
@@ -76,6 +76,11 @@ func TestFormats_Documents(t *testing.T) {
 		}
 		if diff := cmp.Diff(documents[name], string(got.Stdout)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		all := string(got.Stdout) + string(got.Append)
+		roots := strings.Contains(all, answer.SSLRootCert) || strings.Contains(all, url.QueryEscape(answer.SSLRootCert))
+		if f, ok := Lookup(name); !ok || f.Roots != roots || f.Check(in("", "")) != nil {
+			t.Errorf("%s: got Roots %v, %v, want %v", name, f.Roots, ok, roots)
 		}
 	}
 	if f, ok := Lookup(""); !ok || f.Name != "json" {
@@ -86,30 +91,24 @@ func TestFormats_Documents(t *testing.T) {
 	}
 }
 
-// Only a format that names the file of root certificates needs one.
-func TestFormats_Roots(t *testing.T) {
-	for _, name := range Names() {
-		f, _ := Lookup(name)
-		out, err := render(name, answer, in("GITHUB_ENV", "/file"))
-		if shown := strings.Contains(string(out.Stdout)+string(out.Append), answer.SSLRootCert) || strings.Contains(string(out.Stdout), url.QueryEscape(answer.SSLRootCert)); err != nil || shown != f.Roots {
-			t.Errorf("%s: got Roots %v, %v, want %v", name, f.Roots, err, shown)
-		}
-	}
-}
-
-func TestExecCredential_Version(t *testing.T) {
-	for info, want := range map[string]string{
-		`{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}`: "",
-		`{"apiVersion":"client.authentication.k8s.io/v1alpha1"}`:                        `unsupported apiVersion "client.authentication.k8s.io/v1alpha1"`,
-		`not json`: "not JSON",
+// What the environment does not allow is found before there is a token.
+func TestFormats_Environment(t *testing.T) {
+	for _, c := range []struct{ format, name, value, want string }{
+		{"exec-credential", "KUBERNETES_EXEC_INFO", `{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}`, ""},
+		{"exec-credential", "KUBERNETES_EXEC_INFO", `{"apiVersion":"client.authentication.k8s.io/v1alpha1"}`, `unsupported apiVersion "client.authentication.k8s.io/v1alpha1"`},
+		{"exec-credential", "KUBERNETES_EXEC_INFO", "not json", "not JSON"},
+		{"github-env", "GITHUB_ENV", "", "not set"},
 	} {
-		out, err := render("exec-credential", answer, in("KUBERNETES_EXEC_INFO", info))
-		var bad *EnvError
-		switch {
-		case want == "" && (err != nil || !strings.HasPrefix(string(out.Stdout), `{"apiVersion":"client.authentication.k8s.io/v1beta1",`)):
-			t.Errorf("%s: got %s, %v", info, out.Stdout, err)
-		case want != "" && (!errors.As(err, &bad) || bad.Name != "KUBERNETES_EXEC_INFO" || !strings.Contains(bad.Problem, want)):
-			t.Errorf("%s: got %v, want %q", info, err, want)
+		f, _ := Lookup(c.format)
+		out, err := render(c.format, answer, in(c.name, c.value))
+		for _, err := range []error{err, f.Check(in(c.name, c.value))} {
+			var bad *EnvError
+			if (c.want != "" || err != nil) && (!errors.As(err, &bad) || bad.Name != c.name || !strings.Contains(bad.Problem, c.want)) {
+				t.Errorf("%s with %s: got %v, want %q", c.format, c.value, err, c.want)
+			}
+		}
+		if c.want == "" && !strings.HasPrefix(string(out.Stdout), `{"apiVersion":"client.authentication.k8s.io/v1beta1",`) {
+			t.Errorf("%s: got %s", c.value, out.Stdout)
 		}
 	}
 }
@@ -151,11 +150,6 @@ func TestGitHubEnv(t *testing.T) {
 	}
 	if want := "PGUSER<<EOF_1\ntwo\nlines\nEOF_1\nPGPASSWORD<<EOF_1\n100%\nEOF_1\n"; !strings.Contains(string(out.Append), want) {
 		t.Errorf("got %s, want %s in it", out.Append, want)
-	}
-	f, _ := Lookup("github-env")
-	var bad *EnvError
-	if err := f.Check(in("GITHUB_ENV", "")); !errors.As(err, &bad) || bad.Name != "GITHUB_ENV" {
-		t.Errorf("without GITHUB_ENV: got %v", err)
 	}
 }
 
@@ -229,4 +223,75 @@ func read(format, text string, a Answer) (user, password string) {
 		return u.User.Username(), password
 	}
 	return a.User, a.Password.Reveal()
+}
+
+func TestTemplate(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "",
+		"{host}:{port}/{database}":           host + ":5432/data base",
+		"{{{user}}}":                         "{me@example.com}",
+		"{user:uri}":                         "me%40example.com",
+		"p={password} e={expires_at}":        "p=tok.en e=2026-01-01T00:01:00Z",
+		"{url_nopassword}":                   "postgresql://me%40example.com@" + host + ":5432/data%20base?sslmode=verify-full&sslrootcert=%2Fetc%2Fssl%2Fcert.pem",
+		"{jdbc_url}":                         answer.JDBC(),
+		"{database:uri}?a={{b}}&c={url:uri}": "data%20base?a={b}&c=" + escape(answer.URL(true)),
+	} {
+		template, err := ParseTemplate(text)
+		if got := template.Expand(answer); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{"{nope}": "unknown placeholder {nope}", "{host": "unclosed {", "a}b": "unmatched }", "{host:url}": "unknown placeholder"} {
+		if _, err := ParseTemplate(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
+}
+
+// Literal text expands to itself, and a value is never read as a template.
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{"", "{password}", "{password:uri}", "{{}}", "{", "}", "{nobody}", "{url} {jdbc_url}", "a{host}:{port}/{database}?u={user:uri}", "{\x00}"} {
+		f.Add(s, "p{user}{{%")
+	}
+	f.Fuzz(func(t *testing.T, text, password string) {
+		a := Answer{Host: "h", Port: 5432, Database: "d", User: "u", SSLMode: "require", Password: credential.NewSecret(password), ExpiresAt: time.Unix(0, 0)}
+		literal, err := ParseTemplate(strings.NewReplacer("{", "{{", "}", "}}").Replace(text))
+		if err != nil || literal.Expand(a) != text {
+			t.Fatalf("%q as literal text became %q, %v", text, literal.Expand(a), err)
+		}
+		template, err := ParseTemplate(text)
+		if err != nil {
+			return
+		}
+		other := a
+		other.Password = credential.NewSecret(password + "x")
+		if uses := template.Uses("password", "url", "jdbc_url") != ""; uses == (template.Expand(a) == template.Expand(other)) {
+			t.Fatalf("%q: Uses reports the password: %v", text, uses)
+		}
+	})
+}
+
+func TestTemplate_HostInAddress(t *testing.T) {
+	for text, want := range map[string]bool{
+		"postgres://{user}:{password}@{host:uri}":                                     true,
+		"postgresql+asyncpg://{user:uri}:{password:uri}@{host}:{port}/{database:uri}": true,
+		"jdbc:postgresql://{host}:{port}/{database}":                                  true,
+		"postgres://{host}":                           true,
+		"{host}:{port}":                               true,
+		"//{user}@tcp({host}:{port})/x":               true,
+		"postgres:///{database}?host={host:uri}":      false,
+		"postgres://localhost/{database}?host={host}": false,
+		"host={host} port={port}":                     false,
+		"see http://localhost then {host}":            false,
+		"{url} {host}":                                false,
+		"{user}@{database}":                           false,
+	} {
+		parsed, err := ParseTemplate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parsed.HostInAddress(); got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
 }

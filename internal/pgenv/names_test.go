@@ -63,46 +63,42 @@ func TestTables_Promised(t *testing.T) {
 	}
 }
 
-func TestCheckKeep(t *testing.T) {
-	for name, reason := range map[string]string{
-		"PGHOSTADDR": "another server", "PGSERVICE": "another server", "PGSERVICEFILE": "another server", "PGSYSCONFDIR": "another server",
-		"PGPASSFILE": "another password", "PGHOST": "sets it", "PGPASSWORD": "sets it", "PGSSLROOTCERT": "sets it",
-		"LAKEBASE_TOKEN_EXPIRES_AT": "sets it", "LAKEBASE_PROFILE": "sets it",
-		"": "not a variable name", "A=B": "not a variable name", "A B": "not a variable name", "1A": "not a variable name", "Ä": "not a variable name",
-	} {
-		err := CheckKeep([]string{"FINE", name})
-		var bad *Error
-		if !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Problem, reason) {
-			t.Errorf("%q: got %v, want %q", name, err, reason)
+func TestCheck(t *testing.T) {
+	extra := func(names []string) error {
+		v := minimal
+		for _, n := range names {
+			v.Extra = append(v.Extra, Var{n, ""})
 		}
-		if _, err := Build(nil, minimal, []string{name}); !errors.As(err, &bad) {
-			t.Errorf("%q: Build returned %v, want an *Error", name, err)
+		_, err := Build(nil, v, nil)
+		return err
+	}
+	keep := func(names []string) error { _, err := Build(nil, minimal, names); return err }
+	for _, c := range []struct {
+		what         string
+		check, build func([]string) error
+		reasons      map[string]string
+	}{
+		{"kept", CheckKeep, keep, map[string]string{
+			"PGHOSTADDR": "another server", "PGSERVICE": "another server", "PGSERVICEFILE": "another server", "PGSYSCONFDIR": "another server",
+			"PGPASSFILE": "another password", "PGHOST": "sets it", "PGPASSWORD": "sets it", "PGSSLROOTCERT": "sets it", "LAKEBASE_TOKEN_EXPIRES_AT": "sets it", "LAKEBASE_PROFILE": "sets it",
+			"": "not a variable name", "A=B": "not a variable name", "A B": "not a variable name", "1A": "not a variable name", "Ä": "not a variable name"}},
+		{"set", CheckExtra, extra, map[string]string{
+			"PGHOST": "sets it", "PGPASSWORD": "sets it", "PGAPPNAME": "sets it", "LAKEBASE_PROFILE": "sets it", "DATABASE_URL": "given twice",
+			"PGSERVICE": "removes it", "PGSSL": "removes it", "DATABRICKS_TOKEN": "removes it", "1A": "not a variable name", "A B": "not a variable name", "": "not a variable name"}},
+	} {
+		for name, reason := range c.reasons {
+			for _, check := range []func([]string) error{c.check, c.build} {
+				var bad *Error
+				if err := check([]string{"DATABASE_URL", name}); !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Problem, c.what+": ") || !strings.Contains(bad.Problem, reason) || bad.Hint() == "" {
+					t.Errorf("%q: got %v, want %q", name, err, reason)
+				}
+			}
 		}
 	}
 	if err := CheckKeep([]string{"PGSSLCERT", "DATABRICKS_TOKEN", "_x1", "PGREQUIREAUTH", "PGAPPNAME", "pgservice"}); err != nil && !foldNames {
 		t.Error(err)
 	}
-	if err := checkKeep([]string{"pgService"}, true); err == nil {
-		t.Error("on Windows pgService is PGSERVICE")
-	}
-}
-
-func TestCheckExtra(t *testing.T) {
-	for name, reason := range map[string]string{
-		"PGHOST": "sets it", "PGPASSWORD": "sets it", "PGAPPNAME": "sets it", "LAKEBASE_PROFILE": "sets it", "DATABASE_URL": "given twice",
-		"PGSERVICE": "removes it", "PGSSL": "removes it", "DATABRICKS_TOKEN": "removes it", "1A": "not a variable name", "A B": "not a variable name", "": "not a variable name",
-	} {
-		var bad *Error
-		if err := CheckExtra([]string{"DATABASE_URL", name}); !errors.As(err, &bad) || bad.Name != name || !strings.Contains(bad.Problem, reason) {
-			t.Errorf("%q: got %v, want %q", name, err, reason)
-		}
-		v := minimal
-		v.Extra = []Var{{"DATABASE_URL", ""}, {name, ""}}
-		if _, err := Build(nil, v, nil); !errors.As(err, &bad) {
-			t.Errorf("%q: Build returned %v, want an *Error", name, err)
-		}
-	}
-	if err := checkExtra([]string{"Pghost"}, true); err == nil {
-		t.Error("on Windows Pghost is PGHOST")
+	if checkKeep([]string{"pgService"}, true) == nil || checkExtra([]string{"Pghost"}, true) == nil {
+		t.Error("names differ by case on Windows")
 	}
 }
