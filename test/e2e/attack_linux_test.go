@@ -142,9 +142,7 @@ func (p *fixture) open(t *testing.T) {
 		cmd := as(t, otherUID, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--", "sh", "-c", `env >"$0"; exec cat`, done)...))
 		cmd.Cancel = terminate(cmd)
 		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		r := p.start(cmd)
 		eventually(t, "the command runs", func() bool {
 			data, err := os.ReadFile(done)
@@ -221,12 +219,5 @@ done; true`
 	}
 	for d, mode := range modes {
 		must(t, os.Chmod(d, mode))
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -93,9 +93,7 @@ func newChromium(t *testing.T, p *fixture) *chromium {
 	}
 	c := &chromium{fixture: p, dir: filepath.Join(p.home, "chromium")}
 	for _, name := range []string{"in", "out"} {
-		if err := syscall.Mkfifo(filepath.Join(p.home, name), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, syscall.Mkfifo(filepath.Join(p.home, name), 0o600))
 	}
 	p.browserIs(fmt.Sprintf(`exec %s --headless --no-sandbox --no-first-run --disable-gpu --disable-dev-shm-usage --no-proxy-server \
   --user-data-dir=%s --ignore-certificate-errors-spki-list=%s --remote-debugging-pipe "$1" 3<%s/in 4>%s/out`, program, c.dir, keyOf(t, p), p.home, p.home))
@@ -109,9 +107,7 @@ func newChromium(t *testing.T, p *fixture) *chromium {
 func (c *chromium) pipe(name string) *os.File {
 	c.t.Helper()
 	f, err := os.OpenFile(filepath.Join(c.home, name), os.O_RDWR|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, err)
 	return f
 }
 
@@ -119,13 +115,9 @@ func (c *chromium) pipe(name string) *os.File {
 func keyOf(t *testing.T, p *fixture) string {
 	t.Helper()
 	u, err := url.Parse(p.env["DATABRICKS_HOST"])
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	conn, err := tls.Dial("tcp", u.Host, &tls.Config{InsecureSkipVerify: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer conn.Close()
 	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(sum[:])
@@ -202,9 +194,7 @@ func (c *chromium) call(method string, params any, result any) {
 	if c.session == "" {
 		text, err = json.Marshal(map[string]any{"id": c.id, "method": method, "params": params})
 	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, err)
 	_ = c.out.SetReadDeadline(time.Now().Add(runLimit))
 	if _, err := c.in.Write(append(text, 0)); err != nil {
 		c.t.Fatal(err)
@@ -219,18 +209,14 @@ func (c *chromium) call(method string, params any, result any) {
 			Error  *struct{ Message string }
 			Result json.RawMessage
 		}
-		if err := json.Unmarshal(answer[:len(answer)-1], &a); err != nil {
-			c.t.Fatal(err)
-		}
+		must(c.t, json.Unmarshal(answer[:len(answer)-1], &a))
 		if a.ID != c.id { // an event
 			continue
 		}
 		if a.Error != nil {
 			c.t.Fatalf("%s: %s", method, a.Error.Message)
 		}
-		if err := json.Unmarshal(a.Result, result); err != nil {
-			c.t.Fatal(err)
-		}
+		must(c.t, json.Unmarshal(a.Result, result))
 		return
 	}
 }

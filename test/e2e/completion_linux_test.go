@@ -12,14 +12,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-func init() {
-	packages["bash"] = "the Debian packages bash and bash-completion"
-	packages["zsh"] = "the Debian package zsh"
-	packages["fish"] = "the Debian package fish"
-	packages["man"] = "the Debian package man-db"
-	packages["groff"] = "the Debian package groff-base"
-}
-
 // bashCompletion is what completes other commands' arguments in bash.
 const bashCompletion = "/usr/share/bash-completion/bash_completion"
 
@@ -66,8 +58,8 @@ func TestCompletion(t *testing.T) {
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.env["MARKED_NAME"] = "1"
 	p.env["XDG_CONFIG_HOME"] = p.home
-	fileWith(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
-	fileWith(t, filepath.Join(p.home, "roots.pem"), "")
+	write(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
+	write(t, filepath.Join(p.home, "roots.pem"), "")
 	if o := p.do("lakebase-credential-helper", "completion", "profiles").wantExit(0); o.stdout != "prod\ndev\npreview\nx y"+hostile+"\n" || o.stderr != "" {
 		t.Errorf("%q %q", o.stdout, o.stderr)
 	}
@@ -76,7 +68,7 @@ func TestCompletion(t *testing.T) {
 			client(t, shell)
 			p.t = t
 			script := p.do("lakebase-credential-helper", "completion", shell).wantExit(0)
-			fileWith(t, filepath.Join(p.home, "completion"), script.stdout)
+			write(t, filepath.Join(p.home, "completion"), script.stdout)
 			if o := p.do(shell, "-n", "completion").wantExit(0); o.stderr != "" {
 				t.Error(o.stderr)
 			}
@@ -110,7 +102,7 @@ func TestCompletion(t *testing.T) {
 			"zsh":  func() []string { return askZsh(p, []string{"lakebase-exec", "--wait=al"}) },
 			"fish": func() []string { return askFish(p, []string{"lakebase-exec", "--wait=al"}) },
 		} {
-			fileWith(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", shell).wantExit(0).stdout)
+			write(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", shell).wantExit(0).stdout)
 			if got := got(); len(got) != 1 || strings.TrimPrefix(got[0], "--wait=") != "always" {
 				t.Errorf("%s: %q", shell, got)
 			}
@@ -118,7 +110,7 @@ func TestCompletion(t *testing.T) {
 	})
 	t.Run("bash alone", func(t *testing.T) {
 		p.t = t
-		fileWith(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", "bash").wantExit(0).stdout)
+		write(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", "bash").wantExit(0).stdout)
 		p.env["WITHOUT"] = "1" // bash-completion
 		defer delete(p.env, "WITHOUT")
 		for _, q := range queries {
@@ -132,7 +124,7 @@ func TestCompletion(t *testing.T) {
 	})
 	t.Run("a broken file of profiles is silent", func(t *testing.T) {
 		p.t = t
-		fileWith(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "broken\n")
+		write(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "broken\n")
 		p.do("lakebase-credential-helper", "completion", "profiles").wantExit(120).wantStderr("profiles.ini:1")
 		if got := askBash(p, []string{"lakebase-exec", "-p", ""}); len(got) != 0 {
 			t.Errorf("%q", got)
@@ -154,16 +146,6 @@ func (q query) check(t *testing.T, got []string) {
 	}
 	if q.all && len(got) != len(q.want) {
 		t.Errorf("%q: %q is offered, and not just %q", q.line, got, q.want)
-	}
-}
-
-func fileWith(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -195,7 +177,7 @@ f=$(complete -p -- "$1"); f=${f#*-F }
 ${f%% *} "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"
 `
-	fileWith(p.t, filepath.Join(p.home, "ask"), script)
+	write(p.t, filepath.Join(p.home, "ask"), script)
 	return offered(p.do(append([]string{"bash", "--norc", "ask"}, line...)...).wantExit(0).stdout)
 }
 
@@ -207,7 +189,7 @@ function made-up; end
 complete -c made-up -f -a 'first-of-its-own second'
 complete -C "$argv[1]"
 `
-	fileWith(p.t, filepath.Join(p.home, "ask"), script)
+	write(p.t, filepath.Join(p.home, "ask"), script)
 	return offered(p.do("fish", "--no-config", "ask", strings.Join(line, " ")).wantExit(0).stdout)
 }
 
@@ -237,7 +219,7 @@ bindkey '^I' complete-word
 zstyle ':completion:*' insert-tab false
 typeset -ga comppostfuncs=(finished)
 `
-	fileWith(p.t, filepath.Join(p.home, ".zshrc"), script+"print -r -- . >! ready\n")
+	write(p.t, filepath.Join(p.home, ".zshrc"), script+"print -r -- . >! ready\n")
 	for _, name := range []string{"told", "ready", "finished"} {
 		_ = os.Remove(filepath.Join(p.home, name))
 	}

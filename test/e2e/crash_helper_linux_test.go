@@ -43,9 +43,7 @@ func (c *crash) measure(cmds ...*exec.Cmd) (most, least time.Duration) {
 func crashLogin(c *crash, kills int) {
 	c.useKeyring()
 	other, err := c.lakebase.AddSecret()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, err)
 	secrets, stores := []string{c.lakebase.ClientSecret, other.Value}, []string{"keychain", "file"}
 	login := func(i int) *exec.Cmd {
 		cmd := c.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--store", stores[i/2%2])
@@ -91,9 +89,7 @@ func crashGet(c *crash, kills int) {
 			for n := range got { // of those that were killed
 				c.wantQuick(usual, get(c.kills-i, store))
 				text, err := os.ReadFile(file)
-				if err != nil {
-					c.t.Fatal(err)
-				}
+				must(c.t, err)
 				got[n] = string(text)
 			}
 			if !token.MatchString(got[0]) || got[1] != got[0] {

@@ -99,9 +99,7 @@ func (c *crash) kill(cmd *exec.Cmd, span time.Duration, before func()) *result {
 	r := c.start(cmd)
 	at := c.random.Float64() * c.reach
 	time.Sleep(time.Duration(at * float64(span)))
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, cmd.Process.Signal(syscall.SIGKILL))
 	if before != nil {
 		before()
 	}

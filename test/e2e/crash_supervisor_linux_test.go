@@ -31,9 +31,7 @@ func (c *crash) supervisor(mode string, argv ...string) (*exec.Cmd, io.Closer) {
 	c.t.Helper()
 	cmd := c.command(append([]string{"lakebase-exec", "--refresh", mode, "--"}, argv...)...)
 	feed, err := cmd.StdinPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, err)
 	return cmd, feed
 }
 
@@ -53,8 +51,6 @@ func (c *crash) wantSwept(mode string, usual time.Duration) {
 	}
 	c.wantTidy(dir)
 }
-
-func (c *crash) me() string { return c.lakebase.ClientID + " in " + emulator.Database + "\n" }
 
 // crashPassfile: the next run removes the directory of a killed supervisor; the command
 // reads complete password files until the end.
@@ -82,9 +78,7 @@ func crashPassfile(c *crash, kills int) {
 func crashProxy(c *crash, kills int) {
 	c.useCompute()
 	socket := filepath.Join(c.run, "socket")
-	if err := os.Mkdir(socket, 0o700); err != nil {
-		c.t.Fatal(err)
-	}
+	must(c.t, os.Mkdir(socket, 0o700))
 	usual := c.finish(c.psql("proxy")).wantExit(0).took
 	c.batches(kills, func(i int) {
 		if i%2 == 0 {

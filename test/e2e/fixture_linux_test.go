@@ -22,15 +22,16 @@ import (
 // runLimit bounds one run of a program, so that a test never hangs.
 const runLimit = 5 * time.Minute
 
+// longTimeouts is an environment in which no deadline of the programs ends on a slow machine.
+var longTimeouts = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "LAKEBASE_WAIT_TIMEOUT=5m"}
+
 // startLakebase starts a local Lakebase for one test.
 func startLakebase(t testing.TB, o emulator.Options) *emulator.Lakebase {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	l, err := emulator.Start(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
 			t.Errorf("the local Lakebase did not end well: %v", err)
@@ -44,9 +45,7 @@ func suspend(t testing.TB, l *emulator.Lakebase, mode emulator.WakeMode, takes t
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
-	if err := l.Suspend(ctx); err != nil {
-		t.Fatal(err)
-	}
+	must(t, l.Suspend(ctx))
 	l.SetWake(mode, takes)
 	l.ResetCounters()
 }
@@ -58,9 +57,7 @@ func wakeAtOnce(t testing.TB, l *emulator.Lakebase) {
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
 	l.SetWake(emulator.Held, 0)
-	if err := l.Suspend(ctx); err != nil {
-		t.Fatal(err)
-	}
+	must(t, l.Suspend(ctx))
 }
 
 // fixture is a user: home, runtime directory, environment.
@@ -77,9 +74,7 @@ type fixture struct {
 func newFixture(t testing.TB, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := &fixture{t: t, lakebase: l, home: t.TempDir(), run: filepath.Join(t.TempDir(), "run")}
-	if err := os.Mkdir(p.run, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(p.run, 0o700))
 	p.env = map[string]string{
 		"PATH": bin + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME": p.home, "XDG_RUNTIME_DIR": p.run, "LC_ALL": "C",
@@ -106,9 +101,7 @@ func newKeyringFixtureWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Opt
 	defer cancel()
 	o.Dir = p.home
 	d, err := testkeyring.Start(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Errorf("the session bus did not end well: %v", err)
@@ -195,9 +188,7 @@ func (p *fixture) start(cmd *exec.Cmd) *running {
 	p.t.Helper()
 	r := &running{fixture: p, cmd: cmd, out: &bytes.Buffer{}, err: &bytes.Buffer{}, begin: time.Now()}
 	cmd.Stdout, cmd.Stderr = r.out, r.err
-	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
+	must(p.t, cmd.Start())
 	return r
 }
 
@@ -277,5 +268,20 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)
 		}
+	}
+}
+
+// write writes a file that only its owner can read, and returns its path.
+func write(t testing.TB, path, text string) string {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

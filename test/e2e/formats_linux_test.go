@@ -2,65 +2,41 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// readers names the Debian package of each format's reader.
-var readers = map[string]string{
-	"psql":             "postgresql-client",
-	"/usr/bin/python3": "python3 and python3-psycopg2",
-	"/usr/bin/aws":     "awscli",
-	"kubectl":          "kubernetes-client",
-	"bash":             "bash",
-	"dash":             "dash",
-	"fish":             "fish",
-	"node":             "nodejs and npm",
-	"java":             "default-jdk-headless and libpostgresql-jdbc-java",
-	"secret-tool":      "libsecret-tools",
-}
-
-// reader looks for a program that a test needs; without it the test fails.
-func reader(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is missing: install Debian's %s", name, readers[name])
-	}
-	return path
-}
-
-// TestFormats_Readers passes each format to the program that it is for. The target is
-// in the profile only: the callers have the helper's path and the profile's name.
+// TestFormats_Readers passes each format to the program that it is for; internal/credformat
+// tests those that have none here. The target is in the profile only: the callers have the
+// helper's path and the profile's name.
 func TestFormats_Readers(t *testing.T) {
 	t.Parallel()
 	f := newFormats(t)
 	t.Run("credential-process by the AWS CLI", f.aws)
-	t.Run("exec-credential by kubectl", f.kubectl)
-	t.Run("exec-credential by client-go", f.clientGo)
+	t.Run("exec-credential by kubectl and client-go", f.kubernetes)
 	t.Run("pgpass by psql", f.pgpass)
 	t.Run("url by psql and urllib", f.url)
 	t.Run("jdbc by pgjdbc", f.jdbc)
 	t.Run("libpq by psycopg2", f.libpq)
-	t.Run("env by bash and dash", f.posix)
-	t.Run("fish by fish", f.fish)
+	t.Run("env by bash and dash, fish by fish", f.shells)
 	t.Run("dotenv by node", f.dotenv)
-	t.Run("password by the rules of pgAdmin and DBeaver", f.password)
-	t.Run("powershell by its documented rule", f.powershell)
-	t.Run("github-env by the runner's rules", f.gitHub)
-	t.Run("terraform and json by their documented rules", f.objects)
 	t.Run("workspace-token by the workspace", f.workspace)
 	if n := f.lakebase.Counters(); n.ByCall[emulator.CallCredentials] != 1 {
 		t.Errorf("all callers together made the requests %v, not one credential", n.ByCall)
@@ -68,10 +44,9 @@ func TestFormats_Readers(t *testing.T) {
 }
 
 type formats struct {
-	lakebase *emulator.Lakebase
-	fixture  *fixture
-	helper   string // its absolute path
-	token    string // the cached one
+	*fixture
+	helper string // its absolute path
+	token  string // the cached one
 }
 
 func newFormats(t *testing.T) *formats {
@@ -85,54 +60,42 @@ func newFormats(t *testing.T) *formats {
 	// from the kernel keyring of the user.
 	profiles := filepath.Join(p.home, ".config", "lakebase", "profiles.ini")
 	text, err := os.ReadFile(profiles)
-	if err == nil {
-		err = os.WriteFile(profiles, append(text, "cache = keychain\n"...), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	write(t, profiles, string(text)+"cache = keychain\n")
 	for name := range p.env {
 		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || strings.HasPrefix(name, "LAKEBASE_") || name == "ENDPOINT_NAME" {
 			delete(p.env, name)
 		}
 	}
-	f := &formats{lakebase: l, fixture: p, helper: filepath.Join(bin, "lakebase-credential-helper")}
-	f.token = strings.TrimSuffix(f.get(t, "password"), "\n")
-	if !token.MatchString(f.token) {
-		t.Fatal("get gives no token")
+	f := &formats{fixture: p, helper: filepath.Join(bin, "lakebase-credential-helper")}
+	if f.token = f.line(t, "password"); !token.MatchString(f.token) {
+		t.Fatal("get prints no token")
 	}
 	return f
 }
 
-// get returns what the helper prints; stderr must be empty.
-func (f *formats) get(t *testing.T, format string, more ...string) string {
+// line returns what the helper prints, without the line feed at its end.
+func (f *formats) line(t *testing.T, format string) string {
 	t.Helper()
-	out, stderr, code := f.run(t, nil, append([]string{f.helper, "get", "-p", "prod", "--format", format}, more...)...)
-	if code != 0 || stderr != "" {
-		t.Fatalf("get --format %s %q: exit code %d: %s", format, more, code, stderr)
-	}
-	return out
+	return strings.TrimSuffix(f.good(t, nil, f.helper, "get", "-p", "prod", "--format", format), "\n")
 }
 
-// run runs a reader, whose output may hold the token but not the secret.
-func (f *formats) run(t *testing.T, env []string, argv ...string) (stdout, stderr string, code int) {
+// read runs a reader, whose output may hold the token but not the secret.
+func (f *formats) read(t *testing.T, env []string, argv ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	f.fixture.t = t
-	cmd := f.fixture.command(argv...)
+	f.t = t
+	cmd := f.command(argv...)
 	cmd.Env = append(cmd.Env, env...)
-	return f.runCmd(t, cmd)
-}
-
-func (f *formats) runCmd(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
-	t.Helper()
+	if argv[0] == "node" {
+		cmd.Dir = "node"
+	}
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	err := cmd.Run()
-	if _, exited := err.(*exec.ExitError); err != nil && !exited {
-		t.Fatalf("%s: %v", cmd.Args[0], err)
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatalf("%s: %v", argv[0], err)
 	}
-	if containsSecret(f.lakebase, out.String()+said.String()) {
-		t.Errorf("%s: the secret is in its output", cmd.Args[0])
+	if secretIn(f.lakebase, out.String()+said.String()) != "" {
+		t.Errorf("%s: the secret is in its output", argv[0])
 	}
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
@@ -140,70 +103,60 @@ func (f *formats) runCmd(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, co
 // good runs a reader that has to end well.
 func (f *formats) good(t *testing.T, env []string, argv ...string) string {
 	t.Helper()
-	out, stderr, code := f.run(t, env, argv...)
-	if code != 0 {
+	client(t, argv[0])
+	out, stderr, code := f.read(t, env, argv...)
+	if code != 0 || argv[0] == f.helper && stderr != "" {
 		t.Fatalf("%s: exit code %d: %s", argv[0], code, stderr)
 	}
 	return out
 }
 
-func write(t *testing.T, path, text string) string {
+// bad runs a reader that has to fail with a text on stderr.
+func (f *formats) bad(t *testing.T, text string, env []string, argv ...string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
+	if _, stderr, code := f.read(t, env, argv...); code == 0 || !strings.Contains(stderr, text) {
+		t.Errorf("%v: got exit code %d, want %q:\n%s", argv, code, text, stderr)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 const whoAmI = "select current_user || ' in ' || current_database()"
 
-func (f *formats) me() string { return f.lakebase.ClientID + " in " + emulator.Database + "\n" }
+// me is the answer to whoAmI.
+func (p *fixture) me() string { return p.lakebase.ClientID + " in " + emulator.Database + "\n" }
 
-// plainly is a connection string without a password.
-func (f *formats) plainly() string {
-	return fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s", f.lakebase.PGPort(), f.lakebase.ClientID, emulator.Database, f.lakebase.CAFile())
+func wantOutput(t *testing.T, reader, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %q, want %q", reader, got, want)
+	}
 }
 
 func (f *formats) pgpass(t *testing.T) {
-	file := write(t, filepath.Join(t.TempDir(), "pgpass"), f.get(t, "pgpass"))
-	psql := []string{reader(t, "psql"), "-XwAtc", whoAmI, f.plainly()}
-	if out := f.good(t, []string{"PGPASSFILE=" + file}, psql...); out != f.me() {
-		t.Errorf("psql says %q", out)
-	}
-	if _, stderr, code := f.run(t, []string{"PGPASSFILE=/dev/null"}, psql...); code == 0 || !strings.Contains(stderr, "no password supplied") {
-		t.Errorf("without the file, psql ends with %d: %s", code, stderr)
-	}
+	file := write(t, filepath.Join(t.TempDir(), "pgpass"), f.line(t, "pgpass")+"\n")
+	psql := []string{"psql", "-XwAtc", whoAmI, fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s",
+		f.lakebase.PGPort(), f.lakebase.ClientID, emulator.Database, f.lakebase.CAFile())}
+	wantOutput(t, "psql", f.good(t, []string{"PGPASSFILE=" + file}, psql...), f.me())
+	f.bad(t, "no password supplied", []string{"PGPASSFILE=/dev/null"}, psql...)
 }
 
 func (f *formats) url(t *testing.T) {
-	text := strings.TrimSuffix(f.get(t, "url"), "\n")
-	if out := f.good(t, nil, reader(t, "psql"), "-XwAtc", whoAmI, text); out != f.me() {
-		t.Errorf("psql says %q", out)
-	}
+	text := f.line(t, "url")
+	wantOutput(t, "psql", f.good(t, nil, "psql", "-XwAtc", whoAmI, text), f.me())
 	const script = `
 import os, sys, json
 from urllib.parse import urlsplit, unquote
 u = urlsplit(os.environ["THE_URL"])
 json.dump([u.scheme, unquote(u.username), unquote(u.password), u.hostname, u.port, unquote(u.path)], sys.stdout)`
-	out := f.good(t, []string{"THE_URL=" + text}, reader(t, "/usr/bin/python3"), "-c", script)
+	out := f.good(t, []string{"THE_URL=" + text}, "/usr/bin/python3", "-c", script)
 	port, _ := strconv.Atoi(f.lakebase.PGPort())
 	want, _ := json.Marshal([]any{"postgresql", f.lakebase.ClientID, f.token, "localhost", port, "/" + emulator.Database})
-	if diff := cmp.Diff(string(want), strings.ReplaceAll(out, ", ", ",")); diff != "" {
-		t.Error(diff)
-	}
+	wantOutput(t, "urllib", strings.ReplaceAll(out, ", ", ","), string(want))
 }
 
 // javaJar is where Debian's libpostgresql-jdbc-java puts the driver.
 const javaJar = "/usr/share/java/postgresql.jar"
 
-func (f *formats) jdbc(t *testing.T) {
-	if _, err := os.Stat(javaJar); err != nil {
-		t.Fatalf("pgjdbc is missing: install Debian's %s", readers["java"])
-	}
-	source := write(t, filepath.Join(t.TempDir(), "Ask.java"), `
+const asksJDBC = `
 import java.sql.*;
 public class Ask {
     public static void main(String[] args) throws Exception {
@@ -214,11 +167,20 @@ public class Ask {
         }
     }
 }
-`)
-	text := strings.TrimSuffix(f.get(t, "jdbc"), "\n")
-	if out := f.good(t, []string{"THE_URL=" + text}, reader(t, "java"), "-cp", javaJar, source, whoAmI); out != f.me() {
-		t.Errorf("pgjdbc says %q", out)
+`
+
+// java is the command line of a program that uses pgjdbc.
+func java(t *testing.T, name, source string, args ...string) []string {
+	t.Helper()
+	client(t, "java")
+	if _, err := os.Stat(javaJar); err != nil {
+		t.Fatalf("pgjdbc is missing: install Debian's %s", packages["java"])
 	}
+	return append([]string{"java", "-cp", javaJar, write(t, filepath.Join(t.TempDir(), name+".java"), source)}, args...)
+}
+
+func (f *formats) jdbc(t *testing.T) {
+	wantOutput(t, "pgjdbc", f.good(t, []string{"THE_URL=" + f.line(t, "jdbc")}, java(t, "Ask", asksJDBC, whoAmI)...), f.me())
 }
 
 // libpq: Postico's keys are libpq's keywords, so that libpq itself takes them all.
@@ -228,49 +190,8 @@ import json, os, psycopg2
 c = psycopg2.connect(**json.loads(os.environ["DOCUMENT"])).cursor()
 c.execute(os.environ["STATEMENT"])
 print(c.fetchone()[0])`
-	env := []string{"DOCUMENT=" + f.get(t, "libpq"), "STATEMENT=" + whoAmI, "PGSSLROOTCERT=" + f.lakebase.CAFile()}
-	if out := f.good(t, env, reader(t, "/usr/bin/python3"), "-c", script); out != f.me() {
-		t.Errorf("libpq says %q", out)
-	}
-}
-
-// password is taken as pgAdmin does it (utils/passexec.py) and DBeaver
-// (AuthModelDatabaseShellCommand): stripped, and the first line.
-func (f *formats) password(t *testing.T) {
-	const script = `
-import os, subprocess, sys
-p = subprocess.run(os.environ["COMMAND"], shell=True, text=True, timeout=300, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-assert p.returncode == 0 and p.stderr == "", p
-pgadmin, dbeaver = p.stdout.strip(), p.stdout.split("\n")[0].strip()
-assert pgadmin == dbeaver
-print(pgadmin)`
-	out := f.good(t, []string{"COMMAND='" + f.helper + "' get -p prod --format password"}, reader(t, "/usr/bin/python3"), "-c", script)
-	if out != f.token+"\n" {
-		t.Error("the password is another one")
-	}
-}
-
-// objects: the data source external takes a flat object of strings and nothing
-// else; ours is for scripts.
-func (f *formats) objects(t *testing.T) {
-	var flat map[string]string
-	if err := json.Unmarshal([]byte(f.get(t, "terraform")), &flat); err != nil {
-		t.Errorf("Terraform takes strings only: %v", err)
-	}
-	if flat["password"] != f.token || flat["user"] != f.lakebase.ClientID || flat["host"] != "localhost" || flat["port"] != f.lakebase.PGPort() || flat["dbname"] != emulator.Database {
-		t.Error("Terraform reads other values")
-	}
-	var ours struct {
-		Version   int    `json:"version"`
-		Password  string `json:"password"`
-		ExpiresAt string `json:"expires_at"`
-	}
-	if err := json.Unmarshal([]byte(f.get(t, "json")), &ours); err != nil || ours.Version != 1 || ours.Password != f.token || ours.ExpiresAt != flat["expires_at"] {
-		t.Errorf("json holds other values (%v)", err)
-	}
-	if _, err := time.Parse("2006-01-02T15:04:05Z", ours.ExpiresAt); err != nil {
-		t.Error(err)
-	}
+	env := []string{"DOCUMENT=" + f.line(t, "libpq"), "STATEMENT=" + whoAmI, "PGSSLROOTCERT=" + f.lakebase.CAFile()}
+	wantOutput(t, "psycopg2", f.good(t, env, "/usr/bin/python3", "-c", script), f.me())
 }
 
 func (f *formats) workspace(t *testing.T) {
@@ -281,13 +202,128 @@ d = json.loads(os.environ["DOCUMENT"])
 assert d["token_type"] == "Bearer" and datetime.strptime(d["expiry"], "%Y-%m-%dT%H:%M:%SZ")
 r = urllib.request.Request(os.environ["HOST"] + "/api/2.0/preview/scim/v2/Me", headers={"Authorization": "Bearer " + os.environ.get("BEARER", d["access_token"])})
 print(json.load(urllib.request.urlopen(r, timeout=300, context=ssl.create_default_context(cafile=os.environ["CA"])))["userName"])`
-	env := []string{"DOCUMENT=" + f.get(t, "workspace-token"), "HOST=" + f.lakebase.WorkspaceURL(), "CA=" + f.lakebase.CAFile()}
-	python := reader(t, "/usr/bin/python3")
-	if out := f.good(t, env, python, "-c", script); out != f.lakebase.ClientID+"\n" {
-		t.Errorf("the workspace says %q", out)
+	env := []string{"DOCUMENT=" + f.line(t, "workspace-token"), "HOST=" + f.lakebase.WorkspaceURL(), "CA=" + f.lakebase.CAFile()}
+	wantOutput(t, "the workspace", f.good(t, env, "/usr/bin/python3", "-c", script), f.lakebase.ClientID+"\n")
+	f.bad(t, "HTTP Error 40", append(env, "BEARER="+f.token), "/usr/bin/python3", "-c", script) // the token for the database
+}
+
+func (f *formats) aws(t *testing.T) {
+	const profile = "[profile %s]\nregion = us-east-1\ncredential_process = \"" + "%s\" get -p %s --format credential-process\n"
+	config := write(t, filepath.Join(t.TempDir(), "config"), fmt.Sprintf(profile+profile, "lakebase", f.helper, "prod", "wrong", f.helper, "none"))
+	env := []string{"AWS_CONFIG_FILE=" + config, "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true"}
+	argv := []string{"/usr/bin/aws", "configure", "export-credentials", "--profile"}
+	var got struct{ AccessKeyId, SecretAccessKey, Expiration string }
+	must(t, json.Unmarshal([]byte(f.good(t, env, append(argv, "lakebase")...)), &got))
+	if got.AccessKeyId != f.lakebase.ClientID || got.SecretAccessKey != f.token {
+		t.Errorf("the AWS CLI reads other values")
 	}
-	// The token for the database is another one.
-	if _, stderr, code := f.run(t, append(env, "BEARER="+f.token), python, "-c", script); code == 0 || !strings.Contains(stderr, "HTTP Error 40") {
-		t.Errorf("the workspace takes a database token: %d: %s", code, stderr)
+	if end, err := time.Parse(time.RFC3339, got.Expiration); err != nil || time.Until(end) < 50*time.Minute || time.Until(end) > time.Hour-50*time.Second {
+		t.Errorf("the AWS CLI reads the end as %q (%v)", got.Expiration, err)
 	}
+	f.bad(t, `profile "none" not found`, env, append(argv, "wrong")...)
+}
+
+// kubernetes: kubectl of Debian supports v1beta1 only. The server answers only requests
+// with the token.
+func (f *formats) kubernetes(t *testing.T) {
+	var refused atomic.Int32
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+f.token {
+			refused.Add(1)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, "hello")
+	}))
+	t.Cleanup(s.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	defer cancel()
+	program := filepath.Join(t.TempDir(), "kube")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "kube"), "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("building client-go's program: %v\n%s", err, out)
+	}
+	for _, c := range []struct {
+		version string
+		argv    []string
+	}{{"v1beta1", []string{"kubectl", "get", "--raw", "/"}}, {"v1", []string{program, "/"}}, {"v1alpha1", []string{program, "/"}}} {
+		config := map[string]any{
+			"apiVersion": "v1", "kind": "Config", "current-context": "c",
+			"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{"server": s.URL,
+				"certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})}}},
+			"contexts": []any{map[string]any{"name": "c", "context": map[string]any{"cluster": "c", "user": "u"}}},
+			"users": []any{map[string]any{"name": "u", "user": map[string]any{"exec": map[string]any{"apiVersion": "client.authentication.k8s.io/" + c.version,
+				"command": f.helper, "args": []string{"get", "-p", "prod", "--format", "exec-credential"}, "interactiveMode": "Never"}}}},
+		}
+		text, err := json.Marshal(config)
+		must(t, err)
+		env := []string{"KUBECONFIG=" + write(t, filepath.Join(t.TempDir(), "kubeconfig"), string(text))}
+		if c.version == "v1alpha1" { // which has gone
+			f.bad(t, "", env, c.argv...)
+			continue
+		}
+		wantOutput(t, c.argv[0], f.good(t, env, c.argv...), "hello")
+	}
+	if n := refused.Load(); n != 0 {
+		t.Errorf("%d requests brought another token", n)
+	}
+}
+
+// redirecting are variables that would send the token elsewhere.
+var redirecting = []string{"PGHOSTADDR=127.0.0.9", "PGSERVICE=evil", "PGSERVICEFILE=/evil", "PGPASSFILE=/evil", "PGPASSWORD=stale"}
+
+// shells evaluate the helper's output, and all documents that can be rendered.
+func (f *formats) shells(t *testing.T) {
+	const posix = `eval "$("$0" get -p prod --format env --user="$WHO")"; exec env -0`
+	const posixAll = `for f; do eval "$(cat "$f")"; printf '%s\0%s\0' "$PGUSER" "$PGPASSWORD"; done`
+	for _, c := range []struct {
+		format string
+		one    []string // evaluates what the helper prints
+		all    []string // evaluates documents
+	}{
+		{"env", []string{"bash", "-euc", posix, f.helper}, []string{"bash", "-euc", posixAll, "bash"}},
+		{"env", []string{"dash", "-euc", posix, f.helper}, []string{"dash", "-euc", posixAll, "dash"}},
+		{"fish", []string{"fish", "--no-config", "-c", `$argv[1] get -p prod --format fish --user="$WHO" | source; env -0`, f.helper},
+			[]string{"fish", "--no-config", "-c", `for f in $argv; source $f; printf '%s\0%s\0' "$PGUSER" "$PGPASSWORD"; end`}},
+	} {
+		env := append(slices.Clone(redirecting), "LC_ALL=C.UTF-8") // in the locale C, fish itself garbles other letters
+		for _, user := range hostileUsers {
+			f.wantEnvironment(t, user, f.good(t, append(env, "WHO="+user), c.one...))
+		}
+		docs := documents(t, c.format, "a\x00b")
+		sameAs(t, docs, f.good(t, env, append(c.all, paths(docs)...)...))
+	}
+}
+
+// wantEnvironment checks what a shell has in its environment after it took the values.
+func (f *formats) wantEnvironment(t *testing.T, user, environ string) {
+	t.Helper()
+	env := map[string]string{}
+	for _, e := range strings.Split(environ, "\x00") {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	for name, want := range map[string]string{"PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost", "PGPORT": f.lakebase.PGPort(), "PGSSLMODE": "verify-full"} {
+		if env[name] != want {
+			t.Errorf("user %q: %s is another one (%d bytes, not %d)", user, name, len(env[name]), len(want))
+		}
+	}
+	for _, name := range []string{"PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE"} {
+		if v, ok := env[name]; ok {
+			t.Errorf("%s=%s stays", name, v)
+		}
+	}
+}
+
+func (f *formats) dotenv(t *testing.T) {
+	nodeModule(t, "dotenv")
+	docs := documents(t, "dotenv", "a\x00b", "a\rb", `\`, `''"`+"`")
+	if len(docs) < 200 {
+		t.Errorf("dotenv takes only %d documents", len(docs))
+	}
+	docs = append(docs, rendered{f.lakebase.ClientID, f.token, write(t, filepath.Join(t.TempDir(), "own"), f.line(t, "dotenv"))})
+	sameAs(t, docs, f.good(t, nil, append([]string{"node", "--input-type=module", "-e", `
+import dotenv from "dotenv";
+import { readFileSync } from "node:fs";
+const read = (f) => { const e = dotenv.parse(readFileSync(f)); return e.PGUSER + "\0" + e.PGPASSWORD + "\0"; };
+process.stdout.write(process.argv.slice(1).map(read).join(""));`}, paths(docs)...)...))
 }

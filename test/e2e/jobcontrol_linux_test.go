@@ -164,12 +164,8 @@ func testSameAsBare(t *testing.T, x *jobShell, i int) {
 func (x *jobShell) start(m jobMode, ends int, then string) *job {
 	x.t.Helper()
 	script, err := filepath.Abs(filepath.Join("testdata", "logsignals.py"))
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	if err := os.RemoveAll(x.log); err != nil {
-		x.t.Fatal(err)
-	}
+	must(x.t, err)
+	must(x.t, os.RemoveAll(x.log))
 	x.typeText(fmt.Sprintf("%s%s -IS '%s' '%s' %d%s\n", m.prefix, "/usr/bin/python3", script, x.log, ends, then))
 	j := &job{jobShell: x}
 	var parent int
@@ -201,9 +197,7 @@ func (x *jobShell) start(m jobMode, ends int, then string) *job {
 // kill signals the process that the shell started.
 func (j *job) kill(sig syscall.Signal) {
 	j.t.Helper()
-	if err := syscall.Kill(j.top, sig); err != nil {
-		j.t.Fatal(err)
-	}
+	must(j.t, syscall.Kill(j.top, sig))
 }
 
 // maxHangUps is how many SIGHUPs a bare command receives on a hang-up: one from the
@@ -213,9 +207,7 @@ var maxHangUps = map[string]int{"dash": 1, "bash": 2}
 // testHangUp closes the terminal, by which the shell and its jobs end.
 func testHangUp(t *testing.T, x *jobShell, shell string, m jobMode) {
 	j := x.start(m, 1, "")
-	if err := x.pty.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, x.pty.Close())
 	eventually(t, "all processes of the session are gone", func() bool { return len(j.sessionProcesses()) == 0 && processState(x.cmd.Process.Pid) == 'Z' })
 	j.assertNothingLeft()
 	count := map[string]int{}

@@ -43,9 +43,7 @@ func newJobShell(t *testing.T, l *emulator.Lakebase, name string, env ...string)
 	p.set(env...)
 	s := &terminal{fixture: p, cmd: p.command(jobShells[name]...), begin: time.Now(), done: make(chan struct{})}
 	master, err := pty.Start(s.cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if s.pty, err = inPoller(master); err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +139,7 @@ func (x *jobShell) control(f func(fd int) error) {
 		var inner error
 		err = errors.Join(raw.Control(func(fd uintptr) { inner = f(int(fd)) }), inner)
 	}
-	if err != nil {
-		x.t.Fatal(err)
-	}
+	must(x.t, err)
 }
 
 // foreground returns the foreground process group.
@@ -202,9 +198,7 @@ func (x *jobShell) runDirectories() []string {
 	var found []string
 	for _, pattern := range []string{"run-*", "new-*"} {
 		list, err := filepath.Glob(filepath.Join(x.run, "*", pattern))
-		if err != nil {
-			x.t.Fatal(err)
-		}
+		must(x.t, err)
 		found = append(found, list...)
 	}
 	return found

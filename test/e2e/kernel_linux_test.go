@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -240,7 +239,7 @@ func TestKernelCache_Logout(t *testing.T) {
 	token, _ := p.get(p.command("lakebase-credential-helper", "get", "--format", "password"))
 	token = strings.TrimSpace(token)
 	for _, dir := range []string{p.home, p.run, "/run"} {
-		if found := filesWith(t, dir, token); len(found) != 0 {
+		if found := filesWhere(t, dir, func(_, text string) bool { return strings.Contains(text, token) }); len(found) != 0 {
 			t.Errorf("the token is in %v", found)
 		}
 	}
@@ -249,7 +248,7 @@ func TestKernelCache_Logout(t *testing.T) {
 	}
 	p.get(p.command("lakebase-credential-helper", "get", "--cache", "file"))
 	p.get(p.command("lakebase-credential-helper", "get", "--cache", "keychain"))
-	if found := filesWith(t, p.run, "eyJ"); len(found) != 1 {
+	if found := filesWhere(t, p.run, func(_, text string) bool { return strings.Contains(text, "eyJ") }); len(found) != 1 {
 		t.Errorf("the search finds tokens in %v, want one file", found)
 	}
 	p.do("lakebase-credential-helper", "logout").wantExit(0)
@@ -271,23 +270,4 @@ func TestKernelCache_Logout(t *testing.T) {
 			t.Errorf("after a new login %s holds\n%s", store, o.stdout)
 		}
 	}
-}
-
-// filesWith lists the regular files below dir that hold text.
-func filesWith(t *testing.T, dir, text string) (found []string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-			return nil
-		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), text) {
-			found = append(found, path)
-		}
-		return nil
-	})
-	must(t, err)
-	return found
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -68,18 +67,12 @@ func (s *supervised) talk(name string, env []string, argv ...string) *sqlClient 
 	cmd := s.client(name, argv...)
 	cmd.Env = append(cmd.Env, env...)
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, cmd.Start())
 	lines := bufio.NewReader(out)
 	return &sqlClient{name, func() (string, error) {
 		stuck := time.AfterFunc(asking, func() { _ = cmd.Process.Kill() })
@@ -127,14 +120,8 @@ func (s *supervised) readers(drivers string) []*sqlClient {
 // node's drivers do not read PGSSLROOTCERT; pg announces the removal of PGPASSFILE.
 func (s *supervised) node(driver string) *sqlClient {
 	s.t.Helper()
-	script, err := filepath.Abs(filepath.Join("node", "logins.js"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join("node", "node_modules", driver)); err != nil {
-		s.t.Fatalf("the node client is missing: run npm ci in test/e2e/node (%v)", err)
-	}
-	return s.talk(driver, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation", script, driver, answers)
+	nodeModule(s.t, driver)
+	return s.talk(driver, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation", absolute(s.t, "node", "logins.js"), driver, answers)
 }
 
 // buildDrivers builds the clients of test/drivers, once.
@@ -151,9 +138,7 @@ var buildDrivers = sync.OnceValues(func() (string, error) {
 func drivers(t testing.TB) string {
 	t.Helper()
 	path, err := buildDrivers()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return path
 }
 

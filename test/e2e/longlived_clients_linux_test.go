@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +71,7 @@ func proxysClients(t *testing.T) {
 	t.Run("sslmode=require with --listen", func(t *testing.T) {
 		p.t = t
 		o := p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "sslmode=require", "-XwAt", "-c", whoAmI, "-c", `\conninfo`).wantExit(0)
-		if !strings.HasPrefix(o.stdout, l.ClientID+" in "+emulator.Database+"\n") || !strings.Contains(o.stdout, secured) {
+		if !strings.HasPrefix(o.stdout, p.me()) || !strings.Contains(o.stdout, secured) {
 			t.Errorf("psql says %q", o.stdout)
 		}
 		o = p.do("lakebase-exec", "--refresh", "proxy", "--listen", "127.0.0.1:0", "--", "psql", "-XwAt", "-c", `\conninfo`).wantExit(0)
@@ -94,28 +92,9 @@ func proxysClients(t *testing.T) {
 	})
 	t.Run("pgjdbc by jdbc_url", func(t *testing.T) {
 		p.t = t
-		if _, err := os.Stat(javaJar); err != nil {
-			t.Fatalf("pgjdbc is missing: install Debian's %s", readers["java"])
-		}
-		source := write(t, filepath.Join(t.TempDir(), "Ask.java"), asksJDBC)
-		o := p.do("lakebase-exec", "--refresh", "proxy", "--set", "THE_URL={jdbc_url}", "--", reader(t, "java"), "-cp", javaJar, source, whoAmI).wantExit(0)
-		if o.stdout != l.ClientID+" in "+emulator.Database+"\n" {
-			t.Errorf("pgjdbc says %q", o.stdout)
-		}
+		o := p.do(append([]string{"lakebase-exec", "--refresh", "proxy", "--set", "THE_URL={jdbc_url}", "--"}, java(t, "Ask", asksJDBC, whoAmI)...)...).wantExit(0)
+		wantOutput(t, "pgjdbc", o.stdout, p.me())
 	})
 	p.t = t
 	p.nothingLeft()
 }
-
-const asksJDBC = `
-import java.sql.*;
-public class Ask {
-    public static void main(String[] args) throws Exception {
-        try (Connection c = DriverManager.getConnection(System.getenv("THE_URL"));
-             ResultSet r = c.createStatement().executeQuery(args[0])) {
-            r.next();
-            System.out.println(r.getString(1));
-        }
-    }
-}
-`

@@ -41,7 +41,6 @@ func TestLongLived(t *testing.T) {
 		"outage":     workspaceOutage,
 		"cancel":     cancelOnce,
 		"clients":    proxysClients,
-		"command":    proxyCommand,
 		"onrefresh":  onRefresh,
 	}
 	var all sync.WaitGroup
@@ -56,9 +55,7 @@ func newSandbox(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := newFixture(t, l)
 	dir, err := os.MkdirTemp("", "ll-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.run = dir
 	p.set("XDG_RUNTIME_DIR=" + dir)
@@ -90,9 +87,7 @@ func (p *fixture) supervise(options ...string) *supervised {
 	cmd := p.command(slices.Concat([]string{"lakebase-exec"}, options, []string{"--", "sh", "-c", writePIDAndWait, file})...)
 	cmd.Cancel = terminate(cmd)
 	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must(p.t, err)
 	s := &supervised{running: p.start(cmd), stdin: stdin}
 	eventually(p.t, "the command runs", func() bool {
 		data, err := os.ReadFile(file)
@@ -144,9 +139,7 @@ func (s *supervised) end() *result {
 func (p *fixture) runDirs() []string {
 	p.t.Helper()
 	found, err := filepath.Glob(filepath.Join(p.run, "lakebase", "run-*"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must(p.t, err)
 	return found
 }
 

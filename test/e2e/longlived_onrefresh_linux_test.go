@@ -106,9 +106,7 @@ func (p *fixture) runWithStatus(on, mode string, argv ...string) *reportingRun {
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer ln.Close()
 	return ln.Addr().String()
 }
@@ -121,9 +119,7 @@ func (r *reportingRun) status(t *testing.T) statusDocument {
 func (r *reportingRun) signals(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(r.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return string(data)
 }
 
@@ -132,9 +128,7 @@ func (r *reportingRun) probe(t *testing.T, path string) (int, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.health+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	answer, err := http.DefaultClient.Do(q)
 	if err != nil {
 		return 0, err.Error()
@@ -147,9 +141,7 @@ func (r *reportingRun) probe(t *testing.T, path string) (int, string) {
 // term ends the supervisor and its command by SIGTERM.
 func (r *reportingRun) term(t *testing.T) {
 	t.Helper()
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	must(t, r.cmd.Process.Signal(syscall.SIGTERM))
 	if o := r.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %s, want SIGTERM:\n%s", exitStatus(o.status), o.stderr)
 	}

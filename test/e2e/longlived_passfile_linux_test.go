@@ -156,9 +156,7 @@ func killedSupervisor(t *testing.T) {
 	kept := filepath.Dir(lives.value("PGPASSFILE"))
 	for mode, name := range map[string]string{"passfile": "PGPASSFILE", "proxy": "PGHOST"} {
 		s := p.supervise("--refresh", mode)
-		if err := s.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.cmd.Process.Kill())
 		_ = s.stdin.Close()
 		if o := s.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGKILL {
 			t.Fatalf("%s: ended with %s", mode, exitStatus(o.status))

@@ -20,9 +20,7 @@ func TestManualPages(t *testing.T) {
 		"lakebase-credential-helper": {"lakebase-credential-helper get [options]", "--format FORMAT", "workspace-token", "LAKEBASE_CACHE", `eval "$(lakebase-credential-helper get -p prod --format env)"`},
 	} {
 		page, err := filepath.Abs("../../man/" + name + ".1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		o := p.do("man", "-l", "--warnings", "-E", "ascii", page).wantExit(0)
 		if o.stderr != "" {
 			t.Errorf("man: %s", o.stderr)
@@ -46,7 +44,7 @@ func TestManualPages(t *testing.T) {
 		}
 	}
 	// A page with a mistake is warned of.
-	fileWith(t, filepath.Join(p.home, "bad.1"), ".TH X 1\n.SH NAME\n.NOPE\n")
+	write(t, filepath.Join(p.home, "bad.1"), ".TH X 1\n.SH NAME\n.NOPE\n")
 	if o := p.do("groff", "-man", "-Tutf8", "-ww", filepath.Join(p.home, "bad.1")); !strings.Contains(o.stderr, "NOPE") {
 		t.Errorf("groff does not warn: %q", o.stderr)
 	}

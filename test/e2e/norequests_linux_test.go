@@ -20,9 +20,7 @@ type countingListener struct {
 func listenAndCount(t *testing.T, network, address string) *countingListener {
 	t.Helper()
 	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = ln.Close() })
 	d := &countingListener{ln: ln}
 	go func() {
@@ -47,15 +45,11 @@ func TestCommands_AskNoServer(t *testing.T) {
 	bus := listenAndCount(t, "unix", filepath.Join(t.TempDir(), "bus"))
 	network := listenAndCount(t, "tcp", "127.0.0.1:0")
 	_, port, err := net.SplitHostPort(network.ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path="+bus.ln.Addr().String(), "DATABRICKS_HOST=https://localhost:"+port, "PGPORT="+port,
 		"HTTPS_PROXY=http://localhost:"+port)
 	delete(p.env, "DATABRICKS_CLIENT_SECRET")
-	if err := os.WriteFile(filepath.Join(bin, "not-executable"), []byte("#!/bin/sh\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(bin, "not-executable"), []byte("#!/bin/sh\n"), 0o644))
 	const exec, helper = "lakebase-exec", "lakebase-credential-helper"
 	runs := []struct {
 		code int

@@ -172,9 +172,7 @@ func TestProxyCounters(t *testing.T) {
 	if granted := n.Granted[emulator.GrantClientCredentials]; got.Refreshes != granted || got.LastError != "" {
 		t.Errorf("got %+v; the emulator counts %d sign-ins", got, granted)
 	}
-	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	must(t, o.cmd.Process.Signal(syscall.SIGTERM))
 	said := o.wait().wantExit(0).stderr
 	if n := strings.Count(said, "password authentication failed"); n < 1 || n > 2 || !strings.Contains(said, "warning: proxy: login from 127.0.0.1:") {
 		t.Errorf("want one or two lines about 50 wrong passwords, with the peer:\n%s", said)
@@ -203,8 +201,6 @@ func TestProxyAddress(t *testing.T) {
 
 func mkdir(t *testing.T, path string) string {
 	t.Helper()
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(path, 0o700))
 	return path
 }

@@ -49,9 +49,7 @@ func (r *rotation) killed(at string, when func(*running)) bool {
 	before := ids(r.lakebase)
 	run := r.start(r.command("lakebase-credential-helper", "rotate"))
 	when(run)
-	if err := run.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		r.t.Fatal(err)
-	}
+	must(r.t, run.cmd.Process.Signal(syscall.SIGKILL))
 	o := run.wait()
 	dead := o.status.Signaled() && o.status.Signal() == syscall.SIGKILL
 	if !dead {

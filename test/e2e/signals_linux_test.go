@@ -80,9 +80,7 @@ func interrupted(t *testing.T, p *fixture, sig syscall.Signal, there func() bool
 	r := p.start(cmd)
 	eventually(t, "the wrapper waits", there)
 	time.Sleep(50 * time.Millisecond)
-	if err := cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
+	must(t, cmd.Process.Signal(sig))
 	o := r.wait()
 	if !o.status.Signaled() || o.status.Signal() != sig {
 		t.Errorf("ended with %s, not by the signal %s", exitStatus(o.status), sig)
@@ -120,9 +118,7 @@ func TestSignal_BeforeStartAsPID1(t *testing.T) {
 				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 				r := p.start(c)
 				eventually(t, "the program waits", func() bool { return l.Counters().Handshakes > 0 })
-				if err := c.Process.Signal(sig); err != nil {
-					t.Fatal(err)
-				}
+				must(t, c.Process.Signal(sig))
 				o := r.wait().wantExit(128 + int(sig))
 				if strings.Contains(o.stderr, "goroutine") {
 					t.Errorf("it shows stacks: %s", o.stderr)
@@ -189,9 +185,7 @@ func TestSignal_Ignored(t *testing.T) {
 		r := p.start(p.command("sh", "-c", "trap '' INT; exec nohup lakebase-exec --quiet -- "+show))
 		eventually(t, "the wrapper waits", func() bool { return l.State() == emulator.Waking })
 		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
-			if err := r.cmd.Process.Signal(sig); err != nil {
-				t.Fatal(err)
-			}
+			must(t, r.cmd.Process.Signal(sig))
 		}
 		wakeAtOnce(t, l)
 		o := r.wait().wantExit(0)
@@ -210,9 +204,7 @@ func ignored(t *testing.T, line string) uint64 {
 		t.Fatalf("not the line: %q", line)
 	}
 	bits, err := strconv.ParseUint(fields[1], 16, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return bits & mask(ending)
 }
 

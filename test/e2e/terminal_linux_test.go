@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,9 +92,7 @@ func (s *terminal) end() syscall.WaitStatus {
 func (s *terminal) echo() bool {
 	s.t.Helper()
 	settings, err := unix.IoctlGetTermios(int(s.pty.Fd()), unix.TCGETS)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	return settings.Lflag&unix.ECHO != 0
 }
 
@@ -277,45 +274,5 @@ func TestLogin_Prompt(t *testing.T) {
 				t.Errorf("the terminal shows %q", s.output())
 			}
 		})
-	}
-}
-
-// The command owns the terminal as if it had been started by the shell: it is
-// in the foreground, and what is typed reaches it, once.
-func TestTerminal_CommandOwnsIt(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	suspend(t, l, emulator.Held, time.Second)
-	p := newFixture(t, l)
-	file := filepath.Join(p.home, "interrupts")
-	const script = `
-trap 'echo INT >>"$1"' INT
-test -t 0 && test -t 1 && test -t 2 && echo terminal
-echo pid $$ group and foreground $(cut -d" " -f5,8 /proc/$$/stat)
-read line
-echo "read $line"
-echo ready
-while [ ! -e "$1.stop" ]; do sleep 0.05; done
-exit 7
-`
-	s := startOnTerminal(p, "lakebase-exec", "--", "sh", "-c", script, "sh", file)
-	pid := s.cmd.Process.Pid
-	eventually(t, "the command runs", func() bool { return strings.Contains(s.output(), "foreground ") })
-	if want := fmt.Sprintf("terminal\r\npid %d group and foreground %d %d\r\n", pid, pid, pid); !strings.Contains(s.output(), want) {
-		t.Errorf("the terminal shows %q, not %q", s.output(), want)
-	}
-	s.typeText("a line\n")
-	eventually(t, "the line is read", func() bool { return strings.Contains(s.output(), "read a line\r\nready") })
-	s.typeText("\x03")
-	eventually(t, "Ctrl-C reaches the command", func() bool { data, _ := os.ReadFile(file); return len(data) > 0 })
-	time.Sleep(300 * time.Millisecond) // a second one would come now
-	if data, _ := os.ReadFile(file); string(data) != "INT\n" {
-		t.Errorf("one Ctrl-C was heard as %q", data)
-	}
-	if err := os.WriteFile(file+".stop", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if status := s.end(); !status.Exited() || status.ExitStatus() != 7 {
-		t.Errorf("ended with %s, not with the command's own code", exitStatus(status))
 	}
 }

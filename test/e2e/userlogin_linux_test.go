@@ -36,9 +36,7 @@ func userFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 func (p *fixture) browserIs(script string) {
 	p.t.Helper()
 	path := filepath.Join(p.home, "browser")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
-		p.t.Fatal(err)
-	}
+	must(p.t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 	p.set("BROWSER=" + path)
 }
 
@@ -48,9 +46,7 @@ const curlBrowser = `exec curl -sS -L -o /dev/null --cacert "$LAKEBASE_CACERT" "
 func approved(t *testing.T, p *fixture, address string) string {
 	t.Helper()
 	pem, err := os.ReadFile(p.env["LAKEBASE_CACERT"])
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	client := &http.Client{
@@ -58,9 +54,7 @@ func approved(t *testing.T, p *fixture, address string) string {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	r, err := client.Get(address + "&approve=1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusFound {
 		t.Fatalf("the workspace answers %s", r.Status)
@@ -84,18 +78,12 @@ func TestUserLogin_PastedURL(t *testing.T) {
 			p.set("LAKEBASE_WAIT=never")
 			cmd := p.command("lakebase-credential-helper", "login", "--user-login", "--no-browser", "-q")
 			in, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			said, write, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			defer said.Close()
 			cmd.Stderr = write
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			must(t, cmd.Start())
 			_ = write.Close()
 			lines := bufio.NewReader(said)
 			address := ""
@@ -235,30 +223,6 @@ func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	p.do("lakebase-exec", "--cache", "off", "--", "true").wantExit(0)
 	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != 2 || n.Refused[emulator.GrantRefresh] != 0 {
 		t.Errorf("then %d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
-	}
-}
-
-// Without a cache each start refreshes the login, one after the other, for any
-// workspace: the refresh token belongs to the user.
-func TestUserLogin_ColdStartsWithoutCache(t *testing.T) {
-	t.Parallel()
-	const starts = 12
-	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true}})
-	p := userFixture(t, l)
-	p.browserIs(curlBrowser)
-	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
-	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
-	l.Set(func(s *emulator.Settings) { s.Latency = 100 * time.Millisecond })
-	runs := make([]*running, starts)
-	for i := range runs {
-		host := fmt.Sprintf("%s/?o=%d", p.env["DATABRICKS_HOST"], i%3+1)
-		runs[i] = p.start(p.command("lakebase-exec", "--host", host, "--", "true"))
-	}
-	for _, r := range runs {
-		r.wait().wantExit(0)
-	}
-	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != starts || n.Refused[emulator.GrantRefresh] != 0 {
-		t.Errorf("%d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
 	}
 }
 

@@ -97,9 +97,7 @@ func starts(t *testing.T, file string) (at []time.Time) {
 	}
 	for _, line := range strings.Fields(string(data)) {
 		ns, err := strconv.ParseInt(line, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		at = append(at, time.Unix(0, ns))
 	}
 	return at
