@@ -159,7 +159,7 @@ func runFault(t *testing.T, l *emulator.Lakebase, c faultCase) {
 	if l.State() != emulator.Up || l.Clients() > 0 { // what the case before left
 		must(t, l.Suspend(ctx))
 	}
-	untrusted, err := newListener(ctx)
+	untrusted, err := newListener(ctx, "tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(untrusted.stop)
 	r := &faultRun{fixture: newFixture(t, l), c: c, t: t, untrusted: untrusted}

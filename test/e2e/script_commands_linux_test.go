@@ -17,16 +17,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator/control"
 )
 
-// listener is an untrusted server: a TCP port on loopback that counts connections and
-// closes them.
+// listener is an untrusted server on this machine that counts connections and closes
+// them.
 type listener struct {
 	net.Listener
 	came atomic.Int64
 	done chan struct{}
 }
 
-func newListener(ctx context.Context) (*listener, error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+func newListener(ctx context.Context, network, address string) (*listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -50,24 +50,19 @@ func (l *listener) stop() {
 	<-l.done
 }
 
-// listener is the word: without arguments it opens one and sets
+func (l *listener) port() string { return strconv.Itoa(l.Addr().(*net.TCPAddr).Port) }
+
+// listener is the command: without arguments it opens one and sets
 // $LISTENER_PORT, with "count N" it wants N connections.
-func (s *scriptEnv) listener(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("listener: say the number that is wanted")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
+func (s *scriptEnv) listener(ts *testscript.TestScript, args []string) {
 	if len(args) == 0 {
 		if s.untrusted != nil {
 			s.untrusted.stop()
 		}
-		l, err := newListener(ctx)
+		var err error
+		s.untrusted, err = newListener(context.Background(), "tcp", "127.0.0.1:0")
 		ts.Check(err)
-		s.untrusted = l
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		ts.Check(err)
-		ts.Setenv("LISTENER_PORT", port)
+		ts.Setenv("LISTENER_PORT", s.untrusted.port())
 		return
 	}
 	if len(args) != 2 || args[0] != "count" || s.untrusted == nil {
@@ -80,7 +75,7 @@ func (s *scriptEnv) listener(ts *testscript.TestScript, neg bool, args []string)
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s connections came, not %s", got, args[1])
+			ts.Fatalf("got %s connections, want %s", got, args[1])
 		}
 	}
 }
@@ -88,75 +83,36 @@ func (s *scriptEnv) listener(ts *testscript.TestScript, neg bool, args []string)
 // twice runs BIN/PROGRAM with names that stand twice in its environment, which
 // os/exec would not let through: the words NAME=VALUE before the program stand
 // before the script's own.
-func (s *scriptEnv) twice(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("twice: say the exit code that is wanted")
-	}
-	var front []string
+func (s *scriptEnv) twice(ts *testscript.TestScript, args []string) {
+	var environ []string
 	for len(args) > 0 && strings.Contains(args[0], "=") {
-		front, args = append(front, args[0]), args[1:]
+		environ, args = append(environ, args[0]), args[1:]
 	}
 	if len(args) < 2 {
 		ts.Fatalf("usage: twice NAME=VALUE… CODE PROGRAM [ARG…]")
 	}
-	want, err := strconv.Atoi(args[0])
+	// testscript has no function for its environment, so a program prints it.
+	ts.Check(ts.Exec("env", "-0"))
+	environ = append(environ, strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")...)
+	out, err := os.OpenFile(filepath.Join(s.dir, ".twice.out"), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
 	ts.Check(err)
-	out := filepath.Join(s.dir, ".twice.out")
-	code, err := spawn(filepath.Join(bin, args[1]), args[1:], append(front, s.environ(ts)...), s.dir, out)
+	defer out.Close()
+	p, err := os.StartProcess(filepath.Join(bin, args[1]), args[1:], &os.ProcAttr{Dir: s.dir, Env: environ, Files: []*os.File{nil, out, out}})
 	ts.Check(err)
-	text, err := os.ReadFile(out)
-	ts.Check(err)
-	ts.Check(os.Remove(out))
-	if _, err := ts.Stdout().Write(text); err != nil {
-		ts.Fatalf("%v", err)
-	}
-	if code != want {
-		ts.Fatalf("exit code %d, not %d\n%s", code, want, text)
-	}
-	if found := s.findLeak(string(text), true); found != "" {
-		ts.Fatalf("the output has %s in it", found)
-	}
-}
-
-// spawn runs a program with exactly this environment, both its outputs in one file.
-func spawn(path string, argv, environ []string, dir, out string) (int, error) {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
-	f, err := os.OpenFile(out, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Dir: dir, Env: environ, Files: []*os.File{null, f, f}})
-	if err != nil {
-		return 0, err
-	}
 	watch := time.AfterFunc(limit, func() { _ = p.Kill() })
 	defer watch.Stop()
 	state, err := p.Wait()
-	if err != nil {
-		return 0, err
+	ts.Check(err)
+	text, err := os.ReadFile(out.Name())
+	ts.Check(err)
+	ts.Check(os.Remove(out.Name()))
+	_, err = ts.Stdout().Write(text)
+	ts.Check(err)
+	if got := strconv.Itoa(state.ExitCode()); got != args[0] {
+		ts.Fatalf("got exit code %s, want %s\n%s", got, args[0], text)
 	}
-	return state.ExitCode(), nil
-}
-
-// environ is the script's environment, each name once. testscript has no function for
-// it, so a program prints it.
-func (s *scriptEnv) environ(ts *testscript.TestScript) []string {
-	ts.Check(ts.Exec("env", "-0"))
-	return strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")
-}
-
-// keyringCalls checks the number of calls to the keychain.
-func (s *scriptEnv) keyringCalls(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: desktop calls METHOD N")
-	}
-	if got := fmt.Sprint(s.keyring.Calls()[args[0]]); (got == args[1]) == neg {
-		ts.Fatalf("%s was called %s times\n%v", args[0], got, s.keyring.Calls())
+	if found := s.findLeak(string(text), true); found != "" {
+		ts.Fatalf("the output has %s in it", found)
 	}
 }
 
@@ -166,14 +122,12 @@ var authVariables = []string{"DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET",
 
 // auth sets the variables of one authentication type, as "lakebase env" prints them,
 // and unsets those of the others.
-func (s *scriptEnv) auth(ts *testscript.TestScript, neg bool, args []string) {
+func (s *scriptEnv) auth(ts *testscript.TestScript, args []string) {
 	l := s.lakebases["first"]
-	if l == nil || len(args) == 0 || neg {
-		ts.Fatalf("way WAY [WORD…], after lakebase start")
+	if l == nil || len(args) == 0 {
+		ts.Fatalf("usage, after lakebase start: auth TYPE [WORD…]")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	out, err := control.Do(ctx, l, append([]string{"env"}, args...))
+	out, err := control.Do(context.Background(), l, append([]string{"env"}, args...))
 	ts.Check(err)
 	for _, name := range authVariables {
 		ts.Setenv(name, "")
@@ -200,12 +154,14 @@ func (s *scriptEnv) findLeak(text string, tokens bool) string {
 	return ""
 }
 
-// searchFiles looks through every file that a run may have left, the keyring's own
-// aside (gnome-keyring encrypts it, so a secret in clear is found there too).
-func (s *scriptEnv) searchFiles(ts *testscript.TestScript) string {
-	found := ""
+// searchFiles looks through every file that a run may have left (gnome-keyring encrypts
+// its own, so a secret in clear is found there too), except those into which a script
+// itself puts a secret, and those of login --store file.
+func (s *scriptEnv) searchFiles() (found string) {
 	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || mayHoldSecret(path) {
+		switch name := filepath.Base(path); {
+		case err != nil || !d.Type().IsRegular(), name == "secret", name == "secret2", name == ".databrickscfg",
+			strings.Contains(filepath.Dir(path), "/lakebase/secrets"):
 			return nil
 		}
 		data, err := os.ReadFile(path)
@@ -218,13 +174,4 @@ func (s *scriptEnv) searchFiles(ts *testscript.TestScript) string {
 		return nil
 	})
 	return found
-}
-
-// mayHoldSecret reports whether a script itself puts a secret into this file: its own, .databrickscfg, and those of login --store file.
-func mayHoldSecret(path string) bool {
-	switch filepath.Base(path) {
-	case "secret", "secret2", ".databrickscfg":
-		return true
-	}
-	return strings.Contains(filepath.Dir(path), "/lakebase/secrets")
 }

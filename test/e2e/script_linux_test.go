@@ -52,21 +52,33 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"listener": func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).listener(ts, neg, args) },
-			"twice":    func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).twice(ts, neg, args) },
+			"listener": positive((*scriptEnv).listener),
+			"twice":    positive((*scriptEnv).twice),
+			"auth":     positive((*scriptEnv).auth),
+			"run":      positive((*scriptEnv).run),
+			"within":   positive((*scriptEnv).within),
+			"secret": positive(func(s *scriptEnv, ts *testscript.TestScript, _ []string) {
+				ts.Setenv("DATABRICKS_CLIENT_SECRET", s.lakebases["first"].ClientSecret)
+			}),
 			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) {
 				envOf(ts).lakebaseCommand(ts, neg, args, "first")
 			},
 			"second": func(ts *testscript.TestScript, neg bool, args []string) {
 				envOf(ts).lakebaseCommand(ts, neg, args, "second")
 			},
-			"auth":    func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).auth(ts, neg, args) },
-			"secret":  func(ts *testscript.TestScript, _ bool, _ []string) { envOf(ts).giveSecret(ts) },
 			"keyring": func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).keyringCommand(ts, neg, args) },
-			"run":     func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).run(ts, neg, args) },
-			"within":  within,
 		},
 	})
+}
+
+// positive is a command that cannot be negated.
+func positive(f func(s *scriptEnv, ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("this command cannot be negated")
+		}
+		f(envOf(ts), ts, args)
+	}
 }
 
 // scriptEnv holds the servers and processes of one script.
@@ -196,10 +208,6 @@ func (s *scriptEnv) start(ctx context.Context, ts *testscript.TestScript, args [
 	}
 }
 
-func (s *scriptEnv) giveSecret(ts *testscript.TestScript) {
-	ts.Setenv("DATABRICKS_CLIENT_SECRET", s.lakebases["first"].ClientSecret)
-}
-
 func (s *scriptEnv) keyringCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -211,7 +219,9 @@ func (s *scriptEnv) keyringCommand(ts *testscript.TestScript, neg bool, args []s
 		ts.Check(s.keyring.Unlock(ctx))
 		return
 	case "calls":
-		s.keyringCalls(ts, neg, args[1:])
+		if got := fmt.Sprint(s.keyring.Calls()[args[1]]); (got == args[2]) == neg {
+			ts.Fatalf("%s was called %s times\n%v", args[1], got, s.keyring.Calls())
+		}
 		return
 	}
 	if s.keyring != nil {
@@ -238,56 +248,49 @@ func (s *scriptEnv) keyringCommand(ts *testscript.TestScript, neg bool, args []s
 	}
 }
 
-func within(ts *testscript.TestScript, neg bool, args []string) {
+func (s *scriptEnv) within(ts *testscript.TestScript, args []string) {
 	most, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	begin := time.Now()
-	envOf(ts).run(ts, neg, args[2:])
+	s.run(ts, args[2:])
 	if took := time.Since(begin); took > most {
-		ts.Fatalf("took %s, not %s at the most", took, most)
+		ts.Fatalf("took %s, want at most %s", took, most)
 	}
 }
 
 // run runs a program and searches its output for secrets.
-func (s *scriptEnv) run(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("run: say the exit code that is wanted")
+func (s *scriptEnv) run(ts *testscript.TestScript, args []string) {
+	tokens := args[0] == "-tokens"
+	if tokens {
+		args = args[1:]
 	}
-	tokens := false
-	if args[0] == "-tokens" {
-		tokens, args = true, args[1:]
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
 	begin := time.Now()
-	err = ts.Exec(args[1], args[2:]...)
-	took := time.Since(begin)
-	got := 0
+	err := ts.Exec(args[1], args[2:]...)
+	took, got := time.Since(begin), 0
 	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		got = exit.ExitCode()
-	case err != nil:
-		ts.Check(err)
+	if errors.As(err, &exit) {
+		got, err = exit.ExitCode(), nil
 	}
-	if got != want {
-		ts.Fatalf("exit code %d, not %d", got, want)
+	ts.Check(err)
+	if want, err := strconv.Atoi(args[0]); err != nil || got != want {
+		ts.Fatalf("got exit code %d, want %s", got, args[0])
 	}
-	for _, stream := range []string{"stdout", "stderr"} {
-		if found := s.findLeak(ts.ReadFile(stream), tokens); found != "" {
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	for stream, text := range map[string]string{"stdout": stdout, "stderr": stderr} {
+		if found := s.findLeak(text, tokens); found != "" {
 			ts.Fatalf("%s has %s in it", stream, found)
 		}
 	}
-	if strings.Contains(ts.ReadFile("stderr"), "DATA RACE") { // execve loses its exit code
+	if strings.Contains(stderr, "DATA RACE") { // execve loses its exit code
 		ts.Fatalf("a data race")
 	}
-	if found := s.searchFiles(ts); found != "" {
+	if found := s.searchFiles(); found != "" {
 		ts.Fatalf("%s", found)
 	}
-	if all := ts.ReadFile("stderr"); withoutProgress(all, took) != all {
-		_, err := io.WriteString(ts.Stdout(), ts.ReadFile("stdout")) // both are replaced, or neither
+	if rest := withoutProgress(stderr, took); rest != stderr {
+		_, err := io.WriteString(ts.Stdout(), stdout) // both are replaced, or neither
 		ts.Check(err)
-		_, err = io.WriteString(ts.Stderr(), withoutProgress(all, took))
+		_, err = io.WriteString(ts.Stderr(), rest)
 		ts.Check(err)
 	}
 }
