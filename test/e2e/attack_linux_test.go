@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,14 +17,6 @@ import (
 
 // attacker is a second user of the machine, beside otherUID.
 const attacker = 65533
-
-// as has cmd run as a user who is not root.
-func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
-	t.Helper()
-	cmd = asOtherUser(t, cmd)
-	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
-	return cmd
-}
 
 // lookAt reads a process and all files below some directories as another user, and
 // prints what it could read.

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,9 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
@@ -36,48 +33,15 @@ type jobShell struct {
 	settings unix.Termios // the terminal's, at the first prompt
 }
 
-func newJobShell(t *testing.T, l *emulator.Lakebase, name string, env ...string) *jobShell {
+func newJobShell(t *testing.T, l *emulator.Lakebase, name string) *jobShell {
 	t.Helper()
 	p := newFixture(t, l)
 	p.set("PS1="+jobPrompt, "TERM=dumb", "HISTFILE=")
-	p.set(env...)
-	s := &terminal{fixture: p, cmd: p.command(jobShells[name]...), begin: time.Now(), done: make(chan struct{})}
-	master, err := pty.Start(s.cmd)
-	must(t, err)
-	if s.pty, err = inPoller(master); err != nil {
-		t.Fatal(err)
-	}
-	go s.readOutput()
-	x := &jobShell{terminal: s, log: filepath.Join(p.home, "signals"), rows: 20}
+	x := &jobShell{terminal: startOnTerminal(p, jobShells[name]...), log: filepath.Join(p.home, "signals"), rows: 20}
 	t.Cleanup(func() { x.close(t) })
 	x.expect(jobPrompt)
 	x.settings = x.termios()
 	return x
-}
-
-// inPoller returns the same file in Go's poller, where Close interrupts a Read.
-func inPoller(f *os.File) (*os.File, error) {
-	defer f.Close()
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), err
-}
-
-// readOutput stores the output.
-func (s *terminal) readOutput() {
-	defer close(s.done)
-	b := make([]byte, 4096)
-	for {
-		n, err := s.pty.Read(b)
-		s.mu.Lock()
-		s.text.Write(b[:n])
-		s.mu.Unlock()
-		if err != nil {
-			return
-		}
-	}
 }
 
 // close ends the shell and what it has left.
@@ -132,34 +96,11 @@ func (x *jobShell) waitPrompt() (status string) {
 	return strings.TrimSpace(status + " " + word)
 }
 
-func (x *jobShell) control(f func(fd int) error) {
-	x.t.Helper()
-	raw, err := x.pty.SyscallConn()
-	if err == nil {
-		var inner error
-		err = errors.Join(raw.Control(func(fd uintptr) { inner = f(int(fd)) }), inner)
-	}
-	must(x.t, err)
-}
-
 // foreground returns the foreground process group.
 func (x *jobShell) foreground() (group int) {
 	x.t.Helper()
 	x.control(func(fd int) (err error) { group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP); return err })
 	return group
-}
-
-// termios returns the terminal's settings.
-func (x *jobShell) termios() (settings unix.Termios) {
-	x.t.Helper()
-	x.control(func(fd int) error {
-		now, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err == nil {
-			settings = *now
-		}
-		return err
-	})
-	return settings
 }
 
 // resize changes the window size.

@@ -19,13 +19,13 @@ import (
 // otherUID is a user of the machine who is not root. Only root can become one.
 const otherUID = 65534
 
-// asOtherUser has cmd run as that user.
-func asOtherUser(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+// as has cmd run as a user who is not root.
+func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test becomes another user: run it as root")
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: otherUID, Gid: otherUID}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	cmd.Dir = "/"
 	return cmd
 }
@@ -50,7 +50,7 @@ func otherUsersSeeNothing(t *testing.T) {
 	t.Run("whole run as another user", func(t *testing.T) {
 		p := otherUserFixture(t, l)
 		for _, mode := range []string{"passfile", "proxy"} {
-			o := p.finish(asOtherUser(t, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", search)))
+			o := p.finish(as(t, otherUID, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", search)))
 			observed(t, mode, o)
 			if !strings.Contains(o.stdout, "HOME="+p.home) {
 				t.Errorf("%s: the search did not read its own environment:\n%s", mode, o.stdout)
@@ -58,7 +58,7 @@ func otherUsersSeeNothing(t *testing.T) {
 			p.nothingLeft()
 		}
 		// The twin: without a supervisor of ours the same search finds it.
-		cmd := asOtherUser(t, p.command("sh", "-c", `sh -c "$0"; true`, search))
+		cmd := as(t, otherUID, p.command("sh", "-c", `sh -c "$0"; true`, search))
 		out, err := cmd.Output()
 		if err != nil || strings.Count(string(out), l.ClientSecret) < 3 || !strings.Contains(string(out), "read environ") || !strings.Contains(string(out), "read fd") {
 			t.Errorf("the search finds nothing where the secret is (%v)", err)
@@ -115,14 +115,14 @@ func proxySocketIsPrivate(t *testing.T, l *emulator.Lakebase) {
 	must(t, os.Chmod(filepath.Dir(socket.value("PGHOST")), 0o711))
 	loopback := p.supervise("--refresh", "proxy", "--listen", "127.0.0.1:0")
 	ask := []string{"psql", "-XwAtc", "select 42"}
-	p.finish(asOtherUser(t, socket.client("psql", ask...))).wantExit(2).wantStderr(`connection to server on socket`, "Permission denied")
-	wrong := asOtherUser(t, loopback.client("psql", ask...))
+	p.finish(as(t, otherUID, socket.client("psql", ask...))).wantExit(2).wantStderr(`connection to server on socket`, "Permission denied")
+	wrong := as(t, otherUID, loopback.client("psql", ask...))
 	wrong.Env = append(wrong.Env, "PGPASSWORD="+socket.value("PGPASSWORD"))
 	p.finish(wrong).wantExit(2).wantStderr("FATAL:  password authentication failed for user")
-	none := asOtherUser(t, loopback.client("psql", ask...))
+	none := as(t, otherUID, loopback.client("psql", ask...))
 	none.Env = append(none.Env, "PGPASSWORD=")
 	p.finish(none).wantExit(2).wantStderr("no password supplied")
-	for _, cmd := range []*exec.Cmd{socket.client("psql", ask...), asOtherUser(t, loopback.client("psql", ask...))} {
+	for _, cmd := range []*exec.Cmd{socket.client("psql", ask...), as(t, otherUID, loopback.client("psql", ask...))} {
 		if o := p.finish(cmd).wantExit(0); o.stdout != "42\n" {
 			t.Errorf("with the right password: %q", o.stdout)
 		}

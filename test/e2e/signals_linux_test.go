@@ -22,46 +22,41 @@ func TestSignal_BeforeStart(t *testing.T) {
 	asleep := startLakebase(t, emulator.Options{})
 	slow := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: time.Hour}})
 	silent := newKeyringFixture(t, slow, testkeyring.Silent)
-	silent.set(longTimeouts...)
-	waits := []struct {
+	for _, w := range []struct {
 		name  string
-		place func(t *testing.T) *fixture
-		there func() bool
+		setUp func(t *testing.T) *fixture
+		there func() int // counts up once the wrapper waits
 	}{
 		{"at the wake", func(t *testing.T) *fixture {
 			suspend(t, asleep, emulator.Held, emulator.Never)
-			return longTimeoutsFixture(t, asleep)
-		}, func() bool { return asleep.State() == emulator.Waking }},
-		{"at the exchange", func(t *testing.T) *fixture {
-			slow.ResetCounters()
-			return longTimeoutsFixture(t, slow)
-		}, func() bool { return slow.Counters().Handshakes > 0 }},
-		{"at the keychain", func(t *testing.T) *fixture {
-			silent.t = t
-			return silent
-		}, nil},
-	}
-	for _, w := range waits {
+			return newFixture(t, asleep)
+		}, func() int { return asleep.Counters().Wakes }},
+		{"at the exchange", func(t *testing.T) *fixture { return newFixture(t, slow) }, func() int { return slow.Counters().Handshakes }},
+		{"at the keychain", func(t *testing.T) *fixture { return silent.of(t) }, func() int { return calls(silent.keyring) }},
+	} {
 		for _, sig := range ending {
 			t.Run(w.name+" "+sig.String(), func(t *testing.T) {
-				p := w.place(t)
-				there := w.there
-				if there == nil {
-					before := calls(p.keyring)
-					there = func() bool { return calls(p.keyring) > before }
+				p, dir := w.setUp(t), t.TempDir()
+				p.set(longTimeouts...)
+				before := w.there()
+				// A core would be written to dir: the limit is what the user may have set.
+				cmd := p.command("sh", "-c", `ulimit -c "$(ulimit -H -c)"; exec lakebase-exec -- touch started`)
+				cmd.Dir = dir
+				r := p.start(cmd)
+				eventually(t, "the wrapper waits", func() bool { return w.there() > before })
+				time.Sleep(50 * time.Millisecond)
+				must(t, cmd.Process.Signal(sig))
+				o := r.wait()
+				if !o.status.Signaled() || o.status.Signal() != sig || o.status.CoreDump() {
+					t.Errorf("ended with %s, want the signal %s and no core", exitStatus(o.status), sig)
 				}
-				interrupted(t, p, sig, there)
+				if o.stdout != "" || o.stderrWithoutProgress() != "" {
+					t.Errorf("got stdout %q, stderr %q, want nothing", o.stdout, o.stderr)
+				}
+				wantEmpty(t, dir)
 			})
 		}
 	}
-}
-
-// longTimeoutsFixture returns a fixture in which waits do not time out.
-func longTimeoutsFixture(t *testing.T, l *emulator.Lakebase) *fixture {
-	t.Helper()
-	p := newFixture(t, l)
-	p.set(longTimeouts...)
-	return p
 }
 
 func calls(d *testkeyring.Desktop) (n int) {
@@ -71,28 +66,10 @@ func calls(d *testkeyring.Desktop) (n int) {
 	return n
 }
 
-func interrupted(t *testing.T, p *fixture, sig syscall.Signal, there func() bool) {
+func wantEmpty(t *testing.T, dir string) {
 	t.Helper()
-	dir := t.TempDir()
-	// A core would be written here: the limit is what the user may have set.
-	cmd := p.command("sh", "-c", `ulimit -c "$(ulimit -H -c)"; exec lakebase-exec -- touch started`)
-	cmd.Dir = dir
-	r := p.start(cmd)
-	eventually(t, "the wrapper waits", there)
-	time.Sleep(50 * time.Millisecond)
-	must(t, cmd.Process.Signal(sig))
-	o := r.wait()
-	if !o.status.Signaled() || o.status.Signal() != sig {
-		t.Errorf("ended with %s, not by the signal %s", exitStatus(o.status), sig)
-	}
-	if o.status.CoreDump() {
-		t.Error("it left a core")
-	}
-	if o.stdout != "" || o.stderrWithoutProgress() != "" {
-		t.Errorf("stdout %q, stderr %q; wanted is nothing", o.stdout, o.stderr)
-	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("it left %v (%v)", left, err)
+		t.Errorf("%s holds %v (%v)", dir, left, err)
 	}
 }
 
@@ -112,7 +89,8 @@ func TestSignal_BeforeStartAsPID1(t *testing.T) {
 		for _, sig := range ending {
 			t.Run(name+" "+sig.String(), func(t *testing.T) {
 				l.ResetCounters()
-				p := longTimeoutsFixture(t, l)
+				p := newFixture(t, l)
+				p.set(longTimeouts...)
 				c := p.command(argv...)
 				c.Dir = t.TempDir()
 				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
@@ -123,94 +101,46 @@ func TestSignal_BeforeStartAsPID1(t *testing.T) {
 				if strings.Contains(o.stderr, "goroutine") {
 					t.Errorf("it shows stacks: %s", o.stderr)
 				}
-				if left, err := os.ReadDir(c.Dir); err != nil || len(left) != 0 {
-					t.Errorf("it left %v (%v)", left, err)
-				}
+				wantEmpty(t, c.Dir)
 			})
 		}
 	}
 }
 
-// Once started, the command is the process that the caller knows.
+// Once started, the command is the process that the caller knows, with its exit code or
+// signal.
 func TestExec_SameProcess(t *testing.T) {
 	t.Parallel()
 	p := newFixture(t, startLakebase(t, emulator.Options{}))
-	t.Run("pid", func(t *testing.T) {
-		p.t = t
-		r := p.start(p.command("lakebase-exec", "--", "sh", "-c", "echo $$ $PPID"))
-		o := r.wait().wantExit(0)
-		if want := fmt.Sprintf("%d %d\n", r.cmd.Process.Pid, os.Getpid()); o.stdout != want {
-			t.Errorf("pid and parent are %q, not %q", o.stdout, want)
+	r := p.start(p.command("lakebase-exec", "--", "sh", "-c", "echo $$ $PPID; exit 37"))
+	wantOutput(t, "sh", r.wait().wantExit(37).stdout, fmt.Sprintf("%d %d\n", r.cmd.Process.Pid, os.Getpid()))
+	for _, sig := range append(ending, syscall.SIGKILL, syscall.SIGUSR1) {
+		kill := fmt.Sprintf("ulimit -c 0; kill -%d $$", int(sig))
+		if o := p.do("lakebase-exec", "--", "sh", "-c", kill); !o.status.Signaled() || o.status.Signal() != sig {
+			t.Errorf("ended with %s, want the signal %s", exitStatus(o.status), sig)
 		}
-	})
-	t.Run("exit code", func(t *testing.T) {
-		p.t = t
-		for _, code := range []int{1, 37, 123, 255} {
-			p.do("lakebase-exec", "--", "sh", "-c", "exit "+strconv.Itoa(code)).wantExit(code)
-		}
-	})
-	t.Run("signal", func(t *testing.T) {
-		p.t = t
-		for _, sig := range append(ending, syscall.SIGKILL, syscall.SIGUSR1) {
-			kill := fmt.Sprintf("kill -%d $$", int(sig))
-			if o := p.do("lakebase-exec", "--", "sh", "-c", "ulimit -c 0; "+kill); !o.status.Signaled() || o.status.Signal() != sig {
-				t.Errorf("ended with %s, not by the signal %s", exitStatus(o.status), sig)
-			}
-			o := p.do("sh", "-c", `lakebase-exec -- sh -c "$1"; echo $?`, "sh", "ulimit -c 0; "+kill).wantExit(0)
-			if want := strconv.Itoa(128+int(sig)) + "\n"; o.stdout != want {
-				t.Errorf("sh sees %q after %s, not %q", o.stdout, sig, want)
-			}
-		}
-	})
+		o := p.do("sh", "-c", `lakebase-exec -- sh -c "$1"; echo $?`, "sh", kill).wantExit(0)
+		wantOutput(t, "the shell after "+sig.String(), o.stdout, strconv.Itoa(128+int(sig))+"\n")
+	}
 }
 
 // Signals that nohup and background jobs ignore stay ignored, in the waiting wrapper
-// and in the command.
+// and in the command. internal/process tests the command's mask and dispositions.
 func TestSignal_Ignored(t *testing.T) {
 	t.Parallel()
 	l := startLakebase(t, emulator.Options{})
-	const show = "grep SigIgn /proc/self/status"
-	t.Run("kept", func(t *testing.T) {
-		p := newFixture(t, l)
-		for trap, want := range map[string][]syscall.Signal{"": nil, "trap '' INT HUP; ": {syscall.SIGINT, syscall.SIGHUP}} {
-			o := p.do("sh", "-c", trap+"exec lakebase-exec -- "+show).wantExit(0)
-			if got := ignored(t, o.stdout); got != mask(want) {
-				t.Errorf("the command ignores %#x, not %#x", got, mask(want))
-			}
-		}
-	})
-	t.Run("while it waits", func(t *testing.T) {
-		suspend(t, l, emulator.Held, emulator.Never)
-		p := longTimeoutsFixture(t, l)
-		r := p.start(p.command("sh", "-c", "trap '' INT; exec nohup lakebase-exec --quiet -- "+show))
-		eventually(t, "the wrapper waits", func() bool { return l.State() == emulator.Waking })
-		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
-			must(t, r.cmd.Process.Signal(sig))
-		}
-		wakeAtOnce(t, l)
-		o := r.wait().wantExit(0)
-		if got, want := ignored(t, o.stdout), mask([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT}); got != want {
-			t.Errorf("the command ignores %#x, not %#x", got, want)
-		}
-	})
-}
-
-// ignored reads the line SigIgn of /proc/PID/status, as far as the signals that
-// we speak of.
-func ignored(t *testing.T, line string) uint64 {
-	t.Helper()
-	fields := strings.Fields(line)
-	if len(fields) != 2 || fields[0] != "SigIgn:" {
-		t.Fatalf("not the line: %q", line)
+	suspend(t, l, emulator.Held, emulator.Never)
+	p := newFixture(t, l)
+	p.set(longTimeouts...)
+	r := p.start(p.command("sh", "-c", "trap '' INT; exec nohup lakebase-exec --quiet -- grep SigIgn /proc/self/status"))
+	eventually(t, "the wrapper waits", func() bool { return l.State() == emulator.Waking })
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		must(t, r.cmd.Process.Signal(sig))
 	}
-	bits, err := strconv.ParseUint(fields[1], 16, 64)
-	must(t, err)
-	return bits & mask(ending)
-}
-
-func mask(signals []syscall.Signal) (bits uint64) {
-	for _, s := range signals {
-		bits |= 1 << (s - 1)
+	wakeAtOnce(t, l)
+	var ignored uint64
+	o := r.wait().wantExit(0)
+	if _, err := fmt.Sscanf(o.stdout, "SigIgn: %x", &ignored); err != nil || ignored&0b111 != 1<<(syscall.SIGHUP-1)|1<<(syscall.SIGINT-1) {
+		t.Errorf("the command ignores %#x (%v)", ignored, err)
 	}
-	return bits
 }

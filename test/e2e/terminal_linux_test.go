@@ -35,10 +35,14 @@ type terminal struct {
 func startOnTerminal(p *fixture, argv ...string) *terminal {
 	p.t.Helper()
 	s := &terminal{fixture: p, cmd: p.command(argv...), begin: time.Now(), done: make(chan struct{})}
-	var err error
-	if s.pty, err = pty.Start(s.cmd); err != nil {
-		p.t.Fatal(err)
-	}
+	master, err := pty.Start(s.cmd)
+	must(p.t, err)
+	defer master.Close()
+	// The same file in Go's poller, where Close interrupts a Read.
+	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	must(p.t, err)
+	must(p.t, unix.SetNonblock(fd, true))
+	s.pty = os.NewFile(uintptr(fd), master.Name())
 	p.t.Cleanup(func() { _ = s.pty.Close() })
 	go func() {
 		defer close(s.done)
@@ -58,6 +62,31 @@ func startOnTerminal(p *fixture, argv ...string) *terminal {
 	}()
 	return s
 }
+
+// control calls f with the descriptor of the terminal.
+func (s *terminal) control(f func(fd int) error) {
+	s.t.Helper()
+	raw, err := s.pty.SyscallConn()
+	must(s.t, err)
+	var inner error
+	must(s.t, errors.Join(raw.Control(func(fd uintptr) { inner = f(int(fd)) }), inner))
+}
+
+// termios returns the terminal's settings. On Linux the master's are those of the slave.
+func (s *terminal) termios() (settings unix.Termios) {
+	s.t.Helper()
+	s.control(func(fd int) error {
+		now, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err == nil {
+			settings = *now
+		}
+		return err
+	})
+	return settings
+}
+
+// echo reports whether the terminal shows what is typed.
+func (s *terminal) echo() bool { s.t.Helper(); return s.termios().Lflag&unix.ECHO != 0 }
 
 func (s *terminal) output() string {
 	s.mu.Lock()
@@ -85,21 +114,6 @@ func (s *terminal) end() syscall.WaitStatus {
 		s.t.Errorf("the terminal shows %s", found)
 	}
 	return s.cmd.ProcessState.Sys().(syscall.WaitStatus)
-}
-
-// echo reports whether the terminal shows what is typed. On Linux the master's
-// settings are those of the slave.
-func (s *terminal) echo() bool {
-	s.t.Helper()
-	settings, err := unix.IoctlGetTermios(int(s.pty.Fd()), unix.TCGETS)
-	must(s.t, err)
-	return settings.Lflag&unix.ECHO != 0
-}
-
-// redrawing has the programs of a fixture find a terminal that can show the spinner.
-func redrawing(p *fixture) *fixture {
-	p.set("TERM=xterm", "LC_ALL=C.UTF-8")
-	return p
 }
 
 // A wait that is long is shown; one that is short is not. On a terminal it is a
@@ -223,14 +237,8 @@ func TestLogin_Prompt(t *testing.T) {
 	t.Run("typed", func(t *testing.T) {
 		s := ask(t, p)
 		s.typeText(l.ClientSecret + "\r")
-		if status := s.end(); status != 0 {
-			t.Fatalf("ended with %s:\n%s", exitStatus(status), s.output())
-		}
-		if strings.Contains(s.output(), l.ClientSecret[:8]) {
-			t.Error("what is typed is shown")
-		}
-		if !s.echo() {
-			t.Error("echo is still off")
+		if status := s.end(); status != 0 || strings.Contains(s.output(), l.ClientSecret[:8]) || !s.echo() {
+			t.Fatalf("ended with %s, echo is %v:\n%s", exitStatus(status), s.echo(), s.output())
 		}
 		if o := p.do("lakebase-credential-helper", "list").wantExit(0); !strings.Contains(o.stdout, l.ClientID) {
 			t.Errorf("the secret is not in the keychain:\n%s", o.stdout)
@@ -240,35 +248,23 @@ func TestLogin_Prompt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ask(t, p)
 			s.typeText(answer)
-			if status := s.end(); status.ExitStatus() != 121 {
-				t.Errorf("ended with %s, not with exit code 121", exitStatus(status))
-			}
-			if !s.echo() || !strings.Contains(s.output(), "error: no secret was given\r\n") || !strings.Contains(s.output(), "hint: run the command again") {
-				t.Errorf("echo is %v, the terminal shows %q", s.echo(), s.output())
+			if status := s.end(); status.ExitStatus() != 121 || !s.echo() || !strings.Contains(s.output(), "error: no secret was given\r\n") || !strings.Contains(s.output(), "hint: run the command again") {
+				t.Errorf("ended with %s, want exit code 121; echo is %v, the terminal shows %q", exitStatus(status), s.echo(), s.output())
 			}
 		})
 	}
-	interrupts := map[string]func(*terminal){
-		"ctrl-c": func(s *terminal) { s.typeText("\x03") },
-		"term":   func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
-		"hup":    func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGHUP) },
-		"quit":   func(s *terminal) { s.typeText("\x1c") },
-		"abrt":   func(s *terminal) { _ = s.cmd.Process.Signal(syscall.SIGABRT) },
-	}
-	signals := map[string]syscall.Signal{"ctrl-c": syscall.SIGINT, "term": syscall.SIGTERM, "hup": syscall.SIGHUP, "quit": syscall.SIGQUIT, "abrt": syscall.SIGABRT}
-	for name, interrupt := range interrupts {
-		t.Run(name, func(t *testing.T) {
+	for sig, typed := range map[syscall.Signal]string{syscall.SIGINT: "\x03", syscall.SIGQUIT: "\x1c", syscall.SIGTERM: "", syscall.SIGHUP: "", syscall.SIGABRT: ""} {
+		t.Run(sig.String(), func(t *testing.T) {
 			s := ask(t, p)
 			s.typeText(l.ClientSecret[:8])
 			// The kernel reads typed text asynchronously, and would echo it if the
 			// signal had restored the echo before.
 			time.Sleep(200 * time.Millisecond)
-			interrupt(s)
-			if status := s.end(); !status.Signaled() || status.Signal() != signals[name] {
-				t.Errorf("ended with %s, not by the signal %s", exitStatus(status), signals[name])
+			if s.typeText(typed); typed == "" {
+				must(t, s.cmd.Process.Signal(sig))
 			}
-			if !s.echo() {
-				t.Error("echo is still off")
+			if status := s.end(); !status.Signaled() || status.Signal() != sig || !s.echo() {
+				t.Errorf("ended with %s, want the signal %s; echo is %v", exitStatus(status), sig, s.echo())
 			}
 			if strings.Contains(s.output(), l.ClientSecret[:8]) || strings.Contains(s.output(), "goroutine") {
 				t.Errorf("the terminal shows %q", s.output())
