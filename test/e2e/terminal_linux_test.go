@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,6 +115,12 @@ func (s *terminal) end() syscall.WaitStatus {
 		s.t.Errorf("the terminal shows %s", found)
 	}
 	return s.cmd.ProcessState.Sys().(syscall.WaitStatus)
+}
+
+// redrawing has the programs of a fixture find a terminal that can show the spinner.
+func redrawing(p *fixture) *fixture {
+	p.set("TERM=xterm", "LC_ALL=C.UTF-8")
+	return p
 }
 
 // A wait that is long is shown; one that is short is not. On a terminal it is a
