@@ -125,15 +125,6 @@ func (c *crash) wantQuick(usual time.Duration, cmd *exec.Cmd) *result {
 	return o
 }
 
-// wantSignsIn wants that what is stored works, whatever the cache holds.
-func (c *crash) wantSignsIn(when string) {
-	c.t.Helper()
-	o := c.do("lakebase-exec", "--cache", "off", "--wait", "never", "--", "true")
-	if !o.status.Exited() || o.status.ExitStatus() != 0 {
-		c.t.Fatalf("%s the stored secret does not sign in: %s", when, o.stderr)
-	}
-}
-
 // makeOld sets the modification time of all files in a directory to some minutes ago.
 // Younger files may belong to a running program.
 func (c *crash) makeOld(dirs ...string) {

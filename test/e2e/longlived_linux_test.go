@@ -35,12 +35,9 @@ func TestLongLived(t *testing.T) {
 	t.Parallel()
 	parts := map[string]func(*testing.T){
 		"passfile":   passfileLives,
-		"killed":     killedSupervisor,
 		"proxy":      proxyLives,
 		"otherusers": otherUsersSeeNothing,
 		"outage":     workspaceOutage,
-		"cancel":     cancelOnce,
-		"clients":    proxysClients,
 		"onrefresh":  onRefresh,
 	}
 	var all sync.WaitGroup

@@ -147,31 +147,3 @@ func (w *watched) check(t *testing.T, least int) {
 		t.Errorf("%d reads saw %d files with %d tokens, not %d at the least", w.reads, len(w.seen), len(tokens), least)
 	}
 }
-
-// killedSupervisor checks that the next supervisor removes the directory of a killed
-// one, but not that of a running one.
-func killedSupervisor(t *testing.T) {
-	p := newSandbox(t, startLakebase(t, emulator.Options{}))
-	lives := p.supervise("--refresh", "passfile")
-	kept := filepath.Dir(lives.value("PGPASSFILE"))
-	for mode, name := range map[string]string{"passfile": "PGPASSFILE", "proxy": "PGHOST"} {
-		s := p.supervise("--refresh", mode)
-		must(t, s.cmd.Process.Kill())
-		_ = s.stdin.Close()
-		if o := s.wait(); !o.status.Signaled() || o.status.Signal() != syscall.SIGKILL {
-			t.Fatalf("%s: ended with %s", mode, exitStatus(o.status))
-		}
-		eventually(t, "the command ends", func() bool { return arguments(s.child) == "" })
-		if info, err := os.Lstat(s.value(name)); err != nil || len(p.runDirs()) != 2 {
-			t.Errorf("%s: the killed one has left %v (%v) in %v", mode, info, err, p.runDirs())
-		}
-		p.do("lakebase-exec", "--refresh", mode, "--", "true").wantExit(0)
-		if got := p.runDirs(); !slices.Equal(got, []string{kept}) {
-			t.Errorf("%s: after the next run there are %v, not %v", mode, got, kept)
-		}
-	}
-	if o := p.finish(lives.client("psql", "psql", "-XwAtc", "select 42")); o.stdout != "42\n" {
-		t.Errorf("the one that lives: %q %q", o.stdout, o.stderr)
-	}
-	lives.end()
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -177,30 +176,4 @@ func TestProxyCounters(t *testing.T) {
 	if n := strings.Count(said, "password authentication failed"); n < 1 || n > 2 || !strings.Contains(said, "warning: proxy: login from 127.0.0.1:") {
 		t.Errorf("want one or two lines about 50 wrong passwords, with the peer:\n%s", said)
 	}
-}
-
-// TestProxyAddress: what PGHOST or a URL cannot contain is a loopback address instead, or
-// refused by its name.
-func TestProxyAddress(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	p := newSandbox(t, l)
-	const me = `select current_user`
-	template := "DATABASE_URL=postgres://{user}:{password}@{host:uri}:{port}/{database}"
-	if o := p.do("lakebase-exec", "--refresh", "proxy", "--set", template, "--", "sh", "-c", `psql -XAtc "$0" "$DATABASE_URL"`, me).wantExit(0); o.stdout != l.ClientID+"\n" {
-		t.Errorf("a URL made by hand: got %q", o.stdout)
-	}
-	dir := t.TempDir()
-	p.do("lakebase-exec", "--refresh", "proxy", "--listen", dir, "--set", template, "--", "true").wantExit(120).wantStderr("hint: use {url}, write the host as ?host={host:uri}")
-	p.do("lakebase-exec", "--refresh", "proxy", "--listen", dir+"/a,b", "--", "true").wantExit(120).wantStderr("hint: choose another directory")
-	p.set("XDG_RUNTIME_DIR=" + mkdir(t, filepath.Join(p.run, "a,b")))
-	if o := p.do("lakebase-exec", "--refresh", "proxy", "--", "psql", "-XAtc", me).wantExit(0); o.stdout != l.ClientID+"\n" {
-		t.Errorf("a runtime directory with a comma: got %q", o.stdout)
-	}
-}
-
-func mkdir(t *testing.T, path string) string {
-	t.Helper()
-	must(t, os.Mkdir(path, 0o700))
-	return path
 }

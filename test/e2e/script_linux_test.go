@@ -115,6 +115,11 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("LAKEBASE_CACHE", "keychain")
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	env.Setenv("BIN", bin)
+	repository, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return err
+	}
+	env.Setenv("REPOSITORY", repository)
 	// A program with the race detector sleeps for a second before it ends well.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// Without a desktop there is no bus, so that the caller's own keychain is not used.
