@@ -29,8 +29,8 @@ const (
 	secretText = "dose-secret-0123456789"
 )
 
-// fakeWorkspace is a workspace, keychain, database and cache. It records the calls,
-// in order. Unused methods of the embedded interfaces panic.
+// fakeWorkspace is a workspace, keychain and database. It records the calls, in order.
+// Unused methods of the embedded interfaces panic.
 type fakeWorkspace struct {
 	auth.Workspace
 	auth.Secrets
@@ -42,14 +42,10 @@ type fakeWorkspace struct {
 	counts map[string]int
 	notes  []string // and warnings
 	stages []auth.Stage
-	minted int
-	items  map[string]string // of the cache
-	files  map[string]string // of the login proofs
+	cache  memory
+	proofs memory
 
-	secretErr error
-	signIn    func(n int) error // for the nth call of its kind
-	credError func(ctx context.Context, n int) error
-	endError  func(ctx context.Context, n int) error
+	fail      map[string]func(ctx context.Context, n int) error // by call; n counts from 1
 	endpoint  exchange.Endpoint
 	target    string // the one that must be asked for
 	user      string
@@ -60,15 +56,19 @@ type fakeWorkspace struct {
 
 func newFake() *fakeWorkspace {
 	return &fakeWorkspace{target: endpointID, endpoint: exchange.Endpoint{Name: endpointID, Host: ownHost}, user: "ada@example.com",
-		counts: map[string]int{}, items: map[string]string{}, files: map[string]string{}}
+		counts: map[string]int{}, cache: memory{}, proofs: memory{}, fail: map[string]func(context.Context, int) error{}}
 }
 
-func (f *fakeWorkspace) record(call string) int {
+func (f *fakeWorkspace) record(ctx context.Context, call string) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.calls = append(f.calls, call)
 	f.counts[call]++
-	return f.counts[call]
+	n, fail := f.counts[call], f.fail[call]
+	f.mu.Unlock()
+	if fail == nil {
+		return nil
+	}
+	return fail(ctx, n)
 }
 
 // took returns the calls since the last time, in order.
@@ -80,12 +80,11 @@ func (f *fakeWorkspace) took() string {
 	return out
 }
 
-func (f *fakeWorkspace) Get(_ context.Context, account string) (credential.Secret, error) {
-	f.record("keychain")
+func (f *fakeWorkspace) Get(ctx context.Context, account string) (credential.Secret, error) {
 	if account != "secret:w.example:"+client {
 		return credential.Secret{}, fmt.Errorf("unexpected account %s", account)
 	}
-	return credential.NewSecret(secretText), f.secretErr
+	return credential.NewSecret(secretText), f.record(ctx, "keychain")
 }
 
 func (f *fakeWorkspace) Read(ctx context.Context, account string) (credential.Secret, error) {
@@ -98,76 +97,58 @@ func newToken(text string) credential.Token {
 }
 
 func (f *fakeWorkspace) WorkspaceToken(ctx context.Context, id string, secret credential.Secret) (credential.Token, error) {
-	n := f.record("sign-in")
 	if id != client || secret.IsZero() {
 		return credential.Token{}, errors.New("not the client's secret")
 	}
-	if f.signIn != nil {
-		if err := f.signIn(n); err != nil {
-			return credential.Token{}, err
-		}
+	return newToken("bearer"), f.record(ctx, "sign-in")
+}
+
+// check returns an error unless a call is about the target.
+func (f *fakeWorkspace) check(ctx context.Context, call string, bearer credential.Secret, target string) error {
+	if bearer.Reveal() != "bearer" || target != f.target {
+		return errors.New("not the bearer, or another endpoint")
 	}
-	return newToken("bearer"), ctx.Err()
+	return f.record(ctx, call)
 }
 
 func (f *fakeWorkspace) DatabaseCredential(ctx context.Context, bearer credential.Secret, name string, _ time.Duration) (credential.Token, error) {
-	n := f.record("credential")
-	if bearer.Reveal() != "bearer" || name != f.target {
-		return credential.Token{}, errors.New("not the bearer, or another endpoint")
-	}
-	if f.credError != nil {
-		if err := f.credError(ctx, n); err != nil {
-			return credential.Token{}, err
-		}
+	if err := f.check(ctx, "credential", bearer, name); err != nil {
+		return credential.Token{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.minted++
-	return newToken(fmt.Sprintf("token-%d", f.minted)), nil
+	f.counts["minted"]++
+	return newToken(fmt.Sprintf("token-%d", f.counts["minted"])), nil
 }
 
 func (f *fakeWorkspace) Endpoint(ctx context.Context, bearer credential.Secret, name string) (exchange.Endpoint, error) {
-	n := f.record("endpoint")
-	if bearer.Reveal() != "bearer" || name != f.target {
-		return exchange.Endpoint{}, errors.New("not the bearer, or another endpoint")
-	}
-	if f.endError != nil {
-		if err := f.endError(ctx, n); err != nil {
-			return exchange.Endpoint{}, err
-		}
-	}
-	return f.endpoint, nil
+	return f.endpoint, f.check(ctx, "endpoint", bearer, name)
 }
 
-func (f *fakeWorkspace) Me(context.Context, credential.Secret) (exchange.Identity, error) {
-	f.record("me")
-	return exchange.Identity{UserName: f.user, ID: "1"}, nil
+func (f *fakeWorkspace) Me(ctx context.Context, _ credential.Secret) (exchange.Identity, error) {
+	return exchange.Identity{UserName: f.user, ID: "1"}, f.record(ctx, "me")
 }
 
-func (f *fakeWorkspace) Projects(context.Context, credential.Secret) (out []exchange.Project, err error) {
-	f.record("projects")
+func (f *fakeWorkspace) Projects(ctx context.Context, _ credential.Secret) (out []exchange.Project, err error) {
 	for name := range f.branches {
 		out = append(out, exchange.Project{Name: name})
 	}
-	return out, nil
+	return out, f.record(ctx, "projects")
 }
 
-func (f *fakeWorkspace) Branches(_ context.Context, _ credential.Secret, project string) ([]exchange.Branch, error) {
-	f.record("branches")
-	return f.branches[project], nil
+func (f *fakeWorkspace) Branches(ctx context.Context, _ credential.Secret, project string) ([]exchange.Branch, error) {
+	return f.branches[project], f.record(ctx, "branches")
 }
 
-func (f *fakeWorkspace) Endpoints(_ context.Context, _ credential.Secret, branch string) ([]exchange.Endpoint, error) {
-	f.record("endpoints")
-	return f.endpoints[branch], nil
+func (f *fakeWorkspace) Endpoints(ctx context.Context, _ credential.Secret, branch string) ([]exchange.Endpoint, error) {
+	return f.endpoints[branch], f.record(ctx, "endpoints")
 }
 
 func (f *fakeWorkspace) Login(ctx context.Context, t pglogin.Target, password credential.Secret) error {
-	f.record("login:" + password.Reveal())
-	if f.login != nil {
-		return f.login(ctx, t, password.Reveal())
+	if err := f.record(ctx, "login:"+password.Reveal()); err != nil || f.login == nil {
+		return err
 	}
-	return nil
+	return f.login(ctx, t, password.Reveal())
 }
 
 func (f *fakeWorkspace) Note(text string) {
@@ -175,66 +156,47 @@ func (f *fakeWorkspace) Note(text string) {
 	defer f.mu.Unlock()
 	f.notes = append(f.notes, text)
 }
-func (f *fakeWorkspace) Warn(text string) { f.Note("warning: " + text) }
-func (f *fakeWorkspace) Stage(s auth.Stage, _ string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.stages = append(f.stages, s)
-}
-
+func (f *fakeWorkspace) Warn(text string)                    { f.Note("warning: " + text) }
+func (f *fakeWorkspace) Stage(s auth.Stage, _ string)        { f.stages = append(f.stages, s) }
 func (f *fakeWorkspace) Lock(context.Context, string) func() { return func() {} }
+func (f *fakeWorkspace) CacheFailed(store string, err error) { f.Note(store + ": " + err.Error()) }
+func (f *fakeWorkspace) CacheWaits()                         {}
+func (f *fakeWorkspace) refuse(call string, err error) {
+	f.fail[call] = func(context.Context, int) error { return err }
+}
 
 type errMissing struct{}
 
 func (errMissing) Error() string { return "no such item" }
 func (errMissing) Missing() bool { return true }
 
-// store is the cache's store, and files are those of the login proofs.
-type store struct{ f *fakeWorkspace }
+// memory is a store of tokens, and of the files of login proofs.
+type memory map[string]string
 
-func (s store) Get(_ context.Context, id string) (credential.Secret, error) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	text, ok := s.f.items[id]
-	if !ok {
-		return credential.Secret{}, errMissing{}
-	}
-	return credential.NewSecret(text), nil
+func (m memory) Get(_ context.Context, id string) (credential.Secret, error) {
+	text, err := m.ReadFile(id, 0)
+	return credential.NewSecret(string(text)), err
 }
 
-func (s store) Set(_ context.Context, id string, item credential.Secret, _ time.Time) error {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	s.f.items[id] = item.Reveal()
-	return nil
+func (m memory) Set(_ context.Context, id string, item credential.Secret, _ time.Time) error {
+	return m.WriteFile(id, []byte(item.Reveal()))
 }
 
-func (s store) Delete(context.Context, ...string) error { return nil }
-func (s store) List(context.Context) ([]string, error)  { return nil, nil }
+func (m memory) Delete(context.Context, ...string) error { return nil }
+func (m memory) List(context.Context) ([]string, error)  { return nil, nil }
 
-type files struct{ f *fakeWorkspace }
-
-func (s files) ReadFile(name string, _ int64) ([]byte, error) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	text, ok := s.f.files[name]
+func (m memory) ReadFile(name string, _ int64) ([]byte, error) {
+	text, ok := m[name]
 	if !ok {
 		return nil, errMissing{}
 	}
 	return []byte(text), nil
 }
 
-func (s files) WriteFile(name string, data []byte) error {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	s.f.files[name] = string(data)
+func (m memory) WriteFile(name string, data []byte) error {
+	m[name] = string(data)
 	return nil
 }
-
-type noCacheEvents struct{}
-
-func (noCacheEvents) CacheFailed(string, error) {}
-func (noCacheEvents) CacheWaits()               {}
 
 // resolve returns a configuration from options and environment: name, value pairs,
 // where names in capitals are variables.
@@ -252,21 +214,24 @@ func resolve(t *testing.T, more ...string) config.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.KeychainTimeout.Value == 0 {
-		c.KeychainTimeout.Value = 5 * time.Second
-	}
+	c.KeychainTimeout.Value = 5 * time.Second
 	return c
+}
+
+// instance resolves a configuration for an instance; more as in resolve.
+func instance(t *testing.T, more ...string) config.Config {
+	return resolve(t, append([]string{"LAKEBASE_ENDPOINT", "", "LAKEBASE_INSTANCE", "shop"}, more...)...)
 }
 
 // source is a Source of one run of a program.
 func (f *fakeWorkspace) source(c config.Config) *Source {
-	cache := tokencache.New(tokencache.Options{Store: store{f}, Observer: noCacheEvents{}, Now: time.Now})
+	cache := tokencache.New(tokencache.Options{Store: f.cache, Observer: f, Now: time.Now})
 	chain := auth.NewChain(c, auth.Deps{Workspace: f, Secrets: f, Process: f, Locks: f, Observer: f})
 	return NewSource(c, chain, f, cache, f)
 }
 
 func (f *fakeWorkspace) open(ctx context.Context, c config.Config) (Session, error) {
-	return Open(ctx, f.source(c), f, loginproof.New(files{f}, time.Now), "/roots.pem")
+	return Open(ctx, f.source(c), f, loginproof.New(f.proofs, time.Now), "/roots.pem")
 }
 
 func unavailable() error {

@@ -18,103 +18,76 @@ import (
 // The endpoint and the credential are requested concurrently: each waits here until
 // the other one has come.
 func TestToken_HostIsAskedConcurrently(t *testing.T) {
-	f := newFake()
-	here := make(chan struct{})
-	f.credError = func(ctx context.Context, _ int) error {
-		select {
-		case here <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-			return errors.New("the credential was requested alone")
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		here := make(chan struct{})
+		f.fail["credential"] = func(context.Context, int) error { here <- struct{}{}; return nil }
+		f.fail["endpoint"] = func(context.Context, int) error { <-here; return nil }
+		s, err := f.open(t.Context(), resolve(t))
+		if err != nil || s.Target.Host != ownHost {
+			t.Fatalf("got %+v, %v", s, err)
 		}
-	}
-	f.endError = func(ctx context.Context, _ int) error {
-		select {
-		case <-here:
-			return nil
-		case <-ctx.Done():
-			return errors.New("the endpoint was requested alone")
+		f.took()
+		s, err = f.open(t.Context(), resolve(t))
+		if got := f.took(); err != nil || s.Target.Host != ownHost || got != "" {
+			t.Errorf("the host is not remembered: %+v, %v: %s", s, err, got)
 		}
-	}
-	s, err := f.open(t.Context(), resolve(t, "timeout", "3s"))
-	if err != nil || s.Target.Host != ownHost {
-		t.Fatalf("got %+v, %v", s, err)
-	}
-	f.took()
-	s, err = f.open(t.Context(), resolve(t))
-	if got := f.took(); err != nil || s.Target.Host != ownHost || got != "" {
-		t.Errorf("the host is not remembered: %+v, %v: %s", s, err, got)
-	}
+	})
 }
 
 func TestToken_RefusalIsNotRetried(t *testing.T) {
-	for _, k := range []exchange.Kind{exchange.KindInvalidClient, exchange.KindEntitlement, exchange.KindCertificate, exchange.KindRedirect} {
+	for _, refusal := range []error{&exchange.Error{Kind: exchange.KindInvalidClient}, &exchange.Error{Kind: exchange.KindRedirect}, errors.New("odd")} {
 		f := newFake()
-		f.signIn = func(int) error { return &exchange.Error{Kind: k} }
-		_, err := f.open(t.Context(), resolve(t))
-		var e *exchange.Error
-		if got := f.took(); !errors.As(err, &e) || e.Kind != k || got != "keychain sign-in" {
-			t.Errorf("%s: got %v: %s", k, err, got)
+		f.refuse("sign-in", refusal)
+		if _, err := f.open(t.Context(), resolve(t)); !errors.Is(err, refusal) || f.took() != "keychain sign-in" {
+			t.Errorf("got %v, want %v", err, refusal)
 		}
-	}
-	f := newFake()
-	f.credError = func(context.Context, int) error {
-		return &exchange.Error{Kind: exchange.KindPermissionDenied, Message: "no"}
-	}
-	f.endError = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() } // is cancelled
-	_, err := f.open(t.Context(), resolve(t))
-	var e *exchange.Error
-	if !errors.As(err, &e) || e.Kind != exchange.KindPermissionDenied || strings.Count(f.took(), "credential") != 1 {
-		t.Errorf("got %v, want the refusal after one request", err)
-	}
-	odd := errors.New("odd")
-	f = newFake()
-	f.credError = func(context.Context, int) error { return odd }
-	if _, err := f.open(t.Context(), resolve(t, "PGHOST", ownHost)); !errors.Is(err, odd) || f.took() != "keychain sign-in credential" {
-		t.Errorf("an unknown error: got %v", err)
+		f = newFake()
+		f.refuse("credential", refusal)
+		f.fail["endpoint"] = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() } // is cancelled
+		if _, err := f.open(t.Context(), resolve(t)); !errors.Is(err, refusal) || strings.Count(f.took(), "credential") != 1 {
+			t.Errorf("got %v, want %v after one request", err, refusal)
+		}
 	}
 }
 
 func TestToken_UnavailableIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		twice := func(_ context.Context, n int) error {
-			if n < 3 {
-				return unavailable()
+		f := newFake()
+		calls := []string{"sign-in", "credential", "endpoint"}
+		for _, call := range calls {
+			f.fail[call] = func(_ context.Context, n int) error {
+				if n < 3 {
+					return unavailable()
+				}
+				return nil
 			}
-			return nil
 		}
-		f := newFake()
-		f.signIn = func(n int) error { return twice(t.Context(), n) }
-		f.credError, f.endError = twice, twice
 		s, err := f.open(t.Context(), resolve(t))
-		got := f.took()
-		if err != nil || s.Target.Host != ownHost || strings.Count(got, "sign-in") != 3 || strings.Count(got, "credential") != 3 || strings.Count(got, "endpoint") != 3 {
-			t.Errorf("got %v: %s", err, got)
+		for _, call := range calls {
+			if err != nil || s.Target.Host != ownHost || f.counts[call] != 3 {
+				t.Errorf("got %v: %d times %s", err, f.counts[call], call)
+			}
 		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		f.signIn = func(int) error { return unavailable() }
+		f = newFake()
+		f.refuse("sign-in", unavailable())
 		begun := time.Now()
-		_, err := f.open(t.Context(), resolve(t, "timeout", "20s"))
-		var tried *retry.Error
-		if !errors.As(err, &tried) || tried.Attempts < 4 || time.Since(begun) > 20*time.Second {
+		_, err = f.open(t.Context(), resolve(t, "timeout", "20s"))
+		if e, ok := errors.AsType[*retry.Error](err); !ok || e.Attempts < 4 || time.Since(begun) > 20*time.Second {
 			t.Errorf("got %v after %s", err, time.Since(begun))
 		}
 	})
 }
 
+// A token that was minted with another secret is not used.
 func TestToken_GivenSecret(t *testing.T) {
 	f := newFake()
-	first := resolve(t, "PGHOST", ownHost, "DATABRICKS_CLIENT_SECRET", "env-secret-1")
-	for _, want := range []string{"sign-in credential login:token-1", ""} {
-		if _, err := f.open(t.Context(), first); err != nil || f.took() != want {
-			t.Errorf("got %v, want %q", err, want)
+	for _, step := range []struct{ secret, want string }{
+		{"env-secret-1", "sign-in credential login:token-1"}, {"env-secret-1", ""}, {"env-secret-2", "sign-in credential login:token-2"},
+	} {
+		if _, err := f.open(t.Context(), resolve(t, "PGHOST", ownHost, "DATABRICKS_CLIENT_SECRET", step.secret)); err != nil || f.took() != step.want {
+			t.Errorf("%+v: got %v", step, err)
 		}
-	}
-	// A token that was minted with another secret is not used.
-	if s, err := f.open(t.Context(), resolve(t, "PGHOST", ownHost, "DATABRICKS_CLIENT_SECRET", "env-secret-2")); err != nil || s.Cached {
-		t.Errorf("another secret: got %+v, %v", s, err)
 	}
 }
 
@@ -145,18 +118,16 @@ func TestRefresh_WantsHalfOfALife(t *testing.T) {
 		cached := newToken("cached")
 		cached.MintedAt, cached.ExpiresAt = now.Add(left-time.Hour), now.Add(left)
 		s.cache.Save(t.Context(), auth.KnownIdentity(c).Key(c), tokencache.Entry{Token: cached, DatabaseHost: ownHost})
-		got, err := s.Refresh(t.Context(), credential.NewSecret("another"))
-		if err != nil || got.Value.Reveal() != want {
+		if got, err := s.Refresh(t.Context(), credential.NewSecret("another")); err != nil || got.Value.Reveal() != want {
 			t.Errorf("with %s left: got %q, %v; want %q", left, got.Value.Reveal(), err, want)
 		}
 	}
 }
 
 func TestMint(t *testing.T) {
-	f := newFake()
-	c := resolve(t)
+	f, c := newFake(), resolve(t)
 	key, e, err := f.source(c).Mint(t.Context())
-	if err != nil || key != auth.KnownIdentity(c).Key(c) || e.Token.Value.Reveal() != "token-1" || len(f.items) != 0 {
+	if err != nil || key != auth.KnownIdentity(c).Key(c) || e.Token.Value.Reveal() != "token-1" || len(f.cache) != 0 {
 		t.Errorf("got %v, %+v, %v", key, e, err)
 	}
 	f.took()
@@ -170,15 +141,15 @@ func TestMint(t *testing.T) {
 func TestToken_UnknownUser(t *testing.T) {
 	f := newFake()
 	pat := []string{"DATABRICKS_CLIENT_ID", "", "DATABRICKS_TOKEN", "bearer", "PGHOST", ownHost, "wait", "never"}
-	for i, calls := range []int{2, 0} {
-		s, err := f.open(t.Context(), resolve(t, pat...))
-		if got := f.took(); err != nil || s.Target.User != "ada@example.com" || len(strings.Fields(got)) != calls {
-			t.Errorf("run %d: got %q, %v: %s", i+1, s.Target.User, err, got)
+	for _, step := range []struct {
+		more  []string
+		user  string
+		calls int
+	}{{nil, "ada@example.com", 2}, {nil, "ada@example.com", 0}, {[]string{"user", "analysts"}, "analysts", 1}} {
+		s, err := f.open(t.Context(), resolve(t, append(pat, step.more...)...))
+		if got := f.took(); err != nil || s.Target.User != step.user || len(strings.Fields(got)) != step.calls {
+			t.Errorf("%+v: got %q, %v: %s", step, s.Target.User, err, got)
 		}
-	}
-	s, err := f.open(t.Context(), resolve(t, append(pat, "user", "analysts")...))
-	if got := f.took(); err != nil || s.Target.User != "analysts" || got != "credential" {
-		t.Errorf("with --user: got %q, %v: %s", s.Target.User, err, got)
 	}
 	if _, err := f.open(t.Context(), resolve(t, append(pat, "DATABRICKS_TOKEN", "another")...)); err == nil {
 		t.Error("the token of another secret is used")
@@ -193,7 +164,6 @@ func TestToken_UnknownUser(t *testing.T) {
 func TestToken_WorkspaceTokenAsPassword(t *testing.T) {
 	f := newFake()
 	f.target = instanceID
-	f.credError = func(context.Context, int) error { return errors.New("was called") }
 	for _, step := range []struct {
 		options []string
 		want    string
@@ -208,7 +178,6 @@ func TestToken_WorkspaceTokenAsPassword(t *testing.T) {
 		}
 	}
 	// It is not used for a database credential, nor by get --format workspace-token.
-	f.credError = nil
 	if s, err := f.open(t.Context(), instance(t)); err != nil || s.Token.Value.Reveal() != "token-1" {
 		t.Errorf("got %v", err)
 	}
@@ -222,48 +191,35 @@ func TestToken_WorkspaceTokenAsPassword(t *testing.T) {
 }
 
 // sharedSource is a login whose workspace token processes share.
-type sharedSource struct{ f *fakeWorkspace }
+type sharedSource struct{ *fakeWorkspace }
 
-func (s sharedSource) Token(context.Context) (credential.Token, error) {
-	s.f.record("token")
-	return newToken("bearer"), nil
+func (s sharedSource) Token(ctx context.Context) (credential.Token, error) {
+	return newToken("bearer"), s.record(ctx, "token")
 }
 
-func (s sharedSource) Refresh(context.Context, credential.Secret) (credential.Token, error) {
-	s.f.record("refresh")
-	return newToken("bearer"), nil
+func (s sharedSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return newToken("bearer"), s.record(ctx, "refresh")
 }
 func (s sharedSource) Check(context.Context) error { return nil }
 
 func TestToken_SharedWorkspaceToken(t *testing.T) {
 	f := newFake()
-	for _, step := range []struct {
-		endpoint string
-		want     string
-	}{{endpointID, "token credential"}, {"projects/p/branches/b/endpoints/other", "credential"}, {endpointID, ""}} {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	shared := auth.Identity{Type: "x", Principal: "ada", Shared: true}
+	for _, step := range []struct{ endpoint, want string }{{endpointID, "token credential"}, {"projects/p/branches/b/endpoints/other", "credential"}} {
 		f.target = step.endpoint
 		s := f.source(resolve(t, "endpoint", step.endpoint, "pghost", ownHost))
-		bearer := s.bearer(sharedSource{f}, auth.Identity{Type: "x", Principal: "ada", Shared: true})
-		_, err := s.cache.Get(deadline(t), auth.Identity{Type: "x"}.Key(s.conf), tokencache.Criteria{}, func(ctx context.Context) (tokencache.Entry, error) {
-			return s.mint(ctx, bearer, auth.Identity{Type: "x", User: "ada"}, credential.Secret{}, false)
-		})
+		_, err := s.mint(ctx, s.bearer(sharedSource{f}, shared), auth.Identity{Type: "x", User: "ada"}, credential.Secret{}, false)
 		if got := f.took(); err != nil || got != step.want {
 			t.Errorf("%s: got %q, %v; want %q", step.endpoint, got, err, step.want)
 		}
 	}
 	// As the password, a rejected one is replaced.
 	s := f.source(resolve(t, "credential", "workspace", "pghost", ownHost))
-	bearer := s.bearer(sharedSource{f}, auth.Identity{Type: "x", Principal: "ada", Shared: true})
-	if _, err := bearer.Refresh(deadline(t), credential.NewSecret("bearer")); err != nil || f.took() != "refresh" {
-		t.Errorf("got %v", err)
+	for rejected, want := range map[string]string{"bearer": "refresh", "another": ""} {
+		if _, err := s.bearer(sharedSource{f}, shared).Refresh(ctx, credential.NewSecret(rejected)); err != nil || f.took() != want {
+			t.Errorf("%s: got %v, want %q", rejected, err, want)
+		}
 	}
-	if _, err := bearer.Refresh(deadline(t), credential.NewSecret("another")); err != nil || f.took() != "" {
-		t.Errorf("a token that is not rejected: got %v", err)
-	}
-}
-
-func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
 }
