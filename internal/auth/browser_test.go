@@ -8,6 +8,7 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
 // If the server returns a new refresh token, it replaces the stored one.
@@ -21,30 +22,33 @@ func TestBrowser_RotatedRefreshToken(t *testing.T) {
 	if _, err := token(t, f.chain(resolveUser(t))); err != nil || f.took() != "lock get refresh replace" || f.stored[account] != f.refresh {
 		t.Errorf("got %v: %q is stored, %q works", err, f.stored[account], f.refresh)
 	}
-	f.replaceErr = errors.New("no room")
+	// It is stored even if the caller has gone meanwhile.
+	ctx, cancel := context.WithCancel(t.Context())
+	f.fail["refresh"] = func(context.Context, int) error { cancel(); return nil }
+	f.fail["replace"] = func(ctx context.Context, _ int) error { return ctx.Err() }
+	if err := refreshed(ctx, f.chain(resolveUser(t))); err != nil || f.took() != "lock read refresh replace" || f.stored[account] != f.refresh {
+		t.Errorf("got %v: %q is stored, %q works", err, f.stored[account], f.refresh)
+	}
+	f.refuse("replace", errors.New("no room"))
 	if _, err := token(t, f.chain(resolveUser(t))); err != nil || len(f.notes) != 1 || !strings.Contains(f.notes[0], "could not be stored") {
 		t.Errorf("got %v, notes %q", err, f.notes)
 	}
 }
 
-// racingSecrets are secrets in which another process replaces the refresh token
-// after the first read.
-type racingSecrets struct{ *fake }
-
-func (s racingSecrets) Get(ctx context.Context, account string) (credential.Secret, error) {
-	got, err := s.fake.Get(ctx, account)
-	s.stored[account] = s.refresh
-	return got, err
-}
-
 func TestBrowser_RefusedRefreshToken(t *testing.T) {
 	f := newFake().login(ada)
 	f.refresh = "another"
-	var expired *LoginExpiredError
-	if _, err := token(t, f.chain(resolveUser(t))); !errors.As(err, &expired) || expired.User != ada || f.took() != "lock get refresh get" {
+	_, err := token(t, f.chain(resolveUser(t)))
+	if expired, ok := errors.AsType[*LoginExpiredError](err); !ok || expired.User != ada || f.took() != "lock get refresh get" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := token(t, NewChain(resolveUser(t), Deps{Workspace: f, Secrets: racingSecrets{f}, Process: f, Locks: f, Observer: f})); err != nil {
+	// Another process replaces the refresh token after the first read.
+	f.fail["refresh"] = func(context.Context, int) error {
+		f.login(ada)
+		f.stored[config.RefreshAccount("w.example", ada)] = f.refresh
+		return nil
+	}
+	if _, err := token(t, f.chain(resolveUser(t))); err != nil || f.took() != "lock get refresh get refresh" {
 		t.Errorf("after a refresh by another process: got %v", err)
 	}
 }
@@ -68,41 +72,83 @@ func TestBrowser_SelectUser(t *testing.T) {
 		"none at another host":   {users: []string{ada}, more: []string{"host", "x.example"}},
 		"two, --auth and --user": {users: []string{ada, bob}, more: []string{"auth", AuthBrowser, "user", ada}, want: ada},
 	} {
-		f := newFake().login(c.users...)
-		id, err := token(t, f.chain(resolveUser(t, c.more...)))
+		id, err := token(t, newFake().login(c.users...).chain(resolveUser(t, c.more...)))
 		var none *NoLoginError
 		if c.want == "" && (!errors.As(err, &none) || len(none.Others) != c.others) || c.want != "" && (err != nil || id.Principal != c.want) {
 			t.Errorf("%s: got %q, %v; want %q", name, id.Principal, err, c.want)
 		}
 	}
-	f := newFake().login(ada)
-	f.storedErr = errors.New("locked")
-	if _, err := token(t, f.chain(resolveUser(t))); !errors.As(err, new(*NoLoginError)) || !errors.Is(err, f.storedErr) {
+	f, locked := newFake().login(ada), errors.New("locked")
+	f.refuse("accounts", locked)
+	if _, err := token(t, f.chain(resolveUser(t))); !errors.As(err, new(*NoLoginError)) || !errors.Is(err, locked) || errors.Is(err, ErrNotConfigured) {
 		t.Errorf("locked: got %v", err)
 	}
 }
 
 func TestBrowser_RefreshAndCheck(t *testing.T) {
 	f := newFake().login(ada)
-	if err := refreshed(t, f.chain(resolveUser(t))); err != nil || f.took() != "lock read refresh" {
+	if err := refreshed(t.Context(), f.chain(resolveUser(t))); err != nil || f.took() != "lock read refresh" {
 		t.Errorf("got %v", err)
 	}
-	err := f.chain(resolveUser(t)).Do(t.Context(), func(s Source, _ Identity) error {
-		delete(f.stored, config.RefreshAccount("w.example", ada))
-		return s.Check(t.Context())
-	})
-	if !errors.As(err, new(*NoLoginError)) {
+	f.refuse("get", errors.New("locked"))
+	if err := check(t, f.chain(resolveUser(t))); !errors.As(err, new(*NoLoginError)) {
 		t.Errorf("got %v", err)
 	}
-}
-
-func TestRefreshLock(t *testing.T) {
 	seen := map[string]bool{}
 	for _, account := range []string{config.RefreshAccount("w.example", ada), config.RefreshAccount("w.example", "bob@example.com"), config.RefreshAccount("x.example", ada)} {
 		name := RefreshLock(account)
 		if seen[name] || strings.Contains(name, "ada") {
-			t.Errorf("got %q for %s", name, account)
+			t.Errorf("got the lock %q for %s", name, account)
 		}
 		seen[name] = true
+	}
+}
+
+// The host is always asked where users sign in. One without a document has the usual
+// page; one that names a foreign host has none.
+func TestAuthorizeURL(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"named":        {nil, true},
+		"no document":  {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindRefused, Status: 404}, true},
+		"foreign host": {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindForeignHost}, false},
+		"unreachable":  {&exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindCertificate}, false},
+	} {
+		f := newFake()
+		f.refuse("discover", c.err)
+		got, err := AuthorizeURL(t.Context(), resolveUser(t), f, f, Login{State: "s", Challenge: "c"}, "uri")
+		if (err == nil) != c.want || c.want != (got == "https://w.example/authorize?s&c&uri") {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestExchangeCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*fake)
+		want  string // of the error
+		calls string
+	}{
+		"good":             {func(*fake) {}, "", "code:c me"},
+		"refused":          {func(f *fake) { f.refuse("code", refusal(exchange.CallCode, exchange.KindCodeRefused)) }, "invalid_grant", "code:c"},
+		"no refresh token": {func(f *fake) { f.code.Refresh = credential.Secret{} }, "no refresh token", "code:c"},
+		"bad user name":    {func(f *fake) { f.user = "two\nlines" }, "user name", "code:c me"},
+	} {
+		f, conf := newFake(), resolveUser(t)
+		f.code = exchange.Grant{Token: newToken("bearer"), Refresh: credential.NewSecret("refresh-1")}
+		c.spoil(f)
+		got, err := ExchangeCode(t.Context(), conf, f, f, NewLogin(), credential.NewSecret("c"), "uri")
+		if calls := f.took(); calls != c.calls || (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v: %s", name, err, calls)
+		}
+		if err != nil {
+			continue
+		}
+		id, err := token(t, got.Chain(conf))
+		if err != nil || id.Principal != ada || id.User != ada || id.Type != AuthBrowser || got.Refresh.Reveal() != "refresh-1" || f.took() != "" {
+			t.Errorf("got %+v, %+v, %v", got, id, err)
+		}
 	}
 }

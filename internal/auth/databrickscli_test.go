@@ -17,22 +17,39 @@ func TestDatabricksCLI(t *testing.T) {
 	conf.DatabricksProfile.Value = "prod"
 	chain := f.chain(conf)
 	id, err := token(t, chain)
-	if got := f.took(); err != nil || got != "databricks_auth_token_--host_https://w.example_--output_json_--profile_prod" || id.Principal != "[prod]" {
+	if got := f.took(); err != nil || got != "tool:databricks_auth_token_--host_https://w.example_--output_json_--profile_prod" || id.Principal != "[prod]" {
 		t.Errorf("got %+v, %v: %s", id, err, got)
 	}
-	if err := refreshed(t, chain); err != nil || f.took() == "" {
+	if err := refreshed(t.Context(), chain); err != nil || f.took() == "" {
 		t.Errorf("got %v", err)
 	}
 	for want, err := range map[string]error{"is not in PATH": ErrNoTool, "databricks auth token: exit status 1: no login": errors.New("exit status 1: no login")} {
-		f.toolErr = err
-		var e *SourceError
-		if err := refreshed(t, chain); !errors.As(err, &e) || !strings.Contains(e.Problem, want) || e.Fix == "" {
+		f.refuse("tool", err)
+		err := refreshed(t.Context(), chain)
+		if e, ok := errors.AsType[*SourceError](err); !ok || !strings.Contains(e.Problem, want) || e.Fix == "" {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	h := HinterFor(conf)
 	if got := h.Hint(&exchange.Error{Kind: exchange.KindBearerRefused}, conf); got != "run: databricks auth login --host https://w.example" || h.TokenName(conf) == "" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestPAT(t *testing.T) {
+	f, conf := newFake(), resolveUser(t, "DATABRICKS_TOKEN", "dapi-1")
+	chain := f.chain(conf)
+	id, err := token(t, chain)
+	if err != nil || id.Type != AuthPAT || id.Given.Reveal() != "dapi-1" || id.User != "" || refreshed(t.Context(), chain) != nil || f.took() != "" {
+		t.Errorf("got %+v, %v", id, err)
+	}
+	h := HinterFor(conf)
+	if got := h.Hint(&exchange.Error{Kind: exchange.KindBearerRefused}, conf); !strings.Contains(got, "DATABRICKS_TOKEN") || h.TokenName(conf) != "DATABRICKS_TOKEN" ||
+		h.Hint(&exchange.Error{Kind: exchange.KindUnavailable}, conf) != "" {
+		t.Errorf("got %q", got)
+	}
+	if HinterFor(resolve(t)) != nil {
+		t.Error("a client has a hinter")
 	}
 }
 

@@ -1,13 +1,13 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,140 +24,134 @@ const (
 
 // fake is all that strategies use. It records the calls, in order.
 type fake struct {
-	mu    sync.Mutex
-	calls []string
-	notes []string
+	calls  []string
+	counts map[string]int
+	notes  []string
 
-	stored     map[string]string // secrets by account
-	storedErr  error
-	replaceErr error
-	fileErr    error
-
-	signInErr func(n int) error // of the nth sign-in
-	signIns   int
-	secret    string // the last one that was sent
-	refresh   string // the refresh token that is accepted
-	rotates   bool   // a refresh returns a new refresh token
-	subject   string // the workload token that is accepted
-	user      string
-	doc       exchange.Discovery
-	docErr    error
-	code      exchange.Grant
-	codeErr   error
-
-	gitHubErr error
-	toolOut   string
-	toolErr   error
+	fail    map[string]func(ctx context.Context, n int) error // by call; n counts from 1
+	stored  map[string]string                                 // secrets by account
+	secret  string                                            // the last one that was sent
+	refresh string                                            // the refresh token that is accepted
+	rotates bool                                              // a refresh returns a new refresh token
+	subject string                                            // the workload token that is accepted
+	user    string
+	doc     exchange.Discovery
+	code    exchange.Grant
+	toolOut string
 }
 
 func newFake() *fake {
-	return &fake{stored: map[string]string{}, refresh: "refresh-0", subject: "workload", user: ada}
+	return &fake{stored: map[string]string{}, refresh: "refresh-0", subject: "workload", user: ada,
+		counts: map[string]int{}, fail: map[string]func(context.Context, int) error{}}
 }
 
-func (f *fake) record(call string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// withSecret has the client's secret stored.
+func withSecret() *fake {
+	f := newFake()
+	f.stored[config.SecretAccount("w.example", client)] = secretText
+	return f
+}
+
+// login stores a refresh token for users.
+func (f *fake) login(users ...string) *fake {
+	for _, u := range users {
+		f.stored[config.RefreshAccount("w.example", u)] = "refresh-0"
+	}
+	return f
+}
+
+// call records a call. Its name ends before a colon, or at the first space.
+func (f *fake) call(ctx context.Context, call string) error {
 	f.calls = append(f.calls, call)
+	name, _, _ := strings.Cut(call, ":")
+	f.counts[name]++
+	if fail := f.fail[name]; fail != nil {
+		return fail(ctx, f.counts[name])
+	}
+	return nil
+}
+
+// refuse has all later calls fail.
+func (f *fake) refuse(call string, err error) {
+	f.fail[call] = func(context.Context, int) error { return err }
 }
 
 // took returns the calls since the last time, in order.
 func (f *fake) took() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	out := strings.Join(f.calls, " ")
 	f.calls = nil
 	return out
 }
 
-type errMissing struct{}
-
-func (errMissing) Error() string { return "no such item" }
-
-func (f *fake) Get(_ context.Context, account string) (credential.Secret, error) {
-	f.record("get")
-	return f.lookUp(account)
-}
-
-func (f *fake) Read(_ context.Context, account string) (credential.Secret, error) {
-	f.record("read")
-	return f.lookUp(account)
-}
-
-func (f *fake) lookUp(account string) (credential.Secret, error) {
+func (f *fake) read(ctx context.Context, call, account string) (credential.Secret, error) {
 	text, ok := f.stored[account]
-	switch {
-	case f.storedErr != nil:
-		return credential.Secret{}, f.storedErr
-	case !ok:
-		return credential.Secret{}, errMissing{}
+	err := f.call(ctx, call)
+	if err == nil && !ok {
+		err = errors.New("no such item")
 	}
-	return credential.NewSecret(text), nil
+	return credential.NewSecret(text), err
 }
 
-func (f *fake) Replace(_ context.Context, account string, s credential.Secret) error {
-	f.record("replace")
-	if f.replaceErr == nil {
+func (f *fake) Get(ctx context.Context, account string) (credential.Secret, error) {
+	return f.read(ctx, "get", account)
+}
+
+func (f *fake) Read(ctx context.Context, account string) (credential.Secret, error) {
+	return f.read(ctx, "read", account)
+}
+
+func (f *fake) Replace(ctx context.Context, account string, s credential.Secret) error {
+	err := f.call(ctx, "replace")
+	if err == nil {
 		f.stored[account] = s.Reveal()
 	}
-	return f.replaceErr
+	return err
 }
 
-func (f *fake) Accounts(context.Context) ([]string, error) {
-	return slices.Sorted(maps.Keys(f.stored)), f.storedErr
+func (f *fake) Accounts(ctx context.Context) ([]string, error) {
+	if fail := f.fail["accounts"]; fail != nil {
+		return nil, fail(ctx, 1)
+	}
+	return slices.Sorted(maps.Keys(f.stored)), nil
 }
 
 func (f *fake) ReadSecretFile(path string) (credential.Secret, error) {
-	f.record("file:" + path)
-	return credential.NewSecret(secretText), f.fileErr
+	return credential.NewSecret(secretText), f.call(context.Background(), "file:"+path)
 }
 
-func (f *fake) RunTool(_ context.Context, argv ...string) ([]byte, error) {
-	f.record(strings.Join(argv, "_"))
-	return []byte(f.toolOut), f.toolErr
+func (f *fake) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
+	return []byte(f.toolOut), f.call(ctx, "tool:"+strings.Join(argv, "_"))
 }
 
-func (f *fake) GitHubToken(_ context.Context, _ config.GitHubSource, audience string) (credential.Secret, error) {
-	f.record("github:" + audience)
-	err := f.gitHubErr
-	f.gitHubErr = nil
-	return credential.NewSecret(f.subject), err
+func (f *fake) GitHubToken(ctx context.Context, _ config.GitHubSource, audience string) (credential.Secret, error) {
+	return credential.NewSecret(f.subject), f.call(ctx, "github:"+audience)
 }
 
-func (f *fake) Lock(_ context.Context, name string) func() {
-	f.record("lock")
-	return func() {}
-}
-
-func (f *fake) Stage(Stage, string) {}
-func (f *fake) Note(text string)    { f.notes = append(f.notes, text) }
-func (f *fake) Warn(text string)    { f.notes = append(f.notes, "warning: "+text) }
+func (f *fake) Lock(ctx context.Context, _ string) func() { _ = f.call(ctx, "lock"); return func() {} }
+func (f *fake) Stage(Stage, string)                       {}
+func (f *fake) Note(text string)                          { f.notes = append(f.notes, text) }
+func (f *fake) Warn(text string)                          { f.Note("warning: " + text) }
 
 func newToken(text string) credential.Token {
 	now := time.Now().UTC()
 	return credential.Token{Value: credential.NewSecret(text), MintedAt: now, ExpiresAt: now.Add(time.Hour)}
 }
 
-func (f *fake) WorkspaceToken(_ context.Context, id string, secret credential.Secret) (credential.Token, error) {
-	f.record("sign-in")
-	f.signIns++
+func (f *fake) WorkspaceToken(ctx context.Context, id string, secret credential.Secret) (credential.Token, error) {
 	f.secret = secret.Reveal()
 	if id != client || secret.IsZero() {
 		return credential.Token{}, errors.New("not the client's secret")
 	}
-	if f.signInErr != nil {
-		return newToken("bearer"), f.signInErr(f.signIns)
-	}
-	return newToken("bearer"), nil
+	return newToken("bearer"), f.call(ctx, "sign-in")
 }
 
 func refusal(call exchange.Call, kind exchange.Kind) error {
 	return &exchange.Error{Call: call, Host: "w.example", Kind: kind, Status: 401, Code: "invalid_grant"}
 }
 
-func (f *fake) RefreshedToken(_ context.Context, refresh credential.Secret) (exchange.Grant, error) {
-	f.record("refresh")
-	if refresh.Reveal() != f.refresh {
-		return exchange.Grant{}, refusal(exchange.CallRefresh, exchange.KindRefreshRefused)
+func (f *fake) RefreshedToken(ctx context.Context, refresh credential.Secret) (exchange.Grant, error) {
+	if err := f.call(ctx, "refresh"); err != nil || refresh.Reveal() != f.refresh {
+		return exchange.Grant{}, cmp.Or(err, refusal(exchange.CallRefresh, exchange.KindRefreshRefused))
 	}
 	g := exchange.Grant{Token: newToken("bearer")}
 	if f.rotates {
@@ -167,17 +161,15 @@ func (f *fake) RefreshedToken(_ context.Context, refresh credential.Secret) (exc
 	return g, nil
 }
 
-func (f *fake) FederatedToken(_ context.Context, id string, subject credential.Secret) (credential.Token, error) {
-	f.record("federation")
-	if id != client || subject.Reveal() != f.subject {
-		return credential.Token{}, refusal("federation", exchange.KindFederationRefused)
+func (f *fake) FederatedToken(ctx context.Context, id string, subject credential.Secret) (credential.Token, error) {
+	if err := f.call(ctx, "federation"); err != nil || id != client || subject.Reveal() != f.subject {
+		return credential.Token{}, cmp.Or(err, refusal(exchange.CallFederation, exchange.KindFederationRefused))
 	}
 	return newToken("bearer"), nil
 }
 
-func (f *fake) Discover(context.Context) (exchange.Discovery, error) {
-	f.record("discover")
-	return f.doc, f.docErr
+func (f *fake) Discover(ctx context.Context) (exchange.Discovery, error) {
+	return f.doc, f.call(ctx, "discover")
 }
 
 func (f *fake) Audience(d exchange.Discovery) (string, error) {
@@ -188,14 +180,12 @@ func (f *fake) AuthorizeURL(state, challenge, redirectURI string) string {
 	return "https://w.example/authorize?" + state + "&" + challenge + "&" + redirectURI
 }
 
-func (f *fake) CodeToken(_ context.Context, code, verifier credential.Secret, _ string) (exchange.Grant, error) {
-	f.record("code:" + code.Reveal())
-	return f.code, f.codeErr
+func (f *fake) CodeToken(ctx context.Context, code, verifier credential.Secret, _ string) (exchange.Grant, error) {
+	return f.code, f.call(ctx, "code:"+code.Reveal())
 }
 
-func (f *fake) Me(_ context.Context, bearer credential.Secret) (exchange.Identity, error) {
-	f.record("me")
-	return exchange.Identity{UserName: f.user, ID: "1"}, nil
+func (f *fake) Me(ctx context.Context, _ credential.Secret) (exchange.Identity, error) {
+	return exchange.Identity{UserName: f.user, ID: "1"}, f.call(ctx, "me")
 }
 
 // resolve returns a configuration for client at w.example from options and
@@ -226,6 +216,13 @@ func resolveUser(t *testing.T, more ...string) config.Config {
 	return resolve(t, append([]string{"DATABRICKS_CLIENT_ID", ""}, more...)...)
 }
 
+// job is resolve in a job of GitHub Actions, at a Databricks host.
+func job(t *testing.T, more ...string) config.Config {
+	t.Helper()
+	return resolve(t, append([]string{"DATABRICKS_HOST", "https://dbc-1.cloud.databricks.com",
+		"ACTIONS_ID_TOKEN_REQUEST_URL", "https://github.example/token?x=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request"}, more...)...)
+}
+
 func (f *fake) chain(c config.Config) *Chain {
 	return NewChain(c, Deps{Workspace: f, Secrets: f, Process: f, Locks: f, Observer: f})
 }
@@ -242,18 +239,14 @@ func token(t *testing.T, chain *Chain) (id Identity, err error) {
 }
 
 // refreshed refreshes through chain.
-func refreshed(t *testing.T, chain *Chain) error {
-	t.Helper()
-	return chain.Do(t.Context(), func(s Source, _ Identity) error {
-		_, err := s.Refresh(t.Context(), credential.NewSecret("bearer"))
+func refreshed(ctx context.Context, chain *Chain) error {
+	return chain.Do(ctx, func(s Source, _ Identity) error {
+		_, err := s.Refresh(ctx, credential.NewSecret("bearer"))
 		return err
 	})
 }
 
-// login stores a refresh token for users.
-func (f *fake) login(users ...string) *fake {
-	for _, u := range users {
-		f.stored[config.RefreshAccount("w.example", u)] = "refresh-0"
-	}
-	return f
+// check calls Check through chain.
+func check(t *testing.T, chain *Chain) error {
+	return chain.Do(t.Context(), func(s Source, _ Identity) error { return s.Check(t.Context()) })
 }

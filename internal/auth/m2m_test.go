@@ -9,60 +9,59 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-func withSecret() *fake {
-	f := newFake()
-	f.stored[config.SecretAccount("w.example", client)] = secretText
-	return f
-}
-
 func TestM2M_NoSecret(t *testing.T) {
-	f := withSecret()
-	f.storedErr = errors.New("locked")
+	f, locked := withSecret(), errors.New("locked")
+	f.refuse("get", locked)
 	_, err := token(t, f.chain(resolve(t, "DATABRICKS_CLIENT_SECRET", secretText, "host", "w.example", "DATABRICKS_HOST", "other.example")))
-	var e *NoSecretError
-	if !errors.As(err, &e) || e.Host != "w.example" || e.ClientID != client || !errors.Is(err, f.storedErr) || f.took() != "get" {
-		t.Errorf("got %v", err)
+	e, ok := errors.AsType[*NoSecretError](err)
+	if !ok || e.Host != "w.example" || e.ClientID != client || !errors.Is(err, locked) || !errors.Is(err, ErrNotConfigured) || f.took() != "get" {
+		t.Fatalf("got %v", err)
 	}
 	if len(e.Notes) != 1 || e.Notes[0].Name != "DATABRICKS_CLIENT_SECRET" || strings.Contains(err.Error(), secretText) {
 		t.Errorf("got %v, notes %v", err, e.Notes)
 	}
+	if err := check(t, f.chain(resolve(t))); !errors.As(err, new(*NoSecretError)) {
+		t.Errorf("Check: got %v", err)
+	}
+	if f := withSecret(); check(t, f.chain(resolve(t))) != nil || f.took() != "get" {
+		t.Error("Check: a stored secret is not found")
+	}
 }
 
-// blockedSecrets is a keychain that shows a dialog until its caller has gone.
-type blockedSecrets struct {
-	*fake
-	asked chan struct{}
-}
-
-func (s blockedSecrets) Get(ctx context.Context, _ string) (credential.Secret, error) {
-	close(s.asked)
-	<-ctx.Done()
-	return credential.Secret{}, ctx.Err()
-}
-
-func TestM2M_KeychainTimeoutAndCancel(t *testing.T) {
+func TestM2M_SilentKeychain(t *testing.T) {
+	silent := func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		secrets := blockedSecrets{f, make(chan struct{})}
-		conf := resolve(t, "keychain-timeout", "50ms")
+		f.fail["get"] = silent
 		begun := time.Now()
-		_, err := token(t, NewChain(conf, Deps{Workspace: f, Secrets: secrets, Process: f, Locks: f, Observer: f}))
+		_, err := token(t, f.chain(resolve(t, "keychain-timeout", "50ms")))
 		if took := time.Since(begun); !errors.As(err, new(*NoSecretError)) || took != 50*time.Millisecond {
 			t.Errorf("timeout: got %v after %s", err, took)
 		}
-		secrets.asked = make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { <-secrets.asked; cancel() }()
-		err = NewChain(conf, Deps{Workspace: f, Secrets: secrets, Process: f, Locks: f, Observer: f}).Do(ctx, func(s Source, _ Identity) error {
+		f.fail["get"] = func(ctx context.Context, n int) error { cancel(); return silent(ctx, n) }
+		err = f.chain(resolve(t)).Do(ctx, func(s Source, _ Identity) error {
 			_, err := s.Token(ctx)
 			return err
 		})
 		if !errors.Is(err, context.Canceled) || errors.As(err, new(*NoSecretError)) {
 			t.Errorf("cancelled: got %v", err)
+		}
+		// Half of a refresh's time is left for the secret that worked last.
+		f = withSecret()
+		chain := f.chain(resolve(t))
+		if _, err := token(t, chain); err != nil {
+			t.Fatal(err)
+		}
+		f.fail["read"] = silent
+		begun = time.Now()
+		ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := refreshed(ctx, chain); err != nil || f.secret != secretText || time.Since(begun) != 1500*time.Millisecond {
+			t.Errorf("refresh: got %v after %s, want a token after 1.5s", err, time.Since(begun))
 		}
 	})
 }
@@ -87,9 +86,17 @@ func TestM2M_GivenSecret(t *testing.T) {
 	if err := f.chain(resolve(t)).Prepare(t.Context()); err != nil || f.took() != "" {
 		t.Errorf("Prepare of a stored secret: got %v", err)
 	}
-	f.fileErr = errors.New("boom")
+	// A refresh reads it again; one that is gone is not needed.
+	if err := refreshed(t.Context(), chain); err != nil || f.took() != "file:/run/secrets/x sign-in" {
+		t.Errorf("refresh: got %v", err)
+	}
+	boom := errors.New("boom")
+	f.refuse("file", boom)
+	if err := refreshed(t.Context(), chain); err != nil || f.secret != secretText {
+		t.Errorf("refresh without the file: got %v", err)
+	}
 	_, err := token(t, f.chain(conf))
-	if !errors.As(err, new(*SecretFileError)) || !errors.Is(err, f.fileErr) || !strings.HasPrefix(err.Error(), "--client-secret-file: ") {
+	if !errors.As(err, new(*SecretFileError)) || !errors.Is(err, boom) || !strings.HasPrefix(err.Error(), "--client-secret-file: ") {
 		t.Errorf("from a bad file: got %v", err)
 	}
 }
@@ -102,90 +109,34 @@ func TestM2M_Refresh(t *testing.T) {
 	}
 	// No dialog is shown, and a rotated secret is used.
 	f.stored[config.SecretAccount("w.example", client)] = "rotated"
-	if err := refreshed(t, chain); err != nil || f.took() != "read sign-in" || f.secret != "rotated" {
+	if err := refreshed(t.Context(), chain); err != nil || f.took() != "read sign-in" || f.secret != "rotated" {
 		t.Errorf("got %v, sent %q", err, f.secret)
 	}
-	f.storedErr = errors.New("locked")
-	if err := refreshed(t, chain); err != nil || f.took() != "read sign-in" || f.secret != "rotated" {
+	f.refuse("read", errors.New("locked"))
+	if err := refreshed(t.Context(), chain); err != nil || f.took() != "read sign-in" || f.secret != "rotated" {
 		t.Errorf("locked: got %v, sent %q", err, f.secret)
 	}
 	// Without a secret that has worked there is none to use.
-	if err := refreshed(t, f.chain(resolve(t))); !errors.As(err, new(*NoSecretError)) {
+	if err := refreshed(t.Context(), f.chain(resolve(t))); !errors.As(err, new(*NoSecretError)) {
 		t.Errorf("locked from the start: got %v", err)
-	}
-	f = newFake()
-	chain = f.chain(resolve(t, "client-secret-file", "/x"))
-	if _, err := token(t, chain); err != nil {
-		t.Fatal(err)
-	}
-	f.took()
-	if err := refreshed(t, chain); err != nil || f.took() != "file:/x sign-in" {
-		t.Errorf("a file is not read again: %v", err)
-	}
-	f.fileErr = errors.New("gone")
-	if err := refreshed(t, chain); err != nil || f.secret != secretText {
-		t.Errorf("a file that is gone: got %v", err)
-	}
-}
-
-// silentSecrets do not answer a Read.
-type silentSecrets struct{ *fake }
-
-func (silentSecrets) Read(ctx context.Context, _ string) (credential.Secret, error) {
-	<-ctx.Done()
-	return credential.Secret{}, ctx.Err()
-}
-
-// A keychain that does not answer leaves half of the time for the secret that worked last.
-func TestM2M_RefreshSilentKeychain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := withSecret()
-		chain := NewChain(resolve(t), Deps{Workspace: f, Secrets: silentSecrets{f}, Process: f, Locks: f, Observer: f})
-		if _, err := token(t, chain); err != nil {
-			t.Fatal(err)
-		}
-		begun := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		err := chain.Do(ctx, func(s Source, _ Identity) error {
-			_, err := s.Refresh(ctx, credential.Secret{})
-			return err
-		})
-		if took := time.Since(begun); err != nil || f.secret != secretText || took != 1500*time.Millisecond {
-			t.Errorf("got %v after %s, want a token after 1.5s", err, took)
-		}
-	})
-}
-
-func TestM2M_Check(t *testing.T) {
-	check := func(f *fake, conf config.Config) error {
-		return f.chain(conf).Do(t.Context(), func(s Source, _ Identity) error { return s.Check(t.Context()) })
-	}
-	if f := withSecret(); check(f, resolve(t)) != nil || f.took() != "get" {
-		t.Error("a stored secret is not found")
-	}
-	if err := check(newFake(), resolve(t)); !errors.As(err, new(*NoSecretError)) {
-		t.Errorf("got %v", err)
 	}
 }
 
 // An account's host is asked for its token endpoint first; a workspace's only if it
 // answers like a host without one.
 func TestDiscovery(t *testing.T) {
-	secret := func(host string) []string {
-		return []string{"DATABRICKS_HOST", host, "DATABRICKS_CLIENT_SECRET", secretText}
-	}
-	notJSON := func(n int) error {
+	notJSON := func(_ context.Context, n int) error {
 		if n == 1 {
 			return &exchange.Error{Kind: exchange.KindNotJSON, Status: 200}
 		}
 		return nil
 	}
+	foreign, missing := &exchange.Error{Kind: exchange.KindForeignHost}, &exchange.Error{Kind: exchange.KindRefused, Status: 404}
 	for name, c := range map[string]struct {
 		host     string
 		endpoint string
-		signIn   func(int) error
-		docErr   error
+		signIn   func(context.Context, int) error
+		docErr   *exchange.Error
 		want     string
 		kind     exchange.Kind
 	}{
@@ -193,14 +144,17 @@ func TestDiscovery(t *testing.T) {
 		"account":              {host: "accounts.example/?a=7f2d9c1e-5b34-4c0a-9a51-0c6f3b8e2d11", want: "discover sign-in"},
 		"moved endpoint":       {host: "w.example", endpoint: "https://w.example/oidc/accounts/7/v1/token", signIn: notJSON, want: "sign-in discover sign-in"},
 		"HTML":                 {host: "w.example", endpoint: "https://w.example/oidc/v1/token", signIn: notJSON, want: "sign-in discover", kind: exchange.KindNotJSON},
-		"foreign endpoint":     {host: "accounts.example", docErr: &exchange.Error{Kind: exchange.KindForeignHost}, want: "discover", kind: exchange.KindForeignHost},
-		"account, no document": {host: "accounts.example", docErr: &exchange.Error{Kind: exchange.KindRefused, Status: 404}, want: "discover sign-in"},
+		"foreign endpoint":     {host: "accounts.example", docErr: foreign, want: "discover", kind: exchange.KindForeignHost},
+		"account, no document": {host: "accounts.example", docErr: missing, want: "discover sign-in"},
 	} {
 		f := newFake()
-		f.doc.TokenEndpoint, f.signInErr, f.docErr = c.endpoint, c.signIn, c.docErr
-		_, err := token(t, f.chain(resolve(t, secret(c.host)...)))
-		var e *exchange.Error
-		if got := f.took(); got != c.want || (c.kind == "") != (err == nil) || c.kind != "" && (!errors.As(err, &e) || e.Kind != c.kind) {
+		f.doc.TokenEndpoint, f.fail["sign-in"] = c.endpoint, c.signIn
+		if c.docErr != nil {
+			f.refuse("discover", c.docErr)
+		}
+		_, err := token(t, f.chain(resolve(t, "DATABRICKS_HOST", c.host, "DATABRICKS_CLIENT_SECRET", secretText)))
+		e, _ := errors.AsType[*exchange.Error](err)
+		if got := f.took(); got != c.want || (c.kind == "") != (err == nil) || c.kind != "" && (e == nil || e.Kind != c.kind) {
 			t.Errorf("%s: got %v: %s; want %s", name, err, got, c.want)
 		}
 	}
