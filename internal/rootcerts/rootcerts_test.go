@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -79,38 +78,24 @@ func TestUnusableFiles(t *testing.T) {
 	big := write("big.pem", "")
 	must(t, os.Truncate(big, maxBundle+1))
 	good, _ := authority(t, dir, "good")
-	uses := map[string]func(string) error{
-		"Check":            Check,
-		"Load":             func(p string) error { _, err := Load(p); return err },
-		"Bundle":           func(p string) error { _, err := Finder{}.Bundle(p); return err },
-		"Bundle by env":    func(p string) error { _, err := Finder{SSLCertFile: p}.Bundle(""); return err },
-		"Workspace by env": func(p string) error { _, err := Finder{SSLCertFile: p}.Workspace(""); return err },
-		"Workspace":        func(p string) error { _, err := Finder{SSLCertFile: good}.Workspace(p); return err },
-	}
-	files := map[string]string{
-		filepath.Join(dir, "none.pem"):         "no such file",
-		dir:                                    "not a regular file",
-		write("empty.pem", ""):                 "no certificate",
-		write("words.pem", "no certificate\n"): "no certificate",
+	for path, reason := range map[string]string{
+		filepath.Join(dir, "none.pem"): "no such file",
+		dir:                            "not a regular file",
+		write("empty.pem", ""):         "no certificate",
 		write("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"): "no certificate",
 		big: "more than",
-	}
-	fifo := filepath.Join(dir, "fifo") // opening it would block
-	if exec.Command("mkfifo", fifo).Run() == nil {
-		files[fifo] = "not a regular file"
-	}
-	for path, reason := range files {
-		for name, use := range uses {
-			err := use(path)
+	} {
+		_, byOption := Finder{}.Bundle(path)
+		_, byEnv := Finder{SSLCertFile: path}.Bundle("")
+		_, workspaceByEnv := Finder{SSLCertFile: path}.Workspace("")
+		_, workspace := Finder{SSLCertFile: good}.Workspace(path)
+		for i, err := range []error{Check(path), byOption, byEnv, workspaceByEnv, workspace} {
 			var e *Error
 			if !errors.As(err, &e) || e.Path != path || !strings.Contains(err.Error(), reason) || strings.Count(err.Error(), path) != 1 {
-				t.Errorf("%s of %s: got %v, want %q", name, filepath.Base(path), err, reason)
+				t.Errorf("no. %d, %s: got %v, want %q", i, filepath.Base(path), err, reason)
 			}
 			if reason == "no such file" && !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s: got %v, want fs.ErrNotExist", name, err)
-			}
-			if err := use(good); err != nil {
-				t.Errorf("%s of a good file: %v", name, err)
+				t.Errorf("no. %d: got %v, want fs.ErrNotExist", i, err)
 			}
 		}
 	}
