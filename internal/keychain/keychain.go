@@ -4,7 +4,7 @@
 // error is an *Error.
 //
 // It does not start a message bus, change the process environment, or put a secret in
-// an error. Get and Set of a NonInteractive keychain never show a dialog.
+// an error.
 package keychain
 
 import (

@@ -3,7 +3,6 @@
 package keychain
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,21 +145,17 @@ func (b secretService) remove(ctx context.Context, account string) error {
 	return nil
 }
 
-// list searches the login collection. A locked one may hide its items.
 func (b secretService) list() (accounts []string, err error) {
 	c, err := b.open()
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.SearchItems(c.object, map[string]string{"service": Service})
+	items, err := c.search(map[string]string{"service": Service}, true)
 	switch {
-	case isNoObject(err):
+	case errors.Is(err, ErrNotFound):
 		return nil, nil
 	case err != nil:
-		return nil, classify(err)
-	}
-	if locked, err := c.locked(); err != nil || locked {
-		return nil, cmp.Or(classify(err), fail(ErrLocked, ""))
+		return nil, err
 	}
 	for _, item := range items {
 		v, err := c.Object(serviceName, item).GetProperty(itemInterface + ".Attributes")
@@ -196,22 +191,34 @@ func (c collection) read(account string) (credential.Secret, dbus.ObjectPath, er
 	return credential.NewSecret(string(secret.Value)), item, nil
 }
 
-// find returns the item of account. It does not exist without a login collection, which
-// gnome-keyring creates at the first login or when the first item is stored.
 func (c collection) find(account string) (dbus.ObjectPath, error) {
-	items, err := c.SearchItems(c.object, attributes(account))
+	items, err := c.search(attributes(account), false)
+	if err != nil {
+		return noPath, err
+	}
+	return items[0], nil
+}
+
+// search returns at least one item, or ErrNotFound, also without a login collection, which
+// gnome-keyring creates at the first login or when the first item is stored. A locked
+// collection may hide its items: where that matters, it returns ErrLocked.
+func (c collection) search(attributes map[string]string, all bool) ([]dbus.ObjectPath, error) {
+	items, err := c.SearchItems(c.object, attributes)
+	locked := false
+	if err == nil && (all || len(items) == 0) {
+		locked, err = c.locked()
+	}
 	switch {
 	case isNoObject(err):
-		return noPath, fail(ErrNotFound, "no login keyring yet")
+		return nil, fail(ErrNotFound, "no login keyring yet")
 	case err != nil:
-		return noPath, classify(err)
-	case len(items) > 0:
-		return items[0], nil
+		return nil, classify(err)
+	case locked:
+		return nil, fail(ErrLocked, "")
+	case len(items) == 0:
+		return nil, fail(ErrNotFound, "")
 	}
-	if locked, err := c.locked(); err != nil || locked { // a locked one may hide its items
-		return noPath, cmp.Or(classify(err), fail(ErrLocked, ""))
-	}
-	return noPath, fail(ErrNotFound, "")
+	return items, nil
 }
 
 func (c collection) locked() (bool, error) {

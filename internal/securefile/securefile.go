@@ -175,31 +175,28 @@ func (m meta) wrongOwner(path string, uid int) error {
 }
 
 // OpenRegular opens a regular file whose owner and mode are not checked, such as
-// one of the platform that runs us. It does not block on a FIFO. Errors: *Error.
+// one of the platform that runs us. It does not block on a FIFO, and follows symbolic
+// links: a Kubernetes secret is a link to ..data/NAME, and dotfiles often are links.
+// Errors: *Error.
 func OpenRegular(path string, flag int) (*os.File, error) {
-	f, _, err := openRegular(path, flag)
-	return f, err
-}
-
-// openRegular follows symbolic links: a Kubernetes secret is a link to ..data/NAME,
-// and dotfiles often are links. The file at the end counts.
-func openRegular(path string, flag int) (*os.File, meta, error) {
 	f, err := os.OpenFile(path, flag|nonblock, 0)
 	if err != nil {
 		if fi, statErr := os.Stat(path); statErr == nil && !fi.Mode().IsRegular() { // a FIFO without a reader
-			return nil, meta{}, notRegular(path, fi.Mode())
+			return nil, notRegular(path, fi.Mode())
 		}
-		return nil, meta{}, systemError(path, err)
+		return nil, systemError(path, err)
 	}
-	m, err := metaOf(f)
-	if err == nil && m.mode.IsRegular() {
-		return f, m, nil
+	fi, err := f.Stat()
+	switch {
+	case err != nil:
+		err = systemError(path, err)
+	case !fi.Mode().IsRegular():
+		err = notRegular(path, fi.Mode())
+	default:
+		return f, nil
 	}
 	_ = f.Close()
-	if err != nil {
-		return nil, meta{}, systemError(path, err)
-	}
-	return nil, meta{}, notRegular(path, m.mode)
+	return nil, err
 }
 
 func notRegular(path string, m fs.FileMode) *Error {
@@ -248,11 +245,15 @@ func ReadProfile(path string) ([]byte, error) {
 
 // read reads a regular file of at most max bytes that check accepts.
 func read(path string, max int64, check func(*os.File, meta) error) ([]byte, error) {
-	f, m, err := openRegular(path, os.O_RDONLY)
+	f, err := OpenRegular(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	m, err := metaOf(f)
+	if err != nil {
+		return nil, systemError(path, err)
+	}
 	if err := check(f, m); err != nil {
 		return nil, err
 	}

@@ -43,12 +43,12 @@ func makeTarget(path string) (string, error) {
 	return path, nil
 }
 
-// updateTimeout limits how long UpdateFile waits for another process. After it, it
-// continues without the lock: the check before the rename remains.
-const updateTimeout = 30 * time.Second
-
-// maxUpdateTries limits how often UpdateFile begins again.
-const maxUpdateTries = 10
+// UpdateFile waits for another process until updateTimeout, and then continues without
+// the lock: the check before the rename remains, after which it begins again.
+const (
+	updateTimeout  = 30 * time.Second
+	maxUpdateTries = 10
+)
 
 // errChanged means that a file changed between reading and replacing it.
 var errChanged = errors.New("another program keeps changing it")
@@ -92,10 +92,13 @@ func updateOnce(path string, change func(old []byte) ([]byte, error)) error {
 	}
 	return replacePath(path, data, true, func() error {
 		now, err := os.Stat(path)
-		if (err == nil) == (statErr == nil) && (err != nil || os.SameFile(now, seen) && now.Size() == seen.Size() && now.ModTime().Equal(seen.ModTime())) {
+		switch {
+		case err != nil && statErr != nil:
 			return nil
+		case err != nil || statErr != nil || !os.SameFile(now, seen) || now.Size() != seen.Size() || !now.ModTime().Equal(seen.ModTime()):
+			return errChanged
 		}
-		return errChanged
+		return nil
 	})
 }
 
