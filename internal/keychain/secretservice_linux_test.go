@@ -1,14 +1,9 @@
 package keychain
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,337 +11,237 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// go-keyring has one bus connection per process, found by the environment. So each test
-// runs this test binary as a child, which executes a script and prints the results.
-
-const scriptVariable = "KEYCHAIN_TEST_SCRIPT"
-
-// script is what a child does: its steps in order or at once.
-type script struct {
-	Steps  []step
-	AtOnce bool
-}
-
-// step is one operation: get, set, delete or list.
-type step struct {
-	Op, Account, Value string
-	Quiet              bool          // non-interactive
-	Timeout            time.Duration // default 1 min
-}
-
-// stepResult is the result of a step.
-type stepResult struct {
-	Value, Kind, Text string
-	BusVariable       string // afterwards
-}
-
-func TestMain(m *testing.M) {
-	text := os.Getenv(scriptVariable)
-	if text == "" {
-		os.Exit(m.Run())
-	}
-	var s script
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		panic(err)
-	}
-	k := Open(time.Minute, os.Getenv)
-	results := make([]stepResult, len(s.Steps))
-	var group sync.WaitGroup
-	for i, st := range s.Steps {
-		group.Go(func() { results[i] = st.run(k) })
-		if !s.AtOnce {
-			group.Wait()
-		}
-	}
-	group.Wait()
-	if err := json.NewEncoder(os.Stdout).Encode(results); err != nil {
-		panic(err)
-	}
-	os.Exit(0)
-}
-
-func (st step) run(k *Keychain) stepResult {
-	ctx := context.Background()
-	if k = k.WithTimeout(cmp.Or(st.Timeout, time.Minute)); st.Quiet {
-		k = k.NonInteractive()
-	}
-	var got credential.Secret
-	var err error
-	switch st.Op {
-	case "get":
-		got, err = k.Get(ctx, st.Account)
-	case "set":
-		err = k.Set(ctx, st.Account, credential.NewSecret(st.Value))
-	case "delete":
-		err = k.Delete(ctx, st.Account)
-	case "list":
-		var accounts []string
-		accounts, err = k.Accounts(ctx)
-		slices.Sort(accounts)
-		got = credential.NewSecret(strings.Join(accounts, " "))
-	}
-	r := stepResult{Value: got.Reveal(), Kind: kindName(err), BusVariable: os.Getenv(busVariable)}
-	if err != nil {
-		r.Text = err.Error()
-	}
-	return r
-}
-
-func kindName(err error) string {
-	for _, k := range []struct {
-		err  error
-		name string
-	}{
-		{nil, "ok"}, {ErrNotFound, "not found"}, {ErrDismissed, "dismissed"}, {ErrLocked, "locked"}, {ErrAbsent, "absent"},
-		{ErrTimeout, "timeout"}, {context.Canceled, "cancelled"}, {ErrFailed, "failed"},
-	} {
-		if errors.Is(err, k.err) {
-			return k.name
-		}
-	}
-	return "other"
-}
-
-// expect runs a script in a child with exactly this environment, and compares the kinds
-// of its results, and the texts of its errors, which contain text.
-func expect(t *testing.T, env []string, s script, want, text string) []stepResult {
+// useBus makes this process use a session bus. godbus finds it by the environment, and
+// connects again when the connection of the test before is closed.
+func useBus(t *testing.T, address string) *Keychain {
 	t.Helper()
-	data, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	// The race detector would make each child sleep for a second at its end.
-	cmd.Env = append([]string{scriptVariable + "=" + string(data), "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var results []stepResult
-	if err := errors.Join(err, json.Unmarshal(out, &results)); err != nil || len(results) != len(s.Steps) {
-		t.Fatalf("the child printed %q: %v\n%s", out, err, stderr.String())
-	}
-	var kinds []string
-	for i, r := range results {
-		kinds = append(kinds, r.Kind)
-		if v := s.Steps[i].Value; v != "" && strings.Contains(r.Text, v) || r.Kind != "ok" && !strings.Contains(r.Text, text) {
-			t.Errorf("got %q, want %q in it, and no secret", r.Text, text)
+	t.Setenv(busVariable, address)
+	t.Cleanup(func() { // calls that were not answered end with the connection
+		if bus, err := dbus.SessionBus(); err == nil {
+			_ = bus.Close()
 		}
-	}
-	if got := strings.Join(kinds, ", "); got != want {
-		t.Errorf("got %s; want %s\n%+v", got, want, results)
-	}
-	return results
+	})
+	return Open(time.Minute, os.Getenv)
 }
 
-const value = "canary0123456789abcdef"
-
-var (
-	get      = step{Op: "get", Account: account}
-	quietGet = step{Op: "get", Account: account, Quiet: true}
-	set      = step{Op: "set", Account: account, Value: value}
-	quietSet = step{Op: "set", Account: account, Value: value, Quiet: true}
-	remove   = step{Op: "delete", Account: account}
-	all      = script{Steps: []step{get, quietGet, set, quietSet, remove}}
-)
-
-func steps(s ...step) script { return script{Steps: s} }
-
-// quick returns the step with a timeout that a service that does not answer exceeds.
-func quick(s step) step {
-	s.Timeout = 100 * time.Millisecond
-	return s
-}
-
-func startKeyring(t *testing.T, o testkeyring.Options) *testkeyring.Desktop {
+func startKeyring(t *testing.T, o testkeyring.Options) (*testkeyring.Desktop, *Keychain) {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = filepath.Join(t.TempDir(), "home")
 	}
 	d, err := testkeyring.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return d
+	return d, useBus(t, d.Address())
 }
 
+// wantDialogs checks how many dialogs were requested from gnome-keyring or the fake.
+func wantDialogs(t *testing.T, d *testkeyring.Desktop, want int) {
+	t.Helper()
+	if c := d.Calls(); c["BeginPrompting"]+c["Prompt"] != want {
+		t.Errorf("got calls %v, want %d dialogs", c, want)
+	}
+}
+
+// do makes one call for the account of the tests: get, set, replace or delete. One that
+// is "quiet" shows no dialog.
+func do(t *testing.T, k *Keychain, call string) error {
+	t.Helper()
+	op, quiet := strings.CutPrefix(call, "quiet ")
+	if quiet {
+		k = k.NonInteractive()
+	}
+	switch op {
+	case "get":
+		got, err := k.Get(t.Context(), account)
+		if err == nil && !got.Equal(canary) {
+			t.Errorf("got %q, want %q", got.Reveal(), canary.Reveal())
+		}
+		return err
+	case "set":
+		return k.Set(t.Context(), account, canary)
+	case "replace":
+		return k.Set(t.Context(), account, credential.NewSecret("another"))
+	}
+	return k.Delete(t.Context(), account)
+}
+
+// expect makes calls and checks their errors, which contain text.
+func expect(t *testing.T, k *Keychain, want error, text string, calls ...string) {
+	t.Helper()
+	for _, call := range calls {
+		err := do(t, k, call)
+		if !errors.Is(err, want) || want == ErrLocked && errors.Is(err, ErrDismissed) || err != nil && !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: got %v, want %v with %q", call, err, want, text)
+		}
+	}
+}
+
+var all = []string{"get", "quiet get", "set", "quiet set", "delete"}
+
 func TestSecretService_Unlocked(t *testing.T) {
-	d := startKeyring(t, testkeyring.Options{Mode: testkeyring.Unlocked})
-	other, large := quietSet, set
-	other.Value, large.Value = "another", strings.Repeat("é", maxItem/2)
-	r := expect(t, d.Env(), steps(get, quietGet, remove, set, get, other, quietGet, remove, get, large, quietGet, remove),
-		"not found, not found, not found, ok, ok, ok, ok, ok, not found, ok, ok, ok", "")
-	if r[4].Value != value || r[6].Value != "another" || r[10].Value != large.Value {
-		t.Errorf("got %q, %q and %d bytes", r[4].Value, r[6].Value, len(r[10].Value))
+	d, k := startKeyring(t, testkeyring.Options{Mode: testkeyring.Unlocked})
+	expect(t, k, ErrNotFound, "", "get", "quiet get", "delete")
+	expect(t, k, nil, "", "replace", "set", "get", "quiet set", "quiet get", "delete")
+	expect(t, k, ErrNotFound, "", "get")
+	large := credential.NewSecret(strings.Repeat("é", maxItem/2))
+	must(t, k.Set(t.Context(), account, large))
+	if got, err := k.Get(t.Context(), account); err != nil || !got.Equal(large) {
+		t.Errorf("got %d bytes, %v", len(got.Reveal()), err)
 	}
-	if n := d.Calls()["BeginPrompting"]; n != 0 {
-		t.Errorf("got %d dialogs, want none", n)
-	}
+	wantDialogs(t, d, 0)
 }
 
 // The search finds the items of this program alone, also those of another release.
 func TestSecretService_Accounts(t *testing.T) {
 	for _, mode := range []testkeyring.Mode{testkeyring.Unlocked, testkeyring.Slow} { // gnome-keyring, the fake
-		d := startKeyring(t, testkeyring.Options{Mode: mode})
-		list, other := step{Op: "list", Quiet: true}, set
-		other.Account = "token:x y"
-		r := expect(t, d.Env(), steps(list, set, other, list, remove, list), "ok, ok, ok, ok, ok, ok", "")
-		if r[0].Value != "" || r[3].Value != account+" token:x y" || r[5].Value != "token:x y" {
-			t.Errorf("got %q, %q and %q", r[0].Value, r[3].Value, r[5].Value)
-		}
-		if err := d.Lock(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, d.Env(), steps(list), "locked", "")
-		if c := d.Calls(); c["Prompt"]+c["BeginPrompting"] != 0 {
-			t.Error("a search showed a dialog")
-		}
+		t.Run(string(mode), func(t *testing.T) {
+			d, k := startKeyring(t, testkeyring.Options{Mode: mode})
+			wantAccounts := func(want ...string) {
+				t.Helper()
+				got, err := k.Accounts(t.Context())
+				if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+					t.Errorf("got %q, %v, want %q", got, err, want)
+				}
+			}
+			wantAccounts()
+			must(t, k.Set(t.Context(), account, canary), k.Set(t.Context(), "token:x y", canary))
+			wantAccounts(account, "token:x y")
+			must(t, k.Delete(t.Context(), account))
+			wantAccounts("token:x y")
+			must(t, d.Lock(t.Context()))
+			if _, err := k.Accounts(t.Context()); !errors.Is(err, ErrLocked) {
+				t.Errorf("got %v, want %v", err, ErrLocked)
+			}
+			wantDialogs(t, d, 0)
+		})
 	}
 }
 
 func TestSecretService_Locked(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
-	d := startKeyring(t, testkeyring.Options{Dir: home, Mode: testkeyring.Unlocked})
-	check := func(d *testkeyring.Desktop) {
+	check := func(d *testkeyring.Desktop, k *Keychain) {
 		t.Helper()
-		before := d.Calls()["BeginPrompting"]
-		expect(t, d.Env(), steps(quietGet, quietSet, step{Op: "get", Account: "unknown", Quiet: true}), "locked, locked, locked", "")
-		if n := d.Calls()["BeginPrompting"]; n != before {
-			t.Errorf("non-interactive calls requested %d dialogs", n-before)
+		expect(t, k, ErrLocked, "", "quiet get", "quiet set")
+		if _, err := k.NonInteractive().Get(t.Context(), "unknown"); !errors.Is(err, ErrLocked) {
+			t.Errorf("got %v, want %v", err, ErrLocked)
 		}
-		expect(t, d.Env(), steps(get, set, remove), "dismissed, dismissed, dismissed", "")
-		if n := d.Calls()["BeginPrompting"]; n != before+3 {
-			t.Errorf("got %d dialogs, want 3", n-before)
-		}
+		wantDialogs(t, d, 0)
+		expect(t, k, ErrDismissed, "", "get", "set", "delete")
+		wantDialogs(t, d, 3)
 	}
-	expect(t, d.Env(), steps(set, quietGet), "ok, ok", "")
-	if err := d.Lock(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	check(d)
-	if err := d.Unlock(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, d.Env(), steps(quietGet), "ok", "")
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
+	d, k := startKeyring(t, testkeyring.Options{Dir: home, Mode: testkeyring.Unlocked})
+	expect(t, k, nil, "", "set", "quiet get")
+	must(t, d.Lock(t.Context()))
+	check(d, k)
+	must(t, d.Unlock(t.Context()))
+	expect(t, k, nil, "", "quiet get")
+	must(t, d.Close())
 	check(startKeyring(t, testkeyring.Options{Dir: home, Mode: testkeyring.Locked}))
 }
 
-// Each mode of the fake service has an expected result for each call.
+// Each mode of the service has an expected result for each call.
 func TestSecretService_Modes(t *testing.T) {
 	for _, c := range []struct {
-		mode       testkeyring.Mode
-		script     script
-		want, text string
-		prompts    int
+		mode    testkeyring.Mode
+		timeout time.Duration
+		calls   []string
+		want    error
+		text    string
+		dialogs int
 	}{
-		{testkeyring.NoProvider, all, "absent, absent, absent, absent, absent", "org.freedesktop.DBus.Error.ServiceUnknown", 0},
-		{testkeyring.NoCollection, steps(set, quietSet), "absent, absent", "no login keyring to write to", 0},
-		{testkeyring.NoCollection, steps(get, quietGet, remove), "not found, not found, not found", "no login keyring yet", 0},
-		{testkeyring.Dismissed, steps(quietGet, get, set, remove), "locked, dismissed, dismissed, dismissed", "", 3},
-		{testkeyring.Accepted, steps(quietGet, quietSet, set, quietGet), "locked, locked, ok, ok", "", 1},
-		{testkeyring.Silent, steps(quick(get), quick(quietGet), quick(set), quick(quietSet), quick(remove)), "timeout, timeout, timeout, timeout, timeout", "", 0},
+		{testkeyring.NoProvider, time.Minute, all, ErrAbsent, "org.freedesktop.DBus.Error.ServiceUnknown", 0},
+		{testkeyring.NoCollection, time.Minute, []string{"set", "quiet set"}, ErrAbsent, "no login keyring to write to", 0},
+		{testkeyring.NoCollection, time.Minute, []string{"get", "quiet get", "delete"}, ErrNotFound, "no login keyring yet", 0},
+		{testkeyring.Dismissed, time.Minute, []string{"quiet get", "quiet set"}, ErrLocked, "", 0},
+		{testkeyring.Dismissed, time.Minute, []string{"get", "set", "delete"}, ErrDismissed, "", 3},
+		{testkeyring.Accepted, time.Minute, []string{"set", "quiet get"}, nil, "", 1},
+		{testkeyring.Silent, 20 * time.Millisecond, all, ErrTimeout, "timeout 20ms", 0},
 	} {
-		d := startKeyring(t, testkeyring.Options{Mode: c.mode})
-		expect(t, d.Env(), c.script, c.want, c.text)
-		if calls := d.Calls(); calls["Prompt"]+calls["BeginPrompting"] != c.prompts {
-			t.Errorf("mode %v: got %d dialogs, want %d", c.mode, calls["Prompt"]+calls["BeginPrompting"], c.prompts)
-		}
+		t.Run(string(c.mode), func(t *testing.T) {
+			d, k := startKeyring(t, testkeyring.Options{Mode: c.mode})
+			expect(t, k.WithTimeout(c.timeout), c.want, c.text, c.calls...)
+			wantDialogs(t, d, c.dialogs)
+		})
 	}
 }
 
-// The first Get ends while its prompt, which never ends, is shown. The second one waits
+// The first call ends while its dialog, which never ends, is shown. The second one waits
 // for it; non-interactive calls do not.
 func TestSecretService_PromptBlocks(t *testing.T) {
-	d := startKeyring(t, testkeyring.Options{Mode: testkeyring.HungPrompt})
-	first := get
-	first.Timeout = time.Second // for the prompt to be shown
-	expect(t, d.Env(), steps(first, quick(get), quietGet, quietSet), "timeout, timeout, locked, locked", "")
-	if n := d.Calls()["Prompt"]; n != 1 {
-		t.Errorf("got %d prompts, want 1", n)
-	}
+	d, k := startKeyring(t, testkeyring.Options{Mode: testkeyring.HungPrompt})
+	expect(t, k.WithTimeout(time.Second), ErrTimeout, "", "get")
+	expect(t, k.WithTimeout(100*time.Millisecond), ErrTimeout, "", "get")
+	expect(t, k, ErrLocked, "", "quiet get", "quiet set")
+	wantDialogs(t, d, 1)
 }
 
 func TestSecretService_ConcurrentCallsShareOnePrompt(t *testing.T) {
-	d := startKeyring(t, testkeyring.Options{Mode: testkeyring.Accepted})
-	expect(t, d.Env(), steps(set), "ok", "")
-	for _, st := range []step{get, set} {
-		if err := d.Lock(t.Context()); err != nil {
-			t.Fatal(err)
+	d, k := startKeyring(t, testkeyring.Options{Mode: testkeyring.Accepted})
+	for i, op := range []string{"set", "get"} {
+		must(t, d.Lock(t.Context()))
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() { expect(t, k, nil, "", op) })
 		}
-		before := d.Calls()["Prompt"]
-		expect(t, d.Env(), script{AtOnce: true, Steps: slices.Repeat([]step{st}, 8)}, "ok, ok, ok, ok, ok, ok, ok, ok", "")
-		if n := d.Calls()["Prompt"] - before; n != 1 {
-			t.Errorf("%s: got %d prompts, want 1", st.Op, n)
-		}
+		group.Wait()
+		wantDialogs(t, d, i+1)
 	}
 }
 
 // A service that requires a confirmation gets none from a non-interactive Set.
 func TestSecretService_Confirmation(t *testing.T) {
-	d := startKeyring(t, testkeyring.Options{Mode: testkeyring.Asking})
-	quietOther, other := quietSet, set
-	quietOther.Value, other.Value = "another", "another"
-	expect(t, d.Env(), steps(set, quietOther), "ok, locked", "requires a confirmation")
+	d, k := startKeyring(t, testkeyring.Options{Mode: testkeyring.Asking})
+	expect(t, k, nil, "", "set")
+	expect(t, k, ErrLocked, "requires a confirmation", "quiet replace")
 	for end := time.Now().Add(30 * time.Second); d.Calls()["Dismiss"] == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
-	if c := d.Calls(); c["Prompt"] != 0 || c["Dismiss"] != 1 {
-		t.Errorf("got %d prompts and %d dismissed ones, want 0 and 1", c["Prompt"], c["Dismiss"])
+	if wantDialogs(t, d, 0); d.Calls()["Dismiss"] != 1 {
+		t.Errorf("got calls %v, want 1 dismissed dialog", d.Calls())
 	}
-	expect(t, d.Env(), steps(other), "failed", "reads back differently")
-	if r := expect(t, d.Env(), steps(remove, quietGet), "dismissed, ok", ""); r[1].Value != value || d.Calls()["Prompt"] != 2 {
-		t.Errorf("got %q after %d prompts, want %q after 2", r[1].Value, d.Calls()["Prompt"], value)
-	}
+	expect(t, k, ErrFailed, "reads back differently", "replace")
+	expect(t, k, ErrDismissed, "", "delete")
+	expect(t, k, nil, "", "quiet get")
+	wantDialogs(t, d, 2)
 }
 
+// Without an address, no call may execute dbus-launch, as godbus would.
 func TestSecretService_NoBus(t *testing.T) {
 	dir := t.TempDir()
-	refused, blocked := filepath.Join(dir, "refused"), filepath.Join(dir, "blocked")
+	refused, silent, marker := filepath.Join(dir, "refused"), filepath.Join(dir, "silent"), filepath.Join(dir, "ran")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: refused, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	l.SetUnlinkOnClose(false)
-	_ = l.Close()
+	must(t, l.Close(), os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte("#!/bin/sh\n: > "+marker+"\n"), 0o700))
+	t.Setenv("PATH", dir)
 	for address, text := range map[string]string{
+		"":            busVariable + " is not set",
+		"autolaunch:": busVariable + " is not set",
 		"unix:path=" + filepath.Join(dir, "none"): "no such file or directory",
 		"unix:path=" + refused:                    "connection refused",
 		"nonsense":                                "invalid bus address",
 		"autolaunch:scope=*":                      "unsupported transport",
 	} {
-		expect(t, []string{busVariable + "=" + address}, all, "absent, absent, absent, absent, absent", text)
-	}
-	silent, err := net.Listen("unix", blocked) // a bus that never replies
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	expect(t, []string{busVariable + "=unix:path=" + blocked}, steps(quick(get), quick(quietGet)), "timeout, timeout", "")
-}
-
-// Without an address, no call may execute dbus-launch, as godbus would.
-func TestSecretService_NoDbusLaunch(t *testing.T) {
-	bin, marker := t.TempDir(), filepath.Join(t.TempDir(), "ran")
-	if err := os.WriteFile(filepath.Join(bin, "dbus-launch"), []byte("#!/bin/sh\n: > "+marker+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, address := range []string{"", "autolaunch:"} {
-		r := expect(t, []string{"PATH=" + bin, busVariable + "=" + address}, all, "absent, absent, absent, absent, absent", busVariable+" is not set")
-		if _, err := os.Stat(marker); err == nil || r[4].BusVariable != address {
-			t.Errorf("got %s=%q, want %q, and no dbus-launch (%v)", busVariable, r[4].BusVariable, address, err)
+		t.Setenv(busVariable, address)
+		expect(t, Open(time.Minute, os.Getenv), ErrAbsent, text, all...)
+		if _, err := os.Stat(marker); err == nil || os.Getenv(busVariable) != address {
+			t.Errorf("got %s=%q, want %q, and no dbus-launch (%v)", busVariable, os.Getenv(busVariable), address, err)
 		}
 	}
+	l, err = net.ListenUnix("unix", &net.UnixAddr{Name: silent, Net: "unix"}) // a bus that never replies
+	must(t, err)
+	defer l.Close()
+	t.Setenv(busVariable, "unix:path="+silent)
+	expect(t, Open(20*time.Millisecond, os.Getenv), ErrTimeout, "", "get", "quiet get")
 }
