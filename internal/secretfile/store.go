@@ -107,7 +107,12 @@ func (s Store) Ready() error {
 		return err
 	}
 	defer d.Close()
-	return securefile.CheckWritable(filepath.Join(s.Dir, "check"), maxItem)
+	err = securefile.CheckWritable(filepath.Join(s.Dir, "check"), maxItem)
+	var e *securefile.Error
+	if errors.As(err, &e) {
+		e.Path = s.Dir
+	}
+	return err
 }
 
 // Get returns the secret of account.

@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -81,19 +82,6 @@ func (e *events) CacheFailed(what string, err error) {
 
 func (e *events) CacheWaits() { e.waits <- struct{}{} }
 
-// guard ends tests that hang.
-const guard = 30 * time.Second
-
-// awaitWait returns when a Cache waits for another process.
-func (e *events) awaitWait(t *testing.T) {
-	t.Helper()
-	select {
-	case <-e.waits:
-	case <-time.After(guard):
-		t.Error("timeout waiting for a process to wait")
-	}
-}
-
 func (e *events) String() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -121,14 +109,12 @@ func holding(item string) *memory { return &memory{items: map[string]string{key.
 func changed(t *testing.T, field string, value any) string {
 	t.Helper()
 	var m map[string]any
-	if err := json.Unmarshal([]byte(encode(key, entry(tokenText)).Reveal()), &m); err != nil {
-		t.Fatal(err)
-	}
+	err := json.Unmarshal([]byte(encode(key, entry(tokenText)).Reveal()), &m)
 	if field != "" {
 		m[field] = value
 	}
-	out, err := json.Marshal(m)
-	if err != nil {
+	out, marshalErr := json.Marshal(m)
+	if err := errors.Join(err, marshalErr); err != nil {
 		t.Fatal(err)
 	}
 	return string(out)

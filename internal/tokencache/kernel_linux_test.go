@@ -85,22 +85,19 @@ func TestKernel_Expiry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := false
 	for l := range strings.Lines(string(keys)) {
-		if strings.Contains(l, keyPrefix+id) && !strings.Contains(l, " 29m ") && !strings.Contains(l, " 30m ") {
-			t.Errorf("the key does not expire in 30 minutes: %s", l)
+		if strings.Contains(l, keyPrefix+id) {
+			found = strings.Contains(l, " 29m ") || strings.Contains(l, " 30m ")
 		}
 	}
-	if !strings.Contains(string(keys), keyPrefix+id) {
-		t.Error("the key is not in /proc/keys")
+	if !found {
+		t.Errorf("the key does not expire in 30 minutes:\n%s", keys)
 	}
 	set(t, id, "y", 1500*time.Millisecond)
-	for end := time.Now().Add(guard); ; time.Sleep(50 * time.Millisecond) {
-		if _, err := k.Get(t.Context(), id); IsMissing(err) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the key does not expire")
-		}
+	for missing := false; !missing; time.Sleep(50 * time.Millisecond) { // the test's time limit ends it
+		_, err := k.Get(t.Context(), id)
+		missing = IsMissing(err)
 	}
 	set(t, id, "z", time.Hour) // replaces an expired key
 	set(t, id+"-ended", "z", 0)

@@ -57,7 +57,11 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: reported %s", c.name, events)
 		}
 	}
-	if _, found := newCache(nil, "", newEvents()).Lookup(t.Context(), key); found {
+	c := newCache(nil, "", newEvents())
+	if r, err := c.Get(t.Context(), key, criteria, minting("new")); err != nil || r.Cached {
+		t.Errorf("got %+v, %v without a store; want a new token", r, err)
+	}
+	if _, found := c.Lookup(t.Context(), key); found {
 		t.Error("found an entry without a store")
 	}
 }
@@ -117,7 +121,7 @@ func TestGet_OneMint(t *testing.T) {
 				r, err := c.Get(t.Context(), key, criteria, func(context.Context) (Entry, error) {
 					n := mints.Add(1)
 					if n == 1 {
-						events.awaitWait(t)
+						<-events.waits
 					}
 					if n <= failures {
 						return Entry{}, boom
@@ -157,7 +161,7 @@ func TestGet_LockHeld(t *testing.T) {
 	}
 	<-events.waits
 	ctx, cancel = context.WithCancel(t.Context())
-	go func() { events.awaitWait(t); cancel() }()
+	go func() { <-events.waits; cancel() }()
 	if _, err := newCache(&memory{}, dir, events).Get(ctx, key, criteria, mint); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
@@ -196,18 +200,6 @@ func TestGet_Mints(t *testing.T) {
 		}
 		if stored, _ := cache.Lookup(t.Context(), key); c.store.getErr == nil && c.store.setErr == nil && stored.Token.Value.Reveal() != "new" {
 			t.Errorf("%s: stored %+v", c.name, stored)
-		}
-	}
-}
-
-func TestGet_MintError(t *testing.T) {
-	boom, dir := errors.New("boom"), t.TempDir()
-	for _, s := range []Store{nil, &memory{}} {
-		for range 2 { // the second one would wait for a lock that was not released
-			_, err := newCache(s, dir, newEvents()).Get(t.Context(), key, criteria, func(context.Context) (Entry, error) { return Entry{}, boom })
-			if !errors.Is(err, boom) {
-				t.Errorf("got %v, want %v", err, boom)
-			}
 		}
 	}
 }
