@@ -3,10 +3,18 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -22,7 +30,128 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
+
+// Resolve returns the configuration from the options given, the environment and the
+// files. change may change what it is resolved from; it may be nil.
+func (e *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
+	dir, _ := os.Getwd() // without one, relative names stay relative
+	in := config.Input{Options: given, Environ: e.vars, Dir: dir, Profiles: e.Profiles, ProfilesPath: e.ProfilesPath(), Databricks: e.Databricks}
+	if change != nil {
+		if err := change(&in); err != nil {
+			return config.Config{}, err
+		}
+	}
+	conf, err := config.Resolve(in)
+	if err == nil && conf.KeychainTimeout.Value == 0 {
+		conf.KeychainTimeout.Value = 5 * time.Second
+		if Terminal(e.Stdin) && Terminal(e.Stderr) {
+			conf.KeychainTimeout.Value = time.Minute // enough to type a password
+		}
+	}
+	return conf, err
+}
+
+// Logger returns a logger for the configuration.
+func (e *Environment) Logger(conf config.Config) *Logger {
+	return NewLogger(e.Program, e.Stderr, conf.Log.Value, conf.LogFormat.Value == "json")
+}
+
+// Roots returns the finder of root certificates.
+func (e *Environment) Roots() rootcerts.Finder {
+	cache, _ := os.UserCacheDir()
+	return rootcerts.Finder{SSLCertFile: e.Env("SSL_CERT_FILE"), CacheDir: cache}
+}
+
+// SSLRootCert returns the file with which the login and the command verify the server.
+// It is empty with --sslmode require, where libpq would take it for verify-ca.
+func (e *Environment) SSLRootCert(conf config.Config) (string, error) {
+	if conf.SSLMode.Value == config.Require {
+		return "", nil
+	}
+	return e.Roots().Bundle(conf.SSLRootCert.Value)
+}
+
+// Keychain returns the keychain; it is not accessed before its first use.
+func (e *Environment) Keychain(conf config.Config) *keychain.Keychain {
+	e.sanitizeProcess()
+	return keychain.Open(conf.KeychainTimeout.Value, os.Getenv)
+}
+
+// RuntimeDir opens the runtime directory. Errors: *config.Error for one that was named,
+// else *NoRuntimeDirError.
+func (e *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
+	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, e.Env, os.Geteuid(), e.Home()))
+	switch {
+	case err == nil:
+		return dir, nil
+	case conf.RuntimeDir.Given() && !securefile.IsEnvironmentFault(err): // without chmod: it may be a system directory
+		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a directory of your own with mode 0700, or one that does not exist yet", Err: err}
+	}
+	return nil, &NoRuntimeDirError{Err: err}
+}
+
+// NoRuntimeDirError reports that no directory for locks and run directories can be used.
+type NoRuntimeDirError struct{ Err error }
+
+func (e *NoRuntimeDirError) Error() string { return "no runtime directory: " + e.Err.Error() }
+func (e *NoRuntimeDirError) Unwrap() error { return e.Err }
+
+// Hint returns what to do about it.
+func (e *NoRuntimeDirError) Hint() string {
+	const other = "name a private directory with --runtime-dir"
+	if securefile.IsEnvironmentFault(e.Err) && is[*securefile.Error](e.Err) {
+		return ownHint(e.Err) + "; or " + other
+	}
+	return other
+}
+
+// ListenError explains why an address cannot be listened on.
+func ListenError(from config.Source, err error) error {
+	fix := "choose another address or port"
+	switch {
+	case ownHint(err) != "":
+		fix = ""
+	case errors.Is(err, syscall.EADDRINUSE):
+		fix = "end the program that listens there, or choose another port"
+	case errors.Is(err, fs.ErrPermission):
+		fix = "choose a port of 1024 or above, or a directory of your own"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		fix = "give an address of this machine, as in 127.0.0.1:5432"
+	}
+	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}
+}
+
+// workspaceOptions returns the options of a client for conf's workspace.
+func (e *Environment) workspaceOptions(conf config.Config) exchange.Options {
+	w := conf.Workspace.Value
+	return exchange.Options{
+		Host: w.URL(), WorkspaceID: w.WorkspaceID, AccountID: w.AccountID, UserAgent: e.Program + "/" + Version(),
+		LoadRoots: func() (*x509.CertPool, error) { return e.Roots().Workspace(conf.CACert.Value) },
+		Proxy: exchange.ProxySettings{
+			HTTPSProxy: cmp.Or(e.Env("HTTPS_PROXY"), e.Env("https_proxy")), NoProxy: cmp.Or(e.Env("NO_PROXY"), e.Env("no_proxy"))},
+	}
+}
+
+// LogWarnings logs the warnings of the configuration.
+func LogWarnings(log *Logger, conf config.Config) {
+	for _, w := range conf.Warnings {
+		log.Warn("%s", w)
+	}
+}
+
+// LogNotes logs, with --verbose, values that were ignored or changed, and the target.
+func LogNotes(log *Logger, conf config.Config) {
+	for _, n := range conf.Notes {
+		log.Note("%s", n)
+	}
+	target := cmp.Or(conf.Target(), "no endpoint")
+	if conf.ReadOnly.Value {
+		target += ", read-only"
+	}
+	log.Note("target: %s at %s, from %s", target, conf.Workspace.Value.HostPort(), conf.Workspace.Source)
+}
 
 // Client signs in and connects, for one configuration.
 type Client struct {
@@ -92,19 +221,21 @@ func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 
 // Observer returns what shows an operation's stages, and its notes with --verbose.
 func (e *Environment) Observer(conf config.Config, log *Logger, progress *Progress) auth.Observer {
-	return observer{conf, log, progress}
+	return &observer{conf: conf, log: log, progress: progress}
 }
 
+// observer implements auth.Observer and tokencache.Observer.
 type observer struct {
 	conf     config.Config
 	log      *Logger
-	progress *Progress
+	progress *Progress // nil: no wait is shown
+	warned   sync.Once
 }
 
-func (o observer) Note(text string) { o.log.Note("%s", text) }
-func (o observer) Warn(text string) { o.log.Warn("%s", text) }
+func (o *observer) Note(text string) { o.log.Note("%s", text) }
+func (o *observer) Warn(text string) { o.log.Warn("%s", text) }
 
-func (o observer) Stage(s auth.Stage, detail string) {
+func (o *observer) Stage(s auth.Stage, detail string) {
 	switch s {
 	case auth.StageKeychain:
 		o.progress.SetStatus("waiting for the keychain")
@@ -116,6 +247,21 @@ func (o observer) Stage(s auth.Stage, detail string) {
 		o.progress.SetStatus("waiting for the compute to wake")
 		o.log.Note("logging in to %s:%d as %s, at most %s", detail, o.conf.PGPort.Value, o.conf.User.Value, o.conf.WaitTimeout.Value)
 	}
+}
+
+func (o *observer) CacheWaits() {
+	o.progress.SetStatus("waiting for another process that is signing in")
+}
+
+func (o *observer) CacheFailed(what string, err error) {
+	tooBig := errors.Is(err, keychain.ErrTooBig) || errors.Is(err, tokencache.ErrTooBig) || errors.Is(err, tokencache.ErrQuota)
+	if !tooBig || o.progress == nil { // get, which shows no progress, has no warnings either
+		o.log.Note("%s: %v", what, err)
+		return
+	}
+	o.warned.Do(func() {
+		o.log.Warn("the token cannot be cached, so that each start signs in again: %v; use --cache file", err)
+	})
 }
 
 // storedSecrets are the secrets in files and in the keychain.
@@ -202,4 +348,132 @@ func (e *Environment) ReadSecretFile(path string) (credential.Secret, error) {
 // ReadPasswordFile reads any password from such a file.
 func (e *Environment) ReadPasswordFile(path string) (credential.Secret, error) {
 	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY"), Password: true})
+}
+
+// TokenStore is one place where tokens may be cached, with its --cache name.
+type TokenStore struct {
+	Name string
+	tokencache.Store
+}
+
+// TokenStores are the stores that this process can reach, and the one to use.
+type TokenStores struct {
+	All      []TokenStore
+	InUse    string             // the --cache name of one of All, or "off"
+	Notes    []string           // why a store is not in use
+	Dir      *securefile.Dir    // the runtime directory; nil without one
+	Items    *keychain.Keychain // without dialogs, with its full timeout
+	Keychain *keychain.Keychain // may show a dialog
+}
+
+// TokenStores opens the stores and picks one by --cache; auto takes the kernel's
+// keyring where it is private to the user, else the keychain. Errors: *config.Error.
+func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (TokenStores, error) {
+	s := TokenStores{InUse: conf.Cache.Value, Items: kc.NonInteractive(), Keychain: kc}
+	dir, err := e.RuntimeDir(conf)
+	if err != nil && conf.RuntimeDir.Given() {
+		return s, err
+	}
+	if err != nil {
+		s.Notes = append(s.Notes, err.Error()+": no locks, and no record of logins")
+	}
+	s.Dir = dir
+	kernel, kernelErr := tokencache.OpenKernel()
+	if kernelErr == nil {
+		s.All = append(s.All, TokenStore{config.CacheKernel, kernel})
+	}
+	s.All = append(s.All, TokenStore{config.CacheKeychain, keychain.Tokens{Index: s.index(s.Items.WithTimeout(keychain.CacheTimeout))}})
+	if dir != nil {
+		s.All = append(s.All, TokenStore{config.CacheFile, tokencache.FileStore{Dir: dir}})
+	}
+	switch {
+	case s.InUse == config.CacheAuto:
+		s.InUse = config.CacheKernel
+		if kernelErr == nil {
+			kernelErr = tokencache.KernelIsPrivate()
+		}
+		if kernelErr != nil {
+			s.InUse = config.CacheKeychain
+			s.Notes = append(s.Notes, kernelErr.Error())
+		}
+	case s.InUse == config.CacheKernel && kernelErr != nil:
+		if runtime.GOOS != "linux" {
+			return s, &config.Error{Name: conf.Cache.Source.String(), Problem: kernelErr.Error(), Fix: "use " + config.CacheAuto}
+		}
+		s.InUse = config.CacheOff
+		s.Notes = append(s.Notes, kernelErr.Error())
+	case s.InUse == config.CacheFile && dir == nil:
+		return s, &config.Error{Name: conf.Cache.Source.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir", Err: err}
+	}
+	return s, nil
+}
+
+// Index is the keychain's list of what is stored.
+func (s TokenStores) Index() keychain.Index { return s.index(s.Items) }
+
+func (s TokenStores) index(items *keychain.Keychain) keychain.Index {
+	return keychain.NewIndex(items, s.path("index.lock"))
+}
+
+// path returns the path of a file in the runtime directory; empty without one.
+func (s TokenStores) path(name string) string {
+	if s.Dir == nil {
+		return ""
+	}
+	return filepath.Join(s.Dir.Path(), name)
+}
+
+// Cache is the token cache over the store in use.
+func (s TokenStores) Cache(log *Logger, progress *Progress) *tokencache.Cache {
+	for _, n := range s.Notes {
+		log.Note("cache: %s", n)
+	}
+	return tokencache.New(tokencache.Options{Store: s.Store(), LockDir: s.path(""), Observer: &observer{log: log, progress: progress}, Now: time.Now})
+}
+
+// Logins are the recent logins that the runtime directory remembers.
+func (s TokenStores) Logins() loginproof.Proofs {
+	if s.Dir == nil {
+		return loginproof.New(nil, time.Now)
+	}
+	return loginproof.New(s.Dir, time.Now)
+}
+
+// Store is the store in use; nil for none.
+func (s TokenStores) Store() tokencache.Store {
+	for _, store := range s.All {
+		if store.Name == s.InUse {
+			return store.Store
+		}
+	}
+	return nil
+}
+
+// Forget deletes the tokens that match from all stores. With match nil it deletes
+// all, those that cannot be read too. The keychain has its full timeout.
+func (s TokenStores) Forget(ctx context.Context, match func(tokencache.Description) bool) error {
+	var errs []error
+	for _, store := range s.All {
+		if store.Name == config.CacheKeychain {
+			store.Store = keychain.Tokens{Index: s.Index()}
+		}
+		errs = append(errs, forget(ctx, store, match))
+	}
+	return errors.Join(errs...)
+}
+
+func forget(ctx context.Context, store tokencache.Store, match func(tokencache.Description) bool) error {
+	ids, err := store.List(ctx)
+	if err != nil {
+		return err
+	}
+	if match != nil {
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			d, err := tokencache.Describe(ctx, store, id)
+			// The keychain's index may list a token whose process was killed
+			// before it was stored.
+			return !tokencache.IsMissing(err) && (err != nil || !match(d))
+		})
+	}
+	return store.Delete(ctx, ids...)
 }

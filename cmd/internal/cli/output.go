@@ -23,12 +23,10 @@ func (e *Environment) CheckOutput() error { return output{e.Stdout, true}.check(
 type OutputError struct{ Err error }
 
 func (e *OutputError) Error() string {
-	reason := e.Err
-	var path *fs.PathError
-	if errors.As(reason, &path) {
-		reason = path.Err
+	if path, ok := errors.AsType[*fs.PathError](e.Err); ok {
+		return "standard output: " + path.Err.Error()
 	}
-	return "standard output: " + reason.Error()
+	return "standard output: " + e.Err.Error()
 }
 
 func (e *OutputError) Unwrap() error { return e.Err }
@@ -56,15 +54,11 @@ func (o output) check() error {
 	return nil
 }
 
-func (o output) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if err := o.check(); err != nil {
+func (o output) Write(p []byte) (n int, err error) {
+	if err = o.check(); err != nil || len(p) == 0 {
 		return 0, err
 	}
-	n, err := o.Writer.Write(p)
-	if err != nil {
+	if n, err = o.Writer.Write(p); err != nil {
 		err = &OutputError{err}
 	}
 	return n, err

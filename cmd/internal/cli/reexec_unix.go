@@ -4,6 +4,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -23,13 +24,14 @@ const pipeVariable = "LAKEBASE_SECRET_FD"
 // before it is read.
 const maxPiped = 16 << 10
 
-// secretVars lists the variables that hold a secret.
-func (e *Environment) secretVars() []string {
-	names := []string{"DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
-	if named := strings.TrimSpace(e.Env("DATABRICKS_OIDC_TOKEN_ENV")); named != "" {
-		names = append(names, named)
+// isSecret reports whether an entry of the environment holds a secret.
+func (e *Environment) isSecret(entry string) bool {
+	name, value, _ := strings.Cut(entry, "=")
+	switch name {
+	case "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", strings.TrimSpace(e.Env("DATABRICKS_OIDC_TOKEN_ENV")):
+		return value != ""
 	}
-	return names
+	return false
 }
 
 // ReexecWithoutSecrets executes the program again without the secrets in its
@@ -37,15 +39,12 @@ func (e *Environment) secretVars() []string {
 // program of the same user (ps eww), on Linux by root. The secrets go over a pipe. It
 // returns if there are none, or with an error.
 func (e *Environment) ReexecWithoutSecrets() error {
-	names := e.secretVars()
-	isSecret := func(entry string) bool {
-		name, value, _ := strings.Cut(entry, "=")
-		return value != "" && slices.Contains(names, name)
-	}
-	var secrets []string
+	var secrets, rest []string
 	for _, entry := range e.Environ {
-		if isSecret(entry) {
+		if e.isSecret(entry) {
 			secrets = append(secrets, entry)
+		} else {
+			rest = append(rest, entry)
 		}
 	}
 	if len(secrets) == 0 || e.reexecuted {
@@ -71,30 +70,19 @@ func (e *Environment) ReexecWithoutSecrets() error {
 	if _, err := unix.FcntlInt(r.Fd(), unix.F_SETFD, 0); err != nil {
 		return err
 	}
-	environ := slices.DeleteFunc(slices.Clone(e.Environ), isSecret)
-	environ = append(environ, pipeVariable+"="+strconv.Itoa(int(r.Fd())))
-	return syscall.Exec(self, append([]string{e.argv0}, e.Args...), environ)
-}
-
-// hasEnded reports whether a pipe has no writer. Ours has none before it is read;
-// another one could block the reader for ever.
-func hasEnded(fd int) bool {
-	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	_, err := unix.Poll(state, 0)
-	return err == nil && state[0].Revents&unix.POLLHUP != 0
+	return syscall.Exec(self, append([]string{e.argv0}, e.Args...), append(rest, fmt.Sprintf("%s=%d", pipeVariable, r.Fd())))
 }
 
 // readPipedSecrets returns environ with the secrets of the pipe that it names. What is
-// not a pipe is not read.
+// not a pipe, or one that still has a writer and could block for ever, is not read.
 func readPipedSecrets(environ []string) (all []string, piped bool) {
 	isPipe := func(entry string) bool { return strings.HasPrefix(entry, pipeVariable+"=") }
 	i := slices.IndexFunc(environ, isPipe)
 	if i < 0 {
 		return environ, false
 	}
-	number := strings.TrimPrefix(environ[i], pipeVariable+"=")
+	fd, err := strconv.Atoi(strings.TrimPrefix(environ[i], pipeVariable+"="))
 	environ = slices.DeleteFunc(slices.Clone(environ), isPipe)
-	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 3 {
 		return environ, false
 	}
@@ -103,7 +91,9 @@ func readPipedSecrets(environ []string) (all []string, piped bool) {
 		return environ, false
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Mode().Type() != fs.ModeNamedPipe || !hasEnded(fd) {
+	info, err := f.Stat()
+	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if _, pollErr := unix.Poll(state, 0); err != nil || pollErr != nil || info.Mode().Type() != fs.ModeNamedPipe || state[0].Revents&unix.POLLHUP == 0 {
 		return environ, false
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPiped+1))

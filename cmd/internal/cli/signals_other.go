@@ -23,3 +23,8 @@ func cleanUpOnSignal(func()) (stop func()) { return func() {} }
 
 // SignalNumber returns 0: no signal can be sent here.
 func SignalNumber(string) syscall.Signal { return 0 }
+
+// ReexecWithoutSecrets does nothing: other users cannot read an environment here.
+func (e *Environment) ReexecWithoutSecrets() error { return nil }
+
+func readPipedSecrets(environ []string) (all []string, piped bool) { return environ, false }

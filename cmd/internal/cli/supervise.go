@@ -53,26 +53,25 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 			return ListenError(v.conf.HealthListen.Source, err)
 		}
 	}
+	var serve []func(context.Context) error
+	if v.proxy != nil {
+		serve = append(serve, func(ctx context.Context) error { return v.proxy.Serve(ctx, listeners...) })
+	}
 	v.Supervisor = supervisor.New(v.refresher, supervisor.Config{
 		Version: Version(), Mode: v.conf.Refresh.Value, Probes: probes, StatusFile: v.conf.StatusFile.Value,
 		OnStatusError: func(err error) { v.log.Warn("--status-file: %v", err) },
 		Extend: func(s *supervisor.State) {
 			if v.proxy != nil {
 				n := v.proxy.Stats()
-				s.Mode = config.RefreshProxy
+				s.Mode, s.Wakes = config.RefreshProxy, int(v.upstream.Wakes())
 				s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
-				s.Wakes = int(v.upstream.Wakes())
 			}
 			if extend != nil {
 				extend(s)
 			}
 		},
 	})
-	if v.proxy == nil {
-		v.Supervisor.Start(ctx)
-		return nil
-	}
-	v.Supervisor.Start(ctx, func(ctx context.Context) error { return v.proxy.Serve(ctx, listeners...) })
+	v.Supervisor.Start(ctx, serve...)
 	return nil
 }
 
@@ -81,14 +80,12 @@ func (v *Services) Stop() {
 	if v.Supervisor != nil {
 		v.Supervisor.Stop()
 	}
-	v.guesses.flush()
 }
 
 // logOutage logs one warning when an outage begins, one when the token expires, and
 // a line when it is over.
 func (v *Services) logOutage(e supervisor.Event) {
-	until := e.ExpiresAt.UTC().Format(time.RFC3339)
-	why := ""
+	until, why := e.ExpiresAt.UTC().Format(time.RFC3339), ""
 	if e.Err != nil {
 		why, _ = Describe(e.Err, v.conf)
 	}
@@ -107,61 +104,45 @@ func (v *Services) logOutage(e supervisor.Event) {
 // logClient logs a proxy event under --verbose; wrong passwords and users, and clients
 // over a limit, always.
 func (v *Services) logClient(e pgproxy.Event) {
-	switch e.Kind {
-	case pgproxy.LoggedIn:
+	told, ok := errors.AsType[*pgproxy.ServerError](e.Err)
+	switch {
+	case e.Kind == pgproxy.LoggedIn:
 		v.log.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
-	case pgproxy.LoginFailed, pgproxy.Rejected:
-		var told *pgproxy.ServerError
-		if e.Kind == pgproxy.Rejected && errors.As(e.Err, &told) && (strings.HasPrefix(told.Code, "28") || told.Code == "53300") {
-			v.guesses.add(e.Peer, e.Err)
-		} else {
-			v.log.Note("proxy: client rejected (%s): %v", e.Peer, e.Err)
-		}
-	case pgproxy.CancelFailed:
+	case e.Kind == pgproxy.CancelFailed:
 		v.log.Note("proxy: cancel request failed: %v", e.Err)
-	case pgproxy.AcceptFailed:
+	case e.Kind == pgproxy.AcceptFailed:
 		v.log.Note("proxy: accept failed: %v", e.Err)
+	case e.Kind == pgproxy.Rejected && ok && (strings.HasPrefix(told.Code, "28") || told.Code == "53300"):
+		v.guesses.add(e.Peer, e.Err)
+	default:
+		v.log.Note("proxy: client rejected (%s): %v", e.Peer, e.Err)
 	}
 }
 
 // failedLoginsInterval is the least time between two warnings about failed logins.
 const failedLoginsInterval = time.Minute
 
-// failedLogins logs logins with a wrong password or user, or over a limit: the first one, and then at
-// most one line each minute for all others.
+// failedLogins logs logins with a wrong password or user, or over a limit: at most one
+// each minute, with the number of those between.
 type failedLogins struct {
 	log *Logger
 
 	mu     sync.Mutex
 	logged time.Time // when the last line was
 	more   int       // since then
-	last   string    // the last of them
 }
 
 func (f *failedLogins) add(peer string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.more++
-	f.last = fmt.Sprintf("login from %s failed: %v", peer, err)
-	if time.Since(f.logged) >= failedLoginsInterval {
-		f.write()
+	if time.Since(f.logged) < failedLoginsInterval {
+		f.more++
+		return
 	}
-}
-
-// flush logs what add has not logged yet.
-func (f *failedLogins) flush() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.more > 0 {
-		f.write()
-	}
-}
-
-func (f *failedLogins) write() {
 	others := ""
-	if f.more > 1 {
-		others = fmt.Sprintf(" (and %d others since %s)", f.more-1, f.logged.UTC().Format(time.RFC3339))
+	if f.more > 0 {
+		others = fmt.Sprintf(" (and %d others since %s)", f.more, f.logged.UTC().Format(time.RFC3339))
 	}
-	f.log.Warn("proxy: %s%s", f.last, others)
+	f.log.Warn("proxy: login from %s failed: %v%s", peer, err, others)
 	f.logged, f.more = time.Now(), 0
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +28,7 @@ func TestCacheFailed_Warns(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		log := NewLogger("p", &out, config.LogNormal, false)
-		o := cacheObserver{log, newProgress(log, false), &sync.Once{}}
+		o := &observer{log: log, progress: newProgress(log, false)}
 		if c.get {
 			o.progress = nil
 		}
