@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,6 @@ func (j *job) values(t pglogin.Target, token credential.Token, login *clientLogi
 type variable struct {
 	name     string
 	template credformat.Template
-	from     config.Source
 }
 
 // variables returns the variables of conf, or why one cannot be set.
@@ -74,39 +74,32 @@ func variables(conf config.Config) ([]variable, error) {
 			return nil, &config.Error{Name: s.Source.String(), Problem: s.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}
 		}
 		names = append(names, s.Name)
-		var extra *pgenv.Error
-		if err := pgenv.CheckExtra(names); errors.As(err, &extra) {
-			return nil, &config.Error{Name: s.Source.String(), Problem: extra.Error(), Fix: extra.Hint()}
+		if err := pgenv.CheckExtra(names); err != nil {
+			return nil, &config.Error{Name: s.Source.String(), Problem: err.Error(), Err: err}
 		}
-		vars = append(vars, variable{s.Name, template, s.Source})
+		if problem, fix := unusable(conf, template); problem != "" {
+			return nil, &config.Error{Name: s.Source.String(), Problem: s.Name + ": " + problem, Fix: fix}
+		}
+		vars = append(vars, variable{s.Name, template})
 	}
-	return vars, checkRefreshed(conf, vars)
+	return vars, nil
 }
 
-// checkRefreshed rejects templates with values that change while the command runs.
-func checkRefreshed(conf config.Config, vars []variable) error {
-	var changing []string
-	switch conf.Refresh.Value {
-	case config.RefreshPassfile:
-		changing = []string{"password", "url", "jdbc_url", "expires_at"}
-	case config.RefreshProxy:
-		changing = []string{"expires_at"}
+// unusable returns why a template cannot be used with --refresh and --listen, as when
+// its value changes while the command runs.
+func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
+	if filepath.IsAbs(conf.Listen.Value) && t.HostInAddress() {
+		return "{host} is a directory with " + conf.Listen.Source.String() + " " + sanitize.Quote(conf.Listen.Value),
+			"use {url}, write the host as ?host={host:uri}, or give --listen 127.0.0.1:0"
 	}
-	for _, v := range vars {
-		if filepath.IsAbs(conf.Listen.Value) && v.template.HostInAddress() {
-			return &config.Error{Name: v.from.String(), Problem: v.name + ": {host} is a directory with " + conf.Listen.Source.String() + " " + sanitize.Quote(conf.Listen.Value),
-				Fix: "use {url}, write the host as ?host={host:uri}, or give --listen 127.0.0.1:0"}
-		}
-		switch name := v.template.Uses(changing...); name {
-		case "":
-		case "expires_at":
-			return &config.Error{Name: v.from.String(), Problem: v.name + ": {expires_at} cannot be used with --refresh " + conf.Refresh.Value + ": the token is refreshed", Fix: "leave it out of the template"}
-		default:
-			return &config.Error{Name: v.from.String(), Problem: v.name + ": {" + name + "} contains the password, which --refresh passfile updates only in its file",
-				Fix: "use {url_nopassword}, or --refresh proxy"}
-		}
+	mode := conf.Refresh.Value
+	if mode != config.RefreshOff && t.Uses("expires_at") != "" {
+		return "{expires_at} cannot be used with --refresh " + mode + ": the token is refreshed", "leave it out of the template"
 	}
-	return nil
+	if name := t.Uses("password", "url", "jdbc_url"); mode == config.RefreshPassfile && name != "" {
+		return "{" + name + "} contains the password, which --refresh passfile updates only in its file", "use {url_nopassword}, or --refresh proxy"
+	}
+	return "", ""
 }
 
 // What --print-env prints in place of a value.
@@ -116,27 +109,21 @@ const (
 	madeAtStart = "<made at start>"
 )
 
-// printEnv prints the variables that the command would get or lose. It uses the cache
-// but makes no request.
+// printEnv prints NAME=VALUE for each variable that the command would get, and "unset
+// NAME" for each that it would lose. It uses the cache but makes no request.
 func (j *job) printEnv(ctx context.Context) error {
 	conf := j.conf
 	roots, err := j.SSLRootCert(conf)
-	var unwritable *rootcerts.WriteError
-	if errors.As(err, &unwritable) && conf.Refresh.Value == config.RefreshProxy {
-		err = nil // the command verifies nothing
-	}
-	if err != nil {
+	_, unwritable := errors.AsType[*rootcerts.WriteError](err)
+	if err != nil && !(unwritable && conf.Refresh.Value == config.RefreshProxy) { // then the command verifies nothing
 		return err
 	}
-	target, token := lakebase.Target(conf, roots, conf.PGHost.Value), credential.Token{}
-	target.Host = setAtStart
+	target := lakebase.Target(conf, roots, setAtStart)
 	if conf.PGHostTrusted() {
 		target.Host = conf.PGHost.Value
 	}
-	if conf.User.Value == "" {
-		target.User = setAtStart
-	}
-	shown := map[string]string{"PGPASSWORD": setAtStart, "LAKEBASE_TOKEN_EXPIRES_AT": setAtStart}
+	target.User = cmp.Or(target.User, setAtStart)
+	token, expires := credential.Token{Value: credential.NewSecret(setAtStart), ExpiresAt: time.Now()}, setAtStart
 	if conf.Cache.Value != config.CacheOff {
 		stores, err := j.TokenStores(conf, j.Keychain(conf))
 		if err != nil {
@@ -146,52 +133,36 @@ func (j *job) printEnv(ctx context.Context) error {
 			if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
 				target.Host = h
 			}
-			if conf.User.Value == "" && e.User != "" {
-				target.User = e.User
-			}
+			target.User = cmp.Or(conf.User.Value, e.User, setAtStart)
 			if e.Token.Fresh(time.Now(), conf.MinTTL.Value) {
-				// The token is not shown, in templates either.
-				token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
-				shown = map[string]string{"PGPASSWORD": notShown}
+				token, expires = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}, ""
 			}
 		}
-	}
-	if token.Value.IsZero() {
-		token = credential.Token{Value: credential.NewSecret(setAtStart), ExpiresAt: time.Now()}
 	}
 	var login *clientLogin
 	switch conf.Refresh.Value {
 	case config.RefreshPassfile:
 		login = &clientLogin{passFile: madeAtStart}
-		shown = map[string]string{}
 	case config.RefreshProxy:
 		login = &clientLogin{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
-		shown = map[string]string{}
 	}
 	result, err := pgenv.Build(j.Environ, j.values(target, token, login), conf.Keep.Value)
 	if err != nil {
 		return err
 	}
-	return printResult(j.Output(), result, shown)
-}
-
-// printResult prints NAME=VALUE for each variable that is set, and "unset NAME" for
-// each that is removed.
-func printResult(out io.Writer, r pgenv.Result, instead map[string]string) error {
 	var b strings.Builder
-	for _, e := range r.Environ {
+	for _, e := range result.Environ {
 		name, value, _ := strings.Cut(e, "=")
-		if !slices.Contains(r.Set, name) {
-			continue
+		if name == "LAKEBASE_TOKEN_EXPIRES_AT" && expires != "" {
+			value = expires
 		}
-		if v, ok := instead[name]; ok {
-			value = v
+		if slices.Contains(result.Set, name) {
+			fmt.Fprintf(&b, "%s=%s\n", name, sanitize.Escape(value))
 		}
-		fmt.Fprintf(&b, "%s=%s\n", name, sanitize.Escape(value))
 	}
-	for _, name := range r.Removed {
+	for _, name := range result.Removed {
 		fmt.Fprintf(&b, "unset %s\n", sanitize.Escape(name))
 	}
-	_, err := io.WriteString(out, b.String())
+	_, err = io.WriteString(j.Output(), b.String())
 	return err
 }

@@ -4,14 +4,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"syscall"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -33,17 +35,16 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.EndBySignal()
 	env := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
-	j := &job{Environment: env, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(env.Args))}
-	options := env.Args
-	if cut := slices.Index(env.Args, "--"); cut >= 0 && env.Args[0] != cli.CompletionCommand {
-		options, j.argv = env.Args[:cut], env.Args[cut+1:] // the command's arguments are never parsed
+	j, options := &job{Environment: env}, env.Args
+	if cut := slices.Index(options, "--"); cut >= 0 && options[0] != cli.CompletionCommand {
+		options, j.argv = options[:cut], options[cut+1:] // the command's arguments are never parsed
 	}
+	j.log = cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(options))
 	err := cli.Run(ctx, j.app(), program, options, stdout)
-	var ended *signalError
-	switch {
-	case errors.As(err, &ended):
+	if ended, ok := errors.AsType[*signalError](err); ok {
 		return process.RaiseSignal(ended.signal)
-	case err == nil:
+	}
+	if err == nil {
 		return j.code
 	}
 	j.log.Error(cli.Describe(err, j.conf))
@@ -58,6 +59,7 @@ type job struct {
 
 	conf    config.Config
 	vars    []variable
+	signal  syscall.Signal // of --on-refresh; 0: none
 	client  *cli.Client
 	session lakebase.Session
 	cmd     process.Command
@@ -110,8 +112,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	if err != nil {
 		return err
 	}
-	j.conf = conf
-	j.log = j.Logger(j.conf)
+	j.conf, j.log = conf, j.Logger(conf)
 	supervised := j.conf.Refresh.Value != config.RefreshOff
 	if supervised && !printOnly {
 		if err := j.ReexecWithoutSecrets(); err != nil { // before anything is logged that would be logged twice
@@ -120,9 +121,8 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	}
 	cli.LogWarnings(j.log, j.conf)
 	cli.LogNotes(j.log, j.conf)
-	var keep *pgenv.Error
-	if err := pgenv.CheckKeep(j.conf.Keep.Value); errors.As(err, &keep) {
-		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: keep.Error(), Fix: keep.Hint()}
+	if err := pgenv.CheckKeep(j.conf.Keep.Value); err != nil {
+		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: err.Error(), Err: err}
 	}
 	if j.vars, err = variables(j.conf); err != nil {
 		return err
@@ -130,13 +130,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	if printOnly {
 		return j.printEnv(ctx)
 	}
-	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
-		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
-	}
-	if j.conf.Refresh.Value == config.RefreshPassfile && reusesPassword(j.argv) {
-		j.log.Warn("%s with several jobs connects again with the first password, which --refresh passfile cannot replace", filepath.Base(j.argv[0]))
-		j.log.Hint("use --refresh proxy if it may run for longer than a token is valid")
-	}
+	j.warn()
 	progress := j.StartProgress(j.log)
 	err = j.prepare(ctx, progress)
 	progress.Stop()
@@ -155,33 +149,25 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 	return err
 }
 
+// warn warns of a command line that may not do what it seems to.
+func (j *job) warn() {
+	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
+		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
+	}
+	if j.conf.Refresh.Value == config.RefreshPassfile && reusesPassword(j.argv) {
+		j.log.Warn("%s with several jobs connects again with the first password, which --refresh passfile cannot replace", filepath.Base(j.argv[0]))
+		j.log.Hint("use --refresh proxy if it may run for longer than a token is valid")
+	}
+}
+
 // reusesPassword reports whether a command is one of PostgreSQL's programs that open
 // parallel connections, in the course of their work, with the password that they began
 // with (PostgreSQL, src/bin/pg_dump/pg_backup_db.c and src/fe_utils/parallel_slot.c).
 func reusesPassword(argv []string) bool {
-	if !slices.Contains([]string{"pg_restore", "pg_dump", "vacuumdb", "reindexdb"}, strings.TrimSuffix(filepath.Base(argv[0]), ".exe")) {
-		return false
-	}
-	for i, a := range argv[1:] {
-		jobs, ok := strings.CutPrefix(a, "--jobs=")
-		switch {
-		case ok:
-		case a == "--": // operands
-			return false
-		case (a == "-j" || a == "--jobs") && i+2 < len(argv):
-			jobs = argv[i+2]
-		case strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--"): // -j4, -vj4
-			if _, jobs, ok = strings.Cut(a, "j"); !ok {
-				continue
-			}
-		default:
-			continue
-		}
-		if n, err := strconv.Atoi(jobs); err == nil && n > 1 {
-			return true
-		}
-	}
-	return false
+	const jobs = `(^| )(-[A-Za-z]*j ?|--jobs[= ])([2-9]|[1-9][0-9])`
+	parallel, _ := regexp.MatchString(jobs, strings.Join(argv[1:], " "))
+	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
+	return parallel && slices.Contains([]string{"pg_restore", "pg_dump", "vacuumdb", "reindexdb"}, name)
 }
 
 // prepare does everything that precedes the command. It finds errors in the options,
@@ -192,21 +178,17 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 			return err
 		}
 	}
-	if _, err := refreshSignal(j.conf); err != nil {
+	if j.signal, err = refreshSignal(j.conf); err != nil {
 		return err
 	}
 	if j.client, err = j.Client(j.conf, j.Keychain(j.conf), j.log, progress); err != nil {
 		return err
 	}
-	if j.conf.Refresh.Value != config.RefreshProxy { // under the proxy the command verifies nothing
-		if err := j.client.CheckRootsFile(); err != nil {
-			return err
-		}
+	if err := j.client.CheckRootsFile(); err != nil && j.conf.Refresh.Value != config.RefreshProxy { // then the command verifies nothing
+		return err
 	}
 	probe := lakebase.Target(j.conf, j.client.Roots, "host")
-	if probe.User == "" { // the workspace names the user later
-		probe.User = "user"
-	}
+	probe.User = cmp.Or(probe.User, "user") // the workspace names it later
 	if _, err := pgenv.Build(j.Environ, j.values(probe, credential.Token{}, nil), j.conf.Keep.Value); err != nil {
 		return err
 	}
@@ -228,13 +210,8 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 // environ returns the command's environment.
 func (j *job) environ(login *clientLogin) ([]string, error) {
 	result, err := pgenv.Build(j.Environ, j.values(j.session.Target, j.session.Token, login), j.conf.Keep.Value)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		j.log.Note("removed from the command's environment: %s", cmp.Or(strings.Join(result.Removed, " "), "nothing"))
 	}
-	removed := "nothing"
-	if len(result.Removed) > 0 {
-		removed = strings.Join(result.Removed, " ")
-	}
-	j.log.Note("removed from the command's environment: %s", removed)
-	return result.Environ, nil
+	return result.Environ, err
 }

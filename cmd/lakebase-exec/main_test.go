@@ -3,12 +3,33 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
+	"io"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gendocs"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
+
+// update is set by scripts/generate.
+var update = flag.Bool("update", false, "write the generated files")
+
+func TestGeneratedFiles_AreCurrent(t *testing.T) {
+	app := (&job{Environment: cli.NewEnvironment(program, nil, nil, nil, nil, nil)}).app()
+	cli.Configure(app, program, nil, io.Discard)
+	stale, err := gendocs.Sync("../..", app, *update)
+	if err != nil || len(stale) > 0 {
+		t.Errorf("not current, run scripts/generate: %q, %v", stale, err)
+	}
+}
 
 // exec runs the program in this process, with nothing to find outside of it.
 func exec(environ []string, args ...string) (code int, stdout, stderr string) {
@@ -21,111 +42,84 @@ func TestHelpAndVersion(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"-h"}, {"--help", "--", "psql"}, {"--help", "--version"}} {
 		code, out, errs := exec(nil, args...)
 		if code != 0 || errs != "" || !strings.HasPrefix(out, "lakebase-exec - ") {
-			t.Errorf("%q: %d, %q", args, code, errs)
+			t.Errorf("%q: got %d, %q", args, code, errs)
 		}
 		for _, s := range config.Settings() {
 			if !strings.Contains(out, "--"+s.Option) {
-				t.Errorf("the help does not tell of --%s", s.Option)
+				t.Errorf("got help without --%s", s.Option)
 			}
 		}
 	}
 	if code, out, errs := exec(nil, "--version"); code != 0 || errs != "" || !strings.HasPrefix(out, "lakebase-exec ") || strings.Count(out, "\n") != 1 {
-		t.Errorf("%d %q %q", code, out, errs)
+		t.Errorf("--version: got %d %q %q", code, out, errs)
 	}
 }
 
 func TestNotStarted(t *testing.T) {
-	target := []string{"DATABRICKS_HOST=w.example", "DATABRICKS_CLIENT_ID=c", "LAKEBASE_ENDPOINT=projects/p/branches/b/endpoints/e", "LAKEBASE_CACHE=off"}
+	target := []string{"DATABRICKS_HOST=w.example", "DATABRICKS_CLIENT_ID=c", "LAKEBASE_ENDPOINT=projects/p/branches/b/endpoints/e", "LAKEBASE_CACHE=off", "PATH=/nonexistent"}
 	for _, c := range []struct {
 		environ []string
 		args    string
 		code    int
-		says    []string
+		want    []string
 	}{
 		{nil, "psql", 120, []string{`error: "psql" is not an option`, "hint: lakebase-exec [options] -- COMMAND"}},
-		{nil, "", 120, []string{"error: no command is given", "hint: lakebase-exec [options] -- COMMAND"}},
-		{nil, "--", 120, []string{"error: no command is given"}},
-		{target, "", 120, []string{"error: no command is given"}},
-		{nil, "--nope -- psql", 120, []string{"error: unknown option --nope", `hint: run "lakebase-exec --help"`}},
-		{nil, "psql -- x", 120, []string{`error: "psql" is not an option`}},
 		{nil, "-p prod psql -- x", 120, []string{`error: "psql" is not an option`}},
-		{nil, "help", 120, []string{`error: "help" is not an option`}},
-		{nil, "x --generate-bash-completion", 120, []string{`error: "x" is not an option`}},
-		{nil, "--generate-bash-completion", 120, []string{"error: unknown option --generate-bash-completion"}},
-		{nil, "--profile -- psql", 120, []string{"error: --profile needs a value"}},
 		{nil, "--verbose yes -- psql", 120, []string{`error: "yes" is not an option`}},
-		{nil, "--keep A B -- x", 120, []string{`error: "B" is not an option`}},
+		{nil, "", 120, []string{"error: no command is given", "hint: lakebase-exec [options] -- COMMAND"}},
+		{target, "--", 120, []string{"error: no command is given"}},
 		{nil, "--client-secret hunter2 -- x", 120, []string{"error: unknown option --client-secret\n", "hint: did you mean --client-secret-file?"}},
-		{append(target, "PATH=/nonexistent"), "-- help", 127, []string{`command "help" not found`}},
-		{append(target, "PATH=/nonexistent"), "-- --version -h", 127, []string{`command "--version" not found`}},
-		{append(target, "PATH=/nonexistent"), "-- __complete", 127, []string{`command "__complete" not found`}},
-		{append(target, "PATH=/nonexistent"), "-q -- -- x", 127, []string{`command "--" not found`}},
 		{nil, "-- psql", 120, []string{"error: --host: not given, and DATABRICKS_HOST not set"}},
-		{append(target, "PGPORT=x"), "-- psql", 120, []string{`error: PGPORT: "x" is not one port`}},
+		{target, "-- help", 127, []string{`command "help" not found in PATH`, "hint: "}},
+		{target, "-- --version -h", 127, []string{`command "--version" not found`}},
+		{target, "-- __complete", 127, []string{`command "__complete" not found`}},
+		{target, "-q -- -- x", 127, []string{`command "--" not found`}},
+		{target, "-- /", 126, []string{"error: "}},
 		{target, "--keep PGHOSTADDR -- true", 120, []string{"error: ", "PGHOSTADDR", `hint: leave "PGHOSTADDR" out`}},
 		{target, "--url-var 1X -- true", 120, []string{`error: --url-var: "1X" cannot be set: not a variable name`, "hint: choose another name: letters, digits and _"}},
+		{target, "--set PGHOST=x -- true", 120, []string{`error: --set: "PGHOST" cannot be set: lakebase-exec sets it`}},
+		{target, "--set DATABRICKS_TOKEN=x -- true", 120, []string{"lakebase-exec removes it"}},
+		{target, "--url-var A --set A=x -- true", 120, []string{"given twice"}},
 		{target, "--set X={nope} -- true", 120, []string{"error: --set: X: unknown placeholder {nope}", "hint: see --set in: lakebase-exec --help"}},
-		{target, "--user a -U b -- true", 120, []string{"error: --user is given twice", "hint: leave one of them out"}},
 		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"/nonexistent.pem", "hint: "}},
-		{target, "--refresh on -- true", 120, []string{`error: --refresh: "on" is not one of off, passfile, proxy`}},
 		{target, "--on-refresh restart -- true", 120, []string{"error: --on-refresh: requires --refresh passfile or --refresh proxy"}},
 		{target, "--refresh passfile --on-refresh signal:NOPE -- true", 120, []string{`error: --on-refresh: unknown signal "NOPE"`, "hint: run kill -l for a list of signals"}},
 		{target, "--refresh passfile --url-var U -- true", 120, []string{"error: --url-var: U: {url} contains the password", "hint: use {url_nopassword}, or --refresh proxy"}},
 		{target, "--refresh proxy --set E={expires_at} -- true", 120, []string{"error: --set: E: {expires_at} cannot be used with --refresh proxy", "hint: leave it out of the template"}},
-		{append(target, "PATH=/nonexistent"), "-- no-such-command", 127, []string{`error: command "no-such-command" not found in PATH`, "hint: "}},
-		{append(target, "PATH=/nonexistent"), "-- /", 126, []string{"error: "}},
 	} {
 		code, out, errs := exec(c.environ, strings.Fields(c.args)...)
 		if code != c.code || out != "" {
-			t.Errorf("%q: code %d, stdout %q: %s", c.args, code, out, errs)
+			t.Errorf("%q: got code %d, stdout %q, want %d: %s", c.args, code, out, c.code, errs)
 		}
-		for _, says := range c.says {
-			if !strings.Contains(errs, says) {
-				t.Errorf("%q: %q does not say %q", c.args, errs, says)
+		for _, want := range c.want {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%q: got %q, want %q in it", c.args, errs, want)
 			}
 		}
-		for _, l := range strings.Split(strings.TrimSuffix(errs, "\n"), "\n") {
-			if !strings.HasPrefix(l, "lakebase-exec: ") {
-				t.Errorf("%q: the line %q", c.args, l)
-			}
+		if n := strings.Count(errs, "\n"); n != strings.Count("\n"+errs, "\nlakebase-exec: ") {
+			t.Errorf("%q: got a line without the program's name: %q", c.args, errs)
 		}
 	}
 }
 
-func TestPrintEnv(t *testing.T) {
-	environ := []string{"DATABRICKS_HOST=w.example", "DATABRICKS_CLIENT_ID=c", "LAKEBASE_ENDPOINT=projects/p/branches/b/endpoints/e", "LAKEBASE_CACHE=off",
-		"DATABRICKS_CLIENT_SECRET=canary-hunter2", "PGPASSWORD=hunter2", "PGSSLMODE=require", "PGHOSTADDR=10.0.0.1", "PGSERVICE=x"}
-	code, out, errs := exec(environ, "--print-env", "--sslmode", "require")
-	if code != 0 || strings.Contains(out+errs, "hunter2") {
-		t.Fatalf("%d %q %q", code, out, errs)
+func TestVariables(t *testing.T) {
+	var conf config.Config
+	conf.URLVar.Value, conf.Set = []string{"DATABASE_URL"}, []config.SetVar{{Name: "DSN", Template: "{user:uri}@{host}"}}
+	vars, err := variables(conf)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, want := range []string{"PGHOST=<asked at start>\n", "PGPORT=5432\n", "PGDATABASE=databricks_postgres\n", "PGUSER=c\n", "PGPASSWORD=<asked at start>\n",
-		"PGSSLMODE=require\n", "LAKEBASE_TOKEN_EXPIRES_AT=<asked at start>\n", "unset DATABRICKS_CLIENT_SECRET\n", "unset PGHOSTADDR\n", "unset PGSERVICE\n"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("%q is not in\n%s", want, out)
-		}
-	}
-	if strings.Contains(out, "PGSSLROOTCERT=") {
-		t.Errorf("PGSSLROOTCERT is exported under --sslmode require:\n%s", out)
-	}
-	if _, out, _ := exec(append(environ, "PGHOST=ep.database.us-east-1.cloud.databricks.com"), "--print-env", "--sslmode", "require"); !strings.Contains(out, "PGHOST=ep.database.us-east-1.cloud.databricks.com\n") {
-		t.Errorf("a host that is known is not shown:\n%s", out)
+	v := (&job{vars: vars}).values(pglogin.Target{Host: "h", Port: 5432, Database: "d", User: "a@b"}, credential.Token{Value: credential.NewSecret("t")}, nil)
+	want := []pgenv.Var{{Name: "DATABASE_URL", Value: "postgresql://a%40b:t@h:5432/d?sslmode="}, {Name: "DSN", Value: "a%40b@h"}}
+	if diff := cmp.Diff(want, v.Extra); diff != "" {
+		t.Error(diff)
 	}
 }
 
 func TestReusesPassword(t *testing.T) {
 	for command, want := range map[string]bool{
-		"pg_restore -j4 dump":               true,
-		"/usr/bin/pg_restore -Fd -j 4 dump": true,
-		"pg_dump -Fd --jobs=8 -f out":       true,
-		"vacuumdb --all --jobs 2":           true,
-		"reindexdb -vj2":                    true,
-		"pg_restore dump":                   false,
-		"pg_restore -j1 dump":               false,
-		"pg_dump -j":                        false,
-		"vacuumdb -- -j4":                   false,
-		"pgbench -j4":                       false,
-		"psql -f jobs=4":                    false,
+		"pg_restore -j4 dump": true, "/usr/bin/pg_restore -Fd -j 4 dump": true, "pg_dump -Fd --jobs=8 -f out": true, "vacuumdb --all --jobs 2": true, "reindexdb -vj2": true,
+		"pg_restore dump": false, "pg_restore -j1 dump": false, "pg_dump -j": false, "pgbench -j4": false, "psql -f jobs=4": false,
 	} {
 		if got := reusesPassword(strings.Fields(command)); got != want {
 			t.Errorf("%s: got %v, want %v", command, got, want)

@@ -32,25 +32,18 @@ func (e *signalError) Error() string { return e.signal.String() }
 
 const (
 	passFileName = "passfile" // in the run directory
+	proxyPort    = 5432       // in the name of a socket: libpq's default
 	restartGrace = 10 * time.Second
-
-	// proxyPort is the port in the name of a socket: libpq's default.
-	proxyPort = 5432
-	// anyPort is where the proxy listens on TCP without --listen.
-	anyPort = "127.0.0.1:0"
 )
 
 // refreshSignal returns the signal of --on-refresh signal:NAME, otherwise 0.
-func refreshSignal(conf config.Config) (syscall.Signal, error) {
-	name, ok := strings.CutPrefix(conf.OnRefresh.Value, config.OnRefreshSignal)
-	if !ok {
-		return 0, nil
+func refreshSignal(conf config.Config) (sig syscall.Signal, err error) {
+	if name, ok := strings.CutPrefix(conf.OnRefresh.Value, config.OnRefreshSignal); ok {
+		if sig = cli.SignalNumber(name); sig == 0 {
+			err = &config.Error{Name: conf.OnRefresh.Source.String(), Problem: "unknown signal " + sanitize.Quote(name), Fix: "run kill -l for a list of signals"}
+		}
 	}
-	sig := cli.SignalNumber(name)
-	if sig == 0 {
-		return 0, &config.Error{Name: conf.OnRefresh.Source.String(), Problem: "unknown signal " + sanitize.Quote(name), Fix: "run kill -l for a list of signals"}
-	}
-	return sig, nil
+	return sig, err
 }
 
 // supervisedJob is a command that runs as a child while its token is refreshed.
@@ -58,7 +51,6 @@ type supervisedJob struct {
 	*job
 	services *cli.Services
 	dir      *securefile.RunDir
-	signal   syscall.Signal // of --on-refresh; 0: none
 	env      []string
 	child    atomic.Pointer[process.Supervised]
 	restarts atomic.Int64
@@ -80,7 +72,6 @@ func (j *job) supervise(ctx context.Context) (int, error) {
 		}
 	}()
 	s := &supervisedJob{job: j, dir: dir}
-	s.signal, _ = refreshSignal(j.conf)
 	s.services = j.NewServices(j.conf, j.log, j.client, j.session, s.deliver)
 	defer s.services.Stop()
 	if err := s.start(ctx); err != nil {
@@ -88,13 +79,10 @@ func (j *job) supervise(ctx context.Context) (int, error) {
 	}
 	select {
 	case sig := <-received:
-		if n, ok := sig.(syscall.Signal); ok {
-			return 0, &signalError{n}
-		}
-		return 0, errors.New("interrupted")
+		return 0, &signalError{sig.(syscall.Signal)}
 	default:
+		return s.run(received, stop)
 	}
-	return s.run(received, stop)
 }
 
 // runDir creates the run directory, and removes those of killed runs.
@@ -116,26 +104,25 @@ func (j *job) runDir() (*securefile.RunDir, error) {
 
 // start makes the password file or the proxy's listener, and starts the services.
 func (s *supervisedJob) start(ctx context.Context) (err error) {
+	var login *clientLogin
+	var listeners []net.Listener
 	if s.conf.Refresh.Value == config.RefreshPassfile {
-		if err := s.writePassFile(s.session.Token); err != nil {
-			return err
+		login, err = &clientLogin{passFile: filepath.Join(s.dir.Path(), passFileName)}, s.writePassFile(s.session.Token)
+	} else {
+		var ln net.Listener
+		if ln, login, err = s.listen(); err == nil {
+			listeners, login.password = []net.Listener{ln}, credential.NewSecret(rand.Text())
+			s.services.UseProxy(s.session.Target, login.password, false)
 		}
-		if s.env, err = s.environ(&clientLogin{passFile: filepath.Join(s.dir.Path(), passFileName)}); err != nil {
-			return err
-		}
-		return s.services.Start(ctx, s.extendState)
 	}
-	ln, login, err := s.listen()
 	if err != nil {
 		return err
 	}
-	login.password = credential.NewSecret(rand.Text())
-	s.services.UseProxy(s.session.Target, login.password, false)
 	if s.env, err = s.environ(login); err == nil {
-		err = s.services.Start(ctx, s.extendState, ln)
+		err = s.services.Start(ctx, s.extendState, listeners...)
 	}
-	if err != nil {
-		_ = ln.Close()
+	if err != nil && len(listeners) > 0 {
+		_ = listeners[0].Close()
 	}
 	return err
 }
@@ -167,24 +154,21 @@ func (s *supervisedJob) run(received <-chan os.Signal, stop func()) (int, error)
 	s.child.Store(c)
 	s.services.SetStarted()
 	forwardReceived(c, received)
-	for ended := false; !ended; {
+	for {
 		select {
 		case err := <-s.services.Failed():
 			message, hint := cli.Describe(err, s.conf)
 			s.log.Warn("new connections will fail: %s", message)
 			s.log.Hint("%s", hint)
+			continue
 		case <-c.Done():
-			ended = true
 		}
+		status, err := c.Wait()
+		if err == nil && status.Signal != 0 {
+			err = &signalError{status.Signal}
+		}
+		return status.ExitCode, err
 	}
-	status, err := c.Wait()
-	switch {
-	case err != nil:
-		return 0, err
-	case status.Signal != 0:
-		return 0, &signalError{status.Signal}
-	}
-	return status.ExitCode, nil
 }
 
 // forwardReceived sends what was received before Supervise caught signals: the
@@ -201,67 +185,57 @@ func forwardReceived(c *process.Supervised, received <-chan os.Signal) {
 }
 
 // deliver passes a new token to the command, and does what --on-refresh says.
-func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) error {
+func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) (err error) {
 	if s.conf.Refresh.Value == config.RefreshPassfile {
 		if err := s.writePassFile(t); err != nil {
 			return err
 		}
 	}
 	s.log.Note("token refreshed; valid until %s", t.ExpiresAt.UTC().Format(time.RFC3339))
-	c := s.child.Load()
-	if c == nil {
-		return nil
-	}
-	switch {
+	switch c := s.child.Load(); {
+	case c == nil:
 	case s.signal != 0:
-		if err := c.Signal(s.signal); err != nil && !errors.Is(err, process.ErrEnded) {
-			s.log.Warn("--on-refresh %s: %v", s.conf.OnRefresh.Value, err)
-		}
+		err = c.Signal(s.signal)
 	case s.conf.OnRefresh.Value == config.OnRefreshRestart:
-		err := c.Restart(ctx, s.env, restartGrace)
-		switch {
-		case err == nil:
+		if err = c.Restart(ctx, s.env, restartGrace); err == nil {
 			s.restarts.Add(1)
-		case !errors.Is(err, process.ErrEnded):
-			s.log.Warn("--on-refresh restart: %v", err)
 		}
+	}
+	if err != nil && !errors.Is(err, process.ErrEnded) {
+		s.log.Warn("--on-refresh %s: %v", s.conf.OnRefresh.Value, err)
 	}
 	return nil
 }
 
-// listen opens the proxy's listener: a socket in the run directory, or loopback if a
-// socket cannot be used.
+// listen opens the proxy's listener: by default a socket in the run directory, or
+// loopback if a socket cannot be used.
 func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
-	listenError := func(err error) error {
-		return cli.ListenError(s.conf.Listen.Source, err)
-	}
-	switch at := s.conf.Listen.Value; {
+	at := s.conf.Listen.Value
+	switch dir := s.dir.Path(); {
 	case filepath.IsAbs(at):
-		dir, err := securefile.OpenDir([]string{at})
+		named, err := securefile.OpenDir([]string{at})
 		if err != nil {
-			return nil, nil, listenError(err)
+			return nil, nil, cli.ListenError(s.conf.Listen.Source, err)
 		}
-		defer dir.Close()
-		return listenUnix(dir.Path())
+		defer named.Close()
+		ln, err := pgproxy.ListenUnix(named.Path(), proxyPort)
+		return ln, &clientLogin{host: named.Path(), port: proxyPort}, err
 	case at != "":
-		ln, login, err := listenLoopback(at)
-		if err != nil {
-			return nil, nil, listenError(err)
+	case runtime.GOOS != "windows" && !s.needsTCP() && config.IsSocketDir(dir):
+		ln, err := pgproxy.ListenUnix(dir, proxyPort)
+		if _, long := errors.AsType[*pgproxy.PathTooLongError](err); !long {
+			return ln, &clientLogin{host: dir, port: proxyPort}, err
 		}
-		return ln, login, nil
-	case runtime.GOOS == "windows" || s.needsTCP():
-		return listenLoopback(anyPort)
-	case !config.IsSocketDir(s.dir.Path()):
-		s.log.Note("PGHOST cannot name %s; listening on loopback", sanitize.Quote(s.dir.Path()))
-		return listenLoopback(anyPort)
+		fallthrough
+	default:
+		at = "127.0.0.1:0"
 	}
-	ln, login, err := listenUnix(s.dir.Path())
-	var long *pgproxy.PathTooLongError
-	if errors.As(err, &long) {
-		s.log.Note("%v; listening on loopback", long)
-		return listenLoopback(anyPort)
+	ln, err := pgproxy.ListenTCP(at, pgproxy.Loopback)
+	if err != nil {
+		return nil, nil, cli.ListenError(s.conf.Listen.Source, err)
 	}
-	return ln, login, err
+	a := ln.Addr().(*net.TCPAddr)
+	return ln, &clientLogin{host: a.IP.String(), port: a.Port}, nil
 }
 
 // needsTCP reports whether a template contains a URL or an address: no form of it that
@@ -273,18 +247,4 @@ func (s *supervisedJob) needsTCP() bool {
 		}
 	}
 	return false
-}
-
-func listenUnix(dir string) (net.Listener, *clientLogin, error) {
-	ln, err := pgproxy.ListenUnix(dir, proxyPort)
-	return ln, &clientLogin{host: dir, port: proxyPort}, err
-}
-
-func listenLoopback(addr string) (net.Listener, *clientLogin, error) {
-	ln, err := pgproxy.ListenTCP(addr, pgproxy.Loopback)
-	if err != nil {
-		return nil, nil, err
-	}
-	a := ln.Addr().(*net.TCPAddr)
-	return ln, &clientLogin{host: a.IP.String(), port: a.Port}, nil
 }
