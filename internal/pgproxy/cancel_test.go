@@ -16,7 +16,18 @@ func (c *client) cancel(pid uint32, key []byte) {
 }
 
 func TestCancel(t *testing.T) {
-	p := start(t, Options{}, echo)
+	failure := errors.New("failed")
+	p := start(t, Options{}, echo, func(f *fakeUpstream) {
+		f.onCancel = func(ctx context.Context, pid uint32) error {
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) > cancelTimeout {
+				t.Error("the context has no deadline")
+			}
+			if pid > 1 {
+				return failure
+			}
+			return nil
+		}
+	})
 	c := dial(t, p.unix).login()
 	other := dial(t, p.unix).login()
 	if len(c.key) != 4 || string(c.key) == string(other.key) { // a client of protocol 3.0 cannot read another size
@@ -48,27 +59,14 @@ func TestCancel(t *testing.T) {
 	must(t, c.Close())
 	eventually(t, "the session to end", func() bool { return p.Stats().Open == 1 })
 	dial(t, p.unix).cancel(c.pid, c.key)
-	expect(want, want, want)
+	dial(t, p.unix).cancel(other.pid, other.key)
+	expect(want, want, want, "2/a key of protocol 3.2, 2")
+	if ev := p.events(CancelFailed); len(ev) != 5 || !errors.Is(ev[4].Err, failure) || p.Stats().Cancels != 3 {
+		t.Errorf("got events %+v, want two more, the last with the error of the upstream", ev)
+	}
 
 	none := start(t, Options{}, echo, func(f *fakeUpstream) { f.noKey = true })
 	if c := dial(t, none.unix).login(); c.key != nil {
 		t.Errorf("got key %x of a server without one", c.key)
-	}
-}
-
-func TestCancel_Fails(t *testing.T) {
-	failure := errors.New("failed")
-	p := start(t, Options{}, echo, func(f *fakeUpstream) {
-		f.onCancel = func(ctx context.Context) error {
-			if end, ok := ctx.Deadline(); !ok || time.Until(end) > cancelTimeout {
-				t.Error("the context has no deadline")
-			}
-			return failure
-		}
-	})
-	c := dial(t, p.unix).login()
-	dial(t, p.unix).cancel(c.pid, c.key)
-	if ev := p.events(CancelFailed); len(ev) != 1 || !errors.Is(ev[0].Err, failure) || p.Stats().Cancels != 0 {
-		t.Errorf("got events %+v, want one failure", ev)
 	}
 }

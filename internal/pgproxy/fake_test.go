@@ -59,7 +59,7 @@ type fakeUpstream struct {
 	before   func(context.Context) (*pglogin.Conn, error) // if set; both results nil: connect
 	noKey    bool
 	pending  []byte
-	onCancel func(context.Context) error
+	onCancel func(ctx context.Context, pid uint32) error
 
 	logins  atomic.Int64
 	mu      sync.Mutex
@@ -106,7 +106,7 @@ func (f *fakeUpstream) Cancel(ctx context.Context, pid uint32, key []byte) error
 	f.cancels = append(f.cancels, fmt.Sprintf("%d/%s", pid, key))
 	f.mu.Unlock()
 	if f.onCancel != nil {
-		return f.onCancel(ctx)
+		return f.onCancel(ctx, pid)
 	}
 	return nil
 }

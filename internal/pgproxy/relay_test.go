@@ -16,18 +16,15 @@ import (
 
 // forEachTransport runs test with a client on a Unix socket, on TCP, and on TLS.
 func forEachTransport(t *testing.T, serve func(net.Conn), test func(t *testing.T, p *testProxy, c *client)) {
-	for _, transport := range []string{"unix", "tcp", "tls"} {
-		t.Run(transport, func(t *testing.T) {
+	for name, connect := range map[string]func(t *testing.T, p *testProxy) *client{
+		"unix": func(t *testing.T, p *testProxy) *client { return dial(t, p.unix) },
+		"tcp":  func(t *testing.T, p *testProxy) *client { return dial(t, p.tcp) },
+		"tls":  func(t *testing.T, p *testProxy) *client { return dial(t, p.tcp).startTLS() },
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, Options{}, serve)
-			switch transport {
-			case "unix":
-				test(t, p, dial(t, p.unix).login())
-			case "tcp":
-				test(t, p, dial(t, p.tcp).login())
-			case "tls":
-				test(t, p, dial(t, p.tcp).startTLS().login())
-			}
+			test(t, p, connect(t, p).login())
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +20,11 @@ func TestLogin(t *testing.T) {
 	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.pending = []byte("pending") })
 	for _, addr := range []string{p.unix, p.tcp} {
 		c := dial(t, addr)
-		c.send(startup("user", user, "application_name", "psql", "options", "-c x=y"))
+		c.send(slices.Concat(startup("user", user, "application_name", "psql", "options", "-c x=y"), passwordMessage(password), []byte("select 1")))
 		c.expectPasswordRequest()
-		c.send(passwordMessage(password))
-		if got := string(c.expectReady().bytes(7)); got != "pending" {
-			t.Errorf("got %q behind the login, want what was pending", got)
+		if got, want := string(c.expectReady().bytes(15)), "pendingselect 1"; got != want {
+			t.Errorf("got %q behind the login, want %q", got, want)
 		}
-		c.echo("select 1")
 		want := map[string]string{"user": user, "database": user, "application_name": "psql", "options": "-c x=y"}
 		got, _ := p.up.received()
 		if diff := cmp.Diff(want, got); diff != "" {
