@@ -119,7 +119,8 @@ func TestLoop(t *testing.T) {
 					if conn.Waited != c.waited || c.progress != nil && !slices.Equal(progress, c.progress) {
 						t.Errorf("got Waited %v, progress %v; want %v, %v", conn.Waited, progress, c.waited, c.progress)
 					}
-				} else if e := wantKind(t, err, c.kind); e.Elapsed != c.took || e.Attempts != len(began) || e.Last != c.last || c.kind == WakeTimeout && !errors.Is(e, context.DeadlineExceeded) {
+				} else if e := wantKind(t, err, c.kind); e.Elapsed != c.took || e.Attempts != len(began) || e.Last != c.last ||
+					errors.Is(e, context.DeadlineExceeded) != (c.kind == WakeTimeout) {
 					t.Errorf("got %#v, want last error %v", e, c.last)
 				}
 			})

@@ -6,9 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -97,42 +95,33 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 		if (err == nil) != c.ok || !slices.Equal(fake.passwords, c.sent) || err != nil && !strings.Contains(err.Error(), "password authentication failed") {
 			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, fake.passwords, c.sent)
 		}
-		if len(params) != 3 || fake.target != (pglogin.Target{Host: "h", Database: "d"}) || !maps.Equal(fake.params, map[string]string{"application_name": "x"}) {
+		rest := map[string]string{"application_name": "x"}
+		if len(params) != 3 || fake.target != (pglogin.Target{Host: "h", Database: "d"}) || !maps.Equal(fake.params, rest) {
 			t.Errorf("got target %+v, parameters %v; the client's are %v", fake.target, fake.params, params)
 		}
 	}
 }
 
-// Logins that wait at the same time wait for one wake.
+// Logins that wait at the same time wait for one wake, and one that answers meanwhile
+// shows that the compute is not suspended.
 func TestDialer_CountsEachWakeOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := NewDialer(pglogin.Target{}, &tokenList{}, describe)
-		login := func(takes time.Duration, waited bool) {
-			begin := time.Now()
-			time.Sleep(takes)
+	d := NewDialer(pglogin.Target{}, &tokenList{}, describe)
+	for i, c := range []struct {
+		waited []bool // of logins that begin at the same time
+		want   int64
+	}{
+		{[]bool{true, true, true}, 1},
+		{[]bool{false}, 1},
+		{[]bool{true}, 2},
+		{[]bool{false, true}, 2},
+	} {
+		begin := time.Now()
+		time.Sleep(time.Millisecond)
+		for _, waited := range c.waited {
 			d.countLogin(begin, waited)
 		}
-		var all sync.WaitGroup
-		for i := range 300 {
-			all.Go(func() { login(3*time.Second+time.Duration(i)*time.Millisecond, true) })
+		if n := d.Wakes(); n != c.want {
+			t.Errorf("case %d: got %d wakes, want %d", i, n, c.want)
 		}
-		all.Wait()
-		expect := func(name string, want int64) {
-			t.Helper()
-			if n := d.Wakes(); n != want {
-				t.Errorf("%s: got %d wakes, want %d", name, n, want)
-			}
-		}
-		expect("300 at once", 1)
-		login(time.Second, false)
-		expect("awake", 1)
-		login(time.Second, true)
-		expect("suspended again", 2)
-		// A login that answers meanwhile shows that the compute is not suspended.
-		all.Go(func() { login(2*time.Second, true) })
-		time.Sleep(time.Second)
-		login(time.Millisecond, false)
-		all.Wait()
-		expect("a slow login at an awake compute", 2)
-	})
+	}
 }

@@ -77,7 +77,8 @@ func (f *fakeUpstream) Login(ctx context.Context, params map[string]string) (*pg
 			return s, err
 		}
 	}
-	conn := &pglogin.Conn{Conn: f.dial(), PID: pid, Pending: f.pending, TxStatus: 'I', Parameters: map[string]string{"server_version": "17.5", "client_encoding": "UTF8"}}
+	conn := &pglogin.Conn{Conn: f.dial(), PID: pid, Pending: f.pending, TxStatus: 'I',
+		Parameters: map[string]string{"server_version": "17.5", "client_encoding": "UTF8"}}
 	if !f.noKey {
 		conn.SecretKey = fmt.Appendf(nil, "a key of protocol 3.2, %d", pid)
 	}

@@ -16,8 +16,8 @@ func TestMaxConnsAndMaxWaiting(t *testing.T) {
 	p := start(t, Options{MaxConns: 3, MaxWaiting: 2}, echo, suspended(resume))
 	a, b := dial(t, p.unix).begin(), dial(t, p.unix).begin()
 	eventually(t, "two logins", func() bool { return p.Stats().Waiting == 2 })
-	e := dial(t, p.unix).begin().failure()
-	if e.Code != "53300" || e.Message != "sorry, too many clients already" || e.Hint != "The local proxy allows 2 connections that wait for the database (--max-waiting)." {
+	const waiting = "The local proxy allows 2 connections that wait for the database (--max-waiting)."
+	if e := dial(t, p.unix).begin().failure(); e.Code != "53300" || e.Message != "sorry, too many clients already" || e.Hint != waiting {
 		t.Errorf("MaxWaiting: got %+v, want 53300", e)
 	}
 	close(resume)

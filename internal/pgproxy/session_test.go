@@ -104,7 +104,7 @@ func TestLogin_SucceedsAfterClientClosed(t *testing.T) {
 
 func TestLogin_Fails(t *testing.T) {
 	for _, c := range []struct{ from, want ServerError }{
-		{ServerError{Severity: "ERROR", Code: "57P03", Message: "a", Detail: "b", Hint: "c"}, ServerError{Severity: "ERROR", Code: "57P03", Message: "a", Detail: "b", Hint: "c"}},
+		{ServerError{"ERROR", "57P03", "a", "b", "c"}, ServerError{"ERROR", "57P03", "a", "b", "c"}},
 		{ServerError{Severity: "NOTICE", Code: "a\x00b c"}, ServerError{Severity: "FATAL", Code: "08006", Message: "the connection failed"}},
 		{ServerError{Message: "a\r\n\x1b[2Jb", Hint: strings.Repeat("x", 10_000)},
 			ServerError{Severity: "FATAL", Code: "08006", Message: `a \x1B[2Jb`, Hint: sanitize.Line(strings.Repeat("x", 10_000))}},
