@@ -31,7 +31,7 @@ func (r *resolver) auth() {
 		return
 	}
 	if !stated.Given() {
-		found = r.singleType(found)
+		found = r.withoutStrayToken(found)
 	}
 	switch {
 	case stated.Given():
@@ -41,8 +41,25 @@ func (r *resolver) auth() {
 	case r.section != nil && r.section.auth.Given():
 		c.Auth = r.authWord(r.section.auth)
 	}
-	r.pick(found)
+	for _, w := range found {
+		switch {
+		case w.auth == c.Auth.Value && r.candidate == nil:
+			r.candidate = &w
+		case w.auth == c.Auth.Value:
+			r.note(w.from.String(), "not used: "+r.candidate.from.String()+" takes precedence")
+		case !stated.Given():
+			r.fail(conflictError(found[0].from, found[0].auth, w.from, w.auth))
+		case w.from.Origin == FromOption: // an option is never ignored
+			r.fail(conflictError(w.from, w.auth, stated.Source, stated.Value))
+		default:
+			r.note(w.from.String(), "not used: "+stated.Source.String()+" says "+stated.Value)
+		}
+	}
 	r.dropClientID()
+}
+
+func conflictError(a Source, aType string, b Source, bType string) *Error {
+	return invalid(a, "choose with --auth "+aType+" or --auth "+bType+", or leave one of them out", "selects %s, but %s selects %s", aType, b, bType)
 }
 
 // statedAuth returns the explicit authentication type. One in the environment is for
@@ -70,16 +87,9 @@ func (r *resolver) authWord(v Value[string]) Value[string] {
 	return v
 }
 
-// singleType rejects candidates of different types. It ignores a personal access token
-// in the environment if an option or a profile names a service principal: a stray
-// variable must not change the identity.
-func (r *resolver) singleType(found []candidate) []candidate {
-	for _, w := range found {
-		if w.auth != found[0].auth {
-			r.fail(conflictError(found[0].from, found[0].auth, w.from, w.auth))
-			return nil
-		}
-	}
+// withoutStrayToken ignores a personal access token in the environment if an option or a
+// profile names a service principal: a stray variable must not change the identity.
+func (r *resolver) withoutStrayToken(found []candidate) []candidate {
 	id := r.conf.ClientID
 	return slices.DeleteFunc(found, func(w candidate) bool {
 		stray := w.auth == AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
@@ -88,28 +98,6 @@ func (r *resolver) singleType(found []candidate) []candidate {
 		}
 		return stray
 	})
-}
-
-func conflictError(a Source, aWord string, b Source, bWord string) *Error {
-	return invalid(a, "choose with --auth "+aWord+" or --auth "+bWord+", or leave one of them out", "selects %s, but %s selects %s", aWord, b, bWord)
-}
-
-// pick selects the first candidate of the chosen type, and notes the others. An option
-// for another type is an error.
-func (r *resolver) pick(found []candidate) {
-	auth := r.conf.Auth
-	for _, w := range found {
-		switch {
-		case w.auth != auth.Value && w.from.Origin == FromOption:
-			r.fail(conflictError(w.from, w.auth, auth.Source, auth.Value))
-		case w.auth != auth.Value:
-			r.note(w.from.String(), "not used: "+auth.Source.String()+" says "+auth.Value)
-		case r.candidate == nil:
-			r.candidate = &w
-		default:
-			r.note(w.from.String(), "not used: "+r.candidate.from.String()+" takes precedence")
-		}
-	}
 }
 
 // dropClientID ignores a client ID if the chosen type is not a service principal's.

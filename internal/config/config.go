@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Origin is the kind of source of a value.
@@ -208,4 +209,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // invalid returns the error of a value, with what to do about it.
 func invalid(from Source, fix, format string, args ...any) *Error {
 	return &Error{Name: from.String(), Problem: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// rejected is invalid for a value that the error shows.
+func rejected(value string, from Source, fix, problem string) *Error {
+	return invalid(from, fix, "%s %s", sanitize.Quote(value), problem)
 }

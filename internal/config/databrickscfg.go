@@ -234,7 +234,7 @@ func (s *section) candidates(r *resolver) []candidate {
 
 func sectionName(s string, from Source) (string, error) {
 	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
-		return "", invalid(from, "give the name between [ and ] in the file", "%s is not the name of a section", sanitize.Quote(s))
+		return "", rejected(s, from, "give the name between [ and ] in the file", "is not the name of a section")
 	}
 	return s, nil
 }

@@ -1,11 +1,6 @@
 package config
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
-)
+import "strings"
 
 // EndpointForm is how an Autoscaling endpoint is named (databricks-sdk-go, service/postgres).
 const EndpointForm = "projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"
@@ -15,47 +10,36 @@ var collections = []string{"projects", "branches", "endpoints"}
 
 // endpoint validates the name of an endpoint, branch or project; the latter two are
 // enough if they have one endpoint. It expands PROJECT/BRANCH/ENDPOINT to the long form.
+// A short name does not end in a UID of the console, which does not identify the project.
 func endpoint(s string, from Source) (string, error) {
-	wrong := invalid(from, "name it as "+EndpointForm+", or as PROJECT or PROJECT/BRANCH where that leaves one choice", "%s is not an endpoint's name", sanitize.Quote(s))
-	ids := strings.Split(s, "/")
-	if slices.Contains(collections[1:], ids[0]) || ids[0] == "instances" {
-		return "", wrong
-	}
-	if ids[0] != collections[0] {
-		if e := checkShortName(s, ids, from); e != nil {
-			return "", e
-		}
-	} else {
-		parts := ids
-		ids = nil
-		for i := 0; i < len(parts); i += 2 {
-			if i/2 >= len(collections) || parts[i] != collections[i/2] || i+1 == len(parts) {
-				return "", wrong
-			}
-			ids = append(ids, parts[i+1])
+	const list = "; lakebase-credential-helper endpoints lists them"
+	wrong := rejected(s, from, "name it as "+EndpointForm+", or as PROJECT or PROJECT/BRANCH where that leaves one choice",
+		"is not an endpoint's name")
+	parts := strings.Split(s, "/")
+	first, last := parts[0], parts[len(parts)-1]
+	isLong := first == collections[0]
+	var ids, long []string
+	for i, p := range parts {
+		if !isLong || i%2 == 1 {
+			ids = append(ids, p)
 		}
 	}
-	var long []string
 	for i, id := range ids {
 		if i >= len(collections) || !isLabel(id) {
 			return "", wrong
 		}
 		long = append(long, collections[i], id)
 	}
-	return strings.Join(long, "/"), nil
-}
-
-// checkShortName rejects a UID of the console, which does not identify the project or branch.
-func checkShortName(name string, ids []string, from Source) *Error {
-	last := ids[len(ids)-1]
-	const list = "; lakebase-credential-helper endpoints lists them"
+	name := strings.Join(long, "/")
 	switch {
-	case strings.HasPrefix(last, "ep-") && IsUID(last) && len(ids) < 3:
-		return invalid(from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list, "%s is an endpoint's id in host names, not its name", sanitize.Quote(name))
-	case strings.HasPrefix(last, "br-") && IsUID(last) && len(ids) < 2:
-		return invalid(from, "name its project too, as in PROJECT/"+last+list, "%s is a branch's id in the console, not its name", sanitize.Quote(name))
+	case isLong && name != s, first == "branches", first == "endpoints", first == "instances":
+		return "", wrong
+	case !isLong && len(ids) < 3 && IsUID(last) && strings.HasPrefix(last, "ep-"):
+		return "", rejected(s, from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list, "is an endpoint's id in host names, not its name")
+	case !isLong && len(ids) < 2 && IsUID(last):
+		return "", rejected(s, from, "name its project too, as in PROJECT/"+last+list, "is a branch's id in the console, not its name")
 	}
-	return nil
+	return name, nil
 }
 
 // SplitEndpoint returns the IDs of an endpoint's long name; missing ones are empty.

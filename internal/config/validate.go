@@ -30,9 +30,9 @@ func hostName(s string, from Source) (string, error) {
 	labels := strings.Split(name, ".")
 	switch {
 	case len(name) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }):
-		return "", invalid(from, fix, "%s is not a host name", sanitize.Quote(s))
+		return "", rejected(s, from, fix, "is not a host name")
 	case digitsOnly(labels[len(labels)-1]):
-		return "", invalid(from, fix, "%s is neither a host name nor an IP address", sanitize.Quote(s))
+		return "", rejected(s, from, fix, "is neither a host name nor an IP address")
 	}
 	return name, nil
 }
@@ -67,7 +67,7 @@ func databaseHost(s string, from Source) (string, error) {
 	}
 	host, err := hostName(s, from)
 	if err == nil && isPooler(host) {
-		return "", invalid(from, "use the host without -pooler", "%s is a pooled host, which takes no OAuth roles", sanitize.Quote(s))
+		return "", rejected(s, from, "use the host without -pooler", "is a pooled host, which takes no OAuth roles")
 	}
 	return host, err
 }
@@ -91,7 +91,7 @@ func CheckDatabaseHost(host, source string) (string, error) {
 func databaseHostAddr(s string, from Source) (string, error) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || ip.Zone() != "" {
-		return "", invalid(from, "give one IPv4 or IPv6 address, or leave it out", "%s is not an IP address", sanitize.Quote(s))
+		return "", rejected(s, from, "give one IPv4 or IPv6 address, or leave it out", "is not an IP address")
 	}
 	return ip.String(), nil
 }
@@ -99,7 +99,7 @@ func databaseHostAddr(s string, from Source) (string, error) {
 func port(s string, from Source) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
-		return 0, invalid(from, "give one number from 1 to 65535; Lakebase listens on 5432", "%s is not one port between 1 and 65535", sanitize.Quote(s))
+		return 0, rejected(s, from, "give one number from 1 to 65535; Lakebase listens on 5432", "is not one port between 1 and 65535")
 	}
 	return n, nil
 }
@@ -114,20 +114,15 @@ func database(s string, from Source) (string, error) {
 		return "", invalid(from, fix, "%s is a connection URL, not a database's name", sanitize.Quote(scheme+":..."))
 	case strings.Contains(s, "="):
 		return "", invalid(from, fix, "contains '=': libpq would read it as a connection string")
-	case hasControl(s):
-		return "", invalid(from, fix, "%s contains a control character", sanitize.Quote(s))
-	case !utf8.ValidString(s) || len(s) > 63:
-		return "", invalid(from, fix, "%s is not a database's name (at most 63 bytes of UTF-8)", sanitize.Quote(s))
+	case hasControl(s) || !utf8.ValidString(s) || len(s) > 63:
+		return "", rejected(s, from, fix, "is not a database's name: at most 63 bytes of UTF-8 without control characters")
 	}
 	return s, nil
 }
 
 func user(s string, from Source) (string, error) {
-	switch {
-	case hasControl(s):
-		return "", invalid(from, "give the name of a database role", "%s contains a control character", sanitize.Quote(s))
-	case !utf8.ValidString(s):
-		return "", invalid(from, "give the name of a database role", "%s is not UTF-8", sanitize.Quote(s))
+	if hasControl(s) || !utf8.ValidString(s) {
+		return "", rejected(s, from, "give the name of a database role", "contains a control character or is not UTF-8")
 	}
 	return s, nil
 }
@@ -142,7 +137,7 @@ func CheckUser(name, source string) (string, error) {
 	}
 	// In a keychain account it would read as the host's port.
 	if port, _, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		return "", invalid(from, fix, "%s begins like a port", sanitize.Quote(name))
+		return "", rejected(name, from, fix, "begins like a port")
 	}
 	return user(name, from)
 }
@@ -175,7 +170,7 @@ func instance(s string, from Source) (string, error) {
 		fix = "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"
 	}
 	if !isLabel(strings.ToLower(s)) {
-		return "", invalid(from, fix, "%s is not an instance's name", sanitize.Quote(s))
+		return "", rejected(s, from, fix, "is not an instance's name")
 	}
 	return s, nil
 }
@@ -193,7 +188,7 @@ func between(min, max time.Duration) func(string, Source) (time.Duration, error)
 	return func(s string, from Source) (time.Duration, error) {
 		d, err := time.ParseDuration(s)
 		if err != nil {
-			return 0, invalid(from, "give a number with a unit, as in 30s or 5m", "%s is not a duration, such as 30s or 5m", sanitize.Quote(s))
+			return 0, rejected(s, from, "give a number with a unit, as in 30s or 5m", "is not a duration, such as 30s or 5m")
 		}
 		if d < min || d > max {
 			return 0, invalid(from, "give a duration from "+short(min)+" to "+short(max), "%s is not between %s and %s", s, short(min), short(max))
@@ -240,7 +235,7 @@ func onRefresh(s string, from Source) (string, error) {
 	name, ok := strings.CutPrefix(s, OnRefreshSignal)
 	name = strings.TrimPrefix(strings.ToUpper(name), "SIG")
 	if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") != "" {
-		return "", invalid(from, "write it as --on-refresh signal:HUP, or restart", "%s is not one of none, restart, signal:NAME", sanitize.Quote(s))
+		return "", rejected(s, from, "write it as --on-refresh signal:HUP, or restart", "is not one of none, restart, signal:NAME")
 	}
 	return OnRefreshSignal + name, nil
 }
@@ -251,8 +246,7 @@ func (r *resolver) listen(s string, from Source) (string, error) {
 	case !filepath.IsAbs(s):
 		return listenAddress(s, from)
 	case !IsSocketDir(s):
-		return "", invalid(from, "choose another directory, or give --listen 127.0.0.1:0",
-			"%s contains a comma or a control character, which no PGHOST can contain", sanitize.Quote(s))
+		return "", rejected(s, from, "choose another directory, or give --listen 127.0.0.1:0", "contains a comma or a control character, which no PGHOST can contain")
 	}
 	return r.path(s, from)
 }
@@ -273,13 +267,13 @@ func listenAddress(s string, from Source) (string, error) {
 		if p := strings.TrimPrefix(s, ":"); digitsOnly(p) && len(p) <= 5 { // a port alone
 			example = p
 		}
-		return "", invalid(from, "write it as 127.0.0.1:"+example, "%s is not HOST:PORT", sanitize.Quote(s))
+		return "", rejected(s, from, "write it as 127.0.0.1:"+example, "is not HOST:PORT")
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if net.ParseIP(host) == nil {
-		return "", invalid(from, "give an IP address or localhost, as in 127.0.0.1:5432", "%s is not an IP address", sanitize.Quote(host))
+		return "", rejected(host, from, "give an IP address or localhost, as in 127.0.0.1:5432", "is not an IP address")
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }

@@ -87,7 +87,7 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 	case scheme != "" && !strings.EqualFold(scheme, "https://"):
 		return w, invalid(from, fix, "the scheme %s is not https", sanitize.Quote(strings.TrimSuffix(scheme, "://")))
 	case scheme == "" && page != "" && page != "/", strings.HasPrefix(page, "//"), strings.ContainsAny(host, "\\%"):
-		return w, invalid(from, fix, "%s contains a path or a fragment after the host", sanitize.Quote(s))
+		return w, rejected(s, from, fix, "contains a path or a fragment after the host")
 	case err != nil:
 		return w, invalid(from, fix, "invalid query after the ?")
 	}
@@ -101,7 +101,7 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 		}
 	}
 	if strings.Contains(host, ":") && host[0] != '[' {
-		return Workspace{}, invalid(from, fix, "%s is not a host name", sanitize.Quote(host))
+		return Workspace{}, rejected(host, from, fix, "is not a host name")
 	}
 	if w.hostname, err = hostName(host, from); err != nil {
 		return Workspace{}, err
