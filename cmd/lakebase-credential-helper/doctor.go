@@ -40,7 +40,7 @@ Examples:
 func runDoctor(ctx context.Context, c *invocation) error {
 	d := &diagnosis{invocation: c}
 	report := doctor.Doctor{
-		Options: c.given, Environ: c.Environ, Settings: c, Local: d, Connector: d, Observer: d,
+		Options: c.given, Environ: c.Environ, Local: d, Connector: d, Observer: d,
 		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()
@@ -118,14 +118,7 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 		d.log = d.Logger(conf)
 		d.progress = d.StartProgress(d.log)
 	}
-	switch id {
-	case doctor.Secret:
-		d.progress.SetStatus("waiting for the keychain")
-	case doctor.Workspace, doctor.SignIn, doctor.Identity, doctor.Target, doctor.Credential:
-		d.progress.SetStatus("waiting for " + conf.Workspace.Value.HostPort())
-	case doctor.Database, doctor.Login:
-		d.progress.SetStatus("waiting for the compute to wake")
-	}
+	d.progress.SetStatus("checking: " + string(id))
 	d.log.Note("checking: %s", id)
 }
 

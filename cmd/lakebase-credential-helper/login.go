@@ -110,15 +110,14 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	kc := c.Keychain(c.conf)
-	if err := c.checkStore(ctx, kc, c.conf.SecretAccount()); err != nil {
-		return err
-	}
-	secret, err := read()
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
 		return err
 	}
-	stores, err := c.TokenStores(c.conf, kc)
+	if err := c.checkStore(ctx, stores, c.conf.SecretAccount()); err != nil {
+		return err
+	}
+	secret, err := read()
 	if err != nil {
 		return err
 	}
@@ -168,7 +167,7 @@ func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account s
 // requireServicePrincipal rejects a configuration for which login without --user-login
 // has no secret to store.
 func (c *invocation) requireServicePrincipal() error {
-	stated, signIn := c.conf.Auth, program+" login --user-login"+c.targetOption()
+	stated, signIn := c.conf.Auth, program+" login --user-login"+cli.SameTarget(c.conf)
 	switch {
 	case stated.Value == auth.AuthBrowser:
 		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}
@@ -179,15 +178,6 @@ func (c *invocation) requireServicePrincipal() error {
 			Fix: "give one of them for a service principal, or sign in as a user with: " + signIn}
 	}
 	return nil
-}
-
-// targetOption returns the option of a suggested command that names the profile, or
-// else the host.
-func (c *invocation) targetOption() string {
-	if c.conf.Profile.Value != "" {
-		return " --profile " + c.conf.Profile.Value
-	}
-	return " --host " + c.conf.Workspace.Value.HostPort()
 }
 
 // forgetTokens deletes the matching tokens of an earlier login from every store:
@@ -222,12 +212,13 @@ func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account 
 
 // checkStore returns an error if the store cannot be used, before the user types a
 // secret or signs in. On a terminal a locked keychain may show its dialog.
-func (c *invocation) checkStore(ctx context.Context, kc *keychain.Keychain, account string) error {
+func (c *invocation) checkStore(ctx context.Context, stores cli.TokenStores, account string) error {
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
-	if !cli.Terminal(c.Stdin) {
-		kc = kc.NonInteractive()
+	kc := stores.Items
+	if cli.Terminal(c.Stdin) {
+		kc = stores.Keychain
 	}
 	if _, err := kc.Get(ctx, account); !errors.Is(err, keychain.ErrNotFound) {
 		return err
@@ -329,16 +320,12 @@ const turnTimeout = 2 * time.Minute
 // awaitTurn takes the lock of the secret. Logins of one secret at the same time wait for
 // each other, and the last one wins.
 func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (unlock func(), err error) {
-	name := c.rotateLock()
-	if unlock, ok := cache.TryLock(name); ok {
-		return unlock, nil
-	}
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	progress.SetStatus("waiting for another login or rotate of this secret")
 	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()
-	unlock, ok := cache.WaitLock(ctx, name)
+	unlock, ok := cache.WaitLock(ctx, c.rotateLock())
 	if !ok {
 		return nil, busy("stored")
 	}

@@ -133,7 +133,7 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 	stated := c.conf.Auth
 	switch {
 	case stated.Given() && !c.conf.AuthType().ClientID:
-		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.targetOption()}
+		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + cli.SameTarget(c.conf)}
 	case c.conf.ClientID.Value == "":
 		return nil, &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}

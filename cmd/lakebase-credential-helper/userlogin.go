@@ -31,8 +31,11 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err := c.checkProfile(); err != nil { // before the user signs in in vain
 		return err
 	}
-	kc := c.Keychain(c.conf)
-	if err := c.checkStore(ctx, kc, keychain.IndexAccount); err != nil {
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
+	if err != nil {
+		return err
+	}
+	if err := c.checkStore(ctx, stores, keychain.IndexAccount); err != nil {
 		return c.userStoreError(err)
 	}
 	api, err := c.Workspace(c.conf)
@@ -53,7 +56,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	where, err := c.finishLogin(ctx, kc, api, login, code, server.RedirectURI())
+	where, err := c.finishLogin(ctx, stores, api, login, code, server.RedirectURI())
 	if err != nil {
 		return err
 	}
@@ -65,7 +68,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 
 // finishLogin exchanges the code, gets a database token if the target is known, and
 // stores the login. It returns where.
-func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
+func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	observer := c.Observer(c.conf, c.log, progress)
@@ -74,10 +77,6 @@ func (c *invocation) finishLogin(ctx context.Context, kc *keychain.Keychain, api
 		return "", err
 	}
 	if err := c.requireUser(grant.User); err != nil {
-		return "", err
-	}
-	stores, err := c.TokenStores(c.conf, kc)
-	if err != nil {
 		return "", err
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)

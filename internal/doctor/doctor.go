@@ -125,14 +125,10 @@ func (r Report) Err() error {
 	return nil
 }
 
-// Settings resolves the configuration.
-type Settings interface {
+// Local is this machine: its environment, and what is stored on it.
+type Local interface {
 	Resolve(options map[string][]string, change func(*config.Input) error) (config.Config, error)
 	Env(name string) string
-}
-
-// Local looks at what is stored on this machine.
-type Local interface {
 	// SSLRootCert returns the file with the database's root certificates; empty with
 	// sslmode=require.
 	SSLRootCert(conf config.Config) (string, error)
@@ -207,8 +203,7 @@ type DatabaseLogin interface {
 type Observer interface {
 	Checking(id CheckID, conf config.Config)
 	Note(text string)
-	// Explain returns one line about an error and one about its fix, which may be
-	// empty. conf is nil if no configuration could be resolved.
+	// Explain returns one line about an error, and one about its fix, which may be empty.
 	Explain(err error, conf config.Config) (text, fix string)
 }
 
@@ -216,7 +211,6 @@ type Observer interface {
 type Doctor struct {
 	Options   map[string][]string // of the command line
 	Environ   []string
-	Settings  Settings
 	Local     Local
 	Connector Connector
 	Observer  Observer
@@ -228,11 +222,9 @@ type Doctor struct {
 type run struct {
 	Doctor
 	conf    config.Config
-	known   bool // conf was resolved
 	results []Result
 	blocked map[CheckID]CheckID // checks that must not run, and why
 
-	noRuntimeDir bool
 	keychainUsed bool // the token store in use is the keychain
 	prober       Prober
 	conn         Connection
@@ -296,19 +288,8 @@ func (x *run) finish(r *Result, err error) {
 	if errors.As(err, new(warning)) {
 		r.Status, r.Err = Warning, nil
 	}
-	text, fix := x.explain(err)
+	text, fix := x.Observer.Explain(err, x.conf)
 	r.Text, r.Fix = cmp.Or(r.Text, text), cmp.Or(r.Fix, fix, "try again with --verbose")
-}
-
-func (x *run) explain(err error) (text, fix string) {
-	var w warning
-	if errors.As(err, &w) {
-		err = w.error
-	}
-	if !x.known {
-		return x.Observer.Explain(err, config.Config{})
-	}
-	return x.Observer.Explain(err, x.conf)
 }
 
 func (r *Result) notTried(needs CheckID) {

@@ -24,17 +24,17 @@ import (
 // checkConfiguration resolves the configuration. It leaves out what is wrong if the
 // other checks can do without it, so that it finds several mistakes at once.
 func (x *run) checkConfiguration(_ context.Context, r *Result) error {
-	options, noEndpoint := maps.Clone(x.Options), false
+	options, known, noEndpoint := maps.Clone(x.Options), false, false
 	var omitted []string // variables
 	var problems []error
 	for range len(config.Settings()) {
-		conf, err := x.Settings.Resolve(options, func(in *config.Input) error {
+		conf, err := x.Local.Resolve(options, func(in *config.Input) error {
 			in.Environ, in.NoEndpoint = maps.Clone(in.Environ), noEndpoint
 			maps.DeleteFunc(in.Environ, func(name, _ string) bool { return slices.Contains(omitted, name) })
 			return nil
 		})
 		if err == nil {
-			x.conf, x.known = conf, true
+			x.conf, known = conf, true
 			break
 		}
 		if len(problems) == 0 || problems[len(problems)-1].Error() != err.Error() {
@@ -59,10 +59,10 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 		}
 	}
 	switch {
-	case !x.known:
+	case !known:
 		x.block(Configuration, AuthType, Secret, Workspace, Child)
 		defaults := func(in *config.Input) error { in.NoTarget, in.Environ = true, nil; return nil }
-		if conf, err := x.Settings.Resolve(nil, defaults); err == nil {
+		if conf, err := x.Local.Resolve(nil, defaults); err == nil {
 			x.conf = conf
 		}
 	case noEndpoint:
@@ -172,12 +172,13 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	roots, err := x.Local.SSLRootCert(conf)
 	if err != nil {
 		x.block(Trust, Database)
+		x.conf.SSLMode.Value = config.Require // needs no roots
 		return err
 	}
 	if workspaceErr != nil {
 		return workspaceErr
 	}
-	certFile := x.Settings.Env("SSL_CERT_FILE")
+	certFile := x.Local.Env("SSL_CERT_FILE")
 	rootsSource := "the default"
 	if conf.SSLRootCert.Value != "" {
 		rootsSource = conf.SSLRootCert.Source.String()
@@ -191,10 +192,10 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 		r.add("workspace_roots", certFile, "SSL_CERT_FILE")
 	}
 	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
-		value, from := x.Settings.Env(name), name
+		value, from := x.Local.Env(name), name
 		if value == "" {
 			from = strings.ToLower(name)
-			value = x.Settings.Env(from)
+			value = x.Local.Env(from)
 		}
 		r.add(strings.ToLower(name), withoutUserinfo(value), from)
 	}
@@ -215,30 +216,20 @@ func withoutUserinfo(address string) string { return userinfo.ReplaceAllString(a
 // checkRuntimeDir opens the directory for locks and records of logins.
 func (x *run) checkRuntimeDir(_ context.Context, r *Result) error {
 	path, err := x.Local.RuntimeDir(x.conf)
-	x.noRuntimeDir = err != nil
 	if err != nil && !x.conf.RuntimeDir.Given() {
 		return warning{err}
+	}
+	if err != nil {
+		x.conf.RuntimeDir = config.Value[string]{} // the other checks do without it
 	}
 	r.Text = path
 	r.fact("path", path)
 	return err
 }
 
-// usable returns the configuration without what earlier checks found unusable.
-func (x *run) usable() config.Config {
-	conf := x.conf
-	if x.noRuntimeDir {
-		conf.RuntimeDir = config.Value[string]{}
-	}
-	if x.blocked[Database] == Trust {
-		conf.SSLMode.Value = config.Require
-	}
-	return conf
-}
-
 // checkCache describes the token store in use.
 func (x *run) checkCache(_ context.Context, r *Result) error {
-	store, notes, err := x.Local.TokenStore(x.usable())
+	store, notes, err := x.Local.TokenStore(x.conf)
 	if err != nil {
 		return err
 	}
@@ -281,7 +272,7 @@ func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 		return warning{err}
 	}
 	if err != nil {
-		r.Text, _ = x.explain(err)
+		r.Text, _ = x.Observer.Explain(err, x.conf)
 	}
 	return nil
 }
@@ -361,7 +352,7 @@ func (x *run) output(ctx context.Context, found process.Command) string {
 	cmd := exec.CommandContext(ctx, found.Path)
 	cmd.Args, cmd.Dir, cmd.WaitDelay = found.Argv, os.TempDir(), time.Second
 	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
-		if v := x.Settings.Env(name); v != "" {
+		if v := x.Local.Env(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptrace"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +23,7 @@ import (
 
 // checkSecret resolves who signs in, and reads their secret or login.
 func (x *run) checkSecret(ctx context.Context, r *Result) error {
-	conf := x.usable()
+	conf := x.conf
 	conf.Cache.Value = config.CacheOff
 	var err error
 	if x.conn, err = x.Connector.Connect(conf); err != nil {
@@ -60,14 +62,10 @@ func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
 	if x.conf.Secret.Kind != config.SecretInKeychain || id.Type != auth.AuthBrowser && id.Type != auth.AuthM2M {
 		return
 	}
-	stored := x.Local.Stored(ctx, x.usable(), id)
+	stored := x.Local.Stored(ctx, x.conf, id)
 	r.fact("store", stored.Store)
 	r.fact("path", stored.Path)
-	from := ", from the keychain"
-	if stored.Path != "" {
-		from = ", from the file " + stored.Path
-	}
-	r.Text += from
+	r.Text += ", from the " + strings.TrimSpace(stored.Store+" "+stored.Path)
 	switch left := stored.Expires.Sub(x.Now()); {
 	case !stored.Known: // only the workspace knows when a login ends
 	case stored.Expires.IsZero():
@@ -127,7 +125,7 @@ func (x *run) describePeer(r *Result, p pglogin.Peer, err error) {
 	r.fact("issuer", p.Issuer)
 	r.fact("certificate_ends", timestamp(p.NotAfter))
 	if err != nil && p.Issuer != "" {
-		if text, _ := x.explain(err); !strings.Contains(text, p.Issuer) {
+		if text, _ := x.Observer.Explain(err, x.conf); !strings.Contains(text, p.Issuer) {
 			r.Text = text + " (signed by " + p.Issuer + ")"
 		}
 	}
@@ -147,8 +145,8 @@ func certificate(p pglogin.Peer) (text string) {
 	return text
 }
 
-// How far the clocks may be apart. The lifetime of a token is computed from both,
-// and is at least 5 minutes: beyond that, a new token may seem to have expired.
+// How far the clocks may be apart. A token lives for at least 5 minutes: beyond that, a
+// new one may seem to have expired.
 const (
 	maxSkew  = time.Minute
 	failSkew = 5 * time.Minute
@@ -195,10 +193,10 @@ func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) {
 		return x.conn.Workspace.Me(ctx, x.bearer.Value)
 	})
-	switch {
-	case err != nil && x.conf.User.Value != "":
+	if err != nil && x.conf.User.Value != "" {
 		return warning{err}
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	r.fact("user_name", me.UserName)
@@ -234,43 +232,36 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 		"pooled_host": e.PooledHost, "branch_state": b.State, "disabled": fmt.Sprint(e.Disabled)} {
 		r.fact(name, value)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case b.Archived:
-		// The login restores it, in more time than a wake (Neon documentation, "Branch
-		// archiving").
+	}
+	if b.Archived { // the login restores it, in more time than a wake (Neon documentation, "Branch archiving")
 		return warning{&problem{fmt.Sprintf("the branch of %s, %s, is archived", e.Name, b.Name),
 			"allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"}}
 	}
-	r.Text = fmt.Sprintf("%s is %s", e.Name, e.State)
-	if b.State != "" {
-		r.Text += ", its branch " + b.State
-	}
-	for _, h := range [][2]string{{"host", e.Host}, {"read-only host", e.ReadOnlyHost}, {"pooled host", e.PooledHost}} {
-		if h[1] != "" {
-			r.Text += ", " + h[0] + " " + h[1]
+	r.Text = e.Name + " is " + e.State
+	for _, part := range [][2]string{{"its branch", b.State}, {"host", e.Host}, {"read-only host", e.ReadOnlyHost}, {"pooled host", e.PooledHost}} {
+		if part[1] != "" {
+			r.Text += ", " + part[0] + " " + part[1]
 		}
 	}
 	return nil
 }
 
 // branch returns the branch of an endpoint; zero if it cannot be listed.
-func (x *run) branch(ctx context.Context, endpoint string) exchange.Branch {
+func (x *run) branch(ctx context.Context, endpoint string) (b exchange.Branch) {
 	project, branch, _ := config.SplitEndpoint(endpoint)
 	if x.conf.Instance.Value != "" || branch == "" {
-		return exchange.Branch{}
+		return b
 	}
 	list, err := x.conn.Workspace.Branches(ctx, x.bearer.Value, "projects/"+project)
 	if err != nil {
 		x.Observer.Note("the branches of " + project + " cannot be listed: " + err.Error())
 	}
-	for _, b := range list {
-		if b.Name[strings.LastIndexByte(b.Name, '/')+1:] == branch {
-			return b
-		}
+	if i := slices.IndexFunc(list, func(b exchange.Branch) bool { return path.Base(b.Name) == branch }); i >= 0 {
+		return list[i]
 	}
-	return exchange.Branch{}
+	return b
 }
 
 // checkDatabaseHost compares the target's host with the configured one. An option
