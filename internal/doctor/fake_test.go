@@ -35,7 +35,6 @@ type fakeWorld struct {
 	skew                                       time.Duration
 	tokenErr, meErr, targetErr, branchErr      error
 	hostErr, probeErr, credentialErr, loginErr error
-	userName                                   string // of the login that is stored; empty: a secret
 	stored                                     Stored
 	endpoint                                   exchange.Endpoint
 	branch                                     exchange.Branch
@@ -106,15 +105,11 @@ func (w *fakeWorld) called(name string, err error) error {
 }
 
 func (w *fakeWorld) Resolve(options map[string][]string, change func(*config.Input) error) (config.Config, error) {
-	in := config.Input{Options: options, Environ: w.environ, Dir: "/", Profiles: w.Profiles}
+	in := config.Input{Options: options, Environ: w.environ, Dir: "/", Profiles: func() (*config.Profiles, error) { return nil, nil }}
 	if err := change(&in); err != nil {
 		return config.Config{}, err
 	}
 	return config.Resolve(in)
-}
-
-func (w *fakeWorld) Profiles() (*config.Profiles, error) {
-	return config.ParseProfiles("F", []byte("[half]\nhost = w.example\n"))
 }
 
 func (w *fakeWorld) Env(name string) string                   { return w.environ[name] }
@@ -125,11 +120,7 @@ func (w *fakeWorld) TokenStore(config.Config) (string, []string, error) {
 }
 func (w *fakeWorld) KeychainState(context.Context, config.Config) error { return w.keychainErr }
 
-func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) Stored {
-	s := w.stored
-	s.Known = s.Known && w.userName == ""
-	return s
-}
+func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) Stored { return w.stored }
 
 func (w *fakeWorld) SSLRootCert(conf config.Config) (string, error) {
 	return "/roots.pem", readable(conf.SSLRootCert.Value)
@@ -161,8 +152,8 @@ func (w *fakeWorld) Proxy() string { return "" }
 
 func (w *fakeWorld) Do(_ context.Context, use func(auth.Source, auth.Identity) error) error {
 	id := auth.Identity{Type: auth.AuthM2M, Principal: clientID, User: clientID}
-	if w.userName != "" || w.environ["DATABRICKS_CLIENT_ID"] == "" {
-		id = auth.Identity{Type: auth.AuthBrowser, Principal: w.userName, User: w.userName}
+	if w.environ["DATABRICKS_CLIENT_ID"] == "" {
+		id = auth.Identity{Type: auth.AuthBrowser}
 	}
 	return use(w, id)
 }

@@ -139,17 +139,13 @@ func (w *fakeWorld) Warn(text string) { w.warnings = append(w.warnings, text) }
 func (w *fakeWorld) rotate(t *testing.T, change func(*Rotation)) (result Result, dead bool, err error) {
 	t.Helper()
 	w.steps, w.warnings = nil, nil
-	r := Rotation{Store: w, API: w, Observer: w, Now: func() time.Time { return w.now },
-		Host: "w.example", ClientID: clientID, Timeout: 2 * time.Second}
+	r := Rotation{Store: w, API: w, Observer: w, Now: func() time.Time { return w.now }, Host: "w.example", ClientID: clientID, Timeout: 2 * time.Second}
 	if change != nil {
 		change(&r)
 	}
 	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case killed:
-			dead = true
-		default:
+		p := recover()
+		if dead = p == any(killed{}); p != nil && !dead {
 			panic(p)
 		}
 	}()
