@@ -33,14 +33,9 @@ func TestToolsPage(t *testing.T) {
 	for f := range named {
 		t.Errorf("there is no format %s", f)
 	}
-	shown := regexp.MustCompile("`Test…/([^`]+)`").FindAllStringSubmatch(doc, -1)
-	if len(shown) < 10 {
-		t.Errorf("%d tests are named", len(shown))
-	}
-	for _, m := range shown {
+	for _, m := range regexp.MustCompile("`Test…/([^`]+)`").FindAllStringSubmatch(doc, -1) {
 		if !strings.Contains(tests, `t.Run("`+m[1]+`",`) {
 			t.Errorf("there is no test %q", m[1])
 		}
 	}
-	read("../../test/e2e/testdata/script/gui_environment.txtar")
 }
