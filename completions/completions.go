@@ -3,36 +3,27 @@
 // scripts/generate; packages install the very files that are embedded here.
 package completions
 
-import _ "embed" // for the scripts
+import "embed"
 
-var (
-	//go:embed lakebase-exec.bash
-	execBash string
-	//go:embed lakebase-credential-helper.bash
-	helperBash string
-	//go:embed _lakebase-exec
-	execZsh string
-	//go:embed _lakebase-credential-helper
-	helperZsh string
-	//go:embed lakebase-exec.fish
-	execFish string
-	//go:embed lakebase-credential-helper.fish
-	helperFish string
-)
+//go:embed lakebase-* _lakebase-*
+var scripts embed.FS
 
-// Shells are those that there is a script for.
+// files are the names of the scripts of each shell, around a program's name.
+var files = map[string][2]string{"bash": {"", ".bash"}, "zsh": {"_", ""}, "fish": {"", ".fish"}}
+
+// Shells returns the shells that there is a script for.
 func Shells() []string { return []string{"bash", "zsh", "fish"} }
 
-// Script is what a shell has to source to complete both programs; empty for
+// Script returns what a shell has to source to complete both programs; empty for
 // a shell that is not among Shells.
-func Script(shell string) string {
-	switch shell {
-	case "bash":
-		return execBash + "\n" + helperBash
-	case "zsh":
-		return execZsh + "\n" + helperZsh
-	case "fish":
-		return execFish + "\n" + helperFish
+func Script(shell string) (text string) {
+	name, ok := files[shell]
+	if !ok {
+		return ""
 	}
-	return ""
+	for _, program := range []string{"lakebase-exec", "lakebase-credential-helper"} {
+		script, _ := scripts.ReadFile(name[0] + program + name[1]) // embedded
+		text += string(script) + "\n"
+	}
+	return text
 }

@@ -124,10 +124,9 @@ func (e *Environment) SecretFiles() secretfile.Store {
 	return secretfile.Store{Dir: filepath.Join(e.configDir(), "lakebase", "secrets")}
 }
 
-// Databricks reads the Databricks tools' profiles. They decide where a secret is sent, so
-// a file that others can write is rejected. Errors: *securefile.Error, *config.Error.
+// Databricks reads the Databricks tools' profiles. Errors: *securefile.Error, *config.Error.
 func (e *Environment) Databricks() (*config.DatabricksFile, error) {
-	data, err := securefile.ReadProfile(e.DatabricksPath())
+	data, err := readProfiles(e.DatabricksPath(), "DATABRICKS_CONFIG_FILE")
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +135,7 @@ func (e *Environment) Databricks() (*config.DatabricksFile, error) {
 
 // Profiles reads the profiles file; nil if there is none.
 func (e *Environment) Profiles() (*config.Profiles, error) {
-	data, err := securefile.ReadProfile(e.ProfilesPath())
+	data, err := readProfiles(e.ProfilesPath(), "LAKEBASE_CONFIG_FILE")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -144,6 +143,16 @@ func (e *Environment) Profiles() (*config.Profiles, error) {
 		return nil, err
 	}
 	return config.ParseProfiles(e.ProfilesPath(), data)
+}
+
+// readProfiles reads a file that decides where a secret is sent, so that one that others
+// can write is rejected. variable names another file.
+func readProfiles(path, variable string) ([]byte, error) {
+	data, err := securefile.ReadProfile(path)
+	if e, ok := errors.AsType[*securefile.Error](err); ok && e.Err == nil && e.Advice == "" {
+		e.Advice = "name a regular file with " + variable
+	}
+	return data, err
 }
 
 // SearchPath returns where the command is looked for: PATH, or the system's default

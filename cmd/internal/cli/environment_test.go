@@ -88,14 +88,9 @@ func TestProfiles(t *testing.T) {
 	if got, err := p.Profiles(); err != nil || !got.Has("prod") {
 		t.Errorf("%v, %v", got, err)
 	}
-	if runtime.GOOS == "windows" {
-		return
-	}
-	if err := os.Chmod(path, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Profiles(); ExitCode(err) != ExitUsage {
-		t.Errorf("a file that others can write: %v", err)
+	_, err := newEnvironment("LAKEBASE_CONFIG_FILE=" + filepath.Dir(path)).Profiles()
+	if _, hint := Describe(err, config.Config{}); ExitCode(err) != ExitUsage || hint != "name a regular file with LAKEBASE_CONFIG_FILE" {
+		t.Errorf("a directory: got %v, hint %q", err, hint)
 	}
 }
 

@@ -227,17 +227,6 @@ func dashes(name string) string {
 // WantsJSON reports whether args ask for --log-format json. It is needed before
 // they are parsed: errors in them are logged in that format too.
 func WantsJSON(args []string) bool {
-	for i, a := range args {
-		if a == "--" {
-			return false
-		}
-		name, value, joined := strings.Cut(a, "=")
-		if !joined && i+1 < len(args) {
-			value = args[i+1]
-		}
-		if (name == "--log-format" || name == "-log-format") && value == "json" {
-			return true
-		}
-	}
-	return false
+	line := strings.NewReplacer("=", " ", "--", "-").Replace(" " + strings.Join(args, " ") + " ")
+	return strings.Contains(line, " -log-format json ")
 }

@@ -3,8 +3,13 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"os"
+	"os/signal"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -14,62 +19,169 @@ import (
 func TestLogger_Redacts(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		var out bytes.Buffer
-		s := NewLogger("prog", &out, config.LogVerbose, asJSON)
+		l := NewLogger("prog", &out, config.LogVerbose, asJSON)
 		const secret = "dose0123456789abcdef0123456789abcdef"
-		s.Error(secret+" is no option", "try "+secret)
-		s.Warn("a %s", secret)
-		s.Hint("b %s", secret)
-		s.Note("c %s", secret)
-		s.Progress(secret)
-		if strings.Contains(out.String(), secret[:12]) || strings.Count(out.String(), "[redacted]") != 6 {
-			t.Errorf("%s", out.String())
+		l.Error(secret+" is no option", "try "+secret)
+		l.Warn("a %s", secret)
+		l.Note("c %s", secret)
+		l.Progress(secret)
+		if strings.Contains(out.String(), secret[:12]) || strings.Count(out.String(), "[redacted]") != 5 {
+			t.Errorf("JSON %v: got %s", asJSON, out.String())
 		}
 	}
 }
 
 func TestLogger_Levels(t *testing.T) {
-	all := func(level string) string {
-		var b bytes.Buffer
-		s := NewLogger("prog", &b, level, false)
-		s.Error("e\nx", "h")
-		s.Warn("w %d", 1)
-		s.Note("n %d", 2)
-		s.Progress("p")
-		return b.String()
-	}
 	for level, want := range map[string]string{
 		config.LogQuiet:   "prog: error: e\\x0Ax\n",
 		config.LogNormal:  "prog: error: e\\x0Ax\nprog: hint: h\nprog: warning: w 1\nprog: p\n",
 		config.LogVerbose: "prog: error: e\\x0Ax\nprog: hint: h\nprog: warning: w 1\nprog: note: n 2\nprog: p\n",
 	} {
-		if got := all(level); got != want {
-			t.Errorf("%s: %q", level, got)
+		var out bytes.Buffer
+		l := NewLogger("prog", &out, level, false)
+		l.Error("e\nx", "h")
+		l.Warn("w %d", 1)
+		l.Note("n %d", 2)
+		l.Progress("p")
+		if got := out.String(); got != want {
+			t.Errorf("%s: got %q, want %q", level, got, want)
 		}
-	}
-	var b bytes.Buffer
-	NewLogger("prog", &b, config.LogNormal, false).Error("e", "")
-	if b.String() != "prog: error: e\n" {
-		t.Errorf("without a hint: %q", b.String())
 	}
 }
 
 func TestLogger_JSON(t *testing.T) {
-	var b bytes.Buffer
-	s := NewLogger("prog", &b, config.LogNormal, true)
-	s.Error("e\x1b \"q\"", "h")
-	s.Progress("p")
-	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	if len(lines) != 3 {
-		t.Fatalf("%q", b.String())
-	}
-	for i, want := range []map[string]string{{"level": "error", "message": `e\x1B "q"`}, {"level": "hint", "message": "h"}, {"level": "progress", "message": "p"}} {
+	var out bytes.Buffer
+	l := NewLogger("prog", &out, config.LogNormal, true)
+	l.Error("e\x1b \"q\"", "h")
+	l.Progress("p")
+	lines := json.NewDecoder(&out)
+	for _, want := range [][2]string{{"error", `e\x1B "q"`}, {"hint", "h"}, {"progress", "p"}} {
 		var got map[string]string
-		err := json.Unmarshal([]byte(lines[i]), &got)
+		err := lines.Decode(&got)
 		if at, bad := time.Parse(time.RFC3339, got["time"]); bad != nil || time.Since(at) > time.Hour {
-			t.Errorf("the time of %s: %v", lines[i], bad)
+			t.Errorf("got the time %q: %v", got["time"], bad)
 		}
-		if err != nil || got["program"] != "prog" || got["level"] != want["level"] || got["message"] != want["message"] {
-			t.Errorf("%s: %v", lines[i], err)
+		if err != nil || got["program"] != "prog" || got["level"] != want[0] || got["message"] != want[1] {
+			t.Errorf("got %v, %v, want %q", got, err, want)
 		}
 	}
+}
+
+// screen is a writer that can be read while it is written to.
+type screen struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+// The goroutine of os/signal starts here, and so in no bubble of synctest.
+func init() { signal.Notify(make(chan os.Signal, 1), os.Interrupt) }
+
+// Off a terminal, a stage is one line once the run takes long, unless it is short itself.
+func TestProgress_Lines(t *testing.T) {
+	type stage struct {
+		status string
+		lasts  time.Duration
+	}
+	long := []stage{{"signing in", 10 * time.Second}}
+	for _, c := range []struct {
+		name     string
+		level    string
+		json     bool
+		terminal bool
+		stages   []stage
+		want     string
+	}{
+		{"long", config.LogNormal, false, false, []stage{{"signing in", time.Minute}, {"waiting", time.Minute}}, "prog: signing in\nprog: waiting\n"},
+		{"quick stages", config.LogNormal, false, false, []stage{{"signing in", 3 * time.Second}, {"looking", minStage / 2}, {"waiting", 2 * minStage}, {"reading", minStage / 2}}, "prog: signing in\nprog: waiting\n"},
+		{"quick run", config.LogNormal, false, false, []stage{{"signing in", showAfter - time.Millisecond}}, ""},
+		{"quick run on a terminal", config.LogNormal, false, true, []stage{{"signing in", showAfter - time.Millisecond}}, ""},
+		{"quiet", config.LogQuiet, false, true, long, ""},
+		{"no stage", config.LogNormal, false, true, []stage{{"", 10 * time.Second}}, ""},
+		{"JSON", config.LogNormal, true, true, long, `"level":"progress","message":"signing in","program":"prog"}` + "\n"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out screen
+			p := newProgress(NewLogger("prog", &out, c.level, c.json), c.terminal)
+			for _, s := range c.stages {
+				if s.status != "" {
+					p.SetStatus(s.status)
+				}
+				time.Sleep(s.lasts)
+			}
+			p.Stop()
+			if got := out.b.String(); !strings.HasSuffix(got, c.want) || !c.json && got != c.want {
+				t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+			}
+		})
+	}
+}
+
+// A frame is safe and never wraps, also after the terminal has become narrower.
+func TestProgress_FitsTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out screen
+		p := newProgress(NewLogger("prog", &out, config.LogNormal, false), true)
+		begin := time.Now()
+		p.width = func() int {
+			if time.Since(begin) > showAfter+time.Second {
+				return 12
+			}
+			return 60
+		}
+		p.SetStatus("waiting\x1b[31m")
+		p.SetDetail("no\nanswer " + strings.Repeat("x", 40))
+		time.Sleep(showAfter + 2*time.Second)
+		p.Stop()
+		got, widths := out.b.String(), map[int]bool{}
+		for _, frame := range strings.Split(got, "\r") {
+			widths[len([]rune(strings.TrimSuffix(frame, "\x1b[K")))] = true
+		}
+		if !widths[59] || !widths[11] || len(widths) != 3 { // and the empty line at the end
+			t.Errorf("got widths %v, want 0, 11 and 59", widths)
+		}
+		if !strings.Contains(got, `prog: waiting\x1B[31m (2 s, no\x0Aanswer xxx`) || strings.Contains(got, "\n") || !strings.HasSuffix(got, clearLine) {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestCanRedraw(t *testing.T) {
+	for env, want := range map[string]bool{
+		"TERM=xterm LANG=de_DE.UTF-8":            true,
+		"TERM=xterm LC_CTYPE=C.utf8 LANG=C":      true,
+		"TERM=xterm LANG=en_US.UTF-8 NO_COLOR=1": true,
+		"TERM=dumb LANG=de_DE.UTF-8":             false,
+		"TERM=xterm":                             false,
+		"LANG=C.UTF-8":                           false,
+		"TERM=xterm LC_ALL=C LANG=de_DE.UTF-8":   false,
+		"TERM=xterm LANG=de_DE.ISO-8859-1":       false,
+	} {
+		if got := canRedraw("linux", newEnvironment(strings.Fields(env)...).Env); got != want {
+			t.Errorf("%s: got %v, want %v", env, got, want)
+		}
+	}
+}
+
+// Failed logins are logged at most once a minute, with the last peer.
+func TestFailedLogins_BoundedRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		f := failedLogins{log: NewLogger("prog", &out, config.LogNormal, false)}
+		for range 200 {
+			f.add("127.0.0.1:5555", errors.New("password authentication failed"))
+		}
+		time.Sleep(failedLoginsInterval)
+		f.add("10.0.0.7:1", errors.New("password authentication failed"))
+		const want = "prog: warning: proxy: login from 127.0.0.1:5555 failed: password authentication failed\n" +
+			"prog: warning: proxy: login from 10.0.0.7:1 failed: password authentication failed (and 199 others since "
+		if got := out.String(); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 2 {
+			t.Errorf("got %q, want %q…", got, want)
+		}
+	})
 }
