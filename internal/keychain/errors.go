@@ -24,8 +24,6 @@ var (
 	ErrTimeout = errors.New("the keychain did not respond in time")
 	// ErrTooBig means that the item or its account is longer than all platforms allow.
 	ErrTooBig = errors.New("too long for the keychain")
-	// ErrNoList means that the platform's keychain is not searched for items.
-	ErrNoList = errors.New("the keychain cannot list its items")
 	ErrFailed = errors.New("the keychain failed")
 )
 

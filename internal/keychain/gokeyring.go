@@ -4,6 +4,7 @@ package keychain
 
 import (
 	"context"
+	"errors"
 
 	"github.com/zalando/go-keyring"
 
@@ -31,7 +32,7 @@ func (goKeyring) set(_ context.Context, account string, secret credential.Secret
 	return classify(keyring.Set(Service, account, secret.Reveal()))
 }
 
-func (goKeyring) list() ([]string, error) { return nil, fail(ErrNoList, "") }
+func (goKeyring) list() ([]string, error) { return nil, errors.ErrUnsupported }
 
 func (goKeyring) remove(_ context.Context, account string) error {
 	return classify(keyring.Delete(Service, account))

@@ -52,7 +52,7 @@ type backend interface {
 	get(ctx context.Context, account string, prompt bool) (credential.Secret, error)
 	set(ctx context.Context, account string, secret credential.Secret, prompt bool) error
 	remove(ctx context.Context, account string) error
-	list() ([]string, error) // ErrNoList if the platform cannot
+	list() ([]string, error) // an error if the platform cannot
 }
 
 // Keychain accesses the items of Service. It is safe for concurrent use.
@@ -130,7 +130,7 @@ func (k *Keychain) Delete(ctx context.Context, account string) error {
 }
 
 // Accounts searches the keychain for the items of Service and returns their accounts,
-// in no order. Where that is not possible the error is ErrNoList. It shows no dialog.
+// in no order, or an error where that is not possible. It shows no dialog.
 func (k *Keychain) Accounts(ctx context.Context) ([]string, error) {
 	return call(ctx, k.timeout, IndexAccount, func(context.Context) ([]string, error) { return k.backend.list() })
 }
@@ -159,39 +159,17 @@ func call[T any](ctx context.Context, timeout time.Duration, account string, do 
 	}
 	done := make(chan result[T], 1)
 	go func() {
-		r := result[T]{err: fail(ErrFailed, "the keychain library ended the goroutine")}
-		defer func() {
-			// go-keyring panics on D-Bus replies of an unexpected type.
-			if p := recover(); p != nil {
-				r = result[T]{err: panicError(p)}
-			}
-			done <- r
-		}()
+		// go-keyring panics on D-Bus replies of an unexpected type, and could quote them.
+		r := result[T]{err: fail(ErrFailed, "unexpected reply")}
+		defer func() { _ = recover(); done <- r }()
 		r.value, r.err = do(ctx)
 	}()
-	var r result[T]
 	select {
-	case r = <-done:
+	case r := <-done:
+		return r.value, wrapError(r.err, limit)
 	case <-ctx.Done():
-		select {
-		case r = <-done: // both happened: prefer the result
-		default:
-			r.err = ctx.Err()
-		}
+		return none, wrapError(ctx.Err(), limit)
 	}
-	if r.err != nil {
-		return none, wrapError(r.err, limit)
-	}
-	return r.value, nil
-}
-
-// panicError includes the text of a panic only if it is a runtime error, which
-// contains types, but no values.
-func panicError(p any) error {
-	if e, ok := p.(runtime.Error); ok {
-		return fail(ErrFailed, "unexpected reply: "+e.Error())
-	}
-	return fail(ErrFailed, "unexpected reply")
 }
 
 // checkAccount rejects names that a backend would misinterpret: on macOS go-keyring

@@ -24,8 +24,6 @@ type Dir struct {
 // that is ours and closed to others, in a parent where no one else can replace it.
 // Missing parents are created with mode 0700, except under /run, which belongs to
 // the system.
-//
-// Errors: one *Error for each candidate, wrapped.
 func OpenDir(candidates []string) (*Dir, error) {
 	var failed error
 	for _, c := range candidates {
@@ -130,8 +128,6 @@ func (d *Dir) Close() error { return d.root.Close() }
 
 // ReadFile reads a file of at most max bytes. One that is not regular (a symbolic
 // link included), not ours, or accessible by others is rejected.
-//
-// Errors: *Error, which is also fs.ErrNotExist if there is no file.
 func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	path := filepath.Join(d.path, name)
 	fi, err := d.root.Lstat(name) // os.Root would follow a link to another of our files

@@ -7,18 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-// runLock matches the name of a run's lock. The directory of the run is called as the
-// part in parentheses; it exists only while the lock does. The runtime directory may be
-// a service's own, with other files in it.
-var runLock = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.(run-[a-z2-7]{8})\.lock$`) })
-
+// runLockName is the name of the lock of a run's directory, which exists only while the
+// lock does. The runtime directory may be a service's own, with other files in it.
 func runLockName(name string) string { return "." + name + ".lock" }
 
 // RunDir is a directory of one run inside the runtime directory. It is locked while
@@ -30,7 +25,7 @@ type RunDir struct {
 	unlock func()
 }
 
-// NewRunDir creates a directory for this run in d. Errors: *Error.
+// NewRunDir creates a directory for this run in d.
 func (d *Dir) NewRunDir() (*RunDir, error) {
 	parent, err := d.root.OpenRoot(".")
 	if err != nil {
@@ -81,20 +76,17 @@ func removeRun(parent *os.Root, name string, unlock func()) error {
 
 // SweepRunDirs removes the directories of runs that were killed, and returns their
 // number. It never removes one whose run still exists or that is not a run's, and follows
-// no link. Errors: the system's; what could not be removed is left for the next sweep.
+// no link. What could not be removed is left for the next sweep.
 func (d *Dir) SweepRunDirs() (removed int, err error) {
-	entries, err := fs.ReadDir(d.root.FS(), ".")
+	locks, err := fs.Glob(d.root.FS(), runLockName("run-????????"))
 	failed := []error{err}
-	for _, e := range entries {
-		match := runLock().FindStringSubmatch(e.Name())
-		if match == nil {
+	for _, lock := range locks {
+		if info, err := d.root.Lstat(lock); err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
 			continue
 		}
-		if info, err := e.Info(); err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
-			continue
-		}
-		if unlock, ok, err := filelock.TryLock(filepath.Join(d.path, e.Name())); ok && err == nil {
-			failed = append(failed, removeRun(d.root, match[1], unlock))
+		if unlock, ok, err := filelock.TryLock(filepath.Join(d.path, lock)); ok && err == nil {
+			name := strings.TrimSuffix(strings.TrimPrefix(lock, "."), ".lock")
+			failed = append(failed, removeRun(d.root, name, unlock))
 			removed++
 		}
 	}

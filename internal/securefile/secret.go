@@ -31,9 +31,6 @@ const secretMounts = "/run/secrets"
 // on a read-only tmpfs, or below CredentialsDir or /run/secrets. White space at
 // both ends is removed, and a byte order mark; the rest must be a secret as
 // credential.ParseSecret takes it.
-//
-// Errors: *Error, which is also fs.ErrNotExist if there is no file. None contains
-// the file's content.
 func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	data, err := read(path, maxSecret, func(f *os.File, m meta) error {
 		err := m.checkSecret(path, os.Geteuid())

@@ -2,7 +2,8 @@
 // secrets are sent: secret files, profiles, and the runtime directory with its locks
 // and caches. Owner and mode are checked on the opened descriptor, never on a name
 // that could refer to another file a moment later. It never loosens a file's mode,
-// never blocks on a FIFO, and never puts a file's content into an error.
+// never blocks on a FIFO, and never puts a file's content into an error. Every error is
+// or wraps an *Error; it is also fs.ErrNotExist if there is no file.
 //
 // On Windows, where modes mean nothing, the owner is checked, and new files get an
 // access list for their owner alone (not run there yet).
@@ -177,7 +178,6 @@ func (m meta) wrongOwner(path string, uid int) error {
 // OpenRegular opens a regular file whose owner and mode are not checked, such as
 // one of the platform that runs us. It does not block on a FIFO, and follows symbolic
 // links: a Kubernetes secret is a link to ..data/NAME, and dotfiles often are links.
-// Errors: *Error.
 func OpenRegular(path string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(path, flag|nonblock, 0)
 	if err != nil {
@@ -237,8 +237,6 @@ const maxProfile = 1 << 20
 // ReadProfile reads a configuration file: regular, at most maxProfile bytes, owned
 // by us or root, and writable by no one else, as it decides where a secret is
 // sent. Others may read it.
-//
-// Errors: *Error, which is also fs.ErrNotExist if there is no file.
 func ReadProfile(path string) ([]byte, error) {
 	return read(path, maxProfile, func(_ *os.File, m meta) error { return m.checkTrusted(path, os.Geteuid()) })
 }

@@ -18,8 +18,6 @@ import (
 // mode is 0600. If path is a symbolic link, its target, which must exist, is replaced.
 // Missing directories are made with mode 0700. The file survives a crash of the machine,
 // if the file system can do that.
-//
-// Errors: *Error.
 func WriteFile(path string, data []byte) error {
 	target, err := makeTarget(path)
 	if err != nil {
@@ -58,8 +56,6 @@ var errChanged = errors.New("another program keeps changing it")
 // meanwhile. If a program that does not take the lock changes the file in between,
 // UpdateFile reads it again. If change returns nil, the file is not written. Reading
 // has the rules of ReadProfile, writing those of WriteFile.
-//
-// Errors: *Error, and those of change.
 func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byte, error)) error {
 	target, err := makeTarget(path)
 	if err != nil {
@@ -109,7 +105,7 @@ func lockPath(path string) string {
 }
 
 // CheckWritable returns why WriteFile could not write a file of this size. It writes a
-// temporary file and removes it. Errors: *Error.
+// temporary file and removes it.
 func CheckWritable(path string, size int) error {
 	target, err := makeTarget(path)
 	if err != nil {
@@ -125,7 +121,7 @@ func CheckWritable(path string, size int) error {
 var errChecked = errors.New("only a check")
 
 // ReplaceFile is WriteFile for a file that is rewritten often: it makes no
-// directories, follows no symbolic link, and does not sync. Errors: *Error.
+// directories, follows no symbolic link, and does not sync.
 func ReplaceFile(path string, data []byte) error { return replacePath(path, data, false, nil) }
 
 // replacePath calls check, unless it is nil, immediately before the rename.
