@@ -133,14 +133,12 @@ func (x *jobShell) sessionProcesses() (pids []int) {
 	return pids
 }
 
-// runDirectories returns the run directories, complete or not.
+// runDirectories returns the run directories.
 func (x *jobShell) runDirectories() []string {
 	x.t.Helper()
-	var found []string
-	for _, pattern := range []string{"run-*", "new-*"} {
-		list, err := filepath.Glob(filepath.Join(x.run, "*", pattern))
-		must(x.t, err)
-		found = append(found, list...)
+	found, err := filepath.Glob(filepath.Join(x.run, "*", "run-*"))
+	if err != nil {
+		x.t.Fatal(err)
 	}
 	return found
 }
