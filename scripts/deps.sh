@@ -57,7 +57,9 @@ present() {
   case $1 in
     go) new_go ;;
     postgres) postgres_server ;;
-    psycopg2) /usr/bin/python3 -c 'import psycopg2' 2>/dev/null ;;
+    python:*) /usr/bin/python3 -c "import ${1#*:}" 2>/dev/null ;;
+    ruby-pg) ruby -e 'require "pg"' 2>/dev/null ;;
+    php-pgsql) php -r 'exit(function_exists("pg_connect") ? 0 : 1);' 2>/dev/null ;;
     bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;
     aws) [ -x /usr/bin/aws ] ;;
     pgjdbc) [ -e /usr/share/java/postgresql.jar ] ;;
@@ -105,7 +107,8 @@ package() {
     apt-get:postgres | apt-get:pgbench) echo postgresql ;;
     apt-get:psql | apt-get:pg_dump | apt-get:pg_restore) echo postgresql-client ;;
     apt-get:secret-tool) echo libsecret-tools ;;
-    apt-get:psycopg2) echo python3-psycopg2 ;;
+    apt-get:python:* | dnf:python:*) echo "python3-${2#*:}" ;;
+    apt-get:php-pgsql) echo php-cli php-pgsql ;;
     apt-get:cc) echo gcc libc6-dev ;;
     apt-get:node) echo nodejs ;;
     apt-get:man) echo man-db ;;
@@ -120,7 +123,8 @@ package() {
     dnf:pgbench) echo postgresql-contrib ;;
     dnf:dbus-daemon) echo dbus-daemon ;;
     dnf:secret-tool) echo libsecret ;;
-    dnf:psycopg2) echo python3-psycopg2 ;;
+    dnf:ruby-pg) echo rubygem-pg ;;
+    dnf:php-pgsql) echo php-cli php-pgsql ;;
     dnf:cc) echo gcc glibc-devel ;;
     dnf:ps) echo procps-ng ;;
     dnf:node | dnf:npm) echo nodejs-npm ;;
@@ -128,14 +132,14 @@ package() {
     apk:psql | apk:pg_dump | apk:pg_restore) echo postgresql-client ;;
     apk:pgbench) echo postgresql-contrib ;;
     apk:secret-tool) echo libsecret ;;
-    apk:psycopg2) echo py3-psycopg2 ;;
+    apk:python:*) echo "py3-${2#*:}" ;;
     apk:cc) echo gcc musl-dev ;;
     apk:node) echo nodejs ;;
     apk:ps) echo procps ;;
     pacman:postgres | pacman:pgbench) echo postgresql ;;
     pacman:psql | pacman:pg_dump | pacman:pg_restore) echo postgresql-libs ;;
     pacman:secret-tool) echo libsecret ;;
-    pacman:psycopg2) echo python-psycopg2 ;;
+    pacman:python:*) echo "python-${2#*:}" ;;
     pacman:cc) echo gcc ;;
     pacman:node) echo nodejs ;;
     pacman:ps) echo procps-ng ;;

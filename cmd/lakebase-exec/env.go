@@ -96,7 +96,7 @@ func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
 	if mode != config.RefreshOff && t.Uses("expires_at") != "" {
 		return "{expires_at} cannot be used with --refresh " + mode + ": the token is refreshed", "leave it out of the template"
 	}
-	if name := t.Uses("password", "url", "jdbc_url"); mode == config.RefreshPassfile && name != "" {
+	if name := t.Uses("password", "url", "jdbc_url", "node_url"); mode == config.RefreshPassfile && name != "" {
 		return "{" + name + "} contains the password, which --refresh passfile updates only in its file", "use {url_nopassword}, or --refresh proxy"
 	}
 	return "", ""

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -160,14 +159,11 @@ func (j *job) warn() {
 	}
 }
 
-// reusesPassword reports whether a command is one of PostgreSQL's programs that open
-// parallel connections, in the course of their work, with the password that they began
-// with (PostgreSQL, src/bin/pg_dump/pg_backup_db.c and src/fe_utils/parallel_slot.c).
+// reusesPassword reports whether a command is a parallel pg_restore, which connects
+// again with its first password (PostgreSQL, src/bin/pg_dump/pg_backup_db.c).
 func reusesPassword(argv []string) bool {
-	const jobs = `(^| )(-[A-Za-z]*j ?|--jobs[= ])([2-9]|[1-9][0-9])`
-	parallel, _ := regexp.MatchString(jobs, strings.Join(argv[1:], " "))
-	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
-	return parallel && slices.Contains([]string{"pg_restore", "pg_dump", "vacuumdb", "reindexdb"}, name)
+	return strings.TrimSuffix(filepath.Base(argv[0]), ".exe") == "pg_restore" &&
+		slices.ContainsFunc(argv[1:], func(a string) bool { return strings.HasPrefix(a, "-j") || strings.HasPrefix(a, "--jobs") })
 }
 
 // prepare does everything that precedes the command. It finds errors in the options,

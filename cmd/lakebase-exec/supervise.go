@@ -242,7 +242,7 @@ func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 // names a socket works with all clients.
 func (s *supervisedJob) needsTCP() bool {
 	for _, v := range s.vars {
-		if v.template.Uses("url", "url_nopassword", "jdbc_url") != "" || v.template.HostInAddress() {
+		if v.template.Uses("url", "url_nopassword", "jdbc_url", "node_url") != "" || v.template.HostInAddress() {
 			return true
 		}
 	}

@@ -107,7 +107,7 @@ var settings = []Setting{
 	{Option: "url-var", Key: "url_var", Category: CategoryCommand, Many: true,
 		Value: "NAME", Usage: "set this variable to a connection URL"},
 	{Option: "set", Category: CategoryCommand, Many: true,
-		Value: "NAME=TEMPLATE", Usage: "set a variable, from {host} {port} {database} {user} {password} {url} {url_nopassword} {jdbc_url} {expires_at}"},
+		Value: "NAME=TEMPLATE", Usage: "set a variable, from {host} {port} {database} {user} {password} {url} {url_nopassword} {jdbc_url} {node_url} {expires_at}"},
 	{Option: "refresh", Env: []string{"LAKEBASE_REFRESH"}, Key: "refresh", Category: CategoryCommand,
 		Value: "MODE", Usage: "keep the token fresh while the command runs: off, passfile, proxy", Words: []string{RefreshOff, RefreshPassfile, RefreshProxy}, Default: RefreshOff},
 	{Option: "on-refresh", Category: CategoryCommand,

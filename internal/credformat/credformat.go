@@ -98,7 +98,17 @@ func (a Answer) URL(withPassword bool) string {
 	if withPassword {
 		user += ":" + escape(a.Password.Reveal())
 	}
-	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + a.query("sslmode", "sslrootcert")
+	return a.urlAs(user, "sslmode", "sslrootcert")
+}
+
+// nodeURL returns a URL for drivers that send the parameters they do not know to the
+// server, as postgres.js does with sslrootcert. They use their own root certificates.
+func (a Answer) nodeURL() string {
+	return a.urlAs(escape(a.User)+":"+escape(a.Password.Reveal()), "sslmode")
+}
+
+func (a Answer) urlAs(user string, keywords ...string) string {
+	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + a.query(keywords...)
 }
 
 // JDBC returns a URL as pgjdbc reads it, which takes user and password only as

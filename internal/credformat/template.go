@@ -29,6 +29,7 @@ var placeholders = map[string]func(Answer) string{
 	"url":            func(a Answer) string { return a.URL(true) },
 	"url_nopassword": func(a Answer) string { return a.URL(false) },
 	"jdbc_url":       func(a Answer) string { return a.JDBC() },
+	"node_url":       func(a Answer) string { return a.nodeURL() },
 	"expires_at":     func(a Answer) string { return a.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339) },
 }
 

@@ -2,7 +2,7 @@
 // its environment only. For each line of its input it logs in again and runs one query;
 // the result, or the error, is one line of its output.
 //
-//	drivers pq|pgxpool QUERY
+//	drivers pq|pgx|pgxpool QUERY
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/lib/pq"
 )
 
@@ -49,8 +50,8 @@ func run(driver, query string) error {
 
 func open(driver, query string) (ask func(context.Context) (string, error), done func(), err error) {
 	switch driver {
-	case "pq":
-		db, err := sql.Open("postgres", "")
+	case "pq", "pgx":
+		db, err := sql.Open(map[string]string{"pq": "postgres", "pgx": "pgx"}[driver], "")
 		if err != nil {
 			return nil, nil, err
 		}

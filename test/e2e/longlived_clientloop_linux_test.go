@@ -42,11 +42,27 @@ func (s *supervised) client(name string, argv ...string) *exec.Cmd {
 // psqlAs is a new psql of this name for each question.
 func (s *supervised) psqlAs(name string) *sqlClient {
 	s.t.Helper()
-	path := s.command("psql").Path
+	return s.eachTime(name, s.command("psql").Path, "-XwAtc", answers)
+}
+
+// commandAs is a client that answers by its exit code.
+func (s *supervised) commandAs(name string, argv ...string) *sqlClient {
+	s.t.Helper()
+	c := s.eachTime(name, s.command(argv[0]).Path, argv[1:]...)
+	run := c.ask
+	c.ask = func() (string, error) {
+		_, err := run()
+		return s.lakebase.ClientID + " in " + emulator.Database, err
+	}
+	return c
+}
+
+// eachTime is a new process for each question.
+func (s *supervised) eachTime(name, path string, args ...string) *sqlClient {
 	return &sqlClient{name, func() (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), asking)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, path, "-XwAtc", answers)
+		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.Env = append(slices.Clone(s.env), "PGAPPNAME="+name)
 		var said bytes.Buffer
 		cmd.Stderr = &said
@@ -117,11 +133,14 @@ func (s *supervised) readers(drivers string) []*sqlClient {
 	}
 }
 
-// node's drivers do not read PGSSLROOTCERT; pg announces the removal of PGPASSFILE.
-func (s *supervised) node(driver string) *sqlClient {
+func (s *supervised) node(driver string) *sqlClient { return s.nodeAs(driver, driver) }
+
+// nodeAs starts one of node's drivers, which do not read PGSSLROOTCERT; pg announces
+// the removal of PGPASSFILE.
+func (s *supervised) nodeAs(name, driver string) *sqlClient {
 	s.t.Helper()
-	nodeModule(s.t, driver)
-	return s.talk(driver, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation", absolute(s.t, "node", "logins.js"), driver, answers)
+	nodeModule(s.t, strings.TrimSuffix(driver, "-url"))
+	return s.talk(name, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation", absolute(s.t, "node", "logins.js"), driver, answers)
 }
 
 // buildDrivers builds the clients of test/drivers, once.
