@@ -12,9 +12,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// bashCompletion is what completes other commands' arguments in bash.
-const bashCompletion = "/usr/share/bash-completion/bash_completion"
-
 // query is a command line, its last word being completed, and what a shell has
 // to offer for that.
 type query struct {
@@ -51,101 +48,91 @@ var queries = []query{
 	{line: []string{"lakebase-credential-helper", "completion", ""}, want: []string{"bash", "zsh", "fish", "profiles"}, not: []string{"login", "--format"}},
 }
 
+// completers ask a shell what it offers for a command line.
+var completers = map[string]func(*fixture, []string) []string{
+	"bash": func(p *fixture, line []string) []string {
+		return offered(p.do(append([]string{"bash", "--norc", absolute(p.t, "testdata", "completion", "bash")}, line...)...).wantExit(0).stdout)
+	},
+	"fish": func(p *fixture, line []string) []string {
+		return offered(p.do("fish", "--no-config", absolute(p.t, "testdata", "completion", "fish"), strings.Join(line, " ")).wantExit(0).stdout)
+	},
+	"zsh": askZsh,
+}
+
 // TestCompletion asks real shells what they offer, with the script that the
 // helper prints.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
-	p.env["MARKED_NAME"] = "1"
-	p.env["XDG_CONFIG_HOME"] = p.home
+	p.set("MARKED_NAME=1", "XDG_CONFIG_HOME="+p.home, "TERM=dumb", "ZDOTDIR="+p.home)
 	write(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
 	write(t, filepath.Join(p.home, "roots.pem"), "")
-	if o := p.do("lakebase-credential-helper", "completion", "profiles").wantExit(0); o.stdout != "prod\ndev\npreview\nx y"+hostile+"\n" || o.stderr != "" {
-		t.Errorf("%q %q", o.stdout, o.stderr)
-	}
-	for shell, ask := range map[string]func(*fixture, []string) []string{"bash": askBash, "zsh": askZsh, "fish": askFish} {
-		t.Run(shell, func(t *testing.T) {
-			client(t, shell)
-			p.t = t
-			script := p.do("lakebase-credential-helper", "completion", shell).wantExit(0)
-			write(t, filepath.Join(p.home, "completion"), script.stdout)
-			if o := p.do(shell, "-n", "completion").wantExit(0); o.stderr != "" {
-				t.Error(o.stderr)
-			}
-			for _, q := range queries {
-				q.check(t, ask(p, q.line))
-			}
-			// Each shell quotes the candidate, and none runs it.
-			if got := ask(p, []string{"lakebase-exec", "-p", "x"}); len(got) != 1 || !strings.Contains(got[0], "touch") {
-				t.Errorf("a hostile name: %q", got)
-			}
-			if _, err := os.Stat(filepath.Join(p.home, "ran")); err == nil {
-				t.Error("a profile's name was run")
-			}
-		})
-	}
-	t.Run("zsh's functions", func(t *testing.T) { // as packages install them
-		p.t = t
-		var err error
-		if p.env["FUNCTIONS"], err = filepath.Abs("../../completions"); err != nil {
-			t.Fatal(err)
+	zshrc, err := os.ReadFile(absolute(t, "testdata", "completion", "zshrc"))
+	must(t, err)
+	write(t, filepath.Join(p.home, ".zshrc"), string(zshrc))
+	o := p.do("lakebase-credential-helper", "completion", "profiles").wantExit(0)
+	wantOutput(t, "completion profiles", o.stdout+o.stderr, "prod\ndev\npreview\nx y"+hostile+"\n")
+	install := func(shell string) {
+		client(t, shell)
+		write(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", shell).wantExit(0).stdout)
+		if o := p.do(shell, "-n", "completion").wantExit(0); o.stderr != "" {
+			t.Error(o.stderr)
 		}
-		queries[0].check(t, askZsh(p, queries[0].line))
-		nested := query{line: []string{"lakebase-exec", "--", "lakebase-credential-helper", "lo"}, want: []string{"login", "logout"}, all: true}
-		nested.check(t, askZsh(p, nested.line))
-	})
-	t.Run("equals", func(t *testing.T) {
-		p.t = t
-		delete(p.env, "FUNCTIONS")
-		for shell, got := range map[string]func() []string{
-			"bash": func() []string { return askBash(p, []string{"lakebase-exec", "--wait", "=", "al"}) }, // readline's words
-			"zsh":  func() []string { return askZsh(p, []string{"lakebase-exec", "--wait=al"}) },
-			"fish": func() []string { return askFish(p, []string{"lakebase-exec", "--wait=al"}) },
-		} {
-			write(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", shell).wantExit(0).stdout)
-			if got := got(); len(got) != 1 || strings.TrimPrefix(got[0], "--wait=") != "always" {
-				t.Errorf("%s: %q", shell, got)
-			}
-		}
-	})
-	t.Run("bash alone", func(t *testing.T) {
-		p.t = t
-		write(t, filepath.Join(p.home, "completion"), p.do("lakebase-credential-helper", "completion", "bash").wantExit(0).stdout)
-		p.env["WITHOUT"] = "1" // bash-completion
-		defer delete(p.env, "WITHOUT")
+	}
+	for shell, ask := range completers {
+		install(shell)
 		for _, q := range queries {
-			if behind := slices.Index(q.line, "--"); behind >= 0 && len(q.line)-behind > 2 {
-				continue // another command's arguments: only files then
-			}
-			q.check(t, askBash(p, q.line))
+			q.check(t, shell, ask(p, q.line))
 		}
-		query{line: []string{"lakebase-exec", "--", "cat", "root"}, want: []string{"roots.pem"}, all: true}.
-			check(t, askBash(p, []string{"lakebase-exec", "--", "cat", "root"}))
-	})
-	t.Run("a broken file of profiles is silent", func(t *testing.T) {
-		p.t = t
-		write(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "broken\n")
-		p.do("lakebase-credential-helper", "completion", "profiles").wantExit(120).wantStderr("profiles.ini:1")
-		if got := askBash(p, []string{"lakebase-exec", "-p", ""}); len(got) != 0 {
-			t.Errorf("%q", got)
+		// Each shell quotes the candidate, and none runs it.
+		if got := ask(p, []string{"lakebase-exec", "-p", "x"}); len(got) != 1 || !strings.Contains(got[0], "touch") {
+			t.Errorf("%s: a hostile name: %q", shell, got)
 		}
-	})
+		if _, err := os.Stat(filepath.Join(p.home, "ran")); err == nil {
+			t.Errorf("%s: a profile's name was run", shell)
+		}
+		equals := map[string][]string{"bash": {"lakebase-exec", "--wait", "=", "al"}}[shell] // readline's words
+		if equals == nil {
+			equals = []string{"lakebase-exec", "--wait=al"}
+		}
+		if got := ask(p, equals); len(got) != 1 || strings.TrimPrefix(got[0], "--wait=") != "always" {
+			t.Errorf("%s: %q", shell, got)
+		}
+	}
+	p.set("FUNCTIONS=" + absolute(t, "..", "..", "completions")) // as packages install them
+	queries[0].check(t, "zsh", askZsh(p, queries[0].line))
+	nested := query{line: []string{"lakebase-exec", "--", "lakebase-credential-helper", "lo"}, want: []string{"login", "logout"}, all: true}
+	nested.check(t, "zsh", askZsh(p, nested.line))
+
+	install("bash")
+	p.set("WITHOUT=1") // bash-completion
+	for _, q := range queries {
+		if behind := slices.Index(q.line, "--"); behind < 0 || len(q.line)-behind == 2 { // else another command's arguments: only files then
+			q.check(t, "bash alone", completers["bash"](p, q.line))
+		}
+	}
+	q := query{line: []string{"lakebase-exec", "--", "cat", "root"}, want: []string{"roots.pem"}, all: true}
+	q.check(t, "bash alone", completers["bash"](p, q.line))
+
+	// A broken file of profiles is silent.
+	write(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "broken\n")
+	p.do("lakebase-credential-helper", "completion", "profiles").wantExit(120).wantStderr("profiles.ini:1")
+	if got := completers["bash"](p, []string{"lakebase-exec", "-p", ""}); len(got) != 0 {
+		t.Errorf("got %q, want nothing", got)
+	}
 }
 
-func (q query) check(t *testing.T, got []string) {
+func (q query) check(t *testing.T, shell string, got []string) {
 	t.Helper()
+	bad := q.all && len(got) != len(q.want)
 	for _, w := range q.want {
-		if !slices.Contains(got, w) {
-			t.Errorf("%q: %q is not among %q", q.line, w, got)
-		}
+		bad = bad || !slices.Contains(got, w)
 	}
 	for _, n := range q.not {
-		if slices.Contains(got, n) {
-			t.Errorf("%q: %q is offered", q.line, n)
-		}
+		bad = bad || slices.Contains(got, n)
 	}
-	if q.all && len(got) != len(q.want) {
-		t.Errorf("%q: %q is offered, and not just %q", q.line, got, q.want)
+	if bad {
+		t.Errorf("%s offers for %q %q, want %q (all of it: %v), not %q", shell, q.line, got, q.want, q.all, q.not)
 	}
 }
 
@@ -161,70 +148,12 @@ func offered(text string) []string {
 	return slices.Compact(out)
 }
 
-// askBash calls the function that is registered, as readline does.
-func askBash(p *fixture, line []string) []string {
-	p.t.Helper()
-	if _, err := os.Stat(bashCompletion); err != nil {
-		p.t.Fatalf("%v: install %s", err, packages["bash"])
-	}
-	const script = `
-[ -n "$WITHOUT" ] || . ` + bashCompletion + `
-. ./completion
-_made_up() { COMPREPLY=($(compgen -W "first-of-its-own second" -- "$2")); }
-complete -F _made_up made-up
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
-f=$(complete -p -- "$1"); f=${f#*-F }
-${f%% *} "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-printf '%s\n' "${COMPREPLY[@]}"
-`
-	write(p.t, filepath.Join(p.home, "ask"), script)
-	return offered(p.do(append([]string{"bash", "--norc", "ask"}, line...)...).wantExit(0).stdout)
-}
-
-func askFish(p *fixture, line []string) []string {
-	p.t.Helper()
-	const script = `
-source completion
-function made-up; end
-complete -c made-up -f -a 'first-of-its-own second'
-complete -C "$argv[1]"
-`
-	write(p.t, filepath.Join(p.home, "ask"), script)
-	return offered(p.do("fish", "--no-config", "ask", strings.Join(line, " ")).wantExit(0).stdout)
-}
-
-// askZsh types into a zsh on a terminal. A replaced compadd writes the candidates to a
-// file.
+// askZsh types into a zsh on a terminal.
 func askZsh(p *fixture, line []string) []string {
 	p.t.Helper()
-	const script = `
-PROMPT= RPROMPT=
-if [[ -n $FUNCTIONS ]]; then fpath=($FUNCTIONS $fpath); fi
-autoload -Uz compinit && compinit -u -d ./dump$+FUNCTIONS
-if [[ -z $FUNCTIONS ]]; then source ./completion; fi
-_made_up() { compadd first-of-its-own second }
-compdef _made_up made-up
-compadd() {
-  if [[ ${@[1,(i)(-|--)]} == *-[OAD]\ * ]]; then
-    builtin compadd "$@"
-    return
-  fi
-  local -a told
-  builtin compadd -A told "$@"
-  print -rl -- $told >>! told
-  builtin compadd "$@"
-}
-finished() { print -r -- . >>! finished }
-bindkey '^I' complete-word
-zstyle ':completion:*' insert-tab false
-typeset -ga comppostfuncs=(finished)
-`
-	write(p.t, filepath.Join(p.home, ".zshrc"), script+"print -r -- . >! ready\n")
 	for _, name := range []string{"told", "ready", "finished"} {
 		_ = os.Remove(filepath.Join(p.home, name))
 	}
-	p.env["TERM"] = "dumb"
-	p.env["ZDOTDIR"] = p.home
 	s := startOnTerminal(p, "zsh", "-d", "-i")
 	there := func(name string) func() bool {
 		return func() bool {
