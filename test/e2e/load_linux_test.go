@@ -1,16 +1,14 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,42 +45,25 @@ func newLoad(t *testing.T) *load {
 	return &load{fixture: p, t: t, helper: filepath.Join(released(t), "lakebase-credential-helper")}
 }
 
-// getProcess is one get.
-type getProcess struct {
-	cmd         *exec.Cmd
-	out, stderr bytes.Buffer
-	code        int // -1 when a signal ended it
-}
-
 // startGet starts a get.
-func (l *load) startGet() *getProcess {
+func (l *load) startGet() *running {
 	l.t.Helper()
-	a := &getProcess{cmd: l.command(l.helper, "get", "--format", "password", "--keychain-timeout", "30s")}
-	a.cmd.Stdout, a.cmd.Stderr = &a.out, &a.stderr
-	must(l.t, a.cmd.Start())
-	return a
-}
-
-func (a *getProcess) wait() *getProcess {
-	_ = a.cmd.Wait()
-	a.code = a.cmd.ProcessState.ExitCode()
-	return a
+	return l.start(l.command(l.helper, "get", "--format", "password", "--keychain-timeout", "30s"))
 }
 
 // runAll runs n, atOnce at a time, and waits for them. full, if there is one, is called
-// when the first of them run; ended counts those that have ended.
-func (l *load) runAll(n int, full func(first []*getProcess), ended *atomic.Int32) []*getProcess {
+// when the first of them run.
+func (l *load) runAll(n int, full func(first []*running)) []*running {
 	l.t.Helper()
-	list := make([]*getProcess, 0, n)
+	list := make([]*running, 0, n)
 	slots := make(chan struct{}, atOnce())
 	var done sync.WaitGroup
 	for len(list) < n {
 		slots <- struct{}{}
-		a := l.startGet()
-		list = append(list, a)
+		r := l.startGet()
+		list = append(list, r)
 		done.Go(func() {
-			a.wait()
-			ended.Add(1)
+			_ = r.cmd.Wait()
 			<-slots
 		})
 		if full != nil && len(list) == min(n, cap(slots)) {
@@ -93,37 +74,37 @@ func (l *load) runAll(n int, full func(first []*getProcess), ended *atomic.Int32
 	return list
 }
 
-// tokensOf checks that each process printed a token or, if locked allows it, the error
-// of a locked keychain. It returns the distinct tokens, and the number of processes
-// that printed one.
-func (l *load) tokensOf(list []*getProcess, lockedToo bool) (tokens []string, had int) {
+// wantTokens checks that each process printed a token or, if locked allows it, the error
+// of a locked keychain, and that there are at most so many tokens. It returns one.
+func (l *load) wantTokens(list []*running, locked bool, most int) (last string) {
 	l.t.Helper()
 	seen := map[string]bool{}
-	for _, a := range list {
-		text := a.out.String()
-		switch {
-		case a.code == 0 && a.stderr.Len() == 0 && token.MatchString(text):
-			had++
-			if !seen[text] {
-				seen[text], tokens = true, append(tokens, text)
-			}
-		case a.code == 121 && lockedToo && text == "" && strings.Count(a.stderr.String(), "\n") == 1:
+	for _, r := range list {
+		text, stderr := r.out.String(), r.err.String()
+		switch code := r.cmd.ProcessState.ExitCode(); {
+		case code == 0 && stderr == "" && token.MatchString(text):
+			seen[text], last = true, text
+		case code == 121 && locked && text == "" && strings.Count(stderr, "\n") == 1:
 		default:
-			l.t.Errorf("exit code %d: %s", a.code, a.stderr.String())
+			l.t.Errorf("exit code %d: %s", code, stderr)
 		}
 	}
-	return tokens, had
+	if len(seen) < 1 || len(seen) > most {
+		l.t.Errorf("got %d different tokens, want 1 to %d", len(seen), most)
+	}
+	return last
 }
 
-// sameToken is answered where all have the same token.
-func (l *load) sameToken(list []*getProcess, lockedToo bool) (text string, had int) {
+// wantCached checks that one get more prints the cached token.
+func (l *load) wantCached(text string) {
 	l.t.Helper()
-	tokens, had := l.tokensOf(list, lockedToo)
-	if len(tokens) != 1 {
-		l.t.Errorf("%d of %d have a token, and there are %d different ones", had, len(list), len(tokens))
-		return "", had
+	l.lakebase.ResetCounters()
+	r := l.startGet()
+	_ = r.cmd.Wait()
+	if again := l.wantTokens([]*running{r}, false, 1); again != text {
+		l.t.Error("the token was not cached")
 	}
-	return tokens[0], had
+	l.wantMints(0, 0)
 }
 
 // wantMints checks how many requests of each kind were made.
@@ -141,23 +122,15 @@ func (l *load) wantMints(least, most int) {
 // cache: one signs in for all, each has its token, and the token stays cached.
 func TestGet_OneMintForAll(t *testing.T) {
 	t.Parallel()
-	n := int(number(t, "LOAD_HELPERS", defaultHelpers))
 	l := newLoad(t)
 	l.mark()
-	text, had := l.sameToken(l.runAll(n, nil, &atomic.Int32{}), false)
-	if had != n {
-		t.Errorf("got %d of %d tokens", had, n)
-	}
+	text := l.wantTokens(l.runAll(int(number(t, "LOAD_HELPERS", defaultHelpers)), nil), false, 1)
 	l.wantMints(1, 1)
 	if c := l.lakebase.Counters(); c.Requests != 2 || c.Handshakes > 2 {
 		t.Errorf("got %d requests over %d connections, want 2: %v", c.Requests, c.Handshakes, c.ByCall)
 	}
 	l.nothingLeft()
-	l.lakebase.ResetCounters()
-	if again, had := l.sameToken([]*getProcess{l.startGet().wait()}, false); had != 1 || again != text {
-		t.Error("the token was not cached")
-	}
-	l.wantMints(0, 0)
+	l.wantCached(text)
 }
 
 // holdToken keeps back the answer to the next request of a workspace token.
@@ -171,7 +144,7 @@ func holdToken(t *testing.T, l *emulator.Lakebase) (release func()) {
 }
 
 // leader starts a get, and returns when it signs in and is held there.
-func (l *load) leader() (leader *getProcess, release func()) {
+func (l *load) leader() (leader *running, release func()) {
 	l.t.Helper()
 	release = holdToken(l.t, l.lakebase)
 	leader = l.startGet()
@@ -182,15 +155,9 @@ func (l *load) leader() (leader *getProcess, release func()) {
 // settle waits until the processes block at the lock of the one that signs in, but not
 // longer than a get of ten seconds allows. The test must also pass for processes that
 // are not there yet.
-func (p *fixture) settle(pids ...int) {
+func (l *load) settle(list []*running) {
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		there := 0
-		for _, pid := range pids {
-			if p.hasLock(pid) {
-				there++
-			}
-		}
-		if there == len(pids) {
+		if !slices.ContainsFunc(list, func(r *running) bool { return !l.hasLock(r.cmd.Process.Pid) }) {
 			return
 		}
 	}
@@ -200,19 +167,10 @@ func (p *fixture) settle(pids ...int) {
 func (p *fixture) hasLock(pid int) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	list, _ := os.ReadDir(dir)
-	for _, fd := range list {
-		if path, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && strings.HasPrefix(path, p.run) && strings.HasSuffix(path, ".lock") {
-			return true
-		}
-	}
-	return false
-}
-
-func pids(list []*getProcess) (pids []int) {
-	for _, a := range list {
-		pids = append(pids, a.cmd.Process.Pid)
-	}
-	return pids
+	return slices.ContainsFunc(list, func(fd os.DirEntry) bool {
+		path, err := os.Readlink(filepath.Join(dir, fd.Name()))
+		return err == nil && strings.HasPrefix(path, p.run) && strings.HasSuffix(path, ".lock")
+	})
 }
 
 // The process that signs in is killed or stopped meanwhile. Processes that wait for a
@@ -223,30 +181,24 @@ func TestGet_MintingProcessKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLoad(t)
 			leader, release := l.leader()
-			list := l.runAll(loadCallers, func(first []*getProcess) {
-				l.settle(pids(first)...)
-				must(t, leader.cmd.Process.Signal(sig))
-			}, &atomic.Int32{})
-			tokens, had := l.tokensOf(list, false)
-			if had != loadCallers {
-				t.Errorf("%d answers", had)
+			most := 1
+			if sig == syscall.SIGSTOP {
+				most = atOnce()
 			}
+			text := l.wantTokens(l.runAll(loadCallers, func(first []*running) {
+				l.settle(first)
+				must(t, leader.cmd.Process.Signal(sig))
+			}), false, most)
 			_ = leader.cmd.Process.Signal(syscall.SIGCONT)
 			release()
-			leader.wait()
-			if sig == syscall.SIGSTOP {
-				l.wantMints(1, 1+atOnce())
-			} else {
-				l.wantMints(1, 2)
-				if leader.code != -1 || len(tokens) != 1 {
-					t.Errorf("the leader ended with %d, and there are %d tokens", leader.code, len(tokens))
+			_ = leader.cmd.Wait()
+			l.wantMints(1, 1+most)
+			if sig == syscall.SIGKILL {
+				if code := leader.cmd.ProcessState.ExitCode(); code != -1 {
+					t.Errorf("the leader ended with %d", code)
 				}
+				l.wantCached(text)
 			}
-			l.lakebase.ResetCounters()
-			if again, _ := l.sameToken([]*getProcess{l.startGet().wait()}, false); sig == syscall.SIGKILL && again != tokens[0] {
-				t.Error("the token was not kept")
-			}
-			l.wantMints(0, 0)
 		})
 	}
 }
@@ -254,25 +206,17 @@ func TestGet_MintingProcessKilled(t *testing.T) {
 // A keychain that is locked while one signs in.
 func TestGet_KeychainLockedMeanwhile(t *testing.T) {
 	t.Parallel()
-	lock := func(l *load) {
+	l := newLoad(t)
+	leader, release := l.leader()
+	list := l.runAll(loadCallers, func(first []*running) {
+		l.settle(first)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		must(l.t, l.keyring.Lock(ctx))
-	}
-	t.Run("while one signs in", func(t *testing.T) {
-		l := newLoad(t)
-		leader, release := l.leader()
-		list := l.runAll(loadCallers, func(first []*getProcess) {
-			l.settle(pids(first)...)
-			lock(l)
-			release()
-		}, &atomic.Int32{})
-		leader.wait()
-		_, had := l.sameToken(append(list, leader), true)
-		t.Logf("%d of %d had the token", had, loadCallers+1)
-		if leader.code != 0 {
-			t.Errorf("the leader, which had read the secret, ended with %d: %s", leader.code, leader.stderr.String())
-		}
-		l.wantMints(1, 2)
+		must(t, l.keyring.Lock(ctx))
+		release()
 	})
+	_ = leader.cmd.Wait()
+	l.wantTokens([]*running{leader}, false, 1) // it had read the secret
+	l.wantTokens(append(list, leader), true, 1)
+	l.wantMints(1, 2)
 }

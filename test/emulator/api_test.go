@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -101,26 +100,6 @@ func TestFaults(t *testing.T) {
 	}
 	if text, err := io.ReadAll(z); err != nil || !strings.HasPrefix(string(text), "{") || !strings.HasSuffix(string(text), "}   ") {
 		t.Errorf("gzip: got %q, %v", text, err)
-	}
-}
-
-func TestSpoiledFields(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
-	for field, want := range map[Field]any{"": 3600.0, Missing: nil, String: "3600", Zero: 0.0, Negative: -3600.0} {
-		l.Set(func(s *Settings) { s.ExpiresIn = field })
-		if a := l.token(l.ClientID, l.ClientSecret); a.body["expires_in"] != want || a.str("access_token") == "" {
-			t.Errorf("%q: got %+v", field, a)
-		}
-	}
-	l.Set(func(s *Settings) { s.ExpireTime, s.ClockSkew = Missing, -2*time.Hour })
-	a := l.call("POST", credentialsPath, `{"endpoint":"`+l.Endpoint+`"}`)
-	if a.str("token") == "" || a.body["expire_time"] != nil {
-		t.Errorf("got %+v", a)
-	}
-	date, err := http.ParseTime(a.header.Get("Date"))
-	if off := time.Since(date); err != nil || off < 119*time.Minute || off > 125*time.Minute {
-		t.Errorf("Date is %v behind, %v", off, err)
 	}
 }
 
@@ -301,83 +280,36 @@ func TestResources(t *testing.T) {
 		"projects/lab/branches/main/endpoints/primary", "projects/empty", "projects/shop/branches/old", reader}, names); diff != "" {
 		t.Error(diff)
 	}
-	status := func(name string) map[string]any {
-		s, _ := l.get(resourcesPath + name).body["status"].(map[string]any)
-		return s
-	}
-	hosts := func(s map[string]any) any { return s["hosts"].(map[string]any)["host"] }
-	for name, want := range map[string]map[string]any{
-		"projects/lab":               {"default_branch": "projects/lab/branches/main"},
-		"projects/shop":              {"default_branch": "projects/shop/branches/production"},
-		"projects/empty":             {"default_branch": ""},
-		"projects/shop/branches/old": {"current_state": "ARCHIVED", "default": false},
-		"projects/lab/branches/main": {"current_state": "READY", "default": true},
-		reader:                       {"disabled": true, "endpoint_type": "ENDPOINT_TYPE_READ_ONLY"},
-		Endpoint:                     {"disabled": false, "current_state": "ACTIVE"},
+	for name, want := range map[string]string{
+		"projects/empty":             `"default_branch":""`,
+		"projects/shop":              `"default_branch":"projects/shop/branches/production"`,
+		"projects/shop/branches/old": `"current_state":"ARCHIVED","default":false`,
+		"projects/lab/branches/main": `"current_state":"READY","default":true`,
+		reader:                       `"endpoint_type":"ENDPOINT_TYPE_READ_ONLY","hosts":{"host":"127.0.0.1"}`,
+		Endpoint:                     `"disabled":false,"endpoint_type":"ENDPOINT_TYPE_READ_WRITE","hosts":{"host":"localhost","read_only_host":"127.0.0.1"}`,
 	} {
-		got := status(name)
-		for key, value := range want {
-			if got[key] != value {
-				t.Errorf("%s: got %s %v, want %v", name, key, got[key], value)
-			}
-		}
-		if uid := l.get(resourcesPath + name).str("uid"); uid == "" || uid != UID(name) {
-			t.Errorf("%s: got uid %q", name, uid)
+		a := l.get(resourcesPath + name)
+		if a.want(t, name, 200, want); a.str("uid") != UID(name) {
+			t.Errorf("%s: got uid %q", name, a.str("uid"))
 		}
 	}
-	if got := hosts(status(reader)); got != "127.0.0.1" {
-		t.Errorf("got read-only host %v", got)
+	var branches []any
+	l.Set(func(s *Settings) { s.PageSize, s.EndpointHost = 1, "ep-x.example" })
+	for token := "x"; token != ""; {
+		a := l.get(resourcesPath + "projects/shop/branches?page_size=2&page_token=" + strings.Trim(token, "x"))
+		items, _ := a.body["branches"].([]any)
+		branches, token = append(branches, items...), a.str("next_page_token")
 	}
-	l.Set(func(s *Settings) { s.EndpointDisabled, s.EndpointHost = true, "ep-x.database.example.com" })
-	if s := status(Endpoint); s["disabled"] != true || hosts(s) != "ep-x.database.example.com" {
-		t.Errorf("got %+v", s)
+	if len(branches) != 3 {
+		t.Errorf("got branches %v", branches)
 	}
+	l.get(resourcesPath+Endpoint).want(t, "the setting's host", 200, `"host":"ep-x.example"`)
+	l.get(resourcesPath+"projects?page_token=x").want(t, "another list's token", 400, "INVALID_PARAMETER_VALUE")
 	for _, path := range []string{"projects/none", "projects/shop/branches/none", "projects/none/branches", "projects/shop/x/y", Endpoint + "/more/still", "projects/" + UID("projects/shop")} {
 		l.get(resourcesPath+path).want(t, path, 404, "NOT_FOUND")
 	}
 	if err := l.Remove("projects/lab"); err != nil || len(l.Resources()) != 6 || l.Remove("projects/lab") == nil {
 		t.Errorf("got %v, %d left", err, len(l.Resources()))
-	}
-}
-
-func TestResources_Pages(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
-	want := []string{"production"}
-	for i := range 7 {
-		want = append(want, "b"+strconv.Itoa(i))
-		if err := l.Put(Resource{Name: "projects/shop/branches/" + want[i+1] + "/endpoints/e"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const path = resourcesPath + "projects/shop/branches?page_size="
-	all := func(size string, wantPages int) {
-		t.Helper()
-		var names []string
-		pages := 0
-		for token := ""; pages == 0 || token != "" && pages < 20; pages++ {
-			a := l.get(path + size + "&page_token=" + token)
-			items, _ := a.body["branches"].([]any)
-			for _, i := range items {
-				names = append(names, i.(map[string]any)["branch_id"].(string))
-			}
-			token = a.str("next_page_token")
-		}
-		if diff := cmp.Diff(want, names); diff != "" || pages != wantPages {
-			t.Errorf("by %q: got %d pages, %s", size, pages, diff)
-		}
-	}
-	for size, pages := range map[string]int{"": 1, "0": 1, "100": 1, "3": 3, "8": 1, "1": 8} {
-		all(size, pages)
-	}
-	l.Set(func(s *Settings) { s.PageSize = 2 })
-	all("100", 4)
-	other := l.get(path).str("next_page_token")
-	for _, bad := range []string{path + "101", path + "x", path + "&page_token=x", resourcesPath + "projects?page_token=" + other} {
-		l.get(bad).want(t, bad, 400, "INVALID_PARAMETER_VALUE")
-	}
-	if n := l.Counters().ByCall; n[CallProjects] != 1 || n[CallEndpoint] != 0 || n[CallBranches] < 20 {
-		t.Errorf("got counters %+v", n)
 	}
 }
 
@@ -405,16 +337,14 @@ func TestInstances(t *testing.T) {
 	if err := l.AddUser(t.Context(), "eve@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	login := func(user, password, code, message string) {
-		t.Helper()
-		_, err := l.connect(t.Context(), user, password, l.Database)
-		wantState(t, err, code, message)
+	for _, tt := range []struct{ user, password, code, message string }{
+		{l.ClientID, l.bearer, "", ""},
+		{l.ClientID, l.MintToken(TokenSpec{}), "", ""},
+		{"eve@example.com", l.bearer, "28P01", "password authentication failed"},
+		{l.ClientID, l.MintToken(TokenSpec{Kind: WorkspaceToken, Life: -time.Minute}), "XX000", "JWT token has expired"},
+		{l.ClientID, l.MintToken(TokenSpec{Kind: WorkspaceToken, Foreign: true}), "28P01", "password authentication failed"},
+	} {
+		_, err := l.connect(t.Context(), tt.user, tt.password, l.Database)
+		wantState(t, err, tt.code, tt.message)
 	}
-	login(l.ClientID, l.bearer, "", "")
-	login(l.ClientID, l.MintToken(TokenSpec{}), "", "")
-	login("eve@example.com", l.bearer, "28P01", "password authentication failed")
-	login(l.ClientID, l.MintToken(TokenSpec{Kind: WorkspaceToken, Life: -time.Minute}), "XX000", "JWT token has expired")
-	login(l.ClientID, l.MintToken(TokenSpec{Kind: WorkspaceToken, Foreign: true}), "28P01", "password authentication failed")
-	l.Set(func(s *Settings) { s.WorkspacePassword = false })
-	login(l.ClientID, l.bearer, "28P01", "password authentication failed")
 }
