@@ -18,24 +18,6 @@ import (
 // attacker is a second user of the machine, beside otherUID.
 const attacker = 65533
 
-// lookAt reads a process and all files below some directories as another user, and
-// prints what it could read.
-const lookAt = `
-pid=$1; shift
-for f in environ cmdline mem maps auxv syscall stack io task/$pid/environ task/$pid/mem; do
-  head -c 200000 /proc/$pid/$f 2>/dev/null
-  # Nothing is read of a file that opens and has no bytes: that of a process which has ended.
-  n=$(head -c 200000 /proc/$pid/$f 2>/dev/null | wc -c)
-  if [ "$n" -gt 0 ]; then echo "read $f"; fi
-done
-if ls -l /proc/$pid/fd 2>/dev/null; then echo "read fd"; fi
-if ls /proc/$pid/cwd/ 2>/dev/null; then echo "read cwd"; fi
-ps eww -p $pid
-find "$@" 2>/dev/null
-find "$@" -type f -exec cat {} + 2>/dev/null
-true
-`
-
 // TestAttack_OtherUser: what another user of the machine can see of each program
 // while it has something to hide.
 func TestAttack_OtherUser(t *testing.T) {
@@ -82,7 +64,7 @@ func (p *fixture) watched(t *testing.T, name string, argv []string) {
 		p.seenBy(t, pid, argv)
 	}
 	if name == "get" || name == "exec" { // the twin: to its owner the same search tells all
-		look := as(t, otherUID, p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home))
+		look := as(t, otherUID, p.command("sh", "-c", script(t, "look"), "sh", strconv.Itoa(pid), p.home))
 		look.Env = []string{"PATH=" + os.Getenv("PATH")}
 		if out, err := look.Output(); err != nil || !strings.Contains(string(out), p.lakebase.ClientSecret) || !strings.Contains(string(out), "read environ\n") || !strings.Contains(string(out), "read fd\n") || !strings.Contains(string(out), p.home+"/ca.pem") {
 			t.Errorf("the search finds nothing where the secret is (%v)", err)
@@ -108,7 +90,7 @@ func (p *fixture) of(t *testing.T) *fixture {
 // seenBy has the other user look. The arguments are everybody's to see.
 func (p *fixture) seenBy(t *testing.T, pid int, argv []string) {
 	t.Helper()
-	look := p.command("sh", "-c", lookAt, "sh", strconv.Itoa(pid), p.home, p.run)
+	look := p.command("sh", "-c", script(t, "look"), "sh", strconv.Itoa(pid), p.home, p.run)
 	look.Env = []string{"PATH=" + os.Getenv("PATH")}
 	o := p.finish(as(t, attacker, look)).wantExit(0)
 	if !strings.Contains(o.stdout, strings.Join(argv, "\x00")) && !strings.Contains(o.stdout, "sleep\x00") || !strings.Contains(o.stdout, "read cmdline\n") {
@@ -192,17 +174,11 @@ func (p *fixture) tryAll(t *testing.T, name string) {
 		}
 		must(t, os.Chmod(d, 0o711))
 	}
-	const try = `for f; do
-  if cat "$f" >/dev/null 2>&1; then echo "read $f"; fi
-  if (: >>"$f") 2>/dev/null; then echo "wrote $f"; fi
-  if flock -n "$f" true 2>/dev/null; then echo "locked $f"; fi
-  if [ -S "$f" ] && PGCONNECT_TIMEOUT=5 psql -w -h "${f%/*}" -p 5432 -U x -d x -c '' 2>&1 | grep -v 'Permission denied' | grep failed; then echo "reached $f"; fi
-done; true`
-	o := p.finish(as(t, attacker, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).wantExit(0)
+	o := p.finish(as(t, attacker, p.command(append([]string{"sh", "-c", script(t, "try"), "sh"}, files...)...))).wantExit(0)
 	if o.stdout != "" {
 		t.Errorf("%s: with its folders open another user has\n%s", name, o.stdout)
 	}
-	o = p.finish(as(t, otherUID, p.command(append([]string{"sh", "-c", try, "sh"}, files...)...))).wantExit(0) // the twin
+	o = p.finish(as(t, otherUID, p.command(append([]string{"sh", "-c", script(t, "try"), "sh"}, files...)...))).wantExit(0) // the twin
 	for _, deed := range []string{"read", "wrote", "locked", map[string]string{"passfile": "read", "proxy": "reached"}[name]} {
 		if !strings.Contains(o.stdout, deed) {
 			t.Errorf("%s: the owner himself has %s nothing", name, deed)

@@ -47,6 +47,15 @@ func absolute(t testing.TB, elem ...string) string {
 	return path
 }
 
+// script returns a shell script of testdata/attack: another user may not be able to read
+// the file.
+func script(t testing.TB, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "attack", name))
+	must(t, err)
+	return string(data)
+}
+
 const selectWares = `
 import psycopg2
 cursor = psycopg2.connect("").cursor()

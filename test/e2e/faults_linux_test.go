@@ -302,11 +302,8 @@ func (r *faultRun) execute(ctx context.Context) {
 
 func (r *faultRun) check() {
 	r.t.Helper()
-	if r.code != r.c.want.exit {
-		r.t.Errorf("got exit code %d, want %d", r.code, r.c.want.exit)
-	}
-	if r.took < r.c.want.least {
-		r.t.Errorf("took %s, want at least %s", r.took, r.c.want.least)
+	if r.code != r.c.want.exit || r.took < r.c.want.least {
+		r.t.Errorf("got exit code %d after %s, want %d after at least %s", r.code, r.took, r.c.want.exit, r.c.want.least)
 	}
 	r.checkStderr()
 	r.checkStdout()
@@ -325,18 +322,14 @@ func (r *faultRun) check() {
 func (r *faultRun) checkStderr() {
 	r.t.Helper()
 	lines := map[string][]string{}
-	for _, line := range strings.Split(strings.TrimSuffix(withoutProgress(r.stderr, r.took), "\n"), "\n") {
-		if why := notPlain(line); why != "" {
-			r.t.Errorf("stderr is not plain: %s", why)
-		}
-		if level, message := r.parse(line); level != "" {
-			lines[level] = append(lines[level], message)
-		}
+	for line := range strings.Lines(withoutProgress(r.stderr, r.took)) {
+		level, message := r.parse(strings.TrimSuffix(line, "\n"))
+		lines[level] = append(lines[level], message)
 	}
-	if r.c.program() != "lakebase-exec" && len(lines["error"]) == 1 { // callers of get show one line
-		line := lines["error"][0]
-		if at := regexp.MustCompile(`; ` + strings.TrimPrefix(r.c.want.hint, "^")).FindStringIndex(line); r.c.want.hint != "" && at != nil {
-			lines["error"], lines["hint"] = []string{line[:at[0]]}, []string{line[at[0]+2:]}
+	hint := strings.TrimPrefix(r.c.want.hint, "^")
+	if all := lines["error"]; r.c.program() != "lakebase-exec" && len(all) == 1 && hint != "" { // callers of get show one line
+		if at := regexp.MustCompile(`; ` + hint).FindStringIndex(all[0]); at != nil {
+			lines["error"], lines["hint"] = []string{all[0][:at[0]]}, []string{all[0][at[0]+2:]}
 		}
 	}
 	for level, pattern := range map[string]string{"error": r.c.want.error, "hint": r.c.want.hint} {
@@ -354,45 +347,28 @@ func (r *faultRun) checkStderr() {
 	}
 }
 
-// parse splits a line of stderr into level and message.
+// parse splits a line of stderr into level and message. It must have no character that a
+// terminal would obey or could not show. A message from a server has at most 500 bytes,
+// each shown as four at most.
 func (r *faultRun) parse(line string) (level, message string) {
-	if line == "" {
-		return "", ""
-	}
+	r.t.Helper()
+	level, message, _ = strings.Cut(strings.TrimPrefix(line, r.c.program()+": "), ": ")
 	if strings.Contains(r.c.run, "--log-format json") {
 		var doc struct{ Program, Level, Message string }
 		if json.Unmarshal([]byte(line), &doc) != nil || doc.Program != r.c.program() {
 			return "other", line
 		}
-		if why := notPlain(doc.Message); why != "" {
-			r.t.Errorf("the message is not plain: %s", why)
-		}
-		return doc.Level, doc.Message
+		level, message = doc.Level, doc.Message
+	} else if !strings.HasPrefix(line, r.c.program()+": ") || !slices.Contains([]string{"error", "hint", "note", "warning"}, level) {
+		return "other", line
 	}
-	if rest, ok := strings.CutPrefix(line, r.c.program()+": "); ok {
-		level, message, _ = strings.Cut(rest, ": ")
-		if slices.Contains([]string{"error", "hint", "note", "warning"}, level) {
-			return level, message
-		}
-	}
-	return "other", line
-}
-
-// notPlain returns the characters of a line that a terminal would obey or could not
-// show. A message from a server has at most 500 bytes, each shown as four at most.
-func notPlain(line string) string {
-	if !utf8.ValidString(line) {
-		return fmt.Sprintf("not UTF-8: %q", line)
-	}
-	if len(line) > 2600 {
-		return fmt.Sprintf("a line of %d bytes", len(line))
-	}
-	for _, c := range line {
-		if unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return fmt.Sprintf("%U in %q", c, line)
+	for _, text := range []string{line, message} {
+		unsafe := func(c rune) bool { return unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp) }
+		if !utf8.ValidString(text) || len(text) > 2600 || strings.ContainsFunc(text, unsafe) {
+			r.t.Errorf("stderr is not plain: %.3000q", text)
 		}
 	}
-	return ""
+	return level, message
 }
 
 // checkStdout wants one document from get that succeeds, and else nothing but what
@@ -409,9 +385,7 @@ func (r *faultRun) checkStdout() {
 		ExpiresAt time.Time `json:"expires_at"`
 		Expiry    time.Time `json:"expiry"`
 	}
-	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil {
-		r.t.Fatalf("stdout is not one JSON document: %v", err)
-	}
+	must(r.t, json.Unmarshal([]byte(r.stdout), &doc))
 	if doc.ExpiresAt.IsZero() {
 		doc.ExpiresAt = doc.Expiry
 	}
@@ -425,70 +399,50 @@ func (r *faultRun) checkStdout() {
 // for a second, and a busy machine holds them too.
 func (r *faultRun) checkCounts() {
 	r.t.Helper()
-	holds := func(got, want, slack int) bool {
+	holds := func(what any, got, want, slack int) {
+		r.t.Helper()
+		least, most := want, want
 		switch want {
 		case optional:
-			return got <= 1+slack
+			least, most = 0, 1
 		case retried:
-			return got >= 2 && got <= 60+slack
+			least, most = 2, 60
 		}
-		return got >= want && got <= want+slack
+		if got < least || got > most+slack {
+			r.t.Errorf("got %d of %s, want %d", got, what, want)
+		}
 	}
 	n := r.lakebase.Counters()
-	for call, got := range n.ByCall {
-		if want := r.c.want.requests[call]; !holds(got, want, 0) {
-			r.t.Errorf("got %d requests of %s, want %d", got, call, want)
-		}
-	}
-	for call, want := range r.c.want.requests {
-		if n.ByCall[call] == 0 && !holds(0, want, 0) {
-			r.t.Errorf("got no request of %s, want %d", call, want)
-		}
+	for _, call := range emulator.Calls() {
+		holds(call, n.ByCall[call], r.c.want.requests[call], 0)
 	}
 	slack := int(r.took / time.Second)
 	if r.c.want.logins == 0 {
 		slack = 0
 	}
-	if !holds(n.Logins, r.c.want.logins, slack) {
-		r.t.Errorf("got %d logins, want %d: %+v", n.Logins, r.c.want.logins, r.lakebase.Logins())
-	}
+	holds("the logins", n.Logins, r.c.want.logins, slack)
 	data, err := os.ReadFile(r.startsFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.t.Error(err)
 	}
-	want := 0
+	started := 0
 	if r.c.program() == "lakebase-exec" && r.c.want.exit == 0 {
-		want = 1
+		started = 1
 	}
-	if got := strings.Count(string(data), "started\n"); got != want {
-		r.t.Errorf("the command was started %d times, want %d", got, want)
-	}
+	holds("the command's starts", strings.Count(string(data), "started\n"), started, 0)
 }
 
 // checkLeaks searches all output, except the token that get is asked for, and all files.
 func (r *faultRun) checkLeaks() {
 	r.t.Helper()
-	texts := map[string]string{"stderr": r.stderr, "stdout": r.stdout}
-	for _, dir := range []string{r.home, r.run} {
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
-			}
-			data, err := os.ReadFile(path)
-			texts[path] = string(data)
-			return err
-		})
-		if err != nil {
-			r.t.Error(err)
-		}
-	}
-	for name, text := range texts {
-		found := leakIn(r.lakebase, text)
-		if name == "stdout" && r.code == 0 {
-			found = secretIn(r.lakebase, text)
+	leaks := func(name, text string) bool {
+		printed := name == "stdout" && r.code == 0
+		found := secretIn(r.lakebase, text)
+		if !printed {
+			found = leakIn(r.lakebase, text)
 		}
 		for _, s := range r.secrets { // a part of one, too
-			for i := 0; i+24 <= len(s) && (name != "stdout" || r.code != 0); i += 8 {
+			for i := 0; i+24 <= len(s) && !printed; i += 8 {
 				if strings.Contains(text, s[i:i+24]) {
 					found = "a part of the case's token"
 				}
@@ -500,5 +454,10 @@ func (r *faultRun) checkLeaks() {
 		if found != "" {
 			r.t.Errorf("%s has %s in it", name, found)
 		}
+		return false
 	}
+	leaks("stderr", r.stderr)
+	leaks("stdout", r.stdout)
+	filesWhere(r.t, r.home, leaks)
+	filesWhere(r.t, r.run, leaks)
 }

@@ -1,17 +1,13 @@
 package e2e
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
@@ -30,19 +26,6 @@ func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// search reads everything of its parent that a process can, and prints what it
-// could read.
-const search = `
-for f in environ cmdline mem maps auxv syscall; do
-  if head -c 200000 /proc/$PPID/$f 2>/dev/null; then echo "read $f"; fi
-done
-cat /proc/$PPID/task/*/environ 2>/dev/null
-if ls -l /proc/$PPID/fd 2>/dev/null; then echo "read fd"; fi
-ps eww -p $PPID
-ps axeww
-env
-`
-
 // otherUsersSeeNothing: a user other than root cannot read the supervisor's memory or
 // environment, not even of his own, and cannot log in through its proxy.
 func otherUsersSeeNothing(t *testing.T) {
@@ -50,7 +33,7 @@ func otherUsersSeeNothing(t *testing.T) {
 	t.Run("whole run as another user", func(t *testing.T) {
 		p := otherUserFixture(t, l)
 		for _, mode := range []string{"passfile", "proxy"} {
-			o := p.finish(as(t, otherUID, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", search)))
+			o := p.finish(as(t, otherUID, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", script(t, "search"))))
 			observed(t, mode, o)
 			if !strings.Contains(o.stdout, "HOME="+p.home) {
 				t.Errorf("%s: the search did not read its own environment:\n%s", mode, o.stdout)
@@ -58,7 +41,7 @@ func otherUsersSeeNothing(t *testing.T) {
 			p.nothingLeft()
 		}
 		// The twin: without a supervisor of ours the same search finds it.
-		cmd := as(t, otherUID, p.command("sh", "-c", `sh -c "$0"; true`, search))
+		cmd := as(t, otherUID, p.command("sh", "-c", `sh -c "$0"; true`, script(t, "search")))
 		out, err := cmd.Output()
 		if err != nil || strings.Count(string(out), l.ClientSecret) < 3 || !strings.Contains(string(out), "read environ") || !strings.Contains(string(out), "read fd") {
 			t.Errorf("the search finds nothing where the secret is (%v)", err)
@@ -90,9 +73,7 @@ func otherUserFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	ca := filepath.Join(p.home, "ca.pem")
 	p.set("PGSSLROOTCERT="+ca, "LAKEBASE_CACERT="+ca)
 	pem, err := os.ReadFile(l.CAFile())
-	if err == nil {
-		err = errors.Join(os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700), os.WriteFile(ca, pem, 0o600))
-	}
+	must(t, errors.Join(err, os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700), os.WriteFile(ca, pem, 0o600)))
 	for _, path := range []string{p.home, ca, p.env["XDG_RUNTIME_DIR"]} {
 		err = errors.Join(err, os.Chown(path, otherUID, otherUID))
 	}
@@ -126,13 +107,6 @@ func proxySocketIsPrivate(t *testing.T, l *emulator.Lakebase) {
 		if o := p.finish(cmd).wantExit(0); o.stdout != "42\n" {
 			t.Errorf("with the right password: %q", o.stdout)
 		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
-	defer cancel()
-	_, err := pgconn.Connect(ctx, fmt.Sprintf("host=127.0.0.1 port=%s user=%s password=wrong dbname=%s sslmode=disable", loopback.value("PGPORT"), l.ClientID, emulator.Database))
-	var said *pgconn.PgError
-	if !errors.As(err, &said) || said.Code != "28P01" {
-		t.Errorf("with a wrong password: %v", err)
 	}
 	_ = loopback.stdin.Close()
 	loopback.wait().wantExit(0)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,14 +65,14 @@ func holdsNoToken(t *testing.T, l *emulator.Lakebase, s *supervised) {
 }
 
 // watched reads a password file all the time. It keeps each file that it saw
-// open, so that no number is used twice, and a later change of it is seen.
+// open, so that no inode number is used twice, and a later change of it is seen.
 type watched struct {
 	path  string
 	line  *regexp.Regexp
 	stop  chan struct{}
 	ended chan struct{}
 	reads int
-	wrong []string
+	wrong error
 	seen  []generation
 }
 
@@ -86,8 +87,8 @@ func watch(l *emulator.Lakebase, path string) *watched {
 	w := &watched{path: path, line: regexp.MustCompile(line), stop: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
 		defer close(w.ended)
-		for len(w.wrong) == 0 {
-			w.look()
+		for w.wrong == nil {
+			w.wrong = w.look()
 			select {
 			case <-w.stop:
 				return
@@ -98,28 +99,27 @@ func watch(l *emulator.Lakebase, path string) *watched {
 	return w
 }
 
-func (w *watched) look() {
+func (w *watched) look() error {
 	w.reads++
 	f, err := os.Open(w.path)
 	if err != nil {
-		w.wrong = append(w.wrong, err.Error())
-		return
+		return err
 	}
 	info, err := f.Stat()
 	text, err2 := io.ReadAll(f)
 	switch {
 	case err != nil || err2 != nil:
-		w.wrong = append(w.wrong, fmt.Sprint(err, err2))
+		return errors.Join(err, err2)
 	case info.Mode() != 0o600:
-		w.wrong = append(w.wrong, "its mode is "+info.Mode().String())
+		return fmt.Errorf("its mode is %s", info.Mode())
 	case !w.line.Match(text):
-		w.wrong = append(w.wrong, fmt.Sprintf("it is not one whole line, but %d bytes", len(text)))
+		return fmt.Errorf("it is not one whole line, but %d bytes", len(text))
 	}
 	if n := len(w.seen); n > 0 && os.SameFile(info, w.seen[n-1].info) {
-		_ = f.Close()
-		return
+		return f.Close()
 	}
 	w.seen = append(w.seen, generation{f, info, string(text)})
+	return nil
 }
 
 // check ends the watch.
@@ -127,8 +127,8 @@ func (w *watched) check(t *testing.T, least int) {
 	t.Helper()
 	close(w.stop)
 	<-w.ended
-	for _, what := range w.wrong {
-		t.Errorf("the password file: %s", what)
+	if w.wrong != nil {
+		t.Errorf("the password file: %v", w.wrong)
 	}
 	tokens := map[string]bool{}
 	for i, g := range w.seen {
@@ -142,7 +142,6 @@ func (w *watched) check(t *testing.T, least int) {
 			t.Errorf("the password file no. %d of %d is not what was replaced", i, len(w.seen))
 		}
 	}
-	t.Logf("%d reads of %d files", w.reads, len(w.seen))
 	if len(w.seen) < least || len(tokens) != len(w.seen) || w.reads < 1000 {
 		t.Errorf("%d reads saw %d files with %d tokens, not %d at the least", w.reads, len(w.seen), len(tokens), least)
 	}
