@@ -130,36 +130,26 @@ type environment struct {
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
 	l, err := emulator.Start(t.Context(), emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	e := &environment{dir: t.TempDir(), lakebase: l}
 	ca, err := os.ReadFile(l.CAFile())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	profile := "host = " + l.WorkspaceURL() + "\nclient_id = " + l.ClientID + "\nendpoint = " + l.Endpoint + "\npgport = " + l.PGPort() +
 		"\ncacert = " + l.CAFile() + "\nsslrootcert = " + l.CAFile() + "\n"
 	for name, text := range map[string]string{
 		"secret": l.ClientSecret + "\n", "FILE": "of-the-clients\n", "ca.pem": string(ca), "github-env": "",
 		"profiles.ini": "[prod]\n" + profile + "[me]\n" + profile,
 	} {
-		if err := os.WriteFile(filepath.Join(e.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(filepath.Join(e.dir, name), []byte(text), 0o600))
 	}
 	runtime := filepath.Join(e.dir, "run")
-	if err := os.Mkdir(runtime, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(runtime, 0o700))
 	// No server listens at the proxy, so that no example reaches a real host.
 	e.environ = []string{"HOME=" + e.dir, "PATH=" + bin, "XDG_RUNTIME_DIR=" + runtime, "LAKEBASE_CONFIG_FILE=" + filepath.Join(e.dir, "profiles.ini"),
 		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(e.dir, "no-bus"), "HTTPS_PROXY=http://127.0.0.1:1", "LAKEBASE_TIMEOUT=5s",
 		"GITHUB_ACTIONS=true", "GITHUB_ENV=" + filepath.Join(e.dir, "github-env")}
-	if code, out := e.run(t.Context(), nil, helper, "login", "-p", "prod", "--secret-file", "secret", "--store", "file"); code != 0 {
-		t.Fatalf("login: got exit code %d\n%s", code, out)
-	}
+	must(t, e.want(t.Context(), nil, []string{helper, "login", "-p", "prod", "--secret-file", "secret", "--store", "file"}, 0))
 	return e
 }
 
@@ -174,6 +164,18 @@ func (e *environment) run(ctx context.Context, extra []string, program string, a
 		return -1, err.Error()
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// want runs a program, and returns an error unless it ends with one of the codes.
+func (e *environment) want(ctx context.Context, extra, words []string, codes ...int) error {
+	code, out := e.run(ctx, extra, words[0], words[1:]...)
+	if !slices.Contains(codes, code) {
+		return fmt.Errorf("got exit code %d, want %v\n%s", code, codes, out)
+	}
+	if words[1] == "get" && out == "" {
+		return errors.New("no output")
+	}
+	return nil
 }
 
 // concrete replaces the placeholders of an example: the command, a workspace, ports, files.
@@ -213,14 +215,7 @@ func (e *environment) try(ctx context.Context, words []string) error {
 			want = []int{121, 122} // no browser, and no certificate for this host
 		}
 	}
-	code, out := e.run(ctx, extra, words[0], words[1:]...)
-	if !slices.Contains(want, code) {
-		return fmt.Errorf("got exit code %d, want %v\n%s", code, want, out)
-	}
-	if words[1] == "get" && out == "" {
-		return errors.New("no output")
-	}
-	return nil
+	return e.want(ctx, extra, words, want...)
 }
 
 // tryGo runs a call of go: install, or the local Lakebase and its ctl.
@@ -281,8 +276,8 @@ func TestExamples(t *testing.T) {
 				if len(words) == 3 && words[1] == "completion" {
 					words = words[:2]
 				}
-				if code, out := e.run(t.Context(), nil, words[0], append(words[1:], "--help")...); code != 0 {
-					t.Errorf("%s: `%s`: got exit code %d\n%s", d.name, span, code, out)
+				if err := e.want(t.Context(), nil, append(words, "--help"), 0); err != nil {
+					t.Errorf("%s: `%s`: %v", d.name, span, err)
 				}
 			}
 		}

@@ -150,9 +150,7 @@ func TestVariables(t *testing.T) {
 			}
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 	}
 	for _, d := range pages(t) {
 		for _, name := range variablePattern.FindAllString(d.text(), -1) {
@@ -169,11 +167,9 @@ var printed = regexp.MustCompile(`(?m)^(?:unset )?([A-Z][A-Z0-9_]*)(?:=.*)?$`)
 // keeps and removes with --print-env.
 func TestEnvironmentLists(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"secret": "s3cret\n", "p.ini": "[prod]\nhost = https://dbc-a1b2c3.cloud.databricks.com\nclient_id = id\nendpoint = projects/p/branches/b/endpoints/e\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("s3cret\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "p.ini"), []byte("[prod]\nhost = https://dbc-a1b2c3.cloud.databricks.com\nclient_id = id\n"+
+		"endpoint = projects/p/branches/b/endpoints/e\n"), 0o600))
 	printEnv := func(caller ...string) (set, unset []string) {
 		e := &environment{dir: dir, environ: append([]string{"HOME=" + dir, "LAKEBASE_CONFIG_FILE=" + filepath.Join(dir, "p.ini")}, caller...)}
 		code, out := e.run(t.Context(), nil, wrapper, "-p", "prod", "--auth", "oauth-m2m", "--quiet", "--print-env", "--", "psql")

@@ -22,9 +22,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	temporary, err := os.MkdirTemp("", "q") // the path of a socket in it is short
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer os.RemoveAll(temporary)
 	if err := os.Chmod(temporary, 0o711); err != nil { // for root, whose Postgres is another user
 		t.Fatal(err)

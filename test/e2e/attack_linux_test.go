@@ -77,7 +77,6 @@ func (p *fixture) watched(t *testing.T, name string, argv []string) {
 	}
 }
 
-// of is the same fixture for a subtest.
 func (p *fixture) of(t *testing.T) *fixture {
 	again := *p
 	again.t, again.env = t, map[string]string{}

@@ -39,7 +39,6 @@ func nodeModule(t testing.TB, name string) {
 	}
 }
 
-// absolute returns the path of a file of the tests.
 func absolute(t testing.TB, elem ...string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(elem...))

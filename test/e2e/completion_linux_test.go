@@ -136,7 +136,6 @@ func (q query) check(t *testing.T, shell string, got []string) {
 	}
 }
 
-// offered reads a shell's answer, one a line.
 func offered(text string) []string {
 	var out []string
 	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
@@ -148,7 +147,6 @@ func offered(text string) []string {
 	return slices.Compact(out)
 }
 
-// askZsh types into a zsh on a terminal.
 func askZsh(p *fixture, line []string) []string {
 	p.t.Helper()
 	for _, name := range []string{"told", "ready", "finished"} {

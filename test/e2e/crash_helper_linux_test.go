@@ -17,7 +17,6 @@ import (
 // crashLatency spreads the steps of a short run.
 const crashLatency = 15 * time.Millisecond
 
-// useKeyring adds a keychain with a secret to the run.
 func (c *crash) useKeyring() {
 	c.t.Helper()
 	l := startLakebase(c.t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{Latency: crashLatency}})

@@ -35,7 +35,6 @@ func (c *crash) supervisor(mode string, argv ...string) (*exec.Cmd, io.Closer) {
 	return cmd, feed
 }
 
-// psql returns a supervised psql.
 func (c *crash) psql(mode string) *exec.Cmd {
 	return c.command("lakebase-exec", "--refresh", mode, "--", "psql", "-XwAtc", whoAmI)
 }

@@ -21,17 +21,14 @@ const (
 	hintOtherHost = `^check PGHOST or --pghost, or leave it out to use the host that the workspace returns$`
 )
 
-// logins are set from the start.
 func logins(list ...emulator.LoginFault) emulator.Settings {
 	return emulator.Settings{LoginFaults: list}
 }
 
-// refuseAll refuses every login.
 func refuseAll(at emulator.Stage, code, message string) emulator.Settings {
 	return logins(emulator.LoginFault{At: at, Times: -1, Code: code, Message: message})
 }
 
-// atEachStage acts on six logins, each at another stage.
 func atEachStage(action emulator.Action) emulator.Settings {
 	var list []emulator.LoginFault
 	for _, at := range emulator.Stages() {
@@ -45,7 +42,6 @@ func sends(bytes string) emulator.Settings {
 	return logins(emulator.LoginFault{At: emulator.StageStartup, Times: -1, Action: emulator.ActionClose, Send: bytes})
 }
 
-// refusedLogin wants the first login to be the last.
 func refusedLogin(message, hint string) wanted {
 	return fails(123, `refused the login: `+message, hint, 1, 1, 1)
 }
@@ -60,12 +56,10 @@ func notPostgres(message string) wanted {
 	return fails(123, `cannot log in to the database at localhost: not Postgres: `+message, hintPort, 1, 1, 1)
 }
 
-// untrustedServer wants no login.
 func untrustedServer(message, hint string) wanted {
 	return fails(123, `(cannot log in to the database at localhost|refused the login): `+message, hint, 1, 1, 0)
 }
 
-// suspendWhile suspends the compute as soon as it wakes.
 func suspendWhileWaking(r *faultRun) {
 	eventually(r.t, "the compute wakes", func() bool { return r.lakebase.State() == emulator.Waking })
 	must(r.t, r.lakebase.Suspend(context.Background()))

@@ -73,7 +73,6 @@ func fails(exit int, message, hint string, token, credentials, logins int) wante
 	return w
 }
 
-// call adds requests of another kind.
 func (w wanted) call(call emulator.Call, n int) wanted {
 	w.requests[call] = n
 	return w
@@ -261,7 +260,6 @@ func (r *faultRun) environment() {
 // startsFile gets a line each time lakebase-exec's command starts.
 func (r *faultRun) startsFile() string { return filepath.Join(r.home, "starts") }
 
-// execute runs the program to its end.
 func (r *faultRun) execute(ctx context.Context) {
 	argv := strings.Fields(r.c.run)
 	if len(argv) == 0 {

@@ -122,7 +122,6 @@ func (s *frontServer) certify(t *testing.T) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
 }
 
-// serve handles one connection as the mode says.
 func (s *frontServer) serve(ctx context.Context, c *net.TCPConn) {
 	_ = c.SetDeadline(time.Now().Add(limit))
 	switch s.mode {

@@ -28,7 +28,6 @@ const (
 	hintCA       = `^if a company proxy or private authority signed the certificate, pass the root certificate of that authority with --cacert$`
 )
 
-// faults are set from the start.
 func faults(list ...emulator.Fault) emulator.Settings { return emulator.Settings{Faults: list} }
 
 // once and always answer a call with a status, and the JSON error that belongs to it.
@@ -37,17 +36,14 @@ func always(call emulator.Call, status int) emulator.Fault {
 	return emulator.Answer(call, -1, status, "")
 }
 
-// reply answers each call with status and body.
 func reply(call emulator.Call, status int, body string) emulator.Fault {
 	return emulator.Fault{Call: call, Times: -1, Status: status, Body: body}
 }
 
-// after answers one call with status and Retry-After.
 func after(call emulator.Call, status int, retryAfter string) emulator.Fault {
 	return emulator.Answer(call, 1, status, retryAfter)
 }
 
-// withHeader adds a header to a fault's reply.
 func withHeader(f emulator.Fault, name, value string) emulator.Fault {
 	f.Header = http.Header{name: {value}}
 	return f
@@ -61,7 +57,6 @@ func badCredentials(reason string) wanted {
 	return fails(122, `unexpected response: `+reason+`$`, hintHost, 1, 1, 0)
 }
 
-// refusedRedirect wants a redirect to be an error.
 func refusedRedirect(to string, token, credentials int) wanted {
 	return fails(122, `request redirected, and credentials are never sent to a redirect target: HTTP 30[0-9]: `+to+`$`, hintHost, token, credentials, 0)
 }

@@ -25,7 +25,6 @@ const runLimit = 5 * time.Minute
 // longTimeouts is an environment in which no deadline of the programs ends on a slow machine.
 var longTimeouts = []string{"LAKEBASE_TIMEOUT=5m", "LAKEBASE_KEYCHAIN_TIMEOUT=5m", "LAKEBASE_WAIT_TIMEOUT=5m"}
 
-// startLakebase starts a local Lakebase for one test.
 func startLakebase(t testing.TB, o emulator.Options) *emulator.Lakebase {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
@@ -161,13 +160,11 @@ func (p *fixture) command(argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// do runs argv to its end.
 func (p *fixture) do(argv ...string) *result {
 	p.t.Helper()
 	return p.finish(p.command(argv...))
 }
 
-// finish runs cmd to its end.
 func (p *fixture) finish(cmd *exec.Cmd) *result {
 	p.t.Helper()
 	r := p.start(cmd)
@@ -183,7 +180,6 @@ type running struct {
 	err   *bytes.Buffer
 }
 
-// start starts cmd with its output kept.
 func (p *fixture) start(cmd *exec.Cmd) *running {
 	p.t.Helper()
 	r := &running{fixture: p, cmd: cmd, out: &bytes.Buffer{}, err: &bytes.Buffer{}, begin: time.Now()}

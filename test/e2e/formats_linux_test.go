@@ -100,7 +100,6 @@ func (f *formats) read(t *testing.T, env []string, argv ...string) (stdout, stde
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
-// good runs a reader that has to end well.
 func (f *formats) good(t *testing.T, env []string, argv ...string) string {
 	t.Helper()
 	client(t, argv[0])
@@ -121,7 +120,6 @@ func (f *formats) bad(t *testing.T, text string, env []string, argv ...string) {
 
 const whoAmI = "select current_user || ' in ' || current_database()"
 
-// me is the answer to whoAmI.
 func (p *fixture) me() string { return p.lakebase.ClientID + " in " + emulator.Database + "\n" }
 
 func wantOutput(t *testing.T, reader, got, want string) {
@@ -169,7 +167,6 @@ public class Ask {
 }
 `
 
-// java is the command line of a program that uses pgjdbc.
 func java(t *testing.T, name, source string, args ...string) []string {
 	t.Helper()
 	client(t, "java")

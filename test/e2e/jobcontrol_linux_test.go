@@ -194,7 +194,6 @@ func (x *jobShell) start(m jobMode, ends int, then string) *job {
 	return j
 }
 
-// kill signals the process that the shell started.
 func (j *job) kill(sig syscall.Signal) {
 	j.t.Helper()
 	must(j.t, syscall.Kill(j.top, sig))

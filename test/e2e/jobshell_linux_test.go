@@ -44,7 +44,6 @@ func newJobShell(t *testing.T, l *emulator.Lakebase, name string) *jobShell {
 	return x
 }
 
-// close ends the shell and what it has left.
 func (x *jobShell) close(t *testing.T) {
 	_ = x.pty.Close()
 	_ = x.cmd.Process.Kill()
@@ -96,14 +95,12 @@ func (x *jobShell) waitPrompt() (status string) {
 	return strings.TrimSpace(status + " " + word)
 }
 
-// foreground returns the foreground process group.
 func (x *jobShell) foreground() (group int) {
 	x.t.Helper()
 	x.control(func(fd int) (err error) { group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP); return err })
 	return group
 }
 
-// resize changes the window size.
 func (x *jobShell) resize() {
 	x.t.Helper()
 	x.rows++
@@ -154,7 +151,6 @@ func (x *jobShell) assertNothingLeft() {
 	}
 }
 
-// logLines returns what logsignals.py wrote.
 func (x *jobShell) logLines() []string {
 	data, _ := os.ReadFile(x.log)
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")

@@ -45,7 +45,6 @@ func newLoad(t *testing.T) *load {
 	return &load{fixture: p, t: t, helper: filepath.Join(released(t), "lakebase-credential-helper")}
 }
 
-// startGet starts a get.
 func (l *load) startGet() *running {
 	l.t.Helper()
 	return l.start(l.command(l.helper, "get", "--format", "password", "--keychain-timeout", "30s"))

@@ -31,7 +31,6 @@ type sqlClient struct {
 	done func() error
 }
 
-// client is argv in the environment of the command.
 func (s *supervised) client(name string, argv ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := s.command(argv...)
@@ -39,7 +38,6 @@ func (s *supervised) client(name string, argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// psqlAs is a new psql of this name for each question.
 func (s *supervised) psqlAs(name string) *sqlClient {
 	s.t.Helper()
 	return s.eachTime(name, s.command("psql").Path, "-XwAtc", answers)
@@ -77,7 +75,6 @@ func (s *supervised) eachTime(name, path string, args ...string) *sqlClient {
 	}, func() error { return nil }}
 }
 
-// talk is a client that answers each line with one.
 func (s *supervised) talk(name string, env []string, argv ...string) *sqlClient {
 	s.t.Helper()
 	cmd := s.client(name, argv...)

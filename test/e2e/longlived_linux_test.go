@@ -77,7 +77,6 @@ type supervised struct {
 // writePIDAndWait is a command that writes its PID to a file and waits.
 const writePIDAndWait = `echo $$ >"$0.new" && mv "$0.new" "$0" && exec cat`
 
-// supervise starts the command with these options.
 func (p *fixture) supervise(options ...string) *supervised {
 	p.t.Helper()
 	file := filepath.Join(p.home, fmt.Sprintf("pid-%d", time.Now().UnixNano()))
@@ -99,7 +98,6 @@ func (p *fixture) supervise(options ...string) *supervised {
 	return s
 }
 
-// eventuallySlow is eventually for what takes seconds.
 func eventuallySlow(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	eventually(t, what, func() bool {
@@ -113,7 +111,6 @@ func terminate(cmd *exec.Cmd) func() error {
 	return func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 }
 
-// value returns a variable of the command's environment.
 func (s *supervised) value(name string) string {
 	for _, e := range s.env {
 		if v, ok := strings.CutPrefix(e, name+"="); ok {
@@ -123,7 +120,6 @@ func (s *supervised) value(name string) string {
 	return ""
 }
 
-// end ends the command, after which nothing may be left.
 func (s *supervised) end() *result {
 	s.t.Helper()
 	_ = s.stdin.Close()
@@ -132,7 +128,6 @@ func (s *supervised) end() *result {
 	return o
 }
 
-// runDirs returns the run directories.
 func (p *fixture) runDirs() []string {
 	p.t.Helper()
 	found, err := filepath.Glob(filepath.Join(p.run, "lakebase", "run-*"))
@@ -168,7 +163,6 @@ func tokensIn(logins []emulator.Login, life time.Duration) (n int) {
 	return n
 }
 
-// by returns the logins of one program.
 func by(app string, logins []emulator.Login) []emulator.Login {
 	return slices.DeleteFunc(slices.Clone(logins), func(l emulator.Login) bool { return l.Application != app })
 }

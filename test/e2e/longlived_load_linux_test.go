@@ -95,7 +95,6 @@ func (c *clientLoad) dumps() {
 	}
 }
 
-// whole checks what was read back.
 func (c *clientLoad) whole() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

@@ -125,7 +125,6 @@ func (r *reportingRun) probe(t *testing.T, path string) (int, string) {
 	return answer.StatusCode, string(text)
 }
 
-// term ends the supervisor and its command by SIGTERM.
 func (r *reportingRun) term(t *testing.T) {
 	t.Helper()
 	must(t, r.cmd.Process.Signal(syscall.SIGTERM))

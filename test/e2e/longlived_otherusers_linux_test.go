@@ -15,7 +15,6 @@ import (
 // otherUID is a user of the machine who is not root. Only root can become one.
 const otherUID = 65534
 
-// as has cmd run as a user who is not root.
 func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -64,7 +63,6 @@ func observed(t *testing.T, mode string, o *result) {
 	}
 }
 
-// otherUserFixture belongs to that user.
 func otherUserFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := newSandbox(t, l)

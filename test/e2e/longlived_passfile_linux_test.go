@@ -122,7 +122,6 @@ func (w *watched) look() error {
 	return nil
 }
 
-// check ends the watch.
 func (w *watched) check(t *testing.T, least int) {
 	t.Helper()
 	close(w.stop)

@@ -59,7 +59,6 @@ func proxyLives(t *testing.T) {
 	}
 }
 
-// descriptors is how many a process has open.
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
@@ -127,7 +126,6 @@ func (o *proxyProcess) term(failed bool) {
 	}
 }
 
-// psqlAt returns psql with this host, port and password.
 func (p *fixture) psqlAt(host, port, password string) *exec.Cmd {
 	p.t.Helper()
 	cmd := p.command("psql", "-XwAtc", whoAmI)

@@ -17,7 +17,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
 
-// connectTo connects to a proxy without TLS.
 func connectTo(l *emulator.Lakebase, address, password string) (*pgconn.PgConn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -71,7 +71,6 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// positive is a command that cannot be negated.
 func positive(f func(s *scriptEnv, ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg {
@@ -263,7 +262,6 @@ func (s *scriptEnv) within(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// run runs a program and searches its output for secrets.
 func (s *scriptEnv) run(ts *testscript.TestScript, args []string) {
 	tokens := args[0] == "-tokens"
 	if tokens {

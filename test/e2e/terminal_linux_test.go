@@ -64,7 +64,6 @@ func startOnTerminal(p *fixture, argv ...string) *terminal {
 	return s
 }
 
-// control calls f with the descriptor of the terminal.
 func (s *terminal) control(f func(fd int) error) {
 	s.t.Helper()
 	raw, err := s.pty.SyscallConn()
@@ -86,7 +85,6 @@ func (s *terminal) termios() (settings unix.Termios) {
 	return settings
 }
 
-// echo reports whether the terminal shows what is typed.
 func (s *terminal) echo() bool { s.t.Helper(); return s.termios().Lflag&unix.ECHO != 0 }
 
 func (s *terminal) output() string {

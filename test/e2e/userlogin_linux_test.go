@@ -22,7 +22,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// userFixture belongs to a user who has not signed in.
 func userFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	t.Helper()
 	p := newKeyringFixture(t, l, testkeyring.Unlocked)
@@ -161,7 +160,6 @@ func readPid(p *fixture) (pid int) {
 	return pid
 }
 
-// endPid ends the browser, which must be running.
 func endPid(t *testing.T, p *fixture) {
 	t.Helper()
 	pid := readPid(p)

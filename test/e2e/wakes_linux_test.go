@@ -82,7 +82,6 @@ func wakeOnce(t *testing.T, l *emulator.Lakebase, mode emulator.WakeMode, takes 
 	}
 }
 
-// starts reads what stamp wrote.
 func starts(t *testing.T, file string) (at []time.Time) {
 	t.Helper()
 	data, err := os.ReadFile(file)
