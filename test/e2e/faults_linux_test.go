@@ -234,17 +234,13 @@ func (r *faultRun) environment() {
 	roots, err := os.ReadFile(r.lakebase.CAFile())
 	must(r.t, err)
 	if r.c.workspace != "" {
-		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.workspace, raw: r.c.raw, behind: r.value("workspace"), roots: roots})
+		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.workspace, raw: r.c.raw})
 		r.set("DATABRICKS_HOST=https://" + address)
 		roots = append(roots, ca...)
 	}
 	if r.c.database != "" {
-		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.database, raw: r.c.raw, behind: "127.0.0.1:" + r.lakebase.PGPort(), roots: roots, postgres: true})
-		host, port, _ := strings.Cut(address, ":")
-		r.set("PGPORT=" + port)
-		if host != "localhost" { // only an option is used unasked
-			r.c.run = "lakebase-exec --pghost " + host
-		}
+		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.database, raw: r.c.raw, postgres: true})
+		r.set("PGPORT=" + strings.TrimPrefix(address, "localhost:"))
 		roots = append(roots, ca...)
 	}
 	file := write(r.t, filepath.Join(r.t.TempDir(), "roots.pem"), string(roots))

@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -21,23 +20,18 @@ import (
 // frontServer is in front of the workspace or the compute. Its modes:
 //
 //	closed          no server listens
-//	no address      its name has none
 //	reset           each connection, before a byte
-//	silent          each connection is accepted and left without an answer
 //	plain           it answers without TLS: HTTP, or "N" to Postgres' request for it
 //	raw             it sends raw before TLS and closes
 //	raw TLS         the same over valid TLS, once the client has sent something
 //	silent TLS      valid TLS, and then nothing
 //	TLS 1.1         it supports no later version
 //	client certificate   it requires one
-//	expired, other name, other CA, self-signed, for clients   what is wrong with its certificate
-//	forward         nothing is wrong: what it receives it forwards
+//	expired, other name, for clients   what is wrong with its certificate
 type frontServer struct {
 	mode     string
 	raw      string
 	postgres bool
-	behind   string // the server's own address
-	roots    []byte // of that server
 	tls      *tls.Config
 	running  sync.WaitGroup
 }
@@ -46,10 +40,7 @@ type frontServer struct {
 // certificate a valid one where the mode has one.
 func startFrontServer(t *testing.T, s *frontServer) (address string, ca []byte) {
 	t.Helper()
-	switch s.mode {
-	case "no address":
-		return "no-such-host.invalid:1", nil
-	case "closed":
+	if s.mode == "closed" {
 		return "localhost:1", nil
 	}
 	ca = s.certify(t)
@@ -75,8 +66,7 @@ func startFrontServer(t *testing.T, s *frontServer) (address string, ca []byte) 
 	return "localhost:" + port, ca
 }
 
-// certify makes the certificate of the mode, and returns its CA unless no program
-// is to trust that.
+// certify makes the certificate of the mode, and returns its CA.
 func (s *frontServer) certify(t *testing.T) []byte {
 	t.Helper()
 	now := time.Now()
@@ -96,7 +86,6 @@ func (s *frontServer) certify(t *testing.T) []byte {
 	if s.postgres {
 		s.tls.NextProtos = []string{"postgresql"}
 	}
-	issuer, trusted := ca, true
 	switch s.mode {
 	case "expired":
 		leaf.NotAfter = now.Add(-time.Minute)
@@ -104,32 +93,21 @@ func (s *frontServer) certify(t *testing.T) []byte {
 		leaf.DNSNames = []string{"other.example.test"}
 	case "for clients":
 		leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	case "other CA":
-		trusted = false
-	case "self-signed":
-		issuer, issuerKey, trusted = leaf, key, false
 	case "TLS 1.1":
 		s.tls.MinVersion, s.tls.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	case "client certificate":
 		s.tls.ClientAuth = tls.RequireAnyClientCert
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, key.Public(), issuerKey)
+	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), issuerKey)
 	must(t, err)
 	s.tls.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
-	if !trusted {
-		return nil
-	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
 }
 
 func (s *frontServer) serve(ctx context.Context, c *net.TCPConn) {
 	_ = c.SetDeadline(time.Now().Add(limit))
-	switch s.mode {
-	case "reset":
+	if s.mode == "reset" {
 		_ = c.SetLinger(0)
-		return
-	case "silent":
-		_, _ = io.Copy(io.Discard, c)
 		return
 	}
 	if s.postgres { // the request for TLS
@@ -156,15 +134,10 @@ func (s *frontServer) serve(ctx context.Context, c *net.TCPConn) {
 	if secure.HandshakeContext(ctx) != nil {
 		return
 	}
-	switch s.mode {
-	case "silent TLS":
+	if s.mode != "raw TLS" {
 		_, _ = io.Copy(io.Discard, secure)
-	case "raw TLS":
-		if _, err := secure.Read(make([]byte, 4096)); err == nil {
-			send(secure, c, s.raw)
-		}
-	default:
-		_ = s.forward(ctx, secure)
+	} else if _, err := secure.Read(make([]byte, 4096)); err == nil {
+		send(secure, c, s.raw)
 	}
 }
 
@@ -176,28 +149,4 @@ func send(c interface {
 	_, _ = io.WriteString(c, text)
 	_ = c.CloseWrite()
 	_, _ = io.Copy(io.Discard, raw)
-}
-
-// forward joins the client to the server behind, over TLS there too.
-func (s *frontServer) forward(ctx context.Context, client net.Conn) error {
-	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.behind)
-	if err != nil {
-		return err
-	}
-	defer raw.Close()
-	if s.postgres {
-		answer := make([]byte, 1)
-		if _, err = raw.Write([]byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}); err == nil {
-			_, err = io.ReadFull(raw, answer)
-		}
-		if err != nil || answer[0] != 'S' {
-			return errors.Join(err, errors.New("the server behind has no TLS"))
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.roots)
-	server := tls.Client(raw, &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: s.tls.NextProtos})
-	s.running.Go(func() { _, _ = io.Copy(server, client); _ = raw.Close() })
-	_, err = io.Copy(client, server)
-	return err
 }
