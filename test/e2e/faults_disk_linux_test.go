@@ -37,7 +37,7 @@ func TestFaults_Disk(t *testing.T) {
 		{"secrets read-only", readOnlyDisk, "XDG_CONFIG_HOME=$DISK", []string{"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"}, 125,
 			[]string{`$DISK/lakebase/secrets": read-only file system`, "hint: make the file system of $DISK/lakebase/secrets writable"}},
 		{"secrets full", fewInodes, "XDG_CONFIG_HOME=$DISK", []string{"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"}, 125,
-			[]string{`$DISK/lakebase/secrets": no space left on device`, "hint: free space"}},
+			[]string{"$DISK/lakebase/secrets", "no space left on device", "hint: free space"}},
 		{"passfile, full", fullDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--refresh", "passfile", "--", "true"}, 125,
 			[]string{`$DISK/run-`, "no space left on device", "hint: free space on the file system of $DISK/run-"}},
 		{"passfile, read-only", readOnlyDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--refresh", "passfile", "--", "true"}, 125,
