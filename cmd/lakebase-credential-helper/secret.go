@@ -10,7 +10,6 @@ import (
 	"os"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
@@ -33,7 +32,7 @@ func (c *invocation) secretReader() (func() (credential.Secret, error), error) {
 	case c.given.has("secret-file"):
 		s, err := c.ReadSecretFile(c.given.get("secret-file"))
 		if err != nil {
-			return nil, &auth.SecretFileError{From: config.Source{Origin: config.FromOption, Name: "--secret-file"}, Err: err}
+			return nil, &config.Error{Name: "--secret-file", Problem: err.Error(), Err: err}
 		}
 		return known(s), nil
 	case stdin && terminal:

@@ -52,29 +52,29 @@ type Strategy interface {
 	Configure(ctx context.Context, conf config.Config) (Source, Identity, error)
 }
 
-// Hinter is a Strategy with its own hints for a refusal.
-type Hinter interface {
-	// TokenName returns what supplies the workspace token.
-	TokenName(conf config.Config) string
-	// Hint returns what to do if the workspace rejects the token with e; empty: nothing
-	// particular.
-	Hint(e *exchange.Error, conf config.Config) string
-}
-
 // strategies returns all ways of signing in, in the order in which they are tried
 // when none is named.
 func strategies(d Deps) []Strategy {
 	return []Strategy{m2m{d}, githubOIDC{d}, browser{d}, envOIDC{d}, fileOIDC{d}, pat{}, databricksCLI{d}}
 }
 
-// HinterFor returns the Hinter of the configured way of signing in, or nil.
-func HinterFor(conf config.Config) Hinter {
-	for _, s := range strategies(Deps{}) {
-		if h, ok := s.(Hinter); ok && s.Name() == conf.Auth.Value {
-			return h
+// TokenOrigin returns what supplies the workspace token where that is not a sign-in,
+// and what to do about e, a refusal of that token. Both may be empty.
+func TokenOrigin(conf config.Config, e *exchange.Error) (name, fix string) {
+	refused := e.Kind == exchange.KindBearerRefused
+	switch conf.Auth.Value {
+	case AuthPAT:
+		name = conf.Secret.Source.String()
+		if refused || e.Kind == exchange.KindPermissionDenied {
+			fix = "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
+		}
+	case AuthCLI:
+		name = "the Databricks CLI"
+		if refused {
+			fix = "run: databricks auth login --host " + conf.Workspace.Value.URL()
 		}
 	}
-	return nil
+	return name, fix
 }
 
 // Identity is who a Source signs in as.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,16 +29,12 @@ func (s browser) Configure(ctx context.Context, conf config.Config) (Source, Ide
 	if err != nil {
 		return nil, Identity{}, err
 	}
-	src := &browserSource{browser: s, conf: conf, user: login, discovery: newDiscovery(s.Deps, conf)}
+	src := &browserSource{browser: s, conf: conf, user: login, discovery: &discovery{Deps: s.Deps, workspace: conf.Workspace.Value}}
 	return src, browserIdentity(conf, login), nil
 }
 
 func browserIdentity(conf config.Config, login string) Identity {
-	user := conf.User.Value
-	if user == "" {
-		user = login
-	}
-	return Identity{Type: AuthBrowser, Principal: login, User: user, Shared: true}
+	return Identity{Type: AuthBrowser, Principal: login, User: cmp.Or(conf.User.Value, login), Shared: true}
 }
 
 // selectUser returns the user who has signed in at the host. Of several it is the
@@ -111,12 +108,13 @@ func (s *browserSource) signIn(ctx context.Context, read reader) (credential.Tok
 	if err != nil {
 		return credential.Token{}, err
 	}
-	grant, err := s.exchange(ctx, refresh)
+	exchangeRefresh := func(ctx context.Context) (exchange.Grant, error) { return s.Workspace.RefreshedToken(ctx, refresh) }
+	grant, err := withTokenEndpoint(ctx, s.discovery, exchangeRefresh)
 	if isRefreshRefused(err) {
 		// Another machine or program may have refreshed meanwhile.
 		if again, readErr := s.stored(ctx, read); readErr == nil && !again.Equal(refresh) {
 			refresh = again
-			grant, err = s.exchange(ctx, refresh)
+			grant, err = withTokenEndpoint(ctx, s.discovery, exchangeRefresh)
 		}
 	}
 	if isRefreshRefused(err) {
@@ -129,12 +127,6 @@ func (s *browserSource) signIn(ctx context.Context, read reader) (credential.Tok
 		s.replace(ctx, grant.Refresh)
 	}
 	return grant.Token, nil
-}
-
-func (s *browserSource) exchange(ctx context.Context, refresh credential.Secret) (exchange.Grant, error) {
-	return withTokenEndpoint(ctx, s.discovery, func(ctx context.Context) (exchange.Grant, error) {
-		return s.Workspace.RefreshedToken(ctx, refresh)
-	})
 }
 
 // replaceTimeout bounds the storing of a refresh token. It continues when the
@@ -150,8 +142,8 @@ func (s *browserSource) replace(ctx context.Context, refresh credential.Secret) 
 }
 
 func isRefreshRefused(err error) bool {
-	var e *exchange.Error
-	return errors.As(err, &e) && e.Kind == exchange.KindRefreshRefused
+	e, ok := errors.AsType[*exchange.Error](err)
+	return ok && e.Kind == exchange.KindRefreshRefused
 }
 
 // RefreshLock returns the name of the lock of one user's refresh token. It does not

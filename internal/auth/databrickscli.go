@@ -8,7 +8,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
 // AuthCLI is the login of the Databricks CLI, which refreshes what it has stored
@@ -23,17 +22,8 @@ func (s databricksCLI) Configure(_ context.Context, conf config.Config) (Source,
 	if conf.Auth.Value != AuthCLI {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	source := func(ctx context.Context) (credential.Token, error) { return s.token(ctx, conf) }
-	return sourceFunc(source), Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
-}
-
-func (databricksCLI) TokenName(config.Config) string { return "the Databricks CLI" }
-
-func (databricksCLI) Hint(e *exchange.Error, conf config.Config) string {
-	if e.Kind == exchange.KindBearerRefused {
-		return "run: databricks auth login --host " + conf.Workspace.Value.URL()
-	}
-	return ""
+	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return s.token(ctx, conf) })
+	return source, Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
 }
 
 // cliTimeout bounds a run of the Databricks CLI, which does not prompt.

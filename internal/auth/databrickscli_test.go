@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
@@ -30,10 +31,6 @@ func TestDatabricksCLI(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	h := HinterFor(conf)
-	if got := h.Hint(&exchange.Error{Kind: exchange.KindBearerRefused}, conf); got != "run: databricks auth login --host https://w.example" || h.TokenName(conf) == "" {
-		t.Errorf("got %q", got)
-	}
 }
 
 func TestPAT(t *testing.T) {
@@ -43,13 +40,23 @@ func TestPAT(t *testing.T) {
 	if err != nil || id.Type != AuthPAT || id.Given.Reveal() != "dapi-1" || id.User != "" || refreshed(t.Context(), chain) != nil || f.took() != "" {
 		t.Errorf("got %+v, %v", id, err)
 	}
-	h := HinterFor(conf)
-	if got := h.Hint(&exchange.Error{Kind: exchange.KindBearerRefused}, conf); !strings.Contains(got, "DATABRICKS_TOKEN") || h.TokenName(conf) != "DATABRICKS_TOKEN" ||
-		h.Hint(&exchange.Error{Kind: exchange.KindUnavailable}, conf) != "" {
-		t.Errorf("got %q", got)
-	}
-	if HinterFor(resolve(t)) != nil {
-		t.Error("a client has a hinter")
+}
+
+func TestTokenOrigin(t *testing.T) {
+	for _, c := range []struct {
+		conf      config.Config
+		kind      exchange.Kind
+		name, fix string
+	}{
+		{resolveUser(t, "DATABRICKS_TOKEN", "dapi-1"), exchange.KindBearerRefused, "DATABRICKS_TOKEN", "check whether DATABRICKS_TOKEN was revoked"},
+		{resolveUser(t, "DATABRICKS_TOKEN", "dapi-1"), exchange.KindUnavailable, "DATABRICKS_TOKEN", ""},
+		{resolveUser(t, "auth", AuthCLI), exchange.KindBearerRefused, "the Databricks CLI", "run: databricks auth login --host https://w.example"},
+		{resolve(t), exchange.KindBearerRefused, "", ""},
+	} {
+		name, fix := TokenOrigin(c.conf, &exchange.Error{Kind: c.kind})
+		if name != c.name || !strings.HasPrefix(fix, c.fix) || (fix == "") != (c.fix == "") {
+			t.Errorf("got %q, %q; want %q, %q", name, fix, c.name, c.fix)
+		}
 	}
 }
 

@@ -12,17 +12,12 @@ import (
 
 // discovery requests the token endpoint of a host, at most once.
 type discovery struct {
-	api       Discovery
+	Deps
 	workspace config.Workspace
-	observer  Observer
 
 	mu    sync.Mutex
 	asked bool
 	found exchange.Discovery // zero: the host has no such document
-}
-
-func newDiscovery(d Deps, conf config.Config) *discovery {
-	return &discovery{api: d.Workspace, workspace: conf.Workspace.Value, observer: d.Observer}
 }
 
 // ask reads the host's discovery document. A host without one keeps the usual
@@ -34,15 +29,13 @@ func (d *discovery) ask(ctx context.Context) (exchange.Discovery, error) {
 		return d.found, nil
 	}
 	d.asked = true
-	found, err := exchange.Retry(ctx, d.api.Discover)
-	var e *exchange.Error
-	switch {
-	case err == nil:
+	found, err := exchange.Retry(ctx, d.Workspace.Discover)
+	if err == nil {
 		d.found = found
-	case errors.As(err, &e) && e.Kind == exchange.KindForeignHost, ctx.Err() != nil:
+	} else if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindForeignHost || ctx.Err() != nil {
 		return exchange.Discovery{}, err
-	default:
-		d.observer.Note("no discovery document: " + err.Error())
+	} else {
+		d.Observer.Note("no discovery document: " + err.Error())
 	}
 	return d.found, nil
 }
@@ -58,8 +51,7 @@ func withTokenEndpoint[T any](ctx context.Context, d *discovery, call func(conte
 		}
 	}
 	result, err := exchange.Retry(ctx, call)
-	var e *exchange.Error
-	if errors.As(err, &e) && (e.Kind == exchange.KindNotJSON || e.Status == 404 || e.Status == 405) && d.moved(ctx) {
+	if e, ok := errors.AsType[*exchange.Error](err); ok && (e.Kind == exchange.KindNotJSON || e.Status == 404 || e.Status == 405) && d.moved(ctx) {
 		return exchange.Retry(ctx, call)
 	}
 	return result, err

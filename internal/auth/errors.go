@@ -31,15 +31,6 @@ func (e *NoSecretError) Error() string {
 func (e *NoSecretError) Unwrap() error        { return e.Err }
 func (e *NoSecretError) Is(target error) bool { return target == ErrNotConfigured }
 
-// SecretFileError reports that a file named for the secret cannot be used.
-type SecretFileError struct {
-	From config.Source
-	Err  error
-}
-
-func (e *SecretFileError) Error() string { return fmt.Sprintf("%s: %v", e.From, e.Err) }
-func (e *SecretFileError) Unwrap() error { return e.Err }
-
 // NoLoginError reports that no user has signed in, or several have.
 type NoLoginError struct {
 	Host, User string
@@ -95,8 +86,7 @@ func (e *FederationError) Unwrap() error { return e.Err }
 
 // reason returns what the workspace says about a refusal.
 func reason(err error) string {
-	var call *exchange.Error
-	if errors.As(err, &call) && call.Detail() != "" {
+	if call, ok := errors.AsType[*exchange.Error](err); ok && call.Detail() != "" {
 		return call.Detail()
 	}
 	return err.Error()

@@ -24,8 +24,7 @@ func AuthorizeURL(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	ctx, cancel := context.WithTimeout(ctx, conf.Timeout.Value)
 	defer cancel()
 	_, err := exchange.Retry(ctx, api.Discover)
-	var e *exchange.Error
-	if errors.As(err, &e) && e.NoDocument() {
+	if e, ok := errors.AsType[*exchange.Error](err); ok && e.NoDocument() {
 		o.Note("no discovery document: " + err.Error())
 	} else if err != nil {
 		return "", err

@@ -23,7 +23,7 @@ func (s m2m) Configure(_ context.Context, conf config.Config) (Source, Identity,
 	if conf.ClientID.Value == "" {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	src := &m2mSource{m2m: s, conf: conf, discovery: newDiscovery(s.Deps, conf)}
+	src := &m2mSource{m2m: s, conf: conf, discovery: &discovery{Deps: s.Deps, workspace: conf.Workspace.Value}}
 	var err error
 	if src.given, err = src.readGiven(); err != nil {
 		return nil, Identity{}, err
@@ -50,7 +50,7 @@ func (s *m2mSource) readGiven() (credential.Secret, error) {
 	}
 	secret, err := s.Process.ReadSecretFile(src.Path)
 	if err != nil {
-		return credential.Secret{}, &SecretFileError{From: src.Source, Err: err}
+		return credential.Secret{}, &config.Error{Name: src.Source.String(), Problem: err.Error(), Err: err}
 	}
 	return secret, nil
 }

@@ -96,7 +96,7 @@ func TestM2M_GivenSecret(t *testing.T) {
 		t.Errorf("refresh without the file: got %v", err)
 	}
 	_, err := token(t, f.chain(conf))
-	if !errors.As(err, new(*SecretFileError)) || !errors.Is(err, boom) || !strings.HasPrefix(err.Error(), "--client-secret-file: ") {
+	if !errors.As(err, new(*config.Error)) || !errors.Is(err, boom) || !strings.HasPrefix(err.Error(), "--client-secret-file: ") {
 		t.Errorf("from a bad file: got %v", err)
 	}
 }

@@ -118,9 +118,9 @@ type subjectFunc func(ctx context.Context, d *discovery) (credential.Secret, err
 
 // workload returns the source that exchanges a workload's token (RFC 8693).
 func (d Deps) workload(conf config.Config, name string, given credential.Secret, subject subjectFunc) (Source, Identity, error) {
-	endpoint := newDiscovery(d, conf)
-	source := func(ctx context.Context) (credential.Token, error) { return d.federate(ctx, conf, endpoint, subject) }
-	return sourceFunc(source), Identity{Type: name, Principal: conf.ClientID.Value, User: conf.User.Value, Given: given}, nil
+	endpoint := &discovery{Deps: d, workspace: conf.Workspace.Value}
+	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return d.federate(ctx, conf, endpoint, subject) })
+	return source, Identity{Type: name, Principal: conf.ClientID.Value, User: conf.User.Value, Given: given}, nil
 }
 
 func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discovery, subjectOf subjectFunc) (credential.Token, error) {
@@ -138,8 +138,7 @@ func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discov
 	token, err := withTokenEndpoint(ctx, endpoint, func(ctx context.Context) (credential.Token, error) {
 		return d.Workspace.FederatedToken(ctx, conf.ClientID.Value, subject)
 	})
-	var e *exchange.Error
-	if errors.As(err, &e) && e.Kind == exchange.KindFederationRefused {
+	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindFederationRefused {
 		return credential.Token{}, &FederationError{Claims: claimsOf(subject), Err: err}
 	}
 	return token, err

@@ -6,7 +6,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
 // AuthPAT is a personal access token.
@@ -27,13 +26,4 @@ func (pat) Configure(_ context.Context, conf config.Config) (Source, Identity, e
 		return credential.Token{Value: token, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
 	}
 	return sourceFunc(source), Identity{Type: AuthPAT, Principal: unnamed(conf), User: conf.User.Value, Given: token}, nil
-}
-
-func (pat) TokenName(conf config.Config) string { return conf.Secret.Source.String() }
-
-func (pat) Hint(e *exchange.Error, _ config.Config) string {
-	if e.Kind == exchange.KindBearerRefused || e.Kind == exchange.KindPermissionDenied {
-		return "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
-	}
-	return ""
 }

@@ -48,7 +48,7 @@ type ExitRow struct {
 // matters because an error may wrap another one.
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
-		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*auth.SecretFileError], is[*lakebase.HostError],
+		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*lakebase.HostError],
 		is[*lakebase.TargetError], is[*rootcerts.Error], is[*securefile.Error], is[*credformat.Error], badValue}},
 	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
@@ -272,9 +272,7 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 		return o
 	}
 	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: SameTarget(conf)}
-	if h := auth.HinterFor(conf); h != nil {
-		o.Token, o.TokenFix = h.TokenName(conf), h.Hint(e, conf)
-	}
+	o.Token, o.TokenFix = auth.TokenOrigin(conf, e)
 	if from := conf.TargetFrom(); from.Origin != config.FromDefault {
 		o.Target = from.String()
 	}

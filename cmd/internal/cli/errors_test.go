@@ -52,7 +52,6 @@ func errorCases() map[string][]errorCase {
 		"auth.NoLoginError":      {{&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada", "sign in with", 121}},
 		"auth.NoSecretError":     {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "login --host w.example --client-id c", 121}},
 		"auth.PortsError":        {{&auth.PortsError{First: 1, Last: 2, Err: x}, "1 to 2", "end one of the programs", 125}},
-		"auth.SecretFileError":   {{&auth.SecretFileError{From: option, Err: file(fs.ErrNotExist)}, "--endpoint", "'/a b'", 120}},
 		"auth.SourceError":       {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
 		"config.Error": {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
@@ -183,7 +182,6 @@ func TestExitCode_EnvironmentFaults(t *testing.T) {
 		for _, err := range []error{
 			file,
 			&config.Error{Name: "--listen", Problem: file.Error(), Err: file, Fix: "name another directory"},
-			&auth.SecretFileError{From: config.Source{Name: "--secret-file"}, Err: file},
 			&auth.NoSecretError{Err: file},
 			&auth.NoLoginError{Err: file},
 			&auth.SourceError{Problem: file.Error(), Err: file},
