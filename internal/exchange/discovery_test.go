@@ -141,19 +141,10 @@ func TestNoDocument(t *testing.T) {
 		{"500", says(500, ``), KindServerError, false},
 		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, KindBroken, false},
 	} {
-		first := newWorkspace(t, false, tc.handle)
-		second := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == configDocument {
-				documents(configOf("{host}/oidc", "workspace"), "")(rw, r)
-				return
-			}
-			tc.handle(rw, r)
-		})
-		for _, w := range []*workspace{first, second} {
-			e := wants(t, w.try(t, CallDiscovery), tc.kind, tc.kind == KindRateLimited || tc.kind == KindUnavailable || tc.kind == KindBroken)
-			if e.NoDocument() != tc.none {
-				t.Errorf("%s: got %v: %v", tc.name, e.NoDocument(), e)
-			}
+		w := newWorkspace(t, false, tc.handle)
+		e := wants(t, w.try(t, CallDiscovery), tc.kind, tc.kind == KindRateLimited || tc.kind == KindUnavailable || tc.kind == KindBroken)
+		if e.NoDocument() != tc.none {
+			t.Errorf("%s: got %v: %v", tc.name, e.NoDocument(), e)
 		}
 	}
 	if e := wants(t, serve(t, 404, `{}`).try(t, CallMe), KindRefused, false); e.NoDocument() {

@@ -288,8 +288,7 @@ func (e *Error) Retryable() (again bool, after time.Duration) {
 
 // isTemporary reports whether a failure below HTTP may pass. "No such host" does not.
 func isTemporary(err error) bool {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
 	}
 	return transportKind(err) == KindBroken
@@ -325,8 +324,8 @@ func Retry[T any](ctx context.Context, call func(context.Context) (T, error)) (T
 
 // Verdict judges an error of a call for retry.Do.
 func Verdict(err error) retry.Verdict {
-	var e *Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
 		return retry.Verdict{}
 	}
 	again, after := e.Retryable()

@@ -27,14 +27,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Bounds on one attempt, besides the deadline of its context.
+// Bounds on a reply, in bytes.
 const (
-	dialTimeout           = 10 * time.Second
-	tlsHandshakeTimeout   = 10 * time.Second
-	responseHeaderTimeout = 30 * time.Second
-	idleConnTimeout       = 30 * time.Second // an older connection may be dead
-	maxHeaderBytes        = 256 << 10
-	maxBody               = 1 << 20
+	maxHeaderBytes = 256 << 10
+	maxBody        = 1 << 20
 )
 
 // ProxySettings are the values of HTTPS_PROXY and NO_PROXY, empty for none. A
@@ -48,9 +44,8 @@ type ProxySettings struct {
 type Options struct {
 	// Host is the workspace, "https://host[:port]", without user, path or query.
 	Host string
-	// WorkspaceID is sent as X-Databricks-Workspace-Id with API calls, which
-	// hosts that serve several workspaces need (databricks-sdk-go
-	// service/postgres). Empty: not sent.
+	// WorkspaceID is sent with API calls, if not empty: hosts that serve several
+	// workspaces need it (databricks-sdk-go service/postgres).
 	WorkspaceID string
 	// AccountID replaces {account_id} in a discovery document. Empty: the account
 	// that the document names.
@@ -96,7 +91,7 @@ func New(o Options) (*Client, error) {
 		o.now = time.Now
 	}
 	if o.dial == nil {
-		o.dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		o.dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	proxy := (&httpproxy.Config{HTTPSProxy: o.Proxy.HTTPSProxy, NoProxy: o.Proxy.NoProxy}).ProxyFunc()
 	c := &Client{
@@ -109,9 +104,9 @@ func New(o Options) (*Client, error) {
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // readBody bounds what it decompresses
-			TLSHandshakeTimeout:    tlsHandshakeTimeout,
-			ResponseHeaderTimeout:  responseHeaderTimeout,
-			IdleConnTimeout:        idleConnTimeout,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ResponseHeaderTimeout:  30 * time.Second,
+			IdleConnTimeout:        30 * time.Second, // an older connection may be dead
 			MaxResponseHeaderBytes: maxHeaderBytes,
 		},
 	}

@@ -1,10 +1,8 @@
 package exchange
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -129,32 +127,18 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 	}
 }
 
-func TestNew_IsLazy(t *testing.T) {
-	w := newWorkspace(t, false, lakebase)
-	loads, dials := 0, 0
-	c := w.client(t, func(o *Options) {
-		o.LoadRoots = func() (*x509.CertPool, error) { loads++; return w.roots() }
-		o.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dials++
-			return (&net.Dialer{}).DialContext(ctx, network, addr)
+// Certificates are loaded once, before the first connection.
+func TestLoadRoots(t *testing.T) {
+	w, loads := newWorkspace(t, false, lakebase), 0
+	c := w.client(t, func(o *Options) { o.LoadRoots = func() (*x509.CertPool, error) { loads++; return w.roots() } })
+	for n := range 3 {
+		if loads != min(n, 1) {
+			t.Errorf("after %d calls: got %d loads", n, loads)
 		}
-	})
-	for i, want := range []int{0, 1, 1, 2} { // connections; one after Close
-		if i == 3 {
-			c.Close()
-		}
-		if i > 0 {
-			if err := calls[CallEndpoint](soon(t), c); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if dials != want || loads != min(i, 1) {
-			t.Errorf("after %d calls: got %d loads and %d connections, want %d", i, loads, dials, want)
+		if err := calls[CallEndpoint](soon(t), c); err != nil {
+			t.Fatal(err)
 		}
 	}
-}
-
-func TestLoadRoots_Error(t *testing.T) {
 	w, broken := newWorkspace(t, false, lakebase), errors.New("no bundle")
 	err := w.try(t, CallEndpoint, func(o *Options) { o.LoadRoots = func() (*x509.CertPool, error) { return nil, broken } })
 	if e := wants(t, err, KindCertificate, false); !errors.Is(e, broken) || w.connections.Load() != 0 {

@@ -205,7 +205,7 @@ var calls = map[Call]func(context.Context, *Client) error{
 			return err
 		}
 		roots := func() (*x509.CertPool, error) { return c.transport.TLSClientConfig.RootCAs, nil }
-		return second(GitHubToken(ctx, GitHub{URL: c.base.String() + "/idtoken", Token: bearer, Audience: "aud", Options: Options{LoadRoots: roots}}))
+		return second(GitHubToken(ctx, c.base.String()+"/idtoken", bearer, "aud", Options{LoadRoots: roots}))
 	},
 	CallPrincipal:   func(ctx context.Context, c *Client) error { return second(c.Principal(ctx, bearer)) },
 	CallListSecrets: func(ctx context.Context, c *Client) error { return second(c.ClientSecrets(ctx, bearer, "41")) },

@@ -202,11 +202,7 @@ func newToken(value string, sentAt time.Time, lifetime time.Duration) credential
 	if lifetime <= 0 {
 		lifetime = claimedLifetime(value)
 	}
-	return credential.Token{
-		Value:     credential.NewSecret(value),
-		MintedAt:  sentAt,
-		ExpiresAt: sentAt.Add(min(lifetime, credential.MaxLife)),
-	}
+	return credential.Token{Value: credential.NewSecret(value), MintedAt: sentAt, ExpiresAt: sentAt.Add(min(lifetime, credential.MaxLife))}
 }
 
 // claimedLifetime is exp less iat of a JWT: it can only shorten what MaxLife allows.
@@ -230,44 +226,35 @@ func UnverifiedClaims(token string, v any) bool {
 	return err == nil && json.Unmarshal(text, v) == nil
 }
 
-// GitHub is a GitHub Actions job's access to its OIDC token service (GitHub, "OpenID
-// Connect reference"). The token is sent to the URL's host only.
-type GitHub struct {
-	URL      string            // ACTIONS_ID_TOKEN_REQUEST_URL: https, with a query
-	Token    credential.Secret // ACTIONS_ID_TOKEN_REQUEST_TOKEN
-	Audience string            // of the new token; required
-	Options  Options           // how to connect; Host is the URL's
-}
-
-// GitHubToken requests the job's token for the audience, in one attempt. The error is
-// an *Error and names the service's host.
-func GitHubToken(ctx context.Context, g GitHub) (credential.Secret, error) {
+// GitHubToken requests a GitHub Actions job's token for the audience from its OIDC token
+// service, in one attempt (GitHub, "OpenID Connect reference"). address and bearer are
+// ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN; nothing is sent to another host. o says how to
+// connect. The error is an *Error and names the service's host.
+func GitHubToken(ctx context.Context, address string, bearer credential.Secret, audience string, o Options) (credential.Secret, error) {
 	notSent := &Error{Call: CallGitHub, Kind: KindRefused, NotSent: true}
-	u, err := url.Parse(g.URL)
+	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		notSent.Message = "not sent: the token service's address is not a plain https:// URL"
 		return credential.Secret{}, notSent
 	}
-	g.Options.Host = "https://" + u.Host
-	c, err := New(g.Options)
+	o.Host, o.WorkspaceID = "https://"+u.Host, ""
+	c, err := New(o)
 	if err != nil {
 		notSent.Message = "not sent: " + err.Error()
 		return credential.Secret{}, notSent
 	}
 	defer c.Close()
+	r := c.apiRequest(CallGitHub, http.MethodGet, "", bearer)
 	query := u.Query()
-	query.Set("audience", g.Audience)
-	r := c.apiRequest(CallGitHub, http.MethodGet, "", g.Token)
+	query.Set("audience", audience)
 	r.url = *u
 	r.url.RawQuery = query.Encode()
-	var w struct {
-		Value string `json:"value"`
-	}
+	var w struct{ Value string }
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return credential.Secret{}, failed
 	}
-	if why := badToken(w.Value); why != "" {
-		return credential.Secret{}, c.badReply(r, "its value "+why)
+	if problem := badToken(w.Value); problem != "" {
+		return credential.Secret{}, c.badReply(r, "its value "+problem)
 	}
 	return credential.NewSecret(w.Value), nil
 }

@@ -34,19 +34,14 @@ func TestDatabaseTokenLife(t *testing.T) {
 	}{
 		{"their clock ahead", theirs, stamp(theirs.Add(50 * time.Minute)), "", 50 * time.Minute},
 		{"their clock behind", theirs.Add(-5 * time.Hour), stamp(theirs.Add(-4*time.Hour - 15*time.Minute)), "", 45 * time.Minute},
-		{"nanoseconds", theirs, stamp(theirs.Add(10*time.Minute + 1)), "", 10*time.Minute + 1},
 		{"an offset", theirs, `"` + theirs.Add(20*time.Minute).In(time.FixedZone("", -3600)).Format(time.RFC3339) + `"`, "", 20 * time.Minute},
 		{"more than an hour", theirs, stamp(theirs.Add(24 * time.Hour)), "", time.Hour},
-		{"the year 9999", theirs, `"9999-12-31T23:59:59Z"`, "", time.Hour},
 		{"no Date", time.Time{}, stamp(ours.Add(40 * time.Minute)), "", 40 * time.Minute},
 		{"no Date, our clock too far ahead", time.Time{}, stamp(ours.Add(-time.Minute)), "", defaultLifetime},
 		{"passed by their clock", theirs, stamp(theirs.Add(-time.Second)), "", 0},
-		{"at their clock", theirs, stamp(theirs), "", 0},
 		{"missing, claims", theirs, `null`, `{"iat":1000,"exp":1900}`, 15 * time.Minute},
 		{"missing, claims of a day", theirs, `null`, `{"iat":1000,"exp":87400}`, time.Hour},
 		{"missing, claims of nothing", theirs, `null`, `{"iat":1000,"exp":1000}`, defaultLifetime},
-		{"missing, claims that go back", theirs, `null`, `{"iat":1000,"exp":10}`, defaultLifetime},
-		{"missing, no iat", theirs, `null`, `{"exp":1900}`, defaultLifetime},
 		{"missing, claims of the wrong type", theirs, `null`, `{"iat":"a","exp":[]}`, defaultLifetime},
 		{"missing", theirs, `null`, "", defaultLifetime},
 		{"not a time", theirs, `"tomorrow"`, "", defaultLifetime},
@@ -207,46 +202,35 @@ func TestGrant_SecretsAreRedacted(t *testing.T) {
 
 func TestGitHubToken(t *testing.T) {
 	w := serve(t, 200, `{"count":1,"value":"`+subjectSecret.Reveal()+`"}`)
-	at := func(path string) GitHub {
-		return GitHub{URL: w.URL + path, Token: bearer, Audience: "https://dbc-1", Options: Options{LoadRoots: w.roots, UserAgent: "lakebase-exec/1.2"}}
-	}
+	o := Options{LoadRoots: w.roots, UserAgent: "lakebase-exec/1.2", WorkspaceID: "1"}
 	for path, want := range map[string]string{
 		"/a/idtoken?api-version=2.0":     "/a/idtoken?api-version=2.0&audience=https%3A%2F%2Fdbc-1",
 		"/a%2Fb/idtoken?api-version=2.0": "/a%2Fb/idtoken?api-version=2.0&audience=https%3A%2F%2Fdbc-1",
 		"/idtoken?audience=another":      "/idtoken?audience=https%3A%2F%2Fdbc-1",
 	} {
-		if got, err := GitHubToken(soon(t), at(path)); err != nil || !got.Equal(subjectSecret) {
+		if got, err := GitHubToken(soon(t), w.URL+path, bearer, "https://dbc-1", o); err != nil || !got.Equal(subjectSecret) {
 			t.Fatalf("%s: %v", path, err)
 		}
 		r := w.seen[len(w.seen)-1]
-		if r.RequestURI != want || r.Method != "GET" || r.Header.Get("Authorization") != "Bearer "+bearer.Reveal() || r.UserAgent() != "lakebase-exec/1.2" {
+		if r.RequestURI != want || r.Method != "GET" || r.Header.Get("Authorization") != "Bearer "+bearer.Reveal() || r.Header.Get("X-Databricks-Workspace-Id") != "" {
 			t.Errorf("got %s %s %v", r.Method, r.RequestURI, r.Header)
 		}
 	}
 	sent := len(w.seen)
-	refuse := func(g GitHub, kind Kind, want string) {
+	bad := func(address, token, proxy string, kind Kind, want string) {
 		t.Helper()
-		_, err := GitHubToken(soon(t), g)
+		_, err := GitHubToken(soon(t), address, credential.NewSecret(token), "aud", Options{LoadRoots: w.roots, Proxy: ProxySettings{HTTPSProxy: proxy}})
 		if e := wants(t, err, kind, false); !e.NotSent || e.Call != CallGitHub || !strings.Contains(e.Message, want) || strings.Contains(e.Error(), "hunter22") {
 			t.Errorf("got %+v, want %q", e, want)
 		}
 	}
 	for _, u := range []string{"", strings.Replace(w.URL, "https:", "http:", 1), "https:///idtoken", "https:idtoken", "https://user:hunter22@x", w.URL + "#hunter22", "https://hunter22:x"} {
-		g := at("/idtoken")
-		g.URL = u
-		refuse(g, KindRefused, "not a plain https:// URL")
+		bad(u, "token", "", KindRefused, "not a plain https:// URL")
 	}
-	g := at("/idtoken")
-	g.Options.Proxy.HTTPSProxy = "ftp://u:hunter22@proxy"
-	refuse(g, KindRefused, "proxy")
-	for token, want := range map[string]string{"": "is empty", "a\r\nX: y": "characters"} {
-		g := at("/idtoken")
-		g.Token = credential.NewSecret(token)
-		refuse(g, KindBearerRefused, want)
-	}
-	g = at("/idtoken")
-	g.Options.LoadRoots = nil
-	_, err := GitHubToken(soon(t), g)
+	bad(w.URL, "token", "ftp://u:hunter22@proxy", KindRefused, "proxy")
+	bad(w.URL, "", "", KindBearerRefused, "is empty")
+	bad(w.URL, "a\r\nX: y", "", KindBearerRefused, "characters")
+	_, err := GitHubToken(soon(t), w.URL, bearer, "aud", Options{}) // without its certificate
 	if wants(t, err, KindCertificate, false); len(w.seen) != sent {
 		t.Errorf("%d requests were sent", len(w.seen)-sent)
 	}

@@ -233,7 +233,3 @@ func (f *fakeWorkspace) source(c config.Config) *Source {
 func (f *fakeWorkspace) open(ctx context.Context, c config.Config) (Session, error) {
 	return Open(ctx, f.source(c), f, loginproof.New(f.proofs, time.Now), "/roots.pem")
 }
-
-func unavailable() error {
-	return &exchange.Error{Call: exchange.CallDatabaseCredential, Host: "w.example", Kind: exchange.KindUnavailable, Status: 503}
-}

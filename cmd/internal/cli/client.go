@@ -315,9 +315,7 @@ type outside struct {
 
 // GitHubToken requests a token of this job from GitHub Actions.
 func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error) {
-	options := o.workspaceOptions(o.conf)
-	options.WorkspaceID, options.AccountID = "", ""
-	return exchange.GitHubToken(ctx, exchange.GitHub{URL: from.URL, Token: from.Token, Audience: audience, Options: options})
+	return exchange.GitHubToken(ctx, from.URL, from.Token, audience, o.workspaceOptions(o.conf))
 }
 
 // RunTool runs a program without secrets in its environment and returns what it
