@@ -5,6 +5,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -117,17 +118,11 @@ func (id Identity) WorkspaceKey(conf config.Config) credential.Key {
 // KnownIdentity returns the identity as far as conf names it, without reading
 // stored logins.
 func KnownIdentity(conf config.Config) Identity {
-	id := Identity{Type: conf.Auth.Value, Principal: conf.ClientID.Value, User: conf.User.Value}
-	switch {
-	case id.Type == "" && id.Principal != "":
-		id.Type = AuthM2M
-	case id.Type == "":
-		id.Type = AuthBrowser
+	kind := AuthBrowser
+	if conf.ClientID.Value != "" {
+		kind = AuthM2M
 	}
-	if id.Principal == "" {
-		id.Principal = unnamed(conf)
-	}
-	return id
+	return Identity{Type: cmp.Or(conf.Auth.Value, kind), Principal: cmp.Or(conf.ClientID.Value, unnamed(conf)), User: conf.User.Value}
 }
 
 // unnamed returns the principal of an identity that only the workspace can name. It
@@ -265,15 +260,15 @@ func (c *Chain) Do(ctx context.Context, use func(Source, Identity) error) error 
 		if err == nil {
 			err = use(l.source, l.identity)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			c.mu.Lock()
 			c.links = []link{l}
 			c.mu.Unlock()
-		}
-		if !errors.Is(err, ErrNotConfigured) {
+			return nil
+		case !errors.Is(err, ErrNotConfigured):
 			return err
-		}
-		if missing == ErrNotConfigured {
+		case missing == ErrNotConfigured:
 			missing = err
 		}
 	}

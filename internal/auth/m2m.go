@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -35,10 +35,8 @@ type m2mSource struct {
 	m2m
 	conf      config.Config
 	discovery *discovery
-	given     credential.Secret // by option, file or variable, as first read: a pipe can be read once
-
-	mu     sync.Mutex
-	proven credential.Secret // the last one that signed in
+	given     credential.Secret                 // by option, file or variable, as first read: a pipe can be read once
+	proven    atomic.Pointer[credential.Secret] // the last one that signed in
 }
 
 // readGiven returns the secret from an option, file or variable; zero if it is
@@ -69,11 +67,16 @@ func (s *m2mSource) stored(ctx context.Context, read reader) (credential.Secret,
 	return credential.Secret{}, &NoSecretError{Host: s.conf.Workspace.Value.HostPort(), ClientID: s.conf.ClientID.Value, Notes: s.conf.Notes, Err: err}
 }
 
-func (s *m2mSource) Token(ctx context.Context) (credential.Token, error) {
-	secret, err := s.given, error(nil)
-	if secret.IsZero() {
-		secret, err = s.stored(ctx, s.Secrets.Get)
+// current returns the given secret, or the stored one.
+func (s *m2mSource) current(ctx context.Context) (credential.Secret, error) {
+	if !s.given.IsZero() {
+		return s.given, nil
 	}
+	return s.stored(ctx, s.Secrets.Get)
+}
+
+func (s *m2mSource) Token(ctx context.Context) (credential.Token, error) {
+	secret, err := s.current(ctx)
 	if err != nil {
 		return credential.Token{}, err
 	}
@@ -83,33 +86,28 @@ func (s *m2mSource) Token(ctx context.Context) (credential.Token, error) {
 // Refresh reads the secret again, for it may have been rotated. If it cannot be
 // read within half of the time, the one that worked last is used.
 func (s *m2mSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
-	s.mu.Lock()
-	proven := s.proven
-	s.mu.Unlock()
+	proven := s.proven.Load()
 	secret, err := s.readGiven()
 	if err == nil && secret.IsZero() {
 		reading, cancel := ctx, context.CancelFunc(func() {})
-		if deadline, ok := ctx.Deadline(); ok && !proven.IsZero() {
+		if deadline, ok := ctx.Deadline(); ok && proven != nil {
 			reading, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		}
 		secret, err = s.stored(reading, s.Secrets.Read)
 		cancel()
 	}
+	if err != nil && proven == nil {
+		return credential.Token{}, err
+	}
 	if err != nil {
-		secret = proven
-		if secret.IsZero() {
-			return credential.Token{}, err
-		}
 		s.Observer.Note("using the secret that worked last: " + err.Error())
+		secret = *proven
 	}
 	return s.signIn(ctx, secret)
 }
 
 func (s *m2mSource) Check(ctx context.Context) error {
-	if !s.given.IsZero() {
-		return nil
-	}
-	_, err := s.stored(ctx, s.Secrets.Get)
+	_, err := s.current(ctx)
 	return err
 }
 
@@ -120,9 +118,7 @@ func (s *m2mSource) signIn(ctx context.Context, secret credential.Secret) (crede
 		return s.Workspace.WorkspaceToken(ctx, s.conf.ClientID.Value, secret)
 	})
 	if err == nil {
-		s.mu.Lock()
-		s.proven = secret
-		s.mu.Unlock()
+		s.proven.Store(&secret)
 	}
 	return token, err
 }
