@@ -48,11 +48,6 @@ func TestStartup_Encryption(t *testing.T) {
 	if e.Code != "08P01" || e.Message != "received direct SSL connection request without ALPN protocol negotiation extension" {
 		t.Errorf("direct TLS without ALPN: got %+v", e)
 	}
-	local := dial(t, p.unix)
-	local.send([]byte("\x16\x03\x01\x02\x00\x01\x00\x01"))
-	if e := local.failure(); e.Message != "invalid length of startup packet" {
-		t.Errorf("direct TLS on a Unix socket: got %+v", e)
-	}
 }
 
 func TestStartup_Rejects(t *testing.T) {
