@@ -191,15 +191,6 @@ func runStage(t *testing.T, name string, env []string, args ...string) (out stri
 	return string(b), cmd.Process.Pid
 }
 
-// detached returns a supervisor in a session of its own, without a terminal.
-func detached(t *testing.T, env []string, args ...string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), self(t), args...)
-	cmd.Env = append(append(os.Environ(), stageEnv+"=supervise"), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return cmd
-}
-
 // journal is the log of logSignalsStage.
 type journal string
 

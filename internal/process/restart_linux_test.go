@@ -87,56 +87,42 @@ func TestRestart_CanceledBySignal(t *testing.T) {
 	}
 }
 
-// startUnwatched starts a command without the goroutine of Supervise.
-func startUnwatched(t *testing.T) *Supervised {
-	s := newSupervised(Command{Path: "/bin/true", Argv: []string{"true"}})
-	s.catchSignals()
-	if err := s.start(nil); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// The signal that ended the command arrives after SIGCHLD.
-func TestRestart_CanceledAfterChildEnded(t *testing.T) {
-	for sig, want := range map[syscall.Signal]bool{syscall.SIGINT: true, syscall.SIGUSR1: false} {
-		s := startUnwatched(t)
+// The command has ended, but that is not known yet when a restart is requested, or when
+// the signal that ended it cancels the restart: signals are not ordered.
+func TestRestart_AfterUnseenEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		before bool           // the restart is requested before the end
+		signal syscall.Signal // arrives after the end
+		ends   bool
+	}{"no restart": {ends: true}, "canceled": {before: true, signal: syscall.SIGINT, ends: true}, "not canceled": {before: true, signal: syscall.SIGUSR1}} {
+		s := newSupervised(Command{Path: "/bin/true", Argv: []string{"true"}})
+		s.catchSignals()
+		if err := s.start(nil); err != nil {
+			t.Fatal(err)
+		}
 		s.command = Command{Path: "/bin/sleep", Argv: []string{"sleep", "10"}}
-		q := restartRequest{grace: time.Second, reply: make(chan error, 1)}
-		s.restarting = &q
 		<-s.changed
-		s.caught <- sig
-		ended := s.reap()
-		if err := <-q.reply; ended != want || errors.Is(err, ErrEnded) != want || (s.PID() == 0) != want {
-			t.Errorf("%v: got ended %v, PID %d, %v", sig, ended, s.PID(), err)
+		q := restartRequest{grace: time.Minute, reply: make(chan error, 1)}
+		ended := false
+		if c.before {
+			s.restarting = &q
+			s.caught <- c.signal
+			ended = s.reap()
+		} else {
+			ended = s.beginRestart(q)
+		}
+		if err := <-q.reply; ended != c.ends || errors.Is(err, ErrEnded) != c.ends || (s.PID() == 0) != c.ends {
+			t.Errorf("%s: got ended %v, PID %d, %v", name, ended, s.PID(), err)
 		}
 		if !ended {
-			if err := s.send(syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			for !ended {
+			_ = s.Signal(syscall.SIGKILL)
+			for !s.reap() {
 				<-s.changed
-				ended = s.reap()
 			}
 		}
-	}
-}
-
-// A restart requested when the command has ended, but is not reaped yet, starts
-// nothing.
-func TestRestart_AfterUnseenEnd(t *testing.T) {
-	s := startUnwatched(t)
-	pid := s.PID()
-	eventually(t, "the end", func() bool { return state(pid) == 'Z' })
-	q := restartRequest{grace: time.Minute, reply: make(chan error, 1)}
-	if !s.beginRestart(q) {
-		t.Fatal("the restart continues")
-	}
-	if err := <-q.reply; !errors.Is(err, ErrEnded) {
-		t.Errorf("got %v, want %v", err, ErrEnded)
-	}
-	if status, err := s.Wait(); err != nil || status.ExitCode != 0 || s.PID() != 0 {
-		t.Errorf("got %+v, %v, PID %d", status, err, s.PID())
+		if _, err := s.Wait(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

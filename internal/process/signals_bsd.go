@@ -36,9 +36,6 @@ func IsIgnored(syscall.Signal) bool { return false }
 // stopSelf stops this process, or its whole process group, like the child. In an
 // orphaned process group the kernel discards the signal (POSIX).
 func stopSelf(sig syscall.Signal, group bool) {
-	if sig == syscall.SIGSTOP {
-		sig = syscall.SIGTSTP
-	}
 	pid := syscall.Getpid()
 	if group {
 		pid = 0

@@ -48,9 +48,6 @@ func raise(sig syscall.Signal) { _ = unix.Tgkill(unix.Getpid(), unix.Gettid(), s
 // shell could continue us, the kernel discards the others (POSIX). A Ctrl-Z in the
 // instant before the handler is restored stops us before the command.
 func stopSelf(sig syscall.Signal, group bool) {
-	if sig == syscall.SIGSTOP {
-		sig = syscall.SIGTSTP
-	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before sigactiont

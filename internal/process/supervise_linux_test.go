@@ -48,7 +48,8 @@ func TestSupervise_CallersDescriptor(t *testing.T) {
 func TestSignals_ProcessGroup(t *testing.T) {
 	t.Parallel()
 	log := newJournal(t)
-	cmd := detached(t, []string{"NEXT=log-signals", "LOG=" + string(log)}, "/bin/sh", "-c", `trap "" TERM; "$0"; exit 5`, self(t))
+	cmd := exec.CommandContext(t.Context(), self(t), "/bin/sh", "-c", `trap "" TERM; "$0"; exit 5`, self(t))
+	cmd.Env = append(os.Environ(), stageEnv+"=supervise", "NEXT=log-signals", "LOG="+string(log))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -36,8 +36,7 @@ type terminal struct {
 func openTerminal(t *testing.T, clone uintptr, env []string, name string, args ...string) *terminal {
 	t.Helper()
 	x := &terminal{t: t, cmd: exec.Command(name, args...), log: newJournal(t), done: make(chan struct{})}
-	x.cmd.Env = []string{noExitDelay, "PS1=" + prompt, "TERM=dumb", "PATH=/bin:/usr/bin", "LOG=" + string(x.log), "HISTFILE=", "BIN=" + self(t)}
-	x.cmd.Env = append(x.cmd.Env, env...)
+	x.cmd.Env = append(env, noExitDelay, "PS1="+prompt, "TERM=dumb", "PATH=/bin:/usr/bin", "LOG="+string(x.log), "HISTFILE=", "BIN="+self(t))
 	master, err := pty.StartWithAttrs(x.cmd, nil, &syscall.SysProcAttr{Setsid: true, Setctty: true, Cloneflags: clone})
 	if err != nil {
 		t.Fatal(err)
@@ -202,13 +201,12 @@ func TestSignals_Once(t *testing.T) {
 	for name, c := range map[string]struct {
 		clone    uintptr
 		terminal bool
-		shell    string // what an interactive shell runs; empty: the supervisor has no shell
-		stops    bool   // TTIN and TTOU are forwarded, too
+		shell    string // what an interactive shell runs; empty: the supervisor has no shell, and TTIN and TTOU are forwarded, too
 	}{
-		"no terminal":                 {stops: true},
-		"no terminal, PID 1":          {clone: syscall.CLONE_NEWPID, stops: true},
-		"terminal, session leader":    {terminal: true, stops: true},
-		"terminal, PID 1":             {terminal: true, clone: syscall.CLONE_NEWPID, stops: true},
+		"no terminal":                 {},
+		"no terminal, PID 1":          {clone: syscall.CLONE_NEWPID},
+		"terminal, session leader":    {terminal: true},
+		"terminal, PID 1":             {terminal: true, clone: syscall.CLONE_NEWPID},
 		"terminal, shell":             {terminal: true, shell: `"$BIN" "$BIN"`},
 		"terminal, script":            {terminal: true, shell: `sh -c '` + catchAll + `"$BIN" "$BIN"; true'`},
 		"terminal, first in pipeline": {terminal: true, shell: `"$BIN" "$BIN" | sh -c '` + catchAll + `while sleep 0.01; do :; done'`},
@@ -217,7 +215,7 @@ func TestSignals_Once(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			signals := sent
-			if c.stops {
+			if c.shell == "" {
 				signals = append(slices.Clone(sent), "SIGTTIN", "SIGTTOU")
 			}
 			env := []string{stageEnv + "=supervise", "NEXT=log-signals", "CATCH=all", "ENDS=10"}
@@ -232,9 +230,9 @@ func TestSignals_Once(t *testing.T) {
 			case c.terminal:
 				x = openTerminal(t, c.clone, env, self(t), self(t))
 			default:
-				x = &terminal{log: newJournal(t)}
-				x.cmd = detached(t, append(env, "LOG="+string(x.log)), self(t))
-				x.cmd.SysProcAttr.Cloneflags = c.clone
+				x = &terminal{log: newJournal(t), cmd: exec.CommandContext(t.Context(), self(t), self(t))}
+				x.cmd.Env = append(env, noExitDelay, "LOG="+string(x.log))
+				x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: c.clone}
 				if err := x.cmd.Start(); err != nil {
 					t.Fatal(err)
 				}

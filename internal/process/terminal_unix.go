@@ -51,8 +51,12 @@ func (s *Supervised) childStopped(sig syscall.Signal) {
 	default:
 		// The shell must see its whole job stopped to take the terminal back. If our
 		// group has the terminal, the keyboard has stopped the rest of the job.
-		if took := s.takeTerminal(); !isSessionLeader() {
-			stopSelf(sig, took || wantsTerminal)
+		took, self := s.takeTerminal(), sig
+		if sig == syscall.SIGSTOP {
+			self = syscall.SIGTSTP
+		}
+		if !isSessionLeader() {
+			stopSelf(self, took || wantsTerminal)
 		}
 		if sig != syscall.SIGSTOP {
 			s.sendLater(syscall.SIGCONT, continueAfter)

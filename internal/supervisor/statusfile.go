@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
@@ -21,7 +22,7 @@ type statusFile struct {
 	path string
 	warn func(error) // called once, at the first failure
 
-	warned  bool
+	warned  sync.Once
 	shown   State     // as it is in the file
 	written time.Time // zero: never
 	own     fs.FileInfo
@@ -50,7 +51,6 @@ func (f *statusFile) update(s State) {
 	s.Ready = s.notReady(now) == ""
 	shown := s
 	shown.Beat, shown.Started = time.Time{}, false
-	shown.StartedAt, shown.TokenExpiresAt = shown.StartedAt.Round(0).UTC(), shown.TokenExpiresAt.Round(0).UTC()
 	if shown == f.shown && now.Sub(f.written) < statusHeartbeat {
 		return
 	}
@@ -78,9 +78,4 @@ func (f *statusFile) remove() {
 	}
 }
 
-func (f *statusFile) fail(err error) {
-	if !f.warned {
-		f.warn(err)
-	}
-	f.warned = true
-}
+func (f *statusFile) fail(err error) { f.warned.Do(func() { f.warn(err) }) }

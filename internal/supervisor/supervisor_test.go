@@ -153,8 +153,8 @@ func TestSupervisor(t *testing.T) {
 		got.Beat.IsZero() || !got.TokenExpiresAt.Equal(r.Current().ExpiresAt) {
 		t.Errorf("got %+v", got)
 	}
-	if _, err := os.Stat(path); err != nil {
-		t.Error(err)
+	for _, err := os.Stat(path); err != nil; _, err = os.Stat(path) { // until the test's deadline
+		time.Sleep(time.Millisecond)
 	}
 	s.Stop()
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
