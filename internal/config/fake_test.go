@@ -13,7 +13,6 @@ const profilesPath = "/home/u/profiles.ini"
 // given is one run's input in short.
 type given struct {
 	options  map[string]string
-	many     map[string][]string
 	env      map[string]string
 	profiles string // the file's text; empty: no file
 	sections string // a .databrickscfg's text; empty: no file
@@ -24,9 +23,6 @@ func (g given) resolve() (Config, error) {
 	in := Input{Options: map[string][]string{}, Environ: g.env, Dir: "/home/me/dir", ProfilesPath: profilesPath}
 	for k, v := range g.options {
 		in.Options[k] = []string{v}
-	}
-	for k, v := range g.many {
-		in.Options[k] = v
 	}
 	in.Profiles = func() (*Profiles, error) {
 		if g.profiles == "" {

@@ -96,19 +96,12 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// What a profile leaves out is a default, not the environment's.
 func TestProfile_OverridesEnvironment(t *testing.T) {
 	variables := env("PGHOST", "env.example", "PGPORT", "6000", "PGDATABASE", "envdb", "PGUSER", "envuser", "PGSSLROOTCERT", "/env.pem")
 	c := given{env: variables, options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
-	for name, want := range map[string]string{"pghost": " from the default", "pgport": "5432 from the default", "database": "databricks_postgres from the default",
-		"user": "prod-client from the default", "sslrootcert": " from the default"} {
-		if got := shown(c)[name]; got != want {
-			t.Errorf("%s: got %s, want %s", name, got, want)
-		}
-	}
-	for name := range variables {
-		if notes(c, name) == "" {
-			t.Errorf("%s is ignored and not noted", name)
-		}
+	if c.PGHost.Given() || c.PGPort.Given() || c.Database.Given() || c.User.Value != "prod-client" || c.SSLRootCert.Given() || len(c.Notes) != len(variables) {
+		t.Errorf("got %+v", c)
 	}
 	if c := (given{env: variables}).must(t); len(c.Notes) != 0 || c.User.Value != "envuser" {
 		t.Errorf("without a profile: got notes %v, user %s", c.Notes, c.User.Value)
@@ -135,13 +128,6 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-func TestProfile_NotFound(t *testing.T) {
-	c := given{env: env("LAKEBASE_PROFILE", "new"), change: func(in *Input) { in.NewProfile = true }}.must(t)
-	if c.Profile.Value != "new" || c.Workspace.Source.Name != "DATABRICKS_HOST" {
-		t.Errorf("a new profile: got %v, host from %s", c.Profile, c.Workspace.Source)
-	}
-}
-
 // What is missing or wrong is named by its source.
 func TestResolve_Errors(t *testing.T) {
 	profile := func(text string) given { return given{options: map[string]string{"profile": "prod"}, profiles: text} }
@@ -158,7 +144,6 @@ func TestResolve_Errors(t *testing.T) {
 		return g
 	}
 	key := func(name string) string { return "key " + name + ` of profile "prod" (` + profilesPath + ":5)" }
-	both := given{env: env(), many: map[string][]string{"verbose": {"true"}, "quiet": {"true"}}}
 	for _, c := range []struct {
 		given
 		name, texts string
@@ -174,7 +159,7 @@ func TestResolve_Errors(t *testing.T) {
 		{profile("[other]\n[more]\n"), "--profile", `"prod"|` + profilesPath + "|other, more"},
 		{given{env: env("LAKEBASE_PROFILE", "nope")}, "LAKEBASE_PROFILE", `"nope"|login --profile nope`},
 		{given{env: env("PGPORT", "x")}, "PGPORT", `"x"`}, {options("pgport", "x"), "--pgport", `"x"`}, {profile(prodProfile + "pgport = x\n"), key("pgport"), `"x"`},
-		{given{env: env("LAKEBASE_LOG", "loud")}, "LAKEBASE_LOG", "quiet, normal, verbose"}, {both, "--verbose", "--quiet"},
+		{given{env: env("LAKEBASE_LOG", "loud")}, "LAKEBASE_LOG", "quiet, normal, verbose"}, {options("verbose", "true", "quiet", "true"), "--verbose", "--quiet"},
 		{options("wait", "Always"), "--wait", "is not one of |Always"}, {options("cache", "disk"), "--cache", "is not one of |disk"},
 		{options("log-format", "xml"), "--log-format", "is not one of |xml"}, {options("child-sslmode", "disable"), "--child-sslmode", "is not one of |disable"},
 		{options("credential", "pat"), "--credential", "database, workspace"},
@@ -193,6 +178,10 @@ func TestResolve_Errors(t *testing.T) {
 		t.Errorf("without an endpoint: got %+v", c)
 	}
 	given{change: func(in *Input) { in.NoTarget = true }}.must(t)
+	c = given{env: env("LAKEBASE_PROFILE", "new"), change: func(in *Input) { in.NewProfile = true }}.must(t)
+	if c.Profile.Value != "new" || c.Workspace.Source.Name != "DATABRICKS_HOST" {
+		t.Errorf("a new profile: got %v, host from %s", c.Profile, c.Workspace.Source)
+	}
 }
 
 func TestSettings(t *testing.T) {
@@ -212,7 +201,7 @@ func TestSettings(t *testing.T) {
 	if c.SSLRootCert.Value != "/home/me/dir/ca.pem" || c.CACert.Value != "/abs/ca.pem" || c.RuntimeDir.Value != "/home/me/dir/run" {
 		t.Errorf("got paths %q %q %q", c.SSLRootCert.Value, c.CACert.Value, c.RuntimeDir.Value)
 	}
-	c = given{env: env("LAKEBASE_LOG", "quiet", "PGSSLROOTCERT", "system"), many: map[string][]string{"verbose": {"true"}, "keep": {"A,B", "C"}}}.must(t)
+	c = given{env: env("LAKEBASE_LOG", "quiet", "PGSSLROOTCERT", "system"), options: map[string]string{"verbose": "true"}, change: func(in *Input) { in.Options["keep"] = []string{"A,B", "C"} }}.must(t)
 	if strings.Join(c.Keep.Value, "|") != "A,B|C" || c.Log.Value != LogVerbose || c.Log.Source.Name != "--verbose" || c.SSLRootCert.Value != "" {
 		t.Errorf("got keep %q, log %v, roots %q", c.Keep.Value, c.Log, c.SSLRootCert.Value)
 	}

@@ -147,14 +147,3 @@ func TestAccounts(t *testing.T) {
 		refused(t, err, "the workspace", why)
 	}
 }
-
-func FuzzSplitRefreshAccount(f *testing.F) {
-	for _, s := range []string{"refresh:h:u", "refresh:h:1:u", "refresh:[::1]:u", "refresh:[::1]:1:u", "refresh::", "secret:h:u"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if h, u, ok := SplitRefreshAccount(s); ok && (RefreshAccount(h, u) != s || h == "" || u == "") {
-			t.Fatalf("%q: got %q %q", s, h, u)
-		}
-	})
-}

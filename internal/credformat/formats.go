@@ -18,14 +18,14 @@ var formats = []Format{
 	{Name: "credential-process", render: renderCredentialProcess},
 	{Name: "exec-credential", render: renderExecCredential},
 	{Name: "terraform", render: renderTerraform},
-	{Name: "pgpass", render: renderPGPass},
+	{Name: "pgpass", rejects: "\r\n", render: renderPGPass},
 	{Name: "env", Roots: true, render: renderPOSIX},
 	{Name: "fish", Roots: true, render: renderFish},
 	{Name: "powershell", Roots: true, render: renderPowerShell},
 	{Name: "dotenv", Roots: true, render: renderDotenv},
 	{Name: "url", Roots: true, render: renderURL},
 	{Name: "jdbc", Roots: true, render: renderJDBC},
-	{Name: "github-env", Roots: true, render: renderGitHubEnv},
+	{Name: "github-env", Roots: true, rejects: "\r", render: renderGitHubEnv},
 	{Name: "workspace-token", Workspace: true, render: renderWorkspaceToken},
 }
 
@@ -34,7 +34,9 @@ type Format struct {
 	Name      string
 	Workspace bool // renders a workspace token, not a database token
 	Roots     bool // names the file of root certificates
-	render    func(Answer, Context) (Output, error)
+
+	rejects string // characters that no value can contain, besides NUL
+	render  func(Answer, Context) (Output, error)
 }
 
 // Context is what a format may use of the process that prints it.
@@ -92,7 +94,7 @@ func (f Format) Check(c Context) error {
 // Render returns the document of the format. Errors: *EnvError, and *Error for a
 // value that the format cannot represent.
 func (f Format) Render(a Answer, c Context) (Output, error) {
-	if err := a.check(f.Name, "\x00"); err != nil {
+	if err := a.check(f.Name, "\x00"+f.rejects); err != nil {
 		return Output{}, err
 	}
 	return f.render(a, c)
@@ -207,9 +209,6 @@ func renderExecCredential(a Answer, c Context) (Output, error) {
 // renderPGPass is a line of ~/.pgpass for every database of the server. A field
 // cannot contain a line end (PostgreSQL manual, "The Password File").
 func renderPGPass(a Answer, _ Context) (Output, error) {
-	if err := a.check("pgpass", "\r\n"); err != nil {
-		return Output{}, err
-	}
 	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace
 	return line(strings.Join([]string{escape(a.Host), strconv.Itoa(a.Port), "*", escape(a.User), escape(a.Password.Reveal())}, ":")), nil
 }
@@ -224,9 +223,6 @@ func renderGitHubEnv(a Answer, c Context) (Output, error) {
 	const name = "GITHUB_ENV"
 	if c.Getenv(name) == "" {
 		return Output{}, &EnvError{name, "not set: format github-env works in a step of GitHub Actions only"}
-	}
-	if err := a.check("github-env", "\r"); err != nil {
-		return Output{}, err
 	}
 	if err := (Answer{Password: a.Password}).check("github-env", "\n"); err != nil {
 		return Output{}, err
