@@ -59,7 +59,8 @@ func (r *resolver) auth() {
 }
 
 func conflictError(a Source, aType string, b Source, bType string) *Error {
-	return invalid(a, "choose with --auth "+aType+" or --auth "+bType+", or leave one of them out", "selects %s, but %s selects %s", aType, b, bType)
+	return invalid(a, "choose with --auth "+aType+" or --auth "+bType+", or leave one of them out",
+		"selects %s, but %s selects %s", aType, b, bType)
 }
 
 // statedAuth returns the explicit authentication type. One in the environment is for
@@ -82,7 +83,7 @@ func (r *resolver) statedAuth() Value[string] {
 func (r *resolver) authWord(v Value[string]) Value[string] {
 	v.Value = strings.TrimSpace(v.Value)
 	if !slices.Contains(AuthTypeNames(), v.Value) {
-		r.fail(invalid(v.Source, "choose one of them with --auth", "%s is not one of %s", sanitize.Quote(v.Value), strings.Join(AuthTypeNames(), ", ")))
+		r.fail(rejected(v.Value, v.Source, "choose one of them with --auth", "is not one of "+strings.Join(AuthTypeNames(), ", ")))
 	}
 	return v
 }
@@ -110,7 +111,7 @@ func (r *resolver) dropClientID() {
 			"names a service principal, and %s chooses %s, which has none", c.Auth.Source, c.Auth.Value))
 	default:
 		r.note(c.ClientID.Source.String(), "not used: "+c.Auth.Value+" has no client ID")
-		r.noClient, c.ClientID = c.ClientID.Value, Value[string]{}
+		c.ClientID = Value[string]{}
 	}
 }
 
@@ -178,7 +179,8 @@ func (r *resolver) read(c candidate) (SecretSource, error) {
 		name := strings.TrimSpace(value)
 		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 		if name == "" || len(name) > 64 || digitsOnly(name[:1]) || strings.Trim(name, letters) != "" {
-			return SecretSource{}, invalid(c.from, "name the variable that holds the token, or put the token into "+envOIDC, "does not hold the name of a variable")
+			return SecretSource{}, invalid(c.from, "name the variable that holds the token, or put the token into "+envOIDC,
+				"does not hold the name of a variable")
 		}
 		if value, holder.Name, what = r.in.Environ[name], name, aToken; value == "" {
 			return SecretSource{}, invalid(c.from, "set "+name+" to the workload's token, or unset "+c.from.Name, "names %s, which is not set", name)

@@ -158,8 +158,8 @@ func (n Note) String() string { return n.Name + ": " + n.Why }
 // the endpoint: it is an option, in a Databricks database domain, or loopback like the
 // workspace. With ReadOnly it is either an option or empty.
 func (c *Config) PGHostTrusted() bool {
-	h := c.PGHost
-	return h.Value != "" && (h.Source.Origin == FromOption || IsDatabaseDomain(h.Value) || IsLoopback(h.Value) && IsLoopback(c.Workspace.Value.Hostname()))
+	h := c.PGHost.Value
+	return h != "" && (c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || IsLoopback(h) && IsLoopback(c.Workspace.Value.Hostname()))
 }
 
 // Target returns the endpoint's name, or credential.InstancePrefix and the instance's,

@@ -35,7 +35,8 @@ func endpoint(s string, from Source) (string, error) {
 	case isLong && name != s, first == "branches", first == "endpoints", first == "instances":
 		return "", wrong
 	case !isLong && len(ids) < 3 && IsUID(last) && strings.HasPrefix(last, "ep-"):
-		return "", rejected(s, from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list, "is an endpoint's id in host names, not its name")
+		return "", rejected(s, from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list,
+			"is an endpoint's id in host names, not its name")
 	case !isLong && len(ids) < 2 && IsUID(last):
 		return "", rejected(s, from, "name its project too, as in PROJECT/"+last+list, "is a branch's id in the console, not its name")
 	}

@@ -57,7 +57,8 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 	again, err := ParseProfiles(p.file.name, out)
 	for _, l := range p.file.lines { // everything must be read back as it was written
 		if err == nil && l.key != "" && again.Value(l.section, l.key) != l.value {
-			err = &Error{Name: "key " + l.key, Problem: sanitize.Quote(l.value) + " cannot be written to a profile", Fix: "give a value without line ends and quotes"}
+			err = &Error{Name: "key " + l.key, Problem: sanitize.Quote(l.value) + " cannot be written to a profile",
+				Fix: "give a value without line ends and quotes"}
 		}
 	}
 	return out, err
@@ -78,7 +79,8 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 			out[settings[i].Option] = raw{[]string{v.value}, from}
 		case i >= 0:
 		case slices.Contains([]string{"client_secret", "password", "token", "secret", "pgpassword"}, strings.ToLower(key)):
-			return nil, invalid(from, "remove the line, then store the secret with: lakebase-credential-helper login --profile "+name, "profiles must not contain secrets")
+			return nil, invalid(from, "remove the line, then store the secret with: lakebase-credential-helper login --profile "+name,
+				"profiles must not contain secrets")
 		default:
 			return nil, invalid(from, "known keys: "+strings.Join(keys(), ", "), "unknown key")
 		}

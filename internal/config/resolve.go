@@ -38,7 +38,6 @@ type resolver struct {
 	profile   map[string]raw // nil: no profile in use
 	section   *section       // of a .databrickscfg; nil: none in use
 	candidate *candidate     // the chosen credential; nil: none is configured
-	noClient  string         // the client ID that was ignored for a user
 	noGitHub  string         // why GitHub's token service cannot be used
 	conf      Config
 	err       error
@@ -225,7 +224,8 @@ func (r *resolver) complete() {
 	}
 	r.need("endpoint", c.Target() == "")
 	if c.TTL.Value != 0 && (c.Instance.Value != "" || c.Credential.Value == CredentialWorkspace) {
-		r.fail(invalid(c.TTL.Source, "leave it out", "is for the database credentials of an endpoint alone; other tokens live as long as the workspace says"))
+		r.fail(invalid(c.TTL.Source, "leave it out",
+			"is for the database credentials of an endpoint alone; other tokens live as long as the workspace says"))
 	}
 }
 

@@ -73,24 +73,22 @@ func (r *resolver) postgres() {
 }
 
 // ofClient ignores a user of a weaker source that is just that source's client ID or
-// signed-in user, if an option names another client.
+// signed-in user, if another identity is used.
 func (r *resolver) ofClient(v Value[string]) Value[string] {
-	client := r.conf.ClientID
-	if !v.Given() || v.Source.Origin == FromOption {
+	client, why := r.conf.ClientID, ""
+	id, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
+	switch {
+	case !v.Given() || v.Source.Origin == FromOption || v.Value == client.Value:
+		return v
+	case id.text != nil && strings.TrimSpace(id.last()) == v.Value:
+		why = "it is the client ID of another identity"
+	case client.Source.Origin == FromOption && v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.last()):
+		why = "--client-id names another identity"
+	default:
 		return v
 	}
-	if r.noClient != "" && v.Value == r.noClient {
-		r.note(v.Source.String(), "not used: it is the client ID, and "+r.conf.Auth.Value+" has none")
-		return Value[string]{}
-	}
-	lower, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
-	itself := lower.text != nil && strings.TrimSpace(lower.last()) == v.Value
-	signedIn := v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.last())
-	if client.Source.Origin == FromOption && (itself || signedIn) {
-		r.note(v.Source.String(), "not used: --client-id names another identity")
-		return Value[string]{Value: client.Value}
-	}
-	return v
+	r.note(v.Source.String(), "not used: "+why)
+	return Value[string]{Value: client.Value}
 }
 
 // sslmode lets only an option weaken the verification of the server.

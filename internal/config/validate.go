@@ -246,7 +246,8 @@ func (r *resolver) listen(s string, from Source) (string, error) {
 	case !filepath.IsAbs(s):
 		return listenAddress(s, from)
 	case !IsSocketDir(s):
-		return "", rejected(s, from, "choose another directory, or give --listen 127.0.0.1:0", "contains a comma or a control character, which no PGHOST can contain")
+		return "", rejected(s, from, "choose another directory, or give --listen 127.0.0.1:0",
+			"contains a comma or a control character, which no PGHOST can contain")
 	}
 	return r.path(s, from)
 }

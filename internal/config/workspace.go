@@ -80,7 +80,8 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 		return w, invalid(from, fix, "a user name or password before the host is not supported")
 	}
 	if err := credential.CheckCharacters(scheme + host); err != nil {
-		return w, invalid(from, "copy the workspace's address from the browser, as https://HOST", "%s %v, which is not valid in a host", sanitize.Quote(s), err)
+		return w, invalid(from, "copy the workspace's address from the browser, as https://HOST",
+			"%s %v, which is not valid in a host", sanitize.Quote(s), err)
 	}
 	values, err := url.ParseQuery(query)
 	switch {

@@ -51,7 +51,8 @@ func CheckCharacters(text string) error {
 	}
 	for i, c := range []byte(text) {
 		if (i == 0 || i == len(text)-1) && strings.IndexByte("\"'`", c) >= 0 {
-			return &CharacterError{fmt.Sprintf("a quotation mark (%c)", c), i + 1, "remove the quotation marks: docker --env-file, for one, keeps them"}
+			return &CharacterError{fmt.Sprintf("a quotation mark (%c)", c), i + 1,
+				"remove the quotation marks: docker --env-file, for one, keeps them"}
 		}
 	}
 	return nil

@@ -58,7 +58,8 @@ const keyVersion = "1"
 // length so that no two keys run into each other.
 func (k Key) ID() string {
 	h := sha256.New()
-	fields := []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target, k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)}
+	fields := []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target,
+		k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)}
 	if k.Audience != "" {
 		fields = append(fields, k.Audience)
 	}
