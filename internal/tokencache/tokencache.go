@@ -89,7 +89,7 @@ func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint
 	if err == nil && want.Match(e, c.o.Now()) {
 		return Result{e, true}, nil
 	}
-	works := c.o.Store != nil && usable(err)
+	works := usable(err)
 	if works {
 		defer c.lockMint(ctx, key)()
 		if e, err = c.read(ctx, key); err == nil && want.Match(e, c.o.Now()) {
