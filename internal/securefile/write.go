@@ -154,10 +154,11 @@ func replace(root *os.Root, name string, data []byte, durable bool, check func()
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	err = errors.Join(err, restrictToOwner(f))
-	if durable {
-		err = errors.Join(err, f.Sync())
+	if err = restrictToOwner(f); err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil && durable {
+		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil && check != nil {
 		err = check()
