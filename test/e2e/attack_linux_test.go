@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -186,4 +188,217 @@ func (p *fixture) tryAll(t *testing.T, name string) {
 	for d, mode := range modes {
 		must(t, os.Chmod(d, mode))
 	}
+}
+
+// TestAttack_ForeignFiles: what another user has put where we look is refused by its
+// owner, or costs a new token, and stays as it was.
+func TestAttack_ForeignFiles(t *testing.T) {
+	t.Parallel()
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := otherUserFixture(t, l)
+	p.set("LAKEBASE_WAIT=never")
+	run := func(argv ...string) *result { t.Helper(); return p.finish(as(t, otherUID, p.command(argv...))) }
+	theirs := func(path, text string) string {
+		t.Helper()
+		must(t, errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chown(path, attacker, attacker), os.Chmod(path, 0o644)))
+		return path
+	}
+	below := func(name string) string { return filepath.Join(p.home, name) }
+	const foreign = "belongs to uid 65533, not to uid 65534"
+
+	// Files that say where a secret goes, or that hold one, by name and by link.
+	target := fmt.Sprintf("[prod]\nhost = %s\nclient_id = %s\nclient_secret = x\n", p.env["DATABRICKS_HOST"], l.ClientID)
+	file := theirs(below("theirs"), target)
+	must(t, os.Symlink(file, below("link")))
+	for _, path := range []string{file, below("link")} {
+		for _, argv := range [][]string{
+			{"LAKEBASE_CONFIG_FILE=" + path, "lakebase-exec", "-p", "prod", "--", "true"},
+			{"DATABRICKS_CONFIG_FILE=" + path, "lakebase-exec", "--databricks-profile", "prod", "--", "true"},
+			{"DATABRICKS_CONFIG_FILE=" + path, "lakebase-credential-helper", "login", "--import", "--databricks-profile", "prod", "--remove-plaintext"},
+			{"lakebase-exec", "--client-secret-file", path, "--", "true"},
+			{"lakebase-credential-helper", "login", "--store", "file", "--secret-file", path},
+			{"lakebase-credential-helper", "proxy", "--listen", "127.0.0.1:0", "--password-file", path},
+		} {
+			run(append([]string{"env"}, argv...)...).wantExit(120).wantStderr(foreign)
+		}
+	}
+	if data, err := os.ReadFile(file); err != nil || string(data) != target {
+		t.Errorf("their file was changed: %q, %v", data, err)
+	}
+
+	// Tokens and locks in our directory that belong to another user.
+	cached := []string{"lakebase-exec", "--cache", "file", "--", "true"}
+	run(cached...).wantExit(0)
+	files, err := filepath.Glob(filepath.Join(p.run, "lakebase", "*"))
+	must(t, err)
+	if len(files) < 2 { // the lock and the token
+		t.Fatalf("there is too little: %v", files)
+	}
+	l.ResetCounters()
+	run(cached...).wantExit(0)
+	if n := l.Counters().Requests; n != 0 {
+		t.Errorf("the twin: %d requests with a token in the cache", n)
+	}
+	for _, f := range files {
+		must(t, os.Chown(f, attacker, attacker))
+	}
+	run(cached...).wantExit(0)
+	if n := l.Counters().Requests; n != 2 {
+		t.Errorf("%d requests with another's token in the cache", n)
+	}
+}
+
+// TestAttack_RuntimeDirectoryExists uses a world-writable directory, such as a shared
+// TMPDIR, in which another user created the directory first.
+func TestAttack_RuntimeDirectoryExists(t *testing.T) {
+	t.Parallel()
+	l := startLakebase(t, emulator.Options{NoPostgres: true})
+	p := otherUserFixture(t, l)
+	p.set("LAKEBASE_WAIT=never")
+	shared := filepath.Join(filepath.Dir(p.home), "shared")
+	must(t, errors.Join(os.Mkdir(shared, 0o777), os.Chmod(shared, 0o777|fs.ModeSticky)))
+	p.set("XDG_RUNTIME_DIR="+shared, "TMPDIR="+shared)
+	made := filepath.Join(shared, "lakebase")
+	run := func(argv ...string) *result { t.Helper(); return p.finish(as(t, otherUID, p.command(argv...))) }
+	theirs := func(script string) {
+		t.Helper()
+		p.finish(as(t, attacker, p.command("sh", "-c", "cd "+shared+" && "+script))).wantExit(0)
+	}
+	for script, reason := range map[string]string{
+		"mkdir -m 777 lakebase && chmod 777 lakebase": "belongs to uid 65533, not to uid 65534",
+		"mkdir -m 700 lakebase":                       "permission denied",
+		"ln -s " + p.run + " lakebase":                "is a symbolic link, not a directory",
+		"ln -s lakebase lakebase":                     "is a symbolic link, not a directory",
+		"mkfifo lakebase && chmod 666 lakebase":       "not a directory",
+		"mkdir -m 777 lakebase && chmod 777 lakebase && mkdir -m 777 lakebase/run-aaaaaaaa": "belongs to uid 65533, not to uid 65534",
+	} {
+		theirs(script)
+		run("lakebase-exec", "--runtime-dir", made, "--", "true").wantExit(120).wantStderr(reason)
+		for _, argv := range [][]string{
+			{"lakebase-exec", "--cache", "file", "--", "true"},
+			{"lakebase-exec", "--refresh", "passfile", "--", "sh", "-c", `case $PGPASSFILE in "$HOME"/*) ;; *) exit 9 ;; esac`},
+		} {
+			run(argv...).wantExit(0)
+		}
+		out, err := exec.Command("find", made, p.run, "-mindepth", "1", "-type", "f").CombinedOutput()
+		if err != nil || len(out) != 0 {
+			t.Errorf("%s: something is in there: %s %v", script, out, err)
+		}
+		must(t, os.RemoveAll(made))
+	}
+
+	// A status file in such a directory: a file or link of another user is not
+	// replaced.
+	theirs("echo theirs >status && chmod 666 status && ln -s status link")
+	for _, name := range []string{"status", "link"} {
+		run("lakebase-exec", "--refresh", "passfile", "--status-file", filepath.Join(shared, name), "--", "true").wantExit(0).wantStderr("warning: ")
+	}
+	if data, err := os.ReadFile(filepath.Join(shared, "status")); err != nil || string(data) != "theirs\n" {
+		t.Errorf("their file was changed: %q, %v", data, err)
+	}
+
+	// A missing directory is created and owned by the user.
+	run("lakebase-exec", "--cache", "file", "--", "true").wantExit(0)
+	if fi, err := os.Stat(made); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", fi, err)
+	}
+}
+
+// otherUID is a user of the machine who is not root. Only root can become one.
+const otherUID = 65534
+
+func as(t *testing.T, uid uint32, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test becomes another user: run it as root")
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	cmd.Dir = "/"
+	return cmd
+}
+
+// otherUsersSeeNothing: a user other than root cannot read the supervisor's memory or
+// environment, not even of his own, and cannot log in through its proxy.
+func otherUsersSeeNothing(t *testing.T) {
+	l := startLakebase(t, emulator.Options{})
+	t.Run("whole run as another user", func(t *testing.T) {
+		p := otherUserFixture(t, l)
+		for _, mode := range []string{"passfile", "proxy"} {
+			o := p.finish(as(t, otherUID, p.command("lakebase-exec", "--refresh", mode, "--", "sh", "-c", script(t, "search"))))
+			observed(t, mode, o)
+			if !strings.Contains(o.stdout, "HOME="+p.home) {
+				t.Errorf("%s: the search did not read its own environment:\n%s", mode, o.stdout)
+			}
+			p.nothingLeft()
+		}
+		// The twin: without a supervisor of ours the same search finds it.
+		cmd := as(t, otherUID, p.command("sh", "-c", `sh -c "$0"; true`, script(t, "search")))
+		out, err := cmd.Output()
+		if err != nil || strings.Count(string(out), l.ClientSecret) < 3 || !strings.Contains(string(out), "read environ") || !strings.Contains(string(out), "read fd") {
+			t.Errorf("the search finds nothing where the secret is (%v)", err)
+		}
+	})
+	t.Run("proxy", func(t *testing.T) { proxySocketIsPrivate(t, l) })
+}
+
+// observed checks what a search has found; wait has checked for secrets and tokens.
+func observed(t *testing.T, mode string, o *result) {
+	t.Helper()
+	o.wantExit(0)
+	if strings.Contains(o.stdout, "eyJ") || !strings.Contains(o.stdout, "lakebase-exec\x00--refresh\x00"+mode) || !strings.Contains(o.stdout, "read cmdline") {
+		t.Errorf("%s: a token is seen, or nothing at all:\n%s", mode, o.stdout)
+	}
+	for _, file := range []string{"environ", "mem", "maps", "fd"} {
+		if strings.Contains(o.stdout, "read "+file+"\n") {
+			t.Errorf("%s: the command could read its parent's %s", mode, file)
+		}
+	}
+}
+
+func otherUserFixture(t *testing.T, l *emulator.Lakebase) *fixture {
+	t.Helper()
+	p := newSandbox(t, l)
+	p.home = filepath.Join(p.run, "home")
+	p.set("HOME="+p.home, "XDG_RUNTIME_DIR="+filepath.Join(p.run, "run"))
+	ca := filepath.Join(p.home, "ca.pem")
+	p.set("PGSSLROOTCERT="+ca, "LAKEBASE_CACERT="+ca)
+	pem, err := os.ReadFile(l.CAFile())
+	must(t, errors.Join(err, os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700), os.WriteFile(ca, pem, 0o600)))
+	for _, path := range []string{p.home, ca, p.env["XDG_RUNTIME_DIR"]} {
+		err = errors.Join(err, os.Chown(path, otherUID, otherUID))
+	}
+	must(t, err)
+	p.run = p.env["XDG_RUNTIME_DIR"]
+	return p
+}
+
+// proxySocketIsPrivate: the proxy is closed to other users of the machine, on a socket by
+// its directory's mode, on loopback by its password.
+func proxySocketIsPrivate(t *testing.T, l *emulator.Lakebase) {
+	p := newSandbox(t, l)
+	socket := p.supervise("--refresh", "proxy")
+	if dir, err := os.Stat(socket.value("PGHOST")); err != nil || dir.Mode().Perm() != 0o700 {
+		t.Errorf("the socket's directory: %v (%v)", dir, err)
+	}
+	if err := os.Chmod(p.run, 0o711); err != nil { // so that the directory itself is what is closed
+		t.Fatal(err)
+	}
+	must(t, os.Chmod(filepath.Dir(socket.value("PGHOST")), 0o711))
+	loopback := p.supervise("--refresh", "proxy", "--listen", "127.0.0.1:0")
+	ask := []string{"psql", "-XwAtc", "select 42"}
+	p.finish(as(t, otherUID, socket.client("psql", ask...))).wantExit(2).wantStderr(`connection to server on socket`, "Permission denied")
+	wrong := as(t, otherUID, loopback.client("psql", ask...))
+	wrong.Env = append(wrong.Env, "PGPASSWORD="+socket.value("PGPASSWORD"))
+	p.finish(wrong).wantExit(2).wantStderr("FATAL:  password authentication failed for user")
+	none := as(t, otherUID, loopback.client("psql", ask...))
+	none.Env = append(none.Env, "PGPASSWORD=")
+	p.finish(none).wantExit(2).wantStderr("no password supplied")
+	for _, cmd := range []*exec.Cmd{socket.client("psql", ask...), as(t, otherUID, loopback.client("psql", ask...))} {
+		if o := p.finish(cmd).wantExit(0); o.stdout != "42\n" {
+			t.Errorf("with the right password: %q", o.stdout)
+		}
+	}
+	_ = loopback.stdin.Close()
+	loopback.wait().wantExit(0)
+	socket.end()
 }
