@@ -54,7 +54,8 @@ func TestRestart(t *testing.T) {
 // A command that ignores SIGTERM is killed, but not before the grace has passed.
 func TestRestart_Kills(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "runs")
-	s := start(t, `trap "" TERM; echo run >>`+file+`; while :; do sleep 0.05; done`)
+	const script = `trap "" TERM; echo run >>"$0"; while :; do sleep 0.05; done`
+	s := startCommand(t, Command{Path: "/bin/sh", Argv: []string{"sh", "-c", script, file}}, nil)
 	runs := func(n int) func() bool {
 		return func() bool { data, _ := os.ReadFile(file); return strings.Count(string(data), "run") == n }
 	}

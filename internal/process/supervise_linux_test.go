@@ -11,12 +11,7 @@ import (
 	"time"
 )
 
-// start supervises a script in this process.
-func start(t *testing.T, script string) *Supervised {
-	t.Helper()
-	return startCommand(t, Command{Path: "/bin/sh", Argv: []string{"sh", "-c", script}}, nil)
-}
-
+// startCommand supervises a command in this process.
 func startCommand(t *testing.T, c Command, environ []string) *Supervised {
 	t.Helper()
 	s, err := Supervise(c, append(environ, "PATH=/bin:/usr/bin"), nil)

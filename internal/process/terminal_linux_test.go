@@ -75,7 +75,7 @@ func openTerminal(t *testing.T, clone uintptr, env []string, name string, args .
 func openShell(t *testing.T, env ...string) *terminal {
 	t.Helper()
 	x := openTerminal(t, 0, env, "bash", "--norc", "--noprofile", "--noediting", "-i")
-	x.waitPrompt(1)
+	x.dialogue("", prompt)
 	return x
 }
 
@@ -83,18 +83,6 @@ func (x *terminal) output() string {
 	x.Lock()
 	defer x.Unlock()
 	return x.out.String()
-}
-
-// waitPrompt waits for the n-th prompt, and for the shell to be in the foreground.
-func (x *terminal) waitPrompt(n int) {
-	x.t.Helper()
-	eventually(x.t, fmt.Sprintf("prompt %d", n), func() bool { return strings.Count(x.output(), prompt) >= n })
-	x.waitForeground(x.cmd.Process.Pid)
-}
-
-func (x *terminal) waitForeground(pid int) {
-	x.t.Helper()
-	eventually(x.t, "the foreground", func() bool { return x.foreground() == pid })
 }
 
 func (x *terminal) foreground() (group int) {
@@ -162,8 +150,7 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 	x := openShell(t, stageEnv+"=supervise", "NEXT=log-signals", "CATCH=tstp")
 	x.typeText(`"$BIN" "$BIN"` + "\n")
 	command, supervisor, _ := x.log.waitReady(t, 1)
-	x.typeText("\x1a")
-	x.waitPrompt(2)
+	x.dialogue("\x1a", prompt)
 	if got := x.log.lines(); !slices.Contains(got, "restored") {
 		t.Errorf("the prompt is back before the command was ready: %q", got)
 	}
@@ -171,16 +158,12 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 	send(t, supervisor, syscall.SIGCONT)
 	x.log.waitSignal(t, "SIGCONT")
 	x.typeText("fg\n")
-	x.waitForeground(supervisor) // a shell does not say this to a job that runs
+	eventually(t, "the foreground", func() bool { return x.foreground() == supervisor }) // a shell does not say this to a job that runs
 	// When the command is stopped alone, the shell gets its terminal all the same.
 	send(t, command, syscall.SIGSTOP)
-	x.waitPrompt(3)
-	x.typeText("fg\n")
-	x.waitForeground(command)
-	eventually(t, "the continued command", func() bool { return state(command) != 'T' })
-	x.typeText("\x03")
-	x.waitPrompt(4)
-	x.dialogue(status, "status=130\r\n")
+	x.dialogue("", prompt, "fg\n", "")
+	eventually(t, "the continued command", func() bool { return x.foreground() == command && state(command) != 'T' })
+	x.dialogue("\x03", prompt, status, "status=130\r\n")
 	got := slices.DeleteFunc(x.log.signals(), func(s string) bool { return s == "SIGCONT" })
 	if !slices.Equal(got, []string{"SIGTSTP", "SIGINT"}) {
 		t.Errorf("the command got %q", got)
@@ -329,7 +312,6 @@ func TestTerminal_Dialogue(t *testing.T) {
 			var x *terminal
 			if c.script == "" {
 				x = openShell(t, stageEnv+"=supervise")
-				x.dialogue("", prompt)
 			} else {
 				x = openTerminal(t, c.clone, []string{stageEnv + "=supervise"}, "/bin/sh", "-c", c.script)
 			}
