@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -115,23 +116,17 @@ func (e *Error) Error() string {
 	if e.After > 0 {
 		why += fmt.Sprintf(" (%s)", e.After.Round(time.Second))
 	}
-	if e.Last == nil {
+	elapsed := e.Elapsed.Round(100 * time.Millisecond)
+	switch {
+	case e.Last == nil:
 		return "not tried: " + why
+	case e.Attempts == 1:
+		return fmt.Sprintf("%v; gave up after 1 attempt in %s: %s", e.Last, elapsed, why)
 	}
-	attempts := "1 attempt"
-	if e.Attempts != 1 {
-		attempts = fmt.Sprintf("%d attempts", e.Attempts)
-	}
-	return fmt.Sprintf("%v; gave up after %s in %s: %s", e.Last, attempts, e.Elapsed.Round(100*time.Millisecond), why)
+	return fmt.Sprintf("%v; gave up after %d attempts in %s: %s", e.Last, e.Attempts, elapsed, why)
 }
 
 // Unwrap returns the operation's last error, and the context's if it ended.
 func (e *Error) Unwrap() []error {
-	var list []error
-	for _, err := range []error{e.Last, e.ctx} {
-		if err != nil {
-			list = append(list, err)
-		}
-	}
-	return list
+	return slices.DeleteFunc([]error{e.Last, e.ctx}, func(err error) bool { return err == nil })
 }
