@@ -5,6 +5,7 @@ package sanitize
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -65,29 +66,13 @@ func Line(text string, secrets ...credential.Secret) string {
 // fold trims space, and replaces each run of it that contains another character
 // than a blank with one blank.
 func fold(text string) string {
-	text = strings.TrimSpace(text)
-	if !strings.ContainsAny(text, "\t\n\v\f\r") {
-		return text
+	lines := strings.FieldsFunc(text, func(r rune) bool { return '\t' <= r && r <= '\r' })
+	for i := range lines {
+		lines[i] = strings.Trim(lines[i], " ")
 	}
-	var b strings.Builder
-	for text != "" {
-		i := strings.IndexFunc(text, isSpace)
-		if i < 0 {
-			i = len(text)
-		}
-		b.WriteString(text[:i])
-		rest := strings.TrimLeftFunc(text[i:], isSpace)
-		if run := text[i : len(text)-len(rest)]; strings.Trim(run, " ") == "" {
-			b.WriteString(run)
-		} else {
-			b.WriteByte(' ')
-		}
-		text = rest
-	}
-	return b.String()
+	lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+	return strings.TrimSpace(strings.Join(lines, " "))
 }
-
-func isSpace(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }
 
 // Truncate shortens text to at most limit bytes, at a character's start and with
 // "…" at the end.
@@ -146,12 +131,11 @@ func ShellQuote(path string) string {
 	if strings.HasPrefix(path, "-") {
 		path = "./" + path
 	}
-	if path != "" && strings.IndexFunc(path, needsQuotes) < 0 {
+	if path != "" && strings.Trim(path, plain) == "" {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-func needsQuotes(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:@%,=", r))
-}
+// plain are the characters that need no quotes.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%,="
