@@ -153,24 +153,6 @@ func TestAuth_Explicit(t *testing.T) {
 	}
 }
 
-func TestAuth_MissingVariable(t *testing.T) {
-	for word, want := range map[string]string{"pat": "DATABRICKS_TOKEN", "env-oidc": "DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV", "file-oidc": "DATABRICKS_OIDC_TOKEN_FILEPATH",
-		"github-oidc": "ACTIONS_ID_TOKEN_REQUEST_URL is not set"} {
-		_, err := given{env: env("DATABRICKS_AUTH_TYPE", word)}.resolve()
-		refused(t, err, "DATABRICKS_AUTH_TYPE", word+" needs", want, "choose another authentication type")
-	}
-	for _, word := range []string{"oauth-m2m", "external-browser", "databricks-cli"} { // these have a store of their own
-		given{env: env(), options: map[string]string{"auth": word}}.must(t)
-	}
-	// A credential of another target is named.
-	_, err := given{env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"auth": "pat", "host": "b.cloud.databricks.com"}}.resolve()
-	refused(t, err, "--auth", "DATABRICKS_TOKEN: not used: it belongs to DATABRICKS_HOST, and the target is b.cloud.databricks.com")
-	for _, word := range []string{"oauth-m2m", "env-oidc", "file-oidc", "github-oidc"} {
-		_, err := given{env: env("DATABRICKS_CLIENT_ID", "", "DATABRICKS_OIDC_TOKEN", "t", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f"), options: map[string]string{"auth": word}}.resolve()
-		refused(t, err, "--client-id", "DATABRICKS_CLIENT_ID not set")
-	}
-}
-
 func TestAuth_ForeignVariables(t *testing.T) {
 	variables := []string{"DATABRICKS_TOKEN", "t", "DATABRICKS_AUTH_TYPE", "pat", "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_ENV", "X", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f",
 		"DATABRICKS_TOKEN_AUDIENCE", "a", "DATABRICKS_CLIENT_SECRET", "s"}
@@ -189,7 +171,7 @@ func TestAuth_ForeignVariables(t *testing.T) {
 			}
 		}
 	}
-	c := given{env: env(append(variables, "X", "j2")...)}.must(t)
+	c := given{env: env(append(variables, "X", "j2", "DATABRICKS_TOKEN_AUDIENCE", " a\n")...)}.must(t)
 	if c.Auth.Value != "pat" || c.Audience.Value != "a" || c.Secret.Text.Reveal() != "t" {
 		t.Errorf("the environment's own target: got %+v", c)
 	}
@@ -198,20 +180,25 @@ func TestAuth_ForeignVariables(t *testing.T) {
 // A token in the environment does not replace a named service principal.
 func TestAuth_StrayToken(t *testing.T) {
 	token := map[string]string{"DATABRICKS_TOKEN": "t"}
-	for name, g := range map[string]given{
-		"--client-id": {env: env("DATABRICKS_TOKEN", "t"), options: map[string]string{"client-id": "other"}},
-		`key client_id of profile "prod" (` + profilesPath + `:3)`: {env: token, options: map[string]string{"profile": "prod"}, profiles: prodProfile},
+	inProfile := func(text string, nameValue ...string) given {
+		g := with(token, append(nameValue, "profile", "prod")...)
+		g.profiles = text
+		return g
+	}
+	const note = " names a service principal; --auth pat would choose it"
+	for _, c := range []struct {
+		given
+		want, note string
+	}{
+		{with(env("DATABRICKS_TOKEN", "t"), "client-id", "other"), ours + " other  keychain:", "not used: --client-id" + note},
+		{inProfile(prodProfile), "prod.cloud.databricks.com prod-client  keychain:", `not used: key client_id of profile "prod" (` + profilesPath + `:3)` + note},
+		{inProfile(prodProfile, "auth", "pat"), "prod.cloud.databricks.com  pat variable:t", ""},
+		{inProfile("[prod]\nhost = h.example\nendpoint = shop\n"), "h.example  pat variable:t", ""},
 	} {
-		c := g.must(t)
-		if n := notes(c, "DATABRICKS_TOKEN"); c.Auth.Value != "" || c.ClientID.Value == "" || !c.Secret.Text.IsZero() || n != "not used: "+name+" names a service principal; --auth pat would choose it" {
-			t.Errorf("%s: got %+v, note %q", name, c.Auth, n)
+		conf := c.must(t)
+		if got := summary(conf); got != c.want || notes(conf, "DATABRICKS_TOKEN") != c.note || conf.User.Value != conf.ClientID.Value {
+			t.Errorf("got %s, notes %v; want %s, %q", got, conf.Notes, c.want, c.note)
 		}
-	}
-	if c := (given{env: token, options: map[string]string{"profile": "prod", "auth": "pat"}, profiles: prodProfile}).must(t); c.Secret.Text.Reveal() != "t" || c.ClientID.Value != "" || c.User.Value != "" {
-		t.Errorf("--auth pat: got %+v", c)
-	}
-	if c := (given{env: token, options: map[string]string{"profile": "me"}, profiles: "[me]\nhost = h.example\nendpoint = shop\n"}).must(t); c.Auth.Value != "pat" {
-		t.Errorf("a profile without a client ID: got %+v", c.Auth)
 	}
 }
 
@@ -245,18 +232,6 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 	c.User.Value = "ada@example.com"
 	if keys := c.ProfileKeys(); keys["user"] != "ada@example.com" || keys["auth"] != "external-browser" {
 		t.Errorf("got profile keys %v", keys)
-	}
-}
-
-// A variable that names another one: a token in its place is refused and not shown.
-func TestAuth_NamedVariable(t *testing.T) {
-	_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "DATABRICKS_OIDC_TOKEN", "another")}.resolve()
-	refused(t, err, "DATABRICKS_OIDC_TOKEN_ENV", "names CI_JWT, which is not set", "set CI_JWT")
-	_, err = given{env: env("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", "hunter2\x01")}.resolve()
-	refused(t, err, "CI_JWT", "is not a token")
-	for _, v := range []string{"eyJhunter2.x.y", "9x", "a-b", strings.Repeat("A", 65), "\x01", " "} {
-		_, err := given{env: env("DATABRICKS_OIDC_TOKEN_ENV", v)}.resolve()
-		refused(t, err, "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable", "DATABRICKS_OIDC_TOKEN")
 	}
 }
 
@@ -309,15 +284,5 @@ func TestWorkloadHost(t *testing.T) {
 	c := given{env: env(append(actions, "DATABRICKS_HOST", "h.example")...)}.must(t)
 	if c.WorkloadHost() || (&Config{}).WorkloadHost() {
 		t.Error("h.example: got true")
-	}
-}
-
-func TestAudience(t *testing.T) {
-	for _, v := range []string{" ", "a\x01b", strings.Repeat("a", 513)} {
-		_, err := given{env: env("DATABRICKS_TOKEN_AUDIENCE", v)}.resolve()
-		refused(t, err, "DATABRICKS_TOKEN_AUDIENCE", "is blank")
-	}
-	if c := (given{env: env("DATABRICKS_TOKEN_AUDIENCE", " api://x\n")}).must(t); c.Audience.Value != "api://x" || c.ProfileKeys()["audience"] != "api://x" {
-		t.Errorf("got %q", c.Audience.Value)
 	}
 }

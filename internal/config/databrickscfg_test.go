@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -38,12 +37,6 @@ func bySection(name string, more ...string) given {
 
 func key(key, section string, line string) string {
 	return "key " + key + " of [" + section + "] (/home/u/.databrickscfg:" + line + ")"
-}
-
-// summary returns host, client ID, authentication type and secret of c.
-func summary(c Config) string {
-	kinds := map[SecretKind]string{SecretInKeychain: "keychain", SecretInEnvironment: "variable", SecretInSection: "section", SecretFromCLI: "cli"}
-	return fmt.Sprintf("%s %s %s %s:%s", c.Workspace.Value.HostPort(), c.ClientID.Value, c.Auth.Value, kinds[c.Secret.Kind], c.Secret.Text.Reveal())
 }
 
 func TestSection_Target(t *testing.T) {

@@ -98,3 +98,18 @@ func notes(c Config, name string) string {
 	}
 	return strings.Join(out, "; ")
 }
+
+// with returns an input with variables, and with options of name, value pairs.
+func with(env map[string]string, nameValue ...string) given {
+	g := given{env: env, options: map[string]string{}}
+	for i := 0; i < len(nameValue); i += 2 {
+		g.options[nameValue[i]] = nameValue[i+1]
+	}
+	return g
+}
+
+// summary returns host, client ID, authentication type and secret of c.
+func summary(c Config) string {
+	kinds := map[SecretKind]string{SecretInKeychain: "keychain", SecretInEnvironment: "variable", SecretInSection: "section", SecretFromCLI: "cli"}
+	return fmt.Sprintf("%s %s %s %s:%s", c.Workspace.Value.HostPort(), c.ClientID.Value, c.Auth.Value, kinds[c.Secret.Kind], c.Secret.Text.Reveal())
+}

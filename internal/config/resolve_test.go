@@ -131,18 +131,9 @@ func TestEmpty(t *testing.T) {
 // What is missing or wrong is named by its source.
 func TestResolve_Errors(t *testing.T) {
 	profile := func(text string) given { return given{options: map[string]string{"profile": "prod"}, profiles: text} }
-	options := func(nameValue ...string) given {
-		g := given{env: env(), options: map[string]string{}}
-		for i := 0; i < len(nameValue); i += 2 {
-			g.options[nameValue[i]] = nameValue[i+1]
-		}
-		return g
-	}
-	alone := func(nameValue ...string) given {
-		g := options(nameValue...)
-		g.env = nil
-		return g
-	}
+	options := func(nameValue ...string) given { return with(env(), nameValue...) }
+	alone := func(nameValue ...string) given { return with(nil, nameValue...) }
+	variables := func(nameValue ...string) given { return given{env: env(nameValue...)} }
 	key := func(name string) string { return "key " + name + ` of profile "prod" (` + profilesPath + ":5)" }
 	for _, c := range []struct {
 		given
@@ -168,6 +159,25 @@ func TestResolve_Errors(t *testing.T) {
 		{options("ttl", "299s"), "--ttl", "between 5m and 1h"}, {options("ttl", "1h1s"), "--ttl", "between 5m and 1h"}, {options("ttl", "300"), "--ttl", "not a duration"},
 		{options("min-ttl", "61m"), "--min-ttl", "between 0s and 1h"}, {options("min-ttl", "-1s"), "--min-ttl", "between"},
 		{options("wait-timeout", "0s"), "--wait-timeout", "between 1ms and 1h"}, {options("timeout", " 1s "), "--timeout", "not a duration"}, {options("keychain-timeout", "0s"), "--keychain-timeout", "between"},
+		{options("endpoint", anEndpoint, "instance", "shop"), "--instance", "conflicts with --endpoint|give one of them"},
+		{variables("LAKEBASE_INSTANCE", "shop"), "LAKEBASE_INSTANCE", "conflicts with LAKEBASE_ENDPOINT"},
+		{profile(prodProfile + "instance = shop\n"), key("instance"), `conflicts with key endpoint of profile "prod"`},
+		{variables("DATABRICKS_AUTH_TYPE", "pat"), "DATABRICKS_AUTH_TYPE", "pat needs DATABRICKS_TOKEN|choose another authentication type"},
+		{variables("DATABRICKS_AUTH_TYPE", "env-oidc"), "DATABRICKS_AUTH_TYPE", "env-oidc needs DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV"},
+		{options("auth", "file-oidc"), "--auth", "file-oidc needs DATABRICKS_OIDC_TOKEN_FILEPATH"},
+		{options("auth", "github-oidc"), "--auth", "github-oidc needs|ACTIONS_ID_TOKEN_REQUEST_URL is not set"},
+		{with(env("DATABRICKS_TOKEN", "t"), "auth", "pat", "host", "b.cloud.databricks.com"), "--auth", // a credential of another target is named
+			"DATABRICKS_TOKEN: not used: it belongs to DATABRICKS_HOST, and the target is b.cloud.databricks.com"},
+		{with(env("DATABRICKS_CLIENT_ID", ""), "auth", "oauth-m2m"), "--client-id", "DATABRICKS_CLIENT_ID not set"},
+		{with(env("DATABRICKS_CLIENT_ID", "", "DATABRICKS_OIDC_TOKEN", "t"), "auth", "env-oidc"), "--client-id", "DATABRICKS_CLIENT_ID not set"},
+		{variables("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "DATABRICKS_OIDC_TOKEN", "another"), "DATABRICKS_OIDC_TOKEN_ENV", "names CI_JWT, which is not set|set CI_JWT"},
+		{variables("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", "hunter2\x01"), "CI_JWT", "is not a token"},
+		{variables("DATABRICKS_OIDC_TOKEN_ENV", "eyJhunter2.x.y"), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable|DATABRICKS_OIDC_TOKEN"},
+		{variables("DATABRICKS_OIDC_TOKEN_ENV", "9x"), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
+		{variables("DATABRICKS_OIDC_TOKEN_ENV", strings.Repeat("A", 65)), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
+		{variables("DATABRICKS_OIDC_TOKEN_ENV", " "), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
+		{variables("DATABRICKS_TOKEN_AUDIENCE", " "), "DATABRICKS_TOKEN_AUDIENCE", "is blank"},
+		{variables("DATABRICKS_TOKEN_AUDIENCE", strings.Repeat("a", 513)), "DATABRICKS_TOKEN_AUDIENCE", "is blank"},
 		{options("set", "X"), "--set", "is not NAME=TEMPLATE"}, {options("set", "=x"), "--set", "is not NAME=TEMPLATE"},
 	} {
 		_, err := c.resolve()

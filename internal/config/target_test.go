@@ -34,13 +34,7 @@ func TestTarget_Instance(t *testing.T) {
 	refused(t, err, "--instance", "is not an instance's name", "--endpoint")
 }
 
-func TestTarget_Conflict(t *testing.T) {
-	_, err := given{env: env(), options: map[string]string{"endpoint": anEndpoint, "instance": "shop"}}.resolve()
-	refused(t, err, "--instance", "conflicts with --endpoint", "give one of them")
-	_, err = given{env: env("LAKEBASE_INSTANCE", "shop")}.resolve()
-	refused(t, err, "LAKEBASE_INSTANCE", "conflicts with LAKEBASE_ENDPOINT")
-	_, err = given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "instance = shop\n"}.resolve()
-	refused(t, err, `key instance of profile "prod" (`+profilesPath+`:5)`, `conflicts with key endpoint of profile "prod"`)
+func TestTarget_Overrides(t *testing.T) {
 	// An option overrides both.
 	for option, want := range map[string]string{"endpoint": anEndpoint, "instance": "other"} {
 		g := given{options: map[string]string{"profile": "prod", option: want}, profiles: prodProfile + "instance = shop\n"}
