@@ -60,7 +60,7 @@ func (c *invocation) typedSecret() (credential.Secret, error) {
 	case err != nil:
 		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
 	case len(bytes.TrimSpace(text)) == 0:
-		return credential.Secret{}, &cli.NoAnswerError{Question: "secret", Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
+		return credential.Secret{}, &auth.SourceError{Problem: "no secret was given", Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
 	}
 	return checkSecret("the secret", text)
 }

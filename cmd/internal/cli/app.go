@@ -109,11 +109,7 @@ func UnknownCommand(app *urfave.App, name string) error {
 	for _, c := range app.VisibleCommands() {
 		names = append(names, c.Name)
 	}
-	see := SeeHelp(app.Name)
-	if best := closest(name, names); best != "" {
-		see = "did you mean " + best + "?"
-	}
-	return &UsageError{Problem: "unknown command " + sanitize.Quote(name), Fix: see}
+	return &UsageError{Problem: "unknown command " + sanitize.Quote(name), Fix: cmp.Or(didYouMean(name, "", names), SeeHelp(app.Name))}
 }
 
 // HelpCommand returns the command that shows the help of the program or a command.

@@ -53,7 +53,7 @@ var exitTable = []ExitRow{
 	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", []func(error) bool{
-		is[*NoAnswerError], is[*auth.NoSecretError], is[*auth.NoLoginError], is[*auth.LoginExpiredError], is[*keychain.Error]}},
+		is[*auth.NoSecretError], is[*auth.NoLoginError], is[*auth.LoginExpiredError], is[*keychain.Error]}},
 	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", []func(error) bool{
 		is[*exchange.Error], is[*rotate.TooManyError], is[*auth.DeniedError], untried}},
 	{ExitDatabase, "the database refused the login or did not wake in time", []func(error) bool{is[*pglogin.Error]}},
@@ -113,14 +113,6 @@ func (e *UsageError) Error() string { return e.Problem }
 
 // Hint returns what to do about the error.
 func (e *UsageError) Hint() string { return e.Fix }
-
-// NoAnswerError reports that a question on the terminal was not answered.
-type NoAnswerError struct{ Question, Fix string }
-
-func (e *NoAnswerError) Error() string { return "no " + e.Question + " was given" }
-
-// Hint returns what to do about the error.
-func (e *NoAnswerError) Hint() string { return e.Fix }
 
 // LimitError reports that a time limit of a whole command ended Err, which has a limit of
 // its own that is longer.

@@ -76,28 +76,19 @@ func errorCases() map[string][]errorCase {
 		"pgproxy.NotLoopbackError":   {{&pgproxy.NotLoopbackError{Addr: "10.0.0.1:1"}, "10.0.0.1", "127.0.0.1", 125}},
 		"pgproxy.PathTooLongError":   {{&pgproxy.PathTooLongError{Path: "/x", Max: 1}, "/x", "shorter directory", 125}},
 		"process.NotExecutableError": {{&process.NotExecutableError{Path: "/x", Reason: "r", Err: x}, "/x", "from a shell", 126}},
-		"process.NotFoundError": {
-			{&process.NotFoundError{Name: "psq", InPath: true}, `"psq" not found in PATH`, "PATH", 127},
-			{&process.NotFoundError{Name: "psql -c 'select 1'"}, "not found", `-- psql ARG, or write: -- sh -c 'psql -c '\''select 1'\'''`, 127},
-			{&process.NotFoundError{Name: "FOO=secret", InPath: true}, `command "FOO=…" not found`, "-- env FOO=… COMMAND", 127},
-			{&process.NotFoundError{Name: "./a=b", InPath: false}, `"./a=b"`, "check the command's name", 127},
-		},
-		"process.StartError":   {{&process.StartError{Path: "/x", Err: x}, "/x", "ulimit", 125}},
-		"retry.Error":          {{&retry.Error{Cause: retry.CauseBudget}, "not asked in time", "--timeout", 122}},
-		"rootcerts.Error":      {{&rootcerts.Error{Path: "/x", Err: x}, "/x", "--sslrootcert", 120}},
-		"rootcerts.WriteError": {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
-		"rotate.TooManyError":  {{&rotate.TooManyError{Host: "h", ClientID: "c"}, "c", "delete a secret", 122}},
+		"process.NotFoundError":      {{&process.NotFoundError{Name: "psq", InPath: true}, `"psq" not found in PATH`, "PATH", 127}},
+		"process.StartError":         {{&process.StartError{Path: "/x", Err: x}, "/x", "ulimit", 125}},
+		"retry.Error":                {{&retry.Error{Cause: retry.CauseBudget}, "not asked in time", "--timeout", 122}},
+		"rootcerts.Error":            {{&rootcerts.Error{Path: "/x", Err: x}, "/x", "--sslrootcert", 120}},
+		"rootcerts.WriteError":       {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
+		"rotate.TooManyError":        {{&rotate.TooManyError{Host: "h", ClientID: "c"}, "c", "delete a secret", 122}},
 		"securefile.Error": {
 			{&securefile.Error{Path: "/x", Reason: "r", Advice: "run: chmod 600 /x"}, "/x", "run: chmod 600 /x", 120},
-			{file(fs.ErrNotExist), "/a b", "nothing is at '/a b'", 120},
-			{file(syscall.EACCES), "/a b", "ls -ld '/a b'", 120},
 			{file(syscall.ENOSPC), "/a b", "free space", 125},
-			{file(syscall.ENOTDIR), "/a b", "is a file", 120},
 			{file(nil), "/a b", "'/a b'", 120},
 		},
 		"cli.NoRuntimeDirError": {{&NoRuntimeDirError{Err: x}, "no runtime directory", "--runtime-dir", 125}},
 		"cli.UsageError":        {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
-		"cli.NoAnswerError":     {{&NoAnswerError{Question: "secret", Fix: "f"}, "no secret was given", "f", 121}},
 		"cli.LimitError":        {{&LimitError{Limit: "get's limit", Fix: "f", Err: &keychain.Error{Err: keychain.ErrTimeout}}, "get's limit is over: the keychain", "f", 121}},
 		"cli.OutputError":       {{&OutputError{Err: syscall.EPIPE}, "standard output", "redirect", 125}},
 	}
@@ -334,6 +325,8 @@ func TestDescribe(t *testing.T) {
 
 		{missing, nil, "(DATABRICKS_CLIENT_SECRET is not used: x)", loginByName},
 		{missing, ofProd, "", "login --profile prod"},
+		{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrLocked, Detail: "words"}}, nil, "no secret for client c at w.example: ", "unlock the keychain and try again, or set DATABRICKS_CLIENT_SECRET_FILE"},
+		{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrAbsent}}, nil, "", "--store file"},
 		// Another host or client is not the profile's, and login there would store for the profile's.
 		{missing, func(c *config.Config) { ofProd(c); c.Workspace.Source.Origin = config.FromOption }, "", loginByName},
 		{missing, func(c *config.Config) { ofProd(c); c.ClientID.Source.Origin = config.FromOption }, "", loginByName},
@@ -360,19 +353,6 @@ func TestDescribe(t *testing.T) {
 		message, hint := Describe(fmt.Errorf("%w", c.err), testConf(c.change))
 		if !strings.Contains(message, c.message) || !strings.Contains(hint, c.hint) || c.hint == "" && hint != "" || strings.Contains(message, "PGHOST is") {
 			t.Errorf("%T: got %q, hint %q, want %q, hint %q", c.err, message, hint, c.message, c.hint)
-		}
-	}
-}
-
-func TestDescribe_Keychain(t *testing.T) {
-	for _, kind := range []error{keychain.ErrNotFound, keychain.ErrLocked, keychain.ErrDismissed, keychain.ErrAbsent, keychain.ErrTimeout, keychain.ErrTooBig, keychain.ErrFailed} {
-		err := &keychain.Error{Err: kind, Detail: "words"}
-		message, hint := Describe(err, testConf(nil))
-		checkForm(t, kind.Error(), message, hint)
-		message, hint = Describe(&auth.NoSecretError{Host: "w.example", ClientID: "client-1", Err: err}, testConf(nil))
-		checkForm(t, "no secret: "+kind.Error(), message, hint)
-		if !strings.Contains(message, "w.example") || !strings.Contains(message, "client-1") || !strings.Contains(message, "words") {
-			t.Errorf("%v: got %q, want host, client and details", kind, message)
 		}
 	}
 }

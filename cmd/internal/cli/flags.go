@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"slices"
@@ -174,9 +175,7 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 		shown = sanitize.Quote(shown)
 	case credential.ContainsSecret(name) || credential.ContainsSecret(name[1:]):
 	default:
-		if fix := suggestFlag(cmd.Flags, shown); fix != "" {
-			see = fix
-		}
+		see = cmp.Or(suggestFlag(cmd.Flags, shown), see)
 	}
 	return &UsageError{Problem: "unknown option " + shown, Fix: see}
 }
@@ -190,15 +189,13 @@ func suggestFlag(flags []urfave.Flag, typed string) string {
 			return "write it as -" + f.Alias + " " + f.Value
 		}
 	}
-	if best := closest(strings.TrimLeft(typed, "-"), names); best != "" {
-		return "did you mean --" + best + "?"
-	}
-	return ""
+	return didYouMean(strings.TrimLeft(typed, "-"), "--", names)
 }
 
-// closest returns the candidate most similar to word; empty if none is similar.
-func closest(word string, candidates []string) (best string) {
-	most := 0.85
+// didYouMean returns a hint with the candidate most similar to word, after prefix; empty
+// if none is similar.
+func didYouMean(word, prefix string, candidates []string) string {
+	best, most := "", 0.85
 	for _, c := range candidates {
 		s := smetrics.JaroWinkler(word, c, 0.7, 4)
 		if sortedBytes(word) == sortedBytes(c) { // letters in another order, which decide nothing in a short word
@@ -208,7 +205,10 @@ func closest(word string, candidates []string) (best string) {
 			best, most = c, s
 		}
 	}
-	return best
+	if best == "" {
+		return ""
+	}
+	return "did you mean " + prefix + best + "?"
 }
 
 func sortedBytes(s string) string {

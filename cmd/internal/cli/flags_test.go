@@ -94,16 +94,6 @@ func TestRun_UsageErrors(t *testing.T) {
 	}
 }
 
-func TestRun_WriteError(t *testing.T) {
-	if err := Run(t.Context(), &urfave.App{}, "prog", []string{"--version"}, brokenWriter{}); err == nil {
-		t.Error("a version that could not be printed is no error")
-	}
-}
-
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space") }
-
 // Each setting is described, and has the choices that the configuration accepts.
 func TestFlags(t *testing.T) {
 	resolve := func(option, value string) error {
