@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
