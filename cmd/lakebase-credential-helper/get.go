@@ -114,9 +114,8 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 		return err
 	}
 	from := credformat.Context{Getenv: c.Env, Delimiter: "LAKEBASE_" + rand.Text()}
-	var env *credformat.EnvError
-	if err := format.Check(from); errors.As(err, &env) { // before a token is minted
-		return &config.Error{Name: env.Name, Problem: env.Problem, Fix: env.Hint()}
+	if err := format.Check(from); err != nil { // before a token is minted
+		return err
 	}
 	if format.Roots {
 		if err := client.CheckRootsFile(); err != nil {

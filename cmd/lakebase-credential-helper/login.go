@@ -154,7 +154,15 @@ func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account s
 	if where, err = c.store(ctx, stores, account, secret); err != nil {
 		return "", err
 	}
-	c.forgetTokens(ctx, stores, match)
+	forget, cancel := ctx, func() {}
+	if c.toFile() { // the keychain may be the reason for the file
+		forget, cancel = context.WithTimeout(ctx, time.Second)
+	}
+	// From every store: another --cache might find them. What is left expires within an hour.
+	if err := stores.Forget(forget, match); err != nil {
+		c.log.Note("deleting the tokens of the earlier login: %v", err)
+	}
+	cancel()
 	cache := stores.Cache(c.log, nil)
 	for key, e := range minted {
 		if !e.Token.Value.IsZero() {
@@ -178,19 +186,6 @@ func (c *invocation) requireServicePrincipal() error {
 			Fix: "give one of them for a service principal, or sign in as a user with: " + signIn}
 	}
 	return nil
-}
-
-// forgetTokens deletes the matching tokens of an earlier login from every store:
-// another --cache might find them later. What a store keeps expires within an hour.
-func (c *invocation) forgetTokens(ctx context.Context, stores cli.TokenStores, match func(tokencache.Description) bool) {
-	if c.toFile() { // the keychain may be the reason for the file
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Second)
-		defer cancel()
-	}
-	if err := stores.Forget(ctx, match); err != nil {
-		c.log.Note("deleting the tokens of the earlier login: %v", err)
-	}
 }
 
 // toFile reports whether the secret is to be stored in a file.

@@ -159,26 +159,20 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 	return r, nil
 }
 
-// parseLifetime parses a duration between least and maxDays that may be a number
-// of days, such as 90d.
+// parseLifetime parses a duration of at least least, and at most maxDays, that may be a
+// number of days, such as 90d.
 func parseLifetime(option, text, least string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
-	d, err := parseDays(text)
-	if err != nil {
-		return 0, &config.Error{Name: option, Problem: sanitize.Quote(text) + " is not a duration, such as 12h or 90d", Fix: "give a number with a unit, as in 90d"}
+	d, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16)
+		d = time.Duration(n) * 24 * time.Hour
 	}
-	if min, _ := time.ParseDuration(least); d < min || d > maxDays*24*time.Hour {
-		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not between %s and %dd", text, least, maxDays), Fix: fmt.Sprintf("give a duration from %s to %dd", least, maxDays)}
+	if min, _ := time.ParseDuration(least); err != nil || d < min || d > maxDays*24*time.Hour {
+		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not a duration between %s and %dd", sanitize.Quote(text), least, maxDays), Fix: "give a number with a unit, as in 12h or 90d"}
 	}
 	return d, nil
-}
-
-func parseDays(text string) (time.Duration, error) {
-	days, ok := strings.CutSuffix(text, "d")
-	if n, err := strconv.ParseUint(days, 10, 16); ok && (err == nil || errors.Is(err, strconv.ErrRange)) { // out of range, n is the maximum
-		return time.Duration(n) * 24 * time.Hour, nil
-	}
-	return time.ParseDuration(text)
 }
 
 // rotateLock returns the name of the secret's lock file, which reveals nothing about it.

@@ -58,8 +58,8 @@ func errorCases() map[string][]errorCase {
 			{&config.Error{Name: "--listen", Problem: "p", Err: &pgproxy.NotLoopbackError{}}, "--listen", "127.0.0.1", 120},
 		},
 		"credformat.EnvError": {
-			{&credformat.EnvError{Name: "GITHUB_ENV", Problem: "not set"}, "GITHUB_ENV: not set", "step of GitHub Actions", 125},
-			{&credformat.EnvError{Name: "KUBERNETES_EXEC_INFO", Problem: "p"}, "p", "unset KUBERNETES_EXEC_INFO", 125},
+			{&credformat.EnvError{Name: "GITHUB_ENV", Problem: "not set"}, "GITHUB_ENV: not set", "step of GitHub Actions", 120},
+			{&credformat.EnvError{Name: "KUBERNETES_EXEC_INFO", Problem: "p"}, "p", "unset KUBERNETES_EXEC_INFO", 120},
 		},
 		"credformat.Error":     {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
 		"exchange.Error":       {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
