@@ -48,28 +48,36 @@ const (
 type check struct {
 	id    CheckID
 	needs []CheckID
+	limit func(config.Config) time.Duration // nil: none
 	run   func(*run, context.Context, *Result) error
 }
 
+func requestLimit(c config.Config) time.Duration { return c.Timeout.Value }
+func loginLimit(c config.Config) time.Duration   { return c.WaitTimeout.Value }
+
+// probeLimit bounds the first request to a workspace. --timeout is longer, for one that
+// is busy.
+func probeLimit(c config.Config) time.Duration { return min(c.Timeout.Value, 15*time.Second) }
+
 var checks = []check{
-	{Configuration, nil, (*run).checkConfiguration},
-	{AuthType, nil, (*run).checkAuthType},
-	{Trust, nil, (*run).checkTrust},
-	{RuntimeDir, nil, (*run).checkRuntimeDir},
-	{Cache, nil, (*run).checkCache},
-	{Keychain, nil, (*run).checkKeychain},
-	{Secret, nil, (*run).checkSecret},
-	{Workspace, nil, (*run).checkWorkspace},
-	{Clock, []CheckID{Workspace}, (*run).checkClock},
-	{SignIn, []CheckID{Secret, Workspace}, (*run).checkSignIn},
-	{Identity, []CheckID{SignIn}, (*run).checkIdentity},
-	{Target, []CheckID{SignIn}, (*run).checkTarget},
-	{DatabaseHost, []CheckID{Target}, (*run).checkDatabaseHost},
-	{Database, []CheckID{DatabaseHost}, (*run).checkDatabase},
-	{Credential, []CheckID{Target}, (*run).checkCredential},
-	{Login, []CheckID{Database, Credential, Identity}, (*run).checkLogin},
-	{Child, nil, (*run).checkChild},
-	{Libpq, nil, (*run).checkLibpq},
+	{Configuration, nil, nil, (*run).checkConfiguration},
+	{AuthType, nil, nil, (*run).checkAuthType},
+	{Trust, nil, nil, (*run).checkTrust},
+	{RuntimeDir, nil, nil, (*run).checkRuntimeDir},
+	{Cache, nil, nil, (*run).checkCache},
+	{Keychain, nil, nil, (*run).checkKeychain},
+	{Secret, nil, nil, (*run).checkSecret},
+	{Workspace, nil, probeLimit, (*run).checkWorkspace},
+	{Clock, []CheckID{Workspace}, nil, (*run).checkClock},
+	{SignIn, []CheckID{Secret, Workspace}, requestLimit, (*run).checkSignIn},
+	{Identity, []CheckID{SignIn}, requestLimit, (*run).checkIdentity},
+	{Target, []CheckID{SignIn}, requestLimit, (*run).checkTarget},
+	{DatabaseHost, []CheckID{Target}, nil, (*run).checkDatabaseHost},
+	{Database, []CheckID{DatabaseHost}, loginLimit, (*run).checkDatabase},
+	{Credential, []CheckID{Target}, requestLimit, (*run).checkCredential},
+	{Login, []CheckID{Database, Credential, Identity}, loginLimit, (*run).checkLogin},
+	{Child, nil, nil, (*run).checkChild},
+	{Libpq, nil, nil, (*run).checkLibpq},
 }
 
 // Status is the outcome of a check.
@@ -246,7 +254,12 @@ func (d Doctor) Run(ctx context.Context) Report {
 			r.notTried(needs)
 		} else {
 			x.Observer.Checking(c.id, x.conf)
-			x.finish(&r, c.run(x, ctx, &r))
+			limited, cancel := ctx, func() {}
+			if c.limit != nil {
+				limited, cancel = context.WithTimeout(ctx, c.limit(x.conf))
+			}
+			x.finish(&r, c.run(x, limited, &r))
+			cancel()
 		}
 		x.results = append(x.results, r)
 	}

@@ -79,15 +79,9 @@ func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
 	}
 }
 
-// maxProbe bounds the first request to a workspace. --timeout is longer, for one
-// that is busy.
-const maxProbe = 15 * time.Second
-
 // checkWorkspace sends one request without a credential, over the same proxy and
 // with the same root certificates as the sign-in.
 func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
-	ctx, cancel := context.WithTimeout(ctx, min(x.conf.Timeout.Value, maxProbe))
-	defer cancel()
 	var peer pglogin.Peer
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		peer = pglogin.PeerOf(info.Conn)
@@ -175,8 +169,6 @@ func (x *run) checkClock(_ context.Context, r *Result) error {
 }
 
 func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
-	defer cancel()
 	if x.bearer, err = x.source.Token(ctx); err != nil {
 		return err
 	}
@@ -188,8 +180,6 @@ func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 // checkIdentity requests the identity from the workspace. A run with a configured user
 // does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
-	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
-	defer cancel()
 	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) {
 		return x.conn.Workspace.Me(ctx, x.bearer.Value)
 	})
@@ -214,8 +204,6 @@ func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 
 // checkTarget looks up the endpoint or instance and its branch.
 func (x *run) checkTarget(ctx context.Context, r *Result) error {
-	ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
-	defer cancel()
 	e, err := x.conn.Targets.Endpoint(ctx, x.bearer.Value)
 	if err == nil {
 		e, err = x.conn.Targets.Describe(ctx, x.bearer.Value, e)
@@ -303,8 +291,6 @@ func (x *run) target() pglogin.Target {
 
 // checkDatabase connects and completes the TLS handshake. It sends no password.
 func (x *run) checkDatabase(ctx context.Context, r *Result) error {
-	ctx, cancel := context.WithTimeout(ctx, x.conf.WaitTimeout.Value)
-	defer cancel()
 	t := x.target()
 	t.User = cmp.Or(t.User, "unknown") // it is not sent
 	peer, err := x.conn.Database.Probe(ctx, t)
@@ -315,21 +301,17 @@ func (x *run) checkDatabase(ctx context.Context, r *Result) error {
 	return err
 }
 
-func (x *run) checkCredential(ctx context.Context, r *Result) error {
+func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 	kind := "the workspace token itself"
 	x.password = x.bearer
 	if x.conf.Credential.Value != config.CredentialWorkspace {
-		ctx, cancel := context.WithTimeout(ctx, x.conf.Timeout.Value)
-		defer cancel()
-		name := cmp.Or(x.endpoint.Name, x.conf.Target())
 		kind = "a database token"
-		var err error
 		x.password, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
-			return x.conn.Workspace.DatabaseCredential(ctx, x.bearer.Value, name, x.conf.TTL.Value)
+			return x.conn.Workspace.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
 		})
-		if err != nil {
-			return err
-		}
+	}
+	if err != nil {
+		return err
 	}
 	r.fact("token_expires", timestamp(x.password.ExpiresAt))
 	r.Text = kind + ", valid until " + timestamp(x.password.ExpiresAt)
@@ -337,8 +319,6 @@ func (x *run) checkCredential(ctx context.Context, r *Result) error {
 }
 
 func (x *run) checkLogin(ctx context.Context, r *Result) error {
-	ctx, cancel := context.WithTimeout(ctx, x.conf.WaitTimeout.Value)
-	defer cancel()
 	begun := time.Now()
 	err := x.conn.Database.Login(ctx, x.target(), x.password.Value)
 	took := time.Since(begun)
