@@ -1,11 +1,8 @@
 package emulator
 
 import (
-	"compress/gzip"
-	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,56 +48,6 @@ func TestCredentials(t *testing.T) {
 	l.get(instance).want(t, "GET", 405, "method not allowed")
 	l.Set(func(s *Settings) { s.NoWorkspaceAccess = true })
 	l.call("POST", credentialsPath, known+"}").want(t, "no entitlement", 403, "API is disabled for users without workspace-access entitlement")
-}
-
-// Faults are used up in order, by the call that they name.
-func TestFaults(t *testing.T) {
-	t.Parallel()
-	l := apiOnly(t)
-	l.Set(func(s *Settings) {
-		s.Faults = []Fault{Answer(CallCredentials, 1, 500, ""), Answer(CallToken, 2, 429, "7"), {Call: CallToken, Drop: true},
-			{Call: CallToken, Truncate: true}, {Call: CallToken, Echo: true, Status: 500}, {Call: CallToken, Slow: 50 * time.Millisecond}}
-	})
-	for _, want := range []struct {
-		status int
-		fails  bool
-		text   string
-	}{{429, false, "REQUEST_LIMIT_EXCEEDED"}, {429, false, "emulated fault 429"}, {0, true, ""}, {200, true, ""}, {500, false, l.ClientSecret}, {200, false, "access_token"}, {200, false, "access_token"}} {
-		a, err := l.tryToken(l.ClientID, l.ClientSecret)
-		if (err != nil) != want.fails {
-			t.Errorf("got %+v, %v, want an error %v", a, err, want.fails)
-		}
-		if a.want(t, "token", want.status, want.text); want.status == 429 && a.header.Get("Retry-After") != "7" {
-			t.Errorf("got Retry-After %q", a.header.Get("Retry-After"))
-		}
-	}
-	if left := l.Settings().Faults; len(left) != 1 || left[0].Call != CallCredentials {
-		t.Errorf("got %+v left", left)
-	}
-	var seen []int
-	for _, q := range l.Requests() {
-		seen = append(seen, q.Status)
-	}
-	if want := []int{429, 429, 0, 200, 500, 200, 200}; !slices.Equal(seen, want) {
-		t.Errorf("recorded %v, want %v", seen, want)
-	}
-	l.Set(func(s *Settings) { s.Faults = []Fault{Redirect(AnyCall, 307, "https://other.example/")} })
-	for range 2 {
-		if a := l.token(l.ClientID, l.ClientSecret); a.status != 307 || a.header.Get("Location") != "https://other.example/" {
-			t.Errorf("redirect: got %+v", a)
-		}
-	}
-	l.Set(func(s *Settings) { s.Faults = []Fault{HTML(CallToken)} })
-	l.token(l.ClientID, l.ClientSecret).want(t, "HTML", 200, "<!doctype html>")
-	// Go's client undoes once what it thinks that it asked for.
-	l.Set(func(s *Settings) { s.Faults = []Fault{{Call: CallToken, Gzip: 2, Pad: 3}} })
-	z, err := gzip.NewReader(strings.NewReader(l.token(l.ClientID, l.ClientSecret).text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, err := io.ReadAll(z); err != nil || !strings.HasPrefix(string(text), "{") || !strings.HasSuffix(string(text), "}   ") {
-		t.Errorf("gzip: got %q, %v", text, err)
-	}
 }
 
 // Latency is added to each request, connect latency to each connection. Close waits for

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The bounds of ttl and expire_time (databricks-sdk-go service/postgres).
+// The bounds of ttl (databricks-sdk-go service/postgres).
 const (
 	minTTL = 300 * time.Second
 	maxTTL = 3600 * time.Second
@@ -19,9 +19,8 @@ const (
 // credentials is POST /api/2.0/postgres/credentials.
 func (a *api) credentials(r *http.Request, s Settings, who string) reply {
 	var in struct {
-		Endpoint   string `json:"endpoint"`
-		TTL        string `json:"ttl"`
-		ExpireTime string `json:"expire_time"`
+		Endpoint string `json:"endpoint"`
+		TTL      string `json:"ttl"`
 	}
 	if json.NewDecoder(r.Body).Decode(&in) != nil {
 		return apiError(http.StatusBadRequest, "MALFORMED_REQUEST", "Invalid JSON given in the body of the request")
@@ -29,7 +28,7 @@ func (a *api) credentials(r *http.Request, s Settings, who string) reply {
 	if in.Endpoint == "" {
 		return invalidParameter(`Field 'endpoint' is required, expected non-default value (not "")!`)
 	}
-	life, err := lifeAsked(in.TTL, in.ExpireTime, s.clock())
+	life, err := lifeAsked(in.TTL)
 	if err != nil {
 		return invalidParameter(err.Error())
 	}
@@ -50,28 +49,17 @@ func (a *api) credential(s Settings, t ticket, life time.Duration, expiry string
 	return jsonReply(http.StatusOK, body)
 }
 
-// lifeAsked reads ttl ("900s") or expire_time; 0 when neither is set.
-func lifeAsked(ttl, expireTime string, now time.Time) (life time.Duration, err error) {
-	switch {
-	case ttl == "" && expireTime == "":
+// lifeAsked reads ttl ("900s"); 0 when it is not set.
+func lifeAsked(ttl string) (life time.Duration, err error) {
+	if ttl == "" {
 		return 0, nil
-	case ttl != "" && expireTime != "":
-		return 0, fmt.Errorf("only one of 'ttl' and 'expire_time' may be set")
-	case ttl != "":
-		digits, ok := strings.CutSuffix(ttl, "s")
-		seconds, err := strconv.ParseFloat(digits, 64)
-		if !ok || err != nil {
-			return 0, fmt.Errorf("'ttl' is no duration: %q", ttl)
-		}
-		life = time.Duration(seconds * float64(time.Second))
-	default:
-		at, err := time.Parse(time.RFC3339Nano, expireTime)
-		if err != nil {
-			return 0, fmt.Errorf("'expire_time' is no time: %q", expireTime)
-		}
-		life = at.Sub(now)
 	}
-	if life < minTTL || life > maxTTL {
+	digits, ok := strings.CutSuffix(ttl, "s")
+	seconds, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("'ttl' is no duration: %q", ttl)
+	}
+	if life = time.Duration(seconds * float64(time.Second)); life < minTTL || life > maxTTL {
 		return 0, fmt.Errorf("the token's life must be between %v and %v", minTTL, maxTTL)
 	}
 	return life, nil

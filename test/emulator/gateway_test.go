@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -235,69 +234,6 @@ func TestCancel(t *testing.T) {
 	waitFor(t, "the count", func() bool { return l.Counters().Cancels == 1 })
 }
 
-// Each login fault applies once, at its stage, and the next login succeeds.
-func TestLoginFaults(t *testing.T) {
-	t.Parallel()
-	l := begin(t, Options{})
-	for _, stage := range Stages() {
-		for _, action := range append(Actions(), "") {
-			t.Run(string(stage)+" "+string(action), func(t *testing.T) { testLoginFault(t, l, stage, action) })
-		}
-	}
-	l.Set(func(s *Settings) {
-		s.LoginFaults = []LoginFault{{At: StageRequest, Times: 2, Action: ActionClose, Send: "HTTP/1.1 400 Bad Request\r\n\r\n"}}
-	})
-	for range 2 {
-		if _, err := l.login(); err == nil || !strings.Contains(err.Error(), "refused TLS") {
-			t.Errorf("got %v, want TLS refused", err)
-		}
-	}
-	l.mustLogin()
-}
-
-func testLoginFault(t *testing.T, l *workspace, stage Stage, action Action) {
-	l.ResetCounters()
-	const message = "sorry, too many clients already"
-	l.Set(func(s *Settings) {
-		s.LoginFaults = []LoginFault{{At: stage, Action: action, Code: "53300", Message: message}}
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if action == ActionHang || action == ActionFlood { // which end when the client leaves
-		go func() {
-			waitFor(t, "the fault", func() bool { return l.Counters().LoginFaults == 1 })
-			cancel()
-		}()
-	}
-	_, err := l.connect(ctx, l.ClientID, l.MintToken(TokenSpec{}), l.Database)
-	if err == nil {
-		t.Fatal("the login succeeded")
-	}
-	encrypted := stage != StageAccept && stage != StageRequest && stage != StageHandshake
-	switch {
-	case action == ActionHang && !errors.Is(err, context.Canceled):
-		t.Errorf("got %v, want no answer", err)
-	case action == ActionReset && !errors.Is(err, syscall.ECONNRESET):
-		t.Errorf("got %v, want a reset", err)
-	case action == ActionClose && errors.Is(err, syscall.ECONNRESET):
-		t.Errorf("got %v, want an orderly close", err)
-	case action == "" && encrypted:
-		wantState(t, err, "53300", message)
-	}
-	if c, err := l.login(); err != nil {
-		t.Fatalf("the next login: %v", err)
-	} else {
-		closeNow(c)
-	}
-	want := string(action) + " at " + string(stage)
-	if action == "" {
-		want = message
-	}
-	waitFor(t, "the record "+want, func() bool {
-		return slices.ContainsFunc(l.Logins(), func(l Login) bool { return l.Result == want })
-	})
-}
-
 // asleep starts an emulator whose next wake does not end by itself.
 func asleep(t *testing.T, mode WakeMode) *workspace {
 	t.Helper()
@@ -378,31 +314,6 @@ func TestWakeHeld_ClientLeaves(t *testing.T) {
 	waitFor(t, "the record", func() bool { return len(l.Logins()) == 1 })
 	if got := l.Logins()[0].Result; l.State() != Waking || !strings.Contains(got, "client left") {
 		t.Errorf("got state %s, result %q", l.State(), got)
-	}
-}
-
-// A silent connection is never answered, not even once the compute is up.
-func TestWakeSilent(t *testing.T) {
-	t.Parallel()
-	l := asleep(t, Silent)
-	l.SetWake(Silent, 0)
-	c, err := net.Dial("tcp", "127.0.0.1:"+l.PGPort())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	waitFor(t, "the wake", func() bool { return l.State() == Up })
-	l.mustLogin()
-	_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read %d bytes, %v, want no answer", n, err)
-	}
-	if err := l.Suspend(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.SetReadDeadline(time.Time{})
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("after the suspend: got %v, want the connection closed", err)
 	}
 }
 
