@@ -121,7 +121,7 @@ func redrawing(p *fixture) *fixture {
 	return p
 }
 
-// A wait that is long is shown; one that is short is not. On a terminal it is a
+// A wait that is long is shown. On a terminal it is a
 // spinner, wiped before the command writes; elsewhere one plain line. The compute
 // wakes when what is waited for has been shown.
 func TestTerminal_Progress(t *testing.T) {
@@ -189,31 +189,6 @@ func TestTerminal_Progress(t *testing.T) {
 		if o.stderr = read(); strings.Count(o.stderr, words+"\n") != 1 || progress.ReplaceAllString(o.stderr, "") != "" || o.stdout != output {
 			t.Errorf("stderr %q, stdout %q; wanted is one plain line", o.stderr, o.stdout)
 		}
-	})
-	t.Run("short", func(t *testing.T) {
-		// On a busy machine a short wait may take long; then only the text of the
-		// progress is checked.
-		short := func(run func() (said string)) {
-			for range 5 {
-				suspend(t, l, emulator.Held, 800*time.Millisecond)
-				begin := time.Now()
-				said := run()
-				if said == "" {
-					return
-				}
-				if took := time.Since(begin); took < progressAfter || !strings.Contains(said, "lakebase-exec: ") {
-					t.Fatalf("a wait in a run of %s is spoken of: %q", took, said)
-				}
-			}
-		}
-		short(func() string { return newFixture(t, l).do(argv...).wantExit(0).stderr })
-		short(func() string {
-			s := startOnTerminal(newFixture(t, l), argv...)
-			if status := s.end(); status != 0 || !strings.HasSuffix(s.output(), output) {
-				t.Errorf("ended with %s, and the terminal shows %q", exitStatus(status), s.output())
-			}
-			return strings.TrimSuffix(s.output(), output)
-		})
 	})
 	t.Run("quiet", func(t *testing.T) {
 		suspend(t, l, emulator.Held, 2500*time.Millisecond)
