@@ -210,7 +210,7 @@ func (e *environment) try(ctx context.Context, words []string) error {
 	case "proxy": // it would not end
 		words = append(words, "--help")
 	case "login":
-		extra = append(extra, "LAKEBASE_CONFIG_FILE="+filepath.Join(e.dir, "other.ini"))
+		extra = append(extra, "LAKEBASE_CONFIG_FILE="+filepath.Join(e.dir, "other.ini"), "LAKEBASE_CACERT="+e.lakebase.CAFile())
 		if slices.Contains(words, "--user-login") {
 			want = []int{121, 122} // no browser, and no certificate for this host
 		}
@@ -245,6 +245,9 @@ func TestExamples(t *testing.T) {
 	inBlocks, inProse := 0, 0
 	for _, d := range pages(t) {
 		for _, b := range d.blocks {
+			if strings.HasPrefix(b.text, "rm -f lakebase.env\n") {
+				continue // run as a whole by TestPages_FirstBlock of test/e2e
+			}
 			all, err := callsIn(t.Context(), b)
 			if err != nil {
 				t.Errorf("%s:%d: %v", d.name, b.line, err)

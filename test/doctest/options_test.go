@@ -55,8 +55,10 @@ func TestOptions(t *testing.T) {
 	if len(ours) < 30 || len(commands) < 8 {
 		t.Fatalf("got options %q and commands %q", ours, commands)
 	}
+	local := help(t, filepath.Join(bin, "local-lakebase"))
 	tools := map[string]string{ // options of another tool
-		"docs/local-lakebase.md": help(t, filepath.Join(bin, "local-lakebase")),
+		"README.md":              local,
+		"docs/local-lakebase.md": local,
 		"docs/doctor.md":         "  --patient",
 	}
 	for _, d := range pages(t) {
