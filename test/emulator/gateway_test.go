@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -347,27 +346,5 @@ func TestSuspend(t *testing.T) {
 	l.ResetCounters()
 	if rows, err := l.SQL(t.Context(), "SELECT 7"); err != nil || rows[0][0] != "7" || len(l.Logins()) != 0 {
 		t.Errorf("got %v, %v, logins %v", rows, err, l.Logins())
-	}
-}
-
-func TestSweep(t *testing.T) {
-	base := t.TempDir()
-	dead, alive := filepath.Join(base, dirPrefix+"dead"), filepath.Join(base, dirPrefix+"alive")
-	for _, d := range []string{dead, alive} {
-		if err := errors.Join(os.Mkdir(d, 0o700), claim(d)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = locks.files[dead].Close() // what the kernel does for a process that died
-	delete(locks.files, dead)
-	sweep(filepath.Join(base, dirPrefix+"*"))
-	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the dead one's directory: %v", err)
-	}
-	if _, err := os.Stat(alive); err != nil {
-		t.Errorf("the living one's directory: %v", err)
-	}
-	if err := discard(alive); err != nil {
-		t.Error(err)
 	}
 }
