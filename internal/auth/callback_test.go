@@ -60,13 +60,6 @@ func listen(t *testing.T) (Login, *CallbackServer) {
 	return l, s
 }
 
-func soon(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), guard)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // dial returns a silent connection.
 func dial(t *testing.T, s *CallbackServer) net.Conn {
 	t.Helper()
@@ -113,7 +106,7 @@ func assertWaiting(t *testing.T, s *CallbackServer) {
 
 func assertCode(t *testing.T, s *CallbackServer) {
 	t.Helper()
-	if got, err := s.Wait(soon(t)); err != nil || got.Reveal() != code {
+	if got, err := s.Wait(t.Context()); err != nil || got.Reveal() != code {
 		t.Fatalf("got %q, %v; want the code", got.Reveal(), err)
 	}
 }
@@ -207,7 +200,7 @@ func TestCallback_Denied(t *testing.T) {
 		t.Errorf("a code after that: got %d", resp.StatusCode)
 	}
 	var denied *DeniedError
-	if _, err := s.Wait(soon(t)); !errors.As(err, &denied) || *denied != (DeniedError{"access_denied", "<script>no</script>"}) {
+	if _, err := s.Wait(t.Context()); !errors.As(err, &denied) || *denied != (DeniedError{"access_denied", "<script>no</script>"}) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -242,7 +235,7 @@ func TestCallback_WaitEnds(t *testing.T) {
 		t.Errorf("cancelled: got %v", err)
 	}
 	ended := make(chan error, 1)
-	go func() { _, err := s.Wait(soon(t)); ended <- err }()
+	go func() { _, err := s.Wait(t.Context()); ended <- err }()
 	silent := dial(t, s)
 	s.Close()
 	s.Close()

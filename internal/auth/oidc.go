@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -57,26 +58,23 @@ const maxTokenFile = 64 << 10
 
 // readTokenFile reads a token that a platform has put into a file, such as
 // Kubernetes' projected one. Its owner and mode are the platform's business.
-func readTokenFile(from config.SecretSource) (credential.Secret, error) {
-	fail := func(problem string, cause error) (credential.Secret, error) {
-		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + problem, Fix: "name a file that contains the workload's token and nothing else", Err: cause}
-	}
+func readTokenFile(from config.SecretSource) (token credential.Secret, err error) {
+	var data []byte
 	f, err := securefile.OpenRegular(from.Path, os.O_RDONLY)
-	if err != nil {
-		return fail(err.Error(), err)
+	if err == nil {
+		defer f.Close()
+		data, err = io.ReadAll(io.LimitReader(f, maxTokenFile+1))
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	token, invalid := credential.ParseSecret(string(data))
-	switch {
-	case err != nil:
-		return fail(err.Error(), err)
-	case errors.Is(invalid, credential.ErrBlank):
-		return fail(from.Path+" is empty", nil)
-	case len(data) > maxTokenFile:
-		return fail(from.Path+" is longer than 64 KiB", nil)
-	case invalid != nil:
-		return fail(from.Path+": it "+invalid.Error(), nil)
+	if err == nil && len(data) > maxTokenFile {
+		err = errors.New(from.Path + " is longer than 64 KiB")
+	}
+	if err == nil {
+		if token, err = credential.ParseSecret(string(data)); err != nil {
+			err = fmt.Errorf("%s: it %w", from.Path, err)
+		}
+	}
+	if err != nil {
+		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + err.Error(), Fix: "name a file that contains the workload's token and nothing else", Err: err}
 	}
 	return token, nil
 }

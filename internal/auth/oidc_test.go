@@ -41,7 +41,7 @@ func TestFileOIDC(t *testing.T) {
 	if _, err := token(t, chain); err != nil || f.took() != "federation" {
 		t.Errorf("got %v", err)
 	}
-	for text, want := range map[string]string{"": "is empty", " \n": "is empty", strings.Repeat("x", maxTokenFile+1): "longer than 64 KiB"} {
+	for text, want := range map[string]string{"": "is blank", " \n": "is blank", strings.Repeat("x", maxTokenFile+1): "longer than 64 KiB"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -159,9 +159,8 @@ func (c *Client) doJSON(ctx context.Context, r request, v any) *Error {
 }
 
 // list makes the call for each page of a list, and returns the elements of its field.
-// valid reports whether an element can be named in another request.
-func list[W any](ctx context.Context, c *Client, r request, field string, valid func(W) bool) ([]W, *Error) {
-	var out []W
+// convert reports whether an element can be named in another request.
+func list[W, T any](ctx context.Context, c *Client, r request, field string, convert func(W) (T, bool)) (out []T, err error) {
 	query := r.url.Query()
 	for range maxPages {
 		var fields map[string]json.RawMessage
@@ -175,10 +174,14 @@ func list[W any](ctx context.Context, c *Client, r request, field string, valid 
 				return nil, c.badReply(r, "a field of the reply has the wrong type")
 			}
 		}
-		if slices.ContainsFunc(page, func(w W) bool { return !valid(w) }) {
-			return nil, c.badReply(r, "an element of the list has no valid name")
+		for _, w := range page {
+			v, ok := convert(w)
+			if !ok {
+				return nil, c.badReply(r, "an element of the list has no valid name")
+			}
+			out = append(out, v)
 		}
-		if out = append(out, page...); next == "" {
+		if next == "" {
 			return out, nil
 		}
 		query.Set("page_token", next)

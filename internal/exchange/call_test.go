@@ -176,7 +176,7 @@ func TestErrors_EchoesBelowHTTPAreRedacted(t *testing.T) {
 
 func TestContexts(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
-		ended, stop := context.WithCancel(soon(t))
+		ended, stop := context.WithCancel(t.Context())
 		var during func()
 		w := newWorkspace(t, h2, func(rw http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(rw, `{"status":`) // and then nothing
@@ -200,7 +200,7 @@ func TestContexts(t *testing.T) {
 // If the caller cancels while the body of a refusal is read, the error is the
 // cancellation.
 func TestContexts_CanceledDuringRefusal(t *testing.T) {
-	ctx, cancel := context.WithCancel(soon(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Length", "100")
 		rw.WriteHeader(404)
@@ -277,7 +277,7 @@ func TestRepliesAreBounded(t *testing.T) {
 // not sent.
 func TestNotSent(t *testing.T) {
 	w := serve(t, 200, `{}`)
-	c, ctx := w.client(t), soon(t)
+	c, ctx := w.client(t), t.Context()
 	check := func(value string, kind Kind, errs ...error) {
 		t.Helper()
 		for _, err := range errs {

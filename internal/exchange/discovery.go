@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -95,8 +96,8 @@ func (c *Client) issuer(endpoint string, d *Discovery) (string, *Error) {
 	if strings.Contains(endpoint, "{account_id}") && d.AccountID == "" {
 		return "", &Error{Kind: KindBadReply, Message: "its oidc_endpoint needs an account ID, and it names none"}
 	}
-	path, failed := c.ownPath("oidc_endpoint", strings.ReplaceAll(endpoint, "{account_id}", d.AccountID))
-	return strings.TrimSuffix(path, "/"), failed
+	issuer, failed := c.ownPath("oidc_endpoint", strings.ReplaceAll(endpoint, "{account_id}", d.AccountID))
+	return strings.TrimSuffix(issuer, "/"), failed
 }
 
 // ownPath returns the path of an endpoint that is https on this very host and port.
@@ -117,21 +118,10 @@ func (c *Client) ownPath(name, endpoint string) (string, *Error) {
 	return u.Path, nil
 }
 
-// isPath reports whether p is empty, or absolute without escapes and dot segments.
+// isPath reports whether p is empty, or absolute without escapes, dot segments and
+// empty segments.
 func isPath(p string) bool {
-	if p == "" || p == "/" {
-		return true
-	}
-	rest, ok := strings.CutPrefix(p, "/")
-	if !ok || len(p) > sanitize.MaxLine {
-		return false
-	}
-	for s := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
-		if !isSegment(s) {
-			return false
-		}
-	}
-	return true
+	return p == "" || p == "/" || p[0] == '/' && len(p) <= sanitize.MaxLine && isPlain(p) && path.Clean(p) == strings.TrimSuffix(p, "/")
 }
 
 func (c *Client) endpoints() endpoints {

@@ -50,7 +50,7 @@ func TestDiscover(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorkspace(t, false, documents(configOf(tc.endpoint, tc.kind), serverOwn))
 			c := w.client(t, func(o *Options) { o.AccountID = tc.account })
-			d, err := c.Discover(soon(t))
+			d, err := c.Discover(t.Context())
 			want := Discovery{TokenEndpoint: w.URL + tc.path + "/v1/token", Audiences: []string{w.URL + "/oidc/v1/token"}, AccountID: accountID,
 				HostType: strings.TrimSuffix(strings.ToLower(tc.kind), "_host")}
 			if tc.account != "" {
@@ -64,8 +64,8 @@ func TestDiscover(t *testing.T) {
 					t.Errorf("got %s %s with %v", r.Method, r.URL, r.Header)
 				}
 			}
-			_, err = c.RefreshedToken(soon(t), refreshSecret)
-			_ = calls[CallMe](soon(t), c)
+			_, err = c.RefreshedToken(t.Context(), refreshSecret)
+			_ = calls[CallMe](t.Context(), c)
 			if err != nil || w.seen[2].URL.Path != tc.path+"/v1/token" || w.seen[3].Header.Get("X-Databricks-Workspace-Id") != "7405606120045173" {
 				t.Errorf("got %v, at %s, %v", err, w.seen[2].URL, w.seen[3].Header)
 			}
@@ -76,10 +76,10 @@ func TestDiscover(t *testing.T) {
 	}
 	w := newWorkspace(t, false, documents(configOf("", ""), serverOwn))
 	c := w.client(t, func(o *Options) { o.WorkspaceID = "1" })
-	if _, err := c.Discover(soon(t)); err != nil {
+	if _, err := c.Discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _ = calls[CallMe](soon(t), c); w.seen[2].Header.Get("X-Databricks-Workspace-Id") != "1" {
+	if _ = calls[CallMe](t.Context(), c); w.seen[2].Header.Get("X-Databricks-Workspace-Id") != "1" {
 		t.Errorf("the configured workspace ID is replaced: %v", w.seen[2].Header)
 	}
 }
@@ -91,7 +91,7 @@ func TestDiscover_ForeignHost(t *testing.T) {
 		t.Helper()
 		w.handle = documents(config, server)
 		c := w.client(t, change...)
-		_, err := c.Discover(soon(t))
+		_, err := c.Discover(t.Context())
 		if a := c.AuthorizeURL("s", "c", redirectURI); !strings.HasPrefix(a, w.URL+"/oidc/v1/authorize?") {
 			t.Errorf("got %s after %v", a, err)
 		}
@@ -199,7 +199,7 @@ func TestServerTime(t *testing.T) {
 			says(status, `{}`, "Date", date.Format(http.TimeFormat), "Location", "https://untrusted.example/")(rw, r)
 		})
 		c := w.client(t, func(o *Options) { o.now = func() time.Time { return now } })
-		skew, err := c.ServerTime(soon(t))
+		skew, err := c.ServerTime(t.Context())
 		if err != nil || (skew-ahead).Abs() > time.Second || len(w.seen) != 1 || w.seen[0].Header.Get("Authorization") != "" {
 			t.Errorf("%d: got %v, %v; want %v", status, skew, err, ahead)
 		}
@@ -208,7 +208,7 @@ func TestServerTime(t *testing.T) {
 		rw.Header()["Date"] = nil
 		says(200, `{}`)(rw, r)
 	})
-	_, err := w.client(t).ServerTime(soon(t))
+	_, err := w.client(t).ServerTime(t.Context())
 	if e := wants(t, err, KindBadReply, false); e.Call != CallClock || e.Status != 200 {
 		t.Errorf("got %+v", e)
 	}

@@ -164,18 +164,12 @@ func children[T any](ctx context.Context, c *Client, call Call, bearer credentia
 	r := c.apiRequest(call, http.MethodGet, postgresPath+strings.TrimPrefix(parent+"/"+kind, "/"), bearer)
 	r.require(call == CallProjects || isName(parent, above...), KindEndpointMalformed, "the name is not that of a project or branch")
 	r.url.RawQuery = "page_size=" + pageSize
-	found, failed := list(ctx, c, r, kind, func(w wireResource) bool { return isName(w.Name, kinds...) })
-	if failed != nil {
-		return nil, failed
-	}
-	var out []T
-	for _, w := range found {
+	return list(ctx, c, r, kind, func(w wireResource) (v T, ok bool) {
 		if w.Status == nil {
 			w.Status = &wireStatus{}
 		}
-		out = append(out, convert(w))
-	}
-	return out, nil
+		return convert(w), isName(w.Name, kinds...)
+	})
 }
 
 // isName reports whether name is kind/ID for each kind in turn.
@@ -194,6 +188,10 @@ func isName(name string, kinds ...string) bool {
 
 // isSegment reports whether s is one segment of a path that needs no escape.
 func isSegment(s string) bool {
-	return s != "" && s != "." && s != ".." && len(s) <= 128 &&
-		!strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/\%?#`, c) })
+	return s != "" && s != "." && s != ".." && len(s) <= 128 && isPlain(s) && !strings.Contains(s, "/")
+}
+
+// isPlain reports whether no character of s needs an escape in a path.
+func isPlain(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`\%?#`, c) })
 }

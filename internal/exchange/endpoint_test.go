@@ -19,7 +19,7 @@ func TestMe(t *testing.T) {
 		"": false, "a\\nb": false, "a\\u0000b": false, "a\\u202eb": false, "a\\u2028b": false, strings.Repeat("a", sanitize.MaxLine+1): false,
 	} {
 		w := serve(t, 200, `{"id":4103581907723516,"userName":"`+name+`","active":true}`)
-		me, err := w.client(t).Me(soon(t), bearer)
+		me, err := w.client(t).Me(t.Context(), bearer)
 		if !good {
 			wants(t, err, KindBadReply, false)
 		} else if err != nil || me != (Identity{UserName: name, ID: "4103581907723516"}) {
@@ -54,7 +54,7 @@ func TestLists(t *testing.T) {
 			{"name":"projects/shop/branches/old","status":{"current_state":"ARCHIVED"}}],"next_page_token":""}`,
 		api + "/shop/branches/production/endpoints?page_size=100": `{"endpoints":[` + endpointReply + `,{"name":"projects/shop/branches/production/endpoints/new"}]}`,
 	})
-	c, ctx := w.client(t, func(o *Options) { o.WorkspaceID = "1234" }), soon(t)
+	c, ctx := w.client(t, func(o *Options) { o.WorkspaceID = "1234" }), t.Context()
 	projects, err := c.Projects(ctx, bearer)
 	if diff := cmp.Diff([]Project{
 		{Name: "projects/shop", UID: "u-1", DisplayName: "The shop", DefaultBranch: "projects/shop/branches/production"},
@@ -91,7 +91,7 @@ func TestInstanceCalls(t *testing.T) {
 	})
 	c, ids := w.client(t), map[string]bool{}
 	for i := range 2 {
-		token, err := c.DatabaseCredential(soon(t), bearer, instanceTarget, 15*time.Minute)
+		token, err := c.DatabaseCredential(t.Context(), bearer, instanceTarget, 15*time.Minute)
 		if left := time.Until(token.ExpiresAt); err != nil || token.Value.Reveal() != "db" || left > 20*time.Minute || left < 19*time.Minute {
 			t.Fatalf("got a life of %s, %v", left, err)
 		}
@@ -107,7 +107,7 @@ func TestInstanceCalls(t *testing.T) {
 		}
 		ids[body.RequestID] = true
 	}
-	got, err := c.Endpoint(soon(t), bearer, instanceTarget)
+	got, err := c.Endpoint(t.Context(), bearer, instanceTarget)
 	if diff := cmp.Diff(Endpoint{Name: instanceTarget, State: "AVAILABLE", Host: "rw.example", ReadOnlyHost: "ro.example"}, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
@@ -120,7 +120,7 @@ func TestInstanceStates(t *testing.T) {
 		`"state":"AVAILABLE","effective_stopped":true`: KindInstanceStopped, `"state":"FAILING_OVER"`: KindInstanceFailingOver,
 		`"state":"DELETING"`: KindInstanceDeleting, `"state":"DELETING","effective_stopped":true`: KindInstanceDeleting,
 	} {
-		e, err := serve(t, 200, `{`+state+`,`+instanceDNS+`}`).client(t).Endpoint(soon(t), bearer, instanceTarget)
+		e, err := serve(t, 200, `{`+state+`,`+instanceDNS+`}`).client(t).Endpoint(t.Context(), bearer, instanceTarget)
 		if err != nil || e.UnusableKind() != want || e.Host != "rw.example" {
 			t.Errorf("%s: got %q, %+v, %v", state, e.UnusableKind(), e, err)
 		}
@@ -143,7 +143,7 @@ func TestClientSecrets(t *testing.T) {
 			"create_time":"2026-08-01T10:00:00.123Z","update_time":"x","expire_time":"2028-07-31T10:00:00Z"}`,
 		"DELETE" + secrets + "/s-1": "{}",
 	})
-	c, ctx := w.client(t), soon(t)
+	c, ctx := w.client(t), t.Context()
 	id, err := c.Principal(ctx, bearer)
 	if err != nil || id != "41" {
 		t.Fatalf("Principal: got %q, %v", id, err)

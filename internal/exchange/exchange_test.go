@@ -36,7 +36,7 @@ func lakebase(w http.ResponseWriter, r *http.Request) {
 func TestCalls_OneConnection(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		w := newWorkspace(t, h2, lakebase)
-		c, ctx := w.client(t, func(o *Options) { o.WorkspaceID, o.UserAgent = "1234", "lakebase-exec/1.2" }), soon(t)
+		c, ctx := w.client(t, func(o *Options) { o.WorkspaceID, o.UserAgent = "1234", "lakebase-exec/1.2" }), t.Context()
 		token, err := c.WorkspaceToken(ctx, clientID, credential.NewSecret(clientSecret))
 		if err != nil || !token.Value.Equal(bearer) || token.MintedAt != token.MintedAt.Round(0) {
 			t.Fatalf("WorkspaceToken: %v", err)
@@ -86,7 +86,7 @@ func checkRequests(t *testing.T, w *workspace) {
 
 func TestCalls_Defaults(t *testing.T) {
 	w := newWorkspace(t, false, lakebase)
-	if _, err := w.client(t).WorkspaceToken(soon(t), "a:b", credential.NewSecret("c d%+")); err != nil {
+	if _, err := w.client(t).WorkspaceToken(t.Context(), "a:b", credential.NewSecret("c d%+")); err != nil {
 		t.Fatal(err)
 	}
 	if id, secret, _ := w.seen[0].BasicAuth(); id != "a%3Ab" || secret != "c+d%25%2B" { // form-encoded
@@ -135,7 +135,7 @@ func TestLoadRoots(t *testing.T) {
 		if loads != min(n, 1) {
 			t.Errorf("after %d calls: got %d loads", n, loads)
 		}
-		if err := calls[CallEndpoint](soon(t), c); err != nil {
+		if err := calls[CallEndpoint](t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}

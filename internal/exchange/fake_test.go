@@ -103,7 +103,7 @@ func serve(t *testing.T, status int, body string, headers ...string) *workspace 
 // try makes a call with a new client.
 func (w *workspace) try(t *testing.T, call Call, change ...func(*Options)) error {
 	t.Helper()
-	return calls[call](soon(t), w.client(t, change...))
+	return calls[call](t.Context(), w.client(t, change...))
 }
 
 // says answers every request with one status and body, and headers in pairs.
@@ -124,13 +124,6 @@ func tokenReply(access string) string {
 
 // guard bounds what must happen: it is reached only when something hangs.
 const guard = 30 * time.Second
-
-func soon(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), guard)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // wants checks an error's kind and whether another attempt may help.
 func wants(t *testing.T, err error, kind Kind, again bool) *Error {

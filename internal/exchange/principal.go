@@ -60,15 +60,7 @@ type ClientSecret struct {
 func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]ClientSecret, error) {
 	r := c.apiRequest(CallListSecrets, http.MethodGet, secretsPath(principal), bearer)
 	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
-	found, failed := list(ctx, c, r, "secrets", func(s wireSecret) bool { return isSegment(string(s.ID)) })
-	if failed != nil {
-		return nil, failed
-	}
-	var out []ClientSecret
-	for _, s := range found {
-		out = append(out, s.clientSecret())
-	}
-	return out, nil
+	return list(ctx, c, r, "secrets", func(w wireSecret) (ClientSecret, bool) { return w.clientSecret(), isSegment(string(w.ID)) })
 }
 
 // CreateClientSecret makes a secret that lives for lifetime, in whole seconds; 0

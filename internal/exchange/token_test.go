@@ -59,7 +59,7 @@ func TestDatabaseTokenLife(t *testing.T) {
 				}
 				says(200, fmt.Sprintf(`{"token":%q,"expire_time":%s}`, value, tc.expire))(rw, r)
 			})
-			token, err := w.client(t, atOurs).DatabaseCredential(soon(t), bearer, endpointName, 0)
+			token, err := w.client(t, atOurs).DatabaseCredential(t.Context(), bearer, endpointName, 0)
 			if tc.want == 0 {
 				wants(t, err, KindBadReply, false)
 			} else if err != nil {
@@ -88,7 +88,7 @@ func TestWorkspaceTokenLife(t *testing.T) {
 		`"NaN"`: defaultLifetime, `"Inf"`: defaultLifetime, `"soon"`: defaultLifetime, `null`: defaultLifetime, `[3600]`: defaultLifetime,
 	} {
 		w := serve(t, 200, `{"access_token":"opaque","expires_in":`+field+`}`)
-		token, err := w.client(t, atOurs).WorkspaceToken(soon(t), clientID, credential.NewSecret(clientSecret))
+		token, err := w.client(t, atOurs).WorkspaceToken(t.Context(), clientID, credential.NewSecret(clientSecret))
 		if err != nil {
 			t.Errorf("%s: got %v", field, err)
 		}
@@ -99,8 +99,8 @@ func TestWorkspaceTokenLife(t *testing.T) {
 func TestGrants(t *testing.T) {
 	w := serve(t, 200, `{"access_token":"at","token_type":"Bearer","refresh_token":"next","expires_in":"1800"}`)
 	c := w.client(t, atOurs, func(o *Options) { o.WorkspaceID = "1234" })
-	one, err1 := c.RefreshedToken(soon(t), refreshSecret)
-	two, err2 := c.CodeToken(soon(t), codeSecret, verifierSecret, redirectURI)
+	one, err1 := c.RefreshedToken(t.Context(), refreshSecret)
+	two, err2 := c.CodeToken(t.Context(), codeSecret, verifierSecret, redirectURI)
 	for i, g := range []Grant{one, two} {
 		if err := []error{err1, err2}[i]; err != nil || g.Token.Value.Reveal() != "at" || g.Refresh.Reveal() != "next" {
 			t.Errorf("got %q and %q, %v", g.Token.Value.Reveal(), g.Refresh.Reveal(), err)
@@ -108,7 +108,7 @@ func TestGrants(t *testing.T) {
 		checkTimes(t, g.Token, 30*time.Minute)
 	}
 	for _, id := range []string{clientID, ""} {
-		if token, err := c.FederatedToken(soon(t), id, subjectSecret); err != nil || token.Value.Reveal() != "at" {
+		if token, err := c.FederatedToken(t.Context(), id, subjectSecret); err != nil || token.Value.Reveal() != "at" {
 			t.Fatal(err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestAuthorizeURL(t *testing.T) {
 func TestGrant_InvalidRefreshToken(t *testing.T) {
 	for field, want := range map[string]string{`null`: "", `""`: "", `[7]`: "", `"a b"`: "", `"a\nb"`: "", `"ü"`: "",
 		`"` + strings.Repeat("x", maxToken+1) + `"`: "", `"a/b+c="`: "a/b+c="} {
-		g, err := serve(t, 200, `{"access_token":"at","refresh_token":`+field+`}`).client(t).RefreshedToken(soon(t), refreshSecret)
+		g, err := serve(t, 200, `{"access_token":"at","refresh_token":`+field+`}`).client(t).RefreshedToken(t.Context(), refreshSecret)
 		if err != nil || g.Refresh.Reveal() != want || g.Token.Value.Reveal() != "at" {
 			t.Errorf("%.40s: got %q, %v", field, g.Refresh.Reveal(), err)
 		}
@@ -190,11 +190,11 @@ func TestGrant_SecretsAreRedacted(t *testing.T) {
 		if name == "created" {
 			call, values = CallCreateSecret, []string{secret}
 		}
-		if err := calls[call](soon(t), c); (err == nil) != (name == "used" || name == "created") {
+		if err := calls[call](t.Context(), c); (err == nil) != (name == "used" || name == "created") {
 			t.Fatalf("%s: got %v", name, err)
 		}
 		for _, value := range values {
-			hides(t, calls[CallMe](soon(t), c), value)
+			hides(t, calls[CallMe](t.Context(), c), value)
 		}
 	}
 	hides(t, serve(t, 400, `{"refresh_token":"`+refresh+`","message":"you sent for `+refresh+`"}`).try(t, CallRefresh), refresh)
@@ -208,7 +208,7 @@ func TestGitHubToken(t *testing.T) {
 		"/a%2Fb/idtoken?api-version=2.0": "/a%2Fb/idtoken?api-version=2.0&audience=https%3A%2F%2Fdbc-1",
 		"/idtoken?audience=another":      "/idtoken?audience=https%3A%2F%2Fdbc-1",
 	} {
-		if got, err := GitHubToken(soon(t), w.URL+path, bearer, "https://dbc-1", o); err != nil || !got.Equal(subjectSecret) {
+		if got, err := GitHubToken(t.Context(), w.URL+path, bearer, "https://dbc-1", o); err != nil || !got.Equal(subjectSecret) {
 			t.Fatalf("%s: %v", path, err)
 		}
 		r := w.seen[len(w.seen)-1]
@@ -219,7 +219,7 @@ func TestGitHubToken(t *testing.T) {
 	sent := len(w.seen)
 	bad := func(address, token, proxy string, kind Kind, want string) {
 		t.Helper()
-		_, err := GitHubToken(soon(t), address, credential.NewSecret(token), "aud", Options{LoadRoots: w.roots, Proxy: ProxySettings{HTTPSProxy: proxy}})
+		_, err := GitHubToken(t.Context(), address, credential.NewSecret(token), "aud", Options{LoadRoots: w.roots, Proxy: ProxySettings{HTTPSProxy: proxy}})
 		if e := wants(t, err, kind, false); !e.NotSent || e.Call != CallGitHub || !strings.Contains(e.Message, want) || strings.Contains(e.Error(), "hunter22") {
 			t.Errorf("got %+v, want %q", e, want)
 		}
@@ -230,7 +230,7 @@ func TestGitHubToken(t *testing.T) {
 	bad(w.URL, "token", "ftp://u:hunter22@proxy", KindRefused, "proxy")
 	bad(w.URL, "", "", KindBearerRefused, "is empty")
 	bad(w.URL, "a\r\nX: y", "", KindBearerRefused, "characters")
-	_, err := GitHubToken(soon(t), w.URL, bearer, "aud", Options{}) // without its certificate
+	_, err := GitHubToken(t.Context(), w.URL, bearer, "aud", Options{}) // without its certificate
 	if wants(t, err, KindCertificate, false); len(w.seen) != sent {
 		t.Errorf("%d requests were sent", len(w.seen)-sent)
 	}

@@ -121,7 +121,7 @@ func TestProxy(t *testing.T) {
 	w := newWorkspace(t, true, lakebase)
 	direct := w.Listener.Addr().String()
 	c := w.client(t, through(map[string]string{"proxy.test:3128": newProxy(t, 200, direct)}, "other.example"))
-	if err := calls[CallWorkspaceToken](soon(t), c); err != nil {
+	if err := calls[CallWorkspaceToken](t.Context(), c); err != nil {
 		t.Errorf("through the proxy: got %v", err)
 	}
 	c.Close()

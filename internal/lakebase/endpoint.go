@@ -96,6 +96,11 @@ func NewResolver(conf config.Config, api Directory, o auth.Observer) *Resolver {
 	return &Resolver{conf: conf, api: api, observer: o}
 }
 
+// lookUp makes a call of a Directory, with retries.
+func lookUp[T any](ctx context.Context, call func(context.Context, credential.Secret, string) (T, error), bearer credential.Secret, name string) (T, error) {
+	return exchange.Retry(ctx, func(ctx context.Context) (T, error) { return call(ctx, bearer, name) })
+}
+
 // maxSearched bounds the branches whose endpoints are listed for a short name.
 const maxSearched = 50
 
@@ -107,9 +112,7 @@ func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exch
 		return exchange.Endpoint{Name: r.conf.Target()}, nil
 	}
 	project, branch, endpoint := config.SplitEndpoint(name.Value)
-	branches, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
-		return r.api.Branches(ctx, bearer, "projects/"+project)
-	})
+	branches, err := lookUp(ctx, r.api.Branches, bearer, "projects/"+project)
 	if err != nil {
 		return exchange.Endpoint{}, err
 	}
@@ -119,9 +122,7 @@ func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exch
 	}
 	var found []exchange.Endpoint
 	for _, br := range branches[:min(len(branches), maxSearched)] {
-		list, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Endpoint, error) {
-			return r.api.Endpoints(ctx, bearer, br.Name)
-		})
+		list, err := lookUp(ctx, r.api.Endpoints, bearer, br.Name)
 		if err != nil {
 			return exchange.Endpoint{}, err
 		}
@@ -188,10 +189,7 @@ func (r *Resolver) targetError(problem string, choices []string) error {
 func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (exchange.Endpoint, error) {
 	if e.State == "" {
 		var err error
-		e, err = exchange.Retry(ctx, func(ctx context.Context) (exchange.Endpoint, error) {
-			return r.api.Endpoint(ctx, bearer, e.Name)
-		})
-		if err != nil {
+		if e, err = lookUp(ctx, r.api.Endpoint, bearer, e.Name); err != nil {
 			return exchange.Endpoint{}, err
 		}
 	}

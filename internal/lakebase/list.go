@@ -36,9 +36,7 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		}
 	}
 	branches, err := parallelMap(ctx, projects, func(ctx context.Context, p exchange.Project) ([]EndpointInfo, error) {
-		list, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Branch, error) {
-			return r.api.Branches(ctx, bearer, p.Name)
-		})
+		list, err := lookUp(ctx, r.api.Branches, bearer, p.Name)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{{Project: p}}, err
 		}
@@ -57,9 +55,7 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		if b.Branch.Name == "" {
 			return []EndpointInfo{b}, nil
 		}
-		list, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Endpoint, error) {
-			return r.api.Endpoints(ctx, bearer, b.Branch.Name)
-		})
+		list, err := lookUp(ctx, r.api.Endpoints, bearer, b.Branch.Name)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{b}, err
 		}
