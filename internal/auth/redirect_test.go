@@ -48,34 +48,21 @@ func TestParsePasted(t *testing.T) {
 			t.Errorf("%q: %q, %v", good, r.Reveal(), err)
 		}
 	}
-	other := NewLogin()
-	for text, want := range map[string]error{
-		"": ErrNotRedirect, "  ": ErrNotRedirect, "yes": ErrNotRedirect, "two words": ErrNotRedirect, "a\x00bcdefghijk": ErrNotRedirect, "ünüsüäl-code": ErrNotRedirect,
-		"https://dbc-1.cloud.databricks.com/oidc/v1/authorize?" + right: ErrNotRedirect,
-		"https://localhost:8020/?" + right:                              ErrNotRedirect,
-		"http://localhost.evil.example/?" + right:                       ErrNotRedirect,
-		"http://evil.example/?" + right:                                 ErrNotRedirect,
-		"http://localhost@evil.example/?" + right:                       ErrNotRedirect,
-		"http://user@localhost:8020/?" + right:                          ErrNotRedirect,
-		"http://localhost:8020/callback?" + right:                       ErrNotRedirect,
-		"http://localhost:8020/":                                        ErrNotRedirect,
-		"http://localhost:8020/?":                                       ErrNotRedirect,
-		"http://localhost:8020/?state=" + l.State:                       ErrNotRedirect,
-		"http://localhost:8020/?code=&state=" + l.State:                 ErrNotRedirect,
-		"http://localhost:8020/?code=a%20b&state=" + l.State:            ErrNotRedirect,
-		"http://localhost:8020/?code=a%zz&state=" + l.State:             ErrNotRedirect,
-		"http://localhost:8020/?" + right + "&code=another":             ErrNotRedirect,
-		"http://localhost:8020/?" + right + "&state=" + l.State:         ErrNotRedirect,
-		"http://localhost:8020/?code=" + code:                           errState,
-		"http://localhost:8020/?code=" + code + "&state=":               errState,
-		"http://localhost:8020/?code=" + code + "&state=" + other.State: errState,
-		"code=" + code + "&state=" + strings.ToLower(l.State):           errState,
-		"http://localhost:8020/?error=access_denied&state=x":            errState,
-		strings.Repeat("a", maxPasted+1):                                ErrNotRedirect,
-		"?code=" + strings.Repeat("a", maxCode+1) + "&state=" + l.State: ErrNotRedirect,
+	const own = "http://localhost:8020/"
+	for want, texts := range map[error][]string{
+		ErrNotRedirect: {"", "  ", "yes", "two words", "a\x00bcdefghijk", "ünüsüäl-code", own, own + "?", own + "?state=" + l.State,
+			"https://dbc-1.cloud.databricks.com/oidc/v1/authorize?" + right, "https://localhost:8020/?" + right, "http://localhost.evil.example/?" + right,
+			"http://evil.example/?" + right, "http://localhost@evil.example/?" + right, "http://user@localhost:8020/?" + right, own + "callback?" + right,
+			own + "?code=&state=" + l.State, own + "?code=a%20b&state=" + l.State, own + "?code=a%zz&state=" + l.State,
+			own + "?" + right + "&code=another", own + "?" + right + "&state=" + l.State,
+			strings.Repeat("a", maxPasted+1), "?code=" + strings.Repeat("a", maxCode+1) + "&state=" + l.State},
+		errState: {own + "?code=" + code, own + "?code=" + code + "&state=", own + "?code=" + code + "&state=" + NewLogin().State,
+			"code=" + code + "&state=" + strings.ToLower(l.State), own + "?error=access_denied&state=x"},
 	} {
-		if r, err := l.ParsePasted(text); !errors.Is(err, want) || !r.IsZero() {
-			t.Errorf("%.80q: %v, want %v", text, err, want)
+		for _, text := range texts {
+			if r, err := l.ParsePasted(text); !errors.Is(err, want) || !r.IsZero() {
+				t.Errorf("%.80q: got %v, want %v", text, err, want)
+			}
 		}
 	}
 	_, err := l.ParsePasted("http://localhost:8020/?error=access_denied&error_description=The+user%0Asaid+no&state=" + l.State)
