@@ -171,27 +171,8 @@ var calls = map[Call]func(context.Context, *Client) error{
 	CallWorkspaceToken: func(ctx context.Context, c *Client) error {
 		return second(c.WorkspaceToken(ctx, clientID, credential.NewSecret(clientSecret)))
 	},
-	CallDatabaseCredential: func(ctx context.Context, c *Client) error {
-		return second(c.DatabaseCredential(ctx, bearer, endpointName, 0))
-	},
-	CallEndpoint: func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, endpointName)) },
-	CallInstanceCredential: func(ctx context.Context, c *Client) error {
-		return second(c.DatabaseCredential(ctx, bearer, instanceTarget, 0))
-	},
-	CallInstance: func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, instanceTarget)) },
-	CallRefresh:  func(ctx context.Context, c *Client) error { return second(c.RefreshedToken(ctx, refreshSecret)) },
-	CallFederation: func(ctx context.Context, c *Client) error {
-		return second(c.FederatedToken(ctx, clientID, subjectSecret))
-	},
 	CallCode: func(ctx context.Context, c *Client) error {
 		return second(c.CodeToken(ctx, codeSecret, verifierSecret, redirectURI))
-	},
-	CallDiscovery: func(ctx context.Context, c *Client) error { return second(c.Discover(ctx)) },
-	CallMe:        func(ctx context.Context, c *Client) error { return second(c.Me(ctx, bearer)) },
-	CallProjects:  func(ctx context.Context, c *Client) error { return second(c.Projects(ctx, bearer)) },
-	CallBranches:  func(ctx context.Context, c *Client) error { return second(c.Branches(ctx, bearer, "projects/shop")) },
-	CallEndpoints: func(ctx context.Context, c *Client) error {
-		return second(c.Endpoints(ctx, bearer, "projects/shop/branches/production"))
 	},
 	CallGitHub: func(ctx context.Context, c *Client) error {
 		if err := c.loadRoots(); err != nil {
@@ -200,12 +181,31 @@ var calls = map[Call]func(context.Context, *Client) error{
 		roots := func() (*x509.CertPool, error) { return c.transport.TLSClientConfig.RootCAs, nil }
 		return second(GitHubToken(ctx, c.base.String()+"/idtoken", bearer, "aud", Options{LoadRoots: roots}))
 	},
-	CallPrincipal:   func(ctx context.Context, c *Client) error { return second(c.Principal(ctx, bearer)) },
-	CallListSecrets: func(ctx context.Context, c *Client) error { return second(c.ClientSecrets(ctx, bearer, "41")) },
 	CallCreateSecret: func(ctx context.Context, c *Client) error {
 		_, _, err := c.CreateClientSecret(ctx, bearer, "41", 0)
 		return err
 	},
+	CallDatabaseCredential: func(ctx context.Context, c *Client) error {
+		return second(c.DatabaseCredential(ctx, bearer, endpointName, 0))
+	},
+	CallInstanceCredential: func(ctx context.Context, c *Client) error {
+		return second(c.DatabaseCredential(ctx, bearer, instanceTarget, 0))
+	},
+	CallFederation: func(ctx context.Context, c *Client) error {
+		return second(c.FederatedToken(ctx, clientID, subjectSecret))
+	},
+	CallEndpoint:  func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, endpointName)) },
+	CallInstance:  func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, instanceTarget)) },
+	CallRefresh:   func(ctx context.Context, c *Client) error { return second(c.RefreshedToken(ctx, refreshSecret)) },
+	CallDiscovery: func(ctx context.Context, c *Client) error { return second(c.Discover(ctx)) },
+	CallMe:        func(ctx context.Context, c *Client) error { return second(c.Me(ctx, bearer)) },
+	CallProjects:  func(ctx context.Context, c *Client) error { return second(c.Projects(ctx, bearer)) },
+	CallBranches:  func(ctx context.Context, c *Client) error { return second(c.Branches(ctx, bearer, "projects/shop")) },
+	CallEndpoints: func(ctx context.Context, c *Client) error {
+		return second(c.Endpoints(ctx, bearer, "projects/shop/branches/b"))
+	},
+	CallPrincipal:    func(ctx context.Context, c *Client) error { return second(c.Principal(ctx, bearer)) },
+	CallListSecrets:  func(ctx context.Context, c *Client) error { return second(c.ClientSecrets(ctx, bearer, "41")) },
 	CallDeleteSecret: func(ctx context.Context, c *Client) error { return c.DeleteClientSecret(ctx, bearer, "41", "s-1") },
 }
 
