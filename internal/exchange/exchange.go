@@ -33,13 +33,6 @@ const (
 	maxBody        = 1 << 20
 )
 
-// ProxySettings are the values of HTTPS_PROXY and NO_PROXY, empty for none. A
-// workspace on loopback is never reached through a proxy.
-type ProxySettings struct {
-	HTTPSProxy string
-	NoProxy    string
-}
-
 // Options configures a Client. Only Host is required.
 type Options struct {
 	// Host is the workspace, "https://host[:port]", without user, path or query.
@@ -53,8 +46,10 @@ type Options struct {
 	// LoadRoots returns the certificates to trust. It is called once, before the
 	// first connection. Nil: the platform's own.
 	LoadRoots func() (*x509.CertPool, error)
-	Proxy     ProxySettings
-	UserAgent string // "lakebase-exec" when empty
+	// HTTPSProxy and NoProxy are the values of HTTPS_PROXY and NO_PROXY. A workspace on
+	// loopback is never reached through a proxy.
+	HTTPSProxy, NoProxy string
+	UserAgent           string // "lakebase-exec" when empty
 
 	now  func() time.Time                                                  // time.Now, but for tests
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer, but for tests
@@ -84,7 +79,7 @@ func New(o Options) (*Client, error) {
 	if err != nil || base.Scheme != "https" || base.Hostname() == "" || o.Host != "https://"+base.Host {
 		return nil, errors.New("exchange: the host is not https://host[:port]") // without it: it may hold a password
 	}
-	if err := checkProxy(o.Proxy.HTTPSProxy); err != nil {
+	if err := checkProxy(o.HTTPSProxy); err != nil {
 		return nil, err
 	}
 	if o.now == nil {
@@ -93,7 +88,7 @@ func New(o Options) (*Client, error) {
 	if o.dial == nil {
 		o.dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
-	proxy := (&httpproxy.Config{HTTPSProxy: o.Proxy.HTTPSProxy, NoProxy: o.Proxy.NoProxy}).ProxyFunc()
+	proxy := (&httpproxy.Config{HTTPSProxy: o.HTTPSProxy, NoProxy: o.NoProxy}).ProxyFunc()
 	c := &Client{
 		base: *base, accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.now,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},

@@ -163,6 +163,6 @@ func TestNew_Invalid(t *testing.T) {
 	}
 	for proxy, want := range map[string]string{"ftp://u:hunter22@proxy": "scheme", "http://u:hunter22@pro xy": "the proxy",
 		"proxy:3128": "", "http://u:p@proxy:3128": "", "https://proxy": "", "socks5://proxy:1080": ""} {
-		check(Options{Host: "https://dbc-1", Proxy: ProxySettings{HTTPSProxy: proxy}}, want)
+		check(Options{Host: "https://dbc-1", HTTPSProxy: proxy}, want)
 	}
 }

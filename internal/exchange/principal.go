@@ -66,7 +66,7 @@ func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, pr
 // CreateClientSecret makes a secret that lives for lifetime, in whole seconds; 0
 // leaves that to the server. Do not call it again after an error for which
 // MayHaveApplied is true.
-func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (ClientSecret, credential.Secret, error) {
+func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (info ClientSecret, value credential.Secret, err error) {
 	body := map[string]string{}
 	if lifetime > 0 {
 		body["lifetime"] = strconv.FormatInt(int64(lifetime/time.Second), 10) + "s"
@@ -75,14 +75,13 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
 	var w wireSecret
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
-		return ClientSecret{}, credential.Secret{}, failed
+		return info, value, failed
 	}
-	value := credential.NewSecret(string(w.Secret))
-	c.addSecrets(value)
+	c.addSecrets(credential.NewSecret(string(w.Secret)))
 	if !isSegment(string(w.ID)) || badToken(string(w.Secret)) != "" {
-		return ClientSecret{}, credential.Secret{}, c.badReply(r, "it has no valid id and secret")
+		return info, value, c.badReply(r, "it has no valid id and secret")
 	}
-	return w.clientSecret(), value, nil
+	return w.clientSecret(), credential.NewSecret(string(w.Secret)), nil
 }
 
 // DeleteClientSecret deletes a secret by its ID. One that does not exist is

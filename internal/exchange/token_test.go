@@ -219,7 +219,7 @@ func TestGitHubToken(t *testing.T) {
 	sent := len(w.seen)
 	bad := func(address, token, proxy string, kind Kind, want string) {
 		t.Helper()
-		_, err := GitHubToken(t.Context(), address, credential.NewSecret(token), "aud", Options{LoadRoots: w.roots, Proxy: ProxySettings{HTTPSProxy: proxy}})
+		_, err := GitHubToken(t.Context(), address, credential.NewSecret(token), "aud", Options{LoadRoots: w.roots, HTTPSProxy: proxy})
 		if e := wants(t, err, kind, false); !e.NotSent || e.Call != CallGitHub || !strings.Contains(e.Message, want) || strings.Contains(e.Error(), "hunter22") {
 			t.Errorf("got %+v, want %q", e, want)
 		}

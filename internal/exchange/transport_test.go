@@ -105,7 +105,7 @@ func newProxy(t *testing.T, status int, target string) string {
 func through(addrs map[string]string, noProxy string) func(*Options) {
 	return func(o *Options) {
 		o.Host = "https://example.com"
-		o.Proxy = ProxySettings{HTTPSProxy: "http://user:hunter22@proxy.test:3128", NoProxy: noProxy}
+		o.HTTPSProxy, o.NoProxy = "http://user:hunter22@proxy.test:3128", noProxy
 		o.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			to, ok := addrs[addr]
 			if !ok {
@@ -126,7 +126,7 @@ func TestProxy(t *testing.T) {
 	}
 	c.Close()
 	past := map[string]string{"example.com:443": direct}
-	for name, change := range map[string]func(*Options){"NO_PROXY": func(*Options) {}, "no proxy": func(o *Options) { o.Proxy = ProxySettings{} }} {
+	for name, change := range map[string]func(*Options){"NO_PROXY": func(*Options) {}, "no proxy": func(o *Options) { o.HTTPSProxy = "" }} {
 		if err := w.try(t, CallWorkspaceToken, through(past, "example.com"), change); err != nil {
 			t.Errorf("%s: got %v", name, err)
 		}
