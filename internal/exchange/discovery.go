@@ -30,10 +30,9 @@ type Discovery struct {
 }
 
 // Discover requests the host's endpoints and, where none was configured, its workspace
-// ID, unauthenticated; all later calls use them. Plain workspace hosts do without;
-// account and unified hosts have an endpoint for each account. An endpoint on another
-// host is KindForeignHost, and nothing is sent there; Error.NoDocument reports a host
-// without such documents.
+// ID, unauthenticated; all later calls use them. Account and unified hosts have an
+// endpoint for each account. An endpoint on another host is KindForeignHost, and nothing
+// is sent there; Error.NoDocument reports a host without such documents.
 func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument)
 	var w struct { // databricks-sdk-go config, HostMetadata
@@ -131,11 +130,10 @@ func (c *Client) endpoints() endpoints {
 }
 
 // Audience returns the audience that a workload's token for this host must have: the
-// first of d that is this host's own, which is a URL on it or its account's ID. If d
-// names none, it is the account ID of an account's host, else the token endpoint
-// (databricks-sdk-go config/experimental/auth/oidc). A token for another audience
-// could be used there in the job's name, so if d names only such audiences the error
-// is KindForeignHost.
+// first of d that is a URL on this host or its account's ID. If d names none, it is the
+// account ID of an account's host, else the token endpoint (databricks-sdk-go
+// config/experimental/auth/oidc). If d names only others the error is KindForeignHost: a
+// token for another audience could be used there in the job's name.
 func (c *Client) Audience(d Discovery) (string, error) {
 	for _, a := range d.Audiences {
 		if _, failed := c.ownPath("audience", a); failed == nil || credential.IsUUID(a) && strings.EqualFold(a, d.AccountID) {

@@ -107,9 +107,8 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 }
 
 // grant makes a call to the token endpoint and reads its reply (RFC 6749 5.1), all of
-// whose tokens are redacted from then on. Its expires_in may be a number or a string;
-// where it is missing, not positive or above a day, the lifetime is that of the token's
-// own claims, or else 5 minutes.
+// whose tokens are redacted from then on. Where expires_in is missing, not positive or
+// above a day, the lifetime is that of the token's own claims, or else 5 minutes.
 func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 	rep, failed := c.do(ctx, r)
 	if failed != nil {
@@ -144,14 +143,11 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 	return Grant{Token: newToken(w.AccessToken, rep.sentAt, lifetime), Refresh: refresh}, nil
 }
 
-// DatabaseCredential creates the token that is the Postgres password for a target: the
-// endpoint projects/P/branches/B/endpoints/E, or instances/NAME of Lakebase
-// Provisioned. A ttl of 0 leaves the lifetime to the server, which accepts 5 minutes
-// to 1 hour (databricks-sdk-go service/postgres); an instance's token has no ttl.
-//
-// The lifetime is expire_time less the server's Date, so that the clocks may differ;
-// without a Date it is expire_time less our clock at sending. Without either it is that
-// of the token's claims, or else 5 minutes.
+// DatabaseCredential creates the token that is the Postgres password for a target; see
+// Endpoint. A ttl of 0 leaves the lifetime to the server, which accepts 5 minutes to 1
+// hour (databricks-sdk-go service/postgres); an instance's token has no ttl. The lifetime
+// is expire_time less the server's Date, or less our clock at sending if there is none.
+// Without expire_time it is that of the token's claims, or else 5 minutes.
 func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
 	r := c.databaseCredentialRequest(bearer, target, ttl)
 	rep, failed := c.do(ctx, r)

@@ -128,7 +128,7 @@ func (e *Environment) workspaceOptions(conf config.Config) exchange.Options {
 	w := conf.Workspace.Value
 	return exchange.Options{
 		Host: w.URL(), WorkspaceID: w.WorkspaceID, AccountID: w.AccountID, UserAgent: e.Program + "/" + Version(),
-		LoadRoots: func() (*x509.CertPool, error) { return e.Roots().Workspace(conf.CACert.Value) },
+		LoadRoots:  func() (*x509.CertPool, error) { return e.Roots().Workspace(conf.CACert.Value) },
 		HTTPSProxy: cmp.Or(e.Env("HTTPS_PROXY"), e.Env("https_proxy")), NoProxy: cmp.Or(e.Env("NO_PROXY"), e.Env("no_proxy")),
 	}
 }
