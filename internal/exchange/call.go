@@ -27,7 +27,6 @@ const (
 	maxRetryAfter = time.Hour // the longest wait that a server can ask for
 	maxToken      = 64 << 10  // Linux allows 128 KiB for an environment string; no server accepts such a header
 	maxPages      = 20        // of a list
-	pageSize      = "100"     // the API's maximum (databricks-sdk-go service/postgres)
 )
 
 // request is a call to be made.

@@ -163,7 +163,7 @@ func children[T any](ctx context.Context, c *Client, call Call, bearer credentia
 	kind, above := kinds[len(kinds)-1], kinds[:len(kinds)-1]
 	r := c.apiRequest(call, http.MethodGet, postgresPath+strings.TrimPrefix(parent+"/"+kind, "/"), bearer)
 	r.require(call == CallProjects || isName(parent, above...), KindEndpointMalformed, "the name is not that of a project or branch")
-	r.url.RawQuery = "page_size=" + pageSize
+	r.url.RawQuery = "page_size=100" // the API's maximum (databricks-sdk-go service/postgres)
 	return list(ctx, c, r, kind, func(w wireResource) (v T, ok bool) {
 		if w.Status == nil {
 			w.Status = &wireStatus{}
