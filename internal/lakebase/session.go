@@ -52,7 +52,7 @@ func Open(ctx context.Context, s *Source, c Connector, proofs loginproof.Proofs,
 		}
 	}
 	err = s.login(ctx, c, session)
-	if session.Cached && isTokenRefused(err) {
+	if refused, ok := errors.AsType[*pglogin.Error](err); ok && session.Cached && refused.TokenRefused() {
 		s.observer.Note("the database refused the cached token; requesting a new one")
 		if got, err = s.get(ctx, session.Token.Value, false); err != nil {
 			return Session{}, err
@@ -93,11 +93,4 @@ func (s Session) login() loginproof.Login {
 	t := s.Target
 	return loginproof.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
 		SSLMode: t.SSLMode, SSLRootCert: t.SSLRootCert, Token: s.Token.Value}
-}
-
-// isTokenRefused reports whether a login failed for its token, and another token may
-// help.
-func isTokenRefused(err error) bool {
-	e, ok := errors.AsType[*pglogin.Error](err)
-	return ok && e.TokenRefused()
 }

@@ -207,8 +207,11 @@ func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Ide
 	e := tokencache.Entry{Token: bearer, Fingerprint: fingerprint(id.Key(s.conf), id.Given)}
 	group, ctx := errgroup.WithContext(ctx)
 	if !s.conf.PGHostTrusted() {
-		group.Go(func() (err error) {
-			e.DatabaseHost, err = s.host(ctx, bearer.Value, endpoint)
+		group.Go(func() error {
+			described, err := s.resolver.Describe(ctx, bearer.Value, endpoint)
+			if err == nil {
+				e.DatabaseHost, err = s.resolver.Host(described)
+			}
 			return err
 		})
 	}
@@ -231,14 +234,6 @@ func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Ide
 	}
 	s.observer.Note(fmt.Sprintf("%s issued a token, valid until %s", s.conf.Workspace.Value.HostPort(), e.Token.ExpiresAt.UTC().Format("15:04:05Z")))
 	return e, nil
-}
-
-func (s *Source) host(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (string, error) {
-	e, err := s.resolver.Describe(ctx, bearer, e)
-	if err != nil {
-		return "", err
-	}
-	return s.resolver.Host(e)
 }
 
 // hostMatches reports whether a cached entry's host settles which host to use.
