@@ -4,7 +4,6 @@ package keychain
 
 import (
 	"context"
-	"errors"
 
 	"github.com/zalando/go-keyring"
 
@@ -31,8 +30,6 @@ func (goKeyring) get(_ context.Context, account string, _ bool) (credential.Secr
 func (goKeyring) set(_ context.Context, account string, secret credential.Secret, _ bool) error {
 	return classify(keyring.Set(Service, account, secret.Reveal()))
 }
-
-func (goKeyring) list() ([]string, error) { return nil, errors.ErrUnsupported }
 
 func (goKeyring) remove(_ context.Context, account string) error {
 	return classify(keyring.Delete(Service, account))

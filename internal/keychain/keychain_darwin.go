@@ -8,6 +8,8 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
+func (goKeyring) list() ([]string, error) { return nil, errors.ErrUnsupported }
+
 // classify maps the exit status of security, which is the low byte of an OSStatus
 // (Apple, SecBase.h). It ignores the output, which may contain the command line.
 func classify(err error) error {
