@@ -289,17 +289,16 @@ func (c *crash) stored() (accounts []string) {
 // crashRotate: the keychain holds a secret that works after every kill, and what
 // the workspace has too many of is named by the next run.
 func crashRotate(c *crash, kills int) {
-	r := newRotating(c.t, testkeyring.Options{Mode: testkeyring.Unlocked})
+	r := newRotating(c.t)
 	c.fixture = r.fixture
 	c.set("LAKEBASE_KEYCHAIN_TIMEOUT=30s")
-	slow := func() { c.lakebase.Set(func(s *emulator.Settings) { s.Latency = crashLatency }) }
-	slow()
+	c.lakebase.Set(func(s *emulator.Settings) { s.Latency = crashLatency })
 	usual, span := c.measure(c.command("lakebase-credential-helper", "rotate"), c.command("lakebase-credential-helper", "rotate"))
 	dir := filepath.Join(c.run, "lakebase")
 	left := 0
 	look := func() {
 		c.makeOld(dir)
-		if o := r.wantRepaired(fmt.Sprintf("after %d kills", left), nil, left); o.took > usual+busyMachineAllowance {
+		if o := r.wantRepaired(fmt.Sprintf("after %d kills", left), left); o.took > usual+busyMachineAllowance {
 			c.t.Errorf("the next rotate took %s, and usually takes %s", o.took, usual)
 		}
 		left = 0
@@ -310,7 +309,6 @@ func crashRotate(c *crash, kills int) {
 		c.signsIn(fmt.Sprintf("after kill %d of a rotate", i+1), "")
 		if left++; left == 2 { // there may be five secrets, and each kill may leave one
 			look()
-			slow()
 		}
 	}, look)
 }

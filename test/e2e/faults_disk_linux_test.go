@@ -13,8 +13,6 @@ import (
 const (
 	readOnlyDisk = `mount -t tmpfs -o mode=700 none "$DISK" && mount -o remount,ro "$DISK"`
 	fullDisk     = `mount -t tmpfs -o mode=700,size=16k none "$DISK" && { cat /dev/zero >"$DISK/fill" 2>/dev/null; true; }`
-	noInodes     = `mount -t tmpfs -o mode=700,nr_inodes=1 none "$DISK"`
-	fewInodes    = `mount -t tmpfs -o mode=700,nr_inodes=3 none "$DISK" && mkdir -p -m 700 "$DISK/lakebase"`
 )
 
 // Faults of the machine end with 125, and the error names the path and what to do. A
@@ -32,25 +30,16 @@ func TestFaults_Disk(t *testing.T) {
 			[]string{"the profile cannot be written, and nothing was stored:", `$DISK/profiles.ini": read-only file system`, "hint: make the file system of $DISK/profiles.ini writable; or name another file in LAKEBASE_CONFIG_FILE"}},
 		{"profiles full", fullDisk, "LAKEBASE_CONFIG_FILE=$DISK/profiles.ini", []string{"lakebase-credential-helper", "login", "-p", "x", "--secret-stdin", "--store", "file"}, 125,
 			[]string{"the profile cannot be written, and nothing was stored:", `$DISK/profiles.ini": no space left on device`, "hint: free space on the file system of $DISK/profiles.ini"}},
-		{"profiles' directory missing, no inodes", noInodes, "LAKEBASE_CONFIG_FILE=$DISK/new/profiles.ini", []string{"lakebase-credential-helper", "login", "-p", "x", "--secret-stdin", "--store", "file"}, 125,
-			[]string{"nothing was stored:", `$DISK/new": no space left on device`, "hint: free space"}},
 		{"secrets read-only", readOnlyDisk, "XDG_CONFIG_HOME=$DISK", []string{"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"}, 125,
 			[]string{`$DISK/lakebase/secrets": read-only file system`, "hint: make the file system of $DISK/lakebase/secrets writable"}},
-		{"secrets full", fewInodes, "XDG_CONFIG_HOME=$DISK", []string{"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"}, 125,
-			[]string{"$DISK/lakebase/secrets", "no space left on device", "hint: free space"}},
 		{"passfile, full", fullDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--refresh", "passfile", "--", "true"}, 125,
 			[]string{`$DISK/run-`, "no space left on device", "hint: free space on the file system of $DISK/run-"}},
 		{"passfile, read-only", readOnlyDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--refresh", "passfile", "--", "true"}, 125,
 			[]string{`no runtime directory: "$DISK": read-only file system`, "hint: make the file system of $DISK writable; or name a private directory with --runtime-dir"}},
-		{"proxy, no inodes", noInodes, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--refresh", "proxy", "--", "true"}, 125,
-			[]string{`no runtime directory: "$DISK": no space left on device`, "hint: free space on the file system of $DISK; or name a private directory with --runtime-dir"}},
-		{"runtime directory cannot be made", readOnlyDisk, "X=", []string{"lakebase-exec", "--runtime-dir", "$DISK/new", "--refresh", "proxy", "--", "true"}, 125,
-			[]string{`$DISK/new": read-only file system`, "hint: make the file system of $DISK/new writable; or name"}},
 		{"--listen in a read-only directory", readOnlyDisk, "X=", []string{"lakebase-exec", "--refresh", "proxy", "--listen", "$DISK", "--", "true"}, 125,
 			[]string{"--listen", "read-only file system", "hint: "}},
 		// A fault of a file that the token does not need is not an error.
 		{"all read-only", readOnlyDisk, "XDG_RUNTIME_DIR=$DISK", []string{"lakebase-exec", "--", "true"}, 0, nil},
-		{"runtime directory full", fullDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--", "true"}, 0, nil},
 		{"--cache file, full", fullDisk, "RUNTIME_DIRECTORY=$DISK", []string{"lakebase-exec", "--cache", "file", "--", "true"}, 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,15 +19,11 @@ import (
 
 // frontServer is in front of the workspace or the compute. Its modes:
 //
-//	closed          no server listens
 //	reset           each connection, before a byte
 //	plain           it answers without TLS: HTTP, or "N" to Postgres' request for it
 //	raw             it sends raw before TLS and closes
 //	raw TLS         the same over valid TLS, once the client has sent something
-//	silent TLS      valid TLS, and then nothing
-//	TLS 1.1         it supports no later version
-//	client certificate   it requires one
-//	expired, other name, for clients   what is wrong with its certificate
+//	expired, other name   what is wrong with its certificate
 type frontServer struct {
 	mode     string
 	raw      string
@@ -40,9 +36,6 @@ type frontServer struct {
 // certificate a valid one where the mode has one.
 func startFrontServer(t *testing.T, s *frontServer) (address string, ca []byte) {
 	t.Helper()
-	if s.mode == "closed" {
-		return "localhost:1", nil
-	}
 	ca = s.certify(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -91,12 +84,6 @@ func (s *frontServer) certify(t *testing.T) []byte {
 		leaf.NotAfter = now.Add(-time.Minute)
 	case "other name":
 		leaf.DNSNames = []string{"other.example.test"}
-	case "for clients":
-		leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	case "TLS 1.1":
-		s.tls.MinVersion, s.tls.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
-	case "client certificate":
-		s.tls.ClientAuth = tls.RequireAnyClientCert
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), issuerKey)
 	must(t, err)
@@ -134,9 +121,7 @@ func (s *frontServer) serve(ctx context.Context, c *net.TCPConn) {
 	if secure.HandshakeContext(ctx) != nil {
 		return
 	}
-	if s.mode != "raw TLS" {
-		_, _ = io.Copy(io.Discard, secure)
-	} else if _, err := secure.Read(make([]byte, 4096)); err == nil {
+	if _, err := secure.Read(make([]byte, 4096)); err == nil {
 		send(secure, c, s.raw)
 	}
 }

@@ -90,16 +90,10 @@ func newFixture(t testing.TB, l *emulator.Lakebase) *fixture {
 // secret is not in the environment.
 func newKeyringFixture(t testing.TB, l *emulator.Lakebase, mode testkeyring.Mode) *fixture {
 	t.Helper()
-	return newKeyringFixtureWith(t, l, testkeyring.Options{Mode: mode})
-}
-
-func newKeyringFixtureWith(t testing.TB, l *emulator.Lakebase, o testkeyring.Options) *fixture {
-	t.Helper()
 	p := newFixture(t, l)
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
-	o.Dir = p.home
-	d, err := testkeyring.Start(ctx, o)
+	d, err := testkeyring.Start(ctx, testkeyring.Options{Dir: p.home, Mode: mode})
 	must(t, err)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {

@@ -61,47 +61,6 @@ func TestProxyLimits_PoolOnSuspendedCompute(t *testing.T) {
 	o.term(true)
 }
 
-// TestProxyLimits_Flood logs in while 300 connections a second are opened that never
-// send a password.
-func TestProxyLimits_Flood(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	p := newSandbox(t, l)
-	o := p.proxy("--listen", "127.0.0.1:0", "--password-file", write(t, filepath.Join(t.TempDir(), "password"), "sesame\n"))
-	done := make(chan struct{})
-	full := make(chan struct{})
-	var flood sync.WaitGroup
-	flood.Go(func() {
-		tick := time.NewTicker(time.Second / 300)
-		defer tick.Stop()
-		for n := 0; ; n++ {
-			if n == 400 { // the proxy has 200 slots
-				close(full)
-			}
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			if c, err := net.Dial("tcp", o.address); err == nil {
-				defer c.Close()
-			}
-		}
-	})
-	<-full
-	for i := range 10 {
-		c, err := connectTo(l, o.address, "sesame")
-		if err != nil {
-			t.Errorf("login %d: %v", i, err)
-			continue
-		}
-		_ = c.Close(t.Context())
-	}
-	close(done)
-	flood.Wait()
-	o.term(true)
-}
-
 // TestProxyCounters compares the status file of a proxy with what the emulator has
 // counted.
 func TestProxyCounters(t *testing.T) {

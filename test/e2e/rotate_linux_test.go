@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,10 +32,10 @@ func (p *fixture) signsIn(when, profile string) {
 	}
 }
 
-func newRotating(t *testing.T, o testkeyring.Options) *rotation {
+func newRotating(t *testing.T) *rotation {
 	t.Helper()
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
-	p := newKeyringFixtureWith(t, l, o)
+	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	p.set("LAKEBASE_CACHE=off")
 	p.login()
 	r := &rotation{fixture: p, first: l.Secrets()[0].ID}
@@ -46,32 +44,9 @@ func newRotating(t *testing.T, o testkeyring.Options) *rotation {
 	return r
 }
 
-// killed starts a rotate, kills it when when returns, and checks what it left behind. It
-// reports whether the rotate was still running.
-func (r *rotation) killed(at string, when func(*running)) bool {
-	r.t.Helper()
-	before := ids(r.lakebase)
-	run := r.start(r.command("lakebase-credential-helper", "rotate"))
-	when(run)
-	must(r.t, run.cmd.Process.Signal(syscall.SIGKILL))
-	o := run.wait()
-	dead := o.status.Signaled() && o.status.Signal() == syscall.SIGKILL
-	if !dead {
-		o.wantExit(0)
-	}
-	r.lakebase.Set(func(s *emulator.Settings) { s.Faults, s.Latency = nil, 0 })
-	r.signsIn(at+", at once,", "")
-	if r.keyring.Calls()["CreateItem"] > 0 { // the fake: it goes on with what the dead have asked for
-		time.Sleep(3 * slowKeychain)
-		r.signsIn(at+", a moment later,", "")
-	}
-	r.wantRepaired(at, before, 1)
-	return dead
-}
-
 // wantRepaired runs one rotate more, which must work and leave the first secret, the stored
 // one, and at most so many orphans, which it names. It then deletes the orphans.
-func (r *rotation) wantRepaired(at string, before []string, most int) *result {
+func (r *rotation) wantRepaired(at string, most int) *result {
 	r.t.Helper()
 	left := ids(r.lakebase)
 	o := r.do("lakebase-credential-helper", "rotate").wantExit(0)
@@ -83,12 +58,9 @@ func (r *rotation) wantRepaired(at string, before []string, most int) *result {
 		}
 	}
 	if total := len(ids(r.lakebase)); total != 2+len(orphans) || len(orphans) > most {
-		r.t.Fatalf("%s: %d secrets after the next rotate: before %v, left %v, now %v\n%s", at, total, before, left, ids(r.lakebase), o.stderr)
+		r.t.Fatalf("%s: %d secrets after the next rotate: left %v, now %v\n%s", at, total, left, ids(r.lakebase), o.stderr)
 	}
 	for _, id := range orphans {
-		if slices.Contains(before, id) {
-			r.t.Errorf("%s: an old secret is left: %s", at, id)
-		}
 		o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created", "created while an interrupted rotate waited for its new secret")
 		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 	}
@@ -110,68 +82,10 @@ func ids(l *emulator.Lakebase) []string {
 	return out
 }
 
-// rotate is killed while it waits for a response: the workspace has acted, and rotate
-// does not know it.
-func TestRotate_KilledAtAPICall(t *testing.T) {
-	t.Parallel()
-	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
-	steps := []struct {
-		call emulator.Call
-		nth  int
-	}{
-		{emulator.CallToken, 1}, {emulator.CallMe, 1}, {emulator.CallSecretList, 1}, {emulator.CallSecretCreate, 1},
-		{emulator.CallToken, 2}, {emulator.CallSecretDelete, 1},
-	}
-	for _, step := range steps {
-		at := fmt.Sprintf("killed at call %d of %s", step.nth, step.call)
-		r.lakebase.ResetCounters()
-		r.lakebase.Set(func(s *emulator.Settings) {
-			for range step.nth - 1 {
-				s.Faults = append(s.Faults, emulator.Fault{Call: step.call})
-			}
-			s.Faults = append(s.Faults, emulator.Fault{Call: step.call, Slow: time.Minute})
-		})
-		if !r.killed(at, func(*running) {
-			eventually(t, at, func() bool { return r.lakebase.Counters().ByCall[step.call] == step.nth })
-		}) {
-			t.Errorf("%s: it had ended before", at)
-		}
-	}
-}
-
-// slowKeychain is the slow keychain's delay per call.
-const slowKeychain = 12 * time.Millisecond
-
-// rotate is killed at each write to a slow keychain, which completes the write
-// afterwards, and at every fourth read.
-func TestRotate_KilledAtKeychainCall(t *testing.T) {
-	t.Parallel()
-	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Slow, Delay: slowKeychain})
-	begin := r.keyring.Calls()
-	r.do("lakebase-credential-helper", "rotate").wantExit(0)
-	end := r.keyring.Calls()
-	for _, method := range []string{"CreateItem", "GetSecret"} {
-		all := end[method] - begin[method]
-		if all < 4 {
-			t.Fatalf("one rotate calls %s %d times", method, all)
-		}
-		every := map[string]int{"CreateItem": 1, "GetSecret": 4}[method]
-		for n := 1; n <= all; n += every {
-			at := fmt.Sprintf("killed at %s %d of %d", method, n, all)
-			from := r.keyring.Calls()[method]
-			if !r.killed(at, func(*running) {
-				eventually(t, at, func() bool { return r.keyring.Calls()[method] >= from+n })
-			}) {
-				t.Errorf("%s: it had ended before", at)
-			}
-		}
-	}
-}
-
 // One of two concurrent rotates succeeds; the other one reports it.
 func TestRotate_Concurrent(t *testing.T) {
 	t.Parallel()
-	r := newRotating(t, testkeyring.Options{Mode: testkeyring.Unlocked})
+	r := newRotating(t)
 	r.lakebase.Set(func(s *emulator.Settings) { s.Latency = 300 * time.Millisecond })
 	r.lakebase.ResetCounters()
 	outcomes := make([]*result, 2)

@@ -190,14 +190,6 @@ func TestTerminal_Progress(t *testing.T) {
 			t.Errorf("stderr %q, stdout %q; wanted is one plain line", o.stderr, o.stdout)
 		}
 	})
-	t.Run("quiet", func(t *testing.T) {
-		suspend(t, l, emulator.Held, 2500*time.Millisecond)
-		p := newFixture(t, l)
-		s := startOnTerminal(p, append([]string{"lakebase-exec", "--quiet"}, argv[1:]...)...)
-		if status := s.end(); status != 0 || s.output() != output {
-			t.Errorf("ended with %s, and the terminal shows %q", exitStatus(status), s.output())
-		}
-	})
 }
 
 // login asks without echo, stores what is typed, and leaves the terminal as it
