@@ -109,7 +109,7 @@ func (a *api) stop() {
 // answer finds it counted.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	r.Context().Value(handshake{}).(*sync.Once).Do(func() { a.record.count(func(n *Counters) { n.Handshakes++ }) })
-	q := Request{Time: time.Now(), Call: classify(r), Method: r.Method, Path: r.URL.Path, Proto: r.Proto, Remote: r.RemoteAddr}
+	q := Request{Time: time.Now(), Call: classify(r), Method: r.Method, Path: r.URL.Path, Proto: r.Proto}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s := a.settings.get()
 	if pause(r.Context(), s.Latency) != nil {

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"net/http"
@@ -25,7 +24,6 @@ type Fault struct {
 	Hold     <-chan struct{} // keep the answer back until this is closed
 	Echo     bool            // append to the body what the client sent: the Authorization header and the form
 	Pad      int             // append this many spaces to the body, which stays JSON
-	Gzip     int             // compress the body this many times, unasked
 }
 
 // Answer is a fault with a plain JSON error body, and Retry-After when it is
@@ -37,11 +35,6 @@ func Answer(call Call, times, status int, retryAfter string) Fault {
 		f.Header.Set("Retry-After", retryAfter)
 	}
 	return f
-}
-
-// Redirect answers every call of this kind with status and Location.
-func Redirect(call Call, status int, location string) Fault {
-	return Fault{Call: call, Times: -1, Status: status, Header: http.Header{"Location": {location}}}
 }
 
 // HTML answers every call of this kind with a login page and status 200.
@@ -69,14 +62,6 @@ func (f Fault) apply(own reply, r *http.Request) reply {
 	own.body = append(own.body, bytes.Repeat([]byte(" "), f.Pad)...)
 	if own.header == nil {
 		own.header = http.Header{}
-	}
-	for range f.Gzip {
-		var b bytes.Buffer
-		z := gzip.NewWriter(&b)
-		_, _ = z.Write(own.body)
-		_ = z.Close()
-		own.body = b.Bytes()
-		own.header.Set("Content-Encoding", "gzip")
 	}
 	return own
 }

@@ -133,7 +133,7 @@ func (g *gateway) forget(c net.Conn) {
 
 // serve handles one connection: first the modes that act on TCP, then a login.
 func (g *gateway) serve(c net.Conn) {
-	l := Login{Time: time.Now(), Remote: c.RemoteAddr().String()}
+	l := Login{Time: time.Now()}
 	if state, mode := g.compute.status(); state != Up && g.rejectAll(c.RemoteAddr()) == nil {
 		switch mode {
 		case Refused, Reset, Silent:

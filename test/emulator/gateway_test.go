@@ -5,7 +5,6 @@ package emulator
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -50,23 +49,6 @@ func TestGuide(t *testing.T) {
 	if want := l.ClientID + "|databricks_postgres|unit"; err != nil || got != want {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
-	if _, err := ask(pg, "CREATE TABLE big (n int); CREATE SCHEMA s"); err != nil {
-		t.Fatal(err)
-	}
-	var in, out strings.Builder
-	for i := range 200_000 {
-		fmt.Fprintln(&in, i)
-	}
-	if tag, err := pg.CopyFrom(t.Context(), strings.NewReader(in.String()), "COPY big FROM STDIN"); err != nil || tag.RowsAffected() != 200_000 {
-		t.Fatalf("copied %d, %v", tag.RowsAffected(), err)
-	}
-	if _, err := pg.CopyTo(t.Context(), &out, "COPY (SELECT n FROM big ORDER BY n) TO STDOUT"); err != nil || out.String() != in.String() {
-		t.Errorf("got %d of %d bytes back, %v", out.Len(), in.Len(), err)
-	}
-	rows, err := l.SQL(t.Context(), "SELECT count(*), NULL FROM big")
-	if err != nil || len(rows) != 1 || rows[0][0] != "200000" || rows[0][1] != "" {
-		t.Errorf("SQL: got %v, %v", rows, err)
-	}
 	if n := l.Counters(); n.Requests != 2 || n.ByCall[CallToken] != 1 || n.ByCall[CallCredentials] != 1 || n.Connections != 1 || n.Logins != 1 || n.LoginsOK != 1 {
 		t.Errorf("got counters %+v", n)
 	}
@@ -103,36 +85,28 @@ func TestLogin_Refusals(t *testing.T) {
 	if err := l.AddUser(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	const roleless, disabled = "mallory@example.com", "projects/shop/branches/dev/endpoints/e"
+	const disabled = "projects/shop/branches/dev/endpoints/e"
 	if err := l.Put(Resource{Name: disabled, Disabled: true}); err != nil {
 		t.Fatal(err)
 	}
 	good := l.MintToken(TokenSpec{})
-	tampered := []byte(good)
-	at := len(tampered) - 10
-	tampered[at] = map[bool]byte{true: 'B', false: 'A'}[tampered[at] == 'A']
 	for _, tt := range []struct {
 		name, user, password, database string
 		set                            func(*Settings)
 		code, message                  string
 	}{
 		{name: "no JWT", password: "hunter2", code: "XX000", message: "Provided authentication token is not a valid JWT encoding"},
-		{name: "three parts are no JWT", password: "a.b.c", code: "XX000", message: "not a valid JWT encoding"},
 		{name: "expired", password: l.MintToken(TokenSpec{Life: -time.Minute}), code: "XX000", message: "JWT token has expired (exp="},
 		{name: "expired, other message", password: l.MintToken(TokenSpec{Life: -time.Minute}), set: func(s *Settings) { s.PlainExpiredText = true }, code: "XX000", message: "Invalid authorization"},
 		{name: "foreign signature", password: l.MintToken(TokenSpec{Foreign: true}), code: "28P01", message: "password authentication failed for user '" + l.ClientID + "'"},
-		{name: "tampered", password: string(tampered), code: "28P01", message: "password authentication failed"},
 		{name: "workspace token", password: l.bearer, code: "28P01", message: "password authentication failed"},
 		{name: "another's token", user: other, password: good, code: "28P01", message: "for user '" + other + "'"},
-		{name: "superuser", user: superuser, password: good, code: "28P01", message: "for user '" + superuser + "'"},
-		{name: "no role", user: roleless, password: l.MintToken(TokenSpec{Subject: roleless}), code: "28000", message: `role "` + roleless + `" does not exist`},
 		{name: "role missing by setting", password: good, set: func(s *Settings) { s.RoleMissing = true }, code: "28000", message: `role "` + l.ClientID + `" does not exist`},
 		{name: "no database", password: good, database: "nowhere", code: "3D000", message: `database "nowhere" does not exist`},
 		{name: "disabled", password: good, set: func(s *Settings) { s.EndpointDisabled = true }, code: "XX000", message: UID(Endpoint) + ": endpoint is disabled"},
 		{name: "disabled endpoint", password: l.MintToken(TokenSpec{Endpoint: disabled}), code: "XX000", message: UID(disabled) + ": endpoint is disabled"},
 		{name: "address", password: good, set: func(s *Settings) { s.IPNotAllowed = true }, code: "XX000", message: "This IP address 127.0.0.1 is not allowed"},
 		{name: "the other user", user: other, password: l.MintToken(TokenSpec{Subject: other})},
-		{name: "accepted", password: good},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.set != nil {
@@ -183,14 +157,8 @@ func startTLS(t *testing.T, l *workspace, request pgproto3.FrontendMessage) (net
 func TestLogin_Protocol(t *testing.T) {
 	t.Parallel()
 	l := begin(t, Options{})
-	dial := func(sslmode string) error {
-		_, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=%s", l.PGPort(), l.ClientID, l.Database, sslmode))
-		return err
-	}
-	wantState(t, dial("disable"), "08P01", "Invalid protocol version. Protocol version: 196608")
-	if err := dial("verify-full"); !errors.As(err, new(x509.UnknownAuthorityError)) {
-		t.Errorf("with the system's roots: got %v, want an unknown authority", err)
-	}
+	_, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=disable", l.PGPort(), l.ClientID, l.Database))
+	wantState(t, err, "08P01", "Invalid protocol version. Protocol version: 196608")
 	if _, got := startTLS(t, l, &pgproto3.GSSEncRequest{}); got != "N" {
 		t.Errorf("GSS encryption: got %q, want N", got)
 	}

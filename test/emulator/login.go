@@ -60,7 +60,7 @@ func (g *gateway) login(raw net.Conn, l Login) {
 	l.User, l.Application = start.Parameters["user"], start.Parameters["application_name"]
 	l.Database = orDefault(start.Parameters["database"], l.User)
 	if err = g.inject(fault, StageStartup, raw, c); err == nil {
-		err = g.authenticate(c, l.User, &l)
+		err = g.authenticate(c, l.User)
 	}
 	if err == nil {
 		err = cmp.Or(g.inject(fault, StagePassword, raw, c), g.injectReady(fault, raw, c))
@@ -151,7 +151,7 @@ func negotiate(c net.Conn, m *pgproto3.StartupMessage) error {
 
 // authenticate waits for the compute, depending on the wake mode, asks for the password
 // and checks it.
-func (g *gateway) authenticate(c net.Conn, user string, l *Login) error {
+func (g *gateway) authenticate(c net.Conn, user string) error {
 	if err := g.rejectAll(c.RemoteAddr()); err != nil {
 		return err
 	}
@@ -199,17 +199,15 @@ func (g *gateway) authenticate(c net.Conn, user string, l *Login) error {
 	case err := <-failed:
 		return err
 	case token := <-password:
-		id, err := g.verifyToken(token, user)
-		if l.Token = id; err == nil && w != nil && w.mode == NoCompute {
-			err = noCompute
+		if err := g.verifyToken(token, user); err != nil || w == nil || w.mode != NoCompute {
+			return err
 		}
-		return err
+		return noCompute
 	}
 }
 
-// verifyToken verifies a token and returns its ID. Its expiry counts at the login
-// only.
-func (g *gateway) verifyToken(token, user string) (string, error) {
+// verifyToken verifies a token, whose expiry counts at the login only.
+func (g *gateway) verifyToken(token, user string) error {
 	s := g.settings.get()
 	c, err := g.sign.verify(token, DatabaseToken, s.clock())
 	if errors.Is(err, errKind) && s.WorkspacePassword {
@@ -217,21 +215,21 @@ func (g *gateway) verifyToken(token, user string) (string, error) {
 	}
 	switch {
 	case errors.Is(err, errNotJWT):
-		return c.ID, &refusal{"ERROR", "XX000", "Provided authentication token is not a valid JWT encoding", ""}
+		return &refusal{"ERROR", "XX000", "Provided authentication token is not a valid JWT encoding", ""}
 	case errors.Is(err, errExpiredJWT) && s.PlainExpiredText:
-		return c.ID, &refusal{"ERROR", "XX000", "Invalid authorization: the token has expired", ""}
+		return &refusal{"ERROR", "XX000", "Invalid authorization: the token has expired", ""}
 	case errors.Is(err, errExpiredJWT):
-		return c.ID, &refusal{"ERROR", "XX000", "JWT token has expired (exp=" + c.Expires.String() + ")", ""}
+		return &refusal{"ERROR", "XX000", "JWT token has expired (exp=" + c.Expires.String() + ")", ""}
 	case err != nil || c.Subject != user:
-		return c.ID, &refusal{"FATAL", "28P01", "password authentication failed for user '" + user + "'", ""}
+		return &refusal{"FATAL", "28P01", "password authentication failed for user '" + user + "'", ""}
 	case s.RoleMissing:
-		return c.ID, &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
+		return &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
 	}
 	// A name in the client's TLS would tell the endpoint; here its token does.
 	if r, ok := g.catalog.get(c.Endpoint); ok && r.Disabled {
-		return c.ID, &refusal{"ERROR", "XX000", UID(r.Name) + ": endpoint is disabled", ""}
+		return &refusal{"ERROR", "XX000", UID(r.Name) + ": endpoint is disabled", ""}
 	}
-	return c.ID, nil
+	return nil
 }
 
 // dialBackend connects to the real server and sends the client's start-up message.
@@ -373,7 +371,6 @@ func (g *gateway) inject(f LoginFault, stage Stage, raw, c net.Conn) error {
 	if f.At != stage {
 		return nil
 	}
-	g.record.count(func(n *Counters) { n.LoginFaults++ })
 	if f.Send != "" {
 		_, _ = io.WriteString(c, f.Send)
 	}

@@ -151,21 +151,9 @@ func (a *api) granted(s Settings, subject, client, scope, refresh string) reply 
 	life := lifeOr(s.WorkspaceTokenLife, time.Hour)
 	now := s.clock()
 	token := a.sign.mint(ticket{kind: WorkspaceToken, subject: subject, client: client, issued: now, expires: now.Add(life)})
-	body := map[string]any{"access_token": token, "scope": scope, "token_type": "Bearer"}
+	body := map[string]any{"access_token": token, "scope": scope, "token_type": "Bearer", "expires_in": int(life / time.Second)}
 	if refresh != "" {
 		body["refresh_token"] = refresh
-	}
-	seconds := int(life / time.Second)
-	switch s.ExpiresIn {
-	case Missing:
-	case String:
-		body["expires_in"] = "3600"
-	case Zero:
-		body["expires_in"] = 0
-	case Negative:
-		body["expires_in"] = -seconds
-	default:
-		body["expires_in"] = seconds
 	}
 	rep := jsonReply(http.StatusOK, body)
 	rep.header.Set("Cache-Control", "no-store")
@@ -248,15 +236,9 @@ func (a *api) discovery(r *http.Request, s Settings) reply {
 	}
 	oidc := a.url + oidcRoot(s)
 	return jsonReply(http.StatusOK, map[string]any{
-		"issuer":                                oidc,
-		"authorization_endpoint":                orDefault(s.ForeignAuthorizationEndpoint, oidc+"/v1/authorize"),
-		"token_endpoint":                        orDefault(s.ForeignTokenEndpoint, oidc+"/v1/token"),
-		"jwks_uri":                              oidc + "/jwks.json",
-		"response_types_supported":              []string{"code"},
-		"grant_types_supported":                 []string{string(GrantClientCredentials), string(GrantCode), string(GrantRefresh), grantExchangeURN},
-		"code_challenge_methods_supported":      []string{"S256"},
-		"scopes_supported":                      []string{"all-apis", "offline_access"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "none"},
+		"issuer":                 oidc,
+		"authorization_endpoint": orDefault(s.ForeignAuthorizationEndpoint, oidc+"/v1/authorize"),
+		"token_endpoint":         orDefault(s.ForeignTokenEndpoint, oidc+"/v1/token"),
 	})
 }
 

@@ -157,14 +157,6 @@ func (l *Lakebase) AddSecret() (Secret, error) {
 	return s, nil
 }
 
-// DeleteSecret deletes a secret of ClientID.
-func (l *Lakebase) DeleteSecret(id string) error {
-	if !l.principals.remove(l.ClientID, id) {
-		return fmt.Errorf("emulator: there is no secret %q", id)
-	}
-	return nil
-}
-
 // EverySecret lists each secret that ever was, each personal access token, refresh
 // token and workload token (the last 10,000 at most): what must be found nowhere.
 func (l *Lakebase) EverySecret() []string {

@@ -58,7 +58,6 @@ type Request struct {
 	Method string
 	Path   string
 	Proto  string
-	Remote string
 	Status int
 }
 
@@ -67,11 +66,9 @@ type Request struct {
 type Login struct {
 	Time        time.Time // when the connection was accepted
 	Decided     time.Time
-	Remote      string
 	User        string
 	Database    string
 	Application string
-	Token       string // the ID of the token that was sent as the password, where one could be verified
 	SQLState    string // "00000" when it came through
 	Result      string // "ok", or what the client was told
 }
@@ -87,7 +84,6 @@ type Counters struct {
 	Logins      int
 	LoginsOK    int
 	Cancels     int
-	LoginFaults int // applied
 	Wakes       int // of the compute, by a login
 }
 

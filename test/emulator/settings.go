@@ -32,16 +32,8 @@ func WakeModes() []WakeMode { return []WakeMode{Held, Refused, Reset, StartingUp
 // Never is the duration of a wake that does not end.
 const Never time.Duration = -1
 
-// Field describes how a field of a reply is spoiled.
-type Field string
-
-// Faults of expires_in; expire_time supports Missing only.
-const (
-	Missing  Field = "missing"
-	String   Field = "string" // "3600", as databricks/cli libs/testserver sends it
-	Zero     Field = "zero"
-	Negative Field = "negative"
-)
+// Missing as ExpireTime leaves the field out.
+const Missing = "missing"
 
 // Settings steer a running emulator. Their zero value is a healthy workspace
 // with tokens of one hour and a compute that wakes as fast as Postgres starts.
@@ -57,8 +49,7 @@ type Settings struct {
 
 	SecretDelay time.Duration `ctl:"secret-delay"` // a new secret is refused with invalid_client for this long
 
-	ExpiresIn  Field `ctl:"expires-in" values:"missing string zero negative"` // of the workspace token's reply
-	ExpireTime Field `ctl:"expire-time" values:"missing"`                     // of the database credential's reply
+	ExpireTime string `ctl:"expire-time" values:"missing"` // of the database credential's reply
 
 	SecretRevoked     bool `ctl:"secret-revoked"`      // every secret is answered with invalid_client
 	SecretsDenied     bool `ctl:"secrets-denied"`      // 403 to all that concerns a service principal's secrets
@@ -136,15 +127,9 @@ func (b *settingsStore) set(f func(*Settings)) {
 func (b *settingsStore) take(call Call) (f Fault) {
 	b.set(func(s *Settings) {
 		i := slices.IndexFunc(s.Faults, func(f Fault) bool { return f.Call == call || f.Call == AnyCall })
-		if i < 0 {
-			return
-		}
-		f, s.Faults = s.Faults[i], slices.Clone(s.Faults)
-		switch {
-		case f.Times > 1:
-			s.Faults[i].Times--
-		case f.Times >= 0:
-			s.Faults = slices.Delete(s.Faults, i, i+1)
+		if i >= 0 {
+			f, s.Faults = s.Faults[i], slices.Clone(s.Faults)
+			s.Faults = useUp(s.Faults, i, &s.Faults[i].Times)
 		}
 	})
 	return f
@@ -153,19 +138,24 @@ func (b *settingsStore) take(call Call) (f Fault) {
 // takeLogin uses up one turn of the first fault; the zero fault has no stage.
 func (b *settingsStore) takeLogin() (f LoginFault) {
 	b.set(func(s *Settings) {
-		if len(s.LoginFaults) == 0 {
-			return
+		if len(s.LoginFaults) > 0 {
+			f, s.LoginFaults = s.LoginFaults[0], slices.Clone(s.LoginFaults)
+			s.LoginFaults = useUp(s.LoginFaults, 0, &s.LoginFaults[0].Times)
+			f.At = Stage(orDefault(string(f.At), string(StagePassword)))
 		}
-		f, s.LoginFaults = s.LoginFaults[0], slices.Clone(s.LoginFaults)
-		switch {
-		case f.Times > 1:
-			s.LoginFaults[0].Times--
-		case f.Times >= 0:
-			s.LoginFaults = s.LoginFaults[1:]
-		}
-		f.At = Stage(orDefault(string(f.At), string(StagePassword)))
 	})
 	return f
+}
+
+// useUp counts down the times of the fault at i, or removes it after the last one.
+func useUp[T any](faults []T, i int, times *int) []T {
+	if *times >= 0 && *times <= 1 {
+		return slices.Delete(faults, i, i+1)
+	}
+	if *times > 1 {
+		*times--
+	}
+	return faults
 }
 
 func (s Settings) host() string { return orDefault(s.EndpointHost, "localhost") }

@@ -34,9 +34,7 @@ var commands = map[string]command{
 	"status":          prints(status),
 	"secrets":         prints(secrets),
 	"add-secret":      addSecret,
-	"delete-secret":   one("delete-secret ID", func(_ context.Context, l *emulator.Lakebase, id string) error { return l.DeleteSecret(id) }),
-	"requests":        requests,
-	"logins":          logins,
+	"logins":          prints(logins),
 	"reset":           prints(func(l *emulator.Lakebase) string { l.ResetCounters(); return "" }),
 	"env":             env,
 	"pat":             prints(func(l *emulator.Lakebase) string { return l.PAT() + "\n" }),
@@ -103,30 +101,13 @@ func addSecret(_ context.Context, l *emulator.Lakebase, _ []string) (string, err
 	return s.ID + "\n", err
 }
 
-// requests prints one line for each request; times are Unix nanoseconds.
-func requests(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
-	var b strings.Builder
-	for _, q := range l.Requests() {
-		fmt.Fprintf(&b, "%d %s %s %s %d %s %s\n", q.Time.UnixNano(), q.Call, q.Method, q.Path, q.Status, q.Proto, q.Remote)
-	}
-	return b.String(), reset(l, args)
-}
-
-// logins prints one line for each login.
-func logins(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+// logins returns one line for each login; times are Unix nanoseconds.
+func logins(l *emulator.Lakebase) string {
 	var b strings.Builder
 	for _, n := range l.Logins() {
 		fmt.Fprintf(&b, "%d %d %q %q %q %q %q\n", n.Time.UnixNano(), n.Decided.UnixNano(), n.User, n.Database, n.Application, n.SQLState, n.Result)
 	}
-	return b.String(), reset(l, args)
-}
-
-// reset does what --reset says.
-func reset(l *emulator.Lakebase, args []string) error {
-	if slices.Contains(args, "--reset") {
-		l.ResetCounters()
-	}
-	return nil
+	return b.String()
 }
 
 // status is plain name=value lines; a time that has not come is 0.

@@ -45,7 +45,7 @@ func duration(p *time.Duration) func(string) error {
 
 // fault reads CALL and words: times=N (-1: until cleared), status=N,
 // retry-after=VALUE, header=NAME: VALUE, body=TEXT, location=URL, html, drop,
-// truncate, echo, gzip=N, pad=N, slow=DURATION.
+// truncate, echo, pad=N, slow=DURATION.
 func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	if len(args) == 0 || !slices.Contains(emulator.Calls(), emulator.Call(args[0])) {
 		return "", fmt.Errorf("%w: ctl fault CALL [times=N] [status=N] …, where CALL is one of %v", ErrUsage, emulator.Calls())
@@ -55,7 +55,7 @@ func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, erro
 		return func(v string) error { f.Header.Set(name, v); return nil }
 	}
 	err := words{
-		"times": number(&f.Times), "status": number(&f.Status), "gzip": number(&f.Gzip), "pad": number(&f.Pad), "slow": duration(&f.Slow),
+		"times": number(&f.Times), "status": number(&f.Status), "pad": number(&f.Pad), "slow": duration(&f.Slow),
 		"body": text(&f.Body), "drop": flag(&f.Drop), "truncate": flag(&f.Truncate), "echo": flag(&f.Echo),
 		"retry-after": header("Retry-After"), "location": header("Location"),
 		"header": func(value string) error {

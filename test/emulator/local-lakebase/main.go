@@ -19,8 +19,7 @@
 //	ctl status                     name=value lines: state, up_at (Unix nanoseconds), counters
 //	ctl secrets                    the service principal's: id, made at, expires at (Unix seconds)
 //	ctl add-secret                 another secret, whose value is not shown; prints its ID
-//	ctl delete-secret ID
-//	ctl requests|logins [--reset]  one line each
+//	ctl logins                     one line each
 //	ctl reset                      forget requests, logins and counts
 //	ctl env TYPE [WORD...]          the variables for one authentication type, such as pat or env-oidc life=1m
 //	ctl pat                        the user's personal access token
@@ -134,7 +133,6 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.secretFile, "secret-file", "", "write the client secret to `path`, mode 0600")
 	fs.StringVar(&f.instance, "instance", "", "offer the instance `name` of Lakebase Provisioned too; the exports name it in place of the endpoint")
 	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
-	fs.BoolVar(&f.stdin, "exit-with-parent", false, "the same as --stdin")
 	fs.StringVar(&f.auth, "auth", string(emulator.AuthM2M), fmt.Sprintf("the exports are for this `type` of authentication: %v", emulator.AuthTypes()))
 	fs.StringVar(&o.User.UserName, "user-name", "", "user `name` of who signs in at a browser (default ada@example.com)")
 	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")", func(name string) error {
