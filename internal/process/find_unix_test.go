@@ -60,7 +60,8 @@ func TestFind(t *testing.T) {
 		hint              string
 	}{
 		{name: "first entry wins", typed: "cmd", path: d + "/one:" + d + "/two", want: d + "/one/cmd"},
-		{name: "skips what is not executable", typed: "cmd", path: "/nowhere:" + d + "/here:" + d + "/plain:" + d + "/isdir:" + d + "/one", want: d + "/one/cmd"},
+		{name: "skips what is not executable", typed: "cmd", want: d + "/one/cmd",
+			path: "/nowhere:" + d + "/here:" + d + "/plain:" + d + "/isdir:" + d + "/one"},
 		{name: "reports a file without x", typed: "cmd", path: d + "/plain:/nowhere",
 			err: `cannot execute "` + d + `/plain/cmd": no execute permission`, hint: "run: chmod +x " + d + "/plain/cmd"},
 		{name: "reports a directory", typed: "cmd", path: d + "/isdir:/nowhere",

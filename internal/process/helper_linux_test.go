@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	case "log-signals":
 		logSignalsStage()
 	case "caller":
-		callerStage(os.Args[1], os.Args[2], os.Args[3:])
+		callerStage(os.Args[1], os.Args[2:])
 	}
 	fmt.Println("stage", stage, "returned")
 	os.Exit(99)
@@ -136,9 +136,9 @@ func logLine(format string, args ...any) {
 }
 
 // callerStage is the wrapper's caller: it sets everything that is inherited to an
-// unusual value, blocks or ignores all signals apart from those of the C library's
+// unusual value, blocks and ignores all signals apart from those of the C library's
 // threads, then becomes a stage with argv, or argv itself.
-func callerStage(how, next string, argv []string) {
+func callerStage(next string, argv []string) {
 	runtime.LockOSThread()
 	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
 	must(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
@@ -152,14 +152,10 @@ func callerStage(how, next string, argv []string) {
 		if 32 <= sig && sig <= 34 {
 			continue
 		}
-		if how == "ignore" {
-			sigaction(sig, &sigactiont{sigIgn}, nil)
-		}
+		sigaction(sig, &sigactiont{sigIgn}, nil)
 		mask.Val[0] |= signalBit(sig)
 	}
-	if how == "block" {
-		must(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
-	}
+	must(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
 	environ := []string{noExitDelay, "ZED=1", "A=2", "NO_DUMP=1", "EMPTY="}
 	if next == "direct" {
 		must(syscall.Exec(argv[0], argv, environ))

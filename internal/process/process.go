@@ -2,15 +2,12 @@
 // or as its child (Supervise). It starts a command once, unless Restart is called,
 // with exactly the environment that it is given, and never prints.
 //
-// On Unix, Exec replaces this process. The command keeps our PID, parent, terminal,
-// working directory, umask, nice value, limits and descriptors 0 to 2; all other
-// descriptors of a Go program are close-on-exec. Caught signals get their default
-// action, ignored ones stay ignored. Two things are lost, because the Go runtime
-// replaces them before any code of ours runs: ignored signals other than HUP, INT,
-// CONT, TSTP, TTIN and TTOU have their default action in the command (runtime,
+// On Unix the command inherits what a process keeps in execve(2): under Exec all of it,
+// under Supervise all but PID, parent and process group. Two things are lost, because
+// the Go runtime replaces them before any code of ours runs: ignored signals other than
+// HUP, INT, CONT, TSTP, TTIN and TTOU have their default action in the command (runtime,
 // initsig), and HUP, INT, QUIT, TERM, ABRT, CHLD, URG, PROF, SYS and those of faults
-// are not blocked (runtime, blockableSig). Supervise passes on the same except PID,
-// parent and process group.
+// are not blocked (runtime, blockableSig).
 package process
 
 import (
@@ -80,7 +77,8 @@ func whyNotExecutable(file string, err error) *NotExecutableError {
 	switch {
 	case statErr == nil && info.IsDir():
 		return &NotExecutableError{Path: file, Reason: "is a directory", fix: "name a program inside the directory", Err: err}
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, exec.ErrNotFound), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, exec.ErrNotFound), errors.Is(err, syscall.ENOTDIR),
+		errors.Is(err, syscall.ENAMETOOLONG):
 		return nil
 	case statErr == nil && info.Mode()&0o111 == 0:
 		return &NotExecutableError{Path: file, Reason: "no execute permission", fix: "run: chmod +x " + sanitize.ShellQuote(file), Err: err}

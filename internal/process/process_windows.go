@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"unsafe"
 
@@ -54,7 +53,11 @@ func (s *Supervised) start(environ []string) error {
 		return startError(s.command.Path, err)
 	}
 	process := windows.Handle(handle)
-	_ = windows.AssignProcessToJobObject(job, process) // fails if it has ended already
+	if err := windows.AssignProcessToJobObject(job, process); err != nil && !hasEnded(process) {
+		// Outside the job it would outlive us if we are killed.
+		_ = errors.Join(windows.TerminateProcess(process, 1), windows.CloseHandle(process), windows.CloseHandle(job))
+		return &StartError{Path: s.command.Path, Err: fmt.Errorf("cannot put the process into a job object: %w", err)}
+	}
 	s.process, s.job, s.pid = process, job, pid
 	go func() {
 		_, _ = windows.WaitForSingleObject(process, windows.INFINITE)
@@ -72,7 +75,8 @@ func newJob() (windows.Handle, error) {
 	info := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{
 		BasicLimitInformation: windows.JOBOBJECT_BASIC_LIMIT_INFORMATION{LimitFlags: windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE},
 	}
-	_, err = windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation, uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info)))
+	_, err = windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
+		uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info)))
 	if err != nil {
 		_ = windows.CloseHandle(job)
 	}
@@ -80,20 +84,23 @@ func newJob() (windows.Handle, error) {
 }
 
 func startError(path string, err error) error {
-	is := func(targets ...syscall.Errno) bool {
-		return slices.ContainsFunc(targets, func(target syscall.Errno) bool { return errors.Is(err, target) })
-	}
-	switch {
-	case is(windows.ERROR_FILE_NOT_FOUND, windows.ERROR_PATH_NOT_FOUND):
+	switch err {
+	case windows.ERROR_FILE_NOT_FOUND, windows.ERROR_PATH_NOT_FOUND:
 		return &NotFoundError{Name: path}
-	case is(windows.ERROR_BAD_EXE_FORMAT, windows.ERROR_EXE_MACHINE_TYPE_MISMATCH, windows.ERROR_FILENAME_EXCED_RANGE, windows.ERROR_ACCESS_DENIED):
+	case windows.ERROR_BAD_EXE_FORMAT, windows.ERROR_EXE_MACHINE_TYPE_MISMATCH, windows.ERROR_FILENAME_EXCED_RANGE,
+		windows.ERROR_ACCESS_DENIED:
 		return &NotExecutableError{Path: path, Reason: err.Error(), Err: err}
 	}
 	return &StartError{Path: path, Err: err}
 }
 
+func hasEnded(process windows.Handle) bool {
+	event, _ := windows.WaitForSingleObject(process, 0)
+	return event == windows.WAIT_OBJECT_0
+}
+
 func (s *Supervised) reapChild() (ended bool) {
-	if event, _ := windows.WaitForSingleObject(s.process, 0); event != windows.WAIT_OBJECT_0 {
+	if !hasEnded(s.process) {
 		return false
 	}
 	var code uint32

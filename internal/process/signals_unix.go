@@ -8,26 +8,21 @@ import (
 	"syscall"
 )
 
-// forwarded are the signals that are caught and passed on to the command, as often
-// as they arrive (the system merges pending ones of a kind). ALRM is one of them because
-// a caller's alarm(2) survives execve. Signals that the caller ignores (nohup) are not
-// caught; the command inherits that.
+// forwarded are the signals that are caught and passed on to the command, which is in
+// another process group and gets none of them twice. The keyboard's go to the group that
+// has the terminal: the command's, or ours and from us to the command (see hasOwnJob).
+// Signals that the caller ignores (nohup) are not caught; the command inherits that.
+// ALRM is here because a caller's alarm(2) survives execve.
 //
-// Without a terminal the stop signals can only come from a process and are forwarded
-// too (gunicorn scales its workers with TTIN and TTOU). They do not stop us: the token
-// refresh continues. PIPE is caught and dropped: it concerns our own writes, and would
-// end us when the reader of our standard error exits (os/signal, SIGPIPE).
+// Without a terminal the stop signals come from a process and are forwarded too
+// (gunicorn scales its workers with TTIN and TTOU). They do not stop us: the token
+// refresh continues. PIPE is caught and dropped: it would end us when the reader of our
+// standard error exits (os/signal, SIGPIPE).
 //
-// The command has its own process group, so none of these reaches it unless we send
-// it. What the keyboard sends goes to the terminal's foreground group: to the command's
-// group if it has the terminal, otherwise to ours and from us to the command (see
-// hasOwnJob).
-//
-// Ctrl-Z: we stop only after the command has, because a command that restores the
-// terminal first must be done before the shell resumes. With a terminal TTIN and TTOU
-// are not caught: the kernel sends them to our group when another process of the job
-// uses the terminal in the background, and stops us too. A session leader catches them:
-// it cannot be stopped by them.
+// Ctrl-Z: we stop only after the command has, so that it can restore the terminal before
+// the shell resumes. With a terminal TTIN and TTOU are not caught: the kernel sends them
+// to our group when another process of the job uses the terminal in the background, and
+// stops us too. A session leader catches them, as they cannot stop it.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
 	syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT,

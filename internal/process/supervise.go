@@ -52,11 +52,10 @@ type restartRequest struct {
 // returns. signalsCaught, unless nil, is called before the start, when signals to this
 // process are caught and will be forwarded to the command.
 //
-// On Unix the child leads a process group of its own, so that every signal to us or to
-// our group can be forwarded to it, and reaches it once. See forwarded for the signals,
-// and hasOwnJob for the terminal. The child has descriptors 0 to 2 and those that our
-// caller left open for it (a shell's <(...)), and none that we opened. As PID 1, this
-// process also reaps orphans, and must not wait for other children of its own.
+// On Unix the child leads a process group of its own. See forwarded for the signals, and
+// hasOwnJob for the terminal. The child has descriptors 0 to 2 and those that our caller
+// left open for it (a shell's <(...)), and none that we opened. As PID 1, this process
+// also reaps orphans, and must not wait for other children of its own.
 //
 // On Windows the child and what it starts end with this process, and its descendants
 // with the child. Console events reach it directly; we ignore them. (Not run there yet.)
@@ -165,11 +164,6 @@ func (s *Supervised) loop() {
 	}
 }
 
-// sendLater sends the child a signal after d, instead of one that was to be sent.
-func (s *Supervised) sendLater(sig syscall.Signal, d time.Duration) {
-	s.timer, s.timerSignal = time.After(d), sig
-}
-
 // reap follows what the child does. It reports whether the command has ended for good.
 func (s *Supervised) reap() (ended bool) {
 	s.mu.Lock()
@@ -183,8 +177,7 @@ func (s *Supervised) beginRestart(q restartRequest) (ended bool) {
 		q.reply <- ErrEnded
 		return true
 	}
-	s.restarting = &q
-	s.sendLater(syscall.SIGKILL, q.grace)
+	s.restarting, s.timer, s.timerSignal = &q, time.After(q.grace), syscall.SIGKILL
 	s.terminate()
 	return false
 }

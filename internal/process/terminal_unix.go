@@ -16,12 +16,11 @@ import (
 const continueAfter = 100 * time.Millisecond
 
 // hasOwnJob reports whether we are the only process of the shell's job, or a session
-// leader as in a container with a terminal: we lead our process group, and our output
-// is not the input of another process. Then the command gets the terminal at its start,
-// as a shell gives it to a job.
+// leader as in a container: we lead our process group, and our output is not the input
+// of another process. Then the command gets the terminal at its start.
 //
-// In a pipeline or a script the other processes need the terminal too: "| less" reads
-// the keyboard, and Ctrl-C must also end the script. There the command gets the terminal
+// In a pipeline or a script the other processes need it too: "| less" reads the
+// keyboard, and Ctrl-C must also end the script. There the command gets the terminal
 // when it first reads from it or changes its settings, for which the kernel stops it.
 func hasOwnJob() bool {
 	if syscall.Getpgrp() != syscall.Getpid() {
@@ -34,8 +33,8 @@ func hasOwnJob() bool {
 }
 
 func isSessionLeader() bool {
-	sid, err := unix.Getsid(0)
-	return err == nil && sid == syscall.Getpid()
+	sid, _ := unix.Getsid(0) // cannot fail for this process
+	return sid == syscall.Getpid()
 }
 
 // childStopped follows the command when a signal has stopped it.
@@ -59,7 +58,7 @@ func (s *Supervised) childStopped(sig syscall.Signal) {
 			stopSelf(self, took || wantsTerminal)
 		}
 		if sig != syscall.SIGSTOP {
-			s.sendLater(syscall.SIGCONT, continueAfter)
+			s.timer, s.timerSignal = time.After(continueAfter), syscall.SIGCONT
 		}
 	}
 }
@@ -77,9 +76,6 @@ func (s *Supervised) giveTerminal() bool {
 // takeTerminal makes our process group the foreground group if the child's is, or if
 // the child has left the terminal to a group that is gone. It reports whether it did.
 func (s *Supervised) takeTerminal() bool {
-	if !s.terminal {
-		return false
-	}
 	current, err := foregroundGroup()
 	if err != nil || current != s.pid && syscall.Kill(-current, 0) != syscall.ESRCH {
 		return false
