@@ -134,7 +134,7 @@ func (c *invocation) listen(hasPassword bool) (net.Listener, error) {
 		defer dir.Close()
 		return pgproxy.ListenUnix(dir.Path(), c.conf.PGPort.Value)
 	}
-	ln, err := pgproxy.ListenTCP(at, pgproxy.Loopback)
+	ln, err := pgproxy.ListenLoopback(at)
 	var far *pgproxy.NotLoopbackError
 	if !errors.As(err, &far) {
 		return ln, err
@@ -143,5 +143,5 @@ func (c *invocation) listen(hasPassword bool) (net.Listener, error) {
 		return nil, fmt.Errorf("%w; --trust-local requires one", far)
 	}
 	c.log.Warn("--listen %s: other machines can connect; without sslmode=require their traffic is not encrypted", at)
-	return pgproxy.ListenTCP(at, pgproxy.AnyAddress)
+	return net.Listen("tcp", at)
 }

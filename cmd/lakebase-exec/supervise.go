@@ -230,7 +230,7 @@ func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 	default:
 		at = "127.0.0.1:0"
 	}
-	ln, err := pgproxy.ListenTCP(at, pgproxy.Loopback)
+	ln, err := pgproxy.ListenLoopback(at)
 	if err != nil {
 		return nil, nil, cli.ListenError(s.conf.Listen.Source, err)
 	}

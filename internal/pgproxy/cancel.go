@@ -45,14 +45,12 @@ func (p *Proxy) cancel(ctx context.Context, r pgproto3.CancelRequest) {
 	key, ok := p.keys[cancelID{r.ProcessID, string(r.SecretKey)}]
 	p.mu.Unlock()
 	if !ok {
-		p.event(Event{Kind: CancelFailed, Err: errUnknownKey})
+		p.o.Event(Event{Kind: CancelFailed, Err: errUnknownKey})
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
 	if err := p.o.Upstream.Cancel(ctx, r.ProcessID, key); err != nil {
-		p.event(Event{Kind: CancelFailed, Err: err})
-		return
+		p.o.Event(Event{Kind: CancelFailed, Err: err})
 	}
-	p.n.cancel.Add(1)
 }

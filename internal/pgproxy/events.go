@@ -8,27 +8,18 @@ import (
 
 // Stats are the current and total numbers of a Proxy.
 type Stats struct {
-	HalfOpen int64 // not authenticated yet
-	Waiting  int64 // login upstream in progress
-	Open     int64 // relayed
+	Waiting int64 // login upstream in progress
+	Open    int64 // relayed
 
 	Logins       int64 // succeeded upstream
 	FailedLogins int64 // ended with an error, here (wrong password or user, a limit) or upstream
-	Rejected     int64 // over a limit, or wrong user, password or packet
-	Cancels      int64 // sent upstream
 }
 
-type counters struct {
-	waiting, open                    atomic.Int64
-	logins, failed, rejected, cancel atomic.Int64
-}
+type counters struct{ waiting, open, logins, failed atomic.Int64 }
 
 // Stats returns the current numbers. It may be called at any time.
 func (p *Proxy) Stats() Stats {
-	return Stats{
-		HalfOpen: int64(p.halfOpen.len()), Waiting: p.n.waiting.Load(), Open: p.n.open.Load(),
-		Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(), Rejected: p.n.rejected.Load(), Cancels: p.n.cancel.Load(),
-	}
+	return Stats{Waiting: p.n.waiting.Load(), Open: p.n.open.Load(), Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load()}
 }
 
 // EventKind is what happened.
@@ -49,12 +40,6 @@ type Event struct {
 	Took time.Duration
 	Peer string // the client's address or, on a Unix socket, its process
 	Err  error
-}
-
-func (p *Proxy) event(e Event) {
-	if p.o.Event != nil {
-		p.o.Event(e)
-	}
 }
 
 // peerOf describes the client of a socket.

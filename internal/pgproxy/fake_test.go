@@ -161,7 +161,7 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	p.unix = filepath.Join(dir, ".s.PGSQL.5432")
 	unix, err := ListenUnix(dir, 5432)
 	must(t, err)
-	tcp, err := ListenTCP("127.0.0.1:0", Loopback)
+	tcp, err := ListenLoopback("127.0.0.1:0")
 	must(t, err)
 	p.tcp = tcp.Addr().String()
 	p.Proxy = New(o)
@@ -171,11 +171,17 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	p.stop = sync.OnceValue(func() error { cancel(); return <-served })
 	t.Cleanup(func() {
 		must(t, p.stop())
-		if s := p.Stats(); s.HalfOpen+s.Waiting+s.Open != 0 || p.clients.Load() != 0 || len(p.keys) != 0 {
-			t.Errorf("after Serve: got %+v, %d clients, %d keys; want none", s, p.clients.Load(), len(p.keys))
+		if s := p.Stats(); s.Waiting+s.Open != 0 || p.clients.Load() != 0 || p.halfOpen.len()+len(p.keys) != 0 {
+			t.Errorf("after Serve: got %+v, %d clients, %d half-open, %d keys; want none", s, p.clients.Load(), p.halfOpen.len(), len(p.keys))
 		}
 	})
 	return p
+}
+
+func (h *halfOpen) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions)
 }
 
 // events returns the events of one kind.

@@ -113,12 +113,6 @@ func (h *halfOpen) signal() {
 	}
 }
 
-func (h *halfOpen) len() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.sessions)
-}
-
 // clientAddr returns the key by which connections are grouped: the IPv4 address, or the
 // IPv6 network, since a host may use all its addresses. Unix sockets are one group.
 func clientAddr(a net.Addr) netip.Prefix {

@@ -69,15 +69,6 @@ func removeStale(path string) {
 	}
 }
 
-// Scope is the set of addresses that a TCP listener may have.
-type Scope int
-
-// Scopes of a TCP listener.
-const (
-	Loopback Scope = iota
-	AnyAddress
-)
-
 // NotLoopbackError reports an address that other machines can reach.
 type NotLoopbackError struct{ Addr string }
 
@@ -88,16 +79,14 @@ func (e *NotLoopbackError) Error() string {
 // Hint returns what to do about it.
 func (e *NotLoopbackError) Hint() string { return "give 127.0.0.1 or [::1] as the host" }
 
-// ListenTCP listens on addr, host:port. For the scope Loopback the host is localhost or
-// a loopback IP address. Port 0 means any free port. The error is a *NotLoopbackError or
-// the system's.
-func ListenTCP(addr string, scope Scope) (net.Listener, error) {
+// ListenLoopback listens on addr, host:port, whose host is localhost or a loopback IP
+// address. Port 0 means any free port. The error is a *NotLoopbackError or the system's.
+func ListenLoopback(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	ip := net.ParseIP(host)
-	if scope != AnyAddress && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, &NotLoopbackError{Addr: addr}
 	}
 	ln, err := net.Listen("tcp", addr)
@@ -105,7 +94,7 @@ func ListenTCP(addr string, scope Scope) (net.Listener, error) {
 		return nil, err
 	}
 	// The resolver may map localhost to another address.
-	if a, ok := ln.Addr().(*net.TCPAddr); scope != AnyAddress && (!ok || !a.IP.IsLoopback()) {
+	if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
 		_ = ln.Close()
 		return nil, &NotLoopbackError{Addr: addr}
 	}

@@ -46,7 +46,7 @@ type Options struct {
 	StartupTimeout time.Duration // until the client is authenticated; 10 s
 	LoginTimeout   time.Duration // of a login upstream, wake-up included; 60 s
 
-	// Event, if set, is called for each event, from any goroutine. It must not block.
+	// Event is called for each event, from any goroutine. It must not block.
 	Event func(Event)
 }
 
@@ -131,7 +131,7 @@ func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 			return
 		}
 		if err != nil {
-			p.event(Event{Kind: AcceptFailed, Err: err})
+			p.o.Event(Event{Kind: AcceptFailed, Err: err})
 			select {
 			case <-ctx.Done():
 			case <-time.After(backoff.Next()):

@@ -54,7 +54,7 @@ func TestMaxStartups_EvictsOldest(t *testing.T) {
 		for n := range 3 {
 			half = append(half, dial(t, p.tcp))
 			begin(half[n])
-			eventually(t, "half-open connections", func() bool { return p.Stats().HalfOpen == int64(n+1) })
+			eventually(t, "half-open connections", func() bool { return p.halfOpen.len() == n+1 })
 		}
 		dial(t, p.tcp).login().echo("hello")
 		if i == 0 {
@@ -62,7 +62,7 @@ func TestMaxStartups_EvictsOldest(t *testing.T) {
 		} else if e := half[0].failure(); e.Code != "53300" || !strings.Contains(e.Hint, "3 connections without a password yet") {
 			t.Errorf("case %d: got %+v, want 53300", i, e)
 		}
-		if n := p.Stats().HalfOpen; n != 2 {
+		if n := p.halfOpen.len(); n != 2 {
 			t.Errorf("case %d: got %d half-open connections, want the two younger ones", i, n)
 		}
 		served.echo("hello")
@@ -124,7 +124,8 @@ func TestHalfOpen(t *testing.T) {
 
 func TestClientAddr(t *testing.T) {
 	for addr, want := range map[string]string{
-		"127.0.0.1:1": "127.0.0.1/32", "[::ffff:10.0.0.1]:9": "10.0.0.1/32", "[2001:db8:1:2:3:4:5:6]:9": "2001:db8:1:2::/64", "[fe80::1%lo]:1": "fe80::/64",
+		"127.0.0.1:1": "127.0.0.1/32", "[::ffff:10.0.0.1]:9": "10.0.0.1/32",
+		"[2001:db8:1:2:3:4:5:6]:9": "2001:db8:1:2::/64", "[fe80::1%lo]:1": "fe80::/64",
 	} {
 		tcp, err := net.ResolveTCPAddr("tcp", addr)
 		must(t, err)
@@ -149,7 +150,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 
 func TestServe_ListenerErrors(t *testing.T) {
 	p := start(t, Options{}, echo)
-	ln, err := ListenTCP("127.0.0.1:0", Loopback)
+	ln, err := ListenLoopback("127.0.0.1:0")
 	must(t, err)
 	other, err := ListenUnix(t.TempDir(), 5432)
 	must(t, err)

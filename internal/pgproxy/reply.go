@@ -11,39 +11,16 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// ServerError is an error for a client, an ErrorResponse of the protocol. The default
-// of Severity is FATAL, that of Code 08006 (connection_failure).
-type ServerError struct {
-	Severity, Code, Message, Detail, Hint string
-}
+// ServerError is an error for a client, an ErrorResponse of the protocol. Code is a
+// SQLSTATE.
+type ServerError struct{ Code, Message, Hint string }
 
-func (e *ServerError) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.code()) }
-
-func (e *ServerError) code() string {
-	ok := len(e.Code) == 5
-	for _, c := range []byte(e.Code) {
-		ok = ok && (c >= '0' && c <= '9' || c >= 'A' && c <= 'Z')
-	}
-	if ok {
-		return e.Code
-	}
-	return "08006"
-}
-
-func (e *ServerError) severity() string {
-	if e.Severity == "ERROR" || e.Severity == "PANIC" {
-		return e.Severity
-	}
-	return "FATAL"
-}
+func (e *ServerError) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code) }
 
 // encode returns the ErrorResponse.
 func (e *ServerError) encode() []byte {
-	m := pgproto3.ErrorResponse{Severity: e.severity(), SeverityUnlocalized: e.severity(), Code: e.code(),
-		Message: sanitize.Line(e.Message), Detail: sanitize.Line(e.Detail), Hint: sanitize.Line(e.Hint)}
-	if m.Message == "" {
-		m.Message = "the connection failed"
-	}
+	m := pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: e.Code,
+		Message: sanitize.Line(e.Message), Hint: sanitize.Line(e.Hint)}
 	b, _ := m.Encode(nil) // fails only on a message of 1 GiB
 	return b
 }

@@ -55,12 +55,11 @@ func (s *session) handle(ctx context.Context) {
 	kind := LoginFailed
 	if !s.upstream {
 		kind = Rejected
-		s.p.n.rejected.Add(1)
 	}
 	if s.login {
 		s.p.n.failed.Add(1)
 	}
-	s.p.event(Event{Kind: kind, Peer: peerOf(s.sock), Err: e})
+	s.p.o.Event(Event{Kind: kind, Peer: peerOf(s.sock), Err: e})
 	s.sendError(e)
 }
 
@@ -190,7 +189,7 @@ func (s *session) serve(server *pglogin.Conn, start time.Time) error {
 	s.p.n.logins.Add(1)
 	s.p.n.open.Add(1)
 	defer s.p.n.open.Add(-1)
-	s.p.event(Event{Kind: LoggedIn, Took: time.Since(start)})
+	s.p.o.Event(Event{Kind: LoggedIn, Took: time.Since(start)})
 	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err := s.sendReady(server, key); err != nil {
 		server.Terminate()
