@@ -72,6 +72,9 @@ func runFakeTime(t *testing.T, life time.Duration, set func(*fakeWorkspace), f f
 	})
 }
 
+// Current returns the current token, whatever is left of its life.
+func (w *fakeWorkspace) Current() credential.Token { return w.currentState().token }
+
 func (w *fakeWorkspace) with(f func()) {
 	w.lock.Lock()
 	defer w.lock.Unlock()

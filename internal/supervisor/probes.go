@@ -6,7 +6,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -29,18 +28,12 @@ const (
 // and 503 with the reason otherwise. state is called for each request, from any
 // goroutine, and must not block. Errors: the listener's.
 func serveProbes(ctx context.Context, ln net.Listener, state func() State) error {
-	var started atomic.Bool // a restart of the command does not reset it
 	begin := time.Now()
 	mux := http.NewServeMux()
 	handle := func(path, good, bad string, why func(State) string) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-			s := state()
-			if s.Started {
-				started.Store(true)
-			}
-			s.Started = started.Load()
 			w.Header().Set("Cache-Control", "no-store")
-			if reason := why(s); reason != "" {
+			if reason := why(state()); reason != "" {
 				http.Error(w, bad+": "+reason, http.StatusServiceUnavailable)
 				return
 			}

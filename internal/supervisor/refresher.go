@@ -63,19 +63,7 @@ type Refresher struct {
 	rejected    bool    // the server has rejected the current token
 	stopped     bool    // Run has returned
 	lastRefusal instant // when a refresh ended that a rejection had asked for
-	stats       RefreshStats
-}
-
-// RefreshStats is what a Refresher has done so far.
-type RefreshStats struct {
-	Refreshes int       // tokens that Mint returned
-	Failed    int       // refreshes that failed, in minting or delivery
-	LastError string    // one safe line; empty if the last refresh succeeded
-	ExpiresAt time.Time // of the current token, in UTC
-	// Beat is the time of the last iteration of Run's loop, at least every 10 s; zero
-	// before the first. It keeps the monotonic clock, so that sleep of the machine is
-	// not mistaken for a hang.
-	Beat time.Time
+	stats       State   // see Stats
 }
 
 // flight is the refresh in progress or, if there is none, the next one.
@@ -99,7 +87,7 @@ func NewRefresher(c RefresherConfig) *Refresher {
 func newRefresher(c RefresherConfig, now func() time.Time, jitter func() float64, schedule retry.Schedule) *Refresher {
 	r := &Refresher{RefresherConfig: c, now: now, jitter: jitter, schedule: schedule, wakeup: make(chan struct{}, 1)}
 	r.current = newTokenState(c.First, r.instant(), jitter())
-	r.stats.ExpiresAt = r.current.token.ExpiresAt
+	r.stats.TokenExpiresAt = r.current.token.ExpiresAt
 	return r
 }
 
@@ -115,17 +103,14 @@ func (r *Refresher) Run(ctx context.Context) {
 	r.flight.finish(ErrStopped)
 }
 
-// Current returns the current token, whatever is left of its life.
-func (r *Refresher) Current() credential.Token { return r.state().token }
-
-func (r *Refresher) state() tokenState {
+func (r *Refresher) currentState() tokenState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.current
 }
 
-// Stats returns what was done so far.
-func (r *Refresher) Stats() RefreshStats {
+// Stats returns the part of the state that concerns the token and its refreshes.
+func (r *Refresher) Stats() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stats

@@ -156,7 +156,7 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-done // Run waits for the mint, and does not count its failure
-		if err := <-got; !errors.Is(err, ErrStopped) || minting || r.Stats().Failed != 0 {
+		if err := <-got; !errors.Is(err, ErrStopped) || minting || r.Stats().FailedRefreshes != 0 {
 			t.Errorf("waiting when Run ended: got %v, %+v", err, r.Stats())
 		}
 		if _, err := r.Token(t.Context()); !errors.Is(err, ErrStopped) {
@@ -179,7 +179,7 @@ func TestRun_Schedule(t *testing.T) {
 				}
 				w.assertEvents()
 				s := w.Stats()
-				if s.Refreshes != len(w.minted) || s.Failed != 0 || s.LastError != "" || !s.ExpiresAt.Equal(w.Current().ExpiresAt) || time.Since(s.Beat) > 10*time.Second {
+				if s.Refreshes != len(w.minted) || s.FailedRefreshes != 0 || s.LastError != "" || !s.TokenExpiresAt.Equal(w.Current().ExpiresAt) || time.Since(s.Beat) > 10*time.Second {
 					t.Errorf("got %+v", s)
 				}
 			})
@@ -270,7 +270,7 @@ func TestOutage(t *testing.T) {
 		if e := w.events[0]; !e.ExpiresAt.Equal(first.ExpiresAt) || !errors.Is(e.Err, errDown) || e.Rejected || !near(w.eventAt[0], 8*time.Second) {
 			t.Errorf("got %+v at %v", e, w.eventAt[0])
 		}
-		if s := w.Stats(); s.Failed == 0 || s.Refreshes != 0 || s.LastError != errDown.Error() || !w.Current().Value.Equal(first.Value) {
+		if s := w.Stats(); s.FailedRefreshes == 0 || s.Refreshes != 0 || s.LastError != errDown.Error() || !w.Current().Value.Equal(first.Value) {
 			t.Errorf("got %+v", s)
 		}
 		w.sleepUntil(36 * time.Second)

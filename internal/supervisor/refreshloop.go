@@ -87,7 +87,7 @@ func (l *refreshLoop) required(now instant) (bool, time.Duration) {
 
 // wait returns how long nothing will happen by itself.
 func (l *refreshLoop) wait(now instant) time.Duration {
-	s := l.state()
+	s := l.currentState()
 	wait := max(shortestWait, min(clockCheck, s.tenth()))
 	if l.cancel == nil {
 		if required, pause := l.required(now); required {
@@ -109,7 +109,7 @@ func (l *refreshLoop) start(ctx context.Context, now instant) {
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.begin = now
-	s, pending, timeout := l.state(), l.pending.token, firstAttempt
+	s, pending, timeout := l.currentState(), l.pending.token, firstAttempt
 	switch left := s.left(now); {
 	case l.err != nil:
 		timeout = attemptTimeout
@@ -197,7 +197,7 @@ func (l *refreshLoop) succeed(res result, now instant) {
 		l.lastRefusal = now
 	}
 	l.rejected = false
-	l.stats.LastError, l.stats.ExpiresAt = "", l.current.token.ExpiresAt
+	l.stats.LastError, l.stats.TokenExpiresAt = "", l.current.token.ExpiresAt
 	l.backoff.Reset()
 }
 
@@ -206,7 +206,7 @@ func (l *refreshLoop) fail(res result, now instant) {
 	if !res.token.Value.IsZero() {
 		l.pending = newTokenState(res.token, now, 0)
 	}
-	l.stats.Failed++
+	l.stats.FailedRefreshes++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
 	l.pause = min(l.backoff.Next(), l.current.tenth())
 }
@@ -214,7 +214,7 @@ func (l *refreshLoop) fail(res result, now instant) {
 // reportExpiry reports that the token has expired. After a sleep of the machine the
 // refresh gets its chance first.
 func (l *refreshLoop) reportExpiry(now instant) {
-	s := l.state()
+	s := l.currentState()
 	late := l.cancel != nil && now.mono.Sub(l.begin.mono) >= s.minInterval()
 	if l.reported == Expired || s.left(now) > 0 || l.err == nil && !late {
 		return

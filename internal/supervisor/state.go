@@ -15,9 +15,9 @@ type State struct {
 	ChildPID        int       `json:"child_pid"` // 0: there is none
 	StartedAt       time.Time `json:"started_at,omitzero"`
 	TokenExpiresAt  time.Time `json:"token_expires_at,omitzero"` // of the current token; zero: there is none
-	Refreshes       int       `json:"refreshes"`
-	FailedRefreshes int       `json:"failed_refreshes"`
-	LastError       string    `json:"last_error"` // one safe line; empty if the last refresh succeeded
+	Refreshes       int       `json:"refreshes"`                 // tokens that were minted
+	FailedRefreshes int       `json:"failed_refreshes"`          // in minting or delivery
+	LastError       string    `json:"last_error"`                // one safe line; empty if the last refresh succeeded
 	OpenConnections int       `json:"open_connections"`
 	WaitingLogins   int       `json:"waiting_logins"`
 	Logins          int       `json:"logins"`
@@ -30,7 +30,9 @@ type State struct {
 
 	// Started: the first login succeeded, and the command, if there is one, runs.
 	Started bool `json:"-"`
-	// Beat is the last heartbeat of the refresher; zero: none yet.
+	// Beat is the time of the last iteration of the refresher's loop, at least every 10 s;
+	// zero before the first. It keeps the monotonic clock, so that sleep of the machine is
+	// not mistaken for a hang.
 	Beat time.Time `json:"-"`
 }
 

@@ -25,10 +25,11 @@ func (f *statusFile) assertShown(t *testing.T, s State, ready bool, logins int, 
 	f.update(s)
 	data, err := os.ReadFile(f.path)
 	var got State
-	if err := errors.Join(err, json.Unmarshal(data, &got)); err != nil || bytes.Count(data, []byte("\n")) != 1 || !bytes.HasSuffix(data, []byte("}\n")) {
-		t.Fatalf("got %v: %s", err, data)
+	if err := errors.Join(err, json.Unmarshal(data, &got)); err != nil || bytes.IndexByte(data, '\n') != len(data)-1 {
+		t.Fatalf("got %v: %q; want one line", err, data)
 	}
-	if at := time.Since(got.UpdatedAt).Truncate(time.Second); got.PID != 7 || got.Goroutines == 0 || got.Ready != ready || got.Logins != logins || at != age {
+	at := time.Since(got.UpdatedAt).Truncate(time.Second)
+	if got.PID != 7 || got.Goroutines == 0 || got.Ready != ready || got.Logins != logins || at != age {
 		t.Errorf("got %+v written %v ago, want ready %v, %d logins, %v ago", got, at, ready, logins, age)
 	}
 }
@@ -85,8 +86,9 @@ func TestStatusFile_Replaced(t *testing.T) {
 	for name, after := range map[string]time.Duration{"later": time.Second, "at the same time": 0} {
 		f, warned := newStatusFile(t)
 		f.update(running())
-		modified := f.own.ModTime().Add(after)
-		if err := errors.Join(os.Rename(f.path, f.path+".kept"), os.WriteFile(f.path, []byte("theirs"), 0o600), os.Chtimes(f.path, time.Time{}, modified)); err != nil {
+		err := errors.Join(os.Rename(f.path, f.path+".kept"), os.WriteFile(f.path, []byte("theirs"), 0o600),
+			os.Chtimes(f.path, time.Time{}, f.own.ModTime().Add(after)))
+		if err != nil {
 			t.Fatal(err)
 		}
 		f.remove()

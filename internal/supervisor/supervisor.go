@@ -16,7 +16,7 @@ import (
 type Config struct {
 	Version, Mode string // for State
 	// Extend completes State with what the Supervisor has no access to, such as the
-	// command's PID. It may be nil.
+	// command's PID.
 	Extend func(*State)
 	// Probes is where health probes are answered; nil: nowhere. Start takes it over.
 	Probes net.Listener
@@ -80,11 +80,9 @@ func (s *Supervisor) Stop() {
 
 // State returns the current state.
 func (s *Supervisor) State() State {
-	r := s.refresher.Stats()
-	state := State{Version: s.Version, Mode: s.Mode, PID: os.Getpid(), StartedAt: s.startedAt, TokenExpiresAt: r.ExpiresAt,
-		Refreshes: r.Refreshes, FailedRefreshes: r.Failed, LastError: r.LastError, Started: s.started.Load(), Beat: r.Beat}
-	if s.Extend != nil {
-		s.Extend(&state)
-	}
+	state := s.refresher.Stats()
+	state.Version, state.Mode, state.PID = s.Version, s.Mode, os.Getpid()
+	state.StartedAt, state.Started = s.startedAt, s.started.Load()
+	s.Extend(&state)
 	return state
 }
