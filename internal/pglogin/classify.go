@@ -157,7 +157,8 @@ func fromError(err error, conn *startupConn) Error {
 		// only what the operating system forbids is final.
 		return Error{Kind: Unreachable, Retry: !errors.Is(network, fs.ErrPermission), Message: network.Error(), cause: network}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Error{Kind: Unreachable, Retry: true, Message: "the server closed the connection before the login was done", cause: io.ErrUnexpectedEOF}
+		const text = "the server closed the connection before the login was done"
+		return Error{Kind: Unreachable, Retry: true, Message: text, cause: io.ErrUnexpectedEOF}
 	}
 	return fromText(err, conn)
 }

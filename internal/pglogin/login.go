@@ -126,16 +126,11 @@ func readPending(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
 	}
 }
 
-// appendNotice appends n as the server had sent it.
+// appendNotice appends n, without the fields that only a query or a constraint sets.
 func appendNotice(to []byte, n *pgconn.Notice) []byte {
-	out, err := (&pgproto3.NoticeResponse{Severity: n.Severity, SeverityUnlocalized: n.SeverityUnlocalized, Code: n.Code, Message: n.Message,
-		Detail: n.Detail, Hint: n.Hint, Position: n.Position, InternalPosition: n.InternalPosition, InternalQuery: n.InternalQuery, Where: n.Where,
-		SchemaName: n.SchemaName, TableName: n.TableName, ColumnName: n.ColumnName, DataTypeName: n.DataTypeName, ConstraintName: n.ConstraintName,
-		File: n.File, Line: n.Line, Routine: n.Routine}).Encode(to)
-	if err != nil {
-		return to
-	}
-	return out
+	to, _ = (&pgproto3.NoticeResponse{Severity: n.Severity, SeverityUnlocalized: n.SeverityUnlocalized, Code: n.Code,
+		Message: n.Message, Detail: n.Detail, Hint: n.Hint}).Encode(to) // fails only on a message of 1 GiB
+	return to
 }
 
 // startupConn records the first byte that it reads, which answers our SSLRequest, and
