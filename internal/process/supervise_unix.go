@@ -12,7 +12,6 @@ import (
 type child struct {
 	terminal   bool // there is a controlling terminal
 	foreground bool // the child's group gets the terminal whenever our group has it
-	stopped    bool // by a signal such as SIGTSTP
 }
 
 func (s *Supervised) start(environ []string) error {
@@ -24,7 +23,6 @@ func (s *Supervised) start(environ []string) error {
 	if err != nil {
 		return err
 	}
-	s.stopped = false
 	if s.foreground {
 		s.giveTerminal()
 	}
@@ -39,7 +37,7 @@ func (s *Supervised) reapChild() (ended bool) {
 			target = -1
 		}
 		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(target, &ws, syscall.WNOHANG|syscall.WUNTRACED|syscall.WCONTINUED, nil)
+		pid, err := syscall.Wait4(target, &ws, syscall.WNOHANG|syscall.WUNTRACED, nil)
 		switch {
 		case err == syscall.EINTR:
 		case err != nil:
@@ -48,10 +46,7 @@ func (s *Supervised) reapChild() (ended bool) {
 			return false
 		case pid != s.pid: // an orphan
 		case ws.Stopped():
-			s.stopped = true
 			s.childStopped(ws.StopSignal())
-		case ws.Continued():
-			s.stopped = false
 		default:
 			s.takeTerminal()
 			status := Status{ExitCode: ws.ExitStatus()}
@@ -65,12 +60,11 @@ func (s *Supervised) reapChild() (ended bool) {
 	}
 }
 
-// terminate asks the child to end.
+// terminate asks the child to end. One that is stopped must be continued to do so;
+// systemd, too, sends SIGCONT in any case.
 func (s *Supervised) terminate() {
 	_ = s.send(syscall.SIGTERM)
-	if s.stopped {
-		_ = s.send(syscall.SIGCONT)
-	}
+	_ = s.send(syscall.SIGCONT)
 }
 
 // drainSignals checks whether a signal that ended the child also cancels the

@@ -285,8 +285,6 @@ func TestTerminal_Dialogue(t *testing.T) {
 		clone  uintptr
 		steps  []string
 	}{
-		"command": {steps: []string{`"$BIN" /bin/cat` + "\n", "", "one\n", "one\r\none\r\n", "\x1a", "Stopped", "", prompt, "fg\n", "/bin/cat",
-			"two\n", "two\r\ntwo\r\n", "\x04", prompt, status, "status=0\r\n"}},
 		// It is a stopped job, and continues in the foreground.
 		"read in the background": {steps: []string{`set -b; "$BIN" /bin/cat &` + "\n", "Stopped", "", "/bin/cat", "fg\n", "/bin/cat",
 			"line\n", "line\r\nline\r\n", "\x04", prompt, status, "status=0\r\n"}},

@@ -179,7 +179,8 @@ func TestRun_Schedule(t *testing.T) {
 				}
 				w.assertEvents()
 				s := w.Stats()
-				if s.Refreshes != len(w.minted) || s.FailedRefreshes != 0 || s.LastError != "" || !s.TokenExpiresAt.Equal(w.Current().ExpiresAt) || time.Since(s.Beat) > 10*time.Second {
+				if s.Refreshes != len(w.minted) || s.FailedRefreshes != 0 || s.LastError != "" ||
+					!s.TokenExpiresAt.Equal(w.Current().ExpiresAt) || time.Since(s.Beat) > 10*time.Second {
 					t.Errorf("got %+v", s)
 				}
 			})
@@ -267,7 +268,8 @@ func TestOutage(t *testing.T) {
 		w.setFailing(true)
 		w.sleepUntil(11 * time.Second)
 		w.assertEvents(Failing)
-		if e := w.events[0]; !e.ExpiresAt.Equal(first.ExpiresAt) || !errors.Is(e.Err, errDown) || e.Rejected || !near(w.eventAt[0], 8*time.Second) {
+		e := w.events[0]
+		if !e.ExpiresAt.Equal(first.ExpiresAt) || !errors.Is(e.Err, errDown) || e.Rejected || !near(w.eventAt[0], 8*time.Second) {
 			t.Errorf("got %+v at %v", e, w.eventAt[0])
 		}
 		if s := w.Stats(); s.FailedRefreshes == 0 || s.Refreshes != 0 || s.LastError != errDown.Error() || !w.Current().Value.Equal(first.Value) {
@@ -278,44 +280,30 @@ func TestOutage(t *testing.T) {
 		if !near(w.eventAt[1], 12*time.Second) || !errors.Is(w.events[1].Err, errDown) {
 			t.Errorf("got %+v at %v", w.events[1], w.eventAt[1])
 		}
-		for i := 1; i < len(w.asked); i++ { // a tenth of the life is the longest wait
-			if w.asked[i]-w.asked[i-1] > 1205*time.Millisecond {
-				t.Errorf("got a wait of %v", w.asked[i]-w.asked[i-1])
-			}
-		}
+		w.assertWaits()
 		w.setFailing(false)
 		w.sleepUntil(36*time.Second + 1205*time.Millisecond)
 		w.assertEvents(Failing, Expired, Recovered)
 		if e, s := w.events[2], w.Stats(); e.Err != nil || !e.ExpiresAt.Equal(w.Current().ExpiresAt) || s.LastError != "" || s.Refreshes != 1 {
 			t.Errorf("got %+v, %+v", e, s)
 		}
-		w.setFailing(true) // another outage is reported again
+		w.with(func() { w.down, w.asked = true, nil })
 		w.sleepUntil(80 * time.Second)
-		w.assertEvents(Failing, Expired, Recovered, Failing, Expired)
+		w.assertEvents(Failing, Expired, Recovered, Failing, Expired) // another outage is reported again
+		w.assertWaits()
 	})
 }
 
-// Waits grow to 30 s, and start again at the minimum after a success.
-func TestOutage_Backoff(t *testing.T) {
-	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down = true }, func(w *fakeWorkspace) {
-		w.sleepUntil(45 * time.Minute)
-		wait := 200 * time.Millisecond
-		for i := range 10 {
-			if got := w.asked[i+1] - w.asked[i]; !near(got, wait) {
-				t.Errorf("wait %d: got %v, want %v", i, got, wait)
-			}
-			wait = min(2*wait, 30*time.Second)
+// assertWaits checks that the waits between attempts grow to a tenth of the life of 12 s.
+func (w *fakeWorkspace) assertWaits() {
+	w.t.Helper()
+	want := 200 * time.Millisecond
+	for i := 1; i < len(w.asked); i++ {
+		if got := w.asked[i] - w.asked[i-1]; !near(got, want) {
+			w.t.Errorf("wait %d: got %v, want %v", i, got, want)
 		}
-		w.setFailing(false)
-		w.sleepUntil(46 * time.Minute)
-		w.assertMinted(1)
-		w.setFailing(true)
-		w.with(func() { w.asked = nil })
-		w.sleepUntil(100 * time.Minute)
-		if got := w.asked[1] - w.asked[0]; !near(got, 200*time.Millisecond) {
-			t.Errorf("got first wait %v, want 200ms", got)
-		}
-	})
+		want = min(2*want, 1200*time.Millisecond)
+	}
 }
 
 // A mint that hangs fails before the token expires, so that the reason is known then.
@@ -352,8 +340,11 @@ func TestOutage_DeliveryFails(t *testing.T) {
 	}, func(w *fakeWorkspace) {
 		w.sleepUntil(9 * time.Second)
 		w.assertEvents(Failing)
-		if s := w.Stats(); !errors.Is(w.events[0].Err, full) || s.LastError != "delivering the new token: no space left" || w.Current().Value.Reveal() != tokenValue(0) {
-			t.Errorf("got %v, %+v; want the old token as the current one", w.events[0].Err, s)
+		if s := w.Stats(); !errors.Is(w.events[0].Err, full) || s.LastError != "delivering the new token: no space left" {
+			t.Errorf("got %v, %+v", w.events[0].Err, s)
+		}
+		if w.Current().Value.Reveal() != tokenValue(0) {
+			t.Error("the new token is the current one, want the old one")
 		}
 		w.with(func() { fails = false })
 		w.sleepUntil(11 * time.Second)
