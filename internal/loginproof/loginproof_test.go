@@ -12,10 +12,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
-var key = credential.Key{Identity: "oauth-m2m", Host: "h.example", Principal: "c", Target: "projects/p/branches/b/endpoints/e", Credential: "database"}
+var key = credential.Key{Identity: "oauth-m2m", Host: "h.example", Principal: "c", Target: "projects/p", Credential: "database"}
 
 func testLogin() Login {
-	return Login{Host: "h", HostAddr: "10.0.0.1", Database: "d", User: "u", SSLMode: "verify-full", SSLRootCert: "/r.pem", Port: 5432, Token: credential.NewSecret("eyJ-token")}
+	return Login{Host: "h", HostAddr: "10.0.0.1", Port: 5432, Database: "d", User: "u", SSLMode: "verify-full", SSLRootCert: "/r.pem",
+		Token: credential.NewSecret("eyJ-token")}
 }
 
 func TestProofs(t *testing.T) {

@@ -1,14 +1,11 @@
-// Package pglogin logs in to Postgres over TLS, with exactly the values that the
-// child will get, and repeats that until the compute is awake. It schedules the
-// attempts and classifies what a server answers. It never runs a query, never
-// sends a password before TLS is established as the target requires, never falls
-// back to plain text, and never puts a password in an error.
+// Package pglogin logs in to Postgres over TLS, with exactly the values that the child
+// will get, and repeats that until the compute is awake. It never runs a query, never
+// sends a password before TLS is established as the target requires, never falls back
+// to plain text, and never puts a password in an error.
 //
-// Connections are pgx's pgconn. Its ParseConfig reads PG* variables from the
-// process. Target sets every value that they could set, so they have no effect;
-// but PGSERVICE names a file that is read first, and a login fails if that file or
-// service is missing. The program must clear PG* from its own environment before
-// it calls this package.
+// Connections are pgx's pgconn, whose ParseConfig reads PG* variables. The settings of
+// this package override them all, but a login fails if the file or the service that
+// PGSERVICE names is missing: a program clears PG* from its own environment first.
 package pglogin
 
 import (
@@ -31,13 +28,10 @@ import (
 const hedgeDelay = time.Second
 
 // Connector logs in to a server that may be asleep. It retries with the schedule
-// retry.Wake until a login succeeds, a failure is final, or the context ends,
-// which must have a deadline.
-//
-// The first attempt starts at once. An attempt without an answer is kept; a second
-// one is tried concurrently and replaced each second, in case the compute dropped the
-// first connection while it woke. At most two attempts are open, and none when a
-// method returns.
+// retry.Wake until a login succeeds, a failure is final, or the context ends, which
+// must have a deadline. An attempt without an answer is kept; a second one is tried
+// concurrently and replaced each second, in case the compute dropped the first
+// connection while it woke. At most two are open, and none when a method returns.
 //
 // Every error is an *Error: WakeTimeout at the deadline, Canceled if the context
 // was canceled (errors.Is finds context.Canceled), else what went wrong.

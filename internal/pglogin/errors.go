@@ -38,7 +38,7 @@ const (
 	Starting           Kind = "starting"                      // retried; starting up or shutting down
 	TooManyConnections Kind = "too many connections"          // retried
 	Unavailable        Kind = "temporarily unavailable"       // retried; "temporarily unavailable. Check your quotas"
-	ExternalAuth       Kind = "external authorization failed" // retried for 10 s; "External authorization failed": a new project, or the IP access list
+	ExternalAuth       Kind = "external authorization failed" // retried for 10 s; a new project, or the IP access list
 )
 
 // Error is every failure of this package. It holds neither the password nor
@@ -48,7 +48,7 @@ type Error struct {
 	Retry    bool          // another attempt may succeed
 	Code     string        // SQLSTATE, if the server sent one
 	Message  string        // the server's or the system's text, as sanitize.Line returns it
-	Last     *Error        // with WakeTimeout: the last failure that said something, else the last timeout; nil if there was neither
+	Last     *Error        // with WakeTimeout: the last failure that said something, else the last timeout, or nil
 	Target   Target        // of a Connector's method
 	Attempts int           // started so far
 	Elapsed  time.Duration // since the method was called
@@ -106,11 +106,12 @@ var hints = map[Kind]string{
 	NameNotResolved:  "check PGHOST or --pghost, or leave it out to use the host that the workspace returns",
 	NotAllowed:       "add this machine's address to the IP access list",
 	ExternalAuth:     "add this machine's address to the IP access list",
-	Certificate:      "check the host; if a private authority signed its certificate, pass the root certificate of that authority with --sslrootcert",
-	BadRootCert:      "pass a PEM file of root certificates with --sslrootcert",
-	TLSRefused:       "check host and port: a Lakebase endpoint does not answer like this",
-	Protocol:         "check host and port: a Lakebase endpoint does not answer like this",
-	SNIMissing:       "check host and port: a Lakebase endpoint does not answer like this",
+	Certificate: "check the host; if a private authority signed its certificate, " +
+		"pass the root certificate of that authority with --sslrootcert",
+	BadRootCert: "pass a PEM file of root certificates with --sslrootcert",
+	TLSRefused:  "check host and port: a Lakebase endpoint does not answer like this",
+	Protocol:    "check host and port: a Lakebase endpoint does not answer like this",
+	SNIMissing:  "check host and port: a Lakebase endpoint does not answer like this",
 }
 
 // Hint returns what to do about the error.

@@ -102,10 +102,9 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config) (*Conn, *Error) 
 		TxStatus: h.TxStatus, Pending: pending}, nil
 }
 
-// readPending appends what the server has sent since the login. During a slow
-// write, pgconn reads in the background; such a read would outlive the login and
-// take the first answer from the connection's next user. A deadline in the past
-// ends it, and Receive waits for that end.
+// readPending appends what the server has sent since the login. During a slow write,
+// pgconn reads in the background, and would take the first answer from the connection's
+// next user. A deadline in the past ends that read, and Receive waits for its end.
 func readPending(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
 	for {
 		_ = h.Conn.SetReadDeadline(time.Unix(1, 0))

@@ -56,8 +56,8 @@ func TestLogin_OtherServers(t *testing.T) {
 		}
 		all := f.ended()
 		for _, s := range all {
-			encrypted := c.kind == Protocol
-			if len(all) > 1 || s.password != "" || strings.Contains(string(s.bytes), password) || !encrypted && (s.startup != nil || len(s.bytes) != 0) {
+			leaked := s.password != "" || strings.Contains(string(s.bytes), password)
+			if len(all) > 1 || leaked || c.kind != Protocol && (s.startup != nil || len(s.bytes) != 0) {
 				t.Errorf("%s: got %d connections; the client sent %q, %v", c.name, len(all), s.bytes, s.startup)
 			}
 		}
@@ -82,7 +82,8 @@ func TestConnect_HandsOver(t *testing.T) {
 	c, err := connector().Connect(within(t, testTimeout), target, secret, params)
 	must(t, err)
 	defer c.Close()
-	if c.PID != 7 || !slices.Equal(c.SecretKey, []byte{1, 2, 3, 4}) || c.Parameters["server_version"] != "17.5" || c.TxStatus != 'I' || c.Waited {
+	key := []byte{1, 2, 3, 4}
+	if c.PID != 7 || !slices.Equal(c.SecretKey, key) || c.Parameters["server_version"] != "17.5" || c.TxStatus != 'I' || c.Waited {
 		t.Errorf("got %+v", c)
 	}
 	want, err := notice.Encode(nil)

@@ -76,16 +76,19 @@ func TestLoop(t *testing.T) {
 			began: []time.Duration{0, sec, 2 * sec}, took: 45 * sec},
 		{name: "success of the first, while those beside it fail", steps: []step{after(1750*ms, nil), fails},
 			began: []time.Duration{0, 1000 * ms, 1100 * ms, 1300 * ms, 1700 * ms}, took: 1750 * ms, waited: true},
-		{name: "success of the second, which is kept once the first has failed", steps: []step{after(1500*ms, starting), after(20*sec, nil), silent},
+		{name: "success of the second, which is kept once the first has failed",
+			steps: []step{after(1500*ms, starting), after(20*sec, nil), silent},
 			began: []time.Duration{0, sec, 1600 * ms, 2600 * ms, 3600 * ms}, took: 21 * sec, waited: true},
 		{name: "success of the second, which is being canceled", steps: []step{func(ctx context.Context) *Error { <-ctx.Done(); return nil }},
 			began: []time.Duration{0, sec}, took: 2 * sec},
-		{name: "a final error ends all attempts", steps: []step{silent, after(0, &Error{Kind: EndpointDisabled})}, took: sec, kind: EndpointDisabled},
+		{name: "a final error ends all attempts", steps: []step{silent, after(0, &Error{Kind: EndpointDisabled})},
+			took: sec, kind: EndpointDisabled},
 		{name: "a timeout does not hide an earlier failure", steps: []step{fails, silent}, took: time.Minute, kind: WakeTimeout, last: starting},
 		{name: "attempts that ignore their context", steps: []step{func(context.Context) *Error { time.Sleep(7 * sec); return starting }},
 			took: 67 * sec, kind: WakeTimeout, last: starting},
 		{name: "an unknown error for 5 s", steps: []step{repeats}, took: 5100 * ms, kind: Other},
-		{name: "an unknown error for 5 s since another one", steps: append(slices.Repeat([]step{repeats}, 10), fails, repeats), took: 9100 * ms, kind: Other},
+		{name: "an unknown error for 5 s since another one", steps: append(slices.Repeat([]step{repeats}, 10), fails, repeats),
+			took: 9100 * ms, kind: Other},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var mu sync.Mutex

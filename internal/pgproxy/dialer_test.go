@@ -39,7 +39,7 @@ func TestDialer_ServerErrors(t *testing.T) {
 		err                 error
 		code, message, hint string
 	}{
-		{&pglogin.Error{Kind: pglogin.DatabaseMissing, Code: "3D000", Message: `database "x" does not exist`}, "3D000", `database "x" does not exist`, ""},
+		{&pglogin.Error{Kind: pglogin.DatabaseMissing, Code: "3D000", Message: "does not exist"}, "3D000", "does not exist", ""},
 		{&pglogin.Error{Kind: pglogin.WakeTimeout}, "57P03", "our message", "our hint"},
 		{&pglogin.Error{Kind: pglogin.Certificate, Message: "x509"}, "08001", "our message", "our hint"},
 		{errors.New("the workspace is down"), "08001", "our message", "our hint"},
@@ -66,9 +66,9 @@ type fakeConnector struct {
 	params    map[string]string
 }
 
-func (f *fakeConnector) Connect(_ context.Context, t pglogin.Target, password credential.Secret, params map[string]string) (*pglogin.Conn, error) {
-	f.passwords, f.target, f.params = append(f.passwords, password.Reveal()), t, params
-	if password.Reveal() != f.right {
+func (f *fakeConnector) Connect(_ context.Context, t pglogin.Target, s credential.Secret, p map[string]string) (*pglogin.Conn, error) {
+	f.passwords, f.target, f.params = append(f.passwords, s.Reveal()), t, p
+	if s.Reveal() != f.right {
 		return nil, &pglogin.Error{Kind: pglogin.Refused, Code: "28P01", Message: "password authentication failed"}
 	}
 	return &pglogin.Conn{}, nil
@@ -92,7 +92,8 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 		d.connector = fake
 		params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
 		_, err := d.Login(t.Context(), params)
-		if (err == nil) != c.ok || !slices.Equal(fake.passwords, c.sent) || err != nil && !strings.Contains(err.Error(), "password authentication failed") {
+		told := err == nil || strings.Contains(err.Error(), "password authentication failed")
+		if (err == nil) != c.ok || !slices.Equal(fake.passwords, c.sent) || !told {
 			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, fake.passwords, c.sent)
 		}
 		rest := map[string]string{"application_name": "x"}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,8 @@ func TestLogin(t *testing.T) {
 	p := start(t, Options{}, echo, func(f *fakeUpstream) { f.pending = []byte("pending") })
 	for _, addr := range []string{p.unix, p.tcp} {
 		c := dial(t, addr)
-		c.send(slices.Concat(startup("user", user, "application_name", "psql", "options", "-c x=y"), passwordMessage(password), []byte("select 1")))
+		c.send(startup("user", user, "application_name", "psql", "options", "-c x=y"))
+		c.send(append(passwordMessage(password), "select 1"...))
 		c.expectPasswordRequest()
 		if got, want := string(c.expectReady().bytes(15)), "pendingselect 1"; got != want {
 			t.Errorf("got %q behind the login, want %q", got, want)
@@ -114,11 +114,8 @@ func TestLogin_Fails(t *testing.T) {
 	if ev := p.events(LoginFailed); len(ev) != 1 || !errors.Is(ev[0].Err, failure) || p.Stats().FailedLogins != 1 {
 		t.Errorf("got events %+v, want one LoginFailed", ev)
 	}
-}
-
-func TestLogin_Timeout(t *testing.T) {
-	p := start(t, Options{LoginTimeout: 100 * time.Millisecond}, echo, suspended(nil))
+	p = start(t, Options{LoginTimeout: 100 * time.Millisecond}, echo, suspended(nil))
 	if e := dial(t, p.unix).begin().failure(); e.Code != "57P03" || e.Message != "our message" {
-		t.Errorf("got %+v, want 57P03", e)
+		t.Errorf("after LoginTimeout: got %+v, want 57P03", e)
 	}
 }

@@ -17,16 +17,14 @@ const (
 	shortestWait   = 100 * time.Millisecond
 	attemptTimeout = 2 * time.Minute // of one call of Mint, and of one of OnToken
 
-	// firstAttempt is the timeout of Mint unless the last refresh failed, or most of
-	// what the token has left, if that is less: the warning should come while there is time to
-	// act, and say why. A slow workspace is one that works.
+	// firstAttempt is the timeout of Mint unless the last refresh failed, or most of what
+	// the token has left, if that is less: the warning should come while there is time.
 	firstAttempt = 15 * time.Second
 )
 
-// instant is one instant on two clocks. A token expires by the wall clock, also
-// while the machine sleeps; Go's timers run on the monotonic clock, which on Linux
-// stops during sleep. So both are compared at short intervals, and the greater age
-// counts.
+// instant is one instant on two clocks. A token expires by the wall clock; Go's timers
+// run on the monotonic clock, which on Linux stops while the machine sleeps. Both are
+// read at short intervals, and the greater age counts.
 type instant struct{ wall, mono time.Time }
 
 // since returns the time from then to i on the clock that advanced more.
@@ -66,8 +64,7 @@ func (s tokenState) age(now instant) time.Duration {
 func (s tokenState) left(now instant) time.Duration { return s.life - s.age(now) }
 
 // needsRefresh reports whether the token is to be replaced: because of its age, or
-// because the clock was set back to before its start, so that its times are
-// meaningless.
+// because its times are meaningless, as the clock was set back to before its start.
 func (s tokenState) needsRefresh(now instant) bool {
 	return s.age(now) >= s.refreshAge || s.token.MintedAt.After(now.wall)
 }
