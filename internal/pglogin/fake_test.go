@@ -207,8 +207,9 @@ func (s *session) ask() bool {
 
 // accept finishes the login, and sends more behind it.
 func (s *session) accept(more ...pgproto3.BackendMessage) bool {
-	return s.send(append([]pgproto3.BackendMessage{&pgproto3.AuthenticationOk{},
-		&pgproto3.ParameterStatus{Name: "server_version", Value: "17.5"}, &pgproto3.BackendKeyData{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'}}, more...)...)
+	login := []pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "server_version", Value: "17.5"},
+		&pgproto3.BackendKeyData{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'}}
+	return s.send(append(login, more...)...)
 }
 
 // acceptLogin finishes the login and waits for Terminate.

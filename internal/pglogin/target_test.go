@@ -27,9 +27,10 @@ func hostileEnvironment(t *testing.T, addr string) {
 	for k, v := range map[string]string{
 		"HOME": home, "PGHOST": host, "PGHOSTADDR": host, "PGPORT": port, "PGDATABASE": "other", "PGUSER": "other", "PGPASSWORD": "other",
 		"PGPASSFILE": filepath.Join(home, ".pgpass"), "PGAPPNAME": "other", "PGCONNECT_TIMEOUT": "x", "PGSSLMODE": "disable",
-		"PGSSLKEY": "/nowhere", "PGSSLCERT": "/nowhere", "PGSSLCERTMODE": "require", "PGSSLSNI": "0", "PGSSLROOTCERT": "/nowhere", "PGSSLPASSWORD": "x",
-		"PGSSLNEGOTIATION": "direct", "PGTARGETSESSIONATTRS": "read-write", "PGTZ": "Mars", "PGOPTIONS": "-c x=y", "PGMINPROTOCOLVERSION": "3.2", "PGMAXPROTOCOLVERSION": "9",
-		"PGCHANNELBINDING": "require", "PGREQUIREAUTH": "scram-sha-256", "PGSERVICEFILE": filepath.Join(home, "services"), "PGKRBSRVNAME": "x",
+		"PGSSLKEY": "/nowhere", "PGSSLCERT": "/nowhere", "PGSSLCERTMODE": "require", "PGSSLSNI": "0", "PGSSLROOTCERT": "/nowhere",
+		"PGSSLPASSWORD": "x", "PGSSLNEGOTIATION": "direct", "PGTARGETSESSIONATTRS": "read-write", "PGTZ": "Mars", "PGOPTIONS": "-c x=y",
+		"PGMINPROTOCOLVERSION": "3.2", "PGMAXPROTOCOLVERSION": "9", "PGCHANNELBINDING": "require", "PGREQUIREAUTH": "scram-sha-256",
+		"PGSERVICEFILE": filepath.Join(home, "services"), "PGKRBSRVNAME": "x",
 	} {
 		t.Setenv(k, v)
 	}
@@ -61,7 +62,7 @@ func TestLogin_EnvironmentHasNoEffect(t *testing.T) {
 		s := all[0]
 		want := map[string]string{"user": "a user", "database": "databricks_postgres", "application_name": "lakebase-exec"}
 		if len(all) != 1 || s.password != password || !s.terminated || s.sni != target.Host || !maps.Equal(s.startup, want) {
-			t.Errorf("service %q: got %d connections, SNI %q, start-up parameters %v, terminated %v", service, len(all), s.sni, s.startup, s.terminated)
+			t.Errorf("service %q: got %d connections, SNI %q, parameters %v, terminated %v", service, len(all), s.sni, s.startup, s.terminated)
 		}
 	}
 	if n := len(other.ended()); n != 0 {

@@ -139,12 +139,12 @@ func TestStartup_ProtocolNegotiation(t *testing.T) {
 
 func TestAuth_Rejects(t *testing.T) {
 	p := start(t, Options{}, echo)
-	long := strings.Repeat("p", maxStartupPacket)
+	guess, long := string(passwordMessage("guess")), strings.Repeat("p", maxStartupPacket)
 	cases := []struct{ name, user, code, text, hint, answer string }{
-		{"wrong password", user, "28P01", `password authentication failed for user "robot"`, "PGPASSWORD", string(passwordMessage("guess"))},
+		{"wrong password", user, "28P01", `password authentication failed for user "robot"`, "PGPASSWORD", guess},
 		{"empty password", user, "28P01", "empty password returned by client", "", string(passwordMessage(""))},
 		{"wrong user", "other", "28000", `role "other" is not served by this proxy`, `"robot"`, string(passwordMessage(password))},
-		{"wrong user and password", "other", "28P01", `password authentication failed for user "other"`, "PGPASSWORD", string(passwordMessage("guess"))},
+		{"wrong user and password", "other", "28P01", `password authentication failed for user "other"`, "PGPASSWORD", guess},
 		{"a query", user, "08P01", "expected password response, got message type 81", "", "Q\x00\x00\x00\x0dselect 1\x00"},
 		{"too long", user, "08P01", "invalid password packet size", "", string(passwordMessage(long))},
 		{"length 0", user, "08P01", "invalid password packet size", "", "p\x00\x00\x00\x00"},
@@ -159,10 +159,11 @@ func TestAuth_Rejects(t *testing.T) {
 			t.Errorf("%s: the error names the user to a client without the password: %+v", c.name, e)
 		}
 	}
-	if s := p.Stats(); p.up.logins.Load() != 0 || s.FailedLogins != int64(len(cases)) || len(p.events(Rejected)) != len(cases) {
-		t.Errorf("got %+v, want %d rejections and failed logins", s, len(cases))
+	rejected := p.events(Rejected)
+	if s := p.Stats(); p.up.logins.Load() != 0 || s.FailedLogins != int64(len(cases)) || len(rejected) != len(cases) {
+		t.Errorf("got %+v and %d rejections, want %d rejections and failed logins", s, len(rejected), len(cases))
 	}
-	for _, e := range p.events(Rejected) {
+	for _, e := range rejected {
 		if want := fmt.Sprintf("process %d of user %d", os.Getpid(), os.Getuid()); runtime.GOOS == "linux" && e.Peer != want {
 			t.Errorf("got peer %q, want %q", e.Peer, want)
 		}

@@ -155,7 +155,8 @@ func TestDisableCoreDumps(t *testing.T) {
 		out, _ := cmd.CombinedOutput()
 		return string(out)
 	}
-	const open = `exec "$0" /bin/sh -c 'for pid in self $PPID; do for f in environ maps mem fd/0; do (: </proc/$pid/$f) 2>/dev/null && echo $f; done; done'`
+	const open = `exec "$0" /bin/sh -c 'for pid in self $PPID; do for f in environ maps mem fd/0; do
+		(: </proc/$pid/$f) 2>/dev/null && echo $f; done; done'`
 	const own = "environ\nmaps\nmem\nfd/0\n"
 	for noDump, want := range map[string]string{"1": own, "": own + own} {
 		if out := asNobody(noDump, open); out != want {

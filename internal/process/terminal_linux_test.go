@@ -289,17 +289,18 @@ func TestTerminal_Dialogue(t *testing.T) {
 		"read in the background": {steps: []string{`set -b; "$BIN" /bin/cat &` + "\n", "Stopped", "", "/bin/cat", "fg\n", "/bin/cat",
 			"line\n", "line\r\nline\r\n", "\x04", prompt, status, "status=0\r\n"}},
 		// The command gets the terminal when it reads from it. Ctrl-Z stops the script, too.
-		"script": {steps: []string{`sh -c '"$BIN" /bin/cat; echo af""ter=$?'` + "\n", "", "one\n", "one\r\none\r\n", "\x1a", "Stopped", "", prompt,
-			"fg\n", "/bin/cat", "two\n", "two\r\ntwo\r\n", "\x04", "after=0\r\n", "", prompt}},
+		"script": {steps: []string{`sh -c '"$BIN" /bin/cat; echo af""ter=$?'` + "\n", "", "one\n", "one\r\none\r\n", "\x1a", "Stopped",
+			"", prompt, "fg\n", "/bin/cat", "two\n", "two\r\ntwo\r\n", "\x04", "after=0\r\n", "", prompt}},
 		// Ctrl-C ends the script, too, although its command does not read.
 		"script interrupted": {steps: []string{`sh -c '"$BIN" /bin/sh -c "echo u\p; exec sleep 600"; echo st""atus=wrong'` + "\n", "up\r\n",
 			"\x03", prompt, status, "status=130\r\n"}},
 		// Another process of the pipeline reads from the terminal.
-		"pager": {steps: []string{`"$BIN" /bin/sh -c 'echo page; exec sleep 600' | sh -c 'read a; echo $a; read b </dev/tty; echo got=$b; kill 0'` + "\n",
+		"pager": {steps: []string{
+			`"$BIN" /bin/sh -c 'echo page; exec sleep 600' | sh -c 'read a; echo $a; read b </dev/tty; echo got=$b; kill 0'` + "\n",
 			"\r\npage\r\n", "key\n", "got=key\r\n", "", prompt}},
 		// The command is a shell with job control. Killed, it cannot give the terminal back.
-		"shell": {steps: []string{`"$BIN" /bin/bash --norc --noprofile --noediting -i` + "\n", prompt, "/bin/cat\n", "", "one\n", "one\r\none\r\n",
-			"\x1a", prompt, "suspend\n", prompt, "fg\n", prompt, "kill -9 $$\n", prompt, status, "status=137\r\n"}},
+		"shell": {steps: []string{`"$BIN" /bin/bash --norc --noprofile --noediting -i` + "\n", prompt, "/bin/cat\n", "",
+			"one\n", "one\r\none\r\n", "\x1a", prompt, "suspend\n", prompt, "fg\n", prompt, "kill -9 $$\n", prompt, status, "status=137\r\n"}},
 		"leader":           {script: `exec "$BIN" /bin/cat`, steps: stay},
 		"leader, PID 1":    {script: `exec "$BIN" /bin/cat`, clone: syscall.CLONE_NEWPID, steps: stay},
 		"of leader":        {script: `"$BIN" /bin/cat; echo`, steps: stay},

@@ -245,9 +245,12 @@ func TestRun_UnusualTokens(t *testing.T) {
 		w.assertMinted(1)
 	})
 	for want, give := range map[string]func(w *fakeWorkspace, old credential.Token) credential.Token{
-		"the new token is invalid":          func(*fakeWorkspace, credential.Token) credential.Token { return credential.Token{} },
-		"the new token is the old one":      func(_ *fakeWorkspace, old credential.Token) credential.Token { return old },
-		"the new token has already expired": func(w *fakeWorkspace, _ credential.Token) credential.Token { w.mintedAge = w.life; return w.token(1) },
+		"the new token is invalid":     func(*fakeWorkspace, credential.Token) credential.Token { return credential.Token{} },
+		"the new token is the old one": func(_ *fakeWorkspace, old credential.Token) credential.Token { return old },
+		"the new token has already expired": func(w *fakeWorkspace, _ credential.Token) credential.Token {
+			w.mintedAge = w.life
+			return w.token(1)
+		},
 	} {
 		runFakeTime(t, time.Minute, func(w *fakeWorkspace) {
 			w.mint = func(context.Context, credential.Secret) (credential.Token, error) { return give(w, w.Current()), nil }
@@ -308,11 +311,14 @@ func (w *fakeWorkspace) assertWaits() {
 
 // A mint that hangs fails before the token expires, so that the reason is known then.
 func TestOutage_MintHangs(t *testing.T) {
-	for life, failed := range map[time.Duration]time.Duration{time.Hour: 40*time.Minute + firstAttempt, 12 * time.Second: 11600 * time.Millisecond} {
+	for life, failed := range map[time.Duration]time.Duration{
+		time.Hour: 40*time.Minute + firstAttempt, 12 * time.Second: 11600 * time.Millisecond,
+	} {
 		runFakeTime(t, life, func(w *fakeWorkspace) { w.mintTakes = time.Hour }, func(w *fakeWorkspace) {
 			w.with(func() { w.mintTakes = attemptTimeout - time.Second }) // after a failure there is more time
 			w.sleepUntil(failed + 3*attemptTimeout)
-			if e := w.events[0]; e.Kind != Failing || !errors.Is(e.Err, context.DeadlineExceeded) || !near(w.eventAt[0], failed) || w.Stats().Refreshes == 0 {
+			e := w.events[0]
+			if e.Kind != Failing || !errors.Is(e.Err, context.DeadlineExceeded) || !near(w.eventAt[0], failed) || w.Stats().Refreshes == 0 {
 				t.Errorf("life %v: got %v at %v, %+v; want a failure after %v, then a token", life, e, w.eventAt[0], w.Stats(), failed)
 			}
 		})

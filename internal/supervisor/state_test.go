@@ -26,7 +26,8 @@ func TestState_JSON(t *testing.T) {
 	}
 	const want = `{"version":"1.2.3","mode":"passfile","pid":1,"child_pid":2,"started_at":"2026-03-01T12:30:15Z",` +
 		`"token_expires_at":"2026-03-01T13:30:15Z","refreshes":3,"failed_refreshes":4,"last_error":"no","open_connections":5,` +
-		`"waiting_logins":6,"logins":7,"failed_logins":8,"wakes":9,"restarts":10,"goroutines":11,"ready":true,"updated_at":"2026-03-01T12:30:15Z"}`
+		`"waiting_logins":6,"logins":7,"failed_logins":8,"wakes":9,"restarts":10,"goroutines":11,"ready":true,` +
+		`"updated_at":"2026-03-01T12:30:15Z"}`
 	got, err := json.Marshal(s)
 	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
