@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,25 +39,20 @@ func TestRelay_ServerCloses(t *testing.T) {
 		}
 		forEachTransport(t, serve, func(t *testing.T, p *testProxy, c *client) {
 			c.send([]byte("send"))
-			received := make(chan struct{})
-			go func() {
-				defer close(received)
-				b := make([]byte, len(last))
-				if _, err := io.ReadFull(c, b); err != nil || !bytes.Equal(b, last) {
-					t.Errorf("the client did not receive the server's last message: %v", err)
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				for len(last) < 10 {
+					if _, err := c.Write(make([]byte, 1000)); err != nil {
+						return
+					}
+					time.Sleep(time.Millisecond)
 				}
-			}()
-			for sending := len(last) < 10; sending; {
-				select {
-				case <-received:
-					sending = false
-				case <-time.After(time.Millisecond):
-					_, err := c.Write(make([]byte, 1000))
-					sending = err == nil
-				}
+			})
+			if got := c.bytes(len(last)); !bytes.Equal(got, last) {
+				t.Errorf("got %.20q as the server's last message", got)
 			}
-			<-received
 			_ = c.Close()
+			sending.Wait()
 			eventually(t, "the session to end", func() bool { return p.Stats().Open == 0 })
 		})
 	}

@@ -29,16 +29,6 @@ func startCommand(t *testing.T, c Command, environ []string) *Supervised {
 	return s
 }
 
-// A shell's <(...) is a descriptor above 2.
-func TestSupervise_CallersDescriptor(t *testing.T) {
-	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", `"$0" /bin/cat <(echo through)`, self(t))
-	cmd.Env = []string{noExitDelay, stageEnv + "=supervise", "NO_DUMP=1"}
-	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "through\n" {
-		t.Errorf("got %v: %q", err, out)
-	}
-}
-
 // Signals reach what the command started, too.
 func TestSignals_ProcessGroup(t *testing.T) {
 	t.Parallel()
@@ -132,8 +122,8 @@ func TestSupervise_LeavesNothing(t *testing.T) {
 }
 
 // A command of the same user, not root, can read its parent only without
-// DisableCoreDumps, and is itself dumpable. The supervisor still has
-// its caller's standard input and core limit for the command.
+// DisableCoreDumps, and is itself dumpable. The command still has its caller's core limit
+// and descriptors, also above 2 like a shell's <(...).
 func TestDisableCoreDumps(t *testing.T) {
 	t.Parallel()
 	d, err := os.MkdirTemp("", "process-") // t.TempDir is closed to others
@@ -163,7 +153,10 @@ func TestDisableCoreDumps(t *testing.T) {
 			t.Errorf("NO_DUMP=%q: the command can open %q, want %q", noDump, out, want)
 		}
 	}
-	if out := asNobody("1", `ulimit -S -c 5; echo input | "$0" /bin/sh -c 'ulimit -S -c; cat'`); out != "5\ninput\n" {
+	const inherit = `ulimit -S -c 5; echo input | "$0" /bin/sh -c 'ulimit -S -c; cat; cat <&3' 3<<END
+three
+END`
+	if out := asNobody("1", inherit); out != "5\ninput\nthree\n" {
 		t.Errorf("got %q", out)
 	}
 }
