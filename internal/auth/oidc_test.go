@@ -62,6 +62,20 @@ func TestFileOIDC(t *testing.T) {
 	}
 }
 
+// A workload's token is sent to no host outside of Databricks, unless by --host.
+func TestWorkload_ForeignHost(t *testing.T) {
+	for _, name := range []string{AuthEnvOIDC, AuthFileOIDC, AuthGitHubOIDC} {
+		f := newFake()
+		conf := job(t, "auth", name, "DATABRICKS_HOST", "x.example", "DATABRICKS_OIDC_TOKEN", "workload",
+			"DATABRICKS_OIDC_TOKEN_FILEPATH", tokenFile(t, "workload"))
+		_, err := token(t, f.chain(conf))
+		var e *config.Error
+		if !errors.As(err, &e) || e.Name != "DATABRICKS_HOST" || !strings.Contains(e.Fix, "--host") || f.took() != "" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestGitHubOIDC(t *testing.T) {
 	for name, c := range map[string]struct {
 		conf   config.Config

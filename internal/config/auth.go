@@ -178,7 +178,7 @@ func (r *resolver) read(c candidate) (SecretSource, error) {
 	case what == aVariable:
 		name := strings.TrimSpace(value)
 		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
-		if name == "" || len(name) > 64 || digitsOnly(name[:1]) || strings.Trim(name, letters) != "" {
+		if name == "" || len(name) > 64 || strings.Trim(name, letters) != "" {
 			return SecretSource{}, invalid(c.from, "name the variable that holds the token, or put the token into "+envOIDC,
 				"does not hold the name of a variable")
 		}
@@ -208,10 +208,6 @@ func (r *resolver) secret() {
 	c := &r.conf
 	t, _ := LookupAuthType(c.Auth.Value)
 	switch {
-	case t.Workload && !c.WorkloadHost():
-		host := c.Workspace.Value.HostPort()
-		r.fail(invalid(c.Workspace.Source, "if it is right, pass it with --host "+host,
-			"%s is not in a Databricks domain, and a workload's token is sent elsewhere only on request", host))
 	case r.candidate != nil:
 		s, err := r.read(*r.candidate)
 		if err != nil {
@@ -251,24 +247,16 @@ func (r *resolver) requireVariable(t AuthType) {
 // github reads the two variables of a job that may request tokens. Every such job has
 // them, whatever cloud it is for, so they do not select an authentication type.
 func (r *resolver) github() {
-	address, secret := strings.TrimSpace(r.in.Environ[envGitHubURL]), r.in.Environ[envGitHub]
-	t, err := parseSecret(aToken, secret, Source{FromEnvironment, envGitHub})
-	name, why := envGitHubURL, ""
-	switch u, bad := url.Parse(address); {
-	case r.in.Environ[envGitHubURL] == "":
-		why = "is not set"
-	case secret == "":
-		name, why = envGitHub, "is not set"
-	case bad != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
-		why = "is not an https address"
-	case err != nil:
-		name, why = envGitHub, "is not a token"
+	address := strings.TrimSpace(r.in.Environ[envGitHubURL])
+	token, tokenErr := credential.ParseSecret(r.in.Environ[envGitHub])
+	switch u, err := url.Parse(address); {
+	case address == "":
+		r.noGitHub = envGitHubURL + " is not set"
+	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
+		r.noGitHub = envGitHubURL + " is not an https address"
+	case tokenErr != nil:
+		r.noGitHub = envGitHub + " " + tokenErr.Error()
 	default:
-		r.conf.GitHub = &GitHubSource{URL: address, Token: t}
-		return
-	}
-	r.noGitHub = name + " " + why
-	if r.in.Environ[name] != "" {
-		r.note(name, "not used: it "+why)
+		r.conf.GitHub = &GitHubSource{URL: address, Token: token}
 	}
 }

@@ -236,53 +236,52 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 }
 
 func TestGitHub_Unusable(t *testing.T) {
-	for _, tc := range []struct{ address, token, name, why string }{
-		{actionsURL, "", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "is not set"},
-		{"", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not set"},
-		{"http://gh.example/", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
-		{"https://u:p@gh.example/", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
-		{"https://gh.example/#x", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
-		{"https:gh.example", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
-		{" ", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL", "is not an https address"},
-		{actionsURL, "hunter2\x01", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "is not a token"},
+	for _, c := range []struct{ address, token, why string }{
+		{"", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL is not set"},
+		{"http://gh.example/", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL is not an https address"},
+		{"https://u:p@gh.example/", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL is not an https address"},
+		{"https:gh.example", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL is not an https address"},
+		{actionsURL, "", "ACTIONS_ID_TOKEN_REQUEST_TOKEN is blank"},
+		{actionsURL, "hunter2\x01", "ACTIONS_ID_TOKEN_REQUEST_TOKEN contains"},
 	} {
-		g := given{env: env("ACTIONS_ID_TOKEN_REQUEST_URL", tc.address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", tc.token), options: map[string]string{}}
-		c := g.must(t)
-		if n := notes(c, tc.name); c.GitHub != nil || (n == "not used: it "+tc.why) != (tc.why != "is not set") {
-			t.Errorf("%+v: got %+v, note %q", tc, c.GitHub, n)
+		g := with(env("ACTIONS_ID_TOKEN_REQUEST_URL", c.address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", c.token))
+		if conf := g.must(t); conf.GitHub != nil {
+			t.Errorf("%+v: got %+v", c, conf.GitHub)
 		}
 		g.options["auth"] = "github-oidc"
 		_, err := g.resolve()
-		refused(t, err, "--auth", tc.name+" "+tc.why, "id-token: write")
+		refused(t, err, "--auth", c.why, "id-token: write")
 	}
 }
 
 // A workload's token is sent to Databricks domains, to this machine, or on request.
 func TestWorkloadHost(t *testing.T) {
-	ours := []string{"x.cloud.databricks.com", "adb-1.2.azuredatabricks.net", "1.2.gcp.databricks.com", "x.cloud.databricks.us", "adb-1.2.databricks.azure.us", "adb-1.2.databricks.azure.cn",
-		"x.dev.databricks.com", "x.staging.cloud.databricks.com", "localhost", "127.0.0.1:8443", "[::1]:1"}
-	for _, word := range []string{"env-oidc", "file-oidc", "github-oidc"} {
-		at := func(host string) given {
-			return given{env: env(append(actions, "DATABRICKS_HOST", host, "DATABRICKS_AUTH_TYPE", word, "DATABRICKS_OIDC_TOKEN", "j", "DATABRICKS_OIDC_TOKEN_FILEPATH", "/f")...)}
+	for host, want := range map[string]bool{
+		"x.cloud.databricks.com":              true,
+		"x.staging.cloud.databricks.com":      true,
+		"x.dev.databricks.com":                true,
+		"x.cloud.databricks.us":               true,
+		"1.2.gcp.databricks.com":              true,
+		"adb-1.2.azuredatabricks.net":         true,
+		"adb-1.2.databricks.azure.us":         true,
+		"adb-1.2.databricks.azure.cn":         true,
+		"localhost":                           true,
+		"[::1]:1":                             true,
+		"h.example":                           false,
+		"10.0.0.1":                            false,
+		"cloud.databricks.com":                false,
+		"xcloud.databricks.com":               false,
+		"x.databricks.com":                    false,
+		"x.cloud.databricks.com.evil.example": false,
+	} {
+		if c := with(env("DATABRICKS_HOST", host)).must(t); c.WorkloadHost() != want {
+			t.Errorf("%s: got %t", host, !want)
 		}
-		for _, host := range ours {
-			if c := at(host).must(t); !c.WorkloadHost() {
-				t.Errorf("%s: got false", host)
-			}
-		}
-		for _, host := range []string{"h.example", "cloud.databricks.com", "xcloud.databricks.com", "x.cloud.databricks.com.evil.example", "x.databricks.com", "10.0.0.1"} {
-			_, err := at(host).resolve()
-			refused(t, err, "DATABRICKS_HOST", host+" is not in a Databricks domain", "pass it with --host "+host)
-			g := at(host)
-			g.env["DATABRICKS_HOST"], g.options = "", map[string]string{"host": host}
-			if c := g.must(t); !c.WorkloadHost() {
-				t.Errorf("--host %s: got false", host)
-			}
+		if c := with(env(), "host", host).must(t); !c.WorkloadHost() {
+			t.Errorf("--host %s: got false", host)
 		}
 	}
-	// Where no workload's token is chosen, package auth asks.
-	c := given{env: env(append(actions, "DATABRICKS_HOST", "h.example")...)}.must(t)
-	if c.WorkloadHost() || (&Config{}).WorkloadHost() {
-		t.Error("h.example: got true")
+	if (&Config{}).WorkloadHost() {
+		t.Error("no host: got true")
 	}
 }

@@ -20,7 +20,6 @@ type AuthType struct {
 	Credential string // what it signs in with, as messages call it
 	Subject    string // who signs in, as messages call it
 	ClientID   bool   // signs in as the service principal of --client-id; else only the workspace knows who signs in
-	Workload   bool   // sends a workload's token, which goes to a Databricks domain only
 	Kind       SecretKind
 
 	variables []authVariable // of one type's variables the first that is set counts
@@ -41,11 +40,11 @@ var authTypes = []AuthType{
 	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
 		variables: []authVariable{{envSecret, aSecret}, {envSecretFile, aPath}}},
 	{Name: "external-browser", Credential: "the login", Subject: "user"},
-	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInEnvironment,
+	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInEnvironment,
 		variables: []authVariable{{envOIDCName, aVariable}, {envOIDC, aToken}}},
-	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretInFile,
+	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInFile,
 		variables: []authVariable{{envOIDCFile, aPath}}},
-	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Workload: true, Kind: SecretFromGitHub},
+	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
 	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
 		variables: []authVariable{{envToken, aToken}}},
 	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretFromCLI},

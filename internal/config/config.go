@@ -187,12 +187,7 @@ type Error struct {
 	Err     error  // the cause, which Problem contains; may be nil
 }
 
-func (e *Error) Error() string {
-	if e.Name == "" {
-		return e.Problem
-	}
-	return e.Name + ": " + e.Problem
-}
+func (e *Error) Error() string { return e.Name + ": " + e.Problem }
 
 // Hint returns what to do about it; it may be empty.
 func (e *Error) Hint() string {

@@ -50,7 +50,7 @@ func (s *section) String() string { return "section [" + s.name + "] of " + s.fi
 // section reads a section's target. Its secrets are validated when they are used.
 func (d *DatabricksFile) section(name string, chosen Source) (*section, error) {
 	if !d.Has(name) {
-		return nil, invalid(chosen, d.otherSection(), "section [%s] not found in %s", name, d.file.name)
+		return nil, invalid(chosen, d.otherSection(name), "section [%s] not found in %s", name, d.file.name)
 	}
 	if err := d.file.problem(name); err != nil {
 		return nil, err
@@ -90,23 +90,13 @@ func (d *DatabricksFile) section(name string, chosen Source) (*section, error) {
 	return s, nil
 }
 
-// importKeys are the keys that an import needs.
-var importKeys = []string{"host", "client_id", "client_secret"}
-
-// otherSection is the hint for a section that does not exist or lacks a key: it lists
-// those that have the keys.
-func (d *DatabricksFile) otherSection(keys ...string) string {
-	names := slices.DeleteFunc(d.file.sections(), func(s string) bool {
-		values, _ := d.file.get(s)
-		return s == databricksSettings || slices.ContainsFunc(keys, func(key string) bool { return values[key].value == "" })
-	})
-	switch {
-	case len(names) == 0:
+// otherSection is the hint for a section that does not exist or lacks a key.
+func (d *DatabricksFile) otherSection(wrong string) string {
+	names := slices.DeleteFunc(d.file.sections(), func(s string) bool { return s == databricksSettings || s == wrong })
+	if len(names) == 0 {
 		return "name another file in DATABRICKS_CONFIG_FILE, or give --host and --client-id"
-	case len(keys) == 0:
-		return "name one of these with --databricks-profile: " + strings.Join(names, ", ")
 	}
-	return "with --databricks-profile, name one that has all of " + strings.Join(keys, ", ") + ": " + strings.Join(names, ", ")
+	return "name one of these with --databricks-profile: " + strings.Join(names, ", ")
 }
 
 // Import is a secret from a section of a .databrickscfg, with its host and client ID.
@@ -127,9 +117,10 @@ func (d *DatabricksFile) Import(name string, chosen Source) (Import, error) {
 	if err != nil {
 		return Import{}, err
 	}
-	for i, given := range []bool{s.workspace.Given(), s.clientID.Given(), len(s.secrets) > 0 && s.secrets[0].auth == AuthM2M} {
-		if !given {
-			return Import{}, &Error{Name: s.String(), Problem: "has no key " + importKeys[i], Fix: d.otherSection(importKeys...)}
+	values, _ := d.file.get(name)
+	for _, key := range []string{"host", "client_id", "client_secret"} {
+		if values[key].value == "" {
+			return Import{}, &Error{Name: s.String(), Problem: "has no key " + key, Fix: d.otherSection(name)}
 		}
 	}
 	secret, err := parseSecret(aSecret, s.secrets[0].value, s.secrets[0].from)

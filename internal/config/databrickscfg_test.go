@@ -191,7 +191,7 @@ func TestImport(t *testing.T) {
 	for _, c := range []struct{ text, section, name, words string }{
 		{databricksText, "nobody", "--databricks-profile", "section [nobody]|DEFAULT, prod, spog, account"},
 		{databricksText, "__settings__", "--databricks-profile", "not found"},
-		{databricksText, "DEFAULT", "section [DEFAULT] of /home/u/.databrickscfg", "has no key client_id|prod, spog, account"},
+		{databricksText, "DEFAULT", "section [DEFAULT] of /home/u/.databrickscfg", "has no key client_id|--databricks-profile: prod, spog, account"},
 		{head, "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
 		{head + "client_secret =\n", "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
 		{head + "client_secret = hunter2 words\n", "p", "key client_secret of [p] (/home/u/.databrickscfg:4)", "is not a secret"},

@@ -12,7 +12,6 @@ var collections = []string{"projects", "branches", "endpoints"}
 // enough if they have one endpoint. It expands PROJECT/BRANCH/ENDPOINT to the long form.
 // A short name does not end in a UID of the console, which does not identify the project.
 func endpoint(s string, from Source) (string, error) {
-	const list = "; lakebase-credential-helper endpoints lists them"
 	wrong := rejected(s, from, "name it as "+EndpointForm+", or as PROJECT or PROJECT/BRANCH where that leaves one choice",
 		"is not an endpoint's name")
 	parts := strings.Split(s, "/")
@@ -34,11 +33,9 @@ func endpoint(s string, from Source) (string, error) {
 	switch {
 	case isLong && name != s, first == "branches", first == "endpoints", first == "instances":
 		return "", wrong
-	case !isLong && len(ids) < 3 && IsUID(last) && strings.HasPrefix(last, "ep-"):
-		return "", rejected(s, from, "name its project and branch too, as in PROJECT/BRANCH/"+last+list,
-			"is an endpoint's id in host names, not its name")
-	case !isLong && len(ids) < 2 && IsUID(last):
-		return "", rejected(s, from, "name its project too, as in PROJECT/"+last+list, "is a branch's id in the console, not its name")
+	case !isLong && IsUID(last) && (len(ids) < 2 || len(ids) < 3 && strings.HasPrefix(last, "ep-")):
+		return "", rejected(s, from, "name it with its project, as PROJECT/BRANCH/ENDPOINT; lakebase-credential-helper endpoints lists them",
+			"is an ID of the console, not a name")
 	}
 	return name, nil
 }

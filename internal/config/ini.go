@@ -16,7 +16,6 @@ type ini struct {
 	name  string
 	bom   bool
 	lines []iniLine
-	index map[string][]int // the lines of each section; nil: outdated
 }
 
 type iniLine struct {
@@ -156,8 +155,6 @@ func (f *ini) strict() error {
 		switch {
 		case l.problem != "":
 			return f.lineError(l, l.problem)
-		case l.header && strings.Contains(l.section, "]"):
-			return f.lineError(l, "this line is not a [profile] header")
 		case l.header:
 			what = "[" + l.section + "]"
 		case l.key == "":
@@ -191,15 +188,11 @@ func (f *ini) sections() []string {
 
 // get returns a section's settings by key. Of a key that is given twice the last counts.
 func (f *ini) get(section string) (values map[string]iniLine, found bool) {
-	if f.index == nil { // makes the lookup of all sections linear
-		f.index = map[string][]int{}
-		for n, l := range f.lines {
-			f.index[l.section] = append(f.index[l.section], n)
-		}
-	}
 	values = map[string]iniLine{}
-	for _, n := range f.index[section] {
-		l := f.lines[n]
+	for _, l := range f.lines {
+		if l.section != section {
+			continue
+		}
 		found = found || l.header || l.key != ""
 		if l.key != "" {
 			values[l.key] = l
@@ -211,7 +204,6 @@ func (f *ini) get(section string) (values map[string]iniLine, found bool) {
 // set writes key = value to section: in place of the key's line, else after the
 // section's last setting, else in a new section at the end.
 func (f *ini) set(section, key, value string) {
-	f.index = nil
 	eol := "\n"
 	if len(f.lines) > 0 && strings.HasSuffix(f.lines[0].raw, "\r\n") {
 		eol = "\r\n"
@@ -249,7 +241,6 @@ func (f *ini) set(section, key, value string) {
 
 // remove deletes a section's setting, with all its lines.
 func (f *ini) remove(section, key string) {
-	f.index = nil
 	f.lines = slices.DeleteFunc(f.lines, func(l iniLine) bool { return l.section == section && l.key == key && !l.header })
 }
 

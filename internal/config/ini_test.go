@@ -63,22 +63,12 @@ func TestParseProfiles_Rejects(t *testing.T) {
 	}{
 		"[a]\nhost = x\nhost = y\n": {3, "duplicate key host, first in line 2"}, "[a]\n\n[b]\n[a]\n": {4, "duplicate [a], first in line 1"},
 		"host = x\n": {1, `key "host" is before the first`}, "[a]\nhost\n": {2, "neither a [profile]"}, "[a]\n= x\n": {2, "neither a [profile]"},
-		"[a\n": {1, "not a [profile] header"}, "[]\n": {1, "not a [profile] header"}, "# x\n[  ]\n": {2, "not a [profile] header"}, "[a]]\n": {1, "not a [profile] header"},
+		"[a\n": {1, "not a [profile] header"}, "[]\n": {1, "not a [profile] header"}, "# x\n[  ]\n": {2, "not a [profile] header"},
 		"\xef\xbb\xbf\xef\xbb\xbf[a]": {1, "neither a [profile]"}, "[a]\nclient_secret hunter2": {2, "neither a [profile]"}, "[a]\nx = `hunter2": {2, "does not end"},
 	} {
 		_, err := ParseProfiles("/p/profiles.ini", []byte(in))
 		refused(t, err, fmt.Sprintf("/p/profiles.ini:%d", want.line), want.text)
 	}
-}
-
-// Listing what can be imported takes linear time.
-func TestImport_ManySections(t *testing.T) {
-	var b strings.Builder
-	for i := range 100_000 {
-		fmt.Fprintf(&b, "[%d]\n", i)
-	}
-	_, err := databricks(b.String()).Import("none", byHand) // hangs if it is quadratic
-	refused(t, err, "--databricks-profile", "not found")
 }
 
 func TestSet(t *testing.T) {

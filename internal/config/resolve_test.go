@@ -173,7 +173,6 @@ func TestResolve_Errors(t *testing.T) {
 		{variables("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "DATABRICKS_OIDC_TOKEN", "another"), "DATABRICKS_OIDC_TOKEN_ENV", "names CI_JWT, which is not set|set CI_JWT"},
 		{variables("DATABRICKS_OIDC_TOKEN_ENV", "CI_JWT", "CI_JWT", "hunter2\x01"), "CI_JWT", "is not a token"},
 		{variables("DATABRICKS_OIDC_TOKEN_ENV", "eyJhunter2.x.y"), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable|DATABRICKS_OIDC_TOKEN"},
-		{variables("DATABRICKS_OIDC_TOKEN_ENV", "9x"), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
 		{variables("DATABRICKS_OIDC_TOKEN_ENV", strings.Repeat("A", 65)), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
 		{variables("DATABRICKS_OIDC_TOKEN_ENV", " "), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
 		{variables("DATABRICKS_TOKEN_AUDIENCE", " "), "DATABRICKS_TOKEN_AUDIENCE", "is blank"},
@@ -313,7 +312,7 @@ func TestSettingsTable(t *testing.T) {
 		}
 	}
 	for _, a := range authTypes {
-		if a.Credential == "" || a.Subject == "" || a.Workload && !a.ClientID {
+		if a.Credential == "" || a.Subject == "" {
 			t.Errorf("%s: got %+v", a.Name, a)
 		}
 	}

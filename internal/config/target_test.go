@@ -138,12 +138,9 @@ func TestEndpoint(t *testing.T) {
 		_, err := endpoint(in, option)
 		refused(t, err, "--x", "not an endpoint's name", EndpointForm)
 	}
-	for in, why := range map[string]string{ // an ID of the console is not a project's name
-		"ep-cool-wind-a1b2c3d4": "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4", "shop/ep-cool-wind-a1b2c3d4": "PROJECT/BRANCH/ep-cool-wind-a1b2c3d4",
-		"br-cool-wind-a1b2c3d4": "PROJECT/br-cool-wind-a1b2c3d4",
-	} {
+	for _, in := range []string{"ep-cool-wind-a1b2c3d4", "shop/ep-cool-wind-a1b2c3d4", "br-cool-wind-a1b2c3d4"} {
 		_, err := endpoint(in, option)
-		refused(t, err, "--x", `"`+in+`"`, "not its name", why, "lakebase-credential-helper endpoints")
+		refused(t, err, "--x", `"`+in+`" is an ID of the console, not a name`, "lakebase-credential-helper endpoints")
 	}
 }
 

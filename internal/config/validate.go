@@ -20,19 +20,14 @@ import (
 // hostName validates a DNS name, which it lower-cases, or an IP address.
 func hostName(s string, from Source) (string, error) {
 	const fix = "give one DNS name or IP address"
-	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
-		if ip.Zone() != "" {
-			return "", invalid(from, "leave out the % and what follows it", "%s: addresses with a zone are not supported", sanitize.Quote(s))
-		}
+	if ip, err := netip.ParseAddr(unbracket(s)); err == nil && ip.Zone() == "" {
 		return ip.String(), nil
 	}
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
 	labels := strings.Split(name, ".")
-	switch {
-	case len(name) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }):
-		return "", rejected(s, from, fix, "is not a host name")
-	case digitsOnly(labels[len(labels)-1]):
-		return "", rejected(s, from, fix, "is neither a host name nor an IP address")
+	notLabel := func(l string) bool { return !isLabel(l) }
+	if len(name) > 253 || slices.ContainsFunc(labels, notLabel) || digitsOnly(labels[len(labels)-1]) {
+		return "", rejected(s, from, fix, "is not a host name or an IP address")
 	}
 	return name, nil
 }
@@ -58,9 +53,6 @@ func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsContro
 // databaseHost validates PGHOST. A pooled host does not accept OAuth roles (Databricks
 // documentation, "Connection pooling").
 func databaseHost(s string, from Source) (string, error) {
-	if strings.Contains(s, ",") {
-		return "", invalid(from, "give one host, that of the endpoint", "%s: a list of hosts is not supported", sanitize.Quote(s))
-	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
 		return "", invalid(from, "give the host of the endpoint, or leave it out to ask the workspace",
 			"%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
