@@ -155,7 +155,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// An empty item signs nobody in. A panic of the library does not quote its values.
+// An empty item is not a secret. A panic of the library does not quote its values.
 func TestGet_Fails(t *testing.T) {
 	_, err := open(&fakeBackend{items: map[string]string{account: " \n"}}).Get(t.Context(), account)
 	wantError(t, err, ErrNotFound, "the item is empty")
