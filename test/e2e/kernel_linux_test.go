@@ -21,7 +21,7 @@ import (
 )
 
 // These tests use the kernel's keyring of real users. All programs of a user share it,
-// so no test may run in parallel with a "logout --all" of the scripts.
+// so every "logout --all" of other tests runs without access to it.
 
 // withoutKeyrings makes the test binary block the system calls of the kernel's keyrings
 // by seccomp and then execute another program.

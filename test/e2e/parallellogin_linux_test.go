@@ -16,6 +16,8 @@ import (
 func TestLogin_AtOnce(t *testing.T) {
 	t.Parallel()
 	const logins = 8
+	self, err := os.Executable()
+	must(t, err)
 	for _, store := range []string{"keychain", "file"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +74,7 @@ func TestLogin_AtOnce(t *testing.T) {
 						}
 					}
 				}
-				p.do("lakebase-credential-helper", "logout", "--all").wantExit(0)
+				p.do("env", withoutKeyrings+"=1", self, "lakebase-credential-helper", "logout", "--all").wantExit(0)
 				must(t, os.Remove(profiles))
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -269,8 +270,14 @@ func (s *scriptEnv) run(ts *testscript.TestScript, args []string) {
 	if tokens {
 		args = args[1:]
 	}
+	argv := args[1:]
+	if slices.Contains(argv, "logout") && slices.Contains(argv, "--all") {
+		self, err := os.Executable()
+		ts.Check(err)
+		argv = slices.Concat([]string{"env", withoutKeyrings + "=1", self}, argv)
+	}
 	begin := time.Now()
-	err := ts.Exec(args[1], args[2:]...)
+	err := ts.Exec(argv[0], argv[1:]...)
 	took, got := time.Since(begin), 0
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
