@@ -22,14 +22,8 @@ type candidate struct {
 // credential, else the section's. Credentials of two types are an error. Without any
 // of them the keychain decides.
 func (r *resolver) auth() {
-	if r.err != nil { // the variables' target is unknown
-		return
-	}
 	c := &r.conf
 	stated, found := r.statedAuth(), r.candidates()
-	if r.err != nil {
-		return
-	}
 	if !stated.Given() {
 		found = r.withoutStrayToken(found)
 	}

@@ -154,10 +154,8 @@ func (r *resolver) readSection() {
 		var err error
 		if s, err = r.openSection(chosen); err != nil {
 			r.fail(err)
+			return
 		}
-	}
-	if r.err != nil {
-		return
 	}
 	if !merge(r, &c.Workspace, s.workspace, s, chosen, Workspace.HostPort) {
 		r.note(chosen.Source.String(), "not used: "+c.Workspace.Source.String()+" names another workspace")

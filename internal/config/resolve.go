@@ -56,10 +56,8 @@ func Resolve(in Input) (Config, error) {
 		r.postgres()
 	}
 	r.behavior()
-	if r.err == nil && !in.NoTarget {
+	if !in.NoTarget {
 		r.complete()
-	}
-	if r.err == nil && !in.NoTarget {
 		r.secret()
 	}
 	if r.err != nil {
@@ -214,9 +212,6 @@ func (r *resolver) ignoredVariables() {
 // complete checks that the target is complete.
 func (r *resolver) complete() {
 	c := &r.conf
-	if c.User.Value == "" {
-		c.User.Value = c.ClientID.Value
-	}
 	r.need("host", c.Workspace.Value.IsZero())
 	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && hasClientID(c.Auth.Value))
 	if r.in.NoEndpoint {

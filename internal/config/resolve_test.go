@@ -282,7 +282,7 @@ func TestRefresh(t *testing.T) {
 		{"", "health-listen=127.0.0.1:1", "--health-listen", "requires --refresh"},
 		{"", "health-listen=127.0.0.1:1 listen=127.0.0.1:1 max-waiting=5 status-file=x on-refresh=restart", "--on-refresh", "requires --refresh"},
 		{"passfile", "listen=127.0.0.1:1", "--listen", "requires --refresh proxy"},
-		{"proxy", "listen=5433", "--listen", `"5433" is not HOST:PORT|127.0.0.1:5433`},
+		{"proxy", "listen=5433", "--listen", `"5433" is not HOST:PORT|127.0.0.1:5432`},
 		{"proxy", "listen=127.0.0.1:70000", "--listen", "is not HOST:PORT"},
 		{"proxy", "listen=db.example:5432", "--listen", `"db.example" is not an IP address`},
 		{"proxy", "on-refresh=signal:", "--on-refresh", "is not one of none, restart, signal:NAME"},

@@ -62,7 +62,7 @@ func (r *resolver) postgres() {
 		otherHost = cmp.Or(otherPort, "with --read-only the workspace is asked for the host")
 	}
 	c.PGHost = getUnless(r, "pghost", "", otherHost, trimmed(databaseHost))
-	c.PGPort = getUnless(r, "pgport", 5432, otherPort, trimmed(port))
+	c.PGPort = getUnless(r, "pgport", 5432, otherPort, trimmed(numberTo(maxPort)))
 	c.PGHostAddr = get(r, "pghostaddr", "", trimmed(databaseHostAddr))
 	c.Database = get(r, "database", "databricks_postgres", database)
 	c.User = r.ofClient(get(r, "user", c.ClientID.Value, user))
@@ -142,8 +142,8 @@ func (r *resolver) refresh() {
 	c.Refresh = r.word("refresh")
 	c.OnRefresh = get(r, "on-refresh", onRefreshNone, onRefresh)
 	c.Listen = get(r, "listen", "", r.listen)
-	c.MaxConnections = get(r, "max-connections", 1000, connections)
-	c.MaxWaiting = get(r, "max-waiting", c.MaxConnections.Value, connections)
+	c.MaxConnections = get(r, "max-connections", 1000, numberTo(maxConnections))
+	c.MaxWaiting = get(r, "max-waiting", c.MaxConnections.Value, numberTo(maxConnections))
 	c.StatusFile = get(r, "status-file", "", r.path)
 	c.HealthListen = get(r, "health-listen", "", listenAddress)
 	require := func(mode string, satisfied bool, options ...string) {

@@ -88,12 +88,15 @@ func databaseHostAddr(s string, from Source) (string, error) {
 	return ip.String(), nil
 }
 
-func port(s string, from Source) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > 65535 || !digitsOnly(s) {
-		return 0, rejected(s, from, "give one number from 1 to 65535; Lakebase listens on 5432", "is not one port between 1 and 65535")
+// numberTo returns a parser of decimal numbers from 1 to max.
+func numberTo(max int) func(string, Source) (int, error) {
+	return func(s string, from Source) (int, error) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > max || !digitsOnly(s) {
+			return 0, invalid(from, fmt.Sprintf("give one number from 1 to %d", max), "%s is not a number from 1 to %d", sanitize.Quote(s), max)
+		}
+		return n, nil
 	}
-	return n, nil
 }
 
 // database rejects what libpq's tools read as a connection string: pgbench, vacuumdb and
@@ -167,8 +170,13 @@ func instance(s string, from Source) (string, error) {
 	return s, nil
 }
 
-// Bounds of the settings that are durations.
+// Bounds of settings.
 const (
+	maxPort = 65535
+	// Each connection takes up to three descriptors, of which a process has at most
+	// about a million.
+	maxConnections = 100_000
+
 	minTTL     = 5 * time.Minute // databricks-sdk-go, service/postgres: ttl is 300 s to 3600 s
 	maxTTL     = time.Hour
 	maxWait    = time.Hour
@@ -209,17 +217,6 @@ func oneOf(words []string) func(string, Source) (string, error) {
 	}
 }
 
-// connections validates a number of connections. Each takes up to three descriptors,
-// and systems allow a process about a million.
-func connections(s string, from Source) (int, error) {
-	const most = 100_000
-	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil || n < 1 || n > most {
-		return 0, invalid(from, fmt.Sprintf("give a number from 1 to %d", most), "%s is not a number from 1 to %d", sanitize.Quote(s), most)
-	}
-	return int(n), nil
-}
-
 func onRefresh(s string, from Source) (string, error) {
 	if s == onRefreshNone || s == OnRefreshRestart {
 		return s, nil
@@ -256,11 +253,7 @@ func listenAddress(s string, from Source) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)
 	if err != nil || err2 != nil {
-		example := "5432"
-		if p := strings.TrimPrefix(s, ":"); digitsOnly(p) && len(p) <= 5 { // a port alone
-			example = p
-		}
-		return "", rejected(s, from, "write it as 127.0.0.1:"+example, "is not HOST:PORT")
+		return "", rejected(s, from, "write it as HOST:PORT, for example 127.0.0.1:5432", "is not HOST:PORT")
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"

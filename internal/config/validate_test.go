@@ -12,7 +12,7 @@ func TestParsers(t *testing.T) {
 	text := func(parse func(string, Source) (string, error)) func(string) (string, error) {
 		return func(s string) (string, error) { return parse(s, option) }
 	}
-	number := func(s string) (string, error) { n, err := port(s, option); return strconv.Itoa(n), err }
+	number := func(s string) (string, error) { n, err := numberTo(maxPort)(s, option); return strconv.Itoa(n), err }
 	for name, c := range map[string]struct {
 		parse func(string) (string, error)
 		rows  map[string]string
@@ -26,8 +26,8 @@ func TestParsers(t *testing.T) {
 		}},
 		"databaseHostAddr": {text(databaseHostAddr), map[string]string{"10.0.0.1": "10.0.0.1", "2001:DB8::1": "2001:db8::1", "h.example": "(not an IP address)", "": "(not an IP address)",
 			"fe80::1%eth0": "(not an IP address)", "1.2.3": "(not an IP address)", "10.0.0.1,10.0.0.2": "(not an IP address)", "[::1]": "(not an IP address)"}},
-		"port": {number, map[string]string{"1": "1", "5432": "5432", "65535": "65535", "": "(one port)", "0": "(one port)", "65536": "(one port)", "-1": "(one port)", "+5432": "(one port)",
-			"5432,5433": "(one port)", "0x10": "(one port)", " 1": "(one port)", "99999999999999999999": "(one port)"}},
+		"numberTo": {number, map[string]string{"1": "1", "5432": "5432", "65535": "65535", "": "(not a number)", "0": "(not a number)", "65536": "(not a number)", "-1": "(not a number)", "+5432": "(not a number)",
+			"5432,5433": "(not a number)", "0x10": "(not a number)", " 1": "(not a number)", "99999999999999999999": "(not a number)"}},
 		"database": {text(database), map[string]string{
 			"databricks_postgres": "databricks_postgres", "my db": "my db", "Größe": "Größe", "a/b": "a/b", "postgresql": "postgresql", "x;y": "x;y", strings.Repeat("a", 63): strings.Repeat("a", 63),
 			"host=127.0.0.9 sslmode=disable dbname=x": "(connection string)", "postgres://u:hunter2@h/db": "(connection URL)", "postgresql://u:hunter2@h/db\n": "(connection URL)",
@@ -148,8 +148,8 @@ func TestParseWorkspace_Rejects(t *testing.T) {
 		`h.example\evil.com`: "path", "h.exam%70le": "path", "h.example/?o=1#x": "fragment", "https://user:hunter2/x@h.example": "user name or password", `https://h.example\\x/y`: "path",
 		"https://h.example/browse?o=<x>": "not an ID", "http://h.example/browse?o=1": `scheme "http"`, "https://user:hunter2@h.example/browse?o=1#x": "user name or password",
 		"https://hö.example": "not valid in a host", "https://h\u202e.example": "not valid in a host", "h.example\x00": "not valid in a host",
-		"h exam.ple": "not valid in a host", "h.example:": "port", "[::1]:": "port", "h.example:0": "port", "h.example:65536": "port",
-		"h.example:443:443": "not a host name", "h.example:-1": "port", "h.example:+443": "port", "h.example..": "not a host name", ".h.example": "not a host name",
+		"h exam.ple": "not valid in a host", "h.example:": "not a number", "[::1]:": "not a number", "h.example:0": "not a number", "h.example:65536": "not a number",
+		"h.example:443:443": "not a host name", "h.example:-1": "not a number", "h.example:+443": "not a number", "h.example..": "not a host name", ".h.example": "not a host name",
 		"h..example": "not a host name", "-h.example": "not a host name", "h.example,i.example": "not a host name",
 		strings.Repeat("a", 64):         "not a host name",
 		strings.Repeat("a.", 130) + "b": "not a host name",

@@ -94,7 +94,7 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 		return w, invalid(from, fix, "invalid query after the ?")
 	}
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		n, err := port(host[i+1:], from)
+		n, err := numberTo(maxPort)(host[i+1:], from)
 		if err != nil {
 			return w, err
 		}

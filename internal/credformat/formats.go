@@ -42,7 +42,7 @@ type Format struct {
 // Context is what a format may use of the process that prints it.
 type Context struct {
 	Getenv    func(string) string
-	Delimiter string // a random word, so that no value can contain it
+	Delimiter string // a random word, which no value contains
 }
 
 // Output is what a format prints, and what it appends to a file before that.
@@ -229,9 +229,6 @@ func renderGitHubEnv(a Answer, c Context) (Output, error) {
 	}
 	var b strings.Builder
 	for _, f := range a.variables() {
-		if strings.Contains(f.value, c.Delimiter) {
-			return Output{}, &Error{"github-env", f.keyword, "the delimiter"}
-		}
 		b.WriteString(f.env + "<<" + c.Delimiter + "\n" + f.value + "\n" + c.Delimiter + "\n")
 	}
 	out := line("::add-mask::" + strings.ReplaceAll(a.Password.Reveal(), "%", "%25"))

@@ -122,7 +122,6 @@ func TestFormats_CannotRepresent(t *testing.T) {
 		{"dotenv", "a'\"`b", "all three of"},
 		{"dotenv", "a b\\", "a backslash at the end"},
 		{"dotenv", "a\rb", "a carriage return"},
-		{"github-env", "x\nEOF_1\nPATH=/evil", "the delimiter"},
 	} {
 		a := answer
 		a.User = c.user
