@@ -62,18 +62,6 @@ func TestSecret_Owner(t *testing.T) {
 	}
 }
 
-func TestSecret_WithProfile(t *testing.T) {
-	g := given{env: map[string]string{"DATABRICKS_CLIENT_SECRET": "dose1"}, options: map[string]string{"profile": "prod"}, profiles: prodProfile}
-	if c := g.must(t); c.Secret.Text.Reveal() != "dose1" {
-		t.Errorf("a secret of no named target: got %+v, %v", c.Secret, c.Notes)
-	}
-	g.env["DATABRICKS_HOST"] = "other.cloud.databricks.com"
-	c := g.must(t)
-	if n := notes(c, "DATABRICKS_CLIENT_SECRET"); c.Secret.Kind != SecretInKeychain || !strings.Contains(n, "DATABRICKS_HOST") || !strings.Contains(n, "prod.cloud.databricks.com") {
-		t.Errorf("another target's secret: got %+v, note %q", c.Secret, n)
-	}
-}
-
 // What is copied with a secret, a client ID or a host is removed, or refused by its name
 // and position.
 func TestCopiedCharacters(t *testing.T) {

@@ -34,21 +34,6 @@ func TestTarget_Instance(t *testing.T) {
 	refused(t, err, "--instance", "is not an instance's name", "--endpoint")
 }
 
-func TestTarget_Overrides(t *testing.T) {
-	// An option overrides both.
-	for option, want := range map[string]string{"endpoint": anEndpoint, "instance": "other"} {
-		g := given{options: map[string]string{"profile": "prod", option: want}, profiles: prodProfile + "instance = shop\n"}
-		if c := g.must(t); strings.TrimPrefix(c.Target(), "instances/") != want {
-			t.Errorf("--%s: got %q", option, c.Target())
-		}
-	}
-	// A profile defines the whole target: the variable is another one's.
-	c := given{env: env("LAKEBASE_INSTANCE", "shop"), options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
-	if c.Instance.Given() || notes(c, "LAKEBASE_INSTANCE") == "" {
-		t.Errorf("got %+v", c.Instance)
-	}
-}
-
 // If an option names the target, endpoint or instance, host and port of weaker sources
 // are another one's; they are not even validated.
 func TestTarget_OptionDropsWeakerValues(t *testing.T) {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -180,30 +179,4 @@ func TestWorkspace(t *testing.T) {
 	if w, _ := ParseWorkspace("[::1]:9", option); w.Hostname() != "::1" || w.HostPort() != "[::1]:9" || !(Workspace{}).IsZero() {
 		t.Errorf("got %q %q", w.Hostname(), w.HostPort())
 	}
-}
-
-func FuzzParseWorkspace(f *testing.F) {
-	for _, s := range []string{"https://h.example:8443/?o=1&a=2", "H.EXAMPLE.", "[::1]:1", "u:p@h", "h/../x", "127.0.0.1", "h?w=ab", "[::ffff:1.2.3.4]", "h:00443", "https://h./"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		w, err := ParseWorkspace(s, option)
-		if err != nil {
-			return
-		}
-		again, err := ParseWorkspace(w.String(), option)
-		if err != nil || again != w {
-			t.Fatalf("%q is %s, and that again is %s, %v", s, w, again, err)
-		}
-		if hp := w.HostPort(); strings.ContainsAny(hp, "@/?#\\% ") || hp != strings.ToLower(hp) || w.IsZero() {
-			t.Fatalf("%q gives the host %q", s, hp)
-		}
-		u, err := url.Parse(w.URL())
-		if err != nil || u.Scheme != "https" || u.Host != w.HostPort() || u.Hostname() != w.Hostname() || u.User != nil || u.Path != "" {
-			t.Fatalf("%q: net/url reads %s as %+v, %v", s, w.URL(), u, err)
-		}
-		if address, _, _ := strings.Cut(s, "#"); strings.Contains(address, "@") {
-			t.Fatalf("%q: userinfo is taken", s)
-		}
-	})
 }

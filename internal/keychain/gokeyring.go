@@ -20,6 +20,9 @@ import (
 // on.
 type goKeyring struct{}
 
+// maxItem is the maximal size of an item in bytes.
+const maxItem = smallItem
+
 func newBackend(func(string) string) backend { return goKeyring{} }
 
 func (goKeyring) get(_ context.Context, account string, _ bool) (credential.Secret, error) {

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"time"
 	"unicode"
@@ -23,19 +22,8 @@ import (
 // Service is the service name of every item.
 const Service = "lakebase"
 
-// maxItem is the maximal size of an item in bytes. Windows allows 2,560 bytes, and
-// macOS a command line of 4,096 in base64 (go-keyring, ErrSetDataTooBig). The Secret
-// Service has no limit of its own.
-var maxItem = itemLimit(runtime.GOOS)
-
-func itemLimit(goos string) int {
-	if goos == "windows" || goos == "darwin" {
-		return smallItem
-	}
-	return 64 << 10
-}
-
-// smallItem is a size that every platform allows.
+// smallItem is a size in bytes that every platform allows: Windows 2,560 bytes, macOS a
+// command line of 4,096 in base64 (go-keyring, ErrSetDataTooBig).
 const smallItem = 2400
 
 // maxAccount is the maximal size of an account name in bytes: on macOS it shares the

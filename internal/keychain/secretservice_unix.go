@@ -19,6 +19,9 @@ import (
 
 const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 
+// maxItem is the maximal size of an item in bytes; the Secret Service has no limit.
+const maxItem = 64 << 10
+
 // BusAddress returns the address of the session bus of user uid:
 // DBUS_SESSION_BUS_ADDRESS unless it is empty or "autolaunch:", else the socket
 // /run/user/UID/bus. If it is empty, there is no bus and no keychain.
