@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -32,6 +34,7 @@ Examples:
 		Flags: flags([]config.Setting{
 			{Option: "password-file", Value: "PATH", Usage: "clients give the password of this file"},
 			{Option: "trust-local", Usage: "clients give no password, on loopback and Unix sockets only"},
+			{Option: "drain-timeout", Value: "TIME", Usage: "on INT or TERM, wait for open connections to end for at most TIME"},
 		}, ofCommand),
 		Action: c.action(func(given options, in *config.Input) error {
 			if err := checkProxy(given, in); err != nil {
@@ -52,7 +55,18 @@ func checkProxy(given options, in *config.Input) error {
 	case !given.has("password-file") && !given.has("trust-local"):
 		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or accept every client that can reach the address"}
 	}
+	if _, err := drainTimeout(given); err != nil {
+		return err
+	}
 	return given.conflict("trust-local", "leave one of them out", "password-file")
+}
+
+// drainTimeout returns the value of --drain-timeout; 0 without it.
+func drainTimeout(given options) (time.Duration, error) {
+	if !given.has("drain-timeout") {
+		return 0, nil
+	}
+	return config.ParseDuration(given.get("drain-timeout"), "--drain-timeout", time.Second, time.Hour)
 }
 
 // serve runs the proxy until a signal ends it.
@@ -84,15 +98,16 @@ func serve(ctx context.Context, c *invocation) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = c.runProxy(ctx, ln, password, trust)
+	err = c.runProxy(ctx, ln, password, trust, received)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil // ended by a signal
 	}
 	return err
 }
 
-// runProxy obtains a session, as a test, and then serves clients.
-func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool) error {
+// runProxy obtains a session, as a test, and then serves clients until ctx ends. A
+// signal ends the wait for their connections.
+func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool, signals <-chan os.Signal) error {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, progress)
@@ -107,7 +122,7 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 	services := c.NewServices(c.conf, c.log, client, session, nil)
 	services.UseProxy(session.Target, password, trust)
 	defer services.Stop()
-	if err := services.Start(ctx, nil, ln); err != nil {
+	if err := services.Start(context.WithoutCancel(ctx), nil, ln); err != nil { // Stop ends them
 		return err
 	}
 	services.SetStarted()
@@ -118,8 +133,23 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 	case err := <-services.Failed():
 		return err
 	case <-ctx.Done():
-		return nil
 	}
+	timeout, err := drainTimeout(c.given)
+	if err != nil || timeout == 0 {
+		return err
+	}
+	c.log.Progress(fmt.Sprintf("waiting for open connections to end, for at most %s; a second signal closes them", timeout))
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-wait.Done():
+		}
+	}()
+	services.Drain(wait)
+	return nil
 }
 
 // listen opens the proxy's listener. An address that other machines can reach requires

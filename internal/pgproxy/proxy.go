@@ -69,6 +69,8 @@ type Proxy struct {
 	clients  atomic.Int64 // authenticated: waiting and open
 	n        counters
 	wg       sync.WaitGroup
+	draining chan struct{} // closed by Drain
+	served   chan struct{} // closed when Serve returns
 
 	mu   sync.Mutex
 	keys map[cancelID][]byte // the server's keys of open connections
@@ -86,6 +88,8 @@ func New(o Options) *Proxy {
 		o:        o,
 		halfOpen: newHalfOpen(o.MaxStartups),
 		tls:      sync.OnceValues(newTLSConfig),
+		draining: make(chan struct{}),
+		served:   make(chan struct{}),
 		keys:     map[cancelID][]byte{},
 	}
 }
@@ -94,17 +98,27 @@ func New(o Options) *Proxy {
 var errListenerClosed = errors.New("listener closed unexpectedly")
 
 // Serve accepts clients until ctx ends. It then closes the listeners and all
-// connections and returns nil once all goroutines have ended. It can be called once.
+// connections and returns nil once all goroutines have ended. After Drain it closes
+// the listeners only, and returns when the last connection has ended. It can be
+// called once.
 func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
+	defer close(p.served)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	for _, ln := range listeners {
 		p.wg.Go(func() {
 			p.accept(ctx, ln)
-			stop(errListenerClosed)
+			select {
+			case <-p.draining:
+			default:
+				stop(errListenerClosed)
+			}
 		})
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-p.draining:
+	}
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}
@@ -113,6 +127,16 @@ func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
 		return cause
 	}
 	return nil
+}
+
+// Drain has Serve accept no more clients, and waits until their connections have
+// ended or ctx ends. It can be called once.
+func (p *Proxy) Drain(ctx context.Context) {
+	close(p.draining)
+	select {
+	case <-p.served:
+	case <-ctx.Done():
+	}
 }
 
 // closeWhenDone closes the socket of c when ctx ends, unless stop is called before.

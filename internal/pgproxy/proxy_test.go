@@ -1,6 +1,7 @@
 package pgproxy
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -167,4 +168,34 @@ func TestServe_ListenerErrors(t *testing.T) {
 	if _, err := net.Dial("unix", other.Addr().String()); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("other listener: got %v, want ENOENT", err)
 	}
+}
+
+// After Drain no client is accepted, open connections go on, and the last one ends Serve.
+func TestDrain(t *testing.T) {
+	p := start(t, Options{}, echo)
+	open := dial(t, p.tcp).login()
+	drained := make(chan struct{})
+	go func() { p.Drain(t.Context()); close(drained) }()
+	eventually(t, "the listener to close", func() bool {
+		c, err := net.Dial("tcp", p.tcp)
+		if err == nil {
+			_ = c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	open.echo("hello")
+	select {
+	case <-drained:
+		t.Error("Drain returned with an open connection")
+	default:
+	}
+	must(t, open.Close())
+	<-drained
+	must(t, p.stop())
+
+	late := start(t, Options{}, echo)
+	dial(t, late.tcp).login()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	late.Drain(ctx) // and stop ends the connection
 }

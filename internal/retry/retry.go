@@ -27,7 +27,8 @@ type Verdict struct {
 // for and that does not fit ends Do at once; a wait of the schedule that does not
 // fit is cut to half of the remaining time, so that a last attempt is made.
 //
-// The error is op's own where judge rejected it, and an *Error otherwise.
+// The error is op's own where judge rejected it or ctx is of Once, and an *Error
+// otherwise.
 func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, error), judge func(error) Verdict) (T, error) {
 	var zero T
 	deadline, ok := ctx.Deadline()
@@ -49,21 +50,14 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 		if e.Last == nil || !verdict.Retry || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 			e.Last = err // the error of an attempt that was cut short does not replace a telling one
 		}
-		if !verdict.Retry {
+		if !verdict.Retry || isOnce(ctx) {
 			return zero, e.Last
 		}
-		left := time.Until(deadline)
-		if verdict.After > 0 && verdict.After >= left {
-			e.Cause, e.After = CauseRetryAfter, verdict.After
-			break
+		wait, cause := waits.After(verdict, time.Until(deadline))
+		if cause == CauseRetryAfter {
+			e.Cause, e.After = cause, verdict.After
 		}
-		wait := waits.Next()
-		if wait >= left {
-			if wait = left / 2; wait < s.First {
-				break
-			}
-		}
-		if !sleep(ctx, max(wait, verdict.After)) {
+		if cause != "" || !sleep(ctx, wait) {
 			break
 		}
 	}
@@ -76,6 +70,14 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 	}
 	return zero, e
 }
+
+type onceKey struct{}
+
+// Once returns a context with which Do makes one attempt. It is for a caller that
+// repeats the whole operation by a schedule of its own: nested schedules multiply.
+func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
+func isOnce(ctx context.Context) bool { return ctx.Value(onceKey{}) != nil }
 
 // sleep reports whether d passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {

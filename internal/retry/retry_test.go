@@ -81,7 +81,7 @@ func TestSchedules(t *testing.T) {
 	}{
 		{"exchange", Exchange(), ms(200, 400, 800, 1600, 3200, 5000, 5000), ms(5000)},
 		{"wake", Wake(), ms(50, 75, 112, 168, 250, 250, 250), ms(250, 375, 562, 843, 1000, 1000)},
-		{"refresh", Refresh(), ms(200, 400, 800, 1600, 3200, 6400), ms(12800, 25600, 30000, 30000)},
+		{"refresh", Refresh(), ms(200, 400, 800, 1600, 3200, 6400), ms(12800, 25600, 51200, 60000, 60000)},
 		{"accept", Accept(), ms(5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000), ms(1000)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -167,6 +167,10 @@ func TestDo_RefusalIsFinal(t *testing.T) {
 		}, judge)
 		if err != errRefused || n != 2 {
 			t.Errorf("got error %v after %d calls, want the refusal itself after 2", err, n)
+		}
+		s := newServer(forever)
+		if _, err := Do(Once(ctx), Exchange(), s.call, judge); err != errBusy || len(s.calls) != 1 {
+			t.Errorf("Once: got error %v after %d calls, want the error itself after 1", err, len(s.calls))
 		}
 	})
 }

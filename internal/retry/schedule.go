@@ -36,9 +36,10 @@ func Wake() Schedule {
 }
 
 // Refresh returns the schedule for refreshing a token during an outage, which may
-// last for days.
+// last for days. With thousands of refreshers the longest wait decides how many calls
+// the workspace gets when it recovers (docs/fleet.md).
 func Refresh() Schedule {
-	return Schedule{First: 200 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: jitter}
+	return Schedule{First: 200 * time.Millisecond, Max: time.Minute, Factor: 2, Jitter: jitter}
 }
 
 // Accept returns the schedule for a listener that cannot accept connections, such
@@ -77,4 +78,19 @@ func (b *Backoff) Next() time.Duration {
 		b.waits.MaxInterval = b.schedule.EarlyMax
 	}
 	return b.waits.NextBackOff()
+}
+
+// After returns the wait after a failed attempt when left is the time until the
+// deadline, or why there is none: CauseRetryAfter or CauseBudget. See Do.
+func (b *Backoff) After(v Verdict, left time.Duration) (time.Duration, Cause) {
+	if v.After > 0 && v.After >= left {
+		return 0, CauseRetryAfter
+	}
+	wait := b.Next()
+	if wait >= left {
+		if wait = left / 2; wait < b.schedule.First {
+			return 0, CauseBudget
+		}
+	}
+	return max(wait, v.After), ""
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 var noToken credential.Secret
@@ -167,7 +168,7 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 
 func TestRun_Schedule(t *testing.T) {
 	for _, life := range []time.Duration{12 * time.Second, time.Minute, time.Hour} {
-		for jitter, part := range map[float64]float64{0: 2.0/3 - 0.05, 0.5: 2.0 / 3, 0.999999: 2.0/3 + 0.05} {
+		for jitter, part := range map[float64]float64{0: 2.0/3 - 0.15, 0.5: 2.0 / 3, 0.999999: 2.0/3 + 0.15} {
 			runFakeTime(t, life, func(w *fakeWorkspace) { w.jitter = jitter }, func(w *fakeWorkspace) {
 				w.sleepUntil(3 * life)
 				want := time.Duration(part * float64(life))
@@ -307,6 +308,41 @@ func (w *fakeWorkspace) assertWaits() {
 		}
 		want = min(2*want, 1200*time.Millisecond)
 	}
+}
+
+type busyError struct{ error }
+
+func (busyError) Retryable() (bool, time.Duration) { return true, 20 * time.Second }
+
+// A server that asks to wait is not called before, by clients neither. After a
+// failure each refresh makes one attempt.
+func TestOutage_RetryAfter(t *testing.T) {
+	attempts := 0
+	runFakeTime(t, time.Hour, func(w *fakeWorkspace) {
+		w.mint = func(ctx context.Context, old credential.Secret) (credential.Token, error) {
+			w.with(func() { w.asked = append(w.asked, time.Since(w.start)) })
+			return retry.Do(ctx, retry.Exchange(), func(context.Context) (credential.Token, error) {
+				attempts++
+				return credential.Token{}, busyError{errDown}
+			}, func(error) retry.Verdict { return retry.Verdict{Retry: true} })
+		}
+	}, func(w *fakeWorkspace) {
+		w.sleepUntil(61 * time.Minute)
+		for i := 1; i < len(w.asked); i++ {
+			if got := w.asked[i] - w.asked[i-1]; got < 20*time.Second {
+				t.Errorf("wait %d: got %v, want 20s or more", i, got)
+			}
+		}
+		first := attempts
+		w.with(func() { w.asked = nil })
+		begin := time.Now()
+		for time.Since(begin) < 10*time.Minute {
+			_, _ = w.Token(w.t.Context())
+		}
+		if got := w.attempts(); got < 28 || got > 32 || attempts-first != got {
+			t.Errorf("got %d refreshes, %d attempts, want 30 with one each", got, attempts-first)
+		}
+	})
 }
 
 // A mint that hangs fails before the token expires, so that the reason is known then.

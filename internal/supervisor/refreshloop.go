@@ -26,6 +26,7 @@ type refreshLoop struct {
 	end      instant       // when the last refresh ended
 	err      error         // why it failed
 	pause    time.Duration // the wait before the next one, if it failed
+	after    time.Duration // the part of it that the server asked for
 	pending  tokenState    // minted, but not delivered; zero: none
 	reported EventKind     // the last event of this outage; zero: none
 }
@@ -73,7 +74,7 @@ func (l *refreshLoop) required(now instant) (bool, time.Duration) {
 	defer l.mu.Unlock()
 	switch s := l.current; {
 	case l.err != nil && l.demanded:
-		return true, min(l.pause, s.minOnDemand())
+		return true, max(l.after, min(l.pause, s.minOnDemand()))
 	case l.err != nil:
 		return true, l.pause
 	case l.rejected:
@@ -112,7 +113,7 @@ func (l *refreshLoop) start(ctx context.Context, now instant) {
 	s, pending, timeout := l.currentState(), l.pending.token, firstAttempt
 	switch left := s.left(now); {
 	case l.err != nil:
-		timeout = attemptTimeout
+		ctx, timeout = retry.Once(ctx), attemptTimeout // this loop repeats it
 	case left > 0:
 		timeout = min(timeout, left-left/10)
 	}
@@ -208,7 +209,19 @@ func (l *refreshLoop) fail(res result, now instant) {
 	}
 	l.stats.FailedRefreshes++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
-	l.pause = min(l.backoff.Next(), l.current.tenth())
+	l.after = min(retryAfter(res.err), l.current.tenth())
+	l.pause = RetryWait(l.backoff, l.current.life, l.after)
+}
+
+// retryAfter returns how long the server asked to wait; 0: it did not.
+func retryAfter(err error) (after time.Duration) {
+	if e, ok := errors.AsType[interface {
+		error
+		Retryable() (again bool, after time.Duration)
+	}](err); ok {
+		_, after = e.Retryable()
+	}
+	return after
 }
 
 // reportExpiry reports that the token has expired. After a sleep of the machine the

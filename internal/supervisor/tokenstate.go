@@ -4,11 +4,16 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 const (
-	refreshAt     = 2.0 / 3 // part of a token's life after which it is replaced
-	refreshJitter = 0.05    // part of a token's life that jitter adds or subtracts
+	refreshAt = 2.0 / 3 // part of a token's life after which it is replaced
+
+	// refreshJitter is the part of a token's life that jitter adds or subtracts. It
+	// takes processes that started together out of step (docs/fleet.md): with 0.05
+	// that takes a day. The latest refresh has 18 % of the life left.
+	refreshJitter = 0.15
 
 	maxInterval    = 10 * time.Second // the longest minimum between scheduled refreshes
 	maxOnDemand    = time.Second      // the same between refreshes requested by Token
@@ -51,9 +56,20 @@ func newTokenState(t credential.Token, now instant, jitter float64) tokenState {
 	life := t.ExpiresAt.Sub(t.MintedAt)
 	return tokenState{
 		token: t, life: life, received: now,
-		refreshAge:    time.Duration((refreshAt + refreshJitter*(2*jitter-1)) * float64(life)),
+		refreshAge:    RefreshAge(life, jitter),
 		ageAtReceived: max(0, now.wall.Sub(t.MintedAt)),
 	}
+}
+
+// RefreshAge returns the age at which a token is replaced; jitter is in [0, 1).
+func RefreshAge(life time.Duration, jitter float64) time.Duration {
+	return time.Duration((refreshAt + refreshJitter*(2*jitter-1)) * float64(life))
+}
+
+// RetryWait returns the wait after a failed refresh of a token; after is what the
+// server asked for, 0 if it did not.
+func RetryWait(b *retry.Backoff, life, after time.Duration) time.Duration {
+	return min(max(b.Next(), after), life/10)
 }
 
 // age does not decrease when the wall clock is set back.

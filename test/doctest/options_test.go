@@ -60,6 +60,7 @@ func TestOptions(t *testing.T) {
 		"README.md":              local,
 		"docs/local-lakebase.md": local,
 		"docs/doctor.md":         "  --patient",
+		"docs/kubernetes.md":     "  --from-file\n  --for\n  --raw", // kubectl's
 	}
 	for _, d := range pages(t) {
 		for _, name := range submatches(optionPattern, d.text()) {

@@ -237,12 +237,7 @@ func (f *formats) kubernetes(t *testing.T) {
 		_, _ = io.WriteString(w, "hello")
 	}))
 	t.Cleanup(s.Close)
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	program := filepath.Join(t.TempDir(), "kube")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "kube"), "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building client-go's program: %v\n%s", err, out)
-	}
+	program := kubeProgram(t)
 	for _, c := range []struct {
 		version string
 		argv    []string

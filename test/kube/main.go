@@ -1,7 +1,9 @@
 // Command kube makes one request with client-go, as any program that reads a
-// kubeconfig does: exec plugins included. It prints the reply's body.
+// kubeconfig does: exec plugins included. It prints the reply's body. Or it decodes
+// manifests into the types of k8s.io/api, strictly, and prints them as JSON.
 //
 //	KUBECONFIG=FILE kube PATH
+//	kube decode FILE...
 package main
 
 import (
@@ -18,7 +20,13 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1], os.Getenv("KUBECONFIG")); err != nil {
+	var err error
+	if os.Args[1] == "decode" {
+		err = decode(os.Stdout, os.Args[2:])
+	} else {
+		err = run(os.Args[1], os.Getenv("KUBECONFIG"))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -75,6 +75,10 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 	return nil
 }
 
+// Drain has the proxy accept no more clients, and waits until their connections have
+// ended or ctx ends.
+func (v *Services) Drain(ctx context.Context) { v.proxy.Drain(ctx) }
+
 // Stop ends all services and waits for them.
 func (v *Services) Stop() {
 	if v.Supervisor != nil {
