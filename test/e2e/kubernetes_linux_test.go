@@ -122,7 +122,9 @@ func (c *cluster) command(p pod, of container, files map[string]string, replace 
 mount -t tmpfs -o mode=755 tmpfs /run
 cp -a "$1/." /run/
 chmod 755 /run
+mkdir /run/shm
 mount -o remount,ro /run
+mount -t tmpfs -o mode=1777 tmpfs /run/shm # as /dev/shm, where the test's programs may be
 mount -o remount,bind,ro /
 cd /
 shift
@@ -221,12 +223,9 @@ func (c *cluster) job(files map[string]string) {
 	}
 	requests(t, l, "the Job", 2)
 
-	// As docs/kubernetes.md says for containers without a writable volume.
-	dir, err := os.MkdirTemp("/dev/shm", "lakebase-")
-	must(t, errors.Join(err, os.Remove(dir)))
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	// As docs/kubernetes.md has it for containers without a writable volume.
 	refreshed := p.Containers[0]
-	refreshed.Command = []string{"lakebase-exec", "--runtime-dir", dir, "--refresh", "proxy", "--", "psql", "-XAtc", "select current_user"}
+	refreshed.Command = []string{"lakebase-exec", "--runtime-dir", "/run/shm/lakebase", "--refresh", "proxy", "--", "psql", "-XAtc", "select current_user"}
 	if o := c.finish(c.command(p, refreshed, files)).wantExit(0); o.stdout != l.ClientID+"\n" {
 		t.Errorf("--refresh proxy: got %q", o.stdout)
 	}
