@@ -99,17 +99,19 @@ func (c *invocation) commands() (built []*urfave.Command) {
 	if first == "--version" || first == "-V" {
 		return nil
 	}
-	for _, command := range []struct {
+	type command struct {
 		name  string
 		build func(*invocation) *urfave.Command
-	}{
+	}
+	all := []command{
 		{"login", loginCommand}, {"logout", logoutCommand}, {"rotate", rotateCommand}, {"list", listCommand},
 		{"get", getCommand}, {"proxy", proxyCommand},
 		{"endpoints", endpointsCommand}, {"doctor", doctorCommand}, {"completion", completionCommand},
-	} {
-		if command.name == first {
-			return []*urfave.Command{command.build(c)}
-		}
+	}
+	if i := slices.IndexFunc(all, func(c command) bool { return c.name == first }); i >= 0 {
+		return []*urfave.Command{all[i].build(c)}
+	}
+	for _, command := range all {
 		built = append(built, command.build(c))
 	}
 	return append(built, cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Environment))

@@ -208,10 +208,10 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	return nil
 }
 
-var userinfo = regexp.MustCompile(`^(\w+://)?.*@`)
-
 // withoutUserinfo returns a proxy's address without its user and password.
-func withoutUserinfo(address string) string { return userinfo.ReplaceAllString(address, "$1") }
+func withoutUserinfo(address string) string {
+	return regexp.MustCompile(`^(\w+://)?.*@`).ReplaceAllString(address, "$1")
+}
 
 // checkRuntimeDir opens the directory for locks and records of logins.
 func (x *run) checkRuntimeDir(_ context.Context, r *Result) error {
@@ -317,17 +317,16 @@ const versionTimeout = 5 * time.Second
 // (PostgreSQL 14 release notes, sslsni).
 const lastWithoutSNI = 13
 
-var libpqVersion = regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
-
 // checkLibpq reads the version of libpq from psql or pg_config.
 func (x *run) checkLibpq(ctx context.Context, r *Result) error {
+	version := regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
 	r.Status, r.Text = NotTried, "neither psql nor pg_config is in PATH"
 	for _, name := range []string{"psql", "pg_config"} {
 		found, err := process.Find([]string{name, "--version"}, x.ToolPath)
 		if err != nil {
 			continue
 		}
-		m := libpqVersion.FindStringSubmatch(x.output(ctx, found))
+		m := version.FindStringSubmatch(x.output(ctx, found))
 		if m == nil {
 			r.Text = found.Path + " does not print its version"
 			continue
