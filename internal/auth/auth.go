@@ -1,7 +1,7 @@
-// Package auth signs in to a Databricks workspace. Each way of signing in is a
-// Strategy in a file of its own; a Chain picks the one that applies. The package
-// also contains the user's browser login with its callback server. It never
-// prints and never reads the process environment.
+// Package auth signs in to a Databricks workspace. Each way of signing in is a strategy
+// in a file of its own; a Chain picks the one that applies. The package also contains
+// the user's browser login with its callback server. It never prints and never reads
+// the process environment.
 package auth
 
 import (
@@ -25,7 +25,7 @@ type TokenSource interface {
 	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
 }
 
-// Source is a configured Strategy. Each call of Token and Refresh signs in.
+// Source is a configured strategy. Each call of Token and Refresh signs in.
 type Source interface {
 	TokenSource
 	// Check reports whether what Token starts from can be read, without signing in.
@@ -44,19 +44,24 @@ func (f sourceFunc) Refresh(ctx context.Context, _ credential.Secret) (credentia
 
 func (sourceFunc) Check(context.Context) error { return nil }
 
-// Strategy is one way of signing in to a workspace.
-type Strategy interface {
-	// Name is the word of --auth, and part of the key of cached tokens.
-	Name() string
-	// Configure returns a source and who it signs in as. The error is
-	// ErrNotConfigured where the strategy does not apply to conf.
-	Configure(ctx context.Context, conf config.Config) (Source, Identity, error)
+// strategy is one way of signing in to a workspace.
+type strategy struct {
+	name     string // the word of --auth, and part of the key of cached tokens
+	explicit bool   // it is tried only if it is named
+	// configure returns a source and who it signs in as. The error is ErrNotConfigured
+	// where the strategy does not apply to conf.
+	configure func(ctx context.Context, d Deps, conf config.Config) (Source, Identity, error)
 }
 
-// strategies returns all ways of signing in, in the order in which they are tried
-// when none is named.
-func strategies(d Deps) []Strategy {
-	return []Strategy{m2m{d}, githubOIDC{d}, browser{d}, envOIDC{d}, fileOIDC{d}, pat{}, databricksCLI{d}}
+// strategies are all ways of signing in, in the order in which they are tried.
+var strategies = []strategy{
+	{name: AuthM2M, configure: configureM2M},
+	{name: AuthGitHubOIDC, configure: configureGitHubOIDC},
+	{name: AuthBrowser, configure: configureBrowser},
+	{name: AuthEnvOIDC, explicit: true, configure: configureEnvOIDC},
+	{name: AuthFileOIDC, explicit: true, configure: configureFileOIDC},
+	{name: AuthPAT, explicit: true, configure: configurePAT},
+	{name: AuthCLI, explicit: true, configure: configureCLI},
 }
 
 // TokenOrigin returns what supplies the workspace token where that is not a sign-in,
@@ -206,6 +211,7 @@ type Observer interface {
 // is configured. It keeps to the one that worked. It is safe for concurrent use.
 type Chain struct {
 	conf config.Config
+	deps Deps
 
 	mu    sync.Mutex
 	links []link // in the order in which they are tried; only the one that worked, once there is one
@@ -213,16 +219,16 @@ type Chain struct {
 
 // link is a strategy, and what it configured.
 type link struct {
-	strategy Strategy
+	strategy strategy
 	source   Source // nil: not configured yet
 	identity Identity
 }
 
 // NewChain returns the chain for a configuration.
 func NewChain(conf config.Config, d Deps) *Chain {
-	c := &Chain{conf: conf}
-	for _, s := range strategies(d) {
-		if name := conf.Auth.Value; name == "" || name == s.Name() {
+	c := &Chain{conf: conf, deps: d}
+	for _, s := range strategies {
+		if name := conf.Auth.Value; name == s.name || name == "" && !s.explicit {
 			c.links = append(c.links, link{strategy: s})
 		}
 	}
@@ -237,12 +243,12 @@ func (c *Chain) Prepare(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.links[0].configure(ctx, c.conf)
+	return c.configure(ctx, &c.links[0])
 }
 
-func (l *link) configure(ctx context.Context, conf config.Config) (err error) {
+func (c *Chain) configure(ctx context.Context, l *link) (err error) {
 	if l.source == nil {
-		l.source, l.identity, err = l.strategy.Configure(ctx, conf)
+		l.source, l.identity, err = l.strategy.configure(ctx, c.deps, c.conf)
 	}
 	return err
 }
@@ -256,7 +262,7 @@ func (c *Chain) Do(ctx context.Context, use func(Source, Identity) error) error 
 	c.mu.Unlock()
 	missing := ErrNotConfigured
 	for _, l := range links {
-		err := l.configure(ctx, c.conf)
+		err := c.configure(ctx, &l)
 		if err == nil {
 			err = use(l.source, l.identity)
 		}

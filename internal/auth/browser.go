@@ -17,20 +17,15 @@ import (
 // that login is stored.
 const AuthBrowser = "external-browser"
 
-type browser struct{ Deps }
-
-func (browser) Name() string { return AuthBrowser }
-
-func (s browser) Configure(ctx context.Context, conf config.Config) (Source, Identity, error) {
+func configureBrowser(ctx context.Context, d Deps, conf config.Config) (Source, Identity, error) {
 	if conf.ClientID.Value != "" {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	login, err := s.selectUser(ctx, conf)
+	login, err := selectUser(ctx, d.Secrets, conf)
 	if err != nil {
 		return nil, Identity{}, err
 	}
-	src := &browserSource{browser: s, conf: conf, user: login, discovery: &discovery{Deps: s.Deps, workspace: conf.Workspace.Value}}
-	return src, browserIdentity(conf, login), nil
+	return &browserSource{Deps: d, conf: conf, user: login, discovery: newDiscovery(d, conf)}, browserIdentity(conf, login), nil
 }
 
 func browserIdentity(conf config.Config, login string) Identity {
@@ -39,12 +34,12 @@ func browserIdentity(conf config.Config, login string) Identity {
 
 // selectUser returns the user who has signed in at the host. Of several it is the
 // one that --user or PGUSER names.
-func (s browser) selectUser(ctx context.Context, conf config.Config) (string, error) {
+func selectUser(ctx context.Context, secrets Secrets, conf config.Config) (string, error) {
 	none := &NoLoginError{Host: conf.Workspace.Value.HostPort(), User: conf.User.Value}
 	if conf.Auth.Value == AuthBrowser && conf.User.Source.Origin == config.FromProfile {
 		return conf.User.Value, nil // a login has written both
 	}
-	accounts, err := s.Secrets.Accounts(ctx)
+	accounts, err := secrets.Accounts(ctx)
 	if err != nil {
 		none.Err = err
 		return "", none
@@ -66,7 +61,7 @@ func (s browser) selectUser(ctx context.Context, conf config.Config) (string, er
 }
 
 type browserSource struct {
-	browser
+	Deps
 	conf      config.Config
 	user      string
 	discovery *discovery

@@ -24,10 +24,10 @@ const (
 	lastPort  = 8040
 )
 
-// Limits on what other programs may cost.
+// Bounds on a request.
 const (
-	connTimeout = 5 * time.Second // from a connection's first byte to its last
-	maxHeader   = 64 << 10        // browsers send the cookies of every localhost
+	connTimeout = 5 * time.Second
+	maxHeader   = 64 << 10 // browsers send the cookies of every localhost
 )
 
 // PortsError reports that no port of a range is free.
@@ -108,23 +108,21 @@ func listenLoopback(port int) ([]net.Listener, error) {
 func (s *CallbackServer) RedirectURI() string { return fmt.Sprintf("http://localhost:%d", s.port) }
 
 // Wait returns the code of the redirect. Requests that are not this login's are
-// refused and do not end the wait. The error is a *DeniedError, ErrClosed, or the
-// context's.
+// refused and do not end the wait. The error is a *DeniedError, the context's, or that
+// of a closed server.
 func (s *CallbackServer) Wait(ctx context.Context) (credential.Secret, error) {
 	select {
 	case <-s.resolved:
 	case <-ctx.Done():
-		select {
-		case <-s.resolved: // both: the code counts
-		default:
+		if !s.claimed.Load() { // else the code counts
 			return credential.Secret{}, ctx.Err()
 		}
+		<-s.resolved
 	}
 	return s.code, s.err
 }
 
-// Paste passes on what a user has pasted. An error of Login.ParsePasted does not end
-// the wait. After a redirect that counted, and after Close, the error is errUsed.
+// Paste passes on what a user has pasted. An error does not end the wait.
 func (s *CallbackServer) Paste(text string) error {
 	code, err := s.login.ParsePasted(text)
 	if err == nil && !s.claim() {
@@ -140,7 +138,7 @@ func (s *CallbackServer) Paste(text string) error {
 // sent when Wait returns.
 func (s *CallbackServer) Close() {
 	if s.claim() {
-		s.resolve(credential.Secret{}, ErrClosed)
+		s.resolve(credential.Secret{}, errClosed)
 	}
 	_ = s.server.Close()
 	s.serving.Wait()

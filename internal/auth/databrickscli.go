@@ -14,30 +14,23 @@ import (
 // (databricks/cli, cmd/auth/token.go).
 const AuthCLI = "databricks-cli"
 
-type databricksCLI struct{ Deps }
-
-func (databricksCLI) Name() string { return AuthCLI }
-
-func (s databricksCLI) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
-	if conf.Auth.Value != AuthCLI {
-		return nil, Identity{}, ErrNotConfigured
-	}
-	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return s.token(ctx, conf) })
+func configureCLI(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
+	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return cliToken(ctx, d, conf) })
 	return source, Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
 }
 
 // cliTimeout bounds a run of the Databricks CLI, which does not prompt.
 const cliTimeout = 30 * time.Second
 
-func (s databricksCLI) token(ctx context.Context, conf config.Config) (credential.Token, error) {
-	s.Observer.Stage(StageExchange, conf.Workspace.Value.HostPort())
+func cliToken(ctx context.Context, d Deps, conf config.Config) (credential.Token, error) {
+	d.Observer.Stage(StageExchange, conf.Workspace.Value.HostPort())
 	ctx, cancel := context.WithTimeout(ctx, cliTimeout)
 	defer cancel()
 	argv := []string{"databricks", "auth", "token", "--host", conf.Workspace.Value.URL(), "--output", "json"}
 	if section := conf.DatabricksProfile.Value; section != "" {
 		argv = append(argv, "--profile", section)
 	}
-	out, err := s.Process.RunTool(ctx, argv...)
+	out, err := d.Process.RunTool(ctx, argv...)
 	switch {
 	case errors.Is(err, ErrNoTool):
 		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another authentication type with --auth"}

@@ -15,15 +15,11 @@ import (
 // credentials).
 const AuthM2M = config.AuthM2M
 
-type m2m struct{ Deps }
-
-func (m2m) Name() string { return AuthM2M }
-
-func (s m2m) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+func configureM2M(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
 	if conf.ClientID.Value == "" {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	src := &m2mSource{m2m: s, conf: conf, discovery: &discovery{Deps: s.Deps, workspace: conf.Workspace.Value}}
+	src := &m2mSource{Deps: d, conf: conf, discovery: newDiscovery(d, conf)}
 	var err error
 	if src.given, err = src.readGiven(); err != nil {
 		return nil, Identity{}, err
@@ -32,7 +28,7 @@ func (s m2m) Configure(_ context.Context, conf config.Config) (Source, Identity,
 }
 
 type m2mSource struct {
-	m2m
+	Deps
 	conf      config.Config
 	discovery *discovery
 	given     credential.Secret                 // by option, file or variable, as first read: a pipe can be read once

@@ -28,27 +28,13 @@ const (
 	AuthGitHubOIDC = "github-oidc"
 )
 
-type envOIDC struct{ Deps }
-
-func (envOIDC) Name() string { return AuthEnvOIDC }
-
-func (s envOIDC) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
-	if conf.Auth.Value != AuthEnvOIDC {
-		return nil, Identity{}, ErrNotConfigured
-	}
+func configureEnvOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
 	token := conf.Secret.Text
-	return s.workload(conf, AuthEnvOIDC, token, func(context.Context, *discovery) (credential.Secret, error) { return token, nil })
+	return d.workload(conf, AuthEnvOIDC, token, func(context.Context, *discovery) (credential.Secret, error) { return token, nil })
 }
 
-type fileOIDC struct{ Deps }
-
-func (fileOIDC) Name() string { return AuthFileOIDC }
-
-func (s fileOIDC) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
-	if conf.Auth.Value != AuthFileOIDC {
-		return nil, Identity{}, ErrNotConfigured
-	}
-	return s.workload(conf, AuthFileOIDC, credential.Secret{}, func(context.Context, *discovery) (credential.Secret, error) {
+func configureFileOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
+	return d.workload(conf, AuthFileOIDC, credential.Secret{}, func(context.Context, *discovery) (credential.Secret, error) {
 		return readTokenFile(conf.Secret)
 	})
 }
@@ -79,44 +65,40 @@ func readTokenFile(from config.SecretSource) (token credential.Secret, err error
 	return token, nil
 }
 
-type githubOIDC struct{ Deps }
-
-func (githubOIDC) Name() string { return AuthGitHubOIDC }
-
-func (s githubOIDC) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
+func configureGitHubOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
 	if conf.GitHub == nil || conf.ClientID.Value == "" {
 		return nil, Identity{}, ErrNotConfigured
 	}
 	if conf.Auth.Value == "" {
 		if !conf.WorkloadHost() {
-			s.Observer.Note("GitHub's token is not used: " + conf.Workspace.Value.HostPort() + " is in no Databricks domain, and --host was not given")
+			d.Observer.Note("GitHub's token is not used: " + conf.Workspace.Value.HostPort() + " is in no Databricks domain, and --host was not given")
 			return nil, Identity{}, ErrNotConfigured
 		}
-		s.Observer.Note("no secret is stored; using GitHub's token")
+		d.Observer.Note("no secret is stored; using GitHub's token")
 	}
-	return s.workload(conf, AuthGitHubOIDC, credential.Secret{}, func(ctx context.Context, d *discovery) (credential.Secret, error) {
+	return d.workload(conf, AuthGitHubOIDC, credential.Secret{}, func(ctx context.Context, host *discovery) (credential.Secret, error) {
 		audience := conf.Audience.Value
 		if audience == "" {
-			found, err := d.ask(ctx)
+			found, _, err := host.ask(ctx)
 			if err == nil {
-				audience, err = s.Workspace.Audience(found)
+				audience, err = d.Workspace.Audience(found)
 			}
 			if err != nil {
 				return credential.Secret{}, err
 			}
 		}
 		return exchange.Retry(ctx, func(ctx context.Context) (credential.Secret, error) {
-			return s.Process.GitHubToken(ctx, *conf.GitHub, audience)
+			return d.Process.GitHubToken(ctx, *conf.GitHub, audience)
 		})
 	})
 }
 
 // subjectFunc returns a workload's own token as it is now.
-type subjectFunc func(ctx context.Context, d *discovery) (credential.Secret, error)
+type subjectFunc func(ctx context.Context, host *discovery) (credential.Secret, error)
 
 // workload returns the source that exchanges a workload's token (RFC 8693).
 func (d Deps) workload(conf config.Config, name string, given credential.Secret, subject subjectFunc) (Source, Identity, error) {
-	endpoint := &discovery{Deps: d, workspace: conf.Workspace.Value}
+	endpoint := newDiscovery(d, conf)
 	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return d.federate(ctx, conf, endpoint, subject) })
 	return source, Identity{Type: name, Principal: conf.ClientID.Value, User: conf.User.Value, Given: given}, nil
 }

@@ -11,14 +11,7 @@ import (
 // AuthPAT is a personal access token.
 const AuthPAT = config.AuthPAT
 
-type pat struct{}
-
-func (pat) Name() string { return AuthPAT }
-
-func (pat) Configure(_ context.Context, conf config.Config) (Source, Identity, error) {
-	if conf.Auth.Value != AuthPAT {
-		return nil, Identity{}, ErrNotConfigured
-	}
+func configurePAT(_ context.Context, _ Deps, conf config.Config) (Source, Identity, error) {
 	token := conf.Secret.Text
 	// How long it lives is not known.
 	source := func(context.Context) (credential.Token, error) {
