@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,9 +135,12 @@ func claimsOf(token credential.Secret) Claims {
 		Iss, Sub string
 		Aud      json.RawMessage // a string or several
 	}
-	if !exchange.UnverifiedClaims(token.Reveal(), &c) {
+	parts := strings.Split(token.Reveal(), ".")
+	if len(parts) != 3 {
 		return Claims{}
 	}
+	text, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	_ = json.Unmarshal(text, &c)
 	var one string
 	var all []string
 	_ = json.Unmarshal(c.Aud, &all)

@@ -20,20 +20,10 @@ import (
 func TestRequestIDs(t *testing.T) {
 	info := `{"error_code":"X","message":"m","details":["odd",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"R"},
 		{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"body-1"}]}`
-	for _, tc := range []struct {
-		body    string
-		headers []string
-		want    string
-	}{
-		{info, []string{"X-Request-Id", "head-1"}, "body-1"},
-		{`{"error":"invalid_scope","error_id":"oauth-1"}`, []string{"X-Request-Id", "head-1"}, "oauth-1"},
-		{`{}`, []string{"X-Request-Id", "head-1", "X-Databricks-Request-Id", "head-2"}, "head-1"},
-		{`{}`, []string{"X-Databricks-Request-Id", "head-2"}, "head-2"},
-		{`{}`, nil, ""},
-	} {
-		w := serve(t, 400, tc.body, tc.headers...)
-		if e := wants(t, w.try(t, CallDatabaseCredential), KindRefused, false); e.RequestID != tc.want || e.Status != 400 {
-			t.Errorf("%s %v: got %+v, want request %q", tc.body, tc.headers, e, tc.want)
+	for body, want := range map[string]string{info: "body-1", `{"error":"invalid_scope","error_id":"oauth-1"}`: "oauth-1", `{}`: "head-1"} {
+		w := serve(t, 400, body, "X-Request-Id", "head-1", "X-Databricks-Request-Id", "head-2")
+		if e := wants(t, w.try(t, CallDatabaseCredential), KindRefused, false); e.RequestID != want || e.Status != 400 {
+			t.Errorf("%s: got %+v, want request %q", body, e, want)
 		}
 	}
 }
@@ -45,12 +35,10 @@ func TestDecode_Rejects(t *testing.T) {
 		again      bool
 	}{
 		{"empty", "", KindNotJSON, false},
-		{"page", "<html><title>Databricks - Sign In</title>", KindNotJSON, false},
 		{"text", "hello", KindNotJSON, false},
 		{"two values", `{"access_token":"abc"}{}`, KindNotJSON, false},
 		{"cut short", `{"access_token":"abc`, KindBroken, true},
 		{"cut after a value", `{"access_token":"abc"`, KindBroken, true},
-		{"list", `[]`, KindBadReply, false},
 		{"null", `null`, KindBadReply, false},
 		{"no token", `{}`, KindBadReply, false},
 		{"wrong type", `{"access_token":7,"token":7,"status":7,"state":7}`, KindBadReply, false},
@@ -72,13 +60,14 @@ func TestDecode_Rejects(t *testing.T) {
 
 // Some proxies compress replies that must not be compressed.
 func TestReply_Compressed(t *testing.T) {
-	packed := func(text string, w io.WriteCloser, b *bytes.Buffer) string {
+	var b bytes.Buffer
+	packed := func(w io.WriteCloser, text string) string {
 		_, _ = io.WriteString(w, text)
 		_ = w.Close()
+		defer b.Reset()
 		return b.String()
 	}
-	gz := func(text string) string { var b bytes.Buffer; return packed(text, gzip.NewWriter(&b), &b) }
-	zl := func(text string) string { var b bytes.Buffer; return packed(text, zlib.NewWriter(&b), &b) }
+	gz := func(text string) string { return packed(gzip.NewWriter(&b), text) }
 	for _, c := range []struct {
 		name, encoding string
 		status         int
@@ -87,9 +76,8 @@ func TestReply_Compressed(t *testing.T) {
 		message        string
 	}{
 		{"gzip", "gzip", 200, gz(tokenReply("abc")), "", ""},
-		{"in capitals", "GZIP", 200, gz(tokenReply("abc")), "", ""},
-		{"x-gzip", "x-gzip", 200, gz(tokenReply("abc")), "", ""},
-		{"deflate", "deflate", 200, zl(tokenReply("abc")), "", ""},
+		{"in capitals", "X-GZIP", 200, gz(tokenReply("abc")), "", ""},
+		{"deflate", "deflate", 200, packed(zlib.NewWriter(&b), tokenReply("abc")), "", ""},
 		{"identity", "identity", 200, tokenReply("abc"), "", ""},
 		{"a refusal", "gzip", 403, gz(`{"error_code":"PERMISSION_DENIED","message":"not yours"}`), KindPermissionDenied, "not yours"},
 		{"another encoding", "br", 200, "x", KindNotJSON, `unsupported encoding "br"`},
@@ -174,41 +162,24 @@ func TestErrors_EchoesBelowHTTPAreRedacted(t *testing.T) {
 	}
 }
 
+// If the context ends while a body is read, also that of a refusal, the error is the
+// context's.
 func TestContexts(t *testing.T) {
-	for _, h2 := range []bool{false, true} {
-		ended, stop := context.WithCancel(t.Context())
-		var during func()
-		w := newWorkspace(t, h2, func(rw http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(rw, `{"status":`) // and then nothing
-			_ = http.NewResponseController(rw).Flush()
-			during()
-			<-r.Context().Done()
-		})
-		during = func() {}
-		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		if e := wants(t, calls[CallEndpoint](short, w.client(t)), KindDeadline, true); !errors.Is(e, context.DeadlineExceeded) {
-			t.Errorf("got %v", e)
-		}
-		during = stop
-		if e := wants(t, calls[CallEndpoint](ended, w.client(t)), KindCanceled, false); !errors.Is(e, context.Canceled) {
-			t.Errorf("got %v", e)
+	for _, status := range []int{200, 404} {
+		for _, h2 := range []bool{false, true} {
+			ctx, cancel := context.WithCancel(t.Context())
+			w := newWorkspace(t, h2, func(rw http.ResponseWriter, r *http.Request) {
+				rw.WriteHeader(status)
+				_, _ = io.WriteString(rw, `{"status":`) // and then nothing
+				_ = http.NewResponseController(rw).Flush()
+				time.AfterFunc(50*time.Millisecond, cancel) // once the header is there
+				<-r.Context().Done()
+			})
+			if e := wants(t, calls[CallEndpoint](ctx, w.client(t)), KindCanceled, false); !errors.Is(e, context.Canceled) {
+				t.Errorf("got %v", e)
+			}
 		}
 	}
-}
-
-// If the caller cancels while the body of a refusal is read, the error is the
-// cancellation.
-func TestContexts_CanceledDuringRefusal(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	w := newWorkspace(t, false, func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Content-Length", "100")
-		rw.WriteHeader(404)
-		_ = http.NewResponseController(rw).Flush()
-		time.AfterFunc(50*time.Millisecond, cancel) // once the header is there
-		<-r.Context().Done()
-	})
-	wants(t, calls[CallInstance](ctx, w.client(t)), KindCanceled, false)
 }
 
 // Replies of 200 that do not hold what they must.
@@ -227,7 +198,7 @@ func TestBadReplies(t *testing.T) {
 		{lists, `{"projects":[{"name":"projects/.."}],"branches":[{"name":"projects/a/branches/b?x"}],
 			"endpoints":[{"name":"projects/a/branches/b/endpoints/%2e"}]}`, KindBadReply},
 		{[]Call{CallListSecrets}, `{"secrets":[{"id":"../x"}]}`, KindBadReply},
-		{[]Call{CallPrincipal}, `{"userName":"x","id":"41/x"}`, KindBadReply},
+		{[]Call{CallMe}, `{"userName":"x","id":"41/x"}`, KindBadReply},
 		{[]Call{CallCreateSecret}, `{"id":"x"}`, KindBadReply},
 		{[]Call{CallCreateSecret}, `{"secret":"dose-very-new-secret"}`, KindBadReply},
 		{[]Call{CallGitHub}, `{}`, KindBadReply},

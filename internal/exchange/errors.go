@@ -25,7 +25,6 @@ const (
 	CallEndpoint           Call = "endpoint"
 	CallInstanceCredential Call = "instance credential"
 	CallInstance           Call = "instance"
-	CallPrincipal          Call = "service principal"
 	CallListSecrets        Call = "list of secrets"
 	CallCreateSecret       Call = "new secret"
 	CallDeleteSecret       Call = "deletion of a secret"

@@ -53,13 +53,22 @@ func TestErrorMessages(t *testing.T) {
 
 // A refresh token or a code is sent again only where it was not sent at all, or
 // the workspace said that it did nothing with it.
-func TestRetryable_SingleUse(t *testing.T) {
+func TestRetryable(t *testing.T) {
 	broken := func(context.Context) (net.Conn, error) { // before TLS has begun
 		here, there := net.Pipe()
 		there.Close()
 		return here, nil
 	}
+	name := func(e net.DNSError) func(context.Context) (net.Conn, error) {
+		return func(context.Context) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: &e} }
+	}
 	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	within := func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(rw, `{"access_token":`)
+		_ = http.NewResponseController(rw).Flush()
+		panic(http.ErrAbortHandler)
+	}
 	for _, tc := range []struct {
 		name        string
 		h2          bool
@@ -71,11 +80,14 @@ func TestRetryable_SingleUse(t *testing.T) {
 		{name: "refused", dial: func(context.Context) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
 		}, kind: KindBroken, once: true, other: true},
-		{name: "name server", dial: func(context.Context) (net.Conn, error) { return nil, &net.DNSError{Err: "x", IsTemporary: true} },
-			kind: KindNameNotResolved, once: true, other: true},
+		{name: "name server", dial: name(net.DNSError{IsTemporary: true}), kind: KindNameNotResolved, once: true, other: true},
+		{name: "silent name server", dial: name(net.DNSError{IsTimeout: true}), kind: KindNameNotResolved, once: true, other: true},
+		{name: "no such host", dial: name(net.DNSError{IsNotFound: true}), kind: KindNameNotResolved},
 		{name: "reset in the handshake", dial: broken, kind: KindBroken, once: true, other: true},
 		{name: "lost answer", handle: lost, kind: KindBroken, other: true},
 		{name: "lost answer, HTTP/2", h2: true, handle: lost, kind: KindBroken, other: true},
+		{name: "lost within", handle: within, kind: KindBroken, other: true},
+		{name: "lost within, HTTP/2", h2: true, handle: within, kind: KindBroken, other: true},
 		{name: "cut short", handle: says(200, `{"access_token":"at"`), kind: KindBroken, other: true},
 		{name: "429", handle: says(429, `{}`, "Retry-After", "7"), kind: KindRateLimited, once: true, other: true},
 		{name: "503", handle: says(503, `{}`, "Retry-After", "7"), kind: KindUnavailable, once: true, other: true},
@@ -89,49 +101,35 @@ func TestRetryable_SingleUse(t *testing.T) {
 				if e.NotSent != (tc.dial != nil) || e.NotSent && e.MayHaveApplied() {
 					t.Errorf("got not sent %v, may have applied %v: %v", e.NotSent, e.MayHaveApplied(), e)
 				}
-				if _, after := e.Retryable(); again && e.RetryAfter != after {
-					t.Errorf("got a wait of %v", after)
-				}
 			}
 		})
 	}
 }
 
 // The connection of an earlier call is one on which something may have been sent.
-func TestNotSent_ReusedConnection(t *testing.T) {
-	w := newWorkspace(t, false, nil)
-	w.handle = func(rw http.ResponseWriter, r *http.Request) {
-		if len(w.seen) > 1 {
-			panic(http.ErrAbortHandler)
-		}
-		says(200, tokenReply("at"))(rw, r)
-	}
-	c := w.client(t)
-	if _, err := c.RefreshedToken(t.Context(), refreshSecret); err != nil {
-		t.Fatal(err)
-	}
-	if e := wants(t, calls[CallRefresh](t.Context(), c), KindBroken, false); e.NotSent || w.connections.Load() != 1 {
-		t.Errorf("got %d connections, %+v", w.connections.Load(), e)
-	}
-}
-
-func TestRetryable_Deadline(t *testing.T) {
-	for call, again := range map[Call]bool{CallRefresh: false, CallFederation: true} {
-		w := newWorkspace(t, false, nil)
-		w.handle = func(rw http.ResponseWriter, r *http.Request) {
-			if len(w.seen) > 1 {
-				<-r.Context().Done()
-			}
-			says(200, tokenReply("at"))(rw, r)
-		}
+func TestRetryable_ReusedConnection(t *testing.T) {
+	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	late := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for _, tc := range []struct {
+		call   Call
+		second http.HandlerFunc
+		kind   Kind
+		again  bool
+	}{
+		{CallRefresh, lost, KindBroken, false},
+		{CallRefresh, late, KindDeadline, false},
+		{CallFederation, late, KindDeadline, true},
+	} {
+		w := serve(t, 200, tokenReply("at"))
 		c := w.client(t)
-		if err := calls[call](t.Context(), c); err != nil { // so that the next one has a connection at once
+		if err := calls[tc.call](t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
+		w.handle = tc.second
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		if e := wants(t, calls[call](ctx, c), KindDeadline, again); e.NotSent {
-			t.Errorf("got %+v", e)
+		if e := wants(t, calls[tc.call](ctx, c), tc.kind, tc.again); e.NotSent || w.connections.Load() != 1 {
+			t.Errorf("%s: got %+v on %d connections", tc.call, e, w.connections.Load())
 		}
 	}
 	stuck := serve(t, 200, "").client(t, dialing(func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }))

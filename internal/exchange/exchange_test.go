@@ -86,17 +86,14 @@ func checkRequests(t *testing.T, w *workspace) {
 
 func TestCalls_Defaults(t *testing.T) {
 	w := newWorkspace(t, false, lakebase)
-	if _, err := w.client(t).WorkspaceToken(t.Context(), "a:b", credential.NewSecret("c d%+")); err != nil {
-		t.Fatal(err)
+	_, err := w.client(t).WorkspaceToken(t.Context(), "a:b", credential.NewSecret("c d%+"))
+	if id, secret, _ := w.seen[0].BasicAuth(); err != nil || id != "a%3Ab" || secret != "c+d%25%2B" { // form-encoded
+		t.Errorf("got %q, %q by HTTP Basic, %v", id, secret, err)
 	}
-	if id, secret, _ := w.seen[0].BasicAuth(); id != "a%3Ab" || secret != "c+d%25%2B" { // form-encoded
-		t.Errorf("got %q, %q by HTTP Basic", id, secret)
-	}
-	if err := w.try(t, CallDatabaseCredential); err != nil || w.bodies[1] != `{"endpoint":"`+endpointName+`"}` {
-		t.Errorf("without a ttl: got %s, %v", w.bodies[1], err)
-	}
-	if _, ok := w.seen[1].Header["X-Databricks-Workspace-Id"]; ok || w.seen[1].UserAgent() != "lakebase-exec" {
-		t.Errorf("got the headers %v", w.seen[1].Header)
+	err = w.try(t, CallDatabaseCredential)
+	h := w.seen[1].Header
+	if err != nil || w.bodies[1] != `{"endpoint":"`+endpointName+`"}` || h["X-Databricks-Workspace-Id"] != nil || h.Get("User-Agent") != "lakebase-exec" {
+		t.Errorf("without a ttl: got %s, %v, %v", w.bodies[1], h, err)
 	}
 }
 

@@ -204,7 +204,6 @@ var calls = map[Call]func(context.Context, *Client) error{
 	CallEndpoints: func(ctx context.Context, c *Client) error {
 		return second(c.Endpoints(ctx, bearer, "projects/shop/branches/b"))
 	},
-	CallPrincipal:    func(ctx context.Context, c *Client) error { return second(c.Principal(ctx, bearer)) },
 	CallListSecrets:  func(ctx context.Context, c *Client) error { return second(c.ClientSecrets(ctx, bearer, "41")) },
 	CallDeleteSecret: func(ctx context.Context, c *Client) error { return c.DeleteClientSecret(ctx, bearer, "41", "s-1") },
 }

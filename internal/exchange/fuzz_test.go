@@ -9,49 +9,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
-
-func FuzzParseRefusal(f *testing.F) {
-	for _, s := range []string{
-		`{"error_code":403,"message":"m","details":[{"@type":"google.rpc.RequestInfo","request_id":"r"}]}`,
-		`{"error":"invalid_client","error_id":"e","error_description":"d"}`, `{"detail":"d","scimType":"t","status":"409"}`,
-		`CODE: message`, `<pre>p</pre>`, `<title>t`, `{`, `{"message":null,"token":"` + clientSecret + `"}`, "", clientSecret, "\xff\n",
-	} {
-		f.Add([]byte(s), 400)
-	}
-	c, err := New(Options{Host: "https://dbc-1"})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, body []byte, status int) {
-		said := parseRefusal(body)
-		for call := range calls {
-			r := request{call: call, secrets: append([]credential.Secret{credential.NewSecret(clientSecret)}, said.tokens...)}
-			kind := refusalKind(call, status, said)
-			if kind == "" || status < 500 && kind == KindUnavailable {
-				t.Fatalf("got %q for %d", kind, status)
-			}
-			e := c.fail(r, &Error{Kind: kind, Status: status, Code: said.code, Message: said.message, RequestID: said.requestID})
-			if max(len(e.Message), len(e.Code), len(e.RequestID)) > sanitize.MaxLine {
-				t.Fatal("a text is too long")
-			}
-			if utf8.Valid(body) && !utf8.ValidString(e.Message) || strings.ContainsAny(e.Error(), "\r\n") || strings.Contains(e.Error(), clientSecret) {
-				t.Fatalf("got %q", e.Error())
-			}
-		}
-	})
-}
 
 // For any reply, a token is usable and has not expired, a listed name can be requested
 // again, and an error has a kind and one line. Paging ends.
 func FuzzReplies(f *testing.F) {
 	for _, s := range []string{
-		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"` + jwt(`{"iat":1,"exp":1e308}`) + `"}`,
-		`{"token":"a.b.c"}`, `{"access_token":"a","expires_in":"1e3"}`, `{"access_token":"a`, `[]`, `null`, `<html>`, `{}{}`,
+		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"a.b.c"}`, `{"access_token":"a","expires_in":"1e3"}`, `{"access_token":"a`, `[]`, `null`, `<html>`, `{}{}`,
 		endpointReply, `{"status":{}}`, `{"access_token":"a","refresh_token":"b","id_token":"c"}`, `{"refresh_token":7}`,
 		`{"access_token":"a","refresh_token":"a b"}`, `{"Refresh_Token":"x","access_token":"a","refresh_token":"\u0000"}`,
 		`{"projects":[{"name":"projects/p","uid":1,"status":{"display_name":"d\u001b[0m","default_branch":"b"}}]}`,

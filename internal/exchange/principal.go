@@ -13,24 +13,13 @@ import (
 
 // Identity is the owner of a workspace token.
 type Identity struct {
-	UserName string // an email address, or a service principal's client ID
+	UserName string // an email address, or a service principal's client ID; the Postgres role
 	ID       string // the numeric ID in SCIM
 }
 
-// Me requests the bearer's identity, by SCIM Me. The user name is the Postgres role.
+// Me requests the bearer's identity, by SCIM Me.
 func (c *Client) Me(ctx context.Context, bearer credential.Secret) (Identity, error) {
-	return c.me(ctx, CallMe, bearer)
-}
-
-// Principal requests the numeric ID of the bearer's service principal, which is not
-// its client ID.
-func (c *Client) Principal(ctx context.Context, bearer credential.Secret) (string, error) {
-	me, err := c.me(ctx, CallPrincipal, bearer)
-	return me.ID, err
-}
-
-func (c *Client) me(ctx context.Context, call Call, bearer credential.Secret) (Identity, error) {
-	r := c.apiRequest(call, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer)
+	r := c.apiRequest(CallMe, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer)
 	var w struct{ UserName, ID flexString }
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return Identity{}, failed
@@ -55,7 +44,7 @@ type ClientSecret struct {
 	ExpiresAt time.Time
 }
 
-// ClientSecrets lists the principal's secrets by the workspace's
+// ClientSecrets lists the secrets of a service principal, given its numeric ID, by the workspace's
 // service-principal-secrets-proxy (databricks-sdk-go service/oauth2).
 func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]ClientSecret, error) {
 	r := c.apiRequest(CallListSecrets, http.MethodGet, secretsPath(principal), bearer)

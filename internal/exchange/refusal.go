@@ -166,7 +166,7 @@ func callRefusalKind(call Call, status int, said refusal) Kind {
 			return KindFederationRefused
 		}
 	case CallDiscovery, CallClock: // unauthenticated
-	case CallPrincipal, CallListSecrets, CallCreateSecret, CallDeleteSecret:
+	case CallListSecrets, CallCreateSecret, CallDeleteSecret:
 		switch {
 		case status == 401:
 			return KindBearerRefused

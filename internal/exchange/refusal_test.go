@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 		{list, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`, KindRefused, 0, "ENDPOINT_NOT_FOUND", "no"},
 		{create, 400, `{"error_code":"RESOURCE_LIMIT_EXCEEDED","message":"no"}`, KindTooManySecrets, 0, "RESOURCE_LIMIT_EXCEEDED", "no"},
 		{create, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"lifetime"}`, KindRefused, 0, "INVALID_PARAMETER_VALUE", "lifetime"},
-		{CallPrincipal, 401, `{"error_code":"UNAUTHENTICATED","message":"no"}`, KindBearerRefused, 0, "UNAUTHENTICATED", "no"},
+		{list, 401, `{"error_code":"UNAUTHENTICATED","message":"no"}`, KindBearerRefused, 0, "UNAUTHENTICATED", "no"},
 	} {
 		said := parseRefusal([]byte(tc.body))
 		e := &Error{Call: tc.call, Status: tc.status, Kind: refusalKind(tc.call, tc.status, said)}

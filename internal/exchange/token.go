@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -107,8 +106,8 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 }
 
 // grant makes a call to the token endpoint and reads its reply (RFC 6749 5.1), all of
-// whose tokens are redacted from then on. Where expires_in is missing, not positive or
-// above a day, the lifetime is that of the token's own claims, or else 5 minutes.
+// whose tokens are redacted from then on. An expires_in that is missing, not positive or
+// above a day is defaultLifetime.
 func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 	rep, failed := c.do(ctx, r)
 	if failed != nil {
@@ -147,7 +146,7 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 // Endpoint. A ttl of 0 leaves the lifetime to the server, which accepts 5 minutes to 1
 // hour (databricks-sdk-go service/postgres); an instance's token has no ttl. The lifetime
 // is expire_time less the server's Date, or less our clock at sending if there is none.
-// Without expire_time it is that of the token's claims, or else 5 minutes.
+// Without expire_time it is defaultLifetime.
 func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
 	r := c.databaseCredentialRequest(bearer, target, ttl)
 	rep, failed := c.do(ctx, r)
@@ -193,33 +192,12 @@ func (c *Client) databaseCredentialRequest(bearer credential.Secret, target stri
 }
 
 // newToken counts the lifetime from sentAt: the server created the token later, so it
-// never expires before ExpiresAt. A lifetime of 0 is that of the token's claims.
+// never expires before ExpiresAt. A lifetime of 0 is not known.
 func newToken(value string, sentAt time.Time, lifetime time.Duration) credential.Token {
 	if lifetime <= 0 {
-		lifetime = claimedLifetime(value)
+		lifetime = defaultLifetime
 	}
 	return credential.Token{Value: credential.NewSecret(value), MintedAt: sentAt, ExpiresAt: sentAt.Add(min(lifetime, credential.MaxLife))}
-}
-
-// claimedLifetime is exp less iat of a JWT: it can only shorten what MaxLife allows.
-// Without these claims it is defaultLifetime.
-func claimedLifetime(token string) time.Duration {
-	var claims struct{ Exp, Iat float64 }
-	if !UnverifiedClaims(token, &claims) || claims.Exp <= 0 || claims.Iat <= 0 || claims.Exp-claims.Iat < 1 {
-		return defaultLifetime
-	}
-	return time.Duration(min(claims.Exp-claims.Iat, credential.MaxLife.Seconds()) * float64(time.Second))
-}
-
-// UnverifiedClaims decodes the claims of a JWT (RFC 7519) into v, without checking its
-// signature, and reports whether it is one.
-func UnverifiedClaims(token string, v any) bool {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return false
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	return err == nil && json.Unmarshal(text, v) == nil
 }
 
 // GitHubToken requests a GitHub Actions job's token for the audience from its OIDC token

@@ -20,34 +20,6 @@ func dialing(f func(ctx context.Context) (net.Conn, error)) func(*Options) {
 	}
 }
 
-func TestBrokenConnections(t *testing.T) {
-	for name, handle := range map[string]http.HandlerFunc{
-		"before a reply": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"within a reply": func(rw http.ResponseWriter, _ *http.Request) {
-			rw.Header().Set("Content-Length", "1000")
-			_, _ = io.WriteString(rw, `{"status":{`)
-			_ = http.NewResponseController(rw).Flush()
-			panic(http.ErrAbortHandler)
-		},
-	} {
-		for _, h2 := range []bool{false, true} {
-			if e := wants(t, newWorkspace(t, h2, handle).try(t, CallDatabaseCredential), KindBroken, true); e.Err == nil {
-				t.Errorf("%s: no cause", name)
-			}
-		}
-	}
-	closed := httptest.NewServer(nil)
-	closed.Close()
-	err := serve(t, 200, "").try(t, CallEndpoint, func(o *Options) { o.Host = "https://" + closed.Listener.Addr().String() })
-	if e := wants(t, err, KindBroken, true); !strings.Contains(e.Error(), "refused") {
-		t.Errorf("got %v", e)
-	}
-	for _, dns := range []*net.DNSError{{Err: "no such host", IsNotFound: true}, {Err: "server misbehaving", IsTemporary: true}, {Err: "i/o timeout", IsTimeout: true}} {
-		err := serve(t, 200, "").try(t, CallEndpoint, dialing(func(context.Context) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: dns} }))
-		wants(t, err, KindNameNotResolved, !dns.IsNotFound)
-	}
-}
-
 func TestTLS(t *testing.T) {
 	w, unknown := newWorkspace(t, true, lakebase), newWorkspace(t, true, lakebase)
 	there := dialing(func(ctx context.Context) (net.Conn, error) {

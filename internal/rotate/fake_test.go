@@ -106,8 +106,8 @@ func (w *fakeWorld) WorkspaceToken(_ context.Context, id string, secret credenti
 	return credential.Token{Value: credential.NewSecret("bearer-" + text)}, nil
 }
 
-func (w *fakeWorld) Principal(context.Context, credential.Secret) (string, error) {
-	return "41", w.step("me")
+func (w *fakeWorld) Me(context.Context, credential.Secret) (exchange.Identity, error) {
+	return exchange.Identity{ID: "41"}, w.step("me")
 }
 
 func (w *fakeWorld) ClientSecrets(context.Context, credential.Secret, string) ([]exchange.ClientSecret, error) {

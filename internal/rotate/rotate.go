@@ -29,7 +29,7 @@ type Store interface {
 // API makes one attempt at each call; *exchange.Client implements it.
 type API interface {
 	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
-	Principal(ctx context.Context, bearer credential.Secret) (string, error)
+	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
 	ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]exchange.ClientSecret, error)
 	CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (exchange.ClientSecret, credential.Secret, error)
 	DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error
@@ -168,10 +168,11 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 		return old, err
 	}
 	x.bearer = token.Value
-	x.principal, err = exchange.Retry(ctx, func(ctx context.Context) (string, error) { return x.API.Principal(ctx, x.bearer) })
+	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return x.API.Me(ctx, x.bearer) })
 	if err != nil {
 		return old, err
 	}
+	x.principal = me.ID
 	x.list, err = exchange.Retry(ctx, func(ctx context.Context) ([]exchange.ClientSecret, error) {
 		return x.API.ClientSecrets(ctx, x.bearer, x.principal)
 	})
