@@ -289,8 +289,8 @@ func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
 	}, func(err error) retry.Verdict {
 		v := exchange.Verdict(err)
-		var e *exchange.Error
-		v.Retry = v.Retry || errors.As(err, &e) && e.Kind == exchange.KindInvalidClient
+		e, ok := errors.AsType[*exchange.Error](err)
+		v.Retry = v.Retry || ok && e.Kind == exchange.KindInvalidClient
 		return v
 	})
 	if err == nil {
@@ -306,8 +306,7 @@ func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
 	if err == nil {
 		return nil
 	}
-	stored, readErr := x.Store.Get(ctx)
-	switch {
+	switch stored, readErr := x.Store.Get(ctx); {
 	case readErr == nil && stored.Equal(secret):
 		return nil
 	case readErr == nil && stored.Equal(old):
@@ -339,8 +338,8 @@ func (x *run) discard(ctx context.Context, id string) {
 func (x *run) deleteScheduled(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
-	now, deleted := x.Now(), false
-	for _, d := range slices.Clone(x.state.Scheduled) {
+	now, before := x.Now(), len(x.list)
+	for _, d := range x.state.Scheduled {
 		if d.After.After(now) || !x.state.safeToDelete(d.ID, x.stored) {
 			continue
 		}
@@ -348,12 +347,12 @@ func (x *run) deleteScheduled(ctx context.Context) error {
 			return err
 		}
 		x.list = slices.DeleteFunc(x.list, func(s exchange.ClientSecret) bool { return s.ID == d.ID })
-		x.state, deleted = x.state.without(d.ID), true
 		x.Observer.Note("deleted the secret " + d.ID)
 	}
-	if !deleted {
+	if len(x.list) == before {
 		return nil
 	}
+	x.state = x.state.reconcile(x.stored, secretIDs(x.list))
 	return x.save(ctx)
 }
 
@@ -362,14 +361,13 @@ func (x *run) delete(ctx context.Context, id string) error {
 	_, err := exchange.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, x.API.DeleteClientSecret(ctx, x.bearer, x.principal, id)
 	})
-	var e *exchange.Error
-	if errors.As(err, &e) && e.Kind == exchange.KindSecretNotFound {
+	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindSecretNotFound {
 		return nil
 	}
 	return err
 }
 
 func mayHaveApplied(err error) bool {
-	var e *exchange.Error
-	return errors.As(err, &e) && e.MayHaveApplied()
+	e, ok := errors.AsType[*exchange.Error](err)
+	return ok && e.MayHaveApplied()
 }

@@ -43,7 +43,6 @@ func TestRun_KilledAtEveryStep(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			killedAt := map[string]bool{}
 			for n := 1; ; n++ {
 				w := newFakeWorld(start.others)
 				if start.before != nil {
@@ -60,7 +59,6 @@ func TestRun_KilledAtEveryStep(t *testing.T) {
 				}
 				w.killAt = 0
 				step := w.steps[n-1]
-				killedAt[step] = true
 				at := fmt.Sprintf("killed at step %d, %s", n, step)
 				if !w.works(w.stored) {
 					t.Fatalf("%s: the stored secret does not work", at)
@@ -71,11 +69,6 @@ func TestRun_KilledAtEveryStep(t *testing.T) {
 				// An ID is lost only between the response and its record.
 				mayOrphan := w.state.Pending != nil && slices.Contains([]string{"create", "create done", "save"}, step)
 				checkNextRun(t, w, at, count, mayOrphan)
-			}
-			for _, step := range []string{"get", "load", "sign in", "me", "list", "save", "save done", "create", "create done", "set", "set done"} {
-				if !killedAt[step] {
-					t.Errorf("no run was killed at %q", step)
-				}
 			}
 		})
 	}
@@ -178,27 +171,24 @@ func TestRun_Failures(t *testing.T) {
 	}
 }
 
-func TestRun_StoreFails(t *testing.T) {
+func TestRun_StoreHoldsNeither(t *testing.T) {
 	w := newFakeWorld(0)
-	w.fail["set done"] = errors.New("a late error")
-	if result := w.mustRotate(t, nil); w.stored != w.values[result.New.ID] || len(w.warnings) != 0 {
-		t.Errorf("the store holds the new secret: got %q stored, warnings %q", w.stored, w.warnings)
-	}
-	w = newFakeWorld(0)
 	w.setTo = "something else"
 	_, _, err := w.rotate(t, nil)
 	if err == nil || !strings.Contains(strings.Join(w.warnings, " "), "store the old one again with login") || len(w.secrets) != 2 {
-		t.Errorf("the store holds neither: got error %v, warnings %q, secrets %v", err, w.warnings, w.secrets)
+		t.Errorf("got error %v, warnings %q, secrets %v", err, w.warnings, w.secrets)
 	}
 }
 
-func TestRun_OldSecretAlreadyDeleted(t *testing.T) {
+// Errors that change nothing: the store holds the new secret, and the old one is gone.
+func TestRun_HarmlessErrors(t *testing.T) {
 	w := newFakeWorld(0)
 	w.mustRotate(t, nil)
+	w.fail["set done"] = errors.New("a late error")
 	w.fail["delete"] = &exchange.Error{Call: exchange.CallDeleteSecret, Kind: exchange.KindSecretNotFound, Status: 404}
-	w.mustRotate(t, nil)
-	if len(w.state.Scheduled) != 0 || len(w.warnings) != 0 {
-		t.Errorf("got %+v, warnings %q", w.state, w.warnings)
+	result := w.mustRotate(t, nil)
+	if w.stored != w.values[result.New.ID] || len(w.state.Scheduled) != 0 || len(w.warnings) != 0 {
+		t.Errorf("got %q stored, %+v, warnings %q", w.stored, w.state, w.warnings)
 	}
 }
 

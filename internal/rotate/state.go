@@ -73,14 +73,12 @@ func (s State) Find(fingerprint string) (Secret, bool) {
 // ScheduledWith returns the deletions that are scheduled if the secret with this
 // fingerprint is the stored one.
 func (s State) ScheduledWith(fingerprint string) []Scheduled {
+	scheduled := s.Scheduled
 	var existing []string // at the time of writing
 	if s.Next != nil {
-		existing = append(existing, s.Next.ID)
-		for _, d := range s.Next.Supersedes {
-			existing = append(existing, d.ID)
-		}
+		existing, scheduled = []string{s.Next.ID}, slices.Concat(scheduled, s.Next.Supersedes)
 	}
-	for _, d := range s.Scheduled {
+	for _, d := range scheduled {
 		existing = append(existing, d.ID)
 	}
 	s.Pending = nil
@@ -101,11 +99,10 @@ func (s State) reconcile(stored string, existing []string) State {
 	if s.Current != nil && s.Current.Fingerprint != stored {
 		s.Current = nil // a later login stored another secret
 	}
-	if s.Pending != nil {
-		for _, id := range existing {
-			if !slices.Contains(s.Pending.Known, id) && !s.isRecorded(id) {
-				s.Orphans = append(s.Orphans, id)
-			}
+	for _, id := range existing {
+		recorded := s.isCurrent(id) || slices.Contains(s.Orphans, id) || s.isScheduled(id)
+		if s.Pending != nil && !slices.Contains(s.Pending.Known, id) && !recorded {
+			s.Orphans = append(s.Orphans, id)
 		}
 	}
 	s.Next, s.Pending = nil, nil
@@ -121,10 +118,6 @@ func (s State) isScheduled(id string) bool {
 	return slices.ContainsFunc(s.Scheduled, func(d Scheduled) bool { return d.ID == id })
 }
 
-func (s State) isRecorded(id string) bool {
-	return s.isCurrent(id) || slices.Contains(s.Orphans, id) || s.isScheduled(id)
-}
-
 // safeToDelete reports whether the secret with this ID is certainly not the stored
 // one, whose fingerprint is given.
 func (s State) safeToDelete(id, stored string) bool {
@@ -134,13 +127,6 @@ func (s State) safeToDelete(id, stored string) bool {
 	return slices.ContainsFunc(s.Scheduled, func(d Scheduled) bool {
 		return d.ID == id && d.Fingerprint != "" && d.Fingerprint != stored
 	})
-}
-
-// without returns the state after the secret with this ID was deleted.
-func (s State) without(id string) State {
-	s.Scheduled = slices.DeleteFunc(slices.Clone(s.Scheduled), func(d Scheduled) bool { return d.ID == id })
-	s.Orphans = slices.DeleteFunc(slices.Clone(s.Orphans), func(o string) bool { return o == id })
-	return s
 }
 
 // unknown returns the secrets that the state says nothing about, including
