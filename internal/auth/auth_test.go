@@ -49,10 +49,8 @@ func TestChain_Default(t *testing.T) {
 			t.Errorf("got %+v, %v; want %+v", id, err, c.want)
 		}
 	}
-}
-
-func TestChain_KeepsToWhatWorked(t *testing.T) {
-	f := newFake()
+	// A chain keeps to what worked.
+	f = newFake()
 	chain := f.chain(job(t, "audience", "a"))
 	for _, want := range []string{"get github:a federation", "github:a federation"} {
 		if _, err := token(t, chain); err != nil || f.took() != want {

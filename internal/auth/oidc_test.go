@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
 func tokenFile(t *testing.T, text string) string {
@@ -80,24 +78,16 @@ func TestGitHubOIDC(t *testing.T) {
 	for name, c := range map[string]struct {
 		conf   config.Config
 		stored bool
-		fails  bool
 		want   string
 	}{
 		"no secret":  {conf: job(t), want: "get discover github:audience-of-7 federation"},
 		"audience":   {conf: job(t, "audience", "mine"), want: "get github:mine federation"},
 		"a secret":   {conf: job(t), stored: true, want: "get sign-in"},
-		"fails once": {conf: job(t, "audience", "a"), fails: true, want: "get github:a github:a federation"},
 		"by --auth":  {conf: job(t, "auth", AuthGitHubOIDC, "audience", "a"), stored: true, want: "github:a federation"},
 		"any --host": {conf: job(t, "host", "x.example", "auth", AuthGitHubOIDC, "audience", "a"), want: "github:a federation"},
 	} {
 		f := newFake()
 		f.doc.AccountID = "7"
-		f.fail["github"] = func(_ context.Context, n int) error {
-			if n == 1 && c.fails {
-				return &exchange.Error{Call: exchange.CallGitHub, Kind: exchange.KindUnavailable, Status: 503}
-			}
-			return nil
-		}
 		if c.stored {
 			f.stored[config.SecretAccount("dbc-1.cloud.databricks.com", client)] = secretText
 		}

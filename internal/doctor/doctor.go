@@ -251,7 +251,7 @@ func (d Doctor) Run(ctx context.Context) Report {
 	for _, c := range checks {
 		r := Result{ID: c.id, Facts: map[string]string{}}
 		if needs := x.missing(c); needs != "" {
-			r.notTried(needs)
+			r.Status, r.Needs, r.Facts = NotTried, needs, nil
 		} else {
 			x.Observer.Checking(c.id, x.conf)
 			limited, cancel := ctx, func() {}
@@ -303,10 +303,6 @@ func (x *run) finish(r *Result, err error) {
 	}
 	text, fix := x.Observer.Explain(err, x.conf)
 	r.Text, r.Fix = cmp.Or(r.Text, text), cmp.Or(r.Fix, fix, "try again with --verbose")
-}
-
-func (r *Result) notTried(needs CheckID) {
-	r.Status, r.Needs, r.Facts = NotTried, needs, nil
 }
 
 // fact records a fact unless it is empty.

@@ -46,7 +46,7 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 		locked := x.result(Keychain)
 		locked.Text, locked.Fix = "", ""
 		x.finish(locked, err)
-		r.notTried(Keychain)
+		r.Status, r.Needs, r.Facts = NotTried, Keychain, nil
 		return nil
 	}
 	if err != nil {

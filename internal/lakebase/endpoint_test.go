@@ -51,7 +51,12 @@ func TestHost_IsRememberedForTheSamePGHOST(t *testing.T) {
 	for _, step := range []struct {
 		option, host string
 		asks, ok     bool
-	}{{"PGHOST", privateHost, true, true}, {"PGHOST", privateHost, false, true}, {"PGHOST", "other.private.example", true, false}, {"pghost", "other.private.example", false, true}} {
+	}{
+		{"PGHOST", privateHost, true, true},
+		{"PGHOST", privateHost, false, true},
+		{"PGHOST", "other.private.example", true, false},
+		{"pghost", "other.private.example", false, true},
+	} {
 		s, err := f.open(t.Context(), resolve(t, step.option, step.host))
 		got := f.took()
 		if step.ok && (err != nil || s.Target.Host != step.host) || !step.ok && (!errors.As(err, new(*HostError)) || strings.Contains(got, "login")) || strings.Contains(got, "endpoint") != step.asks {
@@ -85,23 +90,17 @@ func TestHost_FromTheAPIIsChecked(t *testing.T) {
 }
 
 func TestHost_ReadOnlyAndReadWriteNeverMix(t *testing.T) {
-	for _, target := range []string{endpointID, instanceID} {
-		for _, order := range []string{"rw ro rw ro", "ro rw ro rw"} {
-			f := newFake()
-			f.endpoint.ReadOnlyHost, f.target = readOnlyHost, target
-			for i, kind := range strings.Fields(order) {
-				want, more := ownHost, []string{}
-				if kind == "ro" {
-					want, more = readOnlyHost, []string{"read-only", "true"}
-				}
-				conf := resolve(t, more...)
-				if target == instanceID {
-					conf = instance(t, more...)
-				}
-				s, err := f.open(t.Context(), conf)
-				if got := f.took(); err != nil || s.Target.Host != want || strings.Contains(got, "endpoint") != (i < 2) {
-					t.Errorf("%s, %s, run %d: got %q, %v: %s", target, order, i, s.Target.Host, err, got)
-				}
+	for _, order := range []string{"rw ro rw ro", "ro rw ro rw"} {
+		f := newFake()
+		f.endpoint.ReadOnlyHost = readOnlyHost
+		for i, kind := range strings.Fields(order) {
+			want, more := ownHost, []string{}
+			if kind == "ro" {
+				want, more = readOnlyHost, []string{"read-only", "true"}
+			}
+			s, err := f.open(t.Context(), resolve(t, more...))
+			if got := f.took(); err != nil || s.Target.Host != want || strings.Contains(got, "endpoint") != (i < 2) {
+				t.Errorf("%s, run %d: got %q, %v: %s", order, i, s.Target.Host, err, got)
 			}
 		}
 	}
@@ -111,22 +110,6 @@ func TestHost_ReadOnlyAndReadWriteNeverMix(t *testing.T) {
 	for want, option := range map[string][]string{readOnlyHost: {"PGHOST", ownHost}, "ro.private.example": {"pghost", "ro.private.example"}} {
 		if s, err := f.open(t.Context(), resolve(t, append(option, "read-only", "true")...)); err != nil || s.Target.Host != want {
 			t.Errorf("got %q, %v", s.Target.Host, err)
-		}
-	}
-}
-
-func TestDescribe_States(t *testing.T) {
-	for state, want := range map[string]exchange.Kind{"STOPPED": exchange.KindInstanceStopped, "STARTING": ""} {
-		for _, credential := range []string{"database", "workspace"} {
-			f := newFake()
-			f.target, f.endpoint.State = instanceID, state
-			_, err := f.open(t.Context(), instance(t, "credential", credential))
-			got := f.took()
-			e, _ := errors.AsType[*exchange.Error](err)
-			if want == "" && (err != nil || !strings.Contains(got, "login:")) ||
-				want != "" && (e == nil || e.Kind != want || e.Message != "instances/shop is "+state || strings.Contains(got, "login") || strings.Count(got, "endpoint") != 1) {
-				t.Errorf("%s: got %v: %s", state, err, got)
-			}
 		}
 	}
 }
@@ -221,12 +204,6 @@ func TestEndpoint_ShortNameBringsTheHost(t *testing.T) {
 	s, err := f.open(t.Context(), resolve(t, "endpoint", "lone"))
 	if got := f.took(); err != nil || s.Target.Host != ownHost || strings.Count(got, "endpoint") != 2 {
 		t.Errorf("without a state: got %q, %v: %s", s.Target.Host, err, got)
-	}
-	f, e = lone()
-	e.Disabled = true
-	_, err = f.open(t.Context(), resolve(t, "endpoint", "lone"))
-	if call, ok := errors.AsType[*exchange.Error](err); !ok || call.Kind != exchange.KindEndpointDisabled {
-		t.Errorf("disabled: got %v", err)
 	}
 }
 

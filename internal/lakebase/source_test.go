@@ -2,7 +2,6 @@ package lakebase
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
@@ -30,43 +28,6 @@ func TestToken_HostIsAskedConcurrently(t *testing.T) {
 		s, err = f.open(t.Context(), resolve(t))
 		if got := f.took(); err != nil || s.Target.Host != ownHost || got != "" {
 			t.Errorf("the host is not remembered: %+v, %v: %s", s, err, got)
-		}
-	})
-}
-
-func TestToken_RefusalIsNotRetried(t *testing.T) {
-	for _, refusal := range []error{&exchange.Error{Kind: exchange.KindInvalidClient}, &exchange.Error{Kind: exchange.KindRedirect}, errors.New("odd")} {
-		f := newFake()
-		f.refuse("sign-in", refusal)
-		if _, err := f.open(t.Context(), resolve(t)); !errors.Is(err, refusal) || f.took() != "keychain sign-in" {
-			t.Errorf("got %v, want %v", err, refusal)
-		}
-		f = newFake()
-		f.refuse("credential", refusal)
-		f.fail["endpoint"] = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() } // is cancelled
-		if _, err := f.open(t.Context(), resolve(t)); !errors.Is(err, refusal) || strings.Count(f.took(), "credential") != 1 {
-			t.Errorf("got %v, want %v after one request", err, refusal)
-		}
-	}
-}
-
-func TestToken_UnavailableIsRetried(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		calls := []string{"sign-in", "credential", "endpoint"}
-		for _, call := range calls {
-			f.fail[call] = func(_ context.Context, n int) error {
-				if n < 3 {
-					return &exchange.Error{Kind: exchange.KindUnavailable, Status: 503}
-				}
-				return nil
-			}
-		}
-		s, err := f.open(t.Context(), resolve(t))
-		for _, call := range calls {
-			if err != nil || s.Target.Host != ownHost || f.counts[call] != 3 {
-				t.Errorf("got %v: %d times %s", err, f.counts[call], call)
-			}
 		}
 	})
 }
