@@ -40,7 +40,7 @@ Examples:
 func runDoctor(ctx context.Context, c *invocation) error {
 	d := &diagnosis{invocation: c}
 	report := doctor.Doctor{
-		Options: c.given, Environ: c.Environ, Local: d, Connector: d, Observer: d,
+		Options: c.given, Environ: c.Environ, Local: d, Observer: d,
 		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()

@@ -133,7 +133,7 @@ func (r Report) Err() error {
 	return nil
 }
 
-// Local is this machine: its environment, and what is stored on it.
+// Local is this machine: its environment, what is stored on it, and its clients.
 type Local interface {
 	Resolve(options map[string][]string, change func(*config.Input) error) (config.Config, error)
 	Env(name string) string
@@ -147,6 +147,9 @@ type Local interface {
 	// KeychainState returns an error if the keychain does not answer. It shows no dialog.
 	KeychainState(ctx context.Context, conf config.Config) error
 	Stored(ctx context.Context, conf config.Config, id auth.Identity) Stored
+	// Prober returns a client that needs no credential. It fails for a bad proxy setting.
+	Prober(conf config.Config) (Prober, error)
+	Connect(conf config.Config) (Connection, error)
 }
 
 // Stored is where a secret or login is stored.
@@ -155,13 +158,6 @@ type Stored struct {
 	Path    string    // of a file
 	Known   bool      // a secret that was read, so that its expiry may be known
 	Expires time.Time // zero: unknown
-}
-
-// Connector makes the clients for a configuration.
-type Connector interface {
-	// Prober makes a client that needs no credential. It fails for a bad proxy setting.
-	Prober(conf config.Config) (Prober, error)
-	Connect(conf config.Config) (Connection, error)
 }
 
 // Prober sends requests without a credential; *exchange.Client implements it.
@@ -217,13 +213,12 @@ type Observer interface {
 
 // Doctor runs the checks. All fields are required.
 type Doctor struct {
-	Options   map[string][]string // of the command line
-	Environ   []string
-	Local     Local
-	Connector Connector
-	Observer  Observer
-	ToolPath  string // a list as in PATH, for libpq's programs
-	Now       func() time.Time
+	Options  map[string][]string // of the command line
+	Environ  []string
+	Local    Local
+	Observer Observer
+	ToolPath string // a list as in PATH, for libpq's programs
+	Now      func() time.Time
 }
 
 // run is one run of a Doctor.

@@ -67,7 +67,7 @@ func (w *fakeWorld) run(t *testing.T, more ...string) Report {
 	}
 	w.calls = nil
 	return Doctor{
-		Options: options, Local: w, Connector: w, Observer: w,
+		Options: options, Local: w, Observer: w,
 		ToolPath: t.TempDir(), Now: func() time.Time { return w.now },
 	}.Run(t.Context())
 }

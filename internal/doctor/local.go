@@ -40,20 +40,17 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 		if len(problems) == 0 || problems[len(problems)-1].Error() != err.Error() {
 			problems = append(problems, err)
 		}
-		var named *config.Error
 		var setting config.Setting
-		if errors.As(err, &named) {
+		if named, ok := errors.AsType[*config.Error](err); ok {
 			setting, _ = config.LookupSetting(named.Name)
 		}
+		isTarget := setting.Option == "endpoint" || setting.Option == "instance"
 		leaveOut := setting.Option != "" && !setting.Decisive
-		if !leaveOut {
-			if noEndpoint {
-				break
-			}
-			noEndpoint = true
-			leaveOut = setting.Option == "endpoint" || setting.Option == "instance"
+		if !leaveOut && noEndpoint {
+			break
 		}
-		if leaveOut {
+		noEndpoint = noEndpoint || !leaveOut
+		if leaveOut || isTarget {
 			delete(options, setting.Option)
 			omitted = append(omitted, setting.Env...)
 		}
@@ -106,8 +103,6 @@ func (x *run) describeSettings(r *Result) {
 	}
 	for i, n := range conf.Warnings {
 		r.fact(fmt.Sprintf("warning_%d", i+1), n.String())
-	}
-	if len(conf.Warnings) > 0 {
 		r.Status, r.Fix = Warning, conf.Warnings[0].String()
 	}
 }
@@ -126,13 +121,11 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 	if auth == "" {
 		auth, from = "what the keychain has", "no other is given"
 	}
-	r.fact("auth", auth)
-	r.fact("auth_from", from)
 	r.Text = auth + " (" + from + ")"
+	r.Facts["auth"], r.Facts["auth_from"] = auth, from
 	if id := conf.ClientID; id.Value != "" {
-		r.fact("client_id", id.Value)
-		r.fact("client_id_from", id.Source.String())
 		r.Text += fmt.Sprintf(", client ID %s (%s)", id.Value, id.Source)
+		r.Facts["client_id"], r.Facts["client_id_from"] = id.Value, id.Source.String()
 	}
 	if source := secretSource(conf); source != "" && source != from {
 		r.fact("secret_from", source)
@@ -165,7 +158,7 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	conf := x.conf
 	var workspaceErr error
 	if !conf.Workspace.Value.IsZero() {
-		if x.prober, workspaceErr = x.Connector.Prober(conf); workspaceErr != nil {
+		if x.prober, workspaceErr = x.Local.Prober(conf); workspaceErr != nil {
 			x.block(Trust, Secret, Workspace)
 		}
 	}
@@ -178,19 +171,16 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	if workspaceErr != nil {
 		return workspaceErr
 	}
-	certFile := x.Local.Env("SSL_CERT_FILE")
-	rootsSource := "the default"
+	certFile, rootsSource := x.Local.Env("SSL_CERT_FILE"), "the default"
 	if conf.SSLRootCert.Value != "" {
 		rootsSource = conf.SSLRootCert.Source.String()
 	} else if certFile != "" {
-		rootsSource = "SSL_CERT_FILE"
+		rootsSource, certFile = "SSL_CERT_FILE", ""
 	}
 	r.add("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
 	r.add("sslrootcert", roots, rootsSource)
 	r.add("cacert", conf.CACert.Value, conf.CACert.Source.String())
-	if conf.SSLRootCert.Value != "" {
-		r.add("workspace_roots", certFile, "SSL_CERT_FILE")
-	}
+	r.add("workspace_roots", certFile, "SSL_CERT_FILE")
 	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
 		value, from := x.Local.Env(name), name
 		if value == "" {
@@ -252,17 +242,16 @@ func (x *run) checkCache(_ context.Context, r *Result) error {
 // a warning only if the keychain is needed.
 func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 	err := x.Local.KeychainState(ctx, x.conf)
-	var e *keychain.Error
 	state := "failed"
 	switch {
-	case err == nil || errors.As(err, &e) && e.Missing():
+	case err == nil || errors.Is(err, keychain.ErrNotFound):
 		state, r.Text, err = "present", "present, and unlocked", nil
 	case errors.Is(err, keychain.ErrAbsent):
 		state, r.Text, err = "absent", "absent: this machine has none", nil
 		if x.keychainUsed {
 			r.Text += ", so each start signs in"
 		}
-	case errors.As(err, &e) && e.Locked():
+	case errors.Is(err, keychain.ErrLocked):
 		state = "locked"
 	case errors.Is(err, keychain.ErrTimeout):
 		state = "silent"
@@ -349,12 +338,7 @@ func (x *run) output(ctx context.Context, found process.Command) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, found.Path)
-	cmd.Args, cmd.Dir, cmd.WaitDelay = found.Argv, os.TempDir(), time.Second
-	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
-		if v := x.Local.Env(name); v != "" {
-			cmd.Env = append(cmd.Env, name+"="+v)
-		}
-	}
+	cmd.Args, cmd.Env, cmd.Dir, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(x.Environ), os.TempDir(), time.Second
 	out, _ := cmd.Output()
 	return string(out[:min(len(out), 1024)])
 }

@@ -26,7 +26,7 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	conf := x.conf
 	conf.Cache.Value = config.CacheOff
 	var err error
-	if x.conn, err = x.Connector.Connect(conf); err != nil {
+	if x.conn, err = x.Local.Connect(conf); err != nil {
 		return err
 	}
 	var id auth.Identity
