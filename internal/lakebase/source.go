@@ -89,17 +89,14 @@ func (s *Source) bearer(login auth.Source, id auth.Identity) auth.TokenSource {
 	if !id.Shared {
 		return login
 	}
-	c := s.cached(login, id)
-	if s.conf.Credential.Value == config.CredentialWorkspace {
-		c.minLife, c.whole = s.conf.MinTTL.Value, true
-	}
-	return c
+	return s.cached(login, id, s.conf.Credential.Value == config.CredentialWorkspace)
 }
 
 // cached returns login with the cache in front.
-func (s *Source) cached(login auth.Source, id auth.Identity) cached {
-	c := cached{TokenSource: login, cache: s.cache, key: id.WorkspaceKey(s.conf), minLife: s.conf.MinTTL.Value, given: id.Given}
-	if id.Shared {
+func (s *Source) cached(login auth.Source, id auth.Identity, whole bool) cached {
+	key := id.WorkspaceKey(s.conf)
+	c := cached{login: login, cache: s.cache, key: key, minLife: s.conf.MinTTL.Value, fingerprint: fingerprint(key, id.Given), whole: whole}
+	if id.Shared && !whole {
 		c.minLife = minBearerLife
 	}
 	return c
@@ -107,16 +104,16 @@ func (s *Source) cached(login auth.Source, id auth.Identity) cached {
 
 // cached is a TokenSource that looks into the cache first.
 type cached struct {
-	auth.TokenSource
-	cache   *tokencache.Cache
-	key     credential.Key
-	minLife time.Duration
-	whole   bool // the token itself is the password: Refresh replaces it
-	given   credential.Secret
+	login       auth.Source
+	cache       *tokencache.Cache
+	key         credential.Key
+	minLife     time.Duration
+	fingerprint string
+	whole       bool // the token itself is the password: Refresh replaces it
 }
 
 func (c cached) Token(ctx context.Context) (credential.Token, error) {
-	return c.get(ctx, tokencache.Criteria{MinLife: c.minLife, Fingerprint: fingerprint(c.key, c.given)}, c.TokenSource.Token)
+	return c.get(ctx, tokencache.Criteria{MinLife: c.minLife, Fingerprint: c.fingerprint}, c.login.Token)
 }
 
 func (c cached) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
@@ -124,13 +121,13 @@ func (c cached) Refresh(ctx context.Context, rejected credential.Secret) (creden
 	if c.whole {
 		want = tokencache.Criteria{MinLife: credential.MaxLife, Refused: rejected}
 	}
-	return c.get(ctx, want, func(ctx context.Context) (credential.Token, error) { return c.TokenSource.Refresh(ctx, rejected) })
+	return c.get(ctx, want, func(ctx context.Context) (credential.Token, error) { return c.login.Refresh(ctx, rejected) })
 }
 
 func (c cached) get(ctx context.Context, want tokencache.Criteria, mint func(context.Context) (credential.Token, error)) (credential.Token, error) {
 	r, err := c.cache.Get(ctx, c.key, want, func(ctx context.Context) (tokencache.Entry, error) {
 		t, err := mint(ctx)
-		return tokencache.Entry{Token: t, Fingerprint: fingerprint(c.key, c.given)}, err
+		return tokencache.Entry{Token: t, Fingerprint: c.fingerprint}, err
 	})
 	return r.Token, err
 }
@@ -150,7 +147,7 @@ func (s *Source) WorkspaceToken(ctx context.Context) (t credential.Token, err er
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
 		ctx, cancel := s.withTimeout(ctx)
 		defer cancel()
-		t, err = s.cached(login, id).Token(ctx)
+		t, err = s.cached(login, id, false).Token(ctx)
 		return err
 	})
 	return t, err
