@@ -121,7 +121,8 @@ func TestRetryAfter(t *testing.T) {
 
 func TestErrors_EchoedSecretsAreRedacted(t *testing.T) {
 	basic := base64.StdEncoding.EncodeToString([]byte(clientID + ":" + clientSecret))
-	for _, secret := range []string{clientSecret, clientSecret[5:17], basic, basic[len(basic)-20:], base64.StdEncoding.EncodeToString([]byte(clientSecret))} {
+	encoded := base64.StdEncoding.EncodeToString([]byte(clientSecret))
+	for _, secret := range []string{clientSecret, clientSecret[5:17], basic, basic[len(basic)-20:], encoded} {
 		for _, body := range []string{
 			`{"error":"x","error_description":"you sent ` + secret + ` here"}`,
 			`{"error_code":"` + secret + `","message":"you sent it here"}`,
@@ -192,16 +193,13 @@ func TestBadReplies(t *testing.T) {
 	}{
 		{append(lists, CallListSecrets), `{"next_page_token":"again"}`, KindTooLarge},
 		{append(lists, CallListSecrets), `{"next_page_token":7}`, KindBadReply},
-		{lists, `{"projects":[{}],"branches":[{}],"endpoints":[{}]}`, KindBadReply},
 		{lists, `{"projects":[{"name":"projects/a/branches/b"}],"branches":[{"name":"projects/a"}],
 			"endpoints":[{"name":"projects/a/branches/b/endpoints/e/x"}]}`, KindBadReply},
 		{lists, `{"projects":[{"name":"projects/.."}],"branches":[{"name":"projects/a/branches/b?x"}],
 			"endpoints":[{"name":"projects/a/branches/b/endpoints/%2e"}]}`, KindBadReply},
 		{[]Call{CallListSecrets}, `{"secrets":[{"id":"../x"}]}`, KindBadReply},
 		{[]Call{CallMe}, `{"userName":"x","id":"41/x"}`, KindBadReply},
-		{[]Call{CallCreateSecret}, `{"id":"x"}`, KindBadReply},
 		{[]Call{CallCreateSecret}, `{"secret":"dose-very-new-secret"}`, KindBadReply},
-		{[]Call{CallGitHub}, `{}`, KindBadReply},
 		{[]Call{CallGitHub}, `{"value":"a b"}`, KindBadReply},
 		{[]Call{CallRefresh}, `{"refresh_token":"next"}`, KindBadReply},
 		{[]Call{CallInstance}, `{"name":"shop"}`, KindBadReply},
