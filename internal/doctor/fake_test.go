@@ -29,7 +29,7 @@ type fakeWorld struct {
 	environ map[string]string
 	calls   []string
 
-	runtimeErr, storeErr, keychainErr          error
+	runtimeErr, keychainErr                    error
 	store                                      string // in use
 	proxyErr, secretErr, clockErr              error
 	skew                                       time.Duration
@@ -42,7 +42,7 @@ type fakeWorld struct {
 }
 
 func newFakeWorld(t *testing.T) *fakeWorld {
-	w := &fakeWorld{
+	return &fakeWorld{
 		environ:  map[string]string{"DATABRICKS_HOST": "w.example", "DATABRICKS_CLIENT_ID": clientID, "LAKEBASE_ENDPOINT": endpointName},
 		store:    config.CacheKernel,
 		endpoint: exchange.Endpoint{Name: endpointName, Host: endpointHost, State: "ACTIVE"},
@@ -50,7 +50,6 @@ func newFakeWorld(t *testing.T) *fakeWorld {
 		stored:   Stored{Store: "keychain", Known: true},
 		now:      time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
 	}
-	return w
 }
 
 // run runs all checks; more are name, value pairs of options, or of variables if
@@ -116,7 +115,7 @@ func (w *fakeWorld) Env(name string) string                   { return w.environ
 func (w *fakeWorld) RuntimeDir(config.Config) (string, error) { return "/run/x", w.runtimeErr }
 
 func (w *fakeWorld) TokenStore(config.Config) (string, []string, error) {
-	return w.store, nil, w.storeErr
+	return w.store, nil, nil
 }
 func (w *fakeWorld) KeychainState(context.Context, config.Config) error { return w.keychainErr }
 

@@ -103,6 +103,17 @@ func (f *fakeWorkspace) WorkspaceToken(ctx context.Context, id string, secret cr
 	return newToken("bearer"), f.record(ctx, "sign-in")
 }
 
+// Token, Refresh and Check are those of a login whose workspace token processes share.
+func (f *fakeWorkspace) Token(ctx context.Context) (credential.Token, error) {
+	return newToken("bearer"), f.record(ctx, "token")
+}
+
+func (f *fakeWorkspace) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
+	return newToken("bearer"), f.record(ctx, "refresh")
+}
+
+func (f *fakeWorkspace) Check(context.Context) error { return nil }
+
 // check returns an error unless a call is about the target.
 func (f *fakeWorkspace) check(ctx context.Context, call string, bearer credential.Secret, target string) error {
 	if bearer.Reveal() != "bearer" || target != f.target {

@@ -143,27 +143,14 @@ func TestToken_WorkspaceTokenAsPassword(t *testing.T) {
 	}
 }
 
-// sharedSource is a login whose workspace token processes share.
-type sharedSource struct{ *fakeWorkspace }
-
-func (s sharedSource) Token(ctx context.Context) (credential.Token, error) {
-	return newToken("bearer"), s.record(ctx, "token")
-}
-
-func (s sharedSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
-	return newToken("bearer"), s.record(ctx, "refresh")
-}
-func (s sharedSource) Check(context.Context) error { return nil }
-
 func TestToken_SharedWorkspaceToken(t *testing.T) {
 	f := newFake()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	shared := auth.Identity{Type: "x", Principal: "ada", Shared: true}
 	for _, step := range []struct{ endpoint, want string }{{endpointID, "token credential"}, {"projects/p/branches/b/endpoints/other", "credential"}} {
 		f.target = step.endpoint
 		s := f.source(resolve(t, "endpoint", step.endpoint, "pghost", ownHost))
-		_, err := s.mint(ctx, s.bearer(sharedSource{f}, shared), auth.Identity{Type: "x", User: "ada"}, credential.Secret{}, false)
+		_, err := s.mint(ctx, s.bearer(f, shared), auth.Identity{Type: "x", User: "ada"}, credential.Secret{}, false)
 		if got := f.took(); err != nil || got != step.want {
 			t.Errorf("%s: got %q, %v; want %q", step.endpoint, got, err, step.want)
 		}
@@ -171,7 +158,7 @@ func TestToken_SharedWorkspaceToken(t *testing.T) {
 	// As the password, a rejected one is replaced.
 	s := f.source(resolve(t, "credential", "workspace", "pghost", ownHost))
 	for rejected, want := range map[string]string{"bearer": "refresh", "another": ""} {
-		if _, err := s.bearer(sharedSource{f}, shared).Refresh(ctx, credential.NewSecret(rejected)); err != nil || f.took() != want {
+		if _, err := s.bearer(f, shared).Refresh(ctx, credential.NewSecret(rejected)); err != nil || f.took() != want {
 			t.Errorf("%s: got %v, want %q", rejected, err, want)
 		}
 	}

@@ -140,34 +140,29 @@ func TestRun_Failures(t *testing.T) {
 	denied := &exchange.Error{Call: exchange.CallCreateSecret, Kind: exchange.KindPermissionDenied, Status: 403}
 	storeFailed := errors.New("the store is gone")
 	for _, tt := range []struct {
-		name, step string
-		err        error
-		warning    string
-		secrets    int
-		state      string // what is left in it
+		step          string // that fails
+		err           error
+		warning       string
+		secrets       int
+		pending, next bool // what is left in the state
 	}{
-		{"response lost", "create done", lost, "may have been created", 2, "pending"},
-		{"request lost", "create", lost, "may have been created", 1, "pending"},
-		{"denied", "create", denied, "", 1, ""},
-		{"state not saved", "save", storeFailed, "", 1, ""},
-		{"secret not stored", "set", storeFailed, "the old one stays", 2, "next"},
+		{"create done", lost, "may have been created", 2, true, false},
+		{"create", lost, "may have been created", 1, true, false},
+		{"create", denied, "", 1, false, false},
+		{"save", storeFailed, "", 1, false, false},
+		{"set", storeFailed, "the old one stays", 2, false, true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newFakeWorld(0)
-			w.fail[tt.step] = tt.err
-			if _, _, err := w.rotate(t, nil); !errors.Is(err, tt.err) {
-				t.Errorf("got error %v, want %v", err, tt.err)
-			}
-			if got := strings.Join(w.warnings, "; "); !strings.Contains(got, tt.warning) || tt.warning == "" && got != "" {
-				t.Errorf("got warnings %q, want %q", got, tt.warning)
-			}
-			left := map[bool]string{true: "pending"}[w.state.Pending != nil] + map[bool]string{true: "next"}[w.state.Next != nil]
-			if !w.works(w.stored) || len(w.secrets) != tt.secrets || left != tt.state {
-				t.Errorf("got a stored secret that works %v, %d secrets, state %q", w.works(w.stored), len(w.secrets), left)
-			}
-			delete(w.fail, tt.step)
-			w.mustRotate(t, nil)
-		})
+		w := newFakeWorld(0)
+		w.fail[tt.step] = tt.err
+		_, _, err := w.rotate(t, nil)
+		if got := strings.Join(w.warnings, "; "); !errors.Is(err, tt.err) || !strings.Contains(got, tt.warning) || tt.warning == "" && got != "" {
+			t.Errorf("%s: got error %v, warnings %q; want %v, %q", tt.step, err, got, tt.err, tt.warning)
+		}
+		if !w.works(w.stored) || len(w.secrets) != tt.secrets || (w.state.Pending != nil) != tt.pending || (w.state.Next != nil) != tt.next {
+			t.Errorf("%s: got %q stored, secrets %v, state %+v", tt.step, w.stored, w.secrets, w.state)
+		}
+		delete(w.fail, tt.step)
+		w.mustRotate(t, nil)
 	}
 }
 
