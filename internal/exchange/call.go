@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
@@ -189,39 +188,24 @@ func list[W, T any](ctx context.Context, c *Client, r request, field string, con
 	return nil, c.fail(r, &Error{Kind: KindTooLarge, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
 }
 
-// readBody reads a body of at most limit bytes, before and after decompression: some
-// proxies compress although no request allows it. What was read is returned with an
-// error, too.
+// readBody reads a body of at most limit bytes, which net/http has decompressed. What was
+// read is returned with an error, too.
 func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *Error) {
-	sent, broken := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	var plain io.Reader = bytes.NewReader(sent)
-	var err error
-	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		plain, err = gzip.NewReader(plain)
-	case "deflate":
-		plain, err = zlib.NewReader(plain)
-	default:
+	if enc := strings.ToLower(resp.Header.Get("Content-Encoding")); enc != "" && enc != "identity" {
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply has the unsupported encoding " + sanitize.Quote(enc)}
 	}
-	var body []byte
-	if err == nil {
-		body, err = io.ReadAll(io.LimitReader(plain, limit+1))
-	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
-	case broken != nil:
-		return body, transportError(ctx, broken)
+	case errors.Is(err, gzip.ErrHeader):
+		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
+	case err != nil:
+		return body, transportError(ctx, err)
 	case ctx.Err() != nil && !json.Valid(body):
 		// A server that notices the cancellation can end its reply in good form before
 		// net/http has closed the connection.
 		return body, transportError(ctx, io.ErrUnexpectedEOF)
-	case int64(max(len(sent), len(body))) > limit:
+	case int64(len(body)) > limit:
 		return body, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return body, &Error{Kind: KindBroken, Message: "the reply is cut short", Err: err}
-	case err != nil:
-		return body, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	}
 	return body, nil
 }

@@ -98,7 +98,6 @@ func New(o Options) (*Client, error) {
 			OnProxyConnectResponse: refuseProxy,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // readBody bounds what it decompresses
 			TLSHandshakeTimeout:    10 * time.Second,
 			ResponseHeaderTimeout:  30 * time.Second,
 			IdleConnTimeout:        30 * time.Second, // an older connection may be dead

@@ -81,7 +81,7 @@ func checkRequests(t *testing.T, w *workspace) {
 			id, auth = "", h.Get("Authorization")
 		}
 		for name, want := range map[string]string{"Content-Type": contentType, "Accept": "application/json", "User-Agent": "lakebase-exec/1.2",
-			"Accept-Encoding": "", "X-Databricks-Workspace-Id": id, "Authorization": auth} {
+			"Accept-Encoding": "gzip", "X-Databricks-Workspace-Id": id, "Authorization": auth} {
 			if got := h.Get(name); got != want {
 				t.Errorf("request %d, %s: got %q, want %q", i, name, got, want)
 			}
