@@ -66,7 +66,6 @@ func TestBrowser_SelectUser(t *testing.T) {
 		"two, one named":         {users: []string{ada, bob}, more: []string{"user", bob}, want: bob},
 		"two, and a role":        {users: []string{ada, bob}, more: []string{"user", "analysts"}, others: 2},
 		"none":                   {},
-		"none, and --user":       {more: []string{"user", ada}},
 		"none at another host":   {users: []string{ada}, more: []string{"host", "x.example"}},
 		"two, --auth and --user": {users: []string{ada, bob}, more: []string{"auth", AuthBrowser, "user", ada}, want: ada},
 	} {
@@ -83,11 +82,8 @@ func TestBrowser_SelectUser(t *testing.T) {
 	}
 }
 
-func TestBrowser_RefreshAndCheck(t *testing.T) {
+func TestBrowser_Check(t *testing.T) {
 	f := newFake().login(ada)
-	if err := refreshed(t.Context(), f.chain(resolveUser(t))); err != nil || f.took() != "lock read refresh" {
-		t.Errorf("got %v", err)
-	}
 	f.refuse("get", errors.New("locked"))
 	if err := check(t, f.chain(resolveUser(t))); !errors.As(err, new(*NoLoginError)) {
 		t.Errorf("got %v", err)

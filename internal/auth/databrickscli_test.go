@@ -11,34 +11,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-func TestDatabricksCLI(t *testing.T) {
-	f := newFake()
-	f.toolOut = `{"access_token":"bearer","expiry":"2999-01-01T00:00:00Z"}`
-	conf := resolveUser(t, "auth", AuthCLI)
-	conf.DatabricksProfile.Value = "prod"
-	chain := f.chain(conf)
-	id, err := token(t, chain)
-	if got := f.took(); err != nil || got != "tool:databricks_auth_token_--host_https://w.example_--output_json_--profile_prod" || id.Principal != "[prod]" {
-		t.Errorf("got %+v, %v: %s", id, err, got)
-	}
-	for want, err := range map[string]error{"is not in PATH": ErrNoTool, "databricks auth token: exit status 1: no login": errors.New("exit status 1: no login")} {
-		f.refuse("tool", err)
-		err := refreshed(t.Context(), chain)
-		if e, ok := errors.AsType[*SourceError](err); !ok || !strings.Contains(e.Problem, want) || e.Fix == "" {
-			t.Errorf("got %v, want %q", err, want)
-		}
-	}
-}
-
-func TestPAT(t *testing.T) {
-	f, conf := newFake(), resolveUser(t, "DATABRICKS_TOKEN", "dapi-1")
-	chain := f.chain(conf)
-	id, err := token(t, chain)
-	if err != nil || id.Type != AuthPAT || id.Given.Reveal() != "dapi-1" || id.User != "" || refreshed(t.Context(), chain) != nil || f.took() != "" {
-		t.Errorf("got %+v, %v", id, err)
-	}
-}
-
 func TestTokenOrigin(t *testing.T) {
 	for _, c := range []struct {
 		conf      config.Config

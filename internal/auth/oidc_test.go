@@ -74,36 +74,13 @@ func TestWorkload_ForeignHost(t *testing.T) {
 	}
 }
 
-func TestGitHubOIDC(t *testing.T) {
-	for name, c := range map[string]struct {
-		conf   config.Config
-		stored bool
-		want   string
-	}{
-		"no secret":  {conf: job(t), want: "get discover github:audience-of-7 federation"},
-		"audience":   {conf: job(t, "audience", "mine"), want: "get github:mine federation"},
-		"a secret":   {conf: job(t), stored: true, want: "get sign-in"},
-		"by --auth":  {conf: job(t, "auth", AuthGitHubOIDC, "audience", "a"), stored: true, want: "github:a federation"},
-		"any --host": {conf: job(t, "host", "x.example", "auth", AuthGitHubOIDC, "audience", "a"), want: "github:a federation"},
-	} {
-		f := newFake()
-		f.doc.AccountID = "7"
-		if c.stored {
-			f.stored[config.SecretAccount("dbc-1.cloud.databricks.com", client)] = secretText
-		}
-		_, err := token(t, f.chain(c.conf))
-		if got := f.took(); err != nil || got != c.want {
-			t.Errorf("%s: got %v: %s; want %s", name, err, got, c.want)
-		}
-	}
-	// A host outside of Databricks gets no workload token unasked.
+// A host outside of Databricks gets no workload token unasked.
+func TestGitHubOIDC_Host(t *testing.T) {
 	f := newFake()
 	if _, err := token(t, f.chain(job(t, "DATABRICKS_HOST", "x.example"))); !errors.As(err, new(*NoSecretError)) || f.took() != "get" {
 		t.Errorf("got %v", err)
 	}
-	conf := job(t, "auth", AuthGitHubOIDC)
-	conf.Workspace = resolve(t, "DATABRICKS_HOST", "x.example").Workspace
-	if _, err := token(t, f.chain(conf)); !errors.As(err, new(*config.Error)) || f.took() != "" {
-		t.Errorf("got %v", err)
+	if _, err := token(t, f.chain(job(t, "host", "x.example", "auth", AuthGitHubOIDC))); err != nil || f.took() != "discover github:audience-of- federation" {
+		t.Errorf("named with --host: got %v", err)
 	}
 }
