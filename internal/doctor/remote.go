@@ -41,7 +41,7 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 		x.conf.User.Value = id.User
 	}
 	r.fact("user", x.conf.User.Value)
-	if e := (*keychain.Error)(nil); errors.As(err, &e) && !e.Missing() {
+	if e, ok := errors.AsType[*keychain.Error](err); ok && !e.Missing() {
 		// That the keychain cannot be read is the finding, not what it holds.
 		locked := x.result(Keychain)
 		locked.Text, locked.Fix = "", ""
@@ -88,11 +88,10 @@ func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
 	}})
 	var err error
 	x.skew, err = exchange.Retry(ctx, x.prober.ServerTime)
-	var e *exchange.Error
-	if errors.As(err, &e) && e.Kind == exchange.KindBadReply && e.Status != 0 { // a response without a date
+	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindBadReply && e.Status != 0 { // a response without a date
 		x.skewErr, err = err, nil
 	}
-	if wrong := (*tls.CertificateVerificationError)(nil); errors.As(err, &wrong) && len(wrong.UnverifiedCertificates) > 0 {
+	if wrong, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(wrong.UnverifiedCertificates) > 0 {
 		peer.AddCertificate(wrong.UnverifiedCertificates[0])
 	}
 	proxy := x.prober.Proxy()
@@ -180,23 +179,19 @@ func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 // checkIdentity requests the identity from the workspace. A run with a configured user
 // does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
-	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) {
-		return x.conn.Workspace.Me(ctx, x.bearer.Value)
-	})
-	if err != nil && x.conf.User.Value != "" {
+	name, err := auth.UserName(ctx, x.conf, x.conn.Workspace, x.bearer.Value)
+	user := x.conf.User.Value
+	switch {
+	case err != nil && user != "":
 		return warning{err}
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case user == "":
+		x.conf.User.Value = name
 	}
-	r.fact("user_name", me.UserName)
-	if x.conf.User.Value == "" {
-		if x.conf.User.Value, err = config.CheckUser(me.UserName, "the user name from "+x.workspaceHost()); err != nil {
-			return err
-		}
-	}
-	r.Text = me.UserName
-	if user := x.conf.User.Value; user != me.UserName {
+	r.fact("user_name", name)
+	r.Text = name
+	if user != "" && user != name {
 		r.Text += ", who logs in as " + user + " (" + userSource(x.conf) + ")"
 	}
 	return nil
@@ -216,8 +211,8 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	}
 	x.endpoint = e
 	b := x.branch(ctx, e.Name)
-	for name, value := range map[string]string{"name": e.Name, "uid": e.UID, "state": e.State, "type": e.Type, "host": e.Host, "read_only_host": e.ReadOnlyHost,
-		"pooled_host": e.PooledHost, "branch_state": b.State, "disabled": fmt.Sprint(e.Disabled)} {
+	for name, value := range map[string]string{"name": e.Name, "uid": e.UID, "state": e.State, "type": e.Type, "disabled": fmt.Sprint(e.Disabled),
+		"host": e.Host, "read_only_host": e.ReadOnlyHost, "pooled_host": e.PooledHost, "branch_state": b.State} {
 		r.fact(name, value)
 	}
 	if err != nil {

@@ -221,14 +221,6 @@ func (x *run) save(ctx context.Context) error {
 	return x.Store.Save(ctx, x.state)
 }
 
-// saveOrNote is save where a failure changes nothing: the next rotation finds the
-// same facts in the list of secrets.
-func (x *run) saveOrNote(ctx context.Context) {
-	if err := x.save(ctx); err != nil {
-		x.Observer.Note("saving the rotation's state: " + err.Error())
-	}
-}
-
 // create requests the new secret. The state records the request beforehand and the
 // ID right after the response: a rotation that is killed in between leaves an
 // orphan, which the next one finds as an ID that is new in the list.
@@ -243,7 +235,7 @@ func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Sec
 			x.Observer.Warn("the response was lost, so a secret may have been created; the next rotate looks for it")
 		} else {
 			x.state.Pending = nil
-			x.saveOrNote(ctx)
+			_ = x.save(ctx) // the next rotation finds the same in the list of secrets
 		}
 		return created, secret, err
 	}
@@ -329,7 +321,7 @@ func (x *run) discard(ctx context.Context, id string) {
 		return
 	}
 	x.state.Next = nil
-	x.saveOrNote(ctx)
+	_ = x.save(ctx) // the next rotation finds the same in the list of secrets
 	x.Observer.Warn("the new secret does not work and was deleted; the old one stays")
 }
 
