@@ -80,7 +80,8 @@ func TestGitHubOIDC_Host(t *testing.T) {
 	if _, err := token(t, f.chain(job(t, "DATABRICKS_HOST", "x.example"))); !errors.As(err, new(*NoSecretError)) || f.took() != "get" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := token(t, f.chain(job(t, "host", "x.example", "auth", AuthGitHubOIDC))); err != nil || f.took() != "discover github:audience-of- federation" {
-		t.Errorf("named with --host: got %v", err)
+	_, err := token(t, f.chain(job(t, "host", "x.example", "auth", AuthGitHubOIDC)))
+	if got := f.took(); err != nil || got != "discover github:audience-of- federation" {
+		t.Errorf("named with --host: got %v: %s", err, got)
 	}
 }

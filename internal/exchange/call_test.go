@@ -283,7 +283,8 @@ func TestNotSent(t *testing.T) {
 // again, and an error has a kind and one line. Paging ends.
 func FuzzReplies(f *testing.F) {
 	for _, s := range []string{
-		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"a.b.c"}`, `{"access_token":"a","expires_in":"1e3"}`, `{"access_token":"a`, `[]`, `null`, `<html>`, `{}{}`,
+		tokenReply("abc"), `{"token":"abc","expire_time":"2026-08-01T11:00:00Z"}`, `{"token":"a.b.c"}`,
+		`{"access_token":"a","expires_in":"1e3"}`, `{"access_token":"a`, `[]`, `null`, `<html>`, `{}{}`,
 		endpointReply, `{"status":{}}`, `{"access_token":"a","refresh_token":"b","id_token":"c"}`, `{"refresh_token":7}`,
 		`{"access_token":"a","refresh_token":"a b"}`, `{"Refresh_Token":"x","access_token":"a","refresh_token":"\u0000"}`,
 		`{"projects":[{"name":"projects/p","uid":1,"status":{"display_name":"d\u001b[0m","default_branch":"b"}}]}`,

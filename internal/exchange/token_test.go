@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -95,20 +96,19 @@ func TestGrants(t *testing.T) {
 		t.Errorf("got %q and %q, %v", grant.Token.Value.Reveal(), grant.Refresh.Reveal(), err)
 	}
 	checkTimes(t, grant.Token, 30*time.Minute)
-	for _, err := range []error{calls[CallCode](t.Context(), c), calls[CallFederation](t.Context(), c), second(c.FederatedToken(t.Context(), "", subjectSecret))} {
-		if err != nil {
-			t.Error(err)
-		}
+	code, federation := calls[CallCode](t.Context(), c), calls[CallFederation](t.Context(), c)
+	if err := errors.Join(code, federation, second(c.FederatedToken(t.Context(), "", subjectSecret))); err != nil {
+		t.Error(err)
 	}
-	federation := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+	exchanged := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
 		"subject_token": {subjectSecret.Reveal()}, "scope": {"all-apis"}}
-	named := maps.Clone(federation)
+	named := maps.Clone(exchanged)
 	named.Set("client_id", clientID)
 	for i, want := range []url.Values{
 		{"grant_type": {"refresh_token"}, "client_id": {"databricks-cli"}, "refresh_token": {refreshSecret.Reveal()}},
 		{"grant_type": {"authorization_code"}, "client_id": {"databricks-cli"}, "code": {codeSecret.Reveal()},
 			"redirect_uri": {redirectURI}, "code_verifier": {verifierSecret.Reveal()}},
-		named, federation,
+		named, exchanged,
 	} {
 		got, err := url.ParseQuery(w.bodies[i])
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -136,7 +136,8 @@ func TestAuthorizeURL(t *testing.T) {
 // An invalid refresh token is ignored: the access token is valid, and the old refresh
 // token may still work.
 func TestGrant_InvalidRefreshToken(t *testing.T) {
-	for field, want := range map[string]string{`null`: "", `[7]`: "", `"a b"`: "", `"` + strings.Repeat("x", maxToken+1) + `"`: "", `"a/b+c="`: "a/b+c="} {
+	long := `"` + strings.Repeat("x", maxToken+1) + `"`
+	for field, want := range map[string]string{`null`: "", `[7]`: "", `"a b"`: "", long: "", `"a/b+c="`: "a/b+c="} {
 		g, err := serve(t, 200, `{"access_token":"at","refresh_token":`+field+`}`).client(t).RefreshedToken(t.Context(), refreshSecret)
 		if err != nil || g.Refresh.Reveal() != want || g.Token.Value.Reveal() != "at" {
 			t.Errorf("%.40s: got %q, %v", field, g.Refresh.Reveal(), err)
