@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -46,15 +44,7 @@ const maxTokenFile = 64 << 10
 // readTokenFile reads a token that a platform has put into a file, such as
 // Kubernetes' projected one. Its owner and mode are the platform's business.
 func readTokenFile(from config.SecretSource) (token credential.Secret, err error) {
-	var data []byte
-	f, err := securefile.OpenRegular(from.Path, os.O_RDONLY)
-	if err == nil {
-		defer f.Close()
-		data, err = io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	}
-	if err == nil && len(data) > maxTokenFile {
-		err = errors.New(from.Path + " is longer than 64 KiB")
-	}
+	data, err := securefile.ReadRegular(from.Path, maxTokenFile)
 	if err == nil {
 		if token, err = credential.ParseSecret(string(data)); err != nil {
 			err = fmt.Errorf("%s: it %w", from.Path, err)

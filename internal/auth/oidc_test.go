@@ -39,7 +39,7 @@ func TestFileOIDC(t *testing.T) {
 	if _, err := token(t, chain); err != nil || f.took() != "federation" {
 		t.Errorf("got %v", err)
 	}
-	for text, want := range map[string]string{"": "is blank", " \n": "is blank", strings.Repeat("x", maxTokenFile+1): "longer than 64 KiB"} {
+	for text, want := range map[string]string{"": "is blank", " \n": "is blank", strings.Repeat("x", maxTokenFile+1): "larger than 65536 bytes"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

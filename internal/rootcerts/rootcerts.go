@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -223,17 +222,9 @@ func addFile(pool *x509.CertPool, path string) error {
 
 // read reads a regular file of at most maxBundle bytes.
 func read(path string) ([]byte, error) {
-	file, err := securefile.OpenRegular(path, os.O_RDONLY)
+	text, err := securefile.ReadRegular(path, maxBundle)
 	if err != nil {
 		return nil, &Error{path, cause(err)}
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxBundle+1))
-	switch {
-	case err != nil:
-		return nil, &Error{path, cause(err)}
-	case len(text) > maxBundle:
-		return nil, &Error{path, fmt.Errorf("more than %d bytes", maxBundle)}
 	}
 	return text, nil
 }

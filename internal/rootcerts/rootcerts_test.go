@@ -83,7 +83,7 @@ func TestUnusableFiles(t *testing.T) {
 		dir:                            "not a regular file",
 		write("empty.pem", ""):         "no certificate",
 		write("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"): "no certificate",
-		big: "more than",
+		big: "larger than",
 	} {
 		_, byOption := Finder{}.Bundle(path)
 		_, byEnv := Finder{SSLCertFile: path}.Bundle("")

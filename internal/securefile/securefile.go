@@ -219,6 +219,16 @@ func fileType(m fs.FileMode) string {
 	return "a device"
 }
 
+// ReadRegular reads a file as OpenRegular opens it, of at most max bytes.
+func ReadRegular(path string, max int64) ([]byte, error) {
+	f, err := OpenRegular(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(path, f, max)
+}
+
 // readAll reads at most max bytes; more is an error.
 func readAll(path string, f *os.File, max int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
