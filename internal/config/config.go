@@ -159,7 +159,8 @@ func (n Note) String() string { return n.Name + ": " + n.Why }
 // workspace. With ReadOnly it is either an option or empty.
 func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost.Value
-	return h != "" && (c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || IsLoopback(h) && IsLoopback(c.Workspace.Value.Hostname()))
+	local := IsLoopback(h) && IsLoopback(c.Workspace.Value.Hostname())
+	return h != "" && (c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || local)
 }
 
 // Target returns the endpoint's name, or credential.InstancePrefix and the instance's,

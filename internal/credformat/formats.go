@@ -184,7 +184,8 @@ func execVersion(c Context) (string, error) {
 		return "", &EnvError{name, "not JSON: " + err.Error()}
 	}
 	if !slices.Contains(execVersions, asked.APIVersion) {
-		return "", &EnvError{name, fmt.Sprintf("unsupported apiVersion %q; supported are %s", asked.APIVersion, strings.Join(execVersions, " and "))}
+		supported := strings.Join(execVersions, " and ")
+		return "", &EnvError{name, fmt.Sprintf("unsupported apiVersion %q; supported are %s", asked.APIVersion, supported)}
 	}
 	return asked.APIVersion, nil
 }

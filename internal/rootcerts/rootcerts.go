@@ -64,7 +64,8 @@ func (e *WriteError) Unwrap() error { return e.Err }
 
 // Hint returns what to do about the error.
 func (e *WriteError) Hint() string {
-	return "pass a PEM file of root certificates with --sslrootcert (PGSSLROOTCERT) or SSL_CERT_FILE, or set " + cacheVariable + " to a directory that can be written"
+	return "pass a PEM file of root certificates with --sslrootcert (PGSSLROOTCERT) or SSL_CERT_FILE, " +
+		"or set " + cacheVariable + " to a directory that can be written"
 }
 
 // BuiltIn is the path that selects the built-in roots. Load takes it; other

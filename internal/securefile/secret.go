@@ -53,7 +53,8 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 		}
 		return secret, nil
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return credential.Secret{}, reject(path, "write only the secret to "+quoted+", as one line", "contains more than one line or a control character")
+		return credential.Secret{}, reject(path, "write only the secret to "+quoted+", as one line",
+			"contains more than one line or a control character")
 	}
 	return credential.NewSecret(text), nil
 }

@@ -189,7 +189,8 @@ func removeTemporary(root *os.Root, prefix string) {
 	entries, _ := fs.ReadDir(root.FS(), ".")
 	for _, e := range entries {
 		random := strings.TrimPrefix(filepath.Ext(e.Name()), ".")
-		if !strings.HasPrefix(e.Name(), prefix) || len(random) != len(rand.Text()) || strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+		isRandom := len(random) == len(rand.Text()) && strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+		if !isRandom || !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > abandonedAfter {

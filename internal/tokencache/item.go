@@ -102,7 +102,8 @@ func Describe(ctx context.Context, s Store, id string) (Description, error) {
 
 func describe(text credential.Secret) (Description, error) {
 	it, err := parse(text)
-	d := Description{Host: it.Host, Identity: it.Identity, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
+	d := Description{Host: it.Host, Identity: it.Identity, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly,
+		DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
 	if name, ok := strings.CutPrefix(it.Target, credential.InstancePrefix); ok {
 		d.Endpoint, d.Instance = "", name
 	}

@@ -194,7 +194,8 @@ var errNoStore = errors.New("no store")
 // locked keychain can: minting may unlock it.
 func usable(err error) bool {
 	var locked interface{ Locked() bool }
-	return err == nil || IsMissing(err) || errors.Is(err, errUnreadable) || errors.Is(err, errForeign) || errors.As(err, &locked) && locked.Locked()
+	return err == nil || IsMissing(err) || errors.Is(err, errUnreadable) || errors.Is(err, errForeign) ||
+		errors.As(err, &locked) && locked.Locked()
 }
 
 // IsMissing reports whether an error of a store means that the item does not exist.
