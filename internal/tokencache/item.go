@@ -87,7 +87,6 @@ type Description struct {
 	Instance     string    `json:"instance,omitempty"` // of Lakebase Provisioned
 	ReadOnly     bool      `json:"read_only,omitempty"`
 	DatabaseHost string    `json:"database_host,omitempty"`
-	User         string    `json:"user,omitempty"`
 	ExpiresAt    time.Time `json:"expires_at"`
 }
 
