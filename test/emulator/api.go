@@ -54,10 +54,10 @@ func jsonReply(status int, v any) reply {
 	return reply{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
-// start listens on addr and serves until stop. Every handler's context ends
+// start listens and serves until stop. Every handler's context ends
 // with ctx, so that no latency outlives the emulator.
-func (a *api) start(ctx context.Context, addr string, cert tls.Certificate) error {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+func (a *api) start(ctx context.Context, cert tls.Certificate) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
 	if err != nil {
 		return err
 	}

@@ -233,22 +233,9 @@ func TestResources(t *testing.T) {
 	}
 }
 
-func TestInstances(t *testing.T) {
+func TestInstances_WorkspaceTokenAsPassword(t *testing.T) {
 	t.Parallel()
-	l := begin(t, Options{Instances: []string{"shop", "other"}, Suspended: true})
-	const path = "/api/2.0/database/instances"
-	for _, want := range []InstanceState{Starting, Available} {
-		if a := l.get(path + "/shop"); a.body["state"] != string(want) || a.body["read_write_dns"] != "localhost" || a.body["read_only_dns"] != "127.0.0.1" {
-			t.Errorf("got %+v, want %s", a, want)
-		}
-		if err := l.Resume(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if a := l.get(path); len(a.body["database_instances"].([]any)) != 2 {
-		t.Errorf("got %+v", a)
-	}
-	// A workspace token is a password of its own principal.
+	l := begin(t, Options{Instances: []string{"shop"}})
 	if err := l.AddUser(t.Context(), "eve@example.com"); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,6 @@ type compute struct {
 	gateway  *gateway
 	settings *settingsStore
 	ctx      context.Context // ends with the emulator
-	idle     time.Duration   // 0: it never suspends by itself
 
 	ops sync.Mutex // held during suspend, resume and close
 
@@ -33,8 +32,6 @@ type compute struct {
 	wake    *wake // the last one
 	upAt    time.Time
 	wokenAt time.Time
-	clients int         // joined to the server
-	timer   *time.Timer // suspends; runs while there are no clients
 }
 
 // wake is one wake-up.
@@ -116,36 +113,7 @@ func (c *compute) run(ctx context.Context, w *wake, takes time.Duration) {
 		return
 	}
 	c.state, c.upAt = Up, up
-	c.resetTimer()
 }
-
-// addClients changes the number of clients that are joined to the server.
-func (c *compute) addClients(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.clients += n
-	c.resetTimer()
-}
-
-// resetTimer starts or stops the idle timer; mu is held.
-func (c *compute) resetTimer() {
-	if c.timer != nil {
-		c.timer.Stop()
-		c.timer = nil
-	}
-	if c.idle > 0 && c.isIdle() && c.ctx.Err() == nil {
-		c.timer = time.AfterFunc(c.idle, func() {
-			c.mu.Lock()
-			idle := c.isIdle()
-			c.mu.Unlock()
-			if idle {
-				_ = c.suspend(c.ctx)
-			}
-		})
-	}
-}
-
-func (c *compute) isIdle() bool { return c.state == Up && c.clients == 0 }
 
 // cancelWake ends a wake in progress and waits for its end.
 func (c *compute) cancelWake() {
@@ -186,7 +154,6 @@ func (c *compute) resume(ctx context.Context) error {
 	defer c.mu.Unlock()
 	if c.state == Suspended {
 		c.state, c.upAt = Up, time.Now()
-		c.resetTimer()
 	}
 	return nil
 }
@@ -200,6 +167,5 @@ func (c *compute) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = Suspended
-	c.resetTimer()
 	return err
 }

@@ -35,25 +35,19 @@ const (
 // Options say how to start. The zero value is a complete Lakebase on free
 // loopback ports, with a compute that is up.
 type Options struct {
-	APIAddr    string   // "" is 127.0.0.1:0
-	PGAddr     string   // "" is 127.0.0.1:0
 	Endpoints  []string // full names; all share the one compute
 	Instances  []string // names of Lakebase Provisioned; they share that compute too
-	BinDir     string   // of the Postgres server; "" is found
 	NoPostgres bool     // the API alone: nothing listens on PGPort
 	Suspended  bool     // start asleep
-	User       User     // who signs in at a browser, with a Postgres role too
+	UserName   string   // who signs in at a browser, with a Postgres role too; "" is ada@example.com
 	Settings   Settings
-	// IdleTimeout suspends the compute when no client was joined to it for this
-	// long; 0 never does.
-	IdleTimeout time.Duration
 }
 
 // Lakebase is a running emulator. Its methods are safe for concurrent use.
 type Lakebase struct {
 	ClientID     string // of the service principal: a UUID
 	ClientSecret string // "dose" and 32 hex digits
-	User         string // the user name of Options.User
+	User         string // the name of the user
 	Endpoint     string // the first one
 	Instance     string // the first one; "" if there is none
 	Database     string
@@ -81,7 +75,7 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	}
 	run, cancel := context.WithCancel(context.Background())
 	l := &Lakebase{
-		ClientID: newUUID(), ClientSecret: newSecret(), User: orDefault(o.User.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
+		ClientID: newUUID(), ClientSecret: newSecret(), User: orDefault(o.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
 		dir: dir, caFile: filepath.Join(dir, "ca.pem"), cancel: cancel,
 		settings: &settingsStore{now: o.Settings}, record: newRecorder(), sign: newSigner(), principals: &principals{},
 	}
@@ -118,30 +112,30 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 			return err
 		}
 	}
-	addr := orDefault(o.PGAddr, "127.0.0.1:0")
 	if o.NoPostgres {
-		l.pgAddr, l.release, err = holdPort(addr)
+		l.pgAddr, l.release, err = holdPort(anyPort)
 	} else {
-		err = l.startCompute(ctx, run, o, addr, cert)
+		err = l.startCompute(ctx, run, o.Suspended, cert)
 	}
 	if err != nil {
 		return err
 	}
-	return l.api.start(run, orDefault(o.APIAddr, "127.0.0.1:0"), cert)
+	return l.api.start(run, cert)
 }
 
-func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string, cert tls.Certificate) (err error) {
-	bin := o.BinDir
-	if bin == "" {
-		if bin, err = findServer(); err != nil {
-			return err
-		}
+// anyPort is the address of both servers before they have a port.
+const anyPort = "127.0.0.1:0"
+
+func (l *Lakebase) startCompute(ctx, run context.Context, suspended bool, cert tls.Certificate) error {
+	bin, err := findServer()
+	if err != nil {
+		return err
 	}
 	server, err := newServer(ctx, bin, l.dir)
 	if err != nil {
 		return err
 	}
-	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended, idle: o.IdleTimeout}
+	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended}
 	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, catalog: l.api.catalog,
 		label: UID(l.Endpoint), ctx: run, conns: map[net.Conn]struct{}{},
 		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
@@ -152,12 +146,12 @@ func (l *Lakebase) startCompute(ctx, run context.Context, o Options, addr string
 	if err := server.createRoles(ctx, l.ClientID, l.User); err != nil {
 		return err
 	}
-	if o.Suspended {
+	if suspended {
 		if err := l.compute.suspend(ctx); err != nil {
 			return err
 		}
 	}
-	err = l.gateway.start(addr)
+	err = l.gateway.start()
 	l.pgAddr = l.gateway.addr
 	return err
 }

@@ -36,9 +36,9 @@ type gateway struct {
 // something else could have taken it (not on Linux, see holdPort).
 const rebindTimeout = 10 * time.Second
 
-// start takes the address and listens.
-func (g *gateway) start(addr string) (err error) {
-	if g.addr, g.release, err = holdPort(addr); err != nil {
+// start takes a port and listens.
+func (g *gateway) start() (err error) {
+	if g.addr, g.release, err = holdPort(anyPort); err != nil {
 		return err
 	}
 	return g.listen(g.ctx)

@@ -80,8 +80,6 @@ func (g *gateway) login(raw net.Conn, l Login) {
 		return
 	}
 	_ = raw.SetDeadline(time.Time{})
-	g.compute.addClients(1)
-	defer g.compute.addClients(-1)
 	relay(c, backend)
 }
 

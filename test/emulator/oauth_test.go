@@ -83,7 +83,7 @@ func TestClientCredentials(t *testing.T) {
 // personal access token.
 func TestUserLogin(t *testing.T) {
 	t.Parallel()
-	l := begin(t, Options{User: User{UserName: `o'"bob<b>@example.com`}})
+	l := begin(t, Options{UserName: `o'"bob<b>@example.com`})
 	path := "/oidc/v1/authorize?" + authorizeForm().Encode()
 	page := l.get(path)
 	button := regexp.MustCompile(`<form method="post">\s*<button id="allow" name="(\w+)" value="(\w+)">`).FindStringSubmatch(page.text)

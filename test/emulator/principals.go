@@ -25,14 +25,9 @@ const (
 	// secretPage is how many secrets a page of the list holds if the client does not
 	// say: few, so that every client has to turn pages.
 	secretPage = 2
-	// defaultUser signs in if Options.User is empty.
+	// defaultUser signs in if Options.UserName is empty.
 	defaultUser = "ada@example.com"
 )
-
-// User signs in with a browser.
-type User struct {
-	UserName string // "" is ada@example.com
-}
 
 // Secret is a service principal's secret.
 type Secret struct {

@@ -115,17 +115,9 @@ func parse(args []string) (flags, error) {
 }
 
 func (f *flags) declare(fs *flag.FlagSet) {
-	o, s := &f.options, &f.options.Settings
-	fs.StringVar(&o.APIAddr, "api-addr", "", "`address` of the workspace API (default 127.0.0.1 and a free port)")
-	fs.StringVar(&o.PGAddr, "pg-addr", "", "`address` of the gateway (default 127.0.0.1 and a free port)")
-	fs.StringVar(&o.BinDir, "bindir", "", "`directory` of the Postgres server's programs (default: searched for)")
+	o := &f.options
 	fs.BoolVar(&o.NoPostgres, "no-postgres", false, "the workspace API alone")
 	fs.BoolVar(&o.Suspended, "suspended", false, "start with the compute asleep")
-	fs.DurationVar(&o.IdleTimeout, "idle-timeout", 0, "suspend the compute after this time without a client (0: never)")
-	fs.DurationVar(&s.Latency, "latency", 0, "added to every API request")
-	fs.DurationVar(&s.ConnectLatency, "connect-latency", 0, "added to every new API connection")
-	fs.DurationVar(&s.WorkspaceTokenLife, "workspace-token-life", 0, "life of a workspace token (0: 1h)")
-	fs.DurationVar(&s.DatabaseTokenLife, "token-life", 0, "life of a database token (0: 1h)")
 	fs.StringVar(&f.wake, "wake", "held", "`mode` of a wake, as a client sees it: "+control.Modes())
 	fs.StringVar(&f.wakeTime, "wake-time", "0s", "how long a wake takes at least: `duration`, or never")
 	fs.StringVar(&f.envFile, "env-file", "", "write the exports to `path` too, mode 0600")
@@ -134,7 +126,7 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.instance, "instance", "", "offer the instance `name` of Lakebase Provisioned too; the exports name it in place of the endpoint")
 	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
 	fs.StringVar(&f.auth, "auth", string(emulator.AuthM2M), fmt.Sprintf("the exports are for this `type` of authentication: %v", emulator.AuthTypes()))
-	fs.StringVar(&o.User.UserName, "user-name", "", "user `name` of who signs in at a browser (default ada@example.com)")
+	fs.StringVar(&o.UserName, "user-name", "", "user `name` of who signs in at a browser (default ada@example.com)")
 	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")", func(name string) error {
 		o.Endpoints = append(o.Endpoints, name)
 		return nil
