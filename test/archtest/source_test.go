@@ -6,7 +6,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -100,16 +99,6 @@ func TestCheckSource(t *testing.T) {
 		got, err := checkSource("x.go", "package x\n"+body)
 		if err != nil || want == "" && len(got) != 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0], want)) {
 			t.Errorf("%s: got %q, %v, want %q", body, got, err, want)
-		}
-	}
-}
-
-// TestMain_OneStatement checks that main, which no test can call, only calls run.
-func TestMain_OneStatement(t *testing.T) {
-	for _, program := range []string{"lakebase-exec", "lakebase-credential-helper"} {
-		text, err := os.ReadFile(filepath.Join("../../cmd", program, "main.go"))
-		if want := "func main() {\n\tos.Exit(run(context.Background(), os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))\n}\n"; err != nil || !strings.Contains(string(text), want) {
-			t.Errorf("%s: main is not %q, %v", program, want, err)
 		}
 	}
 }

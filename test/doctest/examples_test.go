@@ -34,23 +34,6 @@ func tool(ctx context.Context, text, program string, args ...string) ([]byte, er
 	return out.Bytes(), nil
 }
 
-const readYAML = `
-import sys
-try:
-    import yaml
-    yaml.safe_load(sys.stdin)
-except ImportError:
-    from ruamel.yaml import YAML
-    YAML(typ="safe").load(sys.stdin)
-`
-
-const readINI = `
-import configparser, sys
-c = configparser.ConfigParser(interpolation=None)
-c.read_file(sys.stdin)
-if not c.sections(): sys.exit("no section")
-`
-
 // prelude replaces our programs and go by functions that record a call in one write,
 // as some run in the background, and removes PATH, so that an example starts nothing.
 const prelude = `
@@ -102,18 +85,10 @@ func callsIn(ctx context.Context, b fence) (all [][]string, err error) {
 	case "json":
 		return nil, json.Unmarshal([]byte(b.text), new(any))
 	case "ini":
-		if _, err := tool(ctx, b.text, "/usr/bin/python3", "-c", readINI); err != nil {
-			return nil, err
-		}
 		return calls(ctx, strings.Join(submatches(processOfAWS, b.text), "\n"))
-	case "yaml": // the AWS CLI, which tests need, brings one of the libraries
-		if _, err := tool(ctx, b.text, "/usr/bin/python3", "-c", readYAML); err != nil {
-			return nil, err
-		}
+	case "yaml":
 		return calls(ctx, strings.Join(submatches(runLine, b.text), "\n"))
-	case "hcl": // there is no parser here
-		return nil, nil
-	case "sql": // see TestSQL
+	case "hcl", "sql": // see TestSQL
 		return nil, nil
 	}
 	return nil, fmt.Errorf("no check for blocks of %q", b.language)
@@ -238,11 +213,10 @@ func (e *environment) tryGo(ctx context.Context, words []string) error {
 	return err
 }
 
-// TestExamples parses every block, and runs the calls in blocks against a local
-// Lakebase; of those in prose it checks the options.
+// TestExamples parses every block, and runs the calls in it against a local Lakebase.
 func TestExamples(t *testing.T) {
 	e := newEnvironment(t)
-	inBlocks, inProse := 0, 0
+	found := 0
 	for _, d := range pages(t) {
 		for _, b := range d.blocks {
 			if strings.HasPrefix(b.text, "rm -f lakebase.env\n") {
@@ -253,7 +227,7 @@ func TestExamples(t *testing.T) {
 				t.Errorf("%s:%d: %v", d.name, b.line, err)
 			}
 			for _, words := range all {
-				inBlocks++
+				found++
 				try := e.try
 				if words[0] == "go" {
 					try = e.tryGo
@@ -263,30 +237,9 @@ func TestExamples(t *testing.T) {
 				}
 			}
 		}
-		for _, span := range submatches(spanPattern, d.prose) {
-			if !strings.Contains(span, wrapper+" ") && !strings.Contains(span, helper+" ") {
-				continue
-			}
-			all, err := calls(t.Context(), strings.ReplaceAll(strings.Join(strings.Fields(span), " "), `\|`, "|"))
-			if err != nil {
-				t.Errorf("%s: `%s`: %v", d.name, span, err)
-			}
-			for _, words := range all {
-				inProse++
-				if cut := slices.Index(words, "--"); cut >= 0 {
-					words = words[:cut]
-				}
-				if len(words) == 3 && words[1] == "completion" {
-					words = words[:2]
-				}
-				if err := e.want(t.Context(), nil, append(words, "--help"), 0); err != nil {
-					t.Errorf("%s: `%s`: %v", d.name, span, err)
-				}
-			}
-		}
 	}
-	if inBlocks < 30 || inProse < 10 {
-		t.Errorf("got %d calls in blocks and %d in prose, want more", inBlocks, inProse)
+	if found < 30 {
+		t.Errorf("got %d calls, want more", found)
 	}
 }
 

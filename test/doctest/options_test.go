@@ -2,7 +2,6 @@ package doctest
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,37 +131,7 @@ func TestProfileKeys(t *testing.T) {
 	t.Error("docs/options.md has no list of keys")
 }
 
-// foreign are variables of other programs: a placeholder, Django, commands, pgAdmin, and
-// the Terraform provider cyrilgdn/postgresql.
-var foreign = []string{"CLIENT_ID", "CONN_HEALTH_CHECKS", "DATABASE_URL", "ENABLE_SERVER_PASS_EXEC_CMD", "PGSUPERUSER"}
-
 var variablePattern = regexp.MustCompile(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bPG[A-Z]+\b|\bBROWSER\b|\bAPPDATA\b`)
-
-// TestVariables checks that pages name variables that occur in code or scripts.
-func TestVariables(t *testing.T) {
-	known := map[string]bool{}
-	for _, dir := range []string{"cmd", "internal", "scripts", "test/emulator", "test/e2e"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-			isTest := strings.HasSuffix(path, "_test.go")
-			if err != nil || !d.Type().IsRegular() || isTest != (dir == "test/e2e") || strings.Contains(path, "node_modules") {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			for _, name := range variablePattern.FindAllString(string(text), -1) {
-				known[name] = true
-			}
-			return err
-		})
-		must(t, err)
-	}
-	for _, d := range pages(t) {
-		for _, name := range variablePattern.FindAllString(d.text(), -1) {
-			if !known[name] && !slices.Contains(foreign, name) {
-				t.Errorf("%s: no code has the variable %s", d.name, name)
-			}
-		}
-	}
-}
 
 var printed = regexp.MustCompile(`(?m)^(?:unset )?([A-Z][A-Z0-9_]*)(?:=.*)?$`)
 

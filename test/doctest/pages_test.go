@@ -139,18 +139,13 @@ func exists(name string) bool {
 }
 
 func TestPaths(t *testing.T) {
-	found := 0
 	for _, d := range pages(t) {
 		for _, name := range submatches(pathPattern, d.text()) {
-			found++
 			name, _, _ = strings.Cut(name, "#")
 			if name = strings.TrimSuffix(strings.TrimRight(name, "./"), "/..."); !exists(name) {
 				t.Errorf("%s: %s does not exist", d.name, name)
 			}
 		}
-	}
-	if found < 40 {
-		t.Errorf("got %d paths, want more", found)
 	}
 }
 
@@ -198,16 +193,12 @@ func TestTestNames(t *testing.T) {
 			}
 		}
 	}
-	security, shown := page(t, "SECURITY.md"), 0
-	for _, cell := range security.column("shown by") {
+	for _, cell := range page(t, "SECURITY.md").column("shown by") {
 		for _, name := range submatches(spanPattern, cell) {
-			shown++
-			if found, _ := filepath.Glob(filepath.Join(root, "test/e2e/testdata/script", strings.Replace(name, "…", "*", 1)+".txtar")); len(found) == 0 && !testPattern.MatchString(name) && !exists(name) {
+			script := filepath.Join(root, "test/e2e/testdata/script", strings.Replace(name, "…", "*", 1)+".txtar")
+			if found, _ := filepath.Glob(script); len(found) == 0 && !testPattern.MatchString(name) && !exists(name) {
 				t.Errorf("SECURITY.md: there is no script test %s", name)
 			}
 		}
-	}
-	if shown < 20 {
-		t.Errorf("got %d names of tests in SECURITY.md, want more", shown)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // checkEmulator checks all facts in an emulator, and that what was seen can be shown.
-func checkEmulator(t *testing.T, change func(*emulator.Settings)) map[string]verdict {
+func checkEmulator(t *testing.T) map[string]verdict {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -21,7 +21,6 @@ func checkEmulator(t *testing.T, change func(*emulator.Settings)) map[string]ver
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	l.Set(change)
 	environ := map[string]string{"HOME": t.TempDir()}
 	for _, e := range append(l.Env(), "DATABRICKS_TOKEN="+l.PAT(), "DATABRICKS_AUTH_TYPE=oauth-m2m") {
 		name, value, _ := strings.Cut(e, "=")
@@ -62,28 +61,13 @@ func TestFacts_Emulator(t *testing.T) {
 		"the pooled host refuses a token":                            unknown,
 		"an ended token is refused as expired":                       unknown,
 	}
-	for name, v := range checkEmulator(t, func(*emulator.Settings) {}) {
+	for name, v := range checkEmulator(t) {
 		want, ok := differs[name]
 		if !ok {
 			want = holds
 		}
 		if v != want {
 			t.Errorf("%s: got %q, want %q", name, v, want)
-		}
-	}
-}
-
-func TestFacts_SecretRevoked(t *testing.T) {
-	got := checkEmulator(t, func(s *emulator.Settings) { s.SecretRevoked = true })
-	for name, want := range map[string]verdict{
-		"the token endpoint is /oidc/v1/token":                         fails,
-		"a wrong secret is 401 invalid_client":                         holds,
-		"a database credential lives an hour":                          unknown,
-		"a credential logs in as the client ID":                        unknown,
-		"the database asks for the password in clear text, inside TLS": holds,
-	} {
-		if got[name] != want {
-			t.Errorf("%s: got %q, want %q", name, got[name], want)
 		}
 	}
 }

@@ -122,14 +122,11 @@ func rejectsStartup(ctx context.Context, w *workspace, cfg *tls.Config) (any, ve
 
 // facts are all statements, in the order of their needs.
 var facts = []fact{
-	{"the token endpoint is /oidc/v1/token", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
+	{"/oidc/v1/token returns a token for 3600 s, as a JSON number", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		r, err := w.signIn(ctx, w.secret, "all-apis")
 		w.bearer = credential.NewSecret(r.field("access_token"))
-		return fmt.Sprintf("%s, token_type=%s scope=%s", r, r.field("token_type"), r.field("scope")), is(r.status == 200 && !w.bearer.IsZero()), err
-	}},
-	{"a workspace token lives 3600 s, as a JSON number", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
-		r, err := w.signIn(ctx, w.secret, "all-apis")
-		return "expires_in=" + r.field("expires_in"), is(r.fields["expires_in"] == 3600.0), err
+		seen := fmt.Sprintf("%s, token_type=%s scope=%s expires_in=%s", r, r.field("token_type"), r.field("scope"), r.field("expires_in"))
+		return seen, is(r.status == 200 && !w.bearer.IsZero() && r.fields["expires_in"] == 3600.0), err
 	}},
 	{"a wrong secret is 401 invalid_client", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		r, err := w.signIn(ctx, credential.NewSecret("dose"+strings.Repeat("0", 32)), "all-apis")
