@@ -35,12 +35,10 @@ type faultCase struct {
 	env      []string // NAME=VALUE; an empty value unsets it
 	instance bool     // the target is an instance, not an endpoint
 
-	with                emulator.Settings // from the start
-	suspended           bool              // the compute is
-	workspace, database string            // a server in front of each: see frontServer
-	raw                 string            // what that server sends
-	during              func(r *faultRun) // called once the program has started
-	want                wanted
+	with      emulator.Settings // from the start
+	suspended bool              // the compute is
+	during    func(r *faultRun) // called once the program has started
+	want      wanted
 }
 
 // wanted is how a run ends. Calls that are not named in it are not made.
@@ -202,27 +200,13 @@ func (r *faultRun) value(name string) string {
 	return text
 }
 
-// environment adds the case's to the fixture's, and starts its servers.
+// environment adds the case's to the fixture's.
 func (r *faultRun) environment() {
 	r.set("LAKEBASE_CACHE=off", "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(r.home, "no-bus"))
 	if !r.c.instance {
 		delete(r.env, "LAKEBASE_INSTANCE")
 		r.set("ENDPOINT_NAME=" + r.lakebase.Endpoint)
 	}
-	roots, err := os.ReadFile(r.lakebase.CAFile())
-	must(r.t, err)
-	if r.c.workspace != "" {
-		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.workspace, raw: r.c.raw})
-		r.set("DATABRICKS_HOST=https://" + address)
-		roots = append(roots, ca...)
-	}
-	if r.c.database != "" {
-		address, ca := startFrontServer(r.t, &frontServer{mode: r.c.database, raw: r.c.raw, postgres: true})
-		r.set("PGPORT=" + strings.TrimPrefix(address, "localhost:"))
-		roots = append(roots, ca...)
-	}
-	file := write(r.t, filepath.Join(r.t.TempDir(), "roots.pem"), string(roots))
-	r.set("LAKEBASE_CACERT="+file, "PGSSLROOTCERT="+file)
 	for _, e := range r.c.env {
 		r.set(e)
 		if name, value, _ := strings.Cut(e, "="); value == "" {

@@ -174,16 +174,13 @@ func proxyLives(t *testing.T) {
 	span, least := longLivedSpan()
 	r := &renewals{t: t, base: l}
 	talkers := append(s.readers(path), s.talk("pgxpool", nil, path, "pgxpool", answers), s.node("postgres"))
-	c := newClientLoad(s, r, span)
 	var beside sync.WaitGroup
-	beside.Go(c.pgbench)
-	beside.Go(c.dumps)
-	beside.Go(c.suspend)
+	beside.Go(func() { r.suspend(span) })
 	r.run(span, talkers)
 	beside.Wait()
 
 	r.tokens(talkers, least-1) // the first came before the counters
-	c.check(least)
+	r.wantOneSuspension()
 	got := readStatus(t, status)
 	if got.Wakes < 1 || got.FailedLogins != 0 || got.Refreshes < least-1 || got.FailedRefreshes != 0 {
 		t.Errorf("the status is %+v", got)
