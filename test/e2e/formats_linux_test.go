@@ -239,7 +239,7 @@ func (f *formats) kubernetes(t *testing.T) {
 	for _, c := range []struct {
 		version string
 		argv    []string
-	}{{"v1beta1", []string{"kubectl", "get", "--raw", "/"}}, {"v1", []string{program, "/"}}, {"v1alpha1", []string{program, "/"}}} {
+	}{{"v1beta1", []string{"kubectl", "get", "--raw", "/"}}, {"v1", []string{program, "/"}}} {
 		config := map[string]any{
 			"apiVersion": "v1", "kind": "Config", "current-context": "c",
 			"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{"server": s.URL,
@@ -251,10 +251,6 @@ func (f *formats) kubernetes(t *testing.T) {
 		text, err := json.Marshal(config)
 		must(t, err)
 		env := []string{"KUBECONFIG=" + write(t, filepath.Join(t.TempDir(), "kubeconfig"), string(text))}
-		if c.version == "v1alpha1" { // which has gone
-			f.bad(t, "", env, c.argv...)
-			continue
-		}
 		wantOutput(t, c.argv[0], f.good(t, env, c.argv...), "hello")
 	}
 	if n := refused.Load(); n != 0 {
