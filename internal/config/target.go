@@ -181,13 +181,9 @@ func (r *resolver) set() {
 	from := Source{FromOption, "--set"}
 	taken := map[string]bool{}
 	for _, text := range r.in.Options["set"] {
-		const fix = "write it as --set DATABASE_URL={url}"
 		name, template, ok := strings.Cut(text, "=")
-		switch {
-		case text == "":
-			r.fail(invalid(from, fix, "is empty"))
-		case !ok || name == "":
-			r.fail(invalid(from, fix, "is not NAME=TEMPLATE"))
+		if !ok || name == "" {
+			r.fail(invalid(from, "write it as --set DATABASE_URL={url}", "is not NAME=TEMPLATE"))
 		}
 		taken[name] = true
 		r.conf.Set = append(r.conf.Set, SetVar{name, template, from})
