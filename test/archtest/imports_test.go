@@ -157,7 +157,8 @@ func forbiddenImport(at, imp string) string {
 // checkLinked lists what must not be part of a program.
 func checkLinked(deps []pkg) (wrong []string) {
 	for _, p := range deps {
-		for _, prefix := range []string{"testing", module + "/test/", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/rogpeppe/go-internal", "github.com/creack/pty"} {
+		for _, prefix := range []string{"testing", module + "/test/", "github.com/google/go-cmp", "go.uber.org/goleak",
+			"github.com/rogpeppe/go-internal", "github.com/creack/pty"} {
 			if strings.HasPrefix(p.ImportPath, prefix) {
 				wrong = append(wrong, p.ImportPath)
 			}

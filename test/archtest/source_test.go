@@ -20,7 +20,8 @@ var forbidden = map[string][]string{
 	"syscall": {"Getenv", "Environ", "Setenv", "Unsetenv", "Exit"},
 	"fmt":     {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
 	// log.New is allowed: net/http needs it.
-	"log":  {"Print", "Printf", "Println", "Fatal", "Fatalf", "Fatalln", "Panic", "Panicf", "Panicln", "Output", "Default", "Writer", "SetOutput", "SetFlags", "SetPrefix"},
+	"log": {"Print", "Printf", "Println", "Fatal", "Fatalf", "Fatalln", "Panic", "Panicf", "Panicln", "Output", "Default", "Writer",
+		"SetOutput", "SetFlags", "SetPrefix"},
 	"flag": nil,
 }
 

@@ -197,7 +197,8 @@ func (e *environment) try(ctx context.Context, words []string) error {
 func (e *environment) tryGo(ctx context.Context, words []string) error {
 	if len(words) > 2 && words[1] == "install" {
 		pattern, _, hasVersion := strings.Cut(words[len(words)-1], "@")
-		if _, inside, _ := strings.Cut(pattern, "/lakebase-exec/lakebase-exec/"); !hasVersion || inside == "" || !exists(strings.TrimSuffix(inside, "/...")) {
+		if _, inside, _ := strings.Cut(pattern, "/lakebase-exec/lakebase-exec/"); !hasVersion || inside == "" ||
+			!exists(strings.TrimSuffix(inside, "/...")) {
 			return fmt.Errorf("%s does not exist", pattern)
 		}
 		return nil
@@ -257,7 +258,8 @@ func TestSQL(t *testing.T) {
 				continue
 			}
 			found++
-			if _, err := e.lakebase.SQL(t.Context(), s); err != nil && !strings.Contains(err.Error(), "42883") && !strings.Contains(s, "EXTENSION IF NOT EXISTS databricks_auth;") {
+			if _, err := e.lakebase.SQL(t.Context(), s); err != nil && !strings.Contains(err.Error(), "42883") &&
+				!strings.Contains(s, "EXTENSION IF NOT EXISTS databricks_auth;") {
 				t.Errorf("%s: %v", s, err)
 			}
 		}

@@ -45,7 +45,8 @@ func TestQuickstart(t *testing.T) {
 	if code, out, errs := run(); code != 0 || !regexp.MustCompile(`(?m)^ [0-9a-f-]{36} \| databricks_postgres$`).MatchString(out) {
 		t.Fatalf("got exit code %d, want 0\n%s%s", code, out, errs)
 	}
-	if code, out, errs := run("--", "sh", "-c", `test -z "$DATABRICKS_CLIENT_SECRET" && psql -Atc 'select 6*7' && exit 3`); code != 3 || out != "42\n" {
+	if code, out, errs := run("--", "sh", "-c", `test -z "$DATABRICKS_CLIENT_SECRET" && psql -Atc 'select 6*7' && exit 3`); code != 3 ||
+		out != "42\n" {
 		t.Errorf("with a command: got exit code %d, want 3\n%s%s", code, out, errs)
 	}
 	if code, _, errs := run("psql"); code != 1 || !strings.Contains(errs, "usage: scripts/quickstart [-- CMD ARG...]") {

@@ -29,12 +29,13 @@ func TestAttack_OtherUser(t *testing.T) {
 	l.Set(func(s *emulator.Settings) { s.Latency = 4 * time.Second }) // two requests are within get's ten seconds
 	t.Run("seen", func(t *testing.T) {                                // at the same time: what they do is wait
 		for name, argv := range map[string][]string{
-			"get":      {"lakebase-credential-helper", "get", "--cache", "file"},
-			"exec":     {"lakebase-exec", "--cache", "file", "--", "sleep", "60"},
-			"passfile": {"lakebase-exec", "--refresh", "passfile", "--wait", "never", "--status-file", filepath.Join(p.home, "status"), "--", "sleep", "60"},
-			"proxy":    {"lakebase-exec", "--refresh", "proxy", "--", "sleep", "60"},
-			"login":    {"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"},
-			"person":   {"lakebase-credential-helper", "login", "--user-login", "--no-browser", "--store", "file"},
+			"get":  {"lakebase-credential-helper", "get", "--cache", "file"},
+			"exec": {"lakebase-exec", "--cache", "file", "--", "sleep", "60"},
+			"passfile": {"lakebase-exec", "--refresh", "passfile", "--wait", "never", "--status-file", filepath.Join(p.home, "status"),
+				"--", "sleep", "60"},
+			"proxy":  {"lakebase-exec", "--refresh", "proxy", "--", "sleep", "60"},
+			"login":  {"lakebase-credential-helper", "login", "--secret-stdin", "--store", "file"},
+			"person": {"lakebase-credential-helper", "login", "--user-login", "--no-browser", "--store", "file"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -68,7 +69,8 @@ func (p *fixture) watched(t *testing.T, name string, argv []string) {
 	if name == "get" || name == "exec" { // the twin: to its owner the same search tells all
 		look := as(t, otherUID, p.command("sh", "-c", script(t, "look"), "sh", strconv.Itoa(pid), p.home))
 		look.Env = []string{"PATH=" + os.Getenv("PATH")}
-		if out, err := look.Output(); err != nil || !strings.Contains(string(out), p.lakebase.ClientSecret) || !strings.Contains(string(out), "read environ\n") || !strings.Contains(string(out), "read fd\n") || !strings.Contains(string(out), p.home+"/ca.pem") {
+		if out, err := look.Output(); err != nil || !strings.Contains(string(out), p.lakebase.ClientSecret) ||
+			!strings.Contains(string(out), "read environ\n") || !strings.Contains(string(out), "read fd\n") || !strings.Contains(string(out), p.home+"/ca.pem") {
 			t.Errorf("the search finds nothing where the secret is (%v)", err)
 		}
 	}
@@ -94,7 +96,8 @@ func (p *fixture) seenBy(t *testing.T, pid int, argv []string) {
 	look := p.command("sh", "-c", script(t, "look"), "sh", strconv.Itoa(pid), p.home, p.run)
 	look.Env = []string{"PATH=" + os.Getenv("PATH")}
 	o := p.finish(as(t, attacker, look)).wantExit(0)
-	if !strings.Contains(o.stdout, strings.Join(argv, "\x00")) && !strings.Contains(o.stdout, "sleep\x00") || !strings.Contains(o.stdout, "read cmdline\n") {
+	if !strings.Contains(o.stdout, strings.Join(argv, "\x00")) && !strings.Contains(o.stdout, "sleep\x00") ||
+		!strings.Contains(o.stdout, "read cmdline\n") {
 		t.Errorf("%v: the search sees nothing:\n%s", argv, o.stdout)
 	}
 	for _, file := range []string{"environ", "mem", "maps", "auxv", "syscall", "stack", "io", "fd", "cwd", "task/" + strconv.Itoa(pid) + "/environ"} {
@@ -110,10 +113,13 @@ func (p *fixture) seenBy(t *testing.T, pid int, argv []string) {
 // open makes the directories of the programs and the user's home accessible: each file
 // and socket in them must be private by its own mode.
 func (p *fixture) open(t *testing.T) {
-	p.finish(as(t, otherUID, p.command("lakebase-credential-helper", "login", "--store", "file", "--secret-file", p.secretFile(t), "-p", "prod"))).wantExit(0)
-	for name, options := range map[string][]string{"passfile": {"--refresh", "passfile", "--cache", "file"}, "proxy": {"--refresh", "proxy", "--cache", "file"}} {
+	p.finish(as(t, otherUID, p.command("lakebase-credential-helper", "login", "-p", "prod",
+		"--store", "file", "--secret-file", p.secretFile(t)))).wantExit(0)
+	for name, options := range map[string][]string{"passfile": {"--refresh", "passfile", "--cache", "file"},
+		"proxy": {"--refresh", "proxy", "--cache", "file"}} {
 		done := filepath.Join(p.home, name)
-		cmd := as(t, otherUID, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--", "sh", "-c", `env >"$0"; exec cat`, done)...))
+		cmd := as(t, otherUID, p.command(append(append([]string{"lakebase-exec"}, options...), "--status-file", done+".status", "--",
+			"sh", "-c", `env >"$0"; exec cat`, done)...))
 		cmd.Cancel = terminate(cmd)
 		in, err := cmd.StdinPipe()
 		must(t, err)
@@ -214,7 +220,8 @@ func TestAttack_ForeignFiles(t *testing.T) {
 		for _, argv := range [][]string{
 			{"LAKEBASE_CONFIG_FILE=" + path, "lakebase-exec", "-p", "prod", "--", "true"},
 			{"DATABRICKS_CONFIG_FILE=" + path, "lakebase-exec", "--databricks-profile", "prod", "--", "true"},
-			{"DATABRICKS_CONFIG_FILE=" + path, "lakebase-credential-helper", "login", "--import", "--databricks-profile", "prod", "--remove-plaintext"},
+			{"DATABRICKS_CONFIG_FILE=" + path, "lakebase-credential-helper", "login", "--import", "--databricks-profile", "prod",
+				"--remove-plaintext"},
 			{"lakebase-exec", "--client-secret-file", path, "--", "true"},
 			{"lakebase-credential-helper", "login", "--store", "file", "--secret-file", path},
 			{"lakebase-credential-helper", "proxy", "--listen", "127.0.0.1:0", "--password-file", path},
@@ -343,7 +350,8 @@ func otherUsersSeeNothing(t *testing.T) {
 func observed(t *testing.T, mode string, o *result) {
 	t.Helper()
 	o.wantExit(0)
-	if strings.Contains(o.stdout, "eyJ") || !strings.Contains(o.stdout, "lakebase-exec\x00--refresh\x00"+mode) || !strings.Contains(o.stdout, "read cmdline") {
+	if strings.Contains(o.stdout, "eyJ") || !strings.Contains(o.stdout, "lakebase-exec\x00--refresh\x00"+mode) ||
+		!strings.Contains(o.stdout, "read cmdline") {
 		t.Errorf("%s: a token is seen, or nothing at all:\n%s", mode, o.stdout)
 	}
 	for _, file := range []string{"environ", "mem", "maps", "fd"} {
@@ -361,7 +369,8 @@ func otherUserFixture(t *testing.T, l *emulator.Lakebase) *fixture {
 	ca := filepath.Join(p.home, "ca.pem")
 	p.set("PGSSLROOTCERT="+ca, "LAKEBASE_CACERT="+ca)
 	pem, err := os.ReadFile(l.CAFile())
-	must(t, errors.Join(err, os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700), os.WriteFile(ca, pem, 0o600)))
+	must(t, errors.Join(err, os.Chmod(p.run, 0o711), os.Mkdir(p.home, 0o700), os.Mkdir(p.env["XDG_RUNTIME_DIR"], 0o700),
+		os.WriteFile(ca, pem, 0o600)))
 	for _, path := range []string{p.home, ca, p.env["XDG_RUNTIME_DIR"]} {
 		err = errors.Join(err, os.Chown(path, otherUID, otherUID))
 	}

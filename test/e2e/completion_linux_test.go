@@ -34,18 +34,21 @@ var queries = []query{
 	{line: []string{"lakebase-exec", "--host", ""}, all: true},
 	{line: []string{"lakebase-exec", "--sslrootcert", "root"}, want: []string{"roots.pem"}, all: true},
 	{line: []string{"lakebase-exec", "--keep", "MARKED_"}, want: []string{"MARKED_NAME"}, all: true},
-	{line: []string{"lakebase-exec", "-"}, want: []string{"-p", "-d", "-U", "-q", "-h", "-V", "--profile", "--print-env", "--set"}, not: []string{"--format"}},
+	{line: []string{"lakebase-exec", "-"}, want: []string{"-p", "-d", "-U", "-q", "-h", "-V", "--profile", "--print-env", "--set"},
+		not: []string{"--format"}},
 	{line: []string{"lakebase-exec", "-p", "prod", "--", "lakebase-cred"}, want: []string{"lakebase-credential-helper"}, all: true},
 	{line: []string{"lakebase-exec", "-p", "prod", "--", "made-up", "a", "first-of-"}, want: []string{"first-of-its-own"}, all: true},
 	{line: []string{"lakebase-exec", "--", "lakebase-credential-helper", "get", "--format", "pg"}, want: []string{"pgpass"}, all: true},
 	{line: []string{"lakebase-credential-helper", "log"}, want: []string{"login", "logout"}, all: true},
 	{line: []string{"lakebase-credential-helper", "get", "--format", "cred"}, want: []string{"credential-process"}, all: true},
-	{line: []string{"lakebase-credential-helper", "get", "-"}, want: []string{"--format", "--wait", "-p"}, not: []string{"--json", "--secret-stdin", "--keep"}},
+	{line: []string{"lakebase-credential-helper", "get", "-"}, want: []string{"--format", "--wait", "-p"},
+		not: []string{"--json", "--secret-stdin", "--keep"}},
 	{line: []string{"lakebase-credential-helper", "get", "--wait", ""}, all: true},
 	{line: []string{"lakebase-credential-helper", "login", "--store", ""}, want: []string{"keychain", "file"}, all: true},
 	{line: []string{"lakebase-credential-helper", "login", "-p", "p"}, want: []string{"prod", "preview"}, all: true},
 	{line: []string{"lakebase-credential-helper", "list", "--j"}, want: []string{"--json"}, all: true},
-	{line: []string{"lakebase-credential-helper", "completion", ""}, want: []string{"bash", "zsh", "fish", "profiles"}, not: []string{"login", "--format"}},
+	{line: []string{"lakebase-credential-helper", "completion", ""}, want: []string{"bash", "zsh", "fish", "profiles"},
+		not: []string{"login", "--format"}},
 }
 
 // completers ask a shell what it offers for a command line.
@@ -65,7 +68,8 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
 	p.set("MARKED_NAME=1", "XDG_CONFIG_HOME="+p.home, "TERM=dumb", "ZDOTDIR="+p.home)
-	write(t, filepath.Join(p.home, "lakebase", "profiles.ini"), "[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
+	write(t, filepath.Join(p.home, "lakebase", "profiles.ini"),
+		"[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
 	write(t, filepath.Join(p.home, "roots.pem"), "")
 	zshrc, err := os.ReadFile(absolute(t, "testdata", "completion", "zshrc"))
 	must(t, err)

@@ -231,7 +231,8 @@ func crashGet(c *crash, kills int) {
 	c.useKeyring()
 	file := filepath.Join(c.t.TempDir(), "token")
 	get := func(i int, store string) *exec.Cmd { // each lifetime has its own cache key
-		return c.command("sh", "-c", `exec lakebase-credential-helper get --format password --ttl "$1" --cache "$2" >"$0"`, file, fmt.Sprintf("%ds", 600+i%40), store)
+		return c.command("sh", "-c", `exec lakebase-credential-helper get --format password --ttl "$1" --cache "$2" >"$0"`, file,
+			fmt.Sprintf("%ds", 600+i%40), store)
 	}
 	stores := []string{"keychain", "file"}
 	usual, span := c.measure(get(0, "keychain"), get(0, "file"))
@@ -255,7 +256,8 @@ func crashGet(c *crash, kills int) {
 		c.signsIn("after the next get", "")
 		c.wantTidy(dir)
 	})
-	if got := c.stored(); !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "token:") }) || !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
+	if got := c.stored(); !slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "token:") }) ||
+		!slices.ContainsFunc(got, func(a string) bool { return strings.HasPrefix(a, "secret:") }) {
 		c.t.Errorf("the keychain holds %q", got)
 	}
 	c.do("lakebase-credential-helper", "logout").wantExit(0)
@@ -324,7 +326,8 @@ const (
 // Postgres.
 func (c *crash) useCompute() {
 	c.t.Helper()
-	c.fixture = newSandbox(c.t, startLakebase(c.t, emulator.Options{Settings: emulator.Settings{Latency: crashLatency, DatabaseTokenLife: crashLife}}))
+	c.fixture = newSandbox(c.t, startLakebase(c.t, emulator.Options{Settings: emulator.Settings{Latency: crashLatency,
+		DatabaseTokenLife: crashLife}}))
 }
 
 // supervisor returns a supervised command that ends with its standard input.

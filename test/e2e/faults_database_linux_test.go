@@ -72,7 +72,8 @@ var databaseFaults = []faultCase{
 		emulator.LoginFault{Severity: "ERROR", Message: "Control plane request failed"},
 	), want: succeeds(1, 1, 6)},
 	{name: "login: one fault of each call, and a compute that starts", suspended: true,
-		with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: 300 * time.Millisecond, Faults: []emulator.Fault{once(callToken, 503), {Call: callCredentials, Drop: true}}}, want: succeeds(2, 2, retried)},
+		with: emulator.Settings{Wake: emulator.StartingUp, WakeTime: 300 * time.Millisecond,
+			Faults: []emulator.Fault{once(callToken, 503), {Call: callCredentials, Drop: true}}}, want: succeeds(2, 2, retried)},
 	{name: "suspended again while it wakes: held", suspended: true,
 		with: emulator.Settings{Wake: emulator.Held, WakeTime: 1500 * time.Millisecond}, during: suspendWhileWaking, child: psqlSelect,
 		want: succeeds(1, 1, retried).atLeast(1500 * time.Millisecond)},
@@ -90,15 +91,18 @@ var databaseFaults = []faultCase{
 
 	// Faults that last longer than --wait-timeout.
 	{name: "refused: unknown for five seconds", with: refuseAll("", "", "something else went wrong"),
-		want: fails(123, `refused the login: other: something else went wrong \(SQLSTATE XX000\)$`, hintAgain, 1, 1, retried).atLeast(4500 * time.Millisecond)},
+		want: fails(123, `refused the login: other: something else went wrong \(SQLSTATE XX000\)$`, hintAgain, 1, 1,
+			retried).atLeast(4500 * time.Millisecond)},
 
 	// Permanent refusals: one login.
 	{name: "refused: login", with: refuseAll("", "28P01", `password authentication failed for user "x"`),
 		want: refusedLogin(`login refused: password authentication failed for user "x" \(SQLSTATE 28P01\)$`, hintRole)},
 	{name: "refused: connect denied", with: refuseAll("ready", "42501", `permission denied for database "x"`),
-		want: refusedLogin(`connect denied: permission denied for database "x" \(SQLSTATE 42501\)$`, `^as the project.s owner, in databricks_postgres: GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]+";$`)},
+		want: refusedLogin(`connect denied: permission denied for database "x" \(SQLSTATE 42501\)$`,
+			`^as the project.s owner, in databricks_postgres: GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]+";$`)},
 	{name: "refused: endpoint disabled", with: refuseAll("", "", "ep-quiet-sea-1: endpoint is disabled"),
-		want: refusedLogin(`endpoint disabled: ep-quiet-sea-1: endpoint is disabled \(SQLSTATE XX000\)$`, `^enable the endpoint in the console: a login cannot wake it$`)},
+		want: refusedLogin(`endpoint disabled: ep-quiet-sea-1: endpoint is disabled \(SQLSTATE XX000\)$`,
+			`^enable the endpoint in the console: a login cannot wake it$`)},
 	{name: "refused: address not allowed", with: refuseAll("", "", "This IP address 192.0.2.7 is not allowed to connect to this endpoint."),
 		want: refusedLogin(`address not allowed: This IP address 192\.0\.2\.7 is not allowed to connect to this endpoint\. \(SQLSTATE XX000\)$`, `^add this machine's address to the IP access list$`)},
 	{name: "token: expired", with: faults(reply(callCredentials, 200, `{"token":"${expired token}","expire_time":"${1h}"}`)),

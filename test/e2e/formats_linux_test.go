@@ -65,7 +65,8 @@ func newFormats(t *testing.T) *formats {
 	must(t, err)
 	write(t, profiles, string(text)+"cache = keychain\n")
 	for name := range p.env {
-		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || strings.HasPrefix(name, "LAKEBASE_") || name == "ENDPOINT_NAME" {
+		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || strings.HasPrefix(name, "LAKEBASE_") ||
+			name == "ENDPOINT_NAME" {
 			delete(p.env, name)
 		}
 	}
@@ -216,7 +217,8 @@ func (f *formats) aws(t *testing.T) {
 	if got.AccessKeyId != f.lakebase.ClientID || got.SecretAccessKey != f.token {
 		t.Errorf("the AWS CLI reads other values")
 	}
-	if end, err := time.Parse(time.RFC3339, got.Expiration); err != nil || time.Until(end) < 50*time.Minute || time.Until(end) > time.Hour-50*time.Second {
+	if end, err := time.Parse(time.RFC3339, got.Expiration); err != nil || time.Until(end) < 50*time.Minute ||
+		time.Until(end) > time.Hour-50*time.Second {
 		t.Errorf("the AWS CLI reads the end as %q (%v)", got.Expiration, err)
 	}
 	f.bad(t, `profile "none" not found`, env, append(argv, "wrong")...)
@@ -292,7 +294,8 @@ func (f *formats) wantEnvironment(t *testing.T, user, environ string) {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
 	}
-	for name, want := range map[string]string{"PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost", "PGPORT": f.lakebase.PGPort(), "PGSSLMODE": "verify-full"} {
+	for name, want := range map[string]string{"PGUSER": user, "PGPASSWORD": f.token, "PGHOST": "localhost",
+		"PGPORT": f.lakebase.PGPort(), "PGSSLMODE": "verify-full"} {
 		if env[name] != want {
 			t.Errorf("user %q: %s is another one (%d bytes, not %d)", user, name, len(env[name]), len(want))
 		}

@@ -209,7 +209,10 @@ var maxHangUps = map[string]int{"dash": 1, "bash": 2}
 func testHangUp(t *testing.T, x *jobShell, shell string, m jobMode) {
 	j := x.start(m, 1, "")
 	must(t, x.pty.Close())
-	eventually(t, "all processes of the session are gone", func() bool { return len(j.sessionProcesses()) == 0 && processState(x.cmd.Process.Pid) == 'Z' })
+	eventually(t, "all processes of the session are gone", func() bool {
+		return len(j.sessionProcesses()) == 0 &&
+			processState(x.cmd.Process.Pid) == 'Z'
+	})
 	j.assertNothingLeft()
 	count := map[string]int{}
 	for _, s := range j.signals() {
@@ -252,7 +255,8 @@ func TestLogin_Stopped(t *testing.T) {
 				if name != "stop" {
 					x.expect(prompt)
 				}
-				eventually(t, "the terminal is login's and does not echo", func() bool { return x.foreground() == login && x.termios().Lflag&unix.ECHO == 0 })
+				eventually(t, "the terminal is login's and does not echo",
+					func() bool { return x.foreground() == login && x.termios().Lflag&unix.ECHO == 0 })
 				x.typeText(typed + "\x1a")
 				x.expect(jobPrompt)
 				_ = syscall.Kill(login, syscall.SIGTERM)

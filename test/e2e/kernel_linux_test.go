@@ -159,7 +159,8 @@ func TestKernelCache_NotShared(t *testing.T) {
 		note string // with --verbose
 	}{
 		{"user namespace", "", []string{"unshare", "--user", "--map-current-user"}, ""},
-		{"container with the host's user namespace", "", []string{"unshare", "--pid", "--fork", "--mount-proc"}, "note: cache: kernel keyring: shared with other containers"},
+		{"container with the host's user namespace", "", []string{"unshare", "--pid", "--fork", "--mount-proc"},
+			"note: cache: kernel keyring: shared with other containers"},
 		{"seccomp", withoutKeyrings + "=1", []string{os.Args[0]}, "note: cache: kernel keyring: operation not permitted"},
 	} {
 		p := newFixture(t, l).defaultCache()
@@ -212,7 +213,8 @@ func TestKernelCache_OtherUser(t *testing.T) {
 	if o := p.finish(as(t, attacker, p.command("keyctl", "print", id))); o.status.ExitStatus() == 0 || strings.Contains(o.stdout, "eyJ") {
 		t.Errorf("another user reads the key: %s", o.stdout)
 	}
-	if o := p.finish(as(t, otherUID, p.command("unshare", "--user", "--map-current-user", "keyctl", "session", "-", "sh", "-c", "keyctl link @u @s && keyctl print "+id))); strings.Contains(o.stdout, "eyJ") {
+	if o := p.finish(as(t, otherUID, p.command("unshare", "--user", "--map-current-user", "keyctl", "session", "-", "sh", "-c",
+		"keyctl link @u @s && keyctl print "+id))); strings.Contains(o.stdout, "eyJ") {
 		t.Errorf("another user namespace reads the key: %s", o.stdout)
 	}
 
@@ -266,7 +268,8 @@ func TestKernelCache_Logout(t *testing.T) {
 	p.set("LAKEBASE_CACHE=off")
 	p.login()
 	for _, store := range []string{"kernel", "file", "keychain"} {
-		if o := p.do("lakebase-credential-helper", "list", "--cache", store).wantExit(0); strings.Contains(o.stdout, "TOKEN OF") && strings.Contains(o.stdout, "primary") && strings.Contains(strings.SplitN(o.stdout, "TOKEN OF", 2)[1], l.ClientID) {
+		if o := p.do("lakebase-credential-helper", "list", "--cache", store).wantExit(0); strings.Contains(o.stdout, "TOKEN OF") &&
+			strings.Contains(o.stdout, "primary") && strings.Contains(strings.SplitN(o.stdout, "TOKEN OF", 2)[1], l.ClientID) {
 			t.Errorf("after a new login %s holds\n%s", store, o.stdout)
 		}
 	}

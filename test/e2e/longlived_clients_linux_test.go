@@ -137,7 +137,8 @@ func (s *supervised) node(driver string) *sqlClient { return s.nodeAs(driver, dr
 func (s *supervised) nodeAs(name, driver string) *sqlClient {
 	s.t.Helper()
 	nodeModule(s.t, strings.TrimSuffix(driver, "-url"))
-	return s.talk(name, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation", absolute(s.t, "node", "logins.js"), driver, answers)
+	return s.talk(name, []string{"NODE_EXTRA_CA_CERTS=" + s.lakebase.CAFile()}, "node", "--no-deprecation",
+		absolute(s.t, "node", "logins.js"), driver, answers)
 }
 
 // buildDrivers builds the clients of test/drivers, once.

@@ -28,7 +28,8 @@ func passfileLives(t *testing.T) {
 	path := drivers(t)
 	s := p.supervise("--refresh", "passfile")
 	file := s.value("PGPASSFILE")
-	if dir, err := os.Stat(filepath.Dir(file)); err != nil || dir.Mode() != os.ModeDir|0o700 || !slices.Equal(p.runDirs(), []string{filepath.Dir(file)}) {
+	if dir, err := os.Stat(filepath.Dir(file)); err != nil || dir.Mode() != os.ModeDir|0o700 ||
+		!slices.Equal(p.runDirs(), []string{filepath.Dir(file)}) {
 		t.Fatalf("the folder of %q: %v (%v), of %v", file, dir, err, p.runDirs())
 	}
 	holdsNoToken(t, l, s)
@@ -165,7 +166,8 @@ func proxyLives(t *testing.T) {
 		t.Fatalf("the socket's folder is %q, of %v", s.value("PGHOST"), got)
 	}
 	holdsNoToken(t, l, s)
-	if own := process(t, s.cmd.Process.Pid)["environ"]; !strings.Contains(own, "PGUSER="+l.ClientID) || leakIn(l, own) != "" || strings.Contains(own, "eyJ") {
+	if own := process(t, s.cmd.Process.Pid)["environ"]; !strings.Contains(own, "PGUSER="+l.ClientID) || leakIn(l, own) != "" ||
+		strings.Contains(own, "eyJ") {
 		t.Error("the supervisor's own environment was not read, or holds a token or the secret")
 	}
 	idle := descriptors(t, s.cmd.Process.Pid)
@@ -253,7 +255,8 @@ func (o *proxyProcess) term(failed bool) {
 	must(o.t, o.cmd.Process.Signal(syscall.SIGTERM))
 	end := o.wait().wantExit(0)
 	warned := strings.Contains(end.stderr, "warning: proxy: login from 127.0.0.1:") && strings.Count(end.stderr, "\n") <= 5
-	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || warned != failed || !failed && end.stderrWithoutProgress() != "" {
+	if said, err := os.ReadFile(o.file); err != nil || string(said) != o.address+"\n" || warned != failed ||
+		!failed && end.stderrWithoutProgress() != "" {
 		o.t.Errorf("got output %q (%v) and %q", said, err, end.stderr)
 	}
 }

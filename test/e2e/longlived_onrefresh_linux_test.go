@@ -82,7 +82,8 @@ func (p *fixture) runWithStatus(on, mode string, argv ...string) *reportingRun {
 	p.t.Helper()
 	name := filepath.Join(p.home, mode)
 	r := &reportingRun{file: name + ".json", log: name + ".log", health: freeAddress(p.t)}
-	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health, "--timeout", "5s", "--"}
+	options := []string{"lakebase-exec", "--refresh", mode, "--on-refresh", on, "--status-file", r.file, "--health-listen", r.health,
+		"--timeout", "5s", "--"}
 	cmd := p.command(append(append(options, argv...), r.log)...)
 	cmd.Cancel = terminate(cmd)
 	r.running = p.start(cmd)

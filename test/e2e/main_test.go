@@ -52,7 +52,8 @@ func build(dir string) error {
 	if raceEnabled {
 		args = append(args, "-race")
 	}
-	args = append(args, "github.com/lakebase-exec/lakebase-exec/cmd/lakebase-exec", "github.com/lakebase-exec/lakebase-exec/cmd/lakebase-credential-helper")
+	args = append(args, "github.com/lakebase-exec/lakebase-exec/cmd/lakebase-exec",
+		"github.com/lakebase-exec/lakebase-exec/cmd/lakebase-credential-helper")
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building the programs: %w\n%s", err, out)

@@ -39,7 +39,8 @@ func TestNoRootCertificates(t *testing.T) {
 	}
 	for _, refresh := range []string{"off", "passfile"} {
 		run("/proc", "lakebase-exec", "--refresh", refresh, "--", "true").wantExit(125).
-			wantStderr(`could not be written to "/proc/.cache/lakebase": no such file or directory`, "hint: pass a PEM file of root certificates with --sslrootcert")
+			wantStderr(`could not be written to "/proc/.cache/lakebase": no such file or directory`,
+				"hint: pass a PEM file of root certificates with --sslrootcert")
 	}
 	// Without a file the programs still verify the server's certificate, which is
 	// refused here.

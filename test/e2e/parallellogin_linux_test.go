@@ -32,7 +32,8 @@ func TestLogin_AtOnce(t *testing.T) {
 			for round := range number(t, "LOGIN_ROUNDS", 1) {
 				var cfg strings.Builder
 				for i := range logins {
-					fmt.Fprintf(&cfg, "# of %d\n[s%d]\nhost = %s\nclient_id = imported-%d\nclient_secret = %s\n", i, i, l.WorkspaceURL(), i, l.ClientSecret)
+					fmt.Fprintf(&cfg, "# of %d\n[s%d]\nhost = %s\nclient_id = imported-%d\nclient_secret = %s\n", i, i,
+						l.WorkspaceURL(), i, l.ClientSecret)
 				}
 				write(t, sections, cfg.String())
 				must(t, os.Chmod(sections, 0o600))

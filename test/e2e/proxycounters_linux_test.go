@@ -23,7 +23,8 @@ func connectTo(l *emulator.Lakebase, address, password string) (*pgconn.PgConn, 
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%s user=%s password=%s dbname=%s sslmode=disable passfile=/none", host, port, l.ClientID, password, emulator.Database))
+	return pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%s user=%s password=%s dbname=%s sslmode=disable passfile=/none", host, port,
+		l.ClientID, password, emulator.Database))
 }
 
 // TestProxyCounters compares the status file of a proxy with what the emulator has
@@ -100,7 +101,8 @@ func TestProxyCounters(t *testing.T) {
 	}
 	must(t, o.cmd.Process.Signal(syscall.SIGTERM))
 	said := o.wait().wantExit(0).stderr
-	if n := strings.Count(said, "password authentication failed"); n < 1 || n > 2 || !strings.Contains(said, "warning: proxy: login from 127.0.0.1:") {
+	if n := strings.Count(said, "password authentication failed"); n < 1 || n > 2 ||
+		!strings.Contains(said, "warning: proxy: login from 127.0.0.1:") {
 		t.Errorf("want one or two lines about 50 wrong passwords, with the peer:\n%s", said)
 	}
 }

@@ -32,7 +32,8 @@ func TestPages_FirstBlock(t *testing.T) {
 			}
 			p := newKeyringFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}), testkeyring.Unlocked)
 			p.set("PATH="+filepath.Dir(buildMigrate(t))+string(os.PathListSeparator)+p.env["PATH"], "LAKEBASE_CACHE=off")
-			for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "ENDPOINT_NAME", "PGHOST", "PGPORT", "LAKEBASE_CACERT", "PGSSLROOTCERT"} {
+			for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "ENDPOINT_NAME", "PGHOST", "PGPORT",
+				"LAKEBASE_CACERT", "PGSSLROOTCERT"} {
 				delete(p.env, name)
 			}
 			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN", "GONOSUMDB", "GONOSUMCHECK", "GOSUMDB"} {

@@ -61,7 +61,8 @@ func (r *rotation) wantRepaired(at string, most int) *result {
 		r.t.Fatalf("%s: %d secrets after the next rotate: left %v, now %v\n%s", at, total, left, ids(r.lakebase), o.stderr)
 	}
 	for _, id := range orphans {
-		o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created", "created while an interrupted rotate waited for its new secret")
+		o.wantStderr("one of these may be a secret that an interrupted rotate requested", id+", created",
+			"created while an interrupted rotate waited for its new secret")
 		r.do("lakebase-credential-helper", "rotate", "--delete-only", "--delete-id", id).wantExit(0)
 	}
 	stored := regexp.MustCompile(`^lakebase-credential-helper: stored a new secret: .*\n$`)
@@ -100,7 +101,8 @@ func TestRotate_Concurrent(t *testing.T) {
 	if !slices.Equal(codes, []int{0, 125}) {
 		t.Errorf("exit codes %v", codes)
 	}
-	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, "error: another rotate or login of this secret is running; nothing was done") {
+	const refusal = "error: another rotate or login of this secret is running; nothing was done"
+	if text := outcomes[0].stderr + outcomes[1].stderr; !strings.Contains(text, refusal) {
 		t.Errorf("stderr: %s", text)
 	}
 	if n := r.lakebase.Counters().ByCall[emulator.CallSecretCreate]; n != 1 || len(ids(r.lakebase)) != 2 {

@@ -129,7 +129,8 @@ func (s *soak) status() (d soakStatus, err error) {
 func (s *soak) failed(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.t.Errorf("after %s: %s (faults before: %s)", time.Since(s.begin).Round(100*time.Millisecond), fmt.Sprintf(format, args...), strings.Join(s.recent, ", "))
+	s.t.Errorf("after %s: %s (faults before: %s)", time.Since(s.begin).Round(100*time.Millisecond), fmt.Sprintf(format, args...),
+		strings.Join(s.recent, ", "))
 }
 
 // load runs clients and faults for a while; then all finish what they are doing.
@@ -229,7 +230,8 @@ func (s *soak) session(random *rand.Rand, queries int) {
 // there was none, and a refresh has failed since before: clients are told so.
 func (s *soak) isOutage(err error, before soakStatus) bool {
 	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) || refusal.Code != "28P01" && refusal.Code != "08001" && !strings.Contains(refusal.Message, "JWT token has expired") {
+	if !errors.As(err, &refusal) || refusal.Code != "28P01" && refusal.Code != "08001" &&
+		!strings.Contains(refusal.Message, "JWT token has expired") {
 		return false
 	}
 	ended := time.Now()
@@ -281,7 +283,8 @@ func (s *soak) inject(ctx context.Context, kinds []soakFault, random *rand.Rand)
 			}
 			s.mu.Lock()
 			s.faults[kinds[i].name]++
-			s.recent = append(s.recent[max(0, len(s.recent)-3):], fmt.Sprintf("%s at %s", kinds[i].name, time.Since(s.begin).Round(100*time.Millisecond)))
+			s.recent = append(s.recent[max(0, len(s.recent)-3):],
+				fmt.Sprintf("%s at %s", kinds[i].name, time.Since(s.begin).Round(100*time.Millisecond)))
 			s.mu.Unlock()
 		}
 	}
@@ -456,7 +459,8 @@ func (s *soak) check(measured []usage) {
 		s.t.Logf("%-26s %d", name, s.faults[name])
 		injected += s.faults[name]
 	}
-	s.t.Logf("%d logins, %d queries, %d sessions cut, %d refused, %d during outages, %d renewals, %d faults", s.logins.Load(), s.queries.Load(), s.cut.Load(), s.refused.Load(), s.outages.Load(), d.Refreshes, injected)
+	s.t.Logf("%d logins, %d queries, %d sessions cut, %d refused, %d during outages, %d renewals, %d faults", s.logins.Load(),
+		s.queries.Load(), s.cut.Load(), s.refused.Load(), s.outages.Load(), d.Refreshes, injected)
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
 			s.t.Errorf(format, args...)
@@ -468,12 +472,15 @@ func (s *soak) check(measured []usage) {
 	failed := s.refused.Load() + s.outages.Load()
 	check(int64(d.FailedLogins) == failed, "got %d failed logins, want %d, those of another user and during outages", d.FailedLogins, failed)
 	check(s.outages.Load() <= s.logins.Load()/20, "got %d logins refused during outages, of %d", s.outages.Load(), s.logins.Load())
-	check(s.logins.Load() > 0 && s.refused.Load() > 0 && int64(d.Logins) >= s.logins.Load(), "got %d logins in the status file, %d of clients", d.Logins, s.logins.Load())
+	check(s.logins.Load() > 0 && s.refused.Load() > 0 && int64(d.Logins) >= s.logins.Load(),
+		"got %d logins in the status file, %d of clients", d.Logins, s.logins.Load())
 	check(s.cut.Load() <= int64((cuts+1)*(soakClients+soakSessions)), "got %d sessions cut by %d faults", s.cut.Load(), cuts)
-	check(d.Refreshes >= int(last.after/(2*life)), "got %d renewals in %s", d.Refreshes, last.after) // after two thirds of its life; a silent keychain takes a whole one
+	// A token is renewed after two thirds of its life; a silent keychain takes a whole one.
+	check(d.Refreshes >= int(last.after/(2*life)), "got %d renewals in %s", d.Refreshes, last.after)
 	check(injected >= int(last.after.Seconds()/15), "got %d faults in %s", injected, last.after)
 	check(last.after < 3*time.Minute || len(s.faults) == len(s.renewalFaults())+len(s.loginFaults()), "got only these faults: %v", s.faults)
-	check(d.OpenConnections == 0 && d.WaitingLogins == 0, "got %d open connections and %d waiting logins, want none", d.OpenConnections, d.WaitingLogins)
+	check(d.OpenConnections == 0 && d.WaitingLogins == 0, "got %d open connections and %d waiting logins, want none", d.OpenConnections,
+		d.WaitingLogins)
 	check(s.keyring.Calls()["BeginPrompting"] == 0, "the keychain showed a dialog")
 	for _, m := range measured[1:] { // a heap breathes, and Go keeps its threads
 		check(m.mib <= first.mib*1.2+6, "memory grew from %.1f to %.1f MiB", first.mib, m.mib)

@@ -220,12 +220,14 @@ func TestLogin_Prompt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ask(t, p)
 			s.typeText(answer)
-			if status := s.end(); status.ExitStatus() != 121 || !s.echo() || !strings.Contains(s.output(), "error: no secret was given\r\n") || !strings.Contains(s.output(), "hint: run the command again") {
+			if status := s.end(); status.ExitStatus() != 121 || !s.echo() ||
+				!strings.Contains(s.output(), "error: no secret was given\r\n") || !strings.Contains(s.output(), "hint: run the command again") {
 				t.Errorf("ended with %s, want exit code 121; echo is %v, the terminal shows %q", exitStatus(status), s.echo(), s.output())
 			}
 		})
 	}
-	for sig, typed := range map[syscall.Signal]string{syscall.SIGINT: "\x03", syscall.SIGQUIT: "\x1c", syscall.SIGTERM: "", syscall.SIGHUP: "", syscall.SIGABRT: ""} {
+	for sig, typed := range map[syscall.Signal]string{syscall.SIGINT: "\x03", syscall.SIGQUIT: "\x1c", syscall.SIGTERM: "",
+		syscall.SIGHUP: "", syscall.SIGABRT: ""} {
 		t.Run(sig.String(), func(t *testing.T) {
 			s := ask(t, p)
 			s.typeText(l.ClientSecret[:8])

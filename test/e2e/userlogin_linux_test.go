@@ -128,7 +128,8 @@ func TestUserLogin_Terminal(t *testing.T) {
 
 	p.browserIs("echo $$ >" + p.home + "/pid; exec sleep 600")
 	s = startOnTerminal(p, argv...)
-	eventually(t, "the address is shown, and the browser started", func() bool { return strings.Contains(s.output(), "press Enter") && readPid(p) > 1 })
+	eventually(t, "the address is shown, and the browser started",
+		func() bool { return strings.Contains(s.output(), "press Enter") && readPid(p) > 1 })
 	s.typeText("hello\r")
 	eventually(t, "it is said that this is none", func() bool { return strings.Contains(s.output(), "still waiting for the login") })
 	s.typeText(approved(t, p, authorizeAddress.FindString(s.output())) + "\r")
@@ -170,7 +171,8 @@ func endPid(t *testing.T, p *fixture) {
 func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	const starts = 50
-	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true, WorkspaceTokenLife: 4 * time.Second}})
+	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{RefreshRotates: true, RefreshReuseRevokes: true,
+		WorkspaceTokenLife: 4 * time.Second}})
 	p := userFixture(t, l)
 	p.browserIs(curlBrowser)
 	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
@@ -208,7 +210,8 @@ func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	}
 	n := l.Counters()
 	if n.Granted[emulator.GrantRefresh] != 1 || n.Refused[emulator.GrantRefresh] != 0 || n.ByCall[emulator.CallCredentials] != 2 {
-		t.Errorf("%d starts made %d refreshes, %d refused ones and %d credentials", starts, n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh], n.ByCall[emulator.CallCredentials])
+		t.Errorf("%d starts made %d refreshes, %d refused ones and %d credentials", starts, n.Granted[emulator.GrantRefresh],
+			n.Refused[emulator.GrantRefresh], n.ByCall[emulator.CallCredentials])
 	}
 	// The next one goes by what that refresh has left, and with no cache it renews.
 	p.do("lakebase-exec", "--cache", "off", "--", "true").wantExit(0)

@@ -102,7 +102,8 @@ func neverWakes(t *testing.T, l *emulator.Lakebase, mode emulator.WakeMode, last
 	p, file := wakeFixture(t, l, true)
 	suspend(t, l, mode, emulator.Never)
 	o := p.do("lakebase-exec", "--cache", "file", "--wait-timeout", wait.String(), "--", "sh", "-c", stamp, "sh", file)
-	o.wantExit(123).wantStderr("lakebase-exec: error: the database at localhost did not wake in ", lastResponse, "lakebase-exec: hint: raise --wait-timeout")
+	o.wantExit(123).wantStderr("lakebase-exec: error: the database at localhost did not wake in ", lastResponse,
+		"lakebase-exec: hint: raise --wait-timeout")
 	if at := starts(t, file); len(at) != 0 || o.took < wait || l.WokenAt().IsZero() {
 		t.Errorf("the command was started at %s; gave up after %s; woken at %s", at, o.took, l.WokenAt())
 	}

@@ -22,7 +22,8 @@ func TestCredentials(t *testing.T) {
 		{"no bearer", "", credentialsPath, known + "}", 401, "Credential was not sent"},
 		{"foreign bearer", l.MintToken(TokenSpec{Kind: WorkspaceToken, Foreign: true}), credentialsPath, known + "}", 401, "Invalid Token"},
 		{"no endpoint", l.bearer, credentialsPath, "{}", 400, `Field 'endpoint' is required, expected non-default value (not "")!`},
-		{"unknown endpoint", l.bearer, credentialsPath, `{"endpoint":"projects/shop/branches/production/endpoints/none"}`, 404, "endpoint id not found [TraceId: "},
+		{"unknown endpoint", l.bearer, credentialsPath, `{"endpoint":"projects/shop/branches/production/endpoints/none"}`, 404,
+			"endpoint id not found [TraceId: "},
 		{"not JSON", l.bearer, credentialsPath, "endpoint=x", 400, "Invalid JSON"},
 		{"ttl too short", l.bearer, credentialsPath, known + `,"ttl":"299s"}`, 400, "life must be between"},
 		{"ttl no duration", l.bearer, credentialsPath, known + `,"ttl":"15m"}`, 400, "no duration"},
@@ -112,14 +113,17 @@ func TestDiscovery(t *testing.T) {
 	check(own, false)
 	check(l.WorkspaceURL()+"/oidc/accounts/other", false)
 	check(account, true)
-	config(map[string]any{"host_type": "unified", "workspace_id": nil, "oidc_endpoint": account, "account_id": accountID, audiences: []any{account + "/v1/token"}})
-	if a := l.get("/oidc/accounts/" + accountID + serverPath); a.body["token_endpoint"] != account+"/v1/token" || a.body["authorization_endpoint"] != account+"/v1/authorize" {
+	config(map[string]any{"host_type": "unified", "workspace_id": nil, "oidc_endpoint": account, "account_id": accountID,
+		audiences: []any{account + "/v1/token"}})
+	if a := l.get("/oidc/accounts/" + accountID + serverPath); a.body["token_endpoint"] != account+"/v1/token" ||
+		a.body["authorization_endpoint"] != account+"/v1/authorize" {
 		t.Errorf("got %+v", a)
 	}
 	l.Set(func(s *Settings) { s.AccountPlaceholder, s.Audiences = true, []string{"one", "two"} })
 	config(map[string]any{"oidc_endpoint": l.WorkspaceURL() + "/oidc/accounts/{account_id}", audiences: []any{"one", "two"}})
 	l.Set(func(s *Settings) {
-		*s = Settings{ForeignOIDCEndpoint: "https://o.example", ForeignTokenEndpoint: "https://t.example", ForeignAuthorizationEndpoint: "https://a.example", Audiences: []string{}}
+		*s = Settings{ForeignOIDCEndpoint: "https://o.example", ForeignTokenEndpoint: "https://t.example",
+			ForeignAuthorizationEndpoint: "https://a.example", Audiences: []string{}}
 	})
 	config(map[string]any{"oidc_endpoint": "https://o.example", audiences: nil})
 	if a := l.get("/oidc" + serverPath); a.body["token_endpoint"] != "https://t.example" || a.body["authorization_endpoint"] != "https://a.example" {
@@ -142,7 +146,8 @@ func TestSecrets(t *testing.T) {
 	value := a.str("secret")
 	created, _ := time.Parse(time.RFC3339Nano, a.str("create_time"))
 	expires, _ := time.Parse(time.RFC3339Nano, a.str("expire_time"))
-	if a.status != 200 || !strings.HasPrefix(value, "dose") || a.body["status"] != "ACTIVE" || a.body["secret_hash"] == "" || expires.Sub(created) != 90*24*time.Hour {
+	if a.status != 200 || !strings.HasPrefix(value, "dose") || a.body["status"] != "ACTIVE" || a.body["secret_hash"] == "" ||
+		expires.Sub(created) != 90*24*time.Hour {
 		t.Fatalf("create: got %+v", a)
 	}
 	signsIn := func(secret string, want bool) {
@@ -189,13 +194,15 @@ func TestResources(t *testing.T) {
 	t.Parallel()
 	l := apiOnly(t)
 	const reader = "projects/lab/branches/main/endpoints/reader"
-	for _, r := range []Resource{{Name: "projects/shop/branches/dev"}, {Name: "projects/lab/branches/main/endpoints/primary"}, {Name: "projects/empty"},
+	for _, r := range []Resource{{Name: "projects/shop/branches/dev"}, {Name: "projects/lab/branches/main/endpoints/primary"},
+		{Name: "projects/empty"},
 		{Name: "projects/shop/branches/old", Archived: true}, {Name: reader, ReadOnly: true, Disabled: true}} {
 		if err := l.Put(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"", "shop", "projects/Shop", "projects/shop/branches", "projects/shop/endpoints/e", "projects/shop/branches/b/endpoints/e/x"} {
+	for _, name := range []string{"", "shop", "projects/Shop", "projects/shop/branches", "projects/shop/endpoints/e",
+		"projects/shop/branches/b/endpoints/e/x"} {
 		if err := l.Put(Resource{Name: name}); err == nil {
 			t.Errorf("%q was accepted", name)
 		}

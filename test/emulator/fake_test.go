@@ -59,8 +59,9 @@ func begin(t *testing.T, o Options) *workspace {
 	pool.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &workspace{Lakebase: l, t: t, bearer: l.MintToken(TokenSpec{Kind: WorkspaceToken}), http: &http.Client{Transport: transport, Timeout: time.Minute,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &workspace{Lakebase: l, t: t, bearer: l.MintToken(TokenSpec{Kind: WorkspaceToken}),
+		http: &http.Client{Transport: transport, Timeout: time.Minute,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // apiOnly starts an emulator without Postgres.

@@ -49,7 +49,8 @@ func TestGuide(t *testing.T) {
 	if want := l.ClientID + "|databricks_postgres|unit"; err != nil || got != want {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
-	if n := l.Counters(); n.Requests != 2 || n.ByCall[CallToken] != 1 || n.ByCall[CallCredentials] != 1 || n.Connections != 1 || n.Logins != 1 || n.LoginsOK != 1 {
+	if n := l.Counters(); n.Requests != 2 || n.ByCall[CallToken] != 1 || n.ByCall[CallCredentials] != 1 || n.Connections != 1 ||
+		n.Logins != 1 || n.LoginsOK != 1 {
 		t.Errorf("got counters %+v", n)
 	}
 	if q := l.Requests(); q[0].Proto != "HTTP/2.0" || q[1].Status != 200 {
@@ -97,15 +98,21 @@ func TestLogin_Refusals(t *testing.T) {
 	}{
 		{name: "no JWT", password: "hunter2", code: "XX000", message: "Provided authentication token is not a valid JWT encoding"},
 		{name: "expired", password: l.MintToken(TokenSpec{Life: -time.Minute}), code: "XX000", message: "JWT token has expired (exp="},
-		{name: "expired, other message", password: l.MintToken(TokenSpec{Life: -time.Minute}), set: func(s *Settings) { s.PlainExpiredText = true }, code: "XX000", message: "Invalid authorization"},
-		{name: "foreign signature", password: l.MintToken(TokenSpec{Foreign: true}), code: "28P01", message: "password authentication failed for user '" + l.ClientID + "'"},
+		{name: "expired, other message", password: l.MintToken(TokenSpec{Life: -time.Minute}),
+			set: func(s *Settings) { s.PlainExpiredText = true }, code: "XX000", message: "Invalid authorization"},
+		{name: "foreign signature", password: l.MintToken(TokenSpec{Foreign: true}), code: "28P01",
+			message: "password authentication failed for user '" + l.ClientID + "'"},
 		{name: "workspace token", password: l.bearer, code: "28P01", message: "password authentication failed"},
 		{name: "another's token", user: other, password: good, code: "28P01", message: "for user '" + other + "'"},
-		{name: "role missing by setting", password: good, set: func(s *Settings) { s.RoleMissing = true }, code: "28000", message: `role "` + l.ClientID + `" does not exist`},
+		{name: "role missing by setting", password: good, set: func(s *Settings) { s.RoleMissing = true }, code: "28000",
+			message: `role "` + l.ClientID + `" does not exist`},
 		{name: "no database", password: good, database: "nowhere", code: "3D000", message: `database "nowhere" does not exist`},
-		{name: "disabled", password: good, set: func(s *Settings) { s.EndpointDisabled = true }, code: "XX000", message: UID(Endpoint) + ": endpoint is disabled"},
-		{name: "disabled endpoint", password: l.MintToken(TokenSpec{Endpoint: disabled}), code: "XX000", message: UID(disabled) + ": endpoint is disabled"},
-		{name: "address", password: good, set: func(s *Settings) { s.IPNotAllowed = true }, code: "XX000", message: "This IP address 127.0.0.1 is not allowed"},
+		{name: "disabled", password: good, set: func(s *Settings) { s.EndpointDisabled = true }, code: "XX000",
+			message: UID(Endpoint) + ": endpoint is disabled"},
+		{name: "disabled endpoint", password: l.MintToken(TokenSpec{Endpoint: disabled}), code: "XX000",
+			message: UID(disabled) + ": endpoint is disabled"},
+		{name: "address", password: good, set: func(s *Settings) { s.IPNotAllowed = true }, code: "XX000",
+			message: "This IP address 127.0.0.1 is not allowed"},
 		{name: "the other user", user: other, password: l.MintToken(TokenSpec{Subject: other})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,7 +125,8 @@ func TestLogin_Refusals(t *testing.T) {
 			_, err := l.connect(t.Context(), user, tt.password, orDefault(tt.database, l.Database))
 			wantState(t, err, tt.code, tt.message)
 			logins := l.Logins()
-			if len(logins) != 1 || logins[0].User != user || logins[0].SQLState != orDefault(tt.code, "00000") || !strings.Contains(logins[0].Result, tt.message) {
+			if len(logins) != 1 || logins[0].User != user || logins[0].SQLState != orDefault(tt.code, "00000") ||
+				!strings.Contains(logins[0].Result, tt.message) {
 				t.Errorf("recorded %+v", logins)
 			}
 		})
@@ -168,8 +176,10 @@ func TestLogin_Protocol(t *testing.T) {
 	}
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	f := pgproto3.NewFrontend(c, c)
-	f.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion32, Parameters: map[string]string{"user": l.ClientID, "database": l.Database, "_pq_.grease": "1"}})
-	for _, want := range []pgproto3.BackendMessage{&pgproto3.NegotiateProtocolVersion{}, &pgproto3.AuthenticationCleartextPassword{}, &pgproto3.AuthenticationOk{}} {
+	f.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion32,
+		Parameters: map[string]string{"user": l.ClientID, "database": l.Database, "_pq_.grease": "1"}})
+	for _, want := range []pgproto3.BackendMessage{&pgproto3.NegotiateProtocolVersion{}, &pgproto3.AuthenticationCleartextPassword{},
+		&pgproto3.AuthenticationOk{}} {
 		err := f.Flush()
 		m, err2 := f.Receive()
 		if err != nil || err2 != nil || reflect.TypeOf(m) != reflect.TypeOf(want) {

@@ -30,7 +30,8 @@ func change(v url.Values, changes ...string) url.Values {
 // authorizeForm returns a right authorization request with changes, as the next ones do.
 func authorizeForm(changes ...string) url.Values {
 	sum := sha256.Sum256([]byte(testVerifier))
-	return change(url.Values{"response_type": {"code"}, "client_id": {"databricks-cli"}, "redirect_uri": {testRedirect}, "scope": {"offline_access all-apis"},
+	return change(url.Values{"response_type": {"code"}, "client_id": {"databricks-cli"}, "redirect_uri": {testRedirect},
+		"scope": {"offline_access all-apis"},
 		"state": {"st&te"}, "code_challenge": {encode(sum[:])}, "code_challenge_method": {"S256"}}, changes...)
 }
 
@@ -152,7 +153,8 @@ func TestAuthorize(t *testing.T) {
 		if a.status != tt.status || !strings.Contains(to+a.text, tt.want) || tt.status == 400 && to != "" {
 			t.Errorf("%s: got %+v, want status %d and %q", name, a, tt.status, tt.want)
 		}
-		if strings.Contains(to, "error=") && strings.Contains(to, "code=") || tt.status == 302 && name != "no state" && !strings.Contains(to, "state=st%26te") {
+		if strings.Contains(to, "error=") && strings.Contains(to, "code=") || tt.status == 302 && name != "no state" &&
+			!strings.Contains(to, "state=st%26te") {
 			t.Errorf("%s: redirected to %q", name, to)
 		}
 	}
@@ -201,7 +203,8 @@ func TestRefresh(t *testing.T) {
 	token := l.IssueRefresh("")
 	for range 2 {
 		a := l.wantError("right", refreshForm(token), "", "")
-		if who, err := l.sign.verify(a.str("access_token"), WorkspaceToken, time.Now()); err != nil || who.Subject != l.User || who.ClientID != "databricks-cli" || a.body["refresh_token"] != nil {
+		if who, err := l.sign.verify(a.str("access_token"), WorkspaceToken, time.Now()); err != nil || who.Subject != l.User ||
+			who.ClientID != "databricks-cli" || a.body["refresh_token"] != nil {
 			t.Errorf("got %+v, %v", a, err)
 		}
 	}
@@ -275,7 +278,8 @@ func TestFederation(t *testing.T) {
 		if name == "account's policy" {
 			want = l.User
 		}
-		if who, err := l.sign.verify(a.str("access_token"), WorkspaceToken, time.Now()); tt.code == "" && (err != nil || who.Subject != want || a.body["refresh_token"] != nil) {
+		if who, err := l.sign.verify(a.str("access_token"), WorkspaceToken, time.Now()); tt.code == "" &&
+			(err != nil || who.Subject != want || a.body["refresh_token"] != nil) {
 			t.Errorf("%s: got subject %q, %v, want %q", name, who.Subject, err, want)
 		}
 	}

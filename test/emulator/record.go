@@ -33,7 +33,8 @@ const (
 
 // Calls lists every kind that a Fault can name.
 func Calls() []Call {
-	return []Call{AnyCall, CallToken, CallAuthorize, CallDiscovery, CallActions, CallCredentials, CallEndpoint, CallProjects, CallBranches, CallEndpoints,
+	return []Call{AnyCall, CallToken, CallAuthorize, CallDiscovery, CallActions, CallCredentials, CallEndpoint, CallProjects,
+		CallBranches, CallEndpoints,
 		CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallOther}
 }
 

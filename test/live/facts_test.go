@@ -145,7 +145,8 @@ var facts = []fact{
 		if r.field("oidc_endpoint") == "" {
 			return r, unknown, err
 		}
-		return fmt.Sprintf("host_type=%s oidc_endpoint=%s audiences=%s", r.field("host_type"), r.field("oidc_endpoint"), r.field("token_federation_default_oidc_audiences")),
+		return fmt.Sprintf("host_type=%s oidc_endpoint=%s audiences=%s", r.field("host_type"), r.field("oidc_endpoint"),
+				r.field("token_federation_default_oidc_audiences")),
 			is(strings.HasPrefix(r.field("oidc_endpoint"), w.conf.Workspace.Value.URL()+"/")), err
 	}},
 	{"a response has a Date, within a minute of our clock", nothing, func(ctx context.Context, w *workspace) (any, verdict, error) {
@@ -202,7 +203,8 @@ var facts = []fact{
 		r, err := w.get(ctx, postgres+w.branch()+"/endpoints/no-such-endpoint")
 		return r, is(r.status == 404 && r.field("error_code") == "NOT_FOUND"), err
 	}},
-	{"a database credential lives an hour", bearer, minted(nil, time.Hour, func(w *workspace, r reply) { w.token = credential.NewSecret(r.field("token")) })},
+	{"a database credential lives an hour", bearer, minted(nil, time.Hour,
+		func(w *workspace, r reply) { w.token = credential.NewSecret(r.field("token")) })},
 	{"a database credential is a JWT", token, func(_ context.Context, w *workspace) (any, verdict, error) {
 		t := w.token.Reveal()
 		return fmt.Sprintf("%d bytes", len(t)), is(strings.HasPrefix(t, "eyJ") && strings.Count(t, ".") == 2), nil

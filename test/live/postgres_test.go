@@ -47,7 +47,8 @@ func (w *workspace) login(ctx context.Context, l login) (user string, asked bool
 	if err != nil {
 		return "", false, err
 	}
-	cfg.Host, cfg.Port, cfg.Database, cfg.User = l.host, uint16(w.conf.PGPort.Value), w.conf.Database.Value, cmp.Or(w.conf.User.Value, w.conf.ClientID.Value)
+	cfg.Host, cfg.Port, cfg.Database, cfg.User = l.host, uint16(w.conf.PGPort.Value), w.conf.Database.Value, cmp.Or(w.conf.User.Value,
+		w.conf.ClientID.Value)
 	cfg.Password, cfg.Fallbacks, cfg.TLSConfig = l.password.Reveal(), nil, l.tls
 	var received bytes.Buffer
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {

@@ -79,16 +79,17 @@ func open(ctx context.Context, args []string, environ map[string]string) (*works
 		path = filepath.Join(dir, "lakebase", "profiles.ini")
 	}
 	var err error
-	w.conf, err = config.Resolve(config.Input{Options: options, Environ: environ, Dir: environ["LIVE_DIR"], ProfilesPath: path, Profiles: func() (*config.Profiles, error) {
-		data, err := securefile.ReadProfile(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		return config.ParseProfiles(path, data)
-	}})
+	w.conf, err = config.Resolve(config.Input{Options: options, Environ: environ, Dir: environ["LIVE_DIR"], ProfilesPath: path,
+		Profiles: func() (*config.Profiles, error) {
+			data, err := securefile.ReadProfile(path)
+			if errors.Is(err, os.ErrNotExist) {
+				return nil, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			return config.ParseProfiles(path, data)
+		}})
 	switch {
 	case err != nil:
 		return nil, err

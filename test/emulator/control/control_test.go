@@ -50,7 +50,8 @@ func TestSet(t *testing.T) {
 		}
 	}
 	l, do := start(t)
-	if _, err := do("set refresh-rotates=true page-size=-1"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "page-size") || l.Settings().RefreshRotates {
+	if _, err := do("set refresh-rotates=true page-size=-1"); !errors.Is(err, ErrUsage) ||
+		!strings.Contains(err.Error(), "page-size") || l.Settings().RefreshRotates {
 		t.Errorf("got %v, %+v", err, l.Settings())
 	}
 	for value, want := range map[string][]string{"a,b": {"a", "b"}, "none": {}, "": nil} {

@@ -90,7 +90,8 @@ func fault(_ context.Context, l *emulator.Lakebase, args []string) (string, erro
 // message=TEXT, detail=TEXT, severity=WORD, send=BYTES, or one of the actions.
 func loginFault(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	if len(args) == 0 || !slices.Contains(emulator.Stages(), emulator.Stage(args[0])) {
-		return "", fmt.Errorf("%w: ctl login-fault STAGE [times=N] [reset|close|quiet|flood] …, where STAGE is one of %v", ErrUsage, emulator.Stages())
+		return "", fmt.Errorf("%w: ctl login-fault STAGE [times=N] [reset|close|quiet|flood] …, where STAGE is one of %v", ErrUsage,
+			emulator.Stages())
 	}
 	f := emulator.LoginFault{At: emulator.Stage(args[0])}
 	w := words{"times": number(&f.Times), "code": text(&f.Code), "message": text(&f.Message), "detail": text(&f.Detail),

@@ -125,12 +125,14 @@ func (f *flags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.secretFile, "secret-file", "", "write the client secret to `path`, mode 0600")
 	fs.StringVar(&f.instance, "instance", "", "offer the instance `name` of Lakebase Provisioned too; the exports name it in place of the endpoint")
 	fs.BoolVar(&f.stdin, "stdin", false, "end when standard input does")
-	fs.StringVar(&f.auth, "auth", string(emulator.AuthM2M), fmt.Sprintf("the exports are for this `type` of authentication: %v", emulator.AuthTypes()))
+	fs.StringVar(&f.auth, "auth", string(emulator.AuthM2M), fmt.Sprintf("the exports are for this `type` of authentication: %v",
+		emulator.AuthTypes()))
 	fs.StringVar(&o.UserName, "user-name", "", "user `name` of who signs in at a browser (default ada@example.com)")
-	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")", func(name string) error {
-		o.Endpoints = append(o.Endpoints, name)
-		return nil
-	})
+	fs.Func("endpoint", "full `name` of an endpoint, once for each; the exports name the first (default "+emulator.Endpoint+")",
+		func(name string) error {
+			o.Endpoints = append(o.Endpoints, name)
+			return nil
+		})
 	fs.Func("set", "a setting, as ctl set takes it: `NAME=VALUE`, once for each", func(word string) error {
 		return control.Apply(&o.Settings, word)
 	})

@@ -120,7 +120,8 @@ func postmaster(t *testing.T, dir string) int {
 func TestProgram(t *testing.T) {
 	files := t.TempDir()
 	envFile, secretFile := filepath.Join(files, "env"), filepath.Join(files, "secret")
-	p := launch(t, "--stdin", "--suspended", "--without-secret", "--wake", "57P03", "--wake-time", "never", "--env-file", envFile, "--secret-file", secretFile)
+	p := launch(t, "--stdin", "--suspended", "--without-secret", "--wake", "57P03", "--wake-time", "never", "--env-file", envFile,
+		"--secret-file", secretFile)
 	if strings.Contains(p.lines, "dose") || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["DATABRICKS_CLIENT_ID"] == "" {
 		t.Errorf("got exports %q", p.lines)
 	}
@@ -188,7 +189,8 @@ func TestEnds(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	for _, args := range [][]string{{"--wake", "softly"}, {"--no-such"}, {"surplus"}, {"--wake-time", "soon"}, {"--auth", "azure-cli"}, {"--set", "page-size"}, {"--set", "no=1"}} {
+	for _, args := range [][]string{{"--wake", "softly"}, {"--no-such"}, {"surplus"}, {"--wake-time", "soon"}, {"--auth", "azure-cli"},
+		{"--set", "page-size"}, {"--set", "no=1"}} {
 		if _, err := parse(args); !errors.Is(err, control.ErrUsage) {
 			t.Errorf("%v: got %v, want a usage error", args, err)
 		}
@@ -201,9 +203,11 @@ func TestParse(t *testing.T) {
 
 // The exports are those of the type that --auth names.
 func TestExports(t *testing.T) {
-	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint", "projects/lab/branches/main/endpoints/e",
+	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint",
+		"projects/lab/branches/main/endpoints/e",
 		"--endpoint", "projects/lab/branches/dev/endpoints/e", "--set", "page-size=1")
-	if p.env["PGUSER"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["ENDPOINT_NAME"] != "projects/lab/branches/main/endpoints/e" || len(p.ctl("resources")) != 5 {
+	if p.env["PGUSER"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" ||
+		p.env["ENDPOINT_NAME"] != "projects/lab/branches/main/endpoints/e" || len(p.ctl("resources")) != 5 {
 		t.Errorf("got exports %v, resources %v", p.env, p.ctl("resources"))
 	}
 	if _, ok := p.ctl("pat")[p.env["DATABRICKS_TOKEN"]]; !ok {
