@@ -18,16 +18,15 @@ const (
 	probeTimeout = 5 * time.Second
 )
 
-// serveProbes answers GET and HEAD requests for three paths, each with one line of
-// text, until ctx ends:
+// probeHandler answers GET and HEAD requests for three paths, each with one line of text:
 //
-//	/startup    200 once State.Started was true
+//	/startup    200 once State.Started is true
 //	/readiness  200 while a new login would succeed: started, and the token is valid
 //	/liveness   200 while State.Beat is not older than 30 s
 //
 // and 503 with the reason otherwise. state is called for each request, from any
-// goroutine, and must not block. Errors: the listener's.
-func serveProbes(ctx context.Context, ln net.Listener, state func() State) error {
+// goroutine, and must not block.
+func probeHandler(state func() State) http.Handler {
 	begin := time.Now()
 	mux := http.NewServeMux()
 	handle := func(path, good, bad string, why func(State) string) {
@@ -48,8 +47,13 @@ func serveProbes(ctx context.Context, ln net.Listener, state func() State) error
 	})
 	handle("/readiness", "ready", "not ready", func(s State) string { return s.notReady(time.Now()) })
 	handle("/liveness", "alive", "not alive", func(s State) string { return s.notAlive(begin, time.Now()) })
+	return mux
+}
+
+// serveProbes serves h until ctx ends. Errors: the listener's.
+func serveProbes(ctx context.Context, ln net.Listener, h http.Handler) error {
 	server := &http.Server{
-		Handler: mux, ReadTimeout: probeTimeout, WriteTimeout: probeTimeout, MaxHeaderBytes: maxHeader,
+		Handler: h, ReadTimeout: probeTimeout, WriteTimeout: probeTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	server.SetKeepAlivesEnabled(false)

@@ -48,7 +48,7 @@ func (s *Supervisor) Start(ctx context.Context, services ...func(context.Context
 	ctx, s.cancel = context.WithCancel(ctx)
 	services = append(services, func(ctx context.Context) error { s.refresher.Run(ctx); return nil })
 	if s.Probes != nil {
-		services = append(services, func(ctx context.Context) error { return serveProbes(ctx, s.Probes, s.State) })
+		services = append(services, func(ctx context.Context) error { return serveProbes(ctx, s.Probes, probeHandler(s.State)) })
 	}
 	if s.StatusFile != "" {
 		f := &statusFile{path: s.StatusFile, warn: s.OnStatusError}

@@ -7,10 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,86 +26,39 @@ func listen(t *testing.T) net.Listener {
 	return ln
 }
 
-// probeTest is a probe server on loopback.
-type probeTest struct {
-	t     *testing.T
-	addr  string
-	state atomic.Pointer[State]
-	stop  func() // ends the server
-}
-
-func startProbes(t *testing.T) *probeTest {
-	t.Helper()
-	ln := listen(t)
-	p := &probeTest{t: t, addr: ln.Addr().String()}
-	p.set(running())
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := serveProbes(ctx, ln, func() State { return *p.state.Load() }); err != nil {
-			t.Errorf("serveProbes: got %v", err)
-		}
-	}()
-	p.stop = func() { cancel(); <-done }
-	t.Cleanup(p.stop)
-	return p
-}
-
-func (p *probeTest) set(s State) { p.state.Store(&s) }
-
-// request returns the response without its body, which is read.
-func (p *probeTest) request(method, path string) (*http.Response, string) {
-	p.t.Helper()
-	request, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.addr+path, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r, err := http.DefaultClient.Do(request)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		p.t.Error(err)
-	}
-	return r, string(body)
-}
-
-func (p *probeTest) assertGet(path, want string) {
-	p.t.Helper()
-	r, body := p.request("GET", path)
-	if got := fmt.Sprint(r.StatusCode, " ", body); got != want {
-		p.t.Errorf("%s: got %q, want %q", path, got, want)
-	}
-}
-
 func TestProbes(t *testing.T) {
-	p := startProbes(t)
 	s := running()
-	s.Started, s.Beat = false, time.Time{}
-	p.set(s)
-	p.assertGet("/startup", "503 not started: no login has succeeded yet, or the command was not started\n")
-	p.assertGet("/readiness", "503 not ready: no login has succeeded yet\n")
-	p.assertGet("/liveness", "200 alive\n")
-	p.set(running())
-	p.assertGet("/startup?verbose", "200 started\n")
-	p.assertGet("/readiness", "200 ready\n")
-	p.assertGet("/liveness", "200 alive\n")
-	s = running()
+	handler := probeHandler(func() State { return s })
+	request := func(method, path string) (status int, body string) {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		if got := w.Header().Get("Cache-Control"); w.Code < 404 && got != "no-store" {
+			t.Errorf("%s: got Cache-Control %q", path, got)
+		}
+		return w.Code, w.Body.String()
+	}
+	assertGet := func(path, want string) {
+		t.Helper()
+		if status, body := request("GET", path); fmt.Sprint(status, " ", body) != want {
+			t.Errorf("%s: got %d %q, want %q", path, status, body, want)
+		}
+	}
+	assertGet("/startup?verbose", "200 started\n")
+	assertGet("/readiness", "200 ready\n")
+	assertGet("/liveness", "200 alive\n")
 	s.TokenExpiresAt = time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
 	s.Beat = time.Now().Add(-100 * time.Second)
-	p.set(s)
-	p.assertGet("/startup", "200 started\n")
-	p.assertGet("/readiness", "503 not ready: the token expired at 2026-03-01T12:00:00Z\n")
-	p.assertGet("/liveness", "503 not alive: no heartbeat for 100 s\n")
-	for request, want := range map[string]int{"GET /metrics": 404, "POST /liveness": 405, "HEAD /startup": 200} {
-		method, path, _ := strings.Cut(request, " ")
-		r, body := p.request(method, path)
-		isHead := body == "" && r.ContentLength == 8 && r.Header.Get("Cache-Control") == "no-store"
-		if r.StatusCode != want || !r.Close || want == 200 && !isHead {
-			t.Errorf("%s: got %d, %v, %q; want %d", request, r.StatusCode, r.Header, body, want)
+	assertGet("/startup", "200 started\n")
+	assertGet("/readiness", "503 not ready: the token expired at 2026-03-01T12:00:00Z\n")
+	assertGet("/liveness", "503 not alive: no heartbeat for 100 s\n")
+	s.Started, s.Beat = false, time.Time{}
+	assertGet("/startup", "503 not started: no login has succeeded yet, or the command was not started\n")
+	assertGet("/readiness", "503 not ready: no login has succeeded yet\n")
+	assertGet("/liveness", "200 alive\n")
+	for line, want := range map[string]int{"GET /metrics": 404, "POST /liveness": 405, "HEAD /liveness": 200} {
+		method, path, _ := strings.Cut(line, " ")
+		if status, _ := request(method, path); status != want {
+			t.Errorf("%s: got %d, want %d", line, status, want)
 		}
 	}
 }
@@ -114,10 +67,13 @@ func TestProbes(t *testing.T) {
 // others are served. The server ends whatever clients do.
 func TestProbes_ManySlowClients(t *testing.T) {
 	t.Parallel() // it takes probeTimeout
-	p := startProbes(t)
+	ln := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- serveProbes(ctx, ln, probeHandler(running)) }()
 	connect := func() {
 		for range maxConns + 10 {
-			c, err := net.Dial("tcp", p.addr)
+			c, err := net.Dial("tcp", ln.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,12 +82,27 @@ func TestProbes_ManySlowClients(t *testing.T) {
 		}
 	}
 	connect()
-	p.assertGet("/liveness", "200 alive\n") // once the first have timed out
+	assertReady(t, ln.Addr()) // once the first have timed out
 	connect()
-	p.stop()
-	if c, err := net.Dial("tcp", p.addr); err == nil {
+	cancel()
+	if err := <-served; err != nil {
+		t.Errorf("serveProbes: got %v", err)
+	}
+	if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		_ = c.Close()
 		t.Error("the server still listens")
+	}
+}
+
+func assertReady(t *testing.T, addr net.Addr) {
+	t.Helper()
+	r, err := http.Get("http://" + addr.String() + "/readiness")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK || !r.Close {
+		t.Errorf("got %s, %v; want 200 and a closed connection", r.Status, r.Header)
 	}
 }
 
@@ -147,8 +118,7 @@ func TestSupervisor(t *testing.T) {
 		t.Errorf("got %v, want %v", err, failure)
 	}
 	s.SetStarted() // the others still run
-	p := &probeTest{t: t, addr: ln.Addr().String()}
-	p.assertGet("/readiness", "200 ready\n")
+	assertReady(t, ln.Addr())
 	if got := s.State(); got.Version != "1" || got.Mode != "proxy" || got.PID != os.Getpid() || got.ChildPID != 42 || !got.Started ||
 		got.Beat.IsZero() || !got.TokenExpiresAt.Equal(now.Add(time.Hour)) {
 		t.Errorf("got %+v", got)
