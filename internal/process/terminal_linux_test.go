@@ -219,7 +219,10 @@ func TestSignals_Once(t *testing.T) {
 				if err := x.cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(func() { _ = x.cmd.Process.Kill(); _ = x.cmd.Wait() })
+				t.Cleanup(func() {
+					_ = x.cmd.Process.Kill()
+					_ = x.cmd.Wait()
+				})
 			}
 			_, supervisor, _ := x.log.waitReady(t, 1)
 			if c.shell == "" {

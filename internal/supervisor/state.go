@@ -62,9 +62,8 @@ func (s State) notReady(now time.Time) string {
 // maxBeatAge is how old the last heartbeat may be. There is one every 10 s.
 const maxBeatAge = 30 * time.Second
 
-// notAlive returns why the process is not alive; empty if it is. Before the start
-// there is no heartbeat, and every step has its own time limit. serving is the time
-// at which the probes were started.
+// notAlive returns why the process is not alive; empty if it is. Before the start there
+// is no heartbeat. serving is the time at which the probes were started.
 func (s State) notAlive(serving, now time.Time) string {
 	last := s.Beat
 	if last.IsZero() {

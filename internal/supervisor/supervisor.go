@@ -46,13 +46,13 @@ func New(r *Refresher, c Config) *Supervisor {
 // runs until Stop.
 func (s *Supervisor) Start(ctx context.Context, services ...func(context.Context) error) {
 	ctx, s.cancel = context.WithCancel(ctx)
-	services = append(services, func(ctx context.Context) error { s.refresher.Run(ctx); return nil })
-	if s.Probes != nil {
-		services = append(services, func(ctx context.Context) error { return serveProbes(ctx, s.Probes, probeHandler(s.State)) })
-	}
+	s.services.Go(func() { s.refresher.Run(ctx) })
 	if s.StatusFile != "" {
 		f := &statusFile{path: s.StatusFile, warn: s.OnStatusError}
-		services = append(services, func(ctx context.Context) error { f.run(ctx, s.State); return nil })
+		s.services.Go(func() { f.run(ctx, s.State) })
+	}
+	if s.Probes != nil {
+		services = append(services, func(ctx context.Context) error { return serveProbes(ctx, s.Probes, probeHandler(s.State)) })
 	}
 	for _, run := range services {
 		s.services.Go(func() {

@@ -113,7 +113,7 @@ func TestSupervisor(t *testing.T) {
 	s := New(r, Config{Version: "1", Mode: "proxy", Probes: ln, StatusFile: path, OnStatusError: func(err error) { t.Error(err) },
 		Extend: func(s *State) { s.ChildPID = 42 }})
 	failure := errors.New("listener failed")
-	s.Start(t.Context(), func(context.Context) error { return failure }, func(ctx context.Context) error { <-ctx.Done(); return nil })
+	s.Start(t.Context(), func(context.Context) error { return failure })
 	if err := <-s.Failed(); err != failure {
 		t.Errorf("got %v, want %v", err, failure)
 	}
