@@ -80,9 +80,7 @@ func TestExec(t *testing.T) {
 	t.Parallel()
 	d := t.TempDir()
 	data, err := os.ReadFile("/bin/true")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	truth := string(data)
 	loader := "/lib64/ld-linux-x86-64.so.2"
 	if !strings.Contains(truth, loader) {
@@ -91,9 +89,7 @@ func TestExec(t *testing.T) {
 	writeFile(t, d, "plain", script, 0o644)
 	writeFile(t, d, "busy", truth, 0o755)
 	writer, err := os.OpenFile(filepath.Join(d, "busy"), os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer writer.Close()
 	const refused = "*process.NotExecutableError cannot execute"
 	for _, c := range []struct {

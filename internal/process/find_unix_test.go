@@ -14,24 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // writeFile writes a file and returns its path.
 func writeFile(t *testing.T, dir, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	// No parallel test may fork while the file is open: the child would inherit it,
 	// and what is open for writing cannot be executed (execve(2), ETXTBSY).
 	syscall.ForkLock.RLock()
 	err := os.WriteFile(path, []byte(text), 0o600)
 	syscall.ForkLock.RUnlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, os.Chmod(path, mode))
 	return path
 }
 
@@ -45,9 +46,7 @@ func TestFind(t *testing.T) {
 	writeFile(t, d, "isdir/cmd/x", script, 0o755)
 	writeFile(t, d, "here", script, 0o755)
 	writeFile(t, d, "others", script, 0o010)
-	if err := unix.Mkfifo(filepath.Join(d, "fifo"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, unix.Mkfifo(filepath.Join(d, "fifo"), 0o600))
 	t.Chdir(d)
 	others := `cannot execute "./others": permission denied` // except for root
 	if os.Geteuid() == 0 {

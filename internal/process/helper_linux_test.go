@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	stage := os.Getenv(stageEnv)
 	switch stage {
 	case "":
-		must(os.Setenv("GORACE", strings.TrimPrefix(noExitDelay, "GORACE=")))
+		exitOn(os.Setenv("GORACE", strings.TrimPrefix(noExitDelay, "GORACE=")))
 		goleak.VerifyTestMain(m)
 		return
 	case "exec", "supervise":
@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 
 func atoi(s string) int { n, _ := strconv.Atoi(s); return n }
 
-func must(err error) {
+func exitOn(err error) {
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(98)
@@ -57,7 +57,7 @@ func must(err error) {
 // signal handlers, as the real program has.
 func wrapperStage(stage string) {
 	f, err := os.Open("/etc/passwd")
-	must(err)
+	exitOn(err)
 	defer f.Close()
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
 	environ := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, stageEnv+"=") })
@@ -74,12 +74,12 @@ func wrapperStage(stage string) {
 		os.Exit(0)
 	}
 	if os.Getenv("NO_DUMP") != "" {
-		must(DisableCoreDumps())
+		exitOn(DisableCoreDumps())
 	}
 	s, err := Supervise(c, environ, nil)
-	must(err)
+	exitOn(err)
 	status, err := s.Wait()
-	must(err)
+	exitOn(err)
 	if status.Signal != 0 {
 		os.Exit(RaiseSignal(status.Signal))
 	}
@@ -117,7 +117,7 @@ func logSignalsStage() {
 				if os.Getenv("CATCH") == "tstp" {
 					time.Sleep(300 * time.Millisecond)
 					logLine("restored")
-					must(syscall.Kill(os.Getpid(), syscall.SIGSTOP))
+					exitOn(syscall.Kill(os.Getpid(), syscall.SIGSTOP))
 				}
 			}
 		case <-end:
@@ -130,9 +130,9 @@ func logSignalsStage() {
 
 func logLine(format string, args ...any) {
 	f, err := os.OpenFile(os.Getenv("LOG"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	must(err)
+	exitOn(err)
 	_, err = fmt.Fprintf(f, format+"\n", args...)
-	must(errors.Join(err, f.Close()))
+	exitOn(errors.Join(err, f.Close()))
 }
 
 // callerStage is the wrapper's caller: it sets everything that is inherited to an
@@ -140,13 +140,13 @@ func logLine(format string, args ...any) {
 // threads, then becomes a stage with argv, or argv itself.
 func callerStage(next string, argv []string) {
 	runtime.LockOSThread()
-	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
-	must(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
+	exitOn(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 300, Max: 400}))
+	exitOn(syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 4096, Max: 8192}))
 	syscall.Umask(0o027)
-	must(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5))
-	must(os.Chdir("/usr"))
+	exitOn(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5))
+	exitOn(os.Chdir("/usr"))
 	self, err := os.Executable()
-	must(err)
+	exitOn(err)
 	var mask unix.Sigset_t
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		if 32 <= sig && sig <= 34 {
@@ -155,12 +155,12 @@ func callerStage(next string, argv []string) {
 		sigaction(sig, &sigactiont{sigIgn}, nil)
 		mask.Val[0] |= signalBit(sig)
 	}
-	must(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
+	exitOn(unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil))
 	environ := []string{noExitDelay, "ZED=1", "A=2", "NO_DUMP=1", "EMPTY="}
 	if next == "direct" {
-		must(syscall.Exec(argv[0], argv, environ))
+		exitOn(syscall.Exec(argv[0], argv, environ))
 	}
-	must(syscall.Exec(self, append([]string{self}, argv...), append(environ, stageEnv+"="+next)))
+	exitOn(syscall.Exec(self, append([]string{self}, argv...), append(environ, stageEnv+"="+next)))
 }
 
 // signalBit is the signal in a mask of proc(5).
@@ -169,9 +169,7 @@ func signalBit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
 func self(t *testing.T) string {
 	t.Helper()
 	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return path
 }
 
@@ -230,9 +228,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 func send(t *testing.T, pid int, sig syscall.Signal) {
 	t.Helper()
-	if err := syscall.Kill(pid, sig); err != nil {
-		t.Fatal(err)
-	}
+	must(t, syscall.Kill(pid, sig))
 }
 
 // state returns the state letter of proc(5): T is stopped, Z a zombie; 0 is none.

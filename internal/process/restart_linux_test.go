@@ -25,20 +25,14 @@ func generation(log journal, name string) []string {
 func TestRestart(t *testing.T) {
 	s, log := startLogger(t)
 	first, _, _ := log.waitReady(t, 1)
-	if err := s.Signal(syscall.SIGSTOP); err != nil { // it is continued, so that it receives SIGTERM
-		t.Fatal(err)
-	}
+	must(t, s.Signal(syscall.SIGSTOP)) // it is continued, so that it receives SIGTERM
 	eventually(t, "the stop", func() bool { return state(first) == 'T' })
-	if err := s.Restart(t.Context(), generation(log, "two"), time.Minute); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Restart(t.Context(), generation(log, "two"), time.Minute))
 	second, parent, name := log.waitReady(t, 2)
 	if name != "two" || second == first || second != s.PID() || parent != os.Getpid() || state(first) != 0 {
 		t.Errorf("got PIDs %d and %d of %d, environment %q, the first is %q", first, second, parent, name, state(first))
 	}
-	if err := s.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Signal(syscall.SIGINT))
 	if status, err := s.Wait(); err != nil || status != (Status{ExitCode: 130, Signal: syscall.SIGINT}) {
 		t.Errorf("got %+v, %v", status, err)
 	}
@@ -61,9 +55,7 @@ func TestRestart_Kills(t *testing.T) {
 	}
 	eventually(t, "the first run", runs(1))
 	begin := time.Now()
-	if err := s.Restart(t.Context(), []string{"PATH=/bin:/usr/bin"}, 300*time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Restart(t.Context(), []string{"PATH=/bin:/usr/bin"}, 300*time.Millisecond))
 	if took := time.Since(begin); took < 300*time.Millisecond {
 		t.Errorf("got killed after %v, want 300ms", took)
 	}
@@ -102,9 +94,7 @@ func TestRestart_AfterUnseenEnd(t *testing.T) {
 	} {
 		s := newSupervised(Command{Path: "/bin/true", Argv: []string{"true"}})
 		s.catchSignals()
-		if err := s.start(nil); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.start(nil))
 		s.command = Command{Path: "/bin/sleep", Argv: []string{"sleep", "10"}}
 		<-s.changed
 		q := restartRequest{grace: time.Minute, reply: make(chan error, 1)}
@@ -135,9 +125,7 @@ func TestRestart_AfterUnseenEnd(t *testing.T) {
 func TestRestart_StartFails(t *testing.T) {
 	path := writeFile(t, t.TempDir(), "command", "#!/bin/sh\nexec sleep 10\n", 0o755)
 	s := startCommand(t, Command{Path: path, Argv: []string{path}}, nil)
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(path))
 	var missing *NotFoundError
 	if err := s.Restart(t.Context(), nil, time.Minute); !errors.As(err, &missing) {
 		t.Errorf("Restart: got %v", err)
@@ -163,13 +151,9 @@ func TestRestart_OutlivesContext(t *testing.T) {
 	if err := s.Restart(ctx, generation(log, "none"), time.Minute); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if err := s.Signal(syscall.SIGTERM); err != nil { // unlike one to us it does not cancel the restart
-		t.Fatal(err)
-	}
+	must(t, s.Signal(syscall.SIGTERM)) // unlike one to us it does not cancel the restart
 	_, _, second := log.waitReady(t, 2)
-	if err := s.Restart(t.Context(), generation(log, "three"), time.Minute); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Restart(t.Context(), generation(log, "three"), time.Minute))
 	if _, _, third := log.waitReady(t, 3); second != "two" || third != "three" {
 		t.Errorf("got %q, then %q", second, third)
 	}

@@ -15,9 +15,7 @@ import (
 func startCommand(t *testing.T, c Command, environ []string) *Supervised {
 	t.Helper()
 	s, err := Supervise(c, append(environ, "PATH=/bin:/usr/bin"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() {
 		_ = s.Signal(syscall.SIGKILL)
 		select {
@@ -35,9 +33,7 @@ func TestSignals_ProcessGroup(t *testing.T) {
 	log := newJournal(t)
 	cmd := exec.CommandContext(t.Context(), self(t), "/bin/sh", "-c", `trap "" TERM; "$0"; exit 5`, self(t))
 	cmd.Env = append(os.Environ(), stageEnv+"=supervise", "NEXT=log-signals", "LOG="+string(log))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, cmd.Start())
 	log.waitReady(t, 1)
 	send(t, cmd.Process.Pid, syscall.SIGTERM)
 	_ = cmd.Wait()
@@ -92,9 +88,7 @@ func TestSupervise_LeavesNothing(t *testing.T) {
 	path := writeFile(t, t.TempDir(), "script", "exit 3\n", 0o755)
 	count := func() int {
 		list, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		return len(list)
 	}
 	before := count()
@@ -127,17 +121,11 @@ func TestSupervise_LeavesNothing(t *testing.T) {
 func TestDisableCoreDumps(t *testing.T) {
 	t.Parallel()
 	d, err := os.MkdirTemp("", "process-") // t.TempDir is closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(d) })
 	data, err := os.ReadFile(self(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(d, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, os.Chmod(d, 0o755))
 	bin := writeFile(t, d, "bin", string(data), 0o755)
 	asNobody := func(noDump, command string) string {
 		cmd := exec.CommandContext(t.Context(), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c", command, bin)

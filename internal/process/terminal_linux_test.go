@@ -38,14 +38,10 @@ func openTerminal(t *testing.T, clone uintptr, env []string, name string, args .
 	x := &terminal{t: t, cmd: exec.Command(name, args...), log: newJournal(t), done: make(chan struct{})}
 	x.cmd.Env = append(env, noExitDelay, "PS1="+prompt, "TERM=dumb", "PATH=/bin:/usr/bin", "LOG="+string(x.log), "HISTFILE=", "BIN="+self(t))
 	master, err := pty.StartWithAttrs(x.cmd, nil, &syscall.SysProcAttr{Setsid: true, Setctty: true, Cloneflags: clone})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	// A read is interrupted by Close only for a descriptor in Go's poller.
 	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err := errors.Join(err, unix.SetNonblock(fd, true), master.Close()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(err, unix.SetNonblock(fd, true), master.Close()))
 	x.master = os.NewFile(uintptr(fd), "master")
 	go func() {
 		defer close(x.done)
@@ -90,9 +86,7 @@ func (x *terminal) foreground() (group int) {
 	if err == nil {
 		_ = raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
 	}
-	if err != nil {
-		x.t.Fatal(err)
-	}
+	must(x.t, err)
 	return group
 }
 
@@ -131,9 +125,7 @@ func TestTerminal_SessionLeader(t *testing.T) {
 	}
 	send(t, supervisor, syscall.SIGUSR2)
 	x.log.waitSignal(t, "SIGUSR2")
-	if err := x.master.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, x.master.Close())
 	eventually(t, "the end", func() bool { return hasEnded(supervisor) && hasEnded(command) })
 	// The kernel sends the leader both signals. It sends another SIGHUP to the foreground
 	// group when the leader ends: the command has ended by then.
@@ -216,9 +208,7 @@ func TestSignals_Once(t *testing.T) {
 				x = &terminal{log: newJournal(t), cmd: exec.CommandContext(t.Context(), self(t), self(t))}
 				x.cmd.Env = append(env, noExitDelay, "LOG="+string(x.log))
 				x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: c.clone}
-				if err := x.cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
+				must(t, x.cmd.Start())
 				t.Cleanup(func() {
 					_ = x.cmd.Process.Kill()
 					_ = x.cmd.Wait()
@@ -229,9 +219,7 @@ func TestSignals_Once(t *testing.T) {
 				supervisor = x.cmd.Process.Pid // in our PID namespace
 			}
 			group, err := syscall.Getpgid(supervisor)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			for _, never := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGVTALRM} {
 				send(t, supervisor, never)
 			}

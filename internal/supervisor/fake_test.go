@@ -20,6 +20,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 var errDown = errors.New("the workspace is down")
 
 // fakeWorkspace is a workspace with a wall clock of its own, and a Refresher that

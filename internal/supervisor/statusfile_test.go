@@ -37,9 +37,7 @@ func (f *statusFile) assertShown(t *testing.T, s State, ready bool, logins int, 
 func TestStatusFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, warned := newStatusFile(t)
-		if err := os.WriteFile(f.path, []byte("left by a killed run"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(f.path, []byte("left by a killed run"), 0o644))
 		s := running()
 		f.assertShown(t, s, true, 0, 0)
 		if info, err := os.Lstat(f.path); err != nil || info.Mode() != 0o600 {
@@ -67,17 +65,13 @@ func TestStatusFile(t *testing.T) {
 // and tried again.
 func TestStatusFile_NotWritable(t *testing.T) {
 	f, warned := newStatusFile(t)
-	if err := os.Symlink("other", f.path); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Symlink("other", f.path))
 	f.update(running())
 	f.update(running())
 	if len(*warned) != 1 || !strings.Contains((*warned)[0].Error(), "is a symbolic link, not a regular file") {
 		t.Errorf("got warnings %v", *warned)
 	}
-	if err := os.Remove(f.path); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(f.path))
 	f.assertShown(t, running(), true, 0, 0)
 }
 
@@ -88,9 +82,7 @@ func TestStatusFile_Replaced(t *testing.T) {
 		f.update(running())
 		err := errors.Join(os.Rename(f.path, f.path+".kept"), os.WriteFile(f.path, []byte("theirs"), 0o600),
 			os.Chtimes(f.path, time.Time{}, f.own.ModTime().Add(after)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		f.remove()
 		if text, err := os.ReadFile(f.path); err != nil || string(text) != "theirs" || len(*warned) != 0 {
 			t.Errorf("%s: got %q, %v, warnings %v", name, text, err, *warned)

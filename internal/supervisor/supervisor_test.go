@@ -20,9 +20,7 @@ import (
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return ln
 }
 
@@ -74,9 +72,7 @@ func TestProbes_ManySlowClients(t *testing.T) {
 	connect := func() {
 		for range maxConns + 10 {
 			c, err := net.Dial("tcp", ln.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			t.Cleanup(func() { _ = c.Close() })
 			_, _ = io.WriteString(c, "GET /readiness HTTP/1.1\r\n")
 		}
@@ -97,9 +93,7 @@ func TestProbes_ManySlowClients(t *testing.T) {
 func assertReady(t *testing.T, addr net.Addr) {
 	t.Helper()
 	r, err := http.Get("http://" + addr.String() + "/readiness")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK || !r.Close {
 		t.Errorf("got %s, %v; want 200 and a closed connection", r.Status, r.Header)
