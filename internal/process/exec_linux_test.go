@@ -82,10 +82,6 @@ func TestExec(t *testing.T) {
 	data, err := os.ReadFile("/bin/true")
 	must(t, err)
 	truth := string(data)
-	loader := "/lib64/ld-linux-x86-64.so.2"
-	if !strings.Contains(truth, loader) {
-		loader = "/lib/ld-linux-aarch64.so.1"
-	}
 	writeFile(t, d, "plain", script, 0o644)
 	writeFile(t, d, "busy", truth, 0o755)
 	writer, err := os.OpenFile(filepath.Join(d, "busy"), os.O_WRONLY, 0)
@@ -110,7 +106,7 @@ func TestExec(t *testing.T) {
 		{name: "interpreter is text", text: "#!" + d + "/no shebang\n", want: []string{refused}},
 		{name: "interprets itself", text: "#!" + d + "/loop\n", want: []string{refused}},
 		{name: "CRLF", text: "#!/bin/sh\r\nexit 0\r\n", want: []string{refused, "Windows line endings"}},
-		{name: "no loader", text: strings.Replace(truth, loader, strings.Replace(loader, "ld", "zz", 1), 1), want: []string{refused, "loader"}},
+		{name: "no loader", text: strings.Replace(truth, "/ld-linux", "/no-linux", 1), want: []string{refused, "loader"}},
 	} {
 		path := filepath.Join(d, c.name)
 		if c.text != "" {

@@ -226,11 +226,6 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func send(t *testing.T, pid int, sig syscall.Signal) {
-	t.Helper()
-	must(t, syscall.Kill(pid, sig))
-}
-
 // state returns the state letter of proc(5): T is stopped, Z a zombie; 0 is none.
 func state(pid int) byte {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

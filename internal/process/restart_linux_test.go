@@ -68,7 +68,7 @@ func TestRestart_CanceledBySignal(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- s.Restart(t.Context(), generation(log, "two"), time.Minute) }()
 	log.waitSignal(t, "SIGTERM") // the restart's
-	send(t, os.Getpid(), syscall.SIGTERM)
+	must(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
 	if err := <-result; !errors.Is(err, ErrEnded) {
 		t.Errorf("got %v, want %v", err, ErrEnded)
 	}

@@ -35,7 +35,7 @@ func TestSignals_ProcessGroup(t *testing.T) {
 	cmd.Env = append(os.Environ(), stageEnv+"=supervise", "NEXT=log-signals", "LOG="+string(log))
 	must(t, cmd.Start())
 	log.waitReady(t, 1)
-	send(t, cmd.Process.Pid, syscall.SIGTERM)
+	must(t, syscall.Kill(cmd.Process.Pid, syscall.SIGTERM))
 	_ = cmd.Wait()
 	if got := log.signals(); !slices.Equal(got, []string{"SIGTERM"}) || cmd.ProcessState.ExitCode() != 5 {
 		t.Errorf("got %q, exit code %d", got, cmd.ProcessState.ExitCode())

@@ -123,7 +123,7 @@ func TestTerminal_SessionLeader(t *testing.T) {
 	if supervisor != x.cmd.Process.Pid {
 		t.Fatalf("got leader %d, want %d", x.cmd.Process.Pid, supervisor)
 	}
-	send(t, supervisor, syscall.SIGUSR2)
+	must(t, syscall.Kill(supervisor, syscall.SIGUSR2))
 	x.log.waitSignal(t, "SIGUSR2")
 	must(t, x.master.Close())
 	eventually(t, "the end", func() bool { return hasEnded(supervisor) && hasEnded(command) })
@@ -147,12 +147,12 @@ func TestTerminal_StopsAfterCommand(t *testing.T) {
 		t.Errorf("the prompt is back before the command was ready: %q", got)
 	}
 	// Continued alone, the supervisor continues the command.
-	send(t, supervisor, syscall.SIGCONT)
+	must(t, syscall.Kill(supervisor, syscall.SIGCONT))
 	x.log.waitSignal(t, "SIGCONT")
 	x.typeText("fg\n")
 	eventually(t, "the foreground", func() bool { return x.foreground() == supervisor }) // a shell does not say this to a job that runs
 	// When the command is stopped alone, the shell gets its terminal all the same.
-	send(t, command, syscall.SIGSTOP)
+	must(t, syscall.Kill(command, syscall.SIGSTOP))
 	x.dialogue("", prompt, "fg\n", "")
 	eventually(t, "the continued command", func() bool { return x.foreground() == command && state(command) != 'T' })
 	x.dialogue("\x03", prompt, status, "status=130\r\n")
@@ -221,7 +221,7 @@ func TestSignals_Once(t *testing.T) {
 			group, err := syscall.Getpgid(supervisor)
 			must(t, err)
 			for _, never := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGVTALRM} {
-				send(t, supervisor, never)
+				must(t, syscall.Kill(supervisor, never))
 			}
 			var want []string
 			expect := func(how, name string) {
@@ -240,15 +240,15 @@ func TestSignals_Once(t *testing.T) {
 				}
 			}
 			for _, name := range signals {
-				send(t, supervisor, unix.SignalNum(name))
+				must(t, syscall.Kill(supervisor, unix.SignalNum(name)))
 				expect("to the supervisor", name)
 				if name == "SIGTERM" { // the last one to the group ends the command
 					continue
 				}
-				send(t, -group, unix.SignalNum(name))
+				must(t, syscall.Kill(-group, unix.SignalNum(name)))
 				expect("to the group", name)
 			}
-			send(t, -group, syscall.SIGTERM)
+			must(t, syscall.Kill(-group, syscall.SIGTERM))
 			expect("to the group", "SIGTERM")
 			eventually(t, "the end", func() bool { return hasEnded(supervisor) })
 			if got := x.log.signals(); !slices.Equal(got, want) {
