@@ -175,6 +175,12 @@ func TestKubernetes(t *testing.T) {
 
 	t.Run("job", func(t *testing.T) { c.with(t).job(secret) })
 	t.Run("deployment", func(t *testing.T) { c.with(t).sidecar(c.decode("deployment.yaml")[0], secret) })
+	t.Run("node-proxy", func(t *testing.T) {
+		files := map[string]string{"/run/secrets/lakebase/client-secret": l.ClientSecret, "/run/secrets/lakebase/proxy-password": "of-the-node\n"}
+		p := c.decode("node-proxy.yaml")[1].Spec.Template.Spec
+		r := c.with(t).proxy(p, p.Containers[0], files, "PGHOST=127.0.0.1", "PGSSLMODE=require", "PGDATABASE="+l.Database, "PGPASSWORD=of-the-node")
+		r.wantStderr("warning: --listen 0.0.0.0:")
+	})
 	t.Run("deployment-oidc", func(t *testing.T) {
 		l.Set(func(s *emulator.Settings) { s.Subject = "system:serviceaccount:default:shop" })
 		token := map[string]string{"/run/secrets/databricks/token": l.MintWorkload(emulator.WorkloadSpec{})}
@@ -231,16 +237,29 @@ func (c *cluster) job(files map[string]string) {
 	}
 }
 
-// sidecar becomes ready, serves, and on TERM lets an open connection end.
+// sidecar runs the proxy of a Deployment, with the server's environment for a client.
 func (c *cluster) sidecar(o manifest, files map[string]string) {
-	t := c.t.(*testing.T)
 	p := o.Spec.Template.Spec
 	of := p.InitContainers[0]
 	if of.RestartPolicy != "Always" {
-		t.Errorf("got restartPolicy %q, want a native sidecar", of.RestartPolicy)
+		c.t.Errorf("got restartPolicy %q, want a native sidecar", of.RestartPolicy)
 	}
+	var env []string
+	for _, e := range p.Containers[0].Env {
+		if e.Value != "" && e.Name != "PGPORT" {
+			env = append(env, e.Name+"="+e.Value)
+		}
+	}
+	if r := c.proxy(p, of, files, env...); strings.Contains(r.stderr, "warning") {
+		c.t.Errorf("got stderr %q", r.stderr)
+	}
+}
+
+// proxy becomes ready, serves a client, and on TERM lets its connection end.
+func (c *cluster) proxy(p pod, of container, files map[string]string, clientEnv ...string) *result {
+	t := c.t.(*testing.T)
 	port, health := freePort(t), freePort(t)
-	proxy := c.start(c.command(p, of, files, "127.0.0.1:5432", "127.0.0.1:"+port, "0.0.0.0:8080", "127.0.0.1:"+health))
+	proxy := c.start(c.command(p, of, files, ":5432", ":"+port, "0.0.0.0:8080", "127.0.0.1:"+health))
 	for _, probe := range []probe{of.StartupProbe, of.ReadinessProbe, of.LivenessProbe} {
 		if probe.HTTPGet.Port != 8080 {
 			t.Errorf("got probe %+v, want port 8080", probe)
@@ -254,14 +273,8 @@ func (c *cluster) sidecar(o manifest, files map[string]string) {
 			return resp.StatusCode == http.StatusOK
 		})
 	}
-	server := p.Containers[0]
 	client := c.fixture.command("psql", "-XAtq")
-	client.Env = []string{"PATH=" + c.env["PATH"], "PGUSER=" + c.lakebase.ClientID}
-	for _, e := range server.Env {
-		if e.Name != "PGUSER" {
-			client.Env = append(client.Env, e.Name+"="+strings.ReplaceAll(e.Value, "5432", port))
-		}
-	}
+	client.Env = append(clientEnv, "PATH="+c.env["PATH"], "PGUSER="+c.lakebase.ClientID, "PGPORT="+port)
 	stdin, err := client.StdinPipe()
 	must(t, err)
 	stdout, err := client.StdoutPipe()
@@ -290,7 +303,8 @@ func (c *cluster) sidecar(o manifest, files map[string]string) {
 	must(t, stdin.Close())
 	must(t, client.Wait())
 	r := proxy.wait().wantExit(0)
-	if r.stdout != "127.0.0.1:"+port+"\n" || strings.Contains(r.stderr, "warning") {
-		t.Errorf("got stdout %q, stderr %q", r.stdout, r.stderr)
+	if !strings.HasSuffix(r.stdout, ":"+port+"\n") {
+		t.Errorf("got stdout %q", r.stdout)
 	}
+	return r
 }

@@ -17,6 +17,7 @@ import (
 // kinds are the objects that a manifest may contain.
 var kinds = map[string]func() any{
 	"v1/ConfigMap":       func() any { return &corev1.ConfigMap{} },
+	"v1/Service":         func() any { return &corev1.Service{} },
 	"v1/ServiceAccount":  func() any { return &corev1.ServiceAccount{} },
 	"batch/v1/Job":       func() any { return &batchv1.Job{} },
 	"apps/v1/Deployment": func() any { return &appsv1.Deployment{} },

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"container/heap"
 	"math/rand/v2"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
@@ -11,10 +12,13 @@ import (
 )
 
 const (
-	duration = 5 * time.Hour         // of a simulation
+	duration = 4 * time.Hour         // of a simulation
 	life     = time.Hour             // of a token
+	calls    = 2                     // for a token
 	latency  = 50 * time.Millisecond // of a call
-	budget   = time.Minute           // the default of --timeout
+
+	startBudget   = time.Minute      // the default of --timeout, for each call
+	refreshBudget = 15 * time.Second // of a refresh (internal/supervisor)
 
 	// A kubelet restarts a container after 10 s, doubled each time up to 5 min.
 	firstRestart, maxRestart = 10 * time.Second, 5 * time.Minute
@@ -23,36 +27,33 @@ const (
 // config describes a simulation.
 type config struct {
 	holders    int              // processes that get a token each
-	rollout    time.Duration    // in which they start, evenly
+	start      time.Duration    // in which they start, evenly
 	limit      int              // calls per second that the workspace answers; others get 429; 0: all
-	retryAfter time.Duration    // of a 429; 0: none
-	calls      int              // for a token; 0: 2
+	retryAfter time.Duration    // of a 429 or 503; 0: none
 	down       [2]time.Duration // from and to when each call gets 503
-	random     *rand.Rand
+	spread     float64          // part of the refresh jitter that is used; 0: all
 }
 
 // fleet is a simulation.
 type fleet struct {
 	config
+	random *rand.Rand
 	now    time.Duration
 	events events
 
-	second   []int // calls by second
-	tokens   float64
-	filled   time.Duration
-	started  []time.Duration // when holders had their first token
+	second   []int   // calls by second
+	tokens   float64 // of the rate limit's bucket
+	filledAt time.Duration
+	started  []time.Duration // when each holder had its first token
 	restarts int
-	expired  int // tokens that expired before they were replaced
 }
 
 // simulate runs a simulation.
 func simulate(c config) *fleet {
-	if c.calls == 0 {
-		c.calls = 2
-	}
-	f := &fleet{config: c, second: make([]int, int(duration.Seconds())+1), tokens: float64(c.limit)}
+	f := &fleet{config: c, random: newRandom(), second: make([]int, int(duration.Seconds())), tokens: float64(c.limit)}
+	f.spread = cmp.Or(c.spread, 1)
 	for i := range c.holders {
-		f.after(c.rollout*time.Duration(i)/time.Duration(c.holders), func() { f.start(firstRestart) })
+		f.after(c.start*time.Duration(i)/time.Duration(c.holders), func() { f.run(firstRestart) })
 	}
 	for len(f.events) > 0 && f.events[0].at < duration {
 		e := heap.Pop(&f.events).(event)
@@ -62,56 +63,53 @@ func simulate(c config) *fleet {
 	return f
 }
 
-// start is the start of a container, which a kubelet restarts after wait if it fails.
-func (f *fleet) start(wait time.Duration) {
-	f.mint(f.calls, budget, func(ok bool) {
+// run is a container's process, which a kubelet restarts after wait if it fails.
+func (f *fleet) run(wait time.Duration) {
+	f.mint(calls, startBudget, func(ok bool) {
 		if !ok {
 			f.restarts++
-			f.after(wait, func() { f.start(min(2*wait, maxRestart)) })
+			f.after(wait, func() { f.run(min(2*wait, maxRestart)) })
 			return
 		}
 		f.started = append(f.started, f.now)
-		f.serve(f.now)
+		f.serve()
 	})
 }
 
-// serve waits until the token that was minted is replaced.
-func (f *fleet) serve(minted time.Duration) {
+// serve replaces the token that has just been minted when it is time.
+func (f *fleet) serve() {
 	backoff := retry.Refresh().Backoff()
-	var refresh func(timeout time.Duration)
-	refresh = func(timeout time.Duration) {
-		f.mint(f.calls, timeout, func(ok bool) {
+	var refresh func(budget time.Duration)
+	refresh = func(budget time.Duration) {
+		f.mint(calls, budget, func(ok bool) {
 			if ok {
-				if f.now > minted+life {
-					f.expired++
-				}
-				f.serve(f.now)
+				f.serve()
 				return
 			}
 			f.after(supervisor.RetryWait(backoff, life, f.retryAfter), func() { refresh(0) })
 		})
 	}
-	f.after(supervisor.RefreshAge(life, f.random.Float64()), func() { refresh(15 * time.Second) })
+	f.after(supervisor.RefreshAge(life, 0.5+f.spread*(f.random.Float64()-0.5)), func() { refresh(refreshBudget) })
 }
 
-// mint makes calls one after the other, with retries for timeout. With 0 it makes one
-// attempt at each, as retry.Once has it.
-func (f *fleet) mint(calls int, timeout time.Duration, done func(ok bool)) {
-	if calls == 0 {
+// mint makes n calls one after the other, with retries within budget. With 0 it makes
+// one attempt at each, as retry.Once has it.
+func (f *fleet) mint(n int, budget time.Duration, done func(ok bool)) {
+	if n == 0 {
 		done(true)
 		return
 	}
-	backoff, until := retry.Exchange().Backoff(), f.now+timeout
+	backoff, until := retry.Exchange().Backoff(), f.now+budget
 	var attempt func()
 	attempt = func() {
 		answered := f.call()
 		f.after(latency, func() {
 			if answered {
-				f.mint(calls-1, timeout, done)
+				f.mint(n-1, budget, done)
 				return
 			}
 			wait, gaveUp := backoff.After(retry.Verdict{Retry: true, After: f.retryAfter}, until-f.now)
-			if timeout == 0 || gaveUp != "" {
+			if budget == 0 || gaveUp != "" {
 				done(false)
 				return
 			}
@@ -121,18 +119,18 @@ func (f *fleet) mint(calls int, timeout time.Duration, done func(ok bool)) {
 	attempt()
 }
 
-// call reports whether the workspace answers: a token bucket that holds the calls
-// of one second.
+// call reports whether the workspace answers. Its rate limit is a token bucket that
+// holds the calls of one second.
 func (f *fleet) call() bool {
 	f.second[int(f.now.Seconds())]++
-	if f.down[0] <= f.now && f.now < f.down[1] {
+	switch {
+	case f.down[0] <= f.now && f.now < f.down[1]:
 		return false
-	}
-	if f.limit == 0 {
+	case f.limit == 0:
 		return true
 	}
-	f.tokens = min(float64(f.limit), f.tokens+float64(f.limit)*(f.now-f.filled).Seconds())
-	f.filled = f.now
+	f.tokens = min(float64(f.limit), f.tokens+float64(f.limit)*(f.now-f.filledAt).Seconds())
+	f.filledAt = f.now
 	if f.tokens < 1 {
 		return false
 	}
@@ -140,41 +138,39 @@ func (f *fleet) call() bool {
 	return true
 }
 
-// peak returns the most calls in a second, as the mean of ten.
+// mean returns the calls per second in a span.
+func (f *fleet) mean(from, to time.Duration) float64 {
+	n := 0
+	for _, v := range f.second[int(from.Seconds()):int(to.Seconds())] {
+		n += v
+	}
+	return float64(n) / (to - from).Seconds()
+}
+
+// peak returns the greatest mean of ten seconds.
 func (f *fleet) peak(from, to time.Duration) (most float64) {
-	for s := int(from.Seconds()); s+10 <= int(to.Seconds()); s++ {
-		most = max(most, float64(sum(f.second[s:s+10]))/10)
+	for at := from; at+10*time.Second <= to; at += time.Second {
+		most = max(most, f.mean(at, at+10*time.Second))
 	}
 	return most
 }
 
-func (f *fleet) mean(from, to time.Duration) float64 {
-	return float64(sum(f.second[int(from.Seconds()):int(to.Seconds())])) / (to - from).Seconds()
-}
-
 // ready returns when this part of the holders had a token.
 func (f *fleet) ready(part float64) time.Duration {
-	sort.Slice(f.started, func(i, j int) bool { return f.started[i] < f.started[j] })
+	slices.Sort(f.started)
 	if i := int(part*float64(f.holders)) - 1; i < len(f.started) {
 		return f.started[i]
 	}
 	return duration
 }
 
-func sum(list []int) (n int) {
-	for _, v := range list {
-		n += v
-	}
-	return n
-}
+func (f *fleet) after(d time.Duration, do func()) { heap.Push(&f.events, event{f.now + d, do}) }
 
 // event is what happens at a time.
 type event struct {
 	at time.Duration
 	do func()
 }
-
-func (f *fleet) after(d time.Duration, do func()) { heap.Push(&f.events, event{f.now + d, do}) }
 
 // events is a heap by time.
 type events []event
