@@ -92,16 +92,16 @@ func get(ctx context.Context, c *invocation) error {
 	return limitedByGet(ctx, c.printToken(ctx, client), capped, getLimit+wait)
 }
 
-// limitedByGet names the limit of get as the one that ended err, if it did. capped reports
-// whether that limit replaced --timeout, whose end retry.Do does not wait for.
+// limitedByGet names get's limit if it caused err. capped reports whether it replaced
+// --timeout, whose end retry.Do does not wait for.
 func limitedByGet(ctx context.Context, err error, capped bool, limit time.Duration) error {
-	var tried *retry.Error
-	var login *pglogin.Error
+	tried, retried := errors.AsType[*retry.Error](err)
+	login, failed := errors.AsType[*pglogin.Error](err)
 	switch {
-	case err == nil || errors.As(err, &login) && login.Kind == pglogin.WakeTimeout: // its hint names --wait
+	case err == nil || failed && login.Kind == pglogin.WakeTimeout: // its hint names --wait
 		return err
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), capped && errors.As(err, &tried) && tried.Cause == retry.CauseBudget:
-		return &cli.LimitError{Limit: fmt.Sprintf("get's time limit of %v", limit), Err: err,
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), capped && retried && tried.Cause == retry.CauseBudget:
+		return &cli.HintedError{Err: fmt.Errorf("get's time limit of %v is over: %w", limit, err),
 			Fix: "give --wait TIME, which adds to the limit, or use lakebase-exec, which has --timeout and --keychain-timeout"}
 	}
 	return err

@@ -172,8 +172,7 @@ func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account s
 	return where, c.writeProfile(ctx, where)
 }
 
-// requireServicePrincipal rejects a configuration for which login without --user-login
-// has no secret to store.
+// requireServicePrincipal rejects an identity that has no secret to store.
 func (c *invocation) requireServicePrincipal() error {
 	stated, signIn := c.conf.Auth, program+" login --user-login"+cli.SameTarget(c.conf)
 	switch {
@@ -188,11 +187,10 @@ func (c *invocation) requireServicePrincipal() error {
 	return nil
 }
 
-// toFile reports whether the secret is to be stored in a file.
 func (c *invocation) toFile() bool { return c.given.get("store") == storeFile }
 
-// store stores the secret and returns where. It removes a file of an earlier login
-// after the keychain has the secret: the file would be used instead.
+// store stores the secret and returns where. A file of an earlier login would be used
+// instead of the keychain, and is removed.
 func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
@@ -221,8 +219,7 @@ func (c *invocation) checkStore(ctx context.Context, stores cli.TokenStores, acc
 	return nil
 }
 
-// verifySecret signs in with the secret, and gets a database token if the target is
-// known.
+// verifySecret signs in with the secret. It gets a database token if the target is known.
 func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
@@ -235,8 +232,7 @@ func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret)
 	return client.Mint(ctx)
 }
 
-// checkProfile returns why the profile could not be written. It is called before
-// anything is stored, so that a file that cannot be read or written changes nothing.
+// checkProfile returns why the profile could not be written, before anything is stored.
 func (c *invocation) checkProfile() error {
 	if c.conf.Profile.Value == "" {
 		return nil
@@ -264,8 +260,7 @@ func (c *invocation) checkProfile() error {
 	return nil
 }
 
-// writeProfile writes the profile, if one is named, into the file as it is now. where
-// is the place of the secret.
+// writeProfile writes the profile, if one is named. where is the place of the secret.
 func (c *invocation) writeProfile(ctx context.Context, where string) error {
 	if c.conf.Profile.Value == "" {
 		return nil
@@ -277,7 +272,7 @@ func (c *invocation) writeProfile(ctx context.Context, where string) error {
 }
 
 // withProfile returns a profiles file with the profile in it. A key that login does not
-// change keeps what the file has, except for host and client ID: the secret is theirs.
+// change keeps what the file has now, except host and client ID, whose secret it is.
 func (c *invocation) withProfile(old []byte) ([]byte, error) {
 	profiles, err := config.ParseProfiles(c.ProfilesPath(), old)
 	if err != nil {
@@ -293,32 +288,18 @@ func (c *invocation) withProfile(old []byte) ([]byte, error) {
 // profileError reports that the profile cannot be written.
 func profileError(problem string, err error) error {
 	hint := "name another file in LAKEBASE_CONFIG_FILE, or leave out --profile"
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		hint = hinted.Hint() + "; or " + hint
+	if _, own := cli.Describe(err, config.Config{}); own != "" {
+		hint = own + "; or " + hint
 	}
-	return &hintedError{fmt.Errorf("%s: %w", problem, err), hint}
+	return &cli.HintedError{Err: fmt.Errorf("%s: %w", problem, err), Fix: hint}
 }
 
-// hintedError adds to an error what to do about it.
-type hintedError struct {
-	error
-	hint string
-}
-
-func (e *hintedError) Unwrap() error { return e.error }
-func (e *hintedError) Hint() string  { return e.hint }
-
-// turnTimeout limits the wait for other logins and rotates of the same secret.
-const turnTimeout = 2 * time.Minute
-
-// awaitTurn takes the lock of the secret. Logins of one secret at the same time wait for
-// each other, and the last one wins.
+// awaitTurn takes the lock of the secret. Of several logins at once, the last one wins.
 func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (unlock func(), err error) {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	progress.SetStatus("waiting for another login or rotate of this secret")
-	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	unlock, ok := cache.WaitLock(ctx, c.rotateLock())
 	if !ok {
@@ -327,8 +308,8 @@ func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (un
 	return unlock, nil
 }
 
-// busy reports that another process of ours is at work on the same secret, so that
-// nothing was done.
+// busy is the error of a command that another one of the same secret keeps from running.
 func busy(done string) error {
-	return &hintedError{errors.New("another rotate or login of this secret is running; nothing was " + done), "wait until it has ended, then run this command again"}
+	return &cli.HintedError{Err: errors.New("another rotate or login of this secret is running; nothing was " + done),
+		Fix: "wait until it has ended, then run this command again"}
 }

@@ -114,7 +114,7 @@ func (c *invocation) commands() (built []*urfave.Command) {
 	for _, command := range all {
 		built = append(built, command.build(c))
 	}
-	return append(built, cli.HelpCommand(), cli.VersionCommand(), cli.CompleteCommand(c.Environment))
+	return append(built, cli.HelpCommand(), cli.CompleteCommand(c.Environment))
 }
 
 func (c *invocation) app() *urfave.App {

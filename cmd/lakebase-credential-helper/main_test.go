@@ -3,13 +3,28 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
+	"io"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gendocs"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
+
+// update is set by scripts/generate.
+var update = flag.Bool("update", false, "write the generated files")
+
+func TestGeneratedFiles_AreCurrent(t *testing.T) {
+	app := (&invocation{Environment: cli.NewEnvironment(program, nil, nil, nil, nil, nil)}).app()
+	cli.Configure(app, program, nil, io.Discard)
+	stale, err := gendocs.Sync("../..", app, *update)
+	if err != nil || len(stale) > 0 {
+		t.Errorf("not current, run scripts/generate: %q, %v", stale, err)
+	}
+}
 
 // do runs the program in this process, with nothing to find outside of it.
 func do(environ []string, args ...string) (code int, stdout, stderr string) {
@@ -67,7 +82,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: %d %q\n%s", args, code, err, got)
 		}
 	}
-	refused(t, "help gte", `error: unknown command "gte"`, "hint: did you mean get?")
+	refused(t, "help gett", `error: unknown command "gett"`, "hint: did you mean get?")
 	refused(t, "list --help hunter2", "error: --help takes no arguments", "hint: leave them out")
 }
 

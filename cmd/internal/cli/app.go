@@ -126,14 +126,6 @@ func HelpCommand() *urfave.Command {
 	}}
 }
 
-// VersionCommand returns the command that prints the version.
-func VersionCommand() *urfave.Command {
-	return &urfave.Command{Name: "version", Hidden: true, Action: func(c *urfave.Context) error {
-		urfave.ShowVersion(c)
-		return nil
-	}}
-}
-
 // version is set by the linker in releases.
 var version string
 
@@ -148,8 +140,7 @@ func Version() string {
 	return "devel"
 }
 
-// CompletionCommand is the hidden command that the shells' completion scripts call
-// with the arguments up to the cursor.
+// CompletionCommand is the hidden command that the shells' completion scripts call.
 const CompletionCommand = "__complete"
 
 // completeFiles makes the scripts complete file names.
@@ -158,18 +149,15 @@ const completeFiles = ":files"
 // CompleteCommand returns that command.
 func CompleteCommand(e *Environment) *urfave.Command {
 	return &urfave.Command{Name: CompletionCommand, Hidden: true, SkipFlagParsing: true, Action: func(c *urfave.Context) error {
-		var out strings.Builder
 		for _, candidate := range e.complete(c.App, c.Args().Slice()) {
-			out.WriteString(candidate + "\n")
+			fmt.Fprintln(e.Stdout, candidate)
 		}
-		_, err := io.WriteString(e.Stdout, out.String())
-		return err
+		return nil
 	}}
 }
 
-// complete returns the completions of the last of args, which is being typed: one in
-// a line, some with a description after a tab. args are as the shell splits them; bash
-// makes three of --wait=auto.
+// complete returns the completions of the last of args, some with a description after
+// a tab. args are as the shell splits them; bash makes three of --wait=auto.
 func (e *Environment) complete(app *urfave.App, args []string) (out []string) {
 	if len(args) == 0 {
 		return nil
@@ -248,8 +236,7 @@ func (e *Environment) ProfileNames() []string {
 	return e.fromProfiles(func(_ *config.Profiles, name string) string { return name })
 }
 
-// fromProfiles returns what value returns for each profile, without what is empty or
-// could control the terminal on which it is offered.
+// fromProfiles returns value of each profile, unless it is empty or unsafe to show.
 func (e *Environment) fromProfiles(value func(*config.Profiles, string) string) (values []string) {
 	profiles, err := e.Profiles()
 	if err != nil || profiles == nil {

@@ -279,17 +279,13 @@ func (s storedSecrets) Replace(ctx context.Context, account string, secret crede
 	if _, err := s.Files.Get(account); err == nil {
 		return s.Files.Set(account, secret)
 	}
-	return replaceItem(func() error { return s.kc.Set(ctx, account, secret) }, func() error { return s.index.Add(ctx, account) })
-}
-
-// replaceItem stores an item that was listed before. The one that it replaces may be
-// invalid already, so a list that fails does not keep it from being stored.
-func replaceItem(store, list func() error) error {
-	err := store()
-	if err == nil {
-		_ = list()
+	// The token that it replaces may be invalid already, so it is stored even if the
+	// index, which lists that one, cannot be written.
+	if err := s.kc.Set(ctx, account, secret); err != nil {
+		return err
 	}
-	return err
+	_ = s.index.Add(ctx, account)
+	return nil
 }
 
 // Accounts lists what is stored, in files and in the keychain. A keychain that
@@ -317,6 +313,17 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 	return exchange.GitHubToken(ctx, from.URL, from.Token, audience, o.workspaceOptions(o.conf))
 }
 
+// boundedBuffer holds what a program writes, at most 1 MiB.
+type boundedBuffer []byte
+
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	if len(*b)+len(p) > 1<<20 {
+		return 0, errors.New("it writes more than 1 MiB")
+	}
+	*b = append(*b, p...)
+	return len(p), nil
+}
+
 // RunTool runs a program without secrets in its environment and returns what it
 // writes to standard output. Errors: auth.ErrNoTool.
 func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
@@ -324,17 +331,15 @@ func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrNoTool, err)
 	}
+	var out, stderr boundedBuffer
 	cmd := exec.CommandContext(ctx, found.Path)
 	cmd.Args, cmd.Env, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(o.Environ), time.Second
-	out, err := cmd.Output()
-	if err == nil {
-		return out, nil
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil {
+		line, _, _ := strings.Cut(strings.TrimSpace(string(stderr)), "\n")
+		return nil, fmt.Errorf("%w: %s", err, line)
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		line, _, _ := strings.Cut(strings.TrimSpace(string(exit.Stderr)), "\n")
-		err = fmt.Errorf("%w: %s", err, line)
-	}
-	return nil, err
+	return out, nil
 }
 
 // ReadSecretFile reads a workspace's secret from a file that is closed to others.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -69,5 +70,20 @@ func TestForget_MissingItem(t *testing.T) {
 	err := forget(t.Context(), s, func(tokencache.Description) bool { return true })
 	if want := []string{"missing"}; err != nil || !slices.Equal(s.deleted, want) {
 		t.Errorf("got %q deleted (%v), want %q", s.deleted, err, want)
+	}
+}
+
+func TestRunTool_Bounded(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs sh")
+	}
+	run := func(script string) ([]byte, error) {
+		return outside{Environment: newEnvironment()}.RunTool(t.Context(), "/bin/sh", "-c", script)
+	}
+	if out, err := run("echo a"); string(out) != "a\n" || err != nil {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, err := run("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done"); err == nil {
+		t.Error("got no error for endless output")
 	}
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -99,17 +98,6 @@ func TestResolve_KeychainTimeout(t *testing.T) {
 		c, err := newEnvironment(environ).Resolve(nil, func(in *config.Input) error { in.NoTarget = true; return nil })
 		if err != nil || c.KeychainTimeout.Value != want {
 			t.Errorf("%q off a terminal: got %v, %v, want %v", environ, c.KeychainTimeout, err, want)
-		}
-	}
-}
-
-func TestReplaceItem_StoresBeforeListing(t *testing.T) {
-	slow := errors.New("the keychain did not answer in time")
-	for _, c := range []struct{ stored, listed, want error }{{nil, nil, nil}, {nil, slow, nil}, {slow, nil, slow}} {
-		lists := 0
-		err := replaceItem(func() error { return c.stored }, func() error { lists++; return c.listed })
-		if !errors.Is(err, c.want) || (lists == 1) != (c.stored == nil) {
-			t.Errorf("%+v: got %v, listed %d times", c, err, lists)
 		}
 	}
 }

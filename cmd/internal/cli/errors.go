@@ -114,40 +114,35 @@ func (e *UsageError) Error() string { return e.Problem }
 // Hint returns what to do about the error.
 func (e *UsageError) Hint() string { return e.Fix }
 
-// LimitError reports that a time limit of a whole command ended Err, which has a limit of
-// its own that is longer.
-type LimitError struct {
-	Limit string // such as "get's time limit of 10s"
-	Fix   string // which option raises the limit
-	Err   error
+// HintedError is an error with another hint than its own.
+type HintedError struct {
+	Err error
+	Fix string
 }
 
-func (e *LimitError) Error() string { return e.Limit + " is over: " + e.Err.Error() }
-func (e *LimitError) Unwrap() error { return e.Err }
+func (e *HintedError) Error() string { return e.Err.Error() }
+func (e *HintedError) Unwrap() error { return e.Err }
 
 // Hint returns what to do about the error.
-func (e *LimitError) Hint() string { return e.Fix }
-
-// hinter is an error that has advice.
-type hinter interface {
-	error
-	Hint() string
-}
+func (e *HintedError) Hint() string { return e.Fix }
 
 // ownHint returns the hint of the outermost error of err that has one.
 func ownHint(err error) string {
+	type hinter interface {
+		error
+		Hint() string
+	}
 	if h, ok := errors.AsType[hinter](err); ok {
 		return h.Hint()
 	}
 	return ""
 }
 
-// Describe returns an error's message, one line, and the hint what to do about it. Both
-// are the error's own; Describe adds what depends on the configuration, as far as conf
-// has been resolved.
+// Describe returns an error's message, one line, and the hint what to do about it. It
+// adds to the error's own what depends on the configuration.
 func Describe(err error, conf config.Config) (message, hint string) {
 	message, hint = sanitize.Line(err.Error()), ownHint(err)
-	if is[*LimitError](err) || is[*OutputError](err) {
+	if is[*HintedError](err) || is[*OutputError](err) {
 		return message, hint
 	}
 	if securefile.IsEnvironmentFault(err) {
@@ -228,8 +223,8 @@ func noLoginHint(e *auth.NoLoginError, conf config.Config) string {
 	return hint + nested
 }
 
-// nestedHint returns what else helps a run inside another lakebase-exec, which has
-// removed the credentials from the environment.
+// nestedHint returns what else helps inside another lakebase-exec, which removes the
+// credentials from the environment.
 func nestedHint(conf config.Config, fix string) string {
 	if !conf.Nested {
 		return ""
@@ -245,8 +240,7 @@ func userLogin(host string, conf config.Config) string {
 	return "lakebase-credential-helper login --user-login --host " + host
 }
 
-// describeCall returns the message of a call that failed, with its attempts, and
-// what to do about it.
+// describeCall returns message, with the number of attempts, and hint of a failed call.
 func describeCall(err error, call exchange.Error, conf config.Config) (message, hint string) {
 	call.Origins = origins(&call, conf)
 	text := call.Error()
@@ -275,8 +269,7 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 }
 
 // SameTarget returns the options with which a command of lakebase-credential-helper
-// uses the same workspace and identity: the profile, or else the options that named
-// them. The environment is the same for the next command.
+// uses the same workspace and identity.
 func SameTarget(conf config.Config) (text string) {
 	if ofProfile(conf) {
 		return " --profile " + conf.Profile.Value
@@ -298,8 +291,7 @@ func ofProfile(conf config.Config) bool {
 	return conf.Profile.Value != "" && conf.Workspace.Source.Origin != config.FromOption && conf.ClientID.Source.Origin != config.FromOption
 }
 
-// databaseHint returns what to do about a login that failed. It adds the configured
-// identity, and the sources of values, to e's own hint.
+// databaseHint returns what to do about a login that failed.
 func databaseHint(e *pglogin.Error, conf config.Config) string {
 	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "remove --credential workspace: an endpoint accepts database credentials, not workspace tokens"
@@ -328,8 +320,7 @@ func databaseHint(e *pglogin.Error, conf config.Config) string {
 // identifier quotes a name for SQL (PostgreSQL manual, "Lexical Structure").
 func identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
-// literal quotes a text for SQL, for any standard_conforming_strings, as
-// libpq's PQescapeLiteral does.
+// literal quotes a text for SQL as libpq's PQescapeLiteral does.
 func literal(s string) string {
 	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
 	if strings.Contains(s, `\`) {

@@ -175,21 +175,13 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 		shown = sanitize.Quote(shown)
 	case credential.ContainsSecret(name) || credential.ContainsSecret(name[1:]):
 	default:
-		see = cmp.Or(suggestFlag(cmd.Flags, shown), see)
+		var names []string
+		for _, f := range cmd.Flags {
+			names = append(names, f.(*Flag).Option)
+		}
+		see = cmp.Or(didYouMean(name, "--", names), see)
 	}
 	return &UsageError{Problem: "unknown option " + shown, Fix: see}
-}
-
-// suggestFlag returns a hint for an option that is not known; empty if there is none.
-func suggestFlag(flags []urfave.Flag, typed string) string {
-	var names []string
-	for _, f := range flags {
-		f := f.(*Flag)
-		if names = append(names, f.Option); f.Alias != "" && f.Value != "" && strings.HasPrefix(typed, "-"+f.Alias) {
-			return "write it as -" + f.Alias + " " + f.Value
-		}
-	}
-	return didYouMean(strings.TrimLeft(typed, "-"), "--", names)
 }
 
 // didYouMean returns a hint with the candidate most similar to word, after prefix; empty
@@ -197,11 +189,7 @@ func suggestFlag(flags []urfave.Flag, typed string) string {
 func didYouMean(word, prefix string, candidates []string) string {
 	best, most := "", 0.85
 	for _, c := range candidates {
-		s := smetrics.JaroWinkler(word, c, 0.7, 4)
-		if sortedBytes(word) == sortedBytes(c) { // letters in another order, which decide nothing in a short word
-			s = 1
-		}
-		if s > most {
+		if s := smetrics.JaroWinkler(word, c, 0.7, 4); s > most {
 			best, most = c, s
 		}
 	}
@@ -209,12 +197,6 @@ func didYouMean(word, prefix string, candidates []string) string {
 		return ""
 	}
 	return "did you mean " + prefix + best + "?"
-}
-
-func sortedBytes(s string) string {
-	b := []byte(s)
-	slices.Sort(b)
-	return string(b)
 }
 
 func dashes(name string) string {

@@ -11,12 +11,11 @@ import (
 // *OutputError.
 func (e *Environment) Output() io.Writer { return output{e.Stdout, true} }
 
-// ReportOutput is Output for a report, such as that of doctor: a program that wants
-// its exit code only may discard it in a way that looks like a closed standard output.
+// ReportOutput is Output for a report, which may be discarded in a way that looks like
+// a closed standard output.
 func (e *Environment) ReportOutput() io.Writer { return output{e.Stdout, false} }
 
-// CheckOutput returns an *OutputError if standard output is closed. Output checks it,
-// too; a command that does much for its answer checks it first.
+// CheckOutput returns an *OutputError if standard output is closed.
 func (e *Environment) CheckOutput() error { return output{e.Stdout, true}.check() }
 
 // OutputError reports that an answer could not be written to standard output.
