@@ -23,10 +23,9 @@ func doctorCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "doctor", Category: categorySupport, Usage: "check each step of the connection and suggest fixes",
 		UsageText: program + " doctor [options]",
-		Description: `Checks every step from the configuration to a login, which wakes the compute, and
-prints one line for each: ok, warning, failed, or not tried with the step that it
-needs. A line below a warning or a failure says what to do. It uses no cache, stores
-nothing and prints no secret. The exit code is that of the first failed step.
+		Description: `Checks every step from the configuration to a login, which wakes the compute. It uses
+no cache, stores nothing and prints no secret. The exit code is that of the first
+failed step.
 
 Examples:
   lakebase-credential-helper doctor -p prod

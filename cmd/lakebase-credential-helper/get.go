@@ -25,9 +25,8 @@ func getCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "get", Category: categoryTokens, Usage: "print a database token",
 		UsageText: program + " get [options]",
-		Description: `Prints one document on stdout and nothing on stderr, or nothing on stdout, the
-reason on stderr and an exit code. Takes at most ten seconds, does not read standard
-input and never prompts. The printed expiry is one minute early.
+		Description: `Prints one document on stdout, or the reason on stderr. Takes at most ten seconds
+and never prompts. The printed expiry is one minute early.
 
 Examples:
   lakebase-credential-helper get -p prod --format password

@@ -27,8 +27,7 @@ func listCommand(c *invocation) *urfave.Command {
 		Name: "list", Category: categoryStored, Usage: "show what is stored, without secrets",
 		UsageText: program + " list [--json]",
 		Description: `Lists the secrets by host and client ID, the users who have signed in, the cached
-tokens, and the profiles. A token for the workspace, not for a database, has
-(workspace) as its endpoint; in JSON its kind is workspace, else database.`,
+tokens, and the profiles.`,
 		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}}, []config.Category{config.CategoryTarget, config.CategoryAuth, config.CategoryToken,
 			config.CategoryConnection, config.CategoryLogin, config.CategoryCommand, config.CategoryService}),
 		Action: c.action(func(_ options, in *config.Input) error { in.NoTarget = true; return nil }, list),

@@ -26,22 +26,16 @@ func loginCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "login", Category: categoryStored, Usage: "store a service principal's secret, or sign in a user",
 		UsageText: program + " login [options]",
-		Description: `Reads the secret without echo, tests it with an exchange, stores it in the OS
-keychain for this host and client ID, and reads it back. With --profile the target
-is written to the profiles file, which holds no secret.
+		Description: `Reads the secret without echo, tests it with an exchange, and stores it in the OS
+keychain for this host and client ID, or with --store file in a file of mode 0600.
+With --profile it writes the target to the profiles file, which holds no secret.
 
---store file is for machines without a keychain: it writes the secret in plain
-text to a file of mode 0600 in lakebase/secrets under the configuration directory.
+--import takes host, client_id and client_secret from ~/.databrickscfg, section
+--databricks-profile, else DATABRICKS_CONFIG_PROFILE, else --profile, else DEFAULT.
 
---import takes host, client_id and client_secret from a section of
-~/.databrickscfg (DATABRICKS_CONFIG_FILE): --databricks-profile, else
-DATABRICKS_CONFIG_PROFILE, else the name given with --profile if there is such a
-section, else DEFAULT. --host and --client-id must agree with it.
-
---user-login signs a user in: it opens the browser ($BROWSER first), waits five
-minutes for it, and stores the refresh token in the same place. If the browser
-cannot reach this machine (ssh, containers, WSL), --no-browser prints the address
-to open and reads the address that the browser ends up at from standard input.
+--user-login opens the browser and stores the refresh token. If the browser cannot
+reach this machine, --no-browser prints the address to open and reads the address
+that the browser ends up at from standard input.
 
 Examples:
   lakebase-credential-helper login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \

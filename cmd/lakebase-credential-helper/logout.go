@@ -19,10 +19,9 @@ func logoutCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "logout", Category: categoryStored, Usage: "delete a stored secret or login, and its tokens",
 		UsageText: program + " logout [options] | --all",
-		Description: `Deletes the secret of the target's host and client ID from keychain and file, and
-every token cached for them. Without a client ID it deletes the login of the user
-who signed in at the host; --user selects one of several. The profile stays: it
-holds no secret.`,
+		Description: `Deletes the secret of the target's host and client ID, and every token cached for
+them. Without a client ID it deletes the login of the user who signed in at the host.
+The profile stays: it holds no secret.`,
 		Flags: flags([]config.Setting{{Option: "all", Usage: "delete everything that is stored"}},
 			ofStart, "client-secret-file", "credential", "read-only", "ttl", "min-ttl"),
 		Action: c.action(checkLogout, logout),

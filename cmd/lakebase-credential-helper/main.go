@@ -173,10 +173,7 @@ func (c *invocation) action(check func(given options, in *config.Input) error, r
 		}
 		c.conf = conf
 		c.log = c.Logger(c.conf)
-		if !c.isGet() {
-			cli.LogWarnings(c.log, c.conf)
-		}
-		cli.LogNotes(c.log, c.conf)
+		cli.LogConfig(c.log, c.conf, c.isGet())
 		return run(ctx, c)
 	})
 }

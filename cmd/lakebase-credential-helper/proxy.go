@@ -24,10 +24,9 @@ func proxyCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "proxy", Category: categoryTokens, Usage: "serve Postgres clients without tokens",
 		UsageText: program + " proxy [options] --listen ADDR (--password-file PATH | --trust-local)",
-		Description: `Listens for Postgres clients and logs them in at the endpoint with a fresh token
-for as long as it runs; it wakes a suspended compute for them. They connect with
-sslmode=disable (or require, on TCP), the target's user, and the password of the
-file. Once a login has succeeded, it prints its address on stdout, in one line.
+		Description: `Logs Postgres clients in at the endpoint with a fresh token for as long as it runs.
+They connect with sslmode=disable (or require, on TCP), the target's user, and the
+password of the file. Once a login has succeeded, it prints its address on stdout.
 
 Examples:
   lakebase-credential-helper proxy -p prod --listen 127.0.0.1:5432 --password-file ~/.lakebase-proxy`,

@@ -26,12 +26,9 @@ func rotateCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "rotate", Category: categoryStored, Usage: "replace the stored secret with a new one",
 		UsageText: program + " rotate [options]",
-		Description: `Creates a new secret for the service principal, signs in with it, stores it in
-place of the old one, reads it back, and then deletes the old one, if an earlier
-rotate created it or --delete-id names it. Otherwise the old one stays, as it may be
-in use elsewhere, and all secrets are listed. A service principal can have five
-secrets; with five, none is created. If rotate is interrupted at any point, the
-stored secret works, and the next rotate deletes what is left.
+		Description: `Creates a new secret, signs in with it, stores it in place of the old one, and
+deletes the old one if an earlier rotate created it or --delete-id names it. If it is
+interrupted, the stored secret works, and the next rotate deletes what is left.
 
 Examples:
   lakebase-credential-helper rotate -p prod --lifetime 90d
@@ -48,10 +45,9 @@ Examples:
 }
 
 // Bounds of a secret's lifetime (Databricks, "Authorize service principal access
-// with OAuth": at most 730 days), and of how long an old one is kept.
+// with OAuth": at most 730 days).
 const (
 	minLifetime = "1h"
-	minKept     = "1s"
 	maxDays     = 730
 )
 
@@ -68,17 +64,13 @@ func rotateSecret(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	observer := &rotateObserver{host: r.Host}
-	result, err := c.runRotation(ctx, r, observer)
-	for _, w := range observer.warnings {
-		c.log.Warn("%s", w)
-	}
+	result, err := c.runRotation(ctx, r)
 	c.printRotation(result, err)
 	return err
 }
 
 // runRotation runs r unless another process rotates or stores the same secret.
-func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observer *rotateObserver) (rotate.Result, error) {
+func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation) (rotate.Result, error) {
 	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
 		return rotate.Result{}, err
@@ -94,8 +86,8 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation, observ
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	observer.Observer = c.Observer(c.conf, c.log, progress)
-	r.Store, r.API, r.Observer = rotatedSecret{c.secretStore(stores, r.Host, r.ClientID)}, api, observer
+	r.Store, r.API = rotatedSecret{c.secretStore(stores, r.Host, r.ClientID)}, api
+	r.Observer = rotateObserver{c.Observer(c.conf, c.log, progress), r.Host, progress}
 	return r.Run(ctx)
 }
 
@@ -110,15 +102,14 @@ func (s rotatedSecret) Get(ctx context.Context) (credential.Secret, error) {
 	return secret, err
 }
 
-// rotateObserver shows the progress of a rotation, and keeps its warnings until
-// the progress line is gone.
+// rotateObserver shows the progress of a rotation until its first warning.
 type rotateObserver struct {
 	auth.Observer
 	host     string
-	warnings []string
+	progress *cli.Progress
 }
 
-func (o *rotateObserver) Step(s rotate.Step) {
+func (o rotateObserver) Step(s rotate.Step) {
 	if s == rotate.ReadSecret {
 		o.Stage(auth.StageKeychain, "")
 	} else {
@@ -126,7 +117,10 @@ func (o *rotateObserver) Step(s rotate.Step) {
 	}
 }
 
-func (o *rotateObserver) Warn(text string) { o.warnings = append(o.warnings, text) }
+func (o rotateObserver) Warn(text string) {
+	o.progress.Stop()
+	o.Observer.Warn(text)
+}
 
 // rotation reads rotate's own options. It rejects a target without a service principal.
 func (c *invocation) rotation() (*rotate.Rotation, error) {
@@ -146,7 +140,7 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 		}
 	}
 	if c.given.has("keep-old") {
-		if r.KeepOld, err = parseLifetime("--keep-old", c.given.get("keep-old"), minKept); err != nil {
+		if r.KeepOld, err = parseLifetime("--keep-old", c.given.get("keep-old"), "1s"); err != nil {
 			return nil, err
 		}
 	}
@@ -186,21 +180,12 @@ func (c *invocation) printRotation(result rotate.Result, err error) {
 	if result.New.ID != "" {
 		c.log.Progress("stored a new secret: " + describeSecret(result.New))
 	}
-	list := func(secrets []exchange.ClientSecret) {
-		for _, s := range secrets {
-			text := describeSecret(s)
-			if slices.Contains(result.Orphans, s.ID) {
-				text += ", created while an interrupted rotate waited for its new secret"
-			}
-			c.log.Warn("%s", text)
-		}
-	}
-	var full *rotate.TooManyError
+	secrets := result.Unknown
+	full, tooMany := errors.AsType[*rotate.TooManyError](err)
 	switch {
-	case errors.As(err, &full):
+	case tooMany:
 		c.log.Warn("the service principal has these secrets:")
-		list(full.Secrets)
-		return
+		secrets = full.Secrets
 	case result.OldUnknown && len(result.Unknown) > 0:
 		c.log.Warn("the old secret was not deleted, because its ID is not known here. It is one of these:")
 	case len(result.Orphans) > 0:
@@ -208,7 +193,16 @@ func (c *invocation) printRotation(result rotate.Result, err error) {
 	default:
 		return
 	}
-	list(result.Unknown)
+	for _, s := range secrets {
+		text := describeSecret(s)
+		if slices.Contains(result.Orphans, s.ID) {
+			text += ", created while an interrupted rotate waited for its new secret"
+		}
+		c.log.Warn("%s", text)
+	}
+	if tooMany { // the error has its own hint
+		return
+	}
 	c.log.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(c.conf))
 }
 

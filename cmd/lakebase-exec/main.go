@@ -118,8 +118,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 			j.log.Note("the secret stays in the supervisor's environment: %v", err)
 		}
 	}
-	cli.LogWarnings(j.log, j.conf)
-	cli.LogNotes(j.log, j.conf)
+	cli.LogConfig(j.log, j.conf, false)
 	if err := pgenv.CheckKeep(j.conf.Keep.Value); err != nil {
 		return &config.Error{Name: j.conf.Keep.Source.String(), Problem: err.Error(), Err: err}
 	}

@@ -30,10 +30,8 @@ var queries = []query{
 	{line: []string{"lakebase-exec", "-q", "--cache", "f"}, want: []string{"file"}, all: true},
 	{line: []string{"lakebase-exec", "-p", "pr"}, want: []string{"prod", "preview"}, all: true},
 	{line: []string{"lakebase-exec", "--profile", "d"}, want: []string{"dev"}, all: true},
-	{line: []string{"lakebase-exec", "--endpoint", "projects/sh"}, want: []string{"projects/shop/branches/a/endpoints/b"}, all: true},
 	{line: []string{"lakebase-exec", "--host", ""}, all: true},
 	{line: []string{"lakebase-exec", "--sslrootcert", "root"}, want: []string{"roots.pem"}, all: true},
-	{line: []string{"lakebase-exec", "--keep", "MARKED_"}, want: []string{"MARKED_NAME"}, all: true},
 	{line: []string{"lakebase-exec", "-"}, want: []string{"-p", "-d", "-U", "-q", "-h", "-V", "--profile", "--print-env", "--set"},
 		not: []string{"--format"}},
 	{line: []string{"lakebase-exec", "-p", "prod", "--", "lakebase-cred"}, want: []string{"lakebase-credential-helper"}, all: true},
@@ -67,7 +65,7 @@ var completers = map[string]func(*fixture, []string) []string{
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
-	p.set("MARKED_NAME=1", "XDG_CONFIG_HOME="+p.home, "TERM=dumb", "ZDOTDIR="+p.home)
+	p.set("XDG_CONFIG_HOME="+p.home, "TERM=dumb", "ZDOTDIR="+p.home)
 	write(t, filepath.Join(p.home, "lakebase", "profiles.ini"),
 		"[prod]\nendpoint = projects/shop/branches/a/endpoints/b\n[dev]\n[preview]\n[x y"+hostile+"]\n[steers\x1b[31]\n")
 	write(t, filepath.Join(p.home, "roots.pem"), "")

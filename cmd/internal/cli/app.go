@@ -191,9 +191,6 @@ func (e *Environment) complete(app *urfave.App, args []string) (out []string) {
 				out = append(out, spelling+"\t"+f.(*Flag).Usage)
 			}
 		}
-		if len(app.VisibleCommands()) == 0 {
-			out = append(out, "--\tthe command follows")
-		}
 	}
 	return matching(out, "", word)
 }
@@ -212,40 +209,22 @@ func matching(candidates []string, lead, word string) (out []string) {
 }
 
 // values returns what the value of an option can be; nil if that is not known.
-func (e *Environment) values(f *Flag) (values []string) {
+func (e *Environment) values(f *Flag) []string {
 	switch {
-	case len(f.Words) > 0:
-		return f.Words
 	case f.Value == "PATH":
 		return []string{completeFiles}
-	case f.Value == "VAR":
-		for _, e := range e.Environ {
-			name, _, _ := strings.Cut(e, "=")
-			values = append(values, name)
-		}
 	case f.Option == "profile":
 		return e.ProfileNames()
-	case f.Option == "endpoint":
-		return e.fromProfiles(func(p *config.Profiles, name string) string { return p.Value(name, "endpoint") })
 	}
-	return values
+	return f.Words
 }
 
-// ProfileNames returns the names of the profiles; none if the file is not valid.
+// ProfileNames returns the names of the profiles that are safe to show; none if the
+// file is not valid.
 func (e *Environment) ProfileNames() []string {
-	return e.fromProfiles(func(_ *config.Profiles, name string) string { return name })
-}
-
-// fromProfiles returns value of each profile, unless it is empty or unsafe to show.
-func (e *Environment) fromProfiles(value func(*config.Profiles, string) string) (values []string) {
 	profiles, err := e.Profiles()
 	if err != nil || profiles == nil {
 		return nil
 	}
-	for _, name := range profiles.Names() {
-		if v := value(profiles, name); v != "" && !strings.ContainsFunc(v, sanitize.IsUnsafe) {
-			values = append(values, v)
-		}
-	}
-	return values
+	return slices.DeleteFunc(slices.Clone(profiles.Names()), func(name string) bool { return strings.ContainsFunc(name, sanitize.IsUnsafe) })
 }

@@ -133,15 +133,14 @@ func (e *Environment) workspaceOptions(conf config.Config) exchange.Options {
 	}
 }
 
-// LogWarnings logs the warnings of the configuration.
-func LogWarnings(log *Logger, conf config.Config) {
-	for _, w := range conf.Warnings {
-		log.Warn("%s", w)
+// LogConfig logs the warnings of the configuration unless quiet, and with --verbose the
+// values that were ignored or changed, and the target.
+func LogConfig(log *Logger, conf config.Config, quiet bool) {
+	if !quiet {
+		for _, w := range conf.Warnings {
+			log.Warn("%s", w)
+		}
 	}
-}
-
-// LogNotes logs, with --verbose, values that were ignored or changed, and the target.
-func LogNotes(log *Logger, conf config.Config) {
 	for _, n := range conf.Notes {
 		log.Note("%s", n)
 	}

@@ -3,9 +3,11 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"sync"
 	"syscall"
 
@@ -14,8 +16,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 )
 
-// secretPrompt asks for a line on a terminal without echo. The terminal echoes again
-// whenever a shell could have it: while we are stopped, and after each end.
+// secretPrompt asks for a line on a terminal without echo, which is restored whenever a
+// shell could have the terminal: while we are stopped, and after each end.
 type secretPrompt struct {
 	fd   int
 	out  io.Writer
@@ -35,7 +37,11 @@ func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	if err := p.ask(); err != nil {
 		return nil, err
 	}
-	return p.readLine()
+	line, err := bufio.NewReader(io.LimitReader(in, maxSecret+1)).ReadBytes('\n')
+	if errors.Is(err, io.EOF) { // Ctrl-D
+		err = nil
+	}
+	return line, err
 }
 
 // end restores the terminal for good.
@@ -82,30 +88,12 @@ func (p *secretPrompt) restore() {
 	p.before = nil
 }
 
-// inForeground reports whether no shell has the terminal. It may be that of another
-// session, where there is no job control for us.
+// inForeground reports whether no shell has the terminal, which has no job control for
+// us if it is another session's.
 func (p *secretPrompt) inForeground() bool {
 	group, err := unix.IoctlGetInt(p.fd, unix.TIOCGPGRP)
 	return err != nil || group == syscall.Getpgrp()
 }
 
-// readLine reads until the end of the line, or the end of the input (Ctrl-D).
-func (p *secretPrompt) readLine() (line []byte, err error) {
-	buf := make([]byte, maxSecret)
-	for len(line) <= maxSecret {
-		n, err := unix.Read(p.fd, buf)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return nil, err
-		case n == 0:
-			return line, nil
-		}
-		line = append(line, buf[:n]...)
-		if text, _, ok := bytes.Cut(line, []byte("\n")); ok {
-			return text, nil
-		}
-	}
-	return line, nil
-}
+// detach starts the browser in a new session, which no signal of our terminal reaches.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }

@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"os"
+	"os/exec"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -13,4 +15,9 @@ func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 		return nil, err
 	}
 	return term.ReadPassword(int(in.Fd()))
+}
+
+// detach keeps the console's events from the browser.
+func detach(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
