@@ -77,7 +77,8 @@ func serve(ctx context.Context, c *invocation) error {
 	trust := c.given.has("trust-local")
 	if !trust {
 		var err error
-		if password, err = c.ReadPasswordFile(c.given.get("password-file")); err != nil {
+		rules := securefile.SecretRules{CredentialsDir: c.Env("CREDENTIALS_DIRECTORY"), Password: true}
+		if password, err = securefile.ReadSecret(c.given.get("password-file"), rules); err != nil {
 			return err
 		}
 	}

@@ -97,7 +97,7 @@ func (j *job) runDir() (*securefile.RunDir, error) {
 	}
 	run, err := dir.NewRunDir()
 	if err != nil {
-		return nil, &cli.NoRuntimeDirError{Err: err}
+		return nil, cli.NoRuntimeDir(err)
 	}
 	return run, nil
 }

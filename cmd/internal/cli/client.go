@@ -33,8 +33,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
-// Resolve returns the configuration from the options given, the environment and the
-// files. change may change what it is resolved from; it may be nil.
+// Resolve returns the configuration. change may change what it is resolved from, and
+// may be nil.
 func (e *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
 	in := config.Input{Options: given, Environ: e.vars, Dir: dir, Profiles: e.Profiles, ProfilesPath: e.ProfilesPath(), Databricks: e.Databricks}
@@ -64,8 +64,8 @@ func (e *Environment) Roots() rootcerts.Finder {
 	return rootcerts.Finder{SSLCertFile: e.Env("SSL_CERT_FILE"), CacheDir: cache}
 }
 
-// SSLRootCert returns the file with which the login and the command verify the server.
-// It is empty with --sslmode require, where libpq would take it for verify-ca.
+// SSLRootCert returns the file that verifies the server. It is empty with --sslmode
+// require, where libpq would take it for verify-ca.
 func (e *Environment) SSLRootCert(conf config.Config) (string, error) {
 	if conf.SSLMode.Value == config.Require {
 		return "", nil
@@ -80,7 +80,7 @@ func (e *Environment) Keychain(conf config.Config) *keychain.Keychain {
 }
 
 // RuntimeDir opens the runtime directory. Errors: *config.Error for one that was named,
-// else *NoRuntimeDirError.
+// else NoRuntimeDir.
 func (e *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, e.Env, os.Geteuid(), e.Home()))
 	switch {
@@ -89,22 +89,18 @@ func (e *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 	case conf.RuntimeDir.Given() && !securefile.IsEnvironmentFault(err): // without chmod: it may be a system directory
 		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a directory of your own with mode 0700, or one that does not exist yet", Err: err}
 	}
-	return nil, &NoRuntimeDirError{Err: err}
+	return nil, NoRuntimeDir(err)
 }
 
-// NoRuntimeDirError reports that no directory for locks and run directories can be used.
-type NoRuntimeDirError struct{ Err error }
+var errNoRuntimeDir = errors.New("no runtime directory")
 
-func (e *NoRuntimeDirError) Error() string { return "no runtime directory: " + e.Err.Error() }
-func (e *NoRuntimeDirError) Unwrap() error { return e.Err }
-
-// Hint returns what to do about it.
-func (e *NoRuntimeDirError) Hint() string {
-	const other = "name a private directory with --runtime-dir"
-	if securefile.IsEnvironmentFault(e.Err) && is[*securefile.Error](e.Err) {
-		return ownHint(e.Err) + "; or " + other
+// NoRuntimeDir is the error when no directory for locks and run directories can be used.
+func NoRuntimeDir(err error) error {
+	fix := "name a private directory with --runtime-dir"
+	if securefile.IsEnvironmentFault(err) && is[*securefile.Error](err) {
+		fix = ownHint(err) + "; or " + fix
 	}
-	return other
+	return &HintedError{fmt.Errorf("%w: %w", errNoRuntimeDir, err), fix}
 }
 
 // ListenError explains why an address cannot be listened on.
@@ -164,15 +160,13 @@ type Client struct {
 	proofs   loginproof.Proofs
 }
 
-// Client returns the client for conf. It reads stored secrets from kc, and so shows the
-// keychain's dialog unless kc is not interactive.
+// Client returns the client for conf, which may show the keychain's dialog.
 func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Logger, progress *Progress) (*Client, error) {
-	roots, err := e.SSLRootCert(conf)
-	rootsErr := err
-	if is[*rootcerts.WriteError](err) {
+	roots, rootsErr := e.SSLRootCert(conf)
+	if is[*rootcerts.WriteError](rootsErr) {
 		roots = rootcerts.BuiltIn
-	} else if err != nil {
-		return nil, err
+	} else if rootsErr != nil {
+		return nil, rootsErr
 	}
 	api, err := e.Workspace(conf)
 	if err != nil {
@@ -190,12 +184,16 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 			progress.SetDetail(string(last.Kind))
 		}
 	}}
+	proofs := loginproof.New(nil, time.Now)
+	if stores.Dir != nil {
+		proofs = loginproof.New(stores.Dir, time.Now)
+	}
 	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Chain: chain, API: api, Observer: observer,
-		Roots: roots, Connector: connector, rootsErr: rootsErr, proofs: stores.Logins()}, nil
+		Roots: roots, Connector: connector, rootsErr: rootsErr, proofs: proofs}, nil
 }
 
-// CheckRootsFile returns an error if the roots that verify the database are not in a
-// file, as another program needs them. It is a *rootcerts.WriteError.
+// CheckRootsFile returns a *rootcerts.WriteError if the roots that verify the database
+// are not in a file, as another program needs them.
 func (c *Client) CheckRootsFile() error { return c.rootsErr }
 
 // Open returns a session; see lakebase.Open.
@@ -205,8 +203,8 @@ func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {
 
 // Workspace returns the client of the workspace's API.
 func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
-	if conf.CACert.Value != "" {
-		if err := rootcerts.Check(conf.CACert.Value); err != nil {
+	if ca := conf.CACert.Value; ca != "" {
+		if err := rootcerts.Check(ca); err != nil {
 			return nil, err
 		}
 	}
@@ -217,7 +215,7 @@ func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 	return client, nil
 }
 
-// Observer returns what shows an operation's stages, and its notes with --verbose.
+// Observer returns what shows an operation's stages; progress may be nil.
 func (e *Environment) Observer(conf config.Config, log *Logger, progress *Progress) auth.Observer {
 	return &observer{conf: conf, log: log, progress: progress}
 }
@@ -287,8 +285,7 @@ func (s storedSecrets) Replace(ctx context.Context, account string, secret crede
 	return nil
 }
 
-// Accounts lists what is stored, in files and in the keychain. A keychain that
-// cannot be read hides no file.
+// Accounts lists what is stored. A keychain that cannot be read hides no file.
 func (s storedSecrets) Accounts(ctx context.Context) ([]string, error) {
 	files, _, err := s.Files.List()
 	if err != nil {
@@ -346,11 +343,6 @@ func (e *Environment) ReadSecretFile(path string) (credential.Secret, error) {
 	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY")})
 }
 
-// ReadPasswordFile reads any password from such a file.
-func (e *Environment) ReadPasswordFile(path string) (credential.Secret, error) {
-	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY"), Password: true})
-}
-
 // TokenStore is one place where tokens may be cached, with its --cache name.
 type TokenStore struct {
 	Name string
@@ -367,8 +359,7 @@ type TokenStores struct {
 	Keychain *keychain.Keychain // may show a dialog
 }
 
-// TokenStores opens the stores and picks one by --cache; auto takes the kernel's
-// keyring where it is private to the user, else the keychain. Errors: *config.Error.
+// TokenStores opens the stores and picks one by --cache. Errors: *config.Error.
 func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (TokenStores, error) {
 	s := TokenStores{InUse: conf.Cache.Value, Items: kc.NonInteractive(), Keychain: kc}
 	dir, err := e.RuntimeDir(conf)
@@ -432,14 +423,6 @@ func (s TokenStores) Cache(log *Logger, progress *Progress) *tokencache.Cache {
 	return tokencache.New(tokencache.Options{Store: s.Store(), LockDir: s.path(""), Observer: &observer{log: log, progress: progress}, Now: time.Now})
 }
 
-// Logins are the recent logins that the runtime directory remembers.
-func (s TokenStores) Logins() loginproof.Proofs {
-	if s.Dir == nil {
-		return loginproof.New(nil, time.Now)
-	}
-	return loginproof.New(s.Dir, time.Now)
-}
-
 // Store is the store in use; nil for none.
 func (s TokenStores) Store() tokencache.Store {
 	for _, store := range s.All {
@@ -450,8 +433,8 @@ func (s TokenStores) Store() tokencache.Store {
 	return nil
 }
 
-// Forget deletes the tokens that match from all stores. With match nil it deletes
-// all, those that cannot be read too. The keychain has its full timeout.
+// Forget deletes the tokens that match from all stores. With match nil it deletes all,
+// those that cannot be read too.
 func (s TokenStores) Forget(ctx context.Context, match func(tokencache.Description) bool) error {
 	var errs []error
 	for _, store := range s.All {
@@ -471,8 +454,7 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 	if match != nil {
 		ids = slices.DeleteFunc(ids, func(id string) bool {
 			d, err := tokencache.Describe(ctx, store, id)
-			// The keychain's index may list a token whose process was killed
-			// before it was stored.
+			// A token whose process was killed before it was stored is listed, but missing.
 			return !tokencache.IsMissing(err) && (err != nil || !match(d))
 		})
 	}

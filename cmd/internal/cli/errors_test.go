@@ -87,10 +87,9 @@ func errorCases() map[string][]errorCase {
 			{file(syscall.ENOSPC), "/a b", "free space", 125},
 			{file(nil), "/a b", "'/a b'", 120},
 		},
-		"cli.NoRuntimeDirError": {{&NoRuntimeDirError{Err: x}, "no runtime directory", "--runtime-dir", 125}},
-		"cli.UsageError":        {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
-		"cli.HintedError":       {{&HintedError{Err: &keychain.Error{Err: keychain.ErrTimeout}, Fix: "f"}, "the keychain", "f", 121}},
-		"cli.OutputError":       {{&OutputError{Err: syscall.EPIPE}, "standard output", "redirect", 125}},
+		"cli.UsageError":  {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
+		"cli.HintedError": {{NoRuntimeDir(x), "no runtime directory", "--runtime-dir", 125}, {&HintedError{Err: &keychain.Error{Err: keychain.ErrTimeout}, Fix: "f"}, "the keychain", "f", 121}},
+		"cli.OutputError": {{&OutputError{Err: syscall.EPIPE}, "standard output", "redirect", 125}},
 	}
 }
 
@@ -154,7 +153,7 @@ func TestExitCode(t *testing.T) {
 		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
 		{&auth.SourceError{Err: &securefile.Error{}}, 121},
 		{&retry.Error{Last: &rootcerts.Error{Err: errors.New("x")}, Attempts: 3}, 120},
-		{&NoRuntimeDirError{Err: &securefile.Error{}}, 125},
+		{NoRuntimeDir(&securefile.Error{}), 125},
 	} {
 		if got := ExitCode(c.err); got != c.code {
 			t.Errorf("%v: got exit code %d, want %d", c.err, got, c.code)
@@ -177,7 +176,7 @@ func TestExitCode_EnvironmentFaults(t *testing.T) {
 			&auth.NoLoginError{Err: file},
 			&auth.SourceError{Problem: file.Error(), Err: file},
 			&rootcerts.Error{Path: "/d/f", Err: file},
-			&NoRuntimeDirError{Err: file},
+			NoRuntimeDir(file),
 			&exchange.Error{Kind: exchange.KindBroken, Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}},
 			&process.StartError{Path: "/d/f", Err: errno},
 			&process.NotExecutableError{Path: "/d/f", Err: errno},

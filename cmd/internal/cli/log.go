@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -27,14 +26,14 @@ var levelNames = map[slog.Level]string{levelNote: "note", levelProgress: "progre
 // What looks like a secret is redacted, and unsafe characters are escaped.
 type Logger struct {
 	program string
-	out     *lockedWriter
+	out     io.Writer
 	level   slog.Level
 	json    *slog.Logger // nil: text
 }
 
 // NewLogger returns a Logger. level is one of config's LogQuiet, LogNormal and LogVerbose.
 func NewLogger(program string, out io.Writer, level string, json bool) *Logger {
-	l := &Logger{program: program, out: &lockedWriter{w: out}, level: levelProgress}
+	l := &Logger{program: program, out: out, level: levelProgress}
 	switch level {
 	case config.LogQuiet:
 		l.level = levelError
@@ -81,11 +80,8 @@ func (l *Logger) Progress(text string) { l.write(levelProgress, "%s", text) }
 // JSON reports whether lines are JSON.
 func (l *Logger) JSON() bool { return l.json != nil }
 
-// shows reports whether lines of the level are shown.
-func (l *Logger) shows(level slog.Level) bool { return level >= l.level }
-
 func (l *Logger) write(level slog.Level, format string, args ...any) {
-	if !l.shows(level) {
+	if level < l.level {
 		return
 	}
 	message := sanitize.Escape(credential.Redact(fmt.Sprintf(format, args...)))
@@ -97,16 +93,4 @@ func (l *Logger) write(level slog.Level, format string, args ...any) {
 	default:
 		fmt.Fprintf(l.out, "%s: %s: %s\n", l.program, levelNames[level], message)
 	}
-}
-
-// lockedWriter keeps lines and the spinner apart.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (w *lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.w.Write(p)
 }

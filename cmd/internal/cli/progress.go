@@ -39,7 +39,7 @@ type Progress struct {
 
 func newProgress(log *Logger, terminal bool) *Progress {
 	return &Progress{log: log, begin: time.Now(), stop: make(chan struct{}),
-		terminal: terminal && !log.JSON() && log.shows(levelProgress), width: func() int { return columns(log.out.w) }}
+		terminal: terminal && !log.JSON() && log.level <= levelProgress, width: func() int { return columns(log.out) }}
 }
 
 // columns returns the width of a terminal; 80 if it is unknown.
