@@ -200,19 +200,14 @@ func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error
 	return nil
 }
 
-// users returns the users who have signed in at the target's host. It ignores files
-// that cannot be used.
+// users returns the users who have signed in at the target's host.
 func (l *logoutScope) users(ctx context.Context, stores cli.TokenStores) ([]string, error) {
-	accounts, _, err := l.SecretFiles().List()
-	if err != nil {
-		return nil, err
-	}
-	listed, err := stores.Index().List(ctx)
-	if err != nil && !errors.Is(err, keychain.ErrNotFound) && !errors.Is(err, keychain.ErrAbsent) {
+	accounts, err := cli.StoredAccounts(ctx, l.SecretFiles(), stores.Index())
+	if err != nil && !errors.Is(err, keychain.ErrAbsent) {
 		return nil, err
 	}
 	var users []string
-	for _, a := range append(accounts, listed...) {
+	for _, a := range accounts {
 		if host, user, ok := config.SplitRefreshAccount(a); ok && host == l.conf.Workspace.Value.HostPort() {
 			users = append(users, user)
 		}

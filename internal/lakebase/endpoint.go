@@ -233,9 +233,30 @@ func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
 
 // EndpointInfo is one endpoint of a workspace, or a branch or project without one.
 type EndpointInfo struct {
-	Project  exchange.Project
-	Branch   exchange.Branch   // zero: the project has none
-	Endpoint exchange.Endpoint // zero: the branch has none
+	Endpoint     string `json:"endpoint,omitempty"`
+	Branch       string `json:"branch,omitempty"`
+	Project      string `json:"project"`
+	DisplayName  string `json:"display_name,omitempty"`
+	State        string `json:"state,omitempty"` // that of the branch if it keeps the endpoint from having one
+	Host         string `json:"host,omitempty"`
+	ReadOnlyHost string `json:"read_only_host,omitempty"`
+	UID          string `json:"uid,omitempty"`
+	ReadOnly     bool   `json:"read_only"`
+	Default      bool   `json:"default_branch"`
+
+	archived bool
+}
+
+// with returns the info of an endpoint of the branch i.
+func (i EndpointInfo) with(e exchange.Endpoint) EndpointInfo {
+	i.Endpoint, i.Host, i.ReadOnlyHost, i.UID, i.ReadOnly = e.Name, e.Host, e.ReadOnlyHost, e.UID, e.Type == "ENDPOINT_TYPE_READ_ONLY"
+	switch {
+	case e.Disabled:
+		i.State = "DISABLED"
+	case !i.archived:
+		i.State = e.State
+	}
+	return i
 }
 
 // listConcurrency is how many lists are requested at the same time.
@@ -257,12 +278,12 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 	branches, err := parallelMap(ctx, projects, func(ctx context.Context, p exchange.Project) ([]EndpointInfo, error) {
 		list, err := lookUp(ctx, r.api.Branches, bearer, p.Name)
 		if err != nil || len(list) == 0 {
-			return []EndpointInfo{{Project: p}}, err
+			return []EndpointInfo{{Project: p.Name, DisplayName: p.DisplayName}}, err
 		}
 		var out []EndpointInfo
 		for _, b := range list {
 			if branch == "" || lastPart(b.Name) == branch || b.UID == branch {
-				out = append(out, EndpointInfo{Project: p, Branch: b})
+				out = append(out, EndpointInfo{Branch: b.Name, Project: p.Name, DisplayName: p.DisplayName, State: b.State, Default: b.Default, archived: b.Archived})
 			}
 		}
 		return out, nil
@@ -271,21 +292,21 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		return nil, err
 	}
 	endpoints, err := parallelMap(ctx, branches, func(ctx context.Context, b EndpointInfo) ([]EndpointInfo, error) {
-		if b.Branch.Name == "" {
+		if b.Branch == "" {
 			return []EndpointInfo{b}, nil
 		}
-		list, err := lookUp(ctx, r.api.Endpoints, bearer, b.Branch.Name)
+		list, err := lookUp(ctx, r.api.Endpoints, bearer, b.Branch)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{b}, err
 		}
 		out := slices.Repeat([]EndpointInfo{b}, len(list))
-		for i := range out {
-			out[i].Endpoint = list[i]
+		for i, e := range list {
+			out[i] = b.with(e)
 		}
 		return out, nil
 	})
 	slices.SortStableFunc(endpoints, func(a, b EndpointInfo) int {
-		return cmp.Or(cmp.Compare(a.Project.Name, b.Project.Name), cmp.Compare(a.Branch.Name, b.Branch.Name), cmp.Compare(a.Endpoint.Name, b.Endpoint.Name))
+		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Branch, b.Branch), cmp.Compare(a.Endpoint, b.Endpoint))
 	})
 	return endpoints, err
 }

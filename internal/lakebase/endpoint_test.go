@@ -209,7 +209,7 @@ func TestList(t *testing.T) {
 		list, err := f.source(c).List(t.Context())
 		var got []string
 		for _, e := range list {
-			got = append(got, cmp.Or(e.Endpoint.Name, e.Branch.Name))
+			got = append(got, cmp.Or(e.Endpoint, e.Branch))
 		}
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: got %q, %v; want %q", endpoint, got, err, want)

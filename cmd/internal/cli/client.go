@@ -285,13 +285,17 @@ func (s storedSecrets) Replace(ctx context.Context, account string, secret crede
 	return nil
 }
 
-// Accounts lists what is stored. A keychain that cannot be read hides no file.
 func (s storedSecrets) Accounts(ctx context.Context) ([]string, error) {
-	files, _, err := s.Files.List()
+	return StoredAccounts(ctx, s.Files, s.index)
+}
+
+// StoredAccounts lists what is stored. A keychain that cannot be read hides no file.
+func StoredAccounts(ctx context.Context, stored secretfile.Store, index keychain.Index) ([]string, error) {
+	files, _, err := stored.List()
 	if err != nil {
 		return nil, err
 	}
-	listed, err := s.index.List(ctx)
+	listed, err := index.List(ctx)
 	if err != nil && !errors.Is(err, keychain.ErrNotFound) && len(files) == 0 {
 		return nil, err
 	}

@@ -41,22 +41,6 @@ type option struct {
 	Commands []string
 }
 
-// files returns the generated files by their names in the repository.
-func files(app *urfave.App) (map[string]string, error) {
-	man, err := manual(app)
-	if err != nil {
-		return nil, err
-	}
-	name := app.Name
-	script := strings.NewReplacer("PROGRAM", name, "FUNCTION", strings.ReplaceAll(name, "-", "_"))
-	return map[string]string{
-		"man/" + name + ".1":            man,
-		"completions/" + name + ".bash": script.Replace(bash),
-		"completions/_" + name:          script.Replace(zsh),
-		"completions/" + name + ".fish": script.Replace(fish),
-	}, nil
-}
-
 func manual(app *urfave.App) (string, error) {
 	p := page{App: app}
 	commands := app.VisibleCommands()
@@ -65,8 +49,8 @@ func manual(app *urfave.App) (string, error) {
 	}
 	for _, c := range commands {
 		for _, f := range c.Flags {
-			f, ok := f.(*cli.Flag)
-			if !ok || f.Category == "" && c.Name != "" {
+			f := f.(*cli.Flag)
+			if f.Category == "" && c.Name != "" {
 				continue
 			}
 			i := slices.IndexFunc(p.Options, func(o option) bool { return o.Option == f.Option })
@@ -94,49 +78,52 @@ func manual(app *urfave.App) (string, error) {
 // own returns the options that belong to a command alone.
 func own(c *urfave.Command) (flags []*cli.Flag) {
 	for _, f := range c.Flags {
-		if f, ok := f.(*cli.Flag); ok && f.Category == "" {
+		if f := f.(*cli.Flag); f.Category == "" {
 			flags = append(flags, f)
 		}
 	}
 	return flags
 }
 
+const beforeExamples = "\n\nExamples:\n"
+
 // prose returns a description without its examples.
 func prose(description string) string {
-	text, _, _ := strings.Cut(description, "\n\nExamples:\n")
+	text, _, _ := strings.Cut(description, beforeExamples)
 	return text
 }
 
 // examples returns the examples of a description, as code in Markdown.
 func examples(description string) string {
-	_, lines, ok := strings.Cut(description, "\n\nExamples:\n")
-	if !ok {
-		return ""
+	if _, lines, ok := strings.Cut(description, beforeExamples); ok {
+		return "  " + strings.ReplaceAll(lines, "\n", "\n  ") + "\n"
 	}
-	return "  " + strings.ReplaceAll(lines, "\n", "\n  ") + "\n"
+	return ""
 }
 
 // Sync compares the files under root with what app generates, or writes them. It
 // returns the names of those that differ.
 func Sync(root string, app *urfave.App, write bool) (stale []string, err error) {
-	generated, err := files(app)
+	man, err := manual(app)
 	if err != nil {
 		return nil, err
 	}
-	for name, text := range generated {
+	name := app.Name
+	script := strings.NewReplacer("PROGRAM", name, "FUNCTION", strings.ReplaceAll(name, "-", "_"))
+	for name, text := range map[string]string{
+		"man/" + name + ".1":            man,
+		"completions/" + name + ".bash": script.Replace(bash),
+		"completions/_" + name:          script.Replace(zsh),
+		"completions/" + name + ".fish": script.Replace(fish),
+	} {
 		path := filepath.Join(root, filepath.FromSlash(name))
-		if write {
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				return nil, err
-			}
+		if have, err := os.ReadFile(path); err == nil && string(have) == text {
 			continue
 		}
-		have, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		if string(have) != text {
+		if !write {
 			stale = append(stale, name)
+		} else if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return nil, err
 		}
 	}
 	return stale, nil
