@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,7 +18,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -44,28 +44,16 @@ Examples:
 const getLimit = 10 * time.Second
 
 // formatOf returns the format that --format names.
-func formatOf(given options) (credformat.Format, error) {
-	name := credformat.Names()[0]
-	if given.has("format") {
-		name = given.get("format")
-	}
-	format, ok := credformat.Lookup(name)
-	if !ok {
-		return format, &cli.UsageError{Problem: "--format: unknown format " + sanitize.Quote(name), Fix: "use one of " + strings.Join(credformat.Names(), ", ")}
-	}
-	return format, nil
+func formatOf(given options) credformat.Format {
+	format, _ := credformat.Lookup(cmp.Or(given.get("format"), credformat.Names()[0]))
+	return format
 }
 
-// checkGet checks get's own options before anything else is done.
 func checkGet(given options, in *config.Input) error {
-	format, err := formatOf(given)
-	if err != nil {
-		return err
-	}
 	// Here --wait is a time, and not the setting of that name, which is a word.
 	in.Options = maps.Clone(in.Options)
 	delete(in.Options, "wait")
-	in.NoEndpoint = format.Workspace
+	in.NoEndpoint = formatOf(given).Workspace
 	return nil
 }
 
@@ -108,10 +96,7 @@ func limitedByGet(ctx context.Context, err error, capped bool, limit time.Durati
 
 // printToken prints a token in the format asked for.
 func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
-	format, err := formatOf(c.given)
-	if err != nil {
-		return err
-	}
+	format := formatOf(c.given)
 	from := credformat.Context{Getenv: c.Env, Delimiter: "LAKEBASE_" + rand.Text()}
 	if err := format.Check(from); err != nil { // before a token is minted
 		return err

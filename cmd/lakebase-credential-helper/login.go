@@ -69,9 +69,6 @@ const (
 // checkLogin checks login's own options before the configuration is resolved.
 func checkLogin(given options, in *config.Input) error {
 	in.NewProfile, in.NoEndpoint = true, true
-	if s := given.get("store"); s != storeKeychain && s != storeFile && given.has("store") {
-		return &cli.UsageError{Problem: "--store: " + sanitize.Quote(s) + " is not one of " + storeKeychain + ", " + storeFile, Fix: "give one of them"}
-	}
 	if given.has("user-login") {
 		if a := given.get("auth"); a != "" && strings.TrimSpace(a) != auth.AuthBrowser {
 			return &cli.UsageError{Problem: "--user-login cannot be used with --auth " + sanitize.Line(a), Fix: "leave one of them out"}

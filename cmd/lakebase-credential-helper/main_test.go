@@ -11,7 +11,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gendocs"
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
 // update is set by scripts/generate.
@@ -58,6 +57,7 @@ func TestUsageErrors(t *testing.T) {
 	refused(t, "completion", shells, `hint: run "lakebase-credential-helper completion --help"`)
 	refused(t, "completion tcsh", shells, `hint: run "lakebase-credential-helper completion --help"`)
 	refused(t, "get hunter2", `error: get takes no arguments, only options; run "lakebase-credential-helper get --help"`)
+	refused(t, "login --store disk", `error: --store: "disk" is not one of keychain, file`, "hint: give one of them")
 	refused(t, "login --secret-stdin --import", "error: --secret-stdin cannot be used with --import", "hint: leave one of them out")
 	refused(t, "login --remove-plaintext", "error: --remove-plaintext requires --import", "hint: add --import to take the secret from ~/.databrickscfg")
 	refused(t, "login --no-browser", "error: --no-browser requires --user-login", "hint: add --user-login to sign in as a user")
@@ -84,22 +84,4 @@ func TestHelp(t *testing.T) {
 	}
 	refused(t, "help gett", `error: unknown command "gett"`, "hint: did you mean get?")
 	refused(t, "list --help hunter2", "error: --help takes no arguments", "hint: leave them out")
-}
-
-// The values that completion offers for the commands' own options are those that
-// the commands accept.
-func TestChoices(t *testing.T) {
-	for option, check := range map[string]func(options, *config.Input) error{"format": checkGet, "store": checkLogin} {
-		command := map[string]string{"format": "get", "store": "login"}[option]
-		code, out, _ := do(nil, cli.CompletionCommand, command, "--"+option, "")
-		if code != 0 || out == "" {
-			t.Errorf("%s --%s: got %d %q", command, option, code, out)
-		}
-		for _, word := range append(strings.Fields(out), "no-such-word") {
-			err := check(options{option: {word}}, &config.Input{})
-			if (err == nil) != (word != "no-such-word") {
-				t.Errorf("--%s %s: got %v", option, word, err)
-			}
-		}
-	}
 }

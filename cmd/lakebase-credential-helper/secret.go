@@ -71,15 +71,7 @@ func checkSecret(where string, text []byte) (credential.Secret, error) {
 	if len(text) > maxSecret {
 		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret), Fix: "give only the secret"}
 	}
-	secret, err := credential.ParseSecret(string(text))
-	var character *credential.CharacterError
-	switch {
-	case errors.As(err, &character):
-		err = &config.Error{Name: where, Problem: "is not a secret: it " + err.Error(), Fix: character.Hint()}
-	case err != nil:
-		err = &config.Error{Name: where, Problem: "is empty", Fix: "give the secret that the workspace showed when it was created"}
-	}
-	return secret, err
+	return config.ParseSecret("a secret", string(text), config.Source{Origin: config.FromOption, Name: where})
 }
 
 // importSection reads the section of .databrickscfg that --import imports.

@@ -180,12 +180,12 @@ func (r *resolver) read(c candidate) (SecretSource, error) {
 			return SecretSource{}, invalid(c.from, "set "+name+" to the workload's token, or unset "+c.from.Name, "names %s, which is not set", name)
 		}
 	}
-	s, err := parseSecret(what, value, holder)
+	s, err := ParseSecret(what, value, holder)
 	return SecretSource{Kind: kind, Text: s, Source: c.from}, err
 }
 
-// parseSecret validates a client secret or a token. No error shows it.
-func parseSecret(what, s string, from Source) (credential.Secret, error) {
+// ParseSecret validates a client secret or a token. No error shows it.
+func ParseSecret(what, s string, from Source) (credential.Secret, error) {
 	secret, err := credential.ParseSecret(s)
 	if err == nil {
 		return secret, nil

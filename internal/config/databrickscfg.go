@@ -123,7 +123,7 @@ func (d *DatabricksFile) Import(name string, chosen Source) (Import, error) {
 			return Import{}, &Error{Name: s.String(), Problem: "has no key " + key, Fix: d.otherSection(name)}
 		}
 	}
-	secret, err := parseSecret(aSecret, s.secrets[0].value, s.secrets[0].from)
+	secret, err := ParseSecret(aSecret, s.secrets[0].value, s.secrets[0].from)
 	return Import{Section: name, File: d.file.name, Secret: secret, section: s}, err
 }
 

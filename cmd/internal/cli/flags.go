@@ -133,9 +133,14 @@ func Given(c *urfave.Context) (map[string][]string, error) {
 			return nil, &UsageError{Problem: "--" + f.Option + ": the value looks like a secret; every user of this machine can read a program's arguments",
 				Fix: `create a new secret and store it with "lakebase-credential-helper login", or name a file with --client-secret-file`}
 		}
-		if len(f.values) > 0 {
-			given[f.Option] = f.values
+		if len(f.values) == 0 {
+			continue
 		}
+		// config checks the settings.
+		if f.Category == "" && f.Words != nil && !slices.Contains(f.Words, f.values[0]) {
+			return nil, &UsageError{Problem: "--" + f.Option + ": " + sanitize.Quote(f.values[0]) + " is not one of " + strings.Join(f.Words, ", "), Fix: "give one of them"}
+		}
+		given[f.Option] = f.values
 	}
 	return given, nil
 }
