@@ -58,8 +58,7 @@ type storedLogin struct {
 	Store string `json:"store"`
 }
 
-// cachedToken is a token for a database, or with neither endpoint nor instance for
-// the workspace.
+// cachedToken is a token for a database or the workspace.
 type cachedToken struct {
 	tokencache.Description
 	Kind  string `json:"kind"`  // config.CredentialDatabase, config.CredentialWorkspace
@@ -82,11 +81,7 @@ func list(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	if profiles != nil {
-		for _, n := range profiles.Names() {
-			l.addProfile(profiles, n)
-		}
-	}
+	l.addProfiles(profiles)
 	files, unusable, err := c.SecretFiles().List()
 	if err != nil {
 		return err
@@ -120,14 +115,18 @@ func list(ctx context.Context, c *invocation) error {
 	return l.print(c.ReportOutput(), time.Now())
 }
 
-func (l *listing) addProfile(p *config.Profiles, name string) {
-	value := func(key string) string { return p.Value(name, key) }
-	listed := listedProfile{Name: name, Host: value("host"), ClientID: value("client_id"), Auth: value("auth"),
-		Endpoint: value("endpoint"), Instance: value("instance")}
-	if listed.ClientID == "" {
-		listed.User = value("user")
+func (l *listing) addProfiles(p *config.Profiles) {
+	if p == nil {
+		return
 	}
-	l.Profiles = append(l.Profiles, listed)
+	for _, name := range p.Names() {
+		listed := listedProfile{Name: name, Host: p.Value(name, "host"), ClientID: p.Value(name, "client_id"), Auth: p.Value(name, "auth"),
+			Endpoint: p.Value(name, "endpoint"), Instance: p.Value(name, "instance")}
+		if listed.ClientID == "" {
+			listed.User = p.Value(name, "user")
+		}
+		l.Profiles = append(l.Profiles, listed)
+	}
 }
 
 // add adds the secret or login of account.
@@ -140,8 +139,7 @@ func (l *listing) add(account, store string) {
 	}
 }
 
-// addTokens adds the tokens of the store in use. One that cannot be read, such as a
-// locked keychain, adds none.
+// addTokens adds the tokens of the store in use that can be read.
 func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
 	store := stores.Store()
 	if store == nil {
@@ -149,20 +147,20 @@ func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
 	}
 	ids, _ := store.List(ctx)
 	for _, id := range ids {
-		d, err := tokencache.Describe(ctx, store, id)
-		if err != nil {
+		token := cachedToken{Kind: config.CredentialDatabase, Store: stores.InUse}
+		var err error
+		if token.Description, err = tokencache.Describe(ctx, store, id); err != nil {
 			continue
 		}
-		kind := config.CredentialDatabase
-		if d.Endpoint == "" && d.Instance == "" {
-			kind = config.CredentialWorkspace
+		if token.Endpoint == "" && token.Instance == "" {
+			token.Kind = config.CredentialWorkspace
 		}
-		l.Tokens = append(l.Tokens, cachedToken{d, kind, stores.InUse})
+		l.Tokens = append(l.Tokens, token)
 	}
 }
 
-// listKeychain adds the secrets that the keychain holds. An account is listed before
-// its secret is stored, so one that does not exist is left out.
+// listKeychain adds what the keychain holds. An account is in the index before its item
+// is stored, so one without an item is left out.
 func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.TokenStores) error {
 	accounts, complete, err := c.storedItems(ctx, stores)
 	if err != nil {
@@ -184,8 +182,7 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 	return nil
 }
 
-// addLifetimes adds what is known about the expiry of each secret, which it reads for
-// that, and warns of one that expires soon.
+// addLifetimes adds what is known about the expiry of each secret.
 func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
@@ -203,11 +200,15 @@ func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.To
 }
 
 // print prints the listing as tables; empty ones are left out.
-func (l listing) print(out io.Writer, now time.Time) error {
+func (l *listing) print(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	var secrets, old, logins, tokens, profiles [][]string
 	for _, s := range l.Secrets {
-		secrets = append(secrets, []string{s.ClientID, s.Host, s.Store, daysLeft(s.ExpiresAt, now)})
+		expires := "unknown"
+		if s.ExpiresAt != nil {
+			expires = strings.TrimPrefix(rotate.DescribeLifetime(s.ExpiresAt.Sub(now)), "expires ")
+		}
+		secrets = append(secrets, []string{s.ClientID, s.Host, s.Store, expires})
 		for _, o := range s.Scheduled {
 			when := "at once"
 			if !o.After.IsZero() {
@@ -262,16 +263,6 @@ func formatTarget(endpoint, instance string, readOnly bool) string {
 		endpoint += " (read-only)"
 	}
 	return endpoint
-}
-
-func daysLeft(at *time.Time, now time.Time) string {
-	switch {
-	case at == nil:
-		return "unknown"
-	case !at.After(now):
-		return "expired"
-	}
-	return fmt.Sprintf("in %d days", int(at.Sub(now)/(24*time.Hour)))
 }
 
 // printJSON prints v as one line of JSON, in which characters that a terminal obeys

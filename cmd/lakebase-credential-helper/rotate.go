@@ -16,7 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -86,20 +85,9 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation) (rotat
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	r.Store, r.API = rotatedSecret{c.secretStore(stores, r.Host, r.ClientID)}, api
+	r.Store, r.API = c.secretStore(stores, r.Host, r.ClientID), api
 	r.Observer = rotateObserver{c.Observer(c.conf, c.log, progress), r.Host, progress}
 	return r.Run(ctx)
-}
-
-// rotatedSecret is a secretStore whose read errors name the service principal.
-type rotatedSecret struct{ *secretStore }
-
-func (s rotatedSecret) Get(ctx context.Context) (credential.Secret, error) {
-	secret, err := s.secretStore.Get(ctx)
-	if err != nil {
-		err = &auth.NoSecretError{Host: s.host, ClientID: s.clientID, Err: err}
-	}
-	return secret, err
 }
 
 // rotateObserver shows the progress of a rotation until its first warning.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -36,12 +37,17 @@ func (c *invocation) secretStore(stores cli.TokenStores, host, clientID string) 
 func (v *secretStore) account() string      { return config.SecretAccount(v.host, v.clientID) }
 func (v *secretStore) stateAccount() string { return config.RecordAccount(v.host, v.clientID) }
 
-// Get reads the secret. A locked keychain may show its dialog.
-func (v *secretStore) Get(ctx context.Context) (credential.Secret, error) {
+// Get reads the secret; a locked keychain may show its dialog. Errors: *auth.NoSecretError.
+func (v *secretStore) Get(ctx context.Context) (secret credential.Secret, err error) {
 	if v.files != nil {
-		return v.files.Get(v.account())
+		secret, err = v.files.Get(v.account())
+	} else {
+		secret, err = v.kc.Get(ctx, v.account())
 	}
-	return v.kc.Get(ctx, v.account())
+	if err != nil {
+		err = &auth.NoSecretError{Host: v.host, ClientID: v.clientID, Err: err}
+	}
+	return secret, err
 }
 
 // Set stores the secret and reads it back.
@@ -63,20 +69,20 @@ func setItem(ctx context.Context, index keychain.Index, kc *keychain.Keychain, a
 // Load reads the rotation's state. State that cannot be parsed counts as none:
 // rotate then lists the secrets of the service principal and deletes none of them.
 func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
-	var item credential.Secret
+	var text string
 	var err error
 	if v.files != nil {
-		var text string
 		text, err = v.files.Record(v.account())
-		item = credential.NewSecret(text)
 	} else {
+		var item credential.Secret
 		item, err = v.kc.Get(ctx, v.stateAccount())
+		text = item.Reveal()
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keychain.ErrNotFound) {
 		err = nil
 	}
 	var s rotate.State
-	if json.Unmarshal([]byte(item.Reveal()), &s) != nil || s.Version != rotate.StateVersion {
+	if json.Unmarshal([]byte(text), &s) != nil || s.Version != rotate.StateVersion {
 		return rotate.State{}, err
 	}
 	return s, err
@@ -109,10 +115,7 @@ func (v *secretStore) lifetime(ctx context.Context) (l lifetime) {
 		return l
 	}
 	l.known = true
-	s, err := quiet.Load(ctx)
-	if err != nil {
-		return l
-	}
+	s, _ := quiet.Load(ctx)
 	fingerprint := rotate.Fingerprint(v.host, v.clientID, secret)
 	if known, ok := s.Find(fingerprint); ok {
 		l.expires = known.ExpiresAt

@@ -33,7 +33,12 @@ func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	p := &secretPrompt{fd: int(in.Fd()), out: out, text: text}
 	stop := cli.RestoreOnSignal(p.restore, func() { _ = p.ask() })
 	defer stop()
-	defer p.end()
+	defer func() {
+		p.restore()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ended = true
+	}()
 	if err := p.ask(); err != nil {
 		return nil, err
 	}
@@ -42,14 +47,6 @@ func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 		err = nil
 	}
 	return line, err
-}
-
-// end restores the terminal for good.
-func (p *secretPrompt) end() {
-	p.restore()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = true
 }
 
 // ask turns the echo off, then shows the prompt, unless a shell has the terminal.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -23,8 +24,8 @@ type Progress struct {
 	terminal bool
 	width    func() int // of the terminal; read for each frame, as it may change
 	begin    time.Time
-	stop     chan struct{}
-	stopOnce sync.Once
+	ctx      context.Context // ended by stop
+	stop     context.CancelFunc
 	start    sync.Once // starts run
 	done     sync.WaitGroup
 
@@ -38,7 +39,8 @@ type Progress struct {
 }
 
 func newProgress(log *Logger, terminal bool) *Progress {
-	return &Progress{log: log, begin: time.Now(), stop: make(chan struct{}),
+	ctx, stop := context.WithCancel(context.Background())
+	return &Progress{log: log, begin: time.Now(), ctx: ctx, stop: stop,
 		terminal: terminal && !log.JSON() && log.level <= levelProgress, width: func() int { return columns(log.out) }}
 }
 
@@ -79,18 +81,16 @@ func (p *Progress) SetDetail(text string) {
 // Stop clears the spinner. Nothing is shown after it. It may be called again.
 func (p *Progress) Stop() {
 	if p != nil {
-		p.stopOnce.Do(func() { close(p.stop) })
+		p.stop()
 		p.done.Wait()
 	}
 }
 
 func (p *Progress) run() {
-	begin := time.NewTimer(showAfter - time.Since(p.begin))
-	defer begin.Stop()
 	select {
-	case <-p.stop:
+	case <-p.ctx.Done():
 		return
-	case <-begin.C:
+	case <-time.After(showAfter - time.Since(p.begin)):
 	}
 	interval := time.Second
 	if p.terminal {
@@ -98,15 +98,13 @@ func (p *Progress) run() {
 		defer p.clear()
 		defer cleanUpOnSignal(p.clear)()
 	}
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
 	shown := ""
 	for n := 0; ; n++ {
 		shown = p.show(n, shown)
 		select {
-		case <-p.stop:
+		case <-p.ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(interval):
 		}
 	}
 }
