@@ -126,31 +126,30 @@ func login(ctx context.Context, c *invocation) error {
 		minted[key] = e
 	}
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	where, err := c.save(ctx, stores, c.conf.SecretAccount(), secret, minted,
-		func(d tokencache.Description) bool { return d.Host == host && d.ClientID == clientID })
+	err = c.save(ctx, stores, c.conf.SecretAccount(), clientID, secret, minted, fmt.Sprintf("stored the secret of %s for %s in ", clientID, host))
 	if err != nil {
 		return err
 	}
 	c.warnExpiry(host, clientID, c.secretStore(stores, host, clientID).lifetime(ctx).expires) // known for one that a rotate created
-	if cli.Terminal(c.Stderr) {
-		c.log.Progress(fmt.Sprintf("stored the secret of %s for %s in %s", clientID, host, where))
-	}
 	return c.removePlaintext(ctx)
 }
 
-// save stores a secret or refresh token, replaces the tokens of the login before, which
-// match selects, and writes the profile. It returns where the secret is.
-func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret,
-	minted map[credential.Key]tokencache.Entry, match func(tokencache.Description) bool) (where string, err error) {
-	if where, err = c.store(ctx, stores, account, secret); err != nil {
-		return "", err
+// save stores the secret or refresh token of principal, replaces the tokens of the login
+// before, and writes the profile. On a terminal it logs done with the secret's place.
+func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account, principal string, secret credential.Secret,
+	minted map[credential.Key]tokencache.Entry, done string) error {
+	where, err := c.store(ctx, stores, account, secret)
+	if err != nil {
+		return err
 	}
 	forget, cancel := ctx, func() {}
 	if c.toFile() { // the keychain may be the reason for the file
 		forget, cancel = context.WithTimeout(ctx, time.Second)
 	}
 	// From every store: another --cache might find them. What is left expires within an hour.
-	if err := stores.Forget(forget, match); err != nil {
+	host := c.conf.Workspace.Value.HostPort()
+	err = stores.Forget(forget, func(d tokencache.Description) bool { return d.Host == host && d.ClientID == principal })
+	if err != nil {
 		c.log.Note("deleting the tokens of the earlier login: %v", err)
 	}
 	cancel()
@@ -160,7 +159,10 @@ func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account s
 			cache.Save(ctx, key, e)
 		}
 	}
-	return where, c.writeProfile(ctx, where)
+	if err = c.writeProfile(ctx, where); err == nil && cli.Terminal(c.Stderr) {
+		c.log.Progress(done + where)
+	}
+	return err
 }
 
 // requireServicePrincipal rejects an identity that has no secret to store.

@@ -56,35 +56,28 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	where, err := c.finishLogin(ctx, stores, api, login, code, server.RedirectURI())
-	if err != nil {
-		return err
-	}
-	if cli.Terminal(c.Stderr) {
-		c.log.Progress(fmt.Sprintf("signed in as %s at %s; stored the login in %s", sanitize.Line(c.conf.User.Value), c.conf.Workspace.Value.HostPort(), where))
-	}
-	return nil
+	return c.finishLogin(ctx, stores, api, login, code, server.RedirectURI())
 }
 
 // finishLogin exchanges the code, gets a database token if the target is known, and
-// stores the login. It returns where.
-func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) (where string, err error) {
+// stores the login.
+func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) error {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	observer := c.Observer(c.conf, c.log, progress)
 	grant, err := auth.ExchangeCode(ctx, c.conf, api, observer, login, code, redirectURI)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := c.requireUser(grant.User); err != nil {
-		return "", err
+		return err
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
 	minted := map[credential.Key]tokencache.Entry{id.WorkspaceKey(c.conf): {Token: grant.Token}}
 	if !c.given.has("no-verify") && c.conf.Target() != "" {
 		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer).Mint(ctx)
 		if err != nil {
-			return "", err
+			return err
 		}
 		minted[id.Key(c.conf)] = e
 	}
@@ -92,10 +85,9 @@ func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, ap
 	host := c.conf.Workspace.Value.HostPort()
 	account := config.RefreshAccount(host, grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	where, err = c.save(ctx, stores, account, grant.Refresh, minted, func(d tokencache.Description) bool {
-		return d.Host == host && d.Identity == auth.AuthBrowser && d.ClientID == grant.User
-	})
-	return where, c.userStoreError(err)
+	progress.Stop()
+	err = c.save(ctx, stores, account, grant.User, grant.Refresh, minted, fmt.Sprintf("signed in as %s at %s; stored the login in ", sanitize.Line(grant.User), host))
+	return c.userStoreError(err)
 }
 
 // requireUser makes the user who has signed in the user of the configuration. It

@@ -313,11 +313,9 @@ func TestDescribe(t *testing.T) {
 		message, hint string
 	}{
 		{errors.New("anything"), nil, "anything", ""},
-		{&lakebase.HostError{Target: "E"}, nil, "E names no host", "--pghost"},
 		{&lakebase.HostError{Target: "instances/i", ReadOnly: true}, nil, "instances/i names no read-only host", "enable readable secondaries"},
 		{&lakebase.HostError{Configured: config.Value[string]{Value: "a", Source: pghost}, Target: "E", Named: "b"}, nil, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
 		{&lakebase.TargetError{Name: "shop", From: endpoint, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, nil, `--endpoint: "shop" may mean any of 2 endpoints`, "use one of a, b"},
-		{&rotate.TooManyError{Host: "h", ClientID: "c", Secrets: make([]exchange.ClientSecret, 5)}, nil, "no secret created: client c has 5 secrets at h", "delete a secret"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, nil, "certificates in /x: r", "--cacert"},
 		{&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, nil, "names an endpoint or audience on another host", "its discovery document points elsewhere"},
 		{&retry.Error{Last: unavailable, Attempts: 4, Elapsed: 1500 * time.Millisecond}, nil, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
@@ -342,7 +340,6 @@ func TestDescribe(t *testing.T) {
 		// The troubleshooting table of the Databricks guide "Connect an external app to Lakebase by API".
 		{&pglogin.Error{Kind: pglogin.RoleMissing, Message: "Role does not exist"}, nil, "", "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('client-1', 'SERVICE_PRINCIPAL')"},
 		{&pglogin.Error{Kind: pglogin.Refused, Message: "authentication failed", Code: "28000"}, nil, "", "databricks_create_role('client-1'"},
-		{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable, Message: "connection refused"}}, nil, "", "--wait-timeout"},
 		{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.NoAnswer}}, nil, "", "--wait-timeout"},
 		{&pglogin.Error{Kind: pglogin.TokenInvalid, Message: "JWT token has expired"}, nil, "", "clock"},
 		// An endpoint does not accept a workspace token as a password; an instance does.

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -11,11 +10,10 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 // parse runs an App with all settings, and returns what its action gets.
-func parse(t testing.TB, args ...string) (values map[string][]string, rest []string, err error) {
+func parse(t *testing.T, args ...string) (values map[string][]string, rest []string, err error) {
 	app := &urfave.App{
 		Flags:           Flags([]config.Setting{{Option: "print-env"}}, func(config.Setting) bool { return true }),
 		HideHelpCommand: true,
@@ -145,31 +143,4 @@ func TestWantsJSON(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", args, got, want)
 		}
 	}
-}
-
-// A command line is read or refused: what is left is its end, and no value of an
-// option has the form of a secret.
-func FuzzFlags(f *testing.F) {
-	for _, s := range []string{"", "--profile prod -- psql -c x", "-p=prod", "--keep A --keep B", "--host", "--nobody=1", "---", "-", "--=x", "--verbose=maybe x", "--user dose0123456789abcdef0123456789abcdef"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		args := strings.Split(line, " ")
-		given, rest, err := parse(t, args...)
-		if err != nil {
-			var usage *UsageError
-			if !errors.As(err, &usage) || usage.Problem == "" {
-				t.Fatalf("%q: %v", args, err)
-			}
-			return
-		}
-		if !slices.Equal(rest, args[len(args)-len(rest):]) {
-			t.Fatalf("%q leaves %q", args, rest)
-		}
-		for name, values := range given {
-			if slices.ContainsFunc(values, credential.ContainsSecret) {
-				t.Fatalf("--%s has %q", name, values)
-			}
-		}
-	})
 }

@@ -15,32 +15,17 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
-// Values that look like secrets are redacted in each format and at each level.
-func TestLogger_Redacts(t *testing.T) {
-	for _, asJSON := range []bool{false, true} {
-		var out bytes.Buffer
-		l := NewLogger("prog", &out, config.LogVerbose, asJSON)
-		const secret = "dose0123456789abcdef0123456789abcdef"
-		l.Error(secret+" is no option", "try "+secret)
-		l.Warn("a %s", secret)
-		l.Note("c %s", secret)
-		l.Progress(secret)
-		if strings.Contains(out.String(), secret[:12]) || strings.Count(out.String(), "[redacted]") != 5 {
-			t.Errorf("JSON %v: got %s", asJSON, out.String())
-		}
-	}
-}
-
 func TestLogger_Levels(t *testing.T) {
+	const secret = "dose0123456789abcdef0123456789abcdef"
 	for level, want := range map[string]string{
 		config.LogQuiet:   "prog: error: e\\x0Ax\n",
-		config.LogNormal:  "prog: error: e\\x0Ax\nprog: hint: h\nprog: warning: w 1\nprog: p\n",
-		config.LogVerbose: "prog: error: e\\x0Ax\nprog: hint: h\nprog: warning: w 1\nprog: note: n 2\nprog: p\n",
+		config.LogNormal:  "prog: error: e\\x0Ax\nprog: hint: [redacted]\nprog: warning: w [redacted]\nprog: p\n",
+		config.LogVerbose: "prog: error: e\\x0Ax\nprog: hint: [redacted]\nprog: warning: w [redacted]\nprog: note: n 2\nprog: p\n",
 	} {
 		var out bytes.Buffer
 		l := NewLogger("prog", &out, level, false)
-		l.Error("e\nx", "h")
-		l.Warn("w %d", 1)
+		l.Error("e\nx", secret)
+		l.Warn("w %s", secret)
 		l.Note("n %d", 2)
 		l.Progress("p")
 		if got := out.String(); got != want {
@@ -53,9 +38,9 @@ func TestLogger_JSON(t *testing.T) {
 	var out bytes.Buffer
 	l := NewLogger("prog", &out, config.LogNormal, true)
 	l.Error("e\x1b \"q\"", "h")
-	l.Progress("p")
+	l.Progress("dose0123456789abcdef0123456789abcdef")
 	lines := json.NewDecoder(&out)
-	for _, want := range [][2]string{{"error", `e\x1B "q"`}, {"hint", "h"}, {"progress", "p"}} {
+	for _, want := range [][2]string{{"error", `e\x1B "q"`}, {"hint", "h"}, {"progress", "[redacted]"}} {
 		var got map[string]string
 		err := lines.Decode(&got)
 		if at, bad := time.Parse(time.RFC3339, got["time"]); bad != nil || time.Since(at) > time.Hour {
