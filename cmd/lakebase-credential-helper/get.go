@@ -101,10 +101,8 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	if err := format.Check(from); err != nil { // before a token is minted
 		return err
 	}
-	if format.Roots {
-		if err := client.CheckRootsFile(); err != nil {
-			return err
-		}
+	if format.Roots && client.RootsErr != nil {
+		return client.RootsErr
 	}
 	if err := c.CheckOutput(); err != nil {
 		return err

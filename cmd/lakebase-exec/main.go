@@ -179,7 +179,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.client, err = j.Client(j.conf, j.Keychain(j.conf), j.log, progress); err != nil {
 		return err
 	}
-	if err := j.client.CheckRootsFile(); err != nil && j.conf.Refresh.Value != config.RefreshProxy { // then the command verifies nothing
+	if err := j.client.RootsErr; err != nil && j.conf.Refresh.Value != config.RefreshProxy { // then the command verifies nothing
 		return err
 	}
 	probe := lakebase.Target(j.conf, j.client.Roots, "host")

@@ -154,10 +154,10 @@ type Client struct {
 	API       *exchange.Client
 	Observer  auth.Observer
 	Roots     string // the file of root certificates, or rootcerts.BuiltIn; empty under sslmode=require
+	RootsErr  error  // *rootcerts.WriteError: why Roots is not a file, as another program needs it
 	Connector *pglogin.Connector
 
-	rootsErr error // why Roots is not a file
-	proofs   loginproof.Proofs
+	proofs loginproof.Proofs
 }
 
 // Client returns the client for conf, which may show the keychain's dialog.
@@ -189,12 +189,8 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 		proofs = loginproof.New(stores.Dir, time.Now)
 	}
 	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Chain: chain, API: api, Observer: observer,
-		Roots: roots, Connector: connector, rootsErr: rootsErr, proofs: proofs}, nil
+		Roots: roots, Connector: connector, RootsErr: rootsErr, proofs: proofs}, nil
 }
-
-// CheckRootsFile returns a *rootcerts.WriteError if the roots that verify the database
-// are not in a file, as another program needs them.
-func (c *Client) CheckRootsFile() error { return c.rootsErr }
 
 // Open returns a session; see lakebase.Open.
 func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {

@@ -63,11 +63,9 @@ func (e *Environment) ReexecWithoutSecrets() error {
 		return err
 	}
 	defer r.Close()
-	_, err = io.WriteString(w, text)
-	if err := errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	if _, err := unix.FcntlInt(r.Fd(), unix.F_SETFD, 0); err != nil {
+	_, writeErr := io.WriteString(w, text)
+	_, flagErr := unix.FcntlInt(r.Fd(), unix.F_SETFD, 0)
+	if err := errors.Join(writeErr, w.Close(), flagErr); err != nil {
 		return err
 	}
 	return syscall.Exec(self, append([]string{e.argv0}, e.Args...), append(rest, fmt.Sprintf("%s=%d", pipeVariable, r.Fd())))
@@ -87,9 +85,6 @@ func readPipedSecrets(environ []string) (all []string, piped bool) {
 		return environ, false
 	}
 	f := os.NewFile(uintptr(fd), pipeVariable)
-	if f == nil {
-		return environ, false
-	}
 	defer f.Close()
 	info, err := f.Stat()
 	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
