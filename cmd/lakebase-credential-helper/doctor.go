@@ -127,14 +127,6 @@ func (d *diagnosis) Explain(err error, conf config.Config) (text, fix string) {
 	return cli.Describe(err, conf)
 }
 
-// reportJSON is what --json prints.
-type reportJSON struct {
-	Version  int             `json:"version"`
-	Program  string          `json:"program"`
-	ExitCode int             `json:"exit_code"`
-	Steps    []doctor.Result `json:"steps"`
-}
-
 // printReport prints all results, without the secrets of the configuration, which a
 // server may have repeated: the output is meant to be shown to others.
 func printReport(w io.Writer, report doctor.Report, asJSON bool) error {
@@ -154,11 +146,12 @@ func printReport(w io.Writer, report doctor.Report, asJSON bool) error {
 		_, err := io.WriteString(w, reportLines(report.Results))
 		return err
 	}
-	doc := reportJSON{Version: 1, Program: program + " " + cli.Version(), Steps: report.Results}
-	if err := report.Err(); err != nil {
-		doc.ExitCode = cli.ExitCode(err)
-	}
-	return printJSON(w, doc)
+	return printJSON(w, struct {
+		Version  int             `json:"version"`
+		Program  string          `json:"program"`
+		ExitCode int             `json:"exit_code"`
+		Steps    []doctor.Result `json:"steps"`
+	}{1, program + " " + cli.Version(), cli.ExitCode(report.Err()), report.Results})
 }
 
 // reportLines is one line for each result, and another one for its fix.

@@ -78,8 +78,7 @@ func (o options) requires(name, other, fix string) error {
 	return nil
 }
 
-// isGet reports whether the command is get. Its callers take any line on stderr
-// for a failure, and show one.
+// isGet reports whether the command is get, whose callers take any line for a failure.
 func (c *invocation) isGet() bool { return len(c.Args) > 0 && c.Args[0] == "get" }
 
 // Categories of commands.
@@ -135,12 +134,8 @@ Each command has its own --help.`,
 	}
 }
 
-// Categories of settings that only a started command needs, and those that one or
-// the login before it needs.
-var (
-	ofCommand = []config.Category{config.CategoryCommand}
-	ofStart   = []config.Category{config.CategoryCommand, config.CategoryService, config.CategoryLogin}
-)
+// ofStart are the categories of settings that only the start of a command needs.
+var ofStart = []config.Category{config.CategoryCommand, config.CategoryService, config.CategoryLogin}
 
 // flags returns the options of a command: its own, and the settings that are not in
 // the omitted categories and not called one of omit.
