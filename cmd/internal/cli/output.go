@@ -16,7 +16,10 @@ func (e *Environment) Output() io.Writer { return output{e.Stdout, true} }
 func (e *Environment) ReportOutput() io.Writer { return output{e.Stdout, false} }
 
 // CheckOutput returns an *OutputError if standard output is closed.
-func (e *Environment) CheckOutput() error { return output{e.Stdout, true}.check() }
+func (e *Environment) CheckOutput() error {
+	_, err := e.Output().Write(nil)
+	return err
+}
 
 // OutputError reports that an answer could not be written to standard output.
 type OutputError struct{ Err error }
@@ -46,16 +49,12 @@ type output struct {
 	open bool // fail if it is closed
 }
 
-func (o output) check() error {
-	if f, ok := o.Writer.(*os.File); ok && o.open && isClosed(f) {
-		return &OutputError{errClosed}
-	}
-	return nil
-}
-
 func (o output) Write(p []byte) (n int, err error) {
-	if err = o.check(); err != nil || len(p) == 0 {
-		return 0, err
+	if f, ok := o.Writer.(*os.File); ok && o.open && isClosed(f) {
+		return 0, &OutputError{errClosed}
+	}
+	if len(p) == 0 {
+		return 0, nil
 	}
 	if n, err = o.Writer.Write(p); err != nil {
 		err = &OutputError{err}
