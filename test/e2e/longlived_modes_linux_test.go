@@ -205,15 +205,18 @@ func descriptors(t *testing.T, pid int) int {
 // statusDocument is the part of a status file that the tests read.
 type statusDocument struct {
 	ChildPID        int       `json:"child_pid"`
-	TokenExpiresAt  time.Time `json:"token_expires_at"`
 	Refreshes       int       `json:"refreshes"`
 	FailedRefreshes int       `json:"failed_refreshes"`
 	LastError       string    `json:"last_error"`
 	Logins          int       `json:"logins"`
 	FailedLogins    int       `json:"failed_logins"`
+	OpenConnections int       `json:"open_connections"`
+	WaitingLogins   int       `json:"waiting_logins"`
 	Wakes           int       `json:"wakes"`
 	Restarts        int       `json:"restarts"`
+	Goroutines      int       `json:"goroutines"`
 	Ready           bool      `json:"ready"`
+	UpdatedAt       time.Time `json:"updated_at"`
 }
 
 func readStatus(t *testing.T, path string) (f statusDocument) {

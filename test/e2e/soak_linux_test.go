@@ -105,19 +105,7 @@ func newSoak(t *testing.T, life time.Duration, seed uint64) *soak {
 
 func (s *soak) statusFile() string { return filepath.Join(s.home, "status.json") }
 
-// soakStatus is the part of the status file that the test reads.
-type soakStatus struct {
-	Refreshes       int       `json:"refreshes"`
-	FailedRefreshes int       `json:"failed_refreshes"`
-	Logins          int       `json:"logins"`
-	FailedLogins    int       `json:"failed_logins"`
-	OpenConnections int       `json:"open_connections"`
-	WaitingLogins   int       `json:"waiting_logins"`
-	Goroutines      int       `json:"goroutines"`
-	UpdatedAt       time.Time `json:"updated_at"`
-}
-
-func (s *soak) status() (d soakStatus, err error) {
+func (s *soak) status() (d statusDocument, err error) {
 	data, err := os.ReadFile(s.statusFile())
 	if err == nil {
 		err = json.Unmarshal(data, &d)
@@ -228,14 +216,14 @@ func (s *soak) session(random *rand.Rand, queries int) {
 
 // isOutage reports whether a login failed because the server refused the token or
 // there was none, and a refresh has failed since before: clients are told so.
-func (s *soak) isOutage(err error, before soakStatus) bool {
+func (s *soak) isOutage(err error, before statusDocument) bool {
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) || refusal.Code != "28P01" && refusal.Code != "08001" &&
 		!strings.Contains(refusal.Message, "JWT token has expired") {
 		return false
 	}
 	ended := time.Now()
-	var d soakStatus
+	var d statusDocument
 	eventually(s.t, "the status file shows the failed login", func() bool { d, err = s.status(); return err == nil && d.UpdatedAt.After(ended) })
 	return d.FailedRefreshes > before.FailedRefreshes
 }
@@ -291,7 +279,7 @@ func (s *soak) inject(ctx context.Context, kinds []soakFault, random *rand.Rand)
 }
 
 // refreshed waits until the proxy has another token than the one of the status seen.
-func (s *soak) refreshed(ctx context.Context, seen soakStatus) error {
+func (s *soak) refreshed(ctx context.Context, seen statusDocument) error {
 	return until(ctx, func() bool { d, err := s.status(); return err == nil && d.Refreshes > seen.Refreshes })
 }
 
