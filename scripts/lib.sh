@@ -71,18 +71,21 @@ end_within() {
   kill -KILL "$2" 2>/dev/null || true
 }
 
-# version prints what --version shows: git describe, or the newest version of the CHANGELOG.
+# version prints the version that --version shows: git describe, or the newest version
+# of the CHANGELOG; commit prints the commit, if there is one.
 version() {
-  git -C "$root" describe --tags --always --dirty 2>/dev/null ||
-    sed -n 's/^## \[\{0,1\}\([0-9][0-9A-Za-z.+-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -n 1
+  { git -C "$root" describe --tags --always --dirty 2>/dev/null ||
+    sed -n 's/^## \[\{0,1\}\([0-9][0-9A-Za-z.+-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -n 1; } | sed 's/^v//'
 }
+commit() { git -C "$root" rev-parse HEAD 2>/dev/null || true; }
 
-# build DIR builds both programs for GOOS and GOARCH, as they are released.
+# build DIR builds both programs for GOOS and GOARCH, with the flags of .goreleaser.yaml.
 build() {
+  local cli=github.com/lakebase-exec/lakebase-exec/cmd/internal/cli
   # -buildvcs=false: git refuses a directory of another owner, and go with it. The
   # tag leaves out urfave's man page generator, whose initialization costs 0.5 ms.
   (cd "$root" && CGO_ENABLED=0 tracked go build -trimpath -buildvcs=false -tags urfave_cli_no_docs -o "$1/" \
-    -ldflags "-s -w -X github.com/lakebase-exec/lakebase-exec/cmd/internal/cli.version=$(version)" \
+    -ldflags "-s -w -X $cli.version=$(version) -X $cli.commit=$(commit)" \
     ./cmd/lakebase-exec ./cmd/lakebase-credential-helper)
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func TestHelpAndVersion(t *testing.T) {
 			}
 		}
 	}
-	if code, out, errs := exec(nil, "--version"); code != 0 || errs != "" || !strings.HasPrefix(out, "lakebase-exec ") || strings.Count(out, "\n") != 1 {
+	if code, out, errs := exec(nil, "--version"); code != 0 || errs != "" || !strings.HasPrefix(out, "lakebase-exec ") || !strings.HasSuffix(out, runtime.Version()+")\n") || strings.Count(out, "\n") != 1 {
 		t.Errorf("--version: got %d %q %q", code, out, errs)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 func init() {
 	urfave.HelpFlag = &Flag{Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
 	urfave.VersionFlag = &Flag{Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
-	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, Version()) }
+	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, buildVersion()) }
 	urfave.HelpPrinter = func(w io.Writer, template string, data any) {
 		urfave.HelpPrinterCustom(w, template, data, map[string]any{"options": groupFlags, "exitCodes": ExitMeanings})
 	}
@@ -126,18 +127,28 @@ func HelpCommand() *urfave.Command {
 	}}
 }
 
-// version is set by the linker in releases.
-var version string
+// version and commit are set by the linker in scripts/lib.sh and .goreleaser.yaml.
+var version, commit string
 
-// Version is the release, or the module's version, or "devel".
+// Version returns the release, or the module's version, or "devel".
 func Version() string {
 	if version != "" {
 		return version
 	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
+		return strings.TrimPrefix(info.Main.Version, "v")
 	}
 	return "devel"
+}
+
+// buildVersion returns what --version prints: the version, the commit if it is known,
+// and Go's version, as in "1.2.0 (commit 0123456789ab, go1.26.8)".
+func buildVersion() string {
+	details := runtime.Version()
+	if commit != "" {
+		details = "commit " + commit[:min(len(commit), 12)] + ", " + details
+	}
+	return Version() + " (" + details + ")"
 }
 
 // CompletionCommand is the hidden command that the shells' completion scripts call.
