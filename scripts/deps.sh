@@ -63,6 +63,7 @@ present() {
     bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;
     aws) [ -x /usr/bin/aws ] ;;
     pgjdbc) [ -e /usr/share/java/postgresql.jar ] ;;
+    ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
     chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null ;;
     cc) echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 ;; # headers too
     *) command -v "$1" >/dev/null ;;
@@ -107,6 +108,7 @@ package() {
     apt-get:postgres | apt-get:pgbench) echo postgresql ;;
     apt-get:psql | apt-get:pg_dump | apt-get:pg_restore) echo postgresql-client ;;
     apt-get:secret-tool) echo libsecret-tools ;;
+    apt-get:python:ensurepip) echo python3-venv ;;
     apt-get:python:* | dnf:python:*) echo "python3-${2#*:}" ;;
     apt-get:php-pgsql) echo php-cli php-pgsql ;;
     apt-get:cc) echo gcc libc6-dev ;;
@@ -118,6 +120,11 @@ package() {
     apt-get:kubectl) echo kubernetes-client ;;
     apt-get:pgjdbc) echo libpostgresql-jdbc-java ;;
     apt-get:javac) echo default-jdk-headless ;;
+    apt-get:nix-hash | apt-get:nix-instantiate) echo nix-bin ;;
+    apt-get:pacman) echo pacman-package-manager ;;
+    apt-get:bsdtar) echo libarchive-tools ;;
+    apt-get:systemd-analyze) echo systemd ;;
+    apt-get:col) echo bsdextrautils ;;
     dnf:postgres) echo postgresql-server ;;
     dnf:psql | dnf:pg_dump | dnf:pg_restore) echo postgresql ;;
     dnf:pgbench) echo postgresql-contrib ;;

@@ -56,10 +56,12 @@ func TestOptions(t *testing.T) {
 	}
 	local := help(t, filepath.Join(bin, "local-lakebase"))
 	tools := map[string]string{ // options of another tool
-		"README.md":              local,
+		"README.md":              local + "\n  --snapshot\n  --from",
 		"docs/local-lakebase.md": local,
 		"docs/doctor.md":         "  --patient",
 		"docs/kubernetes.md":     "  --from-file\n  --for\n  --raw", // kubectl's
+		"docs/install.md": "  --snapshot\n  --from\n  --allow-untrusted\n  --cask\n  --manifest\n  --global\n  --omit\n  --user\n  --now\n" +
+			"  --bundle\n  --certificate-identity-regexp\n  --certificate-oidc-issuer\n  --ignore-missing\n  --repo",
 	}
 	for _, d := range pages(t) {
 		for _, name := range submatches(optionPattern, d.text()) {
