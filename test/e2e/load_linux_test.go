@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -171,17 +172,28 @@ func (p *fixture) hasLock(pid int) bool {
 // The process that signs in is killed: one of those that wait for it signs in instead.
 func TestGet_MintingProcessKilled(t *testing.T) {
 	t.Parallel()
-	l := newLoad(t)
-	leader, release := l.leader()
-	text := l.wantTokens(l.runAll(loadCallers, func(first []*running) {
-		l.settle(first)
-		must(t, leader.cmd.Process.Kill())
-	}), 1)
-	release()
-	_ = leader.cmd.Wait()
-	l.wantMints(1, 2)
-	if code := leader.cmd.ProcessState.ExitCode(); code != -1 {
-		t.Errorf("the leader ended with %d", code)
+	for name, sig := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stopped": syscall.SIGSTOP} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoad(t)
+			leader, release := l.leader()
+			most := 1
+			if sig == syscall.SIGSTOP {
+				most = atOnce()
+			}
+			text := l.wantTokens(l.runAll(loadCallers, func(first []*running) {
+				l.settle(first)
+				must(t, leader.cmd.Process.Signal(sig))
+			}), most)
+			_ = leader.cmd.Process.Signal(syscall.SIGCONT)
+			release()
+			_ = leader.cmd.Wait()
+			l.wantMints(1, 1+most)
+			if sig == syscall.SIGKILL {
+				if code := leader.cmd.ProcessState.ExitCode(); code != -1 {
+					t.Errorf("the leader ended with %d", code)
+				}
+				l.wantCached(text)
+			}
+		})
 	}
-	l.wantCached(text)
 }
