@@ -178,7 +178,7 @@ func TestKubernetes(t *testing.T) {
 	t.Run("node-proxy", func(t *testing.T) {
 		files := map[string]string{"/run/secrets/lakebase/client-secret": l.ClientSecret, "/run/secrets/lakebase/proxy-password": "of-the-node\n"}
 		p := c.decode("node-proxy.yaml")[1].Spec.Template.Spec
-		r := c.with(t).proxy(p, p.Containers[0], files, "PGHOST=127.0.0.1", "PGSSLMODE=require", "PGDATABASE="+l.Database, "PGPASSWORD=of-the-node")
+		r := c.with(t).proxy(p, p.Containers[0], files, true, "PGHOST=127.0.0.1", "PGSSLMODE=require", "PGDATABASE="+l.Database, "PGPASSWORD=of-the-node")
 		r.wantStderr("warning: --listen 0.0.0.0:")
 	})
 	t.Run("deployment-oidc", func(t *testing.T) {
@@ -250,16 +250,18 @@ func (c *cluster) sidecar(o manifest, files map[string]string) {
 			env = append(env, e.Name+"="+e.Value)
 		}
 	}
-	if r := c.proxy(p, of, files, env...); strings.Contains(r.stderr, "warning") {
+	if r := c.proxy(p, of, files, false, env...); strings.Contains(r.stderr, "warning") {
 		c.t.Errorf("got stderr %q", r.stderr)
 	}
 }
 
-// proxy becomes ready, serves a client, and on TERM lets its connection end.
-func (c *cluster) proxy(p pod, of container, files map[string]string, clientEnv ...string) *result {
+// proxy becomes ready, serves a client, and on TERM lets its connection end. If
+// impatient, a second TERM ends it.
+func (c *cluster) proxy(p pod, of container, files map[string]string, impatient bool, clientEnv ...string) *result {
 	t := c.t.(*testing.T)
 	port, health := freePort(t), freePort(t)
-	proxy := c.start(c.command(p, of, files, ":5432", ":"+port, "0.0.0.0:8080", "127.0.0.1:"+health))
+	proxy := c.start(c.command(p, of, files, ":5432", ":"+port, "0.0.0.0:8080", "127.0.0.1:"+health,
+		"--drain-timeout=60s", "--drain-timeout=1h")) // only a second signal ends it
 	for _, probe := range []probe{of.StartupProbe, of.ReadinessProbe, of.LivenessProbe} {
 		if probe.HTTPGet.Port != 8080 {
 			t.Errorf("got probe %+v, want port 8080", probe)
@@ -279,7 +281,6 @@ func (c *cluster) proxy(p pod, of container, files map[string]string, clientEnv 
 	must(t, err)
 	stdout, err := client.StdoutPipe()
 	must(t, err)
-	client.Stderr = os.Stderr
 	must(t, client.Start())
 	lines := bufio.NewReader(stdout)
 	ask := func(query, want string) {
@@ -300,9 +301,19 @@ func (c *cluster) proxy(p pod, of container, files map[string]string, clientEnv 
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})
 	ask("select 42", "42")
-	must(t, stdin.Close())
-	must(t, client.Wait())
+	if impatient {
+		must(t, proxy.cmd.Process.Signal(syscall.SIGTERM))
+	} else {
+		must(t, stdin.Close())
+	}
 	r := proxy.wait().wantExit(0)
+	if impatient {
+		_, err := io.WriteString(stdin, "select 1;\n")
+		must(t, errors.Join(err, stdin.Close()))
+	}
+	if err := client.Wait(); (err != nil) != impatient {
+		t.Errorf("the client: %v", err)
+	}
 	if !strings.HasSuffix(r.stdout, ":"+port+"\n") {
 		t.Errorf("got stdout %q", r.stdout)
 	}
