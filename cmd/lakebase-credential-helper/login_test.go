@@ -3,15 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
 )
 
 // home is a user's directory for logins into files.
@@ -57,53 +53,6 @@ func (h home) write(t *testing.T, name, text string) {
 
 const profilesFile = "lakebase/profiles.ini"
 
-// all runs n logins at once, of which each must succeed.
-func all(t *testing.T, n int, login func(i int) (int, string)) {
-	t.Helper()
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			if code, stderr := login(i); code != 0 {
-				t.Errorf("login %d: got exit code %d, want 0\n%s", i, code, stderr)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func TestLogin_ParallelProfiles(t *testing.T) {
-	for range 5 {
-		h := newHome(t)
-		all(t, 8, func(i int) (int, string) {
-			return h.login(strings.NewReader("canary-secret"), "--secret-stdin", "-p", fmt.Sprint("p", i), "--host", "h.example", "--client-id", fmt.Sprint("id-", i))
-		})
-		text := h.read(t, profilesFile)
-		store := secretfile.Store{Dir: h.path("lakebase/secrets")}
-		accounts, unusable, err := store.List()
-		if len(accounts) != 8 || len(unusable) != 0 || err != nil {
-			t.Errorf("got secrets %v, %v, %v; want 8", accounts, unusable, err)
-		}
-		for i := range 8 {
-			if want := fmt.Sprintf("[p%d]\nhost = https://h.example\nclient_id = id-%d\n", i, i); !strings.Contains(text, want) {
-				t.Errorf("%q is missing in\n%s", want, text)
-			}
-		}
-	}
-}
-
-// Logins of one secret for one profile wait for each other.
-func TestLogin_ParallelSameProfile(t *testing.T) {
-	h := newHome(t)
-	all(t, 50, func(i int) (int, string) {
-		return h.login(strings.NewReader(fmt.Sprint("canary-", i)), "--secret-stdin", "-p", "p", "--host", "h.example", "--client-id", "id", "--endpoint", fmt.Sprint("projects/e", i, "/branches/b/endpoints/p"))
-	})
-	secret, err := secretfile.Store{Dir: h.path("lakebase/secrets")}.Get("secret:h.example:id")
-	number := strings.TrimPrefix(secret.Reveal(), "canary-")
-	if text := h.read(t, profilesFile); err != nil || !strings.Contains(text, "projects/e"+number+"/") {
-		t.Errorf("got secret %s, %v, and the profile of another login\n%s", number, err, text)
-	}
-}
-
 // hookReader calls hook when it is first read.
 type hookReader struct {
 	hook func()
@@ -137,21 +86,5 @@ func TestLogin_EditedWhileWaiting(t *testing.T) {
 		if code != 0 || !strings.HasPrefix(text, kept) || !strings.Contains(text, "client_id = id\n") || strings.Contains(text, "[a]") != strings.Contains(kept, "[a]") {
 			t.Errorf("%s: got exit code %d\n%s%s", c.name, code, stderr, text)
 		}
-	}
-}
-
-func TestLogin_ParallelImports(t *testing.T) {
-	h := newHome(t)
-	var before, after strings.Builder
-	for i := range 8 {
-		fmt.Fprintf(&before, "[s%d]\nhost = h.example\nclient_id = id-%d\nclient_secret = canary-%d\n", i, i, i)
-		fmt.Fprintf(&after, "[s%d]\nhost = h.example\nclient_id = id-%d\n", i, i)
-	}
-	h.write(t, ".databrickscfg", before.String())
-	all(t, 8, func(i int) (int, string) {
-		return h.login(strings.NewReader(""), "--import", "--databricks-profile", fmt.Sprint("s", i), "--remove-plaintext")
-	})
-	if got := h.read(t, ".databrickscfg"); got != after.String() {
-		t.Errorf("got\n%s\nwant\n%s", got, after.String())
 	}
 }

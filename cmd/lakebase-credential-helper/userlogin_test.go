@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,11 +53,30 @@ func waitForPaste(t *testing.T, timeout time.Duration, input func(address, state
 		t.Fatal(err)
 	}
 	defer server.Close()
-	var out, errs bytes.Buffer
+	var out bytes.Buffer
+	var errs lockedBuffer
 	c := &invocation{Environment: cli.NewEnvironment(program, nil, nil, strings.NewReader(input(server.RedirectURI(), login.State)), &out, &errs),
 		log: cli.NewLogger(program, &errs, config.LogNormal, false), given: options{"no-browser": {"true"}}}
 	redirect, err := c.waitForBrowser(context.Background(), server, "https://w.example/authorize", timeout)
 	return redirect.Reveal(), errs.String(), err
+}
+
+// lockedBuffer is a buffer that goroutines which outlive the call may write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
 }
 
 func TestWaitForBrowser_Paste(t *testing.T) {

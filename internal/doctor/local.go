@@ -333,12 +333,17 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 	return nil
 }
 
-// output returns what a command prints; it gets no secret.
+// output returns what a command prints. It gets no more of the environment than it needs.
 func (x *run) output(ctx context.Context, found process.Command) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, found.Path)
-	cmd.Args, cmd.Env, cmd.Dir, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(x.Environ), os.TempDir(), time.Second
+	cmd.Args, cmd.Env, cmd.Dir, cmd.WaitDelay = found.Argv, []string{}, os.TempDir(), time.Second
+	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
+		if i := slices.IndexFunc(x.Environ, func(v string) bool { return strings.HasPrefix(v, name+"=") }); i >= 0 {
+			cmd.Env = append(cmd.Env, x.Environ[i])
+		}
+	}
 	out, _ := cmd.Output()
 	return string(out[:min(len(out), 1024)])
 }

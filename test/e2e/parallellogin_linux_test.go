@@ -38,15 +38,16 @@ func TestLogin_AtOnce(t *testing.T) {
 				write(t, sections, cfg.String())
 				must(t, os.Chmod(sections, 0o600))
 				var runs []*running
-				start := func(options ...string) {
+				start := func(secret string, options ...string) {
 					cmd := p.command(append([]string{"lakebase-credential-helper", "login", "--no-verify", "--store", store}, options...)...)
-					cmd.Stdin = strings.NewReader(l.ClientSecret)
+					cmd.Stdin = strings.NewReader(secret)
 					runs = append(runs, p.start(cmd))
 				}
 				for i := range logins {
 					n := fmt.Sprint(i)
-					start("-p", "p"+n, "--client-id", "typed-"+n, "--endpoint", "projects/p/branches/b/endpoints/e"+n, "--secret-stdin")
-					start("--import", "--databricks-profile", "s"+n, "--remove-plaintext")
+					start(l.ClientSecret, "-p", "p"+n, "--client-id", "typed-"+n, "--endpoint", "projects/p/branches/b/endpoints/e"+n, "--secret-stdin")
+					start("", "--import", "--databricks-profile", "s"+n, "--remove-plaintext")
+					start("secret-no-"+n, "-p", "same", "--client-id", "same", "--endpoint", "projects/p/branches/b/endpoints/no-"+n, "--secret-stdin")
 					appendLine(t, sections, "# edited "+n)
 				}
 				for _, r := range runs {
@@ -74,6 +75,17 @@ func TestLogin_AtOnce(t *testing.T) {
 							t.Errorf("round %d: %s is not listed:\n%s", round, id, listed)
 						}
 					}
+				}
+				// The profile and the secret of a name are those of one login.
+				data, err := os.ReadFile(profiles)
+				must(t, err)
+				_, last, _ := strings.Cut(string(data), "endpoints/no-")
+				lookup := p.command("secret-tool", "lookup", "service", "lakebase", "username", "secret:"+strings.TrimPrefix(l.WorkspaceURL(), "https://")+":same")
+				if store == "file" {
+					lookup = p.command("grep", "-rhaoE", "secret-no-.", filepath.Join(p.home, ".config", "lakebase", "secrets"))
+				}
+				if got, want := p.finish(lookup).wantExit(0).stdout, "secret-no-"+last[:1]; !strings.Contains(got, want) {
+					t.Errorf("round %d: got %q, want %q, as in the profile", round, got, want)
 				}
 				p.do("env", withoutKeyrings+"=1", self, "lakebase-credential-helper", "logout", "--all").wantExit(0)
 				must(t, os.Remove(profiles))
