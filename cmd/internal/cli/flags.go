@@ -194,7 +194,11 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 func didYouMean(word, prefix string, candidates []string) string {
 	best, most := "", 0.85
 	for _, c := range candidates {
-		if s := smetrics.JaroWinkler(word, c, 0.7, 4); s > most {
+		s := smetrics.JaroWinkler(word, c, 0.7, 4)
+		if slices.Equal(letters(word), letters(c)) { // in another order, which Jaro-Winkler does not see in a short word
+			s = 1
+		}
+		if s > most {
 			best, most = c, s
 		}
 	}
@@ -203,6 +207,8 @@ func didYouMean(word, prefix string, candidates []string) string {
 	}
 	return "did you mean " + prefix + best + "?"
 }
+
+func letters(word string) []byte { return slices.Sorted(slices.Values([]byte(word))) }
 
 func dashes(name string) string {
 	if len(name) == 1 {
