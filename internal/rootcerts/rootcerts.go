@@ -25,6 +25,9 @@ import (
 // maxBundle bounds a bundle's size in bytes. The system's has some 200 KB.
 const maxBundle = 8 << 20
 
+// sslCertFile is the variable of Finder.SSLCertFile.
+const sslCertFile = "SSL_CERT_FILE"
+
 // Finder finds bundles of root certificates.
 type Finder struct {
 	SSLCertFile string   // SSL_CERT_FILE; empty if it is not set
@@ -35,11 +38,26 @@ type Finder struct {
 // Error is a bundle that cannot be used.
 type Error struct {
 	Path string
+	From string // what named it, such as --cacert; empty: not known
 	Err  error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("certificates in %s: %v", e.Path, e.Err) }
+func (e *Error) Error() string {
+	text := fmt.Sprintf("certificates in %s: %v", e.Path, e.Err)
+	if e.From != "" {
+		text = e.From + ": " + text
+	}
+	return text
+}
 func (e *Error) Unwrap() error { return e.Err }
+
+// NamedBy returns err with what named the bundle, if err is an *Error without it.
+func NamedBy(err error, from string) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.From == "" {
+		return &Error{Path: e.Path, From: from, Err: e.Err}
+	}
+	return err
+}
 
 // Hint returns what to do about the error.
 func (e *Error) Hint() string {
@@ -77,18 +95,22 @@ const BuiltIn = "built-in"
 // roots, which it writes to the cache directory. It never returns libpq's keyword
 // "system", which libpq before 16 takes for a file name. Errors: *Error, *WriteError.
 func (f Finder) Bundle(path string) (string, error) {
-	if path = cmp.Or(path, f.SSLCertFile); path == "" {
+	from := ""
+	if path == "" {
+		path, from = f.SSLCertFile, sslCertFile
+	}
+	if path == "" {
 		if path = f.system(); path != "" {
 			return path, nil
 		}
 		return f.writeMozillaRoots()
 	}
 	if err := Check(path); err != nil {
-		return "", err
+		return "", NamedBy(err, from)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return "", &Error{path, err}
+		return "", &Error{Path: path, From: from, Err: err}
 	}
 	return abs, nil
 }
@@ -166,11 +188,12 @@ func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 	switch {
 	case f.SSLCertFile != "":
 		pool, err = Load(f.SSLCertFile)
+		err = NamedBy(err, sslCertFile)
 	case platformVerifies && extra == "":
 		return nil, nil
 	case platformVerifies:
 		if pool, err = x509.SystemCertPool(); err != nil {
-			err = &Error{"the system's store", err}
+			err = &Error{Path: "the system's store", Err: err}
 		}
 	default:
 		pool, err = Load(cmp.Or(f.system(), BuiltIn))
@@ -207,7 +230,7 @@ func Check(path string) error {
 			return nil
 		}
 	}
-	return &Error{path, errNoCertificate}
+	return &Error{Path: path, Err: errNoCertificate}
 }
 
 func addFile(pool *x509.CertPool, path string) error {
@@ -216,7 +239,7 @@ func addFile(pool *x509.CertPool, path string) error {
 		return err
 	}
 	if !pool.AppendCertsFromPEM(text) {
-		return &Error{path, errNoCertificate}
+		return &Error{Path: path, Err: errNoCertificate}
 	}
 	return nil
 }
@@ -225,7 +248,7 @@ func addFile(pool *x509.CertPool, path string) error {
 func read(path string) ([]byte, error) {
 	text, err := securefile.ReadRegular(path, maxBundle)
 	if err != nil {
-		return nil, &Error{path, cause(err)}
+		return nil, &Error{Path: path, Err: cause(err)}
 	}
 	return text, nil
 }

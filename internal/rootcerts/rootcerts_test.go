@@ -94,6 +94,9 @@ func TestUnusableFiles(t *testing.T) {
 			if !errors.As(err, &e) || e.Path != path || !strings.Contains(err.Error(), reason) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("no. %d, %s: got %v, want %q", i, filepath.Base(path), err, reason)
 			}
+			if byVariable := i == 2 || i == 3; strings.HasPrefix(err.Error(), "SSL_CERT_FILE: ") != byVariable {
+				t.Errorf("no. %d: got %v, want what named the file", i, err)
+			}
 			if reason == "no such file" && !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("no. %d: got %v, want fs.ErrNotExist", i, err)
 			}

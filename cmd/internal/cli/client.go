@@ -70,7 +70,8 @@ func (e *Environment) SSLRootCert(conf config.Config) (string, error) {
 	if conf.SSLMode.Value == config.Require {
 		return "", nil
 	}
-	return e.Roots().Bundle(conf.SSLRootCert.Value)
+	path, err := e.Roots().Bundle(conf.SSLRootCert.Value)
+	return path, rootcerts.NamedBy(err, conf.SSLRootCert.Source.String())
 }
 
 // Keychain returns the keychain; it is not accessed before its first use.
@@ -201,7 +202,7 @@ func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {
 func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 	if ca := conf.CACert.Value; ca != "" {
 		if err := rootcerts.Check(ca); err != nil {
-			return nil, err
+			return nil, rootcerts.NamedBy(err, conf.CACert.Source.String())
 		}
 	}
 	client, err := exchange.New(e.workspaceOptions(conf))
