@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -195,9 +195,12 @@ func (e *Error) Error() string {
 // Detail returns what the server or the system said: status, code, message, request ID.
 func (e *Error) Detail() string {
 	var parts []string
-	if e.Status != 0 {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("HTTP %d %s", e.Status, e.Code)))
-	} else if e.Code != "" {
+	switch status := strconv.Itoa(e.Status); {
+	case e.Status != 0 && (e.Code == "" || e.Code == status):
+		parts = append(parts, "HTTP "+status)
+	case e.Status != 0:
+		parts = append(parts, "HTTP "+status+" "+e.Code)
+	case e.Code != "":
 		parts = append(parts, e.Code)
 	}
 	if e.Message != "" {

@@ -102,9 +102,9 @@ func TestError_Texts(t *testing.T) {
 			"the database did not wake in 1.2s (7 attempts); last error: " +
 				"external authorization failed: External authorization failed (SQLSTATE XX000)", "IP access list"},
 		{&Error{Kind: DatabaseMissing, Message: "no", Code: "3D000", Target: Target{Host: "h", Database: "db"}},
-			"the database at h refused the login: database missing: no (SQLSTATE 3D000)", "check the name of the database: db "},
+			"the database at h refused the login: no (SQLSTATE 3D000)", "check the name of the database: db "},
 		{&Error{Kind: Refused, Code: "08P01", Message: "SASL authentication failed"},
-			"the database refused the login: login refused: SASL authentication failed (SQLSTATE 08P01)", "pooled host"},
+			"the database refused the login: SASL authentication failed (SQLSTATE 08P01)", "pooled host"},
 	} {
 		if got := c.err.Error(); got != c.text {
 			t.Errorf("got %q, want %q", got, c.text)

@@ -3,6 +3,7 @@ package pglogin
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,10 +83,14 @@ func (e *Error) Error() string {
 	return text + "; last error: " + e.Last.reason()
 }
 
-// reason returns kind, message and SQLSTATE.
+// reason returns kind, message and SQLSTATE. It omits a kind that the message repeats.
 func (e *Error) reason() string {
 	text := string(e.Kind)
-	if e.Message != "" {
+	switch {
+	case e.Message == "":
+	case slices.Contains(repeated, e.Kind):
+		text = e.Message
+	default:
 		text += ": " + e.Message
 	}
 	if e.Code != "" && !strings.Contains(text, e.Code) {
@@ -93,6 +98,9 @@ func (e *Error) reason() string {
 	}
 	return text
 }
+
+// repeated are kinds that the server's message, or the rest of the line, states too.
+var repeated = []Kind{Refused, RoleMissing, DatabaseMissing, EndpointDisabled, NotAllowed}
 
 // hints say what to do about an error of a kind.
 var hints = map[Kind]string{

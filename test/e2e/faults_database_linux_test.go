@@ -96,15 +96,15 @@ var databaseFaults = []faultCase{
 
 	// Permanent refusals: one login.
 	{name: "refused: login", with: refuseAll("", "28P01", `password authentication failed for user "x"`),
-		want: refusedLogin(`login refused: password authentication failed for user "x" \(SQLSTATE 28P01\)$`, hintRole)},
+		want: refusedLogin(`password authentication failed for user "x" \(SQLSTATE 28P01\)$`, hintRole)},
 	{name: "refused: connect denied", with: refuseAll("ready", "42501", `permission denied for database "x"`),
 		want: refusedLogin(`connect denied: permission denied for database "x" \(SQLSTATE 42501\)$`,
 			`^as the project.s owner, in databricks_postgres: GRANT CONNECT ON DATABASE "databricks_postgres" TO "[0-9a-f-]+";$`)},
 	{name: "refused: endpoint disabled", with: refuseAll("", "", "ep-quiet-sea-1: endpoint is disabled"),
-		want: refusedLogin(`endpoint disabled: ep-quiet-sea-1: endpoint is disabled \(SQLSTATE XX000\)$`,
+		want: refusedLogin(`ep-quiet-sea-1: endpoint is disabled \(SQLSTATE XX000\)$`,
 			`^enable the endpoint in the console: a login cannot wake it$`)},
 	{name: "refused: address not allowed", with: refuseAll("", "", "This IP address 192.0.2.7 is not allowed to connect to this endpoint."),
-		want: refusedLogin(`address not allowed: This IP address 192\.0\.2\.7 is not allowed to connect to this endpoint\. \(SQLSTATE XX000\)$`, `^add this machine's address to the IP access list$`)},
+		want: refusedLogin(`This IP address 192\.0\.2\.7 is not allowed to connect to this endpoint\. \(SQLSTATE XX000\)$`, `^add this machine's address to the IP access list$`)},
 	{name: "token: expired", with: faults(reply(callCredentials, 200, `{"token":"${expired token}","expire_time":"${1h}"}`)),
 		want: refusedLogin(`token refused: JWT token has expired \(exp=[0-9.]+\) \(SQLSTATE XX000\)$`, hintToken)},
 	{name: "token: the API refuses it",

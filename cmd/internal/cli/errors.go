@@ -296,7 +296,7 @@ func databaseHint(e *pglogin.Error, conf config.Config) string {
 	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "remove --credential workspace: an endpoint accepts database credentials, not workspace tokens"
 	}
-	user := conf.User.Value
+	user := cmp.Or(conf.User.Value, e.Target.User) // the latter if the workspace named the user
 	owner := "as the project's owner, in " + conf.Database.Value + ": "
 	connect := "GRANT CONNECT ON DATABASE " + identifier(conf.Database.Value) + " TO " + identifier(user) + ";"
 	switch {
@@ -305,14 +305,18 @@ func databaseHint(e *pglogin.Error, conf config.Config) string {
 	case e.Kind != pglogin.RoleMissing && (e.Kind != pglogin.Refused || e.PooledHost()):
 		return e.Hint()
 	}
-	kind := "SERVICE_PRINCIPAL" // whose user name is its client ID, a UUID
-	if !conf.AuthType().ClientID && !credential.IsUUID(user) || strings.Contains(user, "@") {
-		kind = "USER"
+	kind := "USER"
+	check := "check " + conf.User.Source.String() + ": a service principal's own role is its client ID"
+	switch {
+	case user == conf.ClientID.Value || credential.IsUUID(user):
+		kind = "SERVICE_PRINCIPAL"
+	case conf.AuthType().ClientID && !strings.Contains(user, "@"): // a group's role, or one that does not exist
+		return check
 	}
 	// Databricks documentation, "Create OAuth roles".
 	hint := owner + "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(user) + ", '" + kind + "'); " + connect
-	if conf.ClientID.Value != "" && user != conf.ClientID.Value { // a group's role, or one that does not exist
-		hint = "check " + conf.User.Source.String() + ": a service principal's own role is its client ID; or " + hint
+	if conf.ClientID.Value != "" && user != conf.ClientID.Value {
+		hint = check + "; or " + hint
 	}
 	return hint
 }

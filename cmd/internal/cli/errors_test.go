@@ -393,10 +393,13 @@ func TestDatabaseHint_SQL(t *testing.T) {
 		{pglogin.RoleMissing, id, "db", auth.AuthM2M, role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
 		{pglogin.RoleMissing, id, "db", auth.AuthPAT, role + id + `', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "` + id + `";`},
 		{pglogin.Refused, "ada@example.com", "db", auth.AuthBrowser, role + `ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
-		{pglogin.Refused, `a'\b`, "db", auth.AuthM2M, strings.TrimSuffix(role, "'") + `E'a''\\b', 'SERVICE_PRINCIPAL'); GRANT CONNECT ON DATABASE "db" TO "a'\b";`},
+		{pglogin.Refused, "nobody", "db", auth.AuthM2M, "check --user: a service principal's own role is its client ID"},
+		{pglogin.Refused, "ada@example.com", "db", auth.AuthM2M, role + `ada@example.com', 'USER'); GRANT CONNECT ON DATABASE "db" TO "ada@example.com";`},
+		{pglogin.Refused, `a'\b`, "db", auth.AuthPAT, strings.TrimSuffix(role, "'") + `E'a''\\b', 'USER'); GRANT CONNECT ON DATABASE "db" TO "a'\b";`},
 		{pglogin.ConnectDenied, `a"b`, `d"; DROP TABLE t`, auth.AuthM2M, `as the project's owner, in d"; DROP TABLE t: GRANT CONNECT ON DATABASE "d""; DROP TABLE t" TO "a""b";`},
 	} {
 		var conf config.Config
+		conf.User.Source = config.Source{Origin: config.FromOption, Name: "--user"}
 		conf.User.Value, conf.Database.Value, conf.Auth.Value, conf.Credential.Value = c.user, c.database, c.auth, config.CredentialDatabase
 		if got := databaseHint(&pglogin.Error{Kind: c.kind}, conf); got != c.want {
 			t.Errorf("%s: got %s\nwant %s", c.kind, got, c.want)
