@@ -119,7 +119,7 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 	conf := x.conf
 	auth, from := conf.Auth.Value, conf.Auth.Source.String()
 	if auth == "" {
-		auth, from = "what the keychain has", "no other is given"
+		auth, from = "what is stored in a file or the keychain", "no other is given"
 	}
 	r.Text = auth + " (" + from + ")"
 	r.Facts["auth"], r.Facts["auth_from"] = auth, from

@@ -52,7 +52,13 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.Text = x.conf.AuthType().Credential + " of " + cmp.Or(x.conf.ClientID.Value, x.conf.User.Value, "an unknown user")
+	r.Text = x.conf.AuthType().Credential
+	switch { // only the workspace knows the owner of other tokens
+	case x.conf.ClientID.Value != "":
+		r.Text += " of " + x.conf.ClientID.Value
+	case id.Type == auth.AuthBrowser:
+		r.Text += " of " + id.Principal
+	}
 	x.describeStored(ctx, r, id)
 	return nil
 }
@@ -170,6 +176,10 @@ func (x *run) checkClock(_ context.Context, r *Result) error {
 func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 	if x.bearer, err = x.source.Token(ctx); err != nil {
 		return err
+	}
+	if x.conf.Auth.Value == auth.AuthPAT {
+		r.Text = "a personal access token; its expiry is not known"
+		return nil
 	}
 	r.fact("token_expires", timestamp(x.bearer.ExpiresAt))
 	r.Text = "a workspace token, valid until " + timestamp(x.bearer.ExpiresAt)
@@ -307,6 +317,10 @@ func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if x.conf.Auth.Value == auth.AuthPAT && x.conf.Credential.Value == config.CredentialWorkspace {
+		r.Text = kind + "; its expiry is not known"
+		return nil
 	}
 	r.fact("token_expires", timestamp(x.password.ExpiresAt))
 	r.Text = kind + ", valid until " + timestamp(x.password.ExpiresAt)
