@@ -172,7 +172,13 @@ func (c *invocation) requireServicePrincipal() error {
 	case stated.Value == auth.AuthBrowser:
 		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}
 	case stated.Value != "" && stated.Value != auth.AuthM2M:
-		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ", but login stores a secret for " + auth.AuthM2M, Fix: "leave it out, or add --auth " + auth.AuthM2M}
+		keys := "host, endpoint"
+		if c.conf.AuthType().ClientID {
+			keys = "host, client_id, endpoint"
+		}
+		return &cli.UsageError{Problem: stated.Source.String() + " selects " + stated.Value + ", for which login has nothing to store",
+			Fix: fmt.Sprintf("add a section [%s] with %s and auth = %s to %s, or store a secret with --auth %s",
+				cmp.Or(c.conf.Profile.Value, "NAME"), keys, stated.Value, c.ProfilesPath(), auth.AuthM2M)}
 	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
 			Fix: "give one of them for a service principal, or sign in as a user with: " + signIn}
