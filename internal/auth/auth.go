@@ -48,8 +48,9 @@ func (sourceFunc) Check(context.Context) error { return nil }
 type strategy struct {
 	name     string // the word of --auth, and part of the key of cached tokens
 	explicit bool   // it is tried only if it is named
-	// configure returns a source and who it signs in as. The error is ErrNotConfigured
-	// where the strategy does not apply to conf.
+	// configure returns a source and who it signs in as, with only those fields of the
+	// Identity that differ from KnownIdentity. The error is ErrNotConfigured where the
+	// strategy does not apply to conf.
 	configure func(ctx context.Context, d Deps, conf config.Config) (Source, Identity, error)
 }
 
@@ -97,20 +98,17 @@ type Identity struct {
 // Key returns the cache key of the database token for conf. It contains every
 // setting that the strategy can read.
 func (id Identity) Key(conf config.Config) credential.Key {
-	key := credential.Key{
+	return credential.Key{
 		Identity:    id.Type,
 		Host:        conf.Workspace.Value.HostPort(),
 		WorkspaceID: conf.Workspace.Value.WorkspaceID,
 		Principal:   id.Principal,
+		Options:     conf.AuthOptionsDigest(id.Type),
 		Target:      conf.Target(),
 		TTL:         conf.TTL.Value,
 		Credential:  conf.Credential.Value,
 		ReadOnly:    conf.ReadOnly.Value,
 	}
-	if id.Type == AuthGitHubOIDC {
-		key.Audience = conf.Audience.Value
-	}
-	return key
 }
 
 // WorkspaceKey returns the cache key of the workspace token.
@@ -127,18 +125,21 @@ func KnownIdentity(conf config.Config) Identity {
 	if conf.ClientID.Value != "" {
 		kind = AuthM2M
 	}
-	return Identity{Type: cmp.Or(conf.Auth.Value, kind), Principal: cmp.Or(conf.ClientID.Value, unnamed(conf)), User: conf.User.Value}
+	return Identity{}.complete(cmp.Or(conf.Auth.Value, kind), conf)
 }
 
-// unnamed returns the principal of an identity that only the workspace can name. It
-// contains the user, since a cached token may come with the user that the workspace
-// named, and the section, since another one is another identity.
-func unnamed(conf config.Config) string {
+// complete returns the identity of a strategy with what conf says. The principal of one
+// that only the workspace can name contains the user, since a cached token may come with
+// the user that the workspace named, and the section, since another one is another
+// identity.
+func (id Identity) complete(strategy string, conf config.Config) Identity {
 	section := conf.DatabricksProfile.Value
 	if section != "" {
 		section = "[" + section + "]"
 	}
-	return strings.TrimSpace(conf.User.Value + " " + section)
+	id.Type, id.User = strategy, cmp.Or(id.User, conf.User.Value)
+	id.Principal = cmp.Or(id.Principal, conf.ClientID.Value, strings.TrimSpace(conf.User.Value+" "+section))
+	return id
 }
 
 // Deps are what strategies use.
@@ -249,6 +250,7 @@ func (c *Chain) Prepare(ctx context.Context) error {
 func (c *Chain) configure(ctx context.Context, l *link) (err error) {
 	if l.source == nil {
 		l.source, l.identity, err = l.strategy.configure(ctx, c.deps, c.conf)
+		l.identity = l.identity.complete(l.strategy.name, c.conf)
 	}
 	return err
 }

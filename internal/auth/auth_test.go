@@ -9,6 +9,17 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
+// ofType returns a configuration of a job with all credentials and that authentication
+// type; more is as for resolve.
+func ofType(t *testing.T, name string, more ...string) config.Config {
+	t.Helper()
+	all := []string{"auth", name, "DATABRICKS_TOKEN", "t", "DATABRICKS_OIDC_TOKEN", "workload", "DATABRICKS_OIDC_TOKEN_FILEPATH", tokenFile(t, "workload")}
+	if kind, _ := config.LookupAuthType(name); !kind.ClientID {
+		all = append(all, "DATABRICKS_CLIENT_ID", "")
+	}
+	return job(t, append(all, more...)...)
+}
+
 // Each authentication type of the configuration has a strategy.
 func TestChain_NamedStrategies(t *testing.T) {
 	f := newFake().login(ada)
@@ -16,21 +27,44 @@ func TestChain_NamedStrategies(t *testing.T) {
 	f.stored[config.SecretAccount("dbc-1.cloud.databricks.com", client)] = secretText
 	f.stored[config.RefreshAccount("dbc-1.cloud.databricks.com", ada)] = "refresh-0"
 	for _, s := range strategies {
-		name := s.name
-		more := []string{"auth", name, "DATABRICKS_TOKEN", "t", "DATABRICKS_OIDC_TOKEN", "workload"}
-		if name == AuthFileOIDC {
-			more = append(more, "DATABRICKS_OIDC_TOKEN_FILEPATH", tokenFile(t, "workload"))
+		var options []string
+		for _, o := range config.Settings() {
+			if o.AuthType == s.name {
+				options = append(options, o.Option, "x")
+			}
 		}
-		if kind, _ := config.LookupAuthType(name); !kind.ClientID {
-			more = append(more, "DATABRICKS_CLIENT_ID", "")
-		}
-		if id, err := token(t, f.chain(job(t, more...))); err != nil || id.Type != name {
-			t.Errorf("%s: got %+v, %v", name, id, err)
+		if id, err := token(t, f.chain(ofType(t, s.name, options...))); err != nil || id.Type != s.name {
+			t.Errorf("%s: got %+v, %v", s.name, id, err)
 		}
 	}
 	for _, name := range config.AuthTypeNames() {
 		if !slices.ContainsFunc(strategies, func(s strategy) bool { return s.name == name }) {
 			t.Errorf("%s has no strategy", name)
+		}
+	}
+}
+
+// Each option of one authentication type changes the keys of that type's tokens only, as
+// tokens of two values may be those of two identities.
+func TestIdentity_KeyOfAuthOptions(t *testing.T) {
+	inAnyKey := []string{"auth", "client-id", "client-secret-file", "databricks-profile", "timeout"} // as type, principal, fingerprint; not at all
+	for _, s := range config.Settings() {
+		if s.AuthType == "" {
+			if s.Category == config.CategoryAuth && !slices.Contains(inAnyKey, s.Option) {
+				t.Errorf("--%s: set its AuthType, so that it is in the key of cached tokens", s.Option)
+			}
+			continue
+		}
+		for _, name := range config.AuthTypeNames() {
+			seen := map[string]bool{}
+			for _, more := range [][]string{nil, {s.Option, "a"}, {s.Option, "b"}} {
+				conf := ofType(t, name, more...)
+				id := KnownIdentity(conf)
+				seen[id.Key(conf).ID()], seen[id.WorkspaceKey(conf).ID()] = true, true
+			}
+			if want := map[bool]int{true: 6, false: 2}[name == s.AuthType]; len(seen) != want {
+				t.Errorf("--auth %s --%s: got %d keys for no value and two values, want %d", name, s.Option, len(seen), want)
+			}
 		}
 	}
 }
@@ -103,18 +137,13 @@ func TestIdentity_KeyOfEachSetting(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	seen := map[string]string{key().ID(): "none"}
-	github := []string{"DATABRICKS_HOST", "localhost", "auth", AuthGitHubOIDC, "ACTIONS_ID_TOKEN_REQUEST_URL", "https://g.example/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"}
 	for _, more := range [][]string{{"DATABRICKS_HOST", "i.example:8443/?o=1"}, {"DATABRICKS_HOST", "h.example:8443/?o=2"}, {"DATABRICKS_CLIENT_ID", "d"},
 		{"endpoint", "projects/q/branches/b/endpoints/e"}, {"ttl", "31m"}, {"read-only", "true"},
-		{"DATABRICKS_HOST", "localhost", "DATABRICKS_OIDC_TOKEN", "j"}, {"DATABRICKS_CLIENT_ID", "", "DATABRICKS_TOKEN", "t"},
-		github, append(github, "audience", "a"), append(github, "audience", "b")} {
+		{"DATABRICKS_HOST", "localhost", "DATABRICKS_OIDC_TOKEN", "j"}, {"DATABRICKS_CLIENT_ID", "", "DATABRICKS_TOKEN", "t"}} {
 		id := key(more...).ID()
 		if seen[id] != "" {
 			t.Errorf("%q and %s have the same key", more, seen[id])
 		}
 		seen[id] = more[0]
-	}
-	if other := key("audience", "a"); other.Audience != "" {
-		t.Errorf("an option of another authentication type is part of the key: %+v", other)
 	}
 }

@@ -16,7 +16,7 @@ const AuthCLI = "databricks-cli"
 
 func configureCLI(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
 	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return cliToken(ctx, d, conf) })
-	return source, Identity{Type: AuthCLI, Principal: unnamed(conf), User: conf.User.Value}, nil
+	return source, Identity{}, nil
 }
 
 // cliTimeout bounds a run of the Databricks CLI, which does not prompt.

@@ -24,7 +24,7 @@ func configureM2M(_ context.Context, d Deps, conf config.Config) (Source, Identi
 	if src.given, err = src.readGiven(); err != nil {
 		return nil, Identity{}, err
 	}
-	return src, Identity{Type: AuthM2M, Principal: conf.ClientID.Value, User: conf.User.Value, Given: src.given}, nil
+	return src, Identity{Given: src.given}, nil
 }
 
 type m2mSource struct {

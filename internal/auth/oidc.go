@@ -29,11 +29,11 @@ const (
 
 func configureEnvOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
 	token := conf.Secret.Text
-	return d.workload(conf, AuthEnvOIDC, token, func(context.Context, *discovery) (credential.Secret, error) { return token, nil })
+	return d.workload(conf, token, func(context.Context, *discovery) (credential.Secret, error) { return token, nil })
 }
 
 func configureFileOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
-	return d.workload(conf, AuthFileOIDC, credential.Secret{}, func(context.Context, *discovery) (credential.Secret, error) {
+	return d.workload(conf, credential.Secret{}, func(context.Context, *discovery) (credential.Secret, error) {
 		return readTokenFile(conf.Secret)
 	})
 }
@@ -67,8 +67,8 @@ func configureGitHubOIDC(_ context.Context, d Deps, conf config.Config) (Source,
 		}
 		d.Observer.Note("no secret is stored; using GitHub's token")
 	}
-	return d.workload(conf, AuthGitHubOIDC, credential.Secret{}, func(ctx context.Context, host *discovery) (credential.Secret, error) {
-		audience := conf.Audience.Value
+	return d.workload(conf, credential.Secret{}, func(ctx context.Context, host *discovery) (credential.Secret, error) {
+		audience := conf.AuthOption("audience").Value
 		if audience == "" {
 			found, _, err := host.ask(ctx)
 			if err == nil {
@@ -88,10 +88,10 @@ func configureGitHubOIDC(_ context.Context, d Deps, conf config.Config) (Source,
 type subjectFunc func(ctx context.Context, host *discovery) (credential.Secret, error)
 
 // workload returns the source that exchanges a workload's token (RFC 8693).
-func (d Deps) workload(conf config.Config, name string, given credential.Secret, subject subjectFunc) (Source, Identity, error) {
+func (d Deps) workload(conf config.Config, given credential.Secret, subject subjectFunc) (Source, Identity, error) {
 	endpoint := newDiscovery(d, conf)
 	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return d.federate(ctx, conf, endpoint, subject) })
-	return source, Identity{Type: name, Principal: conf.ClientID.Value, User: conf.User.Value, Given: given}, nil
+	return source, Identity{Given: given}, nil
 }
 
 func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discovery, subjectOf subjectFunc) (credential.Token, error) {

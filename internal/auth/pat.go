@@ -18,5 +18,5 @@ func configurePAT(_ context.Context, _ Deps, conf config.Config) (Source, Identi
 		now := time.Now().UTC()
 		return credential.Token{Value: token, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}, nil
 	}
-	return sourceFunc(source), Identity{Type: AuthPAT, Principal: unnamed(conf), User: conf.User.Value, Given: token}, nil
+	return sourceFunc(source), Identity{Given: token}, nil
 }

@@ -1,7 +1,11 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
@@ -35,20 +39,6 @@ const (
 	aPath     = "a path"
 	aVariable = "the name of a variable"
 )
-
-var authTypes = []AuthType{
-	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
-		variables: []authVariable{{envSecret, aSecret}, {envSecretFile, aPath}}},
-	{Name: "external-browser", Credential: "the login", Subject: "user"},
-	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInEnvironment,
-		variables: []authVariable{{envOIDCName, aVariable}, {envOIDC, aToken}}},
-	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInFile,
-		variables: []authVariable{{envOIDCFile, aPath}}},
-	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
-	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
-		variables: []authVariable{{envToken, aToken}}},
-	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretFromCLI},
-}
 
 // AuthTypeNames returns the values of --auth.
 func AuthTypeNames() (names []string) {
@@ -87,6 +77,56 @@ func hasClientID(name string) bool {
 	return !ok || t.ClientID
 }
 
+// maxAuthOption bounds the value of an option of one authentication type, in bytes.
+const maxAuthOption = 512
+
+// authOption validates the value of an option of one authentication type.
+func authOption(s string, from Source) (string, error) {
+	if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > maxAuthOption {
+		return "", invalid(from, "give a value, or leave it out", "is blank, contains a control character or is longer than %d bytes", maxAuthOption)
+	}
+	return s, nil
+}
+
+// authOptions resolves the options of single authentication types.
+func (r *resolver) authOptions() {
+	r.conf.authOptions = map[string]Value[string]{}
+	for _, s := range settings {
+		if s.AuthType == "" {
+			continue
+		}
+		v := getOwn(r, s.Option, authOption)
+		if !v.Given() && r.section != nil {
+			v = r.section.text(s.Key)
+		}
+		r.conf.authOptions[s.Option] = v
+	}
+}
+
+// AuthOption returns the value of an option whose setting has an AuthType.
+func (c *Config) AuthOption(name string) Value[string] {
+	if byOption(name).AuthType == "" {
+		panic("config: --" + name + " has no AuthType, so it is not in the key of cached tokens")
+	}
+	return c.authOptions[name]
+}
+
+// AuthOptionsDigest returns a hash of a type's options, for the key of cached tokens:
+// with other options it may sign in as another identity. It is empty without options.
+func (c *Config) AuthOptionsDigest(authType string) string {
+	text := ""
+	for _, s := range settings {
+		if v := c.authOptions[s.Option].Value; v != "" && s.AuthType == authType {
+			text += fmt.Sprintf("%s=%q ", s.Option, v)
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
+}
+
 // SecretKind is the kind of place of a credential.
 type SecretKind int
 
@@ -97,7 +137,7 @@ const (
 	SecretInEnvironment
 	SecretInSection  // of a .databrickscfg
 	SecretFromGitHub // Config.GitHub says where
-	SecretFromCLI    // the Databricks CLI is run
+	SecretElsewhere  // the strategy obtains it, such as from a program
 )
 
 // SecretSource locates a client secret, a personal access token or a workload's token.

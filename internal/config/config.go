@@ -89,10 +89,10 @@ type Config struct {
 	Endpoint  Value[string] // of Lakebase Autoscaling, whole or partial; at most one of Endpoint and Instance is set
 	Instance  Value[string] // of Lakebase Provisioned
 
-	Auth     Value[string] // name of an AuthType; empty: the stored secrets decide
-	Audience Value[string] // of the token requested from GitHub
-	Secret   SecretSource  // the credential of that type
-	GitHub   *GitHubSource // GitHub Actions' token service; nil elsewhere
+	Auth        Value[string]            // name of an AuthType; empty: the stored secrets decide
+	Secret      SecretSource             // the credential of that type
+	GitHub      *GitHubSource            // GitHub Actions' token service; nil elsewhere
+	authOptions map[string]Value[string] // by option: the settings with an AuthType
 	// DatabricksProfile is the section of a .databrickscfg that names the workspace.
 	// Empty with a source: that source overrides it.
 	DatabricksProfile Value[string]

@@ -40,9 +40,9 @@ type section struct {
 	name, file string
 	workspace  Value[Workspace]
 	clientID   Value[string]
+	text       func(key string) Value[string]
 	auth       Value[string] // not validated; used if nothing else selects a type
-	audience   Value[string]
-	secrets    []candidate // client_secret and token
+	secrets    []candidate   // client_secret and token
 }
 
 func (s *section) String() string { return "section [" + s.name + "] of " + s.file }
@@ -63,7 +63,7 @@ func (d *DatabricksFile) section(name string, chosen Source) (*section, error) {
 		}
 		return Value[string]{v.value, Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, name, d.file.name, v.number)}}
 	}
-	s := &section{name: name, file: d.file.name, auth: text("auth_type"), audience: text("audience")}
+	s := &section{name: name, file: d.file.name, text: text, auth: text("auth_type")}
 	if v := text("client_secret"); v.Given() {
 		s.secrets = append(s.secrets, candidate{AuthM2M, v.Source, aSecret, v.Value})
 	}

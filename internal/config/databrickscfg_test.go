@@ -54,8 +54,8 @@ func TestSection_Target(t *testing.T) {
 			}
 		}
 		c := choose("sp").must(t)
-		if c.Workspace.Source.Name != key("host", "sp", "4") || c.Auth.Source.Name != key("client_secret", "sp", "6") || c.Audience.Value != "api://sp" {
-			t.Errorf("sp: got host from %s, auth from %s, audience %v", c.Workspace.Source, c.Auth.Source, c.Audience)
+		if c.Workspace.Source.Name != key("host", "sp", "4") || c.Auth.Source.Name != key("client_secret", "sp", "6") || c.AuthOption("audience").Value != "api://sp" {
+			t.Errorf("sp: got host from %s, auth from %s, audience %v", c.Workspace.Source, c.Auth.Source, c.AuthOption("audience"))
 		}
 		if len(c.Warnings) != 1 || c.Warnings[0].Name != c.Secret.Source.Name || !strings.HasSuffix(c.Warnings[0].Why, "lakebase-credential-helper login --import --databricks-profile sp") {
 			t.Errorf("sp: got warnings %v", c.Warnings)

@@ -110,6 +110,6 @@ func with(env map[string]string, nameValue ...string) given {
 
 // summary returns host, client ID, authentication type and secret of c.
 func summary(c Config) string {
-	kinds := map[SecretKind]string{SecretInKeychain: "keychain", SecretInEnvironment: "variable", SecretInSection: "section", SecretFromCLI: "cli"}
+	kinds := map[SecretKind]string{SecretInKeychain: "keychain", SecretInEnvironment: "variable", SecretInSection: "section", SecretElsewhere: "cli"}
 	return fmt.Sprintf("%s %s %s %s:%s", c.Workspace.Value.HostPort(), c.ClientID.Value, c.Auth.Value, kinds[c.Secret.Kind], c.Secret.Text.Reveal())
 }

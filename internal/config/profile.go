@@ -127,7 +127,11 @@ func (c Config) ProfileKeys() map[string]string {
 	write("client_id", c.ClientID.Value, c.ClientID.Given(), c.ClientID.Value == "" && !hasClientID(c.Auth.Value))
 	// A type that only follows from a secret may be gone at the next start.
 	write("auth", c.Auth.Value, c.Auth.Given() && c.Auth.Source != c.Secret.Source && c.Auth.Source != c.ClientID.Source, false)
-	write("audience", c.Audience.Value, c.Audience.Given(), false)
+	for _, s := range settings {
+		if v := c.authOptions[s.Option]; v.Given() {
+			keys[s.Key] = v.Value
+		}
+	}
 	write("databricks_profile", c.DatabricksProfile.Value, true, c.DatabricksProfile.Given())
 	write("endpoint", c.Endpoint.Value, c.Endpoint.Given(), newTarget)
 	write("instance", c.Instance.Value, c.Instance.Given(), newTarget)

@@ -11,21 +11,27 @@ import (
 // shown returns the settings of the target by option name, with their sources.
 func shown(c Config) map[string]string {
 	s := func(v any, from Source) string { return fmt.Sprintf("%v from %s", v, from) }
-	return map[string]string{
+	out := map[string]string{
 		"host": s(c.Workspace.Value, c.Workspace.Source), "client-id": s(c.ClientID.Value, c.ClientID.Source), "endpoint": s(c.Endpoint.Value, c.Endpoint.Source), "instance": s(c.Instance.Value, c.Instance.Source),
 		"pghost": s(c.PGHost.Value, c.PGHost.Source), "pgport": s(c.PGPort.Value, c.PGPort.Source), "database": s(c.Database.Value, c.Database.Source),
 		"user": s(c.User.Value, c.User.Source), "sslmode": s(c.SSLMode.Value, c.SSLMode.Source), "sslrootcert": s(c.SSLRootCert.Value, c.SSLRootCert.Source),
-		"cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source), "audience": s(c.Audience.Value, c.Audience.Source),
+		"cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source),
 		"databricks-profile": s(c.DatabricksProfile.Value, c.DatabricksProfile.Source),
 	}
+	for name, v := range c.authOptions {
+		out[name] = s(v.Value, v.Source)
+	}
+	return out
 }
 
-// targets is each setting of the target from all three places.
-var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want, def string }{
+// targets is each setting of the target from all three places, without those of single
+// authentication types, which are all resolved alike.
+type target struct{ key, variable, byProfile, byEnv, byOption, want, def string }
+
+var targets = map[string]target{
 	"host":               {"host", "DATABRICKS_HOST", "p.example", "e.example", "o.example", "https://%s", ""},
 	"client-id":          {"client_id", "DATABRICKS_CLIENT_ID", "p", "e", "o", "%s", ""},
 	"auth":               {"auth", "DATABRICKS_AUTH_TYPE", "databricks-cli", "external-browser", "oauth-m2m", "%s", ""},
-	"audience":           {"audience", "DATABRICKS_TOKEN_AUDIENCE", "p", "e", "o", "%s", ""},
 	"databricks-profile": {"databricks_profile", "DATABRICKS_CONFIG_PROFILE", "p", "e", "o", "%s", ""},
 	"endpoint":           {"endpoint", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "projects/e/branches/b/endpoints/e", "projects/o/branches/b/endpoints/e", "%s", ""},
 	"instance":           {"instance", "LAKEBASE_INSTANCE", "p", "e", "o", "%s", ""},
@@ -39,6 +45,12 @@ var targets = map[string]struct{ key, variable, byProfile, byEnv, byOption, want
 }
 
 func TestPrecedence(t *testing.T) {
+	targets := maps.Clone(targets)
+	for _, s := range Settings() {
+		if s.AuthType != "" && len(s.Env) != 0 {
+			targets[s.Option] = target{s.Key, s.Env[0], "p", "e", "o", "%s", ""}
+		}
+	}
 	for _, s := range Settings() {
 		if row, ok := targets[s.Option]; ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
 			t.Errorf("--%s: the setting and its row of the test differ", s.Option)
@@ -308,6 +320,9 @@ func TestSettingsTable(t *testing.T) {
 		}
 		if s.Target && (s.Key == "" || len(s.Env) == 0) {
 			t.Errorf("--%s is of the target, and cannot be given by profile or environment", s.Option)
+		}
+		if _, ok := LookupAuthType(s.AuthType); s.AuthType != "" && (!ok || s.Category != CategoryAuth || !s.Target) {
+			t.Errorf("--%s: got AuthType %q, category %q, want an existing type, CategoryAuth and Target", s.Option, s.AuthType, s.Category)
 		}
 		if s.Option == "pghostaddr" && (s.Key != "" || len(s.Env) != 0) {
 			t.Error("--pghostaddr can be inherited")

@@ -10,6 +10,7 @@ type Setting struct {
 	Env      []string // environment variables; the first that is set counts
 	Key      string   // profile key
 	Category Category
+	AuthType string   // the only authentication type that uses it: Config.AuthOption returns it, and it is in the key of cached tokens
 	Target   bool     // part of the target, which comes as a whole from the options and either a profile or the environment
 	Decisive bool     // decides about workspace, identity or target: doctor cannot continue where it is wrong
 	Many     bool     // the option can be repeated
@@ -60,8 +61,8 @@ var settings = []Setting{
 		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
 	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
 		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found"},
-	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, Target: true, Decisive: true,
-		Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's"},
+	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, AuthType: "github-oidc",
+		Target: true, Decisive: true, Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's"},
 	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Category: CategoryAuth,
 		Target: true, Decisive: true, Value: "NAME", Usage: "read host and identity from this section of ~/.databrickscfg"},
 	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Category: CategoryTarget,
@@ -137,6 +138,21 @@ var settings = []Setting{
 		Usage: "report errors only"},
 	{Option: "log-format", Category: CategoryGeneral,
 		Value: "FORMAT", Usage: "text or json", Words: []string{"text", "json"}, Default: "text"},
+}
+
+// authTypes has a strategy in package auth for each row.
+var authTypes = []AuthType{
+	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
+		variables: []authVariable{{envSecret, aSecret}, {envSecretFile, aPath}}},
+	{Name: "external-browser", Credential: "the login", Subject: "user"},
+	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInEnvironment,
+		variables: []authVariable{{envOIDCName, aVariable}, {envOIDC, aToken}}},
+	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInFile,
+		variables: []authVariable{{envOIDCFile, aPath}}},
+	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
+	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
+		variables: []authVariable{{envToken, aToken}}},
+	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere},
 }
 
 // Variables that the table does not cover or the code needs by name; those of the

@@ -20,10 +20,7 @@ func (r *resolver) target() {
 	}
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.readSection()
-	c.Audience = getOwn(r, "audience", audience)
-	if !c.Audience.Given() && r.section != nil {
-		c.Audience = r.section.audience
-	}
+	r.authOptions()
 	r.auth()
 	r.github()
 	c.Endpoint = r.ofEither("endpoint", "instance", endpoint)

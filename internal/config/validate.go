@@ -149,14 +149,6 @@ func clientID(s string, from Source) (string, error) {
 	return s, nil
 }
 
-func audience(s string, from Source) (string, error) {
-	const limit = 512
-	if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > limit {
-		return "", invalid(from, "give a value, or leave it out", "is blank, contains a control character or is longer than %d bytes", limit)
-	}
-	return s, nil
-}
-
 // instance validates the name of a Provisioned instance: up to 63 letters, digits and
 // hyphens (Databricks documentation, "Create and manage a database instance").
 func instance(s string, from Source) (string, error) {

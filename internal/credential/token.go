@@ -40,7 +40,7 @@ type Key struct {
 	Host        string        // the workspace, host or host:port
 	WorkspaceID string        // from ?o= or ?w=, often empty
 	Principal   string        // client ID, or a user name
-	Audience    string        // of the token requested from GitHub; empty: the workspace's
+	Options     string        // digest of the authentication type's own options; empty: none
 	Target      string        // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
 	TTL         time.Duration // requested; 0: the server's default
 	Credential  string        // "database", or "workspace": the workspace token itself
@@ -60,8 +60,8 @@ func (k Key) ID() string {
 	h := sha256.New()
 	fields := []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target,
 		k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)}
-	if k.Audience != "" {
-		fields = append(fields, k.Audience)
+	if k.Options != "" {
+		fields = append(fields, k.Options)
 	}
 	for _, f := range fields {
 		h.Write([]byte(strconv.Itoa(len(f)) + ":" + f))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -131,24 +132,29 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 		r.fact("secret_from", source)
 		r.Text += ", secret from " + source
 	}
-	if v := conf.Audience; v.Given() {
-		r.fact("audience", v.Value)
-		r.Text += fmt.Sprintf(", audience %s (%s)", v.Value, v.Source)
+	for _, s := range config.Settings() {
+		if s.AuthType == "" {
+			continue
+		}
+		if v := conf.AuthOption(s.Option); v.Given() {
+			r.fact(s.Key, v.Value)
+			r.Text += fmt.Sprintf(", %s %s (%s)", s.Option, v.Value, v.Source)
+		}
 	}
 	return nil
 }
 
-// secretSource returns where the secret comes from; empty for the keychain.
+// secretSource returns where the secret comes from; empty if the configuration does not say.
 func secretSource(conf config.Config) string {
-	switch conf.Secret.Kind {
-	case config.SecretInKeychain:
-		return ""
-	case config.SecretInFile:
+	switch {
+	case conf.Secret.Kind == config.SecretInFile:
 		return fmt.Sprintf("the file %s (%s)", conf.Secret.Path, conf.Secret.Source)
-	case config.SecretFromCLI:
+	case conf.Auth.Value == auth.AuthCLI:
 		return "the Databricks CLI"
-	case config.SecretFromGitHub:
+	case conf.Secret.Kind == config.SecretFromGitHub:
 		return "GitHub's token service"
+	case conf.Secret.Source.Origin == config.FromDefault:
+		return ""
 	}
 	return conf.Secret.Source.String()
 }

@@ -107,7 +107,7 @@ var kindTexts = map[Kind]struct{ message, hint string }{
 	KindForeignHost: {"names an endpoint or audience on another host, and nothing was sent there",
 		"check {host}: its discovery document points elsewhere; --audience or another authentication type does without it"},
 	KindPermissionDenied:    {"permission denied", "give the {who} CAN USE on the project"},
-	KindBearerRefused:       {"workspace token rejected", "check this machine's clock, and try again"},
+	KindBearerRefused:       {"workspace token rejected", "check {host}, the credential and this machine's clock, and try again"},
 	KindRateLimited:         {"rate limit exceeded", "try again later; processes that share the token cache need one call only"},
 	KindUnavailable:         {"server error", hintUnreachable},
 	KindServerError:         {"server error", "try again later; if it persists, ask Databricks' support, and tell the time and the request ID"},

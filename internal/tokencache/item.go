@@ -30,7 +30,7 @@ type keyFields struct {
 	Host        string `json:"host"`
 	WorkspaceID string `json:"workspace_id,omitempty"`
 	Principal   string `json:"principal"`
-	Audience    string `json:"audience,omitempty"`
+	Options     string `json:"options,omitempty"`
 	Target      string `json:"target"`
 	TTL         string `json:"ttl,omitempty"`
 	Credential  string `json:"credential"`
@@ -42,7 +42,7 @@ func fieldsOf(key credential.Key) keyFields {
 	if key.TTL != 0 {
 		ttl = key.TTL.String()
 	}
-	return keyFields{key.Identity, key.Host, key.WorkspaceID, key.Principal, key.Audience, key.Target, ttl, key.Credential, key.ReadOnly}
+	return keyFields{key.Identity, key.Host, key.WorkspaceID, key.Principal, key.Options, key.Target, ttl, key.Credential, key.ReadOnly}
 }
 
 func encode(key credential.Key, e Entry) credential.Secret {
