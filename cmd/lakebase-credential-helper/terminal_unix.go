@@ -49,7 +49,8 @@ func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	return line, err
 }
 
-// ask turns the echo off, then shows the prompt, unless a shell has the terminal.
+// ask turns the echo off, then shows the prompt, unless a shell has the terminal or the
+// prompt is shown: RestoreOnSignal resumes twice, after the stop and on SIGCONT.
 func (p *secretPrompt) ask() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,13 +61,16 @@ func (p *secretPrompt) ask() error {
 	if err != nil {
 		return err
 	}
-	if p.before == nil {
-		before := *now
-		p.before = &before
+	asking := *now
+	asking.Lflag = asking.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	asking.Iflag |= unix.ICRNL
+	switch {
+	case p.before == nil:
+		p.before = now
+	case *now == asking: // no shell has changed it
+		return nil
 	}
-	now.Lflag = now.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
-	now.Iflag |= unix.ICRNL
-	if err := unix.IoctlSetTermios(p.fd, setTermios, now); err != nil {
+	if err := unix.IoctlSetTermios(p.fd, setTermios, &asking); err != nil {
 		return err
 	}
 	_, err = io.WriteString(p.out, p.text)

@@ -264,6 +264,13 @@ func TestLogin_Stopped(t *testing.T) {
 				eventually(t, "login ends", func() bool { s := processState(login); return s == 0 || s == 'Z' })
 				x.typeText("echo e''cho\n")
 				x.expect("echo\r\n")
+				prompts := 2 // the second after fg
+				if shell == "dash" && name == "stop" {
+					prompts = 1 // dash left the terminal without echo
+				}
+				if got := strings.Count(x.output(), prompt); got != prompts {
+					t.Errorf("the prompt is shown %d times, want %d: %q", got, prompts, x.output())
+				}
 				if strings.Contains(x.output(), typed) || strings.Contains(x.output(), "not found") {
 					t.Errorf("the terminal shows what was typed: %q", x.output())
 				}
