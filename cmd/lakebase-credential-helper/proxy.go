@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -73,6 +74,9 @@ func serve(ctx context.Context, c *invocation) error {
 	if err := process.DisableCoreDumps(); err != nil {
 		return err
 	}
+	if _, err := c.addressOutput().Write(nil); err != nil { // before a token is minted
+		return err
+	}
 	var password credential.Secret
 	trust := c.given.has("trust-local")
 	if !trust {
@@ -126,7 +130,7 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 		return err
 	}
 	services.SetStarted()
-	if _, err := io.WriteString(c.Stdout, ln.Addr().String()+"\n"); err != nil {
+	if _, err := io.WriteString(c.addressOutput(), ln.Addr().String()+"\n"); err != nil {
 		return err
 	}
 	select {
@@ -150,6 +154,15 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 	}()
 	services.Drain(wait)
 	return nil
+}
+
+// addressOutput returns the writer of the address. Standard output may be closed unless
+// the kernel chooses the port, which nothing else reports.
+func (c *invocation) addressOutput() io.Writer {
+	if _, port, err := net.SplitHostPort(c.conf.Listen.Value); err == nil && strings.Trim(port, "0") == "" {
+		return c.Output()
+	}
+	return c.ReportOutput()
 }
 
 // listen opens the proxy's listener. An address that other machines can reach requires
