@@ -34,7 +34,7 @@ Examples:
 		Flags: flags([]config.Setting{
 			{Option: "password-file", Value: "PATH", Usage: "clients give the password of this file"},
 			{Option: "trust-local", Usage: "clients give no password, on loopback and Unix sockets only"},
-			{Option: "drain-timeout", Value: "TIME", Usage: "on INT or TERM, wait for open connections to end for at most TIME"},
+			{Option: "drain-timeout", Value: "TIME", Usage: "on HUP, INT, QUIT or TERM, wait for open connections to end for at most TIME"},
 		}, []config.Category{config.CategoryCommand}),
 		Action: c.action(func(given options, in *config.Input) error {
 			if err := checkProxy(given, in); err != nil {
