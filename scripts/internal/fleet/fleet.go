@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"container/heap"
 	"math/rand/v2"
 	"slices"
@@ -31,7 +30,6 @@ type config struct {
 	limit      int              // calls per second that the workspace answers; others get 429; 0: all
 	retryAfter time.Duration    // of a 429 or 503; 0: none
 	down       [2]time.Duration // from and to when each call gets 503
-	spread     float64          // part of the refresh jitter that is used; 0: all
 }
 
 // fleet is a simulation.
@@ -51,7 +49,6 @@ type fleet struct {
 // simulate runs a simulation.
 func simulate(c config) *fleet {
 	f := &fleet{config: c, random: newRandom(), second: make([]int, int(duration.Seconds())), tokens: float64(c.limit)}
-	f.spread = cmp.Or(c.spread, 1)
 	for i := range c.holders {
 		f.after(c.start*time.Duration(i)/time.Duration(c.holders), func() { f.run(firstRestart) })
 	}
@@ -89,7 +86,7 @@ func (f *fleet) serve() {
 			f.after(supervisor.RetryWait(backoff, life, f.retryAfter), func() { refresh(0) })
 		})
 	}
-	f.after(supervisor.RefreshAge(life, 0.5+f.spread*(f.random.Float64()-0.5)), func() { refresh(refreshBudget) })
+	f.after(supervisor.RefreshAge(life, f.random.Float64()), func() { refresh(refreshBudget) })
 }
 
 // mint makes n calls one after the other, with retries within budget. With 0 it makes

@@ -32,11 +32,14 @@ func main() {
 	}
 }
 
+// nodes returns how many nodes run pods.
+func nodes(pods int) int { return (pods + podsPerNode - 1) / podsPerNode }
+
 // steady has a workspace that answers every call.
 func steady(out io.Writer) {
 	fmt.Fprint(out, "\n| pods | token holders | start in 1 min: peak | refreshes: peak | mean |\n|---|---|---|---|---|\n")
 	for _, pods := range []int{1000, 10_000, 100_000} {
-		for _, holders := range []int{pods, (pods + podsPerNode - 1) / podsPerNode} {
+		for _, holders := range []int{pods, nodes(pods)} {
 			f := simulate(config{holders: holders, start: time.Minute})
 			fmt.Fprintf(out, "| %d | %d | %s | %s | %s |\n", pods, holders,
 				round(f.peak(0, 5*time.Minute)), round(f.peak(5*time.Minute, duration)), round(f.mean(duration/2, duration)))
@@ -54,7 +57,7 @@ func limited(out io.Writer) {
 		{holders: 100_000, start: time.Minute, limit: 200},
 		{holders: 100_000, start: time.Minute, limit: 200, retryAfter: 10 * time.Second},
 		{holders: 100_000, start: 20 * time.Minute, limit: 200},
-		{holders: 100_000 / podsPerNode, start: time.Minute, limit: 200},
+		{holders: nodes(100_000), start: time.Minute, limit: 200},
 	} {
 		f := simulate(c)
 		fmt.Fprintf(out, "| %d | %s | %d | %s | %s | %s | %.1f |\n", c.holders, c.start, c.limit, c.retryAfter,
@@ -103,9 +106,8 @@ func plot() string {
 		name, color string
 		config
 	}{
-		{"jitter ±5 %", "#d55e00", config{holders: 100_000, spread: 1.0 / 3}},
-		{"jitter ±15 %", "#0072b2", config{holders: 100_000, spread: 1}},
-		{"±15 %, a proxy for each node", "#009e73", config{holders: 100_000 / podsPerNode, spread: 1}},
+		{"a token for each pod", "#0072b2", config{holders: 100_000}},
+		{"a token for each node", "#009e73", config{holders: nodes(100_000)}},
 	} {
 		line.start = time.Minute
 		f := simulate(line.config)
