@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
@@ -188,15 +189,30 @@ func list[W, T any](ctx context.Context, c *Client, r request, field string, con
 	return nil, c.fail(r, &Error{Kind: KindTooLarge, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
 }
 
-// readBody reads a body of at most limit bytes, which net/http has decompressed. What was
-// read is returned with an error, too.
+// readBody reads a body of at most limit bytes, before and after decompression. net/http
+// decompresses gzip, which it asks for; some proxies choose another encoding unasked. What
+// was read is returned with an error, too.
 func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *Error) {
-	if enc := strings.ToLower(resp.Header.Get("Content-Encoding")); enc != "" && enc != "identity" {
+	sent := &io.LimitedReader{R: resp.Body, N: limit + 1}
+	var plain io.Reader = sent
+	var body []byte
+	var err error
+	switch enc := strings.ToLower(resp.Header.Get("Content-Encoding")); enc {
+	case "", "identity":
+	case "x-gzip":
+		plain, err = gzip.NewReader(sent)
+	case "deflate":
+		plain, err = zlib.NewReader(sent)
+	default:
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply has the unsupported encoding " + sanitize.Quote(enc)}
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(plain, limit+1))
+	}
 	switch {
-	case errors.Is(err, gzip.ErrHeader):
+	case sent.N == 0 || int64(len(body)) > limit:
+		return body, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, zlib.ErrHeader):
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	case err != nil:
 		return body, transportError(ctx, err)
@@ -204,8 +220,6 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *E
 		// A server that notices the cancellation can end its reply in good form before
 		// net/http has closed the connection.
 		return body, transportError(ctx, io.ErrUnexpectedEOF)
-	case int64(len(body)) > limit:
-		return body, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
 	}
 	return body, nil
 }

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -61,13 +62,15 @@ func TestDecode_Rejects(t *testing.T) {
 }
 
 func TestReply_Compressed(t *testing.T) {
-	gz := func(text string) string {
-		var b bytes.Buffer
-		w := gzip.NewWriter(&b)
+	var b bytes.Buffer
+	packed := func(w io.WriteCloser, text string) string {
 		_, _ = io.WriteString(w, text)
 		_ = w.Close()
+		defer b.Reset()
 		return b.String()
 	}
+	gz := func(text string) string { return packed(gzip.NewWriter(&b), text) }
+	deflate := func(text string) string { return packed(zlib.NewWriter(&b), text) }
 	for _, c := range []struct {
 		name, encoding string
 		status         int
@@ -76,6 +79,13 @@ func TestReply_Compressed(t *testing.T) {
 		message        string
 	}{
 		{"token", "gzip", 200, gz(tokenReply("abc")), "", ""},
+		{"x-gzip, unasked", "X-Gzip", 200, gz(tokenReply("abc")), "", ""},
+		{"deflate, unasked", "deflate", 200, deflate(tokenReply("abc")), "", ""},
+		{"a refusal, unasked", "deflate", 403, deflate(`{"error_code":"PERMISSION_DENIED","message":"not yours"}`), KindPermissionDenied, "not yours"},
+		{"not compressed, unasked", "deflate", 200, tokenReply("abc"), KindNotJSON, "not compressed as it claims"},
+		{"a bomb, unasked", "x-gzip", 200, gz(strings.Repeat(" ", 20<<20)), KindTooLarge, "larger than 1 MiB"},
+		{"nothing, at length", "x-gzip", 200, strings.Repeat(gz(""), 2<<20/len(gz(""))), KindTooLarge, "larger than 1 MiB"},
+		{"cut short, unasked", "deflate", 200, deflate(tokenReply("abc"))[:40], KindBroken, ""},
 		{"a refusal", "gzip", 403, gz(`{"error_code":"PERMISSION_DENIED","message":"not yours"}`), KindPermissionDenied, "not yours"},
 		{"another encoding", "br", 200, "x", KindNotJSON, `unsupported encoding "br"`},
 		{"another encoding of a refusal", "br", 403, "x", KindPermissionDenied, "HTTP 403"}, // its bytes are not shown
