@@ -99,18 +99,20 @@ func TestClock(t *testing.T) {
 		err    error
 		status Status
 		text   string
+		ahead  string
 	}{
-		{-time.Minute, nil, OK, "within 1m1s"},
-		{61 * time.Second, nil, Warning, "1m1s behind that of w.example"},
-		{-5 * time.Minute, nil, Warning, "5m0s ahead of that of w.example"},
-		{301 * time.Second, nil, Failed, "5m1s behind that of w.example"},
-		{0, noDate, Warning, "no Date header"},
+		{-time.Minute, nil, OK, "within 1m1s", "60"},
+		{300 * time.Millisecond, nil, OK, "within 1s", "0"}, // not "-0"
+		{61 * time.Second, nil, Warning, "1m1s behind that of w.example", "-61"},
+		{-5 * time.Minute, nil, Warning, "5m0s ahead of that of w.example", "300"},
+		{301 * time.Second, nil, Failed, "5m1s behind that of w.example", "-301"},
+		{0, noDate, Warning, "no Date header", "0"},
 	} {
 		w := newFakeWorld(t)
 		w.skew, w.clockErr = c.skew, c.err
 		report := w.run(t)
-		if r := find(t, report, Clock); r.Status != c.status || !strings.Contains(r.Text, c.text) {
-			t.Errorf("%s, %v: got %s: %s, want %s: %s", c.skew, c.err, r.Status, r.Text, c.status, c.text)
+		if r := find(t, report, Clock); r.Status != c.status || !strings.Contains(r.Text, c.text) || r.Facts["ahead_seconds"] != c.ahead {
+			t.Errorf("%s, %v: got %s: %s, %v; want %s: %s, %s", c.skew, c.err, r.Status, r.Text, r.Facts, c.status, c.text, c.ahead)
 		}
 		if s := find(t, report, Login).Status; s != OK {
 			t.Errorf("%s: got login %s, want it tried", c.skew, s)

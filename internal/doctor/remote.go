@@ -153,7 +153,7 @@ const (
 
 func (x *run) checkClock(_ context.Context, r *Result) error {
 	off := x.skew.Abs()
-	r.fact("ahead_seconds", fmt.Sprintf("%.0f", -x.skew.Seconds()))
+	r.fact("ahead_seconds", fmt.Sprint(int(-x.skew.Round(time.Second).Seconds())))
 	if x.skewErr != nil {
 		return warning{x.skewErr}
 	}
