@@ -96,7 +96,7 @@ func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, ap
 func (c *invocation) requireUser(name string) error {
 	if user := c.conf.User; namesUser(user) && !strings.EqualFold(user.Value, name) {
 		return &config.Error{Name: user.Source.String(), Problem: "is " + user.Value + ", but " + name + " signed in; nothing was stored",
-			Fix: "sign in as " + user.Value + " in the browser, or use --user " + name}
+			Fix: "sign in as " + user.Value + " in the browser, or use --user " + sanitize.ShellWord(name)}
 	}
 	c.conf.User = config.Value[string]{Value: name, Source: config.Source{Origin: config.FromOption, Name: "--user-login"}}
 	return nil

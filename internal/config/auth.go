@@ -209,7 +209,7 @@ func (r *resolver) secret() {
 		}
 		if c.Secret = s; s.Kind == SecretInSection && t.Name == AuthM2M {
 			c.Warnings = append(c.Warnings, Note{s.Source.String(), "the secret is stored in plain text; move it to the keychain with: " +
-				"lakebase-credential-helper login --import --databricks-profile " + r.section.name})
+				"lakebase-credential-helper login --import --databricks-profile " + sanitize.ShellWord(r.section.name)})
 		}
 	case t.Kind == SecretFromGitHub && c.GitHub == nil:
 		r.fail(invalid(c.Auth.Source, "give the job the permission id-token: write, or choose another authentication type with --auth",

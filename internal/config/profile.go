@@ -83,7 +83,7 @@ func (p *Profiles) values(name string) (map[string]raw, error) {
 			out[settings[i].Option] = raw{[]string{v.value}, from}
 		case i >= 0:
 		case slices.Contains([]string{"client_secret", "password", "token", "secret", "pgpassword"}, strings.ToLower(key)):
-			return nil, invalid(from, "remove the line, then store the secret with: lakebase-credential-helper login --profile "+name,
+			return nil, invalid(from, "remove the line, then store the secret with: lakebase-credential-helper login --profile "+sanitize.ShellWord(name),
 				"profiles must not contain secrets")
 		default:
 			return nil, invalid(from, "known keys: "+strings.Join(keys(), ", "), "unknown key")

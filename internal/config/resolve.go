@@ -97,7 +97,7 @@ func (r *resolver) openProfile() error {
 	case r.in.NewProfile:
 		return nil
 	}
-	fix := "create it with: lakebase-credential-helper login --profile " + name + " --host … --endpoint … and --client-id …, or --user-login"
+	fix := "create it with: lakebase-credential-helper login --profile " + sanitize.ShellWord(name) + " --host … --endpoint … and --client-id …, or --user-login"
 	if profiles != nil && len(profiles.Names()) > 0 {
 		fix = "name one of these with --profile: " + strings.Join(profiles.Names(), ", ")
 	}

@@ -131,10 +131,15 @@ func ShellQuote(path string) string {
 	if strings.HasPrefix(path, "-") {
 		path = "./" + path
 	}
-	if path != "" && strings.Trim(path, plain) == "" {
-		return path
+	return ShellWord(path)
+}
+
+// ShellWord returns text as one word of a POSIX shell command line.
+func ShellWord(text string) string {
+	if text != "" && strings.Trim(text, plain) == "" {
+		return text
 	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // plain are the characters that need no quotes.

@@ -125,7 +125,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// A shell reads back what ShellQuote wrote.
+// A shell reads back what ShellQuote and ShellWord wrote.
 func TestShellQuote(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a POSIX shell")
@@ -138,6 +138,9 @@ func TestShellQuote(t *testing.T) {
 		}
 		if err != nil || string(out) != want {
 			t.Errorf("%q was read as %q (%v)", s, out, err)
+		}
+		if out, err = exec.CommandContext(t.Context(), "/bin/sh", "-c", "printf %s "+ShellWord(s)).Output(); err != nil || string(out) != s {
+			t.Errorf("%q was read as the word %q (%v)", s, out, err)
 		}
 	}
 }

@@ -197,7 +197,7 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 	case hint != "" && !missing:
 		return message, hint
 	}
-	options := " --host " + e.Host + " --client-id " + e.ClientID
+	options := " --host " + sanitize.ShellWord(e.Host) + " --client-id " + sanitize.ShellWord(e.ClientID)
 	if ofProfile(conf) {
 		options = SameTarget(conf)
 	}
@@ -235,9 +235,9 @@ func nestedHint(conf config.Config, fix string) string {
 // userLogin returns the command that signs a user in.
 func userLogin(host string, conf config.Config) string {
 	if conf.Profile.Value != "" {
-		return "lakebase-credential-helper login --user-login --profile " + conf.Profile.Value
+		return "lakebase-credential-helper login --user-login --profile " + sanitize.ShellWord(conf.Profile.Value)
 	}
-	return "lakebase-credential-helper login --user-login --host " + host
+	return "lakebase-credential-helper login --user-login --host " + sanitize.ShellWord(host)
 }
 
 // describeCall returns message, with the number of attempts, and hint of a failed call.
@@ -272,11 +272,11 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 // uses the same workspace and identity.
 func SameTarget(conf config.Config) (text string) {
 	if ofProfile(conf) {
-		return " --profile " + conf.Profile.Value
+		return " --profile " + sanitize.ShellWord(conf.Profile.Value)
 	}
 	add := func(option, value string, from config.Source) {
 		if value != "" && (from.Origin == config.FromOption || from.Origin == config.FromProfile) {
-			text += " --" + option + " " + value
+			text += " --" + option + " " + sanitize.ShellWord(value)
 		}
 	}
 	add("databricks-profile", conf.DatabricksProfile.Value, conf.DatabricksProfile.Source)

@@ -368,8 +368,9 @@ func TestDescribe_SameTarget(t *testing.T) {
 	dev := make("", variable, "", variable)
 	dev.DatabricksProfile = config.Value[string]{Value: "DEV", Source: option}
 	for want, conf := range map[string]config.Config{
-		"":                {},
-		" --profile prod": make("prod", profile, "id", profile),
+		"":                     {},
+		" --profile prod":      make("prod", profile, "id", profile),
+		" --profile 'x;$(id)'": make("x;$(id)", profile, "id", profile),
 		" --host a.cloud.databricks.com --client-id other": make("prod", profile, "other", option),
 		" --host a.cloud.databricks.com --client-id id":    make("", option, "id", option),
 		" --client-id id":           make("", variable, "id", option),
