@@ -118,7 +118,7 @@ func TestParseWorkspace(t *testing.T) {
 		"h.example": "https://h.example", "https://h.example": "https://h.example", "https://h.example/": "https://h.example",
 		"HTTPS://H.Example.": "https://h.example", "  h.example\n": "https://h.example", "h.example:443": "https://h.example",
 		"h.example:0443": "https://h.example", "h.example:8443": "https://h.example:8443", "h.example:08443": "https://h.example:8443",
-		"https://h.example/?o=123": "https://h.example/?o=123", "https://h.example?w=123": "https://h.example/?o=123",
+		"https://h.example/?o=123": "https://h.example/?o=123", "https://h.example?w=123": "https://h.example/?o=123", "https://h.example?o=123&w=123&o=123": "https://h.example/?o=123",
 		"https://h.example/?o=123&a=ab-12&x=y#z":               "https://h.example/?a=ab-12&o=123",
 		"https://h.example/browse?o=7":                         "https://h.example/?o=7",
 		"https://h.example/sql/editor/12-34?o=7#run":           "https://h.example/?o=7",
@@ -154,7 +154,8 @@ func TestParseWorkspace_Rejects(t *testing.T) {
 		strings.Repeat("a.", 130) + "b": "not a host name",
 		"1.2.3":                         "not a host name", "::1": "not a host name", "[::1": "not a host name", "[::1]x": "not a host name", "[[::1]]": "not a host name",
 		"[1.2.3.4]": "not a host name", "[fe80::1%25eth0]": "path", "https://https://h.example": "path", "?o=1": "not a host name",
-		"h.example?o=<x>": "not an ID",
+		"h.example?o=1&w=2": "two different IDs after the ?", "h.example?w=1&o=2": "two different IDs", "h.example?o=1&o=2": "two different IDs", "h.example?a=1&a=2": "two different IDs",
+		"h.example?o=<x>": `?o="<x>" is not an ID`, "h.example?o=&w=1&a=<x>": `?a="<x>" is not an ID`,
 		"h.example?o=%zz": "invalid query",
 	} {
 		_, err := ParseWorkspace(in, option)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -108,10 +107,19 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 	if w.hostname, err = hostName(host, from); err != nil {
 		return Workspace{}, err
 	}
-	w.WorkspaceID, w.AccountID = cmp.Or(values.Get("o"), values.Get("w")), values.Get("a")
-	for _, id := range []string{w.WorkspaceID, w.AccountID} {
-		if strings.Trim(id, "0123456789abcdefABCDEF-") != "" {
-			return Workspace{}, rejected(id, from, fix, "is not an ID")
+	for _, id := range []struct {
+		key  string
+		into *string
+	}{{"o", &w.WorkspaceID}, {"w", &w.WorkspaceID}, {"a", &w.AccountID}} { // other keys are not IDs
+		for _, v := range values[id.key] {
+			switch {
+			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
+				return Workspace{}, invalid(from, fix, "?%s=%s is not an ID", id.key, sanitize.Quote(v))
+			case v != "" && *id.into != "" && *id.into != v:
+				return Workspace{}, invalid(from, fix, "two different IDs after the ?: %s and %s", *id.into, v)
+			case v != "":
+				*id.into = v
+			}
 		}
 	}
 	return w, nil
