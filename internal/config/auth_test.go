@@ -236,6 +236,25 @@ func TestAuth_UserHasNoClientID(t *testing.T) {
 	}
 }
 
+// A user who is just the client ID is not written to a profile, whose client ID may change.
+func TestUser_IsClientID(t *testing.T) {
+	for _, g := range []given{
+		with(env("PGUSER", "env-client")),
+		with(env("PGUSER", "env-client"), "client-id", "env-client"), // the block of README.md
+		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "user = prod-client\n"},
+	} {
+		c := g.must(t)
+		if c.User.Value != c.ClientID.Value || c.User.Given() || c.ProfileKeys()["user"] != "" || notes(c, "PGUSER") != "" {
+			t.Errorf("got user %+v, profile keys %v", c.User, c.ProfileKeys())
+		}
+	}
+	for name, g := range map[string]given{"analysts": with(env("PGUSER", "analysts")), "env-client": with(env(), "user", "env-client")} {
+		if c := g.must(t); c.ProfileKeys()["user"] != name {
+			t.Errorf("%s: got user %+v", name, c.User)
+		}
+	}
+}
+
 func TestGitHub_Unusable(t *testing.T) {
 	for _, c := range []struct{ address, token, why string }{
 		{"", actionsToken, "ACTIONS_ID_TOKEN_REQUEST_URL is not set"},

@@ -69,14 +69,16 @@ func (r *resolver) postgres() {
 	c.CACert = get(r, "cacert", "", r.path)
 }
 
-// ofClient ignores a user of a weaker source that is just that source's client ID or
-// signed-in user, if another identity is used.
+// ofClient ignores a user of a weaker source that is just the client ID, which is the
+// default, or that source's client ID or signed-in user, if another identity is used.
 func (r *resolver) ofClient(v Value[string]) Value[string] {
 	client, why := r.conf.ClientID, ""
 	id, auth := r.lookupBelow(byOption("client-id")), r.lookupBelow(byOption("auth"))
 	switch {
-	case !v.Given() || v.Source.Origin == FromOption || v.Value == client.Value:
+	case !v.Given() || v.Source.Origin == FromOption:
 		return v
+	case v.Value == client.Value: // a profile with this name would keep it when its client ID changes
+		return Value[string]{Value: client.Value}
 	case id.text != nil && strings.TrimSpace(id.last()) == v.Value:
 		why = "it is the client ID of another identity"
 	case client.Source.Origin == FromOption && v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.last()):
