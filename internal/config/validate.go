@@ -53,6 +53,9 @@ func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsContro
 // databaseHost validates PGHOST. A pooled host does not accept OAuth roles (Databricks
 // documentation, "Connection pooling").
 func databaseHost(s string, from Source) (string, error) {
+	if strings.Contains(s, ",") {
+		return "", invalid(from, "give one host, that of the endpoint", "%s: a list of hosts is not supported", sanitize.Quote(s))
+	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
 		return "", invalid(from, "give the host of the endpoint, or leave it out to ask the workspace",
 			"%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
@@ -86,6 +89,16 @@ func databaseHostAddr(s string, from Source) (string, error) {
 		return "", rejected(s, from, "give one IPv4 or IPv6 address, or leave it out", "is not an IP address")
 	}
 	return ip.String(), nil
+}
+
+// databasePort validates PGPORT.
+func databasePort(s string, from Source) (int, error) {
+	n, err := numberTo(maxPort)(s, from)
+	var wrong *Error
+	if errors.As(err, &wrong) {
+		wrong.Fix += "; Lakebase listens on 5432"
+	}
+	return n, err
 }
 
 // numberTo returns a parser of decimal numbers from 1 to max.
