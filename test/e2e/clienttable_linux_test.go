@@ -43,7 +43,6 @@ func (s *supervised) tableClients() map[string]*sqlClient {
 	clients := map[string]*sqlClient{}
 	for name, start := range map[string]func(string) *sqlClient{
 		"psql":                       s.psqlAs,
-		"`pg_dump -j`":               command("sh", "-c", `d=$(mktemp -d) && pg_dump -j 2 -Fd -f "$d/dump" -n public && rm -r "$d"`),
 		"`vacuumdb -j`":              command("vacuumdb", "-q", "-j", "2", "-t", "vacuumed_a", "-t", "vacuumed_b"),
 		"`reindexdb -j`":             command("reindexdb", "-q", "-j", "2", "-S", "public"),
 		"pgbench -C":                 command("sh", "-c", `echo 'select 1' | pgbench -n -C -c 2 -t 2 -f /dev/stdin`),

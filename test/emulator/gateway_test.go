@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -268,7 +269,9 @@ func TestWakeModes(t *testing.T) {
 			if took := l.UpAt().Sub(l.WokenAt()); took < 500*time.Millisecond {
 				t.Errorf("the wake took %v", took)
 			}
-			if logins := l.Logins(); len(logins) != 1 || logins[0].Result != "ok" || logins[0].Application != "unit" {
+			// One of the refused logins may be recorded only now.
+			logins := slices.DeleteFunc(l.Logins(), func(n Login) bool { return n.Application == "" })
+			if len(logins) != 1 || logins[0].Result != "ok" || logins[0].Application != "unit" {
 				t.Errorf("got logins %+v", logins)
 			}
 		})
