@@ -19,7 +19,7 @@ import (
 )
 
 // shortLife is the life of a token in these tests.
-const shortLife = 12 * time.Second
+const shortLife = 20 * time.Second
 
 // longLivedSpan is how long a client runs, and how many tokens it must use at least.
 func longLivedSpan() (time.Duration, int) {

@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	defaultSoak    = 26 * time.Second // about as short as the measurements allow
+	defaultSoak    = 40 * time.Second // about as short as the measurements allow
 	soakClients    = 6                // log in, query, and leave
 	soakSessions   = 2                // stay for as long as their server does
 	soakFaultLimit = time.Minute      // for the proxy to meet a fault
@@ -40,13 +40,13 @@ const (
 // duration; SOAK_SEED repeats the order of faults and the clients' pauses.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	span, life := defaultSoak, 5*time.Second
+	span, life := defaultSoak, 10*time.Second
 	if text := os.Getenv("SOAK_TIME"); text != "" {
 		var err error
 		if span, err = time.ParseDuration(text); err != nil {
 			t.Fatalf("SOAK_TIME: %v", err)
 		}
-		life = 10 * time.Second
+		life = 20 * time.Second
 	}
 	seed := number(t, "SOAK_SEED", rand.Uint64())
 	t.Logf("for %s with tokens of %s; SOAK_SEED=%d", span, life, seed)

@@ -259,8 +259,9 @@ func TestUserLogin_Chromium(t *testing.T) {
 	must(t, err)
 	key := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	_ = conn.Close()
-	p.browserIs(`exec ` + program + ` --headless --no-sandbox --no-first-run --disable-gpu --disable-dev-shm-usage --no-proxy-server --user-data-dir=` +
-		filepath.Join(p.home, "chromium") + ` --ignore-certificate-errors-spki-list=` + base64.StdEncoding.EncodeToString(key[:]) + ` --dump-dom "$1&approve=1" >"$HOME/page"`)
+	// The script has the address in its own command line for as long as it runs.
+	p.browserIs(program + ` --headless --no-sandbox --no-first-run --disable-gpu --disable-dev-shm-usage --no-proxy-server --user-data-dir=` +
+		filepath.Join(p.home, "chromium") + ` --ignore-certificate-errors-spki-list=` + base64.StdEncoding.EncodeToString(key[:]) + ` --dump-dom "$1&approve=1" >"$HOME/page.new"; mv "$HOME/page.new" "$HOME/page"; sleep 5`)
 	cmd := p.command("lakebase-credential-helper", "login", "-p", "me", "--user-login")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
