@@ -49,7 +49,7 @@ func valueError(name, problem string) *Error {
 // foldNames: on Windows, names that differ in case only are equal.
 const foldNames = runtime.GOOS == "windows"
 
-// Build returns the child's environment. caller is in the form of os.Environ. It
+// Build returns the child's environment. caller has entries of the form NAME=value. It
 // removes libpq's variables but those that are allowed, secrets, and the variable
 // that DATABRICKS_OIDC_TOKEN_ENV names, unless keep names them. Of several entries
 // with one name the first stays: getenv, and so libpq, reads that one. Empty
