@@ -340,7 +340,17 @@ func (c *crash) supervisor(mode string, argv ...string) (*exec.Cmd, io.Closer) {
 }
 
 func (c *crash) psql(mode string) *exec.Cmd {
-	return c.command("lakebase-exec", "--refresh", mode, "--", "psql", "-XwAtc", whoAmI)
+	return c.command("lakebase-exec", "--refresh", mode, "--cache", "off", "--", "psql", "-XwAtc", whoAmI)
+}
+
+// longTokens has new tokens live for an hour, until the function that it returns is
+// called: a login of a slow machine may take as long as crashLife.
+func (c *crash) longTokens() (restore func()) {
+	set := func(life time.Duration) {
+		c.lakebase.Set(func(s *emulator.Settings) { s.DatabaseTokenLife = life })
+	}
+	set(time.Hour)
+	return func() { set(crashLife) }
 }
 
 // wantSwept runs a supervisor to its end, and checks that nothing is left of those that
@@ -359,7 +369,9 @@ func (c *crash) wantSwept(mode string, usual time.Duration) {
 // reads complete password files until the end.
 func crashPassfile(c *crash, kills int) {
 	c.useCompute()
+	restore := c.longTokens()
 	usual := c.finish(c.psql("passfile")).wantExit(0).took
+	restore()
 	c.batches(kills, func(int) {
 		cmd, feed := c.supervisor("passfile", "cat")
 		c.kill(cmd, crashSpan, func() {
@@ -371,7 +383,10 @@ func crashPassfile(c *crash, kills int) {
 			}
 			_ = feed.Close()
 		})
-	}, func() { c.wantSwept("passfile", usual) })
+	}, func() {
+		defer c.longTokens()()
+		c.wantSwept("passfile", usual)
+	})
 	c.nothingLeft()
 }
 
@@ -382,7 +397,9 @@ func crashProxy(c *crash, kills int) {
 	c.useCompute()
 	socket := filepath.Join(c.run, "socket")
 	must(c.t, os.Mkdir(socket, 0o700))
+	restore := c.longTokens()
 	usual := c.finish(c.psql("proxy")).wantExit(0).took
+	restore()
 	c.batches(kills, func(i int) {
 		if i%2 == 0 {
 			cmd, feed := c.supervisor("proxy", "psql", "-XwAtq") // its session is idle
@@ -391,8 +408,9 @@ func crashProxy(c *crash, kills int) {
 		}
 		c.kill(c.command("lakebase-credential-helper", "proxy", "--listen", socket, "--trust-local"), crashSpan, nil)
 	}, func() {
+		defer c.longTokens()()
 		c.wantSwept("proxy", usual)
-		d := c.proxy("--listen", socket, "--trust-local")
+		d := c.proxy("--cache", "off", "--listen", socket, "--trust-local")
 		if took := time.Since(d.begin); took > usual+busyMachineAllowance {
 			c.t.Errorf("the proxy listens after %s; a run usually takes %s", took, usual)
 		}

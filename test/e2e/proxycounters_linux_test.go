@@ -31,7 +31,7 @@ func connectTo(l *emulator.Lakebase, address, password string) (*pgconn.PgConn, 
 // counted. All connections of a pool may wait for a suspended compute at once.
 func TestProxyCounters(t *testing.T) {
 	t.Parallel()
-	const life = 16 * time.Second // refreshed after 10 to 11 s
+	const life = 16 * time.Second // refreshed after 8 to 13 s
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: life}})
 	p := newSandbox(t, l)
 	status := filepath.Join(p.home, "status.json")
@@ -85,7 +85,7 @@ func TestProxyCounters(t *testing.T) {
 		t.Errorf("while the workspace answers 429: got %+v", got)
 	}
 	l.Set(func(s *emulator.Settings) { s.Faults = nil })
-	read("the refresh", func() bool { return got.Refreshes > 0 })
+	read("the refresh", func() bool { return got.Refreshes > 0 && got.LastError == "" })
 	n := l.Counters()
 	if n.Wakes != wakes || got.Wakes != n.Wakes {
 		t.Errorf("got %d wakes; the emulator counts %d, the test made %d", got.Wakes, n.Wakes, wakes)
@@ -96,7 +96,8 @@ func TestProxyCounters(t *testing.T) {
 	if failed < 50 || got.FailedLogins != failed {
 		t.Errorf("got %d failed logins; %d clients were refused", got.FailedLogins, failed)
 	}
-	if granted := n.Granted[emulator.GrantClientCredentials]; got.Refreshes != granted || got.LastError != "" {
+	// A sign-in may be followed by a refused request for the token.
+	if granted := n.Granted[emulator.GrantClientCredentials]; got.Refreshes > granted || granted > got.Refreshes+got.FailedRefreshes {
 		t.Errorf("got %+v; the emulator counts %d sign-ins", got, granted)
 	}
 	must(t, o.cmd.Process.Signal(syscall.SIGTERM))
