@@ -3,26 +3,30 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gendocs"
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
+	"github.com/lakebase-exec/lakebase-exec/test/gendocs"
 )
-
-// update is set by scripts/generate.
-var update = flag.Bool("update", false, "write the generated files")
 
 func TestGeneratedFiles_AreCurrent(t *testing.T) {
 	app := (&invocation{Environment: cli.NewEnvironment(program, nil, nil, nil, nil, nil)}).app()
 	cli.Configure(app, program, nil, io.Discard)
-	stale, err := gendocs.Sync("../..", app, *update)
-	if err != nil || len(stale) > 0 {
-		t.Errorf("not current, run scripts/generate: %q, %v", stale, err)
-	}
+	gendocs.Check(t, app, cli.ExitMeanings(false))
 }
 
 // do runs the program in this process, with nothing to find outside of it.
@@ -85,4 +89,79 @@ func TestHelp(t *testing.T) {
 	refused(t, "help gett", `error: unknown command "gett"`, "hint: did you mean get?")
 	refused(t, "gte", `error: unknown command "gte"`, "hint: did you mean get?")
 	refused(t, "list --help hunter2", "error: --help takes no arguments", "hint: leave them out")
+}
+
+// docs/tools.md names every format, and only formats, options and tests that
+// there are.
+func TestToolsPage(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	doc, tests := read("../../docs/tools.md"), read("../../test/e2e/formats_linux_test.go")
+	var named []string
+	for _, m := range regexp.MustCompile(`--format[ ",]+([a-z-]+)`).FindAllStringSubmatch(doc, -1) {
+		named = append(named, m[1])
+	}
+	slices.Sort(named)
+	if want := slices.Sorted(slices.Values(credformat.Names())); !slices.Equal(slices.Compact(named), want) {
+		t.Errorf("got formats %q, want %q", slices.Compact(named), want)
+	}
+	for _, m := range regexp.MustCompile("`Test…/([^`]+)`").FindAllStringSubmatch(doc, -1) {
+		if !strings.Contains(tests, `t.Run("`+m[1]+`",`) {
+			t.Errorf("there is no test %q", m[1])
+		}
+	}
+}
+
+func TestParseLifetime(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"90d": 90 * 24 * time.Hour, " 730d ": 730 * 24 * time.Hour, "1h": time.Hour, "36h30m": 36*time.Hour + 30*time.Minute, "17520h": 730 * 24 * time.Hour,
+	} {
+		if d, err := parseLifetime("--lifetime", text, minLifetime); err != nil || d != want {
+			t.Errorf("%q: got %s, %v, want %s", text, d, err, want)
+		}
+	}
+	for _, text := range []string{"900d", "0d", "99999d", "59m", "17520h1s", "foo", "-1d", "1.5d", "d", "9999999999h", ""} {
+		if d, err := parseLifetime("--lifetime", text, minLifetime); err == nil || err.Error() != `--lifetime: "`+text+`" is not a duration between 1h and 730d` {
+			t.Errorf("%q: got %s, %v", text, d, err)
+		}
+	}
+}
+
+// An error that get's own limit ended names that limit, and keeps its exit code.
+func TestGet_LimitNamed(t *testing.T) {
+	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	silent := &auth.NoSecretError{Host: "h", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrTimeout, Detail: "timeout 10s"}}
+	busy := &retry.Error{Attempts: 3, Cause: retry.CauseBudget, Last: errors.New("429")}
+	for _, c := range []struct {
+		name   string
+		ctx    context.Context
+		err    error
+		capped bool
+		named  bool
+	}{
+		{"keychain", over, silent, false, true},
+		{"keychain, by its own timeout", t.Context(), silent, true, false},
+		{"workspace, --timeout was longer", t.Context(), busy, true, true},
+		{"workspace, by --timeout", t.Context(), busy, false, false},
+		{"lock", over, fmt.Errorf("waiting: %w", context.DeadlineExceeded), false, true},
+		{"wake", over, &pglogin.Error{Kind: pglogin.WakeTimeout}, true, false},
+	} {
+		err := limitedByGet(c.ctx, c.err, c.capped, getLimit)
+		message, hint := cli.Describe(err, config.Config{})
+		if named := strings.HasPrefix(message, "get's time limit of 10s is over: ") && strings.Contains(hint, "--wait TIME"); named != c.named {
+			t.Errorf("%s: got %q, %q", c.name, message, hint)
+		}
+		if cli.ExitCode(err) != cli.ExitCode(c.err) {
+			t.Errorf("%s: got exit code %d, want %d", c.name, cli.ExitCode(err), cli.ExitCode(c.err))
+		}
+	}
+	if limitedByGet(over, nil, true, getLimit) != nil {
+		t.Error("got an error without one")
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
 	"io"
 	"os"
 	"runtime"
@@ -13,23 +12,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/cmd/internal/gendocs"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/test/gendocs"
 )
-
-// update is set by scripts/generate.
-var update = flag.Bool("update", false, "write the generated files")
 
 func TestGeneratedFiles_AreCurrent(t *testing.T) {
 	app := (&job{Environment: cli.NewEnvironment(program, nil, nil, nil, nil, nil)}).app()
 	cli.Configure(app, program, nil, io.Discard)
-	stale, err := gendocs.Sync("../..", app, *update)
-	if err != nil || len(stale) > 0 {
-		t.Errorf("not current, run scripts/generate: %q, %v", stale, err)
-	}
+	gendocs.Check(t, app, cli.ExitMeanings(true))
 }
 
 // exec runs the program in this process, with nothing to find outside of it.

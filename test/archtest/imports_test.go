@@ -81,8 +81,7 @@ var restricted = []struct{ prefix, owners string }{
 	{"github.com/jackc/pgx", "internal/pglogin"},
 	{"golang.org/x/crypto/x509roots", "internal/rootcerts"},
 	{"github.com/gofrs/flock", "internal/filelock"},
-	{"github.com/urfave/cli", "cmd/internal/cli cmd/internal/gendocs cmd/lakebase-credential-helper cmd/lakebase-exec"},
-	{"github.com/cpuguy83/go-md2man", "cmd/internal/gendocs"},
+	{"github.com/urfave/cli", "cmd/internal/cli cmd/lakebase-credential-helper cmd/lakebase-exec"},
 }
 
 // serversHTTP have an http.Server, which logs unless it is given a log.Logger.

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -93,4 +97,144 @@ func (l *Logger) write(level slog.Level, format string, args ...any) {
 	default:
 		fmt.Fprintf(l.out, "%s: %s: %s\n", l.program, levelNames[level], message)
 	}
+}
+
+const (
+	showAfter = 2 * time.Second // a run that takes less shows no progress
+	minStage  = time.Second     // off a terminal, a stage that takes less is not logged
+)
+
+// Progress shows what a run waits for once it takes longer than showAfter: a spinner
+// on a terminal, one log line for each stage elsewhere. A nil *Progress shows nothing.
+type Progress struct {
+	log      *Logger
+	terminal bool
+	width    func() int // of the terminal; read for each frame, as it may change
+	begin    time.Time
+	ctx      context.Context // ended by stop
+	stop     context.CancelFunc
+	start    sync.Once // starts run
+	done     sync.WaitGroup
+
+	mu     sync.Mutex
+	status string
+	detail string
+	since  time.Time
+
+	draw  sync.Mutex // held while the spinner is drawn or cleared
+	ended bool       // the spinner was cleared for good
+}
+
+func newProgress(log *Logger, terminal bool) *Progress {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Progress{log: log, begin: time.Now(), ctx: ctx, stop: stop,
+		terminal: terminal && !log.JSON() && log.level <= levelProgress, width: func() int { return columns(log.out) }}
+}
+
+// columns returns the width of a terminal; 80 if it is unknown.
+func columns(w io.Writer) int {
+	if f, ok := w.(interface{ Fd() uintptr }); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
+// SetStatus sets what the run waits for. The first call starts a goroutine: a run
+// whose token is cached waits for nothing and needs neither timer nor thread.
+func (p *Progress) SetStatus(text string) {
+	if p == nil {
+		return
+	}
+	p.start.Do(func() { p.done.Go(p.run) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if text != p.status {
+		p.status, p.detail, p.since = text, "", time.Now()
+	}
+}
+
+// SetDetail adds to the status; only the spinner shows it.
+func (p *Progress) SetDetail(text string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.detail = text
+}
+
+// Stop clears the spinner. Nothing is shown after it. It may be called again.
+func (p *Progress) Stop() {
+	if p != nil {
+		p.stop()
+		p.done.Wait()
+	}
+}
+
+func (p *Progress) run() {
+	select {
+	case <-p.ctx.Done():
+		return
+	case <-time.After(showAfter - time.Since(p.begin)):
+	}
+	interval := time.Second
+	if p.terminal {
+		interval = 100 * time.Millisecond
+		defer p.clear()
+		defer cleanUpOnSignal(p.clear)()
+	}
+	shown := ""
+	for n := 0; ; n++ {
+		shown = p.show(n, shown)
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+	}
+}
+
+// clear removes the spinner for good.
+func (p *Progress) clear() {
+	p.draw.Lock()
+	defer p.draw.Unlock()
+	if !p.ended {
+		_, _ = io.WriteString(p.log.out, clearLine)
+	}
+	p.ended = true
+}
+
+// clearLine returns to the first column and erases the line (ECMA-48, EL).
+const clearLine = "\r\x1b[K"
+
+var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+
+// show draws the spinner, or logs a status that was not logged yet. It returns the
+// status that is shown.
+func (p *Progress) show(n int, shown string) string {
+	p.mu.Lock()
+	status, detail, since := p.status, p.detail, p.since
+	p.mu.Unlock()
+	switch {
+	case status == "":
+		return shown
+	case p.terminal:
+		waited := fmt.Sprintf("%d s", int(time.Since(since).Seconds()))
+		if detail != "" {
+			waited += ", " + sanitize.Escape(detail)
+		}
+		line := []rune(fmt.Sprintf("%c %s: %s (%s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), waited))
+		p.draw.Lock()
+		defer p.draw.Unlock()
+		if !p.ended { // the last column would wrap on some terminals
+			_, _ = io.WriteString(p.log.out, "\r"+string(line[:max(0, min(len(line), p.width()-1))])+"\x1b[K")
+		}
+	case status == shown || time.Since(since) < minStage:
+		return shown
+	default:
+		p.log.Progress(status)
+	}
+	return status
 }
