@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -61,5 +63,23 @@ func buildMigrate(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building golang-migrate: %v\n%s", err, out)
 	}
+	return path
+}
+
+// buildDrivers builds the clients of test/drivers, once.
+var buildDrivers = sync.OnceValues(func() (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	defer cancel()
+	path := filepath.Join(bin, "drivers")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "drivers"), "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building Go's drivers: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func drivers(t testing.TB) string {
+	t.Helper()
+	path, err := buildDrivers()
+	must(t, err)
 	return path
 }

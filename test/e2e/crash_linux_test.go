@@ -414,10 +414,10 @@ func crashProxy(c *crash, kills int) {
 		if took := time.Since(d.begin); took > usual+busyMachineAllowance {
 			c.t.Errorf("the proxy listens after %s; a run usually takes %s", took, usual)
 		}
-		if o := c.finish(c.psqlAt(socket, c.lakebase.PGPort(), "")).wantExit(0); o.stdout != c.me() {
-			c.t.Errorf("psql says %q", o.stdout)
-		}
-		d.term(false)
+		o := c.do("psql", "-XwAtc", whoAmI, "sslmode=disable host="+socket+" port="+c.lakebase.PGPort()).wantExit(0)
+		wantOutput(c.t, "psql", o.stdout, c.me())
+		must(c.t, d.cmd.Process.Signal(syscall.SIGTERM))
+		wantOutput(c.t, "the proxy", d.wait().wantExit(0).stderrWithoutProgress(), "")
 		c.wantTidy(socket)
 		eventually(c.t, fmt.Sprintf("no session is left at the database after %d kills", c.kills), func() bool { return c.lakebase.Clients() == 0 })
 	})

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,13 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
-	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
 // These tests use the kernel's keyring of real users. All programs of a user share it,
@@ -84,104 +80,6 @@ func (p *fixture) get(cmd *exec.Cmd) (stdout, stderr string) {
 	return out.String(), errs.String()
 }
 
-// With a token in the kernel's keyring no start asks the keychain, whatever state
-// it is in.
-func TestKernelCache_KeychainIsNotAsked(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	for _, mode := range []testkeyring.Mode{testkeyring.Unlocked, testkeyring.Locked, testkeyring.Silent, testkeyring.NoProvider} {
-		p := newKeyringFixture(t, l, mode).defaultCache()
-		p.set("DATABRICKS_CLIENT_SECRET=" + l.ClientSecret)
-		p.do("lakebase-exec", "--", "true").wantExit(0)
-		delete(p.env, "DATABRICKS_CLIENT_SECRET")
-		l.ResetCounters()
-		before := calls(p.keyring)
-		p.do("lakebase-exec", "--", "true").wantExit(0)
-		p.get(p.command("lakebase-credential-helper", "get"))
-		requests(t, l, fmt.Sprintf("keychain %v", mode), 0)
-		if n := calls(p.keyring) - before; n != 0 {
-			t.Errorf("keychain %v: got %d calls, want none", mode, n)
-		}
-	}
-
-	// A session bus that accepts connections and never answers.
-	p := newFixture(t, l).defaultCache()
-	socket := filepath.Join(p.run, "bus")
-	ln, err := net.Listen("unix", socket)
-	must(t, err)
-	defer ln.Close()
-	delete(p.env, "DATABRICKS_CLIENT_SECRET")
-	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + socket)
-	p.do("lakebase-exec", "--", "true").wantExit(0)
-	requests(t, l, "silent bus", 0)
-	must(t, ln.(*net.UnixListener).SetDeadline(time.Now()))
-	if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %v from the bus's socket, want no connection", err)
-	}
-}
-
-// Two sessions of one user share a token, however the sessions were created.
-func TestKernelCache_SessionsShare(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	p := newFixture(t, l).defaultCache()
-	p.do("lakebase-exec", "--", "true").wantExit(0)
-	l.ResetCounters()
-	for _, session := range [][]string{
-		{"keyctl", "session", "-"},
-		{"keyctl", "session", "-", "keyctl", "session", "-"},
-		{"setsid", "-w"},
-		{"setpriv", fmt.Sprintf("--reuid=%d", os.Getuid()), "--clear-groups", "--inh-caps=-all"},
-		{"env", "-u", "XDG_RUNTIME_DIR"},
-	} {
-		p.do(append(session, "lakebase-exec", "--", "true")...).wantExit(0)
-		requests(t, l, strings.Join(session, " "), 0)
-	}
-	p.do("su", "-p", "-s", "/bin/sh", "-c", "PATH="+p.env["PATH"]+"; lakebase-exec -- true", "root").wantExit(0)
-	requests(t, l, "su", 0)
-	// The twin: another store has no token.
-	p.do("lakebase-exec", "--cache", "file", "--", "true").wantExit(0)
-	requests(t, l, "--cache file", 2)
-}
-
-// Without a private keyring no token is cached, which is reported with --verbose only.
-func TestKernelCache_NotShared(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	p := newFixture(t, l).defaultCache()
-	p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
-	p.do("lakebase-exec", "--", "true").wantExit(0)
-	l.ResetCounters()
-	for _, c := range []struct {
-		name string
-		env  string
-		argv []string
-		note string // with --verbose
-	}{
-		{"user namespace", "", []string{"unshare", "--user", "--map-current-user"}, ""},
-		{"container with the host's user namespace", "", []string{"unshare", "--pid", "--fork", "--mount-proc"},
-			"note: cache: kernel keyring: shared with other containers"},
-		{"seccomp", withoutKeyrings + "=1", []string{os.Args[0]}, "note: cache: kernel keyring: operation not permitted"},
-	} {
-		p := newFixture(t, l).defaultCache()
-		p.set("DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(p.run, "none"))
-		if c.env != "" {
-			p.set(c.env)
-		}
-		o := p.do(append(c.argv, "lakebase-exec", "--", "true")...).wantExit(0)
-		if o.stderrWithoutProgress() != "" {
-			t.Errorf("%s: stderr %q, want none", c.name, o.stderr)
-		}
-		requests(t, l, c.name, 2)
-		p.do(append(c.argv, "lakebase-exec", "--verbose", "--", "true")...).wantExit(0).wantStderr(c.note)
-		l.ResetCounters()
-	}
-	p.do("lakebase-exec", "--", "true").wantExit(0)
-	requests(t, l, "the first session again", 0)
-	p.do("unshare", "--user", "--map-current-user", "sh", "-c", "lakebase-exec -- true && lakebase-exec -- true").wantExit(0)
-	requests(t, l, "two runs in one user namespace", 2)
-}
-
 // Another user cannot read the token; a user whose quota is used up has no cache.
 func TestKernelCache_OtherUser(t *testing.T) {
 	l := startLakebase(t, emulator.Options{NoPostgres: true})
@@ -228,49 +126,5 @@ func TestKernelCache_OtherUser(t *testing.T) {
 	requests(t, l, "a full quota", 4)
 	if stderr := get("--verbose"); !strings.Contains(stderr, "note: storing the token: kernel keyring: the user's quota is exceeded") {
 		t.Errorf("stderr does not name the quota:\n%s", stderr)
-	}
-}
-
-// logout takes the token out of every store, and it is in no file before.
-func TestKernelCache_Logout(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{NoPostgres: true})
-	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
-	p.set("LAKEBASE_WAIT=never")
-	p.login()
-	token, _ := p.get(p.command("lakebase-credential-helper", "get", "--format", "password"))
-	token = strings.TrimSpace(token)
-	for _, dir := range []string{p.home, p.run, "/run"} {
-		if found := filesWhere(t, dir, func(_, text string) bool { return strings.Contains(text, token) }); len(found) != 0 {
-			t.Errorf("the token is in %v", found)
-		}
-	}
-	if o := p.do("lakebase-credential-helper", "list").wantExit(0); !strings.Contains(o.stdout, " kernel ") {
-		t.Errorf("list does not name the store:\n%s", o.stdout)
-	}
-	p.get(p.command("lakebase-credential-helper", "get", "--cache", "file"))
-	p.get(p.command("lakebase-credential-helper", "get", "--cache", "keychain"))
-	if found := filesWhere(t, p.run, func(_, text string) bool { return strings.Contains(text, "eyJ") }); len(found) != 1 {
-		t.Errorf("the search finds tokens in %v, want one file", found)
-	}
-	p.do("lakebase-credential-helper", "logout").wantExit(0)
-	for _, store := range []string{"kernel", "file", "keychain"} {
-		if o := p.do("lakebase-credential-helper", "list", "--cache", store).wantExit(0); strings.Contains(o.stdout, l.ClientID) {
-			t.Errorf("after logout %s holds\n%s", store, o.stdout)
-		}
-	}
-
-	// A new login leaves none of the old tokens in a store that is not in use.
-	p.login()
-	for _, store := range []string{"kernel", "file", "keychain"} {
-		p.get(p.command("lakebase-credential-helper", "get", "--cache", store))
-	}
-	p.set("LAKEBASE_CACHE=off")
-	p.login()
-	for _, store := range []string{"kernel", "file", "keychain"} {
-		if o := p.do("lakebase-credential-helper", "list", "--cache", store).wantExit(0); strings.Contains(o.stdout, "TOKEN OF") &&
-			strings.Contains(o.stdout, "primary") && strings.Contains(strings.SplitN(o.stdout, "TOKEN OF", 2)[1], l.ClientID) {
-			t.Errorf("after a new login %s holds\n%s", store, o.stdout)
-		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -148,15 +147,6 @@ exec setpriv --reuid=65532 --regid=65532 --clear-groups --no-new-privs --inh-cap
 	return cmd
 }
 
-// freePort returns a port of loopback that is free now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer ln.Close()
-	return fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
-}
-
 // TestKubernetes runs the commands of examples/kubernetes.
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
@@ -259,15 +249,16 @@ func (c *cluster) sidecar(o manifest, files map[string]string) {
 // impatient, a second TERM ends it.
 func (c *cluster) proxy(p pod, of container, files map[string]string, impatient bool, clientEnv ...string) *result {
 	t := c.t.(*testing.T)
-	port, health := freePort(t), freePort(t)
-	proxy := c.start(c.command(p, of, files, ":5432", ":"+port, "0.0.0.0:8080", "127.0.0.1:"+health,
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	health := freeAddress(t)
+	proxy := c.start(c.command(p, of, files, ":5432", ":"+port, "0.0.0.0:8080", health,
 		"--drain-timeout=60s", "--drain-timeout=1h")) // only a second signal ends it
 	for _, probe := range []probe{of.StartupProbe, of.ReadinessProbe, of.LivenessProbe} {
 		if probe.HTTPGet.Port != 8080 {
 			t.Errorf("got probe %+v, want port 8080", probe)
 		}
 		eventually(t, probe.HTTPGet.Path, func() bool {
-			resp, err := http.Get("http://127.0.0.1:" + health + probe.HTTPGet.Path)
+			resp, err := http.Get("http://" + health + probe.HTTPGet.Path)
 			if err != nil {
 				return false
 			}

@@ -119,13 +119,11 @@ func (l *load) wantMints(least, most int) {
 func TestGet_OneMintForAll(t *testing.T) {
 	t.Parallel()
 	l := newLoad(t)
-	l.mark()
 	text := l.wantTokens(l.runAll(int(number(t, "LOAD_HELPERS", defaultHelpers)), nil), 1)
 	l.wantMints(1, 1)
 	if c := l.lakebase.Counters(); c.Requests != 2 || c.Handshakes > 2 {
 		t.Errorf("got %d requests over %d connections, want 2: %v", c.Requests, c.Handshakes, c.ByCall)
 	}
-	l.nothingLeft()
 	l.wantCached(text)
 }
 

@@ -122,6 +122,11 @@ func setupScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("REPOSITORY", repository)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	env.Setenv("TEST_BINARY", self) // see withoutKeyrings
 	// A program with the race detector sleeps for a second before it ends well.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// Without a desktop there is no bus, so that the caller's own keychain is not used.
@@ -272,9 +277,7 @@ func (s *scriptEnv) run(ts *testscript.TestScript, args []string) {
 	}
 	argv := args[1:]
 	if slices.Contains(argv, "logout") && slices.Contains(argv, "--all") {
-		self, err := os.Executable()
-		ts.Check(err)
-		argv = slices.Concat([]string{"env", withoutKeyrings + "=1", self}, argv)
+		argv = slices.Concat([]string{"env", withoutKeyrings + "=1", ts.Getenv("TEST_BINARY")}, argv)
 	}
 	begin := time.Now()
 	err := ts.Exec(argv[0], argv[1:]...)

@@ -427,6 +427,15 @@ func (s *soak) measure(span time.Duration) usage {
 	return least
 }
 
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	if err != nil {
+		t.Fatal(err) // a hardened process is open to root alone
+	}
+	return len(list)
+}
+
 // check ends the proxy and looks at the numbers.
 func (s *soak) check(measured []usage) {
 	d, err := s.status()

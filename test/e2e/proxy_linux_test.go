@@ -2,8 +2,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,17 +16,6 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/test/emulator"
 )
-
-func connectTo(l *emulator.Lakebase, address, password string) (*pgconn.PgConn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	return pgconn.Connect(ctx, fmt.Sprintf("host=%s port=%s user=%s password=%s dbname=%s sslmode=disable passfile=/none", host, port,
-		l.ClientID, password, emulator.Database))
-}
 
 // TestProxyCounters compares the status file of a proxy with what the emulator has
 // counted. All connections of a pool may wait for a suspended compute at once.
@@ -44,7 +34,10 @@ func TestProxyCounters(t *testing.T) {
 		var mu sync.Mutex
 		for range n {
 			all.Go(func() {
-				c, err := connectTo(l, o.address, password)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				c, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable&passfile=/none", l.ClientID, password,
+					o.address, emulator.Database))
 				if err == nil {
 					_ = c.Close(context.Background())
 					return
@@ -106,4 +99,53 @@ func TestProxyCounters(t *testing.T) {
 		!strings.Contains(said, "warning: proxy: login from 127.0.0.1:") {
 		t.Errorf("want one or two lines about 50 wrong passwords, with the peer:\n%s", said)
 	}
+}
+
+// statusDocument is the part of a status file that the tests read.
+type statusDocument struct {
+	ChildPID        int       `json:"child_pid"`
+	Refreshes       int       `json:"refreshes"`
+	FailedRefreshes int       `json:"failed_refreshes"`
+	LastError       string    `json:"last_error"`
+	Logins          int       `json:"logins"`
+	FailedLogins    int       `json:"failed_logins"`
+	OpenConnections int       `json:"open_connections"`
+	WaitingLogins   int       `json:"waiting_logins"`
+	Wakes           int       `json:"wakes"`
+	Restarts        int       `json:"restarts"`
+	Goroutines      int       `json:"goroutines"`
+	Ready           bool      `json:"ready"`
+	UpdatedAt       time.Time `json:"updated_at"`
+}
+
+func readStatus(t *testing.T, path string) (f statusDocument) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil {
+		t.Fatalf("the status file: %v: %q", err, data)
+	}
+	return f
+}
+
+// proxyProcess is a proxy command that has printed its address.
+type proxyProcess struct {
+	*running
+	file    string // of its standard output
+	address string
+}
+
+func (p *fixture) proxy(options ...string) *proxyProcess {
+	p.t.Helper()
+	o := &proxyProcess{file: filepath.Join(p.t.TempDir(), "stdout")}
+	o.running = p.start(p.command(append([]string{"sh", "-c", `exec lakebase-credential-helper proxy "$@" >"$0"`, o.file}, options...)...))
+	eventually(p.t, "the address is printed", func() bool {
+		data, err := os.ReadFile(o.file)
+		line, ended := strings.CutSuffix(string(data), "\n")
+		o.address = line
+		return err == nil && ended
+	})
+	return o
 }
