@@ -3,7 +3,6 @@ package tokencache
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -105,19 +104,15 @@ func entry(text string) Entry {
 // holding returns a store with an item for key.
 func holding(item string) *memory { return &memory{items: map[string]string{key.ID(): item}} }
 
-// changed returns the stored form of an entry with one field changed.
-func changed(t *testing.T, field string, value any) string {
-	t.Helper()
-	var m map[string]any
-	err := json.Unmarshal([]byte(encode(key, entry(tokenText)).Reveal()), &m)
-	if field != "" {
-		m[field] = value
+// stored returns the stored form of an entry after a change.
+func stored(change func(*item)) string {
+	it, err := parse(encode(key, entry(tokenText)))
+	if err != nil {
+		panic(err)
 	}
-	out, marshalErr := json.Marshal(m)
-	if err := errors.Join(err, marshalErr); err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
+	change(&it)
+	text, _ := json.Marshal(it)
+	return string(text)
 }
 
 func newCache(s Store, lockDir string, e *events) *Cache {

@@ -10,45 +10,23 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-const itemVersion = 1
+const itemVersion = 2
 
-// item is the stored form of an Entry.
+// item is the stored form of an Entry. Its key is compared when it is read.
 type item struct {
-	Version int `json:"version"`
-	keyFields
-	Token        string    `json:"token"`
-	Minted       time.Time `json:"minted"`
-	Expires      time.Time `json:"expires"`
-	DatabaseHost string    `json:"database_host,omitempty"`
-	User         string    `json:"user,omitempty"`
-	Fingerprint  string    `json:"fingerprint,omitempty"`
-}
-
-// keyFields are those of an item's key, which are compared when it is read.
-type keyFields struct {
-	Identity    string `json:"identity"`
-	Host        string `json:"host"`
-	WorkspaceID string `json:"workspace_id,omitempty"`
-	Principal   string `json:"principal"`
-	Options     string `json:"options,omitempty"`
-	Target      string `json:"target"`
-	TTL         string `json:"ttl,omitempty"`
-	Credential  string `json:"credential"`
-	ReadOnly    bool   `json:"read_only,omitempty"`
-}
-
-func fieldsOf(key credential.Key) keyFields {
-	ttl := ""
-	if key.TTL != 0 {
-		ttl = key.TTL.String()
-	}
-	return keyFields{key.Identity, key.Host, key.WorkspaceID, key.Principal, key.Options, key.Target, ttl, key.Credential, key.ReadOnly}
+	Version      int            `json:"version"`
+	Key          credential.Key `json:"key"`
+	Token        string         `json:"token"`
+	Minted       time.Time      `json:"minted"`
+	Expires      time.Time      `json:"expires"`
+	DatabaseHost string         `json:"database_host,omitempty"`
+	User         string         `json:"user,omitempty"`
+	Fingerprint  string         `json:"fingerprint,omitempty"`
 }
 
 func encode(key credential.Key, e Entry) credential.Secret {
 	text, _ := json.Marshal(item{ // cannot fail with strings and times
-		itemVersion, fieldsOf(key), e.Token.Value.Reveal(), e.Token.MintedAt.UTC(), e.Token.ExpiresAt.UTC(),
-		e.DatabaseHost, e.User, e.Fingerprint,
+		itemVersion, key, e.Token.Value.Reveal(), e.Token.MintedAt.UTC(), e.Token.ExpiresAt.UTC(), e.DatabaseHost, e.User, e.Fingerprint,
 	})
 	return credential.NewSecret(string(text))
 }
@@ -71,7 +49,7 @@ func decode(text credential.Secret, key credential.Key) (Entry, error) {
 	switch {
 	case err != nil:
 		return Entry{}, err
-	case it.keyFields != fieldsOf(key):
+	case it.Key != key:
 		return Entry{}, errForeign
 	}
 	token := credential.Token{Value: credential.NewSecret(it.Token), MintedAt: it.Minted, ExpiresAt: it.Expires}
@@ -96,14 +74,10 @@ func Describe(ctx context.Context, s Store, id string) (Description, error) {
 	if err != nil {
 		return Description{}, err
 	}
-	return describe(text)
-}
-
-func describe(text credential.Secret) (Description, error) {
 	it, err := parse(text)
-	d := Description{Host: it.Host, Identity: it.Identity, ClientID: it.Principal, Endpoint: it.Target, ReadOnly: it.ReadOnly,
-		DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
-	if name, ok := strings.CutPrefix(it.Target, credential.InstancePrefix); ok {
+	d := Description{Host: it.Key.Host, Identity: it.Key.Identity, ClientID: it.Key.Principal, Endpoint: it.Key.Target,
+		ReadOnly: it.Key.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
+	if name, ok := strings.CutPrefix(d.Endpoint, credential.InstancePrefix); ok {
 		d.Endpoint, d.Instance = "", name
 	}
 	return d, err

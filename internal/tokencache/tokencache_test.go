@@ -17,29 +17,24 @@ import (
 )
 
 func TestLookup(t *testing.T) {
-	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
+	whole := stored(func(*item) {})
 	for _, c := range []struct {
 		name, item   string
 		found, match bool
 	}{
-		{"as stored", changed(t, "", nil), true, true},
+		{"as stored", whole, true, true},
 		{"missing", "", false, false},
 		{"no JSON", "canary " + tokenText, false, false},
-		{"truncated", changed(t, "", nil)[:80], false, false},
+		{"truncated", whole[:80], false, false},
 		{"other JSON", `{"token":"` + tokenText + `"}`, false, false},
-		{"other version", changed(t, "version", 2), false, false},
-		{"other host", changed(t, "host", "other.example"), false, false},
-		{"other identity", changed(t, "identity", "pat"), false, false},
-		{"other workspace", changed(t, "workspace_id", "1"), false, false},
-		{"other client", changed(t, "principal", "d"), false, false},
-		{"other endpoint", changed(t, "target", "projects/q"), false, false},
-		{"other ttl", changed(t, "ttl", "5m0s"), false, false},
-		{"other credential", changed(t, "credential", "workspace"), false, false},
-		{"read-only", changed(t, "read_only", true), false, false},
-		{"no token", changed(t, "token", ""), true, false},
-		{"minted in the future", changed(t, "minted", in(time.Minute)), true, false},
-		{"expired", changed(t, "expires", in(-time.Minute)), true, false},
-		{"lives too long", changed(t, "expires", in(3*time.Hour)), true, false},
+		{"other version", stored(func(i *item) { i.Version++ }), false, false},
+		{"other host", stored(func(i *item) { i.Key.Host = "other.example" }), false, false},
+		{"other ttl", stored(func(i *item) { i.Key.TTL = time.Minute }), false, false},
+		{"read-only", stored(func(i *item) { i.Key.ReadOnly = true }), false, false},
+		{"no token", stored(func(i *item) { i.Token = "" }), true, false},
+		{"minted in the future", stored(func(i *item) { i.Minted = i.Minted.Add(time.Minute) }), true, false},
+		{"expired", stored(func(i *item) { i.Expires = i.Minted.Add(-time.Minute) }), true, false},
+		{"lives too long", stored(func(i *item) { i.Expires = i.Minted.Add(3 * time.Hour) }), true, false},
 	} {
 		store := holding(c.item)
 		if c.item == "" {
@@ -95,7 +90,7 @@ func TestCriteria(t *testing.T) {
 // A stored token is used, also if another process stored it after the first read.
 func TestGet_Cached(t *testing.T) {
 	for _, reads := range []int{1, 2} {
-		store, item := &memory{items: map[string]string{}}, changed(t, "", nil)
+		store, item := &memory{items: map[string]string{}}, stored(func(*item) {})
 		store.onGet = func(read int) {
 			if read == reads {
 				store.items[key.ID()] = item
@@ -170,7 +165,7 @@ func TestGet_LockHeld(t *testing.T) {
 // A store or lock that fails does not fail Get, and what cannot be used is replaced.
 func TestGet_Mints(t *testing.T) {
 	broken := errors.New("the store is broken")
-	ours := func() *memory { return holding(changed(t, "", nil)) }
+	ours := func() *memory { return holding(stored(func(*item) {})) }
 	for _, c := range []struct {
 		name          string
 		store         *memory
@@ -184,7 +179,7 @@ func TestGet_Mints(t *testing.T) {
 		{"write fails", &memory{setErr: broken}, criteria, t.TempDir(), 2, 1, "storing the token: the store is broken"},
 		{"read fails: no lock, no write", &memory{getErr: broken}, criteria, t.TempDir(), 1, 0, "reading the cached token: the store is broken"},
 		{"locked: a mint may unlock it", &memory{getErr: lockedError{}}, criteria, t.TempDir(), 2, 1, "the store is locked"},
-		{"foreign item", holding(changed(t, "host", "other")), criteria, t.TempDir(), 2, 1, "item of another target"},
+		{"foreign item", holding(stored(func(i *item) { i.Key.Host = "other" })), criteria, t.TempDir(), 2, 1, "item of another target"},
 		{"unreadable item", holding("x"), criteria, t.TempDir(), 2, 1, "unreadable item"},
 		{"no lock directory", &memory{}, criteria, "", 2, 1, "[]"},
 		{"lock fails", &memory{}, criteria, t.TempDir() + "/missing", 2, 1, "taking a lock"},
@@ -207,13 +202,11 @@ func TestGet_Mints(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	shop := key
 	shop.Target, shop.ReadOnly = credential.InstancePrefix+"shop", true
-	d, err := describe(encode(shop, entry(tokenText)))
-	if err != nil || d.Endpoint != "" || d.Instance != "shop" || !d.ReadOnly {
-		t.Errorf("got %+v, %v; want the read-only instance shop", d, err)
-	}
-	d, err = describe(encode(key, entry(tokenText)))
-	if err != nil || d.Endpoint != key.Target || d.Instance != "" || d.ReadOnly {
-		t.Errorf("got %+v, %v; want the endpoint %s", d, err, key.Target)
+	for k, want := range map[credential.Key]Description{key: {Endpoint: key.Target}, shop: {Instance: "shop", ReadOnly: true}} {
+		d, err := Describe(t.Context(), holding(encode(k, entry(tokenText)).Reveal()), key.ID())
+		if err != nil || d.Endpoint != want.Endpoint || d.Instance != want.Instance || d.ReadOnly != want.ReadOnly {
+			t.Errorf("got %+v, %v; want %+v", d, err, want)
+		}
 	}
 }
 
