@@ -91,23 +91,14 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation) (rotat
 		return rotate.Result{}, err
 	}
 	r.Store, r.API = c.secretStore(stores, r.Host, r.ClientID), api
-	r.Observer = rotateObserver{c.Observer(c.conf, c.log, progress), r.Host, progress}
+	r.Observer = rotateObserver{c.Observer(c.conf, c.log, progress), progress}
 	return r.Run(ctx)
 }
 
 // rotateObserver shows the progress of a rotation until its first warning.
 type rotateObserver struct {
 	auth.Observer
-	host     string
 	progress *cli.Progress
-}
-
-func (o rotateObserver) Step(s rotate.Step) {
-	if s == rotate.ReadSecret {
-		o.Stage(auth.StageKeychain, "")
-	} else {
-		o.Stage(auth.StageExchange, o.host)
-	}
 }
 
 func (o rotateObserver) Warn(text string) {
@@ -173,12 +164,10 @@ func (c *invocation) printRotation(result rotate.Result, err error) {
 	if result.New.ID != "" {
 		c.log.Progress("stored a new secret: " + describeSecret(result.New))
 	}
-	secrets := result.Unknown
-	full, tooMany := errors.AsType[*rotate.TooManyError](err)
+	tooMany := exchange.IsKind(err, exchange.KindTooManySecrets)
 	switch {
 	case tooMany:
 		c.log.Warn("the service principal has these secrets:")
-		secrets = full.Secrets
 	case result.OldUnknown && len(result.Unknown) > 0:
 		c.log.Warn("the old secret was not deleted, because its ID is not known here. It is one of these:")
 	case len(result.Orphans) > 0:
@@ -186,7 +175,7 @@ func (c *invocation) printRotation(result rotate.Result, err error) {
 	default:
 		return
 	}
-	for _, s := range secrets {
+	for _, s := range result.Unknown {
 		text := describeSecret(s)
 		if slices.Contains(result.Orphans, s.ID) {
 			text += ", created while an interrupted rotate waited for its new secret"

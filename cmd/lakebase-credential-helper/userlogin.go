@@ -45,7 +45,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	login := auth.NewLogin()
 	server, err := login.Listen()
 	if err != nil {
-		return err
+		return &cli.HintedError{Err: err, Fix: "end one of the programs that listen there: the workspace sends the browser back to these ports only"}
 	}
 	defer server.Close()
 	address, err := auth.AuthorizeURL(ctx, c.conf, api, c.Observer(c.conf, c.log, nil), login, server.RedirectURI())

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -105,15 +104,15 @@ func (s *browserSource) signIn(ctx context.Context, read reader) (credential.Tok
 	}
 	exchangeRefresh := func(ctx context.Context) (exchange.Grant, error) { return s.Workspace.RefreshedToken(ctx, refresh) }
 	grant, err := withTokenEndpoint(ctx, s.discovery, exchangeRefresh)
-	if isRefreshRefused(err) {
+	if exchange.IsKind(err, exchange.KindRefreshRefused) {
 		// Another machine or program may have refreshed meanwhile.
 		if again, readErr := s.stored(ctx, read); readErr == nil && !again.Equal(refresh) {
 			refresh = again
 			grant, err = withTokenEndpoint(ctx, s.discovery, exchangeRefresh)
 		}
 	}
-	if isRefreshRefused(err) {
-		return credential.Token{}, &LoginExpiredError{Host: s.conf.Workspace.Value.HostPort(), User: s.user, Err: err}
+	if exchange.IsKind(err, exchange.KindRefreshRefused) {
+		return credential.Token{}, &NoLoginError{Host: s.conf.Workspace.Value.HostPort(), User: s.user, Err: err}
 	}
 	if err != nil {
 		return credential.Token{}, err
@@ -134,11 +133,6 @@ func (s *browserSource) replace(ctx context.Context, refresh credential.Secret) 
 	if err := s.Secrets.Replace(ctx, s.account(), refresh); err != nil {
 		s.Observer.Warn("the new refresh token of " + s.user + " could not be stored, so a new login will be needed: " + err.Error())
 	}
-}
-
-func isRefreshRefused(err error) bool {
-	e, ok := errors.AsType[*exchange.Error](err)
-	return ok && e.Kind == exchange.KindRefreshRefused
 }
 
 // RefreshLock returns the name of the lock of one user's refresh token. It does not

@@ -39,7 +39,7 @@ func TestBrowser_RefusedRefreshToken(t *testing.T) {
 	f := newFake().login(ada)
 	f.refresh = "another"
 	_, err := token(t, f.chain(resolveUser(t)))
-	if expired, ok := errors.AsType[*LoginExpiredError](err); !ok || expired.User != ada || f.took() != "lock get refresh get" {
+	if login, ok := errors.AsType[*NoLoginError](err); !ok || !login.Expired() || login.User != ada || f.took() != "lock get refresh get" {
 		t.Errorf("got %v", err)
 	}
 	// Another process replaces the refresh token after the first read.

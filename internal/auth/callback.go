@@ -30,23 +30,6 @@ const (
 	maxHeader   = 64 << 10 // browsers send the cookies of every localhost
 )
 
-// PortsError reports that no port of a range is free.
-type PortsError struct {
-	First, Last int
-	Err         error // for the last port
-}
-
-func (e *PortsError) Error() string {
-	return fmt.Sprintf("none of the ports %d to %d on 127.0.0.1 is free: %v", e.First, e.Last, e.Err)
-}
-
-func (e *PortsError) Unwrap() error { return e.Err }
-
-// Hint returns what to do about it.
-func (e *PortsError) Hint() string {
-	return "end one of the programs that listen there: the workspace sends the browser back to these ports only"
-}
-
 // CallbackServer listens on loopback for the one redirect of a login (RFC 8252,
 // 7.3). It sends nothing back that it received.
 type CallbackServer struct {
@@ -60,17 +43,16 @@ type CallbackServer struct {
 	err      error
 }
 
-// Listen starts a server on the first free port of the public client. The error is a
-// *PortsError. The server must be closed.
+// Listen starts a server on the first free port of the public client. It must be closed.
 func (l Login) Listen() (*CallbackServer, error) { return l.ListenPorts(firstPort, lastPort) }
 
 // ListenPorts is Listen for a range of ports.
 func (l Login) ListenPorts(first, last int) (*CallbackServer, error) {
-	failed := &PortsError{First: first, Last: last}
+	var failed error
 	for port := first; port <= last; port++ {
 		listeners, err := listenLoopback(port)
 		if err != nil {
-			failed.Err = err
+			failed = err
 			continue
 		}
 		s := &CallbackServer{login: l, port: port, resolved: make(chan struct{})}
@@ -81,7 +63,7 @@ func (l Login) ListenPorts(first, last int) (*CallbackServer, error) {
 		}
 		return s, nil
 	}
-	return nil, failed
+	return nil, fmt.Errorf("none of the ports %d to %d on 127.0.0.1 is free: %w", first, last, failed)
 }
 
 // listenLoopback listens on 127.0.0.1 and, if there is IPv6, on ::1: a browser may

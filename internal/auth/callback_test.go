@@ -217,9 +217,8 @@ func TestListen_TakenPorts(t *testing.T) {
 		}
 	}
 	_, err := NewLogin().ListenPorts(first, first+2)
-	var ports *PortsError
-	if !errors.As(err, &ports) || !errors.Is(err, syscall.EADDRINUSE) || ports.First != first || ports.Last != first+2 || ports.Hint() == "" {
-		t.Errorf("got %v", err)
+	if want := fmt.Sprintf("ports %d to %d", first, first+2); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	s, err := NewLogin().ListenPorts(first, first+100)
 	if err != nil || s.port < first+3 {

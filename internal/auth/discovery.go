@@ -34,7 +34,7 @@ func (d *discovery) ask(ctx context.Context) (found exchange.Discovery, first bo
 	}
 	d.asked = true
 	found, err = exchange.Retry(ctx, d.Workspace.Discover)
-	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindForeignHost || ctx.Err() != nil && err != nil {
+	if exchange.IsKind(err, exchange.KindForeignHost) || ctx.Err() != nil && err != nil {
 		return exchange.Discovery{}, true, err
 	}
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
@@ -20,7 +19,6 @@ var (
 // ErrNotConfigured.
 type NoSecretError struct {
 	Host, ClientID string
-	Notes          []config.Note // a secret may have been given, for another target
 	Err            error
 }
 
@@ -31,7 +29,8 @@ func (e *NoSecretError) Error() string {
 func (e *NoSecretError) Unwrap() error        { return e.Err }
 func (e *NoSecretError) Is(target error) bool { return target == ErrNotConfigured }
 
-// NoLoginError reports that no user has signed in, or several have.
+// NoLoginError reports that no user has signed in, several have, or the workspace no
+// longer accepts the refresh token.
 type NoLoginError struct {
 	Host, User string
 	Others     []string // users who have signed in at Host
@@ -42,6 +41,8 @@ func (e *NoLoginError) Error() string {
 	switch {
 	case len(e.Others) > 1:
 		return fmt.Sprintf("several users have signed in at %s: %s", e.Host, strings.Join(e.Others, ", "))
+	case e.Expired():
+		return fmt.Sprintf("the login of %s at %s has expired: %s", e.User, e.Host, reason(e.Err))
 	case e.User != "" && e.Err != nil:
 		return fmt.Sprintf("no login of %s at %s: %v", e.User, e.Host, e.Err)
 	case e.Err != nil:
@@ -54,18 +55,8 @@ func (e *NoLoginError) Error() string {
 
 func (e *NoLoginError) Unwrap() error { return e.Err }
 
-// LoginExpiredError reports that the workspace no longer accepts a user's refresh
-// token.
-type LoginExpiredError struct {
-	Host, User string
-	Err        error
-}
-
-func (e *LoginExpiredError) Error() string {
-	return fmt.Sprintf("the login of %s at %s has expired: %s", e.User, e.Host, reason(e.Err))
-}
-
-func (e *LoginExpiredError) Unwrap() error { return e.Err }
+// Expired reports whether the workspace no longer accepts the refresh token.
+func (e *NoLoginError) Expired() bool { return exchange.IsKind(e.Err, exchange.KindRefreshRefused) }
 
 // FederationError reports that the workspace refuses a workload's token.
 type FederationError struct {
@@ -74,7 +65,7 @@ type FederationError struct {
 }
 
 func (e *FederationError) Error() string {
-	return fmt.Sprintf("the workspace rejects the workload's token (iss %q, sub %q, aud %q): %s", e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience, reason(e.Err))
+	return fmt.Sprintf("the workspace rejects the workload's token (iss %q, sub %q, aud %s): %s", e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience, reason(e.Err))
 }
 
 // Hint returns what to do about it.

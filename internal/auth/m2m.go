@@ -60,7 +60,7 @@ func (s *m2mSource) stored(ctx context.Context, read reader) (credential.Secret,
 	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 		return credential.Secret{}, cause
 	}
-	return credential.Secret{}, &NoSecretError{Host: s.conf.Workspace.Value.HostPort(), ClientID: s.conf.ClientID.Value, Notes: s.conf.Notes, Err: err}
+	return credential.Secret{}, &NoSecretError{Host: s.conf.Workspace.Value.HostPort(), ClientID: s.conf.ClientID.Value, Err: err}
 }
 
 // current returns the given secret, or the stored one.

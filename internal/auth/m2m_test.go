@@ -20,8 +20,8 @@ func TestM2M_NoSecret(t *testing.T) {
 	if !ok || e.Host != "w.example" || e.ClientID != client || !errors.Is(err, locked) || !errors.Is(err, ErrNotConfigured) || f.took() != "get" {
 		t.Fatalf("got %v", err)
 	}
-	if len(e.Notes) != 1 || e.Notes[0].Name != "DATABRICKS_CLIENT_SECRET" || strings.Contains(err.Error(), secretText) {
-		t.Errorf("got %v, notes %v", err, e.Notes)
+	if strings.Contains(err.Error(), secretText) {
+		t.Errorf("got %v, with a secret", err)
 	}
 	if err := check(t, f.chain(resolve(t))); !errors.As(err, new(*NoSecretError)) {
 		t.Errorf("Check: got %v", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -109,33 +108,25 @@ func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discov
 	token, err := withTokenEndpoint(ctx, endpoint, func(ctx context.Context) (credential.Token, error) {
 		return d.Workspace.FederatedToken(ctx, conf.ClientID.Value, subject)
 	})
-	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindFederationRefused {
+	if exchange.IsKind(err, exchange.KindFederationRefused) {
 		return credential.Token{}, &FederationError{Claims: claimsOf(subject), Err: err}
 	}
 	return token, err
 }
 
 // Claims are what a workload's token says about itself. They are not verified.
-type Claims struct{ Issuer, Subject, Audience string }
+type Claims struct {
+	Issuer   string          `json:"iss"`
+	Subject  string          `json:"sub"`
+	Audience json.RawMessage `json:"aud"` // a string or several
+}
 
 // claimsOf returns the claims of a JWT (RFC 7519, 4.1) for people to compare with a
 // federation policy. Other texts have none.
-func claimsOf(token credential.Secret) Claims {
-	var c struct {
-		Iss, Sub string
-		Aud      json.RawMessage // a string or several
+func claimsOf(token credential.Secret) (c Claims) {
+	if parts := strings.Split(token.Reveal(), "."); len(parts) == 3 {
+		text, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		_ = json.Unmarshal(text, &c)
 	}
-	parts := strings.Split(token.Reveal(), ".")
-	if len(parts) != 3 {
-		return Claims{}
-	}
-	text, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	_ = json.Unmarshal(text, &c)
-	var one string
-	var all []string
-	_ = json.Unmarshal(c.Aud, &all)
-	if json.Unmarshal(c.Aud, &one) == nil {
-		all = []string{one}
-	}
-	return Claims{Issuer: c.Iss, Subject: c.Sub, Audience: strings.Join(all, " ")}
+	return c
 }

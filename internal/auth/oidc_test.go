@@ -28,8 +28,8 @@ func TestEnvOIDC(t *testing.T) {
 	jwt := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://i","sub":"s","aud":["a","b"]}`)) + ".x"
 	var fed *FederationError
 	_, err := token(t, f.chain(job(t, "DATABRICKS_OIDC_TOKEN", jwt)))
-	if want := (Claims{Issuer: "https://i", Subject: "s", Audience: "a b"}); !errors.As(err, &fed) || fed.Claims != want {
-		t.Errorf("got %v, want the claims %+v", err, want)
+	if want := `(iss "https://i", sub "s", aud ["a","b"])`; !errors.As(err, &fed) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

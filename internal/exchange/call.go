@@ -186,7 +186,7 @@ func list[W, T any](ctx context.Context, c *Client, r request, field string, con
 		query.Set("page_token", next)
 		r.url.RawQuery = query.Encode()
 	}
-	return nil, c.fail(r, &Error{Kind: KindTooLarge, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
+	return nil, c.fail(r, &Error{Kind: KindBadReply, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
 }
 
 // readBody reads a body of at most limit bytes, before and after decompression. net/http
@@ -211,7 +211,7 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *E
 	}
 	switch {
 	case sent.N == 0 || int64(len(body)) > limit:
-		return body, &Error{Kind: KindTooLarge, Message: "the reply is larger than 1 MiB"}
+		return body, &Error{Kind: KindBadReply, Message: "the reply is larger than 1 MiB"}
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, zlib.ErrHeader):
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,8 +65,7 @@ const (
 	KindRefused           Kind = "refused"            // any other 4xx
 	KindRedirect          Kind = "redirect"           // 3xx: never followed
 	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
-	KindTooLarge          Kind = "too large"          // more than 1 MiB
-	KindBadReply          Kind = "bad reply"          // JSON without a required field
+	KindBadReply          Kind = "bad reply"          // too large, or JSON without a required field
 
 	// States of an instance in which it accepts no login (databricks-sdk-go service/database).
 	KindInstanceStopped     Kind = "instance stopped"
@@ -114,7 +114,6 @@ var kindTexts = map[Kind]struct{ message, hint string }{
 	KindRefused:             {"request rejected", "check {host} and {target}, and try again"},
 	KindRedirect:            {"request redirected, and credentials are never sent to a redirect target", hintNotWorkspace},
 	KindNotJSON:             {"unexpected response", hintNotWorkspace},
-	KindTooLarge:            {"unexpected response", hintNotWorkspace},
 	KindBadReply:            {"unexpected response", hintNotWorkspace},
 	KindInstanceStopped:     {"the instance is stopped", "start the instance in the console: a login does not start it"},
 	KindInstanceFailingOver: {"the instance is failing over", "try again in a minute"},
@@ -303,17 +302,17 @@ func (e *Error) NoDocument() bool {
 	return e.Kind == KindNotJSON || e.Kind == KindRedirect || e.Status >= 400 && e.Status < 500 && e.Kind != KindRateLimited
 }
 
+// IsKind reports whether err is an *Error of the kind.
+func IsKind(err error, kind Kind) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == kind
+}
+
 // MayHaveApplied reports whether the workspace may have done what was asked although
 // the call failed: the reply was lost or is not understood.
-func (e *Error) MayHaveApplied() bool {
-	if e.NotSent {
-		return false
-	}
-	switch e.Kind {
-	case KindBroken, KindDeadline, KindCanceled, KindUnavailable, KindServerError, KindNotJSON, KindBadReply, KindTooLarge:
-		return true
-	}
-	return false
+func MayHaveApplied(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && !e.NotSent && slices.Contains([]Kind{KindBroken, KindDeadline, KindCanceled, KindUnavailable, KindServerError, KindNotJSON, KindBadReply}, e.Kind)
 }
 
 // Retry repeats a call until it succeeds, fails permanently, or ctx ends.
@@ -364,10 +363,8 @@ func transportKind(err error) Kind {
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch), strings.HasPrefix(err.Error(), "tls: "),
 		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // crypto/tls's names of alerts
 		return KindTLS
-	case strings.Contains(err.Error(), "malformed HTTP"):
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "response headers exceeded"):
 		return KindBadReply
-	case strings.Contains(err.Error(), "response headers exceeded"):
-		return KindTooLarge
 	}
 	return KindBroken
 }

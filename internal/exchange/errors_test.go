@@ -99,8 +99,8 @@ func TestRetryable(t *testing.T) {
 			w := newWorkspace(t, tc.h2, tc.handle)
 			for call, again := range map[Call]bool{CallRefresh: tc.once, CallCode: tc.once, CallFederation: tc.other} {
 				e := wants(t, w.try(t, call, dialing(tc.dial)), tc.kind, again)
-				if e.NotSent != (tc.dial != nil) || e.NotSent && e.MayHaveApplied() {
-					t.Errorf("got not sent %v, may have applied %v: %v", e.NotSent, e.MayHaveApplied(), e)
+				if e.NotSent != (tc.dial != nil) || e.NotSent && MayHaveApplied(e) {
+					t.Errorf("got not sent %v, may have applied %v: %v", e.NotSent, MayHaveApplied(e), e)
 				}
 			}
 		})

@@ -74,8 +74,8 @@ func TestRefusals(t *testing.T) {
 		said := parseRefusal([]byte(tc.body))
 		e := &Error{Call: tc.call, Status: tc.status, Kind: refusalKind(tc.call, tc.status, said)}
 		again, _ := e.Retryable()
-		if e.Kind != tc.kind || said.code != tc.code || said.message != tc.message || again != (tc.flags&retry != 0) || e.MayHaveApplied() != (tc.flags&applied != 0) {
-			t.Errorf("%s, %d %s: got %q, %+v, retryable %v, applied %v", tc.call, tc.status, tc.body, e.Kind, said, again, e.MayHaveApplied())
+		if e.Kind != tc.kind || said.code != tc.code || said.message != tc.message || again != (tc.flags&retry != 0) || MayHaveApplied(e) != (tc.flags&applied != 0) {
+			t.Errorf("%s, %d %s: got %q, %+v, retryable %v, applied %v", tc.call, tc.status, tc.body, e.Kind, said, again, MayHaveApplied(e))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
@@ -130,9 +131,9 @@ func (w *fakeWorld) DeleteClientSecret(_ context.Context, _ credential.Secret, _
 	return w.step("delete done")
 }
 
-func (w *fakeWorld) Step(Step)        {}
-func (w *fakeWorld) Note(string)      {}
-func (w *fakeWorld) Warn(text string) { w.warnings = append(w.warnings, text) }
+func (w *fakeWorld) Stage(auth.Stage, string) {}
+func (w *fakeWorld) Note(string)              {}
+func (w *fakeWorld) Warn(text string)         { w.warnings = append(w.warnings, text) }
 
 // rotate runs one rotation, which change may alter. dead reports whether it was
 // killed.

@@ -6,11 +6,11 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
@@ -35,28 +35,12 @@ type API interface {
 	DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error
 }
 
-// Observer receives the progress of a rotation.
-type Observer interface {
-	Step(s Step)      // a step begins that may take long
-	Note(text string) // a detail
-	Warn(text string) // something the user must know, beside the error that Run returns
-}
-
-// Step is a part of a rotation that may take long.
-type Step int
-
-// The steps.
-const (
-	ReadSecret Step = iota
-	SignIn
-)
-
 // Rotation replaces one stored secret. All fields down to Now are required. The
 // caller must keep two rotations of the same secret from running at once.
 type Rotation struct {
 	Store    Store
 	API      API
-	Observer Observer
+	Observer auth.Observer
 	Now      func() time.Time
 
 	Host       string // the workspace
@@ -71,25 +55,9 @@ type Rotation struct {
 // Result is the outcome of Run, as far as it came.
 type Result struct {
 	New        exchange.ClientSecret // zero if none was stored
-	Unknown    []exchange.ClientSecret
+	Unknown    []exchange.ClientSecret // those that no rotation created; all of them with KindTooManySecrets
 	Orphans    []string // the IDs of Unknown that appeared while an interrupted rotation requested one
 	OldUnknown bool     // the replaced secret is one of Unknown
-}
-
-// TooManyError reports that the service principal already has the maximum number
-// of secrets. None was created.
-type TooManyError struct {
-	Host, ClientID string
-	Secrets        []exchange.ClientSecret
-}
-
-func (e *TooManyError) Error() string {
-	return fmt.Sprintf("no secret created: client %s has %d secrets at %s, which is the maximum", e.ClientID, len(e.Secrets), e.Host)
-}
-
-// Hint returns what to do about it.
-func (e *TooManyError) Hint() string {
-	return "in the workspace's settings, delete a secret that is no longer used, then try again"
 }
 
 // run is a Rotation at work.
@@ -102,8 +70,8 @@ type run struct {
 	list      []exchange.ClientSecret
 }
 
-// Run rotates the secret. Errors: *TooManyError, *config.Error for DeleteID, the
-// stores' own, *exchange.Error (inside a *retry.Error after several attempts).
+// Run rotates the secret. Errors: *config.Error for DeleteID, the stores' own,
+// *exchange.Error (inside a *retry.Error after several attempts).
 func (r Rotation) Run(ctx context.Context) (Result, error) {
 	x := &run{Rotation: r}
 	old, err := x.begin(ctx)
@@ -116,7 +84,8 @@ func (r Rotation) Run(ctx context.Context) (Result, error) {
 		}
 	}
 	if len(x.list) >= exchange.MaxSecrets {
-		return x.result(), &TooManyError{Host: r.Host, ClientID: r.ClientID, Secrets: x.list}
+		return Result{Unknown: x.list, Orphans: x.state.Orphans}, &exchange.Error{Call: exchange.CallCreateSecret, Host: r.Host,
+			Kind: exchange.KindTooManySecrets, Message: fmt.Sprintf("client %s has %d", r.ClientID, len(x.list)), NotSent: true}
 	}
 	oldUnknown := x.state.Current == nil && r.DeleteID == ""
 	created, secret, err := x.create(ctx)
@@ -150,7 +119,7 @@ func (x *run) result() Result {
 // begin signs in with the stored secret, which it returns, and lists the service
 // principal's secrets.
 func (x *run) begin(ctx context.Context) (credential.Secret, error) {
-	x.Observer.Step(ReadSecret)
+	x.Observer.Stage(auth.StageKeychain, "")
 	old, err := x.Store.Get(ctx)
 	if err != nil {
 		return old, err
@@ -160,7 +129,7 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
-	x.Observer.Step(SignIn)
+	x.Observer.Stage(auth.StageExchange, x.Host)
 	token, err := exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
 		return x.API.WorkspaceToken(ctx, x.ClientID, old)
 	})
@@ -231,7 +200,7 @@ func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Sec
 	}
 	created, secret, err := x.request(ctx)
 	if err != nil {
-		if mayHaveApplied(err) {
+		if exchange.MayHaveApplied(err) {
 			x.Observer.Warn("the response was lost, so a secret may have been created; the next rotate looks for it")
 		} else {
 			x.state.Pending = nil
@@ -262,7 +231,7 @@ func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret c
 		return s, err
 	}, func(err error) retry.Verdict {
 		v := exchange.Verdict(err)
-		v.Retry = v.Retry && !mayHaveApplied(err)
+		v.Retry = v.Retry && !exchange.MayHaveApplied(err)
 		return v
 	})
 	return info, secret, err
@@ -276,13 +245,12 @@ const propagation = 30 * time.Second
 func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 	ctx, cancel := context.WithTimeout(ctx, min(propagation, x.Timeout))
 	defer cancel()
-	x.Observer.Step(SignIn)
+	x.Observer.Stage(auth.StageExchange, x.Host)
 	token, err := retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (credential.Token, error) {
 		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
 	}, func(err error) retry.Verdict {
 		v := exchange.Verdict(err)
-		e, ok := errors.AsType[*exchange.Error](err)
-		v.Retry = v.Retry || ok && e.Kind == exchange.KindInvalidClient
+		v.Retry = v.Retry || exchange.IsKind(err, exchange.KindInvalidClient)
 		return v
 	})
 	if err == nil {
@@ -353,13 +321,8 @@ func (x *run) delete(ctx context.Context, id string) error {
 	_, err := exchange.Retry(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, x.API.DeleteClientSecret(ctx, x.bearer, x.principal, id)
 	})
-	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindSecretNotFound {
+	if exchange.IsKind(err, exchange.KindSecretNotFound) {
 		return nil
 	}
 	return err
-}
-
-func mayHaveApplied(err error) bool {
-	e, ok := errors.AsType[*exchange.Error](err)
-	return ok && e.MayHaveApplied()
 }

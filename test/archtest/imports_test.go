@@ -99,7 +99,7 @@ var domain = map[string]string{
 	"internal/auth":       "internal/config internal/exchange",
 	"internal/lakebase":   "internal/auth internal/config internal/exchange internal/loginproof internal/pglogin internal/tokencache",
 	"internal/pgproxy":    "internal/pglogin",
-	"internal/rotate":     "internal/config internal/exchange",
+	"internal/rotate":     "internal/auth internal/config internal/exchange",
 	"internal/secretfile": "internal/config",
 	"internal/doctor":     "internal/auth internal/config internal/exchange internal/keychain internal/pgenv internal/pglogin internal/process internal/rotate",
 }

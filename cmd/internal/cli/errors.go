@@ -20,7 +20,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
-	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
@@ -53,9 +52,9 @@ var exitTable = []ExitRow{
 	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", []func(error) bool{
-		is[*auth.NoSecretError], is[*auth.NoLoginError], is[*auth.LoginExpiredError], is[*keychain.Error]}},
+		is[*auth.NoSecretError], is[*auth.NoLoginError], is[*keychain.Error]}},
 	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", []func(error) bool{
-		is[*exchange.Error], is[*rotate.TooManyError], is[*auth.DeniedError], untried}},
+		is[*exchange.Error], is[*auth.DeniedError], untried}},
 	{ExitDatabase, "the database refused the login or did not wake in time", []func(error) bool{is[*pglogin.Error]}},
 	{ExitOther, "any other failure of the wrapper", nil},
 }
@@ -155,7 +154,6 @@ func Describe(err error, conf config.Config) (message, hint string) {
 		login  *pglogin.Error
 		secret *auth.NoSecretError
 		user   *auth.NoLoginError
-		over   *auth.LoginExpiredError
 		target *lakebase.TargetError
 		call   *exchange.Error
 	)
@@ -166,8 +164,6 @@ func Describe(err error, conf config.Config) (message, hint string) {
 		return noSecret(secret, conf)
 	case errors.As(err, &user):
 		return message, noLoginHint(user, conf)
-	case errors.As(err, &over):
-		return message, "sign in again with: " + userLogin(over.Host, conf)
 	case errors.As(err, &target) && len(target.Choices) == 0:
 		return message, "list the endpoints with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	case is[*auth.FederationError](err):
@@ -183,7 +179,7 @@ func Describe(err error, conf config.Config) (message, hint string) {
 // noSecret returns message and hint for a service principal's secret that cannot be read.
 func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) {
 	message = sanitize.Line(e.Error())
-	for _, n := range e.Notes {
+	for _, n := range conf.Notes {
 		if strings.HasPrefix(n.Name, "DATABRICKS_CLIENT_SECRET") {
 			message += fmt.Sprintf(" (%s is %s)", n.Name, n.Why)
 		}
@@ -207,6 +203,8 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 func noLoginHint(e *auth.NoLoginError, conf config.Config) string {
 	nested := nestedHint(conf, "give it --keep DATABRICKS_TOKEN")
 	switch {
+	case e.Expired():
+		return "sign in again with: " + userLogin(e.Host, conf)
 	case len(e.Others) > 1:
 		return "choose one with --user"
 	case errors.Is(e.Err, keychain.ErrAbsent):

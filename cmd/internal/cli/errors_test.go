@@ -29,7 +29,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
-	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -46,13 +45,11 @@ func errorCases() map[string][]errorCase {
 	option := config.Source{Origin: config.FromOption, Name: "--endpoint"}
 	file := func(err error) *securefile.Error { return &securefile.Error{Path: "/a b", Reason: "r", Err: err} }
 	return map[string][]errorCase{
-		"auth.DeniedError":       {{&auth.DeniedError{Code: "access_denied"}, "access_denied", "run the login again", 122}},
-		"auth.FederationError":   {{&auth.FederationError{Err: &exchange.Error{Kind: exchange.KindPermissionDenied}}, "iss", "federation policy", 122}},
-		"auth.LoginExpiredError": {{&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: x}, "has expired", "login --user-login --host w.example", 121}},
-		"auth.NoLoginError":      {{&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada", "sign in with", 121}},
-		"auth.NoSecretError":     {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "login --host w.example --client-id c", 121}},
-		"auth.PortsError":        {{&auth.PortsError{First: 1, Last: 2, Err: x}, "1 to 2", "end one of the programs", 125}},
-		"auth.SourceError":       {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
+		"auth.DeniedError":     {{&auth.DeniedError{Code: "access_denied"}, "access_denied", "run the login again", 122}},
+		"auth.FederationError": {{&auth.FederationError{Err: &exchange.Error{Kind: exchange.KindPermissionDenied}}, "iss", "federation policy", 122}},
+		"auth.NoLoginError":    {{&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada", "sign in with", 121}},
+		"auth.NoSecretError":   {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "login --host w.example --client-id c", 121}},
+		"auth.SourceError":     {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
 		"config.Error": {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
 			{&config.Error{Name: "--listen", Problem: "p", Err: &pgproxy.NotLoopbackError{}}, "--listen", "127.0.0.1", 120},
@@ -81,7 +78,6 @@ func errorCases() map[string][]errorCase {
 		"retry.Error":                {{&retry.Error{Cause: retry.CauseBudget}, "not asked in time", "--timeout", 122}},
 		"rootcerts.Error":            {{&rootcerts.Error{Path: "/x", Err: x}, "/x", "--sslrootcert", 120}},
 		"rootcerts.WriteError":       {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
-		"rotate.TooManyError":        {{&rotate.TooManyError{Host: "h", ClientID: "c"}, "c", "delete a secret", 122}},
 		"securefile.Error": {
 			{&securefile.Error{Path: "/x", Reason: "r", Advice: "run: chmod 600 /x"}, "/x", "run: chmod 600 /x", 120},
 			{file(syscall.ENOSPC), "/a b", "free space", 125},
@@ -301,8 +297,8 @@ func ofProd(c *config.Config) {
 func TestDescribe(t *testing.T) {
 	pghost := config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}
 	endpoint := config.Source{Origin: config.FromOption, Name: "--endpoint"}
-	missing := &auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound},
-		Notes: []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}}
+	missing := &auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}
+	notes := []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}
 	refused := &exchange.Error{Call: exchange.CallRefresh, Host: "w.example", Kind: exchange.KindRefreshRefused, Status: 401, Code: "invalid_request", Message: "Refresh token is invalid"}
 	unavailable := &exchange.Error{Host: "h", Kind: exchange.KindUnavailable, Status: 503}
 	const loginByName = "store it with: lakebase-credential-helper login --host w.example --client-id c"
@@ -320,7 +316,7 @@ func TestDescribe(t *testing.T) {
 		{&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, nil, "names an endpoint or audience on another host", "its discovery document points elsewhere"},
 		{&retry.Error{Last: unavailable, Attempts: 4, Elapsed: 1500 * time.Millisecond}, nil, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
 
-		{missing, nil, "(DATABRICKS_CLIENT_SECRET is not used: x)", loginByName},
+		{missing, func(c *config.Config) { c.Notes = notes }, "(DATABRICKS_CLIENT_SECRET is not used: x)", loginByName},
 		{missing, ofProd, "", "login --profile prod"},
 		{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrLocked, Detail: "words"}}, nil, "no secret for client c at w.example: ", "unlock the keychain and try again, or set DATABRICKS_CLIENT_SECRET_FILE"},
 		{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrAbsent}}, nil, "", "--store file"},
@@ -334,8 +330,8 @@ func TestDescribe(t *testing.T) {
 		{&auth.NoLoginError{Host: "w.example", Others: []string{"ada", "bob"}}, nil, "several users have signed in at w.example: ada, bob", "choose one with --user"},
 		{&auth.NoLoginError{Host: "w.example", User: "ada", Err: &keychain.Error{Err: keychain.ErrLocked}}, nil, "no login of ada at w.example: ", "unlock the keychain"},
 		{&auth.NoLoginError{Host: "w.example", Err: &keychain.Error{Err: keychain.ErrAbsent}}, nil, "stored logins for w.example could not be read: ", "login --user-login --store file"},
-		{&auth.LoginExpiredError{Host: "w.example", User: "ada", Err: refused}, ofProd, "the login of ada at w.example has expired: HTTP 401 invalid_request: Refresh token is invalid", "sign in again with: lakebase-credential-helper login --user-login --profile prod"},
-		{&auth.FederationError{Claims: auth.Claims{Issuer: "i", Subject: "s\x07", Audience: "a"}, Err: refused}, nil, `(iss "i", sub "s\a", aud "a"): HTTP 401`, "federation policy"},
+		{&auth.NoLoginError{Host: "w.example", User: "ada", Err: refused}, ofProd, "the login of ada at w.example has expired: HTTP 401 invalid_request: Refresh token is invalid", "sign in again with: lakebase-credential-helper login --user-login --profile prod"},
+		{&auth.FederationError{Claims: auth.Claims{Issuer: "i", Subject: "s\x07", Audience: []byte(`"a"`)}, Err: refused}, nil, `(iss "i", sub "s\a", aud "a"): HTTP 401`, "federation policy"},
 
 		// The troubleshooting table of the Databricks guide "Connect an external app to Lakebase by API".
 		{&pglogin.Error{Kind: pglogin.RoleMissing, Message: "Role does not exist"}, nil, "", "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role('client-1', 'SERVICE_PRINCIPAL')"},
