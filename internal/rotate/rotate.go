@@ -54,10 +54,10 @@ type Rotation struct {
 
 // Result is the outcome of Run, as far as it came.
 type Result struct {
-	New        exchange.ClientSecret // zero if none was stored
+	New        exchange.ClientSecret   // zero if none was stored
 	Unknown    []exchange.ClientSecret // those that no rotation created; all of them with KindTooManySecrets
-	Orphans    []string // the IDs of Unknown that appeared while an interrupted rotation requested one
-	OldUnknown bool     // the replaced secret is one of Unknown
+	Orphans    []string                // the IDs of Unknown that appeared while an interrupted rotation requested one
+	OldUnknown bool                    // the replaced secret is one of Unknown
 }
 
 // run is a Rotation at work.
