@@ -39,10 +39,6 @@ const hedgeDelay = time.Second
 // The zero Connector is ready to use, also concurrently. Its logins share the root
 // certificates, which take milliseconds to read, and TLS sessions.
 type Connector struct {
-	// Progress, if set, is called after each failure and when a second attempt
-	// starts, with the last failure or nil. It must not block.
-	Progress func(last *Error)
-
 	// Set by tests.
 	schedule   retry.Schedule // zero: retry.Wake
 	hedgeDelay time.Duration  // zero: the constant

@@ -76,11 +76,7 @@ func (l *loop) run() (*Conn, *Error) {
 				l.inFlight[1].cancel()
 				continue // the next one begins when this one has ended
 			}
-			hedge := len(l.inFlight) == 1
 			l.begin()
-			if hedge {
-				l.report()
-			}
 		case r := <-l.results:
 			l.record(r)
 			switch {
@@ -96,7 +92,6 @@ func (l *loop) run() (*Conn, *Error) {
 				return l.end(nil, r.err)
 			default:
 				l.next = time.After(l.backoff.Next())
-				l.report()
 			}
 		}
 	}
@@ -179,10 +174,4 @@ func (l *loop) end(conn *Conn, err *Error) (*Conn, *Error) {
 		e.cause = errors.Join(e.cause, l.last)
 	}
 	return nil, e
-}
-
-func (l *loop) report() {
-	if l.Progress != nil {
-		l.Progress(l.last)
-	}
 }

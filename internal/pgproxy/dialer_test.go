@@ -34,7 +34,7 @@ func (l *tokenList) Refresh(ctx context.Context, _ credential.Secret) (credentia
 func describe(error) (message, hint string) { return "our message", "our hint" }
 
 func TestDialer_ServerErrors(t *testing.T) {
-	d := NewDialer(pglogin.Target{}, &tokenList{}, describe)
+	d := &dialer{tokens: &tokenList{}, describe: describe}
 	for _, c := range []struct {
 		err                 error
 		code, message, hint string
@@ -53,7 +53,7 @@ func TestDialer_ServerErrors(t *testing.T) {
 		t.Errorf("a client that has gone: got %v", err)
 	}
 	var e *ServerError
-	if _, err := d.Login(t.Context(), map[string]string{"user": "u", "database": "d"}); !errors.As(err, &e) || e.Message != "our message" {
+	if _, err := d.login(t.Context(), map[string]string{"user": "u", "database": "d"}); !errors.As(err, &e) || e.Message != "our message" {
 		t.Errorf("without a token: got %v", err)
 	}
 }
@@ -88,10 +88,9 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 		{[]string{"new"}, []string{"new"}, true},
 	} {
 		list, fake := tokenList(c.tokens), &fakeConnector{right: "new"}
-		d := NewDialer(pglogin.Target{Host: "h"}, &list, describe)
-		d.connector = fake
+		d := &dialer{target: pglogin.Target{Host: "h"}, tokens: &list, describe: describe, connector: fake}
 		params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
-		_, err := d.Login(t.Context(), params)
+		_, err := d.login(t.Context(), params)
 		told := err == nil || strings.Contains(err.Error(), "password authentication failed")
 		if (err == nil) != c.ok || !slices.Equal(fake.passwords, c.sent) || !told {
 			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, fake.passwords, c.sent)
@@ -106,7 +105,7 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 // Logins that wait at the same time wait for one wake, and one that answers meanwhile
 // shows that the compute is not suspended.
 func TestDialer_CountsEachWakeOnce(t *testing.T) {
-	d := NewDialer(pglogin.Target{}, &tokenList{}, describe)
+	d := &dialer{}
 	for i, c := range []struct {
 		waited []bool // of logins that begin at the same time
 		want   int64
@@ -121,7 +120,7 @@ func TestDialer_CountsEachWakeOnce(t *testing.T) {
 		for _, waited := range c.waited {
 			d.countLogin(begin, waited)
 		}
-		if n := d.Wakes(); n != c.want {
+		if n := d.wakes.Load(); n != c.want {
 			t.Errorf("case %d: got %d wakes, want %d", i, n, c.want)
 		}
 	}

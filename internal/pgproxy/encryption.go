@@ -1,39 +1,20 @@
 package pgproxy
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"io"
 	"math/big"
 	"net"
 	"time"
 )
 
-// alpnProtocol is required for TLS without an SSLRequest (PostgreSQL 17).
-const alpnProtocol = "postgresql"
-
-// tlsHandshake is the type of the first record of a TLS connection.
-const tlsHandshake = 0x16
-
 // negotiate reads packets until one is a startup or a cancel request, and enables TLS
 // if the client requests it.
 func (s *session) negotiate() (packet, error) {
-	if err := s.fill(1); err != nil {
-		return packet{}, err
-	}
-	if s.buf[0] == tlsHandshake && !s.unix {
-		if err := s.enableTLS(); err != nil {
-			return packet{}, err
-		}
-		if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
-			return packet{}, violation("received direct SSL connection request without ALPN protocol negotiation extension")
-		}
-	}
 	for {
 		first, err := s.readPacket()
 		if err != nil || first.code != codeSSL && first.code != codeGSS {
@@ -63,32 +44,20 @@ func (s *session) negotiate() (packet, error) {
 	}
 }
 
-// enableTLS performs the server's side of the TLS handshake, which may begin in buf.
+// enableTLS performs the server's side of the TLS handshake.
 func (s *session) enableTLS() error {
 	s.sslDone, s.gssDone = true, true
 	config, err := s.p.tls()
 	if err != nil {
 		return err
 	}
-	conn := tls.Server(&prefixConn{s.sock, io.MultiReader(bytes.NewReader(s.buf), s.sock)}, config)
-	s.buf = nil
+	conn := tls.Server(s.sock, config)
 	if err := conn.Handshake(); err != nil {
 		return err
 	}
 	s.conn = conn
 	return nil
 }
-
-// prefixConn is a connection of which a part has been read already.
-type prefixConn struct {
-	net.Conn
-	r io.Reader
-}
-
-func (c *prefixConn) Read(b []byte) (int, error) { return c.r.Read(b) }
-
-// NetConn returns the socket; see the function socket.
-func (c *prefixConn) NetConn() net.Conn { return c.Conn }
 
 // newTLSConfig makes a self-signed certificate, whose key is never stored. It provides
 // encryption to clients that require it, but proves no identity.
@@ -114,7 +83,6 @@ func newTLSConfig() (*tls.Config, error) {
 	return &tls.Config{
 		Certificates:                []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 		MinVersion:                  tls.VersionTLS12,
-		NextProtos:                  []string{alpnProtocol},
 		SessionTicketsDisabled:      true,
 		DynamicRecordSizingDisabled: true, // small records cost bulk transfers more than they save
 	}, nil

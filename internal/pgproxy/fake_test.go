@@ -56,25 +56,26 @@ func echo(c net.Conn) { _, _ = io.Copy(c, c) }
 type fakeUpstream struct {
 	t        testing.TB
 	serve    func(net.Conn)
-	before   func(context.Context) (*pglogin.Conn, error) // if set; both results nil: connect
+	before   func(context.Context) error // if set
 	noKey    bool
 	pending  []byte
 	onCancel func(ctx context.Context, pid uint32) error
 
 	logins  atomic.Int64
 	mu      sync.Mutex
-	params  map[string]string // of the last login
+	params  map[string]string // of the last login, with its database
 	cancels []string          // pid/key
 }
 
-func (f *fakeUpstream) Login(ctx context.Context, params map[string]string) (*pglogin.Conn, error) {
+func (f *fakeUpstream) Connect(ctx context.Context, t pglogin.Target, _ credential.Secret, params map[string]string) (*pglogin.Conn, error) {
 	pid := uint32(f.logins.Add(1))
+	params["database"] = t.Database
 	f.mu.Lock()
 	f.params = params
 	f.mu.Unlock()
 	if f.before != nil {
-		if s, err := f.before(ctx); s != nil || err != nil {
-			return s, err
+		if err := f.before(ctx); err != nil {
+			return nil, err
 		}
 	}
 	conn := &pglogin.Conn{Conn: f.dial(), PID: pid, Pending: f.pending, TxStatus: 'I',
@@ -102,7 +103,7 @@ func (f *fakeUpstream) dial() net.Conn {
 	return near
 }
 
-func (f *fakeUpstream) Cancel(ctx context.Context, pid uint32, key []byte) error {
+func (f *fakeUpstream) Cancel(ctx context.Context, _ pglogin.Target, pid uint32, key []byte) error {
 	f.mu.Lock()
 	f.cancels = append(f.cancels, fmt.Sprintf("%d/%s", pid, key))
 	f.mu.Unlock()
@@ -122,12 +123,12 @@ func (f *fakeUpstream) received() (params map[string]string, cancels []string) {
 // suspended makes logins wait for resume.
 func suspended(resume <-chan struct{}) func(*fakeUpstream) {
 	return func(f *fakeUpstream) {
-		f.before = func(ctx context.Context) (*pglogin.Conn, error) {
+		f.before = func(ctx context.Context) error {
 			select {
 			case <-resume:
-				return nil, nil
+				return nil
 			case <-ctx.Done():
-				return nil, (&Dialer{describe: describe}).serverError(&pglogin.Error{Kind: pglogin.WakeTimeout})
+				return &pglogin.Error{Kind: pglogin.WakeTimeout}
 			}
 		}
 	}
@@ -151,7 +152,8 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	for _, f := range extra {
 		f(p.up)
 	}
-	o.Upstream, o.User, o.Password, o.StartupTimeout = p.up, user, credential.NewSecret(password), cmp.Or(o.StartupTimeout, time.Minute)
+	o.Target.User, o.Tokens, o.Describe = user, &tokenList{"token"}, describe
+	o.Password, o.StartupTimeout = credential.NewSecret(password), cmp.Or(o.StartupTimeout, time.Minute)
 	o.Event = func(e Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -165,6 +167,7 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	must(t, err)
 	p.tcp = tcp.Addr().String()
 	p.Proxy = New(o)
+	p.dialer.connector = p.up
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- p.Serve(ctx, unix, tcp) }()
@@ -344,14 +347,12 @@ func (c *client) request(code uint32, want string) *client {
 // startTLS sends SSLRequest and performs the handshake.
 func (c *client) startTLS() *client {
 	c.t.Helper()
-	return c.request(codeSSL, "S").handshake("localhost")
-}
-
-// handshake accepts any certificate for name.
-func (c *client) handshake(name string, protocols ...string) *client {
-	c.t.Helper()
-	s := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols, // checked below
-		VerifyConnection: func(s tls.ConnectionState) error { return s.PeerCertificates[0].VerifyHostname(name) }})
+	c.request(codeSSL, "S")
+	s := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, // checked below
+		VerifyConnection: func(s tls.ConnectionState) error {
+			cert := s.PeerCertificates[0]
+			return errors.Join(cert.VerifyHostname("localhost"), cert.VerifyHostname("127.0.0.1"), cert.VerifyHostname("::1"))
+		}})
 	must(c.t, s.Handshake())
 	return &client{Conn: s, t: c.t}
 }

@@ -1,6 +1,6 @@
 // Package pgproxy is a local proxy in front of one Postgres endpoint. It accepts
 // clients on Unix and TCP sockets, handles their startup phase (encryption, password,
-// cancel requests), has an Upstream log in at the database, and then relays bytes.
+// cancel requests), logs in at the database with a token, and then relays bytes.
 //
 // It does not print, does not parse what follows a login, does not contact the
 // upstream before the client's password is verified, and tells a client only errors
@@ -10,6 +10,7 @@ package pgproxy
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,27 +19,29 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-// Upstream connects to the database.
-type Upstream interface {
-	// Login logs in with the client's startup parameters, which include user and
-	// database, and waits for a suspended compute until ctx ends. Unless ctx was
-	// canceled, an error is a *ServerError, which the client receives.
-	Login(ctx context.Context, params map[string]string) (*pglogin.Conn, error)
-	// Cancel sends one cancel request.
-	Cancel(ctx context.Context, pid uint32, key []byte) error
+// TokenSource supplies tokens for logins. Refresh replaces one that the server has
+// rejected.
+type TokenSource interface {
+	Token(ctx context.Context) (credential.Token, error)
+	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
 }
 
 // Options configure a Proxy. Limits that are zero have the defaults named here.
 type Options struct {
-	User       string // the only role that clients may connect as
-	Password   credential.Secret
-	TrustLocal bool // clients need no password
-	Upstream   Upstream
+	Target     pglogin.Target // whose user is the only role that clients may connect as; they choose the database
+	Tokens     TokenSource
+	Password   credential.Secret // of clients
+	TrustLocal bool              // clients need no password
+
+	// Describe returns the texts of errors that do not come from the server.
+	Describe func(error) (message, hint string)
 
 	MaxConns       int           // authenticated clients; 1000
 	MaxStartups    int           // clients that are not authenticated yet; 200
@@ -64,6 +67,7 @@ const (
 // Proxy serves clients of one database user. New makes one.
 type Proxy struct {
 	o        Options
+	dialer   *dialer
 	halfOpen *halfOpen
 	tls      func() (*tls.Config, error)
 	clients  atomic.Int64 // authenticated: waiting and open
@@ -86,6 +90,7 @@ func New(o Options) *Proxy {
 	o.LoginTimeout = cmp.Or(o.LoginTimeout, 60*time.Second)
 	return &Proxy{
 		o:        o,
+		dialer:   &dialer{target: o.Target, tokens: o.Tokens, describe: o.Describe, connector: &pglogin.Connector{}},
 		halfOpen: newHalfOpen(o.MaxStartups),
 		tls:      sync.OnceValues(newTLSConfig),
 		draining: make(chan struct{}),
@@ -176,4 +181,97 @@ func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 func tooMany(limit int, what string) *ServerError {
 	return &ServerError{Code: "53300", Message: "sorry, too many clients already",
 		Hint: fmt.Sprintf("The local proxy allows %d %s.", limit, what)}
+}
+
+// errUnknownKey is reported for a cancel request whose key belongs to no open connection.
+var errUnknownKey = errors.New("cancel request for an unknown connection")
+
+// cancelID is what a client sends to cancel the query of a connection. Two connections
+// may have the same pid, as a compute may restart.
+type cancelID struct {
+	pid uint32
+	key string
+}
+
+// addKey registers a connection for cancel requests and returns the client's key, which
+// has the size of protocol 3.0; the server's may have another. It returns nil for a
+// connection that cannot be canceled.
+func (p *Proxy) addKey(pid uint32, upstream []byte) (key []byte, forget func()) {
+	if len(upstream) == 0 {
+		return nil, func() {}
+	}
+	key = make([]byte, 4)
+	_, _ = rand.Read(key) // never fails
+	id := cancelID{pid, string(key)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys[id] = upstream
+	return key, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.keys, id)
+	}
+}
+
+// cancel sends a cancel request upstream, once, if its key belongs to an open
+// connection. As in PostgreSQL the key is the only authentication.
+func (p *Proxy) cancel(ctx context.Context, r pgproto3.CancelRequest) {
+	p.mu.Lock()
+	key, ok := p.keys[cancelID{r.ProcessID, string(r.SecretKey)}]
+	p.mu.Unlock()
+	if !ok {
+		p.o.Event(Event{Kind: CancelFailed, Err: errUnknownKey})
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
+	defer stop()
+	if err := p.dialer.connector.Cancel(ctx, p.o.Target, r.ProcessID, key); err != nil {
+		p.o.Event(Event{Kind: CancelFailed, Err: err})
+	}
+}
+
+// Stats are the current and total numbers of a Proxy.
+type Stats struct {
+	Waiting int64 // login upstream in progress
+	Open    int64 // relayed
+
+	Logins       int64 // succeeded upstream
+	FailedLogins int64 // ended with an error, here (wrong password or user, a limit) or upstream
+	Wakes        int64 // of the compute, for which logins waited
+}
+
+type counters struct{ waiting, open, logins, failed atomic.Int64 }
+
+// Stats returns the current numbers. It may be called at any time.
+func (p *Proxy) Stats() Stats {
+	return Stats{Waiting: p.n.waiting.Load(), Open: p.n.open.Load(), Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(),
+		Wakes: p.dialer.wakes.Load()}
+}
+
+// EventKind is what happened.
+type EventKind int
+
+// The kinds of events. Err is nil unless the kind names it.
+const (
+	LoggedIn     EventKind = iota + 1 // Took: duration of the login upstream
+	LoginFailed                       // Err: the *ServerError of a login upstream; Peer
+	Rejected                          // Err: the *ServerError sent to the client; Peer
+	CancelFailed                      // Err: from upstream, or errUnknownKey
+	AcceptFailed                      // Err: from the listener; Accept is tried again
+)
+
+// Event is an event of the proxy. It contains no secret.
+type Event struct {
+	Kind EventKind
+	Took time.Duration
+	Peer string // the client's address or, on a Unix socket, its process
+	Err  error
+}
+
+// peerOf describes the client of a socket.
+func peerOf(c net.Conn) string {
+	if u, ok := c.(*net.UnixConn); ok {
+		return unixPeer(u)
+	}
+	return c.RemoteAddr().String()
 }

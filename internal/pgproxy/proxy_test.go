@@ -156,7 +156,9 @@ func TestServe_ListenerErrors(t *testing.T) {
 	other, err := ListenUnix(t.TempDir(), 5432)
 	must(t, err)
 	done := make(chan error, 1)
-	go func() { done <- New(p.o).Serve(t.Context(), &failingListener{ln, 5}, other) }()
+	failing := New(p.o)
+	failing.dialer.connector = p.up
+	go func() { done <- failing.Serve(t.Context(), &failingListener{ln, 5}, other) }()
 	dial(t, ln.Addr().String()).login().echo("hello")
 	if ev := p.events(AcceptFailed); len(ev) != 5 || !errors.Is(ev[0].Err, syscall.EMFILE) {
 		t.Errorf("got events %+v, want 5 with EMFILE", ev)

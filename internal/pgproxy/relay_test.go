@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,32 +122,5 @@ func TestRelay_OneSideStays(t *testing.T) {
 				_ = c.Close()
 			}
 		})
-	}
-}
-
-// Connections that are idle after a transfer keep no large buffer. The memory that is
-// measured includes both peers and what crypto/tls keeps, 40 KiB at each end.
-func TestRelay_IdleMemory(t *testing.T) {
-	const conns = 200
-	p := start(t, Options{}, echo)
-	used := func() int64 {
-		runtime.GC()
-		runtime.GC() // the second one empties pools
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapInuse + m.StackInuse)
-	}
-	before := used()
-	large := make([]byte, 100<<10)
-	for range conns {
-		c := dial(t, p.unix).login()
-		go func() { _, _ = c.Write(large) }()
-		c.bytes(len(large))
-		c.echo("short")
-	}
-	grown := (used() - before) / conns >> 10
-	t.Logf("%d KiB per connection", grown)
-	if s := p.Stats(); s.Open != conns || grown > 48 {
-		t.Errorf("got %d KiB per connection, %d open; want at most 48 KiB, %d open", grown, s.Open, conns)
 	}
 }

@@ -135,7 +135,7 @@ func (s *session) fill(n int) error {
 }
 
 // connect logs in upstream, as one of at most MaxWaiting, and cancels that when the
-// client closes. What the client sends meanwhile is added to s.buf. Upstream.Login has a
+// client closes. What the client sends meanwhile is added to s.buf. The login has a
 // goroutine of its own, so that its large stack is not kept while the session lasts.
 func (s *session) connect(ctx context.Context, params map[string]string) (server *pglogin.Conn, err error) {
 	defer s.p.n.waiting.Add(-1)
@@ -149,7 +149,7 @@ func (s *session) connect(ctx context.Context, params map[string]string) (server
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server, err = s.p.o.Upstream.Login(ctx, params)
+		server, err = s.p.dialer.login(ctx, params)
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
 	}()
 	gone := !s.bufferInput()

@@ -180,17 +180,12 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 	cache, observer := stores.Cache(log, progress), e.Observer(conf, log, progress)
 	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{secretfile.Chain{Files: e.SecretFiles(), Keychain: kc}, kc, stores.Index()},
 		Process: outside{e, conf}, Locks: cache, Observer: observer})
-	connector := &pglogin.Connector{Progress: func(last *pglogin.Error) {
-		if last != nil {
-			progress.SetDetail(string(last.Kind))
-		}
-	}}
 	proofs := loginproof.New(nil, time.Now)
 	if stores.Dir != nil {
 		proofs = loginproof.New(stores.Dir, time.Now)
 	}
 	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Chain: chain, API: api, Observer: observer,
-		Roots: roots, Connector: connector, RootsErr: rootsErr, proofs: proofs}, nil
+		Roots: roots, Connector: &pglogin.Connector{}, RootsErr: rootsErr, proofs: proofs}, nil
 }
 
 // Open returns a session; see lakebase.Open.

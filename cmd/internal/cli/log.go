@@ -118,7 +118,6 @@ type Progress struct {
 
 	mu     sync.Mutex
 	status string
-	detail string
 	since  time.Time
 
 	draw  sync.Mutex // held while the spinner is drawn or cleared
@@ -151,18 +150,8 @@ func (p *Progress) SetStatus(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if text != p.status {
-		p.status, p.detail, p.since = text, "", time.Now()
+		p.status, p.since = text, time.Now()
 	}
-}
-
-// SetDetail adds to the status; only the spinner shows it.
-func (p *Progress) SetDetail(text string) {
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.detail = text
 }
 
 // Stop clears the spinner. Nothing is shown after it. It may be called again.
@@ -215,17 +204,13 @@ var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 // status that is shown.
 func (p *Progress) show(n int, shown string) string {
 	p.mu.Lock()
-	status, detail, since := p.status, p.detail, p.since
+	status, since := p.status, p.since
 	p.mu.Unlock()
 	switch {
 	case status == "":
 		return shown
 	case p.terminal:
-		waited := fmt.Sprintf("%d s", int(time.Since(since).Seconds()))
-		if detail != "" {
-			waited += ", " + sanitize.Escape(detail)
-		}
-		line := []rune(fmt.Sprintf("%c %s: %s (%s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), waited))
+		line := []rune(fmt.Sprintf("%c %s: %s (%d s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), int(time.Since(since).Seconds())))
 		p.draw.Lock()
 		defer p.draw.Unlock()
 		if !p.ended { // the last column would wrap on some terminals

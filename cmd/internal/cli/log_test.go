@@ -119,8 +119,7 @@ func TestProgress_FitsTerminal(t *testing.T) {
 			}
 			return 60
 		}
-		p.SetStatus("waiting\x1b[31m")
-		p.SetDetail("no\nanswer " + strings.Repeat("x", 40))
+		p.SetStatus("waiting\x1b[31m\nagain " + strings.Repeat("x", 40))
 		time.Sleep(showAfter + 2*time.Second)
 		p.Stop()
 		got, widths := out.b.String(), map[int]bool{}
@@ -130,7 +129,7 @@ func TestProgress_FitsTerminal(t *testing.T) {
 		if !widths[59] || !widths[11] || len(widths) != 3 { // and the empty line at the end
 			t.Errorf("got widths %v, want 0, 11 and 59", widths)
 		}
-		if !strings.Contains(got, `prog: waiting\x1B[31m (2 s, no\x0Aanswer xxx`) || strings.Contains(got, "\n") || !strings.HasSuffix(got, clearLine) {
+		if !strings.Contains(got, `prog: waiting\x1B[31m\x0Aagain xxx`) || strings.Contains(got, "\n") || !strings.HasSuffix(got, clearLine) {
 			t.Errorf("got %q", got)
 		}
 	})

@@ -24,7 +24,6 @@ type Services struct {
 	log       *Logger
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
-	upstream  *pgproxy.Dialer
 	guesses   failedLogins
 }
 
@@ -38,8 +37,8 @@ func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s 
 
 // UseProxy adds a proxy for clients that log in with password.
 func (v *Services) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
-	v.upstream = pgproxy.NewDialer(t, v.refresher, func(err error) (string, string) { return Describe(err, v.conf) })
-	v.proxy = pgproxy.New(pgproxy.Options{User: v.conf.User.Value, Password: password, TrustLocal: trustLocal, Upstream: v.upstream,
+	v.proxy = pgproxy.New(pgproxy.Options{Target: t, Tokens: v.refresher, Password: password, TrustLocal: trustLocal,
+		Describe: func(err error) (string, string) { return Describe(err, v.conf) },
 		MaxConns: v.conf.MaxConnections.Value, MaxWaiting: v.conf.MaxWaiting.Value, LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
 }
 
@@ -63,7 +62,7 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 		Extend: func(s *supervisor.State) {
 			if v.proxy != nil {
 				n := v.proxy.Stats()
-				s.Mode, s.Wakes = config.RefreshProxy, int(v.upstream.Wakes())
+				s.Mode, s.Wakes = config.RefreshProxy, int(n.Wakes)
 				s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
 			}
 			if extend != nil {
