@@ -87,7 +87,7 @@ func limitedByGet(ctx context.Context, err error, capped bool, limit time.Durati
 	switch {
 	case err == nil || failed && login.Kind == pglogin.WakeTimeout: // its hint names --wait
 		return err
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), capped && retried && tried.Cause == retry.CauseBudget:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), capped && retried && tried.After == 0 && !errors.Is(tried, context.Canceled):
 		return &cli.HintedError{Err: fmt.Errorf("get's time limit of %v is over: %w", limit, err),
 			Fix: "give --wait TIME, which adds to the limit, or use lakebase-exec, which has --timeout and --keychain-timeout"}
 	}

@@ -137,7 +137,7 @@ func TestGet_LimitNamed(t *testing.T) {
 	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	silent := &auth.NoSecretError{Host: "h", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrTimeout, Detail: "timeout 10s"}}
-	busy := &retry.Error{Attempts: 3, Cause: retry.CauseBudget, Last: errors.New("429")}
+	busy := &retry.Error{Attempts: 3, Last: errors.New("429")}
 	for _, c := range []struct {
 		name   string
 		ctx    context.Context

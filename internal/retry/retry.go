@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 )
 
-// ErrNoDeadline is returned for a context without a deadline, before anything
-// runs: that is a programming error.
-var ErrNoDeadline = errors.New("retry: the context has no deadline")
+// errNoDeadline is returned for a context without a deadline, before anything runs:
+// that is a programming error.
+var errNoDeadline = errors.New("retry: the context has no deadline")
 
 // Verdict is what an error means for a retry.
 type Verdict struct {
@@ -33,14 +35,11 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 	var zero T
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return zero, ErrNoDeadline
+		return zero, errNoDeadline
 	}
 	start, waits := time.Now(), s.Backoff()
 	e := &Error{}
-	for {
-		if ctx.Err() != nil { // a timer may fire together with the context
-			break
-		}
+	for ok && ctx.Err() == nil { // a timer may fire together with the context
 		e.Attempts++
 		result, err := op(ctx)
 		if err == nil {
@@ -50,24 +49,22 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 		if e.Last == nil || !verdict.Retry || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 			e.Last = err // the error of an attempt that was cut short does not replace a telling one
 		}
-		if !verdict.Retry || isOnce(ctx) {
+		if !verdict.Retry || ctx.Value(onceKey{}) != nil {
 			return zero, e.Last
 		}
-		wait, cause := waits.After(verdict, time.Until(deadline))
-		if cause == CauseRetryAfter {
-			e.Cause, e.After = cause, verdict.After
+		left := time.Until(deadline)
+		if verdict.After >= left {
+			e.After = verdict.After
 		}
-		if cause != "" || !sleep(ctx, wait) {
-			break
+		var wait time.Duration
+		if wait, ok = waits.Within(left, verdict.After); ok {
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
 		}
 	}
 	e.Elapsed, e.ctx = time.Since(start), ctx.Err()
-	switch {
-	case errors.Is(e.ctx, context.Canceled):
-		e.Cause, e.After = CauseCanceled, 0
-	case e.Cause == "":
-		e.Cause = CauseBudget
-	}
 	return zero, e
 }
 
@@ -77,58 +74,125 @@ type onceKey struct{}
 // repeats the whole operation by a schedule of its own: nested schedules multiply.
 func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
 
-func isOnce(ctx context.Context) bool { return ctx.Value(onceKey{}) != nil }
-
-// sleep reports whether d passed before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// Cause is why Do gave up.
-type Cause string
-
-// The causes.
-const (
-	CauseBudget     Cause = "no time left"                                                  // before the context's deadline
-	CauseRetryAfter Cause = "the server asks to wait for longer than the time that is left" // see Error.After
-	CauseCanceled   Cause = "canceled"
-)
-
 // Error is returned when Do gave up on an operation that was worth another
 // attempt, or that never ran.
 type Error struct {
 	Attempts int           // how often the operation ran
 	Elapsed  time.Duration // since Do was called
-	Cause    Cause
-	After    time.Duration // what the server asked for, with CauseRetryAfter
+	After    time.Duration // what the server asked for, if that was longer than the time left
 	Last     error         // the operation's last error; nil if it never ran
 
 	ctx error // the context's own, if it ended
 }
 
 func (e *Error) Error() string {
-	why := string(e.Cause)
-	if e.After > 0 {
-		why += fmt.Sprintf(" (%s)", e.After.Round(time.Second))
-	}
-	elapsed := e.Elapsed.Round(100 * time.Millisecond)
+	why := "no time left"
 	switch {
-	case e.Last == nil:
-		return "not tried: " + why
-	case e.Attempts == 1:
-		return fmt.Sprintf("%v; gave up after 1 attempt in %s: %s", e.Last, elapsed, why)
+	case errors.Is(e.ctx, context.Canceled):
+		why = "canceled"
+	case e.After > 0:
+		why = fmt.Sprintf("the server asks to wait for longer than the time that is left (%s)", e.After.Round(time.Second))
 	}
-	return fmt.Sprintf("%v; gave up after %d attempts in %s: %s", e.Last, e.Attempts, elapsed, why)
+	if e.Last == nil {
+		return "not tried: " + why
+	}
+	attempts := "1 attempt"
+	if e.Attempts != 1 {
+		attempts = fmt.Sprintf("%d attempts", e.Attempts)
+	}
+	return fmt.Sprintf("%v; gave up after %s in %s: %s", e.Last, attempts, e.Elapsed.Round(100*time.Millisecond), why)
 }
 
 // Unwrap returns the operation's last error, and the context's if it ended.
 func (e *Error) Unwrap() []error {
 	return slices.DeleteFunc([]error{e.Last, e.ctx}, func(err error) bool { return err == nil })
+}
+
+// jitter spreads every wait by ±20 %, so that clients that failed together do
+// not return together.
+const jitter = 0.2
+
+// Schedule describes the waits between attempts: they grow from First by Factor
+// to Max. A schedule with EarlyFor grows to EarlyMax only, until EarlyFor has
+// passed since its Backoff was made or reset.
+type Schedule struct {
+	First  time.Duration
+	Max    time.Duration // before jitter
+	Factor float64
+	Jitter float64 // part of a wait, 0.2 for ±20 %
+
+	EarlyMax time.Duration
+	EarlyFor time.Duration // 0: there is no early phase
+}
+
+// Exchange returns the schedule for calls to a workspace.
+func Exchange() Schedule {
+	return Schedule{First: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2, Jitter: jitter}
+}
+
+// Wake returns the schedule for logins to a compute that wakes. The last wait
+// delays the command, so waits stay short while a wake-up is likely.
+func Wake() Schedule {
+	return Schedule{First: 50 * time.Millisecond, Max: time.Second, Factor: 1.5, Jitter: jitter,
+		EarlyMax: 250 * time.Millisecond, EarlyFor: 30 * time.Second}
+}
+
+// Refresh returns the schedule for refreshing a token during an outage, which may
+// last for days. With thousands of refreshers the longest wait decides how many calls
+// the workspace gets when it recovers (docs/fleet.md).
+func Refresh() Schedule {
+	return Schedule{First: 200 * time.Millisecond, Max: time.Minute, Factor: 2, Jitter: jitter}
+}
+
+// Accept returns the schedule for a listener that cannot accept connections, such
+// as while the process has no file descriptors left.
+func Accept() Schedule {
+	return Schedule{First: 5 * time.Millisecond, Max: time.Second, Factor: 2, Jitter: jitter}
+}
+
+// Backoff returns the waits of the schedule, beginning with First.
+func (s Schedule) Backoff() *Backoff {
+	b := &Backoff{schedule: s, waits: backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(s.First), backoff.WithMultiplier(s.Factor),
+		backoff.WithRandomizationFactor(s.Jitter), backoff.WithMaxElapsedTime(0))}
+	b.Reset()
+	return b
+}
+
+// Backoff is a sequence of waits that never ends. It is not safe for concurrent
+// use.
+type Backoff struct {
+	schedule Schedule
+	waits    *backoff.ExponentialBackOff
+	start    time.Time
+}
+
+// Reset begins the sequence again.
+func (b *Backoff) Reset() {
+	b.start = time.Now()
+	b.waits.Reset()
+}
+
+// Next returns the next wait.
+func (b *Backoff) Next() time.Duration {
+	b.waits.MaxInterval = b.schedule.Max
+	if time.Since(b.start) < b.schedule.EarlyFor {
+		b.waits.MaxInterval = b.schedule.EarlyMax
+	}
+	return b.waits.NextBackOff()
+}
+
+// Within returns the wait after a failed attempt, when left is the time until the
+// deadline and asked what the server asked for; see Do. It returns false if none fits.
+func (b *Backoff) Within(left, asked time.Duration) (time.Duration, bool) {
+	if asked >= left {
+		return 0, false
+	}
+	wait := b.Next()
+	if wait >= left {
+		if wait = left / 2; wait < b.schedule.First {
+			return 0, false
+		}
+	}
+	return max(wait, asked), true
 }

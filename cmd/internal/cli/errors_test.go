@@ -75,7 +75,7 @@ func errorCases() map[string][]errorCase {
 		"process.NotExecutableError": {{&process.NotExecutableError{Path: "/x", Reason: "r", Err: x}, "/x", "from a shell", 126}},
 		"process.NotFoundError":      {{&process.NotFoundError{Name: "psq", InPath: true}, `"psq" not found in PATH`, "PATH", 127}},
 		"process.StartError":         {{&process.StartError{Path: "/x", Err: x}, "/x", "ulimit", 125}},
-		"retry.Error":                {{&retry.Error{Cause: retry.CauseBudget}, "not asked in time", "--timeout", 122}},
+		"retry.Error":                {{&retry.Error{}, "not asked in time", "--timeout", 122}},
 		"rootcerts.Error":            {{&rootcerts.Error{Path: "/x", Err: x}, "/x", "--sslrootcert", 120}},
 		"rootcerts.WriteError":       {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
 		"securefile.Error": {

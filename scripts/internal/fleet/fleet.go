@@ -105,8 +105,8 @@ func (f *fleet) mint(n int, budget time.Duration, done func(ok bool)) {
 				f.mint(n-1, budget, done)
 				return
 			}
-			wait, gaveUp := backoff.After(retry.Verdict{Retry: true, After: f.retryAfter}, until-f.now)
-			if budget == 0 || gaveUp != "" {
+			wait, ok := backoff.Within(until-f.now, f.retryAfter)
+			if budget == 0 || !ok {
 				done(false)
 				return
 			}
