@@ -33,40 +33,6 @@ type Directory interface {
 	Endpoints(ctx context.Context, bearer credential.Secret, branch string) ([]exchange.Endpoint, error)
 }
 
-// HostError reports that the target names another database host than the configured
-// one, or none. Nothing was sent to the configured host.
-type HostError struct {
-	Configured config.Value[string]
-	Target     string
-	ReadOnly   bool   // its read-only host was asked for
-	Named      string // by the target; empty: none
-}
-
-func hostName(readOnly bool) string {
-	if readOnly {
-		return "read-only host"
-	}
-	return "host"
-}
-
-func (e *HostError) Error() string {
-	if e.Named == "" {
-		return fmt.Sprintf("%s names no %s", e.Target, hostName(e.ReadOnly))
-	}
-	return fmt.Sprintf("%s: %s is not the %s of %s, which is %s", e.Configured.Source, e.Configured.Value, hostName(e.ReadOnly), e.Target, e.Named)
-}
-
-// Hint returns what to do about it.
-func (e *HostError) Hint() string {
-	switch {
-	case e.Named == "" && e.ReadOnly:
-		return "enable readable secondaries for it in the console, leave --read-only out, or name the host with --pghost"
-	case e.Named == "":
-		return "wait until it is ready (the console shows its state), or name the host with --pghost"
-	}
-	return "correct " + e.Configured.Source.String() + ", or unset it to use the host that the workspace returns; --pghost accepts any host, such as one of a private DNS"
-}
-
 // TargetError reports that a target's short name does not name exactly one endpoint.
 type TargetError struct {
 	Name    string
@@ -207,24 +173,29 @@ func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exc
 }
 
 // Host returns the host of a described endpoint, the read-only one with --read-only.
-// A configured host must be one of the endpoint's. Errors: *HostError, *config.Error.
+// A configured host must be one of the endpoint's. The error is a *config.Error.
 func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
-	readOnly, configured, target := r.conf.ReadOnly.Value, r.conf.PGHost, r.conf.Target()
-	host, other := e.Host, e.ReadOnlyHost
-	if readOnly {
-		host, other = e.ReadOnlyHost, ""
+	configured, target := r.conf.PGHost, r.conf.Target()
+	host, kind, fix := e.Host, "host", "wait until it is ready (the console shows its state)"
+	other := e.ReadOnlyHost
+	if r.conf.ReadOnly.Value {
+		host, kind, fix = e.ReadOnlyHost, "read-only host", "enable readable secondaries for it in the console, leave --read-only out"
+		other = ""
 	}
 	if host == "" {
-		return "", &HostError{Configured: configured, Target: target, ReadOnly: readOnly}
+		return "", &config.Error{Name: target, Problem: "no " + kind, Fix: fix + ", or name the host with --pghost"}
 	}
-	named, err := config.CheckDatabaseHost(host, "the "+hostName(readOnly)+" of "+target)
+	named, err := config.CheckDatabaseHost(host, "the "+kind+" of "+target)
 	if err != nil {
 		return "", err
 	}
 	if h := configured.Value; h != "" && h != named {
 		other, err := config.CheckDatabaseHost(other, "the read-only host of "+target)
 		if err != nil || h != other {
-			return "", &HostError{Configured: configured, Target: target, ReadOnly: readOnly, Named: named}
+			from := configured.Source.String()
+			return "", &config.Error{Name: from, Problem: fmt.Sprintf("%s is not the %s of %s, which is %s", h, kind, target, named),
+				Fix: "correct " + from + ", or unset it to use the host that the workspace returns; " +
+					"--pghost accepts any host, such as one of a private DNS"}
 		}
 		// The configured host is the read-only one. A run without PGHOST uses the other.
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
@@ -30,7 +31,7 @@ func TestHost_OfUntrustedPGHOST(t *testing.T) {
 		"its read-only host":  {exchange.Endpoint{Host: ownHost, ReadOnlyHost: privateHost}, ""},
 		"another host":        {exchange.Endpoint{Host: ownHost}, "PGHOST: db.private.example is not the host of " + endpointID + ", which is " + ownHost},
 		"its pooled host":     {exchange.Endpoint{Host: ownHost, PooledHost: privateHost}, "is not the host of"},
-		"no host":             {exchange.Endpoint{}, endpointID + " names no host"},
+		"no host":             {exchange.Endpoint{}, endpointID + ": no host"},
 	} {
 		f := newFake()
 		f.endpoint = c.e
@@ -40,7 +41,7 @@ func TestHost_OfUntrustedPGHOST(t *testing.T) {
 			if err != nil || s.Target.Host != privateHost || !strings.Contains(got, "endpoint") || !strings.Contains(got, "login:token-1") {
 				t.Errorf("%s: got %+v, %v: %s", name, s, err, got)
 			}
-		} else if !errors.As(err, new(*HostError)) || !strings.Contains(err.Error(), c.want) || strings.Contains(got, "login") || len(f.cache) != 0 {
+		} else if !errors.As(err, new(*config.Error)) || !strings.Contains(err.Error(), c.want) || strings.Contains(got, "login") || len(f.cache) != 0 {
 			t.Errorf("%s: got %v, calls %s, want %q", name, err, got, c.want)
 		}
 	}
@@ -60,7 +61,7 @@ func TestHost_IsRememberedForTheSamePGHOST(t *testing.T) {
 	} {
 		s, err := f.open(t.Context(), resolve(t, step.option, step.host))
 		got := f.took()
-		if step.ok && (err != nil || s.Target.Host != step.host) || !step.ok && (!errors.As(err, new(*HostError)) || strings.Contains(got, "login")) || strings.Contains(got, "endpoint") != step.asks {
+		if step.ok && (err != nil || s.Target.Host != step.host) || !step.ok && (!errors.As(err, new(*config.Error)) || strings.Contains(got, "login")) || strings.Contains(got, "endpoint") != step.asks {
 			t.Errorf("%+v: got %+v, %v: %s", step, s.Target, err, got)
 		}
 	}
@@ -68,7 +69,7 @@ func TestHost_IsRememberedForTheSamePGHOST(t *testing.T) {
 
 func TestHost_FromTheAPIIsChecked(t *testing.T) {
 	for host, want := range map[string]string{
-		"": "names no ", "ep-x-pooler.foo": "takes no OAuth roles", "a.foo,b.foo": "a list of hosts is not supported", "/tmp": "Unix socket", strings.ToUpper(ownHost): "",
+		"": ": no ", "ep-x-pooler.foo": "takes no OAuth roles", "a.foo,b.foo": "a list of hosts is not supported", "/tmp": "Unix socket", strings.ToUpper(ownHost): "",
 	} {
 		for _, readOnly := range []bool{false, true} {
 			f, more := newFake(), []string(nil)
@@ -83,7 +84,7 @@ func TestHost_FromTheAPIIsChecked(t *testing.T) {
 			if got := f.took(); want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(got, "login") || len(f.cache) != 0) {
 				t.Errorf("%q: got %v: %s", host, err, got)
 			}
-			if e, ok := errors.AsType[*HostError](err); host == "" && (!ok || e.ReadOnly != readOnly || e.Hint() == "") {
+			if e, ok := errors.AsType[*config.Error](err); host == "" && (!ok || strings.HasSuffix(e.Problem, "read-only host") != readOnly || e.Hint() == "") {
 				t.Errorf("got %v", err)
 			}
 		}

@@ -47,8 +47,8 @@ type ExitRow struct {
 // matters because an error may wrap another one.
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
-		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*lakebase.HostError],
-		is[*lakebase.TargetError], is[*rootcerts.Error], is[*securefile.Error], is[*credformat.Error], is[*credformat.EnvError], badValue}},
+		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*lakebase.TargetError],
+		is[*rootcerts.Error], is[*securefile.Error], is[*credformat.Error], is[*credformat.EnvError], badValue}},
 	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", []func(error) bool{

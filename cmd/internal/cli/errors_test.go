@@ -61,7 +61,6 @@ func errorCases() map[string][]errorCase {
 		"credformat.Error":     {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
 		"exchange.Error":       {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
 		"keychain.Error":       {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
-		"lakebase.HostError":   {{&lakebase.HostError{Target: "E"}, "E", "--pghost", 120}},
 		"lakebase.TargetError": {{&lakebase.TargetError{Name: "shop", From: option, Problem: "has no endpoint"}, "--endpoint", "lakebase-credential-helper endpoints", 120}},
 		"pgenv.Error":          {{&pgenv.Error{Name: "A", Problem: `"A" cannot be kept`, Fix: "leave it out"}, `"A" cannot be kept`, "leave it out", 120}},
 		"pglogin.Error": {
@@ -295,7 +294,6 @@ func ofProd(c *config.Config) {
 }
 
 func TestDescribe(t *testing.T) {
-	pghost := config.Source{Origin: config.FromEnvironment, Name: "PGHOST"}
 	endpoint := config.Source{Origin: config.FromOption, Name: "--endpoint"}
 	missing := &auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}
 	notes := []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}
@@ -309,8 +307,6 @@ func TestDescribe(t *testing.T) {
 		message, hint string
 	}{
 		{errors.New("anything"), nil, "anything", ""},
-		{&lakebase.HostError{Target: "instances/i", ReadOnly: true}, nil, "instances/i names no read-only host", "enable readable secondaries"},
-		{&lakebase.HostError{Configured: config.Value[string]{Value: "a", Source: pghost}, Target: "E", Named: "b"}, nil, "PGHOST: a is not the host of E, which is b", "correct PGHOST"},
 		{&lakebase.TargetError{Name: "shop", From: endpoint, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, nil, `--endpoint: "shop" may mean any of 2 endpoints`, "use one of a, b"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, nil, "certificates in /x: r", "--cacert"},
 		{&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, nil, "names an endpoint or audience on another host", "its discovery document points elsewhere"},
