@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
@@ -77,17 +76,6 @@ func hasClientID(name string) bool {
 	return !ok || t.ClientID
 }
 
-// maxAuthOption bounds the value of an option of one authentication type, in bytes.
-const maxAuthOption = 512
-
-// authOption validates the value of an option of one authentication type.
-func authOption(s string, from Source) (string, error) {
-	if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > maxAuthOption {
-		return "", invalid(from, "give a value, or leave it out", "is blank, contains a control character or is longer than %d bytes", maxAuthOption)
-	}
-	return s, nil
-}
-
 // authOptions resolves the options of single authentication types.
 func (r *resolver) authOptions() {
 	r.conf.authOptions = map[string]Value[string]{}
@@ -95,7 +83,7 @@ func (r *resolver) authOptions() {
 		if s.AuthType == "" {
 			continue
 		}
-		v := getOwn(r, s.Option, authOption)
+		v := getOwn(r, s.Option, oneLine)
 		if !v.Given() && r.section != nil {
 			v = r.section.text(s.Key)
 		}

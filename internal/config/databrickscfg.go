@@ -148,7 +148,7 @@ func (r *resolver) readSection() {
 	if im := r.in.Import; im != nil {
 		s = im.section
 	} else {
-		if chosen = get(r, "databricks-profile", "", sectionName); !chosen.Given() {
+		if chosen = get(r, "databricks-profile", "", oneLine); !chosen.Given() {
 			return
 		}
 		var err error
@@ -219,13 +219,6 @@ func (s *section) candidates(r *resolver) []candidate {
 		r.note(w.from.String(), "not used: "+why)
 	}
 	return out
-}
-
-func sectionName(s string, from Source) (string, error) {
-	if s = strings.TrimSpace(s); s == "" || hasControl(s) {
-		return "", rejected(s, from, "give the name between [ and ] in the file", "is not the name of a section")
-	}
-	return s, nil
 }
 
 func (r *resolver) openSection(chosen Value[string]) (*section, error) {

@@ -86,7 +86,7 @@ func TestSection_NotFound(t *testing.T) {
 	}
 	for _, name := range []string{" ", "a\x01"} {
 		_, err := bySection(name).resolve()
-		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "not the name of a section")
+		refused(t, err, "DATABRICKS_CONFIG_PROFILE", "is blank, contains a control character")
 	}
 	g := bySection("sp")
 	g.sections = ""

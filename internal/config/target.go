@@ -59,7 +59,7 @@ func (r *resolver) postgres() {
 		otherHost = cmp.Or(otherPort, "with --read-only the workspace is asked for the host")
 	}
 	c.PGHost = getUnless(r, "pghost", "", otherHost, trimmed(databaseHost))
-	c.PGPort = getUnless(r, "pgport", 5432, otherPort, trimmed(databasePort))
+	c.PGPort = getUnless(r, "pgport", 5432, otherPort, trimmed(numberTo(maxPort)))
 	c.PGHostAddr = get(r, "pghostaddr", "", trimmed(databaseHostAddr))
 	c.Database = get(r, "database", "databricks_postgres", database)
 	c.User = r.ofClient(get(r, "user", c.ClientID.Value, user))

@@ -53,23 +53,11 @@ func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsContro
 // databaseHost validates PGHOST. A pooled host does not accept OAuth roles (Databricks
 // documentation, "Connection pooling").
 func databaseHost(s string, from Source) (string, error) {
-	if strings.Contains(s, ",") {
-		return "", invalid(from, "give one host, that of the endpoint", "%s: a list of hosts is not supported", sanitize.Quote(s))
-	}
-	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
-		return "", invalid(from, "give the host of the endpoint, or leave it out to ask the workspace",
-			"%s: a Unix socket is not a Lakebase host", sanitize.Quote(s))
-	}
 	host, err := hostName(s, from)
-	if err == nil && isPooler(host) {
+	if label, _, _ := strings.Cut(host, "."); strings.HasSuffix(label, "-pooler") {
 		return "", rejected(s, from, "use the host without -pooler", "is a pooled host, which takes no OAuth roles")
 	}
 	return host, err
-}
-
-func isPooler(host string) bool {
-	label, _, _ := strings.Cut(host, ".")
-	return strings.HasSuffix(label, "-pooler")
 }
 
 // CheckDatabaseHost validates a database host that is not from the configuration by the
@@ -77,7 +65,7 @@ func isPooler(host string) bool {
 func CheckDatabaseHost(host, source string) (string, error) {
 	named, err := databaseHost(host, Source{FromEnvironment, source})
 	var wrong *Error
-	if errors.As(err, &wrong) && !isPooler(host) { // there is no configured value to correct
+	if errors.As(err, &wrong) { // there is no configured value to correct
 		wrong.Fix = "name the host with --pghost"
 	}
 	return named, err
@@ -89,16 +77,6 @@ func databaseHostAddr(s string, from Source) (string, error) {
 		return "", rejected(s, from, "give one IPv4 or IPv6 address, or leave it out", "is not an IP address")
 	}
 	return ip.String(), nil
-}
-
-// databasePort validates PGPORT.
-func databasePort(s string, from Source) (int, error) {
-	n, err := numberTo(maxPort)(s, from)
-	var wrong *Error
-	if errors.As(err, &wrong) {
-		wrong.Fix += "; Lakebase listens on 5432"
-	}
-	return n, err
 }
 
 // numberTo returns a parser of decimal numbers from 1 to max.
@@ -131,6 +109,17 @@ func database(s string, from Source) (string, error) {
 func user(s string, from Source) (string, error) {
 	if hasControl(s) || !utf8.ValidString(s) {
 		return "", rejected(s, from, "give the name of a database role", "contains a control character or is not UTF-8")
+	}
+	return s, nil
+}
+
+// maxLine bounds a value that has no other rule, in bytes.
+const maxLine = 512
+
+// oneLine validates a value that has no other rule.
+func oneLine(s string, from Source) (string, error) {
+	if s = strings.TrimSpace(s); s == "" || hasControl(s) || len(s) > maxLine {
+		return "", invalid(from, "give a value, or leave it out", "is blank, contains a control character or is longer than %d bytes", maxLine)
 	}
 	return s, nil
 }

@@ -18,8 +18,8 @@ func TestParsers(t *testing.T) {
 	}{
 		"databaseHost": {text(databaseHost), map[string]string{
 			"EP-x.database.us-east-1.cloud.databricks.com.": "ep-x.database.us-east-1.cloud.databricks.com", "localhost": "localhost", "127.0.0.1": "127.0.0.1", "::1": "::1", "[::1]": "::1",
-			"2001:DB8::1": "2001:db8::1", "a_b.example": "a_b.example", "h.example": "h.example", "a.example,b.example": "(a list of hosts is not supported)", "/var/run/postgresql": "(Unix socket)",
-			"@abstract": "(Unix socket)", "EP-X-POOLER.database.cloud.databricks.com": "(takes no OAuth roles)", "h.example:5432": "(not a host name)", "h.example..": "(not a host name)",
+			"2001:DB8::1": "2001:db8::1", "a_b.example": "a_b.example", "h.example": "h.example", "a.example,b.example": "(not a host name)", "/var/run/postgresql": "(not a host name)",
+			"@abstract": "(not a host name)", "EP-X-POOLER.database.cloud.databricks.com": "(takes no OAuth roles)", "h.example:5432": "(not a host name)", "h.example..": "(not a host name)",
 			"https://h.example": "(not a host name)", "user@h.example": "(not a host name)", "h example": "(not a host name)", "hö.example": "(not a host name)", "": "(not a host name)",
 			"fe80::1%eth0": "(not a host name)", "1.2.3": "(not a host name)", "h.example\x00": "(not a host name)", "[h.example]": "(not a host name)", "]::1[": "(not a host name)", "host=evil": "(not a host name)",
 		}},
@@ -27,7 +27,6 @@ func TestParsers(t *testing.T) {
 			"fe80::1%eth0": "(not an IP address)", "1.2.3": "(not an IP address)", "10.0.0.1,10.0.0.2": "(not an IP address)", "[::1]": "(not an IP address)"}},
 		"numberTo": {number, map[string]string{"1": "1", "5432": "5432", "65535": "65535", "": "(not a number)", "0": "(not a number)", "65536": "(not a number)", "-1": "(not a number)", "+5432": "(not a number)",
 			"5432,5433": "(not a number)", "0x10": "(not a number)", " 1": "(not a number)", "99999999999999999999": "(not a number)"}},
-		"databasePort": {func(s string) (string, error) { n, err := databasePort(s, option); return strconv.Itoa(n), err }, map[string]string{"1": "1", "0": "(not a number)", "x": "(5432)"}},
 		"database": {text(database), map[string]string{
 			"databricks_postgres": "databricks_postgres", "my db": "my db", "Größe": "Größe", "a/b": "a/b", "postgresql": "postgresql", "x;y": "x;y", strings.Repeat("a", 63): strings.Repeat("a", 63),
 			"host=127.0.0.9 sslmode=disable dbname=x": "(connection string)", "postgres://u:hunter2@h/db": "(connection URL)", "postgresql://u:hunter2@h/db\n": "(connection URL)",
@@ -51,7 +50,7 @@ func TestParsers(t *testing.T) {
 	_, err := CheckDatabaseHost("x y", "the host of E")
 	refused(t, err, "the host of E", "not a host name", "--pghost")
 	_, err = CheckDatabaseHost("x-pooler.example", "the host of E")
-	refused(t, err, "the host of E", "without -pooler")
+	refused(t, err, "the host of E", "pooled host", "--pghost")
 }
 
 func TestIsDatabaseDomain(t *testing.T) {

@@ -69,7 +69,7 @@ func TestHost_IsRememberedForTheSamePGHOST(t *testing.T) {
 
 func TestHost_FromTheAPIIsChecked(t *testing.T) {
 	for host, want := range map[string]string{
-		"": ": no ", "ep-x-pooler.foo": "takes no OAuth roles", "a.foo,b.foo": "a list of hosts is not supported", "/tmp": "Unix socket", strings.ToUpper(ownHost): "",
+		"": ": no ", "ep-x-pooler.foo": "takes no OAuth roles", "a.foo,b.foo": "not a host name", "/tmp": "not a host name", strings.ToUpper(ownHost): "",
 	} {
 		for _, readOnly := range []bool{false, true} {
 			f, more := newFake(), []string(nil)

@@ -77,12 +77,10 @@ func (e *Error) Hint() string { return e.Fix }
 // CheckKeep returns an *Error for a name that is malformed, that Build sets
 // itself, or that selects another server or password. A name that Build would not
 // remove is no error.
-func CheckKeep(names []string) error { return checkKeep(names, foldNames) }
-
-func checkKeep(names []string, fold bool) error {
+func CheckKeep(names []string) error {
 	for _, n := range names {
 		why := ""
-		switch k := key(n, fold); {
+		switch k := key(n); {
 		case !isName(n):
 			why = "not a variable name"
 		case managed[k]:
@@ -101,12 +99,10 @@ func checkKeep(names []string, fold bool) error {
 
 // CheckExtra returns an *Error for a name that is malformed, given twice, or
 // that Build sets or removes itself.
-func CheckExtra(names []string) error { return checkExtra(names, foldNames) }
-
-func checkExtra(names []string, fold bool) error {
+func CheckExtra(names []string) error {
 	seen := map[string]bool{}
 	for _, n := range names {
-		k, why := key(n, fold), ""
+		k, why := key(n), ""
 		switch {
 		case !isName(n):
 			why = "not a variable name"

@@ -98,7 +98,7 @@ func TestCheck(t *testing.T) {
 	if err := CheckKeep([]string{"PGSSLCERT", "DATABRICKS_TOKEN", "_x1", "PGREQUIREAUTH", "PGAPPNAME", "pgservice"}); err != nil && !foldNames {
 		t.Error(err)
 	}
-	if checkKeep([]string{"pgService"}, true) == nil || checkExtra([]string{"Pghost"}, true) == nil {
+	if foldNames && (CheckKeep([]string{"pgService"}) == nil || CheckExtra([]string{"Pghost"}) == nil) {
 		t.Error("names differ by case on Windows")
 	}
 }

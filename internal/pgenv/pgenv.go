@@ -32,8 +32,10 @@ type Values struct {
 	Extra       []Var // see CheckExtra
 }
 
-// Var is a further variable for the child.
+// Var is a variable.
 type Var struct{ Name, Value string }
+
+func (v Var) String() string { return v.Name + "=" + v.Value }
 
 // Result is the child's environment, and how it differs from the caller's.
 type Result struct {
@@ -57,25 +59,21 @@ const foldNames = runtime.GOOS == "windows"
 //
 // Errors: *Error for keep and v, and for a NUL byte anywhere.
 func Build(caller []string, v Values, keep []string) (Result, error) {
-	return build(caller, v, keep, foldNames)
-}
-
-func build(caller []string, v Values, keep []string, fold bool) (Result, error) {
-	if err := checkKeep(keep, fold); err != nil {
+	if err := CheckKeep(keep); err != nil {
 		return Result{}, err
 	}
-	inherited := parse(caller, fold)
-	own, err := v.environ(inherited.value(pgAppName) != "", fold)
+	inherited := parse(caller)
+	own, err := v.environ(value(inherited, pgAppName) != "")
 	if err != nil {
 		return Result{}, err
 	}
-	r := inherit(inherited, own, keep, fold)
+	r := inherit(inherited, own, keep)
 	for _, e := range own {
 		r.Environ = append(r.Environ, e.String())
-		r.Set = append(r.Set, e.name)
+		r.Set = append(r.Set, e.Name)
 	}
 	for _, s := range r.Environ {
-		if name, _, _ := split(s, fold); strings.ContainsRune(s, 0) {
+		if name, _, _ := split(s); strings.ContainsRune(s, 0) {
 			return Result{}, valueError(strings.Trim(strconv.Quote(name), `"`), "contains a NUL byte")
 		}
 	}
@@ -85,23 +83,27 @@ func build(caller []string, v Values, keep []string, fold bool) (Result, error) 
 // WithoutSecrets returns the environment for a program that gets no token, such as a
 // browser: the caller's, without secrets and without what Build removes.
 func WithoutSecrets(caller []string) []string {
-	return inherit(parse(caller, foldNames), nil, nil, foldNames).Environ
+	return inherit(parse(caller), nil, nil).Environ
 }
 
 // inherit returns the inherited variables that the child gets, without its own.
-func inherit(inherited, own environ, keep []string, fold bool) Result {
-	kept := map[string]bool{}
+func inherit(inherited, own []Var, keep []string) Result {
+	replaced := set()
+	for _, e := range own {
+		replaced[key(e.Name)] = true
+	}
+	kept := set()
 	for _, n := range keep {
-		kept[key(n, fold)] = true
+		kept[key(n)] = true
 	}
 	// Space around the name is ignored, as when the token is read.
-	tokenVar := key(strings.TrimSpace(inherited.value(oidcTokenEnv)), fold)
+	tokenVar := key(strings.TrimSpace(value(inherited, oidcTokenEnv)))
 	r := Result{Environ: []string{}} // nil would be the whole environment for os/exec
 	for _, e := range inherited {
-		switch k := e.key; {
-		case own.has(k): // replaced
-		case managed[k], isLibpq(k) && e.value == "", !kept[k] && (unsafe[k] || unsafeOther[k] || secrets[k] || k == tokenVar):
-			r.Removed = append(r.Removed, e.name)
+		switch k := key(e.Name); {
+		case replaced[k]:
+		case managed[k], isLibpq(k) && e.Value == "", !kept[k] && (unsafe[k] || unsafeOther[k] || secrets[k] || k == tokenVar):
+			r.Removed = append(r.Removed, e.Name)
 		default:
 			r.Environ = append(r.Environ, e.String())
 		}
@@ -111,7 +113,7 @@ func inherit(inherited, own environ, keep []string, fold bool) Result {
 }
 
 // environ returns the variables to set, in order.
-func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
+func (v Values) environ(callerHasAppName bool) ([]Var, error) {
 	port, app, expires := "", v.AppName, ""
 	if 0 < v.Port && v.Port <= 65535 {
 		port = strconv.Itoa(v.Port)
@@ -122,7 +124,7 @@ func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
 	if !v.ExpiresAt.IsZero() {
 		expires = v.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	own := environ{}
+	own := []Var{}
 	for _, e := range []Var{
 		{pgHost, v.Host}, {pgHostAddr, v.HostAddr}, {pgPort, port}, {pgDatabase, v.Database}, {pgUser, v.User},
 		{pgPassword, v.Password.Reveal()}, {pgPassFile, v.PassFile}, {pgSSLMode, v.SSLMode}, {pgSSLRootCert, v.SSLRootCert},
@@ -130,7 +132,7 @@ func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
 	} {
 		switch required := e.Name == pgHost || e.Name == pgPort || e.Name == pgDatabase || e.Name == pgUser; {
 		case e.Value != "":
-			own = append(own, entry{e.Name, e.Name, e.Value})
+			own = append(own, e)
 		case required:
 			return nil, valueError(e.Name, "missing or invalid")
 		}
@@ -138,53 +140,37 @@ func (v Values) environ(callerHasAppName, fold bool) (environ, error) {
 	var names []string
 	for _, e := range v.Extra {
 		names = append(names, e.Name)
-		own = append(own, entry{key(e.Name, fold), e.Name, e.Value})
 	}
-	if err := checkExtra(names, fold); err != nil {
-		return nil, err
-	}
-	return own, nil
+	return append(own, v.Extra...), CheckExtra(names)
 }
 
-// entry is one variable. Names are compared by key.
-type entry struct{ key, name, value string }
-
-func (e entry) String() string { return e.name + "=" + e.value }
-
-type environ []entry
-
-func (es environ) has(key string) bool {
-	return slices.ContainsFunc(es, func(e entry) bool { return e.key == key })
-}
-
-// value returns the value of the variable with an upper-case name; "" if there is
-// none.
-func (es environ) value(name string) string {
-	for _, e := range es {
-		if e.key == name {
-			return e.value
+// value returns the value of the variable with an upper-case name; "" if there is none.
+func value(vars []Var, name string) string {
+	for _, v := range vars {
+		if key(v.Name) == name {
+			return v.Value
 		}
 	}
 	return ""
 }
 
 // key returns the form of name in which names are compared.
-func key(name string, fold bool) string {
-	if fold {
+func key(name string) string {
+	if foldNames {
 		return strings.ToUpper(name)
 	}
 	return name
 }
 
 // parse splits an environment and keeps the first of equal names.
-func parse(list []string, fold bool) environ {
-	es := make(environ, 0, len(list))
+func parse(list []string) []Var {
+	es := make([]Var, 0, len(list))
 	seen := make(map[string]bool, len(list))
 	for _, s := range list {
-		name, value, ok := split(s, fold)
-		if k := key(name, fold); ok && !seen[k] {
+		name, value, ok := split(s)
+		if k := key(name); ok && !seen[k] {
 			seen[k] = true
-			es = append(es, entry{k, name, value})
+			es = append(es, Var{name, value})
 		}
 	}
 	return es
@@ -192,9 +178,9 @@ func parse(list []string, fold bool) environ {
 
 // split splits NAME=VALUE. On Windows, cmd.exe keeps each drive's directory in an
 // entry such as "=C:=C:\work", whose name begins with "=".
-func split(s string, windows bool) (name, value string, ok bool) {
+func split(s string) (name, value string, ok bool) {
 	from := 0
-	if windows && strings.HasPrefix(s, "=") {
+	if foldNames && strings.HasPrefix(s, "=") {
 		from = 1
 	}
 	i := strings.IndexByte(s[from:], '=')

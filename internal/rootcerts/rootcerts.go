@@ -148,7 +148,11 @@ func (f Finder) writeMozillaRoots() (string, error) {
 	if have, err := read(path); err == nil && bytes.Equal(have, text.Bytes()) {
 		return path, nil
 	}
-	if err := securefile.WriteFile(path, text.Bytes()); err != nil {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = securefile.ReplaceFile(path, text.Bytes())
+	}
+	if err != nil {
 		return "", &WriteError{dir, cause(err)}
 	}
 	return path, nil

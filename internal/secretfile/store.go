@@ -3,6 +3,7 @@
 package secretfile
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -55,32 +56,21 @@ func newItem(account string, secret credential.Secret) (it item, ok bool) {
 
 // parseItem parses an item of one of the two kinds; a mixture is not ok.
 func parseItem(data []byte) (it item, ok bool) {
-	if json.Unmarshal(data, &it) != nil || it.Version != itemVersion {
+	if json.Unmarshal(data, &it) != nil {
 		return item{}, false
 	}
-	if it.ofUser() {
-		ok = it.User != "" && it.ClientID == "" && it.ClientSecret == ""
-	} else {
-		ok = it.User == ""
-	}
-	return it, ok && it.secret() != "" && !strings.ContainsFunc(it.secret(), unicode.IsControl)
+	again, ok := newItem(it.account(), credential.NewSecret(it.secret()))
+	return it, ok && again == it && it.secret() != "" && !strings.ContainsFunc(it.secret(), unicode.IsControl)
 }
 
-func (it item) ofUser() bool { return it.RefreshToken != "" }
-
 func (it item) account() string {
-	if it.ofUser() {
+	if it.RefreshToken != "" {
 		return config.RefreshAccount(it.Host, it.User)
 	}
 	return config.SecretAccount(it.Host, it.ClientID)
 }
 
-func (it item) secret() string {
-	if it.ofUser() {
-		return it.RefreshToken
-	}
-	return it.ClientSecret
-}
+func (it item) secret() string { return cmp.Or(it.RefreshToken, it.ClientSecret) }
 
 // Store is a directory of such files. Errors are *securefile.Error, or fs.ErrNotExist.
 type Store struct{ Dir string }
@@ -145,10 +135,8 @@ func (s Store) read(d *securefile.Dir, name string) (item, error) {
 	switch {
 	case !ok:
 		return item{}, s.reject(name, "not a secret stored by login")
-	case fileName(it.account()) != name && it.ofUser():
-		return item{}, s.reject(name, "it holds the login of another host or user")
 	case fileName(it.account()) != name:
-		return item{}, s.reject(name, "it holds the secret of another host or client ID")
+		return item{}, s.reject(name, "it belongs to another host, user or client ID")
 	}
 	return it, nil
 }
@@ -167,7 +155,7 @@ func (s Store) Set(account string, secret credential.Secret) error {
 	if err != nil {
 		return err
 	}
-	if again, ok := parseItem(data); !ok || again != it || again.account() != account {
+	if again, ok := parseItem(data); !ok || again != it {
 		return s.reject(fileName(account), "it would read back differently")
 	}
 	return s.write(fileName(account), data)

@@ -122,9 +122,9 @@ func TestStore_Rejects(t *testing.T) {
 		"control":          {text("canary", `canary\n`), notStored, ""},
 		"both kinds":       {text("}", `,"user":"ada@example.test","refresh_token":"canary"}`), notStored, ""},
 		"no token":         {text(`"client_id":"id-1","client_secret"`, `"user":"ada@example.test","x"`), notStored, ""},
-		"another host":     {text("8443", "443"), "the secret of another host or client ID", ""},
-		"another client":   {text("id-1", "id-2"), "the secret of another host or client ID", ""},
-		"a user's":         {text(shopFile, adaFile), "the login of another host or user", ""},
+		"another host":     {text("8443", "443"), "another host, user or client ID", ""},
+		"another client":   {text("id-1", "id-2"), "another host, user or client ID", ""},
+		"a user's":         {text(shopFile, adaFile), "another host, user or client ID", ""},
 	} {
 		s := stored(t)
 		path := s.Path(shopAccount)

@@ -14,18 +14,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-// WriteFile atomically replaces a file: readers see the old content or the new. Its
-// mode is 0600. If path is a symbolic link, its target, which must exist, is replaced.
-// Missing directories are made with mode 0700. The file survives a crash of the machine,
-// if the file system can do that.
-func WriteFile(path string, data []byte) error {
-	target, err := makeTarget(path)
-	if err != nil {
-		return err
-	}
-	return replacePath(target, data, true, nil)
-}
-
 // makeTarget follows the symbolic links of path, and makes its directory.
 func makeTarget(path string) (string, error) {
 	target, err := filepath.EvalSymlinks(path)
@@ -55,7 +43,10 @@ var errChanged = errors.New("another program keeps changing it")
 // is nil if there is no file. A lock file beside it keeps other callers away
 // meanwhile. If a program that does not take the lock changes the file in between,
 // UpdateFile reads it again. If change returns nil, the file is not written. Reading
-// has the rules of ReadProfile, writing those of WriteFile.
+// has the rules of ReadProfile. Readers see the old content or the new, also after a
+// crash of the machine if the file system can do that; the mode becomes 0600. If path is
+// a symbolic link, its target, which must exist, is replaced. Missing directories are
+// made with mode 0700.
 func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byte, error)) error {
 	target, err := makeTarget(path)
 	if err != nil {
@@ -104,7 +95,7 @@ func lockPath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+".lock")
 }
 
-// CheckWritable returns why WriteFile could not write a file of this size. It writes a
+// CheckWritable returns why UpdateFile could not write a file of this size. It writes a
 // temporary file and removes it.
 func CheckWritable(path string, size int) error {
 	target, err := makeTarget(path)
@@ -120,8 +111,8 @@ func CheckWritable(path string, size int) error {
 
 var errChecked = errors.New("only a check")
 
-// ReplaceFile is WriteFile for a file that is rewritten often: it makes no
-// directories, follows no symbolic link, and does not sync.
+// ReplaceFile atomically replaces a file that can be recreated after a crash of the
+// machine: it is not synced. Its mode is 0600. A symbolic link is rejected.
 func ReplaceFile(path string, data []byte) error { return replacePath(path, data, false, nil) }
 
 // replacePath calls check, unless it is nil, immediately before the rename.

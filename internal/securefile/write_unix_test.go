@@ -21,33 +21,38 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
-func TestWriteFile(t *testing.T) {
+// writeFile replaces a file by UpdateFile.
+func writeFile(t *testing.T, path, text string) error {
+	return UpdateFile(t.Context(), path, func([]byte) ([]byte, error) { return []byte(text), nil })
+}
+
+func TestUpdateFile_Target(t *testing.T) {
 	d := t.TempDir()
 	path := d + "/a/b/profiles.ini"
 	for _, text := range []string{"one", "two", ""} {
-		must(t, WriteFile(path, []byte(text)))
+		must(t, writeFile(t, path, text))
 		checkFile(t, path, text, 0o600)
 	}
 	if fi, err := os.Stat(d + "/a"); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("directory: got %v, %v", fi, err)
 	}
 	old := put(t, d+"/old", "old", 0o644)
-	must(t, WriteFile(old, []byte("new")))
+	must(t, writeFile(t, old, "new"))
 	checkFile(t, old, "new", 0o600)
 	for link, target := range map[string]string{"l1": "dots/real", "l2": d + "/l1", "loop": "loop", "nowhere": "missing"} {
 		must(t, os.Symlink(target, filepath.Join(d, link)))
 	}
 	put(t, d+"/dots/real", "old", 0o600)
-	must(t, WriteFile(d+"/l2", []byte("by a link")))
+	must(t, writeFile(t, d+"/l2", "by a link"))
 	checkFile(t, d+"/dots/real", "by a link", 0o600)
 	if fi, err := os.Lstat(d + "/l2"); err != nil || fi.Mode()&fs.ModeSymlink == 0 {
 		t.Errorf("the link was replaced: %v, %v", fi, err)
 	}
-	wantError(t, WriteFile(d+"/loop", nil), "too many links", "")
-	wantError(t, WriteFile(d+"/nowhere", nil), "is a symbolic link, not a regular file", "")
-	wantError(t, WriteFile(d, nil), "is a directory", "")
-	wantError(t, WriteFile(path+"/x", nil), "not a directory", "")
-	if left, _ := filepath.Glob(d + "/.*"); len(left) > 0 {
+	wantError(t, writeFile(t, d+"/loop", ""), "too many links", "")
+	wantError(t, writeFile(t, d+"/nowhere", ""), "is a symbolic link, not a regular file", "")
+	wantError(t, writeFile(t, d, ""), "is a directory", "")
+	wantError(t, writeFile(t, path+"/x", ""), "not a directory", "")
+	if left, _ := filepath.Glob(d + "/.*.?????????????*"); len(left) > 0 {
 		t.Errorf("temporary files are left: %v", left)
 	}
 }

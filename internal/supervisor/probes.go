@@ -27,7 +27,6 @@ const (
 // and 503 with the reason otherwise. state is called for each request, from any
 // goroutine, and must not block.
 func probeHandler(state func() State) http.Handler {
-	begin := time.Now()
 	mux := http.NewServeMux()
 	handle := func(path, good, bad string, why func(State) string) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
@@ -46,7 +45,7 @@ func probeHandler(state func() State) http.Handler {
 		return "no login has succeeded yet, or the command was not started"
 	})
 	handle("/readiness", "ready", "not ready", func(s State) string { return s.notReady(time.Now()) })
-	handle("/liveness", "alive", "not alive", func(s State) string { return s.notAlive(begin, time.Now()) })
+	handle("/liveness", "alive", "not alive", func(s State) string { return s.notAlive(time.Now()) })
 	return mux
 }
 

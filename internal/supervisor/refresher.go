@@ -22,8 +22,7 @@ type RefresherConfig struct {
 	// is about to expire. It must return soon after its context ends.
 	Mint func(ctx context.Context, old credential.Secret) (credential.Token, error)
 	// OnToken delivers a new token; First is not delivered. The old token stays
-	// current until it succeeds; if it fails, the same token is delivered again
-	// later. It may be nil.
+	// current until it succeeds. It may be nil.
 	OnToken func(ctx context.Context, t credential.Token) error
 	// OnEvent is called about outages, from Run's goroutine. It must not block.
 	OnEvent func(Event)
@@ -54,12 +53,11 @@ type Refresher struct {
 	schedule retry.Schedule
 	now      func() time.Time // the wall clock
 	jitter   func() float64   // in [0, 1)
-	wakeup   chan struct{}    // wakes Run when demanded has changed
+	wakeup   chan struct{}    // wakes Run when flight has changed
 
 	mu          sync.Mutex
 	current     tokenState
 	flight      *flight // that callers of Token wait for; nil: no one does
-	demanded    bool    // by Token, since the last refresh ended
 	rejected    bool    // the server has rejected the current token
 	stopped     bool    // Run has returned
 	lastRefusal instant // when a refresh ended that a rejection had asked for
@@ -170,7 +168,6 @@ func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flig
 	case usable: // an expired token says nothing about the next
 		r.rejected = true
 	}
-	r.demanded = true
 	if r.flight == nil {
 		r.flight = &flight{done: make(chan struct{})}
 	}

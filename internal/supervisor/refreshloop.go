@@ -27,16 +27,14 @@ type refreshLoop struct {
 	err      error         // why it failed
 	pause    time.Duration // the wait before the next one, if it failed
 	after    time.Duration // the part of it that the server asked for
-	pending  tokenState    // minted, but not delivered; zero: none
 	reported EventKind     // the last event of this outage; zero: none
 }
 
-// result is a refresh that ended. With an error, token is one that waits for its
-// delivery, or zero.
+// result is a refresh that ended. With an error, token is one that could not be
+// delivered, or zero.
 type result struct {
-	token  credential.Token
-	minted bool
-	err    error
+	token credential.Token
+	err   error
 }
 
 func (l *refreshLoop) run(ctx context.Context) {
@@ -73,13 +71,13 @@ func (l *refreshLoop) required(now instant) (bool, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch s := l.current; {
-	case l.err != nil && l.demanded:
+	case l.err != nil && l.flight != nil:
 		return true, max(l.after, min(l.pause, s.minOnDemand()))
 	case l.err != nil:
 		return true, l.pause
 	case l.rejected:
 		return true, 0
-	case l.demanded:
+	case l.flight != nil:
 		return true, s.minOnDemand()
 	default:
 		return s.needsRefresh(now), s.minInterval()
@@ -105,40 +103,29 @@ func (l *refreshLoop) wait(now instant) time.Duration {
 
 // start begins a refresh.
 func (l *refreshLoop) start(ctx context.Context, now instant) {
-	if l.pending.needsRefresh(now) {
-		l.pending = tokenState{}
-	}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.begin = now
-	s, pending, timeout := l.currentState(), l.pending.token, firstAttempt
+	s, timeout := l.currentState(), firstAttempt
 	switch left := s.left(now); {
 	case l.err != nil:
 		ctx, timeout = retry.Once(ctx), attemptTimeout // this loop repeats it
 	case left > 0:
 		timeout = min(timeout, left-left/10)
 	}
-	go func() { l.results <- l.attempt(ctx, s.token, pending, timeout) }()
+	go func() { l.results <- l.attempt(ctx, s.token, timeout) }()
 }
 
-// attempt mints a token within timeout, unless one is pending, and delivers it.
-func (r *Refresher) attempt(ctx context.Context, old, pending credential.Token, timeout time.Duration) result {
-	res := result{token: pending}
-	if pending.Value.IsZero() {
-		t, err := r.mintValid(ctx, old, timeout)
-		if err != nil {
-			return result{err: err}
+// attempt mints a token within timeout and delivers it.
+func (r *Refresher) attempt(ctx context.Context, old credential.Token, timeout time.Duration) result {
+	t, err := r.mintValid(ctx, old, timeout)
+	if err == nil && r.OnToken != nil {
+		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+		if err = r.OnToken(ctx, t); err != nil {
+			err = fmt.Errorf("delivering the new token: %w", err)
 		}
-		res = result{token: t, minted: true}
 	}
-	if r.OnToken == nil {
-		return res
-	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	if err := r.OnToken(ctx, res.token); err != nil {
-		res.err = fmt.Errorf("delivering the new token: %w", err)
-	}
-	return res
+	return result{t, err}
 }
 
 func (r *Refresher) mintValid(ctx context.Context, old credential.Token, timeout time.Duration) (credential.Token, error) {
@@ -170,16 +157,13 @@ func (l *refreshLoop) finish(ctx context.Context, res result) {
 		return // the failure is the end of Run
 	}
 	l.mu.Lock()
-	if res.minted {
-		l.stats.Refreshes++
-	}
 	if res.err == nil {
 		l.succeed(res, now)
 	} else {
-		l.fail(res, now)
+		l.fail(res)
 	}
 	l.flight.finish(res.err)
-	l.flight, l.demanded = nil, false
+	l.flight = nil
 	left := l.current.left(now)
 	l.mu.Unlock()
 	switch {
@@ -192,7 +176,7 @@ func (l *refreshLoop) finish(ctx context.Context, res result) {
 }
 
 func (l *refreshLoop) succeed(res result, now instant) {
-	l.pending = tokenState{}
+	l.stats.Refreshes++
 	l.current = newTokenState(res.token, now, l.jitter())
 	if l.rejected {
 		l.lastRefusal = now
@@ -202,11 +186,7 @@ func (l *refreshLoop) succeed(res result, now instant) {
 	l.backoff.Reset()
 }
 
-func (l *refreshLoop) fail(res result, now instant) {
-	l.pending = tokenState{}
-	if !res.token.Value.IsZero() {
-		l.pending = newTokenState(res.token, now, 0)
-	}
+func (l *refreshLoop) fail(res result) {
 	l.stats.FailedRefreshes++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
 	l.after = min(retryAfter(res.err), l.current.tenth())

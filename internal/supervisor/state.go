@@ -15,7 +15,7 @@ type State struct {
 	ChildPID        int       `json:"child_pid"` // 0: there is none
 	StartedAt       time.Time `json:"started_at,omitzero"`
 	TokenExpiresAt  time.Time `json:"token_expires_at,omitzero"` // of the current token; zero: there is none
-	Refreshes       int       `json:"refreshes"`                 // tokens that were minted
+	Refreshes       int       `json:"refreshes"`                 // that succeeded
 	FailedRefreshes int       `json:"failed_refreshes"`          // in minting or delivery
 	LastError       string    `json:"last_error"`                // one safe line; empty if the last refresh succeeded
 	OpenConnections int       `json:"open_connections"`
@@ -62,17 +62,10 @@ func (s State) notReady(now time.Time) string {
 // maxBeatAge is how old the last heartbeat may be. There is one every 10 s.
 const maxBeatAge = 30 * time.Second
 
-// notAlive returns why the process is not alive; empty if it is. Before the start there
-// is no heartbeat. serving is the time at which the probes were started.
-func (s State) notAlive(serving, now time.Time) string {
-	last := s.Beat
-	if last.IsZero() {
-		if !s.Started {
-			return ""
-		}
-		last = serving
-	}
-	if age := now.Sub(last); age > maxBeatAge {
+// notAlive returns why the process is not alive; empty if it is, as before the first
+// heartbeat.
+func (s State) notAlive(now time.Time) string {
+	if age := now.Sub(s.Beat); age > maxBeatAge && !s.Beat.IsZero() {
 		return fmt.Sprintf("no heartbeat for %d s", int(age.Seconds()))
 	}
 	return ""

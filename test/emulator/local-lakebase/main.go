@@ -170,7 +170,7 @@ func serve(ctx context.Context, l *emulator.Lakebase, f flags) (err error) {
 		if file[0] == "" {
 			continue
 		}
-		if err := securefile.WriteFile(file[0], []byte(file[1])); err != nil {
+		if err := securefile.ReplaceFile(file[0], []byte(file[1])); err != nil {
 			return err
 		}
 		defer os.Remove(file[0])
