@@ -214,28 +214,20 @@ func (r *resolver) secret() {
 	case t.Kind == SecretFromGitHub && c.GitHub == nil:
 		r.fail(invalid(c.Auth.Source, "give the job the permission id-token: write, or choose another authentication type with --auth",
 			"%s needs a job of GitHub Actions that may have a token, and %s", c.Auth.Value, r.noGitHub))
-	case t.Name != AuthM2M && len(t.variables) > 0:
-		r.requireVariable(t)
+	case t.Name != AuthM2M && len(t.variables) > 0: // none is set, or it was ignored
+		needed, ignored := t.variables[0].name, ""
+		for _, v := range t.variables[1:] {
+			needed += " or " + v.name
+		}
+		for _, n := range c.Notes {
+			if slices.ContainsFunc(t.variables, func(v authVariable) bool { return v.name == n.Name }) {
+				ignored += "; " + n.String()
+			}
+		}
+		r.fail(invalid(c.Auth.Source, "set "+needed+", or choose another authentication type with --auth", "%s needs %s%s", t.Name, needed, ignored))
 	default:
 		c.Secret = SecretSource{Kind: t.Kind}
 	}
-}
-
-// requireVariable fails for a type whose variables are not set, or were ignored.
-func (r *resolver) requireVariable(t AuthType) {
-	var names []string
-	for _, v := range t.variables {
-		names = append(names, v.name)
-	}
-	slices.Reverse(names) // the plain one first
-	oneOf := strings.Join(names, " or ")
-	e := invalid(r.conf.Auth.Source, "set "+oneOf+", or choose another authentication type with --auth", "%s needs %s", t.Name, oneOf)
-	for _, n := range r.conf.Notes {
-		if slices.Contains(names, n.Name) {
-			e.Problem += "; " + n.String()
-		}
-	}
-	r.fail(e)
 }
 
 // github reads the two variables of a job that may request tokens. Every such job has

@@ -145,17 +145,14 @@ func (r *resolver) readSection() {
 	c := &r.conf
 	var chosen Value[string]
 	var s *section
+	var err error
 	if im := r.in.Import; im != nil {
 		s = im.section
-	} else {
-		if chosen = get(r, "databricks-profile", "", oneLine); !chosen.Given() {
-			return
-		}
-		var err error
-		if s, err = r.openSection(chosen); err != nil {
-			r.fail(err)
-			return
-		}
+	} else if chosen = get(r, "databricks-profile", "", oneLine); !chosen.Given() {
+		return
+	} else if s, err = r.openSection(chosen); err != nil {
+		r.fail(err)
+		return
 	}
 	if !merge(r, &c.Workspace, s.workspace, s, chosen, Workspace.HostPort) {
 		r.note(chosen.Source.String(), "not used: "+c.Workspace.Source.String()+" names another workspace")

@@ -177,7 +177,7 @@ func TestResolve_Errors(t *testing.T) {
 		{variables("LAKEBASE_INSTANCE", "shop"), "LAKEBASE_INSTANCE", "conflicts with LAKEBASE_ENDPOINT"},
 		{profile(prodProfile + "instance = shop\n"), key("instance"), `conflicts with key endpoint of profile "prod"`},
 		{variables("DATABRICKS_AUTH_TYPE", "pat"), "DATABRICKS_AUTH_TYPE", "pat needs DATABRICKS_TOKEN|choose another authentication type"},
-		{variables("DATABRICKS_AUTH_TYPE", "env-oidc"), "DATABRICKS_AUTH_TYPE", "env-oidc needs DATABRICKS_OIDC_TOKEN or DATABRICKS_OIDC_TOKEN_ENV"},
+		{variables("DATABRICKS_AUTH_TYPE", "env-oidc"), "DATABRICKS_AUTH_TYPE", "env-oidc needs DATABRICKS_OIDC_TOKEN_ENV or DATABRICKS_OIDC_TOKEN"},
 		{options("auth", "file-oidc"), "--auth", "file-oidc needs DATABRICKS_OIDC_TOKEN_FILEPATH"},
 		{options("auth", "github-oidc"), "--auth", "github-oidc needs|ACTIONS_ID_TOKEN_REQUEST_URL is not set"},
 		{with(env("DATABRICKS_TOKEN", "t"), "auth", "pat", "host", "b.cloud.databricks.com"), "--auth", // a credential of another target is named

@@ -31,21 +31,19 @@ var managed = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgS
 // as which user, nor how securely.
 var allowed = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO", pgAppName, "PGLOCALEDIR")
 
-// unsafe are the other variables that libpq 18 reads (PostgreSQL manual,
-// libpq-envars, and the strings of the library itself). They can send a token to
-// another server, weaken TLS, or keep a driver from connecting at all.
+// unsafe are the other variables that libpq 18 reads (PostgreSQL manual, libpq-envars, and
+// the strings of the library itself), and after them those of other versions or drivers:
+// PGREALM and PGTTY before version 14, PGOAUTHCAFILE after 18, PGSSLPASSWORD in pgx and
+// PGSSL in postgres.js. They can send a token to another server, weaken TLS, or keep a
+// driver from connecting at all.
 var unsafe = set(
 	"PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", pgHostAddr, "PGKRBSRVNAME",
 	"PGLOADBALANCEHOSTS", "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGOAUTHDEBUG", pgPassFile,
 	"PGREQUIREAUTH", "PGREQUIREPEER", "PGREQUIRESSL", "PGSERVICE", "PGSERVICEFILE", "PGSSLCERT",
 	"PGSSLCERTMODE", "PGSSLCOMPRESSION", "PGSSLCRL", "PGSSLCRLDIR", "PGSSLKEY", "PGSSLMAXPROTOCOLVERSION",
 	"PGSSLMINPROTOCOLVERSION", "PGSSLNEGOTIATION", "PGSSLSNI", "PGSYSCONFDIR", "PGTARGETSESSIONATTRS",
+	"PGREALM", "PGTTY", "PGOAUTHCAFILE", "PGSSLPASSWORD", "PGSSL",
 )
-
-// unsafeOther have such effects in other versions of libpq or in other drivers:
-// PGREALM and PGTTY before version 14, PGOAUTHCAFILE after 18, PGSSLPASSWORD in pgx
-// and PGSSL in postgres.js.
-var unsafeOther = set("PGREALM", "PGTTY", "PGOAUTHCAFILE", "PGSSLPASSWORD", "PGSSL")
 
 // secrets sign in to the workspace; the child needs none. The names are those of the
 // Databricks SDKs' configuration attributes and of GitHub Actions.
@@ -57,9 +55,7 @@ var secrets = set(
 
 // isLibpq reports whether an empty value of name is removed: some drivers fail on
 // PGPORT= or PGCONNECT_TIMEOUT=, which libpq ignores.
-func isLibpq(name string) bool {
-	return allowed[name] || unsafe[name] || unsafeOther[name] || managed[name]
-}
+func isLibpq(name string) bool { return allowed[name] || unsafe[name] || managed[name] }
 
 // Error is a variable that cannot be kept or set, or a value that cannot be passed to
 // the child.
@@ -108,7 +104,7 @@ func CheckExtra(names []string) error {
 			why = "not a variable name"
 		case managed[k], k == pgAppName:
 			why = "lakebase-exec sets it"
-		case unsafe[k], unsafeOther[k], secrets[k]:
+		case unsafe[k], secrets[k]:
 			why = "lakebase-exec removes it"
 		case seen[k]:
 			why = "given twice"

@@ -51,11 +51,9 @@ func valueError(name, problem string) *Error {
 // foldNames: on Windows, names that differ in case only are equal.
 const foldNames = runtime.GOOS == "windows"
 
-// Build returns the child's environment. caller has entries of the form NAME=value. It
-// removes libpq's variables but those that are allowed, secrets, and the variable
-// that DATABRICKS_OIDC_TOKEN_ENV names, unless keep names them. Of several entries
-// with one name the first stays: getenv, and so libpq, reads that one. Empty
-// variables of libpq are removed, and entries without a name or "=" are dropped.
+// Build returns the child's environment. It removes libpq's variables but those that are
+// allowed, secrets, and the variable that DATABRICKS_OIDC_TOKEN_ENV names, unless keep
+// names them. Of several entries of caller with one name the first stays, as in getenv.
 //
 // Errors: *Error for keep and v, and for a NUL byte anywhere.
 func Build(caller []string, v Values, keep []string) (Result, error) {
@@ -102,7 +100,7 @@ func inherit(inherited, own []Var, keep []string) Result {
 	for _, e := range inherited {
 		switch k := key(e.Name); {
 		case replaced[k]:
-		case managed[k], isLibpq(k) && e.Value == "", !kept[k] && (unsafe[k] || unsafeOther[k] || secrets[k] || k == tokenVar):
+		case managed[k], isLibpq(k) && e.Value == "", !kept[k] && (unsafe[k] || secrets[k] || k == tokenVar):
 			r.Removed = append(r.Removed, e.Name)
 		default:
 			r.Environ = append(r.Environ, e.String())

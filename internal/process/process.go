@@ -30,14 +30,10 @@ type Command struct {
 	Argv []string // Argv[0] is the name as it was typed
 }
 
-// Find looks up a command as execvp and shells do: a name with a separator is a
-// path, any other is searched in the directories of path, which is a list as in PATH.
-// An empty entry is the working directory (on Windows it is skipped). A file that
-// cannot be executed does not end the search; it is reported if nothing better is
-// found. The system checks the file's format when the command is started.
-//
-// Unlike exec.LookPath, Find distinguishes 126 from 127, and returns commands in the
-// working directory if path names it.
+// Find looks up a command as execvp and shells do: a name with a separator is a path, any
+// other is searched in path, a list as in PATH. An empty entry is the working directory
+// (on Windows it is skipped). Unlike exec.LookPath, Find reports a file that cannot be
+// executed if nothing better is found.
 //
 // Errors: *NotFoundError, *NotExecutableError.
 func Find(argv []string, path string) (Command, error) {

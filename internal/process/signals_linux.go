@@ -14,10 +14,8 @@ import (
 const catchesTSTP = true
 
 // DisableCoreDumps protects this process's memory, which holds the secret: there is no
-// core dump, and other processes of the same user, the command included, can neither
-// read our /proc entry nor trace us (PR_SET_DUMPABLE(2const); root still can). The
-// command is unaffected: execve makes it dumpable again. Call it before the secret is
-// read.
+// core dump, and other processes of the same user can neither read our /proc entry nor
+// trace us (PR_SET_DUMPABLE(2const)). execve makes the command dumpable again.
 func DisableCoreDumps() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // sigactiont is at least as large as the kernel's struct sigaction. Its first word

@@ -9,20 +9,17 @@ import (
 )
 
 // forwarded are the signals that are caught and passed on to the command, which is in
-// another process group and gets none of them twice. The keyboard's go to the group that
-// has the terminal: the command's, or ours and from us to the command (see hasOwnJob).
-// Signals that the caller ignores (nohup) are not caught; the command inherits that.
-// ALRM is here because a caller's alarm(2) survives execve.
+// another process group and gets none of them twice. Those that the caller ignores (nohup)
+// are not caught; the command inherits that. ALRM: a caller's alarm(2) survives execve.
 //
-// Without a terminal the stop signals come from a process and are forwarded too
-// (gunicorn scales its workers with TTIN and TTOU). They do not stop us: the token
-// refresh continues. PIPE is caught and dropped: it would end us when the reader of our
-// standard error exits (os/signal, SIGPIPE).
+// Without a terminal the stop signals are forwarded too (gunicorn scales its workers with
+// TTIN and TTOU) and do not stop us. PIPE is caught and dropped: it would end us when the
+// reader of our standard error exits (os/signal, SIGPIPE).
 //
 // Ctrl-Z: we stop only after the command has, so that it can restore the terminal before
-// the shell resumes. With a terminal TTIN and TTOU are not caught: the kernel sends them
-// to our group when another process of the job uses the terminal in the background, and
-// stops us too. A session leader catches them, as they cannot stop it.
+// the shell resumes. With a terminal the kernel sends TTIN and TTOU to our group when
+// another process of the job uses it in the background, and they must stop us too; a
+// session leader cannot be stopped and catches them.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
 	syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT,
@@ -76,10 +73,8 @@ func (s *Supervised) cancelRestart(sig os.Signal) {
 	}
 }
 
-// RaiseSignal ends this process by the signal that the command died of, without a
-// core dump, so that the caller sees the same wait status as without a wrapper. It
-// returns only if the signal does not end us (as PID 1, or a signal that does not
-// kill), with 128+n as the exit code.
+// RaiseSignal ends this process by the signal that the command died of, without a core
+// dump. If the signal does not end us, as PID 1, it returns 128+n as the exit code.
 func RaiseSignal(sig syscall.Signal) (exitCode int) {
 	_ = DisableCoreDumps()
 	raiseDefault(sig)

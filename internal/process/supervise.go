@@ -52,13 +52,12 @@ type restartRequest struct {
 // returns. signalsCaught, unless nil, is called before the start, when signals to this
 // process are caught and will be forwarded to the command.
 //
-// On Unix the child leads a process group of its own. See forwarded for the signals, and
-// hasOwnJob for the terminal. The child has descriptors 0 to 2 and those that our caller
-// left open for it (a shell's <(...)), and none that we opened. As PID 1, this process
-// also reaps orphans, and must not wait for other children of its own.
+// On Unix the child leads a process group of its own, see forwarded for the signals and
+// hasOwnJob for the terminal. It inherits no descriptor that we opened. As PID 1, this
+// process also reaps orphans, and must not wait for other children of its own.
 //
 // On Windows the child and what it starts end with this process, and its descendants
-// with the child. Console events reach it directly; we ignore them. (Not run there yet.)
+// with the child. Console events reach it directly; we ignore them.
 //
 // Errors: as for Exec. There is at most one Supervise at a time.
 func Supervise(c Command, environ []string, signalsCaught func()) (*Supervised, error) {
@@ -117,12 +116,10 @@ func (s *Supervised) Signal(sig syscall.Signal) error {
 	return s.send(sig)
 }
 
-// Restart ends the command with SIGTERM, and after grace with SIGKILL (on Windows
-// at once, with its descendants), then starts it again with the environment given.
-// It returns when the new process runs. A command that has ended by itself is not
-// started again, and neither is one that SIGINT, SIGQUIT, SIGTERM or a hang-up asks
-// to end meanwhile. A second Restart waits for the first. When ctx ends, only the
-// waiting ends: a restart that has begun continues.
+// Restart ends the command with SIGTERM, and after grace with SIGKILL (on Windows at
+// once), then starts it again. It returns when the new process runs. A command that has
+// ended by itself, or that SIGINT, SIGQUIT, SIGTERM or a hang-up asks to end meanwhile, is
+// not started again. When ctx ends, only the waiting ends: the restart continues.
 //
 // Errors: ErrEnded, ctx's, and those of Exec if the command does not start again; then
 // Wait returns the same error.

@@ -19,9 +19,8 @@ const continueAfter = 100 * time.Millisecond
 // leader as in a container: we lead our process group, and our output is not the input
 // of another process. Then the command gets the terminal at its start.
 //
-// In a pipeline or a script the other processes need it too: "| less" reads the
-// keyboard, and Ctrl-C must also end the script. There the command gets the terminal
-// when it first reads from it or changes its settings, for which the kernel stops it.
+// In a pipeline or a script the other processes need it too ("| less", Ctrl-C). There the
+// command gets it when the kernel stops it for reading from it or changing its settings.
 func hasOwnJob() bool {
 	if syscall.Getpgrp() != syscall.Getpid() {
 		return false

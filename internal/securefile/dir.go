@@ -183,13 +183,10 @@ func (d *Dir) Remove(name string) error {
 	return nil
 }
 
-// RuntimeDirs lists the runtime directories to try, in order: only the option if it
-// is set; on macOS the one in the user's caches, which Time Machine skips; on
-// Windows the one in the local application data; elsewhere systemd's
-// RUNTIME_DIRECTORY (systemd.exec; it may list several), the user's runtime
-// directory (XDG Base Directory Specification), and one in the home directory.
-// Relative values count as unset, as in XDG. uid is the effective one; home may be
-// empty.
+// RuntimeDirs lists the runtime directories to try: only the option if it is set; else
+// that of macOS's caches, which Time Machine skips, or of Windows's local application
+// data, or systemd's RUNTIME_DIRECTORY (systemd.exec), the user's runtime directory (XDG
+// Base Directory Specification) and one in the home directory. Relative ones are skipped.
 func RuntimeDirs(option string, env func(string) string, uid int, home string) []string {
 	if option != "" {
 		return []string{option}

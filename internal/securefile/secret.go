@@ -26,11 +26,9 @@ type SecretRules struct {
 // secretMounts is where Docker and Podman mount secrets.
 const secretMounts = "/run/secrets"
 
-// ReadSecret reads a secret from a regular file of at most maxSecret bytes. The
-// file must be ours and closed to others, or root's and writable by root alone, or
-// on a read-only tmpfs, or below CredentialsDir or /run/secrets. White space at
-// both ends is removed, and a byte order mark; the rest must be a secret as
-// credential.ParseSecret takes it.
+// ReadSecret reads a secret from a regular file of at most maxSecret bytes. The file must
+// be ours and closed to others, or root's and writable by root alone, or on a read-only
+// tmpfs, or below CredentialsDir or /run/secrets.
 func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	data, err := read(path, maxSecret, func(f *os.File, m meta) error {
 		err := m.checkSecret(path, os.Geteuid())

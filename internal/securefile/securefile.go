@@ -1,9 +1,7 @@
-// Package securefile opens and writes files that hold secrets or decide where
-// secrets are sent: secret files, profiles, and the runtime directory with its locks
-// and caches. Owner and mode are checked on the opened descriptor, never on a name
-// that could refer to another file a moment later. It never loosens a file's mode,
-// never blocks on a FIFO, and never puts a file's content into an error. Every error is
-// or wraps an *Error; it is also fs.ErrNotExist if there is no file.
+// Package securefile opens and writes files that hold secrets or decide where secrets are
+// sent. Owner and mode are checked on the opened descriptor, never on a name that could
+// refer to another file a moment later. It never blocks on a FIFO, and never puts a file's
+// content into an error. Every error is or wraps an *Error, or fs.ErrNotExist.
 //
 // On Windows, where modes mean nothing, the owner is checked, and new files get an
 // access list for their owner alone (not run there yet).

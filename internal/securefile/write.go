@@ -39,14 +39,11 @@ const (
 // errChanged means that a file changed between reading and replacing it.
 var errChanged = errors.New("another program keeps changing it")
 
-// UpdateFile replaces a configuration file by what change makes of its content, which
-// is nil if there is no file. A lock file beside it keeps other callers away
-// meanwhile. If a program that does not take the lock changes the file in between,
-// UpdateFile reads it again. If change returns nil, the file is not written. Reading
-// has the rules of ReadProfile. Readers see the old content or the new, also after a
-// crash of the machine if the file system can do that; the mode becomes 0600. If path is
-// a symbolic link, its target, which must exist, is replaced. Missing directories are
-// made with mode 0700.
+// UpdateFile atomically replaces a configuration file, read as by ReadProfile, by what
+// change makes of its content, which is nil if there is no file; nil leaves it as it is.
+// A lock file beside it keeps other callers away; if another program changes the file
+// meanwhile, it is read again. The mode becomes 0600. If path is a symbolic link, its
+// target, which must exist, is replaced. Missing directories are made with mode 0700.
 func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byte, error)) error {
 	target, err := makeTarget(path)
 	if err != nil {

@@ -114,10 +114,9 @@ func (r *Refresher) Stats() State {
 	return r.stats
 }
 
-// Token returns a token for a new login: the current one if at least 5 s or a tenth of
-// its life are left, whichever is less. Otherwise it waits for a refresh, which callers
-// share; while refreshes fail there is at most one per second. If the refresh fails or
-// ctx ends first, the current token is returned as long as it is valid.
+// Token returns a token for a new login: the current one if enough of its life is left,
+// see usable. Otherwise it waits for a refresh, which callers share. If that fails or ctx
+// ends first, the current token is returned as long as it is valid.
 //
 // Errors: Mint's or ctx's if no token is valid; ErrStopped after Run.
 func (r *Refresher) Token(ctx context.Context) (credential.Token, error) {
