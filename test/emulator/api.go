@@ -2,9 +2,11 @@ package emulator
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -18,23 +20,40 @@ import (
 // api is the workspace: an HTTPS server for OAuth, Lakebase, SCIM, and the token service
 // of GitHub Actions.
 type api struct {
+	*state
 	settings     *settingsStore
 	record       *recorder
 	sign         *signer // of the workspace's tokens
 	issuer       *signer // of workload tokens
 	actionsToken string
-	principals   *principals
-	clientID     string // whose federation policy there is
-	user         string // who sits at the browser, unless a setting overrides it
-	catalog      *catalog
-	sessions     *sessions
+	clientID     string   // whose federation policy there is
+	user         string   // who sits at the browser, unless a setting overrides it
 	instances    []string // of Lakebase Provisioned, by name
 	awake        func() State
 
 	url    string
+	mux    *http.ServeMux
 	server *http.Server
 	done   sync.WaitGroup
 }
+
+// state is what requests and the Lakebase's methods change. Whoever uses it holds mu;
+// handlers run with mu held.
+type state struct {
+	mu         sync.Mutex
+	principals map[string]*principal // service principals by client ID, and users by name
+	secrets    []string              // every secret that ever was, see EverySecret
+	resources  []Resource            // in the order of their making
+	codes      map[string]*code
+	refresh    map[string]*refreshToken
+}
+
+func newState() *state {
+	return &state{principals: map[string]*principal{}, codes: map[string]*code{}, refresh: map[string]*refreshToken{}}
+}
+
+// remember keeps a secret for EverySecret.
+func (s *state) remember(value string) { s.secrets = appendBounded(s.secrets, value) }
 
 // maxBody bounds what is read of a request's body.
 const maxBody = 64 << 10
@@ -63,8 +82,9 @@ func (a *api) start(ctx context.Context, cert tls.Certificate) error {
 	}
 	a.url = "https://localhost:" + port(ln.Addr().String())
 	a.sign.issuer = a.url
+	a.route()
 	a.server = &http.Server{
-		Handler: http.HandlerFunc(a.serve),
+		Handler: a.mux,
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 			GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -104,22 +124,64 @@ func (a *api) stop() {
 	a.done.Wait()
 }
 
-// serve answers one request: latency, then the call's own answer, spoiled by a
-// waiting fault. It is recorded before it is sent, so that a client that has its
-// answer finds it counted.
-func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+// handler answers a call. caller is the principal that the bearer token names, "" for a
+// call that needs none.
+type handler func(r *http.Request, s Settings, caller string) reply
+
+// route registers every call. Faults and counters apply to a call whatever its handler is.
+func (a *api) route() {
+	a.mux = http.NewServeMux()
+	handle := func(call Call, pattern string, h handler) {
+		a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, call, h) })
+	}
+	handle(CallOther, "/", func(r *http.Request, _ Settings, _ string) reply {
+		return apiError(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "No API found for '"+r.Method+" "+r.URL.Path+"'")
+	})
+	for _, root := range []string{"/oidc", "/oidc/accounts/{account}"} {
+		handle(CallToken, "POST "+root+"/v1/token", atRoot(a.token))
+		handle(CallAuthorize, "GET "+root+"/v1/authorize", atRoot(a.authorize))
+		handle(CallAuthorize, "POST "+root+"/v1/authorize", atRoot(a.authorize)) // its form
+		handle(CallDiscovery, "GET "+root+serverPath, atRoot(a.discovery))
+	}
+	handle(CallDiscovery, "GET "+configPath, a.hostConfig)
+	handle(CallActions, "GET "+actionsPath, a.actions)
+
+	api := func(call Call, pattern string, h handler) { handle(call, pattern, a.authenticated(h)) }
+	const projects, branches, endpoints = resourcesPath + "projects", "/{project}/branches", "/{branch}/endpoints"
+	api(CallProjects, "GET "+projects, a.listResources)
+	api(CallBranches, "GET "+projects+branches, a.listResources)
+	api(CallEndpoints, "GET "+projects+branches+endpoints, a.listResources)
+	for _, path := range []string{projects, projects + branches, projects + branches + endpoints} {
+		api(CallEndpoint, "GET "+path+"/{id}", a.resource)
+	}
+	api(CallCredentials, "POST "+resourcesPath+"credentials", a.credentials)
+	api(CallInstanceCredentials, "POST /api/2.0/database/credentials", a.instanceCredentials)
+	api(CallInstance, "GET /api/2.0/database/instances", a.listInstances)
+	api(CallInstance, "GET /api/2.0/database/instances/{name}", a.instance)
+	api(CallMe, "GET /api/2.0/preview/scim/v2/Me", a.me)
+	api(CallSecretList, "GET "+secretsPath, a.ownSecrets(a.listSecrets))
+	api(CallSecretCreate, "POST "+secretsPath, a.ownSecrets(a.createSecret))
+	api(CallSecretDelete, "DELETE "+secretsPath+"/{secret}", a.ownSecrets(a.deleteSecret))
+}
+
+// serve answers one request: latency, then the handler's answer, changed by a waiting
+// fault. It is recorded before it is sent, so that a client that has its answer finds it
+// counted.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, call Call, h handler) {
 	r.Context().Value(handshake{}).(*sync.Once).Do(func() { a.record.count(func(n *Counters) { n.Handshakes++ }) })
-	q := Request{Time: time.Now(), Call: classify(r), Method: r.Method, Path: r.URL.Path, Proto: r.Proto}
+	q := Request{Time: time.Now(), Call: call, Method: r.Method, Path: r.URL.Path, Proto: r.Proto}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s := a.settings.get()
 	if pause(r.Context(), s.Latency) != nil {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
-	fault := a.settings.take(q.Call)
+	fault := a.settings.take(call)
 	var rep reply
 	if fault.Status == 0 || fault.Echo { // else nothing is done for the caller
-		rep = a.answer(q.Call, r, s)
+		a.mu.Lock()
+		rep = h(r, s, "")
+		a.mu.Unlock()
 	}
 	rep = fault.apply(rep, r)
 	if q.Status = rep.status; fault.Drop {
@@ -129,75 +191,18 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	fault.send(w, r, rep)
 }
 
-func classify(r *http.Request) Call {
-	path := r.URL.Path
-	switch {
-	case oidcPath(path) == "/v1/token":
-		return CallToken
-	case oidcPath(path) == "/v1/authorize":
-		return CallAuthorize
-	case path == configPath, oidcPath(path) == serverPath:
-		return CallDiscovery
-	case path == actionsPath:
-		return CallActions
-	case path == "/api/2.0/postgres/credentials":
-		return CallCredentials
-	case path == "/api/2.0/database/credentials":
-		return CallInstanceCredentials
-	case path == instancesPath, strings.HasPrefix(path, instancesPath+"/"):
-		return CallInstance
-	case path == "/api/2.0/preview/scim/v2/Me":
-		return CallMe
-	case path == resourcesPath+"projects", strings.HasPrefix(path, resourcesPath+"projects/"):
-		return resourceCall(path)
+// authenticated passes on the calls whose bearer token is accepted.
+func (a *api) authenticated(h handler) handler {
+	return func(r *http.Request, s Settings, _ string) reply {
+		if s.WorkspaceHeader && r.Header.Get("X-Databricks-Workspace-Id") != workspaceID {
+			return invalidParameter("This host serves many workspaces: X-Databricks-Workspace-Id must name one of yours")
+		}
+		caller, refused := a.bearer(r, s)
+		if refused != nil {
+			return *refused
+		}
+		return h(r, s, caller)
 	}
-	if _, secret, ok := secretsPath(path); ok {
-		return secretCall(r.Method, secret)
-	}
-	return CallOther
-}
-
-func (a *api) answer(call Call, r *http.Request, s Settings) reply {
-	method := http.MethodGet
-	switch call {
-	case CallToken, CallCredentials, CallInstanceCredentials, CallSecretCreate:
-		method = http.MethodPost
-	case CallSecretDelete:
-		method = http.MethodDelete
-	}
-	switch {
-	case call == CallOther:
-		return apiError(http.StatusNotFound, "ENDPOINT_NOT_FOUND", "No API found for '"+r.Method+" "+r.URL.Path+"'")
-	case r.Method != method && (call != CallAuthorize || r.Method != http.MethodPost): // its form posts
-		return apiError(http.StatusMethodNotAllowed, "BAD_REQUEST", "method not allowed")
-	case call == CallToken:
-		return a.token(r, s)
-	case call == CallAuthorize:
-		return a.authorize(r, s)
-	case call == CallDiscovery:
-		return a.discovery(r, s)
-	case call == CallActions:
-		return a.actions(r)
-	case s.WorkspaceHeader && r.Header.Get("X-Databricks-Workspace-Id") != workspaceID:
-		return invalidParameter("This host serves many workspaces: X-Databricks-Workspace-Id must name one of yours")
-	}
-	who, refused := a.bearer(r, s)
-	if refused != nil {
-		return *refused
-	}
-	switch call {
-	case CallCredentials:
-		return a.credentials(r, s, who)
-	case CallInstanceCredentials:
-		return a.instanceCredentials(r, s, who)
-	case CallInstance:
-		return a.instance(r.URL.Path, s)
-	case CallMe:
-		return a.me(who)
-	case CallSecretList, CallSecretCreate, CallSecretDelete:
-		return a.secrets(call, r, s, who)
-	}
-	return a.resource(r, s)
 }
 
 // bearer returns the principal of a workspace token or personal access token, or why it
@@ -212,7 +217,7 @@ func (a *api) bearer(r *http.Request, s Settings) (who string, refused *reply) {
 		return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
 	}
 	if strings.HasPrefix(token, "dapi") {
-		if who = a.principals.byPAT(token); who == "" || s.PATRevoked {
+		if who = a.byPAT(token); who == "" || s.PATRevoked {
 			return refuse(http.StatusForbidden, "403", "Invalid access token.")
 		}
 	} else {
@@ -220,7 +225,7 @@ func (a *api) bearer(r *http.Request, s Settings) (who string, refused *reply) {
 		switch {
 		case errors.Is(err, errExpiredJWT):
 			return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Access token is expired.")
-		case err != nil || a.principals.get(c.Subject).id == "":
+		case err != nil || a.principals[c.Subject] == nil:
 			return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
 		}
 		who = c.Subject
@@ -243,6 +248,56 @@ func invalidParameter(message string) reply {
 // timestamp is a time as the API writes it.
 func timestamp(t time.Time) string {
 	return t.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+}
+
+func malformed() reply {
+	return apiError(http.StatusBadRequest, "MALFORMED_REQUEST", "Invalid JSON given in the body of the request")
+}
+
+func notFound(what string) reply {
+	return apiError(http.StatusNotFound, "NOT_FOUND", fmt.Sprintf("%s not found [TraceId: %x]", what, random(16)))
+}
+
+// maxPage is the most that a client may ask a page to hold.
+const maxPage = 100
+
+// page returns the items of all that page_size and page_token ask for, and the next
+// page's token, "" after the last one. A page holds size items unless the client asks for
+// less, and its token is valid for its own list alone.
+func page[T any](r *http.Request, all []T, size int) (items []T, next string, err error) {
+	query := r.URL.Query()
+	asked, err := strconv.Atoi(orDefault(query.Get("page_size"), "0"))
+	if err != nil || asked < 0 || asked > maxPage {
+		return nil, "", fmt.Errorf("'page_size' is no number of 0 to %d", maxPage)
+	}
+	if asked > 0 {
+		size = min(size, asked)
+	}
+	mark := fmt.Sprintf("%x-", sha256.Sum256([]byte(r.URL.Path)))[56:]
+	from := 0
+	if token := query.Get("page_token"); token != "" {
+		digits, ok := strings.CutPrefix(token, mark)
+		n, err := strconv.Atoi(digits)
+		if !ok || err != nil || n <= 0 {
+			return nil, "", errors.New("'page_token' is not of this list")
+		}
+		from = min(n, len(all))
+	}
+	to := min(from+size, len(all))
+	if to < len(all) {
+		next = mark + strconv.Itoa(to)
+	}
+	return all[from:to], next, nil
+}
+
+// seconds reads a duration as the API writes it, such as "900s", within bounds.
+func seconds(text string, least, most time.Duration) (time.Duration, error) {
+	digits, ok := strings.CutSuffix(text, "s")
+	n, err := strconv.ParseFloat(digits, 64)
+	if d := time.Duration(n * float64(time.Second)); ok && err == nil && d >= least && d <= most {
+		return d, nil
+	}
+	return 0, fmt.Errorf("the duration %q must be between %s and %s", text, least, most)
 }
 
 func (rep reply) writeHead(w http.ResponseWriter) {

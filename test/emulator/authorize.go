@@ -18,24 +18,21 @@ var (
 
 // authorize is GET of the page that asks the user, and what its buttons do: a
 // POST, or for a client without buttons a GET, with approve=1 or approve=0.
-func (a *api) authorize(r *http.Request, s Settings) reply {
-	if !a.rightRoot(r.URL.Path, s) {
-		return loginPage()
-	}
+func (a *api) authorize(r *http.Request, s Settings, _ string) reply {
 	if err := r.ParseForm(); err != nil {
-		return page(http.StatusBadRequest, "The request cannot be read.", "")
+		return consentPage(http.StatusBadRequest, "The request cannot be read.", "")
 	}
 	user := orDefault(s.User, a.user)
 	form := r.Form
 	switch { // errors that are shown, because there is no URL to redirect to
 	case repeated(form) != "":
-		return page(http.StatusBadRequest, "The parameter "+repeated(form)+" is repeated.", "")
+		return consentPage(http.StatusBadRequest, "The parameter "+repeated(form)+" is repeated.", "")
 	case form.Get("client_id") != publicClient:
-		return page(http.StatusBadRequest, "The client is unknown.", "")
+		return consentPage(http.StatusBadRequest, "The client is unknown.", "")
 	case !redirectForm.MatchString(form.Get("redirect_uri")):
-		return page(http.StatusBadRequest, "The redirect_uri is not registered for the client.", "")
-	case !a.principals.get(user).user:
-		return page(http.StatusForbidden, "No user of that name may sign in.", "")
+		return consentPage(http.StatusBadRequest, "The redirect_uri is not registered for the client.", "")
+	case !a.isUser(user):
+		return consentPage(http.StatusForbidden, "No user of that name may sign in.", "")
 	}
 	if code, why := badRequest(form); code != "" {
 		return sendBack(form, url.Values{"error": {code}, "error_description": {why}})
@@ -44,11 +41,11 @@ func (a *api) authorize(r *http.Request, s Settings) reply {
 	case "1":
 		c := code{family: &family{user: user}, challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"),
 			scope: form.Get("scope"), expires: s.clock().Add(lifeOr(s.CodeLife, defaultCodeLife))}
-		return sendBack(form, url.Values{"code": {a.sessions.grantCode(c)}})
+		return sendBack(form, url.Values{"code": {a.grantCode(c)}})
 	case "0":
 		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {user + " denied the request"}})
 	}
-	return page(http.StatusOK, publicClient+" asks for access to this workspace.", user)
+	return consentPage(http.StatusOK, publicClient+" asks for access to this workspace.", user)
 }
 
 // badRequest returns the OAuth error of a request with a valid client and redirect URI.
@@ -91,9 +88,9 @@ const buttonsHTML = `<p>Signed in as <b id="user">%s</b>.</p>
 </form>
 `
 
-// page is what the user sees; with a user it has the two buttons. Its form
+// consentPage is what the user sees; with a user it has the two buttons. Its form
 // goes to the page's own address, which holds the request.
-func page(status int, words, user string) reply {
+func consentPage(status int, words, user string) reply {
 	buttons := ""
 	if user != "" {
 		buttons = fmt.Sprintf(buttonsHTML, html.EscapeString(user))

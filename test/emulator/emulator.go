@@ -56,7 +56,6 @@ type Lakebase struct {
 	settings    *settingsStore
 	record      *recorder
 	sign        *signer
-	principals  *principals
 	api         *api
 	gateway     *gateway // nil with NoPostgres, as is compute
 	compute     *compute
@@ -77,7 +76,7 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	l := &Lakebase{
 		ClientID: newUUID(), ClientSecret: newSecret(), User: orDefault(o.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
 		dir: dir, caFile: filepath.Join(dir, "ca.pem"), cancel: cancel,
-		settings: &settingsStore{now: o.Settings}, record: newRecorder(), sign: newSigner(), principals: &principals{},
+		settings: &settingsStore{now: o.Settings}, record: newRecorder(), sign: newSigner(),
 	}
 	if len(o.Endpoints) > 0 {
 		l.Endpoint = o.Endpoints[0]
@@ -86,13 +85,13 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 		l.Instance = o.Instances[0]
 		l.Set(func(s *Settings) { s.WorkspacePassword = true })
 	}
-	l.principals.add(l.ClientID, l.ClientSecret)
-	l.principals.add(l.User, "")
 	l.api = &api{
-		settings: l.settings, record: l.record, sign: l.sign, issuer: newSigner(), actionsToken: newOpaque(), principals: l.principals,
-		clientID: l.ClientID, user: l.User, catalog: &catalog{}, sessions: newSessions(l.principals.remember), instances: o.Instances, awake: l.State,
+		state: newState(), settings: l.settings, record: l.record, sign: l.sign, issuer: newSigner(), actionsToken: newOpaque(),
+		clientID: l.ClientID, user: l.User, instances: o.Instances, awake: l.State,
 	}
-	l.principals.remember(l.api.actionsToken)
+	l.api.addPrincipal(l.ClientID, l.ClientSecret)
+	l.api.addPrincipal(l.User, "")
+	l.api.remember(l.api.actionsToken)
 	if err := l.start(ctx, run, o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -136,7 +135,7 @@ func (l *Lakebase) startCompute(ctx, run context.Context, suspended bool, cert t
 		return err
 	}
 	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended}
-	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, catalog: l.api.catalog,
+	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, state: l.api.state,
 		label: UID(l.Endpoint), ctx: run, conns: map[net.Conn]struct{}{},
 		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
 	l.compute.gateway = l.gateway

@@ -19,7 +19,7 @@ type gateway struct {
 	record   *recorder
 	sign     *signer
 	tls      *tls.Config
-	catalog  *catalog
+	state    *state
 	label    string // of the first endpoint, for messages
 	ctx      context.Context
 
@@ -158,7 +158,7 @@ func (g *gateway) rejectAll(from net.Addr) error {
 	case s.IPNotAllowed:
 		host, _, _ := net.SplitHostPort(from.String())
 		return &refusal{"ERROR", "XX000", "This IP address " + host + " is not allowed to connect to this endpoint.", ""}
-	case s.EndpointDisabled || g.catalog.closed():
+	case s.EndpointDisabled || g.state.disabled(""):
 		return &refusal{"ERROR", "XX000", g.label + ": endpoint is disabled", ""}
 	}
 	return nil

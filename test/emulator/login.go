@@ -224,8 +224,8 @@ func (g *gateway) verifyToken(token, user string) error {
 		return &refusal{"FATAL", "28000", `role "` + user + `" does not exist`, ""}
 	}
 	// A name in the client's TLS would tell the endpoint; here its token does.
-	if r, ok := g.catalog.get(c.Endpoint); ok && r.Disabled {
-		return &refusal{"ERROR", "XX000", UID(r.Name) + ": endpoint is disabled", ""}
+	if c.Endpoint != "" && g.state.disabled(c.Endpoint) {
+		return &refusal{"ERROR", "XX000", UID(c.Endpoint) + ": endpoint is disabled", ""}
 	}
 	return nil
 }

@@ -14,12 +14,9 @@ import (
 const publicClient = "databricks-cli"
 
 // token is POST to the token endpoint, whatever the grant.
-func (a *api) token(r *http.Request, s Settings) reply {
+func (a *api) token(r *http.Request, s Settings, _ string) reply {
 	if err := r.ParseForm(); err != nil {
 		return invalidRequest("The request body is not a form")
-	}
-	if !a.rightRoot(r.URL.Path, s) {
-		return loginPage()
 	}
 	if name := repeated(r.PostForm); name != "" {
 		return invalidRequest("The parameter " + name + " is repeated")
@@ -59,7 +56,7 @@ func (a *api) secretGrant(r *http.Request, s Settings) reply {
 	switch {
 	case !ok:
 		return invalidClient("Missing client authentication")
-	case s.SecretRevoked || !a.principals.signsIn(id, secret, s.clock()):
+	case s.SecretRevoked || !a.signsIn(id, secret, s.clock()):
 		return invalidClient("Client authentication failed")
 	case r.PostForm.Get("grant_type") != string(GrantClientCredentials):
 		return oauthError(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type")
@@ -75,13 +72,13 @@ func (a *api) codeGrant(r *http.Request, s Settings) reply {
 		return invalidClient("Client authentication failed")
 	}
 	form := r.PostForm
-	c, wrong := a.sessions.redeem(form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"), s.clock())
+	c, wrong := a.redeem(form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"), s.clock())
 	if wrong != "" {
 		return invalidGrant(wrong)
 	}
 	refresh := ""
 	if hasScope(c.scope, "offline_access") {
-		refresh = a.sessions.issue(c.family, s)
+		refresh = a.issueRefresh(c.family, s)
 	}
 	return a.granted(s, c.family.user, publicClient, c.scope, refresh)
 }
@@ -91,7 +88,7 @@ func (a *api) refreshGrant(r *http.Request, s Settings) reply {
 	if !isPublicClient(r) {
 		return invalidClient("Client authentication failed")
 	}
-	user, next, ok := a.sessions.renew(r.PostForm.Get("refresh_token"), s)
+	user, next, ok := a.useRefresh(r.PostForm.Get("refresh_token"), s)
 	switch {
 	case !ok && s.RefreshInvalidGrant:
 		return invalidGrant("Refresh token is invalid")
@@ -138,7 +135,7 @@ func (a *api) exchangeGrant(r *http.Request, s Settings) reply {
 		return invalidGrant("The token's issuer does not match the federation policy")
 	case c.Audience != a.audience(s):
 		return invalidGrant("The token's audience does not match the federation policy")
-	case client == "" && !a.principals.get(c.Subject).user:
+	case client == "" && !a.isUser(c.Subject):
 		return invalidGrant("The token's subject is no user of the account")
 	case client != "" && c.Subject != orDefault(s.Subject, WorkloadSubject):
 		return invalidGrant("The token's subject does not match the federation policy")
@@ -195,28 +192,16 @@ func oidcRoot(s Settings) string {
 	return "/oidc"
 }
 
-// oidcPath returns what follows the root, of a workspace or of any account.
-func oidcPath(path string) string {
-	rest, ok := strings.CutPrefix(path, "/oidc")
-	if !ok {
-		return ""
+// atRoot passes on the calls under the root that works; under another one a host answers
+// with its login page.
+func atRoot(h handler) handler {
+	return func(r *http.Request, s Settings, caller string) reply {
+		if !strings.HasPrefix(r.URL.Path, oidcRoot(s)+"/") || !s.Unified && r.PathValue("account") != "" {
+			page := HTML(CallToken)
+			return reply{status: page.Status, header: page.Header, body: []byte(page.Body)}
+		}
+		return h(r, s, caller)
 	}
-	if account, ok := strings.CutPrefix(rest, "/accounts/"); ok {
-		_, rest, _ = strings.Cut(account, "/")
-		return "/" + rest
-	}
-	return rest
-}
-
-// rightRoot reports whether the path is under the root that works.
-func (a *api) rightRoot(path string, s Settings) bool {
-	return path == oidcRoot(s)+oidcPath(path)
-}
-
-// loginPage is what a host answers under a path that is not its own.
-func loginPage() reply {
-	page := HTML(CallToken)
-	return reply{status: page.Status, header: page.Header, body: []byte(page.Body)}
 }
 
 // audience is what the federation policy wants: by default the URL of the token endpoint
@@ -225,15 +210,8 @@ func (a *api) audience(s Settings) string {
 	return orDefault(s.Audience, a.url+oidcRoot(s)+"/v1/token")
 }
 
-// discovery answers the two documents that databricks-sdk-go asks for before it
-// mints a token.
-func (a *api) discovery(r *http.Request, s Settings) reply {
-	if r.URL.Path == configPath {
-		return jsonReply(http.StatusOK, a.hostConfig(s))
-	}
-	if !a.rightRoot(r.URL.Path, s) {
-		return loginPage()
-	}
+// discovery answers at serverPath.
+func (a *api) discovery(_ *http.Request, s Settings, _ string) reply {
 	oidc := a.url + oidcRoot(s)
 	return jsonReply(http.StatusOK, map[string]any{
 		"issuer":                 oidc,
@@ -242,8 +220,8 @@ func (a *api) discovery(r *http.Request, s Settings) reply {
 	})
 }
 
-// hostConfig is what a host says of itself.
-func (a *api) hostConfig(s Settings) map[string]any {
+// hostConfig answers at configPath.
+func (a *api) hostConfig(_ *http.Request, s Settings, _ string) reply {
 	config := map[string]any{"account_id": accountID, "cloud": "AWS", "host_type": "workspace"}
 	oidc := a.url + oidcRoot(s)
 	if s.Unified { // which serves many workspaces
@@ -262,5 +240,5 @@ func (a *api) hostConfig(s Settings) map[string]any {
 	if len(audiences) > 0 {
 		config["token_federation_default_oidc_audiences"] = audiences
 	}
-	return config
+	return jsonReply(http.StatusOK, config)
 }

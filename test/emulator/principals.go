@@ -3,7 +3,6 @@ package emulator
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -22,8 +20,8 @@ const (
 	// secret's lifetime (Databricks, "Authorize service principal access with OAuth").
 	maxSecrets      = 5
 	defaultLifetime = 730 * 24 * time.Hour
-	// secretPage is how many secrets a page of the list holds if the client does not
-	// say: few, so that every client has to turn pages.
+	// secretPage is how many secrets a page of the list holds at most: few, so that every
+	// client has to turn pages.
 	secretPage = 2
 	// defaultUser signs in if Options.UserName is empty.
 	defaultUser = "ada@example.com"
@@ -46,93 +44,46 @@ type principal struct {
 	pat     string // a user's; "" until one is asked for
 }
 
-// principals are the service principals by client ID, and the users by user name.
-type principals struct {
-	mu     sync.Mutex
-	byName map[string]*principal
-	values []string // every secret that ever was
-}
-
-// add makes a user, or a service principal with a secret.
-func (p *principals) add(name, secret string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.byName == nil {
-		p.byName = map[string]*principal{}
-	}
+// addPrincipal makes a user, or a service principal with a secret.
+func (s *state) addPrincipal(name, secret string) {
 	sum := sha256.Sum256([]byte(name))
 	who := &principal{id: "41" + strconv.FormatUint(uint64(binary.BigEndian.Uint32(sum[:]))<<16|1<<41, 10), user: secret == ""}
-	p.byName[name] = who
-	if secret != "" { // from is zero: a clock that is set back later does not take it away
+	s.principals[name] = who
+	if !who.user { // from is zero: a clock that is set back later does not take it away
 		now := time.Now()
-		p.keep(who, Secret{ID: newUUID(), Value: secret, Created: now, Expire: now.Add(defaultLifetime)})
+		s.addSecret(who, Secret{ID: newUUID(), Value: secret, Created: now, Expire: now.Add(defaultLifetime)})
 	}
 }
 
-// keep adds a secret; mu is held.
-func (p *principals) keep(who *principal, s Secret) {
-	who.secrets = append(who.secrets, s)
-	p.values = appendBounded(p.values, s.Value)
+func (s *state) addSecret(who *principal, secret Secret) {
+	who.secrets = append(who.secrets, secret)
+	s.remember(secret.Value)
 }
 
-// get returns a copy; its id is "" if there is none of that name.
-func (p *principals) get(name string) principal {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	who := p.byName[name]
-	if who == nil {
-		return principal{}
+// newSecret makes a secret, or none if there are maxSecrets.
+func (s *state) newSecret(who *principal, now time.Time, lifetime, delay time.Duration) (Secret, error) {
+	if len(who.secrets) >= maxSecrets {
+		return Secret{}, fmt.Errorf("a service principal can have at most %d secrets", maxSecrets)
 	}
-	out := *who
-	out.secrets = slices.Clone(who.secrets)
-	return out
+	secret := Secret{ID: newUUID(), Value: newSecret(), Created: now, Expire: now.Add(lifetime), from: now.Add(delay)}
+	s.addSecret(who, secret)
+	return secret, nil
 }
+
+func (s *state) isUser(name string) bool { return s.principals[name] != nil && s.principals[name].user }
 
 // signsIn reports whether a secret is one of the client's, and works now.
-func (p *principals) signsIn(clientID, secret string, now time.Time) bool {
-	return slices.ContainsFunc(p.get(clientID).secrets, func(s Secret) bool {
-		return subtle.ConstantTimeCompare([]byte(s.Value), []byte(secret)) == 1 && now.Before(s.Expire) && !now.Before(s.from)
+func (s *state) signsIn(clientID, secret string, now time.Time) bool {
+	who := s.principals[clientID]
+	return who != nil && slices.ContainsFunc(who.secrets, func(s Secret) bool {
+		return s.Value == secret && now.Before(s.Expire) && !now.Before(s.from)
 	})
 }
 
-// create makes a secret, or none if there are maxSecrets.
-func (p *principals) create(clientID string, now time.Time, lifetime, delay time.Duration) (Secret, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	who := p.byName[clientID]
-	if who == nil || who.user || len(who.secrets) >= maxSecrets {
-		return Secret{}, false
-	}
-	s := Secret{ID: newUUID(), Value: newSecret(), Created: now, Expire: now.Add(lifetime), from: now.Add(delay)}
-	p.keep(who, s)
-	return s, true
-}
-
-func (p *principals) remove(clientID, id string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	who := p.byName[clientID]
-	if who == nil {
-		return false
-	}
-	n := len(who.secrets)
-	who.secrets = slices.DeleteFunc(who.secrets, func(s Secret) bool { return s.ID == id })
-	return len(who.secrets) < n
-}
-
-// remember keeps a secret that must be found nowhere.
-func (p *principals) remember(value string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.values = appendBounded(p.values, value)
-}
-
 // byPAT returns the user whose personal access token this is; "" if there is none.
-func (p *principals) byPAT(token string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name, who := range p.byName {
-		if who.pat != "" && subtle.ConstantTimeCompare([]byte(who.pat), []byte(token)) == 1 {
+func (s *state) byPAT(token string) string {
+	for name, who := range s.principals {
+		if who.pat != "" && who.pat == token {
 			return name
 		}
 	}
@@ -140,31 +91,35 @@ func (p *principals) byPAT(token string) string {
 }
 
 // Secrets lists the secrets of ClientID that have not been deleted.
-func (l *Lakebase) Secrets() []Secret { return l.principals.get(l.ClientID).secrets }
+func (l *Lakebase) Secrets() []Secret {
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	return slices.Clone(l.api.principals[l.ClientID].secrets)
+}
 
 // AddSecret makes another secret of ClientID, as an administrator would in the
 // console.
 func (l *Lakebase) AddSecret() (Secret, error) {
-	s, ok := l.principals.create(l.ClientID, l.Settings().clock(), defaultLifetime, 0)
-	if !ok {
-		return Secret{}, fmt.Errorf("emulator: there are %d secrets", maxSecrets)
-	}
-	return s, nil
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	return l.api.newSecret(l.api.principals[l.ClientID], l.Settings().clock(), defaultLifetime, 0)
 }
 
 // EverySecret lists each secret that ever was, each personal access token, refresh
 // token and workload token (the last 10,000 at most): what must be found nowhere.
 func (l *Lakebase) EverySecret() []string {
-	l.principals.mu.Lock()
-	defer l.principals.mu.Unlock()
-	return slices.Clone(l.principals.values)
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	return slices.Clone(l.api.secrets)
 }
 
 // AddUser makes one more user, with a Postgres role of the same name.
 // Settings.User has them sign in. A sleeping server is started for it, and
 // stays up.
 func (l *Lakebase) AddUser(ctx context.Context, userName string) error {
-	l.principals.add(userName, "")
+	l.api.mu.Lock()
+	l.api.addPrincipal(userName, "")
+	l.api.mu.Unlock()
 	if l.compute == nil {
 		return nil
 	}
@@ -177,13 +132,12 @@ func (l *Lakebase) AddUser(ctx context.Context, userName string) error {
 // PAT is the personal access token of Lakebase.User: "dapi" and 32 hex digits.
 // It is a bearer of the API, and no password.
 func (l *Lakebase) PAT() string {
-	p := l.principals
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	who := p.byName[l.User]
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	who := l.api.principals[l.User]
 	if who.pat == "" {
 		who.pat = fmt.Sprintf("dapi%x", random(16))
-		p.values = appendBounded(p.values, who.pat)
+		l.api.remember(who.pat)
 	}
 	return who.pat
 }
@@ -191,16 +145,18 @@ func (l *Lakebase) PAT() string {
 // IssueRefresh makes a refresh token of a user, as a browser would have
 // fetched it; "" is Lakebase.User. It is empty for an unknown user.
 func (l *Lakebase) IssueRefresh(userName string) string {
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
 	userName = orDefault(userName, l.User)
-	if !l.principals.get(userName).user {
+	if !l.api.isUser(userName) {
 		return ""
 	}
-	return l.api.sessions.issue(&family{user: userName}, l.Settings())
+	return l.api.issueRefresh(&family{user: userName}, l.Settings())
 }
 
 // me is the SCIM user of the caller: a service principal's user name is its client ID.
-func (a *api) me(name string) reply {
-	who := a.principals.get(name)
+func (a *api) me(_ *http.Request, _ Settings, name string) reply {
+	who := a.principals[name]
 	user := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"},
 		"id":      who.id, "userName": name, "displayName": "local-lakebase", "active": true,
@@ -212,87 +168,68 @@ func (a *api) me(name string) reply {
 	return jsonReply(http.StatusOK, user)
 }
 
-// secretsPrefix begins the path of the service-principal-secrets-proxy
-// (databricks-sdk-go service/oauth2); an ID and secretsSuffix follow.
-const (
-	secretsPrefix = "/api/2.0/accounts/servicePrincipals/"
-	secretsSuffix = "/credentials/secrets"
-)
+// secretsPath is the path of the service-principal-secrets-proxy (databricks-sdk-go
+// service/oauth2).
+const secretsPath = "/api/2.0/accounts/servicePrincipals/{principal}/credentials/secrets"
 
-// secretsPath returns the service principal's ID and, if one is named, a secret's.
-func secretsPath(path string) (principal, secret string, ok bool) {
-	rest, ok := strings.CutPrefix(path, secretsPrefix)
-	if !ok {
-		return "", "", false
-	}
-	principal, rest, ok = strings.Cut(rest, secretsSuffix)
-	if !ok || principal == "" || rest != "" && !strings.HasPrefix(rest, "/") {
-		return "", "", false
-	}
-	return principal, strings.TrimPrefix(rest, "/"), true
-}
-
-// secretCall tells the three calls apart by their method.
-func secretCall(method, secret string) Call {
-	switch {
-	case method == http.MethodGet && secret == "":
-		return CallSecretList
-	case method == http.MethodPost && secret == "":
-		return CallSecretCreate
-	case method == http.MethodDelete && secret != "":
-		return CallSecretDelete
-	}
-	return CallOther
-}
-
-// secrets answers the calls about a service principal's secrets. The caller may
-// ask about itself alone.
-func (a *api) secrets(call Call, r *http.Request, s Settings, name string) reply {
-	principal, secret, _ := secretsPath(r.URL.Path)
-	who := a.principals.get(name)
-	switch {
-	case s.SecretsDenied:
-		return apiError(http.StatusForbidden, "PERMISSION_DENIED", "User does not have permission to manage secrets of this service principal.")
-	case principal != who.id || who.user:
-		return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Service principal "+principal+" does not exist.")
-	case call == CallSecretList:
-		return listSecrets(r, s, who.secrets)
-	case call == CallSecretDelete:
-		if !a.principals.remove(name, secret) {
-			return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Secret "+secret+" does not exist.")
+// ownSecrets passes on the calls about the caller's own secrets, which alone it may ask
+// about.
+func (a *api) ownSecrets(h func(r *http.Request, s Settings, who *principal) reply) handler {
+	return func(r *http.Request, s Settings, caller string) reply {
+		who := a.principals[caller]
+		if s.SecretsDenied {
+			return apiError(http.StatusForbidden, "PERMISSION_DENIED", "User does not have permission to manage secrets of this service principal.")
 		}
-		return jsonReply(http.StatusOK, struct{}{})
+		if id := r.PathValue("principal"); id != who.id || who.user {
+			return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Service principal "+id+" does not exist.")
+		}
+		return h(r, s, who)
 	}
-	lifetime, err := lifetimeAsked(r.Body)
+}
+
+// createSecret reads {"lifetime":"63072000s"}.
+func (a *api) createSecret(r *http.Request, s Settings, who *principal) reply {
+	var in struct {
+		Lifetime string `json:"lifetime"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil && !errors.Is(err, io.EOF) {
+		return malformed()
+	}
+	lifetime := defaultLifetime
+	if in.Lifetime != "" {
+		var err error
+		if lifetime, err = seconds(in.Lifetime, time.Second, defaultLifetime); err != nil {
+			return invalidParameter("'lifetime': " + err.Error())
+		}
+	}
+	made, err := a.newSecret(who, s.clock(), lifetime, s.SecretDelay)
 	if err != nil {
-		return invalidParameter(err.Error())
-	}
-	made, ok := a.principals.create(name, s.clock(), lifetime, s.SecretDelay)
-	if !ok {
-		return apiError(http.StatusBadRequest, "RESOURCE_LIMIT_EXCEEDED", fmt.Sprintf("A service principal can have at most %d secrets.", maxSecrets))
+		return apiError(http.StatusBadRequest, "RESOURCE_LIMIT_EXCEEDED", err.Error())
 	}
 	body := made.document(s.clock())
 	body["secret"] = made.Value
 	return jsonReply(http.StatusOK, body)
 }
 
-// lifetimeAsked reads {"lifetime":"63072000s"}.
-func lifetimeAsked(body io.Reader) (time.Duration, error) {
-	var in struct {
-		Lifetime string `json:"lifetime"`
+func (a *api) deleteSecret(r *http.Request, _ Settings, who *principal) reply {
+	id, n := r.PathValue("secret"), len(who.secrets)
+	who.secrets = slices.DeleteFunc(who.secrets, func(s Secret) bool { return s.ID == id })
+	if len(who.secrets) == n {
+		return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Secret "+id+" does not exist.")
 	}
-	if err := json.NewDecoder(body).Decode(&in); err != nil && !errors.Is(err, io.EOF) {
-		return 0, errors.New("the body is not JSON")
+	return jsonReply(http.StatusOK, struct{}{})
+}
+
+func (a *api) listSecrets(r *http.Request, s Settings, who *principal) reply {
+	secrets, next, err := page(r, who.secrets, secretPage)
+	if err != nil {
+		return invalidParameter(err.Error())
 	}
-	if in.Lifetime == "" {
-		return defaultLifetime, nil
+	items := []any{}
+	for _, one := range secrets {
+		items = append(items, one.document(s.clock()))
 	}
-	digits, ok := strings.CutSuffix(in.Lifetime, "s")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if !ok || err != nil || n <= 0 || n > int64(defaultLifetime/time.Second) {
-		return 0, fmt.Errorf("'lifetime' is no duration of 1s to %ds: %q", defaultLifetime/time.Second, in.Lifetime)
-	}
-	return time.Duration(n) * time.Second, nil
+	return jsonReply(http.StatusOK, map[string]any{"secrets": items, "next_page_token": next})
 }
 
 // document is what the API shows of a secret at any time.
@@ -305,31 +242,4 @@ func (s Secret) document(now time.Time) map[string]any {
 		"id": s.ID, "secret_hash": fmt.Sprintf("%x", sha256.Sum256([]byte(s.Value))), "status": status,
 		"create_time": timestamp(s.Created), "update_time": timestamp(s.Created), "expire_time": timestamp(s.Expire),
 	}
-}
-
-// listSecrets returns one page. Its token is where the next one begins.
-func listSecrets(r *http.Request, s Settings, all []Secret) reply {
-	size, from := secretPage, 0
-	for name, into := range map[string]*int{"page_size": &size, "page_token": &from} {
-		text := r.URL.Query().Get(name)
-		if text == "" {
-			continue
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			return invalidParameter("'" + name + "' is not valid")
-		}
-		*into = n
-	}
-	from = min(from, len(all))
-	to := min(from+max(size, 1), len(all))
-	items := []any{}
-	for _, one := range all[from:to] {
-		items = append(items, one.document(s.clock()))
-	}
-	page := map[string]any{"secrets": items}
-	if to < len(all) {
-		page["next_page_token"] = strconv.Itoa(to)
-	}
-	return jsonReply(http.StatusOK, page)
 }

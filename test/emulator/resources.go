@@ -5,11 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 )
 
 // Resource is a project, a branch or an endpoint of Autoscaling.
@@ -20,110 +19,95 @@ type Resource struct {
 	ReadOnly bool   // of an endpoint: its type, and the read-only host
 }
 
-// catalog holds what exists, in the order of its making.
-type catalog struct {
-	mu    sync.Mutex
-	items []Resource
-}
-
 // nameForm is what the API accepts (databricks/cli libs/testserver).
 var nameForm = regexp.MustCompile(strings.ReplaceAll(`^projects/ID(/branches/ID(/endpoints/ID)?)?$`, "ID", `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`))
-
-// kinds are the collections, by depth.
-var kinds = []string{"projects", "branches", "endpoints"}
 
 // depth is 1 for a project, 2 for a branch, 3 for an endpoint.
 func depth(name string) int { return (strings.Count(name, "/") + 1) / 2 }
 
 // parentOf is "" for a project.
-func parentOf(name string) string {
-	parts := strings.Split(name, "/")
-	return strings.Join(parts[:len(parts)-2], "/")
-}
+func parentOf(name string) string { return strings.TrimPrefix(path.Dir(path.Dir(name)), ".") }
 
-// put adds a resource, with the parents that are missing, or replaces it.
-func (c *catalog) put(r Resource) error {
-	if !nameForm.MatchString(r.Name) {
-		return fmt.Errorf("emulator: %q is no name of a project, a branch or an endpoint", r.Name)
+// find returns the resource of a name, nil if there is none.
+func (s *state) find(name string) *Resource {
+	if i := slices.IndexFunc(s.resources, func(r Resource) bool { return r.Name == name }); i >= 0 {
+		return &s.resources[i]
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if i := c.index(r.Name); i >= 0 {
-		c.items[i] = r
-		return nil
-	}
-	missing := []Resource{r}
-	for name := parentOf(r.Name); name != "" && c.index(name) < 0; name = parentOf(name) {
-		missing = append(missing, Resource{Name: name})
-	}
-	slices.Reverse(missing)
-	c.items = append(c.items, missing...)
 	return nil
 }
 
-// index returns where a name is, below 0 if it does not exist; mu is held.
-func (c *catalog) index(name string) int {
-	return slices.IndexFunc(c.items, func(r Resource) bool { return r.Name == name })
-}
-
-func (c *catalog) get(name string) (Resource, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if i := c.index(name); i >= 0 {
-		return c.items[i], true
-	}
-	return Resource{}, false
-}
-
-func (c *catalog) all() []Resource {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.items)
-}
-
 // children lists what is right below a parent; "" is the account's projects.
-func (c *catalog) children(parent string) []Resource {
-	return slices.DeleteFunc(c.all(), func(r Resource) bool { return parentOf(r.Name) != parent })
+func (s *state) children(parent string) (below []Resource) {
+	for _, r := range s.resources {
+		if parentOf(r.Name) == parent {
+			below = append(below, r)
+		}
+	}
+	return below
 }
 
 // defaultBranch of a project is production, or the first if it has none; ""
 // without branches.
-func (c *catalog) defaultBranch(project string) string {
-	branches := c.children(project)
-	if len(branches) == 0 {
-		return ""
+func (s *state) defaultBranch(project string) string {
+	if r := s.find(project + "/branches/production"); r != nil {
+		return r.Name
 	}
-	if name := project + "/branches/production"; slices.ContainsFunc(branches, func(b Resource) bool { return b.Name == name }) {
-		return name
+	for _, r := range s.children(project) {
+		return r.Name
 	}
-	return branches[0].Name
+	return ""
 }
 
-// closed reports whether all endpoints are disabled.
-func (c *catalog) closed() bool {
-	endpoints := slices.DeleteFunc(c.all(), func(r Resource) bool { return depth(r.Name) != 3 })
+// disabled reports whether the endpoint exists and is disabled; "" are all endpoints.
+func (s *state) disabled(endpoint string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	endpoints := slices.DeleteFunc(slices.Clone(s.resources), func(r Resource) bool {
+		return depth(r.Name) != 3 || endpoint != "" && r.Name != endpoint
+	})
 	return len(endpoints) > 0 && !slices.ContainsFunc(endpoints, func(r Resource) bool { return !r.Disabled })
 }
 
 // Put adds a project, branch or endpoint, with the parents that are missing, or
 // replaces it.
-func (l *Lakebase) Put(r Resource) error { return l.api.catalog.put(r) }
+func (l *Lakebase) Put(r Resource) error {
+	if !nameForm.MatchString(r.Name) {
+		return fmt.Errorf("emulator: %q is no name of a project, a branch or an endpoint", r.Name)
+	}
+	s := l.api.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.find(r.Name); old != nil {
+		*old = r
+		return nil
+	}
+	missing := []Resource{r}
+	for name := parentOf(r.Name); name != "" && s.find(name) == nil; name = parentOf(name) {
+		missing = append(missing, Resource{Name: name})
+	}
+	slices.Reverse(missing)
+	s.resources = append(s.resources, missing...)
+	return nil
+}
 
 // Remove takes a project, branch or endpoint away, with all below it.
 func (l *Lakebase) Remove(name string) error {
-	c := l.api.catalog
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := len(c.items)
-	c.items = slices.DeleteFunc(c.items, func(r Resource) bool { return r.Name == name || strings.HasPrefix(r.Name, name+"/") })
-	if len(c.items) == n {
+	s := l.api.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(name) == nil {
 		return fmt.Errorf("emulator: there is no %q", name)
 	}
+	s.resources = slices.DeleteFunc(s.resources, func(r Resource) bool { return r.Name == name || strings.HasPrefix(r.Name, name+"/") })
 	return nil
 }
 
 // Resources lists what exists, in the order of its making.
-func (l *Lakebase) Resources() []Resource { return l.api.catalog.all() }
+func (l *Lakebase) Resources() []Resource {
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	return slices.Clone(l.api.resources)
+}
 
 // The words of the labels that the service makes up.
 var (
@@ -145,72 +129,33 @@ func UID(name string) string {
 // service/postgres).
 const resourcesPath = "/api/2.0/postgres/"
 
-// maxPage is the most that a client may ask a page to hold.
-const maxPage = 100
-
-// resourceCall tells a list from one resource: names alternate between a
-// collection and an ID, so that an odd count of parts is a list.
-func resourceCall(path string) Call {
-	n := strings.Count(strings.TrimPrefix(path, resourcesPath), "/")
-	if call, ok := map[int]Call{0: CallProjects, 2: CallBranches, 4: CallEndpoints}[n]; ok {
-		return call
-	}
-	return CallEndpoint
-}
-
-// resource answers a GET by name or of a list.
-func (a *api) resource(r *http.Request, s Settings) reply {
+// resource answers a GET by name.
+func (a *api) resource(r *http.Request, s Settings, _ string) reply {
 	name := strings.TrimPrefix(r.URL.Path, resourcesPath)
-	parts := strings.Split(name, "/")
-	for i := 0; i < len(parts); i += 2 {
-		if i/2 >= len(kinds) || parts[i] != kinds[i/2] {
-			return notFound("resource")
-		}
+	one := a.find(name)
+	if one == nil {
+		return notFound([]string{"project", "branch", "endpoint"}[depth(name)-1] + " id")
 	}
-	if len(parts)%2 == 1 {
-		return a.listResources(r, s, strings.Join(parts[:len(parts)-1], "/"), parts[len(parts)-1])
-	}
-	one, ok := a.catalog.get(name)
-	if !ok {
-		return notFound([]string{"project", "branch", "endpoint"}[depth(name)-1])
-	}
-	return jsonReply(http.StatusOK, a.describe(one, s))
+	return jsonReply(http.StatusOK, a.describe(*one, s))
 }
 
-// listResources returns one page of what is right below parent. A page's token
-// holds for its own list alone.
-func (a *api) listResources(r *http.Request, s Settings, parent, kind string) reply {
-	if _, ok := a.catalog.get(parent); !ok && parent != "" {
-		return notFound("parent")
+// listResources returns one page of what is right below a parent.
+func (a *api) listResources(r *http.Request, s Settings, _ string) reply {
+	dir, kind := path.Split(strings.TrimPrefix(r.URL.Path, resourcesPath))
+	parent := strings.TrimSuffix(dir, "/")
+	if parent != "" && a.find(parent) == nil {
+		return notFound("parent id")
 	}
-	query := r.URL.Query()
-	size, err := strconv.Atoi(orDefault(query.Get("page_size"), "0"))
-	if err != nil || size < 0 || size > maxPage {
-		return invalidParameter(fmt.Sprintf("'page_size' is no number of 0 to %d", maxPage))
-	}
-	if size == 0 {
-		size = maxPage
-	}
+	size := maxPage
 	if s.PageSize > 0 {
-		size = min(size, s.PageSize)
+		size = s.PageSize
 	}
-	all := a.catalog.children(parent)
-	mark := fmt.Sprintf("%x-", sha256.Sum256([]byte(r.URL.Path)))[56:]
-	from := 0
-	if token := query.Get("page_token"); token != "" {
-		digits, ok := strings.CutPrefix(token, mark)
-		n, err := strconv.Atoi(digits)
-		if !ok || err != nil || n <= 0 {
-			return invalidParameter("'page_token' is not of this list")
-		}
-		from = min(n, len(all))
-	}
-	to, next := min(from+size, len(all)), ""
-	if to < len(all) {
-		next = mark + strconv.Itoa(to)
+	children, next, err := page(r, a.children(parent), size)
+	if err != nil {
+		return invalidParameter(err.Error())
 	}
 	items := []any{}
-	for _, one := range all[from:to] {
+	for _, one := range children {
 		items = append(items, a.describe(one, s))
 	}
 	return jsonReply(http.StatusOK, map[string]any{kind: items, "next_page_token": next})
@@ -224,11 +169,11 @@ func (a *api) describe(r Resource, s Settings) map[string]any {
 	switch depth(r.Name) {
 	case 1:
 		id = "project_id"
-		status = map[string]any{"display_name": strings.TrimPrefix(r.Name, "projects/"), "default_branch": a.catalog.defaultBranch(r.Name),
+		status = map[string]any{"display_name": strings.TrimPrefix(r.Name, "projects/"), "default_branch": a.defaultBranch(r.Name),
 			"pg_version": 17, "enable_pg_native_login": false}
 	case 2:
 		id = "branch_id"
-		status = map[string]any{"default": a.catalog.defaultBranch(parent) == r.Name, "current_state": "READY"}
+		status = map[string]any{"default": a.defaultBranch(parent) == r.Name, "current_state": "READY"}
 		if r.Archived {
 			status["current_state"] = "ARCHIVED"
 		}

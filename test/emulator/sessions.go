@@ -2,10 +2,8 @@ package emulator
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"maps"
 	"regexp"
-	"sync"
 	"time"
 )
 
@@ -38,28 +36,13 @@ type refreshToken struct {
 	dead    bool // it was rotated away
 }
 
-// sessions are the codes and refresh tokens that exist or did.
-type sessions struct {
-	remember func(secret string)
-
-	mu      sync.Mutex
-	codes   map[string]*code
-	refresh map[string]*refreshToken
-}
-
-func newSessions(remember func(string)) *sessions {
-	return &sessions{remember: remember, codes: map[string]*code{}, refresh: map[string]*refreshToken{}}
-}
-
 // grantCode returns a code for one token request.
-func (b *sessions) grantCode(c code) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.codes) >= keptRecords { // a long run forgets what cannot be used
-		maps.DeleteFunc(b.codes, func(_ string, c *code) bool { return c.used })
+func (s *state) grantCode(c code) string {
+	if len(s.codes) >= keptRecords { // a long run forgets what cannot be used
+		maps.DeleteFunc(s.codes, func(_ string, c *code) bool { return c.used })
 	}
 	value := newOpaque()
-	b.codes[value] = &c
+	s.codes[value] = &c
 	return value
 }
 
@@ -68,10 +51,8 @@ var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 // redeem takes a code, which is spent by that whatever comes of it. A code that
 // comes again takes with it what its first use gave (RFC 6749, 4.1.2).
-func (b *sessions) redeem(value, redirect, verifier string, now time.Time) (c code, wrong string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	known := b.codes[value]
+func (s *state) redeem(value, redirect, verifier string, now time.Time) (c code, wrong string) {
+	known := s.codes[value]
 	if known == nil {
 		return c, "The authorization code is unknown"
 	}
@@ -86,44 +67,35 @@ func (b *sessions) redeem(value, redirect, verifier string, now time.Time) (c co
 		return c, "The authorization code has expired"
 	case redirect != known.redirect:
 		return c, "redirect_uri is not that of the authorization request"
-	case !verifierForm.MatchString(verifier) || subtle.ConstantTimeCompare([]byte(encode(sum[:])), []byte(known.challenge)) != 1:
+	case !verifierForm.MatchString(verifier) || encode(sum[:]) != known.challenge:
 		return c, "code_verifier does not match the challenge"
 	}
 	return *known, ""
 }
 
-// issue makes a refresh token.
-func (b *sessions) issue(f *family, s Settings) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.issueLocked(f, s)
-}
-
-func (b *sessions) issueLocked(f *family, s Settings) string {
-	if len(b.refresh) >= keptRecords {
-		maps.DeleteFunc(b.refresh, func(_ string, t *refreshToken) bool { return t.dead })
+// issueRefresh makes a refresh token.
+func (s *state) issueRefresh(f *family, set Settings) string {
+	if len(s.refresh) >= keptRecords {
+		maps.DeleteFunc(s.refresh, func(_ string, t *refreshToken) bool { return t.dead })
 	}
 	value := newOpaque()
-	b.refresh[value] = &refreshToken{family: f, expires: s.clock().Add(lifeOr(s.RefreshLife, defaultRefreshLife))}
-	b.remember(value)
+	s.refresh[value] = &refreshToken{family: f, expires: set.clock().Add(lifeOr(set.RefreshLife, defaultRefreshLife))}
+	s.remember(value)
 	return value
 }
 
-// renew uses a refresh token. It returns the user, and the next token if they rotate.
-func (b *sessions) renew(value string, s Settings) (user, next string, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	t := b.refresh[value]
-	if t == nil || s.RefreshRevoked || t.family.revoked || !s.clock().Before(t.expires) {
+// useRefresh uses a refresh token. It returns the user, and the next token if they rotate.
+func (s *state) useRefresh(value string, set Settings) (user, next string, ok bool) {
+	t := s.refresh[value]
+	switch {
+	case t == nil || set.RefreshRevoked || t.family.revoked || !set.clock().Before(t.expires):
 		return "", "", false
-	}
-	if t.dead {
-		t.family.revoked = t.family.revoked || s.RefreshReuseRevokes
+	case t.dead:
+		t.family.revoked = set.RefreshReuseRevokes
 		return "", "", false
-	}
-	if s.RefreshRotates {
+	case set.RefreshRotates:
 		t.dead = true
-		next = b.issueLocked(t.family, s)
+		next = s.issueRefresh(t.family, set)
 	}
 	return t.family.user, next, true
 }

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"crypto/subtle"
 	"fmt"
 	"net/http"
 	"os"
@@ -36,7 +35,11 @@ type WorkloadSpec struct {
 }
 
 // MintWorkload makes a workload token without a request.
-func (l *Lakebase) MintWorkload(spec WorkloadSpec) string { return l.api.mintWorkload(spec) }
+func (l *Lakebase) MintWorkload(spec WorkloadSpec) string {
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	return l.api.mintWorkload(spec)
+}
 
 func (a *api) mintWorkload(spec WorkloadSpec) string {
 	s, issuer := a.settings.get(), a.issuer
@@ -47,7 +50,7 @@ func (a *api) mintWorkload(spec WorkloadSpec) string {
 	c := claims{Issuer: orDefault(spec.Issuer, WorkloadIssuer), Audience: orDefault(spec.Audience, a.audience(s)),
 		Subject: orDefault(spec.Subject, orDefault(s.Subject, WorkloadSubject))}
 	token := issuer.seal("JWT", c, now, now.Add(lifeOr(spec.Life, lifeOr(s.WorkloadLife, defaultWorkloadLife))))
-	a.principals.remember(token)
+	a.remember(token)
 	return token
 }
 
@@ -57,11 +60,11 @@ const actionsPath = "/idtoken"
 
 // actions returns a token of the policy's subject for the audience asked for, by default
 // the repository's owner, as GitHub does.
-func (a *api) actions(r *http.Request) reply {
+func (a *api) actions(r *http.Request, _ Settings, _ string) reply {
 	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	query := r.URL.Query()
 	switch {
-	case !ok || subtle.ConstantTimeCompare([]byte(bearer), []byte(a.actionsToken)) != 1:
+	case !ok || bearer != a.actionsToken:
 		return apiError(http.StatusUnauthorized, "UNAUTHENTICATED", "the request token is not this job's")
 	case repeated(query) != "" || query.Get("api-version") == "":
 		return apiError(http.StatusBadRequest, "BAD_REQUEST", "the query is not that of the request URL and an audience")

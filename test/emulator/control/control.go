@@ -19,68 +19,91 @@ import (
 // ErrUsage marks a command that cannot be understood.
 var ErrUsage = errors.New("usage")
 
-// command carries out one command and returns what it prints.
-type command func(ctx context.Context, l *emulator.Lakebase, args []string) (string, error)
+// action carries out a command and returns what it prints.
+type action func(ctx context.Context, l *emulator.Lakebase, args []string) (string, error)
 
-// commands are those that Do knows.
+// command is an action with the words that it takes, the optional ones in brackets.
+type command struct {
+	words, help string
+	do          action
+}
+
+// commands are those that Do knows, by name.
 var commands = map[string]command{
-	"suspend":         func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Suspend(ctx) },
-	"resume":          func(ctx context.Context, l *emulator.Lakebase, _ []string) (string, error) { return "", l.Resume(ctx) },
-	"wake":            wake,
-	"set":             func(_ context.Context, l *emulator.Lakebase, args []string) (string, error) { return "", set(l, args) },
-	"fault":           fault,
-	"login-fault":     loginFault,
-	"clear-faults":    prints(func(l *emulator.Lakebase) string { l.Set(noFaults); return "" }),
-	"status":          prints(status),
-	"secrets":         prints(secrets),
-	"add-secret":      addSecret,
-	"logins":          prints(logins),
-	"reset":           prints(func(l *emulator.Lakebase) string { l.ResetCounters(); return "" }),
-	"env":             env,
-	"pat":             prints(func(l *emulator.Lakebase) string { return l.PAT() + "\n" }),
-	"refresh-token":   refreshToken,
-	"workload-token":  workloadToken,
-	"workspace-token": workspaceToken,
-	"add-user":        one("add-user NAME", func(ctx context.Context, l *emulator.Lakebase, name string) error { return l.AddUser(ctx, name) }),
-	"put":             put,
-	"remove":          one("remove NAME", func(_ context.Context, l *emulator.Lakebase, name string) error { return l.Remove(name) }),
-	"resources":       prints(resources),
+	"suspend":      {"", "stop Postgres, drop its clients", does(suspend)},
+	"resume":       {"", "start it without a login", does(resume)},
+	"wake":         {"MODE DURATION", "what clients see during the next wakes, and how long these take: a duration, or never", wake},
+	"set":          {"NAME=VALUE [NAME=VALUE]...", "settings: " + names(), set},
+	"fault":        {"CALL [WORD]...", "spoil answers: times=N status=N retry-after=V drop html ...", fault},
+	"login-fault":  {"STAGE [WORD]...", "spoil logins: times=N code=SQLSTATE message=TEXT reset close quiet ...", loginFault},
+	"clear-faults": {"", "end all faults", prints(func(l *emulator.Lakebase) string { l.Set(noFaults); return "" })},
+	"status":       {"", "NAME=VALUE lines: state, up_at (Unix nanoseconds), counters", prints(status)},
+	"secrets":      {"", "the service principal's: ID, made at, expires at (Unix seconds)", prints(secrets)},
+	"add-secret":   {"", "another secret, whose value is not shown; prints its ID", addSecret},
+	"logins":       {"", "one line each", prints(logins)},
+	"reset":        {"", "forget requests, logins and counts", prints(func(l *emulator.Lakebase) string { l.ResetCounters(); return "" })},
+	"env":          {"TYPE [WORD]...", "the variables for one authentication type; words as for workload-token", env},
+	"pat":          {"", "the user's personal access token", prints(func(l *emulator.Lakebase) string { return l.PAT() + "\n" })},
+
+	"refresh-token":   {"[USER]", "a user's, as a browser would have fetched it", refreshToken},
+	"workload-token":  {"[WORD]...", "subject=S audience=A issuer=I life=DURATION foreign", workloadToken},
+	"workspace-token": {"[WORD]...", "a bearer token of the API: subject=S life=DURATION", workspaceToken},
+
+	"add-user":  {"NAME", "another user, who signs in after set user=NAME", does(addUser)},
+	"put":       {"NAME [WORD]...", "a project, branch or endpoint: archived disabled read-only", put},
+	"remove":    {"NAME", "one, with all below it", does(remove)},
+	"resources": {"", "name, UID and words of each", prints(resources)},
 }
 
 // Do carries out one command and returns what it prints. ErrUsage marks words
 // that make no command; nothing is changed by those.
 func Do(ctx context.Context, l *emulator.Lakebase, words []string) (string, error) {
 	if len(words) == 0 {
-		return "", fmt.Errorf("%w: ctl %s", ErrUsage, strings.Join(slices.Sorted(maps.Keys(commands)), "|"))
+		return "", fmt.Errorf("%w: ctl COMMAND [WORD...]\n%s", ErrUsage, Help())
 	}
-	c := commands[words[0]]
-	if c == nil {
-		return "", fmt.Errorf("%w: no such command: %q", ErrUsage, words[0])
+	name, args := words[0], words[1:]
+	c, ok := commands[name]
+	if !ok {
+		return "", fmt.Errorf("%w: no such command: %q", ErrUsage, name)
 	}
-	return c(ctx, l, words[1:])
+	optional := strings.Count(c.words, "[")
+	if need := len(strings.Fields(c.words)) - optional; len(args) < need || len(args) > need && optional == 0 {
+		return "", fmt.Errorf("%w: ctl %s %s: %s", ErrUsage, name, c.words, c.help)
+	}
+	return c.do(ctx, l, args)
 }
 
-// one is a command with exactly one word.
-func one(usage string, do func(ctx context.Context, l *emulator.Lakebase, word string) error) command {
-	return func(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
-		if len(args) != 1 {
-			return "", fmt.Errorf("%w: ctl %s", ErrUsage, usage)
-		}
-		return "", do(ctx, l, args[0])
+// Help returns one line for each command.
+func Help() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(commands)) {
+		fmt.Fprintf(&b, "  ctl %s %s: %s\n", name, commands[name].words, commands[name].help)
 	}
+	return b.String()
 }
 
-// prints is a command without words that cannot fail.
-func prints(do func(l *emulator.Lakebase) string) command {
+// prints is an action that cannot fail.
+func prints(do func(l *emulator.Lakebase) string) action {
 	return func(_ context.Context, l *emulator.Lakebase, _ []string) (string, error) { return do(l), nil }
 }
+
+// does is an action that prints nothing; name is its word, if it has one.
+func does(do func(ctx context.Context, l *emulator.Lakebase, name string) error) action {
+	return func(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
+		return "", do(ctx, l, strings.Join(args, ""))
+	}
+}
+
+func suspend(ctx context.Context, l *emulator.Lakebase, _ string) error { return l.Suspend(ctx) }
+func resume(ctx context.Context, l *emulator.Lakebase, _ string) error  { return l.Resume(ctx) }
+func addUser(ctx context.Context, l *emulator.Lakebase, name string) error {
+	return l.AddUser(ctx, name)
+}
+func remove(_ context.Context, l *emulator.Lakebase, name string) error { return l.Remove(name) }
 
 func noFaults(s *emulator.Settings) { s.Faults, s.LoginFaults = nil, nil }
 
 func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
-	if len(args) != 2 {
-		return "", fmt.Errorf("%w: ctl wake MODE DURATION", ErrUsage)
-	}
 	mode, takes, err := ParseWake(args[0], args[1])
 	if err == nil {
 		l.SetWake(mode, takes)
@@ -119,8 +142,8 @@ func status(l *emulator.Lakebase) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "state=%s\nup_at=%d\nwoken_at=%d\nwake=%s\nwake_time=%s\n", l.State(), nanos(l.UpAt()), nanos(l.WokenAt()), s.Wake, takes)
-	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\ncancels=%d\n",
-		n.Requests, n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Cancels)
+	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\ncancels=%d\n", n.Requests,
+		n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Cancels)
 	for _, call := range emulator.Calls() {
 		if call != emulator.AnyCall {
 			fmt.Fprintf(&b, "requests_%s=%d\n", call, n.ByCall[call])

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start returns an emulator without Postgres, and what steers it.
+// start returns an emulator without Postgres, and what runs a command on it.
 func start(t *testing.T) (*emulator.Lakebase, func(line string) (string, error)) {
 	t.Helper()
 	l, err := emulator.Start(t.Context(), emulator.Options{NoPostgres: true})
@@ -50,7 +50,7 @@ func TestSet(t *testing.T) {
 		}
 	}
 	l, do := start(t)
-	if _, err := do("set refresh-rotates=true page-size=-1"); !errors.Is(err, ErrUsage) ||
+	if _, err := do("set refresh-rotates=true page-size=x"); !errors.Is(err, ErrUsage) ||
 		!strings.Contains(err.Error(), "page-size") || l.Settings().RefreshRotates {
 		t.Errorf("got %v, %+v", err, l.Settings())
 	}

@@ -6,30 +6,8 @@
 //	. ./lakebase.env    # in another shell
 //	lakebase-exec -- psql
 //
-// `local-lakebase ctl` steers a running one, which --control or
-// LOCAL_LAKEBASE_CONTROL names:
-//
-//	ctl suspend                    stop Postgres, drop its clients
-//	ctl resume                     start it without a login
-//	ctl wake MODE DURATION|never   what clients see during the next wakes, and how long these take
-//	ctl set NAME=VALUE...          settings, such as latency=20ms or secret-revoked=true
-//	ctl fault CALL WORD...         spoil answers: times=N status=N retry-after=V drop html ...
-//	ctl login-fault STAGE WORD...  spoil logins: times=N reset close quiet code=SQLSTATE message=TEXT ...
-//	ctl clear-faults
-//	ctl status                     name=value lines: state, up_at (Unix nanoseconds), counters
-//	ctl secrets                    the service principal's: id, made at, expires at (Unix seconds)
-//	ctl add-secret                 another secret, whose value is not shown; prints its ID
-//	ctl logins                     one line each
-//	ctl reset                      forget requests, logins and counts
-//	ctl env TYPE [WORD...]          the variables for one authentication type, such as pat or env-oidc life=1m
-//	ctl pat                        the user's personal access token
-//	ctl workload-token [WORD...]   subject=S audience=A issuer=I life=DURATION foreign
-//	ctl workspace-token [WORD...]  a bearer of the API: subject=S life=DURATION
-//	ctl refresh-token [USER]       a user's, as a browser would have fetched it
-//	ctl add-user NAME              another user, who signs in after set user=NAME
-//	ctl put NAME [WORD...]         a project, branch or endpoint: archived disabled read-only
-//	ctl remove NAME                one, with all below it
-//	ctl resources                  name, uid and words of each
+// `local-lakebase ctl` steers a running one, which --control or LOCAL_LAKEBASE_CONTROL
+// names; --help lists its commands.
 //
 // It must never be given a real credential; its own die with it.
 package main
@@ -96,6 +74,7 @@ func parse(args []string) (flags, error) {
 			fs.SetOutput(os.Stdout)
 			fmt.Println("local-lakebase [options]\nlocal-lakebase ctl [--control PATH] COMMAND [WORD...]")
 			fs.PrintDefaults()
+			fmt.Print("\nCommands of ctl:\n", control.Help())
 			return f, err
 		}
 		return f, fmt.Errorf("%w: %w", control.ErrUsage, err)

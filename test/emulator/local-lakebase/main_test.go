@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -166,31 +165,33 @@ func TestProgram(t *testing.T) {
 	wantGone(t, pid, s["dir"], envFile, secretFile)
 }
 
-// TERM ends it cleanly. A killed one leaves no Postgres, and the next one removes its
-// directory.
-func TestEnds(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if sig == syscall.SIGKILL && runtime.GOOS != "linux" { // which alone has parent-death signals
-			continue
-		}
-		p := launch(t)
-		dir := p.ctl("status")["dir"]
-		pid := postmaster(t, dir)
-		_ = p.cmd.Process.Signal(sig)
-		if err := p.cmd.Wait(); err != nil && sig == syscall.SIGTERM {
-			t.Errorf("after TERM: %v %s", err, p.stderr.String())
-		}
-		if sig == syscall.SIGKILL {
-			wantGone(t, pid)
-			for range 10 { // processes of the killed one may hold its directory a little longer
-				launch(t, "--no-postgres", "--stdin")
-				if _, err := os.Stat(dir); err != nil {
-					break
-				}
-			}
-		}
-		wantGone(t, pid, dir)
+// A killed one leaves no Postgres, and the next one, whose exports are those that its
+// options say, removes its directory. TERM ends that cleanly.
+func TestProgram_Killed(t *testing.T) {
+	p := launch(t)
+	dir := p.ctl("status")["dir"]
+	pid := postmaster(t, dir)
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	if runtime.GOOS == "linux" { // which alone has parent-death signals
+		wantGone(t, pid)
 	}
+	const first = "projects/lab/branches/main/endpoints/e"
+	p = launch(t, "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint", first,
+		"--endpoint", "projects/lab/branches/dev/endpoints/e", "--set", "page-size=1")
+	if p.env["PGUSER"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" || p.env["ENDPOINT_NAME"] != first ||
+		len(p.ctl("resources")) != 5 {
+		t.Errorf("got exports %v, resources %v", p.env, p.ctl("resources"))
+	}
+	if _, ok := p.ctl("pat")[p.env["DATABRICKS_TOKEN"]]; !ok {
+		t.Errorf("got DATABRICKS_TOKEN %q, want %v", p.env["DATABRICKS_TOKEN"], p.ctl("pat"))
+	}
+	own := p.ctl("status")["dir"]
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("after TERM: %v %s", err, p.stderr.String())
+	}
+	wantGone(t, p.cmd.Process.Pid, dir, own)
 }
 
 func TestParse(t *testing.T) {
@@ -199,23 +200,5 @@ func TestParse(t *testing.T) {
 		if _, err := parse(args); !errors.Is(err, control.ErrUsage) {
 			t.Errorf("%v: got %v, want a usage error", args, err)
 		}
-	}
-	f, err := parse([]string{"--set", "audiences=a,b", "--endpoint", "projects/p"})
-	if err != nil || !slices.Equal(f.options.Settings.Audiences, []string{"a", "b"}) || len(f.options.Endpoints) != 1 {
-		t.Errorf("got %+v, %v", f, err)
-	}
-}
-
-// The exports are those of the type that --auth names.
-func TestExports(t *testing.T) {
-	p := launch(t, "--stdin", "--no-postgres", "--auth", "pat", "--user-name", "grace@example.com", "--endpoint",
-		"projects/lab/branches/main/endpoints/e",
-		"--endpoint", "projects/lab/branches/dev/endpoints/e", "--set", "page-size=1")
-	if p.env["PGUSER"] != "grace@example.com" || p.env["DATABRICKS_CLIENT_SECRET"] != "" ||
-		p.env["ENDPOINT_NAME"] != "projects/lab/branches/main/endpoints/e" || len(p.ctl("resources")) != 5 {
-		t.Errorf("got exports %v, resources %v", p.env, p.ctl("resources"))
-	}
-	if _, ok := p.ctl("pat")[p.env["DATABRICKS_TOKEN"]]; !ok {
-		t.Errorf("got DATABRICKS_TOKEN %q, want %v", p.env["DATABRICKS_TOKEN"], p.ctl("pat"))
 	}
 }
