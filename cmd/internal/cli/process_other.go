@@ -28,3 +28,6 @@ func SignalNumber(string) syscall.Signal { return 0 }
 func (e *Environment) ReexecWithoutSecrets() error { return nil }
 
 func readPipedSecrets(environ []string) (all []string, piped bool) { return environ, false }
+
+// isClosed cannot be known here.
+func isClosed(*os.File) bool { return false }

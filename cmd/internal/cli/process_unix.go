@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,4 +210,14 @@ func readPipedSecrets(environ []string) (all []string, piped bool) {
 		return environ, false
 	}
 	return append(environ, strings.Split(string(text), "\x00")...), true
+}
+
+// isClosed reports whether a standard file was closed when the program was started. Go's
+// runtime has then opened /dev/null for reading and writing in its place; on Linux, who
+// wants to discard the output opens it for writing only.
+func isClosed(f *os.File) bool {
+	info, err := f.Stat()
+	null, nullErr := os.Stat(os.DevNull)
+	flags, flagsErr := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	return runtime.GOOS == "linux" && errors.Join(err, nullErr, flagsErr) == nil && os.SameFile(info, null) && flags&unix.O_ACCMODE == unix.O_RDWR
 }
