@@ -59,13 +59,12 @@ func checkGet(given options, in *config.Input) error {
 
 // get prints one token. It never prompts: a locked keychain is an error.
 func get(ctx context.Context, c *invocation) error {
-	wait := time.Duration(0)
+	wait, err := c.given.duration("wait", time.Millisecond, time.Hour)
+	if err != nil {
+		return err
+	}
 	c.conf.Wait.Value = config.WaitNever
-	if c.given.has("wait") {
-		var err error
-		if wait, err = config.ParseDuration(c.given.get("wait"), "--wait", time.Millisecond, time.Hour); err != nil {
-			return err
-		}
+	if wait > 0 {
 		c.conf.Wait.Value, c.conf.WaitTimeout.Value = config.WaitAuto, wait
 	}
 	ctx, cancel := context.WithTimeout(ctx, getLimit+wait)

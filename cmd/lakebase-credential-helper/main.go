@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -58,6 +59,14 @@ func (o options) get(name string) string {
 		return o[name][0]
 	}
 	return ""
+}
+
+// duration returns an option's value; 0 if it is not given.
+func (o options) duration(name string, min, max time.Duration) (time.Duration, error) {
+	if !o.has(name) {
+		return 0, nil
+	}
+	return config.ParseDuration(o.get(name), "--"+name, min, max)
 }
 
 // conflict rejects an option that is given together with one of others.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,18 +56,12 @@ func checkProxy(given options, in *config.Input) error {
 	case !given.has("password-file") && !given.has("trust-local"):
 		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or accept every client that can reach the address"}
 	}
-	if _, err := drainTimeout(given); err != nil {
-		return err
-	}
-	return given.conflict("trust-local", "leave one of them out", "password-file")
+	_, err := given.drainTimeout()
+	return cmp.Or(err, given.conflict("trust-local", "leave one of them out", "password-file"))
 }
 
-// drainTimeout returns the value of --drain-timeout; 0 without it.
-func drainTimeout(given options) (time.Duration, error) {
-	if !given.has("drain-timeout") {
-		return 0, nil
-	}
-	return config.ParseDuration(given.get("drain-timeout"), "--drain-timeout", time.Second, time.Hour)
+func (o options) drainTimeout() (time.Duration, error) {
+	return o.duration("drain-timeout", time.Second, time.Hour)
 }
 
 // serve runs the proxy until a signal ends it.
@@ -138,7 +133,7 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 		return err
 	case <-ctx.Done():
 	}
-	timeout, err := drainTimeout(c.given)
+	timeout, err := c.given.drainTimeout()
 	if err != nil || timeout == 0 {
 		return err
 	}

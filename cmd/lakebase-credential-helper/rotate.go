@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,12 +47,9 @@ Examples:
 	}
 }
 
-// Bounds of a secret's lifetime (Databricks, "Authorize service principal access
-// with OAuth": at most 730 days).
-const (
-	minLifetime = "1h"
-	maxDays     = 730
-)
+// maxLifetime is that of a secret (Databricks, "Authorize service principal access with
+// OAuth").
+const maxLifetime = 730 * 24 * time.Hour
 
 // checkRotate checks rotate's own options before the configuration is resolved.
 func checkRotate(given options, in *config.Input) error {
@@ -115,19 +111,13 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 	case c.conf.ClientID.Value == "":
 		return nil, &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}
+	lifetime, err := c.given.duration("lifetime", time.Hour, maxLifetime)
+	keepOld, keepErr := c.given.duration("keep-old", time.Second, maxLifetime)
+	if err := cmp.Or(err, keepErr); err != nil {
+		return nil, err
+	}
 	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: time.Now,
-		DeleteID: strings.TrimSpace(c.given.get("delete-id")), DeleteOnly: c.given.has("delete-only")}
-	var err error
-	if c.given.has("lifetime") {
-		if r.Lifetime, err = parseLifetime("--lifetime", c.given.get("lifetime"), minLifetime); err != nil {
-			return nil, err
-		}
-	}
-	if c.given.has("keep-old") {
-		if r.KeepOld, err = parseLifetime("--keep-old", c.given.get("keep-old"), "1s"); err != nil {
-			return nil, err
-		}
-	}
+		Lifetime: lifetime, KeepOld: keepOld, DeleteID: strings.TrimSpace(c.given.get("delete-id")), DeleteOnly: c.given.has("delete-only")}
 	if c.given.has("delete-id") && r.DeleteID == "" {
 		return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give a secret's ID, as rotate and the workspace's settings show it"}
 	}
@@ -135,22 +125,6 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 		c.log.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.Source)
 	}
 	return r, nil
-}
-
-// parseLifetime parses a duration of at least least, and at most maxDays, that may be a
-// number of days, such as 90d.
-func parseLifetime(option, text, least string) (time.Duration, error) {
-	text = strings.TrimSpace(text)
-	d, err := time.ParseDuration(text)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
-		d = time.Duration(n) * 24 * time.Hour
-	}
-	if min, _ := time.ParseDuration(least); err != nil || d < min || d > maxDays*24*time.Hour {
-		return 0, &config.Error{Name: option, Problem: fmt.Sprintf("%s is not a duration between %s and %dd", sanitize.Quote(text), least, maxDays), Fix: "give a number with a unit, as in 12h or 90d"}
-	}
-	return d, nil
 }
 
 // rotateLock returns the name of the secret's lock file, which reveals nothing about it.

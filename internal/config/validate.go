@@ -177,10 +177,15 @@ const (
 	minTimeout = time.Millisecond
 )
 
-// between returns a parser of Go durations ("90s", "1h30m") between min and max.
+// between returns a parser of durations ("90s", "1h30m", "90d") between min and max.
 func between(min, max time.Duration) func(string, Source) (time.Duration, error) {
 	return func(s string, from Source) (time.Duration, error) {
 		d, err := time.ParseDuration(s)
+		if days, ok := strings.CutSuffix(s, "d"); ok {
+			var n uint64
+			n, err = strconv.ParseUint(days, 10, 16)
+			d = time.Duration(n) * day
+		}
 		if err != nil {
 			return 0, rejected(s, from, "give a number with a unit, as in 30s or 5m", "is not a duration, such as 30s or 5m")
 		}
@@ -196,8 +201,13 @@ func ParseDuration(text, option string, min, max time.Duration) (time.Duration, 
 	return between(min, max)(text, Source{FromOption, option})
 }
 
-// short returns 1h for 1h0m0s, and 5m for 5m0s.
+const day = 24 * time.Hour
+
+// short returns 1h for 1h0m0s, 5m for 5m0s, and 90d for 2160h0m0s.
 func short(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
 	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(d.String())
 }
 

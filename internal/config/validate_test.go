@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestParsers checks what each parser returns, or its error in parentheses.
@@ -179,5 +180,17 @@ func TestWorkspace(t *testing.T) {
 	}
 	if w, _ := ParseWorkspace("[::1]:9", option); w.Hostname() != "::1" || w.HostPort() != "[::1]:9" || !(Workspace{}).IsZero() {
 		t.Errorf("got %q %q", w.Hostname(), w.HostPort())
+	}
+}
+
+func TestParseDuration_Days(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"90d": 90 * day, "730d": 730 * day, "17520h": 730 * day, "36h30m": 36*time.Hour + 30*time.Minute,
+		"731d": 0, "0d": 0, "99999d": 0, "-1d": 0, "1.5d": 0, "d": 0, "": 0, "59m": 0, "9999999999h": 0,
+	} {
+		got, err := ParseDuration(text, "--lifetime", time.Hour, 730*day)
+		if got != want || (err != nil) != (want == 0) {
+			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
+		}
 	}
 }

@@ -3,10 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -24,13 +23,13 @@ type Services struct {
 	log       *Logger
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
-	guesses   failedLogins
+	warned    atomic.Int64   // when a failed login was logged, in Unix nanoseconds
 }
 
 // NewServices prepares to refresh the token of a session. onToken is called with
 // each new token and may be nil.
 func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
-	v := &Services{conf: conf, log: log, guesses: failedLogins{log: log}}
+	v := &Services{conf: conf, log: log}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
 }
@@ -116,7 +115,7 @@ func (v *Services) logClient(e pgproxy.Event) {
 	case e.Kind == pgproxy.AcceptFailed:
 		v.log.Note("proxy: accept failed: %v", e.Err)
 	case e.Kind == pgproxy.Rejected && ok && (strings.HasPrefix(told.Code, "28") || told.Code == "53300"):
-		v.guesses.add(e.Peer, e.Err)
+		v.warnFailedLogin(e.Peer, e.Err)
 	default:
 		v.log.Note("proxy: client rejected (%s): %v", e.Peer, e.Err)
 	}
@@ -125,27 +124,11 @@ func (v *Services) logClient(e pgproxy.Event) {
 // failedLoginsInterval is the least time between two warnings about failed logins.
 const failedLoginsInterval = time.Minute
 
-// failedLogins logs logins with a wrong password or user, or over a limit: at most one
-// each minute, with the number of those between.
-type failedLogins struct {
-	log *Logger
-
-	mu     sync.Mutex
-	logged time.Time // when the last line was
-	more   int       // since then
-}
-
-func (f *failedLogins) add(peer string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.logged) < failedLoginsInterval {
-		f.more++
-		return
+// warnFailedLogin logs a login with a wrong password or user, or over a limit. It logs at
+// most one in each interval; the status file counts all.
+func (v *Services) warnFailedLogin(peer string, err error) {
+	last, now := v.warned.Load(), time.Now().UnixNano()
+	if now-last >= int64(failedLoginsInterval) && v.warned.CompareAndSwap(last, now) {
+		v.log.Warn("proxy: login from %s failed: %v", peer, err)
 	}
-	others := ""
-	if f.more > 0 {
-		others = fmt.Sprintf(" (and %d others since %s)", f.more, f.logged.UTC().Format(time.RFC3339))
-	}
-	f.log.Warn("proxy: login from %s failed: %v%s", peer, err, others)
-	f.logged, f.more = time.Now(), 0
 }
