@@ -134,6 +134,7 @@ package() {
     dnf:php-pgsql) echo php-cli php-pgsql ;;
     dnf:cc) echo gcc glibc-devel ;;
     dnf:ps) echo procps-ng ;;
+    dnf:shellcheck) echo ShellCheck ;;
     dnf:node | dnf:npm) echo nodejs-npm ;;
     apk:postgres) echo postgresql ;;
     apk:psql | apk:pg_dump | apk:pg_restore) echo postgresql-client ;;
@@ -189,13 +190,13 @@ install_brew() { brew install "$@"; }
 # shellcheck disable=SC2086
 install_apt-get() (
   conf=/etc/postgresql-common/createcluster.d/zz-lakebase-exec.conf
-  policy='' bouncer=''
-  case " $* " in *' pgbouncer '*) bouncer=1 ;; esac
+  policy='' service=''
+  case " $* " in *' pgbouncer '*) service=1 ;; esac
   made=
   [ -d "${conf%/*}" ] || made=${conf%/*}
   $sudo mkdir -p "${conf%/*}"
   # It is asked whether a service may be started. Containers have one that says no.
-  if [ -n "$bouncer" ] && [ ! -e /usr/sbin/policy-rc.d ]; then policy=/usr/sbin/policy-rc.d; fi
+  if [ -n "$service" ] && [ ! -e /usr/sbin/policy-rc.d ]; then policy=/usr/sbin/policy-rc.d; fi
   # shellcheck disable=SC2064 # now
   trap "$sudo rm -f $conf $policy; [ -z '$made' ] || $sudo rmdir '$made' || true" EXIT
   echo 'create_main_cluster = false' | $sudo tee "$conf"
@@ -207,5 +208,5 @@ install_apt-get() (
     $sudo apt-get update -qq || echo "apt-get update failed; going on with the lists that are there"
   fi
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || exit
-  if [ -n "$bouncer" ]; then $sudo update-rc.d pgbouncer disable; fi # nor at boot
+  if [ -n "$service" ]; then $sudo update-rc.d pgbouncer disable; fi # nor at boot
 )
