@@ -61,7 +61,7 @@ func TestOptions(t *testing.T) {
 		"docs/doctor.md":         "  --patient",
 		"docs/kubernetes.md":     "  --from-file\n  --for\n  --raw", // kubectl's
 		"docs/install.md": "  --snapshot\n  --from\n  --allow-untrusted\n  --cask\n  --manifest\n  --global\n  --omit\n  --user\n  --now\n" +
-			"  --bundle\n  --certificate-identity-regexp\n  --certificate-oidc-issuer\n  --ignore-missing\n  --repo",
+			"  --bundle\n  --certificate-identity-regexp\n  --certificate-oidc-issuer\n  --ignore-missing\n  --repo\n  --signer-workflow\n  --source-ref",
 	}
 	for _, d := range pages(t) {
 		for _, name := range submatches(optionPattern, d.text()) {
