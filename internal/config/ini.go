@@ -16,7 +16,6 @@ type ini struct {
 	name  string
 	bom   bool
 	lines []iniLine
-	index map[string][]int // the lines of each section; nil: outdated
 }
 
 type iniLine struct {
@@ -189,19 +188,12 @@ func (f *ini) sections() []string {
 
 // get returns a section's settings by key. Of a key that is given twice the last counts.
 func (f *ini) get(section string) (values map[string]iniLine, found bool) {
-	if f.index == nil { // list reads every section of a file that may have 100,000
-		f.index = map[string][]int{}
-		for n, l := range f.lines {
-			f.index[l.section] = append(f.index[l.section], n)
-		}
-	}
 	values = map[string]iniLine{}
-	for _, n := range f.index[section] {
-		l := f.lines[n]
-		found = found || l.header || l.key != ""
-		if l.key != "" {
+	for _, l := range f.lines {
+		if l.section == section && l.key != "" {
 			values[l.key] = l
 		}
+		found = found || l.section == section && (l.header || l.key != "")
 	}
 	return values, found
 }
@@ -209,7 +201,6 @@ func (f *ini) get(section string) (values map[string]iniLine, found bool) {
 // set writes key = value to section: in place of the key's line, else after the
 // section's last setting, else in a new section at the end.
 func (f *ini) set(section, key, value string) {
-	f.index = nil
 	eol := "\n"
 	if len(f.lines) > 0 && strings.HasSuffix(f.lines[0].raw, "\r\n") {
 		eol = "\r\n"
@@ -247,7 +238,6 @@ func (f *ini) set(section, key, value string) {
 
 // remove deletes a section's setting, with all its lines.
 func (f *ini) remove(section, key string) {
-	f.index = nil
 	f.lines = slices.DeleteFunc(f.lines, func(l iniLine) bool { return l.section == section && l.key == key && !l.header })
 }
 

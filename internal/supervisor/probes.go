@@ -49,10 +49,10 @@ func probeHandler(state func() State) http.Handler {
 	return mux
 }
 
-// serveProbes serves h until ctx ends. Errors: the listener's.
-func serveProbes(ctx context.Context, ln net.Listener, h http.Handler) error {
+// ServeProbes answers health probes on ln until ctx ends. Errors: the listener's.
+func ServeProbes(ctx context.Context, ln net.Listener, state func() State) error {
 	server := &http.Server{
-		Handler: h, ReadTimeout: probeTimeout, WriteTimeout: probeTimeout, MaxHeaderBytes: maxHeader,
+		Handler: probeHandler(state), ReadTimeout: probeTimeout, WriteTimeout: probeTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	server.SetKeepAlivesEnabled(false)

@@ -1,3 +1,6 @@
+// Package supervisor has what runs in the background of a command or a proxy: a Refresher
+// that keeps one database token fresh, the status file, and the health probes. It never
+// mints by itself and never ends the process.
 package supervisor
 
 import (

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,6 @@ type refreshLoop struct {
 
 	results chan result
 	cancel  context.CancelFunc // of the refresh in progress; nil: none
-	begin   instant            // when it began
 
 	end      instant       // when the last refresh ended
 	err      error         // why it failed
@@ -104,7 +102,6 @@ func (l *refreshLoop) wait(now instant) time.Duration {
 // start begins a refresh.
 func (l *refreshLoop) start(ctx context.Context, now instant) {
 	ctx, l.cancel = context.WithCancel(ctx)
-	l.begin = now
 	s, timeout := l.currentState(), firstAttempt
 	switch left := s.left(now); {
 	case l.err != nil:
@@ -204,15 +201,12 @@ func retryAfter(err error) (after time.Duration) {
 	return after
 }
 
-// reportExpiry reports that the token has expired. After a sleep of the machine the
-// refresh gets its chance first.
+// reportExpiry reports that the token has expired, unless a refresh may still succeed, as
+// after a sleep of the machine.
 func (l *refreshLoop) reportExpiry(now instant) {
-	s := l.currentState()
-	late := l.cancel != nil && now.mono.Sub(l.begin.mono) >= s.minInterval()
-	if l.reported == Expired || s.left(now) > 0 || l.err == nil && !late {
-		return
+	if s := l.currentState(); l.err != nil && l.reported != Expired && s.left(now) <= 0 {
+		l.report(Expired, l.err)
 	}
-	l.report(Expired, cmp.Or(l.err, errors.New("the refresh has not finished yet")))
 }
 
 func (l *refreshLoop) report(kind EventKind, err error) {

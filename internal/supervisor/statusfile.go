@@ -28,10 +28,11 @@ type statusFile struct {
 	own     fs.FileInfo
 }
 
-// run writes the file now, within a second of each change of state, and every
-// 10 s. When ctx ends it removes the file, unless another process has replaced it.
-// A failed write is tried again.
-func (f *statusFile) run(ctx context.Context, state func() State) {
+// WriteStatus writes the state to the file at path now, within a second of each change of
+// state, and every 10 s. When ctx ends it removes the file, unless another process has
+// replaced it. A failed write is tried again; warn is called at the first.
+func WriteStatus(ctx context.Context, path string, state func() State, warn func(error)) {
+	f := &statusFile{path: path, warn: warn}
 	ticker := time.NewTicker(statusInterval)
 	defer ticker.Stop()
 	for {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,18 +20,24 @@ import (
 
 // Services are what runs in the background of a command or of the proxy command.
 type Services struct {
-	*supervisor.Supervisor
 	conf      config.Config
 	log       *Logger
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
 	warned    atomic.Int64   // when a failed login was logged, in Unix nanoseconds
+
+	extend    func(*supervisor.State)
+	startedAt time.Time
+	started   atomic.Bool
+	failed    chan error
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // no errgroup: a service that fails must not stop the others
 }
 
 // NewServices prepares to refresh the token of a session. onToken is called with
 // each new token and may be nil.
 func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
-	v := &Services{conf: conf, log: log}
+	v := &Services{conf: conf, log: log, failed: make(chan error, 1), cancel: func() {}}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
 }
@@ -51,26 +59,54 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 			return ListenError(v.conf.HealthListen.Source, err)
 		}
 	}
-	var serve []func(context.Context) error
-	if v.proxy != nil {
-		serve = append(serve, func(ctx context.Context) error { return v.proxy.Serve(ctx, listeners...) })
+	ctx, v.cancel = context.WithCancel(ctx)
+	v.extend, v.startedAt = extend, time.Now()
+	v.running.Go(func() { v.refresher.Run(ctx) })
+	if path := v.conf.StatusFile.Value; path != "" {
+		warn := func(err error) { v.log.Warn("--status-file: %v", err) }
+		v.running.Go(func() { supervisor.WriteStatus(ctx, path, v.state, warn) })
 	}
-	v.Supervisor = supervisor.New(v.refresher, supervisor.Config{
-		Version: Version(), Mode: v.conf.Refresh.Value, Probes: probes, StatusFile: v.conf.StatusFile.Value,
-		OnStatusError: func(err error) { v.log.Warn("--status-file: %v", err) },
-		Extend: func(s *supervisor.State) {
-			if v.proxy != nil {
-				n := v.proxy.Stats()
-				s.Mode, s.Wakes = config.RefreshProxy, int(n.Wakes)
-				s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
-			}
-			if extend != nil {
-				extend(s)
-			}
-		},
-	})
-	v.Supervisor.Start(ctx, serve...)
+	if probes != nil {
+		v.run(func() error { return supervisor.ServeProbes(ctx, probes, v.state) })
+	}
+	if v.proxy != nil {
+		v.run(func() error { return v.proxy.Serve(ctx, listeners...) })
+	}
 	return nil
+}
+
+// run starts a service that can fail.
+func (v *Services) run(serve func() error) {
+	v.running.Go(func() {
+		if err := serve(); err != nil {
+			select {
+			case v.failed <- err:
+			default:
+			}
+		}
+	})
+}
+
+// Failed receives the error of the first service that failed.
+func (v *Services) Failed() <-chan error { return v.failed }
+
+// SetStarted records that a login has succeeded and the command runs.
+func (v *Services) SetStarted() { v.started.Store(true) }
+
+// state returns the current state, for the status file and the probes.
+func (v *Services) state() supervisor.State {
+	s := v.refresher.Stats()
+	s.Version, s.Mode, s.PID = Version(), v.conf.Refresh.Value, os.Getpid()
+	s.StartedAt, s.Started = v.startedAt, v.started.Load()
+	if v.proxy != nil {
+		n := v.proxy.Stats()
+		s.Mode, s.Wakes = config.RefreshProxy, int(n.Wakes)
+		s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
+	}
+	if v.extend != nil {
+		v.extend(&s)
+	}
+	return s
 }
 
 // Drain has the proxy accept no more clients, and waits until their connections have
@@ -79,9 +115,8 @@ func (v *Services) Drain(ctx context.Context) { v.proxy.Drain(ctx) }
 
 // Stop ends all services and waits for them.
 func (v *Services) Stop() {
-	if v.Supervisor != nil {
-		v.Supervisor.Stop()
-	}
+	v.cancel()
+	v.running.Wait()
 }
 
 // logOutage logs one warning when an outage begins, one when the token expires, and

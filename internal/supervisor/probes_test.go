@@ -2,19 +2,14 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
 func listen(t *testing.T) net.Listener {
@@ -68,7 +63,7 @@ func TestProbes_ManySlowClients(t *testing.T) {
 	ln := listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- serveProbes(ctx, ln, probeHandler(running)) }()
+	go func() { served <- ServeProbes(ctx, ln, running) }()
 	connect := func() {
 		for range maxConns + 10 {
 			c, err := net.Dial("tcp", ln.Addr().String())
@@ -82,7 +77,7 @@ func TestProbes_ManySlowClients(t *testing.T) {
 	connect()
 	cancel()
 	if err := <-served; err != nil {
-		t.Errorf("serveProbes: got %v", err)
+		t.Errorf("ServeProbes: got %v", err)
 	}
 	if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		_ = c.Close()
@@ -97,31 +92,5 @@ func assertReady(t *testing.T, addr net.Addr) {
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK || !r.Close {
 		t.Errorf("got %s, %v; want 200 and a closed connection", r.Status, r.Header)
-	}
-}
-
-func TestSupervisor(t *testing.T) {
-	now := time.Now()
-	r := NewRefresher(RefresherConfig{First: credential.Token{Value: credential.NewSecret("a"), MintedAt: now, ExpiresAt: now.Add(time.Hour)}})
-	ln, path := listen(t), filepath.Join(t.TempDir(), "status.json")
-	s := New(r, Config{Version: "1", Mode: "proxy", Probes: ln, StatusFile: path, OnStatusError: func(err error) { t.Error(err) },
-		Extend: func(s *State) { s.ChildPID = 42 }})
-	failure := errors.New("listener failed")
-	s.Start(t.Context(), func(context.Context) error { return failure })
-	if err := <-s.Failed(); err != failure {
-		t.Errorf("got %v, want %v", err, failure)
-	}
-	s.SetStarted() // the others still run
-	assertReady(t, ln.Addr())
-	if got := s.State(); got.Version != "1" || got.Mode != "proxy" || got.PID != os.Getpid() || got.ChildPID != 42 || !got.Started ||
-		got.Beat.IsZero() || !got.TokenExpiresAt.Equal(now.Add(time.Hour)) {
-		t.Errorf("got %+v", got)
-	}
-	for _, err := os.Stat(path); err != nil; _, err = os.Stat(path) { // until the test's deadline
-		time.Sleep(time.Millisecond)
-	}
-	s.Stop()
-	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("the status file is left: %v", err)
 	}
 }
