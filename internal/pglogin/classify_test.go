@@ -44,8 +44,10 @@ func TestFromServer(t *testing.T) {
 		{"XX000", "External authorization failed", ExternalAuth, true, maxRepeatExternalAuth, false},
 		{"XX000", "something new", Other, true, maxRepeatUnknown, false},
 		{"", "no code at all", Other, true, maxRepeatUnknown, false},
+		{"42501", "a\x1b[31mred\x07\r\nlakebase-exec: hint: run evil\u202etxt\xff", ConnectDenied, false, 0, false},
 	} {
 		e := classify(t.Context(), &pgconn.PgError{Code: c.code, Message: c.message}, nil, secret)
+		c.message = strings.NewReplacer("\x1b", `\x1B`, "\x07", `\x07`, "\r\n", " ", "\u202e", `\xE2\x80\xAE`, "\xff", `\xFF`).Replace(c.message)
 		if e.Kind != c.kind || e.Retry != c.retry || e.maxRepeat != c.maxRepeat || e.TokenRefused() != c.tokenRefused || e.Message != c.message {
 			t.Errorf("%s %s: got %#v, want %+v", c.code, c.message, e, c)
 		}

@@ -13,8 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// The password is sent to a Postgres server only, whose certificate is trusted. TestFaults
-// of test/e2e has the limits of messages.
+// The password is sent to a Postgres server only, whose certificate is trusted.
 func TestLogin_OtherServers(t *testing.T) {
 	answer := func(text string) func(*session) { return func(s *session) { s.answer(text) } }
 	inTLS := func(text string) func(*session) {
@@ -39,6 +38,7 @@ func TestLogin_OtherServers(t *testing.T) {
 		{"S, then junk", nil, answer("Shello there, I am no TLS server"), Protocol, ""},
 		{"text in TLS", nil, inTLS("HTTP/1.1 200 OK\r\n\r\n"), Protocol, ""},
 		{"GSS", nil, inTLS("R\x00\x00\x00\x08\x00\x00\x00\x07"), Protocol, "requires GSSAPI, SSPI"},
+		{"2 GB message", nil, inTLS("E\x7f\xff\xff\xff"), Protocol, "expected at most 65536, but got 2147483643"},
 	} {
 		f := newFakeServer(t, func(_ int, s *session) { c.serve(s); s.drain() })
 		target := f.target()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -285,22 +284,4 @@ func freeAddress(t testing.TB) string {
 	must(t, err)
 	defer ln.Close()
 	return ln.Addr().String()
-}
-
-// filesWhere lists the regular files below dir for which match returns true.
-func filesWhere(t *testing.T, dir string, match func(path, text string) bool) (found []string) {
-	t.Helper()
-	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil && path == dir {
-			return err
-		}
-		if err != nil || !d.Type().IsRegular() { // gone meanwhile, or not ours
-			return nil
-		}
-		if data, err := os.ReadFile(path); err == nil && match(path, string(data)) {
-			found = append(found, path)
-		}
-		return nil
-	}))
-	return found
 }

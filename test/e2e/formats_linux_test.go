@@ -10,10 +10,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,21 +23,15 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
-// TestFormats_Readers passes each format to the program that it is for; internal/credformat
-// tests those that have none here. The target is in the profile only: the callers have the
-// helper's path and the profile's name.
+// TestFormats_Readers passes formats to the programs that they are for, with all values that
+// can be rendered, or to a server. The script formats_readers has those that read one document
+// only, and internal/credformat tests the formats that have no reader here.
 func TestFormats_Readers(t *testing.T) {
 	t.Parallel()
 	f := newFormats(t)
-	t.Run("credential-process by the AWS CLI", f.aws)
 	t.Run("exec-credential by kubectl and client-go", f.kubernetes)
-	t.Run("pgpass by psql", f.pgpass)
-	t.Run("url by psql and urllib", f.url)
-	t.Run("jdbc by pgjdbc", f.jdbc)
-	t.Run("libpq by psycopg2", f.libpq)
 	t.Run("env by bash and dash, fish by fish", f.shells)
 	t.Run("dotenv by node", f.dotenv)
-	t.Run("workspace-token by the workspace", f.workspace)
 	if n := f.lakebase.Counters(); n.ByCall[emulator.CallCredentials] != 1 {
 		t.Errorf("all callers together made the requests %v, not one credential", n.ByCall)
 	}
@@ -53,72 +45,39 @@ type formats struct {
 
 func newFormats(t *testing.T) *formats {
 	t.Helper()
-	l := startLakebase(t, emulator.Options{})
-	p := newKeyringFixture(t, l, testkeyring.Unlocked)
-	login := p.command("lakebase-credential-helper", "login", "--profile", "prod", "--secret-stdin", "--no-verify")
-	login.Stdin = strings.NewReader(l.ClientSecret + "\n")
+	p := newKeyringFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}), testkeyring.Unlocked)
+	f := &formats{fixture: p, helper: filepath.Join(bin, "lakebase-credential-helper")}
+	login := p.command(f.helper, "login", "--profile", "prod", "--secret-stdin", "--no-verify")
+	login.Stdin = strings.NewReader(p.lakebase.ClientSecret + "\n")
 	p.finish(login).wantExit(0)
-	// The profile, as the environment is not handed on: other tests delete all tokens
-	// from the kernel keyring of the user.
-	profiles := filepath.Join(p.home, ".config", "lakebase", "profiles.ini")
-	text, err := os.ReadFile(profiles)
-	must(t, err)
-	write(t, profiles, string(text)+"cache = keychain\n")
-	for name := range p.env {
-		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || strings.HasPrefix(name, "LAKEBASE_") ||
-			name == "ENDPOINT_NAME" {
+	for name := range p.env { // the target is in the profile only
+		if strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "DATABRICKS_") || name == "LAKEBASE_CACERT" || name == "ENDPOINT_NAME" {
 			delete(p.env, name)
 		}
 	}
-	f := &formats{fixture: p, helper: filepath.Join(bin, "lakebase-credential-helper")}
-	if f.token = f.line(t, "password"); !token.MatchString(f.token) {
+	if f.token = f.read(t, nil, f.helper, "get", "-p", "prod", "--format", "password"); !token.MatchString(f.token) {
 		t.Fatal("get prints no token")
 	}
+	f.token = strings.TrimSuffix(f.token, "\n")
 	return f
 }
 
-// line returns what the helper prints, without the line feed at its end.
-func (f *formats) line(t *testing.T, format string) string {
-	t.Helper()
-	return strings.TrimSuffix(f.good(t, nil, f.helper, "get", "-p", "prod", "--format", format), "\n")
-}
-
 // read runs a reader, whose output may hold the token but not the secret.
-func (f *formats) read(t *testing.T, env []string, argv ...string) (stdout, stderr string, code int) {
-	t.Helper()
-	f.t = t
-	cmd := f.command(argv...)
-	cmd.Env = append(cmd.Env, env...)
-	if argv[0] == "node" {
-		cmd.Dir = "node"
-	}
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); cmd.ProcessState == nil {
-		t.Fatalf("%s: %v", argv[0], err)
-	}
-	if secretIn(f.lakebase, out.String()+said.String()) != "" {
-		t.Errorf("%s: the secret is in its output", argv[0])
-	}
-	return out.String(), said.String(), cmd.ProcessState.ExitCode()
-}
-
-func (f *formats) good(t *testing.T, env []string, argv ...string) string {
+func (p *fixture) read(t *testing.T, env []string, argv ...string) string {
 	t.Helper()
 	client(t, argv[0])
-	out, stderr, code := f.read(t, env, argv...)
-	if code != 0 || argv[0] == f.helper && stderr != "" {
-		t.Fatalf("%s: exit code %d: %s", argv[0], code, stderr)
+	cmd := p.command(argv...)
+	cmd.Env = append(cmd.Env, env...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", argv[0], err, &said)
 	}
-	return out
-}
-
-// bad runs a reader that has to fail with a text on stderr.
-func (f *formats) bad(t *testing.T, text string, env []string, argv ...string) {
-	t.Helper()
-	if _, stderr, code := f.read(t, env, argv...); code == 0 || !strings.Contains(stderr, text) {
-		t.Errorf("%v: got exit code %d, want %q:\n%s", argv, code, text, stderr)
+	if secretIn(p.lakebase, string(out)+said.String()) != "" {
+		t.Errorf("%s: the secret is in its output", argv[0])
 	}
+	return string(out)
 }
 
 const whoAmI = "select current_user || ' in ' || current_database()"
@@ -132,97 +91,8 @@ func wantOutput(t *testing.T, reader, got, want string) {
 	}
 }
 
-func (f *formats) pgpass(t *testing.T) {
-	file := write(t, filepath.Join(t.TempDir(), "pgpass"), f.line(t, "pgpass")+"\n")
-	psql := []string{"psql", "-XwAtc", whoAmI, fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s",
-		f.lakebase.PGPort(), f.lakebase.ClientID, emulator.Database, f.lakebase.CAFile())}
-	wantOutput(t, "psql", f.good(t, []string{"PGPASSFILE=" + file}, psql...), f.me())
-	f.bad(t, "no password supplied", []string{"PGPASSFILE=/dev/null"}, psql...)
-}
-
-func (f *formats) url(t *testing.T) {
-	text := f.line(t, "url")
-	wantOutput(t, "psql", f.good(t, nil, "psql", "-XwAtc", whoAmI, text), f.me())
-	const script = `
-import os, sys, json
-from urllib.parse import urlsplit, unquote
-u = urlsplit(os.environ["THE_URL"])
-json.dump([u.scheme, unquote(u.username), unquote(u.password), u.hostname, u.port, unquote(u.path)], sys.stdout)`
-	out := f.good(t, []string{"THE_URL=" + text}, "/usr/bin/python3", "-c", script)
-	port, _ := strconv.Atoi(f.lakebase.PGPort())
-	want, _ := json.Marshal([]any{"postgresql", f.lakebase.ClientID, f.token, "localhost", port, "/" + emulator.Database})
-	wantOutput(t, "urllib", strings.ReplaceAll(out, ", ", ","), string(want))
-}
-
 // javaJar is where Debian's libpostgresql-jdbc-java puts the driver.
 const javaJar = "/usr/share/java/postgresql.jar"
-
-const asksJDBC = `
-import java.sql.*;
-public class Ask {
-    public static void main(String[] args) throws Exception {
-        try (Connection c = DriverManager.getConnection(System.getenv("THE_URL"));
-             ResultSet r = c.createStatement().executeQuery(args[0])) {
-            r.next();
-            System.out.println(r.getString(1));
-        }
-    }
-}
-`
-
-func java(t *testing.T, name, source string, args ...string) []string {
-	t.Helper()
-	client(t, "java")
-	if _, err := os.Stat(javaJar); err != nil {
-		t.Fatalf("pgjdbc is missing: install Debian's %s", packages["java"])
-	}
-	return append([]string{"java", "-cp", javaJar, write(t, filepath.Join(t.TempDir(), name+".java"), source)}, args...)
-}
-
-func (f *formats) jdbc(t *testing.T) {
-	wantOutput(t, "pgjdbc", f.good(t, []string{"THE_URL=" + f.line(t, "jdbc")}, java(t, "Ask", asksJDBC, whoAmI)...), f.me())
-}
-
-// libpq: Postico's keys are libpq's keywords, so that libpq itself takes them all.
-func (f *formats) libpq(t *testing.T) {
-	const script = `
-import json, os, psycopg2
-c = psycopg2.connect(**json.loads(os.environ["DOCUMENT"])).cursor()
-c.execute(os.environ["STATEMENT"])
-print(c.fetchone()[0])`
-	env := []string{"DOCUMENT=" + f.line(t, "libpq"), "STATEMENT=" + whoAmI, "PGSSLROOTCERT=" + f.lakebase.CAFile()}
-	wantOutput(t, "psycopg2", f.good(t, env, "/usr/bin/python3", "-c", script), f.me())
-}
-
-func (f *formats) workspace(t *testing.T) {
-	const script = `
-import json, os, ssl, urllib.request
-from datetime import datetime
-d = json.loads(os.environ["DOCUMENT"])
-assert d["token_type"] == "Bearer" and datetime.strptime(d["expiry"], "%Y-%m-%dT%H:%M:%SZ")
-r = urllib.request.Request(os.environ["HOST"] + "/api/2.0/preview/scim/v2/Me", headers={"Authorization": "Bearer " + os.environ.get("BEARER", d["access_token"])})
-print(json.load(urllib.request.urlopen(r, timeout=300, context=ssl.create_default_context(cafile=os.environ["CA"])))["userName"])`
-	env := []string{"DOCUMENT=" + f.line(t, "workspace-token"), "HOST=" + f.lakebase.WorkspaceURL(), "CA=" + f.lakebase.CAFile()}
-	wantOutput(t, "the workspace", f.good(t, env, "/usr/bin/python3", "-c", script), f.lakebase.ClientID+"\n")
-	f.bad(t, "HTTP Error 40", append(env, "BEARER="+f.token), "/usr/bin/python3", "-c", script) // the token for the database
-}
-
-func (f *formats) aws(t *testing.T) {
-	const profile = "[profile %s]\nregion = us-east-1\ncredential_process = \"" + "%s\" get -p %s --format credential-process\n"
-	config := write(t, filepath.Join(t.TempDir(), "config"), fmt.Sprintf(profile+profile, "lakebase", f.helper, "prod", "wrong", f.helper, "none"))
-	env := []string{"AWS_CONFIG_FILE=" + config, "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true"}
-	argv := []string{"/usr/bin/aws", "configure", "export-credentials", "--profile"}
-	var got struct{ AccessKeyId, SecretAccessKey, Expiration string }
-	must(t, json.Unmarshal([]byte(f.good(t, env, append(argv, "lakebase")...)), &got))
-	if got.AccessKeyId != f.lakebase.ClientID || got.SecretAccessKey != f.token {
-		t.Errorf("the AWS CLI reads other values")
-	}
-	if end, err := time.Parse(time.RFC3339, got.Expiration); err != nil || time.Until(end) < 50*time.Minute ||
-		time.Until(end) > time.Hour-50*time.Second {
-		t.Errorf("the AWS CLI reads the end as %q (%v)", got.Expiration, err)
-	}
-	f.bad(t, `profile "none" not found`, env, append(argv, "wrong")...)
-}
 
 // kubernetes: kubectl of Debian supports v1beta1 only. The server answers only requests
 // with the token.
@@ -253,7 +123,7 @@ func (f *formats) kubernetes(t *testing.T) {
 		text, err := json.Marshal(config)
 		must(t, err)
 		env := []string{"KUBECONFIG=" + write(t, filepath.Join(t.TempDir(), "kubeconfig"), string(text))}
-		wantOutput(t, c.argv[0], f.good(t, env, c.argv...), "hello")
+		wantOutput(t, c.argv[0], f.read(t, env, c.argv...), "hello")
 	}
 	if n := refused.Load(); n != 0 {
 		t.Errorf("%d requests brought another token", n)
@@ -279,10 +149,10 @@ func (f *formats) shells(t *testing.T) {
 	} {
 		env := append(slices.Clone(redirecting), "LC_ALL=C.UTF-8") // in the locale C, fish itself garbles other letters
 		for _, user := range hostileUsers {
-			f.wantEnvironment(t, user, f.good(t, append(env, "WHO="+user), c.one...))
+			f.wantEnvironment(t, user, f.read(t, append(env, "WHO="+user), c.one...))
 		}
 		docs := documents(t, c.format, "a\x00b")
-		sameAs(t, docs, f.good(t, env, append(c.all, paths(docs)...)...))
+		sameAs(t, docs, f.read(t, env, append(c.all, paths(docs)...)...))
 	}
 }
 
@@ -313,12 +183,7 @@ func (f *formats) dotenv(t *testing.T) {
 	if len(docs) < 200 {
 		t.Errorf("dotenv takes only %d documents", len(docs))
 	}
-	docs = append(docs, rendered{f.lakebase.ClientID, f.token, write(t, filepath.Join(t.TempDir(), "own"), f.line(t, "dotenv"))})
-	sameAs(t, docs, f.good(t, nil, append([]string{"node", "--input-type=module", "-e", `
-import dotenv from "dotenv";
-import { readFileSync } from "node:fs";
-const read = (f) => { const e = dotenv.parse(readFileSync(f)); return e.PGUSER + "\0" + e.PGPASSWORD + "\0"; };
-process.stdout.write(process.argv.slice(1).map(read).join(""));`}, paths(docs)...)...))
+	sameAs(t, docs, f.read(t, nil, append([]string{"node", absolute(t, "node", "dotenv.mjs")}, paths(docs)...)...))
 }
 
 // hostileUsers are user names that a careless quoting breaks on.
@@ -393,50 +258,23 @@ func paths(docs []rendered) (out []string) {
 	return out
 }
 
-const parsesJDBC = `
-import java.nio.file.*;
-import java.util.Properties;
-public class Parse {
-    public static void main(String[] args) throws Exception {
-        for (String path : args) {
-            Properties p = org.postgresql.Driver.parseURL(Files.readString(Path.of(path)).replaceFirst("\n$", ""), null);
-            byte[] out = (p.getProperty("user") + "\0" + p.getProperty("password") + "\0").getBytes("UTF-8");
-            System.out.write(out, 0, out.length);
-        }
-        System.out.flush();
-    }
-}
-`
-
 // URLs with any user name and password mean the same to libpq, urllib and pgjdbc.
 func TestFormats_URLWithAnyName(t *testing.T) {
 	t.Parallel()
-	python := func(read string) []string {
-		client(t, "/usr/bin/python3")
-		return []string{"/usr/bin/python3", "-c", `
-import sys, psycopg2.extensions
-from urllib.parse import urlsplit, unquote
-for path in sys.argv[1:]:
-    text = open(path, newline="").read().removesuffix("\n")
-    ` + read + `
-    sys.stdout.buffer.write("".join(v + "\0" for v in found).encode())`}
-	}
+	p := newFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}))
+	p.set("LC_ALL=C.UTF-8")
+	parse := absolute(t, "testdata", "clients", "parse.py")
 	for _, c := range []struct {
 		name, format string
 		argv         []string
 	}{
-		{"urllib", "url", python(`u = urlsplit(text); found = [unquote(u.username), unquote(u.password)]`)},
-		{"libpq", "url", python(`d = psycopg2.extensions.parse_dsn(text); found = [d["user"], d["password"]]`)},
-		{"pgjdbc", "jdbc", java(t, "Parse", parsesJDBC)},
+		{"urllib", "url", []string{"/usr/bin/python3", parse, "urllib"}},
+		{"libpq", "url", []string{"/usr/bin/python3", parse, "libpq"}},
+		{"pgjdbc", "jdbc", []string{"java", "-cp", javaJar, absolute(t, "testdata", "clients", "Parse.java")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			docs := documents(t, c.format, "a\x00b")
-			p := &fixture{t: t, home: t.TempDir(), env: map[string]string{"PATH": os.Getenv("PATH"), "LC_ALL": "C.UTF-8"}}
-			cmd := p.command(append(c.argv, paths(docs)...)...)
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
-			must(t, err)
-			sameAs(t, docs, string(out))
+			sameAs(t, docs, p.read(t, nil, append(c.argv, paths(docs)...)...))
 		})
 	}
 }

@@ -30,6 +30,7 @@ import (
 //	                               except the secret, which is in the file $SECRET_FILE
 //	lakebase COMMAND [WORD...]     controls it like local-lakebase ctl; prints the reply
 //	lakebase count NAME N          fails unless this line of its status is N
+//	lakebase until NAME VALUE      waits until this line of its status is VALUE
 //	lakebase sql STATEMENT         runs it as the database's owner; prints the rows
 //	second COMMAND ...             the same for a second Lakebase; sets variables with the prefix SECOND_
 //	auth TYPE [WORD...]            sets the variables of one auth type only, as "lakebase env" prints
@@ -180,6 +181,11 @@ func (s *scriptEnv) lakebaseCommand(ts *testscript.TestScript, neg bool, args []
 			ts.Fatalf("got %s %s, want %s\n%s", args[1], got, args[2], out)
 		}
 		return
+	case "until":
+		ts.Check(until(ctx, func() bool {
+			out, err = control.Do(ctx, l, []string{"status"})
+			return err != nil || value(out, args[1]) == args[2]
+		}))
 	default:
 		out, err = control.Do(ctx, l, args)
 	}

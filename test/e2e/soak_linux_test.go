@@ -298,16 +298,16 @@ func (s *soak) renewalFaults() []soakFault {
 	}
 	// renewed waits for a new token, which does not need the keychain.
 	renewed := func(ctx context.Context) error {
-		before := s.lakebase.Counters().ByCall[callCredentials]
-		return until(ctx, func() bool { return s.lakebase.Counters().ByCall[callCredentials] > before })
+		before := s.lakebase.Counters().ByCall[emulator.CallCredentials]
+		return until(ctx, func() bool { return s.lakebase.Counters().ByCall[emulator.CallCredentials] > before })
 	}
 	return []soakFault{
-		{"workspace 503", call(emulator.Answer(callCredentials, 2, 503, ""))},
-		{"workspace 503 at sign-in", call(once(callToken, 503))},
-		{"workspace 429", call(after(callCredentials, 429, "1"))},
-		{"workspace reset", call(emulator.Fault{Call: callToken, Drop: true})},
-		{"workspace cut short", call(emulator.Fault{Call: callCredentials, Truncate: true})},
-		{"workspace slow", call(emulator.Fault{Call: callCredentials, Slow: 1500 * time.Millisecond})},
+		{"workspace 503", call(emulator.Answer(emulator.CallCredentials, 2, 503, ""))},
+		{"workspace 503 at sign-in", call(emulator.Answer(emulator.CallToken, 1, 503, ""))},
+		{"workspace 429", call(emulator.Answer(emulator.CallCredentials, 1, 429, "1"))},
+		{"workspace reset", call(emulator.Fault{Call: emulator.CallToken, Drop: true})},
+		{"workspace cut short", call(emulator.Fault{Call: emulator.CallCredentials, Truncate: true})},
+		{"workspace slow", call(emulator.Fault{Call: emulator.CallCredentials, Slow: 1500 * time.Millisecond})},
 		{"keychain locked", func(ctx context.Context, _ *rand.Rand) error {
 			if err := s.keyring.Lock(ctx); err != nil {
 				return err
