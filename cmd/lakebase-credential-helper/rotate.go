@@ -239,7 +239,7 @@ func (v *secretStore) Load(ctx context.Context) (rotate.State, error) {
 		item, err = v.kc.Get(ctx, v.stateAccount())
 		text = item.Reveal()
 	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keychain.ErrNotFound) {
+	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	var s rotate.State

@@ -41,7 +41,7 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 		x.conf.User.Value = id.User
 	}
 	r.fact("user", x.conf.User.Value)
-	if e, ok := errors.AsType[*keychain.Error](err); ok && !e.Missing() {
+	if e, ok := errors.AsType[*keychain.Error](err); ok && e.Err != keychain.ErrNotFound {
 		// That the keychain cannot be read is the finding, not what it holds.
 		locked := x.result(Keychain)
 		locked.Text, locked.Fix = "", ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -43,8 +44,8 @@ func (e *Error) Error() string {
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Missing reports whether the keychain has no such item.
-func (e *Error) Missing() bool { return errors.Is(e.Err, ErrNotFound) }
+// Is reports that ErrNotFound is fs.ErrNotExist too.
+func (e *Error) Is(target error) bool { return target == fs.ErrNotExist && e.Err == ErrNotFound }
 
 // Locked reports whether the keychain is locked.
 func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }

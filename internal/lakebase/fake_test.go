@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -176,11 +177,6 @@ func (f *fakeWorkspace) refuse(call string, err error) {
 	f.fail[call] = func(context.Context, int) error { return err }
 }
 
-type errMissing struct{}
-
-func (errMissing) Error() string { return "no such item" }
-func (errMissing) Missing() bool { return true }
-
 // memory is a store of tokens, and of the files of login proofs.
 type memory map[string]string
 
@@ -199,7 +195,7 @@ func (m memory) List(context.Context) ([]string, error)  { return nil, nil }
 func (m memory) ReadFile(name string, _ int64) ([]byte, error) {
 	text, ok := m[name]
 	if !ok {
-		return nil, errMissing{}
+		return nil, fs.ErrNotExist
 	}
 	return []byte(text), nil
 }

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
@@ -24,6 +25,26 @@ import (
 
 // maxBundle bounds a bundle's size in bytes. The system's has some 200 KB.
 const maxBundle = 8 << 20
+
+// systemBundles are the files in which systems keep their root certificates (Go,
+// crypto/x509 root_linux.go and root_bsd.go).
+var systemBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Gentoo, Arch
+	"/etc/pki/tls/certs/ca-bundle.crt",                  // Fedora, RHEL 6
+	"/etc/ssl/ca-bundle.pem",                            // openSUSE
+	"/etc/pki/tls/cacert.pem",                           // OpenELEC
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL 7 and later
+	"/etc/ssl/cert.pem",                                 // Alpine, OpenBSD, macOS
+	"/usr/local/etc/ssl/cert.pem",                       // FreeBSD
+	"/usr/local/share/certs/ca-root-nss.crt",            // FreeBSD, DragonFly
+	"/etc/openssl/certs/ca-certificates.crt",            // NetBSD
+}
+
+// platformVerifies reports whether the system has a verifier and a store of its own.
+const platformVerifies = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
+
+// cacheVariable moves the user's cache directory.
+var cacheVariable = cmp.Or(map[string]string{"windows": "LOCALAPPDATA", "darwin": "HOME"}[runtime.GOOS], "XDG_CACHE_HOME")
 
 // sslCertFile is the variable of Finder.SSLCertFile.
 const sslCertFile = "SSL_CERT_FILE"
@@ -117,7 +138,7 @@ func (f Finder) Bundle(path string) (string, error) {
 
 func (f Finder) system() string {
 	list := f.System
-	if list == nil {
+	if list == nil && runtime.GOOS != "windows" { // where any user may be able to create these
 		list = systemBundles
 	}
 	for _, path := range list {

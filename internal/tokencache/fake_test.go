@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func (s *memory) Get(_ context.Context, id string) (credential.Secret, error) {
 	}
 	text, ok := s.items[id]
 	if !ok {
-		return credential.Secret{}, errMissing
+		return credential.Secret{}, fs.ErrNotExist
 	}
 	return credential.NewSecret(text), nil
 }

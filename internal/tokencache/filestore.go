@@ -30,13 +30,10 @@ var (
 // Get returns an item.
 func (s FileStore) Get(_ context.Context, id string) (credential.Secret, error) {
 	data, err := s.Dir.ReadFile(filePrefix+id+fileSuffix, maxItem)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return credential.Secret{}, errMissing
-	case err != nil: // such as of its mode; Set replaces the file
-		return credential.Secret{}, fmt.Errorf("%w: %w", errUnreadable, err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // such as of its mode; Set replaces the file
+		err = fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	return credential.NewSecret(string(data)), nil
+	return credential.NewSecret(string(data)), err
 }
 
 // Set stores an item.
@@ -67,10 +64,3 @@ func (s FileStore) List(context.Context) (ids []string, err error) {
 	}
 	return ids, err
 }
-
-type missingError struct{}
-
-func (missingError) Error() string { return "no such item" }
-func (missingError) Missing() bool { return true }
-
-var errMissing error = missingError{}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -169,7 +170,7 @@ func keyError(err error) error {
 	case err == nil:
 		return nil
 	case isGone(err):
-		return errMissing
+		return fs.ErrNotExist
 	case errors.Is(err, unix.EDQUOT):
 		return ErrQuota
 	}

@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -53,7 +54,7 @@ func set(t *testing.T, id, value string, life time.Duration) {
 
 func TestKernel(t *testing.T) {
 	k, id := Kernel{}, testID(t)
-	if _, err := k.Get(t.Context(), id); !IsMissing(err) {
+	if _, err := k.Get(t.Context(), id); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want a missing key", err)
 	}
 	large := strings.Repeat("x", 10_000)
@@ -69,7 +70,7 @@ func TestKernel(t *testing.T) {
 	if err := k.Delete(t.Context(), id, "never"); err != nil {
 		t.Error(err)
 	}
-	if _, err := k.Get(t.Context(), id); !IsMissing(err) {
+	if _, err := k.Get(t.Context(), id); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v after Delete, want a missing key", err)
 	}
 	if err := k.Set(t.Context(), id, credential.NewSecret(strings.Repeat("x", 1<<15)), time.Now().Add(time.Hour)); !errors.Is(err, unix.EINVAL) {
@@ -97,11 +98,11 @@ func TestKernel_Expiry(t *testing.T) {
 	set(t, id, "y", 1500*time.Millisecond)
 	for missing := false; !missing; time.Sleep(50 * time.Millisecond) { // the test's time limit ends it
 		_, err := k.Get(t.Context(), id)
-		missing = IsMissing(err)
+		missing = errors.Is(err, fs.ErrNotExist)
 	}
 	set(t, id, "z", time.Hour) // replaces an expired key
 	set(t, id+"-ended", "z", 0)
-	if _, err := k.Get(t.Context(), id+"-ended"); !IsMissing(err) {
+	if _, err := k.Get(t.Context(), id+"-ended"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("expired token: got %v, want a missing key", err)
 	}
 }

@@ -6,6 +6,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // Store stores items by the ID of a credential.Key. It does not prompt, and is safe for
 // concurrent use by several processes.
 type Store interface {
-	// Get returns an item. IsMissing reports whether an error means "no such item".
+	// Get returns an item. The error is fs.ErrNotExist if there is none.
 	Get(ctx context.Context, id string) (credential.Secret, error)
 	// Set replaces an item, which the store may drop after it expires.
 	Set(ctx context.Context, id string, item credential.Secret, expires time.Time) error
@@ -91,7 +92,13 @@ func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint
 	}
 	works := usable(err)
 	if works {
-		defer c.lockMint(ctx, key)()
+		name := key.ID()[:32] + ".lock"
+		unlock, free := c.TryLock(name)
+		if !free {
+			c.o.Observer.CacheWaits()
+			unlock = c.Lock(ctx, name) // a stopped process may hold it: the wait is limited
+		}
+		defer unlock()
 		if e, err = c.read(ctx, key); err == nil && want.Match(e, c.o.Now()) {
 			return Result{e, true}, nil
 		}
@@ -103,17 +110,6 @@ func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint
 		c.Save(ctx, key, e)
 	}
 	return Result{e, false}, nil
-}
-
-// lockMint takes the lock of key. A stopped process may hold it, so it waits for a
-// limited time, after which the caller continues without the lock.
-func (c *Cache) lockMint(ctx context.Context, key credential.Key) (unlock func()) {
-	name := key.ID()[:32] + ".lock"
-	if unlock, ok := c.TryLock(name); ok {
-		return unlock
-	}
-	c.o.Observer.CacheWaits()
-	return c.Lock(ctx, name)
 }
 
 // TryLock takes the named lock and reports false if another process holds it. It reports
@@ -167,7 +163,7 @@ func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
 	if err == nil {
 		e, err = decode(text, key)
 	}
-	if err != nil && !IsMissing(err) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.o.Observer.CacheFailed("reading the cached token", err)
 	}
 	return e, err
@@ -194,12 +190,6 @@ var errNoStore = errors.New("no store")
 // locked keychain can: minting may unlock it.
 func usable(err error) bool {
 	var locked interface{ Locked() bool }
-	return err == nil || IsMissing(err) || errors.Is(err, errUnreadable) || errors.Is(err, errForeign) ||
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errUnreadable) || errors.Is(err, errForeign) ||
 		errors.As(err, &locked) && locked.Locked()
-}
-
-// IsMissing reports whether an error of a store means that the item does not exist.
-func IsMissing(err error) bool {
-	var m interface{ Missing() bool }
-	return errors.As(err, &m) && m.Missing()
 }

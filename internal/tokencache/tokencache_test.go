@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -217,7 +218,7 @@ func TestFileStore(t *testing.T) {
 	}
 	defer dir.Close()
 	s, id := FileStore{dir}, key.ID()
-	if _, err := s.Get(t.Context(), id); !IsMissing(err) {
+	if _, err := s.Get(t.Context(), id); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want a missing item", err)
 	}
 	for _, size := range []int{1, 2401, maxItem} { // 2,400 is the limit of other platforms' keychains

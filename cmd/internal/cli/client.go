@@ -439,7 +439,7 @@ func forget(ctx context.Context, store tokencache.Store, match func(tokencache.D
 		ids = slices.DeleteFunc(ids, func(id string) bool {
 			d, err := tokencache.Describe(ctx, store, id)
 			// A token whose process was killed before it was stored is listed, but missing.
-			return !tokencache.IsMissing(err) && (err != nil || !match(d))
+			return !errors.Is(err, fs.ErrNotExist) && (err != nil || !match(d))
 		})
 	}
 	return store.Delete(ctx, ids...)
