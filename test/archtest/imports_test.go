@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const module = "github.com/lakebase-exec/lakebase-exec"
@@ -104,22 +105,6 @@ var domain = map[string]string{
 	"internal/doctor":     "internal/auth internal/config internal/exchange internal/keychain internal/pgenv internal/pglogin internal/process internal/rotate",
 }
 
-// checkImports returns the imports that break a rule.
-func checkImports(pkgs []pkg) (wrong []string) {
-	for _, p := range pkgs {
-		at := ours(p.ImportPath)
-		if !strings.HasPrefix(at, "internal/") && !strings.HasPrefix(at, "cmd/") {
-			continue
-		}
-		for _, imp := range p.Imports {
-			if why := forbiddenImport(at, imp); why != "" {
-				wrong = append(wrong, fmt.Sprintf("%s imports %s: %s", at, imp, why))
-			}
-		}
-	}
-	return wrong
-}
-
 // forbiddenImport returns why the package at must not import imp; empty if it may.
 func forbiddenImport(at, imp string) string {
 	for _, r := range restricted {
@@ -153,18 +138,8 @@ func forbiddenImport(at, imp string) string {
 	return ""
 }
 
-// checkLinked lists what must not be part of a program.
-func checkLinked(deps []pkg) (wrong []string) {
-	for _, p := range deps {
-		for _, prefix := range []string{"testing", module + "/test/", "github.com/google/go-cmp", "go.uber.org/goleak",
-			"github.com/rogpeppe/go-internal", "github.com/creack/pty"} {
-			if strings.HasPrefix(p.ImportPath, prefix) {
-				wrong = append(wrong, p.ImportPath)
-			}
-		}
-	}
-	return wrong
-}
+// testOnly are prefixes of packages that must not be part of a program.
+var testOnly = []string{"testing", module + "/test/", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/rogpeppe/go-internal", "github.com/creack/pty"}
 
 func TestImports(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
@@ -172,17 +147,20 @@ func TestImports(t *testing.T) {
 		linked := map[string]bool{}
 		for _, p := range deps {
 			linked[p.ImportPath] = true
-		}
-		for _, w := range checkLinked(deps) {
-			t.Errorf("%s: %s is linked into a program", goos, w)
+			if slices.ContainsFunc(testOnly, func(prefix string) bool { return strings.HasPrefix(p.ImportPath, prefix) }) {
+				t.Errorf("%s: %s is linked into a program", goos, p.ImportPath)
+			}
 		}
 		pkgs := list(t, goos, "./internal/...", "./cmd/...")
-		for _, w := range checkImports(pkgs) {
-			t.Errorf("%s: %s", goos, w)
-		}
 		for _, p := range pkgs {
-			if at := ours(p.ImportPath); strings.HasPrefix(at, "internal/") && !linked[p.ImportPath] {
+			at := ours(p.ImportPath)
+			if strings.HasPrefix(at, "internal/") && !linked[p.ImportPath] {
 				t.Errorf("%s: %s is in no program", goos, at)
+			}
+			for _, imp := range p.Imports {
+				if why := forbiddenImport(at, imp); why != "" {
+					t.Errorf("%s: %s imports %s: %s", goos, at, imp, why)
+				}
 			}
 		}
 		for _, d := range restricted {
@@ -198,30 +176,30 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// The checks find what they are for, and nothing else.
-func TestImportChecks(t *testing.T) {
-	in := func(at string, imports ...string) pkg { return pkg{ImportPath: module + "/" + at, Imports: imports} }
-	for _, c := range []struct {
-		p    pkg
-		want string // "": nothing is wrong
-	}{
-		{in("internal/pglogin", module+"/internal/config"), "not listed in domain"},
-		{in("internal/credential", module+"/internal/config"), "leaves import leaves only"},
-		{in("internal/lakebase", module+"/cmd/internal/cli"), "not the other way round"},
-		{in("cmd/internal/cli", "net/http"), "only internal/auth and "},
-		{in("cmd/lakebase-exec", module+"/test/emulator"), "contain no test code"},
-		{in("internal/credformat", "testing/iotest"), "for tests only"},
-		{in("internal/credformat", "log/slog"), "only cmd logs"},
-		{in("internal/pglogin", module+"/internal/credential", "github.com/jackc/pgx/v5/pgconn", "net/netip"), ""},
-		{in("test/e2e", "net/http", module+"/test/emulator"), ""},
-	} {
-		if got := checkImports([]pkg{c.p}); c.want == "" && len(got) != 0 || c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)) {
-			t.Errorf("%v: got %q, want %q", c.p, got, c.want)
+// TestArchitecturePicture checks that docs/architecture.svg is drawn from all imports.
+func TestArchitecturePicture(t *testing.T) {
+	svg, err := os.ReadFile("../../docs/architecture.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, drawn, _ := strings.Cut(string(svg), "<!-- imports\n")
+	drawn, _, _ = strings.Cut(drawn, "\n-->")
+	var want []string
+	for _, p := range list(t, "linux", "./cmd/...", "./internal/...") {
+		at := ours(p.ImportPath)
+		if slices.Contains(leaves, at) || strings.HasPrefix(at, "cmd/internal/gen") {
+			continue
+		}
+		want = append(want, at)
+		for _, imp := range p.Imports {
+			if to := ours(imp); to != "" && !slices.Contains(leaves, to) {
+				want = append(want, at+" -> "+to)
+			}
 		}
 	}
-	linked := []pkg{{ImportPath: "testing"}, {ImportPath: module + "/test/testkeyring"}, {ImportPath: "go.uber.org/goleak"}, {ImportPath: "net/http"}}
-	if got := checkLinked(linked); len(got) != 3 {
-		t.Errorf("got %q linked, want three", got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, strings.Split(drawn, "\n")); diff != "" {
+		t.Errorf("docs/architecture.svg is out of date; run scripts/architecture:\n%s", diff)
 	}
 }
 

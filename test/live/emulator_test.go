@@ -22,11 +22,11 @@ func checkEmulator(t *testing.T) map[string]verdict {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	environ := map[string]string{"HOME": t.TempDir()}
-	for _, e := range append(l.Env(), "DATABRICKS_TOKEN="+l.PAT(), "DATABRICKS_AUTH_TYPE=oauth-m2m") {
+	for _, e := range append(l.Env(), "DATABRICKS_AUTH_TYPE=oauth-m2m") {
 		name, value, _ := strings.Cut(e, "=")
 		environ[name] = value
 	}
-	w, err := open(ctx, nil, environ)
+	w, err := open(ctx, "", environ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func checkEmulator(t *testing.T) map[string]verdict {
 		seen, v := w.check(ctx, f, time.Minute)
 		t.Logf("%s: %s: %s", f.name, v, seen)
 		verdicts[f.name] = v
-		for _, secret := range []string{l.ClientSecret, l.PAT(), l.ClientID} {
+		for _, secret := range []string{l.ClientSecret, l.ClientID} {
 			if strings.Contains(seen, secret) {
 				t.Errorf("%s: got %q, which reveals %q", f.name, seen, secret)
 			}
@@ -48,13 +48,9 @@ func checkEmulator(t *testing.T) map[string]verdict {
 	return verdicts
 }
 
-// The emulator has its own authority, one endpoint at localhost, no scope postgres and
-// no pooled host.
+// The emulator has its own authority, one endpoint at localhost and no pooled host.
 func TestFacts_Emulator(t *testing.T) {
 	differs := map[string]verdict{
-		"the scope postgres is granted and mints a credential":       fails,
-		"a database host's first label is the endpoint's uid":        fails,
-		"an endpoint is also found by uids":                          fails,
 		"an endpoint has a pooled host":                              fails,
 		"the database's certificate is signed by a public authority": fails,
 		"a startup message without SNI is refused":                   fails,

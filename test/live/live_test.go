@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// TestLive checks all facts in the workspace that the arguments after -args --, the
-// environment or a profile name.
+var (
+	patient = flag.Bool("patient", false, "wait for the end of a token")
+	profile = flag.String("p", "", "the profile that names the target; default: the environment does")
+)
+
+// TestLive checks all facts in a workspace.
 func TestLive(t *testing.T) {
 	environ := map[string]string{}
 	for _, e := range os.Environ() {
@@ -21,10 +25,11 @@ func TestLive(t *testing.T) {
 			_ = os.Unsetenv(name)
 		}
 	}
-	w, err := open(t.Context(), flag.Args(), environ)
+	w, err := open(t.Context(), *profile, environ)
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.patient = *patient
 	defer w.client.CloseIdleConnections()
 	for _, f := range facts {
 		t.Run(f.name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,7 +28,6 @@ import (
 // workspace is what the facts are checked in, with what earlier facts found.
 type workspace struct {
 	conf    config.Config
-	environ map[string]string
 	patient bool // wait for the end of a token
 
 	client *http.Client
@@ -38,7 +36,6 @@ type workspace struct {
 	bearer credential.Secret // zero: the sign-in failed
 	token  credential.Secret // of the database; zero: none
 	scimID string
-	uid    string // of the endpoint
 	host   string // of the endpoint
 	pooled string
 
@@ -47,28 +44,10 @@ type workspace struct {
 }
 
 // open resolves the target as the programs do.
-func open(ctx context.Context, args []string, environ map[string]string) (*workspace, error) {
-	w := &workspace{environ: environ}
-	set, options := flag.NewFlagSet("scripts/verify-live", flag.ContinueOnError), map[string][]string{}
-	set.SetOutput(io.Discard)
-	set.BoolVar(&w.patient, "patient", false, "")
-	for _, s := range config.Settings() {
-		take := func(v string) error { options[s.Option] = append(options[s.Option], v); return nil }
-		for _, name := range []string{s.Option, s.Alias} {
-			switch {
-			case name == "" || set.Lookup(name) != nil:
-			case s.Bool:
-				set.BoolFunc(name, "", take)
-			default:
-				set.Func(name, "", take)
-			}
-		}
-	}
-	if err := set.Parse(args); err != nil {
-		return nil, err
-	}
-	if set.NArg() > 0 { // not shown: it may be a secret
-		return nil, errors.New("unexpected argument: only options are accepted")
+func open(ctx context.Context, profile string, environ map[string]string) (*workspace, error) {
+	w, options := &workspace{}, map[string][]string{}
+	if profile != "" {
+		options["profile"] = []string{profile}
 	}
 	path := environ["LAKEBASE_CONFIG_FILE"]
 	if path == "" {
@@ -116,12 +95,12 @@ func open(ctx context.Context, args []string, environ map[string]string) (*works
 			w.shorten(part)
 		}
 	}
-	return w, w.readRoots()
+	return w, w.readRoots(environ)
 }
 
 // readRoots reads the root certificates of the workspace and of the database.
-func (w *workspace) readRoots() error {
-	finder := rootcerts.Finder{SSLCertFile: w.environ["SSL_CERT_FILE"], CacheDir: filepath.Join(w.environ["HOME"], ".cache")}
+func (w *workspace) readRoots(environ map[string]string) error {
+	finder := rootcerts.Finder{SSLCertFile: environ["SSL_CERT_FILE"], CacheDir: filepath.Join(environ["HOME"], ".cache")}
 	roots, err := finder.Workspace(w.conf.CACert.Value)
 	if err != nil {
 		return err
