@@ -170,7 +170,7 @@ func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account, 
 
 // requireServicePrincipal rejects an identity that has no secret to store.
 func (c *invocation) requireServicePrincipal() error {
-	stated, signIn := c.conf.Auth, program+" login --user-login"+cli.SameTarget(c.conf)
+	stated, signIn := c.conf.Auth, program+" login --user-login"+c.conf.SameTarget()
 	switch {
 	case stated.Value == auth.AuthBrowser:
 		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}

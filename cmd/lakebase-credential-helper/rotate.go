@@ -107,7 +107,7 @@ func (c *invocation) rotation() (*rotate.Rotation, error) {
 	stated := c.conf.Auth
 	switch {
 	case stated.Given() && !c.conf.AuthType().ClientID:
-		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + cli.SameTarget(c.conf)}
+		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.conf.SameTarget()}
 	case c.conf.ClientID.Value == "":
 		return nil, &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}
@@ -159,7 +159,7 @@ func (c *invocation) printRotation(result rotate.Result, err error) {
 	if tooMany { // the error has its own hint
 		return
 	}
-	c.log.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, cli.SameTarget(c.conf))
+	c.log.Hint("delete a secret that is no longer used with: %s rotate%s --delete-only --delete-id ID", program, c.conf.SameTarget())
 }
 
 // describeSecret is one line about a secret, without its value.

@@ -186,3 +186,26 @@ func SplitRefreshAccount(account string) (host, user string, ok bool) {
 	}
 	return host, user, user != ""
 }
+
+// SameTarget returns the options with which a command of lakebase-credential-helper
+// uses the same workspace and identity.
+func (c Config) SameTarget() (text string) {
+	if c.OfProfile() {
+		return " --profile " + sanitize.ShellWord(c.Profile.Value)
+	}
+	add := func(option, value string, from Source) {
+		if value != "" && (from.Origin == FromOption || from.Origin == FromProfile) {
+			text += " --" + option + " " + sanitize.ShellWord(value)
+		}
+	}
+	add("databricks-profile", c.DatabricksProfile.Value, c.DatabricksProfile.Source)
+	add("host", c.Workspace.Value.HostPort(), c.Workspace.Source)
+	add("client-id", c.ClientID.Value, c.ClientID.Source)
+	return text
+}
+
+// OfProfile reports whether workspace and identity are the profile's. If an option
+// changes them, login --profile would store a secret for others.
+func (c Config) OfProfile() bool {
+	return c.Profile.Value != "" && c.Workspace.Source.Origin != FromOption && c.ClientID.Source.Origin != FromOption
+}

@@ -33,26 +33,6 @@ type Directory interface {
 	Endpoints(ctx context.Context, bearer credential.Secret, branch string) ([]exchange.Endpoint, error)
 }
 
-// TargetError reports that a target's short name does not name exactly one endpoint.
-type TargetError struct {
-	Name    string
-	From    config.Source
-	Problem string
-	Choices []string // full names of endpoints, or of the branches that exist
-}
-
-func (e *TargetError) Error() string {
-	return fmt.Sprintf("%s: %s %s", e.From, sanitize.Quote(e.Name), e.Problem)
-}
-
-// Hint returns the choices; empty if there are none.
-func (e *TargetError) Hint() string {
-	if len(e.Choices) == 0 {
-		return ""
-	}
-	return "use one of " + sanitize.Line(strings.Join(e.Choices, ", "))
-}
-
 // Resolver finds the endpoint or instance that a configuration names, and its host.
 type Resolver struct {
 	conf     config.Config
@@ -74,7 +54,7 @@ func lookUp[T any](ctx context.Context, call func(context.Context, credential.Se
 const maxSearched = 50
 
 // Endpoint resolves the configured name. A full name is returned as it is, without a
-// request. Errors: *TargetError, *exchange.Error.
+// request. Errors: *config.Error for a name that does not mean exactly one, *exchange.Error.
 func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
 	name := r.conf.Endpoint
 	if name.Value == "" || r.conf.EndpointWhole() {
@@ -148,8 +128,14 @@ func (r *Resolver) pickEndpoint(all []exchange.Endpoint, endpoint string) (excha
 	return exchange.Endpoint{}, r.targetError(fmt.Sprintf("may mean any of %d endpoints", len(all)), names)
 }
 
+// targetError returns the error of a short name; choices are what it may be instead.
 func (r *Resolver) targetError(problem string, choices []string) error {
-	return &TargetError{Name: r.conf.Endpoint.Value, From: r.conf.Endpoint.Source, Problem: problem, Choices: choices}
+	fix := "list the endpoints with: lakebase-credential-helper endpoints" + r.conf.SameTarget()
+	if len(choices) > 0 {
+		fix = "use one of " + sanitize.Line(strings.Join(choices, ", "))
+	}
+	name := r.conf.Endpoint
+	return &config.Error{Name: name.Source.String(), Problem: sanitize.Quote(name.Value) + " " + problem, Fix: fix}
 }
 
 // Describe returns e with its state and hosts. What the search for a short name has

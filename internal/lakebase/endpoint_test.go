@@ -181,7 +181,7 @@ func TestEndpoint_ShortNames(t *testing.T) {
 			if got := f.took(); err != nil || got != want || warned != c.warned {
 				t.Errorf("%s: got %v, calls %q, notes %q; want calls %q", name, err, got, f.notes, want)
 			}
-		} else if e, ok := errors.AsType[*TargetError](err); !ok || !strings.Contains(e.Error(), c.problem) || !slices.Equal(e.Choices, c.choices) {
+		} else if e, ok := errors.AsType[*config.Error](err); !ok || !strings.Contains(e.Error(), c.problem) || !strings.HasSuffix(e.Fix, cmp.Or(strings.Join(c.choices, ", "), " endpoints")) {
 			t.Errorf("%s: got %v; want %s, choices %q", name, err, c.problem, c.choices)
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
-	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
@@ -238,5 +237,5 @@ func (f *fakeWorkspace) source(c config.Config) *Source {
 }
 
 func (f *fakeWorkspace) open(ctx context.Context, c config.Config) (Session, error) {
-	return Open(ctx, f.source(c), f, loginproof.New(f.proofs, time.Now), "/roots.pem")
+	return Open(ctx, f.source(c), f, NewProofs(f.proofs, time.Now), "/roots.pem")
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
 
@@ -33,7 +32,7 @@ type Session struct {
 // a client would get, as --wait says. A cached token that the server refuses is
 // replaced once. roots is the file of root certificates; it may be empty under
 // sslmode=require. Further errors: *pglogin.Error.
-func Open(ctx context.Context, s *Source, c Connector, proofs loginproof.Proofs, roots string) (Session, error) {
+func Open(ctx context.Context, s *Source, c Connector, proofs Proofs, roots string) (Session, error) {
 	got, err := s.get(ctx, credential.Secret{}, false)
 	if err != nil {
 		return Session{}, err
@@ -46,7 +45,7 @@ func Open(ctx context.Context, s *Source, c Connector, proofs loginproof.Proofs,
 	case config.WaitNever:
 		return session, nil
 	case config.WaitAuto:
-		if proofs.Recent(got.key, session.login()) {
+		if proofs.recent(got.key, session) {
 			s.observer.Note("a login with these values has just succeeded")
 			return session, nil
 		}
@@ -63,7 +62,7 @@ func Open(ctx context.Context, s *Source, c Connector, proofs loginproof.Proofs,
 	if err != nil {
 		return Session{}, err
 	}
-	if err := proofs.Record(got.key, session.login()); err != nil {
+	if err := proofs.record(got.key, session); err != nil {
 		s.observer.Note("recording the login: " + err.Error())
 	}
 	return session, nil
@@ -87,10 +86,4 @@ func (s *Source) session(r result, roots string) Session {
 func Target(c config.Config, roots, host string) pglogin.Target {
 	return pglogin.Target{Host: host, Port: c.PGPort.Value, HostAddr: c.PGHostAddr.Value, Database: c.Database.Value, User: c.User.Value,
 		SSLMode: c.SSLMode.Value, SSLRootCert: roots}
-}
-
-func (s Session) login() loginproof.Login {
-	t := s.Target
-	return loginproof.Login{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
-		SSLMode: t.SSLMode, SSLRootCert: t.SSLRootCert, Token: s.Token.Value}
 }

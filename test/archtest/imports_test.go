@@ -98,7 +98,7 @@ var leaves = []string{
 // that is not listed imports leaves only.
 var domain = map[string]string{
 	"internal/auth":       "internal/config internal/exchange",
-	"internal/lakebase":   "internal/auth internal/config internal/exchange internal/loginproof internal/pglogin internal/tokencache",
+	"internal/lakebase":   "internal/auth internal/config internal/exchange internal/pglogin internal/tokencache",
 	"internal/pgproxy":    "internal/pglogin",
 	"internal/rotate":     "internal/auth internal/config internal/exchange",
 	"internal/secretfile": "internal/config",

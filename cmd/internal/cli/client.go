@@ -23,7 +23,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
-	"github.com/lakebase-exec/lakebase-exec/internal/loginproof"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
@@ -158,7 +157,7 @@ type Client struct {
 	RootsErr  error  // *rootcerts.WriteError: why Roots is not a file, as another program needs it
 	Connector *pglogin.Connector
 
-	proofs loginproof.Proofs
+	proofs lakebase.Proofs
 }
 
 // Client returns the client for conf, which may show the keychain's dialog.
@@ -180,9 +179,9 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 	cache, observer := stores.Cache(log, progress), e.Observer(conf, log, progress)
 	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{secretfile.Chain{Files: e.SecretFiles(), Keychain: kc}, kc, stores.Index()},
 		Process: outside{e, conf}, Locks: cache, Observer: observer})
-	proofs := loginproof.New(nil, time.Now)
+	proofs := lakebase.NewProofs(nil, time.Now)
 	if stores.Dir != nil {
-		proofs = loginproof.New(stores.Dir, time.Now)
+		proofs = lakebase.NewProofs(stores.Dir, time.Now)
 	}
 	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Chain: chain, API: api, Observer: observer,
 		Roots: roots, Connector: &pglogin.Connector{}, RootsErr: rootsErr, proofs: proofs}, nil

@@ -14,7 +14,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
@@ -47,8 +46,8 @@ type ExitRow struct {
 // matters because an error may wrap another one.
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
-		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*lakebase.TargetError],
-		is[*rootcerts.Error], is[*securefile.Error], is[*credformat.Error], is[*credformat.EnvError], badValue}},
+		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*rootcerts.Error],
+		is[*securefile.Error], is[*credformat.Error], is[*credformat.EnvError], badValue}},
 	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", []func(error) bool{
@@ -154,7 +153,6 @@ func Describe(err error, conf config.Config) (message, hint string) {
 		login  *pglogin.Error
 		secret *auth.NoSecretError
 		user   *auth.NoLoginError
-		target *lakebase.TargetError
 		call   *exchange.Error
 	)
 	switch { // an error before those that it may wrap
@@ -164,8 +162,6 @@ func Describe(err error, conf config.Config) (message, hint string) {
 		return noSecret(secret, conf)
 	case errors.As(err, &user):
 		return message, noLoginHint(user, conf)
-	case errors.As(err, &target) && len(target.Choices) == 0:
-		return message, "list the endpoints with: lakebase-credential-helper endpoints" + SameTarget(conf)
 	case is[*auth.FederationError](err):
 		return message, hint
 	case errors.As(err, &call):
@@ -194,8 +190,8 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 		return message, hint
 	}
 	options := " --host " + sanitize.ShellWord(e.Host) + " --client-id " + sanitize.ShellWord(e.ClientID)
-	if ofProfile(conf) {
-		options = SameTarget(conf)
+	if conf.OfProfile() {
+		options = conf.SameTarget()
 	}
 	return message, "store it with: lakebase-credential-helper login" + options + nested
 }
@@ -255,7 +251,7 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 	if conf.Workspace.Value.IsZero() {
 		return o
 	}
-	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: SameTarget(conf)}
+	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: conf.SameTarget()}
 	o.Token, o.TokenFix = auth.TokenOrigin(conf, e)
 	if from := conf.TargetFrom(); from.Origin != config.FromDefault {
 		o.Target = from.String()
@@ -264,29 +260,6 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 		o.TTL = conf.TTL.Source.String()
 	}
 	return o
-}
-
-// SameTarget returns the options with which a command of lakebase-credential-helper
-// uses the same workspace and identity.
-func SameTarget(conf config.Config) (text string) {
-	if ofProfile(conf) {
-		return " --profile " + sanitize.ShellWord(conf.Profile.Value)
-	}
-	add := func(option, value string, from config.Source) {
-		if value != "" && (from.Origin == config.FromOption || from.Origin == config.FromProfile) {
-			text += " --" + option + " " + sanitize.ShellWord(value)
-		}
-	}
-	add("databricks-profile", conf.DatabricksProfile.Value, conf.DatabricksProfile.Source)
-	add("host", conf.Workspace.Value.HostPort(), conf.Workspace.Source)
-	add("client-id", conf.ClientID.Value, conf.ClientID.Source)
-	return text
-}
-
-// ofProfile reports whether workspace and identity are the profile's. If an option
-// changes them, login --profile would store a secret for others.
-func ofProfile(conf config.Config) bool {
-	return conf.Profile.Value != "" && conf.Workspace.Source.Origin != config.FromOption && conf.ClientID.Source.Origin != config.FromOption
 }
 
 // databaseHint returns what to do about a login that failed.

@@ -22,7 +22,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
@@ -42,7 +41,6 @@ type errorCase struct {
 // errorCases are errors of each exported error type of internal and of this package.
 func errorCases() map[string][]errorCase {
 	x := errors.New("x")
-	option := config.Source{Origin: config.FromOption, Name: "--endpoint"}
 	file := func(err error) *securefile.Error { return &securefile.Error{Path: "/a b", Reason: "r", Err: err} }
 	return map[string][]errorCase{
 		"auth.DeniedError":     {{&auth.DeniedError{Code: "access_denied"}, "access_denied", "run the login again", 122}},
@@ -58,11 +56,10 @@ func errorCases() map[string][]errorCase {
 			{&credformat.EnvError{Name: "GITHUB_ENV", Problem: "not set"}, "GITHUB_ENV: not set", "step of GitHub Actions", 120},
 			{&credformat.EnvError{Name: "KUBERNETES_EXEC_INFO", Problem: "p"}, "p", "unset KUBERNETES_EXEC_INFO", 120},
 		},
-		"credformat.Error":     {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
-		"exchange.Error":       {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
-		"keychain.Error":       {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
-		"lakebase.TargetError": {{&lakebase.TargetError{Name: "shop", From: option, Problem: "has no endpoint"}, "--endpoint", "lakebase-credential-helper endpoints", 120}},
-		"pgenv.Error":          {{&pgenv.Error{Name: "A", Problem: `"A" cannot be kept`, Fix: "leave it out"}, `"A" cannot be kept`, "leave it out", 120}},
+		"credformat.Error": {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
+		"exchange.Error":   {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
+		"keychain.Error":   {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
+		"pgenv.Error":      {{&pgenv.Error{Name: "A", Problem: `"A" cannot be kept`, Fix: "leave it out"}, `"A" cannot be kept`, "leave it out", 120}},
 		"pglogin.Error": {
 			{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, "", "--wait-timeout", 123},
 			{&pglogin.Error{Kind: pglogin.RoleMissing}, "", "CREATE EXTENSION", 123},
@@ -294,7 +291,6 @@ func ofProd(c *config.Config) {
 }
 
 func TestDescribe(t *testing.T) {
-	endpoint := config.Source{Origin: config.FromOption, Name: "--endpoint"}
 	missing := &auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}
 	notes := []config.Note{{Name: "DATABRICKS_CLIENT_SECRET", Why: "not used: x"}, {Name: "PGHOST", Why: "not used: y"}}
 	refused := &exchange.Error{Call: exchange.CallRefresh, Host: "w.example", Kind: exchange.KindRefreshRefused, Status: 401, Code: "invalid_request", Message: "Refresh token is invalid"}
@@ -307,7 +303,6 @@ func TestDescribe(t *testing.T) {
 		message, hint string
 	}{
 		{errors.New("anything"), nil, "anything", ""},
-		{&lakebase.TargetError{Name: "shop", From: endpoint, Problem: "may mean any of 2 endpoints", Choices: []string{"a", "b"}}, nil, `--endpoint: "shop" may mean any of 2 endpoints`, "use one of a, b"},
 		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, nil, "certificates in /x: r", "--cacert"},
 		{&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, nil, "names an endpoint or audience on another host", "its discovery document points elsewhere"},
 		{&retry.Error{Last: unavailable, Attempts: 4, Elapsed: 1500 * time.Millisecond}, nil, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
