@@ -146,8 +146,8 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	return stored
 }
 
-func (d *diagnosis) Prober(conf config.Config) (doctor.Prober, error) {
-	return d.Workspace(conf)
+func (d *diagnosis) Workspace(conf config.Config) (doctor.WorkspaceAPI, error) {
+	return d.invocation.Workspace(conf)
 }
 
 func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {
@@ -155,7 +155,7 @@ func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {
 	if err != nil {
 		return doctor.Connection{}, err
 	}
-	return doctor.Connection{Auth: c.Chain, Targets: lakebase.NewResolver(conf, c.API, c.Observer), Workspace: c.API, Database: c.Connector}, nil
+	return doctor.Connection{Auth: c.Chain, Targets: lakebase.NewResolver(conf, c.API, c.Observer), Database: c.Connector}, nil
 }
 
 // Checking shows the progress of checks that may take long.

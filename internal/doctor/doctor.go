@@ -147,8 +147,8 @@ type Local interface {
 	// KeychainState returns an error if the keychain does not answer. It shows no dialog.
 	KeychainState(ctx context.Context, conf config.Config) error
 	Stored(ctx context.Context, conf config.Config, id auth.Identity) Stored
-	// Prober returns a client that needs no credential. It fails for a bad proxy setting.
-	Prober(conf config.Config) (Prober, error)
+	// Workspace returns the client of the workspace. It fails for a bad proxy setting.
+	Workspace(conf config.Config) (WorkspaceAPI, error)
 	Connect(conf config.Config) (Connection, error)
 }
 
@@ -160,20 +160,11 @@ type Stored struct {
 	Expires time.Time // zero: unknown
 }
 
-// Prober sends requests without a credential; *exchange.Client implements it.
-type Prober interface {
-	// ServerTime returns how far the workspace's clock is ahead, from one attempt.
-	ServerTime(ctx context.Context) (time.Duration, error)
-	// Proxy returns the address of the proxy in use; empty for none.
-	Proxy() string
-}
-
 // Connection is what a run uses to obtain a database login.
 type Connection struct {
-	Auth      Auth
-	Targets   Targets
-	Workspace WorkspaceAPI
-	Database  DatabaseLogin
+	Auth     Auth
+	Targets  Targets
+	Database DatabaseLogin
 }
 
 // Auth finds out who signs in; *auth.Chain implements it.
@@ -190,8 +181,12 @@ type Targets interface {
 	Host(e exchange.Endpoint) (string, error)
 }
 
-// WorkspaceAPI makes one attempt at each call.
+// WorkspaceAPI makes one attempt at each call; *exchange.Client implements it.
 type WorkspaceAPI interface {
+	// ServerTime returns how far the workspace's clock is ahead. It needs no credential.
+	ServerTime(ctx context.Context) (time.Duration, error)
+	// Proxy returns the address of the proxy in use; empty for none.
+	Proxy() string
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
 	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
 	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
@@ -229,7 +224,7 @@ type run struct {
 	blocked map[CheckID]CheckID // checks that must not run, and why
 
 	keychainUsed bool // the token store in use is the keychain
-	prober       Prober
+	api          WorkspaceAPI
 	conn         Connection
 	source       auth.Source
 	skew         time.Duration

@@ -125,7 +125,7 @@ func (w *fakeWorld) SSLRootCert(conf config.Config) (string, error) {
 	return "/roots.pem", readable(conf.SSLRootCert.Value)
 }
 
-func (w *fakeWorld) Prober(conf config.Config) (Prober, error) {
+func (w *fakeWorld) Workspace(conf config.Config) (WorkspaceAPI, error) {
 	return w, errors.Join(w.proxyErr, readable(conf.CACert.Value))
 }
 
@@ -141,7 +141,7 @@ func (w *fakeWorld) Connect(conf config.Config) (Connection, error) {
 	if conf.Cache.Value != config.CacheOff {
 		return Connection{}, errors.New("the cache is on")
 	}
-	return Connection{Auth: w, Targets: w, Workspace: w, Database: w}, nil
+	return Connection{Auth: w, Targets: w, Database: w}, nil
 }
 
 func (w *fakeWorld) ServerTime(context.Context) (time.Duration, error) {

@@ -164,7 +164,7 @@ func (x *run) checkTrust(_ context.Context, r *Result) error {
 	conf := x.conf
 	var workspaceErr error
 	if !conf.Workspace.Value.IsZero() {
-		if x.prober, workspaceErr = x.Local.Prober(conf); workspaceErr != nil {
+		if x.api, workspaceErr = x.Local.Workspace(conf); workspaceErr != nil {
 			x.block(Trust, Secret, Workspace)
 		}
 	}

@@ -93,14 +93,14 @@ func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
 		peer = pglogin.PeerOf(info.Conn)
 	}})
 	var err error
-	x.skew, err = exchange.Retry(ctx, x.prober.ServerTime)
+	x.skew, err = exchange.Retry(ctx, x.api.ServerTime)
 	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindBadReply && e.Status != 0 { // a response without a date
 		x.skewErr, err = err, nil
 	}
 	if wrong, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(wrong.UnverifiedCertificates) > 0 {
 		peer.AddCertificate(wrong.UnverifiedCertificates[0])
 	}
-	proxy := x.prober.Proxy()
+	proxy := x.api.Proxy()
 	r.fact("proxy", proxy)
 	x.describePeer(r, peer, err)
 	if err == nil {
@@ -189,7 +189,7 @@ func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 // checkIdentity requests the identity from the workspace. A run with a configured user
 // does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
-	name, err := auth.UserName(ctx, x.conf, x.conn.Workspace, x.bearer.Value)
+	name, err := auth.UserName(ctx, x.conf, x.api, x.bearer.Value)
 	user := x.conf.User.Value
 	switch {
 	case err != nil && user != "":
@@ -247,7 +247,7 @@ func (x *run) branch(ctx context.Context, endpoint string) (b exchange.Branch) {
 	if x.conf.Instance.Value != "" || branch == "" {
 		return b
 	}
-	list, err := x.conn.Workspace.Branches(ctx, x.bearer.Value, "projects/"+project)
+	list, err := x.api.Branches(ctx, x.bearer.Value, "projects/"+project)
 	if err != nil {
 		x.Observer.Note("the branches of " + project + " cannot be listed: " + err.Error())
 	}
@@ -312,7 +312,7 @@ func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 	if x.conf.Credential.Value != config.CredentialWorkspace {
 		kind = "a database token"
 		x.password, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
-			return x.conn.Workspace.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
+			return x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
 		})
 	}
 	if err != nil {

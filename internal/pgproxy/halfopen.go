@@ -81,18 +81,13 @@ func (h *halfOpen) oldest() *session {
 	return h.sessions[slices.IndexFunc(h.sessions, func(s *session) bool { return count[s.addr] == most })]
 }
 
-// authenticated is remove for a session that has authenticated.
-func (h *halfOpen) authenticated(s *session) bool {
+// release releases the slot of s. It returns false if s has lost it.
+func (h *halfOpen) release(s *session, authenticated bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.protect = min(maxProtect, h.protect*2)
-	return h.delete(s)
-}
-
-// remove releases the slot of s. It returns false if s has lost it.
-func (h *halfOpen) remove(s *session) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if authenticated {
+		h.protect = min(maxProtect, h.protect*2)
+	}
 	return h.delete(s)
 }
 

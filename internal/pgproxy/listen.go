@@ -7,33 +7,24 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
 )
 
 // PathTooLongError reports a socket path that does not fit into sun_path.
-type PathTooLongError struct {
-	Path string
-	Max  int // bytes
-}
+type PathTooLongError struct{ Path string }
 
 func (e *PathTooLongError) Error() string {
-	return fmt.Sprintf("socket path %q is too long: %d bytes, maximum %d", e.Path, len(e.Path), e.Max)
+	return fmt.Sprintf("socket path %q is too long: %d bytes, maximum %d", e.Path, len(e.Path), maxSocketPath)
 }
 
 // Hint returns what to do about it.
 func (e *PathTooLongError) Hint() string { return "name a shorter directory, or 127.0.0.1:5432" }
 
-// maxSocketPath returns the size of sun_path without the terminating NUL, which libpq
-// requires.
-func maxSocketPath() int {
-	if runtime.GOOS == "linux" || runtime.GOOS == "windows" {
-		return 107
-	}
-	return 103
-}
+// maxSocketPath is the size of sun_path on macOS, without the terminating NUL, which
+// libpq requires. Linux and Windows have four bytes more.
+const maxSocketPath = 103
 
 // ListenUnix listens on the Unix socket that libpq uses for port in dir, a directory
 // to which only the user has access. It replaces a socket without a listener, left by a
@@ -41,8 +32,8 @@ func maxSocketPath() int {
 // *PathTooLongError or the system's, EADDRINUSE if another process listens.
 func ListenUnix(dir string, port int) (net.Listener, error) {
 	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
-	if limit := maxSocketPath(); len(path) > limit {
-		return nil, &PathTooLongError{Path: path, Max: limit}
+	if len(path) > maxSocketPath {
+		return nil, &PathTooLongError{Path: path}
 	}
 	removeStale(path)
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})

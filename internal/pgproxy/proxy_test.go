@@ -99,11 +99,11 @@ func TestHalfOpen(t *testing.T) {
 				t.Errorf("%s since %v: got evicted %v, want %v", s.addr, s.since, s.evicted.Load(), evicted)
 			}
 		}
-		if h.remove(a) || h.len() != 4 {
+		if h.release(a, false) || h.len() != 4 {
 			t.Errorf("an evicted session had a slot, or %d slots are in use, want 4", h.len())
 		}
 		h.protect = time.Hour
-		time.AfterFunc(3*time.Millisecond, func() { h.remove(d) })
+		time.AfterFunc(3*time.Millisecond, func() { h.release(d, false) })
 		admit(newPeer(other), 2*time.Millisecond)
 		h.protect = 0
 		if admit(newPeer(other), 0); !old.evicted.Load() || c.evicted.Load() { // the oldest of all, if addresses have equally many
@@ -115,7 +115,7 @@ func TestHalfOpen(t *testing.T) {
 		}
 		flood := h.protect
 		for range 10 {
-			h.authenticated(c)
+			h.release(c, true)
 		}
 		if flood != minProtect || h.protect != maxProtect {
 			t.Errorf("got %v in a flood, %v after logins, want %v, %v", flood, h.protect, minProtect, maxProtect)

@@ -45,7 +45,7 @@ func newSession(p *Proxy, c net.Conn) *session {
 
 // handle serves the client, which has a startup slot, from its first byte to its last.
 func (s *session) handle(ctx context.Context) {
-	defer s.p.halfOpen.remove(s)
+	defer s.p.halfOpen.release(s, false)
 	defer closeWhenDone(ctx, s.sock)()
 	defer func() { _ = s.sock.Close() }()
 	e, ok := errors.AsType[*ServerError](s.run(ctx))
@@ -87,7 +87,7 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.authenticate(first); err != nil {
 		return err
 	}
-	if !s.p.halfOpen.authenticated(s) {
+	if !s.p.halfOpen.release(s, true) {
 		return s.tooManyStartups()
 	}
 	defer s.p.clients.Add(-1)

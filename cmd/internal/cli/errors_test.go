@@ -67,7 +67,7 @@ func errorCases() map[string][]errorCase {
 			{&pglogin.Error{Kind: pglogin.BadRootCert}, "", "", 120},
 		},
 		"pgproxy.NotLoopbackError":   {{&pgproxy.NotLoopbackError{Addr: "10.0.0.1:1"}, "10.0.0.1", "127.0.0.1", 125}},
-		"pgproxy.PathTooLongError":   {{&pgproxy.PathTooLongError{Path: "/x", Max: 1}, "/x", "shorter directory", 125}},
+		"pgproxy.PathTooLongError":   {{&pgproxy.PathTooLongError{Path: "/x"}, "/x", "shorter directory", 125}},
 		"process.NotExecutableError": {{&process.NotExecutableError{Path: "/x", Reason: "r", Err: x}, "/x", "from a shell", 126}},
 		"process.NotFoundError":      {{&process.NotFoundError{Name: "psq", InPath: true}, `"psq" not found in PATH`, "PATH", 127}},
 		"process.StartError":         {{&process.StartError{Path: "/x", Err: x}, "/x", "ulimit", 125}},
