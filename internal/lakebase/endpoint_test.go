@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	instanceID   = "instances/shop"
-	readOnlyHost = "ep-x-ro.database.us-east-1.cloud.databricks.com"
-	privateHost  = "db.private.example"
+	instanceID  = "instances/shop"
+	privateHost = "db.private.example"
 )
 
 // A token is sent to PGHOST only if the endpoint names it.
@@ -43,75 +42,6 @@ func TestHost_OfUntrustedPGHOST(t *testing.T) {
 			}
 		} else if !errors.As(err, new(*config.Error)) || !strings.Contains(err.Error(), c.want) || strings.Contains(got, "login") || len(f.cache) != 0 {
 			t.Errorf("%s: got %v, calls %s, want %q", name, err, got, c.want)
-		}
-	}
-}
-
-func TestHost_IsRememberedForTheSamePGHOST(t *testing.T) {
-	f := newFake()
-	f.endpoint.Host = privateHost
-	for _, step := range []struct {
-		option, host string
-		asks, ok     bool
-	}{
-		{"PGHOST", privateHost, true, true},
-		{"PGHOST", privateHost, false, true},
-		{"PGHOST", "other.private.example", true, false},
-		{"pghost", "other.private.example", false, true},
-	} {
-		s, err := f.open(t.Context(), resolve(t, step.option, step.host))
-		got := f.took()
-		if step.ok && (err != nil || s.Target.Host != step.host) || !step.ok && (!errors.As(err, new(*config.Error)) || strings.Contains(got, "login")) || strings.Contains(got, "endpoint") != step.asks {
-			t.Errorf("%+v: got %+v, %v: %s", step, s.Target, err, got)
-		}
-	}
-}
-
-func TestHost_FromTheAPIIsChecked(t *testing.T) {
-	for host, want := range map[string]string{
-		"": ": no ", "ep-x-pooler.foo": "takes no OAuth roles", "a.foo,b.foo": "not a host name", "/tmp": "not a host name", strings.ToUpper(ownHost): "",
-	} {
-		for _, readOnly := range []bool{false, true} {
-			f, more := newFake(), []string(nil)
-			f.endpoint.Host, f.endpoint.ReadOnlyHost = host, ownHost
-			if readOnly {
-				f.endpoint.Host, f.endpoint.ReadOnlyHost, more = ownHost, host, []string{"read-only", "true"}
-			}
-			s, err := f.open(t.Context(), resolve(t, more...))
-			if want == "" && (err != nil || s.Target.Host != ownHost) {
-				t.Errorf("%q: got %+v, %v", host, s.Target, err)
-			}
-			if got := f.took(); want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(got, "login") || len(f.cache) != 0) {
-				t.Errorf("%q: got %v: %s", host, err, got)
-			}
-			if e, ok := errors.AsType[*config.Error](err); host == "" && (!ok || strings.HasSuffix(e.Problem, "read-only host") != readOnly || e.Hint() == "") {
-				t.Errorf("got %v", err)
-			}
-		}
-	}
-}
-
-func TestHost_ReadOnlyAndReadWriteNeverMix(t *testing.T) {
-	for _, order := range []string{"rw ro rw ro", "ro rw ro rw"} {
-		f := newFake()
-		f.endpoint.ReadOnlyHost = readOnlyHost
-		for i, kind := range strings.Fields(order) {
-			want, more := ownHost, []string{}
-			if kind == "ro" {
-				want, more = readOnlyHost, []string{"read-only", "true"}
-			}
-			s, err := f.open(t.Context(), resolve(t, more...))
-			if got := f.took(); err != nil || s.Target.Host != want || strings.Contains(got, "endpoint") != (i < 2) {
-				t.Errorf("%s, run %d: got %q, %v: %s", order, i, s.Target.Host, err, got)
-			}
-		}
-	}
-	f := newFake()
-	f.endpoint.ReadOnlyHost = readOnlyHost
-	// PGHOST does not lead to the other host; an option does.
-	for want, option := range map[string][]string{readOnlyHost: {"PGHOST", ownHost}, "ro.private.example": {"pghost", "ro.private.example"}} {
-		if s, err := f.open(t.Context(), resolve(t, append(option, "read-only", "true")...)); err != nil || s.Target.Host != want {
-			t.Errorf("got %q, %v", s.Target.Host, err)
 		}
 	}
 }
@@ -183,18 +113,6 @@ func TestEndpoint_ShortNames(t *testing.T) {
 			}
 		} else if e, ok := errors.AsType[*config.Error](err); !ok || !strings.Contains(e.Error(), c.problem) || !strings.HasSuffix(e.Fix, cmp.Or(strings.Join(c.choices, ", "), " endpoints")) {
 			t.Errorf("%s: got %v; want %s, choices %q", name, err, c.problem, c.choices)
-		}
-	}
-}
-
-// The result of the search, including the host, is not requested again.
-func TestEndpoint_ShortNameBringsTheHost(t *testing.T) {
-	f := shop()
-	f.target = "projects/lone/branches/main/endpoints/primary"
-	for _, want := range []string{"keychain sign-in branches endpoints credential login:token-1", ""} {
-		s, err := f.open(t.Context(), resolve(t, "endpoint", "lone"))
-		if got := f.took(); err != nil || s.Target.Host != ownHost || got != want {
-			t.Errorf("got %q, %v: %s; want %s", s.Target.Host, err, got, want)
 		}
 	}
 }

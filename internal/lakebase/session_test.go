@@ -91,16 +91,3 @@ func TestOpen_RefusedCachedTokenIsReplacedOnce(t *testing.T) {
 		t.Errorf("a new token that was refused: got %v", err)
 	}
 }
-
-func TestOpen_OtherLoginErrorsMintNothing(t *testing.T) {
-	f, want := newFake(), cold
-	for _, k := range []pglogin.Kind{pglogin.RoleMissing, pglogin.Certificate, pglogin.WakeTimeout, pglogin.Refused} {
-		refusal := &pglogin.Error{Kind: k, Message: "no"}
-		f.refuse("login:token-1", refusal)
-		_, err := f.open(t.Context(), resolve(t, "PGHOST", ownHost))
-		if got := f.took(); !errors.Is(err, refusal) || got != want {
-			t.Errorf("%s: got %v, calls %q; want %q", k, err, got, want)
-		}
-		want = "login:token-1" // a login that failed proves nothing
-	}
-}

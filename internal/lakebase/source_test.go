@@ -90,56 +90,19 @@ func TestMint(t *testing.T) {
 	}
 }
 
-// Only the workspace knows the user of a personal access token. It is asked once.
-func TestToken_UnknownUser(t *testing.T) {
-	f := newFake()
-	pat := []string{"DATABRICKS_CLIENT_ID", "", "DATABRICKS_TOKEN", "bearer", "PGHOST", ownHost, "wait", "never"}
-	for _, step := range []struct {
-		more  []string
-		user  string
-		calls int
-	}{{nil, "ada@example.com", 2}, {nil, "ada@example.com", 0}, {[]string{"user", "analysts"}, "analysts", 1}} {
-		s, err := f.open(t.Context(), resolve(t, append(pat, step.more...)...))
-		if got := f.took(); err != nil || s.Target.User != step.user || len(strings.Fields(got)) != step.calls {
-			t.Errorf("%+v: got %q, %v: %s", step, s.Target.User, err, got)
-		}
-	}
-	if _, err := f.open(t.Context(), resolve(t, append(pat, "DATABRICKS_TOKEN", "another")...)); err == nil {
-		t.Error("the token of another secret is used")
-	}
-	f.user = "two\nlines"
-	if _, err := f.open(t.Context(), resolve(t, append(pat, "ttl", "30m")...)); err == nil || !strings.Contains(err.Error(), "user name") {
-		t.Errorf("a bad name: got %v", err)
-	}
-}
-
-// With --credential workspace no credential is requested.
-func TestToken_WorkspaceTokenAsPassword(t *testing.T) {
+// The workspace token of --credential workspace is cached for all targets, but is no
+// database token for a run that wants one. TestScripts/credential_workspace has the rest.
+func TestWorkspaceToken_OfAllTargets(t *testing.T) {
 	f := newFake()
 	f.target = instanceID
-	for _, step := range []struct {
-		options []string
-		want    string
-	}{
-		{[]string{"PGHOST", ownHost}, "keychain sign-in login:bearer"},
-		{nil, "keychain sign-in endpoint"}, // the login has just succeeded
-		{nil, ""},
-	} {
-		s, err := f.open(t.Context(), instance(t, append(step.options, "credential", "workspace")...))
-		if got := f.took(); err != nil || got != step.want || s.Target.Host != ownHost || s.Token.Value.Reveal() != "bearer" {
-			t.Errorf("%q: got %v: %s; want %s", step.options, err, got, step.want)
-		}
-	}
-	// It is not used for a database credential, nor by get --format workspace-token.
-	if s, err := f.open(t.Context(), instance(t)); err != nil || s.Token.Value.Reveal() != "token-1" {
-		t.Errorf("got %v", err)
-	}
-	f.took()
 	if _, err := f.source(instance(t, "credential", "workspace", "read-only", "true")).WorkspaceToken(t.Context()); err != nil || f.took() != "keychain sign-in" {
 		t.Errorf("got %v", err)
 	}
 	if _, err := f.source(resolve(t)).WorkspaceToken(t.Context()); err != nil || f.took() != "" {
 		t.Errorf("the workspace token depends on the target: %v", err)
+	}
+	if s, err := f.open(t.Context(), instance(t)); err != nil || s.Token.Value.Reveal() != "token-1" {
+		t.Errorf("got %v", err)
 	}
 }
 
