@@ -54,6 +54,7 @@ type check struct {
 
 func requestLimit(c config.Config) time.Duration { return c.Timeout.Value }
 func loginLimit(c config.Config) time.Duration   { return c.WaitTimeout.Value }
+func toolLimit(config.Config) time.Duration      { return 10 * time.Second } // for programs that print their version
 
 // probeLimit bounds the first request to a workspace. --timeout is longer, for one that
 // is busy.
@@ -77,7 +78,7 @@ var checks = []check{
 	{Credential, []CheckID{Target}, requestLimit, (*run).checkCredential},
 	{Login, []CheckID{Database, Credential, Identity}, loginLimit, (*run).checkLogin},
 	{Child, nil, nil, (*run).checkChild},
-	{Libpq, nil, nil, (*run).checkLibpq},
+	{Libpq, nil, toolLimit, (*run).checkLibpq},
 }
 
 // Status is the outcome of a check.
@@ -150,6 +151,8 @@ type Local interface {
 	// Workspace returns the client of the workspace. It fails for a bad proxy setting.
 	Workspace(conf config.Config) (WorkspaceAPI, error)
 	Connect(conf config.Config) (Connection, error)
+	// RunTool runs a program without secrets in its environment.
+	RunTool(ctx context.Context, argv ...string) ([]byte, error)
 }
 
 // Stored is where a secret or login is stored.

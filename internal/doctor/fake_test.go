@@ -111,7 +111,9 @@ func (w *fakeWorld) Resolve(options map[string][]string, change func(*config.Inp
 	return config.Resolve(in)
 }
 
-func (w *fakeWorld) Env(name string) string                   { return w.environ[name] }
+func (w *fakeWorld) Env(name string) string                             { return w.environ[name] }
+func (w *fakeWorld) RunTool(context.Context, ...string) ([]byte, error) { return nil, nil }
+
 func (w *fakeWorld) RuntimeDir(config.Config) (string, error) { return "/run/x", w.runtimeErr }
 
 func (w *fakeWorld) TokenStore(config.Config) (string, []string, error) {

@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -305,9 +302,6 @@ func (x *run) checkChild(_ context.Context, r *Result) error {
 	return nil
 }
 
-// versionTimeout bounds a program that prints its version.
-const versionTimeout = 5 * time.Second
-
 // lastWithoutSNI is the last libpq that does not send the host's name in TLS
 // (PostgreSQL 14 release notes, sslsni).
 const lastWithoutSNI = 13
@@ -321,7 +315,8 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 		if err != nil {
 			continue
 		}
-		m := version.FindStringSubmatch(x.output(ctx, found))
+		out, _ := x.Local.RunTool(ctx, found.Path, "--version")
+		m := version.FindStringSubmatch(string(out))
 		if m == nil {
 			r.Text = found.Path + " does not print its version"
 			continue
@@ -337,19 +332,4 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 		break
 	}
 	return nil
-}
-
-// output returns what a command prints. It gets no more of the environment than it needs.
-func (x *run) output(ctx context.Context, found process.Command) string {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, found.Path)
-	cmd.Args, cmd.Env, cmd.Dir, cmd.WaitDelay = found.Argv, []string{}, os.TempDir(), time.Second
-	for _, name := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT"} {
-		if i := slices.IndexFunc(x.Environ, func(v string) bool { return strings.HasPrefix(v, name+"=") }); i >= 0 {
-			cmd.Env = append(cmd.Env, x.Environ[i])
-		}
-	}
-	out, _ := cmd.Output()
-	return string(out[:min(len(out), 1024)])
 }

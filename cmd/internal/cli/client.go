@@ -306,13 +306,13 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 
 // RunTool runs a program without secrets in its environment and returns what it
 // writes to standard output. Errors: auth.ErrNoTool.
-func (o outside) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
-	found, err := process.Find(argv, o.ToolPath())
+func (e *Environment) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
+	found, err := process.Find(argv, e.ToolPath())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrNoTool, err)
 	}
 	cmd := exec.CommandContext(ctx, found.Path)
-	cmd.Args, cmd.Env, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(o.Environ), time.Second
+	cmd.Args, cmd.Env, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(e.Environ), time.Second
 	out, err := cmd.Output()
 	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(ended.Stderr)), "\n")
