@@ -155,6 +155,7 @@ package() {
     brew:node | brew:npm) echo node ;;
     brew:jq) echo jq ;;
     brew:*) ;;
+    *:dot) echo graphviz ;;
     *:man) echo man-db ;;
     *:setpriv) echo util-linux ;;
     *:keyctl) echo keyutils ;;
