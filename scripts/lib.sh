@@ -110,8 +110,9 @@ start_lakebase() {
 start_keychain() {
   mkdir -p "$work/home/run"
   # shellcheck disable=SC2016 # expanded there
-  TMPDIR=$work detached "$work/tools/private-bus" --home "$work/home" -- \
-    sh -c 'printf "%s\n" "$DBUS_SESSION_BUS_ADDRESS"; exec cat >/dev/null' \
+  HOME=$work/home XDG_RUNTIME_DIR=$work/home/run detached dbus-run-session -- sh -c '
+    printf lakebase | gnome-keyring-daemon --unlock --components=secrets >/dev/null &&
+    printf "%s\n" "$DBUS_SESSION_BUS_ADDRESS"; exec cat >/dev/null' \
     <"$work/alive" >"$work/bus.out" 2>"$work/bus.err" 9>&- &
   background+=($!)
   wait_for "the private keychain" $! "$work/bus" .
