@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -266,7 +267,7 @@ const maxPage = 100
 // less, and its token is valid for its own list alone.
 func page[T any](r *http.Request, all []T, size int) (items []T, next string, err error) {
 	query := r.URL.Query()
-	asked, err := strconv.Atoi(orDefault(query.Get("page_size"), "0"))
+	asked, err := strconv.Atoi(cmp.Or(query.Get("page_size"), "0"))
 	if err != nil || asked < 0 || asked > maxPage {
 		return nil, "", fmt.Errorf("'page_size' is no number of 0 to %d", maxPage)
 	}

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"net/http"
@@ -22,7 +23,7 @@ func (a *api) authorize(r *http.Request, s Settings, _ string) reply {
 	if err := r.ParseForm(); err != nil {
 		return consentPage(http.StatusBadRequest, "The request cannot be read.", "")
 	}
-	user := orDefault(s.User, a.user)
+	user := cmp.Or(s.User, a.user)
 	form := r.Form
 	switch { // errors that are shown, because there is no URL to redirect to
 	case repeated(form) != "":
@@ -40,7 +41,7 @@ func (a *api) authorize(r *http.Request, s Settings, _ string) reply {
 	switch form.Get("approve") {
 	case "1":
 		c := code{family: &family{user: user}, challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"),
-			scope: form.Get("scope"), expires: s.clock().Add(lifeOr(s.CodeLife, defaultCodeLife))}
+			scope: form.Get("scope"), expires: s.clock().Add(cmp.Or(s.CodeLife, defaultCodeLife))}
 		return sendBack(form, url.Values{"code": {a.grantCode(c)}})
 	case "0":
 		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {user + " denied the request"}})

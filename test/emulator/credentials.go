@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -25,7 +26,7 @@ func (a *api) credentials(r *http.Request, s Settings, caller string) reply {
 	if in.Endpoint == "" {
 		return invalidParameter(`Field 'endpoint' is required, expected non-default value (not "")!`)
 	}
-	life := lifeOr(s.DatabaseTokenLife, time.Hour)
+	life := cmp.Or(s.DatabaseTokenLife, time.Hour)
 	if in.TTL != "" {
 		var err error
 		if life, err = seconds(in.TTL, minTTL, maxTTL); err != nil {
@@ -35,16 +36,16 @@ func (a *api) credentials(r *http.Request, s Settings, caller string) reply {
 	if a.find(in.Endpoint) == nil || depth(in.Endpoint) != 3 {
 		return notFound("endpoint id")
 	}
-	return a.credential(s, ticket{subject: caller, endpoint: in.Endpoint}, life, "expire_time")
+	return a.credential(s, claims{Subject: caller, Endpoint: in.Endpoint}, life, "expire_time")
 }
 
 // credential is the reply with a database token; expiry is the name of a field.
-func (a *api) credential(s Settings, t ticket, life time.Duration, expiry string) reply {
+func (a *api) credential(s Settings, c claims, life time.Duration, expiry string) reply {
 	now := s.clock()
-	t.kind, t.issued, t.expires = DatabaseToken, now, now.Add(life)
-	body := map[string]string{"token": a.sign.mint(t)}
+	c.Kind = DatabaseToken
+	body := map[string]string{"token": a.sign.mint(c, now, life)}
 	if s.ExpireTime != Missing {
-		body[expiry] = timestamp(t.expires)
+		body[expiry] = timestamp(now.Add(life))
 	}
 	return jsonReply(http.StatusOK, body)
 }
@@ -78,7 +79,7 @@ func (a *api) instanceCredentials(r *http.Request, s Settings, caller string) re
 			return noInstance(name)
 		}
 	}
-	return a.credential(s, ticket{subject: caller}, lifeOr(s.DatabaseTokenLife, time.Hour), "expiration_time")
+	return a.credential(s, claims{Subject: caller}, cmp.Or(s.DatabaseTokenLife, time.Hour), "expiration_time")
 }
 
 func (a *api) listInstances(_ *http.Request, s Settings, _ string) reply {

@@ -12,6 +12,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -74,7 +75,7 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	}
 	run, cancel := context.WithCancel(context.Background())
 	l := &Lakebase{
-		ClientID: newUUID(), ClientSecret: newSecret(), User: orDefault(o.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
+		ClientID: newUUID(), ClientSecret: newSecret(), User: cmp.Or(o.UserName, defaultUser), Endpoint: Endpoint, Database: Database,
 		dir: dir, caFile: filepath.Join(dir, "ca.pem"), cancel: cancel,
 		settings: &settingsStore{now: o.Settings}, record: newRecorder(), sign: newSigner(),
 	}
@@ -112,7 +113,7 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 		}
 	}
 	if o.NoPostgres {
-		l.pgAddr, l.release, err = holdPort(anyPort)
+		l.pgAddr, l.release, err = holdPort()
 	} else {
 		err = l.startCompute(ctx, run, o.Suspended, cert)
 	}
@@ -312,9 +313,8 @@ func (l *Lakebase) MintToken(spec TokenSpec) string {
 		sign = newSigner()
 		sign.issuer = l.sign.issuer
 	}
-	now := l.settings.get().clock()
-	return sign.mint(ticket{kind: Kind(orDefault(string(spec.Kind), string(DatabaseToken))), subject: orDefault(spec.Subject, l.ClientID),
-		endpoint: spec.Endpoint, issued: now, expires: now.Add(lifeOr(spec.Life, time.Hour))})
+	c := claims{Kind: cmp.Or(spec.Kind, DatabaseToken), Subject: cmp.Or(spec.Subject, l.ClientID), Endpoint: spec.Endpoint}
+	return sign.mint(c, l.Settings().clock(), cmp.Or(spec.Life, time.Hour))
 }
 
 // port is the last part of an address that is known to have one.

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -207,12 +208,12 @@ func TestLogin_Refusals(t *testing.T) {
 		{name: "address", password: good, settings: Settings{IPNotAllowed: true}, code: "XX000", message: "This IP address 127.0.0.1 is not allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			user := orDefault(tt.user, l.ClientID)
+			user := cmp.Or(tt.user, l.ClientID)
 			l.Set(func(s *Settings) { *s = tt.settings })
 			l.ResetCounters()
 			wantState(t, l.connect(user, tt.password, l.Database), tt.code, tt.message)
 			logins := l.Logins()
-			if len(logins) != 1 || logins[0].User != user || logins[0].SQLState != orDefault(tt.code, "00000") ||
+			if len(logins) != 1 || logins[0].User != user || logins[0].SQLState != cmp.Or(tt.code, "00000") ||
 				!strings.Contains(logins[0].Result, tt.message) {
 				t.Errorf("recorded %+v", logins)
 			}

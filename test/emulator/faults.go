@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -30,7 +31,7 @@ type Fault struct {
 // not empty (seconds, or an HTTP date).
 func Answer(call Call, times, status int, retryAfter string) Fault {
 	f := Fault{Call: call, Times: times, Status: status, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: fmt.Sprintf(`{"error_code":%q,"message":"emulated fault %d"}`, orDefault(faultCodes[status], "INTERNAL_ERROR"), status)}
+		Body: fmt.Sprintf(`{"error_code":%q,"message":"emulated fault %d"}`, cmp.Or(faultCodes[status], "INTERNAL_ERROR"), status)}
 	if retryAfter != "" {
 		f.Header.Set("Retry-After", retryAfter)
 	}

@@ -38,7 +38,7 @@ const rebindTimeout = 10 * time.Second
 
 // start takes a port and listens.
 func (g *gateway) start() (err error) {
-	if g.addr, g.release, err = holdPort(anyPort); err != nil {
+	if g.addr, g.release, err = holdPort(); err != nil {
 		return err
 	}
 	return g.listen(g.ctx)

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"syscall"
 
@@ -28,41 +27,24 @@ func fastDir() string {
 	return shm
 }
 
-// holdPort reserves a port while nothing listens on it, with a socket that is bound
-// with SO_REUSEADDR and never listens. Connections are refused, the listener can come
-// back, and the kernel assigns the port to no other process. Call it before listening;
-// held is the address with the port that was found.
-func holdPort(addr string) (held string, release func(), err error) {
-	tcp, err := net.ResolveTCPAddr("tcp", addr)
+// holdPort reserves a port of loopback while nothing listens on it, with a socket that is
+// bound with SO_REUSEADDR and never listens. Connections are refused, the listener can
+// come back, and the kernel assigns the port to no other process.
+func holdPort() (addr string, release func(), err error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return "", nil, err
 	}
-	family, sa := unix.AF_INET, unix.Sockaddr(nil)
-	if ip := tcp.IP.To4(); ip != nil {
-		sa = &unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(ip)}
-	} else {
-		family = unix.AF_INET6
-		sa = &unix.SockaddrInet6{Port: tcp.Port, Addr: [16]byte(tcp.IP.To16())}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return "", nil, err
-	}
+	var bound unix.Sockaddr
 	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
-		err = unix.Bind(fd, sa)
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 	}
 	if err == nil {
-		sa, err = unix.Getsockname(fd)
+		bound, err = unix.Getsockname(fd)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return "", nil, fmt.Errorf("holding %s: %w", addr, err)
+		return "", nil, fmt.Errorf("holding a port: %w", err)
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		tcp.Port = sa.Port
-	case *unix.SockaddrInet6:
-		tcp.Port = sa.Port
-	}
-	return tcp.String(), func() { _ = unix.Close(fd) }, nil
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port), func() { _ = unix.Close(fd) }, nil
 }

@@ -15,8 +15,8 @@ func fastDir() string { return "" }
 
 // holdPort only finds a free port: the gateway binds it again each time, and retries
 // until it can.
-func holdPort(addr string) (held string, release func(), err error) {
-	ln, err := net.Listen("tcp", addr)
+func holdPort() (addr string, release func(), err error) {
+	ln, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		return "", nil, err
 	}

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -61,33 +62,24 @@ func (s *signer) signature(body string) []byte {
 	return h.Sum(nil)
 }
 
-// ticket describes a token of the workspace.
-type ticket struct {
-	kind            Kind
-	subject         string
-	client          string // "" is subject, as for a service principal
-	endpoint        string
-	issued, expires time.Time
-}
-
-// mint makes a token of the workspace.
-func (s *signer) mint(t ticket) string {
-	c := claims{
-		Kind: t.kind, ClientID: orDefault(t.client, t.subject), Subject: t.subject, Scope: "all-apis",
-		Issuer: s.issuer + "/oidc", Audience: workspaceID, Endpoint: t.endpoint,
-		Details: `[{"type":"unity_catalog_permission","securable_type":"table","securable_object_name":"*","operation":"READ"},` +
-			`{"type":"database_permission","instance":"*","identity":"` + t.subject + `","role":"CAN_CONNECT"}]`,
-	}
-	if t.kind == DatabaseToken {
+// mint makes a token of the workspace from c's kind, subject, client ID (by default the
+// subject, as for a service principal) and endpoint.
+func (s *signer) mint(c claims, issued time.Time, life time.Duration) string {
+	c.ClientID, c.Scope = cmp.Or(c.ClientID, c.Subject), "all-apis"
+	c.Issuer, c.Audience = s.issuer+"/oidc", workspaceID
+	c.Details = `[{"type":"unity_catalog_permission","securable_type":"table","securable_object_name":"*","operation":"READ"},` +
+		`{"type":"database_permission","instance":"*","identity":"` + c.Subject + `","role":"CAN_CONNECT"}]`
+	if c.Kind == DatabaseToken {
 		c.Scope = "iam.current-user:read iam.groups:read iam.service-principals:read iam.users:read"
 	}
-	return s.seal("at+jwt", c, t.issued, t.expires)
+	return s.seal("at+jwt", c, issued, life)
 }
 
 // seal signs claims with iat and exp of whole seconds, or of milliseconds when
 // the token lives for less than ten seconds: tests use such lives. A token that has
 // expired was issued before that.
-func (s *signer) seal(typ string, c claims, issued, expires time.Time) string {
+func (s *signer) seal(typ string, c claims, issued time.Time, life time.Duration) string {
+	expires := issued.Add(life)
 	if !issued.Before(expires) {
 		issued = expires.Add(-time.Second)
 	}

@@ -58,7 +58,7 @@ func (g *gateway) login(raw net.Conn, l Login) {
 		return
 	}
 	l.User, l.Application = start.Parameters["user"], start.Parameters["application_name"]
-	l.Database = orDefault(start.Parameters["database"], l.User)
+	l.Database = cmp.Or(start.Parameters["database"], l.User)
 	if err = g.inject(fault, StageStartup, raw, c); err == nil {
 		err = g.authenticate(c, l.User)
 	}
@@ -385,7 +385,7 @@ func (g *gateway) inject(f LoginFault, stage Stage, raw, c net.Conn) error {
 	case ActionClose:
 		finish(raw, c)
 	default:
-		return &refusal{orDefault(f.Severity, "FATAL"), orDefault(f.Code, "XX000"), f.Message, f.Detail}
+		return &refusal{cmp.Or(f.Severity, "FATAL"), cmp.Or(f.Code, "XX000"), f.Message, f.Detail}
 	}
 	return errors.New(string(f.Action) + " at " + string(stage))
 }

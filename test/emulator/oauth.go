@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -137,17 +138,16 @@ func (a *api) exchangeGrant(r *http.Request, s Settings) reply {
 		return invalidGrant("The token's audience does not match the federation policy")
 	case client == "" && !a.isUser(c.Subject):
 		return invalidGrant("The token's subject is no user of the account")
-	case client != "" && c.Subject != orDefault(s.Subject, WorkloadSubject):
+	case client != "" && c.Subject != cmp.Or(s.Subject, WorkloadSubject):
 		return invalidGrant("The token's subject does not match the federation policy")
 	}
-	return a.granted(s, orDefault(client, c.Subject), "", "all-apis", "")
+	return a.granted(s, cmp.Or(client, c.Subject), "", "all-apis", "")
 }
 
 // granted is the reply with a workspace token; client is "" for the subject itself.
 func (a *api) granted(s Settings, subject, client, scope, refresh string) reply {
-	life := lifeOr(s.WorkspaceTokenLife, time.Hour)
-	now := s.clock()
-	token := a.sign.mint(ticket{kind: WorkspaceToken, subject: subject, client: client, issued: now, expires: now.Add(life)})
+	life := cmp.Or(s.WorkspaceTokenLife, time.Hour)
+	token := a.sign.mint(claims{Kind: WorkspaceToken, Subject: subject, ClientID: client}, s.clock(), life)
 	body := map[string]any{"access_token": token, "scope": scope, "token_type": "Bearer", "expires_in": int(life / time.Second)}
 	if refresh != "" {
 		body["refresh_token"] = refresh
@@ -207,7 +207,7 @@ func atRoot(h handler) handler {
 // audience is what the federation policy wants: by default the URL of the token endpoint
 // that works.
 func (a *api) audience(s Settings) string {
-	return orDefault(s.Audience, a.url+oidcRoot(s)+"/v1/token")
+	return cmp.Or(s.Audience, a.url+oidcRoot(s)+"/v1/token")
 }
 
 // discovery answers at serverPath.
@@ -215,8 +215,8 @@ func (a *api) discovery(_ *http.Request, s Settings, _ string) reply {
 	oidc := a.url + oidcRoot(s)
 	return jsonReply(http.StatusOK, map[string]any{
 		"issuer":                 oidc,
-		"authorization_endpoint": orDefault(s.ForeignAuthorizationEndpoint, oidc+"/v1/authorize"),
-		"token_endpoint":         orDefault(s.ForeignTokenEndpoint, oidc+"/v1/token"),
+		"authorization_endpoint": cmp.Or(s.ForeignAuthorizationEndpoint, oidc+"/v1/authorize"),
+		"token_endpoint":         cmp.Or(s.ForeignTokenEndpoint, oidc+"/v1/token"),
 	})
 }
 
@@ -232,7 +232,7 @@ func (a *api) hostConfig(_ *http.Request, s Settings, _ string) reply {
 	} else {
 		config["workspace_id"] = workspaceID
 	}
-	config["oidc_endpoint"] = orDefault(s.ForeignOIDCEndpoint, oidc)
+	config["oidc_endpoint"] = cmp.Or(s.ForeignOIDCEndpoint, oidc)
 	audiences := s.Audiences
 	if audiences == nil {
 		audiences = []string{a.audience(s)}

@@ -3,6 +3,7 @@ package emulator
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -280,7 +281,7 @@ const dirPrefix = "local-lakebase-"
 // users can traverse it, because Postgres runs as one of them below it. Its path is
 // short enough for a Unix socket (107 bytes on Linux, 103 on macOS).
 func privateDir() (string, error) {
-	base := orDefault(fastDir(), os.TempDir())
+	base := cmp.Or(fastDir(), os.TempDir())
 	who, err := serverOwner()
 	if len(base) > 60 || err == nil && who.other && !traversable(base) {
 		base = "/tmp"

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -147,7 +148,7 @@ func (l *Lakebase) PAT() string {
 func (l *Lakebase) IssueRefresh(userName string) string {
 	l.api.mu.Lock()
 	defer l.api.mu.Unlock()
-	userName = orDefault(userName, l.User)
+	userName = cmp.Or(userName, l.User)
 	if !l.api.isUser(userName) {
 		return ""
 	}

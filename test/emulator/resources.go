@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -197,7 +198,7 @@ func (a *api) endpointStatus(r Resource, s Settings) map[string]any {
 		"suspend_timeout_duration": "300s", "hosts": hosts,
 	}
 	if r.ReadOnly {
-		status["endpoint_type"], hosts["host"] = "ENDPOINT_TYPE_READ_ONLY", orDefault(s.readOnlyHost(), s.host())
+		status["endpoint_type"], hosts["host"] = "ENDPOINT_TYPE_READ_ONLY", cmp.Or(s.readOnlyHost(), s.host())
 		delete(hosts, "read_only_host")
 	}
 	if state := a.awake(); state != Up {

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"maps"
 	"regexp"
@@ -79,7 +80,7 @@ func (s *state) issueRefresh(f *family, set Settings) string {
 		maps.DeleteFunc(s.refresh, func(_ string, t *refreshToken) bool { return t.dead })
 	}
 	value := newOpaque()
-	s.refresh[value] = &refreshToken{family: f, expires: set.clock().Add(lifeOr(set.RefreshLife, defaultRefreshLife))}
+	s.refresh[value] = &refreshToken{family: f, expires: set.clock().Add(cmp.Or(set.RefreshLife, defaultRefreshLife))}
 	s.remember(value)
 	return value
 }

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -113,7 +114,7 @@ func (b *settingsStore) get() Settings {
 	defer b.mu.Unlock()
 	s := b.now
 	s.Faults, s.LoginFaults = slices.Clone(s.Faults), slices.Clone(s.LoginFaults)
-	s.Wake = WakeMode(orDefault(string(s.Wake), string(Held)))
+	s.Wake = cmp.Or(s.Wake, Held)
 	return s
 }
 
@@ -141,7 +142,7 @@ func (b *settingsStore) takeLogin() (f LoginFault) {
 		if len(s.LoginFaults) > 0 {
 			f, s.LoginFaults = s.LoginFaults[0], slices.Clone(s.LoginFaults)
 			s.LoginFaults = useUp(s.LoginFaults, 0, &s.LoginFaults[0].Times)
-			f.At = Stage(orDefault(string(f.At), string(StagePassword)))
+			f.At = cmp.Or(f.At, StagePassword)
 		}
 	})
 	return f
@@ -158,7 +159,7 @@ func useUp[T any](faults []T, i int, times *int) []T {
 	return faults
 }
 
-func (s Settings) host() string { return orDefault(s.EndpointHost, "localhost") }
+func (s Settings) host() string { return cmp.Or(s.EndpointHost, "localhost") }
 
 // NoHost is the ReadOnlyHost of a target without a read-only host.
 const NoHost = "none"
@@ -168,22 +169,8 @@ func (s Settings) readOnlyHost() string {
 	if s.ReadOnlyHost == NoHost {
 		return ""
 	}
-	return orDefault(s.ReadOnlyHost, "127.0.0.1")
+	return cmp.Or(s.ReadOnlyHost, "127.0.0.1")
 }
 
 // clock is the server's, skew included.
 func (s Settings) clock() time.Time { return time.Now().Add(s.ClockSkew) }
-
-func lifeOr(d, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return d
-}
-
-func orDefault(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
-}

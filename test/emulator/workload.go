@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -46,10 +47,9 @@ func (a *api) mintWorkload(spec WorkloadSpec) string {
 	if spec.Foreign {
 		issuer = newSigner()
 	}
-	now := s.clock()
-	c := claims{Issuer: orDefault(spec.Issuer, WorkloadIssuer), Audience: orDefault(spec.Audience, a.audience(s)),
-		Subject: orDefault(spec.Subject, orDefault(s.Subject, WorkloadSubject))}
-	token := issuer.seal("JWT", c, now, now.Add(lifeOr(spec.Life, lifeOr(s.WorkloadLife, defaultWorkloadLife))))
+	c := claims{Issuer: cmp.Or(spec.Issuer, WorkloadIssuer), Audience: cmp.Or(spec.Audience, a.audience(s)),
+		Subject: cmp.Or(spec.Subject, s.Subject, WorkloadSubject)}
+	token := issuer.seal("JWT", c, s.clock(), cmp.Or(spec.Life, s.WorkloadLife, defaultWorkloadLife))
 	a.remember(token)
 	return token
 }
@@ -69,7 +69,7 @@ func (a *api) actions(r *http.Request, _ Settings, _ string) reply {
 	case repeated(query) != "" || query.Get("api-version") == "":
 		return apiError(http.StatusBadRequest, "BAD_REQUEST", "the query is not that of the request URL and an audience")
 	}
-	token := a.mintWorkload(WorkloadSpec{Audience: orDefault(query.Get("audience"), "https://github.com/lakebase-exec")})
+	token := a.mintWorkload(WorkloadSpec{Audience: cmp.Or(query.Get("audience"), "https://github.com/lakebase-exec")})
 	return jsonReply(http.StatusOK, map[string]any{"count": len(token), "value": token})
 }
 

@@ -7,14 +7,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -24,7 +27,7 @@ func main() {
 	if os.Args[1] == "decode" {
 		err = decode(os.Stdout, os.Args[2:])
 	} else {
-		err = run(os.Args[1], os.Getenv("KUBECONFIG"))
+		err = get(os.Stdout, os.Args[1], os.Getenv("KUBECONFIG"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -32,33 +35,43 @@ func main() {
 	}
 }
 
-func run(path, kubeconfig string) error {
+// get writes the reply to a GET of path.
+func get(out io.Writer, path, kubeconfig string) error {
 	conf, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
 	}
-	client, err := rest.HTTPClientFor(conf)
+	conf.NegotiatedSerializer = scheme.Codecs
+	client, err := rest.UnversionedRESTClientFor(conf)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(conf.Host, "/")+path, nil)
+	body, err := client.Get().AbsPath(path).DoRaw(ctx)
 	if err != nil {
 		return err
 	}
-	reply, err := client.Do(req)
-	if err != nil {
-		return err
+	_, err = out.Write(body)
+	return err
+}
+
+// decode writes the objects of manifests as a JSON array. An unknown field is an error.
+func decode(out io.Writer, files []string) error {
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	objects := []runtime.Object{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
+			object, _, err := decoder.Decode(document, nil, nil)
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			objects = append(objects, object)
+		}
 	}
-	defer func() { _ = reply.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(reply.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if reply.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", reply.Status, body)
-	}
-	fmt.Printf("%s", body)
-	return nil
+	return json.NewEncoder(out).Encode(objects)
 }
