@@ -103,7 +103,7 @@ func (id Identity) Key(conf config.Config) credential.Key {
 		Host:        conf.Workspace.Value.HostPort(),
 		WorkspaceID: conf.Workspace.Value.WorkspaceID,
 		Principal:   id.Principal,
-		Options:     conf.AuthOptionsDigest(id.Type),
+		Options:     conf.AuthOptions(id.Type),
 		Target:      conf.Target(),
 		TTL:         conf.TTL.Value,
 		Credential:  conf.Credential.Value,

@@ -109,8 +109,7 @@ func (r *resolver) dropClientID() {
 	}
 }
 
-// candidates lists the credentials of options, variables and the section, the strongest
-// first.
+// candidates lists the credentials of options, variables and the section, strongest first.
 func (r *resolver) candidates() []candidate {
 	var out, env []candidate
 	const option = "client-secret-file"
@@ -155,8 +154,7 @@ func (r *resolver) foreignTo(auth string) string {
 	}
 }
 
-// read validates and returns a credential. If DATABRICKS_OIDC_TOKEN_ENV holds the token
-// itself, no error shows it.
+// read validates and returns a credential, which no error shows.
 func (r *resolver) read(c candidate) (SecretSource, error) {
 	value, holder, what, kind := c.value, c.from, c.holds, SecretInEnvironment
 	switch {

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -16,8 +14,7 @@ const (
 	AuthPAT = "pat"
 )
 
-// AuthType is a row of the table of authentication types. Package auth has a strategy
-// for each.
+// AuthType is a row of the table of authentication types.
 type AuthType struct {
 	Name       string // the value of --auth, and part of the key of cached tokens
 	Credential string // what it signs in with, as messages call it
@@ -47,8 +44,7 @@ func AuthTypeNames() (names []string) {
 	return names
 }
 
-// LookupAuthType returns the row of a type. Without a name it is the default, a service
-// principal with a secret.
+// LookupAuthType returns the row of a type; without a name that of AuthM2M.
 func LookupAuthType(name string) (AuthType, bool) {
 	if name == "" {
 		name = AuthM2M
@@ -99,20 +95,15 @@ func (c *Config) AuthOption(name string) Value[string] {
 	return c.authOptions[name]
 }
 
-// AuthOptionsDigest returns a hash of a type's options, for the key of cached tokens:
-// with other options it may sign in as another identity. It is empty without options.
-func (c *Config) AuthOptionsDigest(authType string) string {
-	text := ""
+// AuthOptions returns a type's options as text, for the key of cached tokens: with other
+// options it may sign in as another identity. It is empty without options.
+func (c *Config) AuthOptions(authType string) (text string) {
 	for _, s := range settings {
 		if v := c.authOptions[s.Option].Value; v != "" && s.AuthType == authType {
 			text += fmt.Sprintf("%s=%q ", s.Option, v)
 		}
 	}
-	if text == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:16])
+	return text
 }
 
 // SecretKind is the kind of place of a credential.
@@ -138,8 +129,7 @@ type SecretSource struct {
 }
 
 // GitHubSource is the OIDC token service of a GitHub Actions job (GitHub documentation,
-// "OpenID Connect reference"). Token authenticates to that service only: it is not the
-// workload's token.
+// "OpenID Connect reference"). Token authenticates to that service only.
 type GitHubSource struct {
 	URL   string
 	Token credential.Secret

@@ -1,7 +1,6 @@
 // Package config resolves options, environment and a profile into one Config:
-// workspace, identity, target and settings, each value with its source. A Config is
-// not changed afterwards. The package reads neither the process environment nor files,
-// keychain or network; its caller passes in what it needs.
+// workspace, identity, target and settings, each value with its source. It reads neither
+// the process environment nor files; its caller passes in what it needs.
 package config
 
 import (
@@ -163,8 +162,7 @@ func (c *Config) PGHostTrusted() bool {
 	return h != "" && (c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || local)
 }
 
-// Target returns the endpoint's name, or credential.InstancePrefix and the instance's,
-// or nothing.
+// Target returns the endpoint's name, or credential.InstancePrefix and the instance's.
 func (c *Config) Target() string {
 	if c.Instance.Value != "" {
 		return credential.InstancePrefix + c.Instance.Value

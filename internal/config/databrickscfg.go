@@ -110,8 +110,7 @@ type Import struct {
 
 func (im Import) String() string { return im.section.String() }
 
-// Import reads the section that chosen named. Its errors name the section or the key
-// and its line.
+// Import reads the section that chosen named.
 func (d *DatabricksFile) Import(name string, chosen Source) (Import, error) {
 	s, err := d.section(name, chosen)
 	if err != nil {
@@ -139,8 +138,7 @@ func (d *DatabricksFile) WithoutSecret(section string, secret credential.Secret)
 }
 
 // readSection applies the chosen section. Its values have the precedence of what chose
-// it: an option overrides them, and they override weaker sources. With those of an
-// imported section every other source must agree, as its secret belongs to them.
+// it. With those of an imported section every other source must agree.
 func (r *resolver) readSection() {
 	c := &r.conf
 	var chosen Value[string]

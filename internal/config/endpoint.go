@@ -46,10 +46,9 @@ func SplitEndpoint(name string) (project, branch, endpoint string) {
 	return parts[1], parts[3], parts[5]
 }
 
-// IsUID reports whether an id looks like one of those that the console's address and
-// host names show: "br-" or "ep-", words, and random letters and digits ("ep-rapid-
-// cherry-y12fhu7x", Databricks documentation, "Computes and endpoints"). A branch
-// or endpoint may have a name of its own that looks so.
+// IsUID reports whether an id looks like one of those that the console's address and host
+// names show ("ep-rapid-cherry-y12fhu7x", Databricks documentation, "Computes and
+// endpoints"). A branch or endpoint may have a name of its own that looks so.
 func IsUID(id string) bool {
 	prefix, rest, _ := strings.Cut(id, "-")
 	if prefix != "ep" && prefix != "br" || !isLabel(id) {
@@ -58,8 +57,7 @@ func IsUID(id string) bool {
 	return strings.Contains(rest, "-") || len(rest) >= 8 && strings.ContainsAny(rest, "0123456789")
 }
 
-// EndpointWhole reports whether the endpoint needs no lookup: its name is complete and
-// without UIDs, or there is none.
+// EndpointWhole reports whether the endpoint, if any, has a complete name without UIDs.
 func (c *Config) EndpointWhole() bool {
 	_, branch, endpoint := SplitEndpoint(c.Endpoint.Value)
 	return c.Endpoint.Value == "" || endpoint != "" && !IsUID(branch) && !IsUID(endpoint)

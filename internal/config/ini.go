@@ -113,8 +113,7 @@ func cutKey(text string) (key, value string, ok bool) {
 	return key, strings.TrimSpace(rest[i+1:]), key != ""
 }
 
-// unquoteValue removes the comment, which a space precedes, and the quotation marks of
-// a value.
+// unquoteValue removes the comment, which a space precedes, and the quotation marks.
 func unquoteValue(value string) string {
 	if value != "" && (value[0] == '"' || value[0] == '\'') {
 		if end := strings.IndexByte(value[1:], value[0]); end >= 0 && isComment(strings.TrimSpace(value[end+2:])) {

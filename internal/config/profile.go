@@ -150,8 +150,7 @@ func (c *Config) SecretAccount() string {
 	return SecretAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
 
-// SplitSecretAccount is the reverse of SecretAccount. The client ID has no
-// colon in it; the host may.
+// SplitSecretAccount is the reverse of SecretAccount. The host may contain a colon.
 func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 	rest, ok := strings.CutPrefix(account, "secret:")
 	i := strings.LastIndexByte(rest, ':')
@@ -161,12 +160,10 @@ func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 	return rest[:i], rest[i+1:], true
 }
 
-// RecordAccount is the keychain account of the secret's metadata: when it was created
-// and when it expires. It holds no secret.
+// RecordAccount is the keychain account of the secret's times of creation and expiry.
 func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
 
-// RefreshAccount is the keychain account of a user's refresh token: one for each host
-// and user name.
+// RefreshAccount is the keychain account of a user's refresh token.
 func RefreshAccount(host, user string) string { return "refresh:" + host + ":" + user }
 
 // SplitRefreshAccount is the reverse of RefreshAccount. The host is read first: a

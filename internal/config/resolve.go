@@ -14,8 +14,7 @@ type Input struct {
 	Environ  map[string]string   // an empty variable counts as unset
 	Dir      string              // the working directory, for relative paths
 	Profiles func() (*Profiles, error)
-	// Databricks reads the .databrickscfg when a section is chosen. Without a file it
-	// returns fs.ErrNotExist.
+	// Databricks reads the .databrickscfg. Without a file it returns fs.ErrNotExist.
 	Databricks   func() (*DatabricksFile, error)
 	ProfilesPath string  // for errors about a profile that does not exist
 	NewProfile   bool    // the profile need not exist; the environment then sets what the options do not
@@ -43,8 +42,7 @@ type resolver struct {
 	err       error
 }
 
-// Resolve makes a Config. Its errors are *Error and name the option, variable
-// or key at fault and its place.
+// Resolve makes a Config. Its errors are *Error and name the source of the value at fault.
 func Resolve(in Input) (Config, error) {
 	r := &resolver{in: in}
 	r.conf.Nested = in.Environ["LAKEBASE_TOKEN_EXPIRES_AT"] != ""
@@ -141,8 +139,8 @@ func get[T any](r *resolver, option string, def T, parse func(string, Source) (T
 	return getUnless(r, option, def, "", parse)
 }
 
-// getUnless is get without the value of a weaker source than an option if there is a
-// reason to ignore it, which is noted.
+// getUnless is get, but ignores and notes the value of a weaker source than an option if
+// why is not empty.
 func getUnless[T any](r *resolver, option string, def T, why string, parse func(string, Source) (T, error)) Value[T] {
 	v := r.lookup(byOption(option))
 	switch {

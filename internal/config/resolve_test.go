@@ -24,36 +24,33 @@ func shown(c Config) map[string]string {
 	return out
 }
 
-// targets is each setting of the target from all three places, without those of single
-// authentication types, which are all resolved alike.
-type target struct{ key, variable, byProfile, byEnv, byOption, want, def string }
-
-var targets = map[string]target{
-	"host":               {"host", "DATABRICKS_HOST", "p.example", "e.example", "o.example", "https://%s", ""},
-	"client-id":          {"client_id", "DATABRICKS_CLIENT_ID", "p", "e", "o", "%s", ""},
-	"auth":               {"auth", "DATABRICKS_AUTH_TYPE", "databricks-cli", "external-browser", "oauth-m2m", "%s", ""},
-	"databricks-profile": {"databricks_profile", "DATABRICKS_CONFIG_PROFILE", "p", "e", "o", "%s", ""},
-	"endpoint":           {"endpoint", "LAKEBASE_ENDPOINT", "projects/p/branches/b/endpoints/e", "projects/e/branches/b/endpoints/e", "projects/o/branches/b/endpoints/e", "%s", ""},
-	"instance":           {"instance", "LAKEBASE_INSTANCE", "p", "e", "o", "%s", ""},
-	"pghost":             {"pghost", "PGHOST", "p.example", "e.example", "o.example", "%s", ""},
-	"pgport":             {"pgport", "PGPORT", "1", "2", "3", "%s", "5432"},
-	"database":           {"database", "PGDATABASE", "p", "e", "o", "%s", "databricks_postgres"},
-	"user":               {"user", "PGUSER", "pu", "eu", "ou", "%s", "e"},
-	"sslmode":            {"sslmode", "PGSSLMODE", "verify-full", "verify-full", "require", "%s", "verify-full"},
-	"sslrootcert":        {"sslrootcert", "PGSSLROOTCERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
-	"cacert":             {"cacert", "LAKEBASE_CACERT", "/p.pem", "/e.pem", "/o.pem", "%s", ""},
-}
-
+// TestPrecedence resolves each setting of the target from all three places.
 func TestPrecedence(t *testing.T) {
-	targets := maps.Clone(targets)
-	for _, s := range Settings() {
-		if s.AuthType != "" && len(s.Env) != 0 {
-			targets[s.Option] = target{s.Key, s.Env[0], "p", "e", "o", "%s", ""}
-		}
+	type target struct {
+		Setting
+		byProfile, byEnv, byOption, def string
+	}
+	targets := map[string]target{
+		"host":        {byProfile: "https://p.example", byEnv: "https://e.example", byOption: "https://o.example"},
+		"auth":        {byProfile: "databricks-cli", byEnv: "external-browser", byOption: "oauth-m2m"},
+		"endpoint":    {byProfile: "projects/p", byEnv: "projects/e", byOption: "projects/o"},
+		"pghost":      {byProfile: "p.example", byEnv: "e.example", byOption: "o.example"},
+		"pgport":      {byProfile: "1", byEnv: "2", byOption: "3", def: "5432"},
+		"database":    {byProfile: "p", byEnv: "e", byOption: "o", def: "databricks_postgres"},
+		"user":        {byProfile: "pu", byEnv: "eu", byOption: "ou", def: "e"},
+		"sslmode":     {byProfile: "verify-full", byEnv: "verify-full", byOption: "require", def: "verify-full"},
+		"sslrootcert": {byProfile: "/p.pem", byEnv: "/e.pem", byOption: "/o.pem"},
+		"cacert":      {byProfile: "/p.pem", byEnv: "/e.pem", byOption: "/o.pem"},
 	}
 	for _, s := range Settings() {
-		if row, ok := targets[s.Option]; ok != s.Target || s.Target && (row.key != s.Key || row.variable != s.Env[0]) {
-			t.Errorf("--%s: the setting and its row of the test differ", s.Option)
+		if row, ok := targets[s.Option]; ok && !s.Target {
+			t.Errorf("--%s is not of the target", s.Option)
+		} else if s.Target {
+			if !ok {
+				row = target{byProfile: "p", byEnv: "e", byOption: "o"}
+			}
+			row.Setting = s
+			targets[s.Option] = row
 		}
 	}
 	for name, row := range targets {
@@ -61,18 +58,18 @@ func TestPrecedence(t *testing.T) {
 		profile := "[prod]\n"
 		for other, r := range targets {
 			if other != name && (other == "endpoint" && name != "instance" || other == "host" || other == "client-id") {
-				variables[r.variable], options[other] = r.byEnv, r.byOption
-				profile += r.key + " = " + r.byProfile + "\n"
+				variables[r.Env[0]], options[other] = r.byEnv, r.byOption
+				profile += r.Key + " = " + r.byProfile + "\n"
 			}
 		}
-		profile += row.key + " = " + row.byProfile + "\n"
-		byKey := fmt.Sprintf("key %s of profile \"prod\" (%s:%d)", row.key, profilesPath, strings.Count(profile, "\n"))
+		profile += row.Key + " = " + row.byProfile + "\n"
+		byKey := fmt.Sprintf("key %s of profile \"prod\" (%s:%d)", row.Key, profilesPath, strings.Count(profile, "\n"))
 		options[name] = row.byOption
 		for _, c := range []struct {
 			useProfile, useOptions, useVariable bool
 			value, from                         string
 		}{
-			{false, false, true, row.byEnv, row.variable},
+			{false, false, true, row.byEnv, row.Env[0]},
 			{true, false, true, row.byProfile, byKey},
 			{true, true, true, row.byOption, "--" + name},
 			{false, true, true, row.byOption, "--" + name},
@@ -80,7 +77,7 @@ func TestPrecedence(t *testing.T) {
 		} {
 			g := given{env: maps.Clone(variables), profiles: profile, sections: "[p]\n[e]\n[o]\n"}
 			if c.useVariable {
-				g.env[row.variable] = row.byEnv
+				g.env[row.Env[0]] = row.byEnv
 			}
 			if c.useOptions {
 				g.options = options
@@ -90,33 +87,18 @@ func TestPrecedence(t *testing.T) {
 			}
 			if !c.useVariable && (name == "host" || name == "endpoint" || name == "instance") {
 				_, err := g.resolve()
-				refused(t, err, strings.Replace("--"+name, "instance", "endpoint", 1), row.variable, "--profile") // one of the two is needed
+				refused(t, err, strings.Replace("--"+name, "instance", "endpoint", 1), row.Env[0], "--profile") // one of the two is needed
 				continue
 			}
 			conf := g.must(t)
 			want := c.value + " from " + c.from
-			if c.value != "" {
-				want = fmt.Sprintf(row.want, c.value) + " from " + c.from
-			}
 			if got := shown(conf)[name]; got != want {
 				t.Errorf("%s, %+v: got %s, want %s", name, c, got, want)
 			}
-			if n := notes(conf, row.variable); c.useProfile && !c.useOptions && !strings.Contains(n, `profile "prod"`) {
-				t.Errorf("%s: got note %q on %s", name, n, row.variable)
+			if n := notes(conf, row.Env[0]); c.useProfile && !c.useOptions && !strings.Contains(n, `profile "prod"`) {
+				t.Errorf("%s: got note %q on %s", name, n, row.Env[0])
 			}
 		}
-	}
-}
-
-// What a profile leaves out is a default, not the environment's.
-func TestProfile_OverridesEnvironment(t *testing.T) {
-	variables := env("PGHOST", "env.example", "PGPORT", "6000", "PGDATABASE", "envdb", "PGUSER", "envuser", "PGSSLROOTCERT", "/env.pem")
-	c := given{env: variables, options: map[string]string{"profile": "prod"}, profiles: prodProfile}.must(t)
-	if c.PGHost.Given() || c.PGPort.Given() || c.Database.Given() || c.User.Value != "prod-client" || c.SSLRootCert.Given() || len(c.Notes) != len(variables) {
-		t.Errorf("got %+v", c)
-	}
-	if c := (given{env: variables}).must(t); len(c.Notes) != 0 || c.User.Value != "envuser" {
-		t.Errorf("without a profile: got notes %v, user %s", c.Notes, c.User.Value)
 	}
 }
 
@@ -191,6 +173,8 @@ func TestResolve_Errors(t *testing.T) {
 		{variables("DATABRICKS_OIDC_TOKEN_ENV", " "), "DATABRICKS_OIDC_TOKEN_ENV", "does not hold the name of a variable"},
 		{variables("DATABRICKS_TOKEN_AUDIENCE", " "), "DATABRICKS_TOKEN_AUDIENCE", "is blank"},
 		{variables("DATABRICKS_TOKEN_AUDIENCE", strings.Repeat("a", 513)), "DATABRICKS_TOKEN_AUDIENCE", "is blank"},
+		{options("sslmode", "verify-ca"), "--sslmode", "verify-ca|use verify-full"}, {options("sslmode", "prefer"), "--sslmode", "not verified|use verify-full"},
+		{profile(prodProfile + "sslmode = allow\n"), key("sslmode"), "not verified|use verify-full"}, {variables("PGSSLMODE", "Verify-Full"), "PGSSLMODE", "use verify-full"},
 		{options("set", ""), "--set", "is not NAME=TEMPLATE"},
 		{options("set", "X"), "--set", "is not NAME=TEMPLATE"},
 		{options("set", "=x"), "--set", "is not NAME=TEMPLATE"},
@@ -234,29 +218,17 @@ func TestSettings(t *testing.T) {
 
 // Only an option weakens the verification of the server.
 func TestSSLMode(t *testing.T) {
-	inProfile := func(mode string) given {
-		return given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + mode + "\n"}
-	}
-	name := `key sslmode of profile "prod" (` + profilesPath + `:5)`
-	for _, m := range []string{Require, verifyCA} {
-		for from, g := range map[string]given{"PGSSLMODE": {env: env("PGSSLMODE", m)}, name: inProfile(m)} {
-			if c := g.must(t); c.SSLMode.Value != VerifyFull || notes(c, from) != m+" is raised to verify-full" {
-				t.Errorf("%s %s: got %v, notes %v", from, m, c.SSLMode, c.Notes)
-			}
+	for _, mode := range []string{Require, verifyCA} {
+		c := given{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "sslmode = " + mode + "\n"}.must(t)
+		if c.SSLMode.Value != VerifyFull || len(c.Notes) != 1 || c.Notes[0].Why != mode+" is raised to verify-full" {
+			t.Errorf("%s in a profile: got %v, notes %v", mode, c.SSLMode, c.Notes)
 		}
 	}
-	for _, m := range []string{"disable", "allow", "prefer", "Verify-Full"} {
-		for from, g := range map[string]given{"PGSSLMODE": {env: env("PGSSLMODE", m)}, "--sslmode": {env: env(), options: map[string]string{"sslmode": m}}, name: inProfile(m)} {
-			_, err := g.resolve()
-			refused(t, err, from, m, "use verify-full")
-		}
-	}
-	if c := (given{env: env(), options: map[string]string{"sslmode": "require"}}).must(t); c.SSLMode.Value != Require || c.ChildSSLMode.Value != Require || len(c.Notes) != 0 {
+	c := with(env(), "sslmode", "require").must(t)
+	if c.SSLMode.Value != Require || c.ChildSSLMode.Value != Require || len(c.Notes) != 0 {
 		t.Errorf("--sslmode require: got %v, the command's %v", c.SSLMode, c.ChildSSLMode)
 	}
-	_, err := given{env: env(), options: map[string]string{"sslmode": "verify-ca"}}.resolve()
-	refused(t, err, "--sslmode", "verify-ca")
-	if c := (given{env: env(), options: map[string]string{"child-sslmode": "verify-ca"}}).must(t); c.SSLMode.Value != VerifyFull || c.ChildSSLMode.Value != verifyCA {
+	if c := with(env(), "child-sslmode", "verify-ca").must(t); c.SSLMode.Value != VerifyFull || c.ChildSSLMode.Value != verifyCA {
 		t.Errorf("--child-sslmode: got %v, the command's %v", c.SSLMode, c.ChildSSLMode)
 	}
 }

@@ -39,8 +39,7 @@ const (
 // Settings lists every setting in the order of help.
 func Settings() []Setting { return settings }
 
-// LookupSetting returns the setting of an option, an environment variable or a
-// profile key: "--host", "DATABRICKS_HOST" or "host".
+// LookupSetting returns the setting called "--host", "DATABRICKS_HOST" or "host".
 func LookupSetting(name string) (Setting, bool) {
 	for _, s := range settings {
 		if name == "--"+s.Option || name == s.Option || slices.Contains(s.Env, name) || name != "" && name == s.Key {
@@ -155,8 +154,7 @@ var authTypes = []AuthType{
 	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere},
 }
 
-// Variables that the table does not cover or the code needs by name; those of the
-// Databricks tools as in databricks-sdk-go config/config.go.
+// Variables that the code needs by name (databricks-sdk-go, config/config.go).
 const (
 	envHost       = "DATABRICKS_HOST"
 	envClientID   = "DATABRICKS_CLIENT_ID"

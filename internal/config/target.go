@@ -35,8 +35,7 @@ func (r *resolver) target() {
 	}
 }
 
-// ofEither resolves one of the two kinds of target: if an option names the other kind,
-// weaker sources are ignored.
+// ofEither resolves one kind of target; an option for the other kind overrides it.
 func (r *resolver) ofEither(option, other string, parse func(string, Source) (string, error)) Value[string] {
 	why := ""
 	if len(r.in.Options[other]) > 0 {
@@ -156,8 +155,7 @@ func (r *resolver) refresh() {
 	require("--refresh proxy", c.Refresh.Value == RefreshProxy, "listen", "max-connections", "max-waiting")
 }
 
-// names resolves a list of variables: the option is repeatable, a profile's key holds
-// all of them.
+// names resolves a list of variables: a repeatable option, or a list in a profile.
 func (r *resolver) names(option string) Value[[]string] {
 	v := r.lookup(byOption(option))
 	var names []string
@@ -174,8 +172,7 @@ func (r *resolver) names(option string) Value[[]string] {
 	return Value[[]string]{names, v.from}
 }
 
-// set resolves --set NAME=TEMPLATE, and the profile's set.NAME keys that no option
-// overrides.
+// set resolves --set NAME=TEMPLATE, and the profile's set.NAME keys.
 func (r *resolver) set() {
 	from := Source{FromOption, "--set"}
 	taken := map[string]bool{}

@@ -74,31 +74,6 @@ func TestTarget_OptionDropsWeakerValues(t *testing.T) {
 	}
 }
 
-// With --read-only the host of a weaker source, which may be the read-write one, is not used.
-func TestReadOnly_DropsWeakerHost(t *testing.T) {
-	const rw = "ep-x.database.us-east-1.cloud.databricks.com"
-	for _, g := range []given{
-		{env: env("PGHOST", rw, "PGPORT", "6000")},
-		{options: map[string]string{"profile": "prod"}, profiles: prodProfile + "pghost = " + rw + "\npgport = 6000\n"},
-	} {
-		if c := g.must(t); c.PGHost.Value != rw || !c.PGHostTrusted() || c.ReadOnly.Value {
-			t.Errorf("without it: got %v", c.PGHost)
-		}
-		g.options = map[string]string{"read-only": "true", "profile": g.options["profile"]}
-		if g.env != nil {
-			delete(g.options, "profile")
-		}
-		c := g.must(t)
-		if c.PGHost.Given() || c.PGHostTrusted() || c.PGPort.Value != 6000 || !c.ReadOnly.Value || len(c.Notes) != 1 || !strings.Contains(c.Notes[0].Why, "--read-only") {
-			t.Errorf("got %v %v, notes %v", c.PGHost, c.PGPort, c.Notes)
-		}
-		g.options["pghost"] = "ro.private.example"
-		if c := g.must(t); c.PGHost.Value != "ro.private.example" || !c.PGHostTrusted() {
-			t.Errorf("--pghost: got %v", c.PGHost)
-		}
-	}
-}
-
 func TestEndpoint(t *testing.T) {
 	for in, want := range map[string]string{
 		"projects/p/branches/b/endpoints/e": "", "projects/my-shop/branches/br-1/endpoints/e": "", "projects/p/branches/b/endpoints/ep_2": "",

@@ -60,8 +60,7 @@ func databaseHost(s string, from Source) (string, error) {
 	return host, err
 }
 
-// CheckDatabaseHost validates a database host that is not from the configuration by the
-// same rules. source names it in the error.
+// CheckDatabaseHost validates a database host that comes from source, as an error names it.
 func CheckDatabaseHost(host, source string) (string, error) {
 	named, err := databaseHost(host, Source{FromEnvironment, source})
 	var wrong *Error
@@ -124,8 +123,7 @@ func oneLine(s string, from Source) (string, error) {
 	return s, nil
 }
 
-// CheckUser validates a user name that is not from the configuration by the same rules.
-// source names it in the error.
+// CheckUser validates a user name that comes from source, as an error names it.
 func CheckUser(name, source string) (string, error) {
 	const fix = "name the database role with --user"
 	from := Source{FromEnvironment, source}
@@ -251,8 +249,7 @@ func IsSocketDir(path string) bool {
 	return !strings.ContainsFunc(path, func(c rune) bool { return c == ',' || unicode.IsControl(c) || c == unicode.ReplacementChar })
 }
 
-// listenAddress validates HOST:PORT with an IP address or localhost; port 0 is any free
-// one.
+// listenAddress validates HOST:PORT with an IP address or localhost; port 0 is any.
 func listenAddress(s string, from Source) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)

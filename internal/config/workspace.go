@@ -12,8 +12,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Workspace is the address of a workspace: an https host, and the IDs that some hosts
-// need.
+// Workspace is the address of a workspace: a host, and the IDs that some hosts need.
 type Workspace struct {
 	hostname, port string
 	WorkspaceID    string // ?o= or ?w=
@@ -52,8 +51,7 @@ func (w Workspace) String() string {
 // IsZero reports whether w is unset.
 func (w Workspace) IsZero() bool { return w.hostname == "" }
 
-// splitAddress splits [SCHEME://]HOST[/PATH][?QUERY][#FRAGMENT]. The page is the path and
-// the fragment.
+// splitAddress splits [SCHEME://]HOST[/PATH][?QUERY][#FRAGMENT]; page is path and fragment.
 func splitAddress(s string) (scheme, host, page, query string) {
 	s = credential.Trim(s)
 	if i := strings.Index(s, "://"); i >= 0 {
@@ -133,8 +131,7 @@ var zones = []string{
 	".azuredatabricks.net", ".databricks.azure.us", ".databricks.azure.cn",
 }
 
-// zoneLabels returns the labels of a host in front of its Databricks zone; nil if it is
-// in none.
+// zoneLabels returns the labels of a host in front of its Databricks zone, if it has one.
 func zoneLabels(host string) []string {
 	for _, zone := range zones {
 		front, ok := strings.CutSuffix(host, zone)
@@ -147,8 +144,7 @@ func zoneLabels(host string) []string {
 }
 
 // IsDatabaseDomain reports whether host is NAME.database[.REGION].ZONE with one of
-// Databricks' own zones, the form of the endpoints API
-// ("ep-….database.us-east-1.cloud.databricks.com", databricks/cli
+// Databricks' zones: "ep-….database.us-east-1.cloud.databricks.com" (databricks/cli,
 // acceptance/cmd/psql; Azure and Provisioned hosts have the same shape).
 func IsDatabaseDomain(host string) bool {
 	labels := zoneLabels(host)
@@ -163,8 +159,7 @@ func (c *Config) WorkloadHost() bool {
 	return host != "" && (c.Workspace.Source.Origin == FromOption || zoneLabels(host) != nil || IsLoopback(host))
 }
 
-// IsLoopback reports whether host is localhost or a loopback address. It resolves
-// nothing.
+// IsLoopback reports whether host is localhost or a loopback address.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true

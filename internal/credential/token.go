@@ -40,7 +40,7 @@ type Key struct {
 	Host        string        `json:"host"`                   // the workspace, host or host:port
 	WorkspaceID string        `json:"workspace_id,omitempty"` // from ?o= or ?w=
 	Principal   string        `json:"principal"`              // client ID, or a user name
-	Options     string        `json:"options,omitempty"`      // digest of the authentication type's own options; empty: none
+	Options     string        `json:"options,omitempty"`      // of the authentication type; empty: none
 	Target      string        `json:"target"`                 // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
 	TTL         time.Duration `json:"ttl,omitempty"`          // requested; 0: the server's default
 	Credential  string        `json:"credential"`             // "database", or "workspace": the workspace token itself

@@ -27,8 +27,7 @@ const (
 // --keep cannot name one. PGAPPNAME is not among them: the caller's wins.
 var managed = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, profile)
 
-// allowed are the variables of libpq that change neither where a client connects, nor
-// as which user, nor how securely.
+// allowed are the variables of libpq that change neither server, nor user, nor security.
 var allowed = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO", pgAppName, "PGLOCALEDIR")
 
 // unsafe are the other variables that libpq 18 reads (PostgreSQL manual, libpq-envars, and
@@ -57,8 +56,7 @@ var secrets = set(
 // PGPORT= or PGCONNECT_TIMEOUT=, which libpq ignores.
 func isLibpq(name string) bool { return allowed[name] || unsafe[name] || managed[name] }
 
-// Error is a variable that cannot be kept or set, or a value that cannot be passed to
-// the child.
+// Error is a variable that cannot be kept or set, or a value that cannot be passed on.
 type Error struct {
 	Name    string
 	Problem string // with the name; without the value
@@ -70,9 +68,8 @@ func (e *Error) Error() string { return e.Problem }
 // Hint returns what to do about it.
 func (e *Error) Hint() string { return e.Fix }
 
-// CheckKeep returns an *Error for a name that is malformed, that Build sets
-// itself, or that selects another server or password. A name that Build would not
-// remove is no error.
+// CheckKeep returns an *Error for a name that is malformed, that Build sets itself, or
+// that selects another server or password.
 func CheckKeep(names []string) error {
 	for _, n := range names {
 		why := ""

@@ -37,34 +37,6 @@ func TestTables_Libpq18(t *testing.T) {
 	}
 }
 
-// The documented names, independent of the tables: each is removed, and stays if it
-// is kept, where --keep may name it.
-func TestTables_Promised(t *testing.T) {
-	for _, n := range []string{
-		"DATABRICKS_CLIENT_SECRET", "DATABRICKS_CLIENT_SECRET_FILE", "DATABRICKS_TOKEN", "DATABRICKS_PASSWORD", "DATABRICKS_OIDC_TOKEN",
-		"DATABRICKS_OIDC_TOKEN_FILEPATH", "DATABRICKS_AZURE_CLIENT_SECRET", "ARM_CLIENT_SECRET", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-		"PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGPASSFILE", "PGREQUIREAUTH", "PGREQUIRESSL", "PGSSLNEGOTIATION", "PGSSLCERT", "PGSSLKEY",
-		"PGSSLCRL", "PGSSLCRLDIR", "PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION", "PGCHANNELBINDING", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS",
-		"PGGSSENCMODE", "PGKRBSRVNAME", "PGREALM", "PGTTY", "PGSSLPASSWORD",
-	} {
-		if r, err := Build([]string{n + "=x"}, minimal, nil); err != nil || !slices.Equal(r.Removed, []string{n}) {
-			t.Errorf("%s is not removed (%v)", n, err)
-		}
-		if CheckKeep([]string{n}) != nil {
-			continue
-		}
-		if r, err := Build([]string{n + "=x"}, minimal, []string{n}); err != nil || r.Environ[0] != n+"=x" {
-			t.Errorf("%s is not kept (%v)", n, err)
-		}
-	}
-	for _, e := range []string{"DATABRICKS_HOST=h", "DATABRICKS_CLIENT_ID=c", "PGOPTIONS=o", "PGCONNECT_TIMEOUT=5", "PGCLIENTENCODING=UTF8",
-		"PGDATESTYLE=ISO", "PGTZ=UTC", "PGGEQO=on", "PGAPPNAME=a", "PGLOCALEDIR=/l", "HOME=/"} {
-		if r, err := Build([]string{e}, minimal, nil); err != nil || r.Environ[0] != e {
-			t.Errorf("%s is removed (%v)", e, err)
-		}
-	}
-}
-
 func TestCheck(t *testing.T) {
 	extra := func(names []string) error {
 		v := minimal

@@ -78,8 +78,8 @@ func Build(caller []string, v Values, keep []string) (Result, error) {
 	return r, nil
 }
 
-// WithoutSecrets returns the environment for a program that gets no token, such as a
-// browser: the caller's, without secrets and without what Build removes.
+// WithoutSecrets returns the environment for a program that gets no token: the caller's,
+// without what Build removes.
 func WithoutSecrets(caller []string) []string {
 	return inherit(parse(caller), nil, nil).Environ
 }

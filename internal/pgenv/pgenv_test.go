@@ -132,7 +132,7 @@ func TestBuild_BadValues(t *testing.T) {
 }
 
 func TestWithoutSecrets(t *testing.T) {
-	got := WithoutSecrets([]string{"PATH=/bin", "DATABRICKS_CLIENT_SECRET=s", "DATABRICKS_TOKEN=s", "PGPASSWORD=s", "LAKEBASE_TOKEN_EXPIRES_AT=x",
+	got := WithoutSecrets([]string{"PATH=/bin", "DATABRICKS_CLIENT_SECRET=s", "DATABRICKS_CLIENT_SECRET_FILE=s", "DATABRICKS_TOKEN=s", "PGPASSWORD=s", "LAKEBASE_TOKEN_EXPIRES_AT=x",
 		"DATABRICKS_OIDC_TOKEN_ENV=JOB ", "JOB=s", "PGHOSTADDR=1.2.3.4", "DISPLAY=:0", "PATH=/twice", "LAKEBASE_CACERT=/ca.pem"})
 	want := []string{"PATH=/bin", "DATABRICKS_OIDC_TOKEN_ENV=JOB ", "DISPLAY=:0", "LAKEBASE_CACERT=/ca.pem"}
 	if diff := cmp.Diff(want, got); diff != "" {

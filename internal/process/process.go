@@ -116,8 +116,7 @@ func (e *NotFoundError) assigned() (name string, ok bool) {
 	return name, ok && name != "" && !strings.ContainsAny(name, "/. -")
 }
 
-// NotExecutableError reports that a file exists but cannot be executed. A shell exits
-// with 126.
+// NotExecutableError reports that a file cannot be executed. A shell exits with 126.
 type NotExecutableError struct {
 	Path   string
 	Reason string
@@ -136,8 +135,7 @@ func (e *NotExecutableError) Hint() string {
 	return cmp.Or(e.fix, "check that the command runs from a shell on this machine")
 }
 
-// StartError reports that the system could not start an executable file, for example
-// for lack of memory or processes.
+// StartError reports that the system could not start a file, as for lack of memory.
 type StartError struct {
 	Path string
 	Err  error

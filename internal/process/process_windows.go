@@ -39,8 +39,7 @@ type child struct {
 	job     windows.Handle // ends its processes when it is closed, at the latest with ours
 }
 
-// start starts the command in a new job object. What the command starts in the first
-// instant may be outside of it.
+// start starts the command in a new job object, which it may at first be outside of.
 func (s *Supervised) start(environ []string) error {
 	job, err := newJob()
 	if err != nil {

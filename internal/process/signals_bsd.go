@@ -29,8 +29,7 @@ func DisableCoreDumps() error {
 	return unix.Setrlimit(unix.RLIMIT_CORE, &limit)
 }
 
-// IsIgnored leaves it to signal.Ignored, which does not cover TSTP, TTIN, TTOU and
-// CONT.
+// IsIgnored leaves it to signal.Ignored, which does not cover TSTP, TTIN, TTOU and CONT.
 func IsIgnored(syscall.Signal) bool { return false }
 
 // stopSelf stops this process, or its whole process group, like the child. In an

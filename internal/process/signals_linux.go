@@ -37,8 +37,7 @@ func IsIgnored(sig syscall.Signal) bool {
 	return sigaction(sig, nil, &current) && current[0] == sigIgn
 }
 
-// raise sends a signal to the current thread: it has taken effect when raise
-// returns.
+// raise sends a signal to the current thread: it has taken effect when raise returns.
 func raise(sig syscall.Signal) { _ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig) }
 
 // stopSelf stops this process, or its whole process group, like the child and returns

@@ -17,12 +17,10 @@ type Status struct {
 	Signal   syscall.Signal // the signal that ended it; 0 if none. Unix only
 }
 
-// ErrEnded: the command has ended, or a signal has asked for its end during Restart. It
-// is not started again.
+// ErrEnded: the command has ended, or a signal has asked for its end during Restart.
 var ErrEnded = errors.New("the command has ended")
 
-// Supervised is a command that runs as our child. Its methods are safe for
-// concurrent use.
+// Supervised is a command that runs as our child. Its methods are safe for concurrent use.
 type Supervised struct {
 	restarts chan restartRequest
 	done     chan struct{}
@@ -187,8 +185,7 @@ func (s *Supervised) finishRestart(err error) {
 	s.restarting, s.timer = nil, nil
 }
 
-// childEnded starts the command again if a restart is in progress. It reports whether
-// the command has ended for good.
+// childEnded starts the command again for Restart, or reports that it has ended for good.
 func (s *Supervised) childEnded(status Status) (ended bool) {
 	s.pid, s.timer = 0, nil
 	s.drainSignals()

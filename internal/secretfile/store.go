@@ -42,8 +42,7 @@ type item struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
-// newItem returns the item of account; ok is false if that is neither of a service
-// principal nor of a user.
+// newItem returns the item of account, if that is one of a service principal or a user.
 func newItem(account string, secret credential.Secret) (it item, ok bool) {
 	it.Version = itemVersion
 	if it.Host, it.ClientID, ok = config.SplitSecretAccount(account); ok {
@@ -187,8 +186,7 @@ func (s Store) SetRecord(account, text string) error {
 	return s.write(fileName(account)+recordSuffix, []byte(text))
 }
 
-// List returns the accounts of the stored secrets, and an error for each file that
-// cannot be used.
+// List returns the accounts of the stored secrets, and the errors of unusable files.
 func (s Store) List() (accounts []string, unusable []error, err error) {
 	err = s.each(isFileName, func(d *securefile.Dir, name string) error {
 		switch it, err := s.read(d, name); {
@@ -203,14 +201,12 @@ func (s Store) List() (accounts []string, unusable []error, err error) {
 	return accounts, unusable, err
 }
 
-// Remove removes the file of account and what a killed writer of it left, and reports
-// whether there was one.
+// Remove removes the files of account, and reports whether there was one.
 func (s Store) Remove(account string) (bool, error) {
 	return s.remove(func(name string) bool { return name == fileName(account) })
 }
 
-// RemoveAll removes every secret's file, readable or not, and the directory unless it
-// holds other files.
+// RemoveAll removes every secret's file, and the directory unless it holds other files.
 func (s Store) RemoveAll() (bool, error) {
 	removed, err := s.remove(isFileName)
 	if err == nil && removed {
@@ -232,8 +228,7 @@ func (s Store) remove(match func(name string) bool) (removed bool, err error) {
 	return removed, err
 }
 
-// each calls do for the names in the directory that match, until an error. There are
-// none without a directory.
+// each calls do for the names in the directory, if it exists, that match, until an error.
 func (s Store) each(match func(name string) bool, do func(d *securefile.Dir, name string) error) error {
 	d, err := s.open("")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -257,8 +252,7 @@ type Getter interface {
 	Get(ctx context.Context, account string) (credential.Secret, error)
 }
 
-// Chain returns a secret from its file if there is one, else from the keychain, which
-// is not used otherwise.
+// Chain returns a secret from its file, or without one from the keychain.
 type Chain struct {
 	Files    Store
 	Keychain Getter

@@ -188,19 +188,3 @@ func TestStore_Remove(t *testing.T) {
 		t.Errorf("the directory is left: %v", err)
 	}
 }
-
-// Nothing is created where nothing is stored.
-func TestStore_Missing(t *testing.T) {
-	for _, dir := range []string{filepath.Join(t.TempDir(), "lakebase", "secrets"), "/dev/null/.config/lakebase/secrets"} {
-		s := Store{Dir: dir}
-		_, getErr := s.Get(shopAccount)
-		accounts, unusable, listErr := s.List()
-		removed, removeErr := s.RemoveAll()
-		if !errors.Is(getErr, fs.ErrNotExist) || len(accounts)+len(unusable) > 0 || listErr != nil || removed || removeErr != nil {
-			t.Errorf("got %v; %v, %v, %v; %t, %v", getErr, accounts, unusable, listErr, removed, removeErr)
-		}
-		if _, err := os.Lstat(filepath.Dir(dir)); err == nil {
-			t.Errorf("%s was created", filepath.Dir(dir))
-		}
-	}
-}

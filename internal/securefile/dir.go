@@ -22,8 +22,7 @@ type Dir struct {
 
 // OpenDir opens the first candidate that is, or can be created as, a real directory
 // that is ours and closed to others, in a parent where no one else can replace it.
-// Missing parents are created with mode 0700, except under /run, which belongs to
-// the system.
+// Missing parents are created with mode 0700, except under /run.
 func OpenDir(candidates []string) (*Dir, error) {
 	var failed error
 	for _, c := range candidates {
@@ -77,8 +76,7 @@ func openDir(candidate string, uid int) (*Dir, error) {
 	return &Dir{root: root, path: path}, nil
 }
 
-// checkOpened checks the directory that was opened: it must be the one that was
-// seen not to be a link.
+// checkOpened checks that the opened directory is named, which is not a link.
 func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) error {
 	f, err := root.Open(".")
 	if err != nil {
@@ -97,8 +95,7 @@ func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) error {
 
 // checkAncestor checks the nearest existing directory above path, as a user who can
 // rename in it can replace ours. It must be ours or root's, and writable by its owner
-// alone or sticky: nothing is created in another user's directory, such as root would
-// with a user's HOME.
+// alone or sticky: root must not create anything in a user's HOME.
 func checkAncestor(path string, uid int) error {
 	parent := filepath.Dir(path)
 	ancestor := parent

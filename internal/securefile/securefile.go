@@ -109,8 +109,7 @@ func FaultHint(err error, path string) string {
 	return ""
 }
 
-// IsEnvironmentFault reports whether err is at root a fault of the machine, such as a
-// full or read-only file system, and not of what the user configured.
+// IsEnvironmentFault reports whether err is a fault of the machine, as a full file system.
 func IsEnvironmentFault(err error) bool {
 	return slices.ContainsFunc(environmentFaults, func(f fault) bool { return errors.Is(err, f.errno) })
 }
@@ -146,8 +145,7 @@ func (m meta) checkPrivate(path string, uid int, fixMode string) error {
 	return nil
 }
 
-// checkTrusted checks that a file or directory belongs to uid or root, and can be written by
-// its owner alone.
+// checkTrusted checks that a file is uid's or root's, and can be written by its owner alone.
 func (m meta) checkTrusted(path string, uid int) error {
 	sudo := ""
 	if m.owner != uid {
@@ -173,9 +171,8 @@ func (m meta) wrongOwner(path string, uid int) error {
 	return reject(path, run(chown, path), "belongs to uid %d, not to uid %d", m.owner, uid)
 }
 
-// OpenRegular opens a regular file whose owner and mode are not checked, such as
-// one of the platform that runs us. It does not block on a FIFO, and follows symbolic
-// links: a Kubernetes secret is a link to ..data/NAME, and dotfiles often are links.
+// OpenRegular opens a regular file without a check of owner and mode. It does not block on
+// a FIFO, and follows links: Kubernetes' secrets and many dotfiles are links.
 func OpenRegular(path string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(path, flag|nonblock, 0)
 	if err != nil {
@@ -242,9 +239,8 @@ func readAll(path string, f *os.File, max int64) ([]byte, error) {
 // maxProfile is the size limit of a configuration file in bytes.
 const maxProfile = 1 << 20
 
-// ReadProfile reads a configuration file: regular, at most maxProfile bytes, owned
-// by us or root, and writable by no one else, as it decides where a secret is
-// sent. Others may read it.
+// ReadProfile reads a configuration file of at most maxProfile bytes. It must be ours or
+// root's, and writable by no one else, as it decides where a secret is sent.
 func ReadProfile(path string) ([]byte, error) {
 	return read(path, maxProfile, func(_ *os.File, m meta) error { return m.checkTrusted(path, os.Geteuid()) })
 }

@@ -92,8 +92,7 @@ func lockPath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+".lock")
 }
 
-// CheckWritable returns why UpdateFile could not write a file of this size. It writes a
-// temporary file and removes it.
+// CheckWritable returns why UpdateFile could not write a file of this size.
 func CheckWritable(path string, size int) error {
 	target, err := makeTarget(path)
 	if err != nil {
@@ -133,9 +132,8 @@ func replacePath(path string, data []byte, durable bool, check func() error) err
 	return nil
 }
 
-// replace writes a temporary file and renames it to name. There is no better
-// function in a library: renameio works on paths, which can be swapped for a link,
-// and on Unix only.
+// replace writes a temporary file and renames it to name. renameio would work on paths,
+// which can be swapped for a link, and on Unix only.
 func replace(root *os.Root, name string, data []byte, durable bool, check func() error) error {
 	temp := "." + name + "." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -171,8 +169,7 @@ func replace(root *os.Root, name string, data []byte, durable bool, check func()
 // abandonedAfter is the age of a temporary file whose writer was killed.
 const abandonedAfter = time.Minute
 
-// removeTemporary removes what writers that were killed left in a directory: files
-// called ".NAME.RANDOM" that begin with prefix.
+// removeTemporary removes files ".NAME.RANDOM" with prefix, which killed writers left.
 func removeTemporary(root *os.Root, prefix string) {
 	entries, _ := fs.ReadDir(root.FS(), ".")
 	for _, e := range entries {

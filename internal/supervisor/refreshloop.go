@@ -28,8 +28,7 @@ type refreshLoop struct {
 	reported EventKind     // the last event of this outage; zero: none
 }
 
-// result is a refresh that ended. With an error, token is one that could not be
-// delivered, or zero.
+// result is a refresh that ended. With an error, token may be one that was not delivered.
 type result struct {
 	token credential.Token
 	err   error
@@ -63,8 +62,7 @@ func (l *refreshLoop) run(ctx context.Context) {
 	}
 }
 
-// required reports whether a refresh is required, and the minimum time between the
-// end of the last one and its start.
+// required reports whether a refresh is required, and its least distance to the last one.
 func (l *refreshLoop) required(now instant) (bool, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -62,8 +62,7 @@ func (s State) notReady(now time.Time) string {
 // maxBeatAge is how old the last heartbeat may be. There is one every 10 s.
 const maxBeatAge = 30 * time.Second
 
-// notAlive returns why the process is not alive; empty if it is, as before the first
-// heartbeat.
+// notAlive returns why the process is not alive; empty if it is, or before the first beat.
 func (s State) notAlive(now time.Time) string {
 	if age := now.Sub(s.Beat); age > maxBeatAge && !s.Beat.IsZero() {
 		return fmt.Sprintf("no heartbeat for %d s", int(age.Seconds()))

@@ -46,8 +46,7 @@ type tokenState struct {
 	ageAtReceived time.Duration
 }
 
-// newTokenState describes a token received now; jitter is in [0, 1). No token is
-// assumed to live longer than credential.MaxLife.
+// newTokenState describes a token received now, which lives for credential.MaxLife at most.
 func newTokenState(t credential.Token, now instant, jitter float64) tokenState {
 	t.MintedAt, t.ExpiresAt = t.MintedAt.Round(0).UTC(), t.ExpiresAt.Round(0).UTC()
 	if latest := t.MintedAt.Add(credential.MaxLife); t.ExpiresAt.After(latest) {
@@ -66,8 +65,7 @@ func RefreshAge(life time.Duration, jitter float64) time.Duration {
 	return time.Duration((refreshAt + refreshJitter*(2*jitter-1)) * float64(life))
 }
 
-// RetryWait returns the wait after a failed refresh of a token; after is what the
-// server asked for, 0 if it did not.
+// RetryWait returns the wait after a failed refresh; after is what the server asked for.
 func RetryWait(b *retry.Backoff, life, after time.Duration) time.Duration {
 	return min(max(b.Next(), after), life/10)
 }
@@ -93,7 +91,6 @@ func (s tokenState) usable(now instant) bool {
 
 func (s tokenState) tenth() time.Duration { return s.life / 10 }
 
-// minInterval limits the rate of refreshes if Mint returns tokens that are old
-// already; minOnDemand that of refreshes requested by Token.
+// minInterval limits the rate of refreshes; minOnDemand that of those requested by Token.
 func (s tokenState) minInterval() time.Duration { return min(maxInterval, s.tenth()) }
 func (s tokenState) minOnDemand() time.Duration { return min(maxOnDemand, s.tenth()) }
