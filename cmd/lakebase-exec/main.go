@@ -193,9 +193,6 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if _, err := pgenv.Build(j.Environ, j.values(probe, credential.Token{}, nil), j.conf.Keep.Value); err != nil {
 		return err
 	}
-	if err := j.client.Chain.Prepare(ctx); err != nil {
-		return err
-	}
 	if j.cmd, err = process.Find(j.argv, j.SearchPath()); err != nil {
 		return err
 	}

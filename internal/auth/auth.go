@@ -236,17 +236,6 @@ func NewChain(conf config.Config, d Deps) *Chain {
 	return c
 }
 
-// Prepare reads a given secret, such as that of a file, so that an error is found
-// before anything else is done.
-func (c *Chain) Prepare(ctx context.Context) error {
-	if c.conf.Secret.Kind != config.SecretInFile {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.configure(ctx, &c.links[0])
-}
-
 func (c *Chain) configure(ctx context.Context, l *link) (err error) {
 	if l.source == nil {
 		l.source, l.identity, err = l.strategy.configure(ctx, c.deps, c.conf)

@@ -62,7 +62,8 @@ func (c *Client) apiRequest(call Call, method, path string, bearer credential.Se
 	if id := c.endpoints().workspaceID; id != "" {
 		r.header.Set("X-Databricks-Workspace-Id", id)
 	}
-	r.requireToken(bearer, KindBearerRefused, "workspace token")
+	problem := badToken(bearer.Reveal())
+	r.require(problem == "", KindBearerRefused, "the workspace token "+problem)
 	return r
 }
 
@@ -87,12 +88,6 @@ func (r *request) require(ok bool, kind Kind, problem string) {
 	if !ok && r.invalid == nil {
 		r.invalid = &Error{Kind: kind, Message: "not sent: " + problem, NotSent: true}
 	}
-}
-
-// requireToken has the request not sent unless s can be a token.
-func (r *request) requireToken(s credential.Secret, kind Kind, name string) {
-	problem := badToken(s.Reveal())
-	r.require(problem == "", kind, "the "+name+" "+problem)
 }
 
 // send makes one attempt and returns the response, whatever its status, and our clock

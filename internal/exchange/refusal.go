@@ -3,6 +3,7 @@ package exchange
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -27,20 +28,23 @@ func (f *flexString) UnmarshalJSON(b []byte) error {
 // number, with google.rpc details; SCIM's detail; and OAuth's error (databricks-sdk-go
 // apierr/errors.go, RFC 6749 5.2). Types are not trusted.
 type wireError struct {
-	ErrorCode        flexString      `json:"error_code"`
-	Message          flexString      `json:"message"`
-	OAuthError       flexString      `json:"error"`
-	ErrorDescription flexString      `json:"error_description"`
-	ErrorID          flexString      `json:"error_id"`
-	Detail           flexString      `json:"detail"`
-	SCIMType         flexString      `json:"scimType"`
-	Details          json.RawMessage `json:"details"`
-	AccessToken      flexString      `json:"access_token"`
-	Token            flexString      `json:"token"`
-	Secret           flexString      `json:"secret"`
-	RefreshToken     flexString      `json:"refresh_token"`
-	IDToken          flexString      `json:"id_token"`
-	Value            flexString      `json:"value"`
+	ErrorCode        flexString `json:"error_code"`
+	Message          flexString `json:"message"`
+	OAuthError       flexString `json:"error"`
+	ErrorDescription flexString `json:"error_description"`
+	ErrorID          flexString `json:"error_id"`
+	Detail           flexString `json:"detail"`
+	SCIMType         flexString `json:"scimType"`
+	Details          []struct {
+		Type      flexString `json:"@type"`
+		RequestID flexString `json:"request_id"`
+	} `json:"details"`
+	AccessToken  flexString `json:"access_token"`
+	Token        flexString `json:"token"`
+	Secret       flexString `json:"secret"`
+	RefreshToken flexString `json:"refresh_token"`
+	IDToken      flexString `json:"id_token"`
+	Value        flexString `json:"value"`
 }
 
 // refusal is the content of a 4xx or 5xx reply.
@@ -57,7 +61,8 @@ func parseRefusal(body []byte) refusal {
 	text := strings.TrimSpace(string(body))
 	if strings.HasPrefix(text, "{") {
 		var w wireError
-		if json.Unmarshal([]byte(text), &w) != nil {
+		var wrongType *json.UnmarshalTypeError // of a detail, which is then left out
+		if err := json.Unmarshal([]byte(text), &w); err != nil && !errors.As(err, &wrongType) {
 			return refusal{} // cut short: the rest may hold anything
 		}
 		return w.refusal()
@@ -77,7 +82,7 @@ func parseRefusal(body []byte) refusal {
 func (w wireError) refusal() refusal {
 	scim := flexString(strings.TrimSpace(string(w.SCIMType + " " + w.Detail)))
 	r := refusal{json: true, code: string(w.ErrorCode), message: string(cmp.Or(w.Message, w.ErrorDescription, scim)),
-		requestID: cmp.Or(requestInfo(w.Details), string(w.ErrorID))}
+		requestID: cmp.Or(w.requestInfo(), string(w.ErrorID))}
 	// OAuth's error is a code; a gateway's ("Bad Target: /api/…") is a sentence.
 	if oauth := string(w.OAuthError); strings.ContainsAny(oauth, " :") {
 		r.message = cmp.Or(r.message, oauth)
@@ -91,15 +96,9 @@ func (w wireError) refusal() refusal {
 }
 
 // requestInfo returns the request ID of google.rpc.RequestInfo among an error's details.
-func requestInfo(details json.RawMessage) string {
-	var list []json.RawMessage
-	_ = json.Unmarshal(details, &list) // of another type: none
-	for _, item := range list {
-		var d struct {
-			Type      flexString `json:"@type"`
-			RequestID flexString `json:"request_id"`
-		}
-		if json.Unmarshal(item, &d) == nil && strings.HasSuffix(string(d.Type), "google.rpc.RequestInfo") && d.RequestID != "" {
+func (w wireError) requestInfo() string {
+	for _, d := range w.Details {
+		if strings.HasSuffix(string(d.Type), "google.rpc.RequestInfo") {
 			return string(d.RequestID)
 		}
 	}

@@ -1,81 +1,99 @@
 package exchange
 
 import (
+	"slices"
 	"testing"
 )
 
+// Every form of a refusal is read.
+func TestParseRefusal(t *testing.T) {
+	for body, want := range map[string]struct{ code, message string }{
+		`{"error_code":"NOT_FOUND","message":"no"}`:                  {"NOT_FOUND", "no"},
+		`{"error_code":403,"message":"Invalid access"}`:              {"403", "Invalid access"},
+		`{"error":"invalid_client","error_description":"failed"}`:    {"invalid_client", "failed"},
+		`{"error":"Bad Target: /api/2.0/postgres"}`:                  {"", "Bad Target: /api/2.0/postgres"},
+		`{"detail":"exists","status":"409","scimType":"uniqueness"}`: {"", "uniqueness exists"},
+		`{"error_code":"NOT_FOUND","message":"cut sh`:                {"", ""},
+		`REQUEST_LIMIT_EXCEEDED: slow down`:                          {"REQUEST_LIMIT_EXCEEDED", "slow down"},
+		`404 page not found`:                                         {"", "404 page not found"},
+		"<html><body><pre>IP is\nblocked</pre></body></html>":        {"", "IP is\nblocked"},
+		`<html><title>Bad Gateway</title></html>`:                    {"", "Bad Gateway"},
+		`[1]`: {"", "[1]"},
+		`{"message":"m","details":["odd",{"@type":7,"request_id":"none"}]}`: {"", "m"},
+	} {
+		if got := parseRefusal([]byte(body)); got.code != want.code || got.message != want.message || got.requestID != "" {
+			t.Errorf("%s: got %+v, want %+v", body, got, want)
+		}
+	}
+}
+
 // The kind decides about retries, the message and the hint.
 func TestRefusals(t *testing.T) {
-	token, db, ep, refresh, federation, list, create := CallWorkspaceToken, CallDatabaseCredential, CallEndpoint, CallRefresh, CallFederation, CallListSecrets, CallCreateSecret
-	const (
-		retry = 1 << iota
-		applied
-	)
+	const db = CallDatabaseCredential
+	retryable := []Kind{KindRateLimited, KindUnavailable}
+	applied := []Kind{KindUnavailable, KindServerError, KindNotJSON}
 	for _, tc := range []struct {
-		call          Call
-		status        int
-		body          string
-		kind          Kind
-		flags         int
-		code, message string
+		call   Call
+		status int
+		body   string
+		kind   Kind
 	}{
-		{token, 401, `{"error":"invalid_client","error_id":"e-1","error_description":"Client authentication failed"}`, KindInvalidClient, 0, "invalid_client", "Client authentication failed"},
-		{token, 400, `{"error":"invalid_client"}`, KindInvalidClient, 0, "invalid_client", ""},
-		{token, 400, `{"error":"invalid_request","error_description":"Missing client authentication"}`, KindInvalidClient, 0, "invalid_request", "Missing client authentication"},
-		{token, 401, "<!doctype html><title>Sign in</title>", KindNotJSON, applied, "", "Sign in"},
-		{token, 403, "<html><title>Forbidden</title>", KindPermissionDenied, 0, "", "Forbidden"},
-		{token, 502, `<html><title>Bad Gateway</title></html>`, KindUnavailable, retry | applied, "", "Bad Gateway"},
-		{db, 403, `{"error_code":"PERMISSION_DENIED","message":"This API is disabled for users without the workspace-access entitlement."}`, KindEntitlement, 0, "PERMISSION_DENIED", "This API is disabled for users without the workspace-access entitlement."},
-		{db, 403, `{"error_code":403,"message":"Invalid access"}`, KindPermissionDenied, 0, "403", "Invalid access"},
-		{db, 403, "<html><body><pre>IP is\nblocked</pre></body></html>", KindPermissionDenied, 0, "", "IP is\nblocked"},
-		{db, 401, `Credential was not sent or was of an unsupported type for this API.`, KindBearerRefused, 0, "", "Credential was not sent or was of an unsupported type for this API."},
-		{db, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"Field 'endpoint' is required"}`, KindEndpointMalformed, 0, "INVALID_PARAMETER_VALUE", "Field 'endpoint' is required"},
-		{db, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"ttl must be at least 300s"}`, KindRefused, 0, "INVALID_PARAMETER_VALUE", "ttl must be at least 300s"},
-		{db, 400, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindEndpointNotFound, 0, "RESOURCE_DOES_NOT_EXIST", "no"},
-		{db, 400, `{"error_code":"FAILED_PRECONDITION","message":"the endpoint is disabled"}`, KindEndpointDisabled, 0, "FAILED_PRECONDITION", "the endpoint is disabled"},
-		{db, 429, `{"error_code":"RESOURCE_EXHAUSTED","message":"slow down"}`, KindRateLimited, retry, "RESOURCE_EXHAUSTED", "slow down"},
-		{db, 400, `REQUEST_LIMIT_EXCEEDED: slow down`, KindRateLimited, retry, "REQUEST_LIMIT_EXCEEDED", "slow down"},
-		{db, 503, `{"error_code":"TEMPORARILY_UNAVAILABLE","message":"later"}`, KindUnavailable, retry | applied, "TEMPORARILY_UNAVAILABLE", "later"},
-		{db, 500, `{"error_code":"INTERNAL_ERROR","message":"oops"}`, KindServerError, applied, "INTERNAL_ERROR", "oops"},
-		{db, 409, `{"schemas":["x"],"detail":"exists","status":"409","scimType":"uniqueness"}`, KindRefused, 0, "", "uniqueness exists"},
-		{db, 418, `[1]`, KindNotJSON, applied, "", "[1]"},
-		{ep, 404, `{"error_code":"NOT_FOUND","message":"endpoint id not found [TraceId: x]"}`, KindEndpointNotFound, 0, "NOT_FOUND", "endpoint id not found [TraceId: x]"},
-		{ep, 404, `{"message":"no such thing"}`, KindEndpointNotFound, 0, "", "no such thing"},
-		{ep, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found for 'GET /postgres'"}`, KindRefused, 0, "ENDPOINT_NOT_FOUND", "No API found for 'GET /postgres'"},
-		{ep, 404, `{"error":"Bad Target: /api/2.0/postgres"}`, KindRefused, 0, "", "Bad Target: /api/2.0/postgres"},
-		{ep, 404, `404 page not found`, KindNotJSON, applied, "", "404 page not found"},
-		{CallInstance, 404, `{"error_code":"NOT_FOUND","message":"Database instance 'shop' not found."}`, KindEndpointNotFound, 0, "NOT_FOUND", "Database instance 'shop' not found."},
-		{CallInstanceCredential, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"the ttl of a name"}`, KindEndpointMalformed, 0, "INVALID_PARAMETER_VALUE", "the ttl of a name"},
-		{CallInstanceCredential, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found"}`, KindRefused, 0, "ENDPOINT_NOT_FOUND", "No API found"},
+		{CallWorkspaceToken, 401, `{"error":"invalid_client"}`, KindInvalidClient},
+		{CallWorkspaceToken, 400, `{"error":"invalid_client"}`, KindInvalidClient},
+		{CallWorkspaceToken, 400, `{"error":"invalid_request","error_description":"Missing client authentication"}`, KindInvalidClient},
+		{CallWorkspaceToken, 401, "<!doctype html><title>Sign in</title>", KindNotJSON},
+		{CallWorkspaceToken, 403, "<html><title>Forbidden</title>", KindPermissionDenied},
+		{CallWorkspaceToken, 502, `<html><title>Bad Gateway</title></html>`, KindUnavailable},
+		{db, 403, `{"error_code":"PERMISSION_DENIED","message":"needs the workspace-access entitlement"}`, KindEntitlement},
+		{db, 403, `{"error_code":403,"message":"Invalid access"}`, KindPermissionDenied},
+		{db, 403, "<html><body><pre>IP is\nblocked</pre></body></html>", KindPermissionDenied},
+		{db, 401, `Credential was not sent`, KindBearerRefused},
+		{db, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"Field 'endpoint' is required"}`, KindEndpointMalformed},
+		{db, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"ttl must be at least 300s"}`, KindRefused},
+		{db, 400, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindEndpointNotFound},
+		{db, 400, `{"error_code":"FAILED_PRECONDITION","message":"the endpoint is disabled"}`, KindEndpointDisabled},
+		{db, 429, `{"error_code":"RESOURCE_EXHAUSTED","message":"slow down"}`, KindRateLimited},
+		{db, 400, `REQUEST_LIMIT_EXCEEDED: slow down`, KindRateLimited},
+		{db, 503, `{"error_code":"TEMPORARILY_UNAVAILABLE","message":"later"}`, KindUnavailable},
+		{db, 500, `{"error_code":"INTERNAL_ERROR","message":"oops"}`, KindServerError},
+		{db, 409, `{"schemas":["x"],"detail":"exists","status":"409","scimType":"uniqueness"}`, KindRefused},
+		{db, 418, `[1]`, KindNotJSON},
+		{CallEndpoint, 404, `{"error_code":"NOT_FOUND","message":"endpoint id not found [TraceId: x]"}`, KindEndpointNotFound},
+		{CallEndpoint, 404, `{"message":"no such thing"}`, KindEndpointNotFound},
+		{CallEndpoint, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found for 'GET /postgres'"}`, KindRefused},
+		{CallEndpoint, 404, `{"error":"Bad Target: /api/2.0/postgres"}`, KindRefused},
+		{CallEndpoint, 404, `404 page not found`, KindNotJSON},
+		{CallInstance, 404, `{"error_code":"NOT_FOUND","message":"Database instance 'shop' not found."}`, KindEndpointNotFound},
+		{CallInstanceCredential, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"the ttl of a name"}`, KindEndpointMalformed},
+		{CallInstanceCredential, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found"}`, KindRefused},
 
-		{refresh, 400, `{"error":"invalid_grant","error_description":"revoked"}`, KindRefreshRefused, 0, "invalid_grant", "revoked"},
-		{refresh, 401, `{"error":"invalid_grant"}`, KindRefreshRefused, 0, "invalid_grant", ""},
-		{refresh, 400, `{"error":"invalid_request","error_description":"Refresh token is invalid"}`, KindRefreshRefused, 0, "invalid_request", "Refresh token is invalid"},
-		{refresh, 400, `{"error":"invalid_request","error_description":"scope"}`, KindRefused, 0, "invalid_request", "scope"},
-		{refresh, 401, `{"error":"invalid_client"}`, KindRefused, 0, "invalid_client", ""}, // the public client is forbidden
-		{refresh, 403, `{"error_code":403,"message":"IP"}`, KindPermissionDenied, 0, "403", "IP"},
-		{CallCode, 400, `{"error":"invalid_grant"}`, KindCodeRefused, 0, "invalid_grant", ""},
-		{CallCode, 400, `{"error":"unauthorized_client"}`, KindRefused, 0, "unauthorized_client", ""},
-		{federation, 400, `{"error":"invalid_grant"}`, KindFederationRefused, 0, "invalid_grant", ""},
-		{federation, 401, `{"error":"invalid_client"}`, KindFederationRefused, 0, "invalid_client", ""},
+		{CallRefresh, 400, `{"error":"invalid_grant","error_description":"revoked"}`, KindRefreshRefused},
+		{CallRefresh, 401, `{"error":"invalid_grant"}`, KindRefreshRefused},
+		{CallRefresh, 400, `{"error":"invalid_request","error_description":"Refresh token is invalid"}`, KindRefreshRefused},
+		{CallRefresh, 400, `{"error":"invalid_request","error_description":"scope"}`, KindRefused},
+		{CallRefresh, 401, `{"error":"invalid_client"}`, KindRefused}, // the public client is forbidden
+		{CallRefresh, 403, `{"error_code":403,"message":"IP"}`, KindPermissionDenied},
+		{CallCode, 400, `{"error":"invalid_grant"}`, KindCodeRefused},
+		{CallCode, 400, `{"error":"unauthorized_client"}`, KindRefused},
+		{CallFederation, 400, `{"error":"invalid_grant"}`, KindFederationRefused},
+		{CallFederation, 401, `{"error":"invalid_client"}`, KindFederationRefused},
 
-		{CallProjects, 404, `{"error_code":"NOT_FOUND","message":"x"}`, KindEndpointNotFound, 0, "NOT_FOUND", "x"},
-		{CallBranches, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"x"}`, KindEndpointMalformed, 0, "INVALID_PARAMETER_VALUE", "x"},
-		{CallEndpoints, 401, `{}`, KindBearerRefused, 0, "", ""},
-		{CallGitHub, 401, `{"message":"x"}`, KindBearerRefused, 0, "", "x"},
-		{CallMe, 404, `{}`, KindRefused, 0, "", ""},
+		{CallProjects, 404, `{"error_code":"NOT_FOUND","message":"x"}`, KindEndpointNotFound},
+		{CallBranches, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"x"}`, KindEndpointMalformed},
+		{CallEndpoints, 401, `{}`, KindBearerRefused},
+		{CallGitHub, 401, `{"message":"x"}`, KindBearerRefused},
+		{CallMe, 404, `{}`, KindRefused},
 
-		{CallDeleteSecret, 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindSecretNotFound, 0, "RESOURCE_DOES_NOT_EXIST", "no"},
-		{list, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`, KindRefused, 0, "ENDPOINT_NOT_FOUND", "no"},
-		{create, 400, `{"error_code":"RESOURCE_LIMIT_EXCEEDED","message":"no"}`, KindTooManySecrets, 0, "RESOURCE_LIMIT_EXCEEDED", "no"},
-		{create, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"lifetime"}`, KindRefused, 0, "INVALID_PARAMETER_VALUE", "lifetime"},
-		{list, 401, `{"error_code":"UNAUTHENTICATED","message":"no"}`, KindBearerRefused, 0, "UNAUTHENTICATED", "no"},
+		{CallDeleteSecret, 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}`, KindSecretNotFound},
+		{CallListSecrets, 404, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`, KindRefused},
+		{CallCreateSecret, 400, `{"error_code":"RESOURCE_LIMIT_EXCEEDED","message":"no"}`, KindTooManySecrets},
+		{CallCreateSecret, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"lifetime"}`, KindRefused},
+		{CallListSecrets, 401, `{"error_code":"UNAUTHENTICATED","message":"no"}`, KindBearerRefused},
 	} {
-		said := parseRefusal([]byte(tc.body))
-		e := &Error{Call: tc.call, Status: tc.status, Kind: refusalKind(tc.call, tc.status, said)}
+		e := &Error{Call: tc.call, Status: tc.status, Kind: refusalKind(tc.call, tc.status, parseRefusal([]byte(tc.body)))}
 		again, _ := e.Retryable()
-		if e.Kind != tc.kind || said.code != tc.code || said.message != tc.message || again != (tc.flags&retry != 0) || MayHaveApplied(e) != (tc.flags&applied != 0) {
-			t.Errorf("%s, %d %s: got %q, %+v, retryable %v, applied %v", tc.call, tc.status, tc.body, e.Kind, said, again, MayHaveApplied(e))
+		if e.Kind != tc.kind || again != slices.Contains(retryable, tc.kind) || MayHaveApplied(e) != slices.Contains(applied, tc.kind) {
+			t.Errorf("%s, %d %s: got %q, retryable %v, applied %v", tc.call, tc.status, tc.body, e.Kind, again, MayHaveApplied(e))
 		}
 	}
 }

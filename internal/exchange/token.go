@@ -71,8 +71,6 @@ func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret
 		"grant_type": {"authorization_code"}, "client_id": {publicClient}, "code": {code.Reveal()},
 		"redirect_uri": {redirectURI}, "code_verifier": {verifier.Reveal()},
 	}, code, verifier)
-	r.requireToken(code, KindCodeRefused, "code")
-	r.requireToken(verifier, KindCodeRefused, "verifier")
 	return c.grant(ctx, r)
 }
 
@@ -83,7 +81,6 @@ func (c *Client) RefreshedToken(ctx context.Context, refresh credential.Secret) 
 	r := c.formRequest(CallRefresh, url.Values{
 		"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()},
 	}, refresh)
-	r.requireToken(refresh, KindRefreshRefused, "refresh token")
 	return c.grant(ctx, r)
 }
 
@@ -100,7 +97,6 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 		form.Set("client_id", clientID)
 	}
 	r := c.formRequest(CallFederation, form, subject)
-	r.requireToken(subject, KindFederationRefused, "workload's token")
 	g, err := c.grant(ctx, r)
 	return g.Token, err
 }
