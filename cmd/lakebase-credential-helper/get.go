@@ -103,7 +103,7 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	if format.Roots && client.RootsErr != nil {
 		return client.RootsErr
 	}
-	if err := c.CheckOutput(); err != nil {
+	if _, err := c.Output().Write(nil); err != nil {
 		return err
 	}
 	answer, err := c.answer(ctx, client, format.Workspace)

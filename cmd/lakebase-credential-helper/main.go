@@ -24,6 +24,9 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli.EndBySignal()
+	if len(args) > 1 && args[1] == "help" {
+		args = slices.Concat(args[:1], args[2:], []string{"--help"})
+	}
 	p := cli.NewEnvironment(program, args, environ, stdin, stdout, stderr)
 	c := &invocation{Environment: p, log: cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(p.Args))}
 	if err := cli.Run(ctx, c.app(), program, p.Args, stdout); err != nil {
@@ -122,7 +125,7 @@ func (c *invocation) commands() (built []*urfave.Command) {
 	for _, command := range all {
 		built = append(built, command.build(c))
 	}
-	return append(built, cli.HelpCommand(), cli.CompleteCommand(c.Environment))
+	return append(built, cli.CompleteCommand(c.Environment))
 }
 
 func (c *invocation) app() *urfave.App {
@@ -132,8 +135,9 @@ func (c *invocation) app() *urfave.App {
 		Description: `Stores a service principal's secret in the OS keychain, where lakebase-exec
 finds it, and prints one-hour database tokens in the formats of other tools' hooks.
 Each command has its own --help.`,
-		Flags:    []urfave.Flag{urfave.HelpFlag},
-		Commands: c.commands(),
+		HideHelpCommand: true,
+		Flags:           []urfave.Flag{urfave.HelpFlag},
+		Commands:        c.commands(),
 		Action: func(u *urfave.Context) error {
 			if u.NArg() == 0 {
 				return &cli.UsageError{Problem: "no command is given", Fix: cli.SeeHelp(program)}

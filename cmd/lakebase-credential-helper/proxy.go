@@ -88,15 +88,8 @@ func serve(ctx context.Context, c *invocation) error {
 	defer ln.Close()
 	received, release := cli.HoldSignals()
 	defer release()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := withSignals(ctx, received)
 	defer cancel()
-	go func() {
-		select {
-		case <-received:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	err = c.runProxy(ctx, ln, password, trust, received)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil // ended by a signal
@@ -138,17 +131,25 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 		return err
 	}
 	c.log.Progress(fmt.Sprintf("waiting for open connections to end, for at most %s; a second signal closes them", timeout))
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	ctx, stop := withSignals(ctx, signals)
+	defer stop()
+	services.Drain(ctx)
+	return nil
+}
+
+// withSignals returns a context that ends with the next signal, too.
+func withSignals(ctx context.Context, signals <-chan os.Signal) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
+		defer cancel()
 		select {
 		case <-signals:
-			cancel()
-		case <-wait.Done():
+		case <-ctx.Done():
 		}
 	}()
-	services.Drain(wait)
-	return nil
+	return ctx, cancel
 }
 
 // addressOutput returns the writer of the address. Standard output may be closed unless

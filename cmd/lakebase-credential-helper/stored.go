@@ -204,13 +204,8 @@ func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.To
 // print prints the listing as tables; empty ones are left out.
 func (l *listing) print(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	var secrets, old, logins, tokens, profiles [][]string
-	for _, s := range l.Secrets {
-		expires := "unknown"
-		if s.ExpiresAt != nil {
-			expires = strings.TrimPrefix(rotate.DescribeLifetime(s.ExpiresAt.Sub(now)), "expires ")
-		}
-		secrets = append(secrets, []string{s.ClientID, s.Host, s.Store, expires})
+	var old [][]string
+	writeTable(w, "SECRET OF\tHOST\tSTORE\tEXPIRES", l.Secrets, func(s storedSecret) []string {
 		for _, o := range s.Scheduled {
 			when := "at once"
 			if !o.After.IsZero() {
@@ -218,11 +213,15 @@ func (l *listing) print(out io.Writer, now time.Time) error {
 			}
 			old = append(old, []string{o.ID, s.ClientID, s.Host, when})
 		}
-	}
-	for _, u := range l.Logins {
-		logins = append(logins, []string{u.User, u.Host, u.Store})
-	}
-	for _, t := range l.Tokens {
+		expires := "unknown"
+		if s.ExpiresAt != nil {
+			expires = strings.TrimPrefix(rotate.DescribeLifetime(s.ExpiresAt.Sub(now)), "expires ")
+		}
+		return []string{s.ClientID, s.Host, s.Store, expires}
+	})
+	writeTable(w, "OLD SECRET\tOF\tHOST\tDELETED BY THE NEXT ROTATE", old, func(cells []string) []string { return cells })
+	writeTable(w, "LOGIN OF\tHOST\tSTORE", l.Logins, func(u storedLogin) []string { return []string{u.User, u.Host, u.Store} })
+	writeTable(w, "TOKEN OF\tHOST\tENDPOINT\tSTORE\tEXPIRES", l.Tokens, func(t cachedToken) []string {
 		target, expires := formatTarget(t.Endpoint, t.Instance, t.ReadOnly), "expired"
 		if t.Kind == config.CredentialWorkspace {
 			target = "(workspace)"
@@ -230,29 +229,25 @@ func (l *listing) print(out io.Writer, now time.Time) error {
 		if left := t.ExpiresAt.Sub(now); left > 0 {
 			expires = "in " + left.Round(time.Second).String()
 		}
-		tokens = append(tokens, []string{t.ClientID, t.Host, target, t.Store, expires})
-	}
-	for _, p := range l.Profiles {
-		profiles = append(profiles, []string{p.Name, p.Host, p.ClientID + p.User, formatTarget(p.Endpoint, p.Instance, false)})
-	}
-	writeTable(w, "SECRET OF\tHOST\tSTORE\tEXPIRES", secrets)
-	writeTable(w, "OLD SECRET\tOF\tHOST\tDELETED BY THE NEXT ROTATE", old)
-	writeTable(w, "LOGIN OF\tHOST\tSTORE", logins)
-	writeTable(w, "TOKEN OF\tHOST\tENDPOINT\tSTORE\tEXPIRES", tokens)
-	writeTable(w, "PROFILE\tHOST\tCLIENT\tENDPOINT", profiles)
+		return []string{t.ClientID, t.Host, target, t.Store, expires}
+	})
+	writeTable(w, "PROFILE\tHOST\tCLIENT\tENDPOINT", l.Profiles, func(p listedProfile) []string {
+		return []string{p.Name, p.Host, p.ClientID + p.User, formatTarget(p.Endpoint, p.Instance, false)}
+	})
 	return w.Flush()
 }
 
-// writeTable writes rows below a header, and nothing without rows.
-func writeTable(w io.Writer, header string, rows [][]string) {
-	if len(rows) > 0 {
+// writeTable writes a line for each item below a header, and nothing without items.
+func writeTable[T any](w io.Writer, header string, items []T, cells func(T) []string) {
+	if len(items) > 0 {
 		fmt.Fprintln(w, header)
 	}
-	for _, cells := range rows {
-		for i := range cells {
-			cells[i] = sanitize.Escape(cells[i])
+	for _, item := range items {
+		line := cells(item)
+		for i := range line {
+			line[i] = sanitize.Escape(line[i])
 		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
+		fmt.Fprintln(w, strings.Join(line, "\t"))
 	}
 }
 
@@ -270,13 +265,11 @@ func formatTarget(endpoint, instance string, readOnly bool) string {
 // printJSON prints v as one line of JSON, in which characters that a terminal obeys
 // are escaped.
 func printJSON(out io.Writer, v any) error {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	text, err := json.Marshal(v)
+	if err != nil {
 		return err
 	}
-	_, err := io.WriteString(out, escapeJSON(strings.TrimSuffix(b.String(), "\n"))+"\n")
+	_, err = io.WriteString(out, escapeJSON(string(text))+"\n")
 	return err
 }
 

@@ -60,12 +60,10 @@ func endpoints(ctx context.Context, c *invocation) error {
 			Endpoints []lakebase.EndpointInfo `json:"endpoints"`
 		}{1, append([]lakebase.EndpointInfo{}, infos...)})
 	}
-	var rows [][]string
-	for _, e := range infos {
-		rows = append(rows, []string{cmp.Or(e.Endpoint, e.Branch, e.Project), e.State, e.Host})
-	}
 	w := tabwriter.NewWriter(c.ReportOutput(), 0, 8, 2, ' ', 0)
-	writeTable(w, "ENDPOINT\tSTATE\tHOST", rows)
+	writeTable(w, "ENDPOINT\tSTATE\tHOST", infos, func(e lakebase.EndpointInfo) []string {
+		return []string{cmp.Or(e.Endpoint, e.Branch, e.Project), e.State, e.Host}
+	})
 	return w.Flush()
 }
 

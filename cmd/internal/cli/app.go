@@ -117,20 +117,6 @@ func UnknownCommand(app *urfave.App, name string) error {
 	return &UsageError{Problem: "unknown command " + sanitize.Quote(name), Fix: cmp.Or(didYouMean(name, "", names), SeeHelp(app.Name))}
 }
 
-// HelpCommand returns the command that shows the help of the program or a command.
-func HelpCommand() *urfave.Command {
-	return &urfave.Command{Name: "help", Hidden: true, Action: func(c *urfave.Context) error {
-		switch name := c.Args().First(); {
-		case name == "":
-			return urfave.ShowAppHelp(c)
-		case c.App.Command(name) == nil:
-			return UnknownCommand(c.App, name)
-		default:
-			return urfave.ShowCommandHelp(c, name)
-		}
-	}}
-}
-
 // version and commit are set by the linker in scripts/lib.sh and .goreleaser.yaml.
 var version, commit string
 

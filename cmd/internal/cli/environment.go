@@ -197,18 +197,12 @@ func canRedraw(goos string, env func(string) string) bool {
 }
 
 // Output returns the writer of a command's answer: standard output. Its errors are
-// *OutputError.
+// *OutputError; an empty write fails if it is closed.
 func (e *Environment) Output() io.Writer { return output{e.Stdout, true} }
 
 // ReportOutput is Output for a report, which may be discarded in a way that looks like
 // a closed standard output.
 func (e *Environment) ReportOutput() io.Writer { return output{e.Stdout, false} }
-
-// CheckOutput returns an *OutputError if standard output is closed.
-func (e *Environment) CheckOutput() error {
-	_, err := e.Output().Write(nil)
-	return err
-}
 
 // OutputError reports that an answer could not be written to standard output.
 type OutputError struct{ Err error }
