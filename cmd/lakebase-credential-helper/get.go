@@ -39,8 +39,7 @@ Examples:
 	}
 }
 
-// getLimit is what get takes at the most, --wait aside: the strictest caller
-// (Bazel) gives a helper ten seconds.
+// getLimit is get's time limit, without --wait. The strictest caller, Bazel, waits that long.
 const getLimit = 10 * time.Second
 
 // formatOf returns the format that --format names.

@@ -191,8 +191,7 @@ func (c *invocation) requireServicePrincipal() error {
 
 func (c *invocation) toFile() bool { return c.given.get("store") == storeFile }
 
-// store stores the secret and returns where. A file of an earlier login would be used
-// instead of the keychain, and is removed.
+// store stores the secret and returns where. In place of the keychain, a file would be used.
 func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
@@ -412,8 +411,7 @@ func (c *invocation) section(file *config.DatabricksFile) (string, config.Source
 	return "DEFAULT", config.Source{Origin: config.FromOption, Name: "--import"} // as the Databricks tools do
 }
 
-// removePlaintext removes the plain-text secret from the file that it was imported from
-// if --remove-plaintext is given; otherwise it logs how to.
+// removePlaintext removes the imported secret from its file, or logs how to.
 func (c *invocation) removePlaintext(ctx context.Context) error {
 	from := c.imported
 	if from == nil {

@@ -1,6 +1,5 @@
-// Command lakebase-credential-helper puts a service principal's secret into the
-// OS keychain, and prints database tokens in the form that other tools' hooks
-// expect.
+// Command lakebase-credential-helper stores a service principal's secret in the OS
+// keychain, and prints database tokens in the formats of other tools' hooks.
 package main
 
 import (

@@ -97,8 +97,7 @@ func serve(ctx context.Context, c *invocation) error {
 	return err
 }
 
-// runProxy obtains a session, as a test, and then serves clients until ctx ends. A
-// signal ends the wait for their connections.
+// runProxy logs in, and then serves clients until ctx ends and their connections have.
 func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool, signals <-chan os.Signal) error {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()

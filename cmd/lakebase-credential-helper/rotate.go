@@ -47,8 +47,7 @@ Examples:
 	}
 }
 
-// maxLifetime is that of a secret (Databricks, "Authorize service principal access with
-// OAuth").
+// maxLifetime is from Databricks, "Authorize service principal access with OAuth".
 const maxLifetime = 730 * 24 * time.Hour
 
 // checkRotate checks rotate's own options before the configuration is resolved.
@@ -177,8 +176,7 @@ func describeSecret(s exchange.ClientSecret) string {
 	return text
 }
 
-// secretStore stores one secret and the state of its rotations: in a file if there is
-// one, else in the keychain.
+// secretStore stores a secret and the state of its rotations in a file or the keychain.
 type secretStore struct {
 	host, clientID string
 	files          *secretfile.Store // nil for the keychain

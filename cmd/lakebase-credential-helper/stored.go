@@ -262,8 +262,7 @@ func formatTarget(endpoint, instance string, readOnly bool) string {
 	return endpoint
 }
 
-// printJSON prints v as one line of JSON, in which characters that a terminal obeys
-// are escaped.
+// printJSON prints v as one line of JSON that is safe on a terminal.
 func printJSON(out io.Writer, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -360,8 +359,7 @@ func logout(ctx context.Context, c *invocation) error {
 // refreshLockTimeout bounds the wait for a process that is refreshing the login.
 const refreshLockTimeout = 10 * time.Second
 
-// removeAll deletes everything stored. Without a keychain that is what is in files and
-// in the kernel.
+// removeAll deletes everything stored: without a keychain, what is in files and the kernel.
 func (c *invocation) removeAll(ctx context.Context, stores cli.TokenStores) error {
 	accounts, complete, keychainErr := c.storedItems(ctx, stores)
 	found := len(accounts) > 0

@@ -59,8 +59,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	return c.finishLogin(ctx, stores, api, login, code, server.RedirectURI())
 }
 
-// finishLogin exchanges the code, gets a database token if the target is known, and
-// stores the login.
+// finishLogin exchanges the code, gets a database token if it can, and stores the login.
 func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) error {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
@@ -126,8 +125,7 @@ const (
 	launchTime     = 5 * time.Second // a browser that runs this long has opened the address, however it ends
 )
 
-// waitForBrowser sends the user to address and returns the code of the redirect, to the server
-// or pasted on standard input.
+// waitForBrowser sends the user to address and returns the code of the redirect.
 func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (credential.Secret, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, timeout, &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
 	defer stop()
@@ -156,8 +154,7 @@ func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackSe
 	return code, err
 }
 
-// showAddress writes the address on a line of its own, so that it can be copied, even
-// with --quiet.
+// showAddress writes the address on a line of its own, even with --quiet.
 func (c *invocation) showAddress(address string, canPaste bool) {
 	const text = "to sign in, open this address in a browser:"
 	if c.log.JSON() {
@@ -170,8 +167,7 @@ func (c *invocation) showAddress(address string, canPaste bool) {
 	}
 }
 
-// readPasted reads lines until one is the redirect. The read cannot be stopped, and
-// ends with the process.
+// readPasted reads lines until one is the redirect. The read ends with the process.
 func (c *invocation) readPasted(server *auth.CallbackServer, cancel context.CancelCauseFunc) {
 	warn := func(err error) { c.log.Warn("%s; still waiting for the login", err) }
 	lines := bufio.NewScanner(c.Stdin)

@@ -1,6 +1,5 @@
-// Command lakebase-exec runs a command with a working connection to a Databricks
-// Lakebase database in its environment, and without any secret that outlives
-// the hour.
+// Command lakebase-exec runs a command with a login to a Databricks Lakebase database in
+// its environment, and without any secret that outlives the hour.
 package main
 
 import (
@@ -106,8 +105,7 @@ Examples:
 	}
 }
 
-// start runs the command. On Unix it returns only if the command was not started or
-// is supervised.
+// start runs the command. On Unix it returns only if that was not started or is supervised.
 func (j *job) start(ctx context.Context, given map[string][]string) error {
 	printOnly := given["print-env"] != nil
 	if len(j.argv) == 0 && !printOnly {
@@ -171,8 +169,7 @@ func reusesPassword(argv []string) bool {
 		slices.ContainsFunc(argv[1:], func(a string) bool { return strings.HasPrefix(a, "-j") || strings.HasPrefix(a, "--jobs") })
 }
 
-// prepare does everything that precedes the command. It finds errors in the options,
-// the command and the environment before it asks for a token.
+// prepare checks options, command and environment, and then opens the session.
 func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.conf.Refresh.Value != config.RefreshOff {
 		if err := process.DisableCoreDumps(); err != nil {
@@ -277,8 +274,7 @@ func variables(conf config.Config) ([]variable, error) {
 	return vars, nil
 }
 
-// unusable returns why a template cannot be used with --refresh and --listen, as when
-// its value changes while the command runs.
+// unusable returns why a template cannot be used with --refresh or --listen.
 func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
 	if filepath.IsAbs(conf.Listen.Value) && t.HostInAddress() {
 		return "{host} is a directory with " + conf.Listen.Source.String() + " " + sanitize.Quote(conf.Listen.Value),

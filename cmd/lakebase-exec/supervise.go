@@ -24,8 +24,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/supervisor"
 )
 
-// signalError: this process must end by a signal, as the command did, or because
-// the signal arrived before the command was started.
+// signalError is the signal that ended the command, or arrived before its start.
 type signalError struct{ signal syscall.Signal }
 
 func (e *signalError) Error() string { return e.signal.String() }
@@ -207,8 +206,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) (err er
 	return nil
 }
 
-// listen opens the proxy's listener: by default a socket in the run directory, or
-// loopback if a socket cannot be used.
+// listen opens the proxy's listener: by default a socket in the run directory, else loopback.
 func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
 	at := s.conf.Listen.Value
 	switch dir := s.dir.Path(); {

@@ -31,8 +31,7 @@ func init() {
 	}
 }
 
-// The templates of the help of a program (*urfave.App) and of a command
-// (*urfave.Command).
+// The help of a program (*urfave.App) and of a command (*urfave.Command).
 const (
 	helpHead = `{{.HelpName}} - {{.Usage}}
 
@@ -63,8 +62,7 @@ type flagGroup struct {
 	Flags []urfave.Flag
 }
 
-// groupFlags returns flags by category, in the order of their first options. Those
-// of the command itself have none.
+// groupFlags returns flags by category, in the order of their first options.
 func groupFlags(flags []urfave.Flag) (groups []flagGroup) {
 	for _, f := range flags {
 		name := cmp.Or(f.(*Flag).Category, "Options")
@@ -131,8 +129,7 @@ func Version() string {
 	return "devel"
 }
 
-// buildVersion returns what --version prints: the version, the commit if it is known,
-// and Go's version, as in "1.2.0 (commit 0123456789ab, go1.26.8)".
+// buildVersion returns what --version prints: "1.2.0 (commit 0123456789ab, go1.26.8)".
 func buildVersion() string {
 	details := runtime.Version()
 	if commit != "" {
@@ -220,8 +217,7 @@ func (e *Environment) values(f *Flag) []string {
 	return f.Words
 }
 
-// ProfileNames returns the names of the profiles that are safe to show; none if the
-// file is not valid.
+// ProfileNames returns the names of profiles that are safe to show; none of an invalid file.
 func (e *Environment) ProfileNames() []string {
 	profiles, err := e.Profiles()
 	if err != nil || profiles == nil {
@@ -284,8 +280,7 @@ func (f *Flag) Note() string {
 	return strings.Join(parts, "; ")
 }
 
-// Names returns the long form. urfave need not know the short one, whose value it
-// would copy.
+// Names returns the long form. urfave would copy the value of the short one.
 func (f *Flag) Names() []string { return []string{f.Option} }
 
 // spellings returns the forms in which the option can be typed.
@@ -337,8 +332,7 @@ func (f *flagValue) String() string { return strconv.FormatBool(len(f.values) > 
 // IsBoolFlag reports whether the option takes no value (see package flag).
 func (f *flagValue) IsBoolFlag() bool { return f.Value == "" }
 
-// Given returns the values of the options given to the command that c runs, by their long
-// names. A value that looks like a secret is an error.
+// Given returns the options of a command line. A value that looks like a secret is an error.
 func Given(c *urfave.Context) (map[string][]string, error) {
 	given := map[string][]string{}
 	for _, f := range c.Command.Flags {
@@ -362,8 +356,7 @@ func Given(c *urfave.Context) (map[string][]string, error) {
 // SeeHelp is the hint that names the help of a program or command.
 func SeeHelp(name string) string { return fmt.Sprintf("run %q", name+" --help") }
 
-// parseError turns an error of package flag into a UsageError. typed is the command
-// line. The value of an option is never shown.
+// parseError returns the UsageError for an error of package flag. It shows no value.
 func parseError(cmd *urfave.Command, err error, typed []string) error {
 	for _, f := range cmd.Flags {
 		if f := f.(*Flag); f.err != nil {
@@ -403,8 +396,7 @@ func parseError(cmd *urfave.Command, err error, typed []string) error {
 	return &UsageError{Problem: "unknown option " + shown, Fix: see}
 }
 
-// didYouMean returns a hint with the candidate most similar to word, after prefix; empty
-// if none is similar.
+// didYouMean returns a hint with the candidate most similar to word, if any.
 func didYouMean(word, prefix string, candidates []string) string {
 	best, most := "", 0.85
 	for _, c := range candidates {

@@ -32,8 +32,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
 )
 
-// Resolve returns the configuration. change may change what it is resolved from, and
-// may be nil.
+// Resolve returns the configuration. change, which may be nil, alters its input.
 func (e *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
 	in := config.Input{Options: given, Environ: e.vars, Dir: dir, Profiles: e.Profiles, ProfilesPath: e.ProfilesPath(), Databricks: e.Databricks}
@@ -79,8 +78,7 @@ func (e *Environment) Keychain(conf config.Config) *keychain.Keychain {
 	return keychain.Open(conf.KeychainTimeout.Value, os.Getenv)
 }
 
-// RuntimeDir opens the runtime directory. Errors: *config.Error for one that was named,
-// else NoRuntimeDir.
+// RuntimeDir opens the runtime directory. Errors: *config.Error, NoRuntimeDir.
 func (e *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 	dir, err := securefile.OpenDir(securefile.RuntimeDirs(conf.RuntimeDir.Value, e.Env, os.Geteuid(), e.Home()))
 	switch {
@@ -129,8 +127,7 @@ func (e *Environment) workspaceOptions(conf config.Config) exchange.Options {
 	}
 }
 
-// LogConfig logs the warnings of the configuration unless quiet, and with --verbose the
-// values that were ignored or changed, and the target.
+// LogConfig logs the configuration's warnings unless quiet, its notes and the target.
 func LogConfig(log *Logger, conf config.Config, quiet bool) {
 	if !quiet {
 		for _, w := range conf.Warnings {

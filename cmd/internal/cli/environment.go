@@ -91,8 +91,7 @@ func (e *Environment) Home() string {
 	return ""
 }
 
-// ProfilesPath returns the path of the profiles file: LAKEBASE_CONFIG_FILE, else
-// lakebase/profiles.ini in the user's configuration directory.
+// ProfilesPath returns LAKEBASE_CONFIG_FILE, or the path in the configuration directory.
 func (e *Environment) ProfilesPath() string {
 	return cmp.Or(e.Env("LAKEBASE_CONFIG_FILE"), filepath.Join(e.configDir(), "lakebase", "profiles.ini"))
 }
@@ -155,8 +154,7 @@ func readProfiles(path, variable string) ([]byte, error) {
 	return data, err
 }
 
-// SearchPath returns where the command is looked for: PATH, or the system's default
-// without one.
+// SearchPath returns PATH, where the command is looked for, or the system's default.
 func (e *Environment) SearchPath() string {
 	if path, ok := e.vars["PATH"]; ok {
 		return path
@@ -179,8 +177,7 @@ func Terminal(f any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// StartProgress returns a Progress that is shown on standard error. Stop must be called
-// before anything else is written to it.
+// StartProgress returns a Progress for standard error. Stop it before other output there.
 func (e *Environment) StartProgress(log *Logger) *Progress {
 	return newProgress(log, Terminal(e.Stderr) && canRedraw(runtime.GOOS, e.Env))
 }

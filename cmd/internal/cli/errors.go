@@ -42,8 +42,7 @@ type ExitRow struct {
 	matches []func(error) bool
 }
 
-// exitTable maps errors to exit codes; the first row that matches counts. The order
-// matters because an error may wrap another one.
+// exitTable maps errors to exit codes. The first row that matches an error or its cause counts.
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
 		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*rootcerts.Error],
@@ -63,8 +62,7 @@ func is[T error](err error) bool {
 	return ok
 }
 
-// badValue reports whether a login failed before it started, because of a value that
-// it was given.
+// badValue reports whether a login failed before it started, because of a value.
 func badValue(err error) bool {
 	e, ok := errors.AsType[*pglogin.Error](err)
 	return ok && (e.Kind == pglogin.BadTarget || e.Kind == pglogin.BadRootCert)
@@ -76,8 +74,7 @@ func untried(err error) bool {
 	return ok && e.Last == nil
 }
 
-// ExitMeanings returns the table in the order of the codes. starts reports whether the
-// program starts a command.
+// ExitMeanings returns the table by code, for a program that starts a command or does not.
 func ExitMeanings(starts bool) []ExitRow {
 	rows := slices.DeleteFunc(slices.Clone(exitTable), func(r ExitRow) bool {
 		return !starts && (r.Code == ExitNotFound || r.Code == ExitNotExecutable)
@@ -136,8 +133,7 @@ func ownHint(err error) string {
 	return ""
 }
 
-// Describe returns an error's message, one line, and the hint what to do about it. It
-// adds to the error's own what depends on the configuration.
+// Describe returns an error's message, one line, and hint, as conf completes them.
 func Describe(err error, conf config.Config) (message, hint string) {
 	message, hint = sanitize.Line(err.Error()), ownHint(err)
 	if is[*HintedError](err) || is[*OutputError](err) {
@@ -217,8 +213,7 @@ func noLoginHint(e *auth.NoLoginError, conf config.Config) string {
 	return hint + nested
 }
 
-// nestedHint returns what else helps inside another lakebase-exec, which removes the
-// credentials from the environment.
+// nestedHint returns what else helps inside another lakebase-exec, which removes credentials.
 func nestedHint(conf config.Config, fix string) string {
 	if !conf.Nested {
 		return ""

@@ -200,8 +200,7 @@ const clearLine = "\r\x1b[K"
 
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
-// show draws the spinner, or logs a status that was not logged yet. It returns the
-// status that is shown.
+// show draws the spinner, or logs a new status. It returns the status that is shown.
 func (p *Progress) show(n int, shown string) string {
 	p.mu.Lock()
 	status, since := p.status, p.since

@@ -34,8 +34,7 @@ type Services struct {
 	running   sync.WaitGroup // no errgroup: a service that fails must not stop the others
 }
 
-// NewServices prepares to refresh the token of a session. onToken is called with
-// each new token and may be nil.
+// NewServices prepares to refresh a session's token. onToken, if not nil, gets each new one.
 func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
 	v := &Services{conf: conf, log: log, failed: make(chan error, 1), cancel: func() {}}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
@@ -109,8 +108,7 @@ func (v *Services) state() supervisor.State {
 	return s
 }
 
-// Drain has the proxy accept no more clients, and waits until their connections have
-// ended or ctx ends.
+// Drain closes the proxy to new clients, and waits for the end of the others or of ctx.
 func (v *Services) Drain(ctx context.Context) { v.proxy.Drain(ctx) }
 
 // Stop ends all services and waits for them.
@@ -138,8 +136,7 @@ func (v *Services) logOutage(e supervisor.Event) {
 	}
 }
 
-// logClient logs a proxy event under --verbose; wrong passwords and users, and clients
-// over a limit, always.
+// logClient logs a proxy event, which is a note unless it may be an attack.
 func (v *Services) logClient(e pgproxy.Event) {
 	told, ok := errors.AsType[*pgproxy.ServerError](e.Err)
 	switch {
@@ -159,8 +156,7 @@ func (v *Services) logClient(e pgproxy.Event) {
 // failedLoginsInterval is the least time between two warnings about failed logins.
 const failedLoginsInterval = time.Minute
 
-// warnFailedLogin logs a login with a wrong password or user, or over a limit. It logs at
-// most one in each interval; the status file counts all.
+// warnFailedLogin logs at most one failed login in each interval; the status file counts all.
 func (v *Services) warnFailedLogin(peer string, err error) {
 	last, now := v.warned.Load(), time.Now().UnixNano()
 	if now-last >= int64(failedLoginsInterval) && v.warned.CompareAndSwap(last, now) {
