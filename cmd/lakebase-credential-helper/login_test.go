@@ -2,15 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,49 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
-
-// home is a user's directory for logins into files.
-type home struct{ dir string }
-
-func newHome(t *testing.T) home {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return home{dir}
-}
-
-func (h home) path(name string) string { return filepath.Join(h.dir, name) }
-
-// login runs login with the secret from stdin, without any exchange.
-func (h home) login(stdin io.Reader, args ...string) (code int, stderr string) {
-	var out, errs bytes.Buffer
-	environ := []string{"HOME=" + h.dir, "XDG_CONFIG_HOME=" + h.dir, "XDG_RUNTIME_DIR=" + h.path("run"), "LAKEBASE_CACHE=off"}
-	code = run(context.Background(), append([]string{program, "login", "--no-verify", "--store", "file"}, args...), environ, stdin, &out, &errs)
-	return code, errs.String()
-}
-
-func (h home) read(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(h.path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-func (h home) write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(h.path(name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-const profilesFile = "lakebase/profiles.ini"
 
 // hookReader calls hook when it is first read.
 type hookReader struct {
@@ -86,16 +39,30 @@ func TestLogin_EditedWhileWaiting(t *testing.T) {
 		{"own profile", "[p]\nhost = old.example\ndatabase = d\n", "[p]\nhost = old.example\ndatabase = changed\n"},
 		{"profile removed", "[a]\nhost = a.example\n\n[z]\nhost = z.example\n", "[z]\nhost = z.example\n"},
 	} {
-		h := newHome(t)
-		if c.before != "" {
-			h.write(t, profilesFile, c.before)
+		dir := t.TempDir()
+		runtime, path := filepath.Join(dir, "run"), filepath.Join(dir, "lakebase", "profiles.ini")
+		write := func(text string) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		stdin := &hookReader{func() { h.write(t, profilesFile, c.edited) }, strings.NewReader("canary-secret")}
-		code, stderr := h.login(stdin, "--secret-stdin", "-p", "p", "--host", "h.example", "--client-id", "id")
-		text := h.read(t, profilesFile)
-		kept := strings.Replace(c.edited, "host = old.example", "host = https://h.example", 1)
-		if code != 0 || !strings.HasPrefix(text, kept) || !strings.Contains(text, "client_id = id\n") || strings.Contains(text, "[a]") != strings.Contains(kept, "[a]") {
-			t.Errorf("%s: got exit code %d\n%s%s", c.name, code, stderr, text)
+		if err := errors.Join(os.Mkdir(runtime, 0o700), os.Mkdir(filepath.Dir(path), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if c.before != "" {
+			write(c.before)
+		}
+		var stderr bytes.Buffer
+		code := run(t.Context(), []string{program, "login", "--no-verify", "--store", "file", "--secret-stdin", "-p", "p", "--host", "h.example", "--client-id", "id"},
+			[]string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_RUNTIME_DIR=" + runtime, "LAKEBASE_CACHE=off"},
+			&hookReader{func() { write(c.edited) }, strings.NewReader("canary-secret")}, io.Discard, &stderr)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, kept := string(text), strings.Replace(c.edited, "host = old.example", "host = https://h.example", 1)
+		if code != 0 || !strings.HasPrefix(got, kept) || !strings.Contains(got, "client_id = id\n") || strings.Contains(got, "[a]") != strings.Contains(kept, "[a]") {
+			t.Errorf("%s: got exit code %d\n%s%s", c.name, code, &stderr, got)
 		}
 	}
 }
@@ -119,65 +86,32 @@ func TestParseBrowser(t *testing.T) {
 	}
 }
 
-// waitForPaste waits for a login with --no-browser; input makes standard input from the
-// redirect's address and state.
-func waitForPaste(t *testing.T, timeout time.Duration, input func(address, state string) string) (code, stderr string, err error) {
-	t.Helper()
-	login := auth.NewLogin()
-	free, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.Addr().(*net.TCPAddr).Port
-	_ = free.Close()
-	server, err := login.ListenPorts(port, port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	var out bytes.Buffer
-	var errs lockedBuffer
-	c := &invocation{Environment: cli.NewEnvironment(program, nil, nil, strings.NewReader(input(server.RedirectURI(), login.State)), &out, &errs),
-		log: cli.NewLogger(program, &errs, config.LogNormal, false), given: options{"no-browser": {"true"}}}
-	redirect, err := c.waitForBrowser(context.Background(), server, "https://w.example/authorize", timeout)
-	return redirect.Reveal(), errs.String(), err
-}
-
-// lockedBuffer is a buffer that goroutines which outlive the call may write to.
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
-}
-
+// A pasted refusal ends the wait; the end of standard input and a line that is too long do
+// not.
 func TestWaitForBrowser_Paste(t *testing.T) {
-	code, stderr, err := waitForPaste(t, time.Minute, func(address, state string) string {
-		return "\nhello\n" + address + "/?" + url.Values{"code": {"code-of-this-login"}, "state": {state}}.Encode() + "\nlate\n"
-	})
-	if err != nil || code != "code-of-this-login" || strings.Count(stderr, "https://w.example/authorize") != 1 || strings.Count(stderr, "still waiting for the login") != 1 {
-		t.Errorf("got code %q, error %v\n%s", code, err, stderr)
-	}
-	_, _, err = waitForPaste(t, time.Minute, func(address, state string) string { return address + "/?error=access_denied&state=" + state + "\n" })
-	if !errors.As(err, new(*auth.DeniedError)) || cli.ExitCode(err) != cli.ExitWorkspace {
-		t.Errorf("denied: got error %v", err)
-	}
-	// Neither the end of standard input nor a line that is too long ends the wait.
-	for _, input := range []string{"", strings.Repeat("x", maxPastedLine+1) + "\n"} {
-		_, stderr, err = waitForPaste(t, 100*time.Millisecond, func(string, string) string { return input })
-		var late *auth.SourceError
-		if !errors.As(err, &late) || late.Problem != "no login within 100ms" || late.Fix == "" || strings.Contains(stderr, "too long") != (input != "") {
-			t.Errorf("got error %v\n%s", err, stderr)
+	for name, c := range map[string]struct {
+		input, query string // standard input, or the query of the redirect
+		timeout      time.Duration
+		want         string
+	}{
+		"denied":   {"", "error=access_denied", time.Minute, "access_denied"},
+		"end":      {"", "", 100 * time.Millisecond, "no login within 100ms"},
+		"too long": {strings.Repeat("x", maxPastedLine+1) + "\n", "", 100 * time.Millisecond, "no login within 100ms"},
+	} {
+		login := auth.NewLogin()
+		server, err := login.ListenPorts(20000, 60000)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if c.query != "" {
+			c.input = server.RedirectURI() + "/?" + c.query + "&state=" + login.State + "\n"
+		}
+		i := &invocation{Environment: cli.NewEnvironment(program, nil, nil, strings.NewReader(c.input), io.Discard, io.Discard),
+			log: cli.NewLogger(program, io.Discard, config.LogNormal, false), given: options{"no-browser": {"true"}}}
+		_, err = i.waitForBrowser(t.Context(), server, "https://w.example/authorize", c.timeout)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got error %v, want %s", name, err, c.want)
+		}
+		server.Close()
 	}
 }
