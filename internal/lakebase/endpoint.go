@@ -17,16 +17,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// API makes one attempt at each call about databases. *exchange.Client implements
-// it.
+// API makes one attempt at each call about databases. *exchange.Client implements it.
 type API interface {
 	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
-	Directory
-}
-
-// Directory makes one attempt at each lookup of what a workspace contains.
-type Directory interface {
 	Endpoint(ctx context.Context, bearer credential.Secret, target string) (exchange.Endpoint, error)
 	Projects(ctx context.Context, bearer credential.Secret) ([]exchange.Project, error)
 	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
@@ -36,16 +30,16 @@ type Directory interface {
 // Resolver finds the endpoint or instance that a configuration names, and its host.
 type Resolver struct {
 	conf     config.Config
-	api      Directory
+	api      API
 	observer auth.Observer
 }
 
 // NewResolver returns a Resolver.
-func NewResolver(conf config.Config, api Directory, o auth.Observer) *Resolver {
+func NewResolver(conf config.Config, api API, o auth.Observer) *Resolver {
 	return &Resolver{conf: conf, api: api, observer: o}
 }
 
-// lookUp makes a call of a Directory, with retries.
+// lookUp makes a call of an API, with retries.
 func lookUp[T any](ctx context.Context, call func(context.Context, credential.Secret, string) (T, error), bearer credential.Secret, name string) (T, error) {
 	return exchange.Retry(ctx, func(ctx context.Context) (T, error) { return call(ctx, bearer, name) })
 }

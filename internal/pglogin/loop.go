@@ -10,9 +10,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-// connectFunc makes one attempt.
-type connectFunc func(context.Context) (*Conn, *Error)
-
 // attempt is one that is in flight.
 type attempt struct {
 	cancel   context.CancelFunc
@@ -29,7 +26,7 @@ type result struct {
 type loop struct {
 	*Connector
 	ctx     context.Context
-	connect connectFunc
+	connect func(context.Context) (*Conn, *Error) // makes one attempt
 	backoff *retry.Backoff
 
 	inFlight []*attempt // oldest first
@@ -45,7 +42,7 @@ type loop struct {
 
 // run makes attempts until one succeeds, a failure is final, or ctx ends. No
 // attempt is in flight when it returns.
-func (c *Connector) run(ctx context.Context, t Target, connect connectFunc) (*Conn, error) {
+func (c *Connector) run(ctx context.Context, t Target, connect func(context.Context) (*Conn, *Error)) (*Conn, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return nil, t.bad("the context has no deadline")
 	}
