@@ -136,19 +136,16 @@ func TestErrorTypes(t *testing.T) {
 
 // The cause of a failure decides about the exit code, not the layer that wraps it.
 func TestExitCode(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		code int
-	}{
-		{nil, 0},
-		{errors.New("anything"), 125},
-		{&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}, 120},
-		{&auth.SourceError{Err: &securefile.Error{}}, 121},
-		{&retry.Error{Last: &rootcerts.Error{Err: errors.New("x")}, Attempts: 3}, 120},
-		{NoRuntimeDir(&securefile.Error{}), 125},
+	for err, code := range map[error]int{
+		nil:                    0,
+		errors.New("anything"): 125,
+		&exchange.Error{Kind: exchange.KindCertificate, Err: &rootcerts.Error{Err: errors.New("x")}}: 120,
+		&auth.SourceError{Err: &securefile.Error{}}:                                                  121,
+		&retry.Error{Last: &rootcerts.Error{Err: errors.New("x")}, Attempts: 3}:                      120,
+		NoRuntimeDir(&securefile.Error{}):                                                            125,
 	} {
-		if got := ExitCode(c.err); got != c.code {
-			t.Errorf("%v: got exit code %d, want %d", c.err, got, c.code)
+		if got := ExitCode(err); got != code {
+			t.Errorf("%v: got exit code %d, want %d", err, got, code)
 		}
 	}
 }
