@@ -1,4 +1,4 @@
-// Package testkeyring starts a private session bus for tests and scripts: with a real
+// Package testkeyring starts a private session bus for tests: with a real
 // gnome-keyring, without a secret service, or with a fake one that has one known fault.
 //
 // It does not touch the caller's bus, keyring or environment, fails if a program is

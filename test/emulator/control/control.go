@@ -77,7 +77,8 @@ func Do(ctx context.Context, l *emulator.Lakebase, words []string) (string, erro
 func Help() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(commands)) {
-		fmt.Fprintf(&b, "  ctl %s %s: %s\n", name, commands[name].words, commands[name].help)
+		c := commands[name]
+		fmt.Fprintf(&b, "  %-32s %s\n", strings.TrimSpace(name+" "+c.words), c.help)
 	}
 	return b.String()
 }
