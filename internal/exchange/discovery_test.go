@@ -124,21 +124,17 @@ func TestDiscover_ForeignHost(t *testing.T) {
 }
 
 func TestNoDocument(t *testing.T) {
-	for _, tc := range []struct {
-		e    Error
-		want bool
-	}{
-		{Error{Call: CallDiscovery, Kind: KindRefused, Status: 404}, true},
-		{Error{Call: CallDiscovery, Kind: KindPermissionDenied, Status: 403}, true},
-		{Error{Call: CallDiscovery, Kind: KindNotJSON, Status: 200}, true}, // a login page
-		{Error{Call: CallDiscovery, Kind: KindRedirect, Status: 303}, true},
-		{Error{Call: CallDiscovery, Kind: KindRateLimited, Status: 429}, false},
-		{Error{Call: CallDiscovery, Kind: KindUnavailable, Status: 503}, false},
-		{Error{Call: CallDiscovery, Kind: KindBroken}, false},
-		{Error{Call: CallMe, Kind: KindRefused, Status: 404}, false},
+	for want, errs := range map[bool][]Error{
+		true:  {{Kind: KindRefused, Status: 404}, {Kind: KindPermissionDenied, Status: 403}, {Kind: KindNotJSON, Status: 200}, {Kind: KindRedirect, Status: 303}},
+		false: {{Kind: KindRateLimited, Status: 429}, {Kind: KindUnavailable, Status: 503}, {Kind: KindBroken}},
 	} {
-		if got := tc.e.NoDocument(); got != tc.want {
-			t.Errorf("%s, %s, %d: got %v", tc.e.Call, tc.e.Kind, tc.e.Status, got)
+		for _, e := range errs {
+			if e.Call = CallDiscovery; e.NoDocument() != want {
+				t.Errorf("%s, %d: want %v", e.Kind, e.Status, want)
+			}
+			if e.Call = CallMe; e.NoDocument() {
+				t.Errorf("%s, %d of another call: want false", e.Kind, e.Status)
+			}
 		}
 	}
 }

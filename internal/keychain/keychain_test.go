@@ -212,11 +212,4 @@ func TestError(t *testing.T) {
 	if got, want := fail(ErrDismissed, "x\x1b[2J").Error(), `the keychain is locked: its dialog was dismissed or could not be shown (x\x1B[2J)`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	hints := map[string]bool{}
-	for _, kind := range []error{ErrNotFound, ErrLocked, ErrAbsent, ErrTimeout, ErrTooBig, ErrFailed} {
-		hints[(&Error{Err: kind}).Hint()] = true
-	}
-	if len(hints) != 6 || (&Error{Err: ErrDismissed}).Hint() != (&Error{Err: ErrLocked}).Hint() {
-		t.Errorf("got hints %v, want one for each kind", hints)
-	}
 }

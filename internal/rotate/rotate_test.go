@@ -164,14 +164,10 @@ func TestRun_Failures(t *testing.T) {
 		delete(w.fail, tt.step)
 		w.mustRotate(t, nil)
 	}
-}
-
-func TestRun_StoreHoldsNeither(t *testing.T) {
 	w := newFakeWorld(0)
 	w.setTo = "something else"
-	_, _, err := w.rotate(t, nil)
-	if err == nil || !strings.Contains(strings.Join(w.warnings, " "), "store the old one again with login") || len(w.secrets) != 2 {
-		t.Errorf("got error %v, warnings %q, secrets %v", err, w.warnings, w.secrets)
+	if _, _, err := w.rotate(t, nil); err == nil || !strings.Contains(strings.Join(w.warnings, " "), "store the old one again with login") || len(w.secrets) != 2 {
+		t.Errorf("the store holds neither: got error %v, warnings %q, secrets %v", err, w.warnings, w.secrets)
 	}
 }
 
