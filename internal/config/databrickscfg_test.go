@@ -228,21 +228,18 @@ func TestImport_Conflict(t *testing.T) {
 			t.Errorf("%s: got profile keys %v", name, keys)
 		}
 	}
-	for name, g := range map[string]given{
-		"--host":               {options: map[string]string{"host": "two.example.test"}},
-		"--client-id":          {options: map[string]string{"client-id": "id-2"}},
-		"DATABRICKS_HOST":      {env: map[string]string{"DATABRICKS_HOST": "one.example.test:8443"}},
-		"DATABRICKS_CLIENT_ID": {env: map[string]string{"DATABRICKS_CLIENT_ID": "id-2"}},
-		`key host of profile "p" (` + profilesPath + `:2)`: inProfile("host = two.example.test"),
-		"--auth": {options: map[string]string{"auth": "pat"}},
-		`key auth of profile "p" (` + profilesPath + `:2)`: inProfile("auth = external-browser"),
+	const other, notM2M = "section [prod] of /home/u/.databrickscfg is for", "give --auth oauth-m2m"
+	for _, c := range []struct {
+		given
+		name, text string
+	}{
+		{given{env: map[string]string{"DATABRICKS_HOST": "one.example.test:8443"}}, "DATABRICKS_HOST", other},
+		{given{env: map[string]string{"DATABRICKS_CLIENT_ID": "id-2"}}, "DATABRICKS_CLIENT_ID", other},
+		{given{options: map[string]string{"auth": "pat"}}, "--auth", notM2M},
+		{inProfile("auth = external-browser"), `key auth of profile "p" (` + profilesPath + `:2)`, notM2M},
 	} {
-		g.change = importing(t, databricksText, "prod")
-		_, err := g.resolve()
-		if strings.Contains(name, "auth") {
-			refused(t, err, name, "section [prod]", "give --auth oauth-m2m")
-			continue
-		}
-		refused(t, err, name, "section [prod] of /home/u/.databrickscfg is for", "leave "+name+" out")
+		c.change = importing(t, databricksText, "prod")
+		_, err := c.resolve()
+		refused(t, err, c.name, c.text)
 	}
 }

@@ -103,12 +103,11 @@ func (r *resolver) openProfile() error {
 }
 
 func byOption(name string) Setting {
-	for _, s := range settings {
-		if s.Option == name {
-			return s
-		}
+	s, ok := LookupSetting("--" + name)
+	if !ok {
+		panic("config: no setting " + name)
 	}
-	panic("config: no setting " + name)
+	return s
 }
 
 // lookup returns a setting's text: the option's, else for the target's settings that of

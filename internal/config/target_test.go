@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"strings"
 	"testing"
 )
@@ -32,46 +31,6 @@ func TestTarget_Instance(t *testing.T) {
 	}
 	_, err := given{env: env(), options: map[string]string{"instance": anEndpoint}}.resolve()
 	refused(t, err, "--instance", "is not an instance's name", "--endpoint")
-}
-
-// If an option names the target, endpoint or instance, host and port of weaker sources
-// are another one's; they are not even validated.
-func TestTarget_OptionDropsWeakerValues(t *testing.T) {
-	for _, tc := range []struct{ option, value, weaker, other string }{
-		{"instance", "shop", "LAKEBASE_ENDPOINT", "not valid"}, {"endpoint", anEndpoint, "LAKEBASE_INSTANCE", "not/valid"},
-	} {
-		why := "not used: --" + tc.option + " names another target"
-		g := given{env: env("LAKEBASE_ENDPOINT", "", tc.weaker, tc.other, "PGHOST", "/var/run/postgresql", "PGPORT", "x"), options: map[string]string{tc.option: tc.value}}
-		c := g.must(t)
-		if c.PGHost.Given() || c.PGPort.Value != 5432 || c.PGPort.Given() || c.TargetFrom().Name != "--"+tc.option {
-			t.Errorf("--%s: got %+v", tc.option, c)
-		}
-		for _, name := range []string{tc.weaker, "PGHOST", "PGPORT"} {
-			if notes(c, name) != why {
-				t.Errorf("--%s: %s: got note %q", tc.option, name, notes(c, name))
-			}
-		}
-		keys := c.ProfileKeys()
-		for _, key := range []string{"endpoint", "instance", "pghost", "pgport"} {
-			want := map[string]string{tc.option: tc.value}[key]
-			if got, ok := keys[key]; got != want || !ok {
-				t.Errorf("--%s: got profile keys %v", tc.option, keys)
-			}
-		}
-		g.options = maps.Clone(g.options)
-		g.options["pghost"], g.options["pgport"] = "opt.example", "9000"
-		if c := g.must(t); c.PGHost.Value != "opt.example" || c.PGPort.Value != 9000 {
-			t.Errorf("--pghost: got %v %v", c.PGHost, c.PGPort)
-		}
-		g = given{options: map[string]string{"profile": "prod", tc.option: tc.value}, profiles: prodProfile + "pghost = prof.example\npgport = 7000\n"}
-		if c := g.must(t); c.PGHost.Given() || c.PGPort.Given() {
-			t.Errorf("--%s and a profile: got %v %v", tc.option, c.PGHost, c.PGPort)
-		}
-	}
-	c := given{env: onlyInstance("PGHOST", "env.example", "PGPORT", "6000")}.must(t)
-	if _, drops := c.ProfileKeys()["endpoint"]; c.PGHost.Value != "env.example" || c.PGPort.Value != 6000 || drops {
-		t.Errorf("without an option: got %+v", c)
-	}
 }
 
 func TestEndpoint(t *testing.T) {

@@ -138,6 +138,9 @@ func TestParseWorkspace(t *testing.T) {
 			t.Errorf("%q: got %s, %v, want %s", in, w, err, want)
 		}
 	}
+	if w, _ := ParseWorkspace("[::1]:9", option); w.Hostname() != "::1" || w.HostPort() != "[::1]:9" || w.URL() != "https://[::1]:9" {
+		t.Errorf("got %q %q %q", w.Hostname(), w.HostPort(), w.URL())
+	}
 }
 
 func TestParseWorkspace_Rejects(t *testing.T) {
@@ -170,16 +173,6 @@ func TestResolve_NotesPageOfHost(t *testing.T) {
 		if err != nil || len(c.Notes) != want || want == 1 && c.Notes[0].String() != "DATABRICKS_HOST: the page is not used, only https://h.example/?o=7" {
 			t.Errorf("%s: got %v, %v; want %d notes", host, c.Notes, err, want)
 		}
-	}
-}
-
-func TestWorkspace(t *testing.T) {
-	w, err := ParseWorkspace("https://H.example:8443/?o=7&a=8", option)
-	if err != nil || w.Hostname() != "h.example" || w.HostPort() != "h.example:8443" || w.URL() != "https://h.example:8443" || w.WorkspaceID != "7" || w.AccountID != "8" || w.IsZero() {
-		t.Errorf("got %+v, %v", w, err)
-	}
-	if w, _ := ParseWorkspace("[::1]:9", option); w.Hostname() != "::1" || w.HostPort() != "[::1]:9" || !(Workspace{}).IsZero() {
-		t.Errorf("got %q %q", w.Hostname(), w.HostPort())
 	}
 }
 

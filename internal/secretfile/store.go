@@ -247,15 +247,12 @@ func (s Store) each(match func(name string) bool, do func(d *securefile.Dir, nam
 	return err
 }
 
-// Getter returns stored secrets, as a keychain does.
-type Getter interface {
-	Get(ctx context.Context, account string) (credential.Secret, error)
-}
-
 // Chain returns a secret from its file, or without one from the keychain.
 type Chain struct {
 	Files    Store
-	Keychain Getter
+	Keychain interface {
+		Get(ctx context.Context, account string) (credential.Secret, error)
+	}
 }
 
 // Get returns the secret of account.
