@@ -11,7 +11,10 @@ import (
 )
 
 // Profiles is a parsed profiles file.
-type Profiles struct{ file *ini }
+type Profiles struct {
+	file *ini
+	read map[[2]string]string // values by profile and key: there may be thousands of profiles
+}
 
 // ParseProfiles reads the file called name. Its errors name file and line.
 func ParseProfiles(name string, data []byte) (*Profiles, error) {
@@ -19,7 +22,11 @@ func ParseProfiles(name string, data []byte) (*Profiles, error) {
 	if err := f.strict(); err != nil {
 		return nil, err
 	}
-	return &Profiles{f}, nil
+	read := map[[2]string]string{}
+	for _, l := range f.lines {
+		read[[2]string{l.section, l.key}] = l.value
+	}
+	return &Profiles{f, read}, nil
 }
 
 // Names lists the profiles in the file's order.
@@ -32,10 +39,7 @@ func (p *Profiles) Has(name string) bool {
 }
 
 // Value returns the raw text of a key of a profile.
-func (p *Profiles) Value(profile, key string) string {
-	values, _ := p.file.get(profile)
-	return values[key].value
-}
+func (p *Profiles) Value(profile, key string) string { return p.read[[2]string{profile, key}] }
 
 // Set writes keys to a profile, which it creates if necessary, and returns the whole
 // file. An empty value removes its key. The rest of the file is unchanged.
