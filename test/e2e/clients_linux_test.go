@@ -52,34 +52,40 @@ func script(t testing.TB, name string) string {
 	return string(data)
 }
 
-// buildMigrate builds golang-migrate, whose version test/tools holds.
-func buildMigrate(t *testing.T) string {
+var builds sync.Map // by the program's name
+
+// goBuild builds a program of a module, once, into the directory of the programs under test,
+// and returns its path.
+func goBuild(t testing.TB, name, module string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	path := filepath.Join(t.TempDir(), "migrate")
-	build := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "tools"), "-tags", "postgres pgx5", "-o", path,
-		"github.com/golang-migrate/migrate/v4/cmd/migrate")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building golang-migrate: %v\n%s", err, out)
-	}
+	build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+		defer cancel()
+		path := filepath.Join(bin, name)
+		argv := append([]string{"build", "-C", module, "-o", path}, args...)
+		if out, err := exec.CommandContext(ctx, "go", argv...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+		return path, os.Chmod(path, 0o755)
+	}))
+	path, err := build.(func() (string, error))()
+	must(t, err)
 	return path
 }
 
-// buildDrivers builds the clients of test/drivers, once.
-var buildDrivers = sync.OnceValues(func() (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	path := filepath.Join(bin, "drivers")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "drivers"), "-o", path, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building Go's drivers: %w\n%s", err, out)
-	}
-	return path, nil
-})
+func drivers(t testing.TB) string { t.Helper(); return goBuild(t, "drivers", "../drivers", ".") }
 
-func drivers(t testing.TB) string {
+// kubeProgram is test/kube, a client of Kubernetes.
+func kubeProgram(t testing.TB) string { t.Helper(); return goBuild(t, "kube", "../kube", ".") }
+
+// buildMigrate builds golang-migrate, whose version test/tools holds.
+func buildMigrate(t testing.TB) {
 	t.Helper()
-	path, err := buildDrivers()
-	must(t, err)
-	return path
+	goBuild(t, "migrate", "../tools", "-tags", "postgres pgx5", "github.com/golang-migrate/migrate/v4/cmd/migrate")
+}
+
+// released returns the helper as it is released, without the race detector and cgo.
+func released(t testing.TB) string {
+	t.Helper()
+	return goBuild(t, "released/lakebase-credential-helper", "../..", "-tags", "netgo,osusergo", "./cmd/lakebase-credential-helper")
 }

@@ -229,7 +229,7 @@ func runClients(t *testing.T, mode string) map[string]string {
 	for c := range cells {
 		got[c[0]] = c[1]
 	}
-	s.end()
+	wantOutput(t, "the supervisor", s.end().stderrWithoutProgress(), "")
 	return got
 }
 

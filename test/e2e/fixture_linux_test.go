@@ -262,6 +262,18 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// until waits until ok or the end of ctx.
+func until(ctx context.Context, ok func() bool) error {
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
 // write writes a file that only its owner can read, and returns its path.
 func write(t testing.TB, path, text string) string {
 	t.Helper()

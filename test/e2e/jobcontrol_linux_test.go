@@ -111,8 +111,6 @@ func processState(pid int) byte {
 // TestJobControl does the same to a command and, in the same shell, to that command
 // under lakebase-exec: it receives the same signals from the same kind of sender, and
 // the shell reports the same status and has its terminal back.
-//
-// It is not parallel to other tests: it is busy, and some of them measure time.
 func TestJobControl(t *testing.T) {
 	t.Parallel()
 	client(t, "/usr/bin/python3")
@@ -190,8 +188,8 @@ func (x *jobShell) start(m jobMode, ends int, then string) *job {
 	got := x.sessionProcesses()
 	slices.Sort(got)
 	slices.Sort(processes)
-	if !slices.Equal(got, processes) || len(x.runDirectories()) != dirs {
-		x.t.Errorf("got processes %d, want %d; run directories %q, want %d", got, processes, x.runDirectories(), dirs)
+	if !slices.Equal(got, processes) || len(x.runDirs()) != dirs {
+		x.t.Errorf("got processes %d, want %d; run directories %q, want %d", got, processes, x.runDirs(), dirs)
 	}
 	return j
 }
@@ -393,23 +391,13 @@ func (x *jobShell) sessionProcesses() (pids []int) {
 	return pids
 }
 
-// runDirectories returns the run directories.
-func (x *jobShell) runDirectories() []string {
-	x.t.Helper()
-	found, err := filepath.Glob(filepath.Join(x.run, "*", "run-*"))
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	return found
-}
-
 // assertNothingLeft checks that no process and no run directory is left.
 func (x *jobShell) assertNothingLeft() {
 	x.t.Helper()
 	if pids := x.sessionProcesses(); len(pids) != 0 {
 		x.t.Errorf("processes are left: %d", pids)
 	}
-	if left := x.runDirectories(); len(left) != 0 {
+	if left := x.runDirs(); len(left) != 0 {
 		x.t.Errorf("run directories are left: %q", left)
 	}
 }

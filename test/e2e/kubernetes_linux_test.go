@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -70,18 +69,6 @@ type cluster struct {
 	config map[string]string
 }
 
-// kubeProgram builds test/kube, a client of Kubernetes.
-func kubeProgram(t *testing.T) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	path := filepath.Join(t.TempDir(), "kube")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join("..", "kube"), "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building test/kube: %v\n%s", err, out)
-	}
-	return path
-}
-
 // decode returns the objects of an example, which k8s.io/api must know in every field.
 func (c *cluster) decode(name string) (objects []manifest) {
 	c.t.Helper()
@@ -133,7 +120,7 @@ exec setpriv --reuid=65532 --regid=65532 --clear-groups --no-new-privs --inh-cap
 		argv = append(argv, strings.NewReplacer(replace...).Replace(arg))
 	}
 	cmd := c.fixture.command(argv...)
-	cmd.Env = []string{"PATH=" + c.env["PATH"] + ":/run/bin", "HOME=/", "GORACE=" + c.env["GORACE"],
+	cmd.Env = []string{"PATH=" + c.env["PATH"], "HOME=/", "GORACE=" + c.env["GORACE"],
 		"PGPORT=" + c.lakebase.PGPort(), "LAKEBASE_CACERT=/run/ca.pem", "PGSSLROOTCERT=/run/ca.pem"}
 	for name, value := range c.config {
 		if of := c.env[name]; of != "" && name != "LAKEBASE_CACHE" {
@@ -207,11 +194,7 @@ func (c *cluster) job(files map[string]string) {
 		t.Errorf("got volume %+v, want a secret with mode 0400", p.Volumes[0])
 	}
 	cmd := c.command(p, p.Containers[0], files, "/migrations", "/run/migrations")
-	migrate := buildMigrate(t)
-	must(t, os.Chmod(migrate, 0o755))
-	bin := filepath.Join(cmd.Args[6], "bin")
-	must(t, os.Mkdir(bin, 0o755))
-	must(t, os.Rename(migrate, filepath.Join(bin, "migrate")))
+	buildMigrate(t)
 	r := c.finish(cmd).wantExit(0)
 	r.wantStderr("1/u orders", "2/u customers")
 	if strings.Contains(r.stderr, "warning") || strings.Contains(r.stderr, "error") {

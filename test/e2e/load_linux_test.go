@@ -41,7 +41,7 @@ func newLoad(t *testing.T) *load {
 	p := newKeyringFixture(t, l, testkeyring.Unlocked).defaultCache()
 	p.login()
 	l.ResetCounters()
-	return &load{fixture: p, t: t, helper: filepath.Join(released(t), "lakebase-credential-helper")}
+	return &load{fixture: p, t: t, helper: released(t)}
 }
 
 func (l *load) startGet() *running {

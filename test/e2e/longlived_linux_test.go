@@ -205,12 +205,15 @@ func watchPassfile(t *testing.T, l *emulator.Lakebase, pattern string) (stop fun
 		t.Fatalf("got password files %v (%v), want one", found, err)
 	}
 	line := regexp.MustCompile(fmt.Sprintf(`\Alocalhost:%s:[^:\n]+:%s:eyJ[A-Za-z0-9_.-]+\n\z`, l.PGPort(), l.ClientID))
-	ending, texts := make(chan struct{}), make(chan []string, 1)
+	ending, ended := make(chan struct{}), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(ending); <-ended })
+	t.Cleanup(finish)
+	var seen []string
 	go func() {
-		var seen []string
+		defer close(ended)
 		var last *os.File // stays open, so that its inode number is not used again
 		var lastInfo os.FileInfo
-		defer func() { _ = last.Close(); texts <- seen }()
+		defer func() { _ = last.Close() }()
 		for {
 			f, err := os.Open(found[0])
 			if err != nil {
@@ -240,8 +243,8 @@ func watchPassfile(t *testing.T, l *emulator.Lakebase, pattern string) (stop fun
 	}()
 	return func(least int) {
 		t.Helper()
-		close(ending)
-		if seen := <-texts; len(seen) < least || len(slices.Compact(slices.Sorted(slices.Values(seen)))) != len(seen) {
+		finish()
+		if len(seen) < least || len(slices.Compact(slices.Sorted(slices.Values(seen)))) != len(seen) {
 			t.Errorf("got %d tokens in the password file, want at least %d and each once", len(seen), least)
 		}
 	}

@@ -31,7 +31,8 @@ func TestPages_FirstBlock(t *testing.T) {
 				t.Fatal("got no block, want one that begins with rm -f lakebase.env")
 			}
 			p := newKeyringFixture(t, startLakebase(t, emulator.Options{NoPostgres: true}), testkeyring.Unlocked)
-			p.set("PATH="+filepath.Dir(buildMigrate(t))+string(os.PathListSeparator)+p.env["PATH"], "LAKEBASE_CACHE=off")
+			buildMigrate(t)
+			p.set("LAKEBASE_CACHE=off")
 			for _, name := range []string{"DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "ENDPOINT_NAME", "PGHOST", "PGPORT",
 				"LAKEBASE_CACERT", "PGSSLROOTCERT"} {
 				delete(p.env, name)

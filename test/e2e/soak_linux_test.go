@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -89,7 +88,7 @@ func newSoak(t *testing.T, life time.Duration, seed uint64) *soak {
 	l := startLakebase(t, emulator.Options{Settings: emulator.Settings{DatabaseTokenLife: life}})
 	p := newKeyringFixture(t, l, testkeyring.Unlocked)
 	// As released: the race detector has memory of its own.
-	p.set("PATH=" + released(t) + string(os.PathListSeparator) + p.env["PATH"])
+	p.set("PATH=" + filepath.Dir(released(t)) + string(os.PathListSeparator) + p.env["PATH"])
 	p.login()
 	p.set("LAKEBASE_CACHE=off") // a locked keychain as a cache would delay each renewal
 	s := &soak{fixture: p, t: t, seed: seed, begin: time.Now(), faults: map[string]int{}}
@@ -380,17 +379,6 @@ func (s *soak) loginFaults() []soakFault {
 	}
 }
 
-func until(ctx context.Context, ok func() bool) error {
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return nil
-}
-
 // usage is what the proxy uses.
 type usage struct {
 	after                            time.Duration
@@ -486,29 +474,3 @@ func (s *soak) check(measured []usage) {
 		check(m.threads <= first.threads+4, "threads grew from %d to %d", first.threads, m.threads)
 	}
 }
-
-// released returns the directory of the helper as it is released, without the race
-// detector, built once.
-func released(t *testing.T) string {
-	t.Helper()
-	dir, err := buildReleased()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-var buildReleased = sync.OnceValues(func() (string, error) {
-	if !raceEnabled {
-		return bin, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
-	dir := filepath.Join(bin, "released") + string(filepath.Separator)
-	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "github.com/lakebase-exec/lakebase-exec/cmd/lakebase-credential-helper")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return dir, nil
-})
