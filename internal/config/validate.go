@@ -19,7 +19,7 @@ import (
 
 // hostName validates a DNS name, which it lower-cases, or an IP address.
 func hostName(s string, from Source) (string, error) {
-	const fix = "give one DNS name or IP address"
+	const fix = "give one DNS name or IP address, not a list or the directory of a socket"
 	if ip, err := netip.ParseAddr(unbracket(s)); err == nil && ip.Zone() == "" {
 		return ip.String(), nil
 	}
