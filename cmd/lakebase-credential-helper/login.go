@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"strings"
 	"time"
 
@@ -313,124 +310,4 @@ func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (un
 func busy(done string) error {
 	return &cli.HintedError{Err: errors.New("another rotate or login of this secret is running; nothing was " + done),
 		Fix: "wait until it has ended, then run this command again"}
-}
-
-// maxSecret is the maximum length of a secret.
-const maxSecret = 4 << 10
-
-// secretReader returns a function that reads the secret: from .databrickscfg, a file,
-// standard input, or the terminal without echo. A file is read at once, so that an
-// error precedes all prompts.
-func (c *invocation) secretReader() (func() (credential.Secret, error), error) {
-	known := func(s credential.Secret) func() (credential.Secret, error) {
-		return func() (credential.Secret, error) { return s, nil }
-	}
-	stdin, terminal := c.given.has("secret-stdin"), cli.Terminal(c.Stdin)
-	switch {
-	case c.imported != nil:
-		return known(c.imported.Secret), nil
-	case c.given.has("secret-file"):
-		s, err := c.ReadSecretFile(c.given.get("secret-file"))
-		if err != nil {
-			return nil, &config.Error{Name: "--secret-file", Problem: err.Error(), Err: err}
-		}
-		return known(s), nil
-	case stdin && terminal:
-		return nil, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
-	case stdin:
-		return c.stdinSecret, nil
-	case !terminal:
-		return nil, &cli.UsageError{Problem: "no terminal to read the secret from", Fix: "give it with --secret-stdin or --secret-file PATH"}
-	}
-	return c.typedSecret, nil
-}
-
-func (c *invocation) stdinSecret() (credential.Secret, error) {
-	text, err := io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1))
-	if err != nil {
-		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
-	}
-	return checkSecret("--secret-stdin", text)
-}
-
-func (c *invocation) typedSecret() (credential.Secret, error) {
-	text, err := readSecret(c.Stdin.(*os.File), c.Stderr, fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort()))
-	fmt.Fprintln(c.Stderr)
-	switch {
-	case err != nil:
-		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
-	case len(bytes.TrimSpace(text)) == 0:
-		return credential.Secret{}, &auth.SourceError{Problem: "no secret was given", Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
-	}
-	return checkSecret("the secret", text)
-}
-
-// checkSecret trims space, and rejects what a secret cannot contain.
-func checkSecret(where string, text []byte) (credential.Secret, error) {
-	if len(text) > maxSecret {
-		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret), Fix: "give only the secret"}
-	}
-	return config.ParseSecret("a secret", string(text), config.Source{Origin: config.FromOption, Name: where})
-}
-
-// importSection reads the section of .databrickscfg that --import imports.
-func importSection(c *invocation, in *config.Input) error {
-	if !c.given.has("import") {
-		return nil
-	}
-	file, err := c.Databricks()
-	if errors.Is(err, fs.ErrNotExist) {
-		return &config.Error{Name: "--import", Problem: c.DatabricksPath() + " does not exist", Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
-	}
-	if err != nil {
-		return err
-	}
-	im, err := file.Import(c.section(file))
-	if err != nil {
-		return err
-	}
-	in.Import, c.imported = &im, &im
-	return nil
-}
-
-// section returns the section's name, and what names it.
-func (c *invocation) section(file *config.DatabricksFile) (string, config.Source) {
-	if c.given.has("databricks-profile") {
-		return c.given.get("databricks-profile"), config.Source{Origin: config.FromOption, Name: "--databricks-profile"}
-	}
-	if name := c.Env("DATABRICKS_CONFIG_PROFILE"); name != "" {
-		return name, config.Source{Origin: config.FromEnvironment, Name: "DATABRICKS_CONFIG_PROFILE"}
-	}
-	name := c.Env("LAKEBASE_PROFILE")
-	if c.given.has("profile") {
-		name = c.given.get("profile")
-	}
-	if name != "" && file.Has(name) {
-		return name, config.Source{Origin: config.FromOption, Name: "--profile"}
-	}
-	return "DEFAULT", config.Source{Origin: config.FromOption, Name: "--import"} // as the Databricks tools do
-}
-
-// removePlaintext removes the imported secret from its file, or logs how to.
-func (c *invocation) removePlaintext(ctx context.Context) error {
-	from := c.imported
-	if from == nil {
-		return nil
-	}
-	if !c.given.has("remove-plaintext") {
-		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", from)
-		return nil
-	}
-	err := securefile.UpdateFile(context.WithoutCancel(ctx), from.File, func(old []byte) ([]byte, error) { // another program may have written it since
-		text, ok := config.ParseDatabricks(from.File, old).WithoutSecret(from.Section, from.Secret)
-		if !ok {
-			c.log.Warn("%s now holds another secret or none, and was not changed", from)
-			return nil, nil
-		}
-		return text, nil
-	})
-	if err != nil {
-		return fmt.Errorf("the secret was stored, but is still in plain text in %s: %w", from, err)
-	}
-	return nil
 }

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/completions"
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -22,50 +18,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
-
-func endpointsCommand(c *invocation) *urfave.Command {
-	return &urfave.Command{
-		Name: "endpoints", Category: categorySupport, Usage: "list projects, branches and endpoints with their state and host",
-		UsageText: program + " endpoints [options]",
-		Description: `Asks the workspace and prints one line for each endpoint, by the name that
---endpoint takes. With --endpoint it lists that project or branch only.
-
-Examples:
-  lakebase-credential-helper endpoints -p prod
-  lakebase-credential-helper endpoints -p prod --endpoint shop`,
-		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}},
-			ofStart, "instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"),
-		Action: c.action(func(_ options, in *config.Input) error { in.NoEndpoint = true; return nil }, endpoints),
-	}
-}
-
-func endpoints(ctx context.Context, c *invocation) error {
-	if !c.given.has("endpoint") { // the endpoint of a profile does not limit the list
-		c.conf.Endpoint = config.Value[string]{}
-	}
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
-	client, err := c.Client(c.conf, c.Keychain(c.conf), c.log, progress)
-	if err != nil {
-		return err
-	}
-	infos, err := client.List(ctx)
-	progress.Stop()
-	if err != nil {
-		return err
-	}
-	if c.given.has("json") {
-		return printJSON(c.ReportOutput(), struct {
-			Version   int                     `json:"version"`
-			Endpoints []lakebase.EndpointInfo `json:"endpoints"`
-		}{1, append([]lakebase.EndpointInfo{}, infos...)})
-	}
-	w := tabwriter.NewWriter(c.ReportOutput(), 0, 8, 2, ' ', 0)
-	writeTable(w, "ENDPOINT\tSTATE\tHOST", infos, func(e lakebase.EndpointInfo) []string {
-		return []string{cmp.Or(e.Endpoint, e.Branch, e.Project), e.State, e.Host}
-	})
-	return w.Flush()
-}
 
 func doctorCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
@@ -221,37 +173,3 @@ func reportLines(results []doctor.Result) string {
 	}
 	return b.String()
 }
-
-func completionCommand(c *invocation) *urfave.Command {
-	return &urfave.Command{
-		Name: "completion", Usage: "print a shell's completion script for both programs", Category: categorySupport,
-		UsageText: program + " completion " + strings.Join(completionArgs(), "|"),
-		ArgsUsage: strings.Join(completionArgs(), " "),
-		Description: `Prints the script that completes both programs in that shell, or the names of the
-profiles, one a line. Reads the profiles file only: neither keychain nor network.
-
-Examples:
-  source <(lakebase-credential-helper completion bash)    # in ~/.bashrc
-  source <(lakebase-credential-helper completion zsh)     # in ~/.zshrc, after compinit
-  lakebase-credential-helper completion fish | source     # in ~/.config/fish/config.fish`,
-		Action: func(u *urfave.Context) error {
-			if u.NArg() != 1 || !slices.Contains(completionArgs(), u.Args().First()) {
-				return &cli.UsageError{Problem: "completion takes one of " + strings.Join(completionArgs(), ", "), Fix: cli.SeeHelp(u.Command.HelpName)}
-			}
-			text := completions.Script(u.Args().First())
-			if text == "" {
-				if _, err := c.Profiles(); err != nil {
-					return err
-				}
-				for _, name := range c.ProfileNames() {
-					text += name + "\n"
-				}
-			}
-			_, err := io.WriteString(c.Output(), text)
-			return err
-		},
-	}
-}
-
-// completionArgs lists the arguments of the command.
-func completionArgs() []string { return append(completions.Shells(), "profiles") }
