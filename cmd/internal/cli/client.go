@@ -301,6 +301,17 @@ func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audi
 	return exchange.GitHubToken(ctx, from.URL, from.Token, audience, o.workspaceOptions(o.conf))
 }
 
+// boundedBuffer holds what a program writes, at most 1 MiB.
+type boundedBuffer []byte
+
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	if len(*b)+len(p) > 1<<20 {
+		return 0, errors.New("it writes more than 1 MiB")
+	}
+	*b = append(*b, p...)
+	return len(p), nil
+}
+
 // RunTool runs a program without secrets in its environment and returns what it
 // writes to standard output. Errors: auth.ErrNoTool.
 func (e *Environment) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
@@ -308,14 +319,15 @@ func (e *Environment) RunTool(ctx context.Context, argv ...string) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrNoTool, err)
 	}
+	var out, stderr boundedBuffer
 	cmd := exec.CommandContext(ctx, found.Path)
 	cmd.Args, cmd.Env, cmd.WaitDelay = found.Argv, pgenv.WithoutSecrets(e.Environ), time.Second
-	out, err := cmd.Output()
-	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
-		line, _, _ := strings.Cut(strings.TrimSpace(string(ended.Stderr)), "\n")
-		err = fmt.Errorf("%w: %s", err, line)
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil {
+		line, _, _ := strings.Cut(strings.TrimSpace(string(stderr)), "\n")
+		return nil, fmt.Errorf("%w: %s", err, line)
 	}
-	return out, err
+	return out, nil
 }
 
 // ReadSecretFile reads a workspace's secret from a file that is closed to others.
