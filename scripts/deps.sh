@@ -135,6 +135,7 @@ package() {
     dnf:cc) echo gcc glibc-devel ;;
     dnf:ps) echo procps-ng ;;
     dnf:shellcheck) echo ShellCheck ;;
+    dnf:prometheus) echo golang-github-prometheus ;;
     dnf:node | dnf:npm) echo nodejs-npm ;;
     apk:postgres) echo postgresql ;;
     apk:psql | apk:pg_dump | apk:pg_restore) echo postgresql-client ;;
@@ -185,29 +186,31 @@ install_pacman() { $sudo pacman -Sy --noconfirm --needed "$@"; }
 install_brew() { brew install "$@"; }
 
 # Debian's postgresql package makes a cluster and starts it at boot, and its
-# pgbouncer is a service. We want the programs alone, so that for the time of the
+# pgbouncer and prometheus are services. We want the programs alone, so that for the time of the
 # install Debian's own settings say no; clusters and services that are there, and
 # later ones, are not touched.
 # shellcheck disable=SC2086
 install_apt-get() (
   conf=/etc/postgresql-common/createcluster.d/zz-lakebase-exec.conf
-  policy='' service=''
-  case " $* " in *' pgbouncer '*) service=1 ;; esac
+  policy='' services='' service=''
+  for service in pgbouncer prometheus; do
+    case " $* " in *" $service "*) services="$services $service" ;; esac
+  done
   made=
   [ -d "${conf%/*}" ] || made=${conf%/*}
   $sudo mkdir -p "${conf%/*}"
   # It is asked whether a service may be started. Containers have one that says no.
-  if [ -n "$service" ] && [ ! -e /usr/sbin/policy-rc.d ]; then policy=/usr/sbin/policy-rc.d; fi
+  if [ -n "$services" ] && [ ! -e /usr/sbin/policy-rc.d ]; then policy=/usr/sbin/policy-rc.d; fi
   # shellcheck disable=SC2064 # now
   trap "$sudo rm -f $conf $policy; [ -z '$made' ] || $sudo rmdir '$made' || true" EXIT
   echo 'create_main_cluster = false' | $sudo tee "$conf"
   if [ -n "$policy" ]; then
-    printf '#!/bin/sh\ncase "$*" in *pgbouncer*) exit 101 ;; esac\n' | $sudo tee "$policy"
+    printf '#!/bin/sh\ncase "$*" in *pgbouncer* | *prometheus*) exit 101 ;; esac\n' | $sudo tee "$policy"
     $sudo chmod 755 "$policy"
   fi
   if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 2>/dev/null | head -n 1)" ]; then
     $sudo apt-get update -qq || echo "apt-get update failed; going on with the lists that are there"
   fi
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || exit
-  if [ -n "$service" ]; then $sudo update-rc.d pgbouncer disable; fi # nor at boot
+  for service in $services; do $sudo update-rc.d "$service" disable || exit; done # nor at boot
 )

@@ -125,7 +125,7 @@ var settings = []Setting{
 	{Option: "status-file", Category: CategoryService,
 		Value: "PATH", Usage: "write supervisor status as JSON to PATH"},
 	{Option: "health-listen", Category: CategoryService,
-		Value: "ADDR", Usage: "serve /startup, /readiness and /liveness on HOST:PORT"},
+		Value: "ADDR", Usage: "serve /startup, /readiness, /liveness and /metrics on HOST:PORT"},
 	{Option: "cache", Env: []string{"LAKEBASE_CACHE"}, Key: "cache", Category: CategoryGeneral,
 		Value: "STORE", Usage: "token cache: auto, kernel, keychain, file, off",
 		Words: []string{CacheAuto, CacheKernel, CacheKeychain, CacheFile, CacheOff}, Default: CacheAuto},

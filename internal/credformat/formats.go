@@ -25,6 +25,7 @@ var formats = []Format{
 	{Name: "dotenv", Roots: true, render: renderDotenv},
 	{Name: "url", Roots: true, render: renderURL},
 	{Name: "jdbc", Roots: true, render: renderJDBC},
+	{Name: "bearer", rejects: "\r\n", render: renderBearer},
 	{Name: "github-env", Roots: true, rejects: "\r", render: renderGitHubEnv},
 	{Name: "workspace-token", Workspace: true, render: renderWorkspaceToken},
 }
@@ -216,6 +217,11 @@ func renderPGPass(a Answer, _ Context) (Output, error) {
 
 func renderURL(a Answer, _ Context) (Output, error)  { return line(a.URL(true)), nil }
 func renderJDBC(a Answer, _ Context) (Output, error) { return line(a.JDBC()), nil }
+
+// renderBearer is for curl's -H @-, with which the token is no argument.
+func renderBearer(a Answer, _ Context) (Output, error) {
+	return line("Authorization: Bearer " + a.Password.Reveal()), nil
+}
 
 // renderGitHubEnv is for a workflow step: it masks the token on stdout, and appends
 // the variables to the file that GITHUB_ENV names (GitHub documentation, "Workflow

@@ -64,6 +64,7 @@ var documents = map[string]string{
 	"dotenv":          strings.ReplaceAll(statements("", "=", ""), "data base", "'data base'"),
 	"url":             "postgresql://me%40example.com:tok.en@" + host + ":5432/data%20base?sslmode=verify-full&sslrootcert=%2Fetc%2Fssl%2Fcert.pem\n",
 	"jdbc":            "jdbc:postgresql://" + host + ":5432/data%20base?user=me%40example.com&password=tok.en&sslmode=verify-full&sslrootcert=%2Fetc%2Fssl%2Fcert.pem\n",
+	"bearer":          "Authorization: Bearer tok.en\n",
 	"github-env":      "::add-mask::tok.en\n",
 	"workspace-token": `{"access_token":"tok.en","token_type":"Bearer","expiry":"2026-01-01T00:00:00Z"}` + "\n",
 }
@@ -117,6 +118,7 @@ func TestFormats_CannotRepresent(t *testing.T) {
 	for _, c := range []struct{ format, user, what string }{
 		{"pgpass", "a\nb", "a line feed"},
 		{"pgpass", "a\rb", "a carriage return"},
+		{"bearer", "a\nb", "a line feed"},
 		{"env", "a\x00b", "a NUL"},
 		{"url", "a\x00b", "a NUL"},
 		{"dotenv", "a'\"`b", "all three of"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -25,9 +24,11 @@ type dialer struct {
 	describe  func(error) (message, hint string)
 	connector connector
 
-	wakes atomic.Int64 // how often logins have waited for the compute; all that wait at the same time count as one
-	mu    sync.Mutex
-	awake time.Time // when a login last succeeded
+	mu       sync.Mutex
+	wakes    int64         // how often logins have waited for the compute; all that wait at the same time count as one
+	wakeTime time.Duration // how long, in all
+	waiting  time.Time     // when the first of those began that waited for the last wake
+	awake    time.Time     // when a login last succeeded
 }
 
 // countLogin records a login that began at begin and has succeeded. If another one
@@ -35,10 +36,25 @@ type dialer struct {
 func (d *dialer) countLogin(begin time.Time, waited bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if waited && !d.awake.After(begin) {
-		d.wakes.Add(1)
+	now := time.Now()
+	switch {
+	case !waited:
+	case !d.awake.After(begin):
+		d.wakes++
+		d.wakeTime += now.Sub(begin)
+		d.waiting = begin
+	case begin.Before(d.waiting):
+		d.wakeTime += d.waiting.Sub(begin)
+		d.waiting = begin
 	}
-	d.awake = time.Now()
+	d.awake = now
+}
+
+// wakeStats returns how often logins have waited for the compute, and how long in all.
+func (d *dialer) wakeStats() (int64, time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.wakes, d.wakeTime
 }
 
 // login logs in with a client's startup parameters, which include user and database,

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -105,23 +106,30 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 // Logins that wait at the same time wait for one wake, and one that answers meanwhile
 // shows that the compute is not suspended.
 func TestDialer_CountsEachWakeOnce(t *testing.T) {
-	d := &dialer{}
-	for i, c := range []struct {
-		waited []bool // of logins that begin at the same time
-		want   int64
-	}{
-		{[]bool{true, true, true}, 1},
-		{[]bool{false}, 1},
-		{[]bool{true}, 2},
-		{[]bool{false, true}, 2},
-	} {
-		begin := time.Now()
-		time.Sleep(time.Millisecond)
-		for _, waited := range c.waited {
-			d.countLogin(begin, waited)
+	synctest.Test(t, func(t *testing.T) {
+		d := &dialer{}
+		for i, c := range []struct {
+			waited []bool // of logins that begin a second apart and end, the last one first, at the same time
+			wakes  int64
+			total  time.Duration
+		}{
+			{[]bool{true, true, true}, 1, 3 * time.Second},
+			{[]bool{false}, 1, 3 * time.Second},
+			{[]bool{true}, 2, 4 * time.Second},
+			{[]bool{true, false}, 2, 4 * time.Second},
+		} {
+			var begins []time.Time
+			for range c.waited {
+				begins = append(begins, time.Now())
+				time.Sleep(time.Second)
+			}
+			for n := range c.waited {
+				last := len(begins) - 1 - n
+				d.countLogin(begins[last], c.waited[last])
+			}
+			if n, total := d.wakeStats(); n != c.wakes || total != c.total {
+				t.Errorf("case %d: got %d wakes of %v, want %d of %v", i, n, total, c.wakes, c.total)
+			}
 		}
-		if n := d.wakes.Load(); n != c.want {
-			t.Errorf("case %d: got %d wakes, want %d", i, n, c.want)
-		}
-	}
+	})
 }

@@ -238,14 +238,18 @@ type Stats struct {
 	Logins       int64 // succeeded upstream
 	FailedLogins int64 // ended with an error, here (wrong password or user, a limit) or upstream
 	Wakes        int64 // of the compute, for which logins waited
+	WakeTime     time.Duration
+
+	BytesToDatabase, BytesToClient int64 // relayed
 }
 
-type counters struct{ waiting, open, logins, failed atomic.Int64 }
+type counters struct{ waiting, open, logins, failed, toDatabase, toClient atomic.Int64 }
 
 // Stats returns the current numbers. It may be called at any time.
 func (p *Proxy) Stats() Stats {
+	wakes, wakeTime := p.dialer.wakeStats()
 	return Stats{Waiting: p.n.waiting.Load(), Open: p.n.open.Load(), Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(),
-		Wakes: p.dialer.wakes.Load()}
+		Wakes: wakes, WakeTime: wakeTime, BytesToDatabase: p.n.toDatabase.Load(), BytesToClient: p.n.toClient.Load()}
 }
 
 // EventKind is what happened.

@@ -4,25 +4,27 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // relay copies between client and server until both have ended; the caller closes
-// them. buffered is what the client has sent so far. When one side ends, the other
+// them. buffered is what the client has sent so far. n counts the bytes. When one side ends, the other
 // one is told and receives all data sent before. It then has drainTimeout (server) or
 // closeTimeout (client) to end, too.
-func relay(client, server net.Conn, buffered []byte) {
+func relay(client, server net.Conn, buffered []byte, n *counters) {
 	serverEnded := make(chan struct{})
 	go func() {
 		defer close(serverEnded)
-		copyLoop(client, server)
+		copyLoop(client, server, &n.toClient)
 		closeWrite(client)
 		deadline := time.Now().Add(closeTimeout)
 		_ = client.SetReadDeadline(deadline)
 		_ = server.SetWriteDeadline(deadline)
 	}()
 	if _, err := server.Write(buffered); err == nil {
-		copyLoop(server, client)
+		n.toDatabase.Add(int64(len(buffered)))
+		copyLoop(server, client, &n.toDatabase)
 	}
 	closeWrite(server)
 	deadline := time.Now().Add(drainTimeout)
@@ -46,8 +48,8 @@ const (
 
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
-// copyLoop copies until a read or a write fails.
-func copyLoop(dst, src net.Conn) {
+// copyLoop copies until a read or a write fails, and adds the bytes to total.
+func copyLoop(dst, src net.Conn, total *atomic.Int64) {
 	small := make([]byte, smallBuffer)
 	var large *[largeBuffer]byte
 	for {
@@ -60,6 +62,7 @@ func copyLoop(dst, src net.Conn) {
 			if _, err := dst.Write(buf[:n]); err != nil {
 				return
 			}
+			total.Add(int64(n))
 		}
 		if err != nil {
 			return

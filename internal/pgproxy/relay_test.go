@@ -99,9 +99,9 @@ func TestRelay_OneSideStays(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			clientPeer, client := net.Pipe()
 			serverPeer, server := net.Pipe()
-			ending, staying := clientPeer, serverPeer
+			ending, staying, relayed := clientPeer, serverPeer, [2]int64{12, 0}
 			if limit == closeTimeout {
-				ending, staying = serverPeer, clientPeer
+				ending, staying, relayed = serverPeer, clientPeer, [2]int64{0, 12}
 			}
 			go func() {
 				_, _ = ending.Write([]byte("last message"))
@@ -114,7 +114,11 @@ func TestRelay_OneSideStays(t *testing.T) {
 				}
 			}()
 			start := time.Now()
-			relay(client, server, nil)
+			var n counters
+			relay(client, server, nil, &n)
+			if got := [2]int64{n.toDatabase.Load(), n.toClient.Load()}; got != relayed {
+				t.Errorf("got %v bytes relayed to database and client, want %v", got, relayed)
+			}
 			if took := time.Since(start); took != limit {
 				t.Errorf("relay returned after %v, want %v", took, limit)
 			}

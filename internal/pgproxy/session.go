@@ -199,6 +199,6 @@ func (s *session) serve(server *pglogin.Conn, start time.Time) error {
 	_ = server.SetDeadline(time.Time{})
 	buffered := s.buf
 	s.buf = nil // not kept while the session lasts
-	relay(s.conn, server.Conn, buffered)
+	relay(s.conn, server.Conn, buffered, &s.p.n)
 	return nil
 }

@@ -18,7 +18,8 @@ const (
 	probeTimeout = 5 * time.Second
 )
 
-// probeHandler answers GET and HEAD requests for three paths, each with one line of text:
+// probeHandler answers GET and HEAD requests for /metrics (see writeMetrics) and, each with
+// one line of text, for
 //
 //	/startup    200 once State.Started is true
 //	/readiness  200 while a new login would succeed: started, and the token is valid
@@ -38,6 +39,11 @@ func probeHandler(state func() State) http.Handler {
 			_, _ = io.WriteString(w, good+"\n")
 		})
 	}
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", metricsType)
+		writeMetrics(w, state())
+	})
 	handle("/startup", "started", "not started", func(s State) string {
 		if s.Started {
 			return ""
@@ -49,7 +55,7 @@ func probeHandler(state func() State) http.Handler {
 	return mux
 }
 
-// ServeProbes answers health probes on ln until ctx ends. Errors: the listener's.
+// ServeProbes answers health probes and serves metrics on ln until ctx ends. Errors: the listener's.
 func ServeProbes(ctx context.Context, ln net.Listener, state func() State) error {
 	server := &http.Server{
 		Handler: probeHandler(state), ReadTimeout: probeTimeout, WriteTimeout: probeTimeout, MaxHeaderBytes: maxHeader,

@@ -88,7 +88,7 @@ func NewRefresher(c RefresherConfig) *Refresher {
 func newRefresher(c RefresherConfig, now func() time.Time, jitter func() float64, schedule retry.Schedule) *Refresher {
 	r := &Refresher{RefresherConfig: c, now: now, jitter: jitter, schedule: schedule, wakeup: make(chan struct{}, 1)}
 	r.current = newTokenState(c.First, r.instant(), jitter())
-	r.stats.TokenExpiresAt = r.current.token.ExpiresAt
+	r.stats.TokenMintedAt, r.stats.TokenExpiresAt = r.current.token.MintedAt, r.current.token.ExpiresAt
 	return r
 }
 

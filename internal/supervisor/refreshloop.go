@@ -177,7 +177,7 @@ func (l *refreshLoop) succeed(res result, now instant) {
 		l.lastRefusal = now
 	}
 	l.rejected = false
-	l.stats.LastError, l.stats.TokenExpiresAt = "", l.current.token.ExpiresAt
+	l.stats.LastError, l.stats.TokenMintedAt, l.stats.TokenExpiresAt = "", l.current.token.MintedAt, l.current.token.ExpiresAt
 	l.backoff.Reset()
 }
 

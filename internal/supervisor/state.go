@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// State is what the status file and the probes show. Nothing in it is secret. In
+// State is what the status file, the probes and the metrics show. Nothing in it is secret. In
 // JSON, times are RFC 3339 in UTC and whole seconds; unknown ones are omitted.
 type State struct {
 	Version         string    `json:"version"`
@@ -30,6 +30,11 @@ type State struct {
 
 	// Started: the first login succeeded, and the command, if there is one, runs.
 	Started bool `json:"-"`
+	// TokenMintedAt, WakeTime and the bytes are for the metrics only. WakeTime is how long
+	// logins waited for the compute, all that waited at the same time counted as one.
+	TokenMintedAt                  time.Time     `json:"-"`
+	WakeTime                       time.Duration `json:"-"`
+	BytesToDatabase, BytesToClient int64         `json:"-"`
 	// Beat is the time of the last iteration of the refresher's loop, at least every 10 s;
 	// zero before the first. It keeps the monotonic clock, so that sleep of the machine is
 	// not mistaken for a hang.

@@ -51,7 +51,7 @@ func (f *statusFile) update(s State) {
 	now := time.Now()
 	s.Ready = s.notReady(now) == ""
 	shown := s
-	shown.Beat, shown.Started = time.Time{}, false
+	shown.Beat, shown.Started, shown.BytesToDatabase, shown.BytesToClient = time.Time{}, false, 0, 0
 	if shown == f.shown && now.Sub(f.written) < statusHeartbeat {
 		return
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,6 +133,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// Without a desktop there is no bus, so that the caller's own keychain is not used.
 	env.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(env.WorkDir, "no-bus"))
+	env.Setenv("SCRAPES", cmp.Or(os.Getenv("SCRAPES"), "5"))
 	env.Setenv("SECRET_FILE", filepath.Join(env.WorkDir, "secret"))
 	env.Defer(func() {
 		_ = os.RemoveAll(short)

@@ -147,6 +147,8 @@ func (a *api) route() {
 	handle(CallDiscovery, "GET "+configPath, a.hostConfig)
 	handle(CallActions, "GET "+actionsPath, a.actions)
 
+	handle(CallData, "GET /api/2.0/workspace/"+workspaceID+"/rest/"+Database+"/{schema}/{table}", a.data)
+
 	api := func(call Call, pattern string, h handler) { handle(call, pattern, a.authenticated(h)) }
 	const projects, branches, endpoints = resourcesPath + "projects", "/{project}/branches", "/{branch}/endpoints"
 	api(CallProjects, "GET "+projects, a.listResources)

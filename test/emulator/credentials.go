@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -114,3 +115,14 @@ func (a *api) describeInstance(name string, s Settings) map[string]any {
 }
 
 func noInstance(name string) reply { return notFound("Database instance '" + name + "'") }
+
+// data answers a request to the Data API, which takes a database token, with one row that
+// names the caller.
+func (a *api) data(r *http.Request, s Settings, _ string) reply {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	c, err := a.sign.verify(token, DatabaseToken, s.clock())
+	if err != nil {
+		return apiError(http.StatusBadRequest, "BAD_REQUEST", "Provided authentication token is invalid: "+err.Error())
+	}
+	return jsonReply(http.StatusOK, []map[string]string{{"table": r.PathValue("schema") + "." + r.PathValue("table"), "role": c.Subject}})
+}

@@ -28,6 +28,7 @@ const (
 	CallSecretList          Call = "secret-list"          // GET …/servicePrincipals/ID/credentials/secrets
 	CallSecretCreate        Call = "secret-create"        // POST the same
 	CallSecretDelete        Call = "secret-delete"        // DELETE one of them
+	CallData                Call = "data"                 // GET a table by the Data API, which real endpoints serve at their own host
 	CallOther               Call = "other"                // anything else, answered with 404
 )
 
@@ -35,7 +36,7 @@ const (
 func Calls() []Call {
 	return []Call{AnyCall, CallToken, CallAuthorize, CallDiscovery, CallActions, CallCredentials, CallEndpoint, CallProjects,
 		CallBranches, CallEndpoints,
-		CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallOther}
+		CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallData, CallOther}
 }
 
 // Grant is a kind of request to the token endpoint.

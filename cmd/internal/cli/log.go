@@ -15,7 +15,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Levels of log lines. LAKEBASE_LOG and --verbose decide on the least one shown.
+// Levels of log lines. LAKEBASE_LOG and --verbose decide on the least one shown. In JSON a
+// hint is information.
 const (
 	levelNote     = slog.LevelDebug
 	levelProgress = slog.LevelInfo
@@ -24,7 +25,7 @@ const (
 	levelError    = slog.LevelError
 )
 
-var levelNames = map[slog.Level]string{levelNote: "note", levelProgress: "progress", levelHint: "hint", levelWarning: "warning", levelError: "error"}
+var levelNames = map[slog.Level]string{levelNote: "note", levelHint: "hint", levelWarning: "warning", levelError: "error"}
 
 // Logger writes a program's messages to stderr, one line each, as text or as JSON.
 // What looks like a secret is redacted, and unsafe characters are escaped.
@@ -45,20 +46,9 @@ func NewLogger(program string, out io.Writer, level string, json bool) *Logger {
 		l.level = levelNote
 	}
 	if json {
-		l.json = slog.New(slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: l.level, ReplaceAttr: jsonAttr})).With("program", program)
+		l.json = slog.New(slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: l.level})).With("program", program)
 	}
 	return l
-}
-
-// jsonAttr gives the attributes of slog our names.
-func jsonAttr(_ []string, a slog.Attr) slog.Attr {
-	switch a.Key {
-	case slog.MessageKey:
-		a.Key = "message"
-	case slog.LevelKey:
-		a.Value = slog.StringValue(levelNames[a.Value.Any().(slog.Level)])
-	}
-	return a
 }
 
 // Error logs why the command was not started, and what to do about it.
@@ -90,6 +80,8 @@ func (l *Logger) write(level slog.Level, format string, args ...any) {
 	}
 	message := sanitize.Escape(credential.Redact(fmt.Sprintf(format, args...)))
 	switch {
+	case l.json != nil && level == levelHint:
+		l.json.Info("hint: " + message)
 	case l.json != nil:
 		l.json.Log(context.Background(), level, message)
 	case level == levelProgress:

@@ -40,13 +40,13 @@ func TestLogger_JSON(t *testing.T) {
 	l.Error("e\x1b \"q\"", "h")
 	l.Progress("dose0123456789abcdef0123456789abcdef")
 	lines := json.NewDecoder(&out)
-	for _, want := range [][2]string{{"error", `e\x1B "q"`}, {"hint", "h"}, {"progress", "[redacted]"}} {
+	for _, want := range [][2]string{{"ERROR", `e\x1B "q"`}, {"INFO", "hint: h"}, {"INFO", "[redacted]"}} {
 		var got map[string]string
 		err := lines.Decode(&got)
 		if at, bad := time.Parse(time.RFC3339, got["time"]); bad != nil || time.Since(at) > time.Hour {
 			t.Errorf("got the time %q: %v", got["time"], bad)
 		}
-		if err != nil || got["program"] != "prog" || got["level"] != want[0] || got["message"] != want[1] {
+		if err != nil || got["program"] != "prog" || got["level"] != want[0] || got["msg"] != want[1] {
 			t.Errorf("got %v, %v, want %q", got, err, want)
 		}
 	}
@@ -88,7 +88,7 @@ func TestProgress_Lines(t *testing.T) {
 		{"quick run on a terminal", config.LogNormal, false, true, []stage{{"signing in", showAfter - time.Millisecond}}, ""},
 		{"quiet", config.LogQuiet, false, true, long, ""},
 		{"no stage", config.LogNormal, false, true, []stage{{"", 10 * time.Second}}, ""},
-		{"JSON", config.LogNormal, true, true, long, `"level":"progress","message":"signing in","program":"prog"}` + "\n"},
+		{"JSON", config.LogNormal, true, true, long, `"level":"INFO","msg":"signing in","program":"prog"}` + "\n"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out screen

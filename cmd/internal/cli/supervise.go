@@ -99,7 +99,8 @@ func (v *Services) state() supervisor.State {
 	s.StartedAt, s.Started = v.startedAt, v.started.Load()
 	if v.proxy != nil {
 		n := v.proxy.Stats()
-		s.Mode, s.Wakes = config.RefreshProxy, int(n.Wakes)
+		s.Mode, s.Wakes, s.WakeTime = config.RefreshProxy, int(n.Wakes), n.WakeTime
+		s.BytesToDatabase, s.BytesToClient = n.BytesToDatabase, n.BytesToClient
 		s.OpenConnections, s.WaitingLogins, s.Logins, s.FailedLogins = int(n.Open), int(n.Waiting), int(n.Logins), int(n.FailedLogins)
 	}
 	if v.extend != nil {
