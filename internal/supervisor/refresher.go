@@ -25,7 +25,8 @@ type RefresherConfig struct {
 	// is about to expire. It must return soon after its context ends.
 	Mint func(ctx context.Context, old credential.Secret) (credential.Token, error)
 	// OnToken delivers a new token; First is not delivered. The old token stays
-	// current until it succeeds. It may be nil.
+	// current until it succeeds; if it fails, the same token is delivered again
+	// later. It may be nil.
 	OnToken func(ctx context.Context, t credential.Token) error
 	// OnEvent is called about outages, from Run's goroutine. It must not block.
 	OnEvent func(Event)

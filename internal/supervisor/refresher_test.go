@@ -359,7 +359,7 @@ func TestOutage_MintHangs(t *testing.T) {
 	}
 }
 
-// A token that could not be delivered is not the current one; the next refresh tries again.
+// A token that could not be delivered is not the current one, and is delivered again until it is old.
 func TestOutage_DeliveryFails(t *testing.T) {
 	full := errors.New("no space left")
 	fails := true
@@ -387,8 +387,16 @@ func TestOutage_DeliveryFails(t *testing.T) {
 		w.with(func() { fails = false })
 		w.sleepUntil(11 * time.Second)
 		w.assertEvents(Failing, Recovered)
-		if s := w.Stats(); s.Refreshes != 1 || s.LastError != "" || w.Current().Value.Reveal() == tokenValue(0) {
+		w.assertMinted(1)
+		if s := w.Stats(); s.Refreshes != 1 || s.LastError != "" || w.Current().Value.Reveal() != tokenValue(1) {
 			t.Errorf("got %q, %+v", w.Current().Value.Reveal(), s)
 		}
+		w.with(func() { fails = true })
+		w.sleepUntil(40 * time.Second)
+		w.with(func() {
+			if n := len(w.minted); n < 3 || n > 5 {
+				t.Errorf("got %d tokens, want one for each life", n)
+			}
+		})
 	})
 }

@@ -25,6 +25,7 @@ type refreshLoop struct {
 	err      error         // why it failed
 	pause    time.Duration // the wait before the next one, if it failed
 	after    time.Duration // the part of it that the server asked for
+	pending  tokenState    // minted, but not delivered; zero: none
 	reported EventKind     // the last event of this outage; zero: none
 }
 
@@ -99,20 +100,26 @@ func (l *refreshLoop) wait(now instant) time.Duration {
 
 // start begins a refresh.
 func (l *refreshLoop) start(ctx context.Context, now instant) {
+	if l.pending.needsRefresh(now) {
+		l.pending = tokenState{}
+	}
 	ctx, l.cancel = context.WithCancel(ctx)
-	s, timeout := l.currentState(), firstAttempt
+	s, pending, timeout := l.currentState(), l.pending.token, firstAttempt
 	switch left := s.left(now); {
 	case l.err != nil:
 		ctx, timeout = retry.Once(ctx), attemptTimeout // this loop repeats it
 	case left > 0:
 		timeout = min(timeout, left-left/10)
 	}
-	go func() { l.results <- l.attempt(ctx, s.token, timeout) }()
+	go func() { l.results <- l.attempt(ctx, s.token, pending, timeout) }()
 }
 
-// attempt mints a token within timeout and delivers it.
-func (r *Refresher) attempt(ctx context.Context, old credential.Token, timeout time.Duration) result {
-	t, err := r.mintValid(ctx, old, timeout)
+// attempt delivers t, which it mints within timeout unless one is pending.
+func (r *Refresher) attempt(ctx context.Context, old, t credential.Token, timeout time.Duration) result {
+	var err error
+	if t.Value.IsZero() {
+		t, err = r.mintValid(ctx, old, timeout)
+	}
 	if err == nil && r.OnToken != nil {
 		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
@@ -152,10 +159,11 @@ func (l *refreshLoop) finish(ctx context.Context, res result) {
 		return // the failure is the end of Run
 	}
 	l.mu.Lock()
+	l.pending = tokenState{}
 	if res.err == nil {
 		l.succeed(res, now)
 	} else {
-		l.fail(res)
+		l.fail(res, now)
 	}
 	l.flight.finish(res.err)
 	l.flight = nil
@@ -181,7 +189,10 @@ func (l *refreshLoop) succeed(res result, now instant) {
 	l.backoff.Reset()
 }
 
-func (l *refreshLoop) fail(res result) {
+func (l *refreshLoop) fail(res result, now instant) {
+	if !res.token.Value.IsZero() {
+		l.pending = newTokenState(res.token, now, 0)
+	}
 	l.stats.FailedRefreshes++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
 	l.after = min(retryAfter(res.err), l.current.tenth())
