@@ -22,7 +22,7 @@ Examples:
   lakebase-credential-helper endpoints -p prod
   lakebase-credential-helper endpoints -p prod --endpoint shop`,
 		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}},
-			ofStart, "instance", "credential", "read-only", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"),
+			ofStart, "instance", "credential", "read-only", "pooled", "pghost", "pgport", "database", "sslmode", "sslrootcert", "ttl"),
 		Action: c.action(func(_ options, in *config.Input) error { in.NoEndpoint = true; return nil }, endpoints),
 	}
 }

@@ -220,7 +220,13 @@ func (l *listing) print(out io.Writer, now time.Time) error {
 	writeTable(w, "OLD SECRET\tOF\tHOST\tDELETED BY THE NEXT ROTATE", old, func(cells []string) []string { return cells })
 	writeTable(w, "LOGIN OF\tHOST\tSTORE", l.Logins, func(u storedLogin) []string { return []string{u.User, u.Host, u.Store} })
 	writeTable(w, "TOKEN OF\tHOST\tENDPOINT\tSTORE\tEXPIRES", l.Tokens, func(t cachedToken) []string {
-		target, expires := formatTarget(t.Endpoint, t.Instance, t.ReadOnly), "expired"
+		target, expires := formatTarget(t.Endpoint, t.Instance), "expired"
+		if t.ReadOnly {
+			target += " (read-only)"
+		}
+		if t.Pooled {
+			target += " (pooled)"
+		}
 		if t.Kind == config.CredentialWorkspace {
 			target = "(workspace)"
 		}
@@ -230,7 +236,7 @@ func (l *listing) print(out io.Writer, now time.Time) error {
 		return []string{t.ClientID, t.Host, target, t.Store, expires}
 	})
 	writeTable(w, "PROFILE\tHOST\tCLIENT\tENDPOINT", l.Profiles, func(p listedProfile) []string {
-		return []string{p.Name, p.Host, p.ClientID + p.User, formatTarget(p.Endpoint, p.Instance, false)}
+		return []string{p.Name, p.Host, p.ClientID + p.User, formatTarget(p.Endpoint, p.Instance)}
 	})
 	return w.Flush()
 }
@@ -250,12 +256,9 @@ func writeTable[T any](w io.Writer, header string, items []T, cells func(T) []st
 }
 
 // formatTarget returns the cell of an endpoint or instance.
-func formatTarget(endpoint, instance string, readOnly bool) string {
+func formatTarget(endpoint, instance string) string {
 	if instance != "" {
 		endpoint = strings.TrimSpace(endpoint + " " + credential.InstancePrefix + instance)
-	}
-	if readOnly {
-		endpoint += " (read-only)"
 	}
 	return endpoint
 }

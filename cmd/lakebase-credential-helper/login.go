@@ -50,7 +50,7 @@ Examples:
 			{Option: "no-browser", Usage: "with --user-login: print the address to open"},
 			{Option: "store", Value: "STORE", Usage: "where to store it: keychain, file", Default: storeKeychain, Words: []string{storeKeychain, storeFile}},
 			{Option: "no-verify", Usage: "store the secret without an exchange; a user login without asking for a database token"},
-		}, ofStart, "client-secret-file", "read-only", "ttl", "min-ttl"),
+		}, ofStart, "client-secret-file", "read-only", "pooled", "ttl", "min-ttl"),
 		Action: c.action(func(given options, in *config.Input) error {
 			if err := checkLogin(given, in); err != nil {
 				return err

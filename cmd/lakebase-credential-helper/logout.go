@@ -23,7 +23,7 @@ func logoutCommand(c *invocation) *urfave.Command {
 them. Without a client ID it deletes the login of the user who signed in at the host.
 The profile stays: it holds no secret.`,
 		Flags: flags([]config.Setting{{Option: "all", Usage: "delete everything that is stored"}},
-			ofStart, "client-secret-file", "credential", "read-only", "ttl", "min-ttl"),
+			ofStart, "client-secret-file", "credential", "read-only", "pooled", "scope", "ttl", "min-ttl"),
 		Action: c.action(checkLogout, logout),
 	}
 }

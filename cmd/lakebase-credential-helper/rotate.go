@@ -41,7 +41,7 @@ Examples:
 			{Option: "keep-old", Value: "TIME", Usage: "keep the old one for this long; the first rotate after that deletes it"},
 			{Option: "delete-id", Value: "ID", Usage: "delete this secret too"},
 			{Option: "delete-only", Usage: "create no secret: delete those that are due, and --delete-id"},
-		}, ofStart, "client-secret-file", "endpoint", "instance", "credential", "read-only", "pghost", "pgport", "database", "user",
+		}, ofStart, "client-secret-file", "endpoint", "instance", "credential", "read-only", "pooled", "pghost", "pgport", "database", "user",
 			"sslmode", "sslrootcert", "ttl", "min-ttl", "cache"),
 		Action: c.action(checkRotate, rotateSecret),
 	}

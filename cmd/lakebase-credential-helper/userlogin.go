@@ -31,6 +31,9 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err := c.checkProfile(); err != nil { // before the user signs in in vain
 		return err
 	}
+	if err := c.conf.CheckUserKnown(namesUser(c.conf.User)); err != nil {
+		return err
+	}
 	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
 		return err

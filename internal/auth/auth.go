@@ -74,10 +74,12 @@ func TokenOrigin(conf config.Config, e *exchange.Error) (name, fix string) {
 		name = conf.Secret.Source.String()
 		if refused || e.Kind == exchange.KindPermissionDenied {
 			fix = "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
+		} else if e.Kind == exchange.KindScopeMissing {
+			fix = "create a personal access token with the scope"
 		}
 	case AuthCLI:
 		name = "the Databricks CLI"
-		if refused {
+		if refused || e.Kind == exchange.KindScopeMissing {
 			fix = "run: databricks auth login --host " + conf.Workspace.Value.URL()
 		}
 	}
@@ -108,13 +110,14 @@ func (id Identity) Key(conf config.Config) credential.Key {
 		TTL:         conf.TTL.Value,
 		Credential:  conf.Credential.Value,
 		ReadOnly:    conf.ReadOnly.Value,
+		Pooled:      conf.Pooled.Value,
 	}
 }
 
 // WorkspaceKey returns the cache key of the workspace token.
 func (id Identity) WorkspaceKey(conf config.Config) credential.Key {
 	key := id.Key(conf)
-	key.Target, key.TTL, key.Credential, key.ReadOnly = "", 0, config.CredentialWorkspace, false
+	key.Target, key.TTL, key.Credential, key.ReadOnly, key.Pooled = "", 0, config.CredentialWorkspace, false, false
 	return key
 }
 

@@ -47,7 +47,7 @@ func TestChain_NamedStrategies(t *testing.T) {
 // Each option of one authentication type changes the keys of that type's tokens only, as
 // tokens of two values may be those of two identities.
 func TestIdentity_KeyOfAuthOptions(t *testing.T) {
-	inAnyKey := []string{"auth", "client-id", "client-secret-file", "databricks-profile", "timeout"} // as type, principal, fingerprint; not at all
+	inAnyKey := []string{"auth", "client-id", "client-secret-file", "databricks-profile", "scope", "timeout"} // as type, principal, fingerprint, options; not at all
 	for _, s := range config.Settings() {
 		if s.AuthType == "" {
 			if s.Category == config.CategoryAuth && !slices.Contains(inAnyKey, s.Option) {
@@ -127,9 +127,9 @@ func TestIdentity_Key(t *testing.T) {
 }
 
 func TestIdentity_KeyOfSettings(t *testing.T) {
-	conf := resolve(t, "DATABRICKS_HOST", "h.example:8443/?o=1", "endpoint", "projects/p/branches/b/endpoints/e", "ttl", "30m", "read-only", "true")
+	conf := resolve(t, "DATABRICKS_HOST", "h.example:8443/?o=1", "endpoint", "projects/p/branches/b/endpoints/e", "ttl", "30m", "read-only", "true", "pooled", "true", "scope", "sql,postgres")
 	want := credential.Key{Identity: AuthM2M, Host: "h.example:8443", WorkspaceID: "1", Principal: client, Target: "projects/p/branches/b/endpoints/e",
-		TTL: 30 * time.Minute, Credential: "database", ReadOnly: true}
+		TTL: 30 * time.Minute, Credential: "database", ReadOnly: true, Pooled: true, Options: `scope="postgres sql" `}
 	if got := KnownIdentity(conf).Key(conf); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -57,6 +57,9 @@ func (e *DeniedError) Error() string {
 
 // Hint returns what to do about it.
 func (e *DeniedError) Hint() string {
+	if e.Code == "invalid_scope" {
+		return "run the login again with another --scope"
+	}
 	return "run the login again, and allow it in the browser as the right user"
 }
 
@@ -159,7 +162,7 @@ type UserGrant struct {
 }
 
 // ExchangeCode exchanges the code of a redirect for tokens, and asks the workspace
-// who has signed in.
+// who has signed in, unless the scope keeps it from doing so.
 func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Observer, l Login, code credential.Secret, redirectURI string) (UserGrant, error) {
 	ctx, cancel := context.WithTimeout(ctx, conf.Timeout.Value)
 	defer cancel()
@@ -174,7 +177,10 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	if grant.Refresh.IsZero() {
 		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply, Message: "it contains no refresh token"}
 	}
-	user, err := UserName(ctx, conf, api, grant.Token.Value)
+	user := conf.User.Value
+	if conf.CanAskUser() {
+		user, err = UserName(ctx, conf, api, grant.Token.Value)
+	}
 	return UserGrant{User: user, Token: grant.Token, Refresh: grant.Refresh}, err
 }
 
@@ -182,6 +188,9 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 func UserName(ctx context.Context, conf config.Config, api interface {
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
 }, bearer credential.Secret) (string, error) {
+	if err := conf.CheckUserKnown(false); err != nil {
+		return "", err
+	}
 	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return api.Me(ctx, bearer) })
 	if err != nil {
 		return "", err

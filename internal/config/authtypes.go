@@ -21,6 +21,7 @@ type AuthType struct {
 	Subject    string // who signs in, as messages call it
 	ClientID   bool   // signs in as the service principal of --client-id; else only the workspace knows who signs in
 	Kind       SecretKind
+	Unscoped   bool // the workspace token is not requested here, so that --scope does not apply
 
 	variables []authVariable // of one type's variables the first that is set counts
 }
@@ -87,6 +88,46 @@ func (r *resolver) authOptions() {
 	}
 }
 
+// Scopes of a workspace token (Databricks REST reference, "API scopes").
+const (
+	AllAPIs       = "all-apis"
+	scopePostgres = "postgres" // endpoints and database credentials
+)
+
+// scope resolves the scope of the workspace token: the setting, else that of the section
+// of a .databrickscfg whose credential is used.
+func (r *resolver) scope() {
+	c := &r.conf
+	t := c.AuthType()
+	c.Scope = get(r, "scope", AllAPIs, scope)
+	switch {
+	case c.Scope.Given() && t.Unscoped:
+		r.fail(invalid(c.Scope.Source, "leave it out: "+t.Credential+" has the scope that it was created with",
+			"cannot be used with %s, for which no token is requested", t.Name))
+	case !c.Scope.Given() && !t.Unscoped && r.section != nil && r.section.text("scopes").Given():
+		of := r.section.text("scopes")
+		value, err := scope(of.Value, of.Source)
+		if err != nil {
+			r.fail(err)
+		}
+		c.Scope = Value[string]{value, of.Source}
+	}
+}
+
+// CanAskUser reports whether the workspace token may be used to ask who it belongs to.
+// That SCIM Me is within the scope postgres is not certain.
+func (c *Config) CanAskUser() bool { return c.Scope.Value != scopePostgres }
+
+// CheckUserKnown returns an error if only the workspace could name the user, and the
+// scope does not let it.
+func (c *Config) CheckUserKnown(known bool) error {
+	if known || c.CanAskUser() {
+		return nil
+	}
+	return invalid(c.Scope.Source, "name the user with --user, or request a scope that includes SCIM Me, such as "+AllAPIs,
+		"with the scope %s the workspace is not asked for the user, and none is given", c.Scope.Value)
+}
+
 // AuthOption returns the value of an option whose setting has an AuthType.
 func (c *Config) AuthOption(name string) Value[string] {
 	if byOption(name).AuthType == "" {
@@ -95,13 +136,16 @@ func (c *Config) AuthOption(name string) Value[string] {
 	return c.authOptions[name]
 }
 
-// AuthOptions returns a type's options as text, for the key of cached tokens: with other
-// options it may sign in as another identity. It is empty without options.
+// AuthOptions returns a type's options and a scope as text, for the key of cached tokens:
+// with others it may sign in as another identity, or the token may do less.
 func (c *Config) AuthOptions(authType string) (text string) {
 	for _, s := range settings {
 		if v := c.authOptions[s.Option].Value; v != "" && s.AuthType == authType {
 			text += fmt.Sprintf("%s=%q ", s.Option, v)
 		}
+	}
+	if c.Scope.Value != AllAPIs {
+		text += fmt.Sprintf("scope=%q ", c.Scope.Value)
 	}
 	return text
 }

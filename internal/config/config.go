@@ -92,12 +92,14 @@ type Config struct {
 	Secret      SecretSource             // the credential of that type
 	GitHub      *GitHubSource            // GitHub Actions' token service; nil elsewhere
 	authOptions map[string]Value[string] // by option: the settings with an AuthType
+	Scope       Value[string]            // of the workspace token: words, sorted, with a space in between
 	// DatabricksProfile is the section of a .databrickscfg that names the workspace.
 	// Empty with a source: that source overrides it.
 	DatabricksProfile Value[string]
 
 	Credential Value[string] // kind of password: database or workspace
 	ReadOnly   Value[bool]   // use the target's read-only host
+	Pooled     Value[bool]   // use the endpoint's pooled host
 
 	PGHost       Value[string]
 	PGHostAddr   Value[string]
@@ -155,7 +157,7 @@ func (n Note) String() string { return n.Name + ": " + n.Why }
 
 // PGHostTrusted reports whether the configured database host is used without looking up
 // the endpoint: it is an option, in a Databricks database domain, or loopback like the
-// workspace. With ReadOnly it is either an option or empty.
+// workspace. With ReadOnly or Pooled it is either an option or empty.
 func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost.Value
 	local := IsLoopback(h) && IsLoopback(c.Workspace.Value.Hostname())

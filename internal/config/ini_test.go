@@ -114,7 +114,7 @@ func TestSet(t *testing.T) {
 func TestProfileKeys_RoundTrip(t *testing.T) {
 	options := map[string]string{"host": "https://H.example:8443/?o=12&a=34", "client-id": "c", "endpoint": "projects/p/branches/b/endpoints/e",
 		"pghost": "x.database.cloud.databricks.com", "pgport": "5433", "database": "my #db", "user": "u", "sslrootcert": "ca.pem", "cacert": "/b.pem",
-		"auth": "oauth-m2m", "databricks-profile": "shop"}
+		"auth": "oauth-m2m", "databricks-profile": "shop", "scope": "postgres"}
 	for name := range (given{env: env()}).must(t).authOptions {
 		options[name] = "api://x"
 	}

@@ -132,6 +132,7 @@ func (c Config) ProfileKeys() map[string]string {
 			keys[s.Key] = v.Value
 		}
 	}
+	write("scope", c.Scope.Value, c.Scope.Given(), false)
 	write("databricks_profile", c.DatabricksProfile.Value, true, c.DatabricksProfile.Given())
 	write("endpoint", c.Endpoint.Value, c.Endpoint.Given(), newTarget)
 	write("instance", c.Instance.Value, c.Instance.Given(), newTarget)

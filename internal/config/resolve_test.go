@@ -15,7 +15,7 @@ func shown(c Config) map[string]string {
 		"host": s(c.Workspace.Value, c.Workspace.Source), "client-id": s(c.ClientID.Value, c.ClientID.Source), "endpoint": s(c.Endpoint.Value, c.Endpoint.Source), "instance": s(c.Instance.Value, c.Instance.Source),
 		"pghost": s(c.PGHost.Value, c.PGHost.Source), "pgport": s(c.PGPort.Value, c.PGPort.Source), "database": s(c.Database.Value, c.Database.Source),
 		"user": s(c.User.Value, c.User.Source), "sslmode": s(c.SSLMode.Value, c.SSLMode.Source), "sslrootcert": s(c.SSLRootCert.Value, c.SSLRootCert.Source),
-		"cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source),
+		"scope": s(c.Scope.Value, c.Scope.Source), "cacert": s(c.CACert.Value, c.CACert.Source), "auth": s(c.Auth.Value, c.Auth.Source),
 		"databricks-profile": s(c.DatabricksProfile.Value, c.DatabricksProfile.Source),
 	}
 	for name, v := range c.authOptions {
@@ -40,6 +40,7 @@ func TestPrecedence(t *testing.T) {
 		"user":        {byProfile: "pu", byEnv: "eu", byOption: "ou", def: "e"},
 		"sslmode":     {byProfile: "verify-full", byEnv: "verify-full", byOption: "require", def: "verify-full"},
 		"sslrootcert": {byProfile: "/p.pem", byEnv: "/e.pem", byOption: "/o.pem"},
+		"scope":       {byProfile: "p", byEnv: "e", byOption: "o", def: AllAPIs},
 		"cacert":      {byProfile: "/p.pem", byEnv: "/e.pem", byOption: "/o.pem"},
 	}
 	for _, s := range Settings() {

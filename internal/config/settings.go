@@ -62,6 +62,8 @@ var settings = []Setting{
 		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found"},
 	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, AuthType: "github-oidc",
 		Target: true, Decisive: true, Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's"},
+	{Option: "scope", Env: []string{"LAKEBASE_SCOPE"}, Key: "scope", Category: CategoryAuth, Target: true, Decisive: true,
+		Value: "SCOPE", Usage: "OAuth scope of the workspace token, such as postgres", Default: AllAPIs},
 	{Option: "databricks-profile", Env: []string{"DATABRICKS_CONFIG_PROFILE"}, Key: "databricks_profile", Category: CategoryAuth,
 		Target: true, Decisive: true, Value: "NAME", Usage: "read host and identity from this section of ~/.databrickscfg"},
 	{Option: "endpoint", Env: []string{"LAKEBASE_ENDPOINT", "ENDPOINT_NAME"}, Key: "endpoint", Category: CategoryTarget,
@@ -73,6 +75,8 @@ var settings = []Setting{
 		Words: []string{CredentialDatabase, CredentialWorkspace}, Default: CredentialDatabase},
 	{Option: "read-only", Category: CategoryTarget, Bool: true,
 		Usage: "connect to the target's read-only host"},
+	{Option: "pooled", Key: "pooled", Category: CategoryTarget, Bool: true,
+		Usage: "connect to the endpoint's pooled host (PgBouncer in transaction mode)"},
 	{Option: "pghost", Env: []string{"PGHOST"}, Key: "pghost", Category: CategoryTarget, Target: true,
 		Value: "HOST", Usage: "database host; given as an option, it is not verified with the workspace", Default: "looked up"},
 	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Category: CategoryTarget, Target: true,
@@ -149,9 +153,9 @@ var authTypes = []AuthType{
 	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInFile,
 		variables: []authVariable{{envOIDCFile, aPath}}},
 	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
-	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment,
+	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment, Unscoped: true,
 		variables: []authVariable{{envToken, aToken}}},
-	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere},
+	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere, Unscoped: true},
 }
 
 // Variables that the code needs by name (databricks-sdk-go, config/config.go).

@@ -22,6 +22,7 @@ func (r *resolver) target() {
 	r.readSection()
 	r.authOptions()
 	r.auth()
+	r.scope()
 	r.github()
 	c.Endpoint = r.ofEither("endpoint", "instance", endpoint)
 	c.Instance = r.ofEither("instance", "endpoint", instance)
@@ -33,6 +34,7 @@ func (r *resolver) target() {
 	if r.in.Options["read-only"] != nil {
 		c.ReadOnly = Value[bool]{true, Source{FromOption, "--read-only"}}
 	}
+	c.Pooled = get(r, "pooled", false, yesOrNo)
 }
 
 // ofEither resolves one kind of target; an option for the other kind overrides it.
@@ -46,7 +48,7 @@ func (r *resolver) ofEither(option, other string, parse func(string, Source) (st
 
 // postgres resolves how to connect to the database. If an option names the target, host
 // and port of weaker sources belong to another one and are ignored. With --read-only
-// their host may be the read-write one.
+// or --pooled their host may be another one of the endpoint's.
 func (r *resolver) postgres() {
 	c := &r.conf
 	otherPort := ""
@@ -54,10 +56,16 @@ func (r *resolver) postgres() {
 		otherPort = from.Name + " names another target"
 	}
 	otherHost := otherPort
-	if c.ReadOnly.Value {
+	switch {
+	case c.ReadOnly.Value:
 		otherHost = cmp.Or(otherPort, "with --read-only the workspace is asked for the host")
+	case c.Pooled.Value:
+		otherHost = cmp.Or(otherPort, "with --pooled the workspace is asked for the host")
 	}
-	c.PGHost = getUnless(r, "pghost", "", otherHost, trimmed(databaseHost))
+	c.PGHost = getUnless(r, "pghost", "", otherHost, trimmed(hostName))
+	if IsPooled(c.PGHost.Value) && !c.Pooled.Value {
+		c.Warnings = append(c.Warnings, Note{c.PGHost.Source.String(), c.PGHost.Value + " is a pooled host: " + PooledLimits})
+	}
 	c.PGPort = getUnless(r, "pgport", 5432, otherPort, trimmed(numberTo(maxPort)))
 	c.PGHostAddr = get(r, "pghostaddr", "", trimmed(databaseHostAddr))
 	c.Database = get(r, "database", "databricks_postgres", database)

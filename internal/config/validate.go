@@ -50,19 +50,19 @@ func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789")
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
-// databaseHost validates PGHOST. A pooled host does not accept OAuth roles (Databricks
-// documentation, "Connection pooling").
-func databaseHost(s string, from Source) (string, error) {
-	host, err := hostName(s, from)
-	if label, _, _ := strings.Cut(host, "."); strings.HasSuffix(label, "-pooler") {
-		return "", rejected(s, from, "use the host without -pooler", "is a pooled host, which takes no OAuth roles")
-	}
-	return host, err
+// PooledLimits says what a pooled host cannot do, for warnings.
+const PooledLimits = "pg_dump, migrations and session state need a direct host"
+
+// IsPooled reports whether host is that of a connection pooler (Databricks documentation,
+// "Connection pooling").
+func IsPooled(host string) bool {
+	label, _, _ := strings.Cut(host, ".")
+	return strings.HasSuffix(label, "-pooler")
 }
 
 // CheckDatabaseHost validates a database host that comes from source, as an error names it.
 func CheckDatabaseHost(host, source string) (string, error) {
-	named, err := databaseHost(host, Source{FromEnvironment, source})
+	named, err := hostName(host, Source{FromEnvironment, source})
 	var wrong *Error
 	if errors.As(err, &wrong) { // there is no configured value to correct
 		wrong.Fix = "name the host with --pghost"
@@ -207,6 +207,26 @@ func short(d time.Duration) string {
 		return strconv.Itoa(int(d/day)) + "d"
 	}
 	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(d.String())
+}
+
+func yesOrNo(s string, from Source) (bool, error) {
+	if s != "true" && s != "false" {
+		return false, rejected(s, from, "write true or false", "is neither true nor false")
+	}
+	return s == "true", nil
+}
+
+// scope validates words of a scope, separated by spaces or, as in a .databrickscfg, by
+// commas (RFC 6749 3.3). It returns them sorted, with a space in between.
+func scope(s string, from Source) (string, error) {
+	line, err := oneLine(s, from)
+	words := strings.FieldsFunc(line, func(c rune) bool { return c == ',' || c == ' ' })
+	notInScope := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
+	if err == nil && (len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { return strings.ContainsFunc(w, notInScope) })) {
+		err = rejected(s, from, "name scopes of the workspace's API, such as postgres or "+AllAPIs, "is not a scope")
+	}
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), " "), err
 }
 
 func oneOf(words []string) func(string, Source) (string, error) {

@@ -40,11 +40,12 @@ type Key struct {
 	Host        string        `json:"host"`                   // the workspace, host or host:port
 	WorkspaceID string        `json:"workspace_id,omitempty"` // from ?o= or ?w=
 	Principal   string        `json:"principal"`              // client ID, or a user name
-	Options     string        `json:"options,omitempty"`      // of the authentication type; empty: none
+	Options     string        `json:"options,omitempty"`      // NAME="VALUE" of the authentication type, and a scope; empty: none
 	Target      string        `json:"target"`                 // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
 	TTL         time.Duration `json:"ttl,omitempty"`          // requested; 0: the server's default
 	Credential  string        `json:"credential"`             // "database", or "workspace": the workspace token itself
 	ReadOnly    bool          `json:"read_only,omitempty"`    // for the target's read-only host
+	Pooled      bool          `json:"pooled,omitempty"`       // for the endpoint's pooled host
 }
 
 // InstancePrefix begins the target of an instance of Lakebase Provisioned; no
@@ -60,6 +61,9 @@ func (k Key) ID() string {
 	h := sha256.New()
 	fields := []string{keyVersion, k.Identity, k.Host, k.WorkspaceID, k.Principal, k.Target,
 		k.TTL.String(), k.Credential, strconv.FormatBool(k.ReadOnly)}
+	if k.Pooled {
+		fields = append(fields, "pooled") // no options: they contain a '='
+	}
 	if k.Options != "" {
 		fields = append(fields, k.Options)
 	}

@@ -92,6 +92,9 @@ func (x *run) describeSettings(r *Result) {
 	if conf.ReadOnly.Value {
 		r.add("read_only", "true", conf.ReadOnly.Source.String())
 	}
+	if conf.Pooled.Given() {
+		r.add("pooled", fmt.Sprint(conf.Pooled.Value), conf.Pooled.Source.String())
+	}
 	if conf.Credential.Given() {
 		add("credential", conf.Credential)
 	}
@@ -128,6 +131,9 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 	if source := secretSource(conf); source != "" && source != from {
 		r.fact("secret_from", source)
 		r.Text += ", secret from " + source
+	}
+	if conf.Scope.Given() {
+		r.add("scope", conf.Scope.Value, conf.Scope.Source.String())
 	}
 	for _, s := range config.Settings() {
 		if s.AuthType == "" {

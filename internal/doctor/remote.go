@@ -189,8 +189,12 @@ func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 // checkIdentity requests the identity from the workspace. A run with a configured user
 // does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
-	name, err := auth.UserName(ctx, x.conf, x.api, x.bearer.Value)
 	user := x.conf.User.Value
+	if user != "" && !x.conf.CanAskUser() {
+		r.Text = user + "; the workspace is not asked, with the scope " + x.conf.Scope.Value
+		return nil
+	}
+	name, err := auth.UserName(ctx, x.conf, x.api, x.bearer.Value)
 	switch {
 	case err != nil && user != "":
 		return warning{err}
@@ -222,7 +226,7 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	x.endpoint = e
 	b := x.branch(ctx, e.Name)
 	for name, value := range map[string]string{"name": e.Name, "uid": e.UID, "state": e.State, "type": e.Type, "disabled": fmt.Sprint(e.Disabled),
-		"host": e.Host, "read_only_host": e.ReadOnlyHost, "pooled_host": e.PooledHost, "branch_state": b.State} {
+		"host": e.Host, "read_only_host": e.ReadOnlyHost, "pooled_host": e.PooledHost, "read_only_pooled_host": e.ReadOnlyPooledHost, "branch_state": b.State} {
 		r.fact(name, value)
 	}
 	if err != nil {
@@ -276,6 +280,9 @@ func (x *run) checkDatabaseHost(_ context.Context, r *Result) error {
 	}
 	r.fact("host", x.host)
 	r.Text = x.host
+	if config.IsPooled(x.host) {
+		r.Status, r.Fix = Warning, "connect without --pooled, or to a host without -pooler, for what a pooled host cannot do: "+config.PooledLimits
+	}
 	switch source := configured.Source.String(); {
 	case configured.Value == "":
 		r.Text += ", from the workspace"

@@ -318,7 +318,7 @@ func (c *Client) badReply(r request, message string) *Error {
 // fail completes e and redacts its texts. The cause is one of them: net/http quotes
 // malformed replies.
 func (c *Client) fail(r request, e *Error) *Error {
-	e.Call, e.Host = r.call, c.base.Host
+	e.Call, e.Host, e.Scope = r.call, c.base.Host, c.scope
 	c.addSecrets(r.secrets...)
 	c.mu.Lock()
 	known := c.secrets

@@ -20,7 +20,7 @@ import (
 func TestRequestIDs(t *testing.T) {
 	info := `{"error_code":"X","message":"m","details":["odd",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"R"},
 		{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"body-1"}]}`
-	for body, want := range map[string]string{info: "body-1", `{"error":"invalid_scope","error_id":"oauth-1"}`: "oauth-1", `{}`: "head-1"} {
+	for body, want := range map[string]string{info: "body-1", `{"error":"invalid_request","error_id":"oauth-1"}`: "oauth-1", `{}`: "head-1"} {
 		w := serve(t, 400, body, "X-Request-Id", "head-1", "X-Databricks-Request-Id", "head-2")
 		if e := wants(t, w.try(t, CallDatabaseCredential), KindRefused, false); e.RequestID != want || e.Status != 400 {
 			t.Errorf("%s: got %+v, want request %q", body, e, want)

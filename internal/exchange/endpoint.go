@@ -13,14 +13,15 @@ import (
 // Endpoint is a compute's address and state (databricks-sdk-go service/postgres and
 // service/database). Hosts are not checked, and are empty while the endpoint has none.
 type Endpoint struct {
-	Name         string // projects/P/branches/B/endpoints/E, or instances/NAME
-	UID          string // ep-…, the first label of its host; empty for an instance
-	Host         string
-	ReadOnlyHost string
-	PooledHost   string
-	State        string // ACTIVE, IDLE, INIT, DEGRADED; an instance's AVAILABLE, STARTING, STOPPED, UPDATING, FAILING_OVER, DELETING
-	Type         string // ENDPOINT_TYPE_READ_WRITE, ENDPOINT_TYPE_READ_ONLY
-	Disabled     bool   // a login does not resume it
+	Name string // projects/P/branches/B/endpoints/E, or instances/NAME
+	UID  string // ep-…, the first label of its host; empty for an instance
+	Host string
+
+	ReadOnlyHost, PooledHost, ReadOnlyPooledHost string
+
+	State    string // ACTIVE, IDLE, INIT, DEGRADED; an instance's AVAILABLE, STARTING, STOPPED, UPDATING, FAILING_OVER, DELETING
+	Type     string // ENDPOINT_TYPE_READ_WRITE, ENDPOINT_TYPE_READ_ONLY
+	Disabled bool   // a login does not resume it
 }
 
 // Project holds branches (databricks-sdk-go service/postgres). A display name may
@@ -147,13 +148,15 @@ type wireStatus struct {
 		Host                string `json:"host"`
 		ReadOnlyHost        string `json:"read_only_host"`
 		ReadWritePooledHost string `json:"read_write_pooled_host"`
+		ReadOnlyPooledHost  string `json:"read_only_pooled_host"`
 	} `json:"hosts"`
 }
 
 func (w wireResource) endpoint() Endpoint {
 	s := w.Status
 	return Endpoint{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: s.CurrentState, Type: s.EndpointType, Disabled: s.Disabled,
-		Host: s.Hosts.Host, ReadOnlyHost: s.Hosts.ReadOnlyHost, PooledHost: s.Hosts.ReadWritePooledHost}
+		Host: s.Hosts.Host, ReadOnlyHost: s.Hosts.ReadOnlyHost, PooledHost: s.Hosts.ReadWritePooledHost,
+		ReadOnlyPooledHost: s.Hosts.ReadOnlyPooledHost}
 }
 
 // children lists the children of parent: the projects, the branches of a project or

@@ -56,6 +56,8 @@ const (
 	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has expired, was revoked or was used before
 	KindCodeRefused       Kind = "code refused"       // expired, used before, or for another verifier or redirect URI
 	KindFederationRefused Kind = "federation refused" // no federation policy matches the workload's token
+	KindScopeRefused      Kind = "scope refused"      // by the token endpoint
+	KindScopeMissing      Kind = "scope missing"      // the workspace token's scope does not include the call
 	KindForeignHost       Kind = "foreign host"       // a discovery document names another host
 	KindPermissionDenied  Kind = "permission denied"  // 403
 	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
@@ -88,7 +90,7 @@ const (
 )
 
 // kindTexts are the message and the hint of each kind. {host} and {target} are what
-// named them, {object} is endpoint or instance, {who} is the kind of identity, and
+// named them, {scope} is the requested scope, {object} is endpoint or instance, {who} is the kind of identity, and
 // {setup} are options.
 var kindTexts = map[Kind]struct{ message, hint string }{
 	KindInvalidClient: {"invalid client ID or secret",
@@ -104,6 +106,10 @@ var kindTexts = map[Kind]struct{ message, hint string }{
 	KindRefreshRefused:    {"refresh token rejected", hintUnreachable},
 	KindCodeRefused:       {"authorization code rejected", "start the login again: a code can be used once, and for minutes only"},
 	KindFederationRefused: {"workload token rejected", hintUnreachable},
+	KindScopeRefused: {"scope {scope} refused",
+		"request another one with --scope (LAKEBASE_SCOPE, profile key scope), such as postgres: a secret may be limited to some"},
+	KindScopeMissing: {"the scope {scope} does not include this call",
+		"request a wider one with --scope (LAKEBASE_SCOPE, profile key scope), such as all-apis"},
 	KindForeignHost: {"names an endpoint or audience on another host, and nothing was sent there",
 		"check {host}: its discovery document points elsewhere; --audience or another authentication type does without it"},
 	KindPermissionDenied:    {"permission denied", "give the {who} CAN USE on the project"},
@@ -140,7 +146,8 @@ var callHints = map[Kind]map[Call]string{
 		CallWorkspaceToken: "ask a workspace admin to let the service principal sign in, and this machine's address if there is an IP access list",
 		CallInstance:       "give the {who} CAN USE on the instance",
 	},
-	KindRefused: {CallWorkspaceToken: "check {host} and the client ID, and try again"},
+	KindScopeRefused: {CallRefresh: "sign in again with this scope: lakebase-credential-helper login --user-login{setup}"},
+	KindRefused:      {CallWorkspaceToken: "check {host} and the client ID, and try again"},
 }
 
 // Origins says where the configuration comes from, for messages and hints. All fields
@@ -160,6 +167,7 @@ type Origins struct {
 type Error struct {
 	Call       Call
 	Host       string // host or host:port
+	Scope      string // that workspace tokens are requested with
 	Kind       Kind
 	Status     int           // HTTP status of the workspace, or with KindProxy of the proxy; 0: no reply
 	Code       string        // error_code, or OAuth's error
@@ -180,9 +188,12 @@ func (e *Error) Error() string {
 	if e.Call == CallGitHub {
 		text = "GitHub token service " + e.Host + ": "
 	}
-	if e.Kind == KindBearerRefused && e.Origins.Token != "" {
-		text += "token from " + e.Origins.Token + " rejected"
-	} else {
+	switch token := "token from " + e.Origins.Token; {
+	case e.Kind == KindBearerRefused && e.Origins.Token != "":
+		text += token + " rejected"
+	case e.Kind == KindScopeMissing && e.Origins.Token != "":
+		text += "the scopes of the " + token + " do not include this call"
+	default:
 		text += e.expand(kindTexts[e.Kind].message)
 	}
 	if d := e.Detail(); d != "" {
@@ -221,7 +232,7 @@ func (e *Error) expand(text string) string {
 		object = "instance"
 	}
 	return strings.NewReplacer("{host}", cmp.Or(e.Origins.Host, "the host"), "{target}", cmp.Or(e.Origins.Target, "the target's name"),
-		"{object}", object, "{who}", cmp.Or(e.Origins.Subject, "service principal"), "{setup}", e.Origins.SameSetup).Replace(text)
+		"{scope}", e.Scope, "{object}", object, "{who}", cmp.Or(e.Origins.Subject, "service principal"), "{setup}", e.Origins.SameSetup).Replace(text)
 }
 
 func (e *Error) isInstance() bool {

@@ -40,6 +40,8 @@ type Options struct {
 	// WorkspaceID is sent with API calls, if not empty: hosts that serve several
 	// workspaces need it (databricks-sdk-go service/postgres).
 	WorkspaceID string
+	// Scope is requested for workspace tokens (RFC 6749 3.3). Empty: all-apis.
+	Scope string
 	// AccountID replaces {account_id} in a discovery document. Empty: the account
 	// that the document names.
 	AccountID string
@@ -59,6 +61,7 @@ type Options struct {
 // connection open between calls.
 type Client struct {
 	base      url.URL
+	scope     string
 	accountID string
 	userAgent string
 	now       func() time.Time
@@ -90,7 +93,7 @@ func New(o Options) (*Client, error) {
 	}
 	proxy := (&httpproxy.Config{HTTPSProxy: o.HTTPSProxy, NoProxy: o.NoProxy}).ProxyFunc()
 	c := &Client{
-		base: *base, accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.now,
+		base: *base, scope: cmp.Or(o.Scope, allAPIs), accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.now,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 		transport: &http.Transport{
 			DialContext:            o.dial,

@@ -124,6 +124,13 @@ func refusalKind(call Call, status int, said refusal) Kind {
 		return KindUnavailable
 	case status >= 500:
 		return KindServerError
+	// The first is RFC 6749's; the second is of a secret that is limited to other scopes
+	// (databricks/databricks-sql-go#476).
+	case said.code == "invalid_scope", said.code == "access_denied" && strings.Contains(said.message, "cope"):
+		return KindScopeRefused
+	// "Provided OAuth token does not have required scopes: sql", "Invalid scope, required scopes: sql".
+	case strings.Contains(said.message, "required scopes"):
+		return KindScopeMissing
 	case strings.Contains(said.message, "workspace-access entitlement"):
 		return KindEntitlement
 	case status == 403:

@@ -19,7 +19,7 @@ const (
 	// publicClient is the OAuth client of user logins. It has no secret
 	// (databricks-sdk-go credentials/u2m).
 	publicClient = "databricks-cli"
-	userScope    = "offline_access all-apis"
+	allAPIs      = "all-apis"
 
 	// defaultLifetime is assumed where a reply has no lifetime: the API's minimum
 	// (databricks-sdk-go service/postgres).
@@ -43,7 +43,7 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	// The RFC form-encodes both first, which leaves a UUID and a Databricks secret unchanged.
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
-	r := c.formRequest(CallWorkspaceToken, url.Values{"grant_type": {"client_credentials"}, "scope": {"all-apis"}}, secret, credential.NewSecret(basic))
+	r := c.formRequest(CallWorkspaceToken, url.Values{"grant_type": {"client_credentials"}, "scope": {c.scope}}, secret, credential.NewSecret(basic))
 	r.header.Set("Authorization", "Basic "+basic)
 	r.require(clientID != "" && !secret.IsZero(), KindInvalidClient, "the client ID or the secret is empty")
 	g, err := c.grant(ctx, r)
@@ -57,11 +57,14 @@ func (c *Client) AuthorizeURL(state, challenge, redirectURI string) string {
 	u := c.base
 	u.Path = c.endpoints().authorize
 	u.RawQuery = url.Values{
-		"response_type": {"code"}, "client_id": {publicClient}, "redirect_uri": {redirectURI}, "scope": {userScope},
+		"response_type": {"code"}, "client_id": {publicClient}, "redirect_uri": {redirectURI}, "scope": {c.userScope()},
 		"state": {state}, "code_challenge": {challenge}, "code_challenge_method": {"S256"},
 	}.Encode()
 	return u.String()
 }
+
+// userScope adds the scope that a refresh token needs (databricks-sdk-go credentials/u2m).
+func (c *Client) userScope() string { return "offline_access " + c.scope }
 
 // CodeToken exchanges an authorization code for a grant (RFC 6749 4.1.3, RFC 7636
 // 4.5). redirectURI is the one given to AuthorizeURL. A code is good for one use: see
@@ -76,11 +79,13 @@ func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret
 
 // RefreshedToken exchanges a refresh token for a new grant (RFC 6749 6). The workspace
 // may invalidate the old one when it returns a new one: store that before anything
-// else, and never refresh concurrently.
+// else, and never refresh concurrently. Without a scope the new token has that of the login.
 func (c *Client) RefreshedToken(ctx context.Context, refresh credential.Secret) (Grant, error) {
-	r := c.formRequest(CallRefresh, url.Values{
-		"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()},
-	}, refresh)
+	form := url.Values{"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()}}
+	if c.scope != allAPIs {
+		form.Set("scope", c.userScope())
+	}
+	r := c.formRequest(CallRefresh, form, refresh)
 	return c.grant(ctx, r)
 }
 
@@ -91,7 +96,7 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 	form := url.Values{
 		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-		"subject_token":      {subject.Reveal()}, "scope": {"all-apis"},
+		"subject_token":      {subject.Reveal()}, "scope": {c.scope},
 	}
 	if clientID != "" {
 		form.Set("client_id", clientID)

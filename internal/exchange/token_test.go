@@ -121,6 +121,21 @@ func TestGrants(t *testing.T) {
 	}
 }
 
+// Each grant but that of a code, which has its own scope, asks for the configured one.
+func TestGrants_Scope(t *testing.T) {
+	w := serve(t, 200, `{"access_token":"at"}`)
+	c := w.client(t, atOurs, func(o *Options) { o.Scope = "postgres sql" })
+	for _, call := range []Call{CallWorkspaceToken, CallRefresh, CallFederation} {
+		if err := calls[call](t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	}
+	got := strings.Join(append(w.bodies, c.AuthorizeURL("s", "c", redirectURI)), " ")
+	if strings.Count(got, "scope=postgres+sql") != 2 || strings.Count(got, "scope=offline_access+postgres+sql") != 2 || strings.Contains(got, allAPIs) {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestAuthorizeURL(t *testing.T) {
 	c, err := New(Options{Host: "https://dbc-1.cloud.databricks.com:8443"})
 	if err != nil {

@@ -152,15 +152,22 @@ func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exc
 	return e, nil
 }
 
-// Host returns the host of a described endpoint, the read-only one with --read-only.
+// Host returns the host of a described endpoint that --read-only and --pooled choose.
 // A configured host must be one of the endpoint's. The error is a *config.Error.
 func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
 	configured, target := r.conf.PGHost, r.conf.Target()
 	host, kind, fix := e.Host, "host", "wait until it is ready (the console shows its state)"
-	other := e.ReadOnlyHost
-	if r.conf.ReadOnly.Value {
+	others := []string{e.ReadOnlyHost, e.PooledHost, e.ReadOnlyPooledHost}
+	switch readOnly, pooled := r.conf.ReadOnly.Value, r.conf.Pooled.Value; {
+	case readOnly && pooled:
+		host, kind, fix = e.ReadOnlyPooledHost, "read-only pooled host", "leave --pooled or --read-only out"
+	case readOnly:
 		host, kind, fix = e.ReadOnlyHost, "read-only host", "enable readable secondaries for it in the console, leave --read-only out"
-		other = ""
+	case pooled:
+		host, kind, fix = e.PooledHost, "pooled host", "leave --pooled out (in a profile: pooled)"
+	}
+	if kind != "host" {
+		others = nil
 	}
 	if host == "" {
 		return "", &config.Error{Name: target, Problem: "no " + kind, Fix: fix + ", or name the host with --pghost"}
@@ -170,14 +177,13 @@ func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
 		return "", err
 	}
 	if h := configured.Value; h != "" && h != named {
-		other, err := config.CheckDatabaseHost(other, "the read-only host of "+target)
-		if err != nil || h != other {
+		if !slices.Contains(others, h) {
 			from := configured.Source.String()
 			return "", &config.Error{Name: from, Problem: fmt.Sprintf("%s is not the %s of %s, which is %s", h, kind, target, named),
 				Fix: "correct " + from + ", or unset it to use the host that the workspace returns; " +
 					"--pghost accepts any host, such as one of a private DNS"}
 		}
-		// The configured host is the read-only one. A run without PGHOST uses the other.
+		// The configured host is another one of the endpoint's. A run without PGHOST uses named.
 	}
 	return named, nil
 }

@@ -25,12 +25,13 @@ func TestHost_OfUntrustedPGHOST(t *testing.T) {
 		e    exchange.Endpoint
 		want string // of the error; empty: none
 	}{
-		"the endpoint's host": {exchange.Endpoint{Host: privateHost}, ""},
-		"in another spelling": {exchange.Endpoint{Host: "DB.Private.Example."}, ""},
-		"its read-only host":  {exchange.Endpoint{Host: ownHost, ReadOnlyHost: privateHost}, ""},
-		"another host":        {exchange.Endpoint{Host: ownHost}, "PGHOST: db.private.example is not the host of " + endpointID + ", which is " + ownHost},
-		"its pooled host":     {exchange.Endpoint{Host: ownHost, PooledHost: privateHost}, "is not the host of"},
-		"no host":             {exchange.Endpoint{}, endpointID + ": no host"},
+		"the endpoint's host":   {exchange.Endpoint{Host: privateHost}, ""},
+		"in another spelling":   {exchange.Endpoint{Host: "DB.Private.Example."}, ""},
+		"its read-only host":    {exchange.Endpoint{Host: ownHost, ReadOnlyHost: privateHost}, ""},
+		"another host":          {exchange.Endpoint{Host: ownHost}, "PGHOST: db.private.example is not the host of " + endpointID + ", which is " + ownHost},
+		"its pooled host":       {exchange.Endpoint{Host: ownHost, PooledHost: privateHost}, ""},
+		"its other pooled host": {exchange.Endpoint{Host: ownHost, ReadOnlyPooledHost: privateHost}, ""},
+		"no host":               {exchange.Endpoint{}, endpointID + ": no host"},
 	} {
 		f := newFake()
 		f.endpoint = c.e

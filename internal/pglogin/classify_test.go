@@ -106,7 +106,7 @@ func TestError_Texts(t *testing.T) {
 		{&Error{Kind: DatabaseMissing, Message: "no", Code: "3D000", Target: Target{Host: "h", Database: "db"}},
 			"the database at h refused the login: no (SQLSTATE 3D000)", "check the name of the database: db "},
 		{&Error{Kind: Refused, Code: "08P01", Message: "SASL authentication failed"},
-			"the database refused the login: SASL authentication failed (SQLSTATE 08P01)", "pooled host"},
+			"the database refused the login: SASL authentication failed (SQLSTATE 08P01)", "connect without --pooled"},
 	} {
 		if got := c.err.Error(); got != c.text {
 			t.Errorf("got %q, want %q", got, c.text)

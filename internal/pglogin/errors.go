@@ -128,7 +128,7 @@ func (e *Error) Hint() string {
 	case e.Kind == WakeTimeout && e.Last != nil && e.Last.Kind == ExternalAuth:
 		return "check the project's IP access list; if the project is new, try again in a minute"
 	case e.Kind == Refused && e.PooledHost():
-		return "check PGHOST or --pghost: a pooled host accepts no OAuth roles"
+		return "connect without --pooled, or set PGHOST to the host without -pooler: the role or the pooler may not accept OAuth tokens"
 	case e.Kind == DatabaseMissing:
 		return "check the name of the database: " + e.Target.Database + " (usually databricks_postgres)"
 	case e.Kind == Certificate:
@@ -140,8 +140,8 @@ func (e *Error) Hint() string {
 // Unwrap returns the cause, or nil: with WakeTimeout, the context's error and Last.
 func (e *Error) Unwrap() error { return e.cause }
 
-// PooledHost reports whether a connection pooler refused the login: poolers accept
-// no OAuth roles, and say so in terms of SASL.
+// PooledHost reports whether a connection pooler refused the login. One that does not
+// accept OAuth tokens says so in terms of SASL.
 func (e *Error) PooledHost() bool { return strings.Contains(e.Message, "SASL") }
 
 // TokenRefused reports whether a new token may be accepted where this one was not:

@@ -64,6 +64,7 @@ type Description struct {
 	Endpoint     string    `json:"endpoint"`           // empty with Instance
 	Instance     string    `json:"instance,omitempty"` // of Lakebase Provisioned
 	ReadOnly     bool      `json:"read_only,omitempty"`
+	Pooled       bool      `json:"pooled,omitempty"`
 	DatabaseHost string    `json:"database_host,omitempty"`
 	ExpiresAt    time.Time `json:"expires_at"`
 }
@@ -76,7 +77,7 @@ func Describe(ctx context.Context, s Store, id string) (Description, error) {
 	}
 	it, err := parse(text)
 	d := Description{Host: it.Key.Host, Identity: it.Key.Identity, ClientID: it.Key.Principal, Endpoint: it.Key.Target,
-		ReadOnly: it.Key.ReadOnly, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
+		ReadOnly: it.Key.ReadOnly, Pooled: it.Key.Pooled, DatabaseHost: it.DatabaseHost, ExpiresAt: it.Expires}
 	if name, ok := strings.CutPrefix(d.Endpoint, credential.InstancePrefix); ok {
 		d.Endpoint, d.Instance = "", name
 	}

@@ -31,6 +31,7 @@ func TestLookup(t *testing.T) {
 		{"other version", stored(func(i *item) { i.Version++ }), false},
 		{"other host", stored(func(i *item) { i.Key.Host = "other.example" }), false},
 		{"other ttl", stored(func(i *item) { i.Key.TTL = time.Minute }), false},
+		{"pooled", stored(func(i *item) { i.Key.Pooled = true }), false},
 		{"read-only", stored(func(i *item) { i.Key.ReadOnly = true }), false},
 	} {
 		store := holding(c.item)

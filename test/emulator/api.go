@@ -149,7 +149,9 @@ func (a *api) route() {
 
 	handle(CallData, "GET /api/2.0/workspace/"+workspaceID+"/rest/"+Database+"/{schema}/{table}", a.data)
 
-	api := func(call Call, pattern string, h handler) { handle(call, pattern, a.authenticated(h)) }
+	api := func(call Call, pattern string, h handler) {
+		handle(call, pattern, a.authenticated(scopeOf(pattern), h))
+	}
 	const projects, branches, endpoints = resourcesPath + "projects", "/{project}/branches", "/{branch}/endpoints"
 	api(CallProjects, "GET "+projects, a.listResources)
 	api(CallBranches, "GET "+projects+branches, a.listResources)
@@ -165,6 +167,17 @@ func (a *api) route() {
 	api(CallSecretList, "GET "+secretsPath, a.ownSecrets(a.listSecrets))
 	api(CallSecretCreate, "POST "+secretsPath, a.ownSecrets(a.createSecret))
 	api(CallSecretDelete, "DELETE "+secretsPath+"/{secret}", a.ownSecrets(a.deleteSecret))
+}
+
+// scopeOf returns the scope that a call needs. The reference lists SCIM Me under others too.
+func scopeOf(pattern string) string {
+	switch {
+	case strings.Contains(pattern, "/scim/"):
+		return scopeAccess
+	case strings.Contains(pattern, "/accounts/"):
+		return scopeAuthentication
+	}
+	return scopePostgres
 }
 
 // serve answers one request: latency, then the handler's answer, changed by a waiting
@@ -194,13 +207,13 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, call Call, h handler
 	fault.send(w, r, rep)
 }
 
-// authenticated passes on the calls whose bearer token is accepted.
-func (a *api) authenticated(h handler) handler {
+// authenticated passes on the calls whose bearer token is accepted and has the scope.
+func (a *api) authenticated(scope string, h handler) handler {
 	return func(r *http.Request, s Settings, _ string) reply {
 		if s.WorkspaceHeader && r.Header.Get("X-Databricks-Workspace-Id") != workspaceID {
 			return invalidParameter("This host serves many workspaces: X-Databricks-Workspace-Id must name one of yours")
 		}
-		caller, refused := a.bearer(r, s)
+		caller, refused := a.bearer(r, s, scope)
 		if refused != nil {
 			return *refused
 		}
@@ -208,9 +221,9 @@ func (a *api) authenticated(h handler) handler {
 	}
 }
 
-// bearer returns the principal of a workspace token or personal access token, or why it
-// is refused.
-func (a *api) bearer(r *http.Request, s Settings) (who string, refused *reply) {
+// bearer returns the principal of a workspace token with the scope or of a personal
+// access token, or why it is refused.
+func (a *api) bearer(r *http.Request, s Settings, scope string) (who string, refused *reply) {
 	refuse := func(status int, code, message string) (string, *reply) {
 		rep := apiError(status, code, message)
 		return "", &rep
@@ -231,7 +244,9 @@ func (a *api) bearer(r *http.Request, s Settings) (who string, refused *reply) {
 		case err != nil || a.principals[c.Subject] == nil:
 			return refuse(http.StatusUnauthorized, "UNAUTHENTICATED", "Invalid Token")
 		}
-		who = c.Subject
+		if who = c.Subject; !includes(c.Scope, scope) {
+			return refuse(http.StatusForbidden, "PERMISSION_DENIED", "Provided OAuth token does not have required scopes: "+scope)
+		}
 	}
 	if s.NoWorkspaceAccess {
 		return refuse(http.StatusForbidden, "PERMISSION_DENIED", "API is disabled for users without workspace-access entitlement")

@@ -150,8 +150,8 @@ func TestResources(t *testing.T) {
 		"projects/shop":              `"default_branch":"projects/shop/branches/production"`,
 		"projects/shop/branches/old": `"current_state":"ARCHIVED","default":false`,
 		"projects/lab/branches/main": `"current_state":"READY","default":true`,
-		reader:                       `"endpoint_type":"ENDPOINT_TYPE_READ_ONLY","hosts":{"host":"127.0.0.1"}`,
-		Endpoint:                     `"disabled":false,"endpoint_type":"ENDPOINT_TYPE_READ_WRITE","hosts":{"host":"localhost","read_only_host":"127.0.0.1"}`,
+		reader:                       `"endpoint_type":"ENDPOINT_TYPE_READ_ONLY","hosts":{"host":"127.0.0.1","read_only_pooled_host":"local-ro-pooler.localhost","read_write_pooled_host":"local-pooler.localhost"}`,
+		Endpoint:                     `"disabled":false,"endpoint_type":"ENDPOINT_TYPE_READ_WRITE","hosts":{"host":"localhost","read_only_host":"127.0.0.1",`,
 	} {
 		a := l.get(resourcesPath + name)
 		if a.want(t, name, 200, want); a.str("uid") != UID(name) {

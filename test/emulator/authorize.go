@@ -40,8 +40,8 @@ func (a *api) authorize(r *http.Request, s Settings, _ string) reply {
 	}
 	switch form.Get("approve") {
 	case "1":
-		c := code{family: &family{user: user}, challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"),
-			scope: form.Get("scope"), expires: s.clock().Add(cmp.Or(s.CodeLife, defaultCodeLife))}
+		c := code{family: &family{user: user, scope: form.Get("scope")}, challenge: form.Get("code_challenge"), redirect: form.Get("redirect_uri"),
+			expires: s.clock().Add(cmp.Or(s.CodeLife, defaultCodeLife))}
 		return sendBack(form, url.Values{"code": {a.grantCode(c)}})
 	case "0":
 		return sendBack(form, url.Values{"error": {"access_denied"}, "error_description": {user + " denied the request"}})
@@ -60,7 +60,7 @@ func badRequest(form url.Values) (code, why string) {
 		return "invalid_request", "code_challenge_method is not S256"
 	case !challengeForm.MatchString(form.Get("code_challenge")):
 		return "invalid_request", "code_challenge is not a S256 challenge"
-	case !hasScope(form.Get("scope"), "all-apis"):
+	case !validScope(form.Get("scope")):
 		return "invalid_scope", "The requested scope is invalid"
 	}
 	return "", ""

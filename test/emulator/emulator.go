@@ -100,7 +100,8 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 }
 
 func (l *Lakebase) start(ctx, run context.Context, o Options) error {
-	ca, cert, err := newCertificate("localhost", "127.0.0.1", "::1")
+	ca, cert, err := newCertificate("localhost", "127.0.0.1", "::1", PooledHost, ReadOnlyPooledHost,
+		"*.database.cloud.databricks.com", "*.database.azuredatabricks.net", "*.database.gcp.databricks.com", "*.database.us-central1.gcp.databricks.com")
 	if err != nil {
 		return err
 	}

@@ -63,9 +63,9 @@ func (s *signer) signature(body string) []byte {
 }
 
 // mint makes a token of the workspace from c's kind, subject, client ID (by default the
-// subject, as for a service principal) and endpoint.
+// subject, as for a service principal), scope (by default all APIs) and endpoint.
 func (s *signer) mint(c claims, issued time.Time, life time.Duration) string {
-	c.ClientID, c.Scope = cmp.Or(c.ClientID, c.Subject), "all-apis"
+	c.ClientID, c.Scope = cmp.Or(c.ClientID, c.Subject), cmp.Or(c.Scope, allAPIs)
 	c.Issuer, c.Audience = s.issuer+"/oidc", workspaceID
 	c.Details = `[{"type":"unity_catalog_permission","securable_type":"table","securable_object_name":"*","operation":"READ"},` +
 		`{"type":"database_permission","instance":"*","identity":"` + c.Subject + `","role":"CAN_CONNECT"}]`

@@ -153,6 +153,9 @@ func (g *gateway) authenticate(c net.Conn, user string) error {
 	if err := g.rejectAll(c.RemoteAddr()); err != nil {
 		return err
 	}
+	if t, ok := c.(*tls.Conn); ok && g.settings.get().PoolerRefusesOAuth && strings.Contains(t.ConnectionState().ServerName, "-pooler.") {
+		return &refusal{"FATAL", "08P01", "SASL authentication failed", ""} // as PgBouncer reports it
+	}
 	// A client that waits is read from, so that its leaving is noticed. It has nothing
 	// to send before it is asked for its password.
 	b := pgproto3.NewBackend(c, c)

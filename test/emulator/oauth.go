@@ -54,6 +54,7 @@ func repeated(form url.Values) string {
 // app to Lakebase by API").
 func (a *api) secretGrant(r *http.Request, s Settings) reply {
 	id, secret, ok := r.BasicAuth()
+	scope := r.PostForm.Get("scope")
 	switch {
 	case !ok:
 		return invalidClient("Missing client authentication")
@@ -61,10 +62,12 @@ func (a *api) secretGrant(r *http.Request, s Settings) reply {
 		return invalidClient("Client authentication failed")
 	case r.PostForm.Get("grant_type") != string(GrantClientCredentials):
 		return oauthError(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type")
-	case r.PostForm.Get("scope") != "all-apis":
-		return oauthError(http.StatusBadRequest, "invalid_scope", "The requested scope is invalid")
+	case !validScope(scope):
+		return invalidScope()
+	case s.SecretScope != "" && !includes(s.SecretScope, scope): // databricks/databricks-sql-go#476
+		return oauthError(http.StatusBadRequest, "access_denied", "Scopes '"+scope+"' are not assigned to the secret")
 	}
-	return a.granted(s, id, "", "all-apis", "")
+	return a.granted(s, id, "", scope, "")
 }
 
 // codeGrant is the authorization code grant of the public client, with PKCE.
@@ -78,25 +81,32 @@ func (a *api) codeGrant(r *http.Request, s Settings) reply {
 		return invalidGrant(wrong)
 	}
 	refresh := ""
-	if hasScope(c.scope, "offline_access") {
+	if slices.Contains(strings.Fields(c.family.scope), "offline_access") {
 		refresh = a.issueRefresh(c.family, s)
 	}
-	return a.granted(s, c.family.user, publicClient, c.scope, refresh)
+	return a.granted(s, c.family.user, publicClient, c.family.scope, refresh)
 }
 
-// refreshGrant is the refresh of a user's token.
+// refreshGrant is the refresh of a user's token, which may narrow its scope (RFC 6749 6).
 func (a *api) refreshGrant(r *http.Request, s Settings) reply {
 	if !isPublicClient(r) {
 		return invalidClient("Client authentication failed")
 	}
-	user, next, ok := a.useRefresh(r.PostForm.Get("refresh_token"), s)
+	login, next := a.useRefresh(r.PostForm.Get("refresh_token"), s)
 	switch {
-	case !ok && s.RefreshInvalidGrant:
+	case login == nil && s.RefreshInvalidGrant:
 		return invalidGrant("Refresh token is invalid")
-	case !ok: // as a fixture of databricks/cli has it
+	case login == nil: // as a fixture of databricks/cli has it
 		return oauthError(http.StatusUnauthorized, "invalid_request", "Refresh token is invalid")
 	}
-	return a.granted(s, user, publicClient, "offline_access all-apis", next)
+	scope := cmp.Or(login.scope, "offline_access "+allAPIs)
+	if asked := r.PostForm.Get("scope"); asked != "" {
+		if !validScope(asked) || !includes(scope, asked) {
+			return invalidScope()
+		}
+		scope = asked
+	}
+	return a.granted(s, login.user, publicClient, scope, next)
 }
 
 // isPublicClient reports whether the client is the public one, without a secret.
@@ -119,8 +129,8 @@ func (a *api) exchangeGrant(r *http.Request, s Settings) reply {
 		return invalidRequest("subject_token_type is not " + jwtTokenType)
 	case form.Get("subject_token") == "":
 		return invalidRequest("subject_token is missing")
-	case form.Get("scope") != "all-apis":
-		return oauthError(http.StatusBadRequest, "invalid_scope", "The requested scope is invalid")
+	case !validScope(form.Get("scope")):
+		return invalidScope()
 	case client != "" && client != a.clientID:
 		return invalidClient("No federation policy of such a service principal")
 	}
@@ -141,13 +151,13 @@ func (a *api) exchangeGrant(r *http.Request, s Settings) reply {
 	case client != "" && c.Subject != cmp.Or(s.Subject, WorkloadSubject):
 		return invalidGrant("The token's subject does not match the federation policy")
 	}
-	return a.granted(s, cmp.Or(client, c.Subject), "", "all-apis", "")
+	return a.granted(s, cmp.Or(client, c.Subject), "", form.Get("scope"), "")
 }
 
 // granted is the reply with a workspace token; client is "" for the subject itself.
 func (a *api) granted(s Settings, subject, client, scope, refresh string) reply {
 	life := cmp.Or(s.WorkspaceTokenLife, time.Hour)
-	token := a.sign.mint(claims{Kind: WorkspaceToken, Subject: subject, ClientID: client}, s.clock(), life)
+	token := a.sign.mint(claims{Kind: WorkspaceToken, Subject: subject, ClientID: client, Scope: scope}, s.clock(), life)
 	body := map[string]any{"access_token": token, "scope": scope, "token_type": "Bearer", "expires_in": int(life / time.Second)}
 	if refresh != "" {
 		body["refresh_token"] = refresh
@@ -157,7 +167,33 @@ func (a *api) granted(s Settings, subject, client, scope, refresh string) reply 
 	return rep
 }
 
-func hasScope(scope, one string) bool { return slices.Contains(strings.Fields(scope), one) }
+// Scopes of the API (Databricks REST reference, "API scopes").
+const (
+	allAPIs             = "all-apis"
+	scopePostgres       = "postgres"
+	scopeAccess         = "access-management"
+	scopeAuthentication = "authentication"
+)
+
+// validScope reports whether a client can ask for a scope.
+func validScope(scope string) bool {
+	words := slices.DeleteFunc(strings.Fields(scope), func(w string) bool { return w == "offline_access" })
+	unknown := func(w string) bool {
+		return !slices.Contains([]string{allAPIs, scopePostgres, scopeAccess, scopeAuthentication, "sql"}, w)
+	}
+	return len(words) > 0 && !slices.ContainsFunc(words, unknown)
+}
+
+// includes reports whether scope has all words of asked.
+func includes(scope, asked string) bool {
+	has := strings.Fields(scope)
+	missing := func(w string) bool { return !slices.Contains(has, w) && !slices.Contains(has, allAPIs) }
+	return !slices.ContainsFunc(strings.Fields(asked), missing)
+}
+
+func invalidScope() reply {
+	return oauthError(http.StatusBadRequest, "invalid_scope", "The requested scope is invalid")
+}
 
 func oauthError(status int, code, description string) reply {
 	return jsonReply(status, map[string]string{"error": code, "error_id": newUUID(), "error_description": description})

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"regexp"
@@ -189,10 +190,9 @@ func (a *api) describe(r Resource, s Settings) map[string]any {
 }
 
 func (a *api) endpointStatus(r Resource, s Settings) map[string]any {
-	hosts := map[string]string{"host": s.host()}
-	if h := s.readOnlyHost(); h != "" {
-		hosts["read_only_host"] = h
-	}
+	hosts := map[string]string{"host": s.host(), "read_only_host": s.readOnlyHost()}
+	hosts["read_write_pooled_host"], hosts["read_only_pooled_host"] = s.pooledHosts()
+	maps.DeleteFunc(hosts, func(_, h string) bool { return h == "" })
 	status := map[string]any{
 		"endpoint_type": "ENDPOINT_TYPE_READ_WRITE", "current_state": "ACTIVE", "disabled": s.EndpointDisabled || r.Disabled,
 		"suspend_timeout_duration": "300s", "hosts": hosts,

@@ -17,6 +17,7 @@ const (
 // family is one sign-in of a user: what comes of one code.
 type family struct {
 	user    string
+	scope   string // "" is all-apis
 	revoked bool
 }
 
@@ -25,7 +26,6 @@ type code struct {
 	family    *family
 	challenge string // of PKCE, S256
 	redirect  string
-	scope     string
 	expires   time.Time
 	used      bool
 }
@@ -85,18 +85,19 @@ func (s *state) issueRefresh(f *family, set Settings) string {
 	return value
 }
 
-// useRefresh uses a refresh token. It returns the user, and the next token if they rotate.
-func (s *state) useRefresh(value string, set Settings) (user, next string, ok bool) {
+// useRefresh uses a refresh token. It returns its sign-in, nil if it is refused, and the
+// next token if they rotate.
+func (s *state) useRefresh(value string, set Settings) (f *family, next string) {
 	t := s.refresh[value]
 	switch {
 	case t == nil || set.RefreshRevoked || t.family.revoked || !set.clock().Before(t.expires):
-		return "", "", false
+		return nil, ""
 	case t.dead:
 		t.family.revoked = set.RefreshReuseRevokes
-		return "", "", false
+		return nil, ""
 	case set.RefreshRotates:
 		t.dead = true
 		next = s.issueRefresh(t.family, set)
 	}
-	return t.family.user, next, true
+	return t.family, next
 }

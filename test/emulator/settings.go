@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -62,6 +63,10 @@ type Settings struct {
 	// EndpointHost is the host that the API names for every endpoint and instance; "" is localhost. The API names no port.
 	EndpointHost string `ctl:"endpoint-host"`
 	ReadOnlyHost string `ctl:"read-only-host"` // their read-only host; "" is 127.0.0.1, NoHost none
+	PooledHost   string `ctl:"pooled-host"`    // the endpoints' pooled host; "" is PooledHost, NoHost none. The read-only one has -ro before -pooler
+
+	PoolerRefusesOAuth bool   `ctl:"pooler-refuses-oauth"` // a login at a pooled host fails with "SASL authentication failed"
+	SecretScope        string `ctl:"secret-scope"`         // secrets are limited to these scopes; "" are all
 
 	// InstanceState "" is AVAILABLE while the compute is up, else STARTING. Logins do not look at it.
 	InstanceState     InstanceState `ctl:"instance-state" values:"AVAILABLE STARTING STOPPED UPDATING FAILING_OVER DELETING"`
@@ -161,8 +166,15 @@ func useUp[T any](faults []T, i int, times *int) []T {
 
 func (s Settings) host() string { return cmp.Or(s.EndpointHost, "localhost") }
 
-// NoHost is the ReadOnlyHost of a target without a read-only host.
+// NoHost is the ReadOnlyHost or PooledHost of a target without one.
 const NoHost = "none"
+
+// PooledHost and ReadOnlyPooledHost are names of the gateway: the same Postgres, without a
+// pool. Few resolvers know them, so clients need 127.0.0.1 as PGHOSTADDR.
+const (
+	PooledHost         = "local-pooler.localhost"
+	ReadOnlyPooledHost = "local-ro-pooler.localhost"
+)
 
 // readOnlyHost is by default the gateway's other name.
 func (s Settings) readOnlyHost() string {
@@ -170,6 +182,18 @@ func (s Settings) readOnlyHost() string {
 		return ""
 	}
 	return cmp.Or(s.ReadOnlyHost, "127.0.0.1")
+}
+
+// pooledHosts returns the pooled host and the read-only one; none without the host that
+// is pooled.
+func (s Settings) pooledHosts() (readWrite, readOnly string) {
+	if readWrite = cmp.Or(s.PooledHost, PooledHost); readWrite == NoHost {
+		return "", ""
+	}
+	if s.readOnlyHost() != "" {
+		readOnly = strings.Replace(readWrite, "-pooler", "-ro-pooler", 1)
+	}
+	return readWrite, readOnly
 }
 
 // clock is the server's, skew included.

@@ -164,6 +164,14 @@ var facts = []fact{
 	}},
 	{"a database credential lives an hour", bearer, minted(nil, time.Hour,
 		func(w *workspace, r reply) { w.token = credential.NewSecret(r.field("token")) })},
+	{"a workspace token of scope postgres is enough for a credential", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		narrow, err := w.signIn(ctx, w.secret, "postgres")
+		if err != nil || narrow.status != 200 {
+			return narrow, fails, err
+		}
+		r, err := w.mint(ctx, credential.NewSecret(narrow.field("access_token")), nil)
+		return r, is(r.status == 200), err
+	}},
 	{"a credential's ttl is honored", bearer, minted(map[string]any{"ttl": "600s"}, 10*time.Minute, nil)},
 	{"a ttl below 300 s is refused", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		r, err := w.mint(ctx, w.bearer, map[string]any{"ttl": "60s"})
@@ -201,11 +209,12 @@ var facts = []fact{
 	{"a password that is no JWT is refused as that", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		return refused(ctx, w, w.databaseHost(), noPassword, "not a valid jwt encoding")
 	}},
-	{"the pooled host refuses a token", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
+	{"the pooled host accepts a token", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		if w.pooled == "" {
 			return "no pooled host", unknown, nil
 		}
-		return refused(ctx, w, w.pooled, w.token)
+		user, _, err := w.login(ctx, login{host: w.pooled, tls: w.tls(w.pooled), password: w.token})
+		return user, is(user == w.conf.ClientID.Value), err
 	}},
 	{"an ended token is refused as expired", token, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		if !w.patient {

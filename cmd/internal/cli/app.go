@@ -318,8 +318,8 @@ func (f *flagValue) Set(value string) error {
 		f.values = append(f.values, value)
 	case err != nil:
 		f.err = &UsageError{Problem: "--" + f.Option + " takes no value", Fix: "write --" + f.Option + " alone"}
-	case on:
-		f.values = []string{"true"}
+	case on || f.Key != "": // --pooled=false overrides the profile
+		f.values = []string{strconv.FormatBool(on)}
 	default:
 		f.values = nil
 	}

@@ -121,7 +121,7 @@ func ListenError(from config.Source, err error) error {
 func (e *Environment) workspaceOptions(conf config.Config) exchange.Options {
 	w := conf.Workspace.Value
 	return exchange.Options{
-		Host: w.URL(), WorkspaceID: w.WorkspaceID, AccountID: w.AccountID, UserAgent: e.Program + "/" + Version(),
+		Host: w.URL(), Scope: conf.Scope.Value, WorkspaceID: w.WorkspaceID, AccountID: w.AccountID, UserAgent: e.Program + "/" + Version(),
 		LoadRoots:  func() (*x509.CertPool, error) { return e.Roots().Workspace(conf.CACert.Value) },
 		HTTPSProxy: cmp.Or(e.Env("HTTPS_PROXY"), e.Env("https_proxy")), NoProxy: cmp.Or(e.Env("NO_PROXY"), e.Env("no_proxy")),
 	}
@@ -140,6 +140,9 @@ func LogConfig(log *Logger, conf config.Config, quiet bool) {
 	target := cmp.Or(conf.Target(), "no endpoint")
 	if conf.ReadOnly.Value {
 		target += ", read-only"
+	}
+	if conf.Pooled.Value {
+		target += ", pooled"
 	}
 	log.Note("target: %s at %s, from %s", target, conf.Workspace.Value.HostPort(), conf.Workspace.Source)
 }
