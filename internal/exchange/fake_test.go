@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -121,9 +120,6 @@ func says(status int, body string, headers ...string) http.HandlerFunc {
 func tokenReply(access string) string {
 	return fmt.Sprintf(`{"access_token":%q,"token_type":"Bearer","expires_in":3600,"scope":"all-apis"}`, access)
 }
-
-// guard bounds what must happen: it is reached only when something hangs.
-const guard = 30 * time.Second
 
 // wants checks an error's kind and whether another attempt may help.
 func wants(t *testing.T, err error, kind Kind, again bool) *Error {
