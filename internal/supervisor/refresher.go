@@ -1,5 +1,5 @@
 // Package supervisor has what runs in the background of a command or a proxy: a Refresher
-// that keeps one database token fresh, the status file, and the health probes. It never
+// that keeps one database token fresh, the status file, health probes and metrics. It never
 // mints by itself and never ends the process.
 package supervisor
 

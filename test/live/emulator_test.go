@@ -55,6 +55,7 @@ func TestFacts_Emulator(t *testing.T) {
 		"the database's certificate is signed by a public authority": fails,
 		"a startup message without SNI is refused":                   fails,
 		"the pooled host accepts a token":                            unknown,
+		"the Data API refuses a bad token with 400":                  unknown,
 		"an ended token is refused as expired":                       unknown,
 	}
 	for name, v := range checkEmulator(t) {

@@ -158,6 +158,15 @@ var facts = []fact{
 	{"an endpoint has a pooled host", endpoint, func(_ context.Context, w *workspace) (any, verdict, error) {
 		return "read_write_pooled_host=" + w.pooled, is(w.pooled != ""), nil
 	}},
+	{"the Data API refuses a bad token with 400", endpoint, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		id := w.conf.Workspace.Value.WorkspaceID
+		if id == "" {
+			return "give the workspace's ID in the host, ?o=ID", unknown, nil
+		}
+		path := "/api/2.0/workspace/" + id + "/rest/" + w.conf.Database.Value + "/public/orders"
+		r, err := w.call(ctx, http.MethodGet, "https://"+w.host+path, noPassword, nil)
+		return r, is(r.status == 400), err
+	}},
 	{"a missing endpoint is 404 NOT_FOUND", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		r, err := w.get(ctx, postgres+w.branch()+"/endpoints/no-such-endpoint")
 		return r, is(r.status == 404 && r.field("error_code") == "NOT_FOUND"), err

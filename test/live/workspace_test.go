@@ -130,7 +130,7 @@ type reply struct {
 	fields map[string]any
 }
 
-// call sends one request: a form if body is url.Values, else JSON. Without a bearer,
+// call sends one request to a path of the workspace, or to a URL: a form if body is url.Values, else JSON. Without a bearer,
 // a form is sent with the client's ID and the given secret.
 func (w *workspace) call(ctx context.Context, method, path string, bearer credential.Secret, body any) (reply, error) {
 	var text []byte
@@ -140,7 +140,10 @@ func (w *workspace) call(ctx context.Context, method, path string, bearer creden
 	} else if body != nil {
 		text, _ = json.Marshal(body)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, w.conf.Workspace.Value.URL()+path, strings.NewReader(string(text)))
+	if !strings.HasPrefix(path, "https://") {
+		path = w.conf.Workspace.Value.URL() + path
+	}
+	req, err := http.NewRequestWithContext(ctx, method, path, strings.NewReader(string(text)))
 	if err != nil {
 		return reply{}, err
 	}
