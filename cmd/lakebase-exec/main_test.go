@@ -75,7 +75,7 @@ func TestNotStarted(t *testing.T) {
 		{target, "--set DATABRICKS_TOKEN=x -- true", 120, []string{"lakebase-exec removes it"}},
 		{target, "--url-var A --set A=x -- true", 120, []string{"given twice"}},
 		{target, "--set X={nope} -- true", 120, []string{"error: --set: X: unknown placeholder {nope}", "hint: see --set in: lakebase-exec --help"}},
-		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"/nonexistent.pem", "hint: "}},
+		{target, "--sslrootcert /nonexistent.pem -- true", 120, []string{"nonexistent.pem", "hint: "}},
 		{target, "--on-refresh restart -- true", 120, []string{"error: --on-refresh: requires --refresh passfile or --refresh proxy"}},
 		{target, "--refresh passfile --on-refresh signal:NOPE -- true", 120, []string{`error: --on-refresh: unknown signal "NOPE"`, "hint: run kill -l for a list of signals"}},
 		{target, "--refresh passfile --url-var U -- true", 120, []string{"error: --url-var: U: {url} contains the password", "hint: use {url_nopassword}, or --refresh proxy"}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -116,7 +117,7 @@ func (f *fake) Accounts(ctx context.Context) ([]string, error) {
 }
 
 func (f *fake) ReadSecretFile(path string) (credential.Secret, error) {
-	return credential.NewSecret(secretText), f.call(context.Background(), "file:"+path)
+	return credential.NewSecret(secretText), f.call(context.Background(), "file:"+filepath.ToSlash(path))
 }
 
 func (f *fake) RunTool(ctx context.Context, argv ...string) ([]byte, error) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -39,7 +40,7 @@ func withCandidates(names ...int) given {
 func checkCandidate(t *testing.T, what string, c Config, i int) {
 	t.Helper()
 	w, s := named[i], c.Secret
-	if c.Auth.Value != w.word || s.Kind != w.kind || s.Path != w.path || s.Text.Reveal() != w.text || s.Source.Name != w.name {
+	if c.Auth.Value != w.word || s.Kind != w.kind || filepath.ToSlash(s.Path) != w.path || s.Text.Reveal() != w.text || s.Source.Name != w.name {
 		t.Errorf("%s: got %s by %+v (text right: %v), want %+v", what, c.Auth.Value, s, s.Text.Reveal() == w.text, w)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", c), "dapi1") {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -186,8 +187,11 @@ func (r *resolver) path(s string, from Source) (string, error) {
 	if strings.ContainsRune(s, 0) {
 		return "", invalid(from, "remove the NUL character", "contains a NUL")
 	}
-	if filepath.IsAbs(s) || r.in.Dir == "" {
+	switch {
+	case filepath.IsAbs(s) || r.in.Dir == "":
 		return filepath.Clean(s), nil
+	case s != "" && os.IsPathSeparator(s[0]): // Windows: on the drive of the directory
+		return filepath.Clean(filepath.VolumeName(r.in.Dir) + s), nil
 	}
 	return filepath.Join(r.in.Dir, s), nil
 }

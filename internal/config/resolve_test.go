@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +95,7 @@ func TestPrecedence(t *testing.T) {
 			}
 			conf := g.must(t)
 			want := c.value + " from " + c.from
-			if got := shown(conf)[name]; got != want {
+			if got := filepath.ToSlash(shown(conf)[name]); got != want {
 				t.Errorf("%s, %+v: got %s, want %s", name, c, got, want)
 			}
 			if n := notes(conf, row.Env[0]); c.useProfile && !c.useOptions && !strings.Contains(n, `profile "prod"`) {
@@ -208,8 +210,8 @@ func TestSettings(t *testing.T) {
 	if len(c.Set) != 2 || c.Set[0].Name != "B" || c.Set[0].Template != "{port}" || c.Set[1].Name != "A" || !strings.Contains(c.Set[1].Source.Name, "key set.A") {
 		t.Errorf("got %+v", c.Set)
 	}
-	if c.SSLRootCert.Value != "/home/me/dir/ca.pem" || c.CACert.Value != "/abs/ca.pem" || c.RuntimeDir.Value != "/home/me/dir/run" {
-		t.Errorf("got paths %q %q %q", c.SSLRootCert.Value, c.CACert.Value, c.RuntimeDir.Value)
+	if got := filepath.ToSlash(c.SSLRootCert.Value + " " + c.CACert.Value + " " + c.RuntimeDir.Value); got != "/home/me/dir/ca.pem /abs/ca.pem /home/me/dir/run" {
+		t.Errorf("got paths %s", got)
 	}
 	c = given{env: env("LAKEBASE_LOG", "quiet", "PGSSLROOTCERT", "system"), options: map[string]string{"verbose": "true"}, change: func(in *Input) { in.Options["keep"] = []string{"A,B", "C"} }}.must(t)
 	if strings.Join(c.Keep.Value, "|") != "A,B|C" || c.Log.Value != LogVerbose || c.Log.Source.Name != "--verbose" || c.SSLRootCert.Value != "" {
@@ -244,10 +246,11 @@ func TestRefresh(t *testing.T) {
 		return g.resolve()
 	}
 	c, err := resolve(RefreshProxy, "on-refresh=signal:sighup listen=localhost:0 status-file=s.json health-listen=[::1]:8080")
-	if err != nil || c.Refresh.Value != RefreshProxy || c.OnRefresh.Value != "signal:HUP" || c.Listen.Value != "127.0.0.1:0" || c.StatusFile.Value != "/home/me/dir/s.json" || c.HealthListen.Value != "[::1]:8080" {
+	if err != nil || c.Refresh.Value != RefreshProxy || c.OnRefresh.Value != "signal:HUP" || c.Listen.Value != "127.0.0.1:0" || filepath.ToSlash(c.StatusFile.Value) != "/home/me/dir/s.json" || c.HealthListen.Value != "[::1]:8080" {
 		t.Errorf("got %+v, %v", c, err)
 	}
-	if c, err = resolve("", "refresh=proxy listen=/run/x/"); err != nil || c.Listen.Value != "/run/x" {
+	drive := filepath.VolumeName(os.TempDir()) // empty except on Windows
+	if c, err = resolve("", "refresh=proxy listen="+drive+"/run/x/"); err != nil || filepath.ToSlash(c.Listen.Value) != drive+"/run/x" {
 		t.Errorf("got %q, %v", c.Listen.Value, err)
 	}
 	for options, want := range map[string][2]int{"": {1000, 1000}, "max-connections=20": {20, 20}, "max-waiting=7": {1000, 7}, "max-connections=100000 max-waiting=1": {100_000, 1}} {
@@ -257,8 +260,8 @@ func TestRefresh(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ mode, options, name, want string }{
-		{"proxy", "listen=/run/a,b", "--listen", `"/run/a,b" contains a comma`},
-		{"proxy", "listen=/run/a\x01b", "--listen", "which no PGHOST can contain"},
+		{"proxy", "listen=" + drive + "/run/a,b", "--listen", `/run/a,b" contains a comma`},
+		{"proxy", "listen=" + drive + "/run/a\x01b", "--listen", "which no PGHOST can contain"},
 		{"passfile", "max-connections=5", "--max-connections", "requires --refresh proxy"},
 		{"", "max-waiting=5", "--max-waiting", "requires --refresh proxy"},
 		{"proxy", "max-connections=0", "--max-connections", `"0" is not a number from 1 to 100000`},

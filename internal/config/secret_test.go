@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,7 +47,7 @@ func TestSecret_Owner(t *testing.T) {
 				}
 				c := g.must(t)
 				got := c.Secret
-				if (got.Kind == SecretInEnvironment) != (got.Text.Reveal() == secret) || got.Kind != want.Kind || got.Path != want.Path || got.Source != want.Source {
+				if (got.Kind == SecretInEnvironment) != (got.Text.Reveal() == secret) || got.Kind != want.Kind || filepath.ToSlash(got.Path) != want.Path || got.Source != want.Source {
 					t.Errorf("%v %v: got %+v, want %+v", g.env, g.options, got, want)
 				}
 				for variable, set := range map[string]bool{"DATABRICKS_CLIENT_SECRET": text, "DATABRICKS_CLIENT_SECRET_FILE": file} {

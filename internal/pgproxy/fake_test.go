@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,6 +146,10 @@ type testProxy struct {
 	recorded []Event
 }
 
+// noUnixSockets is the error of a Windows without them, such as Wine (winerror.h,
+// WSAEAFNOSUPPORT).
+const noUnixSockets syscall.Errno = 10047
+
 // start serves until the test ends, and then fails if anything is left.
 func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUpstream)) *testProxy {
 	t.Helper()
@@ -159,10 +164,12 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 		defer p.mu.Unlock()
 		p.recorded = append(p.recorded, e)
 	}
-	dir := t.TempDir()
-	p.unix = filepath.Join(dir, ".s.PGSQL.5432")
-	unix, err := ListenUnix(dir, 5432)
+	unix, err := ListenUnix(t.TempDir(), 5432)
+	if errors.Is(err, noUnixSockets) {
+		unix, err = ListenLoopback("127.0.0.1:0")
+	}
 	must(t, err)
+	p.unix = unix.Addr().String()
 	tcp, err := ListenLoopback("127.0.0.1:0")
 	must(t, err)
 	p.tcp = tcp.Addr().String()

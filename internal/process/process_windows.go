@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"unsafe"
 
@@ -41,12 +42,16 @@ type child struct {
 
 // start starts the command in a new job object, which it may at first be outside of.
 func (s *Supervised) start(environ []string) error {
+	path, line, err := commandLine(s.command)
+	if err != nil {
+		return err
+	}
 	job, err := newJob()
 	if err != nil {
 		return &StartError{Path: s.command.Path, Err: err}
 	}
-	pid, handle, err := syscall.StartProcess(s.command.Path, s.command.Argv, &syscall.ProcAttr{
-		Env: environ, Files: []uintptr{uintptr(syscall.Stdin), uintptr(syscall.Stdout), uintptr(syscall.Stderr)}})
+	pid, handle, err := syscall.StartProcess(path, s.command.Argv, &syscall.ProcAttr{Env: environ, Sys: &syscall.SysProcAttr{CmdLine: line},
+		Files: []uintptr{uintptr(syscall.Stdin), uintptr(syscall.Stdout), uintptr(syscall.Stderr)}})
 	if err != nil {
 		_ = windows.CloseHandle(job)
 		return startError(s.command.Path, err)
@@ -63,6 +68,23 @@ func (s *Supervised) start(environ []string) error {
 		s.changed <- os.Interrupt // loop has received that of the child before
 	}()
 	return nil
+}
+
+// commandLine returns the program to start, and its command line unless it is made of
+// Argv. A batch file is run by the system's own cmd.exe, whatever ComSpec is.
+func commandLine(c Command) (path, line string, err error) {
+	if !isBatchFile(c.Path) {
+		return c.Path, "", nil
+	}
+	system, err := windows.GetSystemDirectory()
+	if err != nil {
+		return "", "", &StartError{Path: c.Path, Err: err}
+	}
+	if path, err = filepath.Abs(c.Path); err != nil {
+		return "", "", &StartError{Path: c.Path, Err: err}
+	}
+	line, err = batchLine(path, c.Argv)
+	return filepath.Join(system, "cmd.exe"), line, err
 }
 
 // newJob creates a job object whose processes end when its last handle is closed.

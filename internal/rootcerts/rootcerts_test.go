@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,8 +79,9 @@ func TestUnusableFiles(t *testing.T) {
 	big := write("big.pem", "")
 	must(t, os.Truncate(big, maxBundle+1))
 	good, _ := authority(t, dir, "good")
+	notFound := syscall.ENOENT.Error()
 	for path, reason := range map[string]string{
-		filepath.Join(dir, "none.pem"): "no such file",
+		filepath.Join(dir, "none.pem"): notFound,
 		dir:                            "not a regular file",
 		write("empty.pem", ""):         "no certificate",
 		write("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"): "no certificate",
@@ -97,7 +99,7 @@ func TestUnusableFiles(t *testing.T) {
 			if byVariable := i == 2 || i == 3; strings.HasPrefix(err.Error(), "SSL_CERT_FILE: ") != byVariable {
 				t.Errorf("no. %d: got %v, want what named the file", i, err)
 			}
-			if reason == "no such file" && !errors.Is(err, fs.ErrNotExist) {
+			if reason == notFound && !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("no. %d: got %v, want fs.ErrNotExist", i, err)
 			}
 		}

@@ -59,6 +59,7 @@ func openDir(candidate string, uid int) (*Dir, error) {
 		made = mkdirPrivate(path)
 	}
 	named, err := os.Lstat(path)
+	os.SameFile(named, named) // on Windows, os reads a file's ID only when it is compared
 	switch {
 	case err != nil:
 		return nil, systemError(path, cmp.Or(made, err))

@@ -32,18 +32,14 @@ func (d *Dir) NewRunDir() (*RunDir, error) {
 		return nil, systemError(d.path, err)
 	}
 	name := "run-" + strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
-	lock := runLockName(name)
-	temp := "." + lock + "." + rand.Text() // no sweep sees the lock before it is held
-	unlock, ok, err := filelock.TryLock(filepath.Join(d.path, temp))
+	unlock, ok, err := newRunLock(parent, d.path, runLockName(name))
 	r := &RunDir{parent: parent, name: name, unlock: unlock}
 	switch {
 	case err != nil && !errors.Is(err, errors.ErrUnsupported):
 	case err == nil && !ok:
-		err = fmt.Errorf("%s is locked by another process", temp)
+		err = fmt.Errorf("%s is locked by another process", runLockName(name))
 	default:
-		if err = parent.Rename(temp, lock); err == nil {
-			r.Dir, err = OpenDir([]string{filepath.Join(d.path, name)})
-		}
+		r.Dir, err = OpenDir([]string{filepath.Join(d.path, name)})
 	}
 	if err != nil {
 		_ = r.RemoveAll()

@@ -1,9 +1,15 @@
 package securefile
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
 const nonblock = 0
@@ -13,12 +19,6 @@ var environmentFaults = []fault{
 	{windows.ERROR_WRITE_PROTECT, fixReadOnly}, {windows.ERROR_TOO_MANY_OPEN_FILES, "close programs that have many files open"},
 	{windows.ERROR_NOT_ENOUGH_MEMORY, fixMemory}, {windows.ERROR_OUTOFMEMORY, fixMemory},
 }
-
-// Access lists for the owner and the system alone; a directory's is inherited.
-const (
-	ownerOnlyFile = "D:P(A;;FA;;;OW)(A;;FA;;;SY)"
-	ownerOnlyDir  = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)"
-)
 
 const otherUser = -2
 
@@ -52,23 +52,66 @@ func metaOf(f *os.File) (meta, error) {
 	case err != nil:
 	case owner.Equals(user.User.Sid):
 		m.owner = os.Geteuid()
+	case owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) && isMember(owner): // what an elevated process creates
+		m.owner = os.Geteuid()
 	case owner.IsWellKnown(windows.WinBuiltinAdministratorsSid), owner.IsWellKnown(windows.WinLocalSystemSid):
 		m.owner = rootUID
 	}
 	return m, err
 }
 
-func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), ownerOnlyFile) }
+func isMember(group *windows.SID) bool {
+	member, err := windows.Token(0).IsMember(group)
+	return member && err == nil
+}
+
+// retries and retryInterval bound the wait for another process to close a file.
+const (
+	retries       = 200
+	retryInterval = 10 * time.Millisecond
+)
+
+// rename waits while another process has the target open.
+func rename(root *os.Root, from, to string) (err error) {
+	for range retries {
+		err = root.Rename(from, to)
+		if !errors.Is(err, windows.ERROR_ACCESS_DENIED) && !errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
+			break
+		}
+		time.Sleep(retryInterval)
+	}
+	return err
+}
+
+// newRunLock creates and locks the lock of a run. It cannot be renamed while it is open,
+// so that a sweep may take it first, and remove it.
+func newRunLock(_ *os.Root, dir, name string) (unlock func(), ok bool, err error) {
+	for range retries {
+		if unlock, ok, err = filelock.TryLock(filepath.Join(dir, name)); ok {
+			break
+		}
+		time.Sleep(retryInterval)
+	}
+	return unlock, ok, err
+}
+
+func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), "") }
 
 func mkdirPrivate(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
-	return setAccessList(path, ownerOnlyDir)
+	return setAccessList(path, "OICI")
 }
 
-func setAccessList(path, sddl string) error {
-	sd, err := windows.SecurityDescriptorFromString(sddl)
+// setAccessList gives access to us and the system alone. OICI as the flags is for a
+// directory whose files inherit the list.
+func setAccessList(path, flags string) error {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return err
+	}
+	sd, err := windows.SecurityDescriptorFromString(fmt.Sprintf("D:P(A;%s;FA;;;%s)(A;%s;FA;;;SY)", flags, user.User.Sid, flags))
 	if err != nil {
 		return err
 	}

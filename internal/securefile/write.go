@@ -150,7 +150,7 @@ func replace(root *os.Root, name string, data []byte, durable bool, check func()
 		err = check()
 	}
 	if err == nil {
-		err = root.Rename(temp, name)
+		err = rename(root, temp, name)
 	}
 	if err != nil {
 		_ = root.Remove(temp)

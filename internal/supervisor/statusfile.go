@@ -66,6 +66,7 @@ func (f *statusFile) update(s State) {
 	}
 	f.shown, f.written = shown, now
 	f.own, _ = os.Lstat(f.path)
+	os.SameFile(f.own, f.own) // on Windows, os reads a file's ID only when it is compared
 }
 
 // remove compares the modification time, too, as inode numbers are reused.

@@ -101,17 +101,23 @@ func NoRuntimeDir(err error) error {
 	return &HintedError{fmt.Errorf("%w: %w", errNoRuntimeDir, err), fix}
 }
 
+// The error numbers of Windows sockets (winerror.h), which no other system has.
+const (
+	wsaAddrInUse    syscall.Errno = 10048
+	wsaAddrNotAvail syscall.Errno = 10049
+)
+
 // ListenError explains why an address cannot be listened on.
 func ListenError(from config.Source, err error) error {
 	fix := "choose another address or port"
 	switch {
 	case ownHint(err) != "":
 		fix = ""
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, wsaAddrInUse):
 		fix = "end the program that listens there, or choose another port"
 	case errors.Is(err, fs.ErrPermission):
 		fix = "choose a port of 1024 or above, or a directory of your own"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, wsaAddrNotAvail):
 		fix = "give an address of this machine, as in 127.0.0.1:5432"
 	}
 	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}

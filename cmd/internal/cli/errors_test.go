@@ -76,7 +76,7 @@ func errorCases() map[string][]errorCase {
 		"rootcerts.WriteError":       {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
 		"securefile.Error": {
 			{&securefile.Error{Path: "/x", Reason: "r", Advice: "run: chmod 600 /x"}, "/x", "run: chmod 600 /x", 120},
-			{file(syscall.ENOSPC), "/a b", "free space", 125},
+			{file(diskFull), "/a b", "free space", 125},
 			{file(nil), "/a b", "'/a b'", 120},
 		},
 		"cli.UsageError":  {{&UsageError{Problem: "p", Fix: "f"}, "p", "f", 120}},
@@ -90,6 +90,9 @@ var notShown = map[string]string{
 	"pgproxy.ServerError":       "an answer to a client of the proxy",
 	"credential.CharacterError": "the reason in another error, with its hint",
 }
+
+// diskFull is ENOSPC, for which Windows has another number (winerror.h, ERROR_DISK_FULL).
+var diskFull = map[bool]syscall.Errno{false: syscall.ENOSPC, true: 112}[runtime.GOOS == "windows"]
 
 // Every error type is here, with a message, a hint and its exit code, however it is wrapped.
 func TestErrorTypes(t *testing.T) {
@@ -153,10 +156,11 @@ func TestExitCode(t *testing.T) {
 // A fault of the machine is never an error of the configuration, whatever it made fail,
 // and has a hint.
 func TestExitCode_EnvironmentFaults(t *testing.T) {
+	faults := []syscall.Errno{diskFull, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
 	if runtime.GOOS == "windows" {
-		t.Skip("its error numbers are others")
+		faults = []syscall.Errno{diskFull, 39, 1295, 19, 4, 8, 14} // see securefile
 	}
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+	for _, errno := range faults {
 		file := &securefile.Error{Path: "/d/f", Reason: errno.Error(), Err: &fs.PathError{Op: "open", Path: "f", Err: errno}}
 		for _, err := range []error{
 			file,
