@@ -114,7 +114,7 @@ package() {
     apt-get:cc) echo gcc libc6-dev ;;
     apt-get:node) echo nodejs ;;
     apt-get:man) echo man-db ;;
-    apt-get:ps) echo procps ;;
+    apt-get:ps | apt-get:pgrep) echo procps ;;
     apt-get:groff) echo groff-base ;;
     apt-get:aws) echo awscli ;;
     apt-get:kubectl) echo kubernetes-client ;;
@@ -124,6 +124,8 @@ package() {
     apt-get:pacman) echo pacman-package-manager ;;
     apt-get:bsdtar) echo libarchive-tools ;;
     apt-get:systemd-analyze) echo systemd ;;
+    apt-get:wine) echo wine wine64 ;;
+    apt-get:x86_64-w64-mingw32-gcc) echo gcc-mingw-w64-x86-64-win32 ;;
     apt-get:col) echo bsdextrautils ;;
     dnf:postgres) echo postgresql-server ;;
     dnf:psql | dnf:pg_dump | dnf:pg_restore) echo postgresql ;;

@@ -183,7 +183,7 @@ func TestDrain(t *testing.T) {
 		if err == nil {
 			_ = c.Close()
 		}
-		return errors.Is(err, syscall.ECONNREFUSED)
+		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, wsaConnRefused)
 	})
 	open.echo("hello")
 	select {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,7 +40,9 @@ func FuzzStartup(f *testing.F) {
 func TestStartup_Encryption(t *testing.T) {
 	p := start(t, Options{}, echo)
 	dial(t, p.tcp).login().echo("without encryption")
-	dial(t, p.unix).request(codeSSL, "N").request(codeGSS, "N").login().echo("hello")
+	if filepath.IsAbs(p.unix) {
+		dial(t, p.unix).request(codeSSL, "N").request(codeGSS, "N").login().echo("hello")
+	}
 	dial(t, p.tcp).startTLS().login().echo("hello")
 	dial(t, p.tcp).request(codeGSS, "N").startTLS().login().echo("hello")
 }
@@ -82,6 +85,9 @@ func TestStartup_Rejects(t *testing.T) {
 		}
 	}
 	for _, code := range []uint32{codeSSL, codeGSS} {
+		if !filepath.IsAbs(p.unix) {
+			break // a TCP listener encrypts
+		}
 		c := dial(t, p.unix).request(code, "N")
 		_, _ = c.Write(bytes.Repeat(raw(code, ""), 1000)) // the proxy closes after the first one
 		if e := c.failure(); e.Code != "0A000" {

@@ -22,7 +22,7 @@ func DisableCoreDumps() error { return nil }
 func RaiseSignal(sig syscall.Signal) (exitCode int) { return 128 + int(sig) }
 
 // Exec runs the command as Supervise does, waits for it and returns its exit code:
-// Windows cannot replace a process. (Not run on Windows yet.)
+// Windows cannot replace a process.
 //
 // Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
 func Exec(c Command, environ []string) (exitCode int, err error) {

@@ -4,7 +4,7 @@
 // content into an error. Every error is or wraps an *Error, or fs.ErrNotExist.
 //
 // On Windows, where modes mean nothing, the owner is checked, and new files get an
-// access list for their owner alone (not run there yet).
+// access list for us and the system alone.
 package securefile
 
 import (

@@ -56,24 +56,26 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setupScript,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"listener": positive((*scriptEnv).listener),
-			"twice":    positive((*scriptEnv).twice),
-			"auth":     positive((*scriptEnv).auth),
-			"run":      positive((*scriptEnv).run),
-			"within":   positive((*scriptEnv).within),
-			"secret": positive(func(s *scriptEnv, ts *testscript.TestScript, _ []string) {
-				ts.Setenv("DATABRICKS_CLIENT_SECRET", s.lakebases["first"].ClientSecret)
-			}),
-			"lakebase": func(ts *testscript.TestScript, neg bool, args []string) {
-				envOf(ts).lakebaseCommand(ts, neg, args, "first")
-			},
-			"second": func(ts *testscript.TestScript, neg bool, args []string) {
-				envOf(ts).lakebaseCommand(ts, neg, args, "second")
-			},
-			"keyring": func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).keyringCommand(ts, neg, args) },
-		},
+		Cmds:  scriptCommands,
 	})
+}
+
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"listener": positive((*scriptEnv).listener),
+	"twice":    positive((*scriptEnv).twice),
+	"auth":     positive((*scriptEnv).auth),
+	"run":      positive((*scriptEnv).run),
+	"within":   positive((*scriptEnv).within),
+	"secret": positive(func(s *scriptEnv, ts *testscript.TestScript, _ []string) {
+		ts.Setenv("DATABRICKS_CLIENT_SECRET", s.lakebases["first"].ClientSecret)
+	}),
+	"lakebase": func(ts *testscript.TestScript, neg bool, args []string) {
+		envOf(ts).lakebaseCommand(ts, neg, args, "first")
+	},
+	"second": func(ts *testscript.TestScript, neg bool, args []string) {
+		envOf(ts).lakebaseCommand(ts, neg, args, "second")
+	},
+	"keyring": func(ts *testscript.TestScript, neg bool, args []string) { envOf(ts).keyringCommand(ts, neg, args) },
 }
 
 func positive(f func(s *scriptEnv, ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
