@@ -72,11 +72,14 @@ func TestDir(t *testing.T) {
 }
 
 // A file that another process reads is replaced when it is closed.
-func TestWriteFile_OpenElsewhere(t *testing.T) {
+func TestUpdateFile_OpenElsewhere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "profiles.ini")
-	must(t, WriteFile(path, []byte("old")))
+	update := func(path string, data []byte) error {
+		return UpdateFile(t.Context(), path, func([]byte) ([]byte, error) { return data, nil })
+	}
+	must(t, update(path, []byte("old")))
 	assertPrivate(t, path)
-	for i, write := range []func(string, []byte) error{WriteFile, ReplaceFile} {
+	for i, write := range []func(string, []byte) error{update, ReplaceFile} {
 		f, err := os.Open(path)
 		must(t, err)
 		time.AfterFunc(100*time.Millisecond, func() { _ = f.Close() })
@@ -90,8 +93,8 @@ func TestWriteFile_OpenElsewhere(t *testing.T) {
 	if secret, err := ReadSecret(path, SecretRules{Password: true}); err != nil || secret.Reveal() != "new 1" {
 		t.Errorf("got %v", err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
-		t.Errorf("temporary files are left: %q", left)
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) != 1 {
+		t.Errorf("got %q, want a lock and no temporary file", left)
 	}
 }
 
