@@ -46,6 +46,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 		return err
 	}
 	login := auth.NewLogin()
+	login.Scope = c.conf.Scope.Value
 	server, err := login.Listen()
 	if err != nil {
 		return &cli.HintedError{Err: err, Fix: "end one of the programs that listen there: the workspace sends the browser back to these ports only"}

@@ -156,6 +156,10 @@ func (j *job) warn() {
 	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
 		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
 	}
+	if name := filepath.Base(j.argv[0]); j.conf.Pooled.Value && (name == "pg_dump" || name == "pg_restore") {
+		j.log.Warn("%s at a pooled host: %s", name, config.PooledLimits)
+		j.log.Hint("leave --pooled out, or give --pooled=false")
+	}
 	if j.conf.Refresh.Value == config.RefreshPassfile && reusesPassword(j.argv) {
 		j.log.Warn("%s with several jobs connects again with the first password, which --refresh passfile cannot replace", filepath.Base(j.argv[0]))
 		j.log.Hint("use --refresh proxy if it may run for longer than a token is valid")

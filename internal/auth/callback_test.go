@@ -156,7 +156,7 @@ func TestCallback_Denied(t *testing.T) {
 		t.Errorf("a code after that: got %d", resp.StatusCode)
 	}
 	var denied *DeniedError
-	if _, err := s.Wait(t.Context()); !errors.As(err, &denied) || *denied != (DeniedError{"access_denied", "<script>no</script>"}) {
+	if _, err := s.Wait(t.Context()); !errors.As(err, &denied) || *denied != (DeniedError{Code: "access_denied", Description: "<script>no</script>"}) {
 		t.Errorf("got %v", err)
 	}
 }

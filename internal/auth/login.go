@@ -22,6 +22,7 @@ type Login struct {
 	State     string            // the redirect returns it; 130 bits
 	Verifier  credential.Secret // 43 characters (RFC 7636 4.1)
 	Challenge string            // its SHA-256, for the method S256 (RFC 7636 4.2)
+	Scope     string            // that is requested, for messages; may be empty
 }
 
 // NewLogin returns new random values.
@@ -49,15 +50,22 @@ var (
 type DeniedError struct {
 	Code        string // access_denied, …
 	Description string // one line; may be empty
+	Scope       string // that was requested; may be empty
 }
 
+const invalidScope = "invalid_scope"
+
 func (e *DeniedError) Error() string {
-	return strings.TrimSuffix("the workspace refused the login: "+e.Code+": "+e.Description, ": ")
+	login := "the login"
+	if e.Code == invalidScope {
+		login += " with the scope " + e.Scope
+	}
+	return strings.TrimSuffix("the workspace refused "+login+": "+e.Code+": "+e.Description, ": ")
 }
 
 // Hint returns what to do about it.
 func (e *DeniedError) Hint() string {
-	if e.Code == "invalid_scope" {
+	if e.Code == invalidScope {
 		return "run the login again with another --scope"
 	}
 	return "run the login again, and allow it in the browser as the right user"
@@ -93,7 +101,7 @@ func (l Login) parseQuery(query string) (code credential.Secret, err error) {
 	case !ours && (values.Has("code") || values.Has("error")):
 		return code, errState
 	case ours && denied != "":
-		return code, &DeniedError{Code: denied, Description: sanitize.Line(values.Get("error_description"))}
+		return code, &DeniedError{Code: denied, Description: sanitize.Line(values.Get("error_description")), Scope: l.Scope}
 	case !ours || !isCode(values.Get("code")):
 		return code, errNotRedirect
 	}
@@ -180,6 +188,8 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	user := conf.User.Value
 	if conf.CanAskUser() {
 		user, err = UserName(ctx, conf, api, grant.Token.Value)
+	} else if subject := claimsOf(grant.Token.Value).Subject; strings.Contains(subject, "@") {
+		user = subject // the program rejects another user than the configured one
 	}
 	return UserGrant{User: user, Token: grant.Token, Refresh: grant.Refresh}, err
 }
