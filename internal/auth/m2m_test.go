@@ -26,6 +26,11 @@ func TestM2M_NoSecret(t *testing.T) {
 	if err := check(t, f.chain(resolve(t))); !errors.As(err, new(*NoSecretError)) {
 		t.Errorf("Check: got %v", err)
 	}
+	f = withSecret()
+	f.stored[config.SecretAccount("w.example", client)] += "\n"
+	if _, err := token(t, f.chain(resolve(t))); !errors.As(err, new(*NoSecretError)) || f.took() != "get" {
+		t.Errorf("a stored secret with a line break: got %v", err)
+	}
 }
 
 func TestM2M_SilentKeychain(t *testing.T) {

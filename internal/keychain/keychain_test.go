@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -83,6 +84,9 @@ func wantError(t *testing.T, err, kind error, detail string) {
 	var e *Error
 	if !errors.As(err, &e) || !errors.Is(err, kind) || !strings.Contains(e.Detail, detail) {
 		t.Errorf("got %+v, want an *Error of kind %q with %q", err, kind, detail)
+	}
+	if got := errors.Is(err, fs.ErrNotExist); got != (kind == ErrNotFound) {
+		t.Errorf("%v: got fs.ErrNotExist = %v", err, got)
 	}
 	if err != nil && strings.Contains(err.Error(), canary.Reveal()) {
 		t.Errorf("the error contains the secret: %v", err)
