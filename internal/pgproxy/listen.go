@@ -22,9 +22,8 @@ func (e *PathTooLongError) Error() string {
 // Hint returns what to do about it.
 func (e *PathTooLongError) Hint() string { return "name a shorter directory, or 127.0.0.1:5432" }
 
-// maxSocketPath is the size of sun_path on macOS, without the terminating NUL, which
-// libpq requires. Linux and Windows have four bytes more.
-const maxSocketPath = 103
+// maxSocketPath is the size of sun_path, without the terminating NUL, which libpq requires.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // ListenUnix listens on the Unix socket that libpq uses for port in dir, a directory
 // to which only the user has access. It replaces a socket without a listener, left by a
