@@ -76,10 +76,10 @@ func TestBuild_Inherited(t *testing.T) {
 		{name: "windows, keep", windows: true, caller: []string{"Databricks_Token=t", "Jwt=j", "databricks_oidc_token_env=JWT"}, keep: []string{"databricks_TOKEN"},
 			rest: []string{"Databricks_Token=t", "databricks_oidc_token_env=JWT"}, removed: []string{"Jwt"}},
 	} {
+		if c.windows != foldNames { // a row of another system
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
-			if c.windows != foldNames {
-				t.Skip("for another system")
-			}
 			r, err := Build(c.caller, minimal, c.keep)
 			if err != nil {
 				t.Fatal(err)
