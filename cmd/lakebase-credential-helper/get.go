@@ -99,6 +99,9 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	if err := format.Check(from); err != nil { // before a token is minted
 		return err
 	}
+	if format.Name == "bearer" && c.conf.Native() {
+		return &cli.UsageError{Problem: "--format bearer needs a token, not a native password", Fix: "choose another authentication type with --auth"}
+	}
 	if format.Roots && client.RootsErr != nil {
 		return client.RootsErr
 	}

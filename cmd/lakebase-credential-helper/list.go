@@ -26,8 +26,8 @@ func listCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
 		Name: "list", Category: categoryStored, Usage: "show what is stored, without secrets",
 		UsageText: program + " list [--json]",
-		Description: `Lists the secrets by host and client ID, the users who have signed in, the cached
-tokens, and the profiles.`,
+		Description: `Lists the secrets by host and client ID, the users who have signed in, the roles with
+a password, the cached tokens, and the profiles.`,
 		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}}, []config.Category{config.CategoryTarget, config.CategoryAuth, config.CategoryToken,
 			config.CategoryConnection, config.CategoryLogin, config.CategoryCommand, config.CategoryService}),
 		Action: c.action(func(_ options, in *config.Input) error { in.NoTarget = true; return nil }, list),
@@ -36,11 +36,12 @@ tokens, and the profiles.`,
 
 // listing is the document that list prints. Nothing in it is secret.
 type listing struct {
-	Version  int             `json:"version"`
-	Secrets  []storedSecret  `json:"secrets"`
-	Logins   []storedLogin   `json:"people"`
-	Tokens   []cachedToken   `json:"tokens"`
-	Profiles []listedProfile `json:"profiles"`
+	Version   int              `json:"version"`
+	Secrets   []storedSecret   `json:"secrets"`
+	Logins    []storedLogin    `json:"people"`
+	Passwords []storedPassword `json:"passwords"`
+	Tokens    []cachedToken    `json:"tokens"`
+	Profiles  []listedProfile  `json:"profiles"`
 }
 
 type storedSecret struct {
@@ -55,6 +56,13 @@ type storedSecret struct {
 type storedLogin struct {
 	Host  string `json:"host"`
 	User  string `json:"user"`
+	Store string `json:"store"`
+}
+
+// storedPassword is the native password of a role, for a database's host:port.
+type storedPassword struct {
+	Host  string `json:"host"`
+	Role  string `json:"role"`
 	Store string `json:"store"`
 }
 
@@ -76,7 +84,7 @@ type listedProfile struct {
 }
 
 func list(ctx context.Context, c *invocation) error {
-	l := listing{Version: 1, Secrets: []storedSecret{}, Logins: []storedLogin{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
+	l := listing{Version: 1, Secrets: []storedSecret{}, Logins: []storedLogin{}, Passwords: []storedPassword{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
 		return err
@@ -106,7 +114,7 @@ func list(ctx context.Context, c *invocation) error {
 	}
 	c.addLifetimes(ctx, &l, stores)
 	l.addTokens(ctx, stores)
-	if len(files)+len(unusable)+len(l.Secrets)+len(l.Logins)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
+	if len(files)+len(unusable)+len(l.Secrets)+len(l.Logins)+len(l.Passwords)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
 		c.logNothing(keychainErr)
 	}
 	if c.given.has("json") {
@@ -129,13 +137,16 @@ func (l *listing) addProfiles(p *config.Profiles) {
 	}
 }
 
-// add adds the secret or login of account.
+// add adds the secret, login or password of account.
 func (l *listing) add(account, store string) {
 	if host, user, ok := config.SplitRefreshAccount(account); ok {
 		l.Logins = append(l.Logins, storedLogin{Host: host, User: user, Store: store})
 	}
 	if host, id, ok := config.SplitSecretAccount(account); ok {
 		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
+	}
+	if host, role, ok := config.SplitNativeAccount(account); ok {
+		l.Passwords = append(l.Passwords, storedPassword{Host: host, Role: role, Store: store})
 	}
 }
 
@@ -172,7 +183,8 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 	for _, a := range accounts {
 		_, _, secret := config.SplitSecretAccount(a)
 		_, _, login := config.SplitRefreshAccount(a)
-		if !secret && !login {
+		_, _, password := config.SplitNativeAccount(a)
+		if !secret && !login && !password {
 			continue
 		}
 		if _, err := stores.Items.Get(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
@@ -219,6 +231,7 @@ func (l *listing) print(out io.Writer, now time.Time) error {
 	})
 	writeTable(w, "OLD SECRET\tOF\tHOST\tDELETED BY THE NEXT ROTATE", old, func(cells []string) []string { return cells })
 	writeTable(w, "LOGIN OF\tHOST\tSTORE", l.Logins, func(u storedLogin) []string { return []string{u.User, u.Host, u.Store} })
+	writeTable(w, "PASSWORD OF\tDATABASE HOST\tSTORE", l.Passwords, func(p storedPassword) []string { return []string{p.Role, p.Host, p.Store} })
 	writeTable(w, "TOKEN OF\tHOST\tENDPOINT\tSTORE\tEXPIRES", l.Tokens, func(t cachedToken) []string {
 		target, expires := formatTarget(t.Endpoint, t.Instance), "expired"
 		if t.ReadOnly {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 
 func loginCommand(c *invocation) *urfave.Command {
 	return &urfave.Command{
-		Name: "login", Category: categoryStored, Usage: "store a service principal's secret, or sign in a user",
+		Name: "login", Category: categoryStored, Usage: "store a service principal's secret or a role's password, or sign in a user",
 		UsageText: program + " login [options]",
 		Description: `Reads the secret without echo, tests it with an exchange, and stores it in the OS
 keychain for this host and client ID, or with --store file in a file of mode 0600.
@@ -37,10 +38,14 @@ With --profile it writes the target to the profiles file, which holds no secret.
 reach this machine, --no-browser prints the address to open and reads the address
 that the browser ends up at from standard input.
 
+--native stores the password of a Postgres role for a database host, after a login
+with it. Such a password does not expire, and no workspace is asked.
+
 Examples:
   lakebase-credential-helper login -p prod --host https://dbc-a1b2c3.cloud.databricks.com \
       --client-id 5f2b… --endpoint projects/shop/branches/production/endpoints/primary
-  lakebase-credential-helper login -p me --user-login --host https://dbc-a1b2c3.cloud.databricks.com --endpoint shop`,
+  lakebase-credential-helper login -p me --user-login --host https://dbc-a1b2c3.cloud.databricks.com --endpoint shop
+  lakebase-credential-helper login -p bi --native --pghost ep-… --user bi_reader`,
 		Flags: flags([]config.Setting{
 			{Option: "secret-stdin", Usage: "read the secret from standard input"},
 			{Option: "secret-file", Value: "PATH", Usage: "read the secret from this file"},
@@ -48,9 +53,10 @@ Examples:
 			{Option: "remove-plaintext", Usage: "after --import, remove the secret's line from that file"},
 			{Option: "user-login", Usage: "sign in as a user, with a browser"},
 			{Option: "no-browser", Usage: "with --user-login: print the address to open"},
+			{Option: "native", Usage: "store the password of the Postgres role --user for --pghost"},
 			{Option: "store", Value: "STORE", Usage: "where to store it: keychain, file", Default: storeKeychain, Words: []string{storeKeychain, storeFile}},
-			{Option: "no-verify", Usage: "store the secret without an exchange; a user login without asking for a database token"},
-		}, ofStart, "client-secret-file", "read-only", "pooled", "ttl", "min-ttl"),
+			{Option: "no-verify", Usage: "store a secret without an exchange, a password without a login; sign in a user without asking for a database token"},
+		}, ofStart, "client-secret-file", "native-password-file", "read-only", "pooled", "ttl", "min-ttl"),
 		Action: c.action(func(given options, in *config.Input) error {
 			if err := checkLogin(given, in); err != nil {
 				return err
@@ -69,17 +75,21 @@ const (
 // checkLogin checks login's own options before the configuration is resolved.
 func checkLogin(given options, in *config.Input) error {
 	in.NewProfile, in.NoEndpoint = true, true
-	if given.has("user-login") {
-		if a := given.get("auth"); a != "" && strings.TrimSpace(a) != auth.AuthBrowser {
-			return &cli.UsageError{Problem: "--user-login cannot be used with --auth " + sanitize.Line(a), Fix: "leave one of them out"}
+	const leaveOut = "leave one of them out"
+	for option, authType := range map[string]string{"user-login": auth.AuthBrowser, "native": auth.AuthNative} {
+		if !given.has(option) {
+			continue
+		}
+		if a := given.get("auth"); a != "" && strings.TrimSpace(a) != authType {
+			return &cli.UsageError{Problem: "--" + option + " cannot be used with --auth " + sanitize.Line(a), Fix: leaveOut}
 		}
 		in.Options = maps.Clone(in.Options)
-		in.Options["auth"] = []string{auth.AuthBrowser}
+		in.Options["auth"] = []string{authType}
 	}
-	const leaveOut = "leave one of them out"
 	return cmp.Or(
 		given.requires("no-browser", "user-login", "add --user-login to sign in as a user"),
 		given.conflict("user-login", "use --user-login for a user, or a client ID and secret for a service principal", "client-id", "secret-stdin", "secret-file", "import"),
+		given.conflict("native", leaveOut, "user-login", "import"),
 		given.conflict("secret-file", leaveOut, "secret-stdin", "import"),
 		given.conflict("secret-stdin", leaveOut, "import"),
 		given.requires("remove-plaintext", "import", "add --import to take the secret from ~/.databrickscfg"))
@@ -126,8 +136,12 @@ func login(ctx context.Context, c *invocation) error {
 		minted[key] = e
 	}
 	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	err = c.save(ctx, stores, c.conf.SecretAccount(), clientID, secret, minted, fmt.Sprintf("stored the secret of %s for %s in ", clientID, host))
-	if err != nil {
+	done := fmt.Sprintf("stored the secret of %s for %s in ", clientID, host)
+	if c.conf.Native() {
+		done = fmt.Sprintf("stored the password of %s for %s in ", sanitize.Line(c.conf.User.Value), c.conf.PGHostPort())
+	}
+	err = c.save(ctx, stores, c.conf.SecretAccount(), clientID, secret, minted, done)
+	if err != nil || c.conf.Native() {
 		return err
 	}
 	c.warnExpiry(host, clientID, c.secretStore(stores, host, clientID).lifetime(ctx).expires) // known for one that a rotate created
@@ -171,6 +185,7 @@ func (c *invocation) requireServicePrincipal() error {
 	switch {
 	case stated.Value == auth.AuthBrowser:
 		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}
+	case c.conf.Native():
 	case stated.Value != "" && stated.Value != auth.AuthM2M:
 		keys := "host, endpoint"
 		if c.conf.AuthType().ClientID {
@@ -217,14 +232,19 @@ func (c *invocation) checkStore(ctx context.Context, stores cli.TokenStores, acc
 	return nil
 }
 
-// verifySecret signs in with the secret. It gets a database token if the target is known.
+// verifySecret signs in with the secret, or logs in with a native password. It gets a
+// database token if the target is known.
 func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
 	progress := c.StartProgress(c.log)
 	defer progress.Stop()
 	conf := c.conf
-	conf.Secret = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}
+	conf.Secret, conf.Wait.Value = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}, config.WaitAlways
 	client, err := c.Client(conf, c.Keychain(conf), c.log, progress)
 	if err != nil {
+		return key, e, err
+	}
+	if conf.Native() {
+		_, err = client.Open(ctx)
 		return key, e, err
 	}
 	return client.Mint(ctx)
@@ -270,7 +290,7 @@ func (c *invocation) writeProfile(ctx context.Context, where string) error {
 }
 
 // withProfile returns a profiles file with the profile in it. A key that login does not
-// change keeps what the file has now, except host and client ID, whose secret it is.
+// change keeps what the file has now, except those that say whose secret it is.
 func (c *invocation) withProfile(old []byte) ([]byte, error) {
 	profiles, err := config.ParseProfiles(c.ProfilesPath(), old)
 	if err != nil {
@@ -278,7 +298,7 @@ func (c *invocation) withProfile(old []byte) ([]byte, error) {
 	}
 	keys := c.conf.ProfileKeys()
 	maps.DeleteFunc(keys, func(key, text string) bool {
-		return key != "host" && key != "client_id" && text == c.profileFound[key]
+		return !slices.Contains([]string{"host", "client_id", "auth", "pghost", "pgport", "user"}, key) && text == c.profileFound[key]
 	})
 	return profiles.Set(c.conf.Profile.Value, keys)
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"time"
 
@@ -21,9 +23,10 @@ func logoutCommand(c *invocation) *urfave.Command {
 		UsageText: program + " logout [options] | --all",
 		Description: `Deletes the secret of the target's host and client ID, and every token cached for
 them. Without a client ID it deletes the login of the user who signed in at the host.
+With --auth native it deletes the password of the role for the database host.
 The profile stays: it holds no secret.`,
 		Flags: flags([]config.Setting{{Option: "all", Usage: "delete everything that is stored"}},
-			ofStart, "client-secret-file", "credential", "read-only", "pooled", "scope", "ttl", "min-ttl"),
+			ofStart, "client-secret-file", "native-password-file", "credential", "read-only", "pooled", "scope", "ttl", "min-ttl"),
 		Action: c.action(checkLogout, logout),
 	}
 }
@@ -147,12 +150,10 @@ func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (a
 		return all, false, err
 	}
 	for _, name := range profiles.Names() {
-		workspace, err := config.ParseWorkspace(profiles.Value(name, "host"), config.Source{})
-		if err != nil {
-			continue
-		}
+		workspace, _ := config.ParseWorkspace(profiles.Value(name, "host"), config.Source{})
 		host, id, user := workspace.HostPort(), profiles.Value(name, "client_id"), profiles.Value(name, "user")
-		for _, a := range []string{config.SecretAccount(host, id), config.RecordAccount(host, id), config.RefreshAccount(host, user)} {
+		database := net.JoinHostPort(profiles.Value(name, "pghost"), cmp.Or(profiles.Value(name, "pgport"), "5432"))
+		for _, a := range []string{config.SecretAccount(host, id), config.RecordAccount(host, id), config.RefreshAccount(host, user), config.NativeAccount(database, user)} {
 			if _, err := stores.Items.Get(ctx, a); err == nil && !slices.Contains(all, a) {
 				all = append(all, a)
 			}
@@ -173,6 +174,9 @@ type logoutScope struct {
 func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error {
 	c, host := l.conf, l.conf.Workspace.Value.HostPort()
 	switch {
+	case c.Native():
+		l.accounts = []string{c.SecretAccount()}
+		return nil
 	case c.ClientID.Value != "":
 		l.accounts = []string{c.SecretAccount(), config.RecordAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)}
 		return nil

@@ -41,7 +41,7 @@ Examples:
 			{Option: "keep-old", Value: "TIME", Usage: "keep the old one for this long; the first rotate after that deletes it"},
 			{Option: "delete-id", Value: "ID", Usage: "delete this secret too"},
 			{Option: "delete-only", Usage: "create no secret: delete those that are due, and --delete-id"},
-		}, ofStart, "client-secret-file", "endpoint", "instance", "credential", "read-only", "pooled", "pghost", "pgport", "database", "user",
+		}, ofStart, "client-secret-file", "native-password-file", "endpoint", "instance", "credential", "read-only", "pooled", "pghost", "pgport", "database", "user",
 			"sslmode", "sslrootcert", "ttl", "min-ttl", "cache"),
 		Action: c.action(checkRotate, rotateSecret),
 	}
@@ -105,6 +105,9 @@ func (o rotateObserver) Warn(text string) {
 func (c *invocation) rotation() (*rotate.Rotation, error) {
 	stated := c.conf.Auth
 	switch {
+	case c.conf.Native():
+		return nil, &cli.UsageError{Problem: stated.Source.String() + " is native: only a service principal has a secret to rotate",
+			Fix: "change the role's password in the database, and then store it with: " + program + " login" + c.conf.SameTarget()}
 	case stated.Given() && !c.conf.AuthType().ClientID:
 		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.conf.SameTarget()}
 	case c.conf.ClientID.Value == "":

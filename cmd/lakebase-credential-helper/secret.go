@@ -13,6 +13,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -31,7 +32,7 @@ func (c *invocation) secretReader() (func() (credential.Secret, error), error) {
 	case c.imported != nil:
 		return known(c.imported.Secret), nil
 	case c.given.has("secret-file"):
-		s, err := c.ReadSecretFile(c.given.get("secret-file"))
+		s, err := c.ReadSecretFile(c.given.get("secret-file"), c.conf.Native())
 		if err != nil {
 			return nil, &config.Error{Name: "--secret-file", Problem: err.Error(), Err: err}
 		}
@@ -51,11 +52,15 @@ func (c *invocation) stdinSecret() (credential.Secret, error) {
 	if err != nil {
 		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
 	}
-	return checkSecret("--secret-stdin", text)
+	return c.checkSecret("--secret-stdin", text)
 }
 
 func (c *invocation) typedSecret() (credential.Secret, error) {
-	text, err := readSecret(c.Stdin.(*os.File), c.Stderr, fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort()))
+	prompt := fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
+	if c.conf.Native() {
+		prompt = fmt.Sprintf("Password of role %s at %s (not shown): ", sanitize.Line(c.conf.User.Value), c.conf.PGHostPort())
+	}
+	text, err := readSecret(c.Stdin.(*os.File), c.Stderr, prompt)
 	fmt.Fprintln(c.Stderr)
 	switch {
 	case err != nil:
@@ -63,13 +68,16 @@ func (c *invocation) typedSecret() (credential.Secret, error) {
 	case len(bytes.TrimSpace(text)) == 0:
 		return credential.Secret{}, &auth.SourceError{Problem: "no secret was given", Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
 	}
-	return checkSecret("the secret", text)
+	return c.checkSecret("the secret", text)
 }
 
 // checkSecret trims space, and rejects what a secret cannot contain.
-func checkSecret(where string, text []byte) (credential.Secret, error) {
+func (c *invocation) checkSecret(where string, text []byte) (credential.Secret, error) {
 	if len(text) > maxSecret {
 		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret), Fix: "give only the secret"}
+	}
+	if c.conf.Native() {
+		return config.ParsePassword(string(text), config.Source{Origin: config.FromOption, Name: where})
 	}
 	return config.ParseSecret("a secret", string(text), config.Source{Origin: config.FromOption, Name: where})
 }

@@ -285,6 +285,9 @@ func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
 			"use {url}, write the host as ?host={host:uri}, or give --listen 127.0.0.1:0"
 	}
 	mode := conf.Refresh.Value
+	if conf.Native() && t.Uses("expires_at") != "" {
+		return "{expires_at} cannot be used with a native password, which does not expire", "leave it out of the template"
+	}
 	if mode != config.RefreshOff && t.Uses("expires_at") != "" {
 		return "{expires_at} cannot be used with --refresh " + mode + ": the token is refreshed", "leave it out of the template"
 	}
@@ -316,6 +319,9 @@ func (j *job) printEnv(ctx context.Context) error {
 	}
 	target.User = cmp.Or(target.User, setAtStart)
 	token, expires := credential.Token{Value: credential.NewSecret(setAtStart), ExpiresAt: time.Now()}, setAtStart
+	if conf.Native() {
+		token.ExpiresAt = time.Time{}
+	}
 	if conf.Cache.Value != config.CacheOff {
 		stores, err := j.TokenStores(conf, j.Keychain(conf))
 		if err != nil {

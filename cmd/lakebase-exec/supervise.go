@@ -190,7 +190,7 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) (err er
 			return err
 		}
 	}
-	s.log.Note("token refreshed; valid until %s", t.ExpiresAt.UTC().Format(time.RFC3339))
+	s.log.Note("token refreshed; %s", cli.ValidUntil(t.ExpiresAt))
 	switch c := s.child.Load(); {
 	case c == nil:
 	case s.signal != 0:

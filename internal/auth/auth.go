@@ -1,4 +1,4 @@
-// Package auth signs in to a Databricks workspace. Each way of signing in is a strategy
+// Package auth signs in to a Databricks workspace, or to a database with a native password. Each way of signing in is a strategy
 // in a file of its own; a Chain picks the one that applies. The package also contains
 // the user's browser login with its callback server. It never prints and never reads
 // the process environment.
@@ -62,6 +62,7 @@ var strategies = []strategy{
 	{name: AuthEnvOIDC, explicit: true, configure: configureEnvOIDC},
 	{name: AuthFileOIDC, explicit: true, configure: configureFileOIDC},
 	{name: AuthPAT, explicit: true, configure: configurePAT},
+	{name: AuthNative, explicit: true, configure: configureNative},
 	{name: AuthCLI, explicit: true, configure: configureCLI},
 }
 

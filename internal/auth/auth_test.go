@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,9 @@ func ofType(t *testing.T, name string, more ...string) config.Config {
 	if kind, _ := config.LookupAuthType(name); !kind.ClientID {
 		all = append(all, "DATABRICKS_CLIENT_ID", "")
 	}
+	if name == AuthNative {
+		all = append(all, "PGHOST", "ep-1", "PGUSER", "app")
+	}
 	return job(t, append(all, more...)...)
 }
 
@@ -25,6 +30,7 @@ func TestChain_NamedStrategies(t *testing.T) {
 	f := newFake().login(ada)
 	f.toolOut = `{"access_token":"bearer"}`
 	f.stored[config.SecretAccount("dbc-1.cloud.databricks.com", client)] = secretText
+	f.stored[config.NativeAccount("ep-1:5432", "app")] = "a b"
 	f.stored[config.RefreshAccount("dbc-1.cloud.databricks.com", ada)] = "refresh-0"
 	for _, s := range strategies {
 		var options []string
@@ -44,10 +50,35 @@ func TestChain_NamedStrategies(t *testing.T) {
 	}
 }
 
+// A native password is read again at each refresh, for its own database host only.
+func TestNative(t *testing.T) {
+	f := newFake()
+	f.stored[config.NativeAccount("ep-2:5432", "app")] = "other"
+	var missing *NoSecretError
+	if _, err := token(t, f.chain(ofType(t, AuthNative))); !errors.As(err, &missing) || missing.Host != "ep-1:5432" || !slices.Equal(missing.Others, []string{"ep-2:5432"}) {
+		t.Errorf("another host: got %v", err)
+	}
+	f.stored[config.NativeAccount("ep-1:5432", "app")] = "bearer"
+	chain := f.chain(ofType(t, AuthNative))
+	if _, err := token(t, chain); err != nil || f.took() != "get get" {
+		t.Errorf("got %v", err)
+	}
+	if err := refreshed(t.Context(), chain); err == nil || !strings.Contains(err.Error(), "still the one") {
+		t.Errorf("the refused password: got %v", err)
+	}
+	f.stored[config.NativeAccount("ep-1:5432", "app")] = "changed"
+	if err := refreshed(t.Context(), chain); err != nil || f.took() != "read read" {
+		t.Errorf("a changed password: got %v", err)
+	}
+	if _, err := token(t, f.chain(ofType(t, AuthNative, "native-password-file", "/f"))); err != nil || f.took() != "file:/f" {
+		t.Errorf("a file: got %v", err)
+	}
+}
+
 // Each option of one authentication type changes the keys of that type's tokens only, as
 // tokens of two values may be those of two identities.
 func TestIdentity_KeyOfAuthOptions(t *testing.T) {
-	inAnyKey := []string{"auth", "client-id", "client-secret-file", "databricks-profile", "scope", "timeout"} // as type, principal, fingerprint, options; not at all
+	inAnyKey := []string{"auth", "client-id", "client-secret-file", "native-password-file", "databricks-profile", "scope", "timeout"} // as type, principal, fingerprint, options; not at all
 	for _, s := range config.Settings() {
 		if s.AuthType == "" {
 			if s.Category == config.CategoryAuth && !slices.Contains(inAnyKey, s.Option) {

@@ -21,7 +21,7 @@ func configureM2M(_ context.Context, d Deps, conf config.Config) (Source, Identi
 	}
 	src := &m2mSource{Deps: d, conf: conf, discovery: newDiscovery(d, conf)}
 	var err error
-	if src.given, err = src.readGiven(); err != nil {
+	if src.given, err = readGiven(d, conf); err != nil {
 		return nil, Identity{}, err
 	}
 	return src, Identity{Given: src.given}, nil
@@ -37,12 +37,12 @@ type m2mSource struct {
 
 // readGiven returns the secret from an option, file or variable; zero if it is
 // stored.
-func (s *m2mSource) readGiven() (credential.Secret, error) {
-	src := s.conf.Secret
+func readGiven(d Deps, conf config.Config) (credential.Secret, error) {
+	src := conf.Secret
 	if src.Kind != config.SecretInFile {
 		return src.Text, nil
 	}
-	secret, err := s.Process.ReadSecretFile(src.Path)
+	secret, err := d.Process.ReadSecretFile(src.Path)
 	if err != nil {
 		return credential.Secret{}, &config.Error{Name: src.Source.String(), Problem: err.Error(), Err: err}
 	}
@@ -83,7 +83,7 @@ func (s *m2mSource) Token(ctx context.Context) (credential.Token, error) {
 // read within half of the time, the one that worked last is used.
 func (s *m2mSource) Refresh(ctx context.Context, _ credential.Secret) (credential.Token, error) {
 	proven := s.proven.Load()
-	secret, err := s.readGiven()
+	secret, err := readGiven(s.Deps, s.conf)
 	if err == nil && secret.IsZero() {
 		reading, cancel := ctx, context.CancelFunc(func() {})
 		if deadline, ok := ctx.Deadline(); ok && proven != nil {

@@ -82,14 +82,19 @@ func (r *resolver) authWord(v Value[string]) Value[string] {
 	return v
 }
 
-// withoutStrayToken ignores a personal access token in the environment if an option or a
-// profile names a service principal: a stray variable must not change the identity.
+// withoutStrayToken ignores a native password in the environment, and a personal access
+// token if an option or a profile names a service principal: a stray variable must not
+// change the identity.
 func (r *resolver) withoutStrayToken(found []candidate) []candidate {
 	id := r.conf.ClientID
 	return slices.DeleteFunc(found, func(w candidate) bool {
-		stray := w.auth == AuthPAT && w.from.Origin == FromEnvironment && id.Value != "" && id.Source.Origin != FromEnvironment
+		why := "nothing selects the type " + w.auth
+		stray := w.from.Origin == FromEnvironment && w.auth == AuthNative
+		if w.from.Origin == FromEnvironment && w.auth == AuthPAT && id.Value != "" && id.Source.Origin != FromEnvironment {
+			stray, why = true, id.Source.String()+" names a service principal"
+		}
 		if stray {
-			r.note(w.from.String(), "not used: "+id.Source.String()+" names a service principal; --auth "+w.auth+" would choose it")
+			r.note(w.from.String(), "not used: "+why+"; --auth "+w.auth+" would choose it")
 		}
 		return stray
 	})
@@ -112,16 +117,21 @@ func (r *resolver) dropClientID() {
 // candidates lists the credentials of options, variables and the section, strongest first.
 func (r *resolver) candidates() []candidate {
 	var out, env []candidate
-	const option = "client-secret-file"
-	byOption := r.in.Options[option]
-	if len(byOption) > 0 {
-		out = append(out, candidate{AuthM2M, Source{FromOption, "--" + option}, aPath, byOption[len(byOption)-1]})
+	for _, o := range [][2]string{{"client-secret-file", AuthM2M}, {"native-password-file", AuthNative}} {
+		if v := r.in.Options[o[0]]; len(v) > 0 {
+			from := Source{FromOption, "--" + o[0]}
+			if v[len(v)-1] == "" {
+				r.fail(emptyError(from))
+			}
+			out = append(out, candidate{o[1], from, aPath, v[len(v)-1]})
+		}
 	}
 	section := r.section.candidates(r)
 	for _, t := range authTypes {
 		for _, v := range t.variables {
+			given := func(w candidate) bool { return w.auth == t.Name && w.from.Origin == FromOption }
 			switch why := r.foreignTo(t.Name); {
-			case r.in.Environ[v.name] == "" || len(byOption) > 0 && t.Name == AuthM2M:
+			case r.in.Environ[v.name] == "" || slices.ContainsFunc(out, given):
 			case why != "":
 				r.note(v.name, "not used: "+why)
 			case len(section) > 0 && r.conf.DatabricksProfile.Source.Origin == FromOption:
@@ -135,8 +145,16 @@ func (r *resolver) candidates() []candidate {
 }
 
 // foreignTo returns why the environment's credential of a type belongs to another
-// target, or nothing. One without a client ID belongs to a host only.
+// target, or nothing. One without a client ID belongs to a host only, a native password
+// to a database host.
 func (r *resolver) foreignTo(auth string) string {
+	if auth == AuthNative {
+		if target := r.lookup(byOption("pghost")); target.from.Origin != FromEnvironment && r.in.Environ[envPGHost] != "" &&
+			(target.text == nil || target.last() != r.in.Environ[envPGHost]) {
+			return "it belongs to " + envPGHost + ", and the target is another one"
+		}
+		return ""
+	}
 	if h := r.in.Environ[envHost]; h != "" {
 		w, err := ParseWorkspace(h, Source{FromEnvironment, envHost})
 		if err != nil || w.HostPort() != r.conf.Workspace.Value.HostPort() {
@@ -158,8 +176,6 @@ func (r *resolver) foreignTo(auth string) string {
 func (r *resolver) read(c candidate) (SecretSource, error) {
 	value, holder, what, kind := c.value, c.from, c.holds, SecretInEnvironment
 	switch {
-	case value == "":
-		return SecretSource{}, emptyError(c.from)
 	case c.from.Origin == FromProfile:
 		kind = SecretInSection
 	case what == aPath:
@@ -195,6 +211,15 @@ func ParseSecret(what, s string, from Source) (credential.Secret, error) {
 	return credential.Secret{}, invalid(from, fix, "is not %s: it %v", what, err)
 }
 
+// ParsePassword validates a native password, which may contain any printable characters.
+func ParsePassword(s string, from Source) (credential.Secret, error) {
+	s = credential.Trim(s)
+	if s == "" || hasControl(s) {
+		return credential.Secret{}, invalid(from, "give only the password, on one line", "is blank, or contains a control character")
+	}
+	return credential.NewSecret(s), nil
+}
+
 // secret locates the credential of the chosen type.
 func (r *resolver) secret() {
 	c := &r.conf
@@ -212,7 +237,7 @@ func (r *resolver) secret() {
 	case t.Kind == SecretFromGitHub && c.GitHub == nil:
 		r.fail(invalid(c.Auth.Source, "give the job the permission id-token: write, or choose another authentication type with --auth",
 			"%s needs a job of GitHub Actions that may have a token, and %s", c.Auth.Value, r.noGitHub))
-	case t.Name != AuthM2M && len(t.variables) > 0: // none is set, or it was ignored
+	case t.Kind != SecretInKeychain && len(t.variables) > 0: // none is set, or it was ignored
 		needed, ignored := t.variables[0].name, ""
 		for _, v := range t.variables[1:] {
 			needed += " or " + v.name

@@ -8,10 +8,13 @@ import (
 )
 
 // Authentication types that the configuration treats specially. The names of all
-// types are those of the Databricks SDKs (databricks-sdk-go config: auth_type).
+// types but AuthNative are those of the Databricks SDKs (databricks-sdk-go config: auth_type).
 const (
 	AuthM2M = "oauth-m2m"
 	AuthPAT = "pat"
+	// AuthNative is a Postgres role with a password, which signs in to a database and to
+	// no workspace.
+	AuthNative = "native"
 )
 
 // AuthType is a row of the table of authentication types.
@@ -153,7 +156,7 @@ func (c *Config) AuthOptions(authType string) (text string) {
 // SecretKind is the kind of place of a credential.
 type SecretKind int
 
-// The places. SecretInKeychain is a client secret or a user's refresh token.
+// The places. SecretInKeychain is a client secret, a user's refresh token or a role's password.
 const (
 	SecretInKeychain SecretKind = iota
 	SecretInFile

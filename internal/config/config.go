@@ -155,13 +155,17 @@ type Note struct {
 
 func (n Note) String() string { return n.Name + ": " + n.Why }
 
+// Native reports whether a role signs in with its own password, without a workspace.
+func (c *Config) Native() bool { return c.Auth.Value == AuthNative }
+
 // PGHostTrusted reports whether the configured database host is used without looking up
-// the endpoint: it is an option, in a Databricks database domain, or loopback like the
-// workspace. With ReadOnly or Pooled it is either an option or empty.
+// the endpoint: it is an option, in a Databricks database domain, loopback like the
+// workspace, or a native password is stored for it. With ReadOnly or Pooled it is either
+// an option or empty.
 func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost.Value
 	local := IsLoopback(h) && IsLoopback(c.Workspace.Value.Hostname())
-	return h != "" && (c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || local)
+	return h != "" && (c.Native() || c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || local)
 }
 
 // Target returns the endpoint's name, or credential.InstancePrefix and the instance's.

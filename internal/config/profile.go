@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,6 +153,9 @@ func SecretAccount(host, clientID string) string { return "secret:" + host + ":"
 
 // SecretAccount returns the configured identity's account.
 func (c *Config) SecretAccount() string {
+	if c.Native() {
+		return NativeAccount(c.PGHostPort(), c.User.Value)
+	}
 	return SecretAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
 
@@ -165,6 +169,19 @@ func SplitSecretAccount(account string) (host, clientID string, ok bool) {
 	return rest[:i], rest[i+1:], true
 }
 
+// PGHostPort returns the database's host:port.
+func (c *Config) PGHostPort() string {
+	return net.JoinHostPort(c.PGHost.Value, strconv.Itoa(c.PGPort.Value))
+}
+
+// NativeAccount is the keychain account of a role's password: one for each host:port.
+func NativeAccount(hostPort, role string) string { return "native:" + hostPort + ":" + role }
+
+// SplitNativeAccount is the reverse of NativeAccount.
+func SplitNativeAccount(account string) (hostPort, role string, ok bool) {
+	return splitHost("native:", account)
+}
+
 // RecordAccount is the keychain account of the secret's times of creation and expiry.
 func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
 
@@ -174,7 +191,12 @@ func RefreshAccount(host, user string) string { return "refresh:" + host + ":" +
 // SplitRefreshAccount is the reverse of RefreshAccount. The host is read first: a
 // user name may have colons in it, but does not begin like a port (see CheckUser).
 func SplitRefreshAccount(account string) (host, user string, ok bool) {
-	rest, ok := strings.CutPrefix(account, "refresh:")
+	return splitHost("refresh:", account)
+}
+
+// splitHost splits an account of a host, with or without a port, and a user.
+func splitHost(prefix, account string) (host, user string, ok bool) {
+	rest, ok := strings.CutPrefix(account, prefix)
 	end := strings.IndexByte(rest, ':')
 	if strings.HasPrefix(rest, "[") {
 		end = strings.IndexByte(rest, ']') + 1
@@ -200,6 +222,13 @@ func (c Config) SameTarget() (text string) {
 			text += " --" + option + " " + sanitize.ShellWord(value)
 		}
 	}
+	if c.Native() {
+		text = " --auth " + AuthNative
+		add("pghost", c.PGHost.Value, c.PGHost.Source)
+		add("pgport", strconv.Itoa(c.PGPort.Value), c.PGPort.Source)
+		add("user", c.User.Value, c.User.Source)
+		return text
+	}
 	add("databricks-profile", c.DatabricksProfile.Value, c.DatabricksProfile.Source)
 	add("host", c.Workspace.Value.HostPort(), c.Workspace.Source)
 	add("client-id", c.ClientID.Value, c.ClientID.Source)
@@ -209,5 +238,9 @@ func (c Config) SameTarget() (text string) {
 // OfProfile reports whether workspace and identity are the profile's. If an option
 // changes them, login --profile would store a secret for others.
 func (c Config) OfProfile() bool {
-	return c.Profile.Value != "" && c.Workspace.Source.Origin != FromOption && c.ClientID.Source.Origin != FromOption
+	sources := []Source{c.Workspace.Source, c.ClientID.Source}
+	if c.Native() {
+		sources = []Source{c.Auth.Source, c.PGHost.Source, c.PGPort.Source, c.User.Source}
+	}
+	return c.Profile.Value != "" && !slices.ContainsFunc(sources, func(s Source) bool { return s.Origin == FromOption })
 }

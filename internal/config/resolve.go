@@ -213,6 +213,10 @@ func (r *resolver) ignoredVariables() {
 // complete checks that the target is complete.
 func (r *resolver) complete() {
 	c := &r.conf
+	if c.Native() {
+		r.completeNative()
+		return
+	}
 	r.need("host", c.Workspace.Value.IsZero())
 	r.need("client-id", c.ClientID.Value == "" && c.Auth.Value != "" && hasClientID(c.Auth.Value))
 	if r.in.NoEndpoint {
@@ -222,6 +226,25 @@ func (r *resolver) complete() {
 	if c.TTL.Value != 0 && (c.Instance.Value != "" || c.Credential.Value == CredentialWorkspace) {
 		r.fail(invalid(c.TTL.Source, "leave it out",
 			"is for the database credentials of an endpoint alone; other tokens live as long as the workspace says"))
+	}
+}
+
+// completeNative checks the target of a native password, which no workspace is asked for.
+func (r *resolver) completeNative() {
+	c := &r.conf
+	if c.Pooled.Value {
+		r.fail(invalid(c.Pooled.Source, "leave it out, and name the pooled host with --pghost", "cannot be used with a native password, which is for a database host"))
+	}
+	r.need("pghost", c.PGHost.Value == "")
+	r.need("user", c.User.Value == "")
+	for _, option := range []string{"endpoint", "instance", "read-only", "credential", "ttl"} {
+		if len(r.in.Options[option]) > 0 {
+			r.fail(&Error{Name: "--" + option, Problem: "cannot be used with a native password, which is for a database host", Fix: "leave it out"})
+		}
+	}
+	if c.SSLMode.Value != VerifyFull { // the server may ask for the password itself
+		r.fail(invalid(c.SSLMode.Source, "leave it out; --sslrootcert verifies a server whose certificate is of a private authority",
+			"%s would send a password that does not expire to a server that is not verified", c.SSLMode.Value))
 	}
 }
 

@@ -58,6 +58,8 @@ var settings = []Setting{
 		Value: "ID", Usage: "application ID of the service principal"},
 	{Option: "client-secret-file", Env: []string{envSecretFile}, Category: CategoryAuth, Decisive: true,
 		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
+	{Option: "native-password-file", Env: []string{envNativeFile}, Category: CategoryAuth, Decisive: true,
+		Value: "PATH", Usage: "with --auth native: read the password from PATH instead of the keychain"},
 	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
 		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found"},
 	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, AuthType: "github-oidc",
@@ -77,7 +79,7 @@ var settings = []Setting{
 		Usage: "connect to the target's read-only host"},
 	{Option: "pooled", Key: "pooled", Category: CategoryTarget, Bool: true,
 		Usage: "connect to the endpoint's pooled host (PgBouncer in transaction mode)"},
-	{Option: "pghost", Env: []string{"PGHOST"}, Key: "pghost", Category: CategoryTarget, Target: true,
+	{Option: "pghost", Env: []string{envPGHost}, Key: "pghost", Category: CategoryTarget, Target: true,
 		Value: "HOST", Usage: "database host; given as an option, it is not verified with the workspace", Default: "looked up"},
 	{Option: "pgport", Env: []string{"PGPORT"}, Key: "pgport", Category: CategoryTarget, Target: true,
 		Value: "PORT", Usage: "database port", Default: "5432"},
@@ -155,12 +157,15 @@ var authTypes = []AuthType{
 	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
 	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment, Unscoped: true,
 		variables: []authVariable{{envToken, aToken}}},
+	{Name: AuthNative, Credential: "the password", Subject: "role", Unscoped: true,
+		variables: []authVariable{{envNativeFile, aPath}}},
 	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere, Unscoped: true},
 }
 
 // Variables that the code needs by name (databricks-sdk-go, config/config.go).
 const (
 	envHost       = "DATABRICKS_HOST"
+	envPGHost     = "PGHOST"
 	envClientID   = "DATABRICKS_CLIENT_ID"
 	envSecret     = "DATABRICKS_CLIENT_SECRET"
 	envSecretFile = "DATABRICKS_CLIENT_SECRET_FILE"
@@ -169,6 +174,7 @@ const (
 	envOIDC       = "DATABRICKS_OIDC_TOKEN"
 	envOIDCName   = "DATABRICKS_OIDC_TOKEN_ENV"
 	envOIDCFile   = "DATABRICKS_OIDC_TOKEN_FILEPATH"
+	envNativeFile = "LAKEBASE_NATIVE_PASSWORD_FILE"
 	envGitHubURL  = "ACTIONS_ID_TOKEN_REQUEST_URL"
 	envGitHub     = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 	envLog        = "LAKEBASE_LOG"

@@ -11,11 +11,12 @@ import (
 // (Databricks, "Connect an external app to Lakebase by API").
 const MaxLife = time.Hour
 
-// Token is a short-lived credential and its times by the local clock, in UTC.
+// Token is a short-lived credential and its times by the local clock, in UTC. A native
+// password has no times.
 type Token struct {
 	Value     Secret
 	MintedAt  time.Time
-	ExpiresAt time.Time
+	ExpiresAt time.Time // zero: it does not expire
 }
 
 // Fresh reports whether the token is valid for the given time, or for half of its lifetime

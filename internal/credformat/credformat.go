@@ -29,7 +29,7 @@ type Answer struct {
 	SSLMode     string
 	SSLRootCert string // may be empty
 	Password    credential.Secret
-	ExpiresAt   time.Time // the real one
+	ExpiresAt   time.Time // the real one; zero: it does not expire
 }
 
 // Error is a value that a format cannot represent.
@@ -46,10 +46,17 @@ func (e *Error) Error() string {
 // Hint returns what to do about it.
 func (e *Error) Hint() string { return "choose another --format" }
 
-// expiry returns RFC 3339 in UTC with whole seconds and a Z, which all callers read.
+// expiry returns RFC 3339 in UTC with whole seconds and a Z, which all callers read;
+// empty for a token that does not expire.
 func expiry(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
 	return t.Add(-margin).UTC().Truncate(time.Second).Format(time.RFC3339)
 }
+
+// expiresAt is the variable for the token's expiry.
+const expiresAt = "LAKEBASE_TOKEN_EXPIRES_AT"
 
 // field is a libpq keyword, its environment variable, and its value.
 type field struct{ keyword, env, value string }
@@ -73,9 +80,12 @@ func (a Answer) fields() []field {
 	return out
 }
 
-// variables returns the fields and the variable for the token's expiry.
+// variables returns the fields and the variable for the token's expiry, if it expires.
 func (a Answer) variables() []field {
-	return append(a.fields(), field{"", "LAKEBASE_TOKEN_EXPIRES_AT", expiry(a.ExpiresAt)})
+	if a.ExpiresAt.IsZero() {
+		return a.fields()
+	}
+	return append(a.fields(), field{"", expiresAt, expiry(a.ExpiresAt)})
 }
 
 // check returns an *Error if a field contains one of the characters.

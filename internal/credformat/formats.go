@@ -131,7 +131,7 @@ func renderJSON(a Answer, _ Context) (Output, error) {
 	return document(struct {
 		Version int `json:"version"`
 		connection
-		ExpiresAt string `json:"expires_at"`
+		ExpiresAt string `json:"expires_at,omitempty"`
 	}{1, a.connection(a.Port), expiry(a.ExpiresAt)})
 }
 
@@ -163,7 +163,7 @@ func renderCredentialProcess(a Answer, _ Context) (Output, error) {
 		Version         int
 		AccessKeyId     string //nolint:revive // the document's own name
 		SecretAccessKey string
-		Expiration      string
+		Expiration      string `json:",omitempty"`
 	}{1, a.User, a.Password.Reveal(), expiry(a.ExpiresAt)})
 }
 
@@ -199,7 +199,7 @@ func renderExecCredential(a Answer, c Context) (Output, error) {
 	}
 	type status struct {
 		Token               string `json:"token"`
-		ExpirationTimestamp string `json:"expirationTimestamp"`
+		ExpirationTimestamp string `json:"expirationTimestamp,omitempty"`
 	}
 	return document(struct {
 		APIVersion string `json:"apiVersion"`

@@ -92,6 +92,23 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// A password that does not expire has no expiry where the format permits that.
+func TestFormats_WithoutExpiry(t *testing.T) {
+	native := answer
+	native.ExpiresAt = time.Time{}
+	for _, name := range Names() {
+		got, err := render(name, native, in("", ""))
+		all := string(got.Stdout) + string(got.Append)
+		if name == "terraform" || name == "workspace-token" { // strings; not for native passwords
+			all = strings.ReplaceAll(strings.ReplaceAll(all, `"expires_at":""`, ""), `"expiry":""`, "")
+		}
+		all = strings.ReplaceAll(all, "unset LAKEBASE_TOKEN_EXPIRES_AT", "")
+		if err != nil || strings.Contains(all, "2026") || name != "fish" && name != "powershell" && strings.Contains(strings.ToLower(all), "expir") {
+			t.Errorf("%s: got %s, %v", name, all, err)
+		}
+	}
+}
+
 // What the environment does not allow is found before there is a token.
 func TestFormats_Environment(t *testing.T) {
 	for _, c := range []struct{ format, name, value, want string }{

@@ -1,6 +1,9 @@
 package credformat
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // unsetVariables may be set in a shell and would send the token elsewhere, or replace
 // it with another password (PostgreSQL manual, libpq-envars).
@@ -15,7 +18,11 @@ type shell struct {
 // render returns one statement a line.
 func (s shell) render(a Answer) (Output, error) {
 	var b strings.Builder
-	for _, name := range unsetVariables {
+	unset := unsetVariables
+	if a.ExpiresAt.IsZero() {
+		unset = append(slices.Clone(unset), expiresAt)
+	}
+	for _, name := range unset {
 		b.WriteString(s.unset + name + "\n")
 	}
 	for _, f := range a.variables() {

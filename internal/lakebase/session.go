@@ -41,6 +41,9 @@ func Open(ctx context.Context, s *Source, c Connector, proofs Proofs, roots stri
 		s.observer.Note(fmt.Sprintf("using the cached token, valid until %s", got.Token.ExpiresAt.UTC().Format(time.RFC3339)))
 	}
 	session := s.session(got, roots)
+	if s.conf.Native() { // a digest of a weak password would reveal it
+		proofs = Proofs{}
+	}
 	switch s.conf.Wait.Value {
 	case config.WaitNever:
 		return session, nil

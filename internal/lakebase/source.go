@@ -61,6 +61,11 @@ type result struct {
 func (s *Source) get(ctx context.Context, rejected credential.Secret, background bool) (got result, err error) {
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
 		key := id.Key(s.conf)
+		if s.conf.Native() { // its password is in no cache
+			got = result{key: key, user: id.User}
+			got.Token, err = s.password(ctx, login, rejected, background)
+			return err
+		}
 		want := tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Refused: rejected, DatabaseHost: s.hostMatches}
 		if background {
 			want.MinLife = credential.MaxLife // of which Criteria take half at most
@@ -76,6 +81,16 @@ func (s *Source) get(ctx context.Context, rejected credential.Secret, background
 		return err
 	})
 	return got, err
+}
+
+// password returns a native password.
+func (s *Source) password(ctx context.Context, login auth.Source, rejected credential.Secret, background bool) (credential.Token, error) {
+	ctx, cancel := s.withTimeout(ctx)
+	defer cancel()
+	if background {
+		return login.Refresh(ctx, rejected)
+	}
+	return login.Token(ctx)
 }
 
 // withTimeout bounds a whole call. The lock is waited for within it; the keychain and
@@ -144,6 +159,10 @@ func fingerprint(key credential.Key, given credential.Secret) string {
 // WorkspaceToken returns a token for the workspace's API, cached if possible. It
 // does not depend on the target.
 func (s *Source) WorkspaceToken(ctx context.Context) (t credential.Token, err error) {
+	if s.conf.Native() {
+		return t, &config.Error{Name: s.conf.Auth.Source.String(), Problem: "a native password is for the database, and not for the workspace's API",
+			Fix: "choose another authentication type with --auth"}
+	}
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
 		ctx, cancel := s.withTimeout(ctx)
 		defer cancel()

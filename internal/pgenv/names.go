@@ -45,11 +45,11 @@ var unsafe = set(
 )
 
 // secrets sign in to the workspace; the child needs none. The names are those of the
-// Databricks SDKs' configuration attributes and of GitHub Actions.
+// Databricks SDKs' configuration attributes, of GitHub Actions and of a native password.
 var secrets = set(
 	"DATABRICKS_CLIENT_SECRET", "DATABRICKS_CLIENT_SECRET_FILE", "DATABRICKS_TOKEN", "DATABRICKS_PASSWORD",
 	"DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH", "DATABRICKS_AZURE_CLIENT_SECRET",
-	"ARM_CLIENT_SECRET", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+	"ARM_CLIENT_SECRET", "LAKEBASE_NATIVE_PASSWORD_FILE", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 
 // isLibpq reports whether an empty value of name is removed: some drivers fail on

@@ -31,8 +31,8 @@ const (
 	recordSuffix = ".rotation"
 )
 
-// item is the content of a file: the secret of a service principal, or the refresh
-// token of a user. It names its owner, so that a renamed file is not used.
+// item is the content of a file: the secret of a service principal, the refresh token of
+// a user, or the password of a role. It names its owner, so that a renamed file is not used.
 type item struct {
 	Version      int    `json:"version"`
 	Host         string `json:"host"`
@@ -40,20 +40,24 @@ type item struct {
 	ClientSecret string `json:"client_secret,omitempty"`
 	User         string `json:"user,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	Role         string `json:"role,omitempty"`
+	Password     string `json:"password,omitempty"` // valid at Host, which then is a database's host:port
 }
 
-// newItem returns the item of account, if that is one of a service principal or a user.
+// newItem returns the item of account, if that is one of the three kinds.
 func newItem(account string, secret credential.Secret) (it item, ok bool) {
 	it.Version = itemVersion
 	if it.Host, it.ClientID, ok = config.SplitSecretAccount(account); ok {
 		it.ClientSecret = secret.Reveal()
 	} else if it.Host, it.User, ok = config.SplitRefreshAccount(account); ok {
 		it.RefreshToken = secret.Reveal()
+	} else if it.Host, it.Role, ok = config.SplitNativeAccount(account); ok {
+		it.Password = secret.Reveal()
 	}
 	return it, ok
 }
 
-// parseItem parses an item of one of the two kinds; a mixture is not ok.
+// parseItem parses an item of one kind; a mixture is not ok.
 func parseItem(data []byte) (it item, ok bool) {
 	if json.Unmarshal(data, &it) != nil {
 		return item{}, false
@@ -63,13 +67,16 @@ func parseItem(data []byte) (it item, ok bool) {
 }
 
 func (it item) account() string {
+	if it.Password != "" {
+		return config.NativeAccount(it.Host, it.Role)
+	}
 	if it.RefreshToken != "" {
 		return config.RefreshAccount(it.Host, it.User)
 	}
 	return config.SecretAccount(it.Host, it.ClientID)
 }
 
-func (it item) secret() string { return cmp.Or(it.RefreshToken, it.ClientSecret) }
+func (it item) secret() string { return cmp.Or(it.Password, it.RefreshToken, it.ClientSecret) }
 
 // Store is a directory of such files. Errors are *securefile.Error, or fs.ErrNotExist.
 type Store struct{ Dir string }

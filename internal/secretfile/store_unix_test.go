@@ -89,6 +89,12 @@ func TestStore(t *testing.T) {
 	if err := s.Set(barAccount, credential.NewSecret("a\xff")); err == nil || !strings.Contains(err.Error(), "read back differently") {
 		t.Errorf("got %v", err)
 	}
+	for _, native := range []string{config.NativeAccount("ep-1.example.test:5432", "1:b"), config.NativeAccount("[::1]:5432", "b")} {
+		must(t, s.Set(native, secret))
+		if got, err := s.Get(native); err != nil || !got.Equal(secret) {
+			t.Errorf("%s: got %v", native, err)
+		}
+	}
 	must(t, s.Ready())
 	if _, err := s.Record(shopAccount); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want no record", err)

@@ -105,6 +105,9 @@ func (w *fakeWorkspace) sleepUntil(d time.Duration) {
 }
 
 func (w *fakeWorkspace) token(n int) credential.Token {
+	if w.life == 0 { // it does not expire
+		return credential.Token{Value: credential.NewSecret(tokenValue(n))}
+	}
 	at := w.wallClock().Add(-w.mintedAge)
 	return credential.Token{Value: credential.NewSecret(tokenValue(n)), MintedAt: at, ExpiresAt: at.Add(w.life)}
 }

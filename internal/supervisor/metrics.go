@@ -29,8 +29,10 @@ func writeMetrics(w io.Writer, s State) {
 		ready = 1
 	}
 	gauge("lakebase_ready", ready, "Whether a new login would succeed, as /readiness.")
-	gauge("lakebase_token_issued_timestamp_seconds", unixSeconds(s.TokenMintedAt), "When the current database token was issued, in Unix time.")
-	gauge("lakebase_token_expiry_timestamp_seconds", unixSeconds(s.TokenExpiresAt), "When the current database token expires, in Unix time.")
+	if !s.TokenExpiresAt.IsZero() {
+		gauge("lakebase_token_issued_timestamp_seconds", unixSeconds(s.TokenMintedAt), "When the current database token was issued, in Unix time.")
+		gauge("lakebase_token_expiry_timestamp_seconds", unixSeconds(s.TokenExpiresAt), "When the current database token expires, in Unix time.")
+	}
 	counter("lakebase_token_refreshes_total", s.Refreshes, "Token refreshes that succeeded.")
 	counter("lakebase_token_refresh_failures_total", s.FailedRefreshes, "Token refreshes that failed.")
 	counter("lakebase_command_restarts_total", s.Restarts, "Restarts of the command by --on-refresh restart.")

@@ -57,6 +57,24 @@ func TestRefresh_ReplacesRejectedOnce(t *testing.T) {
 	})
 }
 
+// A native password is replaced only after the server has rejected it.
+func TestRefresh_WithoutExpiry(t *testing.T) {
+	runFakeTime(t, 0, func(w *fakeWorkspace) { w.down, w.mintTakes = true, time.Second }, func(w *fakeWorkspace) {
+		w.sleepUntil(100 * time.Hour)
+		w.jumpClock(-time.Hour)
+		w.assertRefresh(10, noToken, 0, 0, 0)
+		w.assertRefresh(10, w.Current().Value, 0, time.Second, 1)
+		w.assertEvents(Failing)
+		w.setFailing(false)
+		w.sleepUntil(100*time.Hour + time.Minute)
+		w.assertRefresh(10, noToken, 1, 0, w.attempts())
+		w.assertEvents(Failing, Recovered)
+		if s := w.Stats(); !s.TokenExpiresAt.IsZero() || s.Refreshes != 1 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
 func TestRefresh_RejectedDuringOutage(t *testing.T) {
 	runFakeTime(t, time.Hour, func(w *fakeWorkspace) { w.down, w.mintTakes = true, 100*time.Millisecond }, func(w *fakeWorkspace) {
 		w.assertRefresh(100, w.Current().Value, 0, 100*time.Millisecond, 1) // the old one: it still lives

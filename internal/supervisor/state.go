@@ -14,7 +14,7 @@ type State struct {
 	PID             int       `json:"pid"`
 	ChildPID        int       `json:"child_pid"` // 0: there is none
 	StartedAt       time.Time `json:"started_at,omitzero"`
-	TokenExpiresAt  time.Time `json:"token_expires_at,omitzero"` // of the current token; zero: there is none
+	TokenExpiresAt  time.Time `json:"token_expires_at,omitzero"` // of the current token; zero: it does not expire
 	Refreshes       int       `json:"refreshes"`                 // that succeeded
 	FailedRefreshes int       `json:"failed_refreshes"`          // in minting or delivery
 	LastError       string    `json:"last_error"`                // one safe line; empty if the last refresh succeeded
@@ -56,9 +56,7 @@ func (s State) notReady(now time.Time) string {
 	switch {
 	case !s.Started:
 		return "no login has succeeded yet"
-	case s.TokenExpiresAt.IsZero():
-		return "no token"
-	case !now.Before(s.TokenExpiresAt):
+	case !s.TokenExpiresAt.IsZero() && !now.Before(s.TokenExpiresAt):
 		return "the token expired at " + s.TokenExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339)
 	}
 	return ""

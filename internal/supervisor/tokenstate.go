@@ -46,6 +46,9 @@ type tokenState struct {
 	ageAtReceived time.Duration
 }
 
+// forever is the life of a token that does not expire.
+const forever = 100 * 365 * 24 * time.Hour
+
 // newTokenState describes a token received now, which lives for credential.MaxLife at most.
 func newTokenState(t credential.Token, now instant, jitter float64) tokenState {
 	t.MintedAt, t.ExpiresAt = t.MintedAt.Round(0).UTC(), t.ExpiresAt.Round(0).UTC()
@@ -53,6 +56,9 @@ func newTokenState(t credential.Token, now instant, jitter float64) tokenState {
 		t.ExpiresAt = latest
 	}
 	life := t.ExpiresAt.Sub(t.MintedAt)
+	if t.ExpiresAt.IsZero() {
+		life = forever
+	}
 	return tokenState{
 		token: t, life: life, received: now,
 		refreshAge:    RefreshAge(life, jitter),
@@ -72,6 +78,9 @@ func RetryWait(b *retry.Backoff, life, after time.Duration) time.Duration {
 
 // age does not decrease when the wall clock is set back.
 func (s tokenState) age(now instant) time.Duration {
+	if s.token.ExpiresAt.IsZero() {
+		return 0
+	}
 	return max(now.wall.Sub(s.token.MintedAt), s.ageAtReceived+now.mono.Sub(s.received.mono))
 }
 

@@ -53,6 +53,7 @@ import (
 //	                               holds both of its outputs, tokens are allowed
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	drivers(t) // for native_password
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setupScript,

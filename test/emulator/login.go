@@ -160,17 +160,24 @@ func (g *gateway) authenticate(c net.Conn, user string) error {
 	// to send before it is asked for its password.
 	b := pgproto3.NewBackend(c, c)
 	b.SetMaxBodyLen(maxMessage)
-	if err := b.SetAuthType(pgproto3.AuthTypeCleartextPassword); err != nil {
+	if err := b.SetAuthType(pgproto3.AuthTypeGSS); err != nil { // for which answers are bytes
 		return err
 	}
-	password, failed := make(chan string, 1), make(chan error, 1)
-	g.serving.Go(func() {
+	receive := func() ([]byte, error) {
 		m, err := b.Receive()
-		if p, ok := m.(*pgproto3.PasswordMessage); ok && err == nil {
-			password <- p.Password
+		if p, ok := m.(*pgproto3.GSSResponse); ok && err == nil {
+			return p.Data, nil
+		}
+		return nil, cmp.Or(err, error(&refusal{"FATAL", "08P01", "expected password response", ""}))
+	}
+	password, failed := make(chan []byte, 1), make(chan error, 1)
+	g.serving.Go(func() {
+		data, err := receive()
+		if err != nil {
+			failed <- err
 			return
 		}
-		failed <- cmp.Or(err, error(&refusal{"FATAL", "08P01", "expected password response", ""}))
+		password <- data
 	})
 	w := g.compute.requestWake()
 	switch {
@@ -193,18 +200,37 @@ func (g *gateway) authenticate(c net.Conn, user string) error {
 		}
 	}
 	_ = c.SetDeadline(time.Now().Add(startupTimeout))
-	if err := send(c, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
+	verifier, err := g.verifier(user)
+	if err != nil {
 		return err
 	}
-	select {
-	case err := <-failed:
-		return err
-	case token := <-password:
-		if err := g.verifyToken(token, user); err != nil || w == nil || w.mode != NoCompute {
-			return err
+	next := func() ([]byte, error) {
+		select {
+		case err := <-failed:
+			return nil, err
+		case data := <-password:
+			return data, nil
 		}
-		return noCompute
 	}
+	if verifier != "" {
+		first := true
+		err = g.scramLogin(c, user, verifier, func() ([]byte, error) {
+			if !first {
+				return receive()
+			}
+			first = false
+			return next()
+		})
+	} else if err = send(c, &pgproto3.AuthenticationCleartextPassword{}); err == nil {
+		var token []byte
+		if token, err = next(); err == nil {
+			err = g.verifyToken(cleartext(token), user)
+		}
+	}
+	if err != nil || w == nil || w.mode != NoCompute {
+		return err
+	}
+	return noCompute
 }
 
 // verifyToken verifies a token, whose expiry counts at the login only.

@@ -85,6 +85,8 @@ type Counters struct {
 	Handshakes  int // of these, how many completed TLS and carried a request
 	Logins      int
 	LoginsOK    int
+	Scram       int // logins with a role's password; ScramPlus: of these, with channel binding
+	ScramPlus   int
 	Cancels     int
 	Wakes       int // of the compute, by a login
 }

@@ -172,7 +172,7 @@ func (a *api) describe(r Resource, s Settings) map[string]any {
 	case 1:
 		id = "project_id"
 		status = map[string]any{"display_name": strings.TrimPrefix(r.Name, "projects/"), "default_branch": a.defaultBranch(r.Name),
-			"pg_version": 17, "enable_pg_native_login": false}
+			"pg_version": 17, "enable_pg_native_login": s.NativeLogin}
 	case 2:
 		id = "branch_id"
 		status = map[string]any{"default": a.defaultBranch(parent) == r.Name, "current_state": "READY"}

@@ -58,6 +58,7 @@ type Settings struct {
 	NoWorkspaceAccess bool `ctl:"no-workspace-access"` // 403, as without the entitlement "Workspace access"
 	EndpointDisabled  bool `ctl:"endpoint-disabled"`   // status.disabled, and no login
 	RoleMissing       bool `ctl:"role-missing"`        // every login fails with 28000
+	NativeLogin       bool `ctl:"native-login"`        // the project's enable_pg_native_login: a role with a password logs in by SCRAM
 	PlainExpiredText  bool `ctl:"plain-expired-text"`  // an expired token is "Invalid authorization", not "JWT token has expired"
 
 	// EndpointHost is the host that the API names for every endpoint and instance; "" is localhost. The API names no port.

@@ -155,6 +155,12 @@ var facts = []fact{
 		w.shorten(r.field("uid"), w.host, w.pooled)
 		return fmt.Sprintf("%s, state %s, host %s", r, r.field("status", "current_state"), w.host), is(r.status == 200 && w.host != ""), err
 	}},
+	{"a project says whether native login is enabled", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		project, _, _ := strings.Cut(w.branch(), "/branches/")
+		r, err := w.get(ctx, postgres+project)
+		enabled := r.field("status", "enable_pg_native_login")
+		return "enable_pg_native_login=" + enabled, is(enabled != ""), err
+	}},
 	{"an endpoint has a pooled host", endpoint, func(_ context.Context, w *workspace) (any, verdict, error) {
 		return "read_write_pooled_host=" + w.pooled, is(w.pooled != ""), nil
 	}},

@@ -100,6 +100,9 @@ func TestFlags(t *testing.T) {
 		if option == "auth" { // each type with what it starts from
 			environ = map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_OIDC_TOKEN": "t", "DATABRICKS_OIDC_TOKEN_FILEPATH": "/t",
 				"ACTIONS_ID_TOKEN_REQUEST_URL": "https://localhost/?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+			if value == config.AuthNative {
+				options = map[string][]string{"pghost": {"localhost"}, "user": {"app"}}
+			}
 			if a, _ := config.LookupAuthType(value); !a.ClientID {
 				delete(options, "client-id")
 			}

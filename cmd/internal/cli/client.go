@@ -143,6 +143,10 @@ func LogConfig(log *Logger, conf config.Config, quiet bool) {
 	for _, n := range conf.Notes {
 		log.Note("%s", n)
 	}
+	if conf.Native() {
+		log.Note("target: %s at %s, from %s", conf.Database.Value, conf.PGHostPort(), conf.PGHost.Source)
+		return
+	}
 	target := cmp.Or(conf.Target(), "no endpoint")
 	if conf.ReadOnly.Value {
 		target += ", read-only"
@@ -198,8 +202,11 @@ func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {
 	return lakebase.Open(ctx, c.Source, c.Connector, c.proofs, c.Roots)
 }
 
-// Workspace returns the client of the workspace's API.
+// Workspace returns the client of the workspace's API; nil without a workspace.
 func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
+	if conf.Workspace.Value.IsZero() { // with a native password
+		return nil, nil
+	}
 	if ca := conf.CACert.Value; ca != "" {
 		if err := rootcerts.Check(ca); err != nil {
 			return nil, rootcerts.NamedBy(err, conf.CACert.Source.String())
@@ -321,6 +328,11 @@ func (b *boundedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// ReadSecretFile reads a secret, or a native password, which may contain any characters.
+func (o outside) ReadSecretFile(path string) (credential.Secret, error) {
+	return o.Environment.ReadSecretFile(path, o.conf.Native())
+}
+
 // RunTool runs a program without secrets in its environment and returns what it
 // writes to standard output. Errors: auth.ErrNoTool.
 func (e *Environment) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
@@ -339,9 +351,10 @@ func (e *Environment) RunTool(ctx context.Context, argv ...string) ([]byte, erro
 	return out, nil
 }
 
-// ReadSecretFile reads a workspace's secret from a file that is closed to others.
-func (e *Environment) ReadSecretFile(path string) (credential.Secret, error) {
-	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY")})
+// ReadSecretFile reads a secret from a file that is closed to others: a workspace's, or
+// any password.
+func (e *Environment) ReadSecretFile(path string, password bool) (credential.Secret, error) {
+	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY"), Password: password})
 }
 
 // TokenStore is one place where tokens may be cached, with its --cache name.

@@ -177,16 +177,21 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 		}
 	}
 	nested := nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
+	const secretFile = "DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)"
+	byFile := secretFile
+	if e.Role != "" {
+		nested, byFile = "", "LAKEBASE_NATIVE_PASSWORD_FILE (--native-password-file)"
+	}
 	switch hint, missing := ownHint(e.Err), errors.Is(e.Err, keychain.ErrNotFound); {
 	case errors.Is(e.Err, keychain.ErrAbsent): // its hint names the file
-		return message, hint + nested
+		return message, strings.Replace(hint, secretFile, byFile, 1) + nested
 	case is[*keychain.Error](e.Err) && !missing:
-		return message, hint + ", or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)" + nested
+		return message, hint + ", or set " + byFile + nested
 	case hint != "" && !missing:
 		return message, hint
 	}
 	options := " --host " + sanitize.ShellWord(e.Host) + " --client-id " + sanitize.ShellWord(e.ClientID)
-	if conf.OfProfile() {
+	if conf.OfProfile() || e.Role != "" {
 		options = conf.SameTarget()
 	}
 	return message, "store it with: lakebase-credential-helper login" + options + nested
@@ -261,6 +266,10 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 func databaseHint(e *pglogin.Error, conf config.Config) string {
 	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "remove --credential workspace: an endpoint accepts database credentials, not workspace tokens"
+	}
+	if conf.Native() && slices.Contains([]pglogin.Kind{pglogin.Refused, pglogin.TokenInvalid, pglogin.RoleMissing}, e.Kind) {
+		return "check that the role " + conf.User.Value + " has this password, and that native Postgres login is enabled for the project; " +
+			"store another password with: lakebase-credential-helper login" + conf.SameTarget()
 	}
 	user := cmp.Or(conf.User.Value, e.Target.User) // the latter if the workspace named the user
 	owner := "as the project's owner, in " + conf.Database.Value + ": "

@@ -127,7 +127,7 @@ func (v *Services) logOutage(e supervisor.Event) {
 	}
 	switch {
 	case e.Kind == supervisor.Recovered:
-		v.log.Progress("token refreshed again; valid until " + until)
+		v.log.Progress("token refreshed again; " + ValidUntil(e.ExpiresAt))
 	case e.Kind == supervisor.Expired:
 		v.log.Warn("the token expired at %s and could not be refreshed; new logins fail: %s", until, why)
 	case e.Rejected:
@@ -135,6 +135,14 @@ func (v *Services) logOutage(e supervisor.Event) {
 	default:
 		v.log.Warn("the token could not be refreshed; new logins work until %s: %s", until, why)
 	}
+}
+
+// ValidUntil describes the expiry of a token; zero: it has none.
+func ValidUntil(t time.Time) string {
+	if t.IsZero() {
+		return "it does not expire"
+	}
+	return "valid until " + t.UTC().Format(time.RFC3339)
 }
 
 // logClient logs a proxy event, which is a note unless it may be an attack.

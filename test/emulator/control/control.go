@@ -45,6 +45,7 @@ var commands = map[string]command{
 	"env":          {"TYPE [WORD]...", "the variables for one authentication type; words as for workload-token", env},
 	"pat":          {"", "the user's personal access token", prints(func(l *emulator.Lakebase) string { return l.PAT() + "\n" })},
 
+	"native-role":     {"NAME", "a Postgres role with a password, or another password for it; prints that", nativeRole},
 	"refresh-token":   {"[USER]", "a user's, as a browser would have fetched it", refreshToken},
 	"workload-token":  {"[WORD]...", "subject=S audience=A issuer=I life=DURATION foreign", workloadToken},
 	"workspace-token": {"[WORD]...", "a bearer token of the API: subject=S life=DURATION", workspaceToken},
@@ -112,6 +113,11 @@ func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error
 	return "", err
 }
 
+func nativeRole(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	password, err := l.NativeRole(ctx, args[0])
+	return password + "\n", err
+}
+
 func secrets(l *emulator.Lakebase) string {
 	var b strings.Builder
 	for _, s := range l.Secrets() {
@@ -143,8 +149,8 @@ func status(l *emulator.Lakebase) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "state=%s\nup_at=%d\nwoken_at=%d\nwake=%s\nwake_time=%s\n", l.State(), nanos(l.UpAt()), nanos(l.WokenAt()), s.Wake, takes)
-	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\ncancels=%d\n", n.Requests,
-		n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Cancels)
+	fmt.Fprintf(&b, "requests=%d\nconnections=%d\nhandshakes=%d\nlogins=%d\nlogins_ok=%d\nscram=%d\nscram_plus=%d\ncancels=%d\n", n.Requests,
+		n.Connections, n.Handshakes, n.Logins, n.LoginsOK, n.Scram, n.ScramPlus, n.Cancels)
 	for _, call := range emulator.Calls() {
 		if call != emulator.AnyCall {
 			fmt.Fprintf(&b, "requests_%s=%d\n", call, n.ByCall[call])
