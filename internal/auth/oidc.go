@@ -123,7 +123,8 @@ type Claims struct {
 
 // claimsOf returns the claims of a JWT (RFC 7519, 4.1) for people to compare with a
 // federation policy. Other texts have none.
-func claimsOf(token credential.Secret) (c Claims) {
+func claimsOf(token credential.Secret) Claims {
+	c := Claims{Audience: json.RawMessage(`""`)}
 	if parts := strings.Split(token.Reveal(), "."); len(parts) == 3 {
 		text, _ := base64.RawURLEncoding.DecodeString(parts[1])
 		_ = json.Unmarshal(text, &c)

@@ -27,11 +27,15 @@ func TestEnvOIDC(t *testing.T) {
 	if id, err := token(t, f.chain(job(t, "DATABRICKS_OIDC_TOKEN", "workload"))); err != nil || f.took() != "federation" || id.Given.Reveal() != "workload" || id.User != client {
 		t.Errorf("got %+v, %v", id, err)
 	}
-	jwt := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://i","sub":"s","aud":["a","b"]}`)) + ".x"
-	var fed *FederationError
-	_, err := token(t, f.chain(job(t, "DATABRICKS_OIDC_TOKEN", jwt)))
-	if want := `(iss "https://i", sub "s", aud ["a","b"])`; !errors.As(err, &fed) || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
+	for claims, want := range map[string]string{
+		`{"iss":"https://i","sub":"s","aud":["a","b"]}`: `(iss "https://i", sub "s", aud ["a","b"])`,
+		`{"sub":5}`: `(iss "", sub "", aud "")`,
+	} {
+		jwt := "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".x"
+		_, err := token(t, f.chain(job(t, "DATABRICKS_OIDC_TOKEN", jwt)))
+		if !errors.As(err, new(*FederationError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 
