@@ -104,17 +104,20 @@ type environment struct {
 
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
-	l, err := emulator.Start(t.Context(), emulator.Options{})
+	l, err := emulator.Start(t.Context(), emulator.Options{Settings: emulator.Settings{NativeLogin: true}})
 	must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
+	password, err := l.NativeRole(t.Context(), "bi_reader")
+	must(t, err)
 	e := &environment{dir: t.TempDir(), lakebase: l}
 	ca, err := os.ReadFile(l.CAFile())
 	must(t, err)
 	profile := "host = " + l.WorkspaceURL() + "\nclient_id = " + l.ClientID + "\nendpoint = " + l.Endpoint + "\npgport = " + l.PGPort() +
 		"\ncacert = " + l.CAFile() + "\nsslrootcert = " + l.CAFile() + "\n"
+	native := "auth = native\nuser = bi_reader\npghost = localhost\npgport = " + l.PGPort() + "\nsslrootcert = " + l.CAFile() + "\n"
 	for name, text := range map[string]string{
-		"secret": l.ClientSecret + "\n", "FILE": "of-the-clients\n", "ca.pem": string(ca), "github-env": "",
-		"profiles.ini": "[prod]\n" + profile + "[me]\n" + profile,
+		"native": password, "secret": l.ClientSecret + "\n", "FILE": "of-the-clients\n", "ca.pem": string(ca), "github-env": "",
+		"profiles.ini": "[prod]\n" + profile + "[me]\n" + profile + "[bi]\n" + native,
 	} {
 		must(t, os.WriteFile(filepath.Join(e.dir, name), []byte(text), 0o600))
 	}
@@ -125,6 +128,7 @@ func newEnvironment(t *testing.T) *environment {
 		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(e.dir, "no-bus"), "HTTPS_PROXY=http://127.0.0.1:1", "LAKEBASE_TIMEOUT=5s",
 		"GITHUB_ACTIONS=true", "GITHUB_ENV=" + filepath.Join(e.dir, "github-env")}
 	must(t, e.want(t.Context(), nil, []string{helper, "login", "-p", "prod", "--secret-file", "secret", "--store", "file"}, 0))
+	must(t, e.want(t.Context(), nil, []string{helper, "login", "-p", "bi", "--secret-file", "native", "--store", "file"}, 0))
 	return e
 }
 
@@ -160,7 +164,7 @@ func (e *environment) concrete(words []string) []string {
 	if cut := slices.Index(words, "--"); words[0] == wrapper && cut >= 0 {
 		words = append(words[:cut+1], "/bin/true")
 	}
-	values := map[string]string{"--host": e.lakebase.WorkspaceURL(), "--client-id": e.lakebase.ClientID, "--pgport": e.lakebase.PGPort(),
+	values := map[string]string{"--host": e.lakebase.WorkspaceURL(), "--client-id": e.lakebase.ClientID, "--pghost": "localhost", "--pgport": e.lakebase.PGPort(),
 		"--listen": "127.0.0.1:0", "--health-listen": "127.0.0.1:0", "--password-file": "FILE"}
 	for i := range words[:len(words)-1] {
 		if value, ok := values[words[i]]; ok {
@@ -168,7 +172,8 @@ func (e *environment) concrete(words []string) []string {
 		}
 	}
 	if words[1] == "login" && !slices.Contains(words, "--user-login") {
-		words = append(words, "--secret-file", "secret", "--store", "file") // there is no terminal
+		file := map[bool]string{true: "native", false: "secret"}[slices.Contains(words, "--native")]
+		words = append(words, "--secret-file", file, "--store", "file") // there is no terminal
 	}
 	return words
 }
@@ -185,7 +190,8 @@ func (e *environment) try(ctx context.Context, words []string) error {
 	case "proxy": // it would not end
 		words = append(words, "--help")
 	case "login":
-		extra = append(extra, "LAKEBASE_CONFIG_FILE="+filepath.Join(e.dir, "other.ini"), "LAKEBASE_CACERT="+e.lakebase.CAFile())
+		extra = append(extra, "LAKEBASE_CONFIG_FILE="+filepath.Join(e.dir, "other.ini"), "LAKEBASE_CACERT="+e.lakebase.CAFile(),
+			"PGPORT="+e.lakebase.PGPort(), "PGSSLROOTCERT="+e.lakebase.CAFile())
 		if slices.Contains(words, "--user-login") {
 			want = []int{121, 122} // no browser, and no certificate for this host
 		}
