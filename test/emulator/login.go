@@ -69,7 +69,7 @@ func (g *gateway) login(raw net.Conn, l Login) {
 		g.reject(c, l, err)
 		return
 	}
-	backend, err := g.dialBackend(start)
+	backend, err := g.dialBackend(start, isPooled(c))
 	if err != nil {
 		g.reject(c, l, err)
 		return
@@ -153,7 +153,7 @@ func (g *gateway) authenticate(c net.Conn, user string) error {
 	if err := g.rejectAll(c.RemoteAddr()); err != nil {
 		return err
 	}
-	if t, ok := c.(*tls.Conn); ok && g.settings.get().PoolerRefusesOAuth && strings.Contains(t.ConnectionState().ServerName, "-pooler.") {
+	if g.settings.get().PoolerRefusesOAuth && isPooled(c) {
 		return &refusal{"FATAL", "08P01", "SASL authentication failed", ""} // as PgBouncer reports it
 	}
 	// A client that waits is read from, so that its leaving is noticed. It has nothing
@@ -259,11 +259,22 @@ func (g *gateway) verifyToken(token, user string) error {
 	return nil
 }
 
-// dialBackend connects to the real server and sends the client's start-up message.
-func (g *gateway) dialBackend(start *pgproto3.StartupMessage) (net.Conn, error) {
+// isPooled reports whether a client has connected to a pooled host.
+func isPooled(c net.Conn) bool {
+	t, ok := c.(*tls.Conn)
+	return ok && strings.Contains(t.ConnectionState().ServerName, "-pooler.")
+}
+
+// dialBackend connects to the real server, or its pooler, and sends the client's start-up
+// message.
+func (g *gateway) dialBackend(start *pgproto3.StartupMessage, pooled bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, startupTimeout)
 	defer cancel()
-	backend, err := g.compute.server.dial(ctx)
+	dial := g.compute.server.dial
+	if path := g.settings.get().Pooler; pooled && path != "" {
+		dial = func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "unix", path) }
+	}
+	backend, err := dial(ctx)
 	if err != nil {
 		return nil, noCompute
 	}

@@ -67,6 +67,7 @@ type Settings struct {
 	PooledHost   string `ctl:"pooled-host"`    // the endpoints' pooled host; "" is PooledHost, NoHost none. The read-only one has -ro before -pooler
 
 	PoolerRefusesOAuth bool   `ctl:"pooler-refuses-oauth"` // a login at a pooled host fails with "SASL authentication failed"
+	Pooler             string `ctl:"pooler"`               // socket of a PgBouncer behind the pooled hosts; "" is Postgres itself
 	SecretScope        string `ctl:"secret-scope"`         // secrets are limited to these scopes; "" are all
 
 	// InstanceState "" is AVAILABLE while the compute is up, else STARTING. Logins do not look at it.
