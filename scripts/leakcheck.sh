@@ -17,9 +17,12 @@ nothing_left() {
   [ -z "$processes$files" ]
 }
 
-# on_exit is called by finish: a go test that a signal ends leaves its test
-# binaries running; their daemons end with them.
-on_exit() {
+# on_exit is called by finish.
+on_exit() { end_test_processes; }
+
+# end_test_processes: a go test that a signal ends leaves its test binaries running; their
+# daemons end with them.
+end_test_processes() {
   local pid
   for pid in $(test_processes | cut -d ' ' -f 1); do end_within 2 "$pid" TERM; done
 }
