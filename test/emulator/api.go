@@ -31,6 +31,7 @@ type api struct {
 	user         string   // who sits at the browser, unless a setting overrides it
 	instances    []string // of Lakebase Provisioned, by name
 	awake        func() State
+	sql          func(ctx context.Context, statements ...string) ([][]string, error) // as the owner of the cluster
 
 	url    string
 	mux    *http.ServeMux
@@ -45,12 +46,13 @@ type state struct {
 	principals map[string]*principal // service principals by client ID, and users by name
 	secrets    []string              // every secret that ever was, see EverySecret
 	resources  []Resource            // in the order of their making
+	operations map[string]operation  // by name
 	codes      map[string]*code
 	refresh    map[string]*refreshToken
 }
 
 func newState() *state {
-	return &state{principals: map[string]*principal{}, codes: map[string]*code{}, refresh: map[string]*refreshToken{}}
+	return &state{principals: map[string]*principal{}, operations: map[string]operation{}, codes: map[string]*code{}, refresh: map[string]*refreshToken{}}
 }
 
 // remember keeps a secret for EverySecret.
@@ -159,14 +161,19 @@ func (a *api) route() {
 	for _, path := range []string{projects, projects + branches, projects + branches + endpoints} {
 		api(CallEndpoint, "GET "+path+"/{id}", a.resource)
 	}
+	const roles = projects + branches + "/{branch}/roles"
+	api(CallRoles, "GET "+roles, a.listRoles)
+	api(CallRoleCreate, "POST "+roles, a.createRole)
+	api(CallOperation, "GET "+roles+"/{role}/operations/{id}", a.operation)
+	api(CallPrincipals, "GET /api/2.0/preview/scim/v2/ServicePrincipals", a.listPrincipals)
 	api(CallCredentials, "POST "+resourcesPath+"credentials", a.credentials)
 	api(CallInstanceCredentials, "POST /api/2.0/database/credentials", a.instanceCredentials)
 	api(CallInstance, "GET /api/2.0/database/instances", a.listInstances)
 	api(CallInstance, "GET /api/2.0/database/instances/{name}", a.instance)
 	api(CallMe, "GET /api/2.0/preview/scim/v2/Me", a.me)
-	api(CallSecretList, "GET "+secretsPath, a.ownSecrets(a.listSecrets))
-	api(CallSecretCreate, "POST "+secretsPath, a.ownSecrets(a.createSecret))
-	api(CallSecretDelete, "DELETE "+secretsPath+"/{secret}", a.ownSecrets(a.deleteSecret))
+	api(CallSecretList, "GET "+secretsPath, a.managedSecrets(a.listSecrets))
+	api(CallSecretCreate, "POST "+secretsPath, a.managedSecrets(a.createSecret))
+	api(CallSecretDelete, "DELETE "+secretsPath+"/{secret}", a.managedSecrets(a.deleteSecret))
 }
 
 // scopeOf returns the scope that a call needs. The reference lists SCIM Me under others too.

@@ -88,7 +88,7 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 	}
 	l.api = &api{
 		state: newState(), settings: l.settings, record: l.record, sign: l.sign, issuer: newSigner(), actionsToken: newOpaque(),
-		clientID: l.ClientID, user: l.User, instances: o.Instances, awake: l.State,
+		clientID: l.ClientID, user: l.User, instances: o.Instances, awake: l.State, sql: l.SQL,
 	}
 	l.api.addPrincipal(l.ClientID, l.ClientSecret)
 	l.api.addPrincipal(l.User, "")
@@ -145,6 +145,10 @@ func (l *Lakebase) startCompute(ctx, run context.Context, suspended bool, cert t
 		return err
 	}
 	if err := server.createRoles(ctx, l.ClientID, l.User); err != nil {
+		return err
+	}
+	// The user owns the project, and so the database and its schema public.
+	if _, err := server.query(ctx, Database, "ALTER DATABASE "+Database+" OWNER TO "+quoteIdentifier(l.User)); err != nil {
 		return err
 	}
 	if suspended {

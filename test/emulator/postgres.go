@@ -230,7 +230,7 @@ func roundTrip(f *pgproto3.Frontend) (rows [][]string, failed error) {
 func (s *server) createRoles(ctx context.Context, names ...string) error {
 	var all []string
 	for _, name := range names {
-		role := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		role := quoteIdentifier(name)
 		all = append(all, "CREATE ROLE "+role+" LOGIN CREATEDB IN ROLE databricks_superuser",
 			"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "+Database+" TO "+role,
 			"GRANT USAGE, CREATE ON SCHEMA public TO "+role)
@@ -238,6 +238,9 @@ func (s *server) createRoles(ctx context.Context, names ...string) error {
 	_, err := s.query(ctx, Database, strings.Join(all, "; "))
 	return err
 }
+
+// quoteIdentifier quotes a name for SQL.
+func quoteIdentifier(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // ErrNoPostgres is returned if no Postgres server is installed.
 var ErrNoPostgres = errors.New("no Postgres server found: install one (Debian: postgresql, macOS: brew install postgresql), " +

@@ -47,13 +47,17 @@ type principal struct {
 
 // addPrincipal makes a user, or a service principal with a secret.
 func (s *state) addPrincipal(name, secret string) {
-	sum := sha256.Sum256([]byte(name))
-	who := &principal{id: "41" + strconv.FormatUint(uint64(binary.BigEndian.Uint32(sum[:]))<<16|1<<41, 10), user: secret == ""}
+	who := &principal{id: scimID(name), user: secret == ""}
 	s.principals[name] = who
 	if !who.user { // from is zero: a clock that is set back later does not take it away
 		now := time.Now()
 		s.addSecret(who, Secret{ID: newUUID(), Value: secret, Created: now, Expire: now.Add(defaultLifetime)})
 	}
+}
+
+func scimID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return "41" + strconv.FormatUint(uint64(binary.BigEndian.Uint32(sum[:]))<<16|1<<41, 10)
 }
 
 func (s *state) addSecret(who *principal, secret Secret) {
@@ -130,6 +134,16 @@ func (l *Lakebase) AddUser(ctx context.Context, userName string) error {
 	return l.compute.server.createRoles(ctx, userName)
 }
 
+// AddPrincipal makes one more service principal, without a secret and without a
+// Postgres role, and returns its client ID.
+func (l *Lakebase) AddPrincipal() string {
+	l.api.mu.Lock()
+	defer l.api.mu.Unlock()
+	id := newUUID()
+	l.api.principals[id] = &principal{id: scimID(id)}
+	return id
+}
+
 // PAT is the personal access token of Lakebase.User: "dapi" and 32 hex digits.
 // It is a bearer of the API, and no password.
 func (l *Lakebase) PAT() string {
@@ -173,18 +187,20 @@ func (a *api) me(_ *http.Request, _ Settings, name string) reply {
 // service/oauth2).
 const secretsPath = "/api/2.0/accounts/servicePrincipals/{principal}/credentials/secrets"
 
-// ownSecrets passes on the calls about the caller's own secrets, which alone it may ask
-// about.
-func (a *api) ownSecrets(h func(r *http.Request, s Settings, who *principal) reply) handler {
+// managedSecrets passes on the calls about a service principal's secrets, which that
+// principal itself and the user, as the workspace's administrator, manage.
+func (a *api) managedSecrets(h func(r *http.Request, s Settings, who *principal) reply) handler {
 	return func(r *http.Request, s Settings, caller string) reply {
-		who := a.principals[caller]
 		if s.SecretsDenied {
 			return apiError(http.StatusForbidden, "PERMISSION_DENIED", "User does not have permission to manage secrets of this service principal.")
 		}
-		if id := r.PathValue("principal"); id != who.id || who.user {
-			return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Service principal "+id+" does not exist.")
+		id := r.PathValue("principal")
+		for name, who := range a.principals {
+			if who.id == id && !who.user && (name == caller || caller == a.user) {
+				return h(r, s, who)
+			}
 		}
-		return h(r, s, who)
+		return apiError(http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Service principal "+id+" does not exist.")
 	}
 }
 

@@ -29,6 +29,10 @@ const (
 	CallSecretCreate        Call = "secret-create"        // POST the same
 	CallSecretDelete        Call = "secret-delete"        // DELETE one of them
 	CallData                Call = "data"                 // GET a table by the Data API, which real endpoints serve at their own host
+	CallRoles               Call = "roles"                // GET a branch's list of Postgres roles
+	CallRoleCreate          Call = "role-create"          // POST the same
+	CallOperation           Call = "operation"            // GET of the operation that makes a role
+	CallPrincipals          Call = "principals"           // GET /api/2.0/preview/scim/v2/ServicePrincipals
 	CallOther               Call = "other"                // anything else, answered with 404
 )
 
@@ -36,7 +40,8 @@ const (
 func Calls() []Call {
 	return []Call{AnyCall, CallToken, CallAuthorize, CallDiscovery, CallActions, CallCredentials, CallEndpoint, CallProjects,
 		CallBranches, CallEndpoints,
-		CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallData, CallOther}
+		CallInstanceCredentials, CallInstance, CallMe, CallSecretList, CallSecretCreate, CallSecretDelete, CallData,
+		CallRoles, CallRoleCreate, CallOperation, CallPrincipals, CallOther}
 }
 
 // Grant is a kind of request to the token endpoint.

@@ -51,10 +51,13 @@ type Settings struct {
 
 	SecretDelay time.Duration `ctl:"secret-delay"` // a new secret is refused with invalid_client for this long
 
+	RoleDelay time.Duration `ctl:"role-delay"` // how long the operation that makes a role is not done
+
 	ExpireTime string `ctl:"expire-time" values:"missing"` // of the database credential's reply
 
 	SecretRevoked     bool `ctl:"secret-revoked"`      // every secret is answered with invalid_client
 	SecretsDenied     bool `ctl:"secrets-denied"`      // 403 to all that concerns a service principal's secrets
+	RolesDenied       bool `ctl:"roles-denied"`        // 403 to who would create a role
 	NoWorkspaceAccess bool `ctl:"no-workspace-access"` // 403, as without the entitlement "Workspace access"
 	EndpointDisabled  bool `ctl:"endpoint-disabled"`   // status.disabled, and no login
 	RoleMissing       bool `ctl:"role-missing"`        // every login fails with 28000

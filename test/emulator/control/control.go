@@ -50,7 +50,9 @@ var commands = map[string]command{
 	"workload-token":  {"[WORD]...", "subject=S audience=A issuer=I life=DURATION foreign", workloadToken},
 	"workspace-token": {"[WORD]...", "a bearer token of the API: subject=S life=DURATION", workspaceToken},
 
-	"add-user":  {"NAME", "another user, who signs in after set user=NAME", does(addUser)},
+	"add-user":      {"NAME", "another user, who signs in after set user=NAME", does(addUser)},
+	"add-principal": {"", "another service principal, without a secret or a role; prints its client ID", prints(func(l *emulator.Lakebase) string { return l.AddPrincipal() + "\n" })},
+
 	"put":       {"NAME [WORD]...", "a project, branch or endpoint: archived disabled read-only", put},
 	"remove":    {"NAME", "one, with all below it", does(remove)},
 	"resources": {"", "name, UID and words of each", prints(resources)},
