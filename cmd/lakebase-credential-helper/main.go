@@ -115,6 +115,7 @@ func (c *invocation) commands() (built []*urfave.Command) {
 	}
 	all := []command{
 		{"login", loginCommand}, {"logout", logoutCommand}, {"rotate", rotateCommand}, {"list", listCommand},
+		{"setup", setupCommand},
 		{"get", getCommand}, {"proxy", proxyCommand},
 		{"endpoints", endpointsCommand}, {"doctor", doctorCommand}, {"completion", completionCommand},
 	}

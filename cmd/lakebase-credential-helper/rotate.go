@@ -190,7 +190,7 @@ type secretStore struct {
 func (c *invocation) secretStore(stores cli.TokenStores, host, clientID string) *secretStore {
 	v := &secretStore{host: host, clientID: clientID, kc: stores.Keychain, index: stores.Index()}
 	files := c.SecretFiles()
-	if _, err := files.Get(v.account()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := files.Get(v.account()); c.toFile() || !errors.Is(err, fs.ErrNotExist) {
 		v.files = &files // even one that cannot be used: Get returns why
 	}
 	return v

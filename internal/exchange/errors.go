@@ -37,6 +37,10 @@ const (
 	CallProjects           Call = "list of projects"
 	CallBranches           Call = "list of branches"
 	CallEndpoints          Call = "list of endpoints"
+	CallRoles              Call = "list of roles"
+	CallCreateRole         Call = "new role"
+	CallRoleOperation      Call = "creation of a role"
+	CallServicePrincipal   Call = "service principal"
 	CallClock              Call = "server's clock"
 	CallGitHub             Call = "GitHub's token" // from the job's token service, not from the workspace
 )
@@ -68,6 +72,11 @@ const (
 	KindRedirect          Kind = "redirect"           // 3xx: never followed
 	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
 	KindBadReply          Kind = "bad reply"          // too large, or JSON without a required field
+
+	// Kinds of the calls about a service principal and its role.
+	KindRoleExists        Kind = "role exists"
+	KindRoleFailed        Kind = "role failed"         // the operation that creates it has failed
+	KindPrincipalNotFound Kind = "principal not found" // no service principal with this client ID
 
 	// States of an instance in which it accepts no login (databricks-sdk-go service/database).
 	KindInstanceStopped     Kind = "instance stopped"
@@ -103,6 +112,10 @@ var kindTexts = map[Kind]struct{ message, hint string }{
 	KindSecretNotFound:   {"secret not found", hintUnreachable},
 	KindTooManySecrets: {"the service principal has the maximum number of secrets",
 		"delete a secret that is no longer used in the workspace's settings, and try again"},
+	KindRoleExists: {"the role exists", hintUnreachable},
+	KindRoleFailed: {"the role was not created", "run the command again in a minute; if it persists, create the role in the database"},
+	KindPrincipalNotFound: {"the workspace has no service principal with this client ID",
+		"check the client ID; an account admin can assign the service principal to the workspace"},
 	KindRefreshRefused:    {"refresh token rejected", hintUnreachable},
 	KindCodeRefused:       {"authorization code rejected", "start the login again: a code can be used once, and for minutes only"},
 	KindFederationRefused: {"workload token rejected", hintUnreachable},
@@ -147,7 +160,10 @@ var callHints = map[Kind]map[Call]string{
 		CallInstance:       "give the {who} CAN USE on the instance",
 	},
 	KindScopeRefused: {CallRefresh: "sign in again with this scope: lakebase-credential-helper login --user-login{setup}"},
-	KindRefused:      {CallWorkspaceToken: "check {host} and the client ID, and try again"},
+	KindRefused: {
+		CallWorkspaceToken: "check {host} and the client ID, and try again",
+		CallCreateRole:     "check that the service principal is assigned to this workspace",
+	},
 }
 
 // Origins says where the configuration comes from, for messages and hints. All fields

@@ -47,7 +47,7 @@ type ClientSecret struct {
 // ClientSecrets lists the secrets of a service principal, given its numeric ID, by the workspace's
 // service-principal-secrets-proxy (databricks-sdk-go service/oauth2).
 func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]ClientSecret, error) {
-	r := c.apiRequest(CallListSecrets, http.MethodGet, secretsPath(principal), bearer)
+	r := c.apiRequest(CallListSecrets, http.MethodGet, SecretsPath(principal), bearer)
 	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
 	return list(ctx, c, r, "secrets", func(w wireSecret) (ClientSecret, bool) { return w.clientSecret(), isSegment(string(w.ID)) })
 }
@@ -60,7 +60,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 	if lifetime > 0 {
 		body["lifetime"] = strconv.FormatInt(int64(lifetime/time.Second), 10) + "s"
 	}
-	r := c.jsonRequest(CallCreateSecret, secretsPath(principal), bearer, body)
+	r := c.jsonRequest(CallCreateSecret, SecretsPath(principal), bearer, body)
 	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
 	var w wireSecret
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
@@ -76,7 +76,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 // DeleteClientSecret deletes a secret by its ID. One that does not exist is
 // KindSecretNotFound.
 func (c *Client) DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error {
-	r := c.apiRequest(CallDeleteSecret, http.MethodDelete, secretsPath(principal)+"/"+id, bearer)
+	r := c.apiRequest(CallDeleteSecret, http.MethodDelete, SecretsPath(principal)+"/"+id, bearer)
 	r.require(isSegment(principal) && isSegment(id), KindSecretNotFound, "invalid ID")
 	if _, failed := c.do(ctx, r); failed != nil {
 		return failed
@@ -84,7 +84,8 @@ func (c *Client) DeleteClientSecret(ctx context.Context, bearer credential.Secre
 	return nil
 }
 
-func secretsPath(principal string) string {
+// SecretsPath returns the path of the secrets of a service principal, given its numeric ID.
+func SecretsPath(principal string) string {
 	return "/api/2.0/accounts/servicePrincipals/" + principal + "/credentials/secrets"
 }
 

@@ -185,7 +185,16 @@ func callRefusalKind(call Call, status int, said refusal) Kind {
 				return KindTooManySecrets
 			}
 		}
-	case CallMe, CallGitHub:
+	case CallRoles, CallCreateRole, CallRoleOperation:
+		switch {
+		case status == 401:
+			return KindBearerRefused
+		case said.code == "ALREADY_EXISTS" || said.code == "RESOURCE_ALREADY_EXISTS" || about("already exists"): // databricks/cli libs/testserver
+			return KindRoleExists
+		case notFound(status, said):
+			return KindEndpointNotFound
+		}
+	case CallMe, CallGitHub, CallServicePrincipal:
 		if status == 401 {
 			return KindBearerRefused
 		}

@@ -1,6 +1,6 @@
 // Package pglogin logs in to Postgres over TLS, with exactly the values that the child
-// will get, and repeats that until the compute is awake. It never runs a query, never
-// sends a password before TLS is established as the target requires, never falls back
+// will get, and repeats that until the compute is awake. A login runs no query; a Session
+// runs those of its caller. The package never sends a password before TLS is established as the target requires, never falls back
 // to plain text, and never puts a password in an error.
 //
 // Connections are pgx's pgconn, whose ParseConfig reads PG* variables. The settings of

@@ -6,7 +6,9 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -50,6 +52,12 @@ type Rotation struct {
 	KeepOld    time.Duration // how long the old secret stays
 	DeleteID   string        // a secret to delete although no rotation created it; may be empty
 	DeleteOnly bool          // create no secret; delete what is scheduled, and DeleteID
+
+	// Manager is the workspace token of another identity, which manages the secrets of
+	// Principal, the service principal's numeric ID. Zero: the service principal itself
+	// does, with the stored secret. With a Manager no secret needs to be stored.
+	Manager   credential.Secret
+	Principal string
 }
 
 // Result is the outcome of Run, as far as it came.
@@ -87,7 +95,7 @@ func (r Rotation) Run(ctx context.Context) (Result, error) {
 		return Result{Unknown: x.list, Orphans: x.state.Orphans}, &exchange.Error{Call: exchange.CallCreateSecret, Host: r.Host,
 			Kind: exchange.KindTooManySecrets, Message: fmt.Sprintf("client %s has %d", r.ClientID, len(x.list)), NotSent: true}
 	}
-	oldUnknown := x.state.Current == nil && r.DeleteID == ""
+	oldUnknown := !old.IsZero() && x.state.Current == nil && r.DeleteID == ""
 	created, secret, err := x.create(ctx)
 	if err != nil {
 		return x.result(), err
@@ -121,7 +129,7 @@ func (x *run) result() Result {
 func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	x.Observer.Stage(auth.StageKeychain, "")
 	old, err := x.Store.Get(ctx)
-	if err != nil {
+	if err != nil && (x.Manager.IsZero() || !errors.Is(err, fs.ErrNotExist)) {
 		return old, err
 	}
 	if x.state, err = x.Store.Load(ctx); err != nil {
@@ -130,18 +138,12 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
 	x.Observer.Stage(auth.StageExchange, x.Host)
-	token, err := exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
-		return x.API.WorkspaceToken(ctx, x.ClientID, old)
-	})
+	if x.bearer, x.principal = x.Manager, x.Principal; x.bearer.IsZero() {
+		err = x.signIn(ctx, old)
+	}
 	if err != nil {
 		return old, err
 	}
-	x.bearer = token.Value
-	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return x.API.Me(ctx, x.bearer) })
-	if err != nil {
-		return old, err
-	}
-	x.principal = me.ID
 	x.list, err = exchange.Retry(ctx, func(ctx context.Context) ([]exchange.ClientSecret, error) {
 		return x.API.ClientSecrets(ctx, x.bearer, x.principal)
 	})
@@ -151,6 +153,20 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	x.stored = Fingerprint(x.Host, x.ClientID, old)
 	x.state = x.state.reconcile(x.stored, secretIDs(x.list))
 	return old, x.checkDeleteID()
+}
+
+// signIn signs in with the stored secret.
+func (x *run) signIn(ctx context.Context, secret credential.Secret) error {
+	token, err := exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
+		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
+	})
+	if err != nil {
+		return err
+	}
+	x.bearer = token.Value
+	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return x.API.Me(ctx, x.bearer) })
+	x.principal = me.ID
+	return err
 }
 
 func (x *run) checkDeleteID() error {
@@ -241,7 +257,8 @@ func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret c
 // (databricks/terraform-provider-databricks#3757).
 const propagation = 30 * time.Second
 
-// verify signs in with the new secret. Later requests use its token.
+// verify signs in with the new secret. Later requests use its token, unless there is a
+// Manager.
 func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 	ctx, cancel := context.WithTimeout(ctx, min(propagation, x.Timeout))
 	defer cancel()
@@ -253,7 +270,7 @@ func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 		v.Retry = v.Retry || exchange.IsKind(err, exchange.KindInvalidClient)
 		return v
 	})
-	if err == nil {
+	if err == nil && x.Manager.IsZero() {
 		x.bearer = token.Value
 	}
 	return err
@@ -269,6 +286,8 @@ func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
 	switch stored, readErr := x.Store.Get(ctx); {
 	case readErr == nil && stored.Equal(secret):
 		return nil
+	case old.IsZero():
+		x.Observer.Warn("the new secret could not be stored; the next run deletes it")
 	case readErr == nil && stored.Equal(old):
 		x.Observer.Warn("the new secret could not be stored; the old one stays, and the next rotate deletes the new one")
 	case x.Store.Set(ctx, old) == nil:
@@ -290,7 +309,11 @@ func (x *run) discard(ctx context.Context, id string) {
 	}
 	x.state.Next = nil
 	_ = x.save(ctx) // the next rotation finds the same in the list of secrets
-	x.Observer.Warn("the new secret does not work and was deleted; the old one stays")
+	text := "the new secret does not work and was deleted"
+	if x.Manager.IsZero() {
+		text += "; the old one stays"
+	}
+	x.Observer.Warn(text)
 }
 
 // deleteScheduled deletes the secrets whose time has come, except for one that may

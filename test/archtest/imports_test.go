@@ -102,6 +102,7 @@ var domain = map[string]string{
 	"internal/pgproxy":    "internal/pglogin",
 	"internal/rotate":     "internal/auth internal/config internal/exchange",
 	"internal/secretfile": "internal/config",
+	"internal/setup":      "internal/config internal/exchange",
 	"internal/doctor":     "internal/auth internal/config internal/exchange internal/keychain internal/pgenv internal/pglogin internal/process internal/rotate",
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/setup"
 )
 
 // The exit codes of both programs when a command was not started.
@@ -53,7 +54,8 @@ var exitTable = []ExitRow{
 		is[*auth.NoSecretError], is[*auth.NoLoginError], is[*keychain.Error]}},
 	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", []func(error) bool{
 		is[*exchange.Error], is[*auth.DeniedError], untried}},
-	{ExitDatabase, "the database refused the login or did not wake in time", []func(error) bool{is[*pglogin.Error]}},
+	{ExitDatabase, "the database refused the login or did not wake in time", []func(error) bool{
+		is[*pglogin.Error], is[*pglogin.QueryError], is[*setup.GrantError]}},
 	{ExitOther, "any other failure of the wrapper", nil},
 }
 
@@ -262,6 +264,12 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 	return o
 }
 
+// CreateRoleSQL returns the statements that create a role for an identity (Databricks
+// documentation, "Create OAuth roles").
+func CreateRoleSQL(role, identityType string) string {
+	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + sanitize.SQLLiteral(role) + ", '" + identityType + "');"
+}
+
 // databaseHint returns what to do about a login that failed.
 func databaseHint(e *pglogin.Error, conf config.Config) string {
 	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
@@ -272,8 +280,17 @@ func databaseHint(e *pglogin.Error, conf config.Config) string {
 			"store another password with: lakebase-credential-helper login" + conf.SameTarget()
 	}
 	user := cmp.Or(conf.User.Value, e.Target.User) // the latter if the workspace named the user
-	owner := "as the project's owner, in " + conf.Database.Value + ": "
-	connect := "GRANT CONNECT ON DATABASE " + identifier(conf.Database.Value) + " TO " + identifier(user) + ";"
+	owner := "as the project's owner, "
+	if conf.Endpoint.Value != "" && credential.IsUUID(user) {
+		owner += "run: lakebase-credential-helper setup --for " + user + " --host " + sanitize.ShellWord(conf.Workspace.Value.HostPort()) +
+			" --endpoint " + sanitize.ShellWord(conf.Endpoint.Value)
+		if e.Kind == pglogin.ConnectDenied {
+			owner += " --grant read"
+		}
+		owner += "; or "
+	}
+	owner += "in " + conf.Database.Value + ": "
+	connect := "GRANT CONNECT ON DATABASE " + sanitize.SQLIdentifier(conf.Database.Value) + " TO " + sanitize.SQLIdentifier(user) + ";"
 	switch {
 	case e.Kind == pglogin.ConnectDenied:
 		return owner + connect
@@ -288,22 +305,9 @@ func databaseHint(e *pglogin.Error, conf config.Config) string {
 	case conf.AuthType().ClientID && !strings.Contains(user, "@"): // a group's role, or one that does not exist
 		return check
 	}
-	// Databricks documentation, "Create OAuth roles".
-	hint := owner + "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + literal(user) + ", '" + kind + "'); " + connect
+	hint := owner + CreateRoleSQL(user, kind) + " " + connect
 	if conf.ClientID.Value != "" && user != conf.ClientID.Value {
 		hint = check + "; or " + hint
 	}
 	return hint
-}
-
-// identifier quotes a name for SQL (PostgreSQL manual, "Lexical Structure").
-func identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-// literal quotes a text for SQL as libpq's PQescapeLiteral does.
-func literal(s string) string {
-	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
-	if strings.Contains(s, `\`) {
-		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
-	}
-	return quoted
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
+	"github.com/lakebase-exec/lakebase-exec/internal/setup"
 )
 
 // errorCase is an error as it reaches the user.
@@ -66,6 +67,9 @@ func errorCases() map[string][]errorCase {
 			{&pglogin.Error{Kind: pglogin.BadTarget}, "", "", 120},
 			{&pglogin.Error{Kind: pglogin.BadRootCert}, "", "", 120},
 		},
+		"pglogin.QueryError": {{&pglogin.QueryError{Code: "3F000", Message: "m"}, "refused a statement: m (SQLSTATE 3F000)", "--schema", 123}},
+		"setup.GrantError": {{&setup.GrantError{Role: "c", Denied: []setup.Denied{{Kind: "TABLE", Privileges: "SELECT", Names: "a.b", Owner: "ada"}}},
+			"not allowed to grant SELECT on table a.b (owner ada)", `GRANT SELECT ON TABLE a.b TO "c";`, 123}},
 		"pgproxy.NotLoopbackError":   {{&pgproxy.NotLoopbackError{Addr: "10.0.0.1:1"}, "10.0.0.1", "127.0.0.1", 125}},
 		"pgproxy.PathTooLongError":   {{&pgproxy.PathTooLongError{Path: "/x"}, "/x", "shorter directory", 125}},
 		"process.NotExecutableError": {{&process.NotExecutableError{Path: "/x", Reason: "r", Err: x}, "/x", "from a shell", 126}},
