@@ -1,9 +1,11 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"testing"
 	"time"
@@ -67,7 +69,10 @@ func (w *fakeWorld) works(secret string) bool {
 }
 
 func (w *fakeWorld) Get(context.Context) (credential.Secret, error) {
-	return credential.NewSecret(w.stored), w.step("get")
+	if err := w.step("get"); err != nil || w.stored == "" {
+		return credential.Secret{}, cmp.Or(err, fs.ErrNotExist)
+	}
+	return credential.NewSecret(w.stored), nil
 }
 
 func (w *fakeWorld) Set(_ context.Context, secret credential.Secret) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
@@ -98,6 +99,30 @@ func checkNextRun(t *testing.T, w *fakeWorld, at string, count int, mayOrphan bo
 	}
 	if len(result.Orphans) > 0 && !mayOrphan {
 		t.Errorf("%s: got orphans %v, want none", at, result.Orphans)
+	}
+}
+
+// A manager creates the first secret. After a kill at any step the next run stores one
+// that works, and leaves no other but an orphan.
+func TestRun_FirstSecret(t *testing.T) {
+	byManager := func(r *Rotation) { r.Manager, r.Principal = credential.NewSecret("manager"), "41" }
+	for n, dead := 1, true; dead; n++ {
+		w := newFakeWorld(0)
+		w.secrets, w.stored, w.killAt = nil, "", n
+		var err error
+		if _, dead, err = w.rotate(t, byManager); err != nil || w.stored != "" && !w.works(w.stored) {
+			t.Fatalf("killed at step %d: got error %v, %q stored", n, err, w.stored)
+		}
+		w.killAt = 0
+		result := w.mustRotate(t, byManager)
+		if !w.works(w.stored) || len(w.secrets) != 1+len(result.Orphans) || len(result.Orphans) > 1 || len(w.warnings) > 0 {
+			t.Errorf("killed at step %d: got %q stored, secrets %v, orphans %v, warnings %q", n, w.stored, w.secrets, result.Orphans, w.warnings)
+		}
+	}
+	w := newFakeWorld(0)
+	w.secrets, w.stored, w.fail["set"] = nil, "", errors.New("the store is gone")
+	if _, _, err := w.rotate(t, byManager); err == nil || w.stored != "" || !strings.Contains(strings.Join(w.warnings, ""), "the next run deletes it") {
+		t.Errorf("without a store: got error %v, %q stored, warnings %q", err, w.stored, w.warnings)
 	}
 }
 

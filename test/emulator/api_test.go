@@ -123,7 +123,8 @@ func TestSecrets(t *testing.T) {
 	}
 	l.call("POST", path, "").want(t, "the sixth", 400, "RESOURCE_LIMIT_EXCEEDED")
 	l.get(secretsOf("42")).want(t, "another's", 404, "")
-	l.as(l.PAT()).get(path).want(t, "a service principal's, by a user", 404, "")
+	l.as(l.PAT()).get(path).want(t, "by the administrator", 200, "")
+	l.as(l.MintToken(TokenSpec{Kind: WorkspaceToken, Subject: l.AddPrincipal()})).get(path).want(t, "by another one", 404, "")
 	l.Set(func(s *Settings) { s.ClockSkew = 91 * 24 * time.Hour })
 	signsIn(value, 401) // expired
 }

@@ -177,6 +177,16 @@ var facts = []fact{
 		r, err := w.get(ctx, postgres+w.branch()+"/endpoints/no-such-endpoint")
 		return r, is(r.status == 404 && r.field("error_code") == "NOT_FOUND"), err
 	}},
+	{"a branch's roles have a postgres_role and an auth_method", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+		r, err := w.get(ctx, postgres+w.branch()+"/roles")
+		list, _ := r.fields["roles"].([]any)
+		if len(list) == 0 {
+			return r, unknown, err
+		}
+		first, _ := list[0].(map[string]any)
+		status, _ := first["status"].(map[string]any)
+		return r, is(status["postgres_role"] != nil && status["auth_method"] != nil), err
+	}},
 	{"a database credential lives an hour", bearer, minted(nil, time.Hour,
 		func(w *workspace, r reply) { w.token = credential.NewSecret(r.field("token")) })},
 	{"a workspace token of scope postgres is enough for a credential", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
