@@ -42,7 +42,7 @@ Examples:
 			{Option: "secret", Usage: "create a secret and store it on this machine, unless one that works is stored"},
 			{Option: "store", Value: "STORE", Usage: "where to store it: keychain, file", Default: storeKeychain, Words: []string{storeKeychain, storeFile}},
 			{Option: "dry-run", Usage: "print the calls and the SQL, and change nothing"},
-		}, []config.Category{config.CategoryCommand, config.CategoryService}, "instance", "credential", "read-only", "ttl", "wait"),
+		}, []config.Category{config.CategoryCommand, config.CategoryService}, "native-password-file", "instance", "credential", "read-only", "ttl", "wait"),
 		Action: c.action(checkSetup, setUp),
 	}
 }
@@ -74,6 +74,9 @@ type setUpRun struct {
 // setUp makes a service principal ready: role, grants, secret, and a login.
 func setUp(ctx context.Context, c *invocation) error {
 	clientID := strings.ToLower(strings.TrimSpace(c.given.get("for")))
+	if c.conf.Native() {
+		return &cli.UsageError{Problem: c.conf.Auth.Source.String() + " is native: setup signs in to the workspace", Fix: "choose another authentication type with --auth"}
+	}
 	if c.conf.Instance.Value != "" {
 		return &cli.UsageError{Problem: c.conf.TargetFrom().String() + " names an instance; setup is for an endpoint of Lakebase Autoscaling",
 			Fix: "name its endpoint with --endpoint; or run in its database: " + cli.CreateRoleSQL(clientID, exchange.RoleServicePrincipal)}

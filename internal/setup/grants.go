@@ -101,7 +101,7 @@ func Missing(ctx context.Context, db Database, role, schema, level string) (stat
 			need = append(need, fmt.Sprintf("('%s', '%s', %d)", p.kind, privilege, len(need)))
 		}
 	}
-	rows, err := db.Query(ctx, "SET search_path = pg_catalog; "+fmt.Sprintf(missing, sanitize.SQLLiteral(role),
+	rows, err := db.Query(ctx, "SET LOCAL search_path = pg_catalog; "+fmt.Sprintf(missing, sanitize.SQLLiteral(role),
 		sanitize.SQLLiteral(sanitize.SQLIdentifier(schema)), strings.Join(need, ", ")))
 	rest := &GrantError{Role: role}
 	for _, row := range rows {
