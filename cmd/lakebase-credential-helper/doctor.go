@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -43,7 +44,8 @@ func runDoctor(ctx context.Context, c *invocation) error {
 		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()
-	if err := printReport(c.ReportOutput(), report, c.given.has("json")); err != nil {
+	width, symbols := c.Display()
+	if err := printReport(c.ReportOutput(), report, c.given.has("json"), layout{width, symbols}); err != nil {
 		return err
 	}
 	// The report has shown the error and its fix; what is left is the exit code.
@@ -129,7 +131,7 @@ func (d *diagnosis) Explain(err error, conf config.Config) (text, fix string) {
 
 // printReport prints all results, without the secrets of the configuration, which a
 // server may have repeated: the output is meant to be shown to others.
-func printReport(w io.Writer, report doctor.Report, asJSON bool) error {
+func printReport(w io.Writer, report doctor.Report, asJSON bool, l layout) error {
 	secrets := []credential.Secret{report.Config.Secret.Text}
 	if g := report.Config.GitHub; g != nil {
 		secrets = append(secrets, g.Token)
@@ -143,33 +145,99 @@ func printReport(w io.Writer, report doctor.Report, asJSON bool) error {
 		}
 	}
 	if !asJSON {
-		_, err := io.WriteString(w, reportLines(report.Results))
+		_, err := io.WriteString(w, l.format(report))
 		return err
 	}
 	return printJSON(w, struct {
 		Version  int             `json:"version"`
 		Program  string          `json:"program"`
 		ExitCode int             `json:"exit_code"`
+		Summary  doctor.Summary  `json:"summary"`
 		Steps    []doctor.Result `json:"steps"`
-	}{1, program + " " + cli.Version(), cli.ExitCode(report.Err()), report.Results})
+	}{1, program + " " + cli.Version(), cli.ExitCode(report.Err()), report.Summary(), report.Results})
 }
 
-// reportLines is one line for each result, and another one for its fix.
-func reportLines(results []doctor.Result) string {
-	width := 0
-	for _, r := range results {
-		width = max(width, len(r.ID))
-	}
+// layout is how a report is shown.
+type layout struct {
+	width   int  // of the terminal; 0: none, so that each text is one line
+	symbols bool // colored, in place of words
+}
+
+// marks are the symbol of a status and its color (ECMA-48, SGR).
+var marks = map[doctor.Status]struct{ symbol, color string }{
+	doctor.OK: {"✓", "32"}, doctor.Warning: {"!", "33"}, doctor.Failed: {"✗", "31"}, doctor.NotTried: {"-", "2"},
+}
+
+// format returns a line for each result and one for its fix, and on a terminal a
+// heading for each group. The last line is the summary.
+func (l layout) format(report doctor.Report) string {
 	var b strings.Builder
-	for _, r := range results {
+	names, group := len("summary"), ""
+	for _, r := range report.Results {
+		names = max(names, len(r.ID))
+	}
+	for _, r := range report.Results {
+		if l.width > 0 && r.Group != group {
+			group = r.Group
+			fmt.Fprintln(&b, l.color("1", group))
+		}
 		text := r.Text
 		if r.Needs != "" {
 			text = "needs: " + string(r.Needs)
 		}
-		fmt.Fprintf(&b, "%-9s  %-*s  %s\n", r.Status, width, r.ID, sanitize.Escape(text))
+		l.line(&b, r.Status, names, string(r.ID), text)
 		if r.Fix != "" {
-			fmt.Fprintf(&b, "%-9s  %-*s  %s\n", "", width, "fix", sanitize.Escape(r.Fix))
+			l.line(&b, "", names, "fix", r.Fix)
 		}
 	}
+	s := report.Summary()
+	var counts []string
+	for _, status := range []doctor.Status{doctor.OK, doctor.Warning, doctor.Failed, doctor.NotTried} {
+		if n := s.Counts[status]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, status))
+		}
+	}
+	text := strings.Join(counts, ", ")
+	if s.First != "" {
+		text += "; first, " + string(s.First) + ": " + s.Fix
+	}
+	l.line(&b, "", names, "summary", text)
 	return b.String()
+}
+
+// line writes one text, on a terminal as several lines of its width.
+func (l layout) line(b *strings.Builder, status doctor.Status, names int, name, text string) {
+	mark, width := string(status), 9
+	if l.symbols {
+		mark, width = marks[status].symbol, 1
+	}
+	lines, indent := []string{sanitize.Escape(text)}, width+2+names+2
+	if l.width > 0 { // the last column would wrap on some terminals
+		lines = wrap(lines[0], max(l.width-1-indent, 16))
+	}
+	mark = l.color(marks[status].color, fmt.Sprintf("%-*s", width, mark))
+	fmt.Fprintf(b, "%s  %-*s  %s\n", mark, names, name, strings.Join(lines, "\n"+strings.Repeat(" ", indent)))
+}
+
+// color returns text in a color, if symbols are shown.
+func (l layout) color(sgr, text string) string {
+	if !l.symbols || sgr == "" {
+		return text
+	}
+	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
+}
+
+// wrap breaks text at spaces into lines of at most width characters, and cuts longer words.
+func wrap(text string, width int) (lines []string) {
+	rest := []rune(text)
+	for len(rest) > width {
+		end := width
+		for rest[end] != ' ' && end > 0 {
+			end--
+		}
+		end = cmp.Or(end, width)
+		lines = append(lines, string(rest[:end]))
+		rest = []rune(strings.TrimPrefix(string(rest[end:]), " "))
+	}
+	return append(lines, string(rest))
 }

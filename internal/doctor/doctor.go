@@ -16,6 +16,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
 // CheckID names a check, in the output and in JSON.
@@ -25,6 +26,7 @@ type CheckID string
 const (
 	Configuration CheckID = "configuration"
 	AuthType      CheckID = "way in"
+	Variables     CheckID = "variables"
 	Trust         CheckID = "trust"
 	RuntimeDir    CheckID = "runtime folder"
 	Cache         CheckID = "cache"
@@ -47,38 +49,47 @@ const (
 // failed or did not run. run returns nil if all is well, a warning, or an error.
 type check struct {
 	id    CheckID
+	group string
 	needs []CheckID
-	limit func(config.Config) time.Duration // nil: none
+	limit func(context.Context, config.Config) (context.Context, context.CancelFunc) // nil: one attempt at each request
 	run   func(*run, context.Context, *Result) error
 }
 
-func requestLimit(c config.Config) time.Duration { return c.Timeout.Value }
-func loginLimit(c config.Config) time.Duration   { return c.WaitTimeout.Value }
-func toolLimit(config.Config) time.Duration      { return 10 * time.Second } // for programs that print their version
+// How long one attempt may take. A command's start repeats them for up to --timeout and
+// --wait-timeout; one is enough to find a fault.
+const (
+	attemptLimit = 10 * time.Second
+	connectLimit = 5 * time.Second // of a connection to the database; see run.reach
+)
 
-// probeLimit bounds the first request to a workspace. --timeout is longer, for one that
-// is busy.
-func probeLimit(c config.Config) time.Duration { return min(c.Timeout.Value, 15*time.Second) }
+func oneAttempt(ctx context.Context, c config.Config) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(retry.Once(ctx), min(c.Timeout.Value, attemptLimit))
+}
+
+func untilAwake(ctx context.Context, c config.Config) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.WaitTimeout.Value)
+}
 
 var checks = []check{
-	{Configuration, nil, nil, (*run).checkConfiguration},
-	{AuthType, nil, nil, (*run).checkAuthType},
-	{Trust, nil, nil, (*run).checkTrust},
-	{RuntimeDir, nil, nil, (*run).checkRuntimeDir},
-	{Cache, nil, nil, (*run).checkCache},
-	{Keychain, nil, nil, (*run).checkKeychain},
-	{Secret, nil, nil, (*run).checkSecret},
-	{Workspace, nil, probeLimit, (*run).checkWorkspace},
-	{Clock, []CheckID{Workspace}, nil, (*run).checkClock},
-	{SignIn, []CheckID{Secret, Workspace}, requestLimit, (*run).checkSignIn},
-	{Identity, []CheckID{SignIn}, requestLimit, (*run).checkIdentity},
-	{Target, []CheckID{SignIn}, requestLimit, (*run).checkTarget},
-	{DatabaseHost, []CheckID{Target}, nil, (*run).checkDatabaseHost},
-	{Database, []CheckID{DatabaseHost}, loginLimit, (*run).checkDatabase},
-	{Credential, []CheckID{Target}, requestLimit, (*run).checkCredential},
-	{Login, []CheckID{Database, Credential, Identity}, loginLimit, (*run).checkLogin},
-	{Child, nil, nil, (*run).checkChild},
-	{Libpq, nil, toolLimit, (*run).checkLibpq},
+	{Configuration, "configuration", nil, nil, (*run).checkConfiguration},
+	{AuthType, "configuration", nil, nil, (*run).checkAuthType},
+	{Variables, "configuration", nil, nil, (*run).checkVariables},
+	{Trust, "configuration", nil, nil, (*run).checkTrust},
+	{RuntimeDir, "this machine", nil, nil, (*run).checkRuntimeDir},
+	{Cache, "this machine", nil, nil, (*run).checkCache},
+	{Keychain, "this machine", nil, nil, (*run).checkKeychain},
+	{Secret, "this machine", nil, nil, (*run).checkSecret},
+	{Workspace, "workspace", nil, oneAttempt, (*run).checkWorkspace},
+	{Clock, "workspace", []CheckID{Workspace}, nil, (*run).checkClock},
+	{SignIn, "workspace", []CheckID{Secret, Workspace}, oneAttempt, (*run).checkSignIn},
+	{Identity, "workspace", []CheckID{SignIn}, oneAttempt, (*run).checkIdentity},
+	{Target, "workspace", []CheckID{SignIn}, oneAttempt, (*run).checkTarget},
+	{DatabaseHost, "database", []CheckID{Target}, nil, (*run).checkDatabaseHost},
+	{Database, "database", []CheckID{DatabaseHost}, untilAwake, (*run).checkDatabase},
+	{Credential, "database", []CheckID{Target}, oneAttempt, (*run).checkCredential},
+	{Login, "database", []CheckID{Database, Credential, Identity}, untilAwake, (*run).checkLogin},
+	{Child, "command", nil, nil, (*run).checkChild},
+	{Libpq, "command", nil, oneAttempt, (*run).checkLibpq},
 }
 
 // Status is the outcome of a check.
@@ -96,6 +107,7 @@ const (
 // repeats in an error.
 type Result struct {
 	ID     CheckID           `json:"name"`
+	Group  string            `json:"group"` // what it is about
 	Status Status            `json:"status"`
 	Text   string            `json:"text"`
 	Fix    string            `json:"cure,omitempty"`
@@ -132,6 +144,25 @@ func (r Report) Err() error {
 		}
 	}
 	return nil
+}
+
+// Summary counts the results and names what to do first.
+type Summary struct {
+	Counts map[Status]int `json:"counts"`
+	First  CheckID        `json:"first,omitempty"` // the first check that failed, else the first with a warning
+	Fix    string         `json:"cure,omitempty"`  // for it
+}
+
+// Summary returns the summary.
+func (r Report) Summary() Summary {
+	s := Summary{Counts: map[Status]int{OK: 0, Warning: 0, Failed: 0, NotTried: 0}}
+	for _, result := range r.Results {
+		s.Counts[result.Status]++
+		if result.Status == Failed && s.Counts[Failed] == 1 || result.Status == Warning && s.First == "" {
+			s.First, s.Fix = result.ID, result.Fix
+		}
+	}
+	return s
 }
 
 // Local is this machine: its environment, what is stored on it, and its clients.
@@ -191,11 +222,13 @@ type WorkspaceAPI interface {
 	// Proxy returns the address of the proxy in use; empty for none.
 	Proxy() string
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
+	ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]exchange.ClientSecret, error)
 	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
 	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
 }
 
-// DatabaseLogin connects to the database until ctx ends.
+// DatabaseLogin connects to the database until ctx ends, or once with a context of
+// retry.Once.
 type DatabaseLogin interface {
 	Probe(ctx context.Context, t pglogin.Target) (pglogin.Peer, error)
 	Login(ctx context.Context, t pglogin.Target, password credential.Secret) error
@@ -231,7 +264,7 @@ type run struct {
 	conn         Connection
 	source       auth.Source
 	skew         time.Duration
-	skewErr      error
+	noDate       bool             // the workspace does not send its time
 	bearer       credential.Token // of the workspace
 	endpoint     exchange.Endpoint
 	host         string           // of the database
@@ -242,14 +275,14 @@ type run struct {
 func (d Doctor) Run(ctx context.Context) Report {
 	x := &run{Doctor: d, blocked: map[CheckID]CheckID{}}
 	for _, c := range checks {
-		r := Result{ID: c.id, Facts: map[string]string{}}
+		r := Result{ID: c.id, Group: c.group, Facts: map[string]string{}}
 		if needs := x.missing(c); needs != "" {
 			r.Status, r.Needs, r.Facts = NotTried, needs, nil
 		} else {
 			x.Observer.Checking(c.id, x.conf)
-			limited, cancel := ctx, func() {}
+			limited, cancel := context.WithCancel(retry.Once(ctx))
 			if c.limit != nil {
-				limited, cancel = context.WithTimeout(ctx, c.limit(x.conf))
+				limited, cancel = c.limit(ctx, x.conf)
 			}
 			x.finish(&r, c.run(x, limited, &r))
 			cancel()

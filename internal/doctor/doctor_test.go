@@ -25,7 +25,7 @@ func TestRun_AllOK(t *testing.T) {
 			t.Errorf("result %d: got %+v, want %s with a text", i, r, checks[i].id)
 		}
 	}
-	want := "secret clock sign-in me target branches probe:" + endpointHost + " credential:" + endpointName + " login:" + clientID + ":token"
+	want := "secret clock sign-in me secrets target branches probe:" + endpointHost + " credential:" + endpointName + " login:" + clientID + ":token"
 	if got := strings.Join(w.calls, " "); got != want {
 		t.Errorf("got the calls %s\nwant %s", got, want)
 	}
@@ -66,6 +66,10 @@ func TestRun_Needs(t *testing.T) {
 		{"identity, user known", func(w *fakeWorld) { w.meErr = denied }, nil, "identity:warning"},
 		{"identity, user unknown", func(w *fakeWorld) { w.meErr = denied }, []string{"DATABRICKS_CLIENT_ID", ""}, "identity:failed, login<identity"},
 		{"secret expires soon", func(w *fakeWorld) { w.stored.Expires = w.now.Add(24 * time.Hour) }, nil, "secret:warning"},
+		{"unrecorded secret expires soon", func(w *fakeWorld) {
+			w.secrets = []exchange.ClientSecret{{ExpiresAt: w.now.Add(24 * time.Hour)}}
+		}, nil, "secret:warning"},
+		{"certificate ends soon", func(w *fakeWorld) { w.certificateEnds = w.now.AddDate(0, 0, 13) }, nil, "database:warning"},
 		{"runtime directory", func(w *fakeWorld) { w.runtimeErr = errors.New("none") }, nil, "runtime folder:warning"},
 		{"runtime directory given", func(w *fakeWorld) { w.runtimeErr = errors.New("none") }, []string{"runtime-dir", "/x"}, "runtime folder:failed"},
 		{"proxy setting", func(w *fakeWorld) { w.proxyErr = errors.New("bad") }, nil, "trust:failed, secret<trust, workspace<trust, clock<workspace, sign-in<secret, " + afterSignIn},
@@ -93,7 +97,6 @@ func TestRun_Needs(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
-	noDate := &exchange.Error{Call: exchange.CallClock, Kind: exchange.KindBadReply, Status: 200, Message: "no Date header"}
 	for _, c := range []struct {
 		skew   time.Duration
 		err    error
@@ -106,7 +109,7 @@ func TestClock(t *testing.T) {
 		{61 * time.Second, nil, Warning, "1m1s behind that of w.example", "-61"},
 		{-5 * time.Minute, nil, Warning, "5m0s ahead of that of w.example", "300"},
 		{301 * time.Second, nil, Failed, "5m1s behind that of w.example", "-301"},
-		{0, noDate, Warning, "no Date header", "0"},
+		{0, exchange.ErrNoDate, NotTried, "w.example does not send its time", ""},
 	} {
 		w := newFakeWorld(t)
 		w.skew, w.clockErr = c.skew, c.err

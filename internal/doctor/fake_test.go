@@ -36,9 +36,10 @@ type fakeWorld struct {
 	tokenErr, meErr, targetErr, branchErr      error
 	hostErr, probeErr, credentialErr, loginErr error
 	stored                                     Stored
+	secrets                                    []exchange.ClientSecret
 	endpoint                                   exchange.Endpoint
 	branch                                     exchange.Branch
-	now                                        time.Time
+	now, certificateEnds                       time.Time
 }
 
 func newFakeWorld(t *testing.T) *fakeWorld {
@@ -49,6 +50,8 @@ func newFakeWorld(t *testing.T) *fakeWorld {
 		branch:   exchange.Branch{Name: "projects/p/branches/b", State: "READY"},
 		stored:   Stored{Store: "keychain", Known: true},
 		now:      time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
+
+		certificateEnds: time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC),
 	}
 }
 
@@ -173,6 +176,10 @@ func (w *fakeWorld) Me(context.Context, credential.Secret) (exchange.Identity, e
 	return exchange.Identity{UserName: "ada@example.com"}, w.called("me", w.meErr)
 }
 
+func (w *fakeWorld) ClientSecrets(context.Context, credential.Secret, string) ([]exchange.ClientSecret, error) {
+	return w.secrets, w.called("secrets", nil)
+}
+
 func (w *fakeWorld) Branches(context.Context, credential.Secret, string) ([]exchange.Branch, error) {
 	return []exchange.Branch{w.branch}, w.called("branches", w.branchErr)
 }
@@ -194,7 +201,7 @@ func (w *fakeWorld) Host(e exchange.Endpoint) (string, error) { return e.Host, w
 var errOtherHost = errors.New("another host")
 
 func (w *fakeWorld) Probe(_ context.Context, t pglogin.Target) (pglogin.Peer, error) {
-	return pglogin.Peer{Issuer: "CN=database"}, w.called("probe:"+t.Host, w.probeErr)
+	return pglogin.Peer{Chain: []pglogin.CertificateInfo{{Issuer: "CN=database", NotBefore: w.now.AddDate(0, -3, 0), NotAfter: w.certificateEnds}}}, w.called("probe:"+t.Host, w.probeErr)
 }
 
 func (w *fakeWorld) Login(_ context.Context, t pglogin.Target, password credential.Secret) error {

@@ -162,6 +162,49 @@ func secretSource(conf config.Config) string {
 	return conf.Secret.Source.String()
 }
 
+// Variables that these programs read besides those of the settings, and some that others
+// read for the same purpose.
+var (
+	alsoRead = []string{"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "GODEBUG", "DATABRICKS_CONFIG_FILE", "LAKEBASE_CONFIG_FILE"}
+	notRead  = []string{"HTTP_PROXY", "ALL_PROXY", "SSL_CERT_DIR"}
+)
+
+// checkVariables lists the variables that change a run or its command, by their effect.
+func (x *run) checkVariables(_ context.Context, r *Result) error {
+	passed, found := pgenv.WithoutSecrets(x.Environ), map[string][]string{}
+	for _, entry := range x.Environ {
+		name, value, _ := strings.Cut(entry, "=")
+		setting, _ := config.LookupSetting(name)
+		effect, upper, kept := "", strings.ToUpper(name), slices.Contains(x.conf.Keep.Value, name)
+		switch {
+		case slices.ContainsFunc(x.conf.Notes, func(n config.Note) bool { return n.Name == name }):
+			effect = "changed or not used" // as the configuration says
+		case slices.Contains(setting.Env, name), slices.Contains(alsoRead, upper):
+			effect = "read"
+		case slices.Contains(notRead, upper):
+			effect = "not read"
+		case !slices.Contains(passed, entry) && !kept:
+			effect = "removed from the command"
+		case strings.HasPrefix(name, "PG"), kept:
+			effect = "passed to the command"
+		}
+		if value != "" && effect != "" && !slices.Contains(found[effect], name) {
+			found[effect] = append(found[effect], name)
+		}
+	}
+	var texts []string
+	for _, effect := range slices.Sorted(maps.Keys(found)) {
+		list := strings.Join(slices.Sorted(slices.Values(found[effect])), ", ")
+		r.fact(strings.ReplaceAll(effect, " ", "_"), list)
+		texts = append(texts, effect+": "+list)
+	}
+	r.Text = cmp.Or(strings.Join(texts, "; "), "none that changes a run")
+	if x.conf.Nested {
+		r.Text += " (of another lakebase-exec, in which this runs)"
+	}
+	return nil
+}
+
 // checkTrust describes the root certificates and the proxy in use.
 func (x *run) checkTrust(_ context.Context, r *Result) error {
 	conf := x.conf

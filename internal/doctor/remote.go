@@ -14,10 +14,10 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 )
 
@@ -72,16 +72,45 @@ func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
 	r.fact("store", stored.Store)
 	r.fact("path", stored.Path)
 	r.Text += ", from the " + strings.TrimSpace(stored.Store+" "+stored.Path)
-	switch left := stored.Expires.Sub(x.Now()); {
-	case !stored.Known: // only the workspace knows when a login ends
-	case stored.Expires.IsZero():
-		r.Text += "; its expiry is not known here"
-	default:
-		r.fact("ends", timestamp(stored.Expires))
-		r.Text += "; it " + rotate.DescribeLifetime(left)
-		if left < rotate.RenewBefore {
-			r.Status, r.Fix = Warning, "make a new one with: lakebase-credential-helper rotate"
+	if stored.Known { // only the workspace knows when a login ends
+		x.describeExpiry(r, stored.Expires)
+	}
+}
+
+// describeExpiry adds when a secret expires; zero: unknown.
+func (x *run) describeExpiry(r *Result, ends time.Time) {
+	if ends.IsZero() {
+		return
+	}
+	left := ends.Sub(x.Now())
+	r.fact("ends", timestamp(ends))
+	r.Text += "; it " + rotate.DescribeLifetime(left)
+	if left < rotate.RenewBefore {
+		r.Status, r.Fix = Warning, "make a new one with: lakebase-credential-helper rotate"
+		if x.conf.Secret.Kind != config.SecretInKeychain { // which rotate does not replace
+			r.Fix = "make a new one in the workspace's settings, and replace it where it is given"
 		}
+	}
+}
+
+// askExpiry adds to the result about a service principal's secret when it expires, if no
+// rotate has recorded it. The workspace lists the secrets to some principals only, and
+// not which of them is in use.
+func (x *run) askExpiry(ctx context.Context, principal string) {
+	r := x.result(Secret)
+	if x.conf.Auth.Value != auth.AuthM2M || x.conf.Scope.Value != config.AllAPIs || r.Facts["ends"] != "" {
+		return
+	}
+	list, err := x.api.ClientSecrets(ctx, x.bearer.Value, principal)
+	switch {
+	case err != nil:
+		x.Observer.Note("the secrets of the service principal cannot be listed: " + err.Error())
+		r.Text += "; its expiry is not known here"
+	case len(list) == 1:
+		x.describeExpiry(r, list[0].ExpiresAt)
+	case len(list) > 1:
+		first := slices.MinFunc(list, func(a, b exchange.ClientSecret) int { return a.ExpiresAt.Compare(b.ExpiresAt) }).ExpiresAt
+		r.Text += fmt.Sprintf("; it is one of %d, the first of which %s", len(list), rotate.DescribeLifetime(first.Sub(x.Now())))
 	}
 }
 
@@ -93,12 +122,11 @@ func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
 		peer = pglogin.PeerOf(info.Conn)
 	}})
 	var err error
-	x.skew, err = exchange.Retry(ctx, x.api.ServerTime)
-	if e, ok := errors.AsType[*exchange.Error](err); ok && e.Kind == exchange.KindBadReply && e.Status != 0 { // a response without a date
-		x.skewErr, err = err, nil
+	if x.skew, err = x.api.ServerTime(ctx); errors.Is(err, exchange.ErrNoDate) {
+		x.noDate, err = true, nil
 	}
-	if wrong, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(wrong.UnverifiedCertificates) > 0 {
-		peer.AddCertificate(wrong.UnverifiedCertificates[0])
+	if wrong, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		peer.SetChain(wrong.UnverifiedCertificates)
 	}
 	proxy := x.api.Proxy()
 	r.fact("proxy", proxy)
@@ -108,40 +136,56 @@ func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
 		if proxy != "" {
 			r.Text += ", through the proxy " + proxy
 		}
-		r.Text += certificate(peer)
+		x.describeConnection(r, peer)
 	}
 	return err
 }
 
 func (x *run) workspaceHost() string { return x.conf.Workspace.Value.HostPort() }
 
-// describePeer adds whose certificate was received. The text of an error names its
+// describePeer adds whose certificates were received. The text of an error names the
 // issuer.
 func (x *run) describePeer(r *Result, p pglogin.Peer, err error) {
 	r.fact("address", p.Address)
 	r.fact("tls", p.Version)
-	r.fact("subject", p.Subject)
-	r.fact("issuer", p.Issuer)
-	r.fact("certificate_ends", timestamp(p.NotAfter))
-	if err != nil && p.Issuer != "" {
-		if text, _ := x.Observer.Explain(err, x.conf); !strings.Contains(text, p.Issuer) {
-			r.Text = text + " (signed by " + p.Issuer + ")"
+	if len(p.Chain) == 0 {
+		return
+	}
+	own := p.Chain[0]
+	r.fact("subject", own.Subject)
+	r.fact("issuer", own.Issuer)
+	r.fact("certificate_ends", timestamp(own.NotAfter))
+	for i, c := range p.Chain[1:] {
+		r.fact(fmt.Sprintf("chain_%d", i+1), c.Subject)
+		r.fact(fmt.Sprintf("chain_%d_ends", i+1), timestamp(c.NotAfter))
+	}
+	if err != nil {
+		if text, _ := x.Observer.Explain(err, x.conf); !strings.Contains(text, own.Issuer) {
+			r.Text = text + " (signed by " + own.Issuer + ")"
 		}
 	}
 }
 
-// certificate describes a connection and its certificate.
-func certificate(p pglogin.Peer) (text string) {
+// soon is how long before its end a certificate should have been renewed, unless it
+// lives for less than three times as long.
+const soon = 14 * 24 * time.Hour
+
+// describeConnection adds the peer and its chain to the text, and warns about a
+// certificate that ends soon.
+func (x *run) describeConnection(r *Result, p pglogin.Peer) {
 	if p.Address != "" {
-		text = " at " + p.Address
+		r.Text += " at " + p.Address
 	}
 	if p.Version != "" {
-		text += ", " + p.Version
+		r.Text += ", " + p.Version
 	}
-	if p.Issuer != "" {
-		text += ", certificate of " + p.Issuer + " until " + p.NotAfter.UTC().Format(time.DateOnly)
+	for i, c := range p.Chain {
+		name := []string{", certificate of " + c.Issuer, ", chain " + c.Subject, ", " + c.Subject}[min(i, 2)]
+		r.Text += name + " until " + c.NotAfter.UTC().Format(time.DateOnly)
+		if left := c.NotAfter.Sub(x.Now()); left < min(soon, c.NotAfter.Sub(c.NotBefore)/3) && r.Status == "" {
+			r.Status, r.Fix = Warning, fmt.Sprintf("have the certificate of %s renewed, which %s", c.Subject, rotate.DescribeLifetime(left))
+		}
 	}
-	return text
 }
 
 // How far the clocks may be apart. A token lives for at least 5 minutes: beyond that, a
@@ -152,11 +196,12 @@ const (
 )
 
 func (x *run) checkClock(_ context.Context, r *Result) error {
+	if x.noDate {
+		r.Status, r.Text = NotTried, x.workspaceHost()+" does not send its time"
+		return nil
+	}
 	off := x.skew.Abs()
 	r.fact("ahead_seconds", fmt.Sprint(int(-x.skew.Round(time.Second).Seconds())))
-	if x.skewErr != nil {
-		return warning{x.skewErr}
-	}
 	if off <= maxSkew {
 		r.Text = fmt.Sprintf("within %s of that of %s", (off + time.Second).Truncate(time.Second), x.workspaceHost())
 		return nil
@@ -194,7 +239,14 @@ func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 		r.Text = user + "; the workspace is not asked, with the scope " + x.conf.Scope.Value
 		return nil
 	}
-	name, err := auth.UserName(ctx, x.conf, x.api, x.bearer.Value)
+	name, me, err := "", exchange.Identity{}, x.conf.CheckUserKnown(false)
+	if err == nil {
+		me, err = x.api.Me(ctx, x.bearer.Value)
+	}
+	if err == nil {
+		x.askExpiry(ctx, me.ID)
+		name, err = config.CheckUser(me.UserName, "the user name from "+x.workspaceHost())
+	}
 	switch {
 	case err != nil && user != "":
 		return warning{err}
@@ -305,12 +357,32 @@ func (x *run) target() pglogin.Target {
 func (x *run) checkDatabase(ctx context.Context, r *Result) error {
 	t := x.target()
 	t.User = cmp.Or(t.User, "unknown") // it is not sent
-	peer, err := x.conn.Database.Probe(ctx, t)
+	var peer pglogin.Peer
+	err := x.reach(ctx, func(ctx context.Context) (err error) {
+		peer, err = x.conn.Database.Probe(ctx, t)
+		return err
+	})
 	x.describePeer(r, peer, err)
 	if err == nil {
-		r.Text = fmt.Sprintf("%s:%d%s", x.host, x.conf.PGPort.Value, certificate(peer))
+		r.Text = fmt.Sprintf("%s:%d", x.host, x.conf.PGPort.Value)
+		x.describeConnection(r, peer)
 	}
 	return err
+}
+
+// reach makes one attempt to connect. If it fails and the compute may be asleep, as the
+// workspace or the failure says, it waits for the compute until ctx ends.
+func (x *run) reach(ctx context.Context, connect func(context.Context) error) error {
+	short, cancel := context.WithTimeout(retry.Once(ctx), connectLimit)
+	defer cancel()
+	err := connect(short)
+	e, ok := errors.AsType[*pglogin.Error](err)
+	asleep := !slices.Contains([]string{"", "ACTIVE", "DEGRADED", "AVAILABLE"}, x.endpoint.State)
+	if !ok || ctx.Err() != nil || e.Dropped() || !e.Waking() && !(asleep && e.Retry) {
+		return err
+	}
+	x.Observer.Note("the compute is asleep: waiting until it wakes")
+	return connect(ctx)
 }
 
 func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
@@ -318,9 +390,7 @@ func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 	x.password = x.bearer
 	if x.conf.Credential.Value != config.CredentialWorkspace {
 		kind = "a database token"
-		x.password, err = exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
-			return x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
-		})
+		x.password, err = x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
 	}
 	if err != nil {
 		return err
@@ -336,7 +406,7 @@ func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 
 func (x *run) checkLogin(ctx context.Context, r *Result) error {
 	begun := time.Now()
-	err := x.conn.Database.Login(ctx, x.target(), x.password.Value)
+	err := x.reach(ctx, func(ctx context.Context) error { return x.conn.Database.Login(ctx, x.target(), x.password.Value) })
 	took := time.Since(begun)
 	r.fact("seconds", fmt.Sprintf("%.1f", took.Seconds()))
 	if err == nil {

@@ -3,6 +3,7 @@ package exchange
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -150,9 +151,13 @@ func (c *Client) Audience(d Discovery) (string, error) {
 	return cmp.Or(d.TokenEndpoint, c.base.String()+c.endpoints().token), nil
 }
 
+// ErrNoDate is returned by ServerTime for a reply without a Date header.
+var ErrNoDate = errors.New("the reply has no Date header")
+
 // ServerTime returns how far the workspace's clock is ahead of ours; negative if it is
 // behind. It compares the Date of any reply, unauthenticated, with the middle of the
-// request, so it may be off by half of the request's duration and a second.
+// request, so it may be off by half of the request's duration and a second. Errors:
+// *Error, ErrNoDate.
 func (c *Client) ServerTime(ctx context.Context) (skew time.Duration, err error) {
 	r := c.newRequest(CallClock, http.MethodGet, configDocument)
 	resp, sentAt, failed := c.send(ctx, r)
@@ -164,7 +169,7 @@ func (c *Client) ServerTime(ctx context.Context) (skew time.Duration, err error)
 	_ = resp.Body.Close()
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
-		return 0, c.fail(r, &Error{Kind: KindBadReply, Status: resp.StatusCode, Message: "it has no Date", RequestID: requestID(resp.Header)})
+		return 0, ErrNoDate
 	}
 	// Date is cut to whole seconds, by half a second on average.
 	middle := sentAt.Add(gotAt.Sub(sentAt) / 2)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -103,9 +104,10 @@ func classify(ctx context.Context, err error, conn *startupConn, password creden
 		e = fromError(err, conn)
 		// What fails at the deadline failed because of the deadline, which a timer of
 		// net.Dialer may notice before the context does.
-		ended := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
+		ended := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 		if ended && e.Code == "" && (e.Retry || e.Kind == Protocol || e.Kind == Other) {
-			e = Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn.silent()}
+			e = Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn.silent(),
+				unconnected: conn == nil && !errors.As(err, new(*net.DNSError))}
 		}
 	}
 	e.Message = sanitize.Line(e.Message, password)
@@ -155,7 +157,8 @@ func fromError(err error, conn *startupConn) Error {
 	case errors.As(err, &network):
 		// Names of errors differ between systems, and the compute may be starting:
 		// only what the operating system forbids is final.
-		return Error{Kind: Unreachable, Retry: !errors.Is(network, fs.ErrPermission), Message: network.Error(), cause: network}
+		return Error{Kind: Unreachable, Retry: !errors.Is(network, fs.ErrPermission), Message: network.Error(), cause: network,
+			unconnected: network.Op == "dial" && network.Timeout()} // the system's own limit
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		const text = "the server closed the connection before the login was done"
 		return Error{Kind: Unreachable, Retry: true, Message: text, cause: io.ErrUnexpectedEOF}

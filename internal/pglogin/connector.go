@@ -32,6 +32,7 @@ const hedgeDelay = time.Second
 // must have a deadline. An attempt without an answer is kept; a second one is tried
 // concurrently and replaced each second, in case the compute dropped the first
 // connection while it woke. At most two are open, and none when a method returns.
+// With a context of retry.Once it makes one attempt.
 //
 // Every error is an *Error: WakeTimeout at the deadline, Canceled if the context
 // was canceled (errors.Is finds context.Canceled), else what went wrong.

@@ -54,10 +54,11 @@ type Error struct {
 	Attempts int           // started so far
 	Elapsed  time.Duration // since the method was called
 
-	maxRepeat time.Duration // how long it may repeat; 0: until the deadline
-	silent    bool          // with NoAnswer: see startupConn.silent
-	peer      Peer          // of dialTLS
-	cause     error
+	maxRepeat   time.Duration // how long it may repeat; 0: until the deadline
+	silent      bool          // with NoAnswer: see startupConn.silent
+	unconnected bool          // nothing answered on TCP, neither with a connection nor with a refusal
+	peer        Peer          // of dialTLS
+	cause       error
 }
 
 func (e *Error) Error() string {
@@ -65,18 +66,22 @@ func (e *Error) Error() string {
 	if e.Target.Host != "" {
 		database += " at " + e.Target.Host
 	}
-	switch e.Kind {
-	case WakeTimeout:
-	case BadTarget, BadRootCert, NameNotResolved, Certificate, Protocol, Canceled:
-		return "cannot log in to " + database + ": " + e.reason()
-	default:
-		return database + " refused the login: " + e.reason()
-	}
 	attempts := "1 attempt"
 	if e.Attempts != 1 {
 		attempts = fmt.Sprintf("%d attempts", e.Attempts)
 	}
-	text := fmt.Sprintf("%s did not wake in %s (%s)", database, e.Elapsed.Round(100*time.Millisecond), attempts)
+	attempts = fmt.Sprintf("in %s (%s)", e.Elapsed.Round(100*time.Millisecond), attempts)
+	if e.Dropped() {
+		return fmt.Sprintf("cannot log in to %s: no answer on TCP port %d %s", database, e.Target.Port, attempts)
+	}
+	switch e.Kind {
+	case WakeTimeout:
+	case BadTarget, BadRootCert, NameNotResolved, Certificate, Protocol, Canceled, Unreachable:
+		return "cannot log in to " + database + ": " + e.reason()
+	default:
+		return database + " refused the login: " + e.reason()
+	}
+	text := database + " did not wake " + attempts
 	if e.Last == nil {
 		return text + ": no answer"
 	}
@@ -113,7 +118,9 @@ var hints = map[Kind]string{
 	EndpointNotFound: "check PGHOST or --pghost, or leave it out to use the host that the workspace returns",
 	NameNotResolved:  "check PGHOST or --pghost, or leave it out to use the host that the workspace returns",
 	NotAllowed:       "add this machine's address to the IP access list",
-	ExternalAuth:     "add this machine's address to the IP access list",
+	Unreachable:      "check host and port, and whether a firewall rejects the connection",
+	ExternalAuth: "if the project is new, try again in a minute; else check that the IP access list allows this machine's address, " +
+		"and that the identity may use the project",
 	Certificate: "check the host; if a private authority signed its certificate, " +
 		"pass the root certificate of that authority with --sslrootcert",
 	BadRootCert: "pass a PEM file of root certificates with --sslrootcert",
@@ -126,7 +133,10 @@ var hints = map[Kind]string{
 func (e *Error) Hint() string {
 	switch {
 	case e.Kind == WakeTimeout && e.Last != nil && e.Last.Kind == ExternalAuth:
-		return "check the project's IP access list; if the project is new, try again in a minute"
+		return hints[ExternalAuth]
+	case e.Dropped():
+		return fmt.Sprintf("allow outbound TCP to port %d in the firewall; with Private Link, set up Service Direct Private Link too: "+
+			"the workspace's (port 443) does not carry Postgres", e.Target.Port)
 	case e.Kind == Refused && e.PooledHost():
 		return "connect without --pooled, or set PGHOST to the host without -pooler: the role or the pooler may not accept OAuth tokens"
 	case e.Kind == DatabaseMissing:
@@ -135,6 +145,18 @@ func (e *Error) Hint() string {
 		return cmp.Or(rootcerts.VerifyHint(e, "PGHOST or --pghost"), hints[Certificate])
 	}
 	return cmp.Or(hints[e.Kind], "try again with --verbose")
+}
+
+// Dropped reports whether nothing answered on TCP, as when a firewall drops packets. A
+// suspended compute is not the reason: Lakebase's proxy accepts connections for it.
+func (e *Error) Dropped() bool {
+	return e.unconnected && e.Kind == Unreachable || e.Kind == WakeTimeout && e.Last != nil && e.Last.unconnected
+}
+
+// Waking reports whether the compute may be starting: it says so, or an open connection
+// waits for an answer.
+func (e *Error) Waking() bool {
+	return e.Kind == Starting || e.Kind == WakeTimeout && e.Last != nil && e.Last.Kind == NoAnswer && !e.Last.unconnected
 }
 
 // Unwrap returns the cause, or nil: with WakeTimeout, the context's error and Last.

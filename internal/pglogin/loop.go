@@ -34,7 +34,7 @@ type loop struct {
 	next     <-chan time.Time // when to start another attempt, or to replace the younger one
 	attempts int
 	waited   bool   // a failure says that the compute did not run
-	last     *Error // the last failure; a timeout does not replace a telling one
+	last     *Error // the last failure; a timeout does not replace a telling one, nor one of a connection
 
 	repeated      Kind // the kind of the last failures, if its repeats are limited
 	repeatedSince time.Time
@@ -79,7 +79,7 @@ func (l *loop) run() (*Conn, *Error) {
 			switch {
 			case r.err == nil:
 				return l.end(r.conn, nil)
-			case r.err.Kind == NoAnswer && l.ctx.Err() != nil:
+			case r.err.Kind == NoAnswer && (l.ctx.Err() != nil || retry.IsOnce(l.ctx)):
 				return l.end(nil, nil)
 			case r.err.Kind == NoAnswer && r.attempt.replaced:
 				if l.next == nil {
@@ -100,7 +100,9 @@ func (l *loop) begin() {
 	a := &attempt{cancel: cancel}
 	l.inFlight = append(l.inFlight, a)
 	l.attempts++
-	l.next = time.After(cmp.Or(l.hedgeDelay, hedgeDelay))
+	if !retry.IsOnce(l.ctx) {
+		l.next = time.After(cmp.Or(l.hedgeDelay, hedgeDelay))
+	}
 	go func() {
 		conn, err := l.connect(ctx)
 		l.results <- result{a, conn, err}
@@ -116,7 +118,7 @@ func (l *loop) record(r result) {
 		return
 	}
 	l.waited = l.waited || e.Kind == Starting || e.Kind == Unreachable || e.Kind == NoAnswer && e.silent
-	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer {
+	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer && (l.last.unconnected || !e.unconnected) {
 		l.last = e
 	}
 }
@@ -125,7 +127,7 @@ func (l *loop) record(r result) {
 // for too long.
 func (l *loop) isFinal(e *Error) bool {
 	switch {
-	case !e.Retry:
+	case !e.Retry, retry.IsOnce(l.ctx):
 		return true
 	case e.Kind == NoAnswer:
 		return false

@@ -52,19 +52,26 @@ func (c *Connector) tlsConfig(t Target) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// Peer is the other end of a connection. Subject and Issuer come from its
-// certificate and may hold any character: escape them before showing them.
+// Peer is the other end of a connection.
 type Peer struct {
-	Address  string // IP and port; empty: no connection
-	Version  string // "TLS 1.3"; empty: no handshake
-	Subject  string
-	Issuer   string // empty: no certificate was seen
-	NotAfter time.Time
+	Address string            // IP and port; empty: no connection
+	Version string            // "TLS 1.3"; empty: no handshake
+	Chain   []CertificateInfo // its own first: up to the root if it was verified, else as received; empty: none was seen
 }
 
-// AddCertificate sets what cert says about the peer.
-func (p *Peer) AddCertificate(cert *x509.Certificate) {
-	p.Subject, p.Issuer, p.NotAfter = sanitize.Line(cert.Subject.String()), sanitize.Line(cert.Issuer.String()), cert.NotAfter
+// CertificateInfo is a part of a chain. Subject and Issuer may hold any character: escape
+// them before showing them.
+type CertificateInfo struct {
+	Subject, Issuer     string
+	NotBefore, NotAfter time.Time
+}
+
+// SetChain sets the peer's certificates.
+func (p *Peer) SetChain(chain []*x509.Certificate) {
+	p.Chain = nil
+	for _, c := range chain {
+		p.Chain = append(p.Chain, CertificateInfo{sanitize.Line(c.Subject.String()), sanitize.Line(c.Issuer.String()), c.NotBefore, c.NotAfter})
+	}
 }
 
 // PeerOf returns the other end of a connection.
@@ -76,7 +83,7 @@ func PeerOf(c net.Conn) Peer {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		if state := encrypted.ConnectionState(); state.HandshakeComplete {
 			p.Version = tls.VersionName(state.Version)
-			p.AddCertificate(state.PeerCertificates[0])
+			p.SetChain(append(state.VerifiedChains, state.PeerCertificates)[0])
 		}
 	}
 	return p
@@ -107,7 +114,7 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (*Conn, *Error) {
 		}
 		// The peer of an error is told even if its certificate is not trusted.
 		if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-			peer.AddCertificate(untrusted.UnverifiedCertificates[0])
+			peer.SetChain(untrusted.UnverifiedCertificates)
 		}
 	}
 	_ = raw.Close()

@@ -61,8 +61,8 @@ func TestProbe(t *testing.T) {
 		} else {
 			must(t, err)
 		}
-		if p.Address != f.ln.Addr().String() || (p.Version == "TLS 1.3") == untrusted || p.Subject != "CN=test server" ||
-			p.Issuer != p.Subject || p.NotAfter.Before(time.Now()) {
+		if p.Address != f.ln.Addr().String() || (p.Version == "TLS 1.3") == untrusted || len(p.Chain) != 1 || p.Chain[0].Subject != "CN=test server" ||
+			p.Chain[0].Issuer != p.Chain[0].Subject || p.Chain[0].NotAfter.Before(time.Now()) {
 			t.Errorf("%s: got %+v", name, p)
 		}
 		all := f.ended()

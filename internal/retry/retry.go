@@ -49,7 +49,7 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 		if e.Last == nil || !verdict.Retry || ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 			e.Last = err // the error of an attempt that was cut short does not replace a telling one
 		}
-		if !verdict.Retry || ctx.Value(onceKey{}) != nil {
+		if !verdict.Retry || IsOnce(ctx) {
 			return zero, e.Last
 		}
 		left := time.Until(deadline)
@@ -73,6 +73,9 @@ type onceKey struct{}
 // Once returns a context with which Do makes one attempt. It is for a caller that
 // repeats the whole operation by a schedule of its own: nested schedules multiply.
 func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
+// IsOnce reports whether ctx comes from Once.
+func IsOnce(ctx context.Context) bool { return ctx.Value(onceKey{}) != nil }
 
 // Error is returned when Do gave up on an operation that was worth another
 // attempt, or that never ran.

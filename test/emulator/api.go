@@ -78,7 +78,7 @@ func jsonReply(status int, v any) reply {
 
 // start listens and serves until stop. Every handler's context ends
 // with ctx, so that no latency outlives the emulator.
-func (a *api) start(ctx context.Context, cert tls.Certificate) error {
+func (a *api) start(ctx context.Context, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (a *api) start(ctx context.Context, cert tls.Certificate) error {
 	a.server = &http.Server{
 		Handler: a.mux,
 		TLSConfig: &tls.Config{
-			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+			GetCertificate: certificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 			GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 				return nil, pause(hello.Context(), a.settings.get().ConnectLatency)
 			},
@@ -199,6 +199,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, call Call, h handler
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
+	if s.NoDate {
+		w.Header()["Date"] = nil // which net/http would add
+	}
 	fault := a.settings.take(call)
 	var rep reply
 	if fault.Status == 0 || fault.Echo { // else nothing is done for the caller

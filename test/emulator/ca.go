@@ -17,13 +17,16 @@ import (
 // trusted for longer.
 const certificateLife = 30 * 24 * time.Hour
 
-// newCertificate returns a CA of its own as PEM, whose key is dropped, and a server
-// certificate for DNS names and IP addresses.
-func newCertificate(names ...string) (ca []byte, cert tls.Certificate, err error) {
+// endingLife is what is left of a certificate under Settings.CertificateEnding.
+const endingLife = 3 * 24 * time.Hour
+
+// newCertificates returns a CA of its own as PEM, whose key is dropped, and two server
+// certificates for DNS names and IP addresses, the second with endingLife left.
+func newCertificates(names ...string) (ca []byte, certs [2]tls.Certificate, err error) {
 	template := func(name string) *x509.Certificate {
 		return &x509.Certificate{
 			SerialNumber: new(big.Int).SetBytes(random(15)), Subject: pkix.Name{CommonName: name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLife), KeyUsage: x509.KeyUsageDigitalSignature,
+			NotBefore: time.Now().Add(-certificateLife), NotAfter: time.Now().Add(certificateLife), KeyUsage: x509.KeyUsageDigitalSignature,
 		}
 	}
 	issuer, leaf := template("local Lakebase CA"), template(names[0])
@@ -39,17 +42,31 @@ func newCertificate(names ...string) (ca []byte, cert tls.Certificate, err error
 	}
 	issuerKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, cert, err
+		return nil, certs, err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, cert, err
+		return nil, certs, err
 	}
 	issuerDER, err := x509.CreateCertificate(rand.Reader, issuer, issuer, &issuerKey.PublicKey, issuerKey)
 	if err != nil {
-		return nil, cert, err
+		return nil, certs, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, &key.PublicKey, issuerKey)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuerDER}),
-		tls.Certificate{Certificate: [][]byte{der, issuerDER}, PrivateKey: key}, err
+	for i := range certs {
+		der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, &key.PublicKey, issuerKey)
+		if err != nil {
+			return nil, certs, err
+		}
+		certs[i] = tls.Certificate{Certificate: [][]byte{der, issuerDER}, PrivateKey: key}
+		leaf.NotAfter = time.Now().Add(endingLife)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuerDER}), certs, nil
+}
+
+// serverCertificate returns what both servers present.
+func (l *Lakebase) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if l.Settings().CertificateEnding {
+		return &l.certs[1], nil
+	}
+	return &l.certs[0], nil
 }

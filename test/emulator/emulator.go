@@ -54,6 +54,7 @@ type Lakebase struct {
 	Database     string
 
 	dir, caFile string
+	certs       [2]tls.Certificate // see newCertificates
 	settings    *settingsStore
 	record      *recorder
 	sign        *signer
@@ -100,11 +101,12 @@ func Start(ctx context.Context, o Options) (*Lakebase, error) {
 }
 
 func (l *Lakebase) start(ctx, run context.Context, o Options) error {
-	ca, cert, err := newCertificate("localhost", "127.0.0.1", "::1", PooledHost, ReadOnlyPooledHost,
+	ca, certs, err := newCertificates("localhost", "127.0.0.1", "::1", PooledHost, ReadOnlyPooledHost,
 		"*.database.cloud.databricks.com", "*.database.azuredatabricks.net", "*.database.gcp.databricks.com", "*.database.us-central1.gcp.databricks.com")
 	if err != nil {
 		return err
 	}
+	l.certs = certs
 	if err := os.WriteFile(l.caFile, ca, 0o644); err != nil {
 		return err
 	}
@@ -116,18 +118,18 @@ func (l *Lakebase) start(ctx, run context.Context, o Options) error {
 	if o.NoPostgres {
 		l.pgAddr, l.release, err = holdPort()
 	} else {
-		err = l.startCompute(ctx, run, o.Suspended, cert)
+		err = l.startCompute(ctx, run, o.Suspended)
 	}
 	if err != nil {
 		return err
 	}
-	return l.api.start(run, cert)
+	return l.api.start(run, l.serverCertificate)
 }
 
 // anyPort is the address of both servers before they have a port.
 const anyPort = "127.0.0.1:0"
 
-func (l *Lakebase) startCompute(ctx, run context.Context, suspended bool, cert tls.Certificate) error {
+func (l *Lakebase) startCompute(ctx, run context.Context, suspended bool) error {
 	bin, err := findServer()
 	if err != nil {
 		return err
@@ -139,7 +141,7 @@ func (l *Lakebase) startCompute(ctx, run context.Context, suspended bool, cert t
 	l.compute = &compute{server: server, settings: l.settings, ctx: run, state: Suspended}
 	l.gateway = &gateway{compute: l.compute, settings: l.settings, record: l.record, sign: l.sign, state: l.api.state,
 		label: UID(l.Endpoint), ctx: run, conns: map[net.Conn]struct{}{},
-		tls: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
+		tls: &tls.Config{GetCertificate: l.serverCertificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}}}
 	l.compute.gateway = l.gateway
 	if err := l.compute.resume(ctx); err != nil {
 		return err
@@ -242,6 +244,14 @@ func (l *Lakebase) Resume(ctx context.Context) error {
 		return errNoCompute
 	}
 	return l.compute.resume(ctx)
+}
+
+// SetPort sets how the gateway's port answers; PortOpen is the start's.
+func (l *Lakebase) SetPort(mode PortMode) error {
+	if l.gateway == nil {
+		return errNoCompute
+	}
+	return l.gateway.setPort(mode)
 }
 
 // State describes what the compute is doing; an API-only emulator is Up.

@@ -28,6 +28,7 @@ type gateway struct {
 
 	mu      sync.Mutex
 	ln      net.Listener
+	filler  net.Conn // the connection that fills the queue of a listener that drops others
 	conns   map[net.Conn]struct{}
 	serving sync.WaitGroup
 }
@@ -72,6 +73,37 @@ func (g *gateway) closeListener() {
 		_ = g.ln.Close()
 		g.ln = nil
 	}
+	if g.filler != nil {
+		_ = g.filler.Close()
+		g.filler = nil
+	}
+}
+
+// PortMode is how the gateway's port answers a TCP connection.
+type PortMode string
+
+// The modes. A dropped connection has no answer at all, as behind a firewall.
+const (
+	PortOpen    PortMode = "open"
+	PortClosed  PortMode = "closed"
+	PortDropped PortMode = "dropped"
+)
+
+// PortModes lists every mode.
+func PortModes() []PortMode { return []PortMode{PortOpen, PortClosed, PortDropped} }
+
+// setPort changes how the port answers; open connections stay.
+func (g *gateway) setPort(mode PortMode) (err error) {
+	g.closeListener()
+	switch mode {
+	case PortOpen:
+		return g.listen(g.ctx)
+	case PortDropped:
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.ln, g.filler, err = listenFull(g.ctx, g.addr)
+	}
+	return err
 }
 
 // drop closes every connection.

@@ -1,7 +1,10 @@
 package emulator
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 
@@ -47,4 +50,25 @@ func holdPort() (addr string, release func(), err error) {
 		return "", nil, fmt.Errorf("holding a port: %w", err)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port), func() { _ = unix.Close(fd) }, nil
+}
+
+// listenFull listens and lets nobody in: the queue has room for one connection, which
+// filler takes, and the kernel drops all further ones without an answer (listen(2),
+// tcp_abort_on_overflow).
+func listenFull(ctx context.Context, addr string) (ln net.Listener, filler net.Conn, err error) {
+	if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr); err != nil {
+		return nil, nil, err
+	}
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		controlErr := raw.Control(func(fd uintptr) { err = unix.Listen(int(fd), 0) })
+		err = cmp.Or(err, controlErr)
+	}
+	if err == nil {
+		filler, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	}
+	if err != nil {
+		_ = ln.Close()
+	}
+	return ln, filler, err
 }

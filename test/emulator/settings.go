@@ -49,6 +49,10 @@ type Settings struct {
 	// ClockSkew is the server's clock minus ours: Date, iat, exp, expire_time, and its own checks.
 	ClockSkew time.Duration `ctl:"clock-skew"`
 
+	NoDate bool `ctl:"no-date"` // replies have no Date header
+
+	CertificateEnding bool `ctl:"certificate-ending"` // both servers' certificates end in 3 days
+
 	SecretDelay time.Duration `ctl:"secret-delay"` // a new secret is refused with invalid_client for this long
 
 	RoleDelay time.Duration `ctl:"role-delay"` // how long the operation that makes a role is not done

@@ -177,6 +177,15 @@ func Terminal(f any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// Display returns the width of the terminal that standard output is, or 0, and whether it
+// can show colors and symbols. NO_COLOR turns them off (no-color.org).
+func (e *Environment) Display() (width int, symbols bool) {
+	if !Terminal(e.Stdout) {
+		return 0, false
+	}
+	return columns(e.Stdout), canRedraw(runtime.GOOS, e.Env) && e.Env("NO_COLOR") == ""
+}
+
 // StartProgress returns a Progress for standard error. Stop it before other output there.
 func (e *Environment) StartProgress(log *Logger) *Progress {
 	return newProgress(log, Terminal(e.Stderr) && canRedraw(runtime.GOOS, e.Env))

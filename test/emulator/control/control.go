@@ -33,6 +33,7 @@ var commands = map[string]command{
 	"suspend":      {"", "stop Postgres, drop its clients", does(suspend)},
 	"resume":       {"", "start it without a login", does(resume)},
 	"wake":         {"MODE DURATION", "what clients see during the next wakes, and how long these take: a duration, or never", wake},
+	"port":         {"MODE", "how the database's port answers: " + strings.Trim(fmt.Sprint(emulator.PortModes()), "[]"), port},
 	"set":          {"NAME=VALUE [NAME=VALUE]...", "settings: " + names(), set},
 	"fault":        {"CALL [WORD]...", "spoil answers: times=N status=N retry-after=V drop html ...", fault},
 	"login-fault":  {"STAGE [WORD]...", "spoil logins: times=N code=SQLSTATE message=TEXT reset close quiet ...", loginFault},
@@ -118,6 +119,14 @@ func wake(_ context.Context, l *emulator.Lakebase, args []string) (string, error
 func nativeRole(ctx context.Context, l *emulator.Lakebase, args []string) (string, error) {
 	password, err := l.NativeRole(ctx, args[0])
 	return password + "\n", err
+}
+
+func port(_ context.Context, l *emulator.Lakebase, args []string) (string, error) {
+	mode := emulator.PortMode(args[0])
+	if !slices.Contains(emulator.PortModes(), mode) {
+		return "", fmt.Errorf("%w: port mode %q is none of %v", ErrUsage, mode, emulator.PortModes())
+	}
+	return "", l.SetPort(mode)
 }
 
 func secrets(l *emulator.Lakebase) string {
