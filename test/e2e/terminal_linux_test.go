@@ -221,7 +221,7 @@ func TestTerminal_Doctor(t *testing.T) {
 		}
 		marks := map[bool][]string{true: {"✓", "✗"}, false: {"ok       ", "failed   "}}[symbols]
 		want := `(?s)^configuration\n` + marks[0] + `  configuration   host .*\ndatabase\n` + marks[0] + `  database host   .*\n` + marks[1] +
-			`  login           .*\n +fix             check --user.*\ncommand\n.*\n +summary         .*1 failed; first,\s+login:\s+check --user`
+			`  login           .*\n +fix             check --user.*\ncommand\n.*\n +summary         .*1 failed; first,\s+login:\s+check\s+--user`
 		if !regexp.MustCompile(want).MatchString(plain) {
 			t.Errorf("%s: got %q\nwant %q", variables, plain, want)
 		}
