@@ -82,7 +82,8 @@ func (g *gateway) scramLogin(c net.Conn, user, verifier string, next func() ([]b
 	case !ok || bound != (initial.AuthMechanism == scramPlus) || strings.HasPrefix(header, "y"): // it was told that we have the former
 		return errProtocol
 	case bound:
-		sum := sha256.Sum256(g.tls.Certificates[0].Certificate[0])
+		cert, _ := g.tls.GetCertificate(nil)
+		sum := sha256.Sum256(cert.Certificate[0])
 		binding = append(binding, sum[:]...)
 	}
 	_, nonce, _ := strings.Cut(bare, ",r=")
