@@ -35,22 +35,23 @@ func TestOpenDir(t *testing.T) {
 	mk("sticky", 0o777|fs.ModeSticky)
 	put(t, d+"/file", "", 0o600)
 	must(t, os.Symlink("ours", d+"/link"))
+	missing := "/run/lakebase-" + filepath.Base(filepath.Dir(d)) // another name in each run
 	for path, c := range map[string]struct{ reason, fix string }{
-		d + "/ours":                      {},
-		d + "/deep/er/new":               {},
-		d + "/sticky/new":                {},
-		d + "/ours/../ours/":             {},
-		mk("group", 0o710):               {"mode 0710", "chmod 700 " + d + "/group"},
-		mk("others", 0o701):              {"mode 0701", "chmod 700 " + d + "/others"},
-		d + "/link/":                     {"is a symbolic link, not a directory", ""},
-		d + "/file":                      {"is a file, not a directory", ""},
-		d + "/file/x":                    {"not a directory", ""},
-		d + "/wide/new":                  {"is writable by others (mode 0777)", "chmod go-w " + d + "/wide"},
-		d + "/wide/a/b":                  {"is writable by others (mode 0777)", "chmod go-w " + d + "/wide"},
-		"/tmp/":                          {"is a shared directory", ""},
-		"/dev/shm":                       {"is a shared directory", ""},
-		"":                               {"is not a path", ""},
-		"/run/lakebase-no-such-parent/x": {"does not exist", ""},
+		d + "/ours":          {},
+		d + "/deep/er/new":   {},
+		d + "/sticky/new":    {},
+		d + "/ours/../ours/": {},
+		mk("group", 0o710):   {"mode 0710", "chmod 700 " + d + "/group"},
+		mk("others", 0o701):  {"mode 0701", "chmod 700 " + d + "/others"},
+		d + "/link/":         {"is a symbolic link, not a directory", ""},
+		d + "/file":          {"is a file, not a directory", ""},
+		d + "/file/x":        {"not a directory", ""},
+		d + "/wide/new":      {"is writable by others (mode 0777)", "chmod go-w " + d + "/wide"},
+		d + "/wide/a/b":      {"is writable by others (mode 0777)", "chmod go-w " + d + "/wide"},
+		"/tmp/":              {"is a shared directory", ""},
+		"/dev/shm":           {"is a shared directory", ""},
+		"":                   {"is not a path", ""},
+		missing + "/x":       {"does not exist", ""},
 	} {
 		dir, err := OpenDir([]string{path})
 		if c.reason != "" {
