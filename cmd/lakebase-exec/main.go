@@ -94,7 +94,7 @@ Examples:
 		Commands:        []*urfave.Command{cli.CompleteCommand(j.Environment)},
 		Action: func(c *urfave.Context) error {
 			if c.NArg() > 0 {
-				return &cli.UsageError{Problem: sanitize.Quote(c.Args().First()) + " is not an option; the command goes after --", Fix: usage}
+				return &cli.UsageError{Problem: sanitize.Quote(c.Args().First()) + " is not an option; the command goes after --", Fix: "run: " + usage}
 			}
 			given, err := cli.Given(c)
 			if err != nil {
@@ -109,7 +109,7 @@ Examples:
 func (j *job) start(ctx context.Context, given map[string][]string) error {
 	printOnly := given["print-env"] != nil
 	if len(j.argv) == 0 && !printOnly {
-		return &cli.UsageError{Problem: "no command is given", Fix: usage}
+		return &cli.UsageError{Problem: "no command is given", Fix: "run: " + usage}
 	}
 	conf, err := j.Resolve(given, nil)
 	if err != nil {
@@ -299,50 +299,28 @@ func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
 
 // What --print-env prints in place of a value.
 const (
-	setAtStart  = "<asked at start>"
-	notShown    = "<not shown>"
-	madeAtStart = "<made at start>"
+	setAtStart = "<set at start>"
+	notShown   = "<not shown>"
 )
 
 // printEnv prints NAME=VALUE for each variable that the command would get, and "unset
 // NAME" for each that it would lose. It uses the cache but makes no request.
 func (j *job) printEnv(ctx context.Context) error {
 	conf := j.conf
-	roots, err := j.SSLRootCert(conf)
-	_, unwritable := errors.AsType[*rootcerts.WriteError](err)
-	if err != nil && !(unwritable && conf.Refresh.Value == config.RefreshProxy) { // then the command verifies nothing
+	target, token, err := j.preview(ctx)
+	if err != nil {
 		return err
 	}
-	target := lakebase.Target(conf, roots, setAtStart)
-	if conf.PGHostTrusted() {
-		target.Host = conf.PGHost.Value
-	}
-	target.User = cmp.Or(target.User, setAtStart)
-	token, expires := credential.Token{Value: credential.NewSecret(setAtStart), ExpiresAt: time.Now()}, setAtStart
-	if conf.Native() {
-		token.ExpiresAt = time.Time{}
-	}
-	if conf.Cache.Value != config.CacheOff {
-		stores, err := j.TokenStores(conf, j.Keychain(conf))
-		if err != nil {
-			return err
-		}
-		if e, ok := stores.Cache(j.log, nil).Lookup(ctx, auth.KnownIdentity(conf).Key(conf)); ok {
-			if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
-				target.Host = h
-			}
-			target.User = cmp.Or(conf.User.Value, e.User, setAtStart)
-			if e.Token.Fresh(time.Now(), conf.MinTTL.Value) {
-				token, expires = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}, ""
-			}
-		}
+	expires := ""
+	if token.Value.Reveal() == setAtStart {
+		expires = setAtStart
 	}
 	var login *clientLogin
 	switch conf.Refresh.Value {
 	case config.RefreshPassfile:
-		login = &clientLogin{passFile: madeAtStart}
+		login = &clientLogin{passFile: setAtStart}
 	case config.RefreshProxy:
-		login = &clientLogin{host: madeAtStart, port: proxyPort, password: credential.NewSecret(madeAtStart)}
+		login = &clientLogin{host: setAtStart, port: proxyPort, password: credential.NewSecret(setAtStart)}
 	}
 	result, err := pgenv.Build(j.Environ, j.values(target, token, login), conf.Keep.Value)
 	if err != nil {
@@ -363,4 +341,42 @@ func (j *job) printEnv(ctx context.Context) error {
 	}
 	_, err = io.WriteString(j.Output(), b.String())
 	return err
+}
+
+// preview returns the target and the token as far as they are known without a request.
+func (j *job) preview(ctx context.Context) (target pglogin.Target, token credential.Token, err error) {
+	conf := j.conf
+	roots, err := j.SSLRootCert(conf)
+	_, unwritable := errors.AsType[*rootcerts.WriteError](err)
+	if err != nil && !(unwritable && conf.Refresh.Value == config.RefreshProxy) { // then the command verifies nothing
+		return target, token, err
+	}
+	target = lakebase.Target(conf, roots, setAtStart)
+	if conf.PGHostTrusted() {
+		target.Host = conf.PGHost.Value
+	}
+	target.User = cmp.Or(target.User, setAtStart)
+	token.Value = credential.NewSecret(setAtStart)
+	if !conf.Native() {
+		token.ExpiresAt = time.Now() // its place is taken by setAtStart
+	}
+	if conf.Cache.Value == config.CacheOff {
+		return target, token, nil
+	}
+	stores, err := j.TokenStores(conf, j.Keychain(conf))
+	if err != nil {
+		return target, token, err
+	}
+	e, ok := stores.Cache(j.log, nil).Lookup(ctx, auth.KnownIdentity(conf).Key(conf))
+	if !ok {
+		return target, token, nil
+	}
+	if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
+		target.Host = h
+	}
+	target.User = cmp.Or(conf.User.Value, e.User, setAtStart)
+	if e.Token.Fresh(time.Now(), conf.MinTTL.Value) {
+		token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
+	}
+	return target, token, nil
 }

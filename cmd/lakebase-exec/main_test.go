@@ -57,10 +57,10 @@ func TestNotStarted(t *testing.T) {
 		code    int
 		want    []string
 	}{
-		{nil, "psql", 120, []string{`error: "psql" is not an option`, "hint: lakebase-exec [options] -- COMMAND"}},
+		{nil, "psql", 120, []string{`error: "psql" is not an option`, "hint: run: lakebase-exec [options] -- COMMAND"}},
 		{nil, "-p prod psql -- x", 120, []string{`error: "psql" is not an option`}},
 		{nil, "--verbose yes -- psql", 120, []string{`error: "yes" is not an option`}},
-		{nil, "", 120, []string{"error: no command is given", "hint: lakebase-exec [options] -- COMMAND"}},
+		{nil, "", 120, []string{"error: no command is given", "hint: run: lakebase-exec [options] -- COMMAND"}},
 		{target, "--", 120, []string{"error: no command is given"}},
 		{nil, "--client-secret hunter2 -- x", 120, []string{"error: unknown option --client-secret\n", "hint: did you mean --client-secret-file?"}},
 		{nil, "-- psql", 120, []string{"error: --host: not given, and DATABRICKS_HOST not set"}},

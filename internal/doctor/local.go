@@ -320,7 +320,7 @@ func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 
 // checkChild describes the environment of a command, without its secrets.
 func (x *run) checkChild(_ context.Context, r *Result) error {
-	const hidden, later = "<not shown>", "<asked at start>"
+	const hidden, later = "<not shown>", "<set at start>"
 	conf := x.conf
 	roots, _ := x.Local.SSLRootCert(conf) // see checkTrust
 	result, err := pgenv.Build(x.Environ, pgenv.Values{
