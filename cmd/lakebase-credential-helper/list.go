@@ -28,8 +28,10 @@ func listCommand(c *invocation) *urfave.Command {
 		UsageText: program + " list [--json]",
 		Description: `Lists the secrets by host and client ID, the users who have signed in, the roles with
 a password, the cached tokens, and the profiles.`,
-		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}}, []config.Category{config.CategoryTarget, config.CategoryAuth, config.CategoryToken,
-			config.CategoryConnection, config.CategoryLogin, config.CategoryCommand, config.CategoryService}),
+		Flags: flags([]config.Setting{{Option: "json", Usage: "print one JSON document"}}, []config.Category{
+			config.CategoryTarget, config.CategoryAuth, config.CategoryToken, config.CategoryConnection,
+			config.CategoryLogin, config.CategoryCommand, config.CategoryService,
+		}),
 		Action: c.action(func(_ options, in *config.Input) error { in.NoTarget = true; return nil }, list),
 	}
 }

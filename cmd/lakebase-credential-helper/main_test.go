@@ -68,7 +68,7 @@ func TestUsageErrors(t *testing.T) {
 	refused(t, "list --cache off --cache file", "error: --cache is given twice", "hint: leave one of them out")
 	refused(t, "rotate --delete-only --lifetime 1d", "error: --lifetime cannot be used with --delete-only", "hint: leave it out: --delete-only creates no secret")
 	refused(t, "proxy --listen 127.0.0.1:0", "error: proxy needs one of --password-file and --trust-local",
-		"hint: name a file with the password that clients give, or accept every client that can reach the address")
+		"hint: give --password-file with the password of the clients, or --trust-local to accept all that can reach the address")
 }
 
 func TestHelp(t *testing.T) {

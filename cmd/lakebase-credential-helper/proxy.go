@@ -54,7 +54,8 @@ func checkProxy(given options, in *config.Input) error {
 	case !given.has("listen"):
 		return &cli.UsageError{Problem: "proxy needs --listen", Fix: "give --listen 127.0.0.1:5432, or a directory for its socket"}
 	case !given.has("password-file") && !given.has("trust-local"):
-		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local", Fix: "name a file with the password that clients give, or accept every client that can reach the address"}
+		return &cli.UsageError{Problem: "proxy needs one of --password-file and --trust-local",
+			Fix: "give --password-file with the password of the clients, or --trust-local to accept all that can reach the address"}
 	}
 	_, err := given.drainTimeout()
 	return cmp.Or(err, given.conflict("trust-local", "leave one of them out", "password-file"))

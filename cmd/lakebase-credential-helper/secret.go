@@ -66,7 +66,8 @@ func (c *invocation) typedSecret() (credential.Secret, error) {
 	case err != nil:
 		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
 	case len(bytes.TrimSpace(text)) == 0:
-		return credential.Secret{}, &auth.SourceError{Problem: "no secret was given", Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
+		return credential.Secret{}, &auth.SourceError{Problem: "no secret was given",
+			Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
 	}
 	return c.checkSecret("the secret", text)
 }
@@ -89,7 +90,8 @@ func importSection(c *invocation, in *config.Input) error {
 	}
 	file, err := c.Databricks()
 	if errors.Is(err, fs.ErrNotExist) {
-		return &config.Error{Name: "--import", Problem: c.DatabricksPath() + " does not exist", Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
+		return &config.Error{Name: "--import", Problem: c.DatabricksPath() + " does not exist",
+			Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
 	}
 	if err != nil {
 		return err

@@ -131,7 +131,8 @@ const (
 
 // waitForBrowser sends the user to address and returns the code of the redirect.
 func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (credential.Secret, error) {
-	ctx, stop := context.WithTimeoutCause(ctx, timeout, &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"})
+	late := &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"}
+	ctx, stop := context.WithTimeoutCause(ctx, timeout, late)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -147,7 +148,8 @@ func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackSe
 		go func() {
 			if err := c.openBrowser(address); err != nil && !visible {
 				cancel(&auth.SourceError{Problem: "cannot start a browser (" + err.Error() + "), and no terminal to show the address",
-					Fix: "run it on a terminal; or with --no-browser, which writes the address to standard error and reads the one that the browser ends up at from standard input"})
+					Fix: "run it on a terminal; or with --no-browser, which writes the address to standard error " +
+						"and reads from standard input the one at which the browser ends"})
 			}
 		}()
 	}

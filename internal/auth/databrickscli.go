@@ -33,7 +33,8 @@ func cliToken(ctx context.Context, d Deps, conf config.Config) (credential.Token
 	out, err := d.Process.RunTool(ctx, argv...)
 	switch {
 	case errors.Is(err, ErrNoTool):
-		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH", Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
+		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH",
+			Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
 	case err != nil:
 		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + conf.Workspace.Value.URL()}
 	}
@@ -48,7 +49,8 @@ func parseCLIToken(text []byte, now time.Time) (credential.Token, error) {
 		Expiry      time.Time `json:"expiry"`
 	}
 	if json.Unmarshal(text, &a) != nil || a.AccessToken == "" {
-		return credential.Token{}, &SourceError{Problem: "databricks auth token returned no access_token", Fix: "run it to see its output, and check that its version is 0.200 or later"}
+		return credential.Token{}, &SourceError{Problem: "databricks auth token returned no access_token",
+			Fix: "run it to see its output, and check that its version is 0.200 or later"}
 	}
 	t := credential.Token{Value: credential.NewSecret(a.AccessToken), MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}
 	if !a.Expiry.IsZero() && a.Expiry.Before(t.ExpiresAt) {

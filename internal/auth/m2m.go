@@ -31,7 +31,7 @@ type m2mSource struct {
 	Deps
 	conf      config.Config
 	discovery *discovery
-	given     credential.Secret                 // by option, file or variable, as first read: a pipe can be read once
+	given     credential.Secret                 // by option, file or variable, as first read; Refresh reads again
 	proven    atomic.Pointer[credential.Secret] // the last one that signed in
 }
 

@@ -64,7 +64,7 @@ func TestM2M_GivenSecret(t *testing.T) {
 	if id, err := token(t, f.chain(resolve(t, "DATABRICKS_CLIENT_SECRET", "env-secret"))); err != nil || f.took() != "sign-in" || f.secret != "env-secret" || id.Given.Reveal() != "env-secret" {
 		t.Errorf("from a variable: got %v, sent %q", err, f.secret)
 	}
-	// A file may be a pipe, so it is read once.
+	// Token reads a file once: the cached tokens are those of that secret.
 	conf := resolve(t, "client-secret-file", "/run/secrets/x")
 	chain := f.chain(conf)
 	for _, want := range []string{"file:/run/secrets/x sign-in", "sign-in"} {

@@ -224,7 +224,9 @@ func TestImport_Conflict(t *testing.T) {
 			t.Errorf("%s: got %s, notes %v", name, got, c.Notes)
 		}
 		keys := c.ProfileKeys()
-		if section, removed := keys["databricks_profile"]; keys["host"] != "https://one.example.test/?o=7" || keys["client_id"] != "id-1" || (keys["auth"] != "") != (g.options["auth"]+g.options["client-id"]+g.env["DATABRICKS_CLIENT_ID"] != "") || !removed || section != "" {
+		section, removed := keys["databricks_profile"]
+		given := g.options["auth"]+g.options["client-id"]+g.env["DATABRICKS_CLIENT_ID"] != ""
+		if keys["host"] != "https://one.example.test/?o=7" || keys["client_id"] != "id-1" || (keys["auth"] != "") != given || !removed || section != "" {
 			t.Errorf("%s: got profile keys %v", name, keys)
 		}
 	}

@@ -47,7 +47,8 @@ func TestParseINI(t *testing.T) {
 			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
 		}
 	}
-	if values, _ := databricks("host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").file.get("DEFAULT"); values["host"].value != "d.example" || values["host"].number != 1 || values["client_id"].value != "i" || values["client_id"].number != 5 {
+	values, _ := databricks("host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").file.get("DEFAULT")
+	if host, id := values["host"], values["client_id"]; host.value != "d.example" || host.number != 1 || id.value != "i" || id.number != 5 {
 		t.Errorf("keys before the first section: got %v", values)
 	}
 	for text, line := range map[string]string{"[p]\r\nhost = h\r\nnonsense hunter2\r\n": "3", "[p]\nhost = h\n[q hunter2\n": "3", "[p]\n= hunter2\n": "2", "[p]\nhost = `hunter2\n": "2"} {

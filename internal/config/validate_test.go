@@ -20,7 +20,8 @@ func TestParsers(t *testing.T) {
 		"hostName": {text(hostName), map[string]string{
 			"EP-x.database.us-east-1.cloud.databricks.com.": "ep-x.database.us-east-1.cloud.databricks.com", "localhost": "localhost", "127.0.0.1": "127.0.0.1", "::1": "::1", "[::1]": "::1",
 			"2001:DB8::1": "2001:db8::1", "a_b.example": "a_b.example", "h.example": "h.example", "a.example,b.example": "(not a host name)", "/var/run/postgresql": "(not a host name)",
-			"@abstract": "(not a host name)", "EP-X-POOLER.database.gcp.databricks.com.": "ep-x-pooler.database.gcp.databricks.com", "ep-x.database.cloud.databricks.com..": "(not a host name)", "ep-x.databаse.gcp.databricks.com": "(not a host name)", "h.example:5432": "(not a host name)", "h.example..": "(not a host name)",
+			"@abstract": "(not a host name)", "EP-X-POOLER.database.gcp.databricks.com.": "ep-x-pooler.database.gcp.databricks.com", "ep-x.database.cloud.databricks.com..": "(not a host name)",
+			"ep-x.databаse.gcp.databricks.com": "(not a host name)", "h.example:5432": "(not a host name)", "h.example..": "(not a host name)",
 			"https://h.example": "(not a host name)", "user@h.example": "(not a host name)", "h example": "(not a host name)", "hö.example": "(not a host name)", "": "(not a host name)",
 			"fe80::1%eth0": "(not a host name)", "1.2.3": "(not a host name)", "h.example\x00": "(not a host name)", "[h.example]": "(not a host name)", "]::1[": "(not a host name)", "host=evil": "(not a host name)",
 		}},

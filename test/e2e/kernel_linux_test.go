@@ -117,7 +117,11 @@ func TestKernelCache_OtherUser(t *testing.T) {
 	}
 
 	clear()
-	p.finish(as(t, otherUID, p.command("sh", "-c", "n=0 failed=0; while [ $n -lt 100 ] && [ $failed -lt 5 ]; do if head -c 500 /dev/zero | keyctl padd user filler$n @u; then n=$((n+1)) failed=0; else failed=$((failed+1)); sleep 0.2; fi; done 2>&1; true"))).wantExit(0)
+	const fill = `n=0 failed=0
+while [ $n -lt 100 ] && [ $failed -lt 5 ]; do
+	if head -c 500 /dev/zero | keyctl padd user filler$n @u; then n=$((n+1)) failed=0; else failed=$((failed+1)); sleep 0.2; fi
+done 2>&1`
+	p.finish(as(t, otherUID, p.command("sh", "-c", fill))).wantExit(0)
 	for range 2 {
 		if stderr := get(); stderr != "" {
 			t.Errorf("stderr %q, want none", stderr)

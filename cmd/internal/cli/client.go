@@ -85,7 +85,8 @@ func (e *Environment) RuntimeDir(conf config.Config) (*securefile.Dir, error) {
 	case err == nil:
 		return dir, nil
 	case conf.RuntimeDir.Given() && !securefile.IsEnvironmentFault(err): // without chmod: it may be a system directory
-		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Fix: "name a directory of your own with mode 0700, or one that does not exist yet", Err: err}
+		return nil, &config.Error{Name: conf.RuntimeDir.Source.String(), Problem: err.Error(), Err: err,
+			Fix: "name a directory of your own with mode 0700, or one that does not exist yet"}
 	}
 	return nil, NoRuntimeDir(err)
 }

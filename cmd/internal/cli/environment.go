@@ -42,7 +42,8 @@ type Environment struct {
 // name. The first of two variables of one name counts, as for getenv and so for libpq.
 func NewEnvironment(program string, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) *Environment {
 	environ, reexecuted := readPipedSecrets(environ)
-	e := &Environment{Program: program, Environ: environ, argv0: program, reexecuted: reexecuted, Stdin: stdin, Stdout: stdout, Stderr: stderr, vars: map[string]string{}}
+	e := &Environment{Program: program, Environ: environ, argv0: program, reexecuted: reexecuted,
+		Stdin: stdin, Stdout: stdout, Stderr: stderr, vars: map[string]string{}}
 	if len(args) > 0 {
 		e.argv0, e.Args = args[0], args[1:]
 	}

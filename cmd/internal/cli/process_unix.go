@@ -142,7 +142,8 @@ const maxPiped = 16 << 10
 func (e *Environment) isSecret(entry string) bool {
 	name, value, _ := strings.Cut(entry, "=")
 	switch name {
-	case "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", strings.TrimSpace(e.Env("DATABRICKS_OIDC_TOKEN_ENV")):
+	case "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+		strings.TrimSpace(e.Env("DATABRICKS_OIDC_TOKEN_ENV")):
 		return value != ""
 	}
 	return false
