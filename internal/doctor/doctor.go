@@ -55,15 +55,10 @@ type check struct {
 	run   func(*run, context.Context, *Result) error
 }
 
-// How long one attempt may take. A command's start repeats them for up to --timeout and
-// --wait-timeout; one is enough to find a fault.
-const (
-	attemptLimit = 10 * time.Second
-	connectLimit = 5 * time.Second // of a connection to the database; see run.reach
-)
-
+// oneAttempt allows one short attempt, which is enough to find a fault. The start of a
+// command repeats it for up to --timeout.
 func oneAttempt(ctx context.Context, c config.Config) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(retry.Once(ctx), min(c.Timeout.Value, attemptLimit))
+	return context.WithTimeout(retry.Once(ctx), min(c.Timeout.Value, 10*time.Second))
 }
 
 func untilAwake(ctx context.Context, c config.Config) (context.Context, context.CancelFunc) {

@@ -166,12 +166,8 @@ func (x *run) describePeer(r *Result, p pglogin.Peer, err error) {
 	}
 }
 
-// soon is how long before its end a certificate should have been renewed, unless it
-// lives for less than three times as long.
-const soon = 14 * 24 * time.Hour
-
-// describeConnection adds the peer and its chain to the text, and warns about a
-// certificate that ends soon.
+// describeConnection adds the peer and its chain to the text. It warns about a
+// certificate that ends in 14 days, or in a third of its life if that is less.
 func (x *run) describeConnection(r *Result, p pglogin.Peer) {
 	if p.Address != "" {
 		r.Text += " at " + p.Address
@@ -182,7 +178,7 @@ func (x *run) describeConnection(r *Result, p pglogin.Peer) {
 	for i, c := range p.Chain {
 		name := []string{", certificate of " + c.Issuer, ", chain " + c.Subject, ", " + c.Subject}[min(i, 2)]
 		r.Text += name + " until " + c.NotAfter.UTC().Format(time.DateOnly)
-		if left := c.NotAfter.Sub(x.Now()); left < min(soon, c.NotAfter.Sub(c.NotBefore)/3) && r.Status == "" {
+		if left := c.NotAfter.Sub(x.Now()); left < min(14*24*time.Hour, c.NotAfter.Sub(c.NotBefore)/3) && r.Status == "" {
 			r.Status, r.Fix = Warning, fmt.Sprintf("have the certificate of %s renewed, which %s", c.Subject, rotate.DescribeLifetime(left))
 		}
 	}
@@ -373,7 +369,7 @@ func (x *run) checkDatabase(ctx context.Context, r *Result) error {
 // reach makes one attempt to connect. If it fails and the compute may be asleep, as the
 // workspace or the failure says, it waits for the compute until ctx ends.
 func (x *run) reach(ctx context.Context, connect func(context.Context) error) error {
-	short, cancel := context.WithTimeout(retry.Once(ctx), connectLimit)
+	short, cancel := context.WithTimeout(retry.Once(ctx), 5*time.Second)
 	defer cancel()
 	err := connect(short)
 	e, ok := errors.AsType[*pglogin.Error](err)
