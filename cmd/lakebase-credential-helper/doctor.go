@@ -80,7 +80,7 @@ func (d *diagnosis) KeychainState(ctx context.Context, conf config.Config) error
 
 func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Identity) doctor.Stored {
 	host, clientID, ofUser := conf.Workspace.Value.HostPort(), conf.ClientID.Value, id.Type == auth.AuthBrowser
-	account := config.SecretAccount(host, clientID)
+	account := conf.SecretAccount()
 	if ofUser {
 		account = config.RefreshAccount(host, id.Principal)
 	}
@@ -90,7 +90,7 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 		stored.Store, stored.Path = storeFile, files.Path(account)
 	}
 	stores, err := d.TokenStores(conf, d.Keychain(conf))
-	if ofUser || err != nil {
+	if ofUser || conf.Native() || err != nil {
 		return stored
 	}
 	life := d.secretStore(stores, host, clientID).lifetime(ctx)

@@ -111,7 +111,7 @@ type Result struct {
 
 	Err error `json:"-"` // of a failed check
 
-	optional bool // the others can do without it if it failed
+	optional bool // the others can do without it
 }
 
 // problem is an error of doctor's own, with what to do about it.
@@ -273,6 +273,8 @@ func (d Doctor) Run(ctx context.Context) Report {
 		r := Result{ID: c.id, Group: c.group, Facts: map[string]string{}}
 		if needs := x.missing(c); needs != "" {
 			r.Status, r.Needs, r.Facts = NotTried, needs, nil
+		} else if x.conf.Native() && c.group == "workspace" {
+			r.Status, r.Text, r.Facts, r.optional = NotTried, "not used: a native password is for the database", nil, true
 		} else {
 			x.Observer.Checking(c.id, x.conf)
 			limited, cancel := context.WithCancel(retry.Once(ctx))
@@ -293,7 +295,7 @@ func (x *run) missing(c check) CheckID {
 		return by
 	}
 	for _, id := range c.needs {
-		if r := x.result(id); r.Status == NotTried || r.Status == Failed && !r.optional {
+		if r := x.result(id); (r.Status == NotTried || r.Status == Failed) && !r.optional {
 			return id
 		}
 	}

@@ -81,7 +81,9 @@ func (x *run) describeSettings(r *Result) {
 	conf := x.conf
 	add := func(name string, v config.Value[string]) { r.add(name, v.Value, v.Source.String()) }
 	add("profile", conf.Profile)
-	r.add("host", conf.Workspace.Value.String(), conf.Workspace.Source.String())
+	if !conf.Workspace.Value.IsZero() {
+		r.add("host", conf.Workspace.Value.String(), conf.Workspace.Source.String())
+	}
 	add("endpoint", conf.Endpoint)
 	add("instance", conf.Instance)
 	add("pghost", conf.PGHost)

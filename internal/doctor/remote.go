@@ -58,6 +58,8 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 		r.Text += " of " + x.conf.ClientID.Value
 	case id.Type == auth.AuthBrowser:
 		r.Text += " of " + id.Principal
+	case x.conf.Native():
+		r.Text += " of " + x.conf.User.Value
 	}
 	x.describeStored(ctx, r, id)
 	return nil
@@ -65,7 +67,7 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 
 // describeStored adds where a stored secret or login is, and when it expires.
 func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
-	if x.conf.Secret.Kind != config.SecretInKeychain || id.Type != auth.AuthBrowser && id.Type != auth.AuthM2M {
+	if x.conf.Secret.Kind != config.SecretInKeychain || !slices.Contains([]string{auth.AuthBrowser, auth.AuthM2M, auth.AuthNative}, id.Type) {
 		return
 	}
 	stored := x.Local.Stored(ctx, x.conf, id)
@@ -382,6 +384,12 @@ func (x *run) reach(ctx context.Context, connect func(context.Context) error) er
 }
 
 func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
+	if x.conf.Native() {
+		if x.password, err = x.source.Token(ctx); err == nil {
+			r.Text = "the password, which does not expire"
+		}
+		return err
+	}
 	kind := "the workspace token itself"
 	x.password = x.bearer
 	if x.conf.Credential.Value != config.CredentialWorkspace {
