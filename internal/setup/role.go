@@ -67,10 +67,12 @@ func (r Role) Create(ctx context.Context) error {
 	for waits := retry.Wake().Backoff(); err == nil && operation != ""; {
 		select {
 		case <-ctx.Done():
-			return &exchange.Error{Call: exchange.CallRoleOperation, Host: r.Host, Kind: exchange.KindRoleFailed, Message: "it is still being created"}
 		case <-time.After(waits.Next()):
 		}
 		operation, err = exchange.Retry(ctx, func(ctx context.Context) (string, error) { return r.API.RoleOperation(ctx, r.Bearer, operation) })
+		if err != nil && ctx.Err() != nil {
+			err = &exchange.Error{Call: exchange.CallRoleOperation, Host: r.Host, Kind: exchange.KindRoleFailed, Message: "it is still being created"}
+		}
 	}
 	return err
 }
