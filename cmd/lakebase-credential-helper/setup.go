@@ -120,8 +120,12 @@ func (s *setUpRun) report(line string) {
 func (s *setUpRun) do(lines []string, change func() error, report ...string) (err error) {
 	s.changed = true
 	if s.given.has("dry-run") {
-		_, err = io.WriteString(s.ReportOutput(), strings.Join(lines, "\n")+"\n")
-		return err
+		for _, line := range lines { // with names from the database
+			if _, err = io.WriteString(s.ReportOutput(), sanitize.Escape(line)+"\n"); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if err = change(); err == nil {
 		for _, line := range report {

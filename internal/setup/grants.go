@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,6 +106,9 @@ func Missing(ctx context.Context, db Database, role, schema, level string) (stat
 		sanitize.SQLLiteral(sanitize.SQLIdentifier(schema)), strings.Join(need, ", ")))
 	rest := &GrantError{Role: role}
 	for _, row := range rows {
+		if len(row) != 4 {
+			return nil, errors.New("the database answered with other columns than it was asked for")
+		}
 		if row[3] == "" {
 			statements = append(statements, grant(row[0], row[1], row[2], role))
 		} else {
