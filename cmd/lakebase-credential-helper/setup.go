@@ -135,7 +135,7 @@ func (s *setUpRun) do(lines []string, change func() error, report ...string) (er
 	return err
 }
 
-// ifDenied gives an error another hint if it is a missing permission in the workspace.
+// ifDenied replaces the hint of an error that is a missing permission in the workspace.
 func ifDenied(err error, fix string) error {
 	if exchange.IsKind(err, exchange.KindPermissionDenied) {
 		err = &cli.HintedError{Err: err, Fix: fix}

@@ -90,7 +90,7 @@ func TokenOrigin(conf config.Config, e *exchange.Error) (name, fix string) {
 // Identity is who a Source signs in as.
 type Identity struct {
 	Type      string            // the strategy's name
-	Principal string            // client ID or user name; may be empty if only the workspace knows
+	Principal string            // client ID or user name; may be empty if only the workspace can name it
 	User      string            // the database user; empty if the workspace must be asked
 	Given     credential.Secret // from an option, file or variable: tokens cached for another secret are not used
 	// Shared reports that processes share one workspace token through the cache,

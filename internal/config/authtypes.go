@@ -22,7 +22,7 @@ type AuthType struct {
 	Name       string // the value of --auth, and part of the key of cached tokens
 	Credential string // what it signs in with, as messages call it
 	Subject    string // who signs in, as messages call it
-	ClientID   bool   // signs in as the service principal of --client-id; else only the workspace knows who signs in
+	ClientID   bool   // signs in as the service principal of --client-id; else the workspace names who signs in
 	Kind       SecretKind
 	Unscoped   bool // the workspace token is not requested here, so that --scope does not apply
 

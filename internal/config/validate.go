@@ -50,7 +50,7 @@ func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789")
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
-// PooledLimits says what a pooled host cannot do, for warnings.
+// PooledLimits is what a pooled host cannot do, for warnings.
 const PooledLimits = "pg_dump, migrations and session state need a direct host"
 
 // IsPooled reports whether host is that of a connection pooler (Databricks documentation,

@@ -166,7 +166,7 @@ var callHints = map[Kind]map[Call]string{
 	},
 }
 
-// Origins says where the configuration comes from, for messages and hints. All fields
+// Origins are where the configuration comes from, for messages and hints. All fields
 // are optional.
 type Origins struct {
 	Host      string // what named the workspace, such as DATABRICKS_HOST

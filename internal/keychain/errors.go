@@ -50,7 +50,7 @@ func (e *Error) Is(target error) bool { return target == fs.ErrNotExist && e.Err
 // Locked reports whether the keychain is locked.
 func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }
 
-// Hint says what to do about the error.
+// Hint returns what to do about the error.
 func (e *Error) Hint() string {
 	switch {
 	case errors.Is(e, ErrNotFound):

@@ -55,7 +55,7 @@ type Keychain struct {
 // calls time out at once.
 //
 // On Linux and BSD, go-keyring reads DBUS_SESSION_BUS_ADDRESS itself: the program has set
-// it to the result of BusAddress. Without it, which environ tells, all calls return
+// it to the result of BusAddress. Where environ has none, all calls return
 // ErrAbsent without calling go-keyring.
 func Open(timeout time.Duration, environ func(string) string) *Keychain {
 	return &Keychain{backend: newBackend(environ), timeout: timeout, prompt: true}

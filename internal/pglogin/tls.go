@@ -112,7 +112,7 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (*Conn, *Error) {
 		if err = encrypted.HandshakeContext(ctx); err == nil {
 			return &Conn{Conn: encrypted}, nil
 		}
-		// The peer of an error is told even if its certificate is not trusted.
+		// The peer is reported even if its certificate is not trusted.
 		if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			peer.SetChain(untrusted.UnverifiedCertificates)
 		}

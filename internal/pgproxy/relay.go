@@ -9,9 +9,9 @@ import (
 )
 
 // relay copies between client and server until both have ended; the caller closes
-// them. buffered is what the client has sent so far. n counts the bytes. When one side ends, the other
-// one is told and receives all data sent before. It then has drainTimeout (server) or
-// closeTimeout (client) to end, too.
+// them. buffered is what the client has sent so far. n counts the bytes. When one side
+// ends, the other receives all data sent before, and its connection is half-closed. It then
+// has drainTimeout (server) or closeTimeout (client) to end, too.
 func relay(client, server net.Conn, buffered []byte, n *counters) {
 	serverEnded := make(chan struct{})
 	go func() {

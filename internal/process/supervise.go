@@ -17,7 +17,7 @@ type Status struct {
 	Signal   syscall.Signal // the signal that ended it; 0 if none. Unix only
 }
 
-// ErrEnded: the command has ended, or a signal has asked for its end during Restart.
+// ErrEnded reports that the command has ended, or that a signal has ended a Restart.
 var ErrEnded = errors.New("the command has ended")
 
 // Supervised is a command that runs as our child. Its methods are safe for concurrent use.

@@ -39,7 +39,7 @@ func metaFrom(fi fs.FileInfo, err error) (meta, error) {
 	return meta{mode: fi.Mode(), owner: int(fi.Sys().(*syscall.Stat_t).Uid)}, nil
 }
 
-// On Unix the mode that a file is created with is enough.
+// restrictToOwner does nothing: the mode that a file is created with is enough.
 func restrictToOwner(*os.File) error { return nil }
 
 func rename(root *os.Root, from, to string) error { return root.Rename(from, to) }

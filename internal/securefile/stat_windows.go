@@ -104,7 +104,7 @@ func mkdirPrivate(path string) error {
 	return setAccessList(path, "OICI")
 }
 
-// setAccessList gives access to us and the system alone. OICI as the flags is for a
+// setAccessList restricts access to us and the system. OICI as the flags is for a
 // directory whose files inherit the list.
 func setAccessList(path, flags string) error {
 	user, err := windows.GetCurrentProcessToken().GetTokenUser()

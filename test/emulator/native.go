@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// NativeRole makes a Postgres role that logs in with a password, or gives it another one,
-// and returns that. It has the shape of a token, so that checks for those find it too. A
+// NativeRole creates a Postgres role that logs in with a password, or changes its password,
+// and returns the password. It has the shape of a token, so that checks for those find it too. A
 // sleeping server is started, and stays up.
 func (l *Lakebase) NativeRole(ctx context.Context, name string) (string, error) {
 	known, err := l.SQL(ctx, "SELECT 1 FROM pg_roles WHERE rolname = "+literal(name))

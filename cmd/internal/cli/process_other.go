@@ -18,7 +18,7 @@ func HoldSignals() (caught <-chan os.Signal, release func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// cleanUpOnSignal does nothing: the line stays.
+// cleanUpOnSignal does nothing: a signal leaves the spinner's line on the terminal.
 func cleanUpOnSignal(func()) (stop func()) { return func() {} }
 
 // SignalNumber returns 0: no signal can be sent here.

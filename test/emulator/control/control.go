@@ -28,7 +28,7 @@ type command struct {
 	do          action
 }
 
-// commands are those that Do knows, by name.
+// commands are those of Do, by name.
 var commands = map[string]command{
 	"suspend":      {"", "stop Postgres, drop its clients", does(suspend)},
 	"resume":       {"", "start it without a login", does(resume)},

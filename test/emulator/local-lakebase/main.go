@@ -67,7 +67,7 @@ type flags struct {
 func parse(args []string) (flags, error) {
 	var f flags
 	fs := flag.NewFlagSet("local-lakebase", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are told once, by main
+	fs.SetOutput(io.Discard) // main reports errors
 	f.declare(fs)
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
