@@ -191,7 +191,10 @@ func (e *environment) try(ctx context.Context, words []string) error {
 		words = append(words, "--help")
 	case "setup": // as the owner, for a new service principal
 		words[slices.Index(words, "--for")+1], words[slices.Index(words, "--auth")+1] = e.lakebase.AddPrincipal(), "pat"
-		words, extra = append(words, "--store", "file"), append(extra, "DATABRICKS_TOKEN="+e.lakebase.PAT())
+		words, extra = append(words, "--pgport", e.lakebase.PGPort()), append(extra, "DATABRICKS_TOKEN="+e.lakebase.PAT())
+		if slices.Contains(words, "--secret") {
+			words = append(words, "--store", "file")
+		}
 	case "login":
 		extra = append(extra, "LAKEBASE_CONFIG_FILE="+filepath.Join(e.dir, "other.ini"), "LAKEBASE_CACERT="+e.lakebase.CAFile(),
 			"PGPORT="+e.lakebase.PGPort(), "PGSSLROOTCERT="+e.lakebase.CAFile())
