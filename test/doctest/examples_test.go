@@ -233,7 +233,7 @@ func TestExamples(t *testing.T) {
 	for _, d := range pages(t) {
 		for _, b := range d.blocks {
 			if strings.HasPrefix(b.text, "rm -f lakebase.env\n") {
-				continue // run as a whole by TestPages_FirstBlock of test/e2e
+				continue // run as a whole by first_block of test/e2e
 			}
 			all, err := callsIn(t.Context(), b)
 			if err != nil {

@@ -53,11 +53,20 @@ import (
 //	                               holds both of its outputs, tokens are allowed
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	drivers(t) // for native_password
+	drivers(t)      // for native_password
+	buildMigrate(t) // for first_block
+	variables := []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOSUMDB", "GOTOOLCHAIN"}
+	values, err := exec.Command("go", append([]string{"env"}, variables...)...).Output()
+	must(t, err)
 	testscript.Run(t, testscript.Params{
-		Dir:   filepath.Join("testdata", "script"),
-		Setup: setupScript,
-		Cmds:  scriptCommands,
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			for i, name := range variables {
+				env.Setenv(name, strings.Split(string(values), "\n")[i])
+			}
+			return setupScript(env)
+		},
+		Cmds: scriptCommands,
 	})
 }
 

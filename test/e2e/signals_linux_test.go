@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,43 +102,5 @@ func TestSignal_BeforeStartAsPID1(t *testing.T) {
 				wantEmpty(t, c.Dir)
 			})
 		}
-	}
-}
-
-// Once started, the command is the process that the caller knows, with its exit code or
-// signal.
-func TestExec_SameProcess(t *testing.T) {
-	t.Parallel()
-	p := newFixture(t, startLakebase(t, emulator.Options{}))
-	r := p.start(p.command("lakebase-exec", "--", "sh", "-c", "echo $$ $PPID; exit 37"))
-	wantOutput(t, "sh", r.wait().wantExit(37).stdout, fmt.Sprintf("%d %d\n", r.cmd.Process.Pid, os.Getpid()))
-	for _, sig := range append(ending, syscall.SIGKILL, syscall.SIGUSR1) {
-		kill := fmt.Sprintf("ulimit -c 0; kill -%d $$", int(sig))
-		if o := p.do("lakebase-exec", "--", "sh", "-c", kill); !o.status.Signaled() || o.status.Signal() != sig {
-			t.Errorf("ended with %s, want the signal %s", exitStatus(o.status), sig)
-		}
-		o := p.do("sh", "-c", `lakebase-exec -- sh -c "$1"; echo $?`, "sh", kill).wantExit(0)
-		wantOutput(t, "the shell after "+sig.String(), o.stdout, strconv.Itoa(128+int(sig))+"\n")
-	}
-}
-
-// Signals that nohup and background jobs ignore stay ignored, in the waiting wrapper
-// and in the command. internal/process tests the command's mask and dispositions.
-func TestSignal_Ignored(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	suspend(t, l, emulator.Held, emulator.Never)
-	p := newFixture(t, l)
-	p.set(longTimeouts...)
-	r := p.start(p.command("sh", "-c", "trap '' INT; exec nohup lakebase-exec --quiet -- grep SigIgn /proc/self/status"))
-	eventually(t, "the wrapper waits", func() bool { return l.State() == emulator.Waking })
-	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
-		must(t, r.cmd.Process.Signal(sig))
-	}
-	wakeAtOnce(t, l)
-	var ignored uint64
-	o := r.wait().wantExit(0)
-	if _, err := fmt.Sscanf(o.stdout, "SigIgn: %x", &ignored); err != nil || ignored&0b111 != 1<<(syscall.SIGHUP-1)|1<<(syscall.SIGINT-1) {
-		t.Errorf("the command ignores %#x (%v)", ignored, err)
 	}
 }

@@ -1,16 +1,13 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,48 +62,6 @@ func approved(t *testing.T, p *fixture, address string) string {
 }
 
 var authorizeAddress = regexp.MustCompile(`https://localhost:\d+/\S+`)
-
-// With a browser on another machine, the address is printed and the URL of the last
-// page is pasted. A URL of another login is rejected.
-func TestUserLogin_PastedURL(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{NoPostgres: true})
-	p := userFixture(t, l)
-	p.set("LAKEBASE_WAIT=never")
-	cmd := p.command("lakebase-credential-helper", "login", "--user-login", "--no-browser", "-q")
-	in, err := cmd.StdinPipe()
-	must(t, err)
-	said, write, err := os.Pipe()
-	must(t, err)
-	defer said.Close()
-	cmd.Stderr = write
-	must(t, cmd.Start())
-	_ = write.Close()
-	lines := bufio.NewReader(said)
-	address := ""
-	for address == "" {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("no address came: %v", err)
-		}
-		address = authorizeAddress.FindString(line)
-	}
-	back := approved(t, p, address)
-	u, _ := url.Parse(back)
-	forged := u.Query()
-	forged.Set("state", "forged")
-	u.RawQuery = forged.Encode()
-	fmt.Fprintf(in, "hello\n\n%s\nhttps://other.example/?%s\n%s\n", u, strings.SplitN(back, "?", 2)[1], back)
-	_ = in.Close()
-	rest, err := io.ReadAll(lines)
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, rest)
-	}
-	if n := l.Counters(); err != nil || n.Granted[emulator.GrantCode] != 1 || n.Refused[emulator.GrantCode] != 0 {
-		t.Errorf("%v; %d codes were traded, %d refused", err, n.Granted[emulator.GrantCode], n.Refused[emulator.GrantCode])
-	}
-	p.do("lakebase-exec", "--", "true").wantExit(0)
-}
 
 // On a terminal the address is shown, a URL may be pasted although a browser was opened,
 // and one line names the user.
@@ -218,30 +173,6 @@ func TestUserLogin_ColdStartsAtOnce(t *testing.T) {
 	if n := l.Counters(); n.Granted[emulator.GrantRefresh] != 2 || n.Refused[emulator.GrantRefresh] != 0 {
 		t.Errorf("then %d refreshes, %d refused", n.Granted[emulator.GrantRefresh], n.Refused[emulator.GrantRefresh])
 	}
-}
-
-// A logout waits for a process that is refreshing the login, so that the new refresh
-// token is deleted too.
-func TestLogout_DuringRenewal(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{NoPostgres: true, Settings: emulator.Settings{RefreshRotates: true}})
-	p := userFixture(t, l)
-	p.browserIs(curlBrowser)
-	p.set("LAKEBASE_CACHE=off", "LAKEBASE_WAIT=never")
-	p.do("lakebase-credential-helper", "login", "--user-login", "--no-verify").wantExit(0)
-	l.Set(func(s *emulator.Settings) { s.Latency = time.Second })
-	l.ResetCounters()
-	run := p.start(p.command("lakebase-exec", "--", "true"))
-	eventually(t, "the login is being renewed", func() bool { return l.Counters().Handshakes > 0 })
-	p.do("lakebase-credential-helper", "logout").wantExit(0)
-	if n := l.Counters().Granted[emulator.GrantRefresh]; n != 1 {
-		t.Errorf("the logout came after %d refreshes, not after the one under way", n)
-	}
-	run.wait().wantExit(0)
-	if o := p.do("lakebase-credential-helper", "list").wantExit(0); o.stdout != "" {
-		t.Errorf("after the logout there is %s", o.stdout)
-	}
-	p.do("lakebase-exec", "--", "true").wantExit(121).wantStderr("no user has signed in")
 }
 
 // A user signs in with a real browser that the login starts: it follows the redirect and
