@@ -105,8 +105,11 @@ func (r *resolver) scope() {
 	c.Scope = get(r, "scope", AllAPIs, scope)
 	switch {
 	case c.Scope.Given() && t.Unscoped:
-		r.fail(invalid(c.Scope.Source, "leave it out: "+t.Credential+" has the scope that it was created with",
-			"cannot be used with %s, for which no token is requested", t.Name))
+		fix := "leave it out"
+		if !c.Native() {
+			fix += ": " + t.Credential + " has the scope that it was created with"
+		}
+		r.fail(invalid(c.Scope.Source, fix, "cannot be used with %s, for which no token is requested", t.Name))
 	case !c.Scope.Given() && !t.Unscoped && r.section != nil && r.section.text("scopes").Given():
 		of := r.section.text("scopes")
 		value, err := scope(of.Value, of.Source)

@@ -242,9 +242,11 @@ func (r *resolver) completeNative() {
 			r.fail(&Error{Name: "--" + option, Problem: "cannot be used with a native password, which is for a database host", Fix: "leave it out"})
 		}
 	}
-	if c.SSLMode.Value != VerifyFull { // the server may ask for the password itself
-		r.fail(invalid(c.SSLMode.Source, "leave it out; --sslrootcert verifies a server whose certificate is of a private authority",
-			"%s would send a password that does not expire to a server that is not verified", c.SSLMode.Value))
+	for _, mode := range []Value[string]{c.SSLMode, c.ChildSSLMode} {
+		if mode.Value != VerifyFull { // the server may ask for the password itself
+			r.fail(invalid(mode.Source, "leave it out; --sslrootcert verifies a server whose certificate is of a private authority",
+				"%s would send a password that does not expire to a server that is not verified", mode.Value))
+		}
 	}
 }
 
