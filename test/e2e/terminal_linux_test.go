@@ -192,42 +192,6 @@ func TestTerminal_Progress(t *testing.T) {
 	})
 }
 
-// doctor groups its lines on a terminal, wraps them to its width, and shows colored
-// symbols only where these can be shown.
-func TestTerminal_Doctor(t *testing.T) {
-	t.Parallel()
-	l := startLakebase(t, emulator.Options{})
-	sgr := regexp.MustCompile(`\x1b\[[0-9]+m`)
-	for variables, symbols := range map[string]bool{
-		"TERM=xterm LC_ALL=C.UTF-8":            true,
-		"TERM=xterm LC_ALL=C.UTF-8 NO_COLOR=1": false,
-		"TERM=xterm LC_ALL=C":                  false,
-		"TERM=dumb LC_ALL=C.UTF-8":             false,
-	} {
-		p := newFixture(t, l)
-		p.set(strings.Fields(variables)...)
-		s := startOnTerminal(p, "sh", "-c", "stty cols 60; exec lakebase-credential-helper doctor --user nobody 2>/dev/null")
-		if status := s.end(); status.ExitStatus() != 123 {
-			t.Fatalf("%s: ended with %s:\n%s", variables, exitStatus(status), s.output())
-		}
-		plain := strings.ReplaceAll(sgr.ReplaceAllString(s.output(), ""), "\r\n", "\n")
-		for _, line := range strings.Split(plain, "\n") {
-			if n := len([]rune(line)); n > 59 {
-				t.Errorf("%s: a line has %d columns: %q", variables, n, line)
-			}
-		}
-		if got := sgr.MatchString(s.output()); got != symbols {
-			t.Errorf("%s: got color %v, want %v", variables, got, symbols)
-		}
-		marks := map[bool][]string{true: {"✓", "✗"}, false: {"ok       ", "failed   "}}[symbols]
-		want := `(?s)^configuration\n` + marks[0] + `  configuration   host .*\ndatabase\n` + marks[0] + `  database host   .*\n` + marks[1] +
-			`  login           .*\n +fix             check --user.*\ncommand\n.*\n +summary         .*1 failed; first,\s+login:\s+check\s+--user`
-		if !regexp.MustCompile(want).MatchString(plain) {
-			t.Errorf("%s: got %q\nwant %q", variables, plain, want)
-		}
-	}
-}
-
 // login asks without echo, stores what is typed, and leaves the terminal as it
 // was, also when it is interrupted.
 func TestLogin_Prompt(t *testing.T) {
