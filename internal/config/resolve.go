@@ -235,13 +235,13 @@ func (r *resolver) completeNative() {
 	if c.Pooled.Value {
 		r.fail(invalid(c.Pooled.Source, "leave it out, and name the pooled host with --pghost", "cannot be used with a native password, which is for a database host"))
 	}
-	r.need("pghost", c.PGHost.Value == "")
-	r.need("user", c.User.Value == "")
 	for _, option := range []string{"endpoint", "instance", "read-only", "credential", "ttl"} {
 		if len(r.in.Options[option]) > 0 {
 			r.fail(&Error{Name: "--" + option, Problem: "cannot be used with a native password, which is for a database host", Fix: "leave it out"})
 		}
 	}
+	r.need("pghost", c.PGHost.Value == "")
+	r.need("user", c.User.Value == "")
 	for _, mode := range []Value[string]{c.SSLMode, c.ChildSSLMode} {
 		if mode.Value != VerifyFull { // the server may ask for the password itself
 			r.fail(invalid(mode.Source, "leave it out; --sslrootcert verifies a server whose certificate is of a private authority",
