@@ -80,8 +80,9 @@ func TestProxyCounters(t *testing.T) {
 	l.Set(func(s *emulator.Settings) { s.Faults = nil })
 	read("the refresh", func() bool { return got.Refreshes > 0 && got.LastError == "" })
 	n := l.Counters()
-	if n.Wakes != wakes || got.Wakes != n.Wakes {
-		t.Errorf("got %d wakes; the emulator counts %d, the test made %d", got.Wakes, n.Wakes, wakes)
+	// A server that is slow looks as if its compute woke.
+	if n.Wakes != wakes || got.Wakes < n.Wakes || got.Wakes >= pool {
+		t.Errorf("got %d wakes; the emulator counts %d, the test made %d for %d clients each", got.Wakes, n.Wakes, wakes, pool)
 	}
 	if got.Logins+failed != 90+wakes*pool+50 || got.Logins > n.LoginsOK { // of two attempts beside each other both may succeed
 		t.Errorf("got %d logins; %d failed, the emulator counts %d", got.Logins, failed, n.LoginsOK)
