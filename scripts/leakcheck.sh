@@ -28,11 +28,11 @@ end_test_processes() {
 }
 
 # test_processes prints pid and command of each process. The pattern is given on standard
-# input and the environment is empty, or grep would find itself.
+# input and the environment is empty, or the search would find its own processes.
 test_processes() {
   local pid
   [ -d /proc/self ] || return 0
-  for pid in $(env -i PATH="$PATH" grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline <<<"$work/tmp"$'\n'"$work/go/Test" | cut -d/ -f3 | sort -u) $(unreadable_keyrings); do
+  for pid in $(env -i PATH="$PATH" sh -c 'grep -lsaF -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline | cut -d/ -f3 | sort -u' <<<"$work/tmp"$'\n'"$work/go/Test") $(unreadable_keyrings); do
     case " $$ ${keyrings//$'\n'/ } " in *" $pid "*) continue ;; esac
     printf '%s %s\n' "$pid" "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
   done

@@ -179,7 +179,8 @@ func TestNative(t *testing.T) {
 			"native:ep-3.example:5432:bi", "", " --profile bi"},
 	} {
 		conf := c.g.must(t)
-		if !conf.Native() || conf.SecretAccount() != c.account || conf.Secret.Path != c.path || conf.SameTarget() != c.same || !conf.PGHostTrusted() {
+		if !conf.Native() || conf.SecretAccount() != c.account || conf.Secret.Path != filepath.FromSlash(c.path) ||
+			conf.SameTarget() != c.same || !conf.PGHostTrusted() {
 			t.Errorf("got %s, file %q, options %q; want %+v", conf.SecretAccount(), conf.Secret.Path, conf.SameTarget(), c)
 		}
 		if host, role, ok := SplitNativeAccount(c.account); !ok || NativeAccount(host, role) != c.account || host != conf.PGHostPort() {
