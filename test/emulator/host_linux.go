@@ -52,7 +52,7 @@ func holdPort() (addr string, release func(), err error) {
 	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port), func() { _ = unix.Close(fd) }, nil
 }
 
-// listenFull listens and lets nobody in: the queue has room for one connection, which
+// listenFull listens and accepts no connection: the queue has room for one connection, which
 // filler takes, and the kernel drops all further ones without an answer (listen(2),
 // tcp_abort_on_overflow).
 func listenFull(ctx context.Context, addr string) (ln net.Listener, filler net.Conn, err error) {

@@ -155,7 +155,7 @@ var facts = []fact{
 		w.shorten(r.field("uid"), w.host, w.pooled)
 		return fmt.Sprintf("%s, state %s, host %s", r, r.field("status", "current_state"), w.host), is(r.status == 200 && w.host != ""), err
 	}},
-	{"a project says whether native login is enabled", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
+	{"a project has a field for native login", bearer, func(ctx context.Context, w *workspace) (any, verdict, error) {
 		project, _, _ := strings.Cut(w.branch(), "/branches/")
 		r, err := w.get(ctx, postgres+project)
 		enabled := r.field("status", "enable_pg_native_login")
