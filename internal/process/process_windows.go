@@ -26,6 +26,9 @@ func RaiseSignal(sig syscall.Signal) (exitCode int) { return 128 + int(sig) }
 //
 // Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
 func Exec(c Command, environ []string) (exitCode int, err error) {
+	// Never stopped: an event that we handle later than the command must not end us
+	// before we have its exit code.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	s, err := Supervise(c, environ, nil)
 	if err != nil {
 		return 0, err

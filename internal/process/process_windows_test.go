@@ -32,11 +32,14 @@ func TestMain(m *testing.M) {
 		fmt.Printf("%q\n", os.Args[1:])
 		code, _ := strconv.Atoi(strings.Join(os.Args[1:min(2, len(os.Args))], ""))
 		os.Exit(code)
-	case "exec":
+	case "exec", "exec-event": // and then, an event that arrives after the command has ended
 		code, err := Exec(Command{Path: os.Args[1], Argv: os.Args[1:]}, os.Environ())
 		if err != nil {
 			fmt.Printf("%T %v\n", err, err)
 			code = 99
+		}
+		if stage == "exec-event" {
+			exitOn(sendEvent(os.Getpid(), windows.CTRL_C_EVENT))
 		}
 		os.Exit(code)
 	case "wait": // until it is killed
@@ -73,7 +76,8 @@ func consoleStage() {
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
-// sendEvent sends a process a console event as the system does, by a thread in it.
+// sendEvent sends a process a console event as the system does, by a thread in it, and
+// waits until it has been handled.
 func sendEvent(pid, event int) error {
 	kernel := windows.NewLazySystemDLL("kernel32.dll")
 	p, err := windows.OpenProcess(windows.PROCESS_ALL_ACCESS, false, uint32(pid))
@@ -84,7 +88,8 @@ func sendEvent(pid, event int) error {
 	if thread == 0 {
 		return err
 	}
-	return windows.CloseHandle(p)
+	_, err = windows.WaitForSingleObject(windows.Handle(thread), 60_000)
+	return errors.Join(err, windows.CloseHandle(windows.Handle(thread)), windows.CloseHandle(p))
 }
 
 func exitOn(err error) {
@@ -243,6 +248,15 @@ func TestExec_ConsoleEvents(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 42 {
 			t.Errorf("event %d: got %v, want exit code 42: %s", event, err, out)
 		}
+	}
+}
+
+// An event that we handle later than the command does not change the exit code.
+func TestExec_LateConsoleEvent(t *testing.T) {
+	cmd := stage(t, "exec-event,arguments")
+	cmd.Args = append(cmd.Args, cmd.Path, "42")
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 42 {
+		t.Errorf("got exit code %d, want 42: %s", cmd.ProcessState.ExitCode(), out)
 	}
 }
 
