@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Setting is a row of the table from which the options, the environment variables,
 // the profile keys, the help, the manual and the shell completion are made.
@@ -41,9 +44,11 @@ func Settings() []Setting { return settings }
 
 // LookupSetting returns the setting called "--host", "DATABRICKS_HOST" or "host".
 func LookupSetting(name string) (Setting, bool) {
-	for _, s := range settings {
-		if name == "--"+s.Option || name == s.Option || slices.Contains(s.Env, name) || name != "" && name == s.Key {
-			return s, true
+	option := strings.TrimPrefix(name, "--")
+	for i := range settings {
+		s := &settings[i]
+		if option == s.Option || slices.Contains(s.Env, name) || name != "" && name == s.Key {
+			return *s, true
 		}
 	}
 	return Setting{}, false

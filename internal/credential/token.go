@@ -37,16 +37,16 @@ func MinLife(least, life time.Duration) time.Duration { return min(least, life/2
 // Key identifies a cached token by everything that the workspace's token depends on. Keys
 // with the same ID are the same token's.
 type Key struct {
-	Identity    string        `json:"identity"`               // authentication type: "oauth-m2m"
-	Host        string        `json:"host"`                   // the workspace, host or host:port
-	WorkspaceID string        `json:"workspace_id,omitempty"` // from ?o= or ?w=
-	Principal   string        `json:"principal"`              // client ID, or a user name
-	Options     string        `json:"options,omitempty"`      // NAME="VALUE" of the authentication type, and a scope; empty: none
-	Target      string        `json:"target"`                 // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
-	TTL         time.Duration `json:"ttl,omitempty"`          // requested; 0: the server's default
-	Credential  string        `json:"credential"`             // "database", or "workspace": the workspace token itself
-	ReadOnly    bool          `json:"read_only,omitempty"`    // for the target's read-only host
-	Pooled      bool          `json:"pooled,omitempty"`       // for the endpoint's pooled host
+	Identity    string        // authentication type: "oauth-m2m"
+	Host        string        // the workspace, host or host:port
+	WorkspaceID string        // from ?o= or ?w=
+	Principal   string        // client ID, or a user name
+	Options     string        // NAME="VALUE" of the authentication type, and a scope; empty: none
+	Target      string        // projects/P/branches/B/endpoints/E, or InstancePrefix and a name
+	TTL         time.Duration // requested; 0: the server's default
+	Credential  string        // "database", or "workspace": the workspace token itself
+	ReadOnly    bool          // for the target's read-only host
+	Pooled      bool          // for the endpoint's pooled host
 }
 
 // InstancePrefix begins the target of an instance of Lakebase Provisioned; no

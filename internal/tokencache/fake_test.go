@@ -105,13 +105,13 @@ func entry(text string) Entry {
 // holding returns a store with an item for key.
 func holding(item string) *memory { return &memory{items: map[string]string{key.ID(): item}} }
 
-// stored returns the stored form of an entry after a change.
-func stored(change func(*item)) string {
+// stored returns the stored form of an entry with another value of a field.
+func stored(field, value string) string {
 	it, err := parse(encode(key, entry(tokenText)))
 	if err != nil {
 		panic(err)
 	}
-	change(&it)
+	it[field] = value
 	text, _ := json.Marshal(it)
 	return string(text)
 }

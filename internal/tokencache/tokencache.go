@@ -158,10 +158,11 @@ func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
 	if c.o.Store == nil {
 		return Entry{}, errNoStore
 	}
-	text, err := c.o.Store.Get(ctx, key.ID())
+	id := key.ID()
+	text, err := c.o.Store.Get(ctx, id)
 	var e Entry
 	if err == nil {
-		e, err = decode(text, key)
+		e, err = decode(text, id)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.o.Observer.CacheFailed("reading the cached token", err)

@@ -19,7 +19,9 @@ import (
 )
 
 func TestLookup(t *testing.T) {
-	whole := stored(func(*item) {})
+	other := key
+	other.Pooled = true
+	whole := stored("user", "")
 	for _, c := range []struct {
 		name, item string
 		found      bool
@@ -29,11 +31,8 @@ func TestLookup(t *testing.T) {
 		{"no JSON", "canary " + tokenText, false},
 		{"truncated", whole[:80], false},
 		{"other JSON", `{"token":"` + tokenText + `"}`, false},
-		{"other version", stored(func(i *item) { i.Version++ }), false},
-		{"other host", stored(func(i *item) { i.Key.Host = "other.example" }), false},
-		{"other ttl", stored(func(i *item) { i.Key.TTL = time.Minute }), false},
-		{"pooled", stored(func(i *item) { i.Key.Pooled = true }), false},
-		{"read-only", stored(func(i *item) { i.Key.ReadOnly = true }), false},
+		{"other version", stored("version", "2"), false},
+		{"other key", stored("id", other.ID()), false},
 	} {
 		store := holding(c.item)
 		if c.item == "" {
@@ -86,7 +85,7 @@ func TestCriteria(t *testing.T) {
 // A stored token is used, also if another process stored it after the first read.
 func TestGet_Cached(t *testing.T) {
 	for _, reads := range []int{1, 2} {
-		store, item := &memory{items: map[string]string{}}, stored(func(*item) {})
+		store, item := &memory{items: map[string]string{}}, stored("user", "")
 		store.onGet = func(read int) {
 			if read == reads {
 				store.items[key.ID()] = item
@@ -161,7 +160,9 @@ func TestGet_LockHeld(t *testing.T) {
 // A store or lock that fails does not fail Get, and what cannot be used is replaced.
 func TestGet_Mints(t *testing.T) {
 	broken := errors.New("the store is broken")
-	ours := func() *memory { return holding(stored(func(*item) {})) }
+	other := key
+	other.Pooled = true
+	ours := func() *memory { return holding(stored("user", "")) }
 	for _, c := range []struct {
 		name          string
 		store         *memory
@@ -175,7 +176,7 @@ func TestGet_Mints(t *testing.T) {
 		{"write fails", &memory{setErr: broken}, criteria, t.TempDir(), 2, 1, "storing the token: the store is broken"},
 		{"read fails: no lock, no write", &memory{getErr: broken}, criteria, t.TempDir(), 1, 0, "reading the cached token: the store is broken"},
 		{"locked: a mint may unlock it", &memory{getErr: lockedError{}}, criteria, t.TempDir(), 2, 1, "the store is locked"},
-		{"foreign item", holding(stored(func(i *item) { i.Key.Host = "other" })), criteria, t.TempDir(), 2, 1, "item of another target"},
+		{"foreign item", holding(stored("id", other.ID())), criteria, t.TempDir(), 2, 1, "item of another target"},
 		{"unreadable item", holding("x"), criteria, t.TempDir(), 2, 1, "unreadable item"},
 		{"no lock directory", &memory{}, criteria, "", 2, 1, "[]"},
 		{"lock fails", &memory{}, criteria, t.TempDir() + "/missing", 2, 1, "taking a lock"},

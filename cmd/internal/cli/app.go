@@ -23,8 +23,8 @@ import (
 )
 
 func init() {
-	urfave.HelpFlag = &Flag{Setting: config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral}}
-	urfave.VersionFlag = &Flag{Setting: config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral}}
+	urfave.HelpFlag = newFlag(config.Setting{Option: "help", Alias: "h", Usage: "show this help", Category: config.CategoryGeneral})
+	urfave.VersionFlag = newFlag(config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral})
 	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, buildVersion()) }
 	urfave.HelpPrinter = func(w io.Writer, template string, data any) {
 		urfave.HelpPrinterCustom(w, template, data, map[string]any{"options": groupFlags, "exitCodes": ExitMeanings})
@@ -232,18 +232,21 @@ func (e *Environment) ProfileNames() []string {
 type Flag struct {
 	config.Setting
 
+	names  []string
 	values []string
 	err    error // why a value was refused
 }
 
+func newFlag(s config.Setting) *Flag { return &Flag{Setting: s, names: []string{s.Option}} }
+
 // Flags returns an option for each of own and for each setting that take accepts.
 func Flags(own []config.Setting, take func(config.Setting) bool) (flags []urfave.Flag) {
 	for _, s := range own {
-		flags = append(flags, &Flag{Setting: s})
+		flags = append(flags, newFlag(s))
 	}
 	for _, s := range config.Settings() {
 		if take(s) {
-			flags = append(flags, &Flag{Setting: s})
+			flags = append(flags, newFlag(s))
 		}
 	}
 	return flags
@@ -280,8 +283,9 @@ func (f *Flag) Note() string {
 	return strings.Join(parts, "; ")
 }
 
-// Names returns the long form. urfave would copy the value of the short one.
-func (f *Flag) Names() []string { return []string{f.Option} }
+// Names returns the long form: urfave would copy the value of the short one. urfave asks
+// each flag for its name once for each flag.
+func (f *Flag) Names() []string { return f.names }
 
 // spellings returns the forms in which the option can be typed.
 func (f *Flag) spellings() []string {
