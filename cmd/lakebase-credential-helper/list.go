@@ -38,34 +38,21 @@ a password, the cached tokens, and the profiles.`,
 
 // listing is the document that list prints. Nothing in it is secret.
 type listing struct {
-	Version   int              `json:"version"`
-	Secrets   []storedSecret   `json:"secrets"`
-	Logins    []storedLogin    `json:"people"`
-	Passwords []storedPassword `json:"passwords"`
-	Tokens    []cachedToken    `json:"tokens"`
-	Profiles  []listedProfile  `json:"profiles"`
+	Version   int             `json:"version"`
+	Secrets   []storedItem    `json:"secrets"`
+	Logins    []storedItem    `json:"people"`
+	Passwords []storedItem    `json:"passwords"`
+	Tokens    []cachedToken   `json:"tokens"`
+	Profiles  []listedProfile `json:"profiles"`
 }
 
-type storedSecret struct {
-	Host      string             `json:"host"`
-	ClientID  string             `json:"client_id"`
+// storedItem is where the secret of a service principal, the login of a user or the
+// password of a role is stored.
+type storedItem struct {
+	config.Account
 	Store     string             `json:"store"`
 	ExpiresAt *time.Time         `json:"expires_at,omitempty"` // known for a secret that rotate created
 	Scheduled []rotate.Scheduled `json:"due,omitempty"`        // older ones that a later rotate deletes
-}
-
-// storedLogin is the login of a user.
-type storedLogin struct {
-	Host  string `json:"host"`
-	User  string `json:"user"`
-	Store string `json:"store"`
-}
-
-// storedPassword is the native password of a role, for a database's host:port.
-type storedPassword struct {
-	Host  string `json:"host"`
-	Role  string `json:"role"`
-	Store string `json:"store"`
 }
 
 // cachedToken is a token for a database or the workspace.
@@ -86,7 +73,7 @@ type listedProfile struct {
 }
 
 func list(ctx context.Context, c *invocation) error {
-	l := listing{Version: 1, Secrets: []storedSecret{}, Logins: []storedLogin{}, Passwords: []storedPassword{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
+	l := listing{Version: 1, Secrets: []storedItem{}, Logins: []storedItem{}, Passwords: []storedItem{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
 		return err
@@ -104,7 +91,8 @@ func list(ctx context.Context, c *invocation) error {
 		}
 	}
 	for _, a := range files {
-		l.add(a, storeFile)
+		account, _ := config.ParseAccount(a)
+		l.add(account, storeFile)
 	}
 	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
@@ -139,17 +127,16 @@ func (l *listing) addProfiles(p *config.Profiles) {
 	}
 }
 
-// add adds the secret, login or password of account.
-func (l *listing) add(account, store string) {
-	if host, user, ok := config.SplitRefreshAccount(account); ok {
-		l.Logins = append(l.Logins, storedLogin{Host: host, User: user, Store: store})
+// add adds what is stored for an account.
+func (l *listing) add(account config.Account, store string) {
+	kind := &l.Secrets
+	switch {
+	case account.User != "":
+		kind = &l.Logins
+	case account.Role != "":
+		kind = &l.Passwords
 	}
-	if host, id, ok := config.SplitSecretAccount(account); ok {
-		l.Secrets = append(l.Secrets, storedSecret{Host: host, ClientID: id, Store: store})
-	}
-	if host, role, ok := config.SplitNativeAccount(account); ok {
-		l.Passwords = append(l.Passwords, storedPassword{Host: host, Role: role, Store: store})
-	}
+	*kind = append(*kind, storedItem{Account: account, Store: store})
 }
 
 // addTokens adds the tokens of the store in use that can be read.
@@ -183,14 +170,12 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 		c.warnIncomplete("secrets that no profile names, and cached tokens, are not listed")
 	}
 	for _, a := range accounts {
-		_, _, secret := config.SplitSecretAccount(a)
-		_, _, login := config.SplitRefreshAccount(a)
-		_, _, password := config.SplitNativeAccount(a)
-		if !secret && !login && !password {
+		account, ok := config.ParseAccount(a)
+		if !ok {
 			continue
 		}
 		if _, err := stores.Items.Get(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
-			l.add(a, storeKeychain)
+			l.add(account, storeKeychain)
 		}
 	}
 	return nil
@@ -217,7 +202,7 @@ func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.To
 func (l *listing) print(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	var old [][]string
-	writeTable(w, "SECRET OF\tHOST\tSTORE\tEXPIRES", l.Secrets, func(s storedSecret) []string {
+	writeTable(w, "SECRET OF\tHOST\tSTORE\tEXPIRES", l.Secrets, func(s storedItem) []string {
 		for _, o := range s.Scheduled {
 			when := "at once"
 			if !o.After.IsZero() {
@@ -232,8 +217,8 @@ func (l *listing) print(out io.Writer, now time.Time) error {
 		return []string{s.ClientID, s.Host, s.Store, expires}
 	})
 	writeTable(w, "OLD SECRET\tOF\tHOST\tDELETED BY THE NEXT ROTATE", old, func(cells []string) []string { return cells })
-	writeTable(w, "LOGIN OF\tHOST\tSTORE", l.Logins, func(u storedLogin) []string { return []string{u.User, u.Host, u.Store} })
-	writeTable(w, "PASSWORD OF\tDATABASE HOST\tSTORE", l.Passwords, func(p storedPassword) []string { return []string{p.Role, p.Host, p.Store} })
+	writeTable(w, "LOGIN OF\tHOST\tSTORE", l.Logins, func(s storedItem) []string { return []string{s.User, s.Host, s.Store} })
+	writeTable(w, "PASSWORD OF\tDATABASE HOST\tSTORE", l.Passwords, func(s storedItem) []string { return []string{s.Role, s.Host, s.Store} })
 	writeTable(w, "TOKEN OF\tHOST\tENDPOINT\tSTORE\tEXPIRES", l.Tokens, func(t cachedToken) []string {
 		target, expires := formatTarget(t.Endpoint, t.Instance), "expired"
 		if t.ReadOnly {

@@ -211,8 +211,8 @@ func (l *logoutScope) users(ctx context.Context, stores cli.TokenStores) ([]stri
 	}
 	var users []string
 	for _, a := range accounts {
-		if host, user, ok := config.SplitRefreshAccount(a); ok && host == l.conf.Workspace.Value.HostPort() {
-			users = append(users, user)
+		if owner, _ := config.ParseAccount(a); owner.User != "" && owner.Host == l.conf.Workspace.Value.HostPort() {
+			users = append(users, owner.User)
 		}
 	}
 	slices.Sort(users)

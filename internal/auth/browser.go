@@ -44,13 +44,13 @@ func selectUser(ctx context.Context, secrets Secrets, conf config.Config) (strin
 		return "", none
 	}
 	for _, a := range accounts {
-		host, user, ok := config.SplitRefreshAccount(a)
+		owner, _ := config.ParseAccount(a)
 		switch {
-		case !ok || host != none.Host:
-		case user == conf.User.Value:
-			return user, nil
+		case owner.User == "" || owner.Host != none.Host:
+		case owner.User == conf.User.Value:
+			return owner.User, nil
 		default:
-			none.Others = append(none.Others, user)
+			none.Others = append(none.Others, owner.User)
 		}
 	}
 	if len(none.Others) == 1 {

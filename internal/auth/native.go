@@ -59,8 +59,8 @@ func (s *nativeSource) missing(ctx context.Context, err error) error {
 	missing := &NoSecretError{Host: s.conf.PGHostPort(), Role: s.conf.User.Value, Err: err}
 	accounts, _ := s.Secrets.Accounts(ctx)
 	for _, a := range accounts {
-		if host, role, ok := config.SplitNativeAccount(a); ok && role == missing.Role && host != missing.Host {
-			missing.Others = append(missing.Others, host)
+		if owner, ok := config.ParseAccount(a); ok && owner.Role == missing.Role && owner.Host != missing.Host {
+			missing.Others = append(missing.Others, owner.Host)
 		}
 	}
 	return missing

@@ -183,8 +183,8 @@ func TestNative(t *testing.T) {
 			conf.SameTarget() != c.same || !conf.PGHostTrusted() {
 			t.Errorf("got %s, file %q, options %q; want %+v", conf.SecretAccount(), conf.Secret.Path, conf.SameTarget(), c)
 		}
-		if host, role, ok := SplitNativeAccount(c.account); !ok || NativeAccount(host, role) != c.account || host != conf.PGHostPort() {
-			t.Errorf("%s: got %q, %q, %v", c.account, host, role, ok)
+		if a, ok := ParseAccount(c.account); !ok || a.Role == "" || a.String() != c.account || a.Host != conf.PGHostPort() {
+			t.Errorf("%s: got %+v, %v", c.account, a, ok)
 		}
 	}
 	if c := (given{env: env(file, "/f")}).must(t); c.Auth.Given() || !strings.Contains(notes(c, file), "--auth native would choose it") {

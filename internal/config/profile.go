@@ -159,16 +159,6 @@ func (c *Config) SecretAccount() string {
 	return SecretAccount(c.Workspace.Value.HostPort(), c.ClientID.Value)
 }
 
-// SplitSecretAccount is the reverse of SecretAccount. The host may contain a colon.
-func SplitSecretAccount(account string) (host, clientID string, ok bool) {
-	rest, ok := strings.CutPrefix(account, "secret:")
-	i := strings.LastIndexByte(rest, ':')
-	if !ok || i < 0 {
-		return "", "", false
-	}
-	return rest[:i], rest[i+1:], true
-}
-
 // PGHostPort returns the database's host:port.
 func (c *Config) PGHostPort() string {
 	return net.JoinHostPort(c.PGHost.Value, strconv.Itoa(c.PGPort.Value))
@@ -177,38 +167,64 @@ func (c *Config) PGHostPort() string {
 // NativeAccount is the keychain account of a role's password: one for each host:port.
 func NativeAccount(hostPort, role string) string { return "native:" + hostPort + ":" + role }
 
-// SplitNativeAccount is the reverse of NativeAccount.
-func SplitNativeAccount(account string) (hostPort, role string, ok bool) {
-	return splitHost("native:", account)
-}
-
 // RecordAccount is the keychain account of the secret's times of creation and expiry.
 func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
 
 // RefreshAccount is the keychain account of a user's refresh token.
 func RefreshAccount(host, user string) string { return "refresh:" + host + ":" + user }
 
-// SplitRefreshAccount is the reverse of RefreshAccount. The host is read first: a
-// user name may have colons in it, but does not begin like a port (see CheckUser).
-func SplitRefreshAccount(account string) (host, user string, ok bool) {
-	return splitHost("refresh:", account)
+// Account is whose secret, login or password is stored under a name.
+type Account struct {
+	Host     string `json:"host"`                // the workspace's; of a role, the database's host:port
+	ClientID string `json:"client_id,omitempty"` // of a service principal, which has a secret
+	User     string `json:"user,omitempty"`      // who signs in, and has a refresh token
+	Role     string `json:"role,omitempty"`      // of the database, which has a password
 }
 
-// splitHost splits an account of a host, with or without a port, and a user.
-func splitHost(prefix, account string) (host, user string, ok bool) {
-	rest, ok := strings.CutPrefix(account, prefix)
-	end := strings.IndexByte(rest, ':')
-	if strings.HasPrefix(rest, "[") {
-		end = strings.IndexByte(rest, ']') + 1
+// ParseAccount is the reverse of SecretAccount, RefreshAccount and NativeAccount.
+func ParseAccount(name string) (a Account, ok bool) {
+	kind, rest, _ := strings.Cut(name, ":")
+	switch kind {
+	case "secret": // the host may contain a colon
+		i := strings.LastIndexByte(rest, ':')
+		if i < 0 {
+			return a, false
+		}
+		return Account{Host: rest[:i], ClientID: rest[i+1:]}, true
+	case "refresh":
+		a.Host, a.User, ok = splitHost(rest)
+	case "native":
+		a.Host, a.Role, ok = splitHost(rest)
 	}
-	if !ok || end <= 0 || !strings.HasPrefix(rest[end:], ":") {
+	return a, ok
+}
+
+// String returns the name.
+func (a Account) String() string {
+	switch {
+	case a.User != "":
+		return RefreshAccount(a.Host, a.User)
+	case a.Role != "":
+		return NativeAccount(a.Host, a.Role)
+	}
+	return SecretAccount(a.Host, a.ClientID)
+}
+
+// splitHost splits a host, with or without a port, from the name after it. The host is
+// read first: the name may have colons in it, but does not begin like a port (see CheckUser).
+func splitHost(text string) (host, name string, ok bool) {
+	end := strings.IndexByte(text, ':')
+	if strings.HasPrefix(text, "[") {
+		end = strings.IndexByte(text, ']') + 1
+	}
+	if end <= 0 || !strings.HasPrefix(text[end:], ":") {
 		return "", "", false
 	}
-	host, user = rest[:end], rest[end+1:]
-	if port, after, found := strings.Cut(user, ":"); found && digitsOnly(port) {
-		host, user = host+":"+port, after
+	host, name = text[:end], text[end+1:]
+	if port, after, found := strings.Cut(name, ":"); found && digitsOnly(port) {
+		host, name = host+":"+port, after
 	}
-	return host, user, user != ""
+	return host, name, name != ""
 }
 
 // SameTarget returns the options with which a command of lakebase-credential-helper

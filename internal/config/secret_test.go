@@ -107,21 +107,19 @@ func TestCopiedCharacters(t *testing.T) {
 
 func TestAccounts(t *testing.T) {
 	for _, host := range []string{"h.example", "h.example:8443", "[::1]", "[::1]:8443", "127.0.0.1:1"} {
-		if h, id, ok := SplitSecretAccount(SecretAccount(host, "client")); !ok || h != host || id != "client" {
-			t.Errorf("%s: got %q %q %v", host, h, id, ok)
-		}
+		accounts := map[string]Account{SecretAccount(host, "client"): {Host: host, ClientID: "client"}}
 		for _, user := range []string{"ada@example.com", "a:b", "ada:", "8443", ":x", "[x]"} {
-			if h, u, ok := SplitRefreshAccount(RefreshAccount(host, user)); !ok || h != host || u != user {
-				t.Errorf("%s, %s: got %q %q %v", host, user, h, u, ok)
+			accounts[RefreshAccount(host, user)] = Account{Host: host, User: user}
+		}
+		for name, want := range accounts {
+			if got, ok := ParseAccount(name); !ok || got != want || got.String() != name {
+				t.Errorf("%s: got %+v, %v", name, got, ok)
 			}
 		}
 	}
 	for _, a := range []string{"token:x", "secret:", "secret:x", "index", "", "refresh:", "refresh:h", "refresh:h:", "refresh::u", "refresh:[::1]", "refresh:[::1]u", "refresh:[::1:u", "refresh:h:8443:"} {
-		if h, u, ok := SplitRefreshAccount(a); ok {
-			t.Errorf("%q: got the account of %q at %q", a, u, h)
-		}
-		if h, id, ok := SplitSecretAccount(a); ok {
-			t.Errorf("%q: got the account of %q at %q", a, id, h)
+		if got, ok := ParseAccount(a); ok {
+			t.Errorf("%q: got the account %+v", a, got)
 		}
 	}
 	c := given{env: env("DATABRICKS_HOST", "H.example:8443")}.must(t)

@@ -34,25 +34,24 @@ const (
 // item is the content of a file: the secret of a service principal, the refresh token of
 // a user, or the password of a role. It names its owner, so that a renamed file is not used.
 type item struct {
-	Version      int    `json:"version"`
-	Host         string `json:"host"`
-	ClientID     string `json:"client_id,omitempty"`
+	Version int `json:"version"`
+	config.Account
 	ClientSecret string `json:"client_secret,omitempty"`
-	User         string `json:"user,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
-	Role         string `json:"role,omitempty"`
-	Password     string `json:"password,omitempty"` // valid at Host, which then is a database's host:port
+	Password     string `json:"password,omitempty"`
 }
 
 // newItem returns the item of account, if that is one of the three kinds.
 func newItem(account string, secret credential.Secret) (it item, ok bool) {
 	it.Version = itemVersion
-	if it.Host, it.ClientID, ok = config.SplitSecretAccount(account); ok {
-		it.ClientSecret = secret.Reveal()
-	} else if it.Host, it.User, ok = config.SplitRefreshAccount(account); ok {
+	it.Account, ok = config.ParseAccount(account)
+	switch {
+	case it.User != "":
 		it.RefreshToken = secret.Reveal()
-	} else if it.Host, it.Role, ok = config.SplitNativeAccount(account); ok {
+	case it.Role != "":
 		it.Password = secret.Reveal()
+	default:
+		it.ClientSecret = secret.Reveal()
 	}
 	return it, ok
 }
@@ -62,18 +61,8 @@ func parseItem(data []byte) (it item, ok bool) {
 	if json.Unmarshal(data, &it) != nil {
 		return item{}, false
 	}
-	again, ok := newItem(it.account(), credential.NewSecret(it.secret()))
+	again, ok := newItem(it.Account.String(), credential.NewSecret(it.secret()))
 	return it, ok && again == it && it.secret() != "" && !strings.ContainsFunc(it.secret(), unicode.IsControl)
-}
-
-func (it item) account() string {
-	if it.Password != "" {
-		return config.NativeAccount(it.Host, it.Role)
-	}
-	if it.RefreshToken != "" {
-		return config.RefreshAccount(it.Host, it.User)
-	}
-	return config.SecretAccount(it.Host, it.ClientID)
 }
 
 func (it item) secret() string { return cmp.Or(it.Password, it.RefreshToken, it.ClientSecret) }
@@ -141,7 +130,7 @@ func (s Store) read(d *securefile.Dir, name string) (item, error) {
 	switch {
 	case !ok:
 		return item{}, s.reject(name, "not a secret stored by login")
-	case fileName(it.account()) != name:
+	case fileName(it.Account.String()) != name:
 		return item{}, s.reject(name, "it belongs to another host, user or client ID")
 	}
 	return it, nil
@@ -201,7 +190,7 @@ func (s Store) List() (accounts []string, unusable []error, err error) {
 		case err != nil:
 			unusable = append(unusable, err)
 		default:
-			accounts = append(accounts, it.account())
+			accounts = append(accounts, it.Account.String())
 		}
 		return nil
 	})
