@@ -205,7 +205,7 @@ func ParseSecret(what, s string, from Source) (credential.Secret, error) {
 		return secret, nil
 	}
 	fix := "copy it again, whole and on one line"
-	if e := (*credential.CharacterError)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*credential.CharacterError](err); ok {
 		fix = e.Hint()
 	}
 	return credential.Secret{}, invalid(from, fix, "is not %s: it %v", what, err)

@@ -195,7 +195,7 @@ func TestImport(t *testing.T) {
 		{head, "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
 		{head + "client_secret =\n", "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
 		{head + "client_secret = hunter2 words\n", "p", "key client_secret of [p] (/home/u/.databrickscfg:4)", "is not a secret"},
-		{head + "client_secret = 'hunter2\n", "p", "key client_secret of [p] (/home/u/.databrickscfg:4)", "a quotation mark (') at position 1"},
+		{head + "client_secret = 'hunter2\n", "p", "key client_secret of [p] (/home/u/.databrickscfg:4)", `'\'' at position 1`},
 		{"[p]\nhost = http://h\nclient_id = i\nclient_secret = s\n", "p", "key host of [p] (/home/u/.databrickscfg:2)", "not https"},
 		{"[p]\nhost = h\nclient_id = a:b\nclient_secret = s\n", "p", "key client_id of [p] (/home/u/.databrickscfg:3)", "is not a client ID"},
 	} {

@@ -83,9 +83,8 @@ func TestCopiedCharacters(t *testing.T) {
 			}
 		}
 		for around, character := range map[string]string{
-			`"%s"`: `a quotation mark (") at position 1`, "'%s'": "a quotation mark (') at position 1", "\u200b%s": "a zero-width space (U+200B) at position 1",
-			"\u201c%s\u201d": "a quotation mark (U+201C) at position 1", "%s\u2060": "a word joiner (U+2060) at position", "%s\x00x": "a NUL (U+0000) at position",
-			"%s x": "a space (U+0020) at position", "%s\nx": "a line break",
+			`"%s"`: `'"' at position 1`, "'%s'": `'\'' at position 1`, "\u200b%s": `'\u200b' at position 1`, "\u201c%s\u201d": `'\u201c' at position 1`,
+			"%s\u2060": `'\u2060' at position`, "%s\x00x": `'\x00' at position`, "%s x": "' ' at position", "%s\nx": `'\n' at position`,
 		} {
 			_, err := given{env: env(name, strings.ReplaceAll(around, "%s", want.value))}.resolve()
 			refused(t, err, name, want.what, character)

@@ -36,7 +36,7 @@ func TestErrorMessages(t *testing.T) {
 		{Error{Kind: KindBearerRefused, Origins: Origins{Token: "DATABRICKS_TOKEN", TokenFix: "check it"}}, "token from DATABRICKS_TOKEN rejected", "check it"},
 		{Error{Kind: KindRefused, Call: CallDatabaseCredential}, "request rejected", "check --ttl and --endpoint"},
 		{Error{Kind: KindRefused, Call: CallInstanceCredential, Status: 404}, "request rejected: HTTP 404", "--credential workspace"},
-		{Error{Kind: KindCertificate, Err: &rootcerts.Error{Path: "/x", Err: io.EOF}}, "certificates in /x", "PEM file"},
+		{Error{Kind: KindCertificate, Err: &rootcerts.Error{Err: io.EOF}}, "certificates in EOF", "PEM file"},
 		{Error{Kind: KindUnavailable, Call: CallGitHub}, "GitHub token service w.example: server error", "id-token: write"},
 		{Error{Kind: KindRefused, Status: 400, Code: "X", Message: "m", RequestID: "r", Err: io.EOF}, "request rejected: HTTP 400 X: m, request r", "and try again"},
 		{Error{Kind: KindPermissionDenied, Status: 403, Code: "403", Message: "m"}, "permission denied: HTTP 403: m", ""},

@@ -12,11 +12,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
@@ -43,68 +41,37 @@ var systemBundles = []string{
 // platformVerifies reports whether the system has a verifier and a store of its own.
 const platformVerifies = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
 
-// cacheVariable moves the user's cache directory.
-var cacheVariable = cmp.Or(map[string]string{"windows": "LOCALAPPDATA", "darwin": "HOME"}[runtime.GOOS], "XDG_CACHE_HOME")
-
-// sslCertFile is the variable of Finder.SSLCertFile.
-const sslCertFile = "SSL_CERT_FILE"
-
 // Finder finds bundles of root certificates.
 type Finder struct {
-	SSLCertFile string   // SSL_CERT_FILE; empty if it is not set
-	System      []string // candidates; nil for the platform's own
-	CacheDir    string   // the user's cache directory, for Mozilla's roots
+	SSLCertFile string                 // SSL_CERT_FILE; empty if it is not set
+	System      []string               // candidates; nil for the platform's own
+	CacheDir    func() (string, error) // returns the user's cache directory, for Mozilla's roots
 }
 
-// Error is a bundle that cannot be used.
-type Error struct {
-	Path string
-	From string // what named it, such as --cacert; empty: not known
-	Err  error
-}
+// Error is a bundle that cannot be used. Err names its file.
+type Error struct{ Err error }
 
-func (e *Error) Error() string {
-	text := fmt.Sprintf("certificates in %s: %v", e.Path, e.Err)
-	if e.From != "" {
-		text = e.From + ": " + text
-	}
-	return text
-}
+func (e *Error) Error() string { return fmt.Sprintf("certificates in %v", e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
-
-// NamedBy returns err with what named the bundle, if err is an *Error without it.
-func NamedBy(err error, from string) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.From == "" {
-		return &Error{Path: e.Path, From: from, Err: e.Err}
-	}
-	return err
-}
 
 // Hint returns what to do about the error.
 func (e *Error) Hint() string {
-	return "pass a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE"
+	return cmp.Or(securefile.FaultHint(e.Err, ""), "pass a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE")
 }
 
 // WriteError reports that a file of root certificates is needed, the system has
 // none, and the built-in roots could not be written to one.
-type WriteError struct {
-	Dir string // empty: there is no cache directory
-	Err error
-}
+type WriteError struct{ Err error }
 
 func (e *WriteError) Error() string {
-	at := "a file"
-	if e.Dir != "" {
-		at = strconv.Quote(e.Dir)
-	}
-	return fmt.Sprintf("the system has no root certificates, and the built-in ones could not be written to %s: %v", at, e.Err)
+	return fmt.Sprintf("the system has no root certificates, and the built-in ones could not be written to a file: %v", e.Err)
 }
 func (e *WriteError) Unwrap() error { return e.Err }
 
 // Hint returns what to do about the error.
 func (e *WriteError) Hint() string {
 	return "pass a PEM file of root certificates with --sslrootcert (PGSSLROOTCERT) or SSL_CERT_FILE, " +
-		"or set " + cacheVariable + " to a directory that can be written"
+		"or give this user a cache directory that can be written"
 }
 
 // BuiltIn is the path that selects the built-in roots. Load takes it; other
@@ -114,11 +81,11 @@ const BuiltIn = "built-in"
 // Bundle returns the absolute path of the roots that verify the database: path if
 // it is not empty, else SSL_CERT_FILE, else the system's bundle, else Mozilla's
 // roots, which it writes to the cache directory. It never returns libpq's keyword
-// "system", which libpq before 16 takes for a file name. Errors: *Error, *WriteError.
-func (f Finder) Bundle(path string) (string, error) {
-	from := ""
+// "system", which libpq before 16 takes for a file name. from is what named path.
+// Errors: *Error, *WriteError.
+func (f Finder) Bundle(path, from string) (string, error) {
 	if path == "" {
-		path, from = f.SSLCertFile, sslCertFile
+		path, from = f.SSLCertFile, "SSL_CERT_FILE"
 	}
 	if path == "" {
 		if path = f.system(); path != "" {
@@ -126,14 +93,10 @@ func (f Finder) Bundle(path string) (string, error) {
 		}
 		return f.writeMozillaRoots()
 	}
-	if err := Check(path); err != nil {
-		return "", NamedBy(err, from)
+	if err := Check(path, from); err != nil {
+		return "", err
 	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", &Error{Path: path, From: from, Err: err}
-	}
-	return abs, nil
+	return filepath.Abs(path)
 }
 
 func (f Finder) system() string {
@@ -153,8 +116,9 @@ func (f Finder) system() string {
 // writeMozillaRoots writes the roots that this program contains to a file. Its name
 // contains their digest, so that the file of another release is not used.
 func (f Finder) writeMozillaRoots() (string, error) {
-	if f.CacheDir == "" {
-		return "", &WriteError{Err: errors.New("there is no home directory and no " + cacheVariable)}
+	cache, err := f.CacheDir()
+	if err != nil {
+		return "", &WriteError{err}
 	}
 	var text bytes.Buffer
 	for root := range bundle.Roots() {
@@ -164,32 +128,18 @@ func (f Finder) writeMozillaRoots() (string, error) {
 		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate})
 	}
 	sum := sha256.Sum256(text.Bytes())
-	dir := filepath.Join(f.CacheDir, "lakebase")
+	dir := filepath.Join(cache, "lakebase")
 	path := filepath.Join(dir, "roots-"+hex.EncodeToString(sum[:8])+".pem")
 	if have, err := read(path); err == nil && bytes.Equal(have, text.Bytes()) {
 		return path, nil
 	}
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
+	if err = os.MkdirAll(dir, 0o700); err == nil {
 		err = securefile.ReplaceFile(path, text.Bytes())
 	}
 	if err != nil {
-		return "", &WriteError{dir, cause(err)}
+		return "", &WriteError{err}
 	}
 	return path, nil
-}
-
-// cause removes the path from an error of a file that is shown with it.
-func cause(err error) error {
-	var path *fs.PathError
-	var file *securefile.Error
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &file):
-		return errors.New(file.Reason)
-	}
-	return err
 }
 
 // builtIn returns the roots that this program contains.
@@ -212,13 +162,14 @@ func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 	var err error
 	switch {
 	case f.SSLCertFile != "":
-		pool, err = Load(f.SSLCertFile)
-		err = NamedBy(err, sslCertFile)
+		if pool, err = Load(f.SSLCertFile); err != nil {
+			err = fmt.Errorf("SSL_CERT_FILE: %w", err)
+		}
 	case platformVerifies && extra == "":
 		return nil, nil
 	case platformVerifies:
 		if pool, err = x509.SystemCertPool(); err != nil {
-			err = &Error{Path: "the system's store", Err: err}
+			err = &Error{fmt.Errorf("the system's store: %w", err)}
 		}
 	default:
 		pool, err = Load(cmp.Or(f.system(), BuiltIn))
@@ -241,39 +192,43 @@ func Load(path string) (*x509.CertPool, error) {
 	return pool, addFile(pool, path)
 }
 
-var errNoCertificate = errors.New("no certificate in it")
-
-// Check returns an error if the file at path is no bundle. It does not parse the
-// certificates, which would take a tenth of a start with a cached token.
-func Check(path string) error {
+// Check returns an error if the file at path, which from names, is no bundle. It does not
+// parse the certificates, which would take a tenth of a start with a cached token.
+func Check(path, from string) error {
 	text, err := read(path)
-	if err != nil {
-		return err
+	if err == nil && !hasCertificate(text) {
+		err = noCertificate(path)
 	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	return nil
+}
+
+func hasCertificate(text []byte) bool {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
-			return nil
+			return true
 		}
 	}
-	return &Error{Path: path, Err: errNoCertificate}
+	return false
 }
 
 func addFile(pool *x509.CertPool, path string) error {
 	text, err := read(path)
-	if err != nil {
-		return err
+	if err == nil && !pool.AppendCertsFromPEM(text) {
+		err = noCertificate(path)
 	}
-	if !pool.AppendCertsFromPEM(text) {
-		return &Error{Path: path, Err: errNoCertificate}
-	}
-	return nil
+	return err
 }
+
+func noCertificate(path string) error { return &Error{fmt.Errorf("%q: no certificate in it", path)} }
 
 // read reads a regular file of at most maxBundle bytes.
 func read(path string) ([]byte, error) {
 	text, err := securefile.ReadRegular(path, maxBundle)
 	if err != nil {
-		return nil, &Error{Path: path, Err: cause(err)}
+		return nil, &Error{err}
 	}
 	return text, nil
 }

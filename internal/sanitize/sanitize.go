@@ -5,7 +5,6 @@ package sanitize
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -44,8 +43,8 @@ func Escape(text string) string {
 }
 
 // Line returns text as one safe line of at most MaxLine bytes. It redacts the given
-// secrets and whatever looks like one, trims space, replaces line breaks and tabs
-// with a space and escapes the rest that is unsafe. A text that was cut ends in "…".
+// secrets and whatever looks like one, trims space, replaces each run of line breaks
+// and tabs with a blank, and escapes the rest that is unsafe. A text that was cut ends in "…".
 func Line(text string, secrets ...credential.Secret) string {
 	// Redaction takes time by length, so what is far beyond the bound goes first. A
 	// word that this cuts may be a secret's beginning and goes with it.
@@ -56,23 +55,15 @@ func Line(text string, secrets ...credential.Secret) string {
 			text = text[:i]
 		}
 	}
-	text = Escape(fold(credential.Redact(text, secrets...)))
+	lines := strings.FieldsFunc(credential.Redact(text, secrets...), isLineSpace)
+	text = Escape(strings.TrimSpace(strings.Join(lines, " ")))
 	if cut {
 		text += ellipsis
 	}
 	return Truncate(text, MaxLine)
 }
 
-// fold trims space, and replaces each run of it that contains another character
-// than a blank with one blank.
-func fold(text string) string {
-	lines := strings.FieldsFunc(text, func(r rune) bool { return '\t' <= r && r <= '\r' })
-	for i := range lines {
-		lines[i] = strings.Trim(lines[i], " ")
-	}
-	lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
-	return strings.TrimSpace(strings.Join(lines, " "))
-}
+func isLineSpace(r rune) bool { return '\t' <= r && r <= '\r' }
 
 // Truncate shortens text to at most limit bytes, at a character's start and with
 // "…" at the end.
@@ -81,11 +72,8 @@ func Truncate(text string, limit int) string {
 		return text
 	}
 	end := max(0, limit-len(ellipsis))
-	for i := end; i > 0 && i > end-utf8.UTFMax; i-- {
-		if utf8.RuneStart(text[i]) {
-			end = i
-			break
-		}
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
 	}
 	return text[:end] + ellipsis
 }

@@ -72,7 +72,7 @@ func TestFacts_Emulator(t *testing.T) {
 func TestPublic(t *testing.T) {
 	w := &workspace{secrets: []credential.Secret{credential.NewSecret("hunter2hunter2")}}
 	w.shorten("dbc-a1b2c3.cloud.databricks.com", "ep-quiet-sea-12345678", "localhost", "abc")
-	got := w.public("at dbc-a1b2c3.cloud.databricks.com,\n ep-quiet-sea-12345678 and br-cold-frost-87654321: hunter2hunter2 10.1.2.3 eyJhbGciOi.abc.def dose0123456789abcdef 5f2b1c3d-0000-4000-8000-0123456789ab localhost abc")
+	got := w.public("at dbc-a1b2c3.cloud.databricks.com,\nep-quiet-sea-12345678 and br-cold-frost-87654321: hunter2hunter2 10.1.2.3 eyJhbGciOi.abc.def dose0123456789abcdef 5f2b1c3d-0000-4000-8000-0123456789ab localhost abc")
 	want := "at dbc…, ep-… and br-…: " + credential.Redacted + " 10.… eyJ… dos… 5f2… localhost abc"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

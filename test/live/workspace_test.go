@@ -100,7 +100,7 @@ func open(ctx context.Context, profile string, environ map[string]string) (*work
 
 // readRoots reads the root certificates of the workspace and of the database.
 func (w *workspace) readRoots(environ map[string]string) error {
-	finder := rootcerts.Finder{SSLCertFile: environ["SSL_CERT_FILE"], CacheDir: filepath.Join(environ["HOME"], ".cache")}
+	finder := rootcerts.Finder{SSLCertFile: environ["SSL_CERT_FILE"], CacheDir: os.UserCacheDir}
 	roots, err := finder.Workspace(w.conf.CACert.Value)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (w *workspace) readRoots(environ map[string]string) error {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
 	}
-	bundle, err := finder.Bundle(w.conf.SSLRootCert.Value)
+	bundle, err := finder.Bundle(w.conf.SSLRootCert.Value, "--sslrootcert")
 	if err != nil {
 		return err
 	}

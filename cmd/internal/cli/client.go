@@ -58,8 +58,7 @@ func (e *Environment) Logger(conf config.Config) *Logger {
 
 // Roots returns the finder of root certificates.
 func (e *Environment) Roots() rootcerts.Finder {
-	cache, _ := os.UserCacheDir()
-	return rootcerts.Finder{SSLCertFile: e.Env("SSL_CERT_FILE"), CacheDir: cache}
+	return rootcerts.Finder{SSLCertFile: e.Env("SSL_CERT_FILE"), CacheDir: os.UserCacheDir}
 }
 
 // SSLRootCert returns the file that verifies the server. It is empty with --sslmode
@@ -68,8 +67,7 @@ func (e *Environment) SSLRootCert(conf config.Config) (string, error) {
 	if conf.SSLMode.Value == config.Require {
 		return "", nil
 	}
-	path, err := e.Roots().Bundle(conf.SSLRootCert.Value)
-	return path, rootcerts.NamedBy(err, conf.SSLRootCert.Source.String())
+	return e.Roots().Bundle(conf.SSLRootCert.Value, conf.SSLRootCert.Source.String())
 }
 
 // Keychain returns the keychain; it is not accessed before its first use.
@@ -209,8 +207,8 @@ func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 		return nil, nil
 	}
 	if ca := conf.CACert.Value; ca != "" {
-		if err := rootcerts.Check(ca); err != nil {
-			return nil, rootcerts.NamedBy(err, conf.CACert.Source.String())
+		if err := rootcerts.Check(ca, conf.CACert.Source.String()); err != nil {
+			return nil, err
 		}
 	}
 	client, err := exchange.New(e.workspaceOptions(conf))

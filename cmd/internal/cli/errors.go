@@ -90,7 +90,8 @@ func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case securefile.IsEnvironmentFault(err), errors.Is(err, errNoRuntimeDir) && !is[*config.Error](err): // whatever it made fail
+	case securefile.IsEnvironmentFault(err), is[*rootcerts.WriteError](err),
+		errors.Is(err, errNoRuntimeDir) && !is[*config.Error](err): // whatever it made fail
 		return ExitOther
 	case is[*auth.SourceError](err): // not the code of the file that it names
 		return ExitNoSecret

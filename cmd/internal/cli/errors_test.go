@@ -76,8 +76,8 @@ func errorCases() map[string][]errorCase {
 		"process.NotFoundError":      {{&process.NotFoundError{Name: "psq", InPath: true}, `"psq" not found in PATH`, "PATH", 127}},
 		"process.StartError":         {{&process.StartError{Path: "/x", Err: x}, "/x", "ulimit", 125}},
 		"retry.Error":                {{&retry.Error{}, "not asked in time", "--timeout", 122}},
-		"rootcerts.Error":            {{&rootcerts.Error{Path: "/x", Err: x}, "/x", "--sslrootcert", 120}},
-		"rootcerts.WriteError":       {{&rootcerts.WriteError{Dir: "/x", Err: syscall.EROFS}, `"/x"`, "--sslrootcert", 125}},
+		"rootcerts.Error":            {{&rootcerts.Error{Err: x}, "certificates in x", "--sslrootcert", 120}},
+		"rootcerts.WriteError":       {{&rootcerts.WriteError{Err: &securefile.Error{Path: "/x"}}, `"/x"`, "--sslrootcert", 125}},
 		"securefile.Error": {
 			{&securefile.Error{Path: "/x", Reason: "r", Advice: "run: chmod 600 /x"}, "/x", "run: chmod 600 /x", 120},
 			{file(diskFull), "/a b", "free space", 125},
@@ -172,7 +172,7 @@ func TestExitCode_EnvironmentFaults(t *testing.T) {
 			&auth.NoSecretError{Err: file},
 			&auth.NoLoginError{Err: file},
 			&auth.SourceError{Problem: file.Error(), Err: file},
-			&rootcerts.Error{Path: "/d/f", Err: file},
+			&rootcerts.Error{Err: file},
 			NoRuntimeDir(file),
 			&exchange.Error{Kind: exchange.KindBroken, Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}},
 			&process.StartError{Path: "/d/f", Err: errno},
@@ -308,7 +308,7 @@ func TestDescribe(t *testing.T) {
 		message, hint string
 	}{
 		{errors.New("anything"), nil, "anything", ""},
-		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Path: "/x", Err: errors.New("r")}}, nil, "certificates in /x: r", "--cacert"},
+		{&exchange.Error{Kind: exchange.KindCertificate, Host: "h", Err: &rootcerts.Error{Err: errors.New("r")}}, nil, "certificates in r", "--cacert"},
 		{&exchange.Error{Call: exchange.CallDiscovery, Host: "w.example", Kind: exchange.KindForeignHost}, nil, "names an endpoint or audience on another host", "its discovery document points elsewhere"},
 		{&retry.Error{Last: unavailable, Attempts: 4, Elapsed: 1500 * time.Millisecond}, nil, "HTTP 503 (4 attempts in 1.5s)", "--timeout"},
 
