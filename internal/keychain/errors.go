@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -16,8 +15,6 @@ import (
 var (
 	ErrNotFound = errors.New("not found in the keychain")
 	ErrLocked   = errors.New("the keychain is locked")
-	// ErrDismissed is ErrLocked after an attempt to unlock.
-	ErrDismissed = fmt.Errorf("%w: its dialog was dismissed or could not be shown", ErrLocked)
 	// ErrAbsent means that there is no session bus, no Secret Service, or no login keyring
 	// to write to.
 	ErrAbsent = errors.New("no keychain is available")
@@ -27,6 +24,9 @@ var (
 	ErrTooBig = errors.New("too long for the keychain")
 	ErrFailed = errors.New("the keychain failed")
 )
+
+// dismissed is the detail of ErrLocked after an attempt to unlock.
+const dismissed = "its dialog was dismissed or could not be shown"
 
 // Error is the error of an operation.
 type Error struct {
@@ -83,17 +83,5 @@ func wrapError(err error, limit time.Duration) error {
 	case errors.Is(err, context.Canceled):
 		return &Error{Err: context.Canceled}
 	}
-	return fail(ErrFailed, err.Error())
-}
-
-// redact removes secret from the text of err: a service may echo its input.
-func redact(err error, secret credential.Secret) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	var e *Error
-	if !errors.As(err, &e) {
-		e = &Error{Err: ErrFailed, Detail: err.Error()}
-	}
-	return fail(e.Err, credential.Redact(e.Detail, secret))
+	return classify(err)
 }

@@ -27,15 +27,15 @@ func newBackend(func(string) string) backend { return goKeyring{} }
 
 func (goKeyring) get(_ context.Context, account string, _ bool) (credential.Secret, error) {
 	text, err := keyring.Get(Service, account)
-	return credential.NewSecret(text), classify(err)
+	return credential.NewSecret(text), err
 }
 
 func (goKeyring) set(_ context.Context, account string, secret credential.Secret, _ bool) error {
-	return classify(keyring.Set(Service, account, secret.Reveal()))
+	return keyring.Set(Service, account, secret.Reveal())
 }
 
 func (goKeyring) remove(_ context.Context, account string) error {
-	return classify(keyring.Delete(Service, account))
+	return keyring.Delete(Service, account)
 }
 
 // BusAddress returns "": the keychain of this system needs no bus.

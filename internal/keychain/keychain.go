@@ -34,13 +34,13 @@ const maxAccount = 512
 // tokens.
 const CacheTimeout = time.Second
 
-// backend is the keychain of one platform. It returns an *Error or the error of ctx; any
-// other error means ErrFailed. It may block after ctx has ended: its caller does not wait.
+// backend is the keychain of one platform. It returns an *Error, the error of ctx, or one
+// for classify. It may block after ctx has ended: its caller does not wait.
 type backend interface {
 	get(ctx context.Context, account string, prompt bool) (credential.Secret, error)
 	set(ctx context.Context, account string, secret credential.Secret, prompt bool) error
 	remove(ctx context.Context, account string) error
-	list() ([]string, error) // an error if the platform cannot
+	list(ctx context.Context) ([]string, error) // an error if the platform cannot
 }
 
 // Keychain accesses the items of Service. It is safe for concurrent use.
@@ -92,19 +92,21 @@ func (k *Keychain) Set(ctx context.Context, account string, secret credential.Se
 	}
 	_, err := call(ctx, k.timeout, account, func(ctx context.Context) (struct{}, error) {
 		if err := k.backend.set(ctx, account, secret, k.prompt); err != nil {
-			return struct{}{}, redact(err, secret)
+			return struct{}{}, err
 		}
 		got, err := k.backend.get(ctx, account, false)
 		switch {
-		case errors.Is(err, ErrNotFound):
-			err = fail(ErrFailed, "the item was not stored")
 		case err != nil:
-			err = redact(err, secret)
+			err = fail(ErrFailed, "the item could not be read back: "+wrapError(err, k.timeout).Error())
 		case !got.Equal(secret):
 			err = fail(ErrFailed, "the item reads back differently")
 		}
 		return struct{}{}, err
 	})
+	var e *Error
+	if errors.As(err, &e) { // a service may echo its input
+		e.Detail = credential.Redact(e.Detail, secret)
+	}
 	return err
 }
 
@@ -120,7 +122,7 @@ func (k *Keychain) Delete(ctx context.Context, account string) error {
 // Accounts searches the keychain for the items of Service and returns their accounts,
 // in no order, or an error where that is not possible. It shows no dialog.
 func (k *Keychain) Accounts(ctx context.Context) ([]string, error) {
-	return call(ctx, k.timeout, IndexAccount, func(context.Context) ([]string, error) { return k.backend.list() })
+	return call(ctx, k.timeout, IndexAccount, k.backend.list)
 }
 
 type result[T any] struct {
@@ -164,8 +166,6 @@ func call[T any](ctx context.Context, timeout time.Duration, account string, do 
 // writes commands line by line.
 func checkAccount(account string) error {
 	switch {
-	case account == "":
-		return fail(ErrFailed, "empty account name")
 	case len(account) > maxAccount:
 		return fail(ErrTooBig, fmt.Sprintf("account name of %d bytes, maximum %d", len(account), maxAccount))
 	case !utf8.ValidString(account) || strings.ContainsFunc(account, unicode.IsControl):

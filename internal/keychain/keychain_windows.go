@@ -1,6 +1,7 @@
 package keychain
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -10,10 +11,10 @@ import (
 )
 
 // list returns the accounts of the credentials that go-keyring named, as "service:account".
-func (goKeyring) list() ([]string, error) {
+func (goKeyring) list(context.Context) ([]string, error) {
 	credentials, err := wincred.List()
 	if err != nil {
-		return nil, classify(err)
+		return nil, err
 	}
 	var accounts []string
 	for _, c := range credentials {
@@ -26,8 +27,6 @@ func (goKeyring) list() ([]string, error) {
 
 func classify(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, keyring.ErrNotFound), errors.Is(err, windows.ERROR_NOT_FOUND):
 		return fail(ErrNotFound, "")
 	case errors.Is(err, keyring.ErrSetDataTooBig):

@@ -81,7 +81,7 @@ func expect(t *testing.T, k *Keychain, want error, text string, calls ...string)
 	t.Helper()
 	for _, call := range calls {
 		err := do(t, k, call)
-		if !errors.Is(err, want) || want == ErrLocked && errors.Is(err, ErrDismissed) || err != nil && !strings.Contains(err.Error(), text) {
+		if !errors.Is(err, want) || want == ErrLocked && text == "" && strings.Contains(err.Error(), dismissed) || err != nil && !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: got %v, want %v with %q", call, err, want, text)
 		}
 	}
@@ -137,7 +137,7 @@ func TestSecretService_Locked(t *testing.T) {
 			t.Errorf("got %v, want %v", err, ErrLocked)
 		}
 		wantDialogs(t, d, 0)
-		expect(t, k, ErrDismissed, "", "get", "set", "delete")
+		expect(t, k, ErrLocked, dismissed, "get", "set", "delete")
 		wantDialogs(t, d, 3)
 	}
 	d, k := startKeyring(t, testkeyring.Options{Dir: home, Mode: testkeyring.Unlocked})
@@ -164,7 +164,7 @@ func TestSecretService_Modes(t *testing.T) {
 		{testkeyring.NoCollection, time.Minute, []string{"set", "quiet set"}, ErrAbsent, "no login keyring to write to", 0},
 		{testkeyring.NoCollection, time.Minute, []string{"get", "quiet get", "delete"}, ErrNotFound, "no login keyring yet", 0},
 		{testkeyring.Dismissed, time.Minute, []string{"quiet get", "quiet set"}, ErrLocked, "", 0},
-		{testkeyring.Dismissed, time.Minute, []string{"get", "set", "delete"}, ErrDismissed, "", 3},
+		{testkeyring.Dismissed, time.Minute, []string{"get", "set", "delete"}, ErrLocked, dismissed, 3},
 		{testkeyring.Accepted, time.Minute, []string{"set", "quiet get"}, nil, "", 1},
 		{testkeyring.Silent, 20 * time.Millisecond, all, ErrTimeout, "timeout 20ms", 0},
 	} {
@@ -211,7 +211,7 @@ func TestSecretService_Confirmation(t *testing.T) {
 		t.Errorf("got calls %v, want 1 dismissed dialog", d.Calls())
 	}
 	expect(t, k, ErrFailed, "reads back differently", "replace")
-	expect(t, k, ErrDismissed, "", "delete")
+	expect(t, k, ErrLocked, dismissed, "delete")
 	expect(t, k, nil, "", "quiet get")
 	wantDialogs(t, d, 2)
 }

@@ -74,7 +74,10 @@ type collection struct {
 	object dbus.BusObject
 }
 
-func (b secretService) open() (collection, error) {
+// open connects to the service. A locked collection, which may hide its items, is
+// unlocked if prompt allows a dialog. Without a collection, which gnome-keyring creates at
+// the first login or when the first item is stored, the error is ErrNotFound.
+func (b secretService) open(ctx context.Context, prompt bool) (collection, error) {
 	if !isBusAddress(b.environ(busVariable)) {
 		return collection{}, fail(ErrAbsent, "no session bus: "+busVariable+" is not set")
 	}
@@ -85,143 +88,22 @@ func (b secretService) open() (collection, error) {
 	// GetLoginCollection lists the collections. The first call must be a harmless one:
 	// gnome-keyring 42 may process it before it has registered the client, and then fails
 	// a search and crashes in OpenSession.
-	return collection{svc, svc.GetLoginCollection()}, nil
-}
-
-func (b secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {
-	c, err := b.open()
-	if err != nil {
-		return credential.Secret{}, err
-	}
-	secret, item, err := c.read(account)
-	if prompt && errors.Is(err, ErrLocked) {
-		if err := c.unlock(ctx, item); err != nil {
-			return credential.Secret{}, err
-		}
-		secret, _, err = c.read(account)
-	}
-	return secret, err
-}
-
-func (b secretService) set(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
-	c, err := b.open()
-	if err != nil {
-		return err
-	}
-	session, err := c.OpenSession()
-	if err != nil {
-		return classify(err)
-	}
-	defer c.end(session)
-	label := "Password for '" + account + "' on '" + Service + "'"
-	value := ss.NewSecret(session.Path(), secret.Reveal())
-	err = c.create(ctx, label, account, value)
-	if !prompt || !errors.Is(err, ErrLocked) {
-		return err
-	}
-	if err := c.unlock(ctx, noPath); err != nil {
-		return err
-	}
-	return withPrompt(ctx, func() error { return c.CreateItem(c.object, label, attributes(account), value) })
-}
-
-// remove searches again after deleting: go-keyring does not report that the user
-// dismissed the dialog.
-func (b secretService) remove(ctx context.Context, account string) error {
-	c, err := b.open()
-	if err != nil {
-		return err
-	}
-	if err := c.unlock(ctx, noPath); err != nil {
-		return err
-	}
-	item, err := c.find(account)
-	if err != nil {
-		return err
-	}
-	if err := withPrompt(ctx, func() error { return c.Delete(item) }); err != nil {
-		return err
-	}
-	if again, err := c.find(account); err == nil && again == item {
-		return fail(ErrDismissed, "the item was not deleted")
-	}
-	return nil
-}
-
-func (b secretService) list() (accounts []string, err error) {
-	c, err := b.open()
-	if err != nil {
-		return nil, err
-	}
-	items, err := c.search(map[string]string{"service": Service}, true)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	for _, item := range items {
-		v, err := c.Object(serviceName, item).GetProperty(itemInterface + ".Attributes")
-		switch {
-		case isNoObject(err): // deleted meanwhile
-		case err != nil:
-			return nil, classify(err)
-		default:
-			if account := v.Value().(map[string]string)["username"]; checkAccount(account) == nil {
-				accounts = append(accounts, account)
-			}
-		}
-	}
-	return accounts, nil
-}
-
-// read never prompts: only Unlock and Prompt do, and GetSecret of a locked item is an
-// error.
-func (c collection) read(account string) (credential.Secret, dbus.ObjectPath, error) {
-	item, err := c.find(account)
-	if err != nil {
-		return credential.Secret{}, noPath, err
-	}
-	session, err := c.OpenSession()
-	if err != nil {
-		return credential.Secret{}, item, classify(err)
-	}
-	defer c.end(session)
-	secret, err := c.GetSecret(item, session.Path())
-	if err != nil {
-		return credential.Secret{}, item, classify(err)
-	}
-	return credential.NewSecret(string(secret.Value)), item, nil
-}
-
-func (c collection) find(account string) (dbus.ObjectPath, error) {
-	items, err := c.search(attributes(account), false)
-	if err != nil {
-		return noPath, err
-	}
-	return items[0], nil
-}
-
-// search returns at least one item, or ErrNotFound, also without a login collection, which
-// gnome-keyring creates at the first login or when the first item is stored. A locked
-// collection may hide its items: where that matters, it returns ErrLocked.
-func (c collection) search(attributes map[string]string, all bool) ([]dbus.ObjectPath, error) {
-	items, err := c.SearchItems(c.object, attributes)
-	locked := false
-	if err == nil && (all || len(items) == 0) {
-		locked, err = c.locked()
-	}
+	c := collection{svc, svc.GetLoginCollection()}
+	locked, err := c.locked()
 	switch {
 	case isNoObject(err):
-		return nil, fail(ErrNotFound, "no login keyring yet")
-	case err != nil:
-		return nil, classify(err)
+		err = fail(ErrNotFound, "no login keyring yet")
+	case locked && !prompt:
+		err = fail(ErrLocked, "")
 	case locked:
-		return nil, fail(ErrLocked, "")
-	case len(items) == 0:
-		return nil, fail(ErrNotFound, "")
+		err = withPrompt(ctx, func() error {
+			if locked, err := c.locked(); err != nil || !locked { // another call has unlocked it meanwhile
+				return err
+			}
+			return c.Unlock(c.object.Path())
+		})
 	}
-	return items, nil
+	return c, err
 }
 
 func (c collection) locked() (bool, error) {
@@ -232,23 +114,52 @@ func (c collection) locked() (bool, error) {
 	return v.Value().(bool), nil
 }
 
-// unlock unlocks the collection, or the item if the collection is not locked.
-func (c collection) unlock(ctx context.Context, item dbus.ObjectPath) error {
-	return withPrompt(ctx, func() error {
-		target := c.object.Path()
-		switch locked, err := c.locked(); {
-		case isNoObject(err), err == nil && !locked && item == noPath: // another call has unlocked it meanwhile
-			return nil
-		case err != nil:
-			return err
-		case !locked:
-			target = item
-		}
-		return c.Unlock(target)
-	})
+func (b secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {
+	c, err := b.open(ctx, prompt)
+	if err != nil {
+		return credential.Secret{}, err
+	}
+	item, err := c.find(account)
+	if err == nil && prompt { // KeePassXC locks each item
+		err = withPrompt(ctx, func() error { return c.Unlock(item) })
+	}
+	if err != nil {
+		return credential.Secret{}, err
+	}
+	session, err := c.OpenSession()
+	if err != nil {
+		return credential.Secret{}, err
+	}
+	defer c.end(session)
+	secret, err := c.GetSecret(item, session.Path())
+	if err != nil {
+		return credential.Secret{}, err
+	}
+	return credential.NewSecret(string(secret.Value)), nil
 }
 
-// create stores the item as go-keyring does, but dismisses the dialog that a service
+func (b secretService) set(ctx context.Context, account string, secret credential.Secret, prompt bool) error {
+	c, err := b.open(ctx, prompt)
+	if errors.Is(err, ErrNotFound) { // creating a collection would ask the user for a new password
+		return fail(ErrAbsent, "no login keyring to write to")
+	}
+	if err != nil {
+		return err
+	}
+	session, err := c.OpenSession()
+	if err != nil {
+		return err
+	}
+	defer c.end(session)
+	label := "Password for '" + account + "' on '" + Service + "'"
+	value := ss.NewSecret(session.Path(), secret.Reveal())
+	if prompt {
+		return withPrompt(ctx, func() error { return c.CreateItem(c.object, label, attributes(account), value) })
+	}
+	return c.create(ctx, label, account, value)
+}
+
+// create stores the item as CreateItem does, but dismisses the dialog that a service
 // requests.
 func (c collection) create(ctx context.Context, label, account string, value ss.Secret) error {
 	properties := map[string]dbus.Variant{
@@ -257,25 +168,78 @@ func (c collection) create(ctx context.Context, label, account string, value ss.
 	}
 	var item, asks dbus.ObjectPath
 	err := c.object.CallWithContext(ctx, collectionInterface+".CreateItem", 0, properties, value, true).Store(&item, &asks)
-	switch {
-	case isNoObject(err): // creating a collection would ask the user for a new password
-		return fail(ErrAbsent, "no login keyring to write to")
-	case err != nil:
-		return classify(err)
-	case asks != noPath:
+	if err == nil && asks != noPath {
 		c.Object(serviceName, asks).Go(promptInterface+".Dismiss", dbus.FlagNoReplyExpected, nil)
-		return fail(ErrLocked, "the keychain requires a confirmation")
+		err = fail(ErrLocked, "the keychain requires a confirmation")
+	}
+	return err
+}
+
+// remove searches again after deleting: go-keyring does not report that the user
+// dismissed the dialog.
+func (b secretService) remove(ctx context.Context, account string) error {
+	c, err := b.open(ctx, true)
+	if err != nil {
+		return err
+	}
+	item, err := c.find(account)
+	if err != nil {
+		return err
+	}
+	if err := withPrompt(ctx, func() error { return c.Delete(item) }); err != nil {
+		return err
+	}
+	if again, err := c.find(account); err == nil && again == item {
+		return fail(ErrLocked, dismissed)
 	}
 	return nil
+}
+
+func (b secretService) list(ctx context.Context) (accounts []string, err error) {
+	c, err := b.open(ctx, false)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.SearchItems(c.object, map[string]string{"service": Service})
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		v, err := c.Object(serviceName, item).GetProperty(itemInterface + ".Attributes")
+		switch {
+		case isNoObject(err): // deleted meanwhile
+		case err != nil:
+			return nil, err
+		default:
+			if account := v.Value().(map[string]string)["username"]; checkAccount(account) == nil {
+				accounts = append(accounts, account)
+			}
+		}
+	}
+	return accounts, nil
+}
+
+func (c collection) find(account string) (dbus.ObjectPath, error) {
+	items, err := c.SearchItems(c.object, attributes(account))
+	if err == nil && len(items) == 0 {
+		err = fail(ErrNotFound, "")
+	}
+	if err != nil {
+		return noPath, err
+	}
+	return items[0], nil
+}
+
+func attributes(account string) map[string]string {
+	return map[string]string{"username": account, "service": Service}
 }
 
 // end closes a session without waiting for the reply.
 func (c collection) end(session dbus.BusObject) {
 	session.Go(sessionInterface+".Close", dbus.FlagNoReplyExpected, nil)
-}
-
-func attributes(account string) map[string]string {
-	return map[string]string{"username": account, "service": Service}
 }
 
 // withPrompt runs do, which may show a dialog, while no other call does.
@@ -289,7 +253,7 @@ func withPrompt(ctx context.Context, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err // the caller no longer waits
 	}
-	return classify(do())
+	return do()
 }
 
 // busError is the prefix of the error names of the D-Bus specification.
@@ -309,20 +273,15 @@ func isNoObject(err error) bool {
 	return false
 }
 
-// classify maps an error of the libraries to an Error.
+// classify returns the *Error for an error of the libraries.
 func classify(err error) error {
-	var own *Error
 	var reply dbus.Error
 	var op *net.OpError
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &own), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return err
 	case errors.As(err, &reply):
 		return fail(kindOf(reply.Name), reply.Name+": "+reply.Error())
 	case strings.HasPrefix(err.Error(), "failed to unlock correct collection"):
-		return fail(ErrDismissed, "")
+		return fail(ErrLocked, dismissed)
 	case errors.Is(err, io.EOF), errors.Is(err, dbus.ErrClosed), errors.As(err, &op):
 		return fail(ErrAbsent, "lost the connection to the session bus: "+err.Error())
 	}
