@@ -67,7 +67,7 @@ func logout(ctx context.Context, c *invocation) error {
 		if removed, err = l.SecretFiles().Remove(account); err != nil {
 			return err
 		}
-		if _, complete, err := stores.Index().All(ctx); err == nil && !complete {
+		if _, complete, err := stores.Index().List(ctx); err == nil && !complete {
 			_, err = stores.Items.Get(ctx, account)
 			unlisted = err == nil
 		}
@@ -141,7 +141,7 @@ func (c *invocation) warnIncomplete(left string) {
 // storedItems returns the accounts of what the keychain holds. Those that profiles name
 // are looked up if they may be the only ones known; others may exist unless complete.
 func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (all []string, complete bool, err error) {
-	all, complete, err = stores.Index().All(ctx)
+	all, complete, err = stores.Index().List(ctx)
 	if err != nil || complete {
 		return all, complete, err
 	}

@@ -18,12 +18,9 @@ const IndexAccount = "index"
 // tokenPrefix is the prefix of the accounts of cached tokens.
 const tokenPrefix = "token:"
 
-// ErrIndexFull means that the index has no space for another item.
-var ErrIndexFull = errors.New("the keychain has too many items of this program")
-
 // Index lists the stored items. An account is added before its item is stored, and
-// removed after its item is deleted, so that every item is listed. If the index itself
-// is gone, the keychain is searched, where that is possible.
+// removed after its item is deleted, so that every item is listed. In case the index
+// itself is gone, the keychain is searched too, where that is possible.
 type Index struct {
 	items   *Keychain
 	lock    string
@@ -34,26 +31,10 @@ type Index struct {
 // concurrent processes from losing entries; empty means no lock.
 func NewIndex(items *Keychain, lock string) Index { return Index{items, lock, indexLockTimeout} }
 
-// List returns the accounts, sorted. The error is ErrNotFound if there is no index and
-// a search finds none.
-func (x Index) List(ctx context.Context) ([]string, error) {
-	text, err := x.items.Get(ctx, IndexAccount)
-	if errors.Is(err, ErrNotFound) {
-		found, _ := x.items.Accounts(ctx)
-		if list := accounts(found); len(list) > 0 {
-			return list, nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return accounts(strings.Split(text.Reveal(), "\n")), nil
-}
-
-// All returns the accounts that are listed, and those that a search finds, sorted.
+// List returns the accounts that are listed, and those that a search finds, sorted.
 // complete is whether that is all: without an index, and where the keychain is not
 // searched, items may be missing.
-func (x Index) All(ctx context.Context) (all []string, complete bool, err error) {
+func (x Index) List(ctx context.Context) (all []string, complete bool, err error) {
 	text, err := x.items.Get(ctx, IndexAccount)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, false, err
@@ -73,13 +54,9 @@ func accounts(names []string) []string {
 // obtained again.
 func (x Index) Add(ctx context.Context, account string) error {
 	defer x.acquire(ctx)()
-	list, err := x.List(ctx)
-	if err == nil && slices.Contains(list, account) {
-		return nil
-	}
-	// Do not overwrite an index that cannot be read now.
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+	list, _, err := x.List(ctx)
+	if err != nil || slices.Contains(list, account) {
+		return err // do not overwrite an index that cannot be read now
 	}
 	list = append(list, account)
 	if size(list) > smallItem {
@@ -92,7 +69,7 @@ func (x Index) Add(ctx context.Context, account string) error {
 		})
 	}
 	if size(list) > smallItem {
-		return ErrIndexFull
+		return errors.New("the keychain has too many items of this program")
 	}
 	return x.write(ctx, list)
 }
@@ -102,25 +79,29 @@ func (x Index) Add(ctx context.Context, account string) error {
 func (x Index) Remove(ctx context.Context, accounts ...string) error {
 	defer x.acquire(ctx)()
 	for _, a := range accounts {
-		if err := x.items.Delete(ctx, a); err != nil && !errors.Is(err, ErrNotFound) {
+		if err := x.delete(ctx, a); err != nil {
 			return err
 		}
 	}
-	list, err := x.List(ctx)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
+	list, _, err := x.List(ctx)
+	if err != nil {
 		return err
 	}
 	left := slices.DeleteFunc(slices.Clone(list), func(a string) bool { return slices.Contains(accounts, a) })
 	switch len(left) {
 	case 0:
-		return x.items.Delete(ctx, IndexAccount)
+		return x.delete(ctx, IndexAccount)
 	case len(list):
 		return nil
 	}
 	return x.write(ctx, left)
+}
+
+func (x Index) delete(ctx context.Context, account string) error {
+	if err := x.items.Delete(ctx, account); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 func (x Index) write(ctx context.Context, list []string) error {
@@ -175,7 +156,7 @@ func (t Tokens) Delete(ctx context.Context, ids ...string) error {
 
 // List returns the tokens' IDs, none if there is no keychain.
 func (t Tokens) List(ctx context.Context) (ids []string, err error) {
-	accounts, _, err := t.All(ctx)
+	accounts, _, err := t.Index.List(ctx)
 	if errors.Is(err, ErrAbsent) {
 		return nil, nil
 	}

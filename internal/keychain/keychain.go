@@ -125,11 +125,6 @@ func (k *Keychain) Accounts(ctx context.Context) ([]string, error) {
 	return call(ctx, k.timeout, IndexAccount, k.backend.list)
 }
 
-type result[T any] struct {
-	value T
-	err   error
-}
-
 // call runs do until ctx ends or the timeout has passed. The libraries may block
 // forever: an abandoned goroutine ends when they return. This is acceptable, as the
 // process is about to exec or exit, and only one goroutine at a time shows a dialog.
@@ -147,10 +142,14 @@ func call[T any](ctx context.Context, timeout time.Duration, account string, do 
 	if err := ctx.Err(); err != nil {
 		return none, wrapError(err, limit)
 	}
-	done := make(chan result[T], 1)
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
 	go func() {
 		// go-keyring panics on D-Bus replies of an unexpected type, and could quote them.
-		r := result[T]{err: fail(ErrFailed, "unexpected reply")}
+		r := result{err: fail(ErrFailed, "unexpected reply")}
 		defer func() { _ = recover(); done <- r }()
 		r.value, r.err = do(ctx)
 	}()

@@ -298,8 +298,8 @@ func StoredAccounts(ctx context.Context, stored secretfile.Store, index keychain
 	if err != nil {
 		return nil, err
 	}
-	listed, err := index.List(ctx)
-	if err != nil && !errors.Is(err, keychain.ErrNotFound) && len(files) == 0 {
+	listed, _, err := index.List(ctx)
+	if err != nil && len(files) == 0 {
 		return nil, err
 	}
 	return append(files, listed...), nil
