@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
-	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 func proxyCommand(c *invocation) *urfave.Command {
@@ -77,8 +75,7 @@ func serve(ctx context.Context, c *invocation) error {
 	trust := c.given.has("trust-local")
 	if !trust {
 		var err error
-		rules := securefile.SecretRules{CredentialsDir: c.Env("CREDENTIALS_DIRECTORY"), Password: true}
-		if password, err = securefile.ReadSecret(c.given.get("password-file"), rules); err != nil {
+		if password, err = c.ReadSecretFile(c.given.get("password-file"), true); err != nil {
 			return err
 		}
 	}
@@ -112,9 +109,9 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 		return err
 	}
 	services := c.NewServices(c.conf, c.log, client, session, nil)
-	services.UseProxy(session.Target, password, trust)
+	services.UseProxy(ln, session.Target, password, trust)
 	defer services.Stop()
-	if err := services.Start(context.WithoutCancel(ctx), nil, ln); err != nil { // Stop ends them
+	if err := services.Start(context.WithoutCancel(ctx), nil); err != nil { // Stop ends them
 		return err
 	}
 	services.SetStarted()
@@ -165,15 +162,7 @@ func (c *invocation) addressOutput() io.Writer {
 // a password, and a warning is logged.
 func (c *invocation) listen(hasPassword bool) (net.Listener, error) {
 	at := c.conf.Listen.Value
-	if filepath.IsAbs(at) {
-		dir, err := securefile.OpenDir([]string{at})
-		if err != nil {
-			return nil, err
-		}
-		defer dir.Close()
-		return pgproxy.ListenUnix(dir.Path(), c.conf.PGPort.Value)
-	}
-	ln, err := pgproxy.ListenLoopback(at)
+	ln, err := cli.Listen(at, c.conf.PGPort.Value)
 	var far *pgproxy.NotLoopbackError
 	if !errors.As(err, &far) {
 		return ln, err

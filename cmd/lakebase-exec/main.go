@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +25,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
-	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -44,15 +42,14 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		options, j.argv = options[:cut], options[cut+1:] // the command's arguments are never parsed
 	}
 	j.log = cli.NewLogger(program, stderr, config.LogNormal, cli.WantsJSON(options))
-	err := cli.Run(ctx, j.app(), program, options, stdout)
-	if ended, ok := errors.AsType[*signalError](err); ok {
-		return process.RaiseSignal(ended.signal)
+	if err := cli.Run(ctx, j.app(), program, options, stdout); err != nil {
+		j.log.Error(cli.Describe(err, j.conf))
+		return cli.ExitCode(err)
 	}
-	if err == nil {
-		return j.code
+	if j.status.Signal != 0 {
+		return process.RaiseSignal(j.status.Signal)
 	}
-	j.log.Error(cli.Describe(err, j.conf))
-	return cli.ExitCode(err)
+	return j.status.ExitCode
 }
 
 // job is one run of the program.
@@ -67,7 +64,7 @@ type job struct {
 	client  *cli.Client
 	session lakebase.Session
 	cmd     process.Command
-	code    int // exit code of a supervised command
+	status  process.Status // of a command that ran as a child
 }
 
 const usage = "lakebase-exec [options] -- COMMAND [ARG...]"
@@ -140,14 +137,14 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		return err
 	}
 	if supervised {
-		j.code, err = j.supervise(ctx)
+		j.status, err = j.supervise(ctx)
 		return err
 	}
 	environ, err := j.environ(nil)
 	if err != nil {
 		return err
 	}
-	j.code, err = process.Exec(j.cmd, environ)
+	j.status.ExitCode, err = process.Exec(j.cmd, environ)
 	return err
 }
 
@@ -156,22 +153,19 @@ func (j *job) warn() {
 	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
 		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
 	}
-	if name := filepath.Base(j.argv[0]); j.conf.Pooled.Value && (name == "pg_dump" || name == "pg_restore") {
+	name := strings.TrimSuffix(filepath.Base(j.argv[0]), ".exe")
+	if j.conf.Pooled.Value && (name == "pg_dump" || name == "pg_restore") {
 		j.log.Warn("%s at a pooled host: %s", name, config.PooledLimits)
 		j.log.Hint("leave --pooled out, or give --pooled=false")
 	}
-	if j.conf.Refresh.Value == config.RefreshPassfile && reusesPassword(j.argv) {
-		j.log.Warn("%s with several jobs connects again with the first password, which --refresh passfile cannot replace", filepath.Base(j.argv[0]))
+	// A parallel pg_restore connects again with its first password (src/bin/pg_dump/pg_backup_db.c).
+	if j.conf.Refresh.Value == config.RefreshPassfile && name == "pg_restore" && slices.ContainsFunc(j.argv, isJobs) {
+		j.log.Warn("pg_restore with several jobs connects again with the first password, which --refresh passfile cannot replace")
 		j.log.Hint("use --refresh proxy if it may run for longer than a token is valid")
 	}
 }
 
-// reusesPassword reports whether a command is a parallel pg_restore, which connects
-// again with its first password (PostgreSQL, src/bin/pg_dump/pg_backup_db.c).
-func reusesPassword(argv []string) bool {
-	return strings.TrimSuffix(filepath.Base(argv[0]), ".exe") == "pg_restore" &&
-		slices.ContainsFunc(argv[1:], func(a string) bool { return strings.HasPrefix(a, "-j") || strings.HasPrefix(a, "--jobs") })
-}
+func isJobs(arg string) bool { return strings.HasPrefix(arg, "-j") || strings.HasPrefix(arg, "--jobs") }
 
 // prepare checks options, command and environment, and then opens the session.
 func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
@@ -183,15 +177,7 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 	if j.signal, err = refreshSignal(j.conf); err != nil {
 		return err
 	}
-	if j.client, err = j.Client(j.conf, j.Keychain(j.conf), j.log, progress); err != nil {
-		return err
-	}
-	if err := j.client.RootsErr; err != nil && j.conf.Refresh.Value != config.RefreshProxy { // then the command verifies nothing
-		return err
-	}
-	probe := lakebase.Target(j.conf, j.client.Roots, "host")
-	probe.User = cmp.Or(probe.User, "user") // the workspace names it later
-	if _, err := pgenv.Build(j.Environ, j.values(probe, credential.Token{}, nil), j.conf.Keep.Value); err != nil {
+	if err := j.makeClient(progress); err != nil {
 		return err
 	}
 	if j.cmd, err = process.Find(j.argv, j.SearchPath()); err != nil {
@@ -204,6 +190,17 @@ func (j *job) prepare(ctx context.Context, progress *cli.Progress) (err error) {
 		j.conf.User.Value = j.session.Target.User
 	}
 	return err
+}
+
+// makeClient makes the client; progress may be nil.
+func (j *job) makeClient(progress *cli.Progress) (err error) {
+	if j.client, err = j.Client(j.conf, j.Keychain(j.conf), j.log, progress); err != nil {
+		return err
+	}
+	if j.conf.Refresh.Value == config.RefreshProxy { // then the command verifies nothing
+		return nil
+	}
+	return j.client.RootsErr
 }
 
 // environ returns the command's environment.
@@ -306,31 +303,26 @@ const (
 // printEnv prints NAME=VALUE for each variable that the command would get, and "unset
 // NAME" for each that it would lose. It uses the cache but makes no request.
 func (j *job) printEnv(ctx context.Context) error {
-	conf := j.conf
-	target, token, err := j.preview(ctx)
-	if err != nil {
+	if err := j.makeClient(nil); err != nil {
 		return err
 	}
-	expires := ""
-	if token.Value.Reveal() == setAtStart {
-		expires = setAtStart
-	}
+	target, token := j.preview(ctx)
 	var login *clientLogin
-	switch conf.Refresh.Value {
+	switch j.conf.Refresh.Value {
 	case config.RefreshPassfile:
 		login = &clientLogin{passFile: setAtStart}
 	case config.RefreshProxy:
 		login = &clientLogin{host: setAtStart, port: proxyPort, password: credential.NewSecret(setAtStart)}
 	}
-	result, err := pgenv.Build(j.Environ, j.values(target, token, login), conf.Keep.Value)
+	result, err := pgenv.Build(j.Environ, j.values(target, token, login), j.conf.Keep.Value)
 	if err != nil {
 		return err
 	}
 	var b strings.Builder
 	for _, e := range result.Environ {
 		name, value, _ := strings.Cut(e, "=")
-		if name == "LAKEBASE_TOKEN_EXPIRES_AT" && expires != "" {
-			value = expires
+		if name == "LAKEBASE_TOKEN_EXPIRES_AT" && token.Value.Reveal() == setAtStart {
+			value = setAtStart
 		}
 		if slices.Contains(result.Set, name) {
 			fmt.Fprintf(&b, "%s=%s\n", name, sanitize.Escape(value))
@@ -344,33 +336,17 @@ func (j *job) printEnv(ctx context.Context) error {
 }
 
 // preview returns the target and the token as far as they are known without a request.
-func (j *job) preview(ctx context.Context) (target pglogin.Target, token credential.Token, err error) {
+func (j *job) preview(ctx context.Context) (target pglogin.Target, token credential.Token) {
 	conf := j.conf
-	roots, err := j.SSLRootCert(conf)
-	_, unwritable := errors.AsType[*rootcerts.WriteError](err)
-	if err != nil && !(unwritable && conf.Refresh.Value == config.RefreshProxy) { // then the command verifies nothing
-		return target, token, err
-	}
-	target = lakebase.Target(conf, roots, setAtStart)
+	target = lakebase.Target(conf, j.client.Roots, setAtStart)
 	if conf.PGHostTrusted() {
 		target.Host = conf.PGHost.Value
 	}
-	target.User = cmp.Or(target.User, setAtStart)
 	token.Value = credential.NewSecret(setAtStart)
 	if !conf.Native() {
 		token.ExpiresAt = time.Now() // its place is taken by setAtStart
 	}
-	if conf.Cache.Value == config.CacheOff {
-		return target, token, nil
-	}
-	stores, err := j.TokenStores(conf, j.Keychain(conf))
-	if err != nil {
-		return target, token, err
-	}
-	e, ok := stores.Cache(j.log, nil).Lookup(ctx, auth.KnownIdentity(conf).Key(conf))
-	if !ok {
-		return target, token, nil
-	}
+	e, _ := j.client.Cache.Lookup(ctx, auth.KnownIdentity(conf).Key(conf))
 	if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
 		target.Host = h
 	}
@@ -378,5 +354,5 @@ func (j *job) preview(ctx context.Context) (target pglogin.Target, token credent
 	if e.Token.Fresh(time.Now(), conf.MinTTL.Value) {
 		token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
 	}
-	return target, token, nil
+	return target, token
 }

@@ -110,16 +110,19 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-func TestReusesPassword(t *testing.T) {
+func TestWarn_ParallelRestore(t *testing.T) {
 	for command, want := range map[string]bool{
 		"pg_restore -j4 dump":                true,
 		"/usr/bin/pg_restore -Fd --jobs=4 d": true,
 		"pg_restore dump":                    false,
 		"pg_dump -Fd -j 8 -f out":            false, // its workers connect at the start
-		"psql -f jobs=4":                     false,
 	} {
-		if got := reusesPassword(strings.Fields(command)); got != want {
-			t.Errorf("%s: got %v, want %v", command, got, want)
+		var out bytes.Buffer
+		j := &job{argv: strings.Fields(command), log: cli.NewLogger(program, &out, config.LogNormal, false)}
+		j.conf.Refresh.Value = config.RefreshPassfile
+		j.warn()
+		if got := strings.Contains(out.String(), "connects again with the first password"); got != want {
+			t.Errorf("%s: got %q", command, &out)
 		}
 	}
 }

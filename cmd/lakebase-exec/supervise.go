@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,11 +24,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/supervisor"
 )
-
-// signalError is the signal that ended the command, or arrived before its start.
-type signalError struct{ signal syscall.Signal }
-
-func (e *signalError) Error() string { return e.signal.String() }
 
 const (
 	passFileName = "passfile" // in the run directory
@@ -56,14 +52,14 @@ type supervisedJob struct {
 }
 
 // supervise starts the command as a child and refreshes its token until it ends.
-func (j *job) supervise(ctx context.Context) (int, error) {
+func (j *job) supervise(ctx context.Context) (process.Status, error) {
 	_, release := cli.HoldSignals() // until everything is cleaned up
 	defer release()
 	received, stop := cli.HoldSignals() // until the command has been started
 	defer stop()
 	dir, err := j.runDir()
 	if err != nil {
-		return 0, err
+		return process.Status{}, err
 	}
 	defer func() {
 		if err := dir.RemoveAll(); err != nil {
@@ -74,11 +70,11 @@ func (j *job) supervise(ctx context.Context) (int, error) {
 	s.services = j.NewServices(j.conf, j.log, j.client, j.session, s.deliver)
 	defer s.services.Stop()
 	if err := s.start(ctx); err != nil {
-		return 0, err
+		return process.Status{}, err
 	}
 	select {
 	case sig := <-received:
-		return 0, &signalError{sig.(syscall.Signal)}
+		return process.Status{Signal: sig.(syscall.Signal)}, nil
 	default:
 		return s.run(received, stop)
 	}
@@ -103,27 +99,19 @@ func (j *job) runDir() (*securefile.RunDir, error) {
 
 // start makes the password file or the proxy's listener, and starts the services.
 func (s *supervisedJob) start(ctx context.Context) (err error) {
-	var login *clientLogin
-	var listeners []net.Listener
+	login := &clientLogin{}
 	if s.conf.Refresh.Value == config.RefreshPassfile {
-		login, err = &clientLogin{passFile: filepath.Join(s.dir.Path(), passFileName)}, s.writePassFile(s.session.Token)
+		login.passFile, err = filepath.Join(s.dir.Path(), passFileName), s.writePassFile(s.session.Token)
 	} else {
-		var ln net.Listener
-		if ln, login, err = s.listen(); err == nil {
-			listeners, login.password = []net.Listener{ln}, credential.NewSecret(rand.Text())
-			s.services.UseProxy(s.session.Target, login.password, false)
-		}
+		login, err = s.startProxy()
 	}
 	if err != nil {
 		return err
 	}
-	if s.env, err = s.environ(login); err == nil {
-		err = s.services.Start(ctx, s.extendState, listeners...)
+	if s.env, err = s.environ(login); err != nil {
+		return err
 	}
-	if err != nil && len(listeners) > 0 {
-		_ = listeners[0].Close()
-	}
-	return err
+	return s.services.Start(ctx, s.extendState)
 }
 
 func (s *supervisedJob) extendState(state *supervisor.State) {
@@ -145,10 +133,10 @@ func (s *supervisedJob) writePassFile(t credential.Token) error {
 }
 
 // run starts the command and waits for its end.
-func (s *supervisedJob) run(received <-chan os.Signal, stop func()) (int, error) {
+func (s *supervisedJob) run(received <-chan os.Signal, stop func()) (process.Status, error) {
 	c, err := process.Supervise(s.cmd, s.env, stop)
 	if err != nil {
-		return 0, err
+		return process.Status{}, err
 	}
 	s.child.Store(c)
 	s.services.SetStarted()
@@ -159,14 +147,9 @@ func (s *supervisedJob) run(received <-chan os.Signal, stop func()) (int, error)
 			message, hint := cli.Describe(err, s.conf)
 			s.log.Warn("new connections will fail: %s", message)
 			s.log.Hint("%s", hint)
-			continue
 		case <-c.Done():
+			return c.Wait()
 		}
-		status, err := c.Wait()
-		if err == nil && status.Signal != 0 {
-			err = &signalError{status.Signal}
-		}
-		return status.ExitCode, err
 	}
 }
 
@@ -206,34 +189,34 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) (err er
 	return nil
 }
 
+// startProxy adds the proxy to the services, and returns how the command logs in to it.
+func (s *supervisedJob) startProxy() (*clientLogin, error) {
+	ln, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
+	login := &clientLogin{host: filepath.Dir(ln.Addr().String()), port: proxyPort, password: credential.NewSecret(rand.Text())}
+	if a, ok := ln.Addr().(*net.TCPAddr); ok {
+		login.host, login.port = a.IP.String(), a.Port
+	}
+	s.services.UseProxy(ln, s.session.Target, login.password, false)
+	return login, nil
+}
+
 // listen opens the proxy's listener: by default a socket in the run directory, else loopback.
-func (s *supervisedJob) listen() (net.Listener, *clientLogin, error) {
-	at := s.conf.Listen.Value
-	switch dir := s.dir.Path(); {
-	case filepath.IsAbs(at):
-		named, err := securefile.OpenDir([]string{at})
-		if err != nil {
-			return nil, nil, cli.ListenError(s.conf.Listen.Source, err)
-		}
-		defer named.Close()
-		ln, err := pgproxy.ListenUnix(named.Path(), proxyPort)
-		return ln, &clientLogin{host: named.Path(), port: proxyPort}, err
-	case at != "":
-	case runtime.GOOS != "windows" && !s.needsTCP() && config.IsSocketDir(dir):
+func (s *supervisedJob) listen() (net.Listener, error) {
+	at := s.conf.Listen
+	if dir := s.dir.Path(); at.Value == "" && runtime.GOOS != "windows" && !s.needsTCP() && config.IsSocketDir(dir) {
 		ln, err := pgproxy.ListenUnix(dir, proxyPort)
 		if _, long := errors.AsType[*pgproxy.PathTooLongError](err); !long {
-			return ln, &clientLogin{host: dir, port: proxyPort}, err
+			return ln, err
 		}
-		fallthrough
-	default:
-		at = "127.0.0.1:0"
 	}
-	ln, err := pgproxy.ListenLoopback(at)
+	ln, err := cli.Listen(cmp.Or(at.Value, "127.0.0.1:0"), proxyPort)
 	if err != nil {
-		return nil, nil, cli.ListenError(s.conf.Listen.Source, err)
+		return nil, cli.ListenError(at.Source, err)
 	}
-	a := ln.Addr().(*net.TCPAddr)
-	return ln, &clientLogin{host: a.IP.String(), port: a.Port}, nil
+	return ln, nil
 }
 
 // needsTCP reports whether a template contains a URL or an address: no form of it that

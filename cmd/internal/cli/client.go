@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -25,6 +25,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 	"github.com/lakebase-exec/lakebase-exec/internal/secretfile"
@@ -100,24 +101,25 @@ func NoRuntimeDir(err error) error {
 	return &HintedError{fmt.Errorf("%w: %w", errNoRuntimeDir, err), fix}
 }
 
-// The error numbers of Windows sockets (winerror.h), which no other system has.
-const (
-	wsaAddrInUse    syscall.Errno = 10048
-	wsaAddrNotAvail syscall.Errno = 10049
-)
+// Listen opens a proxy's listener on a loopback address, or on the socket that libpq uses
+// for port in a directory.
+func Listen(at string, port int) (net.Listener, error) {
+	if !filepath.IsAbs(at) {
+		return pgproxy.ListenLoopback(at)
+	}
+	dir, err := securefile.OpenDir([]string{at})
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return pgproxy.ListenUnix(dir.Path(), port)
+}
 
-// ListenError explains why an address cannot be listened on.
+// ListenError is the error for an address or a directory that cannot be listened on.
 func ListenError(from config.Source, err error) error {
-	fix := "choose another address or port"
-	switch {
-	case ownHint(err) != "":
-		fix = ""
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, wsaAddrInUse):
-		fix = "end the program that listens there, or choose another port"
-	case errors.Is(err, fs.ErrPermission):
-		fix = "choose a port of 1024 or above, or a directory of your own"
-	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, wsaAddrNotAvail):
-		fix = "give an address of this machine, as in 127.0.0.1:5432"
+	fix := ""
+	if ownHint(err) == "" {
+		fix = "give an address of this machine with a free port of 1024 or above, as in 127.0.0.1:5432, or a directory of your own"
 	}
 	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}
 }
@@ -159,6 +161,7 @@ func LogConfig(log *Logger, conf config.Config, quiet bool) {
 // Client signs in and connects, for one configuration.
 type Client struct {
 	*lakebase.Source
+	Cache     *tokencache.Cache
 	Chain     *auth.Chain
 	API       *exchange.Client
 	Observer  auth.Observer
@@ -192,7 +195,7 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 	if stores.Dir != nil {
 		proofs = lakebase.NewProofs(stores.Dir, time.Now)
 	}
-	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Chain: chain, API: api, Observer: observer,
+	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Cache: cache, Chain: chain, API: api, Observer: observer,
 		Roots: roots, Connector: &pglogin.Connector{}, RootsErr: rootsErr, proofs: proofs}, nil
 }
 

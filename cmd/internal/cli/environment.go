@@ -34,7 +34,6 @@ type Environment struct {
 	Stderr  io.Writer
 
 	vars       map[string]string
-	argv0      string
 	reexecuted bool // secrets came over a pipe: see ReexecWithoutSecrets
 }
 
@@ -42,10 +41,10 @@ type Environment struct {
 // name. The first of two variables of one name counts, as for getenv and so for libpq.
 func NewEnvironment(program string, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) *Environment {
 	environ, reexecuted := readPipedSecrets(environ)
-	e := &Environment{Program: program, Environ: environ, argv0: program, reexecuted: reexecuted,
+	e := &Environment{Program: program, Environ: environ, reexecuted: reexecuted,
 		Stdin: stdin, Stdout: stdout, Stderr: stderr, vars: map[string]string{}}
 	if len(args) > 0 {
-		e.argv0, e.Args = args[0], args[1:]
+		e.Args = args[1:]
 	}
 	for _, entry := range environ {
 		name, value, ok := strings.Cut(entry, "=")
@@ -126,7 +125,7 @@ func (e *Environment) SecretFiles() secretfile.Store {
 
 // Databricks reads the Databricks tools' profiles. Errors: *securefile.Error, *config.Error.
 func (e *Environment) Databricks() (*config.DatabricksFile, error) {
-	data, err := readProfiles(e.DatabricksPath(), "DATABRICKS_CONFIG_FILE")
+	data, err := securefile.ReadProfile(e.DatabricksPath())
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +134,7 @@ func (e *Environment) Databricks() (*config.DatabricksFile, error) {
 
 // Profiles reads the profiles file; nil if there is none.
 func (e *Environment) Profiles() (*config.Profiles, error) {
-	data, err := readProfiles(e.ProfilesPath(), "LAKEBASE_CONFIG_FILE")
+	data, err := securefile.ReadProfile(e.ProfilesPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -143,16 +142,6 @@ func (e *Environment) Profiles() (*config.Profiles, error) {
 		return nil, err
 	}
 	return config.ParseProfiles(e.ProfilesPath(), data)
-}
-
-// readProfiles reads a file that decides where a secret is sent, so that one that others
-// can write is rejected. variable names another file.
-func readProfiles(path, variable string) ([]byte, error) {
-	data, err := securefile.ReadProfile(path)
-	if e, ok := errors.AsType[*securefile.Error](err); ok && e.Err == nil && e.Advice == "" {
-		e.Advice = "name a regular file with " + variable
-	}
-	return data, err
 }
 
 // SearchPath returns PATH, where the command is looked for, or the system's default.

@@ -23,40 +23,35 @@ import (
 )
 
 var (
-	cleanUp atomic.Pointer[func()] // called before a signal ends the process, unless nil
-	held    atomic.Bool            // HoldSignals has been called
+	ending  = make(chan os.Signal, 1) // receives the signals that end the process
+	held    atomic.Bool               // HoldSignals has been called
+	cleanUp atomic.Pointer[func()]    // called before a signal ends the process, unless nil
 )
 
 // cleanUpTimeout bounds the cleanup: a terminal whose output is stopped (Ctrl-S) blocks it.
 const cleanUpTimeout = time.Second
-
-// ending receives the signals that end the process.
-var ending = make(chan os.Signal, 1)
 
 // EndBySignal makes the signals that end processes end this one as they end others. The
 // Go runtime does so for HUP, INT and TERM, but on QUIT it would dump all stacks, in
 // which arguments and so secrets may be, and exit with 2. As PID 1, which the kernel
 // lets no signal end, it would exit with 2 on all four; the exit code is 128+n instead.
 func EndBySignal() {
-	list := []os.Signal{syscall.SIGQUIT}
+	notify(ending, syscall.SIGQUIT)
 	if os.Getpid() == 1 {
-		list = append(list, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+		notify(ending, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	}
-	notify(ending, list...)
-	go func() { end(<-ending) }()
-}
-
-// end ends the process by a signal.
-func end(sig os.Signal) {
-	if f := cleanUp.Load(); f != nil {
-		done := make(chan struct{})
-		go func() { (*f)(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(cleanUpTimeout):
+	go func() {
+		sig := <-ending
+		if f := cleanUp.Load(); f != nil {
+			done := make(chan struct{})
+			go func() { (*f)(); close(done) }()
+			select {
+			case <-done:
+			case <-time.After(cleanUpTimeout):
+			}
 		}
-	}
-	os.Exit(process.RaiseSignal(sig.(syscall.Signal)))
+		os.Exit(process.RaiseSignal(sig.(syscall.Signal)))
+	}()
 }
 
 // HoldSignals catches the signals that would end this process, until release.
@@ -80,27 +75,13 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 // SignalNumber returns the signal of a name without SIG; 0 if there is none.
 func SignalNumber(name string) syscall.Signal { return unix.SignalNum("SIG" + name) }
 
-// cleanUpOnSignal calls f before a signal ends the process, until stop. A signal that has
-// arrived when stop is called still ends it. There is one f at a time.
+// cleanUpOnSignal calls f before a signal ends the process, until stop. There is one f at a time.
 func cleanUpOnSignal(f func()) (stop func()) {
-	if held.Load() { // their holder ends the process
-		return func() {}
-	}
 	cleanUp.Store(&f)
-	caught, done := make(chan os.Signal, 1), make(chan struct{})
-	notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGABRT)
-	go func() {
-		defer close(done)
-		if sig, ok := <-caught; ok {
-			end(sig)
-		}
-	}()
-	return func() {
-		signal.Stop(caught)
-		close(caught)
-		<-done
-		cleanUp.Store(nil)
+	if !held.Load() { // else their holder ends the process
+		notify(ending, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGABRT)
 	}
+	return func() { cleanUp.Store(nil) }
 }
 
 // RestoreOnSignal calls restore before a signal ends the process, until stop, and before
@@ -183,7 +164,7 @@ func (e *Environment) ReexecWithoutSecrets() error {
 	if err := errors.Join(writeErr, w.Close(), flagErr); err != nil {
 		return err
 	}
-	return syscall.Exec(self, append([]string{e.argv0}, e.Args...), append(rest, fmt.Sprintf("%s=%d", pipeVariable, r.Fd())))
+	return syscall.Exec(self, os.Args, append(rest, fmt.Sprintf("%s=%d", pipeVariable, r.Fd())))
 }
 
 // readPipedSecrets returns environ with the secrets of the pipe that it names. What is

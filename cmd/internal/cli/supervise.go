@@ -24,6 +24,7 @@ type Services struct {
 	log       *Logger
 	refresher *supervisor.Refresher
 	proxy     *pgproxy.Proxy // nil without one
+	listener  net.Listener   // of the proxy
 	warned    atomic.Int64   // when a failed login was logged, in Unix nanoseconds
 
 	extend    func(*supervisor.State)
@@ -41,16 +42,17 @@ func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s 
 	return v
 }
 
-// UseProxy adds a proxy for clients that log in with password.
-func (v *Services) UseProxy(t pglogin.Target, password credential.Secret, trustLocal bool) {
+// UseProxy adds a proxy on ln, which Stop closes, for clients that log in with password.
+func (v *Services) UseProxy(ln net.Listener, t pglogin.Target, password credential.Secret, trustLocal bool) {
+	v.listener = ln
 	v.proxy = pgproxy.New(pgproxy.Options{Target: t, Tokens: v.refresher, Password: password, TrustLocal: trustLocal,
 		Describe: func(err error) (string, string) { return Describe(err, v.conf) },
 		MaxConns: v.conf.MaxConnections.Value, MaxWaiting: v.conf.MaxWaiting.Value, LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
 }
 
-// Start starts the services; listeners are the proxy's. extend adds to the state
-// what concerns the command, and may be nil. Stop must be called afterwards.
-func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), listeners ...net.Listener) error {
+// Start starts the services. extend adds to the state what concerns the command, and
+// may be nil. Stop must be called afterwards.
+func (v *Services) Start(ctx context.Context, extend func(*supervisor.State)) error {
 	var probes net.Listener
 	if addr := v.conf.HealthListen.Value; addr != "" {
 		var err error
@@ -69,7 +71,7 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State), li
 		v.run(func() error { return supervisor.ServeProbes(ctx, probes, v.state) })
 	}
 	if v.proxy != nil {
-		v.run(func() error { return v.proxy.Serve(ctx, listeners...) })
+		v.run(func() error { return v.proxy.Serve(ctx, v.listener) })
 	}
 	return nil
 }
@@ -116,6 +118,9 @@ func (v *Services) Drain(ctx context.Context) { v.proxy.Drain(ctx) }
 func (v *Services) Stop() {
 	v.cancel()
 	v.running.Wait()
+	if v.listener != nil {
+		_ = v.listener.Close()
+	}
 }
 
 // logOutage logs one warning when an outage begins, one when the token expires, and
