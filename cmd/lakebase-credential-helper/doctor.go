@@ -16,7 +16,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/doctor"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
+	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -40,7 +40,7 @@ Examples:
 func runDoctor(ctx context.Context, c *invocation) error {
 	d := &diagnosis{invocation: c}
 	report := doctor.Doctor{
-		Options: c.given, Environ: c.Environ, Local: d, Observer: d,
+		Options: c.given, Environ: c.Environ, Local: d, Database: &pglogin.Connector{}, Observer: d,
 		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
 	d.progress.Stop()
@@ -56,7 +56,8 @@ func runDoctor(ctx context.Context, c *invocation) error {
 // diagnosis implements what doctor's checks need.
 type diagnosis struct {
 	*invocation
-	progress *cli.Progress // nil before the configuration is resolved
+	auth.Observer // nil, as progress, before the configuration is resolved
+	progress      *cli.Progress
 }
 
 func (d *diagnosis) RuntimeDir(conf config.Config) (string, error) {
@@ -93,8 +94,7 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	if ofUser || conf.Native() || err != nil {
 		return stored
 	}
-	life := d.secretStore(stores, host, clientID).lifetime(ctx)
-	stored.Known, stored.Expires = life.known, life.expires
+	stored.Expires = d.secretStore(stores, host, clientID).lifetime(ctx).expires
 	return stored
 }
 
@@ -102,12 +102,12 @@ func (d *diagnosis) Workspace(conf config.Config) (doctor.WorkspaceAPI, error) {
 	return d.invocation.Workspace(conf)
 }
 
-func (d *diagnosis) Connect(conf config.Config) (doctor.Connection, error) {
+func (d *diagnosis) Auth(conf config.Config) (doctor.Auth, error) {
 	c, err := d.Client(conf, d.Keychain(conf).NonInteractive(), d.log, d.progress)
 	if err != nil {
-		return doctor.Connection{}, err
+		return nil, err
 	}
-	return doctor.Connection{Auth: c.Chain, Targets: lakebase.NewResolver(conf, c.API, c.Observer), Database: c.Connector}, nil
+	return c.Chain, nil
 }
 
 // Checking shows the progress of checks that may take long.
@@ -118,12 +118,11 @@ func (d *diagnosis) Checking(id doctor.CheckID, conf config.Config) {
 	if d.progress == nil {
 		d.log = d.Logger(conf)
 		d.progress = d.StartProgress(d.log)
+		d.Observer = d.invocation.Observer(conf, d.log, d.progress)
 	}
 	d.progress.SetStatus("checking: " + string(id))
 	d.log.Note("checking: %s", id)
 }
-
-func (d *diagnosis) Note(text string) { d.log.Note("%s", text) }
 
 func (d *diagnosis) Explain(err error, conf config.Config) (text, fix string) {
 	return cli.Describe(err, conf)

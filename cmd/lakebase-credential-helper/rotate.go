@@ -264,7 +264,6 @@ func (v *secretStore) Save(ctx context.Context, s rotate.State) error {
 
 // lifetime is what is known about a stored secret without a dialog of the keychain.
 type lifetime struct {
-	known     bool               // the secret could be read
 	expires   time.Time          // zero: unknown
 	scheduled []rotate.Scheduled // older secrets that are deleted later
 }
@@ -276,7 +275,6 @@ func (v *secretStore) lifetime(ctx context.Context) (l lifetime) {
 	if err != nil {
 		return l
 	}
-	l.known = true
 	s, _ := quiet.Load(ctx)
 	fingerprint := rotate.Fingerprint(v.host, v.clientID, secret)
 	if known, ok := s.Find(fingerprint); ok {

@@ -15,6 +15,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
@@ -114,12 +115,6 @@ type Result struct {
 	optional bool // the others can do without it
 }
 
-// problem is an error of doctor's own, with what to do about it.
-type problem struct{ text, hint string }
-
-func (p *problem) Error() string { return p.text }
-func (p *problem) Hint() string  { return p.hint }
-
 // warning is an error that does not keep a run from working.
 type warning struct{ error }
 
@@ -176,7 +171,7 @@ type Local interface {
 	Stored(ctx context.Context, conf config.Config, id auth.Identity) Stored
 	// Workspace returns the client of the workspace. It fails for a bad proxy setting.
 	Workspace(conf config.Config) (WorkspaceAPI, error)
-	Connect(conf config.Config) (Connection, error)
+	Auth(conf config.Config) (Auth, error)
 	// RunTool runs a program without secrets in its environment.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
 }
@@ -185,15 +180,7 @@ type Local interface {
 type Stored struct {
 	Store   string    // "keychain" or "file"
 	Path    string    // of a file
-	Known   bool      // a secret that was read, so that its expiry may be known
 	Expires time.Time // zero: unknown
-}
-
-// Connection is what a run uses to obtain a database login.
-type Connection struct {
-	Auth     Auth
-	Targets  Targets
-	Database DatabaseLogin
 }
 
 // Auth finds out who signs in; *auth.Chain implements it.
@@ -201,29 +188,18 @@ type Auth interface {
 	Do(ctx context.Context, use func(auth.Source, auth.Identity) error) error
 }
 
-// Targets finds the configured endpoint or instance; *lakebase.Resolver implements it.
-type Targets interface {
-	Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error)
-	// Describe completes an endpoint. For one that no login can reach it returns both.
-	Describe(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (exchange.Endpoint, error)
-	// Host returns the host to use, and an error if another one is configured.
-	Host(e exchange.Endpoint) (string, error)
-}
-
 // WorkspaceAPI makes one attempt at each call; *exchange.Client implements it.
 type WorkspaceAPI interface {
+	lakebase.API
 	// ServerTime returns how far the workspace's clock is ahead. It needs no credential.
 	ServerTime(ctx context.Context) (time.Duration, error)
 	// Proxy returns the address of the proxy in use; empty for none.
 	Proxy() string
-	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
 	ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]exchange.ClientSecret, error)
-	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
-	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
 }
 
 // DatabaseLogin connects to the database until ctx ends, or once with a context of
-// retry.Once.
+// retry.Once; *pglogin.Connector implements it.
 type DatabaseLogin interface {
 	Probe(ctx context.Context, t pglogin.Target) (pglogin.Peer, error)
 	Login(ctx context.Context, t pglogin.Target, password credential.Secret) error
@@ -231,8 +207,9 @@ type DatabaseLogin interface {
 
 // Observer follows the run, and puts errors into words.
 type Observer interface {
+	auth.Observer
+	// Checking is called before each check.
 	Checking(id CheckID, conf config.Config)
-	Note(text string)
 	// Explain returns one line about an error, and one about its fix, which may be empty.
 	Explain(err error, conf config.Config) (text, fix string)
 }
@@ -242,6 +219,7 @@ type Doctor struct {
 	Options  map[string][]string // of the command line
 	Environ  []string
 	Local    Local
+	Database DatabaseLogin
 	Observer Observer
 	ToolPath string // a list as in PATH, for libpq's programs
 	Now      func() time.Time
@@ -256,11 +234,11 @@ type run struct {
 
 	keychainUsed bool // the token store in use is the keychain
 	api          WorkspaceAPI
-	conn         Connection
 	source       auth.Source
 	skew         time.Duration
 	noDate       bool             // the workspace does not send its time
 	bearer       credential.Token // of the workspace
+	targets      *lakebase.Resolver
 	endpoint     exchange.Endpoint
 	host         string           // of the database
 	password     credential.Token // of the database
@@ -345,6 +323,13 @@ func (r *Result) add(name, value, source string) {
 	}
 	r.Text += fmt.Sprintf("%s %s (%s)", name, value, source)
 	r.Facts[name], r.Facts[name+"_from"] = value, source
+}
+
+// addSetting adds a setting unless it is empty.
+func addSetting[T comparable](r *Result, name string, v config.Value[T]) {
+	if v.Value != *new(T) {
+		r.add(name, fmt.Sprint(v.Value), v.Source.String())
+	}
 }
 
 // timestamp formats a time for JSON; empty for zero.

@@ -29,17 +29,17 @@ type fakeWorld struct {
 	environ map[string]string
 	calls   []string
 
-	runtimeErr, keychainErr                    error
-	store                                      string // in use
-	proxyErr, secretErr, clockErr              error
-	skew                                       time.Duration
-	tokenErr, meErr, targetErr, branchErr      error
-	hostErr, probeErr, credentialErr, loginErr error
-	stored                                     Stored
-	secrets                                    []exchange.ClientSecret
-	endpoint                                   exchange.Endpoint
-	branch                                     exchange.Branch
-	now, certificateEnds                       time.Time
+	runtimeErr, keychainErr               error
+	store                                 string // in use
+	proxyErr, secretErr, clockErr         error
+	skew                                  time.Duration
+	tokenErr, meErr, targetErr, branchErr error
+	probeErr, credentialErr, loginErr     error
+	stored                                Stored
+	secrets                               []exchange.ClientSecret
+	endpoint                              exchange.Endpoint
+	branch                                exchange.Branch
+	now, certificateEnds                  time.Time
 }
 
 func newFakeWorld(t *testing.T) *fakeWorld {
@@ -48,7 +48,7 @@ func newFakeWorld(t *testing.T) *fakeWorld {
 		store:    config.CacheKernel,
 		endpoint: exchange.Endpoint{Name: endpointName, Host: endpointHost, State: "ACTIVE"},
 		branch:   exchange.Branch{Name: "projects/p/branches/b", State: "READY"},
-		stored:   Stored{Store: "keychain", Known: true},
+		stored:   Stored{Store: "keychain"},
 		now:      time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
 
 		certificateEnds: time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC),
@@ -69,7 +69,7 @@ func (w *fakeWorld) run(t *testing.T, more ...string) Report {
 	}
 	w.calls = nil
 	return Doctor{
-		Options: options, Local: w, Observer: w,
+		Options: options, Local: w, Database: w, Observer: w,
 		ToolPath: t.TempDir(), Now: func() time.Time { return w.now },
 	}.Run(t.Context())
 }
@@ -142,11 +142,11 @@ func readable(path string) error {
 	return nil
 }
 
-func (w *fakeWorld) Connect(conf config.Config) (Connection, error) {
+func (w *fakeWorld) Auth(conf config.Config) (Auth, error) {
 	if conf.Cache.Value != config.CacheOff {
-		return Connection{}, errors.New("the cache is on")
+		return nil, errors.New("the cache is on")
 	}
-	return Connection{Auth: w, Targets: w, Database: w}, nil
+	return w, nil
 }
 
 func (w *fakeWorld) ServerTime(context.Context) (time.Duration, error) {
@@ -188,20 +188,20 @@ func (w *fakeWorld) DatabaseCredential(_ context.Context, _ credential.Secret, t
 	return credential.Token{Value: credential.NewSecret("token"), ExpiresAt: w.now}, w.called("credential:"+target, w.credentialErr)
 }
 
-func (w *fakeWorld) Endpoint(context.Context, credential.Secret) (exchange.Endpoint, error) {
-	return exchange.Endpoint{Name: endpointName}, nil
+func (w *fakeWorld) Projects(context.Context, credential.Secret) ([]exchange.Project, error) {
+	return nil, errors.New("not asked for")
 }
 
-func (w *fakeWorld) Describe(context.Context, credential.Secret, exchange.Endpoint) (exchange.Endpoint, error) {
+func (w *fakeWorld) Endpoints(context.Context, credential.Secret, string) ([]exchange.Endpoint, error) {
+	return nil, errors.New("not asked for")
+}
+
+func (w *fakeWorld) Endpoint(context.Context, credential.Secret, string) (exchange.Endpoint, error) {
 	return w.endpoint, w.called("target", w.targetErr)
 }
 
-func (w *fakeWorld) Host(e exchange.Endpoint) (string, error) { return e.Host, w.hostErr }
-
-var errOtherHost = errors.New("another host")
-
 func (w *fakeWorld) Probe(_ context.Context, t pglogin.Target) (pglogin.Peer, error) {
-	return pglogin.Peer{Chain: []pglogin.CertificateInfo{{Issuer: "CN=database", NotBefore: w.now.AddDate(0, -3, 0), NotAfter: w.certificateEnds}}}, w.called("probe:"+t.Host, w.probeErr)
+	return pglogin.Peer{Chain: []*x509.Certificate{{NotBefore: w.now.AddDate(0, -3, 0), NotAfter: w.certificateEnds}}}, w.called("probe:"+t.Host, w.probeErr)
 }
 
 func (w *fakeWorld) Login(_ context.Context, t pglogin.Target, password credential.Secret) error {
@@ -209,7 +209,9 @@ func (w *fakeWorld) Login(_ context.Context, t pglogin.Target, password credenti
 }
 
 func (w *fakeWorld) Checking(CheckID, config.Config) {}
+func (w *fakeWorld) Stage(auth.Stage, string)        {}
 func (w *fakeWorld) Note(string)                     {}
+func (w *fakeWorld) Warn(string)                     {}
 
 func (w *fakeWorld) Explain(err error, _ config.Config) (text, fix string) {
 	var hint interface{ Hint() string }

@@ -79,27 +79,18 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 // describeSettings lists each part of the target with its source.
 func (x *run) describeSettings(r *Result) {
 	conf := x.conf
-	add := func(name string, v config.Value[string]) { r.add(name, v.Value, v.Source.String()) }
-	add("profile", conf.Profile)
-	if !conf.Workspace.Value.IsZero() {
-		r.add("host", conf.Workspace.Value.String(), conf.Workspace.Source.String())
-	}
-	add("endpoint", conf.Endpoint)
-	add("instance", conf.Instance)
-	add("pghost", conf.PGHost)
-	add("pghostaddr", conf.PGHostAddr)
-	r.add("pgport", fmt.Sprint(conf.PGPort.Value), conf.PGPort.Source.String())
-	add("database", conf.Database)
+	addSetting(r, "profile", conf.Profile)
+	addSetting(r, "host", conf.Workspace)
+	addSetting(r, "endpoint", conf.Endpoint)
+	addSetting(r, "instance", conf.Instance)
+	addSetting(r, "pghost", conf.PGHost)
+	addSetting(r, "pghostaddr", conf.PGHostAddr)
+	addSetting(r, "pgport", conf.PGPort)
+	addSetting(r, "database", conf.Database)
 	r.add("user", conf.User.Value, userSource(conf))
-	if conf.ReadOnly.Value {
-		r.add("read_only", "true", conf.ReadOnly.Source.String())
-	}
-	if conf.Pooled.Given() {
-		r.add("pooled", fmt.Sprint(conf.Pooled.Value), conf.Pooled.Source.String())
-	}
-	if conf.Credential.Given() {
-		add("credential", conf.Credential)
-	}
+	addSetting(r, "read_only", conf.ReadOnly)
+	addSetting(r, "pooled", conf.Pooled)
+	addSetting(r, "credential", conf.Credential)
 	for i, n := range conf.Notes {
 		r.fact(fmt.Sprintf("note_%d", i+1), n.String())
 		r.Text += "; " + n.String()
@@ -126,24 +117,17 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 	}
 	r.Text = auth + " (" + from + ")"
 	r.Facts["auth"], r.Facts["auth_from"] = auth, from
-	if id := conf.ClientID; id.Value != "" {
-		r.Text += fmt.Sprintf(", client ID %s (%s)", id.Value, id.Source)
-		r.Facts["client_id"], r.Facts["client_id_from"] = id.Value, id.Source.String()
-	}
+	addSetting(r, "client_id", conf.ClientID)
 	if source := secretSource(conf); source != "" && source != from {
 		r.fact("secret_from", source)
 		r.Text += ", secret from " + source
 	}
 	if conf.Scope.Given() {
-		r.add("scope", conf.Scope.Value, conf.Scope.Source.String())
+		addSetting(r, "scope", conf.Scope)
 	}
 	for _, s := range config.Settings() {
-		if s.AuthType == "" {
-			continue
-		}
-		if v := conf.AuthOption(s.Option); v.Given() {
-			r.fact(s.Key, v.Value)
-			r.Text += fmt.Sprintf(", %s %s (%s)", s.Option, v.Value, v.Source)
+		if s.AuthType != "" {
+			addSetting(r, s.Key, conf.AuthOption(s.Option))
 		}
 	}
 	return nil
@@ -210,30 +194,28 @@ func (x *run) checkVariables(_ context.Context, r *Result) error {
 // checkTrust describes the root certificates and the proxy in use.
 func (x *run) checkTrust(_ context.Context, r *Result) error {
 	conf := x.conf
-	var workspaceErr error
-	if !conf.Workspace.Value.IsZero() {
-		if x.api, workspaceErr = x.Local.Workspace(conf); workspaceErr != nil {
-			x.block(Trust, Secret, Workspace)
-		}
-	}
 	roots, err := x.Local.SSLRootCert(conf)
 	if err != nil {
 		x.block(Trust, Database)
 		x.conf.SSLMode.Value = config.Require // needs no roots
+	}
+	if !conf.Workspace.Value.IsZero() {
+		var workspaceErr error
+		if x.api, workspaceErr = x.Local.Workspace(conf); workspaceErr != nil {
+			x.block(Trust, Secret, Workspace)
+			err = cmp.Or(err, workspaceErr)
+		}
+	}
+	if err != nil {
 		return err
 	}
-	if workspaceErr != nil {
-		return workspaceErr
-	}
-	certFile, rootsSource := x.Local.Env("SSL_CERT_FILE"), "the default"
-	if conf.SSLRootCert.Value != "" {
-		rootsSource = conf.SSLRootCert.Source.String()
-	} else if certFile != "" {
+	certFile, rootsSource := x.Local.Env("SSL_CERT_FILE"), conf.SSLRootCert.Source.String()
+	if conf.SSLRootCert.Value == "" && certFile != "" {
 		rootsSource, certFile = "SSL_CERT_FILE", ""
 	}
-	r.add("sslmode", conf.SSLMode.Value, conf.SSLMode.Source.String())
+	addSetting(r, "sslmode", conf.SSLMode)
 	r.add("sslrootcert", roots, rootsSource)
-	r.add("cacert", conf.CACert.Value, conf.CACert.Source.String())
+	addSetting(r, "cacert", conf.CACert)
 	r.add("workspace_roots", certFile, "SSL_CERT_FILE")
 	for _, name := range []string{"HTTPS_PROXY", "NO_PROXY"} {
 		value, from := x.Local.Env(name), name
@@ -359,7 +341,7 @@ const lastWithoutSNI = 13
 
 // checkLibpq reads the version of libpq from psql or pg_config.
 func (x *run) checkLibpq(ctx context.Context, r *Result) error {
-	version := regexp.MustCompile(`PostgreSQL\)? ([0-9]+)(\S*)`)
+	version := regexp.MustCompile(`PostgreSQL\)? (([0-9]+)\S*)`)
 	r.Status, r.Text = NotTried, "neither psql nor pg_config is in PATH"
 	for _, name := range []string{"psql", "pg_config"} {
 		found, err := process.Find([]string{name, "--version"}, x.ToolPath)
@@ -372,11 +354,10 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 			r.Text = found.Path + " does not print its version"
 			continue
 		}
-		version := m[1] + m[2]
-		r.Status, r.Text = OK, fmt.Sprintf("%s (%s)", version, found.Path)
-		r.fact("version", version)
+		r.Status, r.Text = OK, fmt.Sprintf("%s (%s)", m[1], found.Path)
+		r.fact("version", m[1])
 		r.fact("path", found.Path)
-		if major, _ := strconv.Atoi(m[1]); major <= lastWithoutSNI {
+		if major, _ := strconv.Atoi(m[2]); major <= lastWithoutSNI {
 			r.Status, r.Fix = Warning, "install a client with libpq 14 or later"
 			r.Text += ": it sends no host name in TLS (SNI), which Lakebase needs"
 		}

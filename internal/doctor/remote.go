@@ -14,23 +14,26 @@ import (
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // checkSecret resolves who signs in, and reads their secret or login.
 func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	conf := x.conf
 	conf.Cache.Value = config.CacheOff
-	var err error
-	if x.conn, err = x.Local.Connect(conf); err != nil {
+	chain, err := x.Local.Auth(conf)
+	if err != nil {
 		return err
 	}
 	var id auth.Identity
-	err = x.conn.Auth.Do(ctx, func(s auth.Source, identity auth.Identity) error {
+	err = chain.Do(ctx, func(s auth.Source, identity auth.Identity) error {
 		x.source, id = s, identity
 		return s.Check(ctx)
 	})
@@ -74,9 +77,7 @@ func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
 	r.fact("store", stored.Store)
 	r.fact("path", stored.Path)
 	r.Text += ", from the " + strings.TrimSpace(stored.Store+" "+stored.Path)
-	if stored.Known { // only the workspace knows when a login ends
-		x.describeExpiry(r, stored.Expires)
-	}
+	x.describeExpiry(r, stored.Expires)
 }
 
 // describeExpiry adds when a secret expires; zero: unknown.
@@ -127,61 +128,51 @@ func (x *run) checkWorkspace(ctx context.Context, r *Result) error {
 	if x.skew, err = x.api.ServerTime(ctx); errors.Is(err, exchange.ErrNoDate) {
 		x.noDate, err = true, nil
 	}
-	if wrong, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		peer.SetChain(wrong.UnverifiedCertificates)
+	name := x.workspaceHost()
+	if proxy := x.api.Proxy(); proxy != "" {
+		r.fact("proxy", proxy)
+		name += ", through the proxy " + proxy
 	}
-	proxy := x.api.Proxy()
-	r.fact("proxy", proxy)
-	x.describePeer(r, peer, err)
-	if err == nil {
-		r.Text = x.workspaceHost()
-		if proxy != "" {
-			r.Text += ", through the proxy " + proxy
-		}
-		x.describeConnection(r, peer)
-	}
+	x.describePeer(r, name, peer, err)
 	return err
 }
 
 func (x *run) workspaceHost() string { return x.conf.Workspace.Value.HostPort() }
 
-// describePeer adds whose certificates were received. The text of an error names the
-// issuer.
-func (x *run) describePeer(r *Result, p pglogin.Peer, err error) {
+// describePeer adds the other end of a connection, called name, and its certificates. It
+// warns about one that ends in 14 days, or in a third of its life if that is less. The
+// text of an error names who signed the certificate.
+func (x *run) describePeer(r *Result, name string, p pglogin.Peer, err error) {
+	if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		p.Chain = refused.UnverifiedCertificates
+	}
 	r.fact("address", p.Address)
 	r.fact("tls", p.Version)
-	if len(p.Chain) == 0 {
-		return
-	}
-	own := p.Chain[0]
-	r.fact("subject", own.Subject)
-	r.fact("issuer", own.Issuer)
-	r.fact("certificate_ends", timestamp(own.NotAfter))
-	for i, c := range p.Chain[1:] {
-		r.fact(fmt.Sprintf("chain_%d", i+1), c.Subject)
-		r.fact(fmt.Sprintf("chain_%d_ends", i+1), timestamp(c.NotAfter))
-	}
-	if err != nil {
-		if text, _ := x.Observer.Explain(err, x.conf); !strings.Contains(text, own.Issuer) {
-			r.Text = text + " (signed by " + own.Issuer + ")"
-		}
-	}
-}
-
-// describeConnection adds the peer and its chain to the text. It warns about a
-// certificate that ends in 14 days, or in a third of its life if that is less.
-func (x *run) describeConnection(r *Result, p pglogin.Peer) {
-	if p.Address != "" {
-		r.Text += " at " + p.Address
-	}
-	if p.Version != "" {
-		r.Text += ", " + p.Version
+	if err == nil {
+		r.Text = name + " at " + p.Address + ", " + p.Version
 	}
 	for i, c := range p.Chain {
-		name := []string{", certificate of " + c.Issuer, ", chain " + c.Subject, ", " + c.Subject}[min(i, 2)]
-		r.Text += name + " until " + c.NotAfter.UTC().Format(time.DateOnly)
+		subject, issuer := sanitize.Line(c.Subject.String()), sanitize.Line(c.Issuer.String())
+		shown, fact := "chain "+subject, fmt.Sprintf("chain_%d", i)
+		if i == 0 {
+			shown, fact = "certificate of "+issuer, "certificate"
+			r.fact("subject", subject)
+			r.fact("issuer", issuer)
+		} else {
+			r.fact(fact, subject)
+		}
+		r.fact(fact+"_ends", timestamp(c.NotAfter))
+		if err != nil {
+			continue
+		}
+		r.Text += ", " + shown + " until " + c.NotAfter.UTC().Format(time.DateOnly)
 		if left := c.NotAfter.Sub(x.Now()); left < min(14*24*time.Hour, c.NotAfter.Sub(c.NotBefore)/3) && r.Status == "" {
-			r.Status, r.Fix = Warning, fmt.Sprintf("have the certificate of %s renewed, which %s", c.Subject, rotate.DescribeLifetime(left))
+			r.Status, r.Fix = Warning, fmt.Sprintf("have the certificate of %s renewed, which %s", subject, rotate.DescribeLifetime(left))
+		}
+	}
+	if issuer := r.Facts["issuer"]; err != nil && issuer != "" {
+		if text, _ := x.Observer.Explain(err, x.conf); !strings.Contains(text, issuer) {
+			r.Text = text + " (signed by " + issuer + ")"
 		}
 	}
 }
@@ -208,8 +199,8 @@ func (x *run) checkClock(_ context.Context, r *Result) error {
 	if x.skew < 0 {
 		direction = "ahead of"
 	}
-	err := &problem{fmt.Sprintf("this machine's clock is %s %s that of %s", off.Round(time.Second), direction, x.workspaceHost()),
-		"set this machine's clock and keep it synchronized (timedatectl set-ntp true; restart a VM or WSL): tokens are checked against it"}
+	r.Fix = "set this machine's clock and keep it synchronized (timedatectl set-ntp true; restart a VM or WSL): tokens are checked against it"
+	err := fmt.Errorf("this machine's clock is %s %s that of %s", off.Round(time.Second), direction, x.workspaceHost())
 	if off > failSkew {
 		return err
 	}
@@ -217,42 +208,46 @@ func (x *run) checkClock(_ context.Context, r *Result) error {
 }
 
 func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
-	if x.bearer, err = x.source.Token(ctx); err != nil {
-		return err
+	if x.bearer, err = x.source.Token(ctx); err == nil {
+		x.describeToken(r, "a workspace token", x.bearer)
 	}
-	if x.conf.Auth.Value == auth.AuthPAT {
-		r.Text = "a personal access token; its expiry is not known"
-		return nil
+	return err
+}
+
+// describeToken adds a token and when it expires, which a personal access token does not
+// say.
+func (x *run) describeToken(r *Result, name string, t credential.Token) {
+	if x.conf.Auth.Value == auth.AuthPAT && t.Value.Equal(x.bearer.Value) {
+		r.Text = x.conf.AuthType().Credential + "; its expiry is not known"
+		return
 	}
-	r.fact("token_expires", timestamp(x.bearer.ExpiresAt))
-	r.Text = "a workspace token, valid until " + timestamp(x.bearer.ExpiresAt)
-	return nil
+	r.fact("token_expires", timestamp(t.ExpiresAt))
+	r.Text = name + ", valid until " + timestamp(t.ExpiresAt)
 }
 
 // checkIdentity requests the identity from the workspace. A run with a configured user
 // does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
-	user := x.conf.User.Value
-	if user != "" && !x.conf.CanAskUser() {
+	user, name := x.conf.User.Value, ""
+	if err := x.conf.CheckUserKnown(user != ""); err != nil {
+		return err
+	}
+	if !x.conf.CanAskUser() {
 		r.Text = user + "; the workspace is not asked, with the scope " + x.conf.Scope.Value
 		return nil
 	}
-	name, me, err := "", exchange.Identity{}, x.conf.CheckUserKnown(false)
-	if err == nil {
-		me, err = x.api.Me(ctx, x.bearer.Value)
-	}
+	me, err := x.api.Me(ctx, x.bearer.Value)
 	if err == nil {
 		x.askExpiry(ctx, me.ID)
 		name, err = config.CheckUser(me.UserName, "the user name from "+x.workspaceHost())
 	}
-	switch {
-	case err != nil && user != "":
+	if err != nil && user != "" {
 		return warning{err}
-	case err != nil:
-		return err
-	case user == "":
-		x.conf.User.Value = name
 	}
+	if err != nil {
+		return err
+	}
+	x.conf.User.Value = cmp.Or(user, name)
 	r.fact("user_name", name)
 	r.Text = name
 	if user != "" && user != name {
@@ -263,9 +258,10 @@ func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 
 // checkTarget looks up the endpoint or instance and its branch.
 func (x *run) checkTarget(ctx context.Context, r *Result) error {
-	e, err := x.conn.Targets.Endpoint(ctx, x.bearer.Value)
+	x.targets = lakebase.NewResolver(x.conf, x.api, x.Observer)
+	e, err := x.targets.Endpoint(ctx, x.bearer.Value)
 	if err == nil {
-		e, err = x.conn.Targets.Describe(ctx, x.bearer.Value, e)
+		e, err = x.targets.Describe(ctx, x.bearer.Value, e)
 	}
 	if e.Name == "" {
 		// A run with a trusted host does not look up the target, so that it works
@@ -283,8 +279,8 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 		return err
 	}
 	if b.Archived { // the login restores it, in more time than a wake (Neon documentation, "Branch archiving")
-		return warning{&problem{fmt.Sprintf("the branch of %s, %s, is archived", e.Name, b.Name),
-			"allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"}}
+		r.Fix = "allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"
+		return warning{fmt.Errorf("the branch of %s, %s, is archived", e.Name, b.Name)}
 	}
 	r.Text = e.Name + " is " + e.State
 	for _, part := range [][2]string{{"its branch", b.State}, {"host", e.Host}, {"read-only host", e.ReadOnlyHost}, {"pooled host", e.PooledHost}} {
@@ -314,21 +310,19 @@ func (x *run) branch(ctx context.Context, endpoint string) (b exchange.Branch) {
 // checkDatabaseHost compares the target's host with the configured one. An option
 // may name any host, such as one of a private DNS.
 func (x *run) checkDatabaseHost(_ context.Context, r *Result) error {
-	configured := x.conf.PGHost
-	x.host = configured.Value
+	configured, named := x.conf.PGHost, ""
+	var err error
 	if x.endpoint.Name != "" {
-		named, err := x.conn.Targets.Host(x.endpoint)
-		x.host = cmp.Or(x.host, named)
-		switch {
-		case err != nil && configured.Source.Origin == config.FromOption:
-			err = warning{err}
-			fallthrough
-		case err != nil:
-			r.fact("host", x.host)
-			return err
-		}
+		named, err = x.targets.Host(x.endpoint)
 	}
+	x.host = cmp.Or(configured.Value, named)
 	r.fact("host", x.host)
+	if err != nil && configured.Source.Origin == config.FromOption {
+		return warning{err}
+	}
+	if err != nil {
+		return err
+	}
 	r.Text = x.host
 	if config.IsPooled(x.host) {
 		r.Status, r.Fix = Warning, "connect without --pooled, or to a host without -pooler, for what a pooled host cannot do: "+config.PooledLimits
@@ -346,9 +340,8 @@ func (x *run) checkDatabaseHost(_ context.Context, r *Result) error {
 
 // target returns what to connect to.
 func (x *run) target() pglogin.Target {
-	c := x.conf
-	roots, _ := x.Local.SSLRootCert(c) // see checkTrust
-	return pglogin.Target{Host: x.host, HostAddr: c.PGHostAddr.Value, Port: c.PGPort.Value, Database: c.Database.Value, User: c.User.Value, SSLMode: c.SSLMode.Value, SSLRootCert: roots}
+	roots, _ := x.Local.SSLRootCert(x.conf) // see checkTrust
+	return lakebase.Target(x.conf, roots, x.host)
 }
 
 // checkDatabase connects and completes the TLS handshake. It sends no password.
@@ -357,14 +350,10 @@ func (x *run) checkDatabase(ctx context.Context, r *Result) error {
 	t.User = cmp.Or(t.User, "unknown") // it is not sent
 	var peer pglogin.Peer
 	err := x.reach(ctx, func(ctx context.Context) (err error) {
-		peer, err = x.conn.Database.Probe(ctx, t)
+		peer, err = x.Database.Probe(ctx, t)
 		return err
 	})
-	x.describePeer(r, peer, err)
-	if err == nil {
-		r.Text = fmt.Sprintf("%s:%d", x.host, x.conf.PGPort.Value)
-		x.describeConnection(r, peer)
-	}
+	x.describePeer(r, fmt.Sprintf("%s:%d", x.host, x.conf.PGPort.Value), peer, err)
 	return err
 }
 
@@ -390,27 +379,21 @@ func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 		}
 		return err
 	}
-	kind := "the workspace token itself"
-	x.password = x.bearer
-	if x.conf.Credential.Value != config.CredentialWorkspace {
-		kind = "a database token"
-		x.password, err = x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
-	}
-	if err != nil {
-		return err
-	}
-	if x.conf.Auth.Value == auth.AuthPAT && x.conf.Credential.Value == config.CredentialWorkspace {
-		r.Text = kind + "; its expiry is not known"
+	if x.conf.Credential.Value == config.CredentialWorkspace {
+		x.password = x.bearer
+		x.describeToken(r, "the workspace token itself", x.password)
 		return nil
 	}
-	r.fact("token_expires", timestamp(x.password.ExpiresAt))
-	r.Text = kind + ", valid until " + timestamp(x.password.ExpiresAt)
-	return nil
+	x.password, err = x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
+	if err == nil {
+		x.describeToken(r, "a database token", x.password)
+	}
+	return err
 }
 
 func (x *run) checkLogin(ctx context.Context, r *Result) error {
 	begun := time.Now()
-	err := x.reach(ctx, func(ctx context.Context) error { return x.conn.Database.Login(ctx, x.target(), x.password.Value) })
+	err := x.reach(ctx, func(ctx context.Context) error { return x.Database.Login(ctx, x.target(), x.password.Value) })
 	took := time.Since(begun)
 	r.fact("seconds", fmt.Sprintf("%.1f", took.Seconds()))
 	if err == nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -54,24 +53,9 @@ func (c *Connector) tlsConfig(t Target) (*tls.Config, error) {
 
 // Peer is the other end of a connection.
 type Peer struct {
-	Address string            // IP and port; empty: no connection
-	Version string            // "TLS 1.3"; empty: no handshake
-	Chain   []CertificateInfo // its own first: up to the root if it was verified, else as received; empty: none was seen
-}
-
-// CertificateInfo is a part of a chain. Subject and Issuer may hold any character: escape
-// them before showing them.
-type CertificateInfo struct {
-	Subject, Issuer     string
-	NotBefore, NotAfter time.Time
-}
-
-// SetChain sets the peer's certificates.
-func (p *Peer) SetChain(chain []*x509.Certificate) {
-	p.Chain = nil
-	for _, c := range chain {
-		p.Chain = append(p.Chain, CertificateInfo{sanitize.Line(c.Subject.String()), sanitize.Line(c.Issuer.String()), c.NotBefore, c.NotAfter})
-	}
+	Address string              // IP and port; empty: no connection
+	Version string              // "TLS 1.3"; empty: no handshake
+	Chain   []*x509.Certificate // its own first: up to the root if it was verified, else as received
 }
 
 // PeerOf returns the other end of a connection.
@@ -83,7 +67,7 @@ func PeerOf(c net.Conn) Peer {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		if state := encrypted.ConnectionState(); state.HandshakeComplete {
 			p.Version = tls.VersionName(state.Version)
-			p.SetChain(append(state.VerifiedChains, state.PeerCertificates)[0])
+			p.Chain = append(state.VerifiedChains, state.PeerCertificates)[0]
 		}
 	}
 	return p
@@ -98,7 +82,6 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (*Conn, *Error) {
 	}
 	context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	c := &startupConn{Conn: raw}
-	peer := PeerOf(c)
 	var answer [1]byte
 	request, err := (&pgproto3.SSLRequest{}).Encode(nil)
 	if err == nil {
@@ -112,13 +95,9 @@ func dialTLS(ctx context.Context, t Target, cfg *tls.Config) (*Conn, *Error) {
 		if err = encrypted.HandshakeContext(ctx); err == nil {
 			return &Conn{Conn: encrypted}, nil
 		}
-		// The peer is reported even if its certificate is not trusted.
-		if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-			peer.SetChain(untrusted.UnverifiedCertificates)
-		}
 	}
 	_ = raw.Close()
 	e := classify(ctx, err, c, credential.Secret{})
-	e.peer = peer
+	e.peer = PeerOf(c)
 	return nil, e
 }

@@ -103,7 +103,7 @@ var domain = map[string]string{
 	"internal/rotate":     "internal/auth internal/config internal/exchange",
 	"internal/secretfile": "internal/config",
 	"internal/setup":      "internal/config internal/exchange",
-	"internal/doctor":     "internal/auth internal/config internal/exchange internal/keychain internal/pgenv internal/pglogin internal/process internal/rotate",
+	"internal/doctor":     "internal/auth internal/config internal/exchange internal/keychain internal/lakebase internal/pgenv internal/pglogin internal/process internal/rotate",
 }
 
 // forbiddenImport returns why the package at must not import imp; empty if it may.
