@@ -157,7 +157,7 @@ func (s *setUpRun) createRole(ctx context.Context) error {
 		return err
 	}
 	branch, _, _ := strings.Cut(endpoint.Name, "/endpoints/")
-	role := setup.Role{API: s.client.API, Bearer: s.bearer, Host: s.conf.Workspace.Value.HostPort(), Branch: branch, ClientID: s.clientID}
+	role := setup.Role{API: s.client.API, Bearer: s.bearer, Branch: branch, ClientID: s.clientID}
 	exists, err := role.Exists(ctx)
 	if err == nil && !exists {
 		err = s.do([]string{role.Call()}, func() error { return role.Create(ctx) }, "created the role "+s.clientID+" in "+branch)

@@ -56,7 +56,7 @@ func TestRun_Needs(t *testing.T) {
 		{"target disabled", func(w *fakeWorld) { w.endpoint.Disabled = true }, nil, "target:failed, " + afterTarget},
 		{"target not found", func(w *fakeWorld) { w.targetErr = denied }, nil, "target:failed, " + afterTarget},
 		{"target denied, host trusted", func(w *fakeWorld) { w.targetErr = denied }, []string{"PGHOST", endpointHost}, "target:failed"},
-		{"branch archived", func(w *fakeWorld) { w.branch.Archived = true }, nil, "target:warning"},
+		{"branch archived", func(w *fakeWorld) { w.branch.State = "ARCHIVED" }, nil, "target:warning"},
 		{"branches denied", func(w *fakeWorld) { w.branchErr = denied }, nil, ""},
 		{"other host", func(*fakeWorld) {}, []string{"PGHOST", otherHost}, "database host:failed, database<database host, login<database"},
 		{"other host by option", func(*fakeWorld) {}, []string{"pghost", otherHost}, "database host:warning"},

@@ -229,5 +229,5 @@ func refused(call exchange.Call, kind exchange.Kind) error {
 }
 
 func certificateError() error {
-	return &exchange.Error{Call: exchange.CallClock, Kind: exchange.KindCertificate, Err: x509.UnknownAuthorityError{}}
+	return &exchange.Error{Call: exchange.CallDiscovery, Kind: exchange.KindCertificate, Err: x509.UnknownAuthorityError{}}
 }

@@ -278,7 +278,7 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	if b.Archived { // the login restores it, in more time than a wake (Neon documentation, "Branch archiving")
+	if b.State == "ARCHIVED" { // the login restores it, in more time than a wake (Neon documentation, "Branch archiving")
 		r.Fix = "allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"
 		return warning{fmt.Errorf("the branch of %s, %s, is archived", e.Name, b.Name)}
 	}

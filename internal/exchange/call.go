@@ -36,8 +36,7 @@ type request struct {
 	url     url.URL
 	header  http.Header
 	body    []byte
-	secrets []credential.Secret // redacted from what the server says
-	invalid *Error              // why it must not be sent; nil: it may be
+	invalid *Error // why it must not be sent; nil: it may be
 }
 
 // reply is a 2xx reply.
@@ -56,8 +55,8 @@ func (c *Client) newRequest(call Call, method, path string) request {
 
 // apiRequest is an API call with a workspace token.
 func (c *Client) apiRequest(call Call, method, path string, bearer credential.Secret) request {
+	c.addSecrets(bearer)
 	r := c.newRequest(call, method, path)
-	r.secrets = []credential.Secret{bearer}
 	r.header.Set("Authorization", "Bearer "+bearer.Reveal())
 	if id := c.endpoints().workspaceID; id != "" {
 		r.header.Set("X-Databricks-Workspace-Id", id)
@@ -77,8 +76,9 @@ func (c *Client) jsonRequest(call Call, path string, bearer credential.Secret, b
 
 // formRequest is a POST to the token endpoint.
 func (c *Client) formRequest(call Call, form url.Values, secrets ...credential.Secret) request {
+	c.addSecrets(secrets...)
 	r := c.newRequest(call, http.MethodPost, c.endpoints().token)
-	r.body, r.secrets = []byte(form.Encode()), secrets
+	r.body = []byte(form.Encode())
 	r.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
 }
@@ -97,7 +97,6 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, time.Time
 	if r.invalid != nil {
 		return nil, time.Time{}, c.fail(r, r.invalid)
 	}
-	c.addSecrets(r.secrets...)
 	if err := c.loadRoots(); err != nil {
 		return nil, time.Time{}, c.fail(r, &Error{Kind: KindCertificate, Err: err, NotSent: true})
 	}
@@ -211,10 +210,6 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *E
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	case err != nil:
 		return body, transportError(ctx, err)
-	case ctx.Err() != nil && !json.Valid(body):
-		// A server that notices the cancellation can end its reply in good form before
-		// net/http has closed the connection.
-		return body, transportError(ctx, io.ErrUnexpectedEOF)
 	}
 	return body, nil
 }
@@ -222,38 +217,28 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *E
 // decode reads a body that must be one JSON object into v.
 func decode(body []byte, v any) *Error {
 	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
-		return &Error{Kind: KindNotJSON, Message: "the reply is empty"}
-	}
-	if body[0] == '<' {
-		return &Error{Kind: KindNotJSON, Message: strings.TrimSpace("a web page " + between(string(body), "<title>", "</title>"))}
-	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	err := d.Decode(v)
 	var wrongType *json.UnmarshalTypeError
 	switch {
+	case bytes.HasPrefix(body, []byte("<")):
+		return &Error{Kind: KindNotJSON, Message: strings.TrimSpace("a web page " + between(string(body), "<title>", "</title>"))}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &Error{Kind: KindBroken, Message: "the reply is cut short", Err: err}
+		return &Error{Kind: KindNoReply, Message: "the reply is cut short", Err: err}
 	case errors.As(err, &wrongType):
 		return &Error{Kind: KindBadReply, Message: "a field of the reply has the wrong type"}
-	case err != nil:
+	case err != nil || d.More():
 		return &Error{Kind: KindNotJSON, Message: "the reply is not JSON"}
 	case body[0] != '{':
 		return &Error{Kind: KindBadReply, Message: "the reply is not a JSON object"}
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return &Error{Kind: KindNotJSON, Message: "data after the JSON document"}
-	}
 	return nil
 }
 
-// refused reads a 4xx or 5xx reply. A body that is cut short or too long is read as
-// far as it goes; after a cancellation it may be cut short for that alone.
+// refused reads a 4xx or 5xx reply. A body that is cut short or too long is read as far as
+// it goes.
 func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
 	body, _ := readBody(ctx, resp, maxErrorBody)
-	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
-		return c.fail(r, transportError(ctx, cause))
-	}
 	said := parseRefusal(body)
 	if said.requestID == "" {
 		said.requestID = requestID(resp.Header)
@@ -262,7 +247,7 @@ func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *E
 	if err != nil {
 		now = c.now()
 	}
-	r.secrets = append(r.secrets, said.tokens...)
+	c.addSecrets(said.tokens...)
 	return c.fail(r, &Error{
 		Kind: refusalKind(r.call, resp.StatusCode, said), Status: resp.StatusCode,
 		Code: said.code, Message: said.message, RequestID: said.requestID,
@@ -289,14 +274,10 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 
 // redirectTarget names the host only: path and query may hold what was sent.
 func redirectTarget(resp *http.Response) string {
-	switch u, err := resp.Location(); {
-	case errors.Is(err, http.ErrNoLocation):
-		return "without a Location"
-	case err != nil || u.Host == "":
-		return "to an invalid URL"
-	default:
+	if u, err := resp.Location(); err == nil && u.Host != "" {
 		return "to " + u.Host
 	}
+	return "without a valid Location"
 }
 
 // addSecrets has secrets redacted from every later error.
@@ -319,7 +300,6 @@ func (c *Client) badReply(r request, message string) *Error {
 // malformed replies.
 func (c *Client) fail(r request, e *Error) *Error {
 	e.Call, e.Host, e.Scope = r.call, c.base.Host, c.scope
-	c.addSecrets(r.secrets...)
 	c.mu.Lock()
 	known := c.secrets
 	c.mu.Unlock()

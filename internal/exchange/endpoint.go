@@ -27,35 +27,25 @@ type Endpoint struct {
 // Project holds branches (databricks-sdk-go service/postgres). A display name may
 // hold any character: escape it before showing it.
 type Project struct {
-	Name          string // projects/P
-	UID           string
-	DisplayName   string
-	DefaultBranch string // projects/P/branches/B; empty: unknown
+	Name        string // projects/P
+	DisplayName string
 }
 
 // Branch is a branch of a project.
 type Branch struct {
-	Name     string // projects/P/branches/B
-	UID      string // br-…
-	State    string // INIT, READY, IMPORTING, RESETTING, ARCHIVED, DELETED
-	Default  bool
-	Archived bool
+	Name    string // projects/P/branches/B
+	UID     string // br-…
+	State   string // INIT, READY, IMPORTING, RESETTING, ARCHIVED, DELETED
+	Default bool
 }
 
 // UnusableKind returns why the endpoint accepts no login, as an Error's Kind, or
 // nothing. An instance that is starting is left to the login.
 func (e Endpoint) UnusableKind() Kind {
-	switch {
-	case e.Disabled:
+	if e.Disabled {
 		return KindEndpointDisabled
-	case e.State == "STOPPED":
-		return KindInstanceStopped
-	case e.State == "FAILING_OVER":
-		return KindInstanceFailingOver
-	case e.State == "DELETING":
-		return KindInstanceDeleting
 	}
-	return ""
+	return map[string]Kind{"STOPPED": KindInstanceStopped, "FAILING_OVER": KindInstanceFailingOver, "DELETING": KindInstanceDeleting}[e.State]
 }
 
 // Endpoint requests a target: the endpoint projects/P/branches/B/endpoints/E, or
@@ -102,24 +92,16 @@ func (c *Client) instance(ctx context.Context, bearer credential.Secret, name st
 // Projects lists the projects that the bearer may see.
 func (c *Client) Projects(ctx context.Context, bearer credential.Secret) ([]Project, error) {
 	return children(ctx, c, CallProjects, bearer, "", func(w wireResource) Project {
-		p := Project{Name: w.Name, UID: sanitize.Line(string(w.UID)), DefaultBranch: string(w.Status.DefaultBranch)}
 		// Not escaped: emoji need format characters.
-		p.DisplayName = sanitize.Truncate(strings.Join(strings.Fields(string(w.Status.DisplayName)), " "), sanitize.MaxLine)
-		if isSegment(p.DefaultBranch) {
-			p.DefaultBranch = p.Name + "/branches/" + p.DefaultBranch
-		}
-		if !isName(p.DefaultBranch, "projects", "branches") {
-			p.DefaultBranch = ""
-		}
-		return p
+		name := strings.Join(strings.Fields(string(w.Status.DisplayName)), " ")
+		return Project{Name: w.Name, DisplayName: sanitize.Truncate(name, sanitize.MaxLine)}
 	})
 }
 
 // Branches lists the branches of a project, projects/P.
 func (c *Client) Branches(ctx context.Context, bearer credential.Secret, project string) ([]Branch, error) {
 	return children(ctx, c, CallBranches, bearer, project, func(w wireResource) Branch {
-		state := sanitize.Line(w.Status.CurrentState)
-		return Branch{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: state, Default: w.Status.Default, Archived: state == "ARCHIVED"}
+		return Branch{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: sanitize.Line(w.Status.CurrentState), Default: w.Status.Default}
 	})
 }
 
@@ -138,13 +120,12 @@ type wireResource struct {
 }
 
 type wireStatus struct {
-	DisplayName   flexString `json:"display_name"`   // of a project
-	DefaultBranch flexString `json:"default_branch"` // of a project
-	Default       bool       `json:"default"`        // of a branch
-	CurrentState  string     `json:"current_state"`
-	EndpointType  string     `json:"endpoint_type"`
-	Disabled      bool       `json:"disabled"`
-	Hosts         struct {
+	DisplayName  flexString `json:"display_name"` // of a project
+	Default      bool       `json:"default"`      // of a branch
+	CurrentState string     `json:"current_state"`
+	EndpointType string     `json:"endpoint_type"`
+	Disabled     bool       `json:"disabled"`
+	Hosts        struct {
 		Host                string `json:"host"`
 		ReadOnlyHost        string `json:"read_only_host"`
 		ReadWritePooledHost string `json:"read_write_pooled_host"`
@@ -191,10 +172,6 @@ func isName(name string, kinds ...string) bool {
 
 // isSegment reports whether s is one segment of a path that needs no escape.
 func isSegment(s string) bool {
-	return s != "" && s != "." && s != ".." && len(s) <= 128 && isPlain(s) && !strings.Contains(s, "/")
-}
-
-// isPlain reports whether no character of s needs an escape in a path.
-func isPlain(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`\%?#`, c) })
+	unsafe := func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/\%?#`, c) }
+	return s != "" && s != "." && s != ".." && len(s) <= 128 && !strings.ContainsFunc(s, unsafe)
 }

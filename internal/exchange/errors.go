@@ -41,129 +41,117 @@ const (
 	CallCreateRole         Call = "new role"
 	CallRoleOperation      Call = "creation of a role"
 	CallServicePrincipal   Call = "service principal"
-	CallClock              Call = "server's clock"
 	CallGitHub             Call = "GitHub's token" // from the job's token service, not from the workspace
 )
 
-// Kind classifies an Error for retries and hints. kindTexts explains each.
+// Kind classifies an Error for retries and hints. It is the error's message, too; see
+// Error.expand for what replaces {names}.
 type Kind string
 
 // The kinds.
 const (
-	KindInvalidClient     Kind = "invalid client"
-	KindEntitlement       Kind = "entitlement"
-	KindEndpointMalformed Kind = "endpoint malformed"
-	KindEndpointNotFound  Kind = "endpoint not found"
-	KindEndpointDisabled  Kind = "endpoint disabled"
+	KindInvalidClient     Kind = "invalid client ID or secret"
+	KindEntitlement       Kind = "the {who} has no workspace access"
+	KindEndpointMalformed Kind = "invalid {object} name"
+	KindEndpointNotFound  Kind = "{object} not found, or not visible to this {who}"
+	KindEndpointDisabled  Kind = "the endpoint is disabled"
 	KindSecretNotFound    Kind = "secret not found"
-	KindTooManySecrets    Kind = "too many secrets"   // MaxSecrets exist
-	KindRefreshRefused    Kind = "refresh refused"    // the refresh token has expired, was revoked or was used before
-	KindCodeRefused       Kind = "code refused"       // expired, used before, or for another verifier or redirect URI
-	KindFederationRefused Kind = "federation refused" // no federation policy matches the workload's token
-	KindScopeRefused      Kind = "scope refused"      // by the token endpoint
-	KindScopeMissing      Kind = "scope missing"      // the workspace token's scope does not include the call
-	KindForeignHost       Kind = "foreign host"       // a discovery document names another host
-	KindPermissionDenied  Kind = "permission denied"  // 403
-	KindBearerRefused     Kind = "bearer refused"     // 401 to an API call
-	KindRateLimited       Kind = "rate limited"       // 429
-	KindUnavailable       Kind = "unavailable"        // 502, 503, 504
-	KindServerError       Kind = "server error"       // any other 5xx
-	KindRefused           Kind = "refused"            // any other 4xx
-	KindRedirect          Kind = "redirect"           // 3xx: never followed
-	KindNotJSON           Kind = "not JSON"           // a login page, or not a workspace at all
-	KindBadReply          Kind = "bad reply"          // too large, or JSON without a required field
+	KindTooManySecrets    Kind = "the service principal has the maximum number of secrets"
+	KindRefreshRefused    Kind = "refresh token rejected"      // it has expired, was revoked or was used before
+	KindCodeRefused       Kind = "authorization code rejected" // the same, or it is for another verifier or redirect URI
+	KindFederationRefused Kind = "workload token rejected"     // no federation policy matches it
+	KindScopeRefused      Kind = "scope {scope} refused"       // by the token endpoint
+	KindScopeMissing      Kind = "the scope {scope} does not include this call"
+	KindForeignHost       Kind = "names an endpoint or audience on another host, and nothing was sent there"
+	KindPermissionDenied  Kind = "permission denied"   // 403
+	KindBearerRefused     Kind = "{token} rejected"    // 401 to an API call
+	KindRateLimited       Kind = "rate limit exceeded" // 429
+	KindUnavailable       Kind = "server unavailable"  // 502, 503, 504
+	KindServerError       Kind = "server error"        // any other 5xx
+	KindRefused           Kind = "request rejected"    // any other 4xx
+	KindRedirect          Kind = "request redirected, and credentials are never sent to a redirect target"
+	KindNotJSON           Kind = "unexpected response" // a login page, or not a workspace at all
+	KindBadReply          Kind = "invalid response"    // too large, or JSON without a required field
 
 	// Kinds of the calls about a service principal and its role.
-	KindRoleExists        Kind = "role exists"
-	KindRoleFailed        Kind = "role failed"         // the operation that creates it has failed
-	KindPrincipalNotFound Kind = "principal not found" // no service principal with this client ID
+	KindRoleExists        Kind = "the role exists"
+	KindRolePending       Kind = "the role is still being created"
+	KindRoleFailed        Kind = "the role was not created"
+	KindPrincipalNotFound Kind = "the workspace has no service principal with this client ID"
 
 	// States of an instance in which it accepts no login (databricks-sdk-go service/database).
-	KindInstanceStopped     Kind = "instance stopped"
-	KindInstanceFailingOver Kind = "instance failing over"
-	KindInstanceDeleting    Kind = "instance deleting"
+	KindInstanceStopped     Kind = "the instance is stopped"
+	KindInstanceFailingOver Kind = "the instance is failing over"
+	KindInstanceDeleting    Kind = "the instance is being deleted"
 
 	// Failures without a reply.
-	KindBroken          Kind = "connection broken" // refused, reset, closed, cut short or without a response
-	KindNameNotResolved Kind = "name not resolved"
-	KindCertificate     Kind = "certificate" // not trusted, expired, or for another name
-	KindTLS             Kind = "TLS"
-	KindProxy           Kind = "proxy" // the proxy refused, or is not reachable
-	KindCanceled        Kind = "canceled"
-	KindDeadline        Kind = "deadline" // of the call's context
+	KindNoReply         Kind = "not reachable, or no response" // also one that is cut short
+	KindNameNotResolved Kind = "host name not resolved"
+	KindCertificate     Kind = "certificate not trusted" // or expired, or for another name
+	KindTLS             Kind = "TLS handshake failed"
+	KindProxy           Kind = "connection through the proxy failed" // the proxy refused, or is not reachable
 )
 
 const (
 	hintNotWorkspace = "check {host}: it must be the workspace's own address; a proxy or login page in between answers like this too"
 	hintUnreachable  = "check {host} and the network, and try again; --timeout allows more time"
+	hintRole         = "run the command again in a minute; if it persists, create the role in the database"
 )
 
-// kindTexts are the message and the hint of each kind. {host} and {target} are what
-// named them, {scope} is the requested scope, {object} is endpoint or instance, {who} is the kind of identity, and
-// {setup} are options.
-var kindTexts = map[Kind]struct{ message, hint string }{
-	KindInvalidClient: {"invalid client ID or secret",
-		"check the client ID, and whether the secret was revoked or has expired; store a new one with: lakebase-credential-helper login{setup}"},
-	KindEntitlement:       {"the {who} has no workspace access", `ask a workspace admin to enable "Workspace access" for the {who}`},
-	KindEndpointMalformed: {"invalid {object} name", "check {target}: its form is projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT"},
-	KindEndpointNotFound: {"{object} not found, or not visible to this {who}",
-		"check {target}, and that the {who} may use the project; list the endpoints with: lakebase-credential-helper endpoints{setup}"},
-	KindEndpointDisabled: {"the endpoint is disabled", "enable the endpoint in the console: a login cannot wake it"},
-	KindSecretNotFound:   {"secret not found", hintUnreachable},
-	KindTooManySecrets: {"the service principal has the maximum number of secrets",
-		"delete a secret that is no longer used in the workspace's settings, and try again"},
-	KindRoleExists: {"the role exists", hintUnreachable},
-	KindRoleFailed: {"the role was not created", "run the command again in a minute; if it persists, create the role in the database"},
-	KindPrincipalNotFound: {"the workspace has no service principal with this client ID",
-		"check the client ID; an account admin can assign the service principal to the workspace"},
-	KindRefreshRefused:    {"refresh token rejected", hintUnreachable},
-	KindCodeRefused:       {"authorization code rejected", "start the login again: a code can be used once, and for minutes only"},
-	KindFederationRefused: {"workload token rejected", hintUnreachable},
-	KindScopeRefused: {"scope {scope} refused",
-		"request another one with --scope (LAKEBASE_SCOPE, profile key scope), such as postgres: a secret may be limited to some"},
-	KindScopeMissing: {"the scope {scope} does not include this call",
-		"request a wider one with --scope (LAKEBASE_SCOPE, profile key scope), such as all-apis"},
-	KindForeignHost: {"names an endpoint or audience on another host, and nothing was sent there",
-		"check {host}: its discovery document points elsewhere; --audience or another authentication type does without it"},
-	KindPermissionDenied:    {"permission denied", "give the {who} CAN USE on the project"},
-	KindBearerRefused:       {"workspace token rejected", "check {host}, the credential and this machine's clock, and try again"},
-	KindRateLimited:         {"rate limit exceeded", "try again later; processes that share the token cache need one call only"},
-	KindUnavailable:         {"server error", hintUnreachable},
-	KindServerError:         {"server error", "try again later; if it persists, ask Databricks' support, and tell the time and the request ID"},
-	KindRefused:             {"request rejected", "check {host} and {target}, and try again"},
-	KindRedirect:            {"request redirected, and credentials are never sent to a redirect target", hintNotWorkspace},
-	KindNotJSON:             {"unexpected response", hintNotWorkspace},
-	KindBadReply:            {"unexpected response", hintNotWorkspace},
-	KindInstanceStopped:     {"the instance is stopped", "start the instance in the console: a login does not start it"},
-	KindInstanceFailingOver: {"the instance is failing over", "try again in a minute"},
-	KindInstanceDeleting: {"the instance is being deleted",
-		"check {target}; if the instance was moved to Lakebase Autoscaling, name its endpoint with --endpoint"},
-	KindBroken:          {"not reachable, or no response", hintUnreachable},
-	KindDeadline:        {"not reachable, or no response", hintUnreachable},
-	KindCanceled:        {"not reachable, or no response", hintUnreachable},
-	KindNameNotResolved: {"host name not resolved", "check {host} for a typing error, and this machine's name resolution"},
-	KindCertificate: {"certificate not trusted",
-		"if a company proxy or private authority signed the certificate, pass the root certificate of that authority with --cacert"},
-	KindTLS:   {"TLS handshake failed", hintNotWorkspace},
-	KindProxy: {"connection through the proxy failed", "check HTTPS_PROXY and NO_PROXY"},
-}
-
-// callHints replace the hints of kindTexts for some calls.
-var callHints = map[Kind]map[Call]string{
-	KindEndpointMalformed: {CallInstance: "check {target}: use the instance's name as the console shows it"},
-	KindEndpointNotFound: {CallInstance: "check {target}, and that the {who} may use the instance; " +
-		"if it was moved to Lakebase Autoscaling, name its endpoint with --endpoint"},
+// hints are what to do about a kind of error: in a call, or "" for the other calls. A kind
+// without one has hintUnreachable.
+var hints = map[Kind]map[Call]string{
+	KindInvalidClient: {"": "check the client ID, and whether the secret was revoked or has expired; " +
+		"store a new one with: lakebase-credential-helper login{setup}"},
+	KindEntitlement: {"": `ask a workspace admin to enable "Workspace access" for the {who}`},
+	KindEndpointMalformed: {
+		"":           "check {target}: its form is projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT",
+		CallInstance: "check {target}: use the instance's name as the console shows it",
+	},
+	KindEndpointNotFound: {
+		"": "check {target}, and that the {who} may use the project; list the endpoints with: lakebase-credential-helper endpoints{setup}",
+		CallInstance: "check {target}, and that the {who} may use the instance; " +
+			"if it was moved to Lakebase Autoscaling, name its endpoint with --endpoint",
+	},
+	KindEndpointDisabled:  {"": "enable the endpoint in the console: a login cannot wake it"},
+	KindTooManySecrets:    {"": "delete a secret that is no longer used in the workspace's settings, and try again"},
+	KindRolePending:       {"": hintRole},
+	KindRoleFailed:        {"": hintRole},
+	KindPrincipalNotFound: {"": "check the client ID; an account admin can assign the service principal to the workspace"},
+	KindCodeRefused:       {"": "start the login again: a code can be used once, and for minutes only"},
+	KindScopeRefused: {
+		"":          "request another one with --scope (LAKEBASE_SCOPE, profile key scope), such as postgres: a secret may be limited to some",
+		CallRefresh: "sign in again with this scope: lakebase-credential-helper login --user-login{setup}",
+	},
+	KindScopeMissing: {"": "request a wider one with --scope (LAKEBASE_SCOPE, profile key scope), such as all-apis"},
+	KindForeignHost:  {"": "check {host}: its discovery document points elsewhere; --audience or another authentication type does without it"},
 	KindPermissionDenied: {
+		"": "give the {who} CAN USE on the project",
 		CallListSecrets: "ask a workspace admin to make the service principal a manager of itself; " +
 			"or make a new secret in the workspace's settings, and store it with: lakebase-credential-helper login{setup}",
 		CallWorkspaceToken: "ask a workspace admin to let the service principal sign in, and this machine's address if there is an IP access list",
 		CallInstance:       "give the {who} CAN USE on the instance",
 	},
-	KindScopeRefused: {CallRefresh: "sign in again with this scope: lakebase-credential-helper login --user-login{setup}"},
+	KindBearerRefused: {"": "check {host}, the credential and this machine's clock, and try again"},
+	KindRateLimited:   {"": "try again later; processes that share the token cache need one call only"},
+	KindServerError:   {"": "try again later; if it persists, ask Databricks' support, and tell the time and the request ID"},
 	KindRefused: {
-		CallWorkspaceToken: "check {host} and the client ID, and try again",
-		CallCreateRole:     "check that the service principal is assigned to this workspace",
+		"":                     "check {host} and {target}, and try again",
+		CallWorkspaceToken:     "check {host} and the client ID, and try again",
+		CallDatabaseCredential: "check {target} and --ttl (LAKEBASE_TTL, profile key ttl), and try again",
+		CallCreateRole:         "check that the service principal is assigned to this workspace",
 	},
+	KindRedirect:            {"": hintNotWorkspace},
+	KindNotJSON:             {"": hintNotWorkspace},
+	KindBadReply:            {"": hintNotWorkspace},
+	KindTLS:                 {"": hintNotWorkspace},
+	KindInstanceStopped:     {"": "start the instance in the console: a login does not start it"},
+	KindInstanceFailingOver: {"": "try again in a minute"},
+	KindInstanceDeleting:    {"": "check {target}; if the instance was moved to Lakebase Autoscaling, name its endpoint with --endpoint"},
+	KindNameNotResolved:     {"": "check {host} for a typing error, and this machine's name resolution"},
+	KindCertificate: {"": "if a company proxy or private authority signed the certificate, " +
+		"pass the root certificate of that authority with --cacert"},
+	KindProxy: {"": "check HTTPS_PROXY and NO_PROXY"},
 }
 
 // Origins are where the configuration comes from, for messages and hints. All fields
@@ -171,7 +159,6 @@ var callHints = map[Kind]map[Call]string{
 type Origins struct {
 	Host      string // what named the workspace, such as DATABRICKS_HOST
 	Target    string // what named the endpoint or instance
-	TTL       string // what set the database token's lifetime; empty: nothing
 	Subject   string // who signs in: "user"; empty: a service principal
 	Token     string // what supplied the workspace token; empty: a sign-in
 	TokenFix  string // what to do if that token is rejected; empty: nothing particular
@@ -200,17 +187,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Error returns one line of at most about 2 kB.
 func (e *Error) Error() string {
-	text := "workspace " + e.Host + ": "
+	text := "workspace " + e.Host + ": " + e.expand(string(e.Kind))
 	if e.Call == CallGitHub {
-		text = "GitHub token service " + e.Host + ": "
-	}
-	switch token := "token from " + e.Origins.Token; {
-	case e.Kind == KindBearerRefused && e.Origins.Token != "":
-		text += token + " rejected"
-	case e.Kind == KindScopeMissing && e.Origins.Token != "":
-		text += "the scopes of the " + token + " do not include this call"
-	default:
-		text += e.expand(kindTexts[e.Kind].message)
+		text = "GitHub token service " + e.Host + ": " + string(e.Kind)
 	}
 	if d := e.Detail(); d != "" {
 		text += ": " + d
@@ -241,18 +220,20 @@ func (e *Error) Detail() string {
 	return text
 }
 
-// expand fills in the placeholders of kindTexts.
+// expand replaces {host} and {target} by what named them, {scope} by the requested scope,
+// {token} by the workspace token, {who} by the kind of identity, {object} by endpoint or
+// instance, and {setup} by options.
 func (e *Error) expand(text string) string {
-	object := "endpoint"
-	if e.isInstance() {
+	o, object, scope, token := e.Origins, "endpoint", e.Scope, "workspace token"
+	if e.Call == CallInstance || e.Call == CallInstanceCredential {
 		object = "instance"
 	}
-	return strings.NewReplacer("{host}", cmp.Or(e.Origins.Host, "the host"), "{target}", cmp.Or(e.Origins.Target, "the target's name"),
-		"{scope}", e.Scope, "{object}", object, "{who}", cmp.Or(e.Origins.Subject, "service principal"), "{setup}", e.Origins.SameSetup).Replace(text)
-}
-
-func (e *Error) isInstance() bool {
-	return e.Call == CallInstance || e.Call == CallInstanceCredential
+	if o.Token != "" {
+		token = "token from " + o.Token
+		scope = "of the " + token
+	}
+	return strings.NewReplacer("{host}", cmp.Or(o.Host, "the host"), "{target}", cmp.Or(o.Target, "the target's name"), "{scope}", scope,
+		"{token}", token, "{who}", cmp.Or(o.Subject, "service principal"), "{object}", object, "{setup}", o.SameSetup).Replace(text)
 }
 
 // Hint returns what to do about the error.
@@ -275,8 +256,6 @@ func (e *Error) hint() string {
 		}
 	case e.Kind == KindRefused && e.Call == CallInstanceCredential && e.Status == 404:
 		return "if the workspace has no such call, use its own token as the password: --credential workspace"
-	case e.Kind == KindRefused && e.Call == CallDatabaseCredential && e.Origins.TTL != "":
-		return "check " + e.Origins.TTL + " and {target}, and try again"
 	}
 	call := e.Call
 	switch call {
@@ -285,20 +264,21 @@ func (e *Error) hint() string {
 	case CallCreateSecret, CallDeleteSecret:
 		call = CallListSecrets
 	}
-	return cmp.Or(callHints[e.Kind][call], kindTexts[e.Kind].hint)
+	return cmp.Or(hints[e.Kind][call], hints[e.Kind][""], hintUnreachable)
 }
 
-// Retryable reports whether the same call may succeed later, and how long the server
-// asked to wait. It is true for 429, 502, 503 and 504, broken connections and a call
-// that ran out of its own time, as in databricks-sdk-go config/experimental/auth; it
-// is false for refusals, certificates and redirects.
+// Verdict reports whether the same call may succeed later, and how long the server asked
+// to wait. It is true for 429, 502, 503 and 504, broken connections and a call that ran
+// out of its own time, as in databricks-sdk-go config/experimental/auth; it is false for
+// refusals, certificates and redirects.
 //
 // A refresh token or a code may be good for one use, and sending it again can revoke
 // the whole grant (RFC 6819 5.2.2.3). Those calls are retryable only where nothing was
 // sent, or the workspace answered 429 or 503.
-func (e *Error) Retryable() (again bool, after time.Duration) {
+func (e *Error) Verdict() retry.Verdict {
+	var again bool
 	switch e.Kind {
-	case KindRateLimited, KindUnavailable, KindBroken, KindDeadline:
+	case KindRateLimited, KindUnavailable, KindNoReply, KindRolePending:
 		again = true
 	case KindNameNotResolved:
 		again = isTemporary(e.Err)
@@ -307,9 +287,9 @@ func (e *Error) Retryable() (again bool, after time.Duration) {
 	}
 	once := e.Call == CallRefresh || e.Call == CallCode
 	if !again || once && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 {
-		return false, 0
+		return retry.Verdict{}
 	}
-	return true, e.RetryAfter
+	return retry.Verdict{Retry: true, After: e.RetryAfter}
 }
 
 // isTemporary reports whether a failure below HTTP may pass. "No such host" does not.
@@ -317,7 +297,7 @@ func isTemporary(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return !dns.IsNotFound && (dns.IsTemporary || dns.IsTimeout)
 	}
-	return transportKind(err) == KindBroken
+	return transportKind(err) == KindNoReply
 }
 
 // NoDocument reports whether the host answered and has no discovery document: most
@@ -339,34 +319,22 @@ func IsKind(err error, kind Kind) bool {
 // the call failed: the reply was lost or is not understood.
 func MayHaveApplied(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && !e.NotSent && slices.Contains([]Kind{KindBroken, KindDeadline, KindCanceled, KindUnavailable, KindServerError, KindNotJSON, KindBadReply}, e.Kind)
+	return ok && !e.NotSent && slices.Contains([]Kind{KindNoReply, KindUnavailable, KindServerError, KindNotJSON, KindBadReply}, e.Kind)
 }
 
 // Retry repeats a call until it succeeds, fails permanently, or ctx ends.
 // The error is the call's, inside a *retry.Error after several attempts.
 func Retry[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	return retry.Do(ctx, retry.Exchange(), call, Verdict)
-}
-
-// Verdict judges an error of a call for retry.Do.
-func Verdict(err error) retry.Verdict {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		return retry.Verdict{}
-	}
-	again, after := e.Retryable()
-	return retry.Verdict{Retry: again, After: after}
+	return retry.Do(ctx, retry.Exchange(), call, retry.VerdictOf)
 }
 
 // transportError describes a call without a reply.
 func transportError(ctx context.Context, err error) *Error {
 	var proxy *Error // of refuseProxy
 	var op *net.OpError
-	switch cause := ctx.Err(); {
-	case errors.Is(cause, context.DeadlineExceeded):
-		return &Error{Kind: KindDeadline, Err: cause}
-	case cause != nil:
-		return &Error{Kind: KindCanceled, Err: cause}
+	switch {
+	case ctx.Err() != nil:
+		return &Error{Kind: KindNoReply, Err: ctx.Err()}
 	case errors.As(err, &proxy):
 		return proxy
 	case errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks")): // net/http's names
@@ -393,5 +361,5 @@ func transportKind(err error) Kind {
 	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "response headers exceeded"):
 		return KindBadReply
 	}
-	return KindBroken
+	return KindNoReply
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
-// Each kind has a message and a hint without a placeholder that is left.
+// No placeholder is left in a message or a hint.
 func TestErrorMessages(t *testing.T) {
-	for kind, text := range kindTexts {
+	for kind := range hints {
 		e := Error{Kind: kind, Host: "w.example"}
-		if got, hint := e.Error(), e.Hint(); text.message == "" || hint == "" || !strings.HasPrefix(got, "workspace w.example: ") || strings.ContainsAny(got+hint, "{}") {
+		if got, hint := e.Error(), e.Hint(); hint == "" || !strings.HasPrefix(got, "workspace w.example: ") || strings.ContainsAny(got+hint, "{}") {
 			t.Errorf("%s: got %q, hint %q", kind, got, hint)
 		}
 	}
@@ -34,17 +34,19 @@ func TestErrorMessages(t *testing.T) {
 		{Error{Kind: KindPermissionDenied, Call: CallWorkspaceToken}, "permission denied", "let the service principal sign in"},
 		{Error{Kind: KindPermissionDenied, Message: "blocked by IP ACL"}, "permission denied", "IP access list"},
 		{Error{Kind: KindBearerRefused, Origins: Origins{Token: "DATABRICKS_TOKEN", TokenFix: "check it"}}, "token from DATABRICKS_TOKEN rejected", "check it"},
-		{Error{Kind: KindRefused, Call: CallDatabaseCredential}, "request rejected", "check --ttl and --endpoint"},
+		{Error{Kind: KindScopeMissing, Scope: "sql"}, "the scope sql does not include", "--scope"},
+		{Error{Kind: KindScopeMissing, Scope: "sql", Origins: Origins{Token: "a CLI"}}, "the scope of the token from a CLI does", ""},
+		{Error{Kind: KindRefused, Call: CallDatabaseCredential}, "request rejected", "check --endpoint and --ttl"},
 		{Error{Kind: KindRefused, Call: CallInstanceCredential, Status: 404}, "request rejected: HTTP 404", "--credential workspace"},
 		{Error{Kind: KindCertificate, Err: &rootcerts.Error{Err: io.EOF}}, "certificates in EOF", "PEM file"},
-		{Error{Kind: KindUnavailable, Call: CallGitHub}, "GitHub token service w.example: server error", "id-token: write"},
+		{Error{Kind: KindUnavailable, Call: CallGitHub}, "GitHub token service w.example: server unavailable", "id-token: write"},
 		{Error{Kind: KindRefused, Status: 400, Code: "X", Message: "m", RequestID: "r", Err: io.EOF}, "request rejected: HTTP 400 X: m, request r", "and try again"},
 		{Error{Kind: KindPermissionDenied, Status: 403, Code: "403", Message: "m"}, "permission denied: HTTP 403: m", ""},
 	} {
 		e := tc.e
 		e.Host = "w.example"
 		if e.Origins == (Origins{}) {
-			e.Origins = Origins{Host: "DATABRICKS_HOST", Target: "--endpoint", TTL: "--ttl", SameSetup: " --profile prod"}
+			e.Origins = Origins{Host: "DATABRICKS_HOST", Target: "--endpoint", SameSetup: " --profile prod"}
 		}
 		if got, hint := e.Error(), e.Hint(); !strings.Contains(got, tc.message) || !strings.Contains(hint, tc.hint) {
 			t.Errorf("%s of %s: got %q, hint %q, want %q and %q", e.Kind, e.Call, got, hint, tc.message, tc.hint)
@@ -80,16 +82,16 @@ func TestRetryable(t *testing.T) {
 	}{
 		{name: "refused", dial: func(context.Context) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
-		}, kind: KindBroken, once: true, other: true},
+		}, kind: KindNoReply, once: true, other: true},
 		{name: "name server", dial: name(net.DNSError{IsTemporary: true}), kind: KindNameNotResolved, once: true, other: true},
 		{name: "silent name server", dial: name(net.DNSError{IsTimeout: true}), kind: KindNameNotResolved, once: true, other: true},
 		{name: "no such host", dial: name(net.DNSError{IsNotFound: true}), kind: KindNameNotResolved},
-		{name: "reset in the handshake", dial: broken, kind: KindBroken, once: true, other: true},
-		{name: "lost answer", handle: lost, kind: KindBroken, other: true},
-		{name: "lost answer, HTTP/2", h2: true, handle: lost, kind: KindBroken, other: true},
-		{name: "lost within", handle: within, kind: KindBroken, other: true},
-		{name: "lost within, HTTP/2", h2: true, handle: within, kind: KindBroken, other: true},
-		{name: "cut short", handle: says(200, `{"access_token":"at"`), kind: KindBroken, other: true},
+		{name: "reset in the handshake", dial: broken, kind: KindNoReply, once: true, other: true},
+		{name: "lost answer", handle: lost, kind: KindNoReply, other: true},
+		{name: "lost answer, HTTP/2", h2: true, handle: lost, kind: KindNoReply, other: true},
+		{name: "lost within", handle: within, kind: KindNoReply, other: true},
+		{name: "lost within, HTTP/2", h2: true, handle: within, kind: KindNoReply, other: true},
+		{name: "cut short", handle: says(200, `{"access_token":"at"`), kind: KindNoReply, other: true},
 		{name: "429", handle: says(429, `{}`, "Retry-After", "7"), kind: KindRateLimited, once: true, other: true},
 		{name: "503", handle: says(503, `{}`, "Retry-After", "7"), kind: KindUnavailable, once: true, other: true},
 		{name: "502", handle: says(502, ``), kind: KindUnavailable, other: true},
@@ -117,9 +119,9 @@ func TestRetryable_ReusedConnection(t *testing.T) {
 		kind   Kind
 		again  bool
 	}{
-		{CallRefresh, lost, KindBroken, false},
-		{CallRefresh, late, KindDeadline, false},
-		{CallFederation, late, KindDeadline, true},
+		{CallRefresh, lost, KindNoReply, false},
+		{CallRefresh, late, KindNoReply, false},
+		{CallFederation, late, KindNoReply, true},
 	} {
 		w := serve(t, 200, tokenReply("at"))
 		c := w.client(t)
@@ -136,7 +138,7 @@ func TestRetryable_ReusedConnection(t *testing.T) {
 	stuck := serve(t, 200, "").client(t, dialing(func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if e := wants(t, calls[CallRefresh](ctx, stuck), KindDeadline, true); !e.NotSent {
+	if e := wants(t, calls[CallRefresh](ctx, stuck), KindNoReply, true); !e.NotSent {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -119,7 +119,7 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 		t.Errorf("the untrusted host was called %d times", n)
 	}
 	for location, want := range map[string]string{
-		"": "without a Location", "https://": "to an invalid URL", "http://[::1": "to an invalid URL",
+		"": "without a valid Location", "https://": "without a valid Location", "http://[::1": "without a valid Location",
 		"https://u:p@evil.example/x": "to evil.example", "https://" + clientSecret: "to " + credential.Redacted,
 	} {
 		w := serve(t, 302, "", "Location", location)

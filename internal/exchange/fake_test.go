@@ -131,8 +131,8 @@ func wants(t *testing.T, err error, kind Kind, again bool) *Error {
 	if e.Kind != kind {
 		t.Fatalf("kind = %q, want %q: %v", e.Kind, kind, e)
 	}
-	if got, _ := e.Retryable(); got != again {
-		t.Errorf("Retryable = %v, want %v: %v", got, again, e)
+	if got := e.Verdict().Retry; got != again {
+		t.Errorf("got retryable %v, want %v: %v", got, again, e)
 	}
 	if strings.ContainsAny(e.Error(), "\r\n") {
 		t.Errorf("more than a line: %q", e.Error())

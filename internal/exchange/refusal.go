@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -152,66 +153,43 @@ func refusalKind(call Call, status int, said refusal) Kind {
 // about the public client, which an account can forbid, is not.
 func callRefusalKind(call Call, status int, said refusal) Kind {
 	about := func(text string) bool { return strings.Contains(strings.ToLower(said.message), text) }
+	is := func(calls ...Call) bool { return slices.Contains(calls, call) }
 	client := said.code == "invalid_client" || said.code == "unauthorized_client"
 	grant := said.json && (status == 401 && !client || status == 400 && said.code == "invalid_grant")
-	switch call {
-	case CallWorkspaceToken:
-		if status == 401 || said.code == "invalid_client" || about("missing client authentication") {
-			return KindInvalidClient
-		}
-	case CallRefresh: // its own words are "Refresh token is invalid" (databricks-sdk-go credentials/u2m)
-		if grant || status == 400 && said.code == "invalid_request" && about("refresh token") {
-			return KindRefreshRefused
-		}
-	case CallCode:
-		if grant {
-			return KindCodeRefused
-		}
-	case CallFederation: // its client is the service principal, so each refusal is about the policy
-		if said.json && (status == 400 || status == 401) {
-			return KindFederationRefused
-		}
-	case CallDiscovery, CallClock: // unauthenticated
-	case CallListSecrets, CallCreateSecret, CallDeleteSecret:
-		switch {
-		case status == 401:
-			return KindBearerRefused
-		case notFound(status, said):
-			return KindSecretNotFound
-		}
-		switch said.code { // databricks-sdk-go apierr; which of them this API uses is not documented
-		case "RESOURCE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "MAX_LIMIT_EXCEEDED":
-			if call == CallCreateSecret {
-				return KindTooManySecrets
-			}
-		}
-	case CallRoles, CallCreateRole, CallRoleOperation:
-		switch {
-		case status == 401:
-			return KindBearerRefused
-		case said.code == "ALREADY_EXISTS" || said.code == "RESOURCE_ALREADY_EXISTS" || about("already exists"): // databricks/cli libs/testserver
-			return KindRoleExists
-		case notFound(status, said):
-			return KindEndpointNotFound
-		}
-	case CallMe, CallGitHub, CallServicePrincipal:
-		if status == 401 {
-			return KindBearerRefused
-		}
-	default:
-		switch {
-		case status == 401:
-			return KindBearerRefused
-		case about("endpoint is disabled"):
-			return KindEndpointDisabled
-		case said.code == "INVALID_PARAMETER_VALUE" && !(call == CallDatabaseCredential && about("ttl")):
-			return KindEndpointMalformed
-		case notFound(status, said):
-			return KindEndpointNotFound
-		}
+	target := is(CallDatabaseCredential, CallInstanceCredential, CallEndpoint, CallInstance, CallProjects, CallBranches, CallEndpoints)
+	role := is(CallRoles, CallCreateRole, CallRoleOperation)
+	switch {
+	case is(CallWorkspaceToken) && (status == 401 || said.code == "invalid_client" || about("missing client authentication")):
+		return KindInvalidClient
+	case is(CallRefresh) && (grant || status == 400 && said.code == "invalid_request" && about("refresh token")): // databricks-sdk-go credentials/u2m
+		return KindRefreshRefused
+	case is(CallCode) && grant:
+		return KindCodeRefused
+	case is(CallFederation) && said.json && (status == 400 || status == 401): // its client is the service principal, so it is about the policy
+		return KindFederationRefused
+	case is(CallWorkspaceToken, CallRefresh, CallCode, CallFederation, CallDiscovery): // without a workspace token
+		return ""
+	case status == 401:
+		return KindBearerRefused
+	case is(CallCreateSecret) && slices.Contains(limitCodes, said.code):
+		return KindTooManySecrets
+	case is(CallListSecrets, CallCreateSecret, CallDeleteSecret) && notFound(status, said):
+		return KindSecretNotFound
+	case role && (said.code == "ALREADY_EXISTS" || said.code == "RESOURCE_ALREADY_EXISTS" || about("already exists")): // databricks/cli libs/testserver
+		return KindRoleExists
+	case target && about("endpoint is disabled"):
+		return KindEndpointDisabled
+	case target && said.code == "INVALID_PARAMETER_VALUE" && !(is(CallDatabaseCredential) && about("ttl")):
+		return KindEndpointMalformed
+	case (target || role) && notFound(status, said):
+		return KindEndpointNotFound
 	}
 	return ""
 }
+
+// limitCodes are those of databricks-sdk-go apierr; which of them the secrets' API uses is
+// not documented.
+var limitCodes = []string{"RESOURCE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED", "MAX_LIMIT_EXCEEDED"}
 
 // notFound distinguishes a missing endpoint or secret from a missing API, which
 // Databricks calls ENDPOINT_NOT_FOUND (databricks/databricks-cli#383) or "Bad Target"

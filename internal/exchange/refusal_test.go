@@ -97,7 +97,7 @@ func TestRefusals(t *testing.T) {
 		{CallListSecrets, 401, `{"error_code":"UNAUTHENTICATED","message":"no"}`, KindBearerRefused},
 	} {
 		e := &Error{Call: tc.call, Status: tc.status, Kind: refusalKind(tc.call, tc.status, parseRefusal([]byte(tc.body)))}
-		again, _ := e.Retryable()
+		again := e.Verdict().Retry
 		if e.Kind != tc.kind || again != slices.Contains(retryable, tc.kind) || MayHaveApplied(e) != slices.Contains(applied, tc.kind) {
 			t.Errorf("%s, %d %s: got %q, retryable %v, applied %v", tc.call, tc.status, tc.body, e.Kind, again, MayHaveApplied(e))
 		}

@@ -45,10 +45,15 @@ func (c *Client) CreateRole(ctx context.Context, bearer credential.Secret, branc
 	return c.roleOperation(ctx, r)
 }
 
-// RoleOperation requests the state of an operation of CreateRole, whose name it returns;
-// empty if it is done. One that has failed is KindRoleFailed.
-func (c *Client) RoleOperation(ctx context.Context, bearer credential.Secret, operation string) (string, error) {
-	return c.roleOperation(ctx, c.apiRequest(CallRoleOperation, http.MethodGet, postgresPath+operation, bearer))
+// RoleOperation requests the state of an operation of CreateRole. One that is not done is
+// KindRolePending, which is worth another request; one that has failed is KindRoleFailed.
+func (c *Client) RoleOperation(ctx context.Context, bearer credential.Secret, operation string) error {
+	r := c.apiRequest(CallRoleOperation, http.MethodGet, postgresPath+operation, bearer)
+	name, err := c.roleOperation(ctx, r)
+	if err == nil && name != "" {
+		err = c.fail(r, &Error{Kind: KindRolePending})
+	}
+	return err
 }
 
 // roleOperation makes a call that returns an Operation (databricks-sdk-go service/postgres).

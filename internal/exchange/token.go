@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,8 +23,6 @@ const (
 	// defaultLifetime is assumed where a reply has no lifetime: the API's minimum
 	// (databricks-sdk-go service/postgres).
 	defaultLifetime = 5 * time.Minute
-	// maxExpiresIn is the largest credible expires_in.
-	maxExpiresIn = 24 * time.Hour
 )
 
 // Grant is the result of a user login: a workspace token, and a refresh token for the
@@ -107,8 +104,7 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 }
 
 // grant makes a call to the token endpoint and reads its reply (RFC 6749 5.1), all of
-// whose tokens are redacted from then on. An expires_in that is missing, not positive or
-// above a day is defaultLifetime.
+// whose tokens are redacted from then on.
 func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 	rep, failed := c.do(ctx, r)
 	if failed != nil {
@@ -136,10 +132,8 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 	case badToken(refresh.Reveal()) != "":
 		refresh = credential.Secret{}
 	}
-	var lifetime time.Duration
-	if n, err := strconv.ParseFloat(string(w.ExpiresIn), 64); err == nil && !math.IsNaN(n) && n >= 1 && n <= maxExpiresIn.Seconds() {
-		lifetime = time.Duration(n * float64(time.Second))
-	}
+	expiresIn, _ := strconv.Atoi(string(w.ExpiresIn)) // 0 where it is no whole number
+	lifetime := time.Duration(min(expiresIn, int(credential.MaxLife/time.Second))) * time.Second
 	return Grant{Token: newToken(w.AccessToken, rep.sentAt, lifetime), Refresh: refresh}, nil
 }
 
@@ -206,17 +200,14 @@ func newToken(value string, sentAt time.Time, lifetime time.Duration) credential
 // ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN; nothing is sent to another host. o says how to
 // connect. The error is an *Error and names the service's host.
 func GitHubToken(ctx context.Context, address string, bearer credential.Secret, audience string, o Options) (credential.Secret, error) {
-	notSent := &Error{Call: CallGitHub, Kind: KindRefused, NotSent: true}
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		notSent.Message = "not sent: the token service's address is not a plain https:// URL"
-		return credential.Secret{}, notSent
+	if err != nil || u.User != nil {
+		u = &url.URL{} // which New rejects without quoting the address
 	}
-	o.Host, o.WorkspaceID = "https://"+u.Host, ""
+	o.Host, o.WorkspaceID = u.Scheme+"://"+u.Host, ""
 	c, err := New(o)
 	if err != nil {
-		notSent.Message = "not sent: " + err.Error()
-		return credential.Secret{}, notSent
+		return credential.Secret{}, &Error{Call: CallGitHub, Kind: KindRefused, Message: "not sent: " + err.Error(), NotSent: true}
 	}
 	defer c.Close()
 	r := c.apiRequest(CallGitHub, http.MethodGet, "", bearer)

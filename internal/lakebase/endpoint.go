@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -44,92 +45,43 @@ func lookUp[T any](ctx context.Context, call func(context.Context, credential.Se
 	return exchange.Retry(ctx, func(ctx context.Context) (T, error) { return call(ctx, bearer, name) })
 }
 
-// maxSearched bounds the branches whose endpoints are listed for a short name.
-const maxSearched = 50
-
 // Endpoint resolves the configured name. A full name is returned as it is, without a
-// request. Errors: *config.Error for a name that does not mean exactly one, *exchange.Error.
+// request; ctx must have a deadline for another one. Errors: *config.Error for a name that
+// does not mean exactly one endpoint, *exchange.Error.
 func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
 	name := r.conf.Endpoint
 	if name.Value == "" || r.conf.EndpointWhole() {
 		return exchange.Endpoint{Name: r.conf.Target()}, nil
 	}
-	project, branch, endpoint := config.SplitEndpoint(name.Value)
-	branches, err := lookUp(ctx, r.api.Branches, bearer, "projects/"+project)
+	found, err := r.List(ctx, bearer)
 	if err != nil {
 		return exchange.Endpoint{}, err
 	}
-	branches, err = r.pickBranches(branches, project, branch)
-	if err != nil {
-		return exchange.Endpoint{}, err
+	_, branch, endpoint := config.SplitEndpoint(name.Value)
+	found = slices.DeleteFunc(found, func(i EndpointInfo) bool {
+		return i.Endpoint == "" || endpoint != "" && path.Base(i.Endpoint) != endpoint && i.UID != endpoint
+	})
+	readOnly := func(i EndpointInfo) bool { return i.ReadOnly }
+	if writable := slices.DeleteFunc(slices.Clone(found), readOnly); len(writable) > 0 {
+		found = writable // a read-only endpoint counts if it is named, or if there is no other
 	}
-	var found []exchange.Endpoint
-	for _, br := range branches[:min(len(branches), maxSearched)] {
-		list, err := lookUp(ctx, r.api.Endpoints, bearer, br.Name)
-		if err != nil {
-			return exchange.Endpoint{}, err
+	problem, fix := "names no endpoint", "list the endpoints with: lakebase-credential-helper endpoints"+r.conf.SameTarget()
+	switch len(found) {
+	case 0:
+	case 1:
+		e := found[0].endpoint
+		if config.IsUID(branch) || config.IsUID(endpoint) {
+			r.observer.Warn(fmt.Sprintf("%s: %s is an ID of the console; the endpoint's name is %s", name.Source, name.Value, e.Name))
 		}
-		found = append(found, list...)
-	}
-	e, err := r.pickEndpoint(found, endpoint)
-	if err == nil && (config.IsUID(branch) || config.IsUID(endpoint)) {
-		r.observer.Warn(fmt.Sprintf("%s: %s is an ID of the console; the endpoint's name is %s", name.Source, name.Value, e.Name))
-	}
-	return e, err
-}
-
-func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
-
-// pickBranches returns the branches that the name may mean.
-func (r *Resolver) pickBranches(all []exchange.Branch, project, branch string) ([]exchange.Branch, error) {
-	all = slices.DeleteFunc(all, func(br exchange.Branch) bool { return br.State == "DELETED" })
-	switch {
-	case branch == "" && len(all) == 0:
-		return nil, r.targetError("names a project without branches", nil)
-	case branch == "":
-		return all, nil
-	}
-	var names []string
-	for i, br := range all {
-		if names = append(names, br.Name); lastPart(br.Name) == branch || br.UID == branch {
-			return all[i : i+1], nil
+		return e, nil
+	default:
+		var names []string
+		for _, i := range found {
+			names = append(names, i.Endpoint)
 		}
+		problem, fix = fmt.Sprintf("may mean any of %d endpoints", len(found)), "use one of "+sanitize.Line(strings.Join(names, ", "))
 	}
-	return nil, r.targetError(fmt.Sprintf("names the branch %s, which project %s does not have", sanitize.Quote(branch), sanitize.Quote(project)), names)
-}
-
-// pickEndpoint returns the one endpoint that the name may mean. A read-only endpoint
-// counts if it is named, or if there is no other.
-func (r *Resolver) pickEndpoint(all []exchange.Endpoint, endpoint string) (exchange.Endpoint, error) {
-	var names []string
-	for _, e := range all {
-		names = append(names, e.Name)
-		if endpoint != "" && (lastPart(e.Name) == endpoint || e.UID == endpoint) {
-			return e, nil
-		}
-	}
-	writable := slices.DeleteFunc(slices.Clone(all), func(e exchange.Endpoint) bool { return e.Type == "ENDPOINT_TYPE_READ_ONLY" })
-	switch {
-	case endpoint != "":
-		return exchange.Endpoint{}, r.targetError(fmt.Sprintf("names the endpoint %s, which does not exist", sanitize.Quote(endpoint)), names)
-	case len(writable) == 1:
-		return writable[0], nil
-	case len(all) == 1:
-		return all[0], nil
-	case len(all) == 0:
-		return exchange.Endpoint{}, r.targetError("has no endpoint", nil)
-	}
-	return exchange.Endpoint{}, r.targetError(fmt.Sprintf("may mean any of %d endpoints", len(all)), names)
-}
-
-// targetError returns the error of a short name; choices are what it may be instead.
-func (r *Resolver) targetError(problem string, choices []string) error {
-	fix := "list the endpoints with: lakebase-credential-helper endpoints" + r.conf.SameTarget()
-	if len(choices) > 0 {
-		fix = "use one of " + sanitize.Line(strings.Join(choices, ", "))
-	}
-	name := r.conf.Endpoint
-	return &config.Error{Name: name.Source.String(), Problem: sanitize.Quote(name.Value) + " " + problem, Fix: fix}
+	return exchange.Endpoint{}, &config.Error{Name: name.Source.String(), Problem: sanitize.Quote(name.Value) + " " + problem, Fix: fix}
 }
 
 // Describe returns e with its state and hosts. What the search for a short name has
@@ -143,11 +95,7 @@ func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exc
 		}
 	}
 	if kind := e.UnusableKind(); kind != "" {
-		call, state := exchange.CallEndpoint, "disabled"
-		if r.conf.Instance.Value != "" {
-			call, state = exchange.CallInstance, e.State
-		}
-		return e, &exchange.Error{Call: call, Host: r.conf.Workspace.Value.HostPort(), Kind: kind, Message: r.conf.Target() + " is " + state}
+		return e, &exchange.Error{Host: r.conf.Workspace.Value.HostPort(), Kind: kind, Message: e.Name}
 	}
 	return e, nil
 }
@@ -176,14 +124,11 @@ func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if h := configured.Value; h != "" && h != named {
-		if !slices.Contains(others, h) {
-			from := configured.Source.String()
-			return "", &config.Error{Name: from, Problem: fmt.Sprintf("%s is not the %s of %s, which is %s", h, kind, target, named),
-				Fix: "correct " + from + ", or unset it to use the host that the workspace returns; " +
-					"--pghost accepts any host, such as one of a private DNS"}
-		}
-		// The configured host is another one of the endpoint's. A run without PGHOST uses named.
+	if h := configured.Value; h != "" && h != named && !slices.Contains(others, h) {
+		from := configured.Source.String()
+		return "", &config.Error{Name: from, Problem: fmt.Sprintf("%s is not the %s of %s, which is %s", h, kind, target, named),
+			Fix: "correct " + from + ", or unset it to use the host that the workspace returns; " +
+				"--pghost accepts any host, such as one of a private DNS"}
 	}
 	return named, nil
 }
@@ -201,7 +146,7 @@ type EndpointInfo struct {
 	ReadOnly     bool   `json:"read_only"`
 	Default      bool   `json:"default_branch"`
 
-	archived bool
+	endpoint exchange.Endpoint
 }
 
 // with returns the info of an endpoint of the branch i.
@@ -210,9 +155,10 @@ func (i EndpointInfo) with(e exchange.Endpoint) EndpointInfo {
 	switch {
 	case e.Disabled:
 		i.State = "DISABLED"
-	case !i.archived:
+	case i.State != "ARCHIVED":
 		i.State = e.State
 	}
+	i.endpoint = e
 	return i
 }
 
@@ -239,8 +185,8 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		}
 		var out []EndpointInfo
 		for _, b := range list {
-			if branch == "" || lastPart(b.Name) == branch || b.UID == branch {
-				out = append(out, EndpointInfo{Branch: b.Name, Project: p.Name, DisplayName: p.DisplayName, State: b.State, Default: b.Default, archived: b.Archived})
+			if branch == "" || path.Base(b.Name) == branch || b.UID == branch {
+				out = append(out, EndpointInfo{Branch: b.Name, Project: p.Name, DisplayName: p.DisplayName, State: b.State, Default: b.Default})
 			}
 		}
 		return out, nil
@@ -249,16 +195,16 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		return nil, err
 	}
 	endpoints, err := parallelMap(ctx, branches, func(ctx context.Context, b EndpointInfo) ([]EndpointInfo, error) {
-		if b.Branch == "" {
+		if b.Branch == "" || b.State == "DELETED" {
 			return []EndpointInfo{b}, nil
 		}
 		list, err := lookUp(ctx, r.api.Endpoints, bearer, b.Branch)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{b}, err
 		}
-		out := slices.Repeat([]EndpointInfo{b}, len(list))
-		for i, e := range list {
-			out[i] = b.with(e)
+		var out []EndpointInfo
+		for _, e := range list {
+			out = append(out, b.with(e))
 		}
 		return out, nil
 	})

@@ -94,11 +94,11 @@ func TestEndpoint_ShortNames(t *testing.T) {
 		"projects/shop/branches/br-cold-1": {want: primary, warned: true},
 		"projects/shop/branches/main/endpoints/ep-blue-9": {want: primary, warned: true},
 		primary:         {want: primary}, // without a search
-		"projects/shop": {problem: "may mean any of 3", choices: []string{primary, "projects/shop/branches/dev/endpoints/a", "projects/shop/branches/dev/endpoints/b"}},
+		"projects/shop": {problem: "may mean any of 3", choices: []string{"projects/shop/branches/dev/endpoints/a", "projects/shop/branches/dev/endpoints/b", primary}},
 		"shop/dev":      {problem: "may mean any of 2", choices: []string{"projects/shop/branches/dev/endpoints/a", "projects/shop/branches/dev/endpoints/b"}},
-		"shop/test":     {problem: `the branch "test"`, choices: []string{"projects/shop/branches/main", "projects/shop/branches/dev"}},
-		"empty":         {problem: "without branches"},
-		"projects/shop/branches/main/endpoints/ep-red-1": {problem: `the endpoint "ep-red-1"`, choices: []string{primary}},
+		"shop/test":     {problem: "branches/test\" names no endpoint"},
+		"empty":         {problem: "names no endpoint"},
+		"projects/shop/branches/main/endpoints/ep-red-1": {problem: "names no endpoint"},
 	} {
 		f := shop()
 		f.target = c.want

@@ -23,6 +23,18 @@ type Verdict struct {
 	After time.Duration // but not before this long, as the server asked; 0: it did not
 }
 
+// VerdictOf returns the verdict of the first error of err that has one. Others are final.
+func VerdictOf(err error) Verdict {
+	type judged interface {
+		error
+		Verdict() Verdict
+	}
+	if e, ok := errors.AsType[judged](err); ok {
+		return e.Verdict()
+	}
+	return Verdict{}
+}
+
 // Do runs op until it succeeds, judge rejects its error, or ctx has no time for
 // another attempt. ctx must have a deadline, and op must obey it. A wait is the
 // schedule's, or the server's where that is longer. A wait that the server asked
@@ -89,21 +101,24 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	why := "no time left"
 	switch {
+	case e.Last != nil:
+		return e.Last.Error() + e.Tried()
 	case errors.Is(e.ctx, context.Canceled):
-		why = "canceled"
+		return "not tried: canceled"
+	}
+	return "not tried: no time left"
+}
+
+// Tried returns what the operation's last error does not say, in parentheses.
+func (e *Error) Tried() string {
+	switch {
 	case e.After > 0:
-		why = fmt.Sprintf("the server asks to wait for longer than the time that is left (%s)", e.After.Round(time.Second))
+		return fmt.Sprintf(" (server asks to wait for %s)", e.After.Round(time.Second))
+	case e.Attempts > 1:
+		return fmt.Sprintf(" (%d attempts in %s)", e.Attempts, e.Elapsed.Round(100*time.Millisecond))
 	}
-	if e.Last == nil {
-		return "not tried: " + why
-	}
-	attempts := "1 attempt"
-	if e.Attempts != 1 {
-		attempts = fmt.Sprintf("%d attempts", e.Attempts)
-	}
-	return fmt.Sprintf("%v; gave up after %s in %s: %s", e.Last, attempts, e.Elapsed.Round(100*time.Millisecond), why)
+	return ""
 }
 
 // Unwrap returns the operation's last error, and the context's if it ended.

@@ -246,7 +246,7 @@ func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret c
 		info, s, err = x.API.CreateClientSecret(ctx, x.bearer, x.principal, x.Lifetime)
 		return s, err
 	}, func(err error) retry.Verdict {
-		v := exchange.Verdict(err)
+		v := retry.VerdictOf(err)
 		v.Retry = v.Retry && !exchange.MayHaveApplied(err)
 		return v
 	})
@@ -266,7 +266,7 @@ func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 	token, err := retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (credential.Token, error) {
 		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
 	}, func(err error) retry.Verdict {
-		v := exchange.Verdict(err)
+		v := retry.VerdictOf(err)
 		v.Retry = v.Retry || exchange.IsKind(err, exchange.KindInvalidClient)
 		return v
 	})

@@ -161,7 +161,7 @@ func TestRun_KeepsScheduledSecretThatIsStoredAgain(t *testing.T) {
 }
 
 func TestRun_Failures(t *testing.T) {
-	lost := &exchange.Error{Call: exchange.CallCreateSecret, Kind: exchange.KindBroken}
+	lost := &exchange.Error{Call: exchange.CallCreateSecret, Kind: exchange.KindNoReply}
 	denied := &exchange.Error{Call: exchange.CallCreateSecret, Kind: exchange.KindPermissionDenied, Status: 403}
 	storeFailed := errors.New("the store is gone")
 	for _, tt := range []struct {

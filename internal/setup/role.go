@@ -7,27 +7,17 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
-	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// API makes one attempt at each call; *exchange.Client implements it.
-type API interface {
-	Roles(ctx context.Context, bearer credential.Secret, branch string) ([]exchange.Role, error)
-	CreateRole(ctx context.Context, bearer credential.Secret, branch string, role exchange.Role) (operation string, err error)
-	RoleOperation(ctx context.Context, bearer credential.Secret, operation string) (string, error)
-}
-
 // Role is the Postgres role of a service principal.
 type Role struct {
-	API      API
+	API      *exchange.Client
 	Bearer   credential.Secret // the workspace token of who may create it
-	Host     string            // of the workspace
 	Branch   string            // projects/P/branches/B
 	ClientID string            // of the service principal, and the role's name
 }
@@ -64,15 +54,10 @@ func (r Role) Create(ctx context.Context) error {
 	if exchange.IsKind(err, exchange.KindRoleExists) { // the reply to an earlier attempt was lost, or Roles does not list it
 		return nil
 	}
-	for waits := retry.Wake().Backoff(); err == nil && operation != ""; {
-		select {
-		case <-ctx.Done():
-		case <-time.After(waits.Next()):
-		}
-		operation, err = exchange.Retry(ctx, func(ctx context.Context) (string, error) { return r.API.RoleOperation(ctx, r.Bearer, operation) })
-		if err != nil && ctx.Err() != nil {
-			err = &exchange.Error{Call: exchange.CallRoleOperation, Host: r.Host, Kind: exchange.KindRoleFailed, Message: "it is still being created"}
-		}
+	if err == nil && operation != "" {
+		_, err = exchange.Retry(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, r.API.RoleOperation(ctx, r.Bearer, operation)
+		})
 	}
 	return err
 }

@@ -328,7 +328,7 @@ func (w *fakeWorkspace) assertWaits() {
 
 type busyError struct{ error }
 
-func (busyError) Retryable() (bool, time.Duration) { return true, 20 * time.Second }
+func (busyError) Verdict() retry.Verdict { return retry.Verdict{Retry: true, After: 20 * time.Second} }
 
 // A server that asks to wait is not called before, by clients neither. After a
 // failure each refresh makes one attempt.

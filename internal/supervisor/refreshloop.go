@@ -195,19 +195,8 @@ func (l *refreshLoop) fail(res result, now instant) {
 	}
 	l.stats.FailedRefreshes++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
-	l.after = min(retryAfter(res.err), l.current.tenth())
+	l.after = min(retry.VerdictOf(res.err).After, l.current.tenth())
 	l.pause = RetryWait(l.backoff, l.current.life, l.after)
-}
-
-// retryAfter returns how long the server asked to wait; 0: it did not.
-func retryAfter(err error) (after time.Duration) {
-	if e, ok := errors.AsType[interface {
-		error
-		Retryable() (again bool, after time.Duration)
-	}](err); ok {
-		_, after = e.Retryable()
-	}
-	return after
 }
 
 // reportExpiry reports that the token has expired, unless a refresh may still succeed, as

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
@@ -241,10 +240,8 @@ func userLogin(host string, conf config.Config) string {
 func describeCall(err error, call exchange.Error, conf config.Config) (message, hint string) {
 	call.Origins = origins(&call, conf)
 	text := call.Error()
-	if tried, ok := errors.AsType[*retry.Error](err); ok && tried.After > 0 {
-		text += fmt.Sprintf(" (server asks to wait for %s)", tried.After.Round(time.Second))
-	} else if ok && tried.Attempts > 1 {
-		text += fmt.Sprintf(" (%d attempts in %s)", tried.Attempts, tried.Elapsed.Round(100*time.Millisecond))
+	if tried, ok := errors.AsType[*retry.Error](err); ok {
+		text += tried.Tried()
 	}
 	return text, call.Hint()
 }
@@ -258,9 +255,6 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 	o.Token, o.TokenFix = auth.TokenOrigin(conf, e)
 	if from := conf.TargetFrom(); from.Origin != config.FromDefault {
 		o.Target = from.String()
-	}
-	if conf.TTL.Given() {
-		o.TTL = conf.TTL.Source.String()
 	}
 	return o
 }

@@ -174,7 +174,7 @@ func TestExitCode_EnvironmentFaults(t *testing.T) {
 			&auth.SourceError{Problem: file.Error(), Err: file},
 			&rootcerts.Error{Err: file},
 			NoRuntimeDir(file),
-			&exchange.Error{Kind: exchange.KindBroken, Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}},
+			&exchange.Error{Kind: exchange.KindNoReply, Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}},
 			&process.StartError{Path: "/d/f", Err: errno},
 			&process.NotExecutableError{Path: "/d/f", Err: errno},
 			&retry.Error{Last: file, Attempts: 2},
