@@ -114,9 +114,6 @@ func list(ctx context.Context, c *invocation) error {
 }
 
 func (l *listing) addProfiles(p *config.Profiles) {
-	if p == nil {
-		return
-	}
 	for _, name := range p.Names() {
 		listed := listedProfile{Name: name, Host: p.Value(name, "host"), ClientID: p.Value(name, "client_id"), Auth: p.Value(name, "auth"),
 			Endpoint: p.Value(name, "endpoint"), Instance: p.Value(name, "instance")}

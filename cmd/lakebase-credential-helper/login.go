@@ -76,7 +76,7 @@ const (
 func checkLogin(given options, in *config.Input) error {
 	in.NewProfile, in.NoEndpoint = true, true
 	const leaveOut = "leave one of them out"
-	for option, authType := range map[string]string{"user-login": auth.AuthBrowser, "native": auth.AuthNative} {
+	for option, authType := range map[string]string{"user-login": auth.AuthBrowser, "native": auth.AuthNative, "import": auth.AuthM2M} {
 		if !given.has(option) {
 			continue
 		}

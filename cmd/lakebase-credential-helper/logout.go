@@ -146,7 +146,7 @@ func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (a
 		return all, complete, err
 	}
 	profiles, err := c.Profiles()
-	if err != nil || profiles == nil {
+	if err != nil {
 		return all, false, err
 	}
 	for _, name := range profiles.Names() {

@@ -42,10 +42,10 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 // invocation is one run of one command.
 type invocation struct {
 	*cli.Environment
-	log      *cli.Logger
-	given    options
-	conf     config.Config
-	imported *config.Import // from .databrickscfg; nil without --import
+	log     *cli.Logger
+	given   options
+	conf    config.Config
+	section string // of .databrickscfg, that --import imports
 
 	profileFound map[string]string // login: the profile's keys before it asked for the secret
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
@@ -29,8 +27,8 @@ func (c *invocation) secretReader() (func() (credential.Secret, error), error) {
 	}
 	stdin, terminal := c.given.has("secret-stdin"), cli.Terminal(c.Stdin)
 	switch {
-	case c.imported != nil:
-		return known(c.imported.Secret), nil
+	case c.given.has("import"):
+		return known(c.conf.Secret.Text), nil
 	case c.given.has("secret-file"):
 		s, err := c.ReadSecretFile(c.given.get("secret-file"), c.conf.Native())
 		if err != nil {
@@ -83,57 +81,46 @@ func (c *invocation) checkSecret(where string, text []byte) (credential.Secret, 
 	return config.ParseSecret("a secret", string(text), config.Source{Origin: config.FromOption, Name: where})
 }
 
-// importSection reads the section of .databrickscfg that --import imports.
+// importSection names the section of .databrickscfg that --import imports: as the
+// Databricks tools do DEFAULT, if nothing else does.
 func importSection(c *invocation, in *config.Input) error {
 	if !c.given.has("import") {
 		return nil
 	}
 	file, err := c.Databricks()
-	if errors.Is(err, fs.ErrNotExist) {
-		return &config.Error{Name: "--import", Problem: c.DatabricksPath() + " does not exist",
-			Fix: "name the file in DATABRICKS_CONFIG_FILE, or leave out --import to be asked for the secret"}
-	}
 	if err != nil {
 		return err
 	}
-	im, err := file.Import(c.section(file))
-	if err != nil {
-		return err
-	}
-	in.Import, c.imported = &im, &im
-	return nil
-}
-
-// section returns the section's name, and what names it.
-func (c *invocation) section(file *config.DatabricksFile) (string, config.Source) {
-	if c.given.has("databricks-profile") {
-		return c.given.get("databricks-profile"), config.Source{Origin: config.FromOption, Name: "--databricks-profile"}
-	}
-	if name := c.Env("DATABRICKS_CONFIG_PROFILE"); name != "" {
-		return name, config.Source{Origin: config.FromEnvironment, Name: "DATABRICKS_CONFIG_PROFILE"}
-	}
-	name := c.Env("LAKEBASE_PROFILE")
+	name, from := "DEFAULT", config.Source{Origin: config.FromOption, Name: "--import"}
+	profile := c.Env("LAKEBASE_PROFILE")
 	if c.given.has("profile") {
-		name = c.given.get("profile")
+		profile = c.given.get("profile")
 	}
-	if name != "" && file.Has(name) {
-		return name, config.Source{Origin: config.FromOption, Name: "--profile"}
+	switch env := c.Env("DATABRICKS_CONFIG_PROFILE"); {
+	case c.given.has("databricks-profile"):
+		name, from.Name = c.given.get("databricks-profile"), "--databricks-profile"
+	case env != "":
+		name, from = env, config.Source{Origin: config.FromEnvironment, Name: "DATABRICKS_CONFIG_PROFILE"}
+	case file.Has(profile):
+		name, from.Name = profile, "--profile"
 	}
-	return "DEFAULT", config.Source{Origin: config.FromOption, Name: "--import"} // as the Databricks tools do
+	c.section, in.Import = name, config.Value[string]{Value: name, Source: from}
+	return nil
 }
 
 // removePlaintext removes the imported secret from its file, or logs how to.
 func (c *invocation) removePlaintext(ctx context.Context) error {
-	from := c.imported
-	if from == nil {
+	if !c.given.has("import") {
 		return nil
 	}
+	path := c.DatabricksPath()
+	from := fmt.Sprintf("section [%s] of %s", c.section, path)
 	if !c.given.has("remove-plaintext") {
 		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", from)
 		return nil
 	}
-	err := securefile.UpdateFile(context.WithoutCancel(ctx), from.File, func(old []byte) ([]byte, error) { // another program may have written it since
-		text, ok := config.ParseDatabricks(from.File, old).WithoutSecret(from.Section, from.Secret)
+	err := securefile.UpdateFile(context.WithoutCancel(ctx), path, func(old []byte) ([]byte, error) { // another program may have written it since
+		text, ok := config.ParseDatabricks(path, old).WithoutSecret(c.section, c.conf.Secret.Text)
 		if !ok {
 			c.log.Warn("%s now holds another secret or none, and was not changed", from)
 			return nil, nil

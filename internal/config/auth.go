@@ -1,8 +1,8 @@
 package config
 
 import (
+	"cmp"
 	"errors"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -23,17 +23,16 @@ type candidate struct {
 // of them the keychain decides.
 func (r *resolver) auth() {
 	c := &r.conf
-	stated, found := r.statedAuth(), r.candidates()
-	if !stated.Given() {
-		found = r.withoutStrayToken(found)
-	}
+	stated := getOwn(r, "auth", authType)
+	found := r.candidates(stated.Given())
 	switch {
 	case stated.Given():
 		c.Auth = stated
 	case len(found) > 0:
 		c.Auth = Value[string]{found[0].auth, found[0].from}
-	case r.section != nil && r.section.auth.Given():
-		c.Auth = r.authWord(r.section.auth)
+	case r.section != nil && r.section.text("auth_type").Given():
+		word := r.section.text("auth_type")
+		c.Auth = parsed(r, word.Value, word.Source, authType)
 	}
 	for _, w := range found {
 		switch {
@@ -57,47 +56,13 @@ func conflictError(a Source, aType string, b Source, bType string) *Error {
 		"selects %s, but %s selects %s", aType, b, bType)
 }
 
-// statedAuth returns the explicit authentication type. One in the environment is for
-// the environment's target only. An import is a service principal's secret.
-func (r *resolver) statedAuth() Value[string] {
-	v := getOwn(r, "auth", func(s string, _ Source) (string, error) { return s, nil })
-	im := r.in.Import
-	switch {
-	case im != nil && (!v.Given() || v.Source.Origin == FromEnvironment):
-		return Value[string]{AuthM2M, im.section.clientID.Source}
-	case im != nil && v.Value != AuthM2M:
-		r.fail(invalid(v.Source, "give --auth "+AuthM2M, "says %s, and %s has a secret for %s", sanitize.Quote(v.Value), im, AuthM2M))
-	case v.Given():
-		return r.authWord(v)
+// authType validates an authentication type; the Databricks SDKs have more.
+func authType(s string, from Source) (string, error) {
+	word := strings.TrimSpace(s)
+	if !slices.Contains(AuthTypeNames(), word) {
+		return "", rejected(word, from, "choose one of them with --auth", "is not one of "+strings.Join(AuthTypeNames(), ", "))
 	}
-	return v
-}
-
-// authWord validates an authentication type; the Databricks SDKs have more.
-func (r *resolver) authWord(v Value[string]) Value[string] {
-	v.Value = strings.TrimSpace(v.Value)
-	if !slices.Contains(AuthTypeNames(), v.Value) {
-		r.fail(rejected(v.Value, v.Source, "choose one of them with --auth", "is not one of "+strings.Join(AuthTypeNames(), ", ")))
-	}
-	return v
-}
-
-// withoutStrayToken ignores a native password in the environment, and a personal access
-// token if an option or a profile names a service principal: a stray variable must not
-// change the identity.
-func (r *resolver) withoutStrayToken(found []candidate) []candidate {
-	id := r.conf.ClientID
-	return slices.DeleteFunc(found, func(w candidate) bool {
-		why := "nothing selects the type " + w.auth
-		stray := w.from.Origin == FromEnvironment && w.auth == AuthNative
-		if w.from.Origin == FromEnvironment && w.auth == AuthPAT && id.Value != "" && id.Source.Origin != FromEnvironment {
-			stray, why = true, id.Source.String()+" names a service principal"
-		}
-		if stray {
-			r.note(w.from.String(), "not used: "+why+"; --auth "+w.auth+" would choose it")
-		}
-		return stray
-	})
+	return word, nil
 }
 
 // dropClientID ignores a client ID if the chosen type is not a service principal's.
@@ -114,43 +79,76 @@ func (r *resolver) dropClientID() {
 	}
 }
 
-// candidates lists the credentials of options, variables and the section, strongest first.
-func (r *resolver) candidates() []candidate {
-	var out, env []candidate
-	for _, o := range [][2]string{{"client-secret-file", AuthM2M}, {"native-password-file", AuthNative}} {
-		if v := r.in.Options[o[0]]; len(v) > 0 {
-			from := Source{FromOption, "--" + o[0]}
-			if v[len(v)-1] == "" {
-				r.fail(emptyError(from))
-			}
-			out = append(out, candidate{o[1], from, aPath, v[len(v)-1]})
-		}
-	}
-	section := r.section.candidates(r)
+// candidates lists the configured credentials that can be used, strongest first. stated
+// reports that a type is chosen.
+func (r *resolver) candidates(stated bool) []candidate {
+	var options, env, section []candidate
 	for _, t := range authTypes {
 		for _, v := range t.variables {
-			given := func(w candidate) bool { return w.auth == t.Name && w.from.Origin == FromOption }
-			switch why := r.foreignTo(t.Name); {
-			case r.in.Environ[v.name] == "" || slices.ContainsFunc(out, given):
-			case why != "":
-				r.note(v.name, "not used: "+why)
-			case len(section) > 0 && r.conf.DatabricksProfile.Source.Origin == FromOption:
-				r.note(v.name, "not used: "+r.conf.DatabricksProfile.Source.String()+" names a section that has a secret")
-			default:
-				env = append(env, candidate{t.Name, Source{FromEnvironment, v.name}, v.holds, r.in.Environ[v.name]})
+			s, _ := LookupSetting(v.name)
+			if option := r.in.Options[s.Option]; len(option) > 0 {
+				options = append(options, candidate{t.Name, Source{FromOption, "--" + s.Option}, aPath, option[len(option)-1]})
+			}
+			if value := r.in.Environ[v.name]; value != "" {
+				env = append(env, candidate{t.Name, Source{FromEnvironment, v.name}, v.holds, value})
+			}
+			if r.section != nil && r.section.text(v.key).Given() {
+				key := r.section.text(v.key)
+				section = append(section, candidate{t.Name, key.Source, v.holds, key.Value})
 			}
 		}
 	}
-	return slices.Concat(out, env, section)
+	if r.in.Import.Given() {
+		return slices.DeleteFunc(section, func(w candidate) bool { return w.auth != AuthM2M })
+	}
+	section = r.usable(section, func(w candidate) string { return r.section.foreign(w.auth, r.conf.ClientID.Value) })
+	env = r.usable(env, func(w candidate) string {
+		switch why, chosen := r.foreign(w.auth), r.conf.DatabricksProfile.Source; {
+		case why != "":
+			return why
+		case len(section) > 0 && chosen.Origin == FromOption:
+			return chosen.String() + " names a section that has a secret"
+		case !stated:
+			return r.stray(w.auth)
+		}
+		return ""
+	})
+	return slices.Concat(options, env, section)
 }
 
-// foreignTo returns why the environment's credential of a type belongs to another
+// usable removes the credentials for which unused returns a reason, and notes it.
+func (r *resolver) usable(all []candidate, unused func(candidate) string) []candidate {
+	return slices.DeleteFunc(all, func(w candidate) bool {
+		why := unused(w)
+		if why != "" {
+			r.note(w.from.String(), "not used: "+why)
+		}
+		return why != ""
+	})
+}
+
+// stray returns why the environment's credential of a type needs --auth, or nothing: a
+// stray variable must not change the identity.
+func (r *resolver) stray(auth string) string {
+	why, id := "", r.conf.ClientID
+	switch {
+	case auth == AuthNative:
+		why = "nothing selects the type " + auth
+	case auth == AuthPAT && id.Value != "" && id.Source.Origin != FromEnvironment:
+		why = id.Source.String() + " names a service principal"
+	default:
+		return ""
+	}
+	return why + "; --auth " + auth + " would choose it"
+}
+
+// foreign returns why the environment's credential of a type belongs to another
 // target, or nothing. One without a client ID belongs to a host only, a native password
 // to a database host.
-func (r *resolver) foreignTo(auth string) string {
+func (r *resolver) foreign(auth string) string {
 	if auth == AuthNative {
-		if target := r.lookup(byOption("pghost")); target.from.Origin != FromEnvironment && r.in.Environ[envPGHost] != "" &&
-			(target.text == nil || target.last() != r.in.Environ[envPGHost]) {
+		target, own := r.lookup(byOption("pghost")), r.in.Environ[envPGHost]
+		if target.from.Origin != FromEnvironment && own != "" && (target.text == nil || target.last() != own) {
 			return "it belongs to " + envPGHost + ", and the target is another one"
 		}
 		return ""
@@ -162,14 +160,10 @@ func (r *resolver) foreignTo(auth string) string {
 		}
 	}
 	id := credential.Trim(r.in.Environ[envClientID])
-	switch target := r.conf.ClientID.Value; {
-	case id == "" || id == target || !hasClientID(auth):
+	if id == "" || id == r.conf.ClientID.Value || !hasClientID(auth) {
 		return ""
-	case target == "":
-		return "it belongs to " + envClientID + ", and the target has no client ID"
-	default:
-		return "it belongs to " + envClientID + ", and the target's client ID is " + target
 	}
+	return "it belongs to " + envClientID + ", and the target's client ID is " + cmp.Or(r.conf.ClientID.Value, "none")
 }
 
 // read validates and returns a credential, which no error shows.
@@ -184,14 +178,10 @@ func (r *resolver) read(c candidate) (SecretSource, error) {
 	case what == aSecret && r.in.Environ[envSecretFile] != "":
 		return SecretSource{}, invalid(c.from, "unset one of them", "conflicts with "+envSecretFile)
 	case what == aVariable:
-		name := strings.TrimSpace(value)
-		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
-		if name == "" || len(name) > 64 || strings.Trim(name, letters) != "" {
-			return SecretSource{}, invalid(c.from, "name the variable that holds the token, or put the token into "+envOIDC,
-				"does not hold the name of a variable")
-		}
-		if value, holder.Name, what = r.in.Environ[name], name, aToken; value == "" {
-			return SecretSource{}, invalid(c.from, "set "+name+" to the workload's token, or unset "+c.from.Name, "names %s, which is not set", name)
+		holder.Name, what = strings.TrimSpace(value), aToken
+		if value = r.in.Environ[holder.Name]; value == "" { // the name is not shown: it may be a token
+			return SecretSource{}, invalid(c.from, "set it to the name of the variable that holds the token, or put the token into "+envOIDC,
+				"does not name a variable that is set")
 		}
 	}
 	s, err := ParseSecret(what, value, holder)
@@ -230,24 +220,26 @@ func (r *resolver) secret() {
 		if err != nil {
 			r.fail(err)
 		}
-		if c.Secret = s; s.Kind == SecretInSection && t.Name == AuthM2M {
+		if c.Secret = s; s.Kind == SecretInSection && t.Name == AuthM2M && !r.in.Import.Given() {
 			c.Warnings = append(c.Warnings, Note{s.Source.String(), "the secret is stored in plain text; move it to the keychain with: " +
 				"lakebase-credential-helper login --import --databricks-profile " + sanitize.ShellWord(r.section.name)})
 		}
 	case t.Kind == SecretFromGitHub && c.GitHub == nil:
 		r.fail(invalid(c.Auth.Source, "give the job the permission id-token: write, or choose another authentication type with --auth",
-			"%s needs a job of GitHub Actions that may have a token, and %s", c.Auth.Value, r.noGitHub))
+			"%s needs a job of GitHub Actions that may have a token, which %s and %s describe", c.Auth.Value, envGitHubURL, envGitHub))
 	case t.Kind != SecretInKeychain && len(t.variables) > 0: // none is set, or it was ignored
-		needed, ignored := t.variables[0].name, ""
-		for _, v := range t.variables[1:] {
-			needed += " or " + v.name
+		var names []string
+		for _, v := range t.variables {
+			names = append(names, v.name)
 		}
+		needed := strings.Join(names, " or ")
+		problem := t.Name + " needs " + needed
 		for _, n := range c.Notes {
-			if slices.ContainsFunc(t.variables, func(v authVariable) bool { return v.name == n.Name }) {
-				ignored += "; " + n.String()
+			if slices.Contains(names, n.Name) {
+				problem += "; " + n.String()
 			}
 		}
-		r.fail(invalid(c.Auth.Source, "set "+needed+", or choose another authentication type with --auth", "%s needs %s%s", t.Name, needed, ignored))
+		r.fail(invalid(c.Auth.Source, "set "+needed+", or choose another authentication type with --auth", "%s", problem))
 	default:
 		c.Secret = SecretSource{Kind: t.Kind}
 	}
@@ -257,15 +249,7 @@ func (r *resolver) secret() {
 // them, whatever cloud it is for, so they do not select an authentication type.
 func (r *resolver) github() {
 	address := strings.TrimSpace(r.in.Environ[envGitHubURL])
-	token, tokenErr := credential.ParseSecret(r.in.Environ[envGitHub])
-	switch u, err := url.Parse(address); {
-	case address == "":
-		r.noGitHub = envGitHubURL + " is not set"
-	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
-		r.noGitHub = envGitHubURL + " is not an https address"
-	case tokenErr != nil:
-		r.noGitHub = envGitHub + " " + tokenErr.Error()
-	default:
+	if token, err := credential.ParseSecret(r.in.Environ[envGitHub]); address != "" && err == nil {
 		r.conf.GitHub = &GitHubSource{URL: address, Token: token}
 	}
 }

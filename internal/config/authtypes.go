@@ -29,8 +29,9 @@ type AuthType struct {
 	variables []authVariable // of one type's variables the first that is set counts
 }
 
-// authVariable is an environment variable that contains or names the credential.
-type authVariable struct{ name, holds string }
+// authVariable is an environment variable that contains or names the credential, which may
+// also be an option (see Settings) or a key of a section of a .databrickscfg.
+type authVariable struct{ name, holds, key string }
 
 // What a variable holds, as messages call it.
 const (
@@ -112,11 +113,7 @@ func (r *resolver) scope() {
 		r.fail(invalid(c.Scope.Source, fix, "cannot be used with %s, for which no token is requested", t.Name))
 	case !c.Scope.Given() && !t.Unscoped && r.section != nil && r.section.text("scopes").Given():
 		of := r.section.text("scopes")
-		value, err := scope(of.Value, of.Source)
-		if err != nil {
-			r.fail(err)
-		}
-		c.Scope = Value[string]{value, of.Source}
+		c.Scope = parsed(r, of.Value, of.Source, scope)
 	}
 }
 

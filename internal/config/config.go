@@ -164,7 +164,7 @@ func (c *Config) Native() bool { return c.Auth.Value == AuthNative }
 // an option or empty.
 func (c *Config) PGHostTrusted() bool {
 	h := c.PGHost.Value
-	local := IsLoopback(h) && IsLoopback(c.Workspace.Value.Hostname())
+	local := isLoopback(h) && isLoopback(c.Workspace.Value.Hostname())
 	return h != "" && (c.Native() || c.PGHost.Source.Origin == FromOption || IsDatabaseDomain(h) || local)
 }
 

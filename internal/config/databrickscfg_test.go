@@ -91,7 +91,7 @@ func TestSection_NotFound(t *testing.T) {
 	g := bySection("sp")
 	g.sections = ""
 	_, err := g.resolve()
-	refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section [sp] not found: ", "/home/u/.databrickscfg", "DATABRICKS_CONFIG_FILE")
+	refused(t, err, "DATABRICKS_CONFIG_PROFILE", "section [sp] not found in /home/u/.databrickscfg", "DATABRICKS_CONFIG_FILE")
 	broken := errors.New("others can write it")
 	g.change = func(in *Input) { in.Databricks = func() (*DatabricksFile, error) { return nil, broken } }
 	if _, err := g.resolve(); !errors.Is(err, broken) {
@@ -160,28 +160,16 @@ const databricksText = "\xef\xbb\xbf; the tools' own\r\n[__settings__]\r\ndefaul
 	"[spog]\r\nhost = two.example.test\r\nworkspace_id = 42\r\nclient_id = id-2\r\nclient_secret = dose2\r\n" +
 	"[account]\r\nhost = three.example.test\r\nworkspace_id = none\r\nclient_id = id-3\r\nclient_secret = dose3"
 
-var byHand = Source{FromOption, "--databricks-profile"}
-
-// importing returns a change that imports a section.
-func importing(t *testing.T, text, section string) func(*Input) {
-	t.Helper()
-	im, err := databricks(text).Import(section, byHand)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(in *Input) { in.Import, in.NewProfile, in.NoEndpoint = &im, true, true }
-}
-
 func TestImport(t *testing.T) {
 	for _, c := range []struct{ section, host, id, secret string }{
 		{"prod", "https://one.example.test/?o=7", "id-1", "dose#1;x"},
 		{"spog", "https://two.example.test/?o=42", "id-2", "dose2"},
 		{"account", "https://three.example.test", "id-3", "dose3"},
 	} {
-		conf := given{change: importing(t, databricksText, c.section)}.must(t)
-		im, _ := databricks(databricksText).Import(c.section, byHand)
-		if conf.Workspace.Value.String() != c.host || conf.ClientID.Value != c.id || im.Secret.Reveal() != c.secret || im.Section != c.section {
-			t.Errorf("%s: got %s, %s, secret right: %t", c.section, conf.Workspace.Value, conf.ClientID.Value, im.Secret.Reveal() == c.secret)
+		conf := given{sections: databricksText, imported: c.section}.must(t)
+		if conf.Workspace.Value.String() != c.host || conf.ClientID.Value != c.id || conf.Secret.Text.Reveal() != c.secret || len(conf.Warnings) != 0 {
+			t.Errorf("%s: got %s, %s, secret right: %t, warnings %v", c.section, conf.Workspace.Value, conf.ClientID.Value,
+				conf.Secret.Text.Reveal() == c.secret, conf.Warnings)
 		}
 		if from := conf.Workspace.Source.Name; !strings.Contains(from, "key host of ["+c.section+"] (/home/u/.databrickscfg:") {
 			t.Errorf("got the host from %s", from)
@@ -189,8 +177,8 @@ func TestImport(t *testing.T) {
 	}
 	const head = "[p]\nhost = h.example.test\nclient_id = i\n"
 	for _, c := range []struct{ text, section, name, words string }{
-		{databricksText, "nobody", "--databricks-profile", "section [nobody]|DEFAULT, prod, spog, account"},
-		{databricksText, "__settings__", "--databricks-profile", "not found"},
+		{databricksText, "nobody", "--import", "section [nobody]|DEFAULT, prod, spog, account"},
+		{databricksText, "__settings__", "--import", "not found"},
 		{databricksText, "DEFAULT", "section [DEFAULT] of /home/u/.databrickscfg", "has no key client_id|--databricks-profile: prod, spog, account"},
 		{head, "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
 		{head + "client_secret =\n", "p", "section [p] of /home/u/.databrickscfg", "has no key client_secret"},
@@ -199,7 +187,7 @@ func TestImport(t *testing.T) {
 		{"[p]\nhost = http://h\nclient_id = i\nclient_secret = s\n", "p", "key host of [p] (/home/u/.databrickscfg:2)", "not https"},
 		{"[p]\nhost = h\nclient_id = a:b\nclient_secret = s\n", "p", "key client_id of [p] (/home/u/.databrickscfg:3)", "is not a client ID"},
 	} {
-		_, err := databricks(c.text).Import(c.section, byHand)
+		_, err := given{sections: c.text, imported: c.section}.resolve()
 		refused(t, err, c.name, strings.Split(c.words, "|")...)
 	}
 }
@@ -214,33 +202,30 @@ func TestImport_Conflict(t *testing.T) {
 		"options":             {options: map[string]string{"host": "one.example.test", "client-id": "id-1"}},
 		"environment":         {env: map[string]string{"DATABRICKS_HOST": "https://ONE.example.test:443/", "DATABRICKS_CLIENT_ID": "id-1"}},
 		"profile":             inProfile("host = one.example.test"),
-		"a stray token":       {env: map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_CONFIG_PROFILE": "gone", "DATABRICKS_AUTH_TYPE": "pat"}},
+		"stray credentials":   {env: map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_CONFIG_PROFILE": "gone", "DATABRICKS_CLIENT_SECRET": "s"}},
 		"the section":         {options: map[string]string{"databricks-profile": "prod", "auth": "oauth-m2m"}},
 		"a profile's section": inProfile("databricks_profile = sp"),
 	} {
-		g.change = importing(t, databricksText, "prod")
+		g.sections, g.imported = databricksText, "prod"
 		c := g.must(t)
-		if got := summary(c); got != "one.example.test id-1 oauth-m2m keychain:" || c.User.Value != "id-1" || c.Workspace.Value.WorkspaceID != "7" || notes(c, "DATABRICKS_CONFIG_PROFILE") != "" {
+		if got := summary(c); got != "one.example.test id-1 oauth-m2m section:dose#1;x" || c.User.Value != "id-1" || c.Workspace.Value.WorkspaceID != "7" || notes(c, "DATABRICKS_CONFIG_PROFILE") != "" {
 			t.Errorf("%s: got %s, notes %v", name, got, c.Notes)
 		}
 		keys := c.ProfileKeys()
 		section, removed := keys["databricks_profile"]
-		given := g.options["auth"]+g.options["client-id"]+g.env["DATABRICKS_CLIENT_ID"] != ""
-		if keys["host"] != "https://one.example.test/?o=7" || keys["client_id"] != "id-1" || (keys["auth"] != "") != given || !removed || section != "" {
+		if keys["host"] != "https://one.example.test/?o=7" || keys["client_id"] != "id-1" || keys["auth"] != g.options["auth"] || !removed || section != "" {
 			t.Errorf("%s: got profile keys %v", name, keys)
 		}
 	}
-	const other, notM2M = "section [prod] of /home/u/.databrickscfg is for", "give --auth oauth-m2m"
+	const other = "section [prod] of /home/u/.databrickscfg is for"
 	for _, c := range []struct {
 		given
 		name, text string
 	}{
 		{given{env: map[string]string{"DATABRICKS_HOST": "one.example.test:8443"}}, "DATABRICKS_HOST", other},
 		{given{env: map[string]string{"DATABRICKS_CLIENT_ID": "id-2"}}, "DATABRICKS_CLIENT_ID", other},
-		{given{options: map[string]string{"auth": "pat"}}, "--auth", notM2M},
-		{inProfile("auth = external-browser"), `key auth of profile "p" (` + profilesPath + `:2)`, notM2M},
 	} {
-		c.change = importing(t, databricksText, "prod")
+		c.sections, c.imported = databricksText, "prod"
 		_, err := c.resolve()
 		refused(t, err, c.name, c.text)
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"testing"
 )
@@ -14,27 +13,26 @@ const profilesPath = "/home/u/profiles.ini"
 type given struct {
 	options  map[string]string
 	env      map[string]string
-	profiles string // the file's text; empty: no file
-	sections string // a .databrickscfg's text; empty: no file
+	profiles string // the file's text
+	sections string // a .databrickscfg's text
+	imported string // the section to import
 	change   func(*Input)
 }
 
 func (g given) resolve() (Config, error) {
-	in := Input{Options: map[string][]string{}, Environ: g.env, Dir: "/home/me/dir", ProfilesPath: profilesPath}
+	in := Input{Options: map[string][]string{}, Environ: g.env, Dir: "/home/me/dir"}
 	for k, v := range g.options {
 		in.Options[k] = []string{v}
 	}
 	in.Profiles = func() (*Profiles, error) {
-		if g.profiles == "" {
-			return nil, nil
-		}
 		return ParseProfiles(profilesPath, []byte(g.profiles))
 	}
 	in.Databricks = func() (*DatabricksFile, error) {
-		if g.sections == "" {
-			return nil, fmt.Errorf("open /home/u/.databrickscfg: %w", fs.ErrNotExist)
-		}
 		return ParseDatabricks("/home/u/.databrickscfg", []byte(g.sections)), nil
+	}
+	if g.imported != "" {
+		in.Import = Value[string]{g.imported, Source{FromOption, "--import"}}
+		in.NewProfile, in.NoEndpoint = true, true
 	}
 	if g.change != nil {
 		g.change(&in)

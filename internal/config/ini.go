@@ -13,9 +13,11 @@ import (
 // SDK does (gopkg.in/ini.v1): "key: value", quoted keys and values, and values of several
 // lines. Writing it back keeps comments, order, spacing and line ends, which libraries do not.
 type ini struct {
-	name  string
-	bom   bool
-	lines []iniLine
+	name     string
+	bom      bool
+	lines    []iniLine
+	names    []string                      // of the sections, in the file's order
+	sections map[string]map[string]iniLine // settings by section and key; of a key that is given twice the last counts
 }
 
 type iniLine struct {
@@ -31,7 +33,7 @@ type iniLine struct {
 // parseINI reads data. Keys before the first header belong to section implicit. A line that
 // cannot be read is an error of its section alone: see problem.
 func parseINI(name string, data []byte, implicit string) *ini {
-	f := &ini{name: name}
+	f := &ini{name: name, sections: map[string]map[string]iniLine{}}
 	data, f.bom = bytes.CutPrefix(data, []byte("\xef\xbb\xbf"))
 	section := implicit
 	lines := strings.SplitAfter(string(data), "\n")
@@ -55,6 +57,13 @@ func parseINI(name string, data []byte, implicit string) *ini {
 			n += used
 		}
 		f.lines = append(f.lines, l)
+		if (l.header || l.key != "") && f.sections[section] == nil {
+			f.sections[section] = map[string]iniLine{}
+			f.names = append(f.names, section)
+		}
+		if l.key != "" {
+			f.sections[section][l.key] = l
+		}
 	}
 	return f
 }
@@ -172,30 +181,14 @@ func (f *ini) strict() error {
 	return nil
 }
 
-// sections lists the names in their order.
-func (f *ini) sections() []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, l := range f.lines {
-		if (l.header || l.key != "") && !seen[l.section] {
-			seen[l.section] = true
-			out = append(out, l.section)
-		}
-	}
-	return out
-}
+// Names lists the sections in the file's order.
+func (f *ini) Names() []string { return f.names }
 
-// get returns a section's settings by key. Of a key that is given twice the last counts.
-func (f *ini) get(section string) (values map[string]iniLine, found bool) {
-	values = map[string]iniLine{}
-	for _, l := range f.lines {
-		if l.section == section && l.key != "" {
-			values[l.key] = l
-		}
-		found = found || l.section == section && (l.header || l.key != "")
-	}
-	return values, found
-}
+// Has reports whether a section exists.
+func (f *ini) Has(section string) bool { return f.sections[section] != nil }
+
+// Value returns the text of a section's key; empty if it has none.
+func (f *ini) Value(section, key string) string { return f.sections[section][key].value }
 
 // set writes key = value to section: in place of the key's line, else after the
 // section's last setting, else in a new section at the end.

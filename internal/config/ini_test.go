@@ -36,23 +36,23 @@ func TestParseINI(t *testing.T) {
 		"nonsense\n[q\nhost = x\n[p]\nhost = h\n[r]\nnonsense\n":                 "host=h", // in other sections
 	} {
 		d := databricks(text)
-		values, ok := d.file.get("p")
+		values, ok := d.sections["p"]
 		var got []string
 		for _, key := range []string{"scopes", "host", "client_id"} {
 			if v, ok := values[key]; ok {
 				got = append(got, key+"="+v.value)
 			}
 		}
-		if err := d.file.problem("p"); !ok || err != nil || strings.Join(got, " ") != want {
+		if err := d.problem("p"); !ok || err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
 		}
 	}
-	values, _ := databricks("host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").file.get("DEFAULT")
+	values := databricks("host: d.example\n[p]\nhost = h\n[DEFAULT]\nclient_id = i\n").sections["DEFAULT"]
 	if host, id := values["host"], values["client_id"]; host.value != "d.example" || host.number != 1 || id.value != "i" || id.number != 5 {
 		t.Errorf("keys before the first section: got %v", values)
 	}
 	for text, line := range map[string]string{"[p]\r\nhost = h\r\nnonsense hunter2\r\n": "3", "[p]\nhost = h\n[q hunter2\n": "3", "[p]\n= hunter2\n": "2", "[p]\nhost = `hunter2\n": "2"} {
-		_, err := databricks(text).Import("p", byHand)
+		_, err := given{sections: text, imported: "p"}.resolve()
 		refused(t, err, "/home/u/.databrickscfg:"+line, "this line")
 	}
 }
@@ -170,15 +170,15 @@ func FuzzParseINI(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, section string) {
 		d := ParseDatabricks("F", data)
-		if string(d.file.bytes()) != string(data) {
-			t.Fatalf("%q: got %q back", data, d.file.bytes())
+		if string(d.bytes()) != string(data) {
+			t.Fatalf("%q: got %q back", data, d.bytes())
 		}
-		im, err := d.Import(section, byHand)
-		if err != nil {
+		secret := credential.NewSecret(d.Value(section, "client_secret"))
+		if secret.IsZero() {
 			return
 		}
-		out, ok := d.WithoutSecret(section, im.Secret)
-		if _, err := ParseDatabricks("F", out).Import(section, byHand); err == nil || !ok || len(out) >= len(data) {
+		out, ok := d.WithoutSecret(section, secret)
+		if ParseDatabricks("F", out).Value(section, "client_secret") != "" || !ok || len(out) >= len(data) {
 			t.Fatalf("%q: got %t, %q; want it without the secret", data, ok, out)
 		}
 	})
@@ -204,8 +204,7 @@ func FuzzSet(f *testing.F) {
 			t.Fatalf("%s = %q is read back as %q, %v", key, value, after.Value(profile, key), err)
 		}
 		for _, s := range before.Names() {
-			was, _ := before.file.get(s)
-			for k, v := range was {
+			for k, v := range before.sections[s] {
 				if (s != profile || k != key) && after.Value(s, k) != v.value {
 					t.Fatalf("[%s] %s was %q and is %q", s, k, v.value, after.Value(s, k))
 				}

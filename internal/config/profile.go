@@ -12,35 +12,13 @@ import (
 )
 
 // Profiles is a parsed profiles file.
-type Profiles struct {
-	file *ini
-	read map[[2]string]string // values by profile and key: there may be thousands of profiles
-}
+type Profiles struct{ *ini }
 
 // ParseProfiles reads the file called name. Its errors name file and line.
 func ParseProfiles(name string, data []byte) (*Profiles, error) {
 	f := parseINI(name, data, "")
-	if err := f.strict(); err != nil {
-		return nil, err
-	}
-	read := map[[2]string]string{}
-	for _, l := range f.lines {
-		read[[2]string{l.section, l.key}] = l.value
-	}
-	return &Profiles{f, read}, nil
+	return &Profiles{f}, f.strict()
 }
-
-// Names lists the profiles in the file's order.
-func (p *Profiles) Names() []string { return p.file.sections() }
-
-// Has reports whether a profile exists.
-func (p *Profiles) Has(name string) bool {
-	_, ok := p.file.get(name)
-	return ok
-}
-
-// Value returns the raw text of a key of a profile.
-func (p *Profiles) Value(profile, key string) string { return p.read[[2]string{profile, key}] }
 
 // Set writes keys to a profile, which it creates if necessary, and returns the whole
 // file. An empty value removes its key. The rest of the file is unchanged.
@@ -53,14 +31,14 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 		switch v, given := keys[s.Key]; {
 		case s.Key == "" || !given:
 		case v == "":
-			p.file.remove(profile, s.Key)
+			p.remove(profile, s.Key)
 		default:
-			p.file.set(profile, s.Key, v)
+			p.set(profile, s.Key, v)
 		}
 	}
-	out := p.file.bytes()
-	again, err := ParseProfiles(p.file.name, out)
-	for _, l := range p.file.lines { // everything must be read back as it was written
+	out := p.bytes()
+	again, err := ParseProfiles(p.name, out)
+	for _, l := range p.lines { // everything must be read back as it was written
 		if err == nil && l.key != "" && again.Value(l.section, l.key) != l.value {
 			err = &Error{Name: "key " + l.key, Problem: sanitize.Quote(l.value) + " cannot be written to a profile",
 				Fix: "give a value without line ends and quotes"}
@@ -71,11 +49,11 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 
 // values returns the profile's settings by option name, or an error for an unknown key.
 func (p *Profiles) values(name string) (map[string]raw, error) {
-	section, _ := p.file.get(name)
+	section := p.sections[name]
 	out := map[string]raw{}
 	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].number - section[b].number }) {
 		v := section[key]
-		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.file.name, v.number)}
+		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.name, v.number)}
 		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })
 		switch {
 		case strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix):

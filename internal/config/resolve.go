@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
@@ -15,14 +16,13 @@ type Input struct {
 	Environ  map[string]string   // an empty variable counts as unset
 	Dir      string              // the working directory, for relative paths
 	Profiles func() (*Profiles, error)
-	// Databricks reads the .databrickscfg. Without a file it returns fs.ErrNotExist.
-	Databricks   func() (*DatabricksFile, error)
-	ProfilesPath string  // for errors about a profile that does not exist
-	NewProfile   bool    // the profile need not exist; the environment then sets what the options do not
-	NoEndpoint   bool    // endpoint and instance are optional
-	NoTarget     bool    // no target is resolved at all
-	Listens      bool    // the program is a server itself, whatever --refresh is
-	Import       *Import // if not nil, sets host and client ID
+	// Databricks reads the .databrickscfg.
+	Databricks func() (*DatabricksFile, error)
+	NewProfile bool          // the profile need not exist; the environment then sets what the options do not
+	NoEndpoint bool          // endpoint and instance are optional
+	NoTarget   bool          // no target is resolved at all
+	Listens    bool          // the program is a server itself, whatever --refresh is
+	Import     Value[string] // if given, the section of the .databrickscfg that sets host, client ID and secret
 }
 
 // raw is a setting's text and its source.
@@ -34,19 +34,24 @@ type raw struct {
 func (v raw) last() string { return v.text[len(v.text)-1] }
 
 type resolver struct {
-	in        Input
-	profile   map[string]raw // nil: no profile in use
-	section   *section       // of a .databrickscfg; nil: none in use
-	candidate *candidate     // the chosen credential; nil: none is configured
-	noGitHub  string         // why GitHub's token service cannot be used
-	conf      Config
-	err       error
+	in           Input
+	profile      map[string]raw // nil: no profile in use
+	profilesPath string         // of the profile in use
+	section      *section       // of a .databrickscfg; nil: none in use
+	candidate    *candidate     // the chosen credential; nil: none is configured
+	conf         Config
+	err          error
 }
 
 // Resolve makes a Config. Its errors are *Error and name the source of the value at fault.
 func Resolve(in Input) (Config, error) {
 	r := &resolver{in: in}
 	r.conf.Nested = in.Environ["LAKEBASE_TOKEN_EXPIRES_AT"] != ""
+	for _, s := range settings {
+		if slices.Contains(in.Options[s.Option], "") {
+			return Config{}, invalid(Source{FromOption, "--" + s.Option}, "give a value, or leave the option out", "is empty")
+		}
+	}
 	if !in.NoTarget {
 		if err := r.openProfile(); err != nil {
 			return Config{}, err
@@ -82,25 +87,23 @@ func (r *resolver) openProfile() error {
 		return nil
 	}
 	name := v.last()
-	if name == "" {
-		return emptyError(v.from)
-	}
 	r.conf.Profile = Value[string]{name, v.from}
 	profiles, err := r.in.Profiles()
 	switch {
 	case err != nil:
 		return err
-	case profiles != nil && profiles.Has(name):
+	case profiles.Has(name):
+		r.profilesPath = profiles.name
 		r.profile, err = profiles.values(name)
 		return err
 	case r.in.NewProfile:
 		return nil
 	}
 	fix := "create it with: lakebase-credential-helper login --profile " + sanitize.ShellWord(name) + " --host … --endpoint … and --client-id …, or --user-login"
-	if profiles != nil && len(profiles.Names()) > 0 {
-		fix = "name one of these with --profile: " + strings.Join(profiles.Names(), ", ")
+	if len(profiles.names) > 0 {
+		fix = "name one of these with --profile: " + strings.Join(profiles.names, ", ")
 	}
-	return invalid(v.from, fix, "profile %s not found in %s", sanitize.Quote(name), r.in.ProfilesPath)
+	return invalid(v.from, fix, "profile %s not found in %s", sanitize.Quote(name), profiles.name)
 }
 
 func byOption(name string) Setting {
@@ -149,26 +152,23 @@ func getUnless[T any](r *resolver, option string, def T, why string, parse func(
 	case why != "" && v.from.Origin != FromOption:
 		r.note(v.from.String(), "not used: "+why)
 		return Value[T]{Value: def}
-	case v.last() == "": // only an option can be given and empty
-		r.fail(emptyError(v.from))
-		return Value[T]{Value: def}
 	}
-	t, err := parse(v.last(), v.from)
+	return parsed(r, v.last(), v.from, parse)
+}
+
+func parsed[T any](r *resolver, text string, from Source, parse func(string, Source) (T, error)) Value[T] {
+	t, err := parse(text, from)
 	if err != nil {
 		r.fail(err)
 	}
-	return Value[T]{t, v.from}
-}
-
-func emptyError(from Source) *Error {
-	return invalid(from, "give a value, or leave the option out", "is empty")
+	return Value[T]{t, from}
 }
 
 // getOwn is get without variables that belong to another target.
 func getOwn(r *resolver, option string, parse func(string, Source) (string, error)) Value[string] {
 	why := ""
 	if r.lookup(byOption(option)).from.Origin == FromEnvironment {
-		why = r.foreignTo("")
+		why = r.foreign("")
 	}
 	return getUnless(r, option, "", why, parse)
 }
@@ -203,7 +203,7 @@ func (r *resolver) ignoredVariables() {
 			continue
 		}
 		for _, name := range s.Env {
-			if r.in.Environ[name] != "" && (r.in.Import == nil || s.Option != "databricks-profile") {
+			if r.in.Environ[name] != "" && name != r.conf.DatabricksProfile.Source.Name {
 				r.note(name, "not used: profile "+sanitize.Quote(r.conf.Profile.Value)+" defines the target")
 			}
 		}
@@ -260,7 +260,7 @@ func (r *resolver) need(option string, missing bool) {
 		key, or, and = "endpoint or instance", " or --instance", ", or --instance (LAKEBASE_INSTANCE) for Lakebase Provisioned"
 	}
 	if r.profile != nil {
-		r.fail(&Error{Name: "profile " + sanitize.Quote(r.conf.Profile.Value), Problem: "has no key " + key + " (" + r.in.ProfilesPath + ")",
+		r.fail(&Error{Name: "profile " + sanitize.Quote(r.conf.Profile.Value), Problem: "has no key " + key + " (" + r.profilesPath + ")",
 			Fix: "add it to the profile, or give --" + option + or})
 		return
 	}

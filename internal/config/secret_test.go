@@ -51,7 +51,7 @@ func TestSecret_Owner(t *testing.T) {
 					t.Errorf("%v %v: got %+v, want %+v", g.env, g.options, got, want)
 				}
 				for variable, set := range map[string]bool{"DATABRICKS_CLIENT_SECRET": text, "DATABRICKS_CLIENT_SECRET_FILE": file} {
-					if n := notes(c, variable); (set && !option && !ours) != strings.Contains(n, "not used: it belongs to DATABRICKS_") {
+					if n := notes(c, variable); (set && !ours) != strings.Contains(n, "not used: it belongs to DATABRICKS_") {
 						t.Errorf("%v %v: %s: got note %q", g.env, g.options, variable, n)
 					}
 				}

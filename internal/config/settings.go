@@ -153,17 +153,17 @@ var settings = []Setting{
 // authTypes has a strategy in package auth for each row.
 var authTypes = []AuthType{
 	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
-		variables: []authVariable{{envSecret, aSecret}, {envSecretFile, aPath}}},
+		variables: []authVariable{{envSecret, aSecret, "client_secret"}, {envSecretFile, aPath, ""}}},
 	{Name: "external-browser", Credential: "the login", Subject: "user"},
 	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInEnvironment,
-		variables: []authVariable{{envOIDCName, aVariable}, {envOIDC, aToken}}},
+		variables: []authVariable{{envOIDCName, aVariable, ""}, {envOIDC, aToken, ""}}},
 	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInFile,
-		variables: []authVariable{{envOIDCFile, aPath}}},
+		variables: []authVariable{{envOIDCFile, aPath, ""}}},
 	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
 	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment, Unscoped: true,
-		variables: []authVariable{{envToken, aToken}}},
+		variables: []authVariable{{envToken, aToken, "token"}}},
 	{Name: AuthNative, Credential: "the password", Subject: "role", Unscoped: true,
-		variables: []authVariable{{envNativeFile, aPath}}},
+		variables: []authVariable{{envNativeFile, aPath, ""}}},
 	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere, Unscoped: true},
 }
 

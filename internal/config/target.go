@@ -13,11 +13,6 @@ import (
 func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
-	if v := r.lookup(byOption("host")); v.text != nil {
-		if _, _, page, _ := splitAddress(v.last()); page != "" && page != "/" {
-			r.note(v.from.String(), "the page is not used, only "+c.Workspace.Value.String())
-		}
-	}
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.readSection()
 	r.authOptions()
@@ -168,13 +163,10 @@ func (r *resolver) names(option string) Value[[]string] {
 	v := r.lookup(byOption(option))
 	var names []string
 	for _, t := range v.text {
-		switch {
-		case v.from.Origin != FromOption:
-			names = append(names, strings.FieldsFunc(t, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })...)
-		case t == "":
-			r.fail(emptyError(v.from))
-		default:
+		if v.from.Origin == FromOption {
 			names = append(names, t)
+		} else {
+			names = append(names, strings.FieldsFunc(t, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })...)
 		}
 	}
 	return Value[[]string]{names, v.from}
@@ -206,12 +198,7 @@ func (r *resolver) log() {
 	log := &r.conf.Log
 	log.Value = LogNormal
 	if v := r.in.Environ[envLog]; v != "" {
-		from := Source{FromEnvironment, envLog}
-		level, err := oneOf([]string{LogQuiet, LogNormal, LogVerbose})(v, from)
-		if err != nil {
-			r.fail(err)
-		}
-		*log = Value[string]{level, from}
+		*log = parsed(r, v, Source{FromEnvironment, envLog}, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
 	}
 	verbose, quiet := r.in.Options["verbose"] != nil, r.in.Options["quiet"] != nil
 	switch {

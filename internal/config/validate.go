@@ -20,7 +20,7 @@ import (
 // hostName validates a DNS name, which it lower-cases, or an IP address.
 func hostName(s string, from Source) (string, error) {
 	const fix = "give one DNS name or IP address, not a list or the directory of a socket"
-	if ip, err := netip.ParseAddr(unbracket(s)); err == nil && ip.Zone() == "" {
+	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil && ip.Zone() == "" {
 		return ip.String(), nil
 	}
 	name := strings.TrimSuffix(strings.ToLower(s), ".")
@@ -30,16 +30,6 @@ func hostName(s string, from Source) (string, error) {
 		return "", rejected(s, from, fix, "is not a host name or an IP address")
 	}
 	return name, nil
-}
-
-// unbracket removes the brackets of an IPv6 address.
-func unbracket(s string) string {
-	if in, ok := strings.CutPrefix(s, "["); ok && strings.Contains(in, ":") {
-		if in, ok = strings.CutSuffix(in, "]"); ok {
-			return in
-		}
-	}
-	return s
 }
 
 func isLabel(l string) bool {

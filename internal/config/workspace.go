@@ -51,65 +51,53 @@ func (w Workspace) String() string {
 // IsZero reports whether w is unset.
 func (w Workspace) IsZero() bool { return w.hostname == "" }
 
-// splitAddress splits [SCHEME://]HOST[/PATH][?QUERY][#FRAGMENT]; page is path and fragment.
-func splitAddress(s string) (scheme, host, page, query string) {
-	s = credential.Trim(s)
-	if i := strings.Index(s, "://"); i >= 0 {
-		scheme, s = s[:i+3], s[i+3:]
-	}
-	fragment := ""
-	if i := strings.IndexByte(s, '#'); i >= 0 {
-		s, fragment = s[:i], s[i:]
-	}
-	s, query, _ = strings.Cut(s, "?")
-	if i := strings.IndexByte(s, '/'); i >= 0 {
-		s, page = s[:i], s[i:]
-	}
-	return scheme, s, page + fragment, query
-}
-
 // ParseWorkspace parses a workspace's address, with or without https, or what a browser's
 // address bar shows: of that the host and the IDs ?o=, ?w= and ?a= count
 // (databricks-sdk-go config/config.go strips the same).
 func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 	const fix = "give https://HOST, or the host alone"
-	scheme, host, page, query := splitAddress(s)
-	if address, _, _ := strings.Cut(s, "#"); strings.Contains(address, "@") { // first, and not shown: it may contain a password
+	s = credential.Trim(s)
+	address, _, _ := strings.Cut(s, "#")
+	if strings.Contains(address, "@") { // first, and not shown: it may contain a password
 		return w, invalid(from, fix, "a user name or password before the host is not supported")
 	}
-	if err := credential.CheckCharacters(scheme + host); err != nil {
+	address, _, _ = strings.Cut(address, "?")
+	if err := credential.CheckCharacters(address); err != nil {
 		return w, invalid(from, "copy the workspace's address from the browser, as https://HOST",
-			"%s %v, which is not valid in a host", sanitize.Quote(s), err)
+			"%s %v, which is not valid in a host", sanitize.Quote(address), err)
 	}
-	values, err := url.ParseQuery(query)
+	hasScheme := strings.Contains(address, "://")
+	if !hasScheme {
+		s = "https://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || strings.HasSuffix(u.Host, ":") || strings.HasPrefix(u.Path, "//") || !hasScheme && (len(u.Path) > 1 || strings.Contains(s, "#")) {
+		return w, rejected(address, from, fix, "is not the address of a workspace")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
 	switch {
-	case scheme != "" && !strings.EqualFold(scheme, "https://"):
-		return w, invalid(from, fix, "the scheme %s is not https", sanitize.Quote(strings.TrimSuffix(scheme, "://")))
-	case scheme == "" && page != "" && page != "/", strings.HasPrefix(page, "//"), strings.ContainsAny(host, "\\%"):
-		return w, rejected(s, from, fix, "contains a path or a fragment after the host")
+	case u.Scheme != "https":
+		return w, invalid(from, fix, "the scheme %s is not https", sanitize.Quote(u.Scheme))
 	case err != nil:
 		return w, invalid(from, fix, "invalid query after the ?")
 	}
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		n, err := numberTo(maxPort)(host[i+1:], from)
+	if u.Port() != "" {
+		n, err := numberTo(maxPort)(u.Port(), from)
 		if err != nil {
 			return w, err
 		}
-		if host = host[:i]; n != 443 {
+		if n != 443 {
 			w.port = strconv.Itoa(n)
 		}
 	}
-	if strings.Contains(host, ":") && host[0] != '[' {
-		return Workspace{}, rejected(host, from, fix, "is not a host name or an IP address")
-	}
-	if w.hostname, err = hostName(host, from); err != nil {
+	if w.hostname, err = hostName(u.Hostname(), from); err != nil {
 		return Workspace{}, err
 	}
 	for _, id := range []struct {
 		key  string
 		into *string
 	}{{"o", &w.WorkspaceID}, {"w", &w.WorkspaceID}, {"a", &w.AccountID}} { // other keys are not IDs
-		for _, v := range values[id.key] {
+		for _, v := range query[id.key] {
 			switch {
 			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
 				return Workspace{}, invalid(from, fix, "?%s=%s is not an ID", id.key, sanitize.Quote(v))
@@ -156,14 +144,14 @@ func IsDatabaseDomain(host string) bool {
 // host is in a Databricks domain, is this machine, or was an option.
 func (c *Config) WorkloadHost() bool {
 	host := c.Workspace.Value.Hostname()
-	return host != "" && (c.Workspace.Source.Origin == FromOption || zoneLabels(host) != nil || IsLoopback(host))
+	return host != "" && (c.Workspace.Source.Origin == FromOption || zoneLabels(host) != nil || isLoopback(host))
 }
 
-// IsLoopback reports whether host is localhost or a loopback address.
-func IsLoopback(host string) bool {
+// isLoopback reports whether host is localhost or a loopback address.
+func isLoopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}
-	ip, err := netip.ParseAddr(unbracket(host))
+	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -107,7 +107,7 @@ func (w *fakeWorld) called(name string, err error) error {
 }
 
 func (w *fakeWorld) Resolve(options map[string][]string, change func(*config.Input) error) (config.Config, error) {
-	in := config.Input{Options: options, Environ: w.environ, Dir: "/", Profiles: func() (*config.Profiles, error) { return nil, nil }}
+	in := config.Input{Options: options, Environ: w.environ, Dir: "/", Profiles: func() (*config.Profiles, error) { return config.ParseProfiles("profiles.ini", nil) }}
 	if err := change(&in); err != nil {
 		return config.Config{}, err
 	}

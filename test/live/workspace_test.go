@@ -58,13 +58,10 @@ func open(ctx context.Context, profile string, environ map[string]string) (*work
 		path = filepath.Join(dir, "lakebase", "profiles.ini")
 	}
 	var err error
-	w.conf, err = config.Resolve(config.Input{Options: options, Environ: environ, Dir: environ["LIVE_DIR"], ProfilesPath: path,
+	w.conf, err = config.Resolve(config.Input{Options: options, Environ: environ, Dir: environ["LIVE_DIR"],
 		Profiles: func() (*config.Profiles, error) {
 			data, err := securefile.ReadProfile(path)
-			if errors.Is(err, os.ErrNotExist) {
-				return nil, nil
-			}
-			if err != nil {
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
 			}
 			return config.ParseProfiles(path, data)

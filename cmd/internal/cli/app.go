@@ -220,7 +220,7 @@ func (e *Environment) values(f *Flag) []string {
 // ProfileNames returns the names of profiles that are safe to show; none of an invalid file.
 func (e *Environment) ProfileNames() []string {
 	profiles, err := e.Profiles()
-	if err != nil || profiles == nil {
+	if err != nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(profiles.Names()), func(name string) bool { return strings.ContainsFunc(name, sanitize.IsUnsafe) })

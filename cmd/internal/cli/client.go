@@ -36,7 +36,7 @@ import (
 // Resolve returns the configuration. change, which may be nil, alters its input.
 func (e *Environment) Resolve(given map[string][]string, change func(*config.Input) error) (config.Config, error) {
 	dir, _ := os.Getwd() // without one, relative names stay relative
-	in := config.Input{Options: given, Environ: e.vars, Dir: dir, Profiles: e.Profiles, ProfilesPath: e.ProfilesPath(), Databricks: e.Databricks}
+	in := config.Input{Options: given, Environ: e.vars, Dir: dir, Profiles: e.Profiles, Databricks: e.Databricks}
 	if change != nil {
 		if err := change(&in); err != nil {
 			return config.Config{}, err

@@ -125,23 +125,26 @@ func (e *Environment) SecretFiles() secretfile.Store {
 
 // Databricks reads the Databricks tools' profiles. Errors: *securefile.Error, *config.Error.
 func (e *Environment) Databricks() (*config.DatabricksFile, error) {
-	data, err := securefile.ReadProfile(e.DatabricksPath())
-	if err != nil {
-		return nil, err
-	}
-	return config.ParseDatabricks(e.DatabricksPath(), data), nil
+	data, err := readProfiles(e.DatabricksPath())
+	return config.ParseDatabricks(e.DatabricksPath(), data), err
 }
 
-// Profiles reads the profiles file; nil if there is none.
+// Profiles reads the profiles file.
 func (e *Environment) Profiles() (*config.Profiles, error) {
-	data, err := securefile.ReadProfile(e.ProfilesPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	data, err := readProfiles(e.ProfilesPath())
 	if err != nil {
 		return nil, err
 	}
 	return config.ParseProfiles(e.ProfilesPath(), data)
+}
+
+// readProfiles returns the content of a file of profiles; nothing if it does not exist.
+func readProfiles(path string) ([]byte, error) {
+	data, err := securefile.ReadProfile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
 }
 
 // SearchPath returns PATH, where the command is looked for, or the system's default.
