@@ -17,6 +17,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/doctor"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -87,14 +88,14 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	}
 	stored := doctor.Stored{Store: storeKeychain}
 	files := d.SecretFiles()
-	if _, err := files.Get(account); err == nil {
+	if _, err := files.Get(ctx, account); err == nil {
 		stored.Store, stored.Path = storeFile, files.Path(account)
 	}
 	stores, err := d.TokenStores(conf, d.Keychain(conf))
 	if ofUser || conf.Native() || err != nil {
 		return stored
 	}
-	stored.Expires = d.secretStore(stores, host, clientID).lifetime(ctx).expires
+	stored.Expires = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index()), host, clientID).Expires
 	return stored
 }
 

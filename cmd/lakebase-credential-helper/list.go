@@ -182,15 +182,15 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
-		v := c.secretStore(stores, s.Host, s.ClientID)
-		if (v.files != nil) != (s.Store == storeFile) {
-			continue // a file takes precedence, and the keychain's secret is not used
+		var items rotate.Store = stores.Index()
+		if s.Store == storeFile {
+			items = c.SecretFiles()
 		}
-		life := v.lifetime(ctx)
-		s.Scheduled = life.scheduled
-		if !life.expires.IsZero() {
-			s.ExpiresAt = &life.expires
-			c.warnExpiry(s.Host, s.ClientID, life.expires)
+		life := rotate.StoredLifetime(ctx, items, s.Host, s.ClientID)
+		s.Scheduled = life.Scheduled
+		if !life.Expires.IsZero() {
+			s.ExpiresAt = &life.Expires
+			c.warnExpiry(s.Host, s.ClientID, life.Expires)
 		}
 	}
 }

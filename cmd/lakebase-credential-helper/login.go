@@ -18,6 +18,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
@@ -144,7 +145,7 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil || c.conf.Native() {
 		return err
 	}
-	c.warnExpiry(host, clientID, c.secretStore(stores, host, clientID).lifetime(ctx).expires) // known for one that a rotate created
+	c.warnExpiry(host, clientID, rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index()), host, clientID).Expires) // known for one that a rotate created
 	return c.removePlaintext(ctx)
 }
 
@@ -207,9 +208,9 @@ func (c *invocation) toFile() bool { return c.given.get("store") == storeFile }
 func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret) (string, error) {
 	files := c.SecretFiles()
 	if c.toFile() {
-		return files.Path(account), files.Set(account, secret)
+		return files.Path(account), files.Set(ctx, account, secret)
 	}
-	if err := setItem(ctx, stores.Index(), stores.Keychain, account, secret); err != nil {
+	if err := stores.Prompting().Set(ctx, account, secret); err != nil {
 		return "", err
 	}
 	_, err := files.Remove(account)

@@ -145,8 +145,16 @@ func (c *Config) PGHostPort() string {
 // NativeAccount is the keychain account of a role's password: one for each host:port.
 func NativeAccount(hostPort, role string) string { return "native:" + hostPort + ":" + role }
 
-// RecordAccount is the keychain account of the secret's times of creation and expiry.
+// RecordAccount is the account of the secret's times of creation and expiry.
 func RecordAccount(host, clientID string) string { return "meta:" + host + ":" + clientID }
+
+// RecordOf returns the account of the secret that a RecordAccount is about; others as they are.
+func RecordOf(account string) (secret string, ok bool) {
+	if rest, ok := strings.CutPrefix(account, "meta:"); ok {
+		return "secret:" + rest, true
+	}
+	return account, false
+}
 
 // RefreshAccount is the keychain account of a user's refresh token.
 func RefreshAccount(host, user string) string { return "refresh:" + host + ":" + user }

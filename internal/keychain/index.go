@@ -50,6 +50,19 @@ func accounts(names []string) []string {
 	return slices.Compact(list)
 }
 
+// Get returns the item of account.
+func (x Index) Get(ctx context.Context, account string) (credential.Secret, error) {
+	return x.items.Get(ctx, account)
+}
+
+// Set stores the item of account, and lists it before it exists.
+func (x Index) Set(ctx context.Context, account string, item credential.Secret) error {
+	if err := x.Add(ctx, account); err != nil {
+		return err
+	}
+	return x.items.Set(ctx, account, item)
+}
+
 // Add adds account. If the index is full, it deletes all cached tokens, which can be
 // obtained again.
 func (x Index) Add(ctx context.Context, account string) error {
@@ -131,15 +144,12 @@ type Tokens struct{ Index }
 
 // Get returns a token's item.
 func (t Tokens) Get(ctx context.Context, id string) (credential.Secret, error) {
-	return t.items.Get(ctx, tokenPrefix+id)
+	return t.Index.Get(ctx, tokenPrefix+id)
 }
 
 // Set stores a token's item. A keychain does not delete expired items.
 func (t Tokens) Set(ctx context.Context, id string, item credential.Secret, _ time.Time) error {
-	if err := t.Add(ctx, tokenPrefix+id); err != nil {
-		return err
-	}
-	return t.items.Set(ctx, tokenPrefix+id, item)
+	return t.Index.Set(ctx, tokenPrefix+id, item)
 }
 
 // Delete removes the tokens' items.

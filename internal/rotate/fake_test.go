@@ -3,6 +3,7 @@ package rotate
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
@@ -68,33 +70,36 @@ func (w *fakeWorld) works(secret string) bool {
 	return slices.ContainsFunc(w.secrets, func(s exchange.ClientSecret) bool { return w.values[s.ID] == secret })
 }
 
-func (w *fakeWorld) Get(context.Context) (credential.Secret, error) {
+func isState(account string) bool { return account == config.RecordAccount("w.example", clientID) }
+
+func (w *fakeWorld) Get(_ context.Context, account string) (credential.Secret, error) {
+	if isState(account) {
+		text, _ := json.Marshal(w.state)
+		return credential.NewSecret(string(text)), w.step("load")
+	}
 	if err := w.step("get"); err != nil || w.stored == "" {
 		return credential.Secret{}, cmp.Or(err, fs.ErrNotExist)
 	}
 	return credential.NewSecret(w.stored), nil
 }
 
-func (w *fakeWorld) Set(_ context.Context, secret credential.Secret) error {
+func (w *fakeWorld) Set(_ context.Context, account string, item credential.Secret) error {
+	if isState(account) {
+		if err := w.step("save"); err != nil {
+			return err
+		}
+		w.state = State{}
+		return errors.Join(json.Unmarshal([]byte(item.Reveal()), &w.state), w.step("save done"))
+	}
 	if err := w.step("set"); err != nil {
 		return err
 	}
-	w.stored = secret.Reveal()
+	w.stored = item.Reveal()
 	if w.setTo != "" {
 		w.stored = w.setTo
 		return errors.New("read back another secret")
 	}
 	return w.step("set done")
-}
-
-func (w *fakeWorld) Load(context.Context) (State, error) { return w.state, w.step("load") }
-
-func (w *fakeWorld) Save(_ context.Context, s State) error {
-	if err := w.step("save"); err != nil {
-		return err
-	}
-	w.state = s
-	return w.step("save done")
 }
 
 func (w *fakeWorld) WorkspaceToken(_ context.Context, id string, secret credential.Secret) (credential.Token, error) {

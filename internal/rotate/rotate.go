@@ -6,6 +6,7 @@ package rotate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,12 +21,10 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Store holds the service principal's secret and the State.
+// Store holds the service principal's secret and the State, by account.
 type Store interface {
-	Get(ctx context.Context) (credential.Secret, error)
-	Set(ctx context.Context, secret credential.Secret) error // verifies what it wrote
-	Load(ctx context.Context) (State, error)                 // zero if there is none
-	Save(ctx context.Context, s State) error
+	Get(ctx context.Context, account string) (credential.Secret, error)
+	Set(ctx context.Context, account string, item credential.Secret) error // verifies what it wrote
 }
 
 // API makes one attempt at each call; *exchange.Client implements it.
@@ -78,8 +77,8 @@ type run struct {
 	list      []exchange.ClientSecret
 }
 
-// Run rotates the secret. Errors: *config.Error for DeleteID, the stores' own,
-// *exchange.Error (inside a *retry.Error after several attempts).
+// Run rotates the secret. Errors: *auth.NoSecretError, *config.Error for DeleteID, the
+// store's own, *exchange.Error (inside a *retry.Error after several attempts).
 func (r Rotation) Run(ctx context.Context) (Result, error) {
 	x := &run{Rotation: r}
 	old, err := x.begin(ctx)
@@ -108,7 +107,7 @@ func (r Rotation) Run(ctx context.Context) (Result, error) {
 		return x.result(), err
 	}
 	x.list = append(x.list, created)
-	x.stored = Fingerprint(r.Host, r.ClientID, secret)
+	x.stored = fingerprint(r.Host, r.ClientID, secret)
 	x.state = x.state.reconcile(x.stored, secretIDs(x.list))
 	if err = x.save(ctx); err != nil {
 		r.Observer.Warn("the new secret is stored and works, but this could not be recorded; the next rotate continues from here")
@@ -128,11 +127,11 @@ func (x *run) result() Result {
 // principal's secrets.
 func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	x.Observer.Stage(auth.StageKeychain, "")
-	old, err := x.Store.Get(ctx)
+	old, err := StoredSecret(ctx, x.Store, x.Host, x.ClientID)
 	if err != nil && (x.Manager.IsZero() || !errors.Is(err, fs.ErrNotExist)) {
 		return old, err
 	}
-	if x.state, err = x.Store.Load(ctx); err != nil {
+	if x.state, err = load(ctx, x.Store, x.Host, x.ClientID); err != nil {
 		return old, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
@@ -150,7 +149,7 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	if err != nil {
 		return old, err
 	}
-	x.stored = Fingerprint(x.Host, x.ClientID, old)
+	x.stored = fingerprint(x.Host, x.ClientID, old)
 	x.state = x.state.reconcile(x.stored, secretIDs(x.list))
 	return old, x.checkDeleteID()
 }
@@ -202,8 +201,12 @@ func (x *run) schedule(id, fingerprint string) Scheduled {
 }
 
 func (x *run) save(ctx context.Context) error {
-	x.state.Version = StateVersion
-	return x.Store.Save(ctx, x.state)
+	x.state.Version = stateVersion
+	text, err := json.Marshal(x.state)
+	if err != nil {
+		return err
+	}
+	return x.Store.Set(ctx, config.RecordAccount(x.Host, x.ClientID), credential.NewSecret(string(text)))
 }
 
 // create requests the new secret. The state records the request beforehand and the
@@ -224,7 +227,7 @@ func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Sec
 		}
 		return created, secret, err
 	}
-	next := &Next{Secret: Secret{ID: created.ID, Fingerprint: Fingerprint(x.Host, x.ClientID, secret), CreatedAt: created.CreatedAt, ExpiresAt: created.ExpiresAt}}
+	next := &Next{Secret: Secret{ID: created.ID, Fingerprint: fingerprint(x.Host, x.ClientID, secret), CreatedAt: created.CreatedAt, ExpiresAt: created.ExpiresAt}}
 	if c := x.state.Current; c != nil {
 		next.Supersedes = append(next.Supersedes, x.schedule(c.ID, c.Fingerprint))
 	}
@@ -279,18 +282,19 @@ func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 // store replaces the old secret in the store. After a failed write the store may
 // hold the new secret, the old one, or something else.
 func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
-	err := x.Store.Set(ctx, secret)
+	account := config.SecretAccount(x.Host, x.ClientID)
+	err := x.Store.Set(ctx, account, secret)
 	if err == nil {
 		return nil
 	}
-	switch stored, readErr := x.Store.Get(ctx); {
+	switch stored, readErr := x.Store.Get(ctx, account); {
 	case readErr == nil && stored.Equal(secret):
 		return nil
 	case old.IsZero():
 		x.Observer.Warn("the new secret could not be stored; the next run deletes it")
 	case readErr == nil && stored.Equal(old):
 		x.Observer.Warn("the new secret could not be stored; the old one stays, and the next rotate deletes the new one")
-	case x.Store.Set(ctx, old) == nil:
+	case x.Store.Set(ctx, account, old) == nil:
 		x.Observer.Warn("the new secret could not be stored; the old one was restored, and the next rotate deletes the new one")
 	default:
 		x.Observer.Warn("neither the new secret nor the old one could be stored: store the old one again with login")

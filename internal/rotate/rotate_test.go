@@ -89,7 +89,7 @@ func checkNextRun(t *testing.T, w *fakeWorld, at string, count int, mayOrphan bo
 	if !w.works(w.stored) || w.stored != w.values[result.New.ID] {
 		t.Errorf("%s, after the next run: got %q stored, want the secret of %s", at, w.stored, result.New.ID)
 	}
-	want := State{Version: StateVersion, Current: &Secret{ID: result.New.ID}, Orphans: result.Orphans}
+	want := State{Version: stateVersion, Current: &Secret{ID: result.New.ID}, Orphans: result.Orphans}
 	if diff := cmp.Diff(want, w.state, cmpopts.IgnoreFields(Secret{}, "Fingerprint", "CreatedAt", "ExpiresAt"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s: the state after the next run (-want +got):\n%s", at, diff)
 	}

@@ -1,10 +1,16 @@
 package rotate
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/auth"
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
@@ -21,8 +27,8 @@ type State struct {
 	Scheduled []Scheduled `json:"due,omitempty"`
 }
 
-// StateVersion is the version of State's JSON form.
-const StateVersion = 1
+// stateVersion is the version of State's JSON form.
+const stateVersion = 1
 
 // Secret describes a secret that a rotation created.
 type Secret struct {
@@ -53,36 +59,62 @@ type Scheduled struct {
 	Fingerprint string    `json:"fingerprint,omitempty"` // empty if no rotation created it
 }
 
-// Fingerprint identifies a secret in a State without revealing it. It does not
+// fingerprint identifies a secret in a State without revealing it. It does not
 // depend on the endpoint that the secret is used for.
-func Fingerprint(host, clientID string, secret credential.Secret) string {
+func fingerprint(host, clientID string, secret credential.Secret) string {
 	return credential.Key{Identity: "oauth-m2m", Host: host, Principal: clientID, Credential: "secret"}.Fingerprint(secret)
 }
 
-// Find returns the recorded secret with this fingerprint.
-func (s State) Find(fingerprint string) (Secret, bool) {
-	switch {
-	case s.Next != nil && s.Next.Fingerprint == fingerprint:
-		return s.Next.Secret, true
-	case s.Current != nil && s.Current.Fingerprint == fingerprint:
-		return *s.Current, true
+// load reads the state of a secret. One that cannot be parsed counts as none: a rotation
+// then lists the secrets of the service principal and deletes none of them.
+func load(ctx context.Context, store Store, host, clientID string) (s State, err error) {
+	item, err := store.Get(ctx, config.RecordAccount(host, clientID))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	return Secret{}, false
+	if json.Unmarshal([]byte(item.Reveal()), &s) != nil || s.Version != stateVersion {
+		s = State{}
+	}
+	return s, err
 }
 
-// ScheduledWith returns the deletions that are scheduled if the secret with this
-// fingerprint is the stored one.
-func (s State) ScheduledWith(fingerprint string) []Scheduled {
-	scheduled := s.Scheduled
-	var existing []string // at the time of writing
-	if s.Next != nil {
-		existing, scheduled = []string{s.Next.ID}, slices.Concat(scheduled, s.Next.Supersedes)
+// StoredSecret reads the secret. Errors: *auth.NoSecretError.
+func StoredSecret(ctx context.Context, store Store, host, clientID string) (credential.Secret, error) {
+	secret, err := store.Get(ctx, config.SecretAccount(host, clientID))
+	if err != nil {
+		err = &auth.NoSecretError{Host: host, ClientID: clientID, Err: err}
 	}
-	for _, d := range scheduled {
-		existing = append(existing, d.ID)
+	return secret, err
+}
+
+// Lifetime is what is known about a stored secret.
+type Lifetime struct {
+	Expires   time.Time   // zero: unknown
+	Scheduled []Scheduled // older secrets that a later rotation deletes
+}
+
+// StoredLifetime reads what the state says about the stored secret.
+func StoredLifetime(ctx context.Context, store Store, host, clientID string) (l Lifetime) {
+	secret, err := StoredSecret(ctx, store, host, clientID)
+	if err != nil {
+		return l
 	}
+	s, _ := load(ctx, store, host, clientID)
 	s.Pending = nil
-	return s.reconcile(fingerprint, existing).Scheduled
+	scheduled := s.Scheduled
+	if n := s.Next; n != nil {
+		scheduled = slices.Concat(scheduled, n.Supersedes, []Scheduled{{ID: n.ID}})
+	}
+	existing := make([]string, len(scheduled)) // at the time of writing
+	for i, d := range scheduled {
+		existing[i] = d.ID
+	}
+	s = s.reconcile(fingerprint(host, clientID, secret), existing)
+	l.Scheduled = s.Scheduled
+	if s.Current != nil {
+		l.Expires = s.Current.ExpiresAt
+	}
+	return l
 }
 
 // reconcile returns the state given the fingerprint of the stored secret and the

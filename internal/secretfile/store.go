@@ -74,8 +74,13 @@ type Store struct{ Dir string }
 func (s Store) Path(account string) string { return filepath.Join(s.Dir, fileName(account)) }
 
 func fileName(account string) string {
-	sum := sha256.Sum256([]byte(account))
-	return hex.EncodeToString(sum[:]) + ".json"
+	secret, isRecord := config.RecordOf(account)
+	sum := sha256.Sum256([]byte(secret))
+	name := hex.EncodeToString(sum[:]) + ".json"
+	if isRecord {
+		name += recordSuffix
+	}
+	return name
 }
 
 // isFileName reports whether name is that of a secret's file.
@@ -100,14 +105,19 @@ func (s Store) Ready() error {
 	return err
 }
 
-// Get returns the secret of account.
-func (s Store) Get(account string) (credential.Secret, error) {
-	d, err := s.open(fileName(account))
+// Get returns the secret of account, or the record of its rotations.
+func (s Store) Get(_ context.Context, account string) (credential.Secret, error) {
+	name := fileName(account)
+	d, err := s.open(name)
 	if err != nil {
 		return credential.Secret{}, err
 	}
 	defer d.Close()
-	it, err := s.read(d, fileName(account))
+	if strings.HasSuffix(name, recordSuffix) {
+		data, err := d.ReadFile(name, maxRecord)
+		return credential.NewSecret(string(data)), err
+	}
+	it, err := s.read(d, name)
 	return credential.NewSecret(it.secret()), err
 }
 
@@ -140,8 +150,12 @@ func (s Store) reject(name, reason string) error {
 	return &securefile.Error{Path: filepath.Join(s.Dir, name), Reason: reason}
 }
 
-// Set stores the secret of account. Of several writers at once the last one wins.
-func (s Store) Set(account string, secret credential.Secret) error {
+// Set stores the secret of account, or the record of its rotations. Of several writers at
+// once the last one wins.
+func (s Store) Set(_ context.Context, account string, secret credential.Secret) error {
+	if name := fileName(account); strings.HasSuffix(name, recordSuffix) {
+		return s.write(name, []byte(secret.Reveal()))
+	}
 	it, ok := newItem(account, secret)
 	if !ok {
 		return s.reject(fileName(account), "not the account of a secret or login")
@@ -163,23 +177,6 @@ func (s Store) write(name string, data []byte) error {
 	}
 	defer d.Close()
 	return d.WriteFileSync(name, append(data, '\n'))
-}
-
-// Record returns the rotation record of account's secret.
-func (s Store) Record(account string) (string, error) {
-	name := fileName(account) + recordSuffix
-	d, err := s.open(name)
-	if err != nil {
-		return "", err
-	}
-	defer d.Close()
-	data, err := d.ReadFile(name, maxRecord)
-	return string(data), err
-}
-
-// SetRecord replaces the rotation record of account's secret.
-func (s Store) SetRecord(account, text string) error {
-	return s.write(fileName(account)+recordSuffix, []byte(text))
 }
 
 // List returns the accounts of the stored secrets, and the errors of unusable files.
@@ -253,7 +250,7 @@ type Chain struct {
 
 // Get returns the secret of account.
 func (c Chain) Get(ctx context.Context, account string) (credential.Secret, error) {
-	secret, err := c.Files.Get(account)
+	secret, err := c.Files.Get(ctx, account)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c.Keychain.Get(ctx, account)
 	}

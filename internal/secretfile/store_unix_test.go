@@ -27,6 +27,7 @@ const (
 
 var (
 	shopAccount = config.SecretAccount(shop, "id-1")
+	shopRecord  = config.RecordAccount(shop, "id-1")
 	adaAccount  = config.RefreshAccount(shop, "ada@example.test")
 	barAccount  = config.SecretAccount("bar.example.test", "id-1")
 	secret      = credential.NewSecret(`canary"1\é`)
@@ -43,7 +44,7 @@ func must(t *testing.T, errs ...error) {
 func stored(t *testing.T) Store {
 	t.Helper()
 	s := Store{Dir: filepath.Join(t.TempDir(), "lakebase", "secrets")}
-	must(t, s.Set(shopAccount, secret))
+	must(t, s.Set(t.Context(), shopAccount, secret))
 	return s
 }
 
@@ -58,9 +59,9 @@ func (found) Get(context.Context, string) (credential.Secret, error) {
 // the keychain's.
 func TestStore(t *testing.T) {
 	s := stored(t)
-	must(t, s.Set(adaAccount, credential.NewSecret("before")), s.Set(adaAccount, secret))
+	must(t, s.Set(t.Context(), adaAccount, credential.NewSecret("before")), s.Set(t.Context(), adaAccount, secret))
 	for account, text := range map[string]string{shopAccount: shopFile, adaAccount: adaFile} {
-		if got, err := s.Get(account); err != nil || !got.Equal(secret) {
+		if got, err := s.Get(t.Context(), account); err != nil || !got.Equal(secret) {
 			t.Errorf("%s: got %v", account, err)
 		}
 		if got, err := (Chain{s, found{}}).Get(t.Context(), account); err != nil || !got.Equal(secret) {
@@ -83,25 +84,25 @@ func TestStore(t *testing.T) {
 	if !slices.Equal(accounts, []string{adaAccount, shopAccount}) || len(unusable) > 0 || err != nil {
 		t.Errorf("List: got %v, %v, %v", accounts, unusable, err)
 	}
-	if err := s.Set("token:x", secret); err == nil || !strings.Contains(err.Error(), "not the account of a secret") {
+	if err := s.Set(t.Context(), "token:x", secret); err == nil || !strings.Contains(err.Error(), "not the account of a secret") {
 		t.Errorf("got %v", err)
 	}
-	if err := s.Set(barAccount, credential.NewSecret("a\xff")); err == nil || !strings.Contains(err.Error(), "read back differently") {
+	if err := s.Set(t.Context(), barAccount, credential.NewSecret("a\xff")); err == nil || !strings.Contains(err.Error(), "read back differently") {
 		t.Errorf("got %v", err)
 	}
 	for _, native := range []string{config.NativeAccount("ep-1.example.test:5432", "1:b"), config.NativeAccount("[::1]:5432", "b")} {
-		must(t, s.Set(native, secret))
-		if got, err := s.Get(native); err != nil || !got.Equal(secret) {
+		must(t, s.Set(t.Context(), native, secret))
+		if got, err := s.Get(t.Context(), native); err != nil || !got.Equal(secret) {
 			t.Errorf("%s: got %v", native, err)
 		}
 	}
 	must(t, s.Ready())
-	if _, err := s.Record(shopAccount); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Get(t.Context(), shopRecord); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want no record", err)
 	}
-	must(t, s.SetRecord(shopAccount, "{}"))
-	if got, err := s.Record(shopAccount); got != "{}\n" || err != nil {
-		t.Errorf("got record %q, %v", got, err)
+	must(t, s.Set(t.Context(), shopRecord, credential.NewSecret("{}")))
+	if got, err := s.Get(t.Context(), shopRecord); got.Reveal() != "{}\n" || err != nil {
+		t.Errorf("got record %q, %v", got.Reveal(), err)
 	}
 }
 
@@ -151,7 +152,7 @@ func TestStore_Rejects(t *testing.T) {
 // A file that cannot be used is listed as such, and hides no other.
 func TestStore_ListUnusable(t *testing.T) {
 	s := stored(t)
-	must(t, s.Set(barAccount, secret), os.Chmod(s.Path(barAccount), 0o644), os.Link(s.Path(shopAccount), s.Path("secret:x:y")))
+	must(t, s.Set(t.Context(), barAccount, secret), os.Chmod(s.Path(barAccount), 0o644), os.Link(s.Path(shopAccount), s.Path("secret:x:y")))
 	accounts, unusable, err := s.List()
 	if !slices.Equal(accounts, []string{shopAccount}) || err != nil {
 		t.Errorf("got %v, %v", accounts, err)
@@ -163,7 +164,7 @@ func TestStore_ListUnusable(t *testing.T) {
 
 func TestStore_Remove(t *testing.T) {
 	s := stored(t)
-	must(t, s.SetRecord(shopAccount, "{}"), s.Set(barAccount, secret))
+	must(t, s.Set(t.Context(), shopRecord, credential.NewSecret("{}")), s.Set(t.Context(), barAccount, secret))
 	for _, name := range []string{"." + fileName(shopAccount) + ".KILLED", "." + fileName(shopAccount) + recordSuffix + ".KILLED", "notes.txt"} {
 		must(t, os.WriteFile(filepath.Join(s.Dir, name), nil, 0o600))
 	}

@@ -279,8 +279,8 @@ func (s storedSecrets) Read(ctx context.Context, account string) (credential.Sec
 
 // Replace stores a refresh token where the one before it is stored.
 func (s storedSecrets) Replace(ctx context.Context, account string, secret credential.Secret) error {
-	if _, err := s.Files.Get(account); err == nil {
-		return s.Files.Set(account, secret)
+	if _, err := s.Files.Get(ctx, account); err == nil {
+		return s.Files.Set(ctx, account, secret)
 	}
 	// The token that it replaces may be invalid already, so it is stored even if the
 	// index, which lists that one, cannot be written.
@@ -416,8 +416,11 @@ func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (To
 	return s, nil
 }
 
-// Index is the keychain's list of what is stored.
+// Index is the keychain with its list of what is stored. It shows no dialog.
 func (s TokenStores) Index() keychain.Index { return s.index(s.Items) }
+
+// Prompting is Index with the keychain's dialogs.
+func (s TokenStores) Prompting() keychain.Index { return s.index(s.Keychain) }
 
 func (s TokenStores) index(items *keychain.Keychain) keychain.Index {
 	return keychain.NewIndex(items, s.path("index.lock"))
