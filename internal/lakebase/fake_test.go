@@ -231,7 +231,7 @@ func instance(t *testing.T, more ...string) config.Config {
 
 // source is a Source of one run of a program.
 func (f *fakeWorkspace) source(c config.Config) *Source {
-	cache := tokencache.New(tokencache.Options{Store: f.cache, Observer: f, Now: time.Now})
+	cache := &tokencache.Cache{Store: f.cache, Observer: f}
 	chain := auth.NewChain(c, auth.Deps{Workspace: f, Secrets: f, Process: f, Locks: f, Observer: f})
 	return NewSource(c, chain, f, cache, f)
 }

@@ -74,10 +74,10 @@ func (s *Source) get(ctx context.Context, rejected credential.Secret, background
 		}
 		ctx, cancel := s.withTimeout(ctx)
 		defer cancel()
-		r, err := s.cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
+		e, cached, err := s.cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
 			return s.mint(ctx, s.bearer(login, id), id, rejected, background)
 		})
-		got = result{Entry: r.Entry, cached: r.Cached, key: key, user: cmp.Or(id.User, r.User)}
+		got = result{Entry: e, cached: cached, key: key, user: cmp.Or(id.User, e.User)}
 		return err
 	})
 	return got, err
@@ -140,11 +140,11 @@ func (c cached) Refresh(ctx context.Context, rejected credential.Secret) (creden
 }
 
 func (c cached) get(ctx context.Context, want tokencache.Criteria, mint func(context.Context) (credential.Token, error)) (credential.Token, error) {
-	r, err := c.cache.Get(ctx, c.key, want, func(ctx context.Context) (tokencache.Entry, error) {
+	e, _, err := c.cache.Get(ctx, c.key, want, func(ctx context.Context) (tokencache.Entry, error) {
 		t, err := mint(ctx)
 		return tokencache.Entry{Token: t, Fingerprint: c.fingerprint}, err
 	})
-	return r.Token, err
+	return e.Token, err
 }
 
 // fingerprint is that of a given secret, and empty for a stored one: who stores

@@ -117,7 +117,7 @@ func stored(field, value string) string {
 }
 
 func newCache(s Store, lockDir string, e *events) *Cache {
-	return New(Options{Store: s, LockDir: lockDir, Observer: e, Now: time.Now})
+	return &Cache{Store: s, LockDir: lockDir, Observer: e}
 }
 
 func minting(text string) func(context.Context) (Entry, error) {

@@ -18,13 +18,7 @@ type FileStore struct{ Dir *securefile.Dir }
 const (
 	filePrefix = "token-"
 	fileSuffix = ".json"
-	maxItem    = 64 << 10 // bytes
-)
-
-// Errors of a store that cannot keep a token.
-var (
-	ErrTooBig = errors.New("the token is too long for the cache")
-	ErrQuota  = errors.New("kernel keyring: the user's quota is exceeded (see /proc/sys/kernel/keys)")
+	maxItem    = 64 << 10 // bytes; no server accepts a token of this length
 )
 
 // Get returns an item.
@@ -38,9 +32,6 @@ func (s FileStore) Get(_ context.Context, id string) (credential.Secret, error) 
 
 // Set stores an item.
 func (s FileStore) Set(_ context.Context, id string, item credential.Secret, _ time.Time) error {
-	if n := len(item.Reveal()); n > maxItem {
-		return fmt.Errorf("%w: %d bytes, maximum %d", ErrTooBig, n, maxItem)
-	}
 	return s.Dir.WriteFile(filePrefix+id+fileSuffix, []byte(item.Reveal()))
 }
 

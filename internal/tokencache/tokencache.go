@@ -30,22 +30,15 @@ type Store interface {
 // Observer receives the events of a Cache.
 type Observer interface {
 	CacheFailed(what string, err error) // not returned to the caller
-	CacheWaits()                        // for the mint of another process
-}
-
-// Options configure a Cache.
-type Options struct {
-	Store    Store  // nil: no cache
-	LockDir  string // accessible to the user only; empty: no locks
-	Observer Observer
-	Now      func() time.Time
+	CacheWaits()                        // for the lock of another process
 }
 
 // Cache caches tokens in one store. It is safe for concurrent use.
-type Cache struct{ o Options }
-
-// New returns a Cache. Observer and Now must be set.
-func New(o Options) *Cache { return &Cache{o} }
+type Cache struct {
+	Store    Store  // nil: no cache
+	LockDir  string // accessible to the user only; empty: no locks
+	Observer Observer
+}
 
 // Entry is a token with the facts that were requested with it.
 type Entry struct {
@@ -76,40 +69,26 @@ func (c Criteria) Match(e Entry, now time.Time) bool {
 	return c.DatabaseHost == nil || c.DatabaseHost(e.DatabaseHost)
 }
 
-// Result is an entry and where it came from.
-type Result struct {
-	Entry
-	Cached bool
-}
-
 // Get returns the stored entry if it matches want, otherwise the result of mint, which it
-// stores. Only one process at a time mints for a key; the others wait for half of the
-// time left until the deadline of ctx. Its errors are those of mint.
-func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint func(context.Context) (Entry, error)) (Result, error) {
-	e, err := c.read(ctx, key)
-	if err == nil && want.Match(e, c.o.Now()) {
-		return Result{e, true}, nil
+// stores. Only one process at a time mints for a key; see Lock for how long the others
+// wait. Its errors are those of mint.
+func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint func(context.Context) (Entry, error)) (e Entry, cached bool, err error) {
+	e, err = c.Lookup(ctx, key)
+	if err == nil && want.Match(e, time.Now()) {
+		return e, true, nil
 	}
 	works := usable(err)
 	if works {
-		name := key.ID()[:32] + ".lock"
-		unlock, free := c.TryLock(name)
-		if !free {
-			c.o.Observer.CacheWaits()
-			unlock = c.Lock(ctx, name) // a stopped process may hold it: the wait is limited
-		}
-		defer unlock()
-		if e, err = c.read(ctx, key); err == nil && want.Match(e, c.o.Now()) {
-			return Result{e, true}, nil
+		defer c.Lock(ctx, key.ID()[:32]+".lock")()
+		if e, err = c.Lookup(ctx, key); err == nil && want.Match(e, time.Now()) {
+			return e, true, nil
 		}
 	}
-	if e, err = mint(ctx); err != nil {
-		return Result{}, err
-	}
-	if works {
+	e, err = mint(ctx)
+	if err == nil && works {
 		c.Save(ctx, key, e)
 	}
-	return Result{e, false}, nil
+	return e, false, err
 }
 
 // TryLock takes the named lock and reports false if another process holds it. It reports
@@ -124,20 +103,26 @@ func (c *Cache) WaitLock(ctx context.Context, name string) (unlock func(), ok bo
 }
 
 func (c *Cache) takeLock(name string, take func(path string) (func(), bool, error)) (unlock func(), ok bool) {
-	if c.o.LockDir == "" {
+	if c.LockDir == "" {
 		return func() {}, true
 	}
-	unlock, ok, err := take(filepath.Join(c.o.LockDir, name))
+	unlock, ok, err := take(filepath.Join(c.LockDir, name))
 	if err != nil {
-		c.o.Observer.CacheFailed("taking a lock", err)
+		c.Observer.CacheFailed("taking a lock", err)
 		return unlock, true
 	}
 	return unlock, ok
 }
 
 // Lock is like WaitLock, but waits for half of the time left until the deadline of ctx
-// (30 s without a deadline), and then continues without the lock.
+// (30 s without a deadline), as a stopped process may hold the lock, and then continues
+// without it.
 func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
+	unlock, ok := c.TryLock(name)
+	if ok {
+		return unlock
+	}
+	c.Observer.CacheWaits()
 	left := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
@@ -149,23 +134,17 @@ func (c *Cache) Lock(ctx context.Context, name string) (unlock func()) {
 }
 
 // Lookup returns the stored entry of key, without any criteria.
-func (c *Cache) Lookup(ctx context.Context, key credential.Key) (Entry, bool) {
-	e, err := c.read(ctx, key)
-	return e, err == nil
-}
-
-func (c *Cache) read(ctx context.Context, key credential.Key) (Entry, error) {
-	if c.o.Store == nil {
+func (c *Cache) Lookup(ctx context.Context, key credential.Key) (e Entry, err error) {
+	if c.Store == nil {
 		return Entry{}, errNoStore
 	}
 	id := key.ID()
-	text, err := c.o.Store.Get(ctx, id)
-	var e Entry
+	text, err := c.Store.Get(ctx, id)
 	if err == nil {
 		e, err = decode(text, id)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.o.Observer.CacheFailed("reading the cached token", err)
+		c.Observer.CacheFailed("reading the cached token", err)
 	}
 	return e, err
 }
@@ -175,15 +154,18 @@ const saveTimeout = 3 * time.Second
 
 // Save stores an entry.
 func (c *Cache) Save(ctx context.Context, key credential.Key, e Entry) {
-	if c.o.Store == nil {
+	if c.Store == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	if err := c.o.Store.Set(ctx, key.ID(), encode(key, e), e.Token.ExpiresAt); err != nil {
-		c.o.Observer.CacheFailed("storing the token", err)
+	if err := c.Store.Set(ctx, key.ID(), encode(key, e), e.Token.ExpiresAt); err != nil {
+		c.Observer.CacheFailed("storing the token", err)
 	}
 }
+
+// ErrQuota is the error of a store that has no space for a token.
+var ErrQuota = errors.New("kernel keyring: the user's quota is exceeded (see /proc/sys/kernel/keys)")
 
 var errNoStore = errors.New("no store")
 

@@ -116,8 +116,8 @@ func TestCacheFailed_Warns(t *testing.T) {
 		get   bool
 		warns int
 	}{
-		{&keychain.Error{Err: keychain.ErrTooBig}, false, 1}, {fmt.Errorf("x: %w", tokencache.ErrTooBig), false, 1}, {tokencache.ErrQuota, false, 1},
-		{tokencache.ErrTooBig, true, 0}, {errors.New("no such file"), false, 0}, {&keychain.Error{Err: keychain.ErrLocked}, false, 0},
+		{&keychain.Error{Err: keychain.ErrTooBig}, false, 1}, {fmt.Errorf("x: %w", tokencache.ErrQuota), false, 1},
+		{tokencache.ErrQuota, true, 0}, {errors.New("no such file"), false, 0}, {&keychain.Error{Err: keychain.ErrLocked}, false, 0},
 	} {
 		var out bytes.Buffer
 		log := NewLogger("p", &out, config.LogNormal, false)

@@ -256,7 +256,7 @@ func (o *observer) CacheWaits() {
 }
 
 func (o *observer) CacheFailed(what string, err error) {
-	tooBig := errors.Is(err, keychain.ErrTooBig) || errors.Is(err, tokencache.ErrTooBig) || errors.Is(err, tokencache.ErrQuota)
+	tooBig := errors.Is(err, keychain.ErrTooBig) || errors.Is(err, tokencache.ErrQuota)
 	if !tooBig || o.progress == nil { // get, which shows no progress, has no warnings either
 		o.log.Note("%s: %v", what, err)
 		return
@@ -439,7 +439,7 @@ func (s TokenStores) Cache(log *Logger, progress *Progress) *tokencache.Cache {
 	for _, n := range s.Notes {
 		log.Note("cache: %s", n)
 	}
-	return tokencache.New(tokencache.Options{Store: s.Store(), LockDir: s.path(""), Observer: &observer{log: log, progress: progress}, Now: time.Now})
+	return &tokencache.Cache{Store: s.Store(), LockDir: s.path(""), Observer: &observer{log: log, progress: progress}}
 }
 
 // Store is the store in use; nil for none.
