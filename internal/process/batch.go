@@ -26,7 +26,7 @@ const plain = `#$*+-./:?@\_`
 // quotation mark has no form that cmd.exe and all programs read alike, so that arguments
 // with these are refused, and the others quoted where needed.
 //
-// Errors: *NotExecutableError.
+// Errors: *Error.
 func batchLine(path string, argv []string) (string, error) {
 	var b strings.Builder
 	b.WriteString(`cmd.exe /d /e:ON /v:OFF /c "`) // no AutoRun, no expansion of !NAME!
@@ -36,8 +36,8 @@ func batchLine(path string, argv []string) (string, error) {
 			if i == 0 {
 				what = "the path"
 			}
-			return "", &NotExecutableError{Path: path, Reason: fmt.Sprintf("it is a batch file, and %s contains %q, which cmd.exe would interpret", what, arg[at]),
-				fix: "run the program that the batch file starts, as in: node SCRIPT instead of npx, or pass the value in a variable"}
+			return "", notExecutable(path, fmt.Sprintf("it is a batch file, and %s contains %q, which cmd.exe would interpret", what, arg[at]),
+				"run the program that the batch file starts, as in: node SCRIPT instead of npx, or pass the value in a variable", nil)
 		}
 		if i > 0 {
 			b.WriteByte(' ')

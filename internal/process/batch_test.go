@@ -5,6 +5,11 @@ import (
 	"testing"
 )
 
+func isKind(err error, kind Kind) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == kind
+}
+
 func TestBatchLine(t *testing.T) {
 	for path, want := range map[string]bool{`C:\a\x.bat`: true, "x.CMD": true, "x.cmd. .": true, "x.bat.exe": false, "cmd": false, "bat": false} {
 		if got := isBatchFile(path); got != want {
@@ -21,8 +26,8 @@ func TestBatchLine(t *testing.T) {
 		}
 	}
 	for _, arg := range []string{`a"b`, `"&calc`, "%PATH%", "100%", "a\nb", "a\rb", "\x00", "\x1a", "\u0085"} {
-		if got, err := batchLine("x.cmd", []string{"x", "a", arg}); !errors.As(err, new(*NotExecutableError)) {
-			t.Errorf("%q: got %s, %v, want *NotExecutableError", arg, got, err)
+		if got, err := batchLine("x.cmd", []string{"x", "a", arg}); !isKind(err, NotExecutable) {
+			t.Errorf("%q: got %s, %v, want NotExecutable", arg, got, err)
 		}
 	}
 	if _, err := batchLine(`C:\%PATH%\x.cmd`, []string{"x"}); err == nil {

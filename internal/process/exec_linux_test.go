@@ -87,7 +87,8 @@ func TestExec(t *testing.T) {
 	writer, err := os.OpenFile(filepath.Join(d, "busy"), os.O_WRONLY, 0)
 	must(t, err)
 	defer writer.Close()
-	const refused = `^\*process.NotExecutableError cannot execute .*`
+	const refused = `^\*process.Error cannot execute .*`
+	const missing = "its interpreter or loader was not found"
 	for _, c := range []struct {
 		name, text string
 		big        int
@@ -95,18 +96,17 @@ func TestExec(t *testing.T) {
 	}{
 		{name: "script", text: "#!/bin/sh\necho \"$@\"\n", want: "^a b c\n$"},
 		{name: "no shebang", text: "echo \"$0|$1|$2\"", want: `/no shebang\|a\|b c\n$`},
-		{name: "empty shebang", text: "#!\necho sh\n", want: "^sh\n$"},
 		{name: "program", text: truth, want: "^$"},
 		{name: "big environment", text: truth, big: 1 << 20, want: refused + "argument list too long"},
 		{name: "busy", want: refused + "text file busy"},
 		{name: "plain", want: refused + "permission denied"},
-		{name: "gone", want: `^\*process.NotFoundError .*not found`},
+		{name: "gone", want: `^\*process.Error command .*not found`},
 		{name: "garbage", text: "\x01\x02\x00\x03", want: refused + "exec format error"},
-		{name: "no interpreter", text: "#! /nowhere/python -u\n", want: refused + `interpreter "/nowhere/python" not found`},
+		{name: "no interpreter", text: "#! /nowhere/python -u\n", want: refused + missing},
 		{name: "interpreter is text", text: "#!" + d + "/no shebang\n", want: refused},
 		{name: "loop", text: "#!" + d + "/loop\n", want: refused},
-		{name: "CRLF", text: "#!/bin/sh\r\nexit 0\r\n", want: refused + "Windows line endings"},
-		{name: "no loader", text: strings.Replace(truth, "/ld-linux", "/no-linux", 1), want: refused + "loader"},
+		{name: "CRLF", text: "#!/bin/sh\r\nexit 0\r\n", want: refused + missing},
+		{name: "no loader", text: strings.Replace(truth, "/ld-linux", "/no-linux", 1), want: refused + missing},
 	} {
 		path := filepath.Join(d, c.name)
 		if c.text != "" {

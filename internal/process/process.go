@@ -35,23 +35,23 @@ type Command struct {
 // (on Windows it is skipped). Unlike exec.LookPath, Find reports a file that cannot be
 // executed if nothing better is found.
 //
-// Errors: *NotFoundError, *NotExecutableError.
+// Errors: *Error, with the kind NotFound or NotExecutable.
 func Find(argv []string, path string) (Command, error) {
 	if len(argv) == 0 || argv[0] == "" {
-		return Command{}, &NotFoundError{}
+		return Command{}, notFound("", "")
 	}
 	name := argv[0]
 	named, _ := filepath.Split(name)
-	files, inPath := []string{name}, named == ""
-	if inPath {
-		files = nil
+	files, where := []string{name}, ""
+	if named == "" {
+		files, where = nil, " in PATH"
 		for _, dir := range strings.Split(path, string(filepath.ListSeparator)) {
 			if dir != "" || runtime.GOOS != "windows" {
 				files = append(files, strings.TrimSuffix(cmp.Or(dir, "."), "/")+"/"+name)
 			}
 		}
 	}
-	var refused *NotExecutableError
+	var refused *Error
 	for _, file := range files {
 		found, err := exec.LookPath(file) // on Windows with an extension of PATHEXT
 		if err == nil && runtime.GOOS == "windows" && isBatchFile(found) {
@@ -69,87 +69,69 @@ func Find(argv []string, path string) (Command, error) {
 	if refused != nil {
 		return Command{}, refused
 	}
-	return Command{}, &NotFoundError{Name: name, InPath: inPath}
+	return Command{}, notFound(name, where)
 }
 
 // whyNotExecutable explains an error of exec.LookPath; nil if there is no such file.
-func whyNotExecutable(file string, err error) *NotExecutableError {
+func whyNotExecutable(file string, err error) *Error {
 	info, statErr := os.Stat(file)
 	switch {
 	case statErr == nil && info.IsDir():
-		return &NotExecutableError{Path: file, Reason: "is a directory", fix: "name a program inside the directory", Err: err}
+		return notExecutable(file, "is a directory", "name a program inside the directory", err)
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, exec.ErrNotFound), errors.Is(err, syscall.ENOTDIR),
 		errors.Is(err, syscall.ENAMETOOLONG):
 		return nil
 	case statErr == nil && info.Mode()&0o111 == 0:
-		return &NotExecutableError{Path: file, Reason: "no execute permission", fix: "run: chmod +x " + sanitize.ShellQuote(file), Err: err}
+		return notExecutable(file, "no execute permission", "run: chmod +x "+sanitize.ShellQuote(file), err)
 	}
-	return &NotExecutableError{Path: file, Reason: err.Error(), Err: err}
+	return notExecutable(file, err.Error(), "", err)
 }
 
-// NotFoundError reports that a command does not exist. A shell exits with 127.
-type NotFoundError struct {
-	Name   string
-	InPath bool // Name was looked up in PATH
-}
+// Kind is what kept a command from being started.
+type Kind int
 
-func (e *NotFoundError) Error() string {
-	name, where := e.Name, ""
-	if variable, ok := e.assigned(); ok { // the value may be a secret
-		name = variable + "=…"
-	}
-	if e.InPath {
-		where = " in PATH"
-	}
-	return fmt.Sprintf("command %q not found%s", name, where)
-}
+// The kinds.
+const (
+	StartFailed   Kind = iota // the system could not start it, as for lack of memory
+	NotFound                  // a shell exits with 127
+	NotExecutable             // a shell exits with 126
+)
 
-// Hint is what to do about it.
-func (e *NotFoundError) Hint() string {
-	if name, ok := e.assigned(); ok {
-		return "no shell sets variables here: write env before " + name + "=…, as in -- env " + name + "=… COMMAND"
-	}
-	if word, _, found := strings.Cut(strings.TrimSpace(e.Name), " "); found && word != "" {
-		return "leave out the quotes around the whole command, as in -- " + word + " ARG, or write: -- sh -c " + sanitize.ShellQuote(e.Name)
-	}
-	return "check the command's name and PATH"
-}
-
-// assigned returns NAME where the command is NAME=VALUE, which only a shell takes.
-func (e *NotFoundError) assigned() (name string, ok bool) {
-	name, _, ok = strings.Cut(e.Name, "=")
-	return name, ok && name != "" && !strings.ContainsAny(name, "/. -")
-}
-
-// NotExecutableError reports that a file cannot be executed. A shell exits with 126.
-type NotExecutableError struct {
-	Path   string
+// Error reports a command that was not started.
+type Error struct {
+	Kind   Kind
 	Reason string
-	Err    error
-	fix    string
+	Fix    string
+	Err    error // the system's; may be nil
 }
 
-func (e *NotExecutableError) Error() string {
-	return fmt.Sprintf("cannot execute %q: %s", e.Path, e.Reason)
-}
-
-func (e *NotExecutableError) Unwrap() error { return e.Err }
+func (e *Error) Error() string { return e.Reason }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it.
-func (e *NotExecutableError) Hint() string {
-	return cmp.Or(e.fix, "check that the command runs from a shell on this machine")
+func (e *Error) Hint() string { return e.Fix }
+
+// notFound reports a command that does not exist; where is empty or " in PATH".
+func notFound(name, where string) *Error {
+	shown, fix := name, "check the command's name and PATH"
+	variable, _, assigns := strings.Cut(name, "=")
+	word, _, hasSpace := strings.Cut(strings.TrimSpace(name), " ")
+	switch {
+	case assigns && variable != "" && !strings.ContainsAny(variable, "/. -"):
+		shown = variable + "=…" // the value may be a secret
+		fix = "no shell sets variables here: write env before " + shown + ", as in -- env " + shown + " COMMAND"
+	case hasSpace:
+		fix = "leave out the quotes around the whole command, as in -- " + word + " ARG, or write: -- sh -c " + sanitize.ShellQuote(name)
+	}
+	return &Error{Kind: NotFound, Reason: fmt.Sprintf("command %q not found%s", shown, where), Fix: fix}
 }
 
-// StartError reports that the system could not start a file, as for lack of memory.
-type StartError struct {
-	Path string
-	Err  error
+func notExecutable(path, reason, fix string, err error) *Error {
+	fix = cmp.Or(fix, "check that the command runs from a shell on this machine")
+	return &Error{Kind: NotExecutable, Reason: fmt.Sprintf("cannot execute %q: %s", path, reason), Fix: fix, Err: err}
 }
 
-func (e *StartError) Error() string { return fmt.Sprintf("cannot start %q: %v", e.Path, e.Err) }
-func (e *StartError) Unwrap() error { return e.Err }
-
-// Hint is what to do about it.
-func (e *StartError) Hint() string {
-	return "check the limits on memory, processes and arguments (ulimit -a), then try again"
+func startFailed(path string, err error) *Error {
+	return &Error{Reason: fmt.Sprintf("cannot start %q: %v", path, err), Err: err,
+		Fix: "check the limits on memory, processes and arguments (ulimit -a), then try again"}
 }

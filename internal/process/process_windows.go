@@ -24,7 +24,7 @@ func RaiseSignal(sig syscall.Signal) (exitCode int) { return 128 + int(sig) }
 // Exec runs the command as Supervise does, waits for it and returns its exit code:
 // Windows cannot replace a process.
 //
-// Errors: *NotFoundError, *NotExecutableError, *StartError, all before the start.
+// Errors: *Error, before the start.
 func Exec(c Command, environ []string) (exitCode int, err error) {
 	// Never stopped: an event that we handle later than the command must not end us
 	// before we have its exit code.
@@ -51,7 +51,7 @@ func (s *Supervised) start(environ []string) error {
 	}
 	job, err := newJob()
 	if err != nil {
-		return &StartError{Path: s.command.Path, Err: err}
+		return startFailed(s.command.Path, err)
 	}
 	pid, handle, err := syscall.StartProcess(path, s.command.Argv, &syscall.ProcAttr{Env: environ, Sys: &syscall.SysProcAttr{CmdLine: line},
 		Files: []uintptr{uintptr(syscall.Stdin), uintptr(syscall.Stdout), uintptr(syscall.Stderr)}})
@@ -63,7 +63,7 @@ func (s *Supervised) start(environ []string) error {
 	if err := windows.AssignProcessToJobObject(job, process); err != nil && !hasEnded(process) {
 		// Outside the job it would outlive us if we are killed.
 		_ = errors.Join(windows.TerminateProcess(process, 1), windows.CloseHandle(process), windows.CloseHandle(job))
-		return &StartError{Path: s.command.Path, Err: fmt.Errorf("cannot put the process into a job object: %w", err)}
+		return startFailed(s.command.Path, fmt.Errorf("cannot put the process into a job object: %w", err))
 	}
 	s.process, s.job, s.pid = process, job, pid
 	go func() {
@@ -80,11 +80,11 @@ func commandLine(c Command) (path, line string, err error) {
 		return c.Path, "", nil
 	}
 	system, err := windows.GetSystemDirectory()
-	if err != nil {
-		return "", "", &StartError{Path: c.Path, Err: err}
+	if err == nil {
+		path, err = filepath.Abs(c.Path)
 	}
-	if path, err = filepath.Abs(c.Path); err != nil {
-		return "", "", &StartError{Path: c.Path, Err: err}
+	if err != nil {
+		return "", "", startFailed(c.Path, err)
 	}
 	line, err = batchLine(path, c.Argv)
 	return filepath.Join(system, "cmd.exe"), line, err
@@ -110,12 +110,12 @@ func newJob() (windows.Handle, error) {
 func startError(path string, err error) error {
 	switch err {
 	case windows.ERROR_FILE_NOT_FOUND, windows.ERROR_PATH_NOT_FOUND:
-		return &NotFoundError{Name: path}
+		return notFound(path, "")
 	case windows.ERROR_BAD_EXE_FORMAT, windows.ERROR_EXE_MACHINE_TYPE_MISMATCH, windows.ERROR_FILENAME_EXCED_RANGE,
 		windows.ERROR_ACCESS_DENIED:
-		return &NotExecutableError{Path: path, Reason: err.Error(), Err: err}
+		return notExecutable(path, err.Error(), "", err)
 	}
-	return &StartError{Path: path, Err: err}
+	return startFailed(path, err)
 }
 
 func hasEnded(process windows.Handle) bool {

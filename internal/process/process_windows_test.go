@@ -144,7 +144,7 @@ func TestExec_Arguments(t *testing.T) {
 			must(t, os.WriteFile(path, []byte("text"), 0o700))
 		}
 		_, err := Exec(Command{Path: path, Argv: []string{name}}, nil)
-		if isNone := errors.As(err, new(*NotFoundError)); err == nil || isNone != (name == "none.exe") || isNone == errors.As(err, new(*NotExecutableError)) {
+		if want := map[string]Kind{"none.exe": NotFound, "text.exe": NotExecutable}[name]; !isKind(err, want) {
 			t.Errorf("%s: got %T %v", name, err, err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestExec_BatchFile(t *testing.T) {
 			out, _ := cmd.Output()
 			want, code := fmt.Sprintf("%q\n", []string{"9", arg, "last " + arg}), 9
 			if strings.ContainsAny(arg, "\"%\r\n\x1a") {
-				want, code = "*process.NotExecutableError", 99
+				want, code = "*process.Error cannot execute", 99
 			}
 			if !strings.HasPrefix(string(out), want) || cmd.ProcessState.ExitCode() != code {
 				t.Errorf("%s %q: got %q, exit code %d, want %q, %d", name, arg, out, cmd.ProcessState.ExitCode(), want, code)
@@ -202,12 +202,12 @@ func TestFind(t *testing.T) {
 		{"x", "", ""},
 	} {
 		got, err := Find([]string{c.name}, c.path)
-		if !strings.EqualFold(got.Path, c.want) || (c.want == "") != errors.As(err, new(*NotFoundError)) {
+		if !strings.EqualFold(got.Path, c.want) || (c.want == "") != isKind(err, NotFound) {
 			t.Errorf("%s in %s: got %q, %v, want %q", c.name, c.path, got.Path, err, c.want)
 		}
 	}
-	if _, err := Find([]string{"y", `a"b`}, two); !errors.As(err, new(*NotExecutableError)) {
-		t.Errorf("a batch file with a quotation mark: got %v, want *NotExecutableError", err)
+	if _, err := Find([]string{"y", `a"b`}, two); !isKind(err, NotExecutable) {
+		t.Errorf("a batch file with a quotation mark: got %v, want NotExecutable", err)
 	}
 }
 

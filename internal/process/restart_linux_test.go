@@ -126,11 +126,10 @@ func TestRestart_StartFails(t *testing.T) {
 	path := writeFile(t, t.TempDir(), "command", "#!/bin/sh\nexec sleep 10\n", 0o755)
 	s := startCommand(t, Command{Path: path, Argv: []string{path}}, nil)
 	must(t, os.Remove(path))
-	var missing *NotFoundError
-	if err := s.Restart(t.Context(), nil, time.Minute); !errors.As(err, &missing) {
+	if err := s.Restart(t.Context(), nil, time.Minute); !isKind(err, NotFound) {
 		t.Errorf("Restart: got %v", err)
 	}
-	if _, err := s.Wait(); !errors.As(err, &missing) {
+	if _, err := s.Wait(); !isKind(err, NotFound) {
 		t.Errorf("Wait: got %v", err)
 	}
 }

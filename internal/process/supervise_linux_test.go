@@ -103,7 +103,7 @@ func TestSupervise_LeavesNothing(t *testing.T) {
 		if err := s.Signal(syscall.SIGTERM); !errors.Is(err, ErrEnded) {
 			t.Errorf("a signal after the end: got %v", err)
 		}
-		if _, err := Supervise(Command{Path: path + "2", Argv: []string{path}}, nil, nil); !errors.As(err, new(*NotFoundError)) {
+		if _, err := Supervise(Command{Path: path + "2", Argv: []string{path}}, nil, nil); !isKind(err, NotFound) {
 			t.Errorf("a missing file: got %v", err)
 		}
 	}

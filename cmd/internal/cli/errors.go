@@ -47,8 +47,8 @@ var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
 		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*rootcerts.Error],
 		is[*securefile.Error], is[*credformat.Error], is[*credformat.EnvError], badValue}},
-	{ExitNotFound, "the command was not found", []func(error) bool{is[*process.NotFoundError]}},
-	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{is[*process.NotExecutableError]}},
+	{ExitNotFound, "the command was not found", []func(error) bool{notStarted(process.NotFound)}},
+	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{notStarted(process.NotExecutable)}},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", []func(error) bool{
 		is[*auth.NoSecretError], is[*auth.NoLoginError], is[*keychain.Error]}},
 	{ExitWorkspace, "the workspace refused, the endpoint is disabled, or the workspace could not be reached", []func(error) bool{
@@ -61,6 +61,13 @@ var exitTable = []ExitRow{
 func is[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok
+}
+
+func notStarted(kind process.Kind) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*process.Error](err)
+		return ok && e.Kind == kind
+	}
 }
 
 // badValue reports whether a login failed before it started, because of a value.
