@@ -24,9 +24,8 @@ type RefresherConfig struct {
 	// Mint obtains a token to replace old, which the server has rejected or which
 	// is about to expire. It must return soon after its context ends.
 	Mint func(ctx context.Context, old credential.Secret) (credential.Token, error)
-	// OnToken delivers a new token; First is not delivered. The old token stays
-	// current until it succeeds; if it fails, the same token is delivered again
-	// later. It may be nil.
+	// OnToken delivers a new token; First is not delivered. If it fails, the refresh
+	// has failed: the old token stays current. It may be nil.
 	OnToken func(ctx context.Context, t credential.Token) error
 	// OnEvent is called about outages, from Run's goroutine. It must not block.
 	OnEvent func(Event)

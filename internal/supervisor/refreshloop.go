@@ -25,7 +25,6 @@ type refreshLoop struct {
 	err      error         // why it failed
 	pause    time.Duration // the wait before the next one, if it failed
 	after    time.Duration // the part of it that the server asked for
-	pending  tokenState    // minted, but not delivered; zero: none
 	reported EventKind     // the last event of this outage; zero: none
 }
 
@@ -43,7 +42,7 @@ func (l *refreshLoop) run(ctx context.Context) {
 		l.mu.Lock()
 		l.stats.Beat = now.mono
 		l.mu.Unlock()
-		if required, pause := l.required(now); l.cancel == nil && ctx.Err() == nil && required && now.since(l.end) >= pause {
+		if l.cancel == nil && ctx.Err() == nil && l.due(now) <= 0 {
 			l.start(ctx, now)
 		}
 		l.reportExpiry(now)
@@ -63,22 +62,25 @@ func (l *refreshLoop) run(ctx context.Context) {
 	}
 }
 
-// required reports whether a refresh is required, and its least distance to the last one.
-func (l *refreshLoop) required(now instant) (bool, time.Duration) {
+// due returns when the next refresh is to begin, seen from now.
+func (l *refreshLoop) due(now instant) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var pause time.Duration // since the last one
 	switch s := l.current; {
 	case l.err != nil && l.flight != nil:
-		return true, max(l.after, min(l.pause, s.minOnDemand()))
+		pause = max(l.after, min(l.pause, s.minOnDemand()))
 	case l.err != nil:
-		return true, l.pause
+		pause = l.pause
 	case l.rejected:
-		return true, 0
 	case l.flight != nil:
-		return true, s.minOnDemand()
+		pause = s.minOnDemand()
+	case s.age(now) < s.refreshAge:
+		return s.refreshAge - s.age(now)
 	default:
-		return s.needsRefresh(now), s.minInterval()
+		pause = s.minInterval()
 	}
+	return pause - now.since(l.end)
 }
 
 // wait returns how long nothing will happen by itself.
@@ -86,11 +88,7 @@ func (l *refreshLoop) wait(now instant) time.Duration {
 	s := l.currentState()
 	wait := max(shortestWait, min(clockCheck, s.tenth()))
 	if l.cancel == nil {
-		if required, pause := l.required(now); required {
-			wait = min(wait, pause-now.since(l.end))
-		} else {
-			wait = min(wait, s.refreshAge-s.age(now))
-		}
+		wait = min(wait, l.due(now))
 	}
 	if left := s.left(now); left > 0 {
 		wait = min(wait, left)
@@ -100,26 +98,20 @@ func (l *refreshLoop) wait(now instant) time.Duration {
 
 // start begins a refresh.
 func (l *refreshLoop) start(ctx context.Context, now instant) {
-	if l.pending.needsRefresh(now) {
-		l.pending = tokenState{}
-	}
 	ctx, l.cancel = context.WithCancel(ctx)
-	s, pending, timeout := l.currentState(), l.pending.token, firstAttempt
+	s, timeout := l.currentState(), firstAttempt
 	switch left := s.left(now); {
 	case l.err != nil:
 		ctx, timeout = retry.Once(ctx), attemptTimeout // this loop repeats it
 	case left > 0:
 		timeout = min(timeout, left-left/10)
 	}
-	go func() { l.results <- l.attempt(ctx, s.token, pending, timeout) }()
+	go func() { l.results <- l.attempt(ctx, s.token, timeout) }()
 }
 
-// attempt delivers t, which it mints within timeout unless one is pending.
-func (r *Refresher) attempt(ctx context.Context, old, t credential.Token, timeout time.Duration) result {
-	var err error
-	if t.Value.IsZero() {
-		t, err = r.mintValid(ctx, old, timeout)
-	}
+// attempt mints a token within timeout and delivers it.
+func (r *Refresher) attempt(ctx context.Context, old credential.Token, timeout time.Duration) result {
+	t, err := r.mintValid(ctx, old, timeout)
 	if err == nil && r.OnToken != nil {
 		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
@@ -159,11 +151,10 @@ func (l *refreshLoop) finish(ctx context.Context, res result) {
 		return // the failure is the end of Run
 	}
 	l.mu.Lock()
-	l.pending = tokenState{}
 	if res.err == nil {
 		l.succeed(res, now)
 	} else {
-		l.fail(res, now)
+		l.fail(res)
 	}
 	l.flight.finish(res.err)
 	l.flight = nil
@@ -189,10 +180,7 @@ func (l *refreshLoop) succeed(res result, now instant) {
 	l.backoff.Reset()
 }
 
-func (l *refreshLoop) fail(res result, now instant) {
-	if !res.token.Value.IsZero() {
-		l.pending = newTokenState(res.token, now, 0)
-	}
+func (l *refreshLoop) fail(res result) {
 	l.stats.FailedRefreshes++
 	l.stats.LastError = sanitize.Line(res.err.Error(), l.current.token.Value, res.token.Value)
 	l.after = min(retry.VerdictOf(res.err).After, l.current.tenth())

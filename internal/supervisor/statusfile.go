@@ -1,12 +1,11 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"io/fs"
 	"os"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
@@ -17,15 +16,18 @@ const (
 	statusHeartbeat = 10 * time.Second // after which the file is written without a change
 )
 
+// maxStatus is more than a status file's size in bytes.
+const maxStatus = 64 << 10
+
 // statusFile is a file with one JSON document and a newline.
 type statusFile struct {
 	path string
-	warn func(error) // called once, at the first failure
+	warn func(error)
 
-	warned  sync.Once
-	shown   State     // as it is in the file
+	warned  bool
+	shown   []byte    // the state without what is set when the file is written
+	data    []byte    // of the file
 	written time.Time // zero: never
-	own     fs.FileInfo
 }
 
 // WriteStatus writes the state to the file at path now, within a second of each change of
@@ -50,34 +52,25 @@ func WriteStatus(ctx context.Context, path string, state func() State, warn func
 func (f *statusFile) update(s State) {
 	now := time.Now()
 	s.Ready = s.notReady(now) == ""
-	shown := s
-	shown.Beat, shown.Started, shown.BytesToDatabase, shown.BytesToClient = time.Time{}, false, 0, 0
-	if shown == f.shown && now.Sub(f.written) < statusHeartbeat {
+	shown, _ := json.Marshal(s) // has no value that JSON cannot represent
+	if bytes.Equal(shown, f.shown) && now.Sub(f.written) < statusHeartbeat {
 		return
 	}
 	s.UpdatedAt, s.Goroutines = now, runtime.NumGoroutine()
-	data, err := json.Marshal(s)
-	if err == nil {
-		err = securefile.ReplaceFile(f.path, append(data, '\n'))
-	}
-	if err != nil {
-		f.fail(err)
+	data, _ := json.Marshal(s)
+	data = append(data, '\n')
+	if err := securefile.ReplaceFile(f.path, data); err != nil {
+		if !f.warned {
+			f.warn(err)
+		}
+		f.warned = true
 		return
 	}
-	f.shown, f.written = shown, now
-	f.own, _ = os.Lstat(f.path)
-	os.SameFile(f.own, f.own) // on Windows, os reads a file's ID only when it is compared
+	f.shown, f.data, f.written = shown, data, now
 }
 
-// remove compares the modification time, too, as inode numbers are reused.
 func (f *statusFile) remove() {
-	fi, err := os.Lstat(f.path)
-	if f.own == nil || err != nil || !os.SameFile(fi, f.own) || !fi.ModTime().Equal(f.own.ModTime()) {
-		return
-	}
-	if err := os.Remove(f.path); err != nil {
-		f.fail(err)
+	if data, err := securefile.ReadRegular(f.path, maxStatus); err == nil && bytes.Equal(data, f.data) {
+		_ = os.Remove(f.path)
 	}
 }
-
-func (f *statusFile) fail(err error) { f.warned.Do(func() { f.warn(err) }) }

@@ -86,16 +86,10 @@ func (s tokenState) age(now instant) time.Duration {
 
 func (s tokenState) left(now instant) time.Duration { return s.life - s.age(now) }
 
-// needsRefresh reports whether the token is to be replaced: because of its age, or
-// because its times are meaningless, as the clock was set back to before its start.
-func (s tokenState) needsRefresh(now instant) bool {
-	return s.age(now) >= s.refreshAge || s.token.MintedAt.After(now.wall)
-}
-
 // usable reports whether a new login may use the token.
 func (s tokenState) usable(now instant) bool {
 	left := s.left(now)
-	return left > 0 && left >= min(minUsable, s.tenth()) && !s.token.MintedAt.After(now.wall)
+	return left > 0 && left >= min(minUsable, s.tenth())
 }
 
 func (s tokenState) tenth() time.Duration { return s.life / 10 }
