@@ -82,11 +82,10 @@ func (j *job) supervise(ctx context.Context) (process.Status, error) {
 
 // runDir creates the run directory, and removes those of killed runs.
 func (j *job) runDir() (*securefile.RunDir, error) {
-	dir, err := j.RuntimeDir(j.conf)
+	dir, err := j.RuntimeDir(j.conf) // open until the process ends
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
 	if n, err := dir.SweepRunDirs(); err != nil || n > 0 {
 		j.log.Note("removed the directories of %d killed runs (%v)", n, err)
 	}

@@ -84,14 +84,15 @@ func checkOpened(root *os.Root, path string, named fs.FileInfo, uid int) error {
 		return systemError(path, err)
 	}
 	defer f.Close()
-	fi, err := f.Stat()
+	fi, statErr := f.Stat()
+	m, err := metaOf(f)
 	switch {
-	case err != nil:
-		return systemError(path, err)
+	case statErr != nil || err != nil:
+		return systemError(path, cmp.Or(statErr, err))
 	case !os.SameFile(fi, named):
 		return reject(path, "", "was replaced during the check")
 	}
-	return checkPrivateFile(path, f, uid, "700")
+	return m.checkPrivate(path, uid, "700")
 }
 
 // checkAncestor checks the nearest existing directory above path, as a user who can
@@ -139,11 +140,7 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	defer f.Close()
-	if err := checkPrivateFile(path, f, os.Geteuid(), "600"); err != nil {
-		return nil, err
-	}
-	return readAll(path, f, max)
+	return readAll(path, f, max, func(_ *os.File, m meta) error { return m.checkPrivate(path, os.Geteuid(), "600") })
 }
 
 // WriteFile atomically replaces a file: readers see the old content or the new. It

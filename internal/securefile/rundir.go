@@ -3,7 +3,6 @@ package securefile
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,40 +19,36 @@ func runLockName(name string) string { return "." + name + ".lock" }
 // the run exists, and removed by a later run if this one is killed.
 type RunDir struct {
 	*Dir
-	parent *os.Root
+	parent *Dir
 	name   string
 	unlock func()
 }
 
-// NewRunDir creates a directory for this run in d.
+// NewRunDir creates a directory for this run in d, which must stay open.
 func (d *Dir) NewRunDir() (*RunDir, error) {
-	parent, err := d.root.OpenRoot(".")
-	if err != nil {
-		return nil, systemError(d.path, err)
+	for range 10 {
+		name := "run-" + strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
+		unlock, ok, err := filelock.TryLock(filepath.Join(d.path, runLockName(name)))
+		if err == nil && !ok {
+			continue // a sweep has taken it
+		}
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return nil, systemError(d.path, err)
+		}
+		r := &RunDir{parent: d, name: name, unlock: unlock}
+		if r.Dir, err = OpenDir([]string{filepath.Join(d.path, name)}); err != nil {
+			_ = removeRun(d.root, name, unlock)
+			return nil, systemError(d.path, err)
+		}
+		return r, nil
 	}
-	name := "run-" + strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
-	unlock, ok, err := newRunLock(parent, d.path, runLockName(name))
-	r := &RunDir{parent: parent, name: name, unlock: unlock}
-	switch {
-	case err != nil && !errors.Is(err, errors.ErrUnsupported):
-	case err == nil && !ok:
-		err = fmt.Errorf("%s is locked by another process", runLockName(name))
-	default:
-		r.Dir, err = OpenDir([]string{filepath.Join(d.path, name)})
-	}
-	if err != nil {
-		_ = r.RemoveAll()
-		return nil, systemError(d.path, err)
-	}
-	return r, nil
+	return nil, reject(d.path, "", "its locks are taken by other processes")
 }
 
 // RemoveAll removes the directory with its content, and its lock.
 func (r *RunDir) RemoveAll() error {
-	if r.Dir != nil {
-		_ = r.Close()
-	}
-	return errors.Join(removeRun(r.parent, r.name, r.unlock), r.parent.Close())
+	_ = r.Close()
+	return removeRun(r.parent.root, r.name, r.unlock)
 }
 
 // removeRun removes the lock last, so that a sweep finds what could not be removed. It

@@ -41,7 +41,6 @@ func TestSweepRunDirs(t *testing.T) {
 	killed, err := d.NewRunDir()
 	must(t, err, killed.WriteFile("passfile", []byte("canary")))
 	killed.unlock() // as the kernel does
-	defer killed.parent.Close()
 	defer killed.Close()
 	put(t, outside+"/file", "", 0o600)
 	must(t, os.Symlink(outside, in("run-linklink")), os.Symlink(outside+"/file", in(".run-linklock.lock")), syscall.Mkfifo(in(".run-fifofifo.lock"), 0o600))

@@ -41,20 +41,16 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 		return credential.Secret{}, err
 	}
 	text, quoted := credential.Trim(string(data)), sanitize.ShellQuote(path)
+	bad, isBad := errors.AsType[*credential.CharacterError](credential.CheckCharacters(text))
 	switch {
 	case text == "":
-		return credential.Secret{}, reject(path, "write the secret to "+quoted+" as one line, or name another file", "is empty")
-	case !rules.Password:
-		secret, err := credential.ParseSecret(text)
-		if err != nil {
-			return credential.Secret{}, &Error{Path: path, Reason: err.Error(), Err: err}
-		}
-		return secret, nil
+		err = reject(path, "write the secret to "+quoted+" as one line, or name another file", "is empty")
+	case !rules.Password && isBad:
+		err = reject(path, bad.Fix, "%v", bad)
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return credential.Secret{}, reject(path, "write only the secret to "+quoted+", as one line",
-			"contains more than one line or a control character")
+		err = reject(path, "write only the secret to "+quoted+", as one line", "contains more than one line or a control character")
 	}
-	return credential.NewSecret(text), nil
+	return credential.NewSecret(text), err
 }
 
 // checkSecret checks that a file is root's, as those of a platform are, or private to uid.

@@ -8,12 +8,12 @@
 package securefile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -33,26 +33,14 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it.
 func (e *Error) Hint() string {
-	if e.Advice != "" {
-		return e.Advice
-	}
-	if fault := FaultHint(e.Err, e.Path); fault != "" {
-		return fault
-	}
-	var hinted interface{ Hint() string }
-	if errors.As(e.Err, &hinted) {
-		return hinted.Hint()
-	}
 	path := sanitize.ShellQuote(e.Path)
 	switch {
-	case errors.Is(e.Err, fs.ErrNotExist):
-		return "check the path: nothing is at " + path
+	case e.Advice != "":
+		return e.Advice
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "check owner and mode of " + path + " and of the directories above it: ls -ld " + path
-	case errors.Is(e.Err, syscall.ENOTDIR):
-		return "check the path: one of its directories is a file"
 	}
-	return "check " + path + ", or name another path"
+	return cmp.Or(FaultHint(e.Err, e.Path), "check "+path+", or name another path")
 }
 
 // reject returns an Error with advice, which may be empty.
@@ -60,33 +48,19 @@ func reject(path, advice, format string, args ...any) *Error {
 	return &Error{Path: path, Advice: advice, Reason: fmt.Sprintf(format, args...)}
 }
 
-// run is the advice to apply a command to path.
-func run(command, path string) string { return "run: " + command + " " + sanitize.ShellQuote(path) }
-
 // systemError wraps an error of the operating system without the path in it.
 func systemError(path string, err error) *Error {
-	var known *Error
-	var pathError *fs.PathError
-	var linkError *os.LinkError
-	inner := err
-	switch {
-	case errors.As(err, &known):
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
-	case errors.As(err, &pathError):
-		inner = pathError.Err
-	case errors.As(err, &linkError):
-		inner = linkError.Err
 	}
-	return &Error{Path: path, Reason: inner.Error(), Err: err}
+	reason := err.Error()
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		reason = errno.Error()
+	}
+	return &Error{Path: path, Reason: reason, Err: err}
 }
 
-// fault is an error of the system that no configuration causes.
-type fault struct {
-	errno syscall.Errno
-	fix   string
-}
-
-// Fixes of faults.
+// Fixes of environmentFaults.
 const (
 	fixSpace    = "free space on the file system of PATH"
 	fixReadOnly = "make the file system of PATH writable"
@@ -95,24 +69,23 @@ const (
 	fixDisk     = "check the disk of PATH"
 )
 
-// FaultHint returns what to do about a fault of the machine; empty if err is none.
+// FaultHint returns what to do about a fault of the machine, which no configuration
+// causes; empty if err is none.
 func FaultHint(err error, path string) string {
-	for _, f := range environmentFaults {
+	for errno, fix := range environmentFaults {
 		switch {
-		case !errors.Is(err, f.errno):
+		case !errors.Is(err, errno):
 		case path == "":
-			return strings.ReplaceAll(f.fix, " of PATH", "")
+			return strings.ReplaceAll(fix, " of PATH", "")
 		default:
-			return strings.ReplaceAll(f.fix, "PATH", sanitize.ShellQuote(path))
+			return strings.ReplaceAll(fix, "PATH", sanitize.ShellQuote(path))
 		}
 	}
 	return ""
 }
 
 // IsEnvironmentFault reports whether err is a fault of the machine, as a full file system.
-func IsEnvironmentFault(err error) bool {
-	return slices.ContainsFunc(environmentFaults, func(f fault) bool { return errors.Is(err, f.errno) })
-}
+func IsEnvironmentFault(err error) bool { return FaultHint(err, "") != "" }
 
 // meta describes an open file.
 type meta struct {
@@ -126,36 +99,24 @@ const (
 	othersWrite fs.FileMode = 0o022
 )
 
-// checkPrivateFile checks that an open file is owned by uid and closed to others.
-func checkPrivateFile(path string, f *os.File, uid int, fixMode string) error {
-	m, err := metaOf(f)
-	if err != nil {
-		return systemError(path, err)
-	}
-	return m.checkPrivate(path, uid, fixMode)
-}
-
+// checkPrivate checks that a file is owned by uid and closed to others.
 func (m meta) checkPrivate(path string, uid int, fixMode string) error {
 	switch {
 	case m.owner != uid:
 		return m.wrongOwner(path, uid)
 	case m.mode&othersAny != 0:
-		return reject(path, run("chmod "+fixMode, path), "is accessible by others (mode %04o)", m.mode.Perm())
+		return reject(path, m.run("chmod "+fixMode, path, uid), "is accessible by others (mode %04o)", m.mode.Perm())
 	}
 	return nil
 }
 
 // checkTrusted checks that a file is uid's or root's, and can be written by its owner alone.
 func (m meta) checkTrusted(path string, uid int) error {
-	sudo := ""
-	if m.owner != uid {
-		sudo = "sudo "
-	}
 	switch {
 	case m.owner != uid && m.owner != rootUID:
 		return m.wrongOwner(path, uid)
 	case m.mode&othersWrite != 0:
-		return reject(path, run(sudo+"chmod go-w", path), "is writable by others (mode %04o)", m.mode.Perm())
+		return reject(path, m.run("chmod go-w", path, uid), "is writable by others (mode %04o)", m.mode.Perm())
 	}
 	return nil
 }
@@ -164,11 +125,15 @@ func (m meta) wrongOwner(path string, uid int) error {
 	if uid < 0 || m.owner < 0 {
 		return reject(path, "", "belongs to another user")
 	}
-	chown := fmt.Sprintf("chown %d", uid)
-	if uid != rootUID {
-		chown = "sudo " + chown
+	return reject(path, m.run(fmt.Sprintf("chown %d", uid), path, uid), "belongs to uid %d, not to uid %d", m.owner, uid)
+}
+
+// run is the advice to apply a command to path.
+func (m meta) run(command, path string, uid int) string {
+	if m.owner != uid && uid != rootUID {
+		command = "sudo " + command
 	}
-	return reject(path, run(chown, path), "belongs to uid %d, not to uid %d", m.owner, uid)
+	return "run: " + command + " " + sanitize.ShellQuote(path)
 }
 
 // OpenRegular opens a regular file without a check of owner and mode. It does not block on
@@ -198,43 +163,14 @@ func notRegular(path string, m fs.FileMode) *Error {
 	return reject(path, "", "is %s, not a regular file", fileType(m))
 }
 
-func fileType(m fs.FileMode) string {
-	switch m.Type() {
-	case 0:
-		return "a file"
-	case fs.ModeDir:
-		return "a directory"
-	case fs.ModeNamedPipe:
-		return "a pipe"
-	case fs.ModeSocket:
-		return "a socket"
-	case fs.ModeSymlink:
-		return "a symbolic link"
-	}
-	return "a device"
+var fileTypes = map[fs.FileMode]string{
+	0: "a file", fs.ModeDir: "a directory", fs.ModeNamedPipe: "a pipe", fs.ModeSocket: "a socket", fs.ModeSymlink: "a symbolic link",
 }
+
+func fileType(m fs.FileMode) string { return cmp.Or(fileTypes[m.Type()], "a device") }
 
 // ReadRegular reads a file as OpenRegular opens it, of at most max bytes.
-func ReadRegular(path string, max int64) ([]byte, error) {
-	f, err := OpenRegular(path, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readAll(path, f, max)
-}
-
-// readAll reads at most max bytes; more is an error.
-func readAll(path string, f *os.File, max int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	switch {
-	case err != nil:
-		return nil, systemError(path, err)
-	case int64(len(data)) > max:
-		return nil, reject(path, "", "is larger than %d bytes", max)
-	}
-	return data, nil
-}
+func ReadRegular(path string, max int64) ([]byte, error) { return read(path, max, nil) }
 
 // maxProfile is the size limit of a configuration file in bytes.
 const maxProfile = 1 << 20
@@ -245,19 +181,33 @@ func ReadProfile(path string) ([]byte, error) {
 	return read(path, maxProfile, func(_ *os.File, m meta) error { return m.checkTrusted(path, os.Geteuid()) })
 }
 
-// read reads a regular file of at most max bytes that check accepts.
+// read reads a regular file of at most max bytes that check, unless it is nil, accepts.
 func read(path string, max int64, check func(*os.File, meta) error) ([]byte, error) {
 	f, err := OpenRegular(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
+	return readAll(path, f, max, check)
+}
+
+// readAll is read for an open file, which it closes.
+func readAll(path string, f *os.File, max int64, check func(*os.File, meta) error) ([]byte, error) {
 	defer f.Close()
-	m, err := metaOf(f)
-	if err != nil {
+	if check != nil {
+		m, err := metaOf(f)
+		if err != nil {
+			return nil, systemError(path, err)
+		}
+		if err := check(f, m); err != nil {
+			return nil, err
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	switch {
+	case err != nil:
 		return nil, systemError(path, err)
+	case int64(len(data)) > max:
+		return nil, reject(path, "", "is larger than %d bytes", max)
 	}
-	if err := check(f, m); err != nil {
-		return nil, err
-	}
-	return readAll(path, f, max)
+	return data, nil
 }

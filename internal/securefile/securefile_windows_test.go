@@ -124,7 +124,7 @@ func TestRunDir(t *testing.T) {
 	killed, err := d.NewRunDir()
 	must(t, err, killed.WriteFile("passfile", []byte("canary")))
 	killed.unlock() // as the system does
-	must(t, killed.Close(), killed.parent.Close())
+	must(t, killed.Close())
 	if n, err := d.SweepRunDirs(); n != 1 || err != nil {
 		t.Errorf("got %d swept, %v, want 1", n, err)
 	}

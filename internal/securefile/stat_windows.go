@@ -4,20 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/windows"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
 const nonblock = 0
 
-var environmentFaults = []fault{
-	{windows.ERROR_DISK_FULL, fixSpace}, {windows.ERROR_HANDLE_DISK_FULL, fixSpace}, {windows.ERROR_DISK_QUOTA_EXCEEDED, fixSpace},
-	{windows.ERROR_WRITE_PROTECT, fixReadOnly}, {windows.ERROR_TOO_MANY_OPEN_FILES, "close programs that have many files open"},
-	{windows.ERROR_NOT_ENOUGH_MEMORY, fixMemory}, {windows.ERROR_OUTOFMEMORY, fixMemory},
+// environmentFaults are errors of the system that no configuration causes.
+var environmentFaults = map[syscall.Errno]string{
+	windows.ERROR_DISK_FULL: fixSpace, windows.ERROR_HANDLE_DISK_FULL: fixSpace, windows.ERROR_DISK_QUOTA_EXCEEDED: fixSpace,
+	windows.ERROR_WRITE_PROTECT: fixReadOnly, windows.ERROR_TOO_MANY_OPEN_FILES: "close programs that have many files open",
+	windows.ERROR_NOT_ENOUGH_MEMORY: fixMemory, windows.ERROR_OUTOFMEMORY: fixMemory,
 }
 
 const otherUser = -2
@@ -65,34 +64,16 @@ func isMember(group *windows.SID) bool {
 	return member && err == nil
 }
 
-// retries and retryInterval bound the wait for another process to close a file.
-const (
-	retries       = 200
-	retryInterval = 10 * time.Millisecond
-)
-
-// rename waits while another process has the target open.
+// rename waits while another process has the target open, for two seconds.
 func rename(root *os.Root, from, to string) (err error) {
-	for range retries {
+	for range 200 {
 		err = root.Rename(from, to)
 		if !errors.Is(err, windows.ERROR_ACCESS_DENIED) && !errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
 			break
 		}
-		time.Sleep(retryInterval)
+		time.Sleep(10 * time.Millisecond)
 	}
 	return err
-}
-
-// newRunLock creates and locks the lock of a run. It cannot be renamed while it is open,
-// so that a sweep may take it first, and remove it.
-func newRunLock(_ *os.Root, dir, name string) (unlock func(), ok bool, err error) {
-	for range retries {
-		if unlock, ok, err = filelock.TryLock(filepath.Join(dir, name)); ok {
-			break
-		}
-		time.Sleep(retryInterval)
-	}
-	return unlock, ok, err
 }
 
 func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), "") }

@@ -65,9 +65,8 @@ func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byt
 }
 
 func updateOnce(path string, change func(old []byte) ([]byte, error)) error {
-	seen, statErr := os.Stat(path)
-	old, err := ReadProfile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, err := readIfExists(path)
+	if err != nil {
 		return err
 	}
 	data, err := change(old)
@@ -75,15 +74,21 @@ func updateOnce(path string, change func(old []byte) ([]byte, error)) error {
 		return err
 	}
 	return replacePath(path, data, true, func() error {
-		now, err := os.Stat(path)
-		switch {
-		case err != nil && statErr != nil:
-			return nil
-		case err != nil || statErr != nil || !os.SameFile(now, seen) || now.Size() != seen.Size() || !now.ModTime().Equal(seen.ModTime()):
-			return errChanged
+		now, err := readIfExists(path)
+		if err == nil && !bytes.Equal(now, old) {
+			err = errChanged
 		}
-		return nil
+		return err
 	})
+}
+
+// readIfExists is ReadProfile, and returns nil if there is no file.
+func readIfExists(path string) ([]byte, error) {
+	data, err := ReadProfile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
 }
 
 // lockPath is the lock file of a file that is updated. It stays: removing it would

@@ -66,7 +66,7 @@ func TestReplaceFile(t *testing.T) {
 	must(t, ReplaceFile(path, []byte("new")))
 	checkFile(t, path, "new", 0o600)
 	// A reader that has the old file open keeps all of it.
-	if data, err := readAll(path, f, 100); err != nil || string(data) != "old" {
+	if data, err := readAll(path, f, 100, nil); err != nil || string(data) != "old" {
 		t.Errorf("got %q, %v; want old", data, err)
 	}
 	must(t, os.Symlink("f", d+"/link"))
