@@ -46,7 +46,7 @@ func ReadSecret(path string, rules SecretRules) (credential.Secret, error) {
 	case text == "":
 		err = reject(path, "write the secret to "+quoted+" as one line, or name another file", "is empty")
 	case !rules.Password && isBad:
-		err = reject(path, bad.Fix, "%v", bad)
+		err = reject(path, bad.Hint(), "%v", bad)
 	case strings.ContainsFunc(text, unicode.IsControl):
 		err = reject(path, "write only the secret to "+quoted+", as one line", "contains more than one line or a control character")
 	}
