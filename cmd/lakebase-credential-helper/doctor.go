@@ -44,7 +44,6 @@ func runDoctor(ctx context.Context, c *invocation) error {
 		Options: c.given, Environ: c.Environ, Local: d, Database: &pglogin.Connector{}, Observer: d,
 		ToolPath: c.ToolPath(), Now: time.Now,
 	}.Run(ctx)
-	d.progress.Stop()
 	width, symbols := c.Display()
 	if err := printReport(c.ReportOutput(), report, c.given.has("json"), layout{width, symbols}); err != nil {
 		return err
@@ -58,7 +57,6 @@ func runDoctor(ctx context.Context, c *invocation) error {
 type diagnosis struct {
 	*invocation
 	auth.Observer // nil, as progress, before the configuration is resolved
-	progress      *cli.Progress
 }
 
 func (d *diagnosis) RuntimeDir(conf config.Config) (string, error) {

@@ -31,14 +31,11 @@ func endpoints(ctx context.Context, c *invocation) error {
 	if !c.given.has("endpoint") { // the endpoint of a profile does not limit the list
 		c.conf.Endpoint = config.Value[string]{}
 	}
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
-	client, err := c.Client(c.conf, c.Keychain(c.conf), c.log, progress)
+	client, err := c.Client(c.conf, c.Keychain(c.conf), c.log, c.progress)
 	if err != nil {
 		return err
 	}
 	infos, err := client.List(ctx)
-	progress.Stop()
 	if err != nil {
 		return err
 	}

@@ -210,6 +210,7 @@ func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account 
 	if c.toFile() {
 		return files.Path(account), files.Set(ctx, account, secret)
 	}
+	c.progress.SetStatus("waiting for the keychain")
 	if err := stores.Prompting().Set(ctx, account, secret); err != nil {
 		return "", err
 	}
@@ -236,11 +237,9 @@ func (c *invocation) checkStore(ctx context.Context, stores cli.TokenStores, acc
 // verifySecret signs in with the secret, or logs in with a native password. It gets a
 // database token if the target is known.
 func (c *invocation) verifySecret(ctx context.Context, secret credential.Secret) (key credential.Key, e tokencache.Entry, err error) {
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
 	conf := c.conf
 	conf.Secret, conf.Wait.Value = config.SecretSource{Kind: config.SecretInEnvironment, Text: secret}, config.WaitAlways
-	client, err := c.Client(conf, c.Keychain(conf), c.log, progress)
+	client, err := c.Client(conf, c.Keychain(conf), c.log, c.progress)
 	if err != nil {
 		return key, e, err
 	}
@@ -315,9 +314,7 @@ func profileError(problem string, err error) error {
 
 // awaitTurn takes the lock of the secret. Of several logins at once, the last one wins.
 func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (unlock func(), err error) {
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
-	progress.SetStatus("waiting for another login or rotate of this secret")
+	c.progress.SetStatus("waiting for another login or rotate of this secret")
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	unlock, ok := cache.WaitLock(ctx, c.rotateLock())

@@ -42,10 +42,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 // invocation is one run of one command.
 type invocation struct {
 	*cli.Environment
-	log     *cli.Logger
-	given   options
-	conf    config.Config
-	section string // of .databrickscfg, that --import imports
+	log      *cli.Logger
+	progress *cli.Progress // nil: none is shown
+	given    options
+	conf     config.Config
+	section  string // of .databrickscfg, that --import imports
 
 	profileFound map[string]string // login: the profile's keys before it asked for the secret
 }
@@ -181,7 +182,17 @@ func (c *invocation) action(check func(given options, in *config.Input) error, r
 		}
 		c.conf = conf
 		c.log = c.Logger(c.conf)
+		if !c.isGet() {
+			c.progress = c.StartProgress(c.log)
+			defer c.progress.Stop()
+		}
 		cli.LogConfig(c.log, c.conf, c.isGet())
 		return run(ctx, c)
 	})
+}
+
+// ReportOutput is Environment's; it ends the progress, as both may be one terminal.
+func (c *invocation) ReportOutput() io.Writer {
+	c.progress.Stop()
+	return c.Environment.ReportOutput()
 }

@@ -97,14 +97,12 @@ func serve(ctx context.Context, c *invocation) error {
 
 // runProxy logs in, and then serves clients until ctx ends and their connections have.
 func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password credential.Secret, trust bool, signals <-chan os.Signal) error {
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
-	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, progress)
+	client, err := c.Client(c.conf, c.Keychain(c.conf).NonInteractive(), c.log, c.progress)
 	if err != nil {
 		return err
 	}
 	session, err := client.Open(ctx)
-	progress.Stop()
+	c.progress.Stop()
 	if err != nil {
 		return err
 	}

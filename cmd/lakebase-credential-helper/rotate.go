@@ -14,7 +14,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/lakebase-exec/lakebase-exec/cmd/internal/cli"
-	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -76,26 +75,13 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation) (rotat
 		return rotate.Result{}, busy("done")
 	}
 	defer unlock()
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
 	api, err := c.Workspace(c.conf)
 	if err != nil {
 		return rotate.Result{}, err
 	}
 	r.Store, r.API = c.itemsOf(ctx, config.SecretAccount(r.Host, r.ClientID), stores.Prompting()), api
-	r.Observer = rotateObserver{c.Observer(c.conf, c.log, progress), progress}
+	r.Observer = c.Observer(c.conf, c.log, c.progress)
 	return r.Run(ctx)
-}
-
-// rotateObserver shows the progress of a rotation until its first warning.
-type rotateObserver struct {
-	auth.Observer
-	progress *cli.Progress
-}
-
-func (o rotateObserver) Warn(text string) {
-	o.progress.Stop()
-	o.Observer.Warn(text)
 }
 
 // rotation reads rotate's own options. It rejects a target without a service principal.

@@ -65,7 +65,6 @@ type setUpRun struct {
 	*invocation             // as who makes the service principal ready
 	principal   *invocation // as the service principal
 	client      *cli.Client
-	progress    *cli.Progress
 	bearer      credential.Secret
 	clientID    string
 	changed     bool
@@ -84,8 +83,7 @@ func setUp(ctx context.Context, c *invocation) error {
 	if c.conf.User.Value == clientID && c.conf.ClientID.Value != clientID { // PGUSER is the service principal's
 		c.conf.User = config.Value[string]{}
 	}
-	s := &setUpRun{invocation: c, principal: c.as(clientID), progress: c.StartProgress(c.log), clientID: clientID}
-	defer s.progress.Stop()
+	s := &setUpRun{invocation: c, principal: c.as(clientID), clientID: clientID}
 	var err error
 	if s.client, err = c.Client(c.conf, c.Keychain(c.conf), c.log, s.progress); err != nil {
 		return err
@@ -96,7 +94,7 @@ func setUp(ctx context.Context, c *invocation) error {
 		}
 	}
 	if !s.changed {
-		s.report("nothing to change for " + clientID)
+		s.log.Progress("nothing to change for " + clientID)
 	}
 	return nil
 }
@@ -109,11 +107,6 @@ func (c *invocation) as(clientID string) *invocation {
 	p.conf.Secret, p.conf.DatabricksProfile = config.SecretSource{}, config.Value[string]{}
 	p.conf.Wait.Value = config.WaitAlways
 	return &p
-}
-
-func (s *setUpRun) report(line string) {
-	s.progress.Stop()
-	s.log.Progress(line)
 }
 
 // do makes a change and reports it, or prints in a dry run the lines that describe it.
@@ -129,7 +122,7 @@ func (s *setUpRun) do(lines []string, change func() error, report ...string) (er
 	}
 	if err = change(); err == nil {
 		for _, line := range report {
-			s.report(line)
+			s.log.Progress(line)
 		}
 	}
 	return err
@@ -196,7 +189,6 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 	if !s.given.has("secret") {
 		return nil
 	}
-	s.progress.Stop() // the rotation has its own
 	p, host := s.principal, s.conf.Workspace.Value.HostPort()
 	stores, err := p.TokenStores(p.conf, p.Keychain(p.conf))
 	if err == nil {
@@ -242,13 +234,13 @@ func (s *setUpRun) login(ctx context.Context) error {
 		_, err = client.Open(ctx)
 	}
 	if _, none := errors.AsType[*auth.NoSecretError](err); none && !s.given.has("secret") {
-		s.report("no login as " + s.clientID + " was made: this machine has no secret of it")
+		s.log.Progress("no login as " + s.clientID + " was made: this machine has no secret of it")
 		return nil
 	}
 	if err != nil {
 		s.conf = p.conf // for the hint
 		return err
 	}
-	s.report(s.clientID + " logged in to " + p.conf.Database.Value)
+	s.log.Progress(s.clientID + " logged in to " + p.conf.Database.Value)
 	return nil
 }

@@ -65,9 +65,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 
 // finishLogin exchanges the code, gets a database token if it can, and stores the login.
 func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) error {
-	progress := c.StartProgress(c.log)
-	defer progress.Stop()
-	observer := c.Observer(c.conf, c.log, progress)
+	observer := c.Observer(c.conf, c.log, c.progress)
 	grant, err := auth.ExchangeCode(ctx, c.conf, api, observer, login, code, redirectURI)
 	if err != nil {
 		return err
@@ -88,7 +86,6 @@ func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, ap
 	host := c.conf.Workspace.Value.HostPort()
 	account := config.RefreshAccount(host, grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	progress.Stop()
 	err = c.save(ctx, stores, account, grant.User, grant.Refresh, minted, fmt.Sprintf("signed in as %s at %s; stored the login in ", sanitize.Line(grant.User), host))
 	return c.userStoreError(err)
 }

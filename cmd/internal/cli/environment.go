@@ -179,7 +179,8 @@ func (e *Environment) Display() (width int, symbols bool) {
 	return columns(e.Stdout), canRedraw(runtime.GOOS, e.Env) && e.Env("NO_COLOR") == ""
 }
 
-// StartProgress returns a Progress for standard error. Stop it before other output there.
+// StartProgress returns a Progress for standard error. Stop it before other output than
+// the logger's.
 func (e *Environment) StartProgress(log *Logger) *Progress {
 	return newProgress(log, Terminal(e.Stderr) && canRedraw(runtime.GOOS, e.Env))
 }

@@ -34,6 +34,9 @@ type Logger struct {
 	out     io.Writer
 	level   slog.Level
 	json    *slog.Logger // nil: text
+
+	mu      sync.Mutex // held while the spinner is drawn or cleared, and a line of text written
+	spinner bool       // it is shown
 }
 
 // NewLogger returns a Logger. level is one of config's LogQuiet, LogNormal and LogVerbose.
@@ -79,6 +82,9 @@ func (l *Logger) write(level slog.Level, format string, args ...any) {
 		return
 	}
 	message := sanitize.Escape(credential.Redact(fmt.Sprintf(format, args...)))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clear()
 	switch {
 	case l.json != nil && level == levelHint:
 		l.json.Info("hint: " + message)
@@ -91,6 +97,14 @@ func (l *Logger) write(level slog.Level, format string, args ...any) {
 	}
 }
 
+// clear removes the spinner. The caller holds mu.
+func (l *Logger) clear() {
+	if l.spinner {
+		_, _ = io.WriteString(l.out, clearLine)
+	}
+	l.spinner = false
+}
+
 const (
 	showAfter = 2 * time.Second // a run that takes less shows no progress
 	minStage  = time.Second     // off a terminal, a stage that takes less is not logged
@@ -101,8 +115,7 @@ const (
 type Progress struct {
 	log      *Logger
 	terminal bool
-	width    func() int // of the terminal; read for each frame, as it may change
-	begin    time.Time
+	width    func() int      // of the terminal; read for each frame, as it may change
 	ctx      context.Context // ended by stop
 	stop     context.CancelFunc
 	start    sync.Once // starts run
@@ -111,14 +124,12 @@ type Progress struct {
 	mu     sync.Mutex
 	status string
 	since  time.Time
-
-	draw  sync.Mutex // held while the spinner is drawn or cleared
-	ended bool       // the spinner was cleared for good
+	ended  bool // nothing is drawn any more; guarded by log.mu
 }
 
 func newProgress(log *Logger, terminal bool) *Progress {
 	ctx, stop := context.WithCancel(context.Background())
-	return &Progress{log: log, begin: time.Now(), ctx: ctx, stop: stop,
+	return &Progress{log: log, ctx: ctx, stop: stop,
 		terminal: terminal && !log.JSON() && log.level <= levelProgress, width: func() int { return columns(log.out) }}
 }
 
@@ -158,7 +169,7 @@ func (p *Progress) run() {
 	select {
 	case <-p.ctx.Done():
 		return
-	case <-time.After(showAfter - time.Since(p.begin)):
+	case <-time.After(showAfter):
 	}
 	interval := time.Second
 	if p.terminal {
@@ -179,11 +190,9 @@ func (p *Progress) run() {
 
 // clear removes the spinner for good.
 func (p *Progress) clear() {
-	p.draw.Lock()
-	defer p.draw.Unlock()
-	if !p.ended {
-		_, _ = io.WriteString(p.log.out, clearLine)
-	}
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	p.log.clear()
 	p.ended = true
 }
 
@@ -202,10 +211,11 @@ func (p *Progress) show(n int, shown string) string {
 		return shown
 	case p.terminal:
 		line := []rune(fmt.Sprintf("%c %s: %s (%d s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), int(time.Since(since).Seconds())))
-		p.draw.Lock()
-		defer p.draw.Unlock()
+		p.log.mu.Lock()
+		defer p.log.mu.Unlock()
 		if !p.ended { // the last column would wrap on some terminals
 			_, _ = io.WriteString(p.log.out, "\r"+string(line[:max(0, min(len(line), p.width()-1))])+"\x1b[K")
+			p.log.spinner = true
 		}
 	case status == shown || time.Since(since) < minStage:
 		return shown
