@@ -161,12 +161,11 @@ func (c *invocation) addressOutput() io.Writer {
 func (c *invocation) listen(hasPassword bool) (net.Listener, error) {
 	at := c.conf.Listen.Value
 	ln, err := cli.Listen(at, c.conf.PGPort.Value)
-	var far *pgproxy.NotLoopbackError
-	if !errors.As(err, &far) {
+	if !errors.Is(err, pgproxy.ErrNotLoopback) {
 		return ln, err
 	}
 	if !hasPassword {
-		return nil, fmt.Errorf("%w; --trust-local requires one", far)
+		return nil, fmt.Errorf("%w; --trust-local requires one", err)
 	}
 	c.log.Warn("--listen %s: other machines can connect; without sslmode=require their traffic is not encrypted", at)
 	return net.Listen("tcp", at)

@@ -207,7 +207,7 @@ func (s *supervisedJob) listen() (net.Listener, error) {
 	at := s.conf.Listen
 	if dir := s.dir.Path(); at.Value == "" && runtime.GOOS != "windows" && !s.needsTCP() && config.IsSocketDir(dir) {
 		ln, err := pgproxy.ListenUnix(dir, proxyPort)
-		if _, long := errors.AsType[*pgproxy.PathTooLongError](err); !long {
+		if !errors.Is(err, pgproxy.ErrPathTooLong) {
 			return ln, err
 		}
 	}

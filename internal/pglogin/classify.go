@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -42,7 +43,7 @@ var messages = []struct {
 	{`role "`, `" does not exist`, Error{Kind: RoleMissing}},
 	{"endpoint cannot be found", "", Error{Kind: EndpointNotFound}},
 	{"endpoint is disabled", "", Error{Kind: EndpointDisabled}},
-	{"endpoint id is not specified", "", Error{Kind: SNIMissing}},
+	{"endpoint id is not specified", "", Error{Kind: EndpointNotFound}}, // without a host name in TLS (SNI)
 	{"this ip address", "is not allowed", Error{Kind: NotAllowed}},
 	{"external authorization failed", "", Error{Kind: ExternalAuth, Retry: true, maxRepeat: maxRepeatExternalAuth}},
 	{"endpoint is temporarily unavailable", "", Error{Kind: Unavailable, Retry: true}},
@@ -98,8 +99,8 @@ func sqlState(code string) string {
 // if there was no connection.
 func classify(ctx context.Context, err error, conn *startupConn, password credential.Secret) *Error {
 	var e Error
-	if b := conn.answer(); b >= 0 && b != 'S' {
-		e = noTLS(b)
+	if b := conn.answer(); b >= 0 && b != 'S' { // "E" is an error of a server too old or too busy (PostgreSQL manual, protocol-flow)
+		e = Error{Kind: TLSRefused, Retry: b == 'E', maxRepeat: maxRepeatUnknown, Message: fmt.Sprintf("the server answered the request for TLS with %q", b)}
 	} else {
 		e = fromError(err, conn)
 		// What fails at the deadline failed because of the deadline, which a timer of
@@ -112,18 +113,6 @@ func classify(ctx context.Context, err error, conn *startupConn, password creden
 	}
 	e.Message = sanitize.Line(e.Message, password)
 	return &e
-}
-
-// noTLS classifies any other answer to SSLRequest than "S" (PostgreSQL manual,
-// protocol-flow): "N" is no TLS, "E" an error of a server too old or too busy.
-func noTLS(answer int32) Error {
-	switch answer {
-	case 'N':
-		return Error{Kind: TLSRefused, Message: "the server does not support TLS"}
-	case 'E':
-		return Error{Kind: TLSRefused, Retry: true, maxRepeat: maxRepeatUnknown, Message: "the server answered with an error before TLS"}
-	}
-	return Error{Kind: Protocol, Message: "the server does not speak the Postgres protocol"}
 }
 
 // fromError classifies err by the types and values in its tree: what is final

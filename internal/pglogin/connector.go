@@ -14,6 +14,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,11 +46,9 @@ type Connector struct {
 	schedule   retry.Schedule // zero: retry.Wake
 	hedgeDelay time.Duration  // zero: the constant
 
-	mu        sync.Mutex
-	sessions  tls.ClientSessionCache
-	roots     *x509.CertPool
-	rootsPath string
-	rootsRead time.Time
+	mu       sync.Mutex
+	sessions tls.ClientSessionCache
+	roots    map[string]*x509.CertPool // by path
 }
 
 // Login logs in once and closes the connection.
@@ -63,24 +63,28 @@ func (c *Connector) Login(ctx context.Context, t Target, password credential.Sec
 // Connect logs in and returns the connection. params are start-up parameters
 // besides user and database, by their protocol names.
 func (c *Connector) Connect(ctx context.Context, t Target, password credential.Secret, params map[string]string) (*Conn, error) {
-	cfg, err := c.config(t, password, params)
+	cfg, err := c.config(t)
 	if err != nil {
 		return nil, err
 	}
-	return c.run(ctx, t, func(ctx context.Context) (*Conn, *Error) { return connect(ctx, t, cfg) })
+	if password.IsZero() || strings.Contains(password.Reveal(), "\x00") {
+		return nil, t.bad("the password is empty or contains a NUL byte")
+	}
+	cfg.Password, cfg.RuntimeParams = password.Reveal(), params
+	return c.run(ctx, t, func(ctx context.Context) (*Conn, *Error) { return connect(ctx, t, cfg, nil) })
 }
 
 // Probe connects to the target, does the TLS handshake and closes: it sends no
 // password and does not log in. A connection wakes a compute. If Probe fails, the
 // Peer is that of the last failure.
 func (c *Connector) Probe(ctx context.Context, t Target) (Peer, error) {
-	cfg, err := c.tlsConfig(t)
+	cfg, err := c.config(t)
 	if err != nil {
 		return Peer{}, err
 	}
-	conn, err := c.run(ctx, t, func(ctx context.Context) (*Conn, *Error) { return dialTLS(ctx, t, cfg) })
+	nothing := func(net.Conn) error { return nil }
+	conn, err := c.run(ctx, t, func(ctx context.Context) (*Conn, *Error) { return connect(ctx, t, cfg, nothing) })
 	if err == nil {
-		defer conn.Close()
 		return PeerOf(conn.Conn), nil
 	}
 	e, _ := errors.AsType[*Error](err)
@@ -91,22 +95,22 @@ func (c *Connector) Probe(ctx context.Context, t Target) (Peer, error) {
 // process ID and key. The server closes the connection once it has read the
 // request; it sends no answer. ctx must have a deadline. Errors: *Error.
 func (c *Connector) Cancel(ctx context.Context, t Target, pid uint32, key []byte) error {
-	cfg, err := c.tlsConfig(t)
+	cfg, err := c.config(t)
 	if err != nil {
 		return err
 	}
-	conn, failure := dialTLS(ctx, t, cfg)
-	if failure != nil {
-		return failure
+	_, failed := connect(ctx, t, cfg, func(conn net.Conn) error {
+		request, err := (&pgproto3.CancelRequest{ProcessID: pid, SecretKey: key}).Encode(nil)
+		if err == nil {
+			_, err = conn.Write(request)
+		}
+		if err == nil {
+			_, _ = conn.Read(make([]byte, 1)) // returns when the server has closed
+		}
+		return err
+	})
+	if failed != nil {
+		return failed
 	}
-	defer conn.Close()
-	request, err := (&pgproto3.CancelRequest{ProcessID: pid, SecretKey: key}).Encode(nil)
-	if err == nil {
-		_, err = conn.Write(request)
-	}
-	if err != nil {
-		return classify(ctx, err, nil, credential.Secret{})
-	}
-	_, _ = conn.Read(make([]byte, 1)) // returns when the server has closed
 	return nil
 }

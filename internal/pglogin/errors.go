@@ -29,7 +29,6 @@ const (
 	EndpointDisabled   Kind = "endpoint disabled"             // the endpoint was disabled
 	EndpointNotFound   Kind = "endpoint not found"            // no such endpoint
 	NotAllowed         Kind = "address not allowed"           // the IP access list
-	SNIMissing         Kind = "host name not sent"            // the server received no host name
 	Certificate        Kind = "certificate not trusted"       // the certificate is not valid for the host, or not trusted
 	TLSRefused         Kind = "TLS refused"                   // no TLS, or a failed handshake; retried for 5 s if an error came before TLS
 	NameNotResolved    Kind = "name not resolved"             // no such host; retried for other DNS failures
@@ -126,7 +125,6 @@ var hints = map[Kind]string{
 	BadRootCert: "pass a PEM file of root certificates with --sslrootcert",
 	TLSRefused:  "check host and port: a Lakebase endpoint does not answer like this",
 	Protocol:    "check host and port: a Lakebase endpoint does not answer like this",
-	SNIMissing:  "check host and port: a Lakebase endpoint does not answer like this",
 }
 
 // Hint returns what to do about the error.

@@ -3,6 +3,7 @@ package pglogin
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"maps"
 	"net"
@@ -37,6 +38,7 @@ const (
 var (
 	errDialedTwice = errors.New("a login dials once")
 	errTooMuch     = errors.New("the server sent too much before the login was done")
+	errNoLogin     = errors.New("the connection is not for a login")
 )
 
 // Conn is a connection that has logged in and is idle.
@@ -59,8 +61,9 @@ func (c *Conn) Terminate() {
 	_ = c.Close()
 }
 
-// connect makes one attempt to log in.
-func connect(ctx context.Context, t Target, cfg *pgconn.Config) (*Conn, *Error) {
+// connect makes one attempt to log in. With use it sends no password: it calls use once
+// TLS is established, and returns a closed connection.
+func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Conn) error) (*Conn, *Error) {
 	cfg = cfg.Copy()
 	var pending []byte
 	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { pending = appendNotice(pending, n) }
@@ -79,11 +82,26 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config) (*Conn, *Error) 
 		raw = &startupConn{Conn: c}
 		return raw, nil
 	}
+	var encrypted net.Conn
+	if use != nil {
+		cfg.AfterNetConnect = func(ctx context.Context, _ *pgconn.Config, c net.Conn) (net.Conn, error) {
+			defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+			encrypted = c
+			err := c.(*tls.Conn).Handshake()
+			if err == nil {
+				err = cmp.Or(use(c), errNoLogin)
+			}
+			return c, err
+		}
+	}
 	// One "address", the name itself: net.Dialer then resolves it and races IPv6
 	// against IPv4. pgconn would wait for a silent address before it tries the next
 	// one, and send the password to a second server after the first refused it.
 	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{cmp.Or(t.HostAddr, t.Host)}, nil }
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if errors.Is(err, errNoLogin) {
+		return &Conn{Conn: encrypted}, nil
+	}
 	var h *pgconn.HijackedConn
 	if err == nil {
 		if h, err = conn.Hijack(); err == nil {
@@ -94,7 +112,11 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config) (*Conn, *Error) 
 		}
 	}
 	if err != nil {
-		return nil, classify(ctx, err, raw, credential.NewSecret(cfg.Password))
+		e := classify(ctx, err, raw, credential.NewSecret(cfg.Password))
+		if raw != nil {
+			e.peer = PeerOf(raw)
+		}
+		return nil, e
 	}
 	_ = h.Conn.SetDeadline(time.Time{})
 	raw.done.Store(true)

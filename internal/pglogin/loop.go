@@ -10,16 +10,12 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
 
-// attempt is one that is in flight.
+// attempt is one try to log in. When it has ended, conn or err is set.
 type attempt struct {
 	cancel   context.CancelFunc
 	replaced bool // canceled in favor of a newer one
-}
-
-type result struct {
-	attempt *attempt
-	conn    *Conn
-	err     *Error
+	conn     *Conn
+	err      *Error
 }
 
 // loop is the state of one login. Only its goroutine uses it.
@@ -30,13 +26,13 @@ type loop struct {
 	backoff *retry.Backoff
 
 	inFlight []*attempt // oldest first
-	results  chan result
+	ended    chan *attempt
 	next     <-chan time.Time // when to start another attempt, or to replace the younger one
 	attempts int
 	waited   bool   // a failure says that the compute did not run
 	last     *Error // the last failure; a timeout does not replace a telling one, nor one of a connection
 
-	repeated      Kind // the kind of the last failures, if its repeats are limited
+	repeated      Kind // of the last failures
 	repeatedSince time.Time
 }
 
@@ -47,7 +43,7 @@ func (c *Connector) run(ctx context.Context, t Target, connect func(context.Cont
 		return nil, t.bad("the context has no deadline")
 	}
 	start := time.Now()
-	l := &loop{Connector: c, ctx: ctx, connect: connect, backoff: cmp.Or(c.schedule, retry.Wake()).Backoff(), results: make(chan result, 2)}
+	l := &loop{Connector: c, ctx: ctx, connect: connect, backoff: cmp.Or(c.schedule, retry.Wake()).Backoff(), ended: make(chan *attempt, 2)}
 	conn, err := l.run()
 	if err != nil {
 		e := *err
@@ -74,19 +70,19 @@ func (l *loop) run() (*Conn, *Error) {
 				continue // the next one begins when this one has ended
 			}
 			l.begin()
-		case r := <-l.results:
-			l.record(r)
+		case a := <-l.ended:
+			l.record(a)
 			switch {
-			case r.err == nil:
-				return l.end(r.conn, nil)
-			case r.err.Kind == NoAnswer && (l.ctx.Err() != nil || retry.IsOnce(l.ctx)):
+			case a.err == nil:
+				return l.end(a.conn, nil)
+			case a.err.Kind == NoAnswer && (l.ctx.Err() != nil || retry.IsOnce(l.ctx)):
 				return l.end(nil, nil)
-			case r.err.Kind == NoAnswer && r.attempt.replaced:
+			case a.err.Kind == NoAnswer && a.replaced:
 				if l.next == nil {
 					l.begin()
 				}
-			case l.isFinal(r.err):
-				return l.end(nil, r.err)
+			case l.isFinal(a.err):
+				return l.end(nil, a.err)
 			default:
 				l.next = time.After(l.backoff.Next())
 			}
@@ -104,16 +100,16 @@ func (l *loop) begin() {
 		l.next = time.After(cmp.Or(l.hedgeDelay, hedgeDelay))
 	}
 	go func() {
-		conn, err := l.connect(ctx)
-		l.results <- result{a, conn, err}
+		a.conn, a.err = l.connect(ctx)
+		l.ended <- a
 	}()
 }
 
 // record removes an attempt that has ended and remembers its failure.
-func (l *loop) record(r result) {
-	r.attempt.cancel()
-	l.inFlight = slices.DeleteFunc(l.inFlight, func(o *attempt) bool { return o == r.attempt })
-	e := r.err
+func (l *loop) record(a *attempt) {
+	a.cancel()
+	l.inFlight = slices.DeleteFunc(l.inFlight, func(o *attempt) bool { return o == a })
+	e := a.err
 	if e == nil {
 		return
 	}
@@ -121,23 +117,15 @@ func (l *loop) record(r result) {
 	if e.Kind != NoAnswer || l.last == nil || l.last.Kind == NoAnswer && (l.last.unconnected || !e.unconnected) {
 		l.last = e
 	}
+	if e.Kind != NoAnswer && e.Kind != l.repeated {
+		l.repeated, l.repeatedSince = e.Kind, time.Now()
+	}
 }
 
 // isFinal reports whether e ends the loop: by its kind, or because it has repeated
 // for too long.
 func (l *loop) isFinal(e *Error) bool {
-	switch {
-	case !e.Retry, retry.IsOnce(l.ctx):
-		return true
-	case e.Kind == NoAnswer:
-		return false
-	case e.maxRepeat == 0:
-		l.repeated = ""
-		return false
-	case e.Kind != l.repeated:
-		l.repeated, l.repeatedSince = e.Kind, time.Now()
-	}
-	return time.Since(l.repeatedSince) >= e.maxRepeat
+	return !e.Retry || retry.IsOnce(l.ctx) || e.maxRepeat > 0 && time.Since(l.repeatedSince) >= e.maxRepeat
 }
 
 // end cancels the attempts in flight and waits for their ends. conn is the
@@ -149,12 +137,12 @@ func (l *loop) end(conn *Conn, err *Error) (*Conn, *Error) {
 		a.cancel()
 	}
 	for len(l.inFlight) > 0 {
-		r := <-l.results
-		l.record(r)
+		a := <-l.ended
+		l.record(a)
 		if conn == nil {
-			conn = r.conn
-		} else if r.conn != nil {
-			_ = r.conn.Close()
+			conn = a.conn
+		} else if a.conn != nil {
+			_ = a.conn.Close()
 		}
 	}
 	switch {

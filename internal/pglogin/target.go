@@ -2,12 +2,10 @@ package pglogin
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
@@ -44,20 +42,12 @@ func (t Target) check() error {
 		return t.bad("host, user and database must be set")
 	case strings.ContainsAny(t.Host, ",/\\"):
 		return t.bad("host must be one DNS name or IP address")
-	case t.Port < 1 || t.Port > 65535:
-		return t.bad("port %d is not between 1 and 65535", t.Port)
 	case strings.Contains(t.Host+t.User+t.Database, "\x00"):
 		return t.bad("host, user or database contains a NUL byte")
-	case t.SSLMode == VerifyFull && t.SSLRootCert == "":
-		return t.bad("sslmode verify-full requires sslrootcert")
-	case t.SSLMode == Require && t.SSLRootCert != "":
-		// libpq would read the two together as verify-ca.
-		return t.bad("sslmode require takes no sslrootcert")
 	case t.SSLMode != VerifyFull && t.SSLMode != Require:
 		return t.bad("sslmode %q is neither verify-full nor require", t.SSLMode)
-	}
-	if _, err := netip.ParseAddr(t.HostAddr); t.HostAddr != "" && err != nil {
-		return t.bad("hostaddr %q is not an IP address", t.HostAddr)
+	case (t.SSLMode == VerifyFull) != (t.SSLRootCert != ""): // libpq would read require with a root as verify-ca
+		return t.bad("sslmode verify-full requires sslrootcert, and require takes none")
 	}
 	return nil
 }
@@ -72,21 +62,17 @@ const settings = "host=localhost port=5432 dbname=none user=none password='' pas
 
 // config checks the target and returns the settings for pgconn: one host, TLS, no
 // fallback.
-func (c *Connector) config(t Target, password credential.Secret, params map[string]string) (*pgconn.Config, error) {
+func (c *Connector) config(t Target) (*pgconn.Config, error) {
 	tlsConfig, err := c.tlsConfig(t)
 	if err != nil {
 		return nil, err
-	}
-	if password.IsZero() || strings.Contains(password.Reveal(), "\x00") {
-		return nil, t.bad("the password is empty or contains a NUL byte")
 	}
 	cfg, err := pgconn.ParseConfig(settings)
 	if err != nil {
 		return nil, t.bad("%v", err)
 	}
 	cfg.Host, cfg.Port, cfg.Database, cfg.User = t.Host, uint16(t.Port), t.Database, t.User
-	cfg.TLSConfig, cfg.Password, cfg.RuntimeParams = tlsConfig, password.Reveal(), params
-	cfg.Fallbacks, cfg.ValidateConnect = nil, nil
+	cfg.TLSConfig, cfg.Fallbacks, cfg.ValidateConnect = tlsConfig, nil, nil
 	cfg.ConnectTimeout = 0 // the context decides
 	cfg.MaxProtocolMessageBodyLen = maxMessage
 	return cfg, nil

@@ -13,23 +13,18 @@ import (
 )
 
 // negotiate reads packets until one is a startup or a cancel request, and enables TLS
-// if the client requests it.
+// if the client requests it. It may request each kind of encryption once, TLS last.
 func (s *session) negotiate() (packet, error) {
-	for {
+	for requests := 0; ; requests++ {
 		first, err := s.readPacket()
 		if err != nil || first.code != codeSSL && first.code != codeGSS {
 			return first, err
 		}
-		name, done := "SSL", &s.sslDone
-		if first.code == codeGSS {
-			name, done = "GSSAPI encryption", &s.gssDone
-		}
-		if *done {
+		if requests == 2 || s.conn != s.sock {
 			return first, unsupported(first.code)
 		}
-		*done = true
 		if len(s.buf) > 0 { // an attacker may have inserted it (CVE-2021-23214)
-			return first, violation("received unencrypted data after " + name + " request")
+			return first, violation("received unencrypted data after a request for encryption")
 		}
 		answer := "N"
 		if first.code == codeSSL && !s.unix {
@@ -46,7 +41,6 @@ func (s *session) negotiate() (packet, error) {
 
 // enableTLS performs the server's side of the TLS handshake.
 func (s *session) enableTLS() error {
-	s.sslDone, s.gssDone = true, true
 	config, err := s.p.tls()
 	if err != nil {
 		return err

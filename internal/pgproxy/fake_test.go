@@ -141,7 +141,7 @@ type testProxy struct {
 	up       *fakeUpstream
 	unix     string
 	tcp      string
-	stop     func() error
+	stop     func()
 	mu       sync.Mutex
 	recorded []Event
 }
@@ -159,6 +159,7 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	}
 	o.Target.User, o.Tokens, o.Describe = user, &tokenList{"token"}, describe
 	o.Password, o.StartupTimeout = credential.NewSecret(password), cmp.Or(o.StartupTimeout, time.Minute)
+	o.MaxConns, o.MaxWaiting, o.LoginTimeout = cmp.Or(o.MaxConns, 100), cmp.Or(o.MaxWaiting, 100), cmp.Or(o.LoginTimeout, time.Minute)
 	o.Event = func(e Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -174,13 +175,13 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	must(t, err)
 	p.tcp = tcp.Addr().String()
 	p.Proxy = New(o)
-	p.dialer.connector = p.up
+	p.connector = p.up
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- p.Serve(ctx, unix, tcp) }()
-	p.stop = sync.OnceValue(func() error { cancel(); return <-served })
+	p.wg.Go(func() { p.accept(ctx, tcp) }) // besides the one of Serve
+	go p.Serve(ctx, unix)
+	p.stop = func() { cancel(); _ = tcp.Close(); <-p.served }
 	t.Cleanup(func() {
-		must(t, p.stop())
+		p.stop()
 		if s := p.Stats(); s.Waiting+s.Open != 0 || p.clients.Load() != 0 || p.halfOpen.len()+len(p.keys) != 0 {
 			t.Errorf("after Serve: got %+v, %d clients, %d half-open, %d keys; want none", s, p.clients.Load(), p.halfOpen.len(), len(p.keys))
 		}

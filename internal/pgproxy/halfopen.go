@@ -64,9 +64,7 @@ func (h *halfOpen) add(s *session) (wait time.Duration) {
 		h.delete(oldest)
 		oldest.evict()
 	}
-	if h.sessions = append(h.sessions, s); len(h.sessions) < h.limit {
-		h.signal() // another listener may wait, too
-	}
+	h.sessions = append(h.sessions, s)
 	return 0
 }
 
@@ -97,15 +95,11 @@ func (h *halfOpen) delete(s *session) bool {
 		return false
 	}
 	h.sessions = slices.Delete(h.sessions, i, i+1)
-	h.signal()
-	return true
-}
-
-func (h *halfOpen) signal() {
 	select {
 	case h.freed <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // clientAddr returns the key by which connections are grouped: the IPv4 address, or the

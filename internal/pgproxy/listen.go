@@ -12,27 +12,23 @@ import (
 	"time"
 )
 
-// PathTooLongError reports a socket path that does not fit into sun_path.
-type PathTooLongError struct{ Path string }
+// ErrPathTooLong means that the path of a socket does not fit into sun_path.
+var ErrPathTooLong = errors.New("socket path is too long")
 
-func (e *PathTooLongError) Error() string {
-	return fmt.Sprintf("socket path %q is too long: %d bytes, maximum %d", e.Path, len(e.Path), maxSocketPath)
-}
-
-// Hint returns what to do about it.
-func (e *PathTooLongError) Hint() string { return "name a shorter directory, or 127.0.0.1:5432" }
+// ErrNotLoopback means that other machines can reach an address.
+var ErrNotLoopback = errors.New("not a loopback address")
 
 // maxSocketPath is the size of sun_path, without the terminating NUL, which libpq requires.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // ListenUnix listens on the Unix socket that libpq uses for port in dir, a directory
 // to which only the user has access. It replaces a socket without a listener, left by a
-// killed process. Closing the listener removes the socket. The error is a
-// *PathTooLongError or the system's.
+// killed process. Closing the listener removes the socket. The error is ErrPathTooLong
+// or the system's.
 func ListenUnix(dir string, port int) (net.Listener, error) {
 	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
 	if len(path) > maxSocketPath {
-		return nil, &PathTooLongError{Path: path}
+		return nil, fmt.Errorf("%w: %q has %d bytes, maximum %d", ErrPathTooLong, path, len(path), maxSocketPath)
 	}
 	removeStale(path)
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -62,25 +58,15 @@ func removeStale(path string) {
 	}
 }
 
-// NotLoopbackError reports an address that other machines can reach.
-type NotLoopbackError struct{ Addr string }
-
-func (e *NotLoopbackError) Error() string {
-	return fmt.Sprintf("%q is not a loopback address", e.Addr)
-}
-
-// Hint returns what to do about it.
-func (e *NotLoopbackError) Hint() string { return "give 127.0.0.1 or [::1] as the host" }
-
 // ListenLoopback listens on addr, host:port, whose host is localhost or a loopback IP
-// address. Port 0 means any free port. The error is a *NotLoopbackError or the system's.
+// address. Port 0 means any free port. The error is ErrNotLoopback or the system's.
 func ListenLoopback(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, &NotLoopbackError{Addr: addr}
+		return nil, fmt.Errorf("%q is %w", addr, ErrNotLoopback)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -89,7 +75,7 @@ func ListenLoopback(addr string) (net.Listener, error) {
 	// The resolver may map localhost to another address.
 	if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
 		_ = ln.Close()
-		return nil, &NotLoopbackError{Addr: addr}
+		return nil, fmt.Errorf("%q is %w", addr, ErrNotLoopback)
 	}
 	return ln, nil
 }

@@ -45,9 +45,8 @@ func TestListenUnix(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "mine" {
 		t.Error("the file was overwritten")
 	}
-	_, err = ListenUnix("/"+strings.Repeat("d", maxSocketPath-len("/.s.PGSQL.5432")), 5432)
-	if long, ok := errors.AsType[*PathTooLongError](err); !ok || len(long.Path) != maxSocketPath+1 {
-		t.Errorf("got %v, want *PathTooLongError", err)
+	if _, err = ListenUnix("/"+strings.Repeat("d", maxSocketPath-len("/.s.PGSQL.5432")), 5432); !errors.Is(err, ErrPathTooLong) {
+		t.Errorf("got %v, want ErrPathTooLong", err)
 	}
 }
 
@@ -64,9 +63,8 @@ func TestListenLoopback(t *testing.T) {
 		_ = ln.Close()
 	}
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0", "localhost.example:0"} {
-		var no *NotLoopbackError
-		if _, err := ListenLoopback(addr); !errors.As(err, &no) || no.Addr != addr {
-			t.Errorf("%s: got %v, want *NotLoopbackError", addr, err)
+		if _, err := ListenLoopback(addr); !errors.Is(err, ErrNotLoopback) || !strings.Contains(err.Error(), addr) {
+			t.Errorf("%s: got %v, want ErrNotLoopback", addr, err)
 		}
 	}
 	if _, err := ListenLoopback("127.0.0.1"); err == nil || !strings.Contains(err.Error(), "missing port") {

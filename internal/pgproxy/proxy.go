@@ -33,7 +33,7 @@ type TokenSource interface {
 	Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error)
 }
 
-// Options configure a Proxy. Limits that are zero have the defaults named here.
+// Options configure a Proxy.
 type Options struct {
 	Target     pglogin.Target // whose user is the only role that clients may connect as; they choose the database
 	Tokens     TokenSource
@@ -43,11 +43,11 @@ type Options struct {
 	// Describe returns the texts of errors that do not come from the server.
 	Describe func(error) (message, hint string)
 
-	MaxConns       int           // authenticated clients; 1000
-	MaxStartups    int           // clients that are not authenticated yet; 200
-	MaxWaiting     int           // logins in progress upstream; MaxConns
-	StartupTimeout time.Duration // until the client is authenticated; 10 s
-	LoginTimeout   time.Duration // of a login upstream, wake-up included; 60 s
+	MaxConns       int           // authenticated clients
+	MaxWaiting     int           // logins in progress upstream
+	MaxStartups    int           // clients that are not authenticated yet; 0: 200
+	StartupTimeout time.Duration // until the client is authenticated; 0: 10 s
+	LoginTimeout   time.Duration // of a login upstream, wake-up included
 
 	// Event is called for each event, from any goroutine. It must not block.
 	Event func(Event)
@@ -66,15 +66,16 @@ const (
 
 // Proxy serves clients of one database user. New makes one.
 type Proxy struct {
-	o        Options
-	dialer   *dialer
-	halfOpen *halfOpen
-	tls      func() (*tls.Config, error)
-	clients  atomic.Int64 // authenticated: waiting and open
-	n        counters
-	wg       sync.WaitGroup
-	draining chan struct{} // closed by Drain
-	served   chan struct{} // closed when Serve returns
+	o         Options
+	connector connector
+	halfOpen  *halfOpen
+	tls       func() (*tls.Config, error)
+	clients   atomic.Int64 // authenticated: waiting and open
+	n         counters
+	wakes     wakes
+	wg        sync.WaitGroup
+	draining  chan struct{} // closed by Drain
+	served    chan struct{} // closed when Serve returns
 
 	mu   sync.Mutex
 	keys map[cancelID][]byte // the server's keys of open connections
@@ -83,55 +84,31 @@ type Proxy struct {
 // New makes a Proxy. With an empty password and without TrustLocal it rejects all
 // clients.
 func New(o Options) *Proxy {
-	o.MaxConns = cmp.Or(o.MaxConns, 1000)
 	o.MaxStartups = cmp.Or(o.MaxStartups, 200)
-	o.MaxWaiting = cmp.Or(o.MaxWaiting, o.MaxConns)
 	o.StartupTimeout = cmp.Or(o.StartupTimeout, 10*time.Second)
-	o.LoginTimeout = cmp.Or(o.LoginTimeout, 60*time.Second)
 	return &Proxy{
-		o:        o,
-		dialer:   &dialer{target: o.Target, tokens: o.Tokens, describe: o.Describe, connector: &pglogin.Connector{}},
-		halfOpen: newHalfOpen(o.MaxStartups),
-		tls:      sync.OnceValues(newTLSConfig),
-		draining: make(chan struct{}),
-		served:   make(chan struct{}),
-		keys:     map[cancelID][]byte{},
+		o:         o,
+		connector: &pglogin.Connector{},
+		halfOpen:  newHalfOpen(o.MaxStartups),
+		tls:       sync.OnceValues(newTLSConfig),
+		draining:  make(chan struct{}),
+		served:    make(chan struct{}),
+		keys:      map[cancelID][]byte{},
 	}
 }
 
-// errListenerClosed is returned by Serve if a listener was closed by another.
-var errListenerClosed = errors.New("listener closed unexpectedly")
-
-// Serve accepts clients until ctx ends. It then closes the listeners and all
-// connections and returns nil once all goroutines have ended. After Drain it closes
-// the listeners only, and returns when the last connection has ended. It can be
-// called once.
-func (p *Proxy) Serve(ctx context.Context, listeners ...net.Listener) error {
+// Serve accepts clients until ctx ends. It then closes the listener and all connections
+// and returns once all goroutines have ended. After Drain it closes the listener only,
+// and returns when the last connection has ended. It can be called once.
+func (p *Proxy) Serve(ctx context.Context, ln net.Listener) {
 	defer close(p.served)
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	for _, ln := range listeners {
-		p.wg.Go(func() {
-			p.accept(ctx, ln)
-			select {
-			case <-p.draining:
-			default:
-				stop(errListenerClosed)
-			}
-		})
-	}
+	p.wg.Go(func() { p.accept(ctx, ln) })
 	select {
 	case <-ctx.Done():
 	case <-p.draining:
 	}
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
+	_ = ln.Close()
 	p.wg.Wait()
-	if cause := context.Cause(ctx); errors.Is(cause, errListenerClosed) {
-		return cause
-	}
-	return nil
 }
 
 // Drain has Serve accept no more clients, and waits until their connections have
@@ -225,7 +202,7 @@ func (p *Proxy) cancel(ctx context.Context, r pgproto3.CancelRequest) {
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
-	if err := p.dialer.connector.Cancel(ctx, p.o.Target, r.ProcessID, key); err != nil {
+	if err := p.connector.Cancel(ctx, p.o.Target, r.ProcessID, key); err != nil {
 		p.o.Event(Event{Kind: CancelFailed, Err: err})
 	}
 }
@@ -247,7 +224,7 @@ type counters struct{ waiting, open, logins, failed, toDatabase, toClient atomic
 
 // Stats returns the current numbers. It may be called at any time.
 func (p *Proxy) Stats() Stats {
-	wakes, wakeTime := p.dialer.wakeStats()
+	wakes, wakeTime := p.wakes.total()
 	return Stats{Waiting: p.n.waiting.Load(), Open: p.n.open.Load(), Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(),
 		Wakes: wakes, WakeTime: wakeTime, BytesToDatabase: p.n.toDatabase.Load(), BytesToClient: p.n.toClient.Load()}
 }

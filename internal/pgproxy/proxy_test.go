@@ -149,37 +149,34 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-func TestServe_ListenerErrors(t *testing.T) {
+func TestServe_AcceptFails(t *testing.T) {
 	p := start(t, Options{}, echo)
 	ln, err := ListenLoopback("127.0.0.1:0")
 	must(t, err)
-	other, err := ListenLoopback("127.0.0.1:0")
-	must(t, err)
-	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
 	failing := New(p.o)
-	failing.dialer.connector = p.up
-	go func() { done <- failing.Serve(t.Context(), &failingListener{ln, 5}, other) }()
+	failing.connector = p.up
+	go failing.Serve(ctx, &failingListener{ln, 5})
 	dial(t, ln.Addr().String()).login().echo("hello")
 	if ev := p.events(AcceptFailed); len(ev) != 5 || !errors.Is(ev[0].Err, syscall.EMFILE) {
 		t.Errorf("got events %+v, want 5 with EMFILE", ev)
 	}
-	must(t, ln.Close())
-	if err := <-done; !errors.Is(err, errListenerClosed) {
-		t.Errorf("got %v, want errListenerClosed", err)
-	}
-	if _, err := net.Dial("tcp", other.Addr().String()); err == nil {
-		t.Error("the other listener is still open")
-	}
+	cancel()
+	<-failing.served
 }
 
 // After Drain no client is accepted, open connections go on, and the last one ends Serve.
 func TestDrain(t *testing.T) {
-	p := start(t, Options{}, echo)
-	open := dial(t, p.tcp).login()
+	p := New(start(t, Options{}, echo).o)
+	p.connector = &fakeUpstream{t: t, serve: echo}
+	ln, err := ListenLoopback("127.0.0.1:0")
+	must(t, err)
+	go p.Serve(t.Context(), ln)
+	open := dial(t, ln.Addr().String()).login()
 	drained := make(chan struct{})
 	go func() { p.Drain(t.Context()); close(drained) }()
 	eventually(t, "the listener to close", func() bool {
-		c, err := net.Dial("tcp", p.tcp)
+		c, err := net.Dial("tcp", ln.Addr().String())
 		if err == nil {
 			_ = c.Close()
 		}
@@ -193,7 +190,6 @@ func TestDrain(t *testing.T) {
 	}
 	must(t, open.Close())
 	<-drained
-	must(t, p.stop())
 
 	late := start(t, Options{}, echo)
 	dial(t, late.tcp).login()

@@ -100,10 +100,3 @@ func socket(c net.Conn) net.Conn {
 		c = w.NetConn()
 	}
 }
-
-// enableKeepAlive makes the system detect a peer that disappeared.
-func enableKeepAlive(c net.Conn) {
-	if t, ok := socket(c).(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
-	}
-}

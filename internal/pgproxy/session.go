@@ -26,8 +26,6 @@ type session struct {
 	evicted atomic.Bool // has lost its startup slot
 
 	unix     bool // a Unix socket, where encryption is not offered
-	sslDone  bool // TLS was requested or is in use
-	gssDone  bool // GSSAPI encryption was requested, or TLS is in use
 	login    bool // a startup message has arrived
 	upstream bool // the login upstream has begun
 }
@@ -38,7 +36,6 @@ var errClientGone = errors.New("client closed the connection")
 func newSession(p *Proxy, c net.Conn) *session {
 	s := &session{p: p, sock: c, conn: c, addr: clientAddr(c.RemoteAddr()), since: time.Now()}
 	_, s.unix = c.(*net.UnixConn)
-	enableKeepAlive(c)
 	_ = c.SetDeadline(s.since.Add(p.o.StartupTimeout))
 	return s
 }
@@ -149,7 +146,7 @@ func (s *session) connect(ctx context.Context, params map[string]string) (server
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server, err = s.p.dialer.login(ctx, params)
+		server, err = s.p.login(ctx, params)
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
 	}()
 	gone := !s.bufferInput()
@@ -183,7 +180,6 @@ func (s *session) bufferInput() bool {
 
 // serve completes the client's login, which began at start, and relays.
 func (s *session) serve(server *pglogin.Conn, start time.Time) error {
-	enableKeepAlive(server.Conn)
 	key, forget := s.p.addKey(server.PID, server.SecretKey)
 	defer forget()
 	s.p.n.logins.Add(1)

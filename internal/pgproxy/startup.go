@@ -132,9 +132,6 @@ func (s *session) checkPassword(user string) error {
 	if err != nil {
 		return err
 	}
-	if given == "" {
-		return &ServerError{Code: "28P01", Message: "empty password returned by client"}
-	}
 	want := s.p.o.Password
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(want.Reveal()))
 	if subtle.ConstantTimeCompare(a[:], b[:]) != 1 || want.IsZero() {
@@ -146,14 +143,11 @@ func (s *session) checkPassword(user string) error {
 // readPassword reads a PasswordMessage. A client that has no password closes the
 // connection instead, asks its user, and connects again.
 func (s *session) readPassword() (string, error) {
-	if err := s.fill(1); err != nil {
+	if err := s.fill(5); err != nil {
 		return "", err
 	}
 	if s.buf[0] != 'p' {
 		return "", violation(fmt.Sprintf("expected password response, got message type %d", s.buf[0]))
-	}
-	if err := s.fill(5); err != nil {
-		return "", err
 	}
 	const sizeError = "invalid password packet size"
 	length := binary.BigEndian.Uint32(s.buf[1:])

@@ -24,7 +24,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
-	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
@@ -51,7 +50,7 @@ func errorCases() map[string][]errorCase {
 		"auth.SourceError":     {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
 		"config.Error": {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
-			{&config.Error{Name: "--listen", Problem: "p", Err: &pgproxy.NotLoopbackError{}}, "--listen", "127.0.0.1", 120},
+			{&config.Error{Name: "--listen", Problem: "p", Err: &rootcerts.Error{Err: x}}, "--listen", "--sslrootcert", 120},
 		},
 		"credformat.EnvError": {
 			{&credformat.EnvError{Name: "GITHUB_ENV", Problem: "not set"}, "GITHUB_ENV: not set", "step of GitHub Actions", 120},
@@ -70,8 +69,6 @@ func errorCases() map[string][]errorCase {
 		"pglogin.QueryError": {{&pglogin.QueryError{Code: "3F000", Message: "m"}, "refused a statement: m (SQLSTATE 3F000)", "--schema", 123}},
 		"setup.GrantError": {{&setup.GrantError{Role: "c", Denied: []setup.Denied{{Kind: "TABLE", Privileges: "SELECT", Names: "a.b", Owner: "ada"}}},
 			"not allowed to grant SELECT on table a.b (owner ada)", `GRANT SELECT ON TABLE a.b TO "c";`, 123}},
-		"pgproxy.NotLoopbackError": {{&pgproxy.NotLoopbackError{Addr: "10.0.0.1:1"}, "10.0.0.1", "127.0.0.1", 125}},
-		"pgproxy.PathTooLongError": {{&pgproxy.PathTooLongError{Path: "/x"}, "/x", "shorter directory", 125}},
 		"process.Error": {
 			{&process.Error{Kind: process.NotExecutable, Reason: "r", Fix: "f", Err: x}, "r", "f", 126},
 			{&process.Error{Kind: process.NotFound, Reason: "r", Fix: "f"}, "r", "f", 127},

@@ -68,27 +68,19 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State)) er
 		v.running.Go(func() { supervisor.WriteStatus(ctx, path, v.state, warn) })
 	}
 	if probes != nil {
-		v.run(func() error { return supervisor.ServeProbes(ctx, probes, v.state) })
+		v.running.Go(func() {
+			if err := supervisor.ServeProbes(ctx, probes, v.state); err != nil {
+				v.failed <- err
+			}
+		})
 	}
 	if v.proxy != nil {
-		v.run(func() error { return v.proxy.Serve(ctx, v.listener) })
+		v.running.Go(func() { v.proxy.Serve(ctx, v.listener) })
 	}
 	return nil
 }
 
-// run starts a service that can fail.
-func (v *Services) run(serve func() error) {
-	v.running.Go(func() {
-		if err := serve(); err != nil {
-			select {
-			case v.failed <- err:
-			default:
-			}
-		}
-	})
-}
-
-// Failed receives the error of the first service that failed.
+// Failed receives the error of a service that failed.
 func (v *Services) Failed() <-chan error { return v.failed }
 
 // SetStarted records that a login has succeeded and the command runs.

@@ -34,8 +34,8 @@ func (l *tokenList) Refresh(ctx context.Context, _ credential.Secret) (credentia
 
 func describe(error) (message, hint string) { return "our message", "our hint" }
 
-func TestDialer_ServerErrors(t *testing.T) {
-	d := &dialer{tokens: &tokenList{}, describe: describe}
+func TestLogin_ServerErrors(t *testing.T) {
+	p := New(Options{Tokens: &tokenList{}, Describe: describe})
 	for _, c := range []struct {
 		err                 error
 		code, message, hint string
@@ -46,15 +46,15 @@ func TestDialer_ServerErrors(t *testing.T) {
 		{errors.New("the workspace is down"), "08001", "our message", "our hint"},
 	} {
 		var e *ServerError
-		if err := d.serverError(c.err); !errors.As(err, &e) || e.Code != c.code || e.Message != c.message || e.Hint != c.hint {
+		if err := p.serverError(c.err); !errors.As(err, &e) || e.Code != c.code || e.Message != c.message || e.Hint != c.hint {
 			t.Errorf("%v: got %+v", c.err, e)
 		}
 	}
-	if err := d.serverError(&pglogin.Error{Kind: pglogin.Canceled}); errors.As(err, new(*ServerError)) {
+	if err := p.serverError(&pglogin.Error{Kind: pglogin.Canceled}); errors.As(err, new(*ServerError)) {
 		t.Errorf("a client that has gone: got %v", err)
 	}
 	var e *ServerError
-	if _, err := d.login(t.Context(), map[string]string{"user": "u", "database": "d"}); !errors.As(err, &e) || e.Message != "our message" {
+	if _, err := p.login(t.Context(), map[string]string{"user": "u", "database": "d"}); !errors.As(err, &e) || e.Message != "our message" {
 		t.Errorf("without a token: got %v", err)
 	}
 }
@@ -78,7 +78,7 @@ func (f *fakeConnector) Connect(_ context.Context, t pglogin.Target, s credentia
 func (f *fakeConnector) Cancel(context.Context, pglogin.Target, uint32, []byte) error { return nil }
 
 // A token that the server refuses is replaced once, and only by another one.
-func TestDialer_ReplacesARefusedToken(t *testing.T) {
+func TestLogin_ReplacesARefusedToken(t *testing.T) {
 	for _, c := range []struct {
 		tokens, sent []string
 		ok           bool
@@ -89,9 +89,10 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 		{[]string{"new"}, []string{"new"}, true},
 	} {
 		list, fake := tokenList(c.tokens), &fakeConnector{right: "new"}
-		d := &dialer{target: pglogin.Target{Host: "h"}, tokens: &list, describe: describe, connector: fake}
+		p := New(Options{Target: pglogin.Target{Host: "h"}, Tokens: &list, Describe: describe})
+		p.connector = fake
 		params := map[string]string{"user": "u", "database": "d", "application_name": "x"}
-		_, err := d.login(t.Context(), params)
+		_, err := p.login(t.Context(), params)
 		told := err == nil || strings.Contains(err.Error(), "password authentication failed")
 		if (err == nil) != c.ok || !slices.Equal(fake.passwords, c.sent) || !told {
 			t.Errorf("%q: got %v, sent %q; want %q", c.tokens, err, fake.passwords, c.sent)
@@ -105,9 +106,9 @@ func TestDialer_ReplacesARefusedToken(t *testing.T) {
 
 // Logins that wait at the same time wait for one wake, and one that answers meanwhile
 // shows that the compute is not suspended.
-func TestDialer_CountsEachWakeOnce(t *testing.T) {
+func TestWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &dialer{}
+		var w wakes
 		for i, c := range []struct {
 			waited []bool // of logins that begin a second apart and end, the last one first, at the same time
 			wakes  int64
@@ -125,9 +126,9 @@ func TestDialer_CountsEachWakeOnce(t *testing.T) {
 			}
 			for n := range c.waited {
 				last := len(begins) - 1 - n
-				d.countLogin(begins[last], c.waited[last])
+				w.add(begins[last], c.waited[last])
 			}
-			if n, total := d.wakeStats(); n != c.wakes || total != c.total {
+			if n, total := w.total(); n != c.wakes || total != c.total {
 				t.Errorf("case %d: got %d wakes of %v, want %d of %v", i, n, total, c.wakes, c.total)
 			}
 		}
