@@ -99,7 +99,7 @@ func TestWaitForBrowser_Paste(t *testing.T) {
 		"too long": {strings.Repeat("x", maxPastedLine+1) + "\n", "", 100 * time.Millisecond, "no login within 100ms"},
 	} {
 		login := auth.NewLogin()
-		server, err := login.ListenPorts(20000, 60000)
+		server, err := login.Listen(20000, 60000)
 		if err != nil {
 			t.Fatal(err)
 		}

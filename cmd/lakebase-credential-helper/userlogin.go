@@ -47,7 +47,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	}
 	login := auth.NewLogin()
 	login.Scope = c.conf.Scope.Value
-	server, err := login.Listen()
+	server, err := login.Listen(auth.FirstPort, auth.LastPort)
 	if err != nil {
 		return &cli.HintedError{Err: err, Fix: "end one of the programs that listen there: the workspace sends the browser back to these ports only"}
 	}
@@ -139,7 +139,7 @@ func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackSe
 		c.showAddress(address, paste)
 	}
 	if paste {
-		go c.readPasted(server, cancel)
+		go c.readPasted(server)
 	}
 	if !noBrowser {
 		go func() {
@@ -150,11 +150,7 @@ func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackSe
 			}
 		}()
 	}
-	code, err := server.Wait(ctx)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = context.Cause(ctx)
-	}
-	return code, err
+	return server.Wait(ctx)
 }
 
 // showAddress writes the address on a line of its own, even with --quiet.
@@ -171,7 +167,7 @@ func (c *invocation) showAddress(address string, canPaste bool) {
 }
 
 // readPasted reads lines until one is the redirect. The read ends with the process.
-func (c *invocation) readPasted(server *auth.CallbackServer, cancel context.CancelCauseFunc) {
+func (c *invocation) readPasted(server *auth.CallbackServer) {
 	warn := func(err error) { c.log.Warn("%s; still waiting for the login", err) }
 	lines := bufio.NewScanner(c.Stdin)
 	lines.Buffer(nil, maxPastedLine)
@@ -180,13 +176,10 @@ func (c *invocation) readPasted(server *auth.CallbackServer, cancel context.Canc
 			continue
 		}
 		err := server.Paste(lines.Text())
-		if errors.As(err, new(*auth.DeniedError)) {
-			cancel(err)
-		} else if err != nil {
-			warn(err)
-			continue
+		if err == nil {
+			return
 		}
-		return
+		warn(err)
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
 		warn(err)

@@ -20,8 +20,8 @@ import (
 // The ports to which the public client may be redirected (databricks-sdk-go
 // credentials/u2m).
 const (
-	firstPort = 8020
-	lastPort  = 8040
+	FirstPort = 8020
+	LastPort  = 8040
 )
 
 // Bounds on a request.
@@ -33,21 +33,22 @@ const (
 // CallbackServer listens on loopback for the one redirect of a login (RFC 8252,
 // 7.3). It sends nothing back that it received.
 type CallbackServer struct {
-	login    Login
-	port     int
-	server   http.Server
-	serving  sync.WaitGroup
-	claimed  atomic.Bool   // a redirect has counted, or the server is closed
-	resolved chan struct{} // closed when code and err are set
-	code     credential.Secret
-	err      error
+	login   Login
+	port    int
+	server  http.Server
+	serving sync.WaitGroup
+	claimed atomic.Bool   // a redirect or a pasted one counts
+	result  chan redirect // the one that counts
 }
 
-// Listen starts a server on the first free port of the public client. It must be closed.
-func (l Login) Listen() (*CallbackServer, error) { return l.ListenPorts(firstPort, lastPort) }
+// redirect is the result of a login: a code, or a *DeniedError.
+type redirect struct {
+	code credential.Secret
+	err  error
+}
 
-// ListenPorts is Listen for a range of ports.
-func (l Login) ListenPorts(first, last int) (*CallbackServer, error) {
+// Listen starts a server on the first free port from first to last. It must be closed.
+func (l Login) Listen(first, last int) (*CallbackServer, error) {
 	var failed error
 	for port := first; port <= last; port++ {
 		listeners, err := listenLoopback(port)
@@ -55,8 +56,8 @@ func (l Login) ListenPorts(first, last int) (*CallbackServer, error) {
 			failed = err
 			continue
 		}
-		s := &CallbackServer{login: l, port: port, resolved: make(chan struct{})}
-		s.server = http.Server{Handler: s, ReadTimeout: connTimeout, WriteTimeout: connTimeout, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true}
+		s := &CallbackServer{login: l, port: port, result: make(chan redirect, 1)}
+		s.server = http.Server{Handler: s, ReadTimeout: connTimeout, WriteTimeout: connTimeout, MaxHeaderBytes: maxHeader}
 		s.server.SetKeepAlivesEnabled(false)
 		for _, ln := range listeners {
 			s.serving.Go(func() { _ = s.server.Serve(ln) })
@@ -90,56 +91,52 @@ func listenLoopback(port int) ([]net.Listener, error) {
 func (s *CallbackServer) RedirectURI() string { return fmt.Sprintf("http://localhost:%d", s.port) }
 
 // Wait returns the code of the redirect. Requests that are not this login's are
-// refused and do not end the wait. The error is a *DeniedError, the context's, or that
-// of a closed server.
+// refused and do not end the wait. The error is a *DeniedError, or the cause of the
+// context's end.
 func (s *CallbackServer) Wait(ctx context.Context) (credential.Secret, error) {
 	select {
-	case <-s.resolved:
+	case r := <-s.result:
+		return r.code, r.err
 	case <-ctx.Done():
-		if !s.claimed.Load() { // else the code counts
-			return credential.Secret{}, ctx.Err()
-		}
-		<-s.resolved
+		return credential.Secret{}, context.Cause(ctx)
 	}
-	return s.code, s.err
 }
 
-// Paste passes on what a user has pasted. An error does not end the wait.
+// Paste takes a redirect that a user has pasted. It returns an error for one that is
+// not this login's, which does not end the wait.
 func (s *CallbackServer) Paste(text string) error {
 	code, err := s.login.ParsePasted(text)
-	if err == nil && !s.claim() {
-		err = errUsed
+	switch {
+	case !isAnswer(err):
+		return err
+	case !s.claimed.CompareAndSwap(false, true):
+		return errUsed
 	}
-	if err == nil {
-		s.resolve(code, nil)
-	}
-	return err
+	s.result <- redirect{code, err}
+	return nil
 }
 
-// Close ends the server and the wait. The page of the redirect that counts has been
-// sent when Wait returns.
+// Close stops the server. The page of the redirect that counts has been sent when Wait
+// returns.
 func (s *CallbackServer) Close() {
-	if s.claim() {
-		s.resolve(credential.Secret{}, errClosed)
-	}
 	_ = s.server.Close()
 	s.serving.Wait()
 }
 
-// claim reports whether the caller is the one that may resolve the wait.
-func (s *CallbackServer) claim() bool { return s.claimed.CompareAndSwap(false, true) }
-
-func (s *CallbackServer) resolve(code credential.Secret, err error) {
-	s.code, s.err = code, err
-	close(s.resolved)
-}
+// isAnswer reports whether err, an error of parseQuery, is this login's answer.
+func isAnswer(err error) bool { return err == nil || errors.As(err, new(*DeniedError)) }
 
 // ServeHTTP answers one request, and ends the wait if it is the login's redirect.
 func (s *CallbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	code, status, err := s.login.parseCallback(r, s.port)
-	counts := status == http.StatusOK || status == http.StatusForbidden
-	if counts && !s.claim() {
-		counts, status = false, http.StatusGone
+	code, err := s.parseRequest(r)
+	status := http.StatusOK
+	switch {
+	case !isAnswer(err):
+		status = http.StatusNotFound
+	case !s.claimed.CompareAndSwap(false, true):
+		status = http.StatusGone
+	case err != nil:
+		status = http.StatusForbidden
 	}
 	body := fmt.Sprintf(page, cmp.Or(pages[status], pageOther))
 	h := w.Header()
@@ -147,39 +144,21 @@ func (s *CallbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set(name, value)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if status == http.StatusMethodNotAllowed {
-		h.Set("Allow", http.MethodGet)
-	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
 	_ = http.NewResponseController(w).Flush() // before Close
-	if counts {
-		s.resolve(code, err)
+	if status == http.StatusOK || status == http.StatusForbidden {
+		s.result <- redirect{code, err}
 	}
 }
 
-// parseCallback judges a request: 200 for this login's code, 403 with an error for
-// this login's refusal, 4xx for everything else.
-func (l Login) parseCallback(r *http.Request, port int) (code credential.Secret, status int, err error) {
-	switch {
-	case r.ContentLength != 0 || len(r.TransferEncoding) != 0:
-		return code, http.StatusBadRequest, nil
-	case r.Method != http.MethodGet:
-		return code, http.StatusMethodNotAllowed, nil
-	case r.URL.Scheme != "" || r.URL.Host != "" || !strings.EqualFold(r.Host, fmt.Sprintf("localhost:%d", port)):
-		return code, http.StatusMisdirectedRequest, nil // another name for this address is an attack
-	case r.URL.Path != "/" || r.URL.RawPath != "":
-		return code, http.StatusNotFound, nil
+// parseRequest returns what parseQuery does for a request to RedirectURI. Another name
+// for this address is an attack.
+func (s *CallbackServer) parseRequest(r *http.Request) (code credential.Secret, err error) {
+	if r.Method != http.MethodGet || !strings.EqualFold(r.Host, fmt.Sprintf("localhost:%d", s.port)) || r.URL.Path != "/" {
+		return code, errNotRedirect
 	}
-	code, err = l.parseQuery(r.URL.RawQuery)
-	var denied *DeniedError
-	switch {
-	case errors.As(err, &denied):
-		return code, http.StatusForbidden, err
-	case err != nil:
-		return code, http.StatusBadRequest, nil
-	}
-	return code, http.StatusOK, nil
+	return s.login.parseQuery(r.URL.RawQuery)
 }
 
 // The pages contain nothing that was received, no script and nothing to load.

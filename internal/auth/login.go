@@ -39,10 +39,8 @@ func challenge(verifier string) string {
 }
 
 var (
-	errNotRedirect = errors.New("neither the redirect URL of the browser nor a code")
-	errState       = errors.New("the URL belongs to another login")
+	errNotRedirect = errors.New("not the redirect URL of this login")
 	errUsed        = errors.New("this login already has its code")
-	errClosed      = errors.New("auth: the callback server is closed")
 )
 
 // DeniedError is a redirect that reports an error (RFC 6749 4.1.2.1). Its texts come
@@ -71,21 +69,8 @@ func (e *DeniedError) Hint() string {
 	return "run the login again, and allow it in the browser as the right user"
 }
 
-// Bounds in bytes.
-const (
-	maxCode   = 4 << 10
-	maxPasted = 16 << 10
-	minCode   = 8 // of a bare code: a word that was typed by mistake is not sent
-)
-
-// isCode reports whether s can be a code: visible ASCII (RFC 6749 A.11).
-func isCode(s string) bool {
-	return s != "" && len(s) <= maxCode && !strings.ContainsFunc(s, func(c rune) bool { return c <= 0x20 || c > 0x7e })
-}
-
 // parseQuery returns the code in a redirect's query. A repeated parameter is refused
-// (RFC 6749 3.1): it is ambiguous. The error is errNotRedirect, errState or a
-// *DeniedError.
+// (RFC 6749 3.1): it is ambiguous. The error is errNotRedirect or a *DeniedError.
 func (l Login) parseQuery(query string) (code credential.Secret, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -96,47 +81,34 @@ func (l Login) parseQuery(query string) (code credential.Secret, err error) {
 			return code, errNotRedirect
 		}
 	}
-	ours := l.State != "" && subtle.ConstantTimeCompare([]byte(values.Get("state")), []byte(l.State)) == 1
-	switch denied := sanitize.Line(values.Get("error")); {
-	case !ours && (values.Has("code") || values.Has("error")):
-		return code, errState
-	case ours && denied != "":
+	if l.State == "" || subtle.ConstantTimeCompare([]byte(values.Get("state")), []byte(l.State)) != 1 {
+		return code, errNotRedirect
+	}
+	if denied := sanitize.Line(values.Get("error")); denied != "" {
 		return code, &DeniedError{Code: denied, Description: sanitize.Line(values.Get("error_description")), Scope: l.Scope}
-	case !ours || !isCode(values.Get("code")):
+	}
+	if values.Get("code") == "" {
 		return code, errNotRedirect
 	}
 	return credential.NewSecret(values.Get("code")), nil
 }
 
-// ParsePasted returns the code in what a user copied from the browser: the address
-// that it was sent to, with or without its scheme, its query alone, or the bare code.
-// An address must be on loopback and have this login's state. A bare code has no
-// state; only the verifier proves that it is of this login. The errors are those of
-// parseQuery.
+// ParsePasted returns the code in the address of a redirect that a user copied from the
+// browser, with or without its scheme. The errors are those of parseQuery.
 func (l Login) ParsePasted(text string) (code credential.Secret, err error) {
 	text = strings.Trim(strings.TrimSpace(text), `"'<>`)
-	address, query, found := strings.Cut(text, "?")
-	switch {
-	case len(text) > maxPasted:
-	case found && isLoopback(address):
-		query, _, _ = strings.Cut(query, "#")
-		return l.parseQuery(query)
-	case found:
-	case strings.Contains(text, "&") || strings.HasPrefix(text, "code=") || strings.HasPrefix(text, "state="):
-		return l.parseQuery(text)
-	case isCode(text) && len(text) >= minCode && !strings.ContainsAny(text, `:\#%`):
-		return credential.NewSecret(text), nil
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
 	}
-	return code, errNotRedirect
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" || u.User != nil || !isLoopback(u.Hostname()) || strings.Trim(u.Path, "/") != "" {
+		return code, errNotRedirect // the port is not compared: the state is stronger
+	}
+	return l.parseQuery(u.RawQuery)
 }
 
-// isLoopback reports whether address can be a CallbackServer's as a browser shows
-// it, or is empty. The port is not compared: the state is stronger.
-func isLoopback(address string) bool {
-	host := strings.TrimPrefix(strings.ToLower(strings.TrimSuffix(address, "/")), "http://")
-	u, err := url.Parse("http://" + host)
-	return address == "" || address == "/" ||
-		err == nil && u.Host == host && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")
+func isLoopback(host string) bool {
+	return strings.EqualFold(host, "localhost") || host == "127.0.0.1" || host == "::1"
 }
 
 // LoginAPI makes one attempt at each call of a user's login. *exchange.Client

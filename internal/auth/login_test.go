@@ -38,30 +38,22 @@ func TestParsePasted(t *testing.T) {
 	for _, good := range []string{
 		"http://localhost:8020/?" + right, "http://localhost:8020?" + right, "HTTP://LocalHost:8020/?" + right, "localhost:8031/?" + right,
 		"http://127.0.0.1:8020/?" + right, "http://[::1]:8020/?" + right, "http://localhost/?" + right,
-		"?" + right, "/?" + right, right, "state=" + l.State + "&code=" + code,
 		"  \"http://localhost:8020/?" + right + "\"\r\n", "<http://localhost:8020/?" + right + ">",
 		"http://localhost:8020/?" + right + "&iss=https%3A%2F%2Fdbc-1", "http://localhost:8020/?" + right + "#", "http://localhost:8020/?" + right + "#_=_",
-		code, " " + code + "\n",
 	} {
 		if r, err := l.ParsePasted(good); err != nil || r.Reveal() != code {
 			t.Errorf("%q: %q, %v", good, r.Reveal(), err)
 		}
 	}
 	const own = "http://localhost:8020/"
-	for want, texts := range map[error][]string{
-		errNotRedirect: {"", "  ", "yes", "two words", "a\x00bcdefghijk", "ünüsüäl-code", own, own + "?", own + "?state=" + l.State,
-			"https://dbc-1.cloud.databricks.com/oidc/v1/authorize?" + right, "https://localhost:8020/?" + right, "http://localhost.evil.example/?" + right,
-			"http://evil.example/?" + right, "http://localhost@evil.example/?" + right, "http://user@localhost:8020/?" + right, own + "callback?" + right,
-			own + "?code=&state=" + l.State, own + "?code=a%20b&state=" + l.State, own + "?code=a%zz&state=" + l.State,
-			own + "?" + right + "&code=another", own + "?" + right + "&state=" + l.State,
-			strings.Repeat("a", maxPasted+1), "?code=" + strings.Repeat("a", maxCode+1) + "&state=" + l.State},
-		errState: {own + "?code=" + code, own + "?code=" + code + "&state=", own + "?code=" + code + "&state=" + NewLogin().State,
-			"code=" + code + "&state=" + strings.ToLower(l.State), own + "?error=access_denied&state=x"},
-	} {
-		for _, text := range texts {
-			if r, err := l.ParsePasted(text); !errors.Is(err, want) || !r.IsZero() {
-				t.Errorf("%.80q: got %v, want %v", text, err, want)
-			}
+	for _, text := range []string{"", "  ", "yes", "two words", "a\x00bcdefghijk", code, right, own, own + "?", own + "?state=" + l.State,
+		"https://dbc-1.cloud.databricks.com/oidc/v1/authorize?" + right, "https://localhost:8020/?" + right, "http://localhost.evil.example/?" + right,
+		"http://evil.example/?" + right, "http://localhost@evil.example/?" + right, "http://user@localhost:8020/?" + right, own + "callback?" + right,
+		own + "?code=&state=" + l.State, own + "?code=a%zz&state=" + l.State, own + "?" + right + "&code=another", own + "?" + right + "&state=" + l.State,
+		own + "?code=" + code, own + "?code=" + code + "&state=", own + "?code=" + code + "&state=" + NewLogin().State,
+		own + "?code=" + code + "&state=" + strings.ToLower(l.State), own + "?error=access_denied&state=x"} {
+		if r, err := l.ParsePasted(text); !errors.Is(err, errNotRedirect) || !r.IsZero() {
+			t.Errorf("%.80q: got %v, want %v", text, err, errNotRedirect)
 		}
 	}
 	for query, want := range map[string]string{
@@ -73,12 +65,12 @@ func TestParsePasted(t *testing.T) {
 		}
 	}
 	var denied *DeniedError
-	_, err := l.ParsePasted("?state=" + l.State + "&error=" + strings.Repeat("e", 900) + "&error_description=" + strings.Repeat("%C3%BC", 400) + "%ff")
+	_, err := l.ParsePasted(own + "?state=" + l.State + "&error=" + strings.Repeat("e", 900) + "&error_description=" + strings.Repeat("%C3%BC", 400) + "%ff")
 	if !errors.As(err, &denied) || len(denied.Code) != sanitize.MaxLine || len(denied.Description) > sanitize.MaxLine {
 		t.Errorf("got unbounded texts: %v", err)
 	}
 	// A login that was never made has no state, so no redirect matches it.
-	if _, err := (Login{}).ParsePasted("?code=" + code + "&state="); !errors.Is(err, errState) {
+	if _, err := (Login{}).ParsePasted(own + "?code=" + code + "&state="); !errors.Is(err, errNotRedirect) {
 		t.Errorf("no state: %v", err)
 	}
 }
