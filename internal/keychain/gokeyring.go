@@ -23,7 +23,7 @@ type goKeyring struct{}
 // maxItem is the maximal size of an item in bytes.
 const maxItem = smallItem
 
-func newBackend(func(string) string) backend { return goKeyring{} }
+func newBackend(string) backend { return goKeyring{} }
 
 func (goKeyring) get(_ context.Context, account string, _ bool) (credential.Secret, error) {
 	text, err := keyring.Get(Service, account)
@@ -39,4 +39,4 @@ func (goKeyring) remove(_ context.Context, account string) error {
 }
 
 // BusAddress returns "": the keychain of this system needs no bus.
-func BusAddress(func(string) string, int) string { return "" }
+func BusAddress(string, string) string { return "" }

@@ -54,11 +54,11 @@ type Keychain struct {
 // first call does. Each call is limited by timeout, including a user's input; with zero,
 // calls time out at once.
 //
-// On Linux and BSD, go-keyring reads DBUS_SESSION_BUS_ADDRESS itself: the program has set
-// it to the result of BusAddress. Where environ has none, all calls return
-// ErrAbsent without calling go-keyring.
-func Open(timeout time.Duration, environ func(string) string) *Keychain {
-	return &Keychain{backend: newBackend(environ), timeout: timeout, prompt: true}
+// On Linux and BSD bus is the result of BusAddress. The program must set
+// DBUS_SESSION_BUS_ADDRESS to it first: godbus reads that itself, and without it executes
+// dbus-launch from PATH. Without a bus all calls return ErrAbsent.
+func Open(timeout time.Duration, bus string) *Keychain {
+	return &Keychain{backend: newBackend(bus), timeout: timeout, prompt: true}
 }
 
 // NonInteractive returns a keychain whose Get and Set return ErrLocked instead of

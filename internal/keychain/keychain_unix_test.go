@@ -49,7 +49,7 @@ func TestBusAddress(t *testing.T) {
 		{"", socket, path},
 		{"autolaunch:", socket, path},
 	} {
-		if got := busAddress(c.variable, c.socket); got != c.want {
+		if got := BusAddress(c.variable, c.socket); got != c.want {
 			t.Errorf("%q, %s: got %q, want %q", c.variable, c.socket, got, c.want)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/test/testkeyring"
 )
 
+const busVariable = "DBUS_SESSION_BUS_ADDRESS"
+
 // useBus makes this process use a session bus. godbus finds it by the environment, and
 // connects again when the connection of the test before is closed.
 func useBus(t *testing.T, address string) *Keychain {
@@ -27,7 +29,7 @@ func useBus(t *testing.T, address string) *Keychain {
 			_ = bus.Close()
 		}
 	})
-	return Open(time.Minute, os.Getenv)
+	return Open(time.Minute, address)
 }
 
 func startKeyring(t *testing.T, o testkeyring.Options) (*testkeyring.Desktop, *Keychain) {
@@ -234,7 +236,7 @@ func TestSecretService_NoBus(t *testing.T) {
 		"autolaunch:scope=*":                      "unsupported transport",
 	} {
 		t.Setenv(busVariable, address)
-		expect(t, Open(time.Minute, os.Getenv), ErrAbsent, text, all...)
+		expect(t, Open(time.Minute, BusAddress(address, "/none")), ErrAbsent, text, all...)
 		if _, err := os.Stat(marker); err == nil || os.Getenv(busVariable) != address {
 			t.Errorf("got %s=%q, want %q, and no dbus-launch (%v)", busVariable, os.Getenv(busVariable), address, err)
 		}
@@ -243,5 +245,5 @@ func TestSecretService_NoBus(t *testing.T) {
 	must(t, err)
 	defer l.Close()
 	t.Setenv(busVariable, "unix:path="+silent)
-	expect(t, Open(20*time.Millisecond, os.Getenv), ErrTimeout, "", "get", "quiet get")
+	expect(t, Open(20*time.Millisecond, "unix:path="+silent), ErrTimeout, "", "get", "quiet get")
 }

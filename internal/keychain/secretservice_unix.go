@@ -5,7 +5,6 @@ package keychain
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,34 +16,20 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-const busVariable = "DBUS_SESSION_BUS_ADDRESS"
-
 // maxItem is the maximal size of an item in bytes; the Secret Service has no limit.
 const maxItem = 64 << 10
 
-// BusAddress returns the address of the session bus of user uid:
-// DBUS_SESSION_BUS_ADDRESS unless it is empty or "autolaunch:", else the socket
-// /run/user/UID/bus. If it is empty, there is no bus and no keychain.
-//
-// A program must set DBUS_SESSION_BUS_ADDRESS to the result, or unset it, before it uses
-// a Keychain: without an address godbus executes dbus-launch from PATH and sets the
-// variable.
-func BusAddress(environ func(string) string, uid int) string {
-	return busAddress(environ(busVariable), fmt.Sprintf("/run/user/%d/bus", uid))
-}
-
-func busAddress(address, socket string) string {
-	if isBusAddress(address) {
-		return address
+// BusAddress returns the address of the session bus: variable, which is the value of
+// DBUS_SESSION_BUS_ADDRESS, or else the socket if that exists. "" means that there is none.
+func BusAddress(variable, socket string) string {
+	if variable != "" && variable != "autolaunch:" {
+		return variable
 	}
 	if _, err := os.Stat(socket); err != nil {
 		return ""
 	}
 	return "unix:path=" + dbus.EscapeBusAddressValue(socket)
 }
-
-// isBusAddress reports whether godbus uses this address as it is.
-func isBusAddress(address string) bool { return address != "" && address != "autolaunch:" }
 
 // Names of the Secret Service API (freedesktop.org, Secret Service 0.2).
 const (
@@ -54,6 +39,7 @@ const (
 	promptInterface     = "org.freedesktop.Secret.Prompt"
 	serviceName         = "org.freedesktop.secrets"
 	noPath              = dbus.ObjectPath("/")
+	busError            = "org.freedesktop.DBus.Error." // the prefix of the D-Bus specification
 )
 
 // promptSlot is held while a dialog is shown: the process has one bus connection, on
@@ -63,9 +49,9 @@ var promptSlot = make(chan struct{}, 1)
 // secretService uses package secret_service of go-keyring instead of keyring.Get and
 // Set, which always prompt and do not distinguish a locked, a dismissed and a missing
 // collection. Its items are the same.
-type secretService struct{ environ func(string) string }
+type secretService struct{ bus string }
 
-func newBackend(environ func(string) string) backend { return secretService{environ} }
+func newBackend(bus string) backend { return secretService{bus} }
 
 // collection is the collection "login" or else the default one, as in go-keyring, with
 // its connection.
@@ -78,8 +64,8 @@ type collection struct {
 // unlocked if prompt allows a dialog. Without a collection, which gnome-keyring creates at
 // the first login or when the first item is stored, the error is ErrNotFound.
 func (b secretService) open(ctx context.Context, prompt bool) (collection, error) {
-	if !isBusAddress(b.environ(busVariable)) {
-		return collection{}, fail(ErrAbsent, "no session bus: "+busVariable+" is not set")
+	if b.bus == "" {
+		return collection{}, fail(ErrAbsent, "no session bus: DBUS_SESSION_BUS_ADDRESS is not set")
 	}
 	svc, err := ss.NewSecretService()
 	if err != nil {
@@ -91,7 +77,7 @@ func (b secretService) open(ctx context.Context, prompt bool) (collection, error
 	c := collection{svc, svc.GetLoginCollection()}
 	locked, err := c.locked()
 	switch {
-	case isNoObject(err):
+	case err != nil && errors.Is(classify(err), ErrNotFound):
 		err = fail(ErrNotFound, "no login keyring yet")
 	case locked && !prompt:
 		err = fail(ErrLocked, "")
@@ -209,14 +195,11 @@ func (b secretService) list(ctx context.Context) (accounts []string, err error) 
 	}
 	for _, item := range items {
 		v, err := c.Object(serviceName, item).GetProperty(itemInterface + ".Attributes")
-		switch {
-		case isNoObject(err): // deleted meanwhile
-		case err != nil:
+		if err != nil {
 			return nil, err
-		default:
-			if account := v.Value().(map[string]string)["username"]; checkAccount(account) == nil {
-				accounts = append(accounts, account)
-			}
+		}
+		if account := v.Value().(map[string]string)["username"]; checkAccount(account) == nil {
+			accounts = append(accounts, account)
 		}
 	}
 	return accounts, nil
@@ -256,23 +239,6 @@ func withPrompt(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// busError is the prefix of the error names of the D-Bus specification.
-const busError = "org.freedesktop.DBus.Error."
-
-// isNoObject reports whether the object of a call does not exist. gnome-keyring returns
-// UnknownMethod for a missing collection.
-func isNoObject(err error) bool {
-	var reply dbus.Error
-	if !errors.As(err, &reply) {
-		return false
-	}
-	switch reply.Name {
-	case "org.freedesktop.Secret.Error.NoSuchObject", busError + "UnknownObject", busError + "UnknownMethod":
-		return true
-	}
-	return false
-}
-
 // classify returns the *Error for an error of the libraries.
 func classify(err error) error {
 	var reply dbus.Error
@@ -293,8 +259,8 @@ func kindOf(name string) error {
 	switch name {
 	case "org.freedesktop.Secret.Error.IsLocked":
 		return ErrLocked
-	case "org.freedesktop.Secret.Error.NoSuchObject":
-		return ErrNotFound
+	case "org.freedesktop.Secret.Error.NoSuchObject", busError + "UnknownObject", busError + "UnknownMethod":
+		return ErrNotFound // gnome-keyring returns UnknownMethod for a missing collection
 	case busError + "ServiceUnknown", busError + "NameHasNoOwner", busError + "NoReply", busError + "Disconnected", busError + "AccessDenied":
 		return ErrAbsent
 	case busError + "Timeout", busError + "TimedOut":

@@ -78,7 +78,7 @@ func open(ctx context.Context, profile string, environ map[string]string) (*work
 	case config.SecretInFile:
 		w.secret, err = securefile.ReadSecret(s.Path, securefile.SecretRules{CredentialsDir: environ["CREDENTIALS_DIRECTORY"]})
 	case config.SecretInKeychain:
-		w.secret, err = keychain.Open(time.Minute, os.Getenv).Get(ctx, w.conf.SecretAccount())
+		w.secret, err = keychain.Open(time.Minute, os.Getenv("DBUS_SESSION_BUS_ADDRESS")).Get(ctx, w.conf.SecretAccount())
 	default:
 		w.secret = s.Text
 	}

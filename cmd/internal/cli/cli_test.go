@@ -49,7 +49,7 @@ func TestToolPath_AbsoluteOnly(t *testing.T) {
 }
 
 func TestSanitizeProcess(t *testing.T) {
-	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", "DBUS_SESSION_BUS_ADDRESS": os.Getenv("DBUS_SESSION_BUS_ADDRESS")} {
+	for name, v := range map[string]string{"PGSERVICE": "x", "PGPASSWORD": "y", "OTHER_FOR_TEST": "z", envBus: os.Getenv(envBus)} {
 		t.Setenv(name, v)
 	}
 	newEnvironment("PGSERVICE=x", "PGPASSWORD=y", "OTHER_FOR_TEST=z").sanitizeProcess()

@@ -73,8 +73,7 @@ func (e *Environment) SSLRootCert(conf config.Config) (string, error) {
 
 // Keychain returns the keychain; it is not accessed before its first use.
 func (e *Environment) Keychain(conf config.Config) *keychain.Keychain {
-	e.sanitizeProcess()
-	return keychain.Open(conf.KeychainTimeout.Value, os.Getenv)
+	return keychain.Open(conf.KeychainTimeout.Value, e.sanitizeProcess())
 }
 
 // RuntimeDir opens the runtime directory. Errors: *config.Error, NoRuntimeDir.

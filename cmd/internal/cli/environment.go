@@ -6,6 +6,7 @@ package cli
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -61,19 +62,21 @@ func NewEnvironment(program string, args, environ []string, stdin io.Reader, std
 // Env returns a variable; an empty one counts as unset.
 func (e *Environment) Env(name string) string { return e.vars[name] }
 
+const envBus = "DBUS_SESSION_BUS_ADDRESS"
+
 // sanitizeProcess removes from the process itself what libraries would read: pgconn
 // reads every PG* variable and the service file, and godbus executes dbus-launch if
 // there is no bus address. The command's environment is not made from it.
-func (e *Environment) sanitizeProcess() {
+func (e *Environment) sanitizeProcess() (bus string) {
 	for name := range e.vars {
 		if strings.HasPrefix(name, "PG") {
 			_ = os.Unsetenv(name)
 		}
 	}
-	_ = os.Unsetenv("DBUS_SESSION_BUS_ADDRESS")
-	if address := keychain.BusAddress(e.Env, os.Getuid()); address != "" {
-		_ = os.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+	if bus = keychain.BusAddress(e.Env(envBus), fmt.Sprintf("/run/user/%d/bus", os.Getuid())); bus != "" {
+		_ = os.Setenv(envBus, bus)
 	}
+	return bus
 }
 
 // Home returns the user's home directory, or an empty string.
