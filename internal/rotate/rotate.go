@@ -292,10 +292,8 @@ func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
 		return nil
 	case old.IsZero():
 		x.Observer.Warn("the new secret could not be stored; the next run deletes it")
-	case readErr == nil && stored.Equal(old):
+	case readErr == nil && stored.Equal(old), x.Store.Set(ctx, account, old) == nil:
 		x.Observer.Warn("the new secret could not be stored; the old one stays, and the next rotate deletes the new one")
-	case x.Store.Set(ctx, account, old) == nil:
-		x.Observer.Warn("the new secret could not be stored; the old one was restored, and the next rotate deletes the new one")
 	default:
 		x.Observer.Warn("neither the new secret nor the old one could be stored: store the old one again with login")
 	}

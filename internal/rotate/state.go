@@ -100,16 +100,7 @@ func StoredLifetime(ctx context.Context, store Store, host, clientID string) (l 
 		return l
 	}
 	s, _ := load(ctx, store, host, clientID)
-	s.Pending = nil
-	scheduled := s.Scheduled
-	if n := s.Next; n != nil {
-		scheduled = slices.Concat(scheduled, n.Supersedes, []Scheduled{{ID: n.ID}})
-	}
-	existing := make([]string, len(scheduled)) // at the time of writing
-	for i, d := range scheduled {
-		existing[i] = d.ID
-	}
-	s = s.reconcile(fingerprint(host, clientID, secret), existing)
+	s = s.settle(fingerprint(host, clientID, secret))
 	l.Scheduled = s.Scheduled
 	if s.Current != nil {
 		l.Expires = s.Current.ExpiresAt
@@ -117,27 +108,35 @@ func StoredLifetime(ctx context.Context, store Store, host, clientID string) (l 
 	return l
 }
 
-// reconcile returns the state given the fingerprint of the stored secret and the
-// IDs that exist. A secret that an interrupted rotation created is then either
-// the current one, scheduled for deletion, or an orphan.
-func (s State) reconcile(stored string, existing []string) State {
-	s.Scheduled, s.Orphans = slices.Clone(s.Scheduled), slices.Clone(s.Orphans)
+// settle returns the state given the fingerprint of the stored secret: the one that was
+// about to be stored is either the current one or scheduled for deletion.
+func (s State) settle(stored string) State {
+	s.Scheduled = slices.Clone(s.Scheduled)
 	if n := s.Next; n != nil && n.Fingerprint == stored {
-		current := n.Secret
-		s.Current, s.Scheduled = &current, append(s.Scheduled, n.Supersedes...)
+		s.Current, s.Scheduled = &n.Secret, append(s.Scheduled, n.Supersedes...)
 	} else if n != nil {
 		s.Scheduled = append(s.Scheduled, Scheduled{ID: n.ID, Fingerprint: n.Fingerprint})
 	}
 	if s.Current != nil && s.Current.Fingerprint != stored {
 		s.Current = nil // a later login stored another secret
 	}
+	s.Next = nil
+	return s
+}
+
+// reconcile returns the state given the fingerprint of the stored secret and the
+// IDs that exist. A secret that an interrupted rotation created is then either
+// the current one, scheduled for deletion, or an orphan.
+func (s State) reconcile(stored string, existing []string) State {
+	s = s.settle(stored)
+	s.Orphans = slices.Clone(s.Orphans)
 	for _, id := range existing {
 		recorded := s.isCurrent(id) || slices.Contains(s.Orphans, id) || s.isScheduled(id)
 		if s.Pending != nil && !slices.Contains(s.Pending.Known, id) && !recorded {
 			s.Orphans = append(s.Orphans, id)
 		}
 	}
-	s.Next, s.Pending = nil, nil
+	s.Pending = nil
 	settled := func(id string) bool { return !slices.Contains(existing, id) || s.isCurrent(id) }
 	s.Orphans = slices.DeleteFunc(s.Orphans, settled)
 	s.Scheduled = slices.DeleteFunc(s.Scheduled, func(d Scheduled) bool { return settled(d.ID) })
