@@ -239,20 +239,3 @@ func (s Store) each(match func(name string) bool, do func(d *securefile.Dir, nam
 	}
 	return err
 }
-
-// Chain returns a secret from its file, or without one from the keychain.
-type Chain struct {
-	Files    Store
-	Keychain interface {
-		Get(ctx context.Context, account string) (credential.Secret, error)
-	}
-}
-
-// Get returns the secret of account.
-func (c Chain) Get(ctx context.Context, account string) (credential.Secret, error) {
-	secret, err := c.Files.Get(ctx, account)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c.Keychain.Get(ctx, account)
-	}
-	return secret, err
-}

@@ -3,7 +3,6 @@
 package secretfile
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -48,24 +47,13 @@ func stored(t *testing.T) Store {
 	return s
 }
 
-// found is a keychain that has every secret.
-type found struct{}
-
-func (found) Get(context.Context, string) (credential.Secret, error) {
-	return credential.NewSecret("the keychain's"), nil
-}
-
-// A secret and a login are stored in this form, and read again; Chain prefers them to
-// the keychain's.
+// A secret and a login are stored in this form, and read again.
 func TestStore(t *testing.T) {
 	s := stored(t)
 	must(t, s.Set(t.Context(), adaAccount, credential.NewSecret("before")), s.Set(t.Context(), adaAccount, secret))
 	for account, text := range map[string]string{shopAccount: shopFile, adaAccount: adaFile} {
 		if got, err := s.Get(t.Context(), account); err != nil || !got.Equal(secret) {
 			t.Errorf("%s: got %v", account, err)
-		}
-		if got, err := (Chain{s, found{}}).Get(t.Context(), account); err != nil || !got.Equal(secret) {
-			t.Errorf("%s by Chain: got %q, %v", account, got.Reveal(), err)
 		}
 		if data, err := os.ReadFile(s.Path(account)); err != nil || string(data) != text+"\n" {
 			t.Errorf("%s: got file %s, %v", account, data, err)
@@ -76,8 +64,8 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s: got %v, %v", path, fi, err)
 		}
 	}
-	if got, err := (Chain{s, found{}}).Get(t.Context(), barAccount); err != nil || got.Reveal() != "the keychain's" {
-		t.Errorf("got %q, %v, want the keychain's", got.Reveal(), err)
+	if _, err := s.Get(t.Context(), barAccount); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want %v", err, fs.ErrNotExist)
 	}
 	accounts, unusable, err := s.List()
 	slices.Sort(accounts)
@@ -107,7 +95,7 @@ func TestStore(t *testing.T) {
 }
 
 // A file is used only if it and its directory are private, and if it holds one secret
-// of this account. One that is not hides the keychain's.
+// of this account.
 func TestStore_Rejects(t *testing.T) {
 	const notStored = "not a secret stored by login"
 	text := func(old, new string) func(Store, string) error {
@@ -136,7 +124,7 @@ func TestStore_Rejects(t *testing.T) {
 		s := stored(t)
 		path := s.Path(shopAccount)
 		must(t, c.spoil(s, path))
-		got, err := Chain{s, found{}}.Get(t.Context(), shopAccount)
+		got, err := s.Get(t.Context(), shopAccount)
 		var e *securefile.Error
 		if !errors.As(err, &e) || !strings.Contains(e.Reason, c.reason) || !got.IsZero() || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: got %q, %v, want %q", name, got.Reveal(), err, c.reason)

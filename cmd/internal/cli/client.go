@@ -188,7 +188,7 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 		return nil, err
 	}
 	cache, observer := stores.Cache(log, progress), e.Observer(conf, log, progress)
-	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{secretfile.Chain{Files: e.SecretFiles(), Keychain: kc}, kc, stores.Index()},
+	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{e.SecretFiles(), kc, stores.Index()},
 		Process: outside{e, conf}, Locks: cache, Observer: observer})
 	proofs := lakebase.NewProofs(nil, time.Now)
 	if stores.Dir != nil {
@@ -267,19 +267,29 @@ func (o *observer) CacheFailed(what string, err error) {
 
 // storedSecrets are the secrets in files and in the keychain.
 type storedSecrets struct {
-	secretfile.Chain
+	files secretfile.Store
 	kc    *keychain.Keychain
 	index keychain.Index
 }
 
+// Get returns a secret from its file, or without one from the keychain.
+func (s storedSecrets) Get(ctx context.Context, account string) (credential.Secret, error) {
+	secret, err := s.files.Get(ctx, account)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.kc.Get(ctx, account)
+	}
+	return secret, err
+}
+
 func (s storedSecrets) Read(ctx context.Context, account string) (credential.Secret, error) {
-	return secretfile.Chain{Files: s.Files, Keychain: s.kc.NonInteractive()}.Get(ctx, account)
+	s.kc = s.kc.NonInteractive()
+	return s.Get(ctx, account)
 }
 
 // Replace stores a refresh token where the one before it is stored.
 func (s storedSecrets) Replace(ctx context.Context, account string, secret credential.Secret) error {
-	if _, err := s.Files.Get(ctx, account); err == nil {
-		return s.Files.Set(ctx, account, secret)
+	if _, err := s.files.Get(ctx, account); err == nil {
+		return s.files.Set(ctx, account, secret)
 	}
 	// The token that it replaces may be invalid already, so it is stored even if the
 	// index, which lists that one, cannot be written.
@@ -291,7 +301,7 @@ func (s storedSecrets) Replace(ctx context.Context, account string, secret crede
 }
 
 func (s storedSecrets) Accounts(ctx context.Context) ([]string, error) {
-	return StoredAccounts(ctx, s.Files, s.index)
+	return StoredAccounts(ctx, s.files, s.index)
 }
 
 // StoredAccounts lists what is stored. A keychain that cannot be read hides no file.
