@@ -32,19 +32,18 @@ type Answer struct {
 	ExpiresAt   time.Time // the real one; zero: it does not expire
 }
 
-// Error is a value that a format cannot represent.
-type Error struct {
-	Format string
-	Field  string // a libpq keyword
-	What   string
-}
+// Error is a value that a format cannot represent, or a variable that does not allow it.
+type Error struct{ Problem, Fix string }
 
-func (e *Error) Error() string {
-	return fmt.Sprintf("format %s cannot represent %s in %s", e.Format, e.What, e.Field)
-}
+func (e *Error) Error() string { return e.Problem }
 
 // Hint returns what to do about it.
-func (e *Error) Hint() string { return "choose another --format" }
+func (e *Error) Hint() string { return e.Fix }
+
+// cannotRepresent returns the error for a value of a libpq keyword.
+func cannotRepresent(format, keyword, what string) error {
+	return &Error{fmt.Sprintf("format %s cannot represent %s in %s", format, what, keyword), "choose another --format"}
+}
 
 // expiry returns RFC 3339 in UTC with whole seconds and a Z, which all callers read;
 // empty for a token that does not expire.
@@ -92,7 +91,7 @@ func (a Answer) variables() []field {
 func (a Answer) check(format, characters string) error {
 	for _, f := range a.fields() {
 		if i := strings.IndexAny(f.value, characters); i >= 0 {
-			return &Error{format, f.keyword, characterNames[f.value[i]]}
+			return cannotRepresent(format, f.keyword, characterNames[f.value[i]])
 		}
 	}
 	return nil
@@ -101,29 +100,19 @@ func (a Answer) check(format, characters string) error {
 // characterNames are those that formats cannot represent.
 var characterNames = map[byte]string{0: "a NUL", '\n': "a line feed", '\r': "a carriage return"}
 
-// URL returns a connection URL as libpq reads it; user, password and database are
+// url returns a connection URL as libpq reads it; user, password and database are
 // percent-encoded (PostgreSQL manual, "Connection URIs").
-func (a Answer) URL(withPassword bool) string {
+func (a Answer) url(password bool, parameters ...string) string {
 	user := escape(a.User)
-	if withPassword {
+	if password {
 		user += ":" + escape(a.Password.Reveal())
 	}
-	return a.urlAs(user, "sslmode", "sslrootcert")
+	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + a.query(parameters...)
 }
 
-// nodeURL returns a URL for drivers that send the parameters they do not know to the
-// server, as postgres.js does with sslrootcert. They use their own root certificates.
-func (a Answer) nodeURL() string {
-	return a.urlAs(escape(a.User)+":"+escape(a.Password.Reveal()), "sslmode")
-}
-
-func (a Answer) urlAs(user string, keywords ...string) string {
-	return "postgresql://" + user + "@" + a.hostPort() + "/" + escape(a.Database) + a.query(keywords...)
-}
-
-// JDBC returns a URL as pgjdbc reads it, which takes user and password only as
+// jdbc returns a URL as pgjdbc reads it, which takes user and password only as
 // parameters and ignores PGPASSWORD.
-func (a Answer) JDBC() string {
+func (a Answer) jdbc() string {
 	return "jdbc:postgresql://" + a.hostPort() + "/" + escape(a.Database) + a.query("user", "password", "sslmode", "sslrootcert")
 }
 

@@ -53,19 +53,6 @@ type Output struct {
 	AppendTo string // the environment variable that names the file; empty: there is none
 }
 
-// EnvError is an environment variable that does not allow a format.
-type EnvError struct{ Name, Problem string }
-
-func (e *EnvError) Error() string { return e.Name + ": " + e.Problem }
-
-// Hint returns what to do about it.
-func (e *EnvError) Hint() string {
-	if e.Name == "GITHUB_ENV" {
-		return "run it in a step of GitHub Actions, or choose another --format"
-	}
-	return "unset " + e.Name + " if no Kubernetes client runs this, else update the client"
-}
-
 // Names returns the names of all formats, the default first.
 func Names() []string {
 	var out []string
@@ -85,15 +72,14 @@ func Lookup(name string) (Format, bool) {
 	return Format{}, false
 }
 
-// Check returns an *EnvError if the context does not allow the format. It needs no
-// token: what fails for an empty answer depends on the context alone.
+// Check returns an *Error if the context does not allow the format. It needs no token:
+// what fails for an empty answer depends on the context alone.
 func (f Format) Check(c Context) error {
 	_, err := f.render(Answer{}, c)
 	return err
 }
 
-// Render returns the document of the format. Errors: *EnvError, and *Error for a
-// value that the format cannot represent.
+// Render returns the document of the format. Errors: *Error.
 func (f Format) Render(a Answer, c Context) (Output, error) {
 	if err := a.check(f.Name, "\x00"+f.rejects); err != nil {
 		return Output{}, err
@@ -174,6 +160,7 @@ var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentic
 // document must echo; v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
 func execVersion(c Context) (string, error) {
 	const name = "KUBERNETES_EXEC_INFO"
+	const fix = "unset " + name + " if no Kubernetes client runs this, else update the client"
 	info := c.Getenv(name)
 	if info == "" {
 		return execVersions[0], nil
@@ -182,11 +169,11 @@ func execVersion(c Context) (string, error) {
 		APIVersion string `json:"apiVersion"`
 	}
 	if err := json.Unmarshal([]byte(info), &asked); err != nil {
-		return "", &EnvError{name, "not JSON: " + err.Error()}
+		return "", &Error{name + ": not JSON: " + err.Error(), fix}
 	}
 	if !slices.Contains(execVersions, asked.APIVersion) {
 		supported := strings.Join(execVersions, " and ")
-		return "", &EnvError{name, fmt.Sprintf("unsupported apiVersion %q; supported are %s", asked.APIVersion, supported)}
+		return "", &Error{fmt.Sprintf("%s: unsupported apiVersion %q; supported are %s", name, asked.APIVersion, supported), fix}
 	}
 	return asked.APIVersion, nil
 }
@@ -215,8 +202,11 @@ func renderPGPass(a Answer, _ Context) (Output, error) {
 	return line(strings.Join([]string{escape(a.Host), strconv.Itoa(a.Port), "*", escape(a.User), escape(a.Password.Reveal())}, ":")), nil
 }
 
-func renderURL(a Answer, _ Context) (Output, error)  { return line(a.URL(true)), nil }
-func renderJDBC(a Answer, _ Context) (Output, error) { return line(a.JDBC()), nil }
+func renderURL(a Answer, _ Context) (Output, error) {
+	return line(a.url(true, "sslmode", "sslrootcert")), nil
+}
+
+func renderJDBC(a Answer, _ Context) (Output, error) { return line(a.jdbc()), nil }
 
 // renderBearer is for curl's -H @-, with which the token is no argument.
 func renderBearer(a Answer, _ Context) (Output, error) {
@@ -229,7 +219,8 @@ func renderBearer(a Answer, _ Context) (Output, error) {
 func renderGitHubEnv(a Answer, c Context) (Output, error) {
 	const name = "GITHUB_ENV"
 	if c.Getenv(name) == "" {
-		return Output{}, &EnvError{name, "not set: format github-env works in a step of GitHub Actions only"}
+		return Output{}, &Error{name + ": not set: format github-env works in a step of GitHub Actions only",
+			"run it in a step of GitHub Actions, or choose another --format"}
 	}
 	if err := (Answer{Password: a.Password}).check("github-env", "\n"); err != nil {
 		return Output{}, err

@@ -64,7 +64,7 @@ func renderDotenv(a Answer, _ Context) (Output, error) {
 	for _, f := range a.variables() {
 		value, what := dotenvValue(f.value)
 		if what != "" {
-			return Output{}, &Error{"dotenv", f.keyword, what}
+			return Output{}, cannotRepresent("dotenv", f.keyword, what)
 		}
 		b.WriteString(f.env + "=" + value + "\n")
 	}

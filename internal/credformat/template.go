@@ -26,11 +26,12 @@ var placeholders = map[string]func(Answer) string{
 	"database":       func(a Answer) string { return a.Database },
 	"user":           func(a Answer) string { return a.User },
 	"password":       func(a Answer) string { return a.Password.Reveal() },
-	"url":            func(a Answer) string { return a.URL(true) },
-	"url_nopassword": func(a Answer) string { return a.URL(false) },
-	"jdbc_url":       func(a Answer) string { return a.JDBC() },
-	"node_url":       func(a Answer) string { return a.nodeURL() },
-	"expires_at":     func(a Answer) string { return a.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339) },
+	"url":            func(a Answer) string { return a.url(true, "sslmode", "sslrootcert") },
+	"url_nopassword": func(a Answer) string { return a.url(false, "sslmode", "sslrootcert") },
+	"jdbc_url":       Answer.jdbc,
+	// Drivers with roots of their own, as postgres.js, send sslrootcert to the server.
+	"node_url":   func(a Answer) string { return a.url(true, "sslmode") },
+	"expires_at": func(a Answer) string { return a.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339) },
 }
 
 // ParseTemplate parses a template: {name} and {name:uri} are placeholders, {{ and }}

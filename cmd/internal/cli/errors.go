@@ -46,7 +46,7 @@ type ExitRow struct {
 var exitTable = []ExitRow{
 	{ExitUsage, "usage, configuration or a bad value", []func(error) bool{
 		is[*UsageError], is[*config.Error], is[*pgenv.Error], is[*rootcerts.Error],
-		is[*securefile.Error], is[*credformat.Error], is[*credformat.EnvError], badValue}},
+		is[*securefile.Error], is[*credformat.Error], badValue}},
 	{ExitNotFound, "the command was not found", []func(error) bool{notStarted(process.NotFound)}},
 	{ExitNotExecutable, "the command cannot be executed", []func(error) bool{notStarted(process.NotExecutable)}},
 	{ExitNoSecret, "no secret or login, or the keychain is locked, missing or not responding", []func(error) bool{
