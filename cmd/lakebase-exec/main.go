@@ -140,11 +140,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		j.status, err = j.supervise(ctx)
 		return err
 	}
-	environ, err := j.environ(nil)
-	if err != nil {
-		return err
-	}
-	j.status.ExitCode, err = process.Exec(j.cmd, environ)
+	j.status.ExitCode, err = process.Exec(j.cmd, j.environ(nil))
 	return err
 }
 
@@ -204,12 +200,10 @@ func (j *job) makeClient(progress *cli.Progress) (err error) {
 }
 
 // environ returns the command's environment.
-func (j *job) environ(login *clientLogin) ([]string, error) {
-	result, err := pgenv.Build(j.Environ, j.values(j.session.Target, j.session.Token, login), j.conf.Keep.Value)
-	if err == nil {
-		j.log.Note("removed from the command's environment: %s", cmp.Or(strings.Join(result.Removed, " "), "nothing"))
-	}
-	return result.Environ, err
+func (j *job) environ(login *clientLogin) []string {
+	result := pgenv.Build(j.Environ, j.values(j.session.Target, j.session.Token, login), j.conf.Keep.Value)
+	j.log.Note("removed from the command's environment: %s", cmp.Or(strings.Join(result.Removed, " "), "nothing"))
+	return result.Environ
 }
 
 // clientLogin is how a command that outlives its token logs in: with a password
@@ -314,10 +308,7 @@ func (j *job) printEnv(ctx context.Context) error {
 	case config.RefreshProxy:
 		login = &clientLogin{host: setAtStart, port: proxyPort, password: credential.NewSecret(setAtStart)}
 	}
-	result, err := pgenv.Build(j.Environ, j.values(target, token, login), j.conf.Keep.Value)
-	if err != nil {
-		return err
-	}
+	result := pgenv.Build(j.Environ, j.values(target, token, login), j.conf.Keep.Value)
 	var b strings.Builder
 	for _, e := range result.Environ {
 		name, value, _ := strings.Cut(e, "=")
@@ -331,7 +322,7 @@ func (j *job) printEnv(ctx context.Context) error {
 	for _, name := range result.Removed {
 		fmt.Fprintf(&b, "unset %s\n", sanitize.Escape(name))
 	}
-	_, err = io.WriteString(j.Output(), b.String())
+	_, err := io.WriteString(j.Output(), b.String())
 	return err
 }
 

@@ -107,9 +107,7 @@ func (s *supervisedJob) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.env, err = s.environ(login); err != nil {
-		return err
-	}
+	s.env = s.environ(login)
 	return s.services.Start(ctx, s.extendState)
 }
 

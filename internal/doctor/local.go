@@ -306,15 +306,15 @@ func (x *run) checkKeychain(ctx context.Context, r *Result) error {
 func (x *run) checkChild(_ context.Context, r *Result) error {
 	const hidden, later = "<not shown>", "<set at start>"
 	conf := x.conf
+	if err := pgenv.CheckKeep(conf.Keep.Value); err != nil {
+		return err
+	}
 	roots, _ := x.Local.SSLRootCert(conf) // see checkTrust
-	result, err := pgenv.Build(x.Environ, pgenv.Values{
+	result := pgenv.Build(x.Environ, pgenv.Values{
 		Host: cmp.Or(x.host, later), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: cmp.Or(conf.User.Value, later),
 		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: roots, Profile: conf.Profile.Value,
 		Password: credential.NewSecret(hidden), ExpiresAt: x.password.ExpiresAt,
 	}, conf.Keep.Value)
-	if err != nil {
-		return err
-	}
 	var set []string
 	for _, e := range result.Environ {
 		if name, value, _ := strings.Cut(e, "="); slices.Contains(result.Set, name) {

@@ -2,7 +2,6 @@ package pgenv
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -56,12 +55,8 @@ var secrets = set(
 // PGPORT= or PGCONNECT_TIMEOUT=, which libpq ignores.
 func isLibpq(name string) bool { return allowed[name] || unsafe[name] || managed[name] }
 
-// Error is a variable that cannot be kept or set, or a value that cannot be passed on.
-type Error struct {
-	Name    string
-	Problem string // with the name; without the value
-	Fix     string
-}
+// Error is a variable that cannot be kept or set.
+type Error struct{ Problem, Fix string }
 
 func (e *Error) Error() string { return e.Problem }
 
@@ -85,7 +80,7 @@ func CheckKeep(names []string) error {
 		default:
 			continue
 		}
-		return &Error{n, fmt.Sprintf("%q cannot be kept: %s", n, why), "leave " + strconv.Quote(n) + " out"}
+		return &Error{fmt.Sprintf("%q cannot be kept: %s", n, why), fmt.Sprintf("leave %q out", n)}
 	}
 	return nil
 }
@@ -109,7 +104,7 @@ func CheckExtra(names []string) error {
 			seen[k] = true
 			continue
 		}
-		return &Error{n, fmt.Sprintf("%q cannot be set: %s", n, why),
+		return &Error{fmt.Sprintf("%q cannot be set: %s", n, why),
 			"choose another name: letters, digits and _, no digit first, and not one that lakebase-exec sets or removes"}
 	}
 	return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
-// Values are what the child connects with. An empty or zero field is not exported,
-// and an inherited variable of that name is still removed. Host, Port, Database and
-// User are required.
+// Values are what the child connects with. An empty field is not exported, and an
+// inherited variable of that name is still removed. Host, Port, Database and User are
+// required.
 type Values struct {
 	Host        string
 	HostAddr    string // the address that the login used, if one was configured
@@ -29,7 +29,7 @@ type Values struct {
 	AppName     string // used only if the caller has none
 	ExpiresAt   time.Time
 	Profile     string
-	Extra       []Var // see CheckExtra
+	Extra       []Var // that CheckExtra accepts
 }
 
 // Var is a variable.
@@ -44,38 +44,22 @@ type Result struct {
 	Removed []string // the names that only the caller has, sorted
 }
 
-func valueError(name, problem string) *Error {
-	return &Error{name, name + ": " + problem, "correct the value of " + name}
-}
-
 // foldNames: on Windows, names that differ in case only are equal.
 const foldNames = runtime.GOOS == "windows"
 
 // Build returns the child's environment. It removes libpq's variables but those that are
-// allowed, secrets, and the variable that DATABRICKS_OIDC_TOKEN_ENV names, unless keep
-// names them. Of several entries of caller with one name the first stays, as in getenv.
-//
-// Errors: *Error for keep and v, and for a NUL byte anywhere.
-func Build(caller []string, v Values, keep []string) (Result, error) {
-	if err := CheckKeep(keep); err != nil {
-		return Result{}, err
-	}
+// allowed, secrets, and the variable that DATABRICKS_OIDC_TOKEN_ENV names, unless keep,
+// which CheckKeep accepts, names them. Of several entries of caller with one name the
+// first stays, as in getenv.
+func Build(caller []string, v Values, keep []string) Result {
 	inherited := parse(caller)
-	own, err := v.environ(value(inherited, pgAppName) != "")
-	if err != nil {
-		return Result{}, err
-	}
+	own := v.environ(value(inherited, pgAppName) != "")
 	r := inherit(inherited, own, keep)
 	for _, e := range own {
 		r.Environ = append(r.Environ, e.String())
 		r.Set = append(r.Set, e.Name)
 	}
-	for _, s := range r.Environ {
-		if name, _, _ := split(s); strings.ContainsRune(s, 0) {
-			return Result{}, valueError(strings.Trim(strconv.Quote(name), `"`), "contains a NUL byte")
-		}
-	}
-	return r, nil
+	return r
 }
 
 // WithoutSecrets returns the environment for a program that gets no token: the caller's,
@@ -111,35 +95,24 @@ func inherit(inherited, own []Var, keep []string) Result {
 }
 
 // environ returns the variables to set, in order.
-func (v Values) environ(callerHasAppName bool) ([]Var, error) {
-	port, app, expires := "", v.AppName, ""
-	if 0 < v.Port && v.Port <= 65535 {
-		port = strconv.Itoa(v.Port)
-	}
+func (v Values) environ(callerHasAppName bool) (own []Var) {
+	app, expires := v.AppName, ""
 	if callerHasAppName {
 		app = ""
 	}
 	if !v.ExpiresAt.IsZero() {
 		expires = v.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	own := []Var{}
 	for _, e := range []Var{
-		{pgHost, v.Host}, {pgHostAddr, v.HostAddr}, {pgPort, port}, {pgDatabase, v.Database}, {pgUser, v.User},
+		{pgHost, v.Host}, {pgHostAddr, v.HostAddr}, {pgPort, strconv.Itoa(v.Port)}, {pgDatabase, v.Database}, {pgUser, v.User},
 		{pgPassword, v.Password.Reveal()}, {pgPassFile, v.PassFile}, {pgSSLMode, v.SSLMode}, {pgSSLRootCert, v.SSLRootCert},
 		{pgAppName, app}, {expiresAt, expires}, {profile, v.Profile},
 	} {
-		switch required := e.Name == pgHost || e.Name == pgPort || e.Name == pgDatabase || e.Name == pgUser; {
-		case e.Value != "":
+		if e.Value != "" {
 			own = append(own, e)
-		case required:
-			return nil, valueError(e.Name, "missing or invalid")
 		}
 	}
-	var names []string
-	for _, e := range v.Extra {
-		names = append(names, e.Name)
-	}
-	return append(own, v.Extra...), CheckExtra(names)
+	return append(own, v.Extra...)
 }
 
 // value returns the value of the variable with an upper-case name; "" if there is none.

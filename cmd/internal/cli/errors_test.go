@@ -52,14 +52,10 @@ func errorCases() map[string][]errorCase {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
 			{&config.Error{Name: "--listen", Problem: "p", Err: &rootcerts.Error{Err: x}}, "--listen", "--sslrootcert", 120},
 		},
-		"credformat.EnvError": {
-			{&credformat.EnvError{Name: "GITHUB_ENV", Problem: "not set"}, "GITHUB_ENV: not set", "step of GitHub Actions", 120},
-			{&credformat.EnvError{Name: "KUBERNETES_EXEC_INFO", Problem: "p"}, "p", "unset KUBERNETES_EXEC_INFO", 120},
-		},
-		"credformat.Error": {{&credformat.Error{Format: "pgpass", Field: "user", What: "a line feed"}, "pgpass cannot represent a line feed in user", "--format", 120}},
+		"credformat.Error": {{&credformat.Error{Problem: "p", Fix: "f"}, "p", "f", 120}},
 		"exchange.Error":   {{&exchange.Error{Kind: exchange.KindInvalidClient, Host: "w.example"}, "w.example", "login", 122}},
 		"keychain.Error":   {{&keychain.Error{Err: keychain.ErrLocked}, "locked", "unlock", 121}, {&keychain.Error{Err: keychain.ErrAbsent}, "no keychain", "--store file", 121}},
-		"pgenv.Error":      {{&pgenv.Error{Name: "A", Problem: `"A" cannot be kept`, Fix: "leave it out"}, `"A" cannot be kept`, "leave it out", 120}},
+		"pgenv.Error":      {{&pgenv.Error{Problem: `"A" cannot be kept`, Fix: "leave it out"}, `"A" cannot be kept`, "leave it out", 120}},
 		"pglogin.Error": {
 			{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, "", "--wait-timeout", 123},
 			{&pglogin.Error{Kind: pglogin.RoleMissing}, "", "CREATE EXTENSION", 123},
