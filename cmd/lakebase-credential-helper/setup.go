@@ -77,7 +77,7 @@ func setUp(ctx context.Context, c *invocation) error {
 		return &cli.UsageError{Problem: c.conf.Auth.Source.String() + " is native: setup signs in to the workspace", Fix: "choose another authentication type with --auth"}
 	}
 	if c.conf.Instance.Value != "" {
-		return &cli.UsageError{Problem: c.conf.TargetFrom().String() + " names an instance; setup is for an endpoint of Lakebase Autoscaling",
+		return &cli.UsageError{Problem: c.conf.Target().Source.String() + " names an instance; setup is for an endpoint of Lakebase Autoscaling",
 			Fix: "name its endpoint with --endpoint; or run in its database: " + cli.CreateRoleSQL(clientID, exchange.RoleServicePrincipal)}
 	}
 	if c.conf.User.Value == clientID && c.conf.ClientID.Value != clientID { // PGUSER is the service principal's

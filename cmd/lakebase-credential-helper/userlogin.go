@@ -75,7 +75,7 @@ func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, ap
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
 	minted := map[credential.Key]tokencache.Entry{id.WorkspaceKey(c.conf): {Token: grant.Token}}
-	if !c.given.has("no-verify") && c.conf.Target() != "" {
+	if !c.given.has("no-verify") && c.conf.Target().Value != "" {
 		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer).Mint(ctx)
 		if err != nil {
 			return err

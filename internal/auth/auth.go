@@ -107,7 +107,7 @@ func (id Identity) Key(conf config.Config) credential.Key {
 		WorkspaceID: conf.Workspace.Value.WorkspaceID,
 		Principal:   id.Principal,
 		Options:     conf.AuthOptions(id.Type),
-		Target:      conf.Target(),
+		Target:      conf.Target().Value,
 		TTL:         conf.TTL.Value,
 		Credential:  conf.Credential.Value,
 		ReadOnly:    conf.ReadOnly.Value,

@@ -169,19 +169,11 @@ func (c *Config) PGHostTrusted() bool {
 }
 
 // Target returns the endpoint's name, or credential.InstancePrefix and the instance's.
-func (c *Config) Target() string {
+func (c *Config) Target() Value[string] {
 	if c.Instance.Value != "" {
-		return credential.InstancePrefix + c.Instance.Value
+		return Value[string]{credential.InstancePrefix + c.Instance.Value, c.Instance.Source}
 	}
-	return c.Endpoint.Value
-}
-
-// TargetFrom returns the source of the target.
-func (c *Config) TargetFrom() Source {
-	if c.Instance.Value != "" {
-		return c.Instance.Source
-	}
-	return c.Endpoint.Source
+	return c.Endpoint
 }
 
 // Error is an invalid or missing value.

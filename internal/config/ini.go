@@ -24,6 +24,7 @@ type iniLine struct {
 	raw     string // with its line end; a value of several lines has them all
 	number  int    // of the line in the file
 	problem string // why the line is not read; it does not show the line, which may contain a secret
+	strict  string // why ParseProfiles rejects the line, which the parser of the SDK reads
 	section string // the section of the line
 	key     string // empty: not a setting
 	value   string
@@ -55,6 +56,14 @@ func parseINI(name string, data []byte, implicit string) *ini {
 			used := l.parse(text, lines[n+1:])
 			l.raw += strings.Join(lines[n+1:n+1+used], "")
 			n += used
+		}
+		switch first, twice := f.sections[section][l.key]; {
+		case l.header && f.sections[section] != nil:
+			l.strict = "duplicate [" + section + "]"
+		case twice:
+			l.strict = fmt.Sprintf("duplicate key %s, first in line %d", l.key, first.number)
+		case l.key != "" && section == "":
+			l.strict = "key " + sanitize.Quote(l.key) + " is before the first [profile]"
 		}
 		f.lines = append(f.lines, l)
 		if (l.header || l.key != "") && f.sections[section] == nil {
@@ -150,35 +159,7 @@ func (f *ini) problem(section string) error {
 }
 
 func (f *ini) lineError(l iniLine, problem string) *Error {
-	return &Error{Name: fmt.Sprintf("%s:%d", f.name, l.number), Problem: problem,
-		Fix: fmt.Sprintf("correct line %d of %s: it holds [name], key = value, or # and a comment", l.number, f.name)}
-}
-
-// strict returns an error for what the SDK's parser ignores: lines that cannot be read,
-// keys before the first section, and sections and keys that are given twice.
-func (f *ini) strict() error {
-	seen := map[[2]string]int{}
-	for _, l := range f.lines {
-		what := "key " + l.key
-		switch {
-		case l.problem != "":
-			return f.lineError(l, l.problem)
-		case l.header:
-			what = "[" + l.section + "]"
-		case l.key == "":
-			continue
-		case l.section == "":
-			return f.lineError(l, "key "+sanitize.Quote(l.key)+" is before the first [profile]")
-		}
-		id := [2]string{l.section, l.key}
-		if first, twice := seen[id]; twice {
-			e := f.lineError(l, fmt.Sprintf("duplicate %s, first in line %d", what, first))
-			e.Fix = fmt.Sprintf("delete or rename it in line %d or line %d of %s", first, l.number, f.name)
-			return e
-		}
-		seen[id] = l.number
-	}
-	return nil
+	return &Error{Name: fmt.Sprintf("%s:%d", f.name, l.number), Problem: problem, Fix: fmt.Sprintf("correct or delete line %d of %s", l.number, f.name)}
 }
 
 // Names lists the sections in the file's order.

@@ -62,7 +62,7 @@ func TestParseProfiles_Rejects(t *testing.T) {
 		line int
 		text string
 	}{
-		"[a]\nhost = x\nhost = y\n": {3, "duplicate key host, first in line 2"}, "[a]\n\n[b]\n[a]\n": {4, "duplicate [a], first in line 1"},
+		"[a]\nhost = x\nhost = y\n": {3, "duplicate key host, first in line 2"}, "[a]\n\n[b]\n[a]\n": {4, "duplicate [a]"},
 		"host = x\n": {1, `key "host" is before the first`}, "[a]\nhost\n": {2, "neither a [profile]"}, "[a]\n= x\n": {2, "neither a [profile]"},
 		"[a\n": {1, "not a [profile] header"}, "[]\n": {1, "not a [profile] header"}, "# x\n[  ]\n": {2, "not a [profile] header"},
 		"\xef\xbb\xbf\xef\xbb\xbf[a]": {1, "neither a [profile]"}, "[a]\nclient_secret hunter2": {2, "neither a [profile]"}, "[a]\nx = `hunter2": {2, "does not end"},
@@ -137,7 +137,7 @@ func TestProfileKeys_RoundTrip(t *testing.T) {
 		t.Errorf("default values are written: %v", k)
 	}
 	out, err = p.Set("prod", given{options: map[string]string{"profile": "prod", "instance": "shop"}, profiles: string(out), sections: sections}.must(t).ProfileKeys())
-	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out), sections: sections}).must(t); err != nil || c.Target() != "instances/shop" || c.PGHost.Given() || c.User.Value != "u" {
+	if c := (given{options: map[string]string{"profile": "prod"}, profiles: string(out), sections: sections}).must(t); err != nil || c.Target().Value != "instances/shop" || c.PGHost.Given() || c.User.Value != "u" {
 		t.Errorf("changed to an instance: got %+v, %v\n%s", c, err, out)
 	}
 }

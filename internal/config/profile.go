@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -17,7 +18,12 @@ type Profiles struct{ *ini }
 // ParseProfiles reads the file called name. Its errors name file and line.
 func ParseProfiles(name string, data []byte) (*Profiles, error) {
 	f := parseINI(name, data, "")
-	return &Profiles{f}, f.strict()
+	for _, l := range f.lines {
+		if problem := cmp.Or(l.problem, l.strict); problem != "" {
+			return nil, f.lineError(l, problem)
+		}
+	}
+	return &Profiles{f}, nil
 }
 
 // Set writes keys to a profile, which it creates if necessary, and returns the whole
@@ -101,7 +107,7 @@ func (c Config) ProfileKeys() map[string]string {
 	if c.PGPort.Given() {
 		port = strconv.Itoa(c.PGPort.Value)
 	}
-	newTarget := c.TargetFrom().Origin == FromOption
+	newTarget := c.Target().Source.Origin == FromOption
 	write("host", c.Workspace.Value.String(), c.Workspace.Given(), false)
 	write("client_id", c.ClientID.Value, c.ClientID.Given(), c.ClientID.Value == "" && !hasClientID(c.Auth.Value))
 	// A type that only follows from a secret may be gone at the next start.
@@ -167,22 +173,31 @@ type Account struct {
 	Role     string `json:"role,omitempty"`      // of the database, which has a password
 }
 
-// ParseAccount is the reverse of SecretAccount, RefreshAccount and NativeAccount.
+// ParseAccount is the reverse of SecretAccount, RefreshAccount and NativeAccount. The
+// host, with or without a port, is read first: the name after it may have colons in it,
+// but does not begin like a port (see CheckUser).
 func ParseAccount(name string) (a Account, ok bool) {
 	kind, rest, _ := strings.Cut(name, ":")
-	switch kind {
-	case "secret": // the host may contain a colon
-		i := strings.LastIndexByte(rest, ':')
-		if i < 0 {
-			return a, false
-		}
-		return Account{Host: rest[:i], ClientID: rest[i+1:]}, true
-	case "refresh":
-		a.Host, a.User, ok = splitHost(rest)
-	case "native":
-		a.Host, a.Role, ok = splitHost(rest)
+	end := strings.IndexByte(rest, ':')
+	if strings.HasPrefix(rest, "[") {
+		end = strings.IndexByte(rest, ']') + 1
 	}
-	return a, ok
+	if end <= 0 || !strings.HasPrefix(rest[end:], ":") {
+		return a, false
+	}
+	host, owner := rest[:end], rest[end+1:]
+	if port, after, found := strings.Cut(owner, ":"); found && digitsOnly(port) {
+		host, owner = host+":"+port, after
+	}
+	switch kind {
+	case "secret":
+		a = Account{Host: host, ClientID: owner}
+	case "refresh":
+		a = Account{Host: host, User: owner}
+	case "native":
+		a = Account{Host: host, Role: owner}
+	}
+	return a, owner != "" && a.Host != ""
 }
 
 // String returns the name.
@@ -194,23 +209,6 @@ func (a Account) String() string {
 		return NativeAccount(a.Host, a.Role)
 	}
 	return SecretAccount(a.Host, a.ClientID)
-}
-
-// splitHost splits a host, with or without a port, from the name after it. The host is
-// read first: the name may have colons in it, but does not begin like a port (see CheckUser).
-func splitHost(text string) (host, name string, ok bool) {
-	end := strings.IndexByte(text, ':')
-	if strings.HasPrefix(text, "[") {
-		end = strings.IndexByte(text, ']') + 1
-	}
-	if end <= 0 || !strings.HasPrefix(text[end:], ":") {
-		return "", "", false
-	}
-	host, name = text[:end], text[end+1:]
-	if port, after, found := strings.Cut(name, ":"); found && digitsOnly(port) {
-		host, name = host+":"+port, after
-	}
-	return host, name, name != ""
 }
 
 // SameTarget returns the options with which a command of lakebase-credential-helper

@@ -222,7 +222,7 @@ func (r *resolver) complete() {
 	if r.in.NoEndpoint {
 		return
 	}
-	r.need("endpoint", c.Target() == "")
+	r.need("endpoint", c.Target().Value == "")
 	if c.TTL.Value != 0 && (c.Instance.Value != "" || c.Credential.Value == CredentialWorkspace) {
 		r.fail(invalid(c.TTL.Source, "leave it out",
 			"is for the database credentials of an endpoint alone; other tokens live as long as the workspace says"))
@@ -232,12 +232,9 @@ func (r *resolver) complete() {
 // completeNative checks the target of a native password, which no workspace is asked for.
 func (r *resolver) completeNative() {
 	c := &r.conf
-	if c.Pooled.Value {
-		r.fail(invalid(c.Pooled.Source, "leave it out, and name the pooled host with --pghost", "cannot be used with a native password, which is for a database host"))
-	}
-	for _, option := range []string{"endpoint", "instance", "read-only", "credential", "ttl"} {
-		if len(r.in.Options[option]) > 0 {
-			r.fail(&Error{Name: "--" + option, Problem: "cannot be used with a native password, which is for a database host", Fix: "leave it out"})
+	for _, option := range []string{"endpoint", "instance", "pooled", "read-only", "credential", "ttl"} {
+		if from := r.lookup(byOption(option)).from; from.Origin == FromOption || option == "pooled" && c.Pooled.Value {
+			r.fail(invalid(from, "leave it out; --pghost names the database host", "cannot be used with a native password, which is for a database host"))
 		}
 	}
 	r.need("pghost", c.PGHost.Value == "")
@@ -251,19 +248,17 @@ func (r *resolver) completeNative() {
 }
 
 func (r *resolver) need(option string, missing bool) {
-	if !missing {
-		return
-	}
-	s := byOption(option)
-	key, or, and := s.Key, "", ""
+	s, or := byOption(option), ""
 	if option == "endpoint" {
-		key, or, and = "endpoint or instance", " or --instance", ", or --instance (LAKEBASE_INSTANCE) for Lakebase Provisioned"
+		or = ", or --instance (LAKEBASE_INSTANCE) for Lakebase Provisioned"
 	}
-	if r.profile != nil {
-		r.fail(&Error{Name: "profile " + sanitize.Quote(r.conf.Profile.Value), Problem: "has no key " + key + " (" + r.profilesPath + ")",
+	switch {
+	case !missing:
+	case r.profile != nil:
+		r.fail(&Error{Name: "profile " + sanitize.Quote(r.conf.Profile.Value), Problem: "has no key " + s.Key + " (" + r.profilesPath + ")",
 			Fix: "add it to the profile, or give --" + option + or})
-		return
+	default:
+		r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set",
+			Fix: "give one of them" + or + ", or name a profile with --profile"})
 	}
-	r.fail(&Error{Name: "--" + option, Problem: "not given, and " + strings.Join(s.Env, " and ") + " not set",
-		Fix: "give one of them" + and + ", or name a profile with --profile"})
 }

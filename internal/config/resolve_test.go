@@ -141,7 +141,7 @@ func TestResolve_Errors(t *testing.T) {
 		{alone("host", "h.example", "client-id", "c"), "--endpoint", "LAKEBASE_ENDPOINT and ENDPOINT_NAME|--instance (LAKEBASE_INSTANCE)"},
 		{alone(), "--host", "DATABRICKS_HOST"},
 		{profile("[prod]\nhost = h.example\nauth = oauth-m2m\nendpoint = shop\n"), `profile "prod"`, "has no key client_id|--client-id|" + profilesPath},
-		{profile("[prod]\nhost = h.example\nclient_id = c\n"), `profile "prod"`, "has no key endpoint or instance|--endpoint or --instance"},
+		{profile("[prod]\nhost = h.example\nclient_id = c\n"), `profile "prod"`, "has no key endpoint|or --instance (LAKEBASE_INSTANCE)"},
 		{profile(prodProfile + "hots = x\nzzz = y\n"), key("hots"), "unknown key|client_id, database"},
 		{profile(prodProfile + "client_secret = hunter2\n"), key("client_secret"), "must not contain secrets|login --profile prod"},
 		{profile("[other]\n[more]\n"), "--profile", `"prod"|` + profilesPath + "|other, more"},

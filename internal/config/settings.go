@@ -63,9 +63,9 @@ var settings = []Setting{
 		Value: "ID", Usage: "application ID of the service principal"},
 	{Option: "client-secret-file", Env: []string{envSecretFile}, Category: CategoryAuth, Decisive: true,
 		Value: "PATH", Usage: "read the client secret from PATH instead of the keychain"},
-	{Option: "native-password-file", Env: []string{envNativeFile}, Category: CategoryAuth, Decisive: true,
+	{Option: "native-password-file", Env: []string{"LAKEBASE_NATIVE_PASSWORD_FILE"}, Category: CategoryAuth, Decisive: true,
 		Value: "PATH", Usage: "with --auth native: read the password from PATH instead of the keychain"},
-	{Option: "auth", Env: []string{envAuth}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
+	{Option: "auth", Env: []string{"DATABRICKS_AUTH_TYPE"}, Key: "auth", Category: CategoryAuth, Target: true, Decisive: true,
 		Value: "TYPE", Usage: "authentication type", Words: AuthTypeNames(), Default: "by the credentials found"},
 	{Option: "audience", Env: []string{"DATABRICKS_TOKEN_AUDIENCE"}, Key: "audience", Category: CategoryAuth, AuthType: "github-oidc",
 		Target: true, Decisive: true, Value: "NAME", Usage: "audience of the token requested from GitHub", Default: "the workspace's"},
@@ -153,17 +153,17 @@ var settings = []Setting{
 // authTypes has a strategy in package auth for each row.
 var authTypes = []AuthType{
 	{Name: AuthM2M, Credential: "the secret", Subject: "service principal", ClientID: true,
-		variables: []authVariable{{envSecret, aSecret, "client_secret"}, {envSecretFile, aPath, ""}}},
+		variables: []authVariable{{"DATABRICKS_CLIENT_SECRET", aSecret, "client_secret"}, {envSecretFile, aPath, ""}}},
 	{Name: "external-browser", Credential: "the login", Subject: "user"},
 	{Name: "env-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInEnvironment,
-		variables: []authVariable{{envOIDCName, aVariable, ""}, {envOIDC, aToken, ""}}},
+		variables: []authVariable{{"DATABRICKS_OIDC_TOKEN_ENV", aVariable, ""}, {envOIDC, aToken, ""}}},
 	{Name: "file-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretInFile,
-		variables: []authVariable{{envOIDCFile, aPath, ""}}},
+		variables: []authVariable{{"DATABRICKS_OIDC_TOKEN_FILEPATH", aPath, ""}}},
 	{Name: "github-oidc", Credential: "a workload's token", Subject: "service principal", ClientID: true, Kind: SecretFromGitHub},
 	{Name: AuthPAT, Credential: "a personal access token", Subject: "user", Kind: SecretInEnvironment, Unscoped: true,
-		variables: []authVariable{{envToken, aToken, "token"}}},
+		variables: []authVariable{{"DATABRICKS_TOKEN", aToken, "token"}}},
 	{Name: AuthNative, Credential: "the password", Subject: "role", Unscoped: true,
-		variables: []authVariable{{envNativeFile, aPath, ""}}},
+		variables: []authVariable{{"LAKEBASE_NATIVE_PASSWORD_FILE", aPath, ""}}},
 	{Name: "databricks-cli", Credential: "the Databricks CLI's token", Subject: "user", Kind: SecretElsewhere, Unscoped: true},
 }
 
@@ -172,15 +172,8 @@ const (
 	envHost       = "DATABRICKS_HOST"
 	envPGHost     = "PGHOST"
 	envClientID   = "DATABRICKS_CLIENT_ID"
-	envSecret     = "DATABRICKS_CLIENT_SECRET"
 	envSecretFile = "DATABRICKS_CLIENT_SECRET_FILE"
-	envAuth       = "DATABRICKS_AUTH_TYPE"
-	envToken      = "DATABRICKS_TOKEN"
 	envOIDC       = "DATABRICKS_OIDC_TOKEN"
-	envOIDCName   = "DATABRICKS_OIDC_TOKEN_ENV"
-	envOIDCFile   = "DATABRICKS_OIDC_TOKEN_FILEPATH"
-	envNativeFile = "LAKEBASE_NATIVE_PASSWORD_FILE"
 	envGitHubURL  = "ACTIONS_ID_TOKEN_REQUEST_URL"
 	envGitHub     = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
-	envLog        = "LAKEBASE_LOG"
 )

@@ -47,7 +47,7 @@ func (r *resolver) ofEither(option, other string, parse func(string, Source) (st
 func (r *resolver) postgres() {
 	c := &r.conf
 	otherPort := ""
-	if from := c.TargetFrom(); from.Origin == FromOption {
+	if from := c.Target().Source; from.Origin == FromOption {
 		otherPort = from.Name + " names another target"
 	}
 	otherHost := otherPort
@@ -197,8 +197,8 @@ func (r *resolver) set() {
 func (r *resolver) log() {
 	log := &r.conf.Log
 	log.Value = LogNormal
-	if v := r.in.Environ[envLog]; v != "" {
-		*log = parsed(r, v, Source{FromEnvironment, envLog}, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
+	if v := r.in.Environ["LAKEBASE_LOG"]; v != "" {
+		*log = parsed(r, v, Source{FromEnvironment, "LAKEBASE_LOG"}, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
 	}
 	verbose, quiet := r.in.Options["verbose"] != nil, r.in.Options["quiet"] != nil
 	switch {

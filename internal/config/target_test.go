@@ -14,11 +14,11 @@ func onlyInstance(more ...string) map[string]string {
 
 func TestTarget_Instance(t *testing.T) {
 	c := given{env: onlyInstance()}.must(t)
-	if c.Instance.Value != "shop" || c.Endpoint.Value != "" || c.Target() != "instances/shop" || c.TargetFrom().Name != "LAKEBASE_INSTANCE" {
+	if c.Instance.Value != "shop" || c.Endpoint.Value != "" || c.Target().Value != "instances/shop" || c.Target().Source.Name != "LAKEBASE_INSTANCE" {
 		t.Errorf("got %+v", c)
 	}
-	if c := (given{env: env()}).must(t); c.Target() != env()["LAKEBASE_ENDPOINT"] || c.TargetFrom().Name != "LAKEBASE_ENDPOINT" {
-		t.Errorf("got %q from %s", c.Target(), c.TargetFrom())
+	if c := (given{env: env()}).must(t); c.Target().Value != env()["LAKEBASE_ENDPOINT"] || c.Target().Source.Name != "LAKEBASE_ENDPOINT" {
+		t.Errorf("got %q from %s", c.Target().Value, c.Target().Source)
 	}
 	for _, name := range []string{"My-Instance2", strings.Repeat("a", 63)} {
 		if c := (given{env: onlyInstance("LAKEBASE_INSTANCE", name)}).must(t); c.Instance.Value != name {

@@ -83,12 +83,10 @@ func numberTo(max int) func(string, Source) (int, error) {
 // others expand PGDATABASE. Such strings may contain a password and are not shown.
 func database(s string, from Source) (string, error) {
 	const fix = "give the database's name alone, as in databricks_postgres"
-	scheme, _, found := strings.Cut(s, ":")
+	lower := strings.ToLower(s)
 	switch {
-	case found && (strings.EqualFold(scheme, "postgres") || strings.EqualFold(scheme, "postgresql")):
-		return "", invalid(from, fix, "%s is a connection URL, not a database's name", sanitize.Quote(scheme+":..."))
-	case strings.Contains(s, "="):
-		return "", invalid(from, fix, "contains '=': libpq would read it as a connection string")
+	case strings.Contains(s, "="), strings.HasPrefix(lower, "postgres:"), strings.HasPrefix(lower, "postgresql:"):
+		return "", invalid(from, fix, "libpq would read it as a connection string")
 	case hasControl(s) || !utf8.ValidString(s) || len(s) > 63:
 		return "", rejected(s, from, fix, "is not a database's name: at most 63 bytes of UTF-8 without control characters")
 	}

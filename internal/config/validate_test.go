@@ -31,8 +31,8 @@ func TestParsers(t *testing.T) {
 			"5432,5433": "(not a number)", "0x10": "(not a number)", " 1": "(not a number)", "99999999999999999999": "(not a number)"}},
 		"database": {text(database), map[string]string{
 			"databricks_postgres": "databricks_postgres", "my db": "my db", "Größe": "Größe", "a/b": "a/b", "postgresql": "postgresql", "x;y": "x;y", strings.Repeat("a", 63): strings.Repeat("a", 63),
-			"host=127.0.0.9 sslmode=disable dbname=x": "(connection string)", "postgres://u:hunter2@h/db": "(connection URL)", "postgresql://u:hunter2@h/db\n": "(connection URL)",
-			"POSTGRES://u:hunter2@h/db": "(connection URL)", "PostgreSQL:x": "(connection URL)", "host=h password=hunter2\n": "(connection string)", "a\x00b": "(control character)",
+			"host=127.0.0.9 sslmode=disable dbname=x": "(connection string)", "postgres://u:hunter2@h/db": "(connection string)", "postgresql://u:hunter2@h/db\n": "(connection string)",
+			"POSTGRES://u:hunter2@h/db": "(connection string)", "PostgreSQL:x": "(connection string)", "host=h password=hunter2\n": "(connection string)", "a\x00b": "(control character)",
 			"a\u0085b": "(control character)", "a\xffb": "(bytes of UTF-8)", strings.Repeat("a", 64): "(at most 63 bytes)", "dbname = x\tpassword = hunter2 \r": "(connection string)",
 		}},
 		"user": {text(user), map[string]string{"5f2b7c1e-0000-4000-8000-000000000000": "5f2b7c1e-0000-4000-8000-000000000000", "ann@example.com": "ann@example.com", "a b": "a b",

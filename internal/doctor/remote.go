@@ -384,7 +384,7 @@ func (x *run) checkCredential(ctx context.Context, r *Result) (err error) {
 		x.describeToken(r, "the workspace token itself", x.password)
 		return nil
 	}
-	x.password, err = x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target()), x.conf.TTL.Value)
+	x.password, err = x.api.DatabaseCredential(ctx, x.bearer.Value, cmp.Or(x.endpoint.Name, x.conf.Target().Value), x.conf.TTL.Value)
 	if err == nil {
 		x.describeToken(r, "a database token", x.password)
 	}

@@ -51,7 +51,7 @@ func lookUp[T any](ctx context.Context, call func(context.Context, credential.Se
 func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
 	name := r.conf.Endpoint
 	if name.Value == "" || r.conf.EndpointWhole() {
-		return exchange.Endpoint{Name: r.conf.Target()}, nil
+		return exchange.Endpoint{Name: r.conf.Target().Value}, nil
 	}
 	found, err := r.List(ctx, bearer)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exc
 // Host returns the host of a described endpoint that --read-only and --pooled choose.
 // A configured host must be one of the endpoint's. The error is a *config.Error.
 func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
-	configured, target := r.conf.PGHost, r.conf.Target()
+	configured, target := r.conf.PGHost, r.conf.Target().Value
 	host, kind, fix := e.Host, "host", "wait until it is ready (the console shows its state)"
 	others := []string{e.ReadOnlyHost, e.PooledHost, e.ReadOnlyPooledHost}
 	switch readOnly, pooled := r.conf.ReadOnly.Value, r.conf.Pooled.Value; {

@@ -187,7 +187,7 @@ func (s *Source) List(ctx context.Context) ([]EndpointInfo, error) {
 // which Save stores it. Without a target it signs in only; then the entry is zero.
 func (s *Source) Mint(ctx context.Context) (key credential.Key, e tokencache.Entry, err error) {
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
-		if s.conf.Target() == "" {
+		if s.conf.Target().Value == "" {
 			_, err := login.Token(ctx)
 			return err
 		}

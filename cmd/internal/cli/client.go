@@ -147,7 +147,7 @@ func LogConfig(log *Logger, conf config.Config, quiet bool) {
 		log.Note("target: %s at %s, from %s", conf.Database.Value, conf.PGHostPort(), conf.PGHost.Source)
 		return
 	}
-	target := cmp.Or(conf.Target(), "no endpoint")
+	target := cmp.Or(conf.Target().Value, "no endpoint")
 	if conf.ReadOnly.Value {
 		target += ", read-only"
 	}

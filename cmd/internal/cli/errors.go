@@ -260,7 +260,7 @@ func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
 	}
 	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: conf.SameTarget()}
 	o.Token, o.TokenFix = auth.TokenOrigin(conf, e)
-	if from := conf.TargetFrom(); from.Origin != config.FromDefault {
+	if from := conf.Target().Source; from.Origin != config.FromDefault {
 		o.Target = from.String()
 	}
 	return o
