@@ -138,7 +138,7 @@ func (l *listing) add(account config.Account, store string) {
 
 // addTokens adds the tokens of the store in use that can be read.
 func (l *listing) addTokens(ctx context.Context, stores cli.TokenStores) {
-	store := stores.Store()
+	store := stores.All[stores.InUse]
 	if store == nil {
 		return
 	}
@@ -171,7 +171,7 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 		if !ok {
 			continue
 		}
-		if _, err := stores.Items.Get(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
+		if _, err := stores.Index.Get(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
 			l.add(account, storeKeychain)
 		}
 	}
@@ -182,7 +182,7 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores) {
 	for i := range l.Secrets {
 		s := &l.Secrets[i]
-		var items rotate.Store = stores.Index()
+		var items rotate.Store = stores.Index
 		if s.Store == storeFile {
 			items = c.SecretFiles()
 		}

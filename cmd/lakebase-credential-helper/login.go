@@ -145,7 +145,7 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil || c.conf.Native() {
 		return err
 	}
-	c.warnExpiry(host, clientID, rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index()), host, clientID).Expires) // known for one that a rotate created
+	c.warnExpiry(host, clientID, rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index), host, clientID).Expires) // known for one that a rotate created
 	return c.removePlaintext(ctx)
 }
 
@@ -211,7 +211,7 @@ func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account 
 		return files.Path(account), files.Set(ctx, account, secret)
 	}
 	c.progress.SetStatus("waiting for the keychain")
-	if err := stores.Prompting().Set(ctx, account, secret); err != nil {
+	if err := stores.Prompting.Set(ctx, account, secret); err != nil {
 		return "", err
 	}
 	_, err := files.Remove(account)
@@ -224,11 +224,11 @@ func (c *invocation) checkStore(ctx context.Context, stores cli.TokenStores, acc
 	if c.toFile() {
 		return c.SecretFiles().Ready()
 	}
-	kc := stores.Items
+	items := stores.Index
 	if cli.Terminal(c.Stdin) {
-		kc = stores.Keychain
+		items = stores.Prompting
 	}
-	if _, err := kc.Get(ctx, account); !errors.Is(err, keychain.ErrNotFound) {
+	if _, err := items.Get(ctx, account); !errors.Is(err, keychain.ErrNotFound) {
 		return err
 	}
 	return nil

@@ -67,15 +67,15 @@ func logout(ctx context.Context, c *invocation) error {
 		if removed, err = l.SecretFiles().Remove(account); err != nil {
 			return err
 		}
-		if _, complete, err := stores.Index().List(ctx); err == nil && !complete {
-			_, err = stores.Items.Get(ctx, account)
+		if _, complete, err := stores.Index.List(ctx); err == nil && !complete {
+			_, err = stores.Index.Get(ctx, account)
 			unlisted = err == nil
 		}
 	}
 	if err := stores.Forget(ctx, l.match); err != nil {
 		return err
 	}
-	err = stores.Index().Remove(ctx, l.accounts...)
+	err = stores.Index.Remove(ctx, l.accounts...)
 	switch {
 	case removed && errors.Is(err, keychain.ErrAbsent): // the file was all that such a machine can have
 	case errors.Is(err, keychain.ErrNotFound), errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain:
@@ -110,7 +110,7 @@ func (c *invocation) removeAll(ctx context.Context, stores cli.TokenStores) erro
 	case keychainErr != nil:
 		return keychainErr
 	default:
-		if err := stores.Index().Remove(ctx, accounts...); err != nil {
+		if err := stores.Index.Remove(ctx, accounts...); err != nil {
 			return err
 		}
 		if !complete && len(accounts) > 0 {
@@ -141,7 +141,7 @@ func (c *invocation) warnIncomplete(left string) {
 // storedItems returns the accounts of what the keychain holds. Those that profiles name
 // are looked up if they may be the only ones known; others may exist unless complete.
 func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (all []string, complete bool, err error) {
-	all, complete, err = stores.Index().List(ctx)
+	all, complete, err = stores.Index.List(ctx)
 	if err != nil || complete {
 		return all, complete, err
 	}
@@ -154,7 +154,7 @@ func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (a
 		host, id, user := workspace.HostPort(), profiles.Value(name, "client_id"), profiles.Value(name, "user")
 		database := net.JoinHostPort(profiles.Value(name, "pghost"), cmp.Or(profiles.Value(name, "pgport"), "5432"))
 		for _, a := range []string{config.SecretAccount(host, id), config.RecordAccount(host, id), config.RefreshAccount(host, user), config.NativeAccount(database, user)} {
-			if _, err := stores.Items.Get(ctx, a); err == nil && !slices.Contains(all, a) {
+			if _, err := stores.Index.Get(ctx, a); err == nil && !slices.Contains(all, a) {
 				all = append(all, a)
 			}
 		}
@@ -205,7 +205,7 @@ func (l *logoutScope) resolve(ctx context.Context, stores cli.TokenStores) error
 
 // users returns the users who have signed in at the target's host.
 func (l *logoutScope) users(ctx context.Context, stores cli.TokenStores) ([]string, error) {
-	accounts, err := cli.StoredAccounts(ctx, l.SecretFiles(), stores.Index())
+	accounts, err := cli.StoredAccounts(ctx, l.SecretFiles(), stores.Index)
 	if err != nil && !errors.Is(err, keychain.ErrAbsent) {
 		return nil, err
 	}

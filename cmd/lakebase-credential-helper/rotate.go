@@ -79,7 +79,7 @@ func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation) (rotat
 	if err != nil {
 		return rotate.Result{}, err
 	}
-	r.Store, r.API = c.itemsOf(ctx, config.SecretAccount(r.Host, r.ClientID), stores.Prompting()), api
+	r.Store, r.API = c.itemsOf(ctx, config.SecretAccount(r.Host, r.ClientID), stores.Prompting), api
 	r.Observer = c.Observer(c.conf, c.log, c.progress)
 	return r.Run(ctx)
 }

@@ -199,7 +199,7 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, s.conf.Timeout.Value)
 	defer cancel()
-	stored, err := rotate.StoredSecret(ctx, p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting()), host, s.clientID)
+	stored, err := rotate.StoredSecret(ctx, p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting), host, s.clientID)
 	if err == nil {
 		_, err = exchange.Retry(limited, func(ctx context.Context) (credential.Token, error) {
 			return s.client.API.WorkspaceToken(ctx, s.clientID, stored)

@@ -58,8 +58,7 @@ func (e *Error) Hint() string {
 	case errors.Is(e, ErrLocked):
 		return "unlock the keychain and try again"
 	case errors.Is(e, ErrAbsent):
-		return `store the secret in a file with "lakebase-credential-helper login --store file", ` +
-			"or set DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)"
+		return `store the secret in a file with "lakebase-credential-helper login --store file"`
 	case errors.Is(e, ErrTimeout):
 		return "answer the keychain's dialog if one is open, or raise --keychain-timeout"
 	case errors.Is(e, ErrTooBig):

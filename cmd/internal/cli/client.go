@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -188,9 +189,9 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 		return nil, err
 	}
 	cache, observer := stores.Cache(log, progress), e.Observer(conf, log, progress)
-	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{e.SecretFiles(), kc, stores.Index()},
+	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{e.SecretFiles(), kc, stores.Index},
 		Process: outside{e, conf}, Locks: cache, Observer: observer})
-	proofs := lakebase.NewProofs(nil, time.Now)
+	var proofs lakebase.Proofs
 	if stores.Dir != nil {
 		proofs = lakebase.NewProofs(stores.Dir, time.Now)
 	}
@@ -368,40 +369,38 @@ func (e *Environment) ReadSecretFile(path string, password bool) (credential.Sec
 	return securefile.ReadSecret(path, securefile.SecretRules{CredentialsDir: e.Env("CREDENTIALS_DIRECTORY"), Password: password})
 }
 
-// TokenStore is one place where tokens may be cached, with its --cache name.
-type TokenStore struct {
-	Name string
-	tokencache.Store
-}
-
-// TokenStores are the stores that this process can reach, and the one to use.
+// TokenStores are where tokens can be cached, and the store to use.
 type TokenStores struct {
-	All      []TokenStore
-	InUse    string             // the --cache name of one of All, or "off"
-	Notes    []string           // why a store is not in use
-	Dir      *securefile.Dir    // the runtime directory; nil without one
-	Items    *keychain.Keychain // without dialogs, with its full timeout
-	Keychain *keychain.Keychain // may show a dialog
+	All   map[string]tokencache.Store // those that this process can reach, by their --cache names
+	InUse string                      // a --cache name; not in All: no cache
+	Notes []string                    // why a store is not in use
+	Dir   *securefile.Dir             // the runtime directory; nil without one
+
+	Index     keychain.Index // the keychain with its list of what is stored, without dialogs
+	Prompting keychain.Index // the same, with dialogs
+
+	lockDir string // the path of Dir, or empty
 }
 
 // TokenStores opens the stores and picks one by --cache. Errors: *config.Error.
 func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (TokenStores, error) {
-	s := TokenStores{InUse: conf.Cache.Value, Items: kc.NonInteractive(), Keychain: kc}
+	s := TokenStores{All: map[string]tokencache.Store{}, InUse: conf.Cache.Value}
 	dir, err := e.RuntimeDir(conf)
 	if err != nil && conf.RuntimeDir.Given() {
 		return s, err
 	}
+	indexLock := ""
 	if err != nil {
 		s.Notes = append(s.Notes, err.Error()+": no locks, and no record of logins")
+	} else {
+		s.Dir, s.lockDir, indexLock = dir, dir.Path(), filepath.Join(dir.Path(), "index.lock")
+		s.All[config.CacheFile] = tokencache.FileStore{Dir: dir}
 	}
-	s.Dir = dir
+	s.Index, s.Prompting = keychain.NewIndex(kc.NonInteractive(), indexLock), keychain.NewIndex(kc, indexLock)
+	s.All[config.CacheKeychain] = keychain.Tokens{Index: keychain.NewIndex(kc.NonInteractive().WithTimeout(keychain.CacheTimeout), indexLock)}
 	kernel, kernelErr := tokencache.OpenKernel()
 	if kernelErr == nil {
-		s.All = append(s.All, TokenStore{config.CacheKernel, kernel})
-	}
-	s.All = append(s.All, TokenStore{config.CacheKeychain, keychain.Tokens{Index: s.index(s.Items.WithTimeout(keychain.CacheTimeout))}})
-	if dir != nil {
-		s.All = append(s.All, TokenStore{config.CacheFile, tokencache.FileStore{Dir: dir}})
+		s.All[config.CacheKernel] = kernel
 	}
 	switch {
 	case s.InUse == config.CacheAuto:
@@ -425,49 +424,22 @@ func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (To
 	return s, nil
 }
 
-// Index is the keychain with its list of what is stored. It shows no dialog.
-func (s TokenStores) Index() keychain.Index { return s.index(s.Items) }
-
-// Prompting is Index with the keychain's dialogs.
-func (s TokenStores) Prompting() keychain.Index { return s.index(s.Keychain) }
-
-func (s TokenStores) index(items *keychain.Keychain) keychain.Index {
-	return keychain.NewIndex(items, s.path("index.lock"))
-}
-
-// path returns the path of a file in the runtime directory; empty without one.
-func (s TokenStores) path(name string) string {
-	if s.Dir == nil {
-		return ""
-	}
-	return filepath.Join(s.Dir.Path(), name)
-}
-
 // Cache is the token cache over the store in use.
 func (s TokenStores) Cache(log *Logger, progress *Progress) *tokencache.Cache {
 	for _, n := range s.Notes {
 		log.Note("cache: %s", n)
 	}
-	return &tokencache.Cache{Store: s.Store(), LockDir: s.path(""), Observer: &observer{log: log, progress: progress}}
-}
-
-// Store is the store in use; nil for none.
-func (s TokenStores) Store() tokencache.Store {
-	for _, store := range s.All {
-		if store.Name == s.InUse {
-			return store.Store
-		}
-	}
-	return nil
+	return &tokencache.Cache{Store: s.All[s.InUse], LockDir: s.lockDir, Observer: &observer{log: log, progress: progress}}
 }
 
 // Forget deletes the tokens that match from all stores. With match nil it deletes all,
 // those that cannot be read too.
 func (s TokenStores) Forget(ctx context.Context, match func(tokencache.Description) bool) error {
 	var errs []error
-	for _, store := range s.All {
-		if store.Name == config.CacheKeychain {
-			store.Store = keychain.Tokens{Index: s.Index()}
+	for _, name := range slices.Sorted(maps.Keys(s.All)) {
+		store := s.All[name]
+		if name == config.CacheKeychain { // with the keychain's full timeout
+			store = keychain.Tokens{Index: s.Index}
 		}
 		errs = append(errs, forget(ctx, store, match))
 	}

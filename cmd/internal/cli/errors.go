@@ -185,18 +185,15 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 			message += fmt.Sprintf(" (%s is %s)", n.Name, n.Why)
 		}
 	}
-	nested := nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
-	const secretFile = "DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)"
-	byFile := secretFile
+	file, nested := "DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)", nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
 	if e.Role != "" {
-		nested, byFile = "", "LAKEBASE_NATIVE_PASSWORD_FILE (--native-password-file)"
+		file, nested = "LAKEBASE_NATIVE_PASSWORD_FILE (--native-password-file)", ""
 	}
-	switch hint, missing := ownHint(e.Err), errors.Is(e.Err, keychain.ErrNotFound); {
-	case errors.Is(e.Err, keychain.ErrAbsent): // its hint names the file
-		return message, strings.Replace(hint, secretFile, byFile, 1) + nested
-	case is[*keychain.Error](e.Err) && !missing:
-		return message, hint + ", or set " + byFile + nested
-	case hint != "" && !missing:
+	switch hint := ownHint(e.Err); {
+	case errors.Is(e.Err, keychain.ErrNotFound):
+	case is[*keychain.Error](e.Err):
+		return message, hint + ", or set " + file + nested
+	case hint != "":
 		return message, hint
 	}
 	options := " --host " + sanitize.ShellWord(e.Host) + " --client-id " + sanitize.ShellWord(e.ClientID)

@@ -124,7 +124,8 @@ type Progress struct {
 	mu     sync.Mutex
 	status string
 	since  time.Time
-	ended  bool // nothing is drawn any more; guarded by log.mu
+	logged string // the last status that was logged
+	ended  bool   // nothing is drawn any more; guarded by log.mu
 }
 
 func newProgress(log *Logger, terminal bool) *Progress {
@@ -149,12 +150,12 @@ func (p *Progress) SetStatus(text string) {
 	if p == nil {
 		return
 	}
-	p.start.Do(func() { p.done.Go(p.run) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if text != p.status {
 		p.status, p.since = text, time.Now()
 	}
+	p.start.Do(func() { p.done.Go(p.run) })
 }
 
 // Stop clears the spinner. Nothing is shown after it. It may be called again.
@@ -177,9 +178,8 @@ func (p *Progress) run() {
 		defer p.clear()
 		defer cleanUpOnSignal(p.clear)()
 	}
-	shown := ""
 	for n := 0; ; n++ {
-		shown = p.show(n, shown)
+		p.show(n)
 		select {
 		case <-p.ctx.Done():
 			return
@@ -201,26 +201,22 @@ const clearLine = "\r\x1b[K"
 
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
-// show draws the spinner, or logs a new status. It returns the status that is shown.
-func (p *Progress) show(n int, shown string) string {
+// show draws the spinner, or logs a new status.
+func (p *Progress) show(n int) {
 	p.mu.Lock()
-	status, since := p.status, p.since
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	took := time.Since(p.since)
 	switch {
-	case status == "":
-		return shown
 	case p.terminal:
-		line := []rune(fmt.Sprintf("%c %s: %s (%d s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(status), int(time.Since(since).Seconds())))
+		line := []rune(fmt.Sprintf("%c %s: %s (%d s)", spinner[n%len(spinner)], p.log.program, sanitize.Escape(p.status), int(took.Seconds())))
 		p.log.mu.Lock()
 		defer p.log.mu.Unlock()
 		if !p.ended { // the last column would wrap on some terminals
 			_, _ = io.WriteString(p.log.out, "\r"+string(line[:max(0, min(len(line), p.width()-1))])+"\x1b[K")
 			p.log.spinner = true
 		}
-	case status == shown || time.Since(since) < minStage:
-		return shown
-	default:
-		p.log.Progress(status)
+	case p.status != p.logged && took >= minStage:
+		p.log.Progress(p.status)
+		p.logged = p.status
 	}
-	return status
 }
