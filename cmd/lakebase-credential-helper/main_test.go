@@ -87,7 +87,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	refused(t, "help gett", `error: unknown command "gett"`, "hint: did you mean get?")
-	refused(t, "gte", `error: unknown command "gte"`, "hint: did you mean get?")
+	refused(t, "lgoin", `error: unknown command "lgoin"`, "hint: did you mean login?")
 	refused(t, "list --help hunter2", "error: --help takes no arguments", "hint: leave them out")
 }
 

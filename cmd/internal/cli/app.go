@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	urfave "github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
@@ -27,7 +28,7 @@ func init() {
 	urfave.VersionFlag = newFlag(config.Setting{Option: "version", Alias: "V", Usage: "show the version", Category: config.CategoryGeneral})
 	urfave.VersionPrinter = func(c *urfave.Context) { fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, buildVersion()) }
 	urfave.HelpPrinter = func(w io.Writer, template string, data any) {
-		urfave.HelpPrinterCustom(w, template, data, map[string]any{"options": groupFlags, "exitCodes": ExitMeanings})
+		urfave.HelpPrinterCustom(w, template, data, map[string]any{"exitCodes": ExitMeanings})
 	}
 }
 
@@ -39,9 +40,9 @@ Usage: {{.UsageText}}
 
 {{.Description}}
 `
-	helpOptions = `{{range options .VisibleFlags}}
-{{.Name}}:{{range .Flags}}
-  {{.}}{{end}}
+	helpOptions = `{{$heading := ""}}{{range .VisibleFlags}}{{if ne .Heading $heading}}{{$heading = .Heading}}
+{{.Heading}}:
+{{end}}  {{.}}
 {{end}}`
 	commandHelp = helpHead + helpOptions
 	appHelp     = helpHead + `{{range .VisibleCategories}}{{if .VisibleCommands}}
@@ -55,26 +56,6 @@ Usage: {{.UsageText}}
 {{end}}{{range exitCodes (not .VisibleCommands)}}  {{.Code}}  {{.Meaning}}
 {{end}}`
 )
-
-// flagGroup is a category of options.
-type flagGroup struct {
-	Name  config.Category
-	Flags []urfave.Flag
-}
-
-// groupFlags returns flags by category, in the order of their first options.
-func groupFlags(flags []urfave.Flag) (groups []flagGroup) {
-	for _, f := range flags {
-		name := cmp.Or(f.(*Flag).Category, "Options")
-		i := slices.IndexFunc(groups, func(g flagGroup) bool { return g.Name == name })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, flagGroup{Name: name})
-		}
-		groups[i].Flags = append(groups[i].Flags, f)
-	}
-	return groups
-}
 
 // Configure applies the conventions of both programs to app: it writes to out only,
 // prints no errors and never exits. args are the arguments.
@@ -268,6 +249,9 @@ func (f *Flag) String() string {
 	return line
 }
 
+// Heading returns what the option is listed under in the help.
+func (f *Flag) Heading() string { return string(cmp.Or(f.Category, "Options")) }
+
 // Note names the option's variables and default.
 func (f *Flag) Note() string {
 	var parts []string
@@ -360,55 +344,37 @@ func Given(c *urfave.Context) (map[string][]string, error) {
 // SeeHelp is the hint that names the help of a program or command.
 func SeeHelp(name string) string { return fmt.Sprintf("run %q", name+" --help") }
 
-// parseError returns the UsageError for an error of package flag. It shows no value.
+// parseError returns the UsageError for an error of package flag. It shows no value, not
+// even one that follows a short option at once.
 func parseError(cmd *urfave.Command, err error, typed []string) error {
+	var names []string
 	for _, f := range cmd.Flags {
-		if f := f.(*Flag); f.err != nil {
+		f := f.(*Flag)
+		if f.err != nil {
 			return f.err
 		}
+		names = append(names, f.Option)
 	}
-	see, text := SeeHelp(cmd.HelpName), err.Error()
-	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
-		return &UsageError{Problem: dashes(name) + " needs a value", Fix: see}
+	what, option, _ := strings.Cut(err.Error(), ": ")
+	if slices.ContainsFunc(typed, func(word string) bool { return strings.HasPrefix(word+"=", "-"+option+"=") }) {
+		option = "-" + option // package flag shows one dash
 	}
-	if name, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
-		name, _, _ = strings.Cut(name, "=")
-		return &UsageError{Problem: "unknown option " + name, Fix: see}
+	notName := func(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	if end := strings.IndexFunc(option, notName); end >= 0 {
+		option = option[:end]
 	}
-	name, ok := strings.CutPrefix(text, "flag provided but not defined: -")
-	if !ok {
-		return &UsageError{Problem: text, Fix: see}
+	see := SeeHelp(cmd.HelpName)
+	if what == "flag needs an argument" {
+		return &UsageError{Problem: option + " needs a value", Fix: see}
 	}
-	shown := dashes(name)
-	for _, word := range typed {
-		if w, _, _ := strings.Cut(word, "="); strings.TrimLeft(w, "-") == name && w != name {
-			shown = w
-			break
-		}
-	}
-	switch {
-	case strings.Contains(name, "@"): // a URL, in which a password may be
-		shown = sanitize.Quote(shown)
-	case credential.ContainsSecret(name) || credential.ContainsSecret(name[1:]):
-	default:
-		var names []string
-		for _, f := range cmd.Flags {
-			names = append(names, f.(*Flag).Option)
-		}
-		see = cmp.Or(didYouMean(name, "--", names), see)
-	}
-	return &UsageError{Problem: "unknown option " + shown, Fix: see}
+	return &UsageError{Problem: "unknown option " + option, Fix: cmp.Or(didYouMean(strings.TrimLeft(option, "-"), "--", names), see)}
 }
 
 // didYouMean returns a hint with the candidate most similar to word, if any.
 func didYouMean(word, prefix string, candidates []string) string {
 	best, most := "", 0.85
 	for _, c := range candidates {
-		s := smetrics.JaroWinkler(word, c, 0.7, 4)
-		if slices.Equal(letters(word), letters(c)) { // in another order, which Jaro-Winkler does not see in a short word
-			s = 1
-		}
-		if s > most {
+		if s := smetrics.JaroWinkler(word, c, 0.7, 4); s > most {
 			best, most = c, s
 		}
 	}
@@ -416,15 +382,6 @@ func didYouMean(word, prefix string, candidates []string) string {
 		return ""
 	}
 	return "did you mean " + prefix + best + "?"
-}
-
-func letters(word string) []byte { return slices.Sorted(slices.Values([]byte(word))) }
-
-func dashes(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
 }
 
 // WantsJSON reports whether args ask for --log-format json. It is needed before

@@ -65,7 +65,8 @@ func TestRun_UsageErrors(t *testing.T) {
 		"-pprod":                                 {"unknown option -pprod", see},
 		"--host --x -qx":                         {"unknown option -qx", see},
 		"-Ume=hunter2":                           {"unknown option -Ume", see},
-		"-dpostgres://u:hunter2@h/db":            {`unknown option "-dpostgres://...@h/db"`, see},
+		"-dpostgres://u:hunter2@h/db":            {"unknown option -dpostgres", see},
+		"-dpostgres://u:hunt=er2@h/db":           {"unknown option -dpostgres", see},
 		"--nope=--secret-value-i-typed":          {"unknown option --nope", see},
 		"-é":                                     {"unknown option -é", see},
 		"-dose0123456789abcdef0123456789abcdef":  {"unknown option -dose0123456789abcdef0123456789abcdef", see}, // the logger redacts it
@@ -75,7 +76,7 @@ func TestRun_UsageErrors(t *testing.T) {
 		"--host a --host b":                      {"--host is given twice", "leave one of them out"},
 		"-p a --profile b":                       {"--profile is given twice", "leave one of them out"},
 		"--quiet=loud":                           {"--quiet takes no value", "write --quiet alone"},
-		"---host x":                              {"unknown option ---host", see},
+		"---host x":                              {"unknown option ---host", "did you mean --host?"},
 		"--=x":                                   {"unknown option --", see},
 		"-h x":                                   {"--help takes no arguments", "leave them out"},
 		"-p a --client-id dose0123456789abcdef0123456789abcdef":  {"--client-id: " + secret, `create a new secret and store it with "lakebase-credential-helper login", or name a file with --client-secret-file`},
