@@ -48,11 +48,13 @@ func parseCLIToken(text []byte, now time.Time) (credential.Token, error) {
 		AccessToken string    `json:"access_token"`
 		Expiry      time.Time `json:"expiry"`
 	}
-	if json.Unmarshal(text, &a) != nil || a.AccessToken == "" {
-		return credential.Token{}, &SourceError{Problem: "databricks auth token returned no access_token",
+	unreadable := json.Unmarshal(text, &a)
+	value, err := credential.ParseSecret(a.AccessToken)
+	if unreadable != nil || err != nil {
+		return credential.Token{}, &SourceError{Problem: "databricks auth token returned no valid access_token",
 			Fix: "run it to see its output, and check that its version is 0.200 or later"}
 	}
-	t := credential.Token{Value: credential.NewSecret(a.AccessToken), MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}
+	t := credential.Token{Value: value, MintedAt: now, ExpiresAt: now.Add(credential.MaxLife)}
 	if !a.Expiry.IsZero() && a.Expiry.Before(t.ExpiresAt) {
 		t.ExpiresAt = a.Expiry.UTC()
 	}

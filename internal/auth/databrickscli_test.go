@@ -36,12 +36,13 @@ func TestParseCLIToken(t *testing.T) {
 		`{"access_token":"t","expiry":"2026-03-01T15:00:00Z"}`: credential.MaxLife,
 		`{"access_token":"t"}`:                                 credential.MaxLife,
 		`{"access_token":"t","expiry":"2026-03-01T11:00:00Z"}`: "expired token",
-		`{"access_token":"secret that","expiry":"x"}`:          "no access_token",
-		`secret that is no JSON`:                               "no access_token",
+		`{"access_token":"secret that"}`:                       "no valid access_token",
+		`{"access_token":"secret_that","expiry":"x"}`:          "no valid access_token",
+		`secret that is no JSON`:                               "no valid access_token",
 	} {
 		got, err := parseCLIToken([]byte(text), now)
 		if problem, bad := want.(string); bad {
-			if !errors.As(err, new(*SourceError)) || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "secret that") {
+			if !errors.As(err, new(*SourceError)) || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "that") {
 				t.Errorf("%s: got %v, want %q", text, err, problem)
 			}
 		} else if err != nil || got.Value.Reveal() != "t" || got.ExpiresAt.Sub(now) != want {

@@ -239,7 +239,7 @@ type run struct {
 	noDate       bool             // the workspace does not send its time
 	bearer       credential.Token // of the workspace
 	targets      *lakebase.Resolver
-	endpoint     exchange.Endpoint
+	endpoint     exchange.Resource
 	host         string           // of the database
 	password     credential.Token // of the database
 }

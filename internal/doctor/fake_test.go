@@ -37,8 +37,8 @@ type fakeWorld struct {
 	probeErr, credentialErr, loginErr     error
 	stored                                Stored
 	secrets                               []exchange.ClientSecret
-	endpoint                              exchange.Endpoint
-	branch                                exchange.Branch
+	endpoint                              exchange.Resource
+	branch                                exchange.Resource
 	now, certificateEnds                  time.Time
 }
 
@@ -46,8 +46,8 @@ func newFakeWorld(t *testing.T) *fakeWorld {
 	return &fakeWorld{
 		environ:  map[string]string{"DATABRICKS_HOST": "w.example", "DATABRICKS_CLIENT_ID": clientID, "LAKEBASE_ENDPOINT": endpointName},
 		store:    config.CacheKernel,
-		endpoint: exchange.Endpoint{Name: endpointName, Host: endpointHost, State: "ACTIVE"},
-		branch:   exchange.Branch{Name: "projects/p/branches/b", State: "READY"},
+		endpoint: exchange.Resource{Name: endpointName, Host: endpointHost, State: "ACTIVE"},
+		branch:   exchange.Resource{Name: "projects/p/branches/b", State: "READY"},
 		stored:   Stored{Store: "keychain"},
 		now:      time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
 
@@ -180,23 +180,15 @@ func (w *fakeWorld) ClientSecrets(context.Context, credential.Secret, string) ([
 	return w.secrets, w.called("secrets", nil)
 }
 
-func (w *fakeWorld) Branches(context.Context, credential.Secret, string) ([]exchange.Branch, error) {
-	return []exchange.Branch{w.branch}, w.called("branches", w.branchErr)
+func (w *fakeWorld) List(context.Context, credential.Secret, string) ([]exchange.Resource, error) {
+	return []exchange.Resource{w.branch}, w.called("branches", w.branchErr)
 }
 
 func (w *fakeWorld) DatabaseCredential(_ context.Context, _ credential.Secret, target string, _ time.Duration) (credential.Token, error) {
 	return credential.Token{Value: credential.NewSecret("token"), ExpiresAt: w.now}, w.called("credential:"+target, w.credentialErr)
 }
 
-func (w *fakeWorld) Projects(context.Context, credential.Secret) ([]exchange.Project, error) {
-	return nil, errors.New("not asked for")
-}
-
-func (w *fakeWorld) Endpoints(context.Context, credential.Secret, string) ([]exchange.Endpoint, error) {
-	return nil, errors.New("not asked for")
-}
-
-func (w *fakeWorld) Endpoint(context.Context, credential.Secret, string) (exchange.Endpoint, error) {
+func (w *fakeWorld) Endpoint(context.Context, credential.Secret, string) (exchange.Resource, error) {
 	return w.endpoint, w.called("target", w.targetErr)
 }
 

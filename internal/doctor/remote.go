@@ -292,16 +292,16 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 }
 
 // branch returns the branch of an endpoint; zero if it cannot be listed.
-func (x *run) branch(ctx context.Context, endpoint string) (b exchange.Branch) {
+func (x *run) branch(ctx context.Context, endpoint string) (b exchange.Resource) {
 	project, branch, _ := config.SplitEndpoint(endpoint)
 	if x.conf.Instance.Value != "" || branch == "" {
 		return b
 	}
-	list, err := x.api.Branches(ctx, x.bearer.Value, "projects/"+project)
+	list, err := x.api.List(ctx, x.bearer.Value, "projects/"+project)
 	if err != nil {
 		x.Observer.Note("the branches of " + project + " cannot be listed: " + err.Error())
 	}
-	if i := slices.IndexFunc(list, func(b exchange.Branch) bool { return path.Base(b.Name) == branch }); i >= 0 {
+	if i := slices.IndexFunc(list, func(b exchange.Resource) bool { return path.Base(b.Name) == branch }); i >= 0 {
 		return list[i]
 	}
 	return b

@@ -31,84 +31,63 @@ const (
 
 // request is a call to be made.
 type request struct {
-	call    Call
-	method  string
-	url     url.URL
-	header  http.Header
-	body    []byte
-	invalid *Error // why it must not be sent; nil: it may be
+	*http.Request
+	call Call
 }
 
 // reply is a 2xx reply.
 type reply struct {
 	body   []byte
 	sentAt time.Time // our clock, UTC, before the request left
-	date   time.Time // the server's Date; zero: none
+	date   time.Time // the server's clock afterwards, or ours if it did not send its own
 }
 
 // newRequest returns an unauthenticated request.
-func (c *Client) newRequest(call Call, method, path string) request {
+func (c *Client) newRequest(call Call, method, path string, body []byte) request {
 	u := c.base
 	u.Path = path
-	return request{call: call, method: method, url: u, header: http.Header{"Accept": {"application/json"}, "User-Agent": {c.userAgent}}}
+	r, _ := http.NewRequest(method, u.String(), bytes.NewReader(body)) // New has checked the base
+	r.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {c.options.UserAgent}}
+	return request{r, call}
 }
 
-// apiRequest is an API call with a workspace token.
-func (c *Client) apiRequest(call Call, method, path string, bearer credential.Secret) request {
+// apiRequest is an API call with a workspace token. A body is sent as JSON.
+func (c *Client) apiRequest(call Call, method, path string, bearer credential.Secret, body any) request {
 	c.addSecrets(bearer)
-	r := c.newRequest(call, method, path)
-	r.header.Set("Authorization", "Bearer "+bearer.Reveal())
-	if id := c.endpoints().workspaceID; id != "" {
-		r.header.Set("X-Databricks-Workspace-Id", id)
+	var data []byte
+	if body != nil {
+		data, _ = json.Marshal(body) // maps of strings: it cannot fail
 	}
-	problem := badToken(bearer.Reveal())
-	r.require(problem == "", KindBearerRefused, "the workspace token "+problem)
-	return r
-}
-
-// jsonRequest is an API call with a body.
-func (c *Client) jsonRequest(call Call, path string, bearer credential.Secret, body any) request {
-	r := c.apiRequest(call, http.MethodPost, path, bearer)
-	r.body, _ = json.Marshal(body) // maps of strings: it cannot fail
-	r.header.Set("Content-Type", "application/json")
+	r := c.newRequest(call, method, path, data)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Authorization", "Bearer "+bearer.Reveal())
+	if id := c.endpoints().workspaceID; id != "" {
+		r.Header.Set("X-Databricks-Workspace-Id", id)
+	}
 	return r
 }
 
 // formRequest is a POST to the token endpoint.
 func (c *Client) formRequest(call Call, form url.Values, secrets ...credential.Secret) request {
 	c.addSecrets(secrets...)
-	r := c.newRequest(call, http.MethodPost, c.endpoints().token)
-	r.body = []byte(form.Encode())
-	r.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r := c.newRequest(call, http.MethodPost, c.endpoints().token, []byte(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
-}
-
-// require has the request not sent unless ok.
-func (r *request) require(ok bool, kind Kind, problem string) {
-	if !ok && r.invalid == nil {
-		r.invalid = &Error{Kind: kind, Message: "not sent: " + problem, NotSent: true}
-	}
 }
 
 // send makes one attempt and returns the response, whatever its status, and our clock
 // before the request left. It follows no redirect: that is http.Client's work, and
 // this is the transport's RoundTrip.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, time.Time, *Error) {
-	if r.invalid != nil {
-		return nil, time.Time{}, c.fail(r, r.invalid)
-	}
 	if err := c.loadRoots(); err != nil {
 		return nil, time.Time{}, c.fail(r, &Error{Kind: KindCertificate, Err: err, NotSent: true})
 	}
 	var connected atomic.Bool // without a connection nothing can have been sent
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	var resp *http.Response
-	sentAt := c.now()
-	req, err := http.NewRequestWithContext(traced, r.method, r.url.String(), bytes.NewReader(r.body))
-	if err == nil {
-		req.Header = r.header
-		resp, err = c.transport.RoundTrip(req)
-	}
+	sentAt := c.options.now()
+	resp, err := c.transport.RoundTrip(r.WithContext(traced))
 	if err != nil {
 		failed := transportError(ctx, err)
 		failed.NotSent = !connected.Load()
@@ -131,8 +110,7 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 			failed.Status, failed.RequestID = resp.StatusCode, requestID(resp.Header)
 			return reply{}, c.fail(r, failed)
 		}
-		date, _ := http.ParseTime(resp.Header.Get("Date"))
-		return reply{body: body, sentAt: sentAt.Round(0).UTC(), date: date}, nil
+		return reply{body: body, sentAt: sentAt.Round(0).UTC(), date: c.date(resp)}, nil
 	case 3:
 		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode,
 			Message: redirectTarget(resp), RequestID: requestID(resp.Header)})
@@ -154,7 +132,7 @@ func (c *Client) doJSON(ctx context.Context, r request, v any) *Error {
 // list makes the call for each page of a list, and returns the elements of its field.
 // convert reports whether an element can be named in another request.
 func list[W, T any](ctx context.Context, c *Client, r request, field string, convert func(W) (T, bool)) (out []T, err error) {
-	query := r.url.Query()
+	query := r.URL.Query()
 	for range maxPages {
 		var fields map[string]json.RawMessage
 		var page []W
@@ -178,7 +156,7 @@ func list[W, T any](ctx context.Context, c *Client, r request, field string, con
 			return out, nil
 		}
 		query.Set("page_token", next)
-		r.url.RawQuery = query.Encode()
+		r.URL.RawQuery = query.Encode()
 	}
 	return nil, c.fail(r, &Error{Kind: KindBadReply, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})
 }
@@ -240,19 +218,20 @@ func decode(body []byte, v any) *Error {
 func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
 	body, _ := readBody(ctx, resp, maxErrorBody)
 	said := parseRefusal(body)
-	if said.requestID == "" {
-		said.requestID = requestID(resp.Header)
-	}
-	now, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		now = c.now()
-	}
 	c.addSecrets(said.tokens...)
 	return c.fail(r, &Error{
 		Kind: refusalKind(r.call, resp.StatusCode, said), Status: resp.StatusCode,
-		Code: said.code, Message: said.message, RequestID: said.requestID,
-		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), now),
+		Code: said.code, Message: said.message, RequestID: cmp.Or(said.requestID, requestID(resp.Header)),
+		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), c.date(resp)),
 	})
+}
+
+// date returns the server's time, or ours if the response has none.
+func (c *Client) date(resp *http.Response) time.Time {
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return date
+	}
+	return c.options.now()
 }
 
 // requestID returns the request's ID from the headers.
@@ -299,7 +278,7 @@ func (c *Client) badReply(r request, message string) *Error {
 // fail completes e and redacts its texts. The cause is one of them: net/http quotes
 // malformed replies.
 func (c *Client) fail(r request, e *Error) *Error {
-	e.Call, e.Host, e.Scope = r.call, c.base.Host, c.scope
+	e.Call, e.Host, e.Scope = r.call, c.base.Host, c.options.Scope
 	c.mu.Lock()
 	known := c.secrets
 	c.mu.Unlock()

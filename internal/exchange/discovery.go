@@ -33,7 +33,7 @@ type Discovery struct {
 // endpoint for each account. An endpoint on another host is KindForeignHost, and nothing
 // is sent there; Error.NoDocument reports a host without such documents.
 func (c *Client) Discover(ctx context.Context) (Discovery, error) {
-	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument)
+	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument, nil)
 	var w struct { // databricks-sdk-go config, HostMetadata
 		OIDCEndpoint string     `json:"oidc_endpoint"`
 		AccountID    flexString `json:"account_id"`
@@ -49,7 +49,7 @@ func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 	if failed != nil {
 		return Discovery{}, c.fail(r, failed)
 	}
-	r.url.Path = issuer + serverDocument
+	r.URL.Path = issuer + serverDocument
 	var server struct {
 		Authorization string `json:"authorization_endpoint"`
 		Token         string `json:"token_endpoint"`
@@ -61,10 +61,9 @@ func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 	if next.token, failed = c.ownPath("token_endpoint", server.Token); failed != nil {
 		return Discovery{}, c.fail(r, failed)
 	}
-	if server.Authorization != "" {
-		if next.authorize, failed = c.ownPath("authorization_endpoint", server.Authorization); failed != nil {
-			return Discovery{}, c.fail(r, failed)
-		}
+	authorization := cmp.Or(server.Authorization, c.base.String()+next.authorize)
+	if next.authorize, failed = c.ownPath("authorization_endpoint", authorization); failed != nil {
+		return Discovery{}, c.fail(r, failed)
 	}
 	if id := string(w.WorkspaceID); next.workspaceID == "" && isSegment(id) {
 		next.workspaceID = id
@@ -78,10 +77,10 @@ func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 
 // issuer returns the path of the authorization server, and sets the account.
 func (c *Client) issuer(endpoint string, d *Discovery) (string, *Error) {
-	if c.accountID != "" && d.AccountID != "" && !strings.EqualFold(c.accountID, d.AccountID) {
-		return "", &Error{Kind: KindForeignHost, Message: "account_id is " + d.AccountID + ", want " + c.accountID}
+	if c.options.AccountID != "" && d.AccountID != "" && !strings.EqualFold(c.options.AccountID, d.AccountID) {
+		return "", &Error{Kind: KindForeignHost, Message: "account_id is " + d.AccountID + ", want " + c.options.AccountID}
 	}
-	d.AccountID = cmp.Or(c.accountID, d.AccountID)
+	d.AccountID = cmp.Or(c.options.AccountID, d.AccountID)
 	if endpoint == "" {
 		endpoint = c.base.String() + "/oidc"
 		if d.AccountID != "" && (d.HostType == "account" || d.HostType == "unified") {
@@ -97,13 +96,10 @@ func (c *Client) issuer(endpoint string, d *Discovery) (string, *Error) {
 
 // ownPath returns the path of an endpoint that is https on this very host and port.
 func (c *Client) ownPath(name, endpoint string) (string, *Error) {
-	if endpoint == "" {
-		return "", &Error{Kind: KindBadReply, Message: "it has no " + name}
-	}
 	u, err := url.Parse(endpoint)
 	switch {
-	case err != nil || u.Opaque != "":
-		return "", &Error{Kind: KindBadReply, Message: "its " + name + " is not a URL"}
+	case err != nil || endpoint == "":
+		return "", &Error{Kind: KindBadReply, Message: "it has no valid " + name}
 	case u.Scheme != "https" || u.User != nil || !strings.EqualFold(u.Hostname(), c.base.Hostname()),
 		cmp.Or(u.Port(), "443") != cmp.Or(c.base.Port(), "443"):
 		return "", &Error{Kind: KindForeignHost, Message: name + " is at " + u.Scheme + "://" + u.Host + ", not at " + c.base.String()}
@@ -146,12 +142,12 @@ var ErrNoDate = errors.New("the reply has no Date header")
 // request, so it may be off by half of the request's duration and a second. Errors:
 // *Error, ErrNoDate.
 func (c *Client) ServerTime(ctx context.Context) (skew time.Duration, err error) {
-	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument)
+	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument, nil)
 	resp, sentAt, failed := c.send(ctx, r)
 	if failed != nil {
 		return 0, failed
 	}
-	gotAt := c.now()
+	gotAt := c.options.now()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxErrorBody)) // keeps the connection
 	_ = resp.Body.Close()
 	date, err := http.ParseTime(resp.Header.Get("Date"))

@@ -101,7 +101,7 @@ func TestDiscover_ForeignHost(t *testing.T) {
 	own := configOf("{host}/oidc", "workspace")
 	host := strings.TrimPrefix(w.URL, "https://")
 	for _, at := range []string{untrusted.URL + "/oidc", "http://" + host + "/oidc", "https://127.0.0.1/oidc", "https://user@" + host + "/oidc",
-		"https://evil.example/oidc", "//" + host + "/oidc", "https://127.0.0.1.evil.example" + host[strings.IndexByte(host, ':'):] + "/oidc", "/oidc", "ftp://" + host} {
+		"https://evil.example/oidc", "//" + host + "/oidc", "https://127.0.0.1.evil.example" + host[strings.IndexByte(host, ':'):] + "/oidc", "/oidc", "https:oidc", "ftp://" + host} {
 		for name, e := range map[string]*Error{
 			"oidc_endpoint":          discover(configOf(at, "workspace"), serverOwn, KindForeignHost),
 			"token_endpoint":         discover(own, fmt.Sprintf(`{"token_endpoint":%q}`, at), KindForeignHost),
@@ -112,7 +112,7 @@ func TestDiscover_ForeignHost(t *testing.T) {
 			}
 		}
 	}
-	for _, at := range []string{"https:oidc", "{host}:x/", "{host}.evil.example/oidc"} {
+	for _, at := range []string{"{host}:x/", "{host}.evil.example/oidc"} {
 		discover(configOf(at, "workspace"), serverOwn, KindBadReply)
 	}
 	discover(own, serverOwn, KindForeignHost, func(o *Options) { o.AccountID = "another" })

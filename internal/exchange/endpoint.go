@@ -7,41 +7,30 @@ import (
 	"strings"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Endpoint is a compute's address and state (databricks-sdk-go service/postgres and
-// service/database). Hosts are not checked, and are empty while the endpoint has none.
-type Endpoint struct {
-	Name string // projects/P/branches/B/endpoints/E, or instances/NAME
-	UID  string // ep-…, the first label of its host; empty for an instance
-	Host string
+// Resource is a project, a branch, an endpoint, or an instance of Lakebase Provisioned, with
+// the fields that it has (databricks-sdk-go service/postgres and service/database). Its
+// texts are not checked, but for the name.
+type Resource struct {
+	Name        string // projects/P[/branches/B[/endpoints/E]], or instances/NAME
+	UID         string // br-…, or ep-…, the first label of its host; empty for an instance
+	DisplayName string // of a project; it may hold any character
+	Default     bool   // of a branch
 
-	ReadOnlyHost, PooledHost, ReadOnlyPooledHost string
+	// State is that of a branch (INIT, READY, IMPORTING, RESETTING, ARCHIVED, DELETED), an
+	// endpoint (ACTIVE, IDLE, INIT, DEGRADED) or an instance (AVAILABLE, STARTING, STOPPED,
+	// UPDATING, FAILING_OVER, DELETING).
+	State    string
+	Type     string // of an endpoint: ENDPOINT_TYPE_READ_WRITE, ENDPOINT_TYPE_READ_ONLY
+	Disabled bool   // of an endpoint: a login does not resume it
 
-	State    string // ACTIVE, IDLE, INIT, DEGRADED; an instance's AVAILABLE, STARTING, STOPPED, UPDATING, FAILING_OVER, DELETING
-	Type     string // ENDPOINT_TYPE_READ_WRITE, ENDPOINT_TYPE_READ_ONLY
-	Disabled bool   // a login does not resume it
+	Host, ReadOnlyHost, PooledHost, ReadOnlyPooledHost string // empty while there is none
 }
 
-// Project holds branches (databricks-sdk-go service/postgres). A display name may
-// hold any character: escape it before showing it.
-type Project struct {
-	Name        string // projects/P
-	DisplayName string
-}
-
-// Branch is a branch of a project.
-type Branch struct {
-	Name    string // projects/P/branches/B
-	UID     string // br-…
-	State   string // INIT, READY, IMPORTING, RESETTING, ARCHIVED, DELETED
-	Default bool
-}
-
-// UnusableKind returns why the endpoint accepts no login, as an Error's Kind, or
+// UnusableKind returns why an endpoint or instance accepts no login, as an Error's Kind, or
 // nothing. An instance that is starting is left to the login.
-func (e Endpoint) UnusableKind() Kind {
+func (e Resource) UnusableKind() Kind {
 	if e.Disabled {
 		return KindEndpointDisabled
 	}
@@ -49,28 +38,26 @@ func (e Endpoint) UnusableKind() Kind {
 }
 
 // Endpoint requests a target: the endpoint projects/P/branches/B/endpoints/E, or
-// instances/NAME of Lakebase Provisioned. Other names are not sent.
-func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name string) (Endpoint, error) {
+// instances/NAME of Lakebase Provisioned.
+func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name string) (Resource, error) {
 	if instance, ok := strings.CutPrefix(name, credential.InstancePrefix); ok {
 		return c.instance(ctx, bearer, instance)
 	}
-	r := c.apiRequest(CallEndpoint, http.MethodGet, postgresPath+name, bearer)
-	r.require(isName(name, "projects", "branches", "endpoints"), KindEndpointMalformed, "the name is not projects/P/branches/B/endpoints/E")
+	r := c.apiRequest(CallEndpoint, http.MethodGet, postgresPath+name, bearer, nil)
 	var w wireResource
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
-		return Endpoint{}, failed
+		return Resource{}, failed
 	}
 	if w.Status == nil {
-		return Endpoint{}, c.badReply(r, "it has no status")
+		return Resource{}, c.badReply(r, "it has no status")
 	}
 	w.Name = cmp.Or(w.Name, name)
-	return w.endpoint(), nil
+	return w.resource(), nil
 }
 
 // instance requests an instance of Lakebase Provisioned.
-func (c *Client) instance(ctx context.Context, bearer credential.Secret, name string) (Endpoint, error) {
-	r := c.apiRequest(CallInstance, http.MethodGet, "/api/2.0/database/instances/"+name, bearer)
-	r.require(isSegment(name), KindEndpointMalformed, "the name is not an instance's")
+func (c *Client) instance(ctx context.Context, bearer credential.Secret, name string) (Resource, error) {
+	r := c.apiRequest(CallInstance, http.MethodGet, "/api/2.0/database/instances/"+name, bearer, nil)
 	var w struct {
 		State            string `json:"state"`
 		ReadWriteDNS     string `json:"read_write_dns"`
@@ -78,41 +65,31 @@ func (c *Client) instance(ctx context.Context, bearer credential.Secret, name st
 		EffectiveStopped bool   `json:"effective_stopped"`
 	}
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
-		return Endpoint{}, failed
+		return Resource{}, failed
 	}
 	if w.State == "" && w.ReadWriteDNS == "" {
-		return Endpoint{}, c.badReply(r, "it has neither state nor read_write_dns")
+		return Resource{}, c.badReply(r, "it has neither state nor read_write_dns")
 	}
 	if w.EffectiveStopped && w.State != "STARTING" && w.State != "DELETING" {
 		w.State = "STOPPED"
 	}
-	return Endpoint{Name: credential.InstancePrefix + name, State: w.State, Host: w.ReadWriteDNS, ReadOnlyHost: w.ReadOnlyDNS}, nil
+	return Resource{Name: credential.InstancePrefix + name, State: w.State, Host: w.ReadWriteDNS, ReadOnlyHost: w.ReadOnlyDNS}, nil
 }
 
-// Projects lists the projects that the bearer may see.
-func (c *Client) Projects(ctx context.Context, bearer credential.Secret) ([]Project, error) {
-	return children(ctx, c, CallProjects, bearer, "", func(w wireResource) Project {
-		// Not escaped: emoji need format characters.
-		name := strings.Join(strings.Fields(string(w.Status.DisplayName)), " ")
-		return Project{Name: w.Name, DisplayName: sanitize.Truncate(name, sanitize.MaxLine)}
+// List lists the projects, the branches of a project, or the endpoints of a branch: parent
+// is empty, projects/P or projects/P/branches/B.
+func (c *Client) List(ctx context.Context, bearer credential.Secret, parent string) ([]Resource, error) {
+	kinds := []string{"projects", "branches", "endpoints"}
+	depth := min((strings.Count(parent, "/")+1)/2, 2)
+	r := c.apiRequest(CallList, http.MethodGet, postgresPath+strings.TrimPrefix(parent+"/"+kinds[depth], "/"), bearer, nil)
+	r.URL.RawQuery = "page_size=100" // the API's maximum (databricks-sdk-go service/postgres)
+	return list(ctx, c, r, kinds[depth], func(w wireResource) (Resource, bool) {
+		return w.resource(), isName(w.Name, kinds[:depth+1]...)
 	})
-}
-
-// Branches lists the branches of a project, projects/P.
-func (c *Client) Branches(ctx context.Context, bearer credential.Secret, project string) ([]Branch, error) {
-	return children(ctx, c, CallBranches, bearer, project, func(w wireResource) Branch {
-		return Branch{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: sanitize.Line(w.Status.CurrentState), Default: w.Status.Default}
-	})
-}
-
-// Endpoints lists the endpoints of a branch, projects/P/branches/B.
-func (c *Client) Endpoints(ctx context.Context, bearer credential.Secret, branch string) ([]Endpoint, error) {
-	return children(ctx, c, CallEndpoints, bearer, branch, wireResource.endpoint)
 }
 
 const postgresPath = "/api/2.0/postgres/"
 
-// wireResource is a project, a branch or an endpoint.
 type wireResource struct {
 	Name   string      `json:"name"`
 	UID    flexString  `json:"uid"`
@@ -133,27 +110,14 @@ type wireStatus struct {
 	} `json:"hosts"`
 }
 
-func (w wireResource) endpoint() Endpoint {
+func (w wireResource) resource() Resource {
 	s := w.Status
-	return Endpoint{Name: w.Name, UID: sanitize.Line(string(w.UID)), State: s.CurrentState, Type: s.EndpointType, Disabled: s.Disabled,
-		Host: s.Hosts.Host, ReadOnlyHost: s.Hosts.ReadOnlyHost, PooledHost: s.Hosts.ReadWritePooledHost,
-		ReadOnlyPooledHost: s.Hosts.ReadOnlyPooledHost}
-}
-
-// children lists the children of parent: the projects, the branches of a project or
-// the endpoints of a branch. Each must have a name that can be requested.
-func children[T any](ctx context.Context, c *Client, call Call, bearer credential.Secret, parent string, convert func(wireResource) T) ([]T, error) {
-	kinds := []string{"projects", "branches", "endpoints"}[:1+map[Call]int{CallBranches: 1, CallEndpoints: 2}[call]]
-	kind, above := kinds[len(kinds)-1], kinds[:len(kinds)-1]
-	r := c.apiRequest(call, http.MethodGet, postgresPath+strings.TrimPrefix(parent+"/"+kind, "/"), bearer)
-	r.require(call == CallProjects || isName(parent, above...), KindEndpointMalformed, "the name is not that of a project or branch")
-	r.url.RawQuery = "page_size=100" // the API's maximum (databricks-sdk-go service/postgres)
-	return list(ctx, c, r, kind, func(w wireResource) (v T, ok bool) {
-		if w.Status == nil {
-			w.Status = &wireStatus{}
-		}
-		return convert(w), isName(w.Name, kinds...)
-	})
+	if s == nil {
+		s = &wireStatus{}
+	}
+	return Resource{Name: w.Name, UID: string(w.UID), DisplayName: strings.Join(strings.Fields(string(s.DisplayName)), " "), Default: s.Default,
+		State: s.CurrentState, Type: s.EndpointType, Disabled: s.Disabled, Host: s.Hosts.Host, ReadOnlyHost: s.Hosts.ReadOnlyHost,
+		PooledHost: s.Hosts.ReadWritePooledHost, ReadOnlyPooledHost: s.Hosts.ReadOnlyPooledHost}
 }
 
 // isName reports whether name is kind/ID for each kind in turn.

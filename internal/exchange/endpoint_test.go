@@ -48,22 +48,22 @@ func TestLists(t *testing.T) {
 		api + "/shop/branches/production/endpoints?page_size=100": `{"endpoints":[` + endpointReply + `,{"name":"projects/shop/branches/production/endpoints/new"}]}`,
 	})
 	c, ctx := w.client(t), t.Context()
-	projects, err := c.Projects(ctx, bearer)
-	if diff := cmp.Diff([]Project{
+	projects, err := c.List(ctx, bearer, "")
+	if diff := cmp.Diff([]Resource{
 		{Name: "projects/shop", DisplayName: "The shop"}, {Name: "projects/d"}, {Name: "projects/e"},
 	}, projects); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	branches, err := c.Branches(ctx, bearer, "projects/shop")
-	if diff := cmp.Diff([]Branch{
+	branches, err := c.List(ctx, bearer, "projects/shop")
+	if diff := cmp.Diff([]Resource{
 		{Name: "projects/shop/branches/production", UID: "br-1", State: "READY", Default: true},
 		{Name: "projects/shop/branches/old", State: "ARCHIVED"},
 	}, branches); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	endpoints, err := c.Endpoints(ctx, bearer, "projects/shop/branches/production")
+	endpoints, err := c.List(ctx, bearer, "projects/shop/branches/production")
 	if err != nil || len(endpoints) != 2 || endpoints[0].UID != "ep-x" || !endpoints[0].Disabled || endpoints[0].State != "IDLE" ||
-		endpoints[1] != (Endpoint{Name: "projects/shop/branches/production/endpoints/new"}) {
+		endpoints[1] != (Resource{Name: "projects/shop/branches/production/endpoints/new"}) {
 		t.Errorf("got %+v, %v", endpoints, err)
 	}
 }
@@ -88,7 +88,7 @@ func TestInstanceCalls(t *testing.T) {
 		t.Errorf("got %q, want another request ID in each", w.bodies)
 	}
 	got, err := c.Endpoint(t.Context(), bearer, instanceTarget)
-	if diff := cmp.Diff(Endpoint{Name: instanceTarget, State: "AVAILABLE", Host: "rw.example", ReadOnlyHost: "ro.example"}, got); err != nil || diff != "" {
+	if diff := cmp.Diff(Resource{Name: instanceTarget, State: "AVAILABLE", Host: "rw.example", ReadOnlyHost: "ro.example"}, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
 }
@@ -105,7 +105,7 @@ func TestInstanceStates(t *testing.T) {
 			t.Errorf("%s: got %q, %+v, %v", state, e.UnusableKind(), e, err)
 		}
 	}
-	if k := (Endpoint{Disabled: true, State: "IDLE"}).UnusableKind(); k != KindEndpointDisabled {
+	if k := (Resource{Disabled: true, State: "IDLE"}).UnusableKind(); k != KindEndpointDisabled {
 		t.Errorf("disabled: got %q", k)
 	}
 }

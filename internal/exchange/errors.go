@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -34,9 +35,7 @@ const (
 	CallFederation         Call = "federated token"
 	CallDiscovery          Call = "discovery document"
 	CallMe                 Call = "user"
-	CallProjects           Call = "list of projects"
-	CallBranches           Call = "list of branches"
-	CallEndpoints          Call = "list of endpoints"
+	CallList               Call = "list of projects, branches or endpoints"
 	CallRoles              Call = "list of roles"
 	CallCreateRole         Call = "new role"
 	CallRoleOperation      Call = "creation of a role"
@@ -199,21 +198,15 @@ func (e *Error) Error() string {
 
 // Detail returns what the server or the system said: status, code, message, request ID.
 func (e *Error) Detail() string {
-	var parts []string
-	switch status := strconv.Itoa(e.Status); {
-	case e.Status != 0 && (e.Code == "" || e.Code == status):
-		parts = append(parts, "HTTP "+status)
-	case e.Status != 0:
-		parts = append(parts, "HTTP "+status+" "+e.Code)
-	case e.Code != "":
-		parts = append(parts, e.Code)
+	parts := []string{e.Code, e.Message}
+	if e.Status != 0 {
+		code := strings.TrimPrefix(e.Code, strconv.Itoa(e.Status)) // some error_codes are the status
+		parts[0] = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", e.Status, code))
 	}
-	if e.Message != "" {
-		parts = append(parts, e.Message)
-	} else if e.Err != nil {
-		parts = append(parts, e.Err.Error())
+	if e.Message == "" && e.Err != nil {
+		parts[1] = e.Err.Error()
 	}
-	text := strings.Join(parts, ": ")
+	text := strings.Trim(strings.Join(parts, ": "), ": ")
 	if e.RequestID != "" {
 		text += ", request " + e.RequestID
 	}
@@ -274,7 +267,7 @@ func (e *Error) hint() string {
 //
 // A refresh token or a code may be good for one use, and sending it again can revoke
 // the whole grant (RFC 6819 5.2.2.3). Those calls are retryable only where nothing was
-// sent, or the workspace answered 429 or 503.
+// sent, or the workspace answered 429 or 503. A second secret is not created.
 func (e *Error) Verdict() retry.Verdict {
 	var again bool
 	switch e.Kind {
@@ -286,7 +279,7 @@ func (e *Error) Verdict() retry.Verdict {
 		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && isTemporary(e.Err)
 	}
 	once := e.Call == CallRefresh || e.Call == CallCode
-	if !again || once && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 {
+	if !again || once && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 || e.Call == CallCreateSecret && MayHaveApplied(e) {
 		return retry.Verdict{}
 	}
 	return retry.Verdict{Retry: true, After: e.RetryAfter}

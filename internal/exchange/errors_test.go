@@ -56,7 +56,7 @@ func TestErrorMessages(t *testing.T) {
 
 // A refresh token or a code is sent again only where it was not sent at all, or
 // the workspace said that it did nothing with it.
-func TestRetryable(t *testing.T) {
+func TestVerdict(t *testing.T) {
 	broken := func(context.Context) (net.Conn, error) { // before TLS has begun
 		here, there := net.Pipe()
 		there.Close()
@@ -110,7 +110,7 @@ func TestRetryable(t *testing.T) {
 }
 
 // The connection of an earlier call is one on which something may have been sent.
-func TestRetryable_ReusedConnection(t *testing.T) {
+func TestVerdict_ReusedConnection(t *testing.T) {
 	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	late := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for _, tc := range []struct {

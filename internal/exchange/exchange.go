@@ -2,7 +2,7 @@
 // principal's secret, an authorization code, a refresh token or a workload's token for a
 // workspace token, that token for a database token, and looks up endpoints. It also
 // requests a workload token from GitHub's token service. Each call is one attempt:
-// Error.Retryable reports whether another one may succeed.
+// Error.Verdict reports whether another one may succeed.
 //
 // It follows no redirect, sends secrets only to the configured host over verified TLS,
 // and puts none into an error. It does not read the process environment, retry or print.
@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,11 +61,8 @@ type Options struct {
 // Client makes calls to one workspace. It is safe for concurrent use and keeps its
 // connection open between calls.
 type Client struct {
+	options   Options
 	base      url.URL
-	scope     string
-	accountID string
-	userAgent string
-	now       func() time.Time
 	transport *http.Transport
 	loadRoots func() error // sets the transport's roots, once, before the first call
 
@@ -82,9 +80,12 @@ func New(o Options) (*Client, error) {
 	if err != nil || base.Scheme != "https" || base.Hostname() == "" || o.Host != "https://"+base.Host {
 		return nil, errors.New("exchange: the host is not https://host[:port]") // without it: it may hold a password
 	}
-	if err := checkProxy(o.HTTPSProxy); err != nil {
-		return nil, err
+	if o.HTTPSProxy != "" {
+		if err := checkProxy(o.HTTPSProxy); err != nil {
+			return nil, err
+		}
 	}
+	o.Scope, o.UserAgent = cmp.Or(o.Scope, allAPIs), cmp.Or(o.UserAgent, "lakebase-exec")
 	if o.now == nil {
 		o.now = time.Now
 	}
@@ -93,7 +94,7 @@ func New(o Options) (*Client, error) {
 	}
 	proxy := (&httpproxy.Config{HTTPSProxy: o.HTTPSProxy, NoProxy: o.NoProxy}).ProxyFunc()
 	c := &Client{
-		base: *base, scope: cmp.Or(o.Scope, allAPIs), accountID: o.AccountID, userAgent: cmp.Or(o.UserAgent, "lakebase-exec"), now: o.now,
+		options: o, base: *base,
 		paths: endpoints{token: "/oidc/v1/token", authorize: "/oidc/v1/authorize", workspaceID: o.WorkspaceID},
 		transport: &http.Transport{
 			DialContext:            o.dial,
@@ -130,21 +131,17 @@ func (c *Client) Proxy() string {
 // checkProxy rejects what httpproxy would silently ignore and connect directly. Its
 // errors show no password.
 func checkProxy(proxy string) error {
-	if proxy == "" {
-		return nil
-	}
 	if !strings.Contains(proxy, "://") {
 		proxy = "http://" + proxy // as httpproxy reads host:port
 	}
 	u, err := url.Parse(proxy)
-	if err != nil || u.Host == "" {
+	switch {
+	case err != nil || u.Host == "":
 		return errors.New("the proxy is not a URL or host:port")
+	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
+		return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
 	}
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		return nil
-	}
-	return fmt.Errorf("the proxy has the scheme %q, want http, https, socks5 or socks5h", u.Scheme)
+	return nil
 }
 
 // refuseProxy keeps the status of a failed CONNECT; net/http keeps its text only.

@@ -51,7 +51,7 @@ func TestCalls_OneConnection(t *testing.T) {
 			t.Fatalf("DatabaseCredential: %v", err)
 		}
 		got, err := c.Endpoint(ctx, token.Value, endpointName)
-		want := Endpoint{Name: endpointName, UID: "ep-x", State: "IDLE", Type: "ENDPOINT_TYPE_READ_WRITE", Disabled: true,
+		want := Resource{Name: endpointName, UID: "ep-x", State: "IDLE", Type: "ENDPOINT_TYPE_READ_WRITE", Disabled: true,
 			Host:         "ep-x.database.us-east-1.cloud.databricks.com",
 			ReadOnlyHost: "ep-x-ro.database.us-east-1.cloud.databricks.com",
 			PooledHost:   "ep-x-pooler.database.us-east-1.cloud.databricks.com"}

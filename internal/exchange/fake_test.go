@@ -190,16 +190,12 @@ var calls = map[Call]func(context.Context, *Client) error{
 	CallFederation: func(ctx context.Context, c *Client) error {
 		return second(c.FederatedToken(ctx, clientID, subjectSecret))
 	},
-	CallEndpoint:  func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, endpointName)) },
-	CallInstance:  func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, instanceTarget)) },
-	CallRefresh:   func(ctx context.Context, c *Client) error { return second(c.RefreshedToken(ctx, refreshSecret)) },
-	CallDiscovery: func(ctx context.Context, c *Client) error { return second(c.Discover(ctx)) },
-	CallMe:        func(ctx context.Context, c *Client) error { return second(c.Me(ctx, bearer)) },
-	CallProjects:  func(ctx context.Context, c *Client) error { return second(c.Projects(ctx, bearer)) },
-	CallBranches:  func(ctx context.Context, c *Client) error { return second(c.Branches(ctx, bearer, "projects/shop")) },
-	CallEndpoints: func(ctx context.Context, c *Client) error {
-		return second(c.Endpoints(ctx, bearer, "projects/shop/branches/b"))
-	},
+	CallEndpoint:     func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, endpointName)) },
+	CallInstance:     func(ctx context.Context, c *Client) error { return second(c.Endpoint(ctx, bearer, instanceTarget)) },
+	CallRefresh:      func(ctx context.Context, c *Client) error { return second(c.RefreshedToken(ctx, refreshSecret)) },
+	CallDiscovery:    func(ctx context.Context, c *Client) error { return second(c.Discover(ctx)) },
+	CallMe:           func(ctx context.Context, c *Client) error { return second(c.Me(ctx, bearer)) },
+	CallList:         func(ctx context.Context, c *Client) error { return second(c.List(ctx, bearer, "projects/shop")) },
 	CallListSecrets:  func(ctx context.Context, c *Client) error { return second(c.ClientSecrets(ctx, bearer, "41")) },
 	CallDeleteSecret: func(ctx context.Context, c *Client) error { return c.DeleteClientSecret(ctx, bearer, "41", "s-1") },
 }

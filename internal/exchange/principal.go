@@ -19,7 +19,7 @@ type Identity struct {
 
 // Me requests the bearer's identity, by SCIM Me.
 func (c *Client) Me(ctx context.Context, bearer credential.Secret) (Identity, error) {
-	r := c.apiRequest(CallMe, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer)
+	r := c.apiRequest(CallMe, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer, nil)
 	var w struct{ UserName, ID flexString }
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return Identity{}, failed
@@ -47,21 +47,18 @@ type ClientSecret struct {
 // ClientSecrets lists the secrets of a service principal, given its numeric ID, by the workspace's
 // service-principal-secrets-proxy (databricks-sdk-go service/oauth2).
 func (c *Client) ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]ClientSecret, error) {
-	r := c.apiRequest(CallListSecrets, http.MethodGet, SecretsPath(principal), bearer)
-	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
+	r := c.apiRequest(CallListSecrets, http.MethodGet, SecretsPath(principal), bearer, nil)
 	return list(ctx, c, r, "secrets", func(w wireSecret) (ClientSecret, bool) { return w.clientSecret(), isSegment(string(w.ID)) })
 }
 
-// CreateClientSecret makes a secret that lives for lifetime, in whole seconds; 0
-// leaves that to the server. Do not call it again after an error for which
-// MayHaveApplied is true.
+// CreateClientSecret makes a secret that lives for lifetime, in whole seconds; 0 leaves
+// that to the server. After an error there may be one all the same: see MayHaveApplied.
 func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (info ClientSecret, value credential.Secret, err error) {
 	body := map[string]string{}
 	if lifetime > 0 {
 		body["lifetime"] = strconv.FormatInt(int64(lifetime/time.Second), 10) + "s"
 	}
-	r := c.jsonRequest(CallCreateSecret, SecretsPath(principal), bearer, body)
-	r.require(isSegment(principal), KindSecretNotFound, "invalid ID")
+	r := c.apiRequest(CallCreateSecret, http.MethodPost, SecretsPath(principal), bearer, body)
 	var w wireSecret
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return info, value, failed
@@ -76,8 +73,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 // DeleteClientSecret deletes a secret by its ID. One that does not exist is
 // KindSecretNotFound.
 func (c *Client) DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error {
-	r := c.apiRequest(CallDeleteSecret, http.MethodDelete, SecretsPath(principal)+"/"+id, bearer)
-	r.require(isSegment(principal) && isSegment(id), KindSecretNotFound, "invalid ID")
+	r := c.apiRequest(CallDeleteSecret, http.MethodDelete, SecretsPath(principal)+"/"+id, bearer, nil)
 	if _, failed := c.do(ctx, r); failed != nil {
 		return failed
 	}

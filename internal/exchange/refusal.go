@@ -37,8 +37,7 @@ type wireError struct {
 	Detail           flexString `json:"detail"`
 	SCIMType         flexString `json:"scimType"`
 	Details          []struct {
-		Type      flexString `json:"@type"`
-		RequestID flexString `json:"request_id"`
+		RequestID flexString `json:"request_id"` // of google.rpc.RequestInfo
 	} `json:"details"`
 	AccessToken  flexString `json:"access_token"`
 	Token        flexString `json:"token"`
@@ -83,7 +82,10 @@ func parseRefusal(body []byte) refusal {
 func (w wireError) refusal() refusal {
 	scim := flexString(strings.TrimSpace(string(w.SCIMType + " " + w.Detail)))
 	r := refusal{json: true, code: string(w.ErrorCode), message: string(cmp.Or(w.Message, w.ErrorDescription, scim)),
-		requestID: cmp.Or(w.requestInfo(), string(w.ErrorID))}
+		requestID: string(w.ErrorID)}
+	for _, d := range w.Details {
+		r.requestID = cmp.Or(string(d.RequestID), r.requestID)
+	}
 	// OAuth's error is a code; a gateway's ("Bad Target: /api/…") is a sentence.
 	if oauth := string(w.OAuthError); strings.ContainsAny(oauth, " :") {
 		r.message = cmp.Or(r.message, oauth)
@@ -94,16 +96,6 @@ func (w wireError) refusal() refusal {
 		r.tokens = append(r.tokens, credential.NewSecret(string(t)))
 	}
 	return r
-}
-
-// requestInfo returns the request ID of google.rpc.RequestInfo among an error's details.
-func (w wireError) requestInfo() string {
-	for _, d := range w.Details {
-		if strings.HasSuffix(string(d.Type), "google.rpc.RequestInfo") {
-			return string(d.RequestID)
-		}
-	}
-	return ""
 }
 
 // between returns the text between two marks, or nothing.
@@ -156,7 +148,7 @@ func callRefusalKind(call Call, status int, said refusal) Kind {
 	is := func(calls ...Call) bool { return slices.Contains(calls, call) }
 	client := said.code == "invalid_client" || said.code == "unauthorized_client"
 	grant := said.json && (status == 401 && !client || status == 400 && said.code == "invalid_grant")
-	target := is(CallDatabaseCredential, CallInstanceCredential, CallEndpoint, CallInstance, CallProjects, CallBranches, CallEndpoints)
+	target := is(CallDatabaseCredential, CallInstanceCredential, CallEndpoint, CallInstance, CallList)
 	role := is(CallRoles, CallCreateRole, CallRoleOperation)
 	switch {
 	case is(CallWorkspaceToken) && (status == 401 || said.code == "invalid_client" || about("missing client authentication")):

@@ -19,7 +19,7 @@ func TestParseRefusal(t *testing.T) {
 		"<html><body><pre>IP is\nblocked</pre></body></html>":        {"", "IP is\nblocked"},
 		`<html><title>Bad Gateway</title></html>`:                    {"", "Bad Gateway"},
 		`[1]`: {"", "[1]"},
-		`{"message":"m","details":["odd",{"@type":7,"request_id":"none"}]}`: {"", "m"},
+		`{"message":"m","details":["odd",{"@type":7,"request_id":[7]}]}`: {"", "m"},
 	} {
 		if got := parseRefusal([]byte(body)); got.code != want.code || got.message != want.message || got.requestID != "" {
 			t.Errorf("%s: got %+v, want %+v", body, got, want)
@@ -84,9 +84,9 @@ func TestRefusals(t *testing.T) {
 		{CallFederation, 400, `{"error":"invalid_grant"}`, KindFederationRefused},
 		{CallFederation, 401, `{"error":"invalid_client"}`, KindFederationRefused},
 
-		{CallProjects, 404, `{"error_code":"NOT_FOUND","message":"x"}`, KindEndpointNotFound},
-		{CallBranches, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"x"}`, KindEndpointMalformed},
-		{CallEndpoints, 401, `{}`, KindBearerRefused},
+		{CallList, 404, `{"error_code":"NOT_FOUND","message":"x"}`, KindEndpointNotFound},
+		{CallList, 400, `{"error_code":"INVALID_PARAMETER_VALUE","message":"x"}`, KindEndpointMalformed},
+		{CallList, 401, `{}`, KindBearerRefused},
 		{CallGitHub, 401, `{"message":"x"}`, KindBearerRefused},
 		{CallMe, 404, `{}`, KindRefused},
 

@@ -29,9 +29,8 @@ func RolesPath(branch string) string { return postgresPath + branch + "/roles" }
 
 // Roles lists the Postgres roles of a branch.
 func (c *Client) Roles(ctx context.Context, bearer credential.Secret, branch string) ([]Role, error) {
-	r := c.apiRequest(CallRoles, http.MethodGet, RolesPath(branch), bearer)
-	r.require(isName(branch, "projects", "branches"), KindEndpointMalformed, "the name is not that of a branch")
-	r.url.RawQuery = "page_size=100"
+	r := c.apiRequest(CallRoles, http.MethodGet, RolesPath(branch), bearer, nil)
+	r.URL.RawQuery = "page_size=100"
 	type wireRole struct{ Status Role }
 	return list(ctx, c, r, "roles", func(w wireRole) (Role, bool) { return w.Status, true })
 }
@@ -40,15 +39,14 @@ func (c *Client) Roles(ctx context.Context, bearer credential.Secret, branch str
 // is done. A role that exists is KindRoleExists, and is left as it is. The workspace
 // chooses the role's ID.
 func (c *Client) CreateRole(ctx context.Context, bearer credential.Secret, branch string, role Role) (operation string, err error) {
-	r := c.jsonRequest(CallCreateRole, RolesPath(branch), bearer, map[string]Role{"spec": role})
-	r.require(isName(branch, "projects", "branches"), KindEndpointMalformed, "the name is not that of a branch")
+	r := c.apiRequest(CallCreateRole, http.MethodPost, RolesPath(branch), bearer, map[string]Role{"spec": role})
 	return c.roleOperation(ctx, r)
 }
 
 // RoleOperation requests the state of an operation of CreateRole. One that is not done is
 // KindRolePending, which is worth another request; one that has failed is KindRoleFailed.
 func (c *Client) RoleOperation(ctx context.Context, bearer credential.Secret, operation string) error {
-	r := c.apiRequest(CallRoleOperation, http.MethodGet, postgresPath+operation, bearer)
+	r := c.apiRequest(CallRoleOperation, http.MethodGet, postgresPath+operation, bearer, nil)
 	name, err := c.roleOperation(ctx, r)
 	if err == nil && name != "" {
 		err = c.fail(r, &Error{Kind: KindRolePending})
@@ -82,9 +80,8 @@ func (c *Client) roleOperation(ctx context.Context, r request) (string, error) {
 // SCIM (databricks-sdk-go service/iam). One that the workspace does not have is
 // KindPrincipalNotFound.
 func (c *Client) ServicePrincipal(ctx context.Context, bearer credential.Secret, clientID string) (string, error) {
-	r := c.apiRequest(CallServicePrincipal, http.MethodGet, "/api/2.0/preview/scim/v2/ServicePrincipals", bearer)
-	r.require(credential.IsUUID(clientID), KindPrincipalNotFound, "the client ID is not a UUID")
-	r.url.RawQuery = url.Values{"filter": {`applicationId eq "` + clientID + `"`}}.Encode()
+	r := c.apiRequest(CallServicePrincipal, http.MethodGet, "/api/2.0/preview/scim/v2/ServicePrincipals", bearer, nil)
+	r.URL.RawQuery = url.Values{"filter": {`applicationId eq "` + clientID + `"`}}.Encode()
 	var w struct {
 		Resources []struct{ ID, ApplicationID flexString }
 	}

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -40,9 +41,8 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	// The RFC form-encodes both first, which leaves a UUID and a Databricks secret unchanged.
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
-	r := c.formRequest(CallWorkspaceToken, url.Values{"grant_type": {"client_credentials"}, "scope": {c.scope}}, secret, credential.NewSecret(basic))
-	r.header.Set("Authorization", "Basic "+basic)
-	r.require(clientID != "" && !secret.IsZero(), KindInvalidClient, "the client ID or the secret is empty")
+	r := c.formRequest(CallWorkspaceToken, url.Values{"grant_type": {"client_credentials"}, "scope": {c.options.Scope}}, secret, credential.NewSecret(basic))
+	r.Header.Set("Authorization", "Basic "+basic)
 	g, err := c.grant(ctx, r)
 	return g.Token, err
 }
@@ -61,11 +61,11 @@ func (c *Client) AuthorizeURL(state, challenge, redirectURI string) string {
 }
 
 // userScope adds the scope that a refresh token needs (databricks-sdk-go credentials/u2m).
-func (c *Client) userScope() string { return "offline_access " + c.scope }
+func (c *Client) userScope() string { return "offline_access " + c.options.Scope }
 
 // CodeToken exchanges an authorization code for a grant (RFC 6749 4.1.3, RFC 7636
 // 4.5). redirectURI is the one given to AuthorizeURL. A code is good for one use: see
-// Error.Retryable.
+// Error.Verdict.
 func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret, redirectURI string) (Grant, error) {
 	r := c.formRequest(CallCode, url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {publicClient}, "code": {code.Reveal()},
@@ -79,7 +79,7 @@ func (c *Client) CodeToken(ctx context.Context, code, verifier credential.Secret
 // else, and never refresh concurrently. Without a scope the new token has that of the login.
 func (c *Client) RefreshedToken(ctx context.Context, refresh credential.Secret) (Grant, error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "client_id": {publicClient}, "refresh_token": {refresh.Reveal()}}
-	if c.scope != allAPIs {
+	if c.options.Scope != allAPIs {
 		form.Set("scope", c.userScope())
 	}
 	r := c.formRequest(CallRefresh, form, refresh)
@@ -93,7 +93,7 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 	form := url.Values{
 		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-		"subject_token":      {subject.Reveal()}, "scope": {c.scope},
+		"subject_token":      {subject.Reveal()}, "scope": {c.options.Scope},
 	}
 	if clientID != "" {
 		form.Set("client_id", clientID)
@@ -117,14 +117,12 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 		RefreshToken flexString `json:"refresh_token"`
 		IDToken      flexString `json:"id_token"`
 	}
-	if failed = decode(rep.body, &w); failed != nil {
-		_ = c.fail(r, failed) // before the tokens count as secrets: the text is ours
-	}
+	failed = decode(rep.body, &w)
 	refresh := credential.NewSecret(string(w.RefreshToken))
 	c.addSecrets(credential.NewSecret(w.AccessToken), refresh, credential.NewSecret(string(w.IDToken)))
 	switch problem := badToken(w.AccessToken); {
 	case failed != nil:
-		return Grant{}, failed
+		return Grant{}, c.fail(r, failed)
 	case problem != "":
 		return Grant{}, c.badReply(r, "its access_token "+problem)
 	case w.TokenType != "" && !strings.EqualFold(w.TokenType, "Bearer"):
@@ -140,8 +138,7 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 // DatabaseCredential creates the token that is the Postgres password for a target; see
 // Endpoint. A ttl of 0 leaves the lifetime to the server, which accepts 5 minutes to 1
 // hour (databricks-sdk-go service/postgres); an instance's token has no ttl. The lifetime
-// is expire_time less the server's Date, or less our clock at sending if there is none.
-// Without expire_time it is defaultLifetime.
+// is expire_time less the server's time.
 func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
 	r := c.databaseCredentialRequest(bearer, target, ttl)
 	rep, failed := c.do(ctx, r)
@@ -160,15 +157,10 @@ func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secre
 		return credential.Token{}, c.badReply(r, "its token "+why)
 	}
 	c.addSecrets(credential.NewSecret(w.Token))
-	if w.ExpireTime == "" {
-		w.ExpireTime = w.ExpirationTime
-	}
 	var lifetime time.Duration
-	if expires, err := time.Parse(time.RFC3339, string(w.ExpireTime)); err == nil {
-		if rep.date.IsZero() {
-			lifetime = expires.Sub(rep.sentAt) // if that is past, our clock may be wrong
-		} else if lifetime = expires.Sub(rep.date); lifetime <= 0 {
-			return credential.Token{}, c.badReply(r, "its expire_time has passed by the server's own clock")
+	if expires, err := time.Parse(time.RFC3339, string(cmp.Or(w.ExpireTime, w.ExpirationTime))); err == nil {
+		if lifetime = expires.Sub(rep.date); lifetime <= 0 {
+			return credential.Token{}, c.badReply(r, "its expire_time has passed")
 		}
 	}
 	return newToken(w.Token, rep.sentAt, lifetime), nil
@@ -177,13 +169,13 @@ func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secre
 func (c *Client) databaseCredentialRequest(bearer credential.Secret, target string, ttl time.Duration) request {
 	if instance, ok := strings.CutPrefix(target, credential.InstancePrefix); ok {
 		body := map[string]any{"request_id": newUUID(), "instance_names": []string{instance}}
-		return c.jsonRequest(CallInstanceCredential, "/api/2.0/database/credentials", bearer, body)
+		return c.apiRequest(CallInstanceCredential, http.MethodPost, "/api/2.0/database/credentials", bearer, body)
 	}
 	body := map[string]any{"endpoint": target}
 	if ttl > 0 {
 		body["ttl"] = strconv.FormatFloat(ttl.Seconds(), 'f', -1, 64) + "s"
 	}
-	return c.jsonRequest(CallDatabaseCredential, "/api/2.0/postgres/credentials", bearer, body)
+	return c.apiRequest(CallDatabaseCredential, http.MethodPost, "/api/2.0/postgres/credentials", bearer, body)
 }
 
 // newToken counts the lifetime from sentAt: the server created the token later, so it
@@ -210,11 +202,11 @@ func GitHubToken(ctx context.Context, address string, bearer credential.Secret, 
 		return credential.Secret{}, &Error{Call: CallGitHub, Kind: KindRefused, Message: "not sent: " + err.Error(), NotSent: true}
 	}
 	defer c.Close()
-	r := c.apiRequest(CallGitHub, http.MethodGet, "", bearer)
+	r := c.apiRequest(CallGitHub, http.MethodGet, "", bearer, nil)
 	query := u.Query()
 	query.Set("audience", audience)
-	r.url = *u
-	r.url.RawQuery = query.Encode()
+	r.URL = u
+	r.URL.RawQuery = query.Encode()
 	var w struct{ Value string }
 	if failed := c.doJSON(ctx, r, &w); failed != nil {
 		return credential.Secret{}, failed

@@ -22,10 +22,8 @@ import (
 type API interface {
 	DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error)
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
-	Endpoint(ctx context.Context, bearer credential.Secret, target string) (exchange.Endpoint, error)
-	Projects(ctx context.Context, bearer credential.Secret) ([]exchange.Project, error)
-	Branches(ctx context.Context, bearer credential.Secret, project string) ([]exchange.Branch, error)
-	Endpoints(ctx context.Context, bearer credential.Secret, branch string) ([]exchange.Endpoint, error)
+	Endpoint(ctx context.Context, bearer credential.Secret, target string) (exchange.Resource, error)
+	List(ctx context.Context, bearer credential.Secret, parent string) ([]exchange.Resource, error)
 }
 
 // Resolver finds the endpoint or instance that a configuration names, and its host.
@@ -48,14 +46,14 @@ func lookUp[T any](ctx context.Context, call func(context.Context, credential.Se
 // Endpoint resolves the configured name. A full name is returned as it is, without a
 // request; ctx must have a deadline for another one. Errors: *config.Error for a name that
 // does not mean exactly one endpoint, *exchange.Error.
-func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Endpoint, error) {
+func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exchange.Resource, error) {
 	name := r.conf.Endpoint
 	if name.Value == "" || r.conf.EndpointWhole() {
-		return exchange.Endpoint{Name: r.conf.Target().Value}, nil
+		return exchange.Resource{Name: r.conf.Target().Value}, nil
 	}
 	found, err := r.List(ctx, bearer)
 	if err != nil {
-		return exchange.Endpoint{}, err
+		return exchange.Resource{}, err
 	}
 	_, branch, endpoint := config.SplitEndpoint(name.Value)
 	found = slices.DeleteFunc(found, func(i EndpointInfo) bool {
@@ -81,17 +79,17 @@ func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exch
 		}
 		problem, fix = fmt.Sprintf("may mean any of %d endpoints", len(found)), "use one of "+sanitize.Line(strings.Join(names, ", "))
 	}
-	return exchange.Endpoint{}, &config.Error{Name: name.Source.String(), Problem: sanitize.Quote(name.Value) + " " + problem, Fix: fix}
+	return exchange.Resource{}, &config.Error{Name: name.Source.String(), Problem: sanitize.Quote(name.Value) + " " + problem, Fix: fix}
 }
 
 // Describe returns e with its state and hosts. What the search for a short name has
 // brought is not asked for again. The error is an *exchange.Error, also for a state
 // in which no login is possible; then e is described all the same.
-func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exchange.Endpoint) (exchange.Endpoint, error) {
+func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exchange.Resource) (exchange.Resource, error) {
 	if e.State == "" {
 		var err error
 		if e, err = lookUp(ctx, r.api.Endpoint, bearer, e.Name); err != nil {
-			return exchange.Endpoint{}, err
+			return exchange.Resource{}, err
 		}
 	}
 	if kind := e.UnusableKind(); kind != "" {
@@ -102,10 +100,10 @@ func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exc
 
 // Host returns the host of a described endpoint that --read-only and --pooled choose.
 // A configured host must be one of the endpoint's. The error is a *config.Error.
-func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
+func (r *Resolver) Host(e exchange.Resource) (string, error) {
 	configured, target := r.conf.PGHost, r.conf.Target().Value
-	host, kind, fix := e.Host, "host", "wait until it is ready (the console shows its state)"
-	others := []string{e.ReadOnlyHost, e.PooledHost, e.ReadOnlyPooledHost}
+	var host, kind, fix string
+	var others []string
 	switch readOnly, pooled := r.conf.ReadOnly.Value, r.conf.Pooled.Value; {
 	case readOnly && pooled:
 		host, kind, fix = e.ReadOnlyPooledHost, "read-only pooled host", "leave --pooled or --read-only out"
@@ -113,9 +111,9 @@ func (r *Resolver) Host(e exchange.Endpoint) (string, error) {
 		host, kind, fix = e.ReadOnlyHost, "read-only host", "enable readable secondaries for it in the console, leave --read-only out"
 	case pooled:
 		host, kind, fix = e.PooledHost, "pooled host", "leave --pooled out (in a profile: pooled)"
-	}
-	if kind != "host" {
-		others = nil
+	default:
+		host, kind, fix = e.Host, "host", "wait until it is ready (the console shows its state)"
+		others = []string{e.ReadOnlyHost, e.PooledHost, e.ReadOnlyPooledHost}
 	}
 	if host == "" {
 		return "", &config.Error{Name: target, Problem: "no " + kind, Fix: fix + ", or name the host with --pghost"}
@@ -146,11 +144,11 @@ type EndpointInfo struct {
 	ReadOnly     bool   `json:"read_only"`
 	Default      bool   `json:"default_branch"`
 
-	endpoint exchange.Endpoint
+	endpoint exchange.Resource
 }
 
 // with returns the info of an endpoint of the branch i.
-func (i EndpointInfo) with(e exchange.Endpoint) EndpointInfo {
+func (i EndpointInfo) with(e exchange.Resource) EndpointInfo {
 	i.Endpoint, i.Host, i.ReadOnlyHost, i.UID, i.ReadOnly = e.Name, e.Host, e.ReadOnlyHost, e.UID, e.Type == "ENDPOINT_TYPE_READ_ONLY"
 	switch {
 	case e.Disabled:
@@ -170,16 +168,16 @@ const listConcurrency = 4
 // deadline. The error is an *exchange.Error.
 func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]EndpointInfo, error) {
 	project, branch, _ := config.SplitEndpoint(r.conf.Endpoint.Value)
-	projects := []exchange.Project{{Name: "projects/" + project}}
+	projects := []exchange.Resource{{Name: "projects/" + project}}
 	if project == "" {
 		var err error
-		projects, err = exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Project, error) { return r.api.Projects(ctx, bearer) })
+		projects, err = lookUp(ctx, r.api.List, bearer, "")
 		if err != nil {
 			return nil, err
 		}
 	}
-	branches, err := parallelMap(ctx, projects, func(ctx context.Context, p exchange.Project) ([]EndpointInfo, error) {
-		list, err := lookUp(ctx, r.api.Branches, bearer, p.Name)
+	branches, err := parallelMap(ctx, projects, func(ctx context.Context, p exchange.Resource) ([]EndpointInfo, error) {
+		list, err := lookUp(ctx, r.api.List, bearer, p.Name)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{{Project: p.Name, DisplayName: p.DisplayName}}, err
 		}
@@ -198,7 +196,7 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		if b.Branch == "" || b.State == "DELETED" {
 			return []EndpointInfo{b}, nil
 		}
-		list, err := lookUp(ctx, r.api.Endpoints, bearer, b.Branch)
+		list, err := lookUp(ctx, r.api.List, bearer, b.Branch)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{b}, err
 		}

@@ -22,16 +22,16 @@ const (
 // A token is sent to PGHOST only if the endpoint names it.
 func TestHost_OfUntrustedPGHOST(t *testing.T) {
 	for name, c := range map[string]struct {
-		e    exchange.Endpoint
+		e    exchange.Resource
 		want string // of the error; empty: none
 	}{
-		"the endpoint's host":   {exchange.Endpoint{Host: privateHost}, ""},
-		"in another spelling":   {exchange.Endpoint{Host: "DB.Private.Example."}, ""},
-		"its read-only host":    {exchange.Endpoint{Host: ownHost, ReadOnlyHost: privateHost}, ""},
-		"another host":          {exchange.Endpoint{Host: ownHost}, "PGHOST: db.private.example is not the host of " + endpointID + ", which is " + ownHost},
-		"its pooled host":       {exchange.Endpoint{Host: ownHost, PooledHost: privateHost}, ""},
-		"its other pooled host": {exchange.Endpoint{Host: ownHost, ReadOnlyPooledHost: privateHost}, ""},
-		"no host":               {exchange.Endpoint{}, endpointID + ": no host"},
+		"the endpoint's host":   {exchange.Resource{Host: privateHost}, ""},
+		"in another spelling":   {exchange.Resource{Host: "DB.Private.Example."}, ""},
+		"its read-only host":    {exchange.Resource{Host: ownHost, ReadOnlyHost: privateHost}, ""},
+		"another host":          {exchange.Resource{Host: ownHost}, "PGHOST: db.private.example is not the host of " + endpointID + ", which is " + ownHost},
+		"its pooled host":       {exchange.Resource{Host: ownHost, PooledHost: privateHost}, ""},
+		"its other pooled host": {exchange.Resource{Host: ownHost, ReadOnlyPooledHost: privateHost}, ""},
+		"no host":               {exchange.Resource{}, endpointID + ": no host"},
 	} {
 		f := newFake()
 		f.endpoint = c.e
@@ -64,15 +64,14 @@ func TestDescribe_DisabledEndpointCancelsTheOtherCall(t *testing.T) {
 // shop is a workspace with two projects. Branch dev has two endpoints.
 func shop() *fakeWorkspace {
 	f := newFake()
-	f.branches = map[string][]exchange.Branch{
+	endpoint := func(name, uid, kind string) exchange.Resource {
+		return exchange.Resource{Name: "projects/" + name, UID: uid, Type: "ENDPOINT_TYPE_" + kind, State: "IDLE", Host: ownHost}
+	}
+	f.lists = map[string][]exchange.Resource{
+		"": {{Name: "projects/shop"}, {Name: "projects/lone"}},
 		"projects/shop": {{Name: "projects/shop/branches/main", UID: "br-cold-1", State: "READY", Default: true}, {Name: "projects/shop/branches/dev", UID: "br-warm-2", State: "READY"},
 			{Name: "projects/shop/branches/gone", State: "DELETED"}},
-		"projects/lone": {{Name: "projects/lone/branches/main", State: "READY"}},
-	}
-	endpoint := func(name, uid, kind string) exchange.Endpoint {
-		return exchange.Endpoint{Name: "projects/" + name, UID: uid, Type: "ENDPOINT_TYPE_" + kind, State: "IDLE", Host: ownHost}
-	}
-	f.endpoints = map[string][]exchange.Endpoint{
+		"projects/lone":               {{Name: "projects/lone/branches/main", State: "READY"}},
 		"projects/shop/branches/main": {endpoint("shop/branches/main/endpoints/primary", "ep-blue-9", "READ_WRITE")},
 		"projects/shop/branches/dev":  {endpoint("shop/branches/dev/endpoints/a", "", "READ_WRITE"), endpoint("shop/branches/dev/endpoints/b", "", "READ_WRITE")},
 		"projects/lone/branches/main": {endpoint("lone/branches/main/endpoints/primary", "", "READ_WRITE"), endpoint("lone/branches/main/endpoints/read", "", "READ_ONLY")},

@@ -45,17 +45,16 @@ type fakeWorkspace struct {
 	cache  memory
 	proofs memory
 
-	fail      map[string]func(ctx context.Context, n int) error // by call; n counts from 1
-	endpoint  exchange.Endpoint
-	target    string // the one that must be asked for
-	user      string
-	login     func(ctx context.Context, t pglogin.Target, password string) error
-	branches  map[string][]exchange.Branch   // by project
-	endpoints map[string][]exchange.Endpoint // by branch
+	fail     map[string]func(ctx context.Context, n int) error // by call; n counts from 1
+	endpoint exchange.Resource
+	target   string // the one that must be asked for
+	user     string
+	login    func(ctx context.Context, t pglogin.Target, password string) error
+	lists    map[string][]exchange.Resource // by parent
 }
 
 func newFake() *fakeWorkspace {
-	return &fakeWorkspace{target: endpointID, endpoint: exchange.Endpoint{Name: endpointID, Host: ownHost}, user: "ada@example.com",
+	return &fakeWorkspace{target: endpointID, endpoint: exchange.Resource{Name: endpointID, Host: ownHost}, user: "ada@example.com",
 		counts: map[string]int{}, cache: memory{}, proofs: memory{}, fail: map[string]func(context.Context, int) error{}}
 }
 
@@ -132,7 +131,7 @@ func (f *fakeWorkspace) DatabaseCredential(ctx context.Context, bearer credentia
 	return newToken(fmt.Sprintf("token-%d", f.counts["minted"])), nil
 }
 
-func (f *fakeWorkspace) Endpoint(ctx context.Context, bearer credential.Secret, name string) (exchange.Endpoint, error) {
+func (f *fakeWorkspace) Endpoint(ctx context.Context, bearer credential.Secret, name string) (exchange.Resource, error) {
 	return f.endpoint, f.check(ctx, "endpoint", bearer, name)
 }
 
@@ -140,19 +139,9 @@ func (f *fakeWorkspace) Me(ctx context.Context, _ credential.Secret) (exchange.I
 	return exchange.Identity{UserName: f.user, ID: "1"}, f.record(ctx, "me")
 }
 
-func (f *fakeWorkspace) Projects(ctx context.Context, _ credential.Secret) (out []exchange.Project, err error) {
-	for name := range f.branches {
-		out = append(out, exchange.Project{Name: name})
-	}
-	return out, f.record(ctx, "projects")
-}
-
-func (f *fakeWorkspace) Branches(ctx context.Context, _ credential.Secret, project string) ([]exchange.Branch, error) {
-	return f.branches[project], f.record(ctx, "branches")
-}
-
-func (f *fakeWorkspace) Endpoints(ctx context.Context, _ credential.Secret, branch string) ([]exchange.Endpoint, error) {
-	return f.endpoints[branch], f.record(ctx, "endpoints")
+func (f *fakeWorkspace) List(ctx context.Context, _ credential.Secret, parent string) ([]exchange.Resource, error) {
+	call := []string{"projects", "branches", "", "endpoints"}[min(len(strings.Split(parent, "/"))-1, 3)]
+	return f.lists[parent], f.record(ctx, call)
 }
 
 func (f *fakeWorkspace) Login(ctx context.Context, t pglogin.Target, password credential.Secret) error {
@@ -237,5 +226,5 @@ func (f *fakeWorkspace) source(c config.Config) *Source {
 }
 
 func (f *fakeWorkspace) open(ctx context.Context, c config.Config) (Session, error) {
-	return Open(ctx, f.source(c), f, NewProofs(f.proofs, time.Now), "/roots.pem")
+	return Open(ctx, f.source(c), f, Proofs{Files: f.proofs, Now: time.Now}, "/roots.pem")
 }

@@ -19,14 +19,11 @@ type ProofFiles interface {
 const proofLife = 45 * time.Second
 
 // Proofs records successful database logins in a directory, so that commands started in
-// succession need not each make one.
+// succession need not each make one. Without Files it records none.
 type Proofs struct {
-	files ProofFiles
-	now   func() time.Time
+	Files ProofFiles
+	Now   func() time.Time
 }
-
-// NewProofs returns the proofs in files. If files is nil, nothing is recorded.
-func NewProofs(files ProofFiles, now func() time.Time) Proofs { return Proofs{files, now} }
 
 // digest is that of everything that a login depends on.
 func (s Session) digest() string {
@@ -40,10 +37,10 @@ func proofFile(key credential.Key) string { return key.ID()[:32] + ".login" }
 
 // recent reports whether the session's login succeeded less than proofLife ago.
 func (p Proofs) recent(key credential.Key, s Session) bool {
-	if p.files == nil {
+	if p.Files == nil {
 		return false
 	}
-	data, err := p.files.ReadFile(proofFile(key), 256)
+	data, err := p.Files.ReadFile(proofFile(key), 256)
 	if err != nil {
 		return false
 	}
@@ -52,14 +49,14 @@ func (p Proofs) recent(key credential.Key, s Session) bool {
 	if n, err := fmt.Sscanf(string(data), "%s %d", &digest, &at); n != 2 || err != nil || digest != s.digest() {
 		return false
 	}
-	age := p.now().Sub(time.Unix(0, at))
+	age := p.Now().Sub(time.Unix(0, at))
 	return age >= 0 && age < proofLife
 }
 
 // record records that the session's login has just succeeded.
 func (p Proofs) record(key credential.Key, s Session) error {
-	if p.files == nil {
+	if p.Files == nil {
 		return nil
 	}
-	return p.files.WriteFile(proofFile(key), fmt.Appendf(nil, "%s %d\n", s.digest(), p.now().UnixNano()))
+	return p.Files.WriteFile(proofFile(key), fmt.Appendf(nil, "%s %d\n", s.digest(), p.Now().UnixNano()))
 }

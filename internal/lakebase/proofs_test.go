@@ -23,7 +23,7 @@ func TestProofs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	c := NewProofs(dir, func() time.Time { return now })
+	c := Proofs{Files: dir, Now: func() time.Time { return now }}
 	if c.recent(key, session) {
 		t.Error("got a recent login, want none")
 	}
@@ -76,7 +76,7 @@ func TestProofs(t *testing.T) {
 			t.Errorf("with the record %q: got a recent login, want none", text)
 		}
 	}
-	if p := NewProofs(nil, time.Now); p.record(key, session) != nil || p.recent(key, session) {
+	if p := (Proofs{}); p.record(key, session) != nil || p.recent(key, session) {
 		t.Error("got an error or a recent login without a directory")
 	}
 }

@@ -60,10 +60,12 @@ type result struct {
 
 func (s *Source) get(ctx context.Context, rejected credential.Secret, background bool) (got result, err error) {
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
+		ctx, cancel := s.withTimeout(ctx)
+		defer cancel()
 		key := id.Key(s.conf)
 		if s.conf.Native() { // its password is in no cache
 			got = result{key: key, user: id.User}
-			got.Token, err = s.password(ctx, login, rejected, background)
+			got.Token, err = ask(ctx, login, rejected, background)
 			return err
 		}
 		want := tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Refused: rejected, DatabaseHost: s.hostMatches}
@@ -72,8 +74,6 @@ func (s *Source) get(ctx context.Context, rejected credential.Secret, background
 		} else {
 			want.Fingerprint = fingerprint(key, id.Given)
 		}
-		ctx, cancel := s.withTimeout(ctx)
-		defer cancel()
 		e, cached, err := s.cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
 			return s.mint(ctx, s.bearer(login, id), id, rejected, background)
 		})
@@ -83,14 +83,12 @@ func (s *Source) get(ctx context.Context, rejected credential.Secret, background
 	return got, err
 }
 
-// password returns a native password.
-func (s *Source) password(ctx context.Context, login auth.Source, rejected credential.Secret, background bool) (credential.Token, error) {
-	ctx, cancel := s.withTimeout(ctx)
-	defer cancel()
-	if background {
-		return login.Refresh(ctx, rejected)
+// ask returns a token of source: another one than rejected if again is set.
+func ask(ctx context.Context, source auth.TokenSource, rejected credential.Secret, again bool) (credential.Token, error) {
+	if again {
+		return source.Refresh(ctx, rejected)
 	}
-	return login.Token(ctx)
+	return source.Token(ctx)
 }
 
 // withTimeout bounds a whole call. The lock is waited for within it; the keychain and
@@ -107,42 +105,40 @@ func (s *Source) bearer(login auth.Source, id auth.Identity) auth.TokenSource {
 	return s.cached(login, id, s.conf.Credential.Value == config.CredentialWorkspace)
 }
 
-// cached returns login with the cache in front.
+// cached returns login with the cache in front. whole means that the workspace token itself
+// is the password.
 func (s *Source) cached(login auth.Source, id auth.Identity, whole bool) cached {
-	key := id.WorkspaceKey(s.conf)
-	c := cached{login: login, cache: s.cache, key: key, minLife: s.conf.MinTTL.Value, fingerprint: fingerprint(key, id.Given), whole: whole}
+	c := cached{login: login, cache: s.cache, key: id.WorkspaceKey(s.conf)}
+	c.token = tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Fingerprint: fingerprint(c.key, id.Given)}
+	c.refresh = tokencache.Criteria{MinLife: credential.MaxLife}
 	if id.Shared && !whole {
-		c.minLife = minBearerLife
+		c.token.MinLife, c.refresh.MinLife = minBearerLife, minBearerLife
 	}
 	return c
 }
 
 // cached is a TokenSource that looks into the cache first.
 type cached struct {
-	login       auth.Source
-	cache       *tokencache.Cache
-	key         credential.Key
-	minLife     time.Duration
-	fingerprint string
-	whole       bool // the token itself is the password: Refresh replaces it
+	login          auth.Source
+	cache          *tokencache.Cache
+	key            credential.Key
+	token, refresh tokencache.Criteria // of Token and Refresh
 }
 
 func (c cached) Token(ctx context.Context) (credential.Token, error) {
-	return c.get(ctx, tokencache.Criteria{MinLife: c.minLife, Fingerprint: c.fingerprint}, c.login.Token)
+	return c.get(ctx, c.token, false)
 }
 
 func (c cached) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
-	want := tokencache.Criteria{MinLife: c.minLife}
-	if c.whole {
-		want = tokencache.Criteria{MinLife: credential.MaxLife, Refused: rejected}
-	}
-	return c.get(ctx, want, func(ctx context.Context) (credential.Token, error) { return c.login.Refresh(ctx, rejected) })
+	want := c.refresh
+	want.Refused = rejected
+	return c.get(ctx, want, true)
 }
 
-func (c cached) get(ctx context.Context, want tokencache.Criteria, mint func(context.Context) (credential.Token, error)) (credential.Token, error) {
+func (c cached) get(ctx context.Context, want tokencache.Criteria, again bool) (credential.Token, error) {
 	e, _, err := c.cache.Get(ctx, c.key, want, func(ctx context.Context) (tokencache.Entry, error) {
-		t, err := mint(ctx)
-		return tokencache.Entry{Token: t, Fingerprint: c.fingerprint}, err
+		t, err := ask(ctx, c.login, want.Refused, again)
+		return tokencache.Entry{Token: t, Fingerprint: c.token.Fingerprint}, err
 	})
 	return e.Token, err
 }
@@ -204,13 +200,7 @@ func (s *Source) Mint(ctx context.Context) (key credential.Key, e tokencache.Ent
 // the workspace token itself is the password.
 func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Identity, rejected credential.Secret, background bool) (tokencache.Entry, error) {
 	whole := s.conf.Credential.Value == config.CredentialWorkspace
-	var bearer credential.Token
-	var err error
-	if background || whole && !rejected.IsZero() {
-		bearer, err = bearers.Refresh(ctx, rejected)
-	} else {
-		bearer, err = bearers.Token(ctx)
-	}
+	bearer, err := ask(ctx, bearers, rejected, background || whole && !rejected.IsZero())
 	if err != nil {
 		return tokencache.Entry{}, err
 	}

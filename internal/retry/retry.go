@@ -7,15 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
-
-// errNoDeadline is returned for a context without a deadline, before anything runs:
-// that is a programming error.
-var errNoDeadline = errors.New("retry: the context has no deadline")
 
 // Verdict is what an error means for a retry.
 type Verdict struct {
@@ -47,11 +42,11 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 	var zero T
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return zero, errNoDeadline
+		return zero, errors.New("retry: the context has no deadline")
 	}
 	start, waits := time.Now(), s.Backoff()
 	e := &Error{}
-	for ok && ctx.Err() == nil { // a timer may fire together with the context
+	for ctx.Err() == nil { // a timer may fire together with the context
 		e.Attempts++
 		result, err := op(ctx)
 		if err == nil {
@@ -65,15 +60,16 @@ func Do[T any](ctx context.Context, s Schedule, op func(context.Context) (T, err
 			return zero, e.Last
 		}
 		left := time.Until(deadline)
-		if verdict.After >= left {
-			e.After = verdict.After
-		}
-		var wait time.Duration
-		if wait, ok = waits.Within(left, verdict.After); ok {
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
+		wait, ok := waits.Within(left, verdict.After)
+		if !ok {
+			if verdict.After >= left {
+				e.After = verdict.After
 			}
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
 		}
 	}
 	e.Elapsed, e.ctx = time.Since(start), ctx.Err()
@@ -122,9 +118,7 @@ func (e *Error) Tried() string {
 }
 
 // Unwrap returns the operation's last error, and the context's if it ended.
-func (e *Error) Unwrap() []error {
-	return slices.DeleteFunc([]error{e.Last, e.ctx}, func(err error) bool { return err == nil })
-}
+func (e *Error) Unwrap() error { return errors.Join(e.Last, e.ctx) }
 
 // jitter spreads every wait by ±20 %, so that clients that failed together do
 // not return together.
@@ -143,10 +137,13 @@ type Schedule struct {
 	EarlyFor time.Duration // 0: there is no early phase
 }
 
-// Exchange returns the schedule for calls to a workspace.
-func Exchange() Schedule {
-	return Schedule{First: 200 * time.Millisecond, Max: 5 * time.Second, Factor: 2, Jitter: jitter}
+// doubling returns a schedule whose waits double.
+func doubling(first, max time.Duration) Schedule {
+	return Schedule{First: first, Max: max, Factor: 2, Jitter: jitter}
 }
+
+// Exchange returns the schedule for calls to a workspace.
+func Exchange() Schedule { return doubling(200*time.Millisecond, 5*time.Second) }
 
 // Wake returns the schedule for logins to a compute that wakes. The last wait
 // delays the command, so waits stay short while a wake-up is likely.
@@ -158,15 +155,11 @@ func Wake() Schedule {
 // Refresh returns the schedule for refreshing a token during an outage, which may
 // last for days. With thousands of refreshers the longest wait decides how many calls
 // the workspace gets when it recovers (docs/fleet.md).
-func Refresh() Schedule {
-	return Schedule{First: 200 * time.Millisecond, Max: time.Minute, Factor: 2, Jitter: jitter}
-}
+func Refresh() Schedule { return doubling(200*time.Millisecond, time.Minute) }
 
 // Accept returns the schedule for a listener that cannot accept connections, such
 // as while the process has no file descriptors left.
-func Accept() Schedule {
-	return Schedule{First: 5 * time.Millisecond, Max: time.Second, Factor: 2, Jitter: jitter}
-}
+func Accept() Schedule { return doubling(5*time.Millisecond, time.Second) }
 
 // Backoff returns the waits of the schedule, beginning with First.
 func (s Schedule) Backoff() *Backoff {

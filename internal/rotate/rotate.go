@@ -241,17 +241,13 @@ func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Sec
 	return created, secret, err
 }
 
-// request calls CreateClientSecret, again only if the server did nothing.
+// request calls CreateClientSecret.
 func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret credential.Secret, err error) {
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
-	secret, err = retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (s credential.Secret, err error) {
+	secret, err = exchange.Retry(ctx, func(ctx context.Context) (s credential.Secret, err error) {
 		info, s, err = x.API.CreateClientSecret(ctx, x.bearer, x.principal, x.Lifetime)
 		return s, err
-	}, func(err error) retry.Verdict {
-		v := retry.VerdictOf(err)
-		v.Retry = v.Retry && !exchange.MayHaveApplied(err)
-		return v
 	})
 	return info, secret, err
 }

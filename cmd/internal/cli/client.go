@@ -193,7 +193,7 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 		Process: outside{e, conf}, Locks: cache, Observer: observer})
 	var proofs lakebase.Proofs
 	if stores.Dir != nil {
-		proofs = lakebase.NewProofs(stores.Dir, time.Now)
+		proofs = lakebase.Proofs{Files: stores.Dir, Now: time.Now}
 	}
 	return &Client{Source: lakebase.NewSource(conf, chain, api, cache, observer), Cache: cache, Chain: chain, API: api, Observer: observer,
 		Roots: roots, Connector: &pglogin.Connector{}, RootsErr: rootsErr, proofs: proofs}, nil
