@@ -50,8 +50,8 @@ type strategy struct {
 	explicit bool   // it is tried only if it is named
 	// configure returns a source and who it signs in as, with only those fields of the
 	// Identity that differ from KnownIdentity. The error is ErrNotConfigured where the
-	// strategy does not apply to conf.
-	configure func(ctx context.Context, d Deps, conf config.Config) (Source, Identity, error)
+	// strategy does not apply to e.conf.
+	configure func(ctx context.Context, e *env) (Source, Identity, error)
 }
 
 // strategies are all ways of signing in, in the order in which they are tried.
@@ -215,8 +215,7 @@ type Observer interface {
 // Chain signs in by the strategy that conf names, or else by the first one that
 // is configured. It keeps to the one that worked. It is safe for concurrent use.
 type Chain struct {
-	conf config.Config
-	deps Deps
+	env *env
 
 	mu    sync.Mutex
 	links []link // in the order in which they are tried; only the one that worked, once there is one
@@ -231,7 +230,7 @@ type link struct {
 
 // NewChain returns the chain for a configuration.
 func NewChain(conf config.Config, d Deps) *Chain {
-	c := &Chain{conf: conf, deps: d}
+	c := &Chain{env: &env{Deps: d, conf: conf}}
 	for _, s := range strategies {
 		if name := conf.Auth.Value; name == s.name || name == "" && !s.explicit {
 			c.links = append(c.links, link{strategy: s})
@@ -242,8 +241,8 @@ func NewChain(conf config.Config, d Deps) *Chain {
 
 func (c *Chain) configure(ctx context.Context, l *link) (err error) {
 	if l.source == nil {
-		l.source, l.identity, err = l.strategy.configure(ctx, c.deps, c.conf)
-		l.identity = l.identity.complete(l.strategy.name, c.conf)
+		l.source, l.identity, err = l.strategy.configure(ctx, c.env)
+		l.identity = l.identity.complete(l.strategy.name, c.env.conf)
 	}
 	return err
 }

@@ -55,12 +55,12 @@ func TestNative(t *testing.T) {
 	f := newFake()
 	f.stored[config.NativeAccount("ep-2:5432", "app")] = "other"
 	var missing *NoSecretError
-	if _, err := token(t, f.chain(ofType(t, AuthNative))); !errors.As(err, &missing) || missing.Host != "ep-1:5432" || !slices.Equal(missing.Others, []string{"ep-2:5432"}) {
+	if _, err := token(t, f.chain(ofType(t, AuthNative))); !errors.As(err, &missing) || missing.Host != "ep-1:5432" || missing.Role != "app" || f.took() != "get" {
 		t.Errorf("another host: got %v", err)
 	}
 	f.stored[config.NativeAccount("ep-1:5432", "app")] = "bearer"
 	chain := f.chain(ofType(t, AuthNative))
-	if _, err := token(t, chain); err != nil || f.took() != "get get" {
+	if _, err := token(t, chain); err != nil || f.took() != "get" {
 		t.Errorf("got %v", err)
 	}
 	if err := refreshed(t.Context(), chain); err == nil || !strings.Contains(err.Error(), "still the one") {

@@ -16,15 +16,12 @@ import (
 // that login is stored.
 const AuthBrowser = "external-browser"
 
-func configureBrowser(ctx context.Context, d Deps, conf config.Config) (Source, Identity, error) {
-	if conf.ClientID.Value != "" {
+func configureBrowser(ctx context.Context, e *env) (Source, Identity, error) {
+	if e.conf.ClientID.Value != "" {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	login, err := selectUser(ctx, d.Secrets, conf)
-	if err != nil {
-		return nil, Identity{}, err
-	}
-	return &browserSource{Deps: d, conf: conf, user: login, discovery: newDiscovery(d, conf)}, browserIdentity(conf, login), nil
+	login, err := selectUser(ctx, e.Secrets, e.conf)
+	return &browserSource{e, login}, browserIdentity(e.conf, login), err
 }
 
 func browserIdentity(conf config.Config, login string) Identity {
@@ -60,10 +57,8 @@ func selectUser(ctx context.Context, secrets Secrets, conf config.Config) (strin
 }
 
 type browserSource struct {
-	Deps
-	conf      config.Config
-	user      string
-	discovery *discovery
+	*env
+	user string
 }
 
 func (s *browserSource) Token(ctx context.Context) (credential.Token, error) {
@@ -84,7 +79,7 @@ func (s *browserSource) account() string {
 }
 
 func (s *browserSource) stored(ctx context.Context, read reader) (credential.Secret, error) {
-	refresh, err := readStored(ctx, s.Deps, s.conf, s.account(), read)
+	refresh, err := s.readStored(ctx, s.account(), read)
 	if err != nil {
 		return credential.Secret{}, &NoLoginError{Host: s.conf.Workspace.Value.HostPort(), User: s.user, Err: err}
 	}
@@ -95,7 +90,7 @@ func (s *browserSource) stored(ctx context.Context, read reader) (credential.Sec
 // returns another refresh token, the old one is invalid, and the new one is stored
 // before anything else happens.
 func (s *browserSource) signIn(ctx context.Context, read reader) (credential.Token, error) {
-	ctx, cancel := signInContext(ctx, s.Deps, s.conf)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	defer s.Locks.Lock(ctx, RefreshLock(s.account()))()
 	refresh, err := s.stored(ctx, read)
@@ -103,12 +98,12 @@ func (s *browserSource) signIn(ctx context.Context, read reader) (credential.Tok
 		return credential.Token{}, err
 	}
 	exchangeRefresh := func(ctx context.Context) (exchange.Grant, error) { return s.Workspace.RefreshedToken(ctx, refresh) }
-	grant, err := withTokenEndpoint(ctx, s.discovery, exchangeRefresh)
+	grant, err := withTokenEndpoint(ctx, s.env, exchangeRefresh)
 	if exchange.IsKind(err, exchange.KindRefreshRefused) {
 		// Another machine or program may have refreshed meanwhile.
 		if again, readErr := s.stored(ctx, read); readErr == nil && !again.Equal(refresh) {
 			refresh = again
-			grant, err = withTokenEndpoint(ctx, s.discovery, exchangeRefresh)
+			grant, err = withTokenEndpoint(ctx, s.env, exchangeRefresh)
 		}
 	}
 	if exchange.IsKind(err, exchange.KindRefreshRefused) {

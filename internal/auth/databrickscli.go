@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
@@ -14,29 +13,28 @@ import (
 // (databricks/cli, cmd/auth/token.go).
 const AuthCLI = "databricks-cli"
 
-func configureCLI(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
-	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return cliToken(ctx, d, conf) })
-	return source, Identity{}, nil
+func configureCLI(_ context.Context, e *env) (Source, Identity, error) {
+	return sourceFunc(e.cliToken), Identity{}, nil
 }
 
 // cliTimeout bounds a run of the Databricks CLI, which does not prompt.
 const cliTimeout = 30 * time.Second
 
-func cliToken(ctx context.Context, d Deps, conf config.Config) (credential.Token, error) {
-	d.Observer.Stage(StageExchange, conf.Workspace.Value.HostPort())
+func (e *env) cliToken(ctx context.Context) (credential.Token, error) {
+	e.Observer.Stage(StageExchange, e.conf.Workspace.Value.HostPort())
 	ctx, cancel := context.WithTimeout(ctx, cliTimeout)
 	defer cancel()
-	argv := []string{"databricks", "auth", "token", "--host", conf.Workspace.Value.URL(), "--output", "json"}
-	if section := conf.DatabricksProfile.Value; section != "" {
+	argv := []string{"databricks", "auth", "token", "--host", e.conf.Workspace.Value.URL(), "--output", "json"}
+	if section := e.conf.DatabricksProfile.Value; section != "" {
 		argv = append(argv, "--profile", section)
 	}
-	out, err := d.Process.RunTool(ctx, argv...)
+	out, err := e.Process.RunTool(ctx, argv...)
 	switch {
 	case errors.Is(err, ErrNoTool):
 		return credential.Token{}, &SourceError{Problem: "--auth databricks-cli: the program databricks is not in PATH",
 			Fix: "install the Databricks CLI, or choose another authentication type with --auth"}
 	case err != nil:
-		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + conf.Workspace.Value.URL()}
+		return credential.Token{}, &SourceError{Problem: "databricks auth token: " + err.Error(), Fix: "run: databricks auth login --host " + e.conf.Workspace.Value.URL()}
 	}
 	return parseCLIToken(out, time.Now())
 }

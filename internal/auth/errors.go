@@ -19,18 +19,13 @@ var (
 // cannot be read. It is ErrNotConfigured.
 type NoSecretError struct {
 	Host, ClientID string
-	Role           string   // instead of a client ID
-	Others         []string // hosts for which a password of the role is stored
+	Role           string // instead of a client ID
 	Err            error
 }
 
 func (e *NoSecretError) Error() string {
 	if e.Role != "" {
-		text := fmt.Sprintf("no password for role %s at %s: %v", e.Role, e.Host, e.Err)
-		if len(e.Others) > 0 {
-			text += fmt.Sprintf(" (there is one for %s)", strings.Join(e.Others, ", "))
-		}
-		return text
+		return fmt.Sprintf("no password for role %s at %s: %v", e.Role, e.Host, e.Err)
 	}
 	return fmt.Sprintf("no secret for client %s at %s: %v", e.ClientID, e.Host, e.Err)
 }

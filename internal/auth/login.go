@@ -159,7 +159,7 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	}
 	user := conf.User.Value
 	if conf.CanAskUser() {
-		user, err = UserName(ctx, conf, api, grant.Token.Value)
+		user, err = UserName(ctx, conf, api.Me, grant.Token.Value)
 	} else if subject := claimsOf(grant.Token.Value).Subject; strings.Contains(subject, "@") {
 		user = subject // the program rejects another user than the configured one
 	}
@@ -167,17 +167,16 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 }
 
 // UserName returns the user name of the token's owner.
-func UserName(ctx context.Context, conf config.Config, api interface {
-	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
-}, bearer credential.Secret) (string, error) {
+func UserName(ctx context.Context, conf config.Config, me func(context.Context, credential.Secret) (exchange.Identity, error),
+	bearer credential.Secret) (string, error) {
 	if err := conf.CheckUserKnown(false); err != nil {
 		return "", err
 	}
-	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return api.Me(ctx, bearer) })
+	owner, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return me(ctx, bearer) })
 	if err != nil {
 		return "", err
 	}
-	return config.CheckUser(me.UserName, "the user name from "+conf.Workspace.Value.HostPort())
+	return config.CheckUser(owner.UserName, "the user name from "+conf.Workspace.Value.HostPort())
 }
 
 // Identity returns who has signed in.
@@ -186,5 +185,5 @@ func (g UserGrant) Identity(conf config.Config) Identity { return browserIdentit
 // Chain returns a chain that signs in with the new token alone.
 func (g UserGrant) Chain(conf config.Config) *Chain {
 	source := func(context.Context) (credential.Token, error) { return g.Token, nil }
-	return &Chain{conf: conf, links: []link{{source: sourceFunc(source), identity: g.Identity(conf)}}}
+	return &Chain{links: []link{{source: sourceFunc(source), identity: g.Identity(conf)}}}
 }

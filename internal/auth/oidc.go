@@ -26,15 +26,15 @@ const (
 	AuthGitHubOIDC = "github-oidc"
 )
 
-func configureEnvOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
-	token := conf.Secret.Text
-	return d.workload(conf, token, func(context.Context, *discovery) (credential.Secret, error) { return token, nil })
+func configureEnvOIDC(_ context.Context, e *env) (Source, Identity, error) {
+	token := e.conf.Secret.Text
+	source := e.workload(func(context.Context) (credential.Secret, error) { return token, nil })
+	return source, Identity{Given: token}, nil
 }
 
-func configureFileOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
-	return d.workload(conf, credential.Secret{}, func(context.Context, *discovery) (credential.Secret, error) {
-		return readTokenFile(conf.Secret)
-	})
+func configureFileOIDC(_ context.Context, e *env) (Source, Identity, error) {
+	source := e.workload(func(context.Context) (credential.Secret, error) { return readTokenFile(e.conf.Secret) })
+	return source, Identity{}, nil
 }
 
 // maxTokenFile bounds the file of a workload's token, in bytes.
@@ -55,63 +55,58 @@ func readTokenFile(from config.SecretSource) (token credential.Secret, err error
 	return token, nil
 }
 
-func configureGitHubOIDC(_ context.Context, d Deps, conf config.Config) (Source, Identity, error) {
-	if conf.GitHub == nil || conf.ClientID.Value == "" {
+func configureGitHubOIDC(_ context.Context, e *env) (Source, Identity, error) {
+	if e.conf.GitHub == nil || e.conf.ClientID.Value == "" {
 		return nil, Identity{}, ErrNotConfigured
 	}
-	if conf.Auth.Value == "" {
-		if !conf.WorkloadHost() {
-			d.Observer.Note("GitHub's token is not used: " + conf.Workspace.Value.HostPort() + " is in no Databricks domain, and --host was not given")
+	if e.conf.Auth.Value == "" {
+		if !e.conf.WorkloadHost() {
+			e.Observer.Note("GitHub's token is not used: " + e.conf.Workspace.Value.HostPort() + " is in no Databricks domain, and --host was not given")
 			return nil, Identity{}, ErrNotConfigured
 		}
-		d.Observer.Note("no secret is stored; using GitHub's token")
+		e.Observer.Note("no secret is stored; using GitHub's token")
 	}
-	return d.workload(conf, credential.Secret{}, func(ctx context.Context, host *discovery) (credential.Secret, error) {
-		audience := conf.AuthOption("audience").Value
-		if audience == "" {
-			found, _, err := host.ask(ctx)
-			if err == nil {
-				audience, err = d.Workspace.Audience(found)
-			}
-			if err != nil {
-				return credential.Secret{}, err
-			}
+	return e.workload(e.githubToken), Identity{}, nil
+}
+
+func (e *env) githubToken(ctx context.Context) (credential.Secret, error) {
+	audience := e.conf.AuthOption("audience").Value
+	if audience == "" {
+		found, _, err := e.discover(ctx)
+		if err == nil {
+			audience, err = e.Workspace.Audience(found)
 		}
-		return exchange.Retry(ctx, func(ctx context.Context) (credential.Secret, error) {
-			return d.Process.GitHubToken(ctx, *conf.GitHub, audience)
+		if err != nil {
+			return credential.Secret{}, err
+		}
+	}
+	return exchange.Retry(ctx, func(ctx context.Context) (credential.Secret, error) {
+		return e.Process.GitHubToken(ctx, *e.conf.GitHub, audience)
+	})
+}
+
+// workload returns the source that exchanges a workload's token (RFC 8693). subjectOf
+// returns that token as it is now.
+func (e *env) workload(subjectOf func(context.Context) (credential.Secret, error)) Source {
+	return sourceFunc(func(ctx context.Context) (credential.Token, error) {
+		if host := e.conf.Workspace; !e.conf.WorkloadHost() {
+			return credential.Token{}, &config.Error{Name: host.Source.String(), Fix: "if it is right, give it with --host",
+				Problem: host.Value.HostPort() + " is in no Databricks domain, and a workload's token is not sent to it"}
+		}
+		ctx, cancel := e.withTimeout(ctx)
+		defer cancel()
+		subject, err := subjectOf(ctx)
+		if err != nil {
+			return credential.Token{}, err
+		}
+		token, err := withTokenEndpoint(ctx, e, func(ctx context.Context) (credential.Token, error) {
+			return e.Workspace.FederatedToken(ctx, e.conf.ClientID.Value, subject)
 		})
+		if exchange.IsKind(err, exchange.KindFederationRefused) {
+			err = &FederationError{Claims: claimsOf(subject), Err: err}
+		}
+		return token, err
 	})
-}
-
-// subjectFunc returns a workload's own token as it is now.
-type subjectFunc func(ctx context.Context, host *discovery) (credential.Secret, error)
-
-// workload returns the source that exchanges a workload's token (RFC 8693).
-func (d Deps) workload(conf config.Config, given credential.Secret, subject subjectFunc) (Source, Identity, error) {
-	endpoint := newDiscovery(d, conf)
-	source := sourceFunc(func(ctx context.Context) (credential.Token, error) { return d.federate(ctx, conf, endpoint, subject) })
-	return source, Identity{Given: given}, nil
-}
-
-func (d Deps) federate(ctx context.Context, conf config.Config, endpoint *discovery, subjectOf subjectFunc) (credential.Token, error) {
-	if !conf.WorkloadHost() {
-		host := conf.Workspace
-		return credential.Token{}, &config.Error{Name: host.Source.String(), Problem: host.Value.HostPort() + " is in no Databricks domain, and a workload's token is not sent to it",
-			Fix: "if it is right, give it with --host"}
-	}
-	ctx, cancel := signInContext(ctx, d, conf)
-	defer cancel()
-	subject, err := subjectOf(ctx, endpoint)
-	if err != nil {
-		return credential.Token{}, err
-	}
-	token, err := withTokenEndpoint(ctx, endpoint, func(ctx context.Context) (credential.Token, error) {
-		return d.Workspace.FederatedToken(ctx, conf.ClientID.Value, subject)
-	})
-	if exchange.IsKind(err, exchange.KindFederationRefused) {
-		return credential.Token{}, &FederationError{Claims: claimsOf(subject), Err: err}
-	}
-	return token, err
 }
 
 // Claims are what a workload's token says about itself. They are not verified.

@@ -11,8 +11,8 @@ import (
 // AuthPAT is a personal access token.
 const AuthPAT = config.AuthPAT
 
-func configurePAT(_ context.Context, _ Deps, conf config.Config) (Source, Identity, error) {
-	token := conf.Secret.Text
+func configurePAT(_ context.Context, e *env) (Source, Identity, error) {
+	token := e.conf.Secret.Text
 	// How long it lives is not known.
 	source := func(context.Context) (credential.Token, error) {
 		now := time.Now().UTC()

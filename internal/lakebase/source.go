@@ -223,7 +223,7 @@ func (s *Source) mint(ctx context.Context, bearers auth.TokenSource, id auth.Ide
 	}
 	if id.User == "" {
 		group.Go(func() (err error) {
-			e.User, err = auth.UserName(ctx, s.conf, s.api, bearer.Value)
+			e.User, err = auth.UserName(ctx, s.conf, s.api.Me, bearer.Value)
 			return err
 		})
 	}
