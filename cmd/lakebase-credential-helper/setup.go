@@ -17,7 +17,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
-	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/setup"
@@ -174,11 +173,10 @@ func (s *setUpRun) grant(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db := pglogin.NewSession(conn)
-	defer db.Close()
-	missing, err := setup.Missing(ctx, db, s.clientID, cmp.Or(s.given.get("schema"), "public"), s.given.get("grant"))
+	defer conn.Terminate()
+	missing, err := setup.Missing(ctx, conn, s.clientID, cmp.Or(s.given.get("schema"), "public"), s.given.get("grant"))
 	if len(missing) > 0 {
-		failed := s.do(missing, func() error { return setup.Apply(ctx, db, missing) }, missing...)
+		failed := s.do(missing, func() error { return setup.Apply(ctx, conn, missing) }, missing...)
 		err = cmp.Or(failed, err)
 	}
 	return err

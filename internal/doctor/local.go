@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
@@ -118,7 +117,11 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 	r.Text = auth + " (" + from + ")"
 	r.Facts["auth"], r.Facts["auth_from"] = auth, from
 	addSetting(r, "client_id", conf.ClientID)
-	if source := secretSource(conf); source != "" && source != from {
+	if secret := conf.Secret; secret.Source.Origin != config.FromDefault && secret.Source.String() != from {
+		source := secret.Source.String()
+		if secret.Kind == config.SecretInFile {
+			source = fmt.Sprintf("the file %s (%s)", secret.Path, source)
+		}
 		r.fact("secret_from", source)
 		r.Text += ", secret from " + source
 	}
@@ -131,21 +134,6 @@ func (x *run) checkAuthType(_ context.Context, r *Result) error {
 		}
 	}
 	return nil
-}
-
-// secretSource returns where the secret comes from; empty if the configuration does not say.
-func secretSource(conf config.Config) string {
-	switch {
-	case conf.Secret.Kind == config.SecretInFile:
-		return fmt.Sprintf("the file %s (%s)", conf.Secret.Path, conf.Secret.Source)
-	case conf.Auth.Value == auth.AuthCLI:
-		return "the Databricks CLI"
-	case conf.Secret.Kind == config.SecretFromGitHub:
-		return "GitHub's token service"
-	case conf.Secret.Source.Origin == config.FromDefault:
-		return ""
-	}
-	return conf.Secret.Source.String()
 }
 
 // Variables that these programs read besides those of the settings, and some that others

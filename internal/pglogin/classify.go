@@ -107,8 +107,11 @@ func classify(ctx context.Context, err error, conn *startupConn, password creden
 		// net.Dialer may notice before the context does.
 		ended := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 		if ended && e.Code == "" && (e.Retry || e.Kind == Protocol || e.Kind == Other) {
-			e = Error{Kind: NoAnswer, Retry: true, Message: progress(conn), silent: conn.silent(),
+			e = Error{Kind: NoAnswer, Retry: true, Message: "no connection", silent: conn.silent(),
 				unconnected: conn == nil && !errors.As(err, new(*net.DNSError))}
+			if conn != nil {
+				e.Message = "connected, but no answer"
+			}
 		}
 	}
 	e.Message = sanitize.Line(e.Message, password)
@@ -183,15 +186,4 @@ func innermost(err error) error {
 		return err
 	}
 	return innermost(next)
-}
-
-// progress describes how far an attempt came that was not answered.
-func progress(conn *startupConn) string {
-	switch {
-	case conn == nil:
-		return "no connection"
-	case conn.answer() < 0:
-		return "connected, but no answer to the request for TLS"
-	}
-	return "connected, but no answer to the login"
 }

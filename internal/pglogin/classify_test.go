@@ -77,8 +77,8 @@ func TestClassify(t *testing.T) {
 		{&pgconn.PgError{Code: "28P01", Message: "cannot use " + password + " \xff"}, answered, false,
 			Refused, false, "cannot use " + credential.Redacted},
 		{io.EOF, nil, true, NoAnswer, true, "no connection"},
-		{io.EOF, &startupConn{}, true, NoAnswer, true, "connected, but no answer to the request for TLS"},
-		{io.EOF, answered, true, NoAnswer, true, "connected, but no answer to the login"},
+		{io.EOF, &startupConn{}, true, NoAnswer, true, "connected, but no answer"},
+		{io.EOF, answered, true, NoAnswer, true, "connected, but no answer"},
 		{final, answered, true, Certificate, false, ""},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

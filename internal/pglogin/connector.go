@@ -1,7 +1,6 @@
-// Package pglogin logs in to Postgres over TLS, with exactly the values that the child
-// will get, and repeats that until the compute is awake. A login runs no query; a Session
-// runs those of its caller. The package never sends a password before TLS is established as the target requires, never falls back
-// to plain text, and never puts a password in an error.
+// Package pglogin logs in to Postgres over TLS and repeats that until the compute is
+// awake. It never sends a password before TLS is established as the target requires, never
+// falls back to plain text, and never puts a password in an error.
 //
 // Connections are pgx's pgconn, whose ParseConfig reads PG* variables. The settings of
 // this package override them all, but a login fails if the file or the service that
@@ -36,8 +35,9 @@ const hedgeDelay = time.Second
 // connection while it woke. At most two are open, and none when a method returns.
 // With a context of retry.Once it makes one attempt.
 //
-// Every error is an *Error: WakeTimeout at the deadline, Canceled if the context
-// was canceled (errors.Is finds context.Canceled), else what went wrong.
+// Every error is an *Error: WakeTimeout at the deadline, Canceled if the context was
+// canceled (errors.Is finds context.Canceled), else what went wrong. Roots that cannot be
+// read are a *rootcerts.Error.
 //
 // The zero Connector is ready to use, also concurrently. Its logins share the root
 // certificates, which take milliseconds to read, and TLS sessions.

@@ -20,7 +20,6 @@ const (
 	WakeTimeout        Kind = "wake timeout"                  // the deadline passed; Last is why
 	Canceled           Kind = "canceled"                      // the caller's context was canceled
 	BadTarget          Kind = "bad target"                    // the target's values cannot be used
-	BadRootCert        Kind = "bad sslrootcert"               // sslrootcert is unreadable or holds no certificate
 	Refused            Kind = "login refused"                 // SQLSTATE class 28, or a message that means it
 	TokenInvalid       Kind = "token refused"                 // the token is expired or malformed
 	RoleMissing        Kind = "role missing"                  // the role does not exist
@@ -75,7 +74,7 @@ func (e *Error) Error() string {
 	}
 	switch e.Kind {
 	case WakeTimeout:
-	case BadTarget, BadRootCert, NameNotResolved, Certificate, Protocol, Canceled, Unreachable:
+	case BadTarget, NameNotResolved, Certificate, Protocol, Canceled, Unreachable:
 		return "cannot log in to " + database + ": " + e.reason()
 	default:
 		return database + " refused the login: " + e.reason()
@@ -122,9 +121,8 @@ var hints = map[Kind]string{
 		"and that the identity may use the project",
 	Certificate: "check the host; if a private authority signed its certificate, " +
 		"pass the root certificate of that authority with --sslrootcert",
-	BadRootCert: "pass a PEM file of root certificates with --sslrootcert",
-	TLSRefused:  "check host and port: a Lakebase endpoint does not answer like this",
-	Protocol:    "check host and port: a Lakebase endpoint does not answer like this",
+	TLSRefused: "check host and port: a Lakebase endpoint does not answer like this",
+	Protocol:   "check host and port: a Lakebase endpoint does not answer like this",
 }
 
 // Hint returns what to do about the error.

@@ -50,6 +50,8 @@ type Conn struct {
 	TxStatus   byte   // of ReadyForQuery
 	Pending    []byte // messages that the server sent besides the login, still to be read
 	Waited     bool   // for the compute: attempts failed because it did not run, or the server was silent for long
+
+	queries *pgproto3.Frontend // of Query
 }
 
 // Terminate ends the session and closes the connection.

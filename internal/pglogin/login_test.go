@@ -33,7 +33,6 @@ func TestLogin_OtherServers(t *testing.T) {
 		{"other name", func(to *Target) { to.Host = "other.example.com" }, acceptLogin, Certificate, "the certificate is for another host"},
 		{"an address", func(to *Target) { to.Host = "127.0.0.1" }, acceptLogin, Certificate, "the certificate is for another host"},
 		{"other root", func(to *Target) { _, to.SSLRootCert = newCertificate(t) }, acceptLogin, Certificate, "--sslrootcert"},
-		{"no root", func(to *Target) { to.SSLRootCert = "/nonexistent" }, acceptLogin, BadRootCert, "--sslrootcert"},
 		{"plain server", nil, answer("N"), TLSRefused, "answered the request for TLS with 'N'"},
 		{"S, then junk", nil, answer("Shello there, I am no TLS server"), Protocol, ""},
 		{"text in TLS", nil, inTLS("HTTP/1.1 200 OK\r\n\r\n"), Protocol, ""},

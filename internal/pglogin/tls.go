@@ -6,7 +6,6 @@ import (
 	"net"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // tlsConfig checks the target and returns its TLS settings.
@@ -30,7 +29,7 @@ func (c *Connector) tlsConfig(t Target) (*tls.Config, error) {
 		// bundle from other faults.
 		pool, err := rootcerts.Load(t.SSLRootCert)
 		if err != nil {
-			return nil, &Error{Kind: BadRootCert, Target: t, Message: sanitize.Line(err.Error()), cause: err}
+			return nil, err
 		}
 		c.roots[t.SSLRootCert] = pool
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
 
 func TestConnector_SharesRoots(t *testing.T) {
@@ -27,7 +29,9 @@ func TestConnector_SharesRoots(t *testing.T) {
 		t.Error("want the roots of a file to be read once, and those of another to differ")
 	}
 	_, err = c.tlsConfig(target.withRoots("/nonexistent"))
-	wantKind(t, err, BadRootCert)
+	if _, ok := errors.AsType[*rootcerts.Error](err); !ok {
+		t.Errorf("got %v, want a *rootcerts.Error", err)
+	}
 }
 
 func (t Target) withRoots(path string) Target { t.SSLRootCert = path; return t }

@@ -43,8 +43,8 @@ func TestCancel(t *testing.T) {
 	dial(t, p.unix).cancel(c.pid, append(slices.Clone(c.key), 0))
 	dial(t, p.tcp).cancel(c.pid+1, c.key)
 	expect()
-	if ev := p.events(CancelFailed); len(ev) != 3 || !errors.Is(ev[0].Err, errUnknownKey) {
-		t.Errorf("got events %+v, want 3 with errUnknownKey", ev)
+	if _, failed := p.observed(); len(failed) != 3 || !errors.Is(failed[0], errUnknownKey) {
+		t.Errorf("got failures %v, want 3 with errUnknownKey", failed)
 	}
 
 	const want = "1/a key of protocol 3.2, 1"
@@ -58,8 +58,8 @@ func TestCancel(t *testing.T) {
 	dial(t, p.unix).cancel(c.pid, c.key)
 	dial(t, p.unix).cancel(other.pid, other.key)
 	expect(want, want, want, "2/a key of protocol 3.2, 2")
-	if ev := p.events(CancelFailed); len(ev) != 5 || !errors.Is(ev[4].Err, failure) {
-		t.Errorf("got events %+v, want two more, the last with the error of the upstream", ev)
+	if _, failed := p.observed(); len(failed) != 5 || !errors.Is(failed[4], failure) {
+		t.Errorf("got failures %v, want two more, the last with the error of the upstream", failed)
 	}
 
 	none := start(t, Options{}, echo, func(f *fakeUpstream) { f.noKey = true })

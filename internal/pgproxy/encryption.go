@@ -27,7 +27,7 @@ func (s *session) negotiate() (packet, error) {
 			return first, violation("received unencrypted data after a request for encryption")
 		}
 		answer := "N"
-		if first.code == codeSSL && !s.unix {
+		if _, unix := s.sock.(*net.UnixConn); first.code == codeSSL && !unix {
 			answer = "S"
 		}
 		if _, err = s.conn.Write([]byte(answer)); err == nil && answer == "S" {

@@ -143,7 +143,8 @@ type testProxy struct {
 	tcp      string
 	stop     func()
 	mu       sync.Mutex
-	recorded []Event
+	rejected []rejection
+	failures []error
 }
 
 // noUnixSockets is the error of a Windows without them, such as Wine (winerror.h,
@@ -160,11 +161,7 @@ func start(t testing.TB, o Options, serve func(net.Conn), extra ...func(*fakeUps
 	o.Target.User, o.Tokens, o.Describe = user, &tokenList{"token"}, describe
 	o.Password, o.StartupTimeout = credential.NewSecret(password), cmp.Or(o.StartupTimeout, time.Minute)
 	o.MaxConns, o.MaxWaiting, o.LoginTimeout = cmp.Or(o.MaxConns, 100), cmp.Or(o.MaxWaiting, 100), cmp.Or(o.LoginTimeout, time.Minute)
-	o.Event = func(e Event) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.recorded = append(p.recorded, e)
-	}
+	o.Observer = p
 	unix, err := ListenUnix(t.TempDir(), 5432)
 	if errors.Is(err, noUnixSockets) {
 		unix, err = ListenLoopback("127.0.0.1:0")
@@ -195,16 +192,31 @@ func (h *halfOpen) len() int {
 	return len(h.sessions)
 }
 
-// events returns the events of one kind.
-func (p *testProxy) events(kind EventKind) (found []Event) {
+// rejection is what an Observer is told of a client.
+type rejection struct {
+	peer     string
+	upstream bool
+}
+
+func (p *testProxy) LoggedIn(time.Duration) {}
+
+func (p *testProxy) Rejected(peer string, _ *ServerError, upstream bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.recorded {
-		if e.Kind == kind {
-			found = append(found, e)
-		}
-	}
-	return found
+	p.rejected = append(p.rejected, rejection{peer, upstream})
+}
+
+func (p *testProxy) Failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = append(p.failures, err)
+}
+
+// observed returns what was reported so far.
+func (p *testProxy) observed() ([]rejection, []error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rejected, p.failures
 }
 
 // raw returns a startup packet with its length.

@@ -37,11 +37,7 @@ func newHalfOpen(limit int) *halfOpen {
 // admit takes a slot for s. If there is none, it waits until there is one or another
 // session can lose its own. It returns false if ctx ends first.
 func (h *halfOpen) admit(ctx context.Context, s *session) bool {
-	for {
-		wait := h.add(s)
-		if wait <= 0 {
-			return true
-		}
+	for wait := h.add(s); wait > 0; wait = h.add(s) {
 		select {
 		case <-h.freed:
 		case <-time.After(wait):
@@ -49,6 +45,7 @@ func (h *halfOpen) admit(ctx context.Context, s *session) bool {
 			return false
 		}
 	}
+	return true
 }
 
 // add takes a slot for s, or returns when to try again.

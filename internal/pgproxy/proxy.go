@@ -49,8 +49,17 @@ type Options struct {
 	StartupTimeout time.Duration // until the client is authenticated; 0: 10 s
 	LoginTimeout   time.Duration // of a login upstream, wake-up included
 
-	// Event is called for each event, from any goroutine. It must not block.
-	Event func(Event)
+	Observer Observer
+}
+
+// Observer follows a Proxy. Its methods are called from any goroutine and must not block.
+// No argument holds a secret.
+type Observer interface {
+	LoggedIn(took time.Duration) // upstream
+	// Rejected is called for each client that is sent an error: of the login upstream, or
+	// the proxy's own. peer is its address or, on a Unix socket, its process.
+	Rejected(peer string, err *ServerError, upstream bool)
+	Failed(err error) // of a cancel request, or of accepting a client, which is tried again
 }
 
 // Limits that are not configurable.
@@ -61,7 +70,7 @@ const (
 	drainTimeout   = 10 * time.Second       // for the server's remaining data after the client closed
 	closeTimeout   = time.Second            // for the client to close after the server did
 	cancelTimeout  = 10 * time.Second
-	maxBuffered    = 16 << 10 // read from a client during its login
+	maxBuffered    = 16 << 10 // from which on a client's input is not read during its login
 )
 
 // Proxy serves clients of one database user. New makes one.
@@ -137,7 +146,7 @@ func (p *Proxy) accept(ctx context.Context, ln net.Listener) {
 			return
 		}
 		if err != nil {
-			p.o.Event(Event{Kind: AcceptFailed, Err: err})
+			p.o.Observer.Failed(fmt.Errorf("accept failed: %w", err))
 			select {
 			case <-ctx.Done():
 			case <-time.After(backoff.Next()):
@@ -197,13 +206,13 @@ func (p *Proxy) cancel(ctx context.Context, r pgproto3.CancelRequest) {
 	key, ok := p.keys[cancelID{r.ProcessID, string(r.SecretKey)}]
 	p.mu.Unlock()
 	if !ok {
-		p.o.Event(Event{Kind: CancelFailed, Err: errUnknownKey})
+		p.o.Observer.Failed(errUnknownKey)
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
 	if err := p.connector.Cancel(ctx, p.o.Target, r.ProcessID, key); err != nil {
-		p.o.Event(Event{Kind: CancelFailed, Err: err})
+		p.o.Observer.Failed(fmt.Errorf("cancel request failed: %w", err))
 	}
 }
 
@@ -227,26 +236,6 @@ func (p *Proxy) Stats() Stats {
 	wakes, wakeTime := p.wakes.total()
 	return Stats{Waiting: p.n.waiting.Load(), Open: p.n.open.Load(), Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(),
 		Wakes: wakes, WakeTime: wakeTime, BytesToDatabase: p.n.toDatabase.Load(), BytesToClient: p.n.toClient.Load()}
-}
-
-// EventKind is what happened.
-type EventKind int
-
-// The kinds of events. Err is nil unless the kind names it.
-const (
-	LoggedIn     EventKind = iota + 1 // Took: duration of the login upstream
-	LoginFailed                       // Err: the *ServerError of a login upstream; Peer
-	Rejected                          // Err: the *ServerError sent to the client; Peer
-	CancelFailed                      // Err: from upstream, or errUnknownKey
-	AcceptFailed                      // Err: from the listener; Accept is tried again
-)
-
-// Event is an event of the proxy. It contains no secret.
-type Event struct {
-	Kind EventKind
-	Took time.Duration
-	Peer string // the client's address or, on a Unix socket, its process
-	Err  error
 }
 
 // peerOf describes the client of a socket.

@@ -158,8 +158,8 @@ func TestServe_AcceptFails(t *testing.T) {
 	failing.connector = p.up
 	go failing.Serve(ctx, &failingListener{ln, 5})
 	dial(t, ln.Addr().String()).login().echo("hello")
-	if ev := p.events(AcceptFailed); len(ev) != 5 || !errors.Is(ev[0].Err, syscall.EMFILE) {
-		t.Errorf("got events %+v, want 5 with EMFILE", ev)
+	if _, failed := p.observed(); len(failed) != 5 || !errors.Is(failed[0], syscall.EMFILE) {
+		t.Errorf("got failures %v, want 5 with EMFILE", failed)
 	}
 	cancel()
 	<-failing.served

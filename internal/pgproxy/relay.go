@@ -16,25 +16,25 @@ func relay(client, server net.Conn, buffered []byte, n *counters) {
 	serverEnded := make(chan struct{})
 	go func() {
 		defer close(serverEnded)
-		copyLoop(client, server, &n.toClient)
-		closeWrite(client)
-		deadline := time.Now().Add(closeTimeout)
-		_ = client.SetReadDeadline(deadline)
-		_ = server.SetWriteDeadline(deadline)
+		pipe(client, server, &n.toClient, closeTimeout)
 	}()
-	if _, err := server.Write(buffered); err == nil {
-		n.toDatabase.Add(int64(len(buffered)))
-		copyLoop(server, client, &n.toDatabase)
-	}
-	closeWrite(server)
-	deadline := time.Now().Add(drainTimeout)
-	_ = server.SetReadDeadline(deadline)
-	_ = client.SetWriteDeadline(deadline)
+	written, _ := server.Write(buffered) // pipe sees the error, too
+	n.toDatabase.Add(int64(written))
+	pipe(server, client, &n.toDatabase, drainTimeout)
 	// If the server ended first, the client may still be sending. Closing a socket
 	// with unread data resets the connection, and the client would lose the server's
 	// last message.
 	_, _ = io.Copy(io.Discard, client)
 	<-serverEnded
+}
+
+// pipe copies from src until it ends. dst then has until the timeout to end, too.
+func pipe(dst, src net.Conn, total *atomic.Int64, timeout time.Duration) {
+	copyLoop(dst, src, total)
+	closeWrite(dst)
+	deadline := time.Now().Add(timeout)
+	_ = dst.SetReadDeadline(deadline)
+	_ = src.SetWriteDeadline(deadline)
 }
 
 // Buffer sizes of copyLoop. After a read that fills the small buffer it uses a large one

@@ -11,7 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
+	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // session is the connection of one client.
@@ -25,7 +28,6 @@ type session struct {
 	since   time.Time
 	evicted atomic.Bool // has lost its startup slot
 
-	unix     bool // a Unix socket, where encryption is not offered
 	login    bool // a startup message has arrived
 	upstream bool // the login upstream has begun
 }
@@ -35,7 +37,6 @@ var errClientGone = errors.New("client closed the connection")
 // newSession returns the session of a client that has just connected.
 func newSession(p *Proxy, c net.Conn) *session {
 	s := &session{p: p, sock: c, conn: c, addr: clientAddr(c.RemoteAddr()), since: time.Now()}
-	_, s.unix = c.(*net.UnixConn)
 	_ = c.SetDeadline(s.since.Add(p.o.StartupTimeout))
 	return s
 }
@@ -49,14 +50,10 @@ func (s *session) handle(ctx context.Context) {
 	if !ok || ctx.Err() != nil {
 		return
 	}
-	kind := LoginFailed
-	if !s.upstream {
-		kind = Rejected
-	}
 	if s.login {
 		s.p.n.failed.Add(1)
 	}
-	s.p.o.Event(Event{Kind: kind, Peer: peerOf(s.sock), Err: e})
+	s.p.o.Observer.Rejected(peerOf(s.sock), e, s.upstream)
 	s.sendError(e)
 }
 
@@ -104,7 +101,9 @@ func (s *session) run(ctx context.Context) error {
 // sendError sends e and waits until the client has had time to read it.
 func (s *session) sendError(e *ServerError) {
 	_ = s.sock.SetDeadline(time.Now().Add(writeTimeout))
-	if _, err := s.conn.Write(e.encode()); err != nil || s.evicted.Load() {
+	b, _ := (&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: e.Code,
+		Message: sanitize.Line(e.Message), Hint: sanitize.Line(e.Hint)}).Encode(nil) // fails only on a message of 1 GiB
+	if _, err := s.conn.Write(b); err != nil || s.evicted.Load() {
 		return // the number of sessions without a startup slot is not limited: they do not wait
 	}
 	closeWrite(s.conn)
@@ -117,7 +116,7 @@ func (s *session) sendError(e *ServerError) {
 // fill reads until buf has at least n bytes.
 func (s *session) fill(n int) error {
 	for len(s.buf) < n {
-		s.buf = slices.Grow(s.buf, max(512, n-len(s.buf)))
+		s.buf = slices.Grow(s.buf, 512)
 		got, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
 		s.buf = s.buf[:len(s.buf)+got]
 		switch {
@@ -147,9 +146,10 @@ func (s *session) connect(ctx context.Context, params map[string]string) (server
 	go func() {
 		defer close(done)
 		server, err = s.p.login(ctx, params)
-		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends bufferInput
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // ends fill
 	}()
-	gone := !s.bufferInput()
+	reading := s.fill(maxBuffered)
+	gone := reading != nil && !errors.Is(reading, os.ErrDeadlineExceeded)
 	if gone {
 		cancel()
 	}
@@ -164,20 +164,6 @@ func (s *session) connect(ctx context.Context, params map[string]string) (server
 	return server, err
 }
 
-// bufferInput reads what the client sends, up to maxBuffered, until the read deadline
-// is moved into the past. It returns false if the client has closed.
-func (s *session) bufferInput() bool {
-	for len(s.buf) < maxBuffered {
-		s.buf = slices.Grow(s.buf, 1)
-		n, err := s.conn.Read(s.buf[len(s.buf):min(cap(s.buf), maxBuffered)])
-		s.buf = s.buf[:len(s.buf)+n]
-		if err != nil {
-			return errors.Is(err, os.ErrDeadlineExceeded)
-		}
-	}
-	return true
-}
-
 // serve completes the client's login, which began at start, and relays.
 func (s *session) serve(server *pglogin.Conn, start time.Time) error {
 	key, forget := s.p.addKey(server.PID, server.SecretKey)
@@ -185,7 +171,7 @@ func (s *session) serve(server *pglogin.Conn, start time.Time) error {
 	s.p.n.logins.Add(1)
 	s.p.n.open.Add(1)
 	defer s.p.n.open.Add(-1)
-	s.p.o.Event(Event{Kind: LoggedIn, Took: time.Since(start)})
+	s.p.o.Observer.LoggedIn(time.Since(start))
 	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err := s.sendReady(server, key); err != nil {
 		server.Terminate()

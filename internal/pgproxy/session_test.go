@@ -79,7 +79,7 @@ func TestLogin_Canceled(t *testing.T) {
 	eventually(t, "the sessions to end", func() bool { return p.Stats().Waiting == 1 })
 	p.stop()
 	last.ended()
-	if s := p.Stats(); s.FailedLogins != 0 || s.Logins != 0 || len(p.events(LoginFailed)) != 0 {
+	if s := p.Stats(); s.FailedLogins != 0 || s.Logins != 0 || len(p.rejected) != 0 {
 		t.Errorf("got %+v, want no logins", s)
 	}
 }
@@ -109,8 +109,8 @@ func TestLogin_Fails(t *testing.T) {
 	if e.Severity != "FATAL" || e.Code != "08001" || e.Message != sanitize.Line(failure.Message) {
 		t.Errorf("got %+v, want the error in printable characters", e)
 	}
-	if ev := p.events(LoginFailed); len(ev) != 1 || ev[0].Err == nil || p.Stats().FailedLogins != 1 {
-		t.Errorf("got events %+v, want one LoginFailed", ev)
+	if rejected, _ := p.observed(); len(rejected) != 1 || !rejected[0].upstream || p.Stats().FailedLogins != 1 {
+		t.Errorf("got %+v, want one rejection, by the upstream", rejected)
 	}
 	p = start(t, Options{LoginTimeout: 100 * time.Millisecond}, echo, suspended(nil))
 	if e := dial(t, p.unix).begin().failure(); e.Code != "57P03" || e.Message != "our message" {

@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // Limits and codes of the startup phase, from PostgreSQL's pqcomm.h.
@@ -123,8 +122,6 @@ func (s *session) authenticate(first packet) error {
 }
 
 func (s *session) checkPassword(user string) error {
-	const hint = "This is a local proxy: use PGPASSWORD from the command's environment, " +
-		"or the content of the proxy's password file, not a database token."
 	given, err := s.readPassword()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &ServerError{Code: "57014", Message: "canceling authentication due to timeout"}
@@ -135,7 +132,9 @@ func (s *session) checkPassword(user string) error {
 	want := s.p.o.Password
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(want.Reveal()))
 	if subtle.ConstantTimeCompare(a[:], b[:]) != 1 || want.IsZero() {
-		return &ServerError{Code: "28P01", Message: fmt.Sprintf("password authentication failed for user %q", user), Hint: hint}
+		return &ServerError{Code: "28P01", Message: fmt.Sprintf("password authentication failed for user %q", user),
+			Hint: "This is a local proxy: use PGPASSWORD from the command's environment, " +
+				"or the content of the proxy's password file, not a database token."}
 	}
 	return nil
 }
@@ -171,14 +170,6 @@ func (s *session) readPassword() (string, error) {
 type ServerError struct{ Code, Message, Hint string }
 
 func (e *ServerError) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code) }
-
-// encode returns the ErrorResponse.
-func (e *ServerError) encode() []byte {
-	m := pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: e.Code,
-		Message: sanitize.Line(e.Message), Hint: sanitize.Line(e.Hint)}
-	b, _ := m.Encode(nil) // fails only on a message of 1 GiB
-	return b
-}
 
 // sendReady sends all messages from AuthenticationOk to ReadyForQuery, and what the
 // server has sent since.

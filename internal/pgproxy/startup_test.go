@@ -156,18 +156,18 @@ func TestAuth_Rejects(t *testing.T) {
 			t.Errorf("%s: the error names the user to a client without the password: %+v", c.name, e)
 		}
 	}
-	rejected := p.events(Rejected)
+	rejected, _ := p.observed()
 	if s := p.Stats(); p.up.logins.Load() != 0 || s.FailedLogins != int64(len(cases)) || len(rejected) != len(cases) {
 		t.Errorf("got %+v and %d rejections, want %d rejections and failed logins", s, len(rejected), len(cases))
 	}
-	for _, e := range rejected {
-		if want := fmt.Sprintf("process %d of user %d", os.Getpid(), os.Getuid()); runtime.GOOS == "linux" && e.Peer != want {
-			t.Errorf("got peer %q, want %q", e.Peer, want)
+	for _, r := range rejected {
+		if want := fmt.Sprintf("process %d of user %d", os.Getpid(), os.Getuid()); runtime.GOOS == "linux" && r.peer != want || r.upstream {
+			t.Errorf("got %+v, want peer %q", r, want)
 		}
 	}
 	tcp := dial(t, p.tcp)
 	tcp.authenticate(startup("user", user), passwordMessage("guess")).failure()
-	if all := p.events(Rejected); all[len(all)-1].Peer != tcp.LocalAddr().String() {
+	if all, _ := p.observed(); all[len(all)-1].peer != tcp.LocalAddr().String() {
 		t.Errorf("got %+v, want peer %s", all[len(all)-1], tcp.LocalAddr())
 	}
 	gone := dial(t, p.unix) // psql closes to ask its user for the password

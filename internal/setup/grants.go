@@ -11,7 +11,7 @@ import (
 )
 
 // Database runs statements and returns the rows of all of them as text;
-// *pglogin.Session implements it.
+// *pglogin.Conn implements it.
 type Database interface {
 	Query(ctx context.Context, sql string) ([][]string, error)
 }

@@ -73,7 +73,7 @@ func notStarted(kind process.Kind) func(error) bool {
 // badValue reports whether a login failed before it started, because of a value.
 func badValue(err error) bool {
 	e, ok := errors.AsType[*pglogin.Error](err)
-	return ok && (e.Kind == pglogin.BadTarget || e.Kind == pglogin.BadRootCert)
+	return ok && e.Kind == pglogin.BadTarget
 }
 
 // untried reports whether the time limit ended before the workspace was asked.

@@ -60,7 +60,6 @@ func errorCases() map[string][]errorCase {
 			{&pglogin.Error{Kind: pglogin.WakeTimeout, Last: &pglogin.Error{Kind: pglogin.Unreachable}}, "", "--wait-timeout", 123},
 			{&pglogin.Error{Kind: pglogin.RoleMissing}, "", "CREATE EXTENSION", 123},
 			{&pglogin.Error{Kind: pglogin.BadTarget}, "", "", 120},
-			{&pglogin.Error{Kind: pglogin.BadRootCert}, "", "", 120},
 		},
 		"pglogin.QueryError": {{&pglogin.QueryError{Code: "3F000", Message: "m"}, "refused a statement: m (SQLSTATE 3F000)", "--schema", 123}},
 		"setup.GrantError": {{&setup.GrantError{Role: "c", Denied: []setup.Denied{{Kind: "TABLE", Privileges: "SELECT", Names: "a.b", Owner: "ada"}}},

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
 	"strings"
@@ -47,7 +46,7 @@ func (v *Services) UseProxy(ln net.Listener, t pglogin.Target, password credenti
 	v.listener = ln
 	v.proxy = pgproxy.New(pgproxy.Options{Target: t, Tokens: v.refresher, Password: password, TrustLocal: trustLocal,
 		Describe: func(err error) (string, string) { return Describe(err, v.conf) },
-		MaxConns: v.conf.MaxConnections.Value, MaxWaiting: v.conf.MaxWaiting.Value, LoginTimeout: v.conf.WaitTimeout.Value, Event: v.logClient})
+		MaxConns: v.conf.MaxConnections.Value, MaxWaiting: v.conf.MaxWaiting.Value, LoginTimeout: v.conf.WaitTimeout.Value, Observer: proxyLog{v}})
 }
 
 // Start starts the services. extend adds to the state what concerns the command, and
@@ -142,21 +141,21 @@ func ValidUntil(t time.Time) string {
 	return "valid until " + t.UTC().Format(time.RFC3339)
 }
 
-// logClient logs a proxy event, which is a note unless it may be an attack.
-func (v *Services) logClient(e pgproxy.Event) {
-	told, ok := errors.AsType[*pgproxy.ServerError](e.Err)
-	switch {
-	case e.Kind == pgproxy.LoggedIn:
-		v.log.Note("proxy: client logged in after %s", e.Took.Round(time.Millisecond))
-	case e.Kind == pgproxy.CancelFailed:
-		v.log.Note("proxy: cancel request failed: %v", e.Err)
-	case e.Kind == pgproxy.AcceptFailed:
-		v.log.Note("proxy: accept failed: %v", e.Err)
-	case e.Kind == pgproxy.Rejected && ok && (strings.HasPrefix(told.Code, "28") || told.Code == "53300"):
-		v.warnFailedLogin(e.Peer, e.Err)
-	default:
-		v.log.Note("proxy: client rejected (%s): %v", e.Peer, e.Err)
+// proxyLog logs what a proxy reports: notes, unless it may be an attack.
+type proxyLog struct{ *Services }
+
+func (l proxyLog) LoggedIn(took time.Duration) {
+	l.log.Note("proxy: client logged in after %s", took.Round(time.Millisecond))
+}
+
+func (l proxyLog) Failed(err error) { l.log.Note("proxy: %v", err) }
+
+func (l proxyLog) Rejected(peer string, err *pgproxy.ServerError, upstream bool) {
+	if !upstream && (strings.HasPrefix(err.Code, "28") || err.Code == "53300") {
+		l.warnFailedLogin(peer, err)
+		return
 	}
+	l.log.Note("proxy: client rejected (%s): %v", peer, err)
 }
 
 // failedLoginsInterval is the least time between two warnings about failed logins.

@@ -14,12 +14,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Session runs statements on a connection that has logged in. It is for one goroutine.
-type Session struct {
-	conn     *Conn
-	frontend *pgproto3.Frontend
-}
-
 // QueryError is a statement that failed. Its text holds no secret and is safe to show.
 type QueryError struct {
 	Code    string // SQLSTATE; empty if the server did not refuse it
@@ -50,29 +44,24 @@ func (e *QueryError) Hint() string {
 	return ""
 }
 
-// NewSession returns a Session, which takes over the connection.
-func NewSession(c *Conn) *Session {
-	f := pgproto3.NewFrontend(io.MultiReader(bytes.NewReader(c.Pending), c), c)
-	f.SetMaxBodyLen(maxResult)
-	return &Session{c, f}
-}
-
-// Close ends the session.
-func (s *Session) Close() { s.conn.Terminate() }
-
 // maxResult bounds the rows of a Query, in bytes.
 const maxResult = 16 << 20
 
 // Query runs statements, separated by semicolons, until ctx ends. It returns the rows of
-// all of them as text, NULL as empty. The error is a *QueryError.
-func (s *Session) Query(ctx context.Context, sql string) (rows [][]string, err error) {
-	defer context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })()
-	s.frontend.Send(&pgproto3.Query{String: sql})
-	if err = s.frontend.Flush(); err != nil {
+// all of them as text, NULL as empty. The error is a *QueryError. A connection on which it
+// was called is for queries only, from one goroutine.
+func (c *Conn) Query(ctx context.Context, sql string) (rows [][]string, err error) {
+	if c.queries == nil {
+		c.queries = pgproto3.NewFrontend(io.MultiReader(bytes.NewReader(c.Pending), c), c)
+		c.queries.SetMaxBodyLen(maxResult)
+	}
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	c.queries.Send(&pgproto3.Query{String: sql})
+	if err = c.queries.Flush(); err != nil {
 		return nil, incomplete(ctx, err)
 	}
 	for size := 0; ; {
-		m, failed := s.frontend.Receive()
+		m, failed := c.queries.Receive()
 		if failed != nil {
 			return nil, cmp.Or(err, incomplete(ctx, failed))
 		}

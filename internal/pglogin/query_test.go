@@ -37,11 +37,10 @@ func TestQuery_OtherServers(t *testing.T) {
 			})
 			conn, err := connector().Connect(within(t, testTimeout), f.target(), secret, nil)
 			must(t, err)
-			db := NewSession(conn)
-			defer db.Close()
+			defer conn.Terminate()
 			ctx, cancel := context.WithTimeout(t.Context(), c.limit)
 			defer cancel()
-			rows, err := db.Query(ctx, "SELECT 1")
+			rows, err := conn.Query(ctx, "SELECT 1")
 			e, ok := errors.AsType[*QueryError](err)
 			if !ok || len(rows) > 0 || !strings.Contains(e.Error(), c.want) || !strings.Contains(e.Hint(), c.hint) {
 				t.Errorf("got %d rows, %v, want %q with a hint of %q", len(rows), err, c.want, c.hint)
