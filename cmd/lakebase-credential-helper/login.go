@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -260,14 +259,6 @@ func (c *invocation) checkProfile() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	profiles, err := config.ParseProfiles(path, old)
-	if err != nil {
-		return err
-	}
-	c.profileFound = map[string]string{}
-	for key := range c.conf.ProfileKeys() {
-		c.profileFound[key] = profiles.Value(c.conf.Profile.Value, key)
-	}
 	text, err := c.withProfile(old)
 	if err != nil {
 		return err
@@ -289,18 +280,13 @@ func (c *invocation) writeProfile(ctx context.Context, where string) error {
 	return nil
 }
 
-// withProfile returns a profiles file with the profile in it. A key that login does not
-// change keeps what the file has now, except those that say whose secret it is.
+// withProfile returns a profiles file with the profile in it.
 func (c *invocation) withProfile(old []byte) ([]byte, error) {
 	profiles, err := config.ParseProfiles(c.ProfilesPath(), old)
 	if err != nil {
 		return nil, err
 	}
-	keys := c.conf.ProfileKeys()
-	maps.DeleteFunc(keys, func(key, text string) bool {
-		return !slices.Contains([]string{"host", "client_id", "auth", "pghost", "pgport", "user"}, key) && text == c.profileFound[key]
-	})
-	return profiles.Set(c.conf.Profile.Value, keys)
+	return profiles.Set(c.conf.Profile.Value, c.conf.ProfileKeys())
 }
 
 // profileError reports that the profile cannot be written.

@@ -47,8 +47,6 @@ type invocation struct {
 	given    options
 	conf     config.Config
 	section  string // of .databrickscfg, that --import imports
-
-	profileFound map[string]string // login: the profile's keys before it asked for the secret
 }
 
 // options are the options that the command was given, by name.

@@ -61,7 +61,7 @@ func TestSection_Target(t *testing.T) {
 			t.Errorf("sp: got warnings %v", c.Warnings)
 		}
 		keys := c.ProfileKeys()
-		if keys["databricks_profile"] != "sp" || keys["host"] != "https://"+ours+"/?o=7" || keys["auth"] != "" || keys["audience"] != "api://sp" {
+		if _, written := keys["databricks_profile"]; written != (c.Profile.Value == "") || written && keys["databricks_profile"] != "sp" || keys["host"] != "https://"+ours+"/?o=7" || keys["auth"] != "" || keys["audience"] != "api://sp" {
 			t.Errorf("sp: got profile keys %v", keys)
 		}
 		if c := choose("me").must(t); c.Auth.Source.Name != key("auth_type", "me", "14") || c.ProfileKeys()["auth"] != "databricks-cli" {

@@ -92,8 +92,9 @@ func keys() []string {
 	return append(out, setPrefix+"NAME")
 }
 
-// ProfileKeys returns what login writes to a profile, by key. An empty value removes
-// the key: where an option names another target or identity, those of the old one go.
+// ProfileKeys returns what login writes to a profile, by key: who signs in, and what the
+// profile does not say itself. An empty value removes the key: where an option names
+// another target or identity, those of the old one go.
 func (c Config) ProfileKeys() map[string]string {
 	keys := map[string]string{}
 	write := func(key, value string, given, remove bool) {
@@ -103,31 +104,26 @@ func (c Config) ProfileKeys() map[string]string {
 			keys[key] = ""
 		}
 	}
-	port := ""
-	if c.PGPort.Given() {
-		port = strconv.Itoa(c.PGPort.Value)
-	}
+	isNew := func(s Source) bool { return s.Origin != FromDefault && s.Origin != FromProfile }
 	newTarget := c.Target().Source.Origin == FromOption
 	write("host", c.Workspace.Value.String(), c.Workspace.Given(), false)
 	write("client_id", c.ClientID.Value, c.ClientID.Given(), c.ClientID.Value == "" && !hasClientID(c.Auth.Value))
 	// A type that only follows from a secret may be gone at the next start.
 	write("auth", c.Auth.Value, c.Auth.Given() && c.Auth.Source != c.Secret.Source && c.Auth.Source != c.ClientID.Source, false)
-	for _, s := range settings {
-		if v := c.authOptions[s.Option]; v.Given() {
-			keys[s.Key] = v.Value
-		}
-	}
-	write("scope", c.Scope.Value, c.Scope.Given(), false)
-	write("databricks_profile", c.DatabricksProfile.Value, true, c.DatabricksProfile.Given())
-	write("endpoint", c.Endpoint.Value, c.Endpoint.Given(), newTarget)
-	write("instance", c.Instance.Value, c.Instance.Given(), newTarget)
 	write("pghost", c.PGHost.Value, c.PGHost.Given(), newTarget)
-	write("pgport", port, c.PGPort.Given(), newTarget)
-	write("database", c.Database.Value, c.Database.Given(), false)
+	write("pgport", strconv.Itoa(c.PGPort.Value), c.PGPort.Given(), newTarget)
 	// A user's own name is written even where the workspace named it.
 	write("user", c.User.Value, c.User.Given() || c.ClientID.Value == "", c.ClientID.Source.Origin == FromOption && !c.User.Given())
-	write("sslrootcert", c.SSLRootCert.Value, c.SSLRootCert.Given(), false)
-	write("cacert", c.CACert.Value, c.CACert.Given(), false)
+	for _, s := range settings {
+		write(s.Key, c.authOptions[s.Option].Value, c.authOptions[s.Option].Given(), false)
+	}
+	write("scope", c.Scope.Value, isNew(c.Scope.Source), false)
+	write("databricks_profile", c.DatabricksProfile.Value, isNew(c.DatabricksProfile.Source), c.DatabricksProfile.Given() && c.DatabricksProfile.Value == "")
+	write("endpoint", c.Endpoint.Value, isNew(c.Endpoint.Source), newTarget && c.Endpoint.Value == "")
+	write("instance", c.Instance.Value, isNew(c.Instance.Source), newTarget && c.Instance.Value == "")
+	write("database", c.Database.Value, isNew(c.Database.Source), false)
+	write("sslrootcert", c.SSLRootCert.Value, isNew(c.SSLRootCert.Source), false)
+	write("cacert", c.CACert.Value, isNew(c.CACert.Source), false)
 	return keys
 }
 
