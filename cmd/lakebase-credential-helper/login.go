@@ -107,18 +107,11 @@ func login(ctx context.Context, c *invocation) error {
 	if err := c.checkProfile(); err != nil {
 		return err
 	}
-	read, err := c.secretReader()
+	stores, err := c.secretStores(ctx, c.conf.SecretAccount())
 	if err != nil {
 		return err
 	}
-	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
-	if err != nil {
-		return err
-	}
-	if err := c.checkStore(ctx, stores, c.conf.SecretAccount()); err != nil {
-		return err
-	}
-	secret, err := read()
+	secret, err := c.readSecret()
 	if err != nil {
 		return err
 	}
@@ -217,20 +210,24 @@ func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account 
 	return "the keychain", err
 }
 
-// checkStore returns an error if the store cannot be used, before the user types a
-// secret or signs in. On a terminal a locked keychain may show its dialog.
-func (c *invocation) checkStore(ctx context.Context, stores cli.TokenStores, account string) error {
-	if c.toFile() {
-		return c.SecretFiles().Ready()
+// secretStores returns the stores, or an error if --store cannot be used, before the user
+// types a secret or signs in. On a terminal a locked keychain may show its dialog.
+func (c *invocation) secretStores(ctx context.Context, account string) (cli.TokenStores, error) {
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
+	switch {
+	case err != nil:
+		return stores, err
+	case c.toFile():
+		return stores, c.SecretFiles().Ready()
+	case cli.Terminal(c.Stdin):
+		_, err = stores.Prompting.Get(ctx, account)
+	default:
+		_, err = stores.Index.Get(ctx, account)
 	}
-	items := stores.Index
-	if cli.Terminal(c.Stdin) {
-		items = stores.Prompting
+	if errors.Is(err, keychain.ErrNotFound) {
+		err = nil
 	}
-	if _, err := items.Get(ctx, account); !errors.Is(err, keychain.ErrNotFound) {
-		return err
-	}
-	return nil
+	return stores, err
 }
 
 // verifySecret signs in with the secret, or logs in with a native password. It gets a

@@ -18,53 +18,41 @@ import (
 // maxSecret is the maximum length of a secret.
 const maxSecret = 4 << 10
 
-// secretReader returns a function that reads the secret: from .databrickscfg, a file,
-// standard input, or the terminal without echo. A file is read at once, so that an
-// error precedes all prompts.
-func (c *invocation) secretReader() (func() (credential.Secret, error), error) {
-	known := func(s credential.Secret) func() (credential.Secret, error) {
-		return func() (credential.Secret, error) { return s, nil }
-	}
-	stdin, terminal := c.given.has("secret-stdin"), cli.Terminal(c.Stdin)
+// readSecret reads the secret from .databrickscfg, a file, standard input, or the terminal
+// without echo.
+func (c *invocation) readSecret() (none credential.Secret, err error) {
+	terminal := cli.Terminal(c.Stdin)
 	switch {
 	case c.given.has("import"):
-		return known(c.conf.Secret.Text), nil
+		return c.conf.Secret.Text, nil
 	case c.given.has("secret-file"):
-		s, err := c.ReadSecretFile(c.given.get("secret-file"), c.conf.Native())
+		secret, err := c.ReadSecretFile(c.given.get("secret-file"), c.conf.Native())
 		if err != nil {
-			return nil, &config.Error{Name: "--secret-file", Problem: err.Error(), Err: err}
+			err = &config.Error{Name: "--secret-file", Problem: err.Error(), Err: err}
 		}
-		return known(s), nil
-	case stdin && terminal:
-		return nil, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
-	case stdin:
-		return c.stdinSecret, nil
+		return secret, err
+	case c.given.has("secret-stdin") && terminal:
+		return none, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
+	case c.given.has("secret-stdin"):
+		text, err := io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1))
+		if err != nil {
+			return none, fmt.Errorf("reading the secret from standard input: %w", err)
+		}
+		return c.checkSecret("--secret-stdin", text)
 	case !terminal:
-		return nil, &cli.UsageError{Problem: "no terminal to read the secret from", Fix: "give it with --secret-stdin or --secret-file PATH"}
+		return none, &cli.UsageError{Problem: "no terminal to read the secret from", Fix: "give it with --secret-stdin or --secret-file PATH"}
 	}
-	return c.typedSecret, nil
-}
-
-func (c *invocation) stdinSecret() (credential.Secret, error) {
-	text, err := io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1))
-	if err != nil {
-		return credential.Secret{}, fmt.Errorf("reading the secret from standard input: %w", err)
-	}
-	return c.checkSecret("--secret-stdin", text)
-}
-
-func (c *invocation) typedSecret() (credential.Secret, error) {
 	prompt := fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
 	if c.conf.Native() {
 		prompt = fmt.Sprintf("Password of role %s at %s (not shown): ", sanitize.Line(c.conf.User.Value), c.conf.PGHostPort())
 	}
-	text, err := readSecret(c.Stdin.(*os.File), c.Stderr, prompt)
+	text, err := promptSecret(c.Stdin.(*os.File), c.Stderr, prompt)
 	fmt.Fprintln(c.Stderr)
 	switch {
 	case err != nil:
-		return credential.Secret{}, fmt.Errorf("reading the secret from the terminal: %w", err)
+		return none, fmt.Errorf("reading the secret from the terminal: %w", err)
 	case len(bytes.TrimSpace(text)) == 0:
-		return credential.Secret{}, &auth.SourceError{Problem: "no secret was given",
+		return none, &auth.SourceError{Problem: "no secret was given",
 			Fix: "run the command again and paste the secret, or give it with --secret-stdin or --secret-file PATH"}
 	}
 	return c.checkSecret("the secret", text)

@@ -188,10 +188,7 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 		return nil
 	}
 	p, host := s.principal, s.conf.Workspace.Value.HostPort()
-	stores, err := p.TokenStores(p.conf, p.Keychain(p.conf))
-	if err == nil {
-		err = p.checkStore(ctx, stores, p.conf.SecretAccount())
-	}
+	stores, err := p.secretStores(ctx, p.conf.SecretAccount())
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ type secretPrompt struct {
 	ended  bool          // nothing is asked any more
 }
 
-// readSecret prompts, and reads the answer.
-func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
+// promptSecret prompts, and reads the answer.
+func promptSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	p := &secretPrompt{fd: int(in.Fd()), out: out, text: text}
 	stop := cli.RestoreOnSignal(p.restore, func() { _ = p.ask() })
 	defer stop()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// readSecret prompts and reads a line from the console without echo.
-func readSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
+// promptSecret prompts and reads a line from the console without echo.
+func promptSecret(in *os.File, out io.Writer, text string) ([]byte, error) {
 	if _, err := io.WriteString(out, text); err != nil {
 		return nil, err
 	}

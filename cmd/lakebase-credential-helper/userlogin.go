@@ -34,11 +34,8 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err := c.conf.CheckUserKnown(namesUser(c.conf.User)); err != nil {
 		return err
 	}
-	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
+	stores, err := c.secretStores(ctx, keychain.IndexAccount)
 	if err != nil {
-		return err
-	}
-	if err := c.checkStore(ctx, stores, keychain.IndexAccount); err != nil {
 		return c.userStoreError(err)
 	}
 	api, err := c.Workspace(c.conf)
