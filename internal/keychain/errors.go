@@ -25,9 +25,6 @@ var (
 	ErrFailed = errors.New("the keychain failed")
 )
 
-// dismissed is the detail of ErrLocked after an attempt to unlock.
-const dismissed = "its dialog was dismissed or could not be shown"
-
 // Error is the error of an operation.
 type Error struct {
 	Err    error  // one of the kinds above, or context.Canceled

@@ -9,6 +9,9 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
+// dismissed is the detail of ErrLocked after an attempt to unlock.
+const dismissed = "its dialog was dismissed or could not be shown"
+
 func (goKeyring) list(context.Context) ([]string, error) { return nil, errors.ErrUnsupported }
 
 // classify maps the exit status of security, which is the low byte of an OSStatus

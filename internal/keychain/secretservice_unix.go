@@ -16,6 +16,9 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 )
 
+// dismissed is the detail of ErrLocked after an attempt to unlock.
+const dismissed = "its dialog was dismissed or could not be shown"
+
 // maxItem is the maximal size of an item in bytes; the Secret Service has no limit.
 const maxItem = 64 << 10
 
