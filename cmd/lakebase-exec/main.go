@@ -140,7 +140,7 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 		j.status, err = j.supervise(ctx)
 		return err
 	}
-	j.status.ExitCode, err = process.Exec(j.cmd, j.environ(nil))
+	j.status.ExitCode, err = process.Exec(j.cmd, j.environ(pgenv.Values{Password: j.session.Token.Value, ExpiresAt: j.session.Token.ExpiresAt}))
 	return err
 }
 
@@ -199,36 +199,25 @@ func (j *job) makeClient(progress *cli.Progress) (err error) {
 	return j.client.RootsErr
 }
 
-// environ returns the command's environment.
-func (j *job) environ(login *clientLogin) []string {
-	result := pgenv.Build(j.Environ, j.values(j.session.Target, j.session.Token, login), j.conf.Keep.Value)
+// environ returns the command's environment; see values.
+func (j *job) environ(login pgenv.Values) []string {
+	result := pgenv.Build(j.Environ, j.values(j.session.Target, login), j.conf.Keep.Value)
 	j.log.Note("removed from the command's environment: %s", cmp.Or(strings.Join(result.Removed, " "), "nothing"))
 	return result.Environ
 }
 
-// clientLogin is how a command that outlives its token logs in: with a password
-// file or through the proxy. nil is the token itself.
-type clientLogin struct {
-	passFile string // --refresh passfile
-	host     string // --refresh proxy, and what follows
-	port     int
-	password credential.Secret
-}
-
-// values returns what the command connects with.
-func (j *job) values(t pglogin.Target, token credential.Token, login *clientLogin) pgenv.Values {
-	v := pgenv.Values{Host: t.Host, HostAddr: t.HostAddr, Port: t.Port, Database: t.Database, User: t.User,
-		SSLMode: j.conf.ChildSSLMode.Value, SSLRootCert: t.SSLRootCert, Profile: j.conf.Profile.Value}
-	switch {
-	case login == nil:
-		v.Password, v.ExpiresAt = token.Value, token.ExpiresAt
-	case login.passFile != "":
-		v.PassFile = login.passFile
-	default:
-		v.Host, v.HostAddr, v.Port, v.Password, v.SSLMode, v.SSLRootCert = login.host, "", login.port, login.password, "disable", ""
+// values completes how the command logs in: the password with its expiry, the password
+// file, or the host, port and password of the proxy.
+func (j *job) values(t pglogin.Target, login pgenv.Values) pgenv.Values {
+	v := login
+	v.Database, v.User, v.Profile = t.Database, t.User, j.conf.Profile.Value
+	if v.Host != "" {
+		v.SSLMode = "disable" // the proxy itself uses TLS
+	} else {
+		v.Host, v.HostAddr, v.Port, v.SSLMode, v.SSLRootCert = t.Host, t.HostAddr, t.Port, j.conf.ChildSSLMode.Value, t.SSLRootCert
 	}
 	answer := credformat.Answer{Host: v.Host, Port: v.Port, Database: v.Database, User: v.User,
-		SSLMode: v.SSLMode, SSLRootCert: v.SSLRootCert, Password: v.Password, ExpiresAt: token.ExpiresAt}
+		SSLMode: v.SSLMode, SSLRootCert: v.SSLRootCert, Password: v.Password, ExpiresAt: v.ExpiresAt}
 	for _, x := range j.vars {
 		v.Extra = append(v.Extra, pgenv.Var{Name: x.name, Value: x.template.Expand(answer)})
 	}
@@ -300,19 +289,12 @@ func (j *job) printEnv(ctx context.Context) error {
 	if err := j.makeClient(nil); err != nil {
 		return err
 	}
-	target, token := j.preview(ctx)
-	var login *clientLogin
-	switch j.conf.Refresh.Value {
-	case config.RefreshPassfile:
-		login = &clientLogin{passFile: setAtStart}
-	case config.RefreshProxy:
-		login = &clientLogin{host: setAtStart, port: proxyPort, password: credential.NewSecret(setAtStart)}
-	}
-	result := pgenv.Build(j.Environ, j.values(target, token, login), j.conf.Keep.Value)
+	values := j.preview(ctx)
+	result := pgenv.Build(j.Environ, values, j.conf.Keep.Value)
 	var b strings.Builder
 	for _, e := range result.Environ {
 		name, value, _ := strings.Cut(e, "=")
-		if name == "LAKEBASE_TOKEN_EXPIRES_AT" && token.Value.Reveal() == setAtStart {
+		if name == "LAKEBASE_TOKEN_EXPIRES_AT" && values.Password.Reveal() == setAtStart {
 			value = setAtStart
 		}
 		if slices.Contains(result.Set, name) {
@@ -326,24 +308,28 @@ func (j *job) printEnv(ctx context.Context) error {
 	return err
 }
 
-// preview returns the target and the token as far as they are known without a request.
-func (j *job) preview(ctx context.Context) (target pglogin.Target, token credential.Token) {
+// preview returns what the command would connect with, as far as it is known without a request.
+func (j *job) preview(ctx context.Context) pgenv.Values {
 	conf := j.conf
-	target = lakebase.Target(conf, j.client.Roots, setAtStart)
+	target := lakebase.Target(conf, j.client.Roots, setAtStart)
 	if conf.PGHostTrusted() {
 		target.Host = conf.PGHost.Value
-	}
-	token.Value = credential.NewSecret(setAtStart)
-	if !conf.Native() {
-		token.ExpiresAt = time.Now() // its place is taken by setAtStart
 	}
 	e, _ := j.client.Cache.Lookup(ctx, auth.KnownIdentity(conf).Key(conf))
 	if h := e.DatabaseHost; h != "" && (conf.PGHost.Value == "" || conf.PGHost.Value == h) {
 		target.Host = h
 	}
 	target.User = cmp.Or(conf.User.Value, e.User, setAtStart)
-	if e.Token.Fresh(time.Now(), conf.MinTTL.Value) {
-		token = credential.Token{Value: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
+	login := pgenv.Values{Password: credential.NewSecret(setAtStart)}
+	switch {
+	case conf.Refresh.Value == config.RefreshPassfile:
+		login = pgenv.Values{PassFile: setAtStart}
+	case conf.Refresh.Value == config.RefreshProxy:
+		login.Host, login.Port = setAtStart, proxyPort
+	case e.Token.Fresh(time.Now(), conf.MinTTL.Value):
+		login = pgenv.Values{Password: credential.NewSecret(notShown), ExpiresAt: e.Token.ExpiresAt}
+	case !conf.Native():
+		login.ExpiresAt = time.Now() // its place is taken by setAtStart
 	}
-	return target, token
+	return j.values(target, login)
 }

@@ -103,7 +103,7 @@ func TestVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := (&job{vars: vars}).values(pglogin.Target{Host: "h", Port: 5432, Database: "d", User: "a@b"}, credential.Token{Value: credential.NewSecret("t")}, nil)
+	v := (&job{vars: vars}).values(pglogin.Target{Host: "h", Port: 5432, Database: "d", User: "a@b"}, pgenv.Values{Password: credential.NewSecret("t")})
 	want := []pgenv.Var{{Name: "DATABASE_URL", Value: "postgresql://a%40b:t@h:5432/d?"}, {Name: "DSN", Value: "a%40b@h"}}
 	if diff := cmp.Diff(want, v.Extra); diff != "" {
 		t.Error(diff)

@@ -18,6 +18,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/credformat"
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgproxy"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
@@ -98,9 +99,9 @@ func (j *job) runDir() (*securefile.RunDir, error) {
 
 // start makes the password file or the proxy's listener, and starts the services.
 func (s *supervisedJob) start(ctx context.Context) (err error) {
-	login := &clientLogin{}
+	var login pgenv.Values
 	if s.conf.Refresh.Value == config.RefreshPassfile {
-		login.passFile, err = filepath.Join(s.dir.Path(), passFileName), s.writePassFile(s.session.Token)
+		login.PassFile, err = filepath.Join(s.dir.Path(), passFileName), s.writePassFile(s.session.Token)
 	} else {
 		login, err = s.startProxy()
 	}
@@ -187,16 +188,16 @@ func (s *supervisedJob) deliver(ctx context.Context, t credential.Token) (err er
 }
 
 // startProxy adds the proxy to the services, and returns how the command logs in to it.
-func (s *supervisedJob) startProxy() (*clientLogin, error) {
+func (s *supervisedJob) startProxy() (login pgenv.Values, err error) {
 	ln, err := s.listen()
 	if err != nil {
-		return nil, err
+		return login, err
 	}
-	login := &clientLogin{host: filepath.Dir(ln.Addr().String()), port: proxyPort, password: credential.NewSecret(rand.Text())}
+	login.Host, login.Port, login.Password = filepath.Dir(ln.Addr().String()), proxyPort, credential.NewSecret(rand.Text())
 	if a, ok := ln.Addr().(*net.TCPAddr); ok {
-		login.host, login.port = a.IP.String(), a.Port
+		login.Host, login.Port = a.IP.String(), a.Port
 	}
-	s.services.UseProxy(ln, s.session.Target, login.password, false)
+	s.services.UseProxy(ln, s.session.Target, login.Password, false)
 	return login, nil
 }
 
