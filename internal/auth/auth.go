@@ -184,7 +184,7 @@ type Process interface {
 	// ReadSecretFile reads a secret from a file that is closed to other users.
 	ReadSecretFile(path string) (credential.Secret, error)
 	// RunTool runs a program from an absolute directory of PATH, without secrets in
-	// its environment, and returns its standard output. Errors: ErrNoTool.
+	// its environment, and returns its standard output.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
 	// GitHubToken requests a token of this job from GitHub Actions.
 	GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error)
@@ -239,14 +239,6 @@ func NewChain(conf config.Config, d Deps) *Chain {
 	return c
 }
 
-func (c *Chain) configure(ctx context.Context, l *link) (err error) {
-	if l.source == nil {
-		l.source, l.identity, err = l.strategy.configure(ctx, c.env)
-		l.identity = l.identity.complete(l.strategy.name, c.env.conf)
-	}
-	return err
-}
-
 // Do calls use with the configured source and its identity. While errors are
 // ErrNotConfigured, the next strategy is tried; if none is left, the error is the
 // first one that names what is missing.
@@ -256,7 +248,11 @@ func (c *Chain) Do(ctx context.Context, use func(Source, Identity) error) error 
 	c.mu.Unlock()
 	missing := ErrNotConfigured
 	for _, l := range links {
-		err := c.configure(ctx, &l)
+		var err error
+		if l.source == nil {
+			l.source, l.identity, err = l.strategy.configure(ctx, c.env)
+			l.identity = l.identity.complete(l.strategy.name, c.env.conf)
+		}
 		if err == nil {
 			err = use(l.source, l.identity)
 		}

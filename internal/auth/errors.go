@@ -8,12 +8,8 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-var (
-	// ErrNotConfigured reports that a strategy has nothing to sign in with.
-	ErrNotConfigured = errors.New("no way of signing in is configured")
-	// ErrNoTool reports that a program is not in PATH.
-	ErrNoTool = errors.New("not found in PATH")
-)
+// ErrNotConfigured reports that a strategy has nothing to sign in with.
+var ErrNotConfigured = errors.New("no way of signing in is configured")
 
 // NoSecretError reports that the secret of a service principal, or the password of a role,
 // cannot be read. It is ErrNotConfigured.

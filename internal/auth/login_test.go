@@ -15,7 +15,7 @@ func TestNewLogin(t *testing.T) {
 	for range 100 {
 		l := NewLogin()
 		verifier := l.Verifier.Reveal()
-		if !regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString(verifier) || !regexp.MustCompile(`^[A-Z2-7]{26}$`).MatchString(l.State) || l.Challenge != challenge(verifier) {
+		if !regexp.MustCompile(`^[A-Z2-7]{52}$`).MatchString(verifier) || !regexp.MustCompile(`^[A-Z2-7]{26}$`).MatchString(l.State) || l.Challenge != challenge(verifier) {
 			t.Fatalf("got verifier %q, state %q, challenge %q", verifier, l.State, l.Challenge)
 		}
 		if seen[verifier] || seen[l.State] {

@@ -142,17 +142,6 @@ func (f Finder) writeMozillaRoots() (string, error) {
 	return path, nil
 }
 
-// builtIn returns the roots that this program contains.
-func builtIn() *x509.CertPool {
-	pool := x509.NewCertPool()
-	for root := range bundle.Roots() {
-		if cert, err := x509.ParseCertificate(root.Certificate); err == nil { // else this version of Go does not take it
-			pool.AddCertWithConstraint(cert, root.Constraint)
-		}
-	}
-	return pool
-}
-
 // Workspace returns the roots that verify the workspace: those of SSL_CERT_FILE, else
 // the platform's, else the built-in ones, and those at extra if it is not empty. It
 // writes no file. A nil pool means the platform's own verifier, which also rejects what
@@ -185,33 +174,29 @@ func (f Finder) Workspace(extra string) (*x509.CertPool, error) {
 
 // Load returns the certificates of the bundle at path, or the BuiltIn ones.
 func Load(path string) (*x509.CertPool, error) {
-	if path == BuiltIn {
-		return builtIn(), nil
-	}
 	pool := x509.NewCertPool()
-	return pool, addFile(pool, path)
+	if path != BuiltIn {
+		return pool, addFile(pool, path)
+	}
+	for root := range bundle.Roots() {
+		if cert, err := x509.ParseCertificate(root.Certificate); err == nil { // else this version of Go does not take it
+			pool.AddCertWithConstraint(cert, root.Constraint)
+		}
+	}
+	return pool, nil
 }
 
 // Check returns an error if the file at path, which from names, is no bundle. It does not
 // parse the certificates, which would take a tenth of a start with a cached token.
 func Check(path, from string) error {
 	text, err := read(path)
-	if err == nil && !hasCertificate(text) {
+	if err == nil && !bytes.Contains(text, []byte("-----BEGIN CERTIFICATE-----")) {
 		err = noCertificate(path)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
 	return nil
-}
-
-func hasCertificate(text []byte) bool {
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			return true
-		}
-	}
-	return false
 }
 
 func addFile(pool *x509.CertPool, path string) error {

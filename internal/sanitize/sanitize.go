@@ -5,6 +5,7 @@ package sanitize
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -91,26 +92,11 @@ func Quote(value string) string {
 	return strconv.QuoteToASCII(value)
 }
 
-// withoutPassword omits the user part of a URL, what is between a colon and an @,
-// and what follows "password" and a separator.
+// withoutPassword omits what follows "password" and a separator, the user part of a URL,
+// and what is between a colon and an @.
 func withoutPassword(s string) string {
-	const word = "password"
-	for i := range max(0, len(s)-len(word)) {
-		if end := i + len(word); strings.EqualFold(s[i:end], word) && strings.ContainsAny(s[end:], "=:") {
-			return withoutPassword(s[:i]) + s[i:end] + "..."
-		}
-	}
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
-		return s
-	}
-	if i := strings.Index(s[:at], "://"); i >= 0 {
-		return s[:i+len("://")] + "..." + s[at:]
-	}
-	if i := strings.IndexByte(s[:at], ':'); i >= 0 {
-		return s[:i+1] + "..." + s[at:]
-	}
-	return s
+	s = regexp.MustCompile(`(?is)(password)[^=:]*[=:].*`).ReplaceAllString(s, "$1...")
+	return regexp.MustCompile(`(?s)(://|:).*@`).ReplaceAllString(s, "$1...@")
 }
 
 // ShellQuote returns path as one word of a POSIX shell command line. A path that

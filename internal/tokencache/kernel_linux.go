@@ -129,18 +129,17 @@ func search(id string) (key int, err error) {
 	return unix.KeyctlSearch(unix.KEY_SPEC_USER_KEYRING, "user", keyPrefix+id, 0)
 }
 
+// maxRead is the longest payload of a key of type "user" (keyrings(7)), and that of a
+// keyring with 8,192 keys.
+const maxRead = 32 << 10
+
 func read(key int) ([]byte, error) {
-	for size := 4 << 10; ; {
-		buf := make([]byte, size)
-		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, key, buf, 0)
-		if err != nil {
-			return nil, err
-		}
-		if n <= len(buf) {
-			return buf[:n], nil
-		}
-		size = n
+	buf := make([]byte, maxRead)
+	n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, key, buf, 0)
+	if err != nil {
+		return nil, err
 	}
+	return buf[:min(n, maxRead)], nil
 }
 
 // withUserKeyring calls do with the user keyring linked into the thread keyring. Only

@@ -58,15 +58,10 @@ type Criteria struct {
 
 // Match reports whether e meets the criteria at the time now.
 func (c Criteria) Match(e Entry, now time.Time) bool {
-	switch {
-	case !e.Token.Fresh(now, c.MinLife):
-		return false
-	case c.Fingerprint != "" && c.Fingerprint != e.Fingerprint:
-		return false
-	case !c.Refused.IsZero() && c.Refused.Equal(e.Token.Value):
-		return false
-	}
-	return c.DatabaseHost == nil || c.DatabaseHost(e.DatabaseHost)
+	return e.Token.Fresh(now, c.MinLife) &&
+		(c.Fingerprint == "" || c.Fingerprint == e.Fingerprint) &&
+		(c.Refused.IsZero() || !c.Refused.Equal(e.Token.Value)) &&
+		(c.DatabaseHost == nil || c.DatabaseHost(e.DatabaseHost))
 }
 
 // Get returns the stored entry if it matches want, otherwise the result of mint, which it

@@ -346,11 +346,11 @@ func (o outside) ReadSecretFile(path string) (credential.Secret, error) {
 }
 
 // RunTool runs a program without secrets in its environment and returns what it
-// writes to standard output. Errors: auth.ErrNoTool.
+// writes to standard output.
 func (e *Environment) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
 	found, err := process.Find(argv, e.ToolPath())
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", auth.ErrNoTool, err)
+		return nil, err
 	}
 	var out, stderr boundedBuffer
 	cmd := exec.CommandContext(ctx, found.Path)
