@@ -10,19 +10,27 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
+// kind is what failed, with what to do about it.
+type kind struct{ text, hint string }
+
+func (k *kind) Error() string { return k.text }
+
 // Kinds of errors, for errors.Is. Every error of this package is an *Error with one of
 // them, or with the context.Canceled of its caller.
 var (
-	ErrNotFound = errors.New("not found in the keychain")
-	ErrLocked   = errors.New("the keychain is locked")
+	ErrNotFound error = &kind{"not found in the keychain", `store the secret with "lakebase-credential-helper login"`}
+	ErrLocked   error = &kind{"the keychain is locked", "unlock the keychain and try again"}
 	// ErrAbsent means that there is no session bus, no Secret Service, or no login keyring
 	// to write to.
-	ErrAbsent = errors.New("no keychain is available")
+	ErrAbsent error = &kind{"no keychain is available",
+		`store the secret in a file with "lakebase-credential-helper login --store file"`}
 	// ErrTimeout means that the keychain, or the user at its dialog, did not respond.
-	ErrTimeout = errors.New("the keychain did not respond in time")
-	// ErrTooBig means that the item or its account is longer than all platforms allow.
-	ErrTooBig = errors.New("too long for the keychain")
-	ErrFailed = errors.New("the keychain failed")
+	ErrTimeout error = &kind{"the keychain did not respond in time",
+		"answer the keychain's dialog if one is open, or raise --keychain-timeout"}
+	// ErrTooBig means that the item or its account is longer than the keychain allows.
+	ErrTooBig error = &kind{"too long for the keychain", "check that the input is the secret alone"}
+	ErrFailed error = &kind{"the keychain failed",
+		"try again; if the error persists, check the keychain with the tools of the system"}
 )
 
 // Error is the error of an operation.
@@ -49,19 +57,10 @@ func (e *Error) Locked() bool { return errors.Is(e.Err, ErrLocked) }
 
 // Hint returns what to do about the error.
 func (e *Error) Hint() string {
-	switch {
-	case errors.Is(e, ErrNotFound):
-		return `store the secret with "lakebase-credential-helper login"`
-	case errors.Is(e, ErrLocked):
-		return "unlock the keychain and try again"
-	case errors.Is(e, ErrAbsent):
-		return `store the secret in a file with "lakebase-credential-helper login --store file"`
-	case errors.Is(e, ErrTimeout):
-		return "answer the keychain's dialog if one is open, or raise --keychain-timeout"
-	case errors.Is(e, ErrTooBig):
-		return "check that the input is the secret alone"
+	if k, ok := errors.AsType[*kind](e.Err); ok {
+		return k.hint
 	}
-	return "try again; if the error persists, check the keychain with the tools of the system"
+	return ""
 }
 
 func fail(kind error, detail string) error {

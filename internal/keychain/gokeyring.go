@@ -20,8 +20,9 @@ import (
 // on.
 type goKeyring struct{}
 
-// maxItem is the maximal size of an item in bytes.
-const maxItem = smallItem
+// maxItem is the maximal size of an item in bytes. Windows allows 2,560, macOS a command
+// line of 4,096 in base64 (go-keyring, ErrSetDataTooBig).
+const maxItem = 2400
 
 func newBackend(string) backend { return goKeyring{} }
 

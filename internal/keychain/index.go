@@ -18,6 +18,10 @@ const IndexAccount = "index"
 // tokenPrefix is the prefix of the accounts of cached tokens.
 const tokenPrefix = "token:"
 
+// maxIndex is the size in bytes above which the index drops the cached tokens, which no
+// keychain deletes when they expire. All platforms allow an item of that size.
+const maxIndex = 2400
+
 // Index lists the stored items. An account is added before its item is stored, and
 // removed after its item is deleted, so that every item is listed. In case the index
 // itself is gone, the keychain is searched too, where that is possible.
@@ -40,14 +44,10 @@ func (x Index) List(ctx context.Context) (all []string, complete bool, err error
 		return nil, false, err
 	}
 	found, searchErr := x.items.Accounts(ctx)
-	return accounts(append(strings.Split(text.Reveal(), "\n"), found...)), err == nil || searchErr == nil, nil
-}
-
-// accounts returns the names that are accounts of the index, sorted.
-func accounts(names []string) []string {
-	list := slices.DeleteFunc(names, func(n string) bool { return !strings.Contains(n, ":") })
-	slices.Sort(list)
-	return slices.Compact(list)
+	all = append(strings.Split(text.Reveal(), "\n"), found...)
+	all = slices.DeleteFunc(all, func(a string) bool { return !strings.Contains(a, ":") })
+	slices.Sort(all)
+	return slices.Compact(all), err == nil || searchErr == nil, nil
 }
 
 // Get returns the item of account.
@@ -63,8 +63,7 @@ func (x Index) Set(ctx context.Context, account string, item credential.Secret) 
 	return x.items.Set(ctx, account, item)
 }
 
-// Add adds account. If the index is full, it deletes all cached tokens, which can be
-// obtained again.
+// Add adds account. If the index is full, it deletes all cached tokens.
 func (x Index) Add(ctx context.Context, account string) error {
 	defer x.acquire(ctx)()
 	list, _, err := x.List(ctx)
@@ -72,7 +71,7 @@ func (x Index) Add(ctx context.Context, account string) error {
 		return err // do not overwrite an index that cannot be read now
 	}
 	list = append(list, account)
-	if size(list) > smallItem {
+	if len(strings.Join(list, "\n")) > maxIndex {
 		list = slices.DeleteFunc(list, func(a string) bool {
 			if !strings.HasPrefix(a, tokenPrefix) || a == account {
 				return false
@@ -80,9 +79,6 @@ func (x Index) Add(ctx context.Context, account string) error {
 			_ = x.items.Delete(ctx, a)
 			return true
 		})
-	}
-	if size(list) > smallItem {
-		return errors.New("the keychain has too many items of this program")
 	}
 	return x.write(ctx, list)
 }
@@ -121,8 +117,6 @@ func (x Index) write(ctx context.Context, list []string) error {
 	slices.Sort(list)
 	return x.items.Set(ctx, IndexAccount, credential.NewSecret(strings.Join(list, "\n")))
 }
-
-func size(list []string) int { return len(strings.Join(list, "\n")) }
 
 // indexLockTimeout limits the wait for other processes, of which each makes a few calls
 // of the keychain. After it, as the holder may be stopped, the index is changed without

@@ -120,10 +120,10 @@ func TestIndexAdd_Full(t *testing.T) {
 	}
 	must(t, x.Add(t.Context(), tokenPrefix+"new")) // there is space again
 
-	store, x = fill(43, 0)
+	store, x = fill(maxItem/56+1, 0)
 	before := store.items[IndexAccount]
-	if err := x.Add(t.Context(), another); err == nil || store.items[IndexAccount] != before || len(store.deletes) != 0 {
-		t.Errorf("got %v, deleted %v; want an error and no change", err, store.deletes)
+	if err := x.Add(t.Context(), another); !errors.Is(err, ErrTooBig) || store.items[IndexAccount] != before || len(store.deletes) != 0 {
+		t.Errorf("got %v, deleted %v; want ErrTooBig and no change", err, store.deletes)
 	}
 }
 

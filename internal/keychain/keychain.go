@@ -22,10 +22,6 @@ import (
 // Service is the service name of every item.
 const Service = "lakebase"
 
-// smallItem is a size in bytes that every platform allows: Windows 2,560 bytes, macOS a
-// command line of 4,096 in base64 (go-keyring, ErrSetDataTooBig).
-const smallItem = 2400
-
 // maxAccount is the maximal size of an account name in bytes: on macOS it shares the
 // 4,096 bytes with the item.
 const maxAccount = 512
