@@ -13,15 +13,15 @@ import (
 // function here, its document in formats_test.go, and a line in docs/tools.md.
 var formats = []Format{
 	{Name: "json", render: renderJSON},
-	{Name: "password", render: renderPassword},
+	{Name: "password", rejects: "\r\n", render: renderPassword},
 	{Name: "libpq", render: renderLibpq},
 	{Name: "credential-process", render: renderCredentialProcess},
 	{Name: "exec-credential", render: renderExecCredential},
 	{Name: "terraform", render: renderTerraform},
 	{Name: "pgpass", rejects: "\r\n", render: renderPGPass},
-	{Name: "env", Roots: true, render: renderPOSIX},
-	{Name: "fish", Roots: true, render: renderFish},
-	{Name: "powershell", Roots: true, render: renderPowerShell},
+	{Name: "env", Roots: true, render: posix.render}, // sh, bash, dash, zsh
+	{Name: "fish", Roots: true, render: fish.render},
+	{Name: "powershell", Roots: true, render: powerShell.render},
 	{Name: "dotenv", Roots: true, render: renderDotenv},
 	{Name: "url", Roots: true, render: renderURL},
 	{Name: "jdbc", Roots: true, render: renderJDBC},
@@ -122,12 +122,7 @@ func renderJSON(a Answer, _ Context) (Output, error) {
 }
 
 // renderPassword is for pgAdmin, which trims it, and DBeaver, which reads one line.
-func renderPassword(a Answer, _ Context) (Output, error) {
-	if err := (Answer{Password: a.Password}).check("password", "\r\n"); err != nil {
-		return Output{}, err
-	}
-	return line(a.Password.Reveal()), nil
-}
+func renderPassword(a Answer, _ Context) (Output, error) { return line(a.Password.Reveal()), nil }
 
 // renderLibpq is for Postico: an object of libpq's keywords and nothing else.
 func renderLibpq(a Answer, _ Context) (Output, error) {

@@ -15,8 +15,21 @@ type shell struct {
 	quote              func(string) string
 }
 
+var (
+	// Inside single quotes only the quote is special (POSIX, "Single-Quotes").
+	posix = shell{"unset ", "export ", "=", quoteWith(`'`, `'\''`)}
+
+	// Inside single quotes \ and ' are escaped (fish documentation, "Quotes").
+	fish = shell{"set -e ", "set -gx ", " ", quoteWith(`\`, `\\`, `'`, `\'`)}
+
+	// PowerShell takes typographic quotes for the single one, and each is doubled
+	// (about_Quoting_Rules; the tokenizer's CharTraits).
+	powerShell = shell{`Remove-Item -ErrorAction SilentlyContinue Env:\`, "$env:", " = ",
+		quoteWith("'", "''", "‘", "‘‘", "’", "’’", "‚", "‚‚", "‛", "‛‛")}
+)
+
 // render returns one statement a line.
-func (s shell) render(a Answer) (Output, error) {
+func (s shell) render(a Answer, _ Context) (Output, error) {
 	var b strings.Builder
 	unset := unsetVariables
 	if a.ExpiresAt.IsZero() {
@@ -29,24 +42,6 @@ func (s shell) render(a Answer) (Output, error) {
 		b.WriteString(s.set + f.env + s.assign + s.quote(f.value) + "\n")
 	}
 	return Output{Stdout: []byte(b.String())}, nil
-}
-
-// renderPOSIX is for sh, bash, dash and zsh: inside single quotes only the quote is
-// special (POSIX, "Single-Quotes").
-func renderPOSIX(a Answer, _ Context) (Output, error) {
-	return shell{"unset ", "export ", "=", quoteWith(`'`, `'\''`)}.render(a)
-}
-
-// renderFish escapes \ and ' inside single quotes (fish documentation, "Quotes").
-func renderFish(a Answer, _ Context) (Output, error) {
-	return shell{"set -e ", "set -gx ", " ", quoteWith(`\`, `\\`, `'`, `\'`)}.render(a)
-}
-
-// renderPowerShell doubles the single quote, and the typographic ones, which
-// PowerShell takes for it (about_Quoting_Rules; the tokenizer's CharTraits).
-func renderPowerShell(a Answer, _ Context) (Output, error) {
-	quote := quoteWith("'", "''", "‘", "‘‘", "’", "’’", "‚", "‚‚", "‛", "‛‛")
-	return shell{`Remove-Item -ErrorAction SilentlyContinue Env:\`, "$env:", " = ", quote}.render(a)
 }
 
 // quoteWith returns a function that puts single quotes around a text in which it has

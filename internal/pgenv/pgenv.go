@@ -53,7 +53,10 @@ const foldNames = runtime.GOOS == "windows"
 // first stays, as in getenv.
 func Build(caller []string, v Values, keep []string) Result {
 	inherited := parse(caller)
-	own := v.environ(value(inherited, pgAppName) != "")
+	if value(inherited, pgAppName) != "" {
+		v.AppName = ""
+	}
+	own := v.environ()
 	r := inherit(inherited, own, keep)
 	for _, e := range own {
 		r.Environ = append(r.Environ, e.String())
@@ -95,18 +98,15 @@ func inherit(inherited, own []Var, keep []string) Result {
 }
 
 // environ returns the variables to set, in order.
-func (v Values) environ(callerHasAppName bool) (own []Var) {
-	app, expires := v.AppName, ""
-	if callerHasAppName {
-		app = ""
-	}
+func (v Values) environ() (own []Var) {
+	expires := ""
 	if !v.ExpiresAt.IsZero() {
 		expires = v.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z")
 	}
 	for _, e := range []Var{
 		{pgHost, v.Host}, {pgHostAddr, v.HostAddr}, {pgPort, strconv.Itoa(v.Port)}, {pgDatabase, v.Database}, {pgUser, v.User},
 		{pgPassword, v.Password.Reveal()}, {pgPassFile, v.PassFile}, {pgSSLMode, v.SSLMode}, {pgSSLRootCert, v.SSLRootCert},
-		{pgAppName, app}, {expiresAt, expires}, {profile, v.Profile},
+		{pgAppName, v.AppName}, {expiresAt, expires}, {profile, v.Profile},
 	} {
 		if e.Value != "" {
 			own = append(own, e)
