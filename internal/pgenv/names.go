@@ -24,36 +24,32 @@ const (
 
 // managed variables are set by Build, or removed: an inherited one never stays, and
 // --keep cannot name one. PGAPPNAME is not among them: the caller's wins.
-var managed = set(pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, profile)
+var managed = []string{pgHost, pgPort, pgDatabase, pgUser, pgPassword, pgSSLMode, pgSSLRootCert, expiresAt, profile}
 
 // allowed are the variables of libpq that change neither server, nor user, nor security.
-var allowed = set("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO", pgAppName, "PGLOCALEDIR")
+var allowed = []string{"PGOPTIONS", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ", "PGGEQO", pgAppName, "PGLOCALEDIR"}
 
 // unsafe are the other variables that libpq 18 reads (PostgreSQL manual, libpq-envars, and
 // the strings of the library itself), and after them those of other versions or drivers:
 // PGREALM and PGTTY before version 14, PGOAUTHCAFILE after 18, PGSSLPASSWORD in pgx and
 // PGSSL in postgres.js. They can send a token to another server, weaken TLS, or keep a
 // driver from connecting at all.
-var unsafe = set(
+var unsafe = []string{
 	"PGCHANNELBINDING", "PGGSSDELEGATION", "PGGSSENCMODE", "PGGSSLIB", pgHostAddr, "PGKRBSRVNAME",
 	"PGLOADBALANCEHOSTS", "PGMAXPROTOCOLVERSION", "PGMINPROTOCOLVERSION", "PGOAUTHDEBUG", pgPassFile,
 	"PGREQUIREAUTH", "PGREQUIREPEER", "PGREQUIRESSL", "PGSERVICE", "PGSERVICEFILE", "PGSSLCERT",
 	"PGSSLCERTMODE", "PGSSLCOMPRESSION", "PGSSLCRL", "PGSSLCRLDIR", "PGSSLKEY", "PGSSLMAXPROTOCOLVERSION",
 	"PGSSLMINPROTOCOLVERSION", "PGSSLNEGOTIATION", "PGSSLSNI", "PGSYSCONFDIR", "PGTARGETSESSIONATTRS",
 	"PGREALM", "PGTTY", "PGOAUTHCAFILE", "PGSSLPASSWORD", "PGSSL",
-)
+}
 
 // secrets sign in to the workspace; the child needs none. The names are those of the
 // Databricks SDKs' configuration attributes, of GitHub Actions and of a native password.
-var secrets = set(
+var secrets = []string{
 	"DATABRICKS_CLIENT_SECRET", "DATABRICKS_CLIENT_SECRET_FILE", "DATABRICKS_TOKEN", "DATABRICKS_PASSWORD",
 	"DATABRICKS_OIDC_TOKEN", "DATABRICKS_OIDC_TOKEN_FILEPATH", "DATABRICKS_AZURE_CLIENT_SECRET",
 	"ARM_CLIENT_SECRET", "LAKEBASE_NATIVE_PASSWORD_FILE", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-)
-
-// isLibpq reports whether an empty value of name is removed: some drivers fail on
-// PGPORT= or PGCONNECT_TIMEOUT=, which libpq ignores.
-func isLibpq(name string) bool { return allowed[name] || unsafe[name] || managed[name] }
+}
 
 // Error is a variable that cannot be kept or set.
 type Error struct{ Problem, Fix string }
@@ -71,7 +67,7 @@ func CheckKeep(names []string) error {
 		switch k := key(n); {
 		case !isName(n):
 			why = "not a variable name"
-		case managed[k]:
+		case contains(managed, k):
 			why = "lakebase-exec sets it"
 		case k == pgHostAddr, strings.HasPrefix(k, "PGSERVICE"), k == "PGSYSCONFDIR":
 			why = "it could send the token to another server"
@@ -88,20 +84,18 @@ func CheckKeep(names []string) error {
 // CheckExtra returns an *Error for a name that is malformed, given twice, or
 // that Build sets or removes itself.
 func CheckExtra(names []string) error {
-	seen := map[string]bool{}
-	for _, n := range names {
+	for i, n := range names {
 		k, why := key(n), ""
 		switch {
 		case !isName(n):
 			why = "not a variable name"
-		case managed[k], k == pgAppName:
+		case contains(managed, k), k == pgAppName:
 			why = "lakebase-exec sets it"
-		case unsafe[k], secrets[k]:
+		case contains(unsafe, k), contains(secrets, k):
 			why = "lakebase-exec removes it"
-		case seen[k]:
+		case contains(names[:i], k):
 			why = "given twice"
 		default:
-			seen[k] = true
 			continue
 		}
 		return &Error{fmt.Sprintf("%q cannot be set: %s", n, why),
@@ -115,12 +109,4 @@ func CheckExtra(names []string) error {
 func isName(name string) bool {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 	return name != "" && strings.Trim(name, letters+"0123456789") == "" && strings.ContainsAny(name[:1], letters)
-}
-
-func set(names ...string) map[string]bool {
-	m := make(map[string]bool, len(names))
-	for _, n := range names {
-		m[n] = true
-	}
-	return m
 }

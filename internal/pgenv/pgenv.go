@@ -57,10 +57,13 @@ func Build(caller []string, v Values, keep []string) Result {
 		v.AppName = ""
 	}
 	own := v.environ()
-	r := inherit(inherited, own, keep)
+	var names []string
+	for _, e := range own {
+		names = append(names, e.Name)
+	}
+	r := inherit(inherited, names, keep)
 	for _, e := range own {
 		r.Environ = append(r.Environ, e.String())
-		r.Set = append(r.Set, e.Name)
 	}
 	return r
 }
@@ -71,23 +74,19 @@ func WithoutSecrets(caller []string) []string {
 	return inherit(parse(caller), nil, nil).Environ
 }
 
-// inherit returns the inherited variables that the child gets, without its own.
-func inherit(inherited, own []Var, keep []string) Result {
-	replaced := set()
-	for _, e := range own {
-		replaced[key(e.Name)] = true
-	}
-	kept := set()
-	for _, n := range keep {
-		kept[key(n)] = true
-	}
+// inherit returns the inherited variables that the child gets, without the replaced ones.
+func inherit(inherited []Var, replaced, keep []string) Result {
 	// Space around the name is ignored, as when the token is read.
 	tokenVar := key(strings.TrimSpace(value(inherited, oidcTokenEnv)))
-	r := Result{Environ: []string{}} // nil would be the whole environment for os/exec
+	r := Result{Environ: []string{}, Set: replaced} // nil would be the whole environment for os/exec
 	for _, e := range inherited {
-		switch k := key(e.Name); {
-		case replaced[k]:
-		case managed[k], isLibpq(k) && e.Value == "", !kept[k] && (unsafe[k] || secrets[k] || k == tokenVar):
+		k := key(e.Name)
+		// Some drivers fail on PGPORT= or PGCONNECT_TIMEOUT=, which libpq ignores.
+		empty := e.Value == "" && (contains(allowed, k) || contains(unsafe, k))
+		secret := contains(unsafe, k) || contains(secrets, k) || k == tokenVar
+		switch {
+		case contains(replaced, k):
+		case contains(managed, k), empty, secret && !contains(keep, k):
 			r.Removed = append(r.Removed, e.Name)
 		default:
 			r.Environ = append(r.Environ, e.String())
@@ -131,6 +130,11 @@ func key(name string) string {
 		return strings.ToUpper(name)
 	}
 	return name
+}
+
+// contains reports whether one of names has this key.
+func contains(names []string, k string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return key(n) == k })
 }
 
 // parse splits an environment and keeps the first of equal names.
