@@ -93,7 +93,7 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	if ofUser || conf.Native() || err != nil {
 		return stored
 	}
-	stored.Expires = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index), host, clientID).Expires
+	stored.Expires, _ = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index), host, clientID)
 	return stored
 }
 

@@ -186,11 +186,11 @@ func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.To
 		if s.Store == storeFile {
 			items = c.SecretFiles()
 		}
-		life := rotate.StoredLifetime(ctx, items, s.Host, s.ClientID)
-		s.Scheduled = life.Scheduled
-		if !life.Expires.IsZero() {
-			s.ExpiresAt = &life.Expires
-			c.warnExpiry(s.Host, s.ClientID, life.Expires)
+		var expires time.Time
+		expires, s.Scheduled = rotate.StoredLifetime(ctx, items, s.Host, s.ClientID)
+		if !expires.IsZero() {
+			s.ExpiresAt = &expires
+			c.warnExpiry(s.Host, s.ClientID, expires)
 		}
 	}
 }

@@ -137,7 +137,8 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil || c.conf.Native() {
 		return err
 	}
-	c.warnExpiry(host, clientID, rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index), host, clientID).Expires) // known for one that a rotate created
+	expires, _ := rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index), host, clientID)
+	c.warnExpiry(host, clientID, expires) // known for one that a rotate created
 	return c.removePlaintext(ctx)
 }
 

@@ -87,25 +87,19 @@ func StoredSecret(ctx context.Context, store Store, host, clientID string) (cred
 	return secret, err
 }
 
-// Lifetime is what is known about a stored secret.
-type Lifetime struct {
-	Expires   time.Time   // zero: unknown
-	Scheduled []Scheduled // older secrets that a later rotation deletes
-}
-
-// StoredLifetime reads what the state says about the stored secret.
-func StoredLifetime(ctx context.Context, store Store, host, clientID string) (l Lifetime) {
+// StoredLifetime returns when the stored secret expires, zero if that is unknown, and the
+// older secrets that a later rotation deletes.
+func StoredLifetime(ctx context.Context, store Store, host, clientID string) (expires time.Time, scheduled []Scheduled) {
 	secret, err := StoredSecret(ctx, store, host, clientID)
 	if err != nil {
-		return l
+		return expires, nil
 	}
 	s, _ := load(ctx, store, host, clientID)
 	s = s.settle(fingerprint(host, clientID, secret))
-	l.Scheduled = s.Scheduled
 	if s.Current != nil {
-		l.Expires = s.Current.ExpiresAt
+		expires = s.Current.ExpiresAt
 	}
-	return l
+	return expires, s.Scheduled
 }
 
 // settle returns the state given the fingerprint of the stored secret: the one that was
