@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -95,8 +94,7 @@ func limitedByGet(ctx context.Context, err error, capped bool, limit time.Durati
 // printToken prints a token in the format asked for.
 func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	format := formatOf(c.given)
-	from := credformat.Context{Getenv: c.Env, Delimiter: "LAKEBASE_" + rand.Text()}
-	if err := format.Check(from); err != nil { // before a token is minted
+	if err := format.Check(c.Env); err != nil { // before a token is minted
 		return err
 	}
 	if format.Name == "bearer" && c.conf.Native() {
@@ -112,7 +110,7 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 	if err != nil {
 		return err
 	}
-	out, err := format.Render(answer, from)
+	out, err := format.Render(answer, c.Env)
 	if err != nil {
 		return err
 	}

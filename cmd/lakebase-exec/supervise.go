@@ -123,7 +123,7 @@ func (s *supervisedJob) extendState(state *supervisor.State) {
 func (s *supervisedJob) writePassFile(t credential.Token) error {
 	target := s.session.Target
 	format, _ := credformat.Lookup("pgpass")
-	out, err := format.Render(credformat.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, credformat.Context{})
+	out, err := format.Render(credformat.Answer{Host: target.Host, Port: target.Port, User: target.User, Password: t.Value}, nil)
 	if err != nil {
 		return err
 	}

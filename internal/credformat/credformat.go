@@ -1,6 +1,6 @@
 // Package credformat renders a token as the document that another tool's credential
-// hook reads, and expands templates into values for a child's environment. Its
-// functions are pure. A value that a format's reader would misread is an error.
+// hook reads, and expands templates into values for a child's environment. A value that
+// a format's reader would misread is an error.
 package credformat
 
 import (

@@ -2,6 +2,7 @@ package credformat
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -37,14 +38,11 @@ type Format struct {
 	Roots     bool // names the file of root certificates
 
 	rejects string // characters that no value can contain, besides NUL
-	render  func(Answer, Context) (Output, error)
+	render  func(Answer, Env) (Output, error)
 }
 
-// Context is what a format may use of the process that prints it.
-type Context struct {
-	Getenv    func(string) string
-	Delimiter string // a random word, which no value contains
-}
+// Env reads the environment of the process that prints a format.
+type Env func(name string) string
 
 // Output is what a format prints, and what it appends to a file before that.
 type Output struct {
@@ -72,19 +70,19 @@ func Lookup(name string) (Format, bool) {
 	return Format{}, false
 }
 
-// Check returns an *Error if the context does not allow the format. It needs no token:
-// what fails for an empty answer depends on the context alone.
-func (f Format) Check(c Context) error {
-	_, err := f.render(Answer{}, c)
+// Check returns an *Error if the environment does not allow the format. It needs no token:
+// what fails for an empty answer depends on that alone.
+func (f Format) Check(env Env) error {
+	_, err := f.render(Answer{}, env)
 	return err
 }
 
 // Render returns the document of the format. Errors: *Error.
-func (f Format) Render(a Answer, c Context) (Output, error) {
+func (f Format) Render(a Answer, env Env) (Output, error) {
 	if err := a.check(f.Name, "\x00"+f.rejects); err != nil {
 		return Output{}, err
 	}
-	return f.render(a, c)
+	return f.render(a, env)
 }
 
 func line(s string) Output { return Output{Stdout: []byte(s + "\n")} }
@@ -113,7 +111,7 @@ func (a Answer) connection(port any) connection {
 }
 
 // renderJSON is the format of this program's own.
-func renderJSON(a Answer, _ Context) (Output, error) {
+func renderJSON(a Answer, _ Env) (Output, error) {
 	return document(struct {
 		Version int `json:"version"`
 		connection
@@ -122,15 +120,15 @@ func renderJSON(a Answer, _ Context) (Output, error) {
 }
 
 // renderPassword is for pgAdmin, which trims it, and DBeaver, which reads one line.
-func renderPassword(a Answer, _ Context) (Output, error) { return line(a.Password.Reveal()), nil }
+func renderPassword(a Answer, _ Env) (Output, error) { return line(a.Password.Reveal()), nil }
 
 // renderLibpq is for Postico: an object of libpq's keywords and nothing else.
-func renderLibpq(a Answer, _ Context) (Output, error) {
+func renderLibpq(a Answer, _ Env) (Output, error) {
 	return document(a.connection(strconv.Itoa(a.Port)))
 }
 
 // renderTerraform is for the data source "external": a flat object of strings.
-func renderTerraform(a Answer, _ Context) (Output, error) {
+func renderTerraform(a Answer, _ Env) (Output, error) {
 	return document(struct {
 		connection
 		ExpiresAt string `json:"expires_at"`
@@ -139,7 +137,7 @@ func renderTerraform(a Answer, _ Context) (Output, error) {
 
 // renderCredentialProcess is the document of AWS's credential_process, with user and
 // password in its two required fields (botocore, credentials.py).
-func renderCredentialProcess(a Answer, _ Context) (Output, error) {
+func renderCredentialProcess(a Answer, _ Env) (Output, error) {
 	return document(struct {
 		Version         int
 		AccessKeyId     string //nolint:revive // the document's own name
@@ -153,10 +151,10 @@ var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentic
 
 // execVersion returns the apiVersion that KUBERNETES_EXEC_INFO requests, which the
 // document must echo; v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
-func execVersion(c Context) (string, error) {
+func execVersion(env Env) (string, error) {
 	const name = "KUBERNETES_EXEC_INFO"
 	const fix = "unset " + name + " if no Kubernetes client runs this, else update the client"
-	info := c.Getenv(name)
+	info := env(name)
 	if info == "" {
 		return execVersions[0], nil
 	}
@@ -174,8 +172,8 @@ func execVersion(c Context) (string, error) {
 }
 
 // renderExecCredential is for Kubernetes clients.
-func renderExecCredential(a Answer, c Context) (Output, error) {
-	version, err := execVersion(c)
+func renderExecCredential(a Answer, env Env) (Output, error) {
+	version, err := execVersion(env)
 	if err != nil {
 		return Output{}, err
 	}
@@ -192,28 +190,28 @@ func renderExecCredential(a Answer, c Context) (Output, error) {
 
 // renderPGPass is a line of ~/.pgpass for every database of the server. A field
 // cannot contain a line end (PostgreSQL manual, "The Password File").
-func renderPGPass(a Answer, _ Context) (Output, error) {
+func renderPGPass(a Answer, _ Env) (Output, error) {
 	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace
 	return line(strings.Join([]string{escape(a.Host), strconv.Itoa(a.Port), "*", escape(a.User), escape(a.Password.Reveal())}, ":")), nil
 }
 
-func renderURL(a Answer, _ Context) (Output, error) {
+func renderURL(a Answer, _ Env) (Output, error) {
 	return line(a.url(true, "sslmode", "sslrootcert")), nil
 }
 
-func renderJDBC(a Answer, _ Context) (Output, error) { return line(a.jdbc()), nil }
+func renderJDBC(a Answer, _ Env) (Output, error) { return line(a.jdbc()), nil }
 
 // renderBearer is for curl's -H @-, with which the token is no argument.
-func renderBearer(a Answer, _ Context) (Output, error) {
+func renderBearer(a Answer, _ Env) (Output, error) {
 	return line("Authorization: Bearer " + a.Password.Reveal()), nil
 }
 
 // renderGitHubEnv is for a workflow step: it masks the token on stdout, and appends
 // the variables to the file that GITHUB_ENV names (GitHub documentation, "Workflow
 // commands").
-func renderGitHubEnv(a Answer, c Context) (Output, error) {
+func renderGitHubEnv(a Answer, env Env) (Output, error) {
 	const name = "GITHUB_ENV"
-	if c.Getenv(name) == "" {
+	if env(name) == "" {
 		return Output{}, &Error{name + ": not set: format github-env works in a step of GitHub Actions only",
 			"run it in a step of GitHub Actions, or choose another --format"}
 	}
@@ -221,8 +219,9 @@ func renderGitHubEnv(a Answer, c Context) (Output, error) {
 		return Output{}, err
 	}
 	var b strings.Builder
+	delimiter := "LAKEBASE_" + rand.Text() // no value contains it
 	for _, f := range a.variables() {
-		b.WriteString(f.env + "<<" + c.Delimiter + "\n" + f.value + "\n" + c.Delimiter + "\n")
+		b.WriteString(f.env + "<<" + delimiter + "\n" + f.value + "\n" + delimiter + "\n")
 	}
 	out := line("::add-mask::" + strings.ReplaceAll(a.Password.Reveal(), "%", "%25"))
 	out.Append, out.AppendTo = []byte(b.String()), name
@@ -230,7 +229,7 @@ func renderGitHubEnv(a Answer, c Context) (Output, error) {
 }
 
 // renderWorkspaceToken is the document of "databricks auth token".
-func renderWorkspaceToken(a Answer, _ Context) (Output, error) {
+func renderWorkspaceToken(a Answer, _ Env) (Output, error) {
 	return document(struct {
 		AccessToken string `json:"access_token"`
 		TokenType   string `json:"token_type"`

@@ -29,7 +29,7 @@ var (
 )
 
 // render returns one statement a line.
-func (s shell) render(a Answer, _ Context) (Output, error) {
+func (s shell) render(a Answer, _ Env) (Output, error) {
 	var b strings.Builder
 	unset := unsetVariables
 	if a.ExpiresAt.IsZero() {
@@ -54,7 +54,7 @@ func quoteWith(oldnew ...string) func(string) string {
 // renderDotenv is for node's dotenv, which has three kinds of quotes and no escape
 // for them: a value with all three, or with a backslash at its end, cannot be
 // represented (dotenv, lib/main.js).
-func renderDotenv(a Answer, _ Context) (Output, error) {
+func renderDotenv(a Answer, _ Env) (Output, error) {
 	var b strings.Builder
 	for _, f := range a.variables() {
 		value, what := dotenvValue(f.value)

@@ -78,29 +78,25 @@ func (b secretService) open(ctx context.Context, prompt bool) (collection, error
 	// gnome-keyring 42 may process it before it has registered the client, and then fails
 	// a search and crashes in OpenSession.
 	c := collection{svc, svc.GetLoginCollection()}
-	locked, err := c.locked()
-	switch {
-	case err != nil && errors.Is(classify(err), ErrNotFound):
-		err = fail(ErrNotFound, "no login keyring yet")
-	case locked && !prompt:
-		err = fail(ErrLocked, "")
-	case locked:
-		err = withPrompt(ctx, func() error {
-			if locked, err := c.locked(); err != nil || !locked { // another call has unlocked it meanwhile
-				return err
-			}
-			return c.Unlock(c.object.Path())
-		})
+	if prompt {
+		return c, withPrompt(ctx, func() error { return c.unlock(prompt) })
 	}
-	return c, err
+	return c, c.unlock(prompt)
 }
 
-func (c collection) locked() (bool, error) {
-	v, err := c.object.GetProperty(collectionInterface + ".Locked")
-	if err != nil {
-		return false, err
+func (c collection) unlock(prompt bool) error {
+	locked, err := c.object.GetProperty(collectionInterface + ".Locked")
+	switch {
+	case err != nil && errors.Is(classify(err), ErrNotFound):
+		return fail(ErrNotFound, "no login keyring yet")
+	case err != nil:
+		return err
+	case !locked.Value().(bool):
+		return nil
+	case !prompt:
+		return fail(ErrLocked, "")
 	}
-	return v.Value().(bool), nil
+	return c.Unlock(c.object.Path())
 }
 
 func (b secretService) get(ctx context.Context, account string, prompt bool) (credential.Secret, error) {

@@ -221,7 +221,7 @@ func documents(t *testing.T, format string, wantRefused ...string) (docs []rende
 		a := credformat.Answer{Host: "localhost", Port: 5432, Database: "data base", User: s, SSLMode: "verify-full",
 			Password: credential.NewSecret("x" + s + "y"), ExpiresAt: time.Now()}
 		f, _ := credformat.Lookup(format)
-		out, err := f.Render(a, credformat.Context{Getenv: func(string) string { return "" }})
+		out, err := f.Render(a, func(string) string { return "" })
 		if errors.As(err, new(*credformat.Error)) {
 			refused = append(refused, s)
 			continue
