@@ -124,7 +124,8 @@ func AuthorizeURL(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	ctx, cancel := context.WithTimeout(ctx, conf.Timeout.Value)
 	defer cancel()
 	_, err := exchange.Retry(ctx, api.Discover)
-	if e, ok := errors.AsType[*exchange.Error](err); ok && e.NoDocument() {
+	e, ok := errors.AsType[*exchange.Error](err)
+	if ok && (e.Kind == exchange.KindNotJSON || e.Kind == exchange.KindRedirect || e.Status/100 == 4) { // most hosts need none
 		o.Note("no discovery document: " + err.Error())
 	} else if err != nil {
 		return "", err

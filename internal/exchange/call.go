@@ -35,9 +35,8 @@ type request struct {
 	call Call
 }
 
-// reply is a 2xx reply.
+// reply has the times of a 2xx reply.
 type reply struct {
-	body   []byte
 	sentAt time.Time // our clock, UTC, before the request left
 	date   time.Time // the server's clock afterwards, or ours if it did not send its own
 }
@@ -96,8 +95,8 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, time.Time
 	return resp, sentAt, nil
 }
 
-// do makes one attempt that must get a 2xx reply.
-func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
+// do makes one attempt that must get a 2xx reply, and decodes that into v unless it is nil.
+func (c *Client) do(ctx context.Context, r request, v any) (reply, *Error) {
 	resp, sentAt, failed := c.send(ctx, r)
 	if failed != nil {
 		return reply{}, failed
@@ -106,27 +105,19 @@ func (c *Client) do(ctx context.Context, r request) (reply, *Error) {
 	switch resp.StatusCode / 100 {
 	case 2:
 		body, failed := readBody(ctx, resp, maxBody)
+		if failed == nil && v != nil {
+			failed = decode(body, v)
+		}
 		if failed != nil {
 			failed.Status, failed.RequestID = resp.StatusCode, requestID(resp.Header)
 			return reply{}, c.fail(r, failed)
 		}
-		return reply{body: body, sentAt: sentAt.Round(0).UTC(), date: c.date(resp)}, nil
+		return reply{sentAt: sentAt.Round(0).UTC(), date: c.date(resp)}, nil
 	case 3:
 		return reply{}, c.fail(r, &Error{Kind: KindRedirect, Status: resp.StatusCode,
 			Message: redirectTarget(resp), RequestID: requestID(resp.Header)})
 	}
 	return reply{}, c.refused(ctx, r, resp)
-}
-
-// doJSON is do, and decodes the reply into v.
-func (c *Client) doJSON(ctx context.Context, r request, v any) *Error {
-	rep, failed := c.do(ctx, r)
-	if failed == nil {
-		if failed = decode(rep.body, v); failed != nil {
-			c.fail(r, failed)
-		}
-	}
-	return failed
 }
 
 // list makes the call for each page of a list, and returns the elements of its field.
@@ -137,7 +128,7 @@ func list[W, T any](ctx context.Context, c *Client, r request, field string, con
 		var fields map[string]json.RawMessage
 		var page []W
 		var next string
-		if failed := c.doJSON(ctx, r, &fields); failed != nil {
+		if _, failed := c.do(ctx, r, &fields); failed != nil {
 			return nil, failed
 		}
 		for name, v := range map[string]any{field: &page, "next_page_token": &next} {

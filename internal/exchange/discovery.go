@@ -31,7 +31,7 @@ type Discovery struct {
 // Discover requests the host's endpoints and, where none was configured, its workspace
 // ID, unauthenticated; all later calls use them. Account and unified hosts have an
 // endpoint for each account. An endpoint on another host is KindForeignHost, and nothing
-// is sent there; Error.NoDocument reports a host without such documents.
+// is sent there.
 func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 	r := c.newRequest(CallDiscovery, http.MethodGet, configDocument, nil)
 	var w struct { // databricks-sdk-go config, HostMetadata
@@ -41,7 +41,7 @@ func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 		HostType     string     `json:"host_type"` // workspace or WORKSPACE_HOST
 		Audiences    []string   `json:"token_federation_default_oidc_audiences"`
 	}
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return Discovery{}, failed
 	}
 	d := Discovery{Audiences: w.Audiences, AccountID: string(w.AccountID), HostType: strings.TrimSuffix(strings.ToLower(w.HostType), "_host")}
@@ -54,7 +54,7 @@ func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 		Authorization string `json:"authorization_endpoint"`
 		Token         string `json:"token_endpoint"`
 	}
-	if failed := c.doJSON(ctx, r, &server); failed != nil {
+	if _, failed := c.do(ctx, r, &server); failed != nil {
 		return Discovery{}, failed
 	}
 	next := c.endpoints()

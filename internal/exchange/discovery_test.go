@@ -107,7 +107,7 @@ func TestDiscover_ForeignHost(t *testing.T) {
 			"token_endpoint":         discover(own, fmt.Sprintf(`{"token_endpoint":%q}`, at), KindForeignHost),
 			"authorization_endpoint": discover(own, fmt.Sprintf(`{"token_endpoint":"{host}/t","authorization_endpoint":%q}`, at), KindForeignHost),
 		} {
-			if !strings.HasPrefix(e.Message, name+" is at ") || e.Call != CallDiscovery || e.NoDocument() {
+			if !strings.HasPrefix(e.Message, name+" is at ") || e.Call != CallDiscovery {
 				t.Errorf("%s at %s: got %v", name, at, e)
 			}
 		}
@@ -120,22 +120,6 @@ func TestDiscover_ForeignHost(t *testing.T) {
 	discover(own, `{}`, KindBadReply)
 	if n := untrusted.connections.Load(); n != 0 {
 		t.Errorf("the untrusted host was called %d times", n)
-	}
-}
-
-func TestNoDocument(t *testing.T) {
-	for want, errs := range map[bool][]Error{
-		true:  {{Kind: KindRefused, Status: 404}, {Kind: KindPermissionDenied, Status: 403}, {Kind: KindNotJSON, Status: 200}, {Kind: KindRedirect, Status: 303}},
-		false: {{Kind: KindRateLimited, Status: 429}, {Kind: KindUnavailable, Status: 503}, {Kind: KindNoReply}},
-	} {
-		for _, e := range errs {
-			if e.Call = CallDiscovery; e.NoDocument() != want {
-				t.Errorf("%s, %d: want %v", e.Kind, e.Status, want)
-			}
-			if e.Call = CallMe; e.NoDocument() {
-				t.Errorf("%s, %d of another call: want false", e.Kind, e.Status)
-			}
-		}
 	}
 }
 

@@ -34,7 +34,12 @@ func (e Resource) UnusableKind() Kind {
 	if e.Disabled {
 		return KindEndpointDisabled
 	}
-	return map[string]Kind{"STOPPED": KindInstanceStopped, "FAILING_OVER": KindInstanceFailingOver, "DELETING": KindInstanceDeleting}[e.State]
+	return unusable[e.State]
+}
+
+// unusable are the states of an instance in which it accepts no login.
+var unusable = map[string]Kind{
+	"STOPPED": KindInstanceStopped, "FAILING_OVER": KindInstanceFailingOver, "DELETING": KindInstanceDeleting,
 }
 
 // Endpoint requests a target: the endpoint projects/P/branches/B/endpoints/E, or
@@ -45,7 +50,7 @@ func (c *Client) Endpoint(ctx context.Context, bearer credential.Secret, name st
 	}
 	r := c.apiRequest(CallEndpoint, http.MethodGet, postgresPath+name, bearer, nil)
 	var w wireResource
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return Resource{}, failed
 	}
 	if w.Status == nil {
@@ -64,7 +69,7 @@ func (c *Client) instance(ctx context.Context, bearer credential.Secret, name st
 		ReadOnlyDNS      string `json:"read_only_dns"`
 		EffectiveStopped bool   `json:"effective_stopped"`
 	}
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return Resource{}, failed
 	}
 	if w.State == "" && w.ReadWriteDNS == "" {

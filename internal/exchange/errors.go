@@ -278,8 +278,13 @@ func (e *Error) Verdict() retry.Verdict {
 	case KindProxy:
 		again = e.Status == 429 || e.Status >= 502 && e.Status <= 504 || e.Status == 0 && isTemporary(e.Err)
 	}
-	once := e.Call == CallRefresh || e.Call == CallCode
-	if !again || once && !e.NotSent && e.Kind != KindRateLimited && e.Status != 503 || e.Call == CallCreateSecret && MayHaveApplied(e) {
+	switch e.Call {
+	case CallRefresh, CallCode:
+		again = again && (e.NotSent || e.Kind == KindRateLimited || e.Status == 503)
+	case CallCreateSecret:
+		again = again && !MayHaveApplied(e)
+	}
+	if !again {
 		return retry.Verdict{}
 	}
 	return retry.Verdict{Retry: true, After: e.RetryAfter}
@@ -293,15 +298,6 @@ func isTemporary(err error) bool {
 	return transportKind(err) == KindNoReply
 }
 
-// NoDocument reports whether the host answered and has no discovery document: most
-// need none. A web page, a redirect and a refusal are such answers.
-func (e *Error) NoDocument() bool {
-	if e.Call != CallDiscovery {
-		return false
-	}
-	return e.Kind == KindNotJSON || e.Kind == KindRedirect || e.Status >= 400 && e.Status < 500 && e.Kind != KindRateLimited
-}
-
 // IsKind reports whether err is an *Error of the kind.
 func IsKind(err error, kind Kind) bool {
 	e, ok := errors.AsType[*Error](err)
@@ -312,7 +308,8 @@ func IsKind(err error, kind Kind) bool {
 // the call failed: the reply was lost or is not understood.
 func MayHaveApplied(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && !e.NotSent && slices.Contains([]Kind{KindNoReply, KindUnavailable, KindServerError, KindNotJSON, KindBadReply}, e.Kind)
+	lost := []Kind{KindNoReply, KindUnavailable, KindServerError, KindNotJSON, KindBadReply}
+	return ok && !e.NotSent && slices.Contains(lost, e.Kind)
 }
 
 // Retry repeats a call until it succeeds, fails permanently, or ctx ends.

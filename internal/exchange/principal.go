@@ -21,7 +21,7 @@ type Identity struct {
 func (c *Client) Me(ctx context.Context, bearer credential.Secret) (Identity, error) {
 	r := c.apiRequest(CallMe, http.MethodGet, "/api/2.0/preview/scim/v2/Me", bearer, nil)
 	var w struct{ UserName, ID flexString }
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return Identity{}, failed
 	}
 	me := Identity{UserName: string(w.UserName), ID: string(w.ID)}
@@ -60,7 +60,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 	}
 	r := c.apiRequest(CallCreateSecret, http.MethodPost, SecretsPath(principal), bearer, body)
 	var w wireSecret
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return info, value, failed
 	}
 	c.addSecrets(credential.NewSecret(string(w.Secret)))
@@ -74,7 +74,7 @@ func (c *Client) CreateClientSecret(ctx context.Context, bearer credential.Secre
 // KindSecretNotFound.
 func (c *Client) DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error {
 	r := c.apiRequest(CallDeleteSecret, http.MethodDelete, SecretsPath(principal)+"/"+id, bearer, nil)
-	if _, failed := c.do(ctx, r); failed != nil {
+	if _, failed := c.do(ctx, r, nil); failed != nil {
 		return failed
 	}
 	return nil

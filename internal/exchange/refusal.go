@@ -108,8 +108,17 @@ func between(text, from, to string) string {
 	return strings.TrimSpace(inside)
 }
 
-// refusalKind classifies a refusal by its status and content.
+// refusalKind classifies a refusal by its status and content, and by the call. An invalid
+// grant is a refusal of the token or code that was sent (RFC 6749 5.2); one about the
+// public client, which an account can forbid, is not.
 func refusalKind(call Call, status int, said refusal) Kind {
+	is := func(calls ...Call) bool { return slices.Contains(calls, call) }
+	about := func(text string) bool { return strings.Contains(strings.ToLower(said.message), text) }
+	public := said.code == "invalid_client" || said.code == "unauthorized_client"
+	grant := said.json && (status == 401 && !public || status == 400 && said.code == "invalid_grant")
+	target := is(CallDatabaseCredential, CallInstanceCredential, CallEndpoint, CallInstance, CallList)
+	secret := is(CallListSecrets, CallCreateSecret, CallDeleteSecret)
+	role := is(CallRoles, CallCreateRole, CallRoleOperation)
 	switch {
 	case status == 429 || status < 500 && said.code == "REQUEST_LIMIT_EXCEEDED":
 		return KindRateLimited
@@ -119,64 +128,46 @@ func refusalKind(call Call, status int, said refusal) Kind {
 		return KindServerError
 	// The first is RFC 6749's; the second is of a secret that is limited to other scopes
 	// (databricks/databricks-sql-go#476).
-	case said.code == "invalid_scope", said.code == "access_denied" && strings.Contains(said.message, "cope"):
+	case said.code == "invalid_scope", said.code == "access_denied" && about("scope"):
 		return KindScopeRefused
 	// "Provided OAuth token does not have required scopes: sql", "Invalid scope, required scopes: sql".
-	case strings.Contains(said.message, "required scopes"):
+	case about("required scopes"):
 		return KindScopeMissing
-	case strings.Contains(said.message, "workspace-access entitlement"):
+	case about("workspace-access entitlement"):
 		return KindEntitlement
 	case status == 403:
 		return KindPermissionDenied
 	case said.page:
 		return KindNotJSON
-	}
-	if kind := callRefusalKind(call, status, said); kind != "" {
-		return kind
-	}
-	if !said.json && said.code == "" {
-		return KindNotJSON
-	}
-	return KindRefused
-}
-
-// callRefusalKind returns what a refusal means for this call only, or nothing. An
-// invalid grant is a refusal of the token or code that was sent (RFC 6749 5.2); one
-// about the public client, which an account can forbid, is not.
-func callRefusalKind(call Call, status int, said refusal) Kind {
-	about := func(text string) bool { return strings.Contains(strings.ToLower(said.message), text) }
-	is := func(calls ...Call) bool { return slices.Contains(calls, call) }
-	client := said.code == "invalid_client" || said.code == "unauthorized_client"
-	grant := said.json && (status == 401 && !client || status == 400 && said.code == "invalid_grant")
-	target := is(CallDatabaseCredential, CallInstanceCredential, CallEndpoint, CallInstance, CallList)
-	role := is(CallRoles, CallCreateRole, CallRoleOperation)
-	switch {
-	case is(CallWorkspaceToken) && (status == 401 || said.code == "invalid_client" || about("missing client authentication")):
+	case call == CallWorkspaceToken && (status == 401 || said.code == "invalid_client" || about("missing client authentication")):
 		return KindInvalidClient
-	case is(CallRefresh) && (grant || status == 400 && said.code == "invalid_request" && about("refresh token")): // databricks-sdk-go credentials/u2m
+	// "Refresh token is invalid" (databricks-sdk-go credentials/u2m).
+	case call == CallRefresh && (grant || status == 400 && said.code == "invalid_request" && about("refresh token")):
 		return KindRefreshRefused
-	case is(CallCode) && grant:
+	case call == CallCode && grant:
 		return KindCodeRefused
-	case is(CallFederation) && said.json && (status == 400 || status == 401): // its client is the service principal, so it is about the policy
+	// Its client is the service principal, so each refusal is about the policy.
+	case call == CallFederation && said.json && (status == 400 || status == 401):
 		return KindFederationRefused
-	case is(CallWorkspaceToken, CallRefresh, CallCode, CallFederation, CallDiscovery): // without a workspace token
-		return ""
-	case status == 401:
+	case status == 401 && !is(CallWorkspaceToken, CallRefresh, CallCode, CallFederation, CallDiscovery):
 		return KindBearerRefused
-	case is(CallCreateSecret) && slices.Contains(limitCodes, said.code):
+	case call == CallCreateSecret && slices.Contains(limitCodes, said.code):
 		return KindTooManySecrets
-	case is(CallListSecrets, CallCreateSecret, CallDeleteSecret) && notFound(status, said):
+	case secret && notFound(status, said):
 		return KindSecretNotFound
-	case role && (said.code == "ALREADY_EXISTS" || said.code == "RESOURCE_ALREADY_EXISTS" || about("already exists")): // databricks/cli libs/testserver
+	// databricks/cli libs/testserver
+	case role && (said.code == "ALREADY_EXISTS" || said.code == "RESOURCE_ALREADY_EXISTS" || about("already exists")):
 		return KindRoleExists
 	case target && about("endpoint is disabled"):
 		return KindEndpointDisabled
-	case target && said.code == "INVALID_PARAMETER_VALUE" && !(is(CallDatabaseCredential) && about("ttl")):
+	case target && said.code == "INVALID_PARAMETER_VALUE" && !(call == CallDatabaseCredential && about("ttl")):
 		return KindEndpointMalformed
 	case (target || role) && notFound(status, said):
 		return KindEndpointNotFound
+	case !said.json && said.code == "":
+		return KindNotJSON
 	}
-	return ""
+	return KindRefused
 }
 
 // limitCodes are those of databricks-sdk-go apierr; which of them the secrets' API uses is

@@ -61,7 +61,7 @@ func (c *Client) roleOperation(ctx context.Context, r request) (string, error) {
 		Done  bool
 		Error *wireError
 	}
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return "", failed
 	}
 	switch {
@@ -85,7 +85,7 @@ func (c *Client) ServicePrincipal(ctx context.Context, bearer credential.Secret,
 	var w struct {
 		Resources []struct{ ID, ApplicationID flexString }
 	}
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return "", failed
 	}
 	for _, p := range w.Resources {

@@ -106,10 +106,6 @@ func (c *Client) FederatedToken(ctx context.Context, clientID string, subject cr
 // grant makes a call to the token endpoint and reads its reply (RFC 6749 5.1), all of
 // whose tokens are redacted from then on.
 func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
-	rep, failed := c.do(ctx, r)
-	if failed != nil {
-		return Grant{}, failed
-	}
 	var w struct {
 		AccessToken  string     `json:"access_token"`
 		TokenType    string     `json:"token_type"`
@@ -117,12 +113,12 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 		RefreshToken flexString `json:"refresh_token"`
 		IDToken      flexString `json:"id_token"`
 	}
-	failed = decode(rep.body, &w)
+	rep, failed := c.do(ctx, r, &w)
 	refresh := credential.NewSecret(string(w.RefreshToken))
 	c.addSecrets(credential.NewSecret(w.AccessToken), refresh, credential.NewSecret(string(w.IDToken)))
 	switch problem := badToken(w.AccessToken); {
 	case failed != nil:
-		return Grant{}, c.fail(r, failed)
+		return Grant{}, failed
 	case problem != "":
 		return Grant{}, c.badReply(r, "its access_token "+problem)
 	case w.TokenType != "" && !strings.EqualFold(w.TokenType, "Bearer"):
@@ -141,17 +137,14 @@ func (c *Client) grant(ctx context.Context, r request) (Grant, error) {
 // is expire_time less the server's time.
 func (c *Client) DatabaseCredential(ctx context.Context, bearer credential.Secret, target string, ttl time.Duration) (credential.Token, error) {
 	r := c.databaseCredentialRequest(bearer, target, ttl)
-	rep, failed := c.do(ctx, r)
-	if failed != nil {
-		return credential.Token{}, failed
-	}
 	var w struct {
 		Token          string     `json:"token"`
 		ExpireTime     flexString `json:"expire_time"`
 		ExpirationTime flexString `json:"expiration_time"` // of an instance
 	}
-	if failed := decode(rep.body, &w); failed != nil {
-		return credential.Token{}, c.fail(r, failed)
+	rep, failed := c.do(ctx, r, &w)
+	if failed != nil {
+		return credential.Token{}, failed
 	}
 	if why := badToken(w.Token); why != "" {
 		return credential.Token{}, c.badReply(r, "its token "+why)
@@ -208,7 +201,7 @@ func GitHubToken(ctx context.Context, address string, bearer credential.Secret, 
 	r.URL = u
 	r.URL.RawQuery = query.Encode()
 	var w struct{ Value string }
-	if failed := c.doJSON(ctx, r, &w); failed != nil {
+	if _, failed := c.do(ctx, r, &w); failed != nil {
 		return credential.Secret{}, failed
 	}
 	if problem := badToken(w.Value); problem != "" {

@@ -36,11 +36,11 @@ func (s Session) digest() string {
 func proofFile(key credential.Key) string { return key.ID()[:32] + ".login" }
 
 // recent reports whether the session's login succeeded less than proofLife ago.
-func (p Proofs) recent(key credential.Key, s Session) bool {
+func (p Proofs) recent(s Session) bool {
 	if p.Files == nil {
 		return false
 	}
-	data, err := p.Files.ReadFile(proofFile(key), 256)
+	data, err := p.Files.ReadFile(proofFile(s.key), 256)
 	if err != nil {
 		return false
 	}
@@ -54,9 +54,9 @@ func (p Proofs) recent(key credential.Key, s Session) bool {
 }
 
 // record records that the session's login has just succeeded.
-func (p Proofs) record(key credential.Key, s Session) error {
+func (p Proofs) record(s Session) error {
 	if p.Files == nil {
 		return nil
 	}
-	return p.Files.WriteFile(proofFile(key), fmt.Appendf(nil, "%s %d\n", s.digest(), p.Now().UnixNano()))
+	return p.Files.WriteFile(proofFile(s.key), fmt.Appendf(nil, "%s %d\n", s.digest(), p.Now().UnixNano()))
 }

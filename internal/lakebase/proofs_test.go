@@ -15,7 +15,7 @@ import (
 
 func TestProofs(t *testing.T) {
 	key := credential.Key{Identity: "oauth-m2m", Host: "h.example", Principal: "c", Target: "projects/p", Credential: "database"}
-	session := Session{Token: newToken("eyJ-token"), Target: pglogin.Target{Host: "h", HostAddr: "10.0.0.1", Port: 5432, Database: "d", User: "u",
+	session := Session{key: key, Token: newToken("eyJ-token"), Target: pglogin.Target{Host: "h", HostAddr: "10.0.0.1", Port: 5432, Database: "d", User: "u",
 		SSLMode: pglogin.VerifyFull, SSLRootCert: "/r.pem"}}
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	dir, err := securefile.OpenDir([]string{filepath.Join(t.TempDir(), "private")})
@@ -24,15 +24,15 @@ func TestProofs(t *testing.T) {
 	}
 	defer dir.Close()
 	c := Proofs{Files: dir, Now: func() time.Time { return now }}
-	if c.recent(key, session) {
+	if c.recent(session) {
 		t.Error("got a recent login, want none")
 	}
-	if err := c.record(key, session); err != nil {
+	if err := c.record(session); err != nil {
 		t.Fatal(err)
 	}
 	start := now
 	for age, want := range map[time.Duration]bool{0: true, proofLife - 1: true, proofLife: false, time.Hour: false, -1: false, -time.Hour: false} {
-		if now = start.Add(age); c.recent(key, session) != want {
+		if now = start.Add(age); c.recent(session) != want {
 			t.Errorf("age %s: got %v, want %v", age, !want, want)
 		}
 	}
@@ -47,21 +47,21 @@ func TestProofs(t *testing.T) {
 		default:
 			t.Fatalf("a field of type %s is not tested", f.Type())
 		}
-		if c.recent(key, changed) {
+		if c.recent(changed) {
 			t.Errorf("a login with another %s is recent", reflect.TypeFor[pglogin.Target]().Field(i).Name)
 		}
 	}
 	changed := session
-	if changed.Token = newToken("another"); c.recent(key, changed) {
+	if changed.Token = newToken("another"); c.recent(changed) {
 		t.Error("a login with another token is recent")
 	}
 	changed = session
-	if changed.Target.Host, changed.Target.HostAddr = `h", HostAddr:"10.0.0.1`, ""; c.recent(key, changed) {
+	if changed.Target.Host, changed.Target.HostAddr = `h", HostAddr:"10.0.0.1`, ""; c.recent(changed) {
 		t.Error("two logins have the same digest")
 	}
-	other := key
-	other.Host = "other"
-	if c.recent(other, session) || !c.recent(key, session) {
+	other := session
+	other.key.Host = "other"
+	if c.recent(other) || !c.recent(session) {
 		t.Error("a login of another target is recent")
 	}
 	name := filepath.Join(dir.Path(), proofFile(key))
@@ -72,11 +72,11 @@ func TestProofs(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if c.recent(key, session) {
+		if c.recent(session) {
 			t.Errorf("with the record %q: got a recent login, want none", text)
 		}
 	}
-	if p := (Proofs{}); p.record(key, session) != nil || p.recent(key, session) {
+	if p := (Proofs{}); p.record(session) != nil || p.recent(session) {
 		t.Error("got an error or a recent login without a directory")
 	}
 }

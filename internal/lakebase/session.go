@@ -4,10 +4,8 @@
 package lakebase
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
@@ -25,7 +23,9 @@ type Connector interface {
 type Session struct {
 	Target pglogin.Target
 	Token  credential.Token
-	Cached bool // the workspace was not asked
+
+	key    credential.Key // of the cached token
+	cached bool           // the workspace was not asked
 }
 
 // Open returns a session: a token from s, and then a login with the very values that
@@ -33,14 +33,14 @@ type Session struct {
 // replaced once. roots is the file of root certificates; it may be empty under
 // sslmode=require. Further errors: *pglogin.Error.
 func Open(ctx context.Context, s *Source, c Connector, proofs Proofs, roots string) (Session, error) {
-	got, err := s.get(ctx, credential.Secret{}, false)
+	session, err := s.get(ctx, credential.Secret{}, false)
 	if err != nil {
 		return Session{}, err
 	}
-	if got.cached {
-		s.observer.Note(fmt.Sprintf("using the cached token, valid until %s", got.Token.ExpiresAt.UTC().Format(time.RFC3339)))
+	if session.cached {
+		s.observer.Note("using the cached token, valid until " + session.Token.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	session := s.session(got, roots)
+	session.Target.SSLRootCert = roots
 	if s.conf.Native() { // a digest of a weak password would reveal it
 		proofs = Proofs{}
 	}
@@ -48,24 +48,24 @@ func Open(ctx context.Context, s *Source, c Connector, proofs Proofs, roots stri
 	case config.WaitNever:
 		return session, nil
 	case config.WaitAuto:
-		if proofs.recent(got.key, session) {
+		if proofs.recent(session) {
 			s.observer.Note("a login with these values has just succeeded")
 			return session, nil
 		}
 	}
 	err = s.login(ctx, c, session)
-	if refused, ok := errors.AsType[*pglogin.Error](err); ok && session.Cached && refused.TokenRefused() {
+	if refused, ok := errors.AsType[*pglogin.Error](err); ok && session.cached && refused.TokenRefused() {
 		s.observer.Note("the database refused the cached token; requesting a new one")
-		if got, err = s.get(ctx, session.Token.Value, false); err != nil {
+		if session, err = s.get(ctx, session.Token.Value, false); err != nil {
 			return Session{}, err
 		}
-		session = s.session(got, roots)
+		session.Target.SSLRootCert = roots
 		err = s.login(ctx, c, session)
 	}
 	if err != nil {
 		return Session{}, err
 	}
-	if err := proofs.record(got.key, session); err != nil {
+	if err := proofs.record(session); err != nil {
 		s.observer.Note("recording the login: " + err.Error())
 	}
 	return session, nil
@@ -77,12 +77,6 @@ func (s *Source) login(ctx context.Context, c Connector, session Session) error 
 	defer cancel()
 	s.observer.Stage(auth.StageLogin, session.Target.Host)
 	return c.Login(ctx, session.Target, session.Token.Value)
-}
-
-func (s *Source) session(r result, roots string) Session {
-	t := Target(s.conf, roots, cmp.Or(s.conf.PGHost.Value, r.DatabaseHost))
-	t.User = r.user
-	return Session{Target: t, Token: r.Token, Cached: r.cached}
 }
 
 // Target returns what a configuration connects to at a host.

@@ -23,7 +23,7 @@ func TestOpen_ColdThenWarm(t *testing.T) {
 	c := resolve(t, "PGHOST", ownHost, "PGPORT", "5433", "database", "db", "user", "me", "pghostaddr", "10.0.0.1")
 	want := pglogin.Target{Host: ownHost, Port: 5433, HostAddr: "10.0.0.1", Database: "db", User: "me", SSLMode: "verify-full", SSLRootCert: "/roots.pem"}
 	s, err := f.open(t.Context(), c)
-	if got := f.took(); err != nil || s.Cached || s.Token.Value.Reveal() != "token-1" || got != cold || target != want || s.Target != want {
+	if got := f.took(); err != nil || s.cached || s.Token.Value.Reveal() != "token-1" || got != cold || target != want || s.Target != want {
 		t.Fatalf("got %+v, %v, calls %q, a login at %+v; want %+v", s, err, got, target, want)
 	}
 	if want := []auth.Stage{auth.StageKeychain, auth.StageExchange, auth.StageLogin}; !slices.Equal(f.stages, want) {
@@ -34,7 +34,7 @@ func TestOpen_ColdThenWarm(t *testing.T) {
 	}
 	// Warm: the token is cached, and the login has just succeeded.
 	s, err = f.open(t.Context(), c)
-	if got := f.took(); err != nil || !s.Cached || s.Token.Value.Reveal() != "token-1" || got != "" {
+	if got := f.took(); err != nil || !s.cached || s.Token.Value.Reveal() != "token-1" || got != "" {
 		t.Errorf("got %+v, %v, calls %q; want token-1 without a call", s, err, got)
 	}
 }
@@ -75,7 +75,7 @@ func TestOpen_RefusedCachedTokenIsReplacedOnce(t *testing.T) {
 		}
 		f.refuse("login:token-1", refusal)
 		s, err := f.open(t.Context(), c)
-		if got := f.took(); err != nil || s.Token.Value.Reveal() != "token-2" || s.Cached || got != "login:token-1 keychain sign-in credential login:token-2" {
+		if got := f.took(); err != nil || s.Token.Value.Reveal() != "token-2" || s.cached || got != "login:token-1 keychain sign-in credential login:token-2" {
 			t.Errorf("%v: got %+v, %v: %s", refusal, s, err, got)
 		}
 		// The new token is cached. A refused new token is not replaced again.

@@ -39,45 +39,39 @@ func NewSource(conf config.Config, chain *auth.Chain, api API, cache *tokencache
 // auth.Chain and Resolver; *exchange.Error, inside a *retry.Error after several
 // attempts.
 func (s *Source) Token(ctx context.Context) (credential.Token, error) {
-	r, err := s.get(ctx, credential.Secret{}, false)
-	return r.Token, err
+	session, err := s.get(ctx, credential.Secret{}, false)
+	return session.Token, err
 }
 
 // Refresh returns a database token other than rejected with at least half of its
 // life left. It shows no dialog.
 func (s *Source) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
-	r, err := s.get(ctx, rejected, true)
-	return r.Token, err
+	session, err := s.get(ctx, rejected, true)
+	return session.Token, err
 }
 
-// result is a token with everything that a session needs besides.
-type result struct {
-	tokencache.Entry
-	cached bool
-	key    credential.Key
-	user   string // the database user
-}
-
-func (s *Source) get(ctx context.Context, rejected credential.Secret, background bool) (got result, err error) {
+// get returns a session whose target has no root certificates.
+func (s *Source) get(ctx context.Context, rejected credential.Secret, background bool) (got Session, err error) {
 	err = s.chain.Do(ctx, func(login auth.Source, id auth.Identity) error {
 		ctx, cancel := s.withTimeout(ctx)
 		defer cancel()
-		key := id.Key(s.conf)
+		got.key = id.Key(s.conf)
+		var e tokencache.Entry
 		if s.conf.Native() { // its password is in no cache
-			got = result{key: key, user: id.User}
-			got.Token, err = ask(ctx, login, rejected, background)
-			return err
-		}
-		want := tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Refused: rejected, DatabaseHost: s.hostMatches}
-		if background {
-			want.MinLife = credential.MaxLife // of which Criteria take half at most
+			e.Token, err = ask(ctx, login, rejected, background)
 		} else {
-			want.Fingerprint = fingerprint(key, id.Given)
+			want := tokencache.Criteria{MinLife: s.conf.MinTTL.Value, Refused: rejected, DatabaseHost: s.hostMatches}
+			if background {
+				want.MinLife = credential.MaxLife // of which Criteria take half at most
+			} else {
+				want.Fingerprint = fingerprint(got.key, id.Given)
+			}
+			e, got.cached, err = s.cache.Get(ctx, got.key, want, func(ctx context.Context) (tokencache.Entry, error) {
+				return s.mint(ctx, s.bearer(login, id), id, rejected, background)
+			})
 		}
-		e, cached, err := s.cache.Get(ctx, key, want, func(ctx context.Context) (tokencache.Entry, error) {
-			return s.mint(ctx, s.bearer(login, id), id, rejected, background)
-		})
-		got = result{Entry: e, cached: cached, key: key, user: cmp.Or(id.User, e.User)}
+		got.Token, got.Target = e.Token, Target(s.conf, "", cmp.Or(s.conf.PGHost.Value, e.DatabaseHost))
+		got.Target.User = cmp.Or(id.User, e.User)
 		return err
 	})
 	return got, err
