@@ -31,7 +31,7 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err := c.checkProfile(); err != nil { // before the user signs in in vain
 		return err
 	}
-	if err := c.conf.CheckUserKnown(namesUser(c.conf.User)); err != nil {
+	if err := c.conf.CanAskUser(); err != nil && !namesUser(c.conf.User) {
 		return err
 	}
 	stores, err := c.secretStores(ctx, keychain.IndexAccount)

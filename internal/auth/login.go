@@ -157,7 +157,7 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply, Message: "it contains no refresh token"}
 	}
 	user := conf.User.Value
-	if conf.CanAskUser() {
+	if conf.CanAskUser() == nil {
 		user, err = UserName(ctx, conf, api.Me, grant.Token.Value)
 	} else if subject := claimsOf(grant.Token.Value).Subject; strings.Contains(subject, "@") {
 		user = subject // the program rejects another user than the configured one
@@ -168,7 +168,7 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 // UserName returns the user name of the token's owner.
 func UserName(ctx context.Context, conf config.Config, me func(context.Context, credential.Secret) (exchange.Identity, error),
 	bearer credential.Secret) (string, error) {
-	if err := conf.CheckUserKnown(false); err != nil {
+	if err := conf.CanAskUser(); err != nil {
 		return "", err
 	}
 	owner, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return me(ctx, bearer) })

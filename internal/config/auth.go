@@ -116,19 +116,14 @@ func (r *resolver) scope() {
 		}
 		r.fail(invalid(c.Scope.Source, fix, "cannot be used with %s, for which no token is requested", t.Name))
 	case !c.Scope.Given() && !t.Unscoped && r.section != nil && r.section.text("scopes").Given():
-		of := r.section.text("scopes")
-		c.Scope = parsed(r, of.Value, of.Source, scope)
+		c.Scope = parsed(r, r.section.text("scopes"), scope)
 	}
 }
 
-// CanAskUser reports whether the workspace token may be used to ask who it belongs to.
-// That SCIM Me is within the scope postgres is not certain.
-func (c *Config) CanAskUser() bool { return c.Scope.Value != scopePostgres }
-
-// CheckUserKnown returns an error if only the workspace could name the user, and the
-// scope does not let it.
-func (c *Config) CheckUserKnown(known bool) error {
-	if known || c.CanAskUser() {
+// CanAskUser returns why the workspace token may not be used to ask who it belongs to:
+// that SCIM Me is within the scope postgres is not certain.
+func (c *Config) CanAskUser() error {
+	if c.Scope.Value != scopePostgres {
 		return nil
 	}
 	return invalid(c.Scope.Source, "name the user with --user, or request a scope that includes SCIM Me, such as "+AllAPIs,
@@ -207,8 +202,7 @@ func (r *resolver) auth() {
 	case len(found) > 0:
 		c.Auth = Value[string]{found[0].auth, found[0].from}
 	case r.section != nil && r.section.text("auth_type").Given():
-		word := r.section.text("auth_type")
-		c.Auth = parsed(r, word.Value, word.Source, authType)
+		c.Auth = parsed(r, r.section.text("auth_type"), authType)
 	}
 	for _, w := range found {
 		switch {

@@ -47,35 +47,6 @@ func (s *section) text(key string) Value[string] {
 	return Value[string]{v.value, Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, s.name, s.file.name, v.number)}}
 }
 
-// section reads the section that chosen names.
-func (d *DatabricksFile) section(chosen Value[string]) (*section, error) {
-	s := &section{name: chosen.Value, file: d}
-	if !d.Has(s.name) || s.name == databricksSettings {
-		return nil, invalid(chosen.Source, d.otherSection(s.name), "section [%s] not found in %s", s.name, d.name)
-	}
-	if err := d.problem(s.name); err != nil {
-		return nil, err
-	}
-	if host := s.text("host"); host.Given() {
-		w, err := ParseWorkspace(host.Value, host.Source)
-		if err != nil {
-			return nil, err
-		}
-		if id := s.text("workspace_id").Value; w.WorkspaceID == "" && digitsOnly(id) {
-			w.WorkspaceID = id
-		}
-		s.workspace = Value[Workspace]{w, host.Source}
-	}
-	if id := s.text("client_id"); id.Given() {
-		checked, err := clientID(credential.Trim(id.Value), id.Source)
-		if err != nil {
-			return nil, err
-		}
-		s.clientID = Value[string]{checked, id.Source}
-	}
-	return s, nil
-}
-
 // otherSection is the hint for a section that does not exist or lacks a key.
 func (d *DatabricksFile) otherSection(wrong string) string {
 	names := slices.DeleteFunc(slices.Clone(d.names), func(s string) bool { return s == databricksSettings || s == wrong })
@@ -125,18 +96,34 @@ func (r *resolver) readSection() {
 	}
 }
 
+// openSection reads the section that chosen names.
 func (r *resolver) openSection(chosen Value[string]) (*section, error) {
 	file, err := r.in.Databricks()
 	if err != nil {
 		return nil, err
 	}
-	s, err := file.section(chosen)
+	s := &section{name: chosen.Value, file: file}
+	if !file.Has(s.name) || s.name == databricksSettings {
+		return nil, invalid(chosen.Source, file.otherSection(s.name), "section [%s] not found in %s", s.name, file.name)
+	}
+	if err := file.problem(s.name); err != nil {
+		return nil, err
+	}
 	for _, key := range []string{"host", "client_id", "client_secret"} {
-		if err == nil && r.in.Import.Given() && !s.text(key).Given() {
-			err = &Error{Name: s.String(), Problem: "has no key " + key, Fix: file.otherSection(s.name)}
+		if r.in.Import.Given() && !s.text(key).Given() {
+			return nil, &Error{Name: s.String(), Problem: "has no key " + key, Fix: file.otherSection(s.name)}
 		}
 	}
-	return s, err
+	if host := s.text("host"); host.Given() {
+		s.workspace = parsed(r, host, ParseWorkspace)
+		if id := s.text("workspace_id").Value; s.workspace.Value.WorkspaceID == "" && digitsOnly(id) {
+			s.workspace.Value.WorkspaceID = id
+		}
+	}
+	if id := s.text("client_id"); id.Given() {
+		s.clientID = parsed(r, id, trimmed(clientID))
+	}
+	return s, nil
 }
 
 // merge uses a section's value unless a stronger source has another one. An equally

@@ -92,38 +92,44 @@ func keys() []string {
 	return append(out, setPrefix+"NAME")
 }
 
+// text returns the resolved settings of the target by option, as an option would give them.
+func (c *Config) text() map[string]Value[string] {
+	values := map[string]Value[string]{
+		"host": {c.Workspace.Value.String(), c.Workspace.Source}, "client-id": c.ClientID, "auth": c.Auth, "scope": c.Scope,
+		"databricks-profile": c.DatabricksProfile, "endpoint": c.Endpoint, "instance": c.Instance,
+		"pghost": c.PGHost, "pgport": {strconv.Itoa(c.PGPort.Value), c.PGPort.Source}, "database": c.Database, "user": c.User,
+		"sslrootcert": c.SSLRootCert, "cacert": c.CACert,
+	}
+	maps.Copy(values, c.authOptions)
+	return values
+}
+
 // ProfileKeys returns what login writes to a profile, by key: who signs in, and what the
 // profile does not say itself. An empty value removes the key: where an option names
 // another target or identity, those of the old one go.
 func (c Config) ProfileKeys() map[string]string {
-	keys := map[string]string{}
-	write := func(key, value string, given, remove bool) {
-		if given && value != "" {
-			keys[key] = value
-		} else if remove {
-			keys[key] = ""
+	keys, values := map[string]string{}, c.text()
+	for _, s := range settings {
+		v, signsIn := values[s.Option], s.AuthType != "" || slices.Contains([]string{"host", "client-id", "auth", "pghost", "pgport", "user"}, s.Option)
+		if v.Given() && v.Value != "" && (signsIn || v.Source.Origin != FromProfile) {
+			keys[s.Key] = v.Value
 		}
 	}
-	isNew := func(s Source) bool { return s.Origin != FromDefault && s.Origin != FromProfile }
-	newTarget := c.Target().Source.Origin == FromOption
-	write("host", c.Workspace.Value.String(), c.Workspace.Given(), false)
-	write("client_id", c.ClientID.Value, c.ClientID.Given(), c.ClientID.Value == "" && !hasClientID(c.Auth.Value))
-	// A type that only follows from a secret may be gone at the next start.
-	write("auth", c.Auth.Value, c.Auth.Given() && c.Auth.Source != c.Secret.Source && c.Auth.Source != c.ClientID.Source, false)
-	write("pghost", c.PGHost.Value, c.PGHost.Given(), newTarget)
-	write("pgport", strconv.Itoa(c.PGPort.Value), c.PGPort.Given(), newTarget)
-	// A user's own name is written even where the workspace named it.
-	write("user", c.User.Value, c.User.Given() || c.ClientID.Value == "", c.ClientID.Source.Origin == FromOption && !c.User.Given())
-	for _, s := range settings {
-		write(s.Key, c.authOptions[s.Option].Value, c.authOptions[s.Option].Given(), false)
+	if c.Auth.Source == c.Secret.Source { // it follows from a secret, which may be gone at the next start
+		delete(keys, "auth")
 	}
-	write("scope", c.Scope.Value, isNew(c.Scope.Source), false)
-	write("databricks_profile", c.DatabricksProfile.Value, isNew(c.DatabricksProfile.Source), c.DatabricksProfile.Given() && c.DatabricksProfile.Value == "")
-	write("endpoint", c.Endpoint.Value, isNew(c.Endpoint.Source), newTarget && c.Endpoint.Value == "")
-	write("instance", c.Instance.Value, isNew(c.Instance.Source), newTarget && c.Instance.Value == "")
-	write("database", c.Database.Value, isNew(c.Database.Source), false)
-	write("sslrootcert", c.SSLRootCert.Value, isNew(c.SSLRootCert.Source), false)
-	write("cacert", c.CACert.Value, isNew(c.CACert.Source), false)
+	if c.ClientID.Value == "" && c.User.Value != "" { // even where the workspace named it
+		keys["user"] = c.User.Value
+	}
+	newTarget := c.Target().Source.Origin == FromOption
+	for option, remove := range map[string]bool{
+		"client-id": !hasClientID(c.Auth.Value), "user": c.ClientID.Source.Origin == FromOption, "databricks-profile": c.DatabricksProfile.Given(),
+		"endpoint": newTarget, "instance": newTarget, "pghost": newTarget, "pgport": newTarget,
+	} {
+		if v := values[option]; remove && (!v.Given() || v.Value == "") {
+			keys[byOption(option).Key] = ""
+		}
+	}
 	return keys
 }
 
@@ -209,34 +215,30 @@ func (a Account) String() string {
 
 // SameTarget returns the options with which a command of lakebase-credential-helper
 // uses the same workspace and identity.
-func (c Config) SameTarget() (text string) {
+func (c Config) SameTarget() string {
 	if c.OfProfile() {
 		return " --profile " + sanitize.ShellWord(c.Profile.Value)
 	}
-	add := func(option, value string, from Source) {
-		if value != "" && (from.Origin == FromOption || from.Origin == FromProfile) {
-			text += " --" + option + " " + sanitize.ShellWord(value)
+	text, options := "", []string{"databricks-profile", "host", "client-id"}
+	if c.Native() {
+		text, options = " --auth "+AuthNative, []string{"pghost", "pgport", "user"}
+	}
+	values := c.text()
+	values["host"] = Value[string]{c.Workspace.Value.HostPort(), c.Workspace.Source}
+	for _, o := range options {
+		if v := values[o]; v.Value != "" && (v.Source.Origin == FromOption || v.Source.Origin == FromProfile) {
+			text += " --" + o + " " + sanitize.ShellWord(v.Value)
 		}
 	}
-	if c.Native() {
-		text = " --auth " + AuthNative
-		add("pghost", c.PGHost.Value, c.PGHost.Source)
-		add("pgport", strconv.Itoa(c.PGPort.Value), c.PGPort.Source)
-		add("user", c.User.Value, c.User.Source)
-		return text
-	}
-	add("databricks-profile", c.DatabricksProfile.Value, c.DatabricksProfile.Source)
-	add("host", c.Workspace.Value.HostPort(), c.Workspace.Source)
-	add("client-id", c.ClientID.Value, c.ClientID.Source)
 	return text
 }
 
 // OfProfile reports whether workspace and identity are the profile's. If an option
 // changes them, login --profile would store a secret for others.
 func (c Config) OfProfile() bool {
-	sources := []Source{c.Workspace.Source, c.ClientID.Source}
+	identity := []Source{c.Workspace.Source, c.ClientID.Source}
 	if c.Native() {
-		sources = []Source{c.Auth.Source, c.PGHost.Source, c.PGPort.Source, c.User.Source}
+		identity = []Source{c.Auth.Source, c.PGHost.Source, c.PGPort.Source, c.User.Source}
 	}
-	return c.Profile.Value != "" && !slices.ContainsFunc(sources, func(s Source) bool { return s.Origin == FromOption })
+	return c.Profile.Value != "" && !slices.ContainsFunc(identity, func(s Source) bool { return s.Origin == FromOption })
 }

@@ -153,15 +153,15 @@ func getUnless[T any](r *resolver, option string, def T, why string, parse func(
 		r.note(v.from.String(), "not used: "+why)
 		return Value[T]{Value: def}
 	}
-	return parsed(r, v.last(), v.from, parse)
+	return parsed(r, Value[string]{v.last(), v.from}, parse)
 }
 
-func parsed[T any](r *resolver, text string, from Source, parse func(string, Source) (T, error)) Value[T] {
-	t, err := parse(text, from)
+func parsed[T any](r *resolver, text Value[string], parse func(string, Source) (T, error)) Value[T] {
+	t, err := parse(text.Value, text.Source)
 	if err != nil {
 		r.fail(err)
 	}
-	return Value[T]{t, from}
+	return Value[T]{t, text.Source}
 }
 
 // getOwn is get without variables that belong to another target.
@@ -184,9 +184,6 @@ func (r *resolver) word(option string) Value[string] {
 }
 
 func (r *resolver) path(s string, from Source) (string, error) {
-	if strings.ContainsRune(s, 0) {
-		return "", invalid(from, "remove the NUL character", "contains a NUL")
-	}
 	switch {
 	case filepath.IsAbs(s) || r.in.Dir == "":
 		return filepath.Clean(s), nil

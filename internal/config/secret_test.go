@@ -93,14 +93,9 @@ func TestCopiedCharacters(t *testing.T) {
 			t.Errorf("an empty %s: got %+v", name, c.Auth)
 		}
 	}
-	for name, what := range map[string]string{"DATABRICKS_CLIENT_SECRET": "is not a secret: it is blank", "DATABRICKS_TOKEN": "is not a token: it is blank", "DATABRICKS_OIDC_TOKEN": "is not a token: it is blank",
-		"DATABRICKS_CLIENT_SECRET_FILE": "NUL", "DATABRICKS_OIDC_TOKEN_FILEPATH": "NUL", "LAKEBASE_CACERT": "NUL"} {
-		value := " \n\ufeff"
-		if what == "NUL" {
-			value = "a\x00b"
-		}
-		_, err := given{env: env(name, value)}.resolve()
-		refused(t, err, name, what)
+	for name, what := range map[string]string{"DATABRICKS_CLIENT_SECRET": "a secret", "DATABRICKS_TOKEN": "a token", "DATABRICKS_OIDC_TOKEN": "a token"} {
+		_, err := given{env: env(name, " \n\ufeff")}.resolve()
+		refused(t, err, name, "is not "+what+": it is blank")
 	}
 }
 

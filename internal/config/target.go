@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 // target resolves workspace, identity, and endpoint or instance.
@@ -96,15 +94,14 @@ func (r *resolver) ofClient(v Value[string]) Value[string] {
 func (r *resolver) sslmode(s string, from Source) (string, error) {
 	const fix = "use " + VerifyFull + ", or as an option --sslmode " + Require
 	switch {
-	case s == VerifyFull:
 	case s == Require && from.Origin == FromOption:
 		return Require, nil
-	case (s == Require || s == verifyCA) && from.Origin != FromOption:
+	case s == Require || s == verifyCA && from.Origin != FromOption:
 		r.note(from.String(), s+" is raised to "+VerifyFull)
 	case s == "disable" || s == "allow" || s == "prefer":
 		return "", invalid(from, fix, "%s would send the token over a connection that is not verified", s)
-	default:
-		return "", invalid(from, fix, "%s is not one of %s, %s (%s only as an option)", sanitize.Quote(s), VerifyFull, Require, Require)
+	case s != VerifyFull:
+		return "", rejected(s, from, fix, "is not one of "+VerifyFull+", "+Require+" ("+Require+" only as an option)")
 	}
 	return VerifyFull, nil
 }
@@ -198,7 +195,7 @@ func (r *resolver) log() {
 	log := &r.conf.Log
 	log.Value = LogNormal
 	if v := r.in.Environ["LAKEBASE_LOG"]; v != "" {
-		*log = parsed(r, v, Source{FromEnvironment, "LAKEBASE_LOG"}, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
+		*log = parsed(r, Value[string]{v, Source{FromEnvironment, "LAKEBASE_LOG"}}, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
 	}
 	verbose, quiet := r.in.Options["verbose"] != nil, r.in.Options["quiet"] != nil
 	switch {

@@ -140,12 +140,8 @@ func clientID(s string, from Source) (string, error) {
 // instance validates the name of a Provisioned instance: up to 63 letters, digits and
 // hyphens (Databricks documentation, "Create and manage a database instance").
 func instance(s string, from Source) (string, error) {
-	fix := "give the name that the console shows: letters, digits and hyphens"
-	if strings.HasPrefix(s, "projects/") {
-		fix = "an endpoint is named by --endpoint, LAKEBASE_ENDPOINT or the profile's key endpoint"
-	}
 	if !isLabel(strings.ToLower(s)) {
-		return "", rejected(s, from, fix, "is not an instance's name")
+		return "", rejected(s, from, "give the name that the console shows: letters, digits and hyphens; --endpoint names an endpoint", "is not an instance's name")
 	}
 	return s, nil
 }
@@ -209,8 +205,7 @@ func yesOrNo(s string, from Source) (bool, error) {
 func scope(s string, from Source) (string, error) {
 	line, err := oneLine(s, from)
 	words := strings.FieldsFunc(line, func(c rune) bool { return c == ',' || c == ' ' })
-	notInScope := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
-	if err == nil && (len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { return strings.ContainsFunc(w, notInScope) })) {
+	if err == nil && len(words) == 0 {
 		err = rejected(s, from, "name scopes of the workspace's API, such as postgres or "+AllAPIs, "is not a scope")
 	}
 	slices.Sort(words)

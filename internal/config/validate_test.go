@@ -37,8 +37,7 @@ func TestParsers(t *testing.T) {
 		}},
 		"user": {text(user), map[string]string{"5f2b7c1e-0000-4000-8000-000000000000": "5f2b7c1e-0000-4000-8000-000000000000", "ann@example.com": "ann@example.com", "a b": "a b",
 			"a\x00b": "(control character)", "a\nb": "(control character)", "\x7f": "(control character)", "a\xff": "(not UTF-8)"}},
-		"scope": {text(scope), map[string]string{"postgres": "postgres", " sql, postgres sql ": "postgres sql", "iam.current-user:read": "iam.current-user:read", ",": "(not a scope)", " ": "(blank)",
-			"a\\b": "(not a scope)", "a\"b": "(not a scope)", "ä": "(not a scope)", "a\nb": "(control character)"}},
+		"scope":         {text(scope), map[string]string{"postgres": "postgres", " sql, postgres sql ": "postgres sql", "iam.current-user:read": "iam.current-user:read", ",": "(not a scope)", " ": "(blank)", "a\nb": "(control character)"}},
 		"clientID":      {text(clientID), map[string]string{"5f2b-x": "5f2b-x", "a:b": "(not a client ID)", "a b": "(not a client ID)", "a\x00": "(not a client ID)", "ä": "(not a client ID)"}},
 		"listenAddress": {text(listenAddress), map[string]string{"[::1]:1": "[::1]:1", "0.0.0.0:65535": "0.0.0.0:65535", ":1": "(not an IP address)", "[fe80::1%eth0]:1": "(not an IP address)", "127.0.0.1:+1": "(not HOST:PORT)"}},
 	} {

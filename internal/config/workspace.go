@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -35,13 +36,8 @@ func (w Workspace) URL() string { return "https://" + w.HostPort() }
 
 // String returns the URL with the IDs, in a form that ParseWorkspace accepts.
 func (w Workspace) String() string {
-	q := url.Values{}
-	if w.WorkspaceID != "" {
-		q.Set("o", w.WorkspaceID)
-	}
-	if w.AccountID != "" {
-		q.Set("a", w.AccountID)
-	}
+	q := url.Values{"o": {w.WorkspaceID}, "a": {w.AccountID}}
+	maps.DeleteFunc(q, func(_ string, id []string) bool { return id[0] == "" })
 	if len(q) == 0 {
 		return w.URL()
 	}

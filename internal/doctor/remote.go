@@ -229,10 +229,10 @@ func (x *run) describeToken(r *Result, name string, t credential.Token) {
 // does not, so a failure is then only a warning.
 func (x *run) checkIdentity(ctx context.Context, r *Result) error {
 	user, name := x.conf.User.Value, ""
-	if err := x.conf.CheckUserKnown(user != ""); err != nil {
-		return err
-	}
-	if !x.conf.CanAskUser() {
+	if err := x.conf.CanAskUser(); err != nil {
+		if user == "" {
+			return err
+		}
 		r.Text = user + "; the workspace is not asked, with the scope " + x.conf.Scope.Value
 		return nil
 	}
