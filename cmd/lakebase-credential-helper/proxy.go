@@ -116,11 +116,7 @@ func (c *invocation) runProxy(ctx context.Context, ln net.Listener, password cre
 	if _, err := io.WriteString(c.addressOutput(), ln.Addr().String()+"\n"); err != nil {
 		return err
 	}
-	select {
-	case err := <-services.Failed():
-		return err
-	case <-ctx.Done():
-	}
+	<-ctx.Done()
 	timeout, err := c.given.drainTimeout()
 	if err != nil || timeout == 0 {
 		return err

@@ -139,16 +139,7 @@ func (s *supervisedJob) run(received <-chan os.Signal, stop func()) (process.Sta
 	s.child.Store(c)
 	s.services.SetStarted()
 	forwardReceived(c, received)
-	for {
-		select {
-		case err := <-s.services.Failed():
-			message, hint := cli.Describe(err, s.conf)
-			s.log.Warn("new connections will fail: %s", message)
-			s.log.Hint("%s", hint)
-		case <-c.Done():
-			return c.Wait()
-		}
-	}
+	return c.Wait()
 }
 
 // forwardReceived sends what was received before Supervise caught signals: the

@@ -92,12 +92,9 @@ func (s *Supervised) PID() int {
 	return s.pid
 }
 
-// Done is closed when the command has ended and is not started again.
-func (s *Supervised) Done() <-chan struct{} { return s.done }
-
-// Wait waits for Done. Afterwards no zombie, goroutine or signal handler is left;
-// a caller with cleanup to do after Wait needs a signal.Notify of its own. Errors:
-// those of a Restart that could not start the command.
+// Wait waits until the command has ended and is not started again. Afterwards no zombie,
+// goroutine or signal handler is left; a caller with cleanup to do after Wait needs a
+// signal.Notify of its own. Errors: those of a Restart that could not start the command.
 func (s *Supervised) Wait() (Status, error) {
 	<-s.done
 	return s.status, s.err

@@ -19,7 +19,7 @@ func startCommand(t *testing.T, c Command, environ []string) *Supervised {
 	t.Cleanup(func() {
 		_ = s.Signal(syscall.SIGKILL)
 		select {
-		case <-s.Done():
+		case <-s.done:
 		case <-time.After(30 * time.Second):
 			t.Error("the command does not end")
 		}

@@ -29,14 +29,13 @@ type Services struct {
 	extend    func(*supervisor.State)
 	startedAt time.Time
 	started   atomic.Bool
-	failed    chan error
 	cancel    context.CancelFunc
-	running   sync.WaitGroup // no errgroup: a service that fails must not stop the others
+	running   sync.WaitGroup
 }
 
 // NewServices prepares to refresh a session's token. onToken, if not nil, gets each new one.
 func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
-	v := &Services{conf: conf, log: log, failed: make(chan error, 1), cancel: func() {}}
+	v := &Services{conf: conf, log: log, cancel: func() {}}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
 }
@@ -69,7 +68,7 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State)) er
 	if probes != nil {
 		v.running.Go(func() {
 			if err := supervisor.ServeProbes(ctx, probes, v.state); err != nil {
-				v.failed <- err
+				v.log.Warn("--health-listen: %v", err)
 			}
 		})
 	}
@@ -78,9 +77,6 @@ func (v *Services) Start(ctx context.Context, extend func(*supervisor.State)) er
 	}
 	return nil
 }
-
-// Failed receives the error of a service that failed.
-func (v *Services) Failed() <-chan error { return v.failed }
 
 // SetStarted records that a login has succeeded and the command runs.
 func (v *Services) SetStarted() { v.started.Store(true) }
