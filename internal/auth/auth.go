@@ -161,6 +161,7 @@ type Workspace interface {
 	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
 	RefreshedToken(ctx context.Context, refresh credential.Secret) (exchange.Grant, error)
 	FederatedToken(ctx context.Context, clientID string, subject credential.Secret) (credential.Token, error)
+	GitHubToken(ctx context.Context, address string, bearer credential.Secret, audience string) (credential.Secret, error)
 	Discovery
 }
 
@@ -181,13 +182,12 @@ type Secrets interface {
 
 // Process runs and reads what is outside of this program.
 type Process interface {
-	// ReadSecretFile reads a secret from a file that is closed to other users.
-	ReadSecretFile(path string) (credential.Secret, error)
+	// ReadSecretFile reads a workspace's secret, or any password, from a file that is
+	// closed to other users.
+	ReadSecretFile(path string, password bool) (credential.Secret, error)
 	// RunTool runs a program from an absolute directory of PATH, without secrets in
 	// its environment, and returns its standard output.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
-	// GitHubToken requests a token of this job from GitHub Actions.
-	GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error)
 }
 
 // Locks exclude other processes for a while.

@@ -55,7 +55,7 @@ func (e *env) givenSecret() (credential.Secret, error) {
 	if src.Kind != config.SecretInFile {
 		return src.Text, nil
 	}
-	secret, err := e.Process.ReadSecretFile(src.Path)
+	secret, err := e.Process.ReadSecretFile(src.Path, e.conf.Native())
 	if err != nil {
 		return credential.Secret{}, &config.Error{Name: src.Source.String(), Problem: err.Error(), Err: err}
 	}

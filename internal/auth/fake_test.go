@@ -116,7 +116,7 @@ func (f *fake) Accounts(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(f.stored)), nil
 }
 
-func (f *fake) ReadSecretFile(path string) (credential.Secret, error) {
+func (f *fake) ReadSecretFile(path string, _ bool) (credential.Secret, error) {
 	return credential.NewSecret(secretText), f.call(context.Background(), "file:"+filepath.ToSlash(path))
 }
 
@@ -124,7 +124,7 @@ func (f *fake) RunTool(ctx context.Context, argv ...string) ([]byte, error) {
 	return []byte(f.toolOut), f.call(ctx, "tool:"+strings.Join(argv, "_"))
 }
 
-func (f *fake) GitHubToken(ctx context.Context, _ config.GitHubSource, audience string) (credential.Secret, error) {
+func (f *fake) GitHubToken(ctx context.Context, _ string, _ credential.Secret, audience string) (credential.Secret, error) {
 	return credential.NewSecret(f.subject), f.call(ctx, "github:"+audience)
 }
 

@@ -81,7 +81,7 @@ func (e *env) githubToken(ctx context.Context) (credential.Secret, error) {
 		}
 	}
 	return exchange.Retry(ctx, func(ctx context.Context) (credential.Secret, error) {
-		return e.Process.GitHubToken(ctx, *e.conf.GitHub, audience)
+		return e.Workspace.GitHubToken(ctx, e.conf.GitHub.URL, e.conf.GitHub.Token, audience)
 	})
 }
 

@@ -171,11 +171,7 @@ var calls = map[Call]func(context.Context, *Client) error{
 		return second(c.CodeToken(ctx, codeSecret, verifierSecret, redirectURI))
 	},
 	CallGitHub: func(ctx context.Context, c *Client) error {
-		if err := c.loadRoots(); err != nil {
-			return err
-		}
-		roots := func() (*x509.CertPool, error) { return c.transport.TLSClientConfig.RootCAs, nil }
-		return second(GitHubToken(ctx, c.base.String()+"/idtoken", bearer, "aud", Options{LoadRoots: roots}))
+		return second(c.GitHubToken(ctx, c.base.String()+"/idtoken", bearer, "aud"))
 	},
 	CallCreateSecret: func(ctx context.Context, c *Client) error {
 		_, _, err := c.CreateClientSecret(ctx, bearer, "41", 0)

@@ -182,15 +182,16 @@ func newToken(value string, sentAt time.Time, lifetime time.Duration) credential
 
 // GitHubToken requests a GitHub Actions job's token for the audience from its OIDC token
 // service, in one attempt (GitHub, "OpenID Connect reference"). address and bearer are
-// ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN; nothing is sent to another host. o says how to
-// connect. The error is an *Error and names the service's host.
-func GitHubToken(ctx context.Context, address string, bearer credential.Secret, audience string, o Options) (credential.Secret, error) {
+// ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN; nothing is sent to another host. The
+// error is an *Error and names the service's host.
+func (c *Client) GitHubToken(ctx context.Context, address string, bearer credential.Secret, audience string) (credential.Secret, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.User != nil {
 		u = &url.URL{} // which New rejects without quoting the address
 	}
+	o := c.options
 	o.Host, o.WorkspaceID = u.Scheme+"://"+u.Host, ""
-	c, err := New(o)
+	c, err = New(o)
 	if err != nil {
 		return credential.Secret{}, &Error{Call: CallGitHub, Kind: KindRefused, Message: "not sent: " + err.Error(), NotSent: true}
 	}

@@ -124,16 +124,6 @@ func ListenError(from config.Source, err error) error {
 	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}
 }
 
-// workspaceOptions returns the options of a client for conf's workspace.
-func (e *Environment) workspaceOptions(conf config.Config) exchange.Options {
-	w := conf.Workspace.Value
-	return exchange.Options{
-		Host: w.URL(), Scope: conf.Scope.Value, WorkspaceID: w.WorkspaceID, AccountID: w.AccountID, UserAgent: e.Program + "/" + Version(),
-		LoadRoots:  func() (*x509.CertPool, error) { return e.Roots().Workspace(conf.CACert.Value) },
-		HTTPSProxy: cmp.Or(e.Env("HTTPS_PROXY"), e.Env("https_proxy")), NoProxy: cmp.Or(e.Env("NO_PROXY"), e.Env("no_proxy")),
-	}
-}
-
 // LogConfig logs the configuration's warnings unless quiet, its notes and the target.
 func LogConfig(log *Logger, conf config.Config, quiet bool) {
 	if !quiet {
@@ -190,7 +180,7 @@ func (e *Environment) Client(conf config.Config, kc *keychain.Keychain, log *Log
 	}
 	cache, observer := stores.Cache(log, progress), e.Observer(conf, log, progress)
 	chain := auth.NewChain(conf, auth.Deps{Workspace: api, Secrets: storedSecrets{e.SecretFiles(), kc, stores.Index},
-		Process: outside{e, conf}, Locks: cache, Observer: observer})
+		Process: e, Locks: cache, Observer: observer})
 	var proofs lakebase.Proofs
 	if stores.Dir != nil {
 		proofs = lakebase.Proofs{Files: stores.Dir, Now: time.Now}
@@ -206,7 +196,8 @@ func (c *Client) Open(ctx context.Context) (lakebase.Session, error) {
 
 // Workspace returns the client of the workspace's API; nil without a workspace.
 func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
-	if conf.Workspace.Value.IsZero() { // with a native password
+	w := conf.Workspace.Value
+	if w.IsZero() { // with a native password
 		return nil, nil
 	}
 	if ca := conf.CACert.Value; ca != "" {
@@ -214,7 +205,11 @@ func (e *Environment) Workspace(conf config.Config) (*exchange.Client, error) {
 			return nil, err
 		}
 	}
-	client, err := exchange.New(e.workspaceOptions(conf))
+	client, err := exchange.New(exchange.Options{
+		Host: w.URL(), Scope: conf.Scope.Value, WorkspaceID: w.WorkspaceID, AccountID: w.AccountID, UserAgent: e.Program + "/" + Version(),
+		LoadRoots:  func() (*x509.CertPool, error) { return e.Roots().Workspace(conf.CACert.Value) },
+		HTTPSProxy: cmp.Or(e.Env("HTTPS_PROXY"), e.Env("https_proxy")), NoProxy: cmp.Or(e.Env("NO_PROXY"), e.Env("no_proxy")),
+	})
 	if err != nil { // the host is valid, so it is the proxy
 		return nil, &config.Error{Name: "HTTPS_PROXY", Problem: err.Error(), Fix: "give it as http://HOST:PORT, or unset it"}
 	}
@@ -318,17 +313,6 @@ func StoredAccounts(ctx context.Context, stored secretfile.Store, index keychain
 	return append(files, listed...), nil
 }
 
-// outside is the auth.Process of this process.
-type outside struct {
-	*Environment
-	conf config.Config
-}
-
-// GitHubToken requests a token of this job from GitHub Actions.
-func (o outside) GitHubToken(ctx context.Context, from config.GitHubSource, audience string) (credential.Secret, error) {
-	return exchange.GitHubToken(ctx, from.URL, from.Token, audience, o.workspaceOptions(o.conf))
-}
-
 // boundedBuffer holds what a program writes, at most 1 MiB.
 type boundedBuffer []byte
 
@@ -338,11 +322,6 @@ func (b *boundedBuffer) Write(p []byte) (int, error) {
 	}
 	*b = append(*b, p...)
 	return len(p), nil
-}
-
-// ReadSecretFile reads a secret, or a native password, which may contain any characters.
-func (o outside) ReadSecretFile(path string) (credential.Secret, error) {
-	return o.Environment.ReadSecretFile(path, o.conf.Native())
 }
 
 // RunTool runs a program without secrets in its environment and returns what it
