@@ -89,11 +89,9 @@ func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Iden
 	if _, err := files.Get(ctx, account); err == nil {
 		stored.Store, stored.Path = storeFile, files.Path(account)
 	}
-	stores, err := d.TokenStores(conf, d.Keychain(conf))
-	if ofUser || conf.Native() || err != nil {
-		return stored
+	if stores, err := d.TokenStores(conf, d.Keychain(conf)); err == nil && !ofUser && !conf.Native() {
+		stored.Expires, _ = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index), host, clientID)
 	}
-	stored.Expires, _ = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index), host, clientID)
 	return stored
 }
 
@@ -161,9 +159,9 @@ type layout struct {
 	symbols bool // colored, in place of words
 }
 
-// marks are the symbol of a status and its color (ECMA-48, SGR).
-var marks = map[doctor.Status]struct{ symbol, color string }{
-	doctor.OK: {"✓", "32"}, doctor.Warning: {"!", "33"}, doctor.Failed: {"✗", "31"}, doctor.NotTried: {"-", "2"},
+// marks are the symbols of the statuses, with their colors (ECMA-48, SGR).
+var marks = map[doctor.Status]string{
+	"": " ", doctor.OK: "\x1b[32m✓\x1b[0m", doctor.Warning: "\x1b[33m!\x1b[0m", doctor.Failed: "\x1b[31m✗\x1b[0m", doctor.NotTried: "\x1b[2m-\x1b[0m",
 }
 
 // format returns a line for each result and one for its fix, and on a terminal a
@@ -175,10 +173,12 @@ func (l layout) format(report doctor.Report) string {
 		names = max(names, len(r.ID))
 	}
 	for _, r := range report.Results {
-		if l.width > 0 && r.Group != group {
-			group = r.Group
-			fmt.Fprintln(&b, l.color("1", group))
+		if r.Group != group && l.symbols {
+			fmt.Fprintf(&b, "\x1b[1m%s\x1b[0m\n", r.Group)
+		} else if r.Group != group && l.width > 0 {
+			fmt.Fprintln(&b, r.Group)
 		}
+		group = r.Group
 		text := r.Text
 		if r.Needs != "" {
 			text = "needs: " + string(r.Needs)
@@ -205,24 +205,15 @@ func (l layout) format(report doctor.Report) string {
 
 // line writes one text, on a terminal as several lines of its width.
 func (l layout) line(b *strings.Builder, status doctor.Status, names int, name, text string) {
-	mark, width := string(status), 9
+	mark, width := fmt.Sprintf("%-9s", status), 9
 	if l.symbols {
-		mark, width = marks[status].symbol, 1
+		mark, width = marks[status], 1
 	}
 	lines, indent := []string{sanitize.Escape(text)}, width+2+names+2
 	if l.width > 0 { // the last column would wrap on some terminals
 		lines = wrap(lines[0], max(l.width-1-indent, 16))
 	}
-	mark = l.color(marks[status].color, fmt.Sprintf("%-*s", width, mark))
 	fmt.Fprintf(b, "%s  %-*s  %s\n", mark, names, name, strings.Join(lines, "\n"+strings.Repeat(" ", indent)))
-}
-
-// color returns text in a color, if symbols are shown.
-func (l layout) color(sgr, text string) string {
-	if !l.symbols || sgr == "" {
-		return text
-	}
-	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
 }
 
 // wrap breaks text at spaces into lines of at most width characters, and cuts longer words.

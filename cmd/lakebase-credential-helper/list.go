@@ -92,7 +92,7 @@ func list(ctx context.Context, c *invocation) error {
 	}
 	for _, a := range files {
 		account, _ := config.ParseAccount(a)
-		l.add(account, storeFile)
+		c.addItem(ctx, &l, account, storeFile, c.SecretFiles())
 	}
 	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
 	if err != nil {
@@ -102,7 +102,6 @@ func list(ctx context.Context, c *invocation) error {
 	if keychainErr != nil && !errors.Is(keychainErr, keychain.ErrAbsent) {
 		return keychainErr
 	}
-	c.addLifetimes(ctx, &l, stores)
 	l.addTokens(ctx, stores)
 	if len(files)+len(unusable)+len(l.Secrets)+len(l.Logins)+len(l.Passwords)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
 		c.logNothing(keychainErr)
@@ -124,16 +123,24 @@ func (l *listing) addProfiles(p *config.Profiles) {
 	}
 }
 
-// add adds what is stored for an account.
-func (l *listing) add(account config.Account, store string) {
-	kind := &l.Secrets
+// addItem adds what items has stored for an account, and what is known about the expiry of
+// a secret.
+func (c *invocation) addItem(ctx context.Context, l *listing, account config.Account, store string, items rotate.Store) {
+	item, kind := storedItem{Account: account, Store: store}, &l.Secrets
 	switch {
 	case account.User != "":
 		kind = &l.Logins
 	case account.Role != "":
 		kind = &l.Passwords
+	default:
+		var expires time.Time
+		expires, item.Scheduled = rotate.StoredLifetime(ctx, items, account.Host, account.ClientID)
+		if !expires.IsZero() {
+			item.ExpiresAt = &expires
+			c.warnExpiry(account.Host, account.ClientID, expires)
+		}
 	}
-	*kind = append(*kind, storedItem{Account: account, Store: store})
+	*kind = append(*kind, item)
 }
 
 // addTokens adds the tokens of the store in use that can be read.
@@ -172,27 +179,10 @@ func (c *invocation) listKeychain(ctx context.Context, l *listing, stores cli.To
 			continue
 		}
 		if _, err := stores.Index.Get(ctx, a); !errors.Is(err, keychain.ErrNotFound) {
-			l.add(account, storeKeychain)
+			c.addItem(ctx, l, account, storeKeychain, stores.Index)
 		}
 	}
 	return nil
-}
-
-// addLifetimes adds what is known about the expiry of each secret.
-func (c *invocation) addLifetimes(ctx context.Context, l *listing, stores cli.TokenStores) {
-	for i := range l.Secrets {
-		s := &l.Secrets[i]
-		var items rotate.Store = stores.Index
-		if s.Store == storeFile {
-			items = c.SecretFiles()
-		}
-		var expires time.Time
-		expires, s.Scheduled = rotate.StoredLifetime(ctx, items, s.Host, s.ClientID)
-		if !expires.IsZero() {
-			s.ExpiresAt = &expires
-			c.warnExpiry(s.Host, s.ClientID, expires)
-		}
-	}
 }
 
 // print prints the listing as tables; empty ones are left out.

@@ -17,7 +17,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
-	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
@@ -115,9 +114,12 @@ func login(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := c.awaitTurn(ctx, stores.Cache(c.log, nil))
-	if err != nil {
-		return err
+	c.progress.SetStatus("waiting for another login or rotate of this secret") // of several logins, the last one wins
+	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	unlock, ok := stores.Cache(c.log, nil).WaitLock(limited, c.rotateLock())
+	if !ok {
+		return busy("stored")
 	}
 	defer unlock()
 	minted := map[credential.Key]tokencache.Entry{}
@@ -128,17 +130,13 @@ func login(ctx context.Context, c *invocation) error {
 		}
 		minted[key] = e
 	}
-	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
-	done := fmt.Sprintf("stored the secret of %s for %s in ", clientID, host)
+	done := fmt.Sprintf("stored the secret of %s for %s in ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
 	if c.conf.Native() {
 		done = fmt.Sprintf("stored the password of %s for %s in ", sanitize.Line(c.conf.User.Value), c.conf.PGHostPort())
 	}
-	err = c.save(ctx, stores, c.conf.SecretAccount(), clientID, secret, minted, done)
-	if err != nil || c.conf.Native() {
+	if err = c.save(ctx, stores, c.conf.SecretAccount(), c.conf.ClientID.Value, secret, minted, done); err != nil {
 		return err
 	}
-	expires, _ := rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index), host, clientID)
-	c.warnExpiry(host, clientID, expires) // known for one that a rotate created
 	return c.removePlaintext(ctx)
 }
 
@@ -294,18 +292,6 @@ func profileError(problem string, err error) error {
 		hint = own + "; or " + hint
 	}
 	return &cli.HintedError{Err: fmt.Errorf("%s: %w", problem, err), Fix: hint}
-}
-
-// awaitTurn takes the lock of the secret. Of several logins at once, the last one wins.
-func (c *invocation) awaitTurn(ctx context.Context, cache *tokencache.Cache) (unlock func(), err error) {
-	c.progress.SetStatus("waiting for another login or rotate of this secret")
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	unlock, ok := cache.WaitLock(ctx, c.rotateLock())
-	if !ok {
-		return nil, busy("stored")
-	}
-	return unlock, nil
 }
 
 // busy is the error of a command that another one of the same secret keeps from running.

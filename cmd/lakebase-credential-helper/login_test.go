@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -96,7 +97,7 @@ func TestWaitForBrowser_Paste(t *testing.T) {
 	}{
 		"denied":   {"", "error=access_denied", time.Minute, "access_denied"},
 		"end":      {"", "", 100 * time.Millisecond, "no login within 100ms"},
-		"too long": {strings.Repeat("x", maxPastedLine+1) + "\n", "", 100 * time.Millisecond, "no login within 100ms"},
+		"too long": {strings.Repeat("x", bufio.MaxScanTokenSize+1) + "\n", "", 100 * time.Millisecond, "no login within 100ms"},
 	} {
 		login := auth.NewLogin()
 		server, err := login.Listen(20000, 60000)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -60,8 +59,6 @@ func logout(ctx context.Context, c *invocation) error {
 	if len(l.accounts) > 0 {
 		account := l.accounts[0]
 		if l.isUser { // a process that refreshes the login would store it again
-			ctx, cancel := context.WithTimeout(ctx, 2*refreshLockTimeout) // Lock takes half of it
-			defer cancel()
 			defer stores.Cache(c.log, nil).Lock(ctx, auth.RefreshLock(account))()
 		}
 		if removed, err = l.SecretFiles().Remove(account); err != nil {
@@ -76,19 +73,14 @@ func logout(ctx context.Context, c *invocation) error {
 		return err
 	}
 	err = stores.Index.Remove(ctx, l.accounts...)
-	switch {
-	case removed && errors.Is(err, keychain.ErrAbsent): // the file was all that such a machine can have
-	case errors.Is(err, keychain.ErrNotFound), errors.Is(err, keychain.ErrAbsent) && stores.InUse != config.CacheKeychain:
-	case err != nil:
-		return err
-	case unlisted:
+	if errors.Is(err, keychain.ErrAbsent) && (removed || stores.InUse != config.CacheKeychain) {
+		return nil // files and other stores are all that such a machine can have
+	}
+	if err == nil && unlisted {
 		l.warnIncomplete("cached tokens may be left in it")
 	}
-	return nil
+	return err
 }
-
-// refreshLockTimeout bounds the wait for a process that is refreshing the login.
-const refreshLockTimeout = 10 * time.Second
 
 // removeAll deletes everything stored: without a keychain, what is in files and the kernel.
 func (c *invocation) removeAll(ctx context.Context, stores cli.TokenStores) error {
@@ -99,23 +91,17 @@ func (c *invocation) removeAll(ctx context.Context, stores cli.TokenStores) erro
 		found = found || len(ids) > 0
 	}
 	removed, err := c.SecretFiles().RemoveAll()
-	if err != nil {
+	if err := cmp.Or(err, stores.Forget(ctx, nil)); err != nil {
 		return err
 	}
-	if err := stores.Forget(ctx, nil); err != nil {
-		return err
+	if keychainErr == nil {
+		keychainErr = stores.Index.Remove(ctx, accounts...)
 	}
 	switch {
-	case errors.Is(keychainErr, keychain.ErrAbsent):
-	case keychainErr != nil:
+	case keychainErr != nil && !errors.Is(keychainErr, keychain.ErrAbsent):
 		return keychainErr
-	default:
-		if err := stores.Index.Remove(ctx, accounts...); err != nil {
-			return err
-		}
-		if !complete && len(accounts) > 0 {
-			c.warnIncomplete("secrets that no profile names, and cached tokens, may be left in it")
-		}
+	case keychainErr == nil && !complete && len(accounts) > 0:
+		c.warnIncomplete("secrets that no profile names, and cached tokens, may be left in it")
 	}
 	if !removed && !found {
 		c.logNothing(keychainErr)

@@ -53,63 +53,56 @@ func checkRotate(given options, in *config.Input) error {
 	return cmp.Or(given.conflict("lifetime", fix, "delete-only"), given.conflict("keep-old", fix, "delete-only"))
 }
 
-// rotateSecret replaces the stored secret by a new one.
-func rotateSecret(ctx context.Context, c *invocation) error {
-	r, err := c.rotation()
-	if err != nil {
-		return err
-	}
-	result, err := c.runRotation(ctx, r)
-	c.printRotation(result, err)
-	return err
-}
-
-// runRotation runs r unless another process rotates or stores the same secret.
-func (c *invocation) runRotation(ctx context.Context, r *rotate.Rotation) (rotate.Result, error) {
-	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
-	if err != nil {
-		return rotate.Result{}, err
-	}
-	unlock, ok := stores.Cache(c.log, nil).TryLock(c.rotateLock())
-	if !ok {
-		return rotate.Result{}, busy("done")
-	}
-	defer unlock()
-	api, err := c.Workspace(c.conf)
-	if err != nil {
-		return rotate.Result{}, err
-	}
-	r.Store, r.API = c.itemsOf(ctx, config.SecretAccount(r.Host, r.ClientID), stores.Prompting), api
-	r.Observer = c.Observer(c.conf, c.log, c.progress)
-	return r.Run(ctx)
-}
-
-// rotation reads rotate's own options. It rejects a target without a service principal.
-func (c *invocation) rotation() (*rotate.Rotation, error) {
+// rotateSecret replaces the stored secret by a new one. It rejects a target without a
+// service principal.
+func rotateSecret(ctx context.Context, c *invocation) (err error) {
+	var r rotate.Rotation
 	stated := c.conf.Auth
 	switch {
 	case c.conf.Native():
-		return nil, &cli.UsageError{Problem: stated.Source.String() + " is native: only a service principal has a secret to rotate",
+		return &cli.UsageError{Problem: stated.Source.String() + " is native: only a service principal has a secret to rotate",
 			Fix: "change the role's password in the database, and then store it with: " + program + " login" + c.conf.SameTarget()}
 	case stated.Given() && !c.conf.AuthType().ClientID:
-		return nil, &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.conf.SameTarget()}
+		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate", Fix: "a user's login renews itself; end it with: " + program + " logout" + c.conf.SameTarget()}
 	case c.conf.ClientID.Value == "":
-		return nil, &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
+		return &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate", Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}
 	}
-	lifetime, err := c.given.duration("lifetime", time.Hour, maxLifetime)
-	keepOld, keepErr := c.given.duration("keep-old", time.Second, maxLifetime)
-	if err := cmp.Or(err, keepErr); err != nil {
-		return nil, err
+	r.DeleteID, r.DeleteOnly = strings.TrimSpace(c.given.get("delete-id")), c.given.has("delete-only")
+	if r.Lifetime, err = c.given.duration("lifetime", time.Hour, maxLifetime); err != nil {
+		return err
 	}
-	r := &rotate.Rotation{Host: c.conf.Workspace.Value.HostPort(), ClientID: c.conf.ClientID.Value, Timeout: c.conf.Timeout.Value, Now: time.Now,
-		Lifetime: lifetime, KeepOld: keepOld, DeleteID: strings.TrimSpace(c.given.get("delete-id")), DeleteOnly: c.given.has("delete-only")}
+	if r.KeepOld, err = c.given.duration("keep-old", time.Second, maxLifetime); err != nil {
+		return err
+	}
 	if c.given.has("delete-id") && r.DeleteID == "" {
-		return nil, &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give a secret's ID, as rotate and the workspace's settings show it"}
+		return &config.Error{Name: "--delete-id", Problem: "is empty", Fix: "give a secret's ID, as rotate and the workspace's settings show it"}
 	}
 	if c.conf.Secret.Kind != config.SecretInKeychain {
 		c.log.Warn("%s is set and overrides the stored secret, which is the one that rotate replaces", c.conf.Secret.Source)
 	}
-	return r, nil
+	return c.runRotation(ctx, r)
+}
+
+// runRotation rotates the secret of the configuration as r says, unless another process
+// rotates or stores it, and prints the result.
+func (c *invocation) runRotation(ctx context.Context, r rotate.Rotation) error {
+	stores, err := c.TokenStores(c.conf, c.Keychain(c.conf))
+	if err != nil {
+		return err
+	}
+	unlock, ok := stores.Cache(c.log, nil).TryLock(c.rotateLock())
+	if !ok {
+		return busy("done")
+	}
+	defer unlock()
+	if r.API, err = c.Workspace(c.conf); err != nil {
+		return err
+	}
+	r.Host, r.ClientID, r.Timeout, r.Now = c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value, c.conf.Timeout.Value, time.Now
+	r.Store, r.Observer = c.itemsOf(ctx, c.conf.SecretAccount(), stores.Prompting), c.Observer(c.conf, c.log, c.progress)
+	result, err := r.Run(ctx)
+	c.printRotation(result, err)
+	return err
 }
 
 // rotateLock returns the name of the secret's lock file, which reveals nothing about it.

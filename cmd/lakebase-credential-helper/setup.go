@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"strings"
-	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -187,14 +186,14 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 	if !s.given.has("secret") {
 		return nil
 	}
-	p, host := s.principal, s.conf.Workspace.Value.HostPort()
+	p := s.principal
 	stores, err := p.secretStores(ctx, p.conf.SecretAccount())
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, s.conf.Timeout.Value)
 	defer cancel()
-	stored, err := rotate.StoredSecret(ctx, p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting), host, s.clientID)
+	stored, err := rotate.StoredSecret(ctx, p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting), p.conf.Workspace.Value.HostPort(), s.clientID)
 	if err == nil {
 		_, err = exchange.Retry(limited, func(ctx context.Context) (credential.Token, error) {
 			return s.client.API.WorkspaceToken(ctx, s.clientID, stored)
@@ -208,10 +207,7 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 	})
 	if err == nil {
 		err = s.do([]string{"POST " + exchange.SecretsPath(id)}, func() error {
-			result, err := p.runRotation(ctx, &rotate.Rotation{Host: host, ClientID: s.clientID, Timeout: s.conf.Timeout.Value, Now: time.Now,
-				Manager: s.bearer, Principal: id})
-			p.printRotation(result, err)
-			return err
+			return p.runRotation(ctx, rotate.Rotation{Manager: s.bearer, Principal: id})
 		})
 	}
 	return ifDenied(err, "ask a workspace admin or a manager of the service principal to run this command; "+

@@ -119,7 +119,6 @@ func (c *invocation) userStoreError(err error) error {
 
 const (
 	browserTimeout = 5 * time.Minute
-	maxPastedLine  = 64 << 10        // an address is far shorter
 	launchTime     = 5 * time.Second // a browser that runs this long has opened the address, however it ends
 )
 
@@ -167,7 +166,6 @@ func (c *invocation) showAddress(address string, canPaste bool) {
 func (c *invocation) readPasted(server *auth.CallbackServer) {
 	warn := func(err error) { c.log.Warn("%s; still waiting for the login", err) }
 	lines := bufio.NewScanner(c.Stdin)
-	lines.Buffer(nil, maxPastedLine)
 	for lines.Scan() {
 		if lines.Text() == "" {
 			continue
