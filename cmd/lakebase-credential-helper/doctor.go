@@ -78,21 +78,21 @@ func (d *diagnosis) KeychainState(ctx context.Context, conf config.Config) error
 	return err
 }
 
-func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Identity) doctor.Stored {
+func (d *diagnosis) Stored(ctx context.Context, conf config.Config, id auth.Identity) (store, path string, expires time.Time) {
 	host, clientID, ofUser := conf.Workspace.Value.HostPort(), conf.ClientID.Value, id.Type == auth.AuthBrowser
 	account := conf.SecretAccount()
 	if ofUser {
 		account = config.RefreshAccount(host, id.Principal)
 	}
-	stored := doctor.Stored{Store: storeKeychain}
+	store = storeKeychain
 	files := d.SecretFiles()
 	if _, err := files.Get(ctx, account); err == nil {
-		stored.Store, stored.Path = storeFile, files.Path(account)
+		store, path = storeFile, files.Path(account)
 	}
 	if stores, err := d.TokenStores(conf, d.Keychain(conf)); err == nil && !ofUser && !conf.Native() {
-		stored.Expires, _ = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index), host, clientID)
+		expires, _ = rotate.StoredLifetime(ctx, d.itemsOf(ctx, account, stores.Index), host, clientID)
 	}
-	return stored
+	return store, path, expires
 }
 
 func (d *diagnosis) Workspace(conf config.Config) (doctor.WorkspaceAPI, error) {

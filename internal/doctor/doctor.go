@@ -168,19 +168,14 @@ type Local interface {
 	TokenStore(conf config.Config) (name string, notes []string, err error)
 	// KeychainState returns an error if the keychain does not answer. It shows no dialog.
 	KeychainState(ctx context.Context, conf config.Config) error
-	Stored(ctx context.Context, conf config.Config, id auth.Identity) Stored
+	// Stored returns whether a secret or login is in the keychain or in a file, the path of
+	// that file, and when the secret expires if that is known.
+	Stored(ctx context.Context, conf config.Config, id auth.Identity) (store, path string, expires time.Time)
 	// Workspace returns the client of the workspace. It fails for a bad proxy setting.
 	Workspace(conf config.Config) (WorkspaceAPI, error)
 	Auth(conf config.Config) (Auth, error)
 	// RunTool runs a program without secrets in its environment.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
-}
-
-// Stored is where a secret or login is stored.
-type Stored struct {
-	Store   string    // "keychain" or "file"
-	Path    string    // of a file
-	Expires time.Time // zero: unknown
 }
 
 // Auth finds out who signs in; *auth.Chain implements it.
@@ -232,16 +227,15 @@ type run struct {
 	results []Result
 	blocked map[CheckID]CheckID // checks that must not run, and why
 
-	keychainUsed bool // the token store in use is the keychain
-	api          WorkspaceAPI
-	source       auth.Source
-	skew         time.Duration
-	noDate       bool             // the workspace does not send its time
-	bearer       credential.Token // of the workspace
-	targets      *lakebase.Resolver
-	endpoint     exchange.Resource
-	host         string           // of the database
-	password     credential.Token // of the database
+	api      WorkspaceAPI
+	source   auth.Source
+	skew     time.Duration
+	noDate   bool             // the workspace does not send its time
+	bearer   credential.Token // of the workspace
+	targets  *lakebase.Resolver
+	endpoint exchange.Resource
+	host     string           // of the database
+	password credential.Token // of the database
 }
 
 // Run runs all checks.
@@ -250,9 +244,9 @@ func (d Doctor) Run(ctx context.Context) Report {
 	for _, c := range checks {
 		r := Result{ID: c.id, Group: c.group, Facts: map[string]string{}}
 		if needs := x.missing(c); needs != "" {
-			r.Status, r.Needs, r.Facts = NotTried, needs, nil
+			r.Status, r.Needs = NotTried, needs
 		} else if x.conf.Native() && c.group == "workspace" {
-			r.Status, r.Text, r.Facts, r.optional = NotTried, "not used: a native password is for the database", nil, true
+			r.Status, r.Text, r.optional = NotTried, "not used: a native password is for the database", true
 		} else {
 			x.Observer.Checking(c.id, x.conf)
 			limited, cancel := context.WithCancel(retry.Once(ctx))

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/pglogin"
 )
@@ -49,8 +48,7 @@ func TestRun_Needs(t *testing.T) {
 	}{
 		{"no secret", func(w *fakeWorld) { w.secretErr = missing() }, nil, "secret:failed, sign-in<secret, " + afterSignIn},
 		{"keychain locked", func(w *fakeWorld) { w.keychainErr, w.secretErr = locked(), locked() }, nil, "keychain:failed, secret<keychain, sign-in<secret, " + afterSignIn},
-		{"keychain locked, secret given", func(w *fakeWorld) { w.keychainErr = locked() }, nil, ""},
-		{"keychain locked, secret given, tokens in it", func(w *fakeWorld) { w.keychainErr, w.store = locked(), config.CacheKeychain }, nil, "keychain:warning"},
+		{"keychain locked, secret given", func(w *fakeWorld) { w.keychainErr = locked() }, nil, "keychain:warning"},
 		{"workspace", func(w *fakeWorld) { w.clockErr = certificateError() }, nil, "workspace:failed, clock<workspace, sign-in<workspace, " + afterSignIn},
 		{"sign-in", func(w *fakeWorld) { w.tokenErr = refused(exchange.CallWorkspaceToken, exchange.KindInvalidClient) }, nil, "sign-in:failed, " + afterSignIn},
 		{"target disabled", func(w *fakeWorld) { w.endpoint.Disabled = true }, nil, "target:failed, " + afterTarget},
@@ -65,7 +63,7 @@ func TestRun_Needs(t *testing.T) {
 		{"login", func(w *fakeWorld) { w.loginErr = &pglogin.Error{Kind: pglogin.RoleMissing} }, nil, "login:failed"},
 		{"identity, user known", func(w *fakeWorld) { w.meErr = denied }, nil, "identity:warning"},
 		{"identity, user unknown", func(w *fakeWorld) { w.meErr = denied }, []string{"DATABRICKS_CLIENT_ID", ""}, "identity:failed, login<identity"},
-		{"secret expires soon", func(w *fakeWorld) { w.stored.Expires = w.now.Add(24 * time.Hour) }, nil, "secret:warning"},
+		{"secret expires soon", func(w *fakeWorld) { w.expires = w.now.Add(24 * time.Hour) }, nil, "secret:warning"},
 		{"unrecorded secret expires soon", func(w *fakeWorld) {
 			w.secrets = []exchange.ClientSecret{{ExpiresAt: w.now.Add(24 * time.Hour)}}
 		}, nil, "secret:warning"},

@@ -35,7 +35,7 @@ type fakeWorld struct {
 	skew                                  time.Duration
 	tokenErr, meErr, targetErr, branchErr error
 	probeErr, credentialErr, loginErr     error
-	stored                                Stored
+	expires                               time.Time // of the secret
 	secrets                               []exchange.ClientSecret
 	endpoint                              exchange.Resource
 	branch                                exchange.Resource
@@ -48,7 +48,6 @@ func newFakeWorld(t *testing.T) *fakeWorld {
 		store:    config.CacheKernel,
 		endpoint: exchange.Resource{Name: endpointName, Host: endpointHost, State: "ACTIVE"},
 		branch:   exchange.Resource{Name: "projects/p/branches/b", State: "READY"},
-		stored:   Stored{Store: "keychain"},
 		now:      time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
 
 		certificateEnds: time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC),
@@ -124,7 +123,9 @@ func (w *fakeWorld) TokenStore(config.Config) (string, []string, error) {
 }
 func (w *fakeWorld) KeychainState(context.Context, config.Config) error { return w.keychainErr }
 
-func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) Stored { return w.stored }
+func (w *fakeWorld) Stored(context.Context, config.Config, auth.Identity) (store, path string, expires time.Time) {
+	return "keychain", "", w.expires
+}
 
 func (w *fakeWorld) SSLRootCert(conf config.Config) (string, error) {
 	return "/roots.pem", readable(conf.SSLRootCert.Value)

@@ -56,9 +56,7 @@ func (x *run) checkConfiguration(_ context.Context, r *Result) error {
 	case !known:
 		x.block(Configuration, AuthType, Secret, Workspace, Child)
 		defaults := func(in *config.Input) error { in.NoTarget, in.Environ = true, nil; return nil }
-		if conf, err := x.Local.Resolve(nil, defaults); err == nil {
-			x.conf = conf
-		}
+		x.conf, _ = x.Local.Resolve(nil, defaults)
 	case noEndpoint:
 		x.block(Configuration, Target)
 	}
@@ -247,7 +245,6 @@ func (x *run) checkCache(_ context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	x.keychainUsed = store == config.CacheKeychain
 	r.fact("store", store)
 	r.fact("notes", strings.Join(notes, "; "))
 	r.Text = map[string]string{
@@ -262,30 +259,23 @@ func (x *run) checkCache(_ context.Context, r *Result) error {
 	return nil
 }
 
-// checkKeychain checks that there is a keychain and that it is unlocked. A failure is
-// a warning only if the keychain is needed.
+// checkKeychain checks that there is a keychain and that it is unlocked. A failure is a
+// warning: another check fails if it needs what is in the keychain.
 func (x *run) checkKeychain(ctx context.Context, r *Result) error {
-	err := x.Local.KeychainState(ctx, x.conf)
-	state := "failed"
+	state, err := "failed", x.Local.KeychainState(ctx, x.conf)
 	switch {
 	case err == nil || errors.Is(err, keychain.ErrNotFound):
 		state, r.Text, err = "present", "present, and unlocked", nil
 	case errors.Is(err, keychain.ErrAbsent):
 		state, r.Text, err = "absent", "absent: this machine has none", nil
-		if x.keychainUsed {
-			r.Text += ", so each start signs in"
-		}
 	case errors.Is(err, keychain.ErrLocked):
 		state = "locked"
 	case errors.Is(err, keychain.ErrTimeout):
 		state = "silent"
 	}
 	r.fact("state", state)
-	if err != nil && x.keychainUsed {
-		return warning{err}
-	}
 	if err != nil {
-		r.Text, _ = x.Observer.Explain(err, x.conf)
+		return warning{err}
 	}
 	return nil
 }
@@ -323,11 +313,8 @@ func (x *run) checkChild(_ context.Context, r *Result) error {
 	return nil
 }
 
-// lastWithoutSNI is the last libpq that does not send the host's name in TLS
-// (PostgreSQL 14 release notes, sslsni).
-const lastWithoutSNI = 13
-
-// checkLibpq reads the version of libpq from psql or pg_config.
+// checkLibpq reads the version of libpq from psql or pg_config. Before 14 it does not send
+// the host's name in TLS (PostgreSQL 14 release notes, sslsni).
 func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 	version := regexp.MustCompile(`PostgreSQL\)? (([0-9]+)\S*)`)
 	r.Status, r.Text = NotTried, "neither psql nor pg_config is in PATH"
@@ -345,7 +332,7 @@ func (x *run) checkLibpq(ctx context.Context, r *Result) error {
 		r.Status, r.Text = OK, fmt.Sprintf("%s (%s)", m[1], found.Path)
 		r.fact("version", m[1])
 		r.fact("path", found.Path)
-		if major, _ := strconv.Atoi(m[2]); major <= lastWithoutSNI {
+		if major, _ := strconv.Atoi(m[2]); major < 14 {
 			r.Status, r.Fix = Warning, "install a client with libpq 14 or later"
 			r.Text += ": it sends no host name in TLS (SNI), which Lakebase needs"
 		}

@@ -43,15 +43,15 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	if x.conf.User.Value == "" {
 		x.conf.User.Value = id.User
 	}
-	r.fact("user", x.conf.User.Value)
 	if e, ok := errors.AsType[*keychain.Error](err); ok && e.Err != keychain.ErrNotFound {
 		// That the keychain cannot be read is the finding, not what it holds.
 		locked := x.result(Keychain)
 		locked.Text, locked.Fix = "", ""
 		x.finish(locked, err)
-		r.Status, r.Needs, r.Facts = NotTried, Keychain, nil
+		r.Status, r.Needs = NotTried, Keychain
 		return nil
 	}
+	r.fact("user", x.conf.User.Value)
 	if err != nil {
 		return err
 	}
@@ -64,20 +64,14 @@ func (x *run) checkSecret(ctx context.Context, r *Result) error {
 	case x.conf.Native():
 		r.Text += " of " + x.conf.User.Value
 	}
-	x.describeStored(ctx, r, id)
-	return nil
-}
-
-// describeStored adds where a stored secret or login is, and when it expires.
-func (x *run) describeStored(ctx context.Context, r *Result, id auth.Identity) {
-	if x.conf.Secret.Kind != config.SecretInKeychain || !slices.Contains([]string{auth.AuthBrowser, auth.AuthM2M, auth.AuthNative}, id.Type) {
-		return
+	if x.conf.Secret.Kind == config.SecretInKeychain {
+		store, path, expires := x.Local.Stored(ctx, x.conf, id)
+		r.fact("store", store)
+		r.fact("path", path)
+		r.Text += ", from the " + strings.TrimSpace(store+" "+path)
+		x.describeExpiry(r, expires)
 	}
-	stored := x.Local.Stored(ctx, x.conf, id)
-	r.fact("store", stored.Store)
-	r.fact("path", stored.Path)
-	r.Text += ", from the " + strings.TrimSpace(stored.Store+" "+stored.Path)
-	x.describeExpiry(r, stored.Expires)
+	return nil
 }
 
 // describeExpiry adds when a secret expires; zero: unknown.
@@ -214,8 +208,7 @@ func (x *run) checkSignIn(ctx context.Context, r *Result) (err error) {
 	return err
 }
 
-// describeToken adds a token and when it expires, which a personal access token does not
-// say.
+// describeToken adds a token and when it expires, unless it is a personal access token.
 func (x *run) describeToken(r *Result, name string, t credential.Token) {
 	if x.conf.Auth.Value == auth.AuthPAT && t.Value.Equal(x.bearer.Value) {
 		r.Text = x.conf.AuthType().Credential + "; its expiry is not known"

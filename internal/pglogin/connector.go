@@ -53,7 +53,7 @@ type Connector struct {
 
 // Login logs in once and closes the connection.
 func (c *Connector) Login(ctx context.Context, t Target, password credential.Secret) error {
-	conn, err := c.Connect(ctx, t, password, map[string]string{"application_name": appName})
+	conn, err := c.Connect(ctx, t, password, map[string]string{"application_name": "lakebase-exec"})
 	if err == nil {
 		conn.Terminate()
 	}

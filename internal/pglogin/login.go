@@ -57,9 +57,8 @@ type Conn struct {
 // Terminate ends the session and closes the connection.
 func (c *Conn) Terminate() {
 	_ = c.SetDeadline(time.Now().Add(closeTimeout))
-	if b, err := (&pgproto3.Terminate{}).Encode(nil); err == nil {
-		_, _ = c.Write(b)
-	}
+	b, _ := (&pgproto3.Terminate{}).Encode(nil) // never fails
+	_, _ = c.Write(b)
 	_ = c.Close()
 }
 
@@ -67,8 +66,6 @@ func (c *Conn) Terminate() {
 // TLS is established, and returns a closed connection.
 func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Conn) error) (*Conn, *Error) {
 	cfg = cfg.Copy()
-	var pending []byte
-	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { pending = appendNotice(pending, n) }
 	var dialed atomic.Bool
 	var raw *startupConn
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -105,9 +102,10 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Con
 		return &Conn{Conn: encrypted}, nil
 	}
 	var h *pgconn.HijackedConn
+	var pending []byte
 	if err == nil {
 		if h, err = conn.Hijack(); err == nil {
-			pending, err = readPending(h, pending)
+			pending, err = readPending(h)
 		}
 		if err != nil {
 			_ = raw.Close()
@@ -129,7 +127,8 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Con
 // readPending appends what the server has sent since the login. During a slow write,
 // pgconn reads in the background, and would take the first answer from the connection's
 // next user. A deadline in the past ends that read, and Receive waits for its end.
-func readPending(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
+func readPending(h *pgconn.HijackedConn) ([]byte, error) {
+	var pending []byte
 	for {
 		_ = h.Conn.SetReadDeadline(time.Unix(1, 0))
 		m, err := h.Frontend.Receive()
@@ -147,13 +146,6 @@ func readPending(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-// appendNotice appends n, without the fields that only a query or a constraint sets.
-func appendNotice(to []byte, n *pgconn.Notice) []byte {
-	to, _ = (&pgproto3.NoticeResponse{Severity: n.Severity, SeverityUnlocalized: n.SeverityUnlocalized, Code: n.Code,
-		Message: n.Message, Detail: n.Detail, Hint: n.Hint}).Encode(to) // fails only on a message of 1 GiB
-	return to
 }
 
 // startupConn records the first byte that it reads, which answers our SSLRequest, and

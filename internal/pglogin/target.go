@@ -15,9 +15,6 @@ const (
 	Require    = "require"     // encrypted, but nothing is checked
 )
 
-// appName is the application_name of logins that no client asked for.
-const appName = "lakebase-exec"
-
 // maxMessage bounds one message of the server during a login.
 const maxMessage = 64 << 10
 

@@ -46,15 +46,11 @@ type Peer struct {
 
 // PeerOf returns the other end of a connection.
 func PeerOf(c net.Conn) Peer {
-	p := Peer{}
-	if a := c.RemoteAddr(); a != nil {
-		p.Address = a.String()
-	}
+	p := Peer{Address: c.RemoteAddr().String()}
 	if encrypted, ok := c.(*tls.Conn); ok {
-		if state := encrypted.ConnectionState(); state.HandshakeComplete {
-			p.Version = tls.VersionName(state.Version)
-			p.Chain = append(state.VerifiedChains, state.PeerCertificates)[0]
-		}
+		state := encrypted.ConnectionState()
+		p.Version = tls.VersionName(state.Version)
+		p.Chain = append(state.VerifiedChains, state.PeerCertificates)[0]
 	}
 	return p
 }

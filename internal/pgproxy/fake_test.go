@@ -368,11 +368,7 @@ func (c *client) request(code uint32, want string) *client {
 func (c *client) startTLS() *client {
 	c.t.Helper()
 	c.request(codeSSL, "S")
-	s := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, // checked below
-		VerifyConnection: func(s tls.ConnectionState) error {
-			cert := s.PeerCertificates[0]
-			return errors.Join(cert.VerifyHostname("localhost"), cert.VerifyHostname("127.0.0.1"), cert.VerifyHostname("::1"))
-		}})
+	s := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
 	must(c.t, s.Handshake())
 	return &client{Conn: s, t: c.t}
 }

@@ -30,10 +30,6 @@ type halfOpen struct {
 	protect time.Duration
 }
 
-func newHalfOpen(limit int) *halfOpen {
-	return &halfOpen{limit: limit, freed: make(chan struct{}, 1), protect: maxProtect}
-}
-
 // admit takes a slot for s. If there is none, it waits until there is one or another
 // session can lose its own. It returns false if ctx ends first.
 func (h *halfOpen) admit(ctx context.Context, s *session) bool {

@@ -46,12 +46,6 @@ func (w *wakes) add(begin time.Time, waited bool) {
 	w.awake = now
 }
 
-func (w *wakes) total() (int64, time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.n, w.time
-}
-
 // login logs in with a client's startup parameters, which include user and database,
 // and waits for a suspended compute until ctx ends. A token that the server refuses is
 // replaced once. Unless ctx was canceled, an error is a *ServerError.

@@ -128,8 +128,8 @@ func TestWakes(t *testing.T) {
 				last := len(begins) - 1 - n
 				w.add(begins[last], c.waited[last])
 			}
-			if n, total := w.total(); n != c.wakes || total != c.total {
-				t.Errorf("case %d: got %d wakes of %v, want %d of %v", i, n, total, c.wakes, c.total)
+			if w.n != c.wakes || w.time != c.total {
+				t.Errorf("case %d: got %d wakes of %v, want %d of %v", i, w.n, w.time, c.wakes, c.total)
 			}
 		}
 	})

@@ -98,7 +98,7 @@ func New(o Options) *Proxy {
 	return &Proxy{
 		o:         o,
 		connector: &pglogin.Connector{},
-		halfOpen:  newHalfOpen(o.MaxStartups),
+		halfOpen:  &halfOpen{limit: o.MaxStartups, freed: make(chan struct{}, 1), protect: maxProtect},
 		tls:       sync.OnceValues(newTLSConfig),
 		draining:  make(chan struct{}),
 		served:    make(chan struct{}),
@@ -169,9 +169,6 @@ func tooMany(limit int, what string) *ServerError {
 		Hint: fmt.Sprintf("The local proxy allows %d %s.", limit, what)}
 }
 
-// errUnknownKey is reported for a cancel request whose key belongs to no open connection.
-var errUnknownKey = errors.New("cancel request for an unknown connection")
-
 // cancelID is what a client sends to cancel the query of a connection. Two connections
 // may have the same pid, as a compute may restart.
 type cancelID struct {
@@ -206,7 +203,7 @@ func (p *Proxy) cancel(ctx context.Context, r pgproto3.CancelRequest) {
 	key, ok := p.keys[cancelID{r.ProcessID, string(r.SecretKey)}]
 	p.mu.Unlock()
 	if !ok {
-		p.o.Observer.Failed(errUnknownKey)
+		p.o.Observer.Failed(errors.New("cancel request for an unknown connection"))
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
@@ -233,9 +230,10 @@ type counters struct{ waiting, open, logins, failed, toDatabase, toClient atomic
 
 // Stats returns the current numbers. It may be called at any time.
 func (p *Proxy) Stats() Stats {
-	wakes, wakeTime := p.wakes.total()
+	p.wakes.mu.Lock()
+	defer p.wakes.mu.Unlock()
 	return Stats{Waiting: p.n.waiting.Load(), Open: p.n.open.Load(), Logins: p.n.logins.Load(), FailedLogins: p.n.failed.Load(),
-		Wakes: wakes, WakeTime: wakeTime, BytesToDatabase: p.n.toDatabase.Load(), BytesToClient: p.n.toClient.Load()}
+		Wakes: p.wakes.n, WakeTime: p.wakes.time, BytesToDatabase: p.n.toDatabase.Load(), BytesToClient: p.n.toClient.Load()}
 }
 
 // peerOf describes the client of a socket.

@@ -79,7 +79,7 @@ func TestHalfOpen(t *testing.T) {
 			time.Sleep(time.Millisecond) // so that each has an age of its own
 			return &session{sock: far, addr: netip.MustParsePrefix(addr), since: time.Now()}
 		}
-		h := newHalfOpen(4)
+		h := New(Options{MaxStartups: 4}).halfOpen
 		admit := func(s *session, after time.Duration) {
 			t.Helper()
 			start := time.Now()

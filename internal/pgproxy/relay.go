@@ -79,12 +79,8 @@ func copyLoop(dst, src net.Conn, total *atomic.Int64) {
 
 // closeWrite ends the writing direction of c, in TLS and in the socket below it.
 func closeWrite(c net.Conn) {
-	type halfCloser interface{ CloseWrite() error }
-	if h, ok := c.(halfCloser); ok {
-		_ = h.CloseWrite()
-	}
-	if s := socket(c); s != c {
-		if h, ok := s.(halfCloser); ok {
+	for _, c := range []net.Conn{c, socket(c)} {
+		if h, ok := c.(interface{ CloseWrite() error }); ok {
 			_ = h.CloseWrite()
 		}
 	}

@@ -32,8 +32,6 @@ type session struct {
 	upstream bool // the login upstream has begun
 }
 
-var errClientGone = errors.New("client closed the connection")
-
 // newSession returns the session of a client that has just connected.
 func newSession(p *Proxy, c net.Conn) *session {
 	s := &session{p: p, sock: c, conn: c, addr: clientAddr(c.RemoteAddr()), since: time.Now()}
@@ -155,11 +153,11 @@ func (s *session) connect(ctx context.Context, params map[string]string) (server
 	}
 	<-done
 	_ = s.conn.SetReadDeadline(time.Time{})
+	if gone && err == nil {
+		server.Terminate()
+	}
 	if gone {
-		if err == nil {
-			server.Terminate()
-		}
-		return nil, errClientGone
+		return nil, reading
 	}
 	return server, err
 }
