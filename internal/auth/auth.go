@@ -1,7 +1,7 @@
-// Package auth signs in to a Databricks workspace, or to a database with a native password. Each way of signing in is a strategy
-// in a file of its own; a Chain picks the one that applies. The package also contains
-// the user's browser login with its callback server. It never prints and never reads
-// the process environment.
+// Package auth signs in to a Databricks workspace, or to a database with a native
+// password. Each way of signing in is a strategy in a file of its own; a Chain picks the
+// one that applies. The package also contains the user's browser login with its callback
+// server. It never prints and never reads the process environment.
 package auth
 
 import (

@@ -49,19 +49,15 @@ func Escape(text string) string {
 func Line(text string, secrets ...credential.Secret) string {
 	// Redaction takes time by length, so what is far beyond the bound goes first. A
 	// word that this cuts may be a secret's beginning and goes with it.
-	var cut bool
 	if rough := 8 * MaxLine; len(text) > rough {
-		text, cut = text[:rough], true
+		text = text[:rough]
 		if i := strings.LastIndexAny(text, " \t\r\n"); i > 0 {
 			text = text[:i]
 		}
+		text = strings.TrimSpace(text) + ellipsis
 	}
 	lines := strings.FieldsFunc(credential.Redact(text, secrets...), isLineSpace)
-	text = Escape(strings.TrimSpace(strings.Join(lines, " ")))
-	if cut {
-		text += ellipsis
-	}
-	return Truncate(text, MaxLine)
+	return Truncate(Escape(strings.TrimSpace(strings.Join(lines, " "))), MaxLine)
 }
 
 func isLineSpace(r rune) bool { return '\t' <= r && r <= '\r' }
