@@ -99,7 +99,7 @@ func TestWaitForBrowser_Paste(t *testing.T) {
 		"end":      {"", "", 100 * time.Millisecond, "no login within 100ms"},
 		"too long": {strings.Repeat("x", bufio.MaxScanTokenSize+1) + "\n", "", 100 * time.Millisecond, "no login within 100ms"},
 	} {
-		login := auth.NewLogin()
+		login := auth.NewLogin(config.Config{}, nil, nil)
 		server, err := login.Listen(20000, 60000)
 		if err != nil {
 			t.Fatal(err)

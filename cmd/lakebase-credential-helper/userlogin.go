@@ -42,14 +42,13 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	login := auth.NewLogin()
-	login.Scope = c.conf.Scope.Value
+	login := auth.NewLogin(c.conf, api, c.Observer(c.conf, c.log, c.progress))
 	server, err := login.Listen(auth.FirstPort, auth.LastPort)
 	if err != nil {
 		return &cli.HintedError{Err: err, Fix: "end one of the programs that listen there: the workspace sends the browser back to these ports only"}
 	}
 	defer server.Close()
-	address, err := auth.AuthorizeURL(ctx, c.conf, api, c.Observer(c.conf, c.log, nil), login, server.RedirectURI())
+	address, err := login.AuthorizeURL(ctx, server.RedirectURI())
 	if err != nil {
 		return err
 	}
@@ -57,23 +56,22 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	return c.finishLogin(ctx, stores, api, login, code, server.RedirectURI())
-}
-
-// finishLogin exchanges the code, gets a database token if it can, and stores the login.
-func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, login auth.Login, code credential.Secret, redirectURI string) error {
-	observer := c.Observer(c.conf, c.log, c.progress)
-	grant, err := auth.ExchangeCode(ctx, c.conf, api, observer, login, code, redirectURI)
+	grant, err := login.Exchange(ctx, code, server.RedirectURI())
 	if err != nil {
 		return err
 	}
+	return c.finishLogin(ctx, stores, api, grant)
+}
+
+// finishLogin gets a database token if it can, and stores the login.
+func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, grant auth.UserGrant) error {
 	if err := c.requireUser(grant.User); err != nil {
 		return err
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
 	minted := map[credential.Key]tokencache.Entry{id.WorkspaceKey(c.conf): {Token: grant.Token}}
 	if !c.given.has("no-verify") && c.conf.Target().Value != "" {
-		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer).Mint(ctx)
+		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, c.Observer(c.conf, c.log, c.progress)).Mint(ctx)
 		if err != nil {
 			return err
 		}
@@ -83,7 +81,7 @@ func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, ap
 	host := c.conf.Workspace.Value.HostPort()
 	account := config.RefreshAccount(host, grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	err = c.save(ctx, stores, account, grant.User, grant.Refresh, minted, fmt.Sprintf("signed in as %s at %s; stored the login in ", sanitize.Line(grant.User), host))
+	err := c.save(ctx, stores, account, grant.User, grant.Refresh, minted, fmt.Sprintf("signed in as %s at %s; stored the login in ", sanitize.Line(grant.User), host))
 	return c.userStoreError(err)
 }
 

@@ -96,7 +96,7 @@ func TestBrowser_Check(t *testing.T) {
 
 // The host is always asked where users sign in. One without a document has the usual
 // page; one that names a foreign host has none.
-func TestAuthorizeURL(t *testing.T) {
+func TestLogin_AuthorizeURL(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		want bool
@@ -108,14 +108,15 @@ func TestAuthorizeURL(t *testing.T) {
 	} {
 		f := newFake()
 		f.refuse("discover", c.err)
-		got, err := AuthorizeURL(t.Context(), resolveUser(t), f, f, Login{State: "s", Challenge: "c"}, "uri")
-		if (err == nil) != c.want || c.want != (got == "https://w.example/authorize?s&c&uri") {
+		l := NewLogin(resolveUser(t), f, f)
+		got, err := l.AuthorizeURL(t.Context(), "uri")
+		if (err == nil) != c.want || c.want != (got == "https://w.example/authorize?"+l.State+"&"+challenge(l.verifier)+"&uri") {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
 }
 
-func TestExchangeCode(t *testing.T) {
+func TestLogin_Exchange(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*fake)
 		want  string // of the error
@@ -129,7 +130,7 @@ func TestExchangeCode(t *testing.T) {
 		f, conf := newFake(), resolveUser(t)
 		f.code = exchange.Grant{Token: newToken("bearer"), Refresh: credential.NewSecret("refresh-1")}
 		c.spoil(f)
-		got, err := ExchangeCode(t.Context(), conf, f, f, NewLogin(), credential.NewSecret("c"), "uri")
+		got, err := NewLogin(conf, f, f).Exchange(t.Context(), credential.NewSecret("c"), "uri")
 		if calls := f.took(); calls != c.calls || (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v: %s", name, err, calls)
 		}

@@ -33,7 +33,7 @@ const (
 // CallbackServer listens on loopback for the one redirect of a login (RFC 8252,
 // 7.3). It sends nothing back that it received.
 type CallbackServer struct {
-	login   Login
+	login   *Login
 	port    int
 	server  http.Server
 	serving sync.WaitGroup
@@ -48,7 +48,7 @@ type redirect struct {
 }
 
 // Listen starts a server on the first free port from first to last. It must be closed.
-func (l Login) Listen(first, last int) (*CallbackServer, error) {
+func (l *Login) Listen(first, last int) (*CallbackServer, error) {
 	var failed error
 	for port := first; port <= last; port++ {
 		listeners, err := listenLoopback(port)

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/lakebase-exec/lakebase-exec/internal/config"
 )
 
 func TestMain(m *testing.M) {
@@ -28,9 +30,12 @@ const code = "dcod0123456789abcdef"
 // tests hardly meet.
 func somePort() int { return 10000 + rand.IntN(20000) }
 
-func listen(t *testing.T) (Login, *CallbackServer) {
+// newLogin returns a login without a workspace.
+func newLogin() *Login { return NewLogin(config.Config{}, nil, nil) }
+
+func listen(t *testing.T) (*Login, *CallbackServer) {
 	t.Helper()
-	l, first := NewLogin(), somePort()
+	l, first := newLogin(), somePort()
 	s, err := l.Listen(first, first+100)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +61,7 @@ func (s *CallbackServer) get(target string, more ...string) string {
 	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: localhost:%d\r\n%s\r\n", target, s.port, strings.Join(more, ""))
 }
 
-func (l Login) target() string { return "/?code=" + code + "&state=" + l.State }
+func (l *Login) target() string { return "/?code=" + code + "&state=" + l.State }
 
 func assertCode(t *testing.T, s *CallbackServer) {
 	t.Helper()
@@ -103,7 +108,7 @@ func TestCallback_Redirect(t *testing.T) {
 
 func TestCallback_Refused(t *testing.T) {
 	l, s := listen(t)
-	other := NewLogin()
+	other := newLogin()
 	host := fmt.Sprintf("Host: localhost:%d\r\n\r\n", s.port)
 	for _, tc := range []struct {
 		name, raw string
@@ -199,11 +204,11 @@ func TestListen_TakenPorts(t *testing.T) {
 			defer ln.Close()
 		}
 	}
-	_, err := NewLogin().Listen(first, first+2)
+	_, err := newLogin().Listen(first, first+2)
 	if want := fmt.Sprintf("ports %d to %d", first, first+2); !errors.As(err, new(syscall.Errno)) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	s, err := NewLogin().Listen(first, first+100)
+	s, err := newLogin().Listen(first, first+100)
 	if err != nil || s.port < first+3 {
 		t.Fatalf("got %v", err)
 	}

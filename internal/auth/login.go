@@ -16,23 +16,24 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
-// Login holds the random values of one login by authorization code (RFC 6749 4.1,
-// RFC 7636). They are used once.
+// Login is one login of a user by authorization code (RFC 6749 4.1, RFC 7636). Its random
+// values are used once.
 type Login struct {
-	State     string            // the redirect returns it; 130 bits
-	Verifier  credential.Secret // 52 characters, 260 bits (RFC 7636 4.1)
-	Challenge string            // its SHA-256, for the method S256 (RFC 7636 4.2)
-	Scope     string            // that is requested, for messages; may be empty
+	conf     config.Config
+	api      LoginAPI
+	observer Observer
+	State    string            // the redirect returns it; 130 bits
+	verifier credential.Secret // 52 characters, 260 bits (RFC 7636 4.1)
 }
 
-// NewLogin returns new random values.
-func NewLogin() Login {
-	verifier := rand.Text() + rand.Text()
-	return Login{State: rand.Text(), Verifier: credential.NewSecret(verifier), Challenge: challenge(verifier)}
+// NewLogin returns a login with new random values.
+func NewLogin(conf config.Config, api LoginAPI, o Observer) *Login {
+	return &Login{conf: conf, api: api, observer: o, State: rand.Text(), verifier: credential.NewSecret(rand.Text() + rand.Text())}
 }
 
-func challenge(verifier string) string {
-	sum := sha256.Sum256([]byte(verifier))
+// challenge returns the SHA-256 of a verifier, for the method S256 (RFC 7636 4.2).
+func challenge(verifier credential.Secret) string {
+	sum := sha256.Sum256([]byte(verifier.Reveal()))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
@@ -69,7 +70,7 @@ func (e *DeniedError) Hint() string {
 
 // parseQuery returns the code in a redirect's query. A repeated parameter is refused
 // (RFC 6749 3.1): it is ambiguous. The error is errNotRedirect or a *DeniedError.
-func (l Login) parseQuery(query string) (code credential.Secret, err error) {
+func (l *Login) parseQuery(query string) (code credential.Secret, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return code, errNotRedirect // its text would contain the code
@@ -83,7 +84,7 @@ func (l Login) parseQuery(query string) (code credential.Secret, err error) {
 		return code, errNotRedirect
 	}
 	if denied := sanitize.Line(values.Get("error")); denied != "" {
-		return code, &DeniedError{Code: denied, Description: sanitize.Line(values.Get("error_description")), Scope: l.Scope}
+		return code, &DeniedError{denied, sanitize.Line(values.Get("error_description")), l.conf.Scope.Value}
 	}
 	if values.Get("code") == "" {
 		return code, errNotRedirect
@@ -93,7 +94,7 @@ func (l Login) parseQuery(query string) (code credential.Secret, err error) {
 
 // ParsePasted returns the code in the address of a redirect that a user copied from the
 // browser, with or without its scheme. The errors are those of parseQuery.
-func (l Login) ParsePasted(text string) (code credential.Secret, err error) {
+func (l *Login) ParsePasted(text string) (code credential.Secret, err error) {
 	text = strings.Trim(strings.TrimSpace(text), `"'<>`)
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
@@ -120,17 +121,17 @@ type LoginAPI interface {
 
 // AuthorizeURL returns the address at which a user signs in. The host is always
 // asked where that is: a browser that was sent to a missing page reports nothing.
-func AuthorizeURL(ctx context.Context, conf config.Config, api LoginAPI, o Observer, l Login, redirectURI string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, conf.Timeout.Value)
+func (l *Login) AuthorizeURL(ctx context.Context, redirectURI string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.conf.Timeout.Value)
 	defer cancel()
-	_, err := exchange.Retry(ctx, api.Discover)
+	_, err := exchange.Retry(ctx, l.api.Discover)
 	e, ok := errors.AsType[*exchange.Error](err)
 	if ok && (e.Kind == exchange.KindNotJSON || e.Kind == exchange.KindRedirect || e.Status/100 == 4) { // most hosts need none
-		o.Note("no discovery document: " + err.Error())
+		l.observer.Note("no discovery document: " + err.Error())
 	} else if err != nil {
 		return "", err
 	}
-	return api.AuthorizeURL(l.State, l.Challenge, redirectURI), nil
+	return l.api.AuthorizeURL(l.State, challenge(l.verifier), redirectURI), nil
 }
 
 // UserGrant is the result of a user's login, which is not stored yet.
@@ -140,15 +141,15 @@ type UserGrant struct {
 	Refresh credential.Secret
 }
 
-// ExchangeCode exchanges the code of a redirect for tokens, and asks the workspace
-// who has signed in, unless the scope keeps it from doing so.
-func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Observer, l Login, code credential.Secret, redirectURI string) (UserGrant, error) {
-	ctx, cancel := context.WithTimeout(ctx, conf.Timeout.Value)
+// Exchange exchanges the code of a redirect for tokens, and asks the workspace who has
+// signed in, unless the scope keeps it from doing so.
+func (l *Login) Exchange(ctx context.Context, code credential.Secret, redirectURI string) (UserGrant, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.conf.Timeout.Value)
 	defer cancel()
-	host := conf.Workspace.Value.HostPort()
-	o.Stage(StageExchange, host)
+	host := l.conf.Workspace.Value.HostPort()
+	l.observer.Stage(StageExchange, host)
 	grant, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Grant, error) {
-		return api.CodeToken(ctx, code, l.Verifier, redirectURI)
+		return l.api.CodeToken(ctx, code, l.verifier, redirectURI)
 	})
 	if err != nil {
 		return UserGrant{}, err
@@ -156,9 +157,9 @@ func ExchangeCode(ctx context.Context, conf config.Config, api LoginAPI, o Obser
 	if grant.Refresh.IsZero() {
 		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply, Message: "it contains no refresh token"}
 	}
-	user := conf.User.Value
-	if conf.CanAskUser() == nil {
-		user, err = UserName(ctx, conf, api.Me, grant.Token.Value)
+	user := l.conf.User.Value
+	if l.conf.CanAskUser() == nil {
+		user, err = UserName(ctx, l.conf, l.api.Me, grant.Token.Value)
 	} else if subject := claimsOf(grant.Token.Value).Subject; strings.Contains(subject, "@") {
 		user = subject // the program rejects another user than the configured one
 	}

@@ -7,16 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 )
 
 func TestNewLogin(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
-		l := NewLogin()
-		verifier := l.Verifier.Reveal()
-		if !regexp.MustCompile(`^[A-Z2-7]{52}$`).MatchString(verifier) || !regexp.MustCompile(`^[A-Z2-7]{26}$`).MatchString(l.State) || l.Challenge != challenge(verifier) {
-			t.Fatalf("got verifier %q, state %q, challenge %q", verifier, l.State, l.Challenge)
+		l := newLogin()
+		verifier := l.verifier.Reveal()
+		if !regexp.MustCompile(`^[A-Z2-7]{52}$`).MatchString(verifier) || !regexp.MustCompile(`^[A-Z2-7]{26}$`).MatchString(l.State) {
+			t.Fatalf("got verifier %q, state %q", verifier, l.State)
 		}
 		if seen[verifier] || seen[l.State] {
 			t.Fatal("a value came twice")
@@ -27,13 +28,13 @@ func TestNewLogin(t *testing.T) {
 		}
 	}
 	// The example of RFC 7636, appendix B.
-	if got := challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"); got != "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" {
+	if got := challenge(credential.NewSecret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")); got != "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" {
 		t.Errorf("got the challenge %q", got)
 	}
 }
 
 func TestParsePasted(t *testing.T) {
-	l := NewLogin()
+	l := newLogin()
 	right := "code=" + code + "&state=" + l.State
 	for _, good := range []string{
 		"http://localhost:8020/?" + right, "http://localhost:8020?" + right, "HTTP://LocalHost:8020/?" + right, "localhost:8031/?" + right,
@@ -50,7 +51,7 @@ func TestParsePasted(t *testing.T) {
 		"https://dbc-1.cloud.databricks.com/oidc/v1/authorize?" + right, "https://localhost:8020/?" + right, "http://localhost.evil.example/?" + right,
 		"http://evil.example/?" + right, "http://localhost@evil.example/?" + right, "http://user@localhost:8020/?" + right, own + "callback?" + right,
 		own + "?code=&state=" + l.State, own + "?code=a%zz&state=" + l.State, own + "?" + right + "&code=another", own + "?" + right + "&state=" + l.State,
-		own + "?code=" + code, own + "?code=" + code + "&state=", own + "?code=" + code + "&state=" + NewLogin().State,
+		own + "?code=" + code, own + "?code=" + code + "&state=", own + "?code=" + code + "&state=" + newLogin().State,
 		own + "?code=" + code + "&state=" + strings.ToLower(l.State), own + "?error=access_denied&state=x"} {
 		if r, err := l.ParsePasted(text); !errors.Is(err, errNotRedirect) || !r.IsZero() {
 			t.Errorf("%.80q: got %v, want %v", text, err, errNotRedirect)
@@ -70,7 +71,7 @@ func TestParsePasted(t *testing.T) {
 		t.Errorf("got unbounded texts: %v", err)
 	}
 	// A login that was never made has no state, so no redirect matches it.
-	if _, err := (Login{}).ParsePasted(own + "?code=" + code + "&state="); !errors.Is(err, errNotRedirect) {
+	if _, err := (&Login{}).ParsePasted(own + "?code=" + code + "&state="); !errors.Is(err, errNotRedirect) {
 		t.Errorf("no state: %v", err)
 	}
 }
