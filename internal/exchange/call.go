@@ -147,6 +147,7 @@ func list[W, T any](ctx context.Context, c *Client, r request, field string, con
 			return out, nil
 		}
 		query.Set("page_token", next)
+		r.Request = r.Clone(ctx) // the transport may still hold the one before
 		r.URL.RawQuery = query.Encode()
 	}
 	return nil, c.fail(r, &Error{Kind: KindBadReply, Message: "the list does not end after " + strconv.Itoa(maxPages) + " pages"})

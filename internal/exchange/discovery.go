@@ -49,7 +49,7 @@ func (c *Client) Discover(ctx context.Context) (Discovery, error) {
 	if failed != nil {
 		return Discovery{}, c.fail(r, failed)
 	}
-	r.URL.Path = issuer + serverDocument
+	r = c.newRequest(CallDiscovery, http.MethodGet, issuer+serverDocument, nil)
 	var server struct {
 		Authorization string `json:"authorization_endpoint"`
 		Token         string `json:"token_endpoint"`
