@@ -195,16 +195,12 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 	defer cancel()
 	stored, err := rotate.StoredSecret(ctx, p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting), p.conf.Workspace.Value.HostPort(), s.clientID)
 	if err == nil {
-		_, err = exchange.Retry(limited, func(ctx context.Context) (credential.Token, error) {
-			return s.client.API.WorkspaceToken(ctx, s.clientID, stored)
-		})
+		_, err = exchange.RetryCall(limited, s.client.API.WorkspaceToken, s.clientID, stored)
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !exchange.IsKind(err, exchange.KindInvalidClient) {
 		return err
 	}
-	id, err := exchange.Retry(limited, func(ctx context.Context) (string, error) {
-		return s.client.API.ServicePrincipal(ctx, s.bearer, s.clientID)
-	})
+	id, err := exchange.RetryCall(limited, s.client.API.ServicePrincipal, s.bearer, s.clientID)
 	if err == nil {
 		err = s.do([]string{"POST " + exchange.SecretsPath(id)}, func() error {
 			return p.runRotation(ctx, rotate.Rotation{Manager: s.bearer, Principal: id})

@@ -318,6 +318,11 @@ func Retry[T any](ctx context.Context, call func(context.Context) (T, error)) (T
 	return retry.Do(ctx, retry.Exchange(), call, retry.VerdictOf)
 }
 
+// RetryCall is Retry for a call with two arguments.
+func RetryCall[A, B, T any](ctx context.Context, call func(context.Context, A, B) (T, error), a A, b B) (T, error) {
+	return Retry(ctx, func(ctx context.Context) (T, error) { return call(ctx, a, b) })
+}
+
 // transportError describes a call without a reply.
 func transportError(ctx context.Context, err error) *Error {
 	var proxy *Error // of refuseProxy

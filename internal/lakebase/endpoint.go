@@ -38,11 +38,6 @@ func NewResolver(conf config.Config, api API, o auth.Observer) *Resolver {
 	return &Resolver{conf: conf, api: api, observer: o}
 }
 
-// lookUp makes a call of an API, with retries.
-func lookUp[T any](ctx context.Context, call func(context.Context, credential.Secret, string) (T, error), bearer credential.Secret, name string) (T, error) {
-	return exchange.Retry(ctx, func(ctx context.Context) (T, error) { return call(ctx, bearer, name) })
-}
-
 // Endpoint resolves the configured name. A full name is returned as it is, without a
 // request; ctx must have a deadline for another one. Errors: *config.Error for a name that
 // does not mean exactly one endpoint, *exchange.Error.
@@ -88,7 +83,7 @@ func (r *Resolver) Endpoint(ctx context.Context, bearer credential.Secret) (exch
 func (r *Resolver) Describe(ctx context.Context, bearer credential.Secret, e exchange.Resource) (exchange.Resource, error) {
 	if e.State == "" {
 		var err error
-		if e, err = lookUp(ctx, r.api.Endpoint, bearer, e.Name); err != nil {
+		if e, err = exchange.RetryCall(ctx, r.api.Endpoint, bearer, e.Name); err != nil {
 			return exchange.Resource{}, err
 		}
 	}
@@ -171,13 +166,13 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 	projects := []exchange.Resource{{Name: "projects/" + project}}
 	if project == "" {
 		var err error
-		projects, err = lookUp(ctx, r.api.List, bearer, "")
+		projects, err = exchange.RetryCall(ctx, r.api.List, bearer, "")
 		if err != nil {
 			return nil, err
 		}
 	}
 	branches, err := parallelMap(ctx, projects, func(ctx context.Context, p exchange.Resource) ([]EndpointInfo, error) {
-		list, err := lookUp(ctx, r.api.List, bearer, p.Name)
+		list, err := exchange.RetryCall(ctx, r.api.List, bearer, p.Name)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{{Project: p.Name, DisplayName: p.DisplayName}}, err
 		}
@@ -196,7 +191,7 @@ func (r *Resolver) List(ctx context.Context, bearer credential.Secret) ([]Endpoi
 		if b.Branch == "" || b.State == "DELETED" {
 			return []EndpointInfo{b}, nil
 		}
-		list, err := lookUp(ctx, r.api.List, bearer, b.Branch)
+		list, err := exchange.RetryCall(ctx, r.api.List, bearer, b.Branch)
 		if err != nil || len(list) == 0 {
 			return []EndpointInfo{b}, err
 		}

@@ -143,9 +143,7 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	if err != nil {
 		return old, err
 	}
-	x.list, err = exchange.Retry(ctx, func(ctx context.Context) ([]exchange.ClientSecret, error) {
-		return x.API.ClientSecrets(ctx, x.bearer, x.principal)
-	})
+	x.list, err = exchange.RetryCall(ctx, x.API.ClientSecrets, x.bearer, x.principal)
 	if err != nil {
 		return old, err
 	}
@@ -156,9 +154,7 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 
 // signIn signs in with the stored secret.
 func (x *run) signIn(ctx context.Context, secret credential.Secret) error {
-	token, err := exchange.Retry(ctx, func(ctx context.Context) (credential.Token, error) {
-		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
-	})
+	token, err := exchange.RetryCall(ctx, x.API.WorkspaceToken, x.ClientID, secret)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (r Role) Call() string {
 // Exists reports whether the branch has the role. Errors: *config.Error, *exchange.Error
 // (inside a *retry.Error after several attempts). ctx must have a deadline.
 func (r Role) Exists(ctx context.Context) (bool, error) {
-	roles, err := exchange.Retry(ctx, func(ctx context.Context) ([]exchange.Role, error) { return r.API.Roles(ctx, r.Bearer, r.Branch) })
+	roles, err := exchange.RetryCall(ctx, r.API.Roles, r.Bearer, r.Branch)
 	i := slices.IndexFunc(roles, func(o exchange.Role) bool { return o.PostgresRole == r.ClientID })
 	if err != nil || i < 0 {
 		return false, err
