@@ -132,9 +132,6 @@ func (c *Config) CanAskUser() error {
 
 // AuthOption returns the value of an option whose setting has an AuthType.
 func (c *Config) AuthOption(name string) Value[string] {
-	if byOption(name).AuthType == "" {
-		panic("config: --" + name + " has no AuthType, so it is not in the key of cached tokens")
-	}
 	return c.authOptions[name]
 }
 
@@ -206,10 +203,10 @@ func (r *resolver) auth() {
 	}
 	for _, w := range found {
 		switch {
-		case w.auth == c.Auth.Value && r.candidate == nil:
-			r.candidate = &w
+		case w.auth == c.Auth.Value && c.Secret.Source.Origin == FromDefault:
+			c.Secret = r.read(w)
 		case w.auth == c.Auth.Value:
-			r.note(w.from.String(), "not used: "+r.candidate.from.String()+" takes precedence")
+			r.note(w.from.String(), "not used: "+c.Secret.Source.String()+" takes precedence")
 		case !stated.Given():
 			r.fail(conflictError(found[0].from, found[0].auth, w.from, w.auth))
 		case w.from.Origin == FromOption: // an option is never ignored
@@ -337,38 +334,47 @@ func (r *resolver) foreign(auth string) string {
 }
 
 // read validates and returns a credential, which no error shows.
-func (r *resolver) read(c candidate) (SecretSource, error) {
-	value, holder, what, kind := c.value, c.from, c.holds, SecretInEnvironment
+func (r *resolver) read(c candidate) SecretSource {
+	s, value, holder, what := SecretSource{Kind: SecretInEnvironment, Source: c.from}, c.value, c.from, c.holds
+	var err error
 	switch {
 	case c.from.Origin == FromProfile:
-		kind = SecretInSection
+		s.Kind = SecretInSection
+		if what == aSecret && !r.in.Import.Given() {
+			r.conf.Warnings = append(r.conf.Warnings, Note{c.from.String(), "the secret is stored in plain text; move it to the keychain with: " +
+				"lakebase-credential-helper login --import --databricks-profile " + sanitize.ShellWord(r.section.name)})
+		}
 	case what == aPath:
-		path, err := r.path(value, c.from)
-		return SecretSource{Kind: SecretInFile, Path: path, Source: c.from}, err
+		s.Kind = SecretInFile
+		s.Path, err = r.path(value, c.from)
 	case what == aSecret && r.in.Environ[envSecretFile] != "":
-		return SecretSource{}, invalid(c.from, "unset one of them", "conflicts with "+envSecretFile)
+		err = invalid(c.from, "unset one of them", "conflicts with "+envSecretFile)
 	case what == aVariable:
 		holder.Name, what = strings.TrimSpace(value), aToken
 		if value = r.in.Environ[holder.Name]; value == "" { // the name is not shown: it may be a token
-			return SecretSource{}, invalid(c.from, "set it to the name of the variable that holds the token, or put the token into "+envOIDC,
+			err = invalid(c.from, "set it to the name of the variable that holds the token, or put the token into "+envOIDC,
 				"does not name a variable that is set")
 		}
 	}
-	s, err := ParseSecret(what, value, holder)
-	return SecretSource{Kind: kind, Text: s, Source: c.from}, err
+	if err == nil && s.Kind != SecretInFile {
+		s.Text, err = ParseSecret(what, value, holder)
+	}
+	if err != nil {
+		r.fail(err)
+	}
+	return s
 }
 
 // ParseSecret validates a client secret or a token. No error shows it.
 func ParseSecret(what, s string, from Source) (credential.Secret, error) {
 	secret, err := credential.ParseSecret(s)
-	if err == nil {
-		return secret, nil
+	switch {
+	case errors.Is(err, credential.ErrBlank):
+		return secret, invalid(from, "copy it again, whole and on one line", "is not %s: it is blank", what)
+	case err != nil:
+		return secret, &Error{Name: from.String(), Problem: fmt.Sprintf("is not %s: it %v", what, err), Err: err}
 	}
-	fix := "copy it again, whole and on one line"
-	if e, ok := errors.AsType[*credential.CharacterError](err); ok {
-		fix = e.Hint()
-	}
-	return credential.Secret{}, invalid(from, fix, "is not %s: it %v", what, err)
+	return secret, nil
 }
 
 // ParsePassword validates a native password, which may contain any printable characters.
@@ -380,20 +386,12 @@ func ParsePassword(s string, from Source) (credential.Secret, error) {
 	return credential.NewSecret(s), nil
 }
 
-// secret locates the credential of the chosen type.
+// secret checks that the credential of the chosen type is known, unless it is stored.
 func (r *resolver) secret() {
 	c := &r.conf
 	t, _ := LookupAuthType(c.Auth.Value)
 	switch {
-	case r.candidate != nil:
-		s, err := r.read(*r.candidate)
-		if err != nil {
-			r.fail(err)
-		}
-		if c.Secret = s; s.Kind == SecretInSection && t.Name == AuthM2M && !r.in.Import.Given() {
-			c.Warnings = append(c.Warnings, Note{s.Source.String(), "the secret is stored in plain text; move it to the keychain with: " +
-				"lakebase-credential-helper login --import --databricks-profile " + sanitize.ShellWord(r.section.name)})
-		}
+	case c.Secret.Source.Origin != FromDefault:
 	case t.Kind == SecretFromGitHub && c.GitHub == nil:
 		r.fail(invalid(c.Auth.Source, "give the job the permission id-token: write, or choose another authentication type with --auth",
 			"%s needs a job of GitHub Actions that may have a token, which %s and %s describe", c.Auth.Value, envGitHubURL, envGitHub))
@@ -411,7 +409,7 @@ func (r *resolver) secret() {
 		}
 		r.fail(invalid(c.Auth.Source, "set "+needed+", or choose another authentication type with --auth", "%s", problem))
 	default:
-		c.Secret = SecretSource{Kind: t.Kind}
+		c.Secret.Kind = t.Kind
 	}
 }
 

@@ -59,8 +59,8 @@ func refused(t *testing.T, err error, name string, texts ...string) {
 		return
 	}
 	for _, s := range texts {
-		if all := e.Error() + " | " + e.Fix; e.Name != name || e.Fix == "" || !strings.Contains(all, s) || strings.Contains(all, "hunter2") {
-			t.Errorf("got %q (hint %q), want name %q, text %q, and no secret", e.Error(), e.Fix, name, s)
+		if all := e.Error() + " | " + e.Hint(); e.Name != name || e.Hint() == "" || !strings.Contains(all, s) || strings.Contains(all, "hunter2") {
+			t.Errorf("got %q (hint %q), want name %q, text %q, and no secret", e.Error(), e.Hint(), name, s)
 		}
 	}
 }

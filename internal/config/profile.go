@@ -55,11 +55,11 @@ func (p *Profiles) Set(profile string, keys map[string]string) ([]byte, error) {
 
 // values returns the profile's settings by option name, or an error for an unknown key.
 func (p *Profiles) values(name string) (map[string]raw, error) {
-	section := p.sections[name]
+	section, quoted := p.sections[name], sanitize.Quote(name)
 	out := map[string]raw{}
 	for _, key := range slices.SortedFunc(maps.Keys(section), func(a, b string) int { return section[a].number - section[b].number }) {
 		v := section[key]
-		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, sanitize.Quote(name), p.name, v.number)}
+		from := Source{FromProfile, fmt.Sprintf("key %s of profile %s (%s:%d)", key, quoted, p.name, v.number)}
 		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })
 		switch {
 		case strings.HasPrefix(key, setPrefix) && len(key) > len(setPrefix):

@@ -38,7 +38,6 @@ type resolver struct {
 	profile      map[string]raw // nil: no profile in use
 	profilesPath string         // of the profile in use
 	section      *section       // of a .databrickscfg; nil: none in use
-	candidate    *candidate     // the chosen credential; nil: none is configured
 	conf         Config
 	err          error
 }

@@ -128,11 +128,12 @@ func CheckUser(name, source string) (string, error) {
 // clientID validates a client ID for HTTP Basic, where a colon would end it (RFC 7617).
 func clientID(s string, from Source) (string, error) {
 	const fix = "copy the application ID, a UUID, from the service principal's page in the workspace's settings"
-	if err := credential.CheckCharacters(s); err != nil {
-		return "", invalid(from, fix, "%s is not a client ID: it %v", sanitize.Quote(s), err)
+	err := credential.CheckCharacters(s)
+	if i := strings.IndexByte(s, ':'); err == nil && i >= 0 {
+		err = &credential.CharacterError{Character: ':', Position: i + 1}
 	}
-	if i := strings.IndexByte(s, ':'); i >= 0 {
-		return "", invalid(from, fix, "%s is not a client ID: it contains a colon at position %d", sanitize.Quote(s), i+1)
+	if err != nil {
+		return "", invalid(from, fix, "%s is not a client ID: it %v", sanitize.Quote(s), err)
 	}
 	return s, nil
 }
@@ -168,11 +169,8 @@ func between(min, max time.Duration) func(string, Source) (time.Duration, error)
 			n, err = strconv.ParseUint(days, 10, 16)
 			d = time.Duration(n) * day
 		}
-		if err != nil {
-			return 0, rejected(s, from, "give a number with a unit, as in 30s or 5m", "is not a duration, such as 30s or 5m")
-		}
-		if d < min || d > max {
-			return 0, invalid(from, "give a duration from "+short(min)+" to "+short(max), "%s is not between %s and %s", s, short(min), short(max))
+		if limits := short(min) + " to " + short(max); err != nil || d < min || d > max {
+			return 0, rejected(s, from, "give a number with a unit, such as 30s or 5m, from "+limits, "is not a duration from "+limits)
 		}
 		return d, nil
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"net/netip"
@@ -89,19 +90,12 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 	if w.hostname, err = hostName(u.Hostname(), from); err != nil {
 		return Workspace{}, err
 	}
-	for _, id := range []struct {
-		key  string
-		into *string
-	}{{"o", &w.WorkspaceID}, {"w", &w.WorkspaceID}, {"a", &w.AccountID}} { // other keys are not IDs
-		for _, v := range query[id.key] {
-			switch {
-			case strings.Trim(v, "0123456789abcdefABCDEF-") != "":
-				return Workspace{}, invalid(from, fix, "?%s=%s is not an ID", id.key, sanitize.Quote(v))
-			case v != "" && *id.into != "" && *id.into != v:
-				return Workspace{}, invalid(from, fix, "two different IDs after the ?: %s and %s", *id.into, v)
-			case v != "":
-				*id.into = v
+	for key, id := range map[string]*string{"o": &w.WorkspaceID, "w": &w.WorkspaceID, "a": &w.AccountID} { // other keys are not IDs
+		for _, v := range query[key] {
+			if strings.Trim(v, "0123456789abcdefABCDEF-") != "" || v != "" && *id != "" && *id != v {
+				return Workspace{}, invalid(from, fix, "?%s=%s is not an ID, or a second one", key, sanitize.Quote(v))
 			}
+			*id = cmp.Or(*id, v)
 		}
 	}
 	return w, nil

@@ -91,6 +91,9 @@ func Quote(value string) string {
 // withoutPassword omits what follows "password" and a separator, the user part of a URL,
 // and what is between a colon and an @.
 func withoutPassword(s string) string {
+	if !strings.ContainsAny(s, "=:") { // most values; compiling the expressions takes longer than a warm start's configuration
+		return s
+	}
 	s = regexp.MustCompile(`(?is)(password)[^=:]*[=:].*`).ReplaceAllString(s, "$1...")
 	return regexp.MustCompile(`(?s)(://|:).*@`).ReplaceAllString(s, "$1...@")
 }
