@@ -74,10 +74,26 @@ func WithoutSecrets(caller []string) []string {
 	return inherit(parse(caller), nil, nil).Environ
 }
 
+// SplitSecrets returns the variables that Build removes as secrets, and the others.
+func SplitSecrets(environ []string) (secret, others []string) {
+	vars := parse(environ)
+	for _, v := range vars {
+		if k := key(v.Name); v.Value != "" && (contains(secrets, k) || k == tokenVariable(vars)) {
+			secret = append(secret, v.String())
+		} else {
+			others = append(others, v.String())
+		}
+	}
+	return secret, others
+}
+
+// tokenVariable returns the name of the variable with a workload's token. Space around it is
+// ignored, as when the token is read.
+func tokenVariable(vars []Var) string { return key(strings.TrimSpace(value(vars, oidcTokenEnv))) }
+
 // inherit returns the inherited variables that the child gets, without the replaced ones.
 func inherit(inherited []Var, replaced, keep []string) Result {
-	// Space around the name is ignored, as when the token is read.
-	tokenVar := key(strings.TrimSpace(value(inherited, oidcTokenEnv)))
+	tokenVar := tokenVariable(inherited)
 	r := Result{Environ: []string{}, Set: replaced} // nil would be the whole environment for os/exec
 	for _, e := range inherited {
 		k := key(e.Name)

@@ -1,6 +1,7 @@
 package pgenv
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -105,5 +106,16 @@ func TestWithoutSecrets(t *testing.T) {
 	}
 	if WithoutSecrets([]string{"DATABRICKS_TOKEN=s"}) == nil {
 		t.Error("got nil, with which os/exec passes on the whole environment")
+	}
+}
+
+// The variable that another one names is found as it is found to be read.
+func TestSplitSecrets(t *testing.T) {
+	for named, want := range map[string]bool{"": false, "MINE": true, " MINE\n": true, "OTHER": false} {
+		environ := []string{"DATABRICKS_OIDC_TOKEN_ENV=" + named, "MINE=canary", "DATABRICKS_TOKEN=", "DATABRICKS_CLIENT_SECRET=s", "A=1"}
+		secret, others := SplitSecrets(environ)
+		if slices.Contains(secret, "MINE=canary") != want || !slices.Contains(secret, environ[3]) || len(secret)+len(others) != len(environ) || !slices.Contains(others, "A=1") {
+			t.Errorf("%q: got %q and %q", named, secret, others)
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
 	"github.com/lakebase-exec/lakebase-exec/internal/process"
 )
 
@@ -119,30 +120,12 @@ const pipeVariable = "LAKEBASE_SECRET_FD"
 // before it is read.
 const maxPiped = 16 << 10
 
-// isSecret reports whether an entry of the environment holds a secret.
-func (e *Environment) isSecret(entry string) bool {
-	name, value, _ := strings.Cut(entry, "=")
-	switch name {
-	case "DATABRICKS_CLIENT_SECRET", "DATABRICKS_TOKEN", "DATABRICKS_OIDC_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-		strings.TrimSpace(e.Env("DATABRICKS_OIDC_TOKEN_ENV")):
-		return value != ""
-	}
-	return false
-}
-
 // ReexecWithoutSecrets executes the program again without the secrets in its
 // environment, which can be read while a process runs: on macOS by every
 // program of the same user (ps eww), on Linux by root. The secrets go over a pipe. It
 // returns if there are none, or with an error.
 func (e *Environment) ReexecWithoutSecrets() error {
-	var secrets, rest []string
-	for _, entry := range e.Environ {
-		if e.isSecret(entry) {
-			secrets = append(secrets, entry)
-		} else {
-			rest = append(rest, entry)
-		}
-	}
+	secrets, rest := pgenv.SplitSecrets(e.Environ)
 	if len(secrets) == 0 || e.reexecuted {
 		return nil
 	}

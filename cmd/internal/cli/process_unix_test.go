@@ -12,15 +12,6 @@ import (
 	"testing"
 )
 
-// The variable that another one names is found as it is found to be read.
-func TestIsSecret(t *testing.T) {
-	for named, want := range map[string]bool{"": false, "MINE": true, " MINE\n": true, "OTHER": false} {
-		if got := newEnvironment("DATABRICKS_OIDC_TOKEN_ENV=" + named).isSecret("MINE=canary"); got != want {
-			t.Errorf("%q: got %v, want %v", named, got, want)
-		}
-	}
-}
-
 func TestReadPipedSecrets(t *testing.T) {
 	// dup returns the number of a descriptor that readPipedSecrets may close.
 	dup := func(f *os.File, err error) string {
