@@ -66,25 +66,31 @@ var strategies = []strategy{
 	{name: AuthCLI, explicit: true, configure: configureCLI},
 }
 
-// TokenOrigin returns what supplies the workspace token where that is not a sign-in,
-// and what to do about e, a refusal of that token. Both may be empty.
-func TokenOrigin(conf config.Config, e *exchange.Error) (name, fix string) {
+// Origins returns where the values of conf come from, for the message and hint of e.
+func Origins(conf config.Config, e *exchange.Error) (o exchange.Origins) {
+	if conf.Workspace.Value.IsZero() {
+		return o
+	}
+	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: conf.SameTarget()}
+	if from := conf.Target().Source; from.Origin != config.FromDefault {
+		o.Target = from.String()
+	}
 	refused := e.Kind == exchange.KindBearerRefused
 	switch conf.Auth.Value {
 	case AuthPAT:
-		name = conf.Secret.Source.String()
+		o.Token = conf.Secret.Source.String()
 		if refused || e.Kind == exchange.KindPermissionDenied {
-			fix = "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
+			o.TokenFix = "check whether DATABRICKS_TOKEN was revoked or has expired, and that it is from this workspace"
 		} else if e.Kind == exchange.KindScopeMissing {
-			fix = "create a personal access token with the scope"
+			o.TokenFix = "create a personal access token with the scope"
 		}
 	case AuthCLI:
-		name = "the Databricks CLI"
+		o.Token = "the Databricks CLI"
 		if refused || e.Kind == exchange.KindScopeMissing {
-			fix = "run: databricks auth login --host " + conf.Workspace.Value.URL()
+			o.TokenFix = "run: databricks auth login --host " + conf.Workspace.Value.URL()
 		}
 	}
-	return name, fix
+	return o
 }
 
 // Identity is who a Source signs in as.

@@ -11,7 +11,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 )
 
-func TestTokenOrigin(t *testing.T) {
+func TestOrigins_Token(t *testing.T) {
 	for _, c := range []struct {
 		conf      config.Config
 		kind      exchange.Kind
@@ -22,8 +22,8 @@ func TestTokenOrigin(t *testing.T) {
 		{resolveUser(t, "auth", AuthCLI), exchange.KindBearerRefused, "the Databricks CLI", "run: databricks auth login --host https://w.example"},
 		{resolve(t), exchange.KindBearerRefused, "", ""},
 	} {
-		name, fix := TokenOrigin(c.conf, &exchange.Error{Kind: c.kind})
-		if name != c.name || !strings.HasPrefix(fix, c.fix) || (fix == "") != (c.fix == "") {
+		o := Origins(c.conf, &exchange.Error{Kind: c.kind})
+		if name, fix := o.Token, o.TokenFix; name != c.name || !strings.HasPrefix(fix, c.fix) || (fix == "") != (c.fix == "") {
 			t.Errorf("got %q, %q; want %q, %q", name, fix, c.name, c.fix)
 		}
 	}

@@ -145,15 +145,6 @@ func ownHint(err error) string {
 // Describe returns an error's message, one line, and hint, as conf completes them.
 func Describe(err error, conf config.Config) (message, hint string) {
 	message, hint = sanitize.Line(err.Error()), ownHint(err)
-	if is[*HintedError](err) || is[*OutputError](err) {
-		return message, hint
-	}
-	if securefile.IsEnvironmentFault(err) {
-		if hint == "" || !is[*securefile.Error](err) && !is[*rootcerts.WriteError](err) { // another layer's hint would not help
-			hint = securefile.FaultHint(err, "")
-		}
-		return message, hint
-	}
 	var (
 		login  *pglogin.Error
 		secret *auth.NoSecretError
@@ -161,18 +152,28 @@ func Describe(err error, conf config.Config) (message, hint string) {
 		call   *exchange.Error
 	)
 	switch { // an error before those that it may wrap
+	case is[*HintedError](err), is[*OutputError](err):
+	case securefile.IsEnvironmentFault(err):
+		if hint == "" || !is[*securefile.Error](err) && !is[*rootcerts.WriteError](err) { // another layer's hint would not help
+			hint = securefile.FaultHint(err, "")
+		}
 	case errors.As(err, &login):
-		return sanitize.Escape(login.Error()), databaseHint(login, conf)
+		hint = databaseHint(login, conf)
 	case errors.As(err, &secret):
-		return noSecret(secret, conf)
+		message, hint = noSecret(secret, conf)
 	case errors.As(err, &user):
-		return message, noLoginHint(user, conf)
+		hint = noLoginHint(user, conf)
 	case is[*auth.FederationError](err):
-		return message, hint
 	case errors.As(err, &call):
-		return describeCall(err, *call, conf)
+		described := *call
+		described.Origins = auth.Origins(conf, call)
+		message, hint = described.Error(), described.Hint()
+		if tried, ok := errors.AsType[*retry.Error](err); ok {
+			message += tried.Tried()
+		}
 	case hint == "" && untried(err):
-		return "the workspace was not asked in time: " + message, "another process may hold the lock of this token: try again, or allow more time with --timeout"
+		message = "the workspace was not asked in time: " + message
+		hint = "another process may hold the lock of this token: try again, or allow more time with --timeout"
 	}
 	return message, hint
 }
@@ -196,11 +197,7 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 	case hint != "":
 		return message, hint
 	}
-	options := " --host " + sanitize.ShellWord(e.Host) + " --client-id " + sanitize.ShellWord(e.ClientID)
-	if conf.OfProfile() || e.Role != "" {
-		options = conf.SameTarget()
-	}
-	return message, "store it with: lakebase-credential-helper login" + options + nested
+	return message, "store it with: lakebase-credential-helper login" + conf.SameTarget() + nested
 }
 
 func noLoginHint(e *auth.NoLoginError, conf config.Config) string {
@@ -238,29 +235,6 @@ func userLogin(host string, conf config.Config) string {
 		return "lakebase-credential-helper login --user-login --profile " + sanitize.ShellWord(conf.Profile.Value)
 	}
 	return "lakebase-credential-helper login --user-login --host " + sanitize.ShellWord(host)
-}
-
-// describeCall returns message, with the number of attempts, and hint of a failed call.
-func describeCall(err error, call exchange.Error, conf config.Config) (message, hint string) {
-	call.Origins = origins(&call, conf)
-	text := call.Error()
-	if tried, ok := errors.AsType[*retry.Error](err); ok {
-		text += tried.Tried()
-	}
-	return text, call.Hint()
-}
-
-// origins returns where the values of conf come from, for messages and hints of calls.
-func origins(e *exchange.Error, conf config.Config) (o exchange.Origins) {
-	if conf.Workspace.Value.IsZero() {
-		return o
-	}
-	o = exchange.Origins{Host: conf.Workspace.Source.String(), Subject: conf.AuthType().Subject, SameSetup: conf.SameTarget()}
-	o.Token, o.TokenFix = auth.TokenOrigin(conf, e)
-	if from := conf.Target().Source; from.Origin != config.FromDefault {
-		o.Target = from.String()
-	}
-	return o
 }
 
 // CreateRoleSQL returns the statements that create a role for an identity (Databricks

@@ -46,7 +46,7 @@ func errorCases() map[string][]errorCase {
 		"auth.DeniedError":     {{&auth.DeniedError{Code: "access_denied"}, "access_denied", "run the login again", 122}},
 		"auth.FederationError": {{&auth.FederationError{Err: &exchange.Error{Kind: exchange.KindPermissionDenied}}, "iss", "federation policy", 122}},
 		"auth.NoLoginError":    {{&auth.NoLoginError{Host: "w.example", User: "ada"}, "ada", "sign in with", 121}},
-		"auth.NoSecretError":   {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "login --host w.example --client-id c", 121}},
+		"auth.NoSecretError":   {{&auth.NoSecretError{Host: "w.example", ClientID: "c", Err: &keychain.Error{Err: keychain.ErrNotFound}}, "no secret", "lakebase-credential-helper login", 121}},
 		"auth.SourceError":     {{&auth.SourceError{Problem: "p", Fix: "f"}, "p", "f", 121}},
 		"config.Error": {
 			{&config.Error{Name: "PGPORT", Problem: "p", Fix: "f"}, "PGPORT: p", "f", 120},
