@@ -149,43 +149,34 @@ func renderCredentialProcess(a Answer, _ Env) (Output, error) {
 // execVersions are the API versions whose status holds a bare token (client-go).
 var execVersions = []string{"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"}
 
-// execVersion returns the apiVersion that KUBERNETES_EXEC_INFO requests, which the
-// document must echo; v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
-func execVersion(env Env) (string, error) {
+// renderExecCredential is for Kubernetes clients. The document echoes the apiVersion that
+// KUBERNETES_EXEC_INFO requests, v1 if it is not set (client-go, plugin/pkg/client/auth/exec).
+func renderExecCredential(a Answer, env Env) (Output, error) {
 	const name = "KUBERNETES_EXEC_INFO"
 	const fix = "unset " + name + " if no Kubernetes client runs this, else update the client"
-	info := env(name)
-	if info == "" {
-		return execVersions[0], nil
-	}
-	var asked struct {
-		APIVersion string `json:"apiVersion"`
-	}
-	if err := json.Unmarshal([]byte(info), &asked); err != nil {
-		return "", &Error{name + ": not JSON: " + err.Error(), fix}
-	}
-	if !slices.Contains(execVersions, asked.APIVersion) {
-		supported := strings.Join(execVersions, " and ")
-		return "", &Error{fmt.Sprintf("%s: unsupported apiVersion %q; supported are %s", name, asked.APIVersion, supported), fix}
-	}
-	return asked.APIVersion, nil
-}
-
-// renderExecCredential is for Kubernetes clients.
-func renderExecCredential(a Answer, env Env) (Output, error) {
-	version, err := execVersion(env)
-	if err != nil {
-		return Output{}, err
-	}
 	type status struct {
 		Token               string `json:"token"`
 		ExpirationTimestamp string `json:"expirationTimestamp,omitempty"`
 	}
-	return document(struct {
+	doc := struct {
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
 		Status     status `json:"status"`
-	}{version, "ExecCredential", status{a.Password.Reveal(), expiry(a.ExpiresAt)}})
+	}{execVersions[0], "ExecCredential", status{a.Password.Reveal(), expiry(a.ExpiresAt)}}
+	if info := env(name); info != "" {
+		var asked struct {
+			APIVersion string `json:"apiVersion"`
+		}
+		if err := json.Unmarshal([]byte(info), &asked); err != nil {
+			return Output{}, &Error{name + ": not JSON: " + err.Error(), fix}
+		}
+		if !slices.Contains(execVersions, asked.APIVersion) {
+			supported := strings.Join(execVersions, " and ")
+			return Output{}, &Error{fmt.Sprintf("%s: unsupported apiVersion %q; supported are %s", name, asked.APIVersion, supported), fix}
+		}
+		doc.APIVersion = asked.APIVersion
+	}
+	return document(doc)
 }
 
 // renderPGPass is a line of ~/.pgpass for every database of the server. A field

@@ -36,34 +36,29 @@ var placeholders = map[string]func(Answer) string{
 
 // ParseTemplate parses a template: {name} and {name:uri} are placeholders, {{ and }}
 // are literal braces.
-func ParseTemplate(text string) (Template, error) {
-	var t Template
-	var literal strings.Builder
-	for i := 0; i < len(text); {
-		switch {
-		case strings.HasPrefix(text[i:], "{{"), strings.HasPrefix(text[i:], "}}"):
-			literal.WriteByte(text[i])
-			i += 2
-		case text[i] == '}':
-			return nil, errors.New("unmatched }; write }} for a literal brace")
-		case text[i] == '{':
-			end := strings.IndexByte(text[i:], '}')
-			if end < 0 {
-				return nil, errors.New("unclosed {; write {{ for a literal brace")
-			}
-			name, uri := strings.CutSuffix(text[i+1:i+end], ":uri")
-			if placeholders[name] == nil {
-				return nil, fmt.Errorf("unknown placeholder {%s}", name)
-			}
-			t = append(t, part{text: literal.String()}, part{name: name, uri: uri})
-			literal.Reset()
-			i += end + 1
-		default:
-			literal.WriteByte(text[i])
-			i++
+func ParseTemplate(text string) (t Template, err error) {
+	for {
+		i := strings.IndexAny(text, "{}")
+		if i < 0 {
+			return append(t, part{text: text}), nil
 		}
+		t = append(t, part{text: text[:i]})
+		text = text[i:]
+		inner, rest, closed := strings.Cut(text[1:], "}")
+		name, uri := strings.CutSuffix(inner, ":uri")
+		switch {
+		case strings.HasPrefix(text, "{{"), strings.HasPrefix(text, "}}"):
+			t, text = append(t, part{text: text[:1]}), text[2:]
+			continue
+		case text[0] == '}':
+			return nil, errors.New("unmatched }; write }} for a literal brace")
+		case !closed:
+			return nil, errors.New("unclosed {; write {{ for a literal brace")
+		case placeholders[name] == nil:
+			return nil, fmt.Errorf("unknown placeholder {%s}", name)
+		}
+		t, text = append(t, part{name: name, uri: uri}), rest
 	}
-	return append(t, part{text: literal.String()}), nil
 }
 
 // Uses returns the first of the named placeholders in the template, or "".

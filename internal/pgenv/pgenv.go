@@ -153,30 +153,16 @@ func contains(names []string, k string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return key(n) == k })
 }
 
-// parse splits an environment and keeps the first of equal names.
-func parse(list []string) []Var {
-	es := make([]Var, 0, len(list))
+// parse splits an environment and keeps the first of equal names. On Windows, cmd.exe keeps
+// each drive's directory in an entry such as "=C:=C:\work", whose name begins with "=".
+func parse(list []string) (vars []Var) {
 	seen := make(map[string]bool, len(list))
 	for _, s := range list {
-		name, value, ok := split(s)
-		if k := key(name); ok && !seen[k] {
-			seen[k] = true
-			es = append(es, Var{name, value})
+		end := 1 + strings.IndexByte(s[min(1, len(s)):], '=')
+		if name := s[:end]; name != "" && !seen[key(name)] {
+			seen[key(name)] = true
+			vars = append(vars, Var{name, s[end+1:]})
 		}
 	}
-	return es
-}
-
-// split splits NAME=VALUE. On Windows, cmd.exe keeps each drive's directory in an
-// entry such as "=C:=C:\work", whose name begins with "=".
-func split(s string) (name, value string, ok bool) {
-	from := 0
-	if foldNames && strings.HasPrefix(s, "=") {
-		from = 1
-	}
-	i := strings.IndexByte(s[from:], '=')
-	if i <= 0 {
-		return "", "", false
-	}
-	return s[:from+i], s[from+i+1:], true
+	return vars
 }

@@ -66,7 +66,7 @@ func TestBuild_Inherited(t *testing.T) {
 			rest: []string{"MY_JWT=j", "DATABRICKS_OIDC_TOKEN_ENV=MY_JWT"}},
 		{name: "the caller's application name", caller: []string{"PGAPPNAME=mine"}, rest: []string{"PGAPPNAME=mine"}},
 		{name: "the first of equal names", caller: []string{"A=1", "B=x", "A=2", "PGTZ=", "PGTZ=UTC"}, rest: []string{"A=1", "B=x"}, removed: []string{"PGTZ"}},
-		{name: "without a name or =", caller: []string{"=x", "nosign", "", "=C:=C:\\w", "A==b"}, rest: []string{"A==b"}},
+		{name: "without a name or =", caller: []string{"=x", "=", "nosign", "", "A==b"}, rest: []string{"A==b"}},
 		{name: "windows", windows: true, caller: []string{"Path=1", "PATH=2", "=C:=C:\\w", "=C:=D:\\w", "=D:=x", "PgHost=old", "pgServiceFile=f", "databricks_token=t", "=x"},
 			rest: []string{"Path=1", "=C:=C:\\w", "=D:=x"}, removed: []string{"databricks_token", "pgServiceFile"}},
 		{name: "windows, keep", windows: true, caller: []string{"Databricks_Token=t", "Jwt=j", "databricks_oidc_token_env=JWT"}, keep: []string{"databricks_TOKEN"},
