@@ -123,8 +123,7 @@ func (x *run) result() Result {
 	return Result{Unknown: x.state.unknown(x.list), Orphans: x.state.Orphans}
 }
 
-// begin signs in with the stored secret, which it returns, and lists the service
-// principal's secrets.
+// begin signs in with the stored secret, which it returns, and lists the principal's secrets.
 func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	x.Observer.Stage(auth.StageKeychain, "")
 	old, err := StoredSecret(ctx, x.Store, x.Host, x.ClientID)
@@ -136,12 +135,15 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()
-	x.Observer.Stage(auth.StageExchange, x.Host)
-	if x.bearer, x.principal = x.Manager, x.Principal; x.bearer.IsZero() {
-		err = x.signIn(ctx, old)
-	}
-	if err != nil {
-		return old, err
+	if x.bearer, x.principal = x.Manager, x.Principal; x.Manager.IsZero() {
+		if err := x.signIn(ctx, old, retry.VerdictOf); err != nil {
+			return old, err
+		}
+		me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return x.API.Me(ctx, x.bearer) })
+		if err != nil {
+			return old, err
+		}
+		x.principal = me.ID
 	}
 	x.list, err = exchange.RetryCall(ctx, x.API.ClientSecrets, x.bearer, x.principal)
 	if err != nil {
@@ -152,15 +154,15 @@ func (x *run) begin(ctx context.Context) (credential.Secret, error) {
 	return old, x.checkDeleteID()
 }
 
-// signIn signs in with the stored secret.
-func (x *run) signIn(ctx context.Context, secret credential.Secret) error {
-	token, err := exchange.RetryCall(ctx, x.API.WorkspaceToken, x.ClientID, secret)
-	if err != nil {
-		return err
+// signIn signs in with a secret. Later requests use its token, unless there is a Manager.
+func (x *run) signIn(ctx context.Context, secret credential.Secret, judge func(error) retry.Verdict) error {
+	x.Observer.Stage(auth.StageExchange, x.Host)
+	token, err := retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (credential.Token, error) {
+		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
+	}, judge)
+	if err == nil && x.Manager.IsZero() {
+		x.bearer = token.Value
 	}
-	x.bearer = token.Value
-	me, err := exchange.Retry(ctx, func(ctx context.Context) (exchange.Identity, error) { return x.API.Me(ctx, x.bearer) })
-	x.principal = me.ID
 	return err
 }
 
@@ -175,8 +177,7 @@ func (x *run) checkDeleteID() error {
 	return nil
 }
 
-// freeSlots deletes what is scheduled, and DeleteID if that is certainly not the
-// stored secret.
+// freeSlots deletes what is scheduled, and DeleteID if that is certainly not the stored secret.
 func (x *run) freeSlots(ctx context.Context) error {
 	if id := x.DeleteID; id != "" && x.state.safeToDelete(id, x.stored) && !x.state.isScheduled(id) {
 		x.state.Scheduled = append(x.state.Scheduled, x.schedule(id, ""))
@@ -252,23 +253,15 @@ func (x *run) request(ctx context.Context) (info exchange.ClientSecret, secret c
 // (databricks/terraform-provider-databricks#3757).
 const propagation = 30 * time.Second
 
-// verify signs in with the new secret. Later requests use its token, unless there is a
-// Manager.
+// verify signs in with the new secret.
 func (x *run) verify(ctx context.Context, secret credential.Secret) error {
 	ctx, cancel := context.WithTimeout(ctx, min(propagation, x.Timeout))
 	defer cancel()
-	x.Observer.Stage(auth.StageExchange, x.Host)
-	token, err := retry.Do(ctx, retry.Exchange(), func(ctx context.Context) (credential.Token, error) {
-		return x.API.WorkspaceToken(ctx, x.ClientID, secret)
-	}, func(err error) retry.Verdict {
+	return x.signIn(ctx, secret, func(err error) retry.Verdict {
 		v := retry.VerdictOf(err)
 		v.Retry = v.Retry || exchange.IsKind(err, exchange.KindInvalidClient)
 		return v
 	})
-	if err == nil && x.Manager.IsZero() {
-		x.bearer = token.Value
-	}
-	return err
 }
 
 // store replaces the old secret in the store. After a failed write the store may
@@ -292,8 +285,7 @@ func (x *run) store(ctx context.Context, secret, old credential.Secret) error {
 	return err
 }
 
-// discard deletes a new secret that does not work. If that fails, the state lists
-// it.
+// discard deletes a new secret that does not work. If that fails, the state lists it.
 func (x *run) discard(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.Timeout)
 	defer cancel()
@@ -310,8 +302,7 @@ func (x *run) discard(ctx context.Context, id string) {
 	x.Observer.Warn(text)
 }
 
-// deleteScheduled deletes the secrets whose time has come, except for one that may
-// be the stored secret.
+// deleteScheduled deletes the secrets whose time has come, but none that may be the stored one.
 func (x *run) deleteScheduled(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, x.Timeout)
 	defer cancel()

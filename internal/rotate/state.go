@@ -38,15 +38,13 @@ type Secret struct {
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`
 }
 
-// Next is a secret that is about to be stored, with the deletions that are
-// scheduled once it is.
+// Next is a secret that is about to be stored, with the deletions that are scheduled then.
 type Next struct {
 	Secret
 	Supersedes []Scheduled `json:"replaces,omitempty"`
 }
 
-// Pending is written before a secret is requested. Known lists the IDs that exist
-// at that moment.
+// Pending is written before a secret is requested. Known lists the IDs that exist then.
 type Pending struct {
 	Since time.Time `json:"since"`
 	Known []string  `json:"known"`
@@ -143,8 +141,7 @@ func (s State) isScheduled(id string) bool {
 	return slices.ContainsFunc(s.Scheduled, func(d Scheduled) bool { return d.ID == id })
 }
 
-// safeToDelete reports whether the secret with this ID is certainly not the stored
-// one, whose fingerprint is given.
+// safeToDelete reports whether this ID is certainly not that of the stored fingerprint.
 func (s State) safeToDelete(id, stored string) bool {
 	if s.Current != nil {
 		return s.Current.ID != id
@@ -154,8 +151,7 @@ func (s State) safeToDelete(id, stored string) bool {
 	})
 }
 
-// unknown returns the secrets that the state says nothing about, including
-// orphans. They may be in use elsewhere.
+// unknown returns the secrets that no rotation created, and orphans. They may be in use elsewhere.
 func (s State) unknown(list []exchange.ClientSecret) []exchange.ClientSecret {
 	return slices.DeleteFunc(slices.Clone(list), func(c exchange.ClientSecret) bool {
 		return s.isCurrent(c.ID) || s.isScheduled(c.ID)
