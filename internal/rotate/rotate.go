@@ -32,7 +32,8 @@ type API interface {
 	WorkspaceToken(ctx context.Context, clientID string, secret credential.Secret) (credential.Token, error)
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
 	ClientSecrets(ctx context.Context, bearer credential.Secret, principal string) ([]exchange.ClientSecret, error)
-	CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (exchange.ClientSecret, credential.Secret, error)
+	CreateClientSecret(ctx context.Context, bearer credential.Secret, principal string, lifetime time.Duration) (
+		exchange.ClientSecret, credential.Secret, error)
 	DeleteClientSecret(ctx context.Context, bearer credential.Secret, principal, id string) error
 }
 
@@ -170,9 +171,11 @@ func (x *run) checkDeleteID() error {
 	switch id := x.DeleteID; {
 	case id == "":
 	case !slices.Contains(secretIDs(x.list), id):
-		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + sanitize.Quote(id), Fix: "leave --delete-id out to see the IDs of its secrets"}
+		return &config.Error{Name: "--delete-id", Problem: "this service principal has no secret " + sanitize.Quote(id),
+			Fix: "leave --delete-id out to see the IDs of its secrets"}
 	case x.DeleteOnly && !x.state.safeToDelete(id, x.stored):
-		return &config.Error{Name: "--delete-id", Problem: "this may be the stored secret", Fix: "leave out --delete-only, so that a new one is stored first"}
+		return &config.Error{Name: "--delete-id", Problem: "this may be the stored secret",
+			Fix: "leave out --delete-only, so that a new one is stored first"}
 	}
 	return nil
 }
@@ -224,7 +227,8 @@ func (x *run) create(ctx context.Context) (exchange.ClientSecret, credential.Sec
 		}
 		return created, secret, err
 	}
-	next := &Next{Secret: Secret{ID: created.ID, Fingerprint: fingerprint(x.Host, x.ClientID, secret), CreatedAt: created.CreatedAt, ExpiresAt: created.ExpiresAt}}
+	next := &Next{Secret: Secret{ID: created.ID, Fingerprint: fingerprint(x.Host, x.ClientID, secret),
+		CreatedAt: created.CreatedAt, ExpiresAt: created.ExpiresAt}}
 	if c := x.state.Current; c != nil {
 		next.Supersedes = append(next.Supersedes, x.schedule(c.ID, c.Fingerprint))
 	}

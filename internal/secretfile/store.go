@@ -23,8 +23,7 @@ import (
 
 const (
 	itemVersion = 1
-	maxItem     = 32 << 10 // bytes: a secret of 4 KiB, escaped
-	maxRecord   = 64 << 10
+	maxItem     = 64 << 10 // bytes: a secret of 4 KiB, escaped, or a record
 
 	// recordSuffix ends the name of the file that records the rotation of a secret. It
 	// contains no secret, and is removed with the secret's file.
@@ -114,7 +113,7 @@ func (s Store) Get(_ context.Context, account string) (credential.Secret, error)
 	}
 	defer d.Close()
 	if strings.HasSuffix(name, recordSuffix) {
-		data, err := d.ReadFile(name, maxRecord)
+		data, err := d.ReadFile(name, maxItem)
 		return credential.NewSecret(string(data)), err
 	}
 	it, err := s.read(d, name)
@@ -157,14 +156,11 @@ func (s Store) Set(_ context.Context, account string, secret credential.Secret) 
 		return s.write(name, []byte(secret.Reveal()))
 	}
 	it, ok := newItem(account, secret)
-	if !ok {
-		return s.reject(fileName(account), "not the account of a secret or login")
-	}
 	data, err := json.Marshal(it)
 	if err != nil {
 		return err
 	}
-	if again, ok := parseItem(data); !ok || again != it {
+	if again, same := parseItem(data); !ok || !same || again != it {
 		return s.reject(fileName(account), "it would read back differently")
 	}
 	return s.write(fileName(account), data)

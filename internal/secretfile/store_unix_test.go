@@ -72,11 +72,10 @@ func TestStore(t *testing.T) {
 	if !slices.Equal(accounts, []string{adaAccount, shopAccount}) || len(unusable) > 0 || err != nil {
 		t.Errorf("List: got %v, %v, %v", accounts, unusable, err)
 	}
-	if err := s.Set(t.Context(), "token:x", secret); err == nil || !strings.Contains(err.Error(), "not the account of a secret") {
-		t.Errorf("got %v", err)
-	}
-	if err := s.Set(t.Context(), barAccount, credential.NewSecret("a\xff")); err == nil || !strings.Contains(err.Error(), "read back differently") {
-		t.Errorf("got %v", err)
+	for account, text := range map[string]string{"token:x": "s", barAccount: "a\xff"} {
+		if err := s.Set(t.Context(), account, credential.NewSecret(text)); err == nil || !strings.Contains(err.Error(), "read back differently") {
+			t.Errorf("%s: got %v", account, err)
+		}
 	}
 	for _, native := range []string{config.NativeAccount("ep-1.example.test:5432", "1:b"), config.NativeAccount("[::1]:5432", "b")} {
 		must(t, s.Set(t.Context(), native, secret))
