@@ -27,7 +27,7 @@ var (
 	// ErrTimeout means that the keychain, or the user at its dialog, did not respond.
 	ErrTimeout error = &kind{"the keychain did not respond in time",
 		"answer the keychain's dialog if one is open, or raise --keychain-timeout"}
-	// ErrTooBig means that the item or its account is longer than the keychain allows.
+	// ErrTooBig means that the item is longer than the keychain allows.
 	ErrTooBig error = &kind{"too long for the keychain", "check that the input is the secret alone"}
 	ErrFailed error = &kind{"the keychain failed",
 		"try again; if the error persists, check the keychain with the tools of the system"}

@@ -20,10 +20,6 @@ import (
 // on.
 type goKeyring struct{}
 
-// maxItem is the maximal size of an item in bytes. Windows allows 2,560, macOS a command
-// line of 4,096 in base64 (go-keyring, ErrSetDataTooBig).
-const maxItem = 2400
-
 func newBackend(string) backend { return goKeyring{} }
 
 func (goKeyring) get(_ context.Context, account string, _ bool) (credential.Secret, error) {

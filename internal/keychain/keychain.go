@@ -10,7 +10,6 @@ package keychain
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -21,10 +20,6 @@ import (
 
 // Service is the service name of every item.
 const Service = "lakebase"
-
-// maxAccount is the maximal size of an account name in bytes: on macOS it shares the
-// 4,096 bytes with the item.
-const maxAccount = 512
 
 // CacheTimeout is the timeout for items that can be obtained again, such as cached
 // tokens.
@@ -80,12 +75,8 @@ func (k *Keychain) Get(ctx context.Context, account string) (credential.Secret, 
 }
 
 // Set stores or replaces the item of account, and reads it back. It may show the unlock
-// dialog of a locked keychain. An item longer than maxItem is not stored: ErrTooBig.
-// After ErrTimeout the item may still be stored later.
+// dialog of a locked keychain. After ErrTimeout the item may still be stored later.
 func (k *Keychain) Set(ctx context.Context, account string, secret credential.Secret) error {
-	if n := len(secret.Reveal()); n > maxItem {
-		return fail(ErrTooBig, fmt.Sprintf("%d bytes, maximum %d", n, maxItem))
-	}
 	_, err := call(ctx, k.timeout, account, func(ctx context.Context) (struct{}, error) {
 		if err := k.backend.set(ctx, account, secret, k.prompt); err != nil {
 			return struct{}{}, err
@@ -160,10 +151,7 @@ func call[T any](ctx context.Context, timeout time.Duration, account string, do 
 // checkAccount rejects names that a backend would misinterpret: on macOS go-keyring
 // writes commands line by line.
 func checkAccount(account string) error {
-	switch {
-	case len(account) > maxAccount:
-		return fail(ErrTooBig, fmt.Sprintf("account name of %d bytes, maximum %d", len(account), maxAccount))
-	case !utf8.ValidString(account) || strings.ContainsFunc(account, unicode.IsControl):
+	if !utf8.ValidString(account) || strings.ContainsFunc(account, unicode.IsControl) {
 		return fail(ErrFailed, "account name with control characters or invalid UTF-8")
 	}
 	return nil

@@ -19,9 +19,6 @@ import (
 // dismissed is the detail of ErrLocked after an attempt to unlock.
 const dismissed = "its dialog was dismissed or could not be shown"
 
-// maxItem is the maximal size of an item in bytes; the Secret Service has no limit.
-const maxItem = 64 << 10
-
 // BusAddress returns the address of the session bus: variable, which is the value of
 // DBUS_SESSION_BUS_ADDRESS, or else the socket if that exists. "" means that there is none.
 func BusAddress(variable, socket string) string {
