@@ -207,20 +207,14 @@ func (r *resolver) auth() {
 			c.Secret = r.read(w)
 		case w.auth == c.Auth.Value:
 			r.note(w.from.String(), "not used: "+c.Secret.Source.String()+" takes precedence")
-		case !stated.Given():
-			r.fail(conflictError(found[0].from, found[0].auth, w.from, w.auth))
-		case w.from.Origin == FromOption: // an option is never ignored
-			r.fail(conflictError(w.from, w.auth, stated.Source, stated.Value))
+		case !stated.Given() || w.from.Origin == FromOption: // an option is never ignored
+			r.fail(invalid(c.Auth.Source, "choose with --auth "+c.Auth.Value+" or --auth "+w.auth+", or leave one of them out",
+				"selects %s, but %s selects %s", c.Auth.Value, w.from, w.auth))
 		default:
 			r.note(w.from.String(), "not used: "+stated.Source.String()+" says "+stated.Value)
 		}
 	}
 	r.dropClientID()
-}
-
-func conflictError(a Source, aType string, b Source, bType string) *Error {
-	return invalid(a, "choose with --auth "+aType+" or --auth "+bType+", or leave one of them out",
-		"selects %s, but %s selects %s", aType, b, bType)
 }
 
 // authType validates an authentication type; the Databricks SDKs have more.

@@ -100,7 +100,7 @@ func TestAuth_TwoTypes(t *testing.T) {
 				g.options["auth"] = named[k].word
 				if strings.HasPrefix(other.name, "--") { // an option is never ignored
 					_, err := g.resolve()
-					refused(t, err, other.name, "--auth", "selects")
+					refused(t, err, "--auth", other.name, "selects")
 					continue
 				}
 				c := g.must(t)

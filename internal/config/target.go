@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -181,14 +182,12 @@ func (r *resolver) set() {
 		taken[name] = true
 		r.conf.Set = append(r.conf.Set, SetVar{name, template, from})
 	}
-	var profile []SetVar
-	for key, v := range r.profile {
+	for _, key := range slices.Sorted(maps.Keys(r.profile)) {
 		if name, ok := strings.CutPrefix(key, setPrefix); ok && !taken[name] {
-			profile = append(profile, SetVar{name, v.last(), v.from})
+			v := r.profile[key]
+			r.conf.Set = append(r.conf.Set, SetVar{name, v.last(), v.from})
 		}
 	}
-	slices.SortFunc(profile, func(a, b SetVar) int { return cmp.Compare(a.Name, b.Name) })
-	r.conf.Set = append(r.conf.Set, profile...)
 }
 
 func (r *resolver) log() {
