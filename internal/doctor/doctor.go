@@ -23,7 +23,6 @@ import (
 // CheckID names a check, in the output and in JSON.
 type CheckID string
 
-// The checks, in their order.
 const (
 	Configuration CheckID = "configuration"
 	AuthType      CheckID = "way in"
@@ -91,7 +90,6 @@ var checks = []check{
 // Status is the outcome of a check.
 type Status string
 
-// The statuses.
 const (
 	OK       Status = "ok"
 	Warning  Status = "warning"
@@ -203,8 +201,7 @@ type DatabaseLogin interface {
 // Observer follows the run, and puts errors into words.
 type Observer interface {
 	auth.Observer
-	// Checking is called before each check.
-	Checking(id CheckID, conf config.Config)
+	Checking(id CheckID, conf config.Config) // called before each check
 	// Explain returns one line about an error, and one about its fix, which may be empty.
 	Explain(err error, conf config.Config) (text, fix string)
 }

@@ -289,7 +289,8 @@ func (x *run) checkChild(_ context.Context, r *Result) error {
 	}
 	roots, _ := x.Local.SSLRootCert(conf) // see checkTrust
 	result := pgenv.Build(x.Environ, pgenv.Values{
-		Host: cmp.Or(x.host, later), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value, Database: conf.Database.Value, User: cmp.Or(conf.User.Value, later),
+		Host: cmp.Or(x.host, later), HostAddr: conf.PGHostAddr.Value, Port: conf.PGPort.Value,
+		Database: conf.Database.Value, User: cmp.Or(conf.User.Value, later),
 		SSLMode: conf.ChildSSLMode.Value, SSLRootCert: roots, Profile: conf.Profile.Value,
 		Password: credential.NewSecret(hidden), ExpiresAt: x.password.ExpiresAt,
 	}, conf.Keep.Value)

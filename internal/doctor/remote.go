@@ -264,9 +264,16 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 	}
 	x.endpoint = e
 	b := x.branch(ctx, e.Name)
-	for name, value := range map[string]string{"name": e.Name, "uid": e.UID, "state": e.State, "type": e.Type, "disabled": fmt.Sprint(e.Disabled),
-		"host": e.Host, "read_only_host": e.ReadOnlyHost, "pooled_host": e.PooledHost, "read_only_pooled_host": e.ReadOnlyPooledHost, "branch_state": b.State} {
-		r.fact(name, value)
+	text := e.Name + " is " + e.State
+	for _, part := range []struct{ fact, value, shown string }{
+		{"name", e.Name, ""}, {"uid", e.UID, ""}, {"state", e.State, ""}, {"type", e.Type, ""}, {"disabled", fmt.Sprint(e.Disabled), ""},
+		{"branch_state", b.State, "its branch"}, {"host", e.Host, "host"}, {"read_only_host", e.ReadOnlyHost, "read-only host"},
+		{"pooled_host", e.PooledHost, "pooled host"}, {"read_only_pooled_host", e.ReadOnlyPooledHost, ""},
+	} {
+		r.fact(part.fact, part.value)
+		if part.value != "" && part.shown != "" {
+			text += ", " + part.shown + " " + part.value
+		}
 	}
 	if err != nil {
 		return err
@@ -275,12 +282,7 @@ func (x *run) checkTarget(ctx context.Context, r *Result) error {
 		r.Fix = "allow the first login, which restores it, more time with --wait-timeout; if it stays archived, restore it in the console"
 		return warning{fmt.Errorf("the branch of %s, %s, is archived", e.Name, b.Name)}
 	}
-	r.Text = e.Name + " is " + e.State
-	for _, part := range [][2]string{{"its branch", b.State}, {"host", e.Host}, {"read-only host", e.ReadOnlyHost}, {"pooled host", e.PooledHost}} {
-		if part[1] != "" {
-			r.Text += ", " + part[0] + " " + part[1]
-		}
-	}
+	r.Text = text
 	return nil
 }
 
@@ -318,7 +320,8 @@ func (x *run) checkDatabaseHost(_ context.Context, r *Result) error {
 	}
 	r.Text = x.host
 	if config.IsPooled(x.host) {
-		r.Status, r.Fix = Warning, "connect without --pooled, or to a host without -pooler, for what a pooled host cannot do: "+config.PooledLimits
+		r.Status = Warning
+		r.Fix = "connect without --pooled, or to a host without -pooler, for what a pooled host cannot do: " + config.PooledLimits
 	}
 	switch source := configured.Source.String(); {
 	case configured.Value == "":

@@ -99,8 +99,9 @@ func sqlState(code string) string {
 // if there was no connection.
 func classify(ctx context.Context, err error, conn *startupConn, password credential.Secret) *Error {
 	var e Error
-	if b := conn.answer(); b >= 0 && b != 'S' { // "E" is an error of a server too old or too busy (PostgreSQL manual, protocol-flow)
-		e = Error{Kind: TLSRefused, Retry: b == 'E', maxRepeat: maxRepeatUnknown, Message: fmt.Sprintf("the server answered the request for TLS with %q", b)}
+	if b := conn.answer(); b >= 0 && b != 'S' { // E: a server too old or too busy (PostgreSQL manual, protocol-flow)
+		e = Error{Kind: TLSRefused, Retry: b == 'E', maxRepeat: maxRepeatUnknown,
+			Message: fmt.Sprintf("the server answered the request for TLS with %q", b)}
 	} else {
 		e = fromError(err, conn)
 		// What fails at the deadline failed because of the deadline, which a timer of

@@ -48,8 +48,7 @@ type Options struct {
 	MaxStartups    int           // clients that are not authenticated yet; 0: 200
 	StartupTimeout time.Duration // until the client is authenticated; 0: 10 s
 	LoginTimeout   time.Duration // of a login upstream, wake-up included
-
-	Observer Observer
+	Observer       Observer
 }
 
 // Observer follows a Proxy. Its methods are called from any goroutine and must not block.
