@@ -168,13 +168,9 @@ type Workspace interface {
 	RefreshedToken(ctx context.Context, refresh credential.Secret) (exchange.Grant, error)
 	FederatedToken(ctx context.Context, clientID string, subject credential.Secret) (credential.Token, error)
 	GitHubToken(ctx context.Context, address string, bearer credential.Secret, audience string) (credential.Secret, error)
-	Discovery
-}
-
-// Discovery finds a host's endpoints, which its later calls use, and the audience it
-// accepts.
-type Discovery interface {
+	// Discover finds the host's endpoints, which later calls use.
 	Discover(ctx context.Context) (exchange.Discovery, error)
+	// Audience returns the audience of d that a workload's token must have.
 	Audience(d exchange.Discovery) (string, error)
 }
 

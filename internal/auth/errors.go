@@ -65,7 +65,8 @@ type FederationError struct {
 }
 
 func (e *FederationError) Error() string {
-	return fmt.Sprintf("the workspace rejects the workload's token (iss %q, sub %q, aud %s): %s", e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience, reason(e.Err))
+	return fmt.Sprintf("the workspace rejects the workload's token (iss %q, sub %q, aud %s): %s",
+		e.Claims.Issuer, e.Claims.Subject, e.Claims.Audience, reason(e.Err))
 }
 
 // Hint returns what to do about it.

@@ -116,7 +116,7 @@ type LoginAPI interface {
 	AuthorizeURL(state, challenge, redirectURI string) string
 	CodeToken(ctx context.Context, code, verifier credential.Secret, redirectURI string) (exchange.Grant, error)
 	Me(ctx context.Context, bearer credential.Secret) (exchange.Identity, error)
-	Discovery
+	Discover(ctx context.Context) (exchange.Discovery, error)
 }
 
 // AuthorizeURL returns the address at which a user signs in. The host is always
@@ -155,7 +155,8 @@ func (l *Login) Exchange(ctx context.Context, code credential.Secret, redirectUR
 		return UserGrant{}, err
 	}
 	if grant.Refresh.IsZero() {
-		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply, Message: "it contains no refresh token"}
+		return UserGrant{}, &exchange.Error{Call: exchange.CallCode, Host: host, Kind: exchange.KindBadReply,
+			Message: "it contains no refresh token"}
 	}
 	user := l.conf.User.Value
 	if l.conf.CanAskUser() == nil {

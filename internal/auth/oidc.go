@@ -50,7 +50,8 @@ func readTokenFile(from config.SecretSource) (token credential.Secret, err error
 		}
 	}
 	if err != nil {
-		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + err.Error(), Fix: "name a file that contains the workload's token and nothing else", Err: err}
+		return credential.Secret{}, &SourceError{Problem: from.Source.String() + ": " + err.Error(),
+			Fix: "name a file that contains the workload's token and nothing else", Err: err}
 	}
 	return token, nil
 }
@@ -61,7 +62,8 @@ func configureGitHubOIDC(_ context.Context, e *env) (Source, Identity, error) {
 	}
 	if e.conf.Auth.Value == "" {
 		if !e.conf.WorkloadHost() {
-			e.Observer.Note("GitHub's token is not used: " + e.conf.Workspace.Value.HostPort() + " is in no Databricks domain, and --host was not given")
+			e.Observer.Note("GitHub's token is not used: " + e.conf.Workspace.Value.HostPort() +
+				" is in no Databricks domain, and --host was not given")
 			return nil, Identity{}, ErrNotConfigured
 		}
 		e.Observer.Note("no secret is stored; using GitHub's token")

@@ -67,7 +67,8 @@ func (c Criteria) Match(e Entry, now time.Time) bool {
 // Get returns the stored entry if it matches want, otherwise the result of mint, which it
 // stores. Only one process at a time mints for a key; see Lock for how long the others
 // wait. Its errors are those of mint.
-func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria, mint func(context.Context) (Entry, error)) (e Entry, cached bool, err error) {
+func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria,
+	mint func(context.Context) (Entry, error)) (e Entry, cached bool, err error) {
 	e, err = c.Lookup(ctx, key)
 	if err == nil && want.Match(e, time.Now()) {
 		return e, true, nil
@@ -104,9 +105,8 @@ func (c *Cache) takeLock(name string, take func(path string) (func(), bool, erro
 	unlock, ok, err := take(filepath.Join(c.LockDir, name))
 	if err != nil {
 		c.Observer.CacheFailed("taking a lock", err)
-		return unlock, true
 	}
-	return unlock, ok
+	return unlock, ok || err != nil
 }
 
 // Lock is like WaitLock, but waits for half of the time left until the deadline of ctx
