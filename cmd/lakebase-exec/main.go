@@ -265,11 +265,8 @@ func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
 			"use {url}, write the host as ?host={host:uri}, or give --listen 127.0.0.1:0"
 	}
 	mode := conf.Refresh.Value
-	if conf.Native() && t.Uses("expires_at") != "" {
-		return "{expires_at} cannot be used with a native password, which does not expire", "leave it out of the template"
-	}
-	if mode != config.RefreshOff && t.Uses("expires_at") != "" {
-		return "{expires_at} cannot be used with --refresh " + mode + ": the token is refreshed", "leave it out of the template"
+	if t.Uses("expires_at") != "" && (conf.Native() || mode != config.RefreshOff) {
+		return "{expires_at} cannot be used with --refresh or a native password", "leave it out of the template"
 	}
 	if name := t.Uses("password", "url", "jdbc_url", "node_url"); mode == config.RefreshPassfile && name != "" {
 		return "{" + name + "} contains the password, which --refresh passfile updates only in its file", "use {url_nopassword}, or --refresh proxy"

@@ -79,7 +79,7 @@ func TestNotStarted(t *testing.T) {
 		{target, "--on-refresh restart -- true", 120, []string{"error: --on-refresh: requires --refresh passfile or --refresh proxy"}},
 		{target, "--refresh passfile --on-refresh signal:NOPE -- true", 120, []string{`error: --on-refresh: unknown signal "NOPE"`, "hint: run kill -l for a list of signals"}},
 		{target, "--refresh passfile --url-var U -- true", 120, []string{"error: --url-var: U: {url} contains the password", "hint: use {url_nopassword}, or --refresh proxy"}},
-		{target, "--refresh proxy --set E={expires_at} -- true", 120, []string{"error: --set: E: {expires_at} cannot be used with --refresh proxy", "hint: leave it out of the template"}},
+		{target, "--refresh proxy --set E={expires_at} -- true", 120, []string{"error: --set: E: {expires_at} cannot be used with --refresh or a native password", "hint: leave it out of the template"}},
 	} {
 		code, out, errs := exec(c.environ, strings.Fields(c.args)...)
 		if code != c.code || out != "" {
