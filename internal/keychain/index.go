@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // IndexAccount is the account of the item that lists all others, as not every keychain
@@ -130,7 +130,7 @@ func (x Index) acquire(ctx context.Context) (unlock func()) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.timeout)
 	defer cancel()
-	unlock, _, _ = filelock.Lock(ctx, x.lock)
+	unlock, _, _ = securefile.Lock(ctx, x.lock)
 	return unlock
 }
 

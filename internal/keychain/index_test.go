@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 func must(t *testing.T, errs ...error) {
@@ -156,7 +156,7 @@ func TestIndex_ConcurrentProcesses(t *testing.T) {
 // A stopped process that holds the lock delays a change, but does not prevent it.
 func TestIndex_LockOfStoppedProcess(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	unlock, ok, err := filelock.TryLock(lock)
+	unlock, ok, err := securefile.TryLock(lock)
 	if !ok || err != nil {
 		t.Fatal(ok, err)
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -145,17 +144,13 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 
 // WriteFile atomically replaces a file: readers see the old content or the new. It
 // is not synced: use it for what can be recreated after a crash of the machine.
-func (d *Dir) WriteFile(name string, data []byte) error { return d.write(name, data, false) }
+func (d *Dir) WriteFile(name string, data []byte) error {
+	return replace(d.root, filepath.Join(d.path, name), data, false, nil)
+}
 
 // WriteFileSync is WriteFile for a file that must survive a crash of the machine.
-func (d *Dir) WriteFileSync(name string, data []byte) error { return d.write(name, data, true) }
-
-func (d *Dir) write(name string, data []byte, durable bool) error {
-	if err := replace(d.root, name, data, durable, nil); err != nil {
-		return systemError(filepath.Join(d.path, name), err)
-	}
-	removeTemporary(d.root, ".")
-	return nil
+func (d *Dir) WriteFileSync(name string, data []byte) error {
+	return replace(d.root, filepath.Join(d.path, name), data, true, nil)
 }
 
 // Names returns the sorted names in the directory.
@@ -187,23 +182,14 @@ func RuntimeDirs(option string, env func(string) string, uid int, home string) [
 		return []string{option}
 	}
 	var list []string
-	add := func(base string, below ...string) {
-		if filepath.IsAbs(base) {
-			list = append(list, filepath.Join(append([]string{base}, below...)...))
-		}
-	}
 	switch runtime.GOOS {
 	case "darwin":
-		add(home, "Library", "Caches", "lakebase", "run")
+		list = []string{filepath.Join(home, "Library", "Caches", "lakebase", "run")}
 	case "windows":
-		add(env("LOCALAPPDATA"), "lakebase", "run")
+		list = []string{filepath.Join(env("LOCALAPPDATA"), "lakebase", "run")}
 	default:
-		for dir := range strings.SplitSeq(env("RUNTIME_DIRECTORY"), ":") {
-			add(dir)
-		}
-		add(env("XDG_RUNTIME_DIR"), "lakebase")
-		add("/run/user/"+strconv.Itoa(uid), "lakebase")
-		add(home, ".local", "state", "lakebase", "run")
+		list = append(filepath.SplitList(env("RUNTIME_DIRECTORY")), filepath.Join(env("XDG_RUNTIME_DIR"), "lakebase"),
+			fmt.Sprintf("/run/user/%d/lakebase", uid), filepath.Join(home, ".local", "state", "lakebase", "run"))
 	}
-	return list
+	return slices.DeleteFunc(list, func(dir string) bool { return !filepath.IsAbs(dir) })
 }

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
 // runLockName is the name of the lock of a run's directory, which exists only while the
@@ -28,7 +26,7 @@ type RunDir struct {
 func (d *Dir) NewRunDir() (*RunDir, error) {
 	for range 10 {
 		name := "run-" + strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
-		unlock, ok, err := filelock.TryLock(filepath.Join(d.path, runLockName(name)))
+		unlock, ok, err := TryLock(filepath.Join(d.path, runLockName(name)))
 		if err == nil && !ok {
 			continue // a sweep has taken it
 		}
@@ -75,7 +73,7 @@ func (d *Dir) SweepRunDirs() (removed int, err error) {
 		if info, err := d.root.Lstat(lock); err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
 			continue
 		}
-		if unlock, ok, err := filelock.TryLock(filepath.Join(d.path, lock)); ok && err == nil {
+		if unlock, ok, err := TryLock(filepath.Join(d.path, lock)); ok && err == nil {
 			name := strings.TrimSuffix(strings.TrimPrefix(lock, "."), ".lock")
 			failed = append(failed, removeRun(d.root, name, unlock))
 			removed++

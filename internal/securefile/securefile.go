@@ -1,7 +1,8 @@
-// Package securefile opens and writes files that hold secrets or decide where secrets are
-// sent. Owner and mode are checked on the opened descriptor, never on a name that could
-// refer to another file a moment later. It never blocks on a FIFO, and never puts a file's
-// content into an error. Every error is or wraps an *Error, or fs.ErrNotExist.
+// Package securefile opens, writes and locks files that hold secrets or decide where
+// secrets are sent. Owner and mode are checked on the opened descriptor, never on a name
+// that could refer to another file a moment later. It never blocks on a FIFO, and never
+// puts a file's content into an error. Every error of a file is or wraps an *Error, or
+// fs.ErrNotExist.
 //
 // On Windows, where modes mean nothing, the owner is checked, and new files get an
 // access list for us and the system alone.

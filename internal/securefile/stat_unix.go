@@ -11,21 +11,17 @@ import (
 // nonblock keeps open(2) from waiting for the other end of a FIFO.
 const nonblock = syscall.O_NONBLOCK
 
+// noFollow keeps open(2) from following a symbolic link.
+const noFollow = syscall.O_NOFOLLOW
+
 // environmentFaults are errors of the system that no configuration causes.
 var environmentFaults = map[syscall.Errno]string{
 	syscall.ENOSPC: fixSpace, syscall.EDQUOT: fixSpace, syscall.EROFS: fixReadOnly, syscall.EIO: fixDisk,
 	syscall.EMFILE: fixFiles, syscall.ENFILE: fixFiles, syscall.ENOMEM: fixMemory,
 }
 
-func metaOf(f *os.File) (meta, error) {
-	fi, err := f.Stat()
-	return metaFrom(fi, err)
-}
-
-func metaOfPath(path string) (meta, error) {
-	fi, err := os.Stat(path)
-	return metaFrom(fi, err)
-}
+func metaOf(f *os.File) (meta, error)      { return metaFrom(f.Stat()) }
+func metaOfPath(path string) (meta, error) { return metaFrom(os.Stat(path)) }
 
 func metaFrom(fi fs.FileInfo, err error) (meta, error) {
 	if err != nil {

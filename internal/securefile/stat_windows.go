@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-const nonblock = 0
+// There are neither FIFOs nor, without a privilege, symbolic links.
+const nonblock, noFollow = 0, 0
 
 // environmentFaults are errors of the system that no configuration causes.
 var environmentFaults = map[syscall.Errno]string{
@@ -33,20 +34,14 @@ func metaOfPath(path string) (meta, error) {
 // metaOf returns a mode that is closed to others, and the owner: os.Geteuid (-1 on
 // Windows) for us, 0 for the system and the administrators, otherUser for others.
 func metaOf(f *os.File) (meta, error) {
-	fi, err := f.Stat()
-	if err != nil {
+	fi, statErr := f.Stat()
+	user, userErr := windows.GetCurrentProcessToken().GetTokenUser()
+	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err := errors.Join(statErr, userErr, err); err != nil {
 		return meta{}, err
 	}
 	m := meta{mode: fi.Mode().Type() | 0o600, owner: otherUser}
-	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
-	if err != nil {
-		return m, err
-	}
 	owner, _, err := sd.Owner()
-	if err != nil {
-		return m, err
-	}
-	user, err := windows.GetCurrentProcessToken().GetTokenUser()
 	switch {
 	case err != nil:
 	case owner.Equals(user.User.Sid):

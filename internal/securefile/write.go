@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 )
 
 // makeTarget follows the symbolic links of path, and makes its directory.
@@ -51,10 +49,7 @@ func UpdateFile(ctx context.Context, path string, change func(old []byte) ([]byt
 	}
 	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
-	unlock, _, err := filelock.Lock(ctx, lockPath(target))
-	if err != nil && IsEnvironmentFault(err) { // the file could not be written either
-		return systemError(filepath.Dir(target), err)
-	}
+	unlock, _, _ := Lock(ctx, lockPath(target))
 	defer unlock()
 	for range maxUpdateTries {
 		if err = updateOnce(target, change); !errors.Is(err, errChanged) {
@@ -129,21 +124,17 @@ func replacePath(path string, data []byte, durable bool, check func() error) err
 		return systemError(path, err)
 	}
 	defer root.Close()
-	name := filepath.Base(path)
-	defer removeTemporary(root, "."+name+".")
-	if err := replace(root, name, data, durable, check); err != nil {
-		return systemError(path, err)
-	}
-	return nil
+	return replace(root, path, data, durable, check)
 }
 
-// replace writes a temporary file and renames it to name. renameio would work on paths,
-// which can be swapped for a link, and on Unix only.
-func replace(root *os.Root, name string, data []byte, durable bool, check func() error) error {
+// replace is replacePath for a path in root. It writes a temporary file and renames it.
+// renameio would work on paths, which can be swapped for a link, and on Unix only.
+func replace(root *os.Root, path string, data []byte, durable bool, check func() error) error {
+	name := filepath.Base(path)
 	temp := "." + name + "." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return systemError(path, err)
 	}
 	if err = restrictToOwner(f); err == nil {
 		_, err = f.Write(data)
@@ -159,8 +150,9 @@ func replace(root *os.Root, name string, data []byte, durable bool, check func()
 	}
 	if err != nil {
 		_ = root.Remove(temp)
-		return err
+		return systemError(path, err)
 	}
+	removeTemporary(root, "."+name+".")
 	if !durable {
 		return nil
 	}
@@ -174,13 +166,12 @@ func replace(root *os.Root, name string, data []byte, durable bool, check func()
 // abandonedAfter is the age of a temporary file whose writer was killed.
 const abandonedAfter = time.Minute
 
-// removeTemporary removes files ".NAME.RANDOM" with prefix, which killed writers left.
+// removeTemporary removes files with prefix and a random text, which killed writers left.
 func removeTemporary(root *os.Root, prefix string) {
 	entries, _ := fs.ReadDir(root.FS(), ".")
 	for _, e := range entries {
-		random := strings.TrimPrefix(filepath.Ext(e.Name()), ".")
-		isRandom := len(random) == len(rand.Text()) && strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
-		if !isRandom || !strings.HasPrefix(e.Name(), prefix) {
+		random, ok := strings.CutPrefix(e.Name(), prefix)
+		if !ok || len(random) != len(rand.Text()) || strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > abandonedAfter {

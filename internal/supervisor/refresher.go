@@ -5,7 +5,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -14,9 +13,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/retry"
 )
-
-// ErrStopped is returned by Token after Run has returned.
-var ErrStopped = errors.New("the token is no longer refreshed")
 
 // RefresherConfig configures a Refresher.
 type RefresherConfig struct {
@@ -101,7 +97,7 @@ func (r *Refresher) Run(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
-	r.flight.finish(ErrStopped)
+	r.flight.finish(context.Canceled)
 }
 
 func (r *Refresher) currentState() tokenState {
@@ -121,7 +117,7 @@ func (r *Refresher) Stats() State {
 // see usable. Otherwise it waits for a refresh, which callers share. If that fails or ctx
 // ends first, the current token is returned as long as it is valid.
 //
-// Errors: Mint's or ctx's if no token is valid; ErrStopped after Run.
+// Errors: Mint's or ctx's if no token is valid. After Run the current token is returned.
 func (r *Refresher) Token(ctx context.Context) (credential.Token, error) {
 	return r.Refresh(ctx, credential.Secret{})
 }
@@ -131,10 +127,11 @@ func (r *Refresher) Token(ctx context.Context) (credential.Token, error) {
 // (or a tenth of the life) ago, another would not help, and the current token is
 // returned at once. A caller that gets the rejected token should not retry.
 func (r *Refresher) Refresh(ctx context.Context, rejected credential.Secret) (credential.Token, error) {
-	t, wait, err := r.request(rejected)
+	t, wait := r.request(rejected)
 	if wait == nil {
-		return t, err
+		return t, nil
 	}
+	var err error
 	select {
 	case <-wait.done:
 		err = wait.err
@@ -144,8 +141,6 @@ func (r *Refresher) Refresh(ctx context.Context, rejected credential.Secret) (cr
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.stopped:
-		return credential.Token{}, ErrStopped
 	case r.current.left(r.instant()) > 0:
 		return r.current.token, nil
 	case err == nil:
@@ -155,18 +150,15 @@ func (r *Refresher) Refresh(ctx context.Context, rejected credential.Secret) (cr
 }
 
 // request returns the current token, or the flight to wait for.
-func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flight, error) {
+func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
-		return credential.Token{}, nil, ErrStopped
-	}
 	now := r.instant()
 	usable := r.current.usable(now)
 	isRejected := !rejected.IsZero() && rejected.Equal(r.current.token.Value)
 	switch {
-	case usable && (!isRejected || now.since(r.lastRefusal) < r.current.minInterval()):
-		return r.current.token, nil, nil
+	case r.stopped, usable && (!isRejected || now.since(r.lastRefusal) < r.current.minInterval()):
+		return r.current.token, nil
 	case usable: // an expired token says nothing about the next
 		r.rejected = true
 	}
@@ -177,5 +169,5 @@ func (r *Refresher) request(rejected credential.Secret) (credential.Token, *flig
 	case r.wakeup <- struct{}{}:
 	default: // Run has not received the last one yet
 	}
-	return credential.Token{}, r.flight, nil
+	return credential.Token{}, r.flight
 }

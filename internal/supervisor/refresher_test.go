@@ -173,11 +173,11 @@ func TestToken_BeforeAndAfterRun(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-done // Run waits for the mint, and does not count its failure
-		if err := <-got; !errors.Is(err, ErrStopped) || minting || r.Stats().FailedRefreshes != 0 {
+		if err := <-got; err != nil || minting || r.Stats().FailedRefreshes != 0 {
 			t.Errorf("waiting when Run ended: got %v, %+v", err, r.Stats())
 		}
-		if _, err := r.Token(t.Context()); !errors.Is(err, ErrStopped) {
-			t.Errorf("after Run: got %v", err)
+		if tok, err := r.Refresh(t.Context(), first.Value); err != nil || !tok.Value.Equal(first.Value) {
+			t.Errorf("after Run: got %v, %v", tok, err)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
+	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
 // Store stores items by the ID of a credential.Key. It does not prompt, and is safe for
@@ -90,12 +90,12 @@ func (c *Cache) Get(ctx context.Context, key credential.Key, want Criteria,
 // TryLock takes the named lock and reports false if another process holds it. It reports
 // true without a lock directory or support for locks.
 func (c *Cache) TryLock(name string) (unlock func(), ok bool) {
-	return c.takeLock(name, filelock.TryLock)
+	return c.takeLock(name, securefile.TryLock)
 }
 
 // WaitLock is like TryLock, but waits until ctx ends.
 func (c *Cache) WaitLock(ctx context.Context, name string) (unlock func(), ok bool) {
-	return c.takeLock(name, func(path string) (func(), bool, error) { return filelock.Lock(ctx, path) })
+	return c.takeLock(name, func(path string) (func(), bool, error) { return securefile.Lock(ctx, path) })
 }
 
 func (c *Cache) takeLock(name string, take func(path string) (func(), bool, error)) (unlock func(), ok bool) {

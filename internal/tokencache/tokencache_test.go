@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/filelock"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 )
 
@@ -138,7 +137,7 @@ func TestGet_OneMint(t *testing.T) {
 // and returns if its context is cancelled.
 func TestGet_LockHeld(t *testing.T) {
 	dir, events := t.TempDir(), newEvents()
-	unlock, ok, err := filelock.TryLock(filepath.Join(dir, key.ID()[:32]+".lock"))
+	unlock, ok, err := securefile.TryLock(filepath.Join(dir, key.ID()[:32]+".lock"))
 	if !ok || err != nil {
 		t.Fatal(ok, err)
 	}

@@ -81,7 +81,7 @@ var restricted = []struct{ prefix, owners string }{
 	{"github.com/jackc/pgx/v5/pgproto3", "internal/pglogin internal/pgproxy"},
 	{"github.com/jackc/pgx", "internal/pglogin"},
 	{"golang.org/x/crypto/x509roots", "internal/rootcerts"},
-	{"github.com/gofrs/flock", "internal/filelock"},
+	{"github.com/gofrs/flock", "internal/securefile"},
 	{"github.com/urfave/cli", "cmd/internal/cli cmd/lakebase-credential-helper cmd/lakebase-exec"},
 }
 
@@ -91,7 +91,7 @@ var serversHTTP = []string{"internal/supervisor"}
 // leaves may be imported by every package under cmd and internal. They import
 // other leaves only.
 var leaves = []string{
-	"internal/credential", "internal/filelock", "internal/retry", "internal/rootcerts", "internal/sanitize", "internal/securefile",
+	"internal/credential", "internal/retry", "internal/rootcerts", "internal/sanitize", "internal/securefile",
 }
 
 // domain lists the packages that a domain package may import besides leaves. One
