@@ -40,23 +40,20 @@ func metaOf(f *os.File) (meta, error) {
 	if err := errors.Join(statErr, userErr, err); err != nil {
 		return meta{}, err
 	}
-	m := meta{mode: fi.Mode().Type() | 0o600, owner: otherUser}
 	owner, _, err := sd.Owner()
+	if err != nil {
+		return meta{}, err
+	}
+	m := meta{mode: fi.Mode().Type() | 0o600, owner: otherUser}
+	isMember, _ := windows.Token(0).IsMember(owner)
+	isAdmins := owner.IsWellKnown(windows.WinBuiltinAdministratorsSid)
 	switch {
-	case err != nil:
-	case owner.Equals(user.User.Sid):
+	case owner.Equals(user.User.Sid), isAdmins && isMember: // the latter is what an elevated process creates
 		m.owner = os.Geteuid()
-	case owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) && isMember(owner): // what an elevated process creates
-		m.owner = os.Geteuid()
-	case owner.IsWellKnown(windows.WinBuiltinAdministratorsSid), owner.IsWellKnown(windows.WinLocalSystemSid):
+	case isAdmins, owner.IsWellKnown(windows.WinLocalSystemSid):
 		m.owner = rootUID
 	}
-	return m, err
-}
-
-func isMember(group *windows.SID) bool {
-	member, err := windows.Token(0).IsMember(group)
-	return member && err == nil
+	return m, nil
 }
 
 // rename waits while another process has the target open, for two seconds.

@@ -257,7 +257,6 @@ func TestRun_UnusualTokens(t *testing.T) {
 		w.assertMinted(1)
 	})
 	for want, give := range map[string]func(w *fakeWorkspace, old credential.Token) credential.Token{
-		"the new token is invalid":     func(*fakeWorkspace, credential.Token) credential.Token { return credential.Token{} },
 		"the new token is the old one": func(_ *fakeWorkspace, old credential.Token) credential.Token { return old },
 		"the new token has already expired": func(w *fakeWorkspace, _ credential.Token) credential.Token {
 			w.mintedAge = w.life

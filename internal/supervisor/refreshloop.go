@@ -45,7 +45,7 @@ func (l *refreshLoop) run(ctx context.Context) {
 		if l.cancel == nil && ctx.Err() == nil && l.due(now) <= 0 {
 			l.start(ctx, now)
 		}
-		l.reportExpiry(now)
+		l.report(now)
 		timer.Reset(l.wait(now))
 		select {
 		case <-ctx.Done():
@@ -86,7 +86,7 @@ func (l *refreshLoop) due(now instant) time.Duration {
 // wait returns how long nothing will happen by itself.
 func (l *refreshLoop) wait(now instant) time.Duration {
 	s := l.currentState()
-	wait := max(shortestWait, min(clockCheck, s.tenth()))
+	wait := min(clockCheck, s.tenth())
 	if l.cancel == nil {
 		wait = min(wait, l.due(now))
 	}
@@ -132,8 +132,6 @@ func (r *Refresher) mintValid(ctx context.Context, old credential.Token, timeout
 	now := r.instant()
 	s := newTokenState(t, now, 0)
 	switch {
-	case t.Value.IsZero() || s.life <= 0:
-		return credential.Token{}, errors.New("the new token is invalid")
 	case t.Value.Equal(old.Value):
 		return credential.Token{}, errors.New("the new token is the old one")
 	case s.left(now) <= 0:
@@ -145,12 +143,14 @@ func (r *Refresher) mintValid(ctx context.Context, old credential.Token, timeout
 // finish records the result of a refresh and wakes callers blocked in Token.
 func (l *refreshLoop) finish(ctx context.Context, res result) {
 	l.cancel()
-	now := l.instant()
-	l.cancel, l.end, l.err = nil, now, res.err
+	l.cancel = nil
 	if ctx.Err() != nil {
 		return // the failure is the end of Run
 	}
+	now := l.instant()
+	l.end, l.err = now, res.err
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if res.err == nil {
 		l.succeed(res, now)
 	} else {
@@ -158,15 +158,6 @@ func (l *refreshLoop) finish(ctx context.Context, res result) {
 	}
 	l.flight.finish(res.err)
 	l.flight = nil
-	left := l.current.left(now)
-	l.mu.Unlock()
-	switch {
-	case l.err == nil && l.reported != 0:
-		l.report(Recovered, nil)
-		l.reported = 0
-	case l.err != nil && l.reported == 0 && left > 0:
-		l.report(Failing, l.err)
-	}
 }
 
 func (l *refreshLoop) succeed(res result, now instant) {
@@ -187,18 +178,22 @@ func (l *refreshLoop) fail(res result) {
 	l.pause = RetryWait(l.backoff, l.current.life, l.after)
 }
 
-// reportExpiry reports that the token has expired, unless a refresh may still succeed, as
-// after a sleep of the machine.
-func (l *refreshLoop) reportExpiry(now instant) {
-	if s := l.currentState(); l.err != nil && l.reported != Expired && s.left(now) <= 0 {
-		l.report(Expired, l.err)
-	}
-}
-
-func (l *refreshLoop) report(kind EventKind, err error) {
-	l.reported = kind
+// report reports the next event of an outage, which begins with a refresh that failed: after
+// a sleep of the machine an expired token is refreshed first.
+func (l *refreshLoop) report(now instant) {
 	l.mu.Lock()
-	e := Event{Kind: kind, ExpiresAt: l.current.token.ExpiresAt, Rejected: l.rejected, Err: err}
+	e := Event{ExpiresAt: l.current.token.ExpiresAt, Rejected: l.rejected, Err: l.err}
+	expired := l.current.left(now) <= 0
 	l.mu.Unlock()
+	switch {
+	case l.err == nil && l.reported != 0:
+		e.Kind, l.reported = Recovered, 0
+	case l.err != nil && expired && l.reported != Expired:
+		e.Kind, l.reported = Expired, Expired
+	case l.err != nil && !expired && l.reported == 0:
+		e.Kind, l.reported = Failing, Failing
+	default:
+		return
+	}
 	l.OnEvent(e)
 }

@@ -1,13 +1,12 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 )
 
-// State is what the status file, the probes and the metrics show. Nothing in it is secret. In
-// JSON, times are RFC 3339 in UTC and whole seconds; unknown ones are omitted.
+// State is what the status file, the probes and the metrics show. Nothing in it is secret.
+// In the status file, times are RFC 3339 in UTC and whole seconds; unknown ones are omitted.
 type State struct {
 	Version         string    `json:"version"`
 	Mode            string    `json:"mode"` // passfile or proxy
@@ -39,16 +38,6 @@ type State struct {
 	// zero before the first. It keeps the monotonic clock, so that sleep of the machine is
 	// not mistaken for a hang.
 	Beat time.Time `json:"-"`
-}
-
-// MarshalJSON formats the times.
-func (s State) MarshalJSON() ([]byte, error) {
-	type plain State // without this method
-	p := plain(s)
-	for _, t := range []*time.Time{&p.StartedAt, &p.TokenExpiresAt, &p.UpdatedAt} {
-		*t = t.UTC().Truncate(time.Second)
-	}
-	return json.Marshal(p)
 }
 
 // notReady returns why a new login would fail; empty if it would not.

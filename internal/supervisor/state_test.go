@@ -18,7 +18,7 @@ func running() State {
 }
 
 func TestState_JSON(t *testing.T) {
-	at := time.Date(2026, 3, 1, 13, 30, 15, 999_999_999, time.FixedZone("", 3600))
+	at := seconds(time.Date(2026, 3, 1, 13, 30, 15, 999_999_999, time.FixedZone("", 3600)))
 	s := State{
 		Version: "1.2.3", Mode: "passfile", PID: 1, ChildPID: 2, StartedAt: at, TokenExpiresAt: at.Add(time.Hour),
 		Refreshes: 3, FailedRefreshes: 4, LastError: "no", OpenConnections: 5, WaitingLogins: 6, Logins: 7, FailedLogins: 8,

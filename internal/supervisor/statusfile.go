@@ -52,11 +52,12 @@ func WriteStatus(ctx context.Context, path string, state func() State, warn func
 func (f *statusFile) update(s State) {
 	now := time.Now()
 	s.Ready = s.notReady(now) == ""
+	s.StartedAt, s.TokenExpiresAt = seconds(s.StartedAt), seconds(s.TokenExpiresAt)
 	shown, _ := json.Marshal(s) // has no value that JSON cannot represent
 	if bytes.Equal(shown, f.shown) && now.Sub(f.written) < statusHeartbeat {
 		return
 	}
-	s.UpdatedAt, s.Goroutines = now, runtime.NumGoroutine()
+	s.UpdatedAt, s.Goroutines = seconds(now), runtime.NumGoroutine()
 	data, _ := json.Marshal(s)
 	data = append(data, '\n')
 	if err := securefile.ReplaceFile(f.path, data); err != nil {
@@ -68,6 +69,8 @@ func (f *statusFile) update(s State) {
 	}
 	f.shown, f.data, f.written = shown, data, now
 }
+
+func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 func (f *statusFile) remove() {
 	if data, err := securefile.ReadRegular(f.path, maxStatus); err == nil && bytes.Equal(data, f.data) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ func newStatusFile(t *testing.T) (f *statusFile, warned *[]error) {
 	return &statusFile{path: path, warn: func(err error) { *warned = append(*warned, err) }}, warned
 }
 
+var inSeconds = regexp.MustCompile(`_at":"[-0-9]+T[0-9:]+Z"`)
+
 // assertShown updates the file with s, and checks what it shows and when that was written.
 func (f *statusFile) assertShown(t *testing.T, s State, ready bool, logins int, age time.Duration) {
 	t.Helper()
@@ -28,6 +31,9 @@ func (f *statusFile) assertShown(t *testing.T, s State, ready bool, logins int, 
 	var got State
 	if err := errors.Join(err, json.Unmarshal(data, &got)); err != nil || bytes.IndexByte(data, '\n') != len(data)-1 {
 		t.Fatalf("got %v: %q; want one line", err, data)
+	}
+	if n := len(inSeconds.FindAll(data, -1)); n != 3 {
+		t.Errorf("got %s, want three times in UTC and whole seconds", data)
 	}
 	at := time.Since(got.UpdatedAt).Truncate(time.Second)
 	if got.PID != 7 || got.Goroutines == 0 || got.Ready != ready || got.Logins != logins || at != age {
@@ -65,15 +71,17 @@ func TestStatusFile(t *testing.T) {
 // A path that is not a regular file is not replaced. A write that fails is reported once
 // and tried again.
 func TestStatusFile_NotWritable(t *testing.T) {
-	f, warned := newStatusFile(t)
-	must(t, os.Mkdir(f.path, 0o700))
-	f.update(running())
-	f.update(running())
-	if len(*warned) != 1 || !strings.Contains((*warned)[0].Error(), "is a directory, not a regular file") {
-		t.Errorf("got warnings %v", *warned)
-	}
-	must(t, os.Remove(f.path))
-	f.assertShown(t, running(), true, 0, 0)
+	synctest.Test(t, func(t *testing.T) {
+		f, warned := newStatusFile(t)
+		must(t, os.Mkdir(f.path, 0o700))
+		f.update(running())
+		f.update(running())
+		if len(*warned) != 1 || !strings.Contains((*warned)[0].Error(), "is a directory, not a regular file") {
+			t.Errorf("got warnings %v", *warned)
+		}
+		must(t, os.Remove(f.path))
+		f.assertShown(t, running(), true, 0, 0)
+	})
 }
 
 // A file that another process has put there is not removed.

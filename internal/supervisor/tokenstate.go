@@ -19,8 +19,7 @@ const (
 	maxOnDemand    = time.Second      // the same between refreshes requested by Token
 	minUsable      = 5 * time.Second  // what a token must have left for a new login
 	clockCheck     = 10 * time.Second // the longest time between two readings of the wall clock
-	shortestWait   = 100 * time.Millisecond
-	attemptTimeout = 2 * time.Minute // of one call of Mint, and of one of OnToken
+	attemptTimeout = 2 * time.Minute  // of one call of Mint, and of one of OnToken
 
 	// firstAttempt is the timeout of Mint unless the last refresh failed, or most of what
 	// the token has left, if that is less: the warning should come while there is time.
@@ -81,7 +80,7 @@ func (s tokenState) age(now instant) time.Duration {
 	if s.token.ExpiresAt.IsZero() {
 		return 0
 	}
-	return max(now.wall.Sub(s.token.MintedAt), s.ageAtReceived+now.mono.Sub(s.received.mono))
+	return s.ageAtReceived + now.since(s.received)
 }
 
 func (s tokenState) left(now instant) time.Duration { return s.life - s.age(now) }
