@@ -20,8 +20,6 @@ var environmentFaults = map[syscall.Errno]string{
 	windows.ERROR_NOT_ENOUGH_MEMORY: fixMemory, windows.ERROR_OUTOFMEMORY: fixMemory,
 }
 
-const otherUser = -2
-
 func metaOfPath(path string) (meta, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -32,7 +30,7 @@ func metaOfPath(path string) (meta, error) {
 }
 
 // metaOf returns a mode that is closed to others, and the owner: os.Geteuid (-1 on
-// Windows) for us, 0 for the system and the administrators, otherUser for others.
+// Windows) for us, 0 for the system and the administrators, -2 for others.
 func metaOf(f *os.File) (meta, error) {
 	fi, statErr := f.Stat()
 	user, userErr := windows.GetCurrentProcessToken().GetTokenUser()
@@ -44,7 +42,7 @@ func metaOf(f *os.File) (meta, error) {
 	if err != nil {
 		return meta{}, err
 	}
-	m := meta{mode: fi.Mode().Type() | 0o600, owner: otherUser}
+	m := meta{mode: fi.Mode().Type() | 0o600, owner: -2}
 	isMember, _ := windows.Token(0).IsMember(owner)
 	isAdmins := owner.IsWellKnown(windows.WinBuiltinAdministratorsSid)
 	switch {
