@@ -161,7 +161,8 @@ type layout struct {
 
 // marks are the symbols of the statuses, with their colors (ECMA-48, SGR).
 var marks = map[doctor.Status]string{
-	"": " ", doctor.OK: "\x1b[32m✓\x1b[0m", doctor.Warning: "\x1b[33m!\x1b[0m", doctor.Failed: "\x1b[31m✗\x1b[0m", doctor.NotTried: "\x1b[2m-\x1b[0m",
+	doctor.OK: "\x1b[32m✓\x1b[0m", doctor.Warning: "\x1b[33m!\x1b[0m", doctor.Failed: "\x1b[31m✗\x1b[0m", doctor.NotTried: "\x1b[2m-\x1b[0m",
+	"": " ", // a line below
 }
 
 // format returns a line for each result and one for its fix, and on a terminal a

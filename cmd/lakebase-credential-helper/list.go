@@ -73,7 +73,8 @@ type listedProfile struct {
 }
 
 func list(ctx context.Context, c *invocation) error {
-	l := listing{Version: 1, Secrets: []storedItem{}, Logins: []storedItem{}, Passwords: []storedItem{}, Tokens: []cachedToken{}, Profiles: []listedProfile{}}
+	l := listing{Version: 1, Secrets: []storedItem{}, Logins: []storedItem{}, Passwords: []storedItem{},
+		Tokens: []cachedToken{}, Profiles: []listedProfile{}}
 	profiles, err := c.Profiles()
 	if err != nil {
 		return err
@@ -103,7 +104,8 @@ func list(ctx context.Context, c *invocation) error {
 		return keychainErr
 	}
 	l.addTokens(ctx, stores)
-	if len(files)+len(unusable)+len(l.Secrets)+len(l.Logins)+len(l.Passwords)+len(l.Tokens) == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
+	found := len(unusable) + len(l.Secrets) + len(l.Logins) + len(l.Passwords) + len(l.Tokens)
+	if found == 0 && (len(l.Profiles) == 0 || keychainErr != nil) {
 		c.logNothing(keychainErr)
 	}
 	if c.given.has("json") {

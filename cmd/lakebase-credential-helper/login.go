@@ -17,6 +17,7 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
+	"github.com/lakebase-exec/lakebase-exec/internal/rotate"
 	"github.com/lakebase-exec/lakebase-exec/internal/sanitize"
 	"github.com/lakebase-exec/lakebase-exec/internal/securefile"
 	"github.com/lakebase-exec/lakebase-exec/internal/tokencache"
@@ -87,7 +88,8 @@ func checkLogin(given options, in *config.Input) error {
 	}
 	return cmp.Or(
 		given.requires("no-browser", "user-login", "add --user-login to sign in as a user"),
-		given.conflict("user-login", "use --user-login for a user, or a client ID and secret for a service principal", "client-id", "secret-stdin", "secret-file", "import"),
+		given.conflict("user-login", "use --user-login for a user, or a client ID and secret for a service principal",
+			"client-id", "secret-stdin", "secret-file", "import"),
 		given.conflict("native", leaveOut, "user-login", "import"),
 		given.conflict("secret-file", leaveOut, "secret-stdin", "import"),
 		given.conflict("secret-stdin", leaveOut, "import"),
@@ -130,13 +132,17 @@ func login(ctx context.Context, c *invocation) error {
 		}
 		minted[key] = e
 	}
-	done := fmt.Sprintf("stored the secret of %s for %s in ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
+	host, clientID := c.conf.Workspace.Value.HostPort(), c.conf.ClientID.Value
+	done := fmt.Sprintf("stored the secret of %s for %s in ", clientID, host)
 	if c.conf.Native() {
 		done = fmt.Sprintf("stored the password of %s for %s in ", sanitize.Line(c.conf.User.Value), c.conf.PGHostPort())
 	}
-	if err = c.save(ctx, stores, c.conf.SecretAccount(), c.conf.ClientID.Value, secret, minted, done); err != nil {
+	err = c.save(ctx, stores, c.conf.SecretAccount(), clientID, secret, minted, done)
+	if err != nil || c.conf.Native() {
 		return err
 	}
+	expires, _ := rotate.StoredLifetime(ctx, c.itemsOf(ctx, c.conf.SecretAccount(), stores.Index), host, clientID)
+	c.warnExpiry(host, clientID, expires) // known for one that a rotate created
 	return c.removePlaintext(ctx)
 }
 
@@ -144,21 +150,26 @@ func login(ctx context.Context, c *invocation) error {
 // before, and writes the profile. On a terminal it logs done with the secret's place.
 func (c *invocation) save(ctx context.Context, stores cli.TokenStores, account, principal string, secret credential.Secret,
 	minted map[credential.Key]tokencache.Entry, done string) error {
-	where, err := c.store(ctx, stores, account, secret)
+	files, where, limit := c.SecretFiles(), "the keychain", time.Minute
+	var err error
+	c.progress.SetStatus("storing the secret")
+	if c.toFile() {
+		where, err = files.Path(account), files.Set(ctx, account, secret)
+		limit = time.Second // the keychain may be the reason for the file
+	} else if err = stores.Prompting.Set(ctx, account, secret); err == nil {
+		_, err = files.Remove(account) // it would be used in place of the keychain
+	}
 	if err != nil {
 		return err
 	}
-	forget, cancel := ctx, func() {}
-	if c.toFile() { // the keychain may be the reason for the file
-		forget, cancel = context.WithTimeout(ctx, time.Second)
-	}
 	// From every store: another --cache might find them. What is left expires within an hour.
 	host := c.conf.Workspace.Value.HostPort()
+	forget, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	err = stores.Forget(forget, func(d tokencache.Description) bool { return d.Host == host && d.ClientID == principal })
 	if err != nil {
 		c.log.Note("deleting the tokens of the earlier login: %v", err)
 	}
-	cancel()
 	cache := stores.Cache(c.log, nil)
 	for key, e := range minted {
 		if !e.Token.Value.IsZero() {
@@ -179,13 +190,9 @@ func (c *invocation) requireServicePrincipal() error {
 		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}
 	case c.conf.Native():
 	case stated.Value != "" && stated.Value != auth.AuthM2M:
-		keys := "host, endpoint"
-		if c.conf.AuthType().ClientID {
-			keys = "host, client_id, endpoint"
-		}
 		return &cli.UsageError{Problem: stated.Source.String() + " selects " + stated.Value + ", for which login has nothing to store",
-			Fix: fmt.Sprintf("add a section [%s] with %s and auth = %s to %s, or store a secret with --auth %s",
-				cmp.Or(c.conf.Profile.Value, "NAME"), keys, stated.Value, c.ProfilesPath(), auth.AuthM2M)}
+			Fix: fmt.Sprintf("add a section [%s] with auth = %s to %s, or store a secret with --auth %s",
+				cmp.Or(c.conf.Profile.Value, "NAME"), stated.Value, c.ProfilesPath(), auth.AuthM2M)}
 	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "--client-id: not given, and DATABRICKS_CLIENT_ID not set",
 			Fix: "give one of them for a service principal, or sign in as a user with: " + signIn}
@@ -194,20 +201,6 @@ func (c *invocation) requireServicePrincipal() error {
 }
 
 func (c *invocation) toFile() bool { return c.given.get("store") == storeFile }
-
-// store stores the secret and returns where. In place of the keychain, a file would be used.
-func (c *invocation) store(ctx context.Context, stores cli.TokenStores, account string, secret credential.Secret) (string, error) {
-	files := c.SecretFiles()
-	if c.toFile() {
-		return files.Path(account), files.Set(ctx, account, secret)
-	}
-	c.progress.SetStatus("waiting for the keychain")
-	if err := stores.Prompting.Set(ctx, account, secret); err != nil {
-		return "", err
-	}
-	_, err := files.Remove(account)
-	return "the keychain", err
-}
 
 // secretStores returns the stores, or an error if --store cannot be used, before the user
 // types a secret or signs in. On a terminal a locked keychain may show its dialog.

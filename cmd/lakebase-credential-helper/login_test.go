@@ -68,7 +68,7 @@ func TestLogin_EditedWhileWaiting(t *testing.T) {
 	}
 }
 
-func TestParseBrowser(t *testing.T) {
+func TestBrowsers(t *testing.T) {
 	const at = "https://h/?a=1&b=%2F;`x`"
 	for browser, want := range map[string][][]string{
 		"":                         nil,
@@ -78,12 +78,10 @@ func TestParseBrowser(t *testing.T) {
 		"a --url=%s:sh -c 'b $1'":  {{"a", "--url=" + at}, {"sh", "-c", "'b", "$1'", at}},
 		"/opt/a b::/usr/bin/w3m  ": {{"/opt/a", "b", at}, {"/usr/bin/w3m", at}},
 	} {
-		if d := cmp.Diff(want, parseBrowser(browser, at, ":")); d != "" {
+		env := map[string]string{"BROWSER": strings.ReplaceAll(browser, ":", string(filepath.ListSeparator))}
+		if d := cmp.Diff(want, browsers("linux", func(name string) string { return env[name] }, at)); d != "" {
 			t.Errorf("%q: %s", browser, d)
 		}
-	}
-	if d := cmp.Diff([][]string{{`C:\b.exe`, at}, {"c", at}}, parseBrowser(`C:\b.exe;c`, at, ";")); d != "" {
-		t.Error(d)
 	}
 }
 

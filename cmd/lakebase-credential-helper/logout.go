@@ -139,7 +139,8 @@ func (c *invocation) storedItems(ctx context.Context, stores cli.TokenStores) (a
 		workspace, _ := config.ParseWorkspace(profiles.Value(name, "host"), config.Source{})
 		host, id, user := workspace.HostPort(), profiles.Value(name, "client_id"), profiles.Value(name, "user")
 		database := net.JoinHostPort(profiles.Value(name, "pghost"), cmp.Or(profiles.Value(name, "pgport"), "5432"))
-		for _, a := range []string{config.SecretAccount(host, id), config.RecordAccount(host, id), config.RefreshAccount(host, user), config.NativeAccount(database, user)} {
+		for _, a := range []string{config.SecretAccount(host, id), config.RecordAccount(host, id),
+			config.RefreshAccount(host, user), config.NativeAccount(database, user)} {
 			if _, err := stores.Index.Get(ctx, a); err == nil && !slices.Contains(all, a) {
 				all = append(all, a)
 			}

@@ -32,7 +32,8 @@ func (c *invocation) readSecret() (none credential.Secret, err error) {
 		}
 		return secret, err
 	case c.given.has("secret-stdin") && terminal:
-		return none, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret", Fix: "leave out --secret-stdin to be asked without echo"}
+		return none, &cli.UsageError{Problem: "standard input is a terminal, which would show the secret",
+			Fix: "leave out --secret-stdin to be asked without echo"}
 	case c.given.has("secret-stdin"):
 		text, err := io.ReadAll(io.LimitReader(c.Stdin, maxSecret+1))
 		if err != nil {

@@ -48,10 +48,12 @@ Examples:
 // checkSetup checks setup's own options before the configuration is resolved.
 func checkSetup(given options, _ *config.Input) error {
 	if !credential.IsUUID(strings.TrimSpace(given.get("for"))) {
-		return &cli.UsageError{Problem: "--for: give the application ID of a service principal, a UUID", Fix: "copy it from the service principal's page in the workspace's settings"}
+		return &cli.UsageError{Problem: "--for: give the application ID of a service principal, a UUID",
+			Fix: "copy it from the service principal's page in the workspace's settings"}
 	}
 	if s := given.get("schema"); strings.HasPrefix(s, "pg_") || s == "information_schema" || given.has("schema") && s == "" {
-		return &cli.UsageError{Problem: "--schema: " + sanitize.Quote(s) + " is not a schema of your own", Fix: "name the schema of the application's tables"}
+		return &cli.UsageError{Problem: "--schema: " + sanitize.Quote(s) + " is not a schema of your own",
+			Fix: "name the schema of the application's tables"}
 	}
 	return cmp.Or(
 		given.requires("schema", "grant", "add --grant read, write or migrate"),
@@ -72,7 +74,8 @@ type setUpRun struct {
 func setUp(ctx context.Context, c *invocation) error {
 	clientID := strings.ToLower(strings.TrimSpace(c.given.get("for")))
 	if c.conf.Native() {
-		return &cli.UsageError{Problem: c.conf.Auth.Source.String() + " is native: setup signs in to the workspace", Fix: "choose another authentication type with --auth"}
+		return &cli.UsageError{Problem: c.conf.Auth.Source.String() + " is native: setup signs in to the workspace",
+			Fix: "choose another authentication type with --auth"}
 	}
 	if c.conf.Instance.Value != "" {
 		return &cli.UsageError{Problem: c.conf.Target().Source.String() + " names an instance; setup is for an endpoint of Lakebase Autoscaling",
@@ -193,7 +196,8 @@ func (s *setUpRun) createSecret(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, s.conf.Timeout.Value)
 	defer cancel()
-	stored, err := rotate.StoredSecret(ctx, p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting), p.conf.Workspace.Value.HostPort(), s.clientID)
+	items := p.itemsOf(ctx, p.conf.SecretAccount(), stores.Prompting)
+	stored, err := rotate.StoredSecret(ctx, items, p.conf.Workspace.Value.HostPort(), s.clientID)
 	if err == nil {
 		_, err = exchange.RetryCall(limited, s.client.API.WorkspaceToken, s.clientID, stored)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/lakebase-exec/lakebase-exec/internal/auth"
 	"github.com/lakebase-exec/lakebase-exec/internal/config"
 	"github.com/lakebase-exec/lakebase-exec/internal/credential"
-	"github.com/lakebase-exec/lakebase-exec/internal/exchange"
 	"github.com/lakebase-exec/lakebase-exec/internal/keychain"
 	"github.com/lakebase-exec/lakebase-exec/internal/lakebase"
 	"github.com/lakebase-exec/lakebase-exec/internal/pgenv"
@@ -42,10 +41,12 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	login := auth.NewLogin(c.conf, api, c.Observer(c.conf, c.log, c.progress))
+	observer := c.Observer(c.conf, c.log, c.progress)
+	login := auth.NewLogin(c.conf, api, observer)
 	server, err := login.Listen(auth.FirstPort, auth.LastPort)
 	if err != nil {
-		return &cli.HintedError{Err: err, Fix: "end one of the programs that listen there: the workspace sends the browser back to these ports only"}
+		const fix = "end one of the programs that listen there: the workspace sends the browser back to these ports only"
+		return &cli.HintedError{Err: err, Fix: fix}
 	}
 	defer server.Close()
 	address, err := login.AuthorizeURL(ctx, server.RedirectURI())
@@ -60,18 +61,13 @@ func userLogin(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return err
 	}
-	return c.finishLogin(ctx, stores, api, grant)
-}
-
-// finishLogin gets a database token if it can, and stores the login.
-func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, api *exchange.Client, grant auth.UserGrant) error {
 	if err := c.requireUser(grant.User); err != nil {
 		return err
 	}
 	cache, id := stores.Cache(c.log, nil), grant.Identity(c.conf)
 	minted := map[credential.Key]tokencache.Entry{id.WorkspaceKey(c.conf): {Token: grant.Token}}
 	if !c.given.has("no-verify") && c.conf.Target().Value != "" {
-		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, c.Observer(c.conf, c.log, c.progress)).Mint(ctx)
+		_, e, err := lakebase.NewSource(c.conf, grant.Chain(c.conf), api, cache, observer).Mint(ctx)
 		if err != nil {
 			return err
 		}
@@ -81,8 +77,8 @@ func (c *invocation) finishLogin(ctx context.Context, stores cli.TokenStores, ap
 	host := c.conf.Workspace.Value.HostPort()
 	account := config.RefreshAccount(host, grant.User)
 	defer cache.Lock(ctx, auth.RefreshLock(account))()
-	err := c.save(ctx, stores, account, grant.User, grant.Refresh, minted, fmt.Sprintf("signed in as %s at %s; stored the login in ", sanitize.Line(grant.User), host))
-	return c.userStoreError(err)
+	done := fmt.Sprintf("signed in as %s at %s; stored the login in ", sanitize.Line(grant.User), host)
+	return c.userStoreError(c.save(ctx, stores, account, grant.User, grant.Refresh, minted, done))
 }
 
 // requireUser makes the user who has signed in the user of the configuration. It
@@ -121,8 +117,10 @@ const (
 )
 
 // waitForBrowser sends the user to address and returns the code of the redirect.
-func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (credential.Secret, error) {
-	late := &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout), Fix: "run it again, with --no-browser if the browser cannot reach this machine"}
+func (c *invocation) waitForBrowser(ctx context.Context, server *auth.CallbackServer, address string, timeout time.Duration) (
+	credential.Secret, error) {
+	late := &auth.SourceError{Problem: fmt.Sprintf("no login within %s", timeout),
+		Fix: "run it again, with --no-browser if the browser cannot reach this machine"}
 	ctx, stop := context.WithTimeoutCause(ctx, timeout, late)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -179,15 +177,10 @@ func (c *invocation) readPasted(server *auth.CallbackServer) {
 	}
 }
 
-// openBrowser opens address in the first browser that works: those of $BROWSER, as
-// xdg-open reads it (xdg-utils, open_envvar), else the system's.
+// openBrowser opens address in the first browser that works.
 func (c *invocation) openBrowser(address string) error {
-	commands := parseBrowser(c.Env("BROWSER"), address, string(filepath.ListSeparator))
-	if len(commands) == 0 {
-		commands = systemBrowser(runtime.GOOS, c.Env, address)
-	}
 	err := errors.New("none found")
-	for _, argv := range commands {
+	for _, argv := range browsers(runtime.GOOS, c.Env, address) {
 		if err = c.launch(argv); err == nil {
 			return nil
 		}
@@ -195,10 +188,11 @@ func (c *invocation) openBrowser(address string) error {
 	return err
 }
 
-// parseBrowser parses a list of commands. %s in one is the address, which is otherwise
+// browsers returns the commands that open address: those of $BROWSER, as xdg-open reads it
+// (xdg-utils, open_envvar), else the system's. %s in one is the address, which is otherwise
 // the last argument. No shell runs them: an address has characters that one interprets.
-func parseBrowser(browser, address, separator string) (out [][]string) {
-	for _, command := range strings.Split(browser, separator) {
+func browsers(goos string, env func(string) string, address string) (commands [][]string) {
+	for _, command := range filepath.SplitList(env("BROWSER")) {
 		argv := strings.Fields(command)
 		if len(argv) == 0 {
 			continue
@@ -209,22 +203,19 @@ func parseBrowser(browser, address, separator string) (out [][]string) {
 		for i := range argv {
 			argv[i] = strings.ReplaceAll(argv[i], "%s", address)
 		}
-		out = append(out, argv)
+		commands = append(commands, argv)
 	}
-	return out
-}
-
-// systemBrowser returns the system's command for an address.
-func systemBrowser(goos string, env func(string) string, address string) [][]string {
 	switch {
+	case len(commands) > 0:
 	case goos == "darwin":
-		return [][]string{{"/usr/bin/open", address}}
+		commands = [][]string{{"/usr/bin/open", address}}
 	case goos == "windows": // not cmd's start, for which & ends a command
-		return [][]string{{filepath.Join(cmp.Or(env("SYSTEMROOT"), `C:\Windows`), "System32", "rundll32.exe"), "url.dll,FileProtocolHandler", address}}
+		system := filepath.Join(cmp.Or(env("SYSTEMROOT"), `C:\Windows`), "System32")
+		commands = [][]string{{filepath.Join(system, "rundll32.exe"), "url.dll,FileProtocolHandler", address}}
 	case env("DISPLAY")+env("WAYLAND_DISPLAY")+env("WSL_DISTRO_NAME") != "": // else xdg-open would start one for terminals
-		return [][]string{{"xdg-open", address}}
+		commands = [][]string{{"xdg-open", address}}
 	}
-	return nil
+	return commands
 }
 
 // launch runs a browser, or a program that passes the address to one, until it ends.
