@@ -108,13 +108,18 @@ func login(ctx context.Context, c *invocation) error {
 	if err := c.checkProfile(); err != nil {
 		return err
 	}
+	secret, err := c.readSecret()
+	if err != nil {
+		return err
+	}
 	stores, err := c.secretStores(ctx, c.conf.SecretAccount())
 	if err != nil {
 		return err
 	}
-	secret, err := c.readSecret()
-	if err != nil {
-		return err
+	if secret.IsZero() {
+		if secret, err = c.typeSecret(); err != nil {
+			return err
+		}
 	}
 	c.progress.SetStatus("waiting for another login or rotate of this secret") // of several logins, the last one wins
 	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)

@@ -18,8 +18,8 @@ import (
 // maxSecret is the maximum length of a secret.
 const maxSecret = 4 << 10
 
-// readSecret reads the secret from .databrickscfg, a file, standard input, or the terminal
-// without echo.
+// readSecret reads the secret from .databrickscfg, a file or standard input. It returns
+// none if typeSecret has to ask for it.
 func (c *invocation) readSecret() (none credential.Secret, err error) {
 	terminal := cli.Terminal(c.Stdin)
 	switch {
@@ -43,6 +43,11 @@ func (c *invocation) readSecret() (none credential.Secret, err error) {
 	case !terminal:
 		return none, &cli.UsageError{Problem: "no terminal to read the secret from", Fix: "give it with --secret-stdin or --secret-file PATH"}
 	}
+	return none, nil
+}
+
+// typeSecret reads the secret from the terminal without echo.
+func (c *invocation) typeSecret() (none credential.Secret, err error) {
 	prompt := fmt.Sprintf("Secret of client %s at %s (not shown): ", c.conf.ClientID.Value, c.conf.Workspace.Value.HostPort())
 	if c.conf.Native() {
 		prompt = fmt.Sprintf("Password of role %s at %s (not shown): ", sanitize.Line(c.conf.User.Value), c.conf.PGHostPort())
