@@ -180,6 +180,10 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, *E
 		return nil, &Error{Kind: KindNotJSON, Message: "the reply is not compressed as it claims"}
 	case err != nil:
 		return body, transportError(ctx, err)
+	case ctx.Err() != nil && !json.Valid(body):
+		// A server that notices the cancellation can end its reply in good form before
+		// net/http has closed the connection.
+		return body, transportError(ctx, io.ErrUnexpectedEOF)
 	}
 	return body, nil
 }
@@ -189,6 +193,7 @@ func decode(body []byte, v any) *Error {
 	body = bytes.TrimSpace(body)
 	d := json.NewDecoder(bytes.NewReader(body))
 	err := d.Decode(v)
+	_, end := d.Token()
 	var wrongType *json.UnmarshalTypeError
 	switch {
 	case bytes.HasPrefix(body, []byte("<")):
@@ -197,7 +202,7 @@ func decode(body []byte, v any) *Error {
 		return &Error{Kind: KindNoReply, Message: "the reply is cut short", Err: err}
 	case errors.As(err, &wrongType):
 		return &Error{Kind: KindBadReply, Message: "a field of the reply has the wrong type"}
-	case err != nil || d.More():
+	case err != nil || end != io.EOF:
 		return &Error{Kind: KindNotJSON, Message: "the reply is not JSON"}
 	case body[0] != '{':
 		return &Error{Kind: KindBadReply, Message: "the reply is not a JSON object"}
@@ -206,9 +211,12 @@ func decode(body []byte, v any) *Error {
 }
 
 // refused reads a 4xx or 5xx reply. A body that is cut short or too long is read as far as
-// it goes.
+// it goes; after a cancellation it may be cut short for that alone.
 func (c *Client) refused(ctx context.Context, r request, resp *http.Response) *Error {
 	body, _ := readBody(ctx, resp, maxErrorBody)
+	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
+		return c.fail(r, transportError(ctx, cause))
+	}
 	said := parseRefusal(body)
 	c.addSecrets(said.tokens...)
 	return c.fail(r, &Error{
