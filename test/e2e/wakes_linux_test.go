@@ -98,7 +98,7 @@ func starts(t *testing.T, file string) (at []time.Time) {
 
 func neverWakes(t *testing.T, l *emulator.Lakebase, mode emulator.WakeMode, lastResponse string) {
 	t.Helper()
-	const wait = 3 * time.Second
+	const wait = 10 * time.Second // a login on a busy machine takes seconds
 	p, file := wakeFixture(t, l, true)
 	suspend(t, l, mode, emulator.Never)
 	o := p.do("lakebase-exec", "--cache", "file", "--wait-timeout", wait.String(), "--", "sh", "-c", stamp, "sh", file)
