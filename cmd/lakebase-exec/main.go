@@ -235,13 +235,9 @@ type variable struct {
 
 // variables returns the variables of conf, or why one cannot be set.
 func variables(conf config.Config) ([]variable, error) {
-	var settings []config.SetVar
-	for _, name := range conf.URLVar.Value {
-		settings = append(settings, config.SetVar{Name: name, Template: "{url}", Source: conf.URLVar.Source})
-	}
 	var vars []variable
 	var names []string
-	for _, s := range append(settings, conf.Set...) {
+	for _, s := range conf.Set {
 		template, err := credformat.ParseTemplate(s.Template)
 		if err != nil {
 			return nil, &config.Error{Name: s.Source.String(), Problem: s.Name + ": " + err.Error(), Fix: "see --set in: " + program + " --help"}

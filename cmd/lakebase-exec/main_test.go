@@ -98,7 +98,7 @@ func TestNotStarted(t *testing.T) {
 
 func TestVariables(t *testing.T) {
 	var conf config.Config
-	conf.URLVar.Value, conf.Set = []string{"DATABASE_URL"}, []config.SetVar{{Name: "DSN", Template: "{user:uri}@{host}"}}
+	conf.Set = []config.SetVar{{Name: "DATABASE_URL", Template: "{url}"}, {Name: "DSN", Template: "{user:uri}@{host}"}}
 	vars, err := variables(conf)
 	if err != nil {
 		t.Fatal(err)

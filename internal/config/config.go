@@ -127,7 +127,6 @@ type Config struct {
 	HealthListen    Value[string] // HOST:PORT, or empty: none
 	RuntimeDir      Value[string]
 	Keep            Value[[]string]
-	URLVar          Value[[]string] // variables that get a connection URL
 	Set             []SetVar
 	Log             Value[string]
 	LogFormat       Value[string]

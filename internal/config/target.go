@@ -130,7 +130,6 @@ func (r *resolver) behavior() {
 	c.RuntimeDir = get(r, "runtime-dir", "", r.path)
 	c.LogFormat = r.word("log-format")
 	c.Keep = r.names("keep")
-	c.URLVar = r.names("url-var")
 	r.set()
 	r.log()
 }
@@ -170,8 +169,12 @@ func (r *resolver) names(option string) Value[[]string] {
 	return Value[[]string]{names, v.from}
 }
 
-// set resolves --set NAME=TEMPLATE, and the profile's set.NAME keys.
+// set resolves --url-var, --set NAME=TEMPLATE, and the profile's set.NAME keys.
 func (r *resolver) set() {
+	urls := r.names("url-var")
+	for _, name := range urls.Value {
+		r.conf.Set = append(r.conf.Set, SetVar{name, "{url}", urls.Source})
+	}
 	from := Source{FromOption, "--set"}
 	taken := map[string]bool{}
 	for _, text := range r.in.Options["set"] {

@@ -305,9 +305,6 @@ func (x *run) checkChild(_ context.Context, r *Result) error {
 	if len(result.Removed) > 0 {
 		r.Text += "; removed: " + strings.Join(result.Removed, " ")
 	}
-	for _, v := range conf.URLVar.Value {
-		r.Text += "; " + v + " (--url-var)"
-	}
 	for _, v := range conf.Set {
 		r.Text += fmt.Sprintf("; %s (%s)", v.Name, v.Source)
 	}
