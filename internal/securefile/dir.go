@@ -145,13 +145,14 @@ func (d *Dir) ReadFile(name string, max int64) ([]byte, error) {
 
 // WriteFile atomically replaces a file: readers see the old content or the new. It
 // is not synced: use it for what can be recreated after a crash of the machine.
-func (d *Dir) WriteFile(name string, data []byte) error {
-	return replace(d.root, filepath.Join(d.path, name), data, false, nil)
-}
+func (d *Dir) WriteFile(name string, data []byte) error { return d.write(name, data, false) }
 
 // WriteFileSync is WriteFile for a file that must survive a crash of the machine.
-func (d *Dir) WriteFileSync(name string, data []byte) error {
-	return replace(d.root, filepath.Join(d.path, name), data, true, nil)
+func (d *Dir) WriteFileSync(name string, data []byte) error { return d.write(name, data, true) }
+
+func (d *Dir) write(name string, data []byte, durable bool) error {
+	defer removeTemporary(d.root, ".") // of all files: the directory is ours
+	return replace(d.root, filepath.Join(d.path, name), data, durable, nil)
 }
 
 // Names returns the sorted names in the directory.

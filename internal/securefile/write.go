@@ -124,6 +124,7 @@ func replacePath(path string, data []byte, durable bool, check func() error) err
 		return systemError(path, err)
 	}
 	defer root.Close()
+	defer removeTemporary(root, "."+filepath.Base(path)+".")
 	return replace(root, path, data, durable, check)
 }
 
@@ -152,7 +153,6 @@ func replace(root *os.Root, path string, data []byte, durable bool, check func()
 		_ = root.Remove(temp)
 		return systemError(path, err)
 	}
-	removeTemporary(root, "."+name+".")
 	if !durable {
 		return nil
 	}
@@ -166,12 +166,12 @@ func replace(root *os.Root, path string, data []byte, durable bool, check func()
 // abandonedAfter is the age of a temporary file whose writer was killed.
 const abandonedAfter = time.Minute
 
-// removeTemporary removes files with prefix and a random text, which killed writers left.
+// removeTemporary removes files ".NAME.RANDOM" with prefix, which killed writers left.
 func removeTemporary(root *os.Root, prefix string) {
 	entries, _ := fs.ReadDir(root.FS(), ".")
 	for _, e := range entries {
-		random, ok := strings.CutPrefix(e.Name(), prefix)
-		if !ok || len(random) != len(rand.Text()) || strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+		random := strings.TrimPrefix(filepath.Ext(e.Name()), ".")
+		if !strings.HasPrefix(e.Name(), prefix) || len(random) != len(rand.Text()) || strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > abandonedAfter {
