@@ -316,9 +316,9 @@ func (r *Result) add(name, value, source string) {
 	r.Facts[name], r.Facts[name+"_from"] = value, source
 }
 
-// addSetting adds a setting unless it is empty.
+// addSetting adds a setting unless it is empty, or false by default.
 func addSetting[T comparable](r *Result, name string, v config.Value[T]) {
-	if v.Value != *new(T) {
+	if v.Given() || v.Value != *new(T) {
 		r.add(name, fmt.Sprint(v.Value), v.Source.String())
 	}
 }

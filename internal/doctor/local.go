@@ -87,7 +87,9 @@ func (x *run) describeSettings(r *Result) {
 	r.add("user", conf.User.Value, userSource(conf))
 	addSetting(r, "read_only", conf.ReadOnly)
 	addSetting(r, "pooled", conf.Pooled)
-	addSetting(r, "credential", conf.Credential)
+	if conf.Credential.Given() {
+		addSetting(r, "credential", conf.Credential)
+	}
 	for i, n := range conf.Notes {
 		r.fact(fmt.Sprintf("note_%d", i+1), n.String())
 		r.Text += "; " + n.String()

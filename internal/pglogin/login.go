@@ -66,6 +66,8 @@ func (c *Conn) Terminate() {
 // TLS is established, and returns a closed connection.
 func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Conn) error) (*Conn, *Error) {
 	cfg = cfg.Copy()
+	var notices []byte
+	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notices = appendNotice(notices, n) }
 	var dialed atomic.Bool
 	var raw *startupConn
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -105,7 +107,7 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Con
 	var pending []byte
 	if err == nil {
 		if h, err = conn.Hijack(); err == nil {
-			pending, err = readPending(h)
+			pending, err = readPending(h, notices)
 		}
 		if err != nil {
 			_ = raw.Close()
@@ -127,8 +129,7 @@ func connect(ctx context.Context, t Target, cfg *pgconn.Config, use func(net.Con
 // readPending appends what the server has sent since the login. During a slow write,
 // pgconn reads in the background, and would take the first answer from the connection's
 // next user. A deadline in the past ends that read, and Receive waits for its end.
-func readPending(h *pgconn.HijackedConn) ([]byte, error) {
-	var pending []byte
+func readPending(h *pgconn.HijackedConn, pending []byte) ([]byte, error) {
 	for {
 		_ = h.Conn.SetReadDeadline(time.Unix(1, 0))
 		m, err := h.Frontend.Receive()
@@ -146,6 +147,14 @@ func readPending(h *pgconn.HijackedConn) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// appendNotice appends n, such as a warning about a setting of the role, without the
+// fields that only a query or a constraint sets.
+func appendNotice(to []byte, n *pgconn.Notice) []byte {
+	to, _ = (&pgproto3.NoticeResponse{Severity: n.Severity, SeverityUnlocalized: n.SeverityUnlocalized, Code: n.Code,
+		Message: n.Message, Detail: n.Detail, Hint: n.Hint}).Encode(to) // fails only on a message of 1 GiB
+	return to
 }
 
 // startupConn records the first byte that it reads, which answers our SSLRequest, and

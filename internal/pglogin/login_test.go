@@ -65,7 +65,7 @@ func TestConnect_HandsOver(t *testing.T) {
 	notice := &pgproto3.NoticeResponse{Severity: "NOTICE", Code: "00000", Message: "besides the login"}
 	status := &pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"}
 	f := newFakeServer(t, func(_ int, s *session) {
-		if s.ask() && s.accept(notice, status) {
+		if s.ask() && s.send(notice) && s.accept(notice, status) {
 			s.echo()
 			_, _ = s.Conn.Write(make([]byte, bulk))
 		}
@@ -82,7 +82,7 @@ func TestConnect_HandsOver(t *testing.T) {
 	}
 	want, err := notice.Encode(nil)
 	must(t, err)
-	want, _ = status.Encode(want)
+	want, _ = status.Encode(append(want, want...))
 	if string(c.Pending) != string(want) {
 		t.Errorf("got pending %q, want %q", c.Pending, want)
 	}

@@ -296,6 +296,8 @@ func TestTerminal_Dialogue(t *testing.T) {
 		"leader, PID 1":    {script: `exec "$BIN" /bin/cat`, clone: syscall.CLONE_NEWPID, steps: stay},
 		"of leader":        {script: `"$BIN" /bin/cat; echo`, steps: stay},
 		"of leader, PID 1": {script: `"$BIN" /bin/cat; echo`, clone: syscall.CLONE_NEWPID, steps: stay},
+		// As in a chroot.
+		"no /dev/tty": {script: `exec unshare --mount sh -c 'mount --bind /dev/null /dev/tty; exec "$BIN" /bin/cat'`, steps: stay},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

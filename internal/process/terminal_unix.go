@@ -87,28 +87,36 @@ func hasTerminal() bool {
 	return err == nil
 }
 
-func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NONBLOCK, 0) }
-
 // foregroundGroup returns the foreground process group of our controlling terminal. It
 // fails without one, and after a hang-up.
 func foregroundGroup() (group int, err error) {
-	tty, err := openTTY()
-	if err != nil {
-		return 0, err
-	}
-	defer tty.Close()
-	return unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	err = onTerminal(func(fd int) (err error) {
+		group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+		return err
+	})
+	return group, err
 }
 
 // setForegroundGroup sets the foreground process group of our controlling terminal.
-func setForegroundGroup(group int) error {
-	tty, err := openTTY()
+func setForegroundGroup(group int) (err error) {
+	withSIGTTOUBlocked(func() { // it would stop a process in the background that does this
+		err = onTerminal(func(fd int) error { return unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, group) })
+	})
+	return err
+}
+
+// onTerminal calls f with descriptors until one is that of our controlling terminal. In a
+// chroot without /dev, and without free descriptors, only the first three are available.
+func onTerminal(f func(fd int) error) error {
+	for fd := range 3 {
+		if err := f(fd); err == nil {
+			return nil
+		}
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer tty.Close()
-	withSIGTTOUBlocked(func() { // it would stop a process in the background that does this
-		err = unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSPGRP, group)
-	})
-	return err
+	return f(int(tty.Fd()))
 }

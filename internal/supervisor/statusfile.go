@@ -73,6 +73,9 @@ func (f *statusFile) update(s State) {
 func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 func (f *statusFile) remove() {
+	if f.data == nil {
+		return
+	}
 	if data, err := securefile.ReadRegular(f.path, maxStatus); err == nil && bytes.Equal(data, f.data) {
 		_ = os.Remove(f.path)
 	}

@@ -87,6 +87,11 @@ func TestStatusFile_NotWritable(t *testing.T) {
 // A file that another process has put there is not removed.
 func TestStatusFile_Replaced(t *testing.T) {
 	f, warned := newStatusFile(t)
+	must(t, os.WriteFile(f.path, nil, 0o600))
+	f.remove() // before the first write
+	if _, err := os.Stat(f.path); err != nil {
+		t.Error(err)
+	}
 	f.update(running())
 	theirs := strings.Replace(string(f.data), `"pid":7`, `"pid":8`, 1)
 	must(t, os.WriteFile(f.path, []byte(theirs), 0o600))
