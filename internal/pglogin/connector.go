@@ -48,7 +48,17 @@ type Connector struct {
 
 	mu       sync.Mutex
 	sessions tls.ClientSessionCache
-	roots    map[string]*x509.CertPool // by path
+	roots    map[string]roots // by path
+}
+
+// rootsMaxAge is how long roots are used before they are read again: the system
+// updates its bundle under programs that run for weeks.
+const rootsMaxAge = time.Hour
+
+// roots are the certificates of a bundle.
+type roots struct {
+	pool *x509.CertPool
+	read time.Time
 }
 
 // Login logs in once and closes the connection.

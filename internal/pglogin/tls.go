@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"time"
 
 	"github.com/lakebase-exec/lakebase-exec/internal/rootcerts"
 )
@@ -16,7 +17,7 @@ func (c *Connector) tlsConfig(t Target) (*tls.Config, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sessions == nil {
-		c.sessions, c.roots = tls.NewLRUClientSessionCache(4), map[string]*x509.CertPool{}
+		c.sessions, c.roots = tls.NewLRUClientSessionCache(4), map[string]roots{}
 	}
 	// Without small first records, as the proxy sends bulk data over the connection.
 	cfg := &tls.Config{ServerName: t.Host, MinVersion: tls.VersionTLS12, ClientSessionCache: c.sessions, DynamicRecordSizingDisabled: true}
@@ -24,16 +25,20 @@ func (c *Connector) tlsConfig(t Target) (*tls.Config, error) {
 		cfg.InsecureSkipVerify = true
 		return cfg, nil
 	}
-	if c.roots[t.SSLRootCert] == nil {
+	known := c.roots[t.SSLRootCert]
+	if time.Since(known.read) > rootsMaxAge {
 		// pgconn would block on a FIFO, and its errors do not tell an unreadable
 		// bundle from other faults.
 		pool, err := rootcerts.Load(t.SSLRootCert)
-		if err != nil {
+		switch {
+		case err == nil:
+			known = roots{pool, time.Now()}
+			c.roots[t.SSLRootCert] = known
+		case known.pool == nil: // else those that were read before stay in use
 			return nil, err
 		}
-		c.roots[t.SSLRootCert] = pool
 	}
-	cfg.RootCAs = c.roots[t.SSLRootCert]
+	cfg.RootCAs = known.pool
 	return cfg, nil
 }
 

@@ -18,15 +18,25 @@ func TestConnector_SharesRoots(t *testing.T) {
 	_, other := newCertificate(t)
 	c := connector()
 	target := Target{Host: host, Port: 1, User: "u", Database: "d", SSLMode: VerifyFull}
-	first, err := c.tlsConfig(target.withRoots(path))
+	age := func() { c.roots[path] = roots{c.roots[path].pool, time.Now().Add(-2 * rootsMaxAge)} }
+	previous, err := c.tlsConfig(target.withRoots(path))
 	must(t, err)
-	must(t, os.Remove(path))
-	again, err := c.tlsConfig(target.withRoots(path))
-	must(t, err)
-	another, err := c.tlsConfig(target.withRoots(other))
-	must(t, err)
-	if !again.RootCAs.Equal(first.RootCAs) || another.RootCAs.Equal(first.RootCAs) {
-		t.Error("want the roots of a file to be read once, and those of another to differ")
+	for _, step := range []struct {
+		name   string
+		change func()
+		same   bool
+	}{
+		{"changed at once", func() { must(t, os.Rename(other, path)) }, true},
+		{"changed long ago", age, false},
+		{"removed", func() { age(); must(t, os.Remove(path)) }, true},
+	} {
+		step.change()
+		cfg, err := c.tlsConfig(target.withRoots(path))
+		must(t, err)
+		if same := cfg.RootCAs.Equal(previous.RootCAs); same != step.same {
+			t.Errorf("%s: got the same roots %v, want %v", step.name, same, step.same)
+		}
+		previous = cfg
 	}
 	_, err = c.tlsConfig(target.withRoots("/nonexistent"))
 	if _, ok := errors.AsType[*rootcerts.Error](err); !ok {
