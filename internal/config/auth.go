@@ -411,7 +411,7 @@ func (r *resolver) secret() {
 // them, whatever cloud it is for, so they do not select an authentication type.
 func (r *resolver) github() {
 	address := strings.TrimSpace(r.in.Environ[envGitHubURL])
-	if token, err := credential.ParseSecret(r.in.Environ[envGitHub]); address != "" && err == nil {
+	if token, err := credential.ParseSecret(r.in.Environ[envGitHub]); strings.HasPrefix(address, "https://") && err == nil {
 		r.conf.GitHub = &GitHubSource{URL: address, Token: token}
 	}
 }

@@ -172,7 +172,7 @@ func TestNative(t *testing.T) {
 	}{
 		{given{env: map[string]string{"DATABRICKS_AUTH_TYPE": "native", "PGHOST": "ep-1.example", "PGUSER": "app"}}, "native:ep-1.example:5432:app", "", " --auth native"},
 		{given{env: native("PGPORT", "5433")}, "native:ep-1.example:5433:app", "/f", " --auth native"},
-		{given{env: native(), options: map[string]string{"pghost": "ep-2.example"}}, "native:ep-2.example:5432:app", "", " --auth native --pghost ep-2.example"},
+		{given{env: native(), options: map[string]string{"pghost": "ep-2.example", "pooled": "false"}}, "native:ep-2.example:5432:app", "", " --auth native --pghost ep-2.example"},
 		{given{env: native(), options: map[string]string{"pghost": "fd00::1", "user": "7:a b", "native-password-file": "/g"}}, "native:[fd00::1]:5432:7:a b", "/g",
 			" --auth native --pghost fd00::1 --user '7:a b'"},
 		{given{env: native(), options: map[string]string{"profile": "bi"}, profiles: "[bi]\nauth = native\npghost = ep-3.example\nuser = bi\nclient_id = x\n"},
@@ -305,7 +305,7 @@ func TestUser_IsClientID(t *testing.T) {
 }
 
 func TestGitHub_Unusable(t *testing.T) {
-	for _, c := range []struct{ address, token string }{{"", actionsToken}, {actionsURL, ""}, {actionsURL, "hunter2\x01"}} {
+	for _, c := range []struct{ address, token string }{{"", actionsToken}, {"http://gh.example/", actionsToken}, {actionsURL, ""}, {actionsURL, "hunter2\x01"}} {
 		g := with(env("ACTIONS_ID_TOKEN_REQUEST_URL", c.address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", c.token))
 		if conf := g.must(t); conf.GitHub != nil {
 			t.Errorf("%+v: got %+v", c, conf.GitHub)

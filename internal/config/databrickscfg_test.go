@@ -157,19 +157,22 @@ const databricksText = "\xef\xbb\xbf; the tools' own\r\n[__settings__]\r\ndefaul
 	"[DEFAULT]\r\nhost=https://people.example.test # not ours\r\ntoken = dapi0\r\n" +
 	"[prod]\r\n  host   = https://One.Example.test/?o=7 # the shop's\r\nclient_id=id-1\r\n" +
 	"\tclient_secret\t=\tdose#1;x \t# until August\r\nauth_type = oauth-m2m\r\n ; cluster_id = 0000-abc#1\r\n" +
-	"[spog]\r\nhost = two.example.test\r\nworkspace_id = 42\r\nclient_id = id-2\r\nclient_secret = dose2\r\n" +
+	"[spog]\r\nhost = two.example.test\r\nworkspace_id = 42\r\nscopes = postgres\r\nclient_id = id-2\r\nclient_secret = dose2\r\n" +
 	"[account]\r\nhost = three.example.test\r\nworkspace_id = none\r\nclient_id = id-3\r\nclient_secret = dose3"
 
 func TestImport(t *testing.T) {
-	for _, c := range []struct{ section, host, id, secret string }{
-		{"prod", "https://one.example.test/?o=7", "id-1", "dose#1;x"},
-		{"spog", "https://two.example.test/?o=42", "id-2", "dose2"},
-		{"account", "https://three.example.test", "id-3", "dose3"},
+	for _, c := range []struct{ section, host, id, secret, scope string }{
+		{"prod", "https://one.example.test/?o=7", "id-1", "dose#1;x", ""},
+		{"spog", "https://two.example.test/?o=42", "id-2", "dose2", "postgres"},
+		{"account", "https://three.example.test", "id-3", "dose3", ""},
 	} {
 		conf := given{sections: databricksText, imported: c.section}.must(t)
 		if conf.Workspace.Value.String() != c.host || conf.ClientID.Value != c.id || conf.Secret.Text.Reveal() != c.secret || len(conf.Warnings) != 0 {
 			t.Errorf("%s: got %s, %s, secret right: %t, warnings %v", c.section, conf.Workspace.Value, conf.ClientID.Value,
 				conf.Secret.Text.Reveal() == c.secret, conf.Warnings)
+		}
+		if keys := conf.ProfileKeys(); keys["scope"] != c.scope {
+			t.Errorf("%s: got profile keys %v", c.section, keys)
 		}
 		if from := conf.Workspace.Source.Name; !strings.Contains(from, "key host of ["+c.section+"] (/home/u/.databrickscfg:") {
 			t.Errorf("got the host from %s", from)
@@ -205,6 +208,8 @@ func TestImport_Conflict(t *testing.T) {
 		"stray credentials":   {env: map[string]string{"DATABRICKS_TOKEN": "t", "DATABRICKS_CONFIG_PROFILE": "gone", "DATABRICKS_CLIENT_SECRET": "s"}},
 		"the section":         {options: map[string]string{"databricks-profile": "prod", "auth": "oauth-m2m"}},
 		"a profile's section": inProfile("databricks_profile = sp"),
+		"a user's profile": {options: map[string]string{"profile": "p", "auth": "oauth-m2m"},
+			profiles: "[p]\nauth = external-browser\nuser = ada@example.com\n"},
 	} {
 		g.sections, g.imported = databricksText, "prod"
 		c := g.must(t)
@@ -213,6 +218,9 @@ func TestImport_Conflict(t *testing.T) {
 		}
 		keys := c.ProfileKeys()
 		section, removed := keys["databricks_profile"]
+		if user, gone := keys["user"]; user != "" || gone != (g.options["auth"]+g.options["client-id"] != "") {
+			t.Errorf("%s: got user %q, removed %v", name, user, gone)
+		}
 		if keys["host"] != "https://one.example.test/?o=7" || keys["client_id"] != "id-1" || keys["auth"] != g.options["auth"] || !removed || section != "" {
 			t.Errorf("%s: got profile keys %v", name, keys)
 		}

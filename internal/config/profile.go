@@ -110,7 +110,8 @@ func (c *Config) text() map[string]Value[string] {
 func (c Config) ProfileKeys() map[string]string {
 	keys, values := map[string]string{}, c.text()
 	for _, s := range settings {
-		v, signsIn := values[s.Option], s.AuthType != "" || slices.Contains([]string{"host", "client-id", "auth", "pghost", "pgport", "user"}, s.Option)
+		v := values[s.Option]
+		signsIn := s.AuthType != "" || slices.Contains([]string{"host", "client-id", "auth", "scope", "pghost", "pgport", "user"}, s.Option)
 		if v.Given() && v.Value != "" && (signsIn || v.Source.Origin != FromProfile) {
 			keys[s.Key] = v.Value
 		}
@@ -118,17 +119,18 @@ func (c Config) ProfileKeys() map[string]string {
 	if c.Auth.Source == c.Secret.Source { // it follows from a secret, which may be gone at the next start
 		delete(keys, "auth")
 	}
-	if c.ClientID.Value == "" && c.User.Value != "" { // even where the workspace named it
-		keys["user"] = c.User.Value
-	}
 	newTarget := c.Target().Source.Origin == FromOption
+	newIdentity := c.ClientID.Source.Origin == FromOption || c.Auth.Source.Origin == FromOption
 	for option, remove := range map[string]bool{
-		"client-id": !hasClientID(c.Auth.Value), "user": c.ClientID.Source.Origin == FromOption, "databricks-profile": c.DatabricksProfile.Given(),
+		"client-id": !hasClientID(c.Auth.Value), "user": newIdentity, "databricks-profile": c.DatabricksProfile.Given(),
 		"endpoint": newTarget, "instance": newTarget, "pghost": newTarget, "pgport": newTarget,
 	} {
 		if v := values[option]; remove && (!v.Given() || v.Value == "") {
 			keys[byOption(option).Key] = ""
 		}
+	}
+	if c.ClientID.Value == "" && c.User.Value != "" { // even where the workspace named it
+		keys["user"] = c.User.Value
 	}
 	return keys
 }

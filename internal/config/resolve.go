@@ -229,7 +229,8 @@ func (r *resolver) complete() {
 func (r *resolver) completeNative() {
 	c := &r.conf
 	for _, option := range []string{"endpoint", "instance", "pooled", "read-only", "credential", "ttl"} {
-		if from := r.lookup(byOption(option)).from; from.Origin == FromOption || option == "pooled" && c.Pooled.Value {
+		from := r.lookup(byOption(option)).from
+		if option == "pooled" && c.Pooled.Value || option != "pooled" && from.Origin == FromOption {
 			r.fail(invalid(from, "leave it out; --pghost names the database host", "cannot be used with a native password, which is for a database host"))
 		}
 	}

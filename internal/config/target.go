@@ -12,6 +12,9 @@ import (
 func (r *resolver) target() {
 	c := &r.conf
 	c.Workspace = get(r, "host", Workspace{}, ParseWorkspace)
+	if c.Workspace.Value.page {
+		r.note(c.Workspace.Source.String(), "the page is not used, only "+c.Workspace.Value.String())
+	}
 	c.ClientID = get(r, "client-id", "", trimmed(clientID))
 	r.readSection()
 	r.authOptions()
@@ -82,8 +85,9 @@ func (r *resolver) ofClient(v Value[string]) Value[string] {
 		return Value[string]{Value: client.Value}
 	case id.text != nil && strings.TrimSpace(id.last()) == v.Value:
 		why = "it is the client ID of another identity"
-	case client.Source.Origin == FromOption && v.Source.Origin == FromProfile && auth.text != nil && !hasClientID(auth.last()):
-		why = "--client-id names another identity"
+	case (client.Source.Origin == FromOption || r.in.Import.Given()) && v.Source.Origin == FromProfile &&
+		auth.text != nil && !hasClientID(auth.last()):
+		why = client.Source.String() + " names another identity"
 	default:
 		return v
 	}

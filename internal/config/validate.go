@@ -203,7 +203,8 @@ func yesOrNo(s string, from Source) (bool, error) {
 func scope(s string, from Source) (string, error) {
 	line, err := oneLine(s, from)
 	words := strings.FieldsFunc(line, func(c rune) bool { return c == ',' || c == ' ' })
-	if err == nil && len(words) == 0 {
+	unusable := func(word string) bool { return credential.CheckCharacters(word) != nil }
+	if err == nil && (len(words) == 0 || slices.ContainsFunc(words, unusable)) {
 		err = rejected(s, from, "name scopes of the workspace's API, such as postgres or "+AllAPIs, "is not a scope")
 	}
 	slices.Sort(words)

@@ -37,7 +37,8 @@ func TestParsers(t *testing.T) {
 		}},
 		"user": {text(user), map[string]string{"5f2b7c1e-0000-4000-8000-000000000000": "5f2b7c1e-0000-4000-8000-000000000000", "ann@example.com": "ann@example.com", "a b": "a b",
 			"a\x00b": "(control character)", "a\nb": "(control character)", "\x7f": "(control character)", "a\xff": "(not UTF-8)"}},
-		"scope":         {text(scope), map[string]string{"postgres": "postgres", " sql, postgres sql ": "postgres sql", "iam.current-user:read": "iam.current-user:read", ",": "(not a scope)", " ": "(blank)", "a\nb": "(control character)"}},
+		"scope": {text(scope), map[string]string{"postgres": "postgres", " sql, postgres sql ": "postgres sql", "iam.current-user:read": "iam.current-user:read", ",": "(not a scope)", " ": "(blank)",
+			`"postgres"`: "(not a scope)", "ä": "(not a scope)", "a\nb": "(control character)"}},
 		"clientID":      {text(clientID), map[string]string{"5f2b-x": "5f2b-x", "a:b": "(not a client ID)", "a b": "(not a client ID)", "a\x00": "(not a client ID)", "ä": "(not a client ID)"}},
 		"listenAddress": {text(listenAddress), map[string]string{"[::1]:1": "[::1]:1", "0.0.0.0:65535": "0.0.0.0:65535", ":1": "(not an IP address)", "[fe80::1%eth0]:1": "(not an IP address)", "127.0.0.1:+1": "(not HOST:PORT)"}},
 	} {
@@ -139,6 +140,12 @@ func TestParseWorkspace(t *testing.T) {
 	} {
 		if w, err := ParseWorkspace(in, option); err != nil || w.String() != want {
 			t.Errorf("%q: got %s, %v, want %s", in, w, err, want)
+		}
+	}
+	const page = "the page is not used, only https://h.example/?o=7"
+	for host, want := range map[string]string{"https://h.example/browse?o=7": page, "https://h.example/?o=7#x": page, "https://h.example/?o=7": ""} {
+		if n := notes(given{env: env("DATABRICKS_HOST", host)}.must(t), "DATABRICKS_HOST"); n != want {
+			t.Errorf("%s: got note %q, want %q", host, n, want)
 		}
 	}
 	if w, _ := ParseWorkspace("[::1]:9", option); w.Hostname() != "::1" || w.HostPort() != "[::1]:9" || w.URL() != "https://[::1]:9" {

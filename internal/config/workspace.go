@@ -19,6 +19,7 @@ type Workspace struct {
 	hostname, port string
 	WorkspaceID    string // ?o= or ?w=
 	AccountID      string // ?a=
+	page           bool   // the address had a path or a fragment, which is left out
 }
 
 // Hostname is the DNS name or IP address, without a port.
@@ -90,7 +91,12 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 	if w.hostname, err = hostName(u.Hostname(), from); err != nil {
 		return Workspace{}, err
 	}
-	for key, id := range map[string]*string{"o": &w.WorkspaceID, "w": &w.WorkspaceID, "a": &w.AccountID} { // other keys are not IDs
+	w.page = len(u.Path) > 1 || u.Fragment != ""
+	for _, key := range []string{"o", "w", "a"} { // other keys are not IDs
+		id := &w.WorkspaceID
+		if key == "a" {
+			id = &w.AccountID
+		}
 		for _, v := range query[key] {
 			if strings.Trim(v, "0123456789abcdefABCDEF-") != "" || v != "" && *id != "" && *id != v {
 				return Workspace{}, invalid(from, fix, "?%s=%s is not an ID, or a second one", key, sanitize.Quote(v))
