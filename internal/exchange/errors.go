@@ -186,10 +186,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Error returns one line of at most about 2 kB.
 func (e *Error) Error() string {
-	text := "workspace " + e.Host + ": " + e.expand(string(e.Kind))
+	service := "workspace "
 	if e.Call == CallGitHub {
-		text = "GitHub token service " + e.Host + ": " + string(e.Kind)
+		service = "GitHub token service "
 	}
+	text := service + e.Host + ": " + e.expand(string(e.Kind))
 	if d := e.Detail(); d != "" {
 		text += ": " + d
 	}
@@ -221,7 +222,10 @@ func (e *Error) expand(text string) string {
 	if e.Call == CallInstance || e.Call == CallInstanceCredential {
 		object = "instance"
 	}
-	if o.Token != "" {
+	switch {
+	case e.Call == CallGitHub:
+		token = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+	case o.Token != "":
 		token = "token from " + o.Token
 		scope = "of the " + token
 	}

@@ -16,9 +16,11 @@ import (
 // No placeholder is left in a message or a hint.
 func TestErrorMessages(t *testing.T) {
 	for kind := range hints {
-		e := Error{Kind: kind, Host: "w.example"}
-		if got, hint := e.Error(), e.Hint(); hint == "" || !strings.HasPrefix(got, "workspace w.example: ") || strings.ContainsAny(got+hint, "{}") {
-			t.Errorf("%s: got %q, hint %q", kind, got, hint)
+		for call, service := range map[Call]string{"": "workspace", CallGitHub: "GitHub token service"} {
+			e := Error{Call: call, Kind: kind, Host: "w.example"}
+			if got, hint := e.Error(), e.Hint(); hint == "" || !strings.HasPrefix(got, service+" w.example: ") || strings.ContainsAny(got+hint, "{}") {
+				t.Errorf("%s: got %q, hint %q", kind, got, hint)
+			}
 		}
 	}
 	for _, tc := range []struct {
@@ -39,7 +41,7 @@ func TestErrorMessages(t *testing.T) {
 		{Error{Kind: KindRefused, Call: CallDatabaseCredential}, "request rejected", "check --endpoint and --ttl"},
 		{Error{Kind: KindRefused, Call: CallInstanceCredential, Status: 404}, "request rejected: HTTP 404", "--credential workspace"},
 		{Error{Kind: KindCertificate, Err: &rootcerts.Error{Err: io.EOF}}, "certificates in EOF", "PEM file"},
-		{Error{Kind: KindUnavailable, Call: CallGitHub}, "GitHub token service w.example: server unavailable", "id-token: write"},
+		{Error{Kind: KindBearerRefused, Call: CallGitHub}, "service w.example: ACTIONS_ID_TOKEN_REQUEST_TOKEN rejected", "id-token: write"},
 		{Error{Kind: KindRefused, Status: 400, Code: "X", Message: "m", RequestID: "r", Err: io.EOF}, "request rejected: HTTP 400 X: m, request r", "and try again"},
 		{Error{Kind: KindPermissionDenied, Status: 403, Code: "403", Message: "m"}, "permission denied: HTTP 403: m", ""},
 	} {
