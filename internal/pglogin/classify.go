@@ -102,6 +102,9 @@ func classify(ctx context.Context, err error, conn *startupConn, password creden
 	if b := conn.answer(); b >= 0 && b != 'S' { // E: a server too old or too busy (PostgreSQL manual, protocol-flow)
 		e = Error{Kind: TLSRefused, Retry: b == 'E', maxRepeat: maxRepeatUnknown,
 			Message: fmt.Sprintf("the server answered the request for TLS with %q", b)}
+		if b == 'N' {
+			e.Message = "the server does not support TLS"
+		}
 	} else {
 		e = fromError(err, conn)
 		// What fails at the deadline failed because of the deadline, which a timer of

@@ -55,7 +55,7 @@ type Error struct {
 	maxRepeat   time.Duration // how long it may repeat; 0: until the deadline
 	silent      bool          // with NoAnswer: see startupConn.silent
 	unconnected bool          // nothing answered on TCP, neither with a connection nor with a refusal
-	peer        Peer          // of dialTLS
+	peer        Peer          // with an address only; zero if there was no connection
 	cause       error
 }
 
