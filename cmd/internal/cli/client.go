@@ -119,7 +119,7 @@ func Listen(at string, port int) (net.Listener, error) {
 func ListenError(from config.Source, err error) error {
 	fix := ""
 	if ownHint(err) == "" {
-		fix = "give an address of this machine with a free port of 1024 or above, as in 127.0.0.1:5432, or a directory of your own"
+		fix = "give a loopback address with a free port of 1024 or above, as in 127.0.0.1:5432"
 	}
 	return &config.Error{Name: from.String(), Problem: err.Error(), Fix: fix, Err: err}
 }
