@@ -44,7 +44,8 @@ func (s *section) text(key string) Value[string] {
 	if v.value == "" {
 		return Value[string]{}
 	}
-	return Value[string]{v.value, Source{FromProfile, fmt.Sprintf("key %s of [%s] (%s:%d)", key, s.name, s.file.name, v.number)}}
+	from := fmt.Sprintf("key %s of [%s] (%s:%d)", key, s.name, s.file.name, v.number)
+	return Value[string]{v.value, Source{FromProfile, from}}
 }
 
 // otherSection is the hint for a section that does not exist or lacks a key.

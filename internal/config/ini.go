@@ -159,7 +159,8 @@ func (f *ini) problem(section string) error {
 }
 
 func (f *ini) lineError(l iniLine, problem string) *Error {
-	return &Error{Name: fmt.Sprintf("%s:%d", f.name, l.number), Problem: problem, Fix: fmt.Sprintf("correct or delete line %d of %s", l.number, f.name)}
+	return &Error{Name: fmt.Sprintf("%s:%d", f.name, l.number), Problem: problem,
+		Fix: fmt.Sprintf("correct or delete line %d of %s", l.number, f.name)}
 }
 
 // Names lists the sections in the file's order.

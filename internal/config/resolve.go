@@ -231,7 +231,8 @@ func (r *resolver) completeNative() {
 	for _, option := range []string{"endpoint", "instance", "pooled", "read-only", "credential", "ttl"} {
 		from := r.lookup(byOption(option)).from
 		if option == "pooled" && c.Pooled.Value || option != "pooled" && from.Origin == FromOption {
-			r.fail(invalid(from, "leave it out; --pghost names the database host", "cannot be used with a native password, which is for a database host"))
+			r.fail(invalid(from, "leave it out; --pghost names the database host",
+				"cannot be used with a native password, which is for a database host"))
 		}
 	}
 	r.need("pghost", c.PGHost.Value == "")

@@ -201,7 +201,8 @@ func (r *resolver) log() {
 	log := &r.conf.Log
 	log.Value = LogNormal
 	if v := r.in.Environ["LAKEBASE_LOG"]; v != "" {
-		*log = parsed(r, Value[string]{v, Source{FromEnvironment, "LAKEBASE_LOG"}}, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
+		text := Value[string]{v, Source{FromEnvironment, "LAKEBASE_LOG"}}
+		*log = parsed(r, text, oneOf([]string{LogQuiet, LogNormal, LogVerbose}))
 	}
 	verbose, quiet := r.in.Options["verbose"] != nil, r.in.Options["quiet"] != nil
 	switch {

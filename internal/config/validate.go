@@ -142,7 +142,8 @@ func clientID(s string, from Source) (string, error) {
 // hyphens (Databricks documentation, "Create and manage a database instance").
 func instance(s string, from Source) (string, error) {
 	if !isLabel(strings.ToLower(s)) {
-		return "", rejected(s, from, "give the name that the console shows: letters, digits and hyphens; --endpoint names an endpoint", "is not an instance's name")
+		return "", rejected(s, from, "give the name that the console shows: letters, digits and hyphens; --endpoint names an endpoint",
+			"is not an instance's name")
 	}
 	return s, nil
 }

@@ -69,7 +69,8 @@ func ParseWorkspace(s string, from Source) (w Workspace, err error) {
 		s = "https://" + s
 	}
 	u, err := url.Parse(s)
-	if err != nil || strings.HasSuffix(u.Host, ":") || strings.HasPrefix(u.Path, "//") || !hasScheme && (len(u.Path) > 1 || strings.Contains(s, "#")) {
+	if err != nil || strings.HasSuffix(u.Host, ":") || strings.HasPrefix(u.Path, "//") ||
+		!hasScheme && (len(u.Path) > 1 || strings.Contains(s, "#")) {
 		return w, rejected(address, from, fix, "is not the address of a workspace")
 	}
 	query, err := url.ParseQuery(u.RawQuery)

@@ -56,7 +56,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint returns what to do about the error.
 func (e *Error) Hint() string {
-	return cmp.Or(securefile.FaultHint(e.Err, ""), "pass a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE")
+	return cmp.Or(securefile.FaultHint(e.Err, ""),
+		"pass a PEM file of root certificates with --sslrootcert, --cacert or SSL_CERT_FILE")
 }
 
 // WriteError reports that a file of root certificates is needed, the system has

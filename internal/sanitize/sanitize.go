@@ -91,7 +91,8 @@ func Quote(value string) string {
 // withoutPassword omits what follows "password" and a separator, the user part of a URL,
 // and what is between a colon and an @.
 func withoutPassword(s string) string {
-	if !strings.ContainsAny(s, "=:") { // most values; compiling the expressions takes longer than a warm start's configuration
+	// Most values: compiling the expressions takes longer than a warm start's configuration.
+	if !strings.ContainsAny(s, "=:") {
 		return s
 	}
 	s = regexp.MustCompile(`(?is)(password)[^=:]*[=:].*`).ReplaceAllString(s, "$1...")
