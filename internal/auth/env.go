@@ -107,7 +107,8 @@ func withTokenEndpoint[T any](ctx context.Context, e *env, call func(context.Con
 		}
 	}
 	result, err = exchange.Retry(ctx, call)
-	if failed, ok := errors.AsType[*exchange.Error](err); ok && (failed.Kind == exchange.KindNotJSON || failed.Status == 404 || failed.Status == 405) {
+	failed, ok := errors.AsType[*exchange.Error](err)
+	if ok && (failed.Kind == exchange.KindNotJSON || failed.Status == 404 || failed.Status == 405) {
 		found, first, askErr := e.discover(ctx)
 		if first && askErr == nil && found.TokenEndpoint != "" && found.TokenEndpoint != w.URL()+"/oidc/v1/token" {
 			return exchange.Retry(ctx, call)

@@ -41,7 +41,8 @@ func (c *Client) WorkspaceToken(ctx context.Context, clientID string, secret cre
 	// The RFC form-encodes both first, which leaves a UUID and a Databricks secret unchanged.
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(secret.Reveal())
 	basic := base64.StdEncoding.EncodeToString([]byte(pair))
-	r := c.formRequest(CallWorkspaceToken, url.Values{"grant_type": {"client_credentials"}, "scope": {c.options.Scope}}, secret, credential.NewSecret(basic))
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {c.options.Scope}}
+	r := c.formRequest(CallWorkspaceToken, form, secret, credential.NewSecret(basic))
 	r.Header.Set("Authorization", "Basic "+basic)
 	g, err := c.grant(ctx, r)
 	return g.Token, err
