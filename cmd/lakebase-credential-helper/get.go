@@ -98,7 +98,8 @@ func (c *invocation) printToken(ctx context.Context, client *cli.Client) error {
 		return err
 	}
 	if format.Name == "bearer" && c.conf.Native() {
-		return &cli.UsageError{Problem: "--format bearer needs a token, not a native password", Fix: "choose another authentication type with --auth"}
+		return &cli.UsageError{Problem: "--format bearer needs a token, not a native password",
+			Fix: "choose another authentication type with --auth"}
 	}
 	if format.Roots && client.RootsErr != nil {
 		return client.RootsErr

@@ -192,7 +192,8 @@ func (c *invocation) requireServicePrincipal() error {
 	stated, signIn := c.conf.Auth, program+" login --user-login"+c.conf.SameTarget()
 	switch {
 	case stated.Value == auth.AuthBrowser:
-		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store", Fix: "sign in with: " + signIn}
+		return &cli.UsageError{Problem: stated.Source.String() + " is " + stated.Value + ": a user has no secret to store",
+			Fix: "sign in with: " + signIn}
 	case c.conf.Native():
 	case stated.Value != "" && stated.Value != auth.AuthM2M:
 		return &cli.UsageError{Problem: stated.Source.String() + " selects " + stated.Value + ", for which login has nothing to store",

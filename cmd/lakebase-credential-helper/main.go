@@ -172,7 +172,8 @@ func (c *invocation) commandAction(run func(context.Context, *invocation) error)
 
 // action returns what urfave calls for a command: check may refuse its options and
 // change what the configuration is resolved from; run does the command's work.
-func (c *invocation) action(check func(given options, in *config.Input) error, run func(context.Context, *invocation) error) urfave.ActionFunc {
+func (c *invocation) action(check func(given options, in *config.Input) error,
+	run func(context.Context, *invocation) error) urfave.ActionFunc {
 	return c.commandAction(func(ctx context.Context, c *invocation) error {
 		conf, err := c.Resolve(c.given, func(in *config.Input) error { return check(c.given, in) })
 		if err != nil {

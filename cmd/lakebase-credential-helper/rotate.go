@@ -61,9 +61,11 @@ func rotateSecret(ctx context.Context, c *invocation) (err error) {
 	problem := stated.Source.String() + " is " + stated.Value + ": only a service principal has a secret to rotate"
 	switch {
 	case c.conf.Native():
-		return &cli.UsageError{Problem: problem, Fix: "change the role's password in the database, and then store it with: " + program + " login" + c.conf.SameTarget()}
+		return &cli.UsageError{Problem: problem,
+			Fix: "change the role's password in the database, and then store it with: " + program + " login" + c.conf.SameTarget()}
 	case stated.Given() && !c.conf.AuthType().ClientID:
-		return &cli.UsageError{Problem: problem, Fix: "a user's login renews itself; end it with: " + program + " logout" + c.conf.SameTarget()}
+		return &cli.UsageError{Problem: problem,
+			Fix: "a user's login renews itself; end it with: " + program + " logout" + c.conf.SameTarget()}
 	case c.conf.ClientID.Value == "":
 		return &cli.UsageError{Problem: "no client ID given, and only a service principal has a secret to rotate",
 			Fix: "name the service principal with --client-id (DATABRICKS_CLIENT_ID) or a profile"}

@@ -67,7 +67,8 @@ func (c *invocation) typeSecret() (none credential.Secret, err error) {
 // checkSecret trims space, and rejects what a secret cannot contain.
 func (c *invocation) checkSecret(where string, text []byte) (credential.Secret, error) {
 	if len(text) > maxSecret {
-		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret), Fix: "give only the secret"}
+		return credential.Secret{}, &config.Error{Name: where, Problem: fmt.Sprintf("is longer than %d bytes", maxSecret),
+			Fix: "give only the secret"}
 	}
 	if c.conf.Native() {
 		return config.ParsePassword(string(text), config.Source{Origin: config.FromOption, Name: where})
@@ -113,7 +114,8 @@ func (c *invocation) removePlaintext(ctx context.Context) error {
 		c.log.Hint("the secret is still in plain text in %s; add --remove-plaintext to remove that line", from)
 		return nil
 	}
-	err := securefile.UpdateFile(context.WithoutCancel(ctx), path, func(old []byte) ([]byte, error) { // another program may have written it since
+	// Another program may have written the file since.
+	err := securefile.UpdateFile(context.WithoutCancel(ctx), path, func(old []byte) ([]byte, error) {
 		text, ok := config.ParseDatabricks(path, old).WithoutSecret(c.section, c.conf.Secret.Text)
 		if !ok {
 			c.log.Warn("%s now holds another secret or none, and was not changed", from)

@@ -104,7 +104,8 @@ func (c *invocation) userStoreError(err error) error {
 	var kc *keychain.Error
 	switch {
 	case errors.Is(err, keychain.ErrTooBig):
-		return &auth.SourceError{Problem: "the workspace's refresh token is too long for the keychain", Fix: "store it in a file with --store file"}
+		return &auth.SourceError{Problem: "the workspace's refresh token is too long for the keychain",
+			Fix: "store it in a file with --store file"}
 	case errors.As(err, &kc):
 		return &auth.NoLoginError{Host: c.conf.Workspace.Value.HostPort(), Err: err}
 	}

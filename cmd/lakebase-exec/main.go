@@ -147,7 +147,8 @@ func (j *job) start(ctx context.Context, given map[string][]string) error {
 // warn warns of a command line that may not do what it seems to.
 func (j *job) warn() {
 	if len(j.vars) > 0 && slices.Contains(j.argv[1:], "") {
-		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'", j.vars[0].name, j.vars[0].name)
+		j.log.Warn("an argument is empty: the calling shell has expanded $%s before it was set; write sh -c '… \"$%s\"'",
+			j.vars[0].name, j.vars[0].name)
 	}
 	name := strings.TrimSuffix(filepath.Base(j.argv[0]), ".exe")
 	if j.conf.Pooled.Value && (name == "pg_dump" || name == "pg_restore") {
@@ -265,7 +266,8 @@ func unusable(conf config.Config, t credformat.Template) (problem, fix string) {
 		return "{expires_at} cannot be used with --refresh or a native password", "leave it out of the template"
 	}
 	if name := t.Uses("password", "url", "jdbc_url", "node_url"); mode == config.RefreshPassfile && name != "" {
-		return "{" + name + "} contains the password, which --refresh passfile updates only in its file", "use {url_nopassword}, or --refresh proxy"
+		return "{" + name + "} contains the password, which --refresh passfile updates only in its file",
+			"use {url_nopassword}, or --refresh proxy"
 	}
 	return "", ""
 }

@@ -36,7 +36,8 @@ const (
 func refreshSignal(conf config.Config) (sig syscall.Signal, err error) {
 	if name, ok := strings.CutPrefix(conf.OnRefresh.Value, config.OnRefreshSignal); ok {
 		if sig = cli.SignalNumber(name); sig == 0 {
-			err = &config.Error{Name: conf.OnRefresh.Source.String(), Problem: "unknown signal " + sanitize.Quote(name), Fix: "run kill -l for a list of signals"}
+			err = &config.Error{Name: conf.OnRefresh.Source.String(), Problem: "unknown signal " + sanitize.Quote(name),
+				Fix: "run kill -l for a list of signals"}
 		}
 	}
 	return sig, err

@@ -334,7 +334,8 @@ func Given(c *urfave.Context) (map[string][]string, error) {
 		}
 		// config checks the settings.
 		if f.Category == "" && f.Words != nil && !slices.Contains(f.Words, f.values[0]) {
-			return nil, &UsageError{Problem: "--" + f.Option + ": " + sanitize.Quote(f.values[0]) + " is not one of " + strings.Join(f.Words, ", "), Fix: "give one of them"}
+			return nil, &UsageError{Problem: "--" + f.Option + ": " + sanitize.Quote(f.values[0]) + " is not one of " + strings.Join(f.Words, ", "),
+				Fix: "give one of them"}
 		}
 		given[f.Option] = f.values
 	}

@@ -398,7 +398,8 @@ func (e *Environment) TokenStores(conf config.Config, kc *keychain.Keychain) (To
 		s.InUse = config.CacheOff
 		s.Notes = append(s.Notes, kernelErr.Error())
 	case s.InUse == config.CacheFile && dir == nil:
-		return s, &config.Error{Name: conf.Cache.Source.String(), Problem: "tokens cannot be kept: " + err.Error(), Fix: "name one with --runtime-dir", Err: err}
+		return s, &config.Error{Name: conf.Cache.Source.String(), Problem: "tokens cannot be kept: " + err.Error(),
+			Fix: "name one with --runtime-dir", Err: err}
 	}
 	return s, nil
 }

@@ -186,7 +186,8 @@ func noSecret(e *auth.NoSecretError, conf config.Config) (message, hint string) 
 			message += fmt.Sprintf(" (%s is %s)", n.Name, n.Why)
 		}
 	}
-	file, nested := "DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)", nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
+	file := "DATABRICKS_CLIENT_SECRET_FILE (--client-secret-file)"
+	nested := nestedHint(conf, "turn on its cache or give it --keep DATABRICKS_CLIENT_SECRET")
 	if e.Role != "" {
 		file, nested = "LAKEBASE_NATIVE_PASSWORD_FILE (--native-password-file)", ""
 	}
@@ -240,12 +241,14 @@ func userLogin(host string, conf config.Config) string {
 // CreateRoleSQL returns the statements that create a role for an identity (Databricks
 // documentation, "Create OAuth roles").
 func CreateRoleSQL(role, identityType string) string {
-	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role(" + sanitize.SQLLiteral(role) + ", '" + identityType + "');"
+	return "CREATE EXTENSION IF NOT EXISTS databricks_auth; " +
+		"SELECT databricks_create_role(" + sanitize.SQLLiteral(role) + ", '" + identityType + "');"
 }
 
 // databaseHint returns what to do about a login that failed.
 func databaseHint(e *pglogin.Error, conf config.Config) string {
-	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" && (e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
+	if conf.Credential.Value == config.CredentialWorkspace && conf.Instance.Value == "" &&
+		(e.Kind == pglogin.Refused || e.Kind == pglogin.TokenInvalid) {
 		return "remove --credential workspace: an endpoint accepts database credentials, not workspace tokens"
 	}
 	if conf.Native() && slices.Contains([]pglogin.Kind{pglogin.Refused, pglogin.TokenInvalid, pglogin.RoleMissing}, e.Kind) {

@@ -167,7 +167,8 @@ func readPipedSecrets(environ []string) (all []string, piped bool) {
 	defer f.Close()
 	info, err := f.Stat()
 	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if _, pollErr := unix.Poll(state, 0); err != nil || pollErr != nil || info.Mode().Type() != fs.ModeNamedPipe || state[0].Revents&unix.POLLHUP == 0 {
+	_, pollErr := unix.Poll(state, 0)
+	if err != nil || pollErr != nil || info.Mode().Type() != fs.ModeNamedPipe || state[0].Revents&unix.POLLHUP == 0 {
 		return environ, false
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPiped+1))
@@ -184,5 +185,6 @@ func isClosed(f *os.File) bool {
 	info, err := f.Stat()
 	null, nullErr := os.Stat(os.DevNull)
 	flags, flagsErr := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
-	return runtime.GOOS == "linux" && errors.Join(err, nullErr, flagsErr) == nil && os.SameFile(info, null) && flags&unix.O_ACCMODE == unix.O_RDWR
+	return runtime.GOOS == "linux" && errors.Join(err, nullErr, flagsErr) == nil &&
+		os.SameFile(info, null) && flags&unix.O_ACCMODE == unix.O_RDWR
 }

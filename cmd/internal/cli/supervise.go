@@ -34,7 +34,8 @@ type Services struct {
 }
 
 // NewServices prepares to refresh a session's token. onToken, if not nil, gets each new one.
-func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session, onToken func(context.Context, credential.Token) error) *Services {
+func (e *Environment) NewServices(conf config.Config, log *Logger, c *Client, s lakebase.Session,
+	onToken func(context.Context, credential.Token) error) *Services {
 	v := &Services{conf: conf, log: log, cancel: func() {}}
 	v.refresher = supervisor.NewRefresher(supervisor.RefresherConfig{First: s.Token, Mint: c.Refresh, OnToken: onToken, OnEvent: v.logOutage})
 	return v
