@@ -213,7 +213,7 @@ type RunDir struct {
 func (d *Dir) NewRunDir() (*RunDir, error) {
 	for range 10 {
 		name := "run-" + strings.ToLower(rand.Text()[:8]) // short: socket paths are limited
-		unlock, ok, err := TryLock(filepath.Join(d.path, runLockName(name)))
+		unlock, ok, err := newRunLock(d.root, d.path, runLockName(name))
 		if err == nil && !ok {
 			continue // a sweep has taken it
 		}

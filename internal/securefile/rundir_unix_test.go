@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -29,6 +30,35 @@ func TestRunDir(t *testing.T) {
 	if got := names(t, d.Path()); len(got) != 0 {
 		t.Errorf("left: %q", got)
 	}
+}
+
+// No sweep takes the lock of a run that is being created.
+func TestNewRunDir_BesideSweeps(t *testing.T) {
+	d := openTemp(t)
+	done := make(chan struct{})
+	var sweeps sync.WaitGroup
+	for range 4 {
+		sweeps.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_, _ = d.SweepRunDirs()
+				}
+			}
+		})
+	}
+	for range 100 {
+		r, err := d.NewRunDir()
+		must(t, err)
+		if _, err := os.Stat(filepath.Join(d.Path(), runLockName(r.name))); err != nil {
+			t.Error(err)
+		}
+		must(t, r.RemoveAll())
+	}
+	close(done)
+	sweeps.Wait()
 }
 
 // A killed run's directory is swept: its lock is free. One that lives, is being

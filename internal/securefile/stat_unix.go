@@ -3,8 +3,12 @@
 package securefile
 
 import (
+	"cmp"
+	"crypto/rand"
+	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -34,5 +38,15 @@ func metaFrom(fi fs.FileInfo, err error) (meta, error) {
 func restrictToOwner(*os.File) error { return nil }
 
 func rename(root *os.Root, from, to string) error { return root.Rename(from, to) }
+
+// newRunLock creates and locks the lock of a run. No sweep sees it before it is locked.
+func newRunLock(root *os.Root, dir, name string) (unlock func(), ok bool, err error) {
+	temp := "." + name + "." + rand.Text()
+	unlock, ok, err = TryLock(filepath.Join(dir, temp))
+	if ok || errors.Is(err, errors.ErrUnsupported) {
+		err = cmp.Or(root.Rename(temp, name), err)
+	}
+	return unlock, ok, err
+}
 
 func mkdirPrivate(path string) error { return os.Mkdir(path, 0o700) }

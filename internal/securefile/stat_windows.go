@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -64,6 +65,12 @@ func rename(root *os.Root, from, to string) (err error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return err
+}
+
+// newRunLock creates and locks the lock of a run. It cannot be renamed while it is open,
+// so that a sweep may take it first; it is not removed while it is open, either.
+func newRunLock(_ *os.Root, dir, name string) (unlock func(), ok bool, err error) {
+	return TryLock(filepath.Join(dir, name))
 }
 
 func restrictToOwner(f *os.File) error { return setAccessList(f.Name(), "") }
