@@ -52,5 +52,8 @@ func parseCLIToken(text []byte, now time.Time) (credential.Token, error) {
 	if !a.Expiry.IsZero() && a.Expiry.Before(t.ExpiresAt) {
 		t.ExpiresAt = a.Expiry.UTC()
 	}
+	if !t.ExpiresAt.After(now) {
+		return credential.Token{}, &SourceError{Problem: "databricks auth token returned an expired token", Fix: "compare this machine's clock with the workspace's"}
+	}
 	return t, nil
 }

@@ -35,6 +35,7 @@ func TestParseCLIToken(t *testing.T) {
 		`{"access_token":"t","expiry":"2026-03-01T12:30:00Z"}`: 30 * time.Minute,
 		`{"access_token":"t","expiry":"2026-03-01T15:00:00Z"}`: credential.MaxLife,
 		`{"access_token":"t"}`:                                 credential.MaxLife,
+		`{"access_token":"t","expiry":"2026-03-01T11:00:00Z"}`: "expired token",
 		`{"access_token":"secret that"}`:                       "no valid access_token",
 		`{"access_token":"secret_that","expiry":"x"}`:          "no valid access_token",
 		`secret that is no JSON`:                               "no valid access_token",
