@@ -187,8 +187,9 @@ type Process interface {
 	// ReadSecretFile reads a workspace's secret, or any password, from a file that is
 	// closed to other users.
 	ReadSecretFile(path string, password bool) (credential.Secret, error)
-	// RunTool runs a program from an absolute directory of PATH, without secrets in
-	// its environment, and returns its standard output.
+	// RunTool runs a program without secrets in its environment, and returns its
+	// standard output. A name without a slash is looked up in the absolute directories
+	// of PATH only.
 	RunTool(ctx context.Context, argv ...string) ([]byte, error)
 }
 

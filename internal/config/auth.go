@@ -207,7 +207,7 @@ func (r *resolver) auth() {
 			c.Secret = r.read(w)
 		case w.auth == c.Auth.Value:
 			r.note(w.from.String(), "not used: "+c.Secret.Source.String()+" takes precedence")
-		case !stated.Given() || w.from.Origin == FromOption: // an option is never ignored
+		case !stated.Given() || w.from.Origin == FromOption: // the option of a credential is never ignored
 			r.fail(invalid(c.Auth.Source, "choose with --auth "+c.Auth.Value+" or --auth "+w.auth+", or leave one of them out",
 				"selects %s, but %s selects %s", c.Auth.Value, w.from, w.auth))
 		default:
