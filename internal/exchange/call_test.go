@@ -232,3 +232,15 @@ func TestRepliesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A reply that a server ends because of our cancellation is none; a whole one is.
+func TestReadBody_Canceled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for body, want := range map[string]bool{"": true, `{"access_token":`: true, `{"access_token":"at"}`: false} {
+		_, failed := readBody(ctx, &http.Response{Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, maxBody)
+		if (failed != nil && failed.Kind == KindNoReply && errors.Is(failed, context.Canceled)) != want {
+			t.Errorf("%q: got %v, want no reply: %v", body, failed, want)
+		}
+	}
+}
